@@ -1,0 +1,183 @@
+"""Links: which query looks at which key, in which head, how much."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnviz.analysis.units import Mask, Units
+from attnviz.errors import UsageError
+from attnviz.record import Array
+
+MIN_QUERIES = 6
+"""A head is called positional on no fewer queries than this: on three words every head has one offset."""
+POSITIONAL = 0.9
+
+
+@dataclass(frozen=True)
+class Link:
+    """One weight: the unit ``query`` gives ``weight`` of its attention to ``key``, in head ``head`` of ``layer``."""
+
+    layer: int
+    head: int
+    query: str
+    key: str
+    query_index: int
+    key_index: int
+    weight: float
+
+
+@dataclass(frozen=True)
+class Positional:
+    """A head that looks ``offset`` units from each query (−1: the one before), in ``share`` of the queries."""
+
+    layer: int
+    head: int
+    offset: int
+    share: float
+
+
+def positional_heads(units: Units) -> list[Positional]:
+    """The heads of which one offset holds the largest weight in 90 % of the queries (Voita et al. 2019).
+
+    Special tokens are neither queries nor counted as a text's neighbours; short texts have no positional heads.
+    """
+    queries = np.flatnonzero(~units.special)
+    if len(queries) < MIN_QUERIES:
+        return []
+    offsets = units.weights[:, :, queries].argmax(-1) - queries  # (L, H, queries)
+    found = []
+    for layer, head in np.ndindex(offsets.shape[:2]):
+        values, counts = np.unique(offsets[layer, head], return_counts=True)
+        share = counts.max() / len(queries)
+        if share >= POSITIONAL:
+            found.append(Positional(layer, head, int(values[counts.argmax()]), float(share)))
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """What counts when links are ranked: which queries, which keys, which heads (L, H), and self-links or not."""
+
+    queries: Mask
+    keys: Mask
+    heads: Mask
+    itself: bool
+
+    @property
+    def pairs(self) -> Mask:
+        """(queries, keys) that count."""
+        pairs = self.queries[:, None] & self.keys[None, :]
+        if not self.itself:
+            np.fill_diagonal(pairs, False)
+        return pairs
+
+
+def select(units: Units, *, causal: bool, special: bool = False, everything: bool = False) -> Selection:
+    """What counts by default: links between different content words, without positional heads.
+
+    In a causal model the first unit is a sink as [CLS] is in BERT, and left out as a key (Xiao et al. 2024).
+
+    Args:
+        special: special tokens, punctuation and sinks count too.
+        everything: function words, positional heads and self-links count as well.
+    """
+    queries = np.ones(len(units), bool)
+    if not everything:
+        queries &= ~units.function
+    if not (special or everything):
+        queries &= units.content
+    keys = queries.copy()
+    if causal and not (special or everything):
+        keys[0] = False
+    heads = np.ones(units.weights.shape[:2], bool)
+    if not everything:
+        for found in positional_heads(units):
+            heads[found.layer, found.head] = False
+    return Selection(queries, keys, heads, itself=everything)
+
+
+def strongest(units: Units, selection: Selection, top: int) -> list[Link]:
+    """The ``top`` strongest links, each pair of units once, in the head where it is strongest."""
+    weights, heads = best_heads(units.weights, selection.heads)
+    weights = np.where(selection.pairs, weights, -1)
+    order = np.argsort(-weights, axis=None, kind="stable")[:top]
+    pairs = zip(*np.unravel_index(order, weights.shape), strict=True)
+    return [_link(units, heads, int(q), int(k), float(weights[q, k])) for q, k in pairs if weights[q, k] > 0]
+
+
+def best_heads(weights: Array, heads: Mask) -> tuple[Array, NDArray[np.intp]]:
+    """For each pair its largest weight over the ``heads`` that count, and that head's number l·H + h, both (n, n)."""
+    flat = weights.reshape(-1, *weights.shape[2:])  # (L, H, n, n) → (L·H, n, n)
+    numbers = np.flatnonzero(heads)
+    counted = flat[numbers]
+    best = counted.argmax(0)
+    return np.take_along_axis(counted, best[None], 0)[0], numbers[best]
+
+
+def _link(units: Units, heads: NDArray[np.intp], query: int, key: int, weight: float) -> Link:
+    layer, head = divmod(int(heads[query, key]), units.weights.shape[1])
+    return Link(layer, head, units.labels[query], units.labels[key], query, key, weight)
+
+
+@dataclass(frozen=True)
+class Attended:
+    """What one query looks at most: ``best``, each key in its best head, and ``average`` over all heads."""
+
+    query: str
+    query_index: int
+    best: tuple[Link, ...]
+    average: tuple[tuple[str, int, float], ...]
+
+
+def top_attended(units: Units, selection: Selection, queries: Sequence[int], top: int) -> list[Attended]:
+    """For each of ``queries`` the ``top`` keys by their best head, and by the average over all heads."""
+    best, heads = best_heads(units.weights, selection.heads)
+    mean = units.weights.mean((0, 1))
+    found = []
+    for query in queries:
+        keys = selection.keys.copy()
+        keys[query] &= selection.itself
+        strong, usual = (_top(row[query], keys, top) for row in (best, mean))
+        found.append(
+            Attended(
+                units.labels[query],
+                query,
+                tuple(_link(units, heads, query, key, float(best[query, key])) for key in strong),
+                tuple((units.labels[key], key, float(mean[query, key])) for key in usual),
+            )
+        )
+    return found
+
+
+def _top(row: Array, keys: Mask, top: int) -> list[int]:
+    order = np.argsort(-np.where(keys, row, -1), kind="stable")[:top]
+    return [int(key) for key in order if keys[key] and row[key] > 0]
+
+
+def find_unit(units: Units, wanted: str) -> list[int]:
+    """The indices of the units that read ``wanted``, in any case; ``the:2`` is the second of them only.
+
+    Raises:
+        UsageError: there is none, or not so many; the message says what there is.
+    """
+    exact = _indices(units, wanted)
+    if exact:
+        return exact
+    label, _, number = wanted.rpartition(":")
+    found = _indices(units, label) if number.isdecimal() else []
+    if not found:
+        raise UsageError(
+            f"the text has no {units.kind} {wanted!r}", hint=f"It has: {', '.join(dict.fromkeys(units.labels))}"
+        )
+    if not 1 <= int(number) <= len(found):
+        times = "once" if len(found) == 1 else f"{len(found)} times"
+        raise UsageError(f"no {wanted}: {label!r} occurs {times}", hint=f"Count from 1: {label}:1")
+    return [found[int(number) - 1]]
+
+
+def _indices(units: Units, wanted: str) -> list[int]:
+    return [i for i, label in enumerate(units.labels) if label.casefold() == wanted.casefold()]

@@ -1,0 +1,39 @@
+"""One number a head: entropy, distance, sink. ``weights`` is (L, H, N, N), rows are queries."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnviz.record import Array
+
+PerHead = NDArray[np.float64]
+
+
+def entropy(weights: Array) -> PerHead:
+    """−Σₖ A ln A in nats, averaged over the queries (Clark et al. 2019), (L, H)."""
+    logs = np.log(weights, where=weights > 0, out=np.zeros_like(weights))
+    return -np.einsum("lhqk,lhqk->lhq", weights, logs).mean(-1, dtype=np.float64)
+
+
+def distance(weights: Array) -> PerHead:
+    """Σₖ A · |q − k| in tokens, averaged over the queries (Vig & Belinkov 2019), (L, H)."""
+    places = np.arange(weights.shape[-1])
+    apart = np.abs(places[:, None] - places[None, :]).astype(weights.dtype)
+    return np.einsum("lhqk,qk->lhq", weights, apart).mean(-1, dtype=np.float64)
+
+
+def sink(weights: Array, causal: bool) -> PerHead:
+    """The largest mean weight that one key takes from all queries that see it (Gu et al. 2025), (L, H).
+
+    In a causal model the last keys are seen by few queries; the keys that half of the queries see are compared.
+    """
+    n = weights.shape[-1]
+    received = weights.sum(-2, dtype=np.float64)  # (L, H, M)
+    seen = n - np.arange(n) if causal else np.full(n, n)
+    return np.asarray((received / seen)[..., seen * 2 >= n].max(-1))
+
+
+def share(weights: Array, keys: NDArray[np.bool_]) -> float:
+    """The part of all attention that goes to ``keys``, between 0 and 1: the mean over layers, heads and queries."""
+    return float(weights[..., keys].sum(-1, dtype=np.float64).mean())

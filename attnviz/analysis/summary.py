@@ -1,0 +1,164 @@
+"""Everything that ``show`` says of one input, as numbers: what the terminal and the JSON document are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnviz.analysis import metrics
+from attnviz.analysis.links import (
+    Attended,
+    Link,
+    Positional,
+    Selection,
+    find_unit,
+    positional_heads,
+    select,
+    strongest,
+    top_attended,
+)
+from attnviz.analysis.units import Units, in_tokens, in_words
+from attnviz.errors import UsageError
+from attnviz.record import Array, Attention
+
+Cell = Literal["link", "entropy", "sink", "distance"]
+CELLS: tuple[Cell, ...] = get_args(Cell)
+
+
+@dataclass(frozen=True)
+class Heads:
+    """Which heads somebody asked for; None is left to the strongest link. ``mean`` averages a layer's heads."""
+
+    layers: tuple[int, ...] | None = None
+    heads: tuple[int, ...] | None = None
+    mean: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class HeadMap:
+    """The weights of one head, or the mean of a layer's (``head`` is None), between the units ``shown``."""
+
+    layer: int
+    head: int | None
+    weights: Array
+    shown: NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
+class Summary:
+    """One input's findings. ``overview`` is (L, H), NaN where the head is left out (positional)."""
+
+    attention: Attention
+    units: Units
+    selection: Selection
+    links: list[Link]
+    special_share: float
+    punctuation_share: float
+    positional: list[Positional]
+    cell: Cell
+    overview: NDArray[np.float64]
+    maps: list[HeadMap]
+    attended: list[Attended]
+
+
+def summarise(
+    attention: Attention,
+    *,
+    tokens: bool = False,
+    special: bool = False,
+    everything: bool = False,
+    heads: Heads | None = None,
+    words: Sequence[str] = (),
+    cell: Cell = "link",
+    top: int = 3,
+    links: int = 8,
+) -> Summary:
+    """Find what ``show`` prints.
+
+    Args:
+        tokens: read the record in tokens, not in words.
+        special: special tokens, punctuation and sinks count too.
+        everything: everything counts: function words, positional heads and self-links as well.
+        heads: the heads whose maps are wanted; None is the head of the strongest link.
+        words: the units whose attention is wanted (``the:2``); none is all that count.
+        cell: what a cell of the overview is.
+        top: how many keys a word gets.
+        links: how many links are listed.
+
+    Raises:
+        UsageError: a layer, head or word that there is not.
+    """
+    units = in_tokens(attention) if tokens else in_words(attention)
+    selection = select(units, causal=attention.causal, special=special, everything=everything)
+    queries = [i for word in words for i in find_unit(units, word)] if words else np.flatnonzero(selection.queries)
+    return Summary(
+        attention=attention,
+        units=units,
+        selection=selection,
+        links=strongest(units, selection, links),
+        special_share=metrics.share(units.weights, units.special),
+        punctuation_share=metrics.share(units.weights, units.punctuation),
+        positional=positional_heads(units),
+        cell=cell,
+        overview=_overview(attention, units, selection, cell),
+        maps=pick_maps(units, selection, heads or Heads(), special=special or everything),
+        attended=top_attended(units, selection, [int(i) for i in queries], top),
+    )
+
+
+def _overview(attention: Attention, units: Units, selection: Selection, cell: Cell) -> NDArray[np.float64]:
+    match cell:
+        case "link":
+            return np.where(selection.heads, _strongest_link(units, selection), np.nan)
+        case "entropy":
+            return metrics.entropy(attention.weights)
+        case "distance":
+            return metrics.distance(attention.weights)
+        case "sink":
+            return metrics.sink(attention.weights, attention.causal)
+
+
+def _strongest_link(units: Units, selection: Selection) -> NDArray[np.float64]:
+    """Each head's largest weight among the pairs that count, (L, H); zero where no pair does."""
+    return np.max(units.weights, axis=(-2, -1), where=selection.pairs, initial=0).astype(np.float64)
+
+
+def shown_units(units: Units, *, special: bool) -> NDArray[np.intp]:
+    """The units that a map shows: all, or the words without special tokens and punctuation where two are left."""
+    words = np.flatnonzero(~(units.special | units.punctuation))
+    return np.arange(len(units)) if special or len(words) < 2 else words
+
+
+def pick_maps(units: Units, selection: Selection, wanted: Heads, *, special: bool) -> list[HeadMap]:
+    """The maps of the wanted heads; where layer or head is left open, the one with the strongest link.
+
+    Raises:
+        UsageError: a layer or head that the model does not have.
+    """
+    count, width = units.weights.shape[:2]
+    _require("layer", wanted.layers, count, "this model")
+    _require("head", wanted.heads, width, "each layer of this model")
+    shown = shown_units(units, special=special)
+    if wanted.mean:
+        layers = wanted.layers if wanted.layers is not None else range(count)
+        return [HeadMap(layer, None, units.weights[layer].mean(0), shown) for layer in layers]
+    # Heads that count come first; among the others (all positional, or no pair) the largest link decides.
+    strength = _strongest_link(units, selection) + selection.heads
+    if wanted.layers is None and wanted.heads is None:
+        pairs = [divmod(int(strength.argmax()), width)]
+    elif wanted.heads is None:
+        pairs = [(layer, int(strength[layer].argmax())) for layer in wanted.layers or ()]
+    else:
+        some = wanted.layers or (int(strength[:, wanted.heads].max(1).argmax()),)
+        pairs = [(layer, head) for layer in some for head in wanted.heads]
+    return [HeadMap(layer, head, units.weights[layer, head], shown) for layer, head in pairs]
+
+
+def _require(what: str, numbers: tuple[int, ...] | None, count: int, owner: str) -> None:
+    for number in numbers or ():
+        if not 0 <= number < count:
+            raise UsageError(f"no {what} {number}: {owner} has {what}s 0–{count - 1}")

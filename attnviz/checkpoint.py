@@ -1,0 +1,256 @@
+"""Where a model comes from, and its three parts: config, tensors, tokenizer.
+
+A checkpoint is a folder: the bundled default model's, one that the user names, or a snapshot in the Hugging Face
+cache, fetched from the Hub if need be. Its files are read here, without transformers; only what lacks safetensors
+or tokenizer.json goes through transformers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attnviz.bundle import find_bundle
+from attnviz.errors import ModelError, UsageError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+    from torch import Tensor
+
+DEFAULT = "default"
+DEFAULT_ID = "sentence-transformers/all-MiniLM-L6-v2"
+
+_PARTS = ["*.json", "*.safetensors", "*.txt", "*.model"]
+_PICKLES = ["pytorch_model*.bin"]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model at rest.
+
+    ``tensors`` maps the checkpoint's own names to tensors, each read when asked for. ``reference`` is what the check
+    compares with: the folder that transformers loads, or the model object that the user gave.
+    """
+
+    name: str
+    config: dict[str, Any]
+    tensors: Mapping[str, Tensor] = field(repr=False)
+    tokenizer: Tokenizer = field(repr=False)
+    reference: Any = field(repr=False)
+
+
+def open_checkpoint(model: str | os.PathLike[str] = DEFAULT, revision: str | None = None) -> Checkpoint:
+    """Open ``model``: ``"default"``, a folder, or a Hub id (at ``revision``).
+
+    Raises:
+        ModelError: nothing is found there, or a file is damaged; the message says what to do.
+        UsageError: a revision of something that has none.
+    """
+    name, folder = _locate(os.fspath(model), revision)
+    config = _read_config(folder)
+    tensors = _open_safetensors(folder) or _tensors_by_transformers(folder)
+    return Checkpoint(name, config, tensors, _open_tokenizer(folder), reference=folder)
+
+
+def adopt(model: Any, tokenizer: Any) -> Checkpoint:
+    """Take a transformers model and its fast tokenizer as they are in memory; neither is changed."""
+    name = getattr(model.config, "name_or_path", "") or type(model).__name__
+    return Checkpoint(name, model.config.to_dict(), model.state_dict(), _own_copy(tokenizer), reference=model)
+
+
+def _locate(model: str, revision: str | None) -> tuple[str, Path]:
+    """The name to show and the folder that holds ``model``."""
+    folder = Path(model).expanduser()
+    if model == DEFAULT:
+        bundle = None if revision else find_bundle()
+        return DEFAULT_ID, bundle or _snapshot(DEFAULT_ID, revision)
+    if folder.is_dir():
+        if revision:
+            raise UsageError(f"{model} is a folder: --revision is for models from the Hub")
+        return folder.resolve().name, folder
+    if folder.exists():
+        raise ModelError(f"{model} is a file, expected a folder with config.json and model.safetensors")
+    if model.startswith((".", "~", os.sep)) or model.count("/") != 1 and "/" in model:
+        raise ModelError(
+            f"there is no folder {model}",
+            hint="Give a folder with config.json and model.safetensors, or a Hub id such as " + DEFAULT_ID,
+        )
+    return model, _snapshot(model, revision)
+
+
+def _snapshot(repo: str, revision: str | None) -> Path:
+    """The snapshot of ``repo`` in the Hub cache; what is not there is fetched, top-level files only."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    def fetch(patterns: list[str], *, offline: bool) -> Path:
+        return Path(
+            snapshot_download(
+                repo,
+                revision=revision,
+                allow_patterns=patterns,
+                ignore_patterns=["*/*"],
+                local_files_only=offline,
+            )
+        )
+
+    asked = f"{repo} at revision {revision}" if revision else repo
+    try:
+        try:
+            cached = fetch(_PARTS + _PICKLES, offline=True)
+            if (cached / "config.json").is_file() and _has_weights(cached):
+                return cached
+        except LocalEntryNotFoundError:
+            pass
+        folder = fetch(_PARTS, offline=False)
+        return folder if _has_weights(folder) else fetch(_PARTS + _PICKLES, offline=False)
+    except GatedRepoError:
+        hint = "Ask for access on its page, then run: hf auth login"
+        raise ModelError(f"{asked} is gated: the Hub gives it to approved users only", hint=hint) from None
+    except RevisionNotFoundError:
+        raise ModelError(f"{repo} has no revision {revision}", hint="Leave --revision out for the newest.") from None
+    except RepositoryNotFoundError:
+        raise ModelError(f"the Hub has no model {repo}, and there is no such folder") from None
+    except HFValidationError:
+        raise ModelError(f"{repo!r} is neither a folder nor a Hub id (such as {DEFAULT_ID})") from None
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise ModelError(
+            f"{asked} is not in the Hub cache, and the Hub can't be reached ({type(error).__name__})",
+            hint=_how_to_fetch(repo, revision),
+        ) from error
+
+
+def _how_to_fetch(repo: str, revision: str | None) -> str:
+    fetch = f"hf download {repo}" + (f" --revision {revision}" if revision else "")
+    if repo == DEFAULT_ID:
+        return f"Fetch it while online with: {fetch}\nOr install it with attnviz: python -m pip install 'attnviz[offline]'"
+    return f"Fetch it while online with: {fetch}"
+
+
+def _has_weights(folder: Path) -> bool:
+    return any(any(folder.glob(pattern)) for pattern in ("model*.safetensors", *_PICKLES))
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    path = folder / "config.json"
+    config = read_json(path) if path.is_file() else None
+    if config is None:
+        raise ModelError(
+            f"{folder} has no config.json",
+            hint="A model folder holds config.json, model.safetensors and tokenizer.json, as save_pretrained writes.",
+        )
+    if not isinstance(config, dict):
+        raise ModelError(f"{path} holds a {type(config).__name__}, expected an object")
+    return config
+
+
+def read_json(path: Path) -> Any:
+    """The JSON in ``path``; a ``ModelError`` says what is wrong with it."""
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} can't be read as JSON ({error})", hint="Download the model again.") from None
+
+
+class _Safetensors(Mapping[str, "Tensor"]):
+    """The tensors of one or many safetensors files, memory-mapped; a tensor is read when it is asked for."""
+
+    def __init__(self, paths: list[Path]) -> None:
+        from safetensors import SafetensorError, safe_open
+
+        self._files: dict[str, Any] = {}
+        for path in paths:
+            try:
+                file = safe_open(path, framework="pt")
+            except (SafetensorError, OSError) as error:
+                raise ModelError(
+                    f"{path} is truncated or corrupt ({error})", hint="Download the model again."
+                ) from None
+            self._files.update(dict.fromkeys(file.keys(), file))
+
+    def __getitem__(self, name: str) -> Tensor:
+        tensor: Tensor = self._files[name].get_tensor(name)
+        return tensor
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+
+def _open_safetensors(folder: Path) -> Mapping[str, Tensor] | None:
+    """The folder's safetensors, whole or in shards; None where it has none."""
+    index, whole = folder / "model.safetensors.index.json", folder / "model.safetensors"
+    if whole.is_file():
+        return _Safetensors([whole])
+    if not index.is_file():
+        return None
+    try:
+        shards = sorted(set(read_json(index)["weight_map"].values()))
+    except (KeyError, TypeError, AttributeError):
+        raise ModelError(f"{index} has no weight_map", hint="Download the model again.") from None
+    # Only names beside the index: a path in it would read a file that is not the model's.
+    missing = [name for name in shards if Path(name).name != name or not (folder / name).is_file()]
+    if missing:
+        raise ModelError(f"{folder} lacks {', '.join(missing)}, which its index names", hint="Download the model again.")
+    return _Safetensors([folder / name for name in shards])
+
+
+def _tensors_by_transformers(folder: Path) -> Mapping[str, Tensor]:
+    """The tensors of an older checkpoint. transformers reads its pickle with ``weights_only``: data, never code."""
+    from transformers import AutoModel
+
+    if not _has_weights(folder):
+        raise ModelError(
+            f"{folder} has no weights: neither model.safetensors nor its index nor pytorch_model.bin",
+            hint="A model folder holds config.json, model.safetensors and tokenizer.json, as save_pretrained writes.",
+        )
+    model = _by_transformers(folder, partial(AutoModel.from_pretrained, weights_only=True))
+    return dict(model.state_dict())
+
+
+def _open_tokenizer(folder: Path) -> Tokenizer:
+    from tokenizers import Tokenizer
+
+    path = folder / "tokenizer.json"
+    if path.is_file():
+        try:
+            return Tokenizer.from_file(str(path))
+        except Exception as error:  # the only type that tokenizers raises
+            raise ModelError(f"{path} is not a tokenizer ({error})", hint="Download the model again.") from None
+    from transformers import AutoTokenizer
+
+    return _own_copy(_by_transformers(folder, AutoTokenizer.from_pretrained))
+
+
+def _own_copy(tokenizer: Any) -> Tokenizer:
+    """The fast tokenizer inside a transformers one, copied: encoding sets truncation and padding on it."""
+    from tokenizers import Tokenizer
+
+    backend = getattr(tokenizer, "backend_tokenizer", tokenizer)
+    if not isinstance(backend, Tokenizer):
+        raise ModelError(
+            f"the tokenizer is a {type(tokenizer).__name__}, expected a fast one, which knows where its pieces stand",
+            hint="Load it with AutoTokenizer.from_pretrained(…).",
+        )
+    return Tokenizer.from_str(backend.to_str())
+
+
+def _by_transformers(folder: Path, loader: Any) -> Any:
+    try:
+        return loader(folder, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # whatever transformers and torch raise on a damaged folder
+        raise ModelError(f"transformers can't load {folder} ({error})", hint="Download the model again.") from error

@@ -1,0 +1,65 @@
+"""What can go wrong, said so that the reader knows what to do next.
+
+Low layers raise with the bare reason; the caller that knows the model or the file adds it; one
+handler, in ``cli/app.py``, prints the message and turns the kind into an exit code.
+"""
+
+from __future__ import annotations
+
+import enum
+
+
+class ExitCode(enum.IntEnum):
+    """The exit codes of the command line."""
+
+    OK = 0
+    USAGE = 2
+    """The command was asked for something that does not exist, or for an output that it may not write."""
+    INPUT = 3
+    """The text can't be read, is empty, or does not fit the model."""
+    MODEL = 4
+    """The checkpoint is missing, damaged or of an unsupported kind."""
+    CHECK = 5
+    """Our attention and the model's own disagree."""
+    INTERRUPTED = 130
+
+
+class AttnvizError(Exception):
+    """The base of all errors that attnviz raises on purpose.
+
+    Args:
+        message: what was wrong, with the value and what was expected.
+        hint: what to do next, as a sentence of its own.
+    """
+
+    exit_code: ExitCode = ExitCode.USAGE
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+
+class UsageError(AttnvizError):
+    """An option or an output that can't be: ``no head 14 in layer 2: this model has heads 0–11``."""
+
+    exit_code = ExitCode.USAGE
+
+
+class InputError(AttnvizError):
+    """A text that can't be analysed."""
+
+    exit_code = ExitCode.INPUT
+
+
+class ModelError(AttnvizError):
+    """A checkpoint that can't be found, read or trusted."""
+
+    exit_code = ExitCode.MODEL
+
+
+class UnsupportedModel(ModelError):
+    """A model that our forward pass can't express exactly; the message names what stands in the way."""

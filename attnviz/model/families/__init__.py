@@ -1,0 +1,136 @@
+"""The families: one file each, named after Hugging Face's ``model_type``.
+
+A family file says two things: ``spec(config)``, the facts of a model, and ``NAMES``, the literal map of the
+checkpoint's tensor names to ours (``{}`` is the layer). ``PREFIX`` is what heads put before the names, and
+``SPELLINGS`` are older last parts of names.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from attnviz.errors import ModelError, UnsupportedModel
+from attnviz.model.spec import Spec
+
+FAMILIES = ("bert",)
+
+# What a config may hold without changing a weight of the attention: bookkeeping, training, heads, generation.
+_HARMLESS = frozenset({
+    "_attn_implementation", "_attn_implementation_autoset", "_name_or_path", "architectures", "attn_implementation",
+    "bos_token_id", "cls_token_id", "dtype", "eos_token_id", "finetuning_task", "gradient_checkpointing", "id2label",
+    "initializer_factor", "initializer_range", "label2id", "language", "mask_token_id", "model_max_length", "name",
+    "name_or_path", "num_labels", "output_attentions", "output_hidden_states", "output_past", "pad_token_id",
+    "problem_type", "return_dict", "sep_token_id", "task_specific_params", "tie_word_embeddings", "torch_dtype",
+    "torchscript", "transformers_version", "unk_token_id", "use_cache",
+})  # fmt: skip
+
+
+class Config:
+    """A model's config.json, read attribute by attribute.
+
+    ``close`` raises for what nobody has read and that is not known to be harmless: a config that asks for
+    something we do not know is not guessed at.
+    """
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = values
+        self._read: set[str] = {"model_type"}
+
+    def get(self, name: str, default: Any) -> Any:
+        """The value of ``name``; ``default`` where it is absent or null."""
+        self._read.add(name)
+        value = self._values.get(name)
+        return default if value is None else value
+
+    def size(self, name: str, default: int | None = None) -> int:
+        """A whole number above zero."""
+        value = self.get(name, default)
+        if value is None:
+            raise ModelError(f"config.json has no {name}")
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ModelError(f"config.json: {name} is {value!r}, expected a whole number above zero")
+        return value
+
+    def number(self, name: str, default: float) -> float:
+        """A number."""
+        value = self.get(name, default)
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise ModelError(f"config.json: {name} is {value!r}, expected a number")
+        return float(value)
+
+    def expect(self, name: str, *allowed: Any) -> Any:
+        """One of ``allowed``, the first of them where it is absent."""
+        value = self.get(name, allowed[0])
+        if value not in allowed:
+            raise UnsupportedModel(
+                f"config.json: {name} is {value!r}; our forward pass knows {', '.join(map(repr, allowed))}"
+            )
+        return value
+
+    def ignore(self, *names: str) -> None:
+        """Attributes of this family that change nothing in its attention."""
+        self._read.update(names)
+
+    def close(self) -> None:
+        """Raise ``UnsupportedModel`` for attributes that nobody has read."""
+        unread = sorted(self._values.keys() - self._read - _HARMLESS)
+        if unread:
+            said = ", ".join(f"{name} = {self._values[name]!r}" for name in unread)
+            raise UnsupportedModel(f"config.json asks for what our forward pass does not know: {said}")
+
+
+@dataclass(frozen=True)
+class Family:
+    """One family file, read."""
+
+    name: str
+    read: Callable[[Config], Spec]
+    names: Mapping[str, str]
+    prefix: str = ""
+    spellings: Mapping[str, str] | None = None
+
+    def spec(self, config: Mapping[str, Any]) -> Spec:
+        """The facts of the model that ``config`` describes."""
+        reading = Config(config)
+        spec = self.read(reading)
+        reading.close()
+        return spec
+
+    def ours(self, layers: int) -> dict[str, str]:
+        """The checkpoint's plain names and ours, of all layers."""
+        ours = {}
+        for theirs, our in self.names.items():
+            for i in range(layers) if "{}" in our else (0,):
+                ours[theirs.format(i)] = our.format(i)
+        return ours
+
+    def plain(self, name: str) -> str:
+        """A tensor's name as in ``names``: without the prefix that a head adds, in today's spelling."""
+        *path, last = name.removeprefix(self.prefix).split(".")
+        return ".".join([*path, (self.spellings or {}).get(last, last)])
+
+
+def find_family(config: Mapping[str, Any]) -> Family:
+    """The family of the model that ``config`` describes.
+
+    Raises:
+        UnsupportedModel: there is none for its ``model_type``.
+        ModelError: the config has no ``model_type``.
+    """
+    kind = config.get("model_type")
+    if not isinstance(kind, str):
+        raise ModelError(
+            "config.json has no model_type", hint="Save the model with a current transformers: save_pretrained."
+        )
+    if kind not in FAMILIES:
+        near = difflib.get_close_matches(kind, FAMILIES, 1)
+        raise UnsupportedModel(
+            f"attnviz does not run models of type {kind!r}" + (f" (did you mean {near[0]!r}?)" if near else ""),
+            hint=f"Supported: {', '.join(FAMILIES)}.",
+        )
+    module = importlib.import_module(f"{__name__}.{kind}")
+    return Family(kind, module.spec, module.NAMES, module.PREFIX, module.SPELLINGS)

@@ -1,0 +1,111 @@
+"""The attention kernel: softmax(Q Kᵀ · scale + bias) V, exactly, in tiles of query rows.
+
+The shape letters, here and everywhere: ``B`` documents, ``T`` packed tokens, ``L`` layers, ``H`` query heads,
+``G`` key-value heads, ``N`` queries, ``M`` keys, ``D`` head size, ``C`` hidden size. ``n`` and ``m`` are the
+queries and keys of one tile.
+
+The weights of a tile live until its observers have seen them; no array of all H·N·M weights is ever made here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from attnviz.model.spec import EVERYTHING, Reach
+
+Bias = Callable[[Tensor, Tensor], Tensor]
+"""(query positions (n,), key positions (m,)) → what is added to the scores, broadcastable to (H, n, m)."""
+
+# 4 million weights a tile: 16 MiB in float32, small beside any model and large enough to keep the cores busy.
+TILE = 1 << 22
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """Weights as observers see them: the queries and keys from ``query`` and ``key`` on, of all H heads.
+
+    ``weights`` is (H, n, m); keys outside the tile have weight zero. ``shape`` is the (H, N, M) of the layer.
+    """
+
+    layer: int
+    query: int
+    key: int
+    weights: Tensor
+    shape: tuple[int, int, int]
+
+
+class Observer(Protocol):
+    """Keeps what it wants of the weights and hidden states that pass by."""
+
+    def tile(self, tile: Tile) -> None:
+        """See one tile of weights. Its memory is used again: keep a copy, not a view."""
+
+    def hidden(self, layer: int, states: Tensor) -> None:
+        """See the hidden states (T, C) that enter ``layer``, or leave the last one (``layer`` = L)."""
+
+
+def attend(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    scale: float,
+    reach: Reach = EVERYTHING,
+    bias: Bias | None = None,
+    softcap: float | None = None,
+    layer: int = 0,
+    observers: Sequence[Observer] = (),
+    rows: int | None = None,
+) -> Tensor:
+    """Attend from ``q`` (H, N, D) to ``k`` and ``v`` (G, M, D) and return the context vectors (H, N, D).
+
+    Head h reads key-value head h·G // H (Ainslie et al. 2023). Scores and weights are float32 at least, whatever
+    the inputs. Each tile of ``rows`` queries (None: as many as fit ``TILE``) is shown to the observers.
+    """
+    (heads, queries, size), (groups, keys, _) = q.shape, k.shape
+    rows = rows or max(1, TILE // (heads * keys))
+    exact = torch.promote_types(q.dtype, torch.float32)
+    q, k = q.to(exact), k.to(exact)
+    context = q.new_empty((heads, queries, size), dtype=v.dtype)
+    positions = torch.arange(max(queries, keys), device=q.device)
+    for start in range(0, queries, rows):
+        stop = min(start + rows, queries)
+        # Keys that no query of the tile sees are not computed.
+        first = 0 if reach.behind is None else max(0, start - reach.behind)
+        last = keys if reach.ahead is None else min(keys, stop + reach.ahead)
+        at, to = positions[start:stop], positions[first:last]
+        # (H, n, D) → (G, H/G·n, D): the queries of the heads that share a key head stand together.
+        grouped = q[:, start:stop].reshape(groups, -1, size)
+        scores = torch.matmul(grouped, k[:, first:last].transpose(1, 2)).mul_(scale)
+        scores = scores.view(heads, stop - start, last - first)  # (G, H/G·n, m) → (H, n, m)
+        if softcap is not None:
+            scores = scores.div_(softcap).tanh_().mul_(softcap)
+        if bias is not None:
+            scores += bias(at, to)
+        hidden = _hidden(at, to, reach)
+        if hidden is not None:
+            scores.masked_fill_(hidden, -torch.inf)
+        weights = torch.softmax(scores, dim=-1)
+        for observer in observers:
+            observer.tile(Tile(layer, start, first, weights, (heads, queries, keys)))
+        mixed = torch.matmul(weights.to(v.dtype).view(groups, -1, last - first), v[:, first:last])
+        context[:, start:stop] = mixed.view(heads, stop - start, size)
+    return context
+
+
+def _hidden(at: Tensor, to: Tensor, reach: Reach) -> Tensor | None:
+    """Which keys at positions ``to`` the queries at ``at`` do not see, (n, m); None where they see them all."""
+    if reach == EVERYTHING:
+        return None
+    ahead = to[None, :] - at[:, None]  # (n, m)
+    hidden = torch.zeros_like(ahead, dtype=torch.bool)
+    if reach.ahead is not None:
+        hidden |= ahead > reach.ahead
+    if reach.behind is not None:
+        hidden |= ahead < -reach.behind
+    return hidden

@@ -1,0 +1,68 @@
+"""What any heatmap shows, before it is drawn: values, labels, scale; and how it is pooled where it does not fit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnviz.analysis.summary import HeadMap
+from attnviz.analysis.units import Units
+
+Values = NDArray[np.floating]
+
+
+@dataclass(frozen=True, eq=False)
+class Heatmap:
+    """Values (rows, columns) between ``low`` and ``high``; NaN is nothing.
+
+    ``percent``: the values are weights, written in percent. ``pooled`` says how cells were joined.
+    """
+
+    values: Values
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    low: float
+    high: float
+    percent: bool = True
+    pooled: str = ""
+
+
+def head_heatmap(units: Units, head: HeadMap) -> Heatmap:
+    """The map of one head: rows look, columns are looked at; the scale ends at the largest weight shown."""
+    values = head.weights[np.ix_(head.shown, head.shown)]
+    labels = tuple(units.labels[i] for i in head.shown)
+    return Heatmap(values, labels, labels, 0.0, float(values.max()) or 1.0)
+
+
+def head_name(head: HeadMap) -> str:
+    """``L5 H7``, or ``L5, mean of its heads``."""
+    return f"L{head.layer}, mean of its heads" if head.head is None else f"L{head.layer} H{head.head}"
+
+
+def pool(heatmap: Heatmap, rows: int, columns: int) -> Heatmap:
+    """``heatmap`` in at most ``rows`` × ``columns`` cells, each the largest value of the cells that it joins.
+
+    The largest, not the mean: one strong link among a hundred weak ones is what the reader looks for.
+    """
+    high, wide = heatmap.values.shape
+    down, across = math.ceil(high / rows), math.ceil(wide / columns)
+    if down == across == 1:
+        return heatmap
+    values = np.maximum.reduceat(heatmap.values, range(0, high, down), axis=0)
+    values = np.maximum.reduceat(values, range(0, wide, across), axis=1)
+    size = f"{down} × {across}"
+    return replace(
+        heatmap,
+        values=values,
+        rows=_joined(heatmap.rows, down),
+        columns=_joined(heatmap.columns, across),
+        pooled=f"each cell is the largest of {size} weights: {high} × {wide} do not fit",
+    )
+
+
+def _joined(labels: Sequence[str], size: int) -> tuple[str, ...]:
+    return tuple(labels[i] if size == 1 else f"{labels[i]}…" for i in range(0, len(labels), size))

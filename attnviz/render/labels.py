@@ -1,0 +1,52 @@
+"""Text as it may be shown: nothing in it can move the cursor, change a colour or turn the line around."""
+
+from __future__ import annotations
+
+import unicodedata
+from functools import cache
+
+import regex
+from rich.cells import cell_len, set_cell_size
+
+_ELLIPSIS = "…"
+_SPACES = {"\n": "⏎", "\r": "⏎", "\t": "⇥"}
+
+
+@cache
+def clean(text: str) -> str:
+    """``text`` on one line: controls and bidirectional marks become visible or vanish, spaces become plain."""
+    return "".join(map(_clean, text)) or "␣"
+
+
+def _clean(character: str) -> str:
+    if character in _SPACES:
+        return _SPACES[character]
+    category = unicodedata.category(character)
+    if category == "Cc":
+        code = ord(character)
+        return chr(0x2400 + code) if code < 0x20 else "␡" if code == 0x7F else "�"
+    if category == "Cf":
+        # Joiners hold an emoji or a syllable together; what else is invisible could hide or reverse text.
+        return character if character in "\u200c\u200d" else ""
+    if category in ("Cs", "Co", "Cn"):
+        return "�"
+    return " " if category.startswith("Z") else character
+
+
+def fit(text: str, width: int) -> str:
+    """``text`` cleaned and in exactly ``width`` columns: padded, or cut with an ellipsis."""
+    text = clean(text)
+    if cell_len(text) > width:
+        text = set_cell_size(text, max(width - 1, 0)).rstrip() + _ELLIPSIS
+    return set_cell_size(text, width)
+
+
+def width(text: str) -> int:
+    """The columns that ``text`` takes once cleaned."""
+    return cell_len(clean(text))
+
+
+def letters(text: str, most: int) -> list[str]:
+    """What a reader sees as single characters of ``text``, cleaned; at most ``most``, the last an ellipsis then."""
+    found: list[str] = regex.findall(r"\X", clean(text))
+    return found if len(found) <= most else [*found[: most - 1], "⋮"]

@@ -1,0 +1,50 @@
+"""Value → colour: two sequential palettes whose lightness runs one way, so that they read in grey as well."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+Colours = NDArray[np.uint8]
+
+PALETTES = {
+    "ember": ("#12121f", "#3a1657", "#8b2468", "#d6454f", "#f7913d", "#fdeaa5"),
+    "ink": ("#ffffff", "#d9e7f5", "#95bde1", "#4c87c6", "#204f98", "#0b1e48"),
+}
+"""Name → colours from low to high: ``ember`` for dark surroundings, ``ink`` for paper."""
+
+# The Oklab space (Ottosson 2020), in which equal steps look equal: linear RGB → cone responses → Lab.
+_TO_CONES = np.array(
+    [[0.4122214708, 0.5363325363, 0.0514459929], [0.2119034982, 0.6806995451, 0.1073969566], [0.0883024619, 0.2817188376, 0.6299787005]]
+)
+_TO_LAB = np.array(
+    [[0.2104542553, 0.7936177850, -0.0040720468], [1.9779984951, -2.4285922050, 0.4505937099], [0.0259040371, 0.7827717662, -0.8086757660]]
+)
+
+
+@cache
+def table(name: str) -> Colours:
+    """The 256 colours of a palette, (256, 3)."""
+    anchors = np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in PALETTES[name]]) / 255
+    linear = np.where(anchors <= 0.04045, anchors / 12.92, ((anchors + 0.055) / 1.055) ** 2.4)
+    lab = np.cbrt(linear @ _TO_CONES.T) @ _TO_LAB.T
+    places = np.linspace(0, len(lab) - 1, 256)
+    steps = np.stack([np.interp(places, np.arange(len(lab)), axis) for axis in lab.T], axis=-1)
+    linear = (steps @ np.linalg.inv(_TO_LAB).T) ** 3 @ np.linalg.inv(_TO_CONES).T
+    linear = np.clip(linear, 0, 1)
+    display = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return np.round(display * 255).astype(np.uint8)
+
+
+def colours(values: NDArray[np.floating], low: float, high: float, name: str = "ember") -> Colours:
+    """The colour of each value between ``low`` and ``high``, (…, 3); values beyond are clipped."""
+    span = high - low if high > low else 1.0
+    steps = np.clip((values - low) / span, 0, 1) * 255
+    return table(name)[np.nan_to_num(steps).round().astype(int)]
+
+
+def is_light(colour: Colours) -> bool:
+    """Whether black text reads better on ``colour`` than white (relative luminance by ITU-R BT.709 weights)."""
+    return float(colour @ np.array([0.2126, 0.7152, 0.0722])) > 128
