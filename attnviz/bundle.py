@@ -24,6 +24,7 @@ def find_bundle() -> Path | None:
 
     Raises:
         ModelError: a file is not the one that was published.
+
     """
     try:
         files = distribution(PACKAGE).files or []

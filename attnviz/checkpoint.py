@@ -50,6 +50,7 @@ def open_checkpoint(model: str | os.PathLike[str] = DEFAULT, revision: str | Non
     Raises:
         ModelError: nothing is found there, or a file is damaged; the message says what to do.
         UsageError: a revision of something that has none.
+
     """
     name, folder = _locate(os.fspath(model), revision)
     config = _read_config(folder)
@@ -75,7 +76,7 @@ def _locate(model: str, revision: str | None) -> tuple[str, Path]:
         return folder.resolve().name, folder
     if folder.exists():
         raise ModelError(f"{model} is a file, expected a folder with config.json and model.safetensors")
-    if model.startswith((".", "~", os.sep)) or model.count("/") != 1 and "/" in model:
+    if model.startswith((".", "~", os.sep)) or (model.count("/") != 1 and "/" in model):
         raise ModelError(
             f"there is no folder {model}",
             hint="Give a folder with config.json and model.safetensors, or a Hub id such as " + DEFAULT_ID,
@@ -135,7 +136,9 @@ def _snapshot(repo: str, revision: str | None) -> Path:
 def _how_to_fetch(repo: str, revision: str | None) -> str:
     fetch = f"hf download {repo}" + (f" --revision {revision}" if revision else "")
     if repo == DEFAULT_ID:
-        return f"Fetch it while online with: {fetch}\nOr install it with attnviz: python -m pip install 'attnviz[offline]'"
+        return (
+            f"Fetch it while online with: {fetch}\nOr install it with attnviz: python -m pip install 'attnviz[offline]'"
+        )
     return f"Fetch it while online with: {fetch}"
 
 
@@ -178,7 +181,7 @@ class _Safetensors(Mapping[str, "Tensor"]):
                 raise ModelError(
                     f"{path} is truncated or corrupt ({error})", hint="Download the model again."
                 ) from None
-            self._files.update(dict.fromkeys(file.keys(), file))
+            self._files |= dict.fromkeys(list(file.keys()), file)  # type: ignore[no-untyped-call]
 
     def __getitem__(self, name: str) -> Tensor:
         tensor: Tensor = self._files[name].get_tensor(name)
@@ -205,7 +208,9 @@ def _open_safetensors(folder: Path) -> Mapping[str, Tensor] | None:
     # Only names beside the index: a path in it would read a file that is not the model's.
     missing = [name for name in shards if Path(name).name != name or not (folder / name).is_file()]
     if missing:
-        raise ModelError(f"{folder} lacks {', '.join(missing)}, which its index names", hint="Download the model again.")
+        raise ModelError(
+            f"{folder} lacks {', '.join(missing)}, which its index names", hint="Download the model again."
+        )
     return _Safetensors([folder / name for name in shards])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import regex
@@ -62,6 +63,7 @@ def encode(
 
     Raises:
         InputError: the text is blank, can't be encoded, has nothing that the tokenizer knows, or is too long.
+
     """
     for part in (text,) if pair is None else (text, pair):
         _require_readable(part)
@@ -96,7 +98,9 @@ def _require_readable(text: str) -> None:
 
 def _read(tokenizer: Tokenizer, pieces: Pieces, text: str, pair: str | None) -> Encoding:
     added = {id_: token for id_, token in tokenizer.get_added_tokens_decoder().items() if token.special}
-    special = tuple(bool(mark) or id_ in added for mark, id_ in zip(pieces.special_tokens_mask, pieces.ids, strict=True))
+    special = tuple(
+        bool(mark) or id_ in added for mark, id_ in zip(pieces.special_tokens_mask, pieces.ids, strict=True)
+    )
     unknown = getattr(tokenizer.model, "unk_token", None)
     if all(mark or piece == unknown for mark, piece in zip(special, pieces.tokens, strict=True)):
         raise InputError(
@@ -137,14 +141,12 @@ def _char_words(text: str) -> list[int]:
     """For each character of ``text`` the number of the word that holds it."""
     owner = [0] * len(text)
     cuts = [match.start() for match in _BOUNDARY.finditer(text)] + [len(text)]
-    for number, (start, stop) in enumerate(zip(cuts, cuts[1:], strict=False)):
+    for number, (start, stop) in enumerate(pairwise(cuts)):
         owner[start:stop] = [number] * (stop - start)
     return owner
 
 
-def _words(
-    pieces: Pieces, numbers: list[Any], special: tuple[bool, ...], texts: tuple[str, str]
-) -> tuple[Word, ...]:
+def _words(pieces: Pieces, numbers: list[Any], special: tuple[bool, ...], texts: tuple[str, str]) -> tuple[Word, ...]:
     starts = [i for i in range(len(numbers)) if i == 0 or numbers[i] != numbers[i - 1]]
     words = []
     for start, stop in zip(starts, [*starts[1:], len(numbers)], strict=True):
@@ -170,7 +172,7 @@ def _decode_marks(piece: str) -> str:
 
 
 def _decode_bytes(piece: str) -> str:
-    """``Ġbank`` becomes ``bank``; the bytes of a character that was cut apart are written ``\\xf0``."""
+    r"""``Ġbank`` becomes ``bank``; the bytes of a character that was cut apart are written ``\xf0``."""
     table = _byte_table()
     if any(character not in table for character in piece):
         return piece  # a token that was added to the vocabulary as it is

@@ -29,6 +29,7 @@ class Attention(record.Attention):
 
         Raises:
             UsageError: the text has no such word.
+
         """
         units = in_words(self)
         selection = select(units, causal=self.causal, special=special)
@@ -48,13 +49,14 @@ class Attention(record.Attention):
 
         Raises:
             InputError: the file is missing, damaged, or no record.
+
         """
         return cls(**vars(record.read(Path(path))))
 
     def _repr_png_(self) -> bytes:
         from attnviz.render.figure import draw_grid, to_png
 
-        return to_png(draw_grid(self))
+        return to_png(draw_grid(self, in_words(self)))
 
 
 class Model:
@@ -80,6 +82,7 @@ class Model:
 
         Raises:
             InputError: the text is blank, unknown to the tokenizer, or longer than the model (unless ``truncate``).
+
         """
         return encode(self.checkpoint.tokenizer, text, pair, limit=self.network.spec.limit, truncate=truncate)
 
@@ -89,6 +92,7 @@ class Model:
         Raises:
             InputError: as ``encode``.
             ModelError: the checkpoint is damaged or unsupported.
+
         """
         from attnviz.model.native import run
         from attnviz.model.observers import Weights
@@ -101,22 +105,28 @@ class Model:
         """Compare our attention with transformers' own, in every layer and head; loads transformers.
 
         ``check(…).max_abs_diff`` is the largest difference of two weights.
+
+        Raises:
+            InputError, ModelError: as ``attend``; also a model that transformers can't load.
+
         """
+        return self.check_encoding(self.encode(text, pair, truncate=truncate), float64=float64)
+
+    def check_encoding(self, encoding: Encoding, *, float64: bool = False) -> Check:
+        """``check`` of an input that is encoded already."""
         import torch
 
         from attnviz.model.check import check
 
-        encoding = self.encode(text, pair, truncate=truncate)
         return check(self.checkpoint, encoding, torch.float64 if float64 else torch.float32)
 
 
-def load(
-    model: str | os.PathLike[str] | tuple[Any, Any] = DEFAULT, *, revision: str | None = None
-) -> Model:
+def load(model: str | os.PathLike[str] | tuple[Any, Any] = DEFAULT, *, revision: str | None = None) -> Model:
     """Load a model: the default one, a folder, a Hub id (at ``revision``), or (transformers model, tokenizer).
 
     Raises:
         ModelError: it can't be found or read.
+
     """
     if isinstance(model, tuple):
         return Model(adopt(*model))

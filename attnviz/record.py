@@ -46,12 +46,12 @@ class Attention:
     @property
     def layers(self) -> int:
         """L, the number of layers."""
-        return self.weights.shape[0]
+        return len(self.weights)
 
     @property
     def heads(self) -> int:
         """H, the number of heads in a layer."""
-        return self.weights.shape[1]
+        return len(self.weights[0])
 
     def __repr__(self) -> str:
         return (
@@ -107,6 +107,7 @@ def read(path: Path) -> Attention:
 
     Raises:
         InputError: the file is missing, damaged, or no record; nothing in it is ever executed.
+
     """
     try:
         facts, weights = _open(path)

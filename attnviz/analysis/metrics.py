@@ -13,14 +13,14 @@ PerHead = NDArray[np.float64]
 def entropy(weights: Array) -> PerHead:
     """−Σₖ A ln A in nats, averaged over the queries (Clark et al. 2019), (L, H)."""
     logs = np.log(weights, where=weights > 0, out=np.zeros_like(weights))
-    return -np.einsum("lhqk,lhqk->lhq", weights, logs).mean(-1, dtype=np.float64)
+    return np.asarray(-np.einsum("lhqk,lhqk->lhq", weights, logs).mean(-1, dtype=np.float64))
 
 
 def distance(weights: Array) -> PerHead:
     """Σₖ A · |q − k| in tokens, averaged over the queries (Vig & Belinkov 2019), (L, H)."""
     places = np.arange(weights.shape[-1])
     apart = np.abs(places[:, None] - places[None, :]).astype(weights.dtype)
-    return np.einsum("lhqk,qk->lhq", weights, apart).mean(-1, dtype=np.float64)
+    return np.asarray(np.einsum("lhqk,qk->lhq", weights, apart).mean(-1, dtype=np.float64))
 
 
 def sink(weights: Array, causal: bool) -> PerHead:

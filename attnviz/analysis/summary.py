@@ -91,8 +91,10 @@ def summarise(
 
     Raises:
         UsageError: a layer, head or word that there is not.
+
     """
-    units = in_tokens(attention) if tokens else in_words(attention)
+    pieces = in_tokens(attention)
+    units = pieces if tokens else in_words(attention)
     selection = select(units, causal=attention.causal, special=special, everything=everything)
     queries = [i for word in words for i in find_unit(units, word)] if words else np.flatnonzero(selection.queries)
     return Summary(
@@ -100,8 +102,8 @@ def summarise(
         units=units,
         selection=selection,
         links=strongest(units, selection, links),
-        special_share=metrics.share(units.weights, units.special),
-        punctuation_share=metrics.share(units.weights, units.punctuation),
+        special_share=metrics.share(attention.weights, pieces.special),
+        punctuation_share=metrics.share(attention.weights, pieces.punctuation),
         positional=positional_heads(units),
         cell=cell,
         overview=_overview(attention, units, selection, cell),
@@ -124,7 +126,7 @@ def _overview(attention: Attention, units: Units, selection: Selection, cell: Ce
 
 def _strongest_link(units: Units, selection: Selection) -> NDArray[np.float64]:
     """Each head's largest weight among the pairs that count, (L, H); zero where no pair does."""
-    return np.max(units.weights, axis=(-2, -1), where=selection.pairs, initial=0).astype(np.float64)
+    return np.asarray(np.max(units.weights, axis=(-2, -1), where=selection.pairs, initial=0), np.float64)
 
 
 def shown_units(units: Units, *, special: bool) -> NDArray[np.intp]:
@@ -138,6 +140,7 @@ def pick_maps(units: Units, selection: Selection, wanted: Heads, *, special: boo
 
     Raises:
         UsageError: a layer or head that the model does not have.
+
     """
     count, width = units.weights.shape[:2]
     _require("layer", wanted.layers, count, "this model")

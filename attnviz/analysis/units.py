@@ -9,23 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.encoding import is_punctuation
-from attnviz.record import Attention, Array
+from attnviz.record import Array, Attention
 
 # The closed classes of English without personal pronouns and negation: determiners, prepositions, conjunctions,
 # auxiliaries, particles. In other languages nothing is taken for a function word.
-FUNCTION_WORDS = frozenset(
-    """
-    a an the this that these those some any each every either neither both all such what which whose
-    of to in on at by for from with without within into onto upon about above across after against along among around
-    as before behind below beneath beside between beyond down during except inside like near off out outside over past
-    since through throughout till toward towards under until up via than
-    and or but nor so yet because although though while whereas if unless whether when where why how who whom
-    am is are was were be been being do does did done have has had having will would shall should can could may might
-    must ought 'm 're 've 'll 's 'd i'm you're he's she's it's we're they're i've you've we've they've i'll you'll he'll
-    she'll it'll we'll they'll
-    there here just also too very then thus
-    """.split()
-)
+FUNCTION_WORDS = frozenset({
+    "a", "an", "the", "this", "that", "these", "those", "some", "any", "each", "every", "either", "neither", "both",
+    "all", "such", "what", "which", "whose", "who", "whom", "when", "where", "why", "how", "there", "here",
+    "of", "to", "in", "on", "at", "by", "for", "from", "with", "without", "within", "into", "onto", "upon", "about",
+    "above", "across", "after", "against", "along", "among", "around", "as", "before", "behind", "below", "beneath",
+    "beside", "between", "beyond", "down", "during", "except", "inside", "near", "off", "out", "outside", "over",
+    "past", "since", "through", "throughout", "till", "toward", "towards", "under", "until", "up", "via", "than",
+    "and", "or", "but", "nor", "so", "yet", "because", "although", "though", "while", "whereas", "if", "unless",
+    "whether", "just", "also", "too", "very", "then", "thus",
+    "am", "is", "are", "was", "were", "be", "been", "being", "do", "does", "did", "done", "have", "has", "had",
+    "having", "will", "would", "shall", "should", "can", "could", "may", "might", "must", "ought",
+    "i'm", "you're", "he's", "she's", "it's", "we're", "they're", "i've", "you've", "we've", "they've",
+    "i'll", "you'll", "he'll", "she'll", "it'll", "we'll", "they'll", "that's", "there's",
+})  # fmt: skip
 
 Mask = NDArray[np.bool_]
 

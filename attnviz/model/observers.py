@@ -45,7 +45,7 @@ class HiddenStates(Watching):
     def __init__(self) -> None:
         self._states: list[Tensor] = []
 
-    def hidden(self, layer: int, states: Tensor) -> None:
+    def hidden(self, layer: int, states: Tensor) -> None:  # noqa: ARG002  (they come in order)
         """Keep the states; the forward pass makes new ones for each layer and never writes to old ones."""
         self._states.append(states)
 

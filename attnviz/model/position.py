@@ -33,7 +33,8 @@ def rotate(x: Tensor, rotary: Rotary) -> Tensor:
 
 def alibi(heads: int) -> Bias:
     """−slope_h · |q − k|, the slopes of Press et al. 2022: a geometric row from 2^(−8/H); for H that is no power
-    of two, the row of the next lower power followed by every other slope of the next higher one."""
+    of two, the row of the next lower power followed by every other slope of the next higher one.
+    """
     lower = 2 ** math.floor(math.log2(heads))
     row = [2 ** (-8 * (i + 1) / lower) for i in range(lower)]
     row += [2 ** (-4 * (2 * i + 1) / lower) for i in range(heads - lower)]

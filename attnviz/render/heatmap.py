@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from attnviz.analysis.summary import HeadMap
+from attnviz.analysis.summary import HeadMap, Summary
 from attnviz.analysis.units import Units
 
 Values = NDArray[np.floating]
@@ -36,6 +36,20 @@ def head_heatmap(units: Units, head: HeadMap) -> Heatmap:
     values = head.weights[np.ix_(head.shown, head.shown)]
     labels = tuple(units.labels[i] for i in head.shown)
     return Heatmap(values, labels, labels, 0.0, float(values.max()) or 1.0)
+
+
+def overview_heatmap(summary: Summary) -> Heatmap:
+    """One cell a head: rows are layers, columns heads; NaN where a head is left out."""
+    layers, heads = summary.overview.shape
+    high = float(np.nanmax(summary.overview, initial=0.0))
+    return Heatmap(
+        summary.overview,
+        tuple(f"L{i}" for i in range(layers)),
+        tuple(f"H{i}" for i in range(heads)),
+        low=0.0,
+        high=high or 1.0,
+        percent=summary.cell in ("link", "sink"),
+    )
 
 
 def head_name(head: HeadMap) -> str:

@@ -17,10 +17,18 @@ PALETTES = {
 
 # The Oklab space (Ottosson 2020), in which equal steps look equal: linear RGB → cone responses → Lab.
 _TO_CONES = np.array(
-    [[0.4122214708, 0.5363325363, 0.0514459929], [0.2119034982, 0.6806995451, 0.1073969566], [0.0883024619, 0.2817188376, 0.6299787005]]
+    [
+        [0.4122214708, 0.5363325363, 0.0514459929],
+        [0.2119034982, 0.6806995451, 0.1073969566],
+        [0.0883024619, 0.2817188376, 0.6299787005],
+    ]
 )
 _TO_LAB = np.array(
-    [[0.2104542553, 0.7936177850, -0.0040720468], [1.9779984951, -2.4285922050, 0.4505937099], [0.0259040371, 0.7827717662, -0.8086757660]]
+    [
+        [0.2104542553, 0.7936177850, -0.0040720468],
+        [1.9779984951, -2.4285922050, 0.4505937099],
+        [0.0259040371, 0.7827717662, -0.8086757660],
+    ]
 )
 
 
@@ -42,7 +50,7 @@ def colours(values: NDArray[np.floating], low: float, high: float, name: str = "
     """The colour of each value between ``low`` and ``high``, (…, 3); values beyond are clipped."""
     span = high - low if high > low else 1.0
     steps = np.clip((values - low) / span, 0, 1) * 255
-    return table(name)[np.nan_to_num(steps).round().astype(int)]
+    return np.asarray(table(name)[np.nan_to_num(steps).round().astype(int)])
 
 
 def is_light(colour: Colours) -> bool:

@@ -1,141 +1,190 @@
-"""A summary in the terminal: rich renderables, one for each thing that ``show`` prints."""
+"""A summary in the terminal: one function for each thing that ``show`` prints."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-import numpy as np
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
-from rich.style import Style
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from attnviz.analysis.links import Attended, Link, Positional
 from attnviz.analysis.summary import Cell, Summary
-from attnviz.render import palette
-from attnviz.render.heatmap import Heatmap, head_heatmap, head_name, pool
-from attnviz.render.labels import clean, fit, letters, width
+from attnviz.record import Attention
+from attnviz.render.blocks import Blocks
+from attnviz.render.heatmap import head_heatmap, head_name, overview_heatmap
+from attnviz.render.labels import clean, fit, width
 
-_LABEL = 14
-"""The most columns of a word label; longer words are cut."""
-_TALL = 10
-"""The most lines of the column labels, which read downwards."""
-_BAR = 20
-_SHADES = " ·:-=+*#%@"
-"""Ten steps from nothing to the largest weight, where there is no colour."""
-"""The most words that get a row in the list of what each word looks at."""
+if TYPE_CHECKING:
+    from attnviz.model.check import Check
 
+_LABEL = 18
+"""The most columns of a word in a list; longer ones are cut."""
+_BAR = 24
+_WORDS = 12
+"""The most words that are listed with what they look at, unless some are asked for by name."""
 
-@dataclass(frozen=True, eq=False)
-class HeatmapView:
-    """A heatmap with labels on both axes, as wide as the console allows.
-
-    With room for three columns a cell the number stands in it; else two rows share a line of half blocks, the
-    upper row's label on the left and the lower row's on the right; what still does not fit is pooled. Without
-    colour the cells are numbers, or shades of characters.
-    """
-
-    heatmap: Heatmap
-    digits: bool = True
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        plain = _plain(console)
-        label = min(max(map(width, self.heatmap.rows)), _LABEL, options.max_width // 4)
-        room = options.max_width - label - 1
-        cell = min(4, room // len(self.heatmap.columns))
-        if self.digits and cell >= 3:
-            yield from _numbered(self.heatmap, label, cell, plain)
-            return
-        margin = 0 if plain else label + 1  # the labels of the lower rows
-        thin = 2 if any(width(letter) > 1 for text in self.heatmap.columns for letter in letters(text, _TALL)) else 1
-        columns = max(1, (room - margin) // thin)
-        pooled = pool(self.heatmap, columns, columns)
-        yield from (_shaded if plain else _halved)(pooled, label, thin)
-        if pooled.pooled:
-            yield Text(_pad("", label) + pooled.pooled, "dim")
+_CELLS: dict[Cell, str] = {
+    "link": "each head's strongest link between the {unit}s that count, in %",
+    "entropy": "each head's mean entropy in nats: low looks at one token, high at many",
+    "sink": "the largest mean share that one token takes of a head's attention, in %",
+    "distance": "how many tokens away each head looks, on average",
+}
 
 
-def _plain(console: Console) -> bool:
-    """Whether the console shows too few colours for a heatmap."""
-    return console.no_color or console.color_system in (None, "standard", "windows")
+def show(summary: Summary, *, named: bool) -> Iterator[RenderableType]:
+    """All that ``show`` prints before the check, top to bottom; ``named``: the listed words were asked for."""
+    unit = summary.units.kind
+    yield heading(summary.attention)
+    yield _title("Strongest links", f"each pair of {unit}s once, in the head where it is strongest")
+    yield strongest_links(summary)
+    yield from _left_out(summary)
+    yield _title("Overview", _CELLS[summary.cell].format(unit=unit))
+    yield Blocks(overview_heatmap(summary), scale=True)
+    for head in summary.maps:
+        yield _title(head_name(head), "each row looks at the columns, in % of its attention")
+        yield Blocks(head_heatmap(summary.units, head), scale=True)
+    yield _title(f"What each {unit} looks at most", "")
+    yield attended(summary, named=named)
+    yield Text()
 
 
-def _pad(text: str, size: int) -> str:
-    """A row label, at the right edge of its column, and the space after it."""
-    fitted = fit(text, min(size, width(text)))
-    return " " * (size - width(fitted)) + fitted + " "
+def heading(attention: Attention) -> Text:
+    """The model, the way, and the sizes."""
+    line = Text(clean(attention.model.rpartition("/")[2]), "bold")
+    line.append(
+        f" · {attention.path} · {attention.layers} layers × {attention.heads} heads"
+        f" · {len(attention.tokens)} tokens · {len(attention.words)} words",
+        "not bold",
+    )
+    if attention.encoding.dropped:
+        line.append(f" · cut: {attention.encoding.dropped} tokens too many for the model", "bold yellow")
+    return line
 
 
-def _column_labels(heatmap: Heatmap, label: int, cell: int) -> Iterator[Text]:
-    """The column labels: side by side where they fit their cells, else downwards and standing on the map."""
-    if all(width(text) < cell for text in heatmap.columns):
-        yield Text(" " * (label + 1) + "".join(fit(f" {text}" if cell > 2 else text, cell) for text in heatmap.columns))
-        return
-    stacks = [letters(text, _TALL) for text in heatmap.columns]
-    tall = max(map(len, stacks))
-    for line in range(tall):
-        parts = []
-        for stack in stacks:
-            place = line - (tall - len(stack))
-            parts.append(fit(f" {stack[place]}" if cell > 2 else stack[place], cell) if place >= 0 else " " * cell)
-        yield Text(" " * (label + 1) + "".join(parts).rstrip())
+def _title(title: str, note: str) -> Text:
+    """A section's title, after an empty line, and what its numbers are."""
+    return Text("\n").append(title, "bold").append(f"  {note}" if note else "", "dim")
 
 
-def _numbered(heatmap: Heatmap, label: int, cell: int, plain: bool) -> Iterator[Text]:
-    yield from _column_labels(heatmap, label, cell)
-    colours = palette.colours(heatmap.values, heatmap.low, heatmap.high)
-    for name, row, tints in zip(heatmap.rows, heatmap.values, colours, strict=True):
-        line = Text(_pad(name, label))
-        for value, tint in zip(row, tints, strict=True):
-            number = _number(float(value), heatmap.percent).rjust(cell - 1).ljust(cell)
-            if np.isnan(value):
-                line.append(number, "dim")
-            elif plain:
-                line.append(number if number.strip() else "·".rjust(cell - 1).ljust(cell))
-            else:
-                ink = "black" if palette.is_light(tint) else "white"
-                line.append(number, Style(color=ink, bgcolor=_hex(tint)))
-        yield line
+def strongest_links(summary: Summary) -> RenderableType:
+    """``bank → loan  0.46  L5 H7`` and a bar, a line each."""
+    if not summary.links:
+        return Text("  none: fewer than two of its words count here", "dim")
+    first, second = (_widest([getattr(link, end) for link in summary.links]) for end in ("query", "key"))
+    lines = [_link_line(link, first, second) for link in summary.links]
+    return Text("\n").join(lines)
 
 
-def _number(value: float, percent: bool) -> str:
-    """A value in three columns at most: a weight in percent, anything else with a decimal while it fits."""
-    if np.isnan(value):
-        return "–"
-    if percent:
-        return f"{100 * value:.0f}" if value >= 0.005 else ""
-    return f"{value:.1f}" if value < 9.95 else f"{value:.0f}"
+def _link_line(link: Link, first: int, second: int) -> Text:
+    line = Text(f"  {_right(link.query, first)} → {fit(link.key, second)}  {link.weight:.2f}  ")
+    line.append(f"{f'L{link.layer} H{link.head}':<8}", "cyan")
+    line.append("█" * int(link.weight * _BAR) + "▌" * (link.weight * _BAR % 1 >= 0.5), "magenta")
+    return line
 
 
-def _halved(heatmap: Heatmap, label: int, cell: int) -> Iterator[Text]:
-    """Two rows a line: the upper half block has the upper row's colour, its background the lower row's."""
-    yield from _column_labels(heatmap, label, cell)
-    colours = palette.colours(heatmap.values, heatmap.low, heatmap.high)
-    for i in range(0, len(colours), 2):
-        line = Text(_pad(heatmap.rows[i], label))
-        lower = colours[i + 1] if i + 1 < len(colours) else [None] * colours.shape[1]
-        for top, bottom in zip(colours[i], lower, strict=True):
-            line.append("▀" * cell, Style(color=_hex(top), bgcolor=None if bottom is None else _hex(bottom)))
-        if i + 1 < len(colours):
-            line.append(" " + fit(heatmap.rows[i + 1], min(label, width(heatmap.rows[i + 1]))))
-        yield line
+def _widest(labels: Sequence[str]) -> int:
+    return min(max(map(width, labels), default=0), _LABEL)
 
 
-def _shaded(heatmap: Heatmap, label: int, cell: int) -> Iterator[Text]:
-    """A row a line, each cell a character that is darker the larger the weight."""
-    yield from _column_labels(heatmap, label, cell)
-    steps = np.clip((heatmap.values - heatmap.low) / (heatmap.high - heatmap.low or 1), 0, 1) * (len(_SHADES) - 1)
-    for name, row in zip(heatmap.rows, np.ceil(np.nan_to_num(steps)).astype(int), strict=True):
-        yield Text(_pad(name, label) + "".join(_SHADES[step] * cell for step in row))
+def _right(label: str, size: int) -> str:
+    fitted = fit(label, min(size, width(label)))
+    return " " * (size - width(fitted)) + fitted
 
 
-def _hex(colour: palette.Colours) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*colour)
+def _left_out(summary: Summary) -> Iterator[Text]:
+    """How much of the attention goes where no links are listed, and what else is left out."""
+    selection, units = summary.selection, summary.units
+    shares = []
+    if units.special.any():
+        marks = " ".join(dict.fromkeys(clean(units.labels[i]) for i in units.special.nonzero()[0]))
+        shares.append(f"{summary.special_share:.0%} to special tokens ({marks})")
+    if units.punctuation.any():
+        shares.append(f"{summary.punctuation_share:.0%} to punctuation")
+    if shares:
+        counted = selection.queries[units.special | units.punctuation].any()
+        verb = "counted here" if counted else "left out here; --special counts them"
+        yield Text(f"  Of all attention {', '.join(shares)}: {verb}.", "dim")
+    others = []
+    if units.function.any() and not selection.queries[units.function].any():
+        others.append("function words (the, of, is …)")
+    if not selection.keys[0] and selection.queries[0]:
+        others.append(f"the first {units.kind} as a key, on which causal models rest")
+    if not selection.heads.all():
+        others += [_positional(found, units.kind) for found in summary.positional]
+    if others:
+        yield Text(f"  Also left out: {'; '.join(others)}. --all counts them.", "dim")
 
 
-def _scale(heatmap: Heatmap) -> RenderableType:
-    """The colours from low to high with their values; in characters where there is no colour."""
-    return _Scale(heatmap)
+def _positional(found: Positional, unit: str) -> str:
+    side, steps = "before" if found.offset < 0 else "after", abs(found.offset)
+    place = {0: "itself", 1: f"the {unit} {side}"}.get(steps, f"{steps} {unit}s {side}")
+    return f"L{found.layer} H{found.head}, where each {unit} looks at {place}"
 
 
+def attended(summary: Summary, *, named: bool) -> RenderableType:
+    """For each word its keys by their best head, and by the average over all heads."""
+    rows = summary.attended if named else summary.attended[:_WORDS]
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column(f"  {summary.units.kind}")
+    table.add_column("in its best head")
+    table.add_column("on average over all heads")
+    for row in rows:
+        table.add_row(*_attended_cells(row, summary))
+    if len(rows) == len(summary.attended):
+        return table
+    rest = f"  … {len(rows)} of {len(summary.attended)} {summary.units.kind}s; --token WORD shows any"
+    return Group(table, Text(rest, "dim"))
+
+
+def _attended_cells(row: Attended, summary: Summary) -> Iterator[Text]:
+    same = [i for i, label in enumerate(summary.units.labels) if label.casefold() == row.query.casefold()]
+    number = f":{same.index(row.query_index) + 1}" if len(same) > 1 else ""
+    yield Text(f"  {fit(row.query, _widest([row.query]))}{number}")
+    size = _widest([link.key for other in summary.attended for link in other.best])
+    best = [f"{fit(link.key, size)} {link.weight:.2f} L{link.layer} H{link.head}" for link in row.best]
+    yield Text("\n".join(best) or "–")
+    size = _widest([label for other in summary.attended for label, _, _ in other.average])
+    yield Text("\n".join(f"{fit(label, size)} {weight:.2f}" for label, _, weight in row.average) or "–")
+
+
+def check_line(check: Check) -> Text:
+    """``✓ 72 heads agree with transformers to 2.4e-07``, or what disagrees."""
+    if check.max_abs_diff <= check.tolerance:
+        apart = f"to {check.max_abs_diff:.1e}" if check.max_abs_diff else "to the last bit"
+        return Text(f"✓ {check.heads} heads agree with transformers {apart}", "green")
+    layer, head = check.worst
+    found = f"differ by {check.max_abs_diff:.1e} (L{layer} H{head}; tolerance {check.tolerance:.0e})"
+    if check.passed and check.double:
+        return Text(
+            f"✓ {check.heads} heads agree with transformers: they {found} in {check.dtype}, which is rounding: "
+            f"{check.double.max_abs_diff:.1e} in float64",
+            "green",
+        )
+    line = Text(f"✗ attnviz and transformers {found} in {check.dtype}", "bold red")
+    if check.double:
+        line.append(f", and by {check.double.max_abs_diff:.1e} in float64: this is a mistake, not rounding")
+    return line
+
+
+def unchecked_line(wanted: bool) -> Text:
+    """Why there was no check."""
+    why = "the record was read from a file" if wanted else "--no-check"
+    return Text(f"not checked against transformers ({why})", "dim")
+
+
+def check_table(check: Check) -> Table:
+    """Per layer: the largest and mean difference of the weights, the worst head, the difference of the states."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", title_justify="left")
+    for title in ("layer", "max |Δ| weights", "mean |Δ| weights", "worst head", "max |Δ| hidden states"):
+        table.add_column(title, justify="right")
+    for number, layer in enumerate(check.layers):
+        table.add_row(
+            f"L{number}",
+            f"{layer.max_abs_diff:.1e}",
+            f"{layer.mean_abs_diff:.1e}",
+            f"H{layer.worst_head}",
+            f"{layer.hidden_abs_diff:.1e}",
+        )
+    return table

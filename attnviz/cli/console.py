@@ -1,0 +1,43 @@
+"""What commands say: to standard output, and to standard error."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NoReturn
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from attnviz.errors import AttnvizError, ExitCode
+
+if TYPE_CHECKING:
+    from attnviz.model.check import Check
+
+
+def output() -> Console:
+    """The console on standard output. Text is data: no markup, no highlighting, no emoji names."""
+    return Console(markup=False, highlight=False, emoji=False)
+
+
+def errors() -> Console:
+    """The console on standard error."""
+    return Console(stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+def report(error: AttnvizError) -> None:
+    """Print an error: what was wrong, then what to do next. Nothing in it can act on the terminal."""
+    from attnviz.render.labels import clean
+
+    what, *more = [clean(line) for line in str(error).splitlines() if line]
+    errors().print(Text("error: ", "bold red").append(what, "default not bold"))
+    for line in more:
+        errors().print(Text(line))
+
+
+def fail(check: Check) -> NoReturn:
+    """A failed check is loud: what differs, on standard error, and the exit code for it."""
+    from attnviz.render.terminal import check_line
+
+    errors().print(check_line(check))
+    errors().print("Do not rely on this picture. Please report the model and the text: something here is wrong.")
+    raise typer.Exit(ExitCode.CHECK)

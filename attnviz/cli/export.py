@@ -1,0 +1,114 @@
+"""``attnviz export``: a text's attention as a picture, or as a record to read back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from attnviz.cli import console, source
+from attnviz.cli.files import output_path, replaced
+from attnviz.cli.options import (
+    FileOption,
+    FromOption,
+    HeadOption,
+    LayerOption,
+    ModelOption,
+    PairOption,
+    RevisionOption,
+    SpecialOption,
+    TokensOption,
+    TruncateOption,
+    parse_heads,
+    parse_size,
+)
+from attnviz.errors import UsageError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from attnviz.analysis.summary import Heads
+    from attnviz.record import Attention
+    from attnviz.render.figure import Style
+
+PICTURES = (".png", ".svg", ".pdf")
+RECORDS = (".json", ".safetensors")
+
+
+def export(
+    arguments: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[TEXT] OUT", help="The text (- reads standard input; none with --file or --from), and the file."
+        ),
+    ],
+    file: FileOption = None,
+    pair: PairOption = None,
+    record: FromOption = None,
+    truncate: TruncateOption = False,
+    model: ModelOption = "default",
+    revision: RevisionOption = None,
+    layer: LayerOption = None,
+    head: HeadOption = None,
+    tokens: TokensOption = False,
+    special: SpecialOption = False,
+    theme: Annotated[
+        Literal["light", "dark"], typer.Option(help="Paper or night.", rich_help_panel="Picture")
+    ] = "light",
+    cmap: Annotated[
+        str | None, typer.Option(help="ink, ember, or a colour map of matplotlib.", rich_help_panel="Picture")
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(metavar="WxH", help="Inches, such as 8x6.", rich_help_panel="Picture")
+    ] = None,
+    dpi: Annotated[int, typer.Option(min=20, max=1200, help="Pixels an inch.", rich_help_panel="Picture")] = 200,
+    title: Annotated[str | None, typer.Option(help="Instead of model and head.", rich_help_panel="Picture")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that exists.")] = False,
+) -> None:
+    """Write a picture (.png, .svg, .pdf) of all heads or one, or a record (.json, .safetensors).
+
+    Without --layer and --head the picture is a grid of all heads; with them, one head with its words.
+    """
+    text, out = _arguments(arguments)
+    path = output_path(out, PICTURES + RECORDS, force=force)
+    heads, inches = parse_heads(layer, head), parse_size(size)
+    attention, _ = source.attend(text, file, record, pair=pair, truncate=truncate, model=model, revision=revision)
+    if path.suffix in RECORDS:
+        from attnviz.record import write
+
+        with replaced(path, force=force) as partial:
+            write(attention, partial, path.suffix)
+    else:
+        from attnviz.render import figure
+
+        style = figure.Style(theme, cmap, inches, dpi, title)
+        picture = _draw(attention, heads, style, tokens=tokens, special=special)
+        with replaced(path, force=force) as partial, partial.open("wb") as stream:
+            missing = figure.save(picture, stream, path.suffix)
+        for message in missing:
+            console.errors().print(message)
+    console.output().print(f"wrote {path}")
+
+
+def _arguments(arguments: list[str]) -> tuple[str | None, str]:
+    """The text, where there is one, and the output."""
+    if len(arguments) > 2:
+        raise UsageError(
+            f"{len(arguments)} arguments are given, expected a text and a file", hint="Put the text in quotation marks."
+        )
+    return (arguments[0] if len(arguments) == 2 else None), arguments[-1]
+
+
+def _draw(attention: Attention, heads: Heads, style: Style, *, tokens: bool, special: bool) -> Figure:
+    from attnviz.analysis.links import select
+    from attnviz.analysis.summary import pick_maps
+    from attnviz.analysis.units import in_tokens, in_words
+    from attnviz.render import figure
+
+    units = in_tokens(attention) if tokens else in_words(attention)
+    if heads.layers is None and heads.heads is None and not heads.mean:
+        return figure.draw_grid(attention, units, style, special=special)
+    maps = pick_maps(units, select(units, causal=attention.causal, special=special), heads, special=special)
+    if len(maps) > 1:
+        raise UsageError(f"--layer and --head name {len(maps)} heads, a picture shows one, or all of them as a grid")
+    return figure.draw_head(attention, units, maps[0], style)

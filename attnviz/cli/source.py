@@ -1,0 +1,76 @@
+"""Where a command's text and attention come from."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attnviz.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from attnviz.interface import Model
+    from attnviz.record import Attention
+
+
+def attend(
+    text: str | None,
+    file: Path | None,
+    record: Path | None,
+    *,
+    pair: str | None,
+    truncate: bool,
+    model: str,
+    revision: str | None,
+) -> tuple[Attention, Model | None]:
+    """The attention of the text, and the model that made it; of a saved ``record`` there is no model.
+
+    Raises:
+        UsageError: no text, or more than one source.
+        InputError: a text or record that can't be read.
+        ModelError: a model that can't be loaded.
+
+    """
+    if record is not None:
+        if text is not None or file is not None or pair is not None:
+            raise UsageError("both a text and --from are given", hint="A record holds its text: give --from alone.")
+        from attnviz.interface import Attention
+
+        return Attention.open(record), None
+    text = read_text(text, file)
+    from attnviz.interface import load
+
+    loaded = load(model, revision=revision)
+    return loaded.attend(text, pair, truncate=truncate), loaded
+
+
+def read_text(text: str | None, file: Path | None) -> str:
+    """The text of the argument, of ``file``, or of standard input (``-``).
+
+    Raises:
+        UsageError: none is given, or two are.
+        InputError: the file can't be read or is not UTF-8.
+
+    """
+    if text is not None and file is not None:
+        raise UsageError("both a text and --file are given", hint="Give one of them.")
+    if file is not None:
+        try:
+            return _decode(file.read_bytes(), str(file))
+        except OSError as error:
+            raise InputError(f"{file} can't be read ({error.strerror})") from None
+    if text is None:
+        raise UsageError(
+            "no text is given", hint='Give a sentence: attnviz show "The bank approved the loan." (or --file, or -)'
+        )
+    return _decode(sys.stdin.buffer.read(), "standard input") if text == "-" else text
+
+
+def _decode(data: bytes, name: str) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{name} is not UTF-8 (byte 0x{data[error.start]:02x} at {error.start})",
+            hint="Convert it: iconv -f latin1 -t utf-8 FILE",
+        ) from None

@@ -1,0 +1,145 @@
+"""A heatmap in the characters of a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.style import Style
+from rich.text import Text
+
+from attnviz.render import palette
+from attnviz.render.heatmap import Heatmap, pool
+from attnviz.render.labels import fit, letters, width
+
+_LABEL = 14
+"""The most columns of a row label; longer words are cut."""
+_TALL = 10
+"""The most lines of the column labels, where they read downwards."""
+_SCALE = 24
+"""The columns of the colour scale."""
+_SHADES = " ·:-=+*#%@"
+"""Ten steps from nothing to the largest weight, where there is no colour."""
+
+
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """A heatmap with labels on both axes, as wide as the console allows.
+
+    With room for three columns a cell the number stands in it; else two rows share a line of half blocks, the
+    upper row's label on the left and the lower row's on the right; what still does not fit is pooled, and said to
+    be. Without colour the cells are numbers, or shades of characters. ``scale`` adds the scale where no numbers are.
+    """
+
+    heatmap: Heatmap
+    scale: bool = False
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        plain = _plain(console)
+        label = min(max(map(width, self.heatmap.rows)), _LABEL, options.max_width // 4)
+        room = options.max_width - label - 1
+        cell = min(4, room // len(self.heatmap.columns))
+        if cell >= 3:
+            yield from _numbered(self.heatmap, label, cell, plain)
+            return
+        margin = 0 if plain else label + 1  # the labels of the lower rows
+        thin = 2 if any(width(letter) > 1 for text in self.heatmap.columns for letter in letters(text, _TALL)) else 1
+        columns = max(1, (room - margin) // thin)
+        pooled = pool(self.heatmap, columns, columns)
+        yield from (_shaded if plain else _halved)(pooled, label, thin)
+        if self.scale:
+            yield _scale(pooled, label, plain)
+        if pooled.pooled:
+            yield Text(pooled.pooled, "dim")
+
+
+def _plain(console: Console) -> bool:
+    """Whether the console shows too few colours for a heatmap."""
+    return console.no_color or console.color_system in (None, "standard", "windows")
+
+
+def _pad(text: str, size: int) -> str:
+    """A row label, at the right edge of its column, and the space after it."""
+    fitted = fit(text, min(size, width(text)))
+    return " " * (size - width(fitted)) + fitted + " "
+
+
+def _column_labels(heatmap: Heatmap, label: int, cell: int) -> Iterator[Text]:
+    """The column labels: side by side where they fit their cells, else downwards and standing on the map."""
+    if all(width(text) < cell for text in heatmap.columns):
+        yield Text(" " * (label + 1) + "".join(fit(f" {text}" if cell > 2 else text, cell) for text in heatmap.columns))
+        return
+    stacks = [letters(text, _TALL) for text in heatmap.columns]
+    tall = max(map(len, stacks))
+    for line in range(tall):
+        parts = []
+        for stack in stacks:
+            place = line - (tall - len(stack))
+            parts.append(fit(f" {stack[place]}" if cell > 2 else stack[place], cell) if place >= 0 else " " * cell)
+        yield Text(" " * (label + 1) + "".join(parts).rstrip())
+
+
+def _numbered(heatmap: Heatmap, label: int, cell: int, plain: bool) -> Iterator[Text]:
+    yield from _column_labels(heatmap, label, cell)
+    colours = palette.colours(heatmap.values, heatmap.low, heatmap.high)
+    for name, row, tints in zip(heatmap.rows, heatmap.values, colours, strict=True):
+        line = Text(_pad(name, label))
+        for value, tint in zip(row, tints, strict=True):
+            number = _number(float(value), heatmap.percent).rjust(cell - 1).ljust(cell)
+            if np.isnan(value):
+                line.append(number, "dim")
+            elif plain:
+                line.append(number if number.strip() else "·".rjust(cell - 1).ljust(cell))
+            else:
+                ink = "black" if palette.is_light(tint) else "white"
+                line.append(number, Style(color=ink, bgcolor=_hex(tint)))
+        yield line
+
+
+def _number(value: float, percent: bool) -> str:
+    """A value in three columns at most: a weight in percent, anything else with a decimal while it fits."""
+    if np.isnan(value):
+        return "–"
+    if percent:
+        return f"{100 * value:.0f}" if value >= 0.005 else ""
+    return f"{value:.1f}" if value < 9.95 else f"{value:.0f}"
+
+
+def _halved(heatmap: Heatmap, label: int, cell: int) -> Iterator[Text]:
+    """Two rows a line: the upper half block has the upper row's colour, its background the lower row's."""
+    yield from _column_labels(heatmap, label, cell)
+    colours = palette.colours(heatmap.values, heatmap.low, heatmap.high)
+    for i in range(0, len(colours), 2):
+        line = Text(_pad(heatmap.rows[i], label))
+        lower = colours[i + 1] if i + 1 < len(colours) else [None] * colours.shape[1]
+        for top, bottom in zip(colours[i], lower, strict=True):
+            line.append("▀" * cell, Style(color=_hex(top), bgcolor=None if bottom is None else _hex(bottom)))
+        if i + 1 < len(colours):
+            line.append(" " + fit(heatmap.rows[i + 1], min(label, width(heatmap.rows[i + 1]))))
+        yield line
+
+
+def _shaded(heatmap: Heatmap, label: int, cell: int) -> Iterator[Text]:
+    """A row a line, each cell a character that is darker the larger the weight."""
+    yield from _column_labels(heatmap, label, cell)
+    steps = np.clip((heatmap.values - heatmap.low) / (heatmap.high - heatmap.low or 1), 0, 1) * (len(_SHADES) - 1)
+    for name, row in zip(heatmap.rows, np.ceil(np.nan_to_num(steps)).astype(int), strict=True):
+        yield Text(_pad(name, label) + "".join(_SHADES[step] * cell for step in row))
+
+
+def _hex(colour: palette.Colours) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*colour)
+
+
+def _scale(heatmap: Heatmap, label: int, plain: bool) -> Text:
+    """The colours, or shades, from low to high between their values."""
+    low, high = (_number(value, heatmap.percent) or "0" for value in (heatmap.low, heatmap.high))
+    line = Text(" " * (label + 1) + f"{low} ")
+    if plain:
+        line.append(_SHADES)
+    else:
+        for tint in palette.colours(np.linspace(0, 1, _SCALE), 0, 1):
+            line.append(" ", Style(bgcolor=_hex(tint)))
+    return line.append(f" {high}{' %' if heatmap.percent else ''}")

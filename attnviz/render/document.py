@@ -1,0 +1,85 @@
+"""A summary as one JSON document. The names are stable; the README describes them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from attnviz.analysis.links import Link
+from attnviz.analysis.summary import Summary
+from attnviz.record import Array
+
+if TYPE_CHECKING:
+    from attnviz.model.check import Check
+
+
+def document(summary: Summary, check: Check | None) -> dict[str, Any]:
+    """Everything that ``show`` prints. ``check`` is null where it was not made."""
+    attention, units = summary.attention, summary.units
+    return {
+        "model": attention.model,
+        "path": attention.path,
+        "layers": attention.layers,
+        "heads": attention.heads,
+        "text": attention.encoding.text,
+        "pair": attention.encoding.pair,
+        "tokens": list(attention.tokens),
+        "words": list(attention.words),
+        "word_spans": [[word.start, word.stop] for word in attention.encoding.words],
+        "dropped_tokens": attention.encoding.dropped,
+        "unit": units.kind,
+        "links": [_link(link) for link in summary.links],
+        "special_share": _round(summary.special_share),
+        "punctuation_share": _round(summary.punctuation_share),
+        "positional_heads": [asdict(found) for found in summary.positional],
+        "overview": {"cell": summary.cell, "values": _rows(summary.overview)},
+        "maps": [
+            {
+                "layer": head.layer,
+                "head": "mean" if head.head is None else head.head,
+                "indices": head.shown.tolist(),
+                "weights": _rows(head.weights[np.ix_(head.shown, head.shown)]),
+            }
+            for head in summary.maps
+        ],
+        "top_attended": [
+            {
+                "query": row.query,
+                "query_index": row.query_index,
+                "best": [_link(link) for link in row.best],
+                "average": [
+                    {"key": label, "key_index": index, "weight": _round(weight)} for label, index, weight in row.average
+                ],
+            }
+            for row in summary.attended
+        ],
+        "check": check and check_document(check),
+    }
+
+
+def check_document(check: Check) -> dict[str, Any]:
+    """The verdict of the check and its numbers."""
+    return {
+        "passed": check.passed,
+        "max_abs_diff": check.max_abs_diff,
+        "tolerance": check.tolerance,
+        "worst": {"layer": check.worst[0], "head": check.worst[1]},
+        "dtype": check.dtype,
+        "layers": [asdict(layer) for layer in check.layers],
+        "float64": check.double and check_document(check.double),
+    }
+
+
+def _link(link: Link) -> dict[str, Any]:
+    return asdict(link) | {"weight": _round(link.weight)}
+
+
+def _round(number: float) -> float | None:
+    """Seven significant digits, all that float32 holds; NaN, which JSON does not know, is null."""
+    return None if np.isnan(number) else float(f"{number:.7g}")
+
+
+def _rows(array: Array) -> list[list[float | None]]:
+    return [[_round(float(number)) for number in row] for row in array]

@@ -1,0 +1,221 @@
+"""Pictures: a grid of all heads, or one head with its words, as matplotlib figures."""
+
+from __future__ import annotations
+
+import difflib
+import io
+import warnings
+from dataclasses import dataclass
+from typing import BinaryIO, Literal
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib import font_manager
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import Colormap, ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from numpy.typing import NDArray
+
+from attnviz.analysis.summary import HeadMap, shown_units
+from attnviz.analysis.units import Units
+from attnviz.errors import UsageError
+from attnviz.record import Attention
+from attnviz.render import palette
+from attnviz.render.heatmap import head_heatmap, head_name, pool
+from attnviz.render.labels import clean, fit, width
+
+Theme = Literal["light", "dark"]
+FORMATS = (".png", ".svg", ".pdf")
+
+_LABEL = 20
+"""The most columns of a word label."""
+_CELL = 0.32
+"""Inches of a cell with a word label."""
+_NUMBERED = 16
+"""The most words of a map in whose cells the weights are written."""
+_GRID_WIDTH = 12.0
+"""Inches of the longer side of a grid of all heads."""
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a picture looks. ``size`` is (width, height) in inches; None leaves a value to the picture."""
+
+    theme: Theme = "light"
+    cmap: str | None = None
+    size: tuple[float, float] | None = None
+    dpi: int = 200
+    title: str | None = None
+
+    @property
+    def ink(self) -> str:
+        """The colour of text and lines."""
+        return "#1a1a24" if self.theme == "light" else "#e8e8ee"
+
+    @property
+    def paper(self) -> str:
+        """The colour behind everything."""
+        return "#ffffff" if self.theme == "light" else "#0c0c14"
+
+    @property
+    def frame(self) -> str:
+        """The colour of the lines between heads and around maps."""
+        return "#c4c4d0" if self.theme == "light" else "#45455c"
+
+
+def colormap(style: Style) -> Colormap:
+    """The style's colour map: one of ours, or any of matplotlib's.
+
+    Raises:
+        UsageError: there is none of this name; the message says the nearest.
+
+    """
+    name = style.cmap or ("ink" if style.theme == "light" else "ember")
+    if name in palette.PALETTES:
+        return ListedColormap(palette.table(name) / 255, name)
+    if name in mpl.colormaps:
+        return mpl.colormaps[name]
+    names = [*palette.PALETTES, *mpl.colormaps]
+    near = difflib.get_close_matches(name, names, 3) or [*palette.PALETTES, "viridis", "magma"]
+    raise UsageError(
+        f"no colour map {name!r}", hint=f"Perhaps {', '.join(near)}? Ours are {', '.join(palette.PALETTES)}."
+    )
+
+
+def draw_head(attention: Attention, units: Units, head: HeadMap, style: Style | None = None) -> Figure:
+    """One head: rows look, columns are looked at, both labelled with their words, as far as they can be read."""
+    style = style or Style()
+    heatmap = pool(head_heatmap(units, head), 400, 400)
+    rows, columns = heatmap.values.shape
+    named = max(rows, columns) <= 80
+    cell = _CELL if rows > _NUMBERED else 0.42
+    side = max(2.4, cell * rows) if named else 10.0
+    margin = 0.1 * max(width(fit(label, min(width(label), _LABEL))) for label in heatmap.rows) if named else 0.5
+    figure = _figure(style, (side + margin + 1.2, side + margin + 0.9))
+    axes = figure.add_subplot()
+    image = axes.imshow(
+        heatmap.values, cmap=colormap(style), vmin=0, vmax=heatmap.high, interpolation="nearest", aspect="equal"
+    )
+    axes.xaxis.tick_top()
+    axes.xaxis.set_label_position("top")
+    if named:
+        _name_ticks(axes, heatmap.rows, heatmap.columns)
+        axes.set_xticks(np.arange(columns + 1) - 0.5, minor=True)
+        axes.set_yticks(np.arange(rows + 1) - 0.5, minor=True)
+        axes.grid(which="minor", color=style.paper, linewidth=0.6)
+    else:
+        axes.set_xlabel(f"looked at ({units.kind}s)")
+        axes.set_ylabel(f"looks ({units.kind}s)")
+    if max(rows, columns) <= _NUMBERED:
+        _write_numbers(axes, image, heatmap.values)
+    _finish(figure, axes, image, style, f"{_short(attention)}  {head_name(head)}", heatmap.pooled)
+    return figure
+
+
+def draw_grid(attention: Attention, units: Units, style: Style | None = None, *, special: bool = False) -> Figure:
+    """All heads as one image: layers down, heads across, one shared scale.
+
+    Drawn as one mosaic, not as hundreds of axes; a head of more words than its place has pixels is pooled.
+    """
+    style = style or Style()
+    shown = shown_units(units, special=special)
+    layers, heads = units.weights.shape[:2]
+    tile = _GRID_WIDTH / max(layers, heads)
+    figure = _figure(style, (heads * tile + 1.6, layers * tile + 1.1))
+    sides = figure.get_size_inches() * style.dpi / (heads, layers) * 0.8
+    pixels = max(1, int(sides.min()))
+    tiles, pooled = _tiles(units, shown, pixels)
+    n = tiles.shape[-1]
+    gap = max(1, round(n / 16))
+    mosaic = np.full((layers, n + gap, heads, n + gap), np.nan)
+    mosaic[:, :n, :, :n] = tiles.transpose(0, 2, 1, 3)  # (L, H, n, n) → (L, n, H, n)
+    mosaic = mosaic.reshape(layers * (n + gap), heads * (n + gap))[:-gap, :-gap]
+    axes = figure.add_subplot()
+    cmap = colormap(style).with_extremes(bad=style.frame)
+    image = axes.imshow(mosaic, cmap=cmap, vmin=0, vmax=float(tiles.max()) or 1, interpolation="nearest")
+    centres = [np.arange(count) * (n + gap) + (n - 1) / 2 for count in (heads, layers)]
+    axes.set_xticks(centres[0], [f"H{i}" for i in range(heads)])
+    axes.set_yticks(centres[1], [f"L{i}" for i in range(layers)])
+    axes.xaxis.tick_top()
+    _finish(figure, axes, image, style, f"{_short(attention)}  {layers} layers × {heads} heads", pooled)
+    return figure
+
+
+def _tiles(units: Units, shown: NDArray[np.intp], pixels: int) -> tuple[NDArray[np.floating], str]:
+    """The maps of all heads between the shown units, (L, H, n, n), pooled to at most ``pixels`` a side."""
+    weights = units.weights[:, :, shown[:, None], shown]
+    step = -(-len(shown) // pixels)
+    if step == 1:
+        return weights, ""
+    starts = range(0, len(shown), step)
+    weights = np.maximum.reduceat(np.maximum.reduceat(weights, starts, axis=-1), starts, axis=-2)
+    return weights, f"each point is the largest of {step} × {step} weights"
+
+
+def _figure(style: Style, size: tuple[float, float]) -> Figure:
+    figure = Figure(figsize=style.size or size, dpi=style.dpi, facecolor=style.paper, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _short(attention: Attention) -> str:
+    return clean(attention.model.rpartition("/")[2])
+
+
+def _name_ticks(axes: Axes, rows: tuple[str, ...], columns: tuple[str, ...]) -> None:
+    def shorten(labels: tuple[str, ...]) -> list[str]:
+        return [fit(label, min(width(label), _LABEL)) for label in labels]
+
+    axes.set_xticks(range(len(columns)), shorten(columns), rotation=90, parse_math=False)
+    axes.set_yticks(range(len(rows)), shorten(rows), parse_math=False)
+
+
+def _write_numbers(axes: Axes, image: AxesImage, values: NDArray[np.floating]) -> None:
+    colours = np.asarray(image.to_rgba(values))[..., :3] * 255
+    for (row, column), value in np.ndenumerate(values):
+        if value >= 0.005:
+            ink = "#000000" if palette.is_light(colours[row, column]) else "#ffffff"
+            axes.text(column, row, f"{100 * value:.0f}", ha="center", va="center", size=7, color=ink)
+
+
+def _finish(figure: Figure, axes: Axes, image: AxesImage, style: Style, title: str, note: str) -> None:
+    """Title, scale, note and colours."""
+    title = clean(style.title) if style.title is not None else title
+    figure.suptitle(title, color=style.ink, size=11, x=0.02, ha="left", parse_math=False)
+    bar = figure.colorbar(image, ax=axes, shrink=0.6, aspect=30, pad=0.02)
+    bar.set_label("attention weight", color=style.ink, size=8)
+    bar.outline.set_visible(False)
+    for part in (axes, bar.ax):
+        part.tick_params(colors=style.ink, length=0, labelsize=8)
+        part.xaxis.label.set_color(style.ink)
+        part.yaxis.label.set_color(style.ink)
+    for spine in axes.spines.values():
+        spine.set_color(style.frame)
+    if note:
+        figure.supxlabel(note, color=style.ink, size=7)
+
+
+def to_png(figure: Figure) -> bytes:
+    """The figure as the bytes of a PNG."""
+    buffer = io.BytesIO()
+    save(figure, buffer, ".png")
+    return buffer.getvalue()
+
+
+def save(figure: Figure, file: BinaryIO, suffix: str) -> list[str]:
+    """Write the figure as ``suffix`` says, with fonts that have its characters; return what no font has."""
+    fonts = mpl.rc_context({"font.family": _fonts(), "svg.fonttype": "path", "pdf.fonttype": 42})
+    with fonts, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        figure.savefig(file, format=suffix[1:], facecolor=figure.get_facecolor())
+    return sorted({str(warning.message) for warning in caught if "Glyph" in str(warning.message)})
+
+
+def _fonts() -> list[str]:
+    """The default font, and after it those installed ones that write what it can't."""
+    wanted = ("Noto Sans", "Noto Sans CJK", "Noto Sans JP", "WenQuanYi", "Source Han Sans", "PingFang", "Hiragino Sans",
+              "Microsoft YaHei", "MS Gothic", "Malgun Gothic", "Arial Unicode MS", "Noto Emoji", "Symbola")  # fmt: skip
+    installed = sorted({font.name for font in font_manager.fontManager.ttflist})
+    return ["DejaVu Sans", *(name for start in wanted for name in installed if name.startswith(start))]
