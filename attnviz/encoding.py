@@ -97,11 +97,13 @@ def _require_readable(text: str) -> None:
 
 
 def _read(tokenizer: Tokenizer, pieces: Pieces, text: str, pair: str | None) -> Encoding:
-    added = {id_: token for id_, token in tokenizer.get_added_tokens_decoder().items() if token.special}
-    special = tuple(
-        bool(mark) or id_ in added for mark, id_ in zip(pieces.special_tokens_mask, pieces.ids, strict=True)
-    )
     unknown = getattr(tokenizer.model, "unk_token", None)
+    # A [SEP] that the text itself contains is special to the model; what stands for an unknown word is not.
+    added = tokenizer.get_added_tokens_decoder().items()
+    marks = {number for number, token in added if token.special and token.content != unknown}
+    special = tuple(
+        bool(mark) or id_ in marks for mark, id_ in zip(pieces.special_tokens_mask, pieces.ids, strict=True)
+    )
     if all(mark or piece == unknown for mark, piece in zip(special, pieces.tokens, strict=True)):
         raise InputError(
             "the text has only special tokens or characters that the model's tokenizer does not know",

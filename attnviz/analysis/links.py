@@ -126,12 +126,12 @@ def _link(units: Units, heads: NDArray[np.intp], query: int, key: int, weight: f
 
 @dataclass(frozen=True)
 class Attended:
-    """What one query looks at most: ``best``, each key in its best head, and ``average`` over all heads."""
+    """What one query looks at most: ``best``, each key in its best head, and ``average``: (key's index, weight)."""
 
     query: str
     query_index: int
     best: tuple[Link, ...]
-    average: tuple[tuple[str, int, float], ...]
+    average: tuple[tuple[int, float], ...]
 
 
 def top_attended(units: Units, selection: Selection, queries: Sequence[int], top: int) -> list[Attended]:
@@ -148,7 +148,7 @@ def top_attended(units: Units, selection: Selection, queries: Sequence[int], top
                 units.labels[query],
                 query,
                 tuple(_link(units, heads, query, key, float(best[query, key])) for key in strong),
-                tuple((units.labels[key], key, float(mean[query, key])) for key in usual),
+                tuple((key, float(mean[query, key])) for key in usual),
             )
         )
     return found

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -49,6 +51,18 @@ class Units:
     def content(self) -> Mask:
         """What is neither a special token nor punctuation nor a function word."""
         return ~(self.special | self.punctuation | self.function)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The labels, with ``:1``, ``:2`` … behind those that occur more than once, as ``find_unit`` reads them."""
+        times = Counter(label.casefold() for label in self.labels)
+        seen: Counter[str] = Counter()
+        names = []
+        for label in self.labels:
+            key = label.casefold()
+            seen[key] += 1
+            names.append(f"{label}:{seen[key]}" if times[key] > 1 else label)
+        return tuple(names)
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 import typer
@@ -25,11 +26,21 @@ def errors() -> Console:
 
 
 def report(error: AttnvizError) -> None:
-    """Print an error: what was wrong, then what to do next. Nothing in it can act on the terminal."""
+    """Print an error: what was wrong, then what to do next."""
+    _say("error: ", "bold red", str(error).splitlines())
+
+
+def warn(*lines: str) -> None:
+    """Print what the reader should know of a result that was made all the same."""
+    _say("warning: ", "bold yellow", lines)
+
+
+def _say(kind: str, style: str, lines: Sequence[str]) -> None:
+    """Print lines on standard error. Text of users and files stands in them: nothing may act on the terminal."""
     from attnviz.render.labels import clean
 
-    what, *more = [clean(line) for line in str(error).splitlines() if line]
-    errors().print(Text("error: ", "bold red").append(what, "default not bold"))
+    what, *more = [clean(line) for line in lines if line]
+    errors().print(Text(kind, style).append(what, "default not bold"))
     for line in more:
         errors().print(Text(line))
 

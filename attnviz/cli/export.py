@@ -85,8 +85,11 @@ def export(
         picture = _draw(attention, heads, style, tokens=tokens, special=special)
         with replaced(path, force=force) as partial, partial.open("wb") as stream:
             missing = figure.save(picture, stream, path.suffix)
-        for message in missing:
-            console.errors().print(message)
+        if missing:
+            console.warn(
+                f"no installed font has {' '.join(missing)}: drawn as boxes",
+                "Install a font that has them, such as Noto Sans CJK.",
+            )
     console.output().print(f"wrote {path}")
 
 

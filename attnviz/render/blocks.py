@@ -68,17 +68,20 @@ def _pad(text: str, size: int) -> str:
 
 def _column_labels(heatmap: Heatmap, label: int, cell: int) -> Iterator[Text]:
     """The column labels: side by side where they fit their cells, else downwards and standing on the map."""
-    if all(width(text) < cell for text in heatmap.columns):
-        yield Text(" " * (label + 1) + "".join(fit(f" {text}" if cell > 2 else text, cell) for text in heatmap.columns))
-        return
-    stacks = [letters(text, _TALL) for text in heatmap.columns]
+    if cell > 2 and all(width(text) < cell for text in heatmap.columns):
+        stacks = [[text] for text in heatmap.columns]
+    else:
+        stacks = [letters(text, _TALL) for text in heatmap.columns]
     tall = max(map(len, stacks))
     for line in range(tall):
-        parts = []
-        for stack in stacks:
-            place = line - (tall - len(stack))
-            parts.append(fit(f" {stack[place]}" if cell > 2 else stack[place], cell) if place >= 0 else " " * cell)
-        yield Text(" " * (label + 1) + "".join(parts).rstrip())
+        parts = [stack[line - tall] if line >= tall - len(stack) else "" for stack in stacks]
+        yield Text((" " * (label + 1) + "".join(_in_cell(part, cell) for part in parts)).rstrip())
+
+
+def _in_cell(text: str, cell: int) -> str:
+    """``text`` in a cell of its own, above or at the place of the last digit of a number."""
+    room = cell - 1 if cell > 2 else cell
+    return " " * (room - width(text)) + text + " " * (cell - room) if text else " " * cell
 
 
 def _numbered(heatmap: Heatmap, label: int, cell: int, plain: bool) -> Iterator[Text]:
@@ -87,11 +90,11 @@ def _numbered(heatmap: Heatmap, label: int, cell: int, plain: bool) -> Iterator[
     for name, row, tints in zip(heatmap.rows, heatmap.values, colours, strict=True):
         line = Text(_pad(name, label))
         for value, tint in zip(row, tints, strict=True):
-            number = _number(float(value), heatmap.percent).rjust(cell - 1).ljust(cell)
+            number = _in_cell(_number(float(value), heatmap.percent), cell)
             if np.isnan(value):
                 line.append(number, "dim")
             elif plain:
-                line.append(number if number.strip() else "·".rjust(cell - 1).ljust(cell))
+                line.append(number if number.strip() else _in_cell("·", cell))
             else:
                 ink = "black" if palette.is_light(tint) else "white"
                 line.append(number, Style(color=ink, bgcolor=_hex(tint)))
@@ -125,7 +128,7 @@ def _shaded(heatmap: Heatmap, label: int, cell: int) -> Iterator[Text]:
     """A row a line, each cell a character that is darker the larger the weight."""
     yield from _column_labels(heatmap, label, cell)
     steps = np.clip((heatmap.values - heatmap.low) / (heatmap.high - heatmap.low or 1), 0, 1) * (len(_SHADES) - 1)
-    for name, row in zip(heatmap.rows, np.ceil(np.nan_to_num(steps)).astype(int), strict=True):
+    for name, row in zip(heatmap.rows, np.nan_to_num(steps).round().astype(int), strict=True):
         yield Text(_pad(name, label) + "".join(_SHADES[step] * cell for step in row))
 
 

@@ -50,7 +50,8 @@ def document(summary: Summary, check: Check | None) -> dict[str, Any]:
                 "query_index": row.query_index,
                 "best": [_link(link) for link in row.best],
                 "average": [
-                    {"key": label, "key_index": index, "weight": _round(weight)} for label, index, weight in row.average
+                    {"key": units.labels[key], "key_index": key, "weight": _round(weight)}
+                    for key, weight in row.average
                 ],
             }
             for row in summary.attended

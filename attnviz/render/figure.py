@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import io
+import re
 import warnings
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
@@ -188,7 +189,7 @@ def _finish(figure: Figure, axes: Axes, image: AxesImage, style: Style, title: s
     bar.set_label("attention weight", color=style.ink, size=8)
     bar.outline.set_visible(False)
     for part in (axes, bar.ax):
-        part.tick_params(colors=style.ink, length=0, labelsize=8)
+        part.tick_params(which="both", colors=style.ink, length=0, labelsize=8)
         part.xaxis.label.set_color(style.ink)
         part.yaxis.label.set_color(style.ink)
     for spine in axes.spines.values():
@@ -205,12 +206,13 @@ def to_png(figure: Figure) -> bytes:
 
 
 def save(figure: Figure, file: BinaryIO, suffix: str) -> list[str]:
-    """Write the figure as ``suffix`` says, with fonts that have its characters; return what no font has."""
+    """Write the figure as ``suffix`` says, with fonts that have its characters; return those that no font has."""
     fonts = mpl.rc_context({"font.family": _fonts(), "svg.fonttype": "path", "pdf.fonttype": 42})
     with fonts, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         figure.savefig(file, format=suffix[1:], facecolor=figure.get_facecolor())
-    return sorted({str(warning.message) for warning in caught if "Glyph" in str(warning.message)})
+    missing = [re.match(r"Glyph (\d+) ", str(warning.message)) for warning in caught]
+    return sorted({chr(int(match[1])) for match in missing if match})
 
 
 def _fonts() -> list[str]:

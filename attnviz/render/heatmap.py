@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -68,15 +67,10 @@ def pool(heatmap: Heatmap, rows: int, columns: int) -> Heatmap:
         return heatmap
     values = np.maximum.reduceat(heatmap.values, range(0, high, down), axis=0)
     values = np.maximum.reduceat(values, range(0, wide, across), axis=1)
-    size = f"{down} × {across}"
     return replace(
         heatmap,
         values=values,
-        rows=_joined(heatmap.rows, down),
-        columns=_joined(heatmap.columns, across),
-        pooled=f"each cell is the largest of {size} weights: {high} × {wide} do not fit",
+        rows=heatmap.rows[::down],
+        columns=heatmap.columns[::across],
+        pooled=f"{high} × {wide} pooled: each cell is the largest of {down} × {across}, named by the first",
     )
-
-
-def _joined(labels: Sequence[str], size: int) -> tuple[str, ...]:
-    return tuple(labels[i] if size == 1 else f"{labels[i]}…" for i in range(0, len(labels), size))

