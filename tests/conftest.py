@@ -11,9 +11,9 @@ import pytest
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.pop("ATTNVIZ_MODEL", None)
 
-from attnviz.bundle import find_bundle  # noqa: E402  (after the environment is set)
-from attnviz.interface import Attention, Model, load  # noqa: E402
-from tests import tiny  # noqa: E402
+from attnviz.bundle import find_bundle
+from attnviz.interface import Attention, Model, load
+from tests import tiny
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -11,7 +11,7 @@ from transformers import BertConfig, BertModel
 
 SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
-_WORDS = "the bank approved loan because company had strong financial river of it was and a in".split()
+_WORDS = ["the", "bank", "approved", "loan", "because", "company", "had", "strong", "financial", "river", "of", "it"]
 VOCABULARY = [*SPECIALS, *".,!?'-", *_LETTERS, *(f"##{letter}" for letter in _LETTERS), *_WORDS]
 SENTENCE = "The bank approved the loan because the company had strong financials."
 
@@ -19,7 +19,9 @@ SENTENCE = "The bank approved the loan because the company had strong financials
 def wordpiece() -> Tokenizer:
     """BERT's tokenizer over a small vocabulary: any lower-case Latin word is known, by its letters at worst."""
     tokenizer = Tokenizer(
-        models.WordPiece({token: i for i, token in enumerate(VOCABULARY)}, unk_token="[UNK]", max_input_chars_per_word=100)
+        models.WordPiece(
+            {token: i for i, token in enumerate(VOCABULARY)}, unk_token="[UNK]", max_input_chars_per_word=100
+        )
     )
     tokenizer.add_special_tokens(SPECIALS)
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
@@ -41,7 +43,7 @@ def randomise(model: torch.nn.Module, seed: int = 0, scale: float = 0.4) -> None
 
 
 def bert(folder: Path, *, seed: int = 0, save: dict[str, Any] | None = None, **config: Any) -> Path:
-    """Save a random BERT in ``folder`` and return it; ``config`` overrides the shape, ``save`` goes to save_pretrained."""
+    """Save a random BERT in ``folder`` and return that; ``save`` goes to ``save_pretrained``."""
     shape = {
         "vocab_size": len(VOCABULARY),
         "hidden_size": 32,

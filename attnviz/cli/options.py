@@ -12,7 +12,8 @@ from attnviz.errors import UsageError
 if TYPE_CHECKING:
     from attnviz.analysis.summary import Heads
 
-_MODEL, _TEXT, _VIEW = "Model", "Text", "What is shown"
+_MODEL, _TEXT, VIEW = "Model", "Text", "What is shown"
+"""The panels of the help."""
 
 ModelOption = Annotated[
     str,
@@ -38,19 +39,17 @@ FromOption = Annotated[
         "--from", metavar="FILE", help="A record that 'export' saved, instead of a text.", rich_help_panel=_TEXT
     ),
 ]
-TokensOption = Annotated[bool, typer.Option("--tokens", help="The model's tokens, not words.", rich_help_panel=_VIEW)]
+TokensOption = Annotated[bool, typer.Option("--tokens", help="The model's tokens, not words.", rich_help_panel=VIEW)]
 SpecialOption = Annotated[
-    bool, typer.Option("--special", help="Count special tokens and punctuation.", rich_help_panel=_VIEW)
+    bool, typer.Option("--special", help="Count special tokens and punctuation.", rich_help_panel=VIEW)
 ]
 AllOption = Annotated[
     bool,
-    typer.Option("--all", help="Count everything: function words and positional heads too.", rich_help_panel=_VIEW),
+    typer.Option("--all", help="Count everything: function words and positional heads too.", rich_help_panel=VIEW),
 ]
-LayerOption = Annotated[
-    str | None, typer.Option(metavar="N,N-N", help="The layers of the maps.", rich_help_panel=_VIEW)
-]
+LayerOption = Annotated[str | None, typer.Option(metavar="N,N-N", help="The layers of the maps.", rich_help_panel=VIEW)]
 HeadOption = Annotated[
-    str | None, typer.Option(metavar="N,N-N|mean", help="The heads of the maps, or their mean.", rich_help_panel=_VIEW)
+    str | None, typer.Option(metavar="N,N-N|mean", help="The heads of the maps, or their mean.", rich_help_panel=VIEW)
 ]
 
 

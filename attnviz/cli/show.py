@@ -10,6 +10,7 @@ import typer
 
 from attnviz.cli import console, source
 from attnviz.cli.options import (
+    VIEW,
     AllOption,
     FileOption,
     FromOption,
@@ -42,12 +43,23 @@ def show(
     head: HeadOption = None,
     token: Annotated[
         list[str] | None,
-        typer.Option(metavar="WORD", help="Only what this word looks at; the:2 is the second 'the'. Repeatable."),
+        typer.Option(
+            metavar="WORD",
+            help="Only what this word looks at; the:2 is the second 'the'. May be repeated.",
+            rich_help_panel=VIEW,
+        ),
     ] = None,
-    top: Annotated[int, typer.Option(min=1, help="How many words each word gets.")] = 3,
-    links: Annotated[int, typer.Option(min=1, help="How many links are listed.")] = 8,
+    top: Annotated[
+        int, typer.Option(min=1, metavar="N", help="How many words each word gets.", rich_help_panel=VIEW)
+    ] = 3,
+    links: Annotated[
+        int, typer.Option(min=1, metavar="N", help="How many links are listed.", rich_help_panel=VIEW)
+    ] = 8,
     cell: Annotated[
-        Literal["link", "entropy", "sink", "distance"], typer.Option(help="What the overview shows of each head.")
+        Literal["link", "entropy", "sink", "distance"],
+        typer.Option(
+            metavar="WHAT", help="The overview: link, entropy, sink or distance of each head.", rich_help_panel=VIEW
+        ),
     ] = "link",
     tokens: TokensOption = False,
     special: SpecialOption = False,

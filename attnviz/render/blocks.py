@@ -96,7 +96,7 @@ def _numbered(heatmap: Heatmap, label: int, cell: int, plain: bool) -> Iterator[
             elif plain:
                 line.append(number if number.strip() else _in_cell("·", cell))
             else:
-                ink = "black" if palette.is_light(tint) else "white"
+                ink = "#000000" if palette.is_light(tint) else "#ffffff"
                 line.append(number, Style(color=ink, bgcolor=_hex(tint)))
         yield line
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rich.console import Group, RenderableType
-from rich.padding import Padding
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -107,7 +107,7 @@ def _left_out(summary: Summary) -> Iterator[RenderableType]:
     if shares:
         counted = selection.queries[units.special | units.punctuation].any()
         verb = "counted here" if counted else "left out here; --special counts them"
-        yield _note(f"Of all attention {', '.join(shares)}: {verb}.")
+        yield _Note(f"Of all attention {', '.join(shares)}: {verb}.")
     others = []
     if units.function.any() and not selection.queries[units.function].any():
         others.append("function words (the, of, is …)")
@@ -116,11 +116,19 @@ def _left_out(summary: Summary) -> Iterator[RenderableType]:
     if not selection.heads.all():
         others += [_positional(found, units.kind) for found in summary.positional]
     if others:
-        yield _note(f"Also left out: {'; '.join(others)}. --all counts them.")
+        yield _Note(f"Also left out: {'; '.join(others)}. --all counts them.")
 
 
-def _note(text: str) -> RenderableType:
-    return Padding(Text(text, "dim"), (0, 0, 0, 2), expand=False)
+@dataclass(frozen=True)
+class _Note:
+    """A remark in dim text, indented on all its lines."""
+
+    text: str
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for line in Text(self.text, "dim").wrap(console, max(options.max_width - 2, 1)):
+            line.rstrip()
+            yield Text("  ") + line
 
 
 def _positional(found: Positional, unit: str) -> str:

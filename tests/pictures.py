@@ -1,0 +1,47 @@
+"""Makes the pictures that the README shows: ``python -m tests.pictures``. A test keeps the terminal's up to date."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+from rich.console import Console
+from rich.terminal_theme import SVG_EXPORT_THEME
+
+from attnviz.analysis.summary import summarise
+from attnviz.cli.app import app
+from attnviz.interface import load
+from attnviz.render import terminal
+
+SAMPLES = Path(__file__).parent.parent / "samples"
+BANK = (SAMPLES / "bank.txt").read_text().strip()
+
+
+def screen(width: int = 80) -> str:
+    """What ``attnviz show`` prints of the bank sentence, as an SVG that loads nothing from elsewhere."""
+    model = load()
+    summary, check = summarise(model.attend(BANK)), model.check(BANK)
+    console = Console(
+        record=True, width=width, file=io.StringIO(), color_system="truecolor", force_terminal=True, markup=False,
+        highlight=False, emoji=False,
+    )  # fmt: skip
+    for part in terminal.show(summary, named=False):
+        console.print(part)
+    console.print(terminal.check_line(check))
+    svg = console.export_svg(
+        title='attnviz show "The bank approved the loan …"', theme=SVG_EXPORT_THEME, unique_id="bank"
+    )
+    svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)  # rich's fonts come from a CDN
+    return svg.replace("Fira Code", "ui-monospace, Menlo, Consolas, DejaVu Sans Mono")
+
+
+def make() -> None:
+    """Write all pictures to samples/."""
+    (SAMPLES / "bank.svg").write_text(screen(), encoding="utf-8")
+    for name, more in (("bank-heads.png", []), ("bank-L5-H7.png", ["--layer", "5", "--head", "7", "--theme", "dark"])):
+        app(["export", BANK, str(SAMPLES / name), "--force", "--dpi", "110", *more], standalone_mode=False)
+
+
+if __name__ == "__main__":
+    make()

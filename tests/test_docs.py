@@ -1,0 +1,108 @@
+"""The README and the samples say what is true: their commands run, their names exist, their pictures are current."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from attnviz.analysis.summary import summarise
+from attnviz.cli import app
+from attnviz.interface import Attention, Model
+from attnviz.render.document import document
+from tests import pictures
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SAMPLES = (ROOT / "samples" / "README.md").read_text(encoding="utf-8")
+COMMANDS = [command.name or command.callback.__name__ for command in app.app.registered_commands if command.callback]
+
+
+def _lines(text: str) -> list[str]:
+    """The command lines of a page: indented ones, and those in the table's code spans."""
+    indented = re.findall(r"^    ((?:echo .*\| )?attnviz .*?)(?: +#.*)?$", text, re.MULTILINE)
+    spans = re.findall(r"`((?:head [^`]*\| )?attnviz [a-z]+ [^`]*samples/[^`]*)`", text)
+    return indented + [span.replace("\\|", "|") for span in spans]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_documented(command: str) -> None:
+    assert f"`attnviz {command} " in README
+    assert f"<code>attnviz {command} --help</code>" in README
+
+
+def test_the_two_commands_that_set_everything_up_stand_in_the_readme_once() -> None:
+    install = "    python -m pip install -c .ci/constraints.txt '.[offline]' && attnviz show "
+    assert README.count(install) == 1
+    assert README.count("\n    python -m pip install -c .ci/constraints.txt '.[test]' && python -m pytest\n") == 1
+
+
+def test_the_readme_describes_every_name_of_the_document_and_no_other(tiny_attention: Attention) -> None:
+    section = README.split("## JSON")[1].split("## Python")[0]
+    cells = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
+    described = [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
+    assert sorted(described) == sorted(document(summarise(tiny_attention), None))
+
+
+@pytest.mark.real
+def test_the_commands_of_readme_and_samples_run(
+    real_model: Model,  # noqa: ARG001  (skips where it is not installed)
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "samples").mkdir()
+    for text in (ROOT / "samples").glob("*.txt"):
+        shutil.copy(text, tmp_path / "samples")
+    monkeypatch.chdir(tmp_path)
+    lines = _lines(README) + _lines(SAMPLES)
+    assert len(lines) > 15
+    for line in lines:
+        source, pipe, command = line.rpartition(" | ")
+        piped = subprocess.run(shlex.split(source), capture_output=True, check=True).stdout if pipe else b""
+        monkeypatch.setattr(sys, "argv", shlex.split(command))
+        monkeypatch.setattr(sys, "stdin", _Stdin(piped))
+        with pytest.raises(SystemExit) as ended:
+            app.main()
+        printed, said = capfd.readouterr()
+        assert ended.value.code == 0, f"{line}: {said}"
+        assert printed, line
+
+
+class _Stdin:
+    """A standard input that holds bytes."""
+
+    def __init__(self, data: bytes) -> None:
+        self.buffer = self
+        self._data = data
+
+    def read(self) -> bytes:
+        return self._data
+
+
+@pytest.mark.real
+def test_the_python_of_the_readme_runs(real_model: Model) -> None:  # noqa: ARG001
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {})
+
+
+@pytest.mark.real
+def test_the_terminal_picture_is_what_show_prints(real_model: Model) -> None:  # noqa: ARG001
+    committed = (ROOT / "samples" / "bank.svg").read_text(encoding="utf-8")
+    assert pictures.screen() == committed, "make it anew: python -m tests.pictures"
+
+
+def test_what_the_pages_show_exists() -> None:
+    for page, folder in ((README, ROOT), (SAMPLES, ROOT / "samples")):
+        shown = re.findall(r"\]\(([^):#]+)\)", page) + re.findall(
+            r"^\| `([\w.-]+)` \|", page if folder != ROOT else "", re.M
+        )
+        assert shown
+        assert [name for name in shown if not (folder / name).exists()] == []
