@@ -40,22 +40,24 @@ def find_bundle() -> Path | None:
 def _verify(paths: dict[str, Path]) -> None:
     remembered = _cache_folder() / "verified.json"
     try:
-        known = json.loads(remembered.read_bytes())
-    except (OSError, ValueError):
+        known = dict(json.loads(remembered.read_bytes()))
+    except (OSError, ValueError, TypeError, RecursionError):
         known = {}
     marks = {}
     for name, path in paths.items():
         try:
             stat = path.stat()
+            marks[str(path)] = [stat.st_size, stat.st_mtime_ns, DIGESTS[name]]
+            if known.get(str(path)) == marks[str(path)]:
+                continue
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
             raise ModelError(f"{path} can't be read ({error.strerror})", hint=_REINSTALL) from None
-        marks[str(path)] = [stat.st_size, stat.st_mtime_ns, DIGESTS[name]]
-    if all(known.get(path) == mark for path, mark in marks.items()):
+        if digest != DIGESTS[name]:
+            raise ModelError(f"{path} is not the file that was published (its SHA-256 differs)", hint=_REINSTALL)
+    if marks.items() <= known.items():
         return
-    for name, path in paths.items():
-        with path.open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != DIGESTS[name]:
-                raise ModelError(f"{path} is not the file that was published (its SHA-256 differs)", hint=_REINSTALL)
     try:
         remembered.parent.mkdir(parents=True, exist_ok=True)
         partial = remembered.with_suffix(f".{os.getpid()}")

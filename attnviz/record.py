@@ -17,6 +17,8 @@ from attnviz.errors import InputError
 Array = NDArray[np.floating[Any]]
 FORMATS = (".json", ".safetensors")
 _FORMAT = "attnviz.attention/1"
+_ROUNDING = 1e-3
+"""How far a weight may be beyond 1: half precision rounds so."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +116,7 @@ def read(path: Path) -> Attention:
         return _record(facts, weights)
     except OSError as error:
         raise InputError(f"{path} can't be read ({error.strerror or error})") from None
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError) as error:
         raise InputError(
             f"{path} is not a record of attnviz ({error})",
             hint='Records are made with: attnviz export "…" FILE.json (or FILE.safetensors)',
@@ -126,10 +128,7 @@ def _open(path: Path) -> tuple[dict[str, Any], Array]:
         raise ValueError(f"its name ends in {path.suffix or 'nothing'!r}, expected {' or '.join(FORMATS)}")
     if path.suffix == ".json":
         facts = json.loads(path.read_bytes())
-        dtype = np.dtype(facts["dtype"])
-        if dtype.kind != "f":
-            raise ValueError(f"its weights are {dtype}, expected floating point")
-        return facts, np.array(facts["weights"], dtype)
+        return facts, np.array(facts["weights"], np.dtype(facts["dtype"]))
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -152,11 +151,16 @@ def _record(facts: dict[str, Any], weights: Array) -> Attention:
         words=tuple(Word(str(text), int(start), int(stop)) for text, start, stop in facts["words"]),
         dropped=int(facts["dropped"]),
     )
+    "".join((encoding.text, encoding.pair or "", *encoding.tokens, *(word.text for word in encoding.words))).encode()
     n = len(encoding)
     if weights.ndim != 4 or 0 in weights.shape or weights.shape[2:] != (n, n):
         raise ValueError(f"its weights have the shape {weights.shape}, expected (layers, heads, {n}, {n})")
+    if weights.dtype.kind != "f":
+        raise ValueError(f"its weights are {weights.dtype}, expected floating point")
     if not np.isfinite(weights).all():
         raise ValueError("its weights hold NaN or infinity")
+    if weights.min() < 0 or weights.max() > 1 + _ROUNDING:
+        raise ValueError(f"its weights go from {weights.min():.3g} to {weights.max():.3g}, expected 0 to 1")
     if not _in_step(encoding):
         raise ValueError("its ids, tokens, marks and words do not belong together")
     path: Literal["native", "hosted"] = "hosted" if facts["path"] == "hosted" else "native"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from attnviz.analysis.units import Mask, Units
 from attnviz.errors import UsageError
-from attnviz.record import Array
+from attnviz.record import Array, Attention
 
 MIN_QUERIES = 6
 """A head is called positional on no fewer queries than this: on three words every head has one offset."""
@@ -32,7 +32,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Positional:
-    """A head that looks ``offset`` units from each query (−1: the one before), in ``share`` of the queries."""
+    """A head that looks ``offset`` tokens from each query (−1: the one before), in ``share`` of the queries."""
 
     layer: int
     head: int
@@ -40,15 +40,16 @@ class Positional:
     share: float
 
 
-def positional_heads(units: Units) -> list[Positional]:
+def positional_heads(attention: Attention) -> list[Positional]:
     """The heads of which one offset holds the largest weight in 90 % of the queries (Voita et al. 2019).
 
-    Special tokens are neither queries nor counted as a text's neighbours; short texts have no positional heads.
+    Counted in tokens, which is what such a head counts in; special tokens are no queries. Short texts have no
+    positional heads.
     """
-    queries = np.flatnonzero(~units.special)
+    queries = np.flatnonzero(~np.array(attention.encoding.special))
     if len(queries) < MIN_QUERIES:
         return []
-    offsets = units.weights[:, :, queries].argmax(-1) - queries  # (L, H, queries)
+    offsets = attention.weights[:, :, queries].argmax(-1) - queries  # (L, H, queries)
     found = []
     for layer, head in np.ndindex(offsets.shape[:2]):
         values, counts = np.unique(offsets[layer, head], return_counts=True)
@@ -76,8 +77,15 @@ class Selection:
         return pairs
 
 
-def select(units: Units, *, causal: bool, special: bool = False, everything: bool = False) -> Selection:
-    """What counts by default: links between different content words, without positional heads.
+def select(
+    units: Units,
+    positional: Sequence[Positional] = (),
+    *,
+    causal: bool,
+    special: bool = False,
+    everything: bool = False,
+) -> Selection:
+    """What counts by default: links between different content words, without the ``positional`` heads.
 
     In a causal model the first unit is a sink as [CLS] is in BERT, and left out as a key (Xiao et al. 2024).
 
@@ -96,7 +104,7 @@ def select(units: Units, *, causal: bool, special: bool = False, everything: boo
         keys[0] = False
     heads = np.ones(units.weights.shape[:2], bool)
     if not everything:
-        for found in positional_heads(units):
+        for found in positional:
             heads[found.layer, found.head] = False
     return Selection(queries, keys, heads, itself=everything)
 
@@ -114,6 +122,8 @@ def best_heads(weights: Array, heads: Mask) -> tuple[Array, NDArray[np.intp]]:
     """For each pair its largest weight over the ``heads`` that count, and that head's number l·H + h, both (n, n)."""
     flat = weights.reshape(-1, *weights.shape[2:])  # (L, H, n, n) → (L·H, n, n)
     numbers = np.flatnonzero(heads)
+    if not len(numbers):
+        return np.zeros_like(flat[0]), np.zeros(flat[0].shape, np.intp)
     counted = flat[numbers]
     best = counted.argmax(0)
     return np.take_along_axis(counted, best[None], 0)[0], numbers[best]
@@ -175,7 +185,7 @@ def find_unit(units: Units, wanted: str) -> list[int]:
         raise UsageError(
             f"the text has no {units.kind} {wanted!r}", hint=f"It has: {', '.join(dict.fromkeys(units.labels))}"
         )
-    if not 1 <= int(number) <= len(found):
+    if len(number) > 9 or not 1 <= int(number) <= len(found):
         times = "once" if len(found) == 1 else f"{len(found)} times"
         raise UsageError(f"no {wanted}: {label!r} occurs {times}", hint=f"Count from 1: {label}:1")
     return [found[int(number) - 1]]

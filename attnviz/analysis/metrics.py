@@ -13,7 +13,7 @@ PerHead = NDArray[np.float64]
 def entropy(weights: Array) -> PerHead:
     """−Σₖ A ln A in nats, averaged over the queries (Clark et al. 2019), (L, H)."""
     logs = np.log(weights, where=weights > 0, out=np.zeros_like(weights))
-    return np.asarray(-np.einsum("lhqk,lhqk->lhq", weights, logs).mean(-1, dtype=np.float64))
+    return np.asarray(np.einsum("lhqk,lhqk->lhq", weights, -logs).mean(-1, dtype=np.float64)) + 0.0  # no −0
 
 
 def distance(weights: Array) -> PerHead:

@@ -95,7 +95,8 @@ def summarise(
     """
     pieces = in_tokens(attention)
     units = pieces if tokens else in_words(attention)
-    selection = select(units, causal=attention.causal, special=special, everything=everything)
+    positional = positional_heads(attention)
+    selection = select(units, positional, causal=attention.causal, special=special, everything=everything)
     queries = [i for word in words for i in find_unit(units, word)] if words else np.flatnonzero(selection.queries)
     return Summary(
         attention=attention,
@@ -104,7 +105,7 @@ def summarise(
         links=strongest(units, selection, links),
         special_share=metrics.share(attention.weights, pieces.special),
         punctuation_share=metrics.share(attention.weights, pieces.punctuation),
-        positional=positional_heads(units),
+        positional=positional,
         cell=cell,
         overview=_overview(attention, units, selection, cell),
         maps=pick_maps(units, selection, heads or Heads(), special=special or everything),

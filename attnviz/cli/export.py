@@ -103,7 +103,7 @@ def _arguments(arguments: list[str]) -> tuple[str | None, str]:
 
 
 def _draw(attention: Attention, heads: Heads, style: Style, *, tokens: bool, special: bool) -> Figure:
-    from attnviz.analysis.links import select
+    from attnviz.analysis.links import positional_heads, select
     from attnviz.analysis.summary import pick_maps
     from attnviz.analysis.units import in_tokens, in_words
     from attnviz.render import figure
@@ -111,7 +111,8 @@ def _draw(attention: Attention, heads: Heads, style: Style, *, tokens: bool, spe
     units = in_tokens(attention) if tokens else in_words(attention)
     if heads.layers is None and heads.heads is None and not heads.mean:
         return figure.draw_grid(attention, units, style, special=special)
-    maps = pick_maps(units, select(units, causal=attention.causal, special=special), heads, special=special)
+    selection = select(units, positional_heads(attention), causal=attention.causal, special=special)
+    maps = pick_maps(units, selection, heads, special=special)
     if len(maps) > 1:
         raise UsageError(f"--layer and --head name {len(maps)} heads, a picture shows one, or all of them as a grid")
     return figure.draw_head(attention, units, maps[0], style)

@@ -6,16 +6,14 @@ compared. Beyond the tolerance, both sides run again in float64: rounding collap
 
 from __future__ import annotations
 
-import contextlib
 import copy
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from attnviz.checkpoint import Checkpoint
+from attnviz.checkpoint import Checkpoint, quiet_transformers
 from attnviz.encoding import Encoding
 from attnviz.errors import ModelError
 from attnviz.model.native import open_network, run
@@ -94,7 +92,7 @@ def _compare(ours: tuple[Tensor, Tensor], theirs: tuple[Tensor, Tensor]) -> Chec
 
 def _reference(checkpoint: Checkpoint, encoding: Encoding, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """The model's own weights (L, H, N, M) and hidden states (L + 1, T, C), by its eager attention."""
-    with _quiet():
+    with quiet_transformers():
         model = _load_eager(checkpoint, dtype)
         inputs = {"input_ids": torch.tensor([encoding.ids]), "attention_mask": torch.ones(1, len(encoding)).long()}
         if any(encoding.type_ids):
@@ -125,19 +123,3 @@ def _load_eager(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:
         ).eval()
     except Exception as error:  # whatever transformers raises on a checkpoint that it can't load
         raise ModelError(f"{checkpoint.name}: transformers can't load it for the check ({error})") from error
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """No progress bars and no warnings of transformers inside; its settings are as before after."""
-    from transformers.utils import logging
-
-    bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()

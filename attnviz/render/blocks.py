@@ -15,7 +15,7 @@ from attnviz.render.heatmap import Heatmap, pool
 from attnviz.render.labels import fit, letters, width
 
 _LABEL = 14
-"""The most columns of a row label; longer words are cut."""
+"""The most columns of a row label, and of a cell; longer words are cut."""
 _TALL = 10
 """The most lines of the column labels, where they read downwards."""
 _SCALE = 24
@@ -40,9 +40,12 @@ class Blocks:
         plain = _plain(console)
         label = min(max(map(width, self.heatmap.rows)), _LABEL, options.max_width // 4)
         room = options.max_width - label - 1
-        cell = min(4, room // len(self.heatmap.columns))
-        if cell >= 3:
-            yield from _numbered(self.heatmap, label, cell, plain)
+        cell = min(room // len(self.heatmap.columns), _LABEL)
+        needed = 1 + max(len(_number(float(value), self.heatmap.percent)) for value in self.heatmap.values.flat)
+        # Labels side by side read best; they take their cells with them where there is room for it.
+        widest = 1 + max(map(width, self.heatmap.columns))
+        if cell >= needed:
+            yield from _numbered(self.heatmap, label, max(widest, 4) if max(widest, 4) <= cell else min(cell, 4), plain)
             return
         margin = 0 if plain else label + 1  # the labels of the lower rows
         thin = 2 if any(width(letter) > 1 for text in self.heatmap.columns for letter in letters(text, _TALL)) else 1
@@ -50,7 +53,7 @@ class Blocks:
         pooled = pool(self.heatmap, columns, columns)
         yield from (_shaded if plain else _halved)(pooled, label, thin)
         if self.scale:
-            yield _scale(pooled, label, plain)
+            yield _scale(pooled, label, room, plain)
         if pooled.pooled:
             yield Text(pooled.pooled, "dim")
 
@@ -80,8 +83,10 @@ def _column_labels(heatmap: Heatmap, label: int, cell: int) -> Iterator[Text]:
 
 def _in_cell(text: str, cell: int) -> str:
     """``text`` in a cell of its own, above or at the place of the last digit of a number."""
+    if not text:
+        return " " * cell
     room = cell - 1 if cell > 2 else cell
-    return " " * (room - width(text)) + text + " " * (cell - room) if text else " " * cell
+    return " " * (room - width(text)) + fit(text, min(width(text), room)) + " " * (cell - room)
 
 
 def _numbered(heatmap: Heatmap, label: int, cell: int, plain: bool) -> Iterator[Text]:
@@ -136,13 +141,13 @@ def _hex(colour: palette.Colours) -> str:
     return "#{:02x}{:02x}{:02x}".format(*colour)
 
 
-def _scale(heatmap: Heatmap, label: int, plain: bool) -> Text:
+def _scale(heatmap: Heatmap, label: int, room: int, plain: bool) -> Text:
     """The colours, or shades, from low to high between their values."""
     low, high = (_number(value, heatmap.percent) or "0" for value in (heatmap.low, heatmap.high))
     line = Text(" " * (label + 1) + f"{low} ")
     if plain:
         line.append(_SHADES)
     else:
-        for tint in palette.colours(np.linspace(0, 1, _SCALE), 0, 1):
+        for tint in palette.colours(np.linspace(0, 1, max(2, min(_SCALE, room - 8))), 0, 1):
             line.append(" ", Style(bgcolor=_hex(tint)))
     return line.append(f" {high}{' %' if heatmap.percent else ''}")

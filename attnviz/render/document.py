@@ -64,11 +64,11 @@ def check_document(check: Check) -> dict[str, Any]:
     """The verdict of the check and its numbers."""
     return {
         "passed": check.passed,
-        "max_abs_diff": check.max_abs_diff,
+        "max_abs_diff": _finite(check.max_abs_diff),
         "tolerance": check.tolerance,
         "worst": {"layer": check.worst[0], "head": check.worst[1]},
         "dtype": check.dtype,
-        "layers": [asdict(layer) for layer in check.layers],
+        "layers": [{name: _finite(value) for name, value in asdict(layer).items()} for layer in check.layers],
         "float64": check.double and check_document(check.double),
     }
 
@@ -80,6 +80,11 @@ def _link(link: Link) -> dict[str, Any]:
 def _round(number: float) -> float | None:
     """Seven significant digits, all that float32 holds; NaN, which JSON does not know, is null."""
     return None if np.isnan(number) else float(f"{number:.7g}")
+
+
+def _finite(number: float) -> float | None:
+    """JSON knows neither infinity nor NaN: a difference that is no number is null."""
+    return number if np.isfinite(number) else None
 
 
 def _rows(array: Array) -> list[list[float | None]]:

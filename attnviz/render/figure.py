@@ -7,6 +7,7 @@ import io
 import re
 import warnings
 from dataclasses import dataclass
+from functools import cache
 from typing import BinaryIO, Literal
 
 import matplotlib as mpl
@@ -17,6 +18,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Colormap, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.text import Text
 from numpy.typing import NDArray
 
 from attnviz.analysis.summary import HeadMap, shown_units
@@ -207,14 +209,17 @@ def to_png(figure: Figure) -> bytes:
 
 def save(figure: Figure, file: BinaryIO, suffix: str) -> list[str]:
     """Write the figure as ``suffix`` says, with fonts that have its characters; return those that no font has."""
-    fonts = mpl.rc_context({"font.family": _fonts(), "svg.fonttype": "path", "pdf.fonttype": 42})
-    with fonts, warnings.catch_warnings(record=True) as caught:
+    for text in figure.findobj(Text):
+        text.set_fontfamily(_fonts())
+    options = mpl.rc_context({"svg.fonttype": "path", "pdf.fonttype": 42})
+    with options, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         figure.savefig(file, format=suffix[1:], facecolor=figure.get_facecolor())
     missing = [re.match(r"Glyph (\d+) ", str(warning.message)) for warning in caught]
     return sorted({chr(int(match[1])) for match in missing if match})
 
 
+@cache
 def _fonts() -> list[str]:
     """The default font, and after it those installed ones that write what it can't."""
     wanted = ("Noto Sans", "Noto Sans CJK", "Noto Sans JP", "WenQuanYi", "Source Han Sans", "PingFang", "Hiragino Sans",

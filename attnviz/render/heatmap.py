@@ -65,8 +65,8 @@ def pool(heatmap: Heatmap, rows: int, columns: int) -> Heatmap:
     down, across = math.ceil(high / rows), math.ceil(wide / columns)
     if down == across == 1:
         return heatmap
-    values = np.maximum.reduceat(heatmap.values, range(0, high, down), axis=0)
-    values = np.maximum.reduceat(values, range(0, wide, across), axis=1)
+    values = np.fmax.reduceat(heatmap.values, range(0, high, down), axis=0)
+    values = np.fmax.reduceat(values, range(0, wide, across), axis=1)
     return replace(
         heatmap,
         values=values,

@@ -20,7 +20,7 @@ from attnviz.render.labels import clean, fit, width
 if TYPE_CHECKING:
     from attnviz.model.check import Check
 
-_LABEL = 18
+_LABEL = 17
 """The most columns of a word in a list; longer ones are cut."""
 _BAR = 24
 _WORDS = 12
@@ -60,7 +60,7 @@ def heading(attention: Attention) -> Text:
         "not bold",
     )
     if attention.encoding.dropped:
-        line.append(f" · cut: {attention.encoding.dropped} tokens too many for the model", "bold yellow")
+        line.append(f" · {attention.encoding.dropped} tokens cut off", "bold yellow")
     return line
 
 
@@ -114,7 +114,7 @@ def _left_out(summary: Summary) -> Iterator[RenderableType]:
     if not selection.keys[0] and selection.queries[0]:
         others.append(f"the first {units.kind} as a key, on which causal models rest")
     if not selection.heads.all():
-        others += [_positional(found, units.kind) for found in summary.positional]
+        others += map(_positional, summary.positional)
     if others:
         yield _Note(f"Also left out: {'; '.join(others)}. --all counts them.")
 
@@ -131,10 +131,10 @@ class _Note:
             yield Text("  ") + line
 
 
-def _positional(found: Positional, unit: str) -> str:
+def _positional(found: Positional) -> str:
     side, steps = "before" if found.offset < 0 else "after", abs(found.offset)
-    place = {0: "itself", 1: f"the {unit} {side}"}.get(steps, f"{steps} {unit}s {side}")
-    return f"L{found.layer} H{found.head}, where each {unit} looks at {place}"
+    place = {0: "itself", 1: f"the one {side}"}.get(steps, f"the one {steps} {side}")
+    return f"L{found.layer} H{found.head}, where each token looks at {place}"
 
 
 def attended(summary: Summary, *, named: bool) -> RenderableType:

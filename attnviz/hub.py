@@ -1,0 +1,85 @@
+"""A model's folder in the Hugging Face cache: used as it lies there, fetched from the Hub where it does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from attnviz.errors import ModelError
+
+DEFAULT_ID = "sentence-transformers/all-MiniLM-L6-v2"
+PICKLES = "pytorch_model*.bin"
+_PARTS = ["*.json", "*.safetensors", "*.txt", "*.model"]
+
+
+def snapshot(repo: str, revision: str | None) -> Path:
+    """The snapshot of ``repo`` at ``revision``: its top-level files, and pickles only where it has nothing else.
+
+    Raises:
+        ModelError: there is no such model, or it is not cached and can't be fetched; the message says how.
+    """
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    asked = f"{repo} at revision {revision}" if revision else repo
+    try:
+        return _cached(repo, revision) or _fetched(repo, revision)
+    except GatedRepoError:
+        hint = "Ask for access on its page, then run: hf auth login"
+        raise ModelError(f"{asked} is gated: the Hub gives it to approved users only", hint=hint) from None
+    except RevisionNotFoundError:
+        raise ModelError(f"{repo} has no revision {revision}", hint="Leave --revision out for the newest.") from None
+    except RepositoryNotFoundError:
+        raise ModelError(f"the Hub has no model {repo}, and there is no such folder") from None
+    except HFValidationError:
+        raise ModelError(f"{repo!r} is neither a folder nor a Hub id (such as {DEFAULT_ID})") from None
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise ModelError(
+            f"{asked} is not in the Hub cache, and the Hub can't be reached ({type(error).__name__})",
+            hint=_how_to_fetch(repo, revision),
+        ) from error
+
+
+def has_weights(folder: Path) -> bool:
+    """Whether ``folder`` has weights of either kind."""
+    return any(any(folder.glob(pattern)) for pattern in ("model*.safetensors", PICKLES))
+
+
+def _cached(repo: str, revision: str | None) -> Path | None:
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    for patterns in (_PARTS, [*_PARTS, PICKLES]):
+        try:
+            folder = _download(repo, revision, patterns, offline=True)
+        except LocalEntryNotFoundError:
+            continue
+        if has_weights(folder) and (folder / "config.json").is_file():
+            return folder
+    return None
+
+
+def _fetched(repo: str, revision: str | None) -> Path:
+    folder = _download(repo, revision, _PARTS, offline=False)
+    return folder if has_weights(folder) else _download(repo, revision, [*_PARTS, PICKLES], offline=False)
+
+
+def _download(repo: str, revision: str | None, patterns: list[str], *, offline: bool) -> Path:
+    import huggingface_hub
+
+    return Path(
+        huggingface_hub.snapshot_download(
+            repo, revision=revision, allow_patterns=patterns, ignore_patterns=["*/*"], local_files_only=offline
+        )
+    )
+
+
+def _how_to_fetch(repo: str, revision: str | None) -> str:
+    fetch = f"Fetch it while online: hf download {repo}" + (f" --revision {revision}" if revision else "")
+    if repo == DEFAULT_ID:
+        fetch += "\nOr install it with attnviz: python -m pip install 'attnviz[offline]'"
+    return fetch
