@@ -68,7 +68,7 @@ def adopt(model: Any, tokenizer: Any) -> Checkpoint:
 
 def _locate(model: str, revision: str | None) -> tuple[str, Path]:
     """The name to show and the folder that holds ``model``."""
-    folder = Path(model).expanduser()
+    folder = Path(os.path.expanduser(model))  # noqa: PTH111  (pathlib's raises for an unknown user)
     if model == DEFAULT:
         bundle = None if revision else find_bundle()
         return DEFAULT_ID, bundle or snapshot(DEFAULT_ID, revision)

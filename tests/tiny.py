@@ -57,3 +57,28 @@ def bert(folder: Path, *, seed: int = 0, save: dict[str, Any] | None = None, **c
     model.save_pretrained(folder, **(save or {}))
     wordpiece().save(str(folder / "tokenizer.json"))
     return folder
+
+
+def telling_bert(folder: Path, *, seed: int = 0, **config: Any) -> Path:
+    """As ``bert``, but the attention of every layer stays between uniform and one-hot, whatever the shape.
+
+    Post-norms make tokens alike from layer to layer where what is added is large beside them, so it is small here.
+    """
+    shape = BertConfig.from_pretrained(bert(folder, seed=seed, **config))
+    model = BertModel(shape).eval()
+    randomise(model, seed, scale=shape.hidden_size**-0.5)
+    with torch.no_grad():
+        for layer in model.encoder.layer:
+            layer.attention.self.query.weight *= 3
+    model.save_pretrained(folder)
+    return folder
+
+
+class Hostile:
+    """A part of a pickle that touches ``path`` where it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.path,)

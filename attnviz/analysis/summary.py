@@ -37,6 +37,11 @@ class Heads:
     heads: tuple[int, ...] | None = None
     mean: bool = False
 
+    @property
+    def chosen(self) -> bool:
+        """Whether anything was asked for."""
+        return self != Heads()
+
 
 @dataclass(frozen=True, eq=False)
 class HeadMap:

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from attnviz.render.figure import Style
 
 PICTURES = (".png", ".svg", ".pdf")
-RECORDS = (".json", ".safetensors")
 
 
 def export(
@@ -70,14 +69,17 @@ def export(
     Without --layer and --head the picture is a grid of all heads; with them, one head with its words.
     """
     text, out = _arguments(arguments)
-    path = output_path(out, PICTURES + RECORDS, force=force)
     heads, inches = parse_heads(layer, head), parse_size(size)
-    attention, _ = source.attend(text, file, record, pair=pair, truncate=truncate, model=model, revision=revision)
-    if path.suffix in RECORDS:
-        from attnviz.record import write
+    from attnviz import record as records
+    from attnviz.render.labels import clean
 
+    path = output_path(out, PICTURES + records.FORMATS, force=force)
+    if path.suffix in records.FORMATS and heads.chosen:
+        raise UsageError(f"a {path.suffix} record holds all heads: --layer and --head are for pictures")
+    attention, _ = source.attend(text, file, record, pair=pair, truncate=truncate, model=model, revision=revision)
+    if path.suffix in records.FORMATS:
         with replaced(path, force=force) as partial:
-            write(attention, partial, path.suffix)
+            records.write(attention, partial, path.suffix)
     else:
         from attnviz.render import figure
 
@@ -86,11 +88,9 @@ def export(
         with replaced(path, force=force) as partial, partial.open("wb") as stream:
             missing = figure.save(picture, stream, path.suffix)
         if missing:
-            console.warn(
-                f"no installed font has {' '.join(missing)}: drawn as boxes",
-                "Install a font that has them, such as Noto Sans CJK.",
-            )
-    console.output().print(f"wrote {path}")
+            boxes = f"no installed font has {' '.join(missing)}: drawn as boxes"
+            console.warn(boxes, "Install a font that has them, such as Noto Sans CJK.")
+    console.output().print(f"wrote {clean(str(path))}", soft_wrap=True)
 
 
 def _arguments(arguments: list[str]) -> tuple[str | None, str]:
@@ -109,7 +109,7 @@ def _draw(attention: Attention, heads: Heads, style: Style, *, tokens: bool, spe
     from attnviz.render import figure
 
     units = in_tokens(attention) if tokens else in_words(attention)
-    if heads.layers is None and heads.heads is None and not heads.mean:
+    if not heads.chosen:
         return figure.draw_grid(attention, units, style, special=special)
     selection = select(units, positional_heads(attention), causal=attention.causal, special=special)
     maps = pick_maps(units, selection, heads, special=special)

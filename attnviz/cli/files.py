@@ -18,15 +18,18 @@ def output_path(name: str, suffixes: tuple[str, ...], *, force: bool) -> Path:
         UsageError: the suffix is unknown, the folder is missing, or the file exists and ``force`` is not given.
 
     """
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))  # noqa: PTH111  (pathlib's raises for an unknown user)
     if path.suffix not in suffixes:
         ending = f"ends in {path.suffix!r}" if path.suffix else "has no suffix"
         raise UsageError(f"{name} {ending}, expected one of {', '.join(suffixes)}")
-    if not path.parent.is_dir():
-        raise UsageError(f"there is no folder {path.parent}", hint=f"Make it first: mkdir -p {path.parent}")
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder")
-    _require_new(path, force)
+    try:
+        if not path.parent.is_dir():
+            raise UsageError(f"there is no folder {path.parent}", hint=f"Make it first: mkdir -p {path.parent}")
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder")
+        _require_new(path, force)
+    except (OSError, ValueError) as error:  # too long for a path, or with a NUL in it
+        raise UsageError(f"{name} can't be a file ({getattr(error, 'strerror', None) or error})") from None
     return path
 
 

@@ -63,7 +63,13 @@ def read_text(text: str | None, file: Path | None) -> str:
         raise UsageError(
             "no text is given", hint='Give a sentence: attnviz show "The bank approved the loan." (or --file, or -)'
         )
-    return _decode(sys.stdin.buffer.read(), "standard input") if text == "-" else text
+    if text != "-":
+        return text
+    if sys.stdin is None:
+        raise InputError(
+            "standard input is closed", hint='Give the text as an argument, or pipe it: echo "…" | attnviz show -'
+        )
+    return _decode(sys.stdin.buffer.read(), "standard input")
 
 
 def _decode(data: bytes, name: str) -> str:

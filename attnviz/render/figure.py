@@ -30,7 +30,6 @@ from attnviz.render.heatmap import head_heatmap, head_name, pool
 from attnviz.render.labels import clean, fit, width
 
 Theme = Literal["light", "dark"]
-FORMATS = (".png", ".svg", ".pdf")
 
 _LABEL = 20
 """The most columns of a word label."""

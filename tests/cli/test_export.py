@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import io
+import json
+import os
+import stat
+import tempfile
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from attnviz import record
+from attnviz.interface import Attention
+from attnviz.render import figure, palette
+from tests import tiny
+from tests.cli.conftest import Run
+
+S = tiny.SENTENCE
+SMALL = ("--size", "4x3", "--dpi", "50")
+
+
+def picture(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
+@pytest.mark.parametrize("head", [[], ["--layer", "1", "--head", "2"]], ids=["all heads", "one head"])
+def test_a_picture_is_written_and_said_to_be(run: Run, tmp_path: Path, suffix: str, head: list[str]) -> None:
+    path = tmp_path / f"out{suffix}"
+    result = run("export", S, path, *SMALL, *head)
+    assert (result.code, result.err) == (0, "")
+    assert result.out.replace("\n", "") == f"wrote {path}"
+    content = path.read_bytes()
+    if suffix == ".png":
+        assert picture(path).shape == (150, 200, 3)
+    elif suffix == ".svg":
+        assert ElementTree.fromstring(content).tag.endswith("svg")
+    else:
+        assert content.startswith(b"%PDF-")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_one_head_and_all_heads_are_different_pictures(run: Run, tmp_path: Path) -> None:
+    drawn = {}
+    for name, options in {
+        "all": [],
+        "layer": ["--layer", "1"],
+        "head": ["--layer", "1", "--head", "2"],
+        "mean": ["--layer", "1", "--head", "mean"],
+        "tokens": ["--layer", "1", "--head", "2", "--tokens"],
+        "special": ["--layer", "1", "--head", "2", "--special"],
+        "title": ["--title", "$ome title"],
+        "dark": ["--theme", "dark"],
+        "viridis": ["--cmap", "viridis"],
+    }.items():
+        assert run("export", S, tmp_path / f"{name}.png", *SMALL, *options).code == 0
+        drawn[name] = picture(tmp_path / f"{name}.png").tobytes()
+    assert len(set(drawn.values())) == len(drawn)
+
+
+def test_the_dark_theme_is_dark(run: Run, tmp_path: Path) -> None:
+    run("export", S, tmp_path / "light.png", *SMALL)
+    run("export", S, tmp_path / "dark.png", *SMALL, "--theme", "dark")
+    assert picture(tmp_path / "light.png").mean() > 180
+    assert picture(tmp_path / "dark.png").mean() < 75
+    assert (picture(tmp_path / "light.png") == palette.table("ink")[-1]).all(-1).any()
+    assert (picture(tmp_path / "dark.png") == palette.table("ember")[-1]).all(-1).any()
+
+
+@pytest.mark.parametrize("suffix", [".json", ".safetensors"])
+def test_a_record_is_written_and_can_be_shown(run: Run, tmp_path: Path, suffix: str, tiny_attention: Attention) -> None:
+    path = tmp_path / f"out{suffix}"
+    result = run("export", S, path)
+    assert (result.code, result.err) == (0, "")
+    read = record.read(path)
+    assert read.encoding == tiny_attention.encoding
+    np.testing.assert_array_equal(read.weights, tiny_attention.weights)
+    assert run("show", "--from", path).lines[:-1] == run("show", S, "--no-check").lines[:-1]
+
+
+def test_a_record_becomes_a_picture_and_another_record(run: Run, tmp_path: Path, saved: Path) -> None:
+    assert run("export", "--from", saved, tmp_path / "a.png", *SMALL).code == 0
+    assert run("export", S, tmp_path / "b.png", *SMALL).code == 0
+    np.testing.assert_array_equal(picture(tmp_path / "a.png"), picture(tmp_path / "b.png"))
+    assert run("export", "--from", saved, tmp_path / "a.json").code == 0
+    assert json.loads((tmp_path / "a.json").read_bytes()) == json.loads(saved.read_bytes())
+
+
+def test_the_text_may_come_from_a_file_or_standard_input(run: Run, tmp_path: Path, saved: Path) -> None:
+    (tmp_path / "bank.txt").write_text(S)
+    assert run("export", "--file", tmp_path / "bank.txt", tmp_path / "a.json").code == 0
+    assert run("export", "-", tmp_path / "b.json", stdin=S.encode()).code == 0
+    expected = json.loads(saved.read_bytes())
+    assert json.loads((tmp_path / "a.json").read_bytes()) == expected
+    assert json.loads((tmp_path / "b.json").read_bytes()) == expected
+
+
+def test_a_pair_and_a_cut_text_can_be_exported(run: Run, tmp_path: Path) -> None:
+    run("export", "the bank", tmp_path / "pair.json", "--pair", "the loan")
+    run("export", "bank loan " * 60, tmp_path / "cut.json", "--truncate")
+    assert json.loads((tmp_path / "pair.json").read_bytes())["pair"] == "the loan"
+    assert json.loads((tmp_path / "cut.json").read_bytes())["dropped"] == 58
+
+
+def test_the_name_is_said_on_one_line_however_long_it_is(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / ("long" * 30 + ".json")
+    assert run("export", S, path).out == f"wrote {path}\n"
+
+
+def test_a_name_with_escapes_is_said_harmlessly(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "\x1b[31mred.json"
+    result = run("export", S, path)
+    assert result.code == 0
+    assert path.exists()
+    assert "\x1b" not in result.out
+    result = run("export", S, path)
+    assert result.code == 2
+    assert "\x1b" not in result.err
+
+
+def test_characters_that_no_font_has_are_said(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figure, "_fonts", lambda: ["DejaVu Sans"])
+    result = run("export", "日 bank 本", tmp_path / "a.png", "--layer", "0", *SMALL)
+    assert result.code == 0
+    assert result.said.startswith("warning: no installed font has 日 本: drawn as boxes")
+    assert (tmp_path / "a.png").exists()
+
+
+def test_a_picture_is_not_checked(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("attnviz.interface.Model.check_encoding", lambda *_, **__: pytest.fail("was checked"))
+    assert run("export", S, tmp_path / "a.png", *SMALL).code == 0
+
+
+# Files that exist, and ends halfway
+
+
+@pytest.mark.parametrize("suffix", [".png", ".json", ".safetensors"])
+def test_an_existing_file_is_left_alone_without_force(run: Run, tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"out{suffix}"
+    path.write_text("mine")
+    result = run("export", S, path)
+    assert (result.code, result.out) == (2, "")
+    assert result.said == f"error: {path} exists Replace it with --force, or give another name."
+    assert path.read_text() == "mine"
+    assert run("export", S, path, "--force", *SMALL).code == 0
+    assert path.read_bytes() != b"mine"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_output_that_can_not_be_is_found_before_the_model_is_loaded(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("attnviz.cli.source.attend", lambda *_, **__: pytest.fail("was computed"))
+    (tmp_path / "out.png").write_text("mine")
+    for name in ("out.png", "out.gif", "no/out.png"):
+        assert run("export", S, tmp_path / name).code == 2
+
+
+@pytest.mark.parametrize("existing", [False, True])
+@pytest.mark.parametrize(("error", "code"), [(OSError(28, "No space left on device"), 2), (KeyboardInterrupt(), 130)])
+@pytest.mark.parametrize("suffix", [".png", ".json"])
+def test_nothing_half_written_is_left(
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    suffix: str,
+    error: BaseException,
+    code: int,
+    *,
+    existing: bool,
+) -> None:
+    path = tmp_path / f"out{suffix}"
+    if existing:
+        path.write_text("mine")
+
+    def picture_halfway(_: Any, stream: io.BufferedWriter, __: str) -> None:
+        stream.write(b"half")
+        raise error
+
+    def record_halfway(_: Any, partial: Path, __: str) -> None:
+        partial.write_text("half")
+        raise error
+
+    monkeypatch.setattr(figure, "save", picture_halfway)
+    monkeypatch.setattr(record, "write", record_halfway)
+    result = run("export", S, path, "--force", *SMALL)
+    assert (result.code, result.out) == (code, "")
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == ({path.name: "mine"} if existing else {})
+    assert "Traceback" not in result.err
+    if code == 2:
+        assert result.said == f"error: {path} can't be written (No space left on device)"
+
+
+def test_a_folder_that_can_not_be_written_to_is_said_to_be(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)  # root may write everywhere
+    result = run("export", S, tmp_path / "a.json")
+    assert (result.code, result.out) == (2, "")
+    assert result.said == f"error: {tmp_path / 'a.json'} can't be written (Permission denied)"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
+def test_the_file_has_the_permissions_of_any_new_file(run: Run, tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        run("export", S, tmp_path / "a.png", *SMALL)
+        run("export", S, tmp_path / "a.json")
+    finally:
+        os.umask(before)
+    assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("a.png", "a.json")] == [0o640, 0o640]

@@ -1,0 +1,287 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from attnviz.interface import Attention
+from attnviz.model import forward
+from tests import tiny
+from tests.cli.conftest import Result, Run
+from tests.render.schema import validate
+
+S = tiny.SENTENCE
+
+
+def titles(result: Result) -> list[str]:
+    """The sections of the screen, in order."""
+    starts = [i + 1 for i, line in enumerate(result.lines[:-1]) if not line]
+    return [result.lines[i].split("  ")[0] for i in starts if result.lines[i]]
+
+
+def document(result: Result) -> dict[str, Any]:
+    parsed: dict[str, Any] = json.loads(result.out)
+    validate(parsed)
+    return parsed
+
+
+def maps(result: Result) -> list[str]:
+    return [line.split("  ")[0] for line in result.lines if "each row looks at the columns" in line]
+
+
+# The screen
+
+
+def test_everything_is_shown_in_order_and_the_check_last(run: Run, tiny_bert: Path) -> None:
+    result = run("show", S)
+    assert (result.code, result.err) == (0, "")
+    assert result.lines[0] == f"{tiny_bert.name} · native · 3 layers × 4 heads · 15 tokens · 14 words"
+    (the_map,) = maps(result)
+    assert titles(result)[:4] == ["Strongest links", "Overview", the_map, "What each word looks at most"]
+    assert result.lines[-1].startswith("✓ 12 heads agree with transformers ")
+
+
+def test_the_map_is_that_of_the_first_link(run: Run) -> None:
+    result = run("show", S, "--no-check")
+    first = result.lines[result.lines.index(next(line for line in result.lines if line.startswith("Strongest"))) + 1]
+    layer, head = first.split()[4:6]
+    assert maps(result) == [f"{layer} {head}"]
+
+
+def test_the_numbers_are_those_of_the_record(run: Run, tiny_attention: Attention) -> None:
+    (link, *_) = tiny_attention.links(top=1)
+    out = run("show", S, "--no-check").out
+    assert f"{link.query} → {link.key}" in " ".join(out.split())
+    assert f"{link.weight:.2f}  L{link.layer} H{link.head}" in out
+
+
+def test_no_check_skips_the_check_and_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("attnviz.interface.Model.check_encoding", lambda *_, **__: pytest.fail("was checked"))
+    result = run("show", S, "--no-check")
+    assert result.code == 0
+    assert result.lines[-1] == "not checked against transformers (--no-check)"
+
+
+# Where the text comes from
+
+
+@pytest.mark.parametrize("read", ["a file", "standard input", "a file with a mark"])
+def test_a_text_from_elsewhere_is_shown_as_one_from_the_argument(run: Run, tmp_path: Path, read: str) -> None:
+    expected = run("show", S, "--no-check").out
+    path = tmp_path / "bank.txt"
+    path.write_bytes(b"\xef\xbb\xbf" * ("mark" in read) + S.encode() + b"\n")
+    if read == "standard input":
+        result = run("show", "-", "--no-check", stdin=S.encode() + b"\n")
+    else:
+        result = run("show", "--file", path, "--no-check")
+    assert (result.code, result.out) == (0, expected)
+
+
+def test_a_pair_is_shown_as_two_texts(run: Run) -> None:
+    found = document(run("show", "the bank", "--pair", "the loan", "--json", "--no-check"))
+    assert found["words"] == ["[CLS]", "the", "bank", "[SEP]", "the", "loan", "[SEP]"]
+    assert (found["text"], found["pair"]) == ("the bank", "the loan")
+
+
+def test_a_text_that_is_too_long_can_be_cut(run: Run) -> None:
+    result = run("show", "bank loan " * 60, "--truncate", "--no-check")
+    assert result.code == 0
+    assert "64 tokens" in result.lines[0]
+    assert "58 tokens" in result.lines[0]
+    assert document(run("show", "bank loan " * 60, "--truncate", "--json"))["dropped_tokens"] == 58
+
+
+def test_a_saved_record_is_shown_as_it_was(run: Run, saved: Path) -> None:
+    fresh = run("show", S, "--no-check")
+    result = run("show", "--from", saved)
+    assert (result.code, result.err) == (0, "")
+    assert result.lines[:-1] == fresh.lines[:-1]
+    assert result.lines[-1] == "not checked against transformers (the record was read from a file)"
+
+
+def test_a_saved_record_needs_no_model(run: Run, saved: Path) -> None:
+    assert run("show", "--from", saved, "--model", "/nowhere").code == 0
+
+
+def test_a_text_that_begins_with_a_dash_can_be_given_after_two(run: Run) -> None:
+    assert document(run("show", "--no-check", "--json", "--", "--bank"))["text"] == "--bank"
+
+
+# Which model
+
+
+def test_the_model_is_taken_from_the_environment_or_the_option(
+    run: Run, tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tiny.bert(tmp_path / "other", seed=1, num_hidden_layers=1)
+    assert "3 layers" in run("show", S, "--no-check").lines[0]
+    assert run("show", S, "--no-check", "--model", other).lines[0].startswith("other · native · 1 layers × 4 heads")
+    monkeypatch.setenv("ATTNVIZ_MODEL", str(other))
+    assert "1 layers" in run("show", S, "--no-check").lines[0]
+    assert "3 layers" in run("show", S, "--no-check", "-m", tiny_bert).lines[0]
+
+
+# What is shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--layer", "1", "--head", "2"], ["L1 H2"]),
+        (["--layer", "0"], 1),
+        (["--head", "3"], 1),
+        (["--layer", "2", "--head", "0,2-3"], ["L2 H0", "L2 H2", "L2 H3"]),
+        (["--layer", "0-1", "--head", "1"], ["L0 H1", "L1 H1"]),
+        (["--layer", "1, 1", "--head", "2"], ["L1 H2"]),
+        (["--layer", "1", "--head", "mean"], ["L1, mean of its heads"]),
+        (["--head", "mean"], [f"L{i}, mean of its heads" for i in range(3)]),
+    ],
+)
+def test_layers_and_heads_choose_the_maps(run: Run, arguments: list[str], expected: list[str] | int) -> None:
+    result = run("show", S, "--no-check", *arguments)
+    assert result.code == 0
+    assert maps(result) == expected if isinstance(expected, list) else len(maps(result)) == expected
+
+
+def test_a_layer_alone_shows_a_head_of_that_layer(run: Run) -> None:
+    assert maps(run("show", S, "--no-check", "--layer", "2"))[0].startswith("L2 H")
+    assert maps(run("show", S, "--no-check", "--head", "3"))[0].endswith(" H3")
+
+
+def test_tokens_are_shown_instead_of_words(run: Run) -> None:
+    assert "##s" not in run("show", S, "--no-check").out
+    result = run("show", S, "--tokens", "--no-check", "--head", "0")
+    assert "##s" in result.out
+    assert "What each token looks at most" in titles(result)
+
+
+def test_special_brings_special_tokens_in(run: Run) -> None:
+    def keys(*options: str) -> set[str]:
+        found = document(run("show", S, "--no-check", "--json", "--links", "99", *options))
+        return {link["key"] for link in found["links"]}
+
+    assert not keys() & {"[CLS]", "[SEP]", ".", "the", "The"}
+    assert {"[CLS]", "[SEP]", "."} <= keys("--special")
+    assert not keys("--special") & {"the", "The"}
+    assert {"[CLS]", "the", "The"} <= keys("--all")
+    assert "counted here" in run("show", S, "--no-check", "--special").out
+
+
+def test_a_word_can_be_asked_for_and_by_its_number(run: Run) -> None:
+    def queries(*options: str) -> list[tuple[str, int]]:
+        found = document(run("show", S, "--no-check", "--json", *options))
+        return [(row["query"], row["query_index"]) for row in found["top_attended"]]
+
+    assert queries("--token", "bank") == [("bank", 2)]
+    assert queries("--token", "THE") == [("The", 1), ("the", 4), ("the", 7)]
+    assert queries("--token", "the:2") == [("the", 4)]
+    assert queries("--token", "the:2", "--token", "loan") == [("the", 4), ("loan", 5)]
+    assert queries("--token", "##s", "--tokens") == [("##s", 12)]
+    listed = run("show", S, "--no-check", "--token", "the:3").lines
+    assert any(line.startswith("  the:3 ") for line in listed)
+
+
+def test_top_and_links_are_how_many(run: Run) -> None:
+    found = document(run("show", S, "--no-check", "--json", "--top", "2", "--links", "5"))
+    assert len(found["links"]) == 5
+    assert {len(row["best"]) for row in found["top_attended"]} == {2}
+
+
+@pytest.mark.parametrize("cell", ["link", "entropy", "sink", "distance"])
+def test_each_overview_can_be_asked_for(run: Run, cell: str) -> None:
+    found = document(run("show", S, "--no-check", "--json", "--cell", cell))
+    assert found["overview"]["cell"] == cell
+    assert np.shape(found["overview"]["values"]) == (3, 4)
+    assert run("show", S, "--no-check", "--cell", cell).code == 0
+
+
+def test_unusual_text_is_shown_harmlessly(run: Run) -> None:
+    result = run(
+        "show",
+        "\x1b[31mbank\x1b[0m \u202eloan\u2066 日本 👩\u200d👧 the\tbank\r\nriver\x07 \x9b2J",
+        "--all",
+        "--no-check",
+    )
+    assert (result.code, result.err) == (0, "")
+    assert not set(result.out) & set("\x1b\x07\x9b\t\r\u202e\u2066")
+    assert "日" in result.out
+    assert "loan" in result.out
+
+
+# JSON
+
+
+def test_json_is_one_document_and_nothing_else(run: Run) -> None:
+    result = run("show", S, "--json")
+    assert (result.code, result.err) == (0, "")
+    assert result.out.count("\n") == 1
+    found = document(result)
+    assert found["check"]["passed"]
+    assert len(found["check"]["layers"]) == 3
+
+
+def test_json_says_what_the_record_holds(run: Run, tiny_attention: Attention) -> None:
+    found = document(run("show", S, "--json", "--no-check", "--layer", "1", "--head", "2", "--all"))
+    assert found["check"] is None
+    assert found["tokens"] == list(tiny_attention.tokens)
+    assert found["words"] == list(tiny_attention.words)
+    (the_map,) = found["maps"]
+    rows = found["word_spans"]
+    merged = np.array([tiny_attention.weights[1, 2][start:stop].mean(0) for start, stop in rows])
+    merged = np.array([merged[:, start:stop].sum(1) for start, stop in rows]).T
+    np.testing.assert_allclose(the_map["weights"], merged, rtol=1e-5, atol=1e-7)
+
+
+def test_json_holds_the_text_as_it_is(run: Run) -> None:
+    text = "the \x1b[31m日本 “bank”"
+    assert document(run("show", text, "--json", "--no-check"))["text"] == text
+
+
+def test_json_of_a_saved_record(run: Run, saved: Path) -> None:
+    assert document(run("show", "--from", saved, "--json"))["check"] is None
+
+
+# The check
+
+
+@pytest.fixture
+def wrong_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our attention has a scale that is 1 % too large."""
+    attend: Callable[..., Any] = forward.attend
+
+    def wrong(*tensors: Any, scale: float, **options: Any) -> Any:
+        return attend(*tensors, scale=scale * 1.01, **options)
+
+    monkeypatch.setattr(forward, "attend", wrong)
+
+
+@pytest.mark.usefixtures("wrong_kernel")
+def test_a_failed_check_is_loud_after_the_picture(run: Run) -> None:
+    result = run("show", S)
+    assert result.code == 5
+    assert titles(result)[0] == "Strongest links"
+    assert result.lines[-1] == ""
+    assert "✓" not in result.out
+    assert "✗" not in result.out
+    assert result.said.startswith("✗ attnviz and transformers differ by ")
+    assert "in float64: this is a mistake, not rounding" in result.said
+    assert "Do not rely on this picture" in result.said
+
+
+@pytest.mark.usefixtures("wrong_kernel")
+def test_a_failed_check_is_in_the_json_too(run: Run) -> None:
+    result = run("show", S, "--json")
+    assert result.code == 5
+    found = document(result)["check"]
+    assert (found["passed"], found["float64"]["passed"]) == (False, False)
+    assert found["max_abs_diff"] > 1e-4
+    assert result.said.startswith("✗")
+
+
+@pytest.mark.usefixtures("wrong_kernel")
+def test_a_check_that_is_skipped_can_not_fail(run: Run) -> None:
+    assert run("show", S, "--no-check").code == 0

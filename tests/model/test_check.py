@@ -1,0 +1,303 @@
+"""The check finds what is wrong, forgives rounding, compares with the model itself, and leaves no trace."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from torch import Tensor
+from transformers import BertForMaskedLM, BertModel, PreTrainedTokenizerFast
+from transformers.utils import logging
+
+from attnviz.errors import ModelError
+from attnviz.interface import Model, load
+from attnviz.model import check as check_module
+from attnviz.model import forward, kernel
+from attnviz.model.check import TOLERANCES, Check
+from attnviz.model.spec import CAUSAL, Reach
+from tests import tiny
+
+Attend = Callable[..., Tensor]
+LAYERS, HEADS = 3, 4
+
+
+@pytest.fixture
+def damage(monkeypatch: pytest.MonkeyPatch) -> Callable[[Attend], None]:
+    """Put a function in the place of the kernel that the forward pass calls."""
+
+    def put(attend: Attend) -> None:
+        monkeypatch.setattr(forward, "attend", attend)
+
+    return put
+
+
+def assert_caught(check: Check) -> None:
+    """Beyond tolerance in float32, and in float64 as much: it is no rounding."""
+    assert not check.passed
+    assert check.max_abs_diff > 10 * check.tolerance
+    assert check.double is not None
+    assert not check.double.passed
+    assert check.double.max_abs_diff == pytest.approx(check.max_abs_diff, rel=0.01)
+
+
+@pytest.mark.parametrize("float64", [False, True])
+def test_a_right_kernel_passes(tiny_model: Model, float64: bool) -> None:
+    check = tiny_model.check(tiny.SENTENCE, float64=float64)
+    assert check.passed
+    assert check.max_abs_diff <= check.tolerance == (1e-10 if float64 else 1e-5)
+    assert (check.dtype, check.heads, len(check.layers)) == ("float64" if float64 else "float32", 12, 3)
+    assert check.double is None
+
+
+def test_a_pair_is_checked_with_its_token_types(tiny_model: Model) -> None:
+    assert tiny_model.check(tiny.SENTENCE, "The river.").passed
+
+
+def test_a_wrong_scale_is_caught(tiny_model: Model, damage: Callable[[Attend], None]) -> None:
+    damage(lambda *qkv, scale, **facts: kernel.attend(*qkv, scale=scale * 1.01, **facts))
+    assert_caught(tiny_model.check(tiny.SENTENCE))
+
+
+def test_two_heads_in_the_wrong_order_are_caught(tiny_model: Model, damage: Callable[[Attend], None]) -> None:
+    def swapped(*qkv: Tensor, **facts: Any) -> Tensor:
+        order = [1, 0, *range(2, len(qkv[0]))]
+        return kernel.attend(*(tensor[order] for tensor in qkv), **facts)
+
+    damage(swapped)
+    assert_caught(tiny_model.check(tiny.SENTENCE))
+
+
+def test_a_mask_that_is_off_by_one_is_caught(tmp_path: Path, damage: Callable[[Attend], None]) -> None:
+    model = load(tiny.bert(tmp_path, is_decoder=True))
+    assert model.check(tiny.SENTENCE).passed
+
+    def ahead(*qkv: Tensor, reach: Reach, **facts: Any) -> Tensor:
+        assert reach == CAUSAL
+        return kernel.attend(*qkv, reach=Reach(ahead=1), **facts)
+
+    damage(ahead)
+    assert_caught(model.check(tiny.SENTENCE))
+
+
+def test_an_error_in_the_mixing_is_caught_by_the_next_layer(
+    tiny_model: Model, damage: Callable[[Attend], None]
+) -> None:
+    damage(lambda *qkv, **facts: kernel.attend(*qkv, **facts) * 1.01)
+    check = tiny_model.check(tiny.SENTENCE)
+    assert_caught(check)
+    assert check.layers[0].max_abs_diff <= check.tolerance < check.layers[1].max_abs_diff
+    assert all(layer.hidden_abs_diff > 1e-3 for layer in check.layers)
+
+
+@pytest.mark.parametrize(("layer", "head"), [(0, 3), (1, 0), (2, 2)])
+def test_the_worst_head_is_the_damaged_one(
+    layer: int, head: int, tiny_model: Model, damage: Callable[[Attend], None]
+) -> None:
+    """One head of one layer is shown wrongly; what goes on to the next layer is right."""
+
+    def shown_wrongly(q: Tensor, *kv: Tensor, **facts: Any) -> Tensor:
+        if facts["layer"] != layer:
+            return kernel.attend(q, *kv, **facts)
+        wrong = q.clone()
+        wrong[head] *= 1.1
+        kernel.attend(wrong, *kv, **facts)
+        return kernel.attend(q, *kv, **(facts | {"observers": ()}))
+
+    damage(shown_wrongly)
+    check = tiny_model.check(tiny.SENTENCE)
+    assert_caught(check)
+    assert check.worst == (layer, head)
+    assert check.layers[layer].worst_head == head
+    assert check.layers[layer].max_abs_diff == check.max_abs_diff > check.layers[layer].mean_abs_diff > 0
+    assert all(found.max_abs_diff <= check.tolerance for i, found in enumerate(check.layers) if i != layer)
+    assert all(found.hidden_abs_diff <= 1e-4 for found in check.layers)
+
+
+def test_rounding_beyond_the_tolerance_passes_by_float64(
+    tiny_model: Model, damage: Callable[[Attend], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scores in another order of summation: nothing but rounding, and gone in float64."""
+
+    def rounding(q: Tensor, k: Tensor, v: Tensor, **facts: Any) -> Tensor:
+        noise = 1 + 1e-7 * torch.randn(q.shape, generator=torch.Generator().manual_seed(0))
+        return kernel.attend(q * noise if q.dtype is torch.float32 else q, k, v, **facts)
+
+    damage(rounding)
+    monkeypatch.setitem(TOLERANCES, torch.float32, 1e-9)
+    check = tiny_model.check(tiny.SENTENCE)
+    assert check.max_abs_diff > check.tolerance == 1e-9
+    assert check.double is not None
+    assert (check.double.dtype, check.double.passed) == ("float64", True)
+    assert check.passed
+
+
+def test_weights_that_are_no_numbers_never_agree(tiny_model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    reference = check_module._reference
+
+    def broken(*arguments: Any) -> tuple[Tensor, Tensor]:
+        weights, states = reference(*arguments)
+        weights[1, 2, 3, 4] = torch.nan
+        return weights, states
+
+    monkeypatch.setattr(check_module, "_reference", broken)
+    check = tiny_model.check(tiny.SENTENCE)
+    assert not check.passed
+    assert (check.worst, check.max_abs_diff) == ((1, 2), float("inf"))
+
+
+def test_another_number_of_layers_is_an_error_and_no_comparison(
+    tiny_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reference = check_module._reference
+    monkeypatch.setattr(check_module, "_reference", lambda *a: tuple(tensor[:-1] for tensor in reference(*a)))
+    with pytest.raises(ModelError, match=r"attention have the shape \(3, 4, 15, 15\), transformers' \(2, 4, 15, 15\)"):
+        tiny_model.check(tiny.SENTENCE)
+
+
+def refuse(*_: Any, **__: Any) -> Tensor:
+    raise AssertionError("our kernel was called")
+
+
+def test_our_side_is_our_kernel(tiny_model: Model, damage: Callable[[Attend], None]) -> None:
+    damage(refuse)
+    with pytest.raises(AssertionError, match="our kernel was called"):
+        tiny_model.check(tiny.SENTENCE)
+
+
+def test_our_side_calls_the_kernel_once_a_layer(tiny_model: Model, damage: Callable[[Attend], None]) -> None:
+    layers = []
+
+    def counted(*qkv: Tensor, **facts: Any) -> Tensor:
+        layers.append(facts["layer"])
+        return kernel.attend(*qkv, **facts)
+
+    damage(counted)
+    tiny_model.check(tiny.SENTENCE)
+    assert layers == list(range(LAYERS))
+
+
+def test_the_other_side_is_the_models_own(tiny_model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoding = tiny_model.encode(tiny.SENTENCE)
+    expected = BertModel.from_pretrained(tiny_model.checkpoint.reference, attn_implementation="eager").eval()(
+        torch.tensor([encoding.ids]), output_attentions=True
+    )
+    monkeypatch.setattr(forward, "attend", refuse)
+    monkeypatch.setattr(kernel, "attend", refuse)
+    monkeypatch.setattr(forward.Network, "__call__", refuse)
+    weights, states = check_module._reference(tiny_model.checkpoint, encoding, torch.float32)
+    assert torch.equal(weights, torch.cat(expected.attentions))
+    assert torch.equal(states[-1:], expected.last_hidden_state)
+
+
+@pytest.mark.parametrize("bars", [True, False])
+@pytest.mark.parametrize("fails", [True, False])
+def test_settings_of_transformers_are_as_before(tiny_bert: Path, bars: bool, fails: bool) -> None:
+    before = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    model = load(tiny_bert)
+    if fails:
+        object.__setattr__(model.checkpoint, "reference", tiny_bert / "nowhere")
+    try:
+        logging.set_verbosity(logging.INFO)
+        (logging.enable_progress_bar if bars else logging.disable_progress_bar)()
+        if fails:
+            with pytest.raises(ModelError, match="transformers can't load it for the check"):
+                model.check(tiny.SENTENCE)
+        else:
+            model.check(tiny.SENTENCE)
+        assert (logging.get_verbosity(), logging.is_progress_bar_enabled()) == (logging.INFO, bars)
+    finally:
+        logging.set_verbosity(before[0])
+        (logging.enable_progress_bar if before[1] else logging.disable_progress_bar)()
+
+
+def test_the_check_prints_nothing(tiny_bert: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    load(tiny_bert).check(tiny.SENTENCE)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_check_executes_no_pickle(tmp_path: Path) -> None:
+    model = load(tiny.bert(tmp_path))
+    encoding = model.encode(tiny.SENTENCE)
+    tmp_path.joinpath("model.safetensors").unlink()
+    torch.save({"pooler.dense.bias": tiny.Hostile(tmp_path / "executed")}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(ModelError, match="transformers can't load it for the check"):
+        check_module._reference(model.checkpoint, encoding, torch.float32)
+    assert not tmp_path.joinpath("executed").exists()
+
+
+def test_the_check_asks_transformers_for_data_from_the_disk_and_never_for_code(
+    tiny_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its options, since what they keep from happening depends on transformers' version."""
+    asked: dict[str, Any] = {}
+
+    def loader(reference: Any, **options: Any) -> Any:
+        asked.update(options)
+        return BertModel.from_pretrained(reference, **options)
+
+    monkeypatch.setattr(transformers.AutoModel, "from_pretrained", loader)
+    assert tiny_model.check(tiny.SENTENCE).passed
+    assert (asked["weights_only"], asked["trust_remote_code"], asked["local_files_only"]) == (True, False, True)
+
+
+@pytest.fixture
+def in_memory(tiny_bert: Path) -> tuple[Any, Any]:
+    """A model and a tokenizer with settings that the check needs otherwise: SDPA, training, padding, truncation."""
+    model = BertModel.from_pretrained(tiny_bert, attn_implementation="sdpa").train()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(tiny_bert / "tokenizer.json"), pad_token="[PAD]")
+    tokenizer.backend_tokenizer.enable_truncation(4)
+    tokenizer.backend_tokenizer.enable_padding(length=30)
+    return model, tokenizer
+
+
+def test_a_model_in_memory_is_checked_and_stays_as_it_was(in_memory: tuple[Any, Any], tiny_model: Model) -> None:
+    model, tokenizer = in_memory
+    before = copy.deepcopy(model.state_dict())
+    settings = tokenizer.backend_tokenizer.to_str()
+
+    loaded = load(in_memory)
+    attention = loaded.attend(tiny.SENTENCE)
+    assert loaded.check(tiny.SENTENCE).passed
+    assert loaded.check(tiny.SENTENCE, float64=True).passed
+
+    assert (attention.weights == tiny_model.attend(tiny.SENTENCE).weights).all()
+    assert model.config._attn_implementation == "sdpa"
+    assert model.training
+    assert model.dtype is torch.float32
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    assert before.keys() == model.state_dict().keys()
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+    assert tokenizer.backend_tokenizer.to_str() == settings
+
+
+def test_a_bfloat16_model_in_memory_is_compared_in_float32(in_memory: tuple[Any, Any]) -> None:
+    model, tokenizer = in_memory
+    loaded = load((model.bfloat16(), tokenizer))
+    check = loaded.check(tiny.SENTENCE)
+    assert (check.passed, check.dtype) == (True, "float32")
+    assert model.dtype is torch.bfloat16
+
+
+def test_a_model_with_a_head_in_memory_is_checked(in_memory: tuple[Any, Any], tiny_bert: Path) -> None:
+    model = BertForMaskedLM.from_pretrained(tiny_bert)
+    assert load((model, in_memory[1])).check(tiny.SENTENCE).passed
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_model_on_a_gpu_is_attended_and_checked(in_memory: tuple[Any, Any]) -> None:
+    model, tokenizer = in_memory
+    loaded = load((model.cuda(), tokenizer))
+    assert loaded.attend(tiny.SENTENCE).weights.shape == (LAYERS, HEADS, 15, 15)
+    assert loaded.check(tiny.SENTENCE).passed
+    assert model.device.type == "cuda"
+
+
+@pytest.mark.real
+def test_the_guards_hold_on_the_real_model(real_model: Model, damage: Callable[[Attend], None]) -> None:
+    damage(lambda *qkv, scale, **facts: kernel.attend(*qkv, scale=scale * 1.01, **facts))
+    assert not real_model.check(tiny.SENTENCE).passed

@@ -1,0 +1,177 @@
+"""The registry and the files of the families hold together, and a config that they can't express is refused."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from typing import Any
+
+import pytest
+from transformers import BertConfig
+
+from attnviz.errors import ExitCode, ModelError, UnsupportedModel
+from attnviz.model import families, weights
+from attnviz.model.families import FAMILIES, Config, find_family
+from attnviz.model.forward import ACTIVATIONS
+from attnviz.model.spec import CAUSAL, EVERYTHING, Learned
+
+
+def test_every_file_is_registered_and_every_registration_has_a_file() -> None:
+    assert sorted(FAMILIES) == sorted(module.name for module in pkgutil.iter_modules(families.__path__))
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_family_file_says_all_that_a_family_needs(name: str) -> None:
+    module = importlib.import_module(f"attnviz.model.families.{name}")
+    assert callable(module.spec)
+    assert isinstance(module.PREFIX, str)
+    assert all(isinstance(key, str) and isinstance(value, str) for key, value in module.SPELLINGS.items())
+    assert len(set(module.NAMES.values())) == len(module.NAMES)
+    assert all(theirs.count("{}") == our.count("{}") <= 1 for theirs, our in module.NAMES.items())
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_tensor_that_a_spec_needs_has_a_name_in_the_checkpoint(name: str) -> None:
+    family = find_family({"model_type": name})
+    spec = family.spec({"model_type": name})
+    needed = weights.shapes(spec)
+    mapped = family.ours(len(spec.layers))
+    assert set(mapped.values()) == set(needed)
+    assert all(family.plain(family.prefix + theirs) == family.plain(theirs) == theirs for theirs in mapped)
+
+
+def bert(**config: Any) -> Any:
+    config = {"model_type": "bert"} | config
+    return find_family(config).spec(config)
+
+
+def test_absent_and_null_attributes_have_the_values_of_transformers() -> None:
+    full = BertConfig().to_dict()
+    assert bert() == bert(**full) == bert(**dict.fromkeys(full.keys() - {"model_type"}))
+
+
+def test_a_config_says_every_size() -> None:
+    spec = bert(
+        hidden_size=24,
+        num_attention_heads=6,
+        num_hidden_layers=2,
+        intermediate_size=50,
+        vocab_size=70,
+        max_position_embeddings=33,
+        type_vocab_size=3,
+        hidden_act="relu",
+        layer_norm_eps=1e-3,
+    )
+    layer, attention = spec.layers[0], spec.layers[0].attention
+    assert (spec.width, len(spec.layers), spec.limit) == (24, 2, 33)
+    assert (attention.heads, attention.kv_heads, attention.head_size, attention.scale) == (6, 6, 4, 0.5)
+    assert (layer.mlp.size, layer.mlp.activation, layer.norms.norm.eps) == (50, "relu", 1e-3)
+    embedding = spec.embedding
+    assert (embedding.vocabulary, embedding.positions, embedding.types) == (70, Learned(33), 3)
+    assert embedding.norm == layer.norms.norm
+
+
+def test_a_decoder_is_causal() -> None:
+    assert bert().layers[0].attention.reach == EVERYTHING
+    assert bert(is_decoder=True).layers[0].attention.reach == CAUSAL
+
+
+def test_bookkeeping_training_and_generation_change_nothing() -> None:
+    assert bert() == bert(
+        _name_or_path="bert-base-uncased",
+        architectures=["BertForMaskedLM"],
+        attention_probs_dropout_prob=0.5,
+        gradient_checkpointing=True,
+        id2label={"0": "no"},
+        num_beams=1,
+        tie_word_embeddings=True,
+        top_k=50,
+        torch_dtype="float16",
+        transformers_version="2.0.0",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("position_embedding_type", "relative_key"),
+        ("add_cross_attention", True),
+        ("is_encoder_decoder", True),
+        ("pruned_heads", {"0": [1]}),
+        ("is_decoder", "yes"),
+        ("hidden_act", "mish"),
+        ("hidden_act", ["gelu"]),
+        ("quantization_config", {"bits": 4}),
+        ("attention_window", 128),
+    ],
+)
+def test_what_the_forward_pass_does_not_know_is_refused_by_name_and_value(name: str, value: Any) -> None:
+    with pytest.raises(UnsupportedModel) as caught:
+        bert(**{name: value})
+    assert name in caught.value.message
+    assert repr(value) in caught.value.message
+    assert caught.value.exit_code is ExitCode.MODEL
+
+
+def test_all_unknown_attributes_are_named() -> None:
+    with pytest.raises(UnsupportedModel, match="alpha = 1, zeta = 'two'"):
+        bert(zeta="two", alpha=1)
+
+
+def test_an_unknown_activation_is_told_which_are_known() -> None:
+    with pytest.raises(UnsupportedModel) as caught:
+        bert(hidden_act="mish")
+    assert all(repr(name) in caught.value.message for name in ACTIVATIONS)
+
+
+SIZES = ("hidden_size", "num_attention_heads", "num_hidden_layers", "intermediate_size", "vocab_size",
+         "max_position_embeddings", "type_vocab_size")  # fmt: skip
+
+
+@pytest.mark.parametrize("value", ["32", 0, -1, True, False, 1.5, [12]])
+@pytest.mark.parametrize("name", SIZES)
+def test_a_size_that_is_none_is_refused(name: str, value: Any) -> None:
+    with pytest.raises(ModelError) as caught:
+        bert(**{name: value})
+    assert caught.value.message == f"config.json: {name} is {value!r}, expected a whole number above zero"
+
+
+@pytest.mark.parametrize("value", ["1e-12", True, [1e-12]])
+def test_a_number_that_is_none_is_refused(value: Any) -> None:
+    with pytest.raises(ModelError, match=r"layer_norm_eps is .*, expected a number"):
+        bert(layer_norm_eps=value)
+
+
+def test_a_size_without_a_default_must_be_there() -> None:
+    with pytest.raises(ModelError, match=r"config\.json has no hidden_size"):
+        Config({}).size("hidden_size")
+
+
+def test_heads_must_divide_the_width() -> None:
+    with pytest.raises(ModelError, match="hidden_size 32 does not divide by num_attention_heads 5"):
+        bert(hidden_size=32, num_attention_heads=5)
+
+
+def test_an_unknown_type_is_told_what_is_supported_and_what_is_near() -> None:
+    with pytest.raises(UnsupportedModel) as caught:
+        find_family({"model_type": "brt"})
+    assert "'brt' (did you mean 'bert'?)" in caught.value.message
+    assert all(name in caught.value.hint for name in FAMILIES)
+
+
+def test_a_type_that_is_near_to_none_gets_no_guess() -> None:
+    with pytest.raises(UnsupportedModel) as caught:
+        find_family({"model_type": "xyzzy"})
+    assert "did you mean" not in str(caught.value)
+
+
+@pytest.mark.parametrize("config", [{}, {"model_type": None}, {"model_type": 3}, {"model_type": ["bert"]}])
+def test_a_config_without_a_type_is_no_model(config: dict[str, Any]) -> None:
+    with pytest.raises(ModelError, match="no model_type") as caught:
+        find_family(config)
+    assert not isinstance(caught.value, UnsupportedModel)
+
+
+def test_a_type_is_never_a_path_to_a_module() -> None:
+    with pytest.raises(UnsupportedModel):
+        find_family({"model_type": "bert.os"})

@@ -1,0 +1,92 @@
+"""What observers keep of a forward pass, through the whole model."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from attnviz.interface import Model
+from attnviz.model import kernel
+from attnviz.model.kernel import Tile
+from attnviz.model.native import run
+from attnviz.model.observers import HiddenStates, Watching, Weights
+from tests import tiny
+
+
+def tile(layer: int, query: int, key: int, weights: Tensor, shape: tuple[int, int, int] = (1, 3, 4)) -> Tile:
+    return Tile(layer, query, key, weights, shape)
+
+
+def test_weights_puts_tiles_in_their_places_and_zeros_elsewhere() -> None:
+    kept = Weights()
+    kept.tile(tile(0, 0, 0, torch.tensor([[[1.0, 2.0], [3.0, 4.0]]])))
+    kept.tile(tile(0, 2, 1, torch.tensor([[[5.0, 6.0, 7.0]]])))
+    assert kept.stacked().tolist() == [[[[1, 2, 0, 0], [3, 4, 0, 0], [0, 5, 6, 7]]]]
+
+
+def test_weights_keeps_copies_of_tiles() -> None:
+    kept, shown = Weights(), torch.ones(1, 3, 4)
+    kept.tile(tile(0, 0, 0, shown))
+    shown.zero_()
+    assert bool((kept.stacked() == 1).all())
+
+
+def test_weights_stacks_layers_by_their_number() -> None:
+    kept = Weights()
+    for layer in (2, 0, 1):
+        kept.tile(tile(layer, 0, 0, torch.full((1, 3, 4), float(layer))))
+    assert kept.stacked()[:, 0, 0, 0].tolist() == [0.0, 1.0, 2.0]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_weights_keeps_the_precision_of_the_kernel(dtype: torch.dtype) -> None:
+    kept = Weights()
+    kept.tile(tile(0, 0, 0, torch.ones(1, 3, 4, dtype=dtype)))
+    assert kept.stacked().dtype == dtype
+
+
+@pytest.mark.parametrize("bound", [1, 4 * 15 * 4, 1 << 22])
+def test_weights_of_a_model_do_not_depend_on_the_tiles(
+    bound: int, tiny_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = tiny_model.attend(tiny.SENTENCE).weights
+    monkeypatch.setattr(kernel, "TILE", bound)
+    weights = tiny_model.attend(tiny.SENTENCE).weights
+    assert weights.shape == (3, 4, 15, 15)
+    assert abs(weights - expected).max() < 1e-6
+
+
+def test_hidden_states_are_kept_from_the_embeddings_to_the_last_layer(tiny_model: Model) -> None:
+    kept, encoding = HiddenStates(), tiny_model.encode(tiny.SENTENCE)
+    last = run(tiny_model.network, encoding, [kept])
+    states = kept.stacked()
+    assert states.shape == (3 + 1, len(encoding), 32)
+    assert torch.equal(states[-1], last)
+    assert not any(torch.equal(states[i], states[i + 1]) for i in range(3))
+
+
+def test_an_observer_that_watches_nothing_stores_nothing(tiny_model: Model) -> None:
+    watching = Watching()
+    run(tiny_model.network, tiny_model.encode(tiny.SENTENCE), [watching])
+    assert vars(watching) == {}
+
+
+def test_an_observer_of_ones_own_sees_the_whole_pass(tiny_model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The strongest link of all, found tile by tile, without keeping a tile."""
+
+    class Strongest(Watching):
+        best = (0.0, 0, 0, 0, 0)
+
+        def tile(self, tile: Tile) -> None:
+            heads, n, m = tile.weights.shape
+            weight, at = tile.weights.flatten().max(0)
+            head, rest = divmod(int(at), n * m)
+            assert head < heads
+            self.best = max(self.best, (float(weight), tile.layer, head, tile.query + rest // m, tile.key + rest % m))
+
+    monkeypatch.setattr(kernel, "TILE", 4 * 15 * 2)
+    strongest, weights = Strongest(), torch.from_numpy(tiny_model.attend(tiny.SENTENCE).weights)
+    run(tiny_model.network, tiny_model.encode(tiny.SENTENCE), [strongest])
+    where = tuple(int(i) for i in torch.unravel_index(weights.argmax(), weights.shape))
+    assert strongest.best == (float(weights.max()), *where)

@@ -1,0 +1,147 @@
+"""The tensors of a checkpoint are those that its config asks for, or the message says which are not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from attnviz.errors import ExitCode, ModelError
+from attnviz.interface import Model, load
+from attnviz.model import weights
+from attnviz.model.families import find_family
+from attnviz.model.spec import (
+    CAUSAL,
+    MLP,
+    Attention,
+    Embedding,
+    Layer,
+    LayerNorm,
+    Learned,
+    PreNorm,
+    RelativeBuckets,
+    RMSNorm,
+    Spec,
+)
+from tests import tiny
+
+Tensors = dict[str, torch.Tensor]
+QUERY = "encoder.layer.1.attention.self.query.weight"
+
+
+def damaged(plain: Path, folder: Path, change: Callable[[Tensors], object]) -> Model:
+    """The model of ``plain`` after ``change`` of its tensors."""
+    for name in ("config.json", "tokenizer.json"):
+        folder.joinpath(name).write_bytes(plain.joinpath(name).read_bytes())
+    tensors = load_file(plain / "model.safetensors")
+    change(tensors)
+    save_file(tensors, folder / "model.safetensors")
+    return load(folder)
+
+
+def failure(model: Model) -> ModelError:
+    with pytest.raises(ModelError) as caught:
+        model.attend(tiny.SENTENCE)
+    assert caught.value.exit_code is ExitCode.MODEL
+    assert caught.value.hint
+    return caught.value
+
+
+def test_the_shapes_of_a_random_bert_are_those_of_its_file(tiny_bert: Path) -> None:
+    config = json.loads((tiny_bert / "config.json").read_text())
+    family = find_family(config)
+    spec = family.spec(config)
+    tensors = load_file(tiny_bert / "model.safetensors")
+    needed = weights.shapes(spec)
+    mapped = family.ours(len(spec.layers))
+    assert {mapped[name]: tuple(tensor.shape) for name, tensor in tensors.items() if name in mapped} == needed
+    taken = weights.take(family, spec, tensors, torch.float64)
+    assert taken.keys() == needed.keys()
+    assert {tensor.dtype for tensor in taken.values()} == {torch.float64}
+
+
+def test_a_spec_needs_no_tensor_for_what_it_lacks() -> None:
+    attention = Attention(2, 1, 3, 1.0, CAUSAL, RelativeBuckets(8, 20, bidirectional=False), bias=False)
+    layer = Layer(attention, MLP(7, "relu", bias=False), PreNorm(LayerNorm(1e-5, bias=False)))
+    spec = Spec(4, Embedding(9, positions=Learned(10, offset=2)), (layer,), final_norm=RMSNorm(1e-6))
+    assert weights.shapes(spec) == {
+        "embed.tokens.weight": (9, 4),
+        "embed.positions.weight": (12, 4),
+        "layers.0.attention.query.weight": (6, 4),
+        "layers.0.attention.key.weight": (3, 4),
+        "layers.0.attention.value.weight": (3, 4),
+        "layers.0.attention.output.weight": (4, 6),
+        "layers.0.attention.output.bias": (4,),
+        "layers.0.attention.norm.weight": (4,),
+        "layers.0.mlp.up.weight": (7, 4),
+        "layers.0.mlp.down.weight": (4, 7),
+        "layers.0.mlp.norm.weight": (4,),
+        "norm.weight": (4,),
+        "relative.weight": (8, 2),
+    }
+
+
+def test_a_missing_tensor_is_named(tiny_bert: Path, tmp_path: Path) -> None:
+    error = failure(damaged(tiny_bert, tmp_path, lambda tensors: tensors.pop(QUERY)))
+    assert error.message.startswith(f"{tmp_path.name}: ")
+    assert error.message.endswith(f"lacks 1 tensors that its config asks for: {QUERY}")
+
+
+def test_of_many_missing_tensors_the_first_are_named_and_the_rest_counted(tiny_bert: Path, tmp_path: Path) -> None:
+    def drop_last_layer(tensors: Tensors) -> None:
+        for name in [name for name in tensors if ".layer.2." in name]:
+            del tensors[name]
+
+    error = failure(damaged(tiny_bert, tmp_path, drop_last_layer))
+    assert "lacks 16 tensors" in error.message
+    assert "encoder.layer.2.attention.self.query.weight" in error.message
+    assert error.message.endswith("and 13 more")
+
+
+def test_more_layers_in_the_config_than_in_the_file_are_missing_tensors(tiny_bert: Path, tmp_path: Path) -> None:
+    model = damaged(tiny_bert, tmp_path, lambda tensors: tensors.pop("pooler.dense.bias"))
+    model.checkpoint.config["num_hidden_layers"] = 5
+    assert "lacks 32 tensors" in failure(model).message
+
+
+@pytest.mark.parametrize("shape", [(32, 31), (31, 32), (32,), (32, 32, 1)])
+def test_a_wrong_shape_is_named_with_the_one_expected(shape: tuple[int, ...], tiny_bert: Path, tmp_path: Path) -> None:
+    error = failure(damaged(tiny_bert, tmp_path, lambda tensors: tensors.update({QUERY: torch.zeros(shape)})))
+    assert f"{QUERY} has the shape {shape}, its config asks for (32, 32)" in error.message
+
+
+def test_a_table_that_is_shorter_than_the_config_says_is_refused(tiny_bert: Path, tmp_path: Path) -> None:
+    name = "embeddings.position_embeddings.weight"
+    error = failure(damaged(tiny_bert, tmp_path, lambda tensors: tensors.update({name: tensors[name][:60].clone()})))
+    assert f"{name} has the shape (60, 32), its config asks for (64, 32)" in error.message
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_a_tensor_with_values_that_are_no_numbers_is_named(value: float, tiny_bert: Path, tmp_path: Path) -> None:
+    error = failure(damaged(tiny_bert, tmp_path, lambda tensors: tensors[QUERY][3].fill_(value)))
+    assert "layers.1.attention.query.weight" in error.message
+    assert "layers.0" not in error.message
+
+
+def test_finite_tensors_that_overflow_are_not_called_damaged_ones(tiny_bert: Path, tmp_path: Path) -> None:
+    def enlarge(tensors: Tensors) -> None:
+        tensors["encoder.layer.2.intermediate.dense.weight"].mul_(1e30)
+        tensors["encoder.layer.2.output.dense.weight"].mul_(1e30)
+
+    assert "its tensors are finite: it overflows" in failure(damaged(tiny_bert, tmp_path, enlarge)).message
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_a_checkpoint_of_another_precision_runs_in_float32(dtype: torch.dtype, tiny_bert: Path, tmp_path: Path) -> None:
+    def convert(tensors: Tensors) -> None:
+        tensors.update({name: tensor.to(dtype) for name, tensor in tensors.items()})
+
+    model = damaged(tiny_bert, tmp_path, convert)
+    rounded = {name: tensor.to(dtype).float() for name, tensor in load(tiny_bert).network.tensors.items()}
+    assert model.network.tensors.keys() == rounded.keys()
+    assert all(torch.equal(tensor, rounded[name]) for name, tensor in model.network.tensors.items())
+    assert model.attend(tiny.SENTENCE).weights.dtype == "float32"

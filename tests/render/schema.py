@@ -1,0 +1,88 @@
+"""The JSON document of ``attnviz show --json``, as a JSON schema: its names are promised to stay."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+INDEX = {"type": "integer", "minimum": 0}
+COUNT = {"type": "integer", "minimum": 1}
+TEXT = {"type": "string"}
+SHARE = {"type": "number", "minimum": 0, "maximum": 1.000001}
+
+
+def _object(**properties: Any) -> dict[str, Any]:
+    """An object of just these names."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _list(items: dict[str, Any], **limits: int) -> dict[str, Any]:
+    return {"type": "array", "items": items} | limits
+
+
+_LINK = _object(layer=INDEX, head=INDEX, query=TEXT, key=TEXT, query_index=INDEX, key_index=INDEX, weight=SHARE)
+
+_APART = {"type": ["number", "null"], "minimum": 0}
+_CHECK = _object(
+    passed={"type": "boolean"},
+    max_abs_diff=_APART,
+    tolerance={"type": "number", "exclusiveMinimum": 0},
+    worst=_object(layer=INDEX, head=INDEX),
+    dtype={"enum": ["float32", "float64"]},
+    layers=_list(
+        _object(max_abs_diff=_APART, mean_abs_diff=_APART, worst_head=INDEX, hidden_abs_diff=_APART), minItems=1
+    ),
+    float64={"anyOf": [{"type": "null"}, {"$ref": "#/$defs/check"}]},
+)
+
+SCHEMA = _object(
+    model=TEXT,
+    path={"enum": ["native", "hosted"]},
+    layers=COUNT,
+    heads=COUNT,
+    text=TEXT,
+    pair={"type": ["string", "null"]},
+    tokens=_list(TEXT, minItems=1),
+    words=_list(TEXT, minItems=1),
+    word_spans=_list(_list(INDEX, minItems=2, maxItems=2), minItems=1),
+    dropped_tokens=INDEX,
+    unit={"enum": ["word", "token"]},
+    links=_list(_LINK),
+    special_share=SHARE,
+    punctuation_share=SHARE,
+    positional_heads=_list(_object(layer=INDEX, head=INDEX, offset={"type": "integer"}, share=SHARE)),
+    overview=_object(
+        cell={"enum": ["link", "entropy", "sink", "distance"]},
+        values=_list(_list({"type": ["number", "null"], "minimum": 0}, minItems=1), minItems=1),
+    ),
+    maps=_list(
+        _object(
+            layer=INDEX,
+            head={"anyOf": [INDEX, {"const": "mean"}]},
+            indices=_list(INDEX),
+            weights=_list(_list(SHARE)),
+        ),
+        minItems=1,
+    ),
+    top_attended=_list(
+        _object(
+            query=TEXT,
+            query_index=INDEX,
+            best=_list(_LINK),
+            average=_list(_object(key=TEXT, key_index=INDEX, weight=SHARE)),
+        )
+    ),
+    check={"anyOf": [{"type": "null"}, {"$ref": "#/$defs/check"}]},
+) | {"$defs": {"check": _CHECK}}
+
+
+def validate(document: Any) -> None:
+    """Raise for the first thing in ``document`` that the schema does not allow."""
+    Draft202012Validator.check_schema(SCHEMA)
+    Draft202012Validator(SCHEMA).validate(document)

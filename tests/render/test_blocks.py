@@ -1,0 +1,283 @@
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from rich.cells import cell_len
+
+from attnviz.render import palette
+from attnviz.render.blocks import Blocks
+from attnviz.render.heatmap import Heatmap
+from attnviz.render.labels import letters
+from tests.records import Array
+from tests.render.screen import RGB, Cell, Colours, cells, lines, luminance, printed
+
+WIDE = (
+    "bank", "日本語", "👩\u200d👩\u200d👧", "financials" * 3, "क्षि", "\u1112\u1161\u11ab", "🇩🇪", "e\u0301",
+    "the", "\x1b[31mred", "a\tb\nc", "\u202eabc", "กำ", "ﷺﷺ", "1️⃣",
+)  # fmt: skip
+
+
+def heatmap(values: Array, labels: tuple[str, ...] | None = None, *, high: float = 1, percent: bool = True) -> Heatmap:
+    rows, columns = values.shape
+    return Heatmap(
+        values,
+        labels or tuple(f"r{i}" for i in range(rows)),
+        labels or tuple(f"c{i}" for i in range(columns)),
+        0,
+        high,
+        percent,
+    )
+
+
+def weights(n: int, *, peak: tuple[int, int] | None = None, seed: int = 0) -> Array:
+    """Random weights below 0.5, and 1 at the peak."""
+    values = np.random.default_rng(seed).random((n, n)) / 2
+    if peak:
+        values[peak] = 1
+    return values
+
+
+def colour(value: float) -> RGB:
+    red, green, blue = palette.colours(np.array(value), 0, 1)
+    return int(red), int(green), int(blue)
+
+
+# Small maps: numbers
+
+
+def test_a_small_map_shows_numbers_under_its_words() -> None:
+    values = np.array([[0.5, 0.004, 0.125], [0.0, 0.75, 0.25], [0.01, 0.99, 0.0]])
+    assert lines(Blocks(heatmap(values, ("the", "bank", "loan"))), 40) == [
+        "      the bank loan",
+        " the   50    ·   12",
+        "bank    ·   75   25",
+        "loan    1   99    ·",
+    ]
+
+
+def test_labels_stand_upright_where_there_is_no_room_beside_each_other() -> None:
+    values = np.array([[0.5, 0.004, 0.125], [0.0, 0.75, 0.25], [0.01, 0.99, 0.0]])
+    assert lines(Blocks(heatmap(values, ("the", "bank", "loan"))), 16) == [
+        "         b  l",
+        "      t  a  o",
+        "      h  n  a",
+        "      e  k  n",
+        " the 50  · 12",
+        "bank  · 75 25",
+        "loan  1 99  ·",
+    ]
+
+
+def test_wide_letters_keep_the_columns() -> None:
+    values = np.array([[0.5, 0.25], [0.0, 0.75]])
+    assert lines(Blocks(heatmap(values, ("日本", "the"))), 40) == [
+        "     日本  the",
+        "日本   50   25",
+        " the    ·   75",
+    ]
+
+
+def test_other_numbers_have_a_decimal_while_it_fits() -> None:
+    values = np.array([[0.0, 1.25, 9.94], [9.96, 45.4, np.nan]])
+    found = Heatmap(values, ("L0", "L1"), ("H0", "H1", "H2"), 0, 45.4, percent=False)
+    assert lines(Blocks(found), 40) == [
+        "    H0  H1  H2",
+        "L0 0.0 1.2 9.9",
+        "L1  10  45   –",
+    ]
+
+
+@pytest.mark.parametrize("colours", [None, "truecolor"])
+@pytest.mark.parametrize("width", [27, 33, 36])
+@pytest.mark.parametrize("percent", [True, False])
+def test_numbers_of_three_digits_keep_their_columns(width: int, *, percent: bool, colours: Colours) -> None:
+    # A weight of 1 is 100 %, an entropy of 1.2 takes three columns as well.
+    values = np.eye(8) * 0.75 + 0.25 if percent else np.eye(8) + 0.25
+    found = lines(Blocks(heatmap(values, percent=percent, high=2)), width, colours, broken=False)
+    assert max(map(cell_len, found)) <= width
+    rows = [line for line in found if re.match(r"r\d", line)]
+    ends = {tuple(match.end() for match in re.finditer(r"100|25|1\.2|0\.2", line)) for line in rows}
+    assert len(ends) == 1
+    assert len(ends.pop()) in (8, 0)  # or there is no room for numbers
+
+
+def test_a_number_stands_on_its_colour_in_readable_ink() -> None:
+    values = np.array([[0.0, 0.3], [0.7, 1.0]])
+    screen = cells(Blocks(heatmap(values)), 40)
+    for row in range(2):
+        digits = [cell for cell in screen[row + 1] if cell.paper is not None]
+        middle = len(digits) // 2
+        for column, part in enumerate((digits[:middle], digits[middle:])):
+            assert {cell.paper for cell in part} == {colour(values[row, column])}
+            assert "".join(cell.text for cell in part).strip() == (
+                "" if not values[row, column] else f"{100 * values[row, column]:.0f}"
+            )
+            for cell in part:
+                assert abs(luminance(cell.ink) - luminance(cell.paper)) > 90
+
+
+# Larger maps: half blocks
+
+
+@pytest.mark.parametrize("peak", [(0, 0), (7, 30), (30, 7), (39, 39), (38, 0)])
+def test_the_brightest_half_block_is_the_largest_weight(peak: tuple[int, int]) -> None:
+    screen = cells(Blocks(heatmap(weights(40, peak=peak), tuple("w" * 40))), 80)
+    (place,) = brightest(screen)
+    assert place == peak
+
+
+def halves(screen: list[list[Cell]]) -> list[tuple[list[RGB | None], list[RGB | None]]]:
+    """The colours of the upper and of the lower rows, a line each."""
+    blocks = [[cell for cell in line if cell.text == "▀"] for line in screen]
+    return [([cell.ink for cell in line], [cell.paper for cell in line]) for line in blocks if line]
+
+
+def brightest(screen: list[list[Cell]]) -> list[tuple[int, int]]:
+    """Rows and columns of the brightest cells."""
+    rows = [row for pair in halves(screen) for row in pair]
+    bright = np.array([[luminance(colour) for colour in row] for row in rows])
+    return [(int(row), int(column)) for row, column in np.argwhere(bright == bright.max())]
+
+
+def test_every_half_block_has_the_colour_of_its_weight() -> None:
+    values = weights(41)
+    rows = [row for pair in halves(cells(Blocks(heatmap(values, tuple("w" * 41))), 80)) for row in pair]
+    assert len(rows) == 42
+    assert rows[:41] == [[colour(value) for value in row] for row in values]
+    assert set(rows[41]) == {None}  # an odd number of rows: nothing below the last
+
+
+def test_both_rows_of_a_line_have_their_labels_beside_them() -> None:
+    labels = tuple(f"w{i}" for i in range(40))
+    rows = [line for line in lines(Blocks(heatmap(weights(40), labels)), 80, "truecolor") if "▀" in line]
+    assert [line.replace("▀", "").split() for line in rows] == [[f"w{i}", f"w{i + 1}"] for i in range(0, 40, 2)]
+
+
+def test_where_there_are_256_colours_the_nearest_are_taken() -> None:
+    block = Blocks(heatmap(weights(40, peak=(30, 7)), tuple("w" * 40)))
+    text = printed(block, 80, "256")
+    assert "38;5;" in text
+    assert "38;2;" not in text
+    assert (30, 7) in brightest(cells(block, 80, "256"))
+    assert len(brightest(cells(block, 80, "256"))) == 1
+
+
+def test_true_colour_is_written_with_24_bits() -> None:
+    text = printed(Blocks(heatmap(weights(40), tuple("w" * 40))), 80, "truecolor")
+    assert "38;2;" in text
+    assert "38;5;" not in text
+
+
+# No colours: characters
+
+
+@pytest.mark.parametrize(
+    ("colours", "options"),
+    [(None, {}), ("truecolor", {"no_color": True}), ("standard", {})],
+    ids=["a pipe", "NO_COLOR", "sixteen colours"],
+)
+def test_without_colours_weights_are_characters(colours: Colours, options: dict[str, bool]) -> None:
+    block = Blocks(heatmap(weights(40, peak=(30, 7)), tuple("w" * 40)))
+    found = lines(block, 80, colours, **options)
+    assert "▀" not in "".join(found)
+    rows = [line.removeprefix("w ") for line in found if line.startswith("w ")]
+    assert len(rows) == 40
+    assert [(i, row.index("@")) for i, row in enumerate(rows) if "@" in row] == [(30, 7)]
+    assert "38;" not in printed(block, 80, colours, **options)
+
+
+def test_the_characters_are_ten_steps() -> None:
+    values = np.tile(np.linspace(0, 1, 10), (40, 4))
+    found = lines(Blocks(heatmap(values, tuple("w" * 40))), 80)
+    assert found[1] == "w  ·:-=+*#%@ ·:-=+*#%@ ·:-=+*#%@ ·:-=+*#%@"
+
+
+# Pooling
+
+
+@pytest.mark.parametrize("colours", [None, "truecolor", "256"])
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_too_many_words_are_pooled_and_it_says_so(width: int, colours: Colours) -> None:
+    n, peak = 250, (161, 77)
+    block = Blocks(heatmap(weights(n, peak=peak), tuple("w" * n)))
+    found = lines(block, width, colours)
+    note = " ".join(found[next(i for i, line in enumerate(found) if "pooled" in line) :])
+    (down, across) = map(
+        int, re.findall(r"250 × 250 pooled: each cell is the largest of (\d+) × (\d+), named", note)[0]
+    )
+    assert down == across > 1
+    expected = (peak[0] // down, peak[1] // across)
+    if colours:
+        assert expected in brightest(cells(block, width, colours))
+    else:
+        rows = [line.removeprefix("w ") for line in found if line.startswith("w ")]
+        assert [(i, row.index("@")) for i, row in enumerate(rows) if "@" in row] == [expected]
+
+
+def test_what_is_not_pooled_does_not_say_so() -> None:
+    assert "pooled" not in printed(Blocks(heatmap(weights(40), tuple("w" * 40))), 80, "truecolor")
+
+
+# The scale
+
+
+def test_the_scale_stands_under_a_map_between_its_values() -> None:
+    values = weights(40, peak=(0, 0)) / 2
+    block = Blocks(heatmap(values, tuple("w" * 40), high=0.5), scale=True)
+    assert lines(block, 80)[-1] == "  0  ·:-=+*#%@ 50 %"
+    scale = [cell.paper for cell in cells(block, 80)[-1] if cell.paper]
+    assert (scale[0], scale[-1]) == (colour(0), colour(1))
+    assert np.all(np.diff([luminance(tint) for tint in scale]) > 0)
+
+
+@pytest.mark.parametrize("colours", [None, "truecolor"])
+def test_the_scale_is_no_wider_than_a_narrow_console(colours: Colours) -> None:
+    block = Blocks(heatmap(weights(40), ("financials",) * 40), scale=True)
+    scale = next(line for line in lines(block, 40, colours, broken=False) if line.endswith("100 %"))
+    assert cell_len(scale) <= 40
+
+
+# Widths
+
+
+@pytest.mark.parametrize("colours", [None, "truecolor", "256"])
+@pytest.mark.parametrize("width", [40, 80, 200])
+@pytest.mark.parametrize("n", [2, 9, 15, 31, 90])
+def test_no_line_is_wider_than_the_console(n: int, width: int, colours: Colours) -> None:
+    block = Blocks(heatmap(weights(n), (WIDE * 9)[:n]))
+    whole = lines(block, width, colours, broken=False)
+    drawn = [line for line in whole if "pooled" not in line]
+    assert max(map(cell_len, drawn)) <= width
+    assert lines(block, width, colours)[: len(drawn)] == drawn
+    assert not set("".join(whole)) & {"\x1b", "\t", "\u202e"}
+
+
+@pytest.mark.parametrize("colours", [None, "truecolor"])
+@pytest.mark.parametrize("width", [40, 48, 80, 200])
+def test_labels_stand_above_their_columns_whatever_is_in_them(width: int, colours: Colours) -> None:
+    block = Blocks(heatmap(np.eye(15) * 0.5 + 0.1, WIDE))
+    screen = cells(block, width, colours)
+    note = re.search(r"largest of (\d+)", " ".join(lines(block, width, colours)))
+    shown = WIDE[:: int(note[1])] if note else WIDE
+    tall = max(len(letters(label, 10)) for label in shown)
+    ends = _ends(screen[tall], len(shown))
+    heads: list[list[str]] = [[] for _ in shown]
+    for line in screen[:tall]:
+        for i, cell in enumerate(line):
+            if cell.text.strip():
+                end = i + cell_len(cell.text)
+                assert end in ends, f"{cell.text!r} stands beside its column"
+                heads[ends.index(end)].append(cell.text)
+    assert heads == [letters(label, 10) for label in shown]
+
+
+def _ends(row: list[Cell], columns: int) -> list[int]:
+    """Where the columns of a row end: after the last digit of a number, or at equal steps in a row of blocks."""
+    numbers = [match.end() for match in re.finditer(r"\d+", "".join(cell.text or " " for cell in row))]
+    if numbers:
+        return numbers
+    drawn = [i for i, cell in enumerate(row) if cell.text and cell.text in "▀·:-=+*#%@"]
+    step = len(drawn) // columns
+    return [drawn[0] + step * (i + 1) for i in range(columns)]

@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from jsonschema import ValidationError
+
+from attnviz.analysis.summary import Heads, summarise
+from attnviz.encoding import Encoding
+from attnviz.model.check import Check, LayerCheck
+from attnviz.record import Attention
+from attnviz.render.document import check_document, document
+from tests.records import Spelled, looking, random_weights, record
+from tests.render.schema import validate
+
+BANK: list[Spelled] = ["[CLS]", "The", "bank", "approved", "the", ("loans", ["loan", "##s"]), ".", "[SEP]"]
+NOUNS = ("bank", "loan", "company", "river", "water", "money", "house", "stone", "cloud", "paper")
+
+
+def bank() -> Attention:
+    return record(BANK, random_weights((2, 3, 9)))
+
+
+def check(apart: float = 2.4e-7, *, dtype: str = "float32", double: Check | None = None) -> Check:
+    layers = (LayerCheck(apart / 2, 1e-8, 0, 3e-7), LayerCheck(apart, 2e-8, 2, 4e-7))
+    return Check(6, dtype, 1e-5 if dtype == "float32" else 1e-10, apart, (1, 2), layers, double)
+
+
+PASSED = check()
+FAILED = check(0.02, double=check(0.019, dtype="float64"))
+
+
+def made(attention: Attention, found: Check | None = None, **options: Any) -> dict[str, Any]:
+    """The document as its reader gets it."""
+    text = json.dumps(document(summarise(attention, **options), found), allow_nan=False)
+    parsed: dict[str, Any] = json.loads(text)
+    return parsed
+
+
+@pytest.mark.parametrize("found", [None, PASSED, FAILED], ids=["not checked", "passed", "failed"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"tokens": True},
+        {"special": True},
+        {"everything": True},
+        {"heads": Heads((0, 1), (0, 2))},
+        {"heads": Heads(mean=True)},
+        {"words": ["the:2"], "top": 1},
+        {"cell": "entropy"},
+        {"cell": "sink"},
+        {"cell": "distance"},
+    ],
+)
+def test_the_document_fits_the_schema(options: dict[str, Any], found: Check | None) -> None:
+    validate(made(bank(), found, **options))
+
+
+@pytest.mark.parametrize(
+    "attention",
+    [
+        record(["[CLS]", "the", ".", "[SEP]"], random_weights((1, 1, 4))),
+        record(["bank"], random_weights((1, 1, 1))),
+        record(NOUNS, random_weights((2, 2, 10), causal=True, dtype="float64"), causal=True),
+        record(NOUNS, np.stack([looking(-1, 10), random_weights((1, 1, 10))[0, 0]])[None]),
+        record(["\x1b[31m", "日本", "\u202e"], random_weights((1, 1, 3)), pair="日本", dropped=3),
+    ],
+    ids=["nothing counts", "one word", "causal", "a positional head", "escapes"],
+)
+def test_the_document_of_any_record_fits_the_schema(attention: Attention) -> None:
+    validate(made(attention))
+
+
+def test_the_schema_refuses_what_is_not_promised() -> None:
+    good = made(bank(), PASSED)
+    for bad in (good | {"more": 1}, {k: v for k, v in good.items() if k != "links"}, good | {"path": "guessed"}):
+        with pytest.raises(ValidationError):
+            validate(bad)
+
+
+def test_the_document_says_what_was_read() -> None:
+    found = made(record(BANK, random_weights((2, 3, 9)), text="The bank …", pair="It\n", dropped=4))
+    assert found["model"] == "tests/fixed"
+    assert (found["path"], found["layers"], found["heads"], found["unit"]) == ("native", 2, 3, "word")
+    assert (found["text"], found["pair"], found["dropped_tokens"]) == ("The bank …", "It\n", 4)
+    assert found["words"] == ["[CLS]", "The", "bank", "approved", "the", "loans", ".", "[SEP]"]
+    assert found["tokens"][5:7] == ["loan", "##s"]
+    assert found["word_spans"][5] == [5, 7]
+    assert [found["tokens"][start:stop] for start, stop in found["word_spans"]][5] == ["loan", "##s"]
+
+
+def test_texts_stand_in_it_as_they_are() -> None:
+    # Cleaning is for screens; a program gets the characters themselves.
+    found = made(record(["\x1b[31mred", "日本"], random_weights((1, 1, 2))))
+    assert found["words"] == ["\x1b[31mred", "日本"]
+
+
+def test_links_are_the_summarys_and_point_at_words_and_weights() -> None:
+    attention = bank()
+    summary = summarise(attention)
+    found = made(attention)
+    assert len(found["links"]) == len(summary.links) > 0
+    for link in [*found["links"], *(link for row in found["top_attended"] for link in row["best"])]:
+        assert found["words"][link["query_index"]] == link["query"]
+        assert found["words"][link["key_index"]] == link["key"]
+        place = link["layer"], link["head"], link["query_index"], link["key_index"]
+        assert link["weight"] == pytest.approx(summary.units.weights[place], rel=1e-6)
+
+
+def test_links_between_tokens_point_at_tokens() -> None:
+    found = made(bank(), tokens=True)
+    assert found["unit"] == "token"
+    assert all(found["tokens"][link["query_index"]] == link["query"] for link in found["links"])
+
+
+def test_a_map_holds_the_weights_between_the_units_at_its_indices() -> None:
+    attention = bank()
+    weights = summarise(attention).units.weights
+    (found,) = made(attention, heads=Heads((1,), (2,)))["maps"]
+    assert (found["layer"], found["head"]) == (1, 2)
+    assert found["indices"] == [1, 2, 3, 4, 5]
+    expected = weights[1, 2][np.ix_(found["indices"], found["indices"])]
+    np.testing.assert_allclose(found["weights"], expected, rtol=1e-6)
+
+
+def test_a_mean_is_called_mean() -> None:
+    assert [(m["layer"], m["head"]) for m in made(bank(), heads=Heads(mean=True))["maps"]] == [(0, "mean"), (1, "mean")]
+
+
+def test_numbers_have_the_digits_of_float32() -> None:
+    attention = bank()
+    for row, values in zip(made(attention)["overview"]["values"], summarise(attention).overview, strict=True):
+        assert [np.float32(number) for number in row] == pytest.approx(values.astype(np.float32), rel=1e-6)
+        assert all(len(str(number).replace("0.", "").lstrip("0")) <= 8 for number in row)
+
+
+def test_a_head_that_is_left_out_is_null_in_the_overview_and_listed() -> None:
+    weights = np.stack([random_weights((1, 1, 10))[0, 0], looking(-1, 10)])[None]
+    found = made(record(NOUNS, weights))
+    assert found["overview"]["values"][0][1] is None
+    assert found["overview"]["values"][0][0] > 0
+    assert found["positional_heads"] == [{"layer": 0, "head": 1, "offset": -1, "share": pytest.approx(0.9)}]
+
+
+def test_entropy_of_nothing_is_zero_and_not_minus_zero() -> None:
+    text = json.dumps(
+        document(summarise(record(NOUNS, looking(0, 10)[None, None]), cell="entropy", everything=True), None)
+    )
+    assert "-0.0" not in text
+
+
+def test_averages_are_of_all_heads() -> None:
+    attention = bank()
+    weights = summarise(attention).units.weights.mean((0, 1))
+    for row in made(attention)["top_attended"]:
+        for key in row["average"]:
+            assert key["weight"] == pytest.approx(weights[row["query_index"], key["key_index"]], rel=1e-5)
+
+
+def test_a_check_that_passed() -> None:
+    assert made(bank(), PASSED)["check"] == {
+        "passed": True,
+        "max_abs_diff": 2.4e-7,
+        "tolerance": 1e-5,
+        "worst": {"layer": 1, "head": 2},
+        "dtype": "float32",
+        "layers": [
+            {"max_abs_diff": 1.2e-7, "mean_abs_diff": 1e-8, "worst_head": 0, "hidden_abs_diff": 3e-7},
+            {"max_abs_diff": 2.4e-7, "mean_abs_diff": 2e-8, "worst_head": 2, "hidden_abs_diff": 4e-7},
+        ],
+        "float64": None,
+    }
+
+
+def test_a_check_that_failed_holds_its_second_run() -> None:
+    found = made(bank(), FAILED)["check"]
+    assert (found["passed"], found["float64"]["passed"]) == (False, False)
+    assert (found["float64"]["dtype"], found["float64"]["max_abs_diff"]) == ("float64", 0.019)
+
+
+def test_no_check_is_null() -> None:
+    assert made(bank())["check"] is None
+
+
+def test_a_difference_that_is_no_number_is_null() -> None:
+    # The reference may overflow; JSON knows neither NaN nor infinity.
+    layers = (LayerCheck(float("inf"), float("inf"), 0, float("nan")),)
+    broken = replace(PASSED, max_abs_diff=float("inf"), layers=layers)
+    found = json.loads(json.dumps(check_document(broken), allow_nan=False))
+    assert (found["passed"], found["max_abs_diff"]) == (False, None)
+    assert found["layers"][0]["hidden_abs_diff"] is None
+
+
+def test_a_real_record_and_its_check_fit_the_schema(tiny_attention: Attention, tiny_model: Any) -> None:
+    encoding: Encoding = tiny_attention.encoding
+    found = made(tiny_attention, tiny_model.check_encoding(encoding))
+    validate(found)
+    assert found["check"]["passed"]

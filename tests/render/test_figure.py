@@ -1,0 +1,352 @@
+from __future__ import annotations
+
+import io
+import re
+import xml.etree.ElementTree as ElementTree
+from typing import Any, Literal
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from PIL import Image
+
+from attnviz.analysis.summary import HeadMap
+from attnviz.analysis.units import in_words
+from attnviz.errors import UsageError
+from attnviz.record import Attention
+from attnviz.render import figure as figures
+from attnviz.render import palette
+from attnviz.render.figure import Style, colormap, draw_grid, draw_head, save, to_png
+from tests.records import Array, peaked, random_weights, record
+from tests.render.screen import luminance
+
+NOUNS = ("bank", "loan", "company", "river", "water", "money", "house", "stone", "cloud", "paper")
+Theme = Literal["light", "dark"]
+SMALL = Style(size=(4, 4), dpi=60)
+
+
+def noun_record(weights: Array, **facts: Any) -> Attention:
+    n = weights.shape[-1]
+    words = NOUNS[:n] if n <= len(NOUNS) else [f"w{i}" for i in range(n)]
+    return record(words, weights, **facts)
+
+
+def head_figure(attention: Attention, layer: int = 0, head: int = 0, style: Style | None = None) -> Figure:
+    units = in_words(attention)
+    return draw_head(attention, units, HeadMap(layer, head, units.weights[layer, head], np.arange(len(units))), style)
+
+
+def grid_figure(attention: Attention, style: Style | None = None, **options: Any) -> Figure:
+    return draw_grid(attention, in_words(attention), style, **options)
+
+
+def pixels(figure: Figure) -> Array:
+    """The decoded PNG, (height, width, 3)."""
+    with Image.open(io.BytesIO(to_png(figure))) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def place_of(colour: Array, figure: Figure) -> tuple[float, float]:
+    """The middle, in the coordinates of the map, of the pixels inside it that have exactly this colour."""
+    picture = pixels(figure)
+    axes = figure.axes[0]
+    box = axes.get_window_extent()
+    rows, columns = np.nonzero((picture == colour).all(-1))
+    heights = picture.shape[0] - rows - 0.5  # pixels count from the top, matplotlib from the bottom
+    inside = (columns > box.x0) & (columns < box.x1) & (heights > box.y0) & (heights < box.y1)
+    assert inside.any(), "the picture does not have the colour"
+    x, y = axes.transData.inverted().transform((columns[inside].mean() + 0.5, heights[inside].mean()))
+    return float(x), float(y)
+
+
+def largest(theme: Theme) -> Array:
+    """The colour of the largest weight: the darkest on paper, the brightest at night."""
+    return palette.table("ink" if theme == "light" else "ember")[-1]
+
+
+# One head
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("peak", [(0, 3), (2, 1), (5, 5)])
+def test_the_strongest_colour_is_where_the_largest_weight_is(peak: tuple[int, int], theme: Theme) -> None:
+    weights = peaked((2, 2, 6), {(1, 0, *peak): 0.75})
+    x, y = place_of(largest(theme), head_figure(noun_record(weights), 1, 0, Style(theme, dpi=70)))
+    assert (round(y), round(x)) == peak
+
+
+def test_the_first_row_is_the_top_one_and_carries_its_word() -> None:
+    figure = head_figure(noun_record(random_weights((1, 1, 5))))
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
+        assert [label.get_text() for label in labels] == list(NOUNS[:5])
+    tops = [label.get_window_extent().y0 for label in axes.get_yticklabels()]
+    assert tops == sorted(tops, reverse=True)
+    assert axes.xaxis.get_ticks_position() == "top"
+
+
+def test_small_maps_have_their_weights_written_in_readable_ink() -> None:
+    weights = peaked((1, 1, 4), {(0, 0, 0, 1): 1.0, (0, 0, 1, 2): 0.5})
+    axes = head_figure(noun_record(weights)).axes[0]
+    written = {(text.get_position()[1], text.get_position()[0]): text for text in axes.texts}
+    assert written[0, 1].get_text() == "100"
+    assert written[1, 2].get_text() == "50"
+    assert written[1, 0].get_text() == "17"
+    assert (0, 0) not in written  # no weight, no number
+    (image,) = axes.images
+    for (row, column), text in written.items():
+        paper = image.to_rgba(weights[0, 0, row, column])[:3]
+        assert abs(luminance(to_rgb(text.get_color())) - luminance(paper)) > 0.35
+    assert not head_figure(noun_record(random_weights((1, 1, 20)))).axes[0].texts
+
+
+def test_a_map_too_large_for_words_says_what_its_axes_are() -> None:
+    axes = head_figure(noun_record(random_weights((1, 1, 90)))).axes[0]
+    assert axes.get_xlabel() == "looked at (words)"
+    assert axes.get_ylabel() == "looks (words)"
+    assert "w1" not in [label.get_text() for label in axes.get_xticklabels()]
+
+
+def test_a_huge_map_is_pooled_and_says_so() -> None:
+    n = 900
+    weights = peaked((1, 1, n), {(0, 0, 700, 100): 0.9})
+    figure = head_figure(noun_record(weights), style=Style(dpi=80))
+    assert figure.get_supxlabel() == "900 × 900 pooled: each cell is the largest of 3 × 3, named by the first"
+    x, y = place_of(largest("light"), figure)
+    assert (round(y), round(x)) == (700 // 3, 100 // 3)
+
+
+def test_the_scale_ends_at_the_largest_weight_that_is_shown() -> None:
+    figure = head_figure(noun_record(peaked((1, 1, 4), {(0, 0, 0, 1): 0.625})))
+    assert figure.axes[0].images[0].get_clim() == (0, 0.625)
+    assert figure.axes[1].get_ylabel() == "attention weight"
+
+
+# All heads
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("peak", [(0, 0, 0, 7), (1, 2, 5, 1), (2, 3, 9, 9)])
+def test_the_strongest_colour_of_the_grid_is_in_the_head_and_cell_of_the_largest_weight(
+    peak: tuple[int, int, int, int], theme: Theme
+) -> None:
+    n = 10
+    figure = grid_figure(noun_record(peaked((3, 4, n), {peak: 0.75})), Style(theme, dpi=70))
+    x, y = place_of(largest(theme), figure)
+    axes = figure.axes[0]
+    head = int(np.abs(axes.get_xticks() - x).argmin())
+    layer = int(np.abs(axes.get_yticks() - y).argmin())
+    key = x - axes.get_xticks()[head] + (n - 1) / 2
+    query = y - axes.get_yticks()[layer] + (n - 1) / 2
+    assert (layer, head, round(query), round(key)) == peak
+
+
+def test_layers_go_down_and_heads_across() -> None:
+    figure = grid_figure(noun_record(random_weights((3, 4, 6))))
+    axes = figure.axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["H0", "H1", "H2", "H3"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["L0", "L1", "L2"]
+    assert np.all(np.diff(axes.get_xticks()) > 0)
+    assert np.all(np.diff(axes.get_yticks()) > 0)
+    assert axes.yaxis_inverted()
+
+
+def test_all_heads_share_one_scale() -> None:
+    figure = grid_figure(noun_record(peaked((2, 2, 4), {(1, 1, 0, 1): 0.5})))
+    (image,) = figure.axes[0].images
+    assert image.get_clim() == (0, 0.5)
+
+
+def test_the_grid_is_one_image_however_many_heads() -> None:
+    figure = grid_figure(noun_record(random_weights((30, 9, 64))), Style(dpi=60))
+    assert len(figure.axes) == 2  # the map and its scale
+    assert len(figure.axes[0].images) == 1
+    height, width, _ = pixels(figure).shape
+    assert height > width
+
+
+@pytest.mark.parametrize("special", [False, True])
+def test_special_tokens_are_in_the_grid_only_if_asked_for(*, special: bool) -> None:
+    # The largest weight is on [CLS]; without it the scale ends at the next.
+    weights = peaked((1, 1, 5), {(0, 0, 1, 0): 0.875, (0, 0, 2, 1): 0.5})
+    attention = record(["[CLS]", "bank", "loan", "river", "[SEP]"], weights)
+    (image,) = grid_figure(attention, special=special).axes[0].images
+    assert image.get_clim() == (0, 0.875 if special else 0.5)
+
+
+def test_a_grid_of_more_words_than_pixels_is_pooled_and_says_so() -> None:
+    n = 300
+    figure = grid_figure(noun_record(peaked((2, 2, n), {(1, 0, 250, 20): 0.9})), Style(size=(4, 4), dpi=60))
+    note = re.fullmatch(r"each point is the largest of (\d+) × \1 weights", figure.get_supxlabel())
+    assert note
+    x, y = place_of(largest("light"), figure)
+    axes, side = figure.axes[0], -(-n // int(note[1]))
+    assert int(np.abs(axes.get_xticks() - x).argmin()) == 0
+    assert int(np.abs(axes.get_yticks() - y).argmin()) == 1
+    assert round(x - axes.get_xticks()[0] + (side - 1) / 2) == pytest.approx(20 // int(note[1]), abs=1)
+    assert round(y - axes.get_yticks()[1] + (side - 1) / 2) == pytest.approx(250 // int(note[1]), abs=1)
+
+
+def test_a_grid_that_is_not_pooled_does_not_say_so() -> None:
+    assert grid_figure(noun_record(random_weights((2, 2, 10)))).get_supxlabel() == ""
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 12, 2), (12, 1, 3)])
+def test_any_shape_can_be_drawn(shape: tuple[int, int, int]) -> None:
+    attention = noun_record(random_weights(shape))
+    assert pixels(grid_figure(attention, SMALL)).std() > 0
+    assert pixels(head_figure(attention, style=SMALL)).std() > 0
+
+
+def test_a_grid_of_no_weight_can_be_drawn() -> None:
+    attention = record(["[CLS]", "bank", "loan"], np.array([[[[1, 0, 0]] * 3]], np.float32))
+    (image,) = grid_figure(attention).axes[0].images
+    assert image.get_clim() == (0, 1)
+
+
+# Style
+
+
+@pytest.mark.parametrize("draw", [head_figure, grid_figure])
+@pytest.mark.parametrize(("size", "dpi"), [((5, 4), 100), ((3.5, 7), 60), ((1, 1), 20)])
+def test_size_and_dpi_are_honoured(draw: Any, size: tuple[float, float], dpi: int) -> None:
+    picture = pixels(draw(noun_record(random_weights((2, 2, 6))), style=Style(size=size, dpi=dpi)))
+    assert picture.shape[:2] == (round(size[1] * dpi), round(size[0] * dpi))
+
+
+def test_dpi_alone_makes_the_same_picture_finer() -> None:
+    attention = noun_record(random_weights((2, 2, 6)))
+    coarse, fine = (pixels(grid_figure(attention, Style(dpi=dpi))).shape for dpi in (30, 60))
+    assert fine[0] == pytest.approx(2 * coarse[0], abs=2)
+    assert fine[1] == pytest.approx(2 * coarse[1], abs=2)
+
+
+@pytest.mark.parametrize(("theme", "paper"), [("light", (255, 255, 255)), ("dark", (12, 12, 20))])
+def test_the_theme_is_the_colour_of_the_paper(theme: Theme, paper: tuple[int, int, int]) -> None:
+    picture = pixels(grid_figure(noun_record(random_weights((2, 2, 6))), Style(theme, size=(4, 4), dpi=60)))
+    corners = picture[[0, 0, -1, -1], [0, -1, 0, -1]]
+    assert {tuple(corner) for corner in corners.tolist()} == {paper}
+
+
+def test_a_colour_map_of_matplotlib_can_be_taken() -> None:
+    figure = head_figure(noun_record(peaked((1, 1, 4), {(0, 0, 1, 3): 0.75})), style=Style(cmap="viridis"))
+    red, green, blue, _ = mpl.colormaps["viridis"](1.0, bytes=True)
+    x, y = place_of(np.array([red, green, blue]), figure)
+    assert (round(y), round(x)) == (1, 3)
+
+
+def test_each_theme_has_its_colour_map_and_either_may_be_asked_for() -> None:
+    assert colormap(Style("light")).name == "ink"
+    assert colormap(Style("dark")).name == "ember"
+    assert colormap(Style("light", cmap="ember")).name == "ember"
+
+
+@pytest.mark.parametrize(
+    ("name", "near"), [("virdis", "viridis"), ("enber", "ember"), ("zzz", "viridis"), ("\x1b", "")]
+)
+def test_an_unknown_colour_map_is_an_error_that_names_the_nearest(name: str, near: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        colormap(Style(cmap=name))
+    assert caught.value.message == f"no colour map {name!r}"
+    assert near in caught.value.hint
+    assert "Ours are ember, ink" in caught.value.hint
+
+
+@pytest.mark.parametrize("draw", [head_figure, grid_figure])
+def test_a_title_is_text_and_not_mathematics(draw: Any) -> None:
+    figure = draw(noun_record(random_weights((1, 1, 3))), style=Style(title="$x^2$ \\frac{$ _a_\x1b[31m\nb", dpi=50))
+    assert figure.get_suptitle() == "$x^2$ \\frac{$ _a_␛[31m⏎b"
+    to_png(figure)  # mathtext would refuse the lone $
+
+
+def test_an_empty_title_leaves_the_title_out() -> None:
+    assert figure_title(Style(title="")) in ("", "␣")
+
+
+def figure_title(style: Style | None = None) -> str:
+    return str(head_figure(noun_record(random_weights((2, 3, 3))), 1, 2, style).get_suptitle())
+
+
+def test_the_title_is_by_default_model_and_head() -> None:
+    assert figure_title() == "fixed  L1 H2"
+    grid = grid_figure(noun_record(random_weights((2, 3, 3))))
+    assert grid.get_suptitle() == "fixed  2 layers × 3 heads"
+
+
+def test_words_are_text_and_not_mathematics() -> None:
+    words = ["$5", "$\\frac{$", "\x1b[31mred", "w" * 90, "a\nb"]
+    figure = head_figure(record(words, random_weights((1, 1, 5))), style=SMALL)
+    labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert labels[:3] == ["$5", "$\\frac{$", "␛[31mred"]
+    assert labels[3] == "w" * 19 + "…"
+    assert labels[4] == "a⏎b"
+    to_png(figure)
+
+
+# Files
+
+
+@pytest.fixture
+def both() -> list[Figure]:
+    attention = noun_record(random_weights((2, 2, 6)))
+    return [head_figure(attention, style=SMALL), grid_figure(attention, SMALL)]
+
+
+def saved(figure: Figure, suffix: str) -> tuple[bytes, list[str]]:
+    buffer = io.BytesIO()
+    missing = save(figure, buffer, suffix)
+    return buffer.getvalue(), missing
+
+
+def test_svg_is_well_formed(both: list[Figure]) -> None:
+    for figure in both:
+        root = ElementTree.fromstring(saved(figure, ".svg")[0])
+        assert root.tag == "{http://www.w3.org/2000/svg}svg"
+        assert root.get("width") == "288pt"
+
+
+def test_pdf_has_a_beginning_and_an_end(both: list[Figure]) -> None:
+    content, _ = saved(both[1], ".pdf")
+    assert content.startswith(b"%PDF-1.")
+    assert content.rstrip().endswith(b"%%EOF")
+
+
+def test_png_can_be_decoded(both: list[Figure]) -> None:
+    for figure in both:
+        for content in (saved(figure, ".png")[0], to_png(figure)):
+            with Image.open(io.BytesIO(content)) as image:
+                image.load()
+                assert (image.format, image.size) == ("PNG", (240, 240))
+
+
+def test_the_settings_of_matplotlib_are_as_before(both: list[Figure]) -> None:
+    before = dict(mpl.rcParams)
+    saved(both[0], ".svg")
+    assert dict(mpl.rcParams) == before
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg"])
+def test_characters_that_no_font_has_are_reported(suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures, "_fonts", lambda: ["DejaVu Sans"])  # whatever is installed here
+    attention = record(["日本", "bank", "日"], random_weights((1, 1, 3)))
+    assert saved(head_figure(attention, style=SMALL), suffix)[1] == ["日", "本"]
+    assert saved(head_figure(noun_record(random_weights((1, 1, 3))), style=SMALL), suffix)[1] == []
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg"])
+def test_a_character_is_taken_from_the_next_font_that_has_it(suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Both fonts come with matplotlib; only the second one has the letter.
+    letter = "\U0001d4d0"
+    attention = record([letter, "bank", "loan"], random_weights((1, 1, 3)))
+    monkeypatch.setattr(figures, "_fonts", lambda: ["DejaVu Sans"])
+    assert saved(head_figure(attention, style=SMALL), suffix)[1] == [letter]
+    monkeypatch.setattr(figures, "_fonts", lambda: ["DejaVu Sans", "STIXGeneral"])
+    assert saved(head_figure(attention, style=SMALL), suffix)[1] == []
+
+
+def test_a_notebook_shows_the_grid(tiny_attention: Any) -> None:
+    with Image.open(io.BytesIO(tiny_attention._repr_png_())) as image:
+        assert image.format == "PNG"

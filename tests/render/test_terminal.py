@@ -1,0 +1,364 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.cells import cell_len
+from rich.console import Group
+
+from attnviz.analysis.summary import Heads, summarise
+from attnviz.model.check import Check, LayerCheck
+from attnviz.record import Attention
+from attnviz.render import terminal
+from tests.records import Spelled, looking, peaked, random_weights, record
+from tests.render.screen import Colours, lines, printed
+
+BANK: list[Spelled] = ["[CLS]", "The", "bank", "approved", "the", ("loans", ["loan", "##s"]), ".", "[SEP]"]
+NOUNS = ("bank", "loan", "company", "river", "water", "money", "house", "stone", "cloud", "paper")
+EVIL: list[Spelled] = [
+    "[CLS]", "bank", "日本語" * 9, "\x1b[31mred\x1b[0m", "\u202eevil\u2066", "👩\u200d👩\u200d👧", "a\tb\nc\rd",
+    "\x9b2Jclear", "financials" * 12, "\u200b", "कि", "\x07", "日本", "日本", "[SEP\x1b[1m]",
+]  # fmt: skip
+
+
+def bank(**facts: Any) -> Attention:
+    """Two layers of three heads; bank → loans in L1 H2, approved → bank in L0 H1, much on [CLS] in L0 H0."""
+    peaks = {
+        (1, 2, 2, 5): 0.5, (1, 2, 2, 6): 0.25, (1, 2, 5, 2): 0.25, (1, 2, 6, 2): 0.5,
+        (0, 1, 3, 2): 0.625, (0, 1, 5, 3): 0.5, (1, 0, 3, 5): 0.5,
+    } | {(0, 0, query, 0): 0.75 for query in range(9)}  # fmt: skip
+    return record(BANK, peaked((2, 3, 9), peaks), **facts)
+
+
+def random(words: list[Spelled], *, heads: int = 4, causal: bool = False) -> Attention:
+    return record(words, random_weights((3, heads, len(words)), causal=causal), causal=causal)
+
+
+def shown(
+    attention: Attention, width: int = 80, colours: Colours = None, *, named: bool = False, **options: Any
+) -> list[str]:
+    """The lines that ``show`` prints."""
+    return lines(Group(*terminal.show(summarise(attention, **options), named=named)), width, colours)
+
+
+def section(title: str, found: list[str]) -> list[str]:
+    """The lines under a title."""
+    start = next(i for i, line in enumerate(found) if line.startswith(title))
+    stop = next((i for i in range(start, len(found)) if not found[i]), len(found))
+    return found[start + 1 : stop]
+
+
+# The whole screen
+
+
+def test_the_whole_screen_at_80_columns() -> None:
+    assert shown(bank()) == [
+        "fixed · native · 2 layers × 3 heads · 9 tokens · 8 words",
+        "",
+        "Strongest links  each pair of words once, in the head where it is strongest",
+        "      bank → loans     0.75  L1 H2   ██████████████████",
+        "  approved → bank      0.62  L0 H1   ███████████████",
+        "  approved → loans     0.56  L1 H0   █████████████▌",
+        "     loans → bank      0.38  L1 H2   █████████",
+        "     loans → approved  0.31  L0 H1   ███████",
+        "      bank → approved  0.11  L0 H1   ██▌",
+        "  Of all attention 30% to special tokens ([CLS] [SEP]), 9% to punctuation: left",
+        "  out here; --special counts them.",
+        "  Also left out: function words (the, of, is …). --all counts them.",
+        "",
+        "Overview  each head's strongest link between the words that count, in %",
+        "    H0  H1  H2",
+        "L0   6  62  22",
+        "L1  56  22  75",
+        "",
+        "L1 H2  each row looks at the columns, in % of its attention",
+        "              The     bank approved      the    loans",
+        "     The       11       11       11       11       22",
+        "    bank        4        4        4        4       75",
+        "approved       11       11       11       11       22",
+        "     the       11       11       11       11       22",
+        "   loans        8       38        8        8       16",
+        "",
+        "What each word looks at most",
+        "  word      in its best head     on average over all heads",
+        "  bank      loans    0.75 L1 H2  loans    0.28",
+        "            approved 0.11 L0 H1  approved 0.09",
+        "  approved  bank     0.62 L0 H1  loans    0.23",
+        "            loans    0.56 L1 H0  bank     0.18",
+        "  loans     bank     0.38 L1 H2  bank     0.14",
+        "            approved 0.31 L0 H1  approved 0.12",
+        "",
+    ]
+
+
+def test_the_whole_screen_is_the_same_without_colour_and_with_256() -> None:
+    assert shown(bank(), colours="256") == shown(bank(), colours="truecolor") == shown(bank())
+
+
+def test_colour_is_used_where_there_is_one_and_only_there() -> None:
+    def screen(colours: Colours, **options: bool) -> str:
+        return printed(Group(*terminal.show(summarise(bank()), named=False)), 80, colours, **options)
+
+    assert "\x1b[" not in screen(None)
+    assert ";2;" in screen("truecolor")
+    assert ";5;" in screen("256")
+    plain = screen("truecolor", no_color=True)
+    assert ";2;" not in plain
+    assert ";5;" not in plain
+
+
+@pytest.mark.parametrize(
+    ("environment", "system", "blocks"),
+    [
+        ({"TERM": "xterm-256color", "COLORTERM": "truecolor"}, "truecolor", True),
+        ({"TERM": "xterm-256color"}, "256", True),
+        ({"TERM": "xterm"}, "standard", False),
+        ({"TERM": "dumb"}, None, False),
+        ({"TERM": "xterm-256color", "COLORTERM": "truecolor", "NO_COLOR": "1"}, "truecolor", False),
+    ],
+    ids=["true colour", "256 colours", "16 colours", "dumb", "NO_COLOR"],
+)
+def test_the_terminal_decides_between_blocks_and_characters(
+    environment: dict[str, str], system: str | None, *, blocks: bool
+) -> None:
+    many = random([f"w{i}" for i in range(40)])
+    parts = Group(*terminal.show(summarise(many), named=False))
+    text = printed(parts, 80, color_system="auto", no_color=None, force_terminal=True, _environ=environment)
+    assert ("▀" in text) is blocks
+    assert (";2;" in text, ";5;" in text) == (blocks and system == "truecolor", blocks and system == "256")
+
+
+@pytest.mark.parametrize("colours", [None, "truecolor"])
+@pytest.mark.parametrize("width", [40, 80, 200])
+@pytest.mark.parametrize("options", [{}, {"everything": True}, {"tokens": True, "special": True}])
+def test_nothing_in_the_words_acts_on_the_terminal_or_makes_a_line_too_wide(
+    width: int, colours: Colours, options: dict[str, bool]
+) -> None:
+    attention = replace(random(EVIL), model="some\x1b[1m/evil\x1b]0;name\x07" + "日" * 60)
+    found = shown(attention, width, colours, **options)
+    assert max(map(cell_len, found)) <= width
+    assert not set("".join(found)) & set("\x1b\x07\x9b\t\r\u202e\u2066\u200b")
+
+
+# Heading
+
+
+def test_the_heading_names_model_way_and_sizes() -> None:
+    attention = replace(bank(), model="sentence-transformers/all-MiniLM-L6-v2", path="hosted")
+    assert lines(terminal.heading(attention)) == ["all-MiniLM-L6-v2 · hosted · 2 layers × 3 heads · 9 tokens · 8 words"]
+
+
+def test_the_heading_says_what_was_cut_off() -> None:
+    assert "12 tokens" in lines(terminal.heading(bank(dropped=12)))[0]
+    assert "cut" in lines(terminal.heading(bank(dropped=12)))[0]
+    assert "cut" not in lines(terminal.heading(bank()))[0]
+
+
+# Links
+
+
+@pytest.mark.parametrize(
+    "words", [EVIL, ["日本", "bank", "👩\u200d👩\u200d👧", "\x1b[1m", "e\u0301"]], ids=["evil", "wide"]
+)
+def test_links_stand_in_columns_whatever_the_words(words: list[Spelled]) -> None:
+    summary = summarise(random(words), everything=True)
+    found = lines(terminal.strongest_links(summary), 120)
+    assert len(found) == len(summary.links)
+    for part in (" → ", f"{summary.links[0].weight:.2f}"[:1] + ".", "L", " H"):
+        assert len({cell_len(line[: line.rindex(part)]) for line in found}) == 1, part
+
+
+def test_a_bar_is_as_long_as_its_weight() -> None:
+    peaks = {(0, 0, 0, 1): 1.0, (0, 1, 1, 2): 0.75, (0, 2, 2, 0): 0.5}
+    found = lines(terminal.strongest_links(summarise(record(NOUNS[:3], peaked((1, 3, 3), peaks)), links=3)))
+    assert [line.count("█") for line in found] == [24, 18, 12]
+
+
+def test_a_link_is_one_line_of_80_columns_however_long_its_words() -> None:
+    words: list[Spelled] = ["antidisestablishmentarianism", "floccinaucinihilipilification"]
+    attention = record(words, peaked((1, 1, 2), {(0, 0, 0, 1): 1.0}))
+    (line,) = lines(terminal.strongest_links(summarise(attention, links=1)), 80, broken=False)
+    assert cell_len(line) <= 80
+
+
+def test_words_that_occur_twice_are_numbered_as_they_can_be_asked_for() -> None:
+    weights = peaked((1, 1, 4), {(0, 0, 0, 2): 0.75, (0, 0, 3, 0): 0.7})
+    found = lines(terminal.strongest_links(summarise(record(["bank", "loan", "Bank", "money"], weights), links=2)))
+    assert found[0].split()[:3] == ["bank:1", "→", "Bank:2"]
+    assert found[1].split()[:3] == ["money", "→", "bank:1"]
+
+
+def test_where_no_words_count_it_says_so() -> None:
+    found = shown(random(["[CLS]", "the", ".", "[SEP]"]))
+    assert section("Strongest links", found)[0] == "  none: no two words count here"
+    assert section("Strongest links", shown(random(["[CLS]", "the"]), tokens=True))[0].endswith(
+        "no two tokens count here"
+    )
+
+
+# What is left out
+
+
+def notes(attention: Attention, **options: Any) -> str:
+    found = section("Strongest links", shown(attention, 200, **options))
+    return "\n".join(line.strip() for line in found if " → " not in line and "none:" not in line)
+
+
+def test_shares_and_what_is_left_out_are_said() -> None:
+    found = bank()
+    special = found.weights[..., [0, 8]].sum(-1).mean()
+    point = found.weights[..., 7].mean()
+    assert notes(found) == (
+        f"Of all attention {special:.0%} to special tokens ([CLS] [SEP]), {point:.0%} to punctuation: "
+        "left out here; --special counts them.\n"
+        "Also left out: function words (the, of, is …). --all counts them."
+    )
+
+
+def test_with_special_the_shares_are_counted() -> None:
+    assert "to punctuation: counted here." in notes(bank(), special=True)
+    assert "Also left out: function words" in notes(bank(), special=True)
+
+
+def test_with_all_nothing_is_left_out() -> None:
+    assert "counted here." in notes(bank(), everything=True)
+    assert "left out" not in notes(bank(), everything=True)
+
+
+def test_a_text_without_special_tokens_says_nothing_of_them() -> None:
+    assert notes(random(["bank", "loan"])) == ""
+    assert notes(random(["bank", "."])).startswith("Of all attention ")
+    assert "special tokens" not in notes(random(["bank", "."]))
+
+
+def test_the_first_word_of_a_causal_model_is_said_to_be_left_out_as_a_key() -> None:
+    assert "Also left out: the first word as a key" in notes(random(list(NOUNS), causal=True))
+    assert "as a key" not in notes(random(list(NOUNS), causal=True), everything=True)
+    assert "as a key" not in notes(random(["[CLS]", *NOUNS], causal=True))
+
+
+@pytest.mark.parametrize(("offset", "said"), [(-1, "the one before"), (1, "the one after"), (0, "itself")])
+def test_positional_heads_are_said_to_be_left_out_and_dashed_in_the_overview(offset: int, said: str) -> None:
+    anywhere = random_weights((1, 1, 10))[0, 0]
+    attention = record(NOUNS, np.stack([anywhere, looking(offset, 10)])[None])
+    assert f"L0 H1, where each token looks at {said}" in notes(attention)
+    (row,) = [line for line in section("Overview", shown(attention)) if line.startswith("L0")]
+    assert row.split()[2] == "–"
+    assert "L0 H1" not in notes(attention, everything=True)
+    assert "–" not in "".join(section("Overview", shown(attention, everything=True)))
+
+
+# Overview and maps
+
+
+@pytest.mark.parametrize("cell", ["link", "entropy", "sink", "distance"])
+def test_the_overview_is_of_the_cell_that_was_asked_for(cell: Any) -> None:
+    attention = random(list(NOUNS))
+    summary = summarise(attention, cell=cell)
+    rows = [line.split() for line in section("Overview", shown(attention, cell=cell)) if line.startswith("L")]
+    assert [row[0] for row in rows] == ["L0", "L1", "L2"]
+    for row, values in zip(rows, summary.overview, strict=True):
+        scale, near = (100, 0.51) if cell in ("link", "sink") else (1, 0.051)
+        assert [float(number) for number in row[1:]] == pytest.approx(values * scale, abs=near)
+
+
+def test_an_overview_of_heads_that_look_at_one_token_shows_zeros() -> None:
+    found = shown(record(NOUNS, looking(0, 10)[None, None]), cell="entropy", everything=True)
+    assert section("Overview", found)[1].split() == ["L0", "0.0"]
+
+
+def test_every_map_that_was_asked_for_has_its_title() -> None:
+    found = shown(bank(), heads=Heads((0, 1), (0, 2)))
+    assert [line.split("  ")[0] for line in found if "each row looks at" in line] == [
+        "L0 H0",
+        "L0 H2",
+        "L1 H0",
+        "L1 H2",
+    ]
+    found = shown(bank(), heads=Heads((1,), mean=True))
+    assert [line.split("  ")[0] for line in found if "each row looks at" in line] == ["L1, mean of its heads"]
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_a_long_text_is_pooled_and_says_so(width: int) -> None:
+    found = shown(random([f"w{i}" for i in range(300)]), width)
+    assert "300 × 300 pooled: each cell is the largest of" in " ".join(found)
+
+
+# What each word looks at
+
+
+def test_at_most_twelve_words_are_listed_and_how_many_there_are_is_said() -> None:
+    attention = random([f"w{i}" for i in range(20)])
+    listed = section("What each word", shown(attention))
+    assert listed[-1] == "  … 12 of 20 words; --token WORD shows any"
+    assert sum(line.startswith("  w") for line in listed) == 1 + 12  # the column's title is "word"
+
+
+def test_all_words_that_were_asked_for_are_listed() -> None:
+    names = [f"w{i}" for i in range(20)]
+    listed = section("What each word", shown(random(list(names)), named=True, words=names, top=1))
+    assert [line.split()[0] for line in listed[1:]] == names
+
+
+def test_a_word_that_looks_at_nothing_that_counts_has_a_dash() -> None:
+    listed = section("What each word", shown(random(["[CLS]", "bank", "the"])))
+    assert listed[1].split() == ["bank", "–", "–"]
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_what_words_look_at_stands_in_columns_whatever_the_words(width: int) -> None:
+    listed = section("What each word", shown(random(EVIL), width, everything=True, links=1))
+    rows = [line for line in listed[1:] if " L" in line]
+    assert len(rows) == 12 * 3
+    assert len({cell_len(line[: line.index(" L")]) for line in rows}) == 1
+
+
+# The check
+
+
+def check(apart: float = 2.4e-7, *, dtype: str = "float32", double: Check | None = None) -> Check:
+    layers = (LayerCheck(apart / 2, 1e-8, 0, 3e-7), LayerCheck(apart, 2e-8, 2, 4e-7))
+    return Check(6, dtype, 1e-5 if dtype == "float32" else 1e-10, apart, (1, 2), layers, double)
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (check(), "✓ 6 heads agree with transformers to 2.4e-07"),
+        (check(0), "✓ 6 heads agree with transformers to the last bit"),
+        (
+            check(2e-5, double=check(1e-15, dtype="float64")),
+            "✓ 6 heads agree with transformers: they differ by 2.0e-05 (L1 H2; tolerance 1e-05) in float32, "
+            "which is rounding: 1.0e-15 in float64",
+        ),
+        (
+            check(0.02, double=check(0.019, dtype="float64")),
+            "✗ attnviz and transformers differ by 2.0e-02 (L1 H2; tolerance 1e-05) in float32, "
+            "and by 1.9e-02 in float64: this is a mistake, not rounding",
+        ),
+        (
+            check(0.02, dtype="float64"),
+            "✗ attnviz and transformers differ by 2.0e-02 (L1 H2; tolerance 1e-10) in float64",
+        ),
+    ],
+    ids=["passed", "exact", "rounding", "failed", "failed in float64"],
+)
+def test_the_check_is_one_line(found: Check, said: str) -> None:
+    assert lines(terminal.check_line(found), 200) == [said]
+    assert found.passed is said.startswith("✓")
+
+
+def test_the_check_table_has_a_line_a_layer() -> None:
+    assert lines(terminal.check_table(check())) == [
+        "layer  max |Δ| weights  mean |Δ| weights  worst head  max |Δ| hidden states",
+        "   L0          1.2e-07           1.0e-08          H0                3.0e-07",
+        "   L1          2.4e-07           2.0e-08          H2                4.0e-07",
+    ]
+
+
+@pytest.mark.parametrize(("wanted", "why"), [(True, "the record was read from a file"), (False, "--no-check")])
+def test_what_was_not_checked_says_why(why: str, *, wanted: bool) -> None:
+    assert lines(terminal.unchecked_line(wanted)) == [f"not checked against transformers ({why})"]

@@ -1,0 +1,183 @@
+"""What a notebook uses: load, attend, links, save and open, check, and a record that draws itself."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import attnviz
+from attnviz import record
+from attnviz.analysis.links import positional_heads
+from attnviz.analysis.units import in_words
+from attnviz.errors import InputError, UsageError
+from attnviz.interface import Attention, Model
+from tests import tiny
+
+REPEATED = "The bank and the loan and the river."
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    code = """
+import sys, attnviz
+from attnviz import Attention, Model, load
+heavy = ["torch", "transformers", "matplotlib", "tokenizers", "safetensors", "huggingface_hub", "typer", "rich"]
+print([name for name in heavy if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_package_shows_its_three_names() -> None:
+    assert sorted(dir(attnviz)) == ["Attention", "Model", "load"]
+    assert (attnviz.Attention, attnviz.Model) == (Attention, Model)
+    with pytest.raises(AttributeError, match="no attribute 'attend'"):
+        attnviz.attend  # noqa: B018
+
+
+def test_attend_gives_weights_of_all_layers_and_heads(tiny_model: Model, tiny_attention: Attention) -> None:
+    att = tiny_attention
+    assert (att.model, att.path, att.causal) == (tiny_model.name, "native", False)
+    assert (att.weights.shape, att.weights.dtype) == ((3, 4, 15, 15), np.float32)
+    assert (att.layers, att.heads) == (3, 4)
+    assert np.abs(att.weights.sum(-1) - 1).max() < 1e-6
+    assert att.tokens[:3] == ("[CLS]", "the", "bank")
+    assert att.words[:3] == ("[CLS]", "The", "bank")
+    assert att.words[-3:] == ("financials", ".", "[SEP]")
+    assert repr(att) == f"<Attention of {tiny_model.name}: 3 layers × 4 heads, 15 tokens, 14 words>"
+
+
+def test_attend_takes_a_pair(tiny_model: Model) -> None:
+    att = tiny_model.attend("The bank.", "The loan.")
+    assert att.words == ("[CLS]", "The", "bank", ".", "[SEP]", "The", "loan", ".", "[SEP]")
+    assert att.encoding.type_ids == (0,) * 5 + (1,) * 4
+
+
+def test_attend_cuts_a_long_text_only_if_told_to(tiny_model: Model) -> None:
+    text = "the bank " * 40
+    with pytest.raises(InputError, match="82 tokens, the model takes 64"):
+        tiny_model.attend(text)
+    att = tiny_model.attend(text, truncate=True)
+    assert (len(att.tokens), att.encoding.dropped) == (64, 18)
+    assert tiny_model.check(text, truncate=True).passed
+
+
+def test_the_network_is_opened_once(tiny_model: Model) -> None:
+    assert tiny_model.network is tiny_model.network
+
+
+def test_links_from_a_word_are_its_own_and_the_strongest(tiny_attention: Attention) -> None:
+    units = in_words(tiny_attention)
+    content = [i for i in range(len(units)) if units.content[i]]
+    bank = units.labels.index("bank")
+    links = tiny_attention.links("bank", top=3)
+    weights = units.weights.copy()
+    for head in positional_heads(tiny_attention):
+        weights[head.layer, head.head] = 0
+    best = sorted((float(weights[:, :, bank, key].max()) for key in content if key != bank), reverse=True)
+    assert [link.query for link in links] == ["bank"] * 3
+    assert [link.weight for link in links] == pytest.approx(best[:3])
+    for link in links:
+        assert link.weight == units.weights[link.layer, link.head, link.query_index, link.key_index]
+        assert (link.query_index, units.labels[link.key_index]) == (bank, link.key)
+        assert link.key not in ("[CLS]", "[SEP]", ".", "The", "the", "bank")
+
+
+def test_links_in_any_case(tiny_attention: Attention) -> None:
+    assert tiny_attention.links("BANK") == tiny_attention.links("bank")
+
+
+def test_links_from_one_occurrence_of_a_word(tiny_model: Model) -> None:
+    att = tiny_model.attend(REPEATED)
+    places = [i for i, word in enumerate(att.words) if word.casefold() == "the"]
+    assert len(places) == 3
+    assert {link.query_index for link in att.links("the", top=100)} == set(places)
+    assert {link.query_index for link in att.links("the:2", top=100)} == {places[1]}
+    assert {link.query for link in att.links("the:1")} == {"The"}
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [("money", "no word 'money'"), ("the:4", "'the' occurs 3 times"), ("bank:0", "occurs once"), ("", "no word ''")],
+)
+def test_a_word_that_is_not_there_is_an_error(tiny_model: Model, word: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        tiny_model.attend(REPEATED).links(word)
+
+
+def test_links_of_all_words_are_ordered_and_each_pair_comes_once(tiny_attention: Attention) -> None:
+    links = tiny_attention.links(top=1000)
+    weights = [link.weight for link in links]
+    pairs = [(link.query_index, link.key_index) for link in links]
+    assert weights == sorted(weights, reverse=True)
+    assert len(set(pairs)) == len(pairs)
+    assert len(links) > 10
+    assert tiny_attention.links(top=2) == links[:2]
+    assert not {"[CLS]", "[SEP]", ".", "the"} & {word.casefold() for link in links for word in (link.query, link.key)}
+
+
+def test_special_brings_in_special_tokens_and_punctuation(tiny_attention: Attention) -> None:
+    keys = {link.key for link in tiny_attention.links("bank", top=100, special=True)}
+    assert {"[CLS]", "[SEP]", "."} <= keys
+
+
+@pytest.mark.parametrize("suffix", [".json", ".safetensors"])
+def test_a_record_is_opened_as_it_was_saved(suffix: str, tiny_model: Model, tmp_path: Path) -> None:
+    att = tiny_model.attend("The bank, naïve 銀行.", "The loan?")
+    path = tmp_path / f"record{suffix}"
+    att.save(path)
+    opened = Attention.open(str(path))
+    assert type(opened) is Attention
+    assert (opened.model, opened.path, opened.causal, opened.encoding) == (
+        att.model,
+        att.path,
+        att.causal,
+        att.encoding,
+    )
+    assert opened.weights.dtype == att.weights.dtype
+    assert np.array_equal(opened.weights, att.weights)
+    assert opened.links("bank") == att.links("bank")
+
+
+def test_opening_what_is_no_record_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="can't be read"):
+        Attention.open(tmp_path / "nothing.json")
+    tmp_path.joinpath("other.json").write_text("{}")
+    with pytest.raises(InputError, match="is not a record of attnviz"):
+        Attention.open(tmp_path / "other.json")
+
+
+def test_a_record_draws_itself(tiny_attention: Attention) -> None:
+    png = tiny_attention._repr_png_()
+    image = Image.open(io.BytesIO(png))
+    image.load()
+    assert image.format == "PNG"
+    assert min(image.size) > 100
+    colours = image.convert("RGB").getcolors(maxcolors=1 << 24)
+    assert colours is not None
+    assert len(colours) > 50
+
+
+def test_the_record_of_the_interface_is_a_record(tiny_attention: Attention) -> None:
+    assert isinstance(tiny_attention, record.Attention)
+
+
+def test_check_says_the_largest_difference(tiny_model: Model) -> None:
+    assert 0 <= tiny_model.check(tiny.SENTENCE).max_abs_diff <= 1e-5
+    assert 0 <= tiny_model.check(tiny.SENTENCE, float64=True).max_abs_diff <= 1e-10
+
+
+@pytest.mark.real
+def test_the_example_of_the_documentation(real_model: Model) -> None:
+    assert real_model.name == "sentence-transformers/all-MiniLM-L6-v2"
+    att = real_model.attend(tiny.SENTENCE)
+    assert att.weights.shape[:2] == (6, 12)
+    link = att.links("bank", top=1)[0]
+    assert (link.query, link.key) == ("bank", "loan")
+    assert link.weight == pytest.approx(0.46, abs=0.01)
+    assert (link.layer, link.head) == (5, 7)
