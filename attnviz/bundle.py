@@ -24,7 +24,6 @@ def find_bundle() -> Path | None:
 
     Raises:
         ModelError: a file is not the one that was published.
-
     """
     try:
         files = distribution(PACKAGE).files or []

@@ -50,7 +50,6 @@ def open_checkpoint(model: str | os.PathLike[str] = DEFAULT, revision: str | Non
     Raises:
         ModelError: nothing is found there, or a file is damaged; the message says what to do.
         UsageError: a revision of something that has none.
-
     """
     name, folder = _locate(os.fspath(model), revision)
     config = _read_config(folder)

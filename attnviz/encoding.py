@@ -63,7 +63,6 @@ def encode(
 
     Raises:
         InputError: the text is blank, can't be encoded, has nothing that the tokenizer knows, or is too long.
-
     """
     for part in (text,) if pair is None else (text, pair):
         _require_readable(part)

@@ -30,7 +30,6 @@ class AttnvizError(Exception):
     Args:
         message: what was wrong, with the value and what was expected.
         hint: what to do next, as a sentence of its own.
-
     """
 
     exit_code: ExitCode = ExitCode.USAGE

@@ -29,7 +29,6 @@ class Attention(record.Attention):
 
         Raises:
             UsageError: the text has no such word.
-
         """
         units = in_words(self)
         selection = select(units, positional_heads(self), causal=self.causal, special=special)
@@ -49,7 +48,6 @@ class Attention(record.Attention):
 
         Raises:
             InputError: the file is missing, damaged, or no record.
-
         """
         return cls(**vars(record.read(Path(path))))
 
@@ -82,7 +80,6 @@ class Model:
 
         Raises:
             InputError: the text is blank, unknown to the tokenizer, or longer than the model (unless ``truncate``).
-
         """
         return encode(self.checkpoint.tokenizer, text, pair, limit=self.network.spec.limit, truncate=truncate)
 
@@ -92,7 +89,6 @@ class Model:
         Raises:
             InputError: as ``encode``.
             ModelError: the checkpoint is damaged or unsupported.
-
         """
         from attnviz.model.native import run
         from attnviz.model.observers import Weights
@@ -108,7 +104,6 @@ class Model:
 
         Raises:
             InputError, ModelError: as ``attend``; also a model that transformers can't load.
-
         """
         return self.check_encoding(self.encode(text, pair, truncate=truncate), float64=float64)
 
@@ -126,7 +121,6 @@ def load(model: str | os.PathLike[str] | tuple[Any, Any] = DEFAULT, *, revision:
 
     Raises:
         ModelError: it can't be found or read.
-
     """
     if isinstance(model, tuple):
         return Model(adopt(*model))

@@ -109,7 +109,6 @@ def read(path: Path) -> Attention:
 
     Raises:
         InputError: the file is missing, damaged, or no record; nothing in it is ever executed.
-
     """
     try:
         facts, weights = _open(path)

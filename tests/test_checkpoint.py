@@ -15,6 +15,13 @@ import huggingface_hub
 import pytest
 import torch
 from huggingface_hub import constants
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, BertConfig, BertModel
 
@@ -147,6 +154,63 @@ def test_what_is_cached_is_opened_without_asking_the_hub(
     monkeypatch.setattr(huggingface_hub, "snapshot_download", watched)
     assert open_checkpoint(REPO).reference == snapshot
     assert all(asked)
+
+
+class Online:
+    """A Hub that has ``folder``, and a cache that keeps what was fetched from it."""
+
+    def __init__(self, folder: Path, cache: Path) -> None:
+        self.folder, self.cache = folder, cache
+        self.fetched: list[str] = []
+
+    def __call__(self, repo: str, *, allow_patterns: list[str], local_files_only: bool, **_: Any) -> str:
+        assert repo == REPO
+        wanted = sorted({path for pattern in allow_patterns for path in self.folder.glob(pattern)})
+        missing = [path for path in wanted if not self.cache.joinpath(path.name).exists()]
+        if local_files_only and missing:
+            raise LocalEntryNotFoundError("not there")
+        self.cache.mkdir(exist_ok=True)
+        for path in missing:
+            shutil.copy(path, self.cache)
+            self.fetched.append(path.name)
+        return str(self.cache)
+
+
+@pytest.mark.parametrize("pickled", [False, True])
+def test_what_is_fetched_is_a_pickle_only_where_there_is_nothing_else(
+    folder: Path, tmp_path: Path, pickled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = folder / "model.safetensors"
+    whole = weights.read_bytes()
+    to_pickle(folder)
+    if not pickled:
+        weights.write_bytes(whole)
+    folder.joinpath("README.md").write_text("not needed")
+    hub = Online(folder, tmp_path / "cache")
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", hub)
+    load(REPO)
+    used = "pytorch_model.bin" if pickled else "model.safetensors"
+    assert sorted(hub.fetched) == sorted(["config.json", "tokenizer.json", used])
+    load(REPO)
+    assert len(hub.fetched) == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (GatedRepoError, "hf auth login"),
+        (RepositoryNotFoundError, f"the Hub has no model {REPO}"),
+        (RevisionNotFoundError, f"{REPO} has no revision v9"),
+        (HfHubHTTPError, "the Hub can't be reached"),
+        (ConnectionError, "the Hub can't be reached"),
+    ],
+)
+def test_what_the_hub_refuses_is_said(kind: type[Exception], said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: Any, local_files_only: bool, **__: Any) -> str:
+        raise LocalEntryNotFoundError("not there") if local_files_only else kind.__new__(kind)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", refused)
+    assert said in str(failure(REPO, revision="v9"))
 
 
 def test_offline_with_nothing_cached_says_how_to_fetch_it(hub: Path) -> None:

@@ -92,7 +92,6 @@ def select(
     Args:
         special: special tokens, punctuation and sinks count too.
         everything: function words, positional heads and self-links count as well.
-
     """
     queries = np.ones(len(units), bool)
     if not everything:
@@ -174,7 +173,6 @@ def find_unit(units: Units, wanted: str) -> list[int]:
 
     Raises:
         UsageError: there is none, or not so many; the message says what there is.
-
     """
     exact = _indices(units, wanted)
     if exact:

@@ -96,7 +96,6 @@ def summarise(
 
     Raises:
         UsageError: a layer, head or word that there is not.
-
     """
     pieces = in_tokens(attention)
     units = pieces if tokens else in_words(attention)
@@ -146,7 +145,6 @@ def pick_maps(units: Units, selection: Selection, wanted: Heads, *, special: boo
 
     Raises:
         UsageError: a layer or head that the model does not have.
-
     """
     count, width = units.weights.shape[:2]
     _require("layer", wanted.layers, count, "this model")

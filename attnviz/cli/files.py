@@ -16,7 +16,6 @@ def output_path(name: str, suffixes: tuple[str, ...], *, force: bool) -> Path:
 
     Raises:
         UsageError: the suffix is unknown, the folder is missing, or the file exists and ``force`` is not given.
-
     """
     path = Path(os.path.expanduser(name))  # noqa: PTH111  (pathlib's raises for an unknown user)
     if path.suffix not in suffixes:
@@ -44,7 +43,6 @@ def replaced(path: Path, *, force: bool) -> Iterator[Path]:
 
     Raises:
         UsageError: the folder can't be written to, the disk is full, or the file has come into being meanwhile.
-
     """
     partial = None
     try:

@@ -29,7 +29,6 @@ def attend(
         UsageError: no text, or more than one source.
         InputError: a text or record that can't be read.
         ModelError: a model that can't be loaded.
-
     """
     if record is not None:
         if text is not None or file is not None or pair is not None:
@@ -50,7 +49,6 @@ def read_text(text: str | None, file: Path | None) -> str:
     Raises:
         UsageError: none is given, or two are.
         InputError: the file can't be read or is not UTF-8.
-
     """
     if text is not None and file is not None:
         raise UsageError("both a text and --file are given", hint="Give one of them.")

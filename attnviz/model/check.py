@@ -59,7 +59,6 @@ def check(checkpoint: Checkpoint, encoding: Encoding, dtype: torch.dtype = torch
 
     Raises:
         ModelError: transformers can't load or run the checkpoint with eager attention.
-
     """
     weights, states = Weights(), HiddenStates()
     run(open_network(checkpoint, dtype), encoding, [weights, states])

@@ -22,7 +22,6 @@ def open_network(checkpoint: Checkpoint, dtype: torch.dtype = torch.float32) -> 
     Raises:
         UnsupportedModel: no family file expresses the config exactly.
         ModelError: the config or the tensors are damaged.
-
     """
     try:
         family = find_family(checkpoint.config)
@@ -39,7 +38,6 @@ def run(network: Network, encoding: Encoding, observers: Sequence[Observer]) -> 
     Raises:
         InputError: an id of the tokenizer has no row in the model's vocabulary.
         ModelError: the result is not finite; the message names the tensors that hold NaN.
-
     """
     embedding = network.spec.embedding
     if max(encoding.ids) >= embedding.vocabulary:

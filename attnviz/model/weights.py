@@ -80,7 +80,6 @@ def take(family: Family, spec: Spec, tensors: Mapping[str, Tensor], dtype: torch
 
     Raises:
         ModelError: tensors are missing or have another shape than the config says; the message names them.
-
     """
     theirs = {family.plain(name): name for name in tensors}
     ours = family.ours(len(spec.layers))

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from attnviz.render import palette
 from attnviz.render.heatmap import Heatmap, pool
-from attnviz.render.labels import fit, letters, width
+from attnviz.render.labels import fit, fit_right, letters, width
 
 _LABEL = 14
 """The most columns of a row label, and of a cell; longer words are cut."""
@@ -63,12 +63,6 @@ def _plain(console: Console) -> bool:
     return console.no_color or console.color_system in (None, "standard", "windows")
 
 
-def _pad(text: str, size: int) -> str:
-    """A row label, at the right edge of its column, and the space after it."""
-    fitted = fit(text, min(size, width(text)))
-    return " " * (size - width(fitted)) + fitted + " "
-
-
 def _column_labels(heatmap: Heatmap, label: int, cell: int) -> Iterator[Text]:
     """The column labels: side by side where they fit their cells, else downwards and standing on the map."""
     if cell > 2 and all(width(text) < cell for text in heatmap.columns):
@@ -86,14 +80,14 @@ def _in_cell(text: str, cell: int) -> str:
     if not text:
         return " " * cell
     room = cell - 1 if cell > 2 else cell
-    return " " * (room - width(text)) + fit(text, min(width(text), room)) + " " * (cell - room)
+    return fit_right(text, room) + " " * (cell - room)
 
 
 def _numbered(heatmap: Heatmap, label: int, cell: int, plain: bool) -> Iterator[Text]:
     yield from _column_labels(heatmap, label, cell)
     colours = palette.colours(heatmap.values, heatmap.low, heatmap.high)
     for name, row, tints in zip(heatmap.rows, heatmap.values, colours, strict=True):
-        line = Text(_pad(name, label))
+        line = Text(fit_right(name, label) + " ")
         for value, tint in zip(row, tints, strict=True):
             number = _in_cell(_number(float(value), heatmap.percent), cell)
             if np.isnan(value):
@@ -120,7 +114,7 @@ def _halved(heatmap: Heatmap, label: int, cell: int) -> Iterator[Text]:
     yield from _column_labels(heatmap, label, cell)
     colours = palette.colours(heatmap.values, heatmap.low, heatmap.high)
     for i in range(0, len(colours), 2):
-        line = Text(_pad(heatmap.rows[i], label))
+        line = Text(fit_right(heatmap.rows[i], label) + " ")
         lower = colours[i + 1] if i + 1 < len(colours) else [None] * colours.shape[1]
         for top, bottom in zip(colours[i], lower, strict=True):
             line.append("▀" * cell, Style(color=_hex(top), bgcolor=None if bottom is None else _hex(bottom)))
@@ -134,7 +128,7 @@ def _shaded(heatmap: Heatmap, label: int, cell: int) -> Iterator[Text]:
     yield from _column_labels(heatmap, label, cell)
     steps = np.clip((heatmap.values - heatmap.low) / (heatmap.high - heatmap.low or 1), 0, 1) * (len(_SHADES) - 1)
     for name, row in zip(heatmap.rows, np.nan_to_num(steps).round().astype(int), strict=True):
-        yield Text(_pad(name, label) + "".join(_SHADES[step] * cell for step in row))
+        yield Text(fit_right(name, label) + " " + "".join(_SHADES[step] * cell for step in row))
 
 
 def _hex(colour: palette.Colours) -> str:

@@ -72,7 +72,6 @@ def colormap(style: Style) -> Colormap:
 
     Raises:
         UsageError: there is none of this name; the message says the nearest.
-
     """
     name = style.cmap or ("ink" if style.theme == "light" else "ember")
     if name in palette.PALETTES:

@@ -41,6 +41,12 @@ def fit(text: str, width: int) -> str:
     return set_cell_size(text, width)
 
 
+def fit_right(text: str, size: int) -> str:
+    """``fit``, but padded on the left."""
+    fitted = fit(text, min(size, width(text)))
+    return " " * (size - width(fitted)) + fitted
+
+
 def width(text: str) -> int:
     """The columns that ``text`` takes once cleaned."""
     return cell_len(clean(text))

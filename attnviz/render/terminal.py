@@ -15,7 +15,7 @@ from attnviz.analysis.summary import Cell, Summary
 from attnviz.record import Attention
 from attnviz.render.blocks import Blocks
 from attnviz.render.heatmap import head_heatmap, head_name, overview_heatmap
-from attnviz.render.labels import clean, fit, width
+from attnviz.render.labels import clean, fit, fit_right, width
 
 if TYPE_CHECKING:
     from attnviz.model.check import Check
@@ -78,7 +78,7 @@ def strongest_links(summary: Summary) -> RenderableType:
     second = _widest([names[link.key_index] for link in summary.links])
     lines = []
     for link in summary.links:
-        query, key = _right(names[link.query_index], first), fit(names[link.key_index], second)
+        query, key = fit_right(names[link.query_index], first), fit(names[link.key_index], second)
         line = Text(f"  {query} → {key}  {link.weight:.2f}  ")
         line.append(f"{f'L{link.layer} H{link.head}':<8}", "cyan")
         line.append("█" * int(link.weight * _BAR) + "▌" * (link.weight * _BAR % 1 >= 0.5), "magenta")
@@ -88,11 +88,6 @@ def strongest_links(summary: Summary) -> RenderableType:
 
 def _widest(labels: Iterable[str]) -> int:
     return min(max(map(width, labels), default=0), _LABEL)
-
-
-def _right(label: str, size: int) -> str:
-    fitted = fit(label, min(size, width(label)))
-    return " " * (size - width(fitted)) + fitted
 
 
 def _left_out(summary: Summary) -> Iterator[RenderableType]:

@@ -127,7 +127,6 @@ def find_family(config: Mapping[str, Any]) -> Family:
     Raises:
         UnsupportedModel: there is none for its ``model_type``.
         ModelError: the config has no ``model_type``.
-
     """
     kind = config.get("model_type")
     if not isinstance(kind, str):
