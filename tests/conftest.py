@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"
-os.environ.pop("ATTNVIZ_MODEL", None)
+os.environ["TERM"] = "xterm-256color"
+for name in ("ATTNVIZ_MODEL", "COLORTERM", "COLUMNS", "FORCE_COLOR", "LINES", "NO_COLOR", "PYTHONWARNINGS"):
+    os.environ.pop(name, None)
 
 from attnviz.bundle import find_bundle
 from attnviz.interface import Attention, Model, load

@@ -7,32 +7,19 @@ import pickle
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import huggingface_hub
 import pytest
 import torch
-from huggingface_hub import constants
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    LocalEntryNotFoundError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, BertConfig, BertModel
 
-from attnviz import checkpoint
 from attnviz.checkpoint import DEFAULT_ID, adopt, open_checkpoint
 from attnviz.errors import AttnvizError, ExitCode, ModelError, UsageError
 from attnviz.interface import Model, load
 from tests import tiny
-
-REPO = "someone/some-bert"
-FIRST, SECOND = "1" * 40, "2" * 40
 
 
 @pytest.fixture
@@ -42,21 +29,13 @@ def folder(tiny_bert: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty Hub cache."""
-    cache = tmp_path / "hub"
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
-    return cache
+def no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Hub and its cache must not be asked."""
 
+    def asked(*_: Any, **__: Any) -> str:
+        raise AssertionError("asked the Hub")
 
-def cached(hub: Path, model: Path, repo: str = REPO, commit: str = FIRST, ref: str = "main") -> Path:
-    """Put ``model`` in the cache as huggingface_hub lays it out, and return the snapshot."""
-    home = hub / f"models--{repo.replace('/', '--')}"
-    snapshot = home / "snapshots" / commit
-    shutil.copytree(model, snapshot)
-    home.joinpath("refs").mkdir(exist_ok=True)
-    home.joinpath("refs", ref).write_text(commit)
-    return snapshot
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", asked)
 
 
 def failure(model: str | Path, kind: type[AttnvizError] = ModelError, **options: Any) -> AttnvizError:
@@ -85,10 +64,10 @@ def test_a_folder_may_be_given_from_home(folder: Path, monkeypatch: pytest.Monke
     assert open_checkpoint("~/model").name == "model"
 
 
+@pytest.mark.usefixtures("no_hub")
 def test_a_relative_folder_is_preferred_to_a_hub_id(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, hub: Path, tiny_model: Model
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tiny_model: Model
 ) -> None:
-    cached(hub, folder, "some/model").joinpath("config.json").unlink()
     monkeypatch.chdir(folder.parent)
     Path("some").mkdir()
     folder.rename(folder.parent / "some" / "model")
@@ -96,166 +75,21 @@ def test_a_relative_folder_is_preferred_to_a_hub_id(
 
 
 @pytest.mark.real
-def test_the_default_model_is_the_bundled_one(hub: Path) -> None:
+@pytest.mark.usefixtures("no_hub", "real_model")
+def test_the_default_model_is_the_bundled_one() -> None:
     opened = open_checkpoint()
     assert opened.name == DEFAULT_ID
     assert (opened.config["num_hidden_layers"], opened.config["num_attention_heads"]) == (6, 12)
     assert opened.reference.is_dir()
-    assert not hub.exists()
 
 
-def test_without_the_bundle_the_default_model_comes_from_the_hub_cache(
-    hub: Path, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(checkpoint, "find_bundle", lambda: None)
-    snapshot = cached(hub, tiny_bert, DEFAULT_ID)
-    opened = open_checkpoint("default")
-    assert (opened.name, opened.reference) == (DEFAULT_ID, snapshot)
-
-
-def test_a_revision_of_the_default_model_is_not_the_bundled_one(hub: Path, tiny_bert: Path) -> None:
-    snapshot = cached(hub, tiny_bert, DEFAULT_ID, ref="old")
-    assert open_checkpoint("default", "old").reference == snapshot
-
-
-def test_a_hub_id_is_found_in_the_cache(hub: Path, tiny_bert: Path, tiny_model: Model) -> None:
-    snapshot = cached(hub, tiny_bert)
-    model = load(REPO)
-    assert (model.name, model.checkpoint.reference) == (REPO, snapshot)
-    assert_works(model, tiny_model)
-    assert model.check(tiny.SENTENCE).passed
-
-
-@pytest.mark.parametrize(
-    ("revision", "commit"), [(None, FIRST), ("main", FIRST), ("dev", SECOND), (FIRST, FIRST), (SECOND, SECOND)]
-)
-def test_a_revision_is_a_branch_or_a_commit(hub: Path, tiny_bert: Path, revision: str | None, commit: str) -> None:
-    cached(hub, tiny_bert)
-    cached(hub, tiny_bert, commit=SECOND, ref="dev")
-    assert open_checkpoint(REPO, revision).reference.name == commit
-
-
-def test_what_is_cached_is_opened_without_asking_the_hub(
-    hub: Path, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Also where the repository has pickles that were never fetched, since safetensors were there."""
-    files = [*(path.name for path in tiny_bert.iterdir()), "pytorch_model.bin"]
-    snapshot = cached(hub, tiny_bert)
-    trees = snapshot.parents[1] / "trees"
-    trees.mkdir()
-    entries = {name: {"size": 1, "blob_id": "0" * 40} for name in files}
-    trees.joinpath(f"{FIRST}.json").write_text(json.dumps({"format_version": 1, "files": entries}))
-    download, asked = huggingface_hub.snapshot_download, []
-
-    def watched(*arguments: Any, **options: Any) -> str:
-        asked.append(options["local_files_only"])
-        return str(download(*arguments, **options))
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", watched)
-    assert open_checkpoint(REPO).reference == snapshot
-    assert all(asked)
-
-
-class Online:
-    """A Hub that has ``folder``, and a cache that keeps what was fetched from it."""
-
-    def __init__(self, folder: Path, cache: Path) -> None:
-        self.folder, self.cache = folder, cache
-        self.fetched: list[str] = []
-
-    def __call__(self, repo: str, *, allow_patterns: list[str], local_files_only: bool, **_: Any) -> str:
-        assert repo == REPO
-        wanted = sorted({path for pattern in allow_patterns for path in self.folder.glob(pattern)})
-        missing = [path for path in wanted if not self.cache.joinpath(path.name).exists()]
-        if local_files_only and missing:
-            raise LocalEntryNotFoundError("not there")
-        self.cache.mkdir(exist_ok=True)
-        for path in missing:
-            shutil.copy(path, self.cache)
-            self.fetched.append(path.name)
-        return str(self.cache)
-
-
-@pytest.mark.parametrize("pickled", [False, True])
-def test_what_is_fetched_is_a_pickle_only_where_there_is_nothing_else(
-    folder: Path, tmp_path: Path, pickled: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    weights = folder / "model.safetensors"
-    whole = weights.read_bytes()
-    to_pickle(folder)
-    if not pickled:
-        weights.write_bytes(whole)
-    folder.joinpath("README.md").write_text("not needed")
-    hub = Online(folder, tmp_path / "cache")
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", hub)
-    load(REPO)
-    used = "pytorch_model.bin" if pickled else "model.safetensors"
-    assert sorted(hub.fetched) == sorted(["config.json", "tokenizer.json", used])
-    load(REPO)
-    assert len(hub.fetched) == 3
-
-
-@pytest.mark.parametrize(
-    ("kind", "said"),
-    [
-        (GatedRepoError, "hf auth login"),
-        (RepositoryNotFoundError, f"the Hub has no model {REPO}"),
-        (RevisionNotFoundError, f"{REPO} has no revision v9"),
-        (HfHubHTTPError, "the Hub can't be reached"),
-        (ConnectionError, "the Hub can't be reached"),
-    ],
-)
-def test_what_the_hub_refuses_is_said(kind: type[Exception], said: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(*_: Any, local_files_only: bool, **__: Any) -> str:
-        raise LocalEntryNotFoundError("not there") if local_files_only else kind.__new__(kind)
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", refused)
-    assert said in str(failure(REPO, revision="v9"))
-
-
-def test_offline_with_nothing_cached_says_how_to_fetch_it(hub: Path) -> None:
-    error = failure(REPO)
-    assert f"{REPO} is not in the Hub cache" in error.message
-    assert f"hf download {REPO}" in error.hint
-    assert error.exit_code is ExitCode.MODEL
-    assert not hub.exists()
-
-
-def test_offline_with_nothing_cached_the_hint_has_the_revision(hub: Path, tiny_bert: Path) -> None:
-    cached(hub, tiny_bert)
-    error = failure(REPO, revision="v2")
-    assert f"{REPO} at revision v2" in error.message
-    assert f"hf download {REPO} --revision v2" in error.hint
-
-
-@pytest.mark.usefixtures("hub")
-def test_offline_without_the_default_model_there_are_two_ways(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoint, "find_bundle", lambda: None)
-    error = failure("default")
-    assert f"hf download {DEFAULT_ID}" in error.hint
-    assert "pip install 'attnviz[offline]'" in error.hint
-
-
-@pytest.mark.parametrize("lost", ["config.json", "model.safetensors"])
-def test_a_download_that_was_cut_off_is_fetched_again(hub: Path, tiny_bert: Path, lost: str) -> None:
-    cached(hub, tiny_bert).joinpath(lost).unlink()
-    assert failure(REPO).exit_code is ExitCode.MODEL
-
-
-@pytest.mark.usefixtures("hub")
-@pytest.mark.parametrize("name", ["two words", "a--b", "-x", "x" * 200, "x" * 300])
-def test_what_is_neither_a_folder_nor_an_id_is_said_to_be_so(name: str) -> None:
-    assert "is neither a folder nor a Hub id" in failure(name).message
-
-
-@pytest.mark.usefixtures("hub")
-@pytest.mark.parametrize("name", ["./nowhere", "../nowhere", "/no/where", "~/nowhere", "not/a/folder", "nowhere/"])
+@pytest.mark.usefixtures("no_hub")
+@pytest.mark.parametrize("name", ["./nowhere", "../nowhere", "/no/where", "~/nowhere", "not/a/folder"])
 def test_a_path_that_does_not_exist_is_no_hub_id(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     error = failure(name)
     assert "folder" in error.message
     assert name in error.message
-    assert "Hub cache" not in error.message
 
 
 def test_a_file_is_no_model(folder: Path) -> None:
@@ -391,20 +225,8 @@ def test_a_tokenizer_of_another_model(folder: Path) -> None:
 # What lacks safetensors or tokenizer.json goes through transformers, and never executes anything
 
 
-def to_pickle(folder: Path, change: Callable[[dict[str, Any]], object] = bool) -> Path:
-    """Replace the safetensors by the pickle that older versions saved, and the config by one without a dtype."""
-    config = json.loads(folder.joinpath("config.json").read_text())
-    del config["dtype"]
-    folder.joinpath("config.json").write_text(json.dumps(config))
-    state: dict[str, Any] = dict(load_file(folder / "model.safetensors"))
-    folder.joinpath("model.safetensors").unlink()
-    change(state)
-    torch.save(state, folder / "pytorch_model.bin")
-    return folder / "pytorch_model.bin"
-
-
 def test_an_older_checkpoint_is_the_same_model(folder: Path, tiny_model: Model) -> None:
-    to_pickle(folder)
+    tiny.to_pickle(folder)
     model = load(folder)
     assert_works(model, tiny_model)
     assert model.check(tiny.SENTENCE).passed
@@ -416,24 +238,24 @@ def test_an_older_checkpoint_of_older_spelling_is_the_same_model(folder: Path, t
             new = name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
             state[f"bert.{new}"] = state.pop(name)
 
-    to_pickle(folder, respell)
+    tiny.to_pickle(folder, respell)
     assert_works(load(folder), tiny_model)
 
 
 def test_a_tensor_that_an_older_checkpoint_lacks_is_never_made_up(folder: Path) -> None:
     """transformers fills what is missing with random numbers and only warns."""
     lost = "encoder.layer.1.attention.self.query.weight"
-    to_pickle(folder, lambda state: state.pop(lost))
+    tiny.to_pickle(folder, lambda state: state.pop(lost))
     assert lost in failure(folder).message
 
 
 def test_a_wrong_shape_in_an_older_checkpoint_is_refused(folder: Path) -> None:
-    to_pickle(folder, lambda state: state.update({"embeddings.LayerNorm.bias": torch.zeros(31)}))
+    tiny.to_pickle(folder, lambda state: state.update({"embeddings.LayerNorm.bias": torch.zeros(31)}))
     assert failure(folder).exit_code is ExitCode.MODEL
 
 
 def test_an_older_checkpoint_prints_nothing(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    to_pickle(folder)
+    tiny.to_pickle(folder)
     load(folder)
     assert capfd.readouterr() == ("", "")
 
@@ -446,7 +268,7 @@ def test_the_hostile_pickle_of_these_tests_is_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize("plain", [False, True], ids=["torch.save", "pickle.dump"])
 def test_a_hostile_pickle_is_refused_and_not_executed(folder: Path, plain: bool) -> None:
     mark = folder / "executed"
-    path = to_pickle(folder, lambda state: state.update({"embeddings.extra": tiny.Hostile(mark)}))
+    path = tiny.to_pickle(folder, lambda state: state.update({"embeddings.extra": tiny.Hostile(mark)}))
     if plain:
         path.write_bytes(pickle.dumps({"embeddings.extra": tiny.Hostile(mark)}))
     error = failure(folder)
@@ -457,7 +279,7 @@ def test_a_hostile_pickle_is_refused_and_not_executed(folder: Path, plain: bool)
 
 @pytest.mark.parametrize("keep", [0, 100, 0.9])
 def test_a_truncated_pickle_is_refused(folder: Path, keep: float) -> None:
-    path = to_pickle(folder)
+    path = tiny.to_pickle(folder)
     content = path.read_bytes()
     path.write_bytes(content[: keep if isinstance(keep, int) else int(len(content) * keep)])
     assert failure(folder).exit_code is ExitCode.MODEL
@@ -501,7 +323,7 @@ def test_the_code_of_a_model_is_not_executed(folder: Path, pickled: bool) -> Non
     config |= {"model_type": "custom", "auto_map": {"AutoConfig": "code.Custom", "AutoModel": "code.Custom"}}
     folder.joinpath("config.json").write_text(json.dumps(config))
     if pickled:
-        to_pickle(folder)
+        tiny.to_pickle(folder)
     failure(folder)
     assert not mark.exists()
 

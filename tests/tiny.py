@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertModel
 
@@ -72,6 +75,18 @@ def telling_bert(folder: Path, *, seed: int = 0, **config: Any) -> Path:
             layer.attention.self.query.weight *= 3
     model.save_pretrained(folder)
     return folder
+
+
+def to_pickle(folder: Path, change: Callable[[dict[str, Any]], object] = bool) -> Path:
+    """Replace the safetensors by the pickle that older versions saved, and the config by one without a dtype."""
+    config = json.loads(folder.joinpath("config.json").read_text())
+    del config["dtype"]
+    folder.joinpath("config.json").write_text(json.dumps(config))
+    state: dict[str, Any] = dict(load_file(folder / "model.safetensors"))
+    folder.joinpath("model.safetensors").unlink()
+    change(state)
+    torch.save(state, folder / "pytorch_model.bin")
+    return folder / "pytorch_model.bin"
 
 
 class Hostile:

@@ -87,7 +87,7 @@ MISSING = "/no/such/place"
         # Options
         *[
             case("show", S, "--layer", value, code=2, said="expected numbers such as 3 or 1,4-6")
-            for value in ("mean", "x", "", "1,", "-1", "1-", "1.5", "1-2-3", "1" * 9, "\x1b[1m", "²")
+            for value in ("mean", "x", "", "1,", "-1", "1-", "1.5", "1-2-3", "1" * 9, "0-" + "9" * 6, "\x1b[1m", "²")
         ],
         case("show", S, "--layer", "2-1", code=2, said="the range is empty"),
         case("show", S, "--head", "means", code=2, said="expected numbers such as 3 or 1,4-6, or mean"),

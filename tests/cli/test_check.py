@@ -35,10 +35,15 @@ def test_without_a_text_a_sentence_of_ours_is_checked(run: Run) -> None:
     assert result.lines == run("check", tiny.SENTENCE).lines
 
 
-def test_float64_leaves_rounding_of_float64_only(run: Run) -> None:
+def test_float64_runs_both_in_double_precision(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     result = run("check", tiny.SENTENCE, "--float64")
     assert result.code == 0
     assert all(float(row[1]) <= 1e-14 for row in rows(result.lines))
+    # A mistake that float32 takes for rounding is none in float64.
+    attend = forward.attend
+    monkeypatch.setattr(forward, "attend", lambda *qkv, scale, **more: attend(*qkv, scale=scale * (1 + 1e-7), **more))
+    assert run("check", tiny.SENTENCE).code == 0
+    assert run("check", tiny.SENTENCE, "--float64").code == 5
 
 
 @pytest.mark.parametrize("arguments", [["--pair", "the loan"], ["--truncate"]])
