@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from attnviz.encoding import Encoding, Word
-from attnviz.errors import InputError
+from attnviz.errors import InputError, UsageError
 from attnviz.record import Array, Attention, read, write
 from tests.records import random_weights, record
 
@@ -92,6 +92,12 @@ def test_a_name_with_escapes_and_spaces_works(tmp_path: Path, suffix: str) -> No
     assert_same(read(path), example())
 
 
+def test_nothing_is_written_under_a_suffix_that_can_not_be_read_back(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"\.png.*expected .*\.json"):
+        write(example(), tmp_path / "record.png", ".png")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_record_knows_its_sizes() -> None:
     attention = example()
     assert (attention.layers, attention.heads) == (2, 3)
@@ -154,6 +160,8 @@ DAMAGES: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "dropped is text": (change(dropped="many"), "not a record"),
     "dropped is infinite": (change(dropped=float("inf")), "not a record"),
     "a lone surrogate": (change(text="\ud800"), "not a record"),
+    "a lone surrogate in the model's name": (change(model="\ud800"), "not a record"),
+    "more digits than can be saved": (change(dtype="float128"), "float128"),
 }
 
 

@@ -126,6 +126,7 @@ MISSING = "/no/such/place"
         case("export", S, "out.png", "--head", "0,1", code=2, said="name 2 heads, a picture shows one, or all of them"),
         case("export", S, "out.png", "--head", "mean", code=2, said="--layer and --head name 3 heads"),
         case("export", S, "out.png", "--head", "9", code=2, said="no head 9"),
+        case("export", S, "out.json", "--layer", "0", code=2, said="a .json record holds all heads"),
         case("export", "", "out.png", code=3, said="the text is empty"),
         case("check", "你好", code=3, said="only special tokens"),
     ],
