@@ -96,22 +96,24 @@ def _left_out(summary: Summary) -> Iterator[RenderableType]:
     shares = []
     if units.special.any():
         marks = " ".join(dict.fromkeys(clean(units.labels[i]) for i in units.special.nonzero()[0]))
-        shares.append(f"{summary.special_share:.0%} to special tokens ({marks})")
+        shares.append((summary.special_share, marks))
     if units.punctuation.any():
-        shares.append(f"{summary.punctuation_share:.0%} to punctuation")
+        shares.append((summary.punctuation_share, "punctuation"))
     if shares:
         counted = selection.queries[units.special | units.punctuation].any()
-        verb = "counted here" if counted else "left out here; --special counts them"
-        yield _Note(f"Of all attention {', '.join(shares)}: {verb}.")
-    others = []
+        (share, first), *rest = shares
+        others = "".join(f", {share:.0%} to {keys}" for share, keys in rest)
+        where = "counted here" if counted else "see --special"
+        yield _Note(f"{share:.0%} of the attention goes to {first}{others}; {where}.")
+    also = []
     if units.function.any() and not selection.queries[units.function].any():
-        others.append("function words (the, of, is …)")
+        also.append("function words (the, of, is …)")
     if not selection.keys[0] and selection.queries[0]:
-        others.append(f"the first {units.kind} as a key, on which causal models rest")
+        also.append(f"the first {units.kind} as a key, on which causal models rest")
     if not selection.heads.all():
-        others += map(_positional, summary.positional)
-    if others:
-        yield _Note(f"Also left out: {'; '.join(others)}. --all counts them.")
+        also += map(_positional, summary.positional)
+    if also:
+        yield _Note(f"Also left out: {'; '.join(also)}. --all counts them.")
 
 
 @dataclass(frozen=True)

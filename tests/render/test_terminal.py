@@ -64,8 +64,7 @@ def test_the_whole_screen_at_80_columns() -> None:
         "     loans → bank      0.38  L1 H2   █████████",
         "     loans → approved  0.31  L0 H1   ███████",
         "      bank → approved  0.11  L0 H1   ██▌",
-        "  Of all attention 30% to special tokens ([CLS] [SEP]), 9% to punctuation: left",
-        "  out here; --special counts them.",
+        "  30% of the attention goes to [CLS] [SEP], 9% to punctuation; see --special.",
         "  Also left out: function words (the, of, is …). --all counts them.",
         "",
         "Overview  each head's strongest link between the words that count, in %",
@@ -211,14 +210,13 @@ def test_shares_and_what_is_left_out_are_said() -> None:
     special = found.weights[..., [0, 8]].sum(-1).mean()
     point = found.weights[..., 7].mean()
     assert notes(found) == (
-        f"Of all attention {special:.0%} to special tokens ([CLS] [SEP]), {point:.0%} to punctuation: "
-        "left out here; --special counts them.\n"
+        f"{special:.0%} of the attention goes to [CLS] [SEP], {point:.0%} to punctuation; see --special.\n"
         "Also left out: function words (the, of, is …). --all counts them."
     )
 
 
 def test_with_special_the_shares_are_counted() -> None:
-    assert "to punctuation: counted here." in notes(bank(), special=True)
+    assert "to punctuation; counted here." in notes(bank(), special=True)
     assert "Also left out: function words" in notes(bank(), special=True)
 
 
@@ -229,7 +227,7 @@ def test_with_all_nothing_is_left_out() -> None:
 
 def test_a_text_without_special_tokens_says_nothing_of_them() -> None:
     assert notes(random(["bank", "loan"])) == ""
-    assert notes(random(["bank", "."])).startswith("Of all attention ")
+    assert notes(random(["bank", "."])).partition("%")[2].startswith(" of the attention goes to punctuation")
     assert "special tokens" not in notes(random(["bank", "."]))
 
 
