@@ -103,6 +103,16 @@ def test_a_file_that_was_changed_after_it_was_verified_is_refused(site: Path, na
 
 
 @pytest.mark.parametrize("name", BOTH)
+def test_a_file_of_another_size_is_refused_though_it_has_the_same_time(site: Path, name: str) -> None:
+    find_bundle()
+    time = site.joinpath(name).stat().st_mtime_ns
+    site.joinpath(name).write_bytes(b"longer than it was")
+    os.utime(site / name, ns=(time, time))
+    with pytest.raises(ModelError, match=f"{name} is not the file that was published"):
+        find_bundle()
+
+
+@pytest.mark.parametrize("name", BOTH)
 def test_another_file_is_refused_each_time(site: Path, name: str) -> None:
     site.joinpath(name).write_bytes(b"changed")
     for _ in range(2):

@@ -179,6 +179,11 @@ def test_a_truncated_shard_is_named(folder: Path) -> None:
     assert f"{path.name} is truncated or corrupt" in failure(folder).message
 
 
+def test_one_whole_file_is_used_and_not_an_index_beside_it(folder: Path, tiny_model: Model) -> None:
+    folder.joinpath("model.safetensors.index.json").write_text('{"weight_map": {"a": "gone.safetensors"}}')
+    assert_works(load(folder), tiny_model)
+
+
 @pytest.mark.parametrize("absolute", [True, False])
 def test_an_index_can_not_name_a_file_elsewhere(folder: Path, absolute: bool) -> None:
     index = shard(folder)

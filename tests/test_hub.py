@@ -106,22 +106,24 @@ def test_what_is_cached_is_opened_without_asking_the_hub(
 
 
 class Online:
-    """A Hub that has ``folder``, and a cache that keeps what was fetched from it."""
+    """A Hub that has ``folder``, and a cache that keeps what was fetched from it, maybe not all."""
 
     def __init__(self, folder: Path, cache: Path) -> None:
         self.folder, self.cache = folder, cache
+        self.asked = 0
         self.fetched: list[str] = []
 
     def __call__(self, repo: str, *, allow_patterns: list[str], local_files_only: bool, **_: Any) -> str:
         assert repo == REPO
-        wanted = sorted({path for pattern in allow_patterns for path in self.folder.glob(pattern)})
-        missing = [path for path in wanted if not self.cache.joinpath(path.name).exists()]
-        if local_files_only and missing:
+        if local_files_only and not self.cache.exists():
             raise LocalEntryNotFoundError("not there")
+        self.asked += not local_files_only
         self.cache.mkdir(exist_ok=True)
-        for path in missing:
-            shutil.copy(path, self.cache)
-            self.fetched.append(path.name)
+        wanted = {path for pattern in allow_patterns for path in self.folder.glob(pattern)}
+        for path in () if local_files_only else wanted:
+            if not self.cache.joinpath(path.name).exists():
+                shutil.copy(path, self.cache)
+                self.fetched.append(path.name)
         return str(self.cache)
 
 
@@ -141,8 +143,21 @@ def test_what_is_fetched_is_a_pickle_only_where_there_is_nothing_else(
     load(REPO)
     used = "pytorch_model.bin" if pickled else "model.safetensors"
     assert sorted(hub.fetched) == sorted(["config.json", "tokenizer.json", used])
+    asked = hub.asked
     load(REPO)
-    assert len(hub.fetched) == 3
+    assert (hub.asked, len(hub.fetched)) == (asked, 3)
+
+
+@pytest.mark.parametrize("lost", ["config.json", "model.safetensors"])
+def test_what_a_cut_off_download_lacks_is_fetched(
+    lost: str, tiny_bert: Path, tiny_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = Path(shutil.copytree(tiny_bert, tmp_path / "cache"))
+    cache.joinpath(lost).unlink()
+    hub = Online(tiny_bert, cache)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", hub)
+    assert (load(REPO).attend(tiny.SENTENCE).weights == tiny_model.attend(tiny.SENTENCE).weights).all()
+    assert hub.fetched == [lost]
 
 
 @pytest.mark.parametrize(
@@ -161,6 +176,13 @@ def test_what_the_hub_refuses_is_said(kind: type[Exception], said: str, monkeypa
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", refused)
     assert said in str(failure(REPO, revision="v9"))
+
+
+def test_offline_a_cached_pickle_is_used_where_there_is_nothing_else(hub: Path, tmp_path: Path) -> None:
+    folder = tiny.bert(tmp_path / "older")
+    tiny.to_pickle(folder)
+    snapshot = cached(hub, folder)
+    assert open_checkpoint(REPO).reference == snapshot
 
 
 def test_offline_with_nothing_cached_says_how_to_fetch_it(hub: Path) -> None:
@@ -187,7 +209,7 @@ def test_offline_without_the_default_model_there_are_two_ways(monkeypatch: pytes
 
 
 @pytest.mark.parametrize("lost", ["config.json", "model.safetensors"])
-def test_a_download_that_was_cut_off_is_fetched_again(hub: Path, tiny_bert: Path, lost: str) -> None:
+def test_offline_what_a_cut_off_download_lacks_is_an_error(hub: Path, tiny_bert: Path, lost: str) -> None:
     cached(hub, tiny_bert).joinpath(lost).unlink()
     assert failure(REPO).exit_code is ExitCode.MODEL
 
