@@ -202,5 +202,5 @@ def _byte_table() -> dict[str, int]:
 
 
 def is_punctuation(text: str) -> bool:
-    """Whether ``text`` has punctuation or symbols only (Unicode categories P and S)."""
-    return bool(text) and all(unicodedata.category(character)[0] in "PS" for character in text)
+    """Whether ``text`` is only punctuation, symbols (Unicode categories P and S) and what can't be seen (Z and C)."""
+    return all(unicodedata.category(character)[0] in "PSZC" for character in text)

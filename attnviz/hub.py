@@ -7,6 +7,7 @@ from pathlib import Path
 from attnviz.errors import ModelError
 
 DEFAULT_ID = "sentence-transformers/all-MiniLM-L6-v2"
+SAFETENSORS = "model*.safetensors"
 PICKLES = "pytorch_model*.bin"
 _PARTS = ["*.json", "*.safetensors", "*.txt", "*.model"]
 
@@ -47,25 +48,28 @@ def snapshot(repo: str, revision: str | None) -> Path:
 
 def has_weights(folder: Path) -> bool:
     """Whether ``folder`` has weights of either kind."""
-    return any(any(folder.glob(pattern)) for pattern in ("model*.safetensors", PICKLES))
+    return any(any(folder.glob(pattern)) for pattern in (SAFETENSORS, PICKLES))
 
 
 def _cached(repo: str, revision: str | None) -> Path | None:
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    for patterns in (_PARTS, [*_PARTS, PICKLES]):
+    # With the pickles among the patterns, a snapshot that lacks one of their shards is not found.
+    for patterns, weights in ((_PARTS, SAFETENSORS), ([*_PARTS, PICKLES], PICKLES)):
         try:
             folder = _download(repo, revision, patterns, offline=True)
         except LocalEntryNotFoundError:
             continue
-        if has_weights(folder) and (folder / "config.json").is_file():
+        if any(folder.glob(weights)) and (folder / "config.json").is_file():
             return folder
     return None
 
 
 def _fetched(repo: str, revision: str | None) -> Path:
     folder = _download(repo, revision, _PARTS, offline=False)
-    return folder if has_weights(folder) else _download(repo, revision, [*_PARTS, PICKLES], offline=False)
+    if any(folder.glob(SAFETENSORS)):
+        return folder
+    return _download(repo, revision, [*_PARTS, PICKLES], offline=False)
 
 
 def _download(repo: str, revision: str | None, patterns: list[str], *, offline: bool) -> Path:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.encoding import Encoding, Word
-from attnviz.errors import InputError
+from attnviz.errors import InputError, UsageError
 
 Array = NDArray[np.floating[Any]]
 FORMATS = (".json", ".safetensors")
@@ -63,7 +63,13 @@ class Attention:
 
 
 def write(attention: Attention, path: Path, suffix: str) -> None:
-    """Write the record to ``path`` as ``.json`` (readable anywhere) or ``.safetensors`` (compact); both exact."""
+    """Write the record to ``path`` as ``.json`` (readable anywhere) or ``.safetensors`` (compact); both exact.
+
+    Raises:
+        UsageError: ``suffix`` is neither.
+    """
+    if suffix not in FORMATS:
+        raise UsageError(f"{path} ends in {suffix or 'nothing'!r}, expected {' or '.join(FORMATS)}")
     facts = _facts(attention)
     if suffix == ".safetensors":
         from safetensors.numpy import save_file
@@ -150,12 +156,13 @@ def _record(facts: dict[str, Any], weights: Array) -> Attention:
         words=tuple(Word(str(text), int(start), int(stop)) for text, start, stop in facts["words"]),
         dropped=int(facts["dropped"]),
     )
-    "".join((encoding.text, encoding.pair or "", *encoding.tokens, *(word.text for word in encoding.words))).encode()
+    texts = (str(facts["model"]), encoding.text, encoding.pair or "", *(word.text for word in encoding.words))
+    "".join((*texts, *encoding.tokens)).encode()  # raises for lone surrogates, which could not be written again
     n = len(encoding)
     if weights.ndim != 4 or 0 in weights.shape or weights.shape[2:] != (n, n):
         raise ValueError(f"its weights have the shape {weights.shape}, expected (layers, heads, {n}, {n})")
-    if weights.dtype.kind != "f":
-        raise ValueError(f"its weights are {weights.dtype}, expected floating point")
+    if weights.dtype.kind != "f" or weights.dtype.itemsize > 8:
+        raise ValueError(f"its weights are {weights.dtype}, expected floating point of 64 bits at most")
     if not np.isfinite(weights).all():
         raise ValueError("its weights hold NaN or infinity")
     if weights.min() < 0 or weights.max() > 1 + _ROUNDING:

@@ -10,6 +10,7 @@ import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TERM"] = "xterm-256color"
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # threads that wait for each other cost more than tiny models need
 for name in ("ATTNVIZ_MODEL", "COLORTERM", "COLUMNS", "FORCE_COLOR", "LINES", "NO_COLOR", "PYTHONWARNINGS"):
     os.environ.pop(name, None)
 

@@ -316,7 +316,17 @@ def test_truncation_leaves_the_limit_and_counts_the_rest(parts: list[str], limit
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [(".", True), ("—", True), ("$", True), ("...", True), ("a.", False), ("", False), ("☺", True)],
+    [
+        (".", True),
+        ("—", True),
+        ("$", True),
+        ("...", True),
+        ("a.", False),
+        ("☺", True),
+        ("\n", True),
+        ("\u200b", True),
+        ("", True),
+    ],
 )
-def test_punctuation_is_punctuation_and_symbols_only(text: str, *, expected: bool) -> None:
+def test_punctuation_is_punctuation_symbols_and_what_can_not_be_seen(text: str, *, expected: bool) -> None:
     assert is_punctuation(text) is expected

@@ -84,16 +84,21 @@ def test_a_revision_is_a_branch_or_a_commit(hub: Path, tiny_bert: Path, revision
     assert open_checkpoint(REPO, revision).reference.name == commit
 
 
+def listed(snapshot: Path, *more: str) -> None:
+    """Let the cache know which files the Hub has: those of ``snapshot`` and ``more``."""
+    names = [path.name for path in snapshot.iterdir()] + list(more)
+    entries = {name: {"size": 1, "blob_id": "0" * 40} for name in names}
+    trees = snapshot.parents[1] / "trees"
+    trees.mkdir()
+    trees.joinpath(f"{snapshot.name}.json").write_text(json.dumps({"format_version": 1, "files": entries}))
+
+
 def test_what_is_cached_is_opened_without_asking_the_hub(
     hub: Path, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where the repository has pickles that were never fetched, since safetensors were there."""
-    files = [*(path.name for path in tiny_bert.iterdir()), "pytorch_model.bin"]
     snapshot = cached(hub, tiny_bert)
-    trees = snapshot.parents[1] / "trees"
-    trees.mkdir()
-    entries = {name: {"size": 1, "blob_id": "0" * 40} for name in files}
-    trees.joinpath(f"{FIRST}.json").write_text(json.dumps({"format_version": 1, "files": entries}))
+    listed(snapshot, "pytorch_model.bin")
     download, asked = huggingface_hub.snapshot_download, []
 
     def watched(*arguments: Any, **options: Any) -> str:
@@ -103,6 +108,17 @@ def test_what_is_cached_is_opened_without_asking_the_hub(
     monkeypatch.setattr(huggingface_hub, "snapshot_download", watched)
     assert open_checkpoint(REPO).reference == snapshot
     assert all(asked)
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "bin"])
+def test_offline_a_shard_that_is_not_cached_is_said_to_be_fetched(hub: Path, tmp_path: Path, suffix: str) -> None:
+    folder = tiny.bert(tmp_path / "sharded")
+    stem = "model" if suffix == "safetensors" else "pytorch_model"
+    folder.joinpath("model.safetensors").rename(folder / f"{stem}-00001-of-00002.{suffix}")
+    listed(cached(hub, folder), f"{stem}-00002-of-00002.{suffix}")
+    error = failure(REPO)
+    assert f"{REPO} is not in the Hub cache" in error.message
+    assert f"hf download {REPO}" in error.hint
 
 
 class Online:

@@ -15,6 +15,8 @@ from attnviz.record import Array, Attention
 MIN_QUERIES = 6
 """A head is called positional on no fewer queries than this: on three words every head has one offset."""
 POSITIONAL = 0.9
+_NAMED = 30
+"""The most words that an error lists."""
 
 
 @dataclass(frozen=True)
@@ -180,9 +182,9 @@ def find_unit(units: Units, wanted: str) -> list[int]:
     label, _, number = wanted.rpartition(":")
     found = _indices(units, label) if number.isdecimal() else []
     if not found:
-        raise UsageError(
-            f"the text has no {units.kind} {wanted!r}", hint=f"It has: {', '.join(dict.fromkeys(units.labels))}"
-        )
+        labels = list(dict.fromkeys(units.labels))
+        more = f" and {len(labels) - _NAMED} more" if len(labels) > _NAMED else ""
+        raise UsageError(f"the text has no {units.kind} {wanted!r}", hint=f"It has: {', '.join(labels[:_NAMED])}{more}")
     if len(number) > 9 or not 1 <= int(number) <= len(found):
         times = "once" if len(found) == 1 else f"{len(found)} times"
         raise UsageError(f"no {wanted}: {label!r} occurs {times}", hint=f"Count from 1: {label}:1")

@@ -33,7 +33,7 @@ def output_path(name: str, suffixes: tuple[str, ...], *, force: bool) -> Path:
 
 
 def _require_new(path: Path, force: bool) -> None:
-    if path.exists() and not force:
+    if os.path.lexists(path) and not force:  # also a link to what is not there
         raise UsageError(f"{path} exists", hint="Replace it with --force, or give another name.")
 
 

@@ -101,7 +101,7 @@ def take(family: Family, spec: Spec, tensors: Mapping[str, Tensor], dtype: torch
                 f"{theirs[plain]} has the shape {tuple(tensor.shape)}, its config asks for {needed[name]}",
                 hint="config.json and the weights do not belong together: download the model again.",
             )
-        taken[name] = tensor.to(dtype)
+        taken[name] = tensor.to("cpu", dtype)
     return taken
 
 

@@ -37,6 +37,8 @@ _CELL = 0.32
 """Inches of a cell with a word label."""
 _NUMBERED = 16
 """The most words of a map in whose cells the weights are written."""
+_PIXELS = 200_000_000
+"""The most pixels of a picture: beyond, drawing takes more memory than most machines have."""
 _GRID_WIDTH = 12.0
 """Inches of the longer side of a grid of all heads."""
 
@@ -156,7 +158,16 @@ def _tiles(units: Units, shown: NDArray[np.intp], pixels: int) -> tuple[NDArray[
 
 
 def _figure(style: Style, size: tuple[float, float]) -> Figure:
-    figure = Figure(figsize=style.size or size, dpi=style.dpi, facecolor=style.paper, layout="constrained")
+    size = style.size or size
+    pixels = size[0] * size[1] * style.dpi**2
+    if pixels > _PIXELS:
+        inches = f"{size[0]:.0f} × {size[1]:.0f} inches"
+        raise UsageError(
+            f"a picture of {inches} at {style.dpi} dpi has {pixels / 1e6:.0f} million pixels, at most "
+            f"{_PIXELS / 1e6:.0f} million can be drawn",
+            hint="Give a smaller --size or --dpi, or export .svg or .pdf at a low --dpi.",
+        )
+    figure = Figure(figsize=size, dpi=style.dpi, facecolor=style.paper, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 

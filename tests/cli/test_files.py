@@ -182,3 +182,10 @@ def test_a_long_name_of_wide_characters_works(tmp_path: Path) -> None:
     with replaced(path, force=False) as partial:
         partial.write_text("whole")
     assert list(files(tmp_path)) == [path.name]
+
+
+def test_a_link_to_nothing_is_not_replaced_without_force(tmp_path: Path) -> None:
+    link = tmp_path / "out.png"
+    link.symlink_to(tmp_path / "nowhere.png")
+    with pytest.raises(UsageError, match="exists"):
+        output_path(str(link), SUFFIXES, force=False)

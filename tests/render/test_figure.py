@@ -350,3 +350,9 @@ def test_a_character_is_taken_from_the_next_font_that_has_it(suffix: str, monkey
 def test_a_notebook_shows_the_grid(tiny_attention: Any) -> None:
     with Image.open(io.BytesIO(tiny_attention._repr_png_())) as image:
         assert image.format == "PNG"
+
+
+def test_a_picture_of_too_many_pixels_is_refused_before_it_is_drawn() -> None:
+    attention = record(["bank", "loan"], random_weights((1, 1, 2)))
+    with pytest.raises(UsageError, match="14400 million pixels, at most 200 million"):
+        draw_grid(attention, in_words(attention), Style(size=(100, 100), dpi=1200))
