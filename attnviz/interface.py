@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from attnviz import record
 from attnviz.analysis.links import Link, find_unit, positional_heads, select, strongest
@@ -33,8 +36,7 @@ class Attention(record.Attention):
         units = in_words(self)
         selection = select(units, positional_heads(self), causal=self.causal, special=special)
         if word is not None:
-            selection.queries[:] = False
-            selection.queries[find_unit(units, word)] = True
+            selection = replace(selection, queries=np.isin(np.arange(len(units)), find_unit(units, word)))
         return strongest(units, selection, top)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -52,9 +54,9 @@ class Attention(record.Attention):
         return cls(**vars(record.read(Path(path))))
 
     def _repr_png_(self) -> bytes:
-        from attnviz.render.figure import draw_grid, to_png
+        from attnviz.render.figure import Style, draw_grid, to_png
 
-        return to_png(draw_grid(self, in_words(self)))
+        return to_png(draw_grid(self, in_words(self), Style(dpi=100)))
 
 
 class Model:
