@@ -39,7 +39,7 @@ def show(summary: Summary, *, named: bool) -> Iterator[RenderableType]:
     unit = summary.units.kind
     yield heading(summary.attention)
     yield _title("Strongest links", f"each pair of {unit}s once, in the head where it is strongest")
-    yield strongest_links(summary)
+    yield StrongestLinks(summary)
     yield from _left_out(summary)
     yield _title("Overview", _CELLS[summary.cell].format(unit=unit))
     yield Blocks(overview_heatmap(summary), scale=True)
@@ -69,21 +69,26 @@ def _title(title: str, note: str) -> Text:
     return Text("\n").append(title, "bold").append(f"  {note}" if note else "", "dim")
 
 
-def strongest_links(summary: Summary) -> RenderableType:
-    """``bank → loan  0.46  L5 H7`` and a bar, a line each."""
-    if not summary.links:
-        return Text(f"  none: no two {summary.units.kind}s count here", "dim")
-    names = summary.units.names
-    first = _widest([names[link.query_index] for link in summary.links])
-    second = _widest([names[link.key_index] for link in summary.links])
-    lines = []
-    for link in summary.links:
-        query, key = fit_right(names[link.query_index], first), fit(names[link.key_index], second)
-        line = Text(f"  {query} → {key}  {link.weight:.2f}  ")
-        line.append(f"{f'L{link.layer} H{link.head}':<8}", "cyan")
-        line.append("█" * int(link.weight * _BAR) + "▌" * (link.weight * _BAR % 1 >= 0.5), "magenta")
-        lines.append(line)
-    return Text("\n").join(lines)
+@dataclass(frozen=True, eq=False)
+class StrongestLinks:
+    """``bank → loan  0.46  L5 H7`` and a bar, a line each; a narrow console gets shorter bars, all of one scale."""
+
+    summary: Summary
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        links, names = self.summary.links, self.summary.units.names
+        if not links:
+            yield Text(f"  none: no two {self.summary.units.kind}s count here", "dim")
+            return
+        first = _widest([names[link.query_index] for link in links])
+        second = _widest([names[link.key_index] for link in links])
+        room = options.max_width - first - second - len("   →   0.46  L10 H10 ")
+        bar = max(0, min(_BAR, room))
+        for link in links:
+            query, key = fit_right(names[link.query_index], first), fit(names[link.key_index], second)
+            line = Text(f"  {query} → {key}  {link.weight:.2f}  ", no_wrap=True, overflow="crop")
+            line.append(f"{f'L{link.layer} H{link.head}':<8}", "cyan")
+            yield line.append("█" * int(link.weight * bar) + "▌" * (link.weight * bar % 1 >= 0.5), "magenta")
 
 
 def _widest(labels: Iterable[str]) -> int:

@@ -163,7 +163,7 @@ def test_the_heading_says_what_was_cut_off() -> None:
 )
 def test_links_stand_in_columns_whatever_the_words(words: list[Spelled]) -> None:
     summary = summarise(random(words), everything=True)
-    found = lines(terminal.strongest_links(summary), 120)
+    found = lines(terminal.StrongestLinks(summary), 120)
     assert len(found) == len(summary.links)
     for part in (" → ", f"{summary.links[0].weight:.2f}"[:1] + ".", "L", " H"):
         assert len({cell_len(line[: line.rindex(part)]) for line in found}) == 1, part
@@ -171,20 +171,32 @@ def test_links_stand_in_columns_whatever_the_words(words: list[Spelled]) -> None
 
 def test_a_bar_is_as_long_as_its_weight() -> None:
     peaks = {(0, 0, 0, 1): 1.0, (0, 1, 1, 2): 0.75, (0, 2, 2, 0): 0.5}
-    found = lines(terminal.strongest_links(summarise(record(NOUNS[:3], peaked((1, 3, 3), peaks)), links=3)))
+    found = lines(terminal.StrongestLinks(summarise(record(NOUNS[:3], peaked((1, 3, 3), peaks)), links=3)))
     assert [line.count("█") for line in found] == [24, 18, 12]
 
 
 def test_a_link_is_one_line_of_80_columns_however_long_its_words() -> None:
     words: list[Spelled] = ["antidisestablishmentarianism", "floccinaucinihilipilification"]
     attention = record(words, peaked((1, 1, 2), {(0, 0, 0, 1): 1.0}))
-    (line,) = lines(terminal.strongest_links(summarise(attention, links=1)), 80, broken=False)
+    (line,) = lines(terminal.StrongestLinks(summarise(attention, links=1)), 80, broken=False)
     assert cell_len(line) <= 80
+
+
+@pytest.mark.parametrize("width", [10, 24, 30, 40, 60])
+def test_a_narrow_console_gets_shorter_bars_of_one_scale_and_a_line_a_link(width: int) -> None:
+    peaks = {(0, 0, 0, 1): 1.0, (0, 0, 1, 2): 0.5}
+    summary = summarise(record(NOUNS[:3], peaked((1, 1, 3), peaks)), links=2)
+    found = lines(terminal.StrongestLinks(summary), width)
+    assert len(found) == 2
+    whole, half = (line.count("█") + line.count("▌") / 2 for line in found)
+    assert half == pytest.approx(whole / 2, abs=0.5)
+    assert (whole > 0) == (width >= 40)
+    assert max(map(cell_len, found)) <= width
 
 
 def test_words_that_occur_twice_are_numbered_as_they_can_be_asked_for() -> None:
     weights = peaked((1, 1, 4), {(0, 0, 0, 2): 0.75, (0, 0, 3, 0): 0.7})
-    found = lines(terminal.strongest_links(summarise(record(["bank", "loan", "Bank", "money"], weights), links=2)))
+    found = lines(terminal.StrongestLinks(summarise(record(["bank", "loan", "Bank", "money"], weights), links=2)))
     assert found[0].split()[:3] == ["bank:1", "→", "Bank:2"]
     assert found[1].split()[:3] == ["money", "→", "bank:1"]
 
