@@ -95,8 +95,10 @@ def test_the_python_of_the_readme_runs(real_model: Model) -> None:  # noqa: ARG0
 
 @pytest.mark.real
 def test_the_terminal_picture_is_what_show_prints(real_model: Model) -> None:  # noqa: ARG001
-    committed = (ROOT / "samples" / "bank.svg").read_text(encoding="utf-8")
-    assert pictures.screen() == committed, "make it anew: python -m tests.pictures"
+    committed, now = (ROOT / "samples" / "bank.svg").read_text(encoding="utf-8"), pictures.screen()
+    # How many bits the check agrees to depends on the processor; everything else does not.
+    committed, now = (re.sub(r"<text [^>]*>✓[^<]*</text>", "", svg) for svg in (committed, now))
+    assert now == committed, "make it anew: python -m tests.pictures"
 
 
 def test_what_the_pages_show_exists() -> None:

@@ -33,8 +33,8 @@ Theme = Literal["light", "dark"]
 
 _LABEL = 20
 """The most columns of a word label."""
-_CELL = 0.32
-"""Inches of a cell with a word label."""
+_CELL, _NUMBERED_CELL = 0.32, 0.42
+"""Inches of a cell with a word label, and of one with its weight in it."""
 _NUMBERED = 16
 """The most words of a map in whose cells the weights are written."""
 _PIXELS = 200_000_000
@@ -93,7 +93,7 @@ def draw_head(attention: Attention, units: Units, head: HeadMap, style: Style | 
     heatmap = pool(head_heatmap(units, head), 400, 400)
     rows, columns = heatmap.values.shape
     named = max(rows, columns) <= 80
-    cell = _CELL if rows > _NUMBERED else 0.42
+    cell = _CELL if rows > _NUMBERED else _NUMBERED_CELL
     side = max(2.4, cell * rows) if named else 10.0
     margin = 0.1 * max(width(fit(label, min(width(label), _LABEL))) for label in heatmap.rows) if named else 0.5
     figure = _figure(style, (side + margin + 1.2, side + margin + 0.9))
