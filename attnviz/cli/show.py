@@ -26,6 +26,7 @@ from attnviz.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from attnviz.analysis.summary import Summary
     from attnviz.interface import Model
     from attnviz.model.check import Check
     from attnviz.record import Attention
@@ -84,22 +85,34 @@ def show(
         links=links,
     )
     if as_json:
-        from attnviz.render.document import document
-
-        checked = _check(loaded, attention) if check else None
-        typer.echo(json.dumps(document(summary, checked), ensure_ascii=False, allow_nan=False))
+        checked = _print_document(summary, loaded, check=check)
     else:
-        from attnviz.render import terminal
-
-        out = console.output()
-        for part in terminal.show(summary, named=bool(token)):
-            out.print(part)
-        sys.stdout.flush()
-        checked = _check(loaded, attention) if check else None
-        if checked is None or checked.passed:
-            out.print(terminal.check_line(checked) if checked else terminal.unchecked_line(check))
+        checked = _print_screen(summary, loaded, check=check, named=bool(token))
     if checked and not checked.passed:
         console.fail(checked)
+
+
+def _print_document(summary: Summary, model: Model | None, *, check: bool) -> Check | None:
+    """One JSON document, which holds the check: it comes first."""
+    from attnviz.render.document import document
+
+    checked = _check(model, summary.attention) if check else None
+    typer.echo(json.dumps(document(summary, checked), ensure_ascii=False, allow_nan=False))
+    return checked
+
+
+def _print_screen(summary: Summary, model: Model | None, *, check: bool, named: bool) -> Check | None:
+    """Everything on the screen, and then the check, so that nobody waits for it."""
+    from attnviz.render import terminal
+
+    out = console.output()
+    for part in terminal.show(summary, named=named):
+        out.print(part)
+    sys.stdout.flush()
+    checked = _check(model, summary.attention) if check else None
+    if checked is None or checked.passed:
+        out.print(terminal.check_line(checked) if checked else terminal.unchecked_line(check))
+    return checked
 
 
 def _check(model: Model | None, attention: Attention) -> Check | None:
