@@ -37,7 +37,7 @@ class Attention(record.Attention):
         selection = select(units, positional_heads(self), causal=self.causal, special=special)
         if word is not None:
             selection = replace(selection, queries=np.isin(np.arange(len(units)), find_unit(units, word)))
-        return strongest(units, selection, top)
+        return strongest(selection, top)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save the record as ``.json`` or ``.safetensors``; ``attnviz show --from`` and ``Attention.open`` read it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import shlex
 import shutil
@@ -66,23 +67,12 @@ def test_the_commands_of_readme_and_samples_run(
         source, pipe, command = line.rpartition(" | ")
         piped = subprocess.run(shlex.split(source), capture_output=True, check=True).stdout if pipe else b""
         monkeypatch.setattr(sys, "argv", shlex.split(command))
-        monkeypatch.setattr(sys, "stdin", _Stdin(piped))
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(piped)))
         with pytest.raises(SystemExit) as ended:
             app.main()
         printed, said = capfd.readouterr()
         assert ended.value.code == 0, f"{line}: {said}"
         assert printed, line
-
-
-class _Stdin:
-    """A standard input that holds bytes."""
-
-    def __init__(self, data: bytes) -> None:
-        self.buffer = self
-        self._data = data
-
-    def read(self) -> bytes:
-        return self._data
 
 
 @pytest.mark.real

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,20 +64,34 @@ def positional_heads(attention: Attention) -> list[Positional]:
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """What counts when links are ranked: which queries, which keys, which heads (L, H), and self-links or not."""
+    """What counts when links of ``units`` are ranked: which queries, keys and heads (L, H), and self-links or not.
 
+    What several views need of it is computed once, when the first asks.
+    """
+
+    units: Units
     queries: Mask
     keys: Mask
     heads: Mask
     itself: bool
 
-    @property
+    @cached_property
     def pairs(self) -> Mask:
         """(queries, keys) that count."""
         pairs = self.queries[:, None] & self.keys[None, :]
         if not self.itself:
             np.fill_diagonal(pairs, False)
         return pairs
+
+    @cached_property
+    def best(self) -> tuple[Array, NDArray[np.intp]]:
+        """For each pair its largest weight over the heads that count, and that head's number l·H + h, both (n, n)."""
+        return best_heads(self.units.weights, self.heads)
+
+    @cached_property
+    def strength(self) -> NDArray[np.float64]:
+        """Each head's largest weight among the pairs that count, (L, H); zero where no pair does."""
+        return np.asarray(np.max(self.units.weights, axis=(-2, -1), where=self.pairs, initial=0), np.float64)
 
 
 def select(
@@ -107,16 +122,16 @@ def select(
     if not everything:
         for found in positional:
             heads[found.layer, found.head] = False
-    return Selection(queries, keys, heads, itself=everything)
+    return Selection(units, queries, keys, heads, itself=everything)
 
 
-def strongest(units: Units, selection: Selection, top: int) -> list[Link]:
+def strongest(selection: Selection, top: int) -> list[Link]:
     """The ``top`` strongest links, each pair of units once, in the head where it is strongest."""
-    weights, heads = best_heads(units.weights, selection.heads)
+    weights, heads = selection.best
     weights = np.where(selection.pairs, weights, -1)
     order = np.argsort(-weights, axis=None, kind="stable")[:top]
     pairs = zip(*np.unravel_index(order, weights.shape), strict=True)
-    return [_link(units, heads, int(q), int(k), float(weights[q, k])) for q, k in pairs if weights[q, k] > 0]
+    return [_link(selection.units, heads, int(q), int(k), float(weights[q, k])) for q, k in pairs if weights[q, k] > 0]
 
 
 def best_heads(weights: Array, heads: Mask) -> tuple[Array, NDArray[np.intp]]:
@@ -145,9 +160,9 @@ class Attended:
     average: tuple[tuple[int, float], ...]
 
 
-def top_attended(units: Units, selection: Selection, queries: Sequence[int], top: int) -> list[Attended]:
+def top_attended(selection: Selection, queries: Sequence[int], top: int) -> list[Attended]:
     """For each of ``queries`` the ``top`` keys by their best head, and by the average over all heads."""
-    best, heads = best_heads(units.weights, selection.heads)
+    units, (best, heads) = selection.units, selection.best
     mean = units.weights.mean((0, 1))
     found = []
     for query in queries:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,6 @@ from attnviz.errors import UsageError
 from attnviz.record import Array, Attention
 
 Cell = Literal["link", "entropy", "sink", "distance"]
-CELLS: tuple[Cell, ...] = get_args(Cell)
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,6 @@ class Summary:
     """One input's findings. ``overview`` is (L, H), NaN where the head is left out (positional)."""
 
     attention: Attention
-    units: Units
     selection: Selection
     links: list[Link]
     special_share: float
@@ -68,6 +66,11 @@ class Summary:
     overview: NDArray[np.float64]
     maps: list[HeadMap]
     attended: list[Attended]
+
+    @property
+    def units(self) -> Units:
+        """The words or tokens that all of it is about."""
+        return self.selection.units
 
 
 def summarise(
@@ -104,23 +107,22 @@ def summarise(
     queries = [i for word in words for i in find_unit(units, word)] if words else np.flatnonzero(selection.queries)
     return Summary(
         attention=attention,
-        units=units,
         selection=selection,
-        links=strongest(units, selection, links),
+        links=strongest(selection, links),
         special_share=metrics.share(attention.weights, pieces.special),
         punctuation_share=metrics.share(attention.weights, pieces.punctuation),
         positional=positional,
         cell=cell,
-        overview=_overview(attention, units, selection, cell),
-        maps=pick_maps(units, selection, heads or Heads(), special=special or everything),
-        attended=top_attended(units, selection, [int(i) for i in queries], top),
+        overview=_overview(attention, selection, cell),
+        maps=pick_maps(selection, heads or Heads(), special=special or everything),
+        attended=top_attended(selection, [int(i) for i in queries], top),
     )
 
 
-def _overview(attention: Attention, units: Units, selection: Selection, cell: Cell) -> NDArray[np.float64]:
+def _overview(attention: Attention, selection: Selection, cell: Cell) -> NDArray[np.float64]:
     match cell:
         case "link":
-            return np.where(selection.heads, _strongest_link(units, selection), np.nan)
+            return np.where(selection.heads, selection.strength, np.nan)
         case "entropy":
             return metrics.entropy(attention.weights)
         case "distance":
@@ -129,23 +131,19 @@ def _overview(attention: Attention, units: Units, selection: Selection, cell: Ce
             return metrics.sink(attention.weights, attention.causal)
 
 
-def _strongest_link(units: Units, selection: Selection) -> NDArray[np.float64]:
-    """Each head's largest weight among the pairs that count, (L, H); zero where no pair does."""
-    return np.asarray(np.max(units.weights, axis=(-2, -1), where=selection.pairs, initial=0), np.float64)
-
-
 def shown_units(units: Units, *, special: bool) -> NDArray[np.intp]:
     """The units that a map shows: all, or the words without special tokens and punctuation where two are left."""
     words = np.flatnonzero(~(units.special | units.punctuation))
     return np.arange(len(units)) if special or len(words) < 2 else words
 
 
-def pick_maps(units: Units, selection: Selection, wanted: Heads, *, special: bool) -> list[HeadMap]:
+def pick_maps(selection: Selection, wanted: Heads, *, special: bool) -> list[HeadMap]:
     """The maps of the wanted heads; where layer or head is left open, the one with the strongest link.
 
     Raises:
         UsageError: a layer or head that the model does not have.
     """
+    units = selection.units
     count, width = units.weights.shape[:2]
     _require("layer", wanted.layers, count, "this model")
     _require("head", wanted.heads, width, "each layer of this model")
@@ -154,7 +152,7 @@ def pick_maps(units: Units, selection: Selection, wanted: Heads, *, special: boo
         layers = wanted.layers if wanted.layers is not None else range(count)
         return [HeadMap(layer, None, units.weights[layer].mean(0), shown) for layer in layers]
     # Heads that count come first; among the others (all positional, or no pair) the largest link decides.
-    strength = _strongest_link(units, selection) + selection.heads
+    strength = selection.strength + selection.heads
     if wanted.layers is None and wanted.heads is None:
         pairs = [divmod(int(strength.argmax()), width)]
     elif wanted.heads is None:

@@ -112,7 +112,7 @@ def _draw(attention: Attention, heads: Heads, style: Style, *, tokens: bool, spe
     if not heads.chosen:
         return figure.draw_grid(attention, units, style, special=special)
     selection = select(units, positional_heads(attention), causal=attention.causal, special=special)
-    maps = pick_maps(units, selection, heads, special=special)
+    maps = pick_maps(selection, heads, special=special)
     if len(maps) > 1:
         raise UsageError(f"--layer and --head name {len(maps)} heads, a picture shows one, or all of them as a grid")
     return figure.draw_head(attention, units, maps[0], style)

@@ -7,7 +7,7 @@ compared. Beyond the tolerance, both sides run again in float64: rounding collap
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -66,7 +66,7 @@ def check(checkpoint: Checkpoint, encoding: Encoding, dtype: torch.dtype = torch
     result = _compare(ours, _reference(checkpoint, encoding, dtype))
     if result.passed or dtype is torch.float64:
         return result
-    return Check(**{**vars(result), "double": check(checkpoint, encoding, torch.float64)})
+    return replace(result, double=check(checkpoint, encoding, torch.float64))
 
 
 def _compare(ours: tuple[Tensor, Tensor], theirs: tuple[Tensor, Tensor]) -> Check:

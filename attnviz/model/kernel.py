@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -39,11 +38,11 @@ class Tile:
     shape: tuple[int, int, int]
 
 
-class Observer(Protocol):
-    """Keeps what it wants of the weights and hidden states that pass by."""
+class Observer:
+    """Sees the weights and hidden states that pass by; a subclass keeps what it wants of them."""
 
     def tile(self, tile: Tile) -> None:
-        """See one tile of weights. Its memory is used again: keep a copy, not a view."""
+        """See one tile of weights."""
 
     def hidden(self, layer: int, states: Tensor) -> None:
         """See the hidden states (T, C) that enter ``layer``, or leave the last one (``layer`` = L)."""

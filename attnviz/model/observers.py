@@ -8,20 +8,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from attnviz.model.kernel import Tile
+from attnviz.model.kernel import Observer, Tile
 
 
-class Watching:
-    """An observer that looks at nothing; the others override what they watch."""
-
-    def tile(self, tile: Tile) -> None:
-        """See one tile of weights."""
-
-    def hidden(self, layer: int, states: Tensor) -> None:
-        """See the hidden states between two layers."""
-
-
-class Weights(Watching):
+class Weights(Observer):
     """Keeps every weight. Memory: L·H·N·M numbers."""
 
     def __init__(self) -> None:
@@ -39,7 +29,7 @@ class Weights(Watching):
         return torch.stack([self._layers[layer] for layer in sorted(self._layers)])
 
 
-class HiddenStates(Watching):
+class HiddenStates(Observer):
     """Keeps the hidden states: what enters the first layer and what leaves each one, (L + 1, T, C)."""
 
     def __init__(self) -> None:

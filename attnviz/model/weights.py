@@ -50,9 +50,9 @@ def _spec_shapes(spec: Spec) -> Iterator[tuple[str, Shape]]:
                 yield from _norm(f"{at}.{part}.norm_after", layer.norms.norm, width)
     if spec.final_norm:
         yield from _norm("norm", spec.final_norm, width)
-    for position in {layer.attention.position: layer.attention for layer in spec.layers}.items():
-        if isinstance(position[0], RelativeBuckets):
-            yield "relative.weight", (position[0].buckets, position[1].heads)
+    for attention in {layer.attention for layer in spec.layers}:
+        if isinstance(attention.position, RelativeBuckets):
+            yield "relative.weight", (attention.position.buckets, attention.heads)
 
 
 def _attention(at: str, spec: Attention, width: int) -> Iterator[tuple[str, Shape]]:

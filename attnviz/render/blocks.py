@@ -12,7 +12,7 @@ from rich.text import Text
 
 from attnviz.render import palette
 from attnviz.render.heatmap import Heatmap, pool
-from attnviz.render.labels import fit, fit_right, letters, width
+from attnviz.render.labels import fit_right, letters, shorten, width
 
 _LABEL = 14
 """The most columns of a row label, and of a cell; longer words are cut."""
@@ -119,7 +119,7 @@ def _halved(heatmap: Heatmap, label: int, cell: int) -> Iterator[Text]:
         for top, bottom in zip(colours[i], lower, strict=True):
             line.append("▀" * cell, Style(color=_hex(top), bgcolor=None if bottom is None else _hex(bottom)))
         if i + 1 < len(colours):
-            line.append(" " + fit(heatmap.rows[i + 1], min(label, width(heatmap.rows[i + 1]))))
+            line.append(" " + shorten(heatmap.rows[i + 1], label))
         yield line
 
 

@@ -26,8 +26,8 @@ from attnviz.analysis.units import Units
 from attnviz.errors import UsageError
 from attnviz.record import Attention
 from attnviz.render import palette
-from attnviz.render.heatmap import head_heatmap, head_name, pool
-from attnviz.render.labels import clean, fit, width
+from attnviz.render.heatmap import head_heatmap, head_name, largest, pool
+from attnviz.render.labels import clean, shorten, width
 
 Theme = Literal["light", "dark"]
 
@@ -95,7 +95,7 @@ def draw_head(attention: Attention, units: Units, head: HeadMap, style: Style | 
     named = max(rows, columns) <= 80
     cell = _CELL if rows > _NUMBERED else _NUMBERED_CELL
     side = max(2.4, cell * rows) if named else 10.0
-    margin = 0.1 * max(width(fit(label, min(width(label), _LABEL))) for label in heatmap.rows) if named else 0.5
+    margin = 0.1 * max(width(shorten(label, _LABEL)) for label in heatmap.rows) if named else 0.5
     figure = _figure(style, (side + margin + 1.2, side + margin + 0.9))
     axes = figure.add_subplot()
     image = axes.imshow(
@@ -152,9 +152,7 @@ def _tiles(units: Units, shown: NDArray[np.intp], pixels: int) -> tuple[NDArray[
     step = -(-len(shown) // pixels)
     if step == 1:
         return weights, ""
-    starts = range(0, len(shown), step)
-    weights = np.maximum.reduceat(np.maximum.reduceat(weights, starts, axis=-1), starts, axis=-2)
-    return weights, f"each point is the largest of {step} × {step} weights"
+    return largest(weights, step, step), f"each point is the largest of {step} × {step} weights"
 
 
 def _figure(style: Style, size: tuple[float, float]) -> Figure:
@@ -177,11 +175,9 @@ def _short(attention: Attention) -> str:
 
 
 def _name_ticks(axes: Axes, rows: tuple[str, ...], columns: tuple[str, ...]) -> None:
-    def shorten(labels: tuple[str, ...]) -> list[str]:
-        return [fit(label, min(width(label), _LABEL)) for label in labels]
-
-    axes.set_xticks(range(len(columns)), shorten(columns), rotation=90, parse_math=False)
-    axes.set_yticks(range(len(rows)), shorten(rows), parse_math=False)
+    across, down = ([shorten(label, _LABEL) for label in labels] for labels in (columns, rows))
+    axes.set_xticks(range(len(columns)), across, rotation=90, parse_math=False)
+    axes.set_yticks(range(len(rows)), down, parse_math=False)
 
 
 def _write_numbers(axes: Axes, image: AxesImage, values: NDArray[np.floating]) -> None:

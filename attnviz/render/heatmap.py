@@ -56,6 +56,13 @@ def head_name(head: HeadMap) -> str:
     return f"L{head.layer}, mean of its heads" if head.head is None else f"L{head.layer} H{head.head}"
 
 
+def largest(values: Values, down: int, across: int) -> Values:
+    """The largest of each ``down`` × ``across`` values of the last two axes; NaN only where all of them are."""
+    high, wide = values.shape[-2:]
+    joined = np.fmax.reduceat(np.fmax.reduceat(values, range(0, wide, across), axis=-1), range(0, high, down), axis=-2)
+    return np.asarray(joined)
+
+
 def pool(heatmap: Heatmap, rows: int, columns: int) -> Heatmap:
     """``heatmap`` in at most ``rows`` × ``columns`` cells, each the largest value of the cells that it joins.
 
@@ -65,11 +72,9 @@ def pool(heatmap: Heatmap, rows: int, columns: int) -> Heatmap:
     down, across = math.ceil(high / rows), math.ceil(wide / columns)
     if down == across == 1:
         return heatmap
-    values = np.fmax.reduceat(heatmap.values, range(0, high, down), axis=0)
-    values = np.fmax.reduceat(values, range(0, wide, across), axis=1)
     return replace(
         heatmap,
-        values=values,
+        values=largest(heatmap.values, down, across),
         rows=heatmap.rows[::down],
         columns=heatmap.columns[::across],
         pooled=f"{high} × {wide} pooled: each cell is the largest of {down} × {across}, named by the first",

@@ -33,18 +33,23 @@ def _clean(character: str) -> str:
     return " " if category.startswith("Z") else character
 
 
+def shorten(text: str, most: int) -> str:
+    """``text`` cleaned and in ``most`` columns at most, cut with an ellipsis."""
+    text = clean(text)
+    if cell_len(text) <= most:
+        return text
+    return set_cell_size(text, most - 1).rstrip() + _ELLIPSIS if most > 0 else ""
+
+
 def fit(text: str, width: int) -> str:
     """``text`` cleaned and in exactly ``width`` columns: padded, or cut with an ellipsis."""
-    text = clean(text)
-    if cell_len(text) > width:
-        text = set_cell_size(text, max(width - 1, 0)).rstrip() + _ELLIPSIS
-    return set_cell_size(text, width)
+    return set_cell_size(shorten(text, width), width)
 
 
 def fit_right(text: str, size: int) -> str:
     """``fit``, but padded on the left."""
-    fitted = fit(text, min(size, width(text)))
-    return " " * (size - width(fitted)) + fitted
+    short = shorten(text, size)
+    return " " * (size - cell_len(short)) + short
 
 
 def width(text: str) -> int:

@@ -15,7 +15,7 @@ from attnviz.analysis.summary import Cell, Summary
 from attnviz.record import Attention
 from attnviz.render.blocks import Blocks
 from attnviz.render.heatmap import head_heatmap, head_name, overview_heatmap
-from attnviz.render.labels import clean, fit, fit_right, width
+from attnviz.render.labels import clean, fit, fit_right, shorten, width
 
 if TYPE_CHECKING:
     from attnviz.model.check import Check
@@ -155,7 +155,7 @@ def attended(summary: Summary, *, named: bool) -> RenderableType:
 
 
 def _attended_cells(row: Attended, rows: Sequence[Attended], names: Sequence[str]) -> Iterator[Text]:
-    yield Text(f"  {fit(names[row.query_index], _widest([names[row.query_index]]))}")
+    yield Text(f"  {shorten(names[row.query_index], _LABEL)}")
     size = _widest(names[link.key_index] for other in rows for link in other.best)
     best = [f"{fit(names[link.key_index], size)} {link.weight:.2f} L{link.layer} H{link.head}" for link in row.best]
     yield Text("\n".join(best) or "–")

@@ -47,7 +47,7 @@ def selections(draw: st.DrawFn) -> tuple[Units, Selection]:
         units.weights.shape[:2]
     )
     heads.flat[draw(st.integers(0, heads.size - 1))] = True
-    return units, Selection(*masks, heads, itself=draw(st.booleans()))
+    return units, Selection(units, *masks, heads, itself=draw(st.booleans()))
 
 
 def naive_links(units: Units, selection: Selection) -> list[Link]:
@@ -73,7 +73,7 @@ def test_strongest_are_the_first_of_all_pairs_each_once_in_its_best_head(
     drawn: tuple[Units, Selection], top: int
 ) -> None:
     units, selection = drawn
-    assert strongest(units, selection, top) == naive_links(units, selection)[:top]
+    assert strongest(selection, top) == naive_links(units, selection)[:top]
 
 
 @settings(deadline=None, max_examples=80)
@@ -81,9 +81,9 @@ def test_strongest_are_the_first_of_all_pairs_each_once_in_its_best_head(
 def test_top_attended_are_a_querys_strongest_links_and_largest_means(drawn: tuple[Units, Selection], top: int) -> None:
     units, selection = drawn
     queries = range(len(units))
-    anyone = Selection(np.ones(len(units), bool), selection.keys, selection.heads, selection.itself)
+    anyone = Selection(units, np.ones(len(units), bool), selection.keys, selection.heads, selection.itself)
     links = naive_links(units, anyone)
-    for found in top_attended(units, selection, queries, top):
+    for found in top_attended(selection, queries, top):
         q = found.query_index
         assert found.query == units.labels[q]
         assert list(found.best) == [link for link in links if link.query_index == q][:top]
@@ -96,19 +96,19 @@ def test_top_attended_are_a_querys_strongest_links_and_largest_means(drawn: tupl
 def test_a_pair_is_listed_once_in_the_head_where_it_is_strongest() -> None:
     weights = peaked((2, 2, 3), {(0, 0, 0, 1): 0.5, (1, 0, 0, 1): 0.75, (0, 1, 1, 0): 0.625})
     units = content(weights)
-    links = strongest(units, select(units, causal=False), 2)
+    links = strongest(select(units, causal=False), 2)
     assert links == [Link(1, 0, "bank", "loan", 0, 1, 0.75), Link(0, 1, "loan", "bank", 1, 0, 0.625)]
 
 
 def test_a_link_without_weight_is_no_link() -> None:
     units = content(looking(1, 3)[None, None])
-    links = strongest(units, select(units, causal=False), 9)
+    links = strongest(select(units, causal=False), 9)
     assert [(link.query, link.key, link.weight) for link in links] == [("bank", "loan", 1), ("loan", "company", 1)]
 
 
 def test_there_are_no_links_where_nothing_counts() -> None:
     units = units_of(["[CLS]", "the", ".", "[SEP]"], random_weights((1, 2, 4)))
-    assert strongest(units, select(units, causal=False), 5) == []
+    assert strongest(select(units, causal=False), 5) == []
 
 
 def test_there_are_no_links_where_no_head_counts() -> None:
@@ -117,8 +117,8 @@ def test_there_are_no_links_where_no_head_counts() -> None:
     units = in_words(attention)
     selection = select(units, positional_heads(attention), causal=False)
     assert not selection.heads.any()
-    assert strongest(units, selection, 5) == []
-    assert [found.best for found in top_attended(units, selection, [0, 1], 2)] == [(), ()]
+    assert strongest(selection, 5) == []
+    assert [found.best for found in top_attended(selection, [0, 1], 2)] == [(), ()]
 
 
 def test_best_heads_numbers_heads_across_layers() -> None:

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
 from attnviz.analysis import metrics
 from attnviz.analysis.links import select
-from attnviz.analysis.summary import CELLS, HeadMap, Heads, pick_maps, shown_units, summarise
+from attnviz.analysis.summary import Cell, HeadMap, Heads, pick_maps, shown_units, summarise
 from attnviz.analysis.units import Units, in_tokens, in_words
 from attnviz.errors import UsageError
 from attnviz.record import Attention
@@ -169,7 +169,7 @@ def test_the_overview_of_links_is_each_heads_largest_weight_that_counts() -> Non
     assert summary.overview.argmax() == 1 * 4 + 2
 
 
-@pytest.mark.parametrize("cell", [cell for cell in CELLS if cell != "link"])
+@pytest.mark.parametrize("cell", [cell for cell in get_args(Cell) if cell != "link"])
 @pytest.mark.parametrize("tokens", [False, True])
 def test_the_other_overviews_are_the_metrics_in_tokens(cell: Any, *, tokens: bool) -> None:
     found = attention()
@@ -213,6 +213,6 @@ def test_a_map_of_too_few_words_shows_everything() -> None:
 
 def test_maps_of_tokens_show_tokens() -> None:
     tokens = in_tokens(attention())
-    (head,) = pick_maps(tokens, select(tokens, causal=False), Heads((0,), (0,)), special=False)
+    (head,) = pick_maps(select(tokens, causal=False), Heads((0,), (0,)), special=False)
     assert head.weights.shape == (N, N)
     assert [tokens.labels[i] for i in head.shown] == ["the", "bank", "loan", "##s", "money"]

@@ -19,8 +19,7 @@ from attnviz.errors import UnsupportedModel
 from attnviz.model import forward, kernel, weights
 from attnviz.model.families import Family
 from attnviz.model.forward import Network
-from attnviz.model.kernel import Tile
-from attnviz.model.observers import Watching
+from attnviz.model.kernel import Observer, Tile
 from attnviz.model.spec import (
     CAUSAL,
     EVERYTHING,
@@ -413,7 +412,7 @@ def test_a_window_hides_what_is_beyond_it(name: str) -> None:
         assert bool((weights_[:, -1, LENGTH - seen :] > 0).all())
 
 
-class Order(Watching):
+class Order(Observer):
     """Writes down what comes when."""
 
     def __init__(self) -> None:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from attnviz.model import kernel
-from attnviz.model.kernel import Bias, Tile, attend
-from attnviz.model.observers import Watching, Weights
+from attnviz.model.kernel import Bias, Observer, Tile, attend
+from attnviz.model.observers import Weights
 from attnviz.model.spec import CAUSAL, EVERYTHING, Reach
 
 REACHES = st.one_of(
@@ -120,7 +120,7 @@ def naive(case: Case, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
 TILES_THAT_DO_NOT_DIVIDE = Case(4, 2, 11, 11, 3, 4, Reach(behind=2, ahead=1), 0.5, 3.0, biased=True, seed=7)
 
 
-class Shown(Watching):
+class Shown(Observer):
     """Keeps the tiles as they were shown."""
 
     def __init__(self) -> None:

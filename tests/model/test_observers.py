@@ -8,9 +8,9 @@ from torch import Tensor
 
 from attnviz.interface import Model
 from attnviz.model import kernel
-from attnviz.model.kernel import Tile
+from attnviz.model.kernel import Observer, Tile
 from attnviz.model.native import run
-from attnviz.model.observers import HiddenStates, Watching, Weights
+from attnviz.model.observers import HiddenStates, Weights
 from tests import tiny
 
 
@@ -67,7 +67,7 @@ def test_hidden_states_are_kept_from_the_embeddings_to_the_last_layer(tiny_model
 
 
 def test_an_observer_that_watches_nothing_stores_nothing(tiny_model: Model) -> None:
-    watching = Watching()
+    watching = Observer()
     run(tiny_model.network, tiny_model.encode(tiny.SENTENCE), [watching])
     assert vars(watching) == {}
 
@@ -75,7 +75,7 @@ def test_an_observer_that_watches_nothing_stores_nothing(tiny_model: Model) -> N
 def test_an_observer_of_ones_own_sees_the_whole_pass(tiny_model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     """The strongest link of all, found tile by tile, without keeping a tile."""
 
-    class Strongest(Watching):
+    class Strongest(Observer):
         best = (0.0, 0, 0, 0, 0)
 
         def tile(self, tile: Tile) -> None:
