@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -20,6 +21,9 @@ from attnviz.model.spec import EVERYTHING, Reach
 Bias = Callable[[Tensor, Tensor], Tensor]
 """(query positions (n,), key positions (m,)) → what is added to the scores, broadcastable to (H, n, m)."""
 
+Kind = Literal["self", "encoder", "decoder", "cross"]
+"""Whose attention it is: a model's own to its one text, or one of an encoder–decoder's three."""
+
 # 4 million weights a tile: 16 MiB in float32, small beside any model and large enough to keep the cores busy.
 TILE = 1 << 22
 
@@ -28,7 +32,8 @@ TILE = 1 << 22
 class Tile:
     """Weights as observers see them: the queries and keys from ``query`` and ``key`` on, of all H heads.
 
-    ``weights`` is (H, n, m); keys outside the tile have weight zero. ``shape`` is the (H, N, M) of the layer.
+    ``weights`` is (H, n, m); keys outside the tile have weight zero. ``shape`` is the (H, N, M) of the layer's map
+    of that ``kind``.
     """
 
     layer: int
@@ -36,6 +41,7 @@ class Tile:
     key: int
     weights: Tensor
     shape: tuple[int, int, int]
+    kind: Kind = "self"
 
 
 class Observer:
@@ -44,7 +50,7 @@ class Observer:
     def tile(self, tile: Tile) -> None:
         """See one tile of weights."""
 
-    def hidden(self, layer: int, states: Tensor) -> None:
+    def hidden(self, layer: int, states: Tensor, kind: Kind = "self") -> None:
         """See the hidden states (T, C) that enter ``layer``, or leave the last one (``layer`` = L)."""
 
 
@@ -57,31 +63,39 @@ def attend(
     reach: Reach = EVERYTHING,
     bias: Bias | None = None,
     softcap: float | None = None,
+    sinks: Tensor | None = None,
+    first: int = 0,
     layer: int = 0,
+    kind: Kind = "self",
     observers: Sequence[Observer] = (),
     rows: int | None = None,
 ) -> Tensor:
-    """Attend from ``q`` (H, N, D) to ``k`` and ``v`` (G, M, D) and return the context vectors (H, N, D).
+    """Attend from ``q`` (H, N, D) to ``k`` (G, M, D) and ``v`` (G, M, E) and return the context vectors (H, N, E).
 
     Head h reads key-value head h·G // H (Ainslie et al. 2023). Scores and weights are float32 at least, whatever
     the inputs. Each tile of ``rows`` queries (None: as many as fit ``TILE``) is shown to the observers.
+
+    Args:
+        first: the position of the first query; keys begin at 0.
+        sinks: (H,), the score of a key without a value that takes its share of each softmax; then the weights of a
+            query sum to less than 1 (gpt-oss).
     """
-    (heads, queries, size), (groups, keys, _) = q.shape, k.shape
+    (heads, queries, _), (groups, keys, _) = q.shape, k.shape
     rows = rows or max(1, TILE // (heads * keys))
     exact = torch.promote_types(q.dtype, torch.float32)
     q, k = q.to(exact), k.to(exact)
-    context = q.new_empty((heads, queries, size), dtype=v.dtype)
-    positions = torch.arange(max(queries, keys), device=q.device)
+    context = v.new_empty((heads, queries, v.shape[-1]))
+    positions = torch.arange(max(first + queries, keys), device=q.device)
     for start in range(0, queries, rows):
         stop = min(start + rows, queries)
         # Keys that no query of the tile sees are not computed.
-        first = 0 if reach.behind is None else max(0, start - reach.behind)
-        last = keys if reach.ahead is None else min(keys, stop + reach.ahead)
-        at, to = positions[start:stop], positions[first:last]
+        low = 0 if reach.behind is None else max(0, first + start - reach.behind)
+        high = keys if reach.ahead is None else min(keys, first + stop + reach.ahead)
+        at, to = positions[first + start : first + stop], positions[low:high]
         # (H, n, D) → (G, H/G·n, D): the queries of the heads that share a key head stand together.
-        grouped = q[:, start:stop].reshape(groups, -1, size)
-        scores = torch.matmul(grouped, k[:, first:last].transpose(1, 2)).mul_(scale)
-        scores = scores.view(heads, stop - start, last - first)  # (G, H/G·n, m) → (H, n, m)
+        grouped = q[:, start:stop].reshape(groups, -1, q.shape[-1])
+        scores = torch.matmul(grouped, k[:, low:high].transpose(1, 2)).mul_(scale)
+        scores = scores.view(heads, stop - start, high - low)  # (G, H/G·n, m) → (H, n, m)
         if softcap is not None:
             scores = scores.div_(softcap).tanh_().mul_(softcap)
         if bias is not None:
@@ -89,12 +103,20 @@ def attend(
         hidden = _hidden(at, to, reach)
         if hidden is not None:
             scores.masked_fill_(hidden, -torch.inf)
-        weights = torch.softmax(scores, dim=-1)
+        weights = _softmax(scores, sinks)
         for observer in observers:
-            observer.tile(Tile(layer, start, first, weights, (heads, queries, keys)))
-        mixed = torch.matmul(weights.to(v.dtype).view(groups, -1, last - first), v[:, first:last])
-        context[:, start:stop] = mixed.view(heads, stop - start, size)
+            observer.tile(Tile(layer, start, low, weights, (heads, queries, keys), kind))
+        mixed = torch.matmul(weights.to(v.dtype).view(groups, -1, high - low), v[:, low:high])
+        context[:, start:stop] = mixed.view(heads, stop - start, -1)
     return context
+
+
+def _softmax(scores: Tensor, sinks: Tensor | None) -> Tensor:
+    """The softmax over the keys of ``scores`` (H, n, m), one of whose terms is the sink's where there are ``sinks``."""
+    if sinks is None:
+        return torch.softmax(scores, dim=-1)
+    column = sinks.to(scores)[:, None, None].expand(-1, scores.shape[1], 1)
+    return torch.softmax(torch.cat((scores, column), dim=-1), dim=-1)[..., :-1].contiguous()
 
 
 def _hidden(at: Tensor, to: Tensor, reach: Reach) -> Tensor | None:

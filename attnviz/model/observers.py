@@ -8,37 +8,45 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from attnviz.model.kernel import Observer, Tile
+from attnviz.model.kernel import Kind, Observer, Tile
 
 
 class Weights(Observer):
-    """Keeps every weight. Memory: L·H·N·M numbers."""
+    """Keeps every weight. Memory: L·H·N·M numbers of each kind."""
 
     def __init__(self) -> None:
-        self._layers: dict[int, Tensor] = {}
+        self._maps: dict[Kind, dict[int, Tensor]] = {}
 
     def tile(self, tile: Tile) -> None:
-        """Copy the tile to its place; what no tile covers is zero."""
-        if tile.layer not in self._layers:
-            self._layers[tile.layer] = tile.weights.new_zeros(tile.shape)
+        """Copy the tile to its place; what no tile covers is zero. A tile that is the whole map is kept as it is."""
+        layers = self._maps.setdefault(tile.kind, {})
+        if tile.weights.shape == tile.shape:
+            layers[tile.layer] = tile.weights
+            return
+        if tile.layer not in layers:
+            layers[tile.layer] = tile.weights.new_zeros(tile.shape)
         (_, n, m), q, k = tile.weights.shape, tile.query, tile.key
-        self._layers[tile.layer][:, q : q + n, k : k + m] = tile.weights
+        layers[tile.layer][:, q : q + n, k : k + m] = tile.weights
 
-    def stacked(self) -> Tensor:
-        """All weights, (L, H, N, M)."""
-        return torch.stack([self._layers[layer] for layer in sorted(self._layers)])
+    def layers(self, kind: Kind = "self") -> tuple[int, ...]:
+        """The numbers of the layers that have attention of ``kind``."""
+        return tuple(sorted(self._maps.get(kind, ())))
+
+    def stacked(self, kind: Kind = "self") -> Tensor:
+        """All weights of ``kind``, (L, H, N, M)."""
+        return torch.stack([self._maps[kind][layer] for layer in self.layers(kind)])
 
 
 class HiddenStates(Observer):
     """Keeps the hidden states: what enters the first layer and what leaves each one, (L + 1, T, C)."""
 
     def __init__(self) -> None:
-        self._states: list[Tensor] = []
+        self._states: dict[Kind, list[Tensor]] = {}
 
-    def hidden(self, layer: int, states: Tensor) -> None:  # noqa: ARG002  (they come in order)
+    def hidden(self, layer: int, states: Tensor, kind: Kind = "self") -> None:  # noqa: ARG002  (they come in order)
         """Keep the states; the forward pass makes new ones for each layer and never writes to old ones."""
-        self._states.append(states)
+        self._states.setdefault(kind, []).append(states)
 
-    def stacked(self) -> Tensor:
+    def stacked(self, kind: Kind = "self") -> Tensor:
         """All states, (L + 1, T, C)."""
-        return torch.stack(self._states)
+        return torch.stack(self._states[kind])

@@ -8,6 +8,7 @@ letters of ``kernel.py``.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,18 @@ class PostNorm:
 
 @dataclass(frozen=True)
 class PreNorm:
-    """x = x + f(norm(x)), as in GPT-2 and Llama."""
+    """x = x + f(norm(x)), as in GPT-2 and Llama.
+
+    ``attention`` is false where the attention reads x as it is (ModernBERT's first layer: the embeddings are normed).
+    """
+
+    norm: Norm
+    attention: bool = True
+
+
+@dataclass(frozen=True)
+class BranchNorm:
+    """x = x + norm(f(x)), as in OLMo 2."""
 
     norm: Norm
 
@@ -72,27 +84,100 @@ CAUSAL = Reach(ahead=0)
 
 @dataclass(frozen=True)
 class Learned:
-    """A table of ``count`` position vectors, added to the embeddings; position 0 is row ``offset``."""
+    """A table of ``count`` position vectors, added to the embeddings; position 0 is row ``offset``.
+
+    Tokens with the id ``padding`` are not counted and have the row before position 0, also inside a text (RoBERTa).
+    """
 
     count: int
     offset: int = 0
+    padding: int | None = None
+
+
+@dataclass(frozen=True)
+class Sinusoidal:
+    """``count`` position vectors, sines in the first half and cosines in the second (Vaswani et al. 2017)."""
+
+    count: int
+
+
+@dataclass(frozen=True)
+class Linear:
+    """Rotary angles divided by ``factor`` (Chen et al. 2023)."""
+
+    factor: float
+
+
+@dataclass(frozen=True)
+class Dynamic:
+    """The base grows with texts longer than ``original`` tokens ("NTK-aware" scaling)."""
+
+    factor: float
+    original: int
+
+
+@dataclass(frozen=True)
+class Llama3:
+    """Long waves are stretched by ``factor``, short ones kept, those between blended (Grattafiori et al. 2024)."""
+
+    factor: float
+    low: float
+    high: float
+    original: int
+
+
+@dataclass(frozen=True)
+class Yarn:
+    """Waves that turn fewer than ``slow`` times in ``original`` tokens are stretched by ``factor``, those that turn
+    more than ``fast`` times are kept (Peng et al. 2023). ``attention`` multiplies sines and cosines; ``truncate``
+    rounds the ends of the ramp between.
+    """
+
+    factor: float
+    original: int
+    attention: float
+    fast: float = 32.0
+    slow: float = 1.0
+    truncate: bool = True
+
+
+@dataclass(frozen=True)
+class LongRope:
+    """Each wave is stretched by its own factor, ``long`` beyond ``original`` tokens, else ``short`` (Ding et al. 2024).
+
+    ``attention`` multiplies sines and cosines.
+    """
+
+    short: tuple[float, ...]
+    long: tuple[float, ...]
+    original: int
+    attention: float
 
 
 @dataclass(frozen=True)
 class Rotary:
     """Queries and keys are turned by their position (Su et al. 2021), in the first ``size`` of D dimensions.
 
-    Dimension pairs are (i, i + size/2), or (2i, 2i + 1) where ``interleaved``.
+    Dimension pairs are (i, i + size/2), or (2i, 2i + 1) where ``interleaved``. ``scaling`` reaches beyond the
+    length of the training.
     """
 
     theta: float
     size: int
     interleaved: bool = False
+    scaling: Linear | Dynamic | Llama3 | Yarn | LongRope | None = None
 
 
 @dataclass(frozen=True)
 class ALiBi:
-    """−slope_h · distance is added to the scores (Press et al. 2022)."""
+    """−slope_h · distance · ``scale`` is added to the scores (Press et al. 2022), the last slope being 2^−``steepest``.
+
+    ``bfloat16``: slope times position is rounded so, as Falcon was trained.
+    """
+
+    steepest: float = 8.0
+    scale: float = 1.0
+    bfloat16: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,10 +193,38 @@ class RelativeBuckets:
 
 
 @dataclass(frozen=True)
+class Disentangled:
+    """Contents look at relative positions and positions at contents (He et al. 2021, eq. 4).
+
+    A table of 2·``span`` vectors of width C, normed by ``norm``, serves all layers; row span + bucket(q − k), clipped.
+    Distances beyond half of ``span`` share buckets that grow with the logarithm up to ``max_distance``; None: one
+    bucket each. ``shared``: the layer's own query and key projections make queries and keys of the table's vectors.
+    """
+
+    span: int
+    max_distance: int | None
+    content_to_position: bool
+    position_to_content: bool
+    shared: bool
+    norm: LayerNorm | None
+
+
+@dataclass(frozen=True)
+class QKNorm:
+    """Queries and keys are normed before they are turned: over ``head`` (D weights for all heads), over ``each``
+    head (D weights for each), or over the whole ``width`` of all heads.
+    """
+
+    norm: Norm
+    over: Literal["head", "each", "width"] = "head"
+
+
+@dataclass(frozen=True)
 class Attention:
     """One attention sublayer: ``heads`` query heads share ``kv_heads`` key-value heads of ``head_size``.
 
-    The scores are q·k · ``scale``, then ``softcap`` · tanh(score / softcap) where there is one.
+    The scores are q·k · ``scale``, then ``softcap`` · tanh(score / softcap) where there is one. ``clip`` bounds what
+    the query, key and value projections give.
     """
 
     heads: int
@@ -119,10 +232,12 @@ class Attention:
     head_size: int
     scale: float
     reach: Reach
-    position: Rotary | ALiBi | RelativeBuckets | None = None
+    position: Rotary | ALiBi | RelativeBuckets | Disentangled | None = None
     softcap: float | None = None
     bias: bool = True
     output_bias: bool = True
+    qk_norm: QKNorm | None = None
+    clip: float | None = None
 
 
 @dataclass(frozen=True)
@@ -145,39 +260,72 @@ class GatedMLP:
 
 @dataclass(frozen=True)
 class Layer:
-    """One block. ``cross`` is the attention of a decoder's queries to an encoder's keys."""
+    """One block. ``cross`` is the attention of a decoder's queries to an encoder's keys, between the other two.
+
+    ``residual`` multiplies what each sublayer adds (Granite).
+    """
 
     attention: Attention
     mlp: MLP | GatedMLP
-    norms: PostNorm | PreNorm | SandwichNorm | ParallelNorm
+    norms: PostNorm | PreNorm | BranchNorm | SandwichNorm | ParallelNorm
     cross: Attention | None = None
+    residual: float = 1.0
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Embeddings of ``size`` become C wide: the ``tokens`` alone, before positions are added, or else after the norm."""
+
+    size: int
+    bias: bool = True
+    tokens: bool = False
 
 
 @dataclass(frozen=True)
 class Embedding:
-    """Token vectors times ``scale``, plus learned positions and token types, then a norm, where there are any."""
+    """Token vectors times ``scale``, plus positions and token types, then a norm, where there are any."""
 
     vocabulary: int
-    positions: Learned | None = None
+    positions: Learned | Sinusoidal | None = None
     types: int = 0
     norm: Norm | None = None
     scale: float = 1.0
+    projection: Projection | None = None
+
+
+@dataclass(frozen=True)
+class Head:
+    """Hidden states become scores of the next token: with the token embeddings (``tied``) or a matrix of their own."""
+
+    tied: bool
+    bias: bool = False
 
 
 @dataclass(frozen=True)
 class Spec:
-    """A whole model of width C. ``final_norm`` follows the last layer of pre-norm models."""
+    """A whole model of width C, or the decoder of one that has an ``encoder``.
+
+    ``final_norm`` follows the last layer of pre-norm models, and ``final_size`` is the width that the last hidden
+    states are projected to, where it is another. ``stored`` is the place of each layer in the checkpoint's names,
+    where it is not the layer's number (ALBERT's layers share their weights). ``start`` is the token with which a
+    decoder begins that has an encoder.
+    """
 
     width: int
     embedding: Embedding
     layers: tuple[Layer, ...]
     final_norm: Norm | None = None
+    final_size: int | None = None
+    stored: tuple[str, ...] | None = None
+    head: Head | None = None
+    encoder: Spec | None = None
+    start: int | None = None
 
     @property
     def limit(self) -> int | None:
         """The most tokens that the model has positions for, None where it has no such limit."""
-        learned = self.embedding.positions
-        return learned.count if learned else None
+        positions = self.embedding.positions
+        return positions.count if positions else None
 
     @property
     def causal(self) -> bool:
