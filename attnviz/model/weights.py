@@ -1,4 +1,4 @@
-"""The tensors that a spec needs, taken from a checkpoint: found under its names, their shapes verified."""
+"""The tensors that a spec needs, taken from a checkpoint: found under its names, cut apart, their shapes verified."""
 
 from __future__ import annotations
 
@@ -9,100 +9,101 @@ from torch import Tensor
 
 from attnviz.errors import ModelError
 from attnviz.model.families import Family
-from attnviz.model.spec import (
-    Attention,
-    GatedMLP,
-    LayerNorm,
-    Norm,
-    ParallelNorm,
-    RelativeBuckets,
-    SandwichNorm,
-    Spec,
-)
+from attnviz.model.shapes import Shape, head_shapes, shapes
+from attnviz.model.spec import Spec
 
-Shape = tuple[int, ...]
+_CUTS = {"qkv": ("query", "key", "value"), "groups": ("query", "key", "value"), "gate_up": ("gate", "up")}
 
 
-def shapes(spec: Spec) -> dict[str, Shape]:
-    """Our name and the shape of every tensor that ``spec`` needs."""
-    return dict(_spec_shapes(spec))
+def take(
+    family: Family, spec: Spec, tensors: Mapping[str, Tensor], dtype: torch.dtype, device: str = "cpu"
+) -> dict[str, Tensor]:
+    """The tensors that ``spec`` needs, under our names, in ``dtype`` and on ``device``, found under the family's.
 
-
-def _spec_shapes(spec: Spec) -> Iterator[tuple[str, Shape]]:
-    width, embedding = spec.width, spec.embedding
-    yield "embed.tokens.weight", (embedding.vocabulary, width)
-    if embedding.types:
-        yield "embed.types.weight", (embedding.types, width)
-    if embedding.positions:
-        yield "embed.positions.weight", (embedding.positions.count + embedding.positions.offset, width)
-    if embedding.norm:
-        yield from _norm("embed.norm", embedding.norm, width)
-    for i, layer in enumerate(spec.layers):
-        at, inner, bias = f"layers.{i}", layer.mlp.size, layer.mlp.bias
-        yield from _attention(f"{at}.attention", layer.attention, width)
-        for name in ("up", "gate") if isinstance(layer.mlp, GatedMLP) else ("up",):
-            yield from _linear(f"{at}.mlp.{name}", inner, width, bias)
-        yield from _linear(f"{at}.mlp.down", width, inner, bias)
-        one_norm = isinstance(layer.norms, ParallelNorm) and layer.norms.shared
-        for part in ("attention",) if one_norm else ("attention", "mlp"):
-            yield from _norm(f"{at}.{part}.norm", layer.norms.norm, width)
-            if isinstance(layer.norms, SandwichNorm):
-                yield from _norm(f"{at}.{part}.norm_after", layer.norms.norm, width)
-    if spec.final_norm:
-        yield from _norm("norm", spec.final_norm, width)
-    for attention in {layer.attention for layer in spec.layers}:
-        if isinstance(attention.position, RelativeBuckets):
-            yield "relative.weight", (attention.position.buckets, attention.heads)
-
-
-def _attention(at: str, spec: Attention, width: int) -> Iterator[tuple[str, Shape]]:
-    queries, keys = spec.heads * spec.head_size, spec.kv_heads * spec.head_size
-    yield from _linear(f"{at}.query", queries, width, spec.bias)
-    yield from _linear(f"{at}.key", keys, width, spec.bias)
-    yield from _linear(f"{at}.value", keys, width, spec.bias)
-    yield from _linear(f"{at}.output", width, queries, spec.output_bias)
-
-
-def _linear(at: str, out: int, into: int, bias: bool) -> Iterator[tuple[str, Shape]]:
-    yield f"{at}.weight", (out, into)
-    if bias:
-        yield f"{at}.bias", (out,)
-
-
-def _norm(at: str, norm: Norm, width: int) -> Iterator[tuple[str, Shape]]:
-    yield f"{at}.weight", (width,)
-    if isinstance(norm, LayerNorm) and norm.bias:
-        yield f"{at}.bias", (width,)
-
-
-def take(family: Family, spec: Spec, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
-    """The tensors that ``spec`` needs, under our names and in ``dtype``, found under the family's.
+    The token embeddings keep their type: of a large table few rows are read.
 
     Raises:
         ModelError: tensors are missing or have another shape than the config says; the message names them.
     """
-    theirs = {family.plain(name): name for name in tensors}
-    ours = family.ours(len(spec.layers))
-    needed = shapes(spec)
-    missing = [plain for plain, name in ours.items() if name in needed and plain not in theirs]
+    return {
+        name: tensor.to(device) if name.endswith("embed.tokens.weight") else tensor.to(device, dtype)
+        for name, tensor in _take(family, spec, tensors, shapes(spec)).items()
+    }
+
+
+def take_head(
+    family: Family, spec: Spec, tensors: Mapping[str, Tensor], dtype: torch.dtype, device: str = "cpu"
+) -> tuple[Tensor, Tensor | None]:
+    """The matrix (vocabulary, C) that makes scores of hidden states, and its bias.
+
+    Raises:
+        ModelError: the model has no head that predicts tokens, or the checkpoint lacks it.
+    """
+    needed = head_shapes(spec)
+    if not needed:
+        raise ModelError(f"models of type {family.name!r} have no head that predicts the next token")
+    matrix, *bias = (tensor.to(device, dtype) for tensor in _take(family, spec, tensors, needed).values())
+    return matrix, bias[0].flatten() if bias else None
+
+
+def _take(family: Family, spec: Spec, tensors: Mapping[str, Tensor], needed: Mapping[str, Shape]) -> dict[str, Tensor]:
+    stored = {family.plain(name): name for name in tensors}
+    taken: dict[str, Tensor] = {}
+    lacked: dict[str, str] = {}
+    for theirs, our, group in _places(family, spec, needed):
+        parts = [part for part in _parts(our) if part in needed and part not in taken]
+        if parts and all(name in stored for name in theirs):
+            loaded = [tensors[stored[name]] for name in theirs]
+            cut = _cut(our, loaded[0] if len(loaded) == 1 else torch.stack(loaded), needed, group, stored[theirs[0]])
+            taken |= {part: cut[part] for part in parts}
+        else:
+            lacked |= dict.fromkeys(parts, theirs[0])
+    missing = list(dict.fromkeys(lacked.get(name, name) for name in needed if name not in taken))
     if missing:
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         raise ModelError(
             f"the checkpoint lacks {len(missing)} tensors that its config asks for: {', '.join(missing[:3])}{more}",
             hint="The weights are incomplete or of another model: download the model again.",
         )
-    taken = {}
-    for plain, name in ours.items():
-        if name not in needed:
-            continue
-        tensor = tensors[theirs[plain]]
-        if tuple(tensor.shape) != needed[name]:
-            raise ModelError(
-                f"{theirs[plain]} has the shape {tuple(tensor.shape)}, its config asks for {needed[name]}",
-                hint="config.json and the weights do not belong together: download the model again.",
-            )
-        taken[name] = tensor.to("cpu", dtype)
-    return taken
+    return {name: taken[name] for name in needed}
+
+
+def _places(family: Family, spec: Spec, needed: Mapping[str, Shape]) -> Iterator[tuple[list[str], str, int]]:
+    """Their names and ours of all layers, and the number of key-value heads in that layer."""
+    for theirs, ours in family.names.items():
+        for our in (ours,) if isinstance(ours, str) else ours:
+            stack = spec.encoder if our.startswith("encoder.") and spec.encoder else spec
+            for i, layer in enumerate(stack.layers if "{}" in our else stack.layers[:1]):
+                at = stack.stored[i] if stack.stored else i
+                name = our.format(i)
+                heads = needed.get(name, (1,))[0] if theirs.count("{}") > 1 else 1
+                yield [theirs.format(at, head) for head in range(heads)], name, layer.attention.kv_heads
+
+
+def _parts(our: str) -> list[str]:
+    """The names of what the tensor ``our`` is, one or several."""
+    at, what, last = ("." + our.removesuffix(".T")).rsplit(".", 2)
+    return [f"{at}.{part}.{last}".lstrip(".") for part in _CUTS.get(what, (what,))]
+
+
+def _cut(our: str, tensor: Tensor, needed: Mapping[str, Shape], groups: int, name: str) -> dict[str, Tensor]:
+    """The tensors that ``tensor`` holds, under their names; ``name`` is the checkpoint's."""
+    parts = _parts(our)
+    if our.endswith(".T"):
+        tensor = tensor.t()
+    shapes_ = [needed[part] for part in parts if part in needed]
+    expected = (sum(shape[0] for shape in shapes_), *shapes_[0][1:])
+    if tuple(tensor.squeeze(0).shape if our == "head.bias" else tensor.shape) != expected:
+        raise ModelError(
+            f"{name} has the shape {tuple(tensor.shape)}, its config asks for {expected}",
+            hint="config.json and the weights do not belong together: download the model again.",
+        )
+    if ".groups." not in our:
+        return dict(zip(parts, torch.split(tensor, [shape[0] for shape in shapes_]), strict=True))
+    size = shapes_[1][0] // groups
+    heads = tensor.reshape(groups, -1, size, *tensor.shape[1:])  # (G·(H/G + 2)·D, …) → (G, H/G + 2, D, …)
+    cut = heads[:, :-2].flatten(0, 2), heads[:, -2].flatten(0, 1), heads[:, -1].flatten(0, 1)
+    return dict(zip(parts, cut, strict=True))
 
 
 def not_finite(tensors: Mapping[str, Tensor]) -> list[str]:

@@ -1,83 +1,124 @@
-"""What the parity tests share: both forward passes, how they are compared, and how exact theirs can be made."""
+"""What the parity tests share: both forward passes, and how they are compared."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+import json
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
+from safetensors.torch import load_file
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
+from attnviz.model import weights
+from attnviz.model.families import find_family
 from attnviz.model.forward import Network
+from attnviz.model.kernel import Kind
 from attnviz.model.observers import HiddenStates, Weights
+from tests import tiny
+from tests.model.variants import Variant
 
 TOLERANCES = {torch.float32: 1e-5, torch.float64: 1e-10}
 DTYPES = tuple(TOLERANCES)
 
 Result = tuple[Tensor, Tensor]
-"""Weights (L, H, N, M) and hidden states (L + 1, T, C)."""
+"""Weights (L, H, N, M) and hidden states (L + 1, T, C) (the last of them of another width in a few models)."""
 
 
-class _Double(TorchFunctionMode):
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        del types
-        if func is Tensor.float:
-            func = Tensor.double
-        args = tuple(torch.float64 if value is torch.float32 else value for value in args)
-        named = {name: torch.float64 if value is torch.float32 else value for name, value in (kwargs or {}).items()}
-        return func(*args, **named)
+def make(variant: Variant, dtype: torch.dtype) -> Any:
+    """The transformers model of a variant, in ``dtype``, with parameters that matter. Make it inside ``precision``."""
+    kind = getattr(transformers, variant.model)
+    model = kind._from_config(kind.config_class(**variant.config), attn_implementation="eager").eval()
+    tiny.randomise(model, scale=variant.scale)
+    if variant.edit:
+        variant.edit(model)
+    return model.to(dtype)
 
 
-@contextlib.contextmanager
-def precision(dtype: torch.dtype) -> Iterator[None]:
-    """Let transformers compute in ``dtype`` throughout.
+def saved(model: Any, folder: Path, dtype: torch.dtype) -> Network:
+    """Our network of the model, by way of the disk."""
+    model.save_pretrained(folder)
+    config = json.loads((folder / "config.json").read_text())
+    family = find_family(config)
+    spec = family.spec(config)
+    return Network(spec, weights.take(family, spec, load_file(folder / "model.safetensors"), dtype))
 
-    Its models do their norms, angles and softmax in float32 even where the model is in float64; inside, for
-    float64, whatever asks for float32 gets float64. Models must be made inside too: they keep their angles.
-    """
-    if dtype is not torch.float64:
-        yield
-        return
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    try:
-        with _Double():
-            yield
-    finally:
-        torch.set_default_dtype(before)
+
+def inputs(ids: Sequence[int], types: Sequence[int] | None = None, target: Sequence[int] | None = None) -> Any:
+    given = {"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, len(ids), dtype=torch.long)}
+    if types is not None:
+        given["token_type_ids"] = torch.tensor([types])
+    if target is not None:
+        given["decoder_input_ids"] = torch.tensor([target])
+    return given
+
+
+def theirs_of(model: Any, variant: Variant) -> dict[Kind, Result]:
+    """What the transformers model, which must be eager, says itself, by kind of map (cross has no states)."""
+    assert model.config._attn_implementation == "eager"
+    with torch.inference_mode():
+        given = inputs(variant.ids, variant.types, variant.target)
+        output = model(**given, output_attentions=True, output_hidden_states=True, use_cache=False)
+    if variant.target is None:
+        return {"self": (torch.cat(output.attentions), _stack(output.hidden_states))}
+    return {
+        "encoder": (torch.cat(output.encoder_attentions), _stack(output.encoder_hidden_states)),
+        "decoder": (torch.cat(output.decoder_attentions), _stack(output.decoder_hidden_states)),
+        "cross": (torch.cat(output.cross_attentions), torch.zeros(1, dtype=output.cross_attentions[0].dtype)),
+    }
+
+
+def ours_of(network: Network, variant: Variant) -> dict[Kind, Result]:
+    """What our forward pass says, by kind of map."""
+    weights_, states = Weights(), HiddenStates()
+    types = variant.types or [0] * len(variant.ids)
+    if network.encoder is None or variant.target is None:
+        network(variant.ids, types, [weights_, states])
+        return {"self": (weights_.stacked(), states.stacked())}
+    memory = network.encoder(variant.ids, types, [weights_, states])
+    network(variant.target, (), [weights_, states], memory=memory)
+    stacks: tuple[Kind, Kind] = ("encoder", "decoder")
+    found: dict[Kind, Result] = {kind: (weights_.stacked(kind), states.stacked(kind)) for kind in stacks}
+    return found | {"cross": (weights_.stacked("cross"), torch.zeros(1, dtype=network.dtype))}
+
+
+def _stack(states: Sequence[Tensor]) -> Tensor:
+    """The states of all layers, (L + 1, T, C); where the last are of another width, they are filled up with zeros."""
+    widest = max(state.shape[-1] for state in states)
+    return torch.cat([torch.nn.functional.pad(state, (0, widest - state.shape[-1])) for state in states])
 
 
 def theirs(model: Any, ids: Sequence[int], type_ids: Sequence[int] | None = None) -> Result:
     """What the transformers model, which must be eager, says itself."""
-    assert model.config._attn_implementation == "eager"
-    inputs = {"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, len(ids), dtype=torch.long)}
-    if type_ids is not None:
-        inputs["token_type_ids"] = torch.tensor([type_ids])
-    with torch.inference_mode():
-        output = model(**inputs, output_attentions=True, output_hidden_states=True)
-    return torch.cat(output.attentions), torch.cat(output.hidden_states)
+    return theirs_of(model, Variant("", {}, ids, type_ids))["self"]
 
 
 def ours(network: Network, ids: Sequence[int], type_ids: Sequence[int] | None = None) -> Result:
     """What our forward pass says."""
-    weights, states = Weights(), HiddenStates()
-    network(ids, type_ids or [0] * len(ids), [weights, states])
-    return weights.stacked(), states.stacked()
+    return ours_of(network, Variant("", {}, ids, type_ids))["self"]
+
+
+def apart(mine: Result, other: Result) -> tuple[Tensor, Tensor]:
+    """The largest difference of the weights, per layer and head, and of the states, per layer and as a part of the
+    layer's largest where that is above one.
+    """
+    for name, a, b in zip(("weights", "states"), mine, other, strict=True):
+        assert a.dtype == b.dtype, f"{name}: {a.dtype} and {b.dtype}"
+        assert a.shape == b.shape, f"{name}: {tuple(a.shape)} and {tuple(b.shape)}"
+    heads = (mine[0] - other[0]).abs().amax((-2, -1))  # (L, H)
+    if mine[1].dim() == 1:
+        return heads, mine[1]
+    return heads, (mine[1] - other[1]).abs().amax((-2, -1)) / other[1].abs().amax((-2, -1)).clamp(min=1)  # (L + 1,)
 
 
 def assert_same(mine: Result, other: Result, dtype: torch.dtype) -> None:
     """Every weight is the same within the tolerance of ``dtype``, every state within it of the layer's largest."""
-    for name, a, b in zip(("weights", "states"), mine, other, strict=True):
-        assert a.dtype == b.dtype == dtype, f"{name}: {a.dtype} and {b.dtype}"
-        assert a.shape == b.shape, f"{name}: {tuple(a.shape)} and {tuple(b.shape)}"
-    apart = (mine[0] - other[0]).abs().amax((-2, -1))  # (L, H)
-    assert bool((apart <= TOLERANCES[dtype]).all()), f"weights differ per layer and head by\n{apart}"
-    apart = (mine[1] - other[1]).abs().amax((-2, -1)) / other[1].abs().amax((-2, -1)).clamp(min=1)  # (L + 1,)
-    assert bool((apart <= TOLERANCES[dtype]).all()), f"hidden states differ per layer by\n{apart}"
+    assert mine[0].dtype == dtype
+    heads, states = apart(mine, other)
+    assert bool((heads <= TOLERANCES[dtype]).all()), f"weights differ per layer and head by\n{heads}"
+    assert bool((states <= TOLERANCES[dtype]).all()), f"hidden states differ per layer by\n{states}"
 
 
 def assert_telling(weights: Tensor) -> None:

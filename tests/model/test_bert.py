@@ -16,8 +16,9 @@ from attnviz.checkpoint import open_checkpoint
 from attnviz.errors import InputError
 from attnviz.interface import Model, load
 from attnviz.model.native import open_network
+from attnviz.model.precision import precision
 from tests import tiny
-from tests.model.parity import DTYPES, assert_same, assert_telling, ours, precision, theirs
+from tests.model.parity import DTYPES, assert_same, assert_telling, ours, theirs
 
 SHAPES: dict[str, dict[str, Any]] = {
     "usual": {},

@@ -15,11 +15,11 @@ import torch
 import transformers
 from torch import Tensor
 
-from attnviz.errors import UnsupportedModel
-from attnviz.model import forward, kernel, weights
+from attnviz.model import kernel, weights
 from attnviz.model.families import Family
 from attnviz.model.forward import Network
-from attnviz.model.kernel import Observer, Tile
+from attnviz.model.kernel import Kind, Observer, Tile
+from attnviz.model.precision import precision
 from attnviz.model.spec import (
     CAUSAL,
     EVERYTHING,
@@ -41,7 +41,7 @@ from attnviz.model.spec import (
     Spec,
 )
 from tests import tiny
-from tests.model.parity import DTYPES, assert_same, assert_telling, ours, precision, theirs
+from tests.model.parity import DTYPES, assert_same, assert_telling, ours, theirs
 
 VOCABULARY, WIDTH, HEADS, D, INNER, LAYERS = 50, 32, 4, 8, 48, 3
 IDS = [*range(5, 22), 7, 7, 49, 0, 31, 5]  # 23 tokens, some of them twice
@@ -366,16 +366,6 @@ CASES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _bloom_gelu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """BLOOM rounds √(2/π), which shows in float64; a new activation is one entry."""
-    monkeypatch.setitem(
-        forward.ACTIVATIONS,  # type: ignore[arg-type]
-        "bloom_gelu",
-        lambda x: x * 0.5 * (1.0 + torch.tanh(0.79788456 * x * (1 + 0.044715 * x * x))),
-    )
-
-
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 def test_against_transformers(case: Case, dtype: torch.dtype) -> None:
@@ -422,7 +412,7 @@ class Order(Observer):
     def tile(self, tile: Tile) -> None:
         self.seen.append(("tile", tile.layer))
 
-    def hidden(self, layer: int, states: Tensor) -> None:
+    def hidden(self, layer: int, states: Tensor, kind: Kind = "self") -> None:  # noqa: ARG002
         self.seen.append(("hidden", layer))
         self.last = states
 
@@ -439,13 +429,6 @@ def test_observing_changes_nothing() -> None:
     case = CASES["llama with grouped queries"]
     network = case.network(case.model(), torch.float32)
     assert torch.equal(network(IDS, [0] * LENGTH), network(IDS, [0] * LENGTH, [Order(), Order()]))
-
-
-def test_cross_attention_is_refused_until_it_is_run() -> None:
-    spec = CASES["bloom"].spec
-    layer = replace(spec.layers[0], cross=attention())
-    with pytest.raises(UnsupportedModel, match="attend to an encoder"):
-        Network(replace(spec, layers=(layer,)), {})
 
 
 def test_a_model_is_causal_where_no_layer_looks_ahead() -> None:

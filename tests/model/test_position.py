@@ -11,15 +11,21 @@ from transformers.models.gptj import modeling_gptj as gptj
 from transformers.models.llama import modeling_llama as llama
 from transformers.models.t5.modeling_t5 import T5Attention
 
-from attnviz.model.position import alibi, relative, rotate
-from attnviz.model.spec import RelativeBuckets, Rotary
-from tests.model.parity import DTYPES, TOLERANCES, precision
+from attnviz.model import position
+from attnviz.model.position import relative
+from attnviz.model.precision import precision
+from attnviz.model.spec import ALiBi, RelativeBuckets, Rotary
+from tests.model.parity import DTYPES, TOLERANCES
 
 HEADS, N, D = 3, 40, 12
 
 
 def queries(dtype: torch.dtype) -> torch.Tensor:
     return torch.randn(HEADS, N, D, generator=torch.Generator().manual_seed(5), dtype=dtype)
+
+
+def rotate(x: torch.Tensor, rotary: Rotary) -> torch.Tensor:
+    return position.rotate(x, rotary, *position.turns(rotary, torch.arange(x.shape[1]), x.dtype))
 
 
 def assert_close(mine: torch.Tensor, other: torch.Tensor) -> None:
@@ -89,7 +95,7 @@ def test_alibi_is_that_of_bloom(heads: int) -> None:
     with precision(torch.float64):
         theirs = build_alibi_tensor(torch.ones(1, N, dtype=torch.long), heads, torch.float64)  # (H, 1, N)
     positions = torch.arange(N)
-    mine = alibi(heads)(positions, positions)  # (H, N, N)
+    mine = position.alibi(heads, ALiBi())(positions, positions)  # (H, N, N)
     # BLOOM adds slope · key, which is the same to a softmax: only differences within a row count.
     apart = (mine - mine[..., :1]) - theirs
     behind = positions[:, None] >= positions[None, :]
@@ -98,7 +104,7 @@ def test_alibi_is_that_of_bloom(heads: int) -> None:
 
 def test_alibi_takes_off_as_much_ahead_as_behind() -> None:
     positions = torch.arange(9)
-    bias = alibi(6)(positions, positions)
+    bias = position.alibi(6, ALiBi())(positions, positions)
     assert torch.equal(bias, bias.transpose(1, 2))
     assert float(bias.max()) == 0.0
     assert bool((bias[:, 0].diff(dim=-1) < 0).all())
@@ -124,6 +130,6 @@ def test_relative_buckets_are_those_of_t5(buckets: int, farthest: int, bidirecti
 def test_a_tile_of_a_bias_is_a_part_of_the_whole() -> None:
     table = torch.randn(16, 5, generator=torch.Generator().manual_seed(2))
     positions = torch.arange(30)
-    for bias in (alibi(5), relative(table, RelativeBuckets(16, 20, bidirectional=True))):
+    for bias in (position.alibi(5, ALiBi()), relative(table, RelativeBuckets(16, 20, bidirectional=True))):
         whole, part = bias(positions, positions), bias(positions[7:12], positions[3:21])
         assert torch.equal(part, whole[:, 7:12, 3:21])

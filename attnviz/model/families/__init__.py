@@ -1,8 +1,16 @@
 """The families: one file each, named after Hugging Face's ``model_type``.
 
 A family file says two things: ``spec(config)``, the facts of a model, and ``NAMES``, the literal map of the
-checkpoint's tensor names to ours (``{}`` is the layer). ``PREFIX`` is what heads put before the names, and
-``SPELLINGS`` are older last parts of names.
+checkpoint's tensor names to ours. ``{}`` is the layer; where the value is a tuple the tensor has all these places.
+``PREFIX`` is what heads put before the names, and ``SPELLINGS`` are older last parts of names. Of our names, these say
+that a tensor is several, cut by ``weights.take``:
+
+- ``….qkv``: queries, keys and values of all heads, one after the other;
+- ``….groups``: of each key-value head the queries of its query heads, its key and its value;
+- ``….gate_up``: the gate, then the rest;
+- ``….T`` at the end: the matrix is stored transposed.
+
+Of their names, a second ``{}`` is the head: the tensors of all heads are one of ours.
 """
 
 from __future__ import annotations
@@ -10,115 +18,53 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from attnviz.errors import ModelError, UnsupportedModel
+from attnviz.model.config import Config
 from attnviz.model.spec import Spec
 
 FAMILIES = ("bert",)
 
-# What a config may hold without changing a weight of the attention: bookkeeping, training, heads, generation.
-_HARMLESS = frozenset({
-    "_attn_implementation", "_attn_implementation_autoset", "_name_or_path", "_num_labels", "architectures",
-    "attn_implementation", "bos_token_id", "cls_token_id", "dtype", "eos_token_id", "finetuning_task",
-    "gradient_checkpointing", "id2label", "initializer_factor", "initializer_range", "label2id", "language",
-    "mask_token_id", "model_max_length", "name", "name_or_path", "num_labels", "output_attentions",
-    "output_hidden_states", "output_past", "pad_token_id", "problem_type", "return_dict", "sep_token_id",
-    "task_specific_params", "tie_encoder_decoder", "tie_word_embeddings", "tokenizer_class", "torch_dtype",
-    "torchscript", "transformers_version", "unk_token_id", "use_bfloat16", "use_cache",
-    # Older versions of transformers wrote how to generate into every config.
-    "bad_words_ids", "begin_suppress_tokens", "decoder_start_token_id", "diversity_penalty", "do_sample",
-    "early_stopping", "encoder_no_repeat_ngram_size", "exponential_decay_length_penalty", "forced_bos_token_id",
-    "forced_eos_token_id", "length_penalty", "max_length", "min_length", "no_repeat_ngram_size", "num_beam_groups",
-    "num_beams", "num_return_sequences", "output_scores", "prefix", "remove_invalid_values", "repetition_penalty",
-    "return_dict_in_generate", "suppress_tokens", "temperature", "tf_legacy_loss", "top_k", "top_p", "typical_p",
-})  # fmt: skip
+ALIASES: Mapping[str, tuple[str, Mapping[str, Any]]] = {}
+"""Model types that differ from a family in their configuration only: the family, and what their configs default to."""
 
-
-class Config:
-    """A model's config.json, read attribute by attribute.
-
-    ``close`` raises for what nobody has read and that is not known to be harmless: a config that asks for
-    something we do not know is not guessed at.
-    """
-
-    def __init__(self, values: Mapping[str, Any]) -> None:
-        self._values = values
-        self._read: set[str] = {"model_type"}
-
-    def get(self, name: str, default: Any) -> Any:
-        """The value of ``name``; ``default`` where it is absent or null."""
-        self._read.add(name)
-        value = self._values.get(name)
-        return default if value is None else value
-
-    def size(self, name: str, default: int | None = None) -> int:
-        """A whole number above zero."""
-        value = self.get(name, default)
-        if value is None:
-            raise ModelError(f"config.json has no {name}")
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ModelError(f"config.json: {name} is {value!r}, expected a whole number above zero")
-        return value
-
-    def number(self, name: str, default: float) -> float:
-        """A number."""
-        value = self.get(name, default)
-        if not isinstance(value, int | float) or isinstance(value, bool):
-            raise ModelError(f"config.json: {name} is {value!r}, expected a number")
-        return float(value)
-
-    def expect(self, name: str, *allowed: Any) -> Any:
-        """One of ``allowed``, the first of them where it is absent."""
-        value = self.get(name, allowed[0])
-        if value not in allowed:
-            raise UnsupportedModel(
-                f"config.json: {name} is {value!r}; our forward pass knows {', '.join(map(repr, allowed))}"
-            )
-        return value
-
-    def ignore(self, *names: str) -> None:
-        """Attributes of this family that change nothing in its attention."""
-        self._read.update(names)
-
-    def close(self) -> None:
-        """Raise ``UnsupportedModel`` for attributes that nobody has read."""
-        unread = sorted(self._values.keys() - self._read - _HARMLESS)
-        if unread:
-            said = ", ".join(f"{name} = {self._values[name]!r}" for name in unread)
-            raise UnsupportedModel(f"config.json asks for what our forward pass does not know: {said}")
+Names = Mapping[str, str | tuple[str, ...]]
 
 
 @dataclass(frozen=True)
 class Family:
-    """One family file, read."""
+    """One family file, read; ``kind`` is the ``model_type`` of the model at hand, the family's or an alias."""
 
     name: str
     read: Callable[[Config], Spec]
-    names: Mapping[str, str]
+    names: Names
     prefix: str = ""
-    spellings: Mapping[str, str] | None = None
+    spellings: Mapping[str, str] = field(default_factory=dict)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
 
     def spec(self, config: Mapping[str, Any]) -> Spec:
-        """The facts of the model that ``config`` describes."""
-        reading = Config(config)
+        """The facts of the model that ``config`` describes.
+
+        Raises:
+            UnsupportedModel: the config asks for what the spec can't say; the message names it.
+            ModelError: the config is damaged.
+        """
+        reading = Config({**self.defaults, **config})
         spec = self.read(reading)
         reading.close()
         return spec
 
-    def ours(self, layers: int) -> dict[str, str]:
-        """The checkpoint's plain names and ours, of all layers."""
-        ours = {}
-        for theirs, our in self.names.items():
-            for i in range(layers) if "{}" in our else (0,):
-                ours[theirs.format(i)] = our.format(i)
-        return ours
-
     def plain(self, name: str) -> str:
         """A tensor's name as in ``names``: without the prefix that a head adds, in today's spelling."""
         *path, last = name.removeprefix(self.prefix).split(".")
-        return ".".join([*path, (self.spellings or {}).get(last, last)])
+        return ".".join([*path, self.spellings.get(last, last)])
+
+
+def both(theirs: str, *ours: str) -> dict[str, tuple[str, ...]]:
+    """The names of a weight and its bias."""
+    return {f"{theirs}.{last}": tuple(f"{our}.{last}" for our in ours) for last in ("weight", "bias")}
 
 
 def find_family(config: Mapping[str, Any]) -> Family:
@@ -133,11 +79,21 @@ def find_family(config: Mapping[str, Any]) -> Family:
         raise ModelError(
             "config.json has no model_type", hint="Save the model with a current transformers: save_pretrained."
         )
-    if kind not in FAMILIES:
-        near = difflib.get_close_matches(kind, FAMILIES, 1)
+    name, defaults = ALIASES.get(kind, (kind, {}))
+    if name not in FAMILIES:
+        known = (*FAMILIES, *ALIASES)
+        near = difflib.get_close_matches(kind, known, 1)
         raise UnsupportedModel(
-            f"attnviz does not run models of type {kind!r}" + (f" (did you mean {near[0]!r}?)" if near else ""),
-            hint=f"Supported: {', '.join(FAMILIES)}.",
+            f"attnviz has no forward pass of its own for models of type {kind!r}"
+            + (f" (did you mean {near[0]!r}?)" if near else ""),
+            hint=f"It has one for: {', '.join(sorted(known))}.",
         )
-    module = importlib.import_module(f"{__name__}.{kind}")
-    return Family(kind, module.spec, module.NAMES, module.PREFIX, module.SPELLINGS)
+    module = importlib.import_module(f"{__name__}.{name}")
+    return Family(
+        kind,
+        module.spec,
+        module.NAMES,
+        getattr(module, "PREFIX", ""),
+        getattr(module, "SPELLINGS", {}),
+        defaults,
+    )

@@ -1,0 +1,44 @@
+"""The activations of the MLPs, under the names that configs give them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+_tanh_gelu = partial(functional.gelu, approximate="tanh")
+
+
+def _fast_gelu(x: Tensor) -> Tensor:
+    """The tanh form with √(2/π) rounded to eight digits, as BLOOM and older models have it."""
+    return 0.5 * x * (1.0 + torch.tanh(x * 0.7978845608 * (1.0 + 0.044715 * x * x)))
+
+
+def _bloom_gelu(x: Tensor) -> Tensor:
+    """The tanh form with √(2/π) rounded as BLOOM was trained."""
+    return 0.5 * x * (1.0 + torch.tanh(0.79788456 * x * (1.0 + 0.044715 * x * x)))
+
+
+ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "bloom_gelu": _bloom_gelu,
+    "gelu": functional.gelu,
+    "gelu_fast": _fast_gelu,
+    "gelu_new": _tanh_gelu,
+    "gelu_python": functional.gelu,
+    "gelu_pytorch_tanh": _tanh_gelu,
+    "gelu_python_tanh": _tanh_gelu,
+    "leaky_relu": functional.leaky_relu,
+    "linear": lambda x: x,
+    "mish": functional.mish,
+    "quick_gelu": lambda x: x * torch.sigmoid(1.702 * x),
+    "relu": functional.relu,
+    "relu2": lambda x: functional.relu(x).square(),
+    "relu6": functional.relu6,
+    "sigmoid": torch.sigmoid,
+    "silu": functional.silu,
+    "swish": functional.silu,
+    "tanh": torch.tanh,
+}

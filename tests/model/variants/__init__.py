@@ -1,0 +1,44 @@
+"""What parity is tested on: for each family a module of its name with ``VARIANTS``, one for each thing that changes
+the mathematics. The key says what that is, in the words of the README's table.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from attnviz.model.families import FAMILIES
+
+VOCABULARY = 50
+IDS = (*range(5, 22), 7, 7, 49, 3, 31, 5)  # 23 tokens, some of them twice
+TARGET = (2, 9, 9, 30, 17, 6, 44, 12, 8)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A random model: the class of transformers, its config, and how it is made telling.
+
+    ``scale`` is the deviation of its parameters, ``edit`` changes them after that; attention must be neither near
+    uniform nor near one-hot in any layer. ``types`` are token type ids, ``target`` what a decoder reads.
+    """
+
+    model: str
+    config: Mapping[str, Any]
+    ids: Sequence[int] = IDS
+    types: Sequence[int] | None = None
+    target: Sequence[int] | None = None
+    scale: float = 0.3
+    edit: Callable[[torch.nn.Module], None] | None = None
+
+
+def all_variants() -> dict[tuple[str, str], Variant]:
+    """(family, what is varied) → variant."""
+    found = {}
+    for family in FAMILIES:
+        module = importlib.import_module(f"{__name__}.{family}")
+        found |= {(family, name): variant for name, variant in module.VARIANTS.items()}
+    return found
