@@ -1,0 +1,198 @@
+"""Our kernel as an attention function of transformers, for the length of one run."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedConfig
+
+from attnviz.errors import UnsupportedModel
+from attnviz.model import kernel
+from attnviz.model.hosted import masks
+from attnviz.model.hosted.masks import BandMask, Sight
+from attnviz.model.kernel import Bias, Kind, Observer
+
+NAME = "attnviz"
+
+# What models hand to their attention function and what changes nothing in it: masks say what windows do, there is
+# no dropout outside of training, and the rest is for other implementations or passes through.
+_HARMLESS = frozenset({
+    "cache", "cache_position", "deterministic", "dropout", "output_attentions", "output_hidden_states",
+    "output_router_logits", "position_embeddings", "position_ids", "return_dict", "sliding_window", "training",
+    "use_cache", "cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "max_length_k",
+})  # fmt: skip
+
+_CROSS = re.compile(r"cross|encoder_attn|encdec|enc_dec|encoder_decoder", re.IGNORECASE)
+
+
+class Hook:
+    """The attention function of one run: it calls the kernel and keeps count of layers and of what was causal."""
+
+    def __init__(self, model: nn.Module, kinds: Sequence[Kind], observers: Sequence[Observer]) -> None:
+        self.observers = observers
+        self.causal: dict[Kind, bool] = {}
+        self.layers: dict[Kind, list[int]] = {}
+        self._places = places(model, kinds)
+
+    def __call__(
+        self,
+        module: nn.Module,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attention_mask: Tensor | None = None,
+        scaling: float | None = None,
+        is_causal: bool | None = None,
+        softcap: float | None = None,
+        s_aux: Tensor | None = None,
+        position_bias: Tensor | None = None,
+        indices: Tensor | None = None,
+        **others: Any,
+    ) -> tuple[Tensor, None]:
+        """Attend from ``query`` (1, H, N, D) to ``key`` and ``value`` (1, G, M, D); the context is (1, N, H, D)."""
+        unknown = sorted(name for name, given in others.items() if given is not None and name not in _HARMLESS)
+        if unknown:
+            raise UnsupportedModel(f"{type(module).__name__} wants of its attention what ours does not know: {unknown}")
+        if query.shape[0] != 1:
+            raise UnsupportedModel(f"{type(module).__name__} cuts the text into {query.shape[0]} blocks")
+        shape = query.shape[2], key.shape[2]
+        if indices is not None:
+            attention_mask = _chosen(attention_mask, indices, shape)
+        if attention_mask is None:
+            causal = is_causal if is_causal is not None else getattr(module, "is_causal", False)
+            sight, bias = (masks.CAUSAL if causal and shape[0] > 1 else masks.FULL), None
+        else:
+            sight, bias = _sight(attention_mask, shape)
+        kind, layer = self._place(module, sight)
+        context = kernel.attend(
+            query[0],
+            key[0],
+            value[0],
+            scale=query.shape[-1] ** -0.5 if scaling is None else float(scaling),
+            reach=sight.reach or masks.EVERYTHING,
+            bias=_sum(bias, position_bias, shape),
+            softcap=softcap or None,
+            sinks=_sinks(module, s_aux),
+            layer=layer,
+            kind=kind,
+            observers=self.observers,
+        )
+        return context.transpose(0, 1)[None].contiguous(), None
+
+    def _place(self, module: nn.Module, sight: Sight) -> tuple[Kind, int]:
+        """The kind and layer of this call. A module that several layers share is called once for each."""
+        kind, layer = self._places[module]
+        layers = self.layers.setdefault(kind, [])
+        if layer is None or layer in layers:
+            layer = max(layers, default=-1) + 1
+        layers.append(layer)
+        self.causal[kind] = self.causal.get(kind, True) and sight.causal
+        return kind, layer
+
+
+def places(model: nn.Module, kinds: Sequence[Kind]) -> dict[nn.Module, tuple[Kind, int | None]]:
+    """Whose attention each module of ``model`` would be, and of which layer: None where its name has no number."""
+    encoder = set(model.get_encoder().modules()) if "cross" in kinds else set()  # type: ignore[operator]
+    found: dict[nn.Module, tuple[Kind, int | None]] = {}
+    for name, module in model.named_modules():
+        kind = kinds[0]
+        if len(kinds) > 1 and module not in encoder:
+            crosses = getattr(module, "is_cross_attention", None)
+            kind = "cross" if crosses or (crosses is None and _CROSS.search(name)) else "decoder"
+        number = re.search(r"\.(\d+)(\.|$)", f".{name}")
+        layer = getattr(module, "layer_idx", None)
+        if not isinstance(layer, int):
+            layer = int(number[1]) if number else None
+        found[module] = kind, layer
+    return found
+
+
+def _sight(mask: Tensor, shape: tuple[int, int]) -> tuple[Sight, Tensor | None]:
+    """What ``mask`` shows, and what of it must be added to the scores, (h, N, M)."""
+    if isinstance(mask, BandMask) and mask.shape[-2:] == shape:
+        return mask.sight, None
+    real = mask.make() if isinstance(mask, BandMask) else mask
+    real = real[0, ..., : shape[1]].expand(-1, *shape)  # one row for all queries in older models
+    sight = masks.read(real)
+    if sight.reach is not None:
+        return sight, None
+    if real.dtype is torch.bool:
+        real = torch.zeros(real.shape, device=real.device).masked_fill(~real, torch.finfo(torch.float32).min)
+    return sight, real
+
+
+def _chosen(mask: Tensor | None, indices: Tensor, shape: tuple[int, int]) -> Tensor:
+    """``mask`` with all keys hidden but those that each query has chosen, ``indices`` (1, N, k) (DeepSeek-V3.2)."""
+    chosen = torch.zeros((1, *shape), dtype=torch.bool, device=indices.device).scatter(-1, indices.long(), value=True)
+    if mask is None:
+        return chosen[None]
+    if mask.dtype is torch.bool:
+        return mask & chosen[None]
+    return mask.masked_fill(~chosen[None], torch.finfo(mask.dtype).min)
+
+
+def _sum(mask: Tensor | None, position: Tensor | None, shape: tuple[int, int]) -> Bias | None:
+    """What is added to the scores: the mask, the position bias, both, or nothing."""
+    parts = [part for part in (mask, None if position is None else position[0, ..., : shape[1]]) if part is not None]
+    if not parts:
+        return None
+
+    def bias(at: Tensor, to: Tensor) -> Tensor:
+        total: Tensor = sum(part.expand(-1, *shape)[:, at][..., to] for part in parts)  # type: ignore[assignment]
+        return total
+
+    return bias
+
+
+def _sinks(module: nn.Module, given: Tensor | None) -> Tensor | None:
+    """The sinks (H,), which some models hand over and others keep in the module for their own attention function."""
+    sinks = getattr(module, "sinks", None) if given is None else given
+    return sinks.flatten() if isinstance(sinks, Tensor) else None
+
+
+@contextlib.contextmanager
+def attending(model: nn.Module, hook: Hook | None) -> Iterator[None]:
+    """Inside, ``model`` attends by ``hook``, or by its own eager attention; after, everything is as it was.
+
+    Also after an exception: the attention of its configs, training or not, hooks, buffers and whatever else the
+    forward pass leaves in the modules; and transformers knows no ``hook`` any more.
+    """
+    name = "eager" if hook is None else f"{NAME}-{id(hook)}"
+    holders = [*model.modules(), *_configs(model)]
+    before = [(holder, dict(vars(holder))) for holder in holders]
+    inner = [(value, value.copy()) for _, values in before for value in values.values() if isinstance(value, dict)]
+    try:
+        if hook is not None:
+            AttentionInterface.register(name, hook)
+            AttentionMaskInterface.register(name, masks.mask)
+        for config in _configs(model):
+            config._attn_implementation_internal = name
+            config.use_cache = False
+        model.eval()
+        yield
+    finally:
+        AttentionInterface._global_mapping.pop(name, None)
+        AttentionMaskInterface._global_mapping.pop(name, None) if hook is not None else None
+        for holder, values in before:
+            vars(holder).clear()
+            vars(holder).update(values)
+        for value, copy in inner:
+            value.clear()
+            value.update(copy)
+
+
+def _configs(model: nn.Module) -> list[Any]:
+    """All configs of ``model``, its parts and theirs."""
+    waiting = [module.config for module in model.modules() if isinstance(getattr(module, "config", None), PreTrainedConfig)]
+    found: dict[int, Any] = {}
+    while waiting:
+        config = waiting.pop()
+        if id(config) not in found:
+            found[id(config)] = config
+            waiting += [part for part in vars(config).values() if isinstance(part, PreTrainedConfig)]
+    return list(found.values())
