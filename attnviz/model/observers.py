@@ -32,9 +32,13 @@ class Weights(Observer):
         """The numbers of the layers that have attention of ``kind``."""
         return tuple(sorted(self._maps.get(kind, ())))
 
+    def layer(self, number: int, kind: Kind = "self") -> Tensor:
+        """The weights of one layer, (H, N, M)."""
+        return self._maps[kind][number]
+
     def stacked(self, kind: Kind = "self") -> Tensor:
         """All weights of ``kind``, (L, H, N, M)."""
-        return torch.stack([self._maps[kind][layer] for layer in self.layers(kind)])
+        return torch.stack([self.layer(number, kind) for number in self.layers(kind)])
 
 
 class HiddenStates(Observer):

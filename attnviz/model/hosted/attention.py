@@ -188,7 +188,9 @@ def attending(model: nn.Module, hook: Hook | None) -> Iterator[None]:
 
 def _configs(model: nn.Module) -> list[Any]:
     """All configs of ``model``, its parts and theirs."""
-    waiting = [module.config for module in model.modules() if isinstance(getattr(module, "config", None), PreTrainedConfig)]
+    waiting = [
+        module.config for module in model.modules() if isinstance(getattr(module, "config", None), PreTrainedConfig)
+    ]
     found: dict[int, Any] = {}
     while waiting:
         config = waiting.pop()

@@ -51,7 +51,9 @@ class Hosted:
         hook = Hook(self.model, self.kinds, observers)
         output = self._forward(encoding, target, hook, output_hidden_states=wanted or not _is_bare(self.model))
         if not hook.layers:
-            raise UnsupportedModel(f"{self.name}: {type(self.model).__name__} does not attend through transformers' AttentionInterface")
+            raise UnsupportedModel(
+                f"{self.name}: {type(self.model).__name__} does not attend through transformers' AttentionInterface"
+            )
         self._last = hook
         states = {kind: found for kind, found in _states(output, self.kinds).items() if found}
         if wanted:
@@ -64,7 +66,9 @@ class Hosted:
         if not torch.isfinite(last).all():
             damaged = not_finite(self.model.state_dict())
             where = f": {', '.join(damaged[:3])}" if damaged else ", though its tensors are finite: it overflows"
-            raise ModelError(f"the model's weights give NaN{where}", hint="The checkpoint is damaged: download it again.")
+            raise ModelError(
+                f"the model's weights give NaN{where}", hint="The checkpoint is damaged: download it again."
+            )
         return last
 
     def causal(self, kind: Kind = "self") -> bool:
@@ -165,7 +169,9 @@ def _states(output: Any, kinds: tuple[Kind, ...]) -> dict[Kind, list[Tensor]]:
 def _limit(model: nn.Module) -> int | None:
     """The most tokens that ``model`` has learned positions for: the shortest of its tables of absolute positions."""
     counts = [
-        module.num_embeddings - int(getattr(module, "offset", 0)) - (0 if module.padding_idx is None else module.padding_idx + 1)
+        module.num_embeddings
+        - int(getattr(module, "offset", 0))
+        - (0 if module.padding_idx is None else module.padding_idx + 1)
         for name, module in model.named_modules()
         if isinstance(module, nn.Embedding) and _is_positions(name.rpartition(".")[2])
     ]
