@@ -38,6 +38,8 @@ _CELL, _NUMBERED_CELL = 0.32, 0.42
 """Inches of a cell with a word label, and of one with its weight in it."""
 _NUMBERED = 16
 """The most words of a map in whose cells the weights are written."""
+_SHORT = 1.2
+"""The fewest inches of a map's shorter side: no map is a sliver, and the scale beside it can be read."""
 _PIXELS = 200_000_000
 """The most pixels of a picture: beyond, drawing takes more memory than most machines have."""
 _GRID_WIDTH = 12.0
@@ -95,16 +97,16 @@ def draw_head(attention: Attention, units: Units, head: HeadMap, style: Style | 
     style = style or Style()
     heatmap = pool(head_heatmap(units, head), 400, 400)
     rows, columns = heatmap.values.shape
-    named = max(rows, columns) <= 80
-    cell = _CELL if max(rows, columns) > _NUMBERED else _NUMBERED_CELL
-    if not named:
-        cell = 10.0 / max(rows, columns)
-    margins = [_margin(labels) if named else 0.5 for labels in (heatmap.rows, heatmap.columns)]
-    size = max(2.4, cell * columns) + margins[0] + 1.2, max(2.4, cell * rows) + margins[1] + 0.9
-    figure = _figure(style, size)
+    most = max(rows, columns)
+    named = most <= 80
+    side = max(2.4, most * (_CELL if most > _NUMBERED else _NUMBERED_CELL)) if named else 10.0
+    across, down = (max(_SHORT, side * count / most) for count in (columns, rows))
+    left, top = (_margin(labels) if named else 0.5 for labels in (heatmap.rows, heatmap.columns))
+    figure = _figure(style, (across + left + 1.2, down + top + 0.9))
     axes = figure.add_subplot()
+    aspect = (down / rows) / (across / columns)
     image = axes.imshow(
-        heatmap.values, cmap=colormap(style), vmin=0, vmax=heatmap.high, interpolation="nearest", aspect="equal"
+        heatmap.values, cmap=colormap(style), vmin=0, vmax=heatmap.high, interpolation="nearest", aspect=aspect
     )
     axes.xaxis.tick_top()
     axes.xaxis.set_label_position("top")
@@ -117,7 +119,7 @@ def draw_head(attention: Attention, units: Units, head: HeadMap, style: Style | 
         target, source = ("", "") if units.one_text else ("target ", "source ")
         axes.set_xlabel(f"looked at ({source}{units.kind}s)")
         axes.set_ylabel(f"looks ({target}{units.kind}s)")
-    if max(rows, columns) <= _NUMBERED:
+    if most <= _NUMBERED:
         _write_numbers(axes, image, heatmap.values)
     _finish(figure, axes, image, style, f"{_short(attention)}  {head_name(head)}", heatmap.pooled)
     return figure
