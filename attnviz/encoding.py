@@ -36,7 +36,7 @@ class Encoding:
 
     ``tokens`` are readable (byte-level pieces are decoded), ``special`` marks tokens that are no part of the text
     ([CLS], [SEP], BOS). ``words`` cut the tokens into consecutive spans; a special token is a word of its own.
-    ``dropped`` counts the tokens that truncation cut off.
+    ``dropped`` counts the tokens that truncation cut off, ``generated`` the last ones that the model wrote itself.
     """
 
     text: str
@@ -47,6 +47,7 @@ class Encoding:
     special: tuple[bool, ...]
     words: tuple[Word, ...]
     dropped: int = 0
+    generated: int = 0
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -1,4 +1,4 @@
-"""What a notebook or a script uses: ``load``, ``Model`` and ``Attention``."""
+"""What a notebook or a script uses: ``load``, ``Model``, ``Attention`` and ``EncoderDecoder``."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from attnviz.analysis.links import Link, find_unit, positional_heads, select, st
 from attnviz.analysis.units import in_words
 from attnviz.checkpoint import DEFAULT, Checkpoint, adopt, open_checkpoint
 from attnviz.encoding import Encoding, encode
+from attnviz.errors import InputError
 
 if TYPE_CHECKING:
     from attnviz.model.check import Check
@@ -36,7 +37,7 @@ class Attention(record.Attention):
         units = in_words(self)
         selection = select(units, positional_heads(self), causal=self.causal, special=special)
         if word is not None:
-            selection = replace(selection, queries=np.isin(np.arange(len(units)), find_unit(units, word)))
+            selection = replace(selection, queries=np.isin(np.arange(len(units.queries)), find_unit(units, word)))
         return strongest(selection, top)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -49,14 +50,49 @@ class Attention(record.Attention):
         """Read a record that ``save`` or ``attnviz export`` wrote.
 
         Raises:
-            InputError: the file is missing, damaged, or no record.
+            InputError: the file is missing, damaged, no record, or an encoder–decoder's three maps.
         """
-        return cls(**vars(record.read(Path(path))))
+        found = record.read(Path(path))
+        if isinstance(found, record.EncoderDecoder):
+            raise InputError(
+                f"{path} holds the three maps of an encoder–decoder", hint="Open it with EncoderDecoder.open."
+            )
+        return cls(**vars(found))
 
     def _repr_png_(self) -> bytes:
         from attnviz.render.figure import Style, draw_grid, to_png
 
         return to_png(draw_grid(self, in_words(self), Style(dpi=100)))
+
+
+class EncoderDecoder(record.EncoderDecoder):
+    """The three attentions of an encoder–decoder, each as a notebook wants it; it draws itself as the cross map."""
+
+    encoder: Attention
+    decoder: Attention
+    cross: Attention
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Save all three in one ``.json`` or ``.safetensors``, for ``show --from`` and ``EncoderDecoder.open``."""
+        target = Path(path)
+        record.write(self, target, target.suffix)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> EncoderDecoder:
+        """Read the three maps that ``save`` or ``attnviz export`` wrote.
+
+        Raises:
+            InputError: the file is missing, damaged, no record, or a single map.
+        """
+        found = record.read(Path(path))
+        if not isinstance(found, record.EncoderDecoder):
+            raise InputError(
+                f"{path} holds one map, not the three of an encoder–decoder", hint="Open it with Attention.open."
+            )
+        return cls(**{name: Attention(**vars(each)) for name, each in vars(found).items()})
+
+    def _repr_png_(self) -> bytes:
+        return self.cross._repr_png_()
 
 
 class Model:

@@ -16,7 +16,7 @@ from attnviz import record
 from attnviz.analysis.links import positional_heads
 from attnviz.analysis.units import in_words
 from attnviz.errors import InputError, UsageError
-from attnviz.interface import Attention, Model
+from attnviz.interface import Attention, EncoderDecoder, Model
 from tests import tiny
 
 REPEATED = "The bank and the loan and the river."
@@ -25,7 +25,7 @@ REPEATED = "The bank and the loan and the river."
 def test_importing_the_package_loads_nothing_heavy() -> None:
     code = """
 import sys, attnviz
-from attnviz import Attention, Model, load
+from attnviz import Attention, EncoderDecoder, Model, load
 heavy = ["torch", "transformers", "matplotlib", "tokenizers", "safetensors", "huggingface_hub", "typer", "rich"]
 print([name for name in heavy if name in sys.modules])
 """
@@ -33,9 +33,9 @@ print([name for name in heavy if name in sys.modules])
     assert done.stdout.strip() == "[]"
 
 
-def test_the_package_shows_its_three_names() -> None:
-    assert sorted(dir(attnviz)) == ["Attention", "Model", "load"]
-    assert (attnviz.Attention, attnviz.Model) == (Attention, Model)
+def test_the_package_shows_its_four_names() -> None:
+    assert sorted(dir(attnviz)) == ["Attention", "EncoderDecoder", "Model", "load"]
+    assert (attnviz.Attention, attnviz.EncoderDecoder, attnviz.Model) == (Attention, EncoderDecoder, Model)
     with pytest.raises(AttributeError, match="no attribute 'attend'"):
         attnviz.attend  # noqa: B018
 
@@ -73,8 +73,8 @@ def test_the_network_is_opened_once(tiny_model: Model) -> None:
 
 def test_links_from_a_word_are_its_own_and_the_strongest(tiny_attention: Attention) -> None:
     units = in_words(tiny_attention)
-    content = [i for i in range(len(units)) if units.content[i]]
-    bank = units.labels.index("bank")
+    content = [i for i in range(len(units.keys)) if units.keys.content[i]]
+    bank = units.queries.labels.index("bank")
     links = tiny_attention.links("bank", top=3)
     weights = units.weights.copy()
     for head in positional_heads(tiny_attention):
@@ -84,7 +84,7 @@ def test_links_from_a_word_are_its_own_and_the_strongest(tiny_attention: Attenti
     assert [link.weight for link in links] == pytest.approx(best[:3])
     for link in links:
         assert link.weight == units.weights[link.layer, link.head, link.query_index, link.key_index]
-        assert (link.query_index, units.labels[link.key_index]) == (bank, link.key)
+        assert (link.query_index, units.keys.labels[link.key_index]) == (bank, link.key)
         assert link.key not in ("[CLS]", "[SEP]", ".", "The", "the", "bank")
 
 

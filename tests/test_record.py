@@ -80,7 +80,7 @@ def test_the_json_is_plain_json_of_stable_names(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     write(example(), path, ".json")
     facts = json.loads(path.read_text(encoding="utf-8"), parse_constant=pytest.fail)
-    assert facts["format"] == "attnviz.attention/1"
+    assert facts["format"] == "attnviz.attention/2"
     assert facts["words"][2] == ["financials", 2, 4]
     assert np.shape(facts["weights"]) == (2, 3, 6, 6)
 
@@ -133,7 +133,7 @@ DAMAGES: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "no dtype": (drop("dtype"), "dtype"),
     "no weights": (drop("weights"), "weights"),
     "no format": (drop("format"), "format"),
-    "a later format": (change(format="attnviz.attention/2"), "'attnviz.attention/2', expected 'attnviz.attention/1'"),
+    "a later format": (change(format="attnviz.attention/3"), "'attnviz.attention/3', expected 'attnviz.attention/2'"),
     "whole numbers": (change(dtype="int64"), "its weights are int64, expected floating point"),
     "no such dtype": (change(dtype="nonsense"), "nonsense"),
     "no layers": (change(weights=[]), r"shape \(0,\), expected \(layers, heads, 6, 6\)"),

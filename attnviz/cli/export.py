@@ -13,6 +13,7 @@ from attnviz.cli.options import (
     FromOption,
     HeadOption,
     LayerOption,
+    MapOption,
     ModelOption,
     PairOption,
     RevisionOption,
@@ -47,6 +48,7 @@ def export(
     truncate: TruncateOption = False,
     model: ModelOption = "default",
     revision: RevisionOption = None,
+    which: MapOption = None,
     layer: LayerOption = None,
     head: HeadOption = None,
     tokens: TokensOption = False,
@@ -74,17 +76,17 @@ def export(
     from attnviz.render.labels import clean
 
     path = output_path(out, PICTURES + records.FORMATS, force=force)
-    if path.suffix in records.FORMATS and heads.chosen:
-        raise UsageError(f"a {path.suffix} record holds all heads: --layer and --head are for pictures")
-    attention, _ = source.attend(text, file, record, pair=pair, truncate=truncate, model=model, revision=revision)
+    if path.suffix in records.FORMATS and (heads.chosen or which):
+        raise UsageError(f"a {path.suffix} record holds all heads and maps: --map, --layer and --head are for pictures")
+    found, _ = source.attend(text, file, record, pair=pair, truncate=truncate, model=model, revision=revision)
     if path.suffix in records.FORMATS:
         with replaced(path, force=force) as partial:
-            records.write(attention, partial, path.suffix)
+            records.write(found, partial, path.suffix)
     else:
         from attnviz.render import figure
 
         style = figure.Style(theme, cmap, inches, dpi, title)
-        picture = _draw(attention, heads, style, tokens=tokens, special=special)
+        picture = _draw(source.pick_map(found, which), heads, style, tokens=tokens, special=special)
         with replaced(path, force=force) as partial, partial.open("wb") as stream:
             missing = figure.save(picture, stream, path.suffix)
         if missing:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -46,6 +46,12 @@ SpecialOption = Annotated[
 AllOption = Annotated[
     bool,
     typer.Option("--all", help="Count everything: function words and positional heads too.", rich_help_panel=VIEW),
+]
+MapOption = Annotated[
+    Literal["encoder", "decoder", "cross"] | None,
+    typer.Option(
+        "--map", metavar="WHICH", help="Of an encoder–decoder: encoder, decoder, or cross.", rich_help_panel=VIEW
+    ),
 ]
 LayerOption = Annotated[str | None, typer.Option(metavar="N,N-N", help="The layers of the maps.", rich_help_panel=VIEW)]
 HeadOption = Annotated[

@@ -16,6 +16,7 @@ from attnviz.cli.options import (
     FromOption,
     HeadOption,
     LayerOption,
+    MapOption,
     ModelOption,
     PairOption,
     RevisionOption,
@@ -40,6 +41,7 @@ def show(
     truncate: TruncateOption = False,
     model: ModelOption = "default",
     revision: RevisionOption = None,
+    which: MapOption = None,
     layer: LayerOption = None,
     head: HeadOption = None,
     token: Annotated[
@@ -70,11 +72,11 @@ def show(
 ) -> None:
     """Show which words each head of each layer looks at."""
     heads = parse_heads(layer, head)
-    attention, loaded = source.attend(text, file, record, pair=pair, truncate=truncate, model=model, revision=revision)
+    found, loaded = source.attend(text, file, record, pair=pair, truncate=truncate, model=model, revision=revision)
     from attnviz.analysis.summary import summarise
 
     summary = summarise(
-        attention,
+        source.pick_map(found, which),
         tokens=tokens,
         special=special,
         everything=everything,

@@ -202,17 +202,19 @@ def units() -> Units:
 
 
 def test_a_map_shows_the_words_without_special_tokens_and_punctuation() -> None:
-    assert [units().labels[i] for i in shown_units(units(), special=False)] == ["the", "bank", "loans", "money"]
-    assert shown_units(units(), special=True).tolist() == list(range(7))
+    words = units().queries
+    assert [words.labels[i] for i in shown_units(words, special=False)] == ["the", "bank", "loans", "money"]
+    assert shown_units(words, special=True).tolist() == list(range(7))
 
 
 def test_a_map_of_too_few_words_shows_everything() -> None:
     few = in_words(record(["[CLS]", "bank", ".", "[SEP]"], random_weights((1, 1, 4))))
-    assert shown_units(few, special=False).tolist() == [0, 1, 2, 3]
+    assert shown_units(few.queries, special=False).tolist() == [0, 1, 2, 3]
 
 
 def test_maps_of_tokens_show_tokens() -> None:
     tokens = in_tokens(attention())
     (head,) = pick_maps(select(tokens, causal=False), Heads((0,), (0,)), special=False)
     assert head.weights.shape == (N, N)
-    assert [tokens.labels[i] for i in head.shown] == ["the", "bank", "loan", "##s", "money"]
+    for shown in (head.rows, head.columns):
+        assert [tokens.queries.labels[i] for i in shown] == ["the", "bank", "loan", "##s", "money"]

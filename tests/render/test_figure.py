@@ -35,7 +35,8 @@ def noun_record(weights: Array, **facts: Any) -> Attention:
 
 def head_figure(attention: Attention, layer: int = 0, head: int = 0, style: Style | None = None) -> Figure:
     units = in_words(attention)
-    return draw_head(attention, units, HeadMap(layer, head, units.weights[layer, head], np.arange(len(units))), style)
+    shown = np.arange(len(units.queries)), np.arange(len(units.keys))
+    return draw_head(attention, units, HeadMap(layer, head, units.weights[layer, head], *shown), style)
 
 
 def grid_figure(attention: Attention, style: Style | None = None, **options: Any) -> Figure:

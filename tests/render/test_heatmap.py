@@ -21,7 +21,7 @@ def heatmap(high: int, wide: int, *, seed: int = 0) -> Heatmap:
 
 def test_a_heads_map_has_the_shown_words_on_both_axes() -> None:
     units = in_words(record(WORDS, random_weights((2, 2, 7))))
-    found = head_heatmap(units, HeadMap(1, 0, units.weights[1, 0], np.array([1, 2, 4])))
+    found = head_heatmap(units, HeadMap(1, 0, units.weights[1, 0], *[np.array([1, 2, 4])] * 2))
     assert found.rows == found.columns == ("the", "bank", "money")
     np.testing.assert_array_equal(found.values, units.weights[1, 0][[1, 2, 4]][:, [1, 2, 4]])
     assert (found.low, found.high) == (0, found.values.max())
@@ -30,7 +30,7 @@ def test_a_heads_map_has_the_shown_words_on_both_axes() -> None:
 
 def test_a_map_of_nothing_has_a_scale_all_the_same() -> None:
     units = in_words(record(["[CLS]", "a", "b"], np.array([[[[1, 0, 0]] * 3]], np.float32)))
-    found = head_heatmap(units, HeadMap(0, 0, units.weights[0, 0], np.array([1, 2])))
+    found = head_heatmap(units, HeadMap(0, 0, units.weights[0, 0], *[np.array([1, 2])] * 2))
     assert (found.low, found.high) == (0, 1)
 
 
