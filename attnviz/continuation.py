@@ -1,0 +1,80 @@
+"""What a model wrote itself, put behind what it read."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from attnviz.encoding import Encoding
+from attnviz.spelling import Spelling, join_pieces
+from attnviz.words import Place, Word, begin_words, cut_words
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+
+def continued(tokenizer: Tokenizer, encoding: Encoding, ids: Sequence[int]) -> Encoding:
+    """Append the tokens ``ids``, which the model wrote, to what it read; give one at a time or many.
+
+    The text (the pair, where there is one) grows by what they spell, special tokens aside. A piece that goes on with
+    the last word joins it; words that the model read are not taken apart and keep their text's spelling.
+    """
+    spelling = Spelling(tokenizer)
+    marks = tuple(number in spelling.marks for number in ids)
+    grown = replace(
+        encoding,
+        ids=encoding.ids + tuple(ids),
+        type_ids=encoding.type_ids + encoding.type_ids[-1:] * len(ids),
+        tokens=encoding.tokens + spelling.readable_tokens([spelling.piece(number) for number in ids], marks),
+        special=encoding.special + marks,
+        generated=encoding.generated + len(ids),
+    )
+    spelt = [b"" if mark else spelling.spell(number) for number, mark in zip(grown.ids, grown.special, strict=True)]
+    settled = _settled(encoding, spelt)
+    words = encoding.words[:settled] + _open_words(grown, settled, spelt)
+    if encoding.pair is not None:
+        return replace(grown, words=words, pair=_longer(encoding.pair, spelt, len(encoding)))
+    return replace(grown, words=words, text=_longer(encoding.text, spelt, len(encoding)))
+
+
+def _settled(encoding: Encoding, spelt: Sequence[bytes]) -> int:
+    """How many words stay as they are, whatever follows: all before the last that has a space before it."""
+    for i in reversed(range(len(encoding.words))):
+        word = encoding.words[i]
+        if encoding.special[word.start]:
+            return i + 1
+        if word.text.strip() and spelt[word.start][:1].isspace():
+            return i
+    return 0
+
+
+def _open_words(grown: Encoding, settled: int, spelt: Sequence[bytes]) -> tuple[Word, ...]:
+    """The words behind the ``settled`` ones of ``grown``, whose words are still those from before it grew."""
+    first = grown.words[settled - 1].stop if settled else 0
+    read = len(grown) - grown.generated
+    old = {(word.start, word.stop): word for word in grown.words[settled:]}
+    tokens, special = grown.tokens[first:], grown.special[first:]
+    # A special token parts what stands beside it, as a line break does.
+    text, spans = join_pieces([b"\n" if mark else piece for mark, piece in zip(special, spelt[first:], strict=True)])
+    places: list[Place | None] = [None if mark else (0, *span) for mark, span in zip(special, spans, strict=True)]
+    begins = begin_words([text], places)
+    for start, stop in old:
+        # What the model read was cut into words where its text was known; what it wrote may be half a character yet.
+        for i in range(start + 1, min(stop, read)):
+            begins[i - first] = False
+    cut = cut_words(begins, tokens, [text], places)
+    new = (replace(word, start=word.start + first, stop=word.stop + first) for word in cut)
+    return tuple(old.get((word.start, word.stop), word) for word in new)
+
+
+def _longer(text: str, spelt: Sequence[bytes], read: int) -> str:
+    """``text`` and what the tokens after the first ``read`` spell, with a character that was cut between them whole."""
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+    decoder.decode(b"".join(spelt[:read]))
+    cut = decoder.getstate()[0]
+    if cut:
+        text = text.removesuffix("\ufffd")
+    written = (cut + b"".join(spelt[read:])).decode(errors="replace")
+    return text + written if text else written.removeprefix(" ")
