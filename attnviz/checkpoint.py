@@ -10,14 +10,18 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attnviz.bundle import find_bundle
+from attnviz.encoding import require_text
 from attnviz.errors import ModelError, UsageError
 from attnviz.hub import DEFAULT_ID, has_weights, snapshot
+from attnviz.tokenizer import read_tokenizer
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -34,7 +38,8 @@ class Checkpoint:
     """A model at rest.
 
     ``tensors`` maps the checkpoint's own names to tensors, each read when asked for. ``reference`` is what the check
-    compares with: the folder that transformers loads, or the model object that the user gave.
+    compares with: the folder that transformers loads, or the model object that the user gave. ``chat`` is what has the
+    chat template: that folder, or the tokenizer object that the user gave.
     """
 
     name: str
@@ -42,6 +47,7 @@ class Checkpoint:
     tensors: Mapping[str, Tensor] = field(repr=False)
     tokenizer: Tokenizer = field(repr=False)
     reference: Any = field(repr=False)
+    chat: Any = field(repr=False, default=None)
 
 
 def open_checkpoint(model: str | os.PathLike[str] = DEFAULT, revision: str | None = None) -> Checkpoint:
@@ -56,13 +62,44 @@ def open_checkpoint(model: str | os.PathLike[str] = DEFAULT, revision: str | Non
     tensors = _open_safetensors(folder)
     if tensors is None:
         tensors = _tensors_by_transformers(folder)
-    return Checkpoint(name, config, tensors, _open_tokenizer(folder), reference=folder)
+    return Checkpoint(name, config, tensors, _open_tokenizer(folder, config), reference=folder, chat=folder)
 
 
 def adopt(model: Any, tokenizer: Any) -> Checkpoint:
     """Take a transformers model and its fast tokenizer as they are in memory; neither is changed."""
     name = getattr(model.config, "name_or_path", "") or type(model).__name__
-    return Checkpoint(name, model.config.to_dict(), model.state_dict(), _own_copy(tokenizer), reference=model)
+    return Checkpoint(
+        name, model.config.to_dict(), model.state_dict(), _own_copy(tokenizer), reference=model, chat=tokenizer
+    )
+
+
+def chat_text(checkpoint: Checkpoint, text: str) -> str:
+    """Write ``text`` as the model's own chat template writes a user's message, up to where the answer begins.
+
+    The result has its special tokens already: encode it with ``marks=False``.
+
+    Raises:
+        InputError: ``text`` is blank.
+        UsageError: the model has no chat template.
+        ModelError: the template can't be rendered (which transformers does, in a sandbox).
+    """
+    require_text(text)
+    chat = checkpoint.chat
+    tokenizer = _tokenizer_by_transformers(chat) if isinstance(chat, Path) else chat
+    if not getattr(tokenizer, "chat_template", None):
+        raise UsageError(
+            f"{checkpoint.name} has no chat template: it was not made for chats",
+            hint="Give it the text without a chat, or take the model's variant for chats (often called …-it, "
+            "…-Instruct or …-chat).",
+        )
+    try:
+        with quiet_transformers():
+            written = tokenizer.apply_chat_template(
+                [{"role": "user", "content": text}], add_generation_prompt=True, tokenize=False
+            )
+    except Exception as error:  # whatever a template, which is a program, runs into
+        raise ModelError(f"the chat template of {checkpoint.name} can't be rendered ({error})", hint=_REPEAT) from error
+    return str(written)
 
 
 def _locate(model: str, revision: str | None) -> tuple[str, Path]:
@@ -93,10 +130,14 @@ def _read_config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     if not path.is_file():
         raise ModelError(f"{folder} has no config.json", hint=_CONTENT)
-    config = _read_json(path)
-    if not isinstance(config, dict):
-        raise ModelError(f"{path} holds a {type(config).__name__}, expected an object")
-    return config
+    return _read_object(path)
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    content = _read_json(path)
+    if not isinstance(content, dict):
+        raise ModelError(f"{path} holds a {type(content).__name__}, expected an object")
+    return content
 
 
 def _read_json(path: Path) -> Any:
@@ -163,20 +204,52 @@ def _tensors_by_transformers(folder: Path) -> Mapping[str, Tensor]:
     return {name: tensor for name, tensor in model.state_dict().items() if name not in set(info["missing_keys"])}
 
 
-def _open_tokenizer(folder: Path) -> Tokenizer:
-    from tokenizers import Tokenizer
-
+def _open_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
     path = folder / "tokenizer.json"
     if path.is_file():
-        try:
-            return Tokenizer.from_file(str(path))
-        except Exception as error:  # the only type that tokenizers raises
-            raise ModelError(f"{path} is not a tokenizer ({error})", hint=_REPEAT) from None
-    if not any((folder / name).is_file() for name in _VOCABULARIES):
+        return read_tokenizer(path, _tokenizer_settings(folder), config.get("model_type"))
+    vocabulary = next((name for name in _VOCABULARIES if (folder / name).is_file()), None)
+    if vocabulary is None:
         raise ModelError(f"{folder} has no tokenizer: neither tokenizer.json nor a vocabulary", hint=_CONTENT)
+    try:
+        return _own_copy(_tokenizer_by_transformers(folder))
+    except ModelError as error:
+        missing = [package for package in _readers(folder / vocabulary) if not _is_installed(package)]
+        if not missing:
+            raise
+        raise ModelError(
+            f"{folder / vocabulary} can't be read without {' and '.join(missing)}",
+            hint=f"Install what is missing: python -m pip install {' '.join(missing)}",
+        ) from error
+
+
+def _readers(vocabulary: Path) -> tuple[str, ...]:
+    """The packages that transformers reads a ``*.model`` with: lines of base64 are tiktoken's, else SentencePiece's."""
+    if vocabulary.suffix != ".model":
+        return ()
+    with vocabulary.open("rb") as file:
+        return ("tiktoken",) if re.match(rb"[\w+/]+=* \d+\s", file.read(1000)) else ("sentencepiece", "protobuf")
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        version(package)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+def _tokenizer_settings(folder: Path) -> dict[str, Any]:
+    """What tokenizer_config.json says, and special_tokens_map.json where the first has no list of added tokens."""
+    names = ("tokenizer_config.json", "special_tokens_map.json")
+    read = [_read_object(folder / name) if (folder / name).is_file() else {} for name in names]
+    return read[0] if "added_tokens_decoder" in read[0] else read[0] | read[1]
+
+
+def _tokenizer_by_transformers(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
-    return _own_copy(_by_transformers(folder, AutoTokenizer.from_pretrained))
+    return _by_transformers(folder, AutoTokenizer.from_pretrained)
 
 
 def _own_copy(tokenizer: Any) -> Tokenizer:

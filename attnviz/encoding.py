@@ -59,7 +59,7 @@ def encode(
         InputError: the text is blank, can't be encoded, has nothing that the tokenizer knows, or is too long.
     """
     for part in (text,) if pair is None else (text, pair):
-        _require_readable(part)
+        require_text(part)
     tokenizer.no_padding()
     tokenizer.no_truncation()
     pieces = tokenizer.encode(text, pair, add_special_tokens=marks)
@@ -127,7 +127,8 @@ def _joined(start: Encoding, encoding: Encoding, stop: int) -> Encoding:
     )
 
 
-def _require_readable(text: str) -> None:
+def require_text(text: str) -> None:
+    """Raise an ``InputError`` where ``text`` is blank or not valid Unicode."""
     if not text.strip():
         raise InputError("the text is empty", hint='Give a sentence: attnviz show "The bank approved the loan."')
     try:

@@ -10,6 +10,7 @@ DEFAULT_ID = "sentence-transformers/all-MiniLM-L6-v2"
 SAFETENSORS = "model*.safetensors"
 PICKLES = "pytorch_model*.bin"
 _PARTS = ["*.json", "*.safetensors", "*.txt", "*.model"]
+_TEMPLATES = "*.jinja"  # fetched with the parts; a snapshot without them is whole all the same
 
 
 def snapshot(repo: str, revision: str | None) -> Path:
@@ -66,10 +67,11 @@ def _cached(repo: str, revision: str | None) -> Path | None:
 
 
 def _fetched(repo: str, revision: str | None) -> Path:
-    folder = _download(repo, revision, _PARTS, offline=False)
+    parts = [*_PARTS, _TEMPLATES]
+    folder = _download(repo, revision, parts, offline=False)
     if any(folder.glob(SAFETENSORS)):
         return folder
-    return _download(repo, revision, [*_PARTS, PICKLES], offline=False)
+    return _download(repo, revision, [*parts, PICKLES], offline=False)
 
 
 def _download(repo: str, revision: str | None, patterns: list[str], *, offline: bool) -> Path:

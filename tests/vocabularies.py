@@ -142,7 +142,7 @@ def gemma() -> Tokenizer:
 
 def _unigram(specials: list[str], unknown: str) -> Tokenizer:
     tokenizer = Tokenizer(models.Unigram())
-    tokenizer.normalizer = normalizers.NFKC()
+    tokenizer.normalizer = None
     scheme: dict[str, Any] = {"prepend_scheme": "always"}
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(**scheme)]
