@@ -38,9 +38,7 @@ def hostable(config: Mapping[str, Any]) -> str | None:
 
 def hostable_types() -> tuple[str, ...]:
     """The types of language models of the installed transformers that can be hosted, in alphabetical order."""
-    names = {
-        kind for task in _TEXT for kind in getattr(modeling_auto, f"MODEL_FOR_{task}_MAPPING_NAMES")
-    }
+    names = {kind for task in _TEXT for kind in getattr(modeling_auto, f"MODEL_FOR_{task}_MAPPING_NAMES")}
     return tuple(sorted(kind for kind in names if _attends(kind)))
 
 
@@ -53,5 +51,7 @@ def _attends(kind: str) -> bool:
         return False
     folders = [] if module is None else module.submodule_search_locations or []
     return any(
-        _INTERFACE in path.read_text(encoding="utf-8") for folder in folders for path in Path(folder).glob("modeling_*.py")
+        _INTERFACE in path.read_text(encoding="utf-8")
+        for folder in folders
+        for path in Path(folder).glob("modeling_*.py")
     )
