@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from attnviz.cli import console
+from attnviz.cli.options import ModelOptions, TextOptions
 from attnviz.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -14,14 +16,7 @@ if TYPE_CHECKING:
 
 
 def attend(
-    text: str | None,
-    file: Path | None,
-    record: Path | None,
-    *,
-    pair: str | None,
-    truncate: bool,
-    model: str,
-    revision: str | None,
+    text: str | None, reading: TextOptions, record: Path | None, model: ModelOptions
 ) -> tuple[Record, Model | None]:
     """The record of the text, and the model that made it; of a saved ``record`` there is no model.
 
@@ -31,16 +26,22 @@ def attend(
         ModelError: a model that can't be loaded.
     """
     if record is not None:
-        if text is not None or file is not None or pair is not None:
+        if text is not None or reading != TextOptions():
             raise UsageError("both a text and --from are given", hint="A record holds its text: give --from alone.")
         from attnviz.record import read
 
         return read(record), None
-    text = read_text(text, file)
-    from attnviz.interface import load
+    text = read_text(text, reading.file)
+    loaded = model.load()
+    found = loaded.attend(text, **reading.given())
+    explain(loaded)
+    return found, loaded
 
-    loaded = load(model, revision=revision)
-    return loaded.attend(text, pair, truncate=truncate), loaded
+
+def explain(model: Model) -> None:
+    """Say why the model is hosted, where it is: its forward pass is transformers', and slower."""
+    if model.reason:
+        console.note(f"hosted: transformers runs the model, our kernel is its attention ({model.reason})")
 
 
 def pick_map(record: Record, wanted: MapName | None) -> Attention:

@@ -31,10 +31,8 @@ def open_way(checkpoint: Checkpoint, options: Options) -> tuple[Native | Hosted,
 
     Raises:
         UnsupportedModel: neither way runs it; the message says what stands in the way of each.
-        UsageError: there is no such device.
         ModelError: the checkpoint is damaged, or a package that it needs is missing.
     """
-    require_device(options.device)
     reason = why_hosted(checkpoint)
     if not reason:
         return open_native(checkpoint, options.dtype, options.device), ""
@@ -61,16 +59,19 @@ def why_hosted(checkpoint: Checkpoint) -> str:
     return ""
 
 
-def require_device(device: str) -> None:
-    """Raise where torch can't compute on ``device``.
+def read_options(dtype: str, device: str, *, trust_remote_code: bool) -> Options:
+    """The options by name; ``auto`` is the fastest device.
 
     Raises:
-        UsageError: it is unknown, or not on this machine; the message says which are.
+        UsageError: there is no such type, or the device is not on this machine; the message says what is.
     """
+    if dtype not in DTYPES:
+        raise UsageError(f"--dtype is {dtype!r}, expected one of {', '.join(DTYPES)}")
     present = ["cpu"]
-    if torch.cuda.is_available():
-        present += ["cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
     if torch.backends.mps.is_available():
-        present.append("mps")
-    if device not in present:
+        present.insert(0, "mps")
+    if torch.cuda.is_available():
+        present[:0] = ["cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    if device not in (*present, "auto"):
         raise UsageError(f"--device is {device!r}; this machine has {', '.join(present)}")
+    return Options(DTYPES[dtype], present[0] if device == "auto" else device, trust_remote_code)

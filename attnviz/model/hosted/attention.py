@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from attnviz.model import kernel
 from attnviz.model.hosted import masks
 from attnviz.model.hosted.masks import BandMask, Sight
 from attnviz.model.kernel import Bias, Kind, Observer
+from attnviz.model.spec import EVERYTHING
 
 NAME = "attnviz"
 
@@ -33,11 +35,19 @@ _CROSS = re.compile(r"cross|encoder_attn|encdec|enc_dec|encoder_decoder", re.IGN
 class Hook:
     """The attention function of one run: it calls the kernel and keeps count of layers and of what was causal."""
 
-    def __init__(self, model: nn.Module, kinds: Sequence[Kind], observers: Sequence[Observer]) -> None:
+    def __init__(
+        self, model: nn.Module, shapes: Mapping[Kind, tuple[int, int]], observers: Sequence[Observer] = ()
+    ) -> None:
+        """``shapes`` are the (N, M) of each kind's maps."""
         self.observers = observers
+        self._shapes = shapes
         self.causal: dict[Kind, bool] = {}
         self.layers: dict[Kind, list[int]] = {}
-        self._places = places(model, kinds)
+        self.sinks = False
+        self._places = places(model, tuple(shapes))
+        self._calls: Counter[nn.Module] = Counter()
+        self._shown: tuple[Tensor, Tensor] | None = None
+        self._last: tuple[Kind, int] = ("self", 0)
 
     def __call__(
         self,
@@ -68,26 +78,40 @@ class Hook:
             sight, bias = (masks.CAUSAL if causal and shape[0] > 1 else masks.FULL), None
         else:
             sight, bias = _sight(attention_mask, shape)
-        kind, layer = self._place(module, sight)
+        sinks = _sinks(module, s_aux)
+        self.sinks |= sinks is not None
+        # Where values are attended to in two parts (DiffLlama), the second call has the same weights.
+        again = self._shown is not None and query is self._shown[0] and key is self._shown[1]
+        self._shown = query, key
+        kind, layer = self._last if again else self._place(module, sight, shape)
+        self._last = kind, layer
         context = kernel.attend(
             query[0],
             key[0],
             value[0],
             scale=query.shape[-1] ** -0.5 if scaling is None else float(scaling),
-            reach=sight.reach or masks.EVERYTHING,
+            reach=sight.reach or EVERYTHING,
             bias=_sum(bias, position_bias, shape),
             softcap=softcap or None,
-            sinks=_sinks(module, s_aux),
+            sinks=sinks,
             layer=layer,
             kind=kind,
-            observers=self.observers,
+            observers=() if again else self.observers,
         )
         return context.transpose(0, 1)[None].contiguous(), None
 
-    def _place(self, module: nn.Module, sight: Sight) -> tuple[Kind, int]:
+    def _place(self, module: nn.Module, sight: Sight, shape: tuple[int, int]) -> tuple[Kind, int]:
         """The kind and layer of this call. A module that several layers share is called once for each."""
-        kind, layer = self._places[module]
+        kind, numbers = self._places[module]
+        if shape != self._shapes[kind]:
+            raise UnsupportedModel(
+                f"{type(module).__name__} attends from {shape[0]} to {shape[1]} vectors: they are not the text's "
+                f"{' and '.join(map(str, self._shapes[kind]))} tokens"
+            )
+        call = self._calls[module]
+        self._calls[module] += 1
         layers = self.layers.setdefault(kind, [])
+        layer = numbers[call] if call < len(numbers) else None
         if layer is None or layer in layers:
             layer = max(layers, default=-1) + 1
         layers.append(layer)
@@ -95,20 +119,24 @@ class Hook:
         return kind, layer
 
 
-def places(model: nn.Module, kinds: Sequence[Kind]) -> dict[nn.Module, tuple[Kind, int | None]]:
-    """Whose attention each module of ``model`` would be, and of which layer: None where its name has no number."""
+def places(model: nn.Module, kinds: Sequence[Kind]) -> dict[nn.Module, tuple[Kind, list[int]]]:
+    """Whose attention each module of ``model`` would be, and of which layers, as far as names have numbers."""
     encoder = set(model.get_encoder().modules()) if "cross" in kinds else set()  # type: ignore[operator]
-    found: dict[nn.Module, tuple[Kind, int | None]] = {}
-    for name, module in model.named_modules():
+    found: dict[nn.Module, tuple[Kind, list[int]]] = {}
+    for name, module in model.named_modules(remove_duplicate=False):
         kind = kinds[0]
         if len(kinds) > 1 and module not in encoder:
             crosses = getattr(module, "is_cross_attention", None)
             kind = "cross" if crosses or (crosses is None and _CROSS.search(name)) else "decoder"
         number = re.search(r"\.(\d+)(\.|$)", f".{name}")
+        if number:
+            found.setdefault(module, (kind, []))[1].append(int(number[1]))
+        else:
+            found.setdefault(module, (kind, []))
+    for module, (_, numbers) in found.items():
         layer = getattr(module, "layer_idx", None)
-        if not isinstance(layer, int):
-            layer = int(number[1]) if number else None
-        found[module] = kind, layer
+        if isinstance(layer, int) and layer >= 0 and len(numbers) < 2:
+            numbers[:] = [layer]
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ _PACKAGES = ("accelerate", "gguf", "bitsandbytes", "gptqmodel", "optimum", "comp
 def open_hosted(
     checkpoint: Checkpoint,
     dtype: torch.dtype | None = None,
-    device: str | torch.device = "cpu",
+    device: str | torch.device | None = None,
     *,
     trust_remote_code: bool = False,
     gguf: str | None = None,
@@ -33,7 +34,7 @@ def open_hosted(
 
     Args:
         dtype: None is the dtype that the checkpoint was saved in.
-        device: ``"auto"`` spreads the model over what there is, by accelerate.
+        device: None is the CPU, or where the user's model is; ``"auto"`` spreads it over what there is, by accelerate.
         trust_remote_code: run the code that the checkpoint brings with it.
         gguf: the GGUF file in the checkpoint's folder that holds the weights.
 
@@ -50,20 +51,18 @@ def open_hosted(
     return Hosted(model, checkpoint.name, start)
 
 
-def _borrow(model: Any, dtype: torch.dtype | None, device: str | torch.device) -> Any:
+def _borrow(model: Any, dtype: torch.dtype | None, device: str | torch.device | None) -> Any:
     """The user's model without its head, copied where it must be changed."""
     base = model.base_model if isinstance(model, transformers.PreTrainedModel) else model
-    ours = next(base.parameters())
-    place = ours.device if device == "auto" else torch.device(device)
-    if (dtype is None or ours.dtype is dtype) and (place.type == ours.device.type or str(device) == "cpu"):
+    before = next(base.parameters())
+    place = before.device if device in (None, "auto") else torch.device(device)
+    if dtype in (None, before.dtype) and place.type == before.device.type:
         return base
-    import copy
-
     return copy.deepcopy(base).to(place, dtype)
 
 
 def _load(
-    checkpoint: Checkpoint, dtype: torch.dtype | None, device: str | torch.device, trust: bool, gguf: str | None
+    checkpoint: Checkpoint, dtype: torch.dtype | None, device: str | torch.device | None, trust: bool, gguf: str | None
 ) -> Any:
     folder = Path(checkpoint.reference)
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": trust}
@@ -90,7 +89,7 @@ def _load(
     missing = sorted(name for name in info["missing_keys"] if "pooler" not in name)
     if missing:
         raise ModelError(f"{checkpoint.name} lacks {', '.join(missing[:3])}, which {type(model).__name__} needs")
-    return (model if device == "auto" else model.to(device)).eval()
+    return (model if device == "auto" else model.to(device or "cpu")).eval()
 
 
 def model_class(config: Any, saved: dict[str, Any]) -> Any:
@@ -98,6 +97,10 @@ def model_class(config: Any, saved: dict[str, Any]) -> Any:
 
     A model that was saved as one half of an encoder–decoder is loaded as that half.
     """
+    remote = saved.get("auto_map", {}) if transformers.MODEL_MAPPING.get(type(config), None) is None else {}
+    for auto in ("AutoModel", "AutoModelForCausalLM", "AutoModelForSeq2SeqLM", "AutoModelForMaskedLM"):
+        if auto in remote:
+            return getattr(transformers, auto)
     names = saved.get("architectures") or config.architectures or [""]
     named = getattr(transformers, names[0], None)
     base = transformers.MODEL_MAPPING.get(type(config), None)

@@ -43,12 +43,12 @@ class BandMask(Tensor):
     @staticmethod
     def __new__(cls, sight: Sight, make: Callable[[], Tensor], shape: tuple[int, ...], **kind: Any) -> BandMask:
         """Make one of ``shape``; ``kind`` is the dtype and the device."""
-        mask: BandMask = Tensor._make_wrapper_subclass(cls, shape, **kind)  # type: ignore[attr-defined]
+        mask: BandMask = Tensor._make_wrapper_subclass(cls, shape, **kind)
         mask.sight, mask.make = sight, make
         return mask
 
     @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # type: ignore[override]
         """Compute with the real masks."""
         del types
 

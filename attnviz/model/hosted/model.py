@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -48,14 +49,17 @@ class Hosted:
             ModelError: the tokenizer and the model do not belong together, or the result is not finite.
         """
         wanted = any(type(observer).hidden is not Observer.hidden for observer in observers)
-        hook = Hook(self.model, self.kinds, observers)
+        hook = Hook(self.model, self._shapes(encoding, target), observers)
         output = self._forward(encoding, target, hook, output_hidden_states=wanted or not _is_bare(self.model))
-        if not hook.layers:
+        silent = [kind for kind in self.kinds if kind not in hook.layers]
+        if silent:
+            whose = "" if self.kinds == ("self",) else f"{' and '.join(silent)} attention of "
             raise UnsupportedModel(
-                f"{self.name}: {type(self.model).__name__} does not attend through transformers' AttentionInterface"
+                f"{self.name}: the {whose}transformers' {type(self.model).__name__} attends by itself, and not through "
+                "the AttentionInterface where ours could take its place"
             )
         self._last = hook
-        states = {kind: found for kind, found in _states(output, self.kinds).items() if found}
+        states = _states(output, self.kinds)
         if wanted:
             for kind, found in states.items():
                 for layer, state in enumerate(found):
@@ -88,7 +92,8 @@ class Hosted:
     def reference(self, encoding: Encoding, target: Encoding | None = None) -> Reference:
         """What the same model says by its own eager attention.
 
-        The weights of a kind are None where the model's eager attention returns none.
+        The weights of a kind are None where the model's eager attention returns none, the states where they are not
+        (T, C) in every layer. Of a hybrid model they are of the layers that attended in the last ``run``.
 
         Raises:
             InputError, ModelError: as ``run``.
@@ -104,7 +109,9 @@ class Hosted:
         found: Reference = {}
         for kind in self.kinds:
             maps = next((getattr(output, name, None) for name in fields[kind]), None) or ()
-            weights = [part[0] for part in maps if part is not None]
+            weights = [part[0] for part in _attending(maps, self.layers(kind)) if part is not None]
+            if self._done.sinks and all(bool(torch.isclose(part.sum(-1), torch.ones(())).all()) for part in weights):
+                weights = []  # they are those before the sinks have taken their share (Granite)
             hidden = states.get(kind)
             found[kind] = weights or None, torch.stack(hidden) if hidden else None
         return found
@@ -115,7 +122,7 @@ class Hosted:
             with quiet_transformers(), attending(self.model, hook), torch.inference_mode():
                 return self.model(**inputs, **wanted, return_dict=True)
         except AttnvizError as error:
-            error.args = (f"{self.name}: {error.args[0]}",)
+            error.message = f"{self.name}: {error.message}"
             raise
         except (TypeError, ValueError, LookupError, AttributeError, RuntimeError, ImportError) as error:
             raise UnsupportedModel(
@@ -138,6 +145,13 @@ class Hosted:
             raise InputError("the model is an encoder–decoder: it needs a target text as well")
         self._fits(target)
         return inputs | {"decoder_input_ids": torch.tensor([target.ids], device=device)}
+
+    def _shapes(self, encoding: Encoding, target: Encoding | None) -> dict[Kind, tuple[int, int]]:
+        """The (N, M) of each kind's maps."""
+        read, written = len(encoding), len(target or ())
+        if self.kinds == ("self",):
+            return {"self": (read, read)}
+        return {"encoder": (read, read), "decoder": (written, written), "cross": (written, read)}
 
     def _fits(self, encoding: Encoding) -> None:
         """Raise for ids and token types that the model has no vectors for."""
@@ -163,7 +177,14 @@ def _states(output: Any, kinds: tuple[Kind, ...]) -> dict[Kind, list[Tensor]]:
     fields: dict[Kind, str] = {"self": "hidden_states"}
     if len(kinds) > 1:
         fields = {"encoder": "encoder_hidden_states", "decoder": "decoder_hidden_states"}
-    return {kind: [state[0] for state in getattr(output, name, None) or ()] for kind, name in fields.items()}
+    found = {kind: [state[0] for state in getattr(output, name, None) or ()] for kind, name in fields.items()}
+    # Models with several streams (DeepSeek-V4) have states of more than C numbers a token, but for the last.
+    return {kind: states for kind, states in found.items() if len({state.shape for state in states}) == 1}
+
+
+def _attending(maps: Sequence[Any], layers: tuple[int, ...]) -> Sequence[Any]:
+    """Of the weights of every layer those of ``layers``; linear attention has maps of another sort."""
+    return [maps[layer] for layer in layers] if len(maps) > len(layers) and max(layers) < len(maps) else maps
 
 
 def _limit(model: nn.Module) -> int | None:
@@ -173,10 +194,12 @@ def _limit(model: nn.Module) -> int | None:
         - int(getattr(module, "offset", 0))
         - (0 if module.padding_idx is None else module.padding_idx + 1)
         for name, module in model.named_modules()
-        if isinstance(module, nn.Embedding) and _is_positions(name.rpartition(".")[2])
+        if isinstance(module, nn.Embedding) and _is_positions(name)
     ]
     return min(counts, default=None)
 
 
 def _is_positions(name: str) -> bool:
-    return name in ("wpe", "position_embedding") or ("position" in name and "embed" in name and "rel" not in name)
+    last = name.rpartition(".")[2]
+    absolute = last == "wpe" or ("position" in last and "embed" in last and "rel" not in last)
+    return absolute and not re.search("vision|visual|image|audio|speech", name)
