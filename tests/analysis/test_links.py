@@ -312,3 +312,73 @@ def test_a_number_too_high_is_an_error_that_says_how_often_the_word_occurs(wante
 def test_a_number_of_thousands_of_digits_is_an_error_like_any_other() -> None:
     with pytest.raises(UsageError, match="'bank' occurs once"):
         find_unit(units_of(["bank"], random_weights((1, 1, 1))), "bank:" + "9" * 5000)
+
+
+# Two texts, and layers with numbers of their own
+
+
+def cross(queries: list[Spelled], keys: list[Spelled], **options: bool) -> tuple[list[str], list[str]]:
+    """What counts among the queries and the keys of a cross map."""
+    units = in_words(cross_record(queries, keys, random_weights((1, 2, len(queries), len(keys)))))
+    selection = select(units, causal=options.pop("causal", False), **options)
+    assert selection.itself
+    assert selection.pairs.shape == (len(queries), len(keys))
+    return (
+        [queries[i] for i in np.flatnonzero(selection.queries)],  # type: ignore[misc]
+        [keys[i] for i in np.flatnonzero(selection.keys)],
+    )
+
+
+def test_each_text_of_a_cross_map_is_sifted_by_itself() -> None:
+    queries: list[Spelled] = ["[<s>]", "the", "Bank", "."]
+    assert cross(queries, ["bank", "of", "river", "[</s>]", "!"]) == (["Bank"], ["bank", "river"])
+    assert cross(queries, ["of", "river", "."], special=True) == (["[<s>]", "Bank", "."], ["river", "."])
+    assert cross(queries, ["of", "river", "."], function=True) == (["the", "Bank"], ["of", "river"])
+    assert cross(queries, ["of", "."], everything=True) == (queries, ["of", "."])
+
+
+def test_the_first_word_of_the_source_is_no_sink_of_a_causal_text() -> None:
+    assert cross(["Die", "Bank"], ["bank", "river"], causal=True)[1] == ["bank", "river"]
+
+
+def test_words_at_the_same_place_of_two_texts_are_a_pair() -> None:
+    units = content(peaked((1, 1, 2, 3), {(0, 0, 1, 1): 0.9}), cross=True)
+    (link,) = strongest(select(units, causal=False), 1)
+    assert (link.query_index, link.key_index, link.weight) == (1, 1, pytest.approx(0.9))
+    (row,) = top_attended(select(units, causal=False), [1], 1)
+    assert [(found.key_index, found.key) for found in row.best] == [(1, "loan")]
+    assert row.average[0][0] == 1
+
+
+@pytest.mark.parametrize("offset", [-1, 0, 1])
+def test_a_cross_map_has_no_positional_heads(offset: int) -> None:
+    weights = looking(offset, len(NOUNS))[None, None]
+    assert positional_heads(record(NOUNS, weights)) != []
+    assert positional_heads(cross_record(NOUNS, NOUNS, weights)) == []
+
+
+def test_links_and_positional_heads_name_the_layer_by_its_own_number() -> None:
+    weights = np.stack([random_weights((1, 1, 10))[0], looking(-1, 10)[None]])
+    attention = record(NOUNS, weights, numbers=(3, 7))
+    (found,) = positional_heads(attention)
+    assert found.layer == 7
+    selection = select(in_words(attention), [found], causal=False)
+    assert selection.heads.tolist() == [[True], [False]]
+    assert {link.layer for link in strongest(selection, 9)} == {3}
+
+
+def test_a_word_of_a_cross_map_is_looked_for_in_the_target() -> None:
+    units = in_words(cross_record(["Die", "Bank"], ["the", "bank", "Bank"], random_weights((1, 1, 2, 3))))
+    assert find_unit(units, "bank") == [1]
+    with pytest.raises(UsageError) as caught:
+        find_unit(units, "the")
+    assert caught.value.message == "the target text has no word 'the'"
+    assert caught.value.hint == "It has: Die, Bank"
+
+
+def test_function_words_can_count_alone() -> None:
+    units = units_of(SENTENCE, random_weights((1, 2, 10)))
+    selection = select(units, causal=True, function=True)
+    assert chosen(units, selection.queries) == ["The", "bank", "approved", "it", "of", "loan"]
+    first = units_of(["The", "bank"], random_weights((1, 1, 2)))
+    assert chosen(first, select(first, causal=True, function=True).keys) == ["bank"]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from attnviz.analysis.links import find_unit
 from attnviz.analysis.units import in_tokens, in_words
 from attnviz.record import Attention
-from tests.records import Spelled, random_weights, record
+from tests.records import Spelled, cross_record, random_weights, record
 
 
 @st.composite
@@ -123,3 +123,56 @@ def test_words_that_occur_twice_are_numbered() -> None:
 def test_a_name_finds_its_unit(words: list[str]) -> None:
     units = in_words(record(words, random_weights((1, 1, len(words)))))
     assert [find_unit(units, name) for name in units.queries.names] == [[i] for i in range(len(words))]
+
+
+# Two texts
+
+
+def test_a_text_that_looks_at_itself_has_one_axis() -> None:
+    attention = record(MARKED, random_weights((1, 1, 9)))
+    for units in (in_words(attention), in_tokens(attention)):
+        assert units.queries is units.keys
+        assert units.one_text
+
+
+def test_two_texts_have_an_axis_each_with_their_own_marks() -> None:
+    attention = cross_record(["[<s>]", "the", "Bank"], MARKED, random_weights((1, 1, 3, 9)))
+    for units, keys in ((in_words(attention), 6), (in_tokens(attention), 9)):
+        assert not units.one_text
+        assert (len(units.queries), len(units.keys)) == (3, keys)
+        assert units.weights.shape == (1, 1, 3, keys)
+        assert units.queries.labels == ("[<s>]", "the", "Bank")
+        assert units.queries.special.tolist() == [True, False, False]
+        assert units.queries.function.tolist() == [False, True, False]
+        assert units.keys.special.nonzero()[0].tolist() == [0, keys - 1]
+        assert units.keys.punctuation.nonzero()[0].tolist() == [keys - 2]
+
+
+def spelled(count: int, letter: str) -> st.SearchStrategy[list[Spelled]]:
+    words = st.lists(st.integers(1, 3), min_size=1, max_size=count)
+    return words.map(
+        lambda sizes: [(f"{letter}{i}", [f"{letter}{i}.{j}" for j in range(n)]) for i, n in enumerate(sizes)]
+    )
+
+
+@settings(deadline=None, max_examples=60)
+@given(spelled(5, "q"), spelled(5, "k"), st.integers(0, 999))
+def test_a_word_weight_between_two_texts_is_the_sum_over_the_keys_pieces_and_the_mean_over_the_querys(
+    queries: list[Spelled], keys: list[Spelled], seed: int
+) -> None:
+    n, m = (sum(len(pieces) for _, pieces in words) for words in (queries, keys))
+    attention = cross_record(queries, keys, random_weights((2, 1, n, m), seed=seed))
+    merged = in_words(attention).weights
+    assert merged.shape == (2, 1, len(queries), len(keys))
+    assert attention.keys
+    for layer in range(2):
+        for i, query in enumerate(attention.encoding.words):
+            for j, key in enumerate(attention.keys.words):
+                part = attention.weights[layer, 0, query.start : query.stop, key.start : key.stop]
+                assert merged[layer, 0, i, j] == pytest.approx(part.sum() / (query.stop - query.start), abs=1e-6)
+
+
+@pytest.mark.parametrize("numbers", [(), (3, 7)])
+def test_units_have_the_layers_own_numbers(numbers: tuple[int, ...]) -> None:
+    attention = record(["a", "b"], random_weights((2, 1, 2)), numbers=numbers)
+    assert in_words(attention).layers == in_tokens(attention).layers == (numbers or (0, 1))
