@@ -25,9 +25,48 @@ from attnviz.errors import ModelError, UnsupportedModel
 from attnviz.model.config import Config
 from attnviz.model.spec import Spec
 
-FAMILIES = ("bert",)
+FAMILIES = ("bert", "llama")
 
-ALIASES: Mapping[str, tuple[str, Mapping[str, Any]]] = {}
+_WINDOWED: Mapping[str, Any] = {
+    "intermediate_size": 14336,
+    "num_key_value_heads": 8,
+    "max_position_embeddings": 131072,
+    "sliding_window": 4096,
+    "use_sliding_window": True,
+}
+
+ALIASES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "ministral": ("llama", _WINDOWED),
+    "mistral": ("llama", _WINDOWED),
+    "seed_oss": (
+        "llama",
+        {
+            "vocab_size": 155136,
+            "intermediate_size": 27648,
+            "num_hidden_layers": 64,
+            "num_attention_heads": 80,
+            "num_key_value_heads": 8,
+            "head_dim": 128,
+            "max_position_embeddings": 524288,
+            "attention_bias": True,
+            "attention_out_bias": False,
+        },
+    ),
+    "smollm3": (
+        "llama",
+        {
+            "vocab_size": 128256,
+            "hidden_size": 2048,
+            "num_hidden_layers": 36,
+            "num_attention_heads": 16,
+            "num_key_value_heads": 4,
+            "max_position_embeddings": 32768,
+            "rope_theta": 2e6,
+            "no_rope_layer_interval": 4,
+            "tie_word_embeddings": True,
+        },
+    ),
+}
 """Model types that differ from a family in their configuration only: the family, and what their configs default to."""
 
 Names = Mapping[str, str | tuple[str, ...]]

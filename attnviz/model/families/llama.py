@@ -1,0 +1,84 @@
+"""Llama (Touvron et al. 2023): a decoder with RMS pre-norms, rotary positions, shared key-value heads and a gated MLP.
+
+The windows and the layers without rotary positions are those of model types that are a Llama otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from attnviz.errors import ModelError
+from attnviz.model.config import Config
+from attnviz.model.families import both
+from attnviz.model.rope import rotary
+from attnviz.model.spec import CAUSAL, Attention, Embedding, GatedMLP, Head, Layer, PreNorm, RMSNorm, Spec
+
+PREFIX = "model."
+
+NAMES = {
+    "embed_tokens.weight": "embed.tokens.weight",
+    **both("layers.{}.self_attn.q_proj", "layers.{}.attention.query"),
+    **both("layers.{}.self_attn.k_proj", "layers.{}.attention.key"),
+    **both("layers.{}.self_attn.v_proj", "layers.{}.attention.value"),
+    **both("layers.{}.self_attn.o_proj", "layers.{}.attention.output"),
+    "layers.{}.input_layernorm.weight": "layers.{}.attention.norm.weight",
+    **both("layers.{}.mlp.gate_proj", "layers.{}.mlp.gate"),
+    **both("layers.{}.mlp.up_proj", "layers.{}.mlp.up"),
+    **both("layers.{}.mlp.down_proj", "layers.{}.mlp.down"),
+    "layers.{}.post_attention_layernorm.weight": "layers.{}.mlp.norm.weight",
+    "norm.weight": "norm.weight",
+    "lm_head.weight": "head.weight",
+}
+
+
+def spec(config: Config) -> Spec:
+    """The facts of a Llama; absent attributes have the values of transformers' ``LlamaConfig``."""
+    config.decoder()
+    config.ignore("max_window_layers", "pretraining_tp", "residual_dropout")
+    heads, width = config.size("num_attention_heads", 32), config.size("hidden_size", 4096)
+    size = config.head_size(width, heads)
+    bias = config.flag("attention_bias")
+    norm = RMSNorm(config.number("rms_norm_eps", 1e-6))
+    attention = Attention(
+        heads=heads,
+        kv_heads=config.kv_heads(heads),
+        head_size=size,
+        scale=size**-0.5,
+        reach=CAUSAL,
+        position=rotary(config, size),
+        bias=bias,
+        output_bias=config.flag("attention_out_bias", bias),
+    )
+    mlp = GatedMLP(
+        config.size("intermediate_size", 11008), config.activation("hidden_act", "silu"), config.flag("mlp_bias")
+    )
+    layer = Layer(attention, mlp, PreNorm(norm))
+    return Spec(
+        width=width,
+        embedding=Embedding(config.size("vocab_size", 32000)),
+        layers=_layers(config, layer, config.size("num_hidden_layers", 32)),
+        final_norm=norm,
+        head=Head(tied=config.flag("tie_word_embeddings")),
+    )
+
+
+def _layers(config: Config, layer: Layer, count: int) -> tuple[Layer, ...]:
+    """``count`` layers, each with its own reach, rotary or not.
+
+    Of a Llama itself every layer turns and sees all, also where its config has a ``sliding_window``: transformers
+    does not look at it there, but in the model types whose configs default to ``use_sliding_window``.
+    """
+    interval = config.optional("no_rope_layer_interval")
+    turns = config.get("no_rope_layers", [interval is None or (i + 1) % interval for i in range(count)])
+    if len(turns) < count:
+        raise ModelError(f"config.json: no_rope_layers has {len(turns)} entries for {count} layers")
+    window = config.optional("sliding_window")
+    slides = config.flag("use_sliding_window") and window is not None
+    kinds = ["sliding_attention" if slides and (interval is None or not turn) else "full_attention" for turn in turns]
+    return tuple(
+        replace(
+            layer,
+            attention=replace(layer.attention, reach=reach, position=layer.attention.position if turn else None),
+        )
+        for reach, turn in zip(config.reaches(window if slides else None, kinds[:count]), turns, strict=False)
+    )
