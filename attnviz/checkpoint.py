@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +40,8 @@ class Checkpoint:
 
     ``tensors`` maps the checkpoint's own names to tensors, each read when asked for. ``reference`` is what the check
     compares with: the folder that transformers loads, or the model object that the user gave. ``chat`` is what has the
-    chat template: that folder, or the tokenizer object that the user gave.
+    chat template: that folder, or the tokenizer object that the user gave. ``gguf`` is the file in the folder that
+    holds the weights, where that is how they are stored; then there are no ``tensors``.
     """
 
     name: str
@@ -48,6 +50,13 @@ class Checkpoint:
     tokenizer: Tokenizer = field(repr=False)
     reference: Any = field(repr=False)
     chat: Any = field(repr=False, default=None)
+    gguf: str | None = None
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each tensor, without reading it from a file."""
+        if isinstance(self.tensors, _Safetensors):
+            return self.tensors.shapes()
+        return {name: tuple(tensor.shape) for name, tensor in self.tensors.items()}
 
 
 def open_checkpoint(model: str | os.PathLike[str] = DEFAULT, revision: str | None = None) -> Checkpoint:
@@ -61,7 +70,7 @@ def open_checkpoint(model: str | os.PathLike[str] = DEFAULT, revision: str | Non
     config = _read_config(folder)
     tensors = _open_safetensors(folder)
     if tensors is None:
-        tensors = _tensors_by_transformers(folder)
+        tensors = _ByTransformers(folder)
     return Checkpoint(name, config, tensors, _open_tokenizer(folder, config), reference=folder, chat=folder)
 
 
@@ -69,7 +78,7 @@ def adopt(model: Any, tokenizer: Any) -> Checkpoint:
     """Take a transformers model and its fast tokenizer as they are in memory; neither is changed."""
     name = getattr(model.config, "name_or_path", "") or type(model).__name__
     return Checkpoint(
-        name, model.config.to_dict(), model.state_dict(), _own_copy(tokenizer), reference=model, chat=tokenizer
+        name, model.config.to_dict(), model.state_dict(), own_copy(tokenizer), reference=model, chat=tokenizer
     )
 
 
@@ -166,6 +175,10 @@ class _Safetensors(Mapping[str, "Tensor"]):
         tensor: Tensor = self._files[name].get_tensor(name)
         return tensor
 
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each tensor, from the files' headers."""
+        return {name: tuple(file.get_slice(name).get_shape()) for name, file in self._files.items()}
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._files)
 
@@ -191,17 +204,36 @@ def _open_safetensors(folder: Path) -> Mapping[str, Tensor] | None:
     return _Safetensors([folder / name for name in shards])
 
 
-def _tensors_by_transformers(folder: Path) -> Mapping[str, Tensor]:
-    """The tensors of an older checkpoint. transformers reads its pickle with ``weights_only``: data, never code."""
-    if not has_weights(folder):
-        raise ModelError(
-            f"{folder} has no weights: neither model.safetensors nor its index nor pytorch_model.bin", hint=_CONTENT
-        )
-    from transformers import AutoModel
+class _ByTransformers(Mapping[str, "Tensor"]):
+    """The tensors of an older checkpoint, loaded by transformers when the first is asked for.
 
-    model, info = _by_transformers(folder, AutoModel.from_pretrained, weights_only=True, output_loading_info=True)
-    # What the file lacks transformers makes up at random: it is left out here, and missed by whoever needs it.
-    return {name: tensor for name, tensor in model.state_dict().items() if name not in set(info["missing_keys"])}
+    It reads the pickle with ``weights_only``: data, never code.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        if not has_weights(folder):
+            raise ModelError(
+                f"{folder} has no weights: neither model.safetensors nor its index nor pytorch_model.bin", hint=_CONTENT
+            )
+        self._folder = folder
+
+    @cached_property
+    def _tensors(self) -> dict[str, Tensor]:
+        from transformers import AutoModel
+
+        options = {"weights_only": True, "output_loading_info": True}
+        model, info = by_transformers(self._folder, AutoModel.from_pretrained, **options)
+        # What the file lacks transformers makes up at random: it is left out here, and missed by whoever needs it.
+        return {name: tensor for name, tensor in model.state_dict().items() if name not in set(info["missing_keys"])}
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._tensors[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
 
 
 def _open_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
@@ -212,7 +244,7 @@ def _open_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
     if vocabulary is None:
         raise ModelError(f"{folder} has no tokenizer: neither tokenizer.json nor a vocabulary", hint=_CONTENT)
     try:
-        return _own_copy(_tokenizer_by_transformers(folder))
+        return own_copy(_tokenizer_by_transformers(folder))
     except ModelError as error:
         missing = [package for package in _readers(folder / vocabulary) if not _is_installed(package)]
         if not missing:
@@ -249,10 +281,10 @@ def _tokenizer_settings(folder: Path) -> dict[str, Any]:
 def _tokenizer_by_transformers(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
-    return _by_transformers(folder, AutoTokenizer.from_pretrained)
+    return by_transformers(folder, AutoTokenizer.from_pretrained)
 
 
-def _own_copy(tokenizer: Any) -> Tokenizer:
+def own_copy(tokenizer: Any) -> Tokenizer:
     """The fast tokenizer inside a transformers one, copied: encoding sets truncation and padding on it."""
     from tokenizers import Tokenizer
 
@@ -265,7 +297,8 @@ def _own_copy(tokenizer: Any) -> Tokenizer:
     return Tokenizer.from_str(backend.to_str())
 
 
-def _by_transformers(folder: Path, loader: Callable[..., Any], **options: Any) -> Any:
+def by_transformers(folder: Path, loader: Callable[..., Any], **options: Any) -> Any:
+    """What ``loader`` of transformers makes of ``folder``; a ``ModelError`` says what it can't read."""
     try:
         with quiet_transformers():
             return loader(folder, local_files_only=True, trust_remote_code=False, **options)

@@ -26,9 +26,7 @@ def open_gguf(file: str, model: str | os.PathLike[str] = DEFAULT, revision: str 
 
     config: dict[str, Any] = by_transformers(path.parent, AutoConfig.from_pretrained, gguf_file=path.name).to_dict()
     tokenizer = by_transformers(path.parent, AutoTokenizer.from_pretrained, gguf_file=path.name)
-    return Checkpoint(
-        path.stem, config, {}, own_copy(tokenizer), reference=path.parent, chat=tokenizer, gguf=path.name
-    )
+    return Checkpoint(path.stem, config, {}, own_copy(tokenizer), reference=path.parent, chat=tokenizer, gguf=path.name)
 
 
 def _find(file: str, model: str | os.PathLike[str], revision: str | None) -> Path:

@@ -137,9 +137,7 @@ class Model:
         """Why the model is hosted; empty where our own forward pass runs it."""
         return self._opened[1]
 
-    def encode(
-        self, text: str, pair: str | None = None, *, truncate: bool = False, chat: bool = False
-    ) -> Encoding:
+    def encode(self, text: str, pair: str | None = None, *, truncate: bool = False, chat: bool = False) -> Encoding:
         """Encode a text, or a pair of texts, for this model; ``chat`` puts it into the model's chat template.
 
         Raises:
@@ -215,7 +213,9 @@ class Model:
             cross=self._record(weights, "cross", decoded, encoding),
         )
 
-    def _record(self, weights: Weights, kind: record.Kind, queries: Encoding, keys: Encoding | None = None) -> Attention:
+    def _record(
+        self, weights: Weights, kind: record.Kind, queries: Encoding, keys: Encoding | None = None
+    ) -> Attention:
         numbers = weights.layers(kind)
         return Attention(
             self.name,

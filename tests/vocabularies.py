@@ -147,9 +147,7 @@ def _unigram(specials: list[str], unknown: str) -> Tokenizer:
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(**scheme)]
     )
-    trainer = trainers.UnigramTrainer(
-        vocab_size=400, special_tokens=specials, unk_token=unknown, show_progress=False
-    )
+    trainer = trainers.UnigramTrainer(vocab_size=400, special_tokens=specials, unk_token=unknown, show_progress=False)
     tokenizer.train_from_iterator(TEXTS, trainer)
     tokenizer.decoder = decoders.Metaspace(**scheme)
     return tokenizer

@@ -17,8 +17,9 @@ def check(
     text: Annotated[
         str | None, typer.Argument(help="The text; - reads standard input; without one, a sentence of ours.")
     ] = None,
-    reading: TextOptions = TextOptions(),
-    model: ModelOptions = ModelOptions(),
+    *,
+    reading: TextOptions,
+    model: ModelOptions,
     float64: Annotated[bool, typer.Option("--float64", help="Run both sides in double precision.")] = False,
 ) -> None:
     """Check our attention against the model's own, in every layer and head."""

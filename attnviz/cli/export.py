@@ -29,10 +29,11 @@ def export(
             metavar="[TEXT] OUT", help="The text (- reads standard input; none with --file or --from), and the file."
         ),
     ],
-    reading: TextOptions = TextOptions(),
+    *,
+    reading: TextOptions,
     record: FromOption = None,
-    model: ModelOptions = ModelOptions(),
-    maps: MapOptions = MapOptions(),
+    model: ModelOptions,
+    maps: MapOptions,
     theme: Annotated[
         Literal["light", "dark"], typer.Option(help="Paper or night.", rich_help_panel="Picture")
     ] = "light",

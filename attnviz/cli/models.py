@@ -7,10 +7,9 @@ from typing import Annotated
 import typer
 
 from attnviz.cli import console
-from attnviz.cli.options import ModelOptions, spread
+from attnviz.cli.options import ModelOptions
 
 
-@spread
 def models(
     path: Annotated[
         str | None, typer.Argument(metavar="[PATH]", help="A folder or a Hub id; without one, all that runs is listed.")

@@ -15,8 +15,8 @@ from attnviz.cli import console
 from attnviz.errors import UsageError
 
 if TYPE_CHECKING:
-    from attnviz.interface import Model
     from attnviz.analysis.summary import Heads
+    from attnviz.interface import Model
 
 _MODEL, _TEXT, VIEW = "Model", "Text", "What is shown"
 """The panels of the help."""
@@ -47,9 +47,7 @@ class ModelOptions:
     ] = "cpu"
     trust_remote_code: Annotated[
         bool,
-        typer.Option(
-            "--trust-remote-code", help="Let a model run code that it brings along.", rich_help_panel=_MODEL
-        ),
+        typer.Option("--trust-remote-code", help="Let a model run code that it brings along.", rich_help_panel=_MODEL),
     ] = False
 
     def load(self) -> Model:
@@ -121,9 +119,9 @@ class MapOptions:
         str | None,
         typer.Option(metavar="N,N-N|mean", help="The heads of the maps, or their mean.", rich_help_panel=VIEW),
     ] = None
-    tokens: Annotated[
-        bool, typer.Option("--tokens", help="The model's tokens, not words.", rich_help_panel=VIEW)
-    ] = False
+    tokens: Annotated[bool, typer.Option("--tokens", help="The model's tokens, not words.", rich_help_panel=VIEW)] = (
+        False
+    )
     special: Annotated[
         bool, typer.Option("--special", help="Count special tokens and punctuation.", rich_help_panel=VIEW)
     ] = False

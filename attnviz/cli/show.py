@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 @spread
 def show(
     text: Annotated[str | None, typer.Argument(help="The text; - reads standard input.")] = None,
-    reading: TextOptions = TextOptions(),
+    *,
+    reading: TextOptions,
     record: FromOption = None,
-    model: ModelOptions = ModelOptions(),
-    maps: MapOptions = MapOptions(),
+    model: ModelOptions,
+    maps: MapOptions,
     everything: Annotated[
         bool,
         typer.Option("--all", help="Count everything: function words and positional heads too.", rich_help_panel=VIEW),
@@ -87,9 +88,7 @@ def _print_document(summary: Summary, checking: Callable[[], Check | None]) -> C
     return checked
 
 
-def _print_screen(
-    summary: Summary, checking: Callable[[], Check | None], *, named: bool, wanted: bool
-) -> Check | None:
+def _print_screen(summary: Summary, checking: Callable[[], Check | None], *, named: bool, wanted: bool) -> Check | None:
     """Everything on the screen, and then the check, so that nobody waits for it."""
     from attnviz.render import terminal
 

@@ -14,7 +14,7 @@ from attnviz.encoding import Encoding
 from attnviz.record import Array
 
 if TYPE_CHECKING:
-    from attnviz.model.check import Check
+    from attnviz.model.check import Check, LayerCheck
 
 
 def document(summary: Summary, check: Check | None) -> dict[str, Any]:
@@ -89,11 +89,17 @@ def check_document(check: Check) -> dict[str, Any]:
         "passed": check.passed,
         "max_abs_diff": _finite(check.max_abs_diff),
         "tolerance": check.tolerance,
-        "worst": {"layer": check.worst[0], "head": check.worst[1]},
+        "compared": "weights" if check.heads else "hidden states",
+        "worst": {"map": check.worst.kind, "layer": check.worst.layer, "head": check.worst.worst_head},
         "dtype": check.dtype,
-        "layers": [{name: _finite(value) for name, value in asdict(layer).items()} for layer in check.layers],
+        "layers": [_layer(layer) for layer in check.layers],
         "float64": check.double and check_document(check.double),
     }
+
+
+def _layer(layer: LayerCheck) -> dict[str, Any]:
+    facts = asdict(layer)
+    return {"map": facts.pop("kind")} | {name: _finite(value) for name, value in facts.items()}
 
 
 def _link(link: Link) -> dict[str, Any]:
@@ -105,9 +111,9 @@ def _round(number: float) -> float | None:
     return None if np.isnan(number) else float(f"{number:.7g}")
 
 
-def _finite(number: float) -> float | None:
+def _finite(number: float | None) -> float | None:
     """JSON knows neither infinity nor NaN: a difference that is no number is null."""
-    return number if np.isfinite(number) else None
+    return None if number is None or not np.isfinite(number) else number
 
 
 def _rows(array: Array) -> list[list[float | None]]:

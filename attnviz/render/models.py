@@ -26,7 +26,10 @@ def families(rows: Iterable[Row], hosted: Iterable[str]) -> RenderableType:
     return Group(
         Text("Native: attnviz's own forward pass\n", "bold"),
         table,
-        Text(f"\nHosted: {len(others)} more types run in transformers, with attnviz's kernel as their attention\n", "bold"),
+        Text(
+            f"\nHosted: {len(others)} more types run in transformers, with attnviz's kernel as their attention\n",
+            "bold",
+        ),
         Padding(Text(", ".join(others)), (0, 2)),
     )
 

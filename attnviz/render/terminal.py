@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -18,7 +18,7 @@ from attnviz.render.heatmap import head_heatmap, head_name, overview_heatmap
 from attnviz.render.labels import clean, fit, fit_right, shorten, width
 
 if TYPE_CHECKING:
-    from attnviz.model.check import Check
+    from attnviz.model.check import Check, LayerCheck
 
 _LABEL = 17
 """The most columns of a word in a list; longer ones are cut."""
@@ -191,14 +191,15 @@ def _looks(title: str, firsts: Sequence[str], rows: Sequence[Attended], keys: Se
 
 def check_line(check: Check) -> Text:
     """``✓ 72 heads agree with transformers to 2.4e-07``, or what disagrees."""
+    whom = f"{check.heads} heads" if check.heads else "the hidden states"
+    also = "" if check.heads else " (its attention returns no weights)"
     if check.max_abs_diff <= check.tolerance:
         apart = f"to {check.max_abs_diff:.1e}" if check.max_abs_diff else "to the last bit"
-        return Text(f"✓ {check.heads} heads agree with transformers {apart}", "green")
-    layer, head = check.worst
-    found = f"differ by {check.max_abs_diff:.1e} (L{layer} H{head}; tolerance {check.tolerance:.0e})"
+        return Text(f"✓ {whom} agree with transformers {apart}{also}", "green")
+    found = f"differ by {check.max_abs_diff:.1e} ({_place(check.worst)}; tolerance {check.tolerance:.0e})"
     if check.passed and check.double:
         return Text(
-            f"✓ {check.heads} heads agree with transformers: they {found} in {check.dtype}, which is rounding: "
+            f"✓ {whom} agree with transformers{also}: they {found} in {check.dtype}, which is rounding: "
             f"{check.double.max_abs_diff:.1e} in float64",
             "green",
         )
@@ -206,6 +207,12 @@ def check_line(check: Check) -> Text:
     if check.double:
         line.append(f", and by {check.double.max_abs_diff:.1e} in float64: this is a mistake, not rounding")
     return line
+
+
+def _place(layer: LayerCheck) -> str:
+    """``L5 H7``, ``cross L0 H3``, or the layer alone where no heads were compared."""
+    kind = "" if layer.kind == "self" else f"{layer.kind} "
+    return f"{kind}L{layer.layer}" + ("" if layer.worst_head is None else f" H{layer.worst_head}")
 
 
 def unchecked_line(wanted: bool) -> Text:
@@ -219,12 +226,11 @@ def check_table(check: Check) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", title_justify="left")
     for title in ("layer", "max |Δ| weights", "mean |Δ| weights", "worst head", "max |Δ| hidden states"):
         table.add_column(title, justify="right")
-    for number, layer in enumerate(check.layers):
+    for layer in check.layers:
         table.add_row(
-            f"L{number}",
-            f"{layer.max_abs_diff:.1e}",
-            f"{layer.mean_abs_diff:.1e}",
-            f"H{layer.worst_head}",
-            f"{layer.hidden_abs_diff:.1e}",
+            _place(replace(layer, worst_head=None)),
+            *("–" if value is None else f"{value:.1e}" for value in (layer.max_abs_diff, layer.mean_abs_diff)),
+            "–" if layer.worst_head is None else f"H{layer.worst_head}",
+            "–" if layer.hidden_abs_diff is None else f"{layer.hidden_abs_diff:.1e}",
         )
     return table

@@ -106,6 +106,11 @@ def both(theirs: str, *ours: str) -> dict[str, tuple[str, ...]]:
     return {f"{theirs}.{last}": tuple(f"{our}.{last}" for our in ours) for last in ("weight", "bias")}
 
 
+def module_name(family: str) -> str:
+    """Where the file of ``family`` is imported from."""
+    return f"{__name__}.{family.replace('-', '_')}"
+
+
 def find_family(config: Mapping[str, Any]) -> Family:
     """The family of the model that ``config`` describes.
 
@@ -127,7 +132,7 @@ def find_family(config: Mapping[str, Any]) -> Family:
             + (f" (did you mean {near[0]!r}?)" if near else ""),
             hint=f"It has one for: {', '.join(sorted(known))}.",
         )
-    module = importlib.import_module(f"{__name__}.{name}")
+    module = importlib.import_module(module_name(name))
     return Family(
         kind,
         module.spec,

@@ -7,7 +7,7 @@ the same tiles as in the native way.
 from __future__ import annotations
 
 from attnviz.model.hosted.loading import open_hosted
-from attnviz.model.hosted.model import Hosted
+from attnviz.model.hosted.model import Hosted, Reference
 from attnviz.model.hosted.support import hostable, hostable_types
 
-__all__ = ["Hosted", "hostable", "hostable_types", "open_hosted"]
+__all__ = ["Hosted", "Reference", "hostable", "hostable_types", "open_hosted"]

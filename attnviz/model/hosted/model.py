@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,8 @@ class Hosted:
 
     The model is as it was after each run: it belongs to whoever loaded it.
     """
+
+    path: Literal["hosted"] = "hosted"
 
     def __init__(self, model: Any, name: str, start: int | None = None) -> None:
         self.model, self.name = model, name
