@@ -11,7 +11,7 @@ from attnviz.model.spec import CAUSAL, EVERYTHING, Reach
 
 # What a config may hold without changing a weight of the attention: bookkeeping, training, heads, generation.
 _HARMLESS = frozenset({
-    "_attn_implementation", "_attn_implementation_autoset", "_name_or_path", "_num_labels", "architectures",
+    "_attn_implementation", "_attn_implementation_autoset", "_model_name_or_path", "_name_or_path", "_num_labels", "architectures",
     "attn_implementation", "bos_token_id", "cls_token_id", "dtype", "eos_token_id", "finetuning_task",
     "gradient_checkpointing", "id2label", "initializer_factor", "initializer_range", "label2id", "language",
     "mask_token_id", "model_max_length", "name", "name_or_path", "num_labels", "output_attentions",
