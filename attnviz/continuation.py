@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from attnviz.encoding import Encoding
 from attnviz.spelling import Spelling, join_pieces
-from attnviz.words import Place, Word, begin_words, cut_words
+from attnviz.words import Place, Word, begin_words, cut_words, is_punctuation
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -55,15 +55,18 @@ def _open_words(grown: Encoding, settled: int, spelt: Sequence[bytes]) -> tuple[
     first = grown.words[settled - 1].stop if settled else 0
     read = len(grown) - grown.generated
     old = {(word.start, word.stop): word for word in grown.words[settled:]}
+    starts = {word.start: word.text for word in old.values() if word.start < read}
     tokens, special = grown.tokens[first:], grown.special[first:]
     # A special token parts what stands beside it, as a line break does.
     text, spans = join_pieces([b"\n" if mark else piece for mark, piece in zip(special, spelt[first:], strict=True)])
     places: list[Place | None] = [None if mark else (0, *span) for mark, span in zip(special, spans, strict=True)]
     begins = begin_words([text], places)
-    for start, stop in old:
-        # What the model read was cut into words where its text was known; what it wrote may be half a character yet.
-        for i in range(start + 1, min(stop, read)):
-            begins[i - first] = False
+    last = max(starts, default=first)
+    for i in range(first + 1, read):
+        # What the model read was cut where its text was known. Of its words only an apostrophe or a full stop at the
+        # end may turn out to be inside a word.
+        if i != last or not is_punctuation(starts[i]):
+            begins[i - first] = i in starts
     cut = cut_words(begins, tokens, [text], places)
     new = (replace(word, start=word.start + first, stop=word.stop + first) for word in cut)
     return tuple(old.get((word.start, word.stop), word) for word in new)
@@ -77,4 +80,4 @@ def _longer(text: str, spelt: Sequence[bytes], read: int) -> str:
     if cut:
         text = text.removesuffix("\ufffd")
     written = (cut + b"".join(spelt[read:])).decode(errors="replace")
-    return text + written if text else written.removeprefix(" ")
+    return text + written if text or any(spelt[:read]) else written.removeprefix(" ")
