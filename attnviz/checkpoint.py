@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attnviz.bundle import find_bundle
-from attnviz.encoding import require_text
 from attnviz.errors import ModelError, UsageError
 from attnviz.hub import DEFAULT_ID, has_weights, snapshot
 from attnviz.tokenizer import read_tokenizer
@@ -80,35 +79,6 @@ def adopt(model: Any, tokenizer: Any) -> Checkpoint:
     return Checkpoint(
         name, model.config.to_dict(), model.state_dict(), own_copy(tokenizer), reference=model, chat=tokenizer
     )
-
-
-def chat_text(checkpoint: Checkpoint, text: str) -> str:
-    """Write ``text`` as the model's own chat template writes a user's message, up to where the answer begins.
-
-    The result has its special tokens already: encode it with ``marks=False``.
-
-    Raises:
-        InputError: ``text`` is blank.
-        UsageError: the model has no chat template.
-        ModelError: the template can't be rendered (which transformers does, in a sandbox).
-    """
-    require_text(text)
-    chat = checkpoint.chat
-    tokenizer = _tokenizer_by_transformers(chat) if isinstance(chat, Path) else chat
-    if not getattr(tokenizer, "chat_template", None):
-        raise UsageError(
-            f"{checkpoint.name} has no chat template: it was not made for chats",
-            hint="Give it the text without a chat, or take the model's variant for chats (often called …-it, "
-            "…-Instruct or …-chat).",
-        )
-    try:
-        with quiet_transformers():
-            written = tokenizer.apply_chat_template(
-                [{"role": "user", "content": text}], add_generation_prompt=True, tokenize=False
-            )
-    except Exception as error:  # whatever a template, which is a program, runs into
-        raise ModelError(f"the chat template of {checkpoint.name} can't be rendered ({error})", hint=_REPEAT) from error
-    return str(written)
 
 
 def _locate(model: str, revision: str | None) -> tuple[str, Path]:
@@ -244,7 +214,7 @@ def _open_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
     if vocabulary is None:
         raise ModelError(f"{folder} has no tokenizer: neither tokenizer.json nor a vocabulary", hint=_CONTENT)
     try:
-        return own_copy(_tokenizer_by_transformers(folder))
+        return own_copy(tokenizer_by_transformers(folder))
     except ModelError as error:
         missing = [package for package in _readers(folder / vocabulary) if not _is_installed(package)]
         if not missing:
@@ -278,7 +248,8 @@ def _tokenizer_settings(folder: Path) -> dict[str, Any]:
     return read[0] if "added_tokens_decoder" in read[0] else read[0] | read[1]
 
 
-def _tokenizer_by_transformers(folder: Path) -> Any:
+def tokenizer_by_transformers(folder: Path) -> Any:
+    """The tokenizer in ``folder`` as transformers loads it, from these files alone."""
     from transformers import AutoTokenizer
 
     return by_transformers(folder, AutoTokenizer.from_pretrained)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from attnviz.encoding import Encoding
 from attnviz.spelling import Spelling, join_pieces
-from attnviz.words import Place, Word, begin_words, cut_words
+from attnviz.words import Place, Word, begin_words, cut_words, is_punctuation
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -31,39 +31,51 @@ def continued(tokenizer: Tokenizer, encoding: Encoding, ids: Sequence[int]) -> E
         special=encoding.special + marks,
         generated=encoding.generated + len(ids),
     )
-    spelt = [b"" if mark else spelling.spell(number) for number, mark in zip(grown.ids, grown.special, strict=True)]
-    settled = _settled(encoding, spelt)
-    words = encoding.words[:settled] + _open_words(grown, settled, spelt)
-    if encoding.pair is not None:
-        return replace(grown, words=words, pair=_longer(encoding.pair, spelt, len(encoding)))
-    return replace(grown, words=words, text=_longer(encoding.text, spelt, len(encoding)))
+    settled = _settled(encoding, spelling)
+    first = encoding.words[settled - 1].stop if settled else 0
+    spelt = [
+        b"" if mark else spelling.spell(number)
+        for number, mark in zip(grown.ids[first:], grown.special[first:], strict=True)
+    ]
+    words = encoding.words[:settled] + _open_words(grown, settled, first, spelt)
+    text = _longer(encoding.text if encoding.pair is None else encoding.pair, spelt, len(encoding) - first)
+    if all(encoding.special):
+        text = text.removeprefix(" ")  # the space before the first word
+    if encoding.pair is None:
+        return replace(grown, words=words, text=text)
+    return replace(grown, words=words, pair=text)
 
 
-def _settled(encoding: Encoding, spelt: Sequence[bytes]) -> int:
+def _settled(encoding: Encoding, spelling: Spelling) -> int:
     """How many words stay as they are, whatever follows: all before the last that has a space before it."""
     for i in reversed(range(len(encoding.words))):
         word = encoding.words[i]
         if encoding.special[word.start]:
             return i + 1
-        if word.text.strip() and spelt[word.start][:1].isspace():
+        if word.text.strip() and spelling.spell(encoding.ids[word.start])[:1].isspace():
             return i
     return 0
 
 
-def _open_words(grown: Encoding, settled: int, spelt: Sequence[bytes]) -> tuple[Word, ...]:
-    """The words behind the ``settled`` ones of ``grown``, whose words are still those from before it grew."""
-    first = grown.words[settled - 1].stop if settled else 0
+def _open_words(grown: Encoding, settled: int, first: int, spelt: Sequence[bytes]) -> tuple[Word, ...]:
+    """The words behind the ``settled`` ones of ``grown``, whose words are still those from before it grew.
+
+    The first of their tokens is ``first``, and ``spelt`` is what these tokens spell.
+    """
     read = len(grown) - grown.generated
     old = {(word.start, word.stop): word for word in grown.words[settled:]}
+    starts = {word.start: word.text for word in old.values() if word.start < read}
     tokens, special = grown.tokens[first:], grown.special[first:]
     # A special token parts what stands beside it, as a line break does.
-    text, spans = join_pieces([b"\n" if mark else piece for mark, piece in zip(special, spelt[first:], strict=True)])
+    text, spans = join_pieces([b"\n" if mark else piece for mark, piece in zip(special, spelt, strict=True)])
     places: list[Place | None] = [None if mark else (0, *span) for mark, span in zip(special, spans, strict=True)]
     begins = begin_words([text], places)
-    for start, stop in old:
-        # What the model read was cut into words where its text was known; what it wrote may be half a character yet.
-        for i in range(start + 1, min(stop, read)):
-            begins[i - first] = False
+    last = max(starts, default=first)
+    for i in range(first + 1, read):
+        # What the model read was cut where its text was known. Of its words only an apostrophe or a full stop at the
+        # end may turn out to be inside a word.
+        if i != last or not is_punctuation(starts[i]):
+            begins[i - first] = i in starts
     cut = cut_words(begins, tokens, [text], places)
     new = (replace(word, start=word.start + first, stop=word.stop + first) for word in cut)
     return tuple(old.get((word.start, word.stop), word) for word in new)
@@ -77,4 +89,4 @@ def _longer(text: str, spelt: Sequence[bytes], read: int) -> str:
     if cut:
         text = text.removesuffix("\ufffd")
     written = (cut + b"".join(spelt[read:])).decode(errors="replace")
-    return text + written if text else written.removeprefix(" ")
+    return text + written

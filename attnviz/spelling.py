@@ -37,7 +37,8 @@ class Spelling:
 
     def readable_tokens(self, pieces: Sequence[str], special: Sequence[bool]) -> tuple[str, ...]:
         """The pieces as a reader takes them in; special tokens stay."""
-        return tuple(piece if mark else self.readable(piece) for piece, mark in zip(pieces, special, strict=True))
+        readable = {piece: self.readable(piece) for piece in set(pieces)}
+        return tuple(piece if mark else readable[piece] for piece, mark in zip(pieces, special, strict=True))
 
     def readable(self, piece: str) -> str:
         r"""``Ġbank`` and ``▁bank`` become ``bank``, a byte that is no character ``\xf0``; ``##s`` stays."""

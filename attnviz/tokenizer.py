@@ -38,7 +38,7 @@ def read_tokenizer(path: Path, settings: Mapping[str, Any], model_type: object) 
         raise ModelError(f"{path} is not a tokenizer ({error})", hint="Download the model again.") from None
     try:
         _apply(tokenizer, settings, model_type)
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, LookupError) as error:
         raise ModelError(
             f"{path.parent / 'tokenizer_config.json'} is damaged ({error})", hint="Download the model again."
         ) from None

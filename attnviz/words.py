@@ -39,7 +39,7 @@ def _boundaries(text: str) -> set[int]:
     # Marks never begin a word; left out, since regex takes `é'` for a word's end where the accent is a mark. The space
     # before the text keeps a joiner at its start, which joins nothing, from joining.
     bases = [i for i, character in enumerate(text) if not _is_mark(character)]
-    stripped = text if len(bases) == len(text) else "".join(text[i] for i in bases)
+    stripped = "".join(text[i] for i in bases)
     return {bases[cut.start() - 1] for cut in _BOUNDARY.finditer(" " + stripped) if 0 < cut.start() <= len(bases)}
 
 

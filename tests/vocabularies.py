@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -59,6 +60,13 @@ def _byte_level(pattern: str, *, specials: list[str], size: int = 500, trim: boo
     return tokenizer
 
 
+def with_normalizer(tokenizer: Tokenizer, normalizer: Any) -> Tokenizer:
+    """A copy of ``tokenizer`` with ``normalizer`` before its own."""
+    copy = Tokenizer.from_str(tokenizer.to_str())
+    copy.normalizer = normalizers.Sequence([normalizer, *([copy.normalizer] if copy.normalizer else [])])
+    return copy
+
+
 def _template(tokenizer: Tokenizer, single: str, *marks: str) -> Tokenizer:
     tokenizer.post_processor = processors.TemplateProcessing(
         single=single, special_tokens=[(mark, tokenizer.token_to_id(mark)) for mark in marks]
@@ -104,11 +112,7 @@ def _sentencepiece_bpe(specials: list[str], size: int = 700) -> Tokenizer:
         vocab_size=size, special_tokens=[*specials, *_BYTES], show_progress=False, limit_alphabet=90
     )
     tokenizer.train_from_iterator(TEXTS, trainer)
-    # Bytes are pieces like others, not marks.
-    state = tokenizer.to_str()
-    import json
-
-    content = json.loads(state)
+    content = json.loads(tokenizer.to_str())  # where bytes are pieces like others, no marks
     content["added_tokens"] = [token for token in content["added_tokens"] if token["content"] not in _BYTES]
     tokenizer = Tokenizer.from_str(json.dumps(content))
     tokenizer.decoder = decoders.Sequence(
@@ -142,7 +146,6 @@ def gemma() -> Tokenizer:
 
 def _unigram(specials: list[str], unknown: str) -> Tokenizer:
     tokenizer = Tokenizer(models.Unigram())
-    tokenizer.normalizer = None
     scheme: dict[str, Any] = {"prepend_scheme": "always"}
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(**scheme)]
