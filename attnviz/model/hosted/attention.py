@@ -190,6 +190,7 @@ def attending(model: nn.Module, hook: Hook | None) -> Iterator[None]:
     Also after an exception: the attention of its configs, training or not, hooks, buffers and whatever else the
     forward pass leaves in the modules; and transformers knows no ``hook`` any more.
     """
+    double = next(model.parameters()).dtype is torch.float64
     name = "eager" if hook is None else f"{NAME}-{id(hook)}"
     holders = [*model.modules(), *_configs(model)]
     before = [(holder, dict(vars(holder))) for holder in holders]
@@ -201,6 +202,8 @@ def attending(model: nn.Module, hook: Hook | None) -> Iterator[None]:
         for config in _configs(model):
             config._attn_implementation_internal = name
             config.use_cache = False
+            if double:  # the faster ways to run experts know no float64
+                config._experts_implementation_internal = "eager"
         model.eval()
         yield
     finally:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import inspect
+import io
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +47,8 @@ def open_hosted(
     if isinstance(checkpoint.reference, nn.Module):
         model = _borrow(checkpoint.reference, dtype, device)
     else:
-        with quiet_transformers():
+        # transformers shows the progress of GGUF files whatever its settings say.
+        with quiet_transformers(), contextlib.redirect_stderr(io.StringIO()) if gguf else contextlib.nullcontext():
             model = _load(checkpoint, dtype, device, trust_remote_code, gguf)
     start = checkpoint.config.get("decoder_start_token_id", getattr(model.config, "decoder_start_token_id", None))
     return Hosted(model, checkpoint.name, start)
