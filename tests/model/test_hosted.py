@@ -63,7 +63,7 @@ class Case:
         tiny.randomise(model, scale=self.scale)
         with torch.no_grad():
             for name, parameter in model.named_parameters():
-                if "query.weight" in name or "c_attn.weight" in name:
+                if name.endswith(("query.weight", "q_proj.weight", "c_attn.weight")):
                     parameter *= self.sharpen
         return model
 
@@ -76,7 +76,7 @@ CASES = {
     "qwen 3 moe": Case(
         "Qwen3MoeModel",
         GROUPED | {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16, "head_dim": 8},
-        scale=0.4,
+        scale=0.6,
     ),
     "gpt-oss with sinks and windows": Case(
         "GptOssModel", GROUPED | {"num_local_experts": 4, "head_dim": 8, "sliding_window": 5}
@@ -166,7 +166,7 @@ CASES = {
     ),
     "gemma 3": Case("Gemma3TextModel", GROUPED | {"head_dim": 8, "sliding_window": 6, "query_pre_attn_scalar": 4}),
     "granite": Case("GraniteModel", GROUPED | {"attention_multiplier": 0.3, "residual_multiplier": 0.5}),
-    "gpt-2": Case("GPT2Model", COMMON, scale=0.2, sharpen=8),
+    "gpt-2": Case("GPT2Model", COMMON, scale=0.2, sharpen=10),
     "opt": Case("OPTModel", COMMON | {"word_embed_proj_dim": 32, "ffn_dim": 48}),
     "doge, a mask that adds numbers": Case("DogeModel", GROUPED),
     "modernbert with windows": Case(
@@ -249,7 +249,8 @@ ENCODER_DECODERS = {
             "decoder_ffn_dim": 48,
             "max_position_embeddings": 64,
         },
-        scale=0.25,
+        scale=0.18,
+        sharpen=4,
     ),
     "m2m 100": Case(
         "M2M100Model",
@@ -331,11 +332,11 @@ def test_a_bias_of_positions_and_chosen_experts_in_float64() -> None:
 def test_weights_before_the_sinks_share_are_not_compared() -> None:
     """Granite's eager attention gives out the weights that it then makes smaller; the states say if ours are right."""
     config = GROUPED | {"sliding_window": 5, "layer_types": ["sliding_attention", "full_attention"] * 2}
-    model = Case("GraniteSWAModel", config).model()
-    mine = hosted(model)
-    weights, states, _ = ours(mine)
-    reference = mine.reference(encoding(IDS))["self"]
+    with precision(torch.float64):
+        mine = hosted(Case("GraniteSWAModel", config).model())
+        weights, states, _ = ours(mine)
+        reference = mine.reference(encoding(IDS))["self"]
     assert reference[0] is None
     assert reference[1] is not None
-    torch.testing.assert_close(states.stacked(), reference[1], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(states.stacked(), reference[1], atol=1e-6, rtol=1e-6)
     assert bool((weights.stacked().sum(-1) < 0.999).any())
