@@ -92,7 +92,7 @@ def _load(
     missing = sorted(name for name in info["missing_keys"] if "pooler" not in name)
     if missing:
         raise ModelError(f"{checkpoint.name} lacks {', '.join(missing[:3])}, which {type(model).__name__} needs")
-    return (model if device == "auto" else model.to(device or "cpu")).eval()
+    return (model if device in (None, "auto") else model.to(device)).eval()
 
 
 def model_class(config: Any, saved: dict[str, Any]) -> Any:
