@@ -6,6 +6,7 @@ import contextlib
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -21,9 +22,10 @@ from attnviz.model.spec import EVERYTHING
 
 NAME = "attnviz"
 
-# What models hand to their attention function and what changes nothing in it: masks say what windows do, there is
-# no dropout outside of training, and the rest is for other implementations or passes through.
-_HARMLESS = frozenset({
+# What models hand to their attention function: what ours reads, and what changes nothing in it. Masks say what windows
+# do, there is no dropout outside of training, and the rest is for other implementations or passes through.
+_KNOWN = frozenset({
+    "indices", "is_causal", "position_bias", "s_aux", "softcap",
     "cache", "cache_position", "deterministic", "dropout", "output_attentions", "output_hidden_states",
     "output_router_logits", "position_embeddings", "position_ids", "return_dict", "sliding_window", "training",
     "use_cache", "cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "max_length_k",
@@ -32,22 +34,28 @@ _HARMLESS = frozenset({
 _CROSS = re.compile(r"cross|encoder_attn|encdec|enc_dec|encoder_decoder", re.IGNORECASE)
 
 
+@dataclass
+class Seen:
+    """What a run showed of its model: the layers of each kind, whether it was causal, and whether there were sinks."""
+
+    layers: dict[Kind, list[int]] = field(default_factory=dict)
+    causal: dict[Kind, bool] = field(default_factory=dict)
+    sinks: bool = False
+
+
 class Hook:
-    """The attention function of one run: it calls the kernel and keeps count of layers and of what was causal."""
+    """The attention function of one run: it calls the kernel and writes down what it has seen."""
 
     def __init__(
         self, model: nn.Module, shapes: Mapping[Kind, tuple[int, int]], observers: Sequence[Observer] = ()
     ) -> None:
         """``shapes`` are the (N, M) of each kind's maps."""
-        self.observers = observers
+        self.seen = Seen()
         self._shapes = shapes
-        self.causal: dict[Kind, bool] = {}
-        self.layers: dict[Kind, list[int]] = {}
-        self.sinks = False
+        self._observers = observers
         self._places = places(model, tuple(shapes))
         self._calls: Counter[nn.Module] = Counter()
-        self._shown: tuple[Tensor, Tensor] | None = None
-        self._last: tuple[Kind, int] = ("self", 0)
+        self._last: tuple[Tensor | None, Tensor | None, tuple[Kind, int]] = (None, None, ("self", 0))
 
     def __call__(
         self,
@@ -57,46 +65,30 @@ class Hook:
         value: Tensor,
         attention_mask: Tensor | None = None,
         scaling: float | None = None,
-        is_causal: bool | None = None,
-        softcap: float | None = None,
-        s_aux: Tensor | None = None,
-        position_bias: Tensor | None = None,
-        indices: Tensor | None = None,
-        **others: Any,
+        **facts: Any,
     ) -> tuple[Tensor, None]:
         """Attend from ``query`` (1, H, N, D) to ``key`` and ``value`` (1, G, M, D); the context is (1, N, H, D)."""
-        unknown = sorted(name for name, given in others.items() if given is not None and name not in _HARMLESS)
-        if unknown:
-            raise UnsupportedModel(f"{type(module).__name__} wants of its attention what ours does not know: {unknown}")
-        if query.shape[0] != 1:
-            raise UnsupportedModel(f"{type(module).__name__} cuts the text into {query.shape[0]} blocks")
+        _refuse(module, query, facts)
         shape = query.shape[2], key.shape[2]
-        if indices is not None:
-            attention_mask = _chosen(attention_mask, indices, shape)
-        if attention_mask is None:
-            causal = is_causal if is_causal is not None else getattr(module, "is_causal", False)
-            sight, bias = (masks.CAUSAL if causal and shape[0] > 1 else masks.FULL), None
-        else:
-            sight, bias = _sight(attention_mask, shape)
-        sinks = _sinks(module, s_aux)
-        self.sinks |= sinks is not None
+        sight, mask = _sight(module, attention_mask, shape, facts)
+        sinks = _sinks(module, facts.get("s_aux"))
+        self.seen.sinks |= sinks is not None
         # Where values are attended to in two parts (DiffLlama), the second call has the same weights.
-        again = self._shown is not None and query is self._shown[0] and key is self._shown[1]
-        self._shown = query, key
-        kind, layer = self._last if again else self._place(module, sight, shape)
-        self._last = kind, layer
+        again = query is self._last[0] and key is self._last[1]
+        kind, layer = self._last[2] if again else self._place(module, sight, shape)
+        self._last = query, key, (kind, layer)
         context = kernel.attend(
             query[0],
             key[0],
             value[0],
             scale=query.shape[-1] ** -0.5 if scaling is None else float(scaling),
             reach=sight.reach or EVERYTHING,
-            bias=_sum(bias, position_bias, shape),
-            softcap=softcap or None,
+            bias=_sum(mask, facts.get("position_bias"), shape),
+            softcap=facts.get("softcap") or None,
             sinks=sinks,
             layer=layer,
             kind=kind,
-            observers=() if again else self.observers,
+            observers=() if again else self._observers,
         )
         return context.transpose(0, 1)[None].contiguous(), None
 
@@ -110,12 +102,12 @@ class Hook:
             )
         call = self._calls[module]
         self._calls[module] += 1
-        layers = self.layers.setdefault(kind, [])
+        layers = self.seen.layers.setdefault(kind, [])
         layer = numbers[call] if call < len(numbers) else None
         if layer is None or layer in layers:
             layer = max(layers, default=-1) + 1
         layers.append(layer)
-        self.causal[kind] = self.causal.get(kind, True) and sight.causal
+        self.seen.causal[kind] = self.seen.causal.get(kind, True) and sight.causal
         return kind, layer
 
 
@@ -140,8 +132,25 @@ def places(model: nn.Module, kinds: Sequence[Kind]) -> dict[nn.Module, tuple[Kin
     return found
 
 
-def _sight(mask: Tensor, shape: tuple[int, int]) -> tuple[Sight, Tensor | None]:
-    """What ``mask`` shows, and what of it must be added to the scores, (h, N, M)."""
+def _refuse(module: nn.Module, query: Tensor, facts: Mapping[str, Any]) -> None:
+    """Raise for what a model asks of its attention and ours does not do."""
+    unknown = sorted(name for name, given in facts.items() if given is not None and name not in _KNOWN)
+    if unknown:
+        raise UnsupportedModel(f"{type(module).__name__} asks of its attention what ours does not know: {unknown}")
+    if query.shape[0] != 1:
+        raise UnsupportedModel(f"{type(module).__name__} cuts the text into {query.shape[0]} blocks")
+
+
+def _sight(
+    module: nn.Module, mask: Tensor | None, shape: tuple[int, int], facts: Mapping[str, Any]
+) -> tuple[Sight, Tensor | None]:
+    """What the queries of ``module`` see, and what of ``mask`` must be added to the scores, (h, N, M)."""
+    if facts.get("indices") is not None:
+        mask = _chosen(mask, facts["indices"], shape)
+    if mask is None:
+        causal = facts.get("is_causal")
+        causal = getattr(module, "is_causal", False) if causal is None else causal
+        return (masks.CAUSAL if causal and shape[0] > 1 else masks.FULL), None
     if isinstance(mask, BandMask) and mask.shape[-2:] == shape:
         return mask.sight, None
     real = mask.make() if isinstance(mask, BandMask) else mask
@@ -190,22 +199,27 @@ def attending(model: nn.Module, hook: Hook | None) -> Iterator[None]:
     Also after an exception: the attention of its configs, training or not, hooks, buffers and whatever else the
     forward pass leaves in the modules; and transformers knows no ``hook`` any more.
     """
+    double = next(model.parameters()).dtype is torch.float64
     name = "eager" if hook is None else f"{NAME}-{id(hook)}"
-    holders = [*model.modules(), *_configs(model)]
+    configs = _configs(model)
+    holders: list[Any] = [*model.modules(), *configs]
     before = [(holder, dict(vars(holder))) for holder in holders]
     inner = [(value, value.copy()) for _, values in before for value in values.values() if isinstance(value, dict)]
     try:
         if hook is not None:
             AttentionInterface.register(name, hook)
             AttentionMaskInterface.register(name, masks.mask)
-        for config in _configs(model):
+        for config in configs:
             config._attn_implementation_internal = name
             config.use_cache = False
+            if double:  # the faster ways to run experts know no float64
+                config._experts_implementation_internal = "eager"
         model.eval()
         yield
     finally:
-        AttentionInterface._global_mapping.pop(name, None)
-        AttentionMaskInterface._global_mapping.pop(name, None) if hook is not None else None
+        if hook is not None:
+            AttentionInterface._global_mapping.pop(name, None)
+            AttentionMaskInterface._global_mapping.pop(name, None)
         for holder, values in before:
             vars(holder).clear()
             vars(holder).update(values)

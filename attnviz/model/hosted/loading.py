@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import inspect
+import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +48,24 @@ def open_hosted(
     if isinstance(checkpoint.reference, nn.Module):
         model = _borrow(checkpoint.reference, dtype, device)
     else:
-        with quiet_transformers():
+        # transformers shows the progress of GGUF files whatever its settings say.
+        with quiet_transformers(), contextlib.redirect_stderr(io.StringIO()) if gguf else contextlib.nullcontext():
             model = _load(checkpoint, dtype, device, trust_remote_code, gguf)
-    start = checkpoint.config.get("decoder_start_token_id", getattr(model.config, "decoder_start_token_id", None))
-    return Hosted(model, checkpoint.name, start)
+    return Hosted(model, checkpoint.name, _start(checkpoint))
+
+
+def _start(checkpoint: Checkpoint) -> int | None:
+    """The token with which a decoder begins; newer versions of transformers keep it apart, with how to generate."""
+    name = "decoder_start_token_id"
+    start = checkpoint.config.get(name)
+    if start is None and isinstance(checkpoint.reference, nn.Module):
+        start = getattr(getattr(checkpoint.reference, "generation_config", None), name, None)
+    elif start is None and (path := Path(checkpoint.reference) / "generation_config.json").is_file():
+        try:
+            start = json.loads(path.read_bytes()).get(name)
+        except (ValueError, AttributeError) as error:
+            raise ModelError(f"{path} is not an object in JSON ({error})", hint="Download the model again.") from None
+    return start
 
 
 def _borrow(model: Any, dtype: torch.dtype | None, device: str | torch.device | None) -> Any:
@@ -89,7 +106,7 @@ def _load(
     missing = sorted(name for name in info["missing_keys"] if "pooler" not in name)
     if missing:
         raise ModelError(f"{checkpoint.name} lacks {', '.join(missing[:3])}, which {type(model).__name__} needs")
-    return (model if device == "auto" else model.to(device or "cpu")).eval()
+    return (model if device in (None, "auto") else model.to(device)).eval()
 
 
 def model_class(config: Any, saved: dict[str, Any]) -> Any:

@@ -67,8 +67,6 @@ def mask(**facts: Any) -> Tensor | None:
     if not isinstance(queries, int) or not isinstance(keys, int) or facts.get("batch_size") != 1:
         return eager_mask(**facts)  # type: ignore[no-any-return]
     whole = {"allow_is_causal_skip": False, "allow_is_bidirectional_skip": False}
-    if facts.get("allow_is_bidirectional_skip") and sdpa_mask(**(facts | {"allow_is_causal_skip": False})) is None:
-        return None
 
     def rows(start: int, stop: int) -> Tensor:
         part: Tensor = sdpa_mask(**(facts | whole | {"q_length": stop - start, "q_offset": first + start}))
@@ -77,8 +75,10 @@ def mask(**facts: Any) -> Tensor | None:
     sight = see(rows, queries, keys)
     if sight.reach is None:
         return eager_mask(**facts)  # type: ignore[no-any-return]
+    if sight.reach == EVERYTHING and facts.get("allow_is_bidirectional_skip"):
+        return None
     make = partial(eager_mask, **(facts | whole))
-    return BandMask(sight, make, (1, 1, queries, keys), dtype=facts["dtype"], device=facts["device"])
+    return BandMask(sight, make, (1, 1, queries, keys), dtype=facts.get("dtype"), device=facts.get("device"))
 
 
 def see(rows: Callable[[int, int], Tensor], queries: int, keys: int) -> Sight:

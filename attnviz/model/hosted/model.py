@@ -13,12 +13,19 @@ from torch import Tensor, nn
 from attnviz.checkpoint import quiet_transformers
 from attnviz.encoding import Encoding
 from attnviz.errors import AttnvizError, InputError, ModelError, UnsupportedModel
-from attnviz.model.hosted.attention import Hook, attending
+from attnviz.model.hosted.attention import Hook, Seen, attending
 from attnviz.model.kernel import Kind, Observer
 from attnviz.model.weights import not_finite
 
 Reference = dict[Kind, tuple[list[Tensor] | None, Tensor | None]]
 """Per kind the weights (H, N, M) of each attention layer, and the hidden states (L + 1, T, C)."""
+
+_MAPS: dict[Kind, str] = {
+    "self": "attentions",
+    "encoder": "encoder_attentions",
+    "decoder": "decoder_attentions",
+    "cross": "cross_attentions",
+}
 
 
 class Hosted:
@@ -37,7 +44,7 @@ class Hosted:
             self.kinds = ("encoder", "decoder", "cross")
         self.start = None if self.kinds == ("self",) else start
         self.limit = _limit(model)
-        self._last: Hook | None = None
+        self._seen: Seen | None = None
 
     def run(self, encoding: Encoding, observers: Sequence[Observer] = (), target: Encoding | None = None) -> Tensor:
         """Run one input and return the last hidden states (T, C), the decoder's where there is one.
@@ -53,22 +60,15 @@ class Hosted:
         wanted = any(type(observer).hidden is not Observer.hidden for observer in observers)
         hook = Hook(self.model, self._shapes(encoding, target), observers)
         output = self._forward(encoding, target, hook, output_hidden_states=wanted or not _is_bare(self.model))
-        silent = [kind for kind in self.kinds if kind not in hook.layers]
-        if silent:
-            whose = "" if self.kinds == ("self",) else f"{' and '.join(silent)} attention of "
-            raise UnsupportedModel(
-                f"{self.name}: the {whose}transformers' {type(self.model).__name__} attends by itself, and not through "
-                "the AttentionInterface where ours could take its place"
-            )
-        self._last = hook
+        self._require_all(hook.seen)
+        self._seen = hook.seen
         states = _states(output, self.kinds)
         if wanted:
             for kind, found in states.items():
                 for layer, state in enumerate(found):
                     for observer in observers:
                         observer.hidden(layer, state, kind)
-        last: Tensor | None = getattr(output, "last_hidden_state", None)
-        last = states[self.kinds[-2:][0]][-1] if last is None else last[0]
+        last = _last(output)
         if not torch.isfinite(last).all():
             damaged = not_finite(self.model.state_dict())
             where = f": {', '.join(damaged[:3])}" if damaged else ", though its tensors are finite: it overflows"
@@ -76,6 +76,15 @@ class Hosted:
                 f"the model's weights give NaN{where}", hint="The checkpoint is damaged: download it again."
             )
         return last
+
+    def _require_all(self, seen: Seen) -> None:
+        silent = [kind for kind in self.kinds if kind not in seen.layers]
+        if silent:
+            whose = "" if self.kinds == ("self",) else f"the {' and '.join(silent)} attention of "
+            raise UnsupportedModel(
+                f"{self.name}: {whose}transformers' {type(self.model).__name__} attends by itself, and not through the "
+                "AttentionInterface where ours could take its place"
+            )
 
     def causal(self, kind: Kind = "self") -> bool:
         """Whether no query saw a later key, in any layer of the last run."""
@@ -86,10 +95,10 @@ class Hosted:
         return tuple(self._done.layers.get(kind, ()))
 
     @property
-    def _done(self) -> Hook:
-        if self._last is None:
+    def _done(self) -> Seen:
+        if self._seen is None:
             raise RuntimeError("nothing has run yet")
-        return self._last
+        return self._seen
 
     def reference(self, encoding: Encoding, target: Encoding | None = None) -> Reference:
         """What the same model says by its own eager attention.
@@ -100,19 +109,15 @@ class Hosted:
         Raises:
             InputError, ModelError: as ``run``.
         """
+        if self._seen is None:
+            self.run(encoding, target=target)
         output = self._forward(encoding, target, None, output_hidden_states=True, output_attentions=True)
-        fields: dict[Kind, tuple[str, ...]] = {
-            "self": ("attentions",),
-            "encoder": ("encoder_attentions",),
-            "decoder": ("decoder_attentions",),
-            "cross": ("cross_attentions",),
-        }
         states = _states(output, self.kinds)
         found: Reference = {}
         for kind in self.kinds:
-            maps = next((getattr(output, name, None) for name in fields[kind]), None) or ()
+            maps = getattr(output, _MAPS[kind], None) or ()
             weights = [part[0] for part in _attending(maps, self.layers(kind)) if part is not None]
-            if self._done.sinks and all(bool(torch.isclose(part.sum(-1), torch.ones(())).all()) for part in weights):
+            if self._done.sinks and all(float((part.sum(-1) - 1).abs().max()) < 0.01 for part in weights):
                 weights = []  # they are those before the sinks have taken their share (Granite)
             hidden = states.get(kind)
             found[kind] = weights or None, torch.stack(hidden) if hidden else None
@@ -182,6 +187,14 @@ def _states(output: Any, kinds: tuple[Kind, ...]) -> dict[Kind, list[Tensor]]:
     found = {kind: [state[0] for state in getattr(output, name, None) or ()] for kind, name in fields.items()}
     # Models with several streams (DeepSeek-V4) have states of more than C numbers a token, but for the last.
     return {kind: states for kind, states in found.items() if len({state.shape for state in states}) == 1}
+
+
+def _last(output: Any) -> Tensor:
+    """The last hidden states (T, C), the decoder's where there is one."""
+    last: Tensor | None = getattr(output, "last_hidden_state", None)
+    if last is None:  # a model with a head
+        last = (getattr(output, "decoder_hidden_states", None) or output.hidden_states)[-1]
+    return last[0]
 
 
 def _attending(maps: Sequence[Any], layers: tuple[int, ...]) -> Sequence[Any]:
