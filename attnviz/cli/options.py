@@ -50,7 +50,11 @@ AllOption = Annotated[
 MapOption = Annotated[
     Literal["encoder", "decoder", "cross"] | None,
     typer.Option(
-        "--map", metavar="WHICH", help="Of an encoder–decoder: encoder, decoder, or cross.", rich_help_panel=VIEW
+        "--map",
+        metavar="WHICH",
+        help="Of an encoder–decoder: encoder, decoder or cross.",
+        show_default="cross",
+        rich_help_panel=VIEW,
     ),
 ]
 LayerOption = Annotated[str | None, typer.Option(metavar="N,N-N", help="The layers of the maps.", rich_help_panel=VIEW)]
