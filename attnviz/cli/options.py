@@ -109,7 +109,11 @@ class MapOptions:
     which: Annotated[
         Literal["encoder", "decoder", "cross"] | None,
         typer.Option(
-            "--map", metavar="WHICH", help="Of an encoder–decoder: encoder, decoder, or cross.", rich_help_panel=VIEW
+            "--map",
+            metavar="WHICH",
+            help="Of an encoder–decoder: encoder, decoder or cross.",
+            show_default="cross",
+            rich_help_panel=VIEW,
         ),
     ] = None
     layer: Annotated[
