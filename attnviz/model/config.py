@@ -53,6 +53,13 @@ class Config:
             raise ModelError(f"config.json: {name} is {value!r}, expected a whole number above zero")
         return value
 
+    def count(self, name: str, default: int) -> int:
+        """A whole number, zero or above."""
+        value = self.get(name, default)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise ModelError(f"config.json: {name} is {value!r}, expected a whole number, zero or above")
+        return value
+
     def number(self, name: str, default: float) -> float:
         """A number."""
         value = self.get(name, default)

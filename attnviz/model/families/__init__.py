@@ -1,4 +1,4 @@
-"""The families: one file each, named after Hugging Face's ``model_type``.
+"""The families: one file each, named after Hugging Face's ``model_type`` (``-`` is ``_`` there).
 
 A family file says two things: ``spec(config)``, the facts of a model, and ``NAMES``, the literal map of the
 checkpoint's tensor names to ours. ``{}`` is the layer; where the value is a tuple the tensor has all these places.
@@ -30,6 +30,11 @@ FAMILIES = ("bert",)
 ALIASES: Mapping[str, tuple[str, Mapping[str, Any]]] = {}
 """Model types that differ from a family in their configuration only: the family, and what their configs default to."""
 
+UNSUPPORTED: Mapping[str, str] = {
+    "xlnet": "two streams, and relative positions by projected sines with biases of their own, are not expressed",
+}
+"""Model types that are asked for and that a spec can't say: why not."""
+
 Names = Mapping[str, str | tuple[str, ...]]
 
 
@@ -51,7 +56,8 @@ class Family:
             UnsupportedModel: the config asks for what the spec can't say; the message names it.
             ModelError: the config is damaged.
         """
-        reading = Config({**self.defaults, **config})
+        absent = {name: value for name, value in self.defaults.items() if config.get(name) is None}
+        reading = Config({**config, **absent})
         spec = self.read(reading)
         reading.close()
         return spec
@@ -67,6 +73,11 @@ def both(theirs: str, *ours: str) -> dict[str, tuple[str, ...]]:
     return {f"{theirs}.{last}": tuple(f"{our}.{last}" for our in ours) for last in ("weight", "bias")}
 
 
+def module_name(family: str) -> str:
+    """The name of a family's file."""
+    return family.replace("-", "_")
+
+
 def find_family(config: Mapping[str, Any]) -> Family:
     """The family of the model that ``config`` describes.
 
@@ -80,6 +91,11 @@ def find_family(config: Mapping[str, Any]) -> Family:
             "config.json has no model_type", hint="Save the model with a current transformers: save_pretrained."
         )
     name, defaults = ALIASES.get(kind, (kind, {}))
+    if kind in UNSUPPORTED:
+        raise UnsupportedModel(
+            f"attnviz has no forward pass of its own for models of type {kind!r}: {UNSUPPORTED[kind]}",
+            hint=f"It has one for: {', '.join(sorted((*FAMILIES, *ALIASES)))}.",
+        )
     if name not in FAMILIES:
         known = (*FAMILIES, *ALIASES)
         near = difflib.get_close_matches(kind, known, 1)
@@ -88,7 +104,7 @@ def find_family(config: Mapping[str, Any]) -> Family:
             + (f" (did you mean {near[0]!r}?)" if near else ""),
             hint=f"It has one for: {', '.join(sorted(known))}.",
         )
-    module = importlib.import_module(f"{__name__}.{name}")
+    module = importlib.import_module(f"{__name__}.{module_name(name)}")
     return Family(
         kind,
         module.spec,
