@@ -25,9 +25,12 @@ from attnviz.errors import ModelError, UnsupportedModel
 from attnviz.model.config import Config
 from attnviz.model.spec import Spec
 
-FAMILIES = ("bert",)
+FAMILIES = ("bert", "roberta")
 
-ALIASES: Mapping[str, tuple[str, Mapping[str, Any]]] = {}
+ALIASES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "camembert": ("roberta", {"vocab_size": 30522}),
+    "xlm-roberta": ("roberta", {"vocab_size": 30522}),
+}
 """Model types that differ from a family in their configuration only: the family, and what their configs default to."""
 
 UNSUPPORTED: Mapping[str, str] = {
