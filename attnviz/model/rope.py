@@ -39,8 +39,8 @@ def rotary(
     ``theta`` and ``partial`` (the part of each head that turns) are the family's defaults.
     """
     said = dict(config.get("rope_parameters", None) or config.get("rope_scaling", None) or {})
-    if kind is not None and isinstance(said.get(kind), Mapping):
-        said = dict(said[kind])
+    if kind is not None and any(isinstance(value, Mapping) for value in said.values()):
+        said = dict(said.get(kind) or {})
     base = said.pop("rope_theta", None) or config.number("rope_theta", theta)
     part = said.pop("partial_rotary_factor", None) or config.number("partial_rotary_factor", partial)
     older = said.pop("type", "default")
