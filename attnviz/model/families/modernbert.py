@@ -1,4 +1,4 @@
-"""ModernBERT (Warner et al. 2024): an encoder with rotary positions and pre-norms, most of whose layers see a window."""
+"""ModernBERT (Warner et al. 2024): pre-norms and rotary positions; most layers see a window to both sides."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ NAMES = {
 
 def spec(config: Config) -> Spec:
     """The facts of a ModernBERT; absent attributes have the values of transformers' ``ModernBertConfig``."""
-    width = config.size("hidden_size", 768)
+    heads = config.size("num_attention_heads", 12)
+    width = config.width("hidden_size", 768, heads)
     config.expect("is_encoder_decoder", False)
     config.expect("pruned_heads", {})
     config.ignore(
@@ -41,7 +42,7 @@ def spec(config: Config) -> Spec:
         config.activation("hidden_activation", "gelu"),
         bias=config.flag("mlp_bias"),
     )
-    attentions = _attentions(config, width)
+    attentions = _attentions(config, heads, width // heads)
     return Spec(
         width=width,
         embedding=Embedding(vocabulary=config.size("vocab_size", 50368), norm=norm),
@@ -66,10 +67,8 @@ def _kinds(config: Config) -> list[str]:
     return list(kinds)
 
 
-def _attentions(config: Config, width: int) -> dict[str, Attention]:
+def _attentions(config: Config, heads: int, size: int) -> dict[str, Attention]:
     """The attention of each kind of layer. The angles of a window's layers have a smaller base."""
-    heads = config.size("num_attention_heads", 12)
-    size = config.width("hidden_size", 768, heads) // heads
     bias = config.flag("attention_bias")
     beside = config.size("local_attention", 128) // 2
     facts = {
