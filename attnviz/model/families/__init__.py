@@ -25,7 +25,7 @@ from attnviz.errors import ModelError, UnsupportedModel
 from attnviz.model.config import Config
 from attnviz.model.spec import Spec
 
-FAMILIES = ("albert", "bert", "distilbert", "electra", "modernbert", "mpnet", "roberta")
+FAMILIES = ("albert", "bert", "deberta-v2", "distilbert", "electra", "modernbert", "mpnet", "roberta")
 
 ALIASES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "camembert": ("roberta", {"vocab_size": 30522}),
