@@ -58,6 +58,13 @@ class Config:
         self._read.add(name)
         return None if self._values.get(name, default) is None else self.size(name, default)
 
+    def count(self, name: str, default: int) -> int:
+        """A whole number, zero or above."""
+        value = self.get(name, default)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise ModelError(f"config.json: {name} is {value!r}, expected a whole number, zero or above")
+        return value
+
     def number(self, name: str, default: float) -> float:
         """A number."""
         value = self.get(name, default)

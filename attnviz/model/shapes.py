@@ -81,6 +81,10 @@ def _layer(at: str, layer: Layer, width: int) -> Iterator[tuple[str, Shape]]:
     for name in ("up", "gate") if isinstance(layer.mlp, GatedMLP) else ("up",):
         yield from _linear(f"{at}.mlp.{name}", inner, width, bias)
     yield from _linear(f"{at}.mlp.down", width, inner, bias)
+    if layer.convolution:
+        yield f"{at}.convolution.weight", (width, width // layer.convolution.groups, layer.convolution.size)
+        yield f"{at}.convolution.bias", (width,)
+        yield from _norm(f"{at}.convolution.norm", layer.convolution.norm, (width,))
     parts = ["attention", "cross", "mlp"] if layer.cross else ["attention", "mlp"]
     if isinstance(norms, ParallelNorm) and norms.shared:
         parts.remove("mlp")

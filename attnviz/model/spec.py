@@ -259,10 +259,23 @@ class GatedMLP:
 
 
 @dataclass(frozen=True)
+class Convolution:
+    """x = norm(x + activation(what each token and its ``size`` − 1 neighbours gave to the layer, weighed)).
+
+    ``groups`` are the parts of the width that are weighed apart (DeBERTa-v2, whose first layer ends so).
+    """
+
+    size: int
+    groups: int
+    activation: str
+    norm: LayerNorm
+
+
+@dataclass(frozen=True)
 class Layer:
     """One block. ``cross`` is the attention of a decoder's queries to an encoder's keys, between the other two.
 
-    ``residual`` multiplies what each sublayer adds (Granite).
+    ``residual`` multiplies what each sublayer adds (Granite), and ``convolution`` comes after them.
     """
 
     attention: Attention
@@ -270,6 +283,7 @@ class Layer:
     norms: PostNorm | PreNorm | BranchNorm | SandwichNorm | ParallelNorm
     cross: Attention | None = None
     residual: float = 1.0
+    convolution: Convolution | None = None
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The families: one file each, named after Hugging Face's ``model_type``.
+"""The families: one file each, named after Hugging Face's ``model_type`` (``-`` is ``_`` there).
 
 A family file says two things: ``spec(config)``, the facts of a model, and ``NAMES``, the literal map of the
 checkpoint's tensor names to ours. ``{}`` is the layer; where the value is a tuple the tensor has all these places.
@@ -25,7 +25,7 @@ from attnviz.errors import ModelError, UnsupportedModel
 from attnviz.model.config import Config
 from attnviz.model.spec import Spec
 
-FAMILIES = ("bert", "llama")
+FAMILIES = ("albert", "bert", "deberta-v2", "distilbert", "electra", "llama", "modernbert", "mpnet", "roberta")
 
 _WINDOWED: Mapping[str, Any] = {
     "intermediate_size": 14336,
@@ -36,6 +36,7 @@ _WINDOWED: Mapping[str, Any] = {
 }
 
 ALIASES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "camembert": ("roberta", {"vocab_size": 30522}),
     "ministral": ("llama", _WINDOWED),
     "mistral": ("llama", _WINDOWED),
     "seed_oss": (
@@ -66,8 +67,14 @@ ALIASES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
             "tie_word_embeddings": True,
         },
     ),
+    "xlm-roberta": ("roberta", {"vocab_size": 30522}),
 }
 """Model types that differ from a family in their configuration only: the family, and what their configs default to."""
+
+UNSUPPORTED: Mapping[str, str] = {
+    "xlnet": "two streams, and relative positions by projected sines with biases of their own, are not expressed",
+}
+"""Model types that are asked for and that a spec can't say: why not."""
 
 Names = Mapping[str, str | tuple[str, ...]]
 
@@ -90,7 +97,8 @@ class Family:
             UnsupportedModel: the config asks for what the spec can't say; the message names it.
             ModelError: the config is damaged.
         """
-        reading = Config({**self.defaults, **config})
+        absent = {name: value for name, value in self.defaults.items() if config.get(name) is None}
+        reading = Config({**config, **absent})
         spec = self.read(reading)
         reading.close()
         return spec
@@ -124,6 +132,11 @@ def find_family(config: Mapping[str, Any]) -> Family:
             "config.json has no model_type", hint="Save the model with a current transformers: save_pretrained."
         )
     name, defaults = ALIASES.get(kind, (kind, {}))
+    if kind in UNSUPPORTED:
+        raise UnsupportedModel(
+            f"attnviz has no forward pass of its own for models of type {kind!r}: {UNSUPPORTED[kind]}",
+            hint=f"It has one for: {', '.join(sorted((*FAMILIES, *ALIASES)))}.",
+        )
     if name not in FAMILIES:
         known = (*FAMILIES, *ALIASES)
         near = difflib.get_close_matches(kind, known, 1)
