@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attnviz.errors import ModelError, UnsupportedModel
@@ -53,6 +53,11 @@ class Config:
             raise ModelError(f"config.json: {name} is {value!r}, expected a whole number above zero")
         return value
 
+    def optional(self, name: str, default: int | None = None) -> int | None:
+        """A whole number above zero, or None where it is null; ``default`` only where it is absent."""
+        self._read.add(name)
+        return None if self._values.get(name, default) is None else self.size(name, default)
+
     def number(self, name: str, default: float) -> float:
         """A number."""
         value = self.get(name, default)
@@ -95,6 +100,41 @@ class Config:
         """A decoder's reach where ``is_decoder`` is set, else an encoder's."""
         self.expect("add_cross_attention", False)
         return CAUSAL if self.flag("is_decoder") else EVERYTHING
+
+    def decoder(self) -> None:
+        """The model is a decoder that stands alone."""
+        self.expect("is_encoder_decoder", False)
+        self.expect("add_cross_attention", False)
+        self.ignore("chunk_size_feed_forward", "is_decoder", "attention_dropout")
+
+    def head_size(self, width: int, heads: int) -> int:
+        """``head_dim``, else the width of one of ``heads`` heads."""
+        size = self.optional("head_dim")
+        if size is None and width % heads:
+            raise ModelError(f"config.json: hidden_size {width} does not divide by its {heads} attention heads")
+        return size or width // heads
+
+    def kv_heads(self, heads: int, default: int | None = None) -> int:
+        """The number of key-value heads, as many as query ``heads`` where it is null."""
+        count = self.optional("num_key_value_heads", default) or heads
+        if heads % count:
+            raise ModelError(f"config.json: {heads} attention heads do not share {count} key-value heads evenly")
+        return count
+
+    def reaches(self, window: int | None, default: Sequence[str]) -> tuple[Reach, ...]:
+        """How far each layer of a decoder sees, from ``layer_types``: as far as ``window`` tokens, itself counted, or
+        all that came before. ``default`` is said of each layer where the config does not.
+        """
+        kinds = self.get("layer_types", default)
+        known = {"full_attention": CAUSAL} | ({"sliding_attention": Reach(window - 1, 0)} if window else {})
+        if len(kinds) != len(default):
+            raise ModelError(f"config.json: layer_types has {len(kinds)} entries for {len(default)} layers")
+        unknown = sorted({str(kind) for kind in kinds} - known.keys())
+        if unknown:
+            raise UnsupportedModel(
+                f"config.json: layer_types has {', '.join(unknown)}; our forward pass knows {', '.join(known)}"
+            )
+        return tuple(known[kind] for kind in kinds)
 
     def ignore(self, *names: str) -> None:
         """Attributes of this family that change nothing in its attention."""
