@@ -17,7 +17,7 @@ from attnviz.checkpoint import Checkpoint, quiet_transformers
 from attnviz.encoding import Encoding
 from attnviz.errors import ModelError
 from attnviz.model.native import open_network, run
-from attnviz.model.observers import HiddenStates, Weights
+from attnviz.model.observers import HiddenStates, Weights, stack
 
 TOLERANCES = {torch.float32: 1e-5, torch.float64: 1e-10}
 """Rounding adds up to about 1e-6 in float32 and 1e-15 in float64; a mistake is larger than either."""
@@ -100,7 +100,7 @@ def _reference(checkpoint: Checkpoint, encoding: Encoding, dtype: torch.dtype) -
             output = model(**inputs, output_attentions=True, output_hidden_states=True)
     if not output.attentions or output.attentions[0] is None:
         raise ModelError(f"{checkpoint.name}: transformers' eager attention returns no weights to compare with")
-    return torch.cat(output.attentions), torch.cat(output.hidden_states)
+    return torch.cat(output.attentions), stack(output.hidden_states)[:, 0]
 
 
 def _load_eager(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:

@@ -11,7 +11,7 @@ from transformers import BertConfig
 
 from attnviz.errors import ExitCode, ModelError, UnsupportedModel
 from attnviz.model import families, weights
-from attnviz.model.families import FAMILIES, Config, find_family
+from attnviz.model.families import FAMILIES, Config, Family, find_family
 from attnviz.model.forward import ACTIVATIONS
 from attnviz.model.spec import CAUSAL, EVERYTHING, Learned
 
@@ -150,6 +150,24 @@ def test_a_size_without_a_default_must_be_there() -> None:
 def test_heads_must_divide_the_width() -> None:
     with pytest.raises(ModelError, match="hidden_size 32 does not divide by num_attention_heads 5"):
         bert(hidden_size=32, num_attention_heads=5)
+
+
+@pytest.mark.parametrize(
+    ("said", "width"),
+    [
+        ({}, 3),
+        ({"hidden_size": 5}, 5),
+        ({"n_embd": 7}, 7),
+        ({"hidden_size": 5, "n_embd": 7}, 7),
+        ({"n_embd": 7, "hidden_size": 5}, 7),
+        ({"hidden_size": 5, "n_embd": None}, 5),
+    ],
+)
+def test_an_attribute_may_have_another_name(said: dict[str, Any], width: int) -> None:
+    def read(config: Config) -> Any:
+        return config.size("hidden_size", 3)
+
+    assert Family("any", read, {}, attributes={"n_embd": "hidden_size"}).spec(said) == width
 
 
 def test_an_unknown_type_is_told_what_is_supported_and_what_is_near() -> None:
