@@ -11,11 +11,14 @@ from attnviz.model.spec import CAUSAL, EVERYTHING, Reach
 
 # What a config may hold without changing a weight of the attention: bookkeeping, training, heads, generation.
 _HARMLESS = frozenset({
-    "_attn_implementation", "_attn_implementation_autoset", "_model_name_or_path", "_name_or_path", "_num_labels", "architectures",
-    "attn_implementation", "bos_token_id", "cls_token_id", "dtype", "eos_token_id", "finetuning_task",
+    "_attn_implementation", "_attn_implementation_autoset", "_model_name_or_path",
+    "_name_or_path", "_num_labels", "architectures",
+    "attn_implementation", "auto_map", "bos_token_id", "cls_token_id", "custom_pipelines", "dtype", "eos_token_id",
+    "finetuning_task",
     "gradient_checkpointing", "id2label", "initializer_factor", "initializer_range", "label2id", "language",
     "mask_token_id", "model_max_length", "name", "name_or_path", "num_labels", "output_attentions",
     "output_hidden_states", "output_past", "pad_token_id", "problem_type", "return_dict", "sep_token_id",
+    "summary_activation", "summary_first_dropout", "summary_proj_to_labels", "summary_type", "summary_use_proj",
     "task_specific_params", "tie_encoder_decoder", "tie_word_embeddings", "tokenizer_class", "torch_dtype",
     "torchscript", "transformers_version", "unk_token_id", "use_bfloat16", "use_cache",
     # Older versions of transformers wrote how to generate into every config.

@@ -257,8 +257,8 @@ class Network:
         return functional.linear(x, self.tensors[f"{at}.weight"], self.tensors.get(f"{at}.bias"))
 
     def _norm(self, at: str, norm: Norm, x: Tensor) -> Tensor:
-        weight = self.tensors[f"{at}.weight"]
-        if isinstance(norm, LayerNorm) and weight.dim() == 1:
+        weight = self.tensors.get(f"{at}.weight")
+        if weight is None or (isinstance(norm, LayerNorm) and weight.dim() == 1):
             return functional.layer_norm(x, x.shape[-1:], weight, self.tensors.get(f"{at}.bias"), norm.eps)
         exact = x.to(torch.promote_types(x.dtype, torch.float32))
         if isinstance(norm, LayerNorm):  # each head with weights of its own, (heads, D)

@@ -5,8 +5,11 @@ What nobody observes is never stored.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from attnviz.model.kernel import Kind, Observer, Tile
 
@@ -53,4 +56,10 @@ class HiddenStates(Observer):
 
     def stacked(self, kind: Kind = "self") -> Tensor:
         """All states, (L + 1, T, C)."""
-        return torch.stack(self._states[kind])
+        return stack(self._states[kind])
+
+
+def stack(states: Sequence[Tensor]) -> Tensor:
+    """States (…, T, C) one above the other; where a model's last are narrower than the rest, zeros fill them up."""
+    widest = max(state.shape[-1] for state in states)
+    return torch.stack([functional.pad(state, (0, widest - state.shape[-1])) for state in states])

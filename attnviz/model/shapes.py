@@ -122,6 +122,7 @@ def _linear(at: str, out: int, into: int, bias: bool) -> Iterator[tuple[str, Sha
 
 
 def _norm(at: str, norm: Norm, shape: Shape) -> Iterator[tuple[str, Shape]]:
-    yield f"{at}.weight", shape
+    if not isinstance(norm, LayerNorm) or norm.weight:
+        yield f"{at}.weight", shape
     if isinstance(norm, LayerNorm) and norm.bias:
         yield f"{at}.bias", shape

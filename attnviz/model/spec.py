@@ -13,10 +13,11 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class LayerNorm:
-    """(x − mean) / √(variance + eps) · weight + bias (Ba et al. 2016)."""
+    """(x − mean) / √(variance + eps) · weight + bias (Ba et al. 2016), either of which may be missing."""
 
     eps: float
     bias: bool = True
+    weight: bool = True
 
 
 @dataclass(frozen=True)

@@ -154,6 +154,24 @@ def test_heads_must_divide_the_width() -> None:
         bert(hidden_size=32, num_attention_heads=5)
 
 
+@pytest.mark.parametrize(
+    ("said", "width"),
+    [
+        ({}, 3),
+        ({"hidden_size": 5}, 5),
+        ({"n_embd": 7}, 7),
+        ({"hidden_size": 5, "n_embd": 7}, 7),
+        ({"n_embd": 7, "hidden_size": 5}, 7),
+        ({"hidden_size": 5, "n_embd": None}, 5),
+    ],
+)
+def test_an_attribute_may_have_another_name(said: dict[str, Any], width: int) -> None:
+    def read(config: Config) -> Any:
+        return config.size("hidden_size", 3)
+
+    assert Family("any", read, {}, attributes={"n_embd": "hidden_size"}).spec(said) == width
+
+
 def test_an_unknown_type_is_told_what_is_supported_and_what_is_near() -> None:
     with pytest.raises(UnsupportedModel) as caught:
         find_family({"model_type": "brt"})

@@ -100,6 +100,12 @@ def test_a_layer_that_ends_with_a_convolution_needs_its_weights_and_norm() -> No
     }
 
 
+def test_a_norm_may_have_no_weights() -> None:
+    plain = LayerNorm(1e-5, bias=False, weight=False)
+    layer = Layer(Attention(2, 2, 2, 1.0, CAUSAL), MLP(7, "relu"), PreNorm(plain))
+    assert not [name for name in weights.shapes(Spec(4, Embedding(9), (layer,), final_norm=plain)) if "norm" in name]
+
+
 def test_a_missing_tensor_is_named(tiny_bert: Path, tmp_path: Path) -> None:
     error = failure(damaged(tiny_bert, tmp_path, lambda tensors: tensors.pop(QUERY)))
     assert error.message.startswith(f"{tmp_path.name}: ")

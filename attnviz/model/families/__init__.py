@@ -2,8 +2,9 @@
 
 A family file says two things: ``spec(config)``, the facts of a model, and ``NAMES``, the literal map of the
 checkpoint's tensor names to ours. ``{}`` is the layer; where the value is a tuple the tensor has all these places.
-``PREFIX`` is what heads put before the names, and ``SPELLINGS`` are older last parts of names. Of our names, these say
-that a tensor is several, cut by ``weights.take``:
+``PREFIX`` is what heads put before the names, and ``SPELLINGS`` are older last parts of names. ``ATTRIBUTES`` are other
+names of config attributes, which count where a config has both, as in transformers. Of our names, these say that a
+tensor is several, cut by ``weights.take``:
 
 - ``….qkv``: queries, keys and values of all heads, one after the other;
 - ``….groups``: of each key-value head the queries of its query heads, its key and its value;
@@ -89,6 +90,7 @@ class Family:
     prefix: str = ""
     spellings: Mapping[str, str] = field(default_factory=dict)
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
     def spec(self, config: Mapping[str, Any]) -> Spec:
         """The facts of the model that ``config`` describes.
@@ -97,11 +99,18 @@ class Family:
             UnsupportedModel: the config asks for what the spec can't say; the message names it.
             ModelError: the config is damaged.
         """
+        config = self._renamed(config)
         absent = {name: value for name, value in self.defaults.items() if config.get(name) is None}
         reading = Config({**config, **absent})
         spec = self.read(reading)
         reading.close()
         return spec
+
+    def _renamed(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """The attributes under the names that ``read`` knows; where a config has both, the other name counts."""
+        plain = {name: value for name, value in config.items() if name not in self.attributes}
+        other = {self.attributes[name]: value for name, value in config.items() if name in self.attributes}
+        return plain | {name: value for name, value in other.items() if value is not None}
 
     def plain(self, name: str) -> str:
         """A tensor's name as in ``names``: without the prefix that a head adds, in today's spelling."""
@@ -153,4 +162,5 @@ def find_family(config: Mapping[str, Any]) -> Family:
         getattr(module, "PREFIX", ""),
         getattr(module, "SPELLINGS", {}),
         defaults,
+        getattr(module, "ATTRIBUTES", {}),
     )
