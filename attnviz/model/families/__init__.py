@@ -25,7 +25,7 @@ from attnviz.errors import ModelError, UnsupportedModel
 from attnviz.model.config import Config
 from attnviz.model.spec import Spec
 
-FAMILIES = ("bert", "llama")
+FAMILIES = ("bert", "gemma", "gemma2", "gemma3_text", "llama", "qwen2", "qwen3")
 
 _WINDOWED: Mapping[str, Any] = {
     "intermediate_size": 14336,
