@@ -75,6 +75,12 @@ class Config:
             raise ModelError(f"config.json: {name} is {value!r}, expected a number")
         return float(value)
 
+    def optional_number(self, name: str, default: float | None = None) -> float | None:
+        """A number, or None where it is null; ``default`` only where it is absent."""
+        self._read.add(name)
+        value = self._values.get(name, default)
+        return None if value is None else self.number(name, value)
+
     def expect(self, name: str, *allowed: Any) -> Any:
         """One of ``allowed``, the first of them where it is absent."""
         value = self.get(name, allowed[0])
@@ -145,6 +151,16 @@ class Config:
                 f"config.json: layer_types has {', '.join(unknown)}; our forward pass knows {', '.join(known)}"
             )
         return tuple(known[kind] for kind in kinds)
+
+    def upper_windows(self, count: int) -> tuple[Reach, ...]:
+        """How far each of ``count`` layers sees where ``use_sliding_window`` gives those from ``max_window_layers`` on
+        a window.
+        """
+        window, below = self.optional("sliding_window", 4096), self.number("max_window_layers", 28)
+        if not self.flag("use_sliding_window"):
+            window = None
+        kinds = ["sliding_attention" if window and i >= below else "full_attention" for i in range(count)]
+        return self.reaches(window, kinds)
 
     def ignore(self, *names: str) -> None:
         """Attributes of this family that change nothing in its attention."""

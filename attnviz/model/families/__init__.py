@@ -26,7 +26,7 @@ from attnviz.errors import ModelError, UnsupportedModel
 from attnviz.model.config import Config
 from attnviz.model.spec import Spec
 
-FAMILIES = ("albert", "bert", "deberta-v2", "distilbert", "electra", "llama", "modernbert", "mpnet", "roberta")
+FAMILIES = ("albert", "bert", "deberta-v2", "distilbert", "electra", "gemma", "gemma2", "gemma3_text", "llama", "modernbert", "mpnet", "qwen2", "qwen3", "roberta")
 
 _WINDOWED: Mapping[str, Any] = {
     "intermediate_size": 14336,

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from tests.model.variants import VOCABULARY, Variant
 
 SHAPE: dict[str, Any] = {
@@ -18,6 +20,14 @@ SHAPE: dict[str, Any] = {
 }
 SLIDES = "sliding_attention"
 FACTORS = {"short_factor": [1.0, 1.3, 1.7, 2.0], "long_factor": [1.0, 4.0, 9.0, 16.0]}
+
+
+def sharpen(model: torch.nn.Module) -> None:
+    """Normed queries and keys are short: larger weights of their norms make attention telling."""
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "self_attn.q_" in name and "norm" in name and name.endswith("weight"):
+                parameter.mul_(2)
 
 
 def llama(model: str = "LlamaModel", **config: Any) -> Variant:

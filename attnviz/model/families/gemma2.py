@@ -1,0 +1,65 @@
+"""Gemma 2 (Gemma Team 2024): norms before and after, soft caps on the scores, every other layer with a window."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from attnviz.model.config import Config
+from attnviz.model.families import both
+from attnviz.model.rope import rotary
+from attnviz.model.spec import CAUSAL, Attention, Embedding, GatedMLP, Head, Layer, RMSNorm, SandwichNorm, Spec
+
+PREFIX = "model."
+
+NAMES = {
+    "embed_tokens.weight": "embed.tokens.weight",
+    **both("layers.{}.self_attn.q_proj", "layers.{}.attention.query"),
+    **both("layers.{}.self_attn.k_proj", "layers.{}.attention.key"),
+    **both("layers.{}.self_attn.v_proj", "layers.{}.attention.value"),
+    **both("layers.{}.self_attn.o_proj", "layers.{}.attention.output"),
+    "layers.{}.input_layernorm.weight": "layers.{}.attention.norm.weight",
+    "layers.{}.post_attention_layernorm.weight": "layers.{}.attention.norm_after.weight",
+    "layers.{}.pre_feedforward_layernorm.weight": "layers.{}.mlp.norm.weight",
+    "layers.{}.mlp.gate_proj.weight": "layers.{}.mlp.gate.weight",
+    "layers.{}.mlp.up_proj.weight": "layers.{}.mlp.up.weight",
+    "layers.{}.mlp.down_proj.weight": "layers.{}.mlp.down.weight",
+    "layers.{}.post_feedforward_layernorm.weight": "layers.{}.mlp.norm_after.weight",
+    "norm.weight": "norm.weight",
+    "lm_head.weight": "head.weight",
+}
+
+
+def spec(config: Config) -> Spec:
+    """The facts of a Gemma 2; absent attributes have the values of transformers' ``Gemma2Config``."""
+    config.decoder()
+    config.expect("use_bidirectional_attention", False)
+    # The cap on the next token's scores leaves their order; the others are older names that transformers passes over.
+    config.ignore("cache_implementation", "final_logit_softcapping", "hidden_act", "sliding_window_size")
+    heads, size, width = (
+        config.size("num_attention_heads", 8),
+        config.size("head_dim", 256),
+        config.size("hidden_size", 2304),
+    )
+    bias = config.flag("attention_bias")
+    norm = RMSNorm(config.number("rms_norm_eps", 1e-6), offset=1.0)
+    attention = Attention(
+        heads=heads,
+        kv_heads=config.kv_heads(heads, 4),
+        head_size=size,
+        scale=config.number("query_pre_attn_scalar", 256) ** -0.5,
+        reach=CAUSAL,
+        position=rotary(config, size, longest=8192),
+        softcap=config.optional_number("attn_logit_softcapping", 50.0),
+        bias=bias,
+        output_bias=bias,
+    )
+    mlp = GatedMLP(config.size("intermediate_size", 9216), config.activation("hidden_activation", "gelu_pytorch_tanh"))
+    kinds = [("sliding_attention", "full_attention")[i % 2] for i in range(config.size("num_hidden_layers", 26))]
+    reaches = config.reaches(config.optional("sliding_window", 4096), kinds)
+    return Spec(
+        width=width,
+        embedding=Embedding(config.size("vocab_size", 256000), scale=width**0.5),
+        layers=tuple(Layer(replace(attention, reach=reach), mlp, SandwichNorm(norm)) for reach in reaches),
+        final_norm=norm,
+        head=Head(tied=config.flag("tie_word_embeddings", default=True)),
+    )

@@ -1,0 +1,95 @@
+"""Gemma 3 (Gemma Team 2025): a Gemma 2 with normed queries and keys and no soft caps; layers with a window have rotary
+positions of their own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from attnviz.model.config import Config
+from attnviz.model.families import both
+from attnviz.model.rope import rotary
+from attnviz.model.spec import (
+    CAUSAL,
+    Attention,
+    Embedding,
+    GatedMLP,
+    Head,
+    Layer,
+    QKNorm,
+    RMSNorm,
+    SandwichNorm,
+    Spec,
+)
+
+PREFIX = "model."
+
+NAMES = {
+    "embed_tokens.weight": "embed.tokens.weight",
+    **both("layers.{}.self_attn.q_proj", "layers.{}.attention.query"),
+    **both("layers.{}.self_attn.k_proj", "layers.{}.attention.key"),
+    **both("layers.{}.self_attn.v_proj", "layers.{}.attention.value"),
+    **both("layers.{}.self_attn.o_proj", "layers.{}.attention.output"),
+    "layers.{}.self_attn.q_norm.weight": "layers.{}.attention.query_norm.weight",
+    "layers.{}.self_attn.k_norm.weight": "layers.{}.attention.key_norm.weight",
+    "layers.{}.input_layernorm.weight": "layers.{}.attention.norm.weight",
+    "layers.{}.post_attention_layernorm.weight": "layers.{}.attention.norm_after.weight",
+    "layers.{}.pre_feedforward_layernorm.weight": "layers.{}.mlp.norm.weight",
+    "layers.{}.mlp.gate_proj.weight": "layers.{}.mlp.gate.weight",
+    "layers.{}.mlp.up_proj.weight": "layers.{}.mlp.up.weight",
+    "layers.{}.mlp.down_proj.weight": "layers.{}.mlp.down.weight",
+    "layers.{}.post_feedforward_layernorm.weight": "layers.{}.mlp.norm_after.weight",
+    "norm.weight": "norm.weight",
+    "lm_head.weight": "head.weight",
+}
+
+
+def spec(config: Config) -> Spec:
+    """The facts of a Gemma 3; absent attributes have the values of transformers' ``Gemma3TextConfig``."""
+    config.decoder()
+    config.expect("use_bidirectional_attention", False)
+    config.expect("attn_logit_softcapping", None)
+    # The cap on the next token's scores leaves their order; the pattern with a dash is only ever written.
+    config.ignore("_sliding_window_pattern", "cache_implementation", "final_logit_softcapping")
+    heads, width = config.size("num_attention_heads", 8), config.size("hidden_size", 2304)
+    bias = config.flag("attention_bias")
+    norm = RMSNorm(config.number("rms_norm_eps", 1e-6), offset=1.0)
+    attention = Attention(
+        heads=heads,
+        kv_heads=config.kv_heads(heads, 4),
+        head_size=config.size("head_dim", 256),
+        scale=config.number("query_pre_attn_scalar", 256) ** -0.5,
+        reach=CAUSAL,
+        bias=bias,
+        output_bias=bias,
+        qk_norm=QKNorm(norm),
+    )
+    mlp = GatedMLP(config.size("intermediate_size", 9216), config.activation("hidden_activation", "gelu_pytorch_tanh"))
+    return Spec(
+        width=width,
+        embedding=Embedding(config.size("vocab_size", 262208), scale=width**0.5),
+        layers=tuple(Layer(each, mlp, SandwichNorm(norm)) for each in _attentions(config, attention)),
+        final_norm=norm,
+        head=Head(tied=config.flag("tie_word_embeddings", default=True)),
+    )
+
+
+def _attentions(config: Config, attention: Attention) -> list[Attention]:
+    """The attention of each layer: most have a window and a small rotary base, every sixth sees all."""
+    pattern = config.size("sliding_window_pattern", 6)
+    kinds = [
+        "sliding_attention" if (i + 1) % pattern else "full_attention"
+        for i in range(config.size("num_hidden_layers", 26))
+    ]
+    reaches = config.reaches(config.optional("sliding_window", 4096), kinds)
+    size, longest = attention.head_size, 131072
+    far = rotary(config, size, theta=1e6, longest=longest, kind="full_attention")
+    near = rotary(
+        config,
+        size,
+        theta_name="rope_local_base_freq",
+        longest=longest,
+        kind="sliding_attention",
+        scaled=False,
+    )
+    return [replace(attention, reach=reach, position=far if reach == CAUSAL else near) for reach in reaches]

@@ -1,0 +1,54 @@
+"""Qwen2 (Yang et al. 2024): a Llama with biases on queries, keys and values, and windows in the upper layers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from attnviz.model.config import Config
+from attnviz.model.families import both
+from attnviz.model.rope import rotary
+from attnviz.model.spec import CAUSAL, Attention, Embedding, GatedMLP, Head, Layer, PreNorm, RMSNorm, Spec
+
+PREFIX = "model."
+
+NAMES = {
+    "embed_tokens.weight": "embed.tokens.weight",
+    **both("layers.{}.self_attn.q_proj", "layers.{}.attention.query"),
+    **both("layers.{}.self_attn.k_proj", "layers.{}.attention.key"),
+    **both("layers.{}.self_attn.v_proj", "layers.{}.attention.value"),
+    "layers.{}.self_attn.o_proj.weight": "layers.{}.attention.output.weight",
+    "layers.{}.input_layernorm.weight": "layers.{}.attention.norm.weight",
+    "layers.{}.mlp.gate_proj.weight": "layers.{}.mlp.gate.weight",
+    "layers.{}.mlp.up_proj.weight": "layers.{}.mlp.up.weight",
+    "layers.{}.mlp.down_proj.weight": "layers.{}.mlp.down.weight",
+    "layers.{}.post_attention_layernorm.weight": "layers.{}.mlp.norm.weight",
+    "norm.weight": "norm.weight",
+    "lm_head.weight": "head.weight",
+}
+
+
+def spec(config: Config) -> Spec:
+    """The facts of a Qwen2; absent attributes have the values of transformers' ``Qwen2Config``."""
+    config.decoder()
+    config.expect("use_mrope", False)
+    heads, width = config.size("num_attention_heads", 32), config.size("hidden_size", 4096)
+    size = config.head_size(width, heads)
+    norm = RMSNorm(config.number("rms_norm_eps", 1e-6))
+    attention = Attention(
+        heads=heads,
+        kv_heads=config.kv_heads(heads, 32),
+        head_size=size,
+        scale=size**-0.5,
+        reach=CAUSAL,
+        position=rotary(config, size, longest=32768),
+        output_bias=False,
+    )
+    mlp = GatedMLP(config.size("intermediate_size", 22016), config.activation("hidden_act", "silu"))
+    reaches = config.upper_windows(config.size("num_hidden_layers", 32))
+    return Spec(
+        width=width,
+        embedding=Embedding(config.size("vocab_size", 151936)),
+        layers=tuple(Layer(replace(attention, reach=reach), mlp, PreNorm(norm)) for reach in reaches),
+        final_norm=norm,
+        head=Head(tied=config.flag("tie_word_embeddings")),
+    )

@@ -1,0 +1,57 @@
+"""Qwen3 (Yang et al. 2025): a Llama with queries and keys normed in each head and windows in the upper layers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from attnviz.model.config import Config
+from attnviz.model.families import both
+from attnviz.model.rope import rotary
+from attnviz.model.spec import CAUSAL, Attention, Embedding, GatedMLP, Head, Layer, PreNorm, QKNorm, RMSNorm, Spec
+
+PREFIX = "model."
+
+NAMES = {
+    "embed_tokens.weight": "embed.tokens.weight",
+    **both("layers.{}.self_attn.q_proj", "layers.{}.attention.query"),
+    **both("layers.{}.self_attn.k_proj", "layers.{}.attention.key"),
+    **both("layers.{}.self_attn.v_proj", "layers.{}.attention.value"),
+    **both("layers.{}.self_attn.o_proj", "layers.{}.attention.output"),
+    "layers.{}.self_attn.q_norm.weight": "layers.{}.attention.query_norm.weight",
+    "layers.{}.self_attn.k_norm.weight": "layers.{}.attention.key_norm.weight",
+    "layers.{}.input_layernorm.weight": "layers.{}.attention.norm.weight",
+    "layers.{}.mlp.gate_proj.weight": "layers.{}.mlp.gate.weight",
+    "layers.{}.mlp.up_proj.weight": "layers.{}.mlp.up.weight",
+    "layers.{}.mlp.down_proj.weight": "layers.{}.mlp.down.weight",
+    "layers.{}.post_attention_layernorm.weight": "layers.{}.mlp.norm.weight",
+    "norm.weight": "norm.weight",
+    "lm_head.weight": "head.weight",
+}
+
+
+def spec(config: Config) -> Spec:
+    """The facts of a Qwen3; absent attributes have the values of transformers' ``Qwen3Config``."""
+    config.decoder()
+    heads, size = config.size("num_attention_heads", 32), config.size("head_dim", 128)
+    bias = config.flag("attention_bias")
+    norm = RMSNorm(config.number("rms_norm_eps", 1e-6))
+    attention = Attention(
+        heads=heads,
+        kv_heads=config.kv_heads(heads, 32),
+        head_size=size,
+        scale=size**-0.5,
+        reach=CAUSAL,
+        position=rotary(config, size, longest=32768),
+        bias=bias,
+        output_bias=bias,
+        qk_norm=QKNorm(norm),
+    )
+    mlp = GatedMLP(config.size("intermediate_size", 22016), config.activation("hidden_act", "silu"))
+    reaches = config.upper_windows(config.size("num_hidden_layers", 32))
+    return Spec(
+        width=config.size("hidden_size", 4096),
+        embedding=Embedding(config.size("vocab_size", 151936)),
+        layers=tuple(Layer(replace(attention, reach=reach), mlp, PreNorm(norm)) for reach in reaches),
+        final_norm=norm,
+        head=Head(tied=config.flag("tie_word_embeddings")),
+    )
