@@ -12,8 +12,8 @@ from attnviz.model.spec import CAUSAL, EVERYTHING, Reach
 # What a config may hold without changing a weight of the attention: bookkeeping, training, heads, generation.
 _HARMLESS = frozenset({
     "_attn_implementation", "_attn_implementation_autoset", "_name_or_path", "_num_labels", "architectures",
-    "attn_implementation", "bos_token_id", "cls_token_id", "dtype", "eos_token_id", "finetuning_task",
-    "gradient_checkpointing", "id2label", "initializer_factor", "initializer_range", "label2id", "language",
+    "attn_implementation", "bos_token_id", "chunk_size_feed_forward", "cls_token_id", "dtype", "eos_token_id",
+    "finetuning_task", "gradient_checkpointing", "id2label", "initializer_factor", "initializer_range", "label2id", "language",
     "mask_token_id", "model_max_length", "name", "name_or_path", "num_labels", "output_attentions",
     "output_hidden_states", "output_past", "pad_token_id", "problem_type", "return_dict", "sep_token_id",
     "task_specific_params", "tie_encoder_decoder", "tie_word_embeddings", "tokenizer_class", "torch_dtype",
@@ -52,6 +52,12 @@ class Config:
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise ModelError(f"config.json: {name} is {value!r}, expected a whole number above zero")
         return value
+
+    def either(self, name: str, other: str, default: int) -> int:
+        """A size that transformers knows by two names, which must agree where a config has both."""
+        size = self.size(name, self.get(other, default))
+        self.expect(other, size)
+        return size
 
     def number(self, name: str, default: float) -> float:
         """A number."""

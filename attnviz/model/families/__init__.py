@@ -51,7 +51,8 @@ class Family:
             UnsupportedModel: the config asks for what the spec can't say; the message names it.
             ModelError: the config is damaged.
         """
-        reading = Config({**self.defaults, **config})
+        defaults = {name: value for name, value in self.defaults.items() if config.get(name) is None}
+        reading = Config({**config, **defaults})
         spec = self.read(reading)
         reading.close()
         return spec
