@@ -25,9 +25,18 @@ from attnviz.errors import ModelError, UnsupportedModel
 from attnviz.model.config import Config
 from attnviz.model.spec import Spec
 
-FAMILIES = ("bert",)
+FAMILIES = ("bert", "t5", "umt5")
 
-ALIASES: Mapping[str, tuple[str, Mapping[str, Any]]] = {}
+_MT5 = {
+    "vocab_size": 250_112, "d_ff": 1024, "num_layers": 8, "num_heads": 6, "feed_forward_proj": "gated-gelu",
+    "decoder_start_token_id": 0,
+}  # fmt: skip
+
+
+ALIASES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "mt5": ("t5", _MT5),
+    "umt5": ("umt5", _MT5),
+}
 """Model types that differ from a family in their configuration only: the family, and what their configs default to."""
 
 Names = Mapping[str, str | tuple[str, ...]]
