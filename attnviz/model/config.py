@@ -13,7 +13,7 @@ from attnviz.model.spec import CAUSAL, EVERYTHING, Reach
 _HARMLESS = frozenset({
     "_attn_implementation", "_attn_implementation_autoset", "_model_name_or_path",
     "_name_or_path", "_num_labels", "architectures",
-    "attn_implementation", "auto_map", "bos_token_id", "cls_token_id", "custom_pipelines", "dtype", "eos_token_id",
+    "attn_implementation", "auto_map", "bos_token_id", "chunk_size_feed_forward", "cls_token_id", "custom_pipelines", "dtype", "eos_token_id",
     "finetuning_task",
     "gradient_checkpointing", "id2label", "initializer_factor", "initializer_range", "label2id", "language",
     "mask_token_id", "model_max_length", "name", "name_or_path", "num_labels", "output_attentions",
@@ -67,6 +67,12 @@ class Config:
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
             raise ModelError(f"config.json: {name} is {value!r}, expected a whole number, zero or above")
         return value
+
+    def either(self, name: str, other: str, default: int) -> int:
+        """A size that transformers knows by two names, which must agree where a config has both."""
+        size = self.size(name, self.get(other, default))
+        self.expect(other, size)
+        return size
 
     def number(self, name: str, default: float) -> float:
         """A number."""

@@ -229,7 +229,8 @@ class Network:
             case ALiBi() as slopes:
                 return position.alibi(spec.heads, slopes)
             case RelativeBuckets() as buckets:
-                return position.relative(run.table, buckets)
+                table = run.table if buckets.shared else self.tensors[f"{at}.relative.weight"]
+                return position.relative(table, buckets)
             case Disentangled() as apart:
                 names = ("query", "key") if apart.shared else ("position_query", "position_key")
                 queries, keys = (

@@ -51,7 +51,7 @@ def _spec(spec: Spec) -> Iterator[tuple[str, Shape]]:
     if spec.final_size:
         yield "project.weight", (spec.final_size, spec.width)
     match spec.layers[0].attention.position:
-        case RelativeBuckets(buckets):
+        case RelativeBuckets(buckets, shared=True):
             yield "relative.weight", (buckets, spec.layers[0].attention.heads)
         case Disentangled(span, norm=norm):
             yield "relative.weight", (2 * span, spec.width)
@@ -105,6 +105,8 @@ def _attention(at: str, spec: Attention, width: int) -> Iterator[tuple[str, Shap
     if spec.qk_norm:
         for name, heads in (("query", spec.heads), ("key", spec.kv_heads)):
             yield from _norm(f"{at}.{name}_norm", spec.qk_norm.norm, _normed(spec.qk_norm, heads, spec.head_size))
+    if isinstance(spec.position, RelativeBuckets) and not spec.position.shared:
+        yield f"{at}.relative.weight", (spec.position.buckets, spec.heads)
     if isinstance(spec.position, Disentangled) and not spec.position.shared:
         wanted = {"query": spec.position.position_to_content, "key": spec.position.content_to_position}
         for name in (name for name, is_wanted in wanted.items() if is_wanted):

@@ -97,7 +97,10 @@ class Learned:
 
 @dataclass(frozen=True)
 class Sinusoidal:
-    """``count`` position vectors, sines in the first half and cosines in the second (Vaswani et al. 2017)."""
+    """``count`` position vectors, sines in the first half and cosines in the second (Vaswani et al. 2017).
+
+    They are float32 whatever the model's type: the tables that the models were trained with.
+    """
 
     count: int
 
@@ -185,12 +188,14 @@ class ALiBi:
 class RelativeBuckets:
     """A learned bias per bucket of distance and head is added to the scores (Raffel et al. 2020).
 
-    One table serves all layers. ``bidirectional`` gives half of the buckets to keys behind the query, half ahead.
+    ``bidirectional`` gives half of the buckets to keys behind the query, half ahead. ``shared``: one table serves all
+    layers, else each has its own (Chung et al. 2023).
     """
 
     buckets: int
     max_distance: int
     bidirectional: bool
+    shared: bool = True
 
 
 @dataclass(frozen=True)
@@ -310,10 +315,13 @@ class Embedding:
 
 @dataclass(frozen=True)
 class Head:
-    """Hidden states become scores of the next token: with the token embeddings (``tied``) or a matrix of their own."""
+    """Hidden states become scores of the next token: with the token embeddings (``tied``) or a matrix of their own.
+
+    A bias that is "optional" is zero where the checkpoint has none.
+    """
 
     tied: bool
-    bias: bool = False
+    bias: bool | Literal["optional"] = False
 
 
 @dataclass(frozen=True)

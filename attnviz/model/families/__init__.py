@@ -26,7 +26,30 @@ from attnviz.errors import ModelError, UnsupportedModel
 from attnviz.model.config import Config
 from attnviz.model.spec import Spec
 
-FAMILIES = ("albert", "bert", "deberta-v2", "distilbert", "electra", "gemma", "gemma2", "gemma3_text", "llama", "modernbert", "mpnet", "qwen2", "qwen3", "roberta")
+FAMILIES = (
+    "albert",
+    "bart",
+    "bert",
+    "blenderbot",
+    "deberta-v2",
+    "distilbert",
+    "electra",
+    "gemma",
+    "gemma2",
+    "gemma3_text",
+    "llama",
+    "marian",
+    "mbart",
+    "modernbert",
+    "mpnet",
+    "pegasus",
+    "plbart",
+    "qwen2",
+    "qwen3",
+    "roberta",
+    "t5",
+    "umt5",
+)
 
 _WINDOWED: Mapping[str, Any] = {
     "intermediate_size": 14336,
@@ -35,6 +58,20 @@ _WINDOWED: Mapping[str, Any] = {
     "sliding_window": 4096,
     "use_sliding_window": True,
 }
+
+_MT5 = {
+    "vocab_size": 250_112, "d_ff": 1024, "num_layers": 8, "num_heads": 6, "feed_forward_proj": "gated-gelu",
+    "decoder_start_token_id": 0,
+}  # fmt: skip
+
+_BLENDERBOT = {
+    "vocab_size": 8008, "max_position_embeddings": 128, "d_model": 2560, "encoder_layers": 2, "decoder_layers": 24,
+    "encoder_attention_heads": 32, "decoder_attention_heads": 32, "encoder_ffn_dim": 10_240, "decoder_ffn_dim": 10_240,
+}  # fmt: skip
+_PLBART = {
+    "vocab_size": 50_005, "d_model": 768, "encoder_layers": 6, "decoder_layers": 6, "encoder_attention_heads": 12,
+    "decoder_attention_heads": 12, "encoder_ffn_dim": 3072, "decoder_ffn_dim": 3072, "scale_embedding": True,
+}  # fmt: skip
 
 ALIASES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "camembert": ("roberta", {"vocab_size": 30522}),
@@ -69,6 +106,10 @@ ALIASES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
         },
     ),
     "xlm-roberta": ("roberta", {"vocab_size": 30522}),
+    "blenderbot": ("blenderbot", _BLENDERBOT),
+    "mt5": ("t5", _MT5),
+    "plbart": ("plbart", _PLBART),
+    "umt5": ("umt5", _MT5),
 }
 """Model types that differ from a family in their configuration only: the family, and what their configs default to."""
 
