@@ -83,7 +83,11 @@ def rows() -> list[Row]:
     """The families, each with its aliases and the first sentence of its file."""
     found = []
     for name in families.FAMILIES:
-        about = (importlib.import_module(families.module_name(name)).__doc__ or "").strip().splitlines()[0]
+        about = (
+            (importlib.import_module(f"{families.__name__}.{families.module_name(name)}").__doc__ or "")
+            .strip()
+            .splitlines()[0]
+        )
         aliases = tuple(sorted(alias for alias, (family, _) in families.ALIASES.items() if family == name))
         found.append(Row(name, aliases, about))
     return found

@@ -165,8 +165,8 @@ def both(theirs: str, *ours: str) -> dict[str, tuple[str, ...]]:
 
 
 def module_name(family: str) -> str:
-    """Where the file of ``family`` is imported from."""
-    return f"{__name__}.{family.replace('-', '_')}"
+    """The name of a family's file."""
+    return family.replace("-", "_")
 
 
 def find_family(config: Mapping[str, Any]) -> Family:
@@ -195,7 +195,7 @@ def find_family(config: Mapping[str, Any]) -> Family:
             + (f" (did you mean {near[0]!r}?)" if near else ""),
             hint=f"It has one for: {', '.join(sorted(known))}.",
         )
-    module = importlib.import_module(module_name(name))
+    module = importlib.import_module(f"{__name__}.{module_name(name)}")
     return Family(
         kind,
         module.spec,
