@@ -12,7 +12,7 @@ from attnviz.model.spec import CAUSAL, EVERYTHING, Reach
 # What a config may hold without changing a weight of the attention: bookkeeping, training, heads, generation.
 _HARMLESS = frozenset({
     "_attn_implementation", "_attn_implementation_autoset", "_name_or_path", "_num_labels", "architectures",
-    "attn_implementation", "bos_token_id", "cls_token_id", "dtype", "eos_token_id", "finetuning_task",
+    "attn_implementation", "auto_map", "bos_token_id", "cls_token_id", "dtype", "eos_token_id", "finetuning_task",
     "gradient_checkpointing", "id2label", "initializer_factor", "initializer_range", "label2id", "language",
     "mask_token_id", "model_max_length", "name", "name_or_path", "num_labels", "output_attentions",
     "output_hidden_states", "output_past", "pad_token_id", "problem_type", "return_dict", "sep_token_id",
@@ -141,6 +141,11 @@ class Config:
                 f"config.json: layer_types has {', '.join(unknown)}; our forward pass knows {', '.join(known)}"
             )
         return tuple(known[kind] for kind in kinds)
+
+    def window(self) -> Reach:
+        """How far all layers of a decoder see: as far as ``sliding_window``, or all that came before."""
+        window = self.optional("sliding_window")
+        return Reach(window - 1, 0) if window else CAUSAL
 
     def upper_windows(self, count: int) -> tuple[Reach, ...]:
         """How far each of ``count`` layers sees where ``use_sliding_window`` gives those from ``max_window_layers`` on

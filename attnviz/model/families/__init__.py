@@ -25,7 +25,10 @@ from attnviz.errors import ModelError, UnsupportedModel
 from attnviz.model.config import Config
 from attnviz.model.spec import Spec
 
-FAMILIES = ("bert", "gemma", "gemma2", "gemma3_text", "llama", "qwen2", "qwen3")
+FAMILIES = (
+    "bert", "cohere", "gemma", "gemma2", "gemma3_text", "granite", "llama", "olmo2", "phi", "phi3", "qwen2", "qwen3",
+    "stablelm", "starcoder2",
+)  # fmt: skip
 
 _WINDOWED: Mapping[str, Any] = {
     "intermediate_size": 14336,
