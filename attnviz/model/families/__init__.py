@@ -27,29 +27,10 @@ from attnviz.model.config import Config
 from attnviz.model.spec import Spec
 
 FAMILIES = (
-    "albert",
-    "bart",
-    "bert",
-    "blenderbot",
-    "deberta-v2",
-    "distilbert",
-    "electra",
-    "gemma",
-    "gemma2",
-    "gemma3_text",
-    "llama",
-    "marian",
-    "mbart",
-    "modernbert",
-    "mpnet",
-    "pegasus",
-    "plbart",
-    "qwen2",
-    "qwen3",
-    "roberta",
-    "t5",
-    "umt5",
-)
+    "albert", "bart", "bert", "blenderbot", "cohere", "deberta-v2", "distilbert", "electra", "gemma", "gemma2",
+    "gemma3_text", "granite", "llama", "marian", "mbart", "modernbert", "mpnet", "olmo2", "pegasus", "phi",
+    "phi3", "plbart", "qwen2", "qwen3", "roberta", "stablelm", "starcoder2", "t5", "umt5",
+)  # fmt: skip
 
 _WINDOWED: Mapping[str, Any] = {
     "intermediate_size": 14336,
