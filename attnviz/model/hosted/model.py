@@ -138,7 +138,7 @@ class Hosted:
 
     def _inputs(self, encoding: Encoding, target: Encoding | None) -> dict[str, Tensor]:
         self._fits(encoding)
-        device = self.model.get_input_embeddings().weight.device
+        device = self._table().device
         inputs = {"input_ids": torch.tensor([encoding.ids], device=device)}
         if "attention_mask" in self._accepts:
             inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
@@ -160,9 +160,19 @@ class Hosted:
             return {"self": (read, read)}
         return {"encoder": (read, read), "decoder": (written, written), "cross": (written, read)}
 
+    def _table(self) -> Tensor:
+        """The vectors of the vocabulary."""
+        try:
+            table: Tensor = self.model.get_input_embeddings().weight
+        except (AttributeError, NotImplementedError):
+            raise UnsupportedModel(
+                f"{self.name}: transformers' {type(self.model).__name__} does not read text alone"
+            ) from None
+        return table
+
     def _fits(self, encoding: Encoding) -> None:
         """Raise for ids and token types that the model has no vectors for."""
-        rows = self.model.get_input_embeddings().weight.shape[0]
+        rows = len(self._table())
         if max(encoding.ids) >= rows:
             word = encoding.tokens[encoding.ids.index(max(encoding.ids))]
             raise ModelError(
@@ -176,7 +186,7 @@ class Hosted:
 
 def _is_bare(model: nn.Module) -> bool:
     """Whether ``model`` ends with its hidden states and has no head."""
-    return type(model).__name__.endswith("Model")
+    return type(model).__name__.endswith("Model") and model.get_output_embeddings() is None  # type: ignore[operator]
 
 
 def _states(output: Any, kinds: tuple[Kind, ...]) -> dict[Kind, list[Tensor]]:
