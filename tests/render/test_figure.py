@@ -252,7 +252,7 @@ def test_long_words_on_either_side_leave_the_cells_their_room() -> None:
     for rows, columns in ((short, long), (long, short), (long, long)):
         figure = head_figure(cross_record(rows, columns, random_weights((1, 1, 6, 6))))
         figure.draw_without_rendering()
-        assert figure.axes[0].get_window_extent().width / figure.dpi / 6 > 0.35
+        assert figure.axes[0].get_window_extent().width / figure.dpi / 6 > 0.42
 
 
 @pytest.mark.parametrize(("n", "m"), [(1, 80), (80, 1), (2, 300), (300, 2)])
