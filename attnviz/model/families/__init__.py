@@ -26,7 +26,7 @@ from attnviz.errors import ModelError, UnsupportedModel
 from attnviz.model.config import Config
 from attnviz.model.spec import Spec
 
-FAMILIES = ("bert", "bloom", "gpt2", "gpt_neo", "gpt_neox", "gptj", "mpt", "opt")
+FAMILIES = ("bert", "bloom", "falcon", "gpt2", "gpt_neo", "gpt_neox", "gptj", "mpt", "opt")
 
 ALIASES: Mapping[str, tuple[str, Mapping[str, Any]]] = {}
 """Model types that differ from a family in their configuration only: the family, and what their configs default to."""
