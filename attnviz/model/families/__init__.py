@@ -3,9 +3,9 @@
 A family file says two things: ``spec(config)``, the facts of a model, and ``NAMES``, the literal map of the
 checkpoint's tensor names to ours. ``{}`` is the layer; where the value is a tuple the tensor has all these places.
 ``PREFIX`` is what heads put before the names, and ``SPELLINGS`` are older last parts of names. ``ATTRIBUTES`` are other
-names of attributes, and ``DEFAULTS`` what configs of a model type default to where that is not the family's own. ``ATTRIBUTES`` are other
-names of config attributes, which count where a config has both, as in transformers. Of our names, these say that a
-tensor is several, cut by ``weights.take``:
+names of config attributes, which count where a config has both, as in transformers, and ``DEFAULTS`` is what configs
+of a model type default to where that is not the family's own. Of our names, these say that a tensor is several, cut
+by ``weights.take``:
 
 - ``….qkv``: queries, keys and values of all heads, one after the other;
 - ``….groups``: of each key-value head the queries of its query heads, its key and its value;
@@ -27,6 +27,7 @@ from attnviz.errors import ModelError, UnsupportedModel
 from attnviz.model.config import Config
 from attnviz.model.spec import Spec
 
+FAMILIES = (
     "albert", "bart", "bert", "blenderbot", "bloom", "cohere", "deberta-v2", "distilbert", "electra", "falcon",
     "gemma", "gemma2", "gemma3_text", "gpt2", "gpt_neo", "gpt_neox", "gptj", "granite", "llama", "marian",
     "mbart", "modernbert", "mpnet", "mpt", "olmo2", "opt", "pegasus", "phi", "phi3", "plbart", "qwen2", "qwen3",

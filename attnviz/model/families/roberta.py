@@ -26,7 +26,7 @@ NAMES = {
     **both("encoder.layer.{}.output.LayerNorm", "layers.{}.mlp.norm"),
 }
 
-DEFAULTS = dict.fromkeys(("camembert", "xlm-roberta"), {"vocab_size": 30522})
+DEFAULTS = {"camembert": {"vocab_size": 30522}, "xlm-roberta": {"vocab_size": 30522}}
 
 
 def spec(config: Config) -> Spec:
