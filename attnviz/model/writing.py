@@ -38,19 +38,18 @@ def write_on(
         count = min(count, way.limit - read)
     if count < 1:
         raise InputError(f"the text has {read} tokens, all that the model takes: there is no room to go on")
-    write = _native if isinstance(way, Native) else _hosted
     with naming(checkpoint):
-        first, ids = write(checkpoint, options, way, source, count)
+        if isinstance(way, Native):
+            first, ids = _native(checkpoint, way, source, count)
+        else:
+            first, ids = _hosted(checkpoint, options, source, count, read)
     if not two:
         return continued(checkpoint.tokenizer, source, ids), None
     return source, continued(checkpoint.tokenizer, started(checkpoint.tokenizer, first), ids)
 
 
-def _native(
-    checkpoint: Checkpoint, options: Options, way: Native, source: Encoding, count: int
-) -> tuple[int, list[int]]:
+def _native(checkpoint: Checkpoint, way: Native, source: Encoding, count: int) -> tuple[int, list[int]]:
     """The token before the first that is written, and those that are."""
-    del options
     network = way.network
     family = find_family(checkpoint.config)
     head = weights.take_head(family, network.spec, checkpoint.tensors, network.dtype, str(network.device))
@@ -60,13 +59,10 @@ def _native(
     return source.ids[-1] if start is None else start, ids
 
 
-def _hosted(
-    checkpoint: Checkpoint, options: Options, way: Hosted, source: Encoding, count: int
-) -> tuple[int, list[int]]:
-    """The token before the first that is written, and those that are."""
+def _hosted(checkpoint: Checkpoint, options: Options, source: Encoding, count: int, read: int) -> tuple[int, list[int]]:
+    """As ``_native``; ``read`` is how many tokens are read before the first is written."""
     from attnviz.model.hosted import open_writer
 
-    read = 1 if "cross" in way.kinds else len(source)
     writer = open_writer(checkpoint, *placing(checkpoint, options), trust_remote_code=options.trust_remote_code)
     ids = torch.tensor([source.ids], device=writer.device)
     with quiet_transformers(), torch.inference_mode():
