@@ -13,8 +13,8 @@ from attnviz.model.spec import CAUSAL, EVERYTHING, Reach
 _HARMLESS = frozenset({
     "_attn_implementation", "_attn_implementation_autoset", "_name_or_path", "_num_labels", "architectures",
     "attn_implementation", "bos_token_id", "chunk_size_feed_forward", "cls_token_id", "dtype", "eos_token_id",
-    "finetuning_task", "gradient_checkpointing", "id2label", "initializer_factor", "initializer_range", "label2id", "language",
-    "mask_token_id", "model_max_length", "name", "name_or_path", "num_labels", "output_attentions",
+    "finetuning_task", "gradient_checkpointing", "id2label", "initializer_factor", "initializer_range", "label2id",
+    "language", "mask_token_id", "model_max_length", "name", "name_or_path", "num_labels", "output_attentions",
     "output_hidden_states", "output_past", "pad_token_id", "problem_type", "return_dict", "sep_token_id",
     "task_specific_params", "tie_encoder_decoder", "tie_word_embeddings", "tokenizer_class", "torch_dtype",
     "torchscript", "transformers_version", "unk_token_id", "use_bfloat16", "use_cache",
