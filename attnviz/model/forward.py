@@ -131,14 +131,15 @@ class Network:
         projection = embedding.projection
         if projection and projection.tokens:
             x = self._linear("embed.project", x)
+        row = partial(position.rows, ids, at)
         # The order of these sums is that of the published models: float addition is not associative.
         if embedding.types:
             rows = torch.tensor(type_ids or (0,) * len(ids), device=self.device)
             x = x + tensors["embed.types.weight"][rows]
         if isinstance(embedding.positions, Sinusoidal):
-            x = x + position.sinusoids(at, x.shape[-1], self.dtype)
+            x = x + position.sinusoids(row(embedding.positions), x.shape[-1], self.dtype, embedding.positions)
         elif embedding.positions:
-            x = x + tensors["embed.positions.weight"][position.rows(ids, at, embedding.positions)]
+            x = x + tensors["embed.positions.weight"][row(embedding.positions)]
         if embedding.norm:
             x = self._norm("embed.norm", embedding.norm, x)
         return self._linear("embed.project", x) if projection and not projection.tokens else x

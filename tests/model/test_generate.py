@@ -85,6 +85,7 @@ MODELS = {
     "bart": (bart(), IDS),
     "bart whose embeddings are untied": (bart(tie_word_embeddings=False), IDS),
     "mbart": (bart("MBartForConditionalGeneration"), IDS),
+    "m2m_100": (bart("M2M100ForConditionalGeneration"), IDS),
     "marian": (bart("MarianMTModel", scale_embedding=True), IDS),
     "marian, a vocabulary for each side": (
         bart("MarianMTModel", share_encoder_decoder_embeddings=False, decoder_vocab_size=60),
@@ -210,6 +211,7 @@ WINDOW = Reach(behind=3, ahead=0)
 SPECS = {
     "learned positions": decoder(attention(), attention(), positions=Learned(40, offset=2)),
     "sinusoids": decoder(attention(), attention(), positions=Sinusoidal(40)),
+    "whole sinusoids": decoder(attention(), attention(), positions=Sinusoidal(40, whole=True, offset=2)),
     "windows": decoder(attention(reach=WINDOW), attention(), positions=Learned(40)),
     "rotary": decoder(attention(Rotary(1e4, 6)), attention(Rotary(100.0, 4, interleaved=True), WINDOW)),
     "alibi": decoder(attention(ALiBi()), attention(ALiBi(), WINDOW)),

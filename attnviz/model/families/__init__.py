@@ -25,7 +25,7 @@ from attnviz.errors import ModelError, UnsupportedModel
 from attnviz.model.config import Config
 from attnviz.model.spec import Spec
 
-FAMILIES = ("bart", "bert", "blenderbot", "marian", "mbart", "pegasus", "plbart", "t5", "umt5")
+FAMILIES = ("bart", "bert", "blenderbot", "m2m_100", "marian", "mbart", "pegasus", "plbart", "t5", "umt5")
 
 _MT5 = {
     "vocab_size": 250_112, "d_ff": 1024, "num_layers": 8, "num_heads": 6, "feed_forward_proj": "gated-gelu",
@@ -43,6 +43,7 @@ _PLBART = {
 
 ALIASES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "blenderbot": ("blenderbot", _BLENDERBOT),
+    "m2m_100": ("m2m_100", {"activation_function": "relu", "scale_embedding": True}),
     "mt5": ("t5", _MT5),
     "plbart": ("plbart", _PLBART),
     "umt5": ("umt5", _MT5),
