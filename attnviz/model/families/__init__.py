@@ -29,8 +29,8 @@ from attnviz.model.spec import Spec
 
 FAMILIES = (
     "albert", "bart", "bert", "blenderbot", "bloom", "cohere", "deberta-v2", "distilbert", "electra", "falcon",
-    "gemma", "gemma2", "gemma3_text", "gpt2", "gpt_neo", "gpt_neox", "gptj", "granite", "llama", "marian",
-    "mbart", "modernbert", "mpnet", "mpt", "olmo2", "opt", "pegasus", "phi", "phi3", "plbart", "qwen2", "qwen3",
+    "gemma", "gemma2", "gemma3_text", "gpt2", "gpt_neo", "gpt_neox", "gptj", "granite", "llama", "m2m_100",
+    "marian", "mbart", "modernbert", "mpnet", "mpt", "olmo2", "opt", "pegasus", "phi", "phi3", "plbart", "qwen2", "qwen3",
     "roberta", "stablelm", "starcoder2", "t5", "umt5",
 )  # fmt: skip
 
