@@ -4,19 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-DECODERS = (
-    "gemma",
-    "gemma2",
-    "gemma3_text",
-    "llama",
-    "ministral",
-    "mistral",
-    "qwen2",
-    "qwen3",
-    "seed_oss",
-    "smollm3",
-)
-
 _LLAMA3 = {
     "model_type": "llama",
     "hidden_size": 4096,

@@ -118,6 +118,9 @@ UNSUPPORTED: Mapping[str, str] = {
 }
 """Model types that are asked for and that a spec can't say: why not."""
 
+_NULL_SAYS = frozenset({"head_dim", "num_key_value_heads", "sliding_window"})
+"""Attributes of which null is a value: there is no window, and heads are as many or as wide as usual."""
+
 Names = Mapping[str, str | tuple[str, ...]]
 
 
@@ -141,7 +144,11 @@ class Family:
             ModelError: the config is damaged.
         """
         config = self._renamed(config)
-        absent = {name: value for name, value in self.defaults.items() if config.get(name) is None}
+        absent = {
+            name: value
+            for name, value in self.defaults.items()
+            if name not in config or (config[name] is None and name not in _NULL_SAYS)
+        }
         reading = Config({**config, **absent})
         spec = self.read(reading)
         reading.close()
