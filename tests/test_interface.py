@@ -68,8 +68,9 @@ def test_attend_cuts_a_long_text_only_if_told_to(tiny_model: Model) -> None:
     assert tiny_model.check(text, truncate=True).passed
 
 
-def test_the_network_is_opened_once(tiny_model: Model) -> None:
-    assert tiny_model.network is tiny_model.network
+def test_the_model_is_opened_once(tiny_model: Model) -> None:
+    assert tiny_model.way is tiny_model.way
+    assert (tiny_model.way.path, tiny_model.reason) == ("native", "")
 
 
 def test_links_from_a_word_are_its_own_and_the_strongest(tiny_attention: Attention) -> None:

@@ -63,7 +63,7 @@ def test_the_numbers_are_those_of_the_record(run: Run, tiny_attention: Attention
 
 
 def test_no_check_skips_the_check_and_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("attnviz.interface.Model.check_encoding", lambda *_, **__: pytest.fail("was checked"))
+    monkeypatch.setattr("attnviz.interface.Model.check_record", lambda *_, **__: pytest.fail("was checked"))
     result = run("show", S, "--no-check")
     assert result.code == 0
     assert result.lines[-1] == "not checked against transformers (--no-check)"

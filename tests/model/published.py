@@ -4,26 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-DECODERS = (
-    "cohere",
-    "gemma",
-    "gemma2",
-    "gemma3_text",
-    "granite",
-    "llama",
-    "ministral",
-    "mistral",
-    "olmo2",
-    "phi",
-    "phi3",
-    "qwen2",
-    "qwen3",
-    "seed_oss",
-    "smollm3",
-    "stablelm",
-    "starcoder2",
-)
-
 _LLAMA3 = {
     "model_type": "llama",
     "hidden_size": 4096,

@@ -15,7 +15,7 @@ from attnviz.analysis.units import in_words
 from attnviz.checkpoint import open_checkpoint
 from attnviz.errors import InputError
 from attnviz.interface import Model, load
-from attnviz.model.native import open_network
+from attnviz.model.native import Native, open_native
 from attnviz.model.precision import precision
 from tests import tiny
 from tests.model.parity import DTYPES, assert_same, assert_telling, ours, theirs
@@ -43,7 +43,7 @@ def assert_parity(folder: Path, dtype: torch.dtype, text: str, pair: str | None 
     with precision(dtype):
         model = BertModel.from_pretrained(folder, attn_implementation="eager", dtype=dtype).eval()
         expected = theirs(model, encoding.ids, encoding.type_ids)
-    network = open_network(open_checkpoint(folder), dtype)
+    network = open_native(open_checkpoint(folder), dtype).network
     assert_same(ours(network, encoding.ids, encoding.type_ids), expected, dtype)
     if telling:
         assert_telling(expected[0])
@@ -80,7 +80,8 @@ def test_the_longest_text_that_fits_against_transformers(tmp_path: Path, dtype: 
 
 def test_token_types_count(tiny_model: Model) -> None:
     """The same tokens as one text and as a pair: only the types differ, and the weights with them."""
-    network = tiny_model.network
+    assert isinstance(tiny_model.way, Native)
+    network = tiny_model.way.network
     encoding = tiny_model.encode("the bank", "the loan")
     alone, paired = (ours(network, encoding.ids, types)[0] for types in ([0] * len(encoding), encoding.type_ids))
     assert float((alone - paired).abs().max()) > 0.01
@@ -196,7 +197,7 @@ def test_the_real_model_agrees_with_transformers(real_model: Model, sentence: st
     check = real_model.check(sentence)
     assert check.heads == 72
     assert check.max_abs_diff <= 1e-5
-    assert all(layer.hidden_abs_diff <= 1e-4 for layer in check.layers)
+    assert all(layer.hidden_abs_diff is not None and layer.hidden_abs_diff <= 1e-4 for layer in check.layers)
 
 
 @pytest.mark.real

@@ -36,6 +36,11 @@ def damage(monkeypatch: pytest.MonkeyPatch) -> Callable[[Attend], None]:
     return put
 
 
+def number(found: float | None) -> float:
+    assert found is not None
+    return found
+
+
 def assert_caught(check: Check) -> None:
     """Beyond tolerance in float32, and in float64 as much: it is no rounding."""
     assert not check.passed
@@ -90,8 +95,8 @@ def test_an_error_in_the_mixing_is_caught_by_the_next_layer(
     damage(lambda *qkv, **facts: kernel.attend(*qkv, **facts) * 1.01)
     check = tiny_model.check(tiny.SENTENCE)
     assert_caught(check)
-    assert check.layers[0].max_abs_diff <= check.tolerance < check.layers[1].max_abs_diff
-    assert all(layer.hidden_abs_diff > 1e-3 for layer in check.layers)
+    assert number(check.layers[0].max_abs_diff) <= check.tolerance < number(check.layers[1].max_abs_diff)
+    assert all(number(layer.hidden_abs_diff) > 1e-3 for layer in check.layers)
 
 
 @pytest.mark.parametrize(("layer", "head"), [(0, 3), (1, 0), (2, 2)])
@@ -111,11 +116,12 @@ def test_the_worst_head_is_the_damaged_one(
     damage(shown_wrongly)
     check = tiny_model.check(tiny.SENTENCE)
     assert_caught(check)
-    assert check.worst == (layer, head)
-    assert check.layers[layer].worst_head == head
-    assert check.layers[layer].max_abs_diff == check.max_abs_diff > check.layers[layer].mean_abs_diff > 0
-    assert all(found.max_abs_diff <= check.tolerance for i, found in enumerate(check.layers) if i != layer)
-    assert all(found.hidden_abs_diff <= 1e-4 for found in check.layers)
+    assert (check.worst.kind, check.worst.layer, check.worst.worst_head) == ("self", layer, head)
+    assert check.worst == check.layers[layer]
+    assert check.worst.max_abs_diff == check.max_abs_diff > number(check.worst.mean_abs_diff) > 0
+    assert [found.layer for found in check.layers] == list(range(LAYERS))
+    assert all(number(found.max_abs_diff) <= check.tolerance for i, found in enumerate(check.layers) if i != layer)
+    assert all(number(found.hidden_abs_diff) <= 1e-4 for found in check.layers)
 
 
 def test_rounding_beyond_the_tolerance_passes_by_float64(
@@ -137,25 +143,75 @@ def test_rounding_beyond_the_tolerance_passes_by_float64(
 
 
 def test_weights_that_are_no_numbers_never_agree(tiny_model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    reference = check_module._reference
-
-    def broken(*arguments: Any) -> tuple[Tensor, Tensor]:
-        weights, states = reference(*arguments)
-        weights[1, 2, 3, 4] = torch.nan
+    def broken(weights: list[Tensor], states: Tensor) -> tuple[list[Tensor], Tensor]:
+        weights[1][2, 3, 4] = torch.nan
         return weights, states
 
-    monkeypatch.setattr(check_module, "_reference", broken)
+    falsify(monkeypatch, broken)
     check = tiny_model.check(tiny.SENTENCE)
     assert not check.passed
-    assert (check.worst, check.max_abs_diff) == ((1, 2), float("inf"))
+    assert (check.worst.layer, check.worst.worst_head, check.max_abs_diff) == (1, 2, float("inf"))
+
+
+def falsify(
+    monkeypatch: pytest.MonkeyPatch, change: Callable[[list[Tensor], Tensor], tuple[list[Tensor] | None, Tensor]]
+) -> None:
+    """Let transformers' side say what ``change`` makes of its weights and states."""
+    reference = Hosted.reference
+
+    def changed(self: Hosted, *texts: Any) -> Reference:
+        weights, states = reference(self, *texts)["self"]
+        assert weights is not None
+        assert states is not None
+        return {"self": change(weights, states)}
+
+    monkeypatch.setattr(Hosted, "reference", changed)
+
+
+def test_where_there_are_no_weights_to_compare_the_states_decide(
+    tiny_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a part of the largest state: a model whose states are large may differ by more."""
+    falsify(monkeypatch, lambda _, states: (None, states))
+    check = tiny_model.check(tiny.SENTENCE)
+    assert (check.heads, check.passed) == (0, True)
+    assert {(layer.max_abs_diff, layer.mean_abs_diff, layer.worst_head) for layer in check.layers} == {(None,) * 3}
+    assert 0 < check.max_abs_diff <= 1e-5
+
+    def shifted(_: list[Tensor], states: Tensor) -> tuple[None, Tensor]:
+        states[2, 3, 4] += 0.01 * float(states[2].abs().max())
+        return None, states
+
+    falsify(monkeypatch, shifted)
+    check = tiny_model.check(tiny.SENTENCE)
+    assert (check.heads, check.passed, check.worst.layer) == (0, False, 1)
+    assert check.max_abs_diff == pytest.approx(0.01, rel=0.02)
 
 
 def test_another_number_of_layers_is_an_error_and_no_comparison(
     tiny_model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reference = check_module._reference
-    monkeypatch.setattr(check_module, "_reference", lambda *a: tuple(tensor[:-1] for tensor in reference(*a)))
-    with pytest.raises(ModelError, match=r"attention have the shape \(3, 4, 15, 15\), transformers' \(2, 4, 15, 15\)"):
+    falsify(monkeypatch, lambda weights, states: (weights[:-1], states))
+    with pytest.raises(ModelError, match="transformers returns the weights of 2 layers, ours are 3"):
+        tiny_model.check(tiny.SENTENCE)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda weights, states: ([each[:-1] for each in weights], states),
+            r"our attention .* \(4, 15, 15\), .* \(3, 15, 15",
+        ),
+        (lambda weights, states: (weights, states[:-1]), r"our hidden states .* \(4, 15, 32\), .* \(3, 15, 32\)"),
+    ],
+    ids=["weights", "states"],
+)
+def test_another_shape_is_an_error_and_no_comparison(
+    change: Any, said: str, tiny_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    falsify(monkeypatch, change)
+    with pytest.raises(ModelError, match=said):
         tiny_model.check(tiny.SENTENCE)
 
 
@@ -189,8 +245,13 @@ def test_the_other_side_is_the_models_own(tiny_model: Model, monkeypatch: pytest
     monkeypatch.setattr(forward, "attend", refuse)
     monkeypatch.setattr(kernel, "attend", refuse)
     monkeypatch.setattr(forward.Network, "__call__", refuse)
-    weights, states = check_module._reference(tiny_model.checkpoint, encoding, torch.float32)
-    assert torch.equal(weights, torch.cat(expected.attentions))
+    theirs = check_module._reference(tiny_model.checkpoint, Options(), tiny_model.way)
+    assert isinstance(theirs, Hosted)
+    theirs._seen = SEEN  # which layers attend is learned from a run with our kernel
+    weights, states = theirs.reference(encoding)["self"]
+    assert weights is not None
+    assert states is not None
+    assert torch.equal(torch.stack(weights), torch.cat(expected.attentions))
     assert torch.equal(states[-1:], expected.last_hidden_state)
 
 
@@ -205,7 +266,7 @@ def test_settings_of_transformers_are_as_before(tiny_bert: Path, bars: bool, fai
         logging.set_verbosity(logging.INFO)
         (logging.enable_progress_bar if bars else logging.disable_progress_bar)()
         if fails:
-            with pytest.raises(ModelError, match="transformers can't load it for the check"):
+            with pytest.raises(ModelError, match="transformers can't load"):
                 model.check(tiny.SENTENCE)
         else:
             model.check(tiny.SENTENCE)
@@ -225,7 +286,7 @@ def test_the_check_executes_no_pickle(tmp_path: Path) -> None:
     encoding = model.encode(tiny.SENTENCE)
     tmp_path.joinpath("model.safetensors").unlink()
     torch.save({"pooler.dense.bias": tiny.Hostile(tmp_path / "executed")}, tmp_path / "pytorch_model.bin")
-    with pytest.raises(ModelError, match="transformers can't load it for the check"):
+    with pytest.raises(ModelError, match="transformers can't load"):
         check_module._reference(model.checkpoint, encoding, torch.float32)
     assert not tmp_path.joinpath("executed").exists()
 

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from typing import Any
 
 import pytest
+import transformers
 from transformers import BertConfig
 
 from attnviz.errors import ExitCode, ModelError, UnsupportedModel
-from attnviz.model import families, weights
-from attnviz.model.families import FAMILIES, Config, Family, find_family
-from attnviz.model.forward import ACTIVATIONS
-from attnviz.model.spec import CAUSAL, EVERYTHING, Learned
+from attnviz.model import families
+from attnviz.model.activations import ACTIVATIONS
+from attnviz.model.config import Config
+from attnviz.model.families import ALIASES, FAMILIES, Family, find_family
+from attnviz.model.shapes import head_shapes, shapes
+from attnviz.model.spec import CAUSAL, EVERYTHING, Learned, Reach, Spec
+from attnviz.model.weights import _parts
+from tests.model.variants import all_variants
+
+KINDS = sorted({*FAMILIES, *ALIASES})
 
 
 def test_every_file_is_registered_and_every_registration_has_a_file() -> None:
@@ -26,20 +34,90 @@ def test_every_file_is_registered_and_every_registration_has_a_file() -> None:
 def test_a_family_file_says_all_that_a_family_needs(name: str) -> None:
     module = importlib.import_module(f"attnviz.model.families.{families.module_name(name)}")
     assert callable(module.spec)
-    assert isinstance(module.PREFIX, str)
-    assert all(isinstance(key, str) and isinstance(value, str) for key, value in module.SPELLINGS.items())
-    assert len(set(module.NAMES.values())) == len(module.NAMES)
-    assert all(theirs.count("{}") == our.count("{}") <= 1 for theirs, our in module.NAMES.items())
+    assert module.__doc__
+    assert isinstance(getattr(module, "PREFIX", ""), str)
+    for literal in ("SPELLINGS", "ATTRIBUTES"):
+        assert all(isinstance(text, str) for pair in getattr(module, literal, {}).items() for text in pair)
+    for theirs, ours in module.NAMES.items():
+        for our in places(ours):
+            assert our.count("{}") <= 1
+            # A second {} is the head. Without any, the tensor is that of all layers, or of the first, which has it.
+            assert our.count("{}") <= theirs.count("{}") <= our.count("{}") + 1
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-def test_every_tensor_that_a_spec_needs_has_a_name_in_the_checkpoint(name: str) -> None:
-    family = find_family({"model_type": name})
-    spec = family.spec({"model_type": name})
-    needed = weights.shapes(spec)
-    mapped = family.ours(len(spec.layers))
-    assert set(mapped.values()) == set(needed)
-    assert all(family.plain(family.prefix + theirs) == family.plain(theirs) == theirs for theirs in mapped)
+def places(ours: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (ours,) if isinstance(ours, str) else ours
+
+
+def needed(spec: Spec) -> set[str]:
+    return {*shapes(spec), *head_shapes(spec)}
+
+
+def mapped(family: Family, layers: int) -> set[str]:
+    """Our names of all tensors that the family's checkpoints may hold."""
+    ours = [our for value in family.names.values() for our in places(value)]
+    return {part for our in ours for i in range(layers) for part in _parts(our.format(i))}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_tensor_that_a_spec_needs_has_a_name_in_the_checkpoint(kind: str) -> None:
+    family = find_family({"model_type": kind})
+    spec = family.spec({"model_type": kind})
+    layers = max(len(stack.layers) for stack in (spec, spec.encoder) if stack)
+    assert needed(spec) <= mapped(family, layers)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_prefix_and_an_older_spelling_come_off_and_nothing_else(kind: str) -> None:
+    family = find_family({"model_type": kind})
+    for name in (theirs.format(*("7" * theirs.count("{}"))) for theirs in family.names):
+        assert family.plain(family.prefix + name) == family.plain(name) == name
+        for old, new in family.spellings.items():
+            if name.endswith(f".{new}"):
+                assert family.plain(name.removesuffix(new) + old) == name
+
+
+def test_no_name_in_a_family_file_is_of_no_use() -> None:
+    """A name that no model needs is a mistake in it, which no missing tensor would show."""
+    used: dict[int, set[str]] = {}  # by map: some families share one
+    specs = [(name, {"model_type": name}) for name in FAMILIES]
+    for (name, _), variant in all_variants().items():
+        config = getattr(transformers, variant.model).config_class(**variant.config).to_dict()
+        specs.append((name, config | {"architectures": [variant.model]}))
+    for name, config in specs:
+        family = find_family(config)
+        used.setdefault(id(find_family({"model_type": name}).names), set()).update(
+            re.sub(r"\d+", "{}", our) for our in needed(family.spec(config))
+        )
+    for name in FAMILIES:
+        family = find_family({"model_type": name})
+        assert {re.sub(r"\d+", "{}", our) for our in mapped(family, 1)} <= used[id(family.names)], name
+
+
+@pytest.mark.parametrize("alias", ALIASES)
+def test_an_alias_is_of_a_family_and_not_another_one(alias: str) -> None:
+    family, defaults = ALIASES[alias]
+    assert family in FAMILIES
+    assert alias == family or alias not in FAMILIES
+    assert defaults
+    module = importlib.import_module(f"attnviz.model.families.{families.module_name(family)}")
+    assert find_family({"model_type": alias}).names is module.NAMES
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_config_that_says_nothing_is_that_of_transformers(kind: str) -> None:
+    said = transformers.CONFIG_MAPPING[kind]().to_dict()
+    silent = find_family({"model_type": kind}).spec({"model_type": kind})
+    assert find_family(said).spec(said) == silent
+
+
+def test_null_says_something_where_it_does_in_transformers() -> None:
+    """Mistral's later models have a ``sliding_window`` of null: they have no window, whatever the type's default."""
+    family = find_family({"model_type": "mistral"})
+    seen = [family.spec(said).layers[0].attention for said in ({}, {"sliding_window": None}, {"sliding_window": 7})]
+    assert [attention.reach for attention in seen] == [Reach(4095, 0), CAUSAL, Reach(6, 0)]
+    assert [attention.kv_heads for attention in seen] == [8, 8, 8]
+    assert family.spec({"num_key_value_heads": None}).layers[0].attention.kv_heads == 32
 
 
 def bert(**config: Any) -> Any:
@@ -100,7 +178,6 @@ def test_bookkeeping_training_and_generation_change_nothing() -> None:
         ("add_cross_attention", True),
         ("is_encoder_decoder", True),
         ("pruned_heads", {"0": [1]}),
-        ("is_decoder", "yes"),
         ("hidden_act", "mish"),
         ("hidden_act", ["gelu"]),
         ("quantization_config", {"bits": 4}),
@@ -113,6 +190,14 @@ def test_what_the_forward_pass_does_not_know_is_refused_by_name_and_value(name: 
     assert name in caught.value.message
     assert repr(value) in caught.value.message
     assert caught.value.exit_code is ExitCode.MODEL
+
+
+@pytest.mark.parametrize("value", ["yes", 1, [True]])
+def test_a_flag_that_is_none_is_refused(value: Any) -> None:
+    with pytest.raises(ModelError) as caught:
+        bert(is_decoder=value)
+    assert caught.value.message == f"config.json: is_decoder is {value!r}, expected true or false"
+    assert not isinstance(caught.value, UnsupportedModel)  # it is damaged: hosting would not help
 
 
 def test_all_unknown_attributes_are_named() -> None:

@@ -20,8 +20,9 @@ from attnviz.model import kernel
 from attnviz.model.hosted import Hosted
 from attnviz.model.kernel import Kind
 from attnviz.model.observers import HiddenStates, Weights
+from attnviz.model.precision import precision
 from tests import tiny
-from tests.model.parity import DTYPES, assert_same, assert_telling, precision
+from tests.model.parity import DTYPES, assert_same, assert_telling
 
 IDS = [*range(5, 22), 7, 7, 49, 0, 31, 5]  # 23 tokens, some of them twice
 TARGET = [0, 9, 8, 31, 8, 44, 17]

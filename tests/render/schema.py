@@ -38,15 +38,26 @@ _TEXT = {
     "dropped_tokens": INDEX,
 }
 
+_MAP = {"enum": ["self", "encoder", "decoder", "cross"]}
+_HEAD = {"type": ["integer", "null"], "minimum": 0}
 _APART = {"type": ["number", "null"], "minimum": 0}
 _CHECK = _object(
     passed={"type": "boolean"},
     max_abs_diff=_APART,
     tolerance={"type": "number", "exclusiveMinimum": 0},
-    worst=_object(layer=INDEX, head=INDEX),
-    dtype={"enum": ["float32", "float64"]},
+    compared={"enum": ["weights", "hidden states"]},
+    worst=_object(map=_MAP, layer=INDEX, head=_HEAD),
+    dtype={"enum": ["float32", "float64", "bfloat16", "float16"]},
     layers=_list(
-        _object(max_abs_diff=_APART, mean_abs_diff=_APART, worst_head=INDEX, hidden_abs_diff=_APART), minItems=1
+        _object(
+            map=_MAP,
+            layer=INDEX,
+            max_abs_diff=_APART,
+            mean_abs_diff=_APART,
+            worst_head=_HEAD,
+            hidden_abs_diff=_APART,
+        ),
+        minItems=1,
     ),
     float64={"anyOf": [{"type": "null"}, {"$ref": "#/$defs/check"}]},
 )
@@ -57,7 +68,7 @@ SCHEMA = _object(
     layers=COUNT,
     heads=COUNT,
     layer_numbers=_list(INDEX, minItems=1, uniqueItems=True),
-    map={"enum": ["self", "encoder", "decoder", "cross"]},
+    map=_MAP,
     **_TEXT,
     generated_tokens=INDEX,
     keys={"anyOf": [{"type": "null"}, _object(**_TEXT)]},

@@ -9,7 +9,6 @@ import pytest
 from jsonschema import ValidationError
 
 from attnviz.analysis.summary import Heads, summarise
-from attnviz.encoding import Encoding
 from attnviz.model.check import Check, LayerCheck
 from attnviz.record import Attention
 from attnviz.render.document import check_document, document
@@ -25,8 +24,8 @@ def bank() -> Attention:
 
 
 def check(apart: float = 2.4e-7, *, dtype: str = "float32", double: Check | None = None) -> Check:
-    layers = (LayerCheck(apart / 2, 1e-8, 0, 3e-7), LayerCheck(apart, 2e-8, 2, 4e-7))
-    return Check(6, dtype, 1e-5 if dtype == "float32" else 1e-10, apart, (1, 2), layers, double)
+    layers = LayerCheck("self", 0, apart / 2, 1e-8, 0, 3e-7), LayerCheck("self", 1, apart, 2e-8, 2, 4e-7)
+    return Check(6, dtype, 1e-5 if dtype == "float32" else 1e-10, apart, layers[1], layers, double)
 
 
 PASSED = check()
@@ -238,11 +237,26 @@ def test_a_check_that_passed() -> None:
         "passed": True,
         "max_abs_diff": 2.4e-7,
         "tolerance": 1e-5,
-        "worst": {"layer": 1, "head": 2},
+        "compared": "weights",
+        "worst": {"map": "self", "layer": 1, "head": 2},
         "dtype": "float32",
         "layers": [
-            {"max_abs_diff": 1.2e-7, "mean_abs_diff": 1e-8, "worst_head": 0, "hidden_abs_diff": 3e-7},
-            {"max_abs_diff": 2.4e-7, "mean_abs_diff": 2e-8, "worst_head": 2, "hidden_abs_diff": 4e-7},
+            {
+                "map": "self",
+                "layer": 0,
+                "max_abs_diff": 1.2e-7,
+                "mean_abs_diff": 1e-8,
+                "worst_head": 0,
+                "hidden_abs_diff": 3e-7,
+            },
+            {
+                "map": "self",
+                "layer": 1,
+                "max_abs_diff": 2.4e-7,
+                "mean_abs_diff": 2e-8,
+                "worst_head": 2,
+                "hidden_abs_diff": 4e-7,
+            },
         ],
         "float64": None,
     }
@@ -254,13 +268,31 @@ def test_a_check_that_failed_holds_its_second_run() -> None:
     assert (found["float64"]["dtype"], found["float64"]["max_abs_diff"]) == ("float64", 0.019)
 
 
+def test_a_check_of_hidden_states_and_of_three_maps() -> None:
+    """Cross-attention has no states; where the model's own attention returns no weights, there are only states."""
+    crossed = LayerCheck("cross", 0, 2e-7, 1e-8, 1, None)
+    blind = LayerCheck("decoder", 3, None, None, None, 4e-7)
+    found = [
+        check_document(replace(PASSED, heads=heads, worst=one, layers=(one,)))
+        for heads, one in ((6, crossed), (0, blind))
+    ]
+    assert [each["compared"] for each in found] == ["weights", "hidden states"]
+    assert [each["worst"] for each in found] == [
+        {"map": "cross", "layer": 0, "head": 1},
+        {"map": "decoder", "layer": 3, "head": None},
+    ]
+    assert found[0]["layers"][0]["hidden_abs_diff"] is found[1]["layers"][0]["max_abs_diff"] is None
+    for each in found:
+        validate(made(bank()) | {"check": each})
+
+
 def test_no_check_is_null() -> None:
     assert made(bank())["check"] is None
 
 
 def test_a_difference_that_is_no_number_is_null() -> None:
     # The reference may overflow; JSON knows neither NaN nor infinity.
-    layers = (LayerCheck(float("inf"), float("inf"), 0, float("nan")),)
+    layers = (LayerCheck("self", 0, float("inf"), float("inf"), 0, float("nan")),)
     broken = replace(PASSED, max_abs_diff=float("inf"), layers=layers)
     found = json.loads(json.dumps(check_document(broken), allow_nan=False))
     assert (found["passed"], found["max_abs_diff"]) == (False, None)
@@ -268,7 +300,6 @@ def test_a_difference_that_is_no_number_is_null() -> None:
 
 
 def test_a_real_record_and_its_check_fit_the_schema(tiny_attention: Attention, tiny_model: Any) -> None:
-    encoding: Encoding = tiny_attention.encoding
-    found = made(tiny_attention, tiny_model.check_encoding(encoding))
+    found = made(tiny_attention, tiny_model.check_record(tiny_attention))
     validate(found)
     assert found["check"]["passed"]

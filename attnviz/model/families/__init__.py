@@ -30,8 +30,8 @@ from attnviz.model.spec import Spec
 FAMILIES = (
     "albert", "bart", "bert", "blenderbot", "bloom", "cohere", "deberta-v2", "distilbert", "electra", "falcon",
     "gemma", "gemma2", "gemma3_text", "gpt2", "gpt_neo", "gpt_neox", "gptj", "granite", "llama", "m2m_100",
-    "marian", "mbart", "modernbert", "mpnet", "mpt", "olmo2", "opt", "pegasus", "phi", "phi3", "plbart", "qwen2", "qwen3",
-    "roberta", "stablelm", "starcoder2", "t5", "umt5",
+    "marian", "mbart", "modernbert", "mpnet", "mpt", "olmo2", "opt", "pegasus", "phi", "phi3", "plbart", "qwen2",
+    "qwen3", "roberta", "stablelm", "starcoder2", "t5", "umt5",
 )  # fmt: skip
 
 ALIASES: Mapping[str, str] = {
@@ -49,6 +49,9 @@ UNSUPPORTED: Mapping[str, str] = {
     "xlnet": "two streams, and relative positions by projected sines with biases of their own, are not expressed",
 }
 """Model types that are asked for and that a spec can't say: why not."""
+
+_NULL_SAYS = frozenset({"head_dim", "num_key_value_heads", "sliding_window"})
+"""Attributes of which null is a value: there is no window, and heads are as many or as wide as usual."""
 
 Names = Mapping[str, str | tuple[str, ...]]
 
@@ -73,7 +76,11 @@ class Family:
             ModelError: the config is damaged.
         """
         config = self._renamed(config)
-        absent = {name: value for name, value in self.defaults.items() if config.get(name) is None}
+        absent = {
+            name: value
+            for name, value in self.defaults.items()
+            if name not in config or (config[name] is None and name not in _NULL_SAYS)
+        }
         reading = Config({**config, **absent})
         spec = self.read(reading)
         reading.close()
