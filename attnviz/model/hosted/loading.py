@@ -103,10 +103,20 @@ def _load(
         raise
     except Exception as error:  # whatever transformers raises on a checkpoint that it can't load
         raise _explained(checkpoint, error, trust) from error
-    missing = sorted(name for name in info["missing_keys"] if "pooler" not in name)
+    computed = _computed(model)
+    missing = sorted(name for name in info["missing_keys"] if "pooler" not in name and name not in computed)
     if missing:
         raise ModelError(f"{checkpoint.name} lacks {', '.join(missing[:3])}, which {type(model).__name__} needs")
     return (model if device in (None, "auto") else model.to(device)).eval()
+
+
+def _computed(model: Any) -> set[str]:
+    """What the model makes by itself where a checkpoint lacks it, such as tables of sines.
+
+    transformers lists it under the names that a model with a head has, and then misses it in one without.
+    """
+    listed = model._keys_to_ignore_on_load_missing or ()
+    return {name.removeprefix(f"{prefix}.") for name in listed for prefix in ("model", model.base_model_prefix)}
 
 
 def model_class(config: Any, saved: dict[str, Any]) -> Any:

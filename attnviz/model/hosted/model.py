@@ -104,20 +104,21 @@ class Hosted:
         """What the same model says by its own eager attention.
 
         The weights of a kind are None where the model's eager attention returns none, the states where they are not
-        (T, C) in every layer. Of a hybrid model they are of the layers that attended in the last ``run``.
+        (T, C) in every layer. Of a hybrid model they are of the layers that attended in the last ``run``; without one,
+        every layer is taken to attend, and our kernel has no part in it.
 
         Raises:
             InputError, ModelError: as ``run``.
         """
-        if self._seen is None:
-            self.run(encoding, target=target)
         output = self._forward(encoding, target, None, output_hidden_states=True, output_attentions=True)
         states = _states(output, self.kinds)
         found: Reference = {}
         for kind in self.kinds:
             maps = getattr(output, _MAPS[kind], None) or ()
-            weights = [part[0] for part in _attending(maps, self.layers(kind)) if part is not None]
-            if self._done.sinks and all(float((part.sum(-1) - 1).abs().max()) < 0.01 for part in weights):
+            if self._seen:
+                maps = _attending(maps, self.layers(kind))
+            weights = [part[0] for part in maps if part is not None]
+            if self._seen and self._seen.sinks and all(float((part.sum(-1) - 1).abs().max()) < 0.01 for part in weights):
                 weights = []  # they are those before the sinks have taken their share (Granite)
             hidden = states.get(kind)
             found[kind] = weights or None, torch.stack(hidden) if hidden else None
