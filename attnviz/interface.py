@@ -235,6 +235,7 @@ class Model:
         pair: str | None = None,
         target: str | None = None,
         *,
+        generate: int | None = None,
         float64: bool = False,
         truncate: bool = False,
         chat: bool = False,
@@ -246,7 +247,7 @@ class Model:
         Raises:
             InputError, UsageError, ModelError: as ``attend``; also a model that transformers can't load.
         """
-        encoding, decoded = self.inputs(text, pair, target, truncate=truncate, chat=chat)
+        encoding, decoded = self.inputs(text, pair, target, generate=generate, truncate=truncate, chat=chat)
         return self._check(encoding, decoded, float64=float64)
 
     def check_record(self, found: record.Record) -> Check:

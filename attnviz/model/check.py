@@ -19,7 +19,6 @@ from attnviz.model.hosted import Hosted, Reference
 from attnviz.model.kernel import Kind
 from attnviz.model.native import Native
 from attnviz.model.observers import HiddenStates, Weights
-from attnviz.model.precision import precision
 from attnviz.model.ways import Options, open_by_transformers, open_way
 
 TOLERANCES = {torch.float32: 1e-5, torch.float64: 1e-10}
@@ -83,11 +82,10 @@ def check(
         ModelError: transformers can't load or run the checkpoint with eager attention.
     """
     options = options or Options()
-    with precision(options.dtype):
-        way = way or open_way(checkpoint, options)[0]
-        weights, states = Weights(), HiddenStates()
-        way.run(encoding, [weights, states], target)
-        theirs = _reference(checkpoint, options, way).reference(encoding, target)
+    way = way or open_way(checkpoint, options)[0]
+    weights, states = Weights(), HiddenStates()
+    way.run(encoding, [weights, states], target)
+    theirs = _reference(checkpoint, options, way).reference(encoding, target)
     result = _summed(list(_compared(weights, states, theirs, way.kinds)), options.dtype)
     if result.passed or options.dtype is not torch.float32 or checkpoint.quantised:
         return result

@@ -106,10 +106,10 @@ class Config:
     def activation(self, name: str, default: str) -> str:
         """The name of an activation."""
         value = self.get(name, default)
-        if value not in ACTIVATIONS:
+        if not isinstance(value, str) or value not in ACTIVATIONS:
             known = ", ".join(sorted(ACTIVATIONS))
             raise UnsupportedModel(f"config.json: {name} is {value!r}; our forward pass knows {known}")
-        return str(value)
+        return value
 
     def width(self, name: str, default: int, heads: int) -> int:
         """A width that divides into ``heads`` heads."""

@@ -13,10 +13,12 @@ from typing import Any
 import torch
 import transformers
 from torch import nn
+from transformers.initialization import no_init_weights
 
 from attnviz.checkpoint import Checkpoint, quiet_transformers
 from attnviz.errors import ModelError, UnsupportedModel
 from attnviz.model.hosted.model import Hosted
+from attnviz.model.precision import precision
 
 # What a checkpoint needs beside transformers: what its error names, and what installs it.
 _PACKAGES = ("accelerate", "gguf", "bitsandbytes", "gptqmodel", "optimum", "compressed-tensors", "hqq", "sentencepiece")
@@ -79,7 +81,15 @@ def _borrow(model: Any, dtype: torch.dtype | None, device: str | torch.device | 
     place = before.device if device in (None, "auto") else torch.device(device)
     if dtype in (None, before.dtype) and place.type == before.device.type:
         return base
-    return copy.deepcopy(base).to(place, dtype)
+    return _double(base).to(place) if dtype is torch.float64 else copy.deepcopy(base).to(place, dtype)
+
+
+def _double(model: Any) -> Any:
+    """``model`` in float64 throughout: what it computes when it is made, such as rotary angles, is float64 too."""
+    with quiet_transformers(), precision(torch.float64), no_init_weights():
+        twin = type(model)._from_config(copy.deepcopy(model.config), dtype=torch.float64)
+    twin.load_state_dict(model.state_dict())
+    return twin.eval()
 
 
 def _load(
@@ -104,7 +114,7 @@ def _load(
             model, info = pick(config, checkpoint.config).from_pretrained(
                 folder,
                 config=config,
-                dtype=dtype or "auto",
+                dtype="auto" if dtype in (None, torch.float64) else dtype,
                 attn_implementation="eager",
                 weights_only=True,
                 output_loading_info=True,
@@ -114,10 +124,22 @@ def _load(
         raise
     except Exception as error:  # whatever transformers raises on a checkpoint that it can't load
         raise _explained(checkpoint, error, trust) from error
-    missing = sorted(name for name in info["missing_keys"] if "pooler" not in name)
+    computed = _computed(model)
+    missing = sorted(name for name in info["missing_keys"] if "pooler" not in name and name not in computed)
     if missing:
         raise ModelError(f"{checkpoint.name} lacks {', '.join(missing[:3])}, which {type(model).__name__} needs")
+    if dtype is torch.float64:
+        model = _double(model)
     return (model if device in (None, "auto") else model.to(device)).eval()
+
+
+def _computed(model: Any) -> set[str]:
+    """What the model makes by itself where a checkpoint lacks it, such as tables of sines.
+
+    transformers lists it under the names that a model with a head has, and then misses it in one without.
+    """
+    listed = model._keys_to_ignore_on_load_missing or ()
+    return {name.removeprefix(f"{prefix}.") for name in listed for prefix in ("model", model.base_model_prefix)}
 
 
 def model_class(config: Any, saved: dict[str, Any]) -> Any:

@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from attnviz.checkpoint import quiet_transformers
 from attnviz.encoding import Encoding
-from attnviz.errors import AttnvizError, InputError, ModelError, UnsupportedModel
+from attnviz.errors import AttnvizError, InputError, UnsupportedModel
 from attnviz.model.hosted.attention import Hook, Seen, attending
+from attnviz.model.inputs import require_finite, require_fit
 from attnviz.model.kernel import Kind, Observer
-from attnviz.model.weights import not_finite
+from attnviz.model.precision import precision
 
 Reference = dict[Kind, tuple[list[Tensor] | None, Tensor | None]]
 """Per kind the weights (H, N, M) of each attention layer, and the hidden states (L + 1, T, C)."""
@@ -69,12 +70,7 @@ class Hosted:
                     for observer in observers:
                         observer.hidden(layer, state, kind)
         last = _last(output)
-        if not torch.isfinite(last).all():
-            damaged = not_finite(self.model.state_dict())
-            where = f": {', '.join(damaged[:3])}" if damaged else ", though its tensors are finite: it overflows"
-            raise ModelError(
-                f"the model's weights give NaN{where}", hint="The checkpoint is damaged: download it again."
-            )
+        require_finite(last, self.model.state_dict())
         return last
 
     def _require_all(self, seen: Seen) -> None:
@@ -104,20 +100,25 @@ class Hosted:
         """What the same model says by its own eager attention.
 
         The weights of a kind are None where the model's eager attention returns none, the states where they are not
-        (T, C) in every layer. Of a hybrid model they are of the layers that attended in the last ``run``.
+        (T, C) in every layer. Of a hybrid model they are of the layers that attended in the last ``run``; without one,
+        every layer is taken to attend, and our kernel has no part in it.
 
         Raises:
             InputError, ModelError: as ``run``.
         """
-        if self._seen is None:
-            self.run(encoding, target=target)
         output = self._forward(encoding, target, None, output_hidden_states=True, output_attentions=True)
         states = _states(output, self.kinds)
         found: Reference = {}
         for kind in self.kinds:
             maps = getattr(output, _MAPS[kind], None) or ()
-            weights = [part[0] for part in _attending(maps, self.layers(kind)) if part is not None]
-            if self._done.sinks and all(float((part.sum(-1) - 1).abs().max()) < 0.01 for part in weights):
+            if self._seen:
+                maps = _attending(maps, self.layers(kind))
+            weights = [part[0] for part in maps if part is not None]
+            if (
+                self._seen
+                and self._seen.sinks
+                and all(float((part.sum(-1) - 1).abs().max()) < 0.01 for part in weights)
+            ):
                 weights = []  # they are those before the sinks have taken their share (Granite)
             hidden = states.get(kind)
             found[kind] = weights or None, torch.stack(hidden) if hidden else None
@@ -126,7 +127,7 @@ class Hosted:
     def _forward(self, encoding: Encoding, target: Encoding | None, hook: Hook | None, **wanted: bool) -> Any:
         inputs = self._inputs(encoding, target)
         try:
-            with quiet_transformers(), attending(self.model, hook), torch.inference_mode():
+            with quiet_transformers(), attending(self.model, hook), precision(self.model.dtype), torch.inference_mode():
                 return self.model(**inputs, **wanted, return_dict=True)
         except AttnvizError as error:
             error.message = f"{self.name}: {error.message}"
@@ -172,16 +173,7 @@ class Hosted:
 
     def _fits(self, encoding: Encoding) -> None:
         """Raise for ids and token types that the model has no vectors for."""
-        rows = len(self._table())
-        if max(encoding.ids) >= rows:
-            word = encoding.tokens[encoding.ids.index(max(encoding.ids))]
-            raise ModelError(
-                f"the tokenizer gives {word!r} the id {max(encoding.ids)}, the model's vocabulary ends at "
-                f"{rows - 1}: they do not belong together"
-            )
-        types = getattr(self.model.config, "type_vocab_size", None)
-        if types and max(encoding.type_ids) >= types:
-            raise InputError(f"the model has {types} token type only: it takes no pair")
+        require_fit(encoding, len(self._table()), getattr(self.model.config, "type_vocab_size", None) or 0)
 
 
 def _is_bare(model: nn.Module) -> bool:
