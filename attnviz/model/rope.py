@@ -59,6 +59,8 @@ def rotary(
     if name not in _KNOWN:
         raise UnsupportedModel(f"config.json: rope_type is {name!r}; our forward pass knows {', '.join(_KNOWN)}")
     unknown = {key for key, value in said.items() if value is not None} - {*_KNOWN[name], *_IDLE}
+    if kind is not None and said.get("truncate") is False:  # transformers does not find it there and truncates
+        unknown.add("truncate")
     if unknown:
         raise UnsupportedModel(f"config.json: {name} rotary scaling with {', '.join(sorted(unknown))}")
     size = int(head_size * part)

@@ -179,6 +179,12 @@ def test_what_says_nothing_of_a_type_of_layer_is_refused() -> None:
         read({"rope_parameters": {"rope_theta": 3.0}}, kind=GLOBAL)
 
 
+def test_a_ramp_that_transformers_would_truncate_is_refused() -> None:
+    said = {"rope_type": "yarn", "factor": 2.0, "truncate": False}
+    with pytest.raises(UnsupportedModel, match="yarn rotary scaling with truncate"):
+        read({"rope_parameters": {GLOBAL: said}}, kind=GLOBAL)
+
+
 @pytest.mark.parametrize(
     ("scaling", "words"),
     [

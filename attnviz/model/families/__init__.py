@@ -26,8 +26,8 @@ from attnviz.model.config import Config
 from attnviz.model.spec import Spec
 
 FAMILIES = (
-    "bert", "cohere", "gemma", "gemma2", "gemma3_text", "granite", "llama", "olmo2", "phi", "phi3", "qwen2", "qwen3",
-    "stablelm", "starcoder2",
+    "bert", "cohere", "cohere2", "gemma", "gemma2", "gemma3_text", "glm", "granite", "helium", "llama", "olmo2",
+    "olmo3", "phi", "phi3", "qwen2", "qwen3", "stablelm", "starcoder2",
 )  # fmt: skip
 
 _WINDOWED: Mapping[str, Any] = {
