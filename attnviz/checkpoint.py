@@ -10,14 +10,18 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attnviz.bundle import find_bundle
 from attnviz.errors import ModelError, UsageError
 from attnviz.hub import DEFAULT_ID, has_weights, snapshot
+from attnviz.tokenizer import read_tokenizer
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -34,7 +38,9 @@ class Checkpoint:
     """A model at rest.
 
     ``tensors`` maps the checkpoint's own names to tensors, each read when asked for. ``reference`` is what the check
-    compares with: the folder that transformers loads, or the model object that the user gave.
+    compares with: the folder that transformers loads, or the model object that the user gave. ``chat`` is what has the
+    chat template: that folder, or the tokenizer object that the user gave. ``gguf`` is the file in the folder that
+    holds the weights, where that is how they are stored; then there are no ``tensors``.
     """
 
     name: str
@@ -42,6 +48,14 @@ class Checkpoint:
     tensors: Mapping[str, Tensor] = field(repr=False)
     tokenizer: Tokenizer = field(repr=False)
     reference: Any = field(repr=False)
+    chat: Any = field(repr=False, default=None)
+    gguf: str | None = None
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each tensor, without reading it from a file."""
+        if isinstance(self.tensors, _Safetensors):
+            return self.tensors.shapes()
+        return {name: tuple(tensor.shape) for name, tensor in self.tensors.items()}
 
 
 def open_checkpoint(model: str | os.PathLike[str] = DEFAULT, revision: str | None = None) -> Checkpoint:
@@ -55,14 +69,16 @@ def open_checkpoint(model: str | os.PathLike[str] = DEFAULT, revision: str | Non
     config = _read_config(folder)
     tensors = _open_safetensors(folder)
     if tensors is None:
-        tensors = _tensors_by_transformers(folder)
-    return Checkpoint(name, config, tensors, _open_tokenizer(folder), reference=folder)
+        tensors = _ByTransformers(folder)
+    return Checkpoint(name, config, tensors, _open_tokenizer(folder, config), reference=folder, chat=folder)
 
 
 def adopt(model: Any, tokenizer: Any) -> Checkpoint:
     """Take a transformers model and its fast tokenizer as they are in memory; neither is changed."""
     name = getattr(model.config, "name_or_path", "") or type(model).__name__
-    return Checkpoint(name, model.config.to_dict(), model.state_dict(), _own_copy(tokenizer), reference=model)
+    return Checkpoint(
+        name, model.config.to_dict(), model.state_dict(), own_copy(tokenizer), reference=model, chat=tokenizer
+    )
 
 
 def _locate(model: str, revision: str | None) -> tuple[str, Path]:
@@ -93,10 +109,14 @@ def _read_config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     if not path.is_file():
         raise ModelError(f"{folder} has no config.json", hint=_CONTENT)
-    config = _read_json(path)
-    if not isinstance(config, dict):
-        raise ModelError(f"{path} holds a {type(config).__name__}, expected an object")
-    return config
+    return _read_object(path)
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    content = _read_json(path)
+    if not isinstance(content, dict):
+        raise ModelError(f"{path} holds a {type(content).__name__}, expected an object")
+    return content
 
 
 def _read_json(path: Path) -> Any:
@@ -125,6 +145,10 @@ class _Safetensors(Mapping[str, "Tensor"]):
         tensor: Tensor = self._files[name].get_tensor(name)
         return tensor
 
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each tensor, from the files' headers."""
+        return {name: tuple(file.get_slice(name).get_shape()) for name, file in self._files.items()}
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._files)
 
@@ -150,36 +174,88 @@ def _open_safetensors(folder: Path) -> Mapping[str, Tensor] | None:
     return _Safetensors([folder / name for name in shards])
 
 
-def _tensors_by_transformers(folder: Path) -> Mapping[str, Tensor]:
-    """The tensors of an older checkpoint. transformers reads its pickle with ``weights_only``: data, never code."""
-    if not has_weights(folder):
-        raise ModelError(
-            f"{folder} has no weights: neither model.safetensors nor its index nor pytorch_model.bin", hint=_CONTENT
-        )
-    from transformers import AutoModel
+class _ByTransformers(Mapping[str, "Tensor"]):
+    """The tensors of an older checkpoint, loaded by transformers when the first is asked for.
 
-    model, info = _by_transformers(folder, AutoModel.from_pretrained, weights_only=True, output_loading_info=True)
-    # What the file lacks transformers makes up at random: it is left out here, and missed by whoever needs it.
-    return {name: tensor for name, tensor in model.state_dict().items() if name not in set(info["missing_keys"])}
+    It reads the pickle with ``weights_only``: data, never code.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        if not has_weights(folder):
+            raise ModelError(
+                f"{folder} has no weights: neither model.safetensors nor its index nor pytorch_model.bin", hint=_CONTENT
+            )
+        self._folder = folder
+
+    @cached_property
+    def _tensors(self) -> dict[str, Tensor]:
+        from transformers import AutoModel
+
+        options = {"weights_only": True, "output_loading_info": True}
+        model, info = by_transformers(self._folder, AutoModel.from_pretrained, **options)
+        # What the file lacks transformers makes up at random: it is left out here, and missed by whoever needs it.
+        return {name: tensor for name, tensor in model.state_dict().items() if name not in set(info["missing_keys"])}
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._tensors[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
 
 
-def _open_tokenizer(folder: Path) -> Tokenizer:
-    from tokenizers import Tokenizer
-
+def _open_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
     path = folder / "tokenizer.json"
     if path.is_file():
-        try:
-            return Tokenizer.from_file(str(path))
-        except Exception as error:  # the only type that tokenizers raises
-            raise ModelError(f"{path} is not a tokenizer ({error})", hint=_REPEAT) from None
-    if not any((folder / name).is_file() for name in _VOCABULARIES):
+        return read_tokenizer(path, _tokenizer_settings(folder), config.get("model_type"))
+    vocabulary = next((name for name in _VOCABULARIES if (folder / name).is_file()), None)
+    if vocabulary is None:
         raise ModelError(f"{folder} has no tokenizer: neither tokenizer.json nor a vocabulary", hint=_CONTENT)
+    try:
+        return own_copy(tokenizer_by_transformers(folder))
+    except ModelError as error:
+        missing = [package for package in _readers(folder / vocabulary) if not _is_installed(package)]
+        if not missing:
+            raise
+        raise ModelError(
+            f"{folder / vocabulary} can't be read without {' and '.join(missing)}",
+            hint=f"Install what is missing: python -m pip install {' '.join(missing)}",
+        ) from error
+
+
+def _readers(vocabulary: Path) -> tuple[str, ...]:
+    """The packages that transformers reads a ``*.model`` with: lines of base64 are tiktoken's, else SentencePiece's."""
+    if vocabulary.suffix != ".model":
+        return ()
+    with vocabulary.open("rb") as file:
+        return ("tiktoken",) if re.match(rb"[\w+/]+=* \d+\s", file.read(1000)) else ("sentencepiece", "protobuf")
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        version(package)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+def _tokenizer_settings(folder: Path) -> dict[str, Any]:
+    """What tokenizer_config.json says, and special_tokens_map.json where the first has no list of added tokens."""
+    names = ("tokenizer_config.json", "special_tokens_map.json")
+    read = [_read_object(folder / name) if (folder / name).is_file() else {} for name in names]
+    return read[0] if "added_tokens_decoder" in read[0] else read[0] | read[1]
+
+
+def tokenizer_by_transformers(folder: Path) -> Any:
+    """The tokenizer in ``folder`` as transformers loads it, from these files alone."""
     from transformers import AutoTokenizer
 
-    return _own_copy(_by_transformers(folder, AutoTokenizer.from_pretrained))
+    return by_transformers(folder, AutoTokenizer.from_pretrained)
 
 
-def _own_copy(tokenizer: Any) -> Tokenizer:
+def own_copy(tokenizer: Any) -> Tokenizer:
     """The fast tokenizer inside a transformers one, copied: encoding sets truncation and padding on it."""
     from tokenizers import Tokenizer
 
@@ -192,7 +268,8 @@ def _own_copy(tokenizer: Any) -> Tokenizer:
     return Tokenizer.from_str(backend.to_str())
 
 
-def _by_transformers(folder: Path, loader: Callable[..., Any], **options: Any) -> Any:
+def by_transformers(folder: Path, loader: Callable[..., Any], **options: Any) -> Any:
+    """What ``loader`` of transformers makes of ``folder``; a ``ModelError`` says what it can't read."""
     try:
         with quiet_transformers():
             return loader(folder, local_files_only=True, trust_remote_code=False, **options)

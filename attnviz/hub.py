@@ -10,10 +10,13 @@ DEFAULT_ID = "sentence-transformers/all-MiniLM-L6-v2"
 SAFETENSORS = "model*.safetensors"
 PICKLES = "pytorch_model*.bin"
 _PARTS = ["*.json", "*.safetensors", "*.txt", "*.model"]
+_TEMPLATES = "*.jinja"  # fetched with the parts; a snapshot without them is whole all the same
 
 
-def snapshot(repo: str, revision: str | None) -> Path:
+def snapshot(repo: str, revision: str | None, file: str | None = None) -> Path:
     """The snapshot of ``repo`` at ``revision``: its top-level files, and pickles only where it has nothing else.
+
+    Where a ``file`` is named, such as one of many GGUF files, it is that alone.
 
     Raises:
         ModelError: there is no such model, or it is not cached and can't be fetched; the message says how.
@@ -29,7 +32,7 @@ def snapshot(repo: str, revision: str | None) -> Path:
 
     asked = f"{repo} at revision {revision}" if revision else repo
     try:
-        return _cached(repo, revision) or _fetched(repo, revision)
+        return _snapshot_of(repo, revision, file) if file else _cached(repo, revision) or _fetched(repo, revision)
     except GatedRepoError:
         hint = "Ask for access on its page, then run: hf auth login"
         raise ModelError(f"{asked} is gated: the Hub gives it to approved users only", hint=hint) from None
@@ -44,6 +47,18 @@ def snapshot(repo: str, revision: str | None) -> Path:
             f"{asked} is not in the Hub cache, and the Hub can't be reached ({type(error).__name__})",
             hint=_how_to_fetch(repo, revision),
         ) from error
+
+
+def _snapshot_of(repo: str, revision: str | None, file: str) -> Path:
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        folder = _download(repo, revision, [file], offline=True)
+        if (folder / file).is_file():
+            return folder
+    except LocalEntryNotFoundError:
+        pass
+    return _download(repo, revision, [file], offline=False)
 
 
 def has_weights(folder: Path) -> bool:
@@ -66,10 +81,11 @@ def _cached(repo: str, revision: str | None) -> Path | None:
 
 
 def _fetched(repo: str, revision: str | None) -> Path:
-    folder = _download(repo, revision, _PARTS, offline=False)
+    parts = [*_PARTS, _TEMPLATES]
+    folder = _download(repo, revision, parts, offline=False)
     if any(folder.glob(SAFETENSORS)):
         return folder
-    return _download(repo, revision, [*_PARTS, PICKLES], offline=False)
+    return _download(repo, revision, [*parts, PICKLES], offline=False)
 
 
 def _download(repo: str, revision: str | None, patterns: list[str], *, offline: bool) -> Path:

@@ -1,4 +1,4 @@
-"""What a notebook or a script uses: ``load``, ``Model`` and ``Attention``."""
+"""What a notebook or a script uses: ``load``, ``Model``, ``Attention`` and ``EncoderDecoder``."""
 
 from __future__ import annotations
 
@@ -13,12 +13,21 @@ import numpy as np
 from attnviz import record
 from attnviz.analysis.links import Link, find_unit, positional_heads, select, strongest
 from attnviz.analysis.units import in_words
+from attnviz.chat import chat_text
 from attnviz.checkpoint import DEFAULT, Checkpoint, adopt, open_checkpoint
-from attnviz.encoding import Encoding, encode
+from attnviz.encoding import Encoding, encode, encode_target
+from attnviz.errors import InputError, UsageError
+from attnviz.gguf import open_gguf
 
 if TYPE_CHECKING:
     from attnviz.model.check import Check
-    from attnviz.model.forward import Network
+    from attnviz.model.hosted import Hosted
+    from attnviz.model.native import Native
+    from attnviz.model.observers import Weights
+    from attnviz.model.ways import Options
+
+NEW_TOKENS = 32
+"""How many tokens an encoder–decoder writes where no target is given."""
 
 
 class Attention(record.Attention):
@@ -36,7 +45,7 @@ class Attention(record.Attention):
         units = in_words(self)
         selection = select(units, positional_heads(self), causal=self.causal, special=special)
         if word is not None:
-            selection = replace(selection, queries=np.isin(np.arange(len(units)), find_unit(units, word)))
+            selection = replace(selection, queries=np.isin(np.arange(len(units.queries)), find_unit(units, word)))
         return strongest(selection, top)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -49,9 +58,14 @@ class Attention(record.Attention):
         """Read a record that ``save`` or ``attnviz export`` wrote.
 
         Raises:
-            InputError: the file is missing, damaged, or no record.
+            InputError: the file is missing, damaged, no record, or an encoder–decoder's three maps.
         """
-        return cls(**vars(record.read(Path(path))))
+        found = record.read(Path(path))
+        if isinstance(found, record.EncoderDecoder):
+            raise InputError(
+                f"{path} holds the three maps of an encoder–decoder", hint="Open it with EncoderDecoder.open."
+            )
+        return cls(**vars(found))
 
     def _repr_png_(self) -> bytes:
         from attnviz.render.figure import Style, draw_grid, to_png
@@ -59,11 +73,42 @@ class Attention(record.Attention):
         return to_png(draw_grid(self, in_words(self), Style(dpi=100)))
 
 
+class EncoderDecoder(record.EncoderDecoder):
+    """The three attentions of an encoder–decoder, each as a notebook wants it; it draws itself as the cross map."""
+
+    encoder: Attention
+    decoder: Attention
+    cross: Attention
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Save all three in one ``.json`` or ``.safetensors``, for ``show --from`` and ``EncoderDecoder.open``."""
+        target = Path(path)
+        record.write(self, target, target.suffix)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> EncoderDecoder:
+        """Read the three maps that ``save`` or ``attnviz export`` wrote.
+
+        Raises:
+            InputError: the file is missing, damaged, no record, or a single map.
+        """
+        found = record.read(Path(path))
+        if not isinstance(found, record.EncoderDecoder):
+            raise InputError(
+                f"{path} holds one map, not the three of an encoder–decoder", hint="Open it with Attention.open."
+            )
+        return cls(**{name: Attention(**vars(each)) for name, each in vars(found).items()})
+
+    def _repr_png_(self) -> bytes:
+        return self.cross._repr_png_()
+
+
 class Model:
     """A model that attends. Made by ``load``."""
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: Checkpoint, options: Options | None = None) -> None:
         self.checkpoint = checkpoint
+        self._options = options
 
     @property
     def name(self) -> str:
@@ -71,59 +116,181 @@ class Model:
         return self.checkpoint.name
 
     @cached_property
-    def network(self) -> Network:
-        """Our own network of the checkpoint, in float32."""
-        from attnviz.model.native import open_network
+    def options(self) -> Options:
+        """The type of the numbers, and the device."""
+        from attnviz.model.ways import Options
 
-        return open_network(self.checkpoint)
+        return self._options or Options()
 
-    def encode(self, text: str, pair: str | None = None, *, truncate: bool = False) -> Encoding:
-        """Encode a text, or a pair of texts, for this model.
+    @cached_property
+    def _opened(self) -> tuple[Native | Hosted, str]:
+        from attnviz.model.ways import open_way
+
+        return open_way(self.checkpoint, self.options)
+
+    @property
+    def way(self) -> Native | Hosted:
+        """The model ready to run: our own forward pass, or transformers' with our kernel."""
+        return self._opened[0]
+
+    @property
+    def reason(self) -> str:
+        """Why the model is hosted; empty where our own forward pass runs it."""
+        return self._opened[1]
+
+    def encode(self, text: str, pair: str | None = None, *, truncate: bool = False, chat: bool = False) -> Encoding:
+        """Encode a text, or a pair of texts, for this model; ``chat`` puts it into the model's chat template.
 
         Raises:
             InputError: the text is blank, unknown to the tokenizer, or longer than the model (unless ``truncate``).
+            UsageError: ``chat``, and the model has no chat template.
         """
-        return encode(self.checkpoint.tokenizer, text, pair, limit=self.network.spec.limit, truncate=truncate)
+        if chat:
+            text = chat_text(self.checkpoint, text)
+        limit = self.way.limit
+        return encode(self.checkpoint.tokenizer, text, pair, limit=limit, truncate=truncate, marks=not chat)
 
-    def attend(self, text: str, pair: str | None = None, *, truncate: bool = False) -> Attention:
-        """Run ``text`` (and ``pair``) through our own forward pass and keep the weights of all heads.
+    def inputs(
+        self,
+        text: str,
+        pair: str | None = None,
+        target: str | None = None,
+        *,
+        generate: int | None = None,
+        truncate: bool = False,
+        chat: bool = False,
+    ) -> tuple[Encoding, Encoding | None]:
+        """What the model reads, and what its decoder reads where it has an encoder too; as for ``attend``."""
+        source = self.encode(text, pair, truncate=truncate, chat=chat)
+        two = "cross" in self.way.kinds
+        if target is not None and not two:
+            raise UsageError(f"{self.name} has no decoder beside an encoder: it takes no target")
+        if target is not None and generate:
+            raise UsageError("a target is given, and tokens to generate: one of them is the decoder's text")
+        tokenizer, limit = self.checkpoint.tokenizer, self.way.limit
+        if target is not None:
+            return source, encode_target(tokenizer, target, self.way.start, limit=limit, truncate=truncate)
+        count = NEW_TOKENS if generate is None and two else generate or 0
+        if not count:
+            return source, None
+        from attnviz.model.generate import write_on
+
+        return write_on(self.checkpoint, self.options, self.way, source, count)
+
+    def attend(
+        self,
+        text: str,
+        pair: str | None = None,
+        target: str | None = None,
+        *,
+        generate: int | None = None,
+        truncate: bool = False,
+        chat: bool = False,
+    ) -> Attention | EncoderDecoder:
+        """Run ``text`` (and ``pair``) through the model with our own attention and keep the weights of all heads.
+
+        An encoder–decoder gives its three maps; its decoder reads ``target``, or what the model writes itself.
+
+        Args:
+            generate: how many tokens the model goes on for, greedily: none by default, and 32 for an
+                encoder–decoder without a target.
+            truncate: cut a text that is too long for the model.
+            chat: put the text into the model's chat template.
 
         Raises:
-            InputError: as ``encode``.
-            ModelError: the checkpoint is damaged or unsupported.
+            InputError, UsageError: as ``encode``; a target for a model that takes none.
+            ModelError: the checkpoint is damaged or unsupported, or has no head to generate with.
         """
-        from attnviz.model.native import run
         from attnviz.model.observers import Weights
 
-        encoding, weights = self.encode(text, pair, truncate=truncate), Weights()
-        run(self.network, encoding, [weights])
-        return Attention(self.name, "native", self.network.spec.causal, encoding, weights.stacked().numpy())
+        encoding, decoded = self.inputs(text, pair, target, generate=generate, truncate=truncate, chat=chat)
+        weights = Weights()
+        self.way.run(encoding, [weights], decoded)
+        if decoded is None:
+            return self._record(weights, "self", encoding)
+        return EncoderDecoder(
+            encoder=self._record(weights, "encoder", encoding),
+            decoder=self._record(weights, "decoder", decoded),
+            cross=self._record(weights, "cross", decoded, encoding),
+        )
 
-    def check(self, text: str, pair: str | None = None, *, float64: bool = False, truncate: bool = False) -> Check:
+    def _record(
+        self, weights: Weights, kind: record.Kind, queries: Encoding, keys: Encoding | None = None
+    ) -> Attention:
+        numbers = weights.layers(kind)
+        return Attention(
+            self.name,
+            self.way.path,
+            self.way.causal(kind),
+            queries,
+            weights.stacked(kind).cpu().numpy(),
+            kind,
+            keys,
+            numbers=() if numbers == tuple(range(len(numbers))) else numbers,
+        )
+
+    def check(
+        self,
+        text: str,
+        pair: str | None = None,
+        target: str | None = None,
+        *,
+        float64: bool = False,
+        truncate: bool = False,
+        chat: bool = False,
+    ) -> Check:
         """Compare our attention with transformers' own, in every layer and head; loads transformers.
 
         ``check(…).max_abs_diff`` is the largest difference of two weights.
 
         Raises:
-            InputError, ModelError: as ``attend``; also a model that transformers can't load.
+            InputError, UsageError, ModelError: as ``attend``; also a model that transformers can't load.
         """
-        return self.check_encoding(self.encode(text, pair, truncate=truncate), float64=float64)
+        encoding, decoded = self.inputs(text, pair, target, truncate=truncate, chat=chat)
+        return self._check(encoding, decoded, float64=float64)
 
-    def check_encoding(self, encoding: Encoding, *, float64: bool = False) -> Check:
-        """``check`` of an input that is encoded already."""
+    def check_record(self, found: record.Record) -> Check:
+        """``check`` of what a record of this model was made from."""
+        if isinstance(found, record.EncoderDecoder):
+            return self._check(found.encoder.encoding, found.decoder.encoding)
+        return self._check(found.encoding, None)
+
+    def _check(self, encoding: Encoding, target: Encoding | None, *, float64: bool = False) -> Check:
         import torch
 
         from attnviz.model.check import check
 
-        return check(self.checkpoint, encoding, torch.float64 if float64 else torch.float32)
+        if float64:
+            return check(self.checkpoint, encoding, target, replace(self.options, dtype=torch.float64))
+        return check(self.checkpoint, encoding, target, self.options, self.way)
 
 
-def load(model: str | os.PathLike[str] | tuple[Any, Any] = DEFAULT, *, revision: str | None = None) -> Model:
+def load(
+    model: str | os.PathLike[str] | tuple[Any, Any] = DEFAULT,
+    *,
+    revision: str | None = None,
+    gguf: str | None = None,
+    dtype: str = "float32",
+    device: str = "cpu",
+    trust_remote_code: bool = False,
+) -> Model:
     """Load a model: the default one, a folder, a Hub id (at ``revision``), or (transformers model, tokenizer).
+
+    Args:
+        gguf: a GGUF file, alone or in the folder or Hub repository ``model``.
+        dtype: float32, float64, bfloat16 or float16.
+        device: cpu, cuda, cuda:1, mps, or auto for the fastest.
+        trust_remote_code: let transformers run code that the checkpoint brings along.
 
     Raises:
         ModelError: it can't be found or read.
+        UsageError: an unknown type or device.
     """
+    from attnviz.model.ways import read_options
+
+    options = read_options(dtype, device, trust_remote_code=trust_remote_code)
     if isinstance(model, tuple):
-        return Model(adopt(*model))
-    return Model(open_checkpoint(model, revision))
+        return Model(adopt(*model), options)
+    if gguf is not None:
+        return Model(open_gguf(gguf, model, revision), options)
+    return Model(open_checkpoint(model, revision), options)

@@ -8,20 +8,54 @@ from typing import Any
 import numpy as np
 
 from attnviz.encoding import Encoding, Word
-from attnviz.record import Array, Attention
+from attnviz.record import Array, Attention, EncoderDecoder
 
 Spelled = str | tuple[str, Sequence[str]]
 """A word of one token, or a word and its pieces."""
 
 
-def record(words: Sequence[Spelled], weights: Array, *, causal: bool = False, **facts: Any) -> Attention:
+def record(
+    words: Sequence[Spelled], weights: Array, *, causal: bool = False, numbers: tuple[int, ...] = (), **facts: Any
+) -> Attention:
     """A record of ``words``; those in square brackets are special tokens. ``facts`` go to ``Encoding``."""
+    encoding = encoding_of(words, **facts)
+    assert weights.shape[2:] == (len(encoding), len(encoding))
+    return Attention("tests/fixed", "native", causal, encoding, weights, numbers=numbers)
+
+
+def cross_record(
+    queries: Sequence[Spelled], keys: Sequence[Spelled], weights: Array, *, numbers: tuple[int, ...] = (), **facts: Any
+) -> Attention:
+    """A cross map: ``queries`` look at ``keys``; ``facts`` go to the queries' ``Encoding``."""
+    target, source = encoding_of(queries, **facts), encoding_of(keys)
+    assert weights.shape[2:] == (len(target), len(source))
+    return Attention("tests/fixed", "native", False, target, weights, "cross", source, numbers)
+
+
+def three_maps(
+    source: Sequence[Spelled], target: Sequence[Spelled], shape: tuple[int, int] = (2, 3), **facts: Any
+) -> EncoderDecoder:
+    """An encoder–decoder's record with random weights of ``shape`` (layers, heads); ``facts`` go to the target."""
+    keys, queries = encoding_of(source), encoding_of(target, **facts)
+    weights = {
+        "encoder": random_weights((*shape, len(keys))),
+        "decoder": random_weights((*shape, len(queries)), seed=1, causal=True),
+        "cross": random_weights((*shape, len(queries), len(keys)), seed=2),
+    }
+    return EncoderDecoder(
+        Attention("tests/fixed", "native", False, keys, weights["encoder"], "encoder"),
+        Attention("tests/fixed", "native", True, queries, weights["decoder"], "decoder"),
+        Attention("tests/fixed", "native", False, queries, weights["cross"], "cross", keys),
+    )
+
+
+def encoding_of(words: Sequence[Spelled], **facts: Any) -> Encoding:
+    """The encoding of ``words``, as ``record`` reads them."""
     spelled = [(word, [word]) if isinstance(word, str) else word for word in words]
     tokens = [piece for _, pieces in spelled for piece in pieces]
     stops = np.cumsum([len(pieces) for _, pieces in spelled]).tolist()
     starts = [0, *stops[:-1]]
-    assert weights.shape[2:] == (len(tokens), len(tokens))
-    encoding = Encoding(
+    return Encoding(
         **{
             "text": " ".join(word for word, _ in spelled if not is_special(word)),
             "pair": None,
@@ -33,27 +67,23 @@ def record(words: Sequence[Spelled], weights: Array, *, causal: bool = False, **
         }
         | facts
     )
-    return Attention("tests/fixed", "native", causal, encoding, weights)
 
 
 def is_special(word: str) -> bool:
     return word.startswith("[") and word.endswith("]") and len(word) > 2
 
 
-def random_weights(
-    shape: tuple[int, int, int], *, seed: int = 0, causal: bool = False, dtype: str = "float32"
-) -> Array:
-    """Random weights (layers, heads, n, n) of which every row sums to 1."""
-    layers, heads, n = shape
-    scores = np.random.default_rng(seed).normal(scale=2, size=(layers, heads, n, n))
+def random_weights(shape: tuple[int, ...], *, seed: int = 0, causal: bool = False, dtype: str = "float32") -> Array:
+    """Random weights (layers, heads, n, m), m being n unless given, of which every row sums to 1."""
+    layers, heads, n, m = (*shape, shape[2])[:4]
+    scores = np.random.default_rng(seed).normal(scale=2, size=(layers, heads, n, m))
     weights = np.exp(np.where(np.tri(n, dtype=bool), scores, -np.inf) if causal else scores)
     return np.asarray(weights / weights.sum(-1, keepdims=True), dtype)
 
 
-def peaked(shape: tuple[int, int, int], peaks: Mapping[tuple[int, int, int, int], float]) -> Array:
+def peaked(shape: tuple[int, ...], peaks: Mapping[tuple[int, int, int, int], float]) -> Array:
     """Weights with the given peaks (layer, head, query, key); the rest of each row is spread evenly."""
-    layers, heads, n = shape
-    weights = np.full((layers, heads, n, n), np.nan)
+    weights = np.full((*shape, shape[2])[:4], np.nan)
     for place, weight in peaks.items():
         weights[place] = weight
     free = np.isnan(weights)

@@ -164,6 +164,23 @@ def test_what_is_fetched_is_a_pickle_only_where_there_is_nothing_else(
     assert (hub.asked, len(hub.fetched)) == (asked, 3)
 
 
+def test_a_chat_template_in_a_file_of_its_own_is_fetched(
+    tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(shutil.copytree(tiny_bert, tmp_path / "online"))
+    folder.joinpath("chat_template.jinja").write_text("{{ messages }}")
+    hub = Online(folder, tmp_path / "cache")
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", hub)
+    assert open_checkpoint(REPO).reference.joinpath("chat_template.jinja").exists()
+
+
+def test_a_cached_model_without_its_chat_template_is_used(hub: Path, tiny_bert: Path) -> None:
+    """As a snapshot that was fetched before there was one, or by somebody who needed none."""
+    snapshot = cached(hub, tiny_bert)
+    listed(snapshot, "chat_template.jinja")
+    assert open_checkpoint(REPO).reference == snapshot
+
+
 @pytest.mark.parametrize("lost", ["config.json", "model.safetensors"])
 def test_what_a_cut_off_download_lacks_is_fetched(
     lost: str, tiny_bert: Path, tiny_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

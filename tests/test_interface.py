@@ -16,8 +16,9 @@ from attnviz import record
 from attnviz.analysis.links import positional_heads
 from attnviz.analysis.units import in_words
 from attnviz.errors import InputError, UsageError
-from attnviz.interface import Attention, Model
+from attnviz.interface import Attention, EncoderDecoder, Model
 from tests import tiny
+from tests.records import three_maps
 
 REPEATED = "The bank and the loan and the river."
 
@@ -25,7 +26,7 @@ REPEATED = "The bank and the loan and the river."
 def test_importing_the_package_loads_nothing_heavy() -> None:
     code = """
 import sys, attnviz
-from attnviz import Attention, Model, load
+from attnviz import Attention, EncoderDecoder, Model, load
 heavy = ["torch", "transformers", "matplotlib", "tokenizers", "safetensors", "huggingface_hub", "typer", "rich"]
 print([name for name in heavy if name in sys.modules])
 """
@@ -33,9 +34,9 @@ print([name for name in heavy if name in sys.modules])
     assert done.stdout.strip() == "[]"
 
 
-def test_the_package_shows_its_three_names() -> None:
-    assert sorted(dir(attnviz)) == ["Attention", "Model", "load"]
-    assert (attnviz.Attention, attnviz.Model) == (Attention, Model)
+def test_the_package_shows_its_four_names() -> None:
+    assert sorted(dir(attnviz)) == ["Attention", "EncoderDecoder", "Model", "load"]
+    assert (attnviz.Attention, attnviz.EncoderDecoder, attnviz.Model) == (Attention, EncoderDecoder, Model)
     with pytest.raises(AttributeError, match="no attribute 'attend'"):
         attnviz.attend  # noqa: B018
 
@@ -73,8 +74,8 @@ def test_the_network_is_opened_once(tiny_model: Model) -> None:
 
 def test_links_from_a_word_are_its_own_and_the_strongest(tiny_attention: Attention) -> None:
     units = in_words(tiny_attention)
-    content = [i for i in range(len(units)) if units.content[i]]
-    bank = units.labels.index("bank")
+    content = [i for i in range(len(units.keys)) if units.keys.content[i]]
+    bank = units.queries.labels.index("bank")
     links = tiny_attention.links("bank", top=3)
     weights = units.weights.copy()
     for head in positional_heads(tiny_attention):
@@ -84,7 +85,7 @@ def test_links_from_a_word_are_its_own_and_the_strongest(tiny_attention: Attenti
     assert [link.weight for link in links] == pytest.approx(best[:3])
     for link in links:
         assert link.weight == units.weights[link.layer, link.head, link.query_index, link.key_index]
-        assert (link.query_index, units.labels[link.key_index]) == (bank, link.key)
+        assert (link.query_index, units.keys.labels[link.key_index]) == (bank, link.key)
         assert link.key not in ("[CLS]", "[SEP]", ".", "The", "the", "bank")
 
 
@@ -150,6 +151,57 @@ def test_opening_what_is_no_record_is_an_error(tmp_path: Path) -> None:
     tmp_path.joinpath("other.json").write_text("{}")
     with pytest.raises(InputError, match="is not a record of attnviz"):
         Attention.open(tmp_path / "other.json")
+
+
+@pytest.fixture
+def three() -> EncoderDecoder:
+    found = three_maps(["The", "bank", "of", "rivers", "[</s>]"], ["[<pad>]", "Die", "Bank"], generated=1)
+    return EncoderDecoder(**{name: Attention(**vars(each)) for name, each in vars(found).items()})
+
+
+@pytest.mark.parametrize("suffix", [".json", ".safetensors"])
+def test_three_maps_are_opened_as_they_were_saved(suffix: str, three: EncoderDecoder, tmp_path: Path) -> None:
+    path = tmp_path / f"record{suffix}"
+    three.save(str(path))
+    opened = EncoderDecoder.open(str(path))
+    assert type(opened) is EncoderDecoder
+    assert isinstance(opened, record.EncoderDecoder)
+    for name in ("encoder", "decoder", "cross"):
+        before, after = getattr(three, name), getattr(opened, name)
+        assert type(after) is Attention
+        assert (after.kind, after.encoding, after.keys) == (name, before.encoding, before.keys)
+        assert np.array_equal(after.weights, before.weights)
+    assert repr(opened) == repr(three)
+    assert opened.cross.links("Bank") == three.cross.links("Bank")
+
+
+def test_each_kind_of_record_is_opened_by_its_own_class(
+    three: EncoderDecoder, tiny_attention: Attention, tmp_path: Path
+) -> None:
+    three.save(tmp_path / "three.json")
+    tiny_attention.save(tmp_path / "one.json")
+    three.cross.save(tmp_path / "cross.json")
+    with pytest.raises(InputError, match="holds the three maps of an encoder–decoder") as caught:
+        Attention.open(tmp_path / "three.json")
+    assert caught.value.hint == "Open it with EncoderDecoder.open."
+    with pytest.raises(InputError, match="holds one map, not the three of an encoder–decoder") as caught:
+        EncoderDecoder.open(tmp_path / "one.json")
+    assert caught.value.hint == "Open it with Attention.open."
+    assert Attention.open(tmp_path / "cross.json").kind == "cross"
+
+
+def test_links_of_a_cross_map_go_from_the_target_to_the_source(three: EncoderDecoder) -> None:
+    links = three.cross.links("Bank", top=9)
+    assert {(link.query, link.query_index) for link in links} == {("Bank", 2)}
+    assert sorted(link.key for link in links) == ["bank", "rivers"]
+    for link in links:
+        assert link.weight == three.cross.weights[link.layer, link.head, link.query_index, link.key_index]
+    with pytest.raises(UsageError, match="the target text has no word 'rivers'"):
+        three.cross.links("rivers")
+
+
+def test_three_maps_draw_themselves_as_the_cross_map(three: EncoderDecoder) -> None:
+    assert three._repr_png_() == three.cross._repr_png_() != three.decoder._repr_png_()
 
 
 def test_a_record_draws_itself(tiny_attention: Attention) -> None:

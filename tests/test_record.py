@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.numpy import save_file
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 
 from attnviz.encoding import Encoding, Word
 from attnviz.errors import InputError, UsageError
-from attnviz.record import Array, Attention, read, write
-from tests.records import random_weights, record
+from attnviz.record import Array, Attention, EncoderDecoder, Record, read, write
+from tests.records import cross_record, encoding_of, random_weights, record, three_maps
 
 SUFFIXES = (".json", ".safetensors")
 
@@ -36,23 +38,51 @@ def example(dtype: str = "float32") -> Attention:
             Word("😀", 5, 6),
         ),
         dropped=3,
+        generated=2,
     )
-    return Attention("someone/model", "hosted", True, encoding, random_weights((2, 3, 6), dtype=dtype))
+    weights = random_weights((2, 3, 6), dtype=dtype)
+    return Attention("someone/model", "hosted", True, encoding, weights, numbers=(3, 7))
 
 
-def assert_same(read_back: Attention, attention: Attention) -> None:
-    assert read_back.encoding == attention.encoding
-    assert (read_back.model, read_back.path, read_back.causal) == (attention.model, attention.path, attention.causal)
+def cross_example(dtype: str = "float32") -> Attention:
+    """A cross map of 6 target tokens, 2 of them generated, and 4 source tokens."""
+    one = example()
+    keys = replace(encoding_of(["[CLS]", "naïve", ("bänke", ["bän", "\\xf0"])]), pair="“", dropped=1)
+    return replace(one, causal=False, kind="cross", keys=keys, weights=random_weights((2, 3, 6, 4), dtype=dtype))
+
+
+def three(dtype: str = "float32") -> EncoderDecoder:
+    cross = cross_example(dtype)
+    assert cross.keys
+    encoder = replace(cross, encoding=cross.keys, keys=None, kind="encoder", weights=random_weights((3, 2, 4)))
+    decoder = replace(cross, keys=None, kind="decoder", causal=True, weights=random_weights((2, 3, 6)))
+    return EncoderDecoder(replace(encoder, numbers=()), decoder, cross)
+
+
+EXAMPLES: dict[str, Callable[[str], Record]] = {"one text": example, "cross": cross_example, "three maps": three}
+
+
+def assert_same(read_back: Record, record: Record) -> None:
+    if isinstance(record, EncoderDecoder):
+        assert isinstance(read_back, EncoderDecoder)
+        for name in ("encoder", "decoder", "cross"):
+            assert_same(getattr(read_back, name), getattr(record, name))
+        return
+    attention = record
+    assert type(read_back) is Attention
+    facts = {name: value for name, value in vars(attention).items() if name != "weights"}
+    assert {name: value for name, value in vars(read_back).items() if name != "weights"} == facts
     assert read_back.weights.dtype == attention.weights.dtype
     np.testing.assert_array_equal(read_back.weights, attention.weights)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_record_comes_back_exactly(tmp_path: Path, suffix: str, dtype: str) -> None:
-    path, attention = tmp_path / f"record{suffix}", example(dtype)
-    write(attention, path, suffix)
-    assert_same(read(path), attention)
+@pytest.mark.parametrize("made", EXAMPLES.values(), ids=EXAMPLES)
+def test_a_record_comes_back_exactly(tmp_path: Path, suffix: str, dtype: str, made: Callable[[str], Record]) -> None:
+    path, record = tmp_path / f"record{suffix}", made(dtype)
+    write(record, path, suffix)
+    assert_same(read(path), record)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -76,13 +106,74 @@ def test_any_weight_and_any_text_come_back_exactly(
     assert_same(read(path), attention)
 
 
+@st.composite
+def records(draw: st.DrawFn) -> Record:
+    """Any record: sizes, texts, kinds, layer numbers and generated tokens are drawn."""
+    n, m, layers, heads = (draw(st.integers(1, 4)) for _ in range(4))
+    word = st.text(min_size=1, max_size=4)
+    queries, keys = (draw(st.lists(word, min_size=size, max_size=size)) for size in (n, m))
+    generated = draw(st.integers(0, n))
+    if draw(st.booleans()):
+        return three_maps(keys, queries, (layers, heads), generated=generated)
+    numbers = draw(
+        st.one_of(
+            st.just(()),
+            st.lists(st.integers(0, 99), min_size=layers, max_size=layers, unique=True).map(sorted).map(tuple),
+        )
+    )
+    facts = {"numbers": numbers, "generated": generated}
+    if draw(st.booleans()):
+        return cross_record(queries, keys, random_weights((layers, heads, n, m)), **facts)
+    return record(queries, random_weights((layers, heads, n), causal=True), causal=True, **facts)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.sampled_from(SUFFIXES), records())
+def test_any_record_comes_back_exactly(tmp_path_factory: pytest.TempPathFactory, suffix: str, drawn: Record) -> None:
+    path = tmp_path_factory.mktemp("record") / f"record{suffix}"
+    write(drawn, path, suffix)
+    assert_same(read(path), drawn)
+
+
 def test_the_json_is_plain_json_of_stable_names(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     write(example(), path, ".json")
     facts = json.loads(path.read_text(encoding="utf-8"), parse_constant=pytest.fail)
-    assert facts["format"] == "attnviz.attention/1"
+    assert facts["format"] == "attnviz.attention/2"
     assert facts["words"][2] == ["financials", 2, 4]
     assert np.shape(facts["weights"]) == (2, 3, 6, 6)
+    assert (facts["kind"], facts["keys"], facts["numbers"], facts["generated"]) == ("self", None, [3, 7], 2)
+
+
+def test_the_json_of_three_maps_has_each_under_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    write(three(), path, ".json")
+    facts = json.loads(path.read_text(encoding="utf-8"), parse_constant=pytest.fail)
+    assert list(facts) == ["format", "encoder", "decoder", "cross"]
+    assert [facts[name]["kind"] for name in list(facts)[1:]] == ["encoder", "decoder", "cross"]
+    assert facts["cross"]["keys"]["tokens"] == facts["encoder"]["tokens"]
+    assert np.shape(facts["cross"]["weights"]) == (2, 3, 6, 4)
+
+
+FIRST = {
+    "format": "attnviz.attention/1", "model": "someone/model", "path": "native", "causal": True, "text": "a bc",
+    "pair": None, "ids": [5, 6, 7], "type_ids": [0, 0, 0], "tokens": ["a", "b", "##c"],
+    "special": [False, False, False], "words": [["a", 0, 1], ["bc", 1, 3]], "dropped": 1,
+}  # fmt: skip
+"""The facts of a file as the first format has them."""
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_files_of_the_first_format_are_read(tmp_path: Path, suffix: str) -> None:
+    path, weights = tmp_path / f"record{suffix}", random_weights((2, 1, 3), causal=True)
+    if suffix == ".json":
+        path.write_text(json.dumps(FIRST | {"dtype": "float32", "weights": weights.tolist()}))
+    else:
+        safetensors(path, weights, attnviz=json.dumps(FIRST))
+    encoding = Encoding(
+        "a bc", None, (5, 6, 7), (0, 0, 0), ("a", "b", "##c"), (False,) * 3, (Word("a", 0, 1), Word("bc", 1, 3)), 1
+    )
+    assert_same(read(path), Attention("someone/model", "native", True, encoding, weights))
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -104,6 +195,29 @@ def test_a_record_knows_its_sizes() -> None:
     assert attention.words == ("[CLS]", "The", "financials", "[SEP]", "😀")
     assert attention.tokens == attention.encoding.tokens
     assert repr(attention) == "<Attention of someone/model: 2 layers × 3 heads, 6 tokens, 5 words>"
+    assert (attention.key_encoding, attention.key_tokens) == (attention.encoding, attention.tokens)
+    assert attention.key_words == attention.words
+
+
+def test_a_cross_map_knows_both_its_texts() -> None:
+    attention = cross_example()
+    assert attention.tokens == example().tokens
+    assert attention.key_tokens == ("[CLS]", "naïve", "bän", "\\xf0")
+    assert attention.key_words == ("[CLS]", "naïve", "bänke")
+    assert "6 target tokens look at 4 source tokens" in repr(attention)
+
+
+def test_layers_have_the_models_own_numbers() -> None:
+    assert example().layer_numbers == (3, 7)
+    assert replace(example(), numbers=()).layer_numbers == (0, 1)
+
+
+def test_three_maps_say_what_they_are() -> None:
+    assert three().model == "someone/model"
+    assert repr(three()) == (
+        "<EncoderDecoder of someone/model: encoder 3 layers × 2 heads, decoder 2 layers × 3 heads, "
+        "4 source and 6 target tokens>"
+    )
 
 
 # Damaged files
@@ -133,7 +247,7 @@ DAMAGES: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "no dtype": (drop("dtype"), "dtype"),
     "no weights": (drop("weights"), "weights"),
     "no format": (drop("format"), "format"),
-    "a later format": (change(format="attnviz.attention/2"), "'attnviz.attention/2', expected 'attnviz.attention/1'"),
+    "a later format": (change(format="attnviz.attention/3"), "'attnviz.attention/3', expected 'attnviz.attention/2'"),
     "whole numbers": (change(dtype="int64"), "its weights are int64, expected floating point"),
     "no such dtype": (change(dtype="nonsense"), "nonsense"),
     "no layers": (change(weights=[]), r"shape \(0,\), expected \(layers, heads, 6, 6\)"),
@@ -162,15 +276,71 @@ DAMAGES: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "a lone surrogate": (change(text="\ud800"), "not a record"),
     "a lone surrogate in the model's name": (change(model="\ud800"), "not a record"),
     "more digits than can be saved": (change(dtype="float128"), "float128"),
+    "no kind": (drop("kind"), "kind"),
+    "no such kind": (change(kind="sideways"), "'sideways', expected self, encoder, decoder, cross"),
+    "a cross map of one text": (change(kind="cross", causal=False), "does not go with its keys"),
+    "more generated than there are": (change(generated=7), "7 of its 6 tokens are generated"),
+    "fewer generated than none": (change(generated=-1), "-1 of its 6 tokens"),
+    "generated is text": (change(generated="all"), "not a record"),
+    "one number for two layers": (change(numbers=[3]), r"the numbers \(3,\), expected 2 that grow"),
+    "numbers that repeat": (change(numbers=[3, 3]), r"the numbers \(3, 3\)"),
+    "numbers that fall": (change(numbers=[3, 1]), r"the numbers \(3, 1\)"),
+    "a negative number": (change(numbers=[-1, 3]), r"the numbers \(-1, 3\)"),
+    "numbers are one number": (change(numbers=3), "not a record"),
+}
+
+KEYS_DAMAGES: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
+    "no keys": (change(keys=None), "does not go with its keys"),
+    "a self map of two texts": (change(kind="self"), "does not go with its keys"),
+    "a causal cross map": (change(causal=True), "being causal"),
+    "keys without tokens": (lambda facts: facts["keys"].update(tokens=[]), "do not belong together"),
+    "one key too few": (
+        lambda facts: facts["keys"].update(
+            ids=[1, 2, 3], type_ids=[0] * 3, tokens=["a"] * 3, special=[False] * 3, words=[["a", 0, 3]]
+        ),
+        r"shape \(2, 3, 6, 4\), expected \(layers, heads, 6, 3\)",
+    ),
+    "keys that end": (lambda facts: facts["keys"].pop("words"), "words"),
+    "a lone surrogate in the keys": (lambda facts: facts["keys"].update(text="\ud800"), "surrogates"),
+    "weights the other way round": (
+        lambda facts: facts.update(weights=np.swapaxes(facts["weights"], -1, -2).tolist()),
+        r"shape \(2, 3, 4, 6\), expected \(layers, heads, 6, 4\)",
+    ),
 }
 
 
-@pytest.mark.parametrize(("damage", "said"), DAMAGES.values(), ids=DAMAGES)
+def in_part(name: str, damage: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], None]:
+    return lambda facts: damage(facts[name])
+
+
+THREE_DAMAGES: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
+    "two maps": (drop("decoder"), "decoder"),
+    "three maps of no format": (drop("format"), "format"),
+    "two maps exchanged": (
+        lambda facts: facts.update(encoder=facts["decoder"], decoder=facts["encoder"]),
+        "three maps do not belong together",
+    ),
+    "maps of two models": (in_part("encoder", change(model="other")), "three maps do not belong together"),
+    "maps of two ways": (in_part("decoder", change(path="native")), "three maps do not belong together"),
+    "maps of two sources": (in_part("encoder", change(text="other")), "three maps do not belong together"),
+    "maps of two targets": (in_part("decoder", change(generated=1)), "three maps do not belong together"),
+    "a map is a list": (change(encoder=[]), "not a record"),
+    "a map has no weights": (in_part("cross", drop("weights")), "weights"),
+    "a map with NaN": (in_part("decoder", first_weight(float("nan"))), "NaN or infinity"),
+}
+ALL_DAMAGES = [
+    *((example(), *damage) for damage in DAMAGES.values()),
+    *((cross_example(), *damage) for damage in KEYS_DAMAGES.values()),
+    *((three(), *damage) for damage in THREE_DAMAGES.values()),
+]
+
+
+@pytest.mark.parametrize(("whole", "damage", "said"), ALL_DAMAGES, ids=[*DAMAGES, *KEYS_DAMAGES, *THREE_DAMAGES])
 def test_a_damaged_record_is_refused_and_the_damage_said(
-    tmp_path: Path, damage: Callable[[dict[str, Any]], None], said: str
+    tmp_path: Path, whole: Record, damage: Callable[[dict[str, Any]], None], said: str
 ) -> None:
     path = tmp_path / "record.json"
-    write(example(), path, ".json")
+    write(whole, path, ".json")
     facts = json.loads(path.read_bytes())
     damage(facts)
     path.write_text(json.dumps(facts))
@@ -194,9 +364,10 @@ def test_json_that_is_no_record_is_refused(tmp_path: Path, content: bytes) -> No
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("kept", [0, 7, 0.5, -1])
-def test_a_truncated_file_is_refused(tmp_path: Path, suffix: str, kept: float) -> None:
+@pytest.mark.parametrize("made", EXAMPLES.values(), ids=EXAMPLES)
+def test_a_truncated_file_is_refused(tmp_path: Path, suffix: str, kept: float, made: Callable[[str], Record]) -> None:
     path = tmp_path / f"record{suffix}"
-    write(example(), path, suffix)
+    write(made("float32"), path, suffix)
     whole = path.read_bytes().rstrip()
     path.write_bytes(whole[: int(kept * len(whole)) if isinstance(kept, float) else kept])
     with pytest.raises(InputError, match="is not a record of attnviz"):
@@ -224,6 +395,18 @@ class TestSafetensors:
         path = tmp_path / "record.safetensors"
         save_file({"other": example().weights}, path, metadata={"attnviz": facts_of(example(), tmp_path)})
         with pytest.raises(InputError, match="weights"):
+            read(path)
+
+    def test_three_maps_without_the_weights_of_one_are_refused(self, tmp_path: Path) -> None:
+        path = tmp_path / "record.safetensors"
+        write(three(), path, ".safetensors")
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata()
+        weights = load_file(path)
+        assert sorted(weights) == ["cross.weights", "decoder.weights", "encoder.weights"]
+        del weights["decoder.weights"]
+        save_file(weights, path, metadata=metadata)
+        with pytest.raises(InputError, match=r"decoder\.weights"):
             read(path)
 
     def test_weights_of_another_shape_are_refused(self, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from attnviz.analysis.units import Mask, Units
+from attnviz.analysis.units import Axis, Mask, Units
 from attnviz.errors import UsageError
 from attnviz.record import Array, Attention
 
@@ -47,10 +47,10 @@ def positional_heads(attention: Attention) -> list[Positional]:
     """The heads of which one offset holds the largest weight in 90 % of the queries (Voita et al. 2019).
 
     Counted in tokens, which is what such a head counts in; special tokens are no queries. Short texts have no
-    positional heads.
+    positional heads, and there are no offsets from one text to another.
     """
     queries = np.flatnonzero(~np.array(attention.encoding.special))
-    if len(queries) < MIN_QUERIES:
+    if len(queries) < MIN_QUERIES or attention.keys is not None:
         return []
     offsets = attention.weights[:, :, queries].argmax(-1) - queries  # (L, H, queries)
     found = []
@@ -58,7 +58,7 @@ def positional_heads(attention: Attention) -> list[Positional]:
         values, counts = np.unique(offsets[layer, head], return_counts=True)
         share = counts.max() / len(queries)
         if share >= POSITIONAL:
-            found.append(Positional(layer, head, int(values[counts.argmax()]), float(share)))
+            found.append(Positional(attention.layer_numbers[layer], head, int(values[counts.argmax()]), float(share)))
     return found
 
 
@@ -66,6 +66,7 @@ def positional_heads(attention: Attention) -> list[Positional]:
 class Selection:
     """What counts when links of ``units`` are ranked: which queries, keys and heads (L, H), and self-links or not.
 
+    ``itself``: pairs of the same place count too; where one text looks at another they are pairs like any.
     What several views need of it is computed once, when the first asks.
     """
 
@@ -85,7 +86,7 @@ class Selection:
 
     @cached_property
     def best(self) -> tuple[Array, NDArray[np.intp]]:
-        """For each pair its largest weight over the heads that count, and that head's number l·H + h, both (n, n)."""
+        """For each pair its largest weight over the heads that count, and that head's number l·H + h, both (n, m)."""
         return best_heads(self.units.weights, self.heads)
 
     @cached_property
@@ -100,29 +101,37 @@ def select(
     *,
     causal: bool,
     special: bool = False,
+    function: bool = False,
     everything: bool = False,
 ) -> Selection:
     """What counts by default: links between different content words, without the ``positional`` heads.
 
-    In a causal model the first unit is a sink as [CLS] is in BERT, and left out as a key (Xiao et al. 2024).
+    In a causal model the first unit is a sink as [CLS] is in BERT, and left out as a key (Xiao et al. 2024). Two
+    texts are neither causal nor is a unit of one the same as a unit of the other.
 
     Args:
         special: special tokens, punctuation and sinks count too.
-        everything: function words, positional heads and self-links count as well.
+        function: function words count too.
+        everything: all of these count, positional heads and self-links as well.
     """
-    queries = np.ones(len(units), bool)
-    if not everything:
-        queries &= ~units.function
-    if not (special or everything):
-        queries &= units.content
-    keys = queries.copy()
-    if causal and not (special or everything):
+    special, function = special or everything, function or everything
+    queries, keys = (_counting(axis, special=special, function=function) for axis in (units.queries, units.keys))
+    if causal and units.one_text and not special:
         keys[0] = False
     heads = np.ones(units.weights.shape[:2], bool)
     if not everything:
         for found in positional:
-            heads[found.layer, found.head] = False
-    return Selection(units, queries, keys, heads, itself=everything)
+            heads[units.layers.index(found.layer), found.head] = False
+    return Selection(units, queries, keys, heads, itself=everything or not units.one_text)
+
+
+def _counting(axis: Axis, *, special: bool, function: bool) -> Mask:
+    counting = np.ones(len(axis), bool)
+    if not special:
+        counting &= ~(axis.special | axis.punctuation)
+    if not function:
+        counting &= ~axis.function
+    return counting
 
 
 def strongest(selection: Selection, top: int) -> list[Link]:
@@ -135,8 +144,8 @@ def strongest(selection: Selection, top: int) -> list[Link]:
 
 
 def best_heads(weights: Array, heads: Mask) -> tuple[Array, NDArray[np.intp]]:
-    """For each pair its largest weight over the ``heads`` that count, and that head's number l·H + h, both (n, n)."""
-    flat = weights.reshape(-1, *weights.shape[2:])  # (L, H, n, n) → (L·H, n, n)
+    """For each pair its largest weight over the ``heads`` that count, and that head's number l·H + h, both (n, m)."""
+    flat = weights.reshape(-1, *weights.shape[2:])  # (L, H, n, m) → (L·H, n, m)
     numbers = np.flatnonzero(heads)
     if not len(numbers):
         return np.zeros_like(flat[0]), np.zeros(flat[0].shape, np.intp)
@@ -147,7 +156,7 @@ def best_heads(weights: Array, heads: Mask) -> tuple[Array, NDArray[np.intp]]:
 
 def _link(units: Units, heads: NDArray[np.intp], query: int, key: int, weight: float) -> Link:
     layer, head = divmod(int(heads[query, key]), units.weights.shape[1])
-    return Link(layer, head, units.labels[query], units.labels[key], query, key, weight)
+    return Link(units.layers[layer], head, units.queries.labels[query], units.keys.labels[key], query, key, weight)
 
 
 @dataclass(frozen=True)
@@ -167,11 +176,12 @@ def top_attended(selection: Selection, queries: Sequence[int], top: int) -> list
     found = []
     for query in queries:
         keys = selection.keys.copy()
-        keys[query] &= selection.itself
+        if not selection.itself:
+            keys[query] = False
         strong, usual = (_top(row[query], keys, top) for row in (best, mean))
         found.append(
             Attended(
-                units.labels[query],
+                units.queries.labels[query],
                 query,
                 tuple(_link(units, heads, query, key, float(best[query, key])) for key in strong),
                 tuple((key, float(mean[query, key])) for key in usual),
@@ -186,7 +196,7 @@ def _top(row: Array, keys: Mask, top: int) -> list[int]:
 
 
 def find_unit(units: Units, wanted: str) -> list[int]:
-    """The indices of the units that read ``wanted``, in any case; ``the:2`` is the second of them only.
+    """The indices of the queries that read ``wanted``, in any case; ``the:2`` is the second of them only.
 
     Raises:
         UsageError: there is none, or not so many; the message says what there is.
@@ -197,9 +207,12 @@ def find_unit(units: Units, wanted: str) -> list[int]:
     label, _, number = wanted.rpartition(":")
     found = _indices(units, label) if number.isdecimal() else []
     if not found:
-        labels = list(dict.fromkeys(units.labels))
+        text = "text" if units.one_text else "target text"
+        labels = list(dict.fromkeys(units.queries.labels))
         more = f" and {len(labels) - _NAMED} more" if len(labels) > _NAMED else ""
-        raise UsageError(f"the text has no {units.kind} {wanted!r}", hint=f"It has: {', '.join(labels[:_NAMED])}{more}")
+        raise UsageError(
+            f"the {text} has no {units.kind} {wanted!r}", hint=f"It has: {', '.join(labels[:_NAMED])}{more}"
+        )
     if len(number) > 9 or not 1 <= int(number) <= len(found):
         times = "once" if len(found) == 1 else f"{len(found)} times"
         raise UsageError(f"no {wanted}: {label!r} occurs {times}", hint=f"Count from 1: {label}:1")
@@ -207,4 +220,4 @@ def find_unit(units: Units, wanted: str) -> list[int]:
 
 
 def _indices(units: Units, wanted: str) -> list[int]:
-    return [i for i, label in enumerate(units.labels) if label.casefold() == wanted.casefold()]
+    return [i for i, label in enumerate(units.queries.labels) if label.casefold() == wanted.casefold()]

@@ -1,4 +1,4 @@
-"""One number a head: entropy, distance, sink. ``weights`` is (L, H, N, N), rows are queries."""
+"""One number a head: entropy, distance, sink. ``weights`` is (L, H, N, M), rows are queries."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def entropy(weights: Array) -> PerHead:
 
 
 def distance(weights: Array) -> PerHead:
-    """Σₖ A · |q − k| in tokens, averaged over the queries (Vig & Belinkov 2019), (L, H)."""
+    """Σₖ A · |q − k| in tokens of one text, averaged over the queries (Vig & Belinkov 2019), (L, H)."""
     places = np.arange(weights.shape[-1])
     apart = np.abs(places[:, None] - places[None, :]).astype(weights.dtype)
     return np.asarray(np.einsum("lhqk,qk->lhq", weights, apart).mean(-1, dtype=np.float64))
@@ -28,9 +28,9 @@ def sink(weights: Array, causal: bool) -> PerHead:
 
     In a causal model the last keys are seen by few queries; the keys that half of the queries see are compared.
     """
-    n = weights.shape[-1]
+    n, m = weights.shape[-2:]
     received = weights.sum(-2, dtype=np.float64)  # (L, H, M)
-    seen = n - np.arange(n) if causal else np.full(n, n)
+    seen = n - np.arange(n) if causal else np.full(m, n)
     return np.asarray((received / seen)[..., seen * 2 >= n].max(-1))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -21,7 +21,7 @@ from attnviz.analysis.links import (
     strongest,
     top_attended,
 )
-from attnviz.analysis.units import Units, in_tokens, in_words
+from attnviz.analysis.units import Axis, Units, in_tokens, in_words
 from attnviz.errors import UsageError
 from attnviz.record import Array, Attention
 
@@ -44,19 +44,28 @@ class Heads:
 
 @dataclass(frozen=True, eq=False)
 class HeadMap:
-    """The weights of one head, or the mean of a layer's (``head`` is None), between the units ``shown``."""
+    """The weights of one head, or the mean of a layer's (``head`` is None); ``rows`` and ``columns`` are shown.
+
+    ``layer`` is the model's own number.
+    """
 
     layer: int
     head: int | None
     weights: Array
-    shown: NDArray[np.intp]
+    rows: NDArray[np.intp]
+    columns: NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
 class Summary:
-    """One input's findings. ``overview`` is (L, H), NaN where the head is left out (positional)."""
+    """One input's findings. ``overview`` is (L, H), NaN where the head is left out (positional).
+
+    ``pieces`` is the record read in tokens. ``generated`` has a row for each token that the model wrote: what the
+    token before it looks at, since from there it was predicted; ``query_index + 1`` is the token's own place.
+    """
 
     attention: Attention
+    pieces: Units
     selection: Selection
     links: list[Link]
     special_share: float
@@ -66,6 +75,7 @@ class Summary:
     overview: NDArray[np.float64]
     maps: list[HeadMap]
     attended: list[Attended]
+    generated: list[Attended]
 
     @property
     def units(self) -> Units:
@@ -98,25 +108,36 @@ def summarise(
         links: how many links are listed.
 
     Raises:
-        UsageError: a layer, head or word that there is not.
+        UsageError: a layer, head or word that there is not; a distance between two texts.
     """
     pieces = in_tokens(attention)
     units = pieces if tokens else in_words(attention)
     positional = positional_heads(attention)
-    selection = select(units, positional, causal=attention.causal, special=special, everything=everything)
+    options: dict[str, bool] = {"causal": attention.causal, "special": special, "everything": everything}
+    selection = select(units, positional, **options)
+    # A new token is made from anything that stands there, function words and the last token included.
+    making = select(pieces, positional, function=True, **options)
     queries = [i for word in words for i in find_unit(units, word)] if words else np.flatnonzero(selection.queries)
     return Summary(
         attention=attention,
+        pieces=pieces,
         selection=selection,
         links=strongest(selection, links),
-        special_share=metrics.share(attention.weights, pieces.special),
-        punctuation_share=metrics.share(attention.weights, pieces.punctuation),
+        special_share=metrics.share(attention.weights, pieces.keys.special),
+        punctuation_share=metrics.share(attention.weights, pieces.keys.punctuation),
         positional=positional,
         cell=cell,
         overview=_overview(attention, selection, cell),
         maps=pick_maps(selection, heads or Heads(), special=special or everything),
         attended=top_attended(selection, [int(i) for i in queries], top),
+        generated=top_attended(replace(making, itself=True), _makers(attention), top),
     )
+
+
+def _makers(attention: Attention) -> range:
+    """The queries that predicted the generated tokens: each the token before; before the first there is none."""
+    n = len(attention.tokens)
+    return range(max(n - attention.encoding.generated, 1) - 1, n - 1)
 
 
 def _overview(attention: Attention, selection: Selection, cell: Cell) -> NDArray[np.float64]:
@@ -125,16 +146,18 @@ def _overview(attention: Attention, selection: Selection, cell: Cell) -> NDArray
             return np.where(selection.heads, selection.strength, np.nan)
         case "entropy":
             return metrics.entropy(attention.weights)
+        case "distance" if attention.keys is not None:
+            raise UsageError("there is no distance between two texts", hint="Ask for link, entropy or sink.")
         case "distance":
             return metrics.distance(attention.weights)
         case "sink":
             return metrics.sink(attention.weights, attention.causal)
 
 
-def shown_units(units: Units, *, special: bool) -> NDArray[np.intp]:
+def shown_units(axis: Axis, *, special: bool) -> NDArray[np.intp]:
     """The units that a map shows: all, or the words without special tokens and punctuation where two are left."""
-    words = np.flatnonzero(~(units.special | units.punctuation))
-    return np.arange(len(units)) if special or len(words) < 2 else words
+    words = np.flatnonzero(~(axis.special | axis.punctuation))
+    return np.arange(len(axis)) if special or len(words) < 2 else words
 
 
 def pick_maps(selection: Selection, wanted: Heads, *, special: bool) -> list[HeadMap]:
@@ -145,25 +168,31 @@ def pick_maps(selection: Selection, wanted: Heads, *, special: bool) -> list[Hea
     """
     units = selection.units
     count, width = units.weights.shape[:2]
-    _require("layer", wanted.layers, count, "this model")
-    _require("head", wanted.heads, width, "each layer of this model")
-    shown = shown_units(units, special=special)
+    some = "" if units.layers == tuple(range(count)) else "attention in "
+    _require("layer", wanted.layers, units.layers, f"this model has {some}layers")
+    _require("head", wanted.heads, range(width), "each layer of this model has heads")
+    rows, columns = (shown_units(axis, special=special) for axis in (units.queries, units.keys))
+    asked = [units.layers.index(number) for number in wanted.layers or ()]
     if wanted.mean:
-        layers = wanted.layers if wanted.layers is not None else range(count)
-        return [HeadMap(layer, None, units.weights[layer].mean(0), shown) for layer in layers]
+        return [
+            HeadMap(units.layers[layer], None, units.weights[layer].mean(0), rows, columns)
+            for layer in asked or range(count)
+        ]
     # Heads that count come first; among the others (all positional, or no pair) the largest link decides.
     strength = selection.strength + selection.heads
-    if wanted.layers is None and wanted.heads is None:
-        pairs = [divmod(int(strength.argmax()), width)]
-    elif wanted.heads is None:
-        pairs = [(layer, int(strength[layer].argmax())) for layer in wanted.layers or ()]
+    if wanted.heads is not None:
+        layers = asked or [int(strength[:, wanted.heads].max(1).argmax())]
+        pairs = [(layer, head) for layer in layers for head in wanted.heads]
+    elif asked:
+        pairs = [(layer, int(strength[layer].argmax())) for layer in asked]
     else:
-        some = wanted.layers or (int(strength[:, wanted.heads].max(1).argmax()),)
-        pairs = [(layer, head) for layer in some for head in wanted.heads]
-    return [HeadMap(layer, head, units.weights[layer, head], shown) for layer, head in pairs]
+        pairs = [divmod(int(strength.argmax()), width)]
+    return [HeadMap(units.layers[layer], head, units.weights[layer, head], rows, columns) for layer, head in pairs]
 
 
-def _require(what: str, numbers: tuple[int, ...] | None, count: int, owner: str) -> None:
-    for number in numbers or ():
-        if not 0 <= number < count:
-            raise UsageError(f"no {what} {number}: {owner} has {what}s 0–{count - 1}")
+def _require(what: str, wanted: Sequence[int] | None, there: Sequence[int], owner: str) -> None:
+    for number in wanted or ():
+        if number not in there:
+            gapless = there[-1] - there[0] == len(there) - 1
+            listed = f"{there[0]}–{there[-1]}" if gapless else ", ".join(map(str, there))
+            raise UsageError(f"no {what} {number}: {owner} {listed}")

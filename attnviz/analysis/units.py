@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from attnviz.encoding import is_punctuation
+from attnviz.encoding import Encoding, is_punctuation
 from attnviz.record import Array, Attention
 
 # The closed classes of English without personal pronouns and negation: determiners, prepositions, conjunctions,
@@ -34,15 +34,13 @@ Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
-class Units:
-    """The n words or tokens of a record, and the weights between them, (L, H, n, n).
+class Axis:
+    """The words or tokens of one text, and which of them carry content.
 
     ``special``, ``punctuation`` and ``function`` (function words) mark what is no content; a unit has at most one.
     """
 
-    kind: Literal["word", "token"]
     labels: tuple[str, ...]
-    weights: Array
     special: Mask
     punctuation: Mask
     function: Mask
@@ -68,26 +66,50 @@ class Units:
         return len(self.labels)
 
 
+@dataclass(frozen=True, eq=False)
+class Units:
+    """A record's words or tokens that look (n) and that are looked at (m), and the weights between, (L, H, n, m).
+
+    Where a text looks at itself, ``queries`` and ``keys`` are one object. ``layers`` are the L layers' own numbers.
+    """
+
+    kind: Literal["word", "token"]
+    queries: Axis
+    keys: Axis
+    weights: Array
+    layers: tuple[int, ...]
+
+    @property
+    def one_text(self) -> bool:
+        """Whether the text looks at itself, and not at another."""
+        return self.queries is self.keys
+
+
 def in_words(attention: Attention) -> Units:
     """Word weights: summed over the key's pieces, averaged over the query's (Clark et al. 2019)."""
-    starts = [word.start for word in attention.encoding.words]
-    weights = np.add.reduceat(attention.weights, starts, axis=-1)  # (L, H, N, M) → (L, H, N, words)
-    weights = np.add.reduceat(weights, starts, axis=-2)
-    weights /= np.diff([*starts, len(attention.tokens)])[:, None].astype(weights.dtype)
-    return Units("word", attention.words, weights, *_marks(attention, np.array(starts)))
+    queries, keys = ([word.start for word in text.words] for text in (attention.encoding, attention.key_encoding))
+    weights = np.add.reduceat(attention.weights, keys, axis=-1)  # (L, H, N, M) → (L, H, N, m)
+    weights = np.add.reduceat(weights, queries, axis=-2)
+    weights /= np.diff([*queries, len(attention.tokens)])[:, None].astype(weights.dtype)
+    return _units("word", attention, weights)
 
 
 def in_tokens(attention: Attention) -> Units:
     """Token weights as they are; a token is a function word where the word that it is a piece of is one."""
-    words = attention.encoding.words
-    starts = np.repeat([word.start for word in words], [word.stop - word.start for word in words])
-    return Units("token", attention.tokens, attention.weights, *_marks(attention, starts))
+    return _units("token", attention, attention.weights)
 
 
-def _marks(attention: Attention, starts: NDArray[np.int_]) -> tuple[Mask, Mask, Mask]:
-    """Special, punctuation and function, for units whose words start at the tokens ``starts``."""
-    texts = {word.start: word.text for word in attention.encoding.words}
-    special = np.array(attention.encoding.special)[starts]
-    punctuation = np.array([is_punctuation(texts[start]) for start in starts]) & ~special
-    function = np.array([texts[start].casefold().replace("’", "'") in FUNCTION_WORDS for start in starts])
-    return special, punctuation, function & ~special
+def _units(kind: Literal["word", "token"], attention: Attention, weights: Array) -> Units:
+    queries = _axis(kind, attention.encoding)
+    keys = queries if attention.keys is None else _axis(kind, attention.keys)
+    return Units(kind, queries, keys, weights, attention.layer_numbers)
+
+
+def _axis(kind: Literal["word", "token"], encoding: Encoding) -> Axis:
+    words, labels = list(encoding.words), tuple(word.text for word in encoding.words)
+    if kind == "token":
+        words, labels = [word for word in words for _ in range(word.start, word.stop)], encoding.tokens
+    special = np.array(encoding.special)[[word.start for word in words]]
+    punctuation = np.array([is_punctuation(word.text) for word in words]) & ~special
+    function = np.array([word.text.casefold().replace("’", "'") in FUNCTION_WORDS for word in words])
+    return Axis(labels, special, punctuation, function & ~special)

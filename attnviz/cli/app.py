@@ -11,6 +11,7 @@ import typer
 from attnviz.cli.check import check
 from attnviz.cli.console import report
 from attnviz.cli.export import export
+from attnviz.cli.models import models
 from attnviz.cli.show import show
 from attnviz.errors import AttnvizError
 
@@ -41,7 +42,7 @@ def attnviz(
     """See where a transformer looks: the attention of every layer and head, computed and checked."""
 
 
-for command in (show, export, check):
+for command in (show, export, check, models):
     app.command()(command)
 
 

@@ -7,30 +7,29 @@ from typing import Annotated
 import typer
 
 from attnviz.cli import console, source
-from attnviz.cli.options import FileOption, ModelOption, PairOption, RevisionOption, TruncateOption
+from attnviz.cli.options import ModelOptions, TextOptions, spread
 
 BANK = "The bank approved the loan because the company had strong financials."
 
 
+@spread
 def check(
     text: Annotated[
         str | None, typer.Argument(help="The text; - reads standard input; without one, a sentence of ours.")
     ] = None,
-    file: FileOption = None,
-    pair: PairOption = None,
-    truncate: TruncateOption = False,
-    model: ModelOption = "default",
-    revision: RevisionOption = None,
+    *,
+    reading: TextOptions,
+    model: ModelOptions,
     float64: Annotated[bool, typer.Option("--float64", help="Run both sides in double precision.")] = False,
 ) -> None:
     """Check our attention against the model's own, in every layer and head."""
-    text = source.read_text(BANK if text is None and file is None else text, file)
-    from attnviz.interface import load
+    text = source.read_text(BANK if text is None and reading.file is None else text, reading.file)
     from attnviz.render import terminal
 
-    loaded = load(model, revision=revision)
+    loaded = model.load()
     with console.errors().status("checking against transformers …"):
-        found = loaded.check(text, pair, float64=float64, truncate=truncate)
+        found = loaded.check(text, float64=float64, **reading.given())
+    source.explain(loaded)
     out = console.output()
     out.print(terminal.check_table(found))
     if not found.passed:

@@ -35,6 +35,13 @@ def warn(*lines: str) -> None:
     _say("warning: ", "bold yellow", lines)
 
 
+def note(line: str) -> None:
+    """Print on standard error what the reader may want to know."""
+    from attnviz.render.labels import clean
+
+    errors().print(Text(clean(line), "dim"))
+
+
 def _say(kind: str, style: str, lines: Sequence[str]) -> None:
     """Print lines on standard error. Text of users and files stands in them: nothing may act on the terminal."""
     from attnviz.render.labels import clean

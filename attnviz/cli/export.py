@@ -8,20 +8,7 @@ import typer
 
 from attnviz.cli import console, source
 from attnviz.cli.files import output_path, replaced
-from attnviz.cli.options import (
-    FileOption,
-    FromOption,
-    HeadOption,
-    LayerOption,
-    ModelOption,
-    PairOption,
-    RevisionOption,
-    SpecialOption,
-    TokensOption,
-    TruncateOption,
-    parse_heads,
-    parse_size,
-)
+from attnviz.cli.options import FromOption, MapOptions, ModelOptions, TextOptions, parse_heads, parse_size, spread
 from attnviz.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,6 +21,7 @@ if TYPE_CHECKING:
 PICTURES = (".png", ".svg", ".pdf")
 
 
+@spread
 def export(
     arguments: Annotated[
         list[str],
@@ -41,16 +29,11 @@ def export(
             metavar="[TEXT] OUT", help="The text (- reads standard input; none with --file or --from), and the file."
         ),
     ],
-    file: FileOption = None,
-    pair: PairOption = None,
+    *,
+    reading: TextOptions,
     record: FromOption = None,
-    truncate: TruncateOption = False,
-    model: ModelOption = "default",
-    revision: RevisionOption = None,
-    layer: LayerOption = None,
-    head: HeadOption = None,
-    tokens: TokensOption = False,
-    special: SpecialOption = False,
+    model: ModelOptions,
+    maps: MapOptions,
     theme: Annotated[
         Literal["light", "dark"], typer.Option(help="Paper or night.", rich_help_panel="Picture")
     ] = "light",
@@ -69,22 +52,22 @@ def export(
     Without --layer and --head the picture is a grid of all heads; with them, one head with its words.
     """
     text, out = _arguments(arguments)
-    heads, inches = parse_heads(layer, head), parse_size(size)
+    heads, inches = parse_heads(maps.layer, maps.head), parse_size(size)
     from attnviz import record as records
     from attnviz.render.labels import clean
 
     path = output_path(out, PICTURES + records.FORMATS, force=force)
-    if path.suffix in records.FORMATS and heads.chosen:
-        raise UsageError(f"a {path.suffix} record holds all heads: --layer and --head are for pictures")
-    attention, _ = source.attend(text, file, record, pair=pair, truncate=truncate, model=model, revision=revision)
+    if path.suffix in records.FORMATS and (heads.chosen or maps.which):
+        raise UsageError(f"a {path.suffix} record holds all heads and maps: --map, --layer and --head are for pictures")
+    found, _ = source.attend(text, reading, record, model)
     if path.suffix in records.FORMATS:
         with replaced(path, force=force) as partial:
-            records.write(attention, partial, path.suffix)
+            records.write(found, partial, path.suffix)
     else:
         from attnviz.render import figure
 
         style = figure.Style(theme, cmap, inches, dpi, title)
-        picture = _draw(attention, heads, style, tokens=tokens, special=special)
+        picture = _draw(source.pick_map(found, maps.which), heads, style, tokens=maps.tokens, special=maps.special)
         with replaced(path, force=force) as partial, partial.open("wb") as stream:
             missing = figure.save(picture, stream, path.suffix)
         if missing:

@@ -2,55 +2,169 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
+from attnviz.cli import console
 from attnviz.errors import UsageError
 
 if TYPE_CHECKING:
     from attnviz.analysis.summary import Heads
+    from attnviz.interface import Model
 
 _MODEL, _TEXT, VIEW = "Model", "Text", "What is shown"
 """The panels of the help."""
 
-ModelOption = Annotated[
-    str,
-    typer.Option(
-        "--model", "-m", envvar="ATTNVIZ_MODEL", help="A folder, a Hub id, or 'default'.", rich_help_panel=_MODEL
-    ),
-]
-RevisionOption = Annotated[
-    str | None, typer.Option(help="Branch, tag or commit of a Hub model.", rich_help_panel=_MODEL)
-]
-FileOption = Annotated[
-    Path | None, typer.Option("--file", "-f", help="Read the text from a UTF-8 file.", rich_help_panel=_TEXT)
-]
-PairOption = Annotated[
-    str | None, typer.Option(help="A second text, for models of sentence pairs.", rich_help_panel=_TEXT)
-]
-TruncateOption = Annotated[
-    bool, typer.Option("--truncate", help="Cut a text that is too long for the model.", rich_help_panel=_TEXT)
-]
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """Which model, and how it is run."""
+
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model", "-m", envvar="ATTNVIZ_MODEL", help="A folder, a Hub id, or 'default'.", rich_help_panel=_MODEL
+        ),
+    ] = "default"
+    revision: Annotated[
+        str | None, typer.Option(help="Branch, tag or commit of a Hub model.", rich_help_panel=_MODEL)
+    ] = None
+    gguf: Annotated[
+        str | None, typer.Option(metavar="FILE", help="A GGUF file, alone or in --model.", rich_help_panel=_MODEL)
+    ] = None
+    dtype: Annotated[
+        Literal["float32", "float64", "bfloat16", "float16"],
+        typer.Option(metavar="TYPE", help="float32, float64, bfloat16 or float16.", rich_help_panel=_MODEL),
+    ] = "float32"
+    device: Annotated[
+        str, typer.Option(help="cpu, cuda, cuda:1, mps, or auto for the fastest.", rich_help_panel=_MODEL)
+    ] = "cpu"
+    trust_remote_code: Annotated[
+        bool,
+        typer.Option("--trust-remote-code", help="Let a model run code that it brings along.", rich_help_panel=_MODEL),
+    ] = False
+
+    def load(self) -> Model:
+        """The model; a warning where its own code may run."""
+        from attnviz.interface import load
+
+        if self.trust_remote_code:
+            console.warn("--trust-remote-code runs code that the model brings along, with all your rights")
+        return load(
+            self.model,
+            revision=self.revision,
+            gguf=self.gguf,
+            dtype=self.dtype,
+            device=self.device,
+            trust_remote_code=self.trust_remote_code,
+        )
+
+
+@dataclass(frozen=True)
+class TextOptions:
+    """What the model reads, beside the argument."""
+
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", help="Read the text from a UTF-8 file.", rich_help_panel=_TEXT)
+    ] = None
+    pair: Annotated[
+        str | None, typer.Option(help="A second text, for models of sentence pairs.", rich_help_panel=_TEXT)
+    ] = None
+    target: Annotated[
+        str | None, typer.Option(help="The decoder's text, for encoder–decoders.", rich_help_panel=_TEXT)
+    ] = None
+    generate: Annotated[
+        int | None,
+        typer.Option(
+            "--generate",
+            "--max-new-tokens",
+            min=1,
+            metavar="N",
+            help="Let the model write N tokens more; an encoder–decoder without a target writes 32.",
+            rich_help_panel=_TEXT,
+        ),
+    ] = None
+    chat: Annotated[
+        bool, typer.Option("--chat", help="Put the text into the model's chat template.", rich_help_panel=_TEXT)
+    ] = False
+    truncate: Annotated[
+        bool, typer.Option("--truncate", help="Cut a text that is too long for the model.", rich_help_panel=_TEXT)
+    ] = False
+
+    def given(self) -> dict[str, Any]:
+        """The options as keyword arguments of ``Model.attend`` and ``Model.check``."""
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "file"}
+
+
+@dataclass(frozen=True)
+class MapOptions:
+    """Which maps are shown, and what counts in them."""
+
+    which: Annotated[
+        Literal["encoder", "decoder", "cross"] | None,
+        typer.Option(
+            "--map",
+            metavar="WHICH",
+            help="Of an encoder–decoder: encoder, decoder or cross.",
+            show_default="cross",
+            rich_help_panel=VIEW,
+        ),
+    ] = None
+    layer: Annotated[
+        str | None, typer.Option(metavar="N,N-N", help="The layers of the maps.", rich_help_panel=VIEW)
+    ] = None
+    head: Annotated[
+        str | None,
+        typer.Option(metavar="N,N-N|mean", help="The heads of the maps, or their mean.", rich_help_panel=VIEW),
+    ] = None
+    tokens: Annotated[bool, typer.Option("--tokens", help="The model's tokens, not words.", rich_help_panel=VIEW)] = (
+        False
+    )
+    special: Annotated[
+        bool, typer.Option("--special", help="Count special tokens and punctuation.", rich_help_panel=VIEW)
+    ] = False
+
+
 FromOption = Annotated[
     Path | None,
     typer.Option(
         "--from", metavar="FILE", help="A record that 'export' saved, instead of a text.", rich_help_panel=_TEXT
     ),
 ]
-TokensOption = Annotated[bool, typer.Option("--tokens", help="The model's tokens, not words.", rich_help_panel=VIEW)]
-SpecialOption = Annotated[
-    bool, typer.Option("--special", help="Count special tokens and punctuation.", rich_help_panel=VIEW)
-]
-AllOption = Annotated[
-    bool,
-    typer.Option("--all", help="Count everything: function words and positional heads too.", rich_help_panel=VIEW),
-]
-LayerOption = Annotated[str | None, typer.Option(metavar="N,N-N", help="The layers of the maps.", rich_help_panel=VIEW)]
-HeadOption = Annotated[
-    str | None, typer.Option(metavar="N,N-N|mean", help="The heads of the maps, or their mean.", rich_help_panel=VIEW)
-]
+
+
+def spread(command: Callable[..., None]) -> Callable[..., None]:
+    """``command`` with the fields of its parameters that are groups of options as options of their own."""
+    types = get_type_hints(command, include_extras=True)
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in inspect.signature(command).parameters.items():
+        if is_dataclass(types[name]):
+            inner = get_type_hints(types[name], include_extras=True)
+            parameters += [
+                inspect.Parameter(field.name, parameter.kind, default=field.default, annotation=inner[field.name])
+                for field in fields(types[name])
+            ]
+        else:
+            parameters.append(parameter.replace(annotation=types[name]))
+
+    @functools.wraps(command)
+    def spread_out(**given: Any) -> None:
+        groups = {
+            name: kind(**{field.name: given.pop(field.name) for field in fields(kind)})
+            for name, kind in types.items()
+            if is_dataclass(kind) and isinstance(kind, type)
+        }
+        command(**given, **groups)
+
+    spread_out.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    spread_out.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return spread_out
 
 
 def parse_heads(layer: str | None, head: str | None) -> Heads:

@@ -4,44 +4,33 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from attnviz.cli import console, source
-from attnviz.cli.options import (
-    VIEW,
-    AllOption,
-    FileOption,
-    FromOption,
-    HeadOption,
-    LayerOption,
-    ModelOption,
-    PairOption,
-    RevisionOption,
-    SpecialOption,
-    TokensOption,
-    TruncateOption,
-    parse_heads,
-)
+from attnviz.cli.options import VIEW, FromOption, MapOptions, ModelOptions, TextOptions, parse_heads, spread
 
 if TYPE_CHECKING:
     from attnviz.analysis.summary import Summary
     from attnviz.interface import Model
     from attnviz.model.check import Check
-    from attnviz.record import Attention
+    from attnviz.record import Record
 
 
+@spread
 def show(
     text: Annotated[str | None, typer.Argument(help="The text; - reads standard input.")] = None,
-    file: FileOption = None,
-    pair: PairOption = None,
+    *,
+    reading: TextOptions,
     record: FromOption = None,
-    truncate: TruncateOption = False,
-    model: ModelOption = "default",
-    revision: RevisionOption = None,
-    layer: LayerOption = None,
-    head: HeadOption = None,
+    model: ModelOptions,
+    maps: MapOptions,
+    everything: Annotated[
+        bool,
+        typer.Option("--all", help="Count everything: function words and positional heads too.", rich_help_panel=VIEW),
+    ] = False,
     token: Annotated[
         list[str] | None,
         typer.Option(
@@ -62,21 +51,18 @@ def show(
             metavar="WHAT", help="The overview: link, entropy, sink or distance of each head.", rich_help_panel=VIEW
         ),
     ] = "link",
-    tokens: TokensOption = False,
-    special: SpecialOption = False,
-    everything: AllOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")] = False,
     check: Annotated[bool, typer.Option(help="Compare with transformers afterwards.")] = True,
 ) -> None:
     """Show which words each head of each layer looks at."""
-    heads = parse_heads(layer, head)
-    attention, loaded = source.attend(text, file, record, pair=pair, truncate=truncate, model=model, revision=revision)
+    heads = parse_heads(maps.layer, maps.head)
+    found, loaded = source.attend(text, reading, record, model)
     from attnviz.analysis.summary import summarise
 
     summary = summarise(
-        attention,
-        tokens=tokens,
-        special=special,
+        source.pick_map(found, maps.which),
+        tokens=maps.tokens,
+        special=maps.special,
         everything=everything,
         heads=heads,
         words=token or (),
@@ -84,24 +70,25 @@ def show(
         top=top,
         links=links,
     )
+    checking = (lambda: _check(loaded, found)) if check else lambda: None
     if as_json:
-        checked = _print_document(summary, loaded, check=check)
+        checked = _print_document(summary, checking)
     else:
-        checked = _print_screen(summary, loaded, check=check, named=bool(token))
+        checked = _print_screen(summary, checking, named=bool(token), wanted=check)
     if checked and not checked.passed:
         console.fail(checked)
 
 
-def _print_document(summary: Summary, model: Model | None, *, check: bool) -> Check | None:
+def _print_document(summary: Summary, checking: Callable[[], Check | None]) -> Check | None:
     """One JSON document, which holds the check: it comes first."""
     from attnviz.render.document import document
 
-    checked = _check(model, summary.attention) if check else None
+    checked = checking()
     typer.echo(json.dumps(document(summary, checked), ensure_ascii=False, allow_nan=False))
     return checked
 
 
-def _print_screen(summary: Summary, model: Model | None, *, check: bool, named: bool) -> Check | None:
+def _print_screen(summary: Summary, checking: Callable[[], Check | None], *, named: bool, wanted: bool) -> Check | None:
     """Everything on the screen, and then the check, so that nobody waits for it."""
     from attnviz.render import terminal
 
@@ -109,15 +96,15 @@ def _print_screen(summary: Summary, model: Model | None, *, check: bool, named: 
     for part in terminal.show(summary, named=named):
         out.print(part)
     sys.stdout.flush()
-    checked = _check(model, summary.attention) if check else None
+    checked = checking()
     if checked is None or checked.passed:
-        out.print(terminal.check_line(checked) if checked else terminal.unchecked_line(check))
+        out.print(terminal.check_line(checked) if checked else terminal.unchecked_line(wanted))
     return checked
 
 
-def _check(model: Model | None, attention: Attention) -> Check | None:
+def _check(model: Model | None, found: Record) -> Check | None:
     """The check of what was shown; a record that was read from a file has no model to check with."""
     if model is None:
         return None
     with console.errors().status("checking against transformers …"):
-        return model.check_encoding(attention.encoding)
+        return model.check_record(found)

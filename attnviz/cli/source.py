@@ -6,24 +6,19 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from attnviz.cli import console
+from attnviz.cli.options import ModelOptions, TextOptions
 from attnviz.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from attnviz.interface import Model
-    from attnviz.record import Attention
+    from attnviz.record import Attention, MapName, Record
 
 
 def attend(
-    text: str | None,
-    file: Path | None,
-    record: Path | None,
-    *,
-    pair: str | None,
-    truncate: bool,
-    model: str,
-    revision: str | None,
-) -> tuple[Attention, Model | None]:
-    """The attention of the text, and the model that made it; of a saved ``record`` there is no model.
+    text: str | None, reading: TextOptions, record: Path | None, model: ModelOptions
+) -> tuple[Record, Model | None]:
+    """The record of the text, and the model that made it; of a saved ``record`` there is no model.
 
     Raises:
         UsageError: no text, or more than one source.
@@ -31,16 +26,40 @@ def attend(
         ModelError: a model that can't be loaded.
     """
     if record is not None:
-        if text is not None or file is not None or pair is not None:
+        if text is not None or reading != TextOptions():
             raise UsageError("both a text and --from are given", hint="A record holds its text: give --from alone.")
-        from attnviz.interface import Attention
+        from attnviz.record import read
 
-        return Attention.open(record), None
-    text = read_text(text, file)
-    from attnviz.interface import load
+        return read(record), None
+    text = read_text(text, reading.file)
+    loaded = model.load()
+    found = loaded.attend(text, **reading.given())
+    explain(loaded)
+    return found, loaded
 
-    loaded = load(model, revision=revision)
-    return loaded.attend(text, pair, truncate=truncate), loaded
+
+def explain(model: Model) -> None:
+    """Say why the model is hosted, where it is: its forward pass is transformers', and slower."""
+    if model.reason:
+        console.note(f"hosted: transformers runs the model, our kernel is its attention ({model.reason})")
+
+
+def pick_map(record: Record, wanted: MapName | None) -> Attention:
+    """The map that ``--map`` names, of an encoder–decoder's three; cross if it names none.
+
+    Raises:
+        UsageError: a map is named, and the record has only one.
+    """
+    from attnviz.record import Attention
+
+    if not isinstance(record, Attention):
+        return {"encoder": record.encoder, "decoder": record.decoder, "cross": record.cross}[wanted or "cross"]
+    if wanted is not None:
+        raise UsageError(
+            f"there is no {wanted} map to choose: this model has one kind of attention",
+            hint="Leave --map out: it is for models with an encoder and a decoder.",
+        )
+    return record
 
 
 def read_text(text: str | None, file: Path | None) -> str:

@@ -1,50 +1,63 @@
 """The check: our attention against the transformers model's own, in every layer and head.
 
-transformers loads the same checkpoint with its eager attention and runs the same token ids; every weight is
-compared. Beyond the tolerance, both sides run again in float64: rounding collapses there, a mistake stays.
+transformers loads the same checkpoint with its eager attention and runs the same token ids; every weight and hidden
+state is compared. Beyond the tolerance, both sides run again in float64: rounding collapses there, a mistake stays.
 """
 
 from __future__ import annotations
 
-import copy
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from attnviz.checkpoint import Checkpoint, quiet_transformers
+from attnviz.checkpoint import Checkpoint
 from attnviz.encoding import Encoding
 from attnviz.errors import ModelError
-from attnviz.model.native import open_network, run
+from attnviz.model.hosted import Hosted, Reference, open_hosted
+from attnviz.model.kernel import Kind
+from attnviz.model.native import Native
 from attnviz.model.observers import HiddenStates, Weights
+from attnviz.model.precision import precision
+from attnviz.model.ways import Options, open_way
 
 TOLERANCES = {torch.float32: 1e-5, torch.float64: 1e-10}
 """Rounding adds up to about 1e-6 in float32 and 1e-15 in float64; a mistake is larger than either."""
+COARSE = 0.03
+"""In half precision two orders of summation differ by about a hundredth."""
 
 
 @dataclass(frozen=True)
 class LayerCheck:
-    """One layer's largest and mean |Δ| of the weights, its worst head, and the largest |Δ| of the states after it."""
+    """One layer's largest and mean |Δ| of the weights, its worst head, and the largest |Δ| of the states after it.
 
-    max_abs_diff: float
-    mean_abs_diff: float
-    worst_head: int
-    hidden_abs_diff: float
+    ``kind`` says of which map. None is what there is not: cross-attention has no states of its own, and the eager
+    attention of some models returns no weights.
+    """
+
+    kind: Kind
+    layer: int
+    max_abs_diff: float | None
+    mean_abs_diff: float | None
+    worst_head: int | None
+    hidden_abs_diff: float | None
 
 
 @dataclass(frozen=True)
 class Check:
-    """What the check found. ``worst`` is the (layer, head) of ``max_abs_diff``.
+    """What the check found, layer by layer.
 
-    ``double`` is the same check in float64, made when float32 was beyond its tolerance: it decides.
+    ``heads`` is how many were compared: 0 where the model's own attention returns no weights; then ``max_abs_diff`` is
+    that of the hidden states, as a part of each layer's largest. ``double`` is the same check in float64, made when
+    float32 was beyond its tolerance: it decides.
     """
 
     heads: int
     dtype: str
     tolerance: float
     max_abs_diff: float
-    worst: tuple[int, int]
+    worst: LayerCheck
     layers: tuple[LayerCheck, ...]
     double: Check | None = None
 
@@ -54,71 +67,93 @@ class Check:
         return self.max_abs_diff <= self.tolerance or (self.double is not None and self.double.passed)
 
 
-def check(checkpoint: Checkpoint, encoding: Encoding, dtype: torch.dtype = torch.float32) -> Check:
-    """Run ``encoding`` through our network and through transformers, and compare.
+def check(
+    checkpoint: Checkpoint,
+    encoding: Encoding,
+    target: Encoding | None = None,
+    options: Options | None = None,
+    way: Native | Hosted | None = None,
+) -> Check:
+    """Run ``encoding`` (and a decoder's ``target``) our way and by transformers' eager attention, and compare.
+
+    Args:
+        way: the model as ``options`` say, where it is open already.
 
     Raises:
         ModelError: transformers can't load or run the checkpoint with eager attention.
     """
-    weights, states = Weights(), HiddenStates()
-    run(open_network(checkpoint, dtype), encoding, [weights, states])
-    ours = weights.stacked(), states.stacked()
-    result = _compare(ours, _reference(checkpoint, encoding, dtype))
-    if result.passed or dtype is torch.float64:
+    options = options or Options()
+    with precision(options.dtype):
+        way = way or open_way(checkpoint, options)[0]
+        weights, states = Weights(), HiddenStates()
+        way.run(encoding, [weights, states], target)
+        theirs = _reference(checkpoint, options, way).reference(encoding, target)
+    result = _summed(list(_compared(weights, states, theirs, way.kinds)), options.dtype)
+    if result.passed or options.dtype is not torch.float32 or "quantization_config" in checkpoint.config:
         return result
-    return replace(result, double=check(checkpoint, encoding, torch.float64))
+    return replace(result, double=check(checkpoint, encoding, target, replace(options, dtype=torch.float64)))
 
 
-def _compare(ours: tuple[Tensor, Tensor], theirs: tuple[Tensor, Tensor]) -> Check:
-    """Compare weights (L, H, N, M) and hidden states (L + 1, T, C)."""
-    for name, mine, other in zip(("attention", "hidden states"), ours, theirs, strict=True):
-        if mine.shape != other.shape:
-            raise ModelError(f"our {name} have the shape {tuple(mine.shape)}, transformers' {tuple(other.shape)}")
-    apart = (ours[0] - theirs[0]).abs().nan_to_num(nan=torch.inf)
-    heads = apart.amax((-2, -1))  # (L, H)
-    states = (ours[1] - theirs[1]).abs().amax((-2, -1))[1:]  # (L,)
-    worst = divmod(int(heads.argmax()), heads.shape[1])
-    layers = zip(heads.amax(1), apart.mean((1, 2, 3)), heads.argmax(1), states, strict=True)
+def _reference(checkpoint: Checkpoint, options: Options, way: Native | Hosted) -> Hosted:
+    """The model that transformers runs; in the hosted way it is there already."""
+    if isinstance(way, Hosted):
+        return way
+    return open_hosted(checkpoint, options.dtype, options.device)
+
+
+def _compared(
+    weights: Weights, states: HiddenStates, theirs: Reference, kinds: tuple[Kind, ...]
+) -> Iterator[tuple[LayerCheck, int, float]]:
+    """For each layer of each kind what was found, how many heads were compared, and the states' relative |Δ|."""
+    for kind in kinds:
+        reference, hidden = theirs[kind]
+        numbers = weights.layers(kind)
+        if reference is not None and len(reference) != len(numbers):
+            raise ModelError(f"transformers returns the weights of {len(reference)} layers, ours are {len(numbers)}")
+        mine = None if kind == "cross" or hidden is None else states.stacked(kind)
+        for i, number in enumerate(numbers):
+            apart = None if reference is None else _apart(weights.layer(number, kind), reference[i])
+            far, relative = _states_apart(mine, hidden, number + 1)
+            yield _layer(kind, number, apart, far), 0 if apart is None else len(apart), relative
+
+
+def _apart(mine: Tensor, other: Tensor) -> Tensor:
+    """|Δ| of two layers' weights (H, N, M)."""
+    if mine.shape != other.shape:
+        raise ModelError(f"our attention has the shape {tuple(mine.shape)}, transformers' {tuple(other.shape)}")
+    return (mine - other.to(mine.dtype)).abs().nan_to_num(nan=torch.inf)
+
+
+def _states_apart(mine: Tensor | None, other: Tensor | None, number: int) -> tuple[float | None, float]:
+    """The largest |Δ| of the states after a layer, and that as a part of the largest state."""
+    if mine is None or other is None:
+        return None, 0.0
+    if mine.shape != other.shape:
+        raise ModelError(f"our hidden states have the shape {tuple(mine.shape)}, transformers' {tuple(other.shape)}")
+    far = float((mine[number] - other[number]).abs().nan_to_num(nan=torch.inf).max())
+    return far, far / max(1.0, float(other[number].abs().max()))
+
+
+def _layer(kind: Kind, number: int, apart: Tensor | None, hidden: float | None) -> LayerCheck:
+    if apart is None:
+        return LayerCheck(kind, number, None, None, None, hidden)
+    heads = apart.amax((-2, -1))  # (H,)
+    return LayerCheck(kind, number, float(heads.max()), float(apart.mean()), int(heads.argmax()), hidden)
+
+
+def _summed(found: list[tuple[LayerCheck, int, float]], dtype: torch.dtype) -> Check:
+    heads = sum(count for _, count, _ in found)
+
+    def distance(row: tuple[LayerCheck, int, float]) -> float:
+        layer, _, relative = row
+        return (layer.max_abs_diff or 0.0) if heads else relative
+
+    worst = max(found, key=distance)
     return Check(
-        heads=heads.numel(),
-        dtype=str(apart.dtype).removeprefix("torch."),
-        tolerance=TOLERANCES[apart.dtype],
-        max_abs_diff=float(heads.max()),
-        worst=worst,
-        layers=tuple(LayerCheck(float(a), float(b), int(c), float(d)) for a, b, c, d in layers),
+        heads=heads,
+        dtype=str(dtype).removeprefix("torch."),
+        tolerance=TOLERANCES.get(dtype, COARSE),
+        max_abs_diff=distance(worst),
+        worst=worst[0],
+        layers=tuple(layer for layer, _, _ in found),
     )
-
-
-def _reference(checkpoint: Checkpoint, encoding: Encoding, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """The model's own weights (L, H, N, M) and hidden states (L + 1, T, C), by its eager attention."""
-    with quiet_transformers():
-        model = _load_eager(checkpoint, dtype)
-        inputs = {"input_ids": torch.tensor([encoding.ids]), "attention_mask": torch.ones(1, len(encoding)).long()}
-        if any(encoding.type_ids):
-            inputs["token_type_ids"] = torch.tensor([encoding.type_ids])
-        with torch.inference_mode():
-            output = model(**inputs, output_attentions=True, output_hidden_states=True)
-    if not output.attentions or output.attentions[0] is None:
-        raise ModelError(f"{checkpoint.name}: transformers' eager attention returns no weights to compare with")
-    return torch.cat(output.attentions), torch.cat(output.hidden_states)
-
-
-def _load_eager(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:
-    reference = checkpoint.reference
-    if isinstance(reference, torch.nn.Module):
-        model: Any = copy.deepcopy(reference).to("cpu", dtype).eval()  # the user's own stays as it is
-        model.set_attn_implementation("eager")
-        return model
-    from transformers import AutoModel
-
-    try:
-        return AutoModel.from_pretrained(
-            reference,
-            attn_implementation="eager",
-            dtype=dtype,
-            local_files_only=True,
-            trust_remote_code=False,
-            weights_only=True,
-        ).eval()
-    except Exception as error:  # whatever transformers raises on a checkpoint that it can't load
-        raise ModelError(f"{checkpoint.name}: transformers can't load it for the check ({error})") from error

@@ -11,19 +11,22 @@ from attnviz.model.spec import CAUSAL, EVERYTHING, Reach
 
 # What a config may hold without changing a weight of the attention: bookkeeping, training, heads, generation.
 _HARMLESS = frozenset({
-    "_attn_implementation", "_attn_implementation_autoset", "_name_or_path", "_num_labels", "architectures",
-    "attn_implementation", "auto_map", "bos_token_id", "cls_token_id", "dtype", "eos_token_id", "finetuning_task",
-    "gradient_checkpointing", "id2label", "initializer_factor", "initializer_range", "label2id", "language",
-    "mask_token_id", "model_max_length", "name", "name_or_path", "num_labels", "output_attentions",
-    "output_hidden_states", "output_past", "pad_token_id", "problem_type", "return_dict", "sep_token_id",
-    "task_specific_params", "tie_encoder_decoder", "tie_word_embeddings", "tokenizer_class", "torch_dtype",
-    "torchscript", "transformers_version", "unk_token_id", "use_bfloat16", "use_cache",
+    "_attn_implementation", "_attn_implementation_autoset", "_model_name_or_path", "_name_or_path", "_num_labels",
+    "architectures", "attn_implementation", "auto_map", "bos_token_id", "chunk_size_feed_forward", "cls_token_id",
+    "custom_pipelines", "dtype", "eos_token_id", "finetuning_task", "gradient_checkpointing", "id2label",
+    "initializer_factor", "initializer_range", "label2id", "language", "mask_token_id", "model_max_length",
+    "name", "name_or_path", "num_labels", "output_attentions", "output_hidden_states", "output_past",
+    "pad_token_id", "problem_type", "return_dict", "sep_token_id", "summary_activation", "summary_first_dropout",
+    "summary_proj_to_labels", "summary_type", "summary_use_proj", "task_specific_params", "tie_encoder_decoder",
+    "tie_word_embeddings", "tokenizer_class", "torch_dtype", "torchscript", "transformers_version",
+    "unk_token_id", "use_bfloat16", "use_cache",
     # Older versions of transformers wrote how to generate into every config.
     "bad_words_ids", "begin_suppress_tokens", "decoder_start_token_id", "diversity_penalty", "do_sample",
     "early_stopping", "encoder_no_repeat_ngram_size", "exponential_decay_length_penalty", "forced_bos_token_id",
-    "forced_eos_token_id", "length_penalty", "max_length", "min_length", "no_repeat_ngram_size", "num_beam_groups",
-    "num_beams", "num_return_sequences", "output_scores", "prefix", "remove_invalid_values", "repetition_penalty",
-    "return_dict_in_generate", "suppress_tokens", "temperature", "tf_legacy_loss", "top_k", "top_p", "typical_p",
+    "forced_eos_token_id", "length_penalty", "max_length", "min_length", "no_repeat_ngram_size",
+    "num_beam_groups", "num_beams", "num_return_sequences", "output_scores", "prefix", "remove_invalid_values",
+    "repetition_penalty", "return_dict_in_generate", "suppress_tokens", "temperature", "tf_legacy_loss", "top_k",
+    "top_p", "typical_p",
 })  # fmt: skip
 
 
@@ -57,6 +60,19 @@ class Config:
         """A whole number above zero, or None where it is null; ``default`` only where it is absent."""
         self._read.add(name)
         return None if self._values.get(name, default) is None else self.size(name, default)
+
+    def count(self, name: str, default: int) -> int:
+        """A whole number, zero or above."""
+        value = self.get(name, default)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise ModelError(f"config.json: {name} is {value!r}, expected a whole number, zero or above")
+        return value
+
+    def either(self, name: str, other: str, default: int) -> int:
+        """A size that transformers knows by two names, which must agree where a config has both."""
+        size = self.size(name, self.get(other, default))
+        self.expect(other, size)
+        return size
 
     def number(self, name: str, default: float) -> float:
         """A number."""

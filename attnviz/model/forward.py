@@ -18,6 +18,7 @@ from attnviz.model.spec import (
     ALiBi,
     Attention,
     BranchNorm,
+    Convolution,
     Disentangled,
     GatedMLP,
     Layer,
@@ -153,10 +154,11 @@ class Network:
             normed = self._norm(f"{at}.attention.norm", layer.norms.norm, x)
             other = normed if layer.norms.shared else self._norm(f"{at}.mlp.norm", layer.norms.norm, x)
             return x + attention(normed) + mlp(other)
-        x = self._residual(f"{at}.attention", layer, attention, x)
+        entered, x = x, self._residual(f"{at}.attention", layer, attention, x)
         if layer.cross:
             x = self._residual(f"{at}.cross", layer, partial(self._cross, i, layer.cross, run), x)
-        return self._residual(f"{at}.mlp", layer, mlp, x)
+        x = self._residual(f"{at}.mlp", layer, mlp, x)
+        return self._convolve(f"{at}.convolution", layer.convolution, entered, x) if layer.convolution else x
 
     def _residual(self, at: str, layer: Layer, sublayer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         norm = partial(self._norm, f"{at}.norm")
@@ -227,7 +229,8 @@ class Network:
             case ALiBi() as slopes:
                 return position.alibi(spec.heads, slopes)
             case RelativeBuckets() as buckets:
-                return position.relative(run.table, buckets)
+                table = run.table if buckets.shared else self.tensors[f"{at}.relative.weight"]
+                return position.relative(table, buckets)
             case Disentangled() as apart:
                 names = ("query", "key") if apart.shared else ("position_query", "position_key")
                 queries, keys = (
@@ -245,12 +248,18 @@ class Network:
             inner = activation(self._linear(f"{at}.up", x))
         return self._linear(f"{at}.down", inner)
 
+    def _convolve(self, at: str, spec: Convolution, entered: Tensor, x: Tensor) -> Tensor:
+        weight, bias = self.tensors[f"{at}.weight"], self.tensors[f"{at}.bias"]
+        # (T, C) → (C, T), as a convolution wants it, and back
+        mixed = functional.conv1d(entered.t(), weight, bias, padding=spec.size // 2, groups=spec.groups).t()
+        return self._norm(f"{at}.norm", spec.norm, x + ACTIVATIONS[spec.activation](mixed))
+
     def _linear(self, at: str, x: Tensor) -> Tensor:
         return functional.linear(x, self.tensors[f"{at}.weight"], self.tensors.get(f"{at}.bias"))
 
     def _norm(self, at: str, norm: Norm, x: Tensor) -> Tensor:
-        weight = self.tensors[f"{at}.weight"]
-        if isinstance(norm, LayerNorm) and weight.dim() == 1:
+        weight = self.tensors.get(f"{at}.weight")
+        if weight is None or (isinstance(norm, LayerNorm) and weight.dim() == 1):
             return functional.layer_norm(x, x.shape[-1:], weight, self.tensors.get(f"{at}.bias"), norm.eps)
         exact = x.to(torch.promote_types(x.dtype, torch.float32))
         if isinstance(norm, LayerNorm):  # each head with weights of its own, (heads, D)

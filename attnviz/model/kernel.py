@@ -11,18 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from attnviz.model.spec import EVERYTHING, Reach
+from attnviz.record import Kind as Kind
 
 Bias = Callable[[Tensor, Tensor], Tensor]
 """(query positions (n,), key positions (m,)) → what is added to the scores, broadcastable to (H, n, m)."""
-
-Kind = Literal["self", "encoder", "decoder", "cross"]
-"""Whose attention it is: a model's own to its one text, or one of an encoder–decoder's three."""
 
 # 4 million weights a tile: 16 MiB in float32, small beside any model and large enough to keep the cores busy.
 TILE = 1 << 22

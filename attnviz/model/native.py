@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -13,11 +14,70 @@ from attnviz.errors import InputError, ModelError
 from attnviz.model import weights
 from attnviz.model.families import find_family
 from attnviz.model.forward import Network
-from attnviz.model.kernel import Observer
+from attnviz.model.inputs import require_finite, require_fit
+from attnviz.model.kernel import Kind, Observer
+from attnviz.model.spec import Spec
 
 
-def open_network(checkpoint: Checkpoint, dtype: torch.dtype = torch.float32) -> Network:
-    """Our network of ``checkpoint``, in ``dtype``.
+class Native:
+    """A network of ours that runs encodings."""
+
+    path: Literal["native"] = "native"
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.kinds: tuple[Kind, ...] = ("encoder", "decoder", "cross") if network.encoder else ("self",)
+        self.start = network.spec.start
+        limits = [spec.limit for spec in self._stacks() if spec.limit is not None]
+        self.limit = min(limits, default=None)
+
+    def _stacks(self) -> list[Spec]:
+        spec = self.network.spec
+        return [spec.encoder, spec] if spec.encoder else [spec]
+
+    def run(self, encoding: Encoding, observers: Sequence[Observer] = (), target: Encoding | None = None) -> Tensor:
+        """Run one input and return the last hidden states (T, C), the decoder's where there is one.
+
+        Raises:
+            InputError: an encoder–decoder without a ``target``, or a target or a pair for a model that takes none.
+            ModelError: the tokenizer and the model do not belong together, or the result is not finite; the message
+                names the tensors that hold NaN.
+        """
+        memory = None
+        network, read = self.network, encoding
+        if network.encoder:
+            if target is None:
+                raise InputError("the model is an encoder–decoder: it needs a target text as well")
+            memory, read = self.remember(encoding, observers), target
+        elif target is not None:
+            raise InputError("the model has no decoder: it takes no target")
+        _require(network, read)
+        states = network(read.ids, read.type_ids, observers, memory=memory)
+        require_finite(states, network.tensors)
+        return states
+
+    def remember(self, encoding: Encoding, observers: Sequence[Observer] = ()) -> Tensor | None:
+        """What the encoder gives the decoder, (M, C); None where there is no encoder."""
+        encoder = self.network.encoder
+        if encoder is None:
+            return None
+        _require(encoder, encoding)
+        return encoder(encoding.ids, encoding.type_ids, observers)
+
+    def causal(self, kind: Kind = "self") -> bool:
+        """Whether no query sees a later key, in any layer."""
+        if kind == "cross":
+            return False
+        return self._stacks()[0 if kind == "encoder" else -1].causal
+
+
+def _require(network: Network, encoding: Encoding) -> None:
+    embedding = network.spec.embedding
+    require_fit(encoding, embedding.vocabulary, embedding.types)
+
+
+def open_native(checkpoint: Checkpoint, dtype: torch.dtype = torch.float32, device: str = "cpu") -> Native:
+    """Our network of ``checkpoint``, in ``dtype`` and on ``device``.
 
     Raises:
         UnsupportedModel: no family file expresses the config exactly.
@@ -26,31 +86,7 @@ def open_network(checkpoint: Checkpoint, dtype: torch.dtype = torch.float32) -> 
     try:
         family = find_family(checkpoint.config)
         spec = family.spec(checkpoint.config)
-        return Network(spec, weights.take(family, spec, checkpoint.tensors, dtype))
+        return Native(Network(spec, weights.take(family, spec, checkpoint.tensors, dtype, device)))
     except ModelError as error:
         error.message = f"{checkpoint.name}: {error.message}"
         raise
-
-
-def run(network: Network, encoding: Encoding, observers: Sequence[Observer]) -> Tensor:
-    """Run one input and return the last hidden states (T, C).
-
-    Raises:
-        InputError: an id of the tokenizer has no row in the model's vocabulary.
-        ModelError: the result is not finite; the message names the tensors that hold NaN.
-    """
-    embedding = network.spec.embedding
-    if max(encoding.ids) >= embedding.vocabulary:
-        word = encoding.tokens[encoding.ids.index(max(encoding.ids))]
-        raise ModelError(
-            f"the tokenizer gives {word!r} the id {max(encoding.ids)}, the model's vocabulary ends at "
-            f"{embedding.vocabulary - 1}: they do not belong together"
-        )
-    if embedding.types and max(encoding.type_ids) >= embedding.types:
-        raise InputError(f"the model has {embedding.types} token type only: it takes no pair")
-    states = network(encoding.ids, encoding.type_ids, observers)
-    if not torch.isfinite(states).all():
-        damaged = weights.not_finite(network.tensors)
-        where = f": {', '.join(damaged[:3])}" if damaged else ", though its tensors are finite: it overflows"
-        raise ModelError(f"the model's weights give NaN{where}", hint="The checkpoint is damaged: download it again.")
-    return states

@@ -5,8 +5,11 @@ What nobody observes is never stored.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from attnviz.model.kernel import Kind, Observer, Tile
 
@@ -32,9 +35,13 @@ class Weights(Observer):
         """The numbers of the layers that have attention of ``kind``."""
         return tuple(sorted(self._maps.get(kind, ())))
 
+    def layer(self, number: int, kind: Kind = "self") -> Tensor:
+        """The weights of one layer, (H, N, M)."""
+        return self._maps[kind][number]
+
     def stacked(self, kind: Kind = "self") -> Tensor:
         """All weights of ``kind``, (L, H, N, M)."""
-        return torch.stack([self._maps[kind][layer] for layer in self.layers(kind)])
+        return torch.stack([self.layer(number, kind) for number in self.layers(kind)])
 
 
 class HiddenStates(Observer):
@@ -49,4 +56,10 @@ class HiddenStates(Observer):
 
     def stacked(self, kind: Kind = "self") -> Tensor:
         """All states, (L + 1, T, C)."""
-        return torch.stack(self._states[kind])
+        return stack(self._states[kind])
+
+
+def stack(states: Sequence[Tensor]) -> Tensor:
+    """States (…, T, C) one above the other; where a model's last are narrower than the rest, zeros fill them up."""
+    widest = max(state.shape[-1] for state in states)
+    return torch.stack([functional.pad(state, (0, widest - state.shape[-1])) for state in states])

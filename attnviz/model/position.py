@@ -33,9 +33,9 @@ def rows(ids: Tensor, at: Tensor, spec: Learned) -> Tensor:
 def sinusoids(at: Tensor, width: int, dtype: torch.dtype) -> Tensor:
     """The sines, then the cosines, of the positions ``at`` (T,) in waves of 2π to 20000π tokens, (T, width)."""
     half = (width + 1) // 2
-    waves = 10_000 ** (-2 * torch.arange(half, dtype=torch.float64, device=at.device) / width)
-    angles = at.double()[:, None] * waves
-    return torch.cat((angles.sin(), angles.cos()[:, : width // 2]), dim=1).to(dtype)
+    waves = 10_000 ** (2 * torch.arange(half, dtype=torch.float64, device=at.device) / width)
+    angles = at.double()[:, None] / waves
+    return torch.cat((angles.sin(), angles.cos()[:, : width // 2]), dim=1).float().to(dtype)
 
 
 def turns(rotary: Rotary, at: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:

@@ -51,7 +51,7 @@ def _spec(spec: Spec) -> Iterator[tuple[str, Shape]]:
     if spec.final_size:
         yield "project.weight", (spec.final_size, spec.width)
     match spec.layers[0].attention.position:
-        case RelativeBuckets(buckets):
+        case RelativeBuckets(buckets, shared=True):
             yield "relative.weight", (buckets, spec.layers[0].attention.heads)
         case Disentangled(span, norm=norm):
             yield "relative.weight", (2 * span, spec.width)
@@ -81,6 +81,10 @@ def _layer(at: str, layer: Layer, width: int) -> Iterator[tuple[str, Shape]]:
     for name in ("up", "gate") if isinstance(layer.mlp, GatedMLP) else ("up",):
         yield from _linear(f"{at}.mlp.{name}", inner, width, bias)
     yield from _linear(f"{at}.mlp.down", width, inner, bias)
+    if layer.convolution:
+        yield f"{at}.convolution.weight", (width, width // layer.convolution.groups, layer.convolution.size)
+        yield f"{at}.convolution.bias", (width,)
+        yield from _norm(f"{at}.convolution.norm", layer.convolution.norm, (width,))
     parts = ["attention", "cross", "mlp"] if layer.cross else ["attention", "mlp"]
     if isinstance(norms, ParallelNorm) and norms.shared:
         parts.remove("mlp")
@@ -101,6 +105,8 @@ def _attention(at: str, spec: Attention, width: int) -> Iterator[tuple[str, Shap
     if spec.qk_norm:
         for name, heads in (("query", spec.heads), ("key", spec.kv_heads)):
             yield from _norm(f"{at}.{name}_norm", spec.qk_norm.norm, _normed(spec.qk_norm, heads, spec.head_size))
+    if isinstance(spec.position, RelativeBuckets) and not spec.position.shared:
+        yield f"{at}.relative.weight", (spec.position.buckets, spec.heads)
     if isinstance(spec.position, Disentangled) and not spec.position.shared:
         wanted = {"query": spec.position.position_to_content, "key": spec.position.content_to_position}
         for name in (name for name, is_wanted in wanted.items() if is_wanted):
@@ -118,6 +124,7 @@ def _linear(at: str, out: int, into: int, bias: bool) -> Iterator[tuple[str, Sha
 
 
 def _norm(at: str, norm: Norm, shape: Shape) -> Iterator[tuple[str, Shape]]:
-    yield f"{at}.weight", shape
+    if not isinstance(norm, LayerNorm) or norm.weight:
+        yield f"{at}.weight", shape
     if isinstance(norm, LayerNorm) and norm.bias:
         yield f"{at}.bias", shape

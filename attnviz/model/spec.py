@@ -13,10 +13,11 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class LayerNorm:
-    """(x − mean) / √(variance + eps) · weight + bias (Ba et al. 2016)."""
+    """(x − mean) / √(variance + eps) · weight + bias (Ba et al. 2016), either of which may be missing."""
 
     eps: float
     bias: bool = True
+    weight: bool = True
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,10 @@ class Learned:
 
 @dataclass(frozen=True)
 class Sinusoidal:
-    """``count`` position vectors, sines in the first half and cosines in the second (Vaswani et al. 2017)."""
+    """``count`` position vectors, sines in the first half and cosines in the second (Vaswani et al. 2017).
+
+    They are float32 whatever the model's type: the tables that the models were trained with.
+    """
 
     count: int
 
@@ -184,12 +188,14 @@ class ALiBi:
 class RelativeBuckets:
     """A learned bias per bucket of distance and head is added to the scores (Raffel et al. 2020).
 
-    One table serves all layers. ``bidirectional`` gives half of the buckets to keys behind the query, half ahead.
+    ``bidirectional`` gives half of the buckets to keys behind the query, half ahead. ``shared``: one table serves all
+    layers, else each has its own (Chung et al. 2023).
     """
 
     buckets: int
     max_distance: int
     bidirectional: bool
+    shared: bool = True
 
 
 @dataclass(frozen=True)
@@ -259,10 +265,23 @@ class GatedMLP:
 
 
 @dataclass(frozen=True)
+class Convolution:
+    """x = norm(x + activation(what each token and its ``size`` − 1 neighbours gave to the layer, weighed)).
+
+    ``groups`` are the parts of the width that are weighed apart (DeBERTa-v2, whose first layer ends so).
+    """
+
+    size: int
+    groups: int
+    activation: str
+    norm: LayerNorm
+
+
+@dataclass(frozen=True)
 class Layer:
     """One block. ``cross`` is the attention of a decoder's queries to an encoder's keys, between the other two.
 
-    ``residual`` multiplies what each sublayer adds (Granite).
+    ``residual`` multiplies what each sublayer adds (Granite), and ``convolution`` comes after them.
     """
 
     attention: Attention
@@ -270,6 +289,7 @@ class Layer:
     norms: PostNorm | PreNorm | BranchNorm | SandwichNorm | ParallelNorm
     cross: Attention | None = None
     residual: float = 1.0
+    convolution: Convolution | None = None
 
 
 @dataclass(frozen=True)
@@ -295,10 +315,13 @@ class Embedding:
 
 @dataclass(frozen=True)
 class Head:
-    """Hidden states become scores of the next token: with the token embeddings (``tied``) or a matrix of their own."""
+    """Hidden states become scores of the next token: with the token embeddings (``tied``) or a matrix of their own.
+
+    A bias that is "optional" is zero where the checkpoint has none.
+    """
 
     tied: bool
-    bias: bool = False
+    bias: bool | Literal["optional"] = False
 
 
 @dataclass(frozen=True)

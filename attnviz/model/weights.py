@@ -42,8 +42,12 @@ def take_head(
     needed = head_shapes(spec)
     if not needed:
         raise ModelError(f"models of type {family.name!r} have no head that predicts the next token")
+    if spec.head and spec.head.bias == "optional":
+        named = {theirs for theirs, our in family.names.items() if our == "head.bias"}
+        if named.isdisjoint(map(family.plain, tensors)):
+            del needed["head.bias"]
     matrix, *bias = (tensor.to(device, dtype) for tensor in _take(family, spec, tensors, needed).values())
-    return matrix, bias[0].flatten() if bias else None
+    return matrix, bias[0] if bias else None
 
 
 def _take(family: Family, spec: Spec, tensors: Mapping[str, Tensor], needed: Mapping[str, Shape]) -> dict[str, Tensor]:
@@ -73,6 +77,8 @@ def _places(family: Family, spec: Spec, needed: Mapping[str, Shape]) -> Iterator
     for theirs, ours in family.names.items():
         for our in (ours,) if isinstance(ours, str) else ours:
             stack = spec.encoder if our.startswith("encoder.") and spec.encoder else spec
+            if stack is spec and not spec.causal:  # perhaps an encoder alone
+                our = our.removeprefix("encoder.")
             for i, layer in enumerate(stack.layers if "{}" in our else stack.layers[:1]):
                 at = stack.stored[i] if stack.stored else i
                 name = our.format(i)
@@ -91,9 +97,11 @@ def _cut(our: str, tensor: Tensor, needed: Mapping[str, Shape], groups: int, nam
     parts = _parts(our)
     if our.endswith(".T"):
         tensor = tensor.t()
+    if our == "head.bias":  # some have it as one row
+        tensor = tensor.flatten()
     shapes_ = [needed[part] for part in parts if part in needed]
     expected = (sum(shape[0] for shape in shapes_), *shapes_[0][1:])
-    if tuple(tensor.squeeze(0).shape if our == "head.bias" else tensor.shape) != expected:
+    if tuple(tensor.shape) != expected:
         raise ModelError(
             f"{name} has the shape {tuple(tensor.shape)}, its config asks for {expected}",
             hint="config.json and the weights do not belong together: download the model again.",

@@ -28,9 +28,10 @@ _SHADES = " ·:-=+*#%@"
 class Blocks:
     """A heatmap with labels on both axes, as wide as the console allows.
 
-    With room for three columns a cell the number stands in it; else two rows share a line of half blocks, the
-    upper row's label on the left and the lower row's on the right; what still does not fit is pooled, and said to
-    be. Without colour the cells are numbers, or shades of characters. ``scale`` adds the scale where no numbers are.
+    With room for three columns a cell the number stands in it; else, and where there are more rows than columns in
+    the room, two rows share a line of half blocks, the upper row's label on the left and the lower row's on the
+    right; what still does not fit is pooled, and said to be. Without colour the cells are numbers, or shades of
+    characters. ``scale`` adds the scale where no numbers are.
     """
 
     heatmap: Heatmap
@@ -44,7 +45,7 @@ class Blocks:
         needed = 1 + max(len(_number(float(value), self.heatmap.percent)) for value in self.heatmap.values.flat)
         # Labels side by side read best; they take their cells with them where there is room for it.
         widest = 1 + max(map(width, self.heatmap.columns))
-        if cell >= needed:
+        if cell >= needed and len(self.heatmap.rows) <= room:
             yield from _numbered(self.heatmap, label, max(widest, 4) if max(widest, 4) <= cell else min(cell, 4), plain)
             return
         margin = 0 if plain else label + 1  # the labels of the lower rows

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attnviz.analysis.links import Link
-from attnviz.analysis.summary import Summary
+from attnviz.analysis.links import Attended, Link
+from attnviz.analysis.summary import HeadMap, Summary
+from attnviz.analysis.units import Units
+from attnviz.encoding import Encoding
 from attnviz.record import Array
 
 if TYPE_CHECKING:
-    from attnviz.model.check import Check
+    from attnviz.model.check import Check, LayerCheck
 
 
 def document(summary: Summary, check: Check | None) -> dict[str, Any]:
@@ -23,40 +25,61 @@ def document(summary: Summary, check: Check | None) -> dict[str, Any]:
         "path": attention.path,
         "layers": attention.layers,
         "heads": attention.heads,
-        "text": attention.encoding.text,
-        "pair": attention.encoding.pair,
-        "tokens": list(attention.tokens),
-        "words": list(attention.words),
-        "word_spans": [[word.start, word.stop] for word in attention.encoding.words],
-        "dropped_tokens": attention.encoding.dropped,
+        "layer_numbers": list(attention.layer_numbers),
+        "map": attention.kind,
+        **_text(attention.encoding),
+        "generated_tokens": attention.encoding.generated,
+        "keys": None if attention.keys is None else _text(attention.keys),
         "unit": units.kind,
         "links": [_link(link) for link in summary.links],
         "special_share": _round(summary.special_share),
         "punctuation_share": _round(summary.punctuation_share),
         "positional_heads": [asdict(found) for found in summary.positional],
         "overview": {"cell": summary.cell, "values": _rows(summary.overview)},
-        "maps": [
-            {
-                "layer": head.layer,
-                "head": "mean" if head.head is None else head.head,
-                "indices": head.shown.tolist(),
-                "weights": _rows(head.weights[np.ix_(head.shown, head.shown)]),
-            }
-            for head in summary.maps
-        ],
+        "maps": [_map(head, one_text=units.one_text) for head in summary.maps],
         "top_attended": [
+            {"query": row.query, "query_index": row.query_index, **_looks(row, units)} for row in summary.attended
+        ],
+        "generated": [
             {
-                "query": row.query,
-                "query_index": row.query_index,
-                "best": [_link(link) for link in row.best],
-                "average": [
-                    {"key": units.labels[key], "key_index": key, "weight": _round(weight)}
-                    for key, weight in row.average
-                ],
+                "token": attention.tokens[row.query_index + 1],
+                "token_index": row.query_index + 1,
+                **_looks(row, summary.pieces),
             }
-            for row in summary.attended
+            for row in summary.generated
         ],
         "check": check and check_document(check),
+    }
+
+
+def _text(encoding: Encoding) -> dict[str, Any]:
+    return {
+        "text": encoding.text,
+        "pair": encoding.pair,
+        "tokens": list(encoding.tokens),
+        "words": [word.text for word in encoding.words],
+        "word_spans": [[word.start, word.stop] for word in encoding.words],
+        "dropped_tokens": encoding.dropped,
+    }
+
+
+def _map(head: HeadMap, *, one_text: bool) -> dict[str, Any]:
+    return {
+        "layer": head.layer,
+        "head": "mean" if head.head is None else head.head,
+        "indices": head.rows.tolist() if one_text else None,
+        "query_indices": head.rows.tolist(),
+        "key_indices": head.columns.tolist(),
+        "weights": _rows(head.weights[np.ix_(head.rows, head.columns)]),
+    }
+
+
+def _looks(row: Attended, units: Units) -> dict[str, Any]:
+    return {
+        "best": [_link(link) for link in row.best],
+        "average": [
+            {"key": units.keys.labels[key], "key_index": key, "weight": _round(weight)} for key, weight in row.average
+        ],
     }
 
 
@@ -66,11 +89,17 @@ def check_document(check: Check) -> dict[str, Any]:
         "passed": check.passed,
         "max_abs_diff": _finite(check.max_abs_diff),
         "tolerance": check.tolerance,
-        "worst": {"layer": check.worst[0], "head": check.worst[1]},
+        "compared": "weights" if check.heads else "hidden states",
+        "worst": {"map": check.worst.kind, "layer": check.worst.layer, "head": check.worst.worst_head},
         "dtype": check.dtype,
-        "layers": [{name: _finite(value) for name, value in asdict(layer).items()} for layer in check.layers],
+        "layers": [_layer(layer) for layer in check.layers],
         "float64": check.double and check_document(check.double),
     }
+
+
+def _layer(layer: LayerCheck) -> dict[str, Any]:
+    facts = asdict(layer)
+    return {"map": facts.pop("kind")} | {name: _finite(value) for name, value in facts.items()}
 
 
 def _link(link: Link) -> dict[str, Any]:
@@ -82,9 +111,9 @@ def _round(number: float) -> float | None:
     return None if np.isnan(number) else float(f"{number:.7g}")
 
 
-def _finite(number: float) -> float | None:
+def _finite(number: float | None) -> float | None:
     """JSON knows neither infinity nor NaN: a difference that is no number is null."""
-    return number if np.isfinite(number) else None
+    return None if number is None or not np.isfinite(number) else number
 
 
 def _rows(array: Array) -> list[list[float | None]]:

@@ -6,6 +6,7 @@ import difflib
 import io
 import re
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import BinaryIO, Literal
@@ -37,10 +38,14 @@ _CELL, _NUMBERED_CELL = 0.32, 0.42
 """Inches of a cell with a word label, and of one with its weight in it."""
 _NUMBERED = 16
 """The most words of a map in whose cells the weights are written."""
+_SHORT = 1.2
+"""The fewest inches of a map's shorter side: no map is a sliver, and the scale beside it can be read."""
 _PIXELS = 200_000_000
 """The most pixels of a picture: beyond, drawing takes more memory than most machines have."""
 _GRID_WIDTH = 12.0
 """Inches of the longer side of a grid of all heads."""
+_SLIM = 3.0
+"""How much longer than wide, or wider than long, a head's place in the grid may be."""
 
 
 @dataclass(frozen=True)
@@ -92,14 +97,16 @@ def draw_head(attention: Attention, units: Units, head: HeadMap, style: Style | 
     style = style or Style()
     heatmap = pool(head_heatmap(units, head), 400, 400)
     rows, columns = heatmap.values.shape
-    named = max(rows, columns) <= 80
-    cell = _CELL if rows > _NUMBERED else _NUMBERED_CELL
-    side = max(2.4, cell * rows) if named else 10.0
-    margin = 0.1 * max(width(shorten(label, _LABEL)) for label in heatmap.rows) if named else 0.5
-    figure = _figure(style, (side + margin + 1.2, side + margin + 0.9))
+    most = max(rows, columns)
+    named = most <= 80
+    side = max(2.4, most * (_CELL if most > _NUMBERED else _NUMBERED_CELL)) if named else 10.0
+    across, down = (max(_SHORT, side * count / most) for count in (columns, rows))
+    left, top = (_margin(labels) if named else 0.5 for labels in (heatmap.rows, heatmap.columns))
+    figure = _figure(style, (across + left + 1.2, down + top + 0.9))
     axes = figure.add_subplot()
+    aspect = (down / rows) / (across / columns)
     image = axes.imshow(
-        heatmap.values, cmap=colormap(style), vmin=0, vmax=heatmap.high, interpolation="nearest", aspect="equal"
+        heatmap.values, cmap=colormap(style), vmin=0, vmax=heatmap.high, interpolation="nearest", aspect=aspect
     )
     axes.xaxis.tick_top()
     axes.xaxis.set_label_position("top")
@@ -108,13 +115,19 @@ def draw_head(attention: Attention, units: Units, head: HeadMap, style: Style | 
         axes.set_xticks(np.arange(columns + 1) - 0.5, minor=True)
         axes.set_yticks(np.arange(rows + 1) - 0.5, minor=True)
         axes.grid(which="minor", color=style.paper, linewidth=0.6)
-    else:
-        axes.set_xlabel(f"looked at ({units.kind}s)")
-        axes.set_ylabel(f"looks ({units.kind}s)")
-    if max(rows, columns) <= _NUMBERED:
+    if not (named and units.one_text):
+        target, source = ("", "") if units.one_text else ("target ", "source ")
+        axes.set_xlabel(f"looked at ({source}{units.kind}s)")
+        axes.set_ylabel(f"looks ({target}{units.kind}s)")
+    if most <= _NUMBERED:
         _write_numbers(axes, image, heatmap.values)
     _finish(figure, axes, image, style, f"{_short(attention)}  {head_name(head)}", heatmap.pooled)
     return figure
+
+
+def _margin(labels: tuple[str, ...]) -> float:
+    """The inches that the longest of the labels takes."""
+    return 0.1 * max(width(shorten(label, _LABEL)) for label in labels)
 
 
 def draw_grid(attention: Attention, units: Units, style: Style | None = None, *, special: bool = False) -> Figure:
@@ -123,36 +136,45 @@ def draw_grid(attention: Attention, units: Units, style: Style | None = None, *,
     Drawn as one mosaic, not as hundreds of axes; a head of more words than its place has pixels is pooled.
     """
     style = style or Style()
-    shown = shown_units(units, special=special)
     layers, heads = units.weights.shape[:2]
-    tile = _GRID_WIDTH / max(layers, heads)
-    figure = _figure(style, (heads * tile + 1.6, layers * tile + 1.1))
-    sides = figure.get_size_inches() * style.dpi / (heads, layers) * 0.8
-    pixels = max(1, int(sides.min()))
-    tiles, pooled = _tiles(units, shown, pixels)
-    n = tiles.shape[-1]
-    gap = max(1, round(n / 16))
-    mosaic = np.full((layers, n + gap, heads, n + gap), np.nan)
-    mosaic[:, :n, :, :n] = tiles.transpose(0, 2, 1, 3)  # (L, H, n, n) → (L, n, H, n)
-    mosaic = mosaic.reshape(layers * (n + gap), heads * (n + gap))[:-gap, :-gap]
+    rows, columns = (shown_units(axis, special=special) for axis in (units.queries, units.keys))
+    weights = units.weights[:, :, rows[:, None], columns]
+    tile = _tile(weights.shape)
+    figure = _figure(style, (heads * tile[0] + 1.6, layers * tile[1] + 1.1))
+    room = figure.get_size_inches() * style.dpi * 0.8 / (heads * tile[0], layers * tile[1])
+    tiles, pooled = _pooled(weights, [max(1, int(room.min() * side)) for side in tile])
+    n, m = tiles.shape[2:]
+    down, across = (size + max(1, round(size / 16)) for size in (n, m))  # with the gaps between heads
+    mosaic = np.full((layers, down, heads, across), np.nan)
+    mosaic[:, :n, :, :m] = tiles.transpose(0, 2, 1, 3)  # (L, H, n, m) → (L, n, H, m)
+    mosaic = mosaic.reshape(layers * down, heads * across)[: n - down, : m - across]
     axes = figure.add_subplot()
     cmap = colormap(style).with_extremes(bad=style.frame)
-    image = axes.imshow(mosaic, cmap=cmap, vmin=0, vmax=float(tiles.max()) or 1, interpolation="nearest")
-    centres = [np.arange(count) * (n + gap) + (n - 1) / 2 for count in (heads, layers)]
-    axes.set_xticks(centres[0], [f"H{i}" for i in range(heads)])
-    axes.set_yticks(centres[1], [f"L{i}" for i in range(layers)])
+    high = float(tiles.max()) or 1
+    aspect = (tile[1] / n) / (tile[0] / m)
+    image = axes.imshow(mosaic, cmap=cmap, vmin=0, vmax=high, interpolation="nearest", aspect=aspect)
+    axes.set_xticks(np.arange(heads) * across + (m - 1) / 2, [f"H{i}" for i in range(heads)])
+    axes.set_yticks(np.arange(layers) * down + (n - 1) / 2, [f"L{number}" for number in units.layers])
     axes.xaxis.tick_top()
     _finish(figure, axes, image, style, f"{_short(attention)}  {layers} layers × {heads} heads", pooled)
     return figure
 
 
-def _tiles(units: Units, shown: NDArray[np.intp], pixels: int) -> tuple[NDArray[np.floating], str]:
-    """The maps of all heads between the shown units, (L, H, n, n), pooled to at most ``pixels`` a side."""
-    weights = units.weights[:, :, shown[:, None], shown]
-    step = -(-len(shown) // pixels)
-    if step == 1:
+def _tile(shape: tuple[int, ...]) -> tuple[float, float]:
+    """The inches across and down of one head's place, for weights (L, H, n, m); none becomes a sliver."""
+    layers, heads, n, m = shape
+    ratio = min(max(n / m, 1 / _SLIM), _SLIM)
+    across = _GRID_WIDTH / max(heads, layers * ratio)
+    return across, across * ratio
+
+
+def _pooled(weights: NDArray[np.floating], pixels: Sequence[int]) -> tuple[NDArray[np.floating], str]:
+    """The maps of all heads, (L, H, n, m), in at most as many points across and down as there are ``pixels``."""
+    n, m = weights.shape[2:]
+    across, down = -(-m // pixels[0]), -(-n // pixels[1])
+    if across == down == 1:
         return weights, ""
-    return largest(weights, step, step), f"each point is the largest of {step} × {step} weights"
+    return largest(weights, down, across), f"each point is the largest of {down} × {across} weights"
 
 
 def _figure(style: Style, size: tuple[float, float]) -> Figure:
@@ -171,7 +193,9 @@ def _figure(style: Style, size: tuple[float, float]) -> Figure:
 
 
 def _short(attention: Attention) -> str:
-    return clean(attention.model.rpartition("/")[2])
+    """The model, and which of its maps where it has several."""
+    kind = "" if attention.kind == "self" else f"  {attention.kind}"
+    return clean(attention.model.rpartition("/")[2]) + kind
 
 
 def _name_ticks(axes: Axes, rows: tuple[str, ...], columns: tuple[str, ...]) -> None:

@@ -32,19 +32,19 @@ class Heatmap:
 
 def head_heatmap(units: Units, head: HeadMap) -> Heatmap:
     """The map of one head: rows look, columns are looked at; the scale ends at the largest weight shown."""
-    values = head.weights[np.ix_(head.shown, head.shown)]
-    labels = tuple(units.labels[i] for i in head.shown)
-    return Heatmap(values, labels, labels, 0.0, float(values.max()) or 1.0)
+    values = head.weights[np.ix_(head.rows, head.columns)]
+    rows = tuple(units.queries.labels[i] for i in head.rows)
+    columns = tuple(units.keys.labels[i] for i in head.columns)
+    return Heatmap(values, rows, columns, 0.0, float(values.max()) or 1.0)
 
 
 def overview_heatmap(summary: Summary) -> Heatmap:
     """One cell a head: rows are layers, columns heads; NaN where a head is left out."""
-    layers, heads = summary.overview.shape
     high = float(np.nanmax(summary.overview, initial=0.0))
     return Heatmap(
         summary.overview,
-        tuple(f"L{i}" for i in range(layers)),
-        tuple(f"H{i}" for i in range(heads)),
+        tuple(f"L{number}" for number in summary.units.layers),
+        tuple(f"H{i}" for i in range(summary.overview.shape[1])),
         low=0.0,
         high=high or 1.0,
         percent=summary.cell in ("link", "sink"),

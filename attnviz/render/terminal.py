@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -18,7 +18,7 @@ from attnviz.render.heatmap import head_heatmap, head_name, overview_heatmap
 from attnviz.render.labels import clean, fit, fit_right, shorten, width
 
 if TYPE_CHECKING:
-    from attnviz.model.check import Check
+    from attnviz.model.check import Check, LayerCheck
 
 _LABEL = 17
 """The most columns of a word in a list; longer ones are cut."""
@@ -48,6 +48,9 @@ def show(summary: Summary, *, named: bool) -> Iterator[RenderableType]:
         yield Blocks(head_heatmap(summary.units, head), scale=True)
     yield _title(f"What each {unit} looks at most", "")
     yield attended(summary, named=named)
+    if summary.generated:
+        yield _title("What each new token looked at when it was made", "the row of the token before it")
+        yield generated(summary)
     yield Text()
 
 
@@ -55,13 +58,22 @@ def heading(attention: Attention) -> Text:
     """The model, the way, and the sizes."""
     line = Text(clean(attention.model.rpartition("/")[2]), "bold")
     line.append(
-        f" · {attention.path} · {attention.layers} layers × {attention.heads} heads"
-        f" · {len(attention.tokens)} tokens · {len(attention.words)} words",
-        "not bold",
+        f" · {attention.path} · {attention.layers} layers × {attention.heads} heads · {_texts(attention)}", "not bold"
     )
-    if attention.encoding.dropped:
-        line.append(f" · {attention.encoding.dropped} tokens cut off", "bold yellow")
+    dropped = attention.encoding.dropped + (attention.keys.dropped if attention.keys else 0)
+    if dropped:
+        line.append(f" · {dropped} tokens cut off", "bold yellow")
     return line
+
+
+def _texts(attention: Attention) -> str:
+    """The sizes of the text, or of both; and which map it is, of a model that has three."""
+    new = f" ({attention.encoding.generated} generated)" if attention.encoding.generated else ""
+    tokens = len(attention.tokens)
+    if attention.keys is not None:
+        return f"{attention.kind} · {tokens} target tokens{new} look at {len(attention.keys)} source tokens"
+    kind = "" if attention.kind == "self" else f"{attention.kind} · "
+    return f"{kind}{tokens} tokens{new} · {len(attention.words)} words"
 
 
 def _title(title: str, note: str) -> Text:
@@ -76,16 +88,17 @@ class StrongestLinks:
     summary: Summary
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        links, names = self.summary.links, self.summary.units.names
+        links, units = self.summary.links, self.summary.units
+        queries, keys = units.queries.names, units.keys.names
         if not links:
-            yield Text(f"  none: no two {self.summary.units.kind}s count here", "dim")
+            yield Text(f"  none: no two {units.kind}s count here", "dim")
             return
-        first = _widest([names[link.query_index] for link in links])
-        second = _widest([names[link.key_index] for link in links])
+        first = _widest([queries[link.query_index] for link in links])
+        second = _widest([keys[link.key_index] for link in links])
         room = options.max_width - first - second - len("   →   0.46  L10 H10 ")
         bar = max(0, min(_BAR, room))
         for link in links:
-            query, key = fit_right(names[link.query_index], first), fit(names[link.key_index], second)
+            query, key = fit_right(queries[link.query_index], first), fit(keys[link.key_index], second)
             line = Text(f"  {query} → {key}  {link.weight:.2f}  ", no_wrap=True, overflow="crop")
             line.append(f"{f'L{link.layer} H{link.head}':<8}", "cyan")
             yield line.append("█" * int(link.weight * bar) + "▌" * (link.weight * bar % 1 >= 0.5), "magenta")
@@ -98,22 +111,24 @@ def _widest(labels: Iterable[str]) -> int:
 def _left_out(summary: Summary) -> Iterator[RenderableType]:
     """How much of the attention goes where no links are listed, and what else is left out."""
     selection, units = summary.selection, summary.units
+    keys = units.keys
     shares = []
-    if units.special.any():
-        marks = " ".join(dict.fromkeys(clean(units.labels[i]) for i in units.special.nonzero()[0]))
+    if keys.special.any():
+        marks = " ".join(dict.fromkeys(clean(keys.labels[i]) for i in keys.special.nonzero()[0]))
         shares.append((summary.special_share, marks))
-    if units.punctuation.any():
+    if keys.punctuation.any():
         shares.append((summary.punctuation_share, "punctuation"))
     if shares:
-        counted = selection.queries[units.special | units.punctuation].any()
+        counted = selection.keys[keys.special | keys.punctuation].any()
         (share, first), *rest = shares
-        others = "".join(f", {share:.0%} to {keys}" for share, keys in rest)
+        others = "".join(f", {share:.0%} to {owner}" for share, owner in rest)
         where = "counted here" if counted else "see --special"
         yield _Note(f"{share:.0%} of the attention goes to {first}{others}; {where}.")
     also = []
-    if units.function.any() and not selection.queries[units.function].any():
+    axes = ((units.queries, selection.queries), (keys, selection.keys))
+    if any(axis.function.any() and not counting[axis.function].any() for axis, counting in axes):
         also.append("function words (the, of, is …)")
-    if not selection.keys[0] and selection.queries[0]:
+    if units.one_text and not selection.keys[0] and selection.queries[0]:
         also.append(f"the first {units.kind} as a key, on which causal models rest")
     if not selection.heads.all():
         also += map(_positional, summary.positional)
@@ -141,38 +156,50 @@ def _positional(found: Positional) -> str:
 
 def attended(summary: Summary, *, named: bool) -> RenderableType:
     """For each word its keys by their best head, and by the average over all heads."""
-    rows = summary.attended if named else summary.attended[:_WORDS]
+    units, rows = summary.units, summary.attended
+    listed = rows if named else rows[:_WORDS]
+    table = _looks(units.kind, [units.queries.names[row.query_index] for row in listed], listed, units.keys.names)
+    return _cut(table, len(listed), len(rows), f"{units.kind}s; --token WORD shows any")
+
+
+def generated(summary: Summary) -> RenderableType:
+    """For each token that the model wrote the keys of the query that predicted it, as ``attended`` lists them."""
+    units, rows = summary.pieces, summary.generated
+    listed = rows[:_WORDS]
+    table = _looks("new token", [units.queries.names[row.query_index + 1] for row in listed], listed, units.keys.names)
+    return _cut(table, len(listed), len(rows), "new tokens; --json has all")
+
+
+def _cut(table: Table, listed: int, all_: int, what: str) -> RenderableType:
+    return table if listed == all_ else Group(table, Text(f"  … {listed} of {all_} {what}", "dim"))
+
+
+def _looks(title: str, firsts: Sequence[str], rows: Sequence[Attended], keys: Sequence[str]) -> Table:
+    """A row for each of ``firsts`` with the keys of its row; ``keys`` are the names of all keys."""
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    table.add_column(f"  {summary.units.kind}")
-    table.add_column("in its best head")
-    table.add_column("on average over all heads")
-    for row in rows:
-        table.add_row(*_attended_cells(row, rows, summary.units.names))
-    if len(rows) == len(summary.attended):
-        return table
-    rest = f"  … {len(rows)} of {len(summary.attended)} {summary.units.kind}s; --token WORD shows any"
-    return Group(table, Text(rest, "dim"))
-
-
-def _attended_cells(row: Attended, rows: Sequence[Attended], names: Sequence[str]) -> Iterator[Text]:
-    yield Text(f"  {shorten(names[row.query_index], _LABEL)}")
-    size = _widest(names[link.key_index] for other in rows for link in other.best)
-    best = [f"{fit(names[link.key_index], size)} {link.weight:.2f} L{link.layer} H{link.head}" for link in row.best]
-    yield Text("\n".join(best) or "–")
-    size = _widest(names[key] for other in rows for key, _ in other.average)
-    yield Text("\n".join(f"{fit(names[key], size)} {weight:.2f}" for key, weight in row.average) or "–")
+    for column in (f"  {title}", "in its best head", "on average over all heads"):
+        table.add_column(column)
+    strong = _widest(keys[link.key_index] for row in rows for link in row.best)
+    usual = _widest(keys[key] for row in rows for key, _ in row.average)
+    for first, row in zip(firsts, rows, strict=True):
+        best = [f"{fit(keys[it.key_index], strong)} {it.weight:.2f} L{it.layer} H{it.head}" for it in row.best]
+        average = [f"{fit(keys[key], usual)} {weight:.2f}" for key, weight in row.average]
+        cells = (f"  {shorten(first, _LABEL)}", "\n".join(best) or "–", "\n".join(average) or "–")
+        table.add_row(*map(Text, cells))
+    return table
 
 
 def check_line(check: Check) -> Text:
     """``✓ 72 heads agree with transformers to 2.4e-07``, or what disagrees."""
+    whom = f"{check.heads} heads" if check.heads else "the hidden states"
+    also = "" if check.heads else " (its attention returns no weights)"
     if check.max_abs_diff <= check.tolerance:
         apart = f"to {check.max_abs_diff:.1e}" if check.max_abs_diff else "to the last bit"
-        return Text(f"✓ {check.heads} heads agree with transformers {apart}", "green")
-    layer, head = check.worst
-    found = f"differ by {check.max_abs_diff:.1e} (L{layer} H{head}; tolerance {check.tolerance:.0e})"
+        return Text(f"✓ {whom} agree with transformers {apart}{also}", "green")
+    found = f"differ by {check.max_abs_diff:.1e} ({_place(check.worst)}; tolerance {check.tolerance:.0e})"
     if check.passed and check.double:
         return Text(
-            f"✓ {check.heads} heads agree with transformers: they {found} in {check.dtype}, which is rounding: "
+            f"✓ {whom} agree with transformers{also}: they {found} in {check.dtype}, which is rounding: "
             f"{check.double.max_abs_diff:.1e} in float64",
             "green",
         )
@@ -180,6 +207,12 @@ def check_line(check: Check) -> Text:
     if check.double:
         line.append(f", and by {check.double.max_abs_diff:.1e} in float64: this is a mistake, not rounding")
     return line
+
+
+def _place(layer: LayerCheck) -> str:
+    """``L5 H7``, ``cross L0 H3``, or the layer alone where no heads were compared."""
+    kind = "" if layer.kind == "self" else f"{layer.kind} "
+    return f"{kind}L{layer.layer}" + ("" if layer.worst_head is None else f" H{layer.worst_head}")
 
 
 def unchecked_line(wanted: bool) -> Text:
@@ -193,12 +226,11 @@ def check_table(check: Check) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", title_justify="left")
     for title in ("layer", "max |Δ| weights", "mean |Δ| weights", "worst head", "max |Δ| hidden states"):
         table.add_column(title, justify="right")
-    for number, layer in enumerate(check.layers):
+    for layer in check.layers:
         table.add_row(
-            f"L{number}",
-            f"{layer.max_abs_diff:.1e}",
-            f"{layer.mean_abs_diff:.1e}",
-            f"H{layer.worst_head}",
-            f"{layer.hidden_abs_diff:.1e}",
+            _place(replace(layer, worst_head=None)),
+            *("–" if value is None else f"{value:.1e}" for value in (layer.max_abs_diff, layer.mean_abs_diff)),
+            "–" if layer.worst_head is None else f"H{layer.worst_head}",
+            "–" if layer.hidden_abs_diff is None else f"{layer.hidden_abs_diff:.1e}",
         )
     return table

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from attnviz.analysis.links import (
 from attnviz.analysis.units import Units, in_tokens, in_words
 from attnviz.errors import UsageError
 from attnviz.record import Array
-from tests.records import Spelled, looking, peaked, random_weights, record
+from tests.records import Spelled, cross_record, looking, peaked, random_weights, record
 
 NOUNS = ("bank", "loan", "company", "river", "water", "money", "house", "stone", "cloud", "paper")
 
@@ -30,31 +31,38 @@ def units_of(words: list[Spelled], weights: Array) -> Units:
     return in_words(record(words, weights))
 
 
-def content(weights: Array) -> Units:
-    """Units that are all content words."""
-    return units_of(list(NOUNS[: weights.shape[-1]]), weights)
+def content(weights: Array, *, cross: bool = False, **facts: Any) -> Units:
+    """Units that are all content words, of one text or of two."""
+    n, m = weights.shape[2:]
+    if cross:
+        return in_words(cross_record(NOUNS[:n], NOUNS[:m], weights, **facts))
+    return in_words(record(NOUNS[:n], weights, **facts))
 
 
 @st.composite
 def selections(draw: st.DrawFn) -> tuple[Units, Selection]:
-    """Random units, and a random selection of queries, keys and heads (one at least)."""
-    n = draw(st.integers(1, 6))
-    units = content(
-        random_weights((draw(st.integers(1, 3)), draw(st.integers(1, 3)), n), seed=draw(st.integers(0, 999)))
-    )
-    masks = [np.array(draw(st.lists(st.booleans(), min_size=size, max_size=size))) for size in (n, n)]
+    """Random units of one text or two, and a random selection of queries, keys and heads (one at least).
+
+    Between two texts there is no pair of a unit with itself, so all pairs count.
+    """
+    layers, heads, n = draw(st.integers(1, 3)), draw(st.integers(1, 3)), draw(st.integers(1, 6))
+    cross = draw(st.booleans())
+    m = draw(st.integers(1, 6)) if cross else n
+    numbers = draw(st.sampled_from([(), tuple(range(3, 3 + 4 * layers, 4))]))
+    units = content(random_weights((layers, heads, n, m), seed=draw(st.integers(0, 999))), cross=cross, numbers=numbers)
+    masks = [np.array(draw(st.lists(st.booleans(), min_size=size, max_size=size))) for size in (n, m)]
     heads = np.array([draw(st.booleans()) for _ in range(units.weights[..., 0, 0].size)]).reshape(
         units.weights.shape[:2]
     )
     heads.flat[draw(st.integers(0, heads.size - 1))] = True
-    return units, Selection(units, *masks, heads, itself=draw(st.booleans()))
+    return units, Selection(units, *masks, heads, itself=cross or draw(st.booleans()))
 
 
 def naive_links(units: Units, selection: Selection) -> list[Link]:
     """Every pair that counts, in its best head, strongest first."""
     links = []
-    for q in range(len(units)):
-        for k in range(len(units)):
+    for q in range(len(units.queries)):
+        for k in range(len(units.keys)):
             if not (selection.queries[q] and selection.keys[k] and (q != k or selection.itself)):
                 continue
             heads = [
@@ -63,7 +71,8 @@ def naive_links(units: Units, selection: Selection) -> list[Link]:
                 if selection.heads[layer, head]
             ]
             weight, layer, head = max(heads, key=lambda found: found[0])
-            links.append(Link(layer, head, units.labels[q], units.labels[k], q, k, weight))
+            query, key = units.queries.labels[q], units.keys.labels[k]
+            links.append(Link(units.layers[layer], head, query, key, q, k, weight))
     return sorted(links, key=lambda link: -link.weight)
 
 
@@ -80,14 +89,14 @@ def test_strongest_are_the_first_of_all_pairs_each_once_in_its_best_head(
 @given(selections(), st.integers(1, 4))
 def test_top_attended_are_a_querys_strongest_links_and_largest_means(drawn: tuple[Units, Selection], top: int) -> None:
     units, selection = drawn
-    queries = range(len(units))
-    anyone = Selection(units, np.ones(len(units), bool), selection.keys, selection.heads, selection.itself)
+    queries = range(len(units.queries))
+    anyone = Selection(units, np.ones(len(queries), bool), selection.keys, selection.heads, selection.itself)
     links = naive_links(units, anyone)
     for found in top_attended(selection, queries, top):
         q = found.query_index
-        assert found.query == units.labels[q]
+        assert found.query == units.queries.labels[q]
         assert list(found.best) == [link for link in links if link.query_index == q][:top]
-        keys = [k for k in queries if selection.keys[k] and (k != q or selection.itself)]
+        keys = [k for k in range(len(units.keys)) if selection.keys[k] and (k != q or selection.itself)]
         means = {k: float(units.weights[:, :, q, k].astype(float).mean()) for k in keys}
         assert [k for k, _ in found.average] == sorted(keys, key=lambda k: -means[k])[:top]
         assert [weight for _, weight in found.average] == pytest.approx([means[k] for k, _ in found.average], rel=1e-5)
@@ -184,7 +193,7 @@ SENTENCE: list[Spelled] = ["[CLS]", "The", "bank", "approved", ",", "it", "of", 
 
 
 def chosen(units: Units, mask: np.ndarray) -> list[str]:
-    return [label for label, yes in zip(units.labels, mask, strict=True) if yes]
+    return [label for label, yes in zip(units.queries.labels, mask, strict=True) if yes]
 
 
 def test_content_words_count_by_default_and_not_with_themselves() -> None:
@@ -303,3 +312,73 @@ def test_a_number_too_high_is_an_error_that_says_how_often_the_word_occurs(wante
 def test_a_number_of_thousands_of_digits_is_an_error_like_any_other() -> None:
     with pytest.raises(UsageError, match="'bank' occurs once"):
         find_unit(units_of(["bank"], random_weights((1, 1, 1))), "bank:" + "9" * 5000)
+
+
+# Two texts, and layers with numbers of their own
+
+
+def cross(queries: list[Spelled], keys: list[Spelled], **options: bool) -> tuple[list[str], list[str]]:
+    """What counts among the queries and the keys of a cross map."""
+    units = in_words(cross_record(queries, keys, random_weights((1, 2, len(queries), len(keys)))))
+    selection = select(units, causal=options.pop("causal", False), **options)
+    assert selection.itself
+    assert selection.pairs.shape == (len(queries), len(keys))
+    return (
+        [queries[i] for i in np.flatnonzero(selection.queries)],  # type: ignore[misc]
+        [keys[i] for i in np.flatnonzero(selection.keys)],
+    )
+
+
+def test_each_text_of_a_cross_map_is_sifted_by_itself() -> None:
+    queries: list[Spelled] = ["[<s>]", "the", "Bank", "."]
+    assert cross(queries, ["bank", "of", "river", "[</s>]", "!"]) == (["Bank"], ["bank", "river"])
+    assert cross(queries, ["of", "river", "."], special=True) == (["[<s>]", "Bank", "."], ["river", "."])
+    assert cross(queries, ["of", "river", "."], function=True) == (["the", "Bank"], ["of", "river"])
+    assert cross(queries, ["of", "."], everything=True) == (queries, ["of", "."])
+
+
+def test_the_first_word_of_the_source_is_no_sink_of_a_causal_text() -> None:
+    assert cross(["Die", "Bank"], ["bank", "river"], causal=True)[1] == ["bank", "river"]
+
+
+def test_words_at_the_same_place_of_two_texts_are_a_pair() -> None:
+    units = content(peaked((1, 1, 2, 3), {(0, 0, 1, 1): 0.9}), cross=True)
+    (link,) = strongest(select(units, causal=False), 1)
+    assert (link.query_index, link.key_index, link.weight) == (1, 1, pytest.approx(0.9))
+    (row,) = top_attended(select(units, causal=False), [1], 1)
+    assert [(found.key_index, found.key) for found in row.best] == [(1, "loan")]
+    assert row.average[0][0] == 1
+
+
+@pytest.mark.parametrize("offset", [-1, 0, 1])
+def test_a_cross_map_has_no_positional_heads(offset: int) -> None:
+    weights = looking(offset, len(NOUNS))[None, None]
+    assert positional_heads(record(NOUNS, weights)) != []
+    assert positional_heads(cross_record(NOUNS, NOUNS, weights)) == []
+
+
+def test_links_and_positional_heads_name_the_layer_by_its_own_number() -> None:
+    weights = np.stack([random_weights((1, 1, 10))[0], looking(-1, 10)[None]])
+    attention = record(NOUNS, weights, numbers=(3, 7))
+    (found,) = positional_heads(attention)
+    assert found.layer == 7
+    selection = select(in_words(attention), [found], causal=False)
+    assert selection.heads.tolist() == [[True], [False]]
+    assert {link.layer for link in strongest(selection, 9)} == {3}
+
+
+def test_a_word_of_a_cross_map_is_looked_for_in_the_target() -> None:
+    units = in_words(cross_record(["Die", "Bank"], ["the", "bank", "Bank"], random_weights((1, 1, 2, 3))))
+    assert find_unit(units, "bank") == [1]
+    with pytest.raises(UsageError) as caught:
+        find_unit(units, "the")
+    assert caught.value.message == "the target text has no word 'the'"
+    assert caught.value.hint == "It has: Die, Bank"
+
+
+def test_function_words_can_count_alone() -> None:
+    units = units_of(SENTENCE, random_weights((1, 2, 10)))
+    selection = select(units, causal=True, function=True)
+    assert chosen(units, selection.queries) == ["The", "bank", "approved", "it", "of", "loan"]
+    first = units_of(["The", "bank"], random_weights((1, 1, 2)))
+    assert chosen(first, select(first, causal=True, function=True).keys) == ["bank"]

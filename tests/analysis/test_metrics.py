@@ -126,3 +126,29 @@ def test_shares_are_between_nothing_and_all() -> None:
     assert metrics.share(a, np.zeros(4, bool)) == 0
     assert metrics.share(a, np.ones(4, bool)) == pytest.approx(1)
     assert metrics.share(a, np.array([True, False, False, True])) == pytest.approx(0.5)
+
+
+# Two texts
+
+
+@st.composite
+def cross_weights(draw: st.DrawFn) -> Array:
+    sizes = tuple(draw(st.integers(1, most)) for most in (2, 2, 7, 7))
+    return random_weights(sizes, seed=draw(st.integers(0, 10**6)), dtype=draw(st.sampled_from(["float32", "float64"])))
+
+
+@settings(deadline=None, max_examples=60)
+@given(cross_weights())
+def test_entropy_and_sink_of_a_cross_map_are_means_over_its_queries(a: Array) -> None:
+    n, m = a.shape[2:]
+    entropy, sink = metrics.entropy(a), metrics.sink(a, causal=False)
+    for place in np.ndindex(a.shape[:2]):
+        rows = [sum(-w * math.log(w) for w in row.tolist() if w > 0) for row in a[place]]
+        assert entropy[place] == pytest.approx(sum(rows) / n, abs=1e-5)
+        means = [sum(float(a[place][q, k]) for q in range(n)) / n for k in range(m)]
+        assert sink[place] == pytest.approx(max(means), abs=1e-5)
+
+
+def test_the_share_of_keys_in_a_cross_map_is_of_its_queries() -> None:
+    a = np.array([[[[0.25, 0.25, 0.5], [0.0, 0.0, 1.0]]]])
+    assert metrics.share(a, np.array([False, False, True])) == pytest.approx(0.75)

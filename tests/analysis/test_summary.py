@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, get_args
 
 import numpy as np
@@ -7,11 +9,11 @@ import pytest
 
 from attnviz.analysis import metrics
 from attnviz.analysis.links import select
-from attnviz.analysis.summary import Cell, HeadMap, Heads, pick_maps, shown_units, summarise
+from attnviz.analysis.summary import Cell, HeadMap, Heads, Summary, pick_maps, shown_units, summarise
 from attnviz.analysis.units import Units, in_tokens, in_words
 from attnviz.errors import UsageError
 from attnviz.record import Attention
-from tests.records import Spelled, looking, peaked, random_weights, record
+from tests.records import Spelled, cross_record, looking, peaked, random_weights, record
 
 SENTENCE: list[Spelled] = ["[CLS]", "the", "bank", ("loans", ["loan", "##s"]), "money", ".", "[SEP]"]
 N = 8  # tokens
@@ -202,17 +204,169 @@ def units() -> Units:
 
 
 def test_a_map_shows_the_words_without_special_tokens_and_punctuation() -> None:
-    assert [units().labels[i] for i in shown_units(units(), special=False)] == ["the", "bank", "loans", "money"]
-    assert shown_units(units(), special=True).tolist() == list(range(7))
+    words = units().queries
+    assert [words.labels[i] for i in shown_units(words, special=False)] == ["the", "bank", "loans", "money"]
+    assert shown_units(words, special=True).tolist() == list(range(7))
 
 
 def test_a_map_of_too_few_words_shows_everything() -> None:
     few = in_words(record(["[CLS]", "bank", ".", "[SEP]"], random_weights((1, 1, 4))))
-    assert shown_units(few, special=False).tolist() == [0, 1, 2, 3]
+    assert shown_units(few.queries, special=False).tolist() == [0, 1, 2, 3]
 
 
 def test_maps_of_tokens_show_tokens() -> None:
     tokens = in_tokens(attention())
     (head,) = pick_maps(select(tokens, causal=False), Heads((0,), (0,)), special=False)
     assert head.weights.shape == (N, N)
-    assert [tokens.labels[i] for i in head.shown] == ["the", "bank", "loan", "##s", "money"]
+    for shown in (head.rows, head.columns):
+        assert [tokens.queries.labels[i] for i in shown] == ["the", "bank", "loan", "##s", "money"]
+
+
+# Layers with numbers of their own
+
+
+def hybrid(numbers: tuple[int, ...] = (3, 7, 11)) -> Attention:
+    return replace(attention(), numbers=numbers)
+
+
+def test_layers_are_asked_for_and_named_by_their_own_numbers() -> None:
+    summary = summarise(hybrid())
+    assert places(summary.maps) == [(7, 2)]
+    assert summary.links[0].layer == 7
+    assert {link.layer for row in summary.attended for link in row.best} <= {3, 7, 11}
+    weights = in_words(attention()).weights
+    for number, layer in ((3, 0), (11, 2)):
+        (head,) = summarise(hybrid(), heads=Heads((number,), (3,))).maps
+        assert (head.layer, head.head) == (number, 3)
+        np.testing.assert_array_equal(head.weights, weights[layer, 3])
+    (mean,) = summarise(hybrid(), heads=Heads((11,), mean=True)).maps
+    np.testing.assert_allclose(mean.weights, weights[2].mean(0), atol=1e-7)
+    assert places(summarise(hybrid(), heads=Heads(mean=True)).maps) == [(3, None), (7, None), (11, None)]
+    assert places(summarise(hybrid(), heads=Heads((3,))).maps) == [(3, 1)]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        ((3, 7, 11), "no layer 1: this model has attention in layers 3, 7, 11"),
+        ((4, 5, 6), "no layer 1: this model has attention in layers 4–6"),
+    ],
+)
+def test_a_layer_without_attention_is_an_error_that_says_which_have_it(numbers: tuple[int, ...], said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        summarise(hybrid(numbers), heads=Heads((1,)))
+    assert caught.value.message == said
+
+
+# Two texts
+
+SOURCE: list[Spelled] = ["The", "bank", ("loans", ["loan", "##s"]), "money", ".", "[SEP]"]
+
+
+def cross() -> Attention:
+    """Five target words look at seven source tokens; Bank → bank is strongest, in L1 H0."""
+    weights = peaked((2, 2, 5, 7), {(1, 0, 2, 1): 0.875, (0, 1, 1, 4): 0.5, (0, 0, 0, 6): 0.9})
+    return cross_record(["[<s>]", "Die", "Bank", "gab", "."], SOURCE, weights)
+
+
+def test_a_cross_map_has_the_words_of_both_texts() -> None:
+    summary = summarise(cross())
+    (head,) = summary.maps
+    assert (head.layer, head.head) == (1, 0)
+    assert head.weights.shape == (5, 6)
+    assert (head.rows.tolist(), head.columns.tolist()) == ([1, 2, 3], [0, 1, 2, 3])
+    assert [row.query for row in summary.attended] == ["Die", "Bank", "gab"]
+    link = summary.links[0]
+    assert (link.query, link.key, link.layer, link.head) == ("Bank", "bank", 1, 0)
+    assert summary.special_share == pytest.approx(cross().weights[..., 6].mean())
+    assert summary.punctuation_share == pytest.approx(cross().weights[..., 5].mean())
+    assert summary.positional == []
+
+
+@pytest.mark.parametrize("cell", ["entropy", "sink"])
+def test_the_overviews_of_a_cross_map_are_the_metrics(cell: Any) -> None:
+    weights = cross().weights
+    expected = metrics.sink(weights, False) if cell == "sink" else metrics.entropy(weights)
+    np.testing.assert_array_equal(summarise(cross(), cell=cell).overview, expected)
+
+
+def test_there_is_no_distance_between_two_texts() -> None:
+    with pytest.raises(UsageError, match="no distance between two texts") as caught:
+        summarise(cross(), cell="distance")
+    assert caught.value.hint == "Ask for link, entropy or sink."
+
+
+def test_a_map_of_too_few_words_of_one_text_shows_all_of_that_one() -> None:
+    few = cross_record(["[<s>]", "Bank", "."], SOURCE, random_weights((1, 1, 3, 7)))
+    (head,) = summarise(few).maps
+    assert (head.rows.tolist(), head.columns.tolist()) == ([0, 1, 2], [0, 1, 2, 3])
+
+
+# What the new tokens were made from
+
+STORY: list[Spelled] = ["The", "of", "bank", ".", ("loans", ["loan", "##s"]), "[END]"]
+
+
+def naive_generated(
+    attention: Attention, top: int, allowed: Callable[[int], bool]
+) -> list[tuple[int, list[tuple[int, float]], list[tuple[int, float]]]]:
+    """For each new token its place, the strongest keys by their best head, and by the average over all heads."""
+    n, rows = len(attention.tokens), []
+    for token in range(max(1, n - attention.encoding.generated), n):
+        row = attention.weights[:, :, token - 1]
+        keys = [key for key in range(row.shape[-1]) if allowed(key)]
+        best = sorted(((key, float(row[..., key].max())) for key in keys), key=lambda found: -found[1])
+        mean = sorted(((key, float(row[..., key].mean())) for key in keys), key=lambda found: -found[1])
+        rows.append((token, *([found for found in each if found[1] > 0][:top] for each in (best, mean))))
+    return rows
+
+
+def assert_generated(summary: Summary, expected: list[Any]) -> None:
+    found = summary.generated
+    assert [row.query_index + 1 for row in found] == [token for token, _, _ in expected]
+    for row, (_, best, mean) in zip(found, expected, strict=True):
+        assert row.query == summary.attention.tokens[row.query_index]
+        assert [(link.key_index, link.weight) for link in row.best] == best
+        for link in row.best:
+            assert link.query_index == row.query_index
+            assert link.key == summary.attention.key_tokens[link.key_index]
+            layer = summary.attention.layer_numbers.index(link.layer)
+            assert summary.attention.weights[layer, link.head, link.query_index, link.key_index] == link.weight
+        assert [key for key, _ in row.average] == [key for key, _ in mean]
+        assert [weight for _, weight in row.average] == pytest.approx([weight for _, weight in mean], rel=1e-5)
+
+
+@pytest.mark.parametrize("generated", [1, 3, 7])
+@pytest.mark.parametrize("tokens", [False, True])
+@pytest.mark.parametrize("numbers", [(), (2, 5)])
+def test_a_new_token_has_the_row_of_the_token_before_it(
+    generated: int, numbers: tuple[int, ...], *, tokens: bool
+) -> None:
+    weights = random_weights((2, 3, 7), causal=True)
+    found = record(STORY, weights, causal=True, generated=generated, numbers=numbers)
+    # Function words count and so does the token itself; the first token, punctuation and special tokens do not.
+    assert_generated(summarise(found, tokens=tokens), naive_generated(found, 3, lambda key: key in (1, 2, 4, 5)))
+    assert len(summarise(found).generated) == min(generated, 6)  # before the first token there is none
+
+
+@pytest.mark.parametrize("options", [{"special": True}, {"everything": True}])
+def test_with_special_or_all_a_new_token_may_have_looked_anywhere(options: dict[str, bool]) -> None:
+    found = record(STORY, random_weights((2, 3, 7), causal=True), causal=True, generated=4)
+    assert_generated(summarise(found, top=9, **options), naive_generated(found, 9, lambda _: True))
+
+
+def test_a_new_token_of_a_target_has_the_row_before_it_in_the_cross_map_too() -> None:
+    found = cross_record(["[<s>]", "Die", "Bank"], SOURCE, random_weights((2, 2, 3, 7)), generated=2)
+    assert_generated(summarise(found), naive_generated(found, 3, lambda key: key < 5))
+    assert summarise(found).generated[0].query == "[<s>]"
+
+
+def test_the_first_token_of_a_source_is_a_key_like_any() -> None:
+    weights = peaked((1, 1, 2, 7), {(0, 0, 0, 0): 0.9})
+    (row,) = summarise(cross_record(["[<s>]", "Bank"], SOURCE, weights, generated=1), top=1).generated
+    assert [(link.key, link.key_index) for link in row.best] == [("The", 0)]
+
+
+def test_where_nothing_was_generated_there_are_no_rows() -> None:
+    assert summarise(attention()).generated == []
+    assert summarise(cross()).generated == []

@@ -14,6 +14,8 @@ import pytest
 
 from attnviz.cli.app import main
 from attnviz.interface import Attention
+from attnviz.record import write
+from tests.records import three_maps
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,15 @@ def run(monkeypatch: pytest.MonkeyPatch, tiny_bert: Path) -> Run:
             return Result(ended.value.code, out.getvalue().decode(), err.getvalue().decode())
 
     return run
+
+
+@pytest.fixture(scope="session")
+def saved_three(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The record of an encoder–decoder, with 2 layers of 3 heads and 2 generated tokens, saved as JSON."""
+    path = tmp_path_factory.mktemp("saved") / "three.json"
+    source, target = ["The", "bank", ("loans", ["loan", "##s"]), "money", "[</s>]"], ["[<s>]", "Die", "Bank", "gab"]
+    write(three_maps(source, target, generated=2), path, ".json")
+    return path
 
 
 @pytest.fixture(scope="session")

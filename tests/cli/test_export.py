@@ -136,6 +136,32 @@ def test_a_picture_is_not_checked(run: Run, tmp_path: Path, monkeypatch: pytest.
     assert run("export", S, tmp_path / "a.png", *SMALL).code == 0
 
 
+# An encoder–decoder
+
+
+def test_each_map_of_three_is_another_picture_and_cross_the_default(
+    run: Run, tmp_path: Path, saved_three: Path
+) -> None:
+    drawn = {}
+    for head in ([], ["--layer", "1", "--head", "0"]):
+        for name in ("encoder", "decoder", "cross", None):
+            path = tmp_path / f"{name}{len(head)}.png"
+            which = [] if name is None else ["--map", name]
+            assert run("export", "--from", saved_three, path, *SMALL, *which, *head).code == 0
+            drawn[name, len(head)] = picture(path).tobytes()
+        assert drawn[None, len(head)] == drawn["cross", len(head)]
+    assert len(set(drawn.values())) == 6
+
+
+@pytest.mark.parametrize("suffix", [".json", ".safetensors"])
+def test_a_record_of_three_maps_is_written_whole(run: Run, tmp_path: Path, saved_three: Path, suffix: str) -> None:
+    path = tmp_path / f"out{suffix}"
+    assert run("export", "--from", saved_three, path).code == 0
+    assert run("export", "--from", path, tmp_path / "again.json").code == 0
+    assert json.loads((tmp_path / "again.json").read_bytes()) == json.loads(saved_three.read_bytes())
+    assert isinstance(record.read(path), record.EncoderDecoder)
+
+
 # Files that exist, and ends halfway
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ import pytest
 
 from attnviz.interface import Attention
 from attnviz.model import forward
+from attnviz.record import write
 from tests import tiny
 from tests.cli.conftest import Result, Run
+from tests.records import random_weights, record
 from tests.render.schema import validate
 
 S = tiny.SENTENCE
@@ -210,6 +213,47 @@ def test_unusual_text_is_shown_harmlessly(run: Run) -> None:
     assert not set(result.out) & set("\x1b\x07\x9b\t\r\u202e\u2066")
     assert "日" in result.out
     assert "loan" in result.out
+
+
+# An encoder–decoder
+
+
+@pytest.mark.parametrize(
+    ("options", "sizes"),
+    [
+        ([], "cross · 4 target tokens (2 generated) look at 6 source tokens"),
+        (["--map", "cross"], "cross · 4 target tokens (2 generated) look at 6 source tokens"),
+        (["--map", "encoder"], "encoder · 6 tokens · 5 words"),
+        (["--map", "decoder"], "decoder · 4 tokens (2 generated) · 4 words"),
+    ],
+)
+def test_one_map_of_three_is_shown(run: Run, saved_three: Path, options: list[str], sizes: str) -> None:
+    result = run("show", "--from", saved_three, *options)
+    assert (result.code, result.err) == (0, "")
+    assert " ".join(result.lines[:2]).strip() == f"fixed · native · 2 layers × 3 heads · {sizes}"
+    made = "What each new token looked at when it was made"
+    assert (made in titles(result)) is ("generated" in sizes)
+
+
+def test_the_document_is_of_the_map_that_was_asked_for(run: Run, saved_three: Path) -> None:
+    for options, name, shape in (
+        ([], "cross", (4, 5)),
+        (["--map", "encoder"], "encoder", (5, 5)),
+        (["--map", "decoder"], "decoder", (4, 4)),
+    ):
+        found = document(run("show", "--from", saved_three, "--json", "--all", *options))
+        assert (found["map"], np.shape(found["maps"][0]["weights"])) == (name, shape)
+
+
+def test_layers_with_their_own_numbers_are_asked_for_by_them(run: Run, tmp_path: Path) -> None:
+    attention = record(["bank", "loan", "river"], random_weights((3, 2, 3)), numbers=(3, 7, 11))
+    write(attention, tmp_path / "hybrid.safetensors", ".safetensors")
+    result = run("show", "--from", tmp_path / "hybrid.safetensors", "--layer", "7,11", "--head", "1")
+    assert maps(result) == ["L7 H1", "L11 H1"]
+    assert [line.split()[0] for line in result.lines if re.match(r" *L\d+ +[\d–]", line)] == ["L3", "L7", "L11"]
+    result = run("show", "--from", tmp_path / "hybrid.safetensors", "--layer", "0")
+    assert (result.code, result.out) == (2, "")
+    assert result.said == "error: no layer 0: this model has attention in layers 3, 7, 11"
 
 
 # JSON

@@ -203,5 +203,5 @@ def test_the_real_model_agrees_with_transformers(real_model: Model, sentence: st
 @pytest.mark.parametrize(("layer", "head", "weight"), [(5, 7, 0.46), (0, 0, 0.35)])
 def test_the_bank_looks_at_the_loan(real_model: Model, layer: int, head: int, weight: float) -> None:
     units = in_words(real_model.attend(tiny.SENTENCE))
-    bank, loan = units.labels.index("bank"), units.labels.index("loan")
+    bank, loan = units.queries.labels.index("bank"), units.keys.labels.index("loan")
     assert units.weights[layer, head, bank, loan] == pytest.approx(weight, abs=0.01)

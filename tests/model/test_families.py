@@ -11,18 +11,20 @@ from transformers import BertConfig
 
 from attnviz.errors import ExitCode, ModelError, UnsupportedModel
 from attnviz.model import families, weights
-from attnviz.model.families import FAMILIES, Config, find_family
+from attnviz.model.families import FAMILIES, Config, Family, find_family
 from attnviz.model.forward import ACTIVATIONS
 from attnviz.model.spec import CAUSAL, EVERYTHING, Learned
 
 
 def test_every_file_is_registered_and_every_registration_has_a_file() -> None:
-    assert sorted(FAMILIES) == sorted(module.name for module in pkgutil.iter_modules(families.__path__))
+    assert sorted(map(families.module_name, FAMILIES)) == sorted(
+        module.name for module in pkgutil.iter_modules(families.__path__)
+    )
 
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_family_file_says_all_that_a_family_needs(name: str) -> None:
-    module = importlib.import_module(f"attnviz.model.families.{name}")
+    module = importlib.import_module(f"attnviz.model.families.{families.module_name(name)}")
     assert callable(module.spec)
     assert isinstance(module.PREFIX, str)
     assert all(isinstance(key, str) and isinstance(value, str) for key, value in module.SPELLINGS.items())
@@ -152,6 +154,24 @@ def test_heads_must_divide_the_width() -> None:
         bert(hidden_size=32, num_attention_heads=5)
 
 
+@pytest.mark.parametrize(
+    ("said", "width"),
+    [
+        ({}, 3),
+        ({"hidden_size": 5}, 5),
+        ({"n_embd": 7}, 7),
+        ({"hidden_size": 5, "n_embd": 7}, 7),
+        ({"n_embd": 7, "hidden_size": 5}, 7),
+        ({"hidden_size": 5, "n_embd": None}, 5),
+    ],
+)
+def test_an_attribute_may_have_another_name(said: dict[str, Any], width: int) -> None:
+    def read(config: Config) -> Any:
+        return config.size("hidden_size", 3)
+
+    assert Family("any", read, {}, attributes={"n_embd": "hidden_size"}).spec(said) == width
+
+
 def test_an_unknown_type_is_told_what_is_supported_and_what_is_near() -> None:
     with pytest.raises(UnsupportedModel) as caught:
         find_family({"model_type": "brt"})
@@ -170,6 +190,26 @@ def test_a_config_without_a_type_is_no_model(config: dict[str, Any]) -> None:
     with pytest.raises(ModelError, match="no model_type") as caught:
         find_family(config)
     assert not isinstance(caught.value, UnsupportedModel)
+
+
+@pytest.mark.parametrize("kind", families.UNSUPPORTED)
+def test_a_type_that_no_spec_says_is_told_why(kind: str) -> None:
+    with pytest.raises(UnsupportedModel) as caught:
+        find_family({"model_type": kind})
+    assert f"{kind!r}: {families.UNSUPPORTED[kind]}" in caught.value.message
+    assert kind not in (*FAMILIES, *families.ALIASES)
+
+
+def test_what_an_alias_says_stands_where_a_config_is_silent_or_null() -> None:
+    family = Family("cousin", lambda config: config.size("vocab_size", 3), {}, defaults={"vocab_size": 7})
+    assert [family.spec(said) for said in ({}, {"vocab_size": None}, {"vocab_size": 9})] == [7, 7, 9]
+
+
+@pytest.mark.parametrize("value", ["2", -1, True, 1.5])
+def test_a_count_that_is_none_is_refused(value: Any) -> None:
+    assert Config({"types": 0}).count("types", 2) == 0
+    with pytest.raises(ModelError, match=r"types is .*, expected a whole number, zero or above"):
+        Config({"types": value}).count("types", 2)
 
 
 def test_a_type_is_never_a_path_to_a_module() -> None:

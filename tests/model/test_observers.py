@@ -10,7 +10,7 @@ from attnviz.interface import Model
 from attnviz.model import kernel
 from attnviz.model.kernel import Observer, Tile
 from attnviz.model.native import run
-from attnviz.model.observers import HiddenStates, Weights
+from attnviz.model.observers import HiddenStates, Weights, stack
 from tests import tiny
 
 
@@ -55,6 +55,12 @@ def test_weights_of_a_model_do_not_depend_on_the_tiles(
     weights = tiny_model.attend(tiny.SENTENCE).weights
     assert weights.shape == (3, 4, 15, 15)
     assert abs(weights - expected).max() < 1e-6
+
+
+def test_last_states_that_are_narrower_are_filled_up() -> None:
+    wide, narrow = torch.ones(2, 3), torch.ones(2, 1)
+    assert stack([wide, narrow]).tolist() == [[[1, 1, 1], [1, 1, 1]], [[1, 0, 0], [1, 0, 0]]]
+    assert torch.equal(stack([wide, 2 * wide]), torch.stack([wide, 2 * wide]))
 
 
 def test_hidden_states_are_kept_from_the_embeddings_to_the_last_layer(tiny_model: Model) -> None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from transformers import GPTNeoXConfig, LlamaConfig
 from transformers.models.bloom.modeling_bloom import build_alibi_tensor
+from transformers.models.deberta_v2.modeling_deberta_v2 import build_relative_position
 from transformers.models.gpt_neox import modeling_gpt_neox as neox
 from transformers.models.gptj import modeling_gptj as gptj
 from transformers.models.llama import modeling_llama as llama
@@ -14,7 +15,7 @@ from transformers.models.t5.modeling_t5 import T5Attention
 from attnviz.model import position
 from attnviz.model.position import relative
 from attnviz.model.precision import precision
-from attnviz.model.spec import ALiBi, RelativeBuckets, Rotary
+from attnviz.model.spec import ALiBi, Disentangled, RelativeBuckets, Rotary
 from tests.model.parity import DTYPES, TOLERANCES
 
 HEADS, N, D = 3, 40, 12
@@ -125,6 +126,18 @@ def test_relative_buckets_are_those_of_t5(buckets: int, farthest: int, bidirecti
     assert torch.equal(mine[0], expected)
     assert torch.equal(mine[1], -expected)
     assert len(expected.unique()) >= buckets - 1  # bucket 0 ahead is never used
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("span", "farthest"), [(256, 512), (32, 128), (6, 12), (40, None)])
+def test_disentangled_positions_are_those_of_deberta_v2(span: int, farthest: int | None, dtype: torch.dtype) -> None:
+    at = torch.arange(600)
+    rows = torch.arange(2 * span, dtype=dtype)[None, :, None]  # one head: the number of the row
+    spec = Disentangled(span, farthest, content_to_position=True, position_to_content=False, shared=False, norm=None)
+    mine = position.disentangled(torch.ones(1, 600, 1, dtype=dtype), rows, None, rows, spec, 1.0)(at, at)
+    with precision(dtype):
+        buckets = build_relative_position(at[:, None], at[:, None], span if farthest else -1, farthest or span)
+    assert torch.equal(mine, (buckets + span).clamp(0, 2 * span - 1).to(dtype))
 
 
 def test_a_tile_of_a_bias_is_a_part_of_the_whole() -> None:

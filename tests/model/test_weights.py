@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,12 @@ from attnviz.model.spec import (
     CAUSAL,
     MLP,
     Attention,
+    Convolution,
     Embedding,
     Layer,
     LayerNorm,
     Learned,
+    PostNorm,
     PreNorm,
     RelativeBuckets,
     RMSNorm,
@@ -83,6 +86,24 @@ def test_a_spec_needs_no_tensor_for_what_it_lacks() -> None:
         "norm.weight": (4,),
         "relative.weight": (8, 2),
     }
+
+
+def test_a_layer_that_ends_with_a_convolution_needs_its_weights_and_norm() -> None:
+    layer = Layer(Attention(2, 2, 2, 1.0, CAUSAL), MLP(7, "relu"), PostNorm(LayerNorm(1e-5)))
+    convolved = replace(layer, convolution=Convolution(3, 2, "tanh", LayerNorm(1e-5)))
+    needed = weights.shapes(Spec(4, Embedding(9), (convolved, layer)))
+    assert {name: shape for name, shape in needed.items() if "convolution" in name} == {
+        "layers.0.convolution.weight": (4, 2, 3),
+        "layers.0.convolution.bias": (4,),
+        "layers.0.convolution.norm.weight": (4,),
+        "layers.0.convolution.norm.bias": (4,),
+    }
+
+
+def test_a_norm_may_have_no_weights() -> None:
+    plain = LayerNorm(1e-5, bias=False, weight=False)
+    layer = Layer(Attention(2, 2, 2, 1.0, CAUSAL), MLP(7, "relu"), PreNorm(plain))
+    assert not [name for name in weights.shapes(Spec(4, Embedding(9), (layer,), final_norm=plain)) if "norm" in name]
 
 
 def test_a_missing_tensor_is_named(tiny_bert: Path, tmp_path: Path) -> None:

@@ -22,11 +22,21 @@ def _object(**properties: Any) -> dict[str, Any]:
     }
 
 
-def _list(items: dict[str, Any], **limits: int) -> dict[str, Any]:
+def _list(items: dict[str, Any], **limits: Any) -> dict[str, Any]:
     return {"type": "array", "items": items} | limits
 
 
 _LINK = _object(layer=INDEX, head=INDEX, query=TEXT, key=TEXT, query_index=INDEX, key_index=INDEX, weight=SHARE)
+
+_LOOKS = {"best": _list(_LINK), "average": _list(_object(key=TEXT, key_index=INDEX, weight=SHARE))}
+_TEXT = {
+    "text": TEXT,
+    "pair": {"type": ["string", "null"]},
+    "tokens": _list(TEXT, minItems=1),
+    "words": _list(TEXT, minItems=1),
+    "word_spans": _list(_list(INDEX, minItems=2, maxItems=2), minItems=1),
+    "dropped_tokens": INDEX,
+}
 
 _APART = {"type": ["number", "null"], "minimum": 0}
 _CHECK = _object(
@@ -46,12 +56,11 @@ SCHEMA = _object(
     path={"enum": ["native", "hosted"]},
     layers=COUNT,
     heads=COUNT,
-    text=TEXT,
-    pair={"type": ["string", "null"]},
-    tokens=_list(TEXT, minItems=1),
-    words=_list(TEXT, minItems=1),
-    word_spans=_list(_list(INDEX, minItems=2, maxItems=2), minItems=1),
-    dropped_tokens=INDEX,
+    layer_numbers=_list(INDEX, minItems=1, uniqueItems=True),
+    map={"enum": ["self", "encoder", "decoder", "cross"]},
+    **_TEXT,
+    generated_tokens=INDEX,
+    keys={"anyOf": [{"type": "null"}, _object(**_TEXT)]},
     unit={"enum": ["word", "token"]},
     links=_list(_LINK),
     special_share=SHARE,
@@ -65,7 +74,9 @@ SCHEMA = _object(
         _object(
             layer=INDEX,
             head={"anyOf": [INDEX, {"const": "mean"}]},
-            indices=_list(INDEX),
+            indices={"anyOf": [{"type": "null"}, _list(INDEX)]},
+            query_indices=_list(INDEX, minItems=1),
+            key_indices=_list(INDEX, minItems=1),
             weights=_list(_list(SHARE)),
         ),
         minItems=1,
@@ -74,10 +85,10 @@ SCHEMA = _object(
         _object(
             query=TEXT,
             query_index=INDEX,
-            best=_list(_LINK),
-            average=_list(_object(key=TEXT, key_index=INDEX, weight=SHARE)),
+            **_LOOKS,
         )
     ),
+    generated=_list(_object(token=TEXT, token_index=COUNT, **_LOOKS)),
     check={"anyOf": [{"type": "null"}, {"$ref": "#/$defs/check"}]},
 ) | {"$defs": {"check": _CHECK}}
 

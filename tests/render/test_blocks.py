@@ -281,3 +281,56 @@ def _ends(row: list[Cell], columns: int) -> list[int]:
     drawn = [i for i, cell in enumerate(row) if cell.text and cell.text in "▀·:-=+*#%@"]
     step = len(drawn) // columns
     return [drawn[0] + step * (i + 1) for i in range(columns)]
+
+
+# Maps that are not square
+
+
+def test_numbers_of_a_map_that_is_not_square() -> None:
+    values = np.array([[0.5, 0.004, 0.125], [0.0, 0.75, 0.25]])
+    found = Heatmap(values, ("Die", "Bank"), ("the", "bank", "loan"), 0, 1)
+    assert lines(Blocks(found), 40) == ["      the bank loan", " Die   50    ·   12", "Bank    ·   75   25"]
+    found = Heatmap(values.T, ("the", "bank", "loan"), ("Die", "Bank"), 0, 1)
+    assert lines(Blocks(found), 40) == ["      Die Bank", " the   50    ·", "bank    ·   75", "loan   12   25"]
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(3, 40), (4, 40), (40, 30), (31, 50)])
+def test_half_blocks_of_a_map_that_is_not_square_have_the_colour_of_each_cell(rows: int, columns: int) -> None:
+    values = np.random.default_rng(0).random((rows, columns))
+    found = Heatmap(values, tuple(f"r{i}" for i in range(rows)), tuple(f"{i % 10}" for i in range(columns)), 0, 1)
+    screen = cells(Blocks(found), 80)[1:]
+    assert len(screen) == -(-rows // 2)
+    for i, line in enumerate(screen):
+        blocks = [cell for cell in line if cell.text == "▀"]
+        assert [cell.ink for cell in blocks] == [colour(value) for value in values[2 * i]]
+        lower = [colour(value) for value in values[2 * i + 1]] if 2 * i + 1 < rows else [None] * columns
+        assert [cell.paper for cell in blocks] == lower
+        text = "".join(cell.text for cell in line)
+        assert text.split("▀")[0].strip() == f"r{2 * i}"
+        assert text.rsplit("▀")[-1].strip() == (f"r{2 * i + 1}" if 2 * i + 1 < rows else "")
+
+
+@pytest.mark.parametrize("colours", [None, "truecolor"])
+@pytest.mark.parametrize("width", [20, 40, 80, 200])
+@pytest.mark.parametrize(("rows", "columns"), [(1, 300), (300, 100), (7, 500), (500, 90)])
+def test_a_map_that_is_not_square_is_pooled_on_each_side_as_far_as_it_must(
+    rows: int, columns: int, width: int, colours: Colours
+) -> None:
+    values = np.random.default_rng(0).random((rows, columns))
+    found = Heatmap(values, tuple(f"r{i}" for i in range(rows)), tuple(f"c{i}" for i in range(columns)), 0, 1)
+    shown = lines(Blocks(found), width, colours)
+    assert max(map(cell_len, shown)) <= width
+    said = " ".join(shown)
+    note = re.search(rf"{rows} × {columns} pooled: each cell is the largest of (\d+) × (\d+)", said)
+    if columns < width // 2 and rows < width // 2:
+        assert note is None
+    if rows == 7 and width >= 40:
+        assert note
+        assert note[1] == "1"
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_a_map_of_few_columns_and_very_many_rows_does_not_fill_the_screen(width: int) -> None:
+    values = np.random.default_rng(0).random((400, 5))
+    found = Heatmap(values, tuple(f"r{i}" for i in range(400)), tuple("abcde"), 0, 1)
+    assert len(lines(Blocks(found), width, "truecolor")) < width

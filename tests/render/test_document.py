@@ -13,7 +13,7 @@ from attnviz.encoding import Encoding
 from attnviz.model.check import Check, LayerCheck
 from attnviz.record import Attention
 from attnviz.render.document import check_document, document
-from tests.records import Spelled, looking, random_weights, record
+from tests.records import Spelled, cross_record, looking, random_weights, record, three_maps
 from tests.render.schema import validate
 
 BANK: list[Spelled] = ["[CLS]", "The", "bank", "approved", "the", ("loans", ["loan", "##s"]), ".", "[SEP]"]
@@ -68,9 +68,18 @@ def test_the_document_fits_the_schema(options: dict[str, Any], found: Check | No
         record(NOUNS, random_weights((2, 2, 10), causal=True, dtype="float64"), causal=True),
         record(NOUNS, np.stack([looking(-1, 10), random_weights((1, 1, 10))[0, 0]])[None]),
         record(["\x1b[31m", "日本", "\u202e"], random_weights((1, 1, 3)), pair="日本", dropped=3),
+        record(NOUNS, random_weights((2, 2, 10)), numbers=(3, 7)),
+        record(NOUNS, random_weights((2, 2, 10), causal=True), causal=True, generated=10),
+        cross_record(NOUNS, BANK, random_weights((2, 2, 10, 9)), generated=3),
+        cross_record(["[<s>]"], ["日本"], random_weights((1, 1, 1, 1))),
+        three_maps(BANK, NOUNS, generated=2).encoder,
+        three_maps(BANK, NOUNS, generated=2).decoder,
     ],
-    ids=["nothing counts", "one word", "causal", "a positional head", "escapes"],
-)
+    ids=[
+        "nothing counts", "one word", "causal", "a positional head", "escapes", "hybrid", "generated", "cross",
+        "one word each", "encoder", "decoder",
+    ],
+)  # fmt: skip
 def test_the_document_of_any_record_fits_the_schema(attention: Attention) -> None:
     validate(made(attention))
 
@@ -125,6 +134,69 @@ def test_a_map_holds_the_weights_between_the_units_at_its_indices() -> None:
     assert found["indices"] == [1, 2, 3, 4, 5]
     expected = weights[1, 2][np.ix_(found["indices"], found["indices"])]
     np.testing.assert_allclose(found["weights"], expected, rtol=1e-6)
+
+
+def test_a_map_of_one_text_says_its_indices_thrice_and_one_of_two_says_each() -> None:
+    (found,) = made(bank())["maps"]
+    assert found["indices"] == found["query_indices"] == found["key_indices"]
+    attention = cross_record(["[<s>]", "Die", "Bank"], BANK, random_weights((2, 3, 3, 9)))
+    (found,) = made(attention, heads=Heads((1,), (2,)))["maps"]
+    assert (found["indices"], found["query_indices"], found["key_indices"]) == (None, [1, 2], [1, 2, 3, 4, 5])
+    expected = summarise(attention).units.weights[1, 2][np.ix_(found["query_indices"], found["key_indices"])]
+    np.testing.assert_allclose(found["weights"], expected, rtol=1e-6)
+
+
+def test_the_document_of_a_cross_map_holds_both_texts() -> None:
+    attention = cross_record(["[<s>]", "Die", "Bank"], BANK, random_weights((2, 3, 3, 9)), dropped=2)
+    found = made(attention)
+    assert found["map"] == "cross"
+    assert (found["tokens"], found["dropped_tokens"]) == (["[<s>]", "Die", "Bank"], 2)
+    keys = found["keys"]
+    assert keys["tokens"] == list(record(BANK, random_weights((2, 3, 9))).tokens)
+    assert (keys["words"][5], keys["word_spans"][5], keys["dropped_tokens"]) == ("loans", [5, 7], 0)
+    assert (keys["text"], keys["pair"]) == ("The bank approved the loans .", None)
+    assert len(found["links"]) > 0
+    for link in [*found["links"], *(link for row in found["top_attended"] for link in row["best"])]:
+        assert found["words"][link["query_index"]] == link["query"]
+        assert keys["words"][link["key_index"]] == link["key"]
+    for row in found["top_attended"]:
+        assert all(keys["words"][key["key_index"]] == key["key"] for key in row["average"])
+
+
+@pytest.mark.parametrize("name", ["encoder", "decoder", "cross"])
+def test_the_document_says_which_map_it_is_of(name: str) -> None:
+    found = made(getattr(three_maps(BANK, NOUNS), name))
+    assert found["map"] == name
+    assert (found["keys"] is None) is (name != "cross")
+    assert made(bank())["map"] == "self"
+
+
+def test_layers_are_named_by_their_own_numbers() -> None:
+    found = made(replace(bank(), numbers=(3, 7)), heads=Heads((7,)))
+    assert (found["layers"], found["layer_numbers"]) == (2, [3, 7])
+    assert [the_map["layer"] for the_map in found["maps"]] == [7]
+    assert {link["layer"] for link in found["links"]} <= {3, 7}
+    assert made(bank())["layer_numbers"] == [0, 1]
+
+
+@pytest.mark.parametrize("tokens", [False, True])
+def test_new_tokens_are_listed_with_what_the_token_before_them_looked_at(*, tokens: bool) -> None:
+    attention = record(BANK, random_weights((2, 3, 9), causal=True), causal=True, generated=3)
+    found = made(attention, tokens=tokens)
+    assert found["generated_tokens"] == 3
+    assert [(row["token"], row["token_index"]) for row in found["generated"]] == [("##s", 6), (".", 7), ("[SEP]", 8)]
+    for row in found["generated"]:
+        assert len(row["best"]) == 3
+        for link in row["best"]:
+            assert link["query_index"] == row["token_index"] - 1
+            assert found["tokens"][link["key_index"]] == link["key"]
+            place = link["layer"], link["head"], link["query_index"], link["key_index"]
+            assert link["weight"] == pytest.approx(attention.weights[place], rel=1e-6)
+        for key in row["average"]:
+            assert found["tokens"][key["key_index"]] == key["key"]
+            mean = attention.weights[:, :, row["token_index"] - 1, key["key_index"]].mean()
+            assert key["weight"] == pytest.approx(mean, rel=1e-5)
+    assert (made(bank())["generated"], made(bank())["generated_tokens"]) == ([], 0)
 
 
 def test_a_mean_is_called_mean() -> None:

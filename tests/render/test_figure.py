@@ -19,7 +19,7 @@ from attnviz.record import Attention
 from attnviz.render import figure as figures
 from attnviz.render import palette
 from attnviz.render.figure import Style, colormap, draw_grid, draw_head, save, to_png
-from tests.records import Array, peaked, random_weights, record
+from tests.records import Array, cross_record, peaked, random_weights, record
 from tests.render.screen import luminance
 
 NOUNS = ("bank", "loan", "company", "river", "water", "money", "house", "stone", "cloud", "paper")
@@ -35,7 +35,8 @@ def noun_record(weights: Array, **facts: Any) -> Attention:
 
 def head_figure(attention: Attention, layer: int = 0, head: int = 0, style: Style | None = None) -> Figure:
     units = in_words(attention)
-    return draw_head(attention, units, HeadMap(layer, head, units.weights[layer, head], np.arange(len(units))), style)
+    shown = np.arange(len(units.queries)), np.arange(len(units.keys))
+    return draw_head(attention, units, HeadMap(layer, head, units.weights[layer, head], *shown), style)
 
 
 def grid_figure(attention: Attention, style: Style | None = None, **options: Any) -> Figure:
@@ -205,6 +206,100 @@ def test_a_grid_of_no_weight_can_be_drawn() -> None:
     attention = record(["[CLS]", "bank", "loan"], np.array([[[[1, 0, 0]] * 3]], np.float32))
     (image,) = grid_figure(attention).axes[0].images
     assert image.get_clim() == (0, 1)
+
+
+# Two texts
+
+
+def cross(n: int, m: int, peaks: dict[tuple[int, int, int, int], float] | None = None, heads: int = 3) -> Attention:
+    weights = peaked((2, heads, n, m), peaks) if peaks else random_weights((2, heads, n, m))
+    return cross_record([f"q{i}" for i in range(n)], [f"k{i}" for i in range(m)], weights, numbers=(2, 5))
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(("size", "peak"), [((3, 8), (2, 6)), ((9, 4), (7, 0)), ((2, 40), (0, 31)), ((40, 2), (33, 1))])
+def test_the_strongest_colour_of_a_cross_map_is_at_its_query_and_key(
+    size: tuple[int, int], peak: tuple[int, int], theme: Theme
+) -> None:
+    attention = cross(*size, {(1, 0, *peak): 0.75})
+    x, y = place_of(largest(theme), head_figure(attention, 1, 0, Style(theme, dpi=70)))
+    assert (round(y), round(x)) == peak
+
+
+def test_each_axis_of_a_cross_map_carries_its_own_words_and_says_what_they_are() -> None:
+    figure = head_figure(cross(3, 5), 1, 2)
+    axes = figure.axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["q0", "q1", "q2"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == [f"k{i}" for i in range(5)]
+    assert (axes.get_ylabel(), axes.get_xlabel()) == ("looks (target words)", "looked at (source words)")
+    assert len(axes.texts) > 0  # the weights
+    assert figure.get_suptitle().startswith("fixed  cross  L")
+    assert len(head_figure(cross(3, 20)).axes[0].texts) == 0
+
+
+@pytest.mark.parametrize(("n", "m"), [(4, 12), (12, 4), (30, 60)])
+def test_a_cross_map_is_as_wide_and_high_as_its_words_and_its_cells_are_square(n: int, m: int) -> None:
+    figure = head_figure(cross(n, m))
+    figure.draw_without_rendering()
+    box = figure.axes[0].get_window_extent()
+    assert box.width / m == pytest.approx(box.height / n, rel=0.01)
+    width, height = figure.get_size_inches()
+    assert bool(width > height) is (m > n)
+
+
+@pytest.mark.parametrize(("n", "m"), [(1, 80), (80, 1), (2, 300), (300, 2)])
+def test_no_map_is_a_sliver(n: int, m: int) -> None:
+    for figure in (head_figure(cross(n, m)), grid_figure(cross(n, m))):
+        figure.draw_without_rendering()
+        box = figure.axes[0].get_window_extent()
+        assert min(box.width, box.height) / figure.dpi > 0.5
+        assert max(figure.get_size_inches()) < 40
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("n", "m", "peak"), [(4, 10, (1, 2, 3, 7)), (12, 5, (0, 1, 10, 4)), (2, 30, (1, 0, 1, 29)), (30, 2, (0, 2, 17, 0))]
+)
+def test_the_strongest_colour_of_a_cross_grid_is_in_the_head_and_cell_of_the_largest_weight(
+    n: int, m: int, peak: tuple[int, int, int, int], theme: Theme
+) -> None:
+    figure = grid_figure(cross(n, m, {peak: 0.75}), Style(theme, dpi=100))
+    assert figure.get_supxlabel() == ""
+    x, y = place_of(largest(theme), figure)
+    axes = figure.axes[0]
+    head = int(np.abs(axes.get_xticks() - x).argmin())
+    layer = int(np.abs(axes.get_yticks() - y).argmin())
+    key = x - axes.get_xticks()[head] + (m - 1) / 2
+    query = y - axes.get_yticks()[layer] + (n - 1) / 2
+    assert (layer, head, round(query), round(key)) == peak
+
+
+def test_a_cross_grid_is_pooled_on_each_side_as_far_as_it_must() -> None:
+    n, m = 7, 900
+    figure = grid_figure(cross(n, m, {(1, 2, 5, 600): 0.9}, heads=4), Style(size=(8, 3), dpi=60))
+    note = re.fullmatch(r"each point is the largest of 1 × (\d+) weights", figure.get_supxlabel())
+    assert note
+    across = -(-m // int(note[1]))
+    x, y = place_of(largest("light"), figure)
+    axes = figure.axes[0]
+    assert int(np.abs(axes.get_xticks() - x).argmin()) == 2
+    assert int(np.abs(axes.get_yticks() - y).argmin()) == 1
+    assert round(y - axes.get_yticks()[1] + (n - 1) / 2) == 5
+    assert round(x - axes.get_xticks()[2] + (across - 1) / 2) == pytest.approx(600 // int(note[1]), abs=1)
+
+
+def test_the_grid_names_layers_by_their_own_numbers() -> None:
+    figure = grid_figure(cross(3, 4))
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["L2", "L5"]
+    assert figure.get_suptitle() == "fixed  cross  2 layers × 3 heads"
+
+
+@pytest.mark.parametrize("special", [False, True])
+def test_each_text_is_shown_without_its_special_tokens_unless_asked_for(*, special: bool) -> None:
+    weights = peaked((1, 1, 3, 4), {(0, 0, 0, 1): 0.875, (0, 0, 1, 3): 0.75, (0, 0, 2, 2): 0.5})
+    attention = cross_record(["[<s>]", "Die", "Bank"], ["the", "bank", "river", "[</s>]"], weights)
+    (image,) = grid_figure(attention, special=special).axes[0].images
+    assert image.get_clim() == (0, 0.875 if special else 0.5)
 
 
 # Style

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from attnviz.analysis.summary import HeadMap, Heads, summarise
 from attnviz.analysis.units import in_words
 from attnviz.render.heatmap import Heatmap, head_heatmap, head_name, overview_heatmap, pool
-from tests.records import looking, random_weights, record
+from tests.records import cross_record, looking, random_weights, record
 
 WORDS = ("[CLS]", "the", "bank", "loans", "money", ".", "[SEP]")
 NOUNS = ("bank", "loan", "company", "river", "water", "money", "house", "stone", "cloud", "paper")
@@ -21,7 +21,7 @@ def heatmap(high: int, wide: int, *, seed: int = 0) -> Heatmap:
 
 def test_a_heads_map_has_the_shown_words_on_both_axes() -> None:
     units = in_words(record(WORDS, random_weights((2, 2, 7))))
-    found = head_heatmap(units, HeadMap(1, 0, units.weights[1, 0], np.array([1, 2, 4])))
+    found = head_heatmap(units, HeadMap(1, 0, units.weights[1, 0], *[np.array([1, 2, 4])] * 2))
     assert found.rows == found.columns == ("the", "bank", "money")
     np.testing.assert_array_equal(found.values, units.weights[1, 0][[1, 2, 4]][:, [1, 2, 4]])
     assert (found.low, found.high) == (0, found.values.max())
@@ -30,7 +30,7 @@ def test_a_heads_map_has_the_shown_words_on_both_axes() -> None:
 
 def test_a_map_of_nothing_has_a_scale_all_the_same() -> None:
     units = in_words(record(["[CLS]", "a", "b"], np.array([[[[1, 0, 0]] * 3]], np.float32)))
-    found = head_heatmap(units, HeadMap(0, 0, units.weights[0, 0], np.array([1, 2])))
+    found = head_heatmap(units, HeadMap(0, 0, units.weights[0, 0], *[np.array([1, 2])] * 2))
     assert (found.low, found.high) == (0, 1)
 
 
@@ -102,3 +102,16 @@ def test_a_head_that_is_left_out_does_not_hide_those_it_is_pooled_with() -> None
     values = np.array([[np.nan, 0.5], [0.25, 0.125], [np.nan, np.nan], [np.nan, np.nan]])
     pooled = pool(Heatmap(values, tuple("abcd"), tuple("ab"), 0, 1), 2, 1)
     np.testing.assert_array_equal(pooled.values, [[0.5], [np.nan]])
+
+
+def test_a_cross_map_has_the_words_of_the_target_down_and_of_the_source_across() -> None:
+    units = in_words(cross_record(["Die", "Bank"], WORDS, random_weights((1, 2, 2, 7))))
+    found = head_heatmap(units, HeadMap(0, 1, units.weights[0, 1], np.array([1]), np.array([1, 2, 4])))
+    assert (found.rows, found.columns) == (("Bank",), ("the", "bank", "money"))
+    np.testing.assert_array_equal(found.values, units.weights[0, 1][[1]][:, [1, 2, 4]])
+
+
+def test_layers_have_their_own_numbers() -> None:
+    summary = summarise(record(WORDS, random_weights((2, 3, 7)), numbers=(3, 11)), heads=Heads((11,), (2,)))
+    assert overview_heatmap(summary).rows == ("L3", "L11")
+    assert head_name(summary.maps[0]) == "L11 H2"

@@ -12,7 +12,7 @@ from attnviz.analysis.summary import Heads, summarise
 from attnviz.model.check import Check, LayerCheck
 from attnviz.record import Attention
 from attnviz.render import terminal
-from tests.records import Spelled, looking, peaked, random_weights, record
+from tests.records import Spelled, cross_record, looking, peaked, random_weights, record, three_maps
 from tests.render.screen import Colours, lines, printed
 
 BANK: list[Spelled] = ["[CLS]", "The", "bank", "approved", "the", ("loans", ["loan", "##s"]), ".", "[SEP]"]
@@ -153,6 +153,138 @@ def test_the_heading_says_what_was_cut_off() -> None:
     assert "12 tokens" in lines(terminal.heading(bank(dropped=12)))[0]
     assert "cut" in lines(terminal.heading(bank(dropped=12)))[0]
     assert "cut" not in lines(terminal.heading(bank()))[0]
+
+
+def test_the_heading_says_how_many_tokens_are_generated() -> None:
+    attention = record(BANK, random_weights((2, 3, 9), causal=True), causal=True, generated=4)
+    assert lines(terminal.heading(attention))[0].endswith(" · 9 tokens (4 generated) · 8 words")
+
+
+@pytest.mark.parametrize("name", ["encoder", "decoder", "cross"])
+def test_the_heading_of_one_map_of_three_says_which_and_what_looks_at_what(name: str) -> None:
+    found = getattr(three_maps(BANK, ["[<s>]", "Die", "Bank"], generated=1), name)
+    start = f"fixed · native · 2 layers × 3 heads · {name} · "
+    sizes = {
+        "encoder": "9 tokens · 8 words",
+        "decoder": "3 tokens (1 generated) · 3 words",
+        "cross": "3 target tokens (1 generated) look at 9 source tokens",
+    }
+    assert lines(terminal.heading(found), 120) == [start + sizes[name]]
+
+
+def test_the_heading_of_a_cross_map_counts_what_was_cut_off_of_both_texts() -> None:
+    found = three_maps(BANK, ["Die", "Bank"], dropped=2).cross
+    assert found.keys
+    assert "2 tokens cut off" in lines(terminal.heading(found), 120)[0]
+    assert "7 tokens cut off" in lines(terminal.heading(replace(found, keys=replace(found.keys, dropped=5))), 120)[0]
+
+
+# Two texts
+
+
+def cross(**facts: Any) -> Attention:
+    """Bank → bank in L4 H1, gab → loans in L2 H0, and much of the source's end."""
+    peaks = {(1, 1, 2, 2): 0.75, (0, 0, 3, 5): 0.25, (0, 0, 3, 6): 0.25, (0, 1, 1, 8): 0.625}
+    words: list[Spelled] = ["[<s>]", "Die", "Bank", "gab"]
+    return cross_record(words, BANK, peaked((2, 2, 4, 9), peaks), numbers=(2, 4), **facts)
+
+
+def test_the_whole_screen_of_a_cross_map_at_80_columns() -> None:
+    assert shown(cross(generated=2), top=2, links=2) == [
+        "fixed · native · 2 layers × 2 heads · cross · 4 target tokens (2 generated) look",
+        "at 9 source tokens",
+        "",
+        "Strongest links  each pair of words once, in the head where it is strongest",
+        "  Bank → bank   0.75  L4 H1   ██████████████████",
+        "   gab → loans  0.50  L2 H0   ████████████",
+        "  24% of the attention goes to [CLS] [SEP], 10% to punctuation; see --special.",
+        "  Also left out: function words (the, of, is …). --all counts them.",
+        "",
+        "Overview  each head's strongest link between the words that count, in %",
+        "    H0  H1",
+        "L2  50  22",
+        "L4  22  75",
+        "",
+        "L4 H1  each row looks at the columns, in % of its attention",
+        "          The     bank approved      the    loans",
+        " Die       11       11       11       11       22",
+        "Bank        3       75        3        3        6",
+        " gab       11       11       11       11       22",
+        "",
+        "What each word looks at most",
+        "  word  in its best head  on average over all heads",
+        "  Die   loans 0.22 L2 H0  loans 0.19",
+        "        bank  0.11 L2 H0  bank  0.10",
+        "  Bank  bank  0.75 L4 H1  bank  0.27",
+        "        loans 0.22 L2 H0  loans 0.18",
+        "  gab   loans 0.50 L2 H0  loans 0.29",
+        "        bank  0.11 L2 H1  bank  0.10",
+        "",
+        "What each new token looked at when it was made  the row of the token before it",
+        "  new token  in its best head  on average over all heads",
+        "  Bank       The:1 0.11 L2 H0  The:1 0.10",
+        "             bank  0.11 L2 H0  bank  0.10",
+        "  gab        bank  0.75 L4 H1  bank  0.27",
+        "             The:1 0.11 L2 H0  The:1 0.09",
+        "",
+    ]
+
+
+@pytest.mark.parametrize("colours", [None, "truecolor"])
+@pytest.mark.parametrize("width", [30, 40, 80, 200])
+@pytest.mark.parametrize("options", [{}, {"everything": True}, {"tokens": True, "special": True}])
+@pytest.mark.parametrize("turned", [False, True])
+def test_no_words_of_two_texts_act_on_the_terminal_or_make_a_line_too_wide(
+    width: int, colours: Colours, options: dict[str, bool], *, turned: bool
+) -> None:
+    many: list[Spelled] = [*EVIL, *(f"w{i}" for i in range(50))]
+    queries, keys = (many, EVIL) if turned else (EVIL, many)
+    weights = random_weights((2, 3, len(queries), len(keys)))
+    found = shown(cross_record(queries, keys, weights, generated=5), width, colours, **options)
+    assert max(map(cell_len, found)) <= width
+    assert not set("".join(found)) & set("\x1b\x07\x9b\t\r\u202e\u2066\u200b")
+
+
+def test_the_first_word_of_a_source_is_not_said_to_be_left_out() -> None:
+    found = cross_record(["Die", "Bank"], ["the", "bank"], random_weights((1, 1, 2, 2)))
+    assert notes(found) == "Also left out: function words (the, of, is …). --all counts them."
+    assert notes(cross_record(["the", "Bank"], ["bank"], random_weights((1, 1, 2, 1)))).startswith(
+        "Also left out: func"
+    )
+
+
+def test_the_shares_of_a_cross_map_are_of_the_source() -> None:
+    assert notes(cross_record(["[<s>]", "Bank", "."], ["bank"], random_weights((1, 1, 3, 1)))) == ""
+    assert "to [</s>]; see" in notes(cross_record(["Bank"], ["bank", "[</s>]"], random_weights((1, 1, 1, 2))))
+
+
+# What the new tokens were made from
+
+
+def story(generated: int) -> Attention:
+    words = [f"w{i}" for i in range(20)]
+    return record(words, random_weights((2, 3, 20), causal=True), causal=True, generated=generated)
+
+
+def test_at_most_twelve_new_tokens_are_listed_and_how_many_there_are_is_said() -> None:
+    listed = section("What each new token", shown(story(15), top=1))
+    assert listed[-1] == "  … 12 of 15 new tokens; --json has all"
+    assert [line.split()[0] for line in listed[1:-1]] == [f"w{i}" for i in range(5, 17)]
+    listed = section("What each new token", shown(story(3), top=1))
+    assert [line.split()[0] for line in listed[1:]] == ["w17", "w18", "w19"]
+
+
+def test_a_new_token_stands_beside_what_the_token_before_it_looked_at() -> None:
+    attention = story(1)
+    row = attention.weights[:, :, 18].copy()
+    row[..., 0] = 0  # the sink
+    layer, head, key = np.unravel_index(row.argmax(), row.shape)
+    (line,) = section("What each new token", shown(attention, top=1))[1:]
+    assert line.split()[:5] == ["w19", f"w{key}", f"{row.max():.2f}", f"L{layer}", f"H{head}"]
+
+
+def test_without_new_tokens_there_is_no_such_section() -> None:
+    assert not [line for line in shown(story(0)) if "new token" in line]
 
 
 # Links

@@ -1,9 +1,10 @@
-"""The families: one file each, named after Hugging Face's ``model_type``.
+"""The families: one file each, named after Hugging Face's ``model_type`` (``-`` is ``_`` there).
 
 A family file says two things: ``spec(config)``, the facts of a model, and ``NAMES``, the literal map of the
 checkpoint's tensor names to ours. ``{}`` is the layer; where the value is a tuple the tensor has all these places.
-``PREFIX`` is what heads put before the names, and ``SPELLINGS`` are older last parts of names. Of our names, these say
-that a tensor is several, cut by ``weights.take``:
+``PREFIX`` is what heads put before the names, and ``SPELLINGS`` are older last parts of names. ``ATTRIBUTES`` are other
+names of config attributes, which count where a config has both, as in transformers. Of our names, these say that a
+tensor is several, cut by ``weights.take``:
 
 - ``….qkv``: queries, keys and values of all heads, one after the other;
 - ``….groups``: of each key-value head the queries of its query heads, its key and its value;
@@ -26,8 +27,9 @@ from attnviz.model.config import Config
 from attnviz.model.spec import Spec
 
 FAMILIES = (
-    "bert", "cohere", "cohere2", "gemma", "gemma2", "gemma3_text", "glm", "granite", "helium", "llama", "olmo2",
-    "olmo3", "phi", "phi3", "qwen2", "qwen3", "stablelm", "starcoder2",
+    "albert", "bart", "bert", "blenderbot", "cohere", "cohere2", "deberta-v2", "distilbert", "electra", "gemma",
+    "gemma2", "gemma3_text", "glm", "granite", "helium", "llama", "marian", "mbart", "modernbert", "mpnet", "olmo2",
+    "olmo3", "pegasus", "phi", "phi3", "plbart", "qwen2", "qwen3", "roberta", "stablelm", "starcoder2", "t5", "umt5",
 )  # fmt: skip
 
 _WINDOWED: Mapping[str, Any] = {
@@ -38,7 +40,22 @@ _WINDOWED: Mapping[str, Any] = {
     "use_sliding_window": True,
 }
 
+_MT5 = {
+    "vocab_size": 250_112, "d_ff": 1024, "num_layers": 8, "num_heads": 6, "feed_forward_proj": "gated-gelu",
+    "decoder_start_token_id": 0,
+}  # fmt: skip
+
+_BLENDERBOT = {
+    "vocab_size": 8008, "max_position_embeddings": 128, "d_model": 2560, "encoder_layers": 2, "decoder_layers": 24,
+    "encoder_attention_heads": 32, "decoder_attention_heads": 32, "encoder_ffn_dim": 10_240, "decoder_ffn_dim": 10_240,
+}  # fmt: skip
+_PLBART = {
+    "vocab_size": 50_005, "d_model": 768, "encoder_layers": 6, "decoder_layers": 6, "encoder_attention_heads": 12,
+    "decoder_attention_heads": 12, "encoder_ffn_dim": 3072, "decoder_ffn_dim": 3072, "scale_embedding": True,
+}  # fmt: skip
+
 ALIASES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "camembert": ("roberta", {"vocab_size": 30522}),
     "ministral": ("llama", _WINDOWED),
     "mistral": ("llama", _WINDOWED),
     "seed_oss": (
@@ -69,8 +86,18 @@ ALIASES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
             "tie_word_embeddings": True,
         },
     ),
+    "xlm-roberta": ("roberta", {"vocab_size": 30522}),
+    "blenderbot": ("blenderbot", _BLENDERBOT),
+    "mt5": ("t5", _MT5),
+    "plbart": ("plbart", _PLBART),
+    "umt5": ("umt5", _MT5),
 }
 """Model types that differ from a family in their configuration only: the family, and what their configs default to."""
+
+UNSUPPORTED: Mapping[str, str] = {
+    "xlnet": "two streams, and relative positions by projected sines with biases of their own, are not expressed",
+}
+"""Model types that are asked for and that a spec can't say: why not."""
 
 Names = Mapping[str, str | tuple[str, ...]]
 
@@ -85,6 +112,7 @@ class Family:
     prefix: str = ""
     spellings: Mapping[str, str] = field(default_factory=dict)
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
     def spec(self, config: Mapping[str, Any]) -> Spec:
         """The facts of the model that ``config`` describes.
@@ -93,10 +121,18 @@ class Family:
             UnsupportedModel: the config asks for what the spec can't say; the message names it.
             ModelError: the config is damaged.
         """
-        reading = Config({**self.defaults, **config})
+        config = self._renamed(config)
+        absent = {name: value for name, value in self.defaults.items() if config.get(name) is None}
+        reading = Config({**config, **absent})
         spec = self.read(reading)
         reading.close()
         return spec
+
+    def _renamed(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """The attributes under the names that ``read`` knows; where a config has both, the other name counts."""
+        plain = {name: value for name, value in config.items() if name not in self.attributes}
+        other = {self.attributes[name]: value for name, value in config.items() if name in self.attributes}
+        return plain | {name: value for name, value in other.items() if value is not None}
 
     def plain(self, name: str) -> str:
         """A tensor's name as in ``names``: without the prefix that a head adds, in today's spelling."""
@@ -107,6 +143,11 @@ class Family:
 def both(theirs: str, *ours: str) -> dict[str, tuple[str, ...]]:
     """The names of a weight and its bias."""
     return {f"{theirs}.{last}": tuple(f"{our}.{last}" for our in ours) for last in ("weight", "bias")}
+
+
+def module_name(family: str) -> str:
+    """The name of a family's file."""
+    return family.replace("-", "_")
 
 
 def find_family(config: Mapping[str, Any]) -> Family:
@@ -122,6 +163,11 @@ def find_family(config: Mapping[str, Any]) -> Family:
             "config.json has no model_type", hint="Save the model with a current transformers: save_pretrained."
         )
     name, defaults = ALIASES.get(kind, (kind, {}))
+    if kind in UNSUPPORTED:
+        raise UnsupportedModel(
+            f"attnviz has no forward pass of its own for models of type {kind!r}: {UNSUPPORTED[kind]}",
+            hint=f"It has one for: {', '.join(sorted((*FAMILIES, *ALIASES)))}.",
+        )
     if name not in FAMILIES:
         known = (*FAMILIES, *ALIASES)
         near = difflib.get_close_matches(kind, known, 1)
@@ -130,7 +176,7 @@ def find_family(config: Mapping[str, Any]) -> Family:
             + (f" (did you mean {near[0]!r}?)" if near else ""),
             hint=f"It has one for: {', '.join(sorted(known))}.",
         )
-    module = importlib.import_module(f"{__name__}.{name}")
+    module = importlib.import_module(f"{__name__}.{module_name(name)}")
     return Family(
         kind,
         module.spec,
@@ -138,4 +184,5 @@ def find_family(config: Mapping[str, Any]) -> Family:
         getattr(module, "PREFIX", ""),
         getattr(module, "SPELLINGS", {}),
         defaults,
+        getattr(module, "ATTRIBUTES", {}),
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from attnviz.model.families import FAMILIES
+from attnviz.model.families import FAMILIES, module_name
 
 VOCABULARY = 50
 IDS = (*range(5, 22), 7, 7, 49, 3, 31, 5)  # 23 tokens, some of them twice
@@ -39,6 +39,6 @@ def all_variants() -> dict[tuple[str, str], Variant]:
     """(family, what is varied) → variant."""
     found = {}
     for family in FAMILIES:
-        module = importlib.import_module(f"{__name__}.{family}")
+        module = importlib.import_module(f"{__name__}.{module_name(family)}")
         found |= {(family, name): variant for name, variant in module.VARIANTS.items()}
     return found

@@ -1,0 +1,40 @@
+"""A user's message in the form that a chat model was trained on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from attnviz.checkpoint import Checkpoint, quiet_transformers, tokenizer_by_transformers
+from attnviz.encoding import require_text
+from attnviz.errors import ModelError, UsageError
+
+
+def chat_text(checkpoint: Checkpoint, text: str) -> str:
+    """Write ``text`` as the model's own chat template writes a user's message, up to where the answer begins.
+
+    The result has its special tokens already: encode it with ``marks=False``.
+
+    Raises:
+        InputError: ``text`` is blank.
+        UsageError: the model has no chat template.
+        ModelError: the template can't be rendered (which transformers does, in a sandbox).
+    """
+    require_text(text)
+    chat = checkpoint.chat
+    tokenizer = tokenizer_by_transformers(chat) if isinstance(chat, Path) else chat
+    if not getattr(tokenizer, "chat_template", None):
+        hint = "Give it the text without a chat, or take the model's variant for chats (…-it, …-Instruct, …-chat)."
+        if "/" in checkpoint.name:
+            hint += f"\nIf the Hub has a template that is not cached, fetch it: hf download {checkpoint.name}"
+        raise UsageError(f"{checkpoint.name} has no chat template: it was not made for chats", hint=hint)
+    try:
+        with quiet_transformers():
+            written = tokenizer.apply_chat_template(
+                [{"role": "user", "content": text}], add_generation_prompt=True, tokenize=False
+            )
+    except Exception as error:  # whatever a template, which is a program, runs into
+        raise ModelError(
+            f"the chat template of {checkpoint.name} can't be rendered ({error})",
+            hint="Give it the text without a chat.",
+        ) from error
+    return str(written)

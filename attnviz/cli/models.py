@@ -1,0 +1,32 @@
+"""``attnviz models``: what attnviz runs, and how it would run a given checkpoint."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from attnviz.cli import console
+from attnviz.cli.options import ModelOptions
+
+
+def models(
+    path: Annotated[
+        str | None, typer.Argument(metavar="[PATH]", help="A folder or a Hub id; without one, all that runs is listed.")
+    ] = None,
+    gguf: Annotated[str | None, typer.Option(metavar="FILE", help="A GGUF file, alone or in PATH.")] = None,
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hub model.")] = None,
+) -> None:
+    """List the families that attnviz runs, or say how it would run a checkpoint, and why."""
+    from attnviz.model import plan
+    from attnviz.render import models as tables
+
+    out = console.output()
+    if path is None and gguf is None:
+        with console.errors().status("looking through transformers …"):
+            from attnviz.model.hosted import hostable_types
+
+            hosted = hostable_types()
+        out.print(tables.families(plan.rows(), hosted))
+        return
+    out.print(tables.plan(plan.plan(ModelOptions(path or "default", revision, gguf).load().checkpoint)))

@@ -1,0 +1,92 @@
+"""What a model wrote itself, put behind what it read."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from attnviz.encoding import Encoding
+from attnviz.spelling import Spelling, join_pieces
+from attnviz.words import Place, Word, begin_words, cut_words, is_punctuation
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+
+def continued(tokenizer: Tokenizer, encoding: Encoding, ids: Sequence[int]) -> Encoding:
+    """Append the tokens ``ids``, which the model wrote, to what it read; give one at a time or many.
+
+    The text (the pair, where there is one) grows by what they spell, special tokens aside. A piece that goes on with
+    the last word joins it; words that the model read are not taken apart and keep their text's spelling.
+    """
+    spelling = Spelling(tokenizer)
+    marks = tuple(number in spelling.marks for number in ids)
+    grown = replace(
+        encoding,
+        ids=encoding.ids + tuple(ids),
+        type_ids=encoding.type_ids + encoding.type_ids[-1:] * len(ids),
+        tokens=encoding.tokens + spelling.readable_tokens([spelling.piece(number) for number in ids], marks),
+        special=encoding.special + marks,
+        generated=encoding.generated + len(ids),
+    )
+    settled = _settled(encoding, spelling)
+    first = encoding.words[settled - 1].stop if settled else 0
+    spelt = [
+        b"" if mark else spelling.spell(number)
+        for number, mark in zip(grown.ids[first:], grown.special[first:], strict=True)
+    ]
+    words = encoding.words[:settled] + _open_words(grown, settled, first, spelt)
+    text = _longer(encoding.text if encoding.pair is None else encoding.pair, spelt, len(encoding) - first)
+    if all(encoding.special):
+        text = text.removeprefix(" ")  # the space before the first word
+    if encoding.pair is None:
+        return replace(grown, words=words, text=text)
+    return replace(grown, words=words, pair=text)
+
+
+def _settled(encoding: Encoding, spelling: Spelling) -> int:
+    """How many words stay as they are, whatever follows: all before the last that has a space before it."""
+    for i in reversed(range(len(encoding.words))):
+        word = encoding.words[i]
+        if encoding.special[word.start]:
+            return i + 1
+        if word.text.strip() and spelling.spell(encoding.ids[word.start])[:1].isspace():
+            return i
+    return 0
+
+
+def _open_words(grown: Encoding, settled: int, first: int, spelt: Sequence[bytes]) -> tuple[Word, ...]:
+    """The words behind the ``settled`` ones of ``grown``, whose words are still those from before it grew.
+
+    The first of their tokens is ``first``, and ``spelt`` is what these tokens spell.
+    """
+    read = len(grown) - grown.generated
+    old = {(word.start, word.stop): word for word in grown.words[settled:]}
+    starts = {word.start: word.text for word in old.values() if word.start < read}
+    tokens, special = grown.tokens[first:], grown.special[first:]
+    # A special token parts what stands beside it, as a line break does.
+    text, spans = join_pieces([b"\n" if mark else piece for mark, piece in zip(special, spelt, strict=True)])
+    places: list[Place | None] = [None if mark else (0, *span) for mark, span in zip(special, spans, strict=True)]
+    begins = begin_words([text], places)
+    last = max(starts, default=first)
+    for i in range(first + 1, read):
+        # What the model read was cut where its text was known. Of its words only an apostrophe or a full stop at the
+        # end may turn out to be inside a word.
+        if i != last or not is_punctuation(starts[i]):
+            begins[i - first] = i in starts
+    cut = cut_words(begins, tokens, [text], places)
+    new = (replace(word, start=word.start + first, stop=word.stop + first) for word in cut)
+    return tuple(old.get((word.start, word.stop), word) for word in new)
+
+
+def _longer(text: str, spelt: Sequence[bytes], read: int) -> str:
+    """``text`` and what the tokens after the first ``read`` spell, with a character that was cut between them whole."""
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+    decoder.decode(b"".join(spelt[:read]))
+    cut = decoder.getstate()[0]
+    if cut:
+        text = text.removesuffix("\ufffd")
+    written = (cut + b"".join(spelt[read:])).decode(errors="replace")
+    return text + written

@@ -1,0 +1,43 @@
+"""A model in a GGUF file, which transformers reads: its quantised numbers become floating point."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from attnviz.checkpoint import DEFAULT, Checkpoint, by_transformers, own_copy
+from attnviz.errors import ModelError, UsageError
+from attnviz.hub import snapshot
+
+
+def open_gguf(file: str, model: str | os.PathLike[str] = DEFAULT, revision: str | None = None) -> Checkpoint:
+    """Open the GGUF ``file``: a path, or the name of a file in ``model``, a folder or a Hub repository.
+
+    Raises:
+        ModelError: it is not there, damaged, of a kind that transformers does not read, or a package is missing.
+        UsageError: a revision of something that has none.
+    """
+    path = _find(file, model, revision)
+    with path.open("rb") as opened:
+        if opened.read(4) != b"GGUF":
+            raise ModelError(f"{path} is not a GGUF file", hint="Download it again.")
+    from transformers import AutoConfig, AutoTokenizer
+
+    config: dict[str, Any] = by_transformers(path.parent, AutoConfig.from_pretrained, gguf_file=path.name).to_dict()
+    tokenizer = by_transformers(path.parent, AutoTokenizer.from_pretrained, gguf_file=path.name)
+    return Checkpoint(path.stem, config, {}, own_copy(tokenizer), reference=path.parent, chat=tokenizer, gguf=path.name)
+
+
+def _find(file: str, model: str | os.PathLike[str], revision: str | None) -> Path:
+    path, folder = Path(file).expanduser(), Path(model).expanduser()
+    if model == DEFAULT:
+        if revision:
+            raise UsageError("--revision is for models from the Hub: give one with --model")
+    elif folder.is_dir():
+        path = folder / file
+    else:
+        path = snapshot(os.fspath(model), revision, file) / file
+    if not path.is_file():
+        raise ModelError(f"there is no file {path}", hint="Give the path of a GGUF file, or its name in --model.")
+    return path

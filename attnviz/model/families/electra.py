@@ -1,0 +1,56 @@
+"""ELECTRA (Clark et al. 2020): BERT's layers over embeddings of their own size, projected after their norm."""
+
+from __future__ import annotations
+
+from attnviz.model.config import Config
+from attnviz.model.families import both
+from attnviz.model.spec import MLP, Attention, Embedding, Layer, LayerNorm, Learned, PostNorm, Projection, Spec
+
+PREFIX = "electra."
+
+NAMES = {
+    "embeddings.word_embeddings.weight": "embed.tokens.weight",
+    "embeddings.position_embeddings.weight": "embed.positions.weight",
+    "embeddings.token_type_embeddings.weight": "embed.types.weight",
+    **both("embeddings.LayerNorm", "embed.norm"),
+    **both("embeddings_project", "embed.project"),
+    **both("encoder.layer.{}.attention.self.query", "layers.{}.attention.query"),
+    **both("encoder.layer.{}.attention.self.key", "layers.{}.attention.key"),
+    **both("encoder.layer.{}.attention.self.value", "layers.{}.attention.value"),
+    **both("encoder.layer.{}.attention.output.dense", "layers.{}.attention.output"),
+    **both("encoder.layer.{}.attention.output.LayerNorm", "layers.{}.attention.norm"),
+    **both("encoder.layer.{}.intermediate.dense", "layers.{}.mlp.up"),
+    **both("encoder.layer.{}.output.dense", "layers.{}.mlp.down"),
+    **both("encoder.layer.{}.output.LayerNorm", "layers.{}.mlp.norm"),
+}
+
+
+def spec(config: Config) -> Spec:
+    """The facts of an ELECTRA; absent attributes have the values of transformers' ``ElectraConfig``."""
+    heads = config.size("num_attention_heads", 4)
+    width = config.width("hidden_size", 256, heads)
+    size = config.size("embedding_size", 128)
+    config.expect("position_embedding_type", "absolute")
+    config.expect("is_encoder_decoder", False)
+    config.expect("pruned_heads", {})
+    config.ignore(
+        "hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout", "chunk_size_feed_forward",
+        "summary_activation", "summary_last_dropout", "summary_type", "summary_use_proj",
+    )  # fmt: skip
+    norm = LayerNorm(config.number("layer_norm_eps", 1e-12))
+    layer = Layer(
+        attention=Attention(heads, heads, width // heads, scale=(width // heads) ** -0.5, reach=config.reach()),
+        mlp=MLP(config.size("intermediate_size", 1024), config.activation("hidden_act", "gelu")),
+        norms=PostNorm(norm),
+    )
+    return Spec(
+        width=width,
+        embedding=Embedding(
+            vocabulary=config.size("vocab_size", 30522),
+            positions=Learned(config.size("max_position_embeddings", 512)),
+            types=config.size("type_vocab_size", 2),
+            norm=norm,
+            projection=None if size == width else Projection(size),
+        ),
+        layers=(layer,) * config.size("num_hidden_layers", 12),
+    )

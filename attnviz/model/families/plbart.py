@@ -1,0 +1,17 @@
+"""PLBART (Ahmad et al. 2021): a BART of programming languages, that begins with the code of the language."""
+
+from __future__ import annotations
+
+from attnviz.model.config import Config
+from attnviz.model.families.bart import NAMES, PREFIX, read
+from attnviz.model.spec import Embedding, LayerNorm, Learned, PostNorm, Spec
+
+__all__ = ["NAMES", "PREFIX", "spec"]
+
+
+def spec(config: Config) -> Spec:
+    """The facts of a PLBART."""
+    vocabulary = config.size("vocab_size")
+    positions = Learned(config.size("max_position_embeddings", 1024), offset=2)
+    embedding = Embedding(vocabulary, positions, norm=LayerNorm(1e-5))
+    return read(config, embedding, PostNorm(LayerNorm(1e-5)), start=None)

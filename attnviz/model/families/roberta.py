@@ -1,0 +1,57 @@
+"""RoBERTa (Liu et al. 2019): BERT's layers, with positions that count only tokens other than padding, from its id on.
+
+XLM-RoBERTa (Conneau et al. 2020) and CamemBERT (Martin et al. 2020) are the same model.
+"""
+
+from __future__ import annotations
+
+from attnviz.model.config import Config
+from attnviz.model.families import both
+from attnviz.model.spec import MLP, Attention, Embedding, Layer, LayerNorm, Learned, PostNorm, Spec
+
+PREFIX = "roberta."
+
+NAMES = {
+    "embeddings.word_embeddings.weight": "embed.tokens.weight",
+    "embeddings.position_embeddings.weight": "embed.positions.weight",
+    "embeddings.token_type_embeddings.weight": "embed.types.weight",
+    **both("embeddings.LayerNorm", "embed.norm"),
+    **both("encoder.layer.{}.attention.self.query", "layers.{}.attention.query"),
+    **both("encoder.layer.{}.attention.self.key", "layers.{}.attention.key"),
+    **both("encoder.layer.{}.attention.self.value", "layers.{}.attention.value"),
+    **both("encoder.layer.{}.attention.output.dense", "layers.{}.attention.output"),
+    **both("encoder.layer.{}.attention.output.LayerNorm", "layers.{}.attention.norm"),
+    **both("encoder.layer.{}.intermediate.dense", "layers.{}.mlp.up"),
+    **both("encoder.layer.{}.output.dense", "layers.{}.mlp.down"),
+    **both("encoder.layer.{}.output.LayerNorm", "layers.{}.mlp.norm"),
+}
+
+
+def spec(config: Config) -> Spec:
+    """The facts of a RoBERTa; absent attributes have the values of transformers' ``RobertaConfig``."""
+    heads = config.size("num_attention_heads", 12)
+    width = config.width("hidden_size", 768, heads)
+    padding = config.count("pad_token_id", 1)
+    config.expect("position_embedding_type", "absolute")
+    config.expect("is_encoder_decoder", False)
+    config.expect("pruned_heads", {})
+    config.ignore(
+        "hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout", "chunk_size_feed_forward",
+    )  # fmt: skip
+    norm = LayerNorm(config.number("layer_norm_eps", 1e-12))
+    layer = Layer(
+        attention=Attention(heads, heads, width // heads, scale=(width // heads) ** -0.5, reach=config.reach()),
+        mlp=MLP(config.size("intermediate_size", 3072), config.activation("hidden_act", "gelu")),
+        norms=PostNorm(norm),
+    )
+    rows = config.size("max_position_embeddings", 512)
+    return Spec(
+        width=width,
+        embedding=Embedding(
+            vocabulary=config.size("vocab_size", 50265),
+            positions=Learned(rows - padding - 1, offset=padding + 1, padding=padding),
+            types=config.size("type_vocab_size", 2),
+            norm=norm,
+        ),
+        layers=(layer,) * config.size("num_hidden_layers", 12),
+    )

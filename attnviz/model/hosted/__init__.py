@@ -1,0 +1,13 @@
+"""The hosted way: a transformers model runs, and its attention is our kernel.
+
+It serves every architecture without a family file: queries, keys and values come from the model, the observers see
+the same tiles as in the native way.
+"""
+
+from __future__ import annotations
+
+from attnviz.model.hosted.loading import open_hosted
+from attnviz.model.hosted.model import Hosted, Reference
+from attnviz.model.hosted.support import hostable, hostable_types
+
+__all__ = ["Hosted", "Reference", "hostable", "hostable_types", "open_hosted"]

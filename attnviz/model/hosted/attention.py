@@ -1,0 +1,242 @@
+"""Our kernel as an attention function of transformers, for the length of one run."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedConfig
+
+from attnviz.errors import UnsupportedModel
+from attnviz.model import kernel
+from attnviz.model.hosted import masks
+from attnviz.model.hosted.masks import BandMask, Sight
+from attnviz.model.kernel import Bias, Kind, Observer
+from attnviz.model.spec import EVERYTHING
+
+NAME = "attnviz"
+
+# What models hand to their attention function: what ours reads, and what changes nothing in it. Masks say what windows
+# do, there is no dropout outside of training, and the rest is for other implementations or passes through.
+_KNOWN = frozenset({
+    "indices", "is_causal", "position_bias", "s_aux", "softcap",
+    "cache", "cache_position", "deterministic", "dropout", "output_attentions", "output_hidden_states",
+    "output_router_logits", "position_embeddings", "position_ids", "return_dict", "sliding_window", "training",
+    "use_cache", "cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "max_length_k",
+})  # fmt: skip
+
+_CROSS = re.compile(r"cross|encoder_attn|encdec|enc_dec|encoder_decoder", re.IGNORECASE)
+
+
+@dataclass
+class Seen:
+    """What a run showed of its model: the layers of each kind, whether it was causal, and whether there were sinks."""
+
+    layers: dict[Kind, list[int]] = field(default_factory=dict)
+    causal: dict[Kind, bool] = field(default_factory=dict)
+    sinks: bool = False
+
+
+class Hook:
+    """The attention function of one run: it calls the kernel and writes down what it has seen."""
+
+    def __init__(
+        self, model: nn.Module, shapes: Mapping[Kind, tuple[int, int]], observers: Sequence[Observer] = ()
+    ) -> None:
+        """``shapes`` are the (N, M) of each kind's maps."""
+        self.seen = Seen()
+        self._shapes = shapes
+        self._observers = observers
+        self._places = places(model, tuple(shapes))
+        self._calls: Counter[nn.Module] = Counter()
+        self._last: tuple[Tensor | None, Tensor | None, tuple[Kind, int]] = (None, None, ("self", 0))
+
+    def __call__(
+        self,
+        module: nn.Module,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attention_mask: Tensor | None = None,
+        scaling: float | None = None,
+        **facts: Any,
+    ) -> tuple[Tensor, None]:
+        """Attend from ``query`` (1, H, N, D) to ``key`` and ``value`` (1, G, M, D); the context is (1, N, H, D)."""
+        _refuse(module, query, facts)
+        shape = query.shape[2], key.shape[2]
+        sight, mask = _sight(module, attention_mask, shape, facts)
+        sinks = _sinks(module, facts.get("s_aux"))
+        self.seen.sinks |= sinks is not None
+        # Where values are attended to in two parts (DiffLlama), the second call has the same weights.
+        again = query is self._last[0] and key is self._last[1]
+        kind, layer = self._last[2] if again else self._place(module, sight, shape)
+        self._last = query, key, (kind, layer)
+        context = kernel.attend(
+            query[0],
+            key[0],
+            value[0],
+            scale=query.shape[-1] ** -0.5 if scaling is None else float(scaling),
+            reach=sight.reach or EVERYTHING,
+            bias=_sum(mask, facts.get("position_bias"), shape),
+            softcap=facts.get("softcap") or None,
+            sinks=sinks,
+            layer=layer,
+            kind=kind,
+            observers=() if again else self._observers,
+        )
+        return context.transpose(0, 1)[None].contiguous(), None
+
+    def _place(self, module: nn.Module, sight: Sight, shape: tuple[int, int]) -> tuple[Kind, int]:
+        """The kind and layer of this call. A module that several layers share is called once for each."""
+        kind, numbers = self._places[module]
+        if shape != self._shapes[kind]:
+            raise UnsupportedModel(
+                f"{type(module).__name__} attends from {shape[0]} to {shape[1]} vectors: they are not the text's "
+                f"{' and '.join(map(str, self._shapes[kind]))} tokens"
+            )
+        call = self._calls[module]
+        self._calls[module] += 1
+        layers = self.seen.layers.setdefault(kind, [])
+        layer = numbers[call] if call < len(numbers) else None
+        if layer is None or layer in layers:
+            layer = max(layers, default=-1) + 1
+        layers.append(layer)
+        self.seen.causal[kind] = self.seen.causal.get(kind, True) and sight.causal
+        return kind, layer
+
+
+def places(model: nn.Module, kinds: Sequence[Kind]) -> dict[nn.Module, tuple[Kind, list[int]]]:
+    """Whose attention each module of ``model`` would be, and of which layers, as far as names have numbers."""
+    encoder = set(model.get_encoder().modules()) if "cross" in kinds else set()  # type: ignore[operator]
+    found: dict[nn.Module, tuple[Kind, list[int]]] = {}
+    for name, module in model.named_modules(remove_duplicate=False):
+        kind = kinds[0]
+        if len(kinds) > 1 and module not in encoder:
+            crosses = getattr(module, "is_cross_attention", None)
+            kind = "cross" if crosses or (crosses is None and _CROSS.search(name)) else "decoder"
+        number = re.search(r"\.(\d+)(\.|$)", f".{name}")
+        if number:
+            found.setdefault(module, (kind, []))[1].append(int(number[1]))
+        else:
+            found.setdefault(module, (kind, []))
+    for module, (_, numbers) in found.items():
+        layer = getattr(module, "layer_idx", None)
+        if isinstance(layer, int) and layer >= 0 and len(numbers) < 2:
+            numbers[:] = [layer]
+    return found
+
+
+def _refuse(module: nn.Module, query: Tensor, facts: Mapping[str, Any]) -> None:
+    """Raise for what a model asks of its attention and ours does not do."""
+    unknown = sorted(name for name, given in facts.items() if given is not None and name not in _KNOWN)
+    if unknown:
+        raise UnsupportedModel(f"{type(module).__name__} asks of its attention what ours does not know: {unknown}")
+    if query.shape[0] != 1:
+        raise UnsupportedModel(f"{type(module).__name__} cuts the text into {query.shape[0]} blocks")
+
+
+def _sight(
+    module: nn.Module, mask: Tensor | None, shape: tuple[int, int], facts: Mapping[str, Any]
+) -> tuple[Sight, Tensor | None]:
+    """What the queries of ``module`` see, and what of ``mask`` must be added to the scores, (h, N, M)."""
+    if facts.get("indices") is not None:
+        mask = _chosen(mask, facts["indices"], shape)
+    if mask is None:
+        causal = facts.get("is_causal")
+        causal = getattr(module, "is_causal", False) if causal is None else causal
+        return (masks.CAUSAL if causal and shape[0] > 1 else masks.FULL), None
+    if isinstance(mask, BandMask) and mask.shape[-2:] == shape:
+        return mask.sight, None
+    real = mask.make() if isinstance(mask, BandMask) else mask
+    real = real[0, ..., : shape[1]].expand(-1, *shape)  # one row for all queries in older models
+    sight = masks.read(real)
+    if sight.reach is not None:
+        return sight, None
+    if real.dtype is torch.bool:
+        real = torch.zeros(real.shape, device=real.device).masked_fill(~real, torch.finfo(torch.float32).min)
+    return sight, real
+
+
+def _chosen(mask: Tensor | None, indices: Tensor, shape: tuple[int, int]) -> Tensor:
+    """``mask`` with all keys hidden but those that each query has chosen, ``indices`` (1, N, k) (DeepSeek-V3.2)."""
+    chosen = torch.zeros((1, *shape), dtype=torch.bool, device=indices.device).scatter(-1, indices.long(), value=True)
+    if mask is None:
+        return chosen[None]
+    if mask.dtype is torch.bool:
+        return mask & chosen[None]
+    return mask.masked_fill(~chosen[None], torch.finfo(mask.dtype).min)
+
+
+def _sum(mask: Tensor | None, position: Tensor | None, shape: tuple[int, int]) -> Bias | None:
+    """What is added to the scores: the mask, the position bias, both, or nothing."""
+    parts = [part for part in (mask, None if position is None else position[0, ..., : shape[1]]) if part is not None]
+    if not parts:
+        return None
+
+    def bias(at: Tensor, to: Tensor) -> Tensor:
+        total: Tensor = sum(part.expand(-1, *shape)[:, at][..., to] for part in parts)  # type: ignore[assignment]
+        return total
+
+    return bias
+
+
+def _sinks(module: nn.Module, given: Tensor | None) -> Tensor | None:
+    """The sinks (H,), which some models hand over and others keep in the module for their own attention function."""
+    sinks = getattr(module, "sinks", None) if given is None else given
+    return sinks.flatten() if isinstance(sinks, Tensor) else None
+
+
+@contextlib.contextmanager
+def attending(model: nn.Module, hook: Hook | None) -> Iterator[None]:
+    """Inside, ``model`` attends by ``hook``, or by its own eager attention; after, everything is as it was.
+
+    Also after an exception: the attention of its configs, training or not, hooks, buffers and whatever else the
+    forward pass leaves in the modules; and transformers knows no ``hook`` any more.
+    """
+    double = next(model.parameters()).dtype is torch.float64
+    name = "eager" if hook is None else f"{NAME}-{id(hook)}"
+    configs = _configs(model)
+    holders: list[Any] = [*model.modules(), *configs]
+    before = [(holder, dict(vars(holder))) for holder in holders]
+    inner = [(value, value.copy()) for _, values in before for value in values.values() if isinstance(value, dict)]
+    try:
+        if hook is not None:
+            AttentionInterface.register(name, hook)
+            AttentionMaskInterface.register(name, masks.mask)
+        for config in configs:
+            config._attn_implementation_internal = name
+            config.use_cache = False
+            if double:  # the faster ways to run experts know no float64
+                config._experts_implementation_internal = "eager"
+        model.eval()
+        yield
+    finally:
+        if hook is not None:
+            AttentionInterface._global_mapping.pop(name, None)
+            AttentionMaskInterface._global_mapping.pop(name, None)
+        for holder, values in before:
+            vars(holder).clear()
+            vars(holder).update(values)
+        for value, copy in inner:
+            value.clear()
+            value.update(copy)
+
+
+def _configs(model: nn.Module) -> list[Any]:
+    """All configs of ``model``, its parts and theirs."""
+    waiting = [
+        module.config for module in model.modules() if isinstance(getattr(module, "config", None), PreTrainedConfig)
+    ]
+    found: dict[int, Any] = {}
+    while waiting:
+        config = waiting.pop()
+        if id(config) not in found:
+            found[id(config)] = config
+            waiting += [part for part in vars(config).values() if isinstance(part, PreTrainedConfig)]
+    return list(found.values())

@@ -1,0 +1,149 @@
+"""From a checkpoint to a transformers model in memory."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import inspect
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from torch import nn
+
+from attnviz.checkpoint import Checkpoint, quiet_transformers
+from attnviz.errors import ModelError, UnsupportedModel
+from attnviz.model.hosted.model import Hosted
+
+# What a checkpoint needs beside transformers: what its error names, and what installs it.
+_PACKAGES = ("accelerate", "gguf", "bitsandbytes", "gptqmodel", "optimum", "compressed-tensors", "hqq", "sentencepiece")
+
+
+def open_hosted(
+    checkpoint: Checkpoint,
+    dtype: torch.dtype | None = None,
+    device: str | torch.device | None = None,
+    *,
+    trust_remote_code: bool = False,
+    gguf: str | None = None,
+) -> Hosted:
+    """Load ``checkpoint`` by transformers, without its heads.
+
+    A model that the user holds in memory is taken as it is; in another ``dtype`` or on another ``device`` than it has,
+    a copy of it is.
+
+    Args:
+        dtype: None is the dtype that the checkpoint was saved in.
+        device: None is the CPU, or where the user's model is; ``"auto"`` spreads it over what there is, by accelerate.
+        trust_remote_code: run the code that the checkpoint brings with it.
+        gguf: the GGUF file in the checkpoint's folder that holds the weights.
+
+    Raises:
+        UnsupportedModel: transformers does not know the architecture.
+        ModelError: transformers can't load it; the message names the package that is missing, if one is.
+    """
+    if isinstance(checkpoint.reference, nn.Module):
+        model = _borrow(checkpoint.reference, dtype, device)
+    else:
+        # transformers shows the progress of GGUF files whatever its settings say.
+        with quiet_transformers(), contextlib.redirect_stderr(io.StringIO()) if gguf else contextlib.nullcontext():
+            model = _load(checkpoint, dtype, device, trust_remote_code, gguf)
+    return Hosted(model, checkpoint.name, _start(checkpoint))
+
+
+def _start(checkpoint: Checkpoint) -> int | None:
+    """The token with which a decoder begins; newer versions of transformers keep it apart, with how to generate."""
+    name = "decoder_start_token_id"
+    start = checkpoint.config.get(name)
+    if start is None and isinstance(checkpoint.reference, nn.Module):
+        start = getattr(getattr(checkpoint.reference, "generation_config", None), name, None)
+    elif start is None and (path := Path(checkpoint.reference) / "generation_config.json").is_file():
+        try:
+            start = json.loads(path.read_bytes()).get(name)
+        except (ValueError, AttributeError) as error:
+            raise ModelError(f"{path} is not an object in JSON ({error})", hint="Download the model again.") from None
+    return start
+
+
+def _borrow(model: Any, dtype: torch.dtype | None, device: str | torch.device | None) -> Any:
+    """The user's model without its head, copied where it must be changed."""
+    base = model.base_model if isinstance(model, transformers.PreTrainedModel) else model
+    before = next(base.parameters())
+    place = before.device if device in (None, "auto") else torch.device(device)
+    if dtype in (None, before.dtype) and place.type == before.device.type:
+        return base
+    return copy.deepcopy(base).to(place, dtype)
+
+
+def _load(
+    checkpoint: Checkpoint, dtype: torch.dtype | None, device: str | torch.device | None, trust: bool, gguf: str | None
+) -> Any:
+    folder = Path(checkpoint.reference)
+    options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": trust}
+    if gguf is not None:
+        options["gguf_file"] = gguf
+    try:
+        config = transformers.AutoConfig.from_pretrained(folder, **options)
+        loader = model_class(config, checkpoint.config)
+        if device == "auto":
+            options["device_map"] = "auto"
+        model, info = loader.from_pretrained(
+            folder,
+            config=config,
+            dtype=dtype or "auto",
+            attn_implementation="eager",
+            weights_only=True,
+            output_loading_info=True,
+            **options,
+        )
+    except ModelError:
+        raise
+    except Exception as error:  # whatever transformers raises on a checkpoint that it can't load
+        raise _explained(checkpoint, error, trust) from error
+    missing = sorted(name for name in info["missing_keys"] if "pooler" not in name)
+    if missing:
+        raise ModelError(f"{checkpoint.name} lacks {', '.join(missing[:3])}, which {type(model).__name__} needs")
+    return (model if device in (None, "auto") else model.to(device)).eval()
+
+
+def model_class(config: Any, saved: dict[str, Any]) -> Any:
+    """The class that loads the model without its head, or as it was saved where there is no such class.
+
+    A model that was saved as one half of an encoder–decoder is loaded as that half.
+    """
+    remote = saved.get("auto_map", {}) if transformers.MODEL_MAPPING.get(type(config), None) is None else {}
+    for auto in ("AutoModel", "AutoModelForCausalLM", "AutoModelForSeq2SeqLM", "AutoModelForMaskedLM"):
+        if auto in remote:
+            return getattr(transformers, auto)
+    names = saved.get("architectures") or config.architectures or [""]
+    named = getattr(transformers, names[0], None)
+    base = transformers.MODEL_MAPPING.get(type(config), None)
+    if isinstance(base, tuple | list):
+        base = base[0]
+    if base is None and named is None:
+        return transformers.AutoModel
+    if base is None or (named is not None and _has_decoder(base) and not _has_decoder(named)):
+        return named
+    return base
+
+
+def _has_decoder(model: Any) -> bool:
+    return "decoder_input_ids" in inspect.signature(model.forward).parameters
+
+
+def _explained(checkpoint: Checkpoint, error: Exception, trust: bool) -> ModelError:
+    """The error to show for what transformers raised."""
+    text = str(error)
+    if "trust_remote_code" in text or ("auto_map" in checkpoint.config and not trust):
+        return UnsupportedModel(
+            f"{checkpoint.name} is of a type that transformers does not know, and brings code of its own",
+            hint="--trust-remote-code runs that code: use it only if you trust where the model comes from.",
+        )
+    if isinstance(error, ImportError):
+        package = next((name for name in _PACKAGES if name in text.lower()), "")
+        hint = f"Install it: pip install {package}" if package else "Install what it names."
+        return ModelError(f"{checkpoint.name}: transformers lacks a package for it ({text.strip()})", hint=hint)
+    return ModelError(f"{checkpoint.name}: transformers can't load it ({text.strip()})")

@@ -1,0 +1,120 @@
+"""What a query sees, read from the masks of transformers exactly, without an array of N·M where it is a band.
+
+Nearly every mask is a band: all keys, no later keys, or a window. Such a mask is a ``Reach`` to our kernel, and to
+the model a tensor that is made only if the model computes with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_map
+from transformers.masking_utils import eager_mask, sdpa_mask
+
+from attnviz.model.spec import EVERYTHING, Reach
+
+# A mask is read in tiles of this many entries.
+_TILE = 1 << 22
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What the queries see. ``reach`` is None where it is no band; ``causal``: no query sees a later key."""
+
+    reach: Reach | None
+    causal: bool
+
+
+FULL = Sight(EVERYTHING, causal=False)
+CAUSAL = Sight(Reach(ahead=0), causal=True)
+
+
+class BandMask(Tensor):
+    """An additive mask (1, 1, N, M) that is a band, and is made by ``make`` only when something is computed with it."""
+
+    sight: Sight
+    make: Callable[[], Tensor]
+
+    @staticmethod
+    def __new__(cls, sight: Sight, make: Callable[[], Tensor], shape: tuple[int, ...], **kind: Any) -> BandMask:
+        """Make one of ``shape``; ``kind`` is the dtype and the device."""
+        mask: BandMask = Tensor._make_wrapper_subclass(cls, shape, **kind)
+        mask.sight, mask.make = sight, make
+        return mask
+
+    @classmethod
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # type: ignore[override]
+        """Compute with the real masks."""
+        del types
+
+        def real(value: Any) -> Any:
+            return value.make() if isinstance(value, BandMask) else value
+
+        return func(*tree_map(real, args), **tree_map(real, kwargs or {}))
+
+
+def mask(**facts: Any) -> Tensor | None:
+    """The mask that transformers asks for: what eager attention gets, but lazily where it is a band.
+
+    It takes the arguments of ``transformers.masking_utils.eager_mask``.
+    """
+    queries, keys, first = facts.get("q_length"), facts.get("kv_length"), facts.get("q_offset", 0)
+    if not isinstance(queries, int) or not isinstance(keys, int) or facts.get("batch_size") != 1:
+        return eager_mask(**facts)  # type: ignore[no-any-return]
+    whole = {"allow_is_causal_skip": False, "allow_is_bidirectional_skip": False}
+
+    def rows(start: int, stop: int) -> Tensor:
+        part: Tensor = sdpa_mask(**(facts | whole | {"q_length": stop - start, "q_offset": first + start}))
+        return part[0].all(0)
+
+    sight = see(rows, queries, keys)
+    if sight.reach is None:
+        return eager_mask(**facts)  # type: ignore[no-any-return]
+    if sight.reach == EVERYTHING and facts.get("allow_is_bidirectional_skip"):
+        return None
+    make = partial(eager_mask, **(facts | whole))
+    return BandMask(sight, make, (1, 1, queries, keys), dtype=facts.get("dtype"), device=facts.get("device"))
+
+
+def see(rows: Callable[[int, int], Tensor], queries: int, keys: int) -> Sight:
+    """What ``queries`` see of ``keys``, where ``rows(start, stop)`` says it of some of them, (n, M) booleans.
+
+    All that is seen lies within the band of the farthest that is seen; if both have the same size, they are the same.
+    """
+    ahead, behind, seen, blind = -keys, -queries, 0, False
+    step = max(1, _TILE // keys)
+    for start in range(0, queries, step):
+        visible = rows(start, min(start + step, queries))  # (n, M)
+        at = torch.arange(start, start + len(visible), device=visible.device)
+        ones = visible.to(torch.uint8)
+        first, last = ones.argmax(-1), keys - 1 - ones.flip(-1).argmax(-1)
+        sees = visible.any(-1)
+        blind |= not bool(sees.all())
+        if bool(sees.any()):
+            ahead = max(ahead, int((last - at)[sees].max()))
+            behind = max(behind, int((at - first)[sees].max()))
+        seen += int(visible.sum())
+    at = torch.arange(queries)
+    band = ((at + ahead).clamp(max=keys - 1) - (at - behind).clamp(min=0) + 1).clamp(min=0)
+    reach = None
+    if not blind and int(band.sum()) == seen:
+        reach = Reach(None if behind >= queries - 1 else behind, None if ahead >= keys - 1 else ahead)
+    return Sight(reach, causal=ahead <= 0)
+
+
+def read(mask: Tensor) -> Sight:
+    """What a real mask (h, N, M) lets its queries see; no band where it also adds numbers, or differs by head."""
+    if mask.dtype is torch.bool:
+        shown, plain = mask, True
+    else:
+        shown = mask > torch.finfo(mask.dtype).min / 2
+        plain = bool((shown.logical_not() | (mask == 0)).all())
+    alike = bool((shown == shown[:1]).all())
+    union = shown.any(0)
+    sight = see(lambda start, stop: union[start:stop], *union.shape)
+    return sight if plain and alike else Sight(None, sight.causal)

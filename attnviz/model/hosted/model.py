@@ -1,0 +1,230 @@
+"""A transformers model whose attention is ours."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from attnviz.checkpoint import quiet_transformers
+from attnviz.encoding import Encoding
+from attnviz.errors import AttnvizError, InputError, ModelError, UnsupportedModel
+from attnviz.model.hosted.attention import Hook, Seen, attending
+from attnviz.model.kernel import Kind, Observer
+from attnviz.model.weights import not_finite
+
+Reference = dict[Kind, tuple[list[Tensor] | None, Tensor | None]]
+"""Per kind the weights (H, N, M) of each attention layer, and the hidden states (L + 1, T, C)."""
+
+_MAPS: dict[Kind, str] = {
+    "self": "attentions",
+    "encoder": "encoder_attentions",
+    "decoder": "decoder_attentions",
+    "cross": "cross_attentions",
+}
+
+
+class Hosted:
+    """A loaded transformers model that attends with our kernel.
+
+    The model is as it was after each run: it belongs to whoever loaded it.
+    """
+
+    path: Literal["hosted"] = "hosted"
+
+    def __init__(self, model: Any, name: str, start: int | None = None) -> None:
+        self.model, self.name = model, name
+        self._accepts = inspect.signature(model.forward).parameters
+        self.kinds: tuple[Kind, ...] = ("self",)
+        if "decoder_input_ids" in self._accepts:
+            self.kinds = ("encoder", "decoder", "cross")
+        self.start = None if self.kinds == ("self",) else start
+        self.limit = _limit(model)
+        self._seen: Seen | None = None
+
+    def run(self, encoding: Encoding, observers: Sequence[Observer] = (), target: Encoding | None = None) -> Tensor:
+        """Run one input and return the last hidden states (T, C), the decoder's where there is one.
+
+        Observers see each tile as it is made, and the hidden states, if one of them wants those, after all tiles.
+
+        Raises:
+            InputError: an encoder–decoder without a ``target``, or a target or a pair for a model that takes none.
+            UnsupportedModel: the model does not attend through transformers' ``AttentionInterface``, or not so that
+                our kernel can do the same.
+            ModelError: the tokenizer and the model do not belong together, or the result is not finite.
+        """
+        wanted = any(type(observer).hidden is not Observer.hidden for observer in observers)
+        hook = Hook(self.model, self._shapes(encoding, target), observers)
+        output = self._forward(encoding, target, hook, output_hidden_states=wanted or not _is_bare(self.model))
+        self._require_all(hook.seen)
+        self._seen = hook.seen
+        states = _states(output, self.kinds)
+        if wanted:
+            for kind, found in states.items():
+                for layer, state in enumerate(found):
+                    for observer in observers:
+                        observer.hidden(layer, state, kind)
+        last = _last(output)
+        if not torch.isfinite(last).all():
+            damaged = not_finite(self.model.state_dict())
+            where = f": {', '.join(damaged[:3])}" if damaged else ", though its tensors are finite: it overflows"
+            raise ModelError(
+                f"the model's weights give NaN{where}", hint="The checkpoint is damaged: download it again."
+            )
+        return last
+
+    def _require_all(self, seen: Seen) -> None:
+        silent = [kind for kind in self.kinds if kind not in seen.layers]
+        if silent:
+            whose = "" if self.kinds == ("self",) else f"the {' and '.join(silent)} attention of "
+            raise UnsupportedModel(
+                f"{self.name}: {whose}transformers' {type(self.model).__name__} attends by itself, and not through the "
+                "AttentionInterface where ours could take its place"
+            )
+
+    def causal(self, kind: Kind = "self") -> bool:
+        """Whether no query saw a later key, in any layer of the last run."""
+        return self._done.causal[kind]
+
+    def layers(self, kind: Kind = "self") -> tuple[int, ...]:
+        """The numbers of the layers that attended in the last run; a hybrid model has others."""
+        return tuple(self._done.layers.get(kind, ()))
+
+    @property
+    def _done(self) -> Seen:
+        if self._seen is None:
+            raise RuntimeError("nothing has run yet")
+        return self._seen
+
+    def reference(self, encoding: Encoding, target: Encoding | None = None) -> Reference:
+        """What the same model says by its own eager attention.
+
+        The weights of a kind are None where the model's eager attention returns none, the states where they are not
+        (T, C) in every layer. Of a hybrid model they are of the layers that attended in the last ``run``.
+
+        Raises:
+            InputError, ModelError: as ``run``.
+        """
+        if self._seen is None:
+            self.run(encoding, target=target)
+        output = self._forward(encoding, target, None, output_hidden_states=True, output_attentions=True)
+        states = _states(output, self.kinds)
+        found: Reference = {}
+        for kind in self.kinds:
+            maps = getattr(output, _MAPS[kind], None) or ()
+            weights = [part[0] for part in _attending(maps, self.layers(kind)) if part is not None]
+            if self._done.sinks and all(float((part.sum(-1) - 1).abs().max()) < 0.01 for part in weights):
+                weights = []  # they are those before the sinks have taken their share (Granite)
+            hidden = states.get(kind)
+            found[kind] = weights or None, torch.stack(hidden) if hidden else None
+        return found
+
+    def _forward(self, encoding: Encoding, target: Encoding | None, hook: Hook | None, **wanted: bool) -> Any:
+        inputs = self._inputs(encoding, target)
+        try:
+            with quiet_transformers(), attending(self.model, hook), torch.inference_mode():
+                return self.model(**inputs, **wanted, return_dict=True)
+        except AttnvizError as error:
+            error.message = f"{self.name}: {error.message}"
+            raise
+        except (TypeError, ValueError, LookupError, AttributeError, RuntimeError, ImportError) as error:
+            raise UnsupportedModel(
+                f"{self.name}: transformers' {type(self.model).__name__} can't run this text ({error})"
+            ) from error
+
+    def _inputs(self, encoding: Encoding, target: Encoding | None) -> dict[str, Tensor]:
+        self._fits(encoding)
+        device = self._table().device
+        inputs = {"input_ids": torch.tensor([encoding.ids], device=device)}
+        if "attention_mask" in self._accepts:
+            inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
+        if any(encoding.type_ids) and "token_type_ids" in self._accepts:
+            inputs["token_type_ids"] = torch.tensor([encoding.type_ids], device=device)
+        if self.kinds == ("self",):
+            if target is not None:
+                raise InputError("the model has no decoder: it takes no target")
+            return inputs
+        if target is None:
+            raise InputError("the model is an encoder–decoder: it needs a target text as well")
+        self._fits(target)
+        return inputs | {"decoder_input_ids": torch.tensor([target.ids], device=device)}
+
+    def _shapes(self, encoding: Encoding, target: Encoding | None) -> dict[Kind, tuple[int, int]]:
+        """The (N, M) of each kind's maps."""
+        read, written = len(encoding), len(target or ())
+        if self.kinds == ("self",):
+            return {"self": (read, read)}
+        return {"encoder": (read, read), "decoder": (written, written), "cross": (written, read)}
+
+    def _table(self) -> Tensor:
+        """The vectors of the vocabulary."""
+        try:
+            table: Tensor = self.model.get_input_embeddings().weight
+        except (AttributeError, NotImplementedError):
+            raise UnsupportedModel(
+                f"{self.name}: transformers' {type(self.model).__name__} does not read text alone"
+            ) from None
+        return table
+
+    def _fits(self, encoding: Encoding) -> None:
+        """Raise for ids and token types that the model has no vectors for."""
+        rows = len(self._table())
+        if max(encoding.ids) >= rows:
+            word = encoding.tokens[encoding.ids.index(max(encoding.ids))]
+            raise ModelError(
+                f"the tokenizer gives {word!r} the id {max(encoding.ids)}, the model's vocabulary ends at "
+                f"{rows - 1}: they do not belong together"
+            )
+        types = getattr(self.model.config, "type_vocab_size", None)
+        if types and max(encoding.type_ids) >= types:
+            raise InputError(f"the model has {types} token type only: it takes no pair")
+
+
+def _is_bare(model: nn.Module) -> bool:
+    """Whether ``model`` ends with its hidden states and has no head."""
+    return type(model).__name__.endswith("Model") and model.get_output_embeddings() is None  # type: ignore[operator]
+
+
+def _states(output: Any, kinds: tuple[Kind, ...]) -> dict[Kind, list[Tensor]]:
+    """The hidden states (T, C) that enter each layer and leave the last, per stack, as far as ``output`` has them."""
+    fields: dict[Kind, str] = {"self": "hidden_states"}
+    if len(kinds) > 1:
+        fields = {"encoder": "encoder_hidden_states", "decoder": "decoder_hidden_states"}
+    found = {kind: [state[0] for state in getattr(output, name, None) or ()] for kind, name in fields.items()}
+    # Models with several streams (DeepSeek-V4) have states of more than C numbers a token, but for the last.
+    return {kind: states for kind, states in found.items() if len({state.shape for state in states}) == 1}
+
+
+def _last(output: Any) -> Tensor:
+    """The last hidden states (T, C), the decoder's where there is one."""
+    last: Tensor | None = getattr(output, "last_hidden_state", None)
+    if last is None:  # a model with a head
+        last = (getattr(output, "decoder_hidden_states", None) or output.hidden_states)[-1]
+    return last[0]
+
+
+def _attending(maps: Sequence[Any], layers: tuple[int, ...]) -> Sequence[Any]:
+    """Of the weights of every layer those of ``layers``; linear attention has maps of another sort."""
+    return [maps[layer] for layer in layers] if len(maps) > len(layers) and max(layers) < len(maps) else maps
+
+
+def _limit(model: nn.Module) -> int | None:
+    """The most tokens that ``model`` has learned positions for: the shortest of its tables of absolute positions."""
+    counts = [
+        module.num_embeddings
+        - int(getattr(module, "offset", 0))
+        - (0 if module.padding_idx is None else module.padding_idx + 1)
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Embedding) and _is_positions(name)
+    ]
+    return min(counts, default=None)
+
+
+def _is_positions(name: str) -> bool:
+    last = name.rpartition(".")[2]
+    absolute = last == "wpe" or ("position" in last and "embed" in last and "rel" not in last)
+    return absolute and not re.search("vision|visual|image|audio|speech", name)

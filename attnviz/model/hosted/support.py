@@ -1,0 +1,57 @@
+"""What can be hosted, found out without loading weights or importing models."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from transformers.models.auto import modeling_auto
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES, model_type_to_module_name
+
+_INTERFACE = "ALL_ATTENTION_FUNCTIONS"
+
+# The auto classes that read text.
+_TEXT = ("CAUSAL_LM", "MASKED_LM", "SEQ_TO_SEQ_CAUSAL_LM", "SEQUENCE_CLASSIFICATION", "TOKEN_CLASSIFICATION")
+
+
+def hostable(config: Mapping[str, Any]) -> str | None:
+    """Why the model that ``config`` (config.json) describes can't be hosted; None if it can be, as far as one can see.
+
+    Only a run knows for certain: this looks into the source of the model's module for transformers'
+    ``AttentionInterface``.
+    """
+    kind = config.get("model_type")
+    if not isinstance(kind, str):
+        return "config.json has no model_type"
+    if kind not in CONFIG_MAPPING_NAMES:
+        if "auto_map" in config:
+            return f"transformers does not know the type {kind!r}; --trust-remote-code runs the model's own code"
+        return f"transformers does not know the type {kind!r}"
+    parts = [part for part in config.values() if isinstance(part, Mapping) and "model_type" in part]
+    if _attends(kind) or any(_attends(str(part["model_type"])) for part in parts):
+        return None
+    return f"transformers' {kind} does not attend through its AttentionInterface"
+
+
+def hostable_types() -> tuple[str, ...]:
+    """The types of language models of the installed transformers that can be hosted, in alphabetical order."""
+    names = {kind for task in _TEXT for kind in getattr(modeling_auto, f"MODEL_FOR_{task}_MAPPING_NAMES")}
+    return tuple(sorted(kind for kind in names if _attends(kind)))
+
+
+@cache
+def _attends(kind: str) -> bool:
+    """Whether a modelling file of the type ``kind`` uses the interface."""
+    try:
+        module = importlib.util.find_spec(f"transformers.models.{model_type_to_module_name(kind)}")
+    except (ModuleNotFoundError, ValueError):
+        return False
+    folders = [] if module is None else module.submodule_search_locations or []
+    return any(
+        _INTERFACE in path.read_text(encoding="utf-8")
+        for folder in folders
+        for path in Path(folder).glob("modeling_*.py")
+    )

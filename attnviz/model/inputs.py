@@ -1,0 +1,38 @@
+"""What both ways require of an input before it runs, and of the result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from attnviz.encoding import Encoding
+from attnviz.errors import InputError, ModelError
+
+
+def require_fit(encoding: Encoding, vocabulary: int, types: int) -> None:
+    """Raise where an id has no row among ``vocabulary`` token vectors, or a token type none among ``types`` (0: any).
+
+    Raises:
+        ModelError: the tokenizer and the model do not belong together.
+        InputError: the model takes no pair.
+    """
+    largest = max(encoding.ids)
+    if largest >= vocabulary:
+        word = encoding.tokens[encoding.ids.index(largest)]
+        raise ModelError(
+            f"the tokenizer gives {word!r} the id {largest}, the model's vocabulary ends at {vocabulary - 1}: "
+            "they do not belong together"
+        )
+    if types and max(encoding.type_ids) >= types:
+        raise InputError(f"the model has {types} token type only: it takes no pair")
+
+
+def require_finite(states: Tensor, tensors: Mapping[str, Tensor]) -> None:
+    """Raise where the last hidden ``states`` are not finite; the message names which ``tensors`` are not either."""
+    if torch.isfinite(states).all():
+        return
+    damaged = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
+    where = f": {', '.join(damaged[:3])}" if damaged else ", though its tensors are finite: it overflows"
+    raise ModelError(f"the model's weights give NaN{where}", hint="The checkpoint is damaged: download it again.")

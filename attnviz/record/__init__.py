@@ -1,0 +1,6 @@
+"""The frozen records that everything after the forward pass reads; saving and loading them."""
+
+from attnviz.record.attention import Array, Attention, EncoderDecoder, Kind, MapName, Record
+from attnviz.record.files import FORMATS, read, write
+
+__all__ = ["FORMATS", "Array", "Attention", "EncoderDecoder", "Kind", "MapName", "Record", "read", "write"]

@@ -1,0 +1,107 @@
+"""The frozen records themselves: one attention, and the three of an encoder–decoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnviz.encoding import Encoding
+
+Array = NDArray[np.floating[Any]]
+Kind = Literal["self", "encoder", "decoder", "cross"]
+MapName = Literal["encoder", "decoder", "cross"]
+
+
+@dataclass(frozen=True, eq=False)
+class Attention:
+    """The attention of one input: one map a head.
+
+    ``weights`` is (layers, heads, queries, keys), each row a softmax. ``path`` says who made Q, K and V: our own
+    forward pass (native) or the transformers model (hosted). ``causal``: no query sees a later key. ``kind``: a
+    model's only attention (self), or one of an encoder–decoder's three. ``encoding`` holds the tokens of the queries,
+    and of the keys as well unless ``keys`` does: in cross-attention the decoder's text looks at the encoder's.
+    ``numbers`` are the model's own numbers of the layers where only some have attention; empty means 0 to L − 1.
+    """
+
+    model: str
+    path: Literal["native", "hosted"]
+    causal: bool
+    encoding: Encoding
+    weights: Array
+    kind: Kind = "self"
+    keys: Encoding | None = None
+    numbers: tuple[int, ...] = ()
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """The model's pieces, readable."""
+        return self.encoding.tokens
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The reader's words as the text writes them; special tokens are words of their own."""
+        return tuple(word.text for word in self.encoding.words)
+
+    @property
+    def key_encoding(self) -> Encoding:
+        """The text that is looked at: ``encoding`` itself unless ``keys`` is another."""
+        return self.encoding if self.keys is None else self.keys
+
+    @property
+    def key_tokens(self) -> tuple[str, ...]:
+        """``tokens`` of the text that is looked at."""
+        return self.key_encoding.tokens
+
+    @property
+    def key_words(self) -> tuple[str, ...]:
+        """``words`` of the text that is looked at."""
+        return tuple(word.text for word in self.key_encoding.words)
+
+    @property
+    def layers(self) -> int:
+        """L, the number of layers."""
+        return len(self.weights)
+
+    @property
+    def heads(self) -> int:
+        """H, the number of heads in a layer."""
+        return len(self.weights[0])
+
+    @property
+    def layer_numbers(self) -> tuple[int, ...]:
+        """The model's own number of each of the L layers."""
+        return self.numbers or tuple(range(self.layers))
+
+    def __repr__(self) -> str:
+        sizes = f"{len(self.tokens)} tokens, {len(self.words)} words"
+        if self.keys is not None:
+            sizes = f"{len(self.tokens)} target tokens look at {len(self.keys)} source tokens"
+        return f"<Attention of {self.model}: {self.layers} layers × {self.heads} heads, {sizes}>"
+
+
+@dataclass(frozen=True, eq=False)
+class EncoderDecoder:
+    """The three attentions of an encoder–decoder: the source's, the target's, and the target's to the source."""
+
+    encoder: Attention
+    decoder: Attention
+    cross: Attention
+
+    @property
+    def model(self) -> str:
+        """The model's name, the same for all three."""
+        return self.cross.model
+
+    def __repr__(self) -> str:
+        sizes = (
+            f"{name} {each.layers} layers × {each.heads} heads"
+            for name, each in (("encoder", self.encoder), ("decoder", self.decoder))
+        )
+        source, target = len(self.encoder.tokens), len(self.decoder.tokens)
+        return f"<EncoderDecoder of {self.model}: {', '.join(sizes)}, {source} source and {target} target tokens>"
+
+
+Record = Attention | EncoderDecoder

@@ -1,0 +1,92 @@
+"""What a tokenizer's pieces spell: byte-level alphabets, ``▁``, ``##``, ``</w>`` and bytes as ``<0xE4>``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+_BYTE = re.compile(r"<0x([0-9A-F]{2})>")
+
+
+class Spelling:
+    """How one tokenizer writes its pieces."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        from tokenizers.models import WordLevel, WordPiece
+
+        model = tokenizer.model
+        self._tokenizer = tokenizer
+        self._byte_level = tokenizer.decoder is not None and b"ByteLevel" in tokenizer.decoder.__getstate__()
+        # Pieces of these models are words, and what continues a word says so; all others write their spaces.
+        self._spaced = isinstance(model, WordPiece | WordLevel)
+        self._prefix = (getattr(model, "continuing_subword_prefix", None) or "") if self._spaced else ""
+        self._suffix = getattr(model, "end_of_word_suffix", None) or ""
+        self.unknown: str | None = getattr(model, "unk_token", None)
+        # A [SEP] that the text itself contains is special to the model; what stands for an unknown word is not.
+        added = tokenizer.get_added_tokens_decoder().items()
+        self.marks = {number for number, token in added if token.special and token.content != self.unknown}
+
+    def piece(self, number: int) -> str:
+        """The token ``number`` as the vocabulary has it; one that it lacks (a padded embedding) by its number."""
+        return self._tokenizer.id_to_token(number) or f"<{number}>"
+
+    def readable_tokens(self, pieces: Sequence[str], special: Sequence[bool]) -> tuple[str, ...]:
+        """The pieces as a reader takes them in; special tokens stay."""
+        readable = {piece: self.readable(piece) for piece in set(pieces)}
+        return tuple(piece if mark else readable[piece] for piece, mark in zip(pieces, special, strict=True))
+
+    def readable(self, piece: str) -> str:
+        r"""``Ġbank`` and ``▁bank`` become ``bank``, a byte that is no character ``\xf0``; ``##s`` stays."""
+        text = self._decoded(piece).decode(errors="backslashreplace")
+        return text.strip() or (text if self._byte_level or text.strip(" ") else piece)
+
+    def spell(self, number: int) -> bytes:
+        """What the token ``number`` writes into a text, with the space before it."""
+        piece = self.piece(number)
+        if not self._spaced:
+            return self._decoded(piece)
+        if self._prefix and piece.startswith(self._prefix):
+            return piece.removeprefix(self._prefix).encode()
+        return piece.encode() if piece in {".", ",", "!", "?"} else b" " + piece.encode()
+
+    def _decoded(self, piece: str) -> bytes:
+        if self._suffix and piece.endswith(self._suffix):
+            return self._decoded(piece.removesuffix(self._suffix)) + b" "
+        if self._byte_level:
+            table = _byte_table()
+            # A token that was added to the vocabulary as it is has characters of its own.
+            known = all(character in table for character in piece)
+            return bytes(table[character] for character in piece) if known else piece.encode()
+        byte = _BYTE.fullmatch(piece)
+        return bytes.fromhex(byte[1]) if byte else piece.replace("▁", " ").encode()
+
+
+def join_pieces(pieces: Sequence[bytes]) -> tuple[str, list[tuple[int, int]]]:
+    """The text that ``pieces`` spell, and from which character of it to which (exclusive) each of them goes.
+
+    Pieces that share a character all cover it. A byte that is no part of a character stands as a lone surrogate.
+    """
+    text = b"".join(pieces).decode(errors="surrogateescape")
+    owner: list[int] = []  # for each byte the character that it is of
+    for i, character in enumerate(text):
+        owner += [i] * len(character.encode(errors="surrogateescape"))
+    owner.append(len(text))
+    spans, start = [], 0
+    for piece in pieces:
+        stop = start + len(piece)
+        spans.append((owner[start], owner[stop - 1] + 1 if piece else owner[start]))
+        start = stop
+    return text, spans
+
+
+@cache
+def _byte_table() -> dict[str, int]:
+    """The byte-level alphabet of GPT-2: printable Latin-1 stands for itself, the rest for U+0100 and on."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(0x100) if byte not in set(printable)]
+    return {chr(byte): byte for byte in printable} | {chr(0x100 + i): byte for i, byte in enumerate(others)}

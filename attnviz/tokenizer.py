@@ -1,0 +1,110 @@
+"""A folder's tokenizer.json, read as transformers reads it: with what tokenizer_config.json says beside it.
+
+Which tokens stand around a text is in tokenizer.json alone (transformers 5 passes over ``add_bos_token`` where there
+is one). How a text is cut is there too, but a class of transformers that builds its own pipeline goes by its settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attnviz.errors import ModelError
+
+if TYPE_CHECKING:
+    from tokenizers import AddedToken, Tokenizer
+
+# These classes take the pipeline of tokenizer.json as it is.
+_GENERIC = {"PreTrainedTokenizer", "TokenizersBackend", "LlamaTokenizer"}
+_BERT_SETTINGS = {
+    "do_lower_case": "lowercase",
+    "strip_accents": "strip_accents",
+    "tokenize_chinese_chars": "handle_chinese_chars",
+}
+
+
+def read_tokenizer(path: Path, settings: Mapping[str, Any], model_type: object) -> Tokenizer:
+    """Read ``path``, a tokenizer.json, under the ``settings`` of the tokenizer_config.json beside it.
+
+    Raises:
+        ModelError: it is no tokenizer, or the settings are damaged.
+    """
+    from tokenizers import Tokenizer
+
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the only type that tokenizers raises
+        raise ModelError(f"{path} is not a tokenizer ({error})", hint="Download the model again.") from None
+    try:
+        _apply(tokenizer, settings, model_type)
+    except (TypeError, ValueError, AttributeError, LookupError) as error:
+        raise ModelError(
+            f"{path.parent / 'tokenizer_config.json'} is damaged ({error})", hint="Download the model again."
+        ) from None
+    return tokenizer
+
+
+def _apply(tokenizer: Tokenizer, settings: Mapping[str, Any], model_type: object) -> None:
+    name = (settings.get("tokenizer_class") or "").removesuffix("Fast")
+    byte_levels = list(_byte_levels(tokenizer.pre_tokenizer))
+    if name == "LlamaTokenizer" and model_type == "llama" and not byte_levels:
+        _build_as_llama(tokenizer, settings)
+    if name not in _GENERIC:
+        for part in byte_levels:
+            part.add_prefix_space = bool(settings.get("add_prefix_space", part.add_prefix_space))
+        _normalize_as_bert(tokenizer, settings)
+    _add_tokens(tokenizer, settings)
+    tokenizer.encode_special_tokens = bool(settings.get("split_special_tokens", False))
+
+
+def _build_as_llama(tokenizer: Tokenizer, settings: Mapping[str, Any]) -> None:
+    """Put a space before the text only, where tokenizer.json may put one behind every special token too."""
+    from tokenizers.pre_tokenizers import Metaspace
+
+    prefix = settings.get("add_prefix_space")
+    scheme = "never" if prefix is False else "always" if settings.get("legacy") else "first"
+    tokenizer.normalizer = None
+    tokenizer.pre_tokenizer = Metaspace(prepend_scheme=scheme, split=False)
+
+
+def _byte_levels(part: Any) -> Iterator[Any]:
+    """The byte-level pre-tokenizers in ``part``: itself, or in its sequence."""
+    from tokenizers.pre_tokenizers import ByteLevel, Sequence
+
+    if isinstance(part, ByteLevel):
+        yield part
+    elif isinstance(part, Sequence):
+        for inner in iter(part):  # it has items, but no length
+            yield from _byte_levels(inner)
+
+
+def _normalize_as_bert(tokenizer: Tokenizer, settings: Mapping[str, Any]) -> None:
+    from tokenizers.normalizers import BertNormalizer
+
+    if isinstance(tokenizer.normalizer, BertNormalizer):
+        for setting, attribute in _BERT_SETTINGS.items():
+            if setting in settings:
+                setattr(tokenizer.normalizer, attribute, settings[setting])
+
+
+def _add_tokens(tokenizer: Tokenizer, settings: Mapping[str, Any]) -> None:
+    """Add the tokens that only the settings name; they get the ids behind the vocabulary, if it lacks them."""
+    added = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
+    decoder = settings.get("added_tokens_decoder") or {}
+    tokens = [_token(decoder[number]) for number in sorted(decoder, key=int)]
+    named = [value for key, value in settings.items() if key.endswith("_token") and isinstance(value, str | dict)]
+    more = settings.get("extra_special_tokens") or settings.get("additional_special_tokens") or []
+    tokens += [_token(value) for value in [*named, *(more.values() if isinstance(more, dict) else more)]]
+    for token in tokens:
+        if token.content not in added:
+            tokenizer.add_tokens([token])
+
+
+def _token(value: str | dict[str, Any]) -> AddedToken:
+    from tokenizers import AddedToken
+
+    if isinstance(value, str):
+        return AddedToken(value, special=True, normalized=False)
+    flags = {key: value[key] for key in ("lstrip", "rstrip", "normalized", "single_word") if key in value}
+    return AddedToken(value["content"], special=value.get("special", True), **flags)

@@ -1,0 +1,138 @@
+"""Words of every kind of tokenizer: whatever the pieces are, a reader finds the words of the text."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from tokenizers import normalizers
+
+from attnviz.encoding import Encoding, encode
+from attnviz.errors import InputError
+from attnviz.words import begin_words
+from tests.vocabularies import KINDS, with_normalizer
+
+BYTE_LEVEL = ["gpt2", "roberta", "llama3", "qwen2"]
+BYTE_FALLBACK = ["llama2", "llama2_prepend", "gemma"]
+METASPACE = [*BYTE_FALLBACK, "t5", "xlm_roberta"]
+
+
+def words(kind: str, text: str) -> list[str]:
+    """The words of ``text`` that can be seen."""
+    encoding = encode(KINDS[kind](), text)
+    return [word.text for word in encoding.words if not encoding.special[word.start] and word.text.strip()]
+
+
+def spans(encoding: Encoding) -> list[tuple[str, ...]]:
+    """The tokens of each word."""
+    return [encoding.tokens[word.start : word.stop] for word in encoding.words if not encoding.special[word.start]]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("The bank's river", ["The", "bank's", "river"]),
+        ("they don't know", ["they", "don't", "know"]),
+        ("the  bank  ", ["the", "bank"]),
+        ("the bank\n\n\tthe", ["the", "bank", "the"]),
+        ("你 好 bank", ["你", "好", "bank"]),
+        ("Le café était fermé", ["Le", "café", "était", "fermé"]),
+        ("مرحبا بالعالم", ["مرحبا", "بالعالم"]),
+        ("the 👍🏽 the", ["the", "👍🏽", "the"]),
+    ],
+)
+def test_words_are_those_of_the_text(kind: str, text: str, expected: list[str]) -> None:
+    assert words(kind, text) == expected
+
+
+@pytest.mark.parametrize("kind", [*BYTE_LEVEL, "bert", "t5", "xlm_roberta"])
+def test_punctuation_is_no_part_of_a_word(kind: str) -> None:
+    assert words(kind, "(hello), they said.") == ["(", "hello", ")", ",", "they", "said", "."]
+
+
+@pytest.mark.parametrize("kind", BYTE_LEVEL)
+def test_code_is_cut_at_what_is_no_name(kind: str) -> None:
+    assert words(kind, "x\t= y[0]\n    return x") == ["x", "=", "y", "[", "0", "]", "return", "x"]
+
+
+@pytest.mark.parametrize("kind", [*BYTE_LEVEL, *BYTE_FALLBACK])
+@pytest.mark.parametrize(
+    "text",
+    ["e\u0301te\u0301's", "café's", "नमस्ते", "👩‍👩‍👧", "語", "ὡς"],
+    ids=["accents as marks", "accents", "vowel signs", "family", "Han", "two accents"],
+)
+def test_a_word_whose_characters_are_cut_apart_is_whole(kind: str, text: str) -> None:
+    assert words(kind, f"the {text} bank") == ["the", text, "bank"]
+
+
+@pytest.mark.parametrize("kind", BYTE_FALLBACK)
+def test_bytes_are_shown_as_bytes(kind: str) -> None:
+    encoding = encode(KINDS[kind](), "the ☃")
+    assert encoding.tokens[-3:] == (r"\xe2", r"\x98", r"\x83")
+    assert encoding.words[-1].text == "☃"
+
+
+@pytest.mark.parametrize("kind", BYTE_FALLBACK)
+def test_a_character_that_is_one_byte_is_shown_as_itself(kind: str) -> None:
+    assert encode(KINDS[kind](), "the ~").tokens[-1] == "~"
+
+
+@pytest.mark.parametrize("kind", METASPACE)
+def test_a_space_that_is_a_piece_begins_the_word_after_it(kind: str) -> None:
+    assert "▁" not in words(kind, "the Überbank of the q")
+
+
+def test_a_bracket_and_a_word_that_share_a_piece_are_one_word_with_the_rest_of_it() -> None:
+    """Llama 3 keeps one character before letters, and the word may have more pieces."""
+    text = "self(loans"
+    places = [(0, 0, 4), (0, 4, 7), (0, 7, 10)]  # self, (lo, ans
+    assert begin_words([text], places) == [True, True, False]
+
+
+def test_characters_that_share_a_piece_are_one_word() -> None:
+    places = [(0, 0, 2), (0, 1, 2)]  # `日` and the first byte of `本`, the rest of `本`
+    assert begin_words(["日本"], places) == [True, False]
+
+
+@pytest.mark.parametrize("kind", ["t5", "xlm_roberta"])
+def test_an_unknown_piece_is_shown_as_the_text_writes_it_and_is_not_special(kind: str) -> None:
+    encoding = encode(KINDS[kind](), "the ☃ bank")
+    snow = next(word for word in encoding.words if word.text == "☃")
+    assert encoding.tokens[snow.stop - 1] == "☃"
+    assert not any(encoding.special[snow.start : snow.stop])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("text", ["½ ﬁne Ⅷ the", "①② the ｆｕｌｌ"])
+def test_a_normalizer_does_not_change_what_the_text_writes(kind: str, text: str) -> None:
+    tokenizer = with_normalizer(KINDS[kind](), normalizers.NFKC())
+    encoding = encode(tokenizer, text)
+    assert "".join(word.text for word in encoding.words if not encoding.special[word.start]) == text.replace(" ", "")
+
+
+_PARTS = [
+    "the ", "bank", " ", "  ", "\n", "\r\n", "\t", "'", "'s", ".", "-", "(hello", "x=y[0]", "don't", "你",
+    "好。", "です", "สวัสดี", " ไทย", "مرحبا ", "नमस्ते", "😀", "👩‍👩‍👧", "🇩🇪",
+    "\u200d", "\u200b", "\u00a0", "e\u0301", "½", "ﬁ", "λ", "Ġ", "▁", "<s>",
+]  # fmt: skip
+TEXTS = st.lists(st.sampled_from(_PARTS), min_size=1, max_size=12).map("".join) | st.text(max_size=30)
+
+
+@settings(deadline=None, max_examples=400)
+@given(TEXTS, st.sampled_from(sorted(KINDS)))
+@example("▁\u200d.", "llama2")
+def test_any_text_is_cut_into_words_that_stand_in_it_in_order(text: str, kind: str) -> None:
+    try:
+        encoding = encode(KINDS[kind](), text)
+    except InputError:
+        return
+    assert [word.start for word in encoding.words] == [0, *(word.stop for word in encoding.words[:-1])]
+    assert encoding.words[-1].stop == len(encoding)
+    at = 0
+    for word in encoding.words:
+        if encoding.special[word.start]:
+            continue
+        found = text.find(word.text, at)
+        assert found >= at or word.text == encoding.tokens[word.start], (word, text)
+        at = max(at, found + len(word.text))
