@@ -259,6 +259,8 @@ class Network:
 
     def _norm(self, at: str, norm: Norm, x: Tensor) -> Tensor:
         weight = self.tensors.get(f"{at}.weight")
+        if weight is not None and norm.offset:
+            weight = weight + norm.offset
         if weight is None or (isinstance(norm, LayerNorm) and weight.dim() == 1):
             return functional.layer_norm(x, x.shape[-1:], weight, self.tensors.get(f"{at}.bias"), norm.eps)
         exact = x.to(torch.promote_types(x.dtype, torch.float32))
@@ -266,4 +268,4 @@ class Network:
             exact = functional.layer_norm(exact, exact.shape[-1:], eps=norm.eps)
             return exact.to(x.dtype) * weight
         exact = exact * torch.rsqrt(exact.square().mean(-1, keepdim=True) + norm.eps)
-        return exact.to(x.dtype) * (norm.offset + weight)
+        return exact.to(x.dtype) * weight
