@@ -28,8 +28,9 @@ from attnviz.model.spec import Spec
 
 FAMILIES = (
     "albert", "bart", "bert", "blenderbot", "cohere", "cohere2", "deberta-v2", "distilbert", "electra", "gemma",
-    "gemma2", "gemma3_text", "glm", "granite", "helium", "llama", "marian", "mbart", "modernbert", "mpnet", "olmo2",
-    "olmo3", "pegasus", "phi", "phi3", "plbart", "qwen2", "qwen3", "roberta", "stablelm", "starcoder2", "t5", "umt5",
+    "gemma2", "gemma3_text", "glm", "granite", "helium", "llama", "marian", "mbart", "modernbert", "mpnet",
+    "nemotron", "olmo", "olmo2", "olmo3", "pegasus", "phi", "phi3", "plbart", "qwen2", "qwen3", "roberta", "stablelm",
+    "starcoder2", "t5", "umt5",
 )  # fmt: skip
 
 _WINDOWED: Mapping[str, Any] = {
