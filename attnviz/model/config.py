@@ -147,16 +147,21 @@ class Config:
         """How far each layer of a decoder sees, from ``layer_types``: as far as ``window`` tokens, itself counted, or
         all that came before. ``default`` is said of each layer where the config does not.
         """
-        kinds = self.get("layer_types", default)
+        kinds = self.each("layer_types", default)
         known = {"full_attention": CAUSAL} | ({"sliding_attention": Reach(window - 1, 0)} if window else {})
-        if len(kinds) != len(default):
-            raise ModelError(f"config.json: layer_types has {len(kinds)} entries for {len(default)} layers")
         unknown = sorted({str(kind) for kind in kinds} - known.keys())
         if unknown:
             raise UnsupportedModel(
                 f"config.json: layer_types has {', '.join(unknown)}; our forward pass knows {', '.join(known)}"
             )
         return tuple(known[kind] for kind in kinds)
+
+    def each(self, name: str, default: Sequence[Any]) -> Sequence[Any]:
+        """A list with an entry for each layer, as ``default`` has."""
+        value = self.get(name, default)
+        if not isinstance(value, list | tuple) or len(value) != len(default):
+            raise ModelError(f"config.json: {name} is {value!r}, expected one for each of {len(default)} layers")
+        return value
 
     def window(self) -> Reach:
         """How far all layers of a decoder see: as far as ``sliding_window``, or all that came before."""

@@ -57,10 +57,11 @@ def test_windows_are_read_from_the_types_of_layers() -> None:
     [
         (["chunked_attention"] * 2, 4, "layer_types has chunked_attention; .* knows full_attention, sliding_attention"),
         (["sliding_attention"] * 2, None, "layer_types has sliding_attention; .* knows full_attention"),
-        (["full_attention"], 4, "layer_types has 1 entries for 2 layers"),
+        (2, 4, "layer_types is 2, expected one for each of 2 layers"),
+        (["full_attention"], 4, "expected one for each of 2 layers"),
     ],
 )
-def test_types_of_layers_that_can_not_be_are_refused(kinds: list[str], window: int | None, words: str) -> None:
+def test_types_of_layers_that_can_not_be_are_refused(kinds: Any, window: int | None, words: str) -> None:
     with pytest.raises(ModelError, match=words):
         Config({"layer_types": kinds}).reaches(window, ["full_attention"] * 2)
 
