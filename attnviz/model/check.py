@@ -15,12 +15,12 @@ from torch import Tensor
 from attnviz.checkpoint import Checkpoint
 from attnviz.encoding import Encoding
 from attnviz.errors import ModelError
-from attnviz.model.hosted import Hosted, Reference, open_hosted
+from attnviz.model.hosted import Hosted, Reference
 from attnviz.model.kernel import Kind
 from attnviz.model.native import Native
 from attnviz.model.observers import HiddenStates, Weights
 from attnviz.model.precision import precision
-from attnviz.model.ways import Options, open_way
+from attnviz.model.ways import Options, open_by_transformers, open_way
 
 TOLERANCES = {torch.float32: 1e-5, torch.float64: 1e-10}
 """Rounding adds up to about 1e-6 in float32 and 1e-15 in float64; a mistake is larger than either."""
@@ -89,7 +89,7 @@ def check(
         way.run(encoding, [weights, states], target)
         theirs = _reference(checkpoint, options, way).reference(encoding, target)
     result = _summed(list(_compared(weights, states, theirs, way.kinds)), options.dtype)
-    if result.passed or options.dtype is not torch.float32 or "quantization_config" in checkpoint.config:
+    if result.passed or options.dtype is not torch.float32 or checkpoint.quantised:
         return result
     return replace(result, double=check(checkpoint, encoding, target, replace(options, dtype=torch.float64)))
 
@@ -98,7 +98,7 @@ def _reference(checkpoint: Checkpoint, options: Options, way: Native | Hosted) -
     """The model that transformers runs; in the hosted way it is there already."""
     if isinstance(way, Hosted):
         return way
-    return open_hosted(checkpoint, options.dtype, options.device)
+    return open_by_transformers(checkpoint, options)
 
 
 def _compared(
