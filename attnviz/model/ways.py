@@ -43,7 +43,9 @@ def open_way(checkpoint: Checkpoint, options: Options) -> tuple[Native | Hosted,
         raise UnsupportedModel(
             f"{checkpoint.name}: {reason}; and {against}", hint="What attnviz runs is listed by: attnviz models"
         )
-    return open_hosted(checkpoint, options.dtype, options.device, trust_remote_code=options.trust_remote_code), reason
+    trust = options.trust_remote_code
+    hosted = open_hosted(checkpoint, options.dtype, options.device, trust_remote_code=trust, gguf=checkpoint.gguf)
+    return hosted, reason
 
 
 def why_hosted(checkpoint: Checkpoint) -> str:

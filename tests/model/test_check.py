@@ -204,7 +204,10 @@ def test_another_number_of_layers_is_an_error_and_no_comparison(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda weights, states: ([each[:-1] for each in weights], states), r"our attention .* \(4, 15, 15\), .* \(3, 15, 15"),
+        (
+            lambda weights, states: ([each[:-1] for each in weights], states),
+            r"attention .*\(4, 15, 15\), .*\(3, 15, 15",
+        ),
         (lambda weights, states: (weights, states[:-1]), r"our hidden states .* \(4, 15, 32\), .* \(3, 15, 32\)"),
     ],
     ids=["weights", "states"],

@@ -192,6 +192,20 @@ def test_what_the_forward_pass_does_not_know_is_refused_by_name_and_value(name: 
     assert caught.value.exit_code is ExitCode.MODEL
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_config_with_any_value_is_read_or_refused(kind: str) -> None:
+    """Never anything but our own error: no value of JSON ends in a traceback."""
+    said = transformers.CONFIG_MAPPING[kind]().to_dict()
+    family = find_family(said)
+    for name in said.keys() - {"model_type"}:
+        for value in ("x", [1], [], {"a": 1}, {"a": {}}, -1, 0, 3, 1.5, True, None):
+            try:
+                spec = family.spec(said | {name: value})
+            except ModelError:
+                continue
+            assert spec.layers, (name, value)
+
+
 @pytest.mark.parametrize("value", ["yes", 1, [True]])
 def test_a_flag_that_is_none_is_refused(value: Any) -> None:
     with pytest.raises(ModelError) as caught:

@@ -272,7 +272,10 @@ def test_a_check_of_hidden_states_and_of_three_maps() -> None:
     """Cross-attention has no states; where the model's own attention returns no weights, there are only states."""
     crossed = LayerCheck("cross", 0, 2e-7, 1e-8, 1, None)
     blind = LayerCheck("decoder", 3, None, None, None, 4e-7)
-    found = [check_document(replace(PASSED, heads=heads, worst=one, layers=(one,))) for heads, one in ((6, crossed), (0, blind))]
+    found = [
+        check_document(replace(PASSED, heads=heads, worst=one, layers=(one,)))
+        for heads, one in ((6, crossed), (0, blind))
+    ]
     assert [each["compared"] for each in found] == ["weights", "hidden states"]
     assert [each["worst"] for each in found] == [
         {"map": "cross", "layer": 0, "head": 1},

@@ -462,9 +462,7 @@ def test_what_words_look_at_stands_in_columns_whatever_the_words(width: int) -> 
 # The check
 
 
-def check(
-    apart: float = 2.4e-7, *, dtype: str = "float32", double: Check | None = None, kind: Kind = "self"
-) -> Check:
+def check(apart: float = 2.4e-7, *, dtype: str = "float32", double: Check | None = None, kind: Kind = "self") -> Check:
     layers = LayerCheck(kind, 0, apart / 2, 1e-8, 0, 3e-7), LayerCheck(kind, 1, apart, 2e-8, 2, 4e-7)
     return Check(6, dtype, 1e-5 if dtype == "float32" else 1e-10, apart, layers[1], layers, double)
 

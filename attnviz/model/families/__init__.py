@@ -150,7 +150,19 @@ class Family:
             if name not in config or (config[name] is None and name not in _NULL_SAYS)
         }
         reading = Config({**config, **absent})
-        spec = self.read(reading)
+        try:
+            spec = self.read(reading)
+        except (
+            TypeError,
+            AttributeError,
+            ValueError,
+            LookupError,
+            ArithmeticError,
+        ) as error:  # values of a sort never seen
+            raise ModelError(
+                f"config.json can't be read as that of a model of type {self.name!r} ({error})",
+                hint="It is damaged: download the model again.",
+            ) from error
         reading.close()
         return spec
 

@@ -118,7 +118,11 @@ class Hosted:
             if self._seen:
                 maps = _attending(maps, self.layers(kind))
             weights = [part[0] for part in maps if part is not None]
-            if self._seen and self._seen.sinks and all(float((part.sum(-1) - 1).abs().max()) < 0.01 for part in weights):
+            if (
+                self._seen
+                and self._seen.sinks
+                and all(float((part.sum(-1) - 1).abs().max()) < 0.01 for part in weights)
+            ):
                 weights = []  # they are those before the sinks have taken their share (Granite)
             hidden = states.get(kind)
             found[kind] = weights or None, torch.stack(hidden) if hidden else None
