@@ -40,7 +40,8 @@ class Checkpoint:
     ``tensors`` maps the checkpoint's own names to tensors, each read when asked for. ``reference`` is what the check
     compares with: the folder that transformers loads, or the model object that the user gave. ``chat`` is what has the
     chat template: that folder, or the tokenizer object that the user gave. ``gguf`` is the file in the folder that
-    holds the weights, where that is how they are stored; then there are no ``tensors``.
+    holds the weights, where that is how they are stored; then there are no ``tensors``. ``generation`` is what
+    generation_config.json says, if there is one.
     """
 
     name: str
@@ -50,6 +51,12 @@ class Checkpoint:
     reference: Any = field(repr=False)
     chat: Any = field(repr=False, default=None)
     gguf: str | None = None
+    generation: Mapping[str, Any] = field(repr=False, default_factory=dict)
+
+    @property
+    def quantised(self) -> bool:
+        """Whether the weights are stored in fewer bits than they compute with, as the config says."""
+        return bool(self.config.get("quantization_config"))
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of each tensor, without reading it from a file."""
@@ -70,14 +77,30 @@ def open_checkpoint(model: str | os.PathLike[str] = DEFAULT, revision: str | Non
     tensors = _open_safetensors(folder)
     if tensors is None:
         tensors = _ByTransformers(folder)
-    return Checkpoint(name, config, tensors, _open_tokenizer(folder, config), reference=folder, chat=folder)
+    generation = folder / "generation_config.json"
+    return Checkpoint(
+        name,
+        config,
+        tensors,
+        _open_tokenizer(folder, config),
+        reference=folder,
+        chat=folder,
+        generation=_read_object(generation) if generation.is_file() else {},
+    )
 
 
 def adopt(model: Any, tokenizer: Any) -> Checkpoint:
     """Take a transformers model and its fast tokenizer as they are in memory; neither is changed."""
     name = getattr(model.config, "name_or_path", "") or type(model).__name__
+    generation = getattr(model, "generation_config", None)
     return Checkpoint(
-        name, model.config.to_dict(), model.state_dict(), own_copy(tokenizer), reference=model, chat=tokenizer
+        name,
+        model.config.to_dict(),
+        model.state_dict(),
+        own_copy(tokenizer),
+        reference=model,
+        chat=tokenizer,
+        generation=generation.to_dict() if generation else {},
     )
 
 

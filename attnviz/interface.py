@@ -173,7 +173,7 @@ class Model:
         count = NEW_TOKENS if generate is None and two else generate or 0
         if not count:
             return source, None
-        from attnviz.model.generate import write_on
+        from attnviz.model.writing import write_on
 
         return write_on(self.checkpoint, self.options, self.way, source, count)
 
@@ -235,6 +235,7 @@ class Model:
         pair: str | None = None,
         target: str | None = None,
         *,
+        generate: int | None = None,
         float64: bool = False,
         truncate: bool = False,
         chat: bool = False,
@@ -246,7 +247,7 @@ class Model:
         Raises:
             InputError, UsageError, ModelError: as ``attend``; also a model that transformers can't load.
         """
-        encoding, decoded = self.inputs(text, pair, target, truncate=truncate, chat=chat)
+        encoding, decoded = self.inputs(text, pair, target, generate=generate, truncate=truncate, chat=chat)
         return self._check(encoding, decoded, float64=float64)
 
     def check_record(self, found: record.Record) -> Check:
@@ -271,7 +272,7 @@ def load(
     revision: str | None = None,
     gguf: str | None = None,
     dtype: str = "float32",
-    device: str = "cpu",
+    device: str | None = None,
     trust_remote_code: bool = False,
 ) -> Model:
     """Load a model: the default one, a folder, a Hub id (at ``revision``), or (transformers model, tokenizer).
@@ -279,7 +280,7 @@ def load(
     Args:
         gguf: a GGUF file, alone or in the folder or Hub repository ``model``.
         dtype: float32, float64, bfloat16 or float16.
-        device: cpu, cuda, cuda:1, mps, or auto for the fastest.
+        device: cpu, cuda, cuda:1, mps, or auto for the fastest; None is the CPU, or where your own model is.
         trust_remote_code: let transformers run code that the checkpoint brings along.
 
     Raises:

@@ -113,10 +113,7 @@ def summarise(
     pieces = in_tokens(attention)
     units = pieces if tokens else in_words(attention)
     positional = positional_heads(attention)
-    options: dict[str, bool] = {"causal": attention.causal, "special": special, "everything": everything}
-    selection = select(units, positional, **options)
-    # A new token is made from anything that stands there, function words and the last token included.
-    making = select(pieces, positional, function=True, **options)
+    selection = select(units, positional, causal=attention.causal, special=special, everything=everything)
     queries = [i for word in words for i in find_unit(units, word)] if words else np.flatnonzero(selection.queries)
     return Summary(
         attention=attention,
@@ -130,14 +127,21 @@ def summarise(
         overview=_overview(attention, selection, cell),
         maps=pick_maps(selection, heads or Heads(), special=special or everything),
         attended=top_attended(selection, [int(i) for i in queries], top),
-        generated=top_attended(replace(making, itself=True), _makers(attention), top),
+        generated=_generated(attention, pieces, positional, top, special=special, everything=everything),
     )
 
 
-def _makers(attention: Attention) -> range:
-    """The queries that predicted the generated tokens: each the token before; before the first there is none."""
+def _generated(
+    attention: Attention, pieces: Units, positional: list[Positional], top: int, *, special: bool, everything: bool
+) -> list[Attended]:
+    """The rows that predicted the generated tokens, each that of the token before; before the first there is none."""
     n = len(attention.tokens)
-    return range(max(n - attention.encoding.generated, 1) - 1, n - 1)
+    makers = range(max(n - attention.encoding.generated, 1) - 1, n - 1)
+    if not makers:
+        return []
+    # A new token is made from anything that stands there, function words and the last token included.
+    making = select(pieces, positional, causal=attention.causal, special=special, function=True, everything=everything)
+    return top_attended(replace(making, itself=True), makers, top)
 
 
 def _overview(attention: Attention, selection: Selection, cell: Cell) -> NDArray[np.float64]:

@@ -6,7 +6,6 @@ state is compared. Beyond the tolerance, both sides run again in float64: roundi
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -16,12 +15,11 @@ from torch import Tensor
 from attnviz.checkpoint import Checkpoint
 from attnviz.encoding import Encoding
 from attnviz.errors import ModelError
-from attnviz.model.hosted import Hosted, Reference, open_hosted
+from attnviz.model.hosted import Hosted, Reference
 from attnviz.model.kernel import Kind
 from attnviz.model.native import Native
 from attnviz.model.observers import HiddenStates, Weights
-from attnviz.model.precision import precision
-from attnviz.model.ways import Options, open_way, why_hosted
+from attnviz.model.ways import Options, open_by_transformers, open_way
 
 TOLERANCES = {torch.float32: 1e-5, torch.float64: 1e-10}
 """Rounding adds up to about 1e-6 in float32 and 1e-15 in float64; a mistake is larger than either."""
@@ -84,15 +82,12 @@ def check(
         ModelError: transformers can't load or run the checkpoint with eager attention.
     """
     options = options or Options()
+    way = way or open_way(checkpoint, options)[0]
     weights, states = Weights(), HiddenStates()
-    # Our own forward pass is exact as it is, and its tensors are read from the file in the type that they have there.
-    with precision(options.dtype) if why_hosted(checkpoint) else contextlib.nullcontext():
-        way = way or open_way(checkpoint, options)[0]
-        way.run(encoding, [weights, states], target)
-    with precision(options.dtype):
-        theirs = _reference(checkpoint, options, way).reference(encoding, target)
+    way.run(encoding, [weights, states], target)
+    theirs = _reference(checkpoint, options, way).reference(encoding, target)
     result = _summed(list(_compared(weights, states, theirs, way.kinds)), options.dtype)
-    if result.passed or options.dtype is not torch.float32 or "quantization_config" in checkpoint.config:
+    if result.passed or options.dtype is not torch.float32 or checkpoint.quantised:
         return result
     return replace(result, double=check(checkpoint, encoding, target, replace(options, dtype=torch.float64)))
 
@@ -101,7 +96,7 @@ def _reference(checkpoint: Checkpoint, options: Options, way: Native | Hosted) -
     """The model that transformers runs; in the hosted way it is there already."""
     if isinstance(way, Hosted):
         return way
-    return open_hosted(checkpoint, options.dtype, options.device)
+    return open_by_transformers(checkpoint, options)
 
 
 def _compared(

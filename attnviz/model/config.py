@@ -158,6 +158,11 @@ class Config:
             )
         return tuple(known[kind] for kind in kinds)
 
+    def window(self) -> Reach:
+        """How far all layers of a decoder see: as far as ``sliding_window``, or all that came before."""
+        window = self.optional("sliding_window")
+        return Reach(window - 1, 0) if window else CAUSAL
+
     def upper_windows(self, count: int) -> tuple[Reach, ...]:
         """How far each of ``count`` layers sees where ``use_sliding_window`` gives those from ``max_window_layers`` on
         a window.

@@ -23,7 +23,6 @@ from attnviz.model.spec import (
     Spec,
 )
 
-
 TIED = "the token vectors (tied)"
 
 

@@ -49,6 +49,12 @@ class Past:
         self._read[at] = k, v
         return k, v
 
+    def keep(self, at: str, make: Callable[[], tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+        """The keys and values of the attention ``at`` to an encoder, made once: they stay the same."""
+        if at not in self._read:
+            self._read[at] = make()
+        return self._read[at]
+
 
 @dataclass
 class _Run:
@@ -126,14 +132,15 @@ class Network:
         projection = embedding.projection
         if projection and projection.tokens:
             x = self._linear("embed.project", x)
+        row = partial(position.rows, ids, at)
         # The order of these sums is that of the published models: float addition is not associative.
         if embedding.types:
             rows = torch.tensor(type_ids or (0,) * len(ids), device=self.device)
             x = x + tensors["embed.types.weight"][rows]
         if isinstance(embedding.positions, Sinusoidal):
-            x = x + position.sinusoids(at, x.shape[-1], self.dtype)
+            x = x + position.sinusoids(row(embedding.positions), x.shape[-1], self.dtype, embedding.positions)
         elif embedding.positions:
-            x = x + tensors["embed.positions.weight"][position.rows(ids, at, embedding.positions)]
+            x = x + tensors["embed.positions.weight"][row(embedding.positions)]
         if embedding.norm:
             x = self._norm("embed.norm", embedding.norm, x)
         return self._linear("embed.project", x) if projection and not projection.tokens else x
@@ -202,12 +209,16 @@ class Network:
         return self._linear(f"{at}.output", context.transpose(0, 1).flatten(1))  # (H, T, D) → (T, H·D)
 
     def _cross(self, i: int, spec: Attention, run: _Run, x: Tensor) -> Tensor:
-        at = f"layers.{i}.cross"
-        if run.memory is None:
+        at, memory = f"layers.{i}.cross", run.memory
+        if memory is None:
             raise ValueError("a decoder that attends to an encoder needs what the encoder gave")
+
+        def read() -> tuple[Tensor, Tensor]:
+            k, v = (self._heads(f"{at}.{name}", spec, spec.kv_heads, memory) for name in ("key", "value"))
+            return k, v
+
         q = self._heads(f"{at}.query", spec, spec.heads, x)
-        k = self._heads(f"{at}.key", spec, spec.kv_heads, run.memory)
-        v = self._heads(f"{at}.value", spec, spec.kv_heads, run.memory)
+        k, v = run.past.keep(at, read) if run.past else read()
         context = attend(q, k, v, scale=spec.scale, layer=i, kind="cross", observers=run.observers)
         return self._linear(f"{at}.output", context.transpose(0, 1).flatten(1))  # (H, T, D) → (T, H·D)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import torch
@@ -83,10 +84,17 @@ def open_native(checkpoint: Checkpoint, dtype: torch.dtype = torch.float32, devi
         UnsupportedModel: no family file expresses the config exactly.
         ModelError: the config or the tensors are damaged.
     """
-    try:
+    with naming(checkpoint):
         family = find_family(checkpoint.config)
         spec = family.spec(checkpoint.config)
         return Native(Network(spec, weights.take(family, spec, checkpoint.tensors, dtype, device)))
+
+
+@contextlib.contextmanager
+def naming(checkpoint: Checkpoint) -> Iterator[None]:
+    """Inside, errors of the model get the checkpoint's name before what is wrong."""
+    try:
+        yield
     except ModelError as error:
         error.message = f"{checkpoint.name}: {error.message}"
         raise

@@ -98,6 +98,6 @@ def rows() -> list[Row]:
             .strip()
             .splitlines()[0]
         )
-        aliases = tuple(sorted(alias for alias, (family, _) in families.ALIASES.items() if family == name))
+        aliases = tuple(sorted(alias for alias, family in families.ALIASES.items() if family == name))
         found.append(Row(name, aliases, about))
     return found

@@ -18,11 +18,12 @@ from attnviz.model.spec import (
     LongRope,
     RelativeBuckets,
     Rotary,
+    Sinusoidal,
     Yarn,
 )
 
 
-def rows(ids: Tensor, at: Tensor, spec: Learned) -> Tensor:
+def rows(ids: Tensor, at: Tensor, spec: Learned | Sinusoidal) -> Tensor:
     """The rows of the position table for the tokens ``ids`` (T,) at the positions ``at`` (T,)."""
     if spec.padding is None:
         return at + spec.offset
@@ -30,12 +31,18 @@ def rows(ids: Tensor, at: Tensor, spec: Learned) -> Tensor:
     return torch.where(counted, at[:1] + counted.cumsum(0) - 1 + spec.offset, spec.offset - 1)
 
 
-def sinusoids(at: Tensor, width: int, dtype: torch.dtype) -> Tensor:
-    """The sines, then the cosines, of the positions ``at`` (T,) in waves of 2π to 20000π tokens, (T, width)."""
+def sinusoids(row: Tensor, width: int, dtype: torch.dtype, spec: Sinusoidal) -> Tensor:
+    """The sines, then the cosines, of the rows ``row`` (T,) in waves of 2π to 20000π tokens, (T, width)."""
     half = (width + 1) // 2
-    waves = 10_000 ** (2 * torch.arange(half, dtype=torch.float64, device=at.device) / width)
-    angles = at.double()[:, None] / waves
-    return torch.cat((angles.sin(), angles.cos()[:, : width // 2]), dim=1).float().to(dtype)
+    if spec.whole:
+        exact = torch.promote_types(dtype, torch.float32)
+        steps = torch.arange(half, dtype=exact, device=row.device)
+        angles = row.to(exact)[:, None] * torch.exp(steps * -(math.log(10_000) / (half - 1)))
+    else:
+        steps = torch.arange(half, dtype=torch.float64, device=row.device)
+        angles, exact = row.double()[:, None] / 10_000 ** (2 * steps / width), torch.float32
+    table = torch.cat((angles.sin(), angles.cos()[:, : width // 2]), dim=1).to(exact).to(dtype)
+    return table if spec.padding is None else table * (row >= spec.offset)[:, None]
 
 
 def turns(rotary: Rotary, at: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:

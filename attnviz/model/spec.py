@@ -99,10 +99,15 @@ class Learned:
 class Sinusoidal:
     """``count`` position vectors, sines in the first half and cosines in the second (Vaswani et al. 2017).
 
-    They are float32 whatever the model's type: the tables that the models were trained with.
+    They are float32 whatever the model's type: the tables that the models were trained with. Where ``whole``, the
+    slowest wave is the whole of 20000π tokens, and they are made in the model's type. Position 0 is row ``offset``;
+    tokens with the id ``padding`` are not counted and have zeros.
     """
 
     count: int
+    whole: bool = False
+    offset: int = 0
+    padding: int | None = None
 
 
 @dataclass(frozen=True)

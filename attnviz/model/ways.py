@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,8 @@ import torch
 
 from attnviz.checkpoint import Checkpoint
 from attnviz.errors import UnsupportedModel, UsageError
-from attnviz.model.native import Native, open_native
+from attnviz.model.families import find_family
+from attnviz.model.native import Native, naming, open_native
 
 if TYPE_CHECKING:
     from attnviz.model.hosted import Hosted
@@ -19,11 +21,33 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.
 
 @dataclass(frozen=True)
 class Options:
-    """How a checkpoint is run: the type of its numbers, on which device, and whether code that it brings may run."""
+    """How a checkpoint is run: the type of its numbers, on which device, and whether code that it brings may run.
+
+    A ``device`` of None is the CPU, or where the user's own model is.
+    """
 
     dtype: torch.dtype = torch.float32
-    device: str = "cpu"
+    device: str | None = None
     trust_remote_code: bool = False
+
+
+def read_options(dtype: str, device: str | None, *, trust_remote_code: bool) -> Options:
+    """The options by name; the device ``auto`` is the fastest.
+
+    Raises:
+        UsageError: there is no such type, or the device is not on this machine; the message says what is.
+    """
+    if dtype not in DTYPES:
+        raise UsageError(f"--dtype is {dtype!r}, expected one of {', '.join(DTYPES)}")
+    if device not in (*devices(), "auto", None):
+        raise UsageError(f"--device is {device!r}; this machine has {', '.join(devices())}")
+    return Options(DTYPES[dtype], device, trust_remote_code)
+
+
+def devices() -> list[str]:
+    """The devices of this machine, the fastest first."""
+    found = ["cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))] if torch.cuda.is_available() else []
+    return [*found, *(["mps"] if torch.backends.mps.is_available() else []), "cpu"]
 
 
 def open_way(checkpoint: Checkpoint, options: Options) -> tuple[Native | Hosted, str]:
@@ -35,45 +59,56 @@ def open_way(checkpoint: Checkpoint, options: Options) -> tuple[Native | Hosted,
     """
     reason = why_hosted(checkpoint)
     if not reason:
-        return open_native(checkpoint, options.dtype, options.device), ""
-    from attnviz.model.hosted import hostable, open_hosted
+        return open_native(checkpoint, options.dtype, _place(checkpoint, options)), ""
+    from attnviz.model.hosted import hostable
 
     against = hostable(checkpoint.config)
     if against and not options.trust_remote_code:
         raise UnsupportedModel(
             f"{checkpoint.name}: {reason}; and {against}", hint="What attnviz runs is listed by: attnviz models"
         )
-    trust = options.trust_remote_code
-    hosted = open_hosted(checkpoint, options.dtype, options.device, trust_remote_code=trust, gguf=checkpoint.gguf)
-    return hosted, reason
+    return open_by_transformers(checkpoint, options), reason
 
 
 def why_hosted(checkpoint: Checkpoint) -> str:
-    """What our forward pass does not know of the checkpoint's config; empty where it knows all."""
-    from attnviz.model.families import find_family
+    """What our forward pass does not know of the checkpoint's config; empty where it knows all.
 
+    Raises:
+        ModelError: the config is damaged.
+    """
     if checkpoint.gguf:
         return "transformers reads GGUF files"
     try:
-        find_family(checkpoint.config).spec(checkpoint.config)
+        with naming(checkpoint):
+            find_family(checkpoint.config).spec(checkpoint.config)
     except UnsupportedModel as error:
-        return error.message
+        return error.message.removeprefix(f"{checkpoint.name}: ")
     return ""
 
 
-def read_options(dtype: str, device: str, *, trust_remote_code: bool) -> Options:
-    """The options by name; ``auto`` is the fastest device.
+def open_by_transformers(checkpoint: Checkpoint, options: Options) -> Hosted:
+    """The transformers model, whether or not our own forward pass could run it.
 
     Raises:
-        UsageError: there is no such type, or the device is not on this machine; the message says what is.
+        ModelError: transformers can't load it.
     """
-    if dtype not in DTYPES:
-        raise UsageError(f"--dtype is {dtype!r}, expected one of {', '.join(DTYPES)}")
-    present = ["cpu"]
-    if torch.backends.mps.is_available():
-        present.insert(0, "mps")
-    if torch.cuda.is_available():
-        present[:0] = ["cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
-    if device not in (*present, "auto"):
-        raise UsageError(f"--device is {device!r}; this machine has {', '.join(present)}")
-    return Options(DTYPES[dtype], present[0] if device == "auto" else device, trust_remote_code)
+    from attnviz.model.hosted import open_hosted
+
+    return open_hosted(checkpoint, *placing(checkpoint, options), trust_remote_code=options.trust_remote_code)
+
+
+def placing(checkpoint: Checkpoint, options: Options) -> tuple[torch.dtype | None, str]:
+    """The type and the device that transformers is asked for.
+
+    Quantised weights keep their type. ``auto`` spreads a model over all devices where accelerate is installed.
+    """
+    spread = options.device == "auto" and importlib.util.find_spec("accelerate") is not None
+    return None if checkpoint.quantised else options.dtype, "auto" if spread else _place(checkpoint, options)
+
+
+def _place(checkpoint: Checkpoint, options: Options) -> str:
+    if options.device == "auto":
+        return devices()[0]
+    if options.device is None and isinstance(checkpoint.reference, torch.nn.Module):
+        return str(next(checkpoint.reference.parameters()).device)
+    return options.device or "cpu"

@@ -112,8 +112,3 @@ def _cut(our: str, tensor: Tensor, needed: Mapping[str, Shape], groups: int, nam
     heads = tensor.reshape(groups, -1, size, *tensor.shape[1:])  # (G·(H/G + 2)·D, …) → (G, H/G + 2, D, …)
     cut = heads[:, :-2].flatten(0, 2), heads[:, -2].flatten(0, 1), heads[:, -1].flatten(0, 1)
     return dict(zip(parts, cut, strict=True))
-
-
-def not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
-    """The names of the tensors that hold NaN or infinity."""
-    return [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]

@@ -8,6 +8,7 @@ import pytest
 import torch
 import transformers
 from torch import Tensor
+from transformers.models.m2m_100.modeling_m2m_100 import M2M100SinusoidalPositionalEmbedding
 from transformers.models.marian.modeling_marian import MarianSinusoidalPositionalEmbedding
 
 from attnviz.errors import ModelError, UnsupportedModel
@@ -32,6 +33,7 @@ from tests.model.parity import DTYPES
 TYPES = {
     "bart": "BartConfig",
     "blenderbot": "BlenderbotConfig",
+    "m2m_100": "M2M100Config",
     "marian": "MarianConfig",
     "mbart": "MBartConfig",
     "mt5": "MT5Config",
@@ -255,11 +257,23 @@ def test_a_missing_tensor_of_the_decoder_is_not_taken_from_the_encoder() -> None
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("padding", [1, 4])
+def test_whole_sinusoids_are_those_of_m2m_100(dtype: torch.dtype, padding: int) -> None:
+    ids = torch.tensor([(i * 7) % 11 for i in range(600)])
+    with precision(dtype):
+        expected = M2M100SinusoidalPositionalEmbedding(700, 16, padding)(ids[None])[0]
+    spec = Sinusoidal(700, whole=True, offset=padding + 1, padding=padding)
+    found = position.sinusoids(position.rows(ids, torch.arange(600), spec), 16, dtype, spec)
+    assert not found[ids == padding].any()
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("width", [8, 9, 64])
 def test_sinusoids_are_those_of_marian(dtype: torch.dtype, width: int) -> None:
     with precision(dtype):
         expected = MarianSinusoidalPositionalEmbedding(600, width).to(dtype).create_weight()
-    found = position.sinusoids(torch.arange(600), width, dtype)
+    found = position.sinusoids(torch.arange(600), width, dtype, Sinusoidal(600))
     assert found.dtype == expected.dtype
     # A sine that lies between two numbers of float32 may be rounded to either.
     assert float((found - expected).abs().max()) < 1e-7

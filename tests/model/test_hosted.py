@@ -16,6 +16,7 @@ import transformers
 from torch import Tensor
 
 from attnviz.encoding import Encoding
+from attnviz.model import kernel
 from attnviz.model.hosted import Hosted
 from attnviz.model.kernel import Kind
 from attnviz.model.observers import HiddenStates, Weights
@@ -297,6 +298,20 @@ def test_encoder_decoders_against_transformers(name: str, dtype: torch.dtype) ->
     assert torch.equal(last, states.stacked("decoder")[-1])
 
 
+@pytest.mark.parametrize(
+    "name", ["gemma 3", "deepseek v3.2, chosen keys", "doge, a mask that adds numbers", "t5", "bart"]
+)
+def test_small_tiles_change_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = hosted((CASES | ENCODER_DECODERS)[name].model().double())
+    target = encoding(TARGET) if "cross" in mine.kinds else None
+    whole = ours(mine, target)
+    monkeypatch.setattr(kernel, "TILE", 4 * LENGTH * 5)
+    small = ours(mine, target)
+    for kind in mine.kinds:
+        torch.testing.assert_close(small[0].stacked(kind), whole[0].stacked(kind), atol=1e-10, rtol=0)
+    torch.testing.assert_close(small[2], whole[2], atol=1e-10, rtol=1e-10)
+
+
 def test_windows_are_shorter_than_the_text_and_hide_what_is_beyond() -> None:
     for name, window in {"mistral with a window": 5, "gpt-oss with sinks and windows": 5}.items():
         weights = ours(hosted(CASES[name].model()))[0].stacked()
@@ -341,3 +356,22 @@ def test_weights_before_the_sinks_share_are_not_compared() -> None:
     assert reference[1] is not None
     torch.testing.assert_close(states.stacked(), reference[1], atol=1e-6, rtol=1e-6)
     assert bool((weights.stacked().sum(-1) < 0.999).any())
+
+
+def test_two_berts_that_are_an_encoder_decoder() -> None:
+    """A model of models, which has a head and no class without it."""
+    config = transformers.EncoderDecoderConfig.from_encoder_decoder_configs(
+        transformers.BertConfig(**COMMON), transformers.BertConfig(**(COMMON | {"num_hidden_layers": 2}))
+    )
+    model = transformers.EncoderDecoderModel(config).eval()
+    tiny.randomise(model, scale=0.18)
+    mine = Hosted(model, "tiny")
+    weights, states, last = ours(mine, encoding(TARGET))
+    reference = mine.reference(encoding(IDS), encoding(TARGET))
+    for kind, layers in {"encoder": 4, "decoder": 2, "cross": 2}.items():
+        maps = reference[kind][0]  # type: ignore[index]
+        assert maps is not None
+        assert len(maps) == layers
+        torch.testing.assert_close(weights.stacked(kind), torch.stack(maps), atol=1e-5, rtol=0)  # type: ignore[arg-type]
+    assert torch.equal(last, states.stacked("decoder")[-1])
+    assert (mine.causal("encoder"), mine.causal("decoder"), mine.causal("cross")) == (False, True, False)

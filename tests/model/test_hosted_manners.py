@@ -308,6 +308,12 @@ def test_a_text_that_the_model_cannot_run_is_an_error_of_ours() -> None:
         mine.run(encoding([1] * 65))
 
 
+def test_models_that_read_more_than_text_are_refused() -> None:
+    model = torch.nn.Linear(1, 1)
+    with pytest.raises(UnsupportedModel, match="transformers' Linear does not read text alone"):
+        Hosted(model, "tiny").run(encoding(IDS))
+
+
 def test_ids_beyond_the_vocabulary() -> None:
     with pytest.raises(ModelError, match="the tokenizer gives '50' the id 50, the model's vocabulary ends at 49"):
         Hosted(LLAMA.model(), "tiny").run(encoding([3, 50]))

@@ -95,7 +95,7 @@ def test_masks_of_transformers_that_are_bands(function: Any, sight: Sight) -> No
 
 def test_masks_of_transformers_that_are_none() -> None:
     chunks = asked(mask_function=chunked_causal_mask_function(4, torch.zeros(1, dtype=torch.long)))
-    holes = asked(attention_mask=torch.arange(9)[None] != 3)
+    holes = asked(mask_function=causal_mask_function, attention_mask=torch.arange(9)[None] != 3)
     for facts in (chunks, holes):
         assert type(mask(**facts)) is Tensor
         assert torch.equal(mask(**facts), eager_mask(**facts))  # type: ignore[arg-type]

@@ -247,6 +247,14 @@ def test_a_cross_map_is_as_wide_and_high_as_its_words_and_its_cells_are_square(n
     assert bool(width > height) is (m > n)
 
 
+def test_long_words_on_either_side_leave_the_cells_their_room() -> None:
+    short, long = ([f"{name}{i}" for i in range(6)] for name in ("w", "donaudampfschiff"))
+    for rows, columns in ((short, long), (long, short), (long, long)):
+        figure = head_figure(cross_record(rows, columns, random_weights((1, 1, 6, 6))))
+        figure.draw_without_rendering()
+        assert figure.axes[0].get_window_extent().width / figure.dpi / 6 > 0.42
+
+
 @pytest.mark.parametrize(("n", "m"), [(1, 80), (80, 1), (2, 300), (300, 2)])
 def test_no_map_is_a_sliver(n: int, m: int) -> None:
     for figure in (head_figure(cross(n, m)), grid_figure(cross(n, m))):

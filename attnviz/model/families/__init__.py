@@ -3,8 +3,9 @@
 A family file says two things: ``spec(config)``, the facts of a model, and ``NAMES``, the literal map of the
 checkpoint's tensor names to ours. ``{}`` is the layer; where the value is a tuple the tensor has all these places.
 ``PREFIX`` is what heads put before the names, and ``SPELLINGS`` are older last parts of names. ``ATTRIBUTES`` are other
-names of config attributes, which count where a config has both, as in transformers. Of our names, these say that a
-tensor is several, cut by ``weights.take``:
+names of config attributes, which count where a config has both, as in transformers, and ``DEFAULTS`` is what configs
+of a model type default to where that is not the family's own. Of our names, these say that a tensor is several, cut
+by ``weights.take``:
 
 - ``….qkv``: queries, keys and values of all heads, one after the other;
 - ``….groups``: of each key-value head the queries of its query heads, its key and its value;
@@ -27,91 +28,22 @@ from attnviz.model.config import Config
 from attnviz.model.spec import Spec
 
 FAMILIES = (
-    "albert",
-    "bart",
-    "bert",
-    "blenderbot",
-    "deberta-v2",
-    "distilbert",
-    "electra",
-    "gemma",
-    "gemma2",
-    "gemma3_text",
-    "llama",
-    "marian",
-    "mbart",
-    "modernbert",
-    "mpnet",
-    "pegasus",
-    "plbart",
-    "qwen2",
-    "qwen3",
-    "roberta",
-    "t5",
-    "umt5",
-)
+    "albert", "bart", "bert", "blenderbot", "bloom", "cohere", "deberta-v2", "distilbert", "electra", "falcon",
+    "gemma", "gemma2", "gemma3_text", "gpt2", "gpt_neo", "gpt_neox", "gptj", "granite", "llama", "m2m_100",
+    "marian", "mbart", "modernbert", "mpnet", "mpt", "olmo2", "opt", "pegasus", "phi", "phi3", "plbart", "qwen2",
+    "qwen3", "roberta", "stablelm", "starcoder2", "t5", "umt5",
+)  # fmt: skip
 
-_WINDOWED: Mapping[str, Any] = {
-    "intermediate_size": 14336,
-    "num_key_value_heads": 8,
-    "max_position_embeddings": 131072,
-    "sliding_window": 4096,
-    "use_sliding_window": True,
+ALIASES: Mapping[str, str] = {
+    "camembert": "roberta",
+    "ministral": "llama",
+    "mistral": "llama",
+    "mt5": "t5",
+    "seed_oss": "llama",
+    "smollm3": "llama",
+    "xlm-roberta": "roberta",
 }
-
-_MT5 = {
-    "vocab_size": 250_112, "d_ff": 1024, "num_layers": 8, "num_heads": 6, "feed_forward_proj": "gated-gelu",
-    "decoder_start_token_id": 0,
-}  # fmt: skip
-
-_BLENDERBOT = {
-    "vocab_size": 8008, "max_position_embeddings": 128, "d_model": 2560, "encoder_layers": 2, "decoder_layers": 24,
-    "encoder_attention_heads": 32, "decoder_attention_heads": 32, "encoder_ffn_dim": 10_240, "decoder_ffn_dim": 10_240,
-}  # fmt: skip
-_PLBART = {
-    "vocab_size": 50_005, "d_model": 768, "encoder_layers": 6, "decoder_layers": 6, "encoder_attention_heads": 12,
-    "decoder_attention_heads": 12, "encoder_ffn_dim": 3072, "decoder_ffn_dim": 3072, "scale_embedding": True,
-}  # fmt: skip
-
-ALIASES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
-    "camembert": ("roberta", {"vocab_size": 30522}),
-    "ministral": ("llama", _WINDOWED),
-    "mistral": ("llama", _WINDOWED),
-    "seed_oss": (
-        "llama",
-        {
-            "vocab_size": 155136,
-            "intermediate_size": 27648,
-            "num_hidden_layers": 64,
-            "num_attention_heads": 80,
-            "num_key_value_heads": 8,
-            "head_dim": 128,
-            "max_position_embeddings": 524288,
-            "attention_bias": True,
-            "attention_out_bias": False,
-        },
-    ),
-    "smollm3": (
-        "llama",
-        {
-            "vocab_size": 128256,
-            "hidden_size": 2048,
-            "num_hidden_layers": 36,
-            "num_attention_heads": 16,
-            "num_key_value_heads": 4,
-            "max_position_embeddings": 32768,
-            "rope_theta": 2e6,
-            "no_rope_layer_interval": 4,
-            "tie_word_embeddings": True,
-        },
-    ),
-    "xlm-roberta": ("roberta", {"vocab_size": 30522}),
-    "blenderbot": ("blenderbot", _BLENDERBOT),
-    "mt5": ("t5", _MT5),
-    "plbart": ("plbart", _PLBART),
-    "umt5": ("umt5", _MT5),
-}
-"""Model types that differ from a family in their configuration only: the family, and what their configs default to."""
+"""Model types that differ from a family in their configuration only."""
 
 UNSUPPORTED: Mapping[str, str] = {
     "xlnet": "two streams, and relative positions by projected sines with biases of their own, are not expressed",
@@ -200,7 +132,7 @@ def find_family(config: Mapping[str, Any]) -> Family:
         raise ModelError(
             "config.json has no model_type", hint="Save the model with a current transformers: save_pretrained."
         )
-    name, defaults = ALIASES.get(kind, (kind, {}))
+    name = ALIASES.get(kind, kind)
     if kind in UNSUPPORTED:
         raise UnsupportedModel(
             f"attnviz has no forward pass of its own for models of type {kind!r}: {UNSUPPORTED[kind]}",
@@ -221,6 +153,6 @@ def find_family(config: Mapping[str, Any]) -> Family:
         module.NAMES,
         getattr(module, "PREFIX", ""),
         getattr(module, "SPELLINGS", {}),
-        defaults,
+        getattr(module, "DEFAULTS", {}).get(kind, {}),
         getattr(module, "ATTRIBUTES", {}),
     )

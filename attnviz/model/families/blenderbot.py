@@ -8,6 +8,14 @@ from attnviz.model.spec import Embedding, LayerNorm, Learned, PreNorm, Spec
 
 __all__ = ["NAMES", "PREFIX", "spec"]
 
+DEFAULTS = {
+    "blenderbot": {
+        "vocab_size": 8008, "max_position_embeddings": 128, "d_model": 2560, "encoder_layers": 2, "decoder_layers": 24,
+        "encoder_attention_heads": 32, "decoder_attention_heads": 32, "encoder_ffn_dim": 10_240,
+        "decoder_ffn_dim": 10_240,
+    }
+}  # fmt: skip
+
 
 def spec(config: Config) -> Spec:
     """The facts of a Blenderbot."""

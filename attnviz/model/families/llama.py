@@ -30,6 +30,25 @@ NAMES = {
     "lm_head.weight": "head.weight",
 }
 
+_MISTRAL = {
+    "intermediate_size": 14336, "num_key_value_heads": 8, "max_position_embeddings": 131072, "sliding_window": 4096,
+    "use_sliding_window": True,
+}  # fmt: skip
+DEFAULTS = {
+    "ministral": _MISTRAL,
+    "mistral": _MISTRAL,
+    "seed_oss": {
+        "vocab_size": 155136, "intermediate_size": 27648, "num_hidden_layers": 64, "num_attention_heads": 80,
+        "num_key_value_heads": 8, "head_dim": 128, "max_position_embeddings": 524288, "attention_bias": True,
+        "attention_out_bias": False,
+    },
+    "smollm3": {
+        "vocab_size": 128256, "hidden_size": 2048, "num_hidden_layers": 36, "num_attention_heads": 16,
+        "num_key_value_heads": 4, "max_position_embeddings": 32768, "rope_theta": 2e6, "no_rope_layer_interval": 4,
+        "tie_word_embeddings": True,
+    },
+}  # fmt: skip
+
 
 def spec(config: Config) -> Spec:
     """The facts of a Llama; absent attributes have the values of transformers' ``LlamaConfig``."""

@@ -8,6 +8,13 @@ from attnviz.model.spec import Embedding, LayerNorm, Learned, PostNorm, Spec
 
 __all__ = ["NAMES", "PREFIX", "spec"]
 
+DEFAULTS = {
+    "plbart": {
+        "vocab_size": 50_005, "d_model": 768, "encoder_layers": 6, "decoder_layers": 6, "encoder_attention_heads": 12,
+        "decoder_attention_heads": 12, "encoder_ffn_dim": 3072, "decoder_ffn_dim": 3072, "scale_embedding": True,
+    }
+}  # fmt: skip
+
 
 def spec(config: Config) -> Spec:
     """The facts of a PLBART."""

@@ -26,6 +26,8 @@ NAMES = {
     **both("encoder.layer.{}.output.LayerNorm", "layers.{}.mlp.norm"),
 }
 
+DEFAULTS = {"camembert": {"vocab_size": 30522}, "xlm-roberta": {"vocab_size": 30522}}
+
 
 def spec(config: Config) -> Spec:
     """The facts of a RoBERTa; absent attributes have the values of transformers' ``RobertaConfig``."""

@@ -61,6 +61,11 @@ NAMES = {
     "decoder.final_layer_norm.weight": "norm.weight",
 }
 
+DEFAULTS = {"mt5": {
+        "vocab_size": 250_112, "d_ff": 1024, "num_layers": 8, "num_heads": 6, "feed_forward_proj": "gated-gelu",
+        "decoder_start_token_id": 0,
+    }}  # fmt: skip
+
 
 def spec(config: Config, *, shared: bool = True) -> Spec:
     """The facts of a T5; absent attributes have the values of transformers' ``T5Config``.

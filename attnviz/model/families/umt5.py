@@ -7,6 +7,7 @@ from attnviz.model.families import t5
 from attnviz.model.spec import Spec
 
 PREFIX = t5.PREFIX
+DEFAULTS = {"umt5": t5.DEFAULTS["mt5"]}
 
 _TABLE = "block.{}.layer.0.SelfAttention.relative_attention_bias.weight"
 

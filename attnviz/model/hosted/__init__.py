@@ -6,8 +6,8 @@ the same tiles as in the native way.
 
 from __future__ import annotations
 
-from attnviz.model.hosted.loading import open_hosted
+from attnviz.model.hosted.loading import open_hosted, open_writer
 from attnviz.model.hosted.model import Hosted, Reference
 from attnviz.model.hosted.support import hostable, hostable_types
 
-__all__ = ["Hosted", "Reference", "hostable", "hostable_types", "open_hosted"]
+__all__ = ["Hosted", "Reference", "hostable", "hostable_types", "open_hosted", "open_writer"]

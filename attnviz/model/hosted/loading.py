@@ -6,17 +6,19 @@ import contextlib
 import copy
 import inspect
 import io
-import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
 from torch import nn
+from transformers.initialization import no_init_weights
 
 from attnviz.checkpoint import Checkpoint, quiet_transformers
 from attnviz.errors import ModelError, UnsupportedModel
 from attnviz.model.hosted.model import Hosted
+from attnviz.model.precision import precision
 
 # What a checkpoint needs beside transformers: what its error names, and what installs it.
 _PACKAGES = ("accelerate", "gguf", "bitsandbytes", "gptqmodel", "optimum", "compressed-tensors", "hqq", "sentencepiece")
@@ -28,7 +30,6 @@ def open_hosted(
     device: str | torch.device | None = None,
     *,
     trust_remote_code: bool = False,
-    gguf: str | None = None,
 ) -> Hosted:
     """Load ``checkpoint`` by transformers, without its heads.
 
@@ -39,33 +40,38 @@ def open_hosted(
         dtype: None is the dtype that the checkpoint was saved in.
         device: None is the CPU, or where the user's model is; ``"auto"`` spreads it over what there is, by accelerate.
         trust_remote_code: run the code that the checkpoint brings with it.
-        gguf: the GGUF file in the checkpoint's folder that holds the weights.
 
     Raises:
         UnsupportedModel: transformers does not know the architecture.
         ModelError: transformers can't load it; the message names the package that is missing, if one is.
     """
-    if isinstance(checkpoint.reference, nn.Module):
-        model = _borrow(checkpoint.reference, dtype, device)
-    else:
-        # transformers shows the progress of GGUF files whatever its settings say.
-        with quiet_transformers(), contextlib.redirect_stderr(io.StringIO()) if gguf else contextlib.nullcontext():
-            model = _load(checkpoint, dtype, device, trust_remote_code, gguf)
-    return Hosted(model, checkpoint.name, _start(checkpoint))
-
-
-def _start(checkpoint: Checkpoint) -> int | None:
-    """The token with which a decoder begins; newer versions of transformers keep it apart, with how to generate."""
     name = "decoder_start_token_id"
-    start = checkpoint.config.get(name)
-    if start is None and isinstance(checkpoint.reference, nn.Module):
-        start = getattr(getattr(checkpoint.reference, "generation_config", None), name, None)
-    elif start is None and (path := Path(checkpoint.reference) / "generation_config.json").is_file():
-        try:
-            start = json.loads(path.read_bytes()).get(name)
-        except (ValueError, AttributeError) as error:
-            raise ModelError(f"{path} is not an object in JSON ({error})", hint="Download the model again.") from None
-    return start
+    # Newer versions of transformers keep it with how to generate.
+    start = checkpoint.config.get(name, checkpoint.generation.get(name))
+    if isinstance(checkpoint.reference, nn.Module):
+        return Hosted(_borrow(checkpoint.reference, dtype, device), checkpoint.name, start)
+    return Hosted(_load(checkpoint, dtype, device, trust_remote_code, model_class), checkpoint.name, start)
+
+
+def open_writer(
+    checkpoint: Checkpoint, dtype: torch.dtype | None, device: str | torch.device | None, *, trust_remote_code: bool
+) -> Any:
+    """Load ``checkpoint`` by transformers with the head that it generates with.
+
+    Raises:
+        ModelError: it has none, or as ``open_hosted``.
+    """
+    model = checkpoint.reference
+    if not isinstance(model, nn.Module):
+        model = _load(checkpoint, dtype, device, trust_remote_code, _writer_class)
+    if not (hasattr(model, "can_generate") and model.can_generate()):
+        raise ModelError(f"{checkpoint.name} has no head that predicts the next token: it can't generate")
+    return model
+
+
+def _writer_class(config: Any, saved: dict[str, Any]) -> Any:
+    two = getattr(config, "is_encoder_decoder", False) or saved.get("is_encoder_decoder", False)
+    return transformers.AutoModelForSeq2SeqLM if two else transformers.AutoModelForCausalLM
 
 
 def _borrow(model: Any, dtype: torch.dtype | None, device: str | torch.device | None) -> Any:
@@ -75,30 +81,45 @@ def _borrow(model: Any, dtype: torch.dtype | None, device: str | torch.device | 
     place = before.device if device in (None, "auto") else torch.device(device)
     if dtype in (None, before.dtype) and place.type == before.device.type:
         return base
-    return copy.deepcopy(base).to(place, dtype)
+    return _double(base).to(place) if dtype is torch.float64 else copy.deepcopy(base).to(place, dtype)
+
+
+def _double(model: Any) -> Any:
+    """``model`` in float64 throughout: what it computes when it is made, such as rotary angles, is float64 too."""
+    with quiet_transformers(), precision(torch.float64), no_init_weights():
+        twin = type(model)._from_config(copy.deepcopy(model.config), dtype=torch.float64)
+    twin.load_state_dict(model.state_dict())
+    return twin.eval()
 
 
 def _load(
-    checkpoint: Checkpoint, dtype: torch.dtype | None, device: str | torch.device | None, trust: bool, gguf: str | None
+    checkpoint: Checkpoint,
+    dtype: torch.dtype | None,
+    device: str | torch.device | None,
+    trust: bool,
+    pick: Callable[[Any, dict[str, Any]], Any],
 ) -> Any:
     folder = Path(checkpoint.reference)
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": trust}
-    if gguf is not None:
-        options["gguf_file"] = gguf
+    # transformers shows the progress of GGUF files whatever its settings say.
+    silence: Any = contextlib.nullcontext()
+    if checkpoint.gguf is not None:
+        options["gguf_file"] = checkpoint.gguf
+        silence = contextlib.redirect_stderr(io.StringIO())
     try:
-        config = transformers.AutoConfig.from_pretrained(folder, **options)
-        loader = model_class(config, checkpoint.config)
-        if device == "auto":
-            options["device_map"] = "auto"
-        model, info = loader.from_pretrained(
-            folder,
-            config=config,
-            dtype=dtype or "auto",
-            attn_implementation="eager",
-            weights_only=True,
-            output_loading_info=True,
-            **options,
-        )
+        with quiet_transformers(), silence:
+            config = transformers.AutoConfig.from_pretrained(folder, **options)
+            if device == "auto":
+                options["device_map"] = "auto"
+            model, info = pick(config, checkpoint.config).from_pretrained(
+                folder,
+                config=config,
+                dtype="auto" if dtype in (None, torch.float64) else dtype,
+                attn_implementation="eager",
+                weights_only=True,
+                output_loading_info=True,
+                **options,
+            )
     except ModelError:
         raise
     except Exception as error:  # whatever transformers raises on a checkpoint that it can't load
@@ -107,6 +128,8 @@ def _load(
     missing = sorted(name for name in info["missing_keys"] if "pooler" not in name and name not in computed)
     if missing:
         raise ModelError(f"{checkpoint.name} lacks {', '.join(missing[:3])}, which {type(model).__name__} needs")
+    if dtype is torch.float64:
+        model = _double(model)
     return (model if device in (None, "auto") else model.to(device)).eval()
 
 

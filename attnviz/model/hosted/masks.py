@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
-from transformers.masking_utils import eager_mask, sdpa_mask
+from transformers.masking_utils import bidirectional_mask_function, causal_mask_function, eager_mask, sdpa_mask
 
 from attnviz.model.spec import EVERYTHING, Reach
 
@@ -70,15 +70,23 @@ def mask(**facts: Any) -> Tensor | None:
 
     def rows(start: int, stop: int) -> Tensor:
         part: Tensor = sdpa_mask(**(facts | whole | {"q_length": stop - start, "q_offset": first + start}))
-        return part[0].all(0)
+        return part[0].all(0) if part.shape[1] > 1 else part[0, 0]
 
-    sight = see(rows, queries, keys)
+    sight = _plain(facts) or see(rows, queries, keys)
     if sight.reach is None:
         return eager_mask(**facts)  # type: ignore[no-any-return]
     if sight.reach == EVERYTHING and facts.get("allow_is_bidirectional_skip"):
         return None
     make = partial(eager_mask, **(facts | whole))
     return BandMask(sight, make, (1, 1, queries, keys), dtype=facts.get("dtype"), device=facts.get("device"))
+
+
+def _plain(facts: dict[str, Any]) -> Sight | None:
+    """The sight of the two commonest masks, which need no reading, where nothing is padded or moved."""
+    padding = facts.get("attention_mask")
+    if facts.get("q_offset") or facts.get("kv_offset") or not (padding is None or bool(padding.all())):
+        return None
+    return {causal_mask_function: CAUSAL, bidirectional_mask_function: FULL}.get(facts.get("mask_function"))
 
 
 def see(rows: Callable[[int, int], Tensor], queries: int, keys: int) -> Sight:
@@ -91,14 +99,14 @@ def see(rows: Callable[[int, int], Tensor], queries: int, keys: int) -> Sight:
     for start in range(0, queries, step):
         visible = rows(start, min(start + step, queries))  # (n, M)
         at = torch.arange(start, start + len(visible), device=visible.device)
-        ones = visible.to(torch.uint8)
+        ones = visible.contiguous().view(torch.uint8)
         first, last = ones.argmax(-1), keys - 1 - ones.flip(-1).argmax(-1)
         sees = visible.any(-1)
         blind |= not bool(sees.all())
         if bool(sees.any()):
             ahead = max(ahead, int((last - at)[sees].max()))
             behind = max(behind, int((at - first)[sees].max()))
-        seen += int(visible.sum())
+        seen += int(visible.count_nonzero())
     at = torch.arange(queries)
     band = ((at + ahead).clamp(max=keys - 1) - (at - behind).clamp(min=0) + 1).clamp(min=0)
     reach = None

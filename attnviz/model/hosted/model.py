@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from attnviz.checkpoint import quiet_transformers
 from attnviz.encoding import Encoding
-from attnviz.errors import AttnvizError, InputError, ModelError, UnsupportedModel
+from attnviz.errors import AttnvizError, InputError, UnsupportedModel
 from attnviz.model.hosted.attention import Hook, Seen, attending
+from attnviz.model.inputs import require_finite, require_fit
 from attnviz.model.kernel import Kind, Observer
-from attnviz.model.weights import not_finite
+from attnviz.model.precision import precision
 
 Reference = dict[Kind, tuple[list[Tensor] | None, Tensor | None]]
 """Per kind the weights (H, N, M) of each attention layer, and the hidden states (L + 1, T, C)."""
@@ -69,12 +70,7 @@ class Hosted:
                     for observer in observers:
                         observer.hidden(layer, state, kind)
         last = _last(output)
-        if not torch.isfinite(last).all():
-            damaged = not_finite(self.model.state_dict())
-            where = f": {', '.join(damaged[:3])}" if damaged else ", though its tensors are finite: it overflows"
-            raise ModelError(
-                f"the model's weights give NaN{where}", hint="The checkpoint is damaged: download it again."
-            )
+        require_finite(last, self.model.state_dict())
         return last
 
     def _require_all(self, seen: Seen) -> None:
@@ -131,7 +127,7 @@ class Hosted:
     def _forward(self, encoding: Encoding, target: Encoding | None, hook: Hook | None, **wanted: bool) -> Any:
         inputs = self._inputs(encoding, target)
         try:
-            with quiet_transformers(), attending(self.model, hook), torch.inference_mode():
+            with quiet_transformers(), attending(self.model, hook), precision(self.model.dtype), torch.inference_mode():
                 return self.model(**inputs, **wanted, return_dict=True)
         except AttnvizError as error:
             error.message = f"{self.name}: {error.message}"
@@ -143,7 +139,7 @@ class Hosted:
 
     def _inputs(self, encoding: Encoding, target: Encoding | None) -> dict[str, Tensor]:
         self._fits(encoding)
-        device = self.model.get_input_embeddings().weight.device
+        device = self._table().device
         inputs = {"input_ids": torch.tensor([encoding.ids], device=device)}
         if "attention_mask" in self._accepts:
             inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
@@ -165,23 +161,24 @@ class Hosted:
             return {"self": (read, read)}
         return {"encoder": (read, read), "decoder": (written, written), "cross": (written, read)}
 
+    def _table(self) -> Tensor:
+        """The vectors of the vocabulary."""
+        try:
+            table: Tensor = self.model.get_input_embeddings().weight
+        except (AttributeError, NotImplementedError):
+            raise UnsupportedModel(
+                f"{self.name}: transformers' {type(self.model).__name__} does not read text alone"
+            ) from None
+        return table
+
     def _fits(self, encoding: Encoding) -> None:
         """Raise for ids and token types that the model has no vectors for."""
-        rows = self.model.get_input_embeddings().weight.shape[0]
-        if max(encoding.ids) >= rows:
-            word = encoding.tokens[encoding.ids.index(max(encoding.ids))]
-            raise ModelError(
-                f"the tokenizer gives {word!r} the id {max(encoding.ids)}, the model's vocabulary ends at "
-                f"{rows - 1}: they do not belong together"
-            )
-        types = getattr(self.model.config, "type_vocab_size", None)
-        if types and max(encoding.type_ids) >= types:
-            raise InputError(f"the model has {types} token type only: it takes no pair")
+        require_fit(encoding, len(self._table()), getattr(self.model.config, "type_vocab_size", None) or 0)
 
 
 def _is_bare(model: nn.Module) -> bool:
     """Whether ``model`` ends with its hidden states and has no head."""
-    return type(model).__name__.endswith("Model")
+    return type(model).__name__.endswith("Model") and model.get_output_embeddings() is None  # type: ignore[operator]
 
 
 def _states(output: Any, kinds: tuple[Kind, ...]) -> dict[Kind, list[Tensor]]:

@@ -1,0 +1,70 @@
+"""Command R (Cohere 2024): attention and MLP side by side behind one norm without bias, interleaved rotary positions,
+and where configured a norm of each head's queries and keys.
+"""
+
+from __future__ import annotations
+
+from attnviz.model.config import Config
+from attnviz.model.families import both
+from attnviz.model.rope import rotary
+from attnviz.model.spec import (
+    CAUSAL,
+    Attention,
+    Embedding,
+    GatedMLP,
+    Head,
+    Layer,
+    LayerNorm,
+    ParallelNorm,
+    QKNorm,
+    Spec,
+)
+
+PREFIX = "model."
+
+NAMES = {
+    "embed_tokens.weight": "embed.tokens.weight",
+    **both("layers.{}.self_attn.q_proj", "layers.{}.attention.query"),
+    **both("layers.{}.self_attn.k_proj", "layers.{}.attention.key"),
+    **both("layers.{}.self_attn.v_proj", "layers.{}.attention.value"),
+    **both("layers.{}.self_attn.o_proj", "layers.{}.attention.output"),
+    "layers.{}.self_attn.q_norm.weight": "layers.{}.attention.query_norm.weight",
+    "layers.{}.self_attn.k_norm.weight": "layers.{}.attention.key_norm.weight",
+    "layers.{}.input_layernorm.weight": "layers.{}.attention.norm.weight",
+    "layers.{}.mlp.gate_proj.weight": "layers.{}.mlp.gate.weight",
+    "layers.{}.mlp.up_proj.weight": "layers.{}.mlp.up.weight",
+    "layers.{}.mlp.down_proj.weight": "layers.{}.mlp.down.weight",
+    "norm.weight": "norm.weight",
+    "lm_head.weight": "head.weight",
+}
+
+
+def spec(config: Config) -> Spec:
+    """The facts of a Command R; absent attributes have the values of transformers' ``CohereConfig``."""
+    config.decoder()
+    config.ignore("logit_scale")  # multiplies the next token's scores, whose order it leaves
+    heads, width = config.size("num_attention_heads", 64), config.size("hidden_size", 8192)
+    size, bias = config.head_size(width, heads), config.flag("attention_bias")
+    norm = LayerNorm(config.number("layer_norm_eps", 1e-5), bias=False)
+    layer = Layer(
+        attention=Attention(
+            heads=heads,
+            kv_heads=config.kv_heads(heads),
+            head_size=size,
+            scale=size**-0.5,
+            reach=CAUSAL,
+            position=rotary(config, size, theta=500_000.0, longest=8192, interleaved=True),
+            bias=bias,
+            output_bias=bias,
+            qk_norm=QKNorm(norm, over="each") if config.flag("use_qk_norm") else None,
+        ),
+        mlp=GatedMLP(config.size("intermediate_size", 22528), config.activation("hidden_act", "silu")),
+        norms=ParallelNorm(norm, shared=True),
+    )
+    return Spec(
+        width=width,
+        embedding=Embedding(config.size("vocab_size", 256000)),
+        layers=(layer,) * config.size("num_hidden_layers", 40),
+        final_norm=norm,
+        head=Head(tied=config.flag("tie_word_embeddings", default=True)),
+    )

@@ -1,0 +1,60 @@
+"""Granite (Granite Team 2024): a Llama whose embeddings, scores and sublayers are multiplied by numbers of its config,
+after Yang et al. 2022 ("Tensor Programs V").
+"""
+
+from __future__ import annotations
+
+from attnviz.model.config import Config
+from attnviz.model.families import both
+from attnviz.model.rope import rotary
+from attnviz.model.spec import CAUSAL, Attention, Embedding, GatedMLP, Head, Layer, PreNorm, RMSNorm, Spec
+
+PREFIX = "model."
+
+NAMES = {
+    "embed_tokens.weight": "embed.tokens.weight",
+    **both("layers.{}.self_attn.q_proj", "layers.{}.attention.query"),
+    **both("layers.{}.self_attn.k_proj", "layers.{}.attention.key"),
+    **both("layers.{}.self_attn.v_proj", "layers.{}.attention.value"),
+    **both("layers.{}.self_attn.o_proj", "layers.{}.attention.output"),
+    "layers.{}.input_layernorm.weight": "layers.{}.attention.norm.weight",
+    **both("layers.{}.mlp.gate_proj", "layers.{}.mlp.gate"),
+    **both("layers.{}.mlp.up_proj", "layers.{}.mlp.up"),
+    **both("layers.{}.mlp.down_proj", "layers.{}.mlp.down"),
+    "layers.{}.post_attention_layernorm.weight": "layers.{}.mlp.norm.weight",
+    "norm.weight": "norm.weight",
+    "lm_head.weight": "head.weight",
+}
+
+
+def spec(config: Config) -> Spec:
+    """The facts of a Granite; absent attributes have the values of transformers' ``GraniteConfig``."""
+    config.decoder()
+    config.ignore("logits_scaling")  # divides the next token's scores, whose order it leaves
+    heads, width = config.size("num_attention_heads", 32), config.size("hidden_size", 4096)
+    size, bias = config.head_size(width, heads), config.flag("attention_bias")
+    norm = RMSNorm(config.number("rms_norm_eps", 1e-6))
+    layer = Layer(
+        attention=Attention(
+            heads=heads,
+            kv_heads=config.kv_heads(heads),
+            head_size=size,
+            scale=config.number("attention_multiplier", 1.0),
+            reach=CAUSAL,
+            position=rotary(config, size),
+            bias=bias,
+            output_bias=bias,
+        ),
+        mlp=GatedMLP(
+            config.size("intermediate_size", 11008), config.activation("hidden_act", "silu"), config.flag("mlp_bias")
+        ),
+        norms=PreNorm(norm),
+        residual=config.number("residual_multiplier", 1.0),
+    )
+    return Spec(
+        width=width,
+        embedding=Embedding(config.size("vocab_size", 32000), scale=config.number("embedding_multiplier", 1.0)),
+        layers=(layer,) * config.size("num_hidden_layers", 32),
+        final_norm=norm,
+        head=Head(tied=config.flag("tie_word_embeddings")),
+    )

@@ -1,0 +1,57 @@
+"""OLMo 2 (OLMo Team 2025): norms behind attention and MLP, and over all queries and all keys."""
+
+from __future__ import annotations
+
+from attnviz.model.config import Config
+from attnviz.model.families import both
+from attnviz.model.rope import rotary
+from attnviz.model.spec import CAUSAL, Attention, BranchNorm, Embedding, GatedMLP, Head, Layer, QKNorm, RMSNorm, Spec
+
+PREFIX = "model."
+
+NAMES = {
+    "embed_tokens.weight": "embed.tokens.weight",
+    **both("layers.{}.self_attn.q_proj", "layers.{}.attention.query"),
+    **both("layers.{}.self_attn.k_proj", "layers.{}.attention.key"),
+    **both("layers.{}.self_attn.v_proj", "layers.{}.attention.value"),
+    **both("layers.{}.self_attn.o_proj", "layers.{}.attention.output"),
+    "layers.{}.self_attn.q_norm.weight": "layers.{}.attention.query_norm.weight",
+    "layers.{}.self_attn.k_norm.weight": "layers.{}.attention.key_norm.weight",
+    "layers.{}.post_attention_layernorm.weight": "layers.{}.attention.norm.weight",
+    "layers.{}.mlp.gate_proj.weight": "layers.{}.mlp.gate.weight",
+    "layers.{}.mlp.up_proj.weight": "layers.{}.mlp.up.weight",
+    "layers.{}.mlp.down_proj.weight": "layers.{}.mlp.down.weight",
+    "layers.{}.post_feedforward_layernorm.weight": "layers.{}.mlp.norm.weight",
+    "norm.weight": "norm.weight",
+    "lm_head.weight": "head.weight",
+}
+
+
+def spec(config: Config) -> Spec:
+    """The facts of an OLMo 2; absent attributes have the values of transformers' ``Olmo2Config``."""
+    config.decoder()
+    heads, width = config.size("num_attention_heads", 32), config.size("hidden_size", 4096)
+    size, bias = config.head_size(width, heads), config.flag("attention_bias")
+    norm = RMSNorm(config.number("rms_norm_eps", 1e-5))
+    layer = Layer(
+        attention=Attention(
+            heads=heads,
+            kv_heads=config.kv_heads(heads),
+            head_size=size,
+            scale=size**-0.5,
+            reach=CAUSAL,
+            position=rotary(config, size),
+            bias=bias,
+            output_bias=bias,
+            qk_norm=QKNorm(norm, over="width"),
+        ),
+        mlp=GatedMLP(config.size("intermediate_size", 11008), config.activation("hidden_act", "silu")),
+        norms=BranchNorm(norm),
+    )
+    return Spec(
+        width=width,
+        embedding=Embedding(config.size("vocab_size", 50304)),
+        layers=(layer,) * config.size("num_hidden_layers", 32),
+        final_norm=norm,
+        head=Head(tied=config.flag("tie_word_embeddings")),
+    )

@@ -1,0 +1,59 @@
+"""Phi-3 (Abdin et al. 2024): a Llama with fused projections, a window and LongRoPE."""
+
+from __future__ import annotations
+
+from attnviz.model.config import Config
+from attnviz.model.rope import rotary
+from attnviz.model.spec import Attention, Embedding, GatedMLP, Head, Layer, PreNorm, RMSNorm, Spec
+
+PREFIX = "model."
+
+NAMES = {
+    "embed_tokens.weight": "embed.tokens.weight",
+    "layers.{}.self_attn.qkv_proj.weight": "layers.{}.attention.qkv.weight",
+    "layers.{}.self_attn.o_proj.weight": "layers.{}.attention.output.weight",
+    "layers.{}.input_layernorm.weight": "layers.{}.attention.norm.weight",
+    "layers.{}.mlp.gate_up_proj.weight": "layers.{}.mlp.gate_up.weight",
+    "layers.{}.mlp.down_proj.weight": "layers.{}.mlp.down.weight",
+    "layers.{}.post_attention_layernorm.weight": "layers.{}.mlp.norm.weight",
+    "norm.weight": "norm.weight",
+    "lm_head.weight": "head.weight",
+}
+
+
+def spec(config: Config) -> Spec:
+    """The facts of a Phi-3; absent attributes have the values of transformers' ``Phi3Config``."""
+    config.decoder()
+    config.ignore("embd_pdrop", "resid_pdrop")
+    for name in ("attention_bias", "lm_head_bias", "mlp_bias"):  # said by some configs, of tensors that there never are
+        config.expect(name, False)
+    config.expect("full_attn_mod", 1)
+    config.expect("interpolate_factor", 1)
+    heads, width = config.size("num_attention_heads", 32), config.size("hidden_size", 3072)
+    size = config.head_size(width, heads)
+    norm = RMSNorm(config.number("rms_norm_eps", 1e-5))
+    # LongRoPE was published as "su", and is what these models mean by "yarn".
+    position = rotary(
+        config, size, partial=1.0, longest=4096, original=4096, spellings={"su": "longrope", "yarn": "longrope"}
+    )
+    layer = Layer(
+        attention=Attention(
+            heads=heads,
+            kv_heads=config.kv_heads(heads),
+            head_size=size,
+            scale=size**-0.5,
+            reach=config.window(),
+            position=position,
+            bias=False,
+            output_bias=False,
+        ),
+        mlp=GatedMLP(config.size("intermediate_size", 8192), config.activation("hidden_act", "silu")),
+        norms=PreNorm(norm),
+    )
+    return Spec(
+        width=width,
+        embedding=Embedding(config.size("vocab_size", 32064)),
+        layers=(layer,) * config.size("num_hidden_layers", 32),
+        final_norm=norm,
+        head=Head(tied=config.flag("tie_word_embeddings")),
+    )

@@ -1,0 +1,73 @@
+"""StableLM (Bellagente et al. 2024): a Llama with LayerNorms, rotary positions in a part of each head, and where
+configured a norm of each head's queries and keys, or attention and MLP side by side.
+"""
+
+from __future__ import annotations
+
+from attnviz.model.config import Config
+from attnviz.model.families import both
+from attnviz.model.rope import rotary
+from attnviz.model.spec import (
+    CAUSAL,
+    Attention,
+    Embedding,
+    GatedMLP,
+    Head,
+    Layer,
+    LayerNorm,
+    ParallelNorm,
+    PreNorm,
+    QKNorm,
+    Spec,
+)
+
+PREFIX = "model."
+
+NAMES = {
+    "embed_tokens.weight": "embed.tokens.weight",
+    **both("layers.{}.self_attn.q_proj", "layers.{}.attention.query"),
+    **both("layers.{}.self_attn.k_proj", "layers.{}.attention.key"),
+    **both("layers.{}.self_attn.v_proj", "layers.{}.attention.value"),
+    "layers.{}.self_attn.o_proj.weight": "layers.{}.attention.output.weight",
+    "layers.{}.self_attn.q_layernorm.norms.{}.weight": "layers.{}.attention.query_norm.weight",
+    "layers.{}.self_attn.k_layernorm.norms.{}.weight": "layers.{}.attention.key_norm.weight",
+    **both("layers.{}.input_layernorm", "layers.{}.attention.norm"),
+    "layers.{}.mlp.gate_proj.weight": "layers.{}.mlp.gate.weight",
+    "layers.{}.mlp.up_proj.weight": "layers.{}.mlp.up.weight",
+    "layers.{}.mlp.down_proj.weight": "layers.{}.mlp.down.weight",
+    **both("layers.{}.post_attention_layernorm", "layers.{}.mlp.norm"),
+    **both("norm", "norm"),
+    "lm_head.weight": "head.weight",
+}
+
+
+def spec(config: Config) -> Spec:
+    """The facts of a StableLM; absent attributes have the values of transformers' ``StableLmConfig``."""
+    config.decoder()
+    config.ignore("hidden_dropout")
+    heads = config.size("num_attention_heads", 32)
+    width = config.width("hidden_size", 2560, heads)
+    size, eps = width // heads, config.number("layer_norm_eps", 1e-5)
+    norm = LayerNorm(eps)
+    layer = Layer(
+        attention=Attention(
+            heads=heads,
+            kv_heads=config.kv_heads(heads, 32),
+            head_size=size,
+            scale=size**-0.5,
+            reach=CAUSAL,
+            position=rotary(config, size, partial=0.25, longest=4096),
+            bias=config.flag("use_qkv_bias"),
+            output_bias=False,
+            qk_norm=QKNorm(LayerNorm(eps, bias=False), over="each") if config.flag("qk_layernorm") else None,
+        ),
+        mlp=GatedMLP(config.size("intermediate_size", 6912), config.activation("hidden_act", "silu")),
+        norms=ParallelNorm(norm, shared=True) if config.flag("use_parallel_residual") else PreNorm(norm),
+    )
+    return Spec(
+        width=width,
+        embedding=Embedding(config.size("vocab_size", 50304)),
+        layers=(layer,) * config.size("num_hidden_layers", 32),
+        final_norm=norm,
+        head=Head(tied=config.flag("tie_word_embeddings")),
+    )

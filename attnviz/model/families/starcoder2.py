@@ -1,0 +1,58 @@
+"""StarCoder 2 (Lozhkov et al. 2024): LayerNorms, biases everywhere, a plain MLP, a window."""
+
+from __future__ import annotations
+
+from attnviz.model.config import Config
+from attnviz.model.families import both
+from attnviz.model.rope import rotary
+from attnviz.model.spec import MLP, Attention, Embedding, Head, Layer, LayerNorm, PreNorm, Spec
+
+PREFIX = "model."
+
+NAMES = {
+    "embed_tokens.weight": "embed.tokens.weight",
+    **both("layers.{}.self_attn.q_proj", "layers.{}.attention.query"),
+    **both("layers.{}.self_attn.k_proj", "layers.{}.attention.key"),
+    **both("layers.{}.self_attn.v_proj", "layers.{}.attention.value"),
+    **both("layers.{}.self_attn.o_proj", "layers.{}.attention.output"),
+    **both("layers.{}.input_layernorm", "layers.{}.attention.norm"),
+    **both("layers.{}.mlp.c_fc", "layers.{}.mlp.up"),
+    **both("layers.{}.mlp.c_proj", "layers.{}.mlp.down"),
+    **both("layers.{}.post_attention_layernorm", "layers.{}.mlp.norm"),
+    **both("norm", "norm"),
+    "lm_head.weight": "head.weight",
+}
+
+
+def spec(config: Config) -> Spec:
+    """The facts of a StarCoder 2; absent attributes have the values of transformers' ``Starcoder2Config``."""
+    config.decoder()
+    config.expect("norm_type", "layer_norm")
+    config.expect("mlp_type", "default")
+    config.ignore("embedding_dropout", "residual_dropout")
+    heads, width = config.size("num_attention_heads", 24), config.size("hidden_size", 3072)
+    size, bias = config.head_size(width, heads), config.flag("use_bias", default=True)
+    norm = LayerNorm(config.number("norm_epsilon", 1e-5))
+    layer = Layer(
+        attention=Attention(
+            heads=heads,
+            kv_heads=config.kv_heads(heads, 2),
+            head_size=size,
+            scale=size**-0.5,
+            reach=config.window(),
+            position=rotary(config, size, longest=4096),
+            bias=bias,
+            output_bias=bias,
+        ),
+        mlp=MLP(
+            config.size("intermediate_size", 12288), config.activation("hidden_act", "gelu_pytorch_tanh"), bias=bias
+        ),
+        norms=PreNorm(norm),
+    )
+    return Spec(
+        width=width,
+        embedding=Embedding(config.size("vocab_size", 49152)),
+        layers=(layer,) * config.size("num_hidden_layers", 30),
+        final_norm=norm,
+        head=Head(tied=config.flag("tie_word_embeddings", default=True)),
+    )

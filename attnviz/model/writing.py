@@ -1,0 +1,72 @@
+"""What a model writes itself, as what it reads next: its continuation of a text, or the text of its decoder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from attnviz.checkpoint import Checkpoint, quiet_transformers
+from attnviz.continuation import continued
+from attnviz.encoding import Encoding, started
+from attnviz.errors import InputError
+from attnviz.model import weights
+from attnviz.model.families import find_family
+from attnviz.model.generate import generate, read_rules
+from attnviz.model.native import Native, naming
+from attnviz.model.ways import Options, placing
+
+if TYPE_CHECKING:
+    from attnviz.model.hosted import Hosted
+
+
+def write_on(
+    checkpoint: Checkpoint, options: Options, way: Native | Hosted, source: Encoding, count: int
+) -> tuple[Encoding, Encoding | None]:
+    """Let the model write ``count`` tokens greedily, or fewer where it ends the text or has no room.
+
+    A decoder goes on with ``source``, which grows; an encoder–decoder writes its decoder's text, which is the second
+    encoding. Our own forward pass writes in the native way, transformers in the hosted one.
+
+    Raises:
+        InputError: the text leaves no room for a token.
+        ModelError: the model has no head that predicts tokens, or says no token to begin with.
+    """
+    two = "cross" in way.kinds
+    read = 1 if two else len(source)
+    if way.limit is not None:
+        count = min(count, way.limit - read)
+    if count < 1:
+        raise InputError(f"the text has {read} tokens, all that the model takes: there is no room to go on")
+    with naming(checkpoint):
+        if isinstance(way, Native):
+            first, ids = _native(checkpoint, way, source, count)
+        else:
+            first, ids = _hosted(checkpoint, options, source, count, read)
+    if not two:
+        return continued(checkpoint.tokenizer, source, ids), None
+    return source, continued(checkpoint.tokenizer, started(checkpoint.tokenizer, first), ids)
+
+
+def _native(checkpoint: Checkpoint, way: Native, source: Encoding, count: int) -> tuple[int, list[int]]:
+    """The token before the first that is written, and those that are."""
+    network = way.network
+    family = find_family(checkpoint.config)
+    head = weights.take_head(family, network.spec, checkpoint.tensors, network.dtype, str(network.device))
+    rules = read_rules(checkpoint.config, checkpoint.generation)
+    ids = generate(network, head, source.ids, source.type_ids, rules=rules, count=count)
+    start = network.spec.start if rules.start is None else rules.start
+    return source.ids[-1] if start is None else start, ids
+
+
+def _hosted(checkpoint: Checkpoint, options: Options, source: Encoding, count: int, read: int) -> tuple[int, list[int]]:
+    """As ``_native``; ``read`` is how many tokens are read before the first is written."""
+    from attnviz.model.hosted import open_writer
+
+    writer = open_writer(checkpoint, *placing(checkpoint, options), trust_remote_code=options.trust_remote_code)
+    ids = torch.tensor([source.ids], device=writer.device)
+    with quiet_transformers(), torch.inference_mode():
+        written = writer.generate(
+            input_ids=ids, attention_mask=torch.ones_like(ids), do_sample=False, num_beams=1, max_new_tokens=count
+        )[0].tolist()
+    return written[read - 1], written[read:]
