@@ -148,7 +148,7 @@ MISSING = "/no/such/place"
         case("show", S, "-m", "default", "--gguf", "no.gguf", code=4, said="there is no file no.gguf"),
         case("show", S, "--gguf", "no.gguf", code=4, said=("there is no file", "no.gguf", "its name in --model")),
         case("show", S, "-m", "nobody/nothing", "--gguf", "a.gguf", code=4, said="is not in the Hub cache"),
-        case("show", S, "-m", "default", "--gguf", "a.gguf", "--revision", "v1", code=2, said="--revision is for models"),
+        case("show", S, "-m", "default", "--gguf", "a.gguf", "--revision", "v1", code=2, said="--revision is for"),
         case("models", MISSING, code=4, said=f"there is no folder {MISSING}"),
         case("models", "nobody/nothing", code=4, said="is not in the Hub cache"),
         case("models", "no spaces/in ids", code=4, said="neither a folder nor a Hub id"),

@@ -21,11 +21,11 @@ def test_without_a_path_all_that_runs_is_listed(run: Run) -> None:
     result = run("models")
     assert (result.code, result.err) == (0, "")
     assert result.lines[0] == "Native: attnviz's own forward pass"
-    listed, _, hosted = result.out.partition("Hosted: ")
+    listed, _, hosted = " ".join(result.out.split()).partition("Hosted: ")
     words = listed.replace(",", " ").split()
     assert {*FAMILIES, *ALIASES} <= set(words)
     count, _, names = hosted.partition(" more types run in transformers")
-    others = names.partition("their attention\n")[2].replace(",", " ").split()
+    others = names.rpartition("their attention")[2].replace(",", " ").split()
     expected = [kind for kind in hostable_types() if kind not in (*FAMILIES, *ALIASES)]
     assert "mixtral" in expected
     assert others == expected
@@ -96,10 +96,10 @@ def test_a_folder_without_a_model_is_an_error(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", [["models"], ["show", "the bank", "--no-check"]])
 def test_a_file_that_is_no_gguf_is_refused(run: Run, command: list[str], tmp_path: Path) -> None:
     (tmp_path / "a.gguf").write_bytes(b"GGUX" + bytes(40))
-    for arguments in (["--gguf", tmp_path / "a.gguf", *(["-m", "default"] if command[0] == "show" else [])],):
-        result = run(*command, *arguments)
-        assert (result.code, result.out) == (4, "")
-        assert result.said.startswith(f"error: {tmp_path / 'a.gguf'} is not a GGUF file")
+    model = ["-m", "default"] if command[0] == "show" else []
+    result = run(*command, *model, "--gguf", tmp_path / "a.gguf")
+    assert (result.code, result.out) == (4, "")
+    assert result.said.startswith(f"error: {tmp_path / 'a.gguf'} is not a GGUF file")
 
 
 def test_a_gguf_file_that_is_damaged_is_refused(run: Run, tmp_path: Path) -> None:

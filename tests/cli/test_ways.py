@@ -137,7 +137,7 @@ def test_each_map_of_an_encoder_decoder_is_shown_and_all_are_checked(
     assert found["check"]["passed"]
     result = run("show", S, *TARGET, "-m", tiny_t5, *options)
     assert (result.code, result.err) == (0, "")
-    n, m = 6, 15  # the target is shifted right: a start, and no mark at the end
+    n, m = 7, 15  # the target is shifted right: a start, and no mark at the end
     assert sizes.format(n=n, m=m) in " ".join(" ".join(result.lines[:2]).split())
     assert result.lines[-1].startswith("✓ 28 heads agree with transformers ")
 
@@ -160,7 +160,7 @@ def test_the_three_maps_are_exported_and_read_back(run: Run, tiny_t5: Path, tmp_
     assert run("export", S, path, *TARGET, "-m", tiny_t5).code == 0
     found = read(path)
     assert isinstance(found, EncoderDecoder)
-    assert found.cross.weights.shape == (2, 4, 6, 15)
+    assert found.cross.weights.shape == (2, 4, 7, 15)
     assert run("show", "--from", path, "--map", "decoder").code == 0
 
 

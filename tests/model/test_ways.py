@@ -19,7 +19,7 @@ from attnviz.interface import load
 from attnviz.model.hosted import Hosted
 from attnviz.model.kernel import Observer
 from attnviz.model.native import Native
-from attnviz.model.ways import DTYPES, Options, open_way, read_options, why_hosted
+from attnviz.model.ways import DTYPES, Options, devices, open_way, placing, read_options, why_hosted
 from tests import tiny
 
 
@@ -122,9 +122,9 @@ def test_trust_changes_nothing_for_a_model_without_code(tiny_bert: Path, tiny_mi
 
 def test_options_are_read_by_name() -> None:
     for name, dtype in DTYPES.items():
-        assert read_options(name, "cpu", trust_remote_code=False) == Options(dtype)
-    assert read_options("float32", "cpu", trust_remote_code=True) == Options(trust_remote_code=True)
-    assert read_options("float32", "auto", trust_remote_code=False).device in ("cpu", "cuda", "mps")
+        assert read_options(name, "cpu", trust_remote_code=False) == Options(dtype, "cpu")
+    assert read_options("float32", "cpu", trust_remote_code=True) == Options(device="cpu", trust_remote_code=True)
+    assert read_options("float32", None, trust_remote_code=False) == Options()
 
 
 @pytest.mark.parametrize("name", ["float8", "double", "", "torch.float32"])
@@ -140,16 +140,25 @@ def test_a_device_that_there_is_not_is_told_which_there_are(name: str) -> None:
         load("default", device=name)
 
 
-def test_the_fastest_device_is_the_first_that_is_present(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_fastest_device_is_the_first_that_is_present(
+    tiny_bert: Path, tiny_mixtral: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoints = [open_checkpoint(folder) for folder in (tiny_bert, tiny_mixtral)]
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert read_options("float32", "auto", trust_remote_code=False).device == "cuda"
+    assert devices() == ["cuda", "cuda:0", "cuda:1", "cpu"]
     assert read_options("float32", "cuda:1", trust_remote_code=False).device == "cuda:1"
-    with pytest.raises(UsageError, match="this machine has cuda, cuda:0, cuda:1"):
+    with pytest.raises(UsageError, match="this machine has cuda, cuda:0, cuda:1, cpu"):
         read_options("float32", "cuda:2", trust_remote_code=False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
-    assert read_options("float32", "auto", trust_remote_code=False).device == "mps"
+    assert devices() == ["mps", "cpu"]
+    for checkpoint in checkpoints:
+        assert placing(checkpoint, Options()) == (torch.float32, "cpu")
+        with monkeypatch.context() as patch:
+            patch.setattr("importlib.util.find_spec", lambda _: None)  # no accelerate, which would spread it
+            assert placing(checkpoint, Options(device="auto")) == (torch.float32, "mps")
 
 
 class States(Observer):
