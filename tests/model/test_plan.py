@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-import transformers
 from safetensors.torch import load_file, save_file
 
 from attnviz.checkpoint import Checkpoint, open_checkpoint
@@ -18,20 +17,16 @@ from attnviz.model import weights
 from attnviz.model.describe import describe, parameters, spans
 from attnviz.model.families import ALIASES, FAMILIES, find_family
 from attnviz.model.plan import Plan, plan, rows
-from attnviz.model.spec import Spec
 from tests import tiny
-from tests.model.parity import make
-from tests.model.variants import all_variants
+from tests.model.parity import make, spec_of
+from tests.model.variants import Variant, all_variants
 
 CASES = all_variants()
 
 
-def spec_of(family: str, name: str) -> Spec:
-    """The spec of a variant."""
-    variant = CASES[family, name]
-    config = getattr(transformers, variant.model).config_class(**variant.config).to_dict()
-    config["architectures"] = [variant.model]
-    return find_family(config).spec(config)
+def first(family: str) -> Variant:
+    """The first variant of a family."""
+    return next(variant for (name, _), variant in CASES.items() if name == family)
 
 
 @pytest.mark.parametrize(
@@ -91,24 +86,24 @@ def spec_of(family: str, name: str) -> Spec:
     ],
 )
 def test_a_spec_in_words(family: str, name: str, said: dict[str, str | None]) -> None:
-    facts = describe(spec_of(family, name))
+    facts = describe(spec_of(CASES[family, name]))
     assert {fact: facts.get(fact) for fact in said} == said
 
 
 def test_soft_caps_scales_and_norms_around_are_said() -> None:
-    facts = describe(spec_of("gemma2", next(name for family, name in CASES if family == "gemma2")))
+    facts = describe(spec_of(first("gemma2")))
     assert facts["norms"] == "RMSNorm, before and after each sublayer"
     assert "soft cap" in facts["scores"]
-    facts = describe(spec_of("qwen3", next(name for family, name in CASES if family == "qwen3")))
+    facts = describe(spec_of(first("qwen3")))
     assert "queries and keys normed" in facts["scores"]
-    facts = describe(spec_of("deberta-v2", next(name for family, name in CASES if family == "deberta-v2")))
+    facts = describe(spec_of(first("deberta-v2")))
     assert "disentangled, " in facts["position"]
     assert facts["norms"] == "LayerNorm, after each sublayer is added"
 
 
 @pytest.mark.parametrize(("family", "name"), CASES, ids=[f"{family}: {name}" for family, name in CASES])
 def test_every_variant_is_described(family: str, name: str) -> None:
-    facts = describe(spec_of(family, name))
+    facts = describe(spec_of(CASES[family, name]))
     assert all(words and words.strip() == words and "None" not in words for words in facts.values())
     assert {"vocabulary", "parameters"} <= facts.keys()
 
