@@ -47,6 +47,24 @@ def tiny_attention(tiny_model: Model) -> Attention:
 
 
 @pytest.fixture(scope="session")
+def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a random Llama. Not to be written to."""
+    return tiny.llama(tmp_path_factory.mktemp("llama"))
+
+
+@pytest.fixture(scope="session")
+def tiny_mixtral(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a random Mixtral, which is hosted. Not to be written to."""
+    return tiny.mixtral(tmp_path_factory.mktemp("mixtral"))
+
+
+@pytest.fixture(scope="session")
+def tiny_t5(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a random T5, an encoder–decoder. Not to be written to."""
+    return tiny.t5(tmp_path_factory.mktemp("t5"))
+
+
+@pytest.fixture(scope="session")
 def real_model() -> Model:
     """The default model, where the extra ``offline`` is installed. Its tests are marked ``real``."""
     if find_bundle() is None:

@@ -225,6 +225,114 @@ def test_check_says_the_largest_difference(tiny_model: Model) -> None:
     assert 0 <= tiny_model.check(tiny.SENTENCE, float64=True).max_abs_diff <= 1e-10
 
 
+# Encoder–decoders
+
+TARGET = "the loan of the bank"
+
+
+@pytest.fixture(scope="session")
+def t5(tiny_t5: Path) -> Model:
+    return attnviz.load(tiny_t5)
+
+
+@pytest.fixture(scope="session")
+def attended(t5: Model) -> EncoderDecoder:
+    found = t5.attend(tiny.SENTENCE, target=TARGET)
+    assert isinstance(found, EncoderDecoder)
+    return found
+
+
+def test_an_encoder_decoder_gives_its_three_maps(t5: Model, attended: EncoderDecoder) -> None:
+    assert t5.way.path == "native"
+    shapes = {"encoder": (3, 4, 15, 15), "decoder": (2, 4, 7, 7), "cross": (2, 4, 7, 15)}
+    for kind, shape in shapes.items():
+        found = getattr(attended, kind)
+        assert type(found) is Attention
+        assert (found.kind, found.weights.shape, found.path, found.model) == (kind, shape, "native", t5.name)
+        assert np.abs(found.weights.sum(-1) - 1).max() < 1e-6
+    assert (attended.encoder.causal, attended.decoder.causal, attended.cross.causal) == (False, True, False)
+    ahead = np.triu(np.ones((7, 7), bool), 1)
+    assert (attended.decoder.weights[..., ahead] == 0).all()
+    assert (attended.decoder.weights[..., ~ahead] > 0).all()
+
+
+def test_a_target_is_read_shifted_right_from_the_token_that_decoders_start_with(attended: EncoderDecoder) -> None:
+    source, target = attended.encoder.encoding, attended.decoder.encoding
+    assert attended.encoder.tokens[:3] == ("[CLS]", "the", "bank")
+    assert attended.decoder.tokens == ("[PAD]", "[CLS]", "the", "loan", "of", "the", "bank")
+    assert (attended.cross.encoding, attended.cross.keys) == (target, source)
+    assert target.special == (True, True, False, False, False, False, False)
+    assert target.generated == 0
+
+
+def test_the_decoder_sees_the_target_and_the_encoder_does_not(t5: Model, attended: EncoderDecoder) -> None:
+    other = t5.attend(tiny.SENTENCE, target="the loan of a river")
+    assert isinstance(other, EncoderDecoder)
+    assert np.array_equal(other.encoder.weights, attended.encoder.weights)
+    # The first five tokens are the same, and see nothing of what follows.
+    assert np.abs(other.cross.weights[:, :, :5] - attended.cross.weights[:, :, :5]).max() < 1e-6
+    assert np.abs(other.cross.weights[:, :, 5:7] - attended.cross.weights[:, :, 5:7]).max() > 1e-3
+
+
+@pytest.mark.parametrize("suffix", [".json", ".safetensors"])
+def test_what_an_encoder_decoder_gave_is_opened_as_it_was_saved(
+    suffix: str, attended: EncoderDecoder, tmp_path: Path
+) -> None:
+    attended.save(tmp_path / f"record{suffix}")
+    opened = EncoderDecoder.open(tmp_path / f"record{suffix}")
+    for kind in ("encoder", "decoder", "cross"):
+        before, after = getattr(attended, kind), getattr(opened, kind)
+        assert np.array_equal(before.weights, after.weights)
+        assert (before.encoding, before.keys, before.causal) == (after.encoding, after.keys, after.causal)
+
+
+def test_an_encoder_decoder_is_checked_in_all_its_maps(t5: Model, attended: EncoderDecoder) -> None:
+    for found in (
+        t5.check(tiny.SENTENCE, target=TARGET),
+        t5.check(tiny.SENTENCE, target=TARGET, float64=True),
+        t5.check_record(attended),
+    ):
+        assert found.passed
+        assert found.heads == 4 * (3 + 2 + 2)
+        assert [(layer.kind, layer.layer) for layer in found.layers] == [
+            *[("encoder", i) for i in range(3)],
+            *[("decoder", i) for i in range(2)],
+            *[("cross", i) for i in range(2)],
+        ]
+        assert [layer.hidden_abs_diff is None for layer in found.layers] == [False] * 5 + [True] * 2
+
+
+def test_the_check_of_a_record_is_that_of_its_text(tiny_model: Model, tiny_attention: Attention) -> None:
+    assert tiny_model.check_record(tiny_attention) == tiny_model.check(tiny.SENTENCE)
+
+
+def test_a_hosted_model_is_checked(tiny_mixtral: Path) -> None:
+    model = attnviz.load(tiny_mixtral)
+    found = model.attend(tiny.SENTENCE)
+    assert isinstance(found, Attention)
+    assert (found.path, found.causal, found.weights.shape) == ("hosted", True, (3, 4, 15, 15))
+    check = model.check_record(found)
+    assert (check.passed, check.heads, check.dtype) == (True, 12, "float32")
+    exact = model.check(tiny.SENTENCE, float64=True)
+    assert (exact.passed, exact.dtype, exact.tolerance) == (True, "float64", 1e-10)
+
+
+def test_a_target_is_for_encoder_decoders_and_excludes_generating(tiny_model: Model, t5: Model) -> None:
+    with pytest.raises(UsageError, match="has no decoder beside an encoder: it takes no target"):
+        tiny_model.attend(tiny.SENTENCE, target=TARGET)
+    with pytest.raises(UsageError, match="it takes no target"):
+        tiny_model.check(tiny.SENTENCE, target=TARGET)
+    with pytest.raises(UsageError, match="a target is given, and tokens to generate"):
+        t5.attend(tiny.SENTENCE, target=TARGET, generate=3)
+    with pytest.raises(InputError, match="the text is empty"):
+        t5.attend(tiny.SENTENCE, target=" ")
+
+
+def test_a_model_without_a_chat_template_says_so(tiny_model: Model) -> None:
+    with pytest.raises(UsageError, match="has no chat template"):
+        tiny_model.attend(tiny.SENTENCE, chat=True)
+
+
 @pytest.mark.real
 def test_the_example_of_the_documentation(real_model: Model) -> None:
     assert real_model.name == "sentence-transformers/all-MiniLM-L6-v2"

@@ -10,7 +10,16 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import BertConfig, BertModel
+from transformers import (
+    BertConfig,
+    BertModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MixtralConfig,
+    MixtralForCausalLM,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 
 SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -75,6 +84,56 @@ def telling_bert(folder: Path, *, seed: int = 0, **config: Any) -> Path:
             layer.attention.self.query.weight *= 3
     model.save_pretrained(folder)
     return folder
+
+
+def save(folder: Path, model: Any, *, seed: int = 0, scale: float = 0.3) -> Path:
+    """Save the transformers ``model`` with random parameters and the small tokenizer."""
+    randomise(model, seed, scale)
+    model.eval().save_pretrained(folder)
+    wordpiece().save(str(folder / "tokenizer.json"))
+    return folder
+
+
+_DECODER = {
+    "vocab_size": len(VOCABULARY),
+    "hidden_size": 32,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "intermediate_size": 48,
+    "max_position_embeddings": 64,
+    "pad_token_id": 0,
+    "bos_token_id": 2,
+    "eos_token_id": 3,
+}
+
+
+def llama(folder: Path, **config: Any) -> Path:
+    """Save a random Llama in ``folder``: it is run natively."""
+    return save(folder, LlamaForCausalLM(LlamaConfig(**(_DECODER | config))))
+
+
+def mixtral(folder: Path, **config: Any) -> Path:
+    """Save a random Mixtral in ``folder``: no family file is of its type, so that it is hosted."""
+    shape = _DECODER | {"num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": None}
+    return save(folder, MixtralForCausalLM(MixtralConfig(**(shape | config))))
+
+
+def t5(folder: Path, **config: Any) -> Path:
+    """Save a random T5 in ``folder``, with 3 layers of 4 heads in the encoder and 2 in the decoder."""
+    shape = {
+        "vocab_size": len(VOCABULARY),
+        "d_model": 32,
+        "d_kv": 8,
+        "d_ff": 48,
+        "num_layers": 3,
+        "num_decoder_layers": 2,
+        "num_heads": 4,
+        "decoder_start_token_id": 0,
+        "pad_token_id": 0,
+        "eos_token_id": 3,
+    }
+    return save(folder, T5ForConditionalGeneration(T5Config(**(shape | config))), scale=0.25)
 
 
 def to_pickle(folder: Path, change: Callable[[dict[str, Any]], object] = bool) -> Path:

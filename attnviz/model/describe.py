@@ -23,6 +23,8 @@ from attnviz.model.spec import (
     Spec,
 )
 
+TIED = "the token vectors (tied)"
+
 
 def describe(spec: Spec) -> dict[str, str]:
     """What the model is made of: facts by name, in words."""
@@ -33,15 +35,15 @@ def describe(spec: Spec) -> dict[str, str]:
         facts = _stack(spec)
     facts["vocabulary"] = f"{spec.embedding.vocabulary:,} tokens"
     if spec.head:
-        facts["head"] = "the token vectors (tied)" if spec.head.tied else "a matrix of its own"
+        facts["head"] = TIED if spec.head.tied else "a matrix of its own"
     return facts | {"parameters": f"{parameters(spec):,}, without a head"}
 
 
 def parameters(spec: Spec) -> int:
     """How many numbers the model's tensors hold; what layers or stacks share counts once."""
     sizes = {name: math.prod(shape) for name, shape in shapes(spec).items()}
-    if spec.encoder:
-        sizes.pop("encoder.embed.tokens.weight")  # one table in all families but those that say otherwise
+    if spec.encoder and spec.encoder.embedding.vocabulary == spec.embedding.vocabulary:
+        sizes.pop("encoder.embed.tokens.weight")  # one table, in all but very few models
     for i, place in enumerate(spec.stored or ()):
         if place in (spec.stored or ())[:i]:
             sizes = {name: size for name, size in sizes.items() if not name.startswith(f"layers.{i}.")}

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from attnviz.checkpoint import Checkpoint
 from attnviz.model import families
-from attnviz.model.describe import describe
+from attnviz.model.describe import TIED, describe
 from attnviz.model.ways import why_hosted
 
 
@@ -43,7 +43,10 @@ def plan(checkpoint: Checkpoint) -> Plan:
     kind = str(checkpoint.config.get("model_type"))
     reason = why_hosted(checkpoint)
     if not reason:
-        facts = describe(families.find_family(checkpoint.config).spec(checkpoint.config))
+        family = families.find_family(checkpoint.config)
+        facts = describe(family.spec(checkpoint.config))
+        if "head" in facts and _is_tied(family, checkpoint):
+            facts["head"] = TIED
         return Plan(checkpoint.name, kind, "native", "a family file says all that its config asks for", facts)
     from attnviz.model.hosted import hostable
 
@@ -52,6 +55,13 @@ def plan(checkpoint: Checkpoint) -> Plan:
     if against:
         return Plan(checkpoint.name, kind, "not at all", f"{reason}; {against}", facts)
     return Plan(checkpoint.name, kind, "hosted", reason, facts)
+
+
+def _is_tied(family: families.Family, checkpoint: Checkpoint) -> bool:
+    """Whether the head is the token vectors because the checkpoint has no other (T5, whose configs do not say)."""
+    stored = {family.plain(name) for name in checkpoint.shapes()}
+    found = [ours for theirs, ours in family.names.items() if "head.weight" in ours and theirs in stored]
+    return bool(found) and "embed.tokens.weight" in found[0]
 
 
 _SAID = {

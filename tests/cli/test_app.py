@@ -63,7 +63,9 @@ def test_version_is_that_of_the_package() -> None:
     assert (result.exit_code, result.output) == (0, f"attnviz {version('attnviz')}\n")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["show", "--help"], ["export", "-h"], ["check", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["-h"], ["show", "--help"], ["export", "-h"], ["check", "--help"], ["models", "-h"]]
+)
 def test_help_ends_well(arguments: list[str], run: Run) -> None:
     result = run(*arguments)
     assert (result.code, result.err) == (0, "")
@@ -72,7 +74,7 @@ def test_help_ends_well(arguments: list[str], run: Run) -> None:
 
 def test_help_lists_the_commands(run: Run) -> None:
     out = run("--help").out
-    assert all(f" {command} " in out for command in ("show", "export", "check"))
+    assert all(f" {command} " in out for command in ("show", "export", "check", "models"))
 
 
 def test_without_a_command_the_help_is_shown_and_it_is_a_usage_error(run: Run) -> None:

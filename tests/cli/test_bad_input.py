@@ -133,6 +133,27 @@ MISSING = "/no/such/place"
         case("show", S, "--map", "decoder", "--json", code=2, said="no decoder map to choose"),
         case("show", S, "--map", "sideways", code=2, said="--map"),
         case("export", "", "out.png", code=3, said="the text is empty"),
+        # How a model is run
+        *[
+            case(command, S, *more, "--dtype", "float8", code=2, said=("--dtype", "float8"))
+            for command, *more in (("show",), ("check",), ("export", "out.png"))
+        ],
+        case("show", S, "--device", "tpu", code=2, said=("--device is 'tpu'; this machine has", "cpu")),
+        case("check", S, "--device", "cuda:99", code=2, said="--device is 'cuda:99'; this machine has"),
+        case("show", S, "--device", "\x1b[31m", code=2, said="--device is '\\x1b[31m'"),
+        case("show", S, "--target", "x", code=2, said="has no decoder beside an encoder: it takes no target"),
+        case("check", S, "--target", "x", code=2, said="it takes no target"),
+        case("export", S, "out.png", "--target", "x", code=2, said="it takes no target"),
+        case("show", "--target", "a", "--from", "a.json", code=2, said="both a text and --from"),
+        case("show", S, "-m", "default", "--gguf", "no.gguf", code=4, said="there is no file no.gguf"),
+        case("show", S, "--gguf", "no.gguf", code=4, said=("there is no file", "no.gguf", "its name in --model")),
+        case("show", S, "-m", "nobody/nothing", "--gguf", "a.gguf", code=4, said="is not in the Hub cache"),
+        case("show", S, "-m", "default", "--gguf", "a.gguf", "--revision", "v1", code=2, said="--revision is for"),
+        case("models", MISSING, code=4, said=f"there is no folder {MISSING}"),
+        case("models", "nobody/nothing", code=4, said="is not in the Hub cache"),
+        case("models", "no spaces/in ids", code=4, said="neither a folder nor a Hub id"),
+        case("models", "--gguf", "\x1b[31m.gguf", code=4, said="there is no file ␛[31m.gguf"),
+        case("models", "a", "b", code=2, said="unexpected extra argument"),
         case("check", "你好", code=3, said="only special tokens"),
     ],
 )  # fmt: skip
@@ -223,10 +244,12 @@ DAMAGES: dict[str, tuple[Damage, tuple[str, ...]]] = {
     "config is no JSON": (cut("config.json", 0.5), ("config.json can't be read as JSON",)),
     "config is a list": (lambda folder: (folder / "config.json").write_text("[]"), ("config.json",)),
     "no model type": (config(model_type=None), ("config.json has no model_type",)),
-    "unknown model type": (config(model_type="brt"), ("models of type 'brt'", "did you mean 'bert'?")),
+    "unknown model type": (
+        config(model_type="brt"),
+        ("models of type 'brt'", "did you mean 'bert'?", "transformers does not know the type 'brt'", "attnviz models"),
+    ),
+    "a type that neither way runs": (config(model_type="xlnet"), ("two streams", "does not attend through its")),
     "escapes in the model type": (config(model_type="\x1b[31mbert"), ("models of type '\\x1b[31mbert'",)),
-    "unknown attribute": (config(new_kind_of_mask="\x1b[1m"), ("new_kind_of_mask",)),
-    "another position": (config(position_embedding_type="relative_key"), ("position_embedding_type",)),
     "no heads": (config(num_attention_heads=0), ("num_attention_heads is 0, expected a whole number above zero",)),
     "heads that do not divide": (config(num_attention_heads=5), ("hidden_size 32 does not divide by",)),
     "weights cut off": (cut("model.safetensors", 0.7), ("model.safetensors is truncated or corrupt",)),
@@ -266,6 +289,19 @@ def test_a_damaged_model_is_refused(
     shutil.copytree(tiny_bert, folder)
     damage(folder)
     assert_refused(run("show", S, "--no-check", "--model", folder), 4, *said)
+
+
+def test_what_only_transformers_can_read_is_hosted_and_said_harmlessly(
+    run: Run, tiny_bert: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_bert, folder)
+    config(new_kind_of_mask="\x1b[1m")(folder)
+    result = run("show", S, "--no-check", "--model", folder)
+    assert result.code == 0
+    assert result.said.startswith("hosted: transformers runs the model, our kernel is its attention (config.json asks")
+    assert "new_kind_of_mask = '\\x1b[1m'" in result.said
+    assert "\x1b" not in result.out + result.err
 
 
 def test_a_file_is_no_model(run: Run, tiny_bert: Path) -> None:

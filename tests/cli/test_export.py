@@ -132,7 +132,7 @@ def test_characters_that_no_font_has_are_said(run: Run, tmp_path: Path, monkeypa
 
 
 def test_a_picture_is_not_checked(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("attnviz.interface.Model.check_encoding", lambda *_, **__: pytest.fail("was checked"))
+    monkeypatch.setattr("attnviz.interface.Model.check_record", lambda *_, **__: pytest.fail("was checked"))
     assert run("export", S, tmp_path / "a.png", *SMALL).code == 0
 
 

@@ -17,6 +17,7 @@ from attnviz.model.families import find_family
 from attnviz.model.forward import Network
 from attnviz.model.kernel import Kind
 from attnviz.model.observers import HiddenStates, Weights
+from attnviz.model.spec import Spec
 from tests import tiny
 from tests.model.variants import Variant
 
@@ -35,6 +36,13 @@ def make(variant: Variant, dtype: torch.dtype) -> Any:
     if variant.edit:
         variant.edit(model)
     return model.to(dtype)
+
+
+def spec_of(variant: Variant) -> Spec:
+    """The spec of a variant, by its config alone."""
+    config = getattr(transformers, variant.model).config_class(**variant.config).to_dict()
+    config["architectures"] = [variant.model]
+    return find_family(config).spec(config)
 
 
 def saved(model: Any, folder: Path, dtype: torch.dtype) -> Network:

@@ -14,15 +14,20 @@ from torch import Tensor
 from transformers import BertForMaskedLM, BertModel, PreTrainedTokenizerFast
 from transformers.utils import logging
 
+from attnviz.checkpoint import open_checkpoint
 from attnviz.errors import ModelError
 from attnviz.interface import Model, load
 from attnviz.model import check as check_module
 from attnviz.model import forward, kernel
 from attnviz.model.check import TOLERANCES, Check
 from attnviz.model.hosted import Hosted, Reference
+from attnviz.model.native import Native
 from attnviz.model.spec import CAUSAL, Reach
-from attnviz.model.ways import Options
+from attnviz.model.ways import Options, open_way
 from tests import tiny
+from tests.model.parity import make
+from tests.model.test_hosted import encoding
+from tests.model.variants import all_variants
 
 Attend = Callable[..., Tensor]
 LAYERS, HEADS = 3, 4
@@ -206,7 +211,7 @@ def test_another_number_of_layers_is_an_error_and_no_comparison(
     [
         (
             lambda weights, states: ([each[:-1] for each in weights], states),
-            r"our attention .* \(4, 15, 15\), .* \(3, 15, 15",
+            r"attention .*\(4, 15, 15\), .*\(3, 15, 15",
         ),
         (lambda weights, states: (weights, states[:-1]), r"our hidden states .* \(4, 15, 32\), .* \(3, 15, 32\)"),
     ],
@@ -218,6 +223,31 @@ def test_another_shape_is_an_error_and_no_comparison(
     falsify(monkeypatch, change)
     with pytest.raises(ModelError, match=said):
         tiny_model.check(tiny.SENTENCE)
+
+
+FIRST = {family: (family, name) for family, name in reversed(all_variants())}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize("family", FIRST)
+def test_a_model_of_every_family_can_be_checked(family: str, dtype: torch.dtype, tmp_path: Path) -> None:
+    """Also those that attend by themselves in transformers, and those whose files leave out what is computed."""
+    variant = all_variants()[FIRST[family]]
+    tiny.save(tmp_path, made := make(variant, torch.float32), scale=variant.scale)
+    if variant.edit:
+        variant.edit(made)
+        made.save_pretrained(tmp_path)
+    texts = [encoding(list(ids)) if ids else None for ids in (variant.ids, variant.target)]
+    assert texts[0] is not None
+    checkpoint = open_checkpoint(tmp_path)
+    options = Options(dtype)
+    assert isinstance(open_way(checkpoint, options)[0], Native)
+    check = check_module.check(checkpoint, texts[0], texts[1], options)
+    assert check.passed
+    assert (check.heads > 0, check.dtype) == (True, str(dtype).removeprefix("torch."))
+    assert check.max_abs_diff <= check.tolerance
+    kinds = {"self"} if variant.target is None else {"encoder", "decoder", "cross"}
+    assert {layer.kind for layer in check.layers} == kinds
 
 
 def refuse(*_: Any, **__: Any) -> Tensor:

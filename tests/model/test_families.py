@@ -83,7 +83,8 @@ def test_no_name_in_a_family_file_is_of_no_use() -> None:
     specs = [(name, {"model_type": name}) for name in FAMILIES]
     for (name, _), variant in all_variants().items():
         config = getattr(transformers, variant.model).config_class(**variant.config).to_dict()
-        specs.append((name, config | {"architectures": [variant.model]}))
+        config["architectures"] = [variant.model]
+        specs += [(name, config), (name, config | {"tie_word_embeddings": False})]
     for name, config in specs:
         family = find_family(config)
         used.setdefault(id(find_family({"model_type": name}).names), set()).update(
@@ -95,13 +96,20 @@ def test_no_name_in_a_family_file_is_of_no_use() -> None:
 
 
 @pytest.mark.parametrize("alias", ALIASES)
-def test_an_alias_is_of_a_family_and_not_another_one(alias: str) -> None:
-    family, defaults = ALIASES[alias]
-    assert family in FAMILIES
-    assert alias == family or alias not in FAMILIES
-    assert defaults
-    module = importlib.import_module(f"attnviz.model.families.{families.module_name(family)}")
-    assert find_family({"model_type": alias}).names is module.NAMES
+def test_an_alias_is_of_a_family_and_no_family_itself(alias: str) -> None:
+    name = ALIASES[alias]
+    assert name in FAMILIES
+    assert alias not in FAMILIES
+    module = importlib.import_module(f"attnviz.model.families.{families.module_name(name)}")
+    found = find_family({"model_type": alias})
+    assert (found.name, found.names) == (alias, module.NAMES)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_defaults_are_of_types_that_the_file_is_for(name: str) -> None:
+    module = importlib.import_module(f"attnviz.model.families.{families.module_name(name)}")
+    kinds = {name, *(alias for alias, family in ALIASES.items() if family == name)}
+    assert set(getattr(module, "DEFAULTS", {})) <= kinds
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -190,6 +198,20 @@ def test_what_the_forward_pass_does_not_know_is_refused_by_name_and_value(name: 
     assert name in caught.value.message
     assert repr(value) in caught.value.message
     assert caught.value.exit_code is ExitCode.MODEL
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_config_with_any_value_is_read_or_refused(kind: str) -> None:
+    """Never anything but our own error: no value of JSON ends in a traceback."""
+    said = transformers.CONFIG_MAPPING[kind]().to_dict()
+    family = find_family(said)
+    for name in said.keys() - {"model_type"}:
+        for value in ("x", [1], [], {"a": 1}, {"a": {}}, -1, 0, 3, 1.5, True, None):
+            try:
+                spec = family.spec(said | {name: value})
+            except ModelError:
+                continue
+            assert spec.layers, (name, value)
 
 
 @pytest.mark.parametrize("value", ["yes", 1, [True]])

@@ -1,450 +1,179 @@
-"""The forward pass carries families beyond BERT: a spec by hand and a literal map of names must be enough.
-
-Each model is a random one of transformers with every parameter of its own; all layers, heads and hidden states
-are compared.
-"""
+"""What the forward pass promises beside parity, which ``test_parity`` is for: whom it shows what, and when."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
-import transformers
 from torch import Tensor
 
-from attnviz.model import kernel, weights
-from attnviz.model.families import Family
-from attnviz.model.forward import Network
+from attnviz.model.forward import Network, Past
 from attnviz.model.kernel import Kind, Observer, Tile
-from attnviz.model.precision import precision
-from attnviz.model.spec import (
-    CAUSAL,
-    EVERYTHING,
-    MLP,
-    ALiBi,
-    Attention,
-    Embedding,
-    GatedMLP,
-    Layer,
-    LayerNorm,
-    Learned,
-    ParallelNorm,
-    PreNorm,
-    Reach,
-    RelativeBuckets,
-    RMSNorm,
-    Rotary,
-    SandwichNorm,
-    Spec,
-)
-from tests import tiny
-from tests.model.parity import DTYPES, assert_same, assert_telling, ours, theirs
+from attnviz.model.observers import Weights
+from attnviz.model.spec import EVERYTHING, Sinusoidal
+from tests.model.parity import assert_same, make, ours, ours_of, saved, spec_of, theirs_of
+from tests.model.variants import VOCABULARY, Variant, all_variants
 
-VOCABULARY, WIDTH, HEADS, D, INNER, LAYERS = 50, 32, 4, 8, 48, 3
-IDS = [*range(5, 22), 7, 7, 49, 0, 31, 5]  # 23 tokens, some of them twice
-LENGTH = len(IDS)
+CASES = all_variants()
+ENCODER_DECODER = ("t5", "encoder–decoder")
+PARALLEL = ("gptj", "half of each head turns")
+Open = Callable[[tuple[str, str]], Network]
 
 
-@dataclass(frozen=True)
-class Case:
-    """A model of transformers' ``kind`` with ``config``, our ``spec`` of it, and the names of its tensors."""
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Open:
+    """Our network of a variant, made once."""
+    made: dict[tuple[str, str], Network] = {}
 
-    kind: str
-    config: Mapping[str, Any]
-    spec: Spec
-    names: Mapping[str, str]
-    scale: float = 0.3
+    def open_(case: tuple[str, str]) -> Network:
+        if case not in made:
+            made[case] = saved(make(CASES[case], torch.float32), tmp_path_factory.mktemp("variant"), torch.float32)
+        return made[case]
 
-    def model(self) -> Any:
-        config = getattr(transformers, f"{self.kind.removesuffix('Encoder')}Config")(**self.config)
-        model = getattr(transformers, f"{self.kind}Model")._from_config(config, attn_implementation="eager").eval()
-        tiny.randomise(model, scale=self.scale)
-        return model
-
-    def network(self, model: Any, dtype: torch.dtype) -> Network:
-        tensors = model.state_dict()
-        family = Family(self.kind, read=lambda _: self.spec, names=self.names)
-        return Network(self.spec, weights.take(family, self.spec, dict(split(tensors, self.kind)), dtype))
+    return open_
 
 
-def split(tensors: Mapping[str, Tensor], kind: str) -> Iterator[tuple[str, Tensor]]:
-    """The tensors, those of NeoX and BLOOM that hold each head's query, key and value cut into three."""
-    for name, tensor in tensors.items():
-        if kind in ("GPTNeoX", "Bloom") and "query_key_value" in name:
-            heads = tensor.view(HEADS, 3, D, *tensor.shape[1:])  # (H·3·D, …) → (H, 3, D, …)
-            for part, which in zip(heads.unbind(1), ("query", "key", "value"), strict=True):
-                yield name.replace("query_key_value", which), part.flatten(0, 1)
-        else:
-            yield name, tensor
-
-
-def both(theirs_name: str, our_name: str) -> dict[str, str]:
-    """The names of a weight and its bias."""
-    return {f"{theirs_name}.{last}": f"{our_name}.{last}" for last in ("weight", "bias")}
-
-
-def alike(attention: Attention, mlp: MLP | GatedMLP, norms: Any, count: int = LAYERS) -> tuple[Layer, ...]:
-    return (Layer(attention, mlp, norms),) * count
-
-
-def attention(**facts: Any) -> Attention:
-    """Attention of the shape that most cases have."""
-    usual: dict[str, Any] = {"heads": HEADS, "kv_heads": HEADS, "head_size": D, "reach": CAUSAL}
-    facts = usual | facts
-    return Attention(**({"scale": facts["head_size"] ** -0.5} | facts))
-
-
-def llama(kind: str = "Llama", kv_heads: int = 2, head_size: int = D, *, bias: bool = False, **more: Any) -> Case:
-    """RMS pre-norms, grouped queries, rotary positions, a gated MLP; Mistral's window where one is given."""
-    window = more.get("sliding_window")
-    reach = CAUSAL if window is None else Reach(behind=window - 1, ahead=0)
-    names = {
-        "embed_tokens.weight": "embed.tokens.weight",
-        "norm.weight": "norm.weight",
-        **both("layers.{}.self_attn.q_proj", "layers.{}.attention.query"),
-        **both("layers.{}.self_attn.k_proj", "layers.{}.attention.key"),
-        **both("layers.{}.self_attn.v_proj", "layers.{}.attention.value"),
-        **both("layers.{}.self_attn.o_proj", "layers.{}.attention.output"),
-        "layers.{}.input_layernorm.weight": "layers.{}.attention.norm.weight",
-        "layers.{}.post_attention_layernorm.weight": "layers.{}.mlp.norm.weight",
-        **both("layers.{}.mlp.gate_proj", "layers.{}.mlp.gate"),
-        **both("layers.{}.mlp.up_proj", "layers.{}.mlp.up"),
-        **both("layers.{}.mlp.down_proj", "layers.{}.mlp.down"),
-    }
-    config = {
-        "vocab_size": VOCABULARY,
-        "hidden_size": WIDTH,
-        "num_hidden_layers": LAYERS,
-        "num_attention_heads": HEADS,
-        "num_key_value_heads": kv_heads,
-        "head_dim": head_size,
-        "intermediate_size": INNER,
-        "rms_norm_eps": 1e-5,
-        "rope_parameters": {"rope_type": "default", "rope_theta": 5000.0},
-        **({"attention_bias": True, "mlp_bias": True} if bias else {}),
-        **more,
-    }
-    norm = RMSNorm(1e-5)
-    heads = attention(
-        kv_heads=kv_heads,
-        head_size=head_size,
-        reach=reach,
-        position=Rotary(theta=5000.0, size=head_size),
-        bias=bias,
-        output_bias=bias,
-    )
-    layers = alike(heads, GatedMLP(INNER, "silu", bias=bias), PreNorm(norm))
-    return Case(kind, config, Spec(WIDTH, Embedding(VOCABULARY), layers, final_norm=norm), names)
-
-
-def gpt_neox(*, parallel: bool) -> Case:
-    """Attention and MLP side by side behind a norm each (or one after the other), rotary in half of each head."""
-    names = {
-        "embed_in.weight": "embed.tokens.weight",
-        **both("final_layer_norm", "norm"),
-        **both("layers.{}.attention.query", "layers.{}.attention.query"),
-        **both("layers.{}.attention.key", "layers.{}.attention.key"),
-        **both("layers.{}.attention.value", "layers.{}.attention.value"),
-        **both("layers.{}.attention.dense", "layers.{}.attention.output"),
-        **both("layers.{}.input_layernorm", "layers.{}.attention.norm"),
-        **both("layers.{}.post_attention_layernorm", "layers.{}.mlp.norm"),
-        **both("layers.{}.mlp.dense_h_to_4h", "layers.{}.mlp.up"),
-        **both("layers.{}.mlp.dense_4h_to_h", "layers.{}.mlp.down"),
-    }
-    config = {
-        "vocab_size": VOCABULARY,
-        "hidden_size": WIDTH,
-        "num_hidden_layers": LAYERS,
-        "num_attention_heads": HEADS,
-        "intermediate_size": INNER,
-        "hidden_act": "gelu",
-        "layer_norm_eps": 1e-5,
-        "use_parallel_residual": parallel,
-        "rope_parameters": {"rope_type": "default", "rope_theta": 10_000.0, "partial_rotary_factor": 0.5},
-    }
-    norm = LayerNorm(1e-5)
-    layers = alike(
-        attention(position=Rotary(theta=10_000.0, size=D // 2)),
-        MLP(INNER, "gelu"),
-        ParallelNorm(norm, shared=False) if parallel else PreNorm(norm),
-    )
-    return Case("GPTNeoX", config, Spec(WIDTH, Embedding(VOCABULARY), layers, final_norm=norm), names)
-
-
-def gpt_j() -> Case:
-    """Attention and MLP side by side behind one norm, interleaved rotary positions, no attention biases."""
-    names = {
-        "wte.weight": "embed.tokens.weight",
-        **both("ln_f", "norm"),
-        "h.{}.attn.q_proj.weight": "layers.{}.attention.query.weight",
-        "h.{}.attn.k_proj.weight": "layers.{}.attention.key.weight",
-        "h.{}.attn.v_proj.weight": "layers.{}.attention.value.weight",
-        "h.{}.attn.out_proj.weight": "layers.{}.attention.output.weight",
-        **both("h.{}.ln_1", "layers.{}.attention.norm"),
-        **both("h.{}.mlp.fc_in", "layers.{}.mlp.up"),
-        **both("h.{}.mlp.fc_out", "layers.{}.mlp.down"),
-    }
-    config = {
-        "vocab_size": VOCABULARY,
-        "n_embd": WIDTH,
-        "n_layer": LAYERS,
-        "n_head": HEADS,
-        "n_inner": INNER,
-        "n_positions": 64,
-        "rotary_dim": 4,
-        "bos_token_id": 0,
-        "eos_token_id": 0,
-        "activation_function": "gelu_new",
-        "layer_norm_epsilon": 1e-5,
-    }
-    norm = LayerNorm(1e-5)
-    heads = attention(
-        position=Rotary(theta=10_000.0, size=4, interleaved=True),
-        bias=False,
-        output_bias=False,
-    )
-    layers = alike(heads, MLP(INNER, "gelu_new"), ParallelNorm(norm, shared=True))
-    return Case("GPTJ", config, Spec(WIDTH, Embedding(VOCABULARY), layers, final_norm=norm), names, scale=0.5)
-
-
-def gemma2() -> Case:
-    """Norms before and after, RMS norms around one, soft caps, every other layer a window, scaled embeddings."""
-    window, softcap = 6, 2.0
-    names = {
-        **{theirs: our for theirs, our in llama().names.items() if not theirs.endswith("bias")},
-        "layers.{}.post_attention_layernorm.weight": "layers.{}.attention.norm_after.weight",
-        "layers.{}.pre_feedforward_layernorm.weight": "layers.{}.mlp.norm.weight",
-        "layers.{}.post_feedforward_layernorm.weight": "layers.{}.mlp.norm_after.weight",
-    }
-    config = {
-        "vocab_size": VOCABULARY,
-        "hidden_size": WIDTH,
-        "num_hidden_layers": 4,
-        "num_attention_heads": HEADS,
-        "num_key_value_heads": 1,
-        "head_dim": D,
-        "intermediate_size": INNER,
-        "hidden_activation": "gelu_pytorch_tanh",
-        "query_pre_attn_scalar": 12,
-        "attn_logit_softcapping": softcap,
-        "sliding_window": window,
-        "rms_norm_eps": 1e-6,
-    }
-    norm = RMSNorm(1e-6, offset=1.0)
-    mlp = GatedMLP(INNER, "gelu_pytorch_tanh")
-    heads = attention(
-        kv_heads=1,
-        scale=12**-0.5,
-        softcap=softcap,
-        position=Rotary(theta=10_000.0, size=D),
-        bias=False,
-        output_bias=False,
-    )
-    near = replace(heads, reach=Reach(behind=window - 1, ahead=0))
-    layers = alike(near, mlp, SandwichNorm(norm), 1) + alike(heads, mlp, SandwichNorm(norm), 1)
-    spec = Spec(WIDTH, Embedding(VOCABULARY, scale=WIDTH**0.5), layers * 2, final_norm=norm)
-    return Case("Gemma2", config, spec, names)
-
-
-def bloom() -> Case:
-    """ALiBi and a norm on the embeddings."""
-    names = {
-        "word_embeddings.weight": "embed.tokens.weight",
-        **both("word_embeddings_layernorm", "embed.norm"),
-        **both("ln_f", "norm"),
-        **both("h.{}.self_attention.query", "layers.{}.attention.query"),
-        **both("h.{}.self_attention.key", "layers.{}.attention.key"),
-        **both("h.{}.self_attention.value", "layers.{}.attention.value"),
-        **both("h.{}.self_attention.dense", "layers.{}.attention.output"),
-        **both("h.{}.input_layernorm", "layers.{}.attention.norm"),
-        **both("h.{}.post_attention_layernorm", "layers.{}.mlp.norm"),
-        **both("h.{}.mlp.dense_h_to_4h", "layers.{}.mlp.up"),
-        **both("h.{}.mlp.dense_4h_to_h", "layers.{}.mlp.down"),
-    }
-    config = {
-        "vocab_size": VOCABULARY,
-        "hidden_size": WIDTH,
-        "n_layer": LAYERS,
-        "n_head": HEADS,
-        "layer_norm_epsilon": 1e-5,
-    }
-    norm = LayerNorm(1e-5)
-    layers = alike(attention(position=ALiBi()), MLP(4 * WIDTH, "bloom_gelu"), PreNorm(norm))
-    return Case("Bloom", config, Spec(WIDTH, Embedding(VOCABULARY, norm=norm), layers, final_norm=norm), names)
-
-
-def opt() -> Case:
-    """Learned positions that begin at row 2, pre-norms, relu."""
-    names = {
-        "decoder.embed_tokens.weight": "embed.tokens.weight",
-        "decoder.embed_positions.weight": "embed.positions.weight",
-        **both("decoder.final_layer_norm", "norm"),
-        **both("decoder.layers.{}.self_attn.q_proj", "layers.{}.attention.query"),
-        **both("decoder.layers.{}.self_attn.k_proj", "layers.{}.attention.key"),
-        **both("decoder.layers.{}.self_attn.v_proj", "layers.{}.attention.value"),
-        **both("decoder.layers.{}.self_attn.out_proj", "layers.{}.attention.output"),
-        **both("decoder.layers.{}.self_attn_layer_norm", "layers.{}.attention.norm"),
-        **both("decoder.layers.{}.final_layer_norm", "layers.{}.mlp.norm"),
-        **both("decoder.layers.{}.fc1", "layers.{}.mlp.up"),
-        **both("decoder.layers.{}.fc2", "layers.{}.mlp.down"),
-    }
-    config = {
-        "vocab_size": VOCABULARY,
-        "hidden_size": WIDTH,
-        "word_embed_proj_dim": WIDTH,
-        "num_hidden_layers": LAYERS,
-        "num_attention_heads": HEADS,
-        "ffn_dim": INNER,
-        "max_position_embeddings": 40,
-    }
-    norm = LayerNorm(1e-5)
-    layers = alike(attention(), MLP(INNER, "relu"), PreNorm(norm))
-    embedding = Embedding(VOCABULARY, positions=Learned(40, offset=2))
-    return Case("OPT", config, Spec(WIDTH, embedding, layers, final_norm=norm), names)
-
-
-def t5(*, gated: bool) -> Case:
-    """A T5 encoder: relative buckets in one table for all layers, RMS norms, scores that are not scaled."""
-    mlp = {"wi_0": "gate", "wi_1": "up"} if gated else {"wi": "up"}
-    names = {
-        "shared.weight": "embed.tokens.weight",
-        "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight": "relative.weight",
-        "encoder.final_layer_norm.weight": "norm.weight",
-        "encoder.block.{}.layer.0.SelfAttention.q.weight": "layers.{}.attention.query.weight",
-        "encoder.block.{}.layer.0.SelfAttention.k.weight": "layers.{}.attention.key.weight",
-        "encoder.block.{}.layer.0.SelfAttention.v.weight": "layers.{}.attention.value.weight",
-        "encoder.block.{}.layer.0.SelfAttention.o.weight": "layers.{}.attention.output.weight",
-        "encoder.block.{}.layer.0.layer_norm.weight": "layers.{}.attention.norm.weight",
-        "encoder.block.{}.layer.1.layer_norm.weight": "layers.{}.mlp.norm.weight",
-        "encoder.block.{}.layer.1.DenseReluDense.wo.weight": "layers.{}.mlp.down.weight",
-        **{
-            f"encoder.block.{{}}.layer.1.DenseReluDense.{wi}.weight": f"layers.{{}}.mlp.{our}.weight"
-            for wi, our in mlp.items()
-        },
-    }
-    config = {
-        "vocab_size": VOCABULARY,
-        "d_model": WIDTH,
-        "d_kv": 5,
-        "d_ff": INNER,
-        "num_layers": LAYERS,
-        "num_heads": HEADS,
-        "relative_attention_num_buckets": 8,
-        "relative_attention_max_distance": 15,
-        "feed_forward_proj": "gated-gelu" if gated else "relu",
-        "layer_norm_epsilon": 1e-6,
-    }
-    norm = RMSNorm(1e-6)
-    heads = attention(
-        head_size=5,
-        scale=1.0,
-        reach=EVERYTHING,
-        position=RelativeBuckets(8, 15, bidirectional=True),
-        bias=False,
-        output_bias=False,
-    )
-    layers = alike(heads, GatedMLP(INNER, "gelu_new") if gated else MLP(INNER, "relu", bias=False), PreNorm(norm))
-    return Case("T5Encoder", config, Spec(WIDTH, Embedding(VOCABULARY), layers, final_norm=norm), names, scale=0.25)
-
-
-CASES = {
-    "llama with grouped queries": llama(),
-    "llama with one key head": llama(kv_heads=1),
-    "llama with all key heads, odd size, biases": llama(kv_heads=HEADS, head_size=6, bias=True),
-    "mistral with a window": llama("Mistral", sliding_window=5),
-    "gpt-neox": gpt_neox(parallel=True),
-    "gpt-neox, one after the other": gpt_neox(parallel=False),
-    "gpt-j": gpt_j(),
-    "gemma 2": gemma2(),
-    "bloom": bloom(),
-    "opt": opt(),
-    "t5": t5(gated=False),
-    "t5 with a gate": t5(gated=True),
-}
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
-def test_against_transformers(case: Case, dtype: torch.dtype) -> None:
-    with precision(dtype):
-        model = case.model()
-        expected = theirs(model, IDS)
-    assert_same(ours(case.network(model, dtype), IDS), expected, dtype)
-    assert_telling(expected[0])
-
-
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
-def test_against_transformers_on_one_token(case: Case) -> None:
-    model = case.model()
-    assert_same(ours(case.network(model, torch.float32), [7]), theirs(model, [7]), torch.float32)
-
-
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
-def test_small_tiles_change_nothing(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    network = case.network(case.model().double(), torch.float64)
-    whole = ours(network, IDS)
-    monkeypatch.setattr(kernel, "TILE", HEADS * LENGTH * 5)
-    assert_same(ours(network, IDS), whole, torch.float64)
-
-
-@pytest.mark.parametrize("name", ["gemma 2", "mistral with a window"])
-def test_a_window_hides_what_is_beyond_it(name: str) -> None:
-    case = CASES[name]
-    kept = ours(case.network(case.model(), torch.float32), IDS)[0]
-    for layer, (spec, weights_) in enumerate(zip(case.spec.layers, kept, strict=True)):
-        behind = spec.attention.reach.behind
-        seen = LENGTH if behind is None else behind + 1
-        assert seen < LENGTH or layer % 2, "a window as long as the text tests nothing"
-        assert bool((weights_[:, -1, : LENGTH - seen] == 0).all())
-        assert bool((weights_[:, -1, LENGTH - seen :] > 0).all())
+def ids_of(case: tuple[str, str]) -> list[int]:
+    return list(CASES[case].ids)
 
 
 class Order(Observer):
     """Writes down what comes when."""
 
     def __init__(self) -> None:
-        self.seen: list[tuple[str, int]] = []
+        self.seen: list[tuple[str, Kind, int]] = []
         self.last = torch.zeros(0)
 
     def tile(self, tile: Tile) -> None:
-        self.seen.append(("tile", tile.layer))
+        self.seen.append(("tile", tile.kind, tile.layer))
 
-    def hidden(self, layer: int, states: Tensor, kind: Kind = "self") -> None:  # noqa: ARG002
-        self.seen.append(("hidden", layer))
+    def hidden(self, layer: int, states: Tensor, kind: Kind = "self") -> None:
+        self.seen.append(("hidden", kind, layer))
         self.last = states
 
 
-def test_observers_see_states_and_weights_in_the_order_of_the_layers() -> None:
-    case, order = CASES["gpt-j"], Order()
-    network = case.network(case.model(), torch.float32)
-    last = network(IDS, [0] * LENGTH, [order])
-    assert order.seen == [(what, i) for i in range(LAYERS) for what in ("hidden", "tile")] + [("hidden", LAYERS)]
+def test_observers_see_states_and_weights_in_the_order_of_the_layers(network: Open) -> None:
+    order = Order()
+    last = network(PARALLEL)(ids_of(PARALLEL), (), [order])
+    assert order.seen == [
+        *((what, "self", i) for i in range(3) for what in ("hidden", "tile")),
+        ("hidden", "self", 3),
+    ]
     assert order.last is last
 
 
-def test_observing_changes_nothing() -> None:
-    case = CASES["llama with grouped queries"]
-    network = case.network(case.model(), torch.float32)
-    assert torch.equal(network(IDS, [0] * LENGTH), network(IDS, [0] * LENGTH, [Order(), Order()]))
+def test_observers_see_the_encoder_first_and_then_each_layer_of_the_decoder_with_what_it_crosses(
+    network: Open,
+) -> None:
+    order, variant = Order(), CASES[ENCODER_DECODER]
+    both = network(ENCODER_DECODER)
+    assert both.encoder is not None
+    assert variant.target is not None
+    memory = both.encoder(variant.ids, (), [order])
+    last = both(variant.target, (), [order], memory=memory)
+    assert order.seen == [
+        *((what, "encoder", i) for i in range(3) for what in ("hidden", "tile")),
+        ("hidden", "encoder", 3),
+        *(step for i in range(2) for step in (("hidden", "decoder", i), ("tile", "decoder", i), ("tile", "cross", i))),
+        ("hidden", "decoder", 2),
+    ]
+    assert order.last is last
 
 
-def test_a_model_is_causal_where_no_layer_looks_ahead() -> None:
-    spec = CASES["gemma 2"].spec
-    ahead = replace(spec.layers[0], attention=attention(reach=EVERYTHING))
+def test_a_decoder_that_crosses_needs_what_the_encoder_gave(network: Open) -> None:
+    with pytest.raises(ValueError, match="needs what the encoder gave"):
+        network(ENCODER_DECODER)([1, 2])
+
+
+@pytest.mark.parametrize("case", [PARALLEL, ("llama", "grouped queries"), ("bert", "encoder")], ids=str)
+def test_observing_changes_nothing(case: tuple[str, str], network: Open) -> None:
+    ids = ids_of(case)
+    assert torch.equal(network(case)(ids), network(case)(ids, (), [Order(), Order()]))
+
+
+def test_a_window_hides_what_is_beyond_it(network: Open) -> None:
+    found = 0
+    for case, variant in CASES.items():
+        if variant.target is not None:
+            continue
+        stack = network(case)
+        reaches = [layer.attention.reach for layer in stack.spec.layers]
+        if all(reach.behind is None for reach in reaches):
+            continue
+        found += 1
+        weights = ours(stack, variant.ids, variant.types)[0]
+        n = len(variant.ids)
+        apart = torch.arange(n) - torch.arange(n)[:, None]  # where the key is, as the query sees it
+        for reach, layer in zip(reaches, weights, strict=True):
+            seen = (apart >= -n if reach.behind is None else apart >= -reach.behind) & (
+                apart <= n if reach.ahead is None else apart <= reach.ahead
+            )
+            assert reach.behind is None or not bool(seen.all()), "a window as long as the text tests nothing"
+            assert bool((layer[:, ~seen] == 0).all()), case
+            assert bool((layer[:, seen] > 0).all()), case
+    assert found > 5
+
+
+def test_a_model_is_causal_where_no_layer_looks_ahead(network: Open) -> None:
+    spec = network(("gemma2", "soft caps and alternating windows")).spec
+    ahead = replace(spec.layers[0], attention=replace(spec.layers[0].attention, reach=EVERYTHING))
     assert spec.causal
-    assert not CASES["t5"].spec.causal
     assert not replace(spec, layers=(*spec.layers, ahead)).causal
+    both = network(ENCODER_DECODER).spec
+    assert both.encoder is not None
+    assert (both.causal, both.encoder.causal) == (True, False)
 
 
-def test_only_learned_positions_limit_the_length() -> None:
-    assert CASES["opt"].spec.limit == 40
-    assert CASES["bloom"].spec.limit is None
+LIMITS = {
+    ("opt", "decoder"): 40,
+    ("bert", "encoder"): 40,
+    ("bloom", "ALiBi"): None,
+    ("llama", "grouped queries"): None,
+    ENCODER_DECODER: None,
+}
 
 
-def test_the_longest_text_that_fits_uses_the_last_position() -> None:
-    case = CASES["opt"]
-    model, ids = case.model(), [i % VOCABULARY for i in range(3, 43)]
-    assert_same(ours(case.network(model, torch.float32), ids), theirs(model, ids), torch.float32)
+@pytest.mark.parametrize(("case", "limit"), LIMITS.items(), ids=[family for family, _ in LIMITS])
+def test_only_tables_of_positions_limit_the_length(case: tuple[str, str], limit: int | None, network: Open) -> None:
+    assert network(case).spec.limit == limit
+
+
+FIRST = {family: (family, name) for family, name in reversed(CASES) if CASES[family, name].target is None}
+LIMITED = [case for case in FIRST.values() if spec_of(CASES[case]).limit is not None]
+CAUSAL = [case for case in FIRST.values() if spec_of(CASES[case]).causal]
+
+
+@pytest.mark.parametrize("case", LIMITED, ids=[family for family, _ in LIMITED])
+def test_the_longest_text_that_fits_uses_the_last_position(case: tuple[str, str], tmp_path: Path) -> None:
+    variant = CASES[case]
+    model = make(variant, torch.float32)
+    mine = saved(model, tmp_path, torch.float32)
+    limit = mine.spec.limit
+    assert limit is not None
+    ids = [3 + i % (VOCABULARY - 3) for i in range(limit)]
+    longest = Variant(variant.model, variant.config, ids, types=variant.types and [0] * limit)
+    assert_same(ours_of(mine, longest)["self"], theirs_of(model, longest)["self"], torch.float32)
+    if mine.spec.embedding.positions != Sinusoidal(limit):  # these are computed, as far as one likes
+        with pytest.raises(IndexError):
+            mine([*ids, 3])
+
+
+@pytest.mark.parametrize("case", CAUSAL, ids=[family for family, _ in CAUSAL])
+def test_the_rows_of_a_run_in_parts_are_those_of_a_whole_run(case: tuple[str, str], tmp_path: Path) -> None:
+    """The tokens of a part see those before it, and the observers see what they would see of the whole."""
+    variant = CASES[case]
+    mine = saved(make(variant, torch.float64), tmp_path, torch.float64)
+    expected, states = ours(mine, variant.ids)
+    past, start = Past(), 0
+    for stop in (9, 10, len(variant.ids)):
+        kept = Weights()
+        last = mine(variant.ids[start:stop], (), [kept], past=past)
+        assert past.length == stop
+        found = kept.stacked()
+        assert found.shape[2:] == (stop - start, stop)
+        torch.testing.assert_close(found, expected[:, :, start:stop, :stop], rtol=0, atol=1e-10)
+        torch.testing.assert_close(last, states[-1, start:stop, : last.shape[-1]], rtol=1e-10, atol=1e-10)
+        start = stop

@@ -73,7 +73,14 @@ class Family:
             ModelError: the config is damaged.
         """
         reading = Config(self._renamed(config), self.defaults)
-        spec = self.read(reading)
+        try:
+            spec = self.read(reading)
+        except (TypeError, AttributeError, ValueError, LookupError, ArithmeticError) as error:
+            # Values of a sort that no published config has.
+            raise ModelError(
+                f"config.json can't be read as that of a model of type {self.name!r} ({error})",
+                hint="It is damaged: download the model again.",
+            ) from error
         reading.close()
         return spec
 

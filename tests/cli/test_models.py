@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from attnviz.model.families import ALIASES, FAMILIES
+from attnviz.model.hosted import hostable_types
+from tests.cli.conftest import Result, Run
+
+
+def facts(result: Result) -> dict[str, str]:
+    """The table of facts: names in the first column, words in the second."""
+    pairs = [line.strip().split("  ", 1) for line in result.lines[3:] if "  " in line.strip()]
+    return {name: words.strip() for name, words in pairs}
+
+
+def test_without_a_path_all_that_runs_is_listed(run: Run) -> None:
+    result = run("models")
+    assert (result.code, result.err) == (0, "")
+    assert result.lines[0] == "Native: attnviz's own forward pass"
+    listed, _, hosted = " ".join(result.out.split()).partition("Hosted: ")
+    words = listed.replace(",", " ").split()
+    assert {*FAMILIES, *ALIASES} <= set(words)
+    count, _, names = hosted.partition(" more types run in transformers")
+    others = names.rpartition("their attention")[2].replace(",", " ").split()
+    expected = [kind for kind in hostable_types() if kind not in (*FAMILIES, *ALIASES)]
+    assert "mixtral" in expected
+    assert others == expected
+    assert int(count) == len(expected)
+
+
+def test_a_native_model_says_so_and_what_it_is_made_of(run: Run, tiny_llama: Path) -> None:
+    result = run("models", tiny_llama)
+    assert (result.code, result.err) == (0, "")
+    assert result.lines[0] == f"{tiny_llama.name} · llama · native"
+    assert result.lines[1] == "  a family file says all that its config asks for"
+    found = facts(result)
+    assert (found["layers"], found["heads"]) == ("3", "4 of size 8, 2 key-value heads")
+    assert found["sees"] == "itself and all before"
+    assert found["position"] == "rotary, θ 10,000"
+    assert found["parameters"].endswith(", without a head")
+
+
+def test_an_encoder_decoder_is_two_stacks(run: Run, tiny_t5: Path) -> None:
+    found = facts(run("models", tiny_t5))
+    assert (found["encoder layers"], found["decoder layers"]) == ("3", "2")
+    assert (found["encoder sees"], found["decoder sees"]) == ("all tokens", "itself and all before")
+
+
+def test_a_hosted_model_says_why(run: Run, tiny_mixtral: Path) -> None:
+    result = run("models", tiny_mixtral)
+    assert (result.code, result.err) == (0, "")
+    assert result.lines[0] == f"{tiny_mixtral.name} · mixtral · hosted"
+    assert "attnviz has no forward pass of its own for models of type 'mixtral'" in " ".join(result.out.split())
+    assert facts(result)["experts"] == "4"
+
+
+def changed(plain: Path, folder: Path, **config: object) -> Path:
+    shutil.copytree(plain, folder)
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | config))
+    return folder
+
+
+def test_a_model_that_nothing_runs_is_an_answer_and_no_error(run: Run, tiny_bert: Path, tmp_path: Path) -> None:
+    result = run("models", changed(tiny_bert, tmp_path / "model", model_type="brt"))
+    assert (result.code, result.err) == (0, "")
+    assert result.lines[0] == "model · brt · not at all"
+    said = " ".join(result.out.split())
+    assert "did you mean 'bert'?" in said
+    assert "transformers does not know the type 'brt'" in said
+
+
+def test_escapes_in_a_config_are_shown_harmlessly(run: Run, tiny_bert: Path, tmp_path: Path) -> None:
+    folder = changed(tiny_bert, tmp_path / "model", model_type="\x1b[31mbert", new="\x1b[1m")
+    result = run("models", folder)
+    assert result.code == 0
+    assert "\x1b" not in result.out + result.err
+
+
+def test_a_damaged_config_is_an_error(run: Run, tiny_bert: Path, tmp_path: Path) -> None:
+    result = run("models", changed(tiny_bert, tmp_path / "model", num_attention_heads=0))
+    assert (result.code, result.out) == (4, "")
+    assert "num_attention_heads is 0" in result.said
+
+
+def test_a_folder_without_a_model_is_an_error(run: Run, tmp_path: Path) -> None:
+    result = run("models", tmp_path)
+    assert (result.code, result.out) == (4, "")
+    assert "has no config.json" in result.said
+
+
+@pytest.mark.parametrize("command", [["models"], ["show", "the bank", "--no-check"]])
+def test_a_file_that_is_no_gguf_is_refused(run: Run, command: list[str], tmp_path: Path) -> None:
+    (tmp_path / "a.gguf").write_bytes(b"GGUX" + bytes(40))
+    model = ["-m", "default"] if command[0] == "show" else []
+    result = run(*command, *model, "--gguf", tmp_path / "a.gguf")
+    assert (result.code, result.out) == (4, "")
+    assert result.said.startswith(f"error: {tmp_path / 'a.gguf'} is not a GGUF file")
+
+
+def test_a_gguf_file_that_is_damaged_is_refused(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.gguf").write_bytes(b"GGUF" + bytes(40))
+    result = run("models", tmp_path, "--gguf", "a.gguf")
+    assert (result.code, result.out) == (4, "")
+    assert "Traceback" not in result.err
+
+
+def test_a_gguf_file_of_another_name_is_not_found_in_a_folder(run: Run, tiny_bert: Path) -> None:
+    result = run("models", tiny_bert, "--gguf", "b.gguf")
+    assert (result.code, result.out) == (4, "")
+    assert f"there is no file {tiny_bert / 'b.gguf'}" in result.said

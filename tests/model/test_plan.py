@@ -1,0 +1,221 @@
+"""What is said of a checkpoint before it runs: which way, why, and what it is made of, in words and numbers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from attnviz.checkpoint import Checkpoint, open_checkpoint
+from attnviz.errors import ModelError
+from attnviz.model import weights
+from attnviz.model.describe import describe, parameters, spans
+from attnviz.model.families import ALIASES, FAMILIES, find_family
+from attnviz.model.plan import Plan, plan, rows
+from tests import tiny
+from tests.model.parity import make, spec_of
+from tests.model.variants import Variant, all_variants
+
+CASES = all_variants()
+
+
+def first(family: str) -> Variant:
+    """The first variant of a family."""
+    return next(variant for (name, _), variant in CASES.items() if name == family)
+
+
+@pytest.mark.parametrize(
+    ("family", "name", "said"),
+    [
+        ("bert", "encoder", {"sees": "all tokens", "position": "learned vectors", "limit": "40 tokens", "head": None}),
+        ("bert", "decoder", {"sees": "itself and all before"}),
+        ("albert", "all layers share one's weights", {"layers": "4, 1 stored and shared"}),
+        ("albert", "groups of layers", {"layers": "4, 2 stored and shared"}),
+        (
+            "llama",
+            "grouped queries",
+            {
+                "layers": "3",
+                "heads": "4 of size 8, 2 key-value heads",
+                "width": "32",
+                "sees": "itself and all before",
+                "position": "rotary, θ 10,000",
+                "norms": "RMSNorm, before each sublayer",
+                "MLP": "gated silu, 48 units",
+                "vocabulary": "50 tokens",
+                "scores": None,
+                "limit": None,
+            },
+        ),
+        ("llama", "one key head", {"heads": "4 of size 8, 1 key-value head"}),
+        ("llama", "as many key heads", {"heads": "4 of size 8"}),
+        ("llama", "with a head", {"head": "a matrix of its own"}),
+        ("llama", "with a tied head", {"head": "the token vectors (tied)"}),
+        ("llama", "yarn rotary", {"position": "rotary, θ 100, yarn scaling"}),
+        ("llama", "mistral: window", {"sees": "itself and the 4 before"}),
+        (
+            "llama",
+            "ministral: windows in some layers",
+            {"sees": "itself and the 4 before in layers 0, 2; itself and all before in layers 1"},
+        ),
+        (
+            "llama",
+            "smollm3: a layer without rotary",
+            {"position": "rotary, θ 2,000,000 in layers 0–2, 4; none in layers 3"},
+        ),
+        (
+            "t5",
+            "encoder–decoder",
+            {
+                "encoder layers": "3",
+                "decoder layers": "2",
+                "encoder sees": "all tokens",
+                "decoder sees": "itself and all before",
+                "encoder position": "a bias for each of 8 buckets of distance, up to 15",
+                "encoder scores": "not scaled",
+                "decoder MLP": "relu, 48 units",
+                "layers": None,
+                "vocabulary": "50 tokens",
+            },
+        ),
+    ],
+)
+def test_a_spec_in_words(family: str, name: str, said: dict[str, str | None]) -> None:
+    facts = describe(spec_of(CASES[family, name]))
+    assert {fact: facts.get(fact) for fact in said} == said
+
+
+def test_soft_caps_scales_and_norms_around_are_said() -> None:
+    facts = describe(spec_of(first("gemma2")))
+    assert facts["norms"] == "RMSNorm, before and after each sublayer"
+    assert "soft cap" in facts["scores"]
+    facts = describe(spec_of(first("qwen3")))
+    assert "queries and keys normed" in facts["scores"]
+    facts = describe(spec_of(first("deberta-v2")))
+    assert "disentangled, " in facts["position"]
+    assert facts["norms"] == "LayerNorm, after each sublayer is added"
+
+
+@pytest.mark.parametrize(("family", "name"), CASES, ids=[f"{family}: {name}" for family, name in CASES])
+def test_every_variant_is_described(family: str, name: str) -> None:
+    facts = describe(spec_of(CASES[family, name]))
+    assert all(words and words.strip() == words and "None" not in words for words in facts.values())
+    assert {"vocabulary", "parameters"} <= facts.keys()
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"), [([0], "0"), ([0, 1, 2, 3, 5, 7, 8, 9], "0–3, 5, 7–9"), ([2, 4], "2, 4"), ([], "")]
+)
+def test_numbers_of_layers_are_joined(numbers: list[int], said: str) -> None:
+    assert spans(numbers) == said
+
+
+COUNTED = [(family, name) for family, name in CASES if name != "embeddings of their own"]
+
+
+@pytest.mark.parametrize(("family", "name"), COUNTED, ids=[f"{family}: {name}" for family, name in COUNTED])
+def test_parameters_are_those_of_the_tensors_that_are_used(family: str, name: str, tmp_path: Path) -> None:
+    """What layers or stacks share is one tensor in the file, and is counted once."""
+    make(CASES[family, name], torch.float32).save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    found = find_family(config)
+    spec = found.spec(config)
+    stored = load_file(tmp_path / "model.safetensors")
+    taken = {tensor.data_ptr(): tensor.numel() for tensor in weights.take(found, spec, stored, torch.float32).values()}
+    assert parameters(spec) == sum(taken.values())
+
+
+def plan_of(folder: Path, **config: Any) -> Plan:
+    checkpoint = open_checkpoint(folder)
+    checkpoint.config.update(config)
+    return plan(checkpoint)
+
+
+def test_a_native_model(tiny_llama: Path) -> None:
+    found = plan_of(tiny_llama)
+    assert (found.name, found.model_type, found.way) == (tiny_llama.name, "llama", "native")
+    assert found.reason == "a family file says all that its config asks for"
+    config = json.loads((tiny_llama / "config.json").read_text())
+    assert found.facts == describe(find_family(config).spec(config))
+    stored = load_file(tiny_llama / "model.safetensors")
+    count = sum(tensor.numel() for name, tensor in stored.items() if name != "lm_head.weight")
+    assert found.facts["parameters"] == f"{count:,}, without a head"
+
+
+def test_a_head_is_tied_where_the_checkpoint_has_no_other(tiny_t5: Path, tmp_path: Path) -> None:
+    assert plan_of(tiny_t5).facts["head"] == "the token vectors (tied)"
+    shutil.copytree(tiny_t5, tmp_path, dirs_exist_ok=True)
+    tensors = load_file(tiny_t5 / "model.safetensors")
+    save_file(tensors | {"lm_head.weight": tensors["shared.weight"] + 1}, tmp_path / "model.safetensors")
+    assert plan_of(tmp_path).facts["head"] == "a matrix of its own"
+
+
+def test_a_hosted_model_is_described_by_what_its_config_says(tiny_mixtral: Path) -> None:
+    found = plan_of(tiny_mixtral)
+    assert (found.model_type, found.way) == ("mixtral", "hosted")
+    assert "no forward pass of its own for models of type 'mixtral'" in found.reason
+    count = sum(tensor.numel() for tensor in load_file(tiny_mixtral / "model.safetensors").values())
+    assert found.facts == {
+        "layers": "3",
+        "heads": "4",
+        "key-value heads": "2",
+        "width": "32",
+        "experts": "4",
+        "vocabulary": f"{len(tiny.VOCABULARY)}",
+        "limit": "64",
+        "parameters": f"{count:,}",
+    }
+
+
+def test_a_model_that_our_forward_pass_knows_but_not_its_config_is_hosted(tiny_llama: Path) -> None:
+    found = plan_of(tiny_llama, new_kind_of_mask=3)
+    assert (found.way, found.facts["layers"]) == ("hosted", "3")
+    assert "new_kind_of_mask = 3" in found.reason
+
+
+def test_a_model_that_nothing_runs(tiny_bert: Path) -> None:
+    found = plan_of(tiny_bert, model_type="brt")
+    assert found.way == "not at all"
+    assert "(did you mean 'bert'?); transformers does not know the type 'brt'" in found.reason
+    found = plan_of(tiny_bert, model_type="xlnet")
+    assert (found.way, found.model_type) == ("not at all", "xlnet")
+    assert "two streams" in found.reason
+    assert "does not attend through its AttentionInterface" in found.reason
+
+
+def test_a_damaged_config_is_an_error(tiny_bert: Path) -> None:
+    with pytest.raises(ModelError, match="num_hidden_layers is 0"):
+        plan_of(tiny_bert, num_hidden_layers=0)
+
+
+def test_a_plan_reads_no_weights(tiny_llama: Path, tiny_mixtral: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("attnviz.checkpoint._Safetensors.__getitem__", lambda *_: pytest.fail("a tensor was read"))
+    assert [plan_of(folder).way for folder in (tiny_llama, tiny_mixtral)] == ["native", "hosted"]
+
+
+def test_the_text_part_of_a_config_is_read_where_there_is_one() -> None:
+    config = {"model_type": "gemma3", "text_config": {"model_type": "gemma3_text", "num_hidden_layers": 7}}
+    found = plan(Checkpoint("tiny", config, {}, tiny.wordpiece(), reference=None))
+    assert (found.way, found.facts) == ("hosted", {"layers": "7"})
+
+
+def test_every_family_has_a_row_with_its_aliases_and_a_word_on_it() -> None:
+    found = rows()
+    assert [row.name for row in found] == list(FAMILIES)
+    assert all(row.about.strip() for row in found)
+    listed = {alias: row.name for row in found for alias in row.aliases}
+    assert listed == ALIASES
+
+
+def test_a_pickle_is_counted_too(tmp_path: Path, tiny_mixtral: Path) -> None:
+    shutil.copytree(tiny_mixtral, tmp_path, dirs_exist_ok=True)
+    tiny.to_pickle(tmp_path)
+    (tmp_path / "config.json").write_bytes((tiny_mixtral / "config.json").read_bytes())
+    found = plan_of(tmp_path)
+    assert found.way == "hosted"
+    assert "parameters" in found.facts
