@@ -118,8 +118,8 @@ def alibi(heads: int, spec: ALiBi) -> Bias:
     of two, the row of the next lower power followed by every other slope of the next higher one.
     """
     lower = 2 ** math.floor(math.log2(heads))
-    row = [2 ** (-spec.steepest * (i + 1) / lower) for i in range(lower)]
-    row += [2 ** (-spec.steepest * (2 * i + 1) / (2 * lower)) for i in range(heads - lower)]
+    row = [2 ** (-8 * (i + 1) / lower) for i in range(lower)]
+    row += [2 ** (-4 * (2 * i + 1) / lower) for i in range(heads - lower)]
     slopes = torch.tensor(row, dtype=torch.float64)[:, None, None] * spec.scale  # (H, 1, 1)
     rounded = torch.tensor(row, dtype=torch.bfloat16)[:, None, None]
 

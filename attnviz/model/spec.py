@@ -180,12 +180,11 @@ class Rotary:
 
 @dataclass(frozen=True)
 class ALiBi:
-    """−slope_h · distance · ``scale`` is added to the scores (Press et al. 2022), the last slope being 2^−``steepest``.
+    """−slope_h · distance · ``scale`` is added to the scores (Press et al. 2022).
 
     ``bfloat16``: slope times position is rounded so, as Falcon was trained.
     """
 
-    steepest: float = 8.0
     scale: float = 1.0
     bfloat16: bool = False
 

@@ -6,16 +6,20 @@ README's table is made.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from attnviz.model import kernel
+from attnviz.model.forward import Network
 from attnviz.model.precision import precision
 from tests.model.parity import (
     DTYPES,
+    TOLERANCES,
     apart,
     assert_same,
     assert_telling,
@@ -76,3 +80,43 @@ def test_small_tiles_change_nothing(family: str, name: str, tmp_path: Path, monk
     tiled = ours_of(network, variant)
     for kind in whole:
         assert_same(tiled[kind], whole[kind], torch.float64)
+
+
+FIRST = {family: name for family, name in reversed(CASES)}
+"""One variant of each family."""
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("family", FIRST)
+def test_padding_changes_nothing(family: str, side: str, tmp_path: Path) -> None:
+    """We run a text without padding; transformers says the same of it in a batch that is padded on either side."""
+    variant = CASES[family, FIRST[family]]
+    model = make(variant, torch.float32)
+    takes_positions = "position_ids" in inspect.signature(model.forward).parameters
+    network = saved(model, tmp_path, torch.float32)
+    if side == "left" and network.spec.embedding.positions and not (takes_positions or counts_padding(network)):
+        pytest.skip("its positions count the padding: transformers gives other results on the left")
+    pads, length = 4, len(variant.ids)
+    real = slice(pads, None) if side == "left" else slice(0, length)
+    ids, mask = torch.full((1, pads + length), padding_id(model)), torch.zeros(1, pads + length, dtype=torch.long)
+    ids[0, real], mask[0, real] = torch.tensor(variant.ids), 1
+    given = {"input_ids": ids, "attention_mask": mask}
+    if takes_positions and not counts_padding(network):
+        given["position_ids"] = (mask.cumsum(1) - 1).clamp(min=0)
+    if variant.target is not None:
+        given["decoder_input_ids"] = torch.tensor([variant.target])
+    with torch.inference_mode():
+        output = model(**given, output_attentions=True, use_cache=False)
+    theirs = torch.cat(output.encoder_attentions if variant.target else output.attentions)[..., real, real]
+    mine = ours_of(network, variant)["encoder" if variant.target else "self"][0]
+    assert float((mine - theirs).abs().max()) <= TOLERANCES[torch.float32]
+
+
+def counts_padding(network: Network) -> bool:
+    """Whether the model itself counts only tokens that are no padding."""
+    return getattr(network.spec.embedding.positions, "padding", None) is not None
+
+
+def padding_id(model: Any) -> int:
+    padding = model.config.get_text_config().pad_token_id
+    return 0 if padding is None or padding < 0 else padding

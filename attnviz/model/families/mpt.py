@@ -60,6 +60,7 @@ def _attention(said: Any, heads: int, size: int) -> Attention:
     config = Config(said)
     config.decoder()
     config.expect("alibi", True)
+    config.expect("alibi_bias_max", 8)  # transformers takes every other for 8: there is nothing to check against
     config.expect("attn_type", "multihead_attention")
     config.expect("attn_uses_sequence_id", False)
     config.expect("prefix_lm", False)
@@ -71,7 +72,7 @@ def _attention(said: Any, heads: int, size: int) -> Attention:
         size,
         scale=config.number("softmax_scale", size**-0.5),
         reach=CAUSAL,
-        position=ALiBi(steepest=config.number("alibi_bias_max", 8)),
+        position=ALiBi(),
         bias=False,
         output_bias=False,
         clip=config.number("clip_qkv", 0.0) or None,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from attnviz.errors import ModelError
+from attnviz.errors import ModelError, UnsupportedModel
 from attnviz.model.spec import ALiBi, LayerNorm
 from tests.model.families import assert_defaults, assert_published, assert_refused, read
 
@@ -43,10 +43,8 @@ SEVEN_B: dict[str, Any] = {
     "verbose": 0,
     "vocab_size": 50432,
 }
-WRITER = ATTENTION | {"alibi_bias_max": 16, "clip_qkv": 6.0}
 PUBLISHED = {
     "mpt-7b": SEVEN_B,
-    "mpt-7b-storywriter": SEVEN_B | {"attn_config": WRITER, "max_seq_len": 65536},
     "mpt-30b": SEVEN_B | {"d_model": 7168, "max_seq_len": 8192, "n_heads": 64, "n_layers": 48},
 }
 
@@ -61,11 +59,15 @@ def test_a_published_config_is_read_as_transformers_reads_it(config: dict[str, A
 
 
 def test_the_attention_has_a_config_of_its_own() -> None:
-    plain, writer = (read(PUBLISHED[name]).layers[0].attention for name in ("mpt-7b", "mpt-7b-storywriter"))
+    plain = read(SEVEN_B).layers[0].attention
     assert (plain.position, plain.clip, plain.scale) == (ALiBi(), None, 128**-0.5)
-    assert (writer.position, writer.clip) == (ALiBi(steepest=16), 6.0)
-    scaled = read(SEVEN_B | {"attn_config": {"softmax_scale": 0.5}}).layers[0].attention
-    assert scaled.scale == 0.5
+    other = read(SEVEN_B | {"attn_config": {"softmax_scale": 0.5, "clip_qkv": 6.0}}).layers[0].attention
+    assert (other.scale, other.clip) == (0.5, 6.0)
+
+
+def test_steeper_slopes_are_refused_since_transformers_does_not_take_them() -> None:
+    with pytest.raises(UnsupportedModel, match="alibi_bias_max is 16"):
+        read(SEVEN_B | {"attn_config": ATTENTION | {"alibi_bias_max": 16}})
 
 
 def test_there_are_no_biases() -> None:

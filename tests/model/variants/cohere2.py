@@ -7,7 +7,7 @@ from tests.model.variants.llama import SHAPE
 
 
 def cohere2(model: str = "Cohere2Model", **config: Any) -> Variant:
-    return Variant(model, SHAPE | {"sliding_window": 6, "num_hidden_layers": 5} | config)
+    return Variant(model, SHAPE | {"sliding_window": 6, "num_hidden_layers": 5} | config, scale=0.25)
 
 
 VARIANTS = {

@@ -21,7 +21,7 @@ SHAPE: dict[str, Any] = {
 
 
 def modernbert(model: str = "ModernBertModel", **config: Any) -> Variant:
-    return Variant(model, SHAPE | config, scale=0.3)
+    return Variant(model, SHAPE | config, scale=0.25)
 
 
 def angles(**everywhere: Any) -> dict[str, Any]:
