@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
+from attnviz.model.plan import rows
+
+PARITY = Path(__file__).parent / "model" / "parity.json"
 _WIDTH = "96"
 
 
@@ -31,3 +36,31 @@ def _help(command: str) -> str:
         check=True,
     ).stdout
     return re.sub(r" +$", "", printed, flags=re.MULTILINE).strip("\n")
+
+
+def families() -> str:
+    """The native families as a table: model types, and what each is."""
+    lines = ["| `model_type` | what it is |", "|---|---|"]
+    for row in rows():
+        names = ", ".join(f"`{name}`" for name in (row.name, *row.aliases))
+        lines.append(f"| {names} | {row.about} |")
+    return "\n".join(lines)
+
+
+def parity() -> str:
+    """What the parity tests found when they last ran with ``--report``: a row for each family."""
+    lines = ["| family | compared | max \\|Δ\\| float32 | float64 |", "|---|---|---|---|"]
+    found = json.loads(PARITY.read_text(encoding="utf-8"))
+    for family, variants in found.items():
+        largest = [max(apart[dtype] for apart in variants.values()) for dtype in ("float32", "float64")]
+        numbers = " | ".join(f"{number:.1e}" if number else "0" for number in largest)
+        lines.append(f"| `{family}` | {'; '.join(variants)} | {numbers} |")
+    return "\n".join(lines)
+
+
+def compared() -> str:
+    """How many families, variants, and how far apart at most."""
+    found = json.loads(PARITY.read_text(encoding="utf-8"))
+    every = [apart for variants in found.values() for apart in variants.values()]
+    single, double = (max(apart[dtype] for apart in every) for dtype in ("float32", "float64"))
+    return f"{len(found)} families, {len(every)} variants: at most {single:.1e} in float32, {double:.1e} in float64."

@@ -93,11 +93,8 @@ def rows() -> list[Row]:
     """The families, each with its aliases and the first sentence of its file."""
     found = []
     for name in families.FAMILIES:
-        about = (
-            (importlib.import_module(f"{families.__name__}.{families.module_name(name)}").__doc__ or "")
-            .strip()
-            .splitlines()[0]
-        )
+        module = importlib.import_module(f"{families.__name__}.{families.module_name(name)}")
+        about = " ".join((module.__doc__ or "").partition("\n\n")[0].split()).replace("``", "")
         aliases = tuple(sorted(alias for alias, family in families.ALIASES.items() if family == name))
-        found.append(Row(name, aliases, about))
+        found.append(Row(name, aliases, about.rstrip(".")))
     return found

@@ -82,7 +82,7 @@ def test_small_tiles_change_nothing(family: str, name: str, tmp_path: Path, monk
         assert_same(tiled[kind], whole[kind], torch.float64)
 
 
-FIRST = {family: name for family, name in reversed(CASES)}
+FIRST = dict(reversed(CASES))
 """One variant of each family."""
 
 
