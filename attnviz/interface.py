@@ -204,7 +204,7 @@ class Model:
         from attnviz.model.observers import Weights
 
         encoding, decoded = self.inputs(text, pair, target, generate=generate, truncate=truncate, chat=chat)
-        weights = Weights()
+        weights = Weights(self.way.layers)
         self.way.run(encoding, [weights], decoded)
         if decoded is None:
             return self._record(weights, "self", encoding)

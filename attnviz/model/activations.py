@@ -1,4 +1,4 @@
-"""The activations of the MLPs, under the names that configs give them."""
+"""The activations of the MLPs, under the names that configs give them. They may overwrite what they are given."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "linear": lambda x: x,
     "mish": functional.mish,
     "quick_gelu": lambda x: x * torch.sigmoid(1.702 * x),
-    "relu": functional.relu,
+    "relu": functional.relu_,
     "relu2": lambda x: functional.relu(x).square(),
     "relu6": functional.relu6,
     "sigmoid": torch.sigmoid,
-    "silu": functional.silu,
-    "swish": functional.silu,
+    "silu": partial(functional.silu, inplace=True),
+    "swish": partial(functional.silu, inplace=True),
     "tanh": torch.tanh,
 }

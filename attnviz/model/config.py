@@ -33,19 +33,20 @@ _HARMLESS = frozenset({
 class Config:
     """A model's config.json, read attribute by attribute.
 
-    ``close`` raises for what nobody has read and that is not known to be harmless: a config that asks for
-    something we do not know is not guessed at.
+    ``defaults`` are those of a model type where they are not its family's. ``close`` raises for what nobody has read
+    and that is not known to be harmless: a config that asks for something we do not know is not guessed at.
     """
 
-    def __init__(self, values: Mapping[str, Any]) -> None:
+    def __init__(self, values: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> None:
         self._values = values
+        self._defaults = defaults or {}
         self._read: set[str] = {"model_type"}
 
     def get(self, name: str, default: Any) -> Any:
         """The value of ``name``; ``default`` where it is absent or null."""
         self._read.add(name)
         value = self._values.get(name)
-        return default if value is None else value
+        return self._defaults.get(name, default) if value is None else value
 
     def size(self, name: str, default: int | None = None) -> int:
         """A whole number above zero."""
@@ -58,8 +59,12 @@ class Config:
 
     def optional(self, name: str, default: int | None = None) -> int | None:
         """A whole number above zero, or None where it is null; ``default`` only where it is absent."""
+        return self.size(name, default) if self._is_said(name, default) else None
+
+    def _is_said(self, name: str, default: Any) -> bool:
+        """Whether ``name`` is not null, or has a default where it is absent."""
         self._read.add(name)
-        return None if self._values.get(name, default) is None else self.size(name, default)
+        return self._values.get(name, self._defaults.get(name, default)) is not None
 
     def count(self, name: str, default: int) -> int:
         """A whole number, zero or above."""
@@ -83,9 +88,7 @@ class Config:
 
     def optional_number(self, name: str, default: float | None = None) -> float | None:
         """A number, or None where it is null; ``default`` only where it is absent."""
-        self._read.add(name)
-        value = self._values.get(name, default)
-        return None if value is None else self.number(name, value)
+        return self.number(name, default or 0.0) if self._is_said(name, default) else None
 
     def expect(self, name: str, *allowed: Any) -> Any:
         """One of ``allowed``, the first of them where it is absent."""
@@ -147,16 +150,21 @@ class Config:
         """How far each layer of a decoder sees, from ``layer_types``: as far as ``window`` tokens, itself counted, or
         all that came before. ``default`` is said of each layer where the config does not.
         """
-        kinds = self.get("layer_types", default)
+        kinds = self.each("layer_types", default)
         known = {"full_attention": CAUSAL} | ({"sliding_attention": Reach(window - 1, 0)} if window else {})
-        if len(kinds) != len(default):
-            raise ModelError(f"config.json: layer_types has {len(kinds)} entries for {len(default)} layers")
         unknown = sorted({str(kind) for kind in kinds} - known.keys())
         if unknown:
             raise UnsupportedModel(
                 f"config.json: layer_types has {', '.join(unknown)}; our forward pass knows {', '.join(known)}"
             )
         return tuple(known[kind] for kind in kinds)
+
+    def each(self, name: str, default: Sequence[Any]) -> Sequence[Any]:
+        """A list with an entry for each layer, as ``default`` has."""
+        value = self.get(name, default)
+        if not isinstance(value, list | tuple) or len(value) != len(default):
+            raise ModelError(f"config.json: {name} is {value!r}, expected one for each of {len(default)} layers")
+        return value
 
     def window(self) -> Reach:
         """How far all layers of a decoder see: as far as ``sliding_window``, or all that came before."""
@@ -179,7 +187,8 @@ class Config:
 
     def close(self) -> None:
         """Raise ``UnsupportedModel`` for attributes that nobody has read."""
-        unread = sorted(self._values.keys() - self._read - _HARMLESS)
+        values = {**self._defaults, **self._values}
+        unread = sorted(values.keys() - self._read - _HARMLESS)
         if unread:
-            said = ", ".join(f"{name} = {self._values[name]!r}" for name in unread)
+            said = ", ".join(f"{name} = {values[name]!r}" for name in unread)
             raise UnsupportedModel(f"config.json asks for what our forward pass does not know: {said}")

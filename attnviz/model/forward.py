@@ -180,7 +180,7 @@ class Network:
                 branch = self._norm(f"{at}.norm_after", kind, sublayer(norm(kind, x)))
             case ParallelNorm():
                 raise AssertionError("both sublayers of a parallel layer are added at once")
-        return x + (branch if layer.residual == 1 else branch * layer.residual)
+        return (branch if layer.residual == 1 else branch * layer.residual).add_(x)
 
     def _attention(self, i: int, spec: Attention, run: _Run, x: Tensor) -> Tensor:
         at = f"layers.{i}.attention"
@@ -190,7 +190,8 @@ class Network:
         if isinstance(spec.position, Rotary):
             if spec.position not in run.turns:
                 run.turns[spec.position] = position.turns(spec.position, run.positions, self.dtype)
-            q, k = (position.rotate(z, spec.position, *run.turns[spec.position]) for z in (q, k))
+            turned = position.rotate(torch.cat((q, k)), spec.position, *run.turns[spec.position])
+            q, k = turned[: spec.heads], turned[spec.heads :]
         if run.past:
             k, v = run.past.extend(at, k, v)
         context = attend(
@@ -254,7 +255,7 @@ class Network:
     def _mlp(self, at: str, spec: MLP | GatedMLP, x: Tensor) -> Tensor:
         activation = ACTIVATIONS[spec.activation]
         if isinstance(spec, GatedMLP):
-            inner = activation(self._linear(f"{at}.gate", x)) * self._linear(f"{at}.up", x)
+            inner = activation(self._linear(f"{at}.gate", x)).mul_(self._linear(f"{at}.up", x))
         else:
             inner = activation(self._linear(f"{at}.up", x))
         return self._linear(f"{at}.down", inner)
@@ -270,11 +271,12 @@ class Network:
 
     def _norm(self, at: str, norm: Norm, x: Tensor) -> Tensor:
         weight = self.tensors.get(f"{at}.weight")
+        if weight is not None and norm.offset:
+            weight = weight + norm.offset
         if weight is None or (isinstance(norm, LayerNorm) and weight.dim() == 1):
             return functional.layer_norm(x, x.shape[-1:], weight, self.tensors.get(f"{at}.bias"), norm.eps)
         exact = x.to(torch.promote_types(x.dtype, torch.float32))
         if isinstance(norm, LayerNorm):  # each head with weights of its own, (heads, D)
             exact = functional.layer_norm(exact, exact.shape[-1:], eps=norm.eps)
             return exact.to(x.dtype) * weight
-        exact = exact * torch.rsqrt(exact.square().mean(-1, keepdim=True) + norm.eps)
-        return exact.to(x.dtype) * (norm.offset + weight)
+        return functional.rms_norm(exact, exact.shape[-1:], eps=norm.eps).to(x.dtype) * weight

@@ -23,6 +23,8 @@ Bias = Callable[[Tensor, Tensor], Tensor]
 
 # 4 million weights a tile: 16 MiB in float32, small beside any model and large enough to keep the cores busy.
 TILE = 1 << 22
+# In a causal layer a tile of few queries computes few keys in vain; of fewer than these the products are slow.
+CAUSAL_ROWS = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,8 @@ def attend(
     """
     (heads, queries, _), (groups, keys, _) = q.shape, k.shape
     rows = rows or max(1, TILE // (heads * keys))
+    if reach.ahead is not None:
+        rows = min(rows, CAUSAL_ROWS)
     exact = torch.promote_types(q.dtype, torch.float32)
     q, k = q.to(exact), k.to(exact)
     context = v.new_empty((heads, queries, v.shape[-1]))
@@ -91,15 +95,13 @@ def attend(
         at, to = positions[first + start : first + stop], positions[low:high]
         # (H, n, D) → (G, H/G·n, D): the queries of the heads that share a key head stand together.
         grouped = q[:, start:stop].reshape(groups, -1, q.shape[-1])
-        scores = torch.matmul(grouped, k[:, low:high].transpose(1, 2)).mul_(scale)
+        scores = torch.baddbmm(grouped.new_empty(()), grouped, k[:, low:high].transpose(1, 2), beta=0, alpha=scale)
         scores = scores.view(heads, stop - start, high - low)  # (G, H/G·n, m) → (H, n, m)
         if softcap is not None:
             scores = scores.div_(softcap).tanh_().mul_(softcap)
         if bias is not None:
             scores += bias(at, to)
-        hidden = _hidden(at, to, reach)
-        if hidden is not None:
-            scores.masked_fill_(hidden, -torch.inf)
+        _hide(scores, at, to, reach, first + start, low)
         weights = _softmax(scores, sinks)
         for observer in observers:
             observer.tile(Tile(layer, start, low, weights, (heads, queries, keys), kind))
@@ -116,14 +118,14 @@ def _softmax(scores: Tensor, sinks: Tensor | None) -> Tensor:
     return torch.softmax(torch.cat((scores, column), dim=-1), dim=-1)[..., :-1].contiguous()
 
 
-def _hidden(at: Tensor, to: Tensor, reach: Reach) -> Tensor | None:
-    """Which keys at positions ``to`` the queries at ``at`` do not see, (n, m); None where they see them all."""
-    if reach == EVERYTHING:
-        return None
-    ahead = to[None, :] - at[:, None]  # (n, m)
-    hidden = torch.zeros_like(ahead, dtype=torch.bool)
+def _hide(scores: Tensor, at: Tensor, to: Tensor, reach: Reach, query: int, key: int) -> None:
+    """Set the ``scores`` (H, n, m) of what the queries do not see to −∞; ``query`` and ``key`` are the first positions.
+
+    Only where the tile's reach ends are there keys that some of its queries see and others do not.
+    """
     if reach.ahead is not None:
-        hidden |= ahead > reach.ahead
+        edge = max(0, query + reach.ahead + 1 - key)
+        scores[..., edge:].masked_fill_(to[edge:] > at[:, None] + reach.ahead, -torch.inf)
     if reach.behind is not None:
-        hidden |= ahead < -reach.behind
-    return hidden
+        edge = max(0, query + len(at) - 1 - reach.behind - key)
+        scores[..., :edge].masked_fill_(to[:edge] < at[:, None] - reach.behind, -torch.inf)

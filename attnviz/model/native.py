@@ -57,6 +57,11 @@ class Native:
         require_finite(states, network.tensors)
         return states
 
+    @property
+    def layers(self) -> dict[Kind, int]:
+        """How many layers each kind of attention has."""
+        return dict(zip(self.kinds, (len(spec.layers) for spec in (*self._stacks(), self.network.spec)), strict=False))
+
     def remember(self, encoding: Encoding, observers: Sequence[Observer] = ()) -> Tensor | None:
         """What the encoder gives the decoder, (M, C); None where there is no encoder."""
         encoder = self.network.encoder

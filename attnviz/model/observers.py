@@ -5,31 +5,45 @@ What nobody observes is never stored.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from attnviz.errors import UnsupportedModel
 from attnviz.model.kernel import Kind, Observer, Tile
 
 
 class Weights(Observer):
-    """Keeps every weight. Memory: L·H·N·M numbers of each kind."""
+    """Keeps every weight. Memory: L·H·N·M numbers of each kind.
 
-    def __init__(self) -> None:
+    ``layers`` is how many layers of each kind there will be, where that is known: then each weight is written once, to
+    where it stays.
+    """
+
+    def __init__(self, layers: Mapping[Kind, int] | None = None) -> None:
+        self._count = layers or {}
+        self._whole: dict[Kind, Tensor] = {}
         self._maps: dict[Kind, dict[int, Tensor]] = {}
 
     def tile(self, tile: Tile) -> None:
-        """Copy the tile to its place; what no tile covers is zero. A tile that is the whole map is kept as it is."""
+        """Copy the tile to its place; what no tile covers is zero."""
         layers = self._maps.setdefault(tile.kind, {})
-        if tile.weights.shape == tile.shape:
-            layers[tile.layer] = tile.weights
-            return
         if tile.layer not in layers:
-            layers[tile.layer] = tile.weights.new_zeros(tile.shape)
+            layers[tile.layer] = self._place(tile)
         (_, n, m), q, k = tile.weights.shape, tile.query, tile.key
         layers[tile.layer][:, q : q + n, k : k + m] = tile.weights
+
+    def _place(self, tile: Tile) -> Tensor:
+        """Zeros for a new layer (H, N, M)."""
+        count = self._count.get(tile.kind, 0)
+        if not count:
+            return tile.weights.new_zeros(tile.shape)
+        if tile.kind not in self._whole:
+            self._whole[tile.kind] = _zeros((count, *tile.shape), tile.weights)
+        return self._whole[tile.kind][tile.layer]
 
     def layers(self, kind: Kind = "self") -> tuple[int, ...]:
         """The numbers of the layers that have attention of ``kind``."""
@@ -41,7 +55,22 @@ class Weights(Observer):
 
     def stacked(self, kind: Kind = "self") -> Tensor:
         """All weights of ``kind``, (L, H, N, M)."""
-        return torch.stack([self.layer(number, kind) for number in self.layers(kind)])
+        if kind in self._whole:
+            return self._whole[kind]
+        maps = [self.layer(number, kind) for number in self.layers(kind)]
+        heads = sorted({len(layer) for layer in maps})
+        if len(heads) > 1:
+            raise UnsupportedModel(
+                f"its layers have {', '.join(map(str, heads))} heads, attnviz shows equal numbers only"
+            )
+        return torch.stack(maps)
+
+
+def _zeros(shape: tuple[int, ...], like: Tensor) -> Tensor:
+    """Zeros of the kind of ``like``; on the CPU numpy's, whose pages cost nothing until they are written to."""
+    if like.device.type != "cpu":
+        return like.new_zeros(shape)
+    return torch.from_numpy(np.zeros(shape, str(like.dtype).removeprefix("torch.")))
 
 
 class HiddenStates(Observer):

@@ -46,15 +46,18 @@ def sinusoids(row: Tensor, width: int, dtype: torch.dtype, spec: Sinusoidal) -> 
 
 
 def turns(rotary: Rotary, at: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Cosine and sine of the angle of each position ``at`` (T,) and pair of dimensions, both (T, size/2).
+    """What ``rotate`` multiplies each dimension and its partner with at the positions ``at`` (T,), both (T, size).
 
-    The angles are float32 at least, and float64 for float64 (Su et al. 2021, eq. 34).
+    That is the cosine, and the sine with its sign, of angles in float32 at least (Su et al. 2021, eq. 34).
     """
     exact = torch.promote_types(dtype, torch.float32)
     steps = torch.arange(0, rotary.size, 2, dtype=exact, device=at.device) / rotary.size
     frequencies, factor = _scaled(rotary, steps, int(at[-1]) + 1)
-    angles = at.to(exact)[:, None] * frequencies
-    return angles.cos() * factor, angles.sin() * factor
+    angles = at.to(exact)[:, None] * frequencies  # (T, size/2)
+    cos, sin = angles.cos() * factor, angles.sin() * factor
+    if rotary.interleaved:
+        return cos.repeat_interleave(2, dim=-1), torch.stack((-sin, sin), dim=-1).flatten(-2)
+    return torch.cat((cos, cos), dim=-1), torch.cat((-sin, sin), dim=-1)
 
 
 def _scaled(rotary: Rotary, steps: Tensor, length: int) -> tuple[Tensor, float]:
@@ -100,15 +103,13 @@ def _yarn(scaling: Yarn, rotary: Rotary, waves: Tensor) -> Tensor:
 
 
 def rotate(x: Tensor, rotary: Rotary, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turn ``x`` (heads, T, D) by the angles whose cosines and sines are given, (T, size/2)."""
+    """Turn ``x`` (heads, T, D) by what ``turns`` gives."""
     turned, kept = x[..., : rotary.size].to(cos.dtype), x[..., rotary.size :]
     if rotary.interleaved:
-        a, b = turned[..., 0::2], turned[..., 1::2]
-        turned = torch.stack((a * cos - b * sin, b * cos + a * sin), dim=-1).flatten(-2)
+        partner = turned.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)  # type: ignore[no-untyped-call]
     else:
-        a, b = turned.chunk(2, dim=-1)
-        turned = torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1)
-    turned = turned.to(x.dtype)
+        partner = torch.cat(turned.chunk(2, dim=-1)[::-1], dim=-1)
+    turned = (turned * cos).add_(partner.mul_(sin)).to(x.dtype)
     return torch.cat((turned, kept), dim=-1) if kept.shape[-1] else turned
 
 

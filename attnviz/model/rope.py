@@ -59,6 +59,8 @@ def rotary(
     if name not in _KNOWN:
         raise UnsupportedModel(f"config.json: rope_type is {name!r}; our forward pass knows {', '.join(_KNOWN)}")
     unknown = {key for key, value in said.items() if value is not None} - {*_KNOWN[name], *_IDLE}
+    if kind is not None and said.get("truncate") is False:  # transformers does not find it there and truncates
+        unknown.add("truncate")
     if unknown:
         raise UnsupportedModel(f"config.json: {name} rotary scaling with {', '.join(sorted(unknown))}")
     size = int(head_size * part)
@@ -68,18 +70,25 @@ def rotary(
     outside = config.optional("original_max_position_embeddings", original)
     if outside and kind is None:  # transformers follows it rather than the scaling's own
         said["original_max_position_embeddings"] = outside
-    return Rotary(base, size, interleaved, _scaling(name, said, longest))
+    return Rotary(base, size, interleaved, _scaling(name, said, longest, size))
 
 
 def _said(config: Config, kind: str | None, scaled: bool) -> dict[str, Any]:
     """What the config says of the layers of type ``kind``."""
-    older, newer = (config.get(name, None) or {} for name in ("rope_scaling", "rope_parameters"))
+    older, newer = (_mapping(config, name) for name in ("rope_scaling", "rope_parameters"))
     if kind is None:
         return dict(older or newer)
     if newer and not any(isinstance(value, Mapping) for value in newer.values()):
         raise UnsupportedModel(f"config.json: rope_parameters says nothing of layers of type {kind}")
     own = older.get(kind) or newer.get(kind) or {}
     return {**own, **older} if scaled and kind not in older else dict(own)
+
+
+def _mapping(config: Config, name: str) -> Mapping[str, Any]:
+    value = config.get(name, {})
+    if not isinstance(value, Mapping):
+        raise ModelError(f"config.json: {name} is {value!r}, expected names and values")
+    return value
 
 
 def _number(said: dict[str, Any], name: str, default: float | None = None) -> float:
@@ -91,14 +100,20 @@ def _number(said: dict[str, Any], name: str, default: float | None = None) -> fl
     return float(value)
 
 
-def _factors(said: dict[str, Any], name: str) -> tuple[float, ...]:
+def _factors(said: dict[str, Any], name: str, count: int) -> tuple[float, ...]:
     value = said.get(name)
-    if not isinstance(value, list | tuple) or not all(isinstance(one, int | float) for one in value):
-        raise ModelError(f"config.json: {name} of the rotary positions is {value!r}, expected numbers")
+    if (
+        not isinstance(value, list | tuple)
+        or not all(isinstance(one, int | float) for one in value)
+        or len(value) != count
+    ):
+        raise ModelError(f"config.json: {name} of the rotary positions is {value!r}, expected {count} numbers")
     return tuple(float(one) for one in value)
 
 
-def _scaling(name: str, said: dict[str, Any], longest: int) -> Linear | Dynamic | Llama3 | Yarn | LongRope | None:
+def _scaling(
+    name: str, said: dict[str, Any], longest: int, size: int
+) -> Linear | Dynamic | Llama3 | Yarn | LongRope | None:
     original = int(_number(said, "original_max_position_embeddings", longest))
     match name:
         case "linear":
@@ -111,12 +126,13 @@ def _scaling(name: str, said: dict[str, Any], longest: int) -> Linear | Dynamic 
         case "longrope":
             factor = _number(said, "factor", longest / original)
             attention = _number(said, "attention_factor", _longrope_attention(factor, original))
-            return LongRope(_factors(said, "short_factor"), _factors(said, "long_factor"), original, attention)
+            short, long = (_factors(said, which, size // 2) for which in ("short_factor", "long_factor"))
+            return LongRope(short, long, original, attention)
         case "yarn":
             factor = _number(said, "factor", longest / original)
             attention = _number(said, "attention_factor", _yarn_attention(factor, said))
-            fast, slow = said.get("beta_fast") or 32, said.get("beta_slow") or 1
-            return Yarn(factor, original, attention, float(fast), float(slow), said.get("truncate") is not False)
+            fast, slow = _number(said, "beta_fast", 0) or 32.0, _number(said, "beta_slow", 0) or 1.0
+            return Yarn(factor, original, attention, fast, slow, said.get("truncate") is not False)
     return None
 
 
@@ -124,9 +140,9 @@ def _longrope_attention(factor: float, original: int) -> float:
     return 1.0 if factor <= 1 else math.sqrt(1 + math.log(factor) / math.log(original))
 
 
-def _yarn_attention(factor: float, said: Mapping[str, Any]) -> float:
+def _yarn_attention(factor: float, said: dict[str, Any]) -> float:
     def scale(weight: float) -> float:
         return 1.0 if factor <= 1 else 0.1 * weight * math.log(factor) + 1
 
-    mscale, everywhere = said.get("mscale"), said.get("mscale_all_dim")
+    mscale, everywhere = _number(said, "mscale", 0), _number(said, "mscale_all_dim", 0)
     return scale(mscale) / scale(everywhere) if mscale and everywhere else scale(1)

@@ -13,11 +13,12 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class LayerNorm:
-    """(x − mean) / √(variance + eps) · weight + bias (Ba et al. 2016), either of which may be missing."""
+    """(x − mean) / √(variance + eps) · (offset + weight) + bias (Ba et al. 2016); weight and bias may be missing."""
 
     eps: float
     bias: bool = True
     weight: bool = True
+    offset: float = 0.0
 
 
 @dataclass(frozen=True)

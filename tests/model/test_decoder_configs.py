@@ -52,10 +52,11 @@ def test_windows_are_read_from_the_types_of_layers() -> None:
     [
         (["chunked_attention"] * 2, 4, "layer_types has chunked_attention; .* knows full_attention, sliding_attention"),
         (["sliding_attention"] * 2, None, "layer_types has sliding_attention; .* knows full_attention"),
-        (["full_attention"], 4, "layer_types has 1 entries for 2 layers"),
+        (2, 4, "layer_types is 2, expected one for each of 2 layers"),
+        (["full_attention"], 4, "expected one for each of 2 layers"),
     ],
 )
-def test_types_of_layers_that_can_not_be_are_refused(kinds: list[str], window: int | None, words: str) -> None:
+def test_types_of_layers_that_can_not_be_are_refused(kinds: Any, window: int | None, words: str) -> None:
     with pytest.raises(ModelError, match=words):
         Config({"layer_types": kinds}).reaches(window, ["full_attention"] * 2)
 
@@ -65,6 +66,21 @@ def test_null_is_not_absent_where_it_says_that_there_is_none() -> None:
     assert Config({"sliding_window": None}).optional("sliding_window", 7) is None
     assert Config({"num_key_value_heads": None}).kv_heads(6, 3) == 6
     assert Config({}).kv_heads(6, 3) == 3
+    assert Config({}, {"num_key_value_heads": 2}).kv_heads(6, 3) == 2
+    assert Config({"num_key_value_heads": None}, {"num_key_value_heads": 2}).kv_heads(6, 3) == 6
+    assert Config({"vocab_size": None}, {"vocab_size": 9}).size("vocab_size", 8) == 9
+    assert Config({}).optional_number("attn_logit_softcapping", 50.0) == 50.0
+    assert Config({"attn_logit_softcapping": None}).optional_number("attn_logit_softcapping", 50.0) is None
+
+
+def test_a_default_of_a_model_type_that_its_family_does_not_read_is_found() -> None:
+    with pytest.raises(UnsupportedModel, match="mystery = 3"):
+        Config({}, {"mystery": 3}).close()
+
+
+def test_a_window_that_is_null_is_none_also_where_the_model_type_has_one() -> None:
+    assert read({"model_type": "mistral"}).layers[0].attention.reach == Reach(4095, 0)
+    assert read({"model_type": "mistral", "sliding_window": None}).layers[0].attention.reach == CAUSAL
     assert Config({"head_dim": None}).head_size(12, 3) == 4
 
 

@@ -219,7 +219,7 @@ def test_against_transformers(case: Case, dtype: torch.dtype) -> None:
         [expected.attentions[layer] for layer in case.layers] if len(expected.attentions) == 4 else expected.attentions
     )
     attention, hidden = torch.cat([part for part in maps if part is not None]), torch.cat(expected.hidden_states)
-    assert weights.layers() == mine.layers() == case.layers
+    assert weights.layers() == mine.numbers() == case.layers
     assert_same((weights.stacked(), states.stacked()), (attention, hidden), dtype)
     assert_same((torch.stack(reference[0]), reference[1]), (attention, hidden), dtype)
     assert torch.equal(last, states.stacked()[-1])

@@ -179,6 +179,12 @@ def test_what_says_nothing_of_a_type_of_layer_is_refused() -> None:
         read({"rope_parameters": {"rope_theta": 3.0}}, kind=GLOBAL)
 
 
+def test_a_ramp_that_transformers_would_truncate_is_refused() -> None:
+    said = {"rope_type": "yarn", "factor": 2.0, "truncate": False}
+    with pytest.raises(UnsupportedModel, match="yarn rotary scaling with truncate"):
+        read({"rope_parameters": {GLOBAL: said}}, kind=GLOBAL)
+
+
 @pytest.mark.parametrize(
     ("scaling", "words"),
     [
@@ -198,8 +204,14 @@ def test_what_is_not_known_is_refused_by_name(scaling: dict[str, Any], words: st
         ({"rope_theta": "many"}, "rope_theta"),
         ({"rope_scaling": {"type": "linear"}}, "factor"),
         ({"rope_scaling": {"type": "llama3", "factor": 2.0, "low_freq_factor": 1.0}}, "high_freq_factor"),
-        ({"rope_scaling": {"type": "longrope", "short_factor": [1.0], "long_factor": "2"}}, "long_factor"),
+        ({"rope_scaling": {"type": "longrope", **FACTORS, "long_factor": "2"}}, "long_factor"),
+        (
+            {"rope_scaling": {"type": "longrope", **FACTORS, "long_factor": [1.0, 2.0]}},
+            "long_factor .* expected 8 numbers",
+        ),
         ({"rope_scaling": {"type": "yarn", "factor": True}}, "factor"),
+        ({"rope_scaling": {"type": "yarn", "factor": 2.0, "beta_fast": "32"}}, "beta_fast"),
+        ({"rope_scaling": "yarn"}, "rope_scaling is 'yarn', expected names and values"),
     ],
 )
 def test_what_is_no_number_is_said_to_be_none(config: dict[str, Any], name: str) -> None:

@@ -28,10 +28,10 @@ from attnviz.model.config import Config
 from attnviz.model.spec import Spec
 
 FAMILIES = (
-    "albert", "bart", "bert", "blenderbot", "bloom", "cohere", "deberta-v2", "distilbert", "electra", "falcon",
-    "gemma", "gemma2", "gemma3_text", "gpt2", "gpt_neo", "gpt_neox", "gptj", "granite", "llama", "m2m_100",
-    "marian", "mbart", "modernbert", "mpnet", "mpt", "olmo2", "opt", "pegasus", "phi", "phi3", "plbart", "qwen2",
-    "qwen3", "roberta", "stablelm", "starcoder2", "t5", "umt5",
+    "albert", "bart", "bert", "blenderbot", "bloom", "cohere", "cohere2", "deberta-v2", "distilbert", "electra",
+    "falcon", "gemma", "gemma2", "gemma3_text", "glm", "gpt2", "gpt_neo", "gpt_neox", "gptj", "granite", "helium",
+    "llama", "m2m_100", "marian", "mbart", "modernbert", "mpnet", "mpt", "nemotron", "olmo", "olmo2", "olmo3", "opt",
+    "pegasus", "phi", "phi3", "plbart", "qwen2", "qwen3", "roberta", "stablelm", "starcoder2", "t5", "umt5",
 )  # fmt: skip
 
 ALIASES: Mapping[str, str] = {
@@ -50,10 +50,11 @@ UNSUPPORTED: Mapping[str, str] = {
 }
 """Model types that are asked for and that a spec can't say: why not."""
 
-_NULL_SAYS = frozenset({"head_dim", "num_key_value_heads", "sliding_window"})
-"""Attributes of which null is a value: there is no window, and heads are as many or as wide as usual."""
-
 Names = Mapping[str, str | tuple[str, ...]]
+
+
+_DAMAGES = (TypeError, AttributeError, ValueError, LookupError, ArithmeticError)
+"""What a value of a sort that a config never has may run into where a family file reads it."""
 
 
 @dataclass(frozen=True)
@@ -75,22 +76,10 @@ class Family:
             UnsupportedModel: the config asks for what the spec can't say; the message names it.
             ModelError: the config is damaged.
         """
-        config = self._renamed(config)
-        absent = {
-            name: value
-            for name, value in self.defaults.items()
-            if name not in config or (config[name] is None and name not in _NULL_SAYS)
-        }
-        reading = Config({**config, **absent})
+        reading = Config(self._renamed(config), self.defaults)
         try:
             spec = self.read(reading)
-        except (
-            TypeError,
-            AttributeError,
-            ValueError,
-            LookupError,
-            ArithmeticError,
-        ) as error:  # values of a sort never seen
+        except _DAMAGES as error:
             raise ModelError(
                 f"config.json can't be read as that of a model of type {self.name!r} ({error})",
                 hint="It is damaged: download the model again.",

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from attnviz.errors import ModelError
 from attnviz.model.config import Config
 from attnviz.model.families import both
 from attnviz.model.rope import rotary
@@ -88,9 +87,7 @@ def _layers(config: Config, layer: Layer, count: int) -> tuple[Layer, ...]:
     does not look at it there, but in the model types whose configs default to ``use_sliding_window``.
     """
     interval = config.optional("no_rope_layer_interval")
-    turns = config.get("no_rope_layers", [interval is None or (i + 1) % interval for i in range(count)])
-    if len(turns) < count:
-        raise ModelError(f"config.json: no_rope_layers has {len(turns)} entries for {count} layers")
+    turns = config.each("no_rope_layers", [interval is None or (i + 1) % interval for i in range(count)])
     window = config.optional("sliding_window")
     slides = config.flag("use_sliding_window") and window is not None
     kinds = ["sliding_attention" if slides and (interval is None or not turn) else "full_attention" for turn in turns]
@@ -99,5 +96,5 @@ def _layers(config: Config, layer: Layer, count: int) -> tuple[Layer, ...]:
             layer,
             attention=replace(layer.attention, reach=reach, position=layer.attention.position if turn else None),
         )
-        for reach, turn in zip(config.reaches(window if slides else None, kinds[:count]), turns, strict=False)
+        for reach, turn in zip(config.reaches(window if slides else None, kinds), turns, strict=True)
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -36,6 +36,8 @@ class Hosted:
     """
 
     path: Literal["hosted"] = "hosted"
+    layers: Mapping[Kind, int] = {}
+    """How many layers of each kind attend is known after a run only."""
 
     def __init__(self, model: Any, name: str, start: int | None = None) -> None:
         self.model, self.name = model, name
@@ -86,7 +88,7 @@ class Hosted:
         """Whether no query saw a later key, in any layer of the last run."""
         return self._done.causal[kind]
 
-    def layers(self, kind: Kind = "self") -> tuple[int, ...]:
+    def numbers(self, kind: Kind = "self") -> tuple[int, ...]:
         """The numbers of the layers that attended in the last run; a hybrid model has others."""
         return tuple(self._done.layers.get(kind, ()))
 
@@ -112,7 +114,7 @@ class Hosted:
         for kind in self.kinds:
             maps = getattr(output, _MAPS[kind], None) or ()
             if self._seen:
-                maps = _attending(maps, self.layers(kind))
+                maps = _attending(maps, self.numbers(kind))
             weights = [part[0] for part in maps if part is not None]
             if (
                 self._seen

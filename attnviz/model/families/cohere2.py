@@ -1,0 +1,80 @@
+"""Command R7B (Cohere 2025): Command R with windows; every fourth layer sees all and has no positions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from attnviz.model.config import Config
+from attnviz.model.families import both
+from attnviz.model.rope import rotary
+from attnviz.model.spec import (
+    CAUSAL,
+    Attention,
+    Embedding,
+    GatedMLP,
+    Head,
+    Layer,
+    LayerNorm,
+    ParallelNorm,
+    Spec,
+)
+
+PREFIX = "model."
+
+NAMES = {
+    "embed_tokens.weight": "embed.tokens.weight",
+    **both("layers.{}.self_attn.q_proj", "layers.{}.attention.query"),
+    **both("layers.{}.self_attn.k_proj", "layers.{}.attention.key"),
+    **both("layers.{}.self_attn.v_proj", "layers.{}.attention.value"),
+    **both("layers.{}.self_attn.o_proj", "layers.{}.attention.output"),
+    "layers.{}.input_layernorm.weight": "layers.{}.attention.norm.weight",
+    "layers.{}.mlp.gate_proj.weight": "layers.{}.mlp.gate.weight",
+    "layers.{}.mlp.up_proj.weight": "layers.{}.mlp.up.weight",
+    "layers.{}.mlp.down_proj.weight": "layers.{}.mlp.down.weight",
+    "norm.weight": "norm.weight",
+    "lm_head.weight": "head.weight",
+}
+
+
+def spec(config: Config) -> Spec:
+    """The facts of a Command R7B; absent attributes have the values of transformers' ``Cohere2Config``."""
+    config.decoder()
+    _expect_what_was_trained(config)
+    heads, width = config.size("num_attention_heads", 64), config.size("hidden_size", 8192)
+    size, bias = config.head_size(width, heads), config.flag("attention_bias")
+    norm = LayerNorm(config.number("layer_norm_eps", 1e-5), bias=False)
+    attention = Attention(
+        heads=heads,
+        kv_heads=config.kv_heads(heads),
+        head_size=size,
+        scale=size**-0.5,
+        reach=CAUSAL,
+        bias=bias,
+        output_bias=bias,
+    )
+    mlp = GatedMLP(config.size("intermediate_size", 22528), config.activation("hidden_act", "silu"))
+    turns = rotary(config, size, longest=8192, interleaved=True)
+    pattern, count = config.size("sliding_window_pattern", 4), config.size("num_hidden_layers", 40)
+    kinds = ["sliding_attention" if (i + 1) % pattern else "full_attention" for i in range(count)]
+    reaches = config.reaches(config.optional("sliding_window", 4096), kinds)
+    attentions = (replace(attention, reach=reach, position=None if reach == CAUSAL else turns) for reach in reaches)
+    return Spec(
+        width=width,
+        embedding=Embedding(config.size("vocab_size", 256000)),
+        layers=tuple(Layer(each, mlp, ParallelNorm(norm, shared=True)) for each in attentions),
+        final_norm=norm,
+        head=Head(tied=config.flag("tie_word_embeddings", default=True)),
+    )
+
+
+def _expect_what_was_trained(config: Config) -> None:
+    """What published configs say of a more general code, with the only values that transformers has."""
+    config.expect("use_qk_norm", False)
+    config.expect("position_embedding_type", "rope_gptj")
+    config.expect("rotary_pct", 1.0)
+    config.expect("order_of_interleaved_layers", "local_attn_first")
+    for name in ("use_embedding_sharing", "use_gated_activation", "use_parallel_block"):
+        config.expect(name, True)
+    # These cut the work otherwise, multiply the next token's scores, whose order that leaves, or say again what
+    # ``sliding_window_pattern`` says.
+    config.ignore("cache_implementation", "layer_switch", "logit_scale", "use_parallel_embedding")

@@ -1,0 +1,54 @@
+"""GLM-4 (GLM Team 2024): a Llama with fused gates, biases on queries, keys and values, and interleaved rotary positions
+in half of each head.
+"""
+
+from __future__ import annotations
+
+from attnviz.model.config import Config
+from attnviz.model.families import both
+from attnviz.model.rope import rotary
+from attnviz.model.spec import CAUSAL, Attention, Embedding, GatedMLP, Head, Layer, PreNorm, RMSNorm, Spec
+
+PREFIX = "model."
+
+NAMES = {
+    "embed_tokens.weight": "embed.tokens.weight",
+    **both("layers.{}.self_attn.q_proj", "layers.{}.attention.query"),
+    **both("layers.{}.self_attn.k_proj", "layers.{}.attention.key"),
+    **both("layers.{}.self_attn.v_proj", "layers.{}.attention.value"),
+    "layers.{}.self_attn.o_proj.weight": "layers.{}.attention.output.weight",
+    "layers.{}.input_layernorm.weight": "layers.{}.attention.norm.weight",
+    "layers.{}.mlp.gate_up_proj.weight": "layers.{}.mlp.gate_up.weight",
+    "layers.{}.mlp.down_proj.weight": "layers.{}.mlp.down.weight",
+    "layers.{}.post_attention_layernorm.weight": "layers.{}.mlp.norm.weight",
+    "norm.weight": "norm.weight",
+    "lm_head.weight": "head.weight",
+}
+
+
+def spec(config: Config) -> Spec:
+    """The facts of a GLM; absent attributes have the values of transformers' ``GlmConfig``."""
+    config.decoder()
+    heads, size = config.size("num_attention_heads", 32), config.size("head_dim", 128)
+    norm = RMSNorm(config.number("rms_norm_eps", 1.5625e-7))
+    layer = Layer(
+        attention=Attention(
+            heads=heads,
+            kv_heads=config.kv_heads(heads, 2),
+            head_size=size,
+            scale=size**-0.5,
+            reach=CAUSAL,
+            position=rotary(config, size, partial=0.5, longest=131072, interleaved=True),
+            bias=config.flag("attention_bias", default=True),
+            output_bias=False,
+        ),
+        mlp=GatedMLP(config.size("intermediate_size", 13696), config.activation("hidden_act", "silu")),
+        norms=PreNorm(norm),
+    )
+    return Spec(
+        width=config.size("hidden_size", 4096),
+        embedding=Embedding(config.size("vocab_size", 151552)),
+        layers=(layer,) * config.size("num_hidden_layers", 40),
+        final_norm=norm,
+        head=Head(tied=config.flag("tie_word_embeddings")),
+    )

@@ -1,0 +1,55 @@
+"""Helium (Kyutai 2025): a Llama with interleaved rotary positions, whose output projection has no bias."""
+
+from __future__ import annotations
+
+from attnviz.model.config import Config
+from attnviz.model.families import both
+from attnviz.model.rope import rotary
+from attnviz.model.spec import CAUSAL, Attention, Embedding, GatedMLP, Head, Layer, PreNorm, RMSNorm, Spec
+
+PREFIX = "model."
+
+NAMES = {
+    "embed_tokens.weight": "embed.tokens.weight",
+    **both("layers.{}.self_attn.q_proj", "layers.{}.attention.query"),
+    **both("layers.{}.self_attn.k_proj", "layers.{}.attention.key"),
+    **both("layers.{}.self_attn.v_proj", "layers.{}.attention.value"),
+    "layers.{}.self_attn.o_proj.weight": "layers.{}.attention.output.weight",
+    "layers.{}.input_layernorm.weight": "layers.{}.attention.norm.weight",
+    **both("layers.{}.mlp.gate_proj", "layers.{}.mlp.gate"),
+    **both("layers.{}.mlp.up_proj", "layers.{}.mlp.up"),
+    **both("layers.{}.mlp.down_proj", "layers.{}.mlp.down"),
+    "layers.{}.post_attention_layernorm.weight": "layers.{}.mlp.norm.weight",
+    "norm.weight": "norm.weight",
+    "lm_head.weight": "head.weight",
+}
+
+
+def spec(config: Config) -> Spec:
+    """The facts of a Helium; absent attributes have the values of transformers' ``HeliumConfig``."""
+    config.decoder()
+    heads, size = config.size("num_attention_heads", 20), config.size("head_dim", 128)
+    norm = RMSNorm(config.number("rms_norm_eps", 1e-8))
+    layer = Layer(
+        attention=Attention(
+            heads=heads,
+            kv_heads=config.kv_heads(heads, 20),
+            head_size=size,
+            scale=size**-0.5,
+            reach=CAUSAL,
+            position=rotary(config, size, theta=100_000.0, longest=4096, interleaved=True),
+            bias=config.flag("attention_bias"),
+            output_bias=False,
+        ),
+        mlp=GatedMLP(
+            config.size("intermediate_size", 7040), config.activation("hidden_act", "silu"), config.flag("mlp_bias")
+        ),
+        norms=PreNorm(norm),
+    )
+    return Spec(
+        width=config.size("hidden_size", 2560),
+        embedding=Embedding(config.size("vocab_size", 48000)),
+        layers=(layer,) * config.size("num_hidden_layers", 24),
+        final_norm=norm,
+        head=Head(tied=config.flag("tie_word_embeddings")),
+    )

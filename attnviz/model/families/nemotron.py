@@ -1,0 +1,56 @@
+"""Nemotron (Parmar et al. 2024): LayerNorms around one, squared ReLUs, rotary positions in half of each head."""
+
+from __future__ import annotations
+
+from attnviz.model.config import Config
+from attnviz.model.families import both
+from attnviz.model.rope import rotary
+from attnviz.model.spec import CAUSAL, MLP, Attention, Embedding, Head, Layer, LayerNorm, PreNorm, Spec
+
+PREFIX = "model."
+
+NAMES = {
+    "embed_tokens.weight": "embed.tokens.weight",
+    **both("layers.{}.self_attn.q_proj", "layers.{}.attention.query"),
+    **both("layers.{}.self_attn.k_proj", "layers.{}.attention.key"),
+    **both("layers.{}.self_attn.v_proj", "layers.{}.attention.value"),
+    **both("layers.{}.self_attn.o_proj", "layers.{}.attention.output"),
+    **both("layers.{}.input_layernorm", "layers.{}.attention.norm"),
+    **both("layers.{}.mlp.up_proj", "layers.{}.mlp.up"),
+    **both("layers.{}.mlp.down_proj", "layers.{}.mlp.down"),
+    **both("layers.{}.post_attention_layernorm", "layers.{}.mlp.norm"),
+    **both("norm", "norm"),
+    "lm_head.weight": "head.weight",
+}
+
+
+def spec(config: Config) -> Spec:
+    """The facts of a Nemotron; absent attributes have the values of transformers' ``NemotronConfig``."""
+    config.decoder()
+    config.ignore("hidden_dropout")
+    heads, width = config.size("num_attention_heads", 48), config.size("hidden_size", 6144)
+    size, bias = config.head_size(width, heads), config.flag("attention_bias")
+    norm = LayerNorm(config.number("norm_eps", 1e-5), offset=1.0)
+    layer = Layer(
+        attention=Attention(
+            heads=heads,
+            kv_heads=config.kv_heads(heads),
+            head_size=size,
+            scale=size**-0.5,
+            reach=CAUSAL,
+            position=rotary(config, size, partial=0.5, longest=4096),
+            bias=bias,
+            output_bias=bias,
+        ),
+        mlp=MLP(
+            config.size("intermediate_size", 24576), config.activation("hidden_act", "relu2"), config.flag("mlp_bias")
+        ),
+        norms=PreNorm(norm),
+    )
+    return Spec(
+        width=width,
+        embedding=Embedding(config.size("vocab_size", 256000)),
+        layers=(layer,) * config.size("num_hidden_layers", 32),
+        final_norm=norm,
+        head=Head(tied=config.flag("tie_word_embeddings")),
+    )

@@ -1,0 +1,52 @@
+"""OLMo (Groeneveld et al. 2024): a Llama whose norms have no weights, with bounded queries, keys and values."""
+
+from __future__ import annotations
+
+from attnviz.model.config import Config
+from attnviz.model.families import both
+from attnviz.model.rope import rotary
+from attnviz.model.spec import CAUSAL, Attention, Embedding, GatedMLP, Head, Layer, LayerNorm, PreNorm, Spec
+
+PREFIX = "model."
+
+NAMES = {
+    "embed_tokens.weight": "embed.tokens.weight",
+    **both("layers.{}.self_attn.q_proj", "layers.{}.attention.query"),
+    **both("layers.{}.self_attn.k_proj", "layers.{}.attention.key"),
+    **both("layers.{}.self_attn.v_proj", "layers.{}.attention.value"),
+    **both("layers.{}.self_attn.o_proj", "layers.{}.attention.output"),
+    "layers.{}.mlp.gate_proj.weight": "layers.{}.mlp.gate.weight",
+    "layers.{}.mlp.up_proj.weight": "layers.{}.mlp.up.weight",
+    "layers.{}.mlp.down_proj.weight": "layers.{}.mlp.down.weight",
+    "lm_head.weight": "head.weight",
+}
+
+
+def spec(config: Config) -> Spec:
+    """The facts of an OLMo; absent attributes have the values of transformers' ``OlmoConfig``."""
+    config.decoder()
+    heads, width = config.size("num_attention_heads", 32), config.size("hidden_size", 4096)
+    size, bias = config.head_size(width, heads), config.flag("attention_bias")
+    norm = LayerNorm(1e-5, bias=False, weight=False)
+    layer = Layer(
+        attention=Attention(
+            heads=heads,
+            kv_heads=config.kv_heads(heads),
+            head_size=size,
+            scale=size**-0.5,
+            reach=CAUSAL,
+            position=rotary(config, size),
+            bias=bias,
+            output_bias=bias,
+            clip=config.optional_number("clip_qkv"),
+        ),
+        mlp=GatedMLP(config.size("intermediate_size", 11008), config.activation("hidden_act", "silu")),
+        norms=PreNorm(norm),
+    )
+    return Spec(
+        width=width,
+        embedding=Embedding(config.size("vocab_size", 50304)),
+        layers=(layer,) * config.size("num_hidden_layers", 32),
+        final_norm=norm,
+        head=Head(tied=config.flag("tie_word_embeddings")),
+    )

@@ -1,0 +1,67 @@
+"""OLMo 3 (Team Olmo 2025): OLMo 2 with windows; every fourth layer sees all, with scaled rotary positions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from attnviz.model.config import Config
+from attnviz.model.families import both
+from attnviz.model.rope import rotary
+from attnviz.model.spec import CAUSAL, Attention, BranchNorm, Embedding, GatedMLP, Head, Layer, QKNorm, RMSNorm, Spec
+
+PREFIX = "model."
+
+NAMES = {
+    "embed_tokens.weight": "embed.tokens.weight",
+    **both("layers.{}.self_attn.q_proj", "layers.{}.attention.query"),
+    **both("layers.{}.self_attn.k_proj", "layers.{}.attention.key"),
+    **both("layers.{}.self_attn.v_proj", "layers.{}.attention.value"),
+    **both("layers.{}.self_attn.o_proj", "layers.{}.attention.output"),
+    "layers.{}.self_attn.q_norm.weight": "layers.{}.attention.query_norm.weight",
+    "layers.{}.self_attn.k_norm.weight": "layers.{}.attention.key_norm.weight",
+    "layers.{}.post_attention_layernorm.weight": "layers.{}.attention.norm.weight",
+    "layers.{}.mlp.gate_proj.weight": "layers.{}.mlp.gate.weight",
+    "layers.{}.mlp.up_proj.weight": "layers.{}.mlp.up.weight",
+    "layers.{}.mlp.down_proj.weight": "layers.{}.mlp.down.weight",
+    "layers.{}.post_feedforward_layernorm.weight": "layers.{}.mlp.norm.weight",
+    "norm.weight": "norm.weight",
+    "lm_head.weight": "head.weight",
+}
+
+
+def spec(config: Config) -> Spec:
+    """The facts of an OLMo 3; absent attributes have the values of transformers' ``Olmo3Config``."""
+    config.decoder()
+    heads, width = config.size("num_attention_heads", 32), config.size("hidden_size", 4096)
+    size, bias = config.head_size(width, heads), config.flag("attention_bias")
+    norm = RMSNorm(config.number("rms_norm_eps", 1e-5))
+    attention = Attention(
+        heads=heads,
+        kv_heads=config.kv_heads(heads),
+        head_size=size,
+        scale=size**-0.5,
+        reach=CAUSAL,
+        bias=bias,
+        output_bias=bias,
+        qk_norm=QKNorm(norm, over="width"),
+    )
+    mlp = GatedMLP(config.size("intermediate_size", 11008), config.activation("hidden_act", "silu"))
+    return Spec(
+        width=width,
+        embedding=Embedding(config.size("vocab_size", 50304)),
+        layers=tuple(Layer(each, mlp, BranchNorm(norm)) for each in _attentions(config, attention)),
+        final_norm=norm,
+        head=Head(tied=config.flag("tie_word_embeddings")),
+    )
+
+
+def _attentions(config: Config, attention: Attention) -> list[Attention]:
+    """The attention of each layer: three have a window, the fourth sees all."""
+    theta = 500_000.0
+    config.expect("rope_theta", theta)  # transformers gives another one to the layers that see all, and to no other
+    count = config.size("num_hidden_layers", 32)
+    kinds = ["sliding_attention" if (i + 1) % 4 else "full_attention" for i in range(count)]
+    reaches = config.reaches(config.optional("sliding_window", 4096), kinds)
+    far = rotary(config, attention.head_size, theta=theta, kind="full_attention")
+    near = rotary(config, attention.head_size, theta=theta, kind="sliding_attention", scaled=False)
+    return [replace(attention, reach=reach, position=far if reach == CAUSAL else near) for reach in reaches]
