@@ -53,10 +53,6 @@ UNSUPPORTED: Mapping[str, str] = {
 Names = Mapping[str, str | tuple[str, ...]]
 
 
-_DAMAGES = (TypeError, AttributeError, ValueError, LookupError, ArithmeticError)
-"""What a value of a sort that a config never has may run into where a family file reads it."""
-
-
 @dataclass(frozen=True)
 class Family:
     """One family file, read; ``kind`` is the ``model_type`` of the model at hand, the family's or an alias."""
@@ -79,7 +75,8 @@ class Family:
         reading = Config(self._renamed(config), self.defaults)
         try:
             spec = self.read(reading)
-        except _DAMAGES as error:
+        except (TypeError, AttributeError, ValueError, LookupError, ArithmeticError) as error:
+            # Values of a sort that no published config has.
             raise ModelError(
                 f"config.json can't be read as that of a model of type {self.name!r} ({error})",
                 hint="It is damaged: download the model again.",
