@@ -25,10 +25,11 @@ class Native:
 
     path: Literal["native"] = "native"
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, start: int | None = None) -> None:
+        """``start`` is the token with which a decoder begins where its spec names none."""
         self.network = network
         self.kinds: tuple[Kind, ...] = ("encoder", "decoder", "cross") if network.encoder else ("self",)
-        self.start = network.spec.start
+        self.start = start if network.encoder and network.spec.start is None else network.spec.start
         limits = [spec.limit for spec in self._stacks() if spec.limit is not None]
         self.limit = min(limits, default=None)
 
@@ -92,7 +93,8 @@ def open_native(checkpoint: Checkpoint, dtype: torch.dtype = torch.float32, devi
     with naming(checkpoint):
         family = find_family(checkpoint.config)
         spec = family.spec(checkpoint.config)
-        return Native(Network(spec, weights.take(family, spec, checkpoint.tensors, dtype, device)))
+        network = Network(spec, weights.take(family, spec, checkpoint.tensors, dtype, device))
+        return Native(network, checkpoint.generation.get("decoder_start_token_id"))
 
 
 @contextlib.contextmanager

