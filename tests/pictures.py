@@ -11,17 +11,23 @@ from rich.terminal_theme import SVG_EXPORT_THEME
 
 from attnviz.analysis.summary import summarise
 from attnviz.cli.app import app
-from attnviz.interface import load
+from attnviz.interface import Attention, load
 from attnviz.render import terminal
+from tests.benchmarks import smollm2
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 BANK = (SAMPLES / "bank.txt").read_text().strip()
 
 
-def screen(width: int = 80) -> str:
-    """What ``attnviz show`` prints of the bank sentence, as an SVG that loads nothing from elsewhere."""
-    model = load()
-    summary, check = summarise(model.attend(BANK)), model.check(BANK)
+def screen(folder: Path | None = None, width: int = 80) -> str:
+    """What ``attnviz show`` prints of the bank sentence, as an SVG that loads nothing from elsewhere.
+
+    ``folder`` holds the model, the default one if it is None.
+    """
+    model = load(folder or "default")
+    attention = model.attend(BANK)
+    assert isinstance(attention, Attention)
+    summary, check = summarise(attention), model.check(BANK)
     console = Console(
         record=True, width=width, file=io.StringIO(), color_system="truecolor", force_terminal=True, markup=False,
         highlight=False, emoji=False,
@@ -29,8 +35,9 @@ def screen(width: int = 80) -> str:
     for part in terminal.show(summary, named=False):
         console.print(part)
     console.print(terminal.check_line(check))
+    more = f" --model {folder.name}" if folder else ""
     svg = console.export_svg(
-        title='attnviz show "The bank approved the loan …"', theme=SVG_EXPORT_THEME, unique_id="bank"
+        title=f'attnviz show "The bank approved the loan …"{more}', theme=SVG_EXPORT_THEME, unique_id="bank"
     )
     svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)  # rich's fonts come from a CDN
     return svg.replace("Fira Code", "ui-monospace, Menlo, Consolas, DejaVu Sans Mono")
@@ -39,6 +46,11 @@ def screen(width: int = 80) -> str:
 def make() -> None:
     """Write all pictures to samples/."""
     (SAMPLES / "bank.svg").write_text(screen(), encoding="utf-8")
+    decoder = smollm2.folder()
+    if decoder is None:
+        print(f"bank-smollm2.svg stays as it is: {smollm2.PACKAGES}")
+    else:
+        (SAMPLES / "bank-smollm2.svg").write_text(screen(decoder), encoding="utf-8")
     for name, more in (("bank-heads.png", []), ("bank-L5-H7.png", ["--layer", "5", "--head", "7", "--theme", "dark"])):
         app(["export", BANK, str(SAMPLES / name), "--force", "--dpi", "110", *more], standalone_mode=False)
 

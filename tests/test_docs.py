@@ -85,7 +85,16 @@ def test_the_python_of_the_readme_runs(real_model: Model) -> None:  # noqa: ARG0
 
 @pytest.mark.real
 def test_the_terminal_picture_is_what_show_prints(real_model: Model) -> None:  # noqa: ARG001
-    committed, now = (ROOT / "samples" / "bank.svg").read_text(encoding="utf-8"), pictures.screen()
+    assert_current("bank.svg", pictures.screen())
+
+
+@pytest.mark.real
+def test_the_picture_of_a_decoder_is_what_show_prints(real_decoder: Path) -> None:
+    assert_current("bank-smollm2.svg", pictures.screen(real_decoder))
+
+
+def assert_current(name: str, now: str) -> None:
+    committed = (ROOT / "samples" / name).read_text(encoding="utf-8")
     # How many bits the check agrees to depends on the processor; everything else does not.
     committed, now = (re.sub(r"<text [^>]*>✓[^<]*</text>", "", svg) for svg in (committed, now))
     assert now == committed, "make it anew: python -m tests.pictures"

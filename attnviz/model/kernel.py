@@ -9,6 +9,7 @@ The weights of a tile live until its observers have seen them; no array of all H
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -85,6 +86,10 @@ def attend(
         rows = min(rows, CAUSAL_ROWS)
     exact = torch.promote_types(q.dtype, torch.float32)
     q, k = q.to(exact), k.to(exact)
+    # A power of two can be multiplied into the queries, of which there are fewer numbers: no bit is lost.
+    early = math.frexp(scale)[0] == 0.5
+    if early:
+        q = q * scale
     context = v.new_empty((heads, queries, v.shape[-1]))
     positions = torch.arange(max(first + queries, keys), device=q.device)
     for start in range(0, queries, rows):
@@ -95,8 +100,10 @@ def attend(
         at, to = positions[first + start : first + stop], positions[low:high]
         # (H, n, D) → (G, H/G·n, D): the queries of the heads that share a key head stand together.
         grouped = q[:, start:stop].reshape(groups, -1, q.shape[-1])
-        scores = torch.baddbmm(grouped.new_empty(()), grouped, k[:, low:high].transpose(1, 2), beta=0, alpha=scale)
+        scores = torch.matmul(grouped, k[:, low:high].transpose(1, 2))
         scores = scores.view(heads, stop - start, high - low)  # (G, H/G·n, m) → (H, n, m)
+        if not early:
+            scores.mul_(scale)
         if softcap is not None:
             scores = scores.div_(softcap).tanh_().mul_(softcap)
         if bias is not None:

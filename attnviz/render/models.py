@@ -15,12 +15,13 @@ from attnviz.render.labels import clean
 
 def families(rows: Iterable[Row], hosted: Iterable[str]) -> RenderableType:
     """The native families with their aliases, and the types of models that are hosted."""
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    for title in ("  model type", "also", "what it is"):
-        table.add_column(title)
+    table = Table.grid(padding=(0, 2))
     names = set()
     for row in rows:
-        table.add_row(f"  {row.name}", ", ".join(row.aliases), row.about)
+        name, _, _ = row.about.partition(":")
+        table.add_row(
+            Text(f"  {row.name}", "cyan"), Text(name).append("".join(f" · {one}" for one in row.aliases), "cyan")
+        )
         names |= {row.name, *row.aliases}
     others = [kind for kind in hosted if kind not in names]
     return Group(

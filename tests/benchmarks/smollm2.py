@@ -25,12 +25,13 @@ def gguf_file() -> Path | None:
     return next((Path(str(file.locate())) for file in files if file.name.endswith(".gguf")), None)
 
 
-def folder() -> Path | None:
-    """The folder with the safetensors, made when it is first asked for; None where the package is missing."""
+def folder(cache: Path | None = None) -> Path | None:
+    """The folder with the safetensors in ``cache`` (the user's), made when first asked for; None without the package."""
     source = gguf_file()
     if source is None:
         return None
-    made = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "attnviz" / "smollm2-135m-instruct"
+    cache = cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "attnviz"
+    made = cache / "smollm2-135m-instruct"
     if not (made / "config.json").is_file():
         _convert(source, made)
     return made
