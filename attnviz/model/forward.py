@@ -100,11 +100,13 @@ class Network:
         *,
         memory: Tensor | None = None,
         past: Past | None = None,
+        whole: bool = True,
     ) -> Tensor:
         """Run T tokens and return the last hidden states (T, C); the observers see all weights on the way.
 
         ``memory`` (M, C) is what the encoder gave. With ``past`` the tokens follow those that it has read, and it
-        reads them too.
+        reads them too. Where not the ``whole`` is wanted, all is left out on which no weight depends: the last MLP and
+        what follows; then it returns what enters that.
         """
         start = past.length if past else 0
         positions = torch.arange(start, start + len(ids), device=self.device)
@@ -113,7 +115,9 @@ class Network:
         for i, layer in enumerate(self.spec.layers):
             for observer in observers:
                 observer.hidden(i, x, self.kind)
-            x = self._layer(i, layer, x, run)
+            x = self._layer(i, layer, x, run, mlp=whole or i < len(self.spec.layers) - 1)
+        if not whole:
+            return x
         if self.spec.final_norm:
             x = self._norm("norm", self.spec.final_norm, x)
         if self.spec.final_size:
@@ -153,18 +157,22 @@ class Network:
             return self._norm("relative.norm", spec.norm, table)
         return table
 
-    def _layer(self, i: int, layer: Layer, x: Tensor, run: _Run) -> Tensor:
+    def _layer(self, i: int, layer: Layer, x: Tensor, run: _Run, *, mlp: bool = True) -> Tensor:
         at = f"layers.{i}"
         attention = partial(self._attention, i, layer.attention, run)
-        mlp = partial(self._mlp, f"{at}.mlp", layer.mlp)
+        inner = partial(self._mlp, f"{at}.mlp", layer.mlp)
         if isinstance(layer.norms, ParallelNorm):
             normed = self._norm(f"{at}.attention.norm", layer.norms.norm, x)
-            other = normed if layer.norms.shared else self._norm(f"{at}.mlp.norm", layer.norms.norm, x)
-            return x + attention(normed) + mlp(other)
+            attended = x + attention(normed)
+            if not mlp:
+                return attended
+            return attended + inner(normed if layer.norms.shared else self._norm(f"{at}.mlp.norm", layer.norms.norm, x))
         entered, x = x, self._residual(f"{at}.attention", layer, attention, x)
         if layer.cross:
             x = self._residual(f"{at}.cross", layer, partial(self._cross, i, layer.cross, run), x)
-        x = self._residual(f"{at}.mlp", layer, mlp, x)
+        if not mlp:
+            return x
+        x = self._residual(f"{at}.mlp", layer, inner, x)
         return self._convolve(f"{at}.convolution", layer.convolution, entered, x) if layer.convolution else x
 
     def _residual(self, at: str, layer: Layer, sublayer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

@@ -4,7 +4,8 @@ The shape letters, here and everywhere: ``B`` documents, ``T`` packed tokens, ``
 ``G`` key-value heads, ``N`` queries, ``M`` keys, ``D`` head size, ``C`` hidden size. ``n`` and ``m`` are the
 queries and keys of one tile.
 
-The weights of a tile live until its observers have seen them; no array of all H·N·M weights is ever made here.
+The weights of a tile live until its observers have seen them, and are written over then; no array of all H·N·M weights
+is ever made here.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -25,7 +27,7 @@ Bias = Callable[[Tensor, Tensor], Tensor]
 # 4 million weights a tile: 16 MiB in float32, small beside any model and large enough to keep the cores busy.
 TILE = 1 << 22
 # In a causal layer a tile of few queries computes few keys in vain; of fewer than these the products are slow.
-CAUSAL_ROWS = 128
+CAUSAL_ROWS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,8 @@ def attend(
     if early:
         q = q * scale
     context = v.new_empty((heads, queries, v.shape[-1]))
+    # All tiles are computed in one place: new memory for each costs more than its numbers.
+    place = q.new_empty(heads * min(rows, queries) * keys)
     positions = torch.arange(max(first + queries, keys), device=q.device)
     for start in range(0, queries, rows):
         stop = min(start + rows, queries)
@@ -100,8 +104,9 @@ def attend(
         at, to = positions[first + start : first + stop], positions[low:high]
         # (H, n, D) → (G, H/G·n, D): the queries of the heads that share a key head stand together.
         grouped = q[:, start:stop].reshape(groups, -1, q.shape[-1])
-        scores = torch.matmul(grouped, k[:, low:high].transpose(1, 2))
-        scores = scores.view(heads, stop - start, high - low)  # (G, H/G·n, m) → (H, n, m)
+        scores = place[: heads * (stop - start) * (high - low)].view(groups, -1, high - low)  # (G, H/G·n, m)
+        torch.bmm(grouped, k[:, low:high].transpose(1, 2), out=scores)
+        scores = scores.view(heads, stop - start, high - low)
         if not early:
             scores.mul_(scale)
         if softcap is not None:
@@ -120,7 +125,7 @@ def attend(
 def _softmax(scores: Tensor, sinks: Tensor | None) -> Tensor:
     """The softmax over the keys of ``scores`` (H, n, m), one of whose terms is the sink's where there are ``sinks``."""
     if sinks is None:
-        return torch.softmax(scores, dim=-1)
+        return torch.softmax(scores, dim=-1, out=scores)
     column = sinks.to(scores)[:, None, None].expand(-1, scores.shape[1], 1)
     return torch.softmax(torch.cat((scores, column), dim=-1), dim=-1)[..., :-1].contiguous()
 
@@ -130,9 +135,16 @@ def _hide(scores: Tensor, at: Tensor, to: Tensor, reach: Reach, query: int, key:
 
     Only where the tile's reach ends are there keys that some of its queries see and others do not.
     """
+    count = len(at)
     if reach.ahead is not None:
-        edge = max(0, query + reach.ahead + 1 - key)
-        scores[..., edge:].masked_fill_(to[edge:] > at[:, None] + reach.ahead, -torch.inf)
+        edge = min(max(0, query + reach.ahead + 1 - key), len(to))
+        scores[..., edge:] += _beyond(count, len(to) - edge, key + edge - query - reach.ahead, scores.dtype, at.device)
     if reach.behind is not None:
-        edge = max(0, query + len(at) - 1 - reach.behind - key)
+        edge = max(0, query + count - 1 - reach.behind - key)
         scores[..., :edge].masked_fill_(to[:edge] < at[:, None] - reach.behind, -torch.inf)
+
+
+@lru_cache(maxsize=8)
+def _beyond(queries: int, keys: int, first: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """−∞ where key + ``first`` > query, else 0, (queries, keys): adding it is faster than filling, and tiles share it."""
+    return torch.full((queries, keys), -torch.inf, dtype=dtype, device=device).triu_(1 - first)

@@ -40,6 +40,9 @@ class Native:
     def run(self, encoding: Encoding, observers: Sequence[Observer] = (), target: Encoding | None = None) -> Tensor:
         """Run one input and return the last hidden states (T, C), the decoder's where there is one.
 
+        Where there are observers and none asks for hidden states, they are those that enter the last MLP: no weight
+        depends on what follows.
+
         Raises:
             InputError: an encoder–decoder without a ``target``, or a target or a pair for a model that takes none.
             ModelError: the tokenizer and the model do not belong together, or the result is not finite; the message
@@ -54,7 +57,8 @@ class Native:
         elif target is not None:
             raise InputError("the model has no decoder: it takes no target")
         _require(network, read)
-        states = network(read.ids, read.type_ids, observers, memory=memory)
+        whole = not observers or any(type(observer).hidden is not Observer.hidden for observer in observers)
+        states = network(read.ids, read.type_ids, observers, memory=memory, whole=whole)
         require_finite(states, network.tensors)
         return states
 

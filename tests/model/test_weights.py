@@ -159,8 +159,8 @@ def test_a_tensor_with_values_that_are_no_numbers_is_named(value: float, tiny_be
 
 def test_finite_tensors_that_overflow_are_not_called_damaged_ones(tiny_bert: Path, tmp_path: Path) -> None:
     def enlarge(tensors: Tensors) -> None:
-        tensors["encoder.layer.2.intermediate.dense.weight"].mul_(1e30)
-        tensors["encoder.layer.2.output.dense.weight"].mul_(1e30)
+        tensors["encoder.layer.1.intermediate.dense.weight"].mul_(1e30)
+        tensors["encoder.layer.1.output.dense.weight"].mul_(1e30)
 
     assert "its tensors are finite: it overflows" in failure(damaged(tiny_bert, tmp_path, enlarge)).message
 
