@@ -261,9 +261,12 @@ class Model:
 
         from attnviz.model.check import check
 
-        if float64:
-            return check(self.checkpoint, encoding, target, replace(self.options, dtype=torch.float64))
-        return check(self.checkpoint, encoding, target, self.options, self.way)
+        own = self.options.dtype
+        dtype = torch.float64 if float64 else torch.promote_types(own, torch.float32)
+        if dtype is own or self.checkpoint.quantised:
+            return check(self.checkpoint, encoding, target, self.options, self.way)
+        # Half precision hides all but gross mistakes: what is checked is the same model in float32.
+        return check(self.checkpoint, encoding, target, replace(self.options, dtype=dtype))
 
 
 def load(

@@ -181,6 +181,14 @@ class Config:
         kinds = ["sliding_attention" if window and i >= below else "full_attention" for i in range(count)]
         return self.reaches(window, kinds)
 
+    def only(self, name: str, allowed: Any) -> None:
+        """Refuse another value than ``allowed``, since transformers passes it over: it would run another model."""
+        value = self.get(name, allowed)
+        if value != allowed:
+            raise ModelError(
+                f"config.json: {name} is {value!r}, and neither attnviz nor transformers runs other than {allowed!r}"
+            )
+
     def ignore(self, *names: str) -> None:
         """Attributes of this family that change nothing in its attention."""
         self._read.update(names)

@@ -146,5 +146,5 @@ def _hide(scores: Tensor, at: Tensor, to: Tensor, reach: Reach, query: int, key:
 
 @lru_cache(maxsize=8)
 def _beyond(queries: int, keys: int, first: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """−∞ where key + ``first`` > query, else 0, (queries, keys): adding it is faster than filling, and tiles share it."""
+    """−∞ where key + ``first`` > query, else 0, (queries, keys): added faster than filled in, and shared by tiles."""
     return torch.full((queries, keys), -torch.inf, dtype=dtype, device=device).triu_(1 - first)

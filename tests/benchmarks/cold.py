@@ -17,8 +17,8 @@ from pathlib import Path
 from attnviz.bundle import find_bundle
 from tests.tiny import SENTENCE
 
-_ATTNVIZ = "from attnviz.cli.app import main; main()"
-_SCRIPT = """
+ATTNVIZ = "from attnviz.cli.app import main; main()"
+SCRIPT = """
 from transformers import AutoModel, AutoTokenizer
 tokenizer = AutoTokenizer.from_pretrained({model!r})
 model = AutoModel.from_pretrained({model!r}, attn_implementation="eager")
@@ -58,19 +58,19 @@ def measure(rounds: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as cache:
         environment = os.environ | {"HF_HUB_OFFLINE": "1", "XDG_CACHE_HOME": cache, "PYTHONIOENCODING": "utf-8"}
         script = Path(cache) / "script.py"
-        script.write_text(_SCRIPT.format(model=str(model), text=SENTENCE), encoding="utf-8")
+        script.write_text(SCRIPT.format(model=str(model), text=SENTENCE), encoding="utf-8")
         for round_ in range(rounds + 1):
             new = {
                 "import torch": seconds([python, "-c", "import torch"], environment)[0],
                 "transformers script": seconds([python, str(script)], environment)[0],
-                "--help": seconds([python, "-c", _ATTNVIZ, "--help"], environment)[0],
-                "--version": seconds([python, "-c", _ATTNVIZ, "--version"], environment)[0],
+                "--help": seconds([python, "-c", ATTNVIZ, "--help"], environment)[0],
+                "--version": seconds([python, "-c", ATTNVIZ, "--version"], environment)[0],
             }
             new["show, with the check"], new["show, before the check"] = seconds(
-                [python, "-c", _ATTNVIZ, "show", SENTENCE], environment, until="✓"
+                [python, "-c", ATTNVIZ, "show", SENTENCE], environment, until="✓"
             )
             new["show --no-check, the whole process"], _ = seconds(
-                [python, "-c", _ATTNVIZ, "show", "--no-check", SENTENCE], environment
+                [python, "-c", ATTNVIZ, "show", "--no-check", SENTENCE], environment
             )
             if round_:  # the first round only warms the file cache
                 for name, value in new.items():

@@ -26,7 +26,7 @@ def gguf_file() -> Path | None:
 
 
 def folder(cache: Path | None = None) -> Path | None:
-    """The folder with the safetensors, in ``cache`` or the user's, made when first asked for; None without the package."""
+    """The folder with the safetensors, in ``cache`` or the user's, made when first asked for; None without packages."""
     source = gguf_file()
     if source is None:
         return None

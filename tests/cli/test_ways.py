@@ -179,11 +179,12 @@ def test_a_model_runs_in_the_type_that_is_asked_for(
     name: str, dtype: str, run: Run, request: pytest.FixtureRequest
 ) -> None:
     result = run("show", S, "-m", request.getfixturevalue(name), "--dtype", dtype, "--json")
-    assert result.code in ((0,) if dtype == "float64" else (0, 5))
+    assert result.code == 0
     found = json.loads(result.out)
     validate(found)
-    assert found["check"]["dtype"] == dtype
-    assert found["check"]["tolerance"] == (1e-10 if dtype == "float64" else 0.03)
+    # Half precision hides all but gross mistakes: what is checked is the model in float32.
+    assert found["check"]["dtype"] == ("float64" if dtype == "float64" else "float32")
+    assert found["check"]["tolerance"] == (1e-10 if dtype == "float64" else 1e-5)
     assert found["check"]["float64"] is None
     assert np.isfinite(found["check"]["max_abs_diff"])
 

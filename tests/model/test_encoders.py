@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import transformers
 
-from attnviz.errors import UnsupportedModel
+from attnviz.errors import ModelError, UnsupportedModel
 from attnviz.model.families import find_family
 from attnviz.model.spec import EVERYTHING, Disentangled, Learned, Linear, Reach, Rotary, Spec
 
@@ -253,8 +253,6 @@ def test_only_the_first_layer_ends_with_the_convolution() -> None:
 @pytest.mark.parametrize(
     ("kind", "name", "value"),
     [
-        ("albert", "position_embedding_type", "relative_key"),
-        ("camembert", "position_embedding_type", "relative_key_query"),
         ("deberta-v2", "attention_head_size", 32),
         ("deberta-v2", "conv_kernel_size", 4),
         ("deberta-v2", "embedding_size", 128),
@@ -274,6 +272,13 @@ def test_what_the_spec_can_not_say_is_refused_by_name_and_value(kind: str, name:
     with pytest.raises(UnsupportedModel) as caught:
         of(kind, **{name: value})
     assert f"{name} is {value!r}" in caught.value.message
+
+
+@pytest.mark.parametrize("kind", ["albert", "bert", "camembert", "electra", "roberta", "xlm-roberta"])
+def test_positions_that_transformers_passes_over_are_run_by_neither_way(kind: str) -> None:
+    with pytest.raises(ModelError, match="neither attnviz nor transformers runs other than 'absolute'") as caught:
+        of(kind, position_embedding_type="relative_key")
+    assert not isinstance(caught.value, UnsupportedModel)  # that would be hosted
 
 
 @pytest.mark.parametrize("kind", CLASSES)

@@ -182,7 +182,6 @@ def test_bookkeeping_training_and_generation_change_nothing() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("position_embedding_type", "relative_key"),
         ("add_cross_attention", True),
         ("is_encoder_decoder", True),
         ("pruned_heads", {"0": [1]}),

@@ -161,6 +161,7 @@ CASES = {
             "use_mem_eff_path": False,
         },
         layers=(1, 3),
+        scale=0.2,
     ),
     "diffllama, two calls a layer": Case("DiffLlamaModel", GROUPED),
     "gemma 2 with soft caps and windows": Case(

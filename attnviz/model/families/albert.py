@@ -40,7 +40,7 @@ def spec(config: Config) -> Spec:
     """The facts of an ALBERT; absent attributes have the values of transformers' ``AlbertConfig``."""
     heads = config.size("num_attention_heads", 64)
     width = config.width("hidden_size", 4096, heads)
-    config.expect("position_embedding_type", "absolute")
+    config.only("position_embedding_type", "absolute")
     config.expect("is_encoder_decoder", False)
     config.expect("pruned_heads", {})
     config.ignore(

@@ -29,7 +29,7 @@ def spec(config: Config) -> Spec:
     """The facts of a BERT; absent attributes have the values of transformers' ``BertConfig``."""
     heads = config.size("num_attention_heads", 12)
     width = config.width("hidden_size", 768, heads)
-    config.expect("position_embedding_type", "absolute")
+    config.only("position_embedding_type", "absolute")
     config.expect("is_encoder_decoder", False)
     config.expect("pruned_heads", {})
     config.ignore(

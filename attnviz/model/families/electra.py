@@ -30,7 +30,7 @@ def spec(config: Config) -> Spec:
     heads = config.size("num_attention_heads", 4)
     width = config.width("hidden_size", 256, heads)
     size = config.size("embedding_size", 128)
-    config.expect("position_embedding_type", "absolute")
+    config.only("position_embedding_type", "absolute")
     config.expect("is_encoder_decoder", False)
     config.expect("pruned_heads", {})
     config.ignore(

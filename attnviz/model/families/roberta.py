@@ -34,7 +34,7 @@ def spec(config: Config) -> Spec:
     heads = config.size("num_attention_heads", 12)
     width = config.width("hidden_size", 768, heads)
     padding = config.count("pad_token_id", 1)
-    config.expect("position_embedding_type", "absolute")
+    config.only("position_embedding_type", "absolute")
     config.expect("is_encoder_decoder", False)
     config.expect("pruned_heads", {})
     config.ignore(
