@@ -13,11 +13,9 @@ import numpy as np
 from attnviz import record
 from attnviz.analysis.links import Link, find_unit, positional_heads, select, strongest
 from attnviz.analysis.units import in_words
-from attnviz.chat import chat_text
-from attnviz.checkpoint import DEFAULT, Checkpoint, adopt, open_checkpoint
+from attnviz.checkpoint import DEFAULT, Checkpoint, adopt, chat_text, open_checkpoint, open_gguf
 from attnviz.encoding import Encoding, encode, encode_target
 from attnviz.errors import InputError, UsageError
-from attnviz.gguf import open_gguf
 
 if TYPE_CHECKING:
     from attnviz.model.check import Check

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TERM"] = "xterm-256color"
@@ -16,7 +17,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # threads that wait for each othe
 for name in ("ATTNVIZ_MODEL", "COLORTERM", "COLUMNS", "FORCE_COLOR", "LINES", "NO_COLOR", "PYTHONWARNINGS"):
     os.environ.pop(name, None)
 
-from attnviz.bundle import find_bundle
+from attnviz.checkpoint.bundle import find_bundle
 from attnviz.interface import Attention, Model, load
 from tests import tiny
 from tests.benchmarks import smollm2
@@ -78,7 +79,9 @@ def real_decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of SmolLM2-135M, where its packages are installed. Its tests are marked ``real``."""
     if smollm2.gguf_file() is None:
         pytest.skip(f"SmolLM2 is not installed: {smollm2.PACKAGES}")
-    folder = smollm2.folder(tmp_path_factory.mktemp("smollm2"))
+    shared = tmp_path_factory.getbasetemp().parent  # of all processes that run tests
+    with FileLock(shared / "smollm2.lock"):
+        folder = smollm2.folder(shared)
     assert folder is not None
     return folder
 

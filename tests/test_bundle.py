@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from attnviz import bundle
-from attnviz.bundle import DIGESTS, PACKAGE, find_bundle
+from attnviz.checkpoint import bundle
+from attnviz.checkpoint.bundle import DIGESTS, PACKAGE, find_bundle
 from attnviz.errors import ExitCode, ModelError
 
 FILES = {"model.safetensors": b"weights", "tokenizer.json": b"tokenizer", "config.json": b"{}"}
@@ -205,7 +205,7 @@ def test_the_real_package_is_found_and_never_imported(real_model: object) -> Non
     del real_model  # skips where there is none
     code = """
 import sys
-from attnviz.bundle import find_bundle
+from attnviz.checkpoint.bundle import find_bundle
 folder = find_bundle()
 print(folder.name, folder.parent.name in sys.modules, "torch" in sys.modules)
 """

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from transformers import AutoTokenizer, BertModel
 
-from attnviz.chat import chat_text
 from attnviz.checkpoint import Checkpoint, adopt, open_checkpoint
+from attnviz.checkpoint.chat import chat_text
 from attnviz.encoding import encode
 from attnviz.errors import InputError, ModelError, UsageError
 from tests import tiny

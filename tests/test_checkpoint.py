@@ -16,7 +16,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, BertConfig, BertModel
 
-from attnviz.checkpoint import DEFAULT_ID, adopt, open_checkpoint
+from attnviz.checkpoint import adopt, open_checkpoint
+from attnviz.checkpoint.hub import DEFAULT_ID
 from attnviz.errors import AttnvizError, ExitCode, ModelError, UsageError
 from attnviz.interface import Model, load
 from tests import tiny

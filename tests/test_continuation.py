@@ -10,8 +10,8 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from attnviz.continuation import continued
 from attnviz.encoding import Encoding, Word, encode, encode_target, started
+from attnviz.encoding.continuation import continued
 from attnviz.errors import InputError, ModelError
 from tests.vocabularies import KINDS
 

@@ -18,8 +18,9 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from attnviz import checkpoint
-from attnviz.checkpoint import DEFAULT_ID, open_checkpoint
+from attnviz.checkpoint import folder as checkpoint
+from attnviz.checkpoint import open_checkpoint
+from attnviz.checkpoint.hub import DEFAULT_ID
 from attnviz.errors import ExitCode, ModelError
 from attnviz.interface import Model, load
 from tests import tiny

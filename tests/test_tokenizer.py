@@ -10,7 +10,7 @@ import pytest
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
-from attnviz import checkpoint
+from attnviz.checkpoint import folder as checkpoint
 from attnviz.encoding import encode
 from attnviz.errors import ModelError
 from tests.vocabularies import KINDS

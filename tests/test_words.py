@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from tokenizers import normalizers
 
 from attnviz.encoding import Encoding, encode
+from attnviz.encoding.words import begin_words
 from attnviz.errors import InputError
-from attnviz.words import begin_words
 from tests.vocabularies import KINDS, with_normalizer
 
 BYTE_LEVEL = ["gpt2", "roberta", "llama3", "qwen2"]

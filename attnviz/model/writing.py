@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from attnviz.checkpoint import Checkpoint, quiet_transformers
-from attnviz.continuation import continued
-from attnviz.encoding import Encoding, started
+from attnviz.encoding import Encoding, continued, started
 from attnviz.errors import InputError
 from attnviz.model import weights
 from attnviz.model.families import find_family

@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from attnviz.bundle import find_bundle
+from attnviz.checkpoint.bundle import find_bundle
 from tests.tiny import SENTENCE
 
 ATTNVIZ = "from attnviz.cli.app import main; main()"

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from attnviz import checkpoint
+from attnviz.checkpoint import folder as checkpoint
 from tests import tiny
 from tests.cli.conftest import Result, Run
 

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from attnviz.checkpoint import DEFAULT, Checkpoint, by_transformers, own_copy
+from attnviz.checkpoint.folder import DEFAULT, Checkpoint, by_transformers, own_copy
+from attnviz.checkpoint.hub import snapshot
 from attnviz.errors import ModelError, UsageError
-from attnviz.hub import snapshot
 
 
 def open_gguf(file: str, model: str | os.PathLike[str] = DEFAULT, revision: str | None = None) -> Checkpoint:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from attnviz.encoding.spelling import Spelling
+from attnviz.encoding.words import Place, Word, begin_words, cut_words
 from attnviz.errors import InputError, ModelError
-from attnviz.spelling import Spelling
-from attnviz.words import Place, begin_words, cut_words
-from attnviz.words import Word as Word
-from attnviz.words import is_punctuation as is_punctuation
 
 if TYPE_CHECKING:
     from tokenizers import Encoding as Pieces

@@ -18,10 +18,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attnviz.bundle import find_bundle
+from attnviz.checkpoint.bundle import find_bundle
+from attnviz.checkpoint.hub import DEFAULT_ID, has_weights, snapshot
+from attnviz.checkpoint.tokenizer import read_tokenizer
 from attnviz.errors import ModelError, UsageError
-from attnviz.hub import DEFAULT_ID, has_weights, snapshot
-from attnviz.tokenizer import read_tokenizer
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from attnviz.encoding import Encoding
-from attnviz.spelling import Spelling, join_pieces
-from attnviz.words import Place, Word, begin_words, cut_words, is_punctuation
+from attnviz.encoding.encode import Encoding
+from attnviz.encoding.spelling import Spelling, join_pieces
+from attnviz.encoding.words import Place, Word, begin_words, cut_words, is_punctuation
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
