@@ -90,6 +90,7 @@ def check_document(check: Check) -> dict[str, Any]:
         "max_abs_diff": _finite(check.max_abs_diff),
         "tolerance": check.tolerance,
         "compared": "weights" if check.heads else "hidden states",
+        "against": check.against,
         "worst": {"map": check.worst.kind, "layer": check.worst.layer, "head": check.worst.worst_head},
         "dtype": check.dtype,
         "layers": [_layer(layer) for layer in check.layers],

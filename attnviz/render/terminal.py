@@ -193,6 +193,8 @@ def check_line(check: Check) -> Text:
     """``✓ 72 heads agree with transformers to 2.4e-07``, or what disagrees."""
     whom = f"{check.heads} heads" if check.heads else "the hidden states"
     also = "" if check.heads else " (its attention returns no weights)"
+    if check.against == "sdpa":
+        also = " by its SDPA (its eager attention, which returns weights, contradicts that)"
     if check.max_abs_diff <= check.tolerance:
         apart = f"to {check.max_abs_diff:.1e}" if check.max_abs_diff else "to the last bit"
         return Text(f"✓ {whom} agree with transformers {apart}{also}", "green")

@@ -397,3 +397,18 @@ def test_a_model_on_a_gpu_is_attended_and_checked(in_memory: tuple[Any, Any]) ->
 def test_the_guards_hold_on_the_real_model(real_model: Model, damage: Callable[[Attend], None]) -> None:
     damage(lambda *qkv, scale, **facts: kernel.attend(*qkv, scale=scale * 1.01, **facts))
     assert not real_model.check(tiny.SENTENCE).passed
+
+
+def test_where_eager_attention_contradicts_sdpa_the_states_by_sdpa_decide(tmp_path: Path) -> None:
+    """transformers' eager attention adds a Falcon's ALiBi twice, its SDPA once."""
+    shape = {"vocab_size": len(tiny.VOCABULARY), "hidden_size": 48, "num_attention_heads": 12, "num_hidden_layers": 3}
+    config = transformers.FalconConfig(**shape, alibi=True, multi_query=False, parallel_attn=False, bias=True)
+    check = load(tiny.save(tmp_path, transformers.FalconForCausalLM(config))).check(tiny.SENTENCE)
+    assert (check.passed, check.against, check.heads) == (True, "sdpa", 0)
+    assert check.max_abs_diff <= check.tolerance
+
+
+def test_a_mistake_of_ours_is_no_contradiction_of_theirs(tiny_model: Model, damage: Callable[[Attend], None]) -> None:
+    damage(lambda *qkv, scale, **facts: kernel.attend(*qkv, scale=scale * 1.01, **facts))
+    check = tiny_model.check(tiny.SENTENCE)
+    assert (check.passed, check.against) == (False, "eager")

@@ -46,6 +46,7 @@ _CHECK = _object(
     max_abs_diff=_APART,
     tolerance={"type": "number", "exclusiveMinimum": 0},
     compared={"enum": ["weights", "hidden states"]},
+    against={"enum": ["eager", "sdpa"]},
     worst=_object(map=_MAP, layer=INDEX, head=_HEAD),
     dtype={"enum": ["float32", "float64", "bfloat16", "float16"]},
     layers=_list(

@@ -238,6 +238,7 @@ def test_a_check_that_passed() -> None:
         "max_abs_diff": 2.4e-7,
         "tolerance": 1e-5,
         "compared": "weights",
+        "against": "eager",
         "worst": {"map": "self", "layer": 1, "head": 2},
         "dtype": "float32",
         "layers": [

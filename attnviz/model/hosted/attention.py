@@ -193,14 +193,14 @@ def _sinks(module: nn.Module, given: Tensor | None) -> Tensor | None:
 
 
 @contextlib.contextmanager
-def attending(model: nn.Module, hook: Hook | None) -> Iterator[None]:
-    """Inside, ``model`` attends by ``hook``, or by its own eager attention; after, everything is as it was.
+def attending(model: nn.Module, hook: Hook | None, own: str = "eager") -> Iterator[None]:
+    """Inside, ``model`` attends by ``hook``, or by its ``own`` attention of that name; after, everything is as it was.
 
     Also after an exception: the attention of its configs, training or not, hooks, buffers and whatever else the
     forward pass leaves in the modules; and transformers knows no ``hook`` any more.
     """
     double = next(model.parameters()).dtype is torch.float64
-    name = "eager" if hook is None else f"{NAME}-{id(hook)}"
+    name = own if hook is None else f"{NAME}-{id(hook)}"
     configs = _configs(model)
     holders: list[Any] = [*model.modules(), *configs]
     before = [(holder, dict(vars(holder))) for holder in holders]

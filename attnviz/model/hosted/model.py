@@ -126,10 +126,20 @@ class Hosted:
             found[kind] = weights or None, torch.stack(hidden) if hidden else None
         return found
 
-    def _forward(self, encoding: Encoding, target: Encoding | None, hook: Hook | None, **wanted: bool) -> Any:
+    def second_opinion(self, encoding: Encoding, target: Encoding | None = None) -> dict[Kind, Tensor] | None:
+        """The hidden states (L + 1, T, C) by transformers' SDPA, which keeps no weights; None where it has none."""
+        if not getattr(self.model, "_supports_sdpa", False):
+            return None
+        output = self._forward(encoding, target, None, own="sdpa", output_hidden_states=True)
+        return {kind: torch.stack(found) for kind, found in _states(output, self.kinds).items()}
+
+    def _forward(
+        self, encoding: Encoding, target: Encoding | None, hook: Hook | None, own: str = "eager", **wanted: bool
+    ) -> Any:
         inputs = self._inputs(encoding, target)
+        exact = precision(self.model.dtype)
         try:
-            with quiet_transformers(), attending(self.model, hook), precision(self.model.dtype), torch.inference_mode():
+            with quiet_transformers(), attending(self.model, hook, own), exact, torch.inference_mode():
                 return self.model(**inputs, **wanted, return_dict=True)
         except AttnvizError as error:
             error.message = f"{self.name}: {error.message}"
