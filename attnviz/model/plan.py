@@ -53,7 +53,13 @@ def plan(checkpoint: Checkpoint) -> Plan:
     against = hostable(checkpoint.config)
     facts = _from_config(checkpoint)
     if against:
-        return Plan(checkpoint.name, kind, "not at all", f"{reason}; {against}", facts)
+        return Plan(
+            checkpoint.name,
+            kind,
+            "not at all",
+            f"{reason}; {against}. {families.near_miss(checkpoint.config)}".strip(),
+            facts,
+        )
     return Plan(checkpoint.name, kind, "hosted", reason, facts)
 
 

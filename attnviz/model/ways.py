@@ -10,7 +10,7 @@ import torch
 
 from attnviz.checkpoint import Checkpoint
 from attnviz.errors import UnsupportedModel, UsageError
-from attnviz.model.families import find_family
+from attnviz.model.families import find_family, near_miss
 from attnviz.model.native import Native, naming, open_native
 
 if TYPE_CHECKING:
@@ -64,9 +64,8 @@ def open_way(checkpoint: Checkpoint, options: Options) -> tuple[Native | Hosted,
 
     against = hostable(checkpoint.config)
     if against and not options.trust_remote_code:
-        raise UnsupportedModel(
-            f"{checkpoint.name}: {reason}; and {against}", hint="What attnviz runs is listed by: attnviz models"
-        )
+        hint = f"{near_miss(checkpoint.config)}What attnviz runs is listed by: attnviz models"
+        raise UnsupportedModel(f"{checkpoint.name}: {reason}; and {against}", hint=hint)
     return open_by_transformers(checkpoint, options), reason
 
 

@@ -15,7 +15,7 @@ from attnviz.errors import ExitCode, ModelError, UnsupportedModel
 from attnviz.model import families
 from attnviz.model.activations import ACTIVATIONS
 from attnviz.model.config import Config
-from attnviz.model.families import ALIASES, FAMILIES, Family, find_family
+from attnviz.model.families import ALIASES, FAMILIES, Family, find_family, near_miss
 from attnviz.model.shapes import head_shapes, shapes
 from attnviz.model.spec import CAUSAL, EVERYTHING, Learned, Reach, Spec
 from attnviz.model.weights import _parts
@@ -281,14 +281,12 @@ def test_an_attribute_may_have_another_name(said: dict[str, Any], width: int) ->
 def test_an_unknown_type_is_told_what_is_supported_and_what_is_near() -> None:
     with pytest.raises(UnsupportedModel) as caught:
         find_family({"model_type": "brt"})
-    assert "'brt' (did you mean 'bert'?)" in caught.value.message
+    assert near_miss({"model_type": "brt"}) == "Did you mean 'bert'? "
     assert all(name in caught.value.hint for name in FAMILIES)
 
 
 def test_a_type_that_is_near_to_none_gets_no_guess() -> None:
-    with pytest.raises(UnsupportedModel) as caught:
-        find_family({"model_type": "xyzzy"})
-    assert "did you mean" not in str(caught.value)
+    assert near_miss({"model_type": "xyzzy"}) == ""
 
 
 @pytest.mark.parametrize("config", [{}, {"model_type": None}, {"model_type": 3}, {"model_type": ["bert"]}])

@@ -66,7 +66,7 @@ def test_a_model_that_neither_way_runs_is_an_error_that_says_both_reasons(tiny_b
     error = caught.value
     assert error.exit_code is ExitCode.MODEL
     assert error.message == (
-        f"{tmp_path.name}: attnviz has no forward pass of its own for models of type 'brt' (did you mean 'bert'?); "
+        f"{tmp_path.name}: attnviz has no forward pass of its own for models of type 'brt'; "
         "and transformers does not know the type 'brt'"
     )
     assert error.hint == "What attnviz runs is listed by: attnviz models"

@@ -106,6 +106,12 @@ def module_name(family: str) -> str:
     return family.replace("-", "_")
 
 
+def near_miss(config: Mapping[str, Any]) -> str:
+    """``Did you mean 'bert'? `` for a model type that no way knows, and is spelt like one of ours; else nothing."""
+    near = difflib.get_close_matches(str(config.get("model_type")), (*FAMILIES, *ALIASES), 1)
+    return f"Did you mean {near[0]!r}? " if near else ""
+
+
 def find_family(config: Mapping[str, Any]) -> Family:
     """The family of the model that ``config`` describes.
 
@@ -119,18 +125,12 @@ def find_family(config: Mapping[str, Any]) -> Family:
             "config.json has no model_type", hint="Save the model with a current transformers: save_pretrained."
         )
     name = ALIASES.get(kind, kind)
-    if kind in UNSUPPORTED:
+    if kind in UNSUPPORTED or name not in FAMILIES:
+        known = sorted((*FAMILIES, *ALIASES))
+        why = f": {UNSUPPORTED[kind]}" if kind in UNSUPPORTED else ""
         raise UnsupportedModel(
-            f"attnviz has no forward pass of its own for models of type {kind!r}: {UNSUPPORTED[kind]}",
-            hint=f"It has one for: {', '.join(sorted((*FAMILIES, *ALIASES)))}.",
-        )
-    if name not in FAMILIES:
-        known = (*FAMILIES, *ALIASES)
-        near = difflib.get_close_matches(kind, known, 1)
-        raise UnsupportedModel(
-            f"attnviz has no forward pass of its own for models of type {kind!r}"
-            + (f" (did you mean {near[0]!r}?)" if near else ""),
-            hint=f"It has one for: {', '.join(sorted(known))}.",
+            f"attnviz has no forward pass of its own for models of type {kind!r}{why}",
+            hint=f"It has one for: {', '.join(known)}.",
         )
     module = importlib.import_module(f"{__name__}.{module_name(name)}")
     return Family(
