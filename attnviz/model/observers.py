@@ -5,6 +5,8 @@ What nobody observes is never stored.
 
 from __future__ import annotations
 
+import math
+import mmap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -67,10 +69,17 @@ class Weights(Observer):
 
 
 def _zeros(shape: tuple[int, ...], like: Tensor) -> Tensor:
-    """Zeros of the kind of ``like``; on the CPU numpy's, whose pages cost nothing until they are written to."""
-    if like.device.type != "cpu":
+    """Zeros of the kind of ``like``.
+
+    On the CPU they are pages that cost nothing until they are written to, as half of a causal map never is. Where rows
+    are longer than pages these are small ones; else numpy's, which asks for large ones, is faster.
+    """
+    size = math.prod(shape) * like.element_size()
+    if like.device.type != "cpu" or not size:
         return like.new_zeros(shape)
-    return torch.from_numpy(np.zeros(shape, str(like.dtype).removeprefix("torch.")))
+    if shape[-1] * like.element_size() < 2 * mmap.PAGESIZE:
+        return torch.from_numpy(np.zeros(shape, str(like.dtype).removeprefix("torch.")))
+    return torch.frombuffer(mmap.mmap(-1, size), dtype=like.dtype).view(shape)
 
 
 class HiddenStates(Observer):
