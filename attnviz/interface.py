@@ -28,7 +28,16 @@ NEW_TOKENS = 32
 """How many tokens an encoder–decoder writes where no target is given."""
 
 
-class Attention(record.Attention):
+class _Saveable:
+    """A record that can be saved."""
+
+    def save(self: Any, path: str | os.PathLike[str]) -> None:
+        """Save as ``.json`` or ``.safetensors``, in one file; ``attnviz show --from`` and ``open`` read it."""
+        target = Path(path)
+        record.write(self, target, target.suffix)
+
+
+class Attention(record.Attention, _Saveable):
     """The record, with what a notebook wants of it: links from a word, and its own drawing."""
 
     def links(self, word: str | None = None, *, top: int = 10, special: bool = False) -> list[Link]:
@@ -45,11 +54,6 @@ class Attention(record.Attention):
         if word is not None:
             selection = replace(selection, queries=np.isin(np.arange(len(units.queries)), find_unit(units, word)))
         return strongest(selection, top)
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Save the record as ``.json`` or ``.safetensors``; ``attnviz show --from`` and ``Attention.open`` read it."""
-        target = Path(path)
-        record.write(self, target, target.suffix)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Attention:
@@ -71,17 +75,12 @@ class Attention(record.Attention):
         return to_png(draw_grid(self, in_words(self), Style(dpi=100)))
 
 
-class EncoderDecoder(record.EncoderDecoder):
+class EncoderDecoder(record.EncoderDecoder, _Saveable):
     """The three attentions of an encoder–decoder, each as a notebook wants it; it draws itself as the cross map."""
 
     encoder: Attention
     decoder: Attention
     cross: Attention
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Save all three in one ``.json`` or ``.safetensors``, for ``show --from`` and ``EncoderDecoder.open``."""
-        target = Path(path)
-        record.write(self, target, target.suffix)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> EncoderDecoder:

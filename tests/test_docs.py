@@ -6,6 +6,7 @@ Models of the Hub are tiny ones here, in a cache of our own under the names that
 from __future__ import annotations
 
 import io
+import json
 import re
 import shlex
 import shutil
@@ -20,7 +21,8 @@ from attnviz.analysis.summary import summarise
 from attnviz.cli import app
 from attnviz.interface import Attention, Model
 from attnviz.render.document import document
-from tests import pictures, tiny
+from tests import pictures, readme, tiny
+from tests.model.variants import all_variants
 from tests.test_hub import cached
 
 ROOT = Path(__file__).parent.parent
@@ -53,6 +55,13 @@ def test_the_readme_describes_every_name_of_the_document_and_no_other(tiny_atten
     cells = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
     described = [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
     assert sorted(described) == sorted(document(summarise(tiny_attention), None))
+
+
+def test_the_parity_table_is_of_the_variants_that_are_tested() -> None:
+    found = json.loads(readme.PARITY.read_text(encoding="utf-8"))
+    assert {(family, name) for family, names in found.items() for name in names} == set(all_variants()), (
+        "measure anew: python -m pytest tests/model -m parity --report -n 0"
+    )
 
 
 @pytest.mark.real

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from attnviz.checkpoint.folder import Checkpoint, quiet_transformers, tokenizer_by_transformers
+from attnviz.checkpoint.files import quiet_transformers
+from attnviz.checkpoint.folder import Checkpoint, tokenizer_by_transformers
 from attnviz.encoding import require_text
 from attnviz.errors import ModelError, UsageError
 

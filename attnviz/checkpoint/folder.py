@@ -7,19 +7,24 @@ or tokenizer.json goes through transformers.
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attnviz.checkpoint.bundle import find_bundle
-from attnviz.checkpoint.hub import DEFAULT_ID, has_weights, snapshot
+from attnviz.checkpoint.files import (
+    CONTENT,
+    ByTransformers,
+    Safetensors,
+    by_transformers,
+    open_safetensors,
+    read_json,
+)
+from attnviz.checkpoint.hub import DEFAULT_ID, snapshot
 from attnviz.checkpoint.tokenizer import read_tokenizer
 from attnviz.errors import ModelError, UsageError
 
@@ -28,8 +33,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 DEFAULT = "default"
-_REPEAT = "Download the model again."
-_CONTENT = "A model folder holds config.json, model.safetensors and tokenizer.json, as save_pretrained writes."
 _VOCABULARIES = ("vocab.txt", "vocab.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
 
 
@@ -60,7 +63,7 @@ class Checkpoint:
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of each tensor, without reading it from a file."""
-        if isinstance(self.tensors, _Safetensors):
+        if isinstance(self.tensors, Safetensors):
             return self.tensors.shapes()
         return {name: tuple(tensor.shape) for name, tensor in self.tensors.items()}
 
@@ -74,9 +77,9 @@ def open_checkpoint(model: str | os.PathLike[str] = DEFAULT, revision: str | Non
     """
     name, folder = _locate(os.fspath(model), revision)
     config = _read_config(folder)
-    tensors = _open_safetensors(folder)
+    tensors = open_safetensors(folder)
     if tensors is None:
-        tensors = _ByTransformers(folder)
+        tensors = ByTransformers(folder)
     generation = folder / "generation_config.json"
     return Checkpoint(
         name,
@@ -131,102 +134,15 @@ def _locate(model: str, revision: str | None) -> tuple[str, Path]:
 def _read_config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     if not path.is_file():
-        raise ModelError(f"{folder} has no config.json", hint=_CONTENT)
+        raise ModelError(f"{folder} has no config.json", hint=CONTENT)
     return _read_object(path)
 
 
 def _read_object(path: Path) -> dict[str, Any]:
-    content = _read_json(path)
+    content = read_json(path)
     if not isinstance(content, dict):
         raise ModelError(f"{path} holds a {type(content).__name__}, expected an object")
     return content
-
-
-def _read_json(path: Path) -> Any:
-    """The JSON in ``path``; a ``ModelError`` says what is wrong with it."""
-    try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path} can't be read as JSON ({error})", hint=_REPEAT) from None
-
-
-class _Safetensors(Mapping[str, "Tensor"]):
-    """The tensors of one or many safetensors files, memory-mapped; a tensor is read when it is asked for."""
-
-    def __init__(self, paths: list[Path]) -> None:
-        from safetensors import SafetensorError, safe_open
-
-        self._files: dict[str, Any] = {}
-        for path in paths:
-            try:
-                file = safe_open(path, framework="pt")
-            except (SafetensorError, OSError) as error:
-                raise ModelError(f"{path} is truncated or corrupt ({error})", hint=_REPEAT) from None
-            self._files |= dict.fromkeys(list(file.keys()), file)  # type: ignore[no-untyped-call]
-
-    def __getitem__(self, name: str) -> Tensor:
-        tensor: Tensor = self._files[name].get_tensor(name)
-        return tensor
-
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shape of each tensor, from the files' headers."""
-        return {name: tuple(file.get_slice(name).get_shape()) for name, file in self._files.items()}
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._files)
-
-    def __len__(self) -> int:
-        return len(self._files)
-
-
-def _open_safetensors(folder: Path) -> Mapping[str, Tensor] | None:
-    """The folder's safetensors, whole or in shards; None where it has none."""
-    index, whole = folder / "model.safetensors.index.json", folder / "model.safetensors"
-    if whole.is_file():
-        return _Safetensors([whole])
-    if not index.is_file():
-        return None
-    try:
-        shards = sorted({os.path.normpath(name) for name in _read_json(index)["weight_map"].values()})
-    except (KeyError, TypeError, AttributeError):
-        raise ModelError(f"{index} has no weight_map", hint=_REPEAT) from None
-    # Only names beside the index: a path in it would read a file that is not the model's.
-    missing = [name for name in shards if Path(name).name != name or not (folder / name).is_file()]
-    if missing:
-        raise ModelError(f"{folder} lacks {', '.join(missing)}, which its index names", hint=_REPEAT)
-    return _Safetensors([folder / name for name in shards])
-
-
-class _ByTransformers(Mapping[str, "Tensor"]):
-    """The tensors of an older checkpoint, loaded by transformers when the first is asked for.
-
-    It reads the pickle with ``weights_only``: data, never code.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        if not has_weights(folder):
-            raise ModelError(
-                f"{folder} has no weights: neither model.safetensors nor its index nor pytorch_model.bin", hint=_CONTENT
-            )
-        self._folder = folder
-
-    @cached_property
-    def _tensors(self) -> dict[str, Tensor]:
-        from transformers import AutoModel
-
-        options = {"weights_only": True, "output_loading_info": True}
-        model, info = by_transformers(self._folder, AutoModel.from_pretrained, **options)
-        # What the file lacks transformers makes up at random: it is left out here, and missed by whoever needs it.
-        return {name: tensor for name, tensor in model.state_dict().items() if name not in set(info["missing_keys"])}
-
-    def __getitem__(self, name: str) -> Tensor:
-        return self._tensors[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._tensors)
-
-    def __len__(self) -> int:
-        return len(self._tensors)
 
 
 def _open_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
@@ -235,7 +151,7 @@ def _open_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
         return read_tokenizer(path, _tokenizer_settings(folder), config.get("model_type"))
     vocabulary = next((name for name in _VOCABULARIES if (folder / name).is_file()), None)
     if vocabulary is None:
-        raise ModelError(f"{folder} has no tokenizer: neither tokenizer.json nor a vocabulary", hint=_CONTENT)
+        raise ModelError(f"{folder} has no tokenizer: neither tokenizer.json nor a vocabulary", hint=CONTENT)
     try:
         return own_copy(tokenizer_by_transformers(folder))
     except ModelError as error:
@@ -289,28 +205,3 @@ def own_copy(tokenizer: Any) -> Tokenizer:
             hint="Load it with AutoTokenizer.from_pretrained(…).",
         )
     return Tokenizer.from_str(backend.to_str())
-
-
-def by_transformers(folder: Path, loader: Callable[..., Any], **options: Any) -> Any:
-    """What ``loader`` of transformers makes of ``folder``; a ``ModelError`` says what it can't read."""
-    try:
-        with quiet_transformers():
-            return loader(folder, local_files_only=True, trust_remote_code=False, **options)
-    except Exception as error:  # whatever transformers and torch raise on a damaged folder
-        raise ModelError(f"transformers can't load {folder} ({error})", hint=_REPEAT) from error
-
-
-@contextlib.contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """No progress bars and no warnings of transformers inside; its settings are as before after."""
-    from transformers.utils import logging
-
-    bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()

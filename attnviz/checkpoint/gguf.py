@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from attnviz.checkpoint.folder import DEFAULT, Checkpoint, by_transformers, own_copy
+from attnviz.checkpoint.files import by_transformers
+from attnviz.checkpoint.folder import DEFAULT, Checkpoint, own_copy
 from attnviz.checkpoint.hub import snapshot
 from attnviz.errors import ModelError, UsageError
 

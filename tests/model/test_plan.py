@@ -194,9 +194,7 @@ def test_a_damaged_config_is_an_error(tiny_bert: Path) -> None:
 
 
 def test_a_plan_reads_no_weights(tiny_llama: Path, tiny_mixtral: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "attnviz.checkpoint.folder._Safetensors.__getitem__", lambda *_: pytest.fail("a tensor was read")
-    )
+    monkeypatch.setattr("attnviz.checkpoint.files.Safetensors.__getitem__", lambda *_: pytest.fail("a tensor was read"))
     assert [plan_of(folder).way for folder in (tiny_llama, tiny_mixtral)] == ["native", "hosted"]
 
 
