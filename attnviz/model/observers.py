@@ -8,18 +8,19 @@ from __future__ import annotations
 import math
 import mmap
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from attnviz.errors import UnsupportedModel
+from attnviz.errors import InputError, UnsupportedModel
 from attnviz.model.kernel import Kind, Observer, Tile
 
 
 class Weights(Observer):
-    """Keeps every weight. Memory: L·H·N·M numbers of each kind.
+    """Keeps every weight. Memory: L·H·N·M numbers of each kind; more than there is room for raises ``InputError``.
 
     ``layers`` is how many layers of each kind there will be, where that is known: then each weight is written once, to
     where it stays.
@@ -42,8 +43,10 @@ class Weights(Observer):
         """Zeros for a new layer (H, N, M)."""
         count = self._count.get(tile.kind, 0)
         if not count:
+            _require_room(tile.shape, tile.weights)
             return tile.weights.new_zeros(tile.shape)
         if tile.kind not in self._whole:
+            _require_room((count, *tile.shape), tile.weights)
             self._whole[tile.kind] = _zeros((count, *tile.shape), tile.weights)
         return self._whole[tile.kind][tile.layer]
 
@@ -66,6 +69,27 @@ class Weights(Observer):
                 f"its layers have {', '.join(map(str, heads))} heads, attnviz shows equal numbers only"
             )
         return torch.stack(maps)
+
+
+def _require_room(shape: tuple[int, ...], like: Tensor) -> None:
+    """Raise where weights of ``shape``, and the copy that is made of them to read them in words, do not fit."""
+    size = math.prod(shape) * like.element_size()
+    free = _free_memory()
+    if free is not None and 2 * size > free:
+        raise InputError(
+            f"the text has {shape[-1]:,} tokens: the weights of all its heads take {size / 1e9:.1f} GB, and as much "
+            f"again to be read in words, of {free / 1e9:.1f} GB that are free",
+            hint="Give a shorter text.",
+        )
+
+
+def _free_memory() -> int | None:
+    """The bytes that new data may take, as Linux says; None where nothing says so."""
+    try:
+        said = Path("/proc/meminfo").read_text(encoding="ascii")
+        return int(said.split("MemAvailable:")[1].split()[0]) * 1024
+    except (OSError, IndexError, ValueError):
+        return None
 
 
 def _zeros(shape: tuple[int, ...], like: Tensor) -> Tensor:

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from attnviz.errors import ExitCode, InputError
 from attnviz.interface import Model
-from attnviz.model import kernel
+from attnviz.model import kernel, observers
 from attnviz.model.kernel import Observer, Tile
 from attnviz.model.observers import HiddenStates, Weights, stack
 from tests import tiny
@@ -95,3 +96,22 @@ def test_an_observer_of_ones_own_sees_the_whole_pass(tiny_model: Model, monkeypa
     tiny_model.way.run(tiny_model.encode(tiny.SENTENCE), [strongest])
     where = tuple(int(i) for i in torch.unravel_index(weights.argmax(), weights.shape))
     assert strongest.best == (float(weights.max()), *where)
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_weights_that_do_not_fit_are_refused_with_their_size(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is written, and not by the system's killing the process."""
+    monkeypatch.setattr(observers, "_free_memory", lambda: 7_999_999)
+    kept = observers.Weights({"self": count} if count else {})
+    tile = Tile(0, 0, 0, torch.zeros(1, 1, 1000), (1, 1000, 1000))
+    with pytest.raises(InputError, match="1,000 tokens: the weights of all its heads take") as caught:
+        kept.tile(tile)
+    assert caught.value.exit_code is ExitCode.INPUT
+    monkeypatch.setattr(observers, "_free_memory", lambda: 8_000_000 * max(count, 1))
+    kept.tile(tile)
+    assert kept.layers() == (0,)
+
+
+def test_where_nothing_says_how_much_is_free_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(observers, "_free_memory", lambda: None)
+    observers.Weights().tile(Tile(0, 0, 0, torch.zeros(1, 1, 5), (1, 1, 5)))
