@@ -83,9 +83,9 @@ def attend(
             query sum to less than 1 (gpt-oss).
     """
     (heads, queries, _), (groups, keys, _) = q.shape, k.shape
-    rows = rows or max(1, TILE // (heads * keys))
-    if reach.ahead is not None:
-        rows = min(rows, CAUSAL_ROWS)
+    if rows is None:
+        rows = max(1, TILE // (heads * keys))
+        rows = rows if reach.ahead is None else min(rows, CAUSAL_ROWS)
     exact = torch.promote_types(q.dtype, torch.float32)
     q, k = q.to(exact), k.to(exact)
     # A power of two can be multiplied into the queries, of which there are fewer numbers: no bit is lost.

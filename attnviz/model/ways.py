@@ -77,11 +77,11 @@ def why_hosted(checkpoint: Checkpoint) -> str:
     """
     if checkpoint.gguf:
         return "transformers reads GGUF files"
-    try:
-        with naming(checkpoint):
+    with naming(checkpoint):
+        try:
             find_family(checkpoint.config).spec(checkpoint.config)
-    except UnsupportedModel as error:
-        return error.message.removeprefix(f"{checkpoint.name}: ")
+        except UnsupportedModel as error:
+            return error.message
     return ""
 
 

@@ -37,11 +37,11 @@ def write_on(
         count = min(count, way.limit - read)
     if count < 1:
         raise InputError(f"the text has {read} tokens, all that the model takes: there is no room to go on")
-    with naming(checkpoint):
-        if isinstance(way, Native):
+    if isinstance(way, Native):
+        with naming(checkpoint):
             first, ids = _native(checkpoint, way, source, count)
-        else:
-            first, ids = _hosted(checkpoint, options, source, count, read)
+    else:
+        first, ids = _hosted(checkpoint, options, source, count, read)
     if not two:
         return continued(checkpoint.tokenizer, source, ids), None
     return source, continued(checkpoint.tokenizer, started(checkpoint.tokenizer, first), ids)
