@@ -13,7 +13,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from itertools import product
 
 import torch
 from torch import Tensor
@@ -28,14 +29,17 @@ Bias = Callable[[Tensor, Tensor], Tensor]
 TILE = 1 << 22
 # In a causal layer a tile of few queries computes few keys in vain; of fewer than these the products are slow.
 CAUSAL_ROWS = 64
+BLOCK = 64
+"""How many keys a block has: what observers share of a tile (``Tile.peaks``, ``Tile.sums``) is kept by the block."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Tile:
-    """Weights as observers see them: the queries and keys from ``query`` and ``key`` on, of all H heads.
+    """Weights as observers see them: of the heads, queries and keys from ``head``, ``query`` and ``key`` on.
 
-    ``weights`` is (H, n, m); keys outside the tile have weight zero. ``shape`` is the (H, N, M) of the layer's map
-    of that ``kind``.
+    ``weights`` is (h, n, m); keys outside the tile have weight zero. ``shape`` is the (H, N, M) of the layer's map
+    of that ``kind``. ``scores`` are what the weights are the softmax of, where an observer asked for them; both belong
+    to the kernel, which writes them over when all observers have seen them.
     """
 
     layer: int
@@ -44,10 +48,51 @@ class Tile:
     weights: Tensor
     shape: tuple[int, int, int]
     kind: Kind = "self"
+    head: int = 0
+    reach: Reach = EVERYTHING
+    scores: Tensor | None = None
+
+    @cached_property
+    def peaks(self) -> Tensor:
+        """The largest weight of each ``BLOCK`` keys from ``key`` on, (h, n, b); the last block may have fewer keys."""
+        return torch.cat([part.amax(-1) for part in self._blocks], dim=-1)
+
+    @cached_property
+    def sums(self) -> Tensor:
+        """Of each block the sum of the weights, and the sum of weight · place in the block, (h, n, b, 2)."""
+        moments = torch.ones(BLOCK, 2, dtype=self.weights.dtype, device=self.weights.device)
+        moments[:, 1] = torch.arange(BLOCK)
+        return torch.cat([part @ moments[: part.shape[-1]] for part in self._blocks], dim=-2)
+
+    @cached_property
+    def entropy(self) -> Tensor:
+        """−Σ A ln A of each query in nats, (h, n). Where there are ``scores`` it uses them up: no logarithm is taken.
+
+        With s* the largest score and A* its weight, ln A = ln A* + s − s*, so the entropy is −ln A*·ΣA − ΣA·(s − s*).
+        """
+        if self.scores is None:
+            entropy: Tensor = torch.special.entr(self.weights).sum(-1)
+            return entropy
+        mass = self.sums[..., 0].sum(-1)
+        below = self.scores.sub_(self.scores.amax(-1, keepdim=True))
+        most: Tensor = self.peaks.amax(-1)
+        return -most.log() * mass - torch.mul(self.weights, below, out=below).sum(-1)
+
+    @property
+    def _blocks(self) -> list[Tensor]:
+        """The weights in whole blocks, (h, n, b, BLOCK), and those that are left over, (h, n, 1, m % BLOCK)."""
+        whole = self.weights.shape[-1] // BLOCK * BLOCK
+        parts = [self.weights[..., :whole].view(*self.weights.shape[:-1], -1, BLOCK)] if whole else []
+        return parts if whole == self.weights.shape[-1] else [*parts, self.weights[..., None, whole:]]
 
 
 class Observer:
-    """Sees the weights and hidden states that pass by; a subclass keeps what it wants of them."""
+    """Sees the weights and hidden states that pass by; a subclass keeps what it wants of them.
+
+    ``scores`` says whether it wants ``Tile.scores``.
+    """
+
+    scores = False
 
     def tile(self, tile: Tile) -> None:
         """See one tile of weights."""
@@ -83,9 +128,7 @@ def attend(
             query sum to less than 1 (gpt-oss).
     """
     (heads, queries, _), (groups, keys, _) = q.shape, k.shape
-    if rows is None:
-        rows = max(1, TILE // (heads * keys))
-        rows = rows if reach.ahead is None else min(rows, CAUSAL_ROWS)
+    rows, together = _cut(heads, groups, queries, keys, reach, rows, whole=bias is not None)
     exact = torch.promote_types(q.dtype, torch.float32)
     q, k = q.to(exact), k.to(exact)
     # A power of two can be multiplied into the queries, of which there are fewer numbers: no bit is lost.
@@ -94,44 +137,62 @@ def attend(
         q = q * scale
     context = v.new_empty((heads, queries, v.shape[-1]))
     # All tiles are computed in one place: new memory for each costs more than its numbers.
-    place = q.new_empty(heads * min(rows, queries) * keys)
+    share = heads // groups
+    places = [q.new_empty(share * together * min(rows, queries) * keys)]
+    if any(observer.scores for observer in observers):
+        places.append(torch.empty_like(places[0]))
     positions = torch.arange(max(first + queries, keys), device=q.device)
-    for start in range(0, queries, rows):
-        stop = min(start + rows, queries)
-        # Keys that no query of the tile sees are not computed.
-        low = 0 if reach.behind is None else max(0, first + start - reach.behind)
+    # The tiles of some heads come one after another, so that their keys and values stay in the cache.
+    for group, start in product(range(0, groups, together), range(0, queries, rows)):
+        stop, last = min(start + rows, queries), min(group + together, groups)
+        head, h = group * share, (last - group) * share
+        # Keys that no query of the tile sees are not computed; blocks of keys begin at the same places in all tiles.
+        low = 0 if reach.behind is None else max(0, first + start - reach.behind) // BLOCK * BLOCK
         high = keys if reach.ahead is None else min(keys, first + stop + reach.ahead)
         at, to = positions[first + start : first + stop], positions[low:high]
-        # (H, n, D) → (G, H/G·n, D): the queries of the heads that share a key head stand together.
-        grouped = q[:, start:stop].reshape(groups, -1, q.shape[-1])
-        scores = place[: heads * (stop - start) * (high - low)].view(groups, -1, high - low)  # (G, H/G·n, m)
-        torch.bmm(grouped, k[:, low:high].transpose(1, 2), out=scores)
-        scores = scores.view(heads, stop - start, high - low)
+        # (h, n, D) → (g, h/g·n, D): the queries of the heads that share a key head stand together.
+        grouped = q[head : head + h, start:stop].reshape(last - group, -1, q.shape[-1])
+        kept = [place[: h * (stop - start) * (high - low)].view(h, stop - start, -1) for place in places]
+        scores = kept[0]
+        torch.bmm(grouped, k[group:last, low:high].transpose(1, 2), out=scores.view(last - group, -1, high - low))
         if not early:
             scores.mul_(scale)
         if softcap is not None:
-            scores = scores.div_(softcap).tanh_().mul_(softcap)
+            scores.div_(softcap).tanh_().mul_(softcap)
         if bias is not None:
             scores += bias(at, to)
         _hide(scores, at, to, reach, first + start, low)
-        weights = _softmax(scores, sinks)
+        weights = _softmax(scores, None if sinks is None else sinks[head : head + h], kept[-1])
+        shape = heads, queries, keys
+        tile = Tile(layer, start, low, weights, shape, kind, head, reach, scores if len(kept) > 1 else None)
         for observer in observers:
-            observer.tile(Tile(layer, start, low, weights, (heads, queries, keys), kind))
-        mixed = torch.matmul(weights.to(v.dtype).view(groups, -1, high - low), v[:, low:high])
-        context[:, start:stop] = mixed.view(heads, stop - start, -1)
+            observer.tile(tile)
+        mixed = torch.bmm(weights.to(v.dtype).view(last - group, -1, high - low), v[group:last, low:high])
+        context[head : head + h, start:stop] = mixed.view(h, stop - start, -1)
     return context
 
 
-def _softmax(scores: Tensor, sinks: Tensor | None) -> Tensor:
-    """The softmax over the keys of ``scores`` (H, n, m), one of whose terms is the sink's where there are ``sinks``."""
+def _cut(
+    heads: int, groups: int, queries: int, keys: int, reach: Reach, rows: int | None, *, whole: bool
+) -> tuple[int, int]:
+    """How many queries, and how many key-value heads, a tile has; all heads where it must be ``whole``."""
+    share = heads // groups
+    if rows is None:
+        rows = max(1, TILE // ((heads if whole else share) * keys))
+        rows = rows if reach.ahead is None else min(rows, CAUSAL_ROWS)
+    return rows, groups if whole else max(1, min(groups, TILE // (share * min(rows, queries) * keys)))
+
+
+def _softmax(scores: Tensor, sinks: Tensor | None, place: Tensor) -> Tensor:
+    """The softmax over the keys of ``scores`` (h, n, m), in ``place``; one of its terms is the sink's if there are."""
     if sinks is None:
-        return torch.softmax(scores, dim=-1, out=scores)
+        return torch.softmax(scores, dim=-1, out=place)
     column = sinks.to(scores)[:, None, None].expand(-1, scores.shape[1], 1)
-    return torch.softmax(torch.cat((scores, column), dim=-1), dim=-1)[..., :-1].contiguous()
+    return place.copy_(torch.softmax(torch.cat((scores, column), dim=-1), dim=-1)[..., :-1])
 
 
 def _hide(scores: Tensor, at: Tensor, to: Tensor, reach: Reach, query: int, key: int) -> None:
-    """Set the ``scores`` (H, n, m) of what the queries do not see to −∞; ``query`` and ``key`` are the first positions.
+    """Take from the ``scores`` (h, n, m) what the queries do not see; ``query`` and ``key`` are the first positions.
 
     Only where the tile's reach ends are there keys that some of its queries see and others do not.
     """
@@ -141,10 +202,15 @@ def _hide(scores: Tensor, at: Tensor, to: Tensor, reach: Reach, query: int, key:
         scores[..., edge:] += _beyond(count, len(to) - edge, key + edge - query - reach.ahead, scores.dtype, at.device)
     if reach.behind is not None:
         edge = max(0, query + count - 1 - reach.behind - key)
-        scores[..., :edge].masked_fill_(to[:edge] < at[:, None] - reach.behind, -torch.inf)
+        scores[..., :edge].masked_fill_(to[:edge] < at[:, None] - reach.behind, _least(scores.dtype))
 
 
 @lru_cache(maxsize=8)
 def _beyond(queries: int, keys: int, first: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """−∞ where key + ``first`` > query, else 0, (queries, keys): added faster than filled in, and shared by tiles."""
-    return torch.full((queries, keys), -torch.inf, dtype=dtype, device=device).triu_(1 - first)
+    """The least number where key + ``first`` > query, else 0, (queries, keys): faster to add than to fill in."""
+    return torch.full((queries, keys), _least(dtype), dtype=dtype, device=device).triu_(1 - first)
+
+
+def _least(dtype: torch.dtype) -> float:
+    """What stands for −∞: its weight is exactly 0, and times 0 it is no NaN, as observers need it."""
+    return torch.finfo(dtype).min

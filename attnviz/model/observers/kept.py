@@ -1,7 +1,4 @@
-"""What is kept of a forward pass: small objects to whom the kernel shows each tile of weights.
-
-What nobody observes is never stored.
-"""
+"""Observers that keep weights and hidden states as they are: all, or those of chosen queries."""
 
 from __future__ import annotations
 
@@ -36,8 +33,8 @@ class Weights(Observer):
         layers = self._maps.setdefault(tile.kind, {})
         if tile.layer not in layers:
             layers[tile.layer] = self._place(tile)
-        (_, n, m), q, k = tile.weights.shape, tile.query, tile.key
-        layers[tile.layer][:, q : q + n, k : k + m] = tile.weights
+        (h, n, m), head, q, k = tile.weights.shape, tile.head, tile.query, tile.key
+        layers[tile.layer][head : head + h, q : q + n, k : k + m] = tile.weights
 
     def _place(self, tile: Tile) -> Tensor:
         """Zeros for a new layer (H, N, M)."""
@@ -104,6 +101,40 @@ def _zeros(shape: tuple[int, ...], like: Tensor) -> Tensor:
     if shape[-1] * like.element_size() < 2 * mmap.PAGESIZE:
         return torch.from_numpy(np.zeros(shape, str(like.dtype).removeprefix("torch.")))
     return torch.frombuffer(mmap.mmap(-1, size), dtype=like.dtype).view(shape)
+
+
+class Pairs(Observer):
+    """Keeps the rows of some ``queries`` exactly, of all keys or of some: L·H·Q·M numbers."""
+
+    def __init__(self, queries: Sequence[int], keys: Sequence[int] | None = None) -> None:
+        self.queries, self.keys = torch.tensor(queries), None if keys is None else torch.tensor(keys)
+        self._rows: dict[int, Tensor] = {}
+
+    def tile(self, tile: Tile) -> None:
+        """Copy the rows of the tile that are wanted."""
+        heads, _, keys = tile.shape
+        (h, n, m), head, key = tile.weights.shape, tile.head, tile.key
+        wanted = torch.nonzero((self.queries >= tile.query) & (self.queries < tile.query + n)).flatten()
+        if tile.layer not in self._rows:
+            shape = (heads, len(self.queries), keys if self.keys is None else len(self.keys))
+            self._rows[tile.layer] = _zeros(shape, tile.weights)
+        if not len(wanted):
+            return
+        rows = tile.weights[:, (self.queries[wanted] - tile.query).to(tile.weights.device)]  # (h, w, m)
+        place = self._rows[tile.layer][head : head + h]
+        if self.keys is None:
+            place[:, wanted, key : key + m] = rows
+        else:
+            there = torch.nonzero((self.keys >= key) & (self.keys < key + m)).flatten()
+            place[:, wanted[:, None], there] = rows[..., (self.keys[there] - key).to(rows.device)]
+
+    def layer(self, number: int) -> Tensor:
+        """The rows of one layer, (H, Q, M), or of the chosen keys, in the order of ``queries`` and ``keys``."""
+        return self._rows[number]
+
+    def layers(self) -> tuple[int, ...]:
+        """The numbers of the layers that were seen."""
+        return tuple(sorted(self._rows))
 
 
 class HiddenStates(Observer):

@@ -1,0 +1,24 @@
+"""What is kept of a forward pass: small objects to whom the kernel shows each tile of weights.
+
+What nobody observes is never stored. All of them are exact: nothing is sampled, nothing left to chance.
+"""
+
+from attnviz.model.observers.kept import HiddenStates, Pairs, Weights, stack
+from attnviz.model.observers.links import Band, TopLinks
+from attnviz.model.observers.pooled import Tiles
+from attnviz.model.observers.statistics import HeadStats, Received
+from attnviz.model.observers.units import InUnits, Only
+
+__all__ = [
+    "Band",
+    "HeadStats",
+    "HiddenStates",
+    "InUnits",
+    "Only",
+    "Pairs",
+    "Received",
+    "Tiles",
+    "TopLinks",
+    "Weights",
+    "stack",
+]

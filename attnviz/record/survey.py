@@ -1,0 +1,78 @@
+"""The record of a text whose weights are too many to keep: what the observers of its run kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnviz.encoding import Encoding
+from attnviz.record.attention import Array, Kind
+
+Places = NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class Top:
+    """The strongest links that count: of each unit (L, H, n, k), or of each band of distances (L, H, bands, k).
+
+    The strongest come first; where there are fewer, the weight is 0 and the place −1.
+    """
+
+    weights: Array
+    keys: Places
+    queries: Places | None = None
+    """None where the third axis is that of the queries."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pooled:
+    """The weights (L, H, rows, columns) in cells, each the largest of ``down`` × ``across`` units.
+
+    The cells begin at the units ``query`` and ``key``.
+    """
+
+    values: Array
+    down: int = 1
+    across: int = 1
+    query: int = 0
+    key: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """One input's attention, as far as it was observed; the first fields are those of ``Attention``.
+
+    ``unit`` is what links, bands, rows and maps are counted in: words or tokens. ``looking`` (n,) and ``looked_at``
+    (m,) say which units count in the links and ``itself`` whether a unit's link to itself does. ``bands`` holds the
+    strongest links of each head in the bands of distances that begin at ``edges`` units. ``figures`` are those of
+    ``HeadStats`` by name, (L, H), in tokens; ``profile`` (L, H, bands + 1) is the share of attention that each distance
+    in tokens gets (the token itself, then the bands from 1, 10, 100 … on), without the first token. ``received``
+    (L, H, M) is what each token's key receives from the queries of other passages; ``passages`` are the first tokens of
+    the passages. ``average`` (asked, m): the weights of the queries ``asked`` over the units, averaged over all heads.
+    """
+
+    model: str
+    path: Literal["native", "hosted"]
+    causal: bool
+    encoding: Encoding
+    unit: Literal["word", "token"]
+    looking: NDArray[np.bool_]
+    looked_at: NDArray[np.bool_]
+    itself: bool
+    links: Top
+    edges: tuple[int, ...]
+    bands: Top
+    figures: Mapping[str, NDArray[np.float64]]
+    profile: NDArray[np.float64]
+    received: NDArray[np.floating[Any]]
+    passages: tuple[int, ...]
+    maps: Pooled
+    asked: tuple[int, ...] = ()
+    average: Array | None = None
+    kind: Kind = "self"
+    keys: Encoding | None = None
+    numbers: tuple[int, ...] = ()
