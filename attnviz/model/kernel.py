@@ -59,10 +59,8 @@ class Tile:
 
     @cached_property
     def sums(self) -> Tensor:
-        """Of each block the sum of the weights, and the sum of weight · place in the block, (h, n, b, 2)."""
-        moments = torch.ones(BLOCK, 2, dtype=self.weights.dtype, device=self.weights.device)
-        moments[:, 1] = torch.arange(BLOCK)
-        return torch.cat([part @ moments[: part.shape[-1]] for part in self._blocks], dim=-2)
+        """The sum of the weights of each block, (h, n, b)."""
+        return torch.cat([part.sum(-1) for part in self._blocks], dim=-1)
 
     @cached_property
     def entropy(self) -> Tensor:
@@ -73,7 +71,7 @@ class Tile:
         if self.scores is None:
             entropy: Tensor = torch.special.entr(self.weights).sum(-1)
             return entropy
-        mass = self.sums[..., 0].sum(-1)
+        mass = self.sums.sum(-1)
         below = self.scores.sub_(self.scores.amax(-1, keepdim=True))
         most: Tensor = self.peaks.amax(-1)
         return -most.log() * mass - torch.mul(self.weights, below, out=below).sum(-1)

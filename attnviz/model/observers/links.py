@@ -10,9 +10,6 @@ from torch.nn import functional
 
 from attnviz.model.kernel import BLOCK, Observer, Tile
 
-_FINE = 8
-"""Into parts of how many keys a block is cut where it is searched."""
-
 
 class TopLinks(Observer):
     """Keeps the ``k`` largest weights of each head and query, and their keys: L·H·N·k numbers of each.
@@ -54,24 +51,36 @@ class TopLinks(Observer):
 def largest(tile: Tile, k: int) -> tuple[Tensor, Tensor]:
     """The ``k`` largest weights of each row of ``tile``, and their columns, both (h, n, k).
 
-    The k largest numbers lie in the k blocks with the largest maxima, so only those are searched; and so again in
-    parts of these.
+    The k largest numbers lie in the k blocks with the largest maxima, and there at the k places with the largest
+    maxima over those blocks: k · k numbers are left to choose from.
     """
-    h, n, m = tile.weights.shape
+    h, n, _ = tile.weights.shape
     blocks = tile.peaks.shape[-1]
     if blocks <= 2 * k:
         weights, columns = tile.weights.topk(k)
         return weights, columns
-    flat = functional.pad(tile.weights, (0, blocks * BLOCK - m), value=-1.0) if m % BLOCK else tile.weights
-    lines = torch.arange(h * n, device=flat.device)[:, None]
     chosen = tile.peaks.view(h * n, blocks).topk(k, sorted=False).indices  # (h·n, k)
-    parts = flat.view(-1, BLOCK)[(lines * blocks + chosen).view(-1)].view(-1, _FINE)  # (h·n·k·8, 8)
-    fine = BLOCK // _FINE
-    best = parts.amax(-1).view(h * n, k * fine).topk(k, sorted=False).indices  # (h·n, k)
-    weights, places = parts[(lines * k * fine + best).view(-1)].view(h * n, k * _FINE).topk(k)
-    part = best.gather(1, places // _FINE)
-    columns = chosen.gather(1, part // fine) * BLOCK + part % fine * _FINE + places % _FINE
+    lines = _blocks(tile, chosen)  # (h·n, k, BLOCK)
+    places = lines.amax(1).topk(k, sorted=False).indices  # (h·n, k)
+    weights, best = lines.gather(2, places[:, None].expand(-1, k, -1)).flatten(1).topk(k)
+    columns = chosen.gather(1, best // k) * BLOCK + places.gather(1, best % k)
     return weights.view(h, n, k), columns.view(h, n, k)
+
+
+def strongest_key(tile: Tile) -> Tensor:
+    """The column of the largest weight of each row of ``tile``, (h, n)."""
+    h, n, _ = tile.weights.shape
+    block = tile.peaks.argmax(-1).view(h * n, 1)
+    return (block * BLOCK + _blocks(tile, block).argmax(-1)).view(h, n)
+
+
+def _blocks(tile: Tile, chosen: Tensor) -> Tensor:
+    """Some blocks of each row, (h·n, k, BLOCK), by their numbers, ``chosen`` (h·n, k); no weight is −1."""
+    m = tile.weights.shape[-1]
+    rows = functional.pad(tile.weights, (0, -m % BLOCK), value=-1.0) if m % BLOCK else tile.weights
+    count = rows.shape[-1] // BLOCK
+    lines = torch.arange(len(chosen), device=chosen.device)[:, None] * count + chosen
+    return rows.view(-1, BLOCK).index_select(0, lines.view(-1)).view(*chosen.shape, BLOCK)
 
 
 class Band(Observer):

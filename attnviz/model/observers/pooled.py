@@ -50,7 +50,7 @@ class Tiles(Observer):
         if first >= last or low >= high:
             return
         if self.across % BLOCK == 0 and low == tile.key and high == tile.key + m and (low - left) % BLOCK == 0:
-            blocks = tile.peaks if self.how == "max" else tile.sums[..., 0]
+            blocks = tile.peaks if self.how == "max" else tile.sums
             joined = self._join(
                 blocks[:, first - tile.query : last - tile.query], -1, (low - left) // BLOCK, self.across // BLOCK
             )

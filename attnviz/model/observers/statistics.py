@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -12,7 +13,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from attnviz.model.kernel import BLOCK, Observer, Tile
-from attnviz.model.observers.links import largest
+from attnviz.model.observers.links import strongest_key
+from attnviz.model.spec import Reach
 
 EDGES = (1, 10, 100, 1_000, 10_000, 100_000, 1_000_000)
 """Where the bands of distances begin; before them there is only the query itself."""
@@ -44,8 +46,7 @@ class HeadStats(Observer):
         *,
         per_query: bool = False,
     ) -> None:
-        self._names = tuple(sets or ())
-        self._sets = torch.from_numpy(np.stack(list(sets.values()), axis=-1)).float() if sets else None  # (M, sets)
+        self._sets = {name: torch.from_numpy(keys) for name, keys in (sets or {}).items()}
         self._counting = None if counting is None else torch.from_numpy(counting)
         self._per_query = per_query
         self._sums: dict[int, tuple[Tensor, Tensor]] = {}
@@ -58,9 +59,8 @@ class HeadStats(Observer):
         (h, n, m), (heads, queries, keys) = tile.weights.shape, tile.shape
         place = slice(tile.head, tile.head + h), slice(tile.query, tile.query + n)
         figures = _figures(tile)
-        if self._sets is not None:
-            shares = tile.weights @ self._sets[tile.key : tile.key + m].to(tile.weights)  # (h, n, sets)
-            figures |= dict(zip(self._names, shares.unbind(-1), strict=True))
+        for name, members in self._sets.items():
+            figures[name] = tile.weights @ members[tile.key : tile.key + m].to(tile.weights)
         profile = _profile(tile, figures["self"])
         if tile.layer not in self._sums:
             self._shape = queries, keys
@@ -79,7 +79,7 @@ class HeadStats(Observer):
         for total, part in zip(self._sums[tile.layer], (rows, profile), strict=True):
             total[place[0]] += part.sum(1)
         at = torch.arange(tile.query, tile.query + n, device=profile.device)
-        self._offsets[tile.layer][place] = (largest(tile, 1)[1][..., 0] + tile.key - at).int()
+        self._offsets[tile.layer][place] = (strongest_key(tile) + tile.key - at).int()
         for name, kept in self._rows.get(tile.layer, {}).items():
             kept[place] = figures[name].to(kept)
 
@@ -123,61 +123,63 @@ def _commonest(offsets: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64
 
 def _figures(tile: Tile) -> dict[str, Tensor]:
     """The figures of each query, (h, n)."""
-    weights, queries = tile.weights, _columns(tile)
+    weights, at = tile.weights, tile.query - tile.key
     n, m = weights.shape[1:]
-    at = tile.query - tile.key
-    sums = tile.sums.to(
-        wide(weights)
-    )  # (h, n, b, 2): far keys count many times, and their sums shall keep the near ones
-    starts = torch.arange(sums.shape[2], device=weights.device) * BLOCK
-    # Block by block: all weights times the query's place, less all places, would lose what is near.
-    signed = (sums[..., 0] * (queries[:, None] - starts)).sum(-1) - sums[..., 1].sum(-1)
-    ahead = torch.zeros_like(signed)
-    if at + 1 < m and tile.reach.ahead != 0:  # keys behind the queries count twice: once negative, so twice back
-        left, block = max(0, at) // BLOCK * BLOCK, min(-(-max(0, at + n) // BLOCK), sums.shape[2])
-        columns = torch.arange(left, min(m, block * BLOCK), device=weights.device)
-        near = weights[..., left : block * BLOCK] * (columns - queries[:, None]).clamp(min=0)
-        far = sums[:, :, block:]
-        ahead = near.sum(-1) + (far[..., 0] * (starts[block:] - queries[:, None])).sum(-1) + far[..., 1].sum(-1)
-    seen = _seen(tile)
-    first = weights[..., 0] if tile.key == 0 else torch.zeros_like(weights[..., 0])
+    # Places are counted from the first query, so that what is near is not lost among large numbers.
+    places = torch.arange(-at, m - at, dtype=weights.dtype, device=weights.device)
+    queries = torch.arange(n, device=weights.device)
+    surprises = _surprises(*tile.shape[1:], tile.reach, weights.device)
+    signed = queries * tile.sums.sum(-1) - weights @ places
     return {
         "entropy": tile.entropy,
-        "normalised_entropy": torch.where(seen > 1, tile.entropy / seen.log(), 0),
-        "distance": signed + 2 * ahead,
+        "normalised_entropy": tile.entropy * surprises[tile.query : tile.query + n],
+        "distance": signed + 2 * _ahead(tile) if tile.reach.ahead != 0 else signed,
         "signed_distance": signed,
         "self": _diagonal(weights, at),
         "previous": _diagonal(weights, at - 1),
         "next": _diagonal(weights, at + 1),
         "confidence": tile.peaks.amax(-1),
-        "first": first,
+        "first": weights[..., 0] if tile.key == 0 else torch.zeros_like(signed),
     }
+
+
+def _ahead(tile: Tile) -> Tensor:
+    """Σ A · (k − q) over the keys behind each query, (h, n)."""
+    weights, at = tile.weights, tile.query - tile.key
+    n, m = weights.shape[1:]
+    left = min(max(0, at + 1), m)
+    columns = torch.arange(left, m, device=weights.device) - at
+    # All rows see the keys behind the last query at least as far as it does.
+    edge = min(max(left, at + n), m) - left
+    near = columns[:edge] - torch.arange(n, device=weights.device)[:, None]
+    total = (weights[..., left : left + edge] * near.clamp(min=0)).sum(-1)
+    far = weights[..., left + edge :]
+    rows = torch.arange(n, device=weights.device)
+    return total + far @ columns[edge:].to(weights) - rows * far.sum(-1)
 
 
 def _profile(tile: Tile, itself: Tensor) -> Tensor:
     """The share of the query itself and of each band of distances, without the first key, (h, n, 1 + bands)."""
-    weights, queries = tile.weights, _columns(tile)
+    weights, at = tile.weights, tile.query - tile.key
     h, n, m = weights.shape
-    sums = tile.sums[..., 0].to(wide(weights))
-    before = functional.pad(sums.cumsum(-1), (1, 0))  # (h, n, b + 1): what is in the blocks before each
-    at = tile.query - tile.key
+    before = functional.pad(tile.sums.to(wide(weights)).cumsum(-1), (1, 0))  # (h, n, b + 1): in the blocks before each
     beyond = []  # what lies at each edge and beyond, on both sides
     for edge in EDGES:
         total = before.new_zeros(h, n)
-        block, right = max(0, at - edge + 1) // BLOCK, min(m, at + n - edge)
-        block = min(block, m // BLOCK)
+        right = min(m, at + n - edge)
         if right > 0:
-            columns = torch.arange(block * BLOCK, max(right, block * BLOCK), device=weights.device)
-            seen = weights[..., block * BLOCK : max(right, block * BLOCK)] * (columns <= queries[:, None] - edge)
-            total += before[..., block] + seen.sum(-1)
-        left, block = max(0, at + edge), min(-(-max(0, at + n - 1 + edge) // BLOCK), sums.shape[-1])
+            block = max(0, at - edge + 1) // BLOCK
+            seen = _triangle(n, right - block * BLOCK, at - edge - block * BLOCK, weights.dtype, weights.device)
+            total = before[..., block] + (weights[..., block * BLOCK : right] * seen).sum(-1)
+        left = max(0, at + edge)
         if left < m and tile.reach.ahead != 0:
-            columns = torch.arange(left, min(m, block * BLOCK), device=weights.device)
-            seen = weights[..., left : block * BLOCK] * (columns >= queries[:, None] + edge)
-            total += before[..., -1] - before[..., block] + seen.sum(-1)
+            block = min(-(-max(0, at + n - 1 + edge) // BLOCK), tile.sums.shape[-1])
+            stop = min(m, block * BLOCK)
+            seen = 1 - _triangle(n, stop - left, at + edge - 1 - left, weights.dtype, weights.device)
+            total = total + before[..., -1] - before[..., block] + (weights[..., left:stop] * seen).sum(-1)
         beyond.append(total)
     bands = torch.stack([*beyond, torch.zeros_like(beyond[0])], dim=-1)
-    profile = torch.cat((itself[..., None].to(bands), (bands[..., :-1] - bands[..., 1:]).clamp_(min=0)), dim=-1)
+    profile = torch.cat((itself[..., None].to(bands), bands[..., :-1] - bands[..., 1:]), dim=-1)
     if tile.key == 0:
         edges = torch.tensor(EDGES, device=weights.device)
         band = torch.bucketize(torch.arange(tile.query, tile.query + n, device=weights.device), edges, right=True)
@@ -185,9 +187,20 @@ def _profile(tile: Tile, itself: Tensor) -> Tensor:
     return profile.clamp_(min=0)
 
 
-def _columns(tile: Tile) -> Tensor:
-    """The column of the tile at which each query's own key stands, or would stand, (n,)."""
-    return torch.arange(tile.weights.shape[1], device=tile.weights.device) + (tile.query - tile.key)
+@lru_cache(maxsize=64)
+def _triangle(rows: int, columns: int, last: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """1 up to the column ``last`` + row, 0 beyond, (rows, columns); shared by the tiles of all layers."""
+    return torch.ones(rows, columns, dtype=dtype, device=device).tril_(last)
+
+
+@lru_cache(maxsize=4)
+def _surprises(queries: int, keys: int, reach: Reach, device: torch.device) -> Tensor:
+    """1 / ln n of each query, (N,), where n is how many keys it may see; 0 where that is one."""
+    at = torch.arange(queries, device=device)
+    last = torch.full_like(at, keys - 1)
+    high = last if reach.ahead is None else torch.minimum(at + reach.ahead, last)
+    seen = high - (0 if reach.behind is None else (at - reach.behind).clamp(min=0)) + 1
+    return torch.where(seen > 1, 1 / seen.to(wide(seen)).log(), 0)
 
 
 def _diagonal(weights: Tensor, offset: int) -> Tensor:
@@ -198,14 +211,6 @@ def _diagonal(weights: Tensor, offset: int) -> Tensor:
     if first < last:
         found[:, first:last] = weights.diagonal(offset, 1, 2)
     return found
-
-
-def _seen(tile: Tile) -> Tensor:
-    """How many keys each query may see, (n,)."""
-    at = torch.arange(tile.query, tile.query + tile.weights.shape[1], device=tile.weights.device)
-    last = at.new_full((), tile.shape[2] - 1)
-    high = last if tile.reach.ahead is None else torch.minimum(at + tile.reach.ahead, last)
-    return high - (0 if tile.reach.behind is None else (at - tile.reach.behind).clamp(min=0)) + 1
 
 
 def wide(like: Tensor) -> torch.dtype:
