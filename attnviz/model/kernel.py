@@ -73,7 +73,8 @@ class Tile:
             return entropy
         mass = self.sums.sum(-1)
         below = self.scores.sub_(self.scores.amax(-1, keepdim=True))
-        most: Tensor = self.peaks.amax(-1)
+        # A sink may leave no weight at all, which then has no logarithm.
+        most: Tensor = self.peaks.amax(-1).clamp(min=torch.finfo(self.weights.dtype).tiny)
         return -most.log() * mass - torch.mul(self.weights, below, out=below).sum(-1)
 
     @property
@@ -161,6 +162,8 @@ def attend(
             scores += bias(at, to)
         _hide(scores, at, to, reach, first + start, low)
         weights = _softmax(scores, None if sinks is None else sinks[head : head + h], kept[-1])
+        if bias is not None and len(kept) > 1:  # it may hide keys by −∞, or ones that are hidden already
+            scores.clamp_(min=_least(scores.dtype))
         shape = heads, queries, keys
         tile = Tile(layer, start, low, weights, shape, kind, head, reach, scores if len(kept) > 1 else None)
         for observer in observers:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from attnviz.model import kernel
-from attnviz.model.kernel import Bias, Observer, Tile, attend
+from attnviz.model.kernel import BLOCK, Bias, Observer, Tile, attend
 from attnviz.model.observers import Weights
 from attnviz.model.spec import CAUSAL, EVERYTHING, Reach
 
@@ -118,6 +118,7 @@ def naive(case: Case, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
 
 
 TILES_THAT_DO_NOT_DIVIDE = Case(4, 2, 11, 11, 3, 4, Reach(behind=2, ahead=1), 0.5, 3.0, biased=True, seed=7)
+WINDOW_OVER_BLOCKS = Case(2, 1, 250, 250, 1, 33, Reach(behind=70, ahead=5), 1.0, None, biased=False, seed=7)
 
 
 class Shown(Observer):
@@ -127,7 +128,7 @@ class Shown(Observer):
         self.tiles: list[Tile] = []
 
     def tile(self, tile: Tile) -> None:
-        self.tiles.append(Tile(tile.layer, tile.query, tile.key, tile.weights.clone(), tile.shape))
+        self.tiles.append(replace(tile, weights=tile.weights.clone()))
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
@@ -153,22 +154,27 @@ def test_rows_sum_to_one(case: Case) -> None:
 
 
 @settings(deadline=None, max_examples=80)
-@example(case=TILES_THAT_DO_NOT_DIVIDE)
-@given(case=cases())
-def test_tiles_hold_each_query_once_and_no_key_that_none_of_their_queries_sees(case: Case) -> None:
+@example(case=TILES_THAT_DO_NOT_DIVIDE, bound=1)
+@example(case=WINDOW_OVER_BLOCKS, bound=1)
+@given(case=cases(), bound=st.sampled_from([1, 30, 100, 1 << 22]))
+def test_tiles_hold_each_query_once_and_no_block_that_none_of_their_queries_sees(case: Case, bound: int) -> None:
     shown = Shown()
-    case.run(torch.float32, shown)
-    queries: list[int] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kernel, "TILE", bound)
+        case.run(torch.float32, shown)
+    places: list[tuple[int, int]] = []
     for tile in shown.tiles:
-        heads, n, m = tile.weights.shape
-        assert (tile.layer, tile.shape, heads) == (3, (case.heads, case.queries, case.keys), case.heads)
+        h, n, m = tile.weights.shape
+        assert (tile.layer, tile.shape) == (3, (case.heads, case.queries, case.keys))
+        assert h % (case.heads // case.groups) == 0
         rows = range(tile.query, tile.query + n)
         visible = [key for key in range(case.keys) if any(case.sees(query, key) for query in rows)]
-        assert list(range(tile.key, tile.key + m)) == visible
-        queries += rows
+        assert tile.key == visible[0] // BLOCK * BLOCK
+        assert tile.key + m == visible[-1] + 1
+        places += [(head, query) for head in range(tile.head, tile.head + h) for query in rows]
         if case.rows is not None:
             assert n <= case.rows
-    assert queries == list(range(case.queries))
+    assert sorted(places) == [(head, query) for head in range(case.heads) for query in range(case.queries)]
 
 
 @settings(deadline=None, max_examples=40)
@@ -203,23 +209,38 @@ def test_one_row_is_a_tile_where_even_that_is_beyond_the_bound(monkeypatch: pyte
     monkeypatch.setattr(kernel, "TILE", 5)
     shown = Shown()
     Case(2, 2, 3, 17, 4, None, EVERYTHING, 0.5, None, biased=False, seed=1).run(torch.float32, shown)
-    assert [tuple(tile.weights.shape) for tile in shown.tiles] == [(2, 1, 17)] * 3
+    assert [tuple(tile.weights.shape) for tile in shown.tiles] == [(1, 1, 17)] * 6  # and of one head
+    assert [(tile.head, tile.query) for tile in shown.tiles] == [
+        (head, query) for head in range(2) for query in range(3)
+    ]
+
+
+def test_heads_that_share_their_keys_are_in_one_tile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel, "TILE", 5)
+    shown = Shown()
+    Case(6, 2, 3, 17, 4, None, EVERYTHING, 0.5, None, biased=False, seed=1).run(torch.float32, shown)
+    assert [(tile.head, len(tile.weights)) for tile in shown.tiles] == [(0, 3)] * 3 + [(3, 3)] * 3
+
+
+def test_a_bias_is_asked_for_all_heads_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel, "TILE", 5)
+    shown = Shown()
+    Case(6, 2, 3, 17, 4, None, EVERYTHING, 0.5, None, biased=True, seed=1).run(torch.float32, shown)
+    assert [tuple(tile.weights.shape) for tile in shown.tiles] == [(6, 1, 17)] * 3
 
 
 def test_a_new_kind_of_observer_needs_nothing_from_the_kernel() -> None:
-    class Received:
+    class Received(Observer):
         """Sums what each key receives from all queries, (H, M), and never holds more."""
 
         def __init__(self) -> None:
             self.total = torch.zeros(0)
 
         def tile(self, tile: Tile) -> None:
+            h, _, m = tile.weights.shape
             if not self.total.numel():
                 self.total = torch.zeros(tile.shape[0], tile.shape[2], dtype=tile.weights.dtype)
-            self.total[:, tile.key : tile.key + tile.weights.shape[2]] += tile.weights.sum(1)
-
-        def hidden(self, layer: int, states: Tensor) -> None:  # noqa: ARG002
-            raise AssertionError("the kernel has no hidden states")
+            self.total[tile.head : tile.head + h, tile.key : tile.key + m] += tile.weights.sum(1)
 
     received = Received()
     TILES_THAT_DO_NOT_DIVIDE.run(torch.float64, received)

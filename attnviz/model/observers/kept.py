@@ -107,7 +107,8 @@ class Pairs(Observer):
     """Keeps the rows of some ``queries`` exactly, of all keys or of some: L·H·Q·M numbers."""
 
     def __init__(self, queries: Sequence[int], keys: Sequence[int] | None = None) -> None:
-        self.queries, self.keys = torch.tensor(queries), None if keys is None else torch.tensor(keys)
+        self.queries = torch.tensor(queries, dtype=torch.long)  # also where there are none
+        self.keys = None if keys is None else torch.tensor(keys, dtype=torch.long)
         self._rows: dict[int, Tensor] = {}
 
     def tile(self, tile: Tile) -> None:

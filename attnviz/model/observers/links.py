@@ -102,9 +102,9 @@ class Band(Observer):
             self._found[tile.layer] = tile.weights.new_zeros(shape), queries, keys
         ends = [*self.edges[1:], max(tile.shape[1:]) + 1]
         for band, (near, far) in enumerate(zip(self.edges, ends, strict=True)):
-            # Keys before the queries, at q − key in [near, far), and keys behind them.
+            # Keys before the queries, at q − key in [near, far), and keys behind them; the query's own is no two.
             self._search(tile, band, 1 - far, -near)
-            self._search(tile, band, near, far - 1)
+            self._search(tile, band, max(1, near), far - 1)
 
     def _search(self, tile: Tile, band: int, low: int, high: int) -> None:
         """Look among the keys from q + ``low`` to q + ``high``."""

@@ -89,7 +89,8 @@ class HeadStats(Observer):
         queries, keys = self._shape
         counting = torch.ones(queries, dtype=torch.bool) if self._counting is None else self._counting
         places = torch.arange(queries)[counting]
-        counts = {"previous": int((places > 0).sum()), "next": int((places < keys - 1).sum())}
+        neighbours = {"previous": -1, "self": 0, "next": 1}
+        counts = {name: int(((places + at >= 0) & (places + at < keys)).sum()) for name, at in neighbours.items()}
         sums, profiles = (torch.stack([self._sums[n][i] for n in self.layers()]).cpu().numpy() for i in range(2))
         found = {name: sums[..., i] / max(1, counts.get(name, len(places))) for i, name in enumerate(self._figures)}
         offsets, shares = zip(*(_commonest(self._offsets[n].cpu()[:, counting]) for n in self.layers()), strict=True)

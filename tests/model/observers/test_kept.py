@@ -1,4 +1,4 @@
-"""What observers keep of a forward pass, through the whole model."""
+"""Observers that keep weights and hidden states as they are, through the whole model."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from torch import Tensor
 
 from attnviz.errors import ExitCode, InputError
 from attnviz.interface import Model
-from attnviz.model import kernel, observers
+from attnviz.model import kernel
 from attnviz.model.kernel import Observer, Tile
 from attnviz.model.observers import HiddenStates, Weights, stack
+from attnviz.model.observers import kept as module
 from tests import tiny
 
 
@@ -85,11 +86,12 @@ def test_an_observer_of_ones_own_sees_the_whole_pass(tiny_model: Model, monkeypa
         best = (0.0, 0, 0, 0, 0)
 
         def tile(self, tile: Tile) -> None:
-            heads, n, m = tile.weights.shape
+            _, n, m = tile.weights.shape
             weight, at = tile.weights.flatten().max(0)
             head, rest = divmod(int(at), n * m)
-            assert head < heads
-            self.best = max(self.best, (float(weight), tile.layer, head, tile.query + rest // m, tile.key + rest % m))
+            self.best = max(
+                self.best, (float(weight), tile.layer, tile.head + head, tile.query + rest // m, tile.key + rest % m)
+            )
 
     monkeypatch.setattr(kernel, "TILE", 4 * 15 * 2)
     strongest, weights = Strongest(), torch.from_numpy(tiny_model.attend(tiny.SENTENCE).weights)
@@ -101,17 +103,17 @@ def test_an_observer_of_ones_own_sees_the_whole_pass(tiny_model: Model, monkeypa
 @pytest.mark.parametrize("count", [0, 3])
 def test_weights_that_do_not_fit_are_refused_with_their_size(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before anything is written, and not by the system's killing the process."""
-    monkeypatch.setattr(observers, "_free_memory", lambda: 7_999_999)
-    kept = observers.Weights({"self": count} if count else {})
+    monkeypatch.setattr(module, "_free_memory", lambda: 7_999_999)
+    weights = Weights({"self": count} if count else {})
     tile = Tile(0, 0, 0, torch.zeros(1, 1, 1000), (1, 1000, 1000))
     with pytest.raises(InputError, match="1,000 tokens: the weights of all its heads take") as caught:
-        kept.tile(tile)
+        weights.tile(tile)
     assert caught.value.exit_code is ExitCode.INPUT
-    monkeypatch.setattr(observers, "_free_memory", lambda: 8_000_000 * max(count, 1))
-    kept.tile(tile)
-    assert kept.layers() == (0,)
+    monkeypatch.setattr(module, "_free_memory", lambda: 8_000_000 * max(count, 1))
+    weights.tile(tile)
+    assert weights.layers() == (0,)
 
 
 def test_where_nothing_says_how_much_is_free_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(observers, "_free_memory", lambda: None)
-    observers.Weights().tile(Tile(0, 0, 0, torch.zeros(1, 1, 5), (1, 1, 5)))
+    monkeypatch.setattr(module, "_free_memory", lambda: None)
+    Weights().tile(Tile(0, 0, 0, torch.zeros(1, 1, 5), (1, 1, 5)))
