@@ -12,15 +12,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import product
+from types import ModuleType
 
 import torch
 from torch import Tensor
 
+from attnviz.model.pipeline import in_order
 from attnviz.model.spec import EVERYTHING, Reach
-from attnviz.record import Kind as Kind
+from attnviz.model.tile import BLOCK, compiled
+from attnviz.model.tile import Kind as Kind
+from attnviz.model.tile import Observer as Observer
+from attnviz.model.tile import Tile as Tile
 
 Bias = Callable[[Tensor, Tensor], Tensor]
 """(query positions (n,), key positions (m,)) → what is added to the scores, broadcastable to (H, n, m)."""
@@ -29,75 +34,8 @@ Bias = Callable[[Tensor, Tensor], Tensor]
 TILE = 1 << 22
 # In a causal layer a tile of few queries computes few keys in vain; of fewer than these the products are slow.
 CAUSAL_ROWS = 64
-BLOCK = 64
-"""How many keys a block has: what observers share of a tile (``Tile.peaks``, ``Tile.sums``) is kept by the block."""
-
-
-@dataclass(frozen=True, eq=False)
-class Tile:
-    """Weights as observers see them: of the heads, queries and keys from ``head``, ``query`` and ``key`` on.
-
-    ``weights`` is (h, n, m); keys outside the tile have weight zero. ``shape`` is the (H, N, M) of the layer's map
-    of that ``kind``. ``scores`` are what the weights are the softmax of, where an observer asked for them; both belong
-    to the kernel, which writes them over when all observers have seen them.
-    """
-
-    layer: int
-    query: int
-    key: int
-    weights: Tensor
-    shape: tuple[int, int, int]
-    kind: Kind = "self"
-    head: int = 0
-    reach: Reach = EVERYTHING
-    scores: Tensor | None = None
-
-    @cached_property
-    def peaks(self) -> Tensor:
-        """The largest weight of each ``BLOCK`` keys from ``key`` on, (h, n, b); the last block may have fewer keys."""
-        return torch.cat([part.amax(-1) for part in self._blocks], dim=-1)
-
-    @cached_property
-    def sums(self) -> Tensor:
-        """The sum of the weights of each block, (h, n, b)."""
-        return torch.cat([part.sum(-1) for part in self._blocks], dim=-1)
-
-    @cached_property
-    def entropy(self) -> Tensor:
-        """−Σ A ln A of each query in nats, (h, n). Where there are ``scores`` it uses them up: no logarithm is taken.
-
-        With s* the largest score and A* its weight, ln A = ln A* + s − s*, so the entropy is −ln A*·ΣA − ΣA·(s − s*).
-        """
-        if self.scores is None:
-            entropy: Tensor = torch.special.entr(self.weights).sum(-1)
-            return entropy
-        mass = self.sums.sum(-1)
-        below = self.scores.sub_(self.scores.amax(-1, keepdim=True))
-        # A sink may leave no weight at all, which then has no logarithm.
-        most: Tensor = self.peaks.amax(-1).clamp(min=torch.finfo(self.weights.dtype).tiny)
-        return -most.log() * mass - torch.mul(self.weights, below, out=below).sum(-1)
-
-    @property
-    def _blocks(self) -> list[Tensor]:
-        """The weights in whole blocks, (h, n, b, BLOCK), and those that are left over, (h, n, 1, m % BLOCK)."""
-        whole = self.weights.shape[-1] // BLOCK * BLOCK
-        parts = [self.weights[..., :whole].view(*self.weights.shape[:-1], -1, BLOCK)] if whole else []
-        return parts if whole == self.weights.shape[-1] else [*parts, self.weights[..., None, whole:]]
-
-
-class Observer:
-    """Sees the weights and hidden states that pass by; a subclass keeps what it wants of them.
-
-    ``scores`` says whether it wants ``Tile.scores``.
-    """
-
-    scores = False
-
-    def tile(self, tile: Tile) -> None:
-        """See one tile of weights."""
-
-    def hidden(self, layer: int, states: Tensor, kind: Kind = "self") -> None:
-        """See the hidden states (T, C) that enter ``layer``, or leave the last one (``layer`` = L)."""
+# Of fewer weights a layer's tiles are not spread over threads.
+PARALLEL = 1 << 20
 
 
 def attend(
@@ -133,44 +71,97 @@ def attend(
     # A power of two can be multiplied into the queries, of which there are fewer numbers: no bit is lost.
     early = math.frexp(scale)[0] == 0.5
     if early:
-        q = q * scale
-    context = v.new_empty((heads, queries, v.shape[-1]))
-    # All tiles are computed in one place: new memory for each costs more than its numbers.
-    share = heads // groups
-    places = [q.new_empty(share * together * min(rows, queries) * keys)]
-    if any(observer.scores for observer in observers):
-        places.append(torch.empty_like(places[0]))
+        q, scale = q * scale, 1.0
+    shares = any(observer.shares for observer in observers)
+    loops = compiled(q[:, :1].contiguous()) if shares else None
+    keeps_scores = shares and not loops
     positions = torch.arange(max(first + queries, keys), device=q.device)
+    context = v.new_empty((heads, queries, v.shape[-1]))
+    given = (q, k, v, scale, reach, bias, softcap, sinks, first, layer, kind)
+    call = _Call(*given, loops, keeps_scores, positions, context)
     # The tiles of some heads come one after another, so that their keys and values stay in the cache.
-    for group, start in product(range(0, groups, together), range(0, queries, rows)):
-        stop, last = min(start + rows, queries), min(group + together, groups)
-        head, h = group * share, (last - group) * share
-        # Keys that no query of the tile sees are not computed; blocks of keys begin at the same places in all tiles.
-        low = 0 if reach.behind is None else max(0, first + start - reach.behind) // BLOCK * BLOCK
-        high = keys if reach.ahead is None else min(keys, first + stop + reach.ahead)
-        at, to = positions[first + start : first + stop], positions[low:high]
-        # (h, n, D) → (g, h/g·n, D): the queries of the heads that share a key head stand together.
-        grouped = q[head : head + h, start:stop].reshape(last - group, -1, q.shape[-1])
-        kept = [place[: h * (stop - start) * (high - low)].view(h, stop - start, -1) for place in places]
-        scores = kept[0]
-        torch.bmm(grouped, k[group:last, low:high].transpose(1, 2), out=scores.view(last - group, -1, high - low))
-        if not early:
-            scores.mul_(scale)
-        if softcap is not None:
-            scores.div_(softcap).tanh_().mul_(softcap)
-        if bias is not None:
-            scores += bias(at, to)
-        _hide(scores, at, to, reach, first + start, low)
-        weights = _softmax(scores, None if sinks is None else sinks[head : head + h], kept[-1])
-        if bias is not None and len(kept) > 1:  # it may hide keys by −∞, or ones that are hidden already
-            scores.clamp_(min=_least(scores.dtype))
-        shape = heads, queries, keys
-        tile = Tile(layer, start, low, weights, shape, kind, head, reach, scores if len(kept) > 1 else None)
+    cuts = [
+        (group, min(group + together, groups), start, min(start + rows, queries))
+        for group, start in product(range(0, groups, together), range(0, queries, rows))
+    ]
+    # Tiles are computed in few places: new memory for each costs more than its numbers.
+    size = heads // groups * together * min(rows, queries) * keys
+    workers = torch.get_num_threads() if loops and len(cuts) > 1 and heads * queries * keys > PARALLEL else 1
+    places = [q.new_empty(size * (1 + keeps_scores)) for _ in range(workers + 1 if workers > 1 else 1)]
+    for tile in in_order(call.tile, cuts, places, workers):
         for observer in observers:
             observer.tile(tile)
-        mixed = torch.bmm(weights.to(v.dtype).view(last - group, -1, high - low), v[group:last, low:high])
-        context[head : head + h, start:stop] = mixed.view(h, stop - start, -1)
     return context
+
+
+@dataclass(frozen=True, eq=False)
+class _Call:
+    """One call of ``attend``: what all tiles have in common; they fill in the ``context`` (H, N, E)."""
+
+    q: Tensor
+    k: Tensor
+    v: Tensor
+    scale: float
+    reach: Reach
+    bias: Bias | None
+    softcap: float | None
+    sinks: Tensor | None
+    first: int
+    layer: int
+    kind: Kind
+    loops: ModuleType | None
+    keeps_scores: bool
+    positions: Tensor
+    context: Tensor
+
+    def tile(self, cut: tuple[int, int, int, int], place: Tensor) -> Tile:
+        """Compute the weights of the key-value heads and queries of ``cut`` in ``place``, and their context."""
+        group, last, start, stop = cut
+        (heads, queries, _), (groups, keys, _) = self.q.shape, self.k.shape
+        head, h, n = group * heads // groups, (last - group) * heads // groups, stop - start
+        begin, reach = self.first + start, self.reach
+        # Keys that no query of the tile sees are not computed; blocks of keys begin at the same places in all tiles.
+        low = 0 if reach.behind is None else max(0, begin - reach.behind) // BLOCK * BLOCK
+        high = keys if reach.ahead is None else min(keys, self.first + stop + reach.ahead)
+        m = high - low
+        # (h, n, D) → (g, h/g·n, D): the queries of the heads that share a key head stand together.
+        grouped = self.q[head : head + h, start:stop].reshape(last - group, -1, self.q.shape[-1])
+        scores, *more = (part[: h * n * m].view(h, n, m) for part in place.chunk(1 + self.keeps_scores))
+        torch.bmm(grouped, self.k[group:last, low:high].transpose(1, 2), out=scores.view(last - group, -1, m))
+        if self.scale != 1:
+            scores.mul_(self.scale)
+        if self.softcap is not None:
+            scores.div_(self.softcap).tanh_().mul_(self.softcap)
+        at, to = self.positions[begin : begin + n], self.positions[low:high]
+        if self.bias is not None:
+            scores += self.bias(at, to)
+        sinks = None if self.sinks is None else self.sinks[head : head + h]
+        about = Tile(self.layer, start, low, scores, (heads, queries, keys), self.kind, head, reach, first=self.first)
+        if self.loops:
+            tile = _compiled_softmax(self.loops, about, sinks)
+        else:
+            _hide(scores, at, to, reach, begin, low)
+            weights = _softmax(scores, sinks, more[0] if more else scores)
+            if self.bias is not None and more:  # it may hide keys by −∞, or ones that are hidden already
+                scores.clamp_(min=_least(scores.dtype))
+            tile = replace(about, weights=weights, scores=scores if more else None)
+        mixed = torch.bmm(tile.weights.to(self.v.dtype).view(last - group, -1, m), self.v[group:last, low:high])
+        self.context[head : head + h, start:stop] = mixed.view(h, n, -1)
+        return tile
+
+
+def _compiled_softmax(loops: ModuleType, tile: Tile, sinks: Tensor | None) -> Tile:
+    """Turn the scores that ``tile`` holds into its weights, and bring along what observers share of it."""
+    h, n, m = tile.weights.shape
+    blocks = -(-m // BLOCK)
+    peaks, sums = tile.weights.new_empty(2, h, n, blocks)
+    entropy, distance = tile.weights.new_empty(h, n), tile.weights.new_empty(h, n, 2)
+    behind, ahead = (-1 if side is None else side for side in (tile.reach.behind, tile.reach.ahead))
+    given = tile.weights.new_full((h,), -torch.inf) if sinks is None else sinks.float().contiguous()
+    shared = (peaks, sums, entropy, distance)
+    loops.softmax(tile.weights.numpy(), tile.own, behind, ahead, given.numpy(), *(array.numpy() for array in shared))
+    vars(tile).update(peaks=peaks, sums=sums, entropy=entropy, distance=distance)
+    return tile
 
 
 def _cut(

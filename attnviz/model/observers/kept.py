@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from attnviz.errors import InputError, UnsupportedModel
-from attnviz.model.kernel import Kind, Observer, Tile
+from attnviz.model.tile import Kind, Observer, Tile
 
 
 class Weights(Observer):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from attnviz.model.kernel import BLOCK, Observer, Tile
+from attnviz.model.tile import BLOCK, Observer, Tile, compiled
 
 
 class TopLinks(Observer):
@@ -16,6 +16,8 @@ class TopLinks(Observer):
 
     ``keys`` (M,) says which keys count; None counts all.
     """
+
+    shares = True
 
     def __init__(self, k: int, keys: Tensor | None = None) -> None:
         self.k = k
@@ -56,6 +58,13 @@ def largest(tile: Tile, k: int) -> tuple[Tensor, Tensor]:
     """
     h, n, _ = tile.weights.shape
     blocks = tile.peaks.shape[-1]
+    loops = compiled(tile.weights)
+    if loops:
+        best, found = tile.weights.new_empty(h * n, k), torch.empty(h * n, k, dtype=torch.int64)
+        loops.largest(
+            *(part.view(h * n, -1).numpy() for part in (tile.weights, tile.peaks)), best.numpy(), found.numpy()
+        )
+        return best.view(h, n, k), found.view(h, n, k)
     if blocks <= 2 * k:
         weights, columns = tile.weights.topk(k)
         return weights, columns
@@ -89,6 +98,8 @@ class Band(Observer):
     ``edges`` (1, 10, 100, …) begin the bands; the last has no end. The distance is that between the places of query
     and key, to either side. Memory: L·H·bands·k.
     """
+
+    shares = True
 
     def __init__(self, edges: Sequence[int], k: int) -> None:
         self.edges, self.k = tuple(edges), k

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from attnviz.model.kernel import BLOCK, Observer, Tile
+from attnviz.model.tile import BLOCK, Observer, Tile
 
 
 class Tiles(Observer):
@@ -18,6 +18,8 @@ class Tiles(Observer):
     ``across`` keys and ``down`` queries, powers of two up to a block and whole blocks beyond; a window that fits is
     kept weight by weight. Memory: L·H·rows·columns.
     """
+
+    shares = True
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from attnviz.model.kernel import Kind, Observer, Tile
+from attnviz.model.tile import Kind, Observer, Tile
 
 
 class Only(Observer):
@@ -18,7 +18,7 @@ class Only(Observer):
 
     def __init__(self, kind: Kind, observers: Sequence[Observer]) -> None:
         self.kind, self.observers = kind, observers
-        self.scores = any(observer.scores for observer in observers)
+        self.shares = any(observer.shares for observer in observers)
 
     def tile(self, tile: Tile) -> None:
         """Hand on a tile of the kind."""
