@@ -83,7 +83,7 @@ MODELS = {
         {"self": [CAUSAL] * 2},
         hosted=True,
     ),
-    "t5, hosted, its mask in the bias": Of("T5Model", T5, THREE, hosted=True, scale=0.25),
+    "t5, hosted, a bias": Of("T5Model", T5, THREE, hosted=True, scale=0.25),
     "doge, hosted, a mask that adds numbers": Of("DogeModel", GROUPED, {"self": [EVERYTHING] * 2}, hosted=True),
 }
 

@@ -12,10 +12,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from attnviz.model.observers import Pairs, Tiles
-from attnviz.model.spec import CAUSAL
+from attnviz.model.spec import CAUSAL, Reach
 from tests.model.observers.naive import Case, cases
 
 LONG = Case(2, 1, 1100, 1100, reach=CAUSAL)
+WINDOW = Case(2, 2, 1100, 1100, reach=Reach(behind=300, ahead=0), rows=80)
 TWO_TEXTS = Case(4, 2, 70, 1100, rows=9)
 How = Literal["max", "mean"]
 
@@ -73,12 +74,14 @@ def test_cells_of_a_window(case: Case, data: st.DataObject) -> None:
     assert_cells(tiles, weights[:, slice(*queries), slice(*keys)], most)
 
 
-@pytest.mark.parametrize("left", [0, 64, 65])
-def test_a_window_that_begins_at_a_block_or_beside_it(left: int) -> None:
-    tiles = Tiles(10, 3, keys=(left, 1050))
-    weights = LONG.watch(tiles)
+@pytest.mark.parametrize("how", ["max", "mean"])
+@pytest.mark.parametrize("left", [0, 3, 64])
+@pytest.mark.parametrize("case", [LONG, WINDOW], ids=["causal", "window"])
+def test_cells_of_whole_blocks_in_a_window_that_begins_at_a_block_or_beside_it(case: Case, left: int, how: How) -> None:
+    tiles = Tiles(10, 3, keys=(left, 1100), how=how)
+    weights = case.watch(tiles)
     assert tiles.across % 64 == 0
-    assert_cells(tiles, weights[..., left:1050], (10, 3))
+    assert_cells(tiles, weights[..., left:], (10, 3))
 
 
 def test_a_window_that_fits_is_kept_weight_by_weight() -> None:
