@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import pytest
@@ -18,6 +19,7 @@ from torch import Tensor
 from attnviz.model import kernel
 from attnviz.model.kernel import Bias, Observer, attend
 from attnviz.model.observers import Weights
+from attnviz.model.observers.statistics import EDGES
 from attnviz.model.spec import CAUSAL, EVERYTHING, Reach
 
 Biased = Literal["none", "slopes", "one for all heads", "hiding"]
@@ -105,17 +107,57 @@ class Case:
     @property
     def apart(self) -> Tensor:
         """Query − key, (N, M)."""
-        return torch.arange(self.queries)[:, None] - torch.arange(self.keys)
+        return places_apart(self.queries, self.keys)
 
     @property
     def visible(self) -> Tensor:
         """What each query sees, (N, M)."""
-        seen = torch.ones(self.queries, self.keys, dtype=torch.bool)
-        if self.reach.behind is not None:
-            seen &= self.apart <= self.reach.behind
-        if self.reach.ahead is not None:
-            seen &= -self.apart <= self.reach.ahead
-        return seen
+        return visible(self.reach, self.queries, self.keys)
+
+
+def places_apart(queries: int, keys: int) -> Tensor:
+    """Query − key, (N, M)."""
+    return torch.arange(queries)[:, None] - torch.arange(keys)
+
+
+def visible(reach: Reach, queries: int, keys: int) -> Tensor:
+    """Which of M keys each of N queries sees, (N, M)."""
+    apart = places_apart(queries, keys)
+    behind, ahead = (1 << 40 if end is None else end for end in (reach.behind, reach.ahead))
+    return (apart <= behind) & (-apart <= ahead)
+
+
+def entropy_of(weights: Tensor) -> Tensor:
+    return torch.special.entr(weights).sum(-1)
+
+
+def means(weights: Tensor, visible: Tensor) -> dict[str, Tensor]:
+    """The figure of each query (H, N), NaN where it has none."""
+    seen, apart, found = visible.sum(-1).double(), places_apart(*weights.shape[1:]), {}
+    n, m = weights.shape[1:]
+    for name, offset in {"previous": -1, "next": 1, "self": 0}.items():
+        at = torch.arange(n) + offset
+        there = (at >= 0) & (at < m)
+        taken = weights.gather(-1, at.clamp(0, m - 1).expand(len(weights), n)[..., None])[..., 0]
+        found[name] = torch.where(there, taken, torch.nan)
+    entropy = entropy_of(weights)
+    return found | {
+        "entropy": entropy,
+        "normalised_entropy": torch.where(seen > 1, entropy / seen.log(), 0),
+        "distance": (weights * apart.abs()).sum(-1),
+        "signed_distance": (weights * apart).sum(-1),
+        "confidence": weights.amax(-1),
+        "first": weights[..., 0],
+    }
+
+
+def profile_of(weights: Tensor) -> Tensor:
+    """Of each query the share of itself and of each band, without the first key, (H, N, 1 + bands)."""
+    counted, apart = weights.clone(), places_apart(*weights.shape[1:]).abs()
+    counted[..., 0] = 0
+    bounds = [0, *EDGES, 1 << 40]
+    bands = [(apart >= near) & (apart < far) for near, far in pairwise(bounds)]
+    return torch.stack([(counted * band).sum(-1) for band in bands], dim=-1)
 
 
 def _lookup(table: Tensor | None) -> Bias | None:

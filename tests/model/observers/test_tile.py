@@ -33,7 +33,7 @@ class Checking(Observer):
         assert tile.entropy is tile.entropy  # it is computed once: its scores are used up
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=30)
 @given(case=cases(dtypes=(torch.float32, torch.bfloat16)))
 def test_peaks_sums_and_entropy_are_those_of_the_weights(case: Case) -> None:
     plain = Checking(scores=False)

@@ -15,7 +15,7 @@ from attnviz.model.observers import Band, HeadStats, InUnits, Only, Pairs, Recei
 from attnviz.model.spec import CAUSAL, Reach
 from tests.model.observers.naive import Case, cases
 
-LONG = Case(2, 1, 1500, 1500, reach=CAUSAL)
+LONG = Case(2, 1, 1100, 1100, reach=CAUSAL)
 WINDOW = Case(2, 2, 900, 900, reach=Reach(behind=70, ahead=0), rows=7)
 TWO_TEXTS = Case(4, 2, 70, 1100, rows=9)
 SINGLE_ROWS = Case(2, 2, 20, 20, reach=CAUSAL, rows=1, bound=20)
@@ -48,7 +48,7 @@ def same(found: Tensor, expected: Tensor) -> None:
     torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-6)
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=45)
 @example(case=LONG, data=None)
 @example(case=WINDOW, data=None)
 @example(case=TWO_TEXTS, data=None)
@@ -65,7 +65,7 @@ def test_weights_in_units(case: Case, data: st.DataObject | None) -> None:
     same(kept.layer(5), in_units(weights, queries, keys))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=30)
 @example(case=WINDOW, data=None)
 @given(case=cases(), data=st.data())
 def test_what_does_not_count_is_zero(case: Case, data: st.DataObject | None) -> None:
@@ -85,7 +85,7 @@ def test_what_does_not_count_is_zero(case: Case, data: st.DataObject | None) -> 
     assert not kept.layer(5)[expected == 0].any()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=30)
 @example(case=LONG, data=None)
 @example(case=WINDOW, data=None)
 @example(case=TWO_TEXTS, data=None)
