@@ -72,7 +72,7 @@ def _outside(tile: Tile, distance: int) -> Tensor:
     total = torch.zeros_like(before[..., 0])
     end = min(m, own + n - distance)
     if end > 0:
-        first = max(0, own - distance + 1) // BLOCK * BLOCK
+        first = min(max(0, own - distance + 1), end) // BLOCK * BLOCK
         seen = _triangle(n, end - first, own - distance - first, weights.dtype, weights.device)
         total = before[..., first // BLOCK] + (weights[..., first:end] * seen).sum(-1)
     start = max(0, own + distance)

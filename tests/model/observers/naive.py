@@ -16,7 +16,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from attnviz.model import kernel
+from attnviz.model import kernel, tile
 from attnviz.model.kernel import Bias, Observer, attend
 from attnviz.model.observers import Weights
 from attnviz.model.observers.statistics import EDGES
@@ -44,6 +44,8 @@ class Case:
     sinks: bool = False
     dtype: torch.dtype = torch.float32
     seed: int = 0
+    by_torch: bool = False
+    """Whether torch computes all, as where the compiled loops can't."""
 
     def watch(self, *observers: Observer) -> Tensor:
         """Show ``observers`` the layer, and return its weights (H, N, M) in float64."""
@@ -51,6 +53,8 @@ class Case:
         q, k, v, bias, sinks = self._inputs()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(kernel, "TILE", self.bound)
+            if self.by_torch:
+                patch.setattr(tile, "_loops", lambda: None)
             options = {"scale": 0.5, "reach": self.reach, "softcap": self.softcap, "rows": self.rows}
             context = attend(
                 q, k, v, bias=_lookup(bias), sinks=sinks, layer=5, observers=[*observers, weights], **options
@@ -202,4 +206,5 @@ def cases(draw: st.DrawFn, *, most: int = 330, dtypes: Sequence[torch.dtype] = (
         sinks=draw(st.integers(0, 3)) == 0,
         dtype=draw(st.sampled_from(dtypes)),
         seed=draw(st.integers(0, 10_000)),
+        by_torch=draw(st.booleans()),
     )

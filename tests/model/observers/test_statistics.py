@@ -120,7 +120,7 @@ def test_several_layers_are_apart() -> None:
     stats, cases_ = HeadStats(), (Case(2, 1, 30, 30, seed=1), Case(2, 1, 30, 30, seed=2))
 
     class Numbered(Observer):
-        scores, layer = True, 0
+        shares, layer = True, 0
 
         def tile(self, tile: Tile) -> None:
             stats.tile(replace(tile, layer=self.layer))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -135,16 +136,15 @@ def test_the_maps_of_an_encoder_decoder_are_told_apart() -> None:
     torch.testing.assert_close(torch.from_numpy(stats.figures["entropy"][0]).float(), entropy)
 
 
-def test_scores_are_made_only_for_observers_that_ask_for_them() -> None:
-    asked: list[bool] = []
+@pytest.mark.parametrize("shares", [False, True])
+def test_the_softmax_brings_along_what_is_shared_only_for_observers_that_read_it(shares: bool) -> None:
+    brought: list[bool] = []
 
-    class Asking(Observer):
-        def __init__(self, *, scores: bool) -> None:
-            self.scores = scores
-
+    class Reading(Observer):
         def tile(self, tile: Tile) -> None:
-            asked.append(tile.scores is not None)
+            brought.append("entropy" in vars(tile))
 
-    for scores in (False, True):
-        Case(1, 1, 5, 5).watch(Only("self", [Asking(scores=scores)]))
-    assert asked == [False, True]
+    reading = Reading()
+    reading.shares = shares
+    Case(1, 1, 5, 5).watch(Only("self", [reading]))
+    assert brought == [shares]
