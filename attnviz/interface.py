@@ -12,6 +12,7 @@ import numpy as np
 
 from attnviz import record
 from attnviz.analysis.links import Link, find_unit, positional_heads, select, strongest
+from attnviz.analysis.summary import grid
 from attnviz.analysis.units import in_words
 from attnviz.checkpoint import DEFAULT, Checkpoint, adopt, chat_text, open_checkpoint, open_gguf
 from attnviz.encoding import Encoding, encode, encode_target
@@ -72,7 +73,7 @@ class Attention(record.Attention, _Saveable):
     def _repr_png_(self) -> bytes:
         from attnviz.render.figure import Style, draw_grid, to_png
 
-        return to_png(draw_grid(self, in_words(self), Style(dpi=100)))
+        return to_png(draw_grid(self, grid(in_words(self)), Style(dpi=100)))
 
 
 class EncoderDecoder(record.EncoderDecoder, _Saveable):

@@ -23,9 +23,11 @@ from attnviz.analysis.links import (
     top_attended,
 )
 from attnviz.analysis.units import Axis, Mask, Reading, Units, in_tokens, in_words
+from attnviz.analysis.window import Window, spans
 from attnviz.errors import UsageError
 from attnviz.record import Array, Attention, Survey
 
+Numbers = NDArray[np.intp]
 Cell = Literal["link", "entropy", "sink", "distance"]
 
 
@@ -49,16 +51,27 @@ class HeadMap:
 
     ``layer`` is the model's own number. ``weights`` (r, c) are those of the units ``rows`` (r,) to the units
     ``columns`` (c,); or, where there were too many to keep, cells of ``down`` × ``across`` units, of which each has
-    the largest weight and begins at its unit in ``rows`` and ``columns``.
+    the largest weight and begins at its unit in ``rows`` and ``columns``; ``size`` units were so joined.
     """
 
     layer: int
     head: int | None
     weights: Array
-    rows: NDArray[np.intp]
-    columns: NDArray[np.intp]
+    rows: Numbers
+    columns: Numbers
     down: int = 1
     across: int = 1
+    size: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """What is shown of all heads, (L, H, r, c); pooled as a ``HeadMap`` is."""
+
+    weights: Array
+    down: int = 1
+    across: int = 1
+    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +116,7 @@ def summarise(
     cell: Cell = "link",
     top: int = 3,
     links: int = 8,
+    window: Window | None = None,
 ) -> Summary:
     """Find what ``show`` prints.
 
@@ -115,9 +129,10 @@ def summarise(
         cell: what a cell of the overview is.
         top: how many keys a word gets.
         links: how many links are listed.
+        window: the part of the maps that is wanted; None is all.
 
     Raises:
-        UsageError: a layer, head or word that there is not; a distance between two texts.
+        UsageError: a layer, head, row or word that there is not; a distance between two texts.
     """
     pieces = in_tokens(attention)
     units = pieces if tokens else in_words(attention)
@@ -137,7 +152,7 @@ def summarise(
         positional=positional,
         cell=cell,
         overview=_overview(attention, selection, cell),
-        maps=pick_maps(selection, heads or Heads(), special=special or everything),
+        maps=pick_maps(selection, heads or Heads(), window, special=special or everything),
         attended=top_attended(selection, [int(i) for i in queries], top),
         generated=_generated(attention, pieces, positional, top, special=special, everything=everything),
     )
@@ -170,24 +185,38 @@ def _overview(attention: Attention, selection: Selection, cell: Cell) -> NDArray
             return metrics.sink(attention.weights, attention.causal)
 
 
-def shown_units(axis: Axis, *, special: bool) -> NDArray[np.intp]:
-    """The units that a map shows: all, or the words without special tokens and punctuation where two are left."""
-    words = np.flatnonzero(~(axis.special | axis.punctuation))
-    return np.arange(len(axis)) if special or len(words) < 2 else words
+def shown_units(units: Reading, window: Window | None = None, *, special: bool) -> tuple[Numbers, Numbers]:
+    """The units that a map shows as rows and as columns, of all or of a ``window``.
+
+    Special tokens and punctuation are left out, unless they are asked for or fewer than two others are left.
+    """
+    rows, columns = spans(window or Window(), units)
+    return _shown(units.queries, *rows, special=special), _shown(units.keys, *columns, special=special)
 
 
-def pick_maps(selection: Selection, wanted: Heads, *, special: bool) -> list[HeadMap]:
+def _shown(axis: Axis, start: int, stop: int, *, special: bool) -> Numbers:
+    words = start + np.flatnonzero(~(axis.special | axis.punctuation)[start:stop])
+    return np.arange(start, stop) if special or len(words) < min(2, stop - start) else words
+
+
+def grid(units: Units, window: Window | None = None, *, special: bool = False) -> Grid:
+    """The maps of all heads."""
+    rows, columns = shown_units(units, window, special=special)
+    return Grid(units.weights[:, :, rows[:, None], columns])
+
+
+def pick_maps(selection: Selection, wanted: Heads, window: Window | None = None, *, special: bool) -> list[HeadMap]:
     """The maps of the wanted heads; where layer or head is left open, the one with the strongest link.
 
     Raises:
-        UsageError: a layer or head that the model does not have.
+        UsageError: a layer or head that the model does not have, rows or columns that the text has not.
     """
     units = selection.units
     count, width = units.weights.shape[:2]
     some = "" if units.layers == tuple(range(count)) else "attention in "
     _require("layer", wanted.layers, units.layers, f"this model has {some}layers")
     _require("head", wanted.heads, range(width), "each layer of this model has heads")
-    rows, columns = (shown_units(axis, special=special) for axis in (units.queries, units.keys))
+    rows, columns = shown_units(units, window, special=special)
     asked = [units.layers.index(number) for number in wanted.layers or ()]
     if wanted.mean:
         return [

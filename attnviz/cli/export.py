@@ -8,13 +8,23 @@ import typer
 
 from attnviz.cli import console, source
 from attnviz.cli.files import output_path, replaced
-from attnviz.cli.options import FromOption, MapOptions, ModelOptions, TextOptions, parse_heads, parse_size, spread
+from attnviz.cli.options import (
+    FromOption,
+    MapOptions,
+    ModelOptions,
+    TextOptions,
+    parse_heads,
+    parse_size,
+    parse_window,
+    spread,
+)
 from attnviz.errors import UsageError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from attnviz.analysis.summary import Heads
+    from attnviz.analysis.window import Window
     from attnviz.record import Attention
     from attnviz.render.figure import Style
 
@@ -52,13 +62,16 @@ def export(
     Without --layer and --head the picture is a grid of all heads; with them, one head with its words.
     """
     text, out = _arguments(arguments)
-    heads, inches = parse_heads(maps.layer, maps.head), parse_size(size)
+    heads, window, inches = parse_heads(maps.layer, maps.head), parse_window(maps.rows, maps.cols), parse_size(size)
     from attnviz import record as records
     from attnviz.render.labels import clean
 
     path = output_path(out, PICTURES + records.FORMATS, force=force)
-    if path.suffix in records.FORMATS and (heads.chosen or maps.which):
-        raise UsageError(f"a {path.suffix} record holds all heads and maps: --map, --layer and --head are for pictures")
+    if path.suffix in records.FORMATS and (heads.chosen or maps.which or maps.rows or maps.cols):
+        raise UsageError(
+            f"a {path.suffix} record holds all heads and maps: "
+            "--map, --layer, --head, --rows and --cols are for pictures"
+        )
     found, _ = source.attend(text, reading, record, model)
     if path.suffix in records.FORMATS:
         with replaced(path, force=force) as partial:
@@ -67,7 +80,7 @@ def export(
         from attnviz.render import figure
 
         style = figure.Style(theme, cmap, inches, dpi, title)
-        picture = _draw(source.pick_map(found, maps.which), heads, style, tokens=maps.tokens, special=maps.special)
+        picture = _draw(source.pick_map(found, maps.which), maps, heads, window, style)
         with replaced(path, force=force) as partial, partial.open("wb") as stream:
             missing = figure.save(picture, stream, path.suffix)
         if missing:
@@ -85,17 +98,17 @@ def _arguments(arguments: list[str]) -> tuple[str | None, str]:
     return (arguments[0] if len(arguments) == 2 else None), arguments[-1]
 
 
-def _draw(attention: Attention, heads: Heads, style: Style, *, tokens: bool, special: bool) -> Figure:
+def _draw(attention: Attention, maps: MapOptions, heads: Heads, window: Window, style: Style) -> Figure:
     from attnviz.analysis.links import positional_heads, select
-    from attnviz.analysis.summary import pick_maps
+    from attnviz.analysis.summary import grid, pick_maps
     from attnviz.analysis.units import in_tokens, in_words
     from attnviz.render import figure
 
-    units = in_tokens(attention) if tokens else in_words(attention)
+    units = in_tokens(attention) if maps.tokens else in_words(attention)
     if not heads.chosen:
-        return figure.draw_grid(attention, units, style, special=special)
-    selection = select(units, positional_heads(attention), causal=attention.causal, special=special)
-    maps = pick_maps(selection, heads, special=special)
-    if len(maps) > 1:
-        raise UsageError(f"--layer and --head name {len(maps)} heads, a picture shows one, or all of them as a grid")
-    return figure.draw_head(attention, units, maps[0], style)
+        return figure.draw_grid(attention, grid(units, window, special=maps.special), style)
+    selection = select(units, positional_heads(attention), causal=attention.causal, special=maps.special)
+    found = pick_maps(selection, heads, window, special=maps.special)
+    if len(found) > 1:
+        raise UsageError(f"--layer and --head name {len(found)} heads, a picture shows one, or all of them as a grid")
+    return figure.draw_head(attention, units, found[0], style)

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from attnviz.cli import console, source
-from attnviz.cli.options import VIEW, FromOption, MapOptions, ModelOptions, TextOptions, parse_heads, spread
+from attnviz.cli.options import (
+    VIEW,
+    FromOption,
+    MapOptions,
+    ModelOptions,
+    TextOptions,
+    parse_heads,
+    parse_window,
+    spread,
+)
 
 if TYPE_CHECKING:
     from attnviz.analysis.summary import Summary
@@ -55,7 +64,7 @@ def show(
     check: Annotated[bool, typer.Option(help="Compare with transformers afterwards.")] = True,
 ) -> None:
     """Show which words each head of each layer looks at."""
-    heads = parse_heads(maps.layer, maps.head)
+    heads, window = parse_heads(maps.layer, maps.head), parse_window(maps.rows, maps.cols)
     found, loaded = source.attend(text, reading, record, model)
     from attnviz.analysis.summary import summarise
 
@@ -69,6 +78,7 @@ def show(
         cell=cell,
         top=top,
         links=links,
+        window=window,
     )
     checking = (lambda: _check(loaded, found)) if check else lambda: None
     if as_json:

@@ -13,6 +13,7 @@ from rich.text import Text
 from attnviz.analysis.links import Attended, Positional
 from attnviz.analysis.summary import Cell, Summary
 from attnviz.record import Attention, Survey
+from attnviz.render import long
 from attnviz.render.blocks import Blocks
 from attnviz.render.heatmap import head_heatmap, head_name, overview_heatmap
 from attnviz.render.labels import clean, fit, fit_right, shorten, width
@@ -48,6 +49,9 @@ def show(summary: Summary, *, named: bool) -> Iterator[RenderableType]:
         yield Blocks(head_heatmap(summary.units, head), scale=True)
     yield _title(f"What each {unit} looks at most", "")
     yield attended(summary, named=named)
+    for title, note, part in long.sections(summary):
+        yield _title(title, note)
+        yield part
     if summary.generated:
         yield _title("What each new token looked at when it was made", "the row of the token before it")
         yield generated(summary)
@@ -69,11 +73,11 @@ def heading(attention: Attention | Survey) -> Text:
 def _texts(attention: Attention | Survey) -> str:
     """The sizes of the text, or of both; and which map it is, of a model that has three."""
     new = f" ({attention.encoding.generated} generated)" if attention.encoding.generated else ""
-    tokens = len(attention.tokens)
+    tokens = f"{len(attention.tokens):,}"
     if attention.keys is not None:
-        return f"{attention.kind} · {tokens} target tokens{new} look at {len(attention.keys)} source tokens"
+        return f"{attention.kind} · {tokens} target tokens{new} look at {len(attention.keys):,} source tokens"
     kind = "" if attention.kind == "self" else f"{attention.kind} · "
-    return f"{kind}{tokens} tokens{new} · {len(attention.words)} words"
+    return f"{kind}{tokens} tokens{new} · {len(attention.words):,} words"
 
 
 def _title(title: str, note: str) -> Text:

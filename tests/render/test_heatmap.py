@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attnviz.analysis.summary import HeadMap, Heads, summarise
-from attnviz.analysis.units import Units, in_words
+from attnviz.analysis.units import Units, in_words, read_in
 from attnviz.render.heatmap import Heatmap, head_heatmap, head_name, overview_heatmap, pool
-from tests.records import cross_record, looking, random_weights, record
+from tests.records import cross_record, encoding_of, looking, random_weights, record
 
 WORDS = ("[CLS]", "the", "bank", "loans", "money", ".", "[SEP]")
 NOUNS = ("bank", "loan", "company", "river", "water", "money", "house", "stone", "cloud", "paper")
@@ -89,6 +89,27 @@ def test_pooling_says_what_it_did() -> None:
     assert (
         pool(heatmap(90, 60), 30, 30).pooled == "90 × 60 pooled: each cell is the largest of 3 × 2, named by the first"
     )
+
+
+def test_the_numbers_of_units_go_with_their_cells() -> None:
+    units = in_words(record([f"w{i}" for i in range(40)], random_weights((1, 1, 40))))
+    whole = head_heatmap(units, cut(units, 0, 0, list(range(10, 40)), list(range(0, 40, 2))))
+    assert whole.numbers is not None
+    assert [numbers.tolist() for numbers in whole.numbers] == [list(range(10, 40)), list(range(0, 40, 2))]
+    pooled = pool(whole, 10, 4)
+    assert pooled.numbers is not None
+    assert [numbers.tolist() for numbers in pooled.numbers] == [list(range(10, 40, 3)), [0, 10, 20, 30]]
+    assert pooled.rows[1] == "w13"
+
+
+def test_what_was_pooled_before_is_said_with_what_is_pooled_now() -> None:
+    values = random_weights((1, 1, 64))[0, 0]
+    begins = np.arange(0, 8192, 128)
+    encoding = encoding_of([f"w{i}" for i in range(8192)])
+    units = read_in("word", encoding, None, (0,))
+    found = head_heatmap(units, HeadMap(0, 0, values, begins, begins, 128, 128, (8192, 8192)))
+    assert found.pooled == "8,192 × 8,192 pooled: each cell is the largest of 128 × 128, named by the first"
+    assert pool(found, 32, 16).pooled.startswith("8,192 × 8,192 pooled: each cell is the largest of 256 × 512")
 
 
 def test_what_fits_is_left_alone() -> None:
