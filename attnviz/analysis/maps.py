@@ -29,6 +29,7 @@ class Maps(Observer):
         special: bool,
         size: int,
         layers: int,
+        only: tuple[int, ...] | None = None,
     ) -> None:
         """Observe a ``window`` of tiles in ``units``, of which only those in ``passage`` look.
 
@@ -37,9 +38,10 @@ class Maps(Observer):
             special: special tokens and punctuation are shown.
             size: the most cells across and down.
             layers: how many there will be.
+            only: the numbers of the layers whose maps are kept; None keeps all.
         """
         self._units, self._passage, self._sink, self._special = units, passage, sink, special
-        self._size, self._layers = size, layers
+        self._size, self._layers, self._only = size, layers if only is None else len(only), only
         self._rows, self._columns = spans(window, units)
         if passage is not None and window.rows == (None, None):
             found = np.flatnonzero(passage)
@@ -49,6 +51,8 @@ class Maps(Observer):
 
     def tile(self, tile: Tile) -> None:
         """Pool the tile; the first one says how many heads there are."""
+        if self._only is not None and tile.layer not in self._only:
+            return
         if self._counted is None:
             side = min(self._size, max(1, int((_CELLS / (self._layers * tile.shape[0])) ** 0.5)))
             self._tiles = Tiles(side, side, queries=self._rows, keys=self._columns)
@@ -69,11 +73,13 @@ class Maps(Observer):
 
     def pooled(self) -> Pooled:
         """The cells of all heads."""
-        if self._tiles is None:
-            raise RuntimeError("nothing has run yet")
-        values = np.stack([self._tiles.layer(number).cpu().numpy() for number in self._tiles.layers()])
         (top, bottom), (left, right) = self._rows, self._columns
-        return Pooled(values, self._tiles.down, self._tiles.across, top, left, (bottom - top, right - left))
+        size = bottom - top, right - left
+        if self._tiles is None:  # no layer has one of the numbers that were asked for
+            return Pooled(np.zeros((0, 0, 0, 0), np.float32), 1, 1, top, left, size, ())
+        numbers = self._tiles.layers()
+        values = np.stack([self._tiles.layer(number).cpu().numpy() for number in numbers])
+        return Pooled(values, self._tiles.down, self._tiles.across, top, left, size, numbers)
 
 
 def masked(

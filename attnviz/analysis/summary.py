@@ -216,9 +216,18 @@ def _shown(axis: Axis, start: int, stop: int, *, special: bool) -> Numbers:
     return np.arange(start, stop) if special or len(words) < min(2, stop - start) else words
 
 
-def grid(units: Units, window: Window | None = None, *, special: bool = False) -> Grid:
-    """The maps of all heads."""
+def _shown_of(units: Reading, window: Window | None, inside: Mask | None, *, special: bool) -> tuple[Numbers, Numbers]:
+    """``shown_units``, of whose rows only those ``inside`` (n,) look, where there are any."""
     rows, columns = shown_units(units, window, special=special)
+    if inside is not None:
+        everything, _ = shown_units(units, window, special=True)
+        rows = next(filter(len, (part[inside[part]] for part in (rows, everything))), everything)
+    return rows, columns
+
+
+def grid(units: Units, window: Window | None = None, inside: Mask | None = None, *, special: bool = False) -> Grid:
+    """The maps of all heads; where it is given only the units ``inside`` (n,) look."""
+    rows, columns = _shown_of(units, window, inside, special=special)
     return Grid(units.weights[:, :, rows[:, None], columns])
 
 
@@ -229,10 +238,7 @@ def pick_maps(selection: Selection, wanted: Heads, window: Window | None = None,
         UsageError: a layer or head that the model does not have, rows or columns that the text has not.
     """
     units = selection.units
-    rows, columns = shown_units(units, window, special=special)
-    if selection.within is not None:
-        everything, _ = shown_units(units, window, special=True)
-        rows = next(filter(len, (part[selection.within[part]] for part in (rows, everything))), everything)
+    rows, columns = _shown_of(units, window, selection.within, special=special)
     return [
         HeadMap(
             units.layers[layer],

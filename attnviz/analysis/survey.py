@@ -40,7 +40,11 @@ _PROBE = 8
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a survey is asked to keep; ``Model.survey`` says what each of these is."""
+    """What a survey is asked to keep.
+
+    ``tokens``, ``special``, ``everything``, ``words``, ``passage``, ``top``, ``links`` and ``window`` are as for
+    ``summarise``; ``layers`` are those of which maps are kept (None: all), of ``size`` cells at most across and down.
+    """
 
     tokens: bool = False
     special: bool = False
@@ -50,6 +54,7 @@ class Wanted:
     top: int = 8
     links: int = 8
     window: Window | None = None
+    layers: tuple[int, ...] | None = None
     size: int = SIZE
 
 
@@ -135,6 +140,7 @@ class _Kept:
             special=special,
             size=wanted.size,
             layers=layers,
+            only=wanted.layers,
         )
         self.average = Average(self.asked)
         self.makers = makers_of(source.encoding)

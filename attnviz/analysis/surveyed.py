@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from attnviz.analysis.far import find_far, find_passages, find_profile
 from attnviz.analysis.kept import strongest_keys, strongest_pairs
 from attnviz.analysis.links import MIN_QUERIES, POSITIONAL, Attended, Positional, counting, top_keys
-from attnviz.analysis.summary import Cell, HeadMap, Heads, Summary, makers_of, pick_heads
+from attnviz.analysis.summary import Cell, Grid, HeadMap, Heads, Summary, makers_of, pick_heads
 from attnviz.analysis.units import Axis, Mask, Reading, read_in
 from attnviz.errors import UsageError
 from attnviz.record import Survey, Top
@@ -87,16 +87,35 @@ def _overview(survey: Survey, heads: Mask, strength: NDArray[np.float64], cell: 
 
 
 def _map(survey: Survey, units: Reading, layer: int, head: int | None) -> HeadMap:
-    """What a short text's map shows, or all cells where there are too many units; the mean is that of the cells."""
+    """What is shown of one head; the mean is that of the cells."""
     maps = survey.maps
-    values = maps.values[layer].mean(0) if head is None else maps.values[layer, head]
-    special = survey.special or survey.everything
+    place = maps.layers.index(units.layers[layer])
+    values = maps.values[place].mean(0) if head is None else maps.values[place, head]
+    rows, columns, places = _cut(survey, units)
+    return HeadMap(units.layers[layer], head, values[places], rows, columns, maps.down, maps.across, _size(survey))
+
+
+def survey_grid(survey: Survey) -> Grid:
+    """The maps of all heads."""
+    maps, units = survey.maps, read_in(survey.unit, survey.encoding, survey.keys, survey.layer_numbers)
+    _, _, (rows, columns) = _cut(survey, units)
+    return Grid(maps.values[:, :, rows, columns], maps.down, maps.across, _size(survey))
+
+
+def _size(survey: Survey) -> tuple[int, int] | None:
+    """How many units were joined, where they were."""
+    return survey.maps.size if survey.maps.down > 1 or survey.maps.across > 1 else None
+
+
+def _cut(survey: Survey, units: Reading) -> tuple[NDArray[np.intp], NDArray[np.intp], tuple[NDArray[np.intp], ...]]:
+    """The units at which shown rows and columns begin, and where they are in a map.
+
+    These are those of a short text's map, or all cells where there are too many units.
+    """
+    maps, special = survey.maps, survey.special or survey.everything
     rows = _rows(survey, units.queries, special=special)
     columns = _shown(units.keys, maps.key, maps.size[1], maps.across, special=special)
-    places = np.ix_((rows - maps.query) // maps.down, (columns - maps.key) // maps.across)
-    pooled = maps.down > 1 or maps.across > 1
-    size = maps.size if pooled else None
-    return HeadMap(units.layers[layer], head, values[places], rows, columns, maps.down, maps.across, size)
+    return rows, columns, np.ix_((rows - maps.query) // maps.down, (columns - maps.key) // maps.across)
 
 
 def _rows(survey: Survey, axis: Axis, *, special: bool) -> NDArray[np.intp]:

@@ -100,7 +100,7 @@ class TextOptions:
     ] = False
 
     def given(self) -> dict[str, Any]:
-        """The options as keyword arguments of ``Model.attend`` and ``Model.check``."""
+        """The options as keyword arguments of ``Model.attend``, ``survey`` and ``check``."""
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "file"}
 
 
@@ -142,9 +142,12 @@ class MapOptions:
 
 
 FromOption = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
-        "--from", metavar="FILE", help="A record that 'export' saved, instead of a text.", rich_help_panel=_TEXT
+        "--from",
+        metavar="FILE|WORDS",
+        help="Without a text, a record that 'export' saved; with one, a passage of it: only its words look.",
+        rich_help_panel=_TEXT,
     ),
 ]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from attnviz import record
 from attnviz.checkpoint import DEFAULT, Checkpoint, adopt, chat_text, open_checkpoint, open_gguf
 from attnviz.encoding import Encoding, encode, encode_target
-from attnviz.errors import UsageError
+from attnviz.errors import InputError, UsageError
 from attnviz.interface.records import Attention, EncoderDecoder
 
 if TYPE_CHECKING:
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from attnviz.model.observers import Weights
     from attnviz.model.ways import Options
 
+LONG = 1 << 28
+"""A text is long where all of its weights take more bytes than this: 256 MiB."""
+_HEADS = 1024
+"""How many heads a model is taken to have that does not say it."""
 NEW_TOKENS = 32
 """How many tokens an encoder–decoder writes where no target is given."""
 
@@ -137,6 +141,24 @@ class Model:
             cross=self._record(weights, "cross", decoded, encoding),
         )
 
+    def is_long(
+        self,
+        text: str,
+        pair: str | None = None,
+        *,
+        generate: int | None = None,
+        truncate: bool = False,
+        chat: bool = False,
+    ) -> bool:
+        """Whether the weights of all heads of the text take so much that ``survey`` is to be preferred to ``attend``.
+
+        Raises:
+            InputError, UsageError: as ``encode``.
+        """
+        tokens = len(self.encode(text, pair, truncate=truncate, chat=chat)) + (generate or 0)
+        heads = self.way.heads[self.way.kinds[0]] or _HEADS
+        return heads * tokens * tokens * self.options.dtype.itemsize > LONG
+
     def survey(
         self,
         text: str,
@@ -159,7 +181,7 @@ class Model:
             kind: which of an encoder–decoder's three maps: encoder, decoder or cross (the default).
             observers: others that see the run.
             wanted: fields of ``analysis.survey.Wanted``: ``tokens``, ``special``, ``everything``, ``words``,
-                ``passage``, ``top``, ``links``, ``window``, ``size``.
+                ``passage``, ``top``, ``links``, ``window``, ``layers``, ``size``.
 
         Raises:
             InputError, UsageError, ModelError: as ``attend``; a word, passage or row that the text does not have.
@@ -208,10 +230,21 @@ class Model:
         encoding, decoded = self.inputs(text, pair, target, generate=generate, truncate=truncate, chat=chat)
         return self._check(encoding, decoded, float64=float64)
 
-    def check_record(self, found: record.Record) -> Check:
-        """``check`` of what a record of this model was made from."""
+    def check_record(self, found: record.Record | record.Survey) -> Check:
+        """``check`` of what a record of this model was made from.
+
+        Raises:
+            InputError: the survey is of one stack of an encoder–decoder: it does not say what the other one read.
+        """
         if isinstance(found, record.EncoderDecoder):
             return self._check(found.encoder.encoding, found.decoder.encoding)
+        if found.kind == "cross" and found.keys is not None:
+            return self._check(found.keys, found.encoding)
+        if found.kind != "self":
+            raise InputError(
+                f"the {found.kind} map does not say what the other half of {self.name} read, and the check needs both",
+                hint="The cross map has both texts; so has: attnviz check",
+            )
         return self._check(found.encoding, None)
 
     def _check(self, encoding: Encoding, target: Encoding | None, *, float64: bool = False) -> Check:

@@ -33,7 +33,8 @@ class Top:
 class Pooled:
     """The weights (L, H, rows, columns) in cells, each the largest of ``down`` × ``across`` units.
 
-    The cells begin at the units ``query`` and ``key``; ``size`` units were joined.
+    The cells begin at the units ``query`` and ``key``; ``size`` units were joined. ``layers`` are the own numbers of
+    the layers that were kept.
     """
 
     values: Array
@@ -42,6 +43,7 @@ class Pooled:
     query: int = 0
     key: int = 0
     size: tuple[int, int] = (0, 0)
+    layers: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,7 +25,7 @@ class Heatmap:
 
     ``percent``: the values are weights, written in percent. ``numbers``: of the units at which rows and columns begin,
     as ``--rows`` and ``--cols`` count them; None where they are no units of a text. Of a pooled map each value is the
-    largest of ``down`` × ``across``, and ``size`` is how many there were.
+    largest of ``down`` × ``across``, ``size`` is how many there were, and ``how`` says more of it.
     """
 
     values: Values
@@ -38,6 +38,7 @@ class Heatmap:
     down: int = 1
     across: int = 1
     size: tuple[int, int] | None = None
+    how: str = ""
 
     @property
     def pooled(self) -> str:
@@ -45,7 +46,7 @@ class Heatmap:
         if self.down == self.across == 1:
             return ""
         high, wide = self.size or self.values.shape
-        joined = f"each cell is the largest of {self.down} × {self.across}"
+        joined = f"each cell is the largest of {self.down} × {self.across}{self.how}"
         return f"{high:,} × {wide:,} pooled: {joined}, named by the first"
 
 
@@ -61,6 +62,7 @@ def head_heatmap(units: Reading, head: HeadMap) -> Heatmap:
         down=head.down,
         across=head.across,
         size=head.size,
+        how=" in each head before the mean" if head.head is None and head.size else "",
     )
 
 

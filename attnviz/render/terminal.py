@@ -221,9 +221,8 @@ def _place(layer: LayerCheck) -> str:
     return f"{kind}L{layer.layer}" + ("" if layer.worst_head is None else f" H{layer.worst_head}")
 
 
-def unchecked_line(wanted: bool) -> Text:
-    """Why there was no check."""
-    why = "the record was read from a file" if wanted else "--no-check"
+def unchecked_line(why: str) -> Text:
+    """That there was no check, and why."""
     return Text(f"not checked against transformers ({why})", "dim")
 
 
