@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from attnviz.analysis.kept import strongest_pairs
 from attnviz.analysis.links import Link
+from attnviz.analysis.offsets import Habit
 from attnviz.analysis.units import Mask, Reading
 from attnviz.encoding import Encoding, WordPlaces
 from attnviz.encoding import Place as Place
@@ -70,8 +72,11 @@ class Passage:
     received: float
 
 
-def find_far(survey: Survey, units: Reading, heads: Mask, count: int = LISTED) -> list[Far]:
-    """The ``count`` strongest links of each band of distances that has some, in the ``heads`` that count (L, H)."""
+def find_far(survey: Survey, units: Reading, heads: Mask, habits: Sequence[Habit]) -> list[Far]:
+    """The strongest links of each band of distances that has some, in the ``heads`` that count (L, H).
+
+    A head is left out of a band where it has links at its offset among its strongest: it has too many of these.
+    """
     places, found = WordPlaces(survey.encoding), []
     words = _words(survey.encoding, units)
     for band, near in enumerate(survey.edges):
@@ -79,6 +84,9 @@ def find_far(survey: Survey, units: Reading, heads: Mask, count: int = LISTED) -
         queries = None if kept.queries is None else kept.queries[:, :, band]
         top = Top(kept.weights[:, :, band], kept.keys[:, :, band], queries)
         far = survey.edges[band + 1] if band + 1 < len(survey.edges) else None
+        counted = heads.copy()
+        for habit in habits:
+            counted[habit.layer, habit.head] &= not _is_habit(top, habit)
         links = [
             FarLink(
                 link,
@@ -86,11 +94,19 @@ def find_far(survey: Survey, units: Reading, heads: Mask, count: int = LISTED) -
                 places.place(int(words[link.query_index])),
                 places.place(int(words[link.key_index])),
             )
-            for link in strongest_pairs(units, top, heads, count)
+            for link in strongest_pairs(units, top, counted, LISTED)
         ]
         if links:
             found.append(Far(near, far, links))
     return found
+
+
+def _is_habit(top: Top, habit: Habit) -> bool:
+    """Whether the links of ``top`` (L, H, k) in a head are at its offset, any of them."""
+    if top.queries is None:
+        return False
+    queries, keys = (each[habit.layer, habit.head] for each in (top.queries, top.keys))
+    return bool(((habit.keys[queries] == keys) & (queries >= 0)).any())
 
 
 def find_profile(survey: Survey) -> Profile | None:

@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.analysis.links import Link
+from attnviz.analysis.offsets import Habit
 from attnviz.analysis.units import Mask, Reading
 from attnviz.record import Array, Top
 
 _ROWS = 1024
 """How many queries are looked through at once."""
+
+
+def without(top: Top, looking: Mask, habits: Sequence[Habit], first: int = 0) -> Top:
+    """``top`` (L, H, n, k) without the links of units that are not ``looking`` (n,), and of heads at their offset.
+
+    Their weights are 0; one link of a query at most is at the offset. ``first`` is the query of row 0.
+    """
+    if looking.all() and not habits:
+        return top
+    weights = np.where(looking[:, None], top.weights, 0)
+    for habit in habits:
+        keys = habit.keys[first : first + len(looking), None]
+        weights[habit.layer, habit.head][top.keys[habit.layer, habit.head] == keys] = 0
+    return replace(top, weights=weights)
 
 
 def strongest_pairs(units: Reading, top: Top, heads: Mask, count: int) -> list[Link]:

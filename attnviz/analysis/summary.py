@@ -22,6 +22,7 @@ from attnviz.analysis.links import (
     strongest,
     top_attended,
 )
+from attnviz.analysis.offsets import habits, habitual_heads
 from attnviz.analysis.units import Axis, Mask, Reading, Units, in_tokens, in_words, within
 from attnviz.analysis.window import Window, spans
 from attnviz.encoding import Encoding
@@ -82,7 +83,8 @@ class Summary:
     ``units`` are the words or tokens that all of it is about, ``pieces`` the tokens. ``looking`` (n,), ``looked_at``
     (m,) and ``heads`` (L, H) are the units and heads that count. ``overview`` is (L, H), NaN where the head does not.
     ``generated`` has a row for each token that the model wrote: what the token before it looks at, since from there it
-    was predicted; ``query_index + 1`` is the token's own place. ``far``, ``profile`` and ``passages`` are found where
+    was predicted; ``query_index + 1`` is the token's own place. Unless everything counts, ``positional`` heads are
+    left out and of ``habitual`` ones the links at their offset. ``far``, ``profile`` and ``passages`` are found where
     the record is a survey.
     """
 
@@ -96,6 +98,7 @@ class Summary:
     special_share: float
     punctuation_share: float
     positional: list[Positional]
+    habitual: list[Positional]
     cell: Cell
     overview: NDArray[np.float64]
     maps: list[HeadMap]
@@ -140,7 +143,9 @@ def summarise(
     pieces = in_tokens(attention)
     units = pieces if tokens else in_words(attention)
     positional = positional_heads(attention)
+    habitual = [] if everything else habitual_heads(attention)
     selection = select(units, positional, causal=attention.causal, special=special, everything=everything)
+    selection = replace(selection, habits=habits(habitual, units, attention.encoding))
     rows, weights = np.arange(len(pieces.queries)), attention.weights
     if passage is not None:
         inside = within(units.kind, attention.encoding, passage)
@@ -159,11 +164,12 @@ def summarise(
         special_share=metrics.share(weights, pieces.keys.special),
         punctuation_share=metrics.share(weights, pieces.keys.punctuation),
         positional=positional,
+        habitual=habitual,
         cell=cell,
         overview=_overview(attention, selection, cell, weights, rows),
         maps=pick_maps(selection, heads or Heads(), window, special=special or everything),
         attended=top_attended(selection, [int(i) for i in queries], top),
-        generated=_generated(attention, pieces, positional, top, special=special, everything=everything),
+        generated=_generated(attention, pieces, positional, habitual, top, special=special, everything=everything),
     )
 
 
@@ -174,7 +180,14 @@ def makers_of(encoding: Encoding) -> range:
 
 
 def _generated(
-    attention: Attention, pieces: Units, positional: list[Positional], top: int, *, special: bool, everything: bool
+    attention: Attention,
+    pieces: Units,
+    positional: list[Positional],
+    habitual: list[Positional],
+    top: int,
+    *,
+    special: bool,
+    everything: bool,
 ) -> list[Attended]:
     """The rows that predicted the generated tokens, each that of the token before; before the first there is none."""
     makers = makers_of(attention.encoding)
@@ -182,7 +195,7 @@ def _generated(
         return []
     # A new token is made from anything that stands there, function words and the last token included.
     making = select(pieces, positional, causal=attention.causal, special=special, function=True, everything=everything)
-    return top_attended(replace(making, itself=True), makers, top)
+    return top_attended(replace(making, itself=True, habits=habits(habitual, pieces, attention.encoding)), makers, top)
 
 
 def _overview(

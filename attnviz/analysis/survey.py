@@ -129,7 +129,8 @@ class _Kept:
             telling=~self.pieces.queries.special,
         )
         self.received = Received(self.passages if one else ())
-        self.links = TopLinks(max(wanted.top, wanted.links))
+        # One more than are listed: one of a query may be at its head's offset.
+        self.links = TopLinks(max(wanted.top, wanted.links) + 1)
         self.edges = tuple(edge for edge in EDGES if edge < len(self.units.queries)) if one else ()
         self.bands = Band(self.edges, LISTED) if self.edges else None
         self.maps = Maps(
@@ -144,7 +145,7 @@ class _Kept:
         )
         self.average = Average(self.asked)
         self.makers = makers_of(source.encoding)
-        self.made, self.made_average = TopLinks(wanted.top), Average(range(len(self.makers)))
+        self.made, self.made_average = TopLinks(wanted.top + 1), Average(range(len(self.makers)))
         self.observers = [self.stats, self._receiving(), *self._in_units(), *self._making()]
 
     @cached_property

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.analysis.far import find_far, find_passages, find_profile
-from attnviz.analysis.kept import strongest_keys, strongest_pairs
-from attnviz.analysis.links import MIN_QUERIES, POSITIONAL, Attended, Positional, counting, top_keys
+from attnviz.analysis.kept import strongest_keys, strongest_pairs, without
+from attnviz.analysis.links import Attended, counting, top_keys
+from attnviz.analysis.offsets import Habit, habits, habitual_heads, positional_heads
 from attnviz.analysis.summary import Cell, Grid, HeadMap, Heads, Summary, makers_of, pick_heads
 from attnviz.analysis.units import Axis, Mask, Reading, read_in
 from attnviz.errors import UsageError
-from attnviz.record import Survey, Top
+from attnviz.record import Survey
 
 
 def summarise_survey(
@@ -32,12 +33,14 @@ def summarise_survey(
     """
     units = read_in(survey.unit, survey.encoding, survey.keys, survey.layer_numbers)
     pieces = units if survey.unit == "token" else read_in("token", survey.encoding, survey.keys, units.layers)
-    positional = _positional(survey)
+    positional = positional_heads(survey)
+    habitual = [] if survey.everything else habitual_heads(survey)
     counted = np.ones((survey.layers, survey.heads), bool)
     for found in [] if survey.everything else positional:
         counted[units.layers.index(found.layer), found.head] = False
-    counting_links = _counting_links(survey)
-    strength = counting_links.weights[..., 0].max(-1, initial=0).astype(np.float64)  # (L, H, n) → (L, H)
+    apart = habits(habitual, units, survey.encoding)
+    kept = without(survey.links, survey.looking, apart)
+    strength = kept.weights.max((-2, -1), initial=0).astype(np.float64)  # (L, H, n, k) → (L, H)
     return Summary(
         attention=survey,
         units=units,
@@ -45,37 +48,20 @@ def summarise_survey(
         looking=survey.looking,
         looked_at=survey.looked_at,
         heads=counted,
-        links=strongest_pairs(units, counting_links, counted, links),
+        links=strongest_pairs(units, kept, counted, links),
         special_share=float(survey.figures["special"].mean()),
         punctuation_share=float(survey.figures["punctuation"].mean()),
         positional=positional,
+        habitual=habitual,
         cell=cell,
         overview=_overview(survey, counted, strength, cell),
         maps=[_map(survey, units, *place) for place in pick_heads(units, strength + counted, heads or Heads())],
-        attended=_attended(survey, units, counted, top),
-        generated=_generated(survey, pieces, counted, top),
-        far=find_far(survey, units, counted),
+        attended=_attended(survey, units, counted, apart, top),
+        generated=_generated(survey, pieces, counted, habits(habitual, pieces, survey.encoding), top),
+        far=find_far(survey, units, counted, apart),
         profile=find_profile(survey),
         passages=find_passages(survey, units),
     )
-
-
-def _counting_links(survey: Survey) -> Top:
-    """The links of the units that count; a survey has those of units that were asked for by name, too."""
-    if survey.looking[list(survey.asked)].all():
-        return survey.links
-    return replace(survey.links, weights=np.where(survey.looking[:, None], survey.links.weights, 0))
-
-
-def _positional(survey: Survey) -> list[Positional]:
-    """As ``links.positional_heads``."""
-    if survey.keys is not None or survey.encoding.special.count(False) < MIN_QUERIES:
-        return []
-    offsets, shares = survey.figures["offset"], survey.figures["offset_share"]
-    return [
-        Positional(survey.layer_numbers[layer], int(head), int(offsets[layer, head]), float(shares[layer, head]))
-        for layer, head in np.argwhere(shares >= POSITIONAL)
-    ]
 
 
 def _overview(survey: Survey, heads: Mask, strength: NDArray[np.float64], cell: Cell) -> NDArray[np.float64]:
@@ -140,12 +126,13 @@ def _shown(axis: Axis, first: int, count: int, step: int, *, special: bool) -> N
     return np.arange(first, first + count) if special or len(words) < min(2, count) else words
 
 
-def _attended(survey: Survey, units: Reading, heads: Mask, top: int) -> list[Attended]:
+def _attended(survey: Survey, units: Reading, heads: Mask, apart: Sequence[Habit], top: int) -> list[Attended]:
     """What was asked for by name, or else all units that look, each with its keys."""
     asked = {query: row for row, query in enumerate(survey.asked)}
     rows = survey.asked if survey.named else np.flatnonzero(survey.looking).tolist()
     found = []
-    for query, best in zip(rows, strongest_keys(units, survey.links, heads, rows, top), strict=True):
+    kept = without(survey.links, np.ones(len(survey.looking), bool), apart)
+    for query, best in zip(rows, strongest_keys(units, kept, heads, rows, top), strict=True):
         average: tuple[tuple[int, float], ...] = ()
         if query in asked and survey.average is not None:
             mean, keys = survey.average[asked[query]], survey.looked_at.copy()
@@ -156,7 +143,7 @@ def _attended(survey: Survey, units: Reading, heads: Mask, top: int) -> list[Att
     return found
 
 
-def _generated(survey: Survey, pieces: Reading, heads: Mask, top: int) -> list[Attended]:
+def _generated(survey: Survey, pieces: Reading, heads: Mask, apart: Sequence[Habit], top: int) -> list[Attended]:
     """The rows that predicted the generated tokens, each that of the token before."""
     makers = makers_of(survey.encoding)
     if survey.made is None or survey.made_average is None:
@@ -164,7 +151,8 @@ def _generated(survey: Survey, pieces: Reading, heads: Mask, top: int) -> list[A
     _, keys, _ = counting(
         pieces, causal=survey.causal, special=survey.special, function=True, everything=survey.everything
     )
-    best = strongest_keys(pieces, survey.made, heads, range(len(makers)), top, first=makers.start)
+    kept = without(survey.made, np.ones(len(makers), bool), apart, makers.start)
+    best = strongest_keys(pieces, kept, heads, range(len(makers)), top, first=makers.start)
     return [
         Attended(
             pieces.queries.labels[query],

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from attnviz import record
-from attnviz.analysis.links import Link, find_unit, positional_heads, select, strongest
+from attnviz.analysis.links import Link, find_unit, select, strongest
+from attnviz.analysis.offsets import habits, habitual_heads, positional_heads
 from attnviz.analysis.summary import grid
 from attnviz.analysis.units import in_words
 from attnviz.errors import InputError
@@ -31,14 +32,16 @@ class Attention(record.Attention, _Saveable):
     def links(self, word: str | None = None, *, top: int = 10, special: bool = False) -> list[Link]:
         """The strongest links between words, from ``word`` only if given (``"the:2"``: its second occurrence).
 
-        Each pair of words comes once, in the head where it is strongest. Special tokens, punctuation, function
-        words and positional heads are left out; with ``special`` the first two come in.
+        Each pair of words comes once, in the head where it is strongest. Special tokens, punctuation, function words
+        and positional heads are left out, and in long texts the links at a head's usual offset; with ``special`` the
+        first two come in.
 
         Raises:
             UsageError: the text has no such word.
         """
         units = in_words(self)
         selection = select(units, positional_heads(self), causal=self.causal, special=special)
+        selection = replace(selection, habits=habits(habitual_heads(self), units, self.encoding))
         if word is not None:
             selection = replace(selection, queries=np.isin(np.arange(len(units.queries)), find_unit(units, word)))
         return strongest(selection, top)

@@ -37,6 +37,7 @@ def document(summary: Summary, check: Check | None) -> dict[str, Any]:
         "special_share": _round(summary.special_share),
         "punctuation_share": _round(summary.punctuation_share),
         "positional_heads": [asdict(found) for found in summary.positional],
+        "habitual_heads": [asdict(found) for found in summary.habitual],
         "overview": {"cell": summary.cell, "values": _rows(summary.overview)},
         "maps": [_map(head, one_text=units.one_text) for head in summary.maps],
         "top_attended": [

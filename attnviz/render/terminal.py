@@ -136,6 +136,8 @@ def _left_out(summary: Summary) -> Iterator[RenderableType]:
         also.append(f"the first {units.kind} as a key, on which causal models rest")
     if not summary.heads.all():
         also += map(_positional, summary.positional)
+    if summary.habitual:
+        also.append(_habitual(summary.habitual))
     if also:
         yield _Note(f"Also left out: {'; '.join(also)}. --all counts them.")
 
@@ -153,9 +155,20 @@ class _Note:
 
 
 def _positional(found: Positional) -> str:
+    return f"L{found.layer} H{found.head}, where each token looks at {_offset(found)}"
+
+
+def _habitual(found: Sequence[Positional]) -> str:
+    """The head that does it most often by name, and how many others there are."""
+    most = max(found, key=lambda head: head.share)
+    more = len(found) - 1
+    others = f" (and so of {more} more head{'s' * (more > 1)})" if more else ""
+    return f"L{most.layer} H{most.head}'s links to {_offset(most)}, where {most.share:.0%} of the tokens look{others}"
+
+
+def _offset(found: Positional) -> str:
     side, steps = "before" if found.offset < 0 else "after", abs(found.offset)
-    place = {0: "itself", 1: f"the one {side}"}.get(steps, f"the one {steps} {side}")
-    return f"L{found.layer} H{found.head}, where each token looks at {place}"
+    return {0: "itself", 1: f"the one {side}"}.get(steps, f"the one {steps} {side}")
 
 
 def attended(summary: Summary, *, named: bool) -> RenderableType:

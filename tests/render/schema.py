@@ -90,6 +90,7 @@ SCHEMA = _object(
     special_share=SHARE,
     punctuation_share=SHARE,
     positional_heads=_list(_object(layer=INDEX, head=INDEX, offset={"type": "integer"}, share=SHARE)),
+    habitual_heads=_list(_object(layer=INDEX, head=INDEX, offset={"type": "integer"}, share=SHARE)),
     overview=_object(
         cell={"enum": ["link", "entropy", "sink", "distance"]},
         values=_list(_list({"type": ["number", "null"], "minimum": 0}, minItems=1), minItems=1),

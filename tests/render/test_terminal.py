@@ -393,6 +393,18 @@ def test_positional_heads_are_said_to_be_left_out_and_dashed_in_the_overview(off
     assert "–" not in "".join(section("Overview", shown(attention, everything=True)))
 
 
+def test_links_at_the_usual_offset_of_a_head_are_said_to_be_left_out() -> None:
+    words = [f"w{i}" for i in range(120)]
+    often = [random_weights((1, 1, 120), seed=seed)[0, 0] for seed in (1, 2)]
+    for weights, rows in zip(often, (80, 70), strict=True):
+        weights[:rows] = looking(-1, 120)[:rows]
+    one = record(words, np.stack([random_weights((1, 1, 120))[0, 0], often[0]])[None])
+    assert "left out: L0 H1's links to the one before, where 66% of the tokens look. --all" in notes(one)
+    two = record(words, np.stack(often)[None])
+    assert "where 66% of the tokens look (and so of 1 more head). --all" in notes(two)
+    assert "links to the one before" not in notes(one, everything=True)
+
+
 # Overview and maps
 
 
