@@ -9,13 +9,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from attnviz.analysis.units import Axis, Mask, Units
+from attnviz.analysis.offsets import Habit
+from attnviz.analysis.offsets import Positional as Positional
+from attnviz.analysis.offsets import positional_heads as positional_heads
+from attnviz.analysis.units import Axis, Mask, Reading, Units
 from attnviz.errors import UsageError
-from attnviz.record import Array, Attention
+from attnviz.record import Array
 
-MIN_QUERIES = 6
-"""A head is called positional on no fewer queries than this: on three words every head has one offset."""
-POSITIONAL = 0.9
 _NAMED = 30
 """The most words that an error lists."""
 
@@ -33,40 +33,13 @@ class Link:
     weight: float
 
 
-@dataclass(frozen=True)
-class Positional:
-    """A head that looks ``offset`` tokens from each query (−1: the one before), in ``share`` of the queries."""
-
-    layer: int
-    head: int
-    offset: int
-    share: float
-
-
-def positional_heads(attention: Attention) -> list[Positional]:
-    """The heads of which one offset holds the largest weight in 90 % of the queries (Voita et al. 2019).
-
-    Counted in tokens, which is what such a head counts in; special tokens are no queries. Short texts have no
-    positional heads, and there are no offsets from one text to another.
-    """
-    queries = np.flatnonzero(~np.array(attention.encoding.special))
-    if len(queries) < MIN_QUERIES or attention.keys is not None:
-        return []
-    offsets = attention.weights[:, :, queries].argmax(-1) - queries  # (L, H, queries)
-    found = []
-    for layer, head in np.ndindex(offsets.shape[:2]):
-        values, counts = np.unique(offsets[layer, head], return_counts=True)
-        share = counts.max() / len(queries)
-        if share >= POSITIONAL:
-            found.append(Positional(attention.layer_numbers[layer], head, int(values[counts.argmax()]), float(share)))
-    return found
-
-
 @dataclass(frozen=True, eq=False)
 class Selection:
     """What counts when links of ``units`` are ranked: which queries, keys and heads (L, H), and self-links or not.
 
     ``itself``: pairs of the same place count too; where one text looks at another they are pairs like any.
+    ``within`` are the units (n,) of a passage, where only those look. ``habits``: the links of a head at its offset
+    do not count.
     What several views need of it is computed once, when the first asks.
     """
 
@@ -75,6 +48,8 @@ class Selection:
     keys: Mask
     heads: Mask
     itself: bool
+    within: Mask | None = None
+    habits: Sequence[Habit] = ()
 
     @cached_property
     def pairs(self) -> Mask:
@@ -87,12 +62,16 @@ class Selection:
     @cached_property
     def best(self) -> tuple[Array, NDArray[np.intp]]:
         """For each pair its largest weight over the heads that count, and that head's number l·H + h, both (n, m)."""
-        return best_heads(self.units.weights, self.heads)
+        return best_heads(self.units.weights, self.heads, self.habits)
 
     @cached_property
     def strength(self) -> NDArray[np.float64]:
         """Each head's largest weight among the pairs that count, (L, H); zero where no pair does."""
-        return np.asarray(np.max(self.units.weights, axis=(-2, -1), where=self.pairs, initial=0), np.float64)
+        strength = np.asarray(np.max(self.units.weights, axis=(-2, -1), where=self.pairs, initial=0), np.float64)
+        for habit in self.habits:
+            pairs = self.pairs & (np.arange(len(self.keys)) != habit.keys[:, None])
+            strength[habit.layer, habit.head] = self.units.weights[habit.layer, habit.head].max(where=pairs, initial=0)
+        return strength
 
 
 def select(
@@ -114,15 +93,23 @@ def select(
         function: function words count too.
         everything: all of these count, positional heads and self-links as well.
     """
-    special, function = special or everything, function or everything
-    queries, keys = (_counting(axis, special=special, function=function) for axis in (units.queries, units.keys))
-    if causal and units.one_text and not special:
-        keys[0] = False
+    queries, keys, itself = counting(units, causal=causal, special=special, function=function, everything=everything)
     heads = np.ones(units.weights.shape[:2], bool)
     if not everything:
         for found in positional:
             heads[units.layers.index(found.layer), found.head] = False
-    return Selection(units, queries, keys, heads, itself=everything or not units.one_text)
+    return Selection(units, queries, keys, heads, itself)
+
+
+def counting(
+    units: Reading, *, causal: bool, special: bool = False, function: bool = False, everything: bool = False
+) -> tuple[Mask, Mask, bool]:
+    """Which queries (n,) and keys (m,) count, and whether self-links do; the arguments are those of ``select``."""
+    special, function = special or everything, function or everything
+    queries, keys = (_counting(axis, special=special, function=function) for axis in (units.queries, units.keys))
+    if causal and units.one_text and not special:
+        keys[0] = False
+    return queries, keys, everything or not units.one_text
 
 
 def _counting(axis: Axis, *, special: bool, function: bool) -> Mask:
@@ -143,13 +130,20 @@ def strongest(selection: Selection, top: int) -> list[Link]:
     return [_link(selection.units, heads, int(q), int(k), float(weights[q, k])) for q, k in pairs if weights[q, k] > 0]
 
 
-def best_heads(weights: Array, heads: Mask) -> tuple[Array, NDArray[np.intp]]:
-    """For each pair its largest weight over the ``heads`` that count, and that head's number l·H + h, both (n, m)."""
+def best_heads(weights: Array, heads: Mask, habits: Sequence[Habit] = ()) -> tuple[Array, NDArray[np.intp]]:
+    """For each pair its largest weight over the ``heads`` that count, and that head's number l·H + h, both (n, m).
+
+    The links of ``habits`` are no links of their heads.
+    """
     flat = weights.reshape(-1, *weights.shape[2:])  # (L, H, n, m) → (L·H, n, m)
     numbers = np.flatnonzero(heads)
     if not len(numbers):
         return np.zeros_like(flat[0]), np.zeros(flat[0].shape, np.intp)
     counted = flat[numbers]
+    for habit in habits:
+        queries = np.flatnonzero(habit.keys >= 0)
+        row = np.flatnonzero(numbers == habit.layer * weights.shape[1] + habit.head)
+        counted[row[:, None], queries, habit.keys[queries]] = 0
     best = counted.argmax(0)
     return np.take_along_axis(counted, best[None], 0)[0], numbers[best]
 
@@ -178,7 +172,7 @@ def top_attended(selection: Selection, queries: Sequence[int], top: int) -> list
         keys = selection.keys.copy()
         if not selection.itself:
             keys[query] = False
-        strong, usual = (_top(row[query], keys, top) for row in (best, mean))
+        strong, usual = (top_keys(row[query], keys, top) for row in (best, mean))
         found.append(
             Attended(
                 units.queries.labels[query],
@@ -190,12 +184,13 @@ def top_attended(selection: Selection, queries: Sequence[int], top: int) -> list
     return found
 
 
-def _top(row: Array, keys: Mask, top: int) -> list[int]:
+def top_keys(row: Array, keys: Mask, top: int) -> list[int]:
+    """The ``top`` of the ``keys`` that count with the largest weights in ``row``, the largest first."""
     order = np.argsort(-np.where(keys, row, -1), kind="stable")[:top]
     return [int(key) for key in order if keys[key] and row[key] > 0]
 
 
-def find_unit(units: Units, wanted: str) -> list[int]:
+def find_unit(units: Reading, wanted: str) -> list[int]:
     """The indices of the queries that read ``wanted``, in any case; ``the:2`` is the second of them only.
 
     Raises:
@@ -219,5 +214,5 @@ def find_unit(units: Units, wanted: str) -> list[int]:
     return [found[int(number) - 1]]
 
 
-def _indices(units: Units, wanted: str) -> list[int]:
+def _indices(units: Reading, wanted: str) -> list[int]:
     return [i for i, label in enumerate(units.queries.labels) if label.casefold() == wanted.casefold()]

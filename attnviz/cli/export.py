@@ -8,17 +8,26 @@ import typer
 
 from attnviz.cli import console, source
 from attnviz.cli.files import output_path, replaced
-from attnviz.cli.options import FromOption, MapOptions, ModelOptions, TextOptions, parse_heads, parse_size, spread
+from attnviz.cli.options import (
+    FromOption,
+    MapOptions,
+    ModelOptions,
+    TextOptions,
+    parse_size,
+    spread,
+)
+from attnviz.cli.wanted import Wanted
 from attnviz.errors import UsageError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from attnviz.analysis.summary import Heads
-    from attnviz.record import Attention
+    from attnviz.record import Record, Survey
     from attnviz.render.figure import Style
 
 PICTURES = (".png", ".svg", ".pdf")
+CELLS = 1000
+"""The most cells across and down that are kept of a long text's maps for a picture."""
 
 
 @spread
@@ -31,7 +40,7 @@ def export(
     ],
     *,
     reading: TextOptions,
-    record: FromOption = None,
+    start: FromOption = None,
     model: ModelOptions,
     maps: MapOptions,
     theme: Annotated[
@@ -52,22 +61,26 @@ def export(
     Without --layer and --head the picture is a grid of all heads; with them, one head with its words.
     """
     text, out = _arguments(arguments)
-    heads, inches = parse_heads(maps.layer, maps.head), parse_size(size)
+    wanted, inches = Wanted.of(maps, size=CELLS), parse_size(size)
     from attnviz import record as records
     from attnviz.render.labels import clean
 
     path = output_path(out, PICTURES + records.FORMATS, force=force)
-    if path.suffix in records.FORMATS and (heads.chosen or maps.which):
-        raise UsageError(f"a {path.suffix} record holds all heads and maps: --map, --layer and --head are for pictures")
-    found, _ = source.attend(text, reading, record, model)
     if path.suffix in records.FORMATS:
+        if wanted.heads.chosen or maps.which or maps.rows or maps.cols:
+            raise UsageError(
+                f"a {path.suffix} record holds all heads and maps: "
+                "--map, --layer, --head, --rows and --cols are for pictures"
+            )
+        record, _ = source.attend(text, reading, start, model)
         with replaced(path, force=force) as partial:
-            records.write(found, partial, path.suffix)
+            records.write(record, partial, path.suffix)
     else:
         from attnviz.render import figure
 
+        found, loaded = source.observe(text, reading, start, model, wanted)
         style = figure.Style(theme, cmap, inches, dpi, title)
-        picture = _draw(source.pick_map(found, maps.which), heads, style, tokens=maps.tokens, special=maps.special)
+        picture = _draw(found, wanted, start if loaded else None, style)
         with replaced(path, force=force) as partial, partial.open("wb") as stream:
             missing = figure.save(picture, stream, path.suffix)
         if missing:
@@ -85,17 +98,13 @@ def _arguments(arguments: list[str]) -> tuple[str | None, str]:
     return (arguments[0] if len(arguments) == 2 else None), arguments[-1]
 
 
-def _draw(attention: Attention, heads: Heads, style: Style, *, tokens: bool, special: bool) -> Figure:
-    from attnviz.analysis.links import positional_heads, select
-    from attnviz.analysis.summary import pick_maps
-    from attnviz.analysis.units import in_tokens, in_words
+def _draw(found: Record | Survey, wanted: Wanted, passage: str | None, style: Style) -> Figure:
     from attnviz.render import figure
 
-    units = in_tokens(attention) if tokens else in_words(attention)
-    if not heads.chosen:
-        return figure.draw_grid(attention, units, style, special=special)
-    selection = select(units, positional_heads(attention), causal=attention.causal, special=special)
-    maps = pick_maps(selection, heads, special=special)
-    if len(maps) > 1:
-        raise UsageError(f"--layer and --head name {len(maps)} heads, a picture shows one, or all of them as a grid")
-    return figure.draw_head(attention, units, maps[0], style)
+    if not wanted.heads.chosen:
+        return figure.draw_grid(*wanted.grid(found, passage), style)
+    summary = wanted.summary(found, passage)
+    count = len(summary.maps)
+    if count > 1:
+        raise UsageError(f"--layer and --head name {count} heads, a picture shows one, or all of them as a grid")
+    return figure.draw_head(summary.attention, summary.units, summary.maps[0], style)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from attnviz.errors import UsageError
 
 if TYPE_CHECKING:
     from attnviz.analysis.summary import Heads
+    from attnviz.analysis.window import Span, Window
     from attnviz.interface import Model
 
 _MODEL, _TEXT, VIEW = "Model", "Text", "What is shown"
@@ -98,7 +100,7 @@ class TextOptions:
     ] = False
 
     def given(self) -> dict[str, Any]:
-        """The options as keyword arguments of ``Model.attend`` and ``Model.check``."""
+        """The options as keyword arguments of ``Model.attend``, ``survey`` and ``check``."""
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "file"}
 
 
@@ -123,6 +125,14 @@ class MapOptions:
         str | None,
         typer.Option(metavar="N,N-N|mean", help="The heads of the maps, or their mean.", rich_help_panel=VIEW),
     ] = None
+    rows: Annotated[
+        str | None,
+        typer.Option(metavar="A:B", help="Only these rows of the maps, by number: 120:160.", rich_help_panel=VIEW),
+    ] = None
+    cols: Annotated[
+        str | None,
+        typer.Option(metavar="A:B", help="Only these columns of the maps: 3:40, 3:, :40, 3.", rich_help_panel=VIEW),
+    ] = None
     tokens: Annotated[bool, typer.Option("--tokens", help="The model's tokens, not words.", rich_help_panel=VIEW)] = (
         False
     )
@@ -132,9 +142,12 @@ class MapOptions:
 
 
 FromOption = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
-        "--from", metavar="FILE", help="A record that 'export' saved, instead of a text.", rich_help_panel=_TEXT
+        "--from",
+        metavar="FILE|WORDS",
+        help="Without a text, a record that 'export' saved; with one, a passage of it: only its words look.",
+        rich_help_panel=_TEXT,
     ),
 ]
 
@@ -198,6 +211,24 @@ def _numbers(option: str, value: str | None) -> tuple[int, ...] | None:
     if not numbers:
         raise UsageError(f"{option} is {value!r}: the range is empty")
     return tuple(dict.fromkeys(numbers))
+
+
+def parse_window(rows: str | None, columns: str | None) -> Window:
+    """``--rows`` and ``--cols``: ``3:40`` from 3 to 39, ``3:`` to the end, ``:40`` from the start, ``3`` alone."""
+    from attnviz.analysis.window import Window
+
+    return Window(_span("--rows", rows), _span("--cols", columns))
+
+
+def _span(option: str, value: str | None) -> Span:
+    if value is None:
+        return None, None
+    # No text has numbers of ten digits, and Python reads no number of thousands of them.
+    found = re.fullmatch(r"(?=.*[0-9])([0-9]{1,9})?(:)?([0-9]{1,9})?", value.strip())
+    if not found or (found[3] and not found[2]):
+        raise UsageError(f"{option} is {value!r}, expected numbers such as 3:40, 3:, :40 or 3")
+    start, stop = (None if part is None else int(part) for part in (found[1], found[3]))
+    return (start, stop) if found[2] else (start, int(found[1]) + 1)
 
 
 def parse_size(value: str | None) -> tuple[float, float] | None:

@@ -10,13 +10,21 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from attnviz.cli import console, source
-from attnviz.cli.options import VIEW, FromOption, MapOptions, ModelOptions, TextOptions, parse_heads, spread
+from attnviz.cli.options import (
+    VIEW,
+    FromOption,
+    MapOptions,
+    ModelOptions,
+    TextOptions,
+    spread,
+)
+from attnviz.cli.wanted import Wanted
 
 if TYPE_CHECKING:
     from attnviz.analysis.summary import Summary
     from attnviz.interface import Model
     from attnviz.model.check import Check
-    from attnviz.record import Record
+    from attnviz.record import Record, Survey
 
 
 @spread
@@ -24,7 +32,7 @@ def show(
     text: Annotated[str | None, typer.Argument(help="The text; - reads standard input.")] = None,
     *,
     reading: TextOptions,
-    record: FromOption = None,
+    start: FromOption = None,
     model: ModelOptions,
     maps: MapOptions,
     everything: Annotated[
@@ -55,26 +63,15 @@ def show(
     check: Annotated[bool, typer.Option(help="Compare with transformers afterwards.")] = True,
 ) -> None:
     """Show which words each head of each layer looks at."""
-    heads = parse_heads(maps.layer, maps.head)
-    found, loaded = source.attend(text, reading, record, model)
-    from attnviz.analysis.summary import summarise
-
-    summary = summarise(
-        source.pick_map(found, maps.which),
-        tokens=maps.tokens,
-        special=maps.special,
-        everything=everything,
-        heads=heads,
-        words=token or (),
-        cell=cell,
-        top=top,
-        links=links,
-    )
-    checking = (lambda: _check(loaded, found)) if check else lambda: None
+    wanted = Wanted.of(maps, everything=everything, words=tuple(token or ()), cell=cell, top=top, links=links)
+    found, loaded = source.observe(text, reading, start, model, wanted)
+    summary = wanted.summary(found, start if loaded else None)
+    unchecked = _unchecked(loaded, found) if check else "--no-check"
+    checking = (lambda: None) if unchecked or not loaded else lambda: _check(loaded, found)
     if as_json:
         checked = _print_document(summary, checking)
     else:
-        checked = _print_screen(summary, checking, named=bool(token), wanted=check)
+        checked = _print_screen(summary, checking, named=bool(token), unchecked=unchecked)
     if checked and not checked.passed:
         console.fail(checked)
 
@@ -88,7 +85,9 @@ def _print_document(summary: Summary, checking: Callable[[], Check | None]) -> C
     return checked
 
 
-def _print_screen(summary: Summary, checking: Callable[[], Check | None], *, named: bool, wanted: bool) -> Check | None:
+def _print_screen(
+    summary: Summary, checking: Callable[[], Check | None], *, named: bool, unchecked: str
+) -> Check | None:
     """Everything on the screen, and then the check, so that nobody waits for it."""
     from attnviz.render import terminal
 
@@ -98,13 +97,22 @@ def _print_screen(summary: Summary, checking: Callable[[], Check | None], *, nam
     sys.stdout.flush()
     checked = checking()
     if checked is None or checked.passed:
-        out.print(terminal.check_line(checked) if checked else terminal.unchecked_line(wanted))
+        out.print(terminal.check_line(checked) if checked else terminal.unchecked_line(unchecked))
     return checked
 
 
-def _check(model: Model | None, found: Record) -> Check | None:
-    """The check of what was shown; a record that was read from a file has no model to check with."""
+def _unchecked(model: Model | None, found: Record | Survey) -> str:
+    """Why there is nothing to check with; empty where there is."""
+    from attnviz.record import Survey
+
     if model is None:
-        return None
+        return "the record was read from a file"
+    if isinstance(found, Survey) and found.kind in ("encoder", "decoder"):
+        return "of a long text's maps only --map cross says what both halves of the model read"
+    return ""
+
+
+def _check(model: Model, found: Record | Survey) -> Check:
+    """The check of what was shown."""
     with console.errors().status("checking against transformers …"):
         return model.check_record(found)

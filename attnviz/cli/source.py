@@ -11,14 +11,15 @@ from attnviz.cli.options import ModelOptions, TextOptions
 from attnviz.errors import InputError, UsageError
 
 if TYPE_CHECKING:
+    from attnviz.cli.wanted import Wanted
     from attnviz.interface import Model
-    from attnviz.record import Attention, MapName, Record
+    from attnviz.record import Attention, MapName, Record, Survey
 
 
 def attend(
-    text: str | None, reading: TextOptions, record: Path | None, model: ModelOptions
+    text: str | None, reading: TextOptions, record: str | None, model: ModelOptions
 ) -> tuple[Record, Model | None]:
-    """The record of the text, and the model that made it; of a saved ``record`` there is no model.
+    """The record of all weights of the text, and the model that made it; of a saved ``record`` there is no model.
 
     Raises:
         UsageError: no text, or more than one source.
@@ -26,16 +27,48 @@ def attend(
         ModelError: a model that can't be loaded.
     """
     if record is not None:
-        if text is not None or reading != TextOptions():
-            raise UsageError("both a text and --from are given", hint="A record holds its text: give --from alone.")
-        from attnviz.record import read
-
-        return read(record), None
+        if text is not None or reading.file is not None:
+            raise UsageError(
+                "a record holds the whole text: --from picks a passage only where something is shown or drawn",
+                hint="Leave --from out.",
+            )
+        return _read(record, reading), None
     text = read_text(text, reading.file)
     loaded = model.load()
     found = loaded.attend(text, **reading.given())
     explain(loaded)
     return found, loaded
+
+
+def observe(
+    text: str | None, reading: TextOptions, start: str | None, model: ModelOptions, wanted: Wanted
+) -> tuple[Record | Survey, Model | None]:
+    """What there is to show of a text: the record of all weights, or of a long text a survey; and the model.
+
+    ``start`` is a passage of the text, from which it is looked, or without a text a record to be read.
+
+    Raises:
+        UsageError, InputError, ModelError: as ``attend``; also for what is ``wanted`` of a long text.
+    """
+    if start is not None and text is None and reading.file is None:
+        return _read(start, reading), None
+    text = read_text(text, reading.file)
+    loaded = model.load()
+    given = reading.given()
+    if loaded.is_long(text, **{name: value for name, value in given.items() if name != "target"}):
+        found: Record | Survey = loaded.survey(text, **given, **wanted.kept(start))
+    else:
+        found = loaded.attend(text, **given)
+    explain(loaded)
+    return found, loaded
+
+
+def _read(record: str, reading: TextOptions) -> Record:
+    if reading != TextOptions():
+        raise UsageError("both a text and --from are given", hint="A record holds its text: give --from alone.")
+    from attnviz.record import read
+
+    return read(Path(record))
 
 
 def explain(model: Model) -> None:

@@ -2,6 +2,18 @@
 
 from attnviz.encoding.continuation import continued
 from attnviz.encoding.encode import Encoding, encode, encode_target, require_text, started
+from attnviz.encoding.places import Place, WordPlaces
 from attnviz.encoding.words import Word, is_punctuation
 
-__all__ = ["Encoding", "Word", "continued", "encode", "encode_target", "is_punctuation", "require_text", "started"]
+__all__ = [
+    "Encoding",
+    "Place",
+    "Word",
+    "WordPlaces",
+    "continued",
+    "encode",
+    "encode_target",
+    "is_punctuation",
+    "require_text",
+    "started",
+]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -12,10 +12,14 @@ from rich.text import Text
 
 from attnviz.render import palette
 from attnviz.render.heatmap import Heatmap, pool
-from attnviz.render.labels import fit_right, letters, shorten, width
+from attnviz.render.labels import fit, fit_right, letters, shorten, width
 
 _LABEL = 14
 """The most columns of a row label, and of a cell; longer words are cut."""
+_TICK = 14
+"""The most columns of a label above a map whose columns are too narrow for labels of their own."""
+_MARK = "╷"
+"""Stands before such a label, where its column begins."""
 _TALL = 10
 """The most lines of the column labels, where they read downwards."""
 _SCALE = 24
@@ -31,27 +35,37 @@ class Blocks:
     With room for three columns a cell the number stands in it; else, and where there are more rows than columns in
     the room, two rows share a line of half blocks, the upper row's label on the left and the lower row's on the
     right; what still does not fit is pooled, and said to be. Without colour the cells are numbers, or shades of
-    characters. ``scale`` adds the scale where no numbers are.
+    characters. Where no numbers stand in the cells the units are named with their own, by which a reader zooms in,
+    and ``scale`` adds the scale.
     """
 
     heatmap: Heatmap
     scale: bool = False
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        plain = _plain(console)
-        label = min(max(map(width, self.heatmap.rows)), _LABEL, options.max_width // 4)
+        shown = _with_numbers(self.heatmap) if self.heatmap.pooled else self.heatmap
+        label = _widest(shown.rows, options)
         room = options.max_width - label - 1
-        cell = min(room // len(self.heatmap.columns), _LABEL)
-        needed = 1 + max(len(_number(float(value), self.heatmap.percent)) for value in self.heatmap.values.flat)
+        cell = min(room // len(shown.columns), _LABEL)
         # Labels side by side read best; they take their cells with them where there is room for it.
-        widest = 1 + max(map(width, self.heatmap.columns))
-        if cell >= needed and len(self.heatmap.rows) <= room:
-            yield from _numbered(self.heatmap, label, max(widest, 4) if max(widest, 4) <= cell else min(cell, 4), plain)
-            return
+        widest = max(4, 1 + max(map(width, shown.columns)))
+        if len(shown.rows) <= room and cell > 1 and cell >= _needed(shown):
+            yield from _numbered(shown, label, widest if widest <= cell else min(cell, 4), _plain(console))
+            if shown.pooled:
+                yield Text(shown.pooled, "dim")
+        else:
+            yield from self._narrow(console, options)
+
+    def _narrow(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The map where no numbers stand in its cells."""
+        plain = _plain(console)
+        label = _widest(_numbered_names(self.heatmap, 0), options)
+        room = options.max_width - label - 1
         margin = 0 if plain else label + 1  # the labels of the lower rows
         thin = 2 if any(width(letter) > 1 for text in self.heatmap.columns for letter in letters(text, _TALL)) else 1
         columns = max(1, (room - margin) // thin)
         pooled = pool(self.heatmap, columns, columns)
+        yield from _narrow_labels(pooled, label, thin)
         yield from (_shaded if plain else _halved)(pooled, label, thin)
         if self.scale:
             yield _scale(pooled, label, room, plain)
@@ -62,6 +76,56 @@ class Blocks:
 def _plain(console: Console) -> bool:
     """Whether the console shows too few colours for a heatmap."""
     return console.no_color or console.color_system in (None, "standard", "windows")
+
+
+def _widest(names: Sequence[str], options: ConsoleOptions) -> int:
+    """The columns of the row labels ``names``."""
+    return min(max(map(width, names)), _LABEL, options.max_width // 4)
+
+
+def _numbered_names(heatmap: Heatmap, axis: int) -> Sequence[str]:
+    """The labels of the rows (``axis`` 0) or columns, behind the numbers of their units where they have some."""
+    labels = (heatmap.rows, heatmap.columns)[axis]
+    if heatmap.numbers is None:
+        return labels
+    numbers = heatmap.numbers[axis]
+    digits = len(str(numbers[-1]))
+    return [f"{number:>{digits}} {label}" for number, label in zip(numbers, labels, strict=True)]
+
+
+def _with_numbers(heatmap: Heatmap) -> Heatmap:
+    rows, columns = (tuple(_numbered_names(heatmap, axis)) for axis in (0, 1))
+    return replace(heatmap, rows=rows, columns=columns)
+
+
+def _row_label(name: str, label: int, heatmap: Heatmap) -> str:
+    """Words stand at the map; numbers stand one below the other, their words behind them."""
+    return fit_right(name, label) if heatmap.numbers is None else fit(name, label)
+
+
+def _narrow_labels(heatmap: Heatmap, label: int, cell: int) -> Iterator[Text]:
+    """The labels of columns too narrow for a number: now and then a unit's number, with its word in a pooled map.
+
+    Where each column is a word of its own all words stand below.
+    """
+    if heatmap.numbers is not None:
+        pooled = heatmap.across > 1
+        names = _numbered_names(heatmap, 1) if pooled else [str(number) for number in heatmap.numbers[1]]
+        yield Text(" " * (label + 1) + _ticks([name.strip() for name in names], cell))
+        if pooled:
+            return
+    yield from _column_labels(heatmap, label, cell)
+
+
+def _ticks(names: Sequence[str], cell: int) -> str:
+    """The first of ``names``, and others at equal steps as far as they have room, each where its column begins."""
+    step = -(-(min(max(map(width, names)), _TICK) + 2) // cell)
+    line = ""
+    for i in range(0, len(names), step):
+        room = min(step, len(names) - i) * cell
+        number, _, _ = names[i].partition(" ")
+        line += fit(_MARK + (shorten(names[i], room - 2) if room - 2 >= len(number) else ""), room)
+    return line.rstrip()
 
 
 def _column_labels(heatmap: Heatmap, label: int, cell: int) -> Iterator[Text]:
@@ -101,6 +165,11 @@ def _numbered(heatmap: Heatmap, label: int, cell: int, plain: bool) -> Iterator[
         yield line
 
 
+def _needed(heatmap: Heatmap) -> int:
+    """The columns that a cell takes with its number."""
+    return 1 + max(len(_number(float(value), heatmap.percent)) for value in heatmap.values.flat)
+
+
 def _number(value: float, percent: bool) -> str:
     """A value in three columns at most: a weight in percent, anything else with a decimal while it fits."""
     if np.isnan(value):
@@ -112,24 +181,23 @@ def _number(value: float, percent: bool) -> str:
 
 def _halved(heatmap: Heatmap, label: int, cell: int) -> Iterator[Text]:
     """Two rows a line: the upper half block has the upper row's colour, its background the lower row's."""
-    yield from _column_labels(heatmap, label, cell)
+    names = _numbered_names(heatmap, 0)
     colours = palette.colours(heatmap.values, heatmap.low, heatmap.high)
     for i in range(0, len(colours), 2):
-        line = Text(fit_right(heatmap.rows[i], label) + " ")
+        line = Text(_row_label(names[i], label, heatmap) + " ")
         lower = colours[i + 1] if i + 1 < len(colours) else [None] * colours.shape[1]
         for top, bottom in zip(colours[i], lower, strict=True):
             line.append("▀" * cell, Style(color=_hex(top), bgcolor=None if bottom is None else _hex(bottom)))
         if i + 1 < len(colours):
-            line.append(" " + shorten(heatmap.rows[i + 1], label))
+            line.append(" " + shorten(names[i + 1], label))
         yield line
 
 
 def _shaded(heatmap: Heatmap, label: int, cell: int) -> Iterator[Text]:
     """A row a line, each cell a character that is darker the larger the weight."""
-    yield from _column_labels(heatmap, label, cell)
     steps = np.clip((heatmap.values - heatmap.low) / (heatmap.high - heatmap.low or 1), 0, 1) * (len(_SHADES) - 1)
-    for name, row in zip(heatmap.rows, np.nan_to_num(steps).round().astype(int), strict=True):
-        yield Text(fit_right(name, label) + " " + "".join(_SHADES[step] * cell for step in row))
+    for name, row in zip(_numbered_names(heatmap, 0), np.nan_to_num(steps).round().astype(int), strict=True):
+        yield Text(_row_label(name, label, heatmap) + " " + "".join(_SHADES[step] * cell for step in row))
 
 
 def _hex(colour: palette.Colours) -> str:

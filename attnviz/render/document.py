@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attnviz.analysis.far import Far, Profile
 from attnviz.analysis.links import Attended, Link
 from attnviz.analysis.summary import HeadMap, Summary
-from attnviz.analysis.units import Units
+from attnviz.analysis.units import Reading
 from attnviz.encoding import Encoding
-from attnviz.record import Array
+from attnviz.record import Array, Attention
 
 if TYPE_CHECKING:
     from attnviz.model.check import Check, LayerCheck
@@ -31,15 +32,20 @@ def document(summary: Summary, check: Check | None) -> dict[str, Any]:
         "generated_tokens": attention.encoding.generated,
         "keys": None if attention.keys is None else _text(attention.keys),
         "unit": units.kind,
+        "weights_kept": "all" if isinstance(attention, Attention) else "observed",
         "links": [_link(link) for link in summary.links],
         "special_share": _round(summary.special_share),
         "punctuation_share": _round(summary.punctuation_share),
         "positional_heads": [asdict(found) for found in summary.positional],
+        "habitual_heads": [asdict(found) for found in summary.habitual],
         "overview": {"cell": summary.cell, "values": _rows(summary.overview)},
         "maps": [_map(head, one_text=units.one_text) for head in summary.maps],
         "top_attended": [
             {"query": row.query, "query_index": row.query_index, **_looks(row, units)} for row in summary.attended
         ],
+        "far_links": [_far(band) for band in summary.far],
+        "distance_profile": None if summary.profile is None else _profile(summary.profile),
+        "received": [asdict(passage) | {"received": _round(passage.received)} for passage in summary.passages],
         "generated": [
             {
                 "token": attention.tokens[row.query_index + 1],
@@ -70,11 +76,31 @@ def _map(head: HeadMap, *, one_text: bool) -> dict[str, Any]:
         "indices": head.rows.tolist() if one_text else None,
         "query_indices": head.rows.tolist(),
         "key_indices": head.columns.tolist(),
-        "weights": _rows(head.weights[np.ix_(head.rows, head.columns)]),
+        "down": head.down,
+        "across": head.across,
+        "weights": _rows(head.weights),
     }
 
 
-def _looks(row: Attended, units: Units) -> dict[str, Any]:
+def _far(band: Far) -> dict[str, Any]:
+    links = [
+        {
+            **_link(found.link),
+            "distance": found.distance,
+            "query_place": asdict(found.query),
+            "key_place": asdict(found.key),
+        }
+        for found in band.links
+    ]
+    return {"near": band.near, "far": band.far, "links": links}
+
+
+def _profile(profile: Profile) -> dict[str, Any]:
+    first = [_round(share) for share in profile.first]
+    return {"edges": list(profile.edges), "first": first, "shares": _rows(profile.shares)}
+
+
+def _looks(row: Attended, units: Reading) -> dict[str, Any]:
     return {
         "best": [_link(link) for link in row.best],
         "average": [

@@ -15,17 +15,19 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib import font_manager
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Colormap, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.text import Text
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from attnviz.analysis.summary import HeadMap, shown_units
-from attnviz.analysis.units import Units
+from attnviz.analysis.summary import Grid, HeadMap
+from attnviz.analysis.units import Reading
 from attnviz.errors import UsageError
-from attnviz.record import Attention
+from attnviz.record import Attention, Survey
 from attnviz.render import palette
 from attnviz.render.heatmap import head_heatmap, head_name, largest, pool
 from attnviz.render.labels import clean, shorten, width
@@ -38,6 +40,14 @@ _CELL, _NUMBERED_CELL = 0.32, 0.42
 """Inches of a cell with a word label, and of one with its weight in it."""
 _NUMBERED = 16
 """The most words of a map in whose cells the weights are written."""
+_NAMED = 80
+"""The most words of a map whose axes name them."""
+_BIG = 10.0
+"""Inches of the longer side of a larger map."""
+_AROUND = 1.5
+"""Inches that axes, title and scale may take of such a picture's shorter side."""
+_CELLS = 1000
+"""The most cells of a map across or down; fewer where there are not so many pixels."""
 _SHORT = 1.2
 """The fewest inches of a map's shorter side: no map is a sliver, and the scale beside it can be read."""
 _PIXELS = 200_000_000
@@ -92,14 +102,21 @@ def colormap(style: Style) -> Colormap:
     )
 
 
-def draw_head(attention: Attention, units: Units, head: HeadMap, style: Style | None = None) -> Figure:
-    """One head: rows look, columns are looked at, both labelled with their words, as far as they can be read."""
+def draw_head(attention: Attention | Survey, units: Reading, head: HeadMap, style: Style | None = None) -> Figure:
+    """One head: rows look, columns are looked at, both labelled with their words, as far as they can be read.
+
+    Of a larger map the axes say the numbers of the words; of one with more words than cells can be told apart, each
+    cell is the largest of several.
+    """
     style = style or Style()
-    heatmap = pool(head_heatmap(units, head), 400, 400)
+    whole = head_heatmap(units, head)
+    named = max(whole.values.shape) <= _NAMED and not whole.pooled
+    room = max(0.5, min(style.size or (_BIG, _BIG)) - _AROUND)
+    most = _NAMED if named else min(_CELLS, int(room * style.dpi))
+    heatmap = pool(whole, most, most)
     rows, columns = heatmap.values.shape
     most = max(rows, columns)
-    named = most <= 80
-    side = max(2.4, most * (_CELL if most > _NUMBERED else _NUMBERED_CELL)) if named else 10.0
+    side = max(2.4, most * (_CELL if most > _NUMBERED else _NUMBERED_CELL)) if named else _BIG
     across, down = (max(_SHORT, side * count / most) for count in (columns, rows))
     left, top = (_margin(labels) if named else 0.5 for labels in (heatmap.rows, heatmap.columns))
     figure = _figure(style, (across + left + 1.2, down + top + 0.9))
@@ -115,14 +132,25 @@ def draw_head(attention: Attention, units: Units, head: HeadMap, style: Style | 
         axes.set_xticks(np.arange(columns + 1) - 0.5, minor=True)
         axes.set_yticks(np.arange(rows + 1) - 0.5, minor=True)
         axes.grid(which="minor", color=style.paper, linewidth=0.6)
+    elif heatmap.numbers is not None:
+        for axis, numbers in zip((axes.yaxis, axes.xaxis), heatmap.numbers, strict=True):
+            _number_ticks(axis, numbers)
     if not (named and units.one_text):
         target, source = ("", "") if units.one_text else ("target ", "source ")
         axes.set_xlabel(f"looked at ({source}{units.kind}s)")
         axes.set_ylabel(f"looks ({target}{units.kind}s)")
-    if most <= _NUMBERED:
+    if named and most <= _NUMBERED:
         _write_numbers(axes, image, heatmap.values)
     _finish(figure, axes, image, style, f"{_short(attention)}  {head_name(head)}", heatmap.pooled)
     return figure
+
+
+def _number_ticks(axis: Axis, numbers: NDArray[np.intp]) -> None:
+    """Round numbers of units, each at the cell that has it; ``numbers`` are the units at which the cells begin."""
+    wanted = MaxNLocator(nbins=10, integer=True).tick_values(numbers[0], numbers[-1])
+    shown = [int(number) for number in wanted if numbers[0] <= number <= numbers[-1]]
+    axis.set_ticks([float(place) for place in np.searchsorted(numbers, shown, side="right") - 1])
+    axis.set_ticklabels([f"{number:,}" for number in shown])
 
 
 def _margin(labels: tuple[str, ...]) -> float:
@@ -130,19 +158,17 @@ def _margin(labels: tuple[str, ...]) -> float:
     return 0.1 * max(width(shorten(label, _LABEL)) for label in labels)
 
 
-def draw_grid(attention: Attention, units: Units, style: Style | None = None, *, special: bool = False) -> Figure:
+def draw_grid(attention: Attention | Survey, maps: Grid, style: Style | None = None) -> Figure:
     """All heads as one image: layers down, heads across, one shared scale.
 
     Drawn as one mosaic, not as hundreds of axes; a head of more words than its place has pixels is pooled.
     """
     style = style or Style()
-    layers, heads = units.weights.shape[:2]
-    rows, columns = (shown_units(axis, special=special) for axis in (units.queries, units.keys))
-    weights = units.weights[:, :, rows[:, None], columns]
-    tile = _tile(weights.shape)
+    layers, heads = maps.weights.shape[:2]
+    tile = _tile((layers, heads, *(maps.size or maps.weights.shape[2:])))
     figure = _figure(style, (heads * tile[0] + 1.6, layers * tile[1] + 1.1))
     room = figure.get_size_inches() * style.dpi * 0.8 / (heads * tile[0], layers * tile[1])
-    tiles, pooled = _pooled(weights, [max(1, int(room.min() * side)) for side in tile])
+    tiles, pooled = _pooled(maps, [max(1, int(room.min() * side)) for side in tile])
     n, m = tiles.shape[2:]
     down, across = (size + max(1, round(size / 16)) for size in (n, m))  # with the gaps between heads
     mosaic = np.full((layers, down, heads, across), np.nan)
@@ -154,7 +180,7 @@ def draw_grid(attention: Attention, units: Units, style: Style | None = None, *,
     aspect = (tile[1] / n) / (tile[0] / m)
     image = axes.imshow(mosaic, cmap=cmap, vmin=0, vmax=high, interpolation="nearest", aspect=aspect)
     axes.set_xticks(np.arange(heads) * across + (m - 1) / 2, [f"H{i}" for i in range(heads)])
-    axes.set_yticks(np.arange(layers) * down + (n - 1) / 2, [f"L{number}" for number in units.layers])
+    axes.set_yticks(np.arange(layers) * down + (n - 1) / 2, [f"L{number}" for number in attention.layer_numbers])
     axes.xaxis.tick_top()
     _finish(figure, axes, image, style, f"{_short(attention)}  {layers} layers × {heads} heads", pooled)
     return figure
@@ -168,13 +194,15 @@ def _tile(shape: tuple[int, ...]) -> tuple[float, float]:
     return across, across * ratio
 
 
-def _pooled(weights: NDArray[np.floating], pixels: Sequence[int]) -> tuple[NDArray[np.floating], str]:
+def _pooled(maps: Grid, pixels: Sequence[int]) -> tuple[NDArray[np.floating], str]:
     """The maps of all heads, (L, H, n, m), in at most as many points across and down as there are ``pixels``."""
-    n, m = weights.shape[2:]
+    n, m = maps.weights.shape[2:]
     across, down = -(-m // pixels[0]), -(-n // pixels[1])
-    if across == down == 1:
-        return weights, ""
-    return largest(weights, down, across), f"each point is the largest of {down} × {across} weights"
+    joined = down * maps.down, across * maps.across
+    if joined == (1, 1):
+        return maps.weights, ""
+    weights = maps.weights if across == down == 1 else largest(maps.weights, down, across)
+    return weights, f"each point is the largest of {joined[0]:,} × {joined[1]:,} weights"
 
 
 def _figure(style: Style, size: tuple[float, float]) -> Figure:
@@ -192,7 +220,7 @@ def _figure(style: Style, size: tuple[float, float]) -> Figure:
     return figure
 
 
-def _short(attention: Attention) -> str:
+def _short(attention: Attention | Survey) -> str:
     """The model, and which of its maps where it has several."""
     kind = "" if attention.kind == "self" else f"  {attention.kind}"
     return clean(attention.model.rpartition("/")[2]) + kind

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from attnviz.analysis.far import Profile
 from attnviz.analysis.summary import HeadMap, Summary
-from attnviz.analysis.units import Units
+from attnviz.analysis.units import Reading
 
 Values = NDArray[np.floating]
+Numbers = NDArray[np.intp]
+_SHORTENED = 1_000
+"""Up to here the ends of a band are written out."""
 
 
 @dataclass(frozen=True, eq=False)
 class Heatmap:
     """Values (rows, columns) between ``low`` and ``high``; NaN is nothing.
 
-    ``percent``: the values are weights, written in percent. ``pooled`` says how cells were joined.
+    ``percent``: the values are weights, written in percent. ``numbers``: of the units at which rows and columns begin,
+    as ``--rows`` and ``--cols`` count them; None where they are no units of a text. Of a pooled map each value is the
+    largest of ``down`` × ``across``, ``size`` is how many there were, and ``how`` says more of it.
     """
 
     values: Values
@@ -27,15 +34,36 @@ class Heatmap:
     low: float
     high: float
     percent: bool = True
-    pooled: str = ""
+    numbers: tuple[Numbers, Numbers] | None = None
+    down: int = 1
+    across: int = 1
+    size: tuple[int, int] | None = None
+    how: str = ""
+
+    @property
+    def pooled(self) -> str:
+        """How cells were joined; empty where they were not."""
+        if self.down == self.across == 1:
+            return ""
+        high, wide = self.size or self.values.shape
+        joined = f"each cell is the largest of {self.down} × {self.across}{self.how}"
+        return f"{high:,} × {wide:,} pooled: {joined}, named by the first"
 
 
-def head_heatmap(units: Units, head: HeadMap) -> Heatmap:
+def head_heatmap(units: Reading, head: HeadMap) -> Heatmap:
     """The map of one head: rows look, columns are looked at; the scale ends at the largest weight shown."""
-    values = head.weights[np.ix_(head.rows, head.columns)]
-    rows = tuple(units.queries.labels[i] for i in head.rows)
-    columns = tuple(units.keys.labels[i] for i in head.columns)
-    return Heatmap(values, rows, columns, 0.0, float(values.max()) or 1.0)
+    return Heatmap(
+        head.weights,
+        tuple(units.queries.labels[i] for i in head.rows),
+        tuple(units.keys.labels[i] for i in head.columns),
+        0.0,
+        float(head.weights.max()) or 1.0,
+        numbers=(head.rows, head.columns),
+        down=head.down,
+        across=head.across,
+        size=head.size,
+        how=" in each head before the mean" if head.head is None and head.size else "",
+    )
 
 
 def overview_heatmap(summary: Summary) -> Heatmap:
@@ -49,6 +77,29 @@ def overview_heatmap(summary: Summary) -> Heatmap:
         high=high or 1.0,
         percent=summary.cell in ("link", "sink"),
     )
+
+
+def profile_heatmap(profile: Profile, layers: Sequence[int], tokens: int) -> Heatmap:
+    """How much attention goes how far: rows are layers, columns distances that a text of so many ``tokens`` has."""
+    bands = sum(edge < tokens for edge in profile.edges)
+    values = np.column_stack((profile.shares[:, : bands + 1], profile.first))
+    ends = [*profile.edges[1:], None]
+    columns = ("itself", *map(_band, profile.edges[:bands], ends[:bands]), "first")
+    return Heatmap(values, tuple(f"L{number}" for number in layers), columns, 0.0, float(values.max()) or 1.0)
+
+
+def _band(near: int, stop: int | None) -> str:
+    """``10–99``, ``1k–10k``, ``≥1M``."""
+    if stop is None:
+        return f"≥{_short(near)}"
+    return f"{near}–{stop - 1}" if stop <= _SHORTENED else f"{_short(near)}–{_short(stop)}"
+
+
+def _short(number: int) -> str:
+    for size, letter in ((1_000_000, "M"), (1_000, "k")):
+        if number >= size:
+            return f"{number // size}{letter}"
+    return str(number)
 
 
 def head_name(head: HeadMap) -> str:
@@ -77,5 +128,8 @@ def pool(heatmap: Heatmap, rows: int, columns: int) -> Heatmap:
         values=largest(heatmap.values, down, across),
         rows=heatmap.rows[::down],
         columns=heatmap.columns[::across],
-        pooled=f"{high} × {wide} pooled: each cell is the largest of {down} × {across}, named by the first",
+        numbers=heatmap.numbers and (heatmap.numbers[0][::down], heatmap.numbers[1][::across]),
+        down=heatmap.down * down,
+        across=heatmap.across * across,
+        size=heatmap.size or (high, wide),
     )

@@ -41,6 +41,20 @@ def shorten(text: str, most: int) -> str:
     return set_cell_size(text, most - 1).rstrip() + _ELLIPSIS if most > 0 else ""
 
 
+def shorten_left(text: str, most: int) -> str:
+    """``shorten``, but what is cut off is the beginning."""
+    text = clean(text)
+    if cell_len(text) <= most:
+        return text
+    kept, room = "", most - 1
+    for letter in reversed(regex.findall(r"\X", text)):
+        room -= cell_len(letter)
+        if room < 0:
+            break
+        kept = letter + kept
+    return _ELLIPSIS + kept.lstrip() if most > 0 else ""
+
+
 def fit(text: str, width: int) -> str:
     """``text`` cleaned and in exactly ``width`` columns: padded, or cut with an ellipsis."""
     return set_cell_size(shorten(text, width), width)

@@ -12,7 +12,8 @@ from rich.text import Text
 
 from attnviz.analysis.links import Attended, Positional
 from attnviz.analysis.summary import Cell, Summary
-from attnviz.record import Attention
+from attnviz.record import Attention, Survey
+from attnviz.render import long
 from attnviz.render.blocks import Blocks
 from attnviz.render.heatmap import head_heatmap, head_name, overview_heatmap
 from attnviz.render.labels import clean, fit, fit_right, shorten, width
@@ -48,13 +49,16 @@ def show(summary: Summary, *, named: bool) -> Iterator[RenderableType]:
         yield Blocks(head_heatmap(summary.units, head), scale=True)
     yield _title(f"What each {unit} looks at most", "")
     yield attended(summary, named=named)
+    for title, note, part in long.sections(summary):
+        yield _title(title, note)
+        yield part
     if summary.generated:
         yield _title("What each new token looked at when it was made", "the row of the token before it")
         yield generated(summary)
     yield Text()
 
 
-def heading(attention: Attention) -> Text:
+def heading(attention: Attention | Survey) -> Text:
     """The model, the way, and the sizes."""
     line = Text(clean(attention.model.rpartition("/")[2]), "bold")
     line.append(
@@ -66,14 +70,14 @@ def heading(attention: Attention) -> Text:
     return line
 
 
-def _texts(attention: Attention) -> str:
+def _texts(attention: Attention | Survey) -> str:
     """The sizes of the text, or of both; and which map it is, of a model that has three."""
     new = f" ({attention.encoding.generated} generated)" if attention.encoding.generated else ""
-    tokens = len(attention.tokens)
+    tokens = f"{len(attention.tokens):,}"
     if attention.keys is not None:
-        return f"{attention.kind} · {tokens} target tokens{new} look at {len(attention.keys)} source tokens"
+        return f"{attention.kind} · {tokens} target tokens{new} look at {len(attention.keys):,} source tokens"
     kind = "" if attention.kind == "self" else f"{attention.kind} · "
-    return f"{kind}{tokens} tokens{new} · {len(attention.words)} words"
+    return f"{kind}{tokens} tokens{new} · {len(attention.words):,} words"
 
 
 def _title(title: str, note: str) -> Text:
@@ -110,7 +114,7 @@ def _widest(labels: Iterable[str]) -> int:
 
 def _left_out(summary: Summary) -> Iterator[RenderableType]:
     """How much of the attention goes where no links are listed, and what else is left out."""
-    selection, units = summary.selection, summary.units
+    units = summary.units
     keys = units.keys
     shares = []
     if keys.special.any():
@@ -119,19 +123,21 @@ def _left_out(summary: Summary) -> Iterator[RenderableType]:
     if keys.punctuation.any():
         shares.append((summary.punctuation_share, "punctuation"))
     if shares:
-        counted = selection.keys[keys.special | keys.punctuation].any()
+        counted = summary.looked_at[keys.special | keys.punctuation].any()
         (share, first), *rest = shares
         others = "".join(f", {share:.0%} to {owner}" for share, owner in rest)
         where = "counted here" if counted else "see --special"
         yield _Note(f"{share:.0%} of the attention goes to {first}{others}; {where}.")
     also = []
-    axes = ((units.queries, selection.queries), (keys, selection.keys))
+    axes = ((units.queries, summary.looking), (keys, summary.looked_at))
     if any(axis.function.any() and not counting[axis.function].any() for axis, counting in axes):
         also.append("function words (the, of, is …)")
-    if units.one_text and not selection.keys[0] and selection.queries[0]:
+    if units.one_text and not summary.looked_at[0] and summary.looking[0]:
         also.append(f"the first {units.kind} as a key, on which causal models rest")
-    if not selection.heads.all():
+    if not summary.heads.all():
         also += map(_positional, summary.positional)
+    if summary.habitual:
+        also.append(_habitual(summary.habitual))
     if also:
         yield _Note(f"Also left out: {'; '.join(also)}. --all counts them.")
 
@@ -149,9 +155,20 @@ class _Note:
 
 
 def _positional(found: Positional) -> str:
+    return f"L{found.layer} H{found.head}, where each token looks at {_offset(found)}"
+
+
+def _habitual(found: Sequence[Positional]) -> str:
+    """The head that does it most often by name, and how many others there are."""
+    most = max(found, key=lambda head: head.share)
+    more = len(found) - 1
+    others = f" (and so of {more} more head{'s' * (more > 1)})" if more else ""
+    return f"L{most.layer} H{most.head}'s links to {_offset(most)}, where {most.share:.0%} of the tokens look{others}"
+
+
+def _offset(found: Positional) -> str:
     side, steps = "before" if found.offset < 0 else "after", abs(found.offset)
-    place = {0: "itself", 1: f"the one {side}"}.get(steps, f"the one {steps} {side}")
-    return f"L{found.layer} H{found.head}, where each token looks at {place}"
+    return {0: "itself", 1: f"the one {side}"}.get(steps, f"the one {steps} {side}")
 
 
 def attended(summary: Summary, *, named: bool) -> RenderableType:
@@ -217,9 +234,8 @@ def _place(layer: LayerCheck) -> str:
     return f"{kind}L{layer.layer}" + ("" if layer.worst_head is None else f" H{layer.worst_head}")
 
 
-def unchecked_line(wanted: bool) -> Text:
-    """Why there was no check."""
-    why = "the record was read from a file" if wanted else "--no-check"
+def unchecked_line(why: str) -> Text:
+    """That there was no check, and why."""
     return Text(f"not checked against transformers ({why})", "dim")
 
 

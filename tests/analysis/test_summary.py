@@ -9,10 +9,11 @@ import pytest
 
 from attnviz.analysis import metrics
 from attnviz.analysis.links import select
-from attnviz.analysis.summary import Cell, HeadMap, Heads, Summary, pick_maps, shown_units, summarise
+from attnviz.analysis.summary import Cell, HeadMap, Heads, Summary, grid, pick_maps, shown_units, summarise
 from attnviz.analysis.units import Units, in_tokens, in_words
+from attnviz.analysis.window import Window
 from attnviz.errors import UsageError
-from attnviz.record import Attention
+from attnviz.record import Array, Attention
 from tests.records import Spelled, cross_record, looking, peaked, random_weights, record
 
 SENTENCE: list[Spelled] = ["[CLS]", "the", "bank", ("loans", ["loan", "##s"]), "money", ".", "[SEP]"]
@@ -35,6 +36,11 @@ def attention() -> Attention:
 
 def places(maps: list[HeadMap]) -> list[tuple[int, int | None]]:
     return [(head.layer, head.head) for head in maps]
+
+
+def shown(weights: Array) -> Array:
+    """What a map shows of the sentence: the, bank, loans, money."""
+    return weights[1:5, 1:5]
 
 
 def maps_of(**heads: Any) -> list[tuple[int, int | None]]:
@@ -74,7 +80,7 @@ def test_layer_and_head_zero_are_wishes_too() -> None:
 def test_the_mean_is_the_mean_of_a_layers_heads() -> None:
     summary = summarise(attention(), heads=Heads(layers=(1,), mean=True))
     assert places(summary.maps) == [(1, None)]
-    np.testing.assert_allclose(summary.maps[0].weights, in_words(attention()).weights[1].mean(0), atol=1e-7)
+    np.testing.assert_allclose(summary.maps[0].weights, shown(in_words(attention()).weights[1].mean(0)), atol=1e-7)
 
 
 def test_the_mean_without_a_layer_is_one_map_a_layer() -> None:
@@ -83,7 +89,7 @@ def test_the_mean_without_a_layer_is_one_map_a_layer() -> None:
 
 def test_a_map_holds_the_weights_of_its_head() -> None:
     (head,) = summarise(attention(), heads=Heads((0,), (3,))).maps
-    np.testing.assert_array_equal(head.weights, in_words(attention()).weights[0, 3])
+    np.testing.assert_array_equal(head.weights, shown(in_words(attention()).weights[0, 3]))
 
 
 def test_with_special_the_strongest_link_of_all_tokens_decides() -> None:
@@ -203,21 +209,84 @@ def units() -> Units:
     return in_words(attention())
 
 
+def shown_words(found: Units, window: Window | None = None, *, special: bool = False) -> list[list[str]]:
+    return [[found.queries.labels[i] for i in axis] for axis in shown_units(found, window, special=special)]
+
+
 def test_a_map_shows_the_words_without_special_tokens_and_punctuation() -> None:
-    words = units().queries
-    assert [words.labels[i] for i in shown_units(words, special=False)] == ["the", "bank", "loans", "money"]
-    assert shown_units(words, special=True).tolist() == list(range(7))
+    assert shown_words(units()) == [["the", "bank", "loans", "money"]] * 2
+    assert [axis.tolist() for axis in shown_units(units(), special=True)] == [list(range(7))] * 2
 
 
 def test_a_map_of_too_few_words_shows_everything() -> None:
     few = in_words(record(["[CLS]", "bank", ".", "[SEP]"], random_weights((1, 1, 4))))
-    assert shown_units(few.queries, special=False).tolist() == [0, 1, 2, 3]
+    assert [axis.tolist() for axis in shown_units(few, special=False)] == [[0, 1, 2, 3]] * 2
+
+
+# A part of a map
+
+
+def test_a_window_cuts_the_maps_of_the_heads_and_of_the_grid() -> None:
+    window = Window((2, 4), (1, None))
+    (head,) = summarise(attention(), heads=Heads((0,), (3,)), window=window).maps
+    assert (head.rows.tolist(), head.columns.tolist()) == ([2, 3], [1, 2, 3, 4])
+    whole = units().weights
+    np.testing.assert_array_equal(head.weights, whole[0, 3, 2:4, 1:5])
+    np.testing.assert_array_equal(grid(units(), window).weights, whole[:, :, 2:4, 1:5])
+    (mean,) = summarise(attention(), heads=Heads((1,), mean=True), window=window).maps
+    np.testing.assert_allclose(mean.weights, whole[1, :, 2:4, 1:5].mean(0), atol=1e-7)
+
+
+def test_a_window_changes_nothing_but_the_maps() -> None:
+    whole, part = summarise(attention()), summarise(attention(), window=Window((5, 7)))
+    assert (part.links, part.attended) == (whole.links, whole.attended)
+    np.testing.assert_array_equal(part.overview, whole.overview)
+
+
+def test_a_window_without_two_words_shows_what_is_there() -> None:
+    assert shown_words(units(), Window((5, 7), (0, 2))) == [[".", "[SEP]"], ["[CLS]", "the"]]
+    assert shown_words(units(), Window((3, 4), (5, 6))) == [["loans"], ["."]]
+    assert shown_words(units(), Window((None, 3), (4, None)), special=True) == [
+        ["[CLS]", "the", "bank"],
+        ["money", ".", "[SEP]"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("window", "said"),
+    [
+        (Window((2, 8)), "no rows 2:8: there are 7 words"),
+        (Window((7, None)), "no rows 7:: there are 7 words"),
+        (Window((9, 10)), "no rows 9:10: there are 7 words"),
+        (Window((None, None), (0, 8)), "no columns 0:8: there are 7 words"),
+        (Window((3, 3)), "no rows 3:3: the range is empty"),
+        (Window((5, 2)), "no rows 5:2: the range is empty"),
+    ],
+)
+def test_a_window_beyond_the_text_is_refused_with_the_size(window: Window, said: str) -> None:
+    with pytest.raises(UsageError) as error:
+        summarise(attention(), window=window)
+    assert str(error.value).splitlines() == [said, "They are numbered from 0 to 6."]
+
+
+def test_a_window_counts_tokens_where_tokens_are_shown() -> None:
+    (head,) = summarise(attention(), tokens=True, window=Window((3, 5))).maps
+    assert head.rows.tolist() == [3, 4]
+    with pytest.raises(UsageError, match="there are 8 tokens"):
+        summarise(attention(), tokens=True, window=Window((3, 9)))
+
+
+def test_the_rows_of_a_cross_map_are_of_the_target_and_its_columns_of_the_source() -> None:
+    (head,) = summarise(cross(), window=Window((1, 2), (2, 4))).maps
+    assert (head.rows.tolist(), head.columns.tolist()) == ([1], [2, 3])
+    with pytest.raises(UsageError, match="no columns 0:9: there are 6 words"):
+        summarise(cross(), window=Window((1, 2), (0, 9)))
 
 
 def test_maps_of_tokens_show_tokens() -> None:
     tokens = in_tokens(attention())
     (head,) = pick_maps(select(tokens, causal=False), Heads((0,), (0,)), special=False)
-    assert head.weights.shape == (N, N)
+    assert head.weights.shape == (5, 5)
     for shown in (head.rows, head.columns):
         assert [tokens.queries.labels[i] for i in shown] == ["the", "bank", "loan", "##s", "money"]
 
@@ -238,9 +307,9 @@ def test_layers_are_asked_for_and_named_by_their_own_numbers() -> None:
     for number, layer in ((3, 0), (11, 2)):
         (head,) = summarise(hybrid(), heads=Heads((number,), (3,))).maps
         assert (head.layer, head.head) == (number, 3)
-        np.testing.assert_array_equal(head.weights, weights[layer, 3])
+        np.testing.assert_array_equal(head.weights, shown(weights[layer, 3]))
     (mean,) = summarise(hybrid(), heads=Heads((11,), mean=True)).maps
-    np.testing.assert_allclose(mean.weights, weights[2].mean(0), atol=1e-7)
+    np.testing.assert_allclose(mean.weights, shown(weights[2].mean(0)), atol=1e-7)
     assert places(summarise(hybrid(), heads=Heads(mean=True)).maps) == [(3, None), (7, None), (11, None)]
     assert places(summarise(hybrid(), heads=Heads((3,))).maps) == [(3, 1)]
 
@@ -273,7 +342,7 @@ def test_a_cross_map_has_the_words_of_both_texts() -> None:
     summary = summarise(cross())
     (head,) = summary.maps
     assert (head.layer, head.head) == (1, 0)
-    assert head.weights.shape == (5, 6)
+    assert head.weights.shape == (3, 4)
     assert (head.rows.tolist(), head.columns.tolist()) == ([1, 2, 3], [0, 1, 2, 3])
     assert [row.query for row in summary.attended] == ["Die", "Bank", "gab"]
     link = summary.links[0]

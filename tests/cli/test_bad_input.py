@@ -69,7 +69,8 @@ MISSING = "/no/such/place"
         case("show", "-", code=3, said="standard input is not UTF-8 (byte 0xff at 5)", stdin=b"bank \xff"),
         case("show", "--file", MISSING, code=3, said=f"{MISSING} can't be read (No such file or directory)"),
         case("show", "--file", "\x1b[31mred\x07.txt", code=3, said="␛[31mred␇.txt can't be read"),
-        case("show", S, "--from", "a.json", code=2, said=("both a text and --from", "give --from alone")),
+        case("show", S, "--from", "a.json", code=2, said="the text has no passage 'a.json'"),
+        case("export", S, "a.json", "--from", "the bank", code=2, said="a record holds the whole text"),
         case("show", "--pair", "a", "--from", "a.json", code=2, said="both a text and --from"),
         case("show", "--from", "missing.json", code=3, said="missing.json can't be read"),
         case("show", "--from", "a.png", code=3, said="expected .json or .safetensors"),
@@ -90,6 +91,14 @@ MISSING = "/no/such/place"
             for value in ("mean", "x", "", "1,", "-1", "1-", "1.5", "1-2-3", "1" * 9, "0-" + "9" * 6, "\x1b[1m", "²")
         ],
         case("show", S, "--layer", "2-1", code=2, said="the range is empty"),
+        *(
+            case("show", S, "--rows", value, code=2, said="expected numbers such as 3:40, 3:, :40 or 3")
+            for value in ("", ":", "a", "3:b", "1:2:3", "-3", "3-4", "3 4", "1" * 5000)
+        ),
+        case("show", S, "--cols", "0:15", code=2, said="no columns 0:15: there are 14 words"),
+        case("show", S, "--rows", "14", code=2, said="numbered from 0 to 13"),
+        case("show", S, "--rows", "4:4", code=2, said="no rows 4:4: the range is empty"),
+        case("show", S, "--rows", "16", "--tokens", code=2, said="there are 15 tokens"),
         case("show", S, "--head", "means", code=2, said="expected numbers such as 3 or 1,4-6, or mean"),
         case("show", S, "--top", "0", code=2, said="--top"),
         case("show", S, "--links", "many", code=2, said="--links"),
@@ -127,7 +136,9 @@ MISSING = "/no/such/place"
         case("export", S, "out.png", "--head", "mean", code=2, said="--layer and --head name 3 heads"),
         case("export", S, "out.png", "--head", "9", code=2, said="no head 9"),
         case("export", S, "out.json", "--layer", "0", code=2, said="a .json record holds all heads"),
-        case("export", S, "out.json", "--map", "cross", code=2, said="all heads and maps: --map, --layer and --head"),
+        case("export", S, "out.json", "--rows", "1:3", code=2, said="a .json record holds all heads"),
+        case("export", S, "out.png", "--rows", "1:99", code=2, said="no rows 1:99: there are 14 words"),
+        case("export", S, "out.json", "--map", "cross", code=2, said="all heads and maps: --map, --layer, --head"),
         case("export", S, "out.png", "--map", "encoder", code=2, said=("no encoder map", "Leave --map out")),
         case("show", S, "--map", "cross", code=2, said=("no cross map to choose: this model has one kind", "Leave")),
         case("show", S, "--map", "decoder", "--json", code=2, said="no decoder map to choose"),

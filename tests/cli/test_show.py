@@ -69,6 +69,26 @@ def test_no_check_skips_the_check_and_says_so(run: Run, monkeypatch: pytest.Monk
     assert result.lines[-1] == "not checked against transformers (--no-check)"
 
 
+# A part of the map
+
+
+@pytest.mark.parametrize(
+    ("options", "rows", "columns"),
+    [
+        (["--rows", "2:4", "--cols", "3:"], [2, 3], list(range(3, 12))),
+        (["--rows", ":3"], [1, 2], list(range(1, 12))),
+        (["--cols", "5"], list(range(1, 12)), [5]),
+        (["--rows", "0:2", "--cols", "11:", "--special"], [0, 1], [11, 12, 13]),
+    ],
+)
+def test_rows_and_columns_cut_the_maps(run: Run, options: list[str], rows: list[int], columns: list[int]) -> None:
+    given = ["show", S, "--json", "--no-check", "--layer", "1", "--head", "2"]
+    (part,) = document(run(*given, *options))["maps"]
+    (whole,) = document(run(*given, "--special"))["maps"]
+    assert (part["query_indices"], part["key_indices"]) == (rows, columns)
+    assert part["weights"] == [[whole["weights"][row][column] for column in columns] for row in rows]
+
+
 # Where the text comes from
 
 

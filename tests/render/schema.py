@@ -26,7 +26,18 @@ def _list(items: dict[str, Any], **limits: Any) -> dict[str, Any]:
     return {"type": "array", "items": items} | limits
 
 
-_LINK = _object(layer=INDEX, head=INDEX, query=TEXT, key=TEXT, query_index=INDEX, key_index=INDEX, weight=SHARE)
+_ENDS = {
+    "layer": INDEX,
+    "head": INDEX,
+    "query": TEXT,
+    "key": TEXT,
+    "query_index": INDEX,
+    "key_index": INDEX,
+    "weight": SHARE,
+}
+_LINK = _object(**_ENDS)
+_PLACE = _object(line=COUNT, page={"type": ["integer", "null"], "minimum": 1}, before=TEXT, word=TEXT, after=TEXT)
+_FAR_LINK = _object(**_ENDS, distance=COUNT, query_place=_PLACE, key_place=_PLACE)
 
 _LOOKS = {"best": _list(_LINK), "average": _list(_object(key=TEXT, key_index=INDEX, weight=SHARE))}
 _TEXT = {
@@ -74,10 +85,12 @@ SCHEMA = _object(
     generated_tokens=INDEX,
     keys={"anyOf": [{"type": "null"}, _object(**_TEXT)]},
     unit={"enum": ["word", "token"]},
+    weights_kept={"enum": ["all", "observed"]},
     links=_list(_LINK),
     special_share=SHARE,
     punctuation_share=SHARE,
     positional_heads=_list(_object(layer=INDEX, head=INDEX, offset={"type": "integer"}, share=SHARE)),
+    habitual_heads=_list(_object(layer=INDEX, head=INDEX, offset={"type": "integer"}, share=SHARE)),
     overview=_object(
         cell={"enum": ["link", "entropy", "sink", "distance"]},
         values=_list(_list({"type": ["number", "null"], "minimum": 0}, minItems=1), minItems=1),
@@ -89,6 +102,8 @@ SCHEMA = _object(
             indices={"anyOf": [{"type": "null"}, _list(INDEX)]},
             query_indices=_list(INDEX, minItems=1),
             key_indices=_list(INDEX, minItems=1),
+            down=COUNT,
+            across=COUNT,
             weights=_list(_list(SHARE)),
         ),
         minItems=1,
@@ -98,6 +113,27 @@ SCHEMA = _object(
             query=TEXT,
             query_index=INDEX,
             **_LOOKS,
+        )
+    ),
+    far_links=_list(_object(near=COUNT, far={"type": ["integer", "null"], "minimum": 2}, links=_list(_FAR_LINK))),
+    distance_profile={
+        "anyOf": [
+            {"type": "null"},
+            _object(
+                edges=_list(COUNT, minItems=1),
+                first=_list(SHARE, minItems=1),
+                shares=_list(_list(SHARE, minItems=2), minItems=1),
+            ),
+        ]
+    },
+    received=_list(
+        _object(
+            number=COUNT,
+            line=COUNT,
+            start=INDEX,
+            stop=COUNT,
+            text=TEXT,
+            received={"type": ["number", "null"], "minimum": 0},
         )
     ),
     generated=_list(_object(token=TEXT, token_index=COUNT, **_LOOKS)),

@@ -220,6 +220,54 @@ def test_what_is_not_pooled_does_not_say_so() -> None:
     assert "pooled" not in printed(Blocks(heatmap(weights(40), tuple("w" * 40))), 80, "truecolor")
 
 
+# The numbers of units
+
+
+def numbered(n: int, step: int = 1, *, joins: int = 1) -> Heatmap:
+    """A map of units that are called w0, w1 …; ``joins`` of them were pooled to each cell before."""
+    numbers = np.arange(0, n * step, step)
+    labels = tuple(f"w{i}" for i in numbers)
+    size = n * joins, n * joins
+    return Heatmap(weights(n), labels, labels, 0, 1, numbers=(numbers, numbers), down=joins, across=joins, size=size)
+
+
+@pytest.mark.parametrize("colours", [None, "truecolor"])
+def test_the_rows_of_a_pooled_map_begin_with_their_numbers(colours: Colours) -> None:
+    found = lines(Blocks(numbered(250, 4)), 80, colours)
+    names = [match for line in found for match in re.findall(r"(\d+) w(\d+)(?: |$)", line)]
+    joined = int(re.findall(r"largest of (\d+)", " ".join(found))[0])
+    rows = [int(number) for number, _ in names]
+    assert all(number == name for number, name in names)
+    assert set(range(0, 1000, 4 * joined)) <= set(rows)
+
+
+@pytest.mark.parametrize("colours", [None, "truecolor"])
+@pytest.mark.parametrize(("n", "joined"), [(250, True), (40, False)])
+def test_marks_above_narrow_columns_say_their_numbers(n: int, colours: Colours, *, joined: bool) -> None:
+    found = lines(Blocks(numbered(n, 3)), 80, colours)
+    first = next(line for line in found if re.search("▀|^ *0 w0", line))
+    start = first.index("▀") if colours else 4 + len("0 w0") + 1
+    step = int((re.findall(r"largest of (\d+)", " ".join(found)) or [1])[0])
+    assert (step > 1) is joined
+    marks = [(match.start(), int(match[1]), match[2]) for match in re.finditer(r"╷(\d+)(?: (w\d+))?", found[0])]
+    assert len(marks) > 2
+    left = marks[0][0]
+    assert [number for _, number, _ in marks] == [3 * step * (place - left) for place, _, _ in marks]
+    assert all(name == (f"w{number}" if joined else None) for _, number, name in marks)
+    assert not colours or left == start
+
+
+def test_what_was_pooled_before_is_said_even_where_numbers_stand_in_the_cells() -> None:
+    found = lines(Blocks(numbered(6, 128, joins=128)), 80)
+    assert found[0].split() == ["0", "w0", "128", "w128", "256", "w256", "384", "w384", "512", "w512", "640", "w640"]
+    assert [line.split()[:2] for line in found[1:7]] == [[str(n), f"w{n}"] for n in range(0, 768, 128)]
+    assert found[7] == "768 × 768 pooled: each cell is the largest of 128 × 128, named by the first"
+
+
+def test_numbers_in_cells_leave_no_need_for_numbers_of_words() -> None:
+    assert lines(Blocks(numbered(3)), 80)[0].split() == ["w0", "w1", "w2"]
+
+
 # The scale
 
 

@@ -12,8 +12,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
-from attnviz.analysis.summary import HeadMap
-from attnviz.analysis.units import in_words
+from attnviz.analysis.summary import Grid, HeadMap, grid
+from attnviz.analysis.units import Units, in_words
 from attnviz.errors import UsageError
 from attnviz.record import Attention
 from attnviz.render import figure as figures
@@ -39,8 +39,17 @@ def head_figure(attention: Attention, layer: int = 0, head: int = 0, style: Styl
     return draw_head(attention, units, HeadMap(layer, head, units.weights[layer, head], *shown), style)
 
 
+def pooled_map(weights: Array, joins: int) -> tuple[Attention, Units, HeadMap]:
+    """The map of one head in which each cell stands for ``joins`` × ``joins`` words."""
+    count = len(weights) * joins
+    attention = noun_record(random_weights((1, 1, count)))
+    begins = np.arange(0, count, joins)
+    head = HeadMap(0, 0, weights, begins, begins, joins, joins, (count, count))
+    return attention, in_words(attention), head
+
+
 def grid_figure(attention: Attention, style: Style | None = None, **options: Any) -> Figure:
-    return draw_grid(attention, in_words(attention), style, **options)
+    return draw_grid(attention, grid(in_words(attention), **options), style)
 
 
 def pixels(figure: Figure) -> Array:
@@ -115,9 +124,45 @@ def test_a_huge_map_is_pooled_and_says_so() -> None:
     n = 900
     weights = peaked((1, 1, n), {(0, 0, 700, 100): 0.9})
     figure = head_figure(noun_record(weights), style=Style(dpi=80))
-    assert figure.get_supxlabel() == "900 × 900 pooled: each cell is the largest of 3 × 3, named by the first"
+    assert figure.get_supxlabel() == "900 × 900 pooled: each cell is the largest of 2 × 2, named by the first"
     x, y = place_of(largest("light"), figure)
-    assert (round(y), round(x)) == (700 // 3, 100 // 3)
+    assert (round(y), round(x)) == (700 // 2, 100 // 2)
+
+
+def test_a_map_has_no_more_cells_than_pixels() -> None:
+    figure = head_figure(noun_record(random_weights((1, 1, 300))), style=Style(size=(3, 3), dpi=50))
+    figure.draw_without_rendering()
+    assert max(figure.axes[0].images[0].get_array().shape) <= figure.axes[0].get_window_extent().width
+
+
+@pytest.mark.parametrize("joins", [1, 4])
+def test_the_axes_of_a_large_map_say_the_numbers_of_its_words(joins: int) -> None:
+    figure = draw_head(*pooled_map(random_weights((1, 1, 100))[0, 0], joins))
+    axes = figure.axes[0]
+    for axis in (axes.xaxis, axes.yaxis):
+        numbers = [int(label.get_text().replace(",", "")) for label in axis.get_ticklabels()]
+        assert numbers == list(range(0, 100 * joins, 10 * joins))
+        assert [place * joins for place in axis.get_ticklocs()] == numbers
+
+
+def test_numbers_stand_where_words_are_that_are_shown() -> None:
+    attention = noun_record(random_weights((1, 1, 300)))
+    units = in_words(attention)
+    rows, columns = np.arange(100, 200), np.arange(0, 300, 2)
+    figure = draw_head(attention, units, HeadMap(0, 0, units.weights[0, 0][np.ix_(rows, columns)], rows, columns))
+    across, down = figure.axes[0].xaxis, figure.axes[0].yaxis
+    for axis, numbers in ((across, columns), (down, rows)):
+        labels = [int(label.get_text()) for label in axis.get_ticklabels()]
+        assert len(labels) > 4
+        assert [numbers[int(place)] for place in axis.get_ticklocs()] == labels
+
+
+def test_a_map_that_was_pooled_before_says_how_many_words_a_cell_joins() -> None:
+    figure = draw_head(*pooled_map(random_weights((1, 1, 100))[0, 0], 4), Style(size=(3, 3), dpi=40))
+    assert figure.get_supxlabel() == "400 × 400 pooled: each cell is the largest of 8 × 8, named by the first"
+    figure = draw_head(*pooled_map(random_weights((1, 1, 10))[0, 0], 4))
+    assert figure.get_supxlabel() == "40 × 40 pooled: each cell is the largest of 4 × 4, named by the first"
+    assert not figure.axes[0].texts  # no number of one weight stands for sixteen
 
 
 def test_the_scale_ends_at_the_largest_weight_that_is_shown() -> None:
@@ -189,6 +234,17 @@ def test_a_grid_of_more_words_than_pixels_is_pooled_and_says_so() -> None:
     assert int(np.abs(axes.get_yticks() - y).argmin()) == 1
     assert round(x - axes.get_xticks()[0] + (side - 1) / 2) == pytest.approx(20 // int(note[1]), abs=1)
     assert round(y - axes.get_yticks()[1] + (side - 1) / 2) == pytest.approx(250 // int(note[1]), abs=1)
+
+
+def test_a_grid_that_was_pooled_before_says_how_many_weights_a_point_joins() -> None:
+    attention = noun_record(random_weights((2, 2, 10)))
+    maps = Grid(attention.weights, 128, 64, (1280, 640))
+    figure = draw_grid(attention, maps)
+    assert figure.get_supxlabel() == "each point is the largest of 128 × 64 weights"
+    figure = draw_grid(attention, maps, Style(size=(2, 2), dpi=10))
+    down, across = re.findall(r"\d+", figure.get_supxlabel())
+    assert int(down) > 128
+    assert int(across) > 64
 
 
 def test_a_grid_that_is_not_pooled_does_not_say_so() -> None:
@@ -458,4 +514,4 @@ def test_a_notebook_shows_the_grid(tiny_attention: Any) -> None:
 def test_a_picture_of_too_many_pixels_is_refused_before_it_is_drawn() -> None:
     attention = record(["bank", "loan"], random_weights((1, 1, 2)))
     with pytest.raises(UsageError, match="14400 million pixels, at most 200 million"):
-        draw_grid(attention, in_words(attention), Style(size=(100, 100), dpi=1200))
+        draw_grid(attention, grid(in_words(attention)), Style(size=(100, 100), dpi=1200))

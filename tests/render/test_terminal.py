@@ -393,6 +393,18 @@ def test_positional_heads_are_said_to_be_left_out_and_dashed_in_the_overview(off
     assert "–" not in "".join(section("Overview", shown(attention, everything=True)))
 
 
+def test_links_at_the_usual_offset_of_a_head_are_said_to_be_left_out() -> None:
+    words = [f"w{i}" for i in range(120)]
+    often = [random_weights((1, 1, 120), seed=seed)[0, 0] for seed in (1, 2)]
+    for weights, rows in zip(often, (80, 70), strict=True):
+        weights[:rows] = looking(-1, 120)[:rows]
+    one = record(words, np.stack([random_weights((1, 1, 120))[0, 0], often[0]])[None])
+    assert "left out: L0 H1's links to the one before, where 66% of the tokens look. --all" in notes(one)
+    two = record(words, np.stack(often)[None])
+    assert "where 66% of the tokens look (and so of 1 more head). --all" in notes(two)
+    assert "links to the one before" not in notes(one, everything=True)
+
+
 # Overview and maps
 
 
@@ -529,6 +541,5 @@ def test_the_check_table_leaves_out_what_there_is_not_and_names_the_map() -> Non
     assert [line.split() for line in lines(terminal.check_table(blind(4e-7)))[1:]] == [["L4", "–", "–", "–", "4.0e-07"]]
 
 
-@pytest.mark.parametrize(("wanted", "why"), [(True, "the record was read from a file"), (False, "--no-check")])
-def test_what_was_not_checked_says_why(why: str, *, wanted: bool) -> None:
-    assert lines(terminal.unchecked_line(wanted)) == [f"not checked against transformers ({why})"]
+def test_what_was_not_checked_says_why() -> None:
+    assert lines(terminal.unchecked_line("--no-check")) == ["not checked against transformers (--no-check)"]

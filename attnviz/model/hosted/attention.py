@@ -201,15 +201,15 @@ def attending(model: nn.Module, hook: Hook | None, own: str = "eager") -> Iterat
     """
     double = next(model.parameters()).dtype is torch.float64
     name = own if hook is None else f"{NAME}-{id(hook)}"
-    configs = _configs(model)
-    holders: list[Any] = [*model.modules(), *configs]
+    found = configs(model)
+    holders: list[Any] = [*model.modules(), *found]
     before = [(holder, dict(vars(holder))) for holder in holders]
     inner = [(value, value.copy()) for _, values in before for value in values.values() if isinstance(value, dict)]
     try:
         if hook is not None:
             AttentionInterface.register(name, hook)
             AttentionMaskInterface.register(name, masks.mask)
-        for config in configs:
+        for config in found:
             config._attn_implementation_internal = name
             config.use_cache = False
             if double:  # the faster ways to run experts know no float64
@@ -228,7 +228,7 @@ def attending(model: nn.Module, hook: Hook | None, own: str = "eager") -> Iterat
             value.update(copy)
 
 
-def _configs(model: nn.Module) -> list[Any]:
+def configs(model: nn.Module) -> list[Any]:
     """All configs of ``model``, its parts and theirs."""
     waiting = [
         module.config for module in model.modules() if isinstance(getattr(module, "config", None), PreTrainedConfig)

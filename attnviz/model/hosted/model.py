@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from attnviz.checkpoint import quiet_transformers
 from attnviz.encoding import Encoding
 from attnviz.errors import AttnvizError, InputError, UnsupportedModel
-from attnviz.model.hosted.attention import Hook, Seen, attending
+from attnviz.model.hosted.attention import Hook, Seen, attending, configs
 from attnviz.model.inputs import require_finite, require_fit
 from attnviz.model.kernel import Kind, Observer
 from attnviz.model.precision import precision
@@ -133,6 +134,15 @@ class Hosted:
         output = self._forward(encoding, target, None, own="sdpa", output_hidden_states=True)
         return {kind: torch.stack(found) for kind, found in _states(output, self.kinds).items()}
 
+    @cached_property
+    def heads(self) -> dict[Kind, int]:
+        """How many heads all layers of each kind have together, at most, as far as the configs say."""
+        counts = [
+            _number(config, "num_hidden_layers") * _number(config, "num_attention_heads")
+            for config in configs(self.model)
+        ]
+        return dict.fromkeys(self.kinds, max(counts))
+
     def _forward(
         self, encoding: Encoding, target: Encoding | None, hook: Hook | None, own: str = "eager", **wanted: bool
     ) -> Any:
@@ -186,6 +196,12 @@ class Hosted:
     def _fits(self, encoding: Encoding) -> None:
         """Raise for ids and token types that the model has no vectors for."""
         require_fit(encoding, len(self._table()), getattr(self.model.config, "type_vocab_size", None) or 0)
+
+
+def _number(config: Any, name: str) -> int:
+    """What a config says of that name; 0 where it says nothing, and the largest where it says one of each layer."""
+    said = getattr(config, name, None) or 0
+    return max(said) if isinstance(said, list | tuple) else int(said)
 
 
 def _is_bare(model: nn.Module) -> bool:

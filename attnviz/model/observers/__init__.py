@@ -3,13 +3,17 @@
 What nobody observes is never stored. All of them are exact: nothing is sampled, nothing left to chance.
 """
 
+from attnviz.model.observers.figures import EDGES
 from attnviz.model.observers.kept import HiddenStates, Pairs, Weights, stack
 from attnviz.model.observers.links import Band, TopLinks
 from attnviz.model.observers.pooled import Tiles
+from attnviz.model.observers.rows import Average, Rows
 from attnviz.model.observers.statistics import HeadStats, Received
 from attnviz.model.observers.units import InUnits, Only
 
 __all__ = [
+    "EDGES",
+    "Average",
     "Band",
     "HeadStats",
     "HiddenStates",
@@ -17,6 +21,7 @@ __all__ = [
     "Only",
     "Pairs",
     "Received",
+    "Rows",
     "Tiles",
     "TopLinks",
     "Weights",

@@ -29,6 +29,7 @@ class HeadStats(Observer):
     Args:
         sets: which keys belong to a set whose share is wanted, (M,) each.
         counting: which queries are averaged over (N,); None is all.
+        telling: of which queries the offsets are counted (N,); None is those that are averaged over.
         per_query: keep the entropy, distance and confidence of each query as well.
     """
 
@@ -39,10 +40,12 @@ class HeadStats(Observer):
         sets: Mapping[str, NDArray[np.bool_]] | None = None,
         counting: NDArray[np.bool_] | None = None,
         *,
+        telling: NDArray[np.bool_] | None = None,
         per_query: bool = False,
     ) -> None:
         self._sets = {name: torch.from_numpy(keys) for name, keys in (sets or {}).items()}
         self._counting = None if counting is None else torch.from_numpy(counting)
+        self._telling = self._counting if telling is None else torch.from_numpy(telling)
         self._per_query = per_query
         self._sums: dict[int, Tensor] = {}
         self._rows: dict[int, dict[str, Tensor]] = {}
@@ -73,22 +76,24 @@ class HeadStats(Observer):
     @property
     def figures(self) -> dict[str, NDArray[np.float64]]:
         """The figures of all heads by name."""
+        return merged([self])
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the numbers are that are summed, in their order; the bands of the profile have no names."""
+        return (*FIGURES, *("",) * (1 + len(EDGES)), *self._sets)
+
+    def totals(self) -> tuple[NDArray[np.float64], NDArray[np.float64], list[Tensor]]:
+        """The sums of all numbers, (L, H, names), of how many queries each is one, and each layer's offsets (H, n)."""
         queries, keys = self._shape
         counting = torch.ones(queries, dtype=torch.bool) if self._counting is None else self._counting
+        telling = counting if self._telling is None else self._telling
         places = torch.arange(queries)[counting]
         neighbours = {"previous": -1, "self": 0, "next": 1}
         counts = {name: int(((places + at >= 0) & (places + at < keys)).sum()) for name, at in neighbours.items()}
-        sums = torch.stack([self._sums[number] for number in self.layers()]).cpu().numpy()  # (L, H, figures + bands …)
-        names = dict(zip(FIGURES, range(len(FIGURES)), strict=True))
-        end = len(FIGURES) + 1 + len(EDGES)
-        names |= dict(zip(self._sets, range(end, sums.shape[-1]), strict=True))
-        offsets, shares = zip(*(_commonest(self._offsets[n].cpu()[:, counting]) for n in self.layers()), strict=True)
-        found = {name: sums[..., i] / max(1, counts.get(name, len(places))) for name, i in names.items()}
-        return found | {
-            "offset": np.stack(offsets),
-            "offset_share": np.stack(shares),
-            "profile": sums[..., len(FIGURES) : end] / max(1, len(places)),
-        }
+        sums = torch.stack([self._sums[number] for number in self.layers()]).cpu().numpy()
+        offsets = [self._offsets[number].cpu()[:, telling] for number in self.layers()]
+        return sums, np.array([counts.get(name, len(places)) for name in self.names], np.float64), offsets
 
     def queries(self, layer: int) -> dict[str, Tensor]:
         """The entropy, distance and confidence of each query of a layer, (H, N), where they were asked for."""
@@ -100,6 +105,16 @@ class HeadStats(Observer):
 
 
 _PER_QUERY = ("entropy", "distance", "confidence")
+
+
+def merged(parts: Sequence[HeadStats]) -> dict[str, NDArray[np.float64]]:
+    """The figures of several runs of one model, averaged over the queries of all; each part has seen one run."""
+    sums, counts, offsets = zip(*(part.totals() for part in parts), strict=True)
+    means = sum(sums) / np.maximum(sum(counts), 1)
+    offset, share = zip(*(_commonest(torch.cat(layer, dim=1)) for layer in zip(*offsets, strict=True)), strict=True)
+    found = {name: means[..., i] for i, name in enumerate(parts[0].names) if name}
+    profile = means[..., len(FIGURES) : len(FIGURES) + 1 + len(EDGES)]
+    return found | {"offset": np.stack(offset), "offset_share": np.stack(share), "profile": profile}
 
 
 def _commonest(offsets: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -115,8 +130,8 @@ def _commonest(offsets: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64
 class Received(Observer):
     """Keeps what each key receives: the sum of the weights that all queries give it, L·H·M numbers.
 
-    ``passages`` are the first keys of passages of one text; then what the queries of a passage give to keys of the same
-    passage is left out: what remains comes from the others.
+    ``passages`` are the first keys of passages of one text; then it also keeps what comes from queries of the key's own
+    passage, so that this can be left out.
     """
 
     def __init__(self, passages: Sequence[int] = ()) -> None:
@@ -128,18 +143,24 @@ class Received(Observer):
         heads, queries, keys = tile.shape
         h, n, m = tile.weights.shape
         if tile.layer not in self._sums:
-            self._sums[tile.layer] = torch.zeros(heads, keys, dtype=wide(tile.weights), device=tile.weights.device)
-        received = self._sums[tile.layer][tile.head : tile.head + h, tile.key : tile.key + m]
-        received += tile.weights.sum(1)
+            sums = torch.zeros(2, heads, keys, dtype=wide(tile.weights), device=tile.weights.device)
+            self._sums[tile.layer] = sums if self._passages else sums[:1].clone()
+        received = self._sums[tile.layer][:, tile.head : tile.head + h, tile.key : tile.key + m]
+        received[0] += tile.weights.sum(1)
         for start, stop in pairwise((*self._passages, queries)) if self._passages else ():
             top, bottom = max(start, tile.query) - tile.query, min(stop, tile.query + n) - tile.query
             left, right = max(start, tile.key) - tile.key, min(stop, tile.key + m) - tile.key
             if top < bottom and left < right:
-                received[:, left:right] -= tile.weights[:, top:bottom, left:right].sum(1)
+                received[1, :, left:right] += tile.weights[:, top:bottom, left:right].sum(1)
 
     def layer(self, number: int) -> Tensor:
-        """What the keys of one layer receive, (H, M)."""
-        return self._sums[number]
+        """What the keys of one layer receive, (H, M); from other passages only, where there are passages."""
+        sums = self._sums[number]
+        return sums[0] - sums[1] if self._passages else sums[0]
+
+    def total(self, number: int) -> Tensor:
+        """What the keys of one layer receive from all queries, (H, M)."""
+        return self._sums[number][0]
 
     def layers(self) -> tuple[int, ...]:
         """The numbers of the layers that were seen."""

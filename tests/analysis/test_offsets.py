@@ -1,0 +1,124 @@
+"""Heads that look at one offset from half of many queries: their links there are left out, and no others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from attnviz.analysis import offsets
+from attnviz.analysis.kept import without
+from attnviz.analysis.links import best_heads, select, strongest, top_attended
+from attnviz.analysis.offsets import Habit, habits, habitual_heads, positional_heads
+from attnviz.analysis.summary import summarise
+from attnviz.analysis.surveyed import summarise_survey
+from attnviz.analysis.units import in_tokens, in_words
+from attnviz.interface import load
+from attnviz.record import Attention, Top
+from tests.analysis.test_survey import TEXT, assert_equal
+from tests.records import Array, looking, random_weights, record
+
+
+def half(offset: int, n: int, share: float) -> Array:
+    """A head that looks ``offset`` away from the first ``share`` of its queries, and elsewhere from the others."""
+    weights = random_weights((1, 1, n), seed=5)[0, 0]
+    rows = int(n * share)
+    weights[:rows] = looking(offset, n)[:rows]
+    return weights
+
+
+def long_record(*heads: Array) -> Attention:
+    n = heads[0].shape[-1]
+    return record([f"w{i}" for i in range(n)], np.stack(heads)[None])
+
+
+@pytest.mark.parametrize(
+    ("share", "n", "expected"), [(0.6, 120, True), (0.4, 120, False), (0.6, 99, False), (0.97, 120, False)]
+)
+def test_a_head_is_habitual_where_half_of_many_queries_look_at_one_offset(share: float, n: int, expected: bool) -> None:
+    found = habitual_heads(long_record(half(-3, n, share), random_weights((1, 1, n))[0, 0]))
+    assert [(it.layer, it.head, it.offset) for it in found] == ([(0, 0, -3)] if expected else [])
+    if found:
+        assert 0.55 < found[0].share < 0.65
+    assert bool(positional_heads(long_record(half(-3, n, share)))) == (share > 0.9)
+
+
+@pytest.mark.parametrize("offset", [-2, -1, 1, 2])
+def test_words_look_from_their_first_token_or_ahead_from_their_last(offset: int) -> None:
+    words = ["a1", ("b1", ["b", "##1"]), ("c1", ["c", "##", "##1"]), "d1"]
+    attention = record(words, random_weights((1, 1, 7)))  # a1 | b1 b1 | c1 c1 c1 | d1
+    expected = {-2: [-1, -1, 1, 2], -1: [-1, 0, 1, 2], 1: [1, 2, 3, -1], 2: [1, 2, -1, -1]}
+    head = offsets.Positional(0, 0, offset, 0.6)
+    (found,) = habits([head], in_words(attention), attention.encoding)
+    assert found.keys.tolist() == expected[offset]
+    (found,) = habits([head], in_tokens(attention), attention.encoding)
+    assert found.keys.tolist() == [i + offset if 0 <= i + offset < 7 else -1 for i in range(7)]
+
+
+def test_links_at_the_offset_are_left_out_and_others_of_the_head_are_not() -> None:
+    weights = half(-1, 120, 0.6)
+    weights[100] = looking(-50, 120)[100]
+    attention = long_record(weights, random_weights((1, 1, 120))[0, 0] * 0.5)
+    summary = summarise(attention, links=20)
+    assert [(head.head, head.offset) for head in summary.habitual] == [(0, -1)]
+    assert (summary.links[0].query_index, summary.links[0].key_index, summary.links[0].head) == (100, 50, 0)
+    assert not [link for link in summary.links if link.head == 0 and link.key_index == link.query_index - 1]
+    assert not [
+        it for row in summary.attended for it in row.best if it.head == 0 and it.key_index == it.query_index - 1
+    ]
+    assert summary.overview[0, 0] == 1
+    everything = summarise(attention, links=20, everything=True)
+    assert everything.habitual == []
+    assert {link.query_index - link.key_index for link in everything.links} & {1}
+
+
+def test_without_its_habit_a_head_has_the_strength_of_its_other_links() -> None:
+    weights = np.full((1, 2, 3, 3), 0.25, np.float32)
+    weights[0, 1] = [[0.5, 0.25, 0.25], [0.75, 0.125, 0.125], [0.25, 0.625, 0.125]]
+    selection = select(in_words(record(["a1", "b1", "c1"], weights)), causal=False)
+    habit = Habit(0, 1, np.array([-1, 0, 1]))
+    found = offsets_of(selection, habit)
+    assert found.strength.tolist() == [[0.25, 0.25]]
+    best, heads = best_heads(weights, np.ones((1, 2), bool), [habit])
+    assert (best[1, 0], heads[1, 0], best[2, 0], heads[0, 0]) == (0.25, 0, 0.25, 1)
+    assert weights[0, 1, 1, 0] == 0.75
+    assert len(strongest(found, 9)) == 6
+    assert top_attended(found, [1], 1)[0].best[0].weight == 0.25
+
+
+def offsets_of(selection: Any, habit: Habit) -> Any:
+    from dataclasses import replace
+
+    return replace(selection, habits=[habit])
+
+
+def test_kept_links_lose_those_at_the_offset() -> None:
+    top = Top(np.array([[[[0.5, 0.25], [0.75, 0.125]]]]), np.array([[[[1, 0], [0, 1]]]], np.int32))
+    found = without(top, np.ones(2, bool), [Habit(0, 0, np.array([-1, 0]))])
+    assert found.weights.tolist() == [[[[0.5, 0.25], [0, 0.125]]]]
+    assert without(top, np.array([False, True]), []).weights.tolist() == [[[[0, 0], [0.75, 0.125]]]]
+    later = without(top, np.ones(2, bool), [Habit(0, 0, np.array([5, 6, 1, 1]))], first=2)
+    assert later.weights.tolist() == [[[[0, 0.25], [0.75, 0]]]]
+    assert without(top, np.ones(2, bool), []) is top
+
+
+@pytest.mark.parametrize("options", [{}, {"tokens": True}, {"special": True}, {"passage": "had strong financials"}])
+@pytest.mark.parametrize("name", ["bert", "llama"])
+def test_a_survey_leaves_out_the_same(
+    name: str, options: dict[str, Any], tiny_bert: Path, tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(offsets, "HABIT", 0.05)
+    monkeypatch.setattr(offsets, "MANY_QUERIES", 6)
+    model = load(tiny_bert if name == "bert" else tiny_llama)
+    naive = summarise(model.attend(TEXT, generate=4 if name == "llama" else None), links=60, **options)  # type: ignore[arg-type]
+    survey = model.survey(TEXT, generate=4 if name == "llama" else None, links=60, **options)
+    found = summarise_survey(survey, links=60)
+    assert len(naive.habitual) > 2
+    assert found.habitual == naive.habitual
+    assert_equal(naive, found)
+    taken = {(head.layer, head.head): head.offset for head in naive.habitual}
+    if options.get("tokens"):
+        far = [it.link for band in found.far for it in band.links]
+        assert not [it for it in far if taken.get((it.layer, it.head)) == it.key_index - it.query_index]
