@@ -67,6 +67,14 @@ class Native:
         """How many layers each kind of attention has."""
         return dict(zip(self.kinds, (len(spec.layers) for spec in (*self._stacks(), self.network.spec)), strict=False))
 
+    @property
+    def heads(self) -> dict[Kind, int]:
+        """How many heads all layers of each kind have together."""
+        stacks = self._stacks()
+        counts = [sum(layer.attention.heads for layer in spec.layers) for spec in stacks]
+        counts.append(sum(layer.cross.heads for layer in stacks[-1].layers if layer.cross))
+        return dict(zip(self.kinds, counts, strict=False))
+
     def remember(self, encoding: Encoding, observers: Sequence[Observer] = ()) -> Tensor | None:
         """What the encoder gives the decoder, (M, C); None where there is no encoder."""
         encoder = self.network.encoder
