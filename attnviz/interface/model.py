@@ -15,7 +15,7 @@ from attnviz.errors import InputError, UsageError
 from attnviz.interface.records import Attention, EncoderDecoder
 
 if TYPE_CHECKING:
-    from attnviz.model.check import Check
+    from attnviz.model.check import Check, Progress
     from attnviz.model.hosted import Hosted
     from attnviz.model.kernel import Observer
     from attnviz.model.native import Native
@@ -219,35 +219,44 @@ class Model:
         float64: bool = False,
         truncate: bool = False,
         chat: bool = False,
+        progress: Progress | None = None,
     ) -> Check:
         """Compare our attention with transformers' own, in every layer and head; loads transformers.
 
-        ``check(…).max_abs_diff`` is the largest difference of two weights.
+        ``check(…).max_abs_diff`` is the largest difference of two weights. Of a long text, the weights of 64 queries
+        are compared; ``progress`` is told how far that is.
 
         Raises:
             InputError, UsageError, ModelError: as ``attend``; also a model that transformers can't load.
         """
         encoding, decoded = self.inputs(text, pair, target, generate=generate, truncate=truncate, chat=chat)
-        return self._check(encoding, decoded, float64=float64)
+        return self._check(encoding, decoded, float64=float64, progress=progress)
 
-    def check_record(self, found: record.Record | record.Survey) -> Check:
+    def check_record(self, found: record.Record | record.Survey, progress: Progress | None = None) -> Check:
         """``check`` of what a record of this model was made from.
 
         Raises:
             InputError: the survey is of one stack of an encoder–decoder: it does not say what the other one read.
         """
         if isinstance(found, record.EncoderDecoder):
-            return self._check(found.encoder.encoding, found.decoder.encoding)
+            return self._check(found.encoder.encoding, found.decoder.encoding, progress=progress)
         if found.kind == "cross" and found.keys is not None:
-            return self._check(found.keys, found.encoding)
+            return self._check(found.keys, found.encoding, progress=progress)
         if found.kind != "self":
             raise InputError(
                 f"the {found.kind} map does not say what the other half of {self.name} read, and the check needs both",
                 hint="The cross map has both texts; so has: attnviz check",
             )
-        return self._check(found.encoding, None)
+        return self._check(found.encoding, None, progress=progress)
 
-    def _check(self, encoding: Encoding, target: Encoding | None, *, float64: bool = False) -> Check:
+    def _check(
+        self,
+        encoding: Encoding,
+        target: Encoding | None,
+        *,
+        float64: bool = False,
+        progress: Progress | None = None,
+    ) -> Check:
         import torch
 
         from attnviz.model.check import check
@@ -255,9 +264,9 @@ class Model:
         own = self.options.dtype
         dtype = torch.float64 if float64 else torch.promote_types(own, torch.float32)
         if dtype is own or self.checkpoint.quantised:
-            return check(self.checkpoint, encoding, target, self.options, self.way)
+            return check(self.checkpoint, encoding, target, self.options, self.way, progress)
         # Half precision hides all but gross mistakes: what is checked is the same model in float32.
-        return check(self.checkpoint, encoding, target, replace(self.options, dtype=dtype))
+        return check(self.checkpoint, encoding, target, replace(self.options, dtype=dtype), progress=progress)
 
 
 def load(

@@ -9,14 +9,19 @@ from typing import TYPE_CHECKING
 import torch
 
 from attnviz.checkpoint import Checkpoint
+from attnviz.encoding import Encoding
 from attnviz.errors import UnsupportedModel, UsageError
 from attnviz.model.families import find_family, near_miss
+from attnviz.model.kernel import Kind
 from attnviz.model.native import Native, naming, open_native
 
 if TYPE_CHECKING:
     from attnviz.model.hosted import Hosted
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+LONG = 1 << 28
+"""Where all weights of a text take more bytes than this, they are not made all at once."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,19 @@ def open_way(checkpoint: Checkpoint, options: Options) -> tuple[Native | Hosted,
         hint = f"{near_miss(checkpoint.config)}What attnviz runs is listed by: attnviz models"
         raise UnsupportedModel(f"{checkpoint.name}: {reason}; and {against}", hint=hint)
     return open_by_transformers(checkpoint, options), reason
+
+
+def size_of_weights(way: Native | Hosted, encoding: Encoding, target: Encoding | None = None) -> int:
+    """The bytes that the weights of all heads take in float32; of a hosted model at most, as far as configs say."""
+    return 4 * sum(way.heads[kind] * n * m for kind, (n, m) in shapes(way, encoding, target).items())
+
+
+def shapes(way: Native | Hosted, encoding: Encoding, target: Encoding | None = None) -> dict[Kind, tuple[int, int]]:
+    """The (N, M) of each kind of map that the model has."""
+    read, written = len(encoding), len(target or ())
+    found: dict[Kind, tuple[int, int]] = {"self": (read, read), "encoder": (read, read)}
+    found |= {"decoder": (written, written), "cross": (written, read)}
+    return {kind: found[kind] for kind in way.kinds}
 
 
 def why_hosted(checkpoint: Checkpoint) -> str:

@@ -119,14 +119,15 @@ def check_document(check: Check) -> dict[str, Any]:
         "against": check.against,
         "worst": {"map": check.worst.kind, "layer": check.worst.layer, "head": check.worst.worst_head},
         "dtype": check.dtype,
+        "rows": {kind: asdict(rows) for kind, rows in check.rows.items()} or None,
         "layers": [_layer(layer) for layer in check.layers],
         "float64": check.double and check_document(check.double),
     }
 
 
 def _layer(layer: LayerCheck) -> dict[str, Any]:
-    facts = asdict(layer)
-    return {"map": facts.pop("kind")} | {name: _finite(value) for name, value in facts.items()}
+    facts = {name: value for name, value in asdict(layer).items() if name not in ("kind", "rows")}
+    return {"map": layer.kind} | {name: _finite(value) for name, value in facts.items()}
 
 
 def _link(link: Link) -> dict[str, Any]:

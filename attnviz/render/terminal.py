@@ -207,11 +207,12 @@ def _looks(title: str, firsts: Sequence[str], rows: Sequence[Attended], keys: Se
 
 
 def check_line(check: Check) -> Text:
-    """``✓ 72 heads agree with transformers to 2.4e-07``, or what disagrees."""
+    """``✓ 72 heads agree with transformers to 2.4e-07``, or what disagrees; and in which rows, if not in all."""
     whom = f"{check.heads} heads" if check.heads else "the hidden states"
     also = "" if check.heads else " (its attention returns no weights)"
     if check.against == "sdpa":
         also = " by its SDPA (its eager attention, which returns weights, contradicts that)"
+    also += _rows(check)
     if check.max_abs_diff <= check.tolerance:
         apart = f"to {check.max_abs_diff:.1e}" if check.max_abs_diff else "to the last bit"
         return Text(f"✓ {whom} agree with transformers {apart}{also}", "green")
@@ -222,10 +223,20 @@ def check_line(check: Check) -> Text:
             f"{check.double.max_abs_diff:.1e} in float64",
             "green",
         )
-    line = Text(f"✗ attnviz and transformers {found} in {check.dtype}", "bold red")
+    line = Text(f"✗ attnviz and transformers {found} in {check.dtype}{_rows(check)}", "bold red")
     if check.double:
         line.append(f", and by {check.double.max_abs_diff:.1e} in float64: this is a mistake, not rounding")
     return line
+
+
+def _rows(check: Check) -> str:
+    """`` in 64 of 20,000 rows each``, by map where these differ; empty where all rows were compared."""
+    kinds: dict[str, list[str]] = {}
+    for kind, rows in check.rows.items():
+        kinds.setdefault(f"{rows.compared:,} of {rows.total:,} rows", []).append(kind)
+    if len(kinds) < 2:
+        return "".join(f" in {rows} each" for rows in kinds)
+    return " in " + ", ".join(f"{rows} ({' and '.join(names)})" for rows, names in kinds.items())
 
 
 def _place(layer: LayerCheck) -> str:

@@ -60,6 +60,11 @@ _CHECK = _object(
     against={"enum": ["eager", "sdpa"]},
     worst=_object(map=_MAP, layer=INDEX, head=_HEAD),
     dtype={"enum": ["float32", "float64", "bfloat16", "float16"]},
+    rows={
+        "type": ["object", "null"],
+        "propertyNames": _MAP,
+        "additionalProperties": _object(compared=COUNT, total=COUNT),
+    },
     layers=_list(
         _object(
             map=_MAP,

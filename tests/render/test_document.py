@@ -9,7 +9,7 @@ import pytest
 from jsonschema import ValidationError
 
 from attnviz.analysis.summary import Heads, summarise
-from attnviz.model.check import Check, LayerCheck
+from attnviz.model.check import Check, LayerCheck, Rows
 from attnviz.record import Attention
 from attnviz.render.document import check_document, document
 from tests.records import Spelled, cross_record, looking, random_weights, record, three_maps
@@ -241,6 +241,7 @@ def test_a_check_that_passed() -> None:
         "against": "eager",
         "worst": {"map": "self", "layer": 1, "head": 2},
         "dtype": "float32",
+        "rows": None,
         "layers": [
             {
                 "map": "self",
@@ -285,6 +286,17 @@ def test_a_check_of_hidden_states_and_of_three_maps() -> None:
     assert found[0]["layers"][0]["hidden_abs_diff"] is found[1]["layers"][0]["max_abs_diff"] is None
     for each in found:
         validate(made(bank()) | {"check": each})
+
+
+def test_a_check_of_some_rows_says_how_many_of_each_map() -> None:
+    layers = tuple(
+        LayerCheck(kind, 0, 2e-7, 1e-8, 1, None, Rows(compared, total))
+        for kind, compared, total in (("encoder", 64, 20000), ("decoder", 32, 32), ("cross", 32, 32))
+    )
+    found = check_document(replace(PASSED, layers=layers))
+    few = {"compared": 32, "total": 32}
+    assert found["rows"] == {"encoder": {"compared": 64, "total": 20000}, "decoder": few, "cross": few}
+    validate(made(bank()) | {"check": found})
 
 
 def test_no_check_is_null() -> None:

@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from rich.console import Group
 
 from attnviz.analysis.summary import Heads, summarise
-from attnviz.model.check import Check, LayerCheck
+from attnviz.model.check import Check, LayerCheck, Rows
 from attnviz.model.kernel import Kind
 from attnviz.record import Attention
 from attnviz.render import terminal
@@ -523,6 +523,22 @@ def blind(apart: float) -> Check:
 def test_the_check_is_one_line(found: Check, said: str) -> None:
     assert lines(terminal.check_line(found), 200) == [said]
     assert found.passed is said.startswith("✓")
+
+
+def test_the_check_of_some_rows_says_so() -> None:
+    def line(difference: float, **rows: Rows) -> str:
+        layers = tuple(LayerCheck(kind, 0, difference, 0, 2, None, of) for kind, of in rows.items())  # type: ignore[arg-type]
+        found = Check(270, "float64", 1e-10, difference, layers[0], layers)
+        return lines(terminal.check_line(found), 200)[0]
+
+    few, some = Rows(32, 32), Rows(64, 20000)
+    assert line(3e-11, self=some) == "✓ 270 heads agree with transformers to 3.0e-11 in 64 of 20,000 rows each"
+    assert line(0.02, self=some).endswith(
+        "differ by 2.0e-02 (L0 H2; tolerance 1e-10) in float64 in 64 of 20,000 rows each"
+    )
+    assert line(3e-11, encoder=some, decoder=few, cross=few).endswith(
+        "to 3.0e-11 in 64 of 20,000 rows (encoder), 32 of 32 rows (decoder and cross)"
+    )
 
 
 def test_the_check_table_has_a_line_a_layer() -> None:

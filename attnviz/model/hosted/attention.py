@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -43,19 +43,70 @@ class Seen:
     sinks: bool = False
 
 
+class Function(Protocol):
+    """An attention function of transformers, and the function that makes its masks."""
+
+    @property
+    def mask(self) -> Callable[..., Tensor | None]:
+        """It takes the arguments of ``transformers.masking_utils.eager_mask``."""
+
+    def __call__(
+        self, module: nn.Module, query: Tensor, key: Tensor, value: Tensor, *args: Any, **facts: Any
+    ) -> tuple[Tensor, None]:
+        """Attend; the context is (1, N, H, D)."""
+
+
+class Calls:
+    """Whose attention each call of one run is, and of which layer; ``layers`` are those of each kind so far."""
+
+    def __init__(self, model: nn.Module, shapes: Mapping[Kind, tuple[int, int]]) -> None:
+        """``shapes`` are the (N, M) of each kind's maps."""
+        self.layers: dict[Kind, list[int]] = {}
+        self._shapes = shapes
+        self._places = places(model, tuple(shapes))
+        self._count: Counter[nn.Module] = Counter()
+        self._last: tuple[Tensor | None, Tensor | None, tuple[Kind, int]] = (None, None, ("self", 0))
+
+    def place(self, module: nn.Module, query: Tensor, key: Tensor) -> tuple[Kind, int, bool]:
+        """The kind and the layer of this call, and whether it has the weights of the call before it.
+
+        So it is where values are attended to in two parts (DiffLlama).
+        """
+        again = query is self._last[0] and key is self._last[1]
+        kind, layer = self._last[2] if again else self._next(module, (query.shape[2], key.shape[2]))
+        self._last = query, key, (kind, layer)
+        return kind, layer, again
+
+    def _next(self, module: nn.Module, shape: tuple[int, int]) -> tuple[Kind, int]:
+        """The kind and layer of a new call. A module that several layers share is called once for each."""
+        kind, numbers = self._places[module]
+        if shape != self._shapes[kind]:
+            raise UnsupportedModel(
+                f"{type(module).__name__} attends from {shape[0]} to {shape[1]} vectors: they are not the text's "
+                f"{' and '.join(map(str, self._shapes[kind]))} tokens"
+            )
+        call = self._count[module]
+        self._count[module] += 1
+        layers = self.layers.setdefault(kind, [])
+        layer = numbers[call] if call < len(numbers) else None
+        if layer is None or layer in layers:
+            layer = max(layers, default=-1) + 1
+        layers.append(layer)
+        return kind, layer
+
+
 class Hook:
     """The attention function of one run: it calls the kernel and writes down what it has seen."""
+
+    mask = staticmethod(masks.mask)
 
     def __init__(
         self, model: nn.Module, shapes: Mapping[Kind, tuple[int, int]], observers: Sequence[Observer] = ()
     ) -> None:
         """``shapes`` are the (N, M) of each kind's maps."""
-        self.seen = Seen()
-        self._shapes = shapes
+        self._calls = Calls(model, shapes)
+        self.seen = Seen(self._calls.layers)
         self._observers = observers
-        self._places = places(model, tuple(shapes))
-        self._calls: Counter[nn.Module] = Counter()
-        self._last: tuple[Tensor | None, Tensor | None, tuple[Kind, int]] = (None, None, ("self", 0))
 
     def __call__(
         self,
@@ -68,15 +119,13 @@ class Hook:
         **facts: Any,
     ) -> tuple[Tensor, None]:
         """Attend from ``query`` (1, H, N, D) to ``key`` and ``value`` (1, G, M, D); the context is (1, N, H, D)."""
-        _refuse(module, query, facts)
+        refuse(module, query, facts)
         shape = query.shape[2], key.shape[2]
         sight, mask = _sight(module, attention_mask, shape, facts)
-        sinks = _sinks(module, facts.get("s_aux"))
+        sinks = sinks_of(module, facts)
         self.seen.sinks |= sinks is not None
-        # Where values are attended to in two parts (DiffLlama), the second call has the same weights.
-        again = query is self._last[0] and key is self._last[1]
-        kind, layer = self._last[2] if again else self._place(module, sight, shape)
-        self._last = query, key, (kind, layer)
+        kind, layer, again = self._calls.place(module, query, key)
+        self.seen.causal[kind] = self.seen.causal.get(kind, True) and sight.causal
         context = kernel.attend(
             query[0],
             key[0],
@@ -91,24 +140,6 @@ class Hook:
             observers=() if again else self._observers,
         )
         return context.transpose(0, 1)[None].contiguous(), None
-
-    def _place(self, module: nn.Module, sight: Sight, shape: tuple[int, int]) -> tuple[Kind, int]:
-        """The kind and layer of this call. A module that several layers share is called once for each."""
-        kind, numbers = self._places[module]
-        if shape != self._shapes[kind]:
-            raise UnsupportedModel(
-                f"{type(module).__name__} attends from {shape[0]} to {shape[1]} vectors: they are not the text's "
-                f"{' and '.join(map(str, self._shapes[kind]))} tokens"
-            )
-        call = self._calls[module]
-        self._calls[module] += 1
-        layers = self.seen.layers.setdefault(kind, [])
-        layer = numbers[call] if call < len(numbers) else None
-        if layer is None or layer in layers:
-            layer = max(layers, default=-1) + 1
-        layers.append(layer)
-        self.seen.causal[kind] = self.seen.causal.get(kind, True) and sight.causal
-        return kind, layer
 
 
 def places(model: nn.Module, kinds: Sequence[Kind]) -> dict[nn.Module, tuple[Kind, list[int]]]:
@@ -132,7 +163,7 @@ def places(model: nn.Module, kinds: Sequence[Kind]) -> dict[nn.Module, tuple[Kin
     return found
 
 
-def _refuse(module: nn.Module, query: Tensor, facts: Mapping[str, Any]) -> None:
+def refuse(module: nn.Module, query: Tensor, facts: Mapping[str, Any]) -> None:
     """Raise for what a model asks of its attention and ours does not do."""
     unknown = sorted(name for name, given in facts.items() if given is not None and name not in _KNOWN)
     if unknown:
@@ -146,7 +177,7 @@ def _sight(
 ) -> tuple[Sight, Tensor | None]:
     """What the queries of ``module`` see, and what of ``mask`` must be added to the scores, (h, N, M)."""
     if facts.get("indices") is not None:
-        mask = _chosen(mask, facts["indices"], shape)
+        mask = choose(mask, facts["indices"], shape)
     if mask is None:
         causal = facts.get("is_causal")
         causal = getattr(module, "is_causal", False) if causal is None else causal
@@ -163,7 +194,7 @@ def _sight(
     return sight, real
 
 
-def _chosen(mask: Tensor | None, indices: Tensor, shape: tuple[int, int]) -> Tensor:
+def choose(mask: Tensor | None, indices: Tensor, shape: tuple[int, int]) -> Tensor:
     """``mask`` with all keys hidden but those that each query has chosen, ``indices`` (1, N, k) (DeepSeek-V3.2)."""
     chosen = torch.zeros((1, *shape), dtype=torch.bool, device=indices.device).scatter(-1, indices.long(), value=True)
     if mask is None:
@@ -186,14 +217,15 @@ def _sum(mask: Tensor | None, position: Tensor | None, shape: tuple[int, int]) -
     return bias
 
 
-def _sinks(module: nn.Module, given: Tensor | None) -> Tensor | None:
+def sinks_of(module: nn.Module, facts: Mapping[str, Any]) -> Tensor | None:
     """The sinks (H,), which some models hand over and others keep in the module for their own attention function."""
+    given = facts.get("s_aux")
     sinks = getattr(module, "sinks", None) if given is None else given
     return sinks.flatten() if isinstance(sinks, Tensor) else None
 
 
 @contextlib.contextmanager
-def attending(model: nn.Module, hook: Hook | None, own: str = "eager") -> Iterator[None]:
+def attending(model: nn.Module, hook: Function | None, own: str = "eager") -> Iterator[None]:
     """Inside, ``model`` attends by ``hook``, or by its ``own`` attention of that name; after, everything is as it was.
 
     Also after an exception: the attention of its configs, training or not, hooks, buffers and whatever else the
@@ -201,15 +233,15 @@ def attending(model: nn.Module, hook: Hook | None, own: str = "eager") -> Iterat
     """
     double = next(model.parameters()).dtype is torch.float64
     name = own if hook is None else f"{NAME}-{id(hook)}"
-    found = configs(model)
-    holders: list[Any] = [*model.modules(), *found]
+    every = configs(model)
+    holders: list[Any] = [*model.modules(), *every]
     before = [(holder, dict(vars(holder))) for holder in holders]
     inner = [(value, value.copy()) for _, values in before for value in values.values() if isinstance(value, dict)]
     try:
         if hook is not None:
             AttentionInterface.register(name, hook)
-            AttentionMaskInterface.register(name, masks.mask)
-        for config in found:
+            AttentionMaskInterface.register(name, hook.mask)
+        for config in every:
             config._attn_implementation_internal = name
             config.use_cache = False
             if double:  # the faster ways to run experts know no float64

@@ -21,6 +21,9 @@ from attnviz.model.spec import EVERYTHING, Reach
 # A mask is read in tiles of this many entries.
 _TILE = 1 << 22
 
+# Leave to transformers no mask to skip.
+_WHOLE = {"allow_is_causal_skip": False, "allow_is_bidirectional_skip": False}
+
 
 @dataclass(frozen=True)
 class Sight:
@@ -34,11 +37,26 @@ FULL = Sight(EVERYTHING, causal=False)
 CAUSAL = Sight(Reach(ahead=0), causal=True)
 
 
-class BandMask(Tensor):
-    """An additive mask (1, 1, N, M) that is a band, and is made by ``make`` only when something is computed with it."""
+class LazyMask(Tensor):
+    """An additive mask (1, 1, N, M) that ``make`` makes only when something is computed with it."""
+
+    make: Callable[[], Tensor]
+
+    @classmethod
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # type: ignore[override]
+        """Compute with the real masks."""
+        del types
+
+        def real(value: Any) -> Any:
+            return value.make() if isinstance(value, LazyMask) else value
+
+        return func(*tree_map(real, args), **tree_map(real, kwargs or {}))
+
+
+class BandMask(LazyMask):
+    """A lazy mask that is a band."""
 
     sight: Sight
-    make: Callable[[], Tensor]
 
     @staticmethod
     def __new__(cls, sight: Sight, make: Callable[[], Tensor], shape: tuple[int, ...], **kind: Any) -> BandMask:
@@ -47,15 +65,27 @@ class BandMask(Tensor):
         mask.sight, mask.make = sight, make
         return mask
 
-    @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # type: ignore[override]
-        """Compute with the real masks."""
-        del types
 
-        def real(value: Any) -> Any:
-            return value.make() if isinstance(value, BandMask) else value
+class RowMask(LazyMask):
+    """A lazy mask that transformers makes of some rows at a time; ``causal``: it hides later keys and nothing else."""
 
-        return func(*tree_map(real, args), **tree_map(real, kwargs or {}))
+    causal: bool
+    _facts: dict[str, Any]
+
+    @staticmethod
+    def __new__(cls, facts: dict[str, Any]) -> RowMask:
+        """Make one of the arguments of ``transformers.masking_utils.eager_mask``."""
+        shape = (1, 1, facts["q_length"], facts["kv_length"])
+        mask: RowMask = Tensor._make_wrapper_subclass(cls, shape, dtype=facts.get("dtype"), device=facts.get("device"))
+        mask.causal = _plain(facts) == CAUSAL
+        mask._facts, mask.make = facts, partial(eager_mask, **(facts | _WHOLE))
+        return mask
+
+    def rows(self, chosen: Tensor) -> Tensor:
+        """Which keys the queries ``chosen`` (n,) see, (1, h, n, M) booleans."""
+        breaks = torch.nonzero(chosen.diff() != 1).flatten() + 1
+        runs = torch.tensor_split(chosen, breaks.cpu())
+        return torch.cat([_rows(self._facts, int(run[0]), int(run[-1]) + 1) for run in runs], dim=2)
 
 
 def mask(**facts: Any) -> Tensor | None:
@@ -63,22 +93,37 @@ def mask(**facts: Any) -> Tensor | None:
 
     It takes the arguments of ``transformers.masking_utils.eager_mask``.
     """
-    queries, keys, first = facts.get("q_length"), facts.get("kv_length"), facts.get("q_offset", 0)
+    queries, keys = facts.get("q_length"), facts.get("kv_length")
     if not isinstance(queries, int) or not isinstance(keys, int) or facts.get("batch_size") != 1:
         return eager_mask(**facts)  # type: ignore[no-any-return]
-    whole = {"allow_is_causal_skip": False, "allow_is_bidirectional_skip": False}
 
     def rows(start: int, stop: int) -> Tensor:
-        part: Tensor = sdpa_mask(**(facts | whole | {"q_length": stop - start, "q_offset": first + start}))
-        return part[0].all(0) if part.shape[1] > 1 else part[0, 0]
+        return _rows(facts, start, stop)[0].all(0)
 
     sight = _plain(facts) or see(rows, queries, keys)
     if sight.reach is None:
         return eager_mask(**facts)  # type: ignore[no-any-return]
     if sight.reach == EVERYTHING and facts.get("allow_is_bidirectional_skip"):
         return None
-    make = partial(eager_mask, **(facts | whole))
+    make = partial(eager_mask, **(facts | _WHOLE))
     return BandMask(sight, make, (1, 1, queries, keys), dtype=facts.get("dtype"), device=facts.get("device"))
+
+
+def mask_by_rows(**facts: Any) -> Tensor | None:
+    """The mask that transformers asks for, as ``mask``, but never read: transformers makes the rows that are wanted."""
+    lengths = facts.get("q_length"), facts.get("kv_length")
+    if not all(isinstance(length, int) for length in lengths) or facts.get("batch_size") != 1:
+        return eager_mask(**facts)  # type: ignore[no-any-return]
+    if _plain(facts) == FULL and facts.get("allow_is_bidirectional_skip"):
+        return None
+    return RowMask(facts)
+
+
+def _rows(facts: dict[str, Any], start: int, stop: int) -> Tensor:
+    """What some of the queries see by the mask of these ``facts``, (1, h, n, M) booleans."""
+    first = facts.get("q_offset", 0)
+    part: Tensor = sdpa_mask(**(facts | _WHOLE | {"q_length": stop - start, "q_offset": first + start}))
+    return part
 
 
 def _plain(facts: dict[str, Any]) -> Sight | None:

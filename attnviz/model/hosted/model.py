@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from attnviz.checkpoint import quiet_transformers
 from attnviz.encoding import Encoding
 from attnviz.errors import AttnvizError, InputError, UnsupportedModel
-from attnviz.model.hosted.attention import Hook, Seen, attending, configs
+from attnviz.model.hosted.attention import Function, Hook, Seen, attending, configs
+from attnviz.model.hosted.sampled import Sampler, See
 from attnviz.model.inputs import require_finite, require_fit
 from attnviz.model.kernel import Kind, Observer
 from attnviz.model.precision import precision
@@ -64,7 +65,7 @@ class Hosted:
         wanted = any(type(observer).hidden is not Observer.hidden for observer in observers)
         hook = Hook(self.model, self._shapes(encoding, target), observers)
         output = self._forward(encoding, target, hook, output_hidden_states=wanted or not _is_bare(self.model))
-        self._require_all(hook.seen)
+        self._require_all(hook.seen.layers)
         self._seen = hook.seen
         states = _states(output, self.kinds)
         if wanted:
@@ -76,8 +77,8 @@ class Hosted:
         require_finite(last, self.model.state_dict())
         return last
 
-    def _require_all(self, seen: Seen) -> None:
-        silent = [kind for kind in self.kinds if kind not in seen.layers]
+    def _require_all(self, layers: Mapping[Kind, Sequence[int]]) -> None:
+        silent = [kind for kind in self.kinds if kind not in layers]
         if silent:
             whose = "" if self.kinds == ("self",) else f"the {' and '.join(silent)} attention of "
             raise UnsupportedModel(
@@ -134,6 +135,23 @@ class Hosted:
         output = self._forward(encoding, target, None, own="sdpa", output_hidden_states=True)
         return {kind: torch.stack(found) for kind, found in _states(output, self.kinds).items()}
 
+    def sampled(
+        self, encoding: Encoding, rows: Mapping[Kind, Tensor], see: See, target: Encoding | None = None
+    ) -> tuple[Tensor, bool]:
+        """Show ``see`` the weights of the queries ``rows`` (Q,) by the model's own eager attention, layer by layer.
+
+        The model runs by its own SDPA, or eagerly where it has none, without an array of N·M; our kernel has no part
+        in it. Returns the last hidden states (T, C), the decoder's where there is one, and whether the two
+        contradict each other.
+
+        Raises:
+            InputError, UnsupportedModel, ModelError: as ``run``.
+        """
+        sampler = Sampler(self.model, self._shapes(encoding, target), rows, see)
+        output = self._forward(encoding, target, sampler, output_hidden_states=not _is_bare(self.model))
+        self._require_all(sampler.layers)
+        return _last(output), sampler.contradicts
+
     @cached_property
     def heads(self) -> dict[Kind, int]:
         """How many heads all layers of each kind have together, at most, as far as the configs say."""
@@ -144,7 +162,7 @@ class Hosted:
         return dict.fromkeys(self.kinds, max(counts))
 
     def _forward(
-        self, encoding: Encoding, target: Encoding | None, hook: Hook | None, own: str = "eager", **wanted: bool
+        self, encoding: Encoding, target: Encoding | None, hook: Function | None, own: str = "eager", **wanted: bool
     ) -> Any:
         inputs = self._inputs(encoding, target)
         exact = precision(self.model.dtype)

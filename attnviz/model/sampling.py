@@ -1,0 +1,139 @@
+"""The check of a long text: the weights of some queries, in every layer and head.
+
+transformers runs by its SDPA and its eager function says what the weights of these queries are (``hosted/sampled.py``);
+nobody makes an array of N·M.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from attnviz.encoding import Encoding
+from attnviz.errors import InputError, ModelError
+from attnviz.model.hosted import Hosted
+from attnviz.model.kernel import Kind, Observer
+from attnviz.model.native import Native
+from attnviz.model.observers import Only, Pairs
+from attnviz.model.observers.kept import _free_memory as free_memory
+from attnviz.model.spec import RelativeBuckets
+from attnviz.model.verdict import Check, Compared, Rows, compare, states_apart, sum_up, weights_apart
+from attnviz.model.ways import shapes
+
+ROWS = 64
+"""So many queries are drawn, the first and the last among them."""
+FEWEST = 8
+"""So many at least: fewer than ``ROWS`` are drawn where the weights of those take more bytes than ``ROOM``."""
+ROOM = 1 << 31
+
+Progress = Callable[[int, int], None]
+"""Is told how many attentions of how many, in all layers, have been compared."""
+
+
+def check_rows(
+    way: Native | Hosted,
+    judge: Hosted,
+    encoding: Encoding,
+    target: Encoding | None,
+    dtype: torch.dtype,
+    progress: Progress | None = None,
+) -> Check:
+    """Compare the weights of some queries as ``way`` and transformers' model ``judge`` make them, both in ``dtype``.
+
+    Raises:
+        InputError: there is no memory for the position biases that transformers' model makes of the text.
+        ModelError: the two have not the same layers, or their weights not the same shapes.
+    """
+    if isinstance(way, Native):
+        _require_room(way, encoding, target, dtype)
+    drawn = draw(way, encoding, target)
+    ours = {kind: Pairs(rows.tolist()) for kind, rows in drawn.items()}
+    observers: list[Observer] = [Only(kind, [pairs]) for kind, pairs in ours.items()]
+    last = way.run(encoding, [*observers, _Whole()] if isinstance(way, Native) else observers, target)
+    totals = {kind: shape[0] for kind, shape in shapes(way, encoding, target).items()}
+    comparison = _Comparison(ours, totals, progress)
+    theirs, contradicts = judge.sampled(encoding, drawn, comparison.see, target)
+    stack: Kind = "decoder" if "decoder" in way.kinds else "self"
+    rows = drawn[stack].to(last.device)
+    found = comparison.sorted(stack, states_apart(last[rows], theirs[rows].to(last)))
+    result = sum_up(found, dtype)
+    if result.passed or not contradicts:
+        return result
+    return replace(sum_up([_without_weights(each) for each in found], dtype), against="sdpa")
+
+
+def _require_room(way: Native, encoding: Encoding, target: Encoding | None, dtype: torch.dtype) -> None:
+    """Raise where the biases do not fit that T5 makes in transformers: of all heads, queries and keys, three times."""
+    spec, free = way.network.spec, free_memory()
+    if free is None or not isinstance(spec.layers[0].attention.position, RelativeBuckets):
+        return
+    pairs = max(queries * keys for queries, keys in shapes(way, encoding, target).values())
+    size = 3 * spec.layers[0].attention.heads * pairs * dtype.itemsize
+    if size > free:
+        raise InputError(
+            f"transformers' model makes its position biases of all tokens at once: they take {size / 1e9:.1f} GB of "
+            f"{free / 1e9:.1f} GB that are free",
+            hint="Give a shorter text, or show this one with --no-check.",
+        )
+
+
+class _Whole(Observer):
+    """Wants hidden states, though it keeps none: so our forward pass leaves nothing out of the last ones."""
+
+    def hidden(self, layer: int, states: Tensor, kind: Kind = "self") -> None:
+        """Keep nothing."""
+
+
+class _Comparison:
+    """Compares layer by layer, as transformers comes to them, and keeps what it found of each."""
+
+    def __init__(self, ours: Mapping[Kind, Pairs], totals: Mapping[Kind, int], progress: Progress | None) -> None:
+        """``totals`` are how many queries each map has."""
+        self._ours, self._totals, self._progress = ours, totals, progress
+        self._places = [(kind, number) for kind, pairs in ours.items() for number in pairs.layers()]
+        self._found: dict[tuple[Kind, int], Compared] = {}
+
+    def see(self, kind: Kind, number: int, theirs: Tensor | None) -> None:
+        """Compare a layer's rows (H, Q, M)."""
+        if (kind, number) not in self._places:
+            raise ModelError(f"transformers attends in layer {number}, ours are {self._ours[kind].layers()}")
+        pairs = self._ours[kind]
+        apart = None if theirs is None else weights_apart(pairs.layer(number), theirs)
+        rows = Rows(len(pairs.queries), self._totals[kind])
+        self._found[kind, number] = compare(kind, number, apart, (None, 0.0), rows)
+        if self._progress:
+            self._progress(len(self._found), len(self._places))
+
+    def sorted(self, stack: Kind, states: tuple[float, float]) -> list[Compared]:
+        """All layers in their order; ``states`` is what is found of the states that leave the last one of ``stack``."""
+        missing = [place for place in self._places if place not in self._found]
+        if missing:
+            raise ModelError(f"transformers attends in {len(self._found)} layers, ours are {len(self._places)}")
+        end = stack, self._ours[stack].layers()[-1]
+        last = self._found[end]
+        self._found[end] = replace(last, layer=replace(last.layer, hidden_abs_diff=states[0]), relative=states[1])
+        return [self._found[place] for place in self._places]
+
+
+def _without_weights(found: Compared) -> Compared:
+    layer = found.layer
+    return compare(layer.kind, layer.layer, None, (layer.hidden_abs_diff, found.relative), layer.rows)
+
+
+def draw(way: Native | Hosted, encoding: Encoding, target: Encoding | None = None) -> dict[Kind, Tensor]:
+    """The queries whose weights are compared, (Q,) of each kind, in ascending order; the same each time."""
+    maps = shapes(way, encoding, target)
+    size = 4 * sum(way.heads[kind] * keys for kind, (_, keys) in maps.items())
+    count = min(ROWS, max(FEWEST, ROOM // size))
+    return {kind: _draw(count, queries) for kind, (queries, _) in maps.items()}
+
+
+def _draw(count: int, total: int) -> Tensor:
+    """``count`` of ``total`` rows, or all where there are no more."""
+    if total <= count:
+        return torch.arange(total)
+    between = torch.randperm(total - 2, generator=torch.Generator().manual_seed(0))[: count - 2] + 1
+    return torch.cat((torch.tensor([0, total - 1]), between)).sort().values

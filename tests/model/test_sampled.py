@@ -1,0 +1,406 @@
+"""The check of long texts: of some rows, by transformers' own functions, and without an array of all queries and keys.
+
+What is long is made short here: every text is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from transformers.models.bert import modeling_bert
+
+from attnviz.checkpoint import open_checkpoint
+from attnviz.errors import InputError, ModelError
+from attnviz.interface import Model, load
+from attnviz.model import check as check_module
+from attnviz.model import forward, kernel, sampling
+from attnviz.model.check import TOLERANCES, Check, Rows
+from attnviz.model.hosted import Hosted, masks, sampled
+from attnviz.model.hosted.masks import LazyMask
+from attnviz.model.kernel import Kind, Observer, Tile
+from attnviz.model.observers import Weights, kept
+from attnviz.model.spec import Reach
+from attnviz.model.ways import Options, open_by_transformers, open_way, size_of_weights
+from attnviz.record import Survey
+from tests import tiny
+from tests.model.test_hosted import CASES, ENCODER_DECODERS, encoding
+
+LENGTH, WRITTEN, DRAWN = 200, 150, 9
+IDS = [int(i) for i in torch.randint(5, 50, (LENGTH,), generator=torch.Generator().manual_seed(1))]
+TARGET = IDS[::-1][:WRITTEN]
+SHAPE = CASES["llama with grouped queries"].config | {"max_position_embeddings": 256}
+BART = ENCODER_DECODERS["bart"].config | {"max_position_embeddings": 256}
+
+MODELS: dict[str, tuple[str, dict[str, Any], float]] = {
+    "bert": ("BertModel", dict(SHAPE), 0.18),
+    "llama": ("LlamaModel", dict(SHAPE), 0.3),
+    "mistral": ("MistralModel", SHAPE | {"sliding_window": 50, "head_dim": 8}, 0.3),
+    "gemma 2": (
+        "Gemma2Model",
+        SHAPE | {"head_dim": 8, "attn_logit_softcapping": 2.0, "sliding_window": 60},
+        0.3,
+    ),
+    "gpt-oss": (
+        "GptOssModel",
+        SHAPE | {"num_local_experts": 4, "head_dim": 8, "sliding_window": 50, "intermediate_size": 12},
+        0.3,
+    ),
+    "t5": ("T5Model", dict(ENCODER_DECODERS["t5"].config), 0.2),
+    "bart": ("BartModel", BART, 0.18),
+}
+
+
+def folder(name: str, path: Path) -> Path:
+    kind, config, scale = MODELS[name]
+    model = getattr(transformers, kind)
+    return tiny.save(path, model(model.config_class(**config)), scale=scale)
+
+
+def run(path: Path, options: Options | None = None, progress: Any = None) -> Check:
+    checkpoint = open_checkpoint(path)
+    target = encoding(TARGET) if checkpoint.config.get("is_encoder_decoder") else None
+    return check_module.check(checkpoint, encoding(IDS), target, options, progress=progress)
+
+
+@pytest.fixture(autouse=True)
+def everything_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check_module, "LONG", 0)
+    monkeypatch.setattr(sampling, "ROWS", DRAWN)
+
+
+@pytest.fixture
+def damage(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
+    """Put a function in the place of the kernel, in both ways; it is given the right one."""
+    right = kernel.attend
+
+    def put(wrong: Any) -> None:
+        def attend(*qkv: Tensor, **facts: Any) -> Any:
+            return wrong(right, *qkv, **facts)
+
+        monkeypatch.setattr(forward, "attend", attend)
+        monkeypatch.setattr(kernel, "attend", attend)
+
+    return put
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_right_kernel_passes(name: str, tmp_path: Path) -> None:
+    check = run(folder(name, tmp_path))
+    assert check.passed
+    assert (check.double, check.against) == (None, "eager")
+    two = name in ("t5", "bart")
+    expected = {"self": Rows(DRAWN, LENGTH)}
+    if two:
+        expected = {"encoder": Rows(DRAWN, LENGTH)} | dict.fromkeys(("decoder", "cross"), Rows(DRAWN, WRITTEN))
+    assert check.rows == expected
+    way = open_way(open_checkpoint(tmp_path), Options())[0]
+    assert check.heads == 4 * len(check.layers) == (28 if name == "bart" else sum(way.heads.values()))
+    stack = "decoder" if two else "self"
+    last = [layer for layer in check.layers if layer.kind == stack][-1]
+    assert [layer for layer in check.layers if layer.hidden_abs_diff is not None] == [last]
+    assert last.hidden_abs_diff is not None
+    assert last.hidden_abs_diff < 1e-3
+
+
+def one_head(right: Any, q: Tensor, *kv: Tensor, **facts: Any) -> Any:
+    """The head 2 of layer 1 is shown wrongly; what goes on is right."""
+    if facts["layer"] != 1:
+        return right(q, *kv, **facts)
+    wrong = q.clone()
+    wrong[2] *= 1.1
+    right(wrong, *kv, **facts)
+    return right(q, *kv, **(facts | {"observers": ()}))
+
+
+def scale(right: Any, *qkv: Tensor, scale: float, **facts: Any) -> Any:
+    return right(*qkv, scale=scale * 1.01, **facts)
+
+
+def mixing(right: Any, *qkv: Tensor, **facts: Any) -> Any:
+    context = right(*qkv, **facts)
+    context[0] *= 1.1
+    return context
+
+
+class _FarRow(Observer):
+    """Shows what the last query of layer 1 sees, one key further on."""
+
+    def __init__(self, observers: Any) -> None:
+        self.observers = observers
+
+    def tile(self, tile: Tile) -> None:
+        weights = tile.weights.clone()
+        if tile.layer == 1 and tile.query + weights.shape[1] == tile.shape[1]:
+            weights[:, -1] = weights[:, -1].roll(1, -1)
+        for observer in self.observers:
+            observer.tile(dataclasses.replace(tile, weights=weights))
+
+
+def far_row(right: Any, *qkv: Tensor, observers: Any = (), **facts: Any) -> Any:
+    return right(*qkv, observers=[_FarRow(observers)] if observers else (), **facts)
+
+
+@pytest.mark.parametrize("mistake", [one_head, scale, mixing, far_row], ids=lambda mistake: str(mistake.__name__))
+@pytest.mark.parametrize("name", MODELS)
+def test_mistakes_are_caught(name: str, mistake: Any, tmp_path: Path, damage: Callable[[Any], None]) -> None:
+    damage(mistake)
+    check = run(folder(name, tmp_path))
+    assert not check.passed
+    assert check.max_abs_diff > 3 * check.tolerance
+    assert check.double is not None
+    assert check.double.rows == check.rows
+    assert check.double.max_abs_diff == pytest.approx(check.max_abs_diff, rel=0.05)
+    if mistake is one_head:
+        assert (check.worst.layer, check.worst.worst_head) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "side"), [("mistral", "behind"), ("mistral", "ahead"), ("gemma 2", "behind"), ("gpt-oss", "behind")]
+)
+def test_a_mask_that_is_off_by_one_is_caught(
+    name: str, side: str, tmp_path: Path, damage: Callable[[Any], None]
+) -> None:
+    def off(right: Any, *qkv: Tensor, reach: Reach, **facts: Any) -> Any:
+        far = getattr(reach, side)
+        return right(*qkv, reach=reach if far is None else dataclasses.replace(reach, **{side: far + 1}), **facts)
+
+    damage(off)
+    assert not run(folder(name, tmp_path)).passed
+
+
+def test_a_mask_that_is_read_wrongly_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the hosted way our reading of transformers' masks is on trial too: the other side does not share it."""
+    see = masks.see
+
+    def wrong(*facts: Any) -> masks.Sight:
+        found = see(*facts)
+        assert found.reach is not None
+        assert found.reach.behind is not None
+        return dataclasses.replace(found, reach=dataclasses.replace(found.reach, behind=found.reach.behind + 1))
+
+    monkeypatch.setattr(masks, "see", wrong)
+    assert not run(folder("gpt-oss", tmp_path)).passed
+
+
+class _Largest(TorchDispatchMode):
+    """Writes down the shape of the largest tensor of numbers or truths that is made; bytes are those of files."""
+
+    shape: tuple[int, ...] = (0,)
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        for each in tree_leaves(made):
+            if not isinstance(each, Tensor) or isinstance(each, LazyMask) or each.dtype is torch.uint8:
+                continue
+            # Of a tensor that is expanded, no more than what is in memory counts.
+            if 0 not in each.stride() and each.numel() > self.numel:
+                self.shape = tuple(each.shape)
+        return made
+
+    @property
+    def numel(self) -> int:
+        return torch.Size(self.shape).numel()
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name != "t5"])
+def test_nobody_makes_an_array_of_all_queries_and_keys(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for T5, whose position biases are such an array."""
+    for module, constant in ((kernel, "TILE"), (sampled, "_TILE"), (masks, "_TILE")):
+        monkeypatch.setattr(module, constant, 4 * LENGTH * DRAWN)
+    path, smallest = folder(name, tmp_path), WRITTEN if name == "bart" else LENGTH
+    with _Largest() as largest:
+        assert run(path).passed
+    assert 4 * LENGTH * DRAWN <= largest.numel < smallest * smallest, largest.shape
+    monkeypatch.setattr(check_module, "LONG", 1 << 28)
+    with _Largest() as largest:
+        run(path)
+    assert largest.numel >= 4 * LENGTH * LENGTH
+
+
+def refuse(*_: Any, **__: Any) -> Any:
+    raise AssertionError("our kernel was called")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_other_side_is_the_models_own(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    judge = open_by_transformers(open_checkpoint(folder(name, tmp_path)), Options())
+    target = encoding(TARGET) if "cross" in judge.kinds else None
+    drawn = sampling.draw(judge, encoding(IDS), target)
+    expected = judge.reference(encoding(IDS), target)
+    found: dict[tuple[Kind, int], Tensor] = {}
+
+    def see(kind: Kind, number: int, rows: Tensor | None) -> None:
+        assert rows is not None
+        found[kind, number] = rows
+
+    monkeypatch.setattr(forward, "attend", refuse)
+    monkeypatch.setattr(kernel, "attend", refuse)
+    monkeypatch.setattr(forward.Network, "__call__", refuse)
+    monkeypatch.setattr(masks, "see", refuse)
+    last, contradicts = judge.sampled(encoding(IDS), drawn, see, target)
+    assert not contradicts
+    for kind, (weights, states) in expected.items():
+        assert weights is not None
+        assert len(weights) == len([place for place in found if place[0] == kind])
+        for number, whole in enumerate(weights):
+            torch.testing.assert_close(found[kind, number], whole[:, drawn[kind]], atol=1e-5, rtol=0)
+        if kind in ("self", "decoder"):
+            assert states is not None
+            torch.testing.assert_close(last, states[-1], atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["bert", "gpt-oss"])
+def test_our_side_is_our_kernel(name: str, tmp_path: Path, damage: Callable[[Any], None]) -> None:
+    damage(refuse)
+    with pytest.raises(AssertionError, match="our kernel was called"):
+        run(folder(name, tmp_path))
+
+
+def test_rounding_beyond_the_tolerance_passes_by_float64(
+    tmp_path: Path, damage: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rounding(right: Any, q: Tensor, *kv: Tensor, **facts: Any) -> Any:
+        noise = 1 + 1e-7 * torch.randn(q.shape, generator=torch.Generator().manual_seed(0))
+        return right(q * noise if q.dtype is torch.float32 else q, *kv, **facts)
+
+    damage(rounding)
+    monkeypatch.setitem(TOLERANCES, torch.float32, 1e-9)
+    check = run(folder("llama", tmp_path))
+    assert check.max_abs_diff > check.tolerance
+    assert check.double is not None
+    assert (check.double.dtype, check.double.passed, check.passed) == ("float64", True, True)
+
+
+def test_where_eager_attention_contradicts_sdpa_the_last_states_decide(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: Callable[[Any], None]
+) -> None:
+    own = modeling_bert.eager_attention_forward
+    monkeypatch.setattr(
+        modeling_bert,
+        "eager_attention_forward",
+        lambda *tensors, scaling, **facts: own(*tensors, scaling=scaling * 2, **facts),
+    )
+    path = folder("bert", tmp_path)
+    check = run(path)
+    assert (check.passed, check.against, check.heads) == (True, "sdpa", 0)
+    assert (check.worst.hidden_abs_diff is not None, check.rows) == (True, {"self": Rows(DRAWN, LENGTH)})
+    damage(scale)
+    check = run(path)
+    assert (check.passed, check.against) == (False, "sdpa")
+
+
+def test_a_mistake_of_ours_is_no_contradiction_of_theirs(tmp_path: Path, damage: Callable[[Any], None]) -> None:
+    damage(scale)
+    assert run(folder("bert", tmp_path)).against == "eager"
+
+
+FALCON = {"vocab_size": len(tiny.VOCABULARY), "hidden_size": 32, "num_attention_heads": 4, "num_hidden_layers": 2}
+
+
+def test_a_model_that_attends_by_itself_is_compared_as_a_whole_or_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tiny.save(tmp_path, transformers.FalconModel(transformers.FalconConfig(**FALCON)))
+    check = run(path)
+    assert (check.passed, check.rows, check.heads) == (True, {}, 8)
+    monkeypatch.setattr(kept, "_free_memory", lambda: 1000)
+    with pytest.raises(InputError, match=r"falcon does not attend through .*, so that all weights must .* GB") as error:
+        run(path)
+    assert "--no-check" in error.value.hint
+
+
+def test_position_biases_that_do_not_fit_are_foreseen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = folder("t5", tmp_path)
+    monkeypatch.setattr(sampling, "free_memory", lambda: 3 * 4 * 4 * LENGTH * LENGTH)
+    assert run(path).passed
+    monkeypatch.setattr(sampling, "free_memory", lambda: 3 * 4 * 4 * LENGTH * LENGTH - 1)
+    with pytest.raises(InputError, match="position biases of all tokens at once: they take"):
+        run(path)
+
+
+def test_the_same_rows_are_drawn_each_time_the_first_and_the_last_among_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    way = open_way(open_checkpoint(folder("bart", tmp_path)), Options())[0]
+    texts = encoding(IDS), encoding(TARGET[:DRAWN])
+    drawn, again = (sampling.draw(way, *texts) for _ in range(2))
+    assert drawn.keys() == {"encoder", "decoder", "cross"}
+    for kind, rows in drawn.items():
+        assert torch.equal(rows, again[kind])
+        assert torch.equal(rows, rows.unique())
+        assert len(rows) == DRAWN
+    assert drawn["encoder"][[0, -1]].tolist() == [0, LENGTH - 1]
+    assert drawn["cross"].tolist() == drawn["decoder"].tolist() == list(range(DRAWN))
+    monkeypatch.setattr(sampling, "ROOM", 1)
+    assert len(sampling.draw(way, *texts)["encoder"]) == sampling.FEWEST < DRAWN
+
+
+def test_another_number_of_layers_is_an_error_and_no_comparison(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, own = folder("bert", tmp_path), Hosted.sampled
+
+    def without(wanted: int) -> Any:
+        def sample(self: Hosted, texts: Any, rows: Any, see: Any, target: Any) -> Any:
+            return own(self, texts, rows, lambda *place: None if place[1] == wanted else see(*place), target)
+
+        return sample
+
+    monkeypatch.setattr(Hosted, "sampled", without(2))
+    with pytest.raises(ModelError, match="attends in 3 layers, ours are 4"):
+        run(path)
+
+
+def test_progress_is_told(tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    run(folder("llama", tmp_path), progress=lambda *done: told.append(done))
+    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_what_is_long_is_known_before(name: str, tmp_path: Path) -> None:
+    """Exactly for what runs natively; the configs of hosted models tell of the encoder's layers only."""
+    checkpoint = open_checkpoint(folder(name, tmp_path))
+    target = encoding(TARGET) if "decoder" in (kinds := open_way(checkpoint, Options())[0].kinds) else None
+    for way in (open_way(checkpoint, Options())[0], open_by_transformers(checkpoint, Options())):
+        weights = Weights()
+        way.run(encoding(IDS), [weights], target)
+        size = 4 * sum(weights.stacked(kind).numel() for kind in kinds)
+        found = size_of_weights(way, encoding(IDS), target)
+        assert found >= size if isinstance(way, Hosted) else found == size
+
+
+def test_a_short_text_is_compared_in_all_rows(tiny_model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check_module, "LONG", 4 * 12 * 15 * 15)
+    assert tiny_model.check(tiny.SENTENCE).rows == {}
+    monkeypatch.setattr(check_module, "LONG", 4 * 12 * 15 * 15 - 1)
+    assert tiny_model.check(tiny.SENTENCE).rows == {"self": Rows(DRAWN, 15)}
+
+
+def survey(**facts: Any) -> Survey:
+    """A survey of which the check reads only these ``facts``."""
+    return Survey(**(dict.fromkeys(field.name for field in dataclasses.fields(Survey)) | facts))  # type: ignore[arg-type]
+
+
+def test_a_survey_is_checked_by_its_texts(tmp_path: Path, tiny_model: Model) -> None:
+    read = tiny_model.encode(tiny.SENTENCE)
+    assert tiny_model.check_record(survey(kind="self", encoding=read)) == tiny_model.check(tiny.SENTENCE)
+    model = load(tiny.t5(tmp_path))
+    source, target = model.inputs("the bank", target="loan")
+    check = model.check_record(survey(kind="cross", encoding=target, keys=source))
+    assert check == model.check("the bank", target="loan")
+    assert {layer.kind for layer in check.layers} == {"encoder", "decoder", "cross"}
+    for kind, text in (("encoder", source), ("decoder", target)):
+        with pytest.raises(InputError, match=f"the {kind} map does not say what the other half of .* read"):
+            model.check_record(survey(kind=kind, encoding=text))
