@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,7 @@ from attnviz.errors import InputError, UsageError
 if TYPE_CHECKING:
     from attnviz.model.check import Check
     from attnviz.model.hosted import Hosted
+    from attnviz.model.kernel import Observer
     from attnviz.model.native import Native
     from attnviz.model.observers import Weights
     from attnviz.model.ways import Options
@@ -183,6 +185,8 @@ class Model:
         generate: int | None = None,
         truncate: bool = False,
         chat: bool = False,
+        max_memory: int | None = None,
+        observers: Sequence[Observer] = (),
     ) -> Attention | EncoderDecoder:
         """Run ``text`` (and ``pair``) through the model with our own attention and keep the weights of all heads.
 
@@ -193,16 +197,18 @@ class Model:
                 encoder–decoder without a target.
             truncate: cut a text that is too long for the model.
             chat: put the text into the model's chat template.
+            max_memory: the bytes that the weights may take; None is a quarter of free memory.
+            observers: others that see the run.
 
         Raises:
-            InputError, UsageError: as ``encode``; a target for a model that takes none.
+            InputError, UsageError: as ``encode``; a target for a model that takes none; weights that take too much.
             ModelError: the checkpoint is damaged or unsupported, or has no head to generate with.
         """
         from attnviz.model.observers import Weights
 
         encoding, decoded = self.inputs(text, pair, target, generate=generate, truncate=truncate, chat=chat)
-        weights = Weights(self.way.layers)
-        self.way.run(encoding, [weights], decoded)
+        weights = Weights(self.way.layers, max_memory)
+        self.way.run(encoding, [weights, *observers], decoded)
         if decoded is None:
             return self._record(weights, "self", encoding)
         return EncoderDecoder(
