@@ -137,6 +137,14 @@ class Model:
         """Why the model is hosted; empty where our own forward pass runs it."""
         return self._opened[1]
 
+    def free_memory(self) -> int | None:
+        """The bytes that are free where the model runs; None where nothing says so."""
+        from attnviz.model.memory import free_memory
+        from attnviz.model.ways import devices
+
+        device = self.options.device or "cpu"
+        return free_memory(devices()[0] if device == "auto" else device)
+
     def encode(self, text: str, pair: str | None = None, *, truncate: bool = False, chat: bool = False) -> Encoding:
         """Encode a text, or a pair of texts, for this model; ``chat`` puts it into the model's chat template.
 

@@ -10,6 +10,7 @@ import typer
 
 from attnviz.cli.check import check
 from attnviz.cli.console import report
+from attnviz.cli.cost import cost
 from attnviz.cli.export import export
 from attnviz.cli.models import models
 from attnviz.cli.show import show
@@ -42,7 +43,7 @@ def attnviz(
     """See where a transformer looks: the attention of every layer and head, computed and checked."""
 
 
-for command in (show, export, check, models):
+for command in (show, export, check, models, cost):
     app.command()(command)
 
 

@@ -143,14 +143,3 @@ def require_room(taken: int, tokens: int, most: int | None, *, device: str = "cp
             f"and {allowed}",
             hint="Give a shorter text, or allow more with --max-memory; show and pictures do without.",
         )
-
-
-def require_memory(needed: float, what: str, *, device: str = "cpu", hint: str = "Give a shorter text.") -> None:
-    """Raise where ``what`` (``a run of 9,000 tokens``) takes more than the ``needed`` bytes that are free.
-
-    Raises:
-        InputError: with both numbers.
-    """
-    free = free_memory(device)
-    if free is not None and needed > free:
-        raise InputError(f"{what} would take {in_words(needed)}, and {in_words(free)} are free", hint=hint)
