@@ -137,14 +137,6 @@ class Model:
         """Why the model is hosted; empty where our own forward pass runs it."""
         return self._opened[1]
 
-    def free_memory(self) -> int | None:
-        """The bytes that are free where the model runs; None where nothing says so."""
-        from attnviz.model.memory import free_memory
-        from attnviz.model.ways import devices
-
-        device = self.options.device or "cpu"
-        return free_memory(devices()[0] if device == "auto" else device)
-
     def encode(self, text: str, pair: str | None = None, *, truncate: bool = False, chat: bool = False) -> Encoding:
         """Encode a text, or a pair of texts, for this model; ``chat`` puts it into the model's chat template.
 
@@ -168,7 +160,11 @@ class Model:
         chat: bool = False,
     ) -> tuple[Encoding, Encoding | None]:
         """What the model reads, and what its decoder reads where it has an encoder too; as for ``attend``."""
+        from attnviz.model import foresee
+
+        foresee.require_text(self.checkpoint, self.options, text, self.way.limit, truncate=truncate)
         source = self.encode(text, pair, truncate=truncate, chat=chat)
+        foresee.require_memory(self.checkpoint, self.options, len(source))
         two = "cross" in self.way.kinds
         if target is not None and not two:
             raise UsageError(f"{self.name} has no decoder beside an encoder: it takes no target")

@@ -40,6 +40,7 @@ def cost(
     loaded = model.load()
     from attnviz.model import cost as costs
     from attnviz.model import plan
+    from attnviz.model.foresee import free_memory
     from attnviz.render import cost as tables
 
     found = plan.plan(loaded.checkpoint)
@@ -47,7 +48,7 @@ def cost(
         raise UnsupportedModel(f"{found.name}: {found.reason}")
     shape = plan.shape(loaded.checkpoint)
     needed = costs.cost(shape, tokens or _count(loaded, text or ""), bytes_=loaded.options.dtype.itemsize)
-    free = loaded.free_memory()
+    free = free_memory(loaded.options)
     seconds = None
     if measure and (free is None or (needed.model or 0) < free):
         with console.errors().status("measuring …"):

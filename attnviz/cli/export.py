@@ -8,7 +8,16 @@ import typer
 
 from attnviz.cli import console, source
 from attnviz.cli.files import output_path, replaced
-from attnviz.cli.options import FromOption, MapOptions, ModelOptions, TextOptions, parse_heads, parse_size, spread
+from attnviz.cli.options import (
+    FromOption,
+    MapOptions,
+    MemoryOption,
+    ModelOptions,
+    TextOptions,
+    parse_heads,
+    parse_size,
+    spread,
+)
 from attnviz.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,6 +55,7 @@ def export(
     dpi: Annotated[int, typer.Option(min=20, max=1200, help="Pixels an inch.", rich_help_panel="Picture")] = 200,
     title: Annotated[str | None, typer.Option(help="Instead of model and head.", rich_help_panel="Picture")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that exists.")] = False,
+    max_memory: MemoryOption = None,
 ) -> None:
     """Write a picture (.png, .svg, .pdf) of all heads or one, or a record (.json, .safetensors).
 
@@ -59,7 +69,7 @@ def export(
     path = output_path(out, PICTURES + records.FORMATS, force=force)
     if path.suffix in records.FORMATS and (heads.chosen or maps.which):
         raise UsageError(f"a {path.suffix} record holds all heads and maps: --map, --layer and --head are for pictures")
-    found, _ = source.attend(text, reading, record, model)
+    found, _ = source.attend(text, reading, record, model, max_memory=max_memory)
     if path.suffix in records.FORMATS:
         with replaced(path, force=force) as partial:
             records.write(found, partial, path.suffix)

@@ -30,7 +30,6 @@ _KINDS = {
     b"GGUF": "a GGUF model",
     b"SQLite format 3": "a database",
 }
-_WIDE = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
 def read_file(path: Path) -> str:
@@ -75,35 +74,30 @@ def _read(stream: IO[bytes], name: str, size: int = 0) -> str:
     """Read in pieces, so that what has no end ends: a device, a pipe that goes on and on."""
     bound = most()
     if size > bound:
-        raise _too_large(name, f"has {_mega(size)}", bound)
+        raise _too_large(name, size, "", bound)
     data = bytearray()
     while piece := stream.read(_PIECE):
         data += piece
         _require_text(data, name)
         if len(data) > bound:
-            raise _too_large(name, f"goes on after {_mega(len(data))}", bound)
+            raise _too_large(name, len(data), " and goes on", bound)
     return _decode(bytes(data), name)
 
 
-def _too_large(name: str, size: str, bound: int) -> InputError:
-    return InputError(
-        f"{name} {size}: a text of more than {_mega(bound)} can't be cut into tokens in the memory that is free",
-        hint="Give a part of it: head -c 1000000 FILE | attnviz show -",
-    )
-
-
-def _mega(size: int) -> str:
+def _too_large(name: str, size: int, more: str, bound: int) -> InputError:
     from attnviz.model.memory import in_words
 
-    return in_words(size)
+    return InputError(
+        f"{name} has {in_words(size)}{more}: there is memory to cut {in_words(bound)} of text into tokens",
+        hint="Give a part of it: head -c 1000000 FILE | attnviz show -",
+    )
 
 
 def _require_text(data: bytearray, name: str) -> None:
     """Raise for what is no text, as its first bytes show."""
     kind = next((kind for start, kind in _KINDS.items() if data.startswith(start)), None)
-    wide = next((name for start, name in _WIDE.items() if data.startswith(start)), None)
-    if wide:
-        raise InputError(f"{name} is text in {wide.upper()}, expected UTF-8", hint=f"Convert it: iconv -f {wide} -t utf-8 FILE")
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise InputError(f"{name} is UTF-16, expected UTF-8", hint="Convert it: iconv -f utf-16 -t utf-8 FILE")
     if kind:
         raise InputError(
             f"{name} is {kind}, expected plain text in UTF-8", hint="Save its text as a .txt file, and give that."

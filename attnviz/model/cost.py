@@ -11,9 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from attnviz.errors import InputError
 from attnviz.model.describe import parameters
-from attnviz.model.memory import free_memory, in_words
 from attnviz.model.shapes import shapes
 from attnviz.model.spec import EVERYTHING, Attention, Reach, Spec
 
@@ -200,19 +198,3 @@ def _kept(maps: list[tuple[Block, int, int]]) -> int:
     return 2 * sum(
         block.heads * (n * (8 * LINKS + 4) + 8 * m + 4 * min(n, CELLS) * min(m, CELLS)) for block, n, m in maps
     )
-
-
-def require_memory(needed: Cost, device: str = "cpu") -> None:
-    """Raise where a run, whose model is loaded already, would take more memory than is free.
-
-    Raises:
-        InputError: with both numbers.
-    """
-    free = free_memory(device)
-    taken = needed.activations + needed.kept
-    if free is not None and taken > free:
-        raise InputError(
-            f"the text has {needed.tokens:,} tokens: its run would take {in_words(taken)} beside the model, and "
-            f"{in_words(free)} are free",
-            hint=f"Give a shorter text. What a text costs is said by: attnviz cost --tokens {needed.tokens}",
-        )

@@ -9,11 +9,10 @@ import pytest
 import torch
 
 from attnviz.checkpoint import open_checkpoint
-from attnviz.errors import InputError
 from attnviz.interface import Model, load
 from attnviz.model import cost as costs
 from attnviz.model import plan
-from attnviz.model.cost import Block, Cost, Shape, Stack, cost, require_memory, seen, shape
+from attnviz.model.cost import Block, Cost, Shape, cost, seen, shape
 from attnviz.model.families import find_family
 from attnviz.model.kernel import Observer, Tile
 from attnviz.model.measure import measure
@@ -162,13 +161,3 @@ def test_a_time_for_each_score_is_found_and_the_rest_is_linear(
     needed = cost(made, 5000)
     assert needed.seen == needed.all_scores == 12 * 5000 * 5000
     assert rates.attention(needed, made) == pytest.approx(300, rel=1e-3)
-
-
-def test_a_run_that_does_not_fit_is_refused_with_both_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    needed = cost(Shape((Stack((Block(2, 2, 8),), 16, 32, 1000),), 2000), 9_000)
-    taken = needed.activations + needed.kept
-    monkeypatch.setattr(costs, "free_memory", lambda _: taken)
-    require_memory(needed)
-    monkeypatch.setattr(costs, "free_memory", lambda _: taken - 1)
-    with pytest.raises(InputError, match=r"has 9,000 tokens: its run would take .* MB beside the model, and .* MB are"):
-        require_memory(needed)
