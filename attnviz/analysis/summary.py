@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.analysis import metrics
+from attnviz.analysis.far import Far, Passage, Profile
 from attnviz.analysis.links import (
     Attended,
     Link,
@@ -21,9 +22,9 @@ from attnviz.analysis.links import (
     strongest,
     top_attended,
 )
-from attnviz.analysis.units import Axis, Units, in_tokens, in_words
+from attnviz.analysis.units import Axis, Mask, Reading, Units, in_tokens, in_words
 from attnviz.errors import UsageError
-from attnviz.record import Array, Attention
+from attnviz.record import Array, Attention, Survey
 
 Cell = Literal["link", "entropy", "sink", "distance"]
 
@@ -44,9 +45,11 @@ class Heads:
 
 @dataclass(frozen=True, eq=False)
 class HeadMap:
-    """The weights of one head, or the mean of a layer's (``head`` is None); ``rows`` and ``columns`` are shown.
+    """What is shown of the weights of one head, or of the mean of a layer's (``head`` is None).
 
-    ``layer`` is the model's own number.
+    ``layer`` is the model's own number. ``weights`` (r, c) are those of the units ``rows`` (r,) to the units
+    ``columns`` (c,); or, where there were too many to keep, cells of ``down`` × ``across`` units, of which each has
+    the largest weight and begins at its unit in ``rows`` and ``columns``.
     """
 
     layer: int
@@ -54,19 +57,27 @@ class HeadMap:
     weights: Array
     rows: NDArray[np.intp]
     columns: NDArray[np.intp]
+    down: int = 1
+    across: int = 1
 
 
 @dataclass(frozen=True, eq=False)
 class Summary:
-    """One input's findings. ``overview`` is (L, H), NaN where the head is left out (positional).
+    """One input's findings, from all of its weights or from what a survey kept of them.
 
-    ``pieces`` is the record read in tokens. ``generated`` has a row for each token that the model wrote: what the
-    token before it looks at, since from there it was predicted; ``query_index + 1`` is the token's own place.
+    ``units`` are the words or tokens that all of it is about, ``pieces`` the tokens. ``looking`` (n,), ``looked_at``
+    (m,) and ``heads`` (L, H) are the units and heads that count. ``overview`` is (L, H), NaN where the head does not.
+    ``generated`` has a row for each token that the model wrote: what the token before it looks at, since from there it
+    was predicted; ``query_index + 1`` is the token's own place. ``far``, ``profile`` and ``passages`` are found where
+    the record is a survey.
     """
 
-    attention: Attention
-    pieces: Units
-    selection: Selection
+    attention: Attention | Survey
+    units: Reading
+    pieces: Reading
+    looking: Mask
+    looked_at: Mask
+    heads: Mask
     links: list[Link]
     special_share: float
     punctuation_share: float
@@ -76,11 +87,9 @@ class Summary:
     maps: list[HeadMap]
     attended: list[Attended]
     generated: list[Attended]
-
-    @property
-    def units(self) -> Units:
-        """The words or tokens that all of it is about."""
-        return self.selection.units
+    far: list[Far] = field(default_factory=list)
+    profile: Profile | None = None
+    passages: list[Passage] = field(default_factory=list)
 
 
 def summarise(
@@ -117,8 +126,11 @@ def summarise(
     queries = [i for word in words for i in find_unit(units, word)] if words else np.flatnonzero(selection.queries)
     return Summary(
         attention=attention,
+        units=units,
         pieces=pieces,
-        selection=selection,
+        looking=selection.queries,
+        looked_at=selection.keys,
+        heads=selection.heads,
         links=strongest(selection, links),
         special_share=metrics.share(attention.weights, pieces.keys.special),
         punctuation_share=metrics.share(attention.weights, pieces.keys.punctuation),
@@ -179,7 +191,7 @@ def pick_maps(selection: Selection, wanted: Heads, *, special: bool) -> list[Hea
     asked = [units.layers.index(number) for number in wanted.layers or ()]
     if wanted.mean:
         return [
-            HeadMap(units.layers[layer], None, units.weights[layer].mean(0), rows, columns)
+            HeadMap(units.layers[layer], None, units.weights[layer].mean(0)[np.ix_(rows, columns)], rows, columns)
             for layer in asked or range(count)
         ]
     # Heads that count come first; among the others (all positional, or no pair) the largest link decides.
@@ -191,7 +203,10 @@ def pick_maps(selection: Selection, wanted: Heads, *, special: bool) -> list[Hea
         pairs = [(layer, int(strength[layer].argmax())) for layer in asked]
     else:
         pairs = [divmod(int(strength.argmax()), width)]
-    return [HeadMap(units.layers[layer], head, units.weights[layer, head], rows, columns) for layer, head in pairs]
+    return [
+        HeadMap(units.layers[layer], head, units.weights[layer, head][np.ix_(rows, columns)], rows, columns)
+        for layer, head in pairs
+    ]
 
 
 def _require(what: str, wanted: Sequence[int] | None, there: Sequence[int], owner: str) -> None:

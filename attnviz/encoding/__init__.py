@@ -2,11 +2,14 @@
 
 from attnviz.encoding.continuation import continued
 from attnviz.encoding.encode import Encoding, encode, encode_target, require_text, started, tokens_at_least
+from attnviz.encoding.places import Place, WordPlaces
 from attnviz.encoding.words import Word, is_punctuation
 
 __all__ = [
     "Encoding",
+    "Place",
     "Word",
+    "WordPlaces",
     "continued",
     "encode",
     "encode_target",

@@ -2,5 +2,6 @@
 
 from attnviz.record.attention import Array, Attention, EncoderDecoder, Kind, MapName, Record
 from attnviz.record.files import FORMATS, read, write
+from attnviz.record.survey import Survey
 
-__all__ = ["FORMATS", "Array", "Attention", "EncoderDecoder", "Kind", "MapName", "Record", "read", "write"]
+__all__ = ["FORMATS", "Array", "Attention", "EncoderDecoder", "Kind", "MapName", "Record", "Survey", "read", "write"]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from attnviz.encoding import Encoding
 from attnviz.record.attention import Array, Kind
+from attnviz.record.texts import Texts
 
 Places = NDArray[np.int32]
 
@@ -43,7 +44,7 @@ class Pooled:
 
 
 @dataclass(frozen=True, eq=False)
-class Survey:
+class Survey(Texts):
     """One input's attention, as far as it was observed; the first fields are those of ``Attention``.
 
     ``unit`` is what links, bands, rows and maps are counted in: words or tokens. ``looking`` (n,) and ``looked_at``
@@ -76,3 +77,12 @@ class Survey:
     kind: Kind = "self"
     keys: Encoding | None = None
     numbers: tuple[int, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(L, H, N, M), all in tokens."""
+        layers, heads, keys = self.received.shape
+        return layers, heads, len(self.encoding), keys
+
+    def __repr__(self) -> str:
+        return f"<Survey of {self.model}: {self.layers} layers × {self.heads} heads, {len(self.tokens)} tokens>"
