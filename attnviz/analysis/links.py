@@ -67,6 +67,7 @@ class Selection:
     """What counts when links of ``units`` are ranked: which queries, keys and heads (L, H), and self-links or not.
 
     ``itself``: pairs of the same place count too; where one text looks at another they are pairs like any.
+    ``within`` are the units (n,) of a passage, where only those look.
     What several views need of it is computed once, when the first asks.
     """
 
@@ -75,6 +76,7 @@ class Selection:
     keys: Mask
     heads: Mask
     itself: bool
+    within: Mask | None = None
 
     @cached_property
     def pairs(self) -> Mask:
@@ -186,7 +188,7 @@ def top_attended(selection: Selection, queries: Sequence[int], top: int) -> list
         keys = selection.keys.copy()
         if not selection.itself:
             keys[query] = False
-        strong, usual = (_top(row[query], keys, top) for row in (best, mean))
+        strong, usual = (top_keys(row[query], keys, top) for row in (best, mean))
         found.append(
             Attended(
                 units.queries.labels[query],
@@ -198,7 +200,8 @@ def top_attended(selection: Selection, queries: Sequence[int], top: int) -> list
     return found
 
 
-def _top(row: Array, keys: Mask, top: int) -> list[int]:
+def top_keys(row: Array, keys: Mask, top: int) -> list[int]:
+    """The ``top`` of the ``keys`` that count with the largest weights in ``row``, the largest first."""
     order = np.argsort(-np.where(keys, row, -1), kind="stable")[:top]
     return [int(key) for key in order if keys[key] and row[key] > 0]
 

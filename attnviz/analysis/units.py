@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from attnviz.encoding import Encoding, is_punctuation
+from attnviz.encoding import Encoding, WordPlaces, is_punctuation
 from attnviz.record import Array, Attention
 
 # The closed classes of English without personal pronouns and negation: determiners, prepositions, conjunctions,
@@ -114,6 +114,18 @@ def read_in(kind: Unit, encoding: Encoding, keys: Encoding | None, layers: tuple
     """The words or tokens of ``encoding``, which look at those of ``keys``; None: at themselves."""
     queries = _axis(kind, encoding)
     return Reading(kind, queries, queries if keys is None else _axis(kind, keys), layers)
+
+
+def within(kind: Unit, encoding: Encoding, passage: str) -> Mask:
+    """Which words or tokens of a text are in ``passage``, wherever the text has it, (n,).
+
+    Raises:
+        UsageError: the text does not have it.
+    """
+    words = np.zeros(len(encoding.words), bool)
+    for start, stop in WordPlaces(encoding).find(passage):
+        words[start:stop] = True
+    return words if kind == "word" else np.repeat(words, [word.stop - word.start for word in encoding.words])
 
 
 def _axis(kind: Unit, encoding: Encoding) -> Axis:

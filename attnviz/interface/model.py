@@ -145,6 +145,41 @@ class Model:
             cross=self._record(weights, "cross", decoded, encoding),
         )
 
+    def survey(
+        self,
+        text: str,
+        pair: str | None = None,
+        target: str | None = None,
+        *,
+        generate: int | None = None,
+        truncate: bool = False,
+        chat: bool = False,
+        kind: record.MapName | None = None,
+        observers: Sequence[Observer] = (),
+        **wanted: Any,
+    ) -> record.Survey:
+        """Run a text of any length and keep what a summary needs of its attention, nothing that grows with N².
+
+        Everything kept is exact. ``analysis.surveyed.summarise_survey`` makes of it what ``show`` prints.
+
+        Args:
+            generate, truncate, chat: as for ``attend``.
+            kind: which of an encoder–decoder's three maps: encoder, decoder or cross (the default).
+            observers: others that see the run.
+            wanted: fields of ``analysis.survey.Wanted``: ``tokens``, ``special``, ``everything``, ``words``,
+                ``passage``, ``top``, ``links``, ``window``, ``size``.
+
+        Raises:
+            InputError, UsageError, ModelError: as ``attend``; a word, passage or row that the text does not have.
+        """
+        from attnviz.analysis.survey import Wanted, survey
+
+        read, written = self.inputs(text, pair, target, generate=generate, truncate=truncate, chat=chat)
+        if written is None and kind is not None:
+            raise UsageError(f"{self.name} has one map, and none for {kind}: it is no encoder–decoder")
+        which = "self" if written is None else kind or "cross"
+        return survey(self.name, self.way, read, written, which, Wanted(**wanted), observers)
+
     def _record(
         self, weights: Weights, kind: record.Kind, queries: Encoding, keys: Encoding | None = None
     ) -> Attention:
