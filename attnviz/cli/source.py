@@ -38,7 +38,10 @@ def attend(
         return read(record), None
     text = read_text(text, reading.file)
     loaded = model.load()
-    found = loaded.attend(text, **reading.given(), max_memory=max_memory)
+    from attnviz.cli.progress import watching
+
+    with watching(loaded) as progress:
+        found = loaded.attend(text, **reading.given(), max_memory=max_memory, observers=[progress])
     explain(loaded)
     return found, loaded
 
