@@ -1,4 +1,4 @@
-"""The command line, gathered: ``main`` is what the console script calls."""
+"""The command line, gathered: ``main`` runs it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import typer
 
 from attnviz.cli.check import check
 from attnviz.cli.console import report
+from attnviz.cli.cost import cost
 from attnviz.cli.export import export
 from attnviz.cli.models import models
 from attnviz.cli.show import show
+from attnviz.cli.signals import ending_at_once
 from attnviz.errors import AttnvizError
 
 app = typer.Typer(
@@ -42,7 +44,7 @@ def attnviz(
     """See where a transformer looks: the attention of every layer and head, computed and checked."""
 
 
-for command in (show, export, check, models):
+for command in (show, export, check, models, cost):
     app.command()(command)
 
 
@@ -55,7 +57,8 @@ def main() -> NoReturn:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     try:
-        app()
+        with ending_at_once():
+            app()
     except AttnvizError as error:
         report(error)
         sys.exit(error.exit_code)

@@ -11,6 +11,7 @@ from attnviz.cli.files import output_path, replaced
 from attnviz.cli.options import (
     FromOption,
     MapOptions,
+    MemoryOption,
     ModelOptions,
     TextOptions,
     parse_size,
@@ -55,6 +56,7 @@ def export(
     dpi: Annotated[int, typer.Option(min=20, max=1200, help="Pixels an inch.", rich_help_panel="Picture")] = 200,
     title: Annotated[str | None, typer.Option(help="Instead of model and head.", rich_help_panel="Picture")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that exists.")] = False,
+    max_memory: MemoryOption = None,
 ) -> None:
     """Write a picture (.png, .svg, .pdf) of all heads or one, or a record (.json, .safetensors).
 
@@ -72,7 +74,7 @@ def export(
                 f"a {path.suffix} record holds all heads and maps: "
                 "--map, --layer, --head, --rows and --cols are for pictures"
             )
-        record, _ = source.attend(text, reading, start, model)
+        record, _ = source.attend(text, reading, start, model, max_memory=max_memory)
         with replaced(path, force=force) as partial:
             records.write(record, partial, path.suffix)
     else:

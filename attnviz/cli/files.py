@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from attnviz.cli.signals import CLEANING
 from attnviz.errors import UsageError
 
 
@@ -45,6 +46,12 @@ def replaced(path: Path, *, force: bool) -> Iterator[Path]:
         UsageError: the folder can't be written to, the disk is full, or the file has come into being meanwhile.
     """
     partial = None
+
+    def clean() -> None:
+        if partial is not None:
+            partial.unlink(missing_ok=True)
+
+    CLEANING.add(clean)
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.stem[:40]}-", suffix=path.suffix, dir=path.parent)
         os.close(handle)
@@ -59,5 +66,5 @@ def replaced(path: Path, *, force: bool) -> Iterator[Path]:
     except OSError as error:
         raise UsageError(f"{path} can't be written ({error.strerror or error})") from None
     finally:
-        if partial is not None:
-            partial.unlink(missing_ok=True)
+        clean()
+        CLEANING.remove(clean)

@@ -152,6 +152,24 @@ FromOption = Annotated[
 ]
 
 
+def _bytes(value: str) -> int:
+    from attnviz.model.memory import parse_size
+
+    return parse_size(value)
+
+
+MemoryOption = Annotated[
+    int | None,
+    typer.Option(
+        "--max-memory",
+        parser=_bytes,
+        metavar="SIZE",
+        help="What the weights of a record may take, such as 4GB; by default a quarter of free memory.",
+        show_default=False,
+    ),
+]
+
+
 @functools.cache
 def _parameters(group: Any) -> list[inspect.Parameter]:
     """The fields of a group of options as parameters; made once, since it costs a command's start milliseconds."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attnviz.cli import console
 from attnviz.cli.options import ModelOptions, TextOptions
-from attnviz.errors import InputError, UsageError
+from attnviz.cli.reading import read_file, read_standard_input
+from attnviz.errors import UsageError
 
 if TYPE_CHECKING:
     from attnviz.cli.wanted import Wanted
@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 
 def attend(
-    text: str | None, reading: TextOptions, record: str | None, model: ModelOptions
+    text: str | None,
+    reading: TextOptions,
+    record: str | None,
+    model: ModelOptions,
+    *,
+    max_memory: int | None = None,
 ) -> tuple[Record, Model | None]:
     """The record of all weights of the text, and the model that made it; of a saved ``record`` there is no model.
 
@@ -35,7 +40,10 @@ def attend(
         return _read(record, reading), None
     text = read_text(text, reading.file)
     loaded = model.load()
-    found = loaded.attend(text, **reading.given())
+    from attnviz.cli.progress import watching
+
+    with watching(loaded) as progress:
+        found = loaded.attend(text, **reading.given(), max_memory=max_memory, observers=[progress])
     explain(loaded)
     return found, loaded
 
@@ -55,10 +63,13 @@ def observe(
     text = read_text(text, reading.file)
     loaded = model.load()
     given = reading.given()
-    if loaded.is_long(text, **{name: value for name, value in given.items() if name != "target"}):
-        found: Record | Survey = loaded.survey(text, **given, **wanted.kept(start))
-    else:
-        found = loaded.attend(text, **given)
+    from attnviz.cli.progress import watching
+
+    with watching(loaded) as progress:
+        if loaded.is_long(text, **{name: value for name, value in given.items() if name != "target"}):
+            found: Record | Survey = loaded.survey(text, **given, **wanted.kept(start), observers=[progress])
+        else:
+            found = loaded.attend(text, **given, observers=[progress])
     explain(loaded)
     return found, loaded
 
@@ -100,33 +111,14 @@ def read_text(text: str | None, file: Path | None) -> str:
 
     Raises:
         UsageError: none is given, or two are.
-        InputError: the file can't be read or is not UTF-8.
+        InputError: the file can't be read, is no UTF-8, or more than memory holds.
     """
     if text is not None and file is not None:
         raise UsageError("both a text and --file are given", hint="Give one of them.")
     if file is not None:
-        try:
-            return _decode(file.read_bytes(), str(file))
-        except OSError as error:
-            raise InputError(f"{file} can't be read ({error.strerror})") from None
+        return read_file(file)
     if text is None:
         raise UsageError(
             "no text is given", hint='Give a sentence: attnviz show "The bank approved the loan." (or --file, or -)'
         )
-    if text != "-":
-        return text
-    if sys.stdin is None:
-        raise InputError(
-            "standard input is closed", hint='Give the text as an argument, or pipe it: echo "…" | attnviz show -'
-        )
-    return _decode(sys.stdin.buffer.read(), "standard input")
-
-
-def _decode(data: bytes, name: str) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{name} is not UTF-8 (byte 0x{data[error.start]:02x} at {error.start})",
-            hint="Convert it: iconv -f latin1 -t utf-8 FILE",
-        ) from None
+    return read_standard_input() if text == "-" else text

@@ -1,7 +1,7 @@
 """Text becomes token ids, readable tokens, word spans and special-token marks; and what a model writes follows it."""
 
 from attnviz.encoding.continuation import continued
-from attnviz.encoding.encode import Encoding, encode, encode_target, require_text, started
+from attnviz.encoding.encode import Encoding, encode, encode_target, require_text, started, tokens_at_least
 from attnviz.encoding.places import Place, WordPlaces
 from attnviz.encoding.words import Word, is_punctuation
 
@@ -16,4 +16,5 @@ __all__ = [
     "is_punctuation",
     "require_text",
     "started",
+    "tokens_at_least",
 ]

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from attnviz.model.observers import Weights
     from attnviz.model.ways import Options
 
-LONG = 1 << 28
-"""A text is long where all of its weights take more bytes than this: 256 MiB."""
 _HEADS = 1024
 """How many heads a model is taken to have that does not say it."""
 NEW_TOKENS = 32
@@ -88,7 +86,11 @@ class Model:
         chat: bool = False,
     ) -> tuple[Encoding, Encoding | None]:
         """What the model reads, and what its decoder reads where it has an encoder too; as for ``attend``."""
+        from attnviz.model import foresee
+
+        foresee.require_text(self.checkpoint, self.options, text, self.way.limit, truncate=truncate)
         source = self.encode(text, pair, truncate=truncate, chat=chat)
+        foresee.require_memory(self.checkpoint, self.options, len(source))
         two = "cross" in self.way.kinds
         if target is not None and not two:
             raise UsageError(f"{self.name} has no decoder beside an encoder: it takes no target")
@@ -113,6 +115,8 @@ class Model:
         generate: int | None = None,
         truncate: bool = False,
         chat: bool = False,
+        max_memory: int | None = None,
+        observers: Sequence[Observer] = (),
     ) -> Attention | EncoderDecoder:
         """Run ``text`` (and ``pair``) through the model with our own attention and keep the weights of all heads.
 
@@ -123,16 +127,18 @@ class Model:
                 encoder–decoder without a target.
             truncate: cut a text that is too long for the model.
             chat: put the text into the model's chat template.
+            max_memory: the bytes that the weights may take; None is a quarter of free memory.
+            observers: others that see the run.
 
         Raises:
-            InputError, UsageError: as ``encode``; a target for a model that takes none.
+            InputError, UsageError: as ``encode``; a target for a model that takes none; weights that take too much.
             ModelError: the checkpoint is damaged or unsupported, or has no head to generate with.
         """
         from attnviz.model.observers import Weights
 
         encoding, decoded = self.inputs(text, pair, target, generate=generate, truncate=truncate, chat=chat)
-        weights = Weights(self.way.layers)
-        self.way.run(encoding, [weights], decoded)
+        weights = Weights(self.way.layers, max_memory)
+        self.way.run(encoding, [weights, *observers], decoded)
         if decoded is None:
             return self._record(weights, "self", encoding)
         return EncoderDecoder(
@@ -155,9 +161,12 @@ class Model:
         Raises:
             InputError, UsageError: as ``encode``.
         """
+        from attnviz.model import foresee, ways
+
+        foresee.require_text(self.checkpoint, self.options, text, self.way.limit, truncate=truncate)
         tokens = len(self.encode(text, pair, truncate=truncate, chat=chat)) + (generate or 0)
         heads = self.way.heads[self.way.kinds[0]] or _HEADS
-        return heads * tokens * tokens * self.options.dtype.itemsize > LONG
+        return heads * tokens * tokens * self.options.dtype.itemsize > ways.LONG
 
     def survey(
         self,

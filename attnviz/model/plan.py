@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from attnviz.checkpoint import Checkpoint
-from attnviz.model import families
+from attnviz.errors import ModelError
+from attnviz.model import cost, families
+from attnviz.model.cost import Block, Shape, Stack
 from attnviz.model.describe import TIED, describe
+from attnviz.model.spec import CAUSAL
 from attnviz.model.ways import why_hosted
 
 
@@ -81,18 +84,70 @@ _SAID = {
     "limit": ("max_position_embeddings", "n_positions", "max_seq_len"),
 }
 """What configs call the same fact."""
+_SIZES = {
+    "head size": ("head_dim",),
+    "inner": ("intermediate_size", "ffn_dim", "n_inner", "d_ff"),
+    "experts asked": ("num_experts_per_tok", "moe_topk"),
+}
+"""Facts that only the cost depends on."""
+
+
+def shape(checkpoint: Checkpoint) -> Shape:
+    """What the cost of ``checkpoint`` depends on; of a hosted model as far as its config says.
+
+    Raises:
+        ModelError: its config is damaged, or does not say how many layers and heads there are.
+    """
+    if not why_hosted(checkpoint):
+        return cost.shape(families.find_family(checkpoint.config).spec(checkpoint.config))
+    said = _said(checkpoint)
+    missing = [name for name in ("layers", "heads", "width") if name not in said]
+    if missing:
+        raise ModelError(f"{checkpoint.name}: config.json does not say its number of {' and '.join(missing)}")
+    unknown = []
+    causal = any(str(name).endswith("CausalLM") for name in checkpoint.config.get("architectures") or ())
+    if not causal:
+        unknown.append("which keys a query sees: all are counted")
+    if "window" in said:
+        unknown.append("which layers have the window: none is counted")
+    if checkpoint.config.get("is_encoder_decoder"):
+        unknown.append("what the decoder adds: one stack is counted")
+    linear = _linear(checkpoint, said)
+    if linear is None:
+        unknown.append("the linear layers: they are not counted")
+    heads, width = said["heads"], said["width"]
+    size = said.get("head size", width // heads)
+    block = Block(heads, said.get("key-value heads", heads), size, CAUSAL if causal else None)
+    stack = Stack((block,) * said["layers"], width, said.get("inner", 4 * width), linear)
+    # A rotary model may go beyond what it was trained for: only a run knows its limit.
+    return Shape((stack,), said.get("parameters"), None, tuple(unknown))
+
+
+def _linear(checkpoint: Checkpoint, said: Mapping[str, int]) -> int | None:
+    """How many numbers of matrices a token is multiplied with: all but the vocabulary's, and of experts those asked."""
+    asked = said.get("experts asked", 1) / said["experts"] if "experts" in said else 1
+    total = 0.0
+    for name, sizes in checkpoint.shapes().items():
+        if len(sizes) > 1 and said.get("vocabulary") not in sizes and "embed" not in name:
+            total += math.prod(sizes) * (asked if "expert" in name else 1)
+    return int(total) or None
+
+
+def _said(checkpoint: Checkpoint) -> dict[str, int]:
+    """The numbers that the config says of itself, and how many parameters the checkpoint has."""
+    config: Mapping[str, Any] = checkpoint.config.get("text_config") or checkpoint.config
+    found = {}
+    for fact, names in (_SAID | _SIZES).items():
+        value = next((config[name] for name in names if isinstance(config.get(name), int)), None)
+        if value is not None:
+            found[fact] = value
+    count = sum(math.prod(size) for size in checkpoint.shapes().values())
+    return found | ({"parameters": count} if count else {})
 
 
 def _from_config(checkpoint: Checkpoint) -> dict[str, str]:
     """The facts that the config says of itself, where no family file reads it."""
-    config: Mapping[str, Any] = checkpoint.config.get("text_config") or checkpoint.config
-    facts = {}
-    for fact, names in _SAID.items():
-        value = next((config[name] for name in names if isinstance(config.get(name), int)), None)
-        if value is not None:
-            facts[fact] = f"{value:,}"
-    count = sum(math.prod(shape) for shape in checkpoint.shapes().values())
-    return facts | ({"parameters": f"{count:,}"} if count else {})
+    return {fact: f"{value:,}" for fact, value in _said(checkpoint).items() if fact not in _SIZES}
 
 
 def rows() -> list[Row]:

@@ -16,9 +16,9 @@ from attnviz.encoding import Encoding
 from attnviz.errors import InputError, ModelError
 from attnviz.model.hosted import Hosted
 from attnviz.model.kernel import Kind, Observer
+from attnviz.model.memory import free_memory
 from attnviz.model.native import Native
 from attnviz.model.observers import Only, Pairs
-from attnviz.model.observers.kept import _free_memory as free_memory
 from attnviz.model.spec import RelativeBuckets
 from attnviz.model.verdict import Check, Compared, Rows, compare, states_apart, sum_up, weights_apart
 from attnviz.model.ways import shapes

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import os
 import shutil
+import sys
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +22,9 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from attnviz.checkpoint import folder as checkpoint
+from attnviz.cli import reading
+from attnviz.errors import InputError
+from attnviz.model import memory
 from tests import tiny
 from tests.cli.conftest import Result, Run
 
@@ -74,6 +83,11 @@ MISSING = "/no/such/place"
         case("show", "--pair", "a", "--from", "a.json", code=2, said="both a text and --from"),
         case("show", "--from", "missing.json", code=3, said="missing.json can't be read"),
         case("show", "--from", "a.png", code=3, said="expected .json or .safetensors"),
+        case("cost", code=2, said="no text is given"),
+        case("cost", S, "--tokens", "5", code=2, said="both a text and --tokens are given"),
+        case("cost", "--tokens", "0", code=2, said="--tokens"),
+        case("cost", "--tokens", "5", "-m", MISSING, code=4, said="there is no folder"),
+        case("export", S, "a.json", "--max-memory", "4XB", code=2, said="--max-memory is '4XB', expected a size"),
         # What there is not
         case("show", S, "--head", "14", code=2, said="no head 14: each layer of this model has heads 0–3"),
         case("show", S, "--layer", "2", "--head", "0-4", code=2, said="no head 4: each layer of this model has heads"),
@@ -188,10 +202,10 @@ def test_a_folder_is_no_text(run: Run, tmp_path: Path) -> None:
 
 
 def test_a_file_without_permission_is_refused(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_: Path) -> bytes:
+    def refuse(_: Path, __: str) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)  # root may read everything
+    monkeypatch.setattr(Path, "open", refuse)  # root may read everything
     assert_refused(run("show", "--file", tmp_path / "a.txt"), 3, "can't be read (Permission denied)")
 
 
@@ -200,6 +214,125 @@ def test_standard_input_that_is_closed_is_refused(run: Run) -> None:
     result = run("show", "-", stdin=None)
     assert result.code in (2, 3)
     assert "standard input" in result.said
+
+
+@pytest.fixture
+def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Free memory in which 3 MB of text can be cut into tokens."""
+    monkeypatch.setattr(memory, "free_memory", lambda *_: 3_000_000 * reading.SHARE)
+
+
+@pytest.mark.usefixtures("little_memory")
+def test_a_file_larger_than_memory_is_refused_unread(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "large.txt"
+    with path.open("wb") as file:
+        file.truncate(10**13)  # of which nothing is on the disk
+    assert_refused(run("show", "--file", path), 3, f"{path} has 10 TB: there is memory to cut 3.0 MB", "head -c")
+    assert_refused(run("cost", "--file", path), 3, f"{path} has 10 TB")
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="there are no devices")
+def test_a_device_without_an_end_is_refused(run: Run) -> None:
+    assert_refused(run("show", "--file", "/dev/zero"), 3, "/dev/zero is not text (a NUL byte at 0)")
+
+
+@pytest.mark.usefixtures("little_memory")
+def test_a_pipe_without_an_end_is_refused(run: Run, tmp_path: Path) -> None:
+    """It is read in pieces, and given up where memory would end."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+
+    def write() -> None:
+        with contextlib.suppress(BrokenPipeError), path.open("wb") as file:
+            while True:
+                file.write(b"yes\n" * 10_000)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    result = run("show", "--file", path)
+    writer.join(10)
+    assert not writer.is_alive()
+    assert_refused(result, 3, f"{path} has", "MB and goes on: there is memory to cut 3.0 MB of text into tokens")
+
+
+class Endless(io.RawIOBase):
+    """Standard input that has no end."""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        buffer[:] = b"y\n" * (len(buffer) // 2)
+        return len(buffer)
+
+
+@pytest.mark.usefixtures("little_memory")
+def test_standard_input_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(Endless())))
+    with pytest.raises(InputError, match=r"standard input has .* MB and goes on: there is memory to cut 3.0 MB of"):
+        reading.read_standard_input()
+
+
+def test_where_nothing_is_known_of_memory_there_is_a_bound_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "free_memory", lambda *_: None)
+    assert reading.most() == reading.WITHOUT
+
+
+@pytest.mark.parametrize(
+    ("start", "said"),
+    [
+        (b"\x89PNG\r\n\x1a\n", "a PNG picture"),
+        (b"%PDF-1.7 text", "a PDF"),
+        (b"PK\x03\x04", "a zip archive, as .docx and .epub files are"),
+        (b"\x1f\x8b\x08", "a gzip archive"),
+        (b"the bank\0", "not text (a NUL byte at 8)"),
+    ],
+)
+def test_what_is_no_text_is_refused(start: bytes, said: str, run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(start + b"the bank")
+    assert_refused(run("show", "--file", path), 3, f"{path} is {said}, expected plain text in UTF-8", ".txt file")
+    assert_refused(run("show", "-", stdin=path.read_bytes()), 3, f"standard input is {said}")
+
+
+def test_text_in_utf_16_is_refused_with_what_converts_it(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes("the bank".encode("utf-16"))
+    assert_refused(run("show", "--file", path), 3, f"{path} is UTF-16, expected UTF-8", "iconv -f utf-16 -t utf-8")
+
+
+@pytest.mark.parametrize("line", ["a", "ab ", "."])
+def test_one_endless_line_is_refused_soon(line: str, run: Run, tmp_path: Path) -> None:
+    """Whether it is one word that no tokenizer knows, or more tokens than the model takes."""
+    path = tmp_path / "line.txt"
+    path.write_text(line * (1_000_000 // len(line)))
+    start = time.process_time()
+    result = run("show", "--file", path)
+    assert time.process_time() - start < 10
+    assert_refused(result, 3, "the text has")
+
+
+# Memory
+
+
+def test_weights_beyond_max_memory_are_refused_with_their_size(run: Run, tmp_path: Path) -> None:
+    result = run("export", S, tmp_path / "a.json", "--max-memory", "1kB")
+    assert_refused(result, 3, "the weights of all its heads would take", "and --max-memory allows 1.0 kB")
+    assert list(tmp_path.iterdir()) == []
+    assert run("export", S, tmp_path / "a.json", "--max-memory", "1MB").code == 0
+
+
+@pytest.mark.parametrize("command", ["show", "export"])
+def test_a_run_that_does_not_fit_is_refused(
+    command: str, run: Run, tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "free_memory", lambda *_: 5_000_000)
+    out = [tmp_path / "a.png"] if command == "export" else []
+    result = run(command, "bank " * 1500, *out, "-m", tiny_llama)
+    assert_refused(
+        result, 3, "1,502 tokens: its run would take", "beside the model, and 5.0 MB are free", "attnviz cost"
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 # Records

@@ -22,12 +22,12 @@ from attnviz.checkpoint import open_checkpoint
 from attnviz.errors import InputError, ModelError
 from attnviz.interface import Model, load
 from attnviz.model import check as check_module
-from attnviz.model import forward, kernel, sampling
+from attnviz.model import forward, kernel, memory, sampling
 from attnviz.model.check import TOLERANCES, Check, Rows
 from attnviz.model.hosted import Hosted, masks, sampled
 from attnviz.model.hosted.masks import LazyMask
 from attnviz.model.kernel import Kind, Observer, Tile
-from attnviz.model.observers import Weights, kept
+from attnviz.model.observers import Weights
 from attnviz.model.spec import Reach
 from attnviz.model.ways import Options, open_by_transformers, open_way, size_of_weights
 from attnviz.record import Survey
@@ -314,7 +314,7 @@ def test_a_model_that_attends_by_itself_is_compared_as_a_whole_or_refused(
     path = tiny.save(tmp_path, transformers.FalconModel(transformers.FalconConfig(**FALCON)))
     check = run(path)
     assert (check.passed, check.rows, check.heads) == (True, {}, 8)
-    monkeypatch.setattr(kept, "_free_memory", lambda: 1000)
+    monkeypatch.setattr(memory, "free_memory", lambda *_: 1000)
     with pytest.raises(InputError, match=r"falcon does not attend through .*, so that all weights must .* GB") as error:
         run(path)
     assert "--no-check" in error.value.hint

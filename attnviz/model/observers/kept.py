@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import mmap
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from attnviz.errors import InputError, UnsupportedModel
+from attnviz.errors import UnsupportedModel
+from attnviz.model.memory import require_room
 from attnviz.model.tile import Kind, Observer, Tile
 
 
@@ -20,11 +20,12 @@ class Weights(Observer):
     """Keeps every weight. Memory: L·H·N·M numbers of each kind; more than there is room for raises ``InputError``.
 
     ``layers`` is how many layers of each kind there will be, where that is known: then each weight is written once, to
-    where it stays.
+    where it stays. ``most`` is how many bytes all may take; None is a quarter of free memory.
     """
 
-    def __init__(self, layers: Mapping[Kind, int] | None = None) -> None:
+    def __init__(self, layers: Mapping[Kind, int] | None = None, most: int | None = None) -> None:
         self._count = layers or {}
+        self._most, self._taken = most, 0
         self._whole: dict[Kind, Tensor] = {}
         self._maps: dict[Kind, dict[int, Tensor]] = {}
 
@@ -40,12 +41,17 @@ class Weights(Observer):
         """Zeros for a new layer (H, N, M)."""
         count = self._count.get(tile.kind, 0)
         if not count:
-            _require_room(tile.shape, tile.weights)
+            self._take(tile.shape, tile.weights, whole=False)
             return tile.weights.new_zeros(tile.shape)
         if tile.kind not in self._whole:
-            _require_room((count, *tile.shape), tile.weights)
+            self._take((count, *tile.shape), tile.weights, whole=True)
             self._whole[tile.kind] = _zeros((count, *tile.shape), tile.weights)
         return self._whole[tile.kind][tile.layer]
+
+    def _take(self, shape: tuple[int, ...], like: Tensor, *, whole: bool) -> None:
+        """Raise where weights of ``shape``, with those that are kept already, are more than there is room for."""
+        self._taken += math.prod(shape) * like.element_size()
+        require_room(self._taken, shape[-1], self._most, device=str(like.device), whole=whole)
 
     def layers(self, kind: Kind = "self") -> tuple[int, ...]:
         """The numbers of the layers that have attention of ``kind``."""
@@ -66,27 +72,6 @@ class Weights(Observer):
                 f"its layers have {', '.join(map(str, heads))} heads, attnviz shows equal numbers only"
             )
         return torch.stack(maps)
-
-
-def _require_room(shape: tuple[int, ...], like: Tensor) -> None:
-    """Raise where weights of ``shape``, and the copy that is made of them to read them in words, do not fit."""
-    size = math.prod(shape) * like.element_size()
-    free = _free_memory()
-    if free is not None and 2 * size > free:
-        raise InputError(
-            f"the text has {shape[-1]:,} tokens: the weights of all its heads take {size / 1e9:.1f} GB, and as much "
-            f"again to be read in words, of {free / 1e9:.1f} GB that are free",
-            hint="Give a shorter text.",
-        )
-
-
-def _free_memory() -> int | None:
-    """The bytes that new data may take, as Linux says; None where nothing says so."""
-    try:
-        said = Path("/proc/meminfo").read_text(encoding="ascii")
-        return int(said.split("MemAvailable:")[1].split()[0]) * 1024
-    except (OSError, IndexError, ValueError):
-        return None
 
 
 def _zeros(shape: tuple[int, ...], like: Tensor) -> Tensor:

@@ -8,10 +8,9 @@ from torch import Tensor
 
 from attnviz.errors import ExitCode, InputError
 from attnviz.interface import Model
-from attnviz.model import kernel
+from attnviz.model import kernel, memory, observers
 from attnviz.model.kernel import Observer, Tile
 from attnviz.model.observers import HiddenStates, Weights, stack
-from attnviz.model.observers import kept as module
 from tests import tiny
 
 
@@ -100,20 +99,41 @@ def test_an_observer_of_ones_own_sees_the_whole_pass(tiny_model: Model, monkeypa
     assert strongest.best == (float(weights.max()), *where)
 
 
-@pytest.mark.parametrize("count", [0, 3])
-def test_weights_that_do_not_fit_are_refused_with_their_size(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before anything is written, and not by the system's killing the process."""
-    monkeypatch.setattr(module, "_free_memory", lambda: 7_999_999)
-    weights = Weights({"self": count} if count else {})
+@pytest.mark.parametrize(("count", "at_least"), [(0, "at least "), (3, "")])
+def test_weights_that_do_not_fit_are_refused_with_their_size(
+    count: int, at_least: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is written, and not by the system's killing the process; a quarter of free memory is allowed."""
+    size = 4_000_000 * max(count, 1)
+    monkeypatch.setattr(memory, "free_memory", lambda _: 4 * size - 1)
+    kept = observers.Weights({"self": count} if count else {})
     tile = Tile(0, 0, 0, torch.zeros(1, 1, 1000), (1, 1000, 1000))
-    with pytest.raises(InputError, match="1,000 tokens: the weights of all its heads take") as caught:
-        weights.tile(tile)
+    with pytest.raises(InputError, match=f"1,000 tokens: the weights of all its heads would take {at_least}") as caught:
+        kept.tile(tile)
     assert caught.value.exit_code is ExitCode.INPUT
-    monkeypatch.setattr(module, "_free_memory", lambda: 8_000_000 * max(count, 1))
-    weights.tile(tile)
-    assert weights.layers() == (0,)
+    monkeypatch.setattr(memory, "free_memory", lambda _: 4 * size)
+    kept = observers.Weights({"self": count} if count else {})
+    kept.tile(tile)
+    assert kept.layers() == (0,)
+
+
+def test_all_that_weights_keeps_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "free_memory", lambda _: None)
+    kept = observers.Weights(most=2 * 4_000_000)
+    for layer in range(2):
+        kept.tile(Tile(layer, 0, 0, torch.zeros(1, 1, 1000), (1, 1000, 1000)))
+    with pytest.raises(InputError, match=r"at least 12 MB, and --max-memory allows 8.0 MB"):
+        kept.tile(Tile(2, 0, 0, torch.zeros(1, 1, 1000), (1, 1000, 1000)))
+
+
+def test_no_more_is_allowed_than_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "free_memory", lambda _: 5_000_000)
+    kept = observers.Weights(most=8_000_000)
+    kept.tile(Tile(0, 0, 0, torch.zeros(1, 1, 1000), (1, 1000, 1000)))
+    with pytest.raises(InputError, match=r"would take at least 8.0 MB, and 5.0 MB are free"):
+        kept.tile(Tile(1, 0, 0, torch.zeros(1, 1, 1000), (1, 1000, 1000)))
 
 
 def test_where_nothing_says_how_much_is_free_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_free_memory", lambda: None)
-    Weights().tile(Tile(0, 0, 0, torch.zeros(1, 1, 5), (1, 1, 5)))
+    monkeypatch.setattr(memory, "free_memory", lambda _: None)
+    observers.Weights().tile(Tile(0, 0, 0, torch.zeros(1, 1, 5), (1, 1, 5)))

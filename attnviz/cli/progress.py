@@ -1,0 +1,98 @@
+"""How far a long run is, on standard error: the layer, the tiles within it, and the time that is left."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn
+from rich.progress import Progress as Bar
+
+from attnviz.cli import console
+from attnviz.errors import ModelError
+from attnviz.model.cost import seen
+from attnviz.model.kernel import Observer, Tile
+from attnviz.render.cost import duration
+
+if TYPE_CHECKING:
+    from attnviz.interface import Model
+
+PATIENCE = 2.0
+"""The seconds in which nothing is shown: most runs are over by then."""
+_EVERY = 0.25
+"""The seconds between two pictures. They are drawn between tiles: no thread takes time from the run."""
+
+
+class Progress(Observer):
+    """Counts the scores that pass by; a terminal gets a bar that vanishes when it is closed.
+
+    Work is counted in scores that are seen: in a causal layer it grows with the square of the query's place.
+    ``layers`` is how many there will be, of all kinds; None is unknown.
+    """
+
+    def __init__(self, layers: int | None, on: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        self._layers, self._clock = layers, clock
+        self._begun: set[tuple[str, int]] = set()
+        self._at: tuple[str, int] | None = None
+        self._scores = self._tiles = 0
+        self._start = clock()
+        self._next = self._start + PATIENCE
+        self._on = on
+        self._bar: Bar | None = None
+
+    def tile(self, tile: Tile) -> None:
+        """Count a tile, and draw the bar if it is time."""
+        if (tile.kind, tile.layer) != self._at:
+            self._at = tile.kind, tile.layer
+            self._begun.add(self._at)
+            self._scores = self._tiles = 0
+        self._tiles += 1
+        self._scores += tile.weights.numel()
+        now = self._clock()
+        if now >= self._next and self._on.is_terminal:
+            self._next = now + _EVERY
+            self._draw(tile, now - self._start)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.stop()
+
+    def _draw(self, tile: Tile, elapsed: float) -> None:
+        heads, queries, keys = tile.shape
+        # Tiles at the edge of what is seen hold a little more than is.
+        within = min(1.0, self._scores / max(1, heads * seen(tile.reach, queries, keys)))
+        done = len(self._begun) - 1 + within
+        total = None if self._layers is None else max(self._layers, len(self._begun))
+        of, left = "", ""
+        if total is not None:
+            of, left = f" of {total}", f"{duration(elapsed * (total - done) / done)} left"
+        if self._bar is None:
+            columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}")
+            self._bar = Bar(*columns, console=self._on, auto_refresh=False, transient=True)
+            self._bar.add_task("", left="")
+            self._bar.start()
+        words = f"layer {len(self._begun)}{of}, tile {self._tiles}"
+        self._bar.update(self._bar.task_ids[0], description=words, completed=done, total=total, left=left)
+        self._bar.refresh()
+
+
+@contextlib.contextmanager
+def watching(model: Model) -> Iterator[Progress]:
+    """An observer for a run of ``model`` that shows how far it is, where somebody looks on."""
+    from attnviz.model import plan
+
+    layers: int | None = sum(model.way.layers.values())
+    if not layers:  # a hosted model says so only when it has run
+        try:
+            layers = sum(len(stack.blocks) for stack in plan.shape(model.checkpoint).stacks)
+        except ModelError:
+            layers = None
+    progress = Progress(layers, console.errors())
+    try:
+        yield progress
+    finally:
+        progress.close()

@@ -1,0 +1,120 @@
+"""Reading a text from a file or standard input: no more of it than memory can hold, and only if it is text."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from pathlib import Path
+from typing import IO
+
+from attnviz.errors import InputError
+
+SHARE = 400
+"""A text needs up to this many times its bytes to be cut into tokens and words; measured with both kinds of tokenizer
+on prose (200 times) and on letters at random, which become many tokens (400 times)."""
+WITHOUT = 1 << 26
+"""How many bytes are read where nothing says how much memory is free."""
+_PIECE = 1 << 20
+
+# How files begin that people take for text.
+_KINDS = {
+    b"%PDF-": "a PDF",
+    b"\x89PNG": "a PNG picture",
+    b"\xff\xd8\xff": "a JPEG picture",
+    b"GIF8": "a GIF picture",
+    b"PK\x03\x04": "a zip archive, as .docx and .epub files are",
+    b"\x1f\x8b": "a gzip archive",
+    b"\xd0\xcf\x11\xe0": "an old Office file",
+    b"\x7fELF": "a program",
+    b"GGUF": "a GGUF model",
+    b"SQLite format 3": "a database",
+}
+
+
+def read_file(path: Path) -> str:
+    """The text in ``path``.
+
+    Raises:
+        InputError: it can't be read, is larger than memory can hold, or is not text in UTF-8.
+    """
+    try:
+        with path.open("rb") as stream:
+            found = os.fstat(stream.fileno())
+            size = found.st_size if stat.S_ISREG(found.st_mode) else 0
+            return _read(stream, str(path), size)
+    except OSError as error:
+        raise InputError(f"{path} can't be read ({error.strerror})") from None
+    except ValueError as error:  # a name with a NUL in it
+        raise InputError(f"{path} can't be read ({error})") from None
+
+
+def read_standard_input() -> str:
+    """The text of standard input, up to its end.
+
+    Raises:
+        InputError: as ``read_file``; also where standard input is closed.
+    """
+    if sys.stdin is None:
+        raise InputError(
+            "standard input is closed", hint='Give the text as an argument, or pipe it: echo "…" | attnviz show -'
+        )
+    return _read(sys.stdin.buffer, "standard input")
+
+
+def most() -> int:
+    """How many bytes a text may have."""
+    from attnviz.model.memory import free_memory
+
+    free = free_memory()
+    return WITHOUT if free is None else free // SHARE
+
+
+def _read(stream: IO[bytes], name: str, size: int = 0) -> str:
+    """Read in pieces, so that what has no end ends: a device, a pipe that goes on and on."""
+    bound = most()
+    if size > bound:
+        raise _too_large(name, size, "", bound)
+    data = bytearray()
+    while piece := stream.read(_PIECE):
+        data += piece
+        _require_text(data, name)
+        if len(data) > bound:
+            raise _too_large(name, len(data), " and goes on", bound)
+    return _decode(bytes(data), name)
+
+
+def _too_large(name: str, size: int, more: str, bound: int) -> InputError:
+    from attnviz.model.memory import in_words
+
+    return InputError(
+        f"{name} has {in_words(size)}{more}: there is memory to cut {in_words(bound)} of text into tokens",
+        hint="Give a part of it: head -c 1000000 FILE | attnviz show -",
+    )
+
+
+def _require_text(data: bytearray, name: str) -> None:
+    """Raise for what is no text, as its first bytes show."""
+    kind = next((kind for start, kind in _KINDS.items() if data.startswith(start)), None)
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise InputError(f"{name} is UTF-16, expected UTF-8", hint="Convert it: iconv -f utf-16 -t utf-8 FILE")
+    if kind:
+        raise InputError(
+            f"{name} is {kind}, expected plain text in UTF-8", hint="Save its text as a .txt file, and give that."
+        )
+    at = data.find(b"\0", 0, 4 * _PIECE)
+    if at >= 0:
+        raise InputError(
+            f"{name} is not text (a NUL byte at {at:,}), expected plain text in UTF-8",
+            hint="Save its text as a .txt file, and give that.",
+        )
+
+
+def _decode(data: bytes, name: str) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{name} is not UTF-8 (byte 0x{data[error.start]:02x} at {error.start})",
+            hint="Convert it: iconv -f latin1 -t utf-8 FILE",
+        ) from None

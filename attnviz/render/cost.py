@@ -1,0 +1,107 @@
+"""What a text would cost: as a table in the terminal, and as one JSON document."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from attnviz.model.cost import Cost, Shape
+from attnviz.model.memory import in_words
+from attnviz.model.plan import Plan
+from attnviz.render.labels import clean
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """All that is known before a run: ``free`` bytes of memory, and the ``seconds`` that it takes, if measured."""
+
+    plan: Plan
+    shape: Shape
+    cost: Cost
+    free: int | None
+    seconds: float | None
+
+    @property
+    def fits(self) -> bool | None:
+        """Whether the run's peak is free; None where nobody knows."""
+        return None if self.free is None else self.cost.peak <= self.free
+
+
+def table(found: Estimate) -> RenderableType:
+    """The cost, a line for each part of it."""
+    cost = found.cost
+    line = Text(clean(found.plan.name), "bold").append(f" · {clean(found.plan.model_type)} · {found.plan.way}", "dim")
+    line.append(f" · {cost.tokens:,} tokens")
+    rows = Table.grid(padding=(0, 2))
+    for name, words in _rows(found):
+        rows.add_row(Text(f"  {name}", "dim"), Text(words))
+    return Group(line, Text(), rows)
+
+
+def _rows(found: Estimate) -> list[tuple[str, str]]:
+    cost, shape = found.cost, found.shape
+    layers = sum(len(stack.blocks) for stack in shape.stacks)
+    seen = "" if cost.seen is None else f", {_count(cost.seen)} of them seen"
+    linear = "" if cost.linear_flops is None else f"{_count(cost.linear_flops)} FLOP in linear layers, "
+    parts = [] if cost.model is None else [f"{in_words(cost.model)} model"]
+    parts += [f"{in_words(cost.activations)} activations", f"{in_words(cost.kept)} results"]
+    rows = [
+        ("scores", f"{_count(cost.scores)} a head and layer ({cost.tokens:,}²)"),
+        ("", f"{_count(cost.all_scores)} in {layers} layers{seen}"),
+        ("computing", f"{linear}{_count(cost.attention_flops)} FLOP in attention"),
+        ("keys and values", f"{in_words(cost.keys_values)} in all; {in_words(cost.one_layer)} at a time in attnviz"),
+        ("all weights", f"{in_words(cost.weights)}, as a record or output_attentions keeps them"),
+        ("attnviz", f"{in_words(cost.peak)} at its peak: {', '.join(parts)}"),
+        ("free memory", _fits(found)),
+        ("time", "not measured" if found.seconds is None else f"about {duration(found.seconds)} on this machine"),
+    ]
+    if shape.limit is not None and cost.tokens > shape.limit:
+        over = f"the model has positions for {shape.limit:,} tokens only: --windows slides over the text"
+        rows.append(("limit", over))
+    return rows + [("not known", words) for words in shape.unknown]
+
+
+def _fits(found: Estimate) -> str:
+    if found.free is None:
+        return "not known"
+    return f"{in_words(found.free)}: {'it fits' if found.fits else 'it does not fit'}"
+
+
+def _count(number: float) -> str:
+    """A large number: ``12,345`` or ``1.35 × 10¹²``."""
+    if number < 1e6:
+        return f"{number:,.0f}"
+    digits, power = f"{number:.2e}".split("e")
+    raised = str(int(power)).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    digits = digits.rstrip("0").rstrip(".")
+    return f"10{raised}" if digits == "1" else f"{digits} × 10{raised}"
+
+
+def duration(seconds: float) -> str:
+    """``0.3 s``, ``12 s``, ``41 min``, ``3.2 h`` or ``5.0 days``."""
+    for most, unit, of in ((99.5, "s", 1), (99.5 * 60, "min", 60), (48 * 3600, "h", 3600)):
+        if seconds < most:
+            number = seconds / of
+            return f"{number:.1f} {unit}" if number < 9.95 else f"{number:.0f} {unit}"
+    return f"{seconds / 86400:,.1f} days"
+
+
+def document(found: Estimate) -> dict[str, Any]:
+    """All numbers, for programs: bytes, seconds, FLOPs."""
+    cost = asdict(found.cost)
+    return {
+        "model": found.plan.name,
+        "model_type": found.plan.model_type,
+        "path": found.plan.way,
+        **cost,
+        "peak": found.cost.peak,
+        "free": found.free,
+        "fits": found.fits,
+        "seconds": found.seconds,
+        "limit": found.shape.limit,
+        "unknown": list(found.shape.unknown),
+    }
