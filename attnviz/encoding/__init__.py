@@ -2,6 +2,18 @@
 
 from attnviz.encoding.continuation import continued
 from attnviz.encoding.encode import Encoding, encode, encode_target, require_text, started
+from attnviz.encoding.windows import Window, slide
 from attnviz.encoding.words import Word, is_punctuation
 
-__all__ = ["Encoding", "Word", "continued", "encode", "encode_target", "is_punctuation", "require_text", "started"]
+__all__ = [
+    "Encoding",
+    "Window",
+    "Word",
+    "continued",
+    "encode",
+    "encode_target",
+    "is_punctuation",
+    "require_text",
+    "slide",
+    "started",
+]
