@@ -8,17 +8,21 @@ from attnviz.model.observers.links import Band, TopLinks
 from attnviz.model.observers.pooled import Tiles
 from attnviz.model.observers.statistics import HeadStats, Received
 from attnviz.model.observers.units import InUnits, Only
+from attnviz.model.observers.windows import InWindows, Sliding, WindowStats
 
 __all__ = [
     "Band",
     "HeadStats",
     "HiddenStates",
     "InUnits",
+    "InWindows",
     "Only",
     "Pairs",
     "Received",
+    "Sliding",
     "Tiles",
     "TopLinks",
     "Weights",
+    "WindowStats",
     "stack",
 ]

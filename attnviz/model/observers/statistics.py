@@ -86,18 +86,21 @@ class HeadStats(Observer):
     @property
     def figures(self) -> dict[str, NDArray[np.float64]]:
         """The figures of all heads by name."""
+        return merged([self])
+
+    def _totals(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], list[Tensor]]:
+        """The sums of the figures and of the profile, (L, H, …), of how many queries, and each layer's offsets (H, n).
+
+        The counts are one for each figure and, at the end, that of all queries.
+        """
         queries, keys = self._shape
         counting = torch.ones(queries, dtype=torch.bool) if self._counting is None else self._counting
         places = torch.arange(queries)[counting]
         counts = {"previous": int((places > 0).sum()), "next": int((places < keys - 1).sum())}
         sums, profiles = (torch.stack([self._sums[n][i] for n in self.layers()]).cpu().numpy() for i in range(2))
-        found = {name: sums[..., i] / max(1, counts.get(name, len(places))) for i, name in enumerate(self._figures)}
-        offsets, shares = zip(*(_commonest(self._offsets[n].cpu()[:, counting]) for n in self.layers()), strict=True)
-        return found | {
-            "offset": np.stack(offsets),
-            "offset_share": np.stack(shares),
-            "profile": profiles / max(1, len(places)),
-        }
+        offsets = [self._offsets[n].cpu()[:, counting] for n in self.layers()]
+        each = [counts.get(name, len(places)) for name in self._figures]
+        return sums, profiles, np.array([*each, len(places)], np.float64), offsets
 
     def queries(self, layer: int) -> dict[str, Tensor]:
         """The entropy, distance and confidence of each query of a layer, (H, N), where they were asked for."""
@@ -109,6 +112,17 @@ class HeadStats(Observer):
 
 
 _PER_QUERY = ("entropy", "distance", "confidence")
+
+
+def merged(parts: Sequence[HeadStats]) -> dict[str, NDArray[np.float64]]:
+    """The figures of several runs of one model, averaged over the queries of all; each has seen its run."""
+    sums, profiles, counts, offsets = zip(*(part._totals() for part in parts), strict=True)
+    number = np.maximum(sum(counts), 1)
+    means = sum(sums) / number[:-1]
+    commonest = [_commonest(torch.cat(layer, dim=1)) for layer in zip(*offsets, strict=True)]
+    found = {name: means[..., i] for i, name in enumerate(parts[0]._figures)}
+    offset, share = zip(*commonest, strict=True)
+    return found | {"offset": np.stack(offset), "offset_share": np.stack(share), "profile": sum(profiles) / number[-1]}
 
 
 def _commonest(offsets: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
