@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from attnviz.analysis.units import Axis, Mask, Units
+from attnviz.analysis.units import Axis, Mask, Reading, Units
 from attnviz.errors import UsageError
 from attnviz.record import Array, Attention
 
@@ -67,6 +67,7 @@ class Selection:
     """What counts when links of ``units`` are ranked: which queries, keys and heads (L, H), and self-links or not.
 
     ``itself``: pairs of the same place count too; where one text looks at another they are pairs like any.
+    ``within`` are the units (n,) of a passage, where only those look.
     What several views need of it is computed once, when the first asks.
     """
 
@@ -75,6 +76,7 @@ class Selection:
     keys: Mask
     heads: Mask
     itself: bool
+    within: Mask | None = None
 
     @cached_property
     def pairs(self) -> Mask:
@@ -114,15 +116,23 @@ def select(
         function: function words count too.
         everything: all of these count, positional heads and self-links as well.
     """
-    special, function = special or everything, function or everything
-    queries, keys = (_counting(axis, special=special, function=function) for axis in (units.queries, units.keys))
-    if causal and units.one_text and not special:
-        keys[0] = False
+    queries, keys, itself = counting(units, causal=causal, special=special, function=function, everything=everything)
     heads = np.ones(units.weights.shape[:2], bool)
     if not everything:
         for found in positional:
             heads[units.layers.index(found.layer), found.head] = False
-    return Selection(units, queries, keys, heads, itself=everything or not units.one_text)
+    return Selection(units, queries, keys, heads, itself)
+
+
+def counting(
+    units: Reading, *, causal: bool, special: bool = False, function: bool = False, everything: bool = False
+) -> tuple[Mask, Mask, bool]:
+    """Which queries (n,) and keys (m,) count, and whether self-links do; the arguments are those of ``select``."""
+    special, function = special or everything, function or everything
+    queries, keys = (_counting(axis, special=special, function=function) for axis in (units.queries, units.keys))
+    if causal and units.one_text and not special:
+        keys[0] = False
+    return queries, keys, everything or not units.one_text
 
 
 def _counting(axis: Axis, *, special: bool, function: bool) -> Mask:
@@ -178,7 +188,7 @@ def top_attended(selection: Selection, queries: Sequence[int], top: int) -> list
         keys = selection.keys.copy()
         if not selection.itself:
             keys[query] = False
-        strong, usual = (_top(row[query], keys, top) for row in (best, mean))
+        strong, usual = (top_keys(row[query], keys, top) for row in (best, mean))
         found.append(
             Attended(
                 units.queries.labels[query],
@@ -190,12 +200,13 @@ def top_attended(selection: Selection, queries: Sequence[int], top: int) -> list
     return found
 
 
-def _top(row: Array, keys: Mask, top: int) -> list[int]:
+def top_keys(row: Array, keys: Mask, top: int) -> list[int]:
+    """The ``top`` of the ``keys`` that count with the largest weights in ``row``, the largest first."""
     order = np.argsort(-np.where(keys, row, -1), kind="stable")[:top]
     return [int(key) for key in order if keys[key] and row[key] > 0]
 
 
-def find_unit(units: Units, wanted: str) -> list[int]:
+def find_unit(units: Reading, wanted: str) -> list[int]:
     """The indices of the queries that read ``wanted``, in any case; ``the:2`` is the second of them only.
 
     Raises:
@@ -219,5 +230,5 @@ def find_unit(units: Units, wanted: str) -> list[int]:
     return [found[int(number) - 1]]
 
 
-def _indices(units: Units, wanted: str) -> list[int]:
+def _indices(units: Reading, wanted: str) -> list[int]:
     return [i for i, label in enumerate(units.queries.labels) if label.casefold() == wanted.casefold()]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.analysis import metrics
+from attnviz.analysis.far import Far, Passage, Profile
 from attnviz.analysis.links import (
     Attended,
     Link,
@@ -21,9 +22,10 @@ from attnviz.analysis.links import (
     strongest,
     top_attended,
 )
-from attnviz.analysis.units import Axis, Units, in_tokens, in_words
+from attnviz.analysis.units import Axis, Mask, Reading, Units, in_tokens, in_words, within
+from attnviz.encoding import Encoding
 from attnviz.errors import UsageError
-from attnviz.record import Array, Attention
+from attnviz.record import Array, Attention, Survey
 
 Cell = Literal["link", "entropy", "sink", "distance"]
 
@@ -44,9 +46,11 @@ class Heads:
 
 @dataclass(frozen=True, eq=False)
 class HeadMap:
-    """The weights of one head, or the mean of a layer's (``head`` is None); ``rows`` and ``columns`` are shown.
+    """What is shown of the weights of one head, or of the mean of a layer's (``head`` is None).
 
-    ``layer`` is the model's own number.
+    ``layer`` is the model's own number. ``weights`` (r, c) are those of the units ``rows`` (r,) to the units
+    ``columns`` (c,); or, where there were too many to keep, cells of ``down`` × ``across`` units, of which each has
+    the largest weight and begins at its unit in ``rows`` and ``columns``; ``size`` units were so joined.
     """
 
     layer: int
@@ -54,19 +58,28 @@ class HeadMap:
     weights: Array
     rows: NDArray[np.intp]
     columns: NDArray[np.intp]
+    down: int = 1
+    across: int = 1
+    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Summary:
-    """One input's findings. ``overview`` is (L, H), NaN where the head is left out (positional).
+    """One input's findings, from all of its weights or from what a survey kept of them.
 
-    ``pieces`` is the record read in tokens. ``generated`` has a row for each token that the model wrote: what the
-    token before it looks at, since from there it was predicted; ``query_index + 1`` is the token's own place.
+    ``units`` are the words or tokens that all of it is about, ``pieces`` the tokens. ``looking`` (n,), ``looked_at``
+    (m,) and ``heads`` (L, H) are the units and heads that count. ``overview`` is (L, H), NaN where the head does not.
+    ``generated`` has a row for each token that the model wrote: what the token before it looks at, since from there it
+    was predicted; ``query_index + 1`` is the token's own place. ``far``, ``profile`` and ``passages`` are found where
+    the record is a survey.
     """
 
-    attention: Attention
-    pieces: Units
-    selection: Selection
+    attention: Attention | Survey
+    units: Reading
+    pieces: Reading
+    looking: Mask
+    looked_at: Mask
+    heads: Mask
     links: list[Link]
     special_share: float
     punctuation_share: float
@@ -76,11 +89,9 @@ class Summary:
     maps: list[HeadMap]
     attended: list[Attended]
     generated: list[Attended]
-
-    @property
-    def units(self) -> Units:
-        """The words or tokens that all of it is about."""
-        return self.selection.units
+    far: list[Far] = field(default_factory=list)
+    profile: Profile | None = None
+    passages: list[Passage] = field(default_factory=list)
 
 
 def summarise(
@@ -91,6 +102,7 @@ def summarise(
     everything: bool = False,
     heads: Heads | None = None,
     words: Sequence[str] = (),
+    passage: str | None = None,
     cell: Cell = "link",
     top: int = 3,
     links: int = 8,
@@ -103,40 +115,55 @@ def summarise(
         everything: everything counts: function words, positional heads and self-links as well.
         heads: the heads whose maps are wanted; None is the head of the strongest link.
         words: the units whose attention is wanted (``the:2``); none is all that count.
+        passage: some words of the text: only they look, in all that is found but positional heads and new tokens.
         cell: what a cell of the overview is.
         top: how many keys a word gets.
         links: how many links are listed.
 
     Raises:
-        UsageError: a layer, head or word that there is not; a distance between two texts.
+        UsageError: a layer, head, word or passage that there is not; a distance between two texts.
     """
     pieces = in_tokens(attention)
     units = pieces if tokens else in_words(attention)
     positional = positional_heads(attention)
     selection = select(units, positional, causal=attention.causal, special=special, everything=everything)
+    rows, weights = np.arange(len(pieces.queries)), attention.weights
+    if passage is not None:
+        inside = within(units.kind, attention.encoding, passage)
+        selection = replace(selection, queries=selection.queries & inside, within=inside)
+        rows = np.flatnonzero(within("token", attention.encoding, passage))
+        weights = weights[:, :, rows]
     queries = [i for word in words for i in find_unit(units, word)] if words else np.flatnonzero(selection.queries)
     return Summary(
         attention=attention,
+        units=units,
         pieces=pieces,
-        selection=selection,
+        looking=selection.queries,
+        looked_at=selection.keys,
+        heads=selection.heads,
         links=strongest(selection, links),
-        special_share=metrics.share(attention.weights, pieces.keys.special),
-        punctuation_share=metrics.share(attention.weights, pieces.keys.punctuation),
+        special_share=metrics.share(weights, pieces.keys.special),
+        punctuation_share=metrics.share(weights, pieces.keys.punctuation),
         positional=positional,
         cell=cell,
-        overview=_overview(attention, selection, cell),
+        overview=_overview(attention, selection, cell, weights, rows),
         maps=pick_maps(selection, heads or Heads(), special=special or everything),
         attended=top_attended(selection, [int(i) for i in queries], top),
         generated=_generated(attention, pieces, positional, top, special=special, everything=everything),
     )
 
 
+def makers_of(encoding: Encoding) -> range:
+    """The queries that predicted the tokens that the model wrote: each the token before; the first token has none."""
+    n = len(encoding)
+    return range(max(n - encoding.generated, 1) - 1, n - 1)
+
+
 def _generated(
     attention: Attention, pieces: Units, positional: list[Positional], top: int, *, special: bool, everything: bool
 ) -> list[Attended]:
     """The rows that predicted the generated tokens, each that of the token before; before the first there is none."""
-    n = len(attention.tokens)
-    makers = range(max(n - attention.encoding.generated, 1) - 1, n - 1)
+    makers = makers_of(attention.encoding)
     if not makers:
         return []
     # A new token is made from anything that stands there, function words and the last token included.
@@ -144,18 +171,21 @@ def _generated(
     return top_attended(replace(making, itself=True), makers, top)
 
 
-def _overview(attention: Attention, selection: Selection, cell: Cell) -> NDArray[np.float64]:
+def _overview(
+    attention: Attention, selection: Selection, cell: Cell, weights: Array, rows: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """``weights`` (L, H, rows, M) are those of the tokens ``rows``, of which the figures are."""
     match cell:
         case "link":
             return np.where(selection.heads, selection.strength, np.nan)
         case "entropy":
-            return metrics.entropy(attention.weights)
+            return metrics.entropy(weights)
         case "distance" if attention.keys is not None:
             raise UsageError("there is no distance between two texts", hint="Ask for link, entropy or sink.")
         case "distance":
-            return metrics.distance(attention.weights)
+            return metrics.distance(weights, rows)
         case "sink":
-            return metrics.sink(attention.weights, attention.causal)
+            return metrics.sink(weights, attention.causal, rows)
 
 
 def shown_units(axis: Axis, *, special: bool) -> NDArray[np.intp]:
@@ -171,27 +201,45 @@ def pick_maps(selection: Selection, wanted: Heads, *, special: bool) -> list[Hea
         UsageError: a layer or head that the model does not have.
     """
     units = selection.units
-    count, width = units.weights.shape[:2]
+    rows, columns = (shown_units(axis, special=special) for axis in (units.queries, units.keys))
+    if selection.within is not None:
+        inside = rows[selection.within[rows]]
+        rows = inside if len(inside) else np.flatnonzero(selection.within)
+    return [
+        HeadMap(
+            units.layers[layer],
+            head,
+            (units.weights[layer].mean(0) if head is None else units.weights[layer, head])[np.ix_(rows, columns)],
+            rows,
+            columns,
+        )
+        for layer, head in pick_heads(units, selection.strength + selection.heads, wanted)
+    ]
+
+
+def pick_heads(units: Reading, strength: NDArray[np.float64], wanted: Heads) -> list[tuple[int, int | None]]:
+    """The wanted heads by their places in ``strength`` (L, H); where layer or head is left open, the strongest.
+
+    The head of a layer's mean is None. ``strength`` is the largest weight of each head, and 1 more where it counts:
+    such heads come first; among the others (all positional, or no pair) the largest link decides.
+
+    Raises:
+        UsageError: a layer or head that the model does not have.
+    """
+    count, width = strength.shape
     some = "" if units.layers == tuple(range(count)) else "attention in "
     _require("layer", wanted.layers, units.layers, f"this model has {some}layers")
     _require("head", wanted.heads, range(width), "each layer of this model has heads")
-    rows, columns = (shown_units(axis, special=special) for axis in (units.queries, units.keys))
     asked = [units.layers.index(number) for number in wanted.layers or ()]
     if wanted.mean:
-        return [
-            HeadMap(units.layers[layer], None, units.weights[layer].mean(0), rows, columns)
-            for layer in asked or range(count)
-        ]
-    # Heads that count come first; among the others (all positional, or no pair) the largest link decides.
-    strength = selection.strength + selection.heads
+        return [(layer, None) for layer in asked or range(count)]
     if wanted.heads is not None:
         layers = asked or [int(strength[:, wanted.heads].max(1).argmax())]
-        pairs = [(layer, head) for layer in layers for head in wanted.heads]
-    elif asked:
-        pairs = [(layer, int(strength[layer].argmax())) for layer in asked]
-    else:
-        pairs = [divmod(int(strength.argmax()), width)]
-    return [HeadMap(units.layers[layer], head, units.weights[layer, head], rows, columns) for layer, head in pairs]
+        return [(layer, head) for layer in layers for head in wanted.heads]
+    if asked:
+        return [(layer, int(strength[layer].argmax())) for layer in asked]
+    layer, head = divmod(int(strength.argmax()), width)
+    return [(layer, head)]
 
 
 def _require(what: str, wanted: Sequence[int] | None, there: Sequence[int], owner: str) -> None:

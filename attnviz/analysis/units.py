@@ -1,4 +1,4 @@
-"""A record read in words or in tokens: labels, weights, and which of them carry content."""
+"""A text read in words or in tokens: their labels, which of them carry content, and the weights between them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from attnviz.encoding import Encoding, is_punctuation
+from attnviz.encoding import Encoding, WordPlaces, is_punctuation
 from attnviz.record import Array, Attention
 
 # The closed classes of English without personal pronouns and negation: determiners, prepositions, conjunctions,
@@ -31,6 +31,7 @@ FUNCTION_WORDS = frozenset({
 })  # fmt: skip
 
 Mask = NDArray[np.bool_]
+Unit = Literal["word", "token"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,22 +68,28 @@ class Axis:
 
 
 @dataclass(frozen=True, eq=False)
-class Units:
-    """A record's words or tokens that look (n) and that are looked at (m), and the weights between, (L, H, n, m).
+class Reading:
+    """A record's words or tokens that look (n) and that are looked at (m).
 
     Where a text looks at itself, ``queries`` and ``keys`` are one object. ``layers`` are the L layers' own numbers.
     """
 
-    kind: Literal["word", "token"]
+    kind: Unit
     queries: Axis
     keys: Axis
-    weights: Array
     layers: tuple[int, ...]
 
     @property
     def one_text(self) -> bool:
         """Whether the text looks at itself, and not at another."""
         return self.queries is self.keys
+
+
+@dataclass(frozen=True, eq=False)
+class Units(Reading):
+    """The words or tokens of a record, and all the weights between them, (L, H, n, m)."""
+
+    weights: Array
 
 
 def in_words(attention: Attention) -> Units:
@@ -99,13 +106,29 @@ def in_tokens(attention: Attention) -> Units:
     return _units("token", attention, attention.weights)
 
 
-def _units(kind: Literal["word", "token"], attention: Attention, weights: Array) -> Units:
-    queries = _axis(kind, attention.encoding)
-    keys = queries if attention.keys is None else _axis(kind, attention.keys)
-    return Units(kind, queries, keys, weights, attention.layer_numbers)
+def _units(kind: Unit, attention: Attention, weights: Array) -> Units:
+    return Units(**vars(read_in(kind, attention.encoding, attention.keys, attention.layer_numbers)), weights=weights)
 
 
-def _axis(kind: Literal["word", "token"], encoding: Encoding) -> Axis:
+def read_in(kind: Unit, encoding: Encoding, keys: Encoding | None, layers: tuple[int, ...]) -> Reading:
+    """The words or tokens of ``encoding``, which look at those of ``keys``; None: at themselves."""
+    queries = _axis(kind, encoding)
+    return Reading(kind, queries, queries if keys is None else _axis(kind, keys), layers)
+
+
+def within(kind: Unit, encoding: Encoding, passage: str) -> Mask:
+    """Which words or tokens of a text are in ``passage``, wherever the text has it, (n,).
+
+    Raises:
+        UsageError: the text does not have it.
+    """
+    words = np.zeros(len(encoding.words), bool)
+    for start, stop in WordPlaces(encoding).find(passage):
+        words[start:stop] = True
+    return words if kind == "word" else np.repeat(words, [word.stop - word.start for word in encoding.words])
+
+
+def _axis(kind: Unit, encoding: Encoding) -> Axis:
     words, labels = list(encoding.words), tuple(word.text for word in encoding.words)
     if kind == "token":
         words, labels = [word for word in words for _ in range(word.start, word.stop)], encoding.tokens

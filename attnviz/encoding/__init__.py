@@ -2,13 +2,16 @@
 
 from attnviz.encoding.continuation import continued
 from attnviz.encoding.encode import Encoding, encode, encode_target, require_text, started
+from attnviz.encoding.places import Place, WordPlaces
 from attnviz.encoding.windows import Window, slide
 from attnviz.encoding.words import Word, is_punctuation
 
 __all__ = [
     "Encoding",
+    "Place",
     "Window",
     "Word",
+    "WordPlaces",
     "continued",
     "encode",
     "encode_target",

@@ -2,5 +2,19 @@
 
 from attnviz.record.attention import Array, Attention, EncoderDecoder, Kind, MapName, Record
 from attnviz.record.files import FORMATS, read, write
+from attnviz.record.survey import Pooled, Survey, Top
 
-__all__ = ["FORMATS", "Array", "Attention", "EncoderDecoder", "Kind", "MapName", "Record", "read", "write"]
+__all__ = [
+    "FORMATS",
+    "Array",
+    "Attention",
+    "EncoderDecoder",
+    "Kind",
+    "MapName",
+    "Pooled",
+    "Record",
+    "Survey",
+    "Top",
+    "read",
+    "write",
+]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.encoding import Encoding
+from attnviz.record.texts import Texts
 
 Array = NDArray[np.floating[Any]]
 Kind = Literal["self", "encoder", "decoder", "cross"]
@@ -16,7 +17,7 @@ MapName = Literal["encoder", "decoder", "cross"]
 
 
 @dataclass(frozen=True, eq=False)
-class Attention:
+class Attention(Texts):
     """The attention of one input: one map a head.
 
     ``weights`` is (layers, heads, queries, keys), each row a softmax. ``path`` says who made Q, K and V: our own
@@ -36,44 +37,9 @@ class Attention:
     numbers: tuple[int, ...] = ()
 
     @property
-    def tokens(self) -> tuple[str, ...]:
-        """The model's pieces, readable."""
-        return self.encoding.tokens
-
-    @property
-    def words(self) -> tuple[str, ...]:
-        """The reader's words as the text writes them; special tokens are words of their own."""
-        return tuple(word.text for word in self.encoding.words)
-
-    @property
-    def key_encoding(self) -> Encoding:
-        """The text that is looked at: ``encoding`` itself unless ``keys`` is another."""
-        return self.encoding if self.keys is None else self.keys
-
-    @property
-    def key_tokens(self) -> tuple[str, ...]:
-        """``tokens`` of the text that is looked at."""
-        return self.key_encoding.tokens
-
-    @property
-    def key_words(self) -> tuple[str, ...]:
-        """``words`` of the text that is looked at."""
-        return tuple(word.text for word in self.key_encoding.words)
-
-    @property
-    def layers(self) -> int:
-        """L, the number of layers."""
-        return len(self.weights)
-
-    @property
-    def heads(self) -> int:
-        """H, the number of heads in a layer."""
-        return len(self.weights[0])
-
-    @property
-    def layer_numbers(self) -> tuple[int, ...]:
-        """The model's own number of each of the L layers."""
-        return self.numbers or tuple(range(self.layers))
+    def shape(self) -> tuple[int, ...]:
+        """(L, H, N, M)."""
+        return self.weights.shape
 
     def __repr__(self) -> str:
         sizes = f"{len(self.tokens)} tokens, {len(self.words)} words"

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from attnviz.encoding import Encoding
 from attnviz.record.attention import Array, Kind
+from attnviz.record.texts import Texts
 
 Places = NDArray[np.int32]
 
@@ -32,7 +33,7 @@ class Top:
 class Pooled:
     """The weights (L, H, rows, columns) in cells, each the largest of ``down`` × ``across`` units.
 
-    The cells begin at the units ``query`` and ``key``.
+    The cells begin at the units ``query`` and ``key``; ``size`` units were joined.
     """
 
     values: Array
@@ -40,19 +41,25 @@ class Pooled:
     across: int = 1
     query: int = 0
     key: int = 0
+    size: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, eq=False)
-class Survey:
+class Survey(Texts):
     """One input's attention, as far as it was observed; the first fields are those of ``Attention``.
 
     ``unit`` is what links, bands, rows and maps are counted in: words or tokens. ``looking`` (n,) and ``looked_at``
-    (m,) say which units count in the links and ``itself`` whether a unit's link to itself does. ``bands`` holds the
-    strongest links of each head in the bands of distances that begin at ``edges`` units. ``figures`` are those of
-    ``HeadStats`` by name, (L, H), in tokens; ``profile`` (L, H, bands + 1) is the share of attention that each distance
-    in tokens gets (the token itself, then the bands from 1, 10, 100 … on), without the first token. ``received``
-    (L, H, M) is what each token's key receives from the queries of other passages; ``passages`` are the first tokens of
-    the passages. ``average`` (asked, m): the weights of the queries ``asked`` over the units, averaged over all heads.
+    (m,) say which units count in the links and ``itself`` whether a unit's link to itself does; where ``special``
+    or ``everything`` was asked for, more of them do. ``bands`` holds the strongest links of each head in the bands
+    of distances that begin at ``edges`` units. ``figures`` are those of ``HeadStats`` by name, (L, H), in tokens,
+    and the ``sink`` that ``metrics`` defines; ``profile`` (L, H, bands + 1) is the share of attention that each
+    distance in tokens gets (the token itself, then the bands that begin at ``distances``), without the first token.
+    ``received`` (L, H, M) is what each token's key receives from the queries of other passages; ``passages`` are
+    the first tokens of the passages, of which a text has two at least or none. ``average`` (asked, m): the weights
+    of the queries ``asked`` over the units, averaged over all heads; ``named``: they are all that was asked for.
+    ``made`` and ``made_average`` are the links and the averages, in tokens, of the queries that predicted the
+    tokens that the model wrote. ``within`` (N,): the tokens whose queries were observed at all, where a passage was
+    asked for.
     """
 
     model: str
@@ -68,11 +75,27 @@ class Survey:
     bands: Top
     figures: Mapping[str, NDArray[np.float64]]
     profile: NDArray[np.float64]
+    distances: tuple[int, ...]
     received: NDArray[np.floating[Any]]
     passages: tuple[int, ...]
     maps: Pooled
     asked: tuple[int, ...] = ()
+    named: bool = False
     average: Array | None = None
+    made: Top | None = None
+    made_average: Array | None = None
+    special: bool = False
+    everything: bool = False
+    within: NDArray[np.bool_] | None = None
     kind: Kind = "self"
     keys: Encoding | None = None
     numbers: tuple[int, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(L, H, N, M), all in tokens."""
+        layers, heads, keys = self.received.shape
+        return layers, heads, len(self.encoding), keys
+
+    def __repr__(self) -> str:
+        return f"<Survey of {self.model}: {self.layers} layers × {self.heads} heads, {len(self.tokens)} tokens>"

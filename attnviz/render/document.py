@@ -9,7 +9,7 @@ import numpy as np
 
 from attnviz.analysis.links import Attended, Link
 from attnviz.analysis.summary import HeadMap, Summary
-from attnviz.analysis.units import Units
+from attnviz.analysis.units import Reading
 from attnviz.encoding import Encoding
 from attnviz.record import Array
 
@@ -70,11 +70,11 @@ def _map(head: HeadMap, *, one_text: bool) -> dict[str, Any]:
         "indices": head.rows.tolist() if one_text else None,
         "query_indices": head.rows.tolist(),
         "key_indices": head.columns.tolist(),
-        "weights": _rows(head.weights[np.ix_(head.rows, head.columns)]),
+        "weights": _rows(head.weights),
     }
 
 
-def _looks(row: Attended, units: Units) -> dict[str, Any]:
+def _looks(row: Attended, units: Reading) -> dict[str, Any]:
     return {
         "best": [_link(link) for link in row.best],
         "average": [

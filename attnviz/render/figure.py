@@ -23,9 +23,9 @@ from matplotlib.text import Text
 from numpy.typing import NDArray
 
 from attnviz.analysis.summary import HeadMap, shown_units
-from attnviz.analysis.units import Units
+from attnviz.analysis.units import Reading, Units
 from attnviz.errors import UsageError
-from attnviz.record import Attention
+from attnviz.record import Attention, Survey
 from attnviz.render import palette
 from attnviz.render.heatmap import head_heatmap, head_name, largest, pool
 from attnviz.render.labels import clean, shorten, width
@@ -92,7 +92,7 @@ def colormap(style: Style) -> Colormap:
     )
 
 
-def draw_head(attention: Attention, units: Units, head: HeadMap, style: Style | None = None) -> Figure:
+def draw_head(attention: Attention | Survey, units: Reading, head: HeadMap, style: Style | None = None) -> Figure:
     """One head: rows look, columns are looked at, both labelled with their words, as far as they can be read."""
     style = style or Style()
     heatmap = pool(head_heatmap(units, head), 400, 400)
@@ -192,7 +192,7 @@ def _figure(style: Style, size: tuple[float, float]) -> Figure:
     return figure
 
 
-def _short(attention: Attention) -> str:
+def _short(attention: Attention | Survey) -> str:
     """The model, and which of its maps where it has several."""
     kind = "" if attention.kind == "self" else f"  {attention.kind}"
     return clean(attention.model.rpartition("/")[2]) + kind

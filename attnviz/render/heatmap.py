@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.analysis.summary import HeadMap, Summary
-from attnviz.analysis.units import Units
+from attnviz.analysis.units import Reading
 
 Values = NDArray[np.floating]
 
@@ -30,12 +30,11 @@ class Heatmap:
     pooled: str = ""
 
 
-def head_heatmap(units: Units, head: HeadMap) -> Heatmap:
+def head_heatmap(units: Reading, head: HeadMap) -> Heatmap:
     """The map of one head: rows look, columns are looked at; the scale ends at the largest weight shown."""
-    values = head.weights[np.ix_(head.rows, head.columns)]
     rows = tuple(units.queries.labels[i] for i in head.rows)
     columns = tuple(units.keys.labels[i] for i in head.columns)
-    return Heatmap(values, rows, columns, 0.0, float(values.max()) or 1.0)
+    return Heatmap(head.weights, rows, columns, 0.0, float(head.weights.max()) or 1.0)
 
 
 def overview_heatmap(summary: Summary) -> Heatmap:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from attnviz.analysis.links import Attended, Positional
 from attnviz.analysis.summary import Cell, Summary
-from attnviz.record import Attention
+from attnviz.record import Attention, Survey
 from attnviz.render.blocks import Blocks
 from attnviz.render.heatmap import head_heatmap, head_name, overview_heatmap
 from attnviz.render.labels import clean, fit, fit_right, shorten, width
@@ -54,7 +54,7 @@ def show(summary: Summary, *, named: bool) -> Iterator[RenderableType]:
     yield Text()
 
 
-def heading(attention: Attention) -> Text:
+def heading(attention: Attention | Survey) -> Text:
     """The model, the way, and the sizes."""
     line = Text(clean(attention.model.rpartition("/")[2]), "bold")
     line.append(
@@ -66,7 +66,7 @@ def heading(attention: Attention) -> Text:
     return line
 
 
-def _texts(attention: Attention) -> str:
+def _texts(attention: Attention | Survey) -> str:
     """The sizes of the text, or of both; and which map it is, of a model that has three."""
     new = f" ({attention.encoding.generated} generated)" if attention.encoding.generated else ""
     tokens = len(attention.tokens)
@@ -110,7 +110,7 @@ def _widest(labels: Iterable[str]) -> int:
 
 def _left_out(summary: Summary) -> Iterator[RenderableType]:
     """How much of the attention goes where no links are listed, and what else is left out."""
-    selection, units = summary.selection, summary.units
+    units = summary.units
     keys = units.keys
     shares = []
     if keys.special.any():
@@ -119,18 +119,18 @@ def _left_out(summary: Summary) -> Iterator[RenderableType]:
     if keys.punctuation.any():
         shares.append((summary.punctuation_share, "punctuation"))
     if shares:
-        counted = selection.keys[keys.special | keys.punctuation].any()
+        counted = summary.looked_at[keys.special | keys.punctuation].any()
         (share, first), *rest = shares
         others = "".join(f", {share:.0%} to {owner}" for share, owner in rest)
         where = "counted here" if counted else "see --special"
         yield _Note(f"{share:.0%} of the attention goes to {first}{others}; {where}.")
     also = []
-    axes = ((units.queries, selection.queries), (keys, selection.keys))
+    axes = ((units.queries, summary.looking), (keys, summary.looked_at))
     if any(axis.function.any() and not counting[axis.function].any() for axis, counting in axes):
         also.append("function words (the, of, is …)")
-    if units.one_text and not selection.keys[0] and selection.queries[0]:
+    if units.one_text and not summary.looked_at[0] and summary.looking[0]:
         also.append(f"the first {units.kind} as a key, on which causal models rest")
-    if not selection.heads.all():
+    if not summary.heads.all():
         also += map(_positional, summary.positional)
     if also:
         yield _Note(f"Also left out: {'; '.join(also)}. --all counts them.")

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attnviz.analysis.summary import HeadMap, Heads, summarise
-from attnviz.analysis.units import in_words
+from attnviz.analysis.units import Units, in_words
 from attnviz.render.heatmap import Heatmap, head_heatmap, head_name, overview_heatmap, pool
 from tests.records import cross_record, looking, random_weights, record
 
@@ -19,9 +19,14 @@ def heatmap(high: int, wide: int, *, seed: int = 0) -> Heatmap:
     return Heatmap(values, tuple(f"r{i}" for i in range(high)), tuple(f"c{i}" for i in range(wide)), 0, 1)
 
 
+def cut(units: Units, layer: int, head: int, rows: list[int], columns: list[int]) -> HeadMap:
+    weights = units.weights[layer, head][np.ix_(rows, columns)]
+    return HeadMap(layer, head, weights, np.array(rows), np.array(columns))
+
+
 def test_a_heads_map_has_the_shown_words_on_both_axes() -> None:
     units = in_words(record(WORDS, random_weights((2, 2, 7))))
-    found = head_heatmap(units, HeadMap(1, 0, units.weights[1, 0], *[np.array([1, 2, 4])] * 2))
+    found = head_heatmap(units, cut(units, 1, 0, [1, 2, 4], [1, 2, 4]))
     assert found.rows == found.columns == ("the", "bank", "money")
     np.testing.assert_array_equal(found.values, units.weights[1, 0][[1, 2, 4]][:, [1, 2, 4]])
     assert (found.low, found.high) == (0, found.values.max())
@@ -30,7 +35,7 @@ def test_a_heads_map_has_the_shown_words_on_both_axes() -> None:
 
 def test_a_map_of_nothing_has_a_scale_all_the_same() -> None:
     units = in_words(record(["[CLS]", "a", "b"], np.array([[[[1, 0, 0]] * 3]], np.float32)))
-    found = head_heatmap(units, HeadMap(0, 0, units.weights[0, 0], *[np.array([1, 2])] * 2))
+    found = head_heatmap(units, cut(units, 0, 0, [1, 2], [1, 2]))
     assert (found.low, found.high) == (0, 1)
 
 
@@ -106,7 +111,7 @@ def test_a_head_that_is_left_out_does_not_hide_those_it_is_pooled_with() -> None
 
 def test_a_cross_map_has_the_words_of_the_target_down_and_of_the_source_across() -> None:
     units = in_words(cross_record(["Die", "Bank"], WORDS, random_weights((1, 2, 2, 7))))
-    found = head_heatmap(units, HeadMap(0, 1, units.weights[0, 1], np.array([1]), np.array([1, 2, 4])))
+    found = head_heatmap(units, cut(units, 0, 1, [1], [1, 2, 4]))
     assert (found.rows, found.columns) == (("Bank",), ("the", "bank", "money"))
     np.testing.assert_array_equal(found.values, units.weights[0, 1][[1]][:, [1, 2, 4]])
 

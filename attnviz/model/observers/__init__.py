@@ -6,11 +6,14 @@ What nobody observes is never stored. All of them are exact: nothing is sampled,
 from attnviz.model.observers.kept import HiddenStates, Pairs, Weights, stack
 from attnviz.model.observers.links import Band, TopLinks
 from attnviz.model.observers.pooled import Tiles
-from attnviz.model.observers.statistics import HeadStats, Received
+from attnviz.model.observers.rows import Average, Rows
+from attnviz.model.observers.statistics import EDGES, HeadStats, Received
 from attnviz.model.observers.units import InUnits, Only
 from attnviz.model.observers.windows import InWindows, Sliding, WindowStats
 
 __all__ = [
+    "EDGES",
+    "Average",
     "Band",
     "HeadStats",
     "HiddenStates",
@@ -19,6 +22,7 @@ __all__ = [
     "Only",
     "Pairs",
     "Received",
+    "Rows",
     "Sliding",
     "Tiles",
     "TopLinks",

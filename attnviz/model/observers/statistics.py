@@ -32,6 +32,7 @@ class HeadStats(Observer):
     Args:
         sets: which keys belong to a set whose share is wanted, (M,) each.
         counting: which queries are averaged over (N,); None is all.
+        telling: of which queries the offsets are counted (N,); None is those that are averaged over.
         per_query: keep the entropy, distance and confidence of each query as well.
     """
 
@@ -42,11 +43,13 @@ class HeadStats(Observer):
         sets: Mapping[str, NDArray[np.bool_]] | None = None,
         counting: NDArray[np.bool_] | None = None,
         *,
+        telling: NDArray[np.bool_] | None = None,
         per_query: bool = False,
     ) -> None:
         self._names = tuple(sets or ())
         self._sets = torch.from_numpy(np.stack(list(sets.values()), axis=-1)).float() if sets else None  # (M, sets)
         self._counting = None if counting is None else torch.from_numpy(counting)
+        self._telling = self._counting if telling is None else torch.from_numpy(telling)
         self._per_query = per_query
         self._sums: dict[int, tuple[Tensor, Tensor]] = {}
         self._rows: dict[int, dict[str, Tensor]] = {}
@@ -95,10 +98,11 @@ class HeadStats(Observer):
         """
         queries, keys = self._shape
         counting = torch.ones(queries, dtype=torch.bool) if self._counting is None else self._counting
+        telling = counting if self._telling is None else self._telling
         places = torch.arange(queries)[counting]
         counts = {"previous": int((places > 0).sum()), "next": int((places < keys - 1).sum())}
         sums, profiles = (torch.stack([self._sums[n][i] for n in self.layers()]).cpu().numpy() for i in range(2))
-        offsets = [self._offsets[n].cpu()[:, counting] for n in self.layers()]
+        offsets = [self._offsets[n].cpu()[:, telling] for n in self.layers()]
         each = [counts.get(name, len(places)) for name in self._figures]
         return sums, profiles, np.array([*each, len(places)], np.float64), offsets
 
@@ -230,8 +234,8 @@ def wide(like: Tensor) -> torch.dtype:
 class Received(Observer):
     """Keeps what each key receives: the sum of the weights that all queries give it, L·H·M numbers.
 
-    ``passages`` are the first keys of passages of one text; then what the queries of a passage give to keys of the same
-    passage is left out: what remains comes from the others.
+    ``passages`` are the first keys of passages of one text; then it also keeps what comes from queries of the key's own
+    passage, so that this can be left out.
     """
 
     def __init__(self, passages: Sequence[int] = ()) -> None:
@@ -243,18 +247,24 @@ class Received(Observer):
         heads, queries, keys = tile.shape
         h, n, m = tile.weights.shape
         if tile.layer not in self._sums:
-            self._sums[tile.layer] = torch.zeros(heads, keys, dtype=wide(tile.weights), device=tile.weights.device)
-        received = self._sums[tile.layer][tile.head : tile.head + h, tile.key : tile.key + m]
-        received += tile.weights.sum(1)
+            sums = torch.zeros(2, heads, keys, dtype=wide(tile.weights), device=tile.weights.device)
+            self._sums[tile.layer] = sums if self._passages else sums[:1].clone()
+        received = self._sums[tile.layer][:, tile.head : tile.head + h, tile.key : tile.key + m]
+        received[0] += tile.weights.sum(1)
         for start, stop in pairwise((*self._passages, queries)) if self._passages else ():
             top, bottom = max(start, tile.query) - tile.query, min(stop, tile.query + n) - tile.query
             left, right = max(start, tile.key) - tile.key, min(stop, tile.key + m) - tile.key
             if top < bottom and left < right:
-                received[:, left:right] -= tile.weights[:, top:bottom, left:right].sum(1)
+                received[1, :, left:right] += tile.weights[:, top:bottom, left:right].sum(1)
 
     def layer(self, number: int) -> Tensor:
-        """What the keys of one layer receive, (H, M)."""
-        return self._sums[number]
+        """What the keys of one layer receive, (H, M); from other passages only, where there are passages."""
+        sums = self._sums[number]
+        return sums[0] - sums[1] if self._passages else sums[0]
+
+    def total(self, number: int) -> Tensor:
+        """What the keys of one layer receive from all queries, (H, M)."""
+        return self._sums[number][0]
 
     def layers(self) -> tuple[int, ...]:
         """The numbers of the layers that were seen."""

@@ -70,23 +70,33 @@ class WindowStats(InWindows):
     """``HeadStats`` over the queries that are kept, each with all of its window: the special tokens around it too.
 
     Distances are the document's where both ends are text. The ``first`` key is the window's, and
-    ``normalised_entropy`` goes by the keys that a query may see in the window. ``sets`` (N,) and ``counting`` (N,) are
-    the document's; the special tokens around a window belong to the sets to which those at the document's ends belong.
+    ``normalised_entropy`` goes by the keys that a query may see in the window. ``sets``, ``counting`` and ``telling``
+    (N,) are those of ``HeadStats`` for the document; the special tokens around a window belong to the sets to which
+    those at the document's ends belong.
     """
 
     scores = HeadStats.scores
 
     def __init__(
-        self, sets: Mapping[str, NDArray[np.bool_]] | None = None, counting: NDArray[np.bool_] | None = None
+        self,
+        sets: Mapping[str, NDArray[np.bool_]] | None = None,
+        counting: NDArray[np.bool_] | None = None,
+        *,
+        telling: NDArray[np.bool_] | None = None,
     ) -> None:
         self._sets = sets or {}
         self._counting = counting
+        self._telling = counting if telling is None else telling
         self._parts: list[HeadStats] = []
 
     def enter(self, window: Window) -> None:
         """See the next window."""
-        counting = window.kept if self._counting is None else window.kept & self._counting[window.places]
-        self._parts.append(HeadStats({name: keys[window.places] for name, keys in self._sets.items()}, counting))
+        counting, telling = (
+            window.kept if mask is None else window.kept & mask[window.places]
+            for mask in (self._counting, self._telling)
+        )
+        sets = {name: keys[window.places] for name, keys in self._sets.items()}
+        self._parts.append(HeadStats(sets, counting, telling=telling))
 
     def tile(self, tile: Tile) -> None:
         """Add the figures of the tile's queries."""

@@ -1,103 +1,29 @@
-"""What a notebook or a script uses: ``load``, ``Model``, ``Attention`` and ``EncoderDecoder``."""
+"""``load``, and the ``Model`` that it gives."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from attnviz import record
-from attnviz.analysis.links import Link, find_unit, positional_heads, select, strongest
-from attnviz.analysis.units import in_words
 from attnviz.checkpoint import DEFAULT, Checkpoint, adopt, chat_text, open_checkpoint, open_gguf
 from attnviz.encoding import Encoding, encode, encode_target
-from attnviz.errors import InputError, UsageError
+from attnviz.errors import UsageError
+from attnviz.interface.records import Attention, EncoderDecoder
 
 if TYPE_CHECKING:
     from attnviz.model.check import Check
     from attnviz.model.hosted import Hosted
+    from attnviz.model.kernel import Observer
     from attnviz.model.native import Native
     from attnviz.model.observers import Weights
     from attnviz.model.ways import Options
 
 NEW_TOKENS = 32
 """How many tokens an encoder–decoder writes where no target is given."""
-
-
-class _Saveable:
-    """A record that can be saved."""
-
-    def save(self: Any, path: str | os.PathLike[str]) -> None:
-        """Save as ``.json`` or ``.safetensors``, in one file; ``attnviz show --from`` and ``open`` read it."""
-        target = Path(path)
-        record.write(self, target, target.suffix)
-
-
-class Attention(record.Attention, _Saveable):
-    """The record, with what a notebook wants of it: links from a word, and its own drawing."""
-
-    def links(self, word: str | None = None, *, top: int = 10, special: bool = False) -> list[Link]:
-        """The strongest links between words, from ``word`` only if given (``"the:2"``: its second occurrence).
-
-        Each pair of words comes once, in the head where it is strongest. Special tokens, punctuation, function
-        words and positional heads are left out; with ``special`` the first two come in.
-
-        Raises:
-            UsageError: the text has no such word.
-        """
-        units = in_words(self)
-        selection = select(units, positional_heads(self), causal=self.causal, special=special)
-        if word is not None:
-            selection = replace(selection, queries=np.isin(np.arange(len(units.queries)), find_unit(units, word)))
-        return strongest(selection, top)
-
-    @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> Attention:
-        """Read a record that ``save`` or ``attnviz export`` wrote.
-
-        Raises:
-            InputError: the file is missing, damaged, no record, or an encoder–decoder's three maps.
-        """
-        found = record.read(Path(path))
-        if isinstance(found, record.EncoderDecoder):
-            raise InputError(
-                f"{path} holds the three maps of an encoder–decoder", hint="Open it with EncoderDecoder.open."
-            )
-        return cls(**vars(found))
-
-    def _repr_png_(self) -> bytes:
-        from attnviz.render.figure import Style, draw_grid, to_png
-
-        return to_png(draw_grid(self, in_words(self), Style(dpi=100)))
-
-
-class EncoderDecoder(record.EncoderDecoder, _Saveable):
-    """The three attentions of an encoder–decoder, each as a notebook wants it; it draws itself as the cross map."""
-
-    encoder: Attention
-    decoder: Attention
-    cross: Attention
-
-    @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> EncoderDecoder:
-        """Read the three maps that ``save`` or ``attnviz export`` wrote.
-
-        Raises:
-            InputError: the file is missing, damaged, no record, or a single map.
-        """
-        found = record.read(Path(path))
-        if not isinstance(found, record.EncoderDecoder):
-            raise InputError(
-                f"{path} holds one map, not the three of an encoder–decoder", hint="Open it with Attention.open."
-            )
-        return cls(**{name: Attention(**vars(each)) for name, each in vars(found).items()})
-
-    def _repr_png_(self) -> bytes:
-        return self.cross._repr_png_()
 
 
 class Model:
@@ -210,6 +136,41 @@ class Model:
             decoder=self._record(weights, "decoder", decoded),
             cross=self._record(weights, "cross", decoded, encoding),
         )
+
+    def survey(
+        self,
+        text: str,
+        pair: str | None = None,
+        target: str | None = None,
+        *,
+        generate: int | None = None,
+        truncate: bool = False,
+        chat: bool = False,
+        kind: record.MapName | None = None,
+        observers: Sequence[Observer] = (),
+        **wanted: Any,
+    ) -> record.Survey:
+        """Run a text of any length and keep what a summary needs of its attention, nothing that grows with N².
+
+        Everything kept is exact. ``analysis.surveyed.summarise_survey`` makes of it what ``show`` prints.
+
+        Args:
+            generate, truncate, chat: as for ``attend``.
+            kind: which of an encoder–decoder's three maps: encoder, decoder or cross (the default).
+            observers: others that see the run.
+            wanted: fields of ``analysis.survey.Wanted``: ``tokens``, ``special``, ``everything``, ``words``,
+                ``passage``, ``top``, ``links``, ``window``, ``size``.
+
+        Raises:
+            InputError, UsageError, ModelError: as ``attend``; a word, passage or row that the text does not have.
+        """
+        from attnviz.analysis.survey import Wanted, survey
+
+        read, written = self.inputs(text, pair, target, generate=generate, truncate=truncate, chat=chat)
+        if written is None and kind is not None:
+            raise UsageError(f"{self.name} has one map, and none for {kind}: it is no encoder–decoder")
+        which = "self" if written is None else kind or "cross"
+        return survey(self.name, self.way, read, written, which, Wanted(**wanted), observers)
 
     def _record(
         self, weights: Weights, kind: record.Kind, queries: Encoding, keys: Encoding | None = None

@@ -1,0 +1,149 @@
+"""What only long texts have: links by their distance, how much attention goes how far, and who is read by all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnviz.analysis.kept import strongest_pairs
+from attnviz.analysis.links import Link
+from attnviz.analysis.units import Mask, Reading
+from attnviz.encoding import Encoding, WordPlaces
+from attnviz.encoding import Place as Place
+from attnviz.record import Survey, Top
+
+LISTED = 3
+"""How many links of a band of distances are found."""
+
+
+@dataclass(frozen=True)
+class FarLink:
+    """A link between units ``distance`` units apart, and where both stand."""
+
+    link: Link
+    distance: int
+    query: Place
+    key: Place
+
+
+@dataclass(frozen=True)
+class Far:
+    """The strongest links of one band of distances: ``near`` ≤ distance < ``far`` in units; None has no end."""
+
+    near: int
+    far: int | None
+    links: list[FarLink]
+
+
+@dataclass(frozen=True, eq=False)
+class Profile:
+    """How much attention goes how far: the mean over queries and heads, by distance in tokens.
+
+    ``first`` (L,) is the share of the first token, which ``shares`` (L, bands + 1) leave out: the share of the query
+    itself, and of each band of distances that begins at ``edges``. Together they are all attention.
+    """
+
+    edges: tuple[int, ...]
+    first: NDArray[np.float64]
+    shares: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Passage:
+    """The units ``start`` to ``stop`` (exclusive) of a text, and how much the rest of it looks at them.
+
+    ``number`` counts from 1, ``text`` are its first words. ``received``: of the attention that the queries of other
+    passages give to the units that count outside of their own passage, in all heads, the share that goes to this one;
+    divided by the share that it had if each of these queries looked alike at all units that count and that it sees (up
+    to its own place where the model is causal; the windows of some layers aside). So 1 is what was to be expected, and
+    2 twice that. NaN where no other passage sees this one, or nothing in it counts.
+    """
+
+    number: int
+    line: int
+    start: int
+    stop: int
+    text: str
+    received: float
+
+
+def find_far(survey: Survey, units: Reading, heads: Mask, count: int = LISTED) -> list[Far]:
+    """The ``count`` strongest links of each band of distances that has some, in the ``heads`` that count (L, H)."""
+    places, found = WordPlaces(survey.encoding), []
+    words = _words(survey.encoding, units)
+    for band, near in enumerate(survey.edges):
+        kept = survey.bands
+        queries = None if kept.queries is None else kept.queries[:, :, band]
+        top = Top(kept.weights[:, :, band], kept.keys[:, :, band], queries)
+        far = survey.edges[band + 1] if band + 1 < len(survey.edges) else None
+        links = [
+            FarLink(
+                link,
+                abs(link.query_index - link.key_index),
+                places.place(int(words[link.query_index])),
+                places.place(int(words[link.key_index])),
+            )
+            for link in strongest_pairs(units, top, heads, count)
+        ]
+        if links:
+            found.append(Far(near, far, links))
+    return found
+
+
+def find_profile(survey: Survey) -> Profile | None:
+    """How far each layer looks; None where a text looks at another."""
+    if survey.keys is not None:
+        return None
+    # (L, H, bands + 1) → (L, bands + 1)
+    return Profile(survey.distances, survey.figures["first"].mean(1), survey.profile.mean(1))
+
+
+def find_passages(survey: Survey, keys: Reading) -> list[Passage]:
+    """The passages of the text that is looked at, and what each receives from the others; none if it has only one.
+
+    ``keys`` is the text in the survey's units.
+    """
+    if not survey.passages:
+        return []
+    encoding = survey.key_encoding
+    starts = np.array([*survey.passages, len(encoding)])
+    words = _words(encoding, keys)  # of each unit its word
+    firsts = (
+        np.array([encoding.words[word].start for word in words]) if survey.unit == "word" else np.arange(len(words))
+    )
+    content = np.repeat(survey.looked_at, np.diff([*firsts, len(encoding)]))  # (M,)
+    received = np.add.reduceat(np.where(content, survey.received.sum((0, 1), dtype=np.float64), 0), starts[:-1])
+    expected = _expected(survey, content, starts)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = (received / received.sum()) / (expected / expected.sum())
+    ratio[expected == 0] = np.nan
+    places, found = WordPlaces(encoding), []
+    bounds = np.searchsorted(firsts, starts)
+    for i, (start, stop) in enumerate(pairwise(bounds)):
+        line, text = places.beginning(int(words[start]), int(words[stop - 1]) + 1)
+        found.append(Passage(i + 1, line, int(start), int(stop), text, float(ratio[i])))
+    return found
+
+
+def _expected(survey: Survey, content: Mask, starts: NDArray[np.intp]) -> NDArray[np.float64]:
+    """What each passage got if all queries of other passages looked alike at all content that they see."""
+    queries = np.ones(len(survey.encoding), bool) if survey.within is None else survey.within
+    size: NDArray[np.float64] = np.add.reduceat(content.astype(np.float64), starts[:-1])
+    if survey.keys is not None:
+        return size
+    if not survey.causal:
+        others: NDArray[np.float64] = queries.sum() - np.add.reduceat(queries.astype(np.float64), starts[:-1])
+        return np.asarray(size * others)
+    seen = content.cumsum()
+    each = np.where(queries & (seen > 0), 1 / np.maximum(seen, 1), 0)  # what a query gives to each content that it sees
+    later = np.append(each[::-1].cumsum()[::-1], 0)
+    return np.asarray(size * later[starts[1:]])
+
+
+def _words(encoding: Encoding, units: Reading) -> NDArray[np.intp]:
+    """The number of the word that each unit of ``encoding`` is, or is a piece of."""
+    words = np.arange(len(encoding.words))
+    return words if units.kind == "word" else np.repeat(words, [word.stop - word.start for word in encoding.words])

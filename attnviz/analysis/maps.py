@@ -1,0 +1,84 @@
+"""The maps of a survey: the weights of all heads, pooled where there are too many."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from attnviz.analysis.units import Mask, Reading
+from attnviz.analysis.window import Window, spans
+from attnviz.model.kernel import Observer, Tile
+from attnviz.model.observers import InUnits, Tiles
+from attnviz.record import Pooled
+
+_CELLS = 1 << 24
+"""The most cells of the maps of all heads: 64 MiB in float32."""
+
+
+class Maps(Observer):
+    """Keeps a map of each head in cells, and not more of these than there is memory for."""
+
+    def __init__(
+        self,
+        units: Reading,
+        window: Window,
+        passage: Mask | None,
+        *,
+        sink: bool,
+        special: bool,
+        size: int,
+        layers: int,
+    ) -> None:
+        """Observe a ``window`` of tiles in ``units``, of which only those in ``passage`` look.
+
+        Args:
+            sink: the first unit is looked at as any other, also where the map is pooled.
+            special: special tokens and punctuation are shown.
+            size: the most cells across and down.
+            layers: how many there will be.
+        """
+        self._units, self._passage, self._sink, self._special = units, passage, sink, special
+        self._size, self._layers = size, layers
+        self._rows, self._columns = spans(window, units)
+        if passage is not None and window.rows == (None, None):
+            found = np.flatnonzero(passage)
+            self._rows = int(found[0]), int(found[-1]) + 1
+        self._tiles: Tiles | None = None
+        self._counted: Observer | None = None
+
+    def tile(self, tile: Tile) -> None:
+        """Pool the tile; the first one says how many heads there are."""
+        if self._counted is None:
+            side = min(self._size, max(1, int((_CELLS / (self._layers * tile.shape[0])) ** 0.5)))
+            self._tiles = Tiles(side, side, queries=self._rows, keys=self._columns)
+            self._counted = masked([self._tiles], self._units, *self._counting(side))
+        self._counted.tile(tile)
+
+    def _counting(self, side: int) -> tuple[Mask | None, Mask | None]:
+        """What is not zero: all that a map shows and, where it is pooled, not the sink.
+
+        The sink would outshine all others in its cell, and the scale with it.
+        """
+        pooled = max(stop - start for start, stop in (self._rows, self._columns)) > side
+        if not pooled or self._special:
+            return self._passage, None
+        looking, looked_at = (~(axis.special | axis.punctuation) for axis in (self._units.queries, self._units.keys))
+        looked_at[0] &= self._sink
+        return looking if self._passage is None else looking & self._passage, looked_at
+
+    def pooled(self) -> Pooled:
+        """The cells of all heads."""
+        if self._tiles is None:
+            raise RuntimeError("nothing has run yet")
+        values = np.stack([self._tiles.layer(number).cpu().numpy() for number in self._tiles.layers()])
+        (top, bottom), (left, right) = self._rows, self._columns
+        return Pooled(values, self._tiles.down, self._tiles.across, top, left, (bottom - top, right - left))
+
+
+def masked(
+    observers: Sequence[Observer], units: Reading, looking: Mask | None, looked_at: Mask | None, *, itself: bool = True
+) -> InUnits:
+    """``observers`` of tiles in ``units``, in which what does not count is zero."""
+    sizes = map(range, (len(units.queries), len(units.keys)))
+    return InUnits(observers, *sizes, looking=looking, looked_at=looked_at, itself=itself)

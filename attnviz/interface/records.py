@@ -1,0 +1,87 @@
+"""The records as a notebook wants them: they save, open and draw themselves."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from attnviz import record
+from attnviz.analysis.links import Link, find_unit, positional_heads, select, strongest
+from attnviz.analysis.units import in_words
+from attnviz.errors import InputError
+
+
+class _Saveable:
+    """A record that can be saved."""
+
+    def save(self: Any, path: str | os.PathLike[str]) -> None:
+        """Save as ``.json`` or ``.safetensors``, in one file; ``attnviz show --from`` and ``open`` read it."""
+        target = Path(path)
+        record.write(self, target, target.suffix)
+
+
+class Attention(record.Attention, _Saveable):
+    """The record, with what a notebook wants of it: links from a word, and its own drawing."""
+
+    def links(self, word: str | None = None, *, top: int = 10, special: bool = False) -> list[Link]:
+        """The strongest links between words, from ``word`` only if given (``"the:2"``: its second occurrence).
+
+        Each pair of words comes once, in the head where it is strongest. Special tokens, punctuation, function
+        words and positional heads are left out; with ``special`` the first two come in.
+
+        Raises:
+            UsageError: the text has no such word.
+        """
+        units = in_words(self)
+        selection = select(units, positional_heads(self), causal=self.causal, special=special)
+        if word is not None:
+            selection = replace(selection, queries=np.isin(np.arange(len(units.queries)), find_unit(units, word)))
+        return strongest(selection, top)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Attention:
+        """Read a record that ``save`` or ``attnviz export`` wrote.
+
+        Raises:
+            InputError: the file is missing, damaged, no record, or an encoder–decoder's three maps.
+        """
+        found = record.read(Path(path))
+        if isinstance(found, record.EncoderDecoder):
+            raise InputError(
+                f"{path} holds the three maps of an encoder–decoder", hint="Open it with EncoderDecoder.open."
+            )
+        return cls(**vars(found))
+
+    def _repr_png_(self) -> bytes:
+        from attnviz.render.figure import Style, draw_grid, to_png
+
+        return to_png(draw_grid(self, in_words(self), Style(dpi=100)))
+
+
+class EncoderDecoder(record.EncoderDecoder, _Saveable):
+    """The three attentions of an encoder–decoder, each as a notebook wants it; it draws itself as the cross map."""
+
+    encoder: Attention
+    decoder: Attention
+    cross: Attention
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> EncoderDecoder:
+        """Read the three maps that ``save`` or ``attnviz export`` wrote.
+
+        Raises:
+            InputError: the file is missing, damaged, no record, or a single map.
+        """
+        found = record.read(Path(path))
+        if not isinstance(found, record.EncoderDecoder):
+            raise InputError(
+                f"{path} holds one map, not the three of an encoder–decoder", hint="Open it with Attention.open."
+            )
+        return cls(**{name: Attention(**vars(each)) for name, each in vars(found).items()})
+
+    def _repr_png_(self) -> bytes:
+        return self.cross._repr_png_()
