@@ -22,8 +22,8 @@ TEXTS = st.lists(st.sampled_from(["the", "loan", "xyz", "abcdefgh", ",", "[SEP]"
 
 
 def cut(text: str, limit: int, stride: int | None = None, *, causal: bool = False) -> tuple[Encoding, list[Window]]:
-    document, windows = slide(WORDPIECE, text, limit=limit, stride=stride, causal=causal)
-    return document, list(windows)
+    document = encode(WORDPIECE, text)
+    return document, list(slide(WORDPIECE, document, limit=limit, stride=stride, causal=causal))
 
 
 @given(TEXTS, st.integers(8, 30), st.floats(0, 1), st.booleans())
@@ -140,7 +140,8 @@ def test_a_model_of_special_tokens_only_is_refused() -> None:
 )
 def test_windows_have_the_special_tokens_that_the_tokenizer_adds(kind: str, marks: bool, lead: int, tail: int) -> None:
     tokenizer: Tokenizer = vocabularies.KINDS[kind]()
-    document, windows = slide(tokenizer, "The bank, the river. " * 9, limit=15, causal=False, marks=marks)
+    document = encode(tokenizer, "The bank, the river. " * 9, marks=marks)
+    windows = slide(tokenizer, document, limit=15, causal=False, marks=marks)
     assert len(windows) > 3
     for window in windows:
         assert window.lead == lead

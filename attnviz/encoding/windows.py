@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from attnviz.encoding.encode import Encoding, encode
+from attnviz.encoding.encode import Encoding
 from attnviz.encoding.words import Word
 from attnviz.errors import InputError, UsageError
 
@@ -49,14 +49,14 @@ class Window:
 
 def slide(
     tokenizer: Tokenizer,
-    text: str,
+    document: Encoding,
     *,
     limit: int,
     causal: bool,
     stride: int | None = None,
     marks: bool = True,
-) -> tuple[Encoding, tuple[Window, ...]]:
-    """Encode ``text`` as a whole, the document, and cut it into windows of at most ``limit`` tokens.
+) -> tuple[Window, ...]:
+    """Cut the ``document``, one text that was encoded as a whole, into windows of at most ``limit`` tokens.
 
     A window begins at most ``stride`` tokens after the one before, and the last reaches back as far as it has room.
     Windows begin and end between words; only a word that is longer than a window is cut. Each token of the document is
@@ -66,14 +66,13 @@ def slide(
 
     Args:
         stride: half of the text tokens of a window where it is None.
-        marks: False for a text that has its special tokens already; then windows have none.
+        marks: as the document was encoded; False for a text with special tokens of its own, windows have none then.
 
     Raises:
-        InputError: as ``encode``.
+        InputError: the model takes special tokens only.
         UsageError: a ``stride`` below 1, or so large that windows would leave out what is between them.
     """
-    document = encode(tokenizer, text, marks=marks)
-    added = tokenizer.encode(text, add_special_tokens=marks).special_tokens_mask
+    added = tokenizer.encode(document.text, add_special_tokens=marks).special_tokens_mask
     lead, tail = added.index(0), added[::-1].index(0)
     room = limit - lead - tail
     if room < 1:
@@ -86,7 +85,7 @@ def slide(
     cuts = [stop if causal else _at_most(edges, (after + stop) // 2) for (_, stop), (after, _) in pairwise(spans)]
     kept = pairwise([0, *cuts, len(document)])
     starts = [word.start for word in document.words]
-    return document, tuple(
+    return tuple(
         Window(
             _part(document, starts, lead, tail, *span), lead, *span, first, last, _places(document, lead, tail, *span)
         )

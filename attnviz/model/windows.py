@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from attnviz.encoding import Window
+from attnviz.model.kernel import Observer
 from attnviz.model.observers import InWindows
 
 if TYPE_CHECKING:
@@ -13,8 +14,10 @@ if TYPE_CHECKING:
     from attnviz.model.native import Native
 
 
-def run_windows(way: Native | Hosted, windows: Sequence[Window], observers: Sequence[InWindows]) -> None:
-    """Run the ``windows`` of a document, each as a text of its own; the observers see what is kept of them.
+def run_windows(
+    way: Native | Hosted, windows: Sequence[Window], observers: Sequence[InWindows], others: Sequence[Observer] = ()
+) -> None:
+    """Run the ``windows`` of a document, each as a text of its own; ``others`` see them so, too.
 
     Raises:
         InputError, ModelError: as ``way.run``.
@@ -22,4 +25,4 @@ def run_windows(way: Native | Hosted, windows: Sequence[Window], observers: Sequ
     for window in windows:
         for observer in observers:
             observer.enter(window)
-        way.run(window.encoding, observers)
+        way.run(window.encoding, [*observers, *others])

@@ -9,7 +9,7 @@ from attnviz.model.observers.pooled import Tiles
 from attnviz.model.observers.rows import Average, Rows
 from attnviz.model.observers.statistics import EDGES, HeadStats, Received
 from attnviz.model.observers.units import InUnits, Only
-from attnviz.model.observers.windows import InWindows, Sliding, WindowStats
+from attnviz.model.observers.windows import InWindows, Sliding, WindowReceived, WindowStats
 
 __all__ = [
     "EDGES",
@@ -27,6 +27,7 @@ __all__ = [
     "Tiles",
     "TopLinks",
     "Weights",
+    "WindowReceived",
     "WindowStats",
     "stack",
 ]

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from attnviz.encoding import Window
 from attnviz.model.kernel import Observer, Tile
-from attnviz.model.observers.statistics import HeadStats, merged
+from attnviz.model.observers.statistics import HeadStats, Received, merged
+from attnviz.model.observers.units import InUnits
 
 
 class InWindows(Observer):
@@ -106,3 +107,29 @@ class WindowStats(InWindows):
     def figures(self) -> dict[str, NDArray[np.float64]]:
         """The figures of all heads by name, averaged over the queries of all windows."""
         return merged(self._parts)
+
+
+class WindowReceived(InWindows):
+    """What the keys of each window receive from the queries that are kept of it, its special tokens among them.
+
+    ``counting`` (N,) says which queries of the document count; None is all.
+    """
+
+    def __init__(self, counting: NDArray[np.bool_] | None = None) -> None:
+        self._counting = counting
+        self._now: Observer = Observer()
+        self.parts: list[tuple[NDArray[np.intp], Received]] = []
+        """Of each window that has some the places of the queries that count, and what they give."""
+
+    def enter(self, window: Window) -> None:
+        """See the next window."""
+        looking = window.kept if self._counting is None else window.kept & self._counting[window.places]
+        self._now = Observer()
+        if looking.any():
+            received, places = Received(), range(len(looking))
+            self.parts.append((np.flatnonzero(looking), received))
+            self._now = InUnits([received], places, places, looking=looking)
+
+    def tile(self, tile: Tile) -> None:
+        """Add what the tile's queries give."""
+        self._now.tile(tile)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
 from attnviz import record
 from attnviz.analysis.units import in_words
-from attnviz.encoding import Encoding, Window, slide
+from attnviz.encoding import encode, slide
 from attnviz.interface import load
 from attnviz.model import kernel
 from attnviz.model.native import Native
@@ -29,45 +25,12 @@ from attnviz.model.observers import (
 )
 from attnviz.model.windows import run_windows
 from tests import tiny
-
-Array = NDArray[np.floating]
-TEXT = f"The bank approved the loan, because it had strong financials. {'x' * 40} {'abcdefg ' * 3} of the river. " * 2
+from tests.documents import LONG_TEXT, Array, Read, read_windows
 
 
-@dataclass(frozen=True, eq=False)
-class Read:
-    """A document read in windows, one by one and apart from what is tested."""
-
-    way: Native
-    document: Encoding
-    windows: tuple[Window, ...]
-    each: list[Array]
-    """(L, H, T, T) of each window."""
-    sinks: bool
-
-    @property
-    def whole(self) -> Array:
-        """The weights (L, H, N, N) between the document's tokens, put together token by token."""
-        n = len(self.document)
-        found = np.zeros((*self.each[0].shape[:2], n, n))
-        for window, weights in zip(self.windows, self.each, strict=True):
-            for row, query in enumerate(window.places):
-                for column, key in enumerate(window.places):
-                    text = window.start <= key < window.stop
-                    if window.first <= query < window.last and text and (self.sinks or column > 0):
-                        found[:, :, query, key] = weights[:, :, row, column]
-        return found
-
-    def slide(self, *observers: kernel.Observer) -> None:
-        """Show the document to the ``observers``."""
-        run_windows(self.way, self.windows, [Sliding(observers, len(self.document), sinks=self.sinks)])
-
-
-def unmarked(tokenizer: Tokenizer) -> Tokenizer:
-    """``tokenizer`` without the special tokens around a text."""
-    copy = Tokenizer.from_str(tokenizer.to_str())
-    copy.post_processor = None
-    return copy
+def show(read: Read, *observers: kernel.Observer) -> None:
+    """Slide over the document."""
+    run_windows(read.way, read.windows, [Sliding(observers, len(read.document), sinks=read.sinks)])
 
 
 @pytest.fixture(params=["bert", "bert in other strides", "llama", "llama without marks"])
@@ -77,22 +40,13 @@ def read(request: pytest.FixtureRequest, tiny_bert: object, tiny_llama: object) 
     model = load(str(tiny_llama if causal else tiny_bert), dtype="float64")
     tokenizer = model.checkpoint.tokenizer
     marked = "without" not in request.param
-    document, windows = slide(
-        tokenizer if marked else unmarked(tokenizer),
-        TEXT,
-        limit=24,
-        causal=causal,
-        stride=7 if "stride" in request.param else None,
-    )
+    document = encode(tokenizer, LONG_TEXT, marks=marked)
+    stride = 7 if "stride" in request.param else None
+    windows = slide(tokenizer, document, limit=24, causal=causal, stride=stride, marks=marked)
     way = model.way
     assert isinstance(way, Native)
-    each = []
-    for window in windows:
-        kept = Weights()
-        way.run(window.encoding, [kept])
-        each.append(kept.stacked().numpy())
     assert len(windows) > 8
-    return Read(way, document, windows, each, sinks=marked)
+    return read_windows(way, document, windows, sinks=marked)
 
 
 @pytest.fixture(params=[1 << 22, 4 * 20**2, 24 * 9], ids=["whole", "heads apart", "some rows"])
@@ -113,13 +67,13 @@ def stacked(observer: TopLinks | Band, part: int) -> Array:
 
 def test_weights_stand_at_the_places_of_the_document(tiled: Read) -> None:
     kept = Weights()
-    tiled.slide(kept)
+    show(tiled, kept)
     near(kept.stacked().numpy(), tiled.whole)
 
 
 def test_top_links(tiled: Read) -> None:
     kept = TopLinks(5)
-    tiled.slide(kept)
+    show(tiled, kept)
     near(stacked(kept, 0), -np.sort(-tiled.whole)[..., :5])
     keys, found = stacked(kept, 1).astype(int), stacked(kept, 0)
     near(np.where(found > 0, np.take_along_axis(tiled.whole, keys, -1), 0), found)
@@ -127,7 +81,7 @@ def test_top_links(tiled: Read) -> None:
 
 def test_bands_of_distance(tiled: Read) -> None:
     kept = Band((1, 4, 16), 3)
-    tiled.slide(kept)
+    show(tiled, kept)
     places = np.arange(len(tiled.document))
     apart = np.abs(places[:, None] - places)
     for i, (low, high) in enumerate([(1, 4), (4, 16), (16, 1000)]):
@@ -137,14 +91,14 @@ def test_bands_of_distance(tiled: Read) -> None:
 
 def test_nothing_is_found_beyond_a_window(tiled: Read) -> None:
     kept = Band((1, 24), 1)
-    tiled.slide(kept)
+    show(tiled, kept)
     assert stacked(kept, 0)[:, :, 0].all()
     assert not stacked(kept, 0)[:, :, 1].any()
 
 
 def test_what_keys_receive(tiled: Read) -> None:
     kept, others = Received(), Received((1, 60, 110))
-    tiled.slide(kept, others)
+    show(tiled, kept, others)
     near(np.stack([kept.layer(i).numpy() for i in kept.layers()]), tiled.whole.sum(2, dtype=np.float64))
     foreign = tiled.whole.copy()
     for start, stop in ((1, 60), (60, 110), (110, len(tiled.document))):
@@ -154,7 +108,7 @@ def test_what_keys_receive(tiled: Read) -> None:
 
 def test_pooled_cells(tiled: Read) -> None:
     kept = Tiles(40, 30)
-    tiled.slide(kept)
+    show(tiled, kept)
     n = len(tiled.document)
     expected = np.maximum.reduceat(tiled.whole, range(0, n, kept.down), axis=2)
     expected = np.maximum.reduceat(expected, range(0, n, kept.across), axis=3)
@@ -165,7 +119,7 @@ def test_pooled_cells(tiled: Read) -> None:
 def test_chosen_rows(tiled: Read) -> None:
     chosen = [0, 50, 51, len(tiled.document) - 1]
     kept = Pairs(chosen)
-    tiled.slide(kept)
+    show(tiled, kept)
     near(np.stack([kept.layer(i).numpy() for i in kept.layers()]), tiled.whole[:, :, chosen])
 
 
@@ -173,7 +127,7 @@ def test_words_even_those_that_are_longer_than_a_window(tiled: Read) -> None:
     starts = [word.start for word in tiled.document.words]
     assert max(word.stop - word.start for word in tiled.document.words) > 24
     kept = Weights()
-    tiled.slide(InUnits([kept], starts, starts))
+    show(tiled, InUnits([kept], starts, starts))
     whole = record.Attention("m", "native", False, tiled.document, tiled.whole)
     near(kept.stacked().numpy(), in_words(whole).weights)
 
@@ -229,7 +183,8 @@ def test_figures_of_heads_are_of_the_windows_rows(tiled: Read, some: bool) -> No
 
 def test_one_window_has_the_figures_of_its_text(tiny_bert: object) -> None:
     model = load(str(tiny_bert))
-    document, windows = slide(model.checkpoint.tokenizer, tiny.SENTENCE, limit=64, causal=False)
+    document = model.encode(tiny.SENTENCE)
+    windows = slide(model.checkpoint.tokenizer, document, limit=64, causal=False)
     special = np.array(document.special)
     plain, stats = HeadStats({"special": special}, ~special), WindowStats({"special": special}, ~special)
     model.way.run(document, [plain])
