@@ -14,6 +14,8 @@ from attnviz.analysis.surveyed import summarise_survey
 from attnviz.errors import InputError, UsageError
 from attnviz.interface import Model, load
 from attnviz.record import Attention, Survey
+from attnviz.render import terminal
+from attnviz.render.document import document
 from tests import tiny
 from tests.documents import Array, Read, read_windows
 
@@ -138,3 +140,15 @@ def test_models_that_read_no_windows(tiny_t5: Path, tiny_llama: Path) -> None:
         load(tiny_t5).survey(TEXT, windows=True)
     with pytest.raises(UsageError, match="reads texts of any length: leave --windows out"):
         load(tiny_llama).survey(TEXT, windows=True)
+
+
+def test_views_say_in_which_windows_a_text_was_read(model: Model) -> None:
+    survey = model.survey(TEXT, windows=True)
+    longest = max(len(window.encoding) for window in survey.windows)
+    said = terminal.heading(survey).plain
+    assert f"in {len(survey.windows)} windows of {longest} tokens, which no link leaves" in said
+    told = document(summarise_survey(survey), None)["windows"]
+    assert [(each["first_query"], each["last_query"] + 1) for each in told] == [
+        (w.first, w.last) for w in survey.windows
+    ]
+    assert "windows" not in terminal.heading(model.survey(tiny.SENTENCE, windows=True)).plain
