@@ -13,7 +13,7 @@ from attnviz.analysis.kept import strongest_pairs
 from attnviz.analysis.links import Link
 from attnviz.analysis.offsets import Habit
 from attnviz.analysis.units import Mask, Reading
-from attnviz.encoding import Encoding, WordPlaces
+from attnviz.encoding import Encoding, Window, WordPlaces
 from attnviz.encoding import Place as Place
 from attnviz.record import Survey, Top
 
@@ -60,8 +60,9 @@ class Passage:
     ``number`` counts from 1, ``text`` are its first words. ``received``: of the attention that the queries of other
     passages give to the units that count outside of their own passage, in all heads, the share that goes to this one;
     divided by the share that it had if each of these queries looked alike at all units that count and that it sees (up
-    to its own place where the model is causal; the windows of some layers aside). So 1 is what was to be expected, and
-    2 twice that. NaN where no other passage sees this one, or nothing in it counts.
+    to its own place where the model is causal, and in its window where a long text is read in these; the windows of
+    some layers aside). So 1 is what was to be expected, and 2 twice that. NaN where no other passage sees this one, or
+    nothing in it counts.
     """
 
     number: int
@@ -147,6 +148,8 @@ def find_passages(survey: Survey, keys: Reading) -> list[Passage]:
 def _expected(survey: Survey, content: Mask, starts: NDArray[np.intp]) -> NDArray[np.float64]:
     """What each passage got if all queries of other passages looked alike at all content that they see."""
     queries = np.ones(len(survey.encoding), bool) if survey.within is None else survey.within
+    if survey.windows:
+        return np.asarray(sum(_expected_of(survey, window, queries, content, starts) for window in survey.windows))
     size: NDArray[np.float64] = np.add.reduceat(content.astype(np.float64), starts[:-1])
     if survey.keys is not None:
         return size
@@ -157,6 +160,24 @@ def _expected(survey: Survey, content: Mask, starts: NDArray[np.intp]) -> NDArra
     each = np.where(queries & (seen > 0), 1 / np.maximum(seen, 1), 0)  # what a query gives to each content that it sees
     later = np.append(each[::-1].cumsum()[::-1], 0)
     return np.asarray(size * later[starts[1:]])
+
+
+def _expected_of(
+    survey: Survey, window: Window, queries: Mask, content: Mask, starts: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """What the queries that are kept of ``window`` gave to the passages, in as far as it has some of them."""
+    seen = np.zeros(len(content) + 1)  # how much content of the window there is before each token
+    seen[window.start + 1 :] = content[window.start :].cumsum()
+    if survey.window_sinks:
+        seen[window.start + 1 :] -= content[window.start]
+    seen[window.stop :] = seen[window.stop]
+    sees = seen[1:] if survey.causal else np.full(len(content), seen[-1])
+    looking = queries.copy()
+    looking[: window.first] = looking[window.last :] = False
+    each = np.append(0, np.where(looking & (sees > 0), 1 / np.maximum(sees, 1), 0).cumsum())
+    size, own = np.diff(seen[starts]), np.diff(each[starts])
+    others = each[-1] - each[starts[1:]] if survey.causal else each[-1] - own
+    return np.asarray(size * others)
 
 
 def _words(encoding: Encoding, units: Reading) -> NDArray[np.intp]:

@@ -18,8 +18,24 @@ from attnviz.analysis.summary import makers_of
 from attnviz.analysis.units import Mask, Reading, Unit, read_in, within
 from attnviz.analysis.window import Window
 from attnviz.encoding import Encoding, WordPlaces
+from attnviz.encoding import Window as TextWindow
 from attnviz.model.kernel import Observer
-from attnviz.model.observers import EDGES, Average, Band, HeadStats, InUnits, Only, Received, Rows, TopLinks
+from attnviz.model.observers import (
+    EDGES,
+    Average,
+    Band,
+    HeadStats,
+    InUnits,
+    InWindows,
+    Only,
+    Received,
+    Rows,
+    Sliding,
+    TopLinks,
+    WindowReceived,
+    WindowStats,
+)
+from attnviz.model.windows import run_windows
 from attnviz.record import Array, Kind, Survey, Top
 
 if TYPE_CHECKING:
@@ -60,12 +76,13 @@ class Wanted:
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """What is surveyed: one of a model's kinds of attention, and the texts that it is between."""
+    """What is surveyed: a kind of a model's attention, the texts that it is between, and the windows of a long one."""
 
     kind: Kind
     causal: bool
     encoding: Encoding
     keys: Encoding | None
+    windows: tuple[TextWindow, ...] = ()
 
     @property
     def key_encoding(self) -> Encoding:
@@ -85,22 +102,28 @@ def survey(
     kind: Kind,
     wanted: Wanted,
     others: Sequence[Observer] = (),
+    windows: tuple[TextWindow, ...] = (),
 ) -> Survey:
     """Run ``way`` on the text ``read`` (and what its decoder has ``written``) and keep what is ``wanted``.
+
+    A text that is longer than the model has positions is run in ``windows``.
 
     Raises:
         UsageError: a word, a passage or a row that the text does not have.
         InputError, ModelError: as the run.
     """
-    causal = _is_causal(way, read, written, kind)
+    causal = is_causal(way, read, written, kind)
     encoding = read if written is None or kind == "encoder" else written
-    source = Source(kind, causal, encoding, read if kind == "cross" else None)
+    source = Source(kind, causal, encoding, read if kind == "cross" else None, windows)
     kept = _Kept(source, wanted, way.layers.get(kind, _LAYERS))
-    way.run(read, [Only(kind, kept.observers), *others], written)
+    if windows:
+        run_windows(way, windows, kept.in_windows(), others)
+    else:
+        way.run(read, [Only(kind, [kept.stats, *kept.observers]), *others], written)
     return kept.record(name, way.path)
 
 
-def _is_causal(way: Native | Hosted, read: Encoding, written: Encoding | None, kind: Kind) -> bool:
+def is_causal(way: Native | Hosted, read: Encoding, written: Encoding | None, kind: Kind) -> bool:
     """Whether no query sees a later key: of a hosted model a run shows it, here one of a few tokens."""
     if way.path == "hosted":
         way.run(_beginning(read), (), None if written is None else _beginning(written))
@@ -123,7 +146,7 @@ class _Kept:
         self.asked = self._asked()
         self.passages = _passages(source.key_encoding)
         one, special = self.units.one_text, wanted.special or wanted.everything
-        self.stats = HeadStats(
+        self.stats = (WindowStats if source.windows else HeadStats)(
             {"special": self.pieces.keys.special, "punctuation": self.pieces.keys.punctuation},
             self._within["token"],
             telling=~self.pieces.queries.special,
@@ -146,7 +169,14 @@ class _Kept:
         self.average = Average(self.asked)
         self.makers = makers_of(source.encoding)
         self.made, self.made_average = TopLinks(wanted.top + 1), Average(range(len(self.makers)))
-        self.observers = [self.stats, self._receiving(), *self._in_units(), *self._making()]
+        self.window_sinks = source.causal and not special and any(not window.lead for window in source.windows)
+        self.window_received = WindowReceived(self._within["token"])
+        self.observers = [self._receiving(), *self._in_units(), *self._making()]
+
+    def in_windows(self) -> list[InWindows]:
+        """What observes the windows, where the text is run in these."""
+        sliding = Sliding(self.observers, len(self.source.encoding), sinks=not self.window_sinks)
+        return [self.stats, self.window_received, sliding] if isinstance(self.stats, WindowStats) else []
 
     @cached_property
     def _within(self) -> dict[Unit, Mask | None]:
@@ -238,6 +268,8 @@ class _Kept:
             source.kind,
             source.keys,
             () if numbers == tuple(range(len(numbers))) else numbers,
+            source.windows,
+            self.window_sinks,
         )
 
     def _bands(self, shape: tuple[int, ...]) -> Top:
@@ -248,6 +280,12 @@ class _Kept:
         return Top(weights, keys, queries)
 
     def _sink(self) -> NDArray[np.float64]:
+        """As ``metrics.sink``; of windows the mean, by how many queries are kept of each."""
+        if self.source.windows:
+            places, seen = zip(*self.window_received.parts, strict=True)
+            totals = (_joined(map(each.total, each.layers())) for each in seen)
+            parts = [sink_of(*each, self.source.causal) for each in zip(totals, places, strict=True)]
+            return np.average(parts, axis=0, weights=[len(each) for each in places])
         queries, passage = np.arange(len(self.source.encoding)), self._within["token"]
         total = _joined(self.received.total(number) for number in self.received.layers())
         return sink_of(total, queries if passage is None else queries[passage], self.source.causal)

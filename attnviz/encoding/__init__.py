@@ -3,11 +3,13 @@
 from attnviz.encoding.continuation import continued
 from attnviz.encoding.encode import Encoding, encode, encode_target, require_text, started, tokens_at_least
 from attnviz.encoding.places import Place, WordPlaces
+from attnviz.encoding.windows import Window, slide
 from attnviz.encoding.words import Word, is_punctuation
 
 __all__ = [
     "Encoding",
     "Place",
+    "Window",
     "Word",
     "WordPlaces",
     "continued",
@@ -15,6 +17,7 @@ __all__ = [
     "encode_target",
     "is_punctuation",
     "require_text",
+    "slide",
     "started",
     "tokens_at_least",
 ]

@@ -74,7 +74,7 @@ def encode(
         if not truncate:
             raise InputError(
                 f"the text has {len(pieces)} tokens, the model takes {limit}: {dropped} too many",
-                hint="Shorten the text, or cut it with --truncate.",
+                hint="Shorten the text, cut it with --truncate, or (one text, no decoder beside) add --windows.",
             )
         tokenizer.enable_truncation(limit)
         pieces = tokenizer.encode(text, pair, add_special_tokens=marks)

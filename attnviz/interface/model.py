@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from attnviz import record
 from attnviz.checkpoint import DEFAULT, Checkpoint, adopt, chat_text, open_checkpoint, open_gguf
-from attnviz.encoding import Encoding, encode, encode_target
+from attnviz.encoding import Encoding, Window, encode, encode_target, slide
 from attnviz.errors import InputError, UsageError
 from attnviz.interface.records import Attention, EncoderDecoder
 
@@ -179,6 +179,8 @@ class Model:
         chat: bool = False,
         kind: record.MapName | None = None,
         observers: Sequence[Observer] = (),
+        windows: bool = False,
+        stride: int | None = None,
         **wanted: Any,
     ) -> record.Survey:
         """Run a text of any length and keep what a summary needs of its attention, nothing that grows with N².
@@ -189,6 +191,9 @@ class Model:
             generate, truncate, chat: as for ``attend``.
             kind: which of an encoder–decoder's three maps: encoder, decoder or cross (the default).
             observers: others that see the run.
+            windows: where the text has more tokens than the model has positions, slide over it in windows of as many
+                as it has, each ``stride`` tokens after the one before (half of one by default). Links are found between
+                what stands in one window, at the places of the whole text.
             wanted: fields of ``analysis.survey.Wanted``: ``tokens``, ``special``, ``everything``, ``words``,
                 ``passage``, ``top``, ``links``, ``window``, ``layers``, ``size``.
 
@@ -197,11 +202,35 @@ class Model:
         """
         from attnviz.analysis.survey import Wanted, survey
 
+        if windows or stride is not None:
+            if not windows:
+                raise UsageError("--stride is given, and no --windows that it could be of")
+            given = {"--pair": pair, "--target": target, "--generate": generate, "--truncate": truncate, "--map": kind}
+            document, cut = self._windows(text, stride, [name for name, value in given.items() if value], chat=chat)
+            return survey(self.name, self.way, document, None, "self", Wanted(**wanted), observers, cut)
         read, written = self.inputs(text, pair, target, generate=generate, truncate=truncate, chat=chat)
         if written is None and kind is not None:
             raise UsageError(f"{self.name} has one map, and none for {kind}: it is no encoder–decoder")
         which = "self" if written is None else kind or "cross"
         return survey(self.name, self.way, read, written, which, Wanted(**wanted), observers)
+
+    def _windows(
+        self, text: str, stride: int | None, others: Sequence[str], *, chat: bool
+    ) -> tuple[Encoding, tuple[Window, ...]]:
+        """A text without regard to the model's limit, and its windows, none where it fits; ``others`` are options."""
+        from attnviz.analysis.survey import is_causal
+
+        if "cross" in self.way.kinds:
+            raise UsageError(f"{self.name} is an encoder–decoder: it reads no text in windows")
+        if others:
+            raise UsageError(f"--windows slides over one text, as it is: it does not go with {' and '.join(others)}")
+        if self.way.limit is None:
+            raise UsageError(f"{self.name} reads texts of any length: leave --windows out")
+        tokenizer, marks = self.checkpoint.tokenizer, not chat
+        document = encode(tokenizer, chat_text(self.checkpoint, text) if chat else text, marks=marks)
+        causal = is_causal(self.way, document, None, "self")
+        windows = slide(tokenizer, document, limit=self.way.limit, causal=causal, stride=stride, marks=marks)
+        return document, windows if len(windows) > 1 else ()
 
     def _record(
         self, weights: Weights, kind: record.Kind, queries: Encoding, keys: Encoding | None = None

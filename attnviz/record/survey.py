@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from attnviz.encoding import Encoding
+from attnviz.encoding import Encoding, Window
 from attnviz.record.attention import Array, Kind
 from attnviz.record.texts import Texts
 
@@ -62,6 +62,11 @@ class Survey(Texts):
     ``made`` and ``made_average`` are the links and the averages, in tokens, of the queries that predicted the
     tokens that the model wrote. ``within`` (N,): the tokens whose queries were observed at all, where a passage was
     asked for.
+
+    ``windows`` are those in which a text was read that is longer than the model has positions. Then weights are zero
+    where no window has both ends, and what the special tokens around each window get is in the ``figures`` alone, and
+    in the ``profile``. ``window_sinks``: the first token of each window is a sink that does not count as a key, as the
+    first of a text that is read at once.
     """
 
     model: str
@@ -92,6 +97,8 @@ class Survey(Texts):
     kind: Kind = "self"
     keys: Encoding | None = None
     numbers: tuple[int, ...] = ()
+    windows: tuple[Window, ...] = ()
+    window_sinks: bool = False
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

@@ -12,7 +12,7 @@ from attnviz.analysis.links import Attended, Link
 from attnviz.analysis.summary import HeadMap, Summary
 from attnviz.analysis.units import Reading
 from attnviz.encoding import Encoding
-from attnviz.record import Array, Attention
+from attnviz.record import Array, Attention, Survey
 
 if TYPE_CHECKING:
     from attnviz.model.check import Check, LayerCheck
@@ -29,6 +29,10 @@ def document(summary: Summary, check: Check | None) -> dict[str, Any]:
         "layer_numbers": list(attention.layer_numbers),
         "map": attention.kind,
         **_text(attention.encoding),
+        "windows": [
+            {"start": window.start, "stop": window.stop, "first_query": window.first, "last_query": window.last - 1}
+            for window in (attention.windows if isinstance(attention, Survey) else ())
+        ],
         "generated_tokens": attention.encoding.generated,
         "keys": None if attention.keys is None else _text(attention.keys),
         "unit": units.kind,

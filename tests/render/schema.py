@@ -87,6 +87,7 @@ SCHEMA = _object(
     layer_numbers=_list(INDEX, minItems=1, uniqueItems=True),
     map=_MAP,
     **_TEXT,
+    windows=_list(_object(start=INDEX, stop=COUNT, first_query=INDEX, last_query=INDEX)),
     generated_tokens=INDEX,
     keys={"anyOf": [{"type": "null"}, _object(**_TEXT)]},
     unit={"enum": ["word", "token"]},

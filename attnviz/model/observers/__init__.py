@@ -10,6 +10,7 @@ from attnviz.model.observers.pooled import Tiles
 from attnviz.model.observers.rows import Average, Rows
 from attnviz.model.observers.statistics import HeadStats, Received
 from attnviz.model.observers.units import InUnits, Only
+from attnviz.model.observers.windows import InWindows, Sliding, WindowReceived, WindowStats
 
 __all__ = [
     "EDGES",
@@ -18,12 +19,16 @@ __all__ = [
     "HeadStats",
     "HiddenStates",
     "InUnits",
+    "InWindows",
     "Only",
     "Pairs",
     "Received",
     "Rows",
+    "Sliding",
     "Tiles",
     "TopLinks",
     "Weights",
+    "WindowReceived",
+    "WindowStats",
     "stack",
 ]

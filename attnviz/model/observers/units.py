@@ -69,7 +69,8 @@ class InUnits(Observer):
         ends = torch.cat((self._first[0][1:], torch.tensor([tokens])))[first : first + count]
         if int(ends[-1]) > tile.query + n:
             count -= 1
-            self._open[tile.layer, tile.head] = low, weights[:, count:].clone()
+            kept = weights[:, count:].clone()
+            self._open |= {(tile.layer, tile.head + i): (low, kept[i]) for i in range(h)}
         if not count:
             return
         lengths = (ends - self._first[0][first : first + len(ends)])[:count, None].to(weights)
@@ -83,7 +84,9 @@ class InUnits(Observer):
         """``weights`` (h, n, m) of the keys from ``low`` on, with what the tile before left open."""
         if (tile.layer, tile.head) not in self._open:
             return weights, low
-        start, before = self._open.pop((tile.layer, tile.head))
+        # Tiles of another window may have other heads together: each head's sum was kept by itself.
+        opened = [self._open.pop((tile.layer, tile.head + i)) for i in range(len(weights))]
+        start, before = opened[0][0], torch.stack([sums for _, sums in opened])
         left, right = max(0, low - start), max(0, start + before.shape[-1] - low - weights.shape[-1])
         weights = functional.pad(weights, (left, right))
         at = start - (low - left)

@@ -1,0 +1,28 @@
+"""A document that is longer than the model has positions: its windows are run one after another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from attnviz.encoding import Window
+from attnviz.model.kernel import Observer
+from attnviz.model.observers import InWindows
+
+if TYPE_CHECKING:
+    from attnviz.model.hosted import Hosted
+    from attnviz.model.native import Native
+
+
+def run_windows(
+    way: Native | Hosted, windows: Sequence[Window], observers: Sequence[InWindows], others: Sequence[Observer] = ()
+) -> None:
+    """Run the ``windows`` of a document, each as a text of its own; ``others`` see them so, too.
+
+    Raises:
+        InputError, ModelError: as ``way.run``.
+    """
+    for window in windows:
+        for observer in observers:
+            observer.enter(window)
+        way.run(window.encoding, [*observers, *others])

@@ -1,0 +1,53 @@
+"""A document in windows, and the weights between its tokens as they are put together from the windows' full ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnviz.encoding import Encoding, Window
+from attnviz.model.native import Native
+from attnviz.model.observers import Weights
+
+Array = NDArray[np.floating]
+LONG_TEXT = (
+    f"The bank approved the loan, because it had strong financials. {'x' * 40} {'abcdefg ' * 3} of the river. " * 2
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Read:
+    """A document read in windows, one by one and apart from what is tested."""
+
+    way: Native
+    document: Encoding
+    windows: tuple[Window, ...]
+    each: list[Array]
+    """(L, H, T, T) of each window."""
+    sinks: bool
+
+    @property
+    def whole(self) -> Array:
+        """The weights (L, H, N, N) between the document's tokens, put together token by token."""
+        n = len(self.document)
+        found = np.zeros((*self.each[0].shape[:2], n, n))
+        for window, weights in zip(self.windows, self.each, strict=True):
+            for row, query in enumerate(window.places):
+                for column, key in enumerate(window.places):
+                    text = window.start <= key < window.stop
+                    if window.first <= query < window.last and text and (self.sinks or column > 0):
+                        found[:, :, query, key] = weights[:, :, row, column]
+        return found
+
+
+def read_windows(way: Native, document: Encoding, windows: Sequence[Window], *, sinks: bool) -> Read:
+    """Run each of the windows as a text of its own."""
+    each = []
+    for window in windows:
+        kept = Weights()
+        way.run(window.encoding, [kept])
+        each.append(kept.stacked().numpy())
+    return Read(way, document, tuple(windows), each, sinks)
