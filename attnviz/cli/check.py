@@ -24,6 +24,7 @@ def check(
 ) -> None:
     """Check our attention against the model's own, in every layer and head."""
     text = source.read_text(BANK if text is None and reading.file is None else text, reading.file)
+    reading.require_whole()
     from attnviz.render import terminal
 
     loaded = model.load()

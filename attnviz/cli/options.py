@@ -99,9 +99,26 @@ class TextOptions:
         bool, typer.Option("--truncate", help="Cut a text that is too long for the model.", rich_help_panel=_TEXT)
     ] = False
 
+    windows: Annotated[
+        bool,
+        typer.Option("--windows", help="Slide over a text that is longer than the model.", rich_help_panel=_TEXT),
+    ] = False
+    stride: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Tokens from one window to the next.", show_default="half", rich_help_panel=_TEXT
+        ),
+    ] = None
+
     def given(self) -> dict[str, Any]:
         """The options as keyword arguments of ``Model.attend``, ``survey`` and ``check``."""
-        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "file"}
+        apart = ("file", "windows", "stride")
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in apart}
+
+    def require_whole(self) -> None:
+        """Raise a ``UsageError`` where windows are asked for and all weights of one text are needed."""
+        if self.windows or self.stride is not None:
+            raise UsageError("--windows and --stride are for show and pictures: they keep no weights of all heads")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attnviz.cli import console
 from attnviz.cli.options import ModelOptions, TextOptions
@@ -38,6 +38,7 @@ def attend(
                 hint="Leave --from out.",
             )
         return _read(record, reading), None
+    reading.require_whole()
     text = read_text(text, reading.file)
     loaded = model.load()
     from attnviz.cli.progress import watching
@@ -66,12 +67,19 @@ def observe(
     from attnviz.cli.progress import watching
 
     with watching(loaded) as progress:
-        if loaded.is_long(text, **{name: value for name, value in given.items() if name != "target"}):
-            found: Record | Survey = loaded.survey(text, **given, **wanted.kept(start), observers=[progress])
+        slides: dict[str, Any] = {"windows": reading.windows, "stride": reading.stride}
+        if reading.windows or reading.stride is not None or loaded.is_long(text, **_sizing(given)):
+            kept = wanted.kept(start)
+            found: Record | Survey = loaded.survey(text, **given, **kept, **slides, observers=[progress])
         else:
             found = loaded.attend(text, **given, observers=[progress])
     explain(loaded)
     return found, loaded
+
+
+def _sizing(given: dict[str, Any]) -> dict[str, Any]:
+    """What the length of a text depends on."""
+    return {name: value for name, value in given.items() if name != "target"}
 
 
 def _read(record: str, reading: TextOptions) -> Record:

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.encoding import Window
-from attnviz.model.tile import Observer, Tile
 from attnviz.model.observers.statistics import HeadStats, Received, merged
 from attnviz.model.observers.units import InUnits
+from attnviz.model.tile import Observer, Tile
 
 
 class InWindows(Observer):
