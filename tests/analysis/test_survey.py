@@ -82,11 +82,11 @@ def assert_attended(naive: Summary, found: Summary, *, named: bool) -> None:
         assert places[0] == places[1]
         for a, b in zip(ours.best, theirs.best, strict=True):
             assert (a.query, a.query_index) == (b.query, b.query_index)
-            assert a.weight == pytest.approx(b.weight, rel=1e-5)
+            assert a.weight == pytest.approx(b.weight, rel=3e-5)
         if named or i < surveys.AVERAGED or i >= len(pairs):
             assert [key for key, _ in ours.average] == [key for key, _ in theirs.average]
             expected = [weight for _, weight in theirs.average]
-            assert [weight for _, weight in ours.average] == pytest.approx(expected, rel=1e-5)
+            assert [weight for _, weight in ours.average] == pytest.approx(expected, rel=3e-5)
         else:
             assert ours.average == ()
 

@@ -106,7 +106,7 @@ def test_an_interrupt_ends_without_a_traceback(run: Run, monkeypatch: pytest.Mon
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("attnviz.cli.source.attend", interrupt)
+    monkeypatch.setattr("attnviz.cli.source.observe", interrupt)
     result = run("show", "The bank")
     assert result.code == 130
     assert "Traceback" not in result.err
@@ -116,7 +116,7 @@ def test_a_mistake_of_ours_is_not_hidden(run: Run, monkeypatch: pytest.MonkeyPat
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("attnviz.cli.source.attend", fail)
+    monkeypatch.setattr("attnviz.cli.source.observe", fail)
     with pytest.raises(ZeroDivisionError):
         run("show", "The bank")
 
