@@ -34,8 +34,10 @@ Bias = Callable[[Tensor, Tensor], Tensor]
 TILE = 1 << 22
 # In a causal layer a tile of few queries computes few keys in vain; of fewer than these the products are slow.
 CAUSAL_ROWS = 64
+# Observers take as long for a tile of few queries as for one of many: up to so many keys it has twice as many.
+SHORT = 1024
 # Of fewer weights a layer's tiles are not spread over threads.
-PARALLEL = 1 << 20
+PARALLEL = 1 << 23
 
 
 def attend(
@@ -65,6 +67,9 @@ def attend(
             query sum to less than 1 (gpt-oss).
     """
     (heads, queries, _), (groups, keys, _) = q.shape, k.shape
+    shares = any(observer.shares for observer in observers)
+    if rows is None and shares and keys <= SHORT and reach.ahead is not None:
+        rows = 2 * CAUSAL_ROWS
     rows, together = _cut(heads, groups, queries, keys, reach, rows, whole=bias is not None)
     exact = torch.promote_types(q.dtype, torch.float32)
     q, k = q.to(exact), k.to(exact)
@@ -72,7 +77,6 @@ def attend(
     early = math.frexp(scale)[0] == 0.5
     if early:
         q, scale = q * scale, 1.0
-    shares = any(observer.shares for observer in observers)
     loops = compiled(q[:, :1].contiguous()) if shares else None
     keeps_scores = shares and not loops
     positions = torch.arange(max(first + queries, keys), device=q.device)

@@ -237,3 +237,18 @@ def _outside(row: Any, before: Any, place: int, distance: int) -> float:
         for j in range(start, min(m, block * BLOCK)):
             total += row[j]
     return total
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def in_units(weights: Any, rows: Any, columns: Any, found: Any) -> None:
+    """Add ``weights`` (h, n, m) to ``found`` (h, rows, columns), where ``rows`` (n,) and ``columns`` (m,) say."""
+    heads, n, m = weights.shape
+    line = np.empty(found.shape[2])  # of a long unit rounding would add up
+    for h in range(heads):
+        for i in range(n):
+            row, sums = weights[h, i], found[h, rows[i]]
+            line[columns[0] : columns[m - 1] + 1] = 0
+            for j in range(m):
+                line[columns[j]] += row[j]
+            for j in range(columns[0], columns[m - 1] + 1):
+                sums[j] += line[j]

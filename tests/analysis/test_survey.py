@@ -54,9 +54,9 @@ def summaries(model: Model, **options: Any) -> tuple[Summary, Summary]:
 
 
 def assert_equal(naive: Summary, found: Summary, *, named: bool = False) -> None:
-    """Weights to the last bits, what is summed in another order to rounding."""
+    """Weights to rounding, which scores of some 60 make larger: the softmax of all weights is another than a survey's."""
     assert [vars(link) | {"weight": 0} for link in found.links] == [vars(link) | {"weight": 0} for link in naive.links]
-    np.testing.assert_allclose([it.weight for it in found.links], [it.weight for it in naive.links], rtol=1e-5)
+    np.testing.assert_allclose([it.weight for it in found.links], [it.weight for it in naive.links], rtol=3e-5)
     for mask in ("looking", "looked_at", "heads"):
         np.testing.assert_array_equal(getattr(found, mask), getattr(naive, mask))
     assert found.special_share == pytest.approx(naive.special_share, abs=1e-6)

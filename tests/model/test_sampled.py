@@ -315,7 +315,9 @@ def test_a_model_that_attends_by_itself_is_compared_as_a_whole_or_refused(
     check = run(path)
     assert (check.passed, check.rows, check.heads) == (True, {}, 8)
     monkeypatch.setattr(memory, "free_memory", lambda *_: 1000)
-    with pytest.raises(InputError, match=r"falcon does not attend through .*, so that all weights must .* would take .*B") as error:
+    with pytest.raises(
+        InputError, match=r"falcon does not attend through .*, so that all weights must .* would take .*B"
+    ) as error:
         run(path)
     assert "--no-check" in error.value.hint
 

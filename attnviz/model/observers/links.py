@@ -138,10 +138,11 @@ class Band(Observer):
         """Look in the columns from ``left`` to ``right``, of which each row has some in the band."""
         if left >= right:
             return
+        # The blocks around may hold what is larger, but nothing that is smaller.
+        if not self._promising(tile, band, tile.peaks[..., left // BLOCK : -(-right // BLOCK)].amax((1, 2))):
+            return
         n = tile.weights.shape[1]
         part = tile.weights[..., left:right]  # (h, n, w)
-        if not self._promising(tile, band, part.amax((1, 2))):
-            return
         device = part.device
         apart = torch.arange(left, right, device=device) - torch.arange(n, device=device)[:, None]
         apart += tile.key - tile.query  # (n, w): key − query

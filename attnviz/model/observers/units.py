@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
-from attnviz.model.tile import Kind, Observer, Tile
+from attnviz.model.tile import Kind, Observer, Tile, compiled
 
 
 class Only(Observer):
@@ -50,51 +50,60 @@ class InUnits(Observer):
         self._first = torch.tensor(queries), torch.tensor(keys)
         self._counts = looking, looked_at
         self._itself = itself
+        self._units: tuple[Tensor, Tensor] | None = None
+        self._place = torch.empty(0)
         # Of the unit whose tokens go on in the next tile: its sum so far, by layer and head.
         self._open: dict[tuple[int, int], tuple[int, Tensor]] = {}
 
     def tile(self, tile: Tile) -> None:
         """Sum a tile's tokens, and hand on the units that end in it."""
-        (h, n, m), (heads, tokens, _) = tile.weights.shape, tile.shape
-        device = tile.weights.device
-        rows, columns = _unit_of(self._first[0], tile.query, n), _unit_of(self._first[1], tile.key, m)
-        first, low = int(rows[0]), int(columns[0])
-        count, width = int(rows[-1]) - first + 1, int(columns[-1]) - low + 1
-        weights = tile.weights
-        if width < m:
-            weights = weights.new_zeros(h, n, width).index_add_(2, (columns - low).to(device), weights)
-        if count < n:
-            weights = weights.new_zeros(h, count, width).index_add_(1, (rows - first).to(device), weights)
-        weights, low = self._carried(tile, weights, low)
+        (h, n, m), (heads, tokens, keys) = tile.weights.shape, tile.shape
+        if self._units is None:
+            self._units = _unit_of(self._first[0], tokens), _unit_of(self._first[1], keys)
+        rows, columns = self._units[0][tile.query : tile.query + n], self._units[1][tile.key : tile.key + m]
+        first, low, high = int(rows[0]), int(columns[0]), int(columns[-1]) + 1
+        before = self._carried(tile)
+        if before is not None:
+            low, high = min(low, before[0]), max(high, before[0] + before[1].shape[-1])
+        count = int(rows[-1]) - first + 1
+        weights = self._room(tile.weights, (h, count, high - low))
+        _sum(tile.weights, rows - first, columns - low, weights)
+        if before is not None:
+            weights[:, 0, before[0] - low :][:, : before[1].shape[-1]] += before[1]
         ends = torch.cat((self._first[0][1:], torch.tensor([tokens])))[first : first + count]
         if int(ends[-1]) > tile.query + n:
             count -= 1
-            kept = weights[:, count:].clone()
+            kept = weights[:, count].clone()
             self._open |= {(tile.layer, tile.head + i): (low, kept[i]) for i in range(h)}
         if not count:
             return
-        lengths = (ends - self._first[0][first : first + len(ends)])[:count, None].to(weights)
+        weights = weights[:, :count].contiguous()
+        lengths = (ends[:count] - self._first[0][first : first + count])[:, None]
+        if int(lengths.max()) > 1:
+            weights /= lengths.to(weights)
+        self._count(weights, first, low)
         shape = heads, len(self._first[0]), len(self._first[1])
-        counted = self._counted(weights[:, :count] / lengths, first, low)
-        seen = Tile(tile.layer, first, low, counted, shape, tile.kind, tile.head)
+        seen = Tile(tile.layer, first, low, weights, shape, tile.kind, tile.head)
         for observer in self.observers:
             observer.tile(seen)
 
-    def _carried(self, tile: Tile, weights: Tensor, low: int) -> tuple[Tensor, int]:
-        """``weights`` (h, n, m) of the keys from ``low`` on, with what the tile before left open."""
+    def _carried(self, tile: Tile) -> tuple[int, Tensor] | None:
+        """What the tile before left open, (h, m), and of which key on."""
         if (tile.layer, tile.head) not in self._open:
-            return weights, low
+            return None
         # Tiles of another window may have other heads together: each head's sum was kept by itself.
-        opened = [self._open.pop((tile.layer, tile.head + i)) for i in range(len(weights))]
-        start, before = opened[0][0], torch.stack([sums for _, sums in opened])
-        left, right = max(0, low - start), max(0, start + before.shape[-1] - low - weights.shape[-1])
-        weights = functional.pad(weights, (left, right))
-        at = start - (low - left)
-        weights[:, :1, at : at + before.shape[-1]] += before
-        return weights, low - left
+        opened = [self._open.pop((tile.layer, tile.head + i)) for i in range(len(tile.weights))]
+        return opened[0][0], torch.stack([sums for _, sums in opened])
 
-    def _counted(self, weights: Tensor, first: int, low: int) -> Tensor:
-        """``weights`` (h, n, m), which are nobody else's, with zeros for what does not count."""
+    def _room(self, like: Tensor, shape: tuple[int, int, int]) -> Tensor:
+        """Zeros, in the same place for each tile: new memory costs more than its numbers."""
+        size = math.prod(shape)
+        if len(self._place) < size or self._place.dtype != like.dtype or self._place.device != like.device:
+            self._place = like.new_empty(size)
+        return self._place[:size].view(shape).zero_()
+
+    def _count(self, weights: Tensor, first: int, low: int) -> None:
+        """Set to zero what does not count of ``weights`` (h, n, m), from the units ``first`` and ``low`` on."""
         looking, looked_at = (None if mask is None else torch.from_numpy(mask) for mask in self._counts)
         if looked_at is not None:
             weights *= looked_at[low : low + weights.shape[-1]].to(weights)
@@ -102,9 +111,22 @@ class InUnits(Observer):
             weights *= looking[first : first + weights.shape[1], None].to(weights)
         if not self._itself:
             weights.diagonal(first - low, 1, 2).zero_()
-        return weights
 
 
-def _unit_of(firsts: Tensor, start: int, count: int) -> Tensor:
-    """The number of the unit of each of ``count`` tokens from ``start`` on."""
-    return torch.searchsorted(firsts, torch.arange(start, start + count), right=True) - 1
+def _sum(weights: Tensor, rows: Tensor, columns: Tensor, place: Tensor) -> None:
+    """Add the ``weights`` (h, n, m) up in ``place``, each in the row and column of its query's and key's unit."""
+    n, m = weights.shape[1:]
+    loops = compiled(weights)
+    if len(torch.unique_consecutive(columns)) == m and len(torch.unique_consecutive(rows)) == n:
+        place[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = weights
+    elif loops:
+        loops.in_units(weights.numpy(), rows.numpy(), columns.numpy(), place.numpy())
+    else:
+        rows, columns = rows.to(weights.device), columns.to(weights.device)
+        part = weights.new_zeros(*weights.shape[:2], place.shape[-1]).index_add_(2, columns, weights)
+        place.index_add_(1, rows, part)
+
+
+def _unit_of(firsts: Tensor, count: int) -> Tensor:
+    """The number of the unit of each of ``count`` tokens."""
+    return torch.searchsorted(firsts, torch.arange(count), right=True) - 1
