@@ -54,7 +54,7 @@ def summaries(model: Model, **options: Any) -> tuple[Summary, Summary]:
 
 
 def assert_equal(naive: Summary, found: Summary, *, named: bool = False) -> None:
-    """Weights to rounding, which scores of some 60 make larger: the softmax of all weights is another than a survey's."""
+    """Weights to rounding: the softmax of a survey is another than that of all weights, and large scores show it."""
     assert [vars(link) | {"weight": 0} for link in found.links] == [vars(link) | {"weight": 0} for link in naive.links]
     np.testing.assert_allclose([it.weight for it in found.links], [it.weight for it in naive.links], rtol=3e-5)
     for mask in ("looking", "looked_at", "heads"):

@@ -59,3 +59,33 @@ def test_a_layer_that_there_is_not_is_refused(run: Run) -> None:
     result = run("show", S, "--layer", "9", "--no-check")
     assert result.code == 2
     assert "no layer 9: this model has layers 0–2" in result.said
+
+
+TOO_LONG = " ".join([S] * 8)
+"""Eight sentences: more than the tiny model's 64 positions."""
+
+
+def test_windows_slide_over_a_text_that_is_longer_than_the_model(run: Run, tmp_path: Path) -> None:
+    refused = run("show", TOO_LONG, "--no-check")
+    assert refused.code == 3
+    assert "--windows" in refused.err
+    found = document(run("show", TOO_LONG, "--windows", "--stride", "20", "--json"))
+    assert len(found["windows"]) > 2  # type: ignore[arg-type]
+    assert found["check"]["passed"]  # type: ignore[index]
+    assert run("export", TOO_LONG, tmp_path / "a.png", "--windows", "--dpi", "50").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["show", TOO_LONG, "--stride", "20"], "no --windows that it could be of"),
+        (["show", TOO_LONG, "--windows", "--stride", "2000"], "stride"),
+        (["show", TOO_LONG, "--windows", "--truncate"], "does not go with --truncate"),
+        (["check", TOO_LONG, "--windows"], "are for show and pictures"),
+        (["export", TOO_LONG, "a.json", "--windows"], "are for show and pictures"),
+    ],
+)
+def test_windows_that_can_not_be_are_refused(run: Run, arguments: list[str], message: str) -> None:
+    result = run(*arguments)
+    assert result.code == 2
+    assert message in result.err
