@@ -119,5 +119,5 @@ def compiled(like: Tensor) -> ModuleType | None:
 def _loops() -> ModuleType | None:
     try:
         return importlib.import_module("attnviz.model.loops")
-    except ImportError:  # numba is slow to follow new versions of Python
+    except (ImportError, RuntimeError):  # no numba for a new version of Python, or no folder for what it compiles
         return None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given, settings
 
+from attnviz.model import tile
 from attnviz.model.kernel import BLOCK, Observer, Tile
 from tests.model.observers.naive import Case, cases
 
@@ -38,3 +40,14 @@ def test_peaks_sums_and_entropy_are_those_of_the_weights(case: Case) -> None:
     scored = Checking(shares=True)
     case.watch(scored)
     torch.testing.assert_close(scored.entropy.double(), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("error", [ImportError("no numba"), RuntimeError("no locator available for its cache")])
+def test_torch_computes_where_the_compiled_loops_can_not_be_had(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: str) -> None:
+        raise error
+
+    monkeypatch.setattr("importlib.import_module", fail)
+    assert tile._loops.__wrapped__() is None
