@@ -31,7 +31,9 @@ PLACES = {
 
 def interrupted(place: str, folder: Path, *arguments: object, by: int = signal.SIGINT) -> tuple[int, str]:
     """How a command ended that was sent a signal at ``place``, and what it said."""
-    code = f"import sys\nsys.argv[0] = 'attnviz'\n{PLACES[place]}\nfrom attnviz.cli.signals import main\nmain()"
+    # Whoever runs the tests may ignore Ctrl-C, as nohup does, and its children with it.
+    heed = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"import sys\nsys.argv[0] = 'attnviz'\n{heed}\n{PLACES[place]}\nfrom attnviz.cli.signals import main\nmain()"
     process = subprocess.Popen(
         [sys.executable, "-c", code, *map(str, arguments)],
         stdout=subprocess.PIPE,
@@ -47,7 +49,12 @@ def interrupted(place: str, folder: Path, *arguments: object, by: int = signal.S
     assert line, process.communicate()[1]
     process.send_signal(by)
     start = time.monotonic()
-    _, said = process.communicate(timeout=20)
+    try:
+        _, said = process.communicate(timeout=20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise
     assert time.monotonic() - start < 10
     return process.returncode, said
 
