@@ -68,9 +68,8 @@ def attend(
     """
     (heads, queries, _), (groups, keys, _) = q.shape, k.shape
     shares = any(observer.shares for observer in observers)
-    if rows is None and shares and keys <= SHORT and reach.ahead is not None:
-        rows = 2 * CAUSAL_ROWS
-    rows, together = _cut(heads, groups, queries, keys, reach, rows, whole=bias is not None)
+    most = 2 * CAUSAL_ROWS if shares and keys <= SHORT else CAUSAL_ROWS
+    rows, together = _cut(heads, groups, queries, keys, rows, None if reach.ahead is None else most, bias is not None)
     exact = torch.promote_types(q.dtype, torch.float32)
     q, k = q.to(exact), k.to(exact)
     # A power of two can be multiplied into the queries, of which there are fewer numbers: no bit is lost.
@@ -169,13 +168,13 @@ def _compiled_softmax(loops: ModuleType, tile: Tile, sinks: Tensor | None) -> Ti
 
 
 def _cut(
-    heads: int, groups: int, queries: int, keys: int, reach: Reach, rows: int | None, *, whole: bool
+    heads: int, groups: int, queries: int, keys: int, rows: int | None, most: int | None, whole: bool
 ) -> tuple[int, int]:
-    """How many queries, and how many key-value heads, a tile has; all heads where it must be ``whole``."""
+    """How many queries (``most`` at most) and key-value heads a tile has; all of these where it must be ``whole``."""
     share = heads // groups
     if rows is None:
         rows = max(1, TILE // ((heads if whole else share) * keys))
-        rows = rows if reach.ahead is None else min(rows, CAUSAL_ROWS)
+        rows = rows if most is None else min(rows, most)
     return rows, groups if whole else max(1, min(groups, TILE // (share * min(rows, queries) * keys)))
 
 
