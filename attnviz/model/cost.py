@@ -7,6 +7,7 @@ more than one layer's keys and values are there at a time.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -22,9 +23,10 @@ CELLS = 256
 TARGET = 32
 """How many tokens a decoder reads that has an encoder: what it writes where no target is given."""
 
-_TILE = 1 << 22
-_TILES = 5
-"""How many arrays of a tile's size there are: scores, weights, and what observers make of them."""
+_TILE = 1 << 23
+"""As ``kernel.TILE``, without torch."""
+_TILES = (os.cpu_count() or 1) + 3
+"""How many arrays of a tile's size there are: in each thread's hands, waiting, and what observers make of them."""
 _TOKEN = 800
 """The bytes that an ``Encoding`` and its making take of each token; measured."""
 

@@ -30,12 +30,14 @@ from attnviz.model.tile import Tile as Tile
 Bias = Callable[[Tensor, Tensor], Tensor]
 """(query positions (n,), key positions (m,)) → what is added to the scores, broadcastable to (H, n, m)."""
 
-# 4 million weights a tile: 16 MiB in float32, small beside any model and large enough to keep the cores busy.
-TILE = 1 << 22
+# 8 million weights a tile: 32 MiB in float32, small beside any model, and of 32,768 keys there are still so many rows
+# that their products are fast.
+TILE = 1 << 23
 # In a causal layer a tile of few queries computes few keys in vain; of fewer than these the products are slow.
+# Observers take as long for a tile of few as for one of many: for them it has twice as many.
 CAUSAL_ROWS = 64
-# Observers take as long for a tile of few queries as for one of many: up to so many keys it has twice as many.
-SHORT = 1024
+# So many keys at once stay in a core's own cache while they are multiplied with the queries of a tile.
+COLUMNS = 1024
 # Of fewer weights a layer's tiles are not spread over threads.
 PARALLEL = 1 << 23
 
@@ -68,8 +70,8 @@ def attend(
     """
     (heads, queries, _), (groups, keys, _) = q.shape, k.shape
     shares = any(observer.shares for observer in observers)
-    most = 2 * CAUSAL_ROWS if shares and keys <= SHORT else CAUSAL_ROWS
-    rows, together = _cut(heads, groups, queries, keys, rows, None if reach.ahead is None else most, bias is not None)
+    most = None if reach.ahead is None else CAUSAL_ROWS * (1 + shares)
+    rows, together = _cut(heads, groups, queries, keys, rows, most, bias is not None)
     exact = torch.promote_types(q.dtype, torch.float32)
     q, k = q.to(exact), k.to(exact)
     # A power of two can be multiplied into the queries, of which there are fewer numbers: no bit is lost.
@@ -90,7 +92,7 @@ def attend(
     # Tiles are computed in few places: new memory for each costs more than its numbers.
     size = heads // groups * together * min(rows, queries) * keys
     workers = torch.get_num_threads() if loops and len(cuts) > 1 and heads * queries * keys > PARALLEL else 1
-    places = [q.new_empty(size * (1 + keeps_scores)) for _ in range(workers + 1 if workers > 1 else 1)]
+    places = [q.new_empty(size * (1 + keeps_scores)) for _ in range(workers + 2 if workers > 1 else 1)]
     for tile in in_order(call.tile, cuts, places, workers):
         for observer in observers:
             observer.tile(tile)
@@ -130,7 +132,7 @@ class _Call:
         # (h, n, D) → (g, h/g·n, D): the queries of the heads that share a key head stand together.
         grouped = self.q[head : head + h, start:stop].reshape(last - group, -1, self.q.shape[-1])
         scores, *more = (part[: h * n * m].view(h, n, m) for part in place.chunk(1 + self.keeps_scores))
-        torch.bmm(grouped, self.k[group:last, low:high].transpose(1, 2), out=scores.view(last - group, -1, m))
+        _multiply(grouped, self.k[group:last, low:high], scores.view(last - group, -1, m))
         if self.scale != 1:
             scores.mul_(self.scale)
         if self.softcap is not None:
@@ -153,17 +155,27 @@ class _Call:
         return tile
 
 
+def _multiply(q: Tensor, k: Tensor, scores: Tensor) -> None:
+    """Fill ``scores`` (g, r, m) with Q Kᵀ of ``q`` (g, r, D) and ``k`` (g, m, D)."""
+    if k.device.type != "cpu" or k.shape[1] <= COLUMNS:
+        torch.bmm(q, k.transpose(1, 2), out=scores)
+        return
+    for queries, keys, place in zip(q, k, scores, strict=True):
+        for low in range(0, len(keys), COLUMNS):
+            torch.mm(queries, keys[low : low + COLUMNS].T, out=place[:, low : low + COLUMNS])
+
+
 def _compiled_softmax(loops: ModuleType, tile: Tile, sinks: Tensor | None) -> Tile:
     """Turn the scores that ``tile`` holds into its weights, and bring along what observers share of it."""
     h, n, m = tile.weights.shape
     blocks = -(-m // BLOCK)
     peaks, sums = tile.weights.new_empty(2, h, n, blocks)
-    entropy, distance = tile.weights.new_empty(h, n), tile.weights.new_empty(h, n, 2)
+    entropy, distance, received = (tile.weights.new_empty(shape) for shape in ((h, n), (h, n, 2), (h, m)))
     behind, ahead = (-1 if side is None else side for side in (tile.reach.behind, tile.reach.ahead))
     given = tile.weights.new_full((h,), -torch.inf) if sinks is None else sinks.float().contiguous()
-    shared = (peaks, sums, entropy, distance)
+    shared = (peaks, sums, entropy, distance, received)
     loops.softmax(tile.weights.numpy(), tile.own, behind, ahead, given.numpy(), *(array.numpy() for array in shared))
-    vars(tile).update(peaks=peaks, sums=sums, entropy=entropy, distance=distance)
+    vars(tile).update(peaks=peaks, sums=sums, entropy=entropy, distance=distance, received=received)
     return tile
 
 

@@ -83,15 +83,18 @@ def _exp(x: Any) -> Any:
 
 @njit(**_fast)  # type: ignore[untyped-decorator]
 def softmax(
-    scores: Any, own: int, behind: int, ahead: int, sinks: Any, peaks: Any, sums: Any, entropy: Any, distance: Any
-) -> None:
+    scores: Any, own: int, behind: int, ahead: int, sinks: Any,
+    peaks: Any, sums: Any, entropy: Any, distance: Any, received: Any,
+) -> None:  # fmt: skip
     """Turn ``scores`` (h, n, m) into weights in their place, and fill in what observers share of a tile.
 
     The key at the place of row i is in column ``own`` + i; the row sees ``behind`` keys before it and ``ahead`` after
     it, −1 for all; what it does not see gets 0. ``sinks`` (h,) are the scores of a key without a value, −∞ for none.
-    ``peaks`` and ``sums`` are (h, n, b), ``entropy`` is (h, n), ``distance`` (h, n, 2), as ``Tile`` says.
+    ``peaks`` and ``sums`` are (h, n, b), ``entropy`` is (h, n), ``distance`` (h, n, 2), ``received`` (h, m), as
+    ``Tile`` says.
     """
     heads, n, m = scores.shape
+    received[:] = 0
     for h in range(heads):
         for i in range(n):
             row, place = scores[h, i], own + i
@@ -121,8 +124,9 @@ def softmax(
             part = np.float32(1 / whole)
             row[:left] = 0
             row[right:] = 0
-            for array in (row[left:right], peaks[h, i], sums[h, i]):
-                _scale(array, part)
+            _scale(peaks[h, i], part)
+            _scale(sums[h, i], part)
+            _scale_and_add(row[left:right], part, received[h, left:right])
             entropy[h, i] = (math.log(whole) * mass - surprise) / whole
             distance[h, i, 0], distance[h, i, 1] = signed / whole, absolute / whole
 
@@ -139,6 +143,13 @@ def _maximum(row: Any) -> Any:
 def _scale(row: Any, factor: Any) -> None:
     for j in range(row.shape[0]):
         row[j] *= factor
+
+
+@njit(**_fast)  # type: ignore[untyped-decorator]
+def _scale_and_add(row: Any, factor: Any, sums: Any) -> None:
+    for j in range(row.shape[0]):
+        row[j] *= factor
+        sums[j] += row[j]
 
 
 @njit(**_fast)  # type: ignore[untyped-decorator]
@@ -160,23 +171,29 @@ def _exponentials(row: Any, top: Any) -> Any:
 def largest(weights: Any, peaks: Any, best: Any, columns: Any) -> None:
     """Fill ``best`` and ``columns`` (rows, k) with the largest of each row of ``weights`` (rows, m), in order.
 
-    The k largest lie in blocks whose maxima, ``peaks`` (rows, b), are not below the k-th largest of them.
+    The k largest lie in the blocks with the k largest maxima, of ``peaks`` (rows, b). These are searched from the
+    largest on, until none is left whose maximum is beyond what was found.
     """
-    m, k = weights.shape[1], best.shape[1]
+    k = best.shape[1]
+    tops, blocks = np.empty(k, np.float32), np.empty(k, np.int64)
     for row in range(weights.shape[0]):
+        tops[:], blocks[:] = -1, 0
+        least, maxima = np.float32(-1), peaks[row]
+        for b in range(len(maxima)):
+            if maxima[b] > least:
+                _insert(tops, blocks, maxima[b], b)
+                least = tops[k - 1]
         found, at = best[row], columns[row]
-        found[:] = -1
-        for b in range(peaks.shape[1]):
-            if peaks[row, b] > found[k - 1]:
-                _insert(found, at, peaks[row, b], b)
-        # Below the k-th largest maximum nothing is among the k largest; what is as large may be.
-        least = found[k - 1]
-        found[:] = np.nextafter(least, np.float32(-1))
-        for b in range(peaks.shape[1]):
-            if peaks[row, b] >= least:
-                for j in range(b * BLOCK, min(m, (b + 1) * BLOCK)):
-                    if weights[row, j] > found[k - 1]:
-                        _insert(found, at, weights[row, j], j)
+        found[:] = least = np.nextafter(least, np.float32(-1))  # what is as large as the last maximum may be wanted
+        for i in range(k):
+            if tops[i] <= least:
+                break
+            low = blocks[i] * BLOCK
+            block = weights[row, low : low + BLOCK]
+            for j in range(len(block)):
+                if block[j] > least:
+                    _insert(found, at, block[j], low + j)
+                    least = found[k - 1]
 
 
 @njit(nogil=True, cache=True, inline="always")  # type: ignore[untyped-decorator]
@@ -187,6 +204,14 @@ def _insert(found: Any, at: Any, value: Any, place: Any) -> None:
         found[i], at[i] = found[i - 1], at[i - 1]
         i -= 1
     found[i], at[i] = value, place
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def strongest(weights: Any, peaks: Any, columns: Any) -> None:
+    """Fill ``columns`` (rows,) with the place of the largest of each row of ``weights`` (rows, m)."""
+    for row in range(weights.shape[0]):
+        low = peaks[row].argmax() * BLOCK
+        columns[row] = low + weights[row, low : low + BLOCK].argmax()
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]

@@ -86,6 +86,11 @@ class Tile:
         ahead = ahead + far @ places[edge:] - rows * far.sum(-1)
         return torch.stack((signed, signed + 2 * ahead), dim=-1)
 
+    @cached_property
+    def received(self) -> Tensor:
+        """The sum of the weights that the tile's queries give to each key, (h, m)."""
+        return self.weights.sum(1)
+
     @property
     def _blocks(self) -> list[Tensor]:
         """The weights in whole blocks, (h, n, b, BLOCK), and those that are left over, (h, n, 1, m % BLOCK)."""

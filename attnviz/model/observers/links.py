@@ -78,7 +78,13 @@ def largest(tile: Tile, k: int) -> tuple[Tensor, Tensor]:
 
 def strongest_key(tile: Tile) -> Tensor:
     """The column of the largest weight of each row of ``tile``, (h, n)."""
-    h, n, _ = tile.weights.shape
+    h, n, m = tile.weights.shape
+    loops = compiled(tile.weights)
+    if loops:
+        columns = torch.empty(h, n, dtype=torch.int64)
+        given = tile.weights.view(-1, m), tile.peaks.view(h * n, -1), columns.view(-1)
+        loops.strongest(*(part.numpy() for part in given))
+        return columns
     block = tile.peaks.argmax(-1).view(h * n, 1)
     return (block * BLOCK + _blocks(tile, block).argmax(-1)).view(h, n)
 

@@ -53,13 +53,13 @@ class Tiles(Observer):
             return
         if self.across % BLOCK == 0 and low == tile.key and high == tile.key + m and (low - left) % BLOCK == 0:
             blocks = tile.peaks if self.how == "max" else tile.sums
-            joined = self._join(
-                blocks[:, first - tile.query : last - tile.query], -1, (low - left) // BLOCK, self.across // BLOCK
-            )
+            part = blocks[:, first - tile.query : last - tile.query]
+            start, step = (low - left) // BLOCK, self.across // BLOCK
         else:
             part = tile.weights[:, first - tile.query : last - tile.query, low - tile.key : high - tile.key]
-            joined = self._join(part, -1, low - left, self.across)
-        joined = self._join(joined, -2, first - top, self.down)
+            start, step = low - left, self.across
+        # Whole rows are joined fast; there are fewer numbers then whose neighbours are joined.
+        joined = self._join(self._join(part, -2, first - top, self.down), -1, start, step)
         place = self._cells[tile.layer][tile.head : tile.head + h]
         row, column = (first - top) // self.down, (low - left) // self.across
         place = place[:, row : row + joined.shape[1], column : column + joined.shape[2]]

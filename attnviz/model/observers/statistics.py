@@ -134,6 +134,8 @@ class Received(Observer):
     passage, so that this can be left out.
     """
 
+    shares = True
+
     def __init__(self, passages: Sequence[int] = ()) -> None:
         self._passages = tuple(passages)
         self._sums: dict[int, Tensor] = {}
@@ -146,12 +148,13 @@ class Received(Observer):
             sums = torch.zeros(2, heads, keys, dtype=wide(tile.weights), device=tile.weights.device)
             self._sums[tile.layer] = sums if self._passages else sums[:1].clone()
         received = self._sums[tile.layer][:, tile.head : tile.head + h, tile.key : tile.key + m]
-        received[0] += tile.weights.sum(1)
+        received[0] += tile.received
         for start, stop in pairwise((*self._passages, queries)) if self._passages else ():
             top, bottom = max(start, tile.query) - tile.query, min(stop, tile.query + n) - tile.query
             left, right = max(start, tile.key) - tile.key, min(stop, tile.key + m) - tile.key
             if top < bottom and left < right:
-                received[1, :, left:right] += tile.weights[:, top:bottom, left:right].sum(1)
+                given = tile.received if bottom - top == n else tile.weights[:, top:bottom].sum(1)
+                received[1, :, left:right] += given[:, left:right]
 
     def layer(self, number: int) -> Tensor:
         """What the keys of one layer receive, (H, M); from other passages only, where there are passages."""
