@@ -25,6 +25,8 @@ TARGET = 32
 
 _TILE = 1 << 23
 """As ``kernel.TILE``, without torch."""
+_TOGETHER = 4096
+"""As ``forward.TOGETHER``."""
 _TILES = (os.cpu_count() or 1) + 3
 """How many arrays of a tile's size there are: in each thread's hands, waiting, and what observers make of them."""
 _TOKEN = 800
@@ -190,7 +192,8 @@ def _activations(shape: Shape, lengths: list[int], bytes_: int) -> int:
     most = 0
     for stack, length in zip(shape.stacks, lengths, strict=True):
         widest = max((block.heads + block.kv_heads) * block.head_size for block in stack.blocks)
-        most = max(most, length * (3 * stack.width + max(2 * stack.inner, 4 * widest)) * bytes_)
+        inner = max(2 * stack.inner * min(length, _TOGETHER), 4 * widest * length)
+        most = max(most, (3 * stack.width * length + inner) * bytes_)
     largest = max(block.heads * n * m for block, n, m in _maps(shape, lengths))
     return most + _TILES * min(_TILE, largest) * max(4, bytes_)
 

@@ -34,6 +34,9 @@ from attnviz.model.spec import (
     Spec,
 )
 
+TOGETHER = 4096
+"""So many tokens pass an MLP at once: of a long text its inner states would be the largest thing there is."""
+
 
 class Past:
     """What a decoder has read: the keys and values of its layers, so that the next tokens are run alone."""
@@ -261,6 +264,8 @@ class Network:
         return None
 
     def _mlp(self, at: str, spec: MLP | GatedMLP, x: Tensor) -> Tensor:
+        if len(x) > TOGETHER:
+            return torch.cat([self._mlp(at, spec, x[i : i + TOGETHER]) for i in range(0, len(x), TOGETHER)])
         activation = ACTIVATIONS[spec.activation]
         if isinstance(spec, GatedMLP):
             inner = activation(self._linear(f"{at}.gate", x)).mul_(self._linear(f"{at}.up", x))

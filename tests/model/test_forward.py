@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from attnviz.model import forward
 from attnviz.model.forward import Network, Past
 from attnviz.model.kernel import Kind, Observer, Tile
 from attnviz.model.observers import Weights
@@ -92,6 +93,17 @@ def test_a_decoder_that_crosses_needs_what_the_encoder_gave(network: Open) -> No
 def test_observing_changes_nothing(case: tuple[str, str], network: Open) -> None:
     ids = ids_of(case)
     assert torch.equal(network(case)(ids), network(case)(ids, (), [Order(), Order()]))
+
+
+@pytest.mark.parametrize("case", [PARALLEL, ("llama", "grouped queries"), ("bert", "encoder")], ids=str)
+def test_a_long_text_passes_the_mlps_in_parts(
+    case: tuple[str, str], network: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = ids_of(case)
+    expected = network(case)(ids)
+    monkeypatch.setattr(forward, "TOGETHER", 3)
+    assert len(ids) % 3
+    torch.testing.assert_close(network(case)(ids), expected, rtol=0, atol=1e-5)
 
 
 def test_a_window_hides_what_is_beyond_it(network: Open) -> None:
