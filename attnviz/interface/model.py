@@ -15,7 +15,7 @@ from attnviz.errors import InputError, UsageError
 from attnviz.interface.records import Attention, EncoderDecoder
 
 if TYPE_CHECKING:
-    from attnviz.model.check import Check, Progress
+    from attnviz.model.check import Check, Judge, Progress
     from attnviz.model.hosted import Hosted
     from attnviz.model.kernel import Observer
     from attnviz.model.native import Native
@@ -258,17 +258,19 @@ class Model:
         truncate: bool = False,
         chat: bool = False,
         progress: Progress | None = None,
+        judge: Judge | None = None,
     ) -> Check:
         """Compare our attention with transformers' own, in every layer and head; loads transformers.
 
         ``check(…).max_abs_diff`` is the largest difference of two weights. Of a long text, the weights of 64 queries
-        are compared; ``progress`` is told how far that is.
+        are compared; ``progress`` is told how far that is. A ``judge`` keeps
+        transformers' model for the next text.
 
         Raises:
             InputError, UsageError, ModelError: as ``attend``; also a model that transformers can't load.
         """
         encoding, decoded = self.inputs(text, pair, target, generate=generate, truncate=truncate, chat=chat)
-        return self._check(encoding, decoded, float64=float64, progress=progress)
+        return self._check(encoding, decoded, float64=float64, progress=progress, judge=judge)
 
     def check_record(self, found: record.Record | record.Survey, progress: Progress | None = None) -> Check:
         """``check`` of what a record of this model was made from.
@@ -300,6 +302,7 @@ class Model:
         *,
         float64: bool = False,
         progress: Progress | None = None,
+        judge: Judge | None = None,
     ) -> Check:
         import torch
 
@@ -308,9 +311,10 @@ class Model:
         own = self.options.dtype
         dtype = torch.float64 if float64 else torch.promote_types(own, torch.float32)
         if dtype is own or self.checkpoint.quantised:
-            return check(self.checkpoint, encoding, target, self.options, self.way, progress)
+            return check(self.checkpoint, encoding, target, self.options, self.way, progress, judge)
         # Half precision hides all but gross mistakes: what is checked is the same model in float32.
-        return check(self.checkpoint, encoding, target, replace(self.options, dtype=dtype), progress=progress)
+        options = replace(self.options, dtype=dtype)
+        return check(self.checkpoint, encoding, target, options, progress=progress, judge=judge)
 
 
 def load(

@@ -38,31 +38,48 @@ def check(
     options: Options | None = None,
     way: Native | Hosted | None = None,
     progress: Progress | None = None,
+    judge: Judge | None = None,
 ) -> Check:
     """Run ``encoding`` (and a decoder's ``target``) our way and by transformers' own attention, and compare.
 
     Args:
         way: the model as ``options`` say, where it is open already.
         progress: is told how far the comparison of a long text is.
+        judge: transformers' model, where more than one text is checked.
 
     Raises:
         InputError: there is no memory for what transformers' model needs for a long text.
         ModelError: transformers can't load or run the checkpoint with eager attention.
     """
-    options = options or Options()
+    options, judge = options or Options(), judge or Judge(checkpoint)
     way = way or open_way(checkpoint, options)[0]
     long = size_of_weights(way, encoding, target) > LONG
     alone = hostable(checkpoint.config) if long and isinstance(way, Native) else None
     if long and alone is None:
-        judge = _reference(checkpoint, options, way)
-        result = check_rows(way, judge, encoding, target, options.dtype, progress)
+        result = check_rows(way, judge.of(options, way), encoding, target, options.dtype, progress)
     else:
         with _explained(alone):
-            result = _check_all(checkpoint, encoding, target, options, way)
+            result = _check_all(way, judge.of(options, way), encoding, target, options.dtype)
     if result.passed or options.dtype is not torch.float32 or checkpoint.quantised:
         return result
     exact = replace(options, dtype=torch.float64)
-    return replace(result, double=check(checkpoint, encoding, target, exact, progress=progress))
+    return replace(result, double=check(checkpoint, encoding, target, exact, progress=progress, judge=judge))
+
+
+class Judge:
+    """The models that transformers runs of a checkpoint, opened when they are needed and kept."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self._checkpoint = checkpoint
+        self._open: dict[Options, Hosted] = {}
+
+    def of(self, options: Options, way: Native | Hosted) -> Hosted:
+        """The model with these ``options``; in the hosted way it is there already."""
+        if isinstance(way, Hosted):
+            return way
+        if options not in self._open:
+            self._open[options] = open_by_transformers(self._checkpoint, options)
+        return self._open[options]
 
 
 @contextlib.contextmanager
@@ -78,26 +95,18 @@ def _explained(reason: str | None) -> Iterator[None]:
 
 
 def _check_all(
-    checkpoint: Checkpoint, encoding: Encoding, target: Encoding | None, options: Options, way: Native | Hosted
+    way: Native | Hosted, judge: Hosted, encoding: Encoding, target: Encoding | None, dtype: torch.dtype
 ) -> Check:
     """Compare all weights."""
     weights, states = Weights(), HiddenStates()
     way.run(encoding, [weights, states], target)
-    judge = _reference(checkpoint, options, way)
     theirs = judge.reference(encoding, target)
-    result = sum_up(list(_compared(weights, states, theirs, way.kinds)), options.dtype)
+    result = sum_up(list(_compared(weights, states, theirs, way.kinds)), dtype)
     other = None if result.passed else judge.second_opinion(encoding, target)
     if other is not None and _contradict(theirs, other):
         second: Reference = {kind: (None, other.get(kind)) for kind in way.kinds}
-        result = replace(sum_up(list(_compared(weights, states, second, way.kinds)), options.dtype), against="sdpa")
+        result = replace(sum_up(list(_compared(weights, states, second, way.kinds)), dtype), against="sdpa")
     return result
-
-
-def _reference(checkpoint: Checkpoint, options: Options, way: Native | Hosted) -> Hosted:
-    """The model that transformers runs; in the hosted way it is there already."""
-    if isinstance(way, Hosted):
-        return way
-    return open_by_transformers(checkpoint, options)
 
 
 def _contradict(theirs: Reference, other: Mapping[Kind, Tensor]) -> bool:

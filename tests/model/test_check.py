@@ -23,7 +23,7 @@ from attnviz.model.check import TOLERANCES, Check
 from attnviz.model.hosted import Hosted, Reference
 from attnviz.model.native import Native
 from attnviz.model.spec import CAUSAL, Reach
-from attnviz.model.ways import Options, open_way
+from attnviz.model.ways import Options, open_by_transformers, open_way
 from tests import tiny
 from tests.model.parity import make
 from tests.model.test_hosted import encoding
@@ -280,7 +280,7 @@ def test_the_other_side_is_the_models_own(tiny_model: Model, monkeypatch: pytest
     monkeypatch.setattr(forward, "attend", refuse)
     monkeypatch.setattr(kernel, "attend", refuse)
     monkeypatch.setattr(forward.Network, "__call__", refuse)
-    theirs = check_module._reference(tiny_model.checkpoint, Options(), tiny_model.way)
+    theirs = check_module.Judge(tiny_model.checkpoint).of(Options(), tiny_model.way)
     assert isinstance(theirs, Hosted)
     weights, states = theirs.reference(encoding)["self"]
     assert weights is not None
@@ -321,7 +321,7 @@ def test_the_check_executes_no_pickle(tmp_path: Path) -> None:
     tmp_path.joinpath("model.safetensors").unlink()
     torch.save({"pooler.dense.bias": tiny.Hostile(tmp_path / "executed")}, tmp_path / "pytorch_model.bin")
     with pytest.raises(ModelError, match="transformers can't load"):
-        check_module._reference(model.checkpoint, Options(), way)
+        check_module.Judge(model.checkpoint).of(Options(), way)
     assert not tmp_path.joinpath("executed").exists()
 
 
@@ -412,3 +412,20 @@ def test_a_mistake_of_ours_is_no_contradiction_of_theirs(tiny_model: Model, dama
     damage(lambda *qkv, scale, **facts: kernel.attend(*qkv, scale=scale * 1.01, **facts))
     check = tiny_model.check(tiny.SENTENCE)
     assert (check.passed, check.against) == (False, "eager")
+
+
+def test_a_judge_opens_transformers_model_once_for_many_texts(
+    tiny_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+
+    def count(*given: Any) -> Any:
+        opened.append(given)
+        return open_by_transformers(*given)
+
+    monkeypatch.setattr(check_module, "open_by_transformers", count)
+    judge = check_module.Judge(tiny_model.checkpoint)
+    alone = tiny_model.check("The bank.")
+    found = [tiny_model.check(text, judge=judge) for text in ("The bank.", "A loan.")]
+    assert len(opened) == 2
+    assert found[0] == alone
