@@ -263,8 +263,7 @@ class Model:
         """Compare our attention with transformers' own, in every layer and head; loads transformers.
 
         ``check(…).max_abs_diff`` is the largest difference of two weights. Of a long text, the weights of 64 queries
-        are compared; ``progress`` is told how far that is. A ``judge`` keeps
-        transformers' model for the next text.
+        are compared; ``progress`` is told how far that is. A ``judge`` keeps transformers' model for the next text.
 
         Raises:
             InputError, UsageError, ModelError: as ``attend``; also a model that transformers can't load.

@@ -130,8 +130,8 @@ def _commonest(offsets: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64
 class Received(Observer):
     """Keeps what each key receives: the sum of the weights that all queries give it, L·H·M numbers.
 
-    ``passages`` are the first keys of passages of one text; then it also keeps what comes from queries of the key's own
-    passage, so that this can be left out.
+    ``passages`` are the first keys of passages of one text; then it also keeps what comes from queries of other
+    passages than the key's own. What stands before the first passage is in none.
     """
 
     shares = True
@@ -149,17 +149,18 @@ class Received(Observer):
             self._sums[tile.layer] = sums if self._passages else sums[:1].clone()
         received = self._sums[tile.layer][:, tile.head : tile.head + h, tile.key : tile.key + m]
         received[0] += tile.received
-        for start, stop in pairwise((*self._passages, queries)) if self._passages else ():
+        for start, stop in pairwise((0, *self._passages, queries)) if self._passages else ():
             top, bottom = max(start, tile.query) - tile.query, min(stop, tile.query + n) - tile.query
-            left, right = max(start, tile.key) - tile.key, min(stop, tile.key + m) - tile.key
-            if top < bottom and left < right:
+            if top < bottom:
                 given = tile.received if bottom - top == n else tile.weights[:, top:bottom].sum(1)
-                received[1, :, left:right] += given[:, left:right]
+                own = (start, stop) if start >= self._passages[0] else (0, 0)
+                left, right = (min(max(0, edge - tile.key), m) for edge in own)
+                received[1, :, :left] += given[:, :left]
+                received[1, :, right:] += given[:, right:]
 
     def layer(self, number: int) -> Tensor:
         """What the keys of one layer receive, (H, M); from other passages only, where there are passages."""
-        sums = self._sums[number]
-        return sums[0] - sums[1] if self._passages else sums[0]
+        return self._sums[number][-1]
 
     def total(self, number: int) -> Tensor:
         """What the keys of one layer receive from all queries, (H, M)."""
