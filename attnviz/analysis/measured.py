@@ -1,0 +1,85 @@
+"""What is measured of one document: figures of every head, and the strongest links of every layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure of a head: its name, its unit, and what it is, with the source of the definition.
+
+    A ``place`` says where something is, and has no mean over a corpus; an ``amount`` has.
+    """
+
+    name: str
+    unit: str
+    meaning: str
+    kind: Literal["amount", "place"] = "amount"
+
+
+METRICS = (
+    Metric("entropy", "nats", "−Σ A ln A, the mean over the queries (Clark et al. 2019)"),
+    Metric("normalised_entropy", "share", "entropy by ln n of each query, n the keys that it may see; 0 for n = 1"),
+    Metric("distance", "tokens", "Σ A·|q − k|, the mean over the queries (Vig & Belinkov 2019)"),
+    Metric("signed_distance", "tokens", "Σ A·(q − k), the mean over the queries: above 0 the head looks back"),
+    Metric("self", "share", "weight of a token to itself, the mean (Clark et al. 2019)"),
+    Metric("previous", "share", "weight to the token before, the mean over the queries that have one"),
+    Metric("next", "share", "weight to the token after, the mean over the queries that have one"),
+    Metric("first", "share", "weight to the first token, the mean over the queries"),
+    Metric("cls", "share", "weight to the special tokens in front of the text ([CLS], BOS); null without any"),
+    Metric("sep", "share", "weight to the special tokens behind the text ([SEP], EOS); null without any"),
+    Metric("special", "share", "weight to all special tokens; null without any"),
+    Metric("punctuation", "share", "weight to the tokens of punctuation; null without any"),
+    Metric("sink", "share", "the largest mean weight that one key takes from the queries that see it, of the keys that "
+           "half of all queries see; a sink where above 0.3 (Gu et al. 2025)"),
+    Metric("sink_position", "token", "which key that is, from 0", "place"),
+    Metric("confidence", "share", "the largest weight of a query, the mean over the queries; the special tokens behind "
+           "the text neither look nor are looked at here (Voita et al. 2019)"),
+    Metric("received", "queries", "the most that one key receives: the sum of the weights that all queries give it"),
+    Metric("received_position", "token", "which key that is, from 0", "place"),
+    Metric("duplicate", "share", "weight to earlier tokens of the same id, the mean over the queries that have some "
+           "(Wang et al. 2022); null without any"),
+    Metric("offset", "tokens", "key − query that holds the largest weight of most of the text's tokens", "place"),
+    Metric("offset_share", "share", "of how many of them it does so (Voita et al. 2019: positional from 0.9)"),
+)  # fmt: skip
+"""All figures, in the order of their columns."""
+NAMES = tuple(metric.name for metric in METRICS)
+
+
+@dataclass(frozen=True, eq=False)
+class Links:
+    """Links between words, one entry each: layers and heads by their place, words by their number in the document.
+
+    Ordered by layer, and in a layer from the strongest on; each pair of words once a layer, in its best head.
+    """
+
+    layer: NDArray[np.int16]
+    head: NDArray[np.int16]
+    query: NDArray[np.int32]
+    key: NDArray[np.int32]
+    weight: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.weight)
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """The ``figures`` (L, H, METRICS) of one document, NaN where it has none, and its strongest ``links``."""
+
+    figures: NDArray[np.float64]
+    links: Links
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is measured: the ``top`` links of each layer; ``special`` and ``everything`` are those of ``summarise``."""
+
+    top: int = 8
+    special: bool = False
+    everything: bool = False

@@ -1,0 +1,1 @@
+"""Whole corpora: documents in, tables out."""

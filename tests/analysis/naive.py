@@ -1,0 +1,98 @@
+"""The figures and links of a document, straight from all of its weights: what the fast ways are held to."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnviz.analysis.links import counting
+from attnviz.analysis.measured import NAMES, Asked, Links, Measured
+from attnviz.analysis.offsets import MANY_QUERIES, MIN_QUERIES, POSITIONAL
+from attnviz.analysis.units import read_in
+from attnviz.encoding import Encoding, is_punctuation
+
+Weights = NDArray[np.floating]
+
+
+def measured(weights: Weights, encoding: Encoding, asked: Asked, *, causal: bool, seen: NDArray[np.bool_]) -> Measured:
+    """By ``weights`` (L, H, N, N) of a document; ``seen`` (N, N) says which keys a query may see."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # means of nothing are NaN here
+        found = [[_figures(head, encoding, seen) for head in layer] for layer in np.float64(weights)]
+    figures = np.array([[[head[name] for name in NAMES] for head in layer] for layer in found])
+    return Measured(figures, _links(np.float64(weights), encoding, asked, figures, causal=causal))
+
+
+def _figures(a: Weights, encoding: Encoding, seen: NDArray[np.bool_]) -> dict[str, float]:
+    n = len(a)
+    places = np.arange(n)
+    apart = places[:, None] - places[None, :]
+    special = np.array(encoding.special)
+    text = np.flatnonzero(~special)
+    lead = np.arange(n) < (text[0] if len(text) else n)
+    tail = special & (places > text[-1]) if len(text) else np.zeros(n, bool)
+    punctuation = np.zeros(n, bool)
+    for word in encoding.words:
+        punctuation[word.start : word.stop] = is_punctuation(word.text)
+    punctuation &= ~special
+    entropy = -(a * np.log(a, where=a > 0, out=np.zeros_like(a))).sum(1)
+    many = seen.sum(1)
+    same = (np.array(encoding.ids)[:, None] == np.array(encoding.ids)[None, :]) & (apart > 0)
+    received = a.sum(0)
+    asked = places[seen.sum(0) * 2 >= n]  # keys that half of the queries see
+    takes = received[asked] / seen.sum(0)[asked]
+    offsets, counts = np.unique(a[text].argmax(1) - text, return_counts=True)
+    share = lambda keys: a[:, keys].sum(1).mean() if keys.any() else np.nan  # noqa: E731
+    return {
+        "entropy": entropy.mean(),
+        "normalised_entropy": np.where(many > 1, entropy / np.log(np.maximum(many, 2)), 0).mean(),
+        "distance": (a * abs(apart)).sum(1).mean(),
+        "signed_distance": (a * apart).sum(1).mean(),
+        "self": np.diag(a).mean(),
+        "previous": np.diag(a, -1).mean() if n > 1 else np.nan,
+        "next": np.diag(a, 1).mean() if n > 1 else np.nan,
+        "first": a[:, 0].mean(),
+        "cls": share(lead),
+        "sep": share(tail),
+        "special": share(special),
+        "punctuation": share(punctuation),
+        "sink": takes.max(),
+        "sink_position": asked[takes.argmax()],
+        "confidence": a[~tail][:, ~tail].max(1).mean(),
+        "received": received.max(),
+        "received_position": received.argmax(),
+        "duplicate": (a * same).sum(1)[same.any(1)].mean() if same.any() else np.nan,
+        "offset": offsets[counts.argmax()] if len(text) else np.nan,
+        "offset_share": counts.max() / len(text) if len(text) else np.nan,
+    }
+
+
+def _links(a: Weights, encoding: Encoding, asked: Asked, figures: Weights, *, causal: bool) -> Links:
+    """As ``summarise`` finds them, layer by layer: positional heads, and at their offset habitual ones, left out."""
+    units = read_in("word", encoding, None, tuple(range(len(a))))
+    queries, keys, itself = counting(units, causal=causal, special=asked.special, everything=asked.everything)
+    words = encoding.words
+    text = int((~np.array(encoding.special)).sum())
+    found: list[tuple[int, int, int, int, float]] = []
+    for layer, heads in enumerate(a):
+        best: dict[tuple[int, int], tuple[float, int]] = {}
+        for head, weights in enumerate(heads):
+            offset, share = (figures[layer, head, NAMES.index(name)] for name in ("offset", "offset_share"))
+            if not asked.everything and text >= MIN_QUERIES and share >= POSITIONAL:
+                continue
+            habitual = not asked.everything and text >= MANY_QUERIES and 0.5 <= share < POSITIONAL
+            for q, k in np.argwhere(np.outer(queries, keys)):
+                if q == k and not itself:
+                    continue
+                at = words[q].start + offset if offset <= 0 else words[q].stop - 1 + offset
+                if habitual and words[k].start <= at < words[k].stop:
+                    continue
+                weight = weights[words[q].start : words[q].stop, words[k].start : words[k].stop].sum(1).mean()
+                if weight > best.get((q, k), (0.0, 0))[0]:
+                    best[q, k] = weight, head
+        order = sorted(best, key=lambda pair: (-best[pair][0], pair))[: asked.top]
+        found += [(layer, best[pair][1], *pair, best[pair][0]) for pair in order]
+    columns = [np.array(column) for column in zip(*found, strict=True)] if found else [np.array([])] * 5
+    return Links(*(column.astype(kind) for column, kind in zip(columns, ("i2", "i2", "i4", "i4", "f4"), strict=True)))
