@@ -21,6 +21,8 @@ class ExitCode(enum.IntEnum):
     """The checkpoint is missing, damaged or of an unsupported kind."""
     CHECK = 5
     """Our attention and the model's own disagree."""
+    SOME_FAILED = 6
+    """Of a corpus some documents could not be analysed; the others were."""
     INTERRUPTED = 130
 
 
@@ -59,6 +61,12 @@ class ModelError(AttnvizError):
     """A checkpoint that can't be found, read or trusted."""
 
     exit_code = ExitCode.MODEL
+
+
+class SomeFailed(AttnvizError):
+    """Documents of a corpus that could not be analysed; all others were, or with ``--strict`` those before it."""
+
+    exit_code = ExitCode.SOME_FAILED
 
 
 class UnsupportedModel(ModelError):

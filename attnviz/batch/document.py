@@ -29,3 +29,8 @@ class Document:
         """The document by its content: SHA-256 of its text, or of where it stands and what was wrong with it."""
         content = self.text if not self.reason else f"{self.source}\0{self.line}\0{self.reason}"
         return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
+
+    @property
+    def where(self) -> str:
+        """Where it stands, as it is shown: ``notes.txt:12``."""
+        return self.source if self.line is None else f"{self.source}:{self.line}"

@@ -269,7 +269,7 @@ class Model:
             InputError, UsageError, ModelError: as ``attend``; also a model that transformers can't load.
         """
         encoding, decoded = self.inputs(text, pair, target, generate=generate, truncate=truncate, chat=chat)
-        return self._check(encoding, decoded, float64=float64, progress=progress, judge=judge)
+        return self.check_encoding(encoding, decoded, float64=float64, progress=progress, judge=judge)
 
     def check_record(self, found: record.Record | record.Survey, progress: Progress | None = None) -> Check:
         """``check`` of what a record of this model was made from.
@@ -281,28 +281,29 @@ class Model:
         """
         if isinstance(found, record.Survey) and found.windows:
             some = dict.fromkeys((0, len(found.windows) // 2, len(found.windows) - 1))
-            checks = [self._check(found.windows[i].encoding, None, progress=progress) for i in some]
+            checks = [self.check_encoding(found.windows[i].encoding, progress=progress) for i in some]
             return max(checks, key=lambda check: (not check.passed, check.max_abs_diff))
         if isinstance(found, record.EncoderDecoder):
-            return self._check(found.encoder.encoding, found.decoder.encoding, progress=progress)
+            return self.check_encoding(found.encoder.encoding, found.decoder.encoding, progress=progress)
         if found.kind == "cross" and found.keys is not None:
-            return self._check(found.keys, found.encoding, progress=progress)
+            return self.check_encoding(found.keys, found.encoding, progress=progress)
         if found.kind != "self":
             raise InputError(
                 f"the {found.kind} map does not say what the other half of {self.name} read, and the check needs both",
                 hint="The cross map has both texts; so has: attnviz check",
             )
-        return self._check(found.encoding, None, progress=progress)
+        return self.check_encoding(found.encoding, progress=progress)
 
-    def _check(
+    def check_encoding(
         self,
         encoding: Encoding,
-        target: Encoding | None,
+        target: Encoding | None = None,
         *,
         float64: bool = False,
         progress: Progress | None = None,
         judge: Judge | None = None,
     ) -> Check:
+        """``check`` of what the model reads, as it is; an encoder–decoder needs the ``target`` that its decoder reads."""
         import torch
 
         from attnviz.model.check import check

@@ -1,0 +1,140 @@
+"""The check of a corpus: some documents against transformers' own attention, and their rows against a run alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnviz.analysis.alone import measure_alone
+from attnviz.analysis.measured import METRICS, Measured
+from attnviz.batch.found import Found
+from attnviz.batch.work import Worker
+from attnviz.encoding import Encoding, started
+from attnviz.errors import AttnvizError
+from attnviz.model.check import Judge
+
+Mode = Literal["none", "sample", "all"]
+FIRST = 3
+"""So many documents of the run are checked whatever is drawn."""
+EVERY = 100
+"""One of so many is drawn by its content: the same ones in every run, however it was cut or resumed."""
+FIGURES = 1e-4
+"""How far a figure may be from that of a run alone, as a part of it: both are rounded, and added up in other orders."""
+
+_AMOUNTS = np.array([metric.kind == "amount" for metric in METRICS])
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What the check found: of how many ``documents``, the largest |Δ| of two weights, and of two figures.
+
+    ``apart`` is that of the tables' figures to those of a run alone, as a part of the figure. ``failed`` are the
+    documents, by number, that are beyond a tolerance, ``unchecked`` how many could not be checked, and ``reasons`` why.
+    """
+
+    documents: int = 0
+    max_abs_diff: float = 0.0
+    tolerance: float = 0.0
+    figures_apart: float = 0.0
+    failed: tuple[int, ...] = ()
+    unchecked: int = 0
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool | None:
+        """Whether all that were checked agree; None where none could be."""
+        return not self.failed if self.documents else None
+
+    def __str__(self) -> str:
+        """The verdict in words."""
+        if not self.documents:
+            return f"not made: {self.reasons[0]}" if self.reasons else "not made"
+        documents = f"{self.documents:,} documents" if self.documents > 1 else "1 document"
+        words = f"{documents} against transformers: weights {self.max_abs_diff:.1e} apart at most"
+        if self.failed:
+            beyond = ", ".join(map(str, self.failed[:5])) + (" …" if len(self.failed) > 5 else "")
+            words += f", beyond {self.tolerance:.0e} in {len(self.failed):,} of them (number {beyond})"
+        return words + (f"; {self.unchecked:,} could not be checked: {self.reasons[0]}" if self.unchecked else "")
+
+
+def together(parts: Iterable[Checked]) -> Checked:
+    """The verdict on several chunks."""
+    all_ = [*parts]
+    return Checked(
+        documents=sum(part.documents for part in all_),
+        max_abs_diff=max((part.max_abs_diff for part in all_), default=0.0),
+        tolerance=max((part.tolerance for part in all_), default=0.0),
+        figures_apart=max((part.figures_apart for part in all_), default=0.0),
+        failed=tuple(number for part in all_ for number in part.failed),
+        unchecked=sum(part.unchecked for part in all_),
+        reasons=tuple(dict.fromkeys(reason for part in all_ for reason in part.reasons)),
+    )
+
+
+@dataclass
+class Checker:
+    """Checks what a ``worker`` found; transformers' model is opened with the first document and kept."""
+
+    worker: Worker
+    mode: Mode
+    _judge: Judge | None = field(default=None, init=False)
+
+    def check(self, found: Sequence[Found]) -> Checked | None:
+        """The verdict on those of the documents that are drawn; None where none are."""
+        drawn = [each for each in found if each.encoding and each.measured and self._drawn(each)]
+        return together(map(self._check, drawn)) if drawn else None
+
+    def _drawn(self, found: Found) -> bool:
+        document = found.document
+        by_chance = int(document.id[:12], 16) % EVERY == 0
+        return self.mode == "all" or (self.mode == "sample" and (document.number < FIRST or by_chance))
+
+    def _check(self, found: Found) -> Checked:
+        worker, number = self.worker, found.document.number
+        self._judge = self._judge or Judge(worker.model.checkpoint)
+        assert found.encoding
+        assert found.measured
+        try:
+            windows = worker.windows(found.encoding)
+            parts = _parts(found.encoding, [window.encoding for window in windows])
+            checks = [worker.model.check_encoding(part, self._target(part), judge=self._judge) for part in parts]
+            alone = measure_alone(worker.model.way, found.encoding, worker.how.asked, windows)
+        except AttnvizError as error:
+            return Checked(unchecked=1, reasons=(error.message,))
+        apart = figures_apart(found.measured, alone)
+        passed = all(check.passed for check in checks) and apart <= FIGURES
+        return Checked(
+            1,
+            max(check.max_abs_diff for check in checks),
+            max(check.tolerance for check in checks),
+            apart,
+            () if passed else (number,),
+        )
+
+
+    def _target(self, encoding: Encoding) -> Encoding | None:
+        """What the decoder of an encoder–decoder reads, so that its encoder can be checked: its start, and no more."""
+        way = self.worker.model.way
+        if "cross" not in way.kinds:
+            return None
+        return encoding if way.start is None else started(self.worker.model.checkpoint.tokenizer, way.start)
+
+
+def _parts(encoding: Encoding, windows: Sequence[Encoding]) -> list[Encoding]:
+    """What is run of a document for its check: all, or the first, a middle and the last of its windows."""
+    if not windows:
+        return [encoding]
+    return [windows[i] for i in dict.fromkeys((0, len(windows) // 2, len(windows) - 1))]
+
+
+def figures_apart(one: Measured, other: Measured) -> float:
+    """The largest |Δ| of two documents' figures that are amounts, as a part of the figure where it is above 1."""
+    a, b = one.figures[..., _AMOUNTS], other.figures[..., _AMOUNTS]
+    if not np.array_equal(np.isnan(a), np.isnan(b)):
+        return np.inf
+    apart: NDArray[np.float64] = np.abs(a - b) / np.maximum(1, np.abs(b))
+    return float(np.nanmax(apart, initial=0))

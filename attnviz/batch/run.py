@@ -1,0 +1,93 @@
+"""A run on this machine: chunks are read and encoded ahead, measured, and written behind, all at once."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import TypeVar
+
+from attnviz.batch.checking import Checked, Checker
+from attnviz.batch.chunk import Chunk
+from attnviz.batch.found import Found
+from attnviz.batch.parts import PartFacts, PartFiles
+from attnviz.batch.tables import tables
+from attnviz.batch.work import Encoded, Told, Worker
+from attnviz.errors import SomeFailed
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """Where chunks are worked on: the ``worker`` measures, the ``checker`` checks, and ``files`` keep the rows.
+
+    ``strict``: a chunk with a document that fails is not kept, and the run ends there.
+    """
+
+    worker: Worker
+    checker: Checker
+    files: PartFiles
+    strict: bool = False
+
+    def do(self, chunk: Chunk) -> PartFacts:
+        """All that is to be done with a chunk, and what there is of it then; one that is there already stays as it is.
+
+        Raises:
+            UsageError: it can't be written, or its texts are not those of the run that is resumed.
+            SomeFailed: a document failed, and the run is strict.
+        """
+        facts = self.files.finished(chunk.number, chunk.digest)
+        return facts or self.keep(chunk, *self.measure(chunk, self.worker.encode(chunk)))
+
+    def measure(
+        self, chunk: Chunk, encoded: list[Encoded], told: Told | None = None
+    ) -> tuple[list[Found], Checked | None]:
+        """What was found of each document, and the check of some."""
+        found = self.worker.measure(chunk, encoded, told)
+        failed = next((each for each in found if each.measured is None), None)
+        if self.strict and failed:
+            raise SomeFailed(f"{failed.document.where}: {failed.reason}", hint="Without --strict the others go on.")
+        return found, self.checker.check(found)
+
+    def keep(self, chunk: Chunk, found: list[Found], checked: Checked | None) -> PartFacts:
+        """Write what was found."""
+        rows = tables(found, tuple(self.worker.heads))
+        return self.files.write(chunk.number, chunk.digest, rows, check=asdict(checked) if checked else {})
+
+
+def run(bench: Bench, chunks: Iterable[Chunk], told: Told) -> Iterator[PartFacts]:
+    """Work on all ``chunks`` that are not there yet, and say of each, in order, what there is of it.
+
+    Raises:
+        UsageError, SomeFailed: as ``Bench.do``.
+    """
+
+    def encoded() -> Iterator[tuple[Chunk, PartFacts | None, list[Encoded]]]:
+        for chunk in chunks:
+            facts = bench.files.finished(chunk.number, chunk.digest)
+            yield chunk, facts, [] if facts else bench.worker.encode(chunk)
+
+    kept: deque[Future[PartFacts]] = deque()
+    with ThreadPoolExecutor(1, "attnviz-write") as pool:
+        for chunk, facts, encodings in ahead(encoded()):
+            if facts:
+                told(facts.documents, 0)
+                kept.append(pool.submit(lambda facts=facts: facts))  # type: ignore[misc]
+            else:
+                kept.append(pool.submit(bench.keep, chunk, *bench.measure(chunk, encodings, told)))
+            while len(kept) > 1:
+                yield kept.popleft().result()
+        while kept:
+            yield kept.popleft().result()
+
+
+def ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """``items``, of which the next is made in a thread while the one before is used."""
+    end = object()
+    with ThreadPoolExecutor(1, "attnviz-read") as pool:
+        waiting = pool.submit(next, items, end)
+        while (item := waiting.result()) is not end:
+            waiting = pool.submit(next, items, end)
+            yield item  # type: ignore[misc]

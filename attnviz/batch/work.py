@@ -1,0 +1,150 @@
+"""The work on a chunk: its documents are encoded, and measured together where they are short, else one by one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from attnviz.analysis.alone import measure_alone, run_alone
+from attnviz.analysis.measured import Asked, Measured
+from attnviz.analysis.packed import measure
+from attnviz.analysis.survey import is_causal
+from attnviz.batch.chunk import Chunk
+from attnviz.batch.document import Document
+from attnviz.batch.found import Found
+from attnviz.encoding import Encoding, Window, encode_many, slide, started
+from attnviz.errors import AttnvizError, InputError
+from attnviz.interface import Model
+from attnviz.model import foresee
+from attnviz.model.kernel import Observer, Tile
+
+SHORT = 512
+"""Documents of at most so many tokens are packed; of longer ones each fills a run by itself."""
+
+Encoded = Encoding | AttnvizError
+Told = Callable[[int, int], None]
+"""Is told how many documents and tokens more are done."""
+
+
+@dataclass(frozen=True)
+class How:
+    """What is done with each document: ``windows`` slide over those that are longer than the model, by ``stride``."""
+
+    asked: Asked = Asked()
+    windows: bool = True
+    stride: int | None = None
+
+
+class Worker:
+    """Measures chunks with one model."""
+
+    def __init__(self, model: Model, how: How) -> None:
+        self.model = model
+        self.how = how
+
+    @cached_property
+    def heads(self) -> dict[int, int]:
+        """How many heads each layer has, by the model's own number of the layer: a run of one token shows it."""
+        seen = _Heads()
+        run_alone(self.model.way, started(self.model.checkpoint.tokenizer, 0), [seen])
+        return dict(sorted(seen.heads.items()))
+
+    @cached_property
+    def causal(self) -> bool:
+        """Whether no query sees a later key."""
+        return is_causal(self.model.way, started(self.model.checkpoint.tokenizer, 0), None, "self")
+
+    def encode(self, chunk: Chunk) -> list[Encoded]:
+        """What the model reads of each document, or why it can't."""
+        texts = [each.text for each in chunk.documents if not each.reason]
+        found = iter(encode_many(self.model.checkpoint.tokenizer, texts))
+        return [InputError(each.reason) if each.reason else self._fitting(next(found)) for each in chunk.documents]
+
+    def _fitting(self, encoded: Encoded) -> Encoded:
+        """``encoded``, or the error that the model has too few positions for it, or the machine too little memory."""
+        if not isinstance(encoded, Encoding):
+            return encoded
+        limit = self.model.way.limit
+        if limit is None or len(encoded) <= limit:
+            try:
+                foresee.require_memory(self.model.checkpoint, self.model.options, len(encoded))
+            except InputError as error:
+                return error
+        elif not self.how.windows:
+            over = f"the text has {len(encoded)} tokens, the model takes {limit}: {len(encoded) - limit} too many"
+            return InputError(over)
+        return encoded
+
+    def measure(self, chunk: Chunk, encoded: Sequence[Encoded], told: Told | None = None) -> list[Found]:
+        """What was found of each document of the ``chunk``; one that fails does not touch the others."""
+        found: dict[int, Found] = {}
+        short: list[int] = []
+        for i, (document, each) in enumerate(zip(chunk.documents, encoded, strict=True)):
+            if not isinstance(each, Encoding):
+                found[i] = Found(document, reason=each.message)
+            elif len(each) <= min(SHORT, self.model.way.limit or SHORT):
+                short.append(i)
+        if told:
+            told(len(found), 0)
+        documents, encodings = [chunk.documents[i] for i in short], [encoded[i] for i in short]
+        found |= zip(short, self._together(documents, encodings, told), strict=True)  # type: ignore[arg-type]
+        for i, (document, each) in enumerate(zip(chunk.documents, encoded, strict=True)):
+            if i not in found and isinstance(each, Encoding):
+                found[i] = self._alone(document, each)
+                if told:
+                    told(1, len(each))
+        return [found[i] for i in range(len(found))]
+
+    def _together(self, documents: Sequence[Document], encodings: Sequence[Encoding], told: Told | None) -> list[Found]:
+        """Short documents, packed; each has the part of the time that it has of the tokens."""
+        if not documents:
+            return []
+        start = time.perf_counter()
+        found = measure(self.model.way, encodings, self.how.asked)
+        tokens = sum(map(len, encodings))
+        each = (time.perf_counter() - start) / tokens
+        if told:
+            told(len(documents), tokens)
+        rows = zip(documents, encodings, found, strict=True)
+        return [_found(document, encoding, got, each * len(encoding)) for document, encoding, got in rows]
+
+    def _alone(self, document: Document, encoding: Encoding) -> Found:
+        """A long document, run whole where the model can, else in windows."""
+        start = time.perf_counter()
+        try:
+            windows = self.windows(encoding)
+            got: Measured | AttnvizError = measure_alone(self.model.way, encoding, self.how.asked, windows)
+        except AttnvizError as error:
+            windows, got = (), error
+        found = _found(document, encoding, got, time.perf_counter() - start)
+        return replace(found, windows=len(windows)) if windows else found
+
+    def windows(self, encoding: Encoding) -> tuple[Window, ...]:
+        """The windows in which a document is read; none where the model reads it whole.
+
+        Raises:
+            InputError, UsageError: as ``slide``.
+        """
+        way, limit = self.model.way, self.model.way.limit
+        if limit is None or len(encoding) <= limit:
+            return ()
+        tokenizer = self.model.checkpoint.tokenizer
+        return slide(tokenizer, encoding, limit=limit, causal=self.causal, stride=self.how.stride)
+
+
+class _Heads(Observer):
+    """Sees how many heads there are."""
+
+    def __init__(self) -> None:
+        self.heads: dict[int, int] = {}
+
+    def tile(self, tile: Tile) -> None:
+        self.heads[tile.layer] = tile.shape[0]
+
+
+def _found(document: Document, encoding: Encoding, got: Measured | AttnvizError, seconds: float) -> Found:
+    if isinstance(got, Measured):
+        return Found(document, encoding, got, 1, seconds)
+    return Found(document, encoding, None, 0, seconds, got.message)

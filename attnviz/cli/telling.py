@@ -1,0 +1,86 @@
+"""How far a run over a corpus is, on standard error: a bar on a terminal, else a line now and then."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+
+from attnviz.render.cost import duration
+
+_EVERY = 0.25
+"""The seconds between two pictures of the bar."""
+_LINES = 10.0
+"""The seconds between two plain lines."""
+
+
+class Telling:
+    """Counts what is done; may be told by several threads.
+
+    ``total`` is how many bytes there are to read; None where nobody knows.
+    """
+
+    def __init__(self, on: Console, total: int | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._on, self._total, self._clock = on, total, clock
+        self._start = clock()
+        self._bytes = self._documents = self._tokens = self._failed = 0
+        self._next = self._start + (_EVERY if on.is_terminal else _LINES)
+        self._bar: Progress | None = None
+
+    def read(self, count: int) -> None:
+        """So many bytes more were read."""
+        self._bytes += count
+
+    def worked(self, documents: int, tokens: int) -> None:
+        """So many documents and tokens more are done."""
+        self._documents += documents
+        self._tokens += tokens
+        self._tell()
+
+    def failed(self, documents: int) -> None:
+        """So many documents more have failed."""
+        self._failed += documents
+        self._tell()
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.stop()
+
+    def _tell(self) -> None:
+        now = self._clock()
+        if now < self._next:
+            return
+        self._next = now + (_EVERY if self._on.is_terminal else _LINES)
+        words = self._words(now - self._start)
+        if not self._on.is_terminal:
+            self._on.print(words)
+            return
+        if self._bar is None:
+            columns = SpinnerColumn(), BarColumn(bar_width=24), TextColumn("{task.description}")
+            self._bar = Progress(*columns, console=self._on, auto_refresh=False, transient=True)
+            self._bar.add_task("", total=self._total)
+            self._bar.start()
+        self._bar.update(self._bar.task_ids[0], description=words, completed=self._bytes)
+        self._bar.refresh()
+
+    def _words(self, elapsed: float) -> str:
+        parts = [f"{self._documents:,} documents", f"{self._tokens / max(elapsed, 1e-9):,.0f} tokens/s"]
+        if self._total and 0 < self._bytes < self._total:
+            parts.append(f"{duration(elapsed * (self._total - self._bytes) / self._bytes)} left")
+        if self._failed:
+            parts.append(f"{self._failed:,} failed")
+        return " · ".join(parts)
+
+
+@contextlib.contextmanager
+def telling(on: Console, total: int | None) -> Iterator[Telling]:
+    """A ``Telling`` whose bar is taken away at the end, whatever happens."""
+    told = Telling(on, total)
+    try:
+        yield told
+    finally:
+        told.close()

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from attnviz.cli.telling import Telling, telling
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def plain() -> tuple[Console, io.StringIO]:
+    file = io.StringIO()
+    return Console(file=file, width=200), file
+
+
+def test_a_file_gets_a_plain_line_every_ten_seconds() -> None:
+    (console, file), clock = plain(), Clock()
+    told = Telling(console, 1000, clock)
+    told.read(250)
+    told.worked(10, 400)
+    assert file.getvalue() == ""
+    clock.now = 10
+    told.failed(2)
+    assert file.getvalue() == "10 documents · 40 tokens/s · 30 s left · 2 failed\n"
+    clock.now = 19
+    told.worked(1, 1)
+    assert file.getvalue().count("\n") == 1
+    clock.now = 20
+    told.worked(1, 1)
+    assert file.getvalue().count("\n") == 2
+
+
+def test_nothing_is_said_of_time_where_nobody_knows_how_much_there_is() -> None:
+    (console, file), clock = plain(), Clock()
+    told = Telling(console, None, clock)
+    told.read(250)
+    clock.now = 10
+    told.worked(1000, 20_000)
+    assert file.getvalue() == "1,000 documents · 2,000 tokens/s\n"
+
+
+def test_a_terminal_gets_a_bar_that_vanishes_whatever_happens() -> None:
+    file, clock = io.StringIO(), Clock()
+    console = Console(file=file, width=100, force_terminal=True)
+    with pytest.raises(KeyError), telling(console, 1000) as told:
+        told._clock = clock
+        told._start, told._next = 0.0, 0.5
+        told.read(500)
+        clock.now = 1
+        told.worked(7, 70)
+        assert "7 documents · 70 tokens/s · 1.0 s left" in file.getvalue()
+        raise KeyError
+    assert file.getvalue().endswith("\x1b[?25h\r\x1b[1A\x1b[2K")
