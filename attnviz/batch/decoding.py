@@ -28,7 +28,7 @@ _ORDER_MARKS = {
 _LIKELY = (
     *("cp1252", "cp1251", "cp1250", "iso8859_2", "iso8859_15", "gb18030", "cp932", "euc_jp", "big5", "cp949", "koi8_r"),
     *("cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258", "cp874", "cp866", "koi8_u", "iso8859_5"),
-    *("iso8859_6", "iso8859_7", "iso8859_8", "iso8859_13", "mac_roman", "mac_cyrillic"),
+    *("iso8859_6", "iso8859_7", "iso8859_8", "iso8859_13"),
 )
 
 
@@ -77,7 +77,7 @@ class Decoded:
                     if first:
                         _require_text(data)
                 except UnicodeDecodeError:
-                    held, decoder = b"", self._decide(data, ascii_only=ascii_only, first=first)
+                    held, decoder = b"", self._decide(data, last, ascii_only=ascii_only, first=first)
                     text = decoder.decode(data, last)
             else:
                 text = decoder.decode(data, last)
@@ -88,13 +88,13 @@ class Decoded:
         codec = next((codec for mark, codec in _ORDER_MARKS.items() if data.startswith(mark)), None)
         return self._read_as(codec) if codec else None
 
-    def _decide(self, data: bytes, *, ascii_only: bool, first: bool) -> codecs.IncrementalDecoder:
+    def _decide(self, data: bytes, last: bool, *, ascii_only: bool, first: bool) -> codecs.IncrementalDecoder:
         if first and (kind_of(data) or _controls(data) > max(1, len(data) // 50)):
             raise Unreadable(_no_text(data))
         marked = data.decode("utf-8", _MARK)
         bad = marked.count(_MARKED)
         letters = sum(not character.isascii() for character in marked) - bad
-        if not ascii_only or letters > bad or _is_surrogates(data):
+        if not ascii_only or 2 * letters > bad or _is_surrogates(data, last):
             return codecs.getincrementaldecoder("utf-8")(_MARK)
         codec = _guess(data)
         if codec is None and first:
@@ -136,10 +136,10 @@ def _controls(data: bytes) -> int:
     return len(data) - len(data.translate(None, _CONTROLS))
 
 
-def _is_surrogates(data: bytes) -> bool:
+def _is_surrogates(data: bytes, last: bool) -> bool:
     """Whether all that is wrong is surrogates written as UTF-8, as some programs do."""
     try:
-        codecs.utf_8_decode(data, "surrogatepass", False)
+        codecs.utf_8_decode(data, "surrogatepass", last)
     except UnicodeDecodeError:
         return False
     return True

@@ -45,6 +45,8 @@ class Local(Place):
 
     def kind(self, path: str) -> Kind | None:
         """A broken link is a file, and so is what we may not look at: opening it says what is wrong."""
+        if not path:
+            return None
         try:
             return "folder" if stat.S_ISDIR(Path(path).stat().st_mode) else "file"
         except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -71,7 +73,10 @@ class Local(Place):
 
     def open(self, path: str) -> AbstractContextManager[BinaryIO]:
         """The file itself."""
-        return Path(path).open("rb")
+        file = Path(path)
+        if file.is_symlink() and not file.exists():
+            raise FileNotFoundError(errno.ENOENT, f"a broken link, to {os.readlink(path)}")  # noqa: PTH115
+        return file.open("rb")
 
 
 def _name(entry: os.DirEntry[str]) -> str:
@@ -141,6 +146,11 @@ class Standard(Place):
 def is_address(name: str) -> bool:
     """Whether it is an address and no path."""
     return bool(_ADDRESS.match(name))
+
+
+def is_far(name: str) -> bool:
+    """Whether it is an address of another machine."""
+    return is_address(name) and not name.lower().startswith("file:")
 
 
 def is_web(name: str) -> bool:

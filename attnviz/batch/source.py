@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from attnviz.batch.document import Document
 from attnviz.batch.listing import EVERYTHING, Entry, Folder, Pattern, split_pattern, walk
-from attnviz.batch.places import Kind, Place, Standard, is_address, is_web, place_of, unreachable
+from attnviz.batch.places import Kind, Place, Standard, is_far, is_web, place_of, unreachable
 from attnviz.batch.read import Read, by_ending, endings, find_format, text
 from attnviz.batch.read.rows import failed
 from attnviz.batch.reading import Reading, Row, Unreadable
@@ -55,7 +55,7 @@ def sizes(
     Raises:
         UsageError, InputError: as ``documents``.
     """
-    if any(name == STANDARD_INPUT or is_address(name) for name in inputs):
+    if any(name == STANDARD_INPUT or is_far(name) for name in inputs):
         return None
     total = 0
     for entry in _entries(inputs, reading, stdin, leave_out):

@@ -16,6 +16,8 @@ from attnviz.batch.reading import Unreadable
 PACKINGS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
 """Endings, and how such a file is packed."""
 _PIECE = 1 << 16
+_PACKED = 1 << 12
+"""Packed bytes that are unpacked at once: they may hold a thousand times as many."""
 _MAGIC = {"gzip": rb"\x1f\x8b\x08", "zstd": rb"\x28\xb5\x2f\xfd", "bz2": rb"BZh[1-9](1AY&SY|\x17rE8P\x90)"}
 
 
@@ -132,7 +134,7 @@ def _gunzip(file: BinaryIO) -> Iterator[bytes]:
     """What ``gzip`` members hold, each after the other, up to the very byte that breaks one."""
     unpacker, data = None, b""
     first = True
-    while data := data or file.read(_PIECE):
+    while data := data or file.read(_PACKED):
         if unpacker is None:
             data = data if first else data.lstrip(b"\0")  # padding, as tapes have it
             first = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 from attnviz.batch.decoding import Decoded
 from attnviz.batch.read.lines import lines
@@ -30,6 +31,7 @@ class _Lines:
 
     def __init__(self, texts: Iterable[str], most: int) -> None:
         self._lines = lines(texts, most)
+        self._quoted = False
 
     def __iter__(self) -> _Lines:
         return self
@@ -38,7 +40,19 @@ class _Lines:
         _, line = next(self._lines)
         if line is None:
             raise _TooLong
+        self._quoted ^= line.count('"') % 2 == 1
         return line + "\n"
+
+    def begin(self) -> None:
+        """A row begins."""
+        self._quoted = False
+
+    def skip(self) -> None:
+        """Go to the end of the row that is not read to its end: where the field in quotation marks is closed."""
+        while self._quoted:
+            with suppress(_TooLong):
+                if next(self, None) is None:
+                    return
 
 
 class _TooLong(csv.Error):
@@ -55,12 +69,15 @@ def _read(stream: Stream, reading: Reading, delimiters: str) -> Iterator[Row]:
     number = 0
     while True:
         number += 1
+        source.begin()
         try:
             fields = next(rows)
         except StopIteration:
             return
         except csv.Error as error:
             yield failed(number, _why(error, reading))
+            if _is_limit(error):
+                source.skip()
             continue
         if not fields:
             number -= 1
@@ -89,11 +106,15 @@ def _names(line: str, delimiter: str) -> list[str]:
 
 
 def _why(error: csv.Error, reading: Reading) -> str:
-    if isinstance(error, _TooLong) or "field limit" in str(error):
+    if isinstance(error, _TooLong) or _is_limit(error):
         return reading.too_long
     if "unexpected end" in str(error):
         return "broken row: a quotation mark is never closed, the rows after it are in it"
     return f"broken row: {error}"
+
+
+def _is_limit(error: csv.Error) -> bool:
+    return "field limit" in str(error)
 
 
 def _count(fields: list[str]) -> str:
