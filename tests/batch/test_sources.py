@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -214,21 +215,15 @@ def test_pipes_are_left_out_of_folders() -> None:
     assert sources("docs") == ["docs/a.txt"]
 
 
-def test_very_deep_folders() -> None:
-    here, depth = Path.cwd(), 1100
-    for _ in range(depth):
-        Path("d").mkdir()
-        os.chdir("d")
-    Path("a.txt").write_text("deep")
-    os.chdir(here)
-    found = list(documents(["d"], Reading()))
-    for name in ["d"] * depth:
-        os.chdir(name)
-    Path("a.txt").unlink()
-    for _ in range(depth):  # what removes the folders of tests goes down in recursion
-        os.chdir("..")
-        Path("d").rmdir()
-    assert [document.text for document in found] == ["deep"]
+def test_folders_deeper_than_recursion_goes() -> None:
+    grow("d/" * 500 + "a.txt")  # no deeper than what removes the folders of tests can go
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(400)
+    try:
+        found = list(documents(["d"], Reading()))
+    finally:
+        sys.setrecursionlimit(limit)
+    assert [document.source for document in found] == ["d/" * 500 + "a.txt"]
 
 
 def test_what_is_metered_is_the_size_of_all_files() -> None:
