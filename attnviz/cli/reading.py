@@ -17,20 +17,6 @@ WITHOUT = 1 << 26
 """How many bytes are read where nothing says how much memory is free."""
 _PIECE = 1 << 20
 
-# How files begin that people take for text.
-_KINDS = {
-    b"%PDF-": "a PDF",
-    b"\x89PNG": "a PNG picture",
-    b"\xff\xd8\xff": "a JPEG picture",
-    b"GIF8": "a GIF picture",
-    b"PK\x03\x04": "a zip archive, as .docx and .epub files are",
-    b"\x1f\x8b": "a gzip archive",
-    b"\xd0\xcf\x11\xe0": "an old Office file",
-    b"\x7fELF": "a program",
-    b"GGUF": "a GGUF model",
-    b"SQLite format 3": "a database",
-}
-
 
 def read_file(path: Path) -> str:
     """The text in ``path``.
@@ -95,7 +81,9 @@ def _too_large(name: str, size: int, more: str, bound: int) -> InputError:
 
 def _require_text(data: bytearray, name: str) -> None:
     """Raise for what is no text, as its first bytes show."""
-    kind = next((kind for start, kind in _KINDS.items() if data.startswith(start)), None)
+    from attnviz.encoding.kinds import kind_of
+
+    kind = kind_of(data)
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise InputError(f"{name} is UTF-16, expected UTF-8", hint="Convert it: iconv -f utf-16 -t utf-8 FILE")
     if kind:

@@ -1,0 +1,56 @@
+"""JSON lines: an object a line, its text in a field."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from attnviz.batch.decoding import Decoded
+from attnviz.batch.read.lines import lines
+from attnviz.batch.read.rows import failed, found, no_field
+from attnviz.batch.reading import Reading, Row
+from attnviz.batch.stream import Stream
+
+_KINDS: dict[type, str] = {
+    str: "a string",
+    bool: "a truth value",
+    int: "a number",
+    float: "a number",
+    list: "a list",
+    dict: "an object",
+    type(None): "null",
+}
+
+
+def read(stream: Stream, reading: Reading) -> Iterator[Row]:
+    """The text of each line's field, with the line's number; blank lines are none."""
+    decoded = Decoded(stream.pieces())
+    for number, line in lines(decoded, reading.most):
+        if line is None:
+            yield failed(number, reading.too_long)
+        elif line.strip():
+            yield _row(number, line, reading.field, decoded.note)
+
+
+def _row(number: int, line: str, field: str, note: str) -> Row:
+    try:
+        item = json.loads(line)
+    except json.JSONDecodeError as error:
+        return failed(number, f"broken JSON: {error.msg} (column {error.colno:,})")
+    except ValueError:  # thousands of digits
+        return failed(number, "broken JSON: a number in it is too long")
+    except RecursionError:
+        return failed(number, "broken JSON: it is nested too deeply")
+    if not isinstance(item, dict):
+        return failed(number, f"the line is {_kind(item)}, expected an object")
+    if field not in item:
+        return failed(number, no_field(field, list(item)))
+    text = item[field]
+    if not isinstance(text, str):
+        return failed(number, f"the field '{field}' is {_kind(text)}, expected a string")
+    return found(number, text, note)
+
+
+def _kind(item: Any) -> str:
+    return _KINDS[type(item)]

@@ -1,0 +1,21 @@
+"""What files are that people take for text, told by how they begin."""
+
+from __future__ import annotations
+
+_KINDS = {
+    b"%PDF-": "a PDF",
+    b"\x89PNG": "a PNG picture",
+    b"\xff\xd8\xff": "a JPEG picture",
+    b"GIF8": "a GIF picture",
+    b"PK\x03\x04": "a zip archive, as .docx and .epub files are",
+    b"\x1f\x8b": "a gzip archive",
+    b"\xd0\xcf\x11\xe0": "an old Office file",
+    b"\x7fELF": "a program",
+    b"GGUF": "a GGUF model",
+    b"SQLite format 3": "a database",
+}
+
+
+def kind_of(data: bytes | bytearray) -> str | None:
+    """What begins as ``data`` does and is no text; None where it is none of the known kinds."""
+    return next((kind for start, kind in _KINDS.items() if data.startswith(start)), None)
