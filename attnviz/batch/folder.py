@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 from attnviz.batch import manifest
 from attnviz.batch.formats import WRITERS
 from attnviz.batch.manifest import Identity, Manifest
-from attnviz.batch.parts import PartFacts, PartFiles, all_files
+from attnviz.batch.parts import PartFacts, PartFiles, clear
 from attnviz.batch.storage import Storage, open_storage
 from attnviz.batch.tables import Tables
 from attnviz.errors import UsageError
@@ -124,7 +124,7 @@ def opened(where: str, identity: Identity, *, formats: Sequence[str] = (), overw
         for folder in ("", *files.folders()):
             storage.sweep(folder)
         if found is not None and overwrite:
-            _clear(storage)
+            _clear(storage, found)
             found = None
         if found is None:
             found = Manifest(identity, {"started": datetime.now(UTC).isoformat(timespec="seconds")})
@@ -154,9 +154,11 @@ def _found(storage: Storage) -> Manifest | None:
         return manifest.from_json(file.read(), name)
 
 
-def _clear(storage: Storage) -> None:
+def _clear(storage: Storage, found: Manifest) -> None:
     """Delete all that a run writes but run.json, which says that the folder is ours and is replaced after."""
-    for name in [*all_files(storage), *RESULTS]:
+    storage.write(manifest.FILE, manifest.to_json(found.noting(complete=False)))  # should this be the last that is done
+    clear(storage)
+    for name in RESULTS:
         storage.delete(name)
 
 

@@ -14,6 +14,8 @@ FILE = "run.json"
 _FORMAT = "attnviz.run/1"
 _PACKAGES = ("attnviz", "numba", "numpy", "tokenizers", "torch", "transformers")
 """Packages whose version can change a number."""
+_NUMBERS = ("device", "dtype")
+"""How it is computed, which is given by flags."""
 
 
 @dataclass(frozen=True)
@@ -107,14 +109,16 @@ def differences(old: Identity, new: Identity) -> list[str]:
         else:
             commits = f": {before['revision']} then, {now['revision']} now" if now["revision"] else ""
             found.append(f"the files of the model {now['model']} are others{commits}")
-    for name in ("dtype", "device"):
-        if before[name] != now[name]:
-            found.append(f"--{name} was {before[name]}, is {now[name]}")
-    for kind, shown in (("options", "--{}"), ("versions", "the version of {}")):
-        for name in sorted(before[kind].keys() | now[kind].keys()):
-            was, is_ = before[kind].get(name), now[kind].get(name)
-            if was != is_:
-                found.append(f"{shown.format(name.replace('_', '-'))} was {_in_words(was)}, is {_in_words(is_)}")
+    for shown, was, is_ in (
+        ("--{}", {name: before[name] for name in _NUMBERS}, {name: now[name] for name in _NUMBERS}),
+        ("--{}", before["options"], now["options"]),
+        ("the version of {}", before["versions"], now["versions"]),
+    ):
+        changed = [name for name in sorted(was.keys() | is_.keys()) if was.get(name) != is_.get(name)]
+        found += [
+            f"{shown.format(name.replace('_', '-'))} was {_in_words(was.get(name))}, is {_in_words(is_.get(name))}"
+            for name in changed
+        ]
     return found
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from attnviz.batch.columns import TABLES
@@ -45,7 +45,7 @@ class PartFacts:
 
 @dataclass(frozen=True)
 class PartFiles:
-    """The parts in a ``storage``, which are written in Parquet and in ``formats``. Any process may write any of them."""
+    """The parts in a ``storage``, in Parquet and beside it in ``formats``. Any process may write any of them."""
 
     storage: Storage
     formats: tuple[str, ...] = ()
@@ -128,15 +128,22 @@ class PartFiles:
 
     def folders(self) -> list[str]:
         """The folders that the parts lie in."""
-        return [f"{table}.{suffix}" for table in TABLES for suffix in ("parquet", *self.formats)]
+        return _folders(("parquet", *self.formats))
 
 
-def all_files(storage: Storage) -> Iterator[str]:
-    """The names of all files of parts, in whatever format, those of the documents in Parquet first."""
-    for suffix in WRITERS:
-        for table in reversed(TABLES[1:] + TABLES[:1]):
-            folder = f"{table}.{suffix}"
-            yield from (f"{folder}/{name}" for _, name in _parts(storage.names(folder), suffix))
+def clear(storage: Storage) -> None:
+    """Delete all parts, in whatever format, and their folders where nothing else is in them.
+
+    Those of the documents in Parquet go first: a part of which some is left is none.
+    """
+    for folder in _folders(tuple(WRITERS)):
+        for _, name in _parts(storage.names(folder), folder.rpartition(".")[2]):
+            storage.delete(f"{folder}/{name}")
+        storage.delete(folder)
+
+
+def _folders(suffixes: Sequence[str]) -> list[str]:
+    return [f"{table}.{suffix}" for suffix in suffixes for table in TABLES]
 
 
 def _parts(names: list[str], suffix: str) -> Iterator[tuple[int, str]]:
