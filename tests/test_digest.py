@@ -66,7 +66,7 @@ def test_shards_and_pickles_are_weights_too(folder: Path, tmp_path: Path) -> Non
     assert digest(open_checkpoint(folder)) != before
 
 
-def test_of_a_gguf_file_it_is_of_that_alone(tiny_bert: Path, folder: Path) -> None:
+def test_of_a_gguf_file_it_is_of_that_alone(folder: Path) -> None:
     folder.joinpath("a.gguf").write_bytes(b"GGUF1")
     checkpoint = replace(open_checkpoint(folder), gguf="a.gguf")
     before = digest(checkpoint)
@@ -99,9 +99,7 @@ def test_a_file_that_vanished_is_named(folder: Path) -> None:
         digest(checkpoint)
 
 
-def test_the_revision_is_the_commit_of_a_model_in_the_hubs_cache(
-    tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_revision_is_the_commit_of_a_model_in_the_hubs_cache(tiny_bert: Path, tmp_path: Path) -> None:
     assert revision(open_checkpoint(tiny_bert)) is None
     assert revision(_in_memory(tiny_bert)) is None
     snapshot = tmp_path / "models--a--b" / "snapshots" / ("0123456789" * 4)

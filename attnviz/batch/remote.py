@@ -85,8 +85,7 @@ class Remote:
             if self._is_object_store:
                 self._files.pipe_file(path, bytes(content))
                 return
-            folder, _, last = path.rpartition("/")
-            partial = f"{folder}/.{last}.{secrets.token_hex(4)}.partial"
+            partial = _partial(path)
             try:
                 self._files.pipe_file(partial, bytes(content))
                 self._move(partial, path)
@@ -98,11 +97,19 @@ class Remote:
     def _move(self, partial: str, path: str) -> None:
         try:
             self._files.mv(partial, path)
+            return
         except Exception:
             if not (self._files.exists(partial) and self._files.exists(path)):
                 raise
-            self._files.rm_file(path)  # HDFS does not rename to what is there
+        # HDFS renames only to what is not there.
+        old = _partial(path)
+        self._files.mv(path, old)
+        try:
             self._files.mv(partial, path)
+        except BaseException:
+            self._files.mv(old, path)
+            raise
+        self._files.rm_file(old)
 
     def delete(self, name: str) -> None:
         """Delete a file, or a folder that is empty."""
@@ -119,3 +126,8 @@ class Remote:
     def locked(self) -> contextlib.AbstractContextManager[Callable[[], None]]:
         """Keep other runs out."""
         return lock_object(self._files, self._path(FILE), self._shown(FILE))
+
+
+def _partial(path: str) -> str:
+    folder, _, name = path.rpartition("/")
+    return f"{folder}/.{name}.{secrets.token_hex(4)}.partial"

@@ -26,7 +26,7 @@ def test_the_format_is_said_and_another_one_is_refused() -> None:
     content = json.loads(to_json(Manifest(made.identity())))
     assert content["format"] == "attnviz.run/1"
     content["format"] = "attnviz.run/2"
-    with pytest.raises(UsageError, match="run.json has the format 'attnviz.run/2', this version") as error:
+    with pytest.raises(UsageError, match=r"run.json has the format 'attnviz.run/2', this version") as error:
         from_json(json.dumps(content).encode(), "r/run.json")
     assert "nothing in this one was changed" in error.value.hint
 
@@ -35,7 +35,7 @@ def test_the_format_is_said_and_another_one_is_refused() -> None:
     "content", [b"", b"{", b"[]", b"3", b"\xff", b"{}", b'{"format": "attnviz.run/1"}', b"[" * 100_000]
 )
 def test_what_is_no_manifest_is_refused(content: bytes) -> None:
-    with pytest.raises(UsageError, match="r/run.json is not what a run of attnviz wrote"):
+    with pytest.raises(UsageError, match=r"r/run.json is not what a run of attnviz wrote"):
         from_json(content, "r/run.json")
 
 
