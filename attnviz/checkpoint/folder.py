@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 DEFAULT = "default"
-_VOCABULARIES = ("vocab.txt", "vocab.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
+VOCABULARIES = ("vocab.txt", "vocab.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
+"""The vocabularies from which a tokenizer is made where there is no tokenizer.json."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ def _open_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
     path = folder / "tokenizer.json"
     if path.is_file():
         return read_tokenizer(path, _tokenizer_settings(folder), config.get("model_type"))
-    vocabulary = next((name for name in _VOCABULARIES if (folder / name).is_file()), None)
+    vocabulary = next((name for name in VOCABULARIES if (folder / name).is_file()), None)
     if vocabulary is None:
         raise ModelError(f"{folder} has no tokenizer: neither tokenizer.json nor a vocabulary", hint=CONTENT)
     try:

@@ -1,0 +1,28 @@
+"""What can go wrong with files that are not of one file system, in words."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from collections.abc import Iterator
+
+from attnviz.errors import UsageError
+
+
+def reason(error: Exception) -> str:
+    """What went wrong, on one line."""
+    said = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+    return said.splitlines()[0]
+
+
+@contextlib.contextmanager
+def saying(where: object, what: str) -> Iterator[None]:
+    """Whatever goes wrong inside becomes a ``UsageError``: ``where`` can't be ``what``."""
+    try:
+        yield
+    except UsageError:
+        raise
+    except Exception as error:  # each file system behind fsspec has errors of its own
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        hint = "Make room and give the same command again: it goes on where it was." if full else ""
+        raise UsageError(f"{where} can't be {what} ({reason(error)})", hint=hint) from error

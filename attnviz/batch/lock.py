@@ -1,0 +1,135 @@
+"""One run a folder: a lock of the operating system's, or where there is none an object that says who writes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from attnviz.batch.failing import saying
+from attnviz.errors import UsageError
+
+FILE = ".attnviz.lock"
+REFRESHED = 30.0
+"""Seconds after which a run says again that it writes."""
+DEAD = 300.0
+"""Seconds after which a run that has not said so is taken for dead."""
+PATIENCE = 5.0
+"""Seconds for which the end waits for a word that is on its way."""
+_HINT = "Wait for its end, or give another folder."
+
+
+@contextlib.contextmanager
+def lock_file(folder: Path) -> Iterator[Callable[[], None]]:
+    """Keep other runs out of ``folder``, a folder of this machine; the end of the process, however it comes, lets go.
+
+    Raises:
+        UsageError: another run writes there, or the folder can't be written to.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / FILE)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UsageError(f"another run is writing to {folder}", hint=_HINT) from None
+    except (OSError, NotImplementedError) as error:  # the second where the file system has no locks
+        said = getattr(error, "strerror", None) or error
+        raise UsageError(f"{folder} can't be written to: no lock can be had ({said})") from None
+    try:
+        yield lambda: None
+    finally:
+        lock.release()
+
+
+@contextlib.contextmanager
+def lock_object(files: Any, path: str, name: str) -> Iterator[Callable[[], None]]:
+    """Keep other runs out of a folder of an fsspec file system by the object ``path``, which is shown as ``name``.
+
+    It is written anew every half minute. Where two runs begin in the same moment, or one stood still for minutes, the
+    one whose object was replaced notices it then, and what is yielded raises. What both have written until then is
+    the same, since a part is put whole and has the same rows in each.
+
+    Raises:
+        UsageError: another run writes there.
+    """
+    lock = _Object(files, path, name)
+    with saying(name, "written"):
+        lock.take()
+    ended = threading.Event()
+    thread = threading.Thread(target=lock.refresh, args=(ended,), name="attnviz-lock", daemon=True)
+    thread.start()
+    try:
+        yield lock.require
+    finally:
+        ended.set()
+        thread.join(PATIENCE)
+        lock.release()
+
+
+class _Object:
+    """The object at ``path`` that says which run writes."""
+
+    def __init__(self, files: Any, path: str, name: str) -> None:
+        self._files, self._path, self._name = files, path, name
+        self._token = secrets.token_hex(8)
+        self._lost = False
+
+    def take(self) -> None:
+        self._require_free()
+        self._put()
+        if not self._is_mine():
+            self._require_free()
+
+    def refresh(self, ended: threading.Event) -> None:
+        while not ended.wait(REFRESHED):
+            with contextlib.suppress(Exception):  # the network is away for a while; the next turn tells more
+                if not self._is_mine():
+                    self._lost = True
+                    return
+                self._put()
+
+    def require(self) -> None:
+        if self._lost:
+            raise UsageError(f"another run has taken over {self._name} and goes on", hint="Let it, or stop it first.")
+
+    def release(self) -> None:
+        with contextlib.suppress(Exception):  # where it stays, it is taken for dead in a while
+            if self._is_mine():
+                self._files.rm_file(self._path)
+
+    def _put(self) -> None:
+        said = {"host": socket.gethostname(), "pid": os.getpid(), "token": self._token, "time": time.time()}
+        self._files.pipe_file(self._path, json.dumps(said).encode())
+
+    def _read(self) -> dict[str, Any] | None:
+        try:
+            found = json.loads(self._files.cat_file(self._path))
+        except FileNotFoundError:
+            return None
+        except ValueError:
+            found = None
+        return found if isinstance(found, dict) else {}
+
+    def _is_mine(self) -> bool:
+        return (self._read() or {}).get("token") == self._token
+
+    def _require_free(self) -> None:
+        found = self._read()
+        if found is None:
+            return
+        said = found.get("time")
+        age = max(0.0, time.time() - said) if isinstance(said, int | float) else 0.0
+        if age < DEAD:
+            raise UsageError(
+                f"another run is writing there: process {found.get('pid')} on {found.get('host')}, {age:.0f} s ago",
+                hint=f"If that run is dead, delete {self._name}, or wait: when it has said nothing for "
+                f"{DEAD / 60:.0f} minutes, the folder is free.",
+            )
