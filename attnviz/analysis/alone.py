@@ -69,7 +69,7 @@ def measure_alone(
     for window in windows:
         part = Part(window, sets)
         links.enter(window)
-        run_alone(way, window.encoding, [*part.observers, links])
+        run_alone(way, window.encoding, [*part.observers, *([links] if asked.top else [])])
         total.add(part)
     figures = total.figures()
     offset, share = (figures[..., NAMES.index(name)] for name in ("offset", "offset_share"))

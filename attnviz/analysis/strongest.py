@@ -46,7 +46,7 @@ class Strongest(Observer):
     def tile(self, tile: Tile) -> None:
         """Keep the links of the tile that can be among the strongest."""
         if tile.layer not in self._found:
-            self._found[tile.layer] = _Layer(np.zeros(tile.shape[0]))
+            self._found[tile.layer] = _Layer(np.zeros(tile.shape[0]), _ROOM)
         layer = self._found[tile.layer]
         # One more than are wanted: one of a query may be at its head's offset.
         k = min(self._top + self._habitual, tile.weights.shape[-1])
@@ -141,12 +141,12 @@ class _Some:
 
 @dataclass(eq=False)
 class _Layer:
-    """What is kept of a layer, and for each head below which weight nothing is."""
+    """What is kept of a layer, for each head below which weight nothing is, and how much there is room for."""
 
     least: NDArray[np.float64]
+    room: int
     parts: list[_Some] = field(default_factory=list)
     size: int = 0
-    room: int = _ROOM
 
     def add(self, some: _Some) -> None:
         self.parts.append(some)
