@@ -14,7 +14,7 @@ from attnviz.analysis.units import Mask
 from attnviz.encoding import Window
 from attnviz.errors import UnsupportedModel
 from attnviz.model.kernel import Observer, Tile
-from attnviz.model.observers import Confidence, DuplicateTokens, HeadStats, InUnits, Received
+from attnviz.model.observers import Confidence, DuplicateTokens, HeadStats, Received, Rows
 from attnviz.model.spec import Reach
 
 if TYPE_CHECKING:
@@ -38,13 +38,14 @@ class Part:
         self.duplicates = DuplicateTokens(window.encoding.ids, counting)
         self.confidence = Confidence(len(self.kept) - int(inside["sep"].sum()), counting)
         self.received = Received()
-        self.reaches = Reaches()
-        places = range(len(self.kept))
-        giving = self.received if counting is None else InUnits([self.received], places, places, looking=counting)
+        self.reaches = _Reaches()
+        # The queries that are kept of a window stand together.
+        first, last = np.flatnonzero(self.kept)[[0, -1]].tolist()
+        giving = self.received if counting is None else Rows([self.received], first, last + 1)
         self.observers: list[Observer] = [self.stats, self.duplicates, self.confidence, self.reaches, giving]
 
 
-class Reaches(Observer):
+class _Reaches(Observer):
     """Keeps how far the queries of each layer see."""
 
     def __init__(self) -> None:
