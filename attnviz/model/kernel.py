@@ -79,6 +79,8 @@ def attend(
     if early:
         q, scale = q * scale, 1.0
     loops = compiled(q[:, :1].contiguous()) if shares else None
+    # The loops have no NaN: of a damaged model they would make weights that look sound.
+    loops = loops if loops and math.isfinite(q.sum() + k.sum()) else None
     keeps_scores = shares and not loops
     positions = torch.arange(max(first + queries, keys), device=q.device)
     context = v.new_empty((heads, queries, v.shape[-1]))

@@ -277,3 +277,21 @@ def in_units(weights: Any, rows: Any, columns: Any, found: Any) -> None:
                 line[columns[j]] += row[j]
             for j in range(columns[0], columns[m - 1] + 1):
                 sums[j] += line[j]
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def at_places(weights: Any, key: int, places: Any, begins: Any, ends: Any, found: Any) -> None:
+    """Add to ``found`` (h,) what row i of ``weights`` (h, n, m) has at places[begins[i]:ends[i]], which rise.
+
+    The first column is at the place ``key``.
+    """
+    heads, n, m = weights.shape
+    for h in range(heads):
+        for i in range(n):
+            some, total = places[begins[i] : ends[i]], 0.0
+            for j in range(np.searchsorted(some, key), len(some)):
+                column = some[j] - key
+                if column >= m:
+                    break
+                total += weights[h, i, column]
+            found[h] += total

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from attnviz.model import kernel
 from attnviz.model.kernel import BLOCK, Bias, Observer, Tile, attend
-from attnviz.model.observers import Weights
+from attnviz.model.observers import HeadStats, Weights
 from attnviz.model.spec import CAUSAL, EVERYTHING, Reach
 
 REACHES = st.one_of(
@@ -261,3 +261,13 @@ def test_large_scores_do_not_overflow() -> None:
     kept = Weights()
     attend(q, k, torch.ones(1, 3, 1), scale=1.0, observers=[kept])
     assert kept.stacked()[0, 0, 0].tolist() == [0.5, 0.5, 0.0]
+
+
+@pytest.mark.parametrize("damaged", ["q", "k", "v"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_no_number_shows_in_the_context_whoever_observes(damaged: str, value: float) -> None:
+    parts = {name: torch.randn(2, 9, 4) for name in "qkv"}
+    parts[damaged][..., 1] = value
+    for observers in ([], [HeadStats()], [Weights()]):
+        context = attend(**parts, scale=0.5, observers=observers)
+        assert not context.isfinite().all(), observers

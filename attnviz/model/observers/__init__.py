@@ -3,12 +3,13 @@
 What nobody observes is never stored. All of them are exact: nothing is sampled, nothing left to chance.
 """
 
+from attnviz.model.observers.duplicates import DuplicateTokens
 from attnviz.model.observers.figures import EDGES
 from attnviz.model.observers.kept import HiddenStates, Pairs, Weights, stack
 from attnviz.model.observers.links import Band, TopLinks
 from attnviz.model.observers.pooled import Tiles
 from attnviz.model.observers.rows import Average, Rows
-from attnviz.model.observers.statistics import HeadStats, Received
+from attnviz.model.observers.statistics import Confidence, HeadStats, Received
 from attnviz.model.observers.units import InUnits, Only
 from attnviz.model.observers.windows import InWindows, Sliding, WindowReceived, WindowStats
 
@@ -16,6 +17,8 @@ __all__ = [
     "EDGES",
     "Average",
     "Band",
+    "Confidence",
+    "DuplicateTokens",
     "HeadStats",
     "HiddenStates",
     "InUnits",

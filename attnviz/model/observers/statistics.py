@@ -12,7 +12,7 @@ from torch import Tensor
 
 from attnviz.model.observers.figures import EDGES, FIGURES, measure, wide
 from attnviz.model.observers.links import strongest_key
-from attnviz.model.tile import Observer, Tile
+from attnviz.model.tile import BLOCK, Observer, Tile
 
 
 class HeadStats(Observer):
@@ -165,6 +165,51 @@ class Received(Observer):
     def total(self, number: int) -> Tensor:
         """What the keys of one layer receive from all queries, (H, M)."""
         return self._sums[number][0]
+
+    def layers(self) -> tuple[int, ...]:
+        """The numbers of the layers that were seen."""
+        return tuple(sorted(self._sums))
+
+
+class Confidence(Observer):
+    """Sums the largest weight of each query, where what stands from ``stop`` on neither looks nor is looked at.
+
+    That is the confidence of Voita et al. 2019, who leave the end-of-sequence token out. ``counting`` (N,) says which
+    queries are summed over; None is all before ``stop``. Memory: L·H numbers.
+    """
+
+    shares = True
+
+    def __init__(self, stop: int, counting: NDArray[np.bool_] | None = None) -> None:
+        self._stop = stop
+        self._counting = torch.ones(stop, dtype=torch.bool) if counting is None else torch.from_numpy(counting[:stop])
+        self._sums: dict[int, Tensor] = {}
+
+    @property
+    def count(self) -> int:
+        """How many queries count."""
+        return int(self._counting.sum())
+
+    def tile(self, tile: Tile) -> None:
+        """Add the largest weights of the tile's queries."""
+        weights = tile.weights
+        h, n, m = weights.shape
+        if tile.layer not in self._sums:
+            self._sums[tile.layer] = torch.zeros(tile.shape[0], dtype=wide(weights), device=weights.device)
+        counting = self._counting[tile.query : tile.query + n].to(weights.device)
+        keys = min(max(0, self._stop - tile.key), m)
+        if not len(counting) or not keys:
+            return
+        # Blocks that end before ``stop`` have their largest weights already; of the one that is cut they are looked at.
+        blocks = tile.peaks.shape[-1] if keys == m else keys // BLOCK
+        rest = m if keys == m else blocks * BLOCK
+        parts = tile.peaks[..., :blocks], weights[..., rest:keys]
+        largest = torch.stack([part.amax(-1) for part in parts if part.shape[-1]]).amax(0)[:, : len(counting)]
+        self._sums[tile.layer][tile.head : tile.head + h] += (largest * counting).sum(-1, dtype=wide(weights))
+
+    def layer(self, number: int) -> Tensor:
+        """The sum of one layer's queries, (H,)."""
+        return self._sums[number]
 
     def layers(self) -> tuple[int, ...]:
         """The numbers of the layers that were seen."""

@@ -13,7 +13,18 @@ from torch.utils._pytree import tree_leaves
 
 from attnviz.model import kernel
 from attnviz.model.kernel import Observer, attend
-from attnviz.model.observers import Band, HeadStats, InUnits, Pairs, Received, Tiles, TopLinks, Weights
+from attnviz.model.observers import (
+    Band,
+    Confidence,
+    DuplicateTokens,
+    HeadStats,
+    InUnits,
+    Pairs,
+    Received,
+    Tiles,
+    TopLinks,
+    Weights,
+)
 from attnviz.model.spec import CAUSAL, EVERYTHING, Reach
 
 LENGTH = 3000
@@ -54,6 +65,8 @@ def all_observers() -> list[Observer]:
         TopLinks(8, torch.arange(LENGTH) % 3 > 0),
         HeadStats({"some": np.arange(LENGTH) % 7 == 0}, per_query=True),
         Received((0, 500, 1700)),
+        DuplicateTokens([i % 40 for i in range(LENGTH)]),
+        Confidence(LENGTH - 5),
         Tiles(50, 40, how="mean"),
         InUnits([TopLinks(8), Band((1, 10, 100), 8), Tiles(60, 60)], [0, *words], [0, *words], itself=False),
     ]

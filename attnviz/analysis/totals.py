@@ -1,0 +1,214 @@
+"""The figures of a document, added up from those of its windows; a document that is read whole is one window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnviz.analysis.measured import NAMES
+from attnviz.analysis.units import Mask
+from attnviz.encoding import Window
+from attnviz.errors import UnsupportedModel
+from attnviz.model.kernel import Observer, Tile
+from attnviz.model.observers import Confidence, DuplicateTokens, HeadStats, Received, Rows
+from attnviz.model.spec import Reach
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Floats = NDArray[np.float64]
+
+
+class Part:
+    """The observers of one ``window``, over the queries that are kept of it; ``sets`` are of the document (N,)."""
+
+    def __init__(self, window: Window, sets: Mapping[str, Mask]) -> None:
+        self.window, self.kept = window, window.kept
+        counting = None if self.kept.all() else self.kept
+        inside = {name: keys[window.places] for name, keys in sets.items()}
+        self.stats = HeadStats(
+            {name: keys for name, keys in inside.items() if sets[name].any()},
+            counting,
+            telling=self.kept & ~inside["special"],
+        )
+        self.duplicates = DuplicateTokens(window.encoding.ids, counting)
+        self.confidence = Confidence(len(self.kept) - int(inside["sep"].sum()), counting)
+        self.received = Received()
+        self.reaches = _Reaches()
+        # The queries that are kept of a window stand together.
+        first, last = np.flatnonzero(self.kept)[[0, -1]].tolist()
+        giving = self.received if counting is None else Rows([self.received], first, last + 1)
+        self.observers: list[Observer] = [self.stats, self.duplicates, self.confidence, self.reaches, giving]
+
+
+class _Reaches(Observer):
+    """Keeps how far the queries of each layer see."""
+
+    def __init__(self) -> None:
+        self.found: dict[int, Reach] = {}
+
+    def tile(self, tile: Tile) -> None:
+        """See the layer of the tile."""
+        self.found[tile.layer] = tile.reach
+
+
+@dataclass(eq=False)
+class _Mean:
+    """A sum of all windows, and of how many queries it is one: arrays that go together."""
+
+    total: Floats | float = 0.0
+    count: Floats | float = 0.0
+
+    def add(self, total: Floats, count: Floats | int) -> None:
+        self.total, self.count = self.total + total, self.count + count
+
+    @property
+    def value(self) -> Floats:
+        """The mean, NaN of no queries."""
+        counted = np.where(self.count == 0, np.nan, self.count)
+        return np.asarray(self.total / counted, np.float64)
+
+
+class Total:
+    """What all windows have together; ``widest`` is the number of tokens of the longest."""
+
+    def __init__(self, widest: int) -> None:
+        self._widest = widest
+        self._names: tuple[str, ...] = ()
+        self._stats, self._duplicates, self._confidence = _Mean(), _Mean(), _Mean()
+        self._offsets: NDArray[np.int32] = np.zeros(0, np.int32)
+        self._received = _MostReceived()
+        self._sinks: list[tuple[int, Floats, Floats]] = []
+
+    def add(self, part: Part) -> None:
+        """Add a window that was run; windows come in the order of the text."""
+        received = _stacked(map(part.received.total, part.received.layers()))
+        sums, counts, offsets = part.stats.totals()
+        self._names = part.stats.names
+        self._stats.add(sums, counts)
+        self._duplicates.add(_of(part.duplicates), part.duplicates.count)
+        self._confidence.add(_of(part.confidence), part.confidence.count)
+        self._count_offsets(offsets)
+        self._received.add(received, part.window)
+        places, reaches = np.flatnonzero(part.kept), part.reaches.found
+        sink, key = sinks_of(received, [reaches[number] for number in sorted(reaches)], places)
+        self._sinks.append((len(places), sink, np.where(np.isnan(sink), np.nan, part.window.places[key])))
+
+    def _count_offsets(self, offsets: Sequence[Tensor]) -> None:
+        """Count each offset of each head; ``offsets`` (H, n) are those of each layer."""
+        heads, width = len(offsets[0]), 2 * self._widest + 1
+        if not self._offsets.size:
+            self._offsets = np.zeros((len(offsets), heads, width), np.int32)
+        start = np.arange(heads)[:, None] * width + self._widest
+        for counts, layer in zip(self._offsets, offsets, strict=True):
+            found = np.bincount((layer.numpy() + start).ravel(), minlength=heads * width)
+            counts += found.reshape(heads, width).astype(np.int32)
+
+    def figures(self) -> Floats:
+        """All figures (L, H, METRICS), NaN where the document has none."""
+        means = self._stats.value
+        found = {name: means[..., i] for i, name in enumerate(self._names) if name}
+        found["confidence"], found["duplicate"] = self._confidence.value, self._duplicates.value
+        found["received"], found["received_position"] = self._received.found()
+        found["sink"], found["sink_position"] = self._sink()
+        counts = self._offsets.sum(-1)
+        found["offset_share"] = self._offsets.max(-1) / np.where(counts, counts, np.nan)
+        found["offset"] = np.where(counts, self._offsets.argmax(-1) - self._widest, np.nan)
+        nothing = np.full(means.shape[:2], np.nan)
+        return np.stack([found.get(name, nothing) for name in NAMES], axis=-1)
+
+    def _sink(self) -> tuple[Floats, Floats]:
+        """The mean over the windows that have one, and the key that is it for most queries, the first of equal ones."""
+        queries, sinks, keys = (np.array(each) for each in zip(*self._sinks, strict=True))
+        counted = queries[:, None, None] * ~np.isnan(sinks)  # (windows, L, H)
+        mean = _Mean()
+        mean.add(np.nansum(sinks * counted, axis=0), counted.sum(0).astype(np.float64))
+        place = np.full(mean.value.shape, np.nan)
+        for head in np.argwhere(~np.isnan(mean.value)):
+            at = slice(None), *head
+            values, numbers = np.unique(keys[at], return_inverse=True)
+            place[tuple(head)] = values[np.bincount(numbers, counted[at]).argmax()]
+        return mean.value, place
+
+
+class _MostReceived:
+    """Which key of a document receives most; what keys receive is kept only of those that may receive more."""
+
+    def __init__(self) -> None:
+        self._start = 0
+        self._text: Floats = np.zeros((1, 1, 0))  # (L, H, n): what the text tokens from ``start`` on have so far
+        self._most: Floats = np.full((1, 1), -1.0)
+        self._key: NDArray[np.intp] = np.zeros((1, 1), np.intp)
+        self._special: dict[int, Floats] = {}
+        """What the special tokens around all windows have, by their places."""
+
+    def add(self, received: Floats, window: Window) -> None:
+        """Add what the tokens of the ``window`` receive, (L, H, T)."""
+        text = slice(window.lead, window.lead + window.stop - window.start)
+        self._pass(window.start)
+        more = received[..., text].copy()
+        more[..., : self._text.shape[-1]] += self._text
+        self._text = more
+        for place in np.flatnonzero((window.places < window.start) | (window.places >= window.stop)):
+            key = int(window.places[place])
+            self._special[key] = self._special.get(key, 0) + received[..., place]
+
+    def _pass(self, start: int) -> None:
+        """See the text tokens before ``start``, which no later window has."""
+        done, self._text = np.split(self._text, [start - self._start], axis=-1)
+        if done.shape[-1]:
+            most, key = done.max(-1), done.argmax(-1) + self._start
+            better = most > self._most
+            self._most, self._key = np.where(better, most, self._most), np.where(better, key, self._key)
+        self._start = start
+
+    def found(self) -> tuple[Floats, Floats]:
+        """The most that one key receives, and its place, the first of equal ones, (L, H) each."""
+        self._pass(self._start + self._text.shape[-1])
+        given = np.stack([self._most, *self._special.values()])
+        places = np.stack([self._key, *(np.full_like(self._key, place) for place in self._special)])
+        most = given.max(0)
+        return most, np.where(given == most, places, np.inf).min(0)
+
+
+def sinks_of(received: Floats, reaches: Sequence[Reach], queries: NDArray[np.intp]) -> tuple[Floats, NDArray[np.intp]]:
+    """The largest mean weight that one key takes from the ``queries`` that see it, and which key, (L, H) each.
+
+    The keys are compared that half of the queries see (Gu et al. 2025); where there are none, as of a long text with a
+    short reach, the weight is NaN. ``received`` is (L, H, M), and ``reaches`` are those of the layers.
+    """
+    found = []
+    for layer, reach in zip(received, reaches, strict=True):
+        seen = _seen(reach, queries, layer.shape[-1])
+        common = seen * 2 >= len(queries)
+        taken = np.where(common, layer / np.maximum(seen, 1), -1)
+        key = taken.argmax(-1)
+        found.append((np.where(common.any(), taken.max(-1), np.nan), key))
+    sinks, keys = zip(*found, strict=True)
+    return np.stack(sinks), np.stack(keys)
+
+
+def _seen(reach: Reach, queries: NDArray[np.intp], keys: int) -> NDArray[np.intp]:
+    """By how many of the ``queries`` each of the ``keys`` is seen, (M,)."""
+    low = np.zeros_like(queries) if reach.behind is None else np.maximum(queries - reach.behind, 0)
+    high = np.full_like(queries, keys) if reach.ahead is None else np.minimum(queries + reach.ahead + 1, keys)
+    begin, end = (np.bincount(edge, minlength=keys + 1) for edge in (low, high))
+    return np.asarray((begin - end).cumsum()[:keys])
+
+
+def _of(observer: Confidence | DuplicateTokens) -> Floats:
+    """What ``observer`` has of each head, (L, H)."""
+    return _stacked(map(observer.layer, observer.layers()))
+
+
+def _stacked(layers: Iterable[Tensor]) -> Floats:
+    """The ``layers`` (H, …) one above the other."""
+    arrays = [layer.cpu().numpy().astype(np.float64) for layer in layers]
+    heads = sorted({len(array) for array in arrays})
+    if len(heads) > 1:
+        raise UnsupportedModel(f"its layers have {', '.join(map(str, heads))} heads, attnviz shows equal numbers only")
+    return np.stack(arrays)

@@ -1,0 +1,314 @@
+"""What is measured of one document, against the same from all of its weights."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import MistralConfig, MistralForCausalLM, ModernBertConfig, ModernBertModel
+
+from attnviz.analysis.alone import measure_alone
+from attnviz.analysis.measured import NAMES, Asked, Links, Measured
+from attnviz.analysis.totals import Part, Total
+from attnviz.encoding import Encoding, Window, encode, is_punctuation, slide
+from attnviz.errors import ModelError, UnsupportedModel
+from attnviz.interface import Model, load
+from attnviz.model import kernel
+from attnviz.model.kernel import Kind, Tile
+from attnviz.model.native import Native
+from attnviz.model.observers import Weights
+from attnviz.model.ways import open_by_transformers
+from tests import tiny
+from tests.analysis import naive
+from tests.documents import LONG_TEXT, Array, Read, read_windows
+
+TEXTS = {
+    "a sentence": tiny.SENTENCE,
+    "a letter": "a",
+    "a sign": "?!",
+    "marks within": "The bank [SEP] approved the loan. [SEP]",
+    "long": "The bank approved the loan, because the company had strong financials of it. " * 7,
+}
+EXACT, SINGLE = 1e-10, 3e-5
+
+
+def assert_alike(found: Measured, expected: Measured, close: float = EXACT) -> None:
+    assert found.figures.shape == expected.figures.shape
+    for i, name in enumerate(NAMES):
+        ours, theirs = found.figures[..., i], expected.figures[..., i]
+        np.testing.assert_allclose(ours, theirs, rtol=close, atol=close, err_msg=name)
+    for name, theirs in vars(expected.links).items():
+        ours = getattr(found.links, name)
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_allclose(ours, theirs, rtol=max(close, 1e-6), err_msg=name)
+
+
+def by_layers(weights: Array, encoding: Encoding, asked: Asked, seen: list[np.ndarray], *, causal: bool) -> Measured:
+    """As ``naive.measured`` of weights (L, H, N, N), where each layer sees what is its own."""
+    layers = [
+        naive.measured(layer[None], encoding, asked, causal=causal, seen=visible)
+        for layer, visible in zip(weights, seen, strict=True)
+    ]
+    numbers = [np.full(len(layer.links), number, np.int16) for number, layer in enumerate(layers)]
+    links = [{**vars(layer.links), "layer": number} for layer, number in zip(layers, numbers, strict=True)]
+    joined = {name: np.concatenate([part[name] for part in links]) for name in links[0]}
+    return Measured(np.concatenate([layer.figures for layer in layers]), Links(**joined))
+
+
+def seen_in(n: int, *, behind: int | None = None, ahead: int | None = None) -> np.ndarray:
+    apart = np.arange(n)[:, None] - np.arange(n)
+    return (apart <= (n if behind is None else behind)) & (-apart <= (n if ahead is None else ahead))
+
+
+def weights_of(model: Model, encoding: Encoding, target: Encoding | None = None, kind: Kind = "self") -> Array:
+    kept = Weights()
+    model.way.run(encoding, [kept], target)
+    return kept.stacked(kind).numpy()
+
+
+@pytest.fixture(scope="module")
+def opened() -> Callable[[Path, str], Model]:
+    models: dict[tuple[Path, str], Model] = {}
+
+    def find(folder: Path, dtype: str) -> Model:
+        if (folder, dtype) not in models:
+            models[folder, dtype] = load(folder, dtype=dtype)
+        return models[folder, dtype]
+
+    return find
+
+
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("family", ["bert", "llama", "mixtral"])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_text_read_whole(
+    family: str, text: str, dtype: str, request: pytest.FixtureRequest, opened: Callable[[Path, str], Model]
+) -> None:
+    model = opened(request.getfixturevalue(f"tiny_{family}"), dtype)
+    encoding = model.encode(TEXTS[text], truncate=True)
+    causal = family != "bert"
+    seen = seen_in(len(encoding), ahead=0 if causal else None)
+    expected = naive.measured(weights_of(model, encoding), encoding, Asked(), causal=causal, seen=seen)
+    assert_alike(measure_alone(model.way, encoding, Asked()), expected, EXACT if dtype == "float64" else SINGLE)
+
+
+@pytest.mark.parametrize("asked", [Asked(top=2), Asked(special=True), Asked(top=30, everything=True), Asked(top=0)])
+@pytest.mark.parametrize("family", ["bert", "llama"])
+def test_what_is_asked_for(
+    family: str, asked: Asked, request: pytest.FixtureRequest, opened: Callable[[Path, str], Model]
+) -> None:
+    model = opened(request.getfixturevalue(f"tiny_{family}"), "float64")
+    encoding = model.encode(TEXTS["long"], truncate=True)
+    causal = family == "llama"
+    seen = seen_in(len(encoding), ahead=0 if causal else None)
+    expected = naive.measured(weights_of(model, encoding), encoding, asked, causal=causal, seen=seen)
+    assert_alike(measure_alone(model.way, encoding, asked), expected)
+
+
+def test_a_document_of_many_tiles(tiny_llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = load(tiny_llama, dtype="float64")
+    encoding = model.encode(TEXTS["long"])
+    seen = seen_in(len(encoding), ahead=0)
+    expected = naive.measured(weights_of(model, encoding), encoding, Asked(), causal=True, seen=seen)
+    monkeypatch.setattr(kernel, "TILE", 11 * len(encoding))
+    assert_alike(measure_alone(model.way, encoding, Asked()), expected)
+
+
+_SHAPE = {
+    "vocab_size": len(tiny.VOCABULARY),
+    "hidden_size": 32,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+    "max_position_embeddings": 200,
+    "pad_token_id": 0,
+    "bos_token_id": 2,
+    "cls_token_id": 2,
+    "eos_token_id": 3,
+    "sep_token_id": 3,
+}
+
+
+def near_encoder(folder: Path) -> tuple[Path, list[dict[str, int | None]]]:
+    config = ModernBertConfig(**_SHAPE, local_attention=8, global_attn_every_n_layers=3)
+    near = {"behind": 4, "ahead": 4}
+    return tiny.save(folder, ModernBertModel(config), scale=0.25), [{}, near, near]
+
+
+def near_decoder(folder: Path) -> tuple[Path, list[dict[str, int | None]]]:
+    config = MistralConfig(**_SHAPE, num_key_value_heads=2, sliding_window=9)
+    return tiny.save(folder, MistralForCausalLM(config)), [{"behind": 8, "ahead": 0}] * 3
+
+
+def near_hosted(folder: Path) -> tuple[Path, list[dict[str, int | None]]]:
+    return tiny.mixtral(folder, sliding_window=9), [{"behind": 8, "ahead": 0}] * 3
+
+
+@pytest.mark.parametrize("make", [near_encoder, near_decoder, near_hosted])
+def test_layers_that_see_a_part_of_the_text(
+    make: Callable[[Path], tuple[Path, list[dict[str, int | None]]]], tmp_path: Path
+) -> None:
+    folder, reaches = make(tmp_path)
+    model = load(folder, dtype="float64")
+    assert model.way.path == ("hosted" if make is near_hosted else "native")
+    for text in (TEXTS["long"], "A bank."):
+        encoding = model.encode(text)
+        weights, seen = weights_of(model, encoding), [seen_in(len(encoding), **reach) for reach in reaches]
+        assert not weights[:, :, ~seen[1]][1:].any()
+        expected = by_layers(weights, encoding, Asked(), seen, causal=make is not near_encoder)
+        assert np.isnan(expected.figures[1, 0, NAMES.index("sink")]) == (text != "A bank.")
+        assert_alike(measure_alone(model.way, encoding, Asked()), expected)
+
+
+@pytest.mark.parametrize("hosted", [False, True])
+def test_of_an_encoder_decoder_the_encoder_is_measured(tiny_t5: Path, hosted: bool) -> None:
+    model = load(tiny_t5, dtype="float64")
+    way = open_by_transformers(model.checkpoint, model.options) if hosted else model.way
+    encoding = model.encode(tiny.SENTENCE)
+    weights = weights_of(model, encoding, encoding, "encoder")
+    seen = seen_in(len(encoding))
+    assert weights.shape[:2] == (3, 4)
+    expected = naive.measured(weights, encoding, Asked(), causal=False, seen=seen)
+    assert_alike(measure_alone(way, encoding, Asked()), expected)
+
+
+@pytest.fixture(params=["bert", "bert in other strides", "llama", "llama without marks"])
+def read(
+    request: pytest.FixtureRequest, tiny_bert: Path, tiny_llama: Path, opened: Callable[[Path, str], Model]
+) -> Read:
+    """A document of 160 tokens with words longer than a window, in windows of 24."""
+    causal = request.param.startswith("llama")
+    model = opened(tiny_llama if causal else tiny_bert, "float64")
+    tokenizer = model.checkpoint.tokenizer
+    marked = "without" not in request.param
+    document = encode(tokenizer, LONG_TEXT, marks=marked)
+    stride = 7 if "stride" in request.param else None
+    windows = slide(tokenizer, document, limit=24, causal=causal, stride=stride, marks=marked)
+    assert len(windows) > 8
+    way = model.way
+    assert isinstance(way, Native)
+    return read_windows(way, document, windows, sinks=marked or not causal)
+
+
+@pytest.mark.parametrize("asked", [Asked(), Asked(top=3, special=True), Asked(top=200, everything=True)])
+def test_a_document_in_windows(read: Read, asked: Asked) -> None:
+    causal = read.way.causal()
+    read = replace(read, sinks=read.sinks or asked.special or asked.everything)
+    expected = in_windows(read, causal=causal)
+    links = naive._links(read.whole, read.document, asked, expected, causal=causal)
+    found = measure_alone(read.way, read.document, asked, read.windows)
+    assert_alike(found, Measured(expected, links))
+    assert len(links) >= read.whole.shape[0] * 3
+
+
+def in_windows(read: Read, *, causal: bool) -> Array:
+    """The figures of a document from the full weights of its windows, row by row."""
+    document, n = read.document, len(read.document)
+    special = np.array(document.special)
+    text = np.flatnonzero(~special)
+    punctuation = np.zeros(n, bool)
+    for word in document.words:
+        punctuation[word.start : word.stop] = is_punctuation(word.text)
+    sets = {
+        "cls": np.arange(n) < text[0],
+        "sep": np.arange(n) > text[-1],
+        "special": special,
+        "punctuation": punctuation & ~special,
+    }
+    rows: dict[str, list[Array]] = {name: [] for name in NAMES}
+    offsets, received = [], np.zeros((*read.each[0].shape[:2], n))
+    sinks, sink_places, kept = [], [], []
+    for window, weights in zip(read.windows, read.each, strict=True):
+        places, ids = window.places, np.array(window.encoding.ids)
+        queries = [row for row, place in enumerate(places) if window.first <= place < window.last]
+        inner = ~sets["sep"][places]
+        for row in queries:
+            a = weights[:, :, row]  # (L, H, T)
+            apart = row - np.arange(len(places))
+            seen = (apart >= 0) if causal else np.ones(len(places), bool)
+            entropy = -(a * np.log(a, where=a > 0, out=np.zeros_like(a))).sum(-1)
+            rows["entropy"].append(entropy)
+            rows["normalised_entropy"].append(entropy / np.log(seen.sum()) if seen.sum() > 1 else 0 * entropy)
+            rows["distance"].append((a * abs(apart)).sum(-1))
+            rows["signed_distance"].append((a * apart).sum(-1))
+            rows["self"].append(a[..., row])
+            if row:
+                rows["previous"].append(a[..., row - 1])
+            if row + 1 < len(places):
+                rows["next"].append(a[..., row + 1])
+            rows["first"].append(a[..., 0])
+            for name, keys in sets.items():
+                if keys.any():
+                    rows[name].append(a[..., keys[places]].sum(-1))
+            if inner[row]:
+                rows["confidence"].append(a[..., inner].max(-1))
+            same = (ids == ids[row]) & (apart > 0)
+            if same.any():
+                rows["duplicate"].append(a[..., same].sum(-1))
+            if not special[places[row]]:
+                offsets.append(a.argmax(-1) - row)
+            for key, place in enumerate(places):
+                received[..., place] += a[..., key]
+        looking = np.array([sum(not causal or row >= key for row in queries) for key in range(len(places))])
+        common = np.flatnonzero(looking * 2 >= len(queries))
+        taken = weights[:, :, queries].sum(2)[..., common] / looking[common]
+        sinks.append(taken.max(-1))
+        sink_places.append(places[common][taken.argmax(-1)])
+        kept.append(len(queries))
+    found = {name: np.mean(row, axis=0) for name, row in rows.items() if row}
+    found |= {"received": received.max(-1), "received_position": received.argmax(-1)}
+    found["sink"] = np.average(sinks, axis=0, weights=kept)
+    for name in ("sink_position", "offset", "offset_share"):
+        found[name] = np.zeros(received.shape[:2])
+    for head in np.ndindex(*received.shape[:2]):
+        votes = np.bincount([places[head] for places in sink_places], kept)
+        values, counts = np.unique([each[head] for each in offsets], return_counts=True)
+        found["sink_position"][head] = votes.argmax()
+        found["offset"][head], found["offset_share"][head] = values[counts.argmax()], counts.max() / len(offsets)
+    return np.stack([found.get(name, np.full(received.shape[:2], np.nan)) for name in NAMES], axis=-1)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("part", ["query", "value", "output.dense"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_damaged_model_gives_no_figures(dtype: str, part: str, value: float, tmp_path: Path) -> None:
+    folder = tiny.bert(tmp_path)
+    state = load_file(folder / "model.safetensors")
+    damaged = next(name for name in state if f"layer.1.attention.{'' if '.' in part else 'self.'}{part}.weight" in name)
+    state[damaged][3, 5] = value
+    save_file(state, folder / "model.safetensors")
+    model = load(folder, dtype=dtype)
+    with pytest.raises(ModelError, match="NaN"):
+        measure_alone(model.way, model.encode(tiny.SENTENCE), Asked())
+    windows = slide(model.checkpoint.tokenizer, model.encode(tiny.SENTENCE), limit=12, causal=False)
+    with pytest.raises(ModelError, match="NaN"):
+        measure_alone(model.way, model.encode(tiny.SENTENCE), Asked(), windows)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_damaged_encoder_gives_no_figures(dtype: str, tiny_t5: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "t5"
+    shutil.copytree(tiny_t5, folder)
+    state = load_file(folder / "model.safetensors")
+    state["encoder.block.1.layer.0.SelfAttention.q.weight"][3, 5] = float("nan")
+    save_file(state, folder / "model.safetensors")
+    model = load(folder, dtype=dtype)
+    with pytest.raises(ModelError, match="NaN"):
+        measure_alone(model.way, model.encode(tiny.SENTENCE), Asked())
+
+
+def test_layers_with_different_numbers_of_heads_are_refused() -> None:
+    total = Total(4)
+    encoding = Encoding("", None, (5, 6), (0, 0), ("a", "b"), (False, False), ())
+    part = Part(Window(encoding, 0, 0, 2, 0, 2, np.arange(2)), {"special": np.zeros(2, bool), "sep": np.zeros(2, bool)})
+    for layer, heads in enumerate((2, 3)):
+        for observer in part.observers:
+            observer.tile(Tile(layer, 0, 0, torch.full((heads, 2, 2), 0.5), (heads, 2, 2)))
+    with pytest.raises(UnsupportedModel, match="its layers have 2, 3 heads"):
+        total.add(part)
