@@ -125,7 +125,7 @@ class Collector:
         ``figures`` has, by the names of ``METRICS``, those of the documents that were measured: (B, L, H) each.
         """
         self._reasons(documents)
-        rows = np.array([not reason for reason in documents.reason], bool).nonzero()[0]
+        rows = [row for row, reason in enumerate(documents.reason) if not reason]
         before, tokens, words = self._counts, documents.tokens[rows], documents.words[rows]
         self._counts = Counts(
             before.documents + len(documents.number),
@@ -136,8 +136,8 @@ class Collector:
         )
         if len(rows):
             self._tokens.add(tokens)
-            self._measured(figures, tokens, words)
-            self._outliers.add(figures, [documents.where(row) for row in rows])
+            self._measured(figures, tokens)
+            self._long_enough(documents, figures, rows)
         self._pairs.add(links)
         self._longest.add(links)
 
@@ -147,14 +147,19 @@ class Collector:
                 if text:
                     kept.add(text, documents.where(row))
 
-    def _measured(self, figures: Figures, tokens: NDArray[np.int64], words: NDArray[np.int64]) -> None:
+    def _measured(self, figures: Figures, tokens: NDArray[np.int64]) -> None:
         for name, distribution in self._figures.items():
             distribution.add(figures[name])
-        enough = words >= MIN_QUERIES
-        self._offsets.add(figures["offset"][enough], figures["offset_share"][enough])
         for name, places in self._positions.items():
             found = from_either_end(figures[name], tokens)
             places.add(found, np.ones_like(found))
+
+    def _long_enough(self, documents: DocumentRows, figures: Figures, rows: Sequence[int]) -> None:
+        """What is asked of documents with so many words only that their figures are no accident."""
+        enough = documents.words[rows] >= MIN_QUERIES
+        some = {name: values[enough] for name, values in figures.items()}
+        self._offsets.add(some["offset"], some["offset_share"])
+        self._outliers.add(some, [documents.where(row) for row, long in zip(rows, enough, strict=True) if long])
 
     def corpus(self, induction: NDArray[np.floating] | None = None) -> Corpus:
         """All that was collected; ``induction`` are the heads' scores (L, H) where they were measured."""

@@ -26,7 +26,7 @@ _ROOM = 64
 
 
 class Distribution:
-    """The distribution of a figure in each of ``shape`` cells (all heads, say); values that are not finite are left out.
+    """The distribution of a figure in each of ``shape`` cells (all heads, say). Values that are not finite don't count.
 
     All results have the ``shape``; where a cell has no value its count is 0 and the rest NaN.
     """
@@ -44,7 +44,7 @@ class Distribution:
         # Buckets are numbered by ⌈log x⌉ so that the smallest value that counts is in bucket 1, and 0 is in bucket 0.
         self._shift = int(np.ceil(np.log(SMALLEST) / self._base)) - 1
 
-    def add(self, values: NDArray[np.floating]) -> None:
+    def add(self, values: NDArray[np.floating | np.integer]) -> None:
         """Add the documents' ``values`` (B, *shape)."""
         found = np.asarray(values, np.float64).reshape(len(values), -1)  # (B, *shape) → (B, cells)
         there = np.isfinite(found)

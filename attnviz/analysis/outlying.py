@@ -1,7 +1,8 @@
 """Documents that are unlike the others: those whose mean figures are far from the corpus's, and which figure it is.
 
 Far is measured as by Iglewicz & Hoaglin (1993), from the median and in units of a spread that a few outliers do not
-change. Only shares are compared: entropy, distance and what is received grow with the length of a text.
+change. Compared are the shares only, since entropy, distance and what is received grow with the length of a text, and
+not the share of the commonest offset, which is large in short ones.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from attnviz.analysis.distribution import Distribution
 from attnviz.analysis.measured import METRICS
 
-COMPARED = tuple(metric.name for metric in METRICS if metric.unit == "share")
+COMPARED = tuple(metric.name for metric in METRICS if metric.unit == "share" and metric.name != "offset_share")
 FAR = 3.5
 """From how many deviations on a document is outlying (Iglewicz & Hoaglin 1993)."""
 LEAST = 20

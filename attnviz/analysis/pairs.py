@@ -44,7 +44,7 @@ class LinkRows:
 
 @dataclass(frozen=True)
 class Occurrence:
-    """One link of a corpus: in document number ``document`` ``query`` gives ``weight`` to ``key``, ``distance`` away."""
+    """One link: in document number ``document`` ``query`` gives ``weight`` to ``key``, ``distance`` words away."""
 
     document: int
     layer: int

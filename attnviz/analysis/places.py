@@ -54,12 +54,13 @@ class Places:
         heads = np.arange(len(self._found))
         weight = self._weight / (self._weight.max(initial=0) + 1)  # less than one document
         best = (self._found + weight).argmax(1)
-        share, weighted = (
-            np.where(self._documents > 0, each[heads, best] / np.maximum(self._documents, 1), np.nan)
-            for each in (self._found, self._weight)
+        many = np.where(self._documents > 0, self._documents, np.nan)
+        return Commonest(
+            (best + self._low).reshape(self._shape),
+            (self._found[heads, best] / many).reshape(self._shape),
+            (self._weight[heads, best] / many).reshape(self._shape),
+            self._documents.reshape(self._shape),
         )
-        place, documents = best + self._low, self._documents
-        return Commonest(*(each.reshape(self._shape) for each in (place, share, weighted, documents)))
 
 
 def from_either_end(positions: NDArray[np.floating], tokens: NDArray[np.integer]) -> NDArray[np.float64]:
