@@ -65,12 +65,8 @@ def statistics(figures: Distribution) -> dict[str, NDArray[Any]]:
 
 
 def _place(place: Commonest) -> dict[str, Any]:
-    told = place.share > 0
     return {
-        "place": [
-            [int(value) if ok else None for value, ok in zip(*row, strict=True)]
-            for row in zip(place.place, told, strict=True)
-        ],
+        "place": np.where(place.share > 0, place.place, np.array(None)).tolist(),
         "share": _rows(place.share),
         "documents": place.documents.tolist(),
     }

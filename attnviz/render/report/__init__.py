@@ -14,6 +14,7 @@ from attnviz.render.about import About
 from attnviz.render.maps import Map, maps
 from attnviz.render.report import sections, svg
 from attnviz.render.report.html import section, text
+from attnviz.render.report.sections import count_of
 
 
 def report(corpus: Corpus, found: Sequence[Found], about: About) -> str:
@@ -35,8 +36,8 @@ def report(corpus: Corpus, found: Sequence[Found], about: About) -> str:
         sections.run(about),
     ]
     return Template(_file("page.html")).substitute(
-        title=f"{name}: {corpus.counts.documents:,} documents",
-        heading=f"Where {name} looks in {_documents(corpus.counts.measured)}",
+        title=f"{name}: {count_of(corpus.counts.documents, 'document')}",
+        heading=f"Where {name} looks in {count_of(corpus.counts.measured, 'document')}",
         lead=sections.inputs(about),
         body="\n".join(part for part in body if part),
         style=style,
@@ -48,10 +49,6 @@ def report(corpus: Corpus, found: Sequence[Found], about: About) -> str:
 
 def _maps(shown: Sequence[Map], corpus: Corpus) -> str:
     return f"<div class=maps>\n{chr(10).join(svg.figure(each, corpus.layers) for each in shown)}\n</div>"
-
-
-def _documents(count: int) -> str:
-    return "1 document" if count == 1 else f"{count:,} documents"
 
 
 def _file(name: str) -> str:

@@ -28,6 +28,11 @@ _SHOWN = 12
 """How many heads of a role are seen at once."""
 
 
+def count_of(count: int, name: str) -> str:
+    """``1 head``, ``1,024 heads``."""
+    return f"{count:,} {name}" if count == 1 else f"{count:,} {name}s"
+
+
 def tiles(corpus: Corpus, about: About) -> str:
     """The numbers of the corpus."""
     counts = corpus.counts
@@ -36,11 +41,8 @@ def tiles(corpus: Corpus, about: About) -> str:
         shown.append((f"{counts.failed:,}", "documents failed", "bad"))
     shown += [(f"{counts.words:,}", "words", ""), (f"{counts.tokens:,}", "tokens", "")]
     if counts.measured:
-        middle, high = (corpus.tokens.quantile(share) for share in (0.5, 0.95))
-        longest = (
-            f"tokens a document, the median; 95 % have {high:,.0f} at most, the longest {corpus.tokens.maximum:,.0f}"
-        )
-        shown.append((f"{middle:,.0f}", longest, ""))
+        shown.append((f"{corpus.tokens.quantile(0.5):,.0f}", "tokens in the median document", ""))
+        shown.append((f"{corpus.tokens.maximum:,.0f}", "tokens in the longest", ""))
     if about.seconds > 0:
         rate = f"{counts.tokens / about.seconds:,.0f} tokens a second"
         shown.append((duration(about.seconds), rate, ""))
@@ -55,7 +57,11 @@ def tiles(corpus: Corpus, about: About) -> str:
 def in_short(corpus: Corpus, found: Sequence[Found]) -> str:
     """The findings in sentences."""
     heads = len(corpus.layers) * corpus.heads
-    said = [f"{_of(len(role.heads), heads)} {_DOES[role.role.name]}." for role in found if role.heads]
+    said = [
+        f"<b>{len(each.heads):,}</b> of {heads:,} heads {_DOES[each.role.name][len(each.heads) > 1]}."
+        for each in found
+        if each.heads
+    ]
     if corpus.typical and corpus.typical[0].documents > 1:
         best = corpus.typical[0]
         pair = f"{word(best.strongest.query)} → {word(best.strongest.key)}"
@@ -64,20 +70,17 @@ def in_short(corpus: Corpus, found: Sequence[Found]) -> str:
 
 
 _DOES = {
-    "positional": "looks at one offset, whatever the words",
-    "sink": "rests on one token, whatever the query",
-    "previous": "looks at the token before",
-    "next": "looks at the token after",
-    "self": "keeps a token’s attention on itself",
-    "duplicate": "looks back at the same token",
-    "induction": "finds what followed the same token before",
-    "punctuation": "looks at punctuation",
-    "broad": "looks nearly everywhere at once",
+    "positional": ("looks at one offset, whatever the words", "look at one offset, whatever the words"),
+    "sink": ("rests on one token, whatever the query", "rest on one token, whatever the query"),
+    "previous": ("looks at the token before", "look at the token before"),
+    "next": ("looks at the token after", "look at the token after"),
+    "self": ("looks from each token at itself", "look from each token at itself"),
+    "duplicate": ("looks back at the same token", "look back at the same token"),
+    "induction": ("finds what followed the same token before", "find what followed the same token before"),
+    "punctuation": ("looks at punctuation", "look at punctuation"),
+    "broad": ("looks nearly everywhere at once", "look nearly everywhere at once"),
 }
-
-
-def _of(count: int, heads: int) -> str:
-    return f"<b>{count:,}</b> of {heads:,} heads, and each of them" if count > 1 else f"<b>1</b> of {heads:,} heads"
+"""What one head of a role does, and what several do."""
 
 
 def roles(found: Sequence[Found], shown: Sequence[Map]) -> str:
@@ -88,8 +91,9 @@ def roles(found: Sequence[Found], shown: Sequence[Map]) -> str:
 def _role(found: Found) -> str:
     role = found.role
     source = f" ({text(role.source)})" if role.source else ""
-    about = f"{text(role.score)}: {text(role.rule)}{source}"
-    count = "not measured" if found.scores is None else f"{len(found.heads):,} heads"
+    rule = text(role.rule).replace(" ", "&nbsp;")
+    about = f"{text(role.score)}: {rule}{source}"
+    count = "not measured" if found.scores is None else count_of(len(found.heads), "head")
     if not found.heads:
         heads = f"<p>{_nearest(found)}</p>"
     else:

@@ -16,6 +16,8 @@ _WIDTH, _LEFT, _FOOT = 300, 24, 14
 """The width of a map, of the layers' numbers in it, and the height of the heads' numbers."""
 _FLAT, _TALL = 0.4, 1.25
 """How high a map is at least and at most, by its width."""
+_SPREAD = 1000
+"""Of more heads than this the page does not say how far the documents differ: it would be too large to open."""
 _LINES = 40
 """Up to so many layers or heads there are lines between the cells."""
 _THEMES = (("ink", ""), ("ember", "@media screen and (prefers-color-scheme: dark)"))
@@ -97,6 +99,8 @@ def _said(shown: Map, row: int, column: int) -> str:
     unit = shown.metric.unit
     said = number(shown.values[row, column], unit) + ("" if unit == "share" else f" {unit}")
     if shown.deviation is None or shown.low is None or shown.high is None or np.isnan(shown.values[row, column]):
+        return said
+    if shown.values.size > _SPREAD:
         return said
     spread, low, high = (number(each[row, column], unit) for each in (shown.deviation, shown.low, shown.high))
     return f"{said} ± {spread}; 5–95 % of the documents: {low} to {high}"
