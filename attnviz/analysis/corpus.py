@@ -111,7 +111,7 @@ class Collector:
         self._top = top
         self._counts = Counts()
         self._figures = {metric.name: Distribution((len(layers), heads)) for metric in AMOUNTS}
-        self._tokens = Distribution()
+        self._tokens = Distribution(accuracy=0.001)
         self._offsets = Places(len(layers), heads, *OFFSETS)
         self._positions = {
             name: Places(len(layers), heads, *POSITIONS) for name in ("sink_position", "received_position")

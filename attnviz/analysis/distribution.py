@@ -46,7 +46,7 @@ class Distribution:
 
     def add(self, values: NDArray[np.floating | np.integer]) -> None:
         """Add the documents' ``values`` (B, *shape)."""
-        found = np.asarray(values, np.float64).reshape(len(values), -1)  # (B, *shape) → (B, cells)
+        found = np.asarray(values, np.float64).reshape(len(values), len(self._count))  # (B, *shape) → (B, cells)
         there = np.isfinite(found)
         if not there.any():
             return

@@ -60,7 +60,7 @@ class Outliers:
 
     def add(self, figures: Mapping[str, NDArray[np.floating]], places: list[Where]) -> None:
         """Add documents by their ``figures`` (B, L, H) each; ``places`` says where each is."""
-        for name in COMPARED:
+        for name in COMPARED if places else ():
             values = figures[name].reshape(len(places), -1).astype(np.float64)  # (B, L, H) → (B, L·H)
             there = np.isfinite(values)
             mean = np.where(there, values, 0).sum(1) / np.where(there.any(1), there.sum(1), np.nan)

@@ -95,11 +95,7 @@ class PairCounter:
 
     def add(self, links: LinkRows) -> None:
         """Count the ``links`` of documents that were not counted yet."""
-        lower = [word.lower() for word in links.words]
-        numbers = {word: i for i, word in enumerate(lower)}
-        same = np.array([numbers[word] for word in lower], np.int64)
-        query, key = same[links.query], same[links.key]
-        pair = query * max(len(lower), 1) + key
+        lower, pair = _pairs(links)
         rows = _first(np.lexsort((-links.weight, pair, links.document)), links.document, pair)
         rows = rows[np.lexsort((links.document[rows], -links.weight[rows], pair[rows]))]
         begins = np.flatnonzero(np.diff(pair[rows], prepend=-1))
@@ -107,7 +103,7 @@ class PairCounter:
         sums = np.add.reduceat(links.weight[rows].astype(np.float64), begins).tolist() if len(rows) else []
         best = rows[begins]
         for name, count, weight, found in zip(
-            zip((lower[i] for i in query[best]), (lower[i] for i in key[best]), strict=True),
+            zip((lower[i] for i in links.query[best]), (lower[i] for i in links.key[best]), strict=True),
             counts,
             sums,
             _occurrences(links, best),
@@ -153,12 +149,22 @@ class LongestLinks:
         length = np.abs(links.distance)
         order = np.lexsort((links.head, links.layer, -links.weight, -length, links.document))
         rows = _first(order[links.weight[order] >= LONG_WEIGHT], links.document)
-        rows = rows[np.lexsort((links.document[rows], -links.weight[rows], -length[rows]))][: 10 * self._kept]
+        pair = _pairs(links)[1]
+        rows = _first(rows[np.lexsort((links.document[rows], -links.weight[rows], -length[rows], pair[rows]))], pair)
+        rows = rows[np.lexsort((links.document[rows], -links.weight[rows], -length[rows]))][: self._kept]
         found = sorted([*self.links, *_occurrences(links, rows)], key=_by_length)
         pairs: dict[tuple[str, str], Occurrence] = {}
         for link in found:
             pairs.setdefault((link.query.lower(), link.key.lower()), link)
         self.links = list(pairs.values())[: self._kept]
+
+
+def _pairs(links: LinkRows) -> tuple[list[str], NDArray[np.int64]]:
+    """The words in lower case, and for each link a number of its two words: the same whatever their case."""
+    lower = [word.lower() for word in links.words]
+    numbers = {word: i for i, word in enumerate(lower)}
+    same = np.array([numbers[word] for word in lower], np.int64)
+    return lower, same[links.query] * max(len(lower), 1) + same[links.key]
 
 
 def _by_length(link: Occurrence) -> tuple[int, float, int]:

@@ -17,6 +17,9 @@ from attnviz.analysis.places import position_name
 
 Scores = NDArray[np.floating]
 
+_DIGITS = 6
+"""Digits of a score that count: a mean that is summed in another order differs beyond these."""
+
 
 @dataclass(frozen=True)
 class Role:
@@ -37,7 +40,8 @@ class Role:
         return f"{'>' if self.above else '≥'} {self.threshold:g}"
 
     def holds(self, scores: Scores) -> NDArray[np.bool_]:
-        """Which of the scores are large enough; NaN is not."""
+        """Which of the scores are large enough, however the sums in them were rounded; NaN is not."""
+        scores = np.round(scores, _DIGITS)
         return scores > self.threshold if self.above else scores >= self.threshold
 
 

@@ -34,8 +34,8 @@ _MEANINGS = {
         f"q{100 * share:02.0f}": f"quantile {share:g}, within {ACCURACY:.0%} of the value of that rank"
         for share in QUANTILES
     },
-    "minimum": "exactly",
-    "maximum": "exactly",
+    "min": "exactly",
+    "max": "exactly",
 }
 
 
@@ -89,9 +89,13 @@ def summary_files(corpus: Corpus, about: About) -> dict[str, bytes]:
     shown = maps(corpus)
     title = f"{about.model.rpartition('/')[2]} over {corpus.counts.measured:,} documents"
     note = "Means over the documents. Shares of attention in percent. Layers down, heads across."
-    text = json.dumps(document(corpus, found, about), ensure_ascii=False, indent=1, allow_nan=False)
+    parts = {
+        name: json.dumps(part, ensure_ascii=False, allow_nan=False)
+        for name, part in document(corpus, found, about).items()
+    }
+    text = "{\n" + ",\n".join(f'"{name}": {part}' for name, part in parts.items()) + "\n}\n"
     return {
-        "summary.json": (text + "\n").encode("utf-8", "replace"),
+        "summary.json": text.encode("utf-8", "replace"),
         "summary.parquet": _parquet(corpus),
         "heads.png": to_png(draw_maps(shown, corpus.layers, title, note)),
         "report.html": report(corpus, found, about).encode("utf-8", "replace"),

@@ -59,8 +59,8 @@ def statistics(figures: Distribution) -> dict[str, NDArray[Any]]:
         "mean": figures.mean,
         "deviation": figures.deviation,
         **{f"q{100 * share:02.0f}": figures.quantile(share) for share in QUANTILES},
-        "minimum": figures.minimum,
-        "maximum": figures.maximum,
+        "min": figures.minimum,
+        "max": figures.maximum,
     }
 
 

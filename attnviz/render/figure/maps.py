@@ -35,7 +35,7 @@ def draw_maps(maps: Sequence[Map], layers: Sequence[int], title: str, note: str,
     ratio = min(max(rows / columns, 1 / _SLIM), _SLIM)
     across, down = math.sqrt(_AREA / ratio), math.sqrt(_AREA * ratio)
     wide, high = across + _LEFT + _RIGHT, down + _ABOVE + _BELOW
-    count = _columns(len(maps), wide, high)
+    count = _columns(max(1, len(maps)), wide, high)
     lines = max(1, math.ceil(len(maps) / count))
     size = count * wide + 0.2, lines * high + _HEAD + _FOOT
     figure = new_figure(style, size)
@@ -60,7 +60,7 @@ def _columns(count: int, wide: float, high: float) -> int:
             count, 1
         )
 
-    return min(range(1, max(count, 1) + 1), key=badness)
+    return min(range(1, count + 1), key=badness)
 
 
 def _part(
