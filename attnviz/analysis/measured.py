@@ -45,7 +45,8 @@ METRICS = (
     Metric("duplicate", "share", "weight to earlier tokens of the same id, the mean over the queries that have some "
            "(Wang et al. 2022); null without any"),
     Metric("offset", "tokens", "key − query that holds the largest weight of most of the text's tokens", "place"),
-    Metric("offset_share", "share", "of how many of them it does so (Voita et al. 2019: positional from 0.9)"),
+    Metric("offset_share", "share", "of the text's tokens whose largest weight is at that offset (Voita et al. 2019: "
+           "positional from 0.9)"),
 )  # fmt: skip
 """All figures, in the order of their columns."""
 NAMES = tuple(metric.name for metric in METRICS)

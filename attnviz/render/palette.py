@@ -14,6 +14,11 @@ PALETTES = {
     "ink": ("#ffffff", "#d9e7f5", "#95bde1", "#4c87c6", "#204f98", "#0b1e48"),
 }
 """Name → colours from low to high: ``ember`` for dark surroundings, ``ink`` for paper."""
+_BELOW = {
+    "ember": ("#12121f", "#14304f", "#1d5f86", "#3b98ad", "#8acbc4", "#e2f5ea"),
+    "ink": ("#ffffff", "#f9dfcb", "#eea974", "#cf6a2b", "#8f3a10", "#471806"),
+}
+"""The same for values below 0, from 0 down."""
 
 # The Oklab space (Ottosson 2020), in which equal steps look equal: linear RGB → cone responses → Lab.
 _TO_CONES = np.array(
@@ -35,10 +40,21 @@ _TO_LAB = np.array(
 @cache
 def table(name: str) -> Colours:
     """The 256 colours of a palette, (256, 3)."""
-    anchors = np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in PALETTES[name]]) / 255
+    return _between(PALETTES[name], 256)
+
+
+@cache
+def two_sided(name: str) -> Colours:
+    """The 256 colours of a palette for values of both signs, (256, 3): 0 is in the middle."""
+    return np.concatenate((_between(_BELOW[name], 128)[::-1], _between(PALETTES[name], 128)))
+
+
+def _between(colours: tuple[str, ...], count: int) -> Colours:
+    """``count`` colours from the first to the last, in equal steps."""
+    anchors = np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in colours]) / 255
     linear = np.where(anchors <= 0.04045, anchors / 12.92, ((anchors + 0.055) / 1.055) ** 2.4)
     lab = np.cbrt(linear @ _TO_CONES.T) @ _TO_LAB.T
-    places = np.linspace(0, len(lab) - 1, 256)
+    places = np.linspace(0, len(lab) - 1, count)
     steps = np.stack([np.interp(places, np.arange(len(lab)), axis) for axis in lab.T], axis=-1)
     linear = (steps @ np.linalg.inv(_TO_LAB).T) ** 3 @ np.linalg.inv(_TO_CONES).T
     linear = np.clip(linear, 0, 1)

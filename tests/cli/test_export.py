@@ -16,6 +16,7 @@ from PIL import Image
 from attnviz import record
 from attnviz.interface import Attention
 from attnviz.render import figure, palette
+from attnviz.render.figure import style
 from tests import tiny
 from tests.cli.conftest import Run
 
@@ -127,7 +128,7 @@ def test_a_name_with_escapes_is_said_harmlessly(run: Run, tmp_path: Path) -> Non
 
 
 def test_characters_that_no_font_has_are_said(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(figure, "_fonts", lambda: ["DejaVu Sans"])
+    monkeypatch.setattr(style, "_fonts", lambda: ["DejaVu Sans"])
     result = run("export", "日 bank 本", tmp_path / "a.png", "--layer", "0", *SMALL)
     assert result.code == 0
     assert result.said.startswith("warning: no installed font has 日 本: drawn as boxes")

@@ -12,7 +12,7 @@ TEXT = {"type": "string"}
 SHARE = {"type": "number", "minimum": 0, "maximum": 1.000001}
 
 
-def _object(**properties: Any) -> dict[str, Any]:
+def object_of(**properties: Any) -> dict[str, Any]:
     """An object of just these names."""
     return {
         "type": "object",
@@ -22,7 +22,7 @@ def _object(**properties: Any) -> dict[str, Any]:
     }
 
 
-def _list(items: dict[str, Any], **limits: Any) -> dict[str, Any]:
+def list_of(items: dict[str, Any], **limits: Any) -> dict[str, Any]:
     return {"type": "array", "items": items} | limits
 
 
@@ -35,38 +35,38 @@ _ENDS = {
     "key_index": INDEX,
     "weight": SHARE,
 }
-_LINK = _object(**_ENDS)
-_PLACE = _object(line=COUNT, page={"type": ["integer", "null"], "minimum": 1}, before=TEXT, word=TEXT, after=TEXT)
-_FAR_LINK = _object(**_ENDS, distance=COUNT, query_place=_PLACE, key_place=_PLACE)
+_LINK = object_of(**_ENDS)
+_PLACE = object_of(line=COUNT, page={"type": ["integer", "null"], "minimum": 1}, before=TEXT, word=TEXT, after=TEXT)
+_FAR_LINK = object_of(**_ENDS, distance=COUNT, query_place=_PLACE, key_place=_PLACE)
 
-_LOOKS = {"best": _list(_LINK), "average": _list(_object(key=TEXT, key_index=INDEX, weight=SHARE))}
+_LOOKS = {"best": list_of(_LINK), "average": list_of(object_of(key=TEXT, key_index=INDEX, weight=SHARE))}
 _TEXT = {
     "text": TEXT,
     "pair": {"type": ["string", "null"]},
-    "tokens": _list(TEXT, minItems=1),
-    "words": _list(TEXT, minItems=1),
-    "word_spans": _list(_list(INDEX, minItems=2, maxItems=2), minItems=1),
+    "tokens": list_of(TEXT, minItems=1),
+    "words": list_of(TEXT, minItems=1),
+    "word_spans": list_of(list_of(INDEX, minItems=2, maxItems=2), minItems=1),
     "dropped_tokens": INDEX,
 }
 
 _MAP = {"enum": ["self", "encoder", "decoder", "cross"]}
 _HEAD = {"type": ["integer", "null"], "minimum": 0}
 _APART = {"type": ["number", "null"], "minimum": 0}
-_CHECK = _object(
+_CHECK = object_of(
     passed={"type": "boolean"},
     max_abs_diff=_APART,
     tolerance={"type": "number", "exclusiveMinimum": 0},
     compared={"enum": ["weights", "hidden states"]},
     against={"enum": ["eager", "sdpa"]},
-    worst=_object(map=_MAP, layer=INDEX, head=_HEAD),
+    worst=object_of(map=_MAP, layer=INDEX, head=_HEAD),
     dtype={"enum": ["float32", "float64", "bfloat16", "float16"]},
     rows={
         "type": ["object", "null"],
         "propertyNames": _MAP,
-        "additionalProperties": _object(compared=COUNT, total=COUNT),
+        "additionalProperties": object_of(compared=COUNT, total=COUNT),
     },
-    layers=_list(
-        _object(
+    layers=list_of(
+        object_of(
             map=_MAP,
             layer=INDEX,
             max_abs_diff=_APART,
@@ -79,61 +79,61 @@ _CHECK = _object(
     float64={"anyOf": [{"type": "null"}, {"$ref": "#/$defs/check"}]},
 )
 
-SCHEMA = _object(
+SCHEMA = object_of(
     model=TEXT,
     path={"enum": ["native", "hosted"]},
     layers=COUNT,
     heads=COUNT,
-    layer_numbers=_list(INDEX, minItems=1, uniqueItems=True),
+    layer_numbers=list_of(INDEX, minItems=1, uniqueItems=True),
     map=_MAP,
     **_TEXT,
-    windows=_list(_object(start=INDEX, stop=COUNT, first_query=INDEX, last_query=INDEX)),
+    windows=list_of(object_of(start=INDEX, stop=COUNT, first_query=INDEX, last_query=INDEX)),
     generated_tokens=INDEX,
-    keys={"anyOf": [{"type": "null"}, _object(**_TEXT)]},
+    keys={"anyOf": [{"type": "null"}, object_of(**_TEXT)]},
     unit={"enum": ["word", "token"]},
     weights_kept={"enum": ["all", "observed"]},
-    links=_list(_LINK),
+    links=list_of(_LINK),
     special_share=SHARE,
     punctuation_share=SHARE,
-    positional_heads=_list(_object(layer=INDEX, head=INDEX, offset={"type": "integer"}, share=SHARE)),
-    habitual_heads=_list(_object(layer=INDEX, head=INDEX, offset={"type": "integer"}, share=SHARE)),
-    overview=_object(
+    positional_heads=list_of(object_of(layer=INDEX, head=INDEX, offset={"type": "integer"}, share=SHARE)),
+    habitual_heads=list_of(object_of(layer=INDEX, head=INDEX, offset={"type": "integer"}, share=SHARE)),
+    overview=object_of(
         cell={"enum": ["link", "entropy", "sink", "distance"]},
-        values=_list(_list({"type": ["number", "null"], "minimum": 0}, minItems=1), minItems=1),
+        values=list_of(list_of({"type": ["number", "null"], "minimum": 0}, minItems=1), minItems=1),
     ),
-    maps=_list(
-        _object(
+    maps=list_of(
+        object_of(
             layer=INDEX,
             head={"anyOf": [INDEX, {"const": "mean"}]},
-            indices={"anyOf": [{"type": "null"}, _list(INDEX)]},
-            query_indices=_list(INDEX, minItems=1),
-            key_indices=_list(INDEX, minItems=1),
+            indices={"anyOf": [{"type": "null"}, list_of(INDEX)]},
+            query_indices=list_of(INDEX, minItems=1),
+            key_indices=list_of(INDEX, minItems=1),
             down=COUNT,
             across=COUNT,
-            weights=_list(_list(SHARE)),
+            weights=list_of(list_of(SHARE)),
         ),
         minItems=1,
     ),
-    top_attended=_list(
-        _object(
+    top_attended=list_of(
+        object_of(
             query=TEXT,
             query_index=INDEX,
             **_LOOKS,
         )
     ),
-    far_links=_list(_object(near=COUNT, far={"type": ["integer", "null"], "minimum": 2}, links=_list(_FAR_LINK))),
+    far_links=list_of(object_of(near=COUNT, far={"type": ["integer", "null"], "minimum": 2}, links=list_of(_FAR_LINK))),
     distance_profile={
         "anyOf": [
             {"type": "null"},
-            _object(
-                edges=_list(COUNT, minItems=1),
-                first=_list(SHARE, minItems=1),
-                shares=_list(_list(SHARE, minItems=2), minItems=1),
+            object_of(
+                edges=list_of(COUNT, minItems=1),
+                first=list_of(SHARE, minItems=1),
+                shares=list_of(list_of(SHARE, minItems=2), minItems=1),
             ),
         ]
     },
-    received=_list(
-        _object(
+    received=list_of(
+        object_of(
             number=COUNT,
             line=COUNT,
             start=INDEX,
@@ -142,7 +142,7 @@ SCHEMA = _object(
             received={"type": ["number", "null"], "minimum": 0},
         )
     ),
-    generated=_list(_object(token=TEXT, token_index=COUNT, **_LOOKS)),
+    generated=list_of(object_of(token=TEXT, token_index=COUNT, **_LOOKS)),
     check={"anyOf": [{"type": "null"}, {"$ref": "#/$defs/check"}]},
 ) | {"$defs": {"check": _CHECK}}
 

@@ -16,9 +16,8 @@ from attnviz.analysis.summary import Grid, HeadMap, grid
 from attnviz.analysis.units import Units, in_words
 from attnviz.errors import UsageError
 from attnviz.record import Attention
-from attnviz.render import figure as figures
 from attnviz.render import palette
-from attnviz.render.figure import Style, colormap, draw_grid, draw_head, save, to_png
+from attnviz.render.figure import Style, colormap, draw_grid, draw_head, save, style, to_png
 from tests.records import Array, cross_record, peaked, random_weights, record
 from tests.render.screen import luminance
 
@@ -489,7 +488,7 @@ def test_the_settings_of_matplotlib_are_as_before(both: list[Figure]) -> None:
 
 @pytest.mark.parametrize("suffix", [".png", ".svg"])
 def test_characters_that_no_font_has_are_reported(suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(figures, "_fonts", lambda: ["DejaVu Sans"])  # whatever is installed here
+    monkeypatch.setattr(style, "_fonts", lambda: ["DejaVu Sans"])  # whatever is installed here
     attention = record(["日本", "bank", "日"], random_weights((1, 1, 3)))
     assert saved(head_figure(attention, style=SMALL), suffix)[1] == ["日", "本"]
     assert saved(head_figure(noun_record(random_weights((1, 1, 3))), style=SMALL), suffix)[1] == []
@@ -500,9 +499,9 @@ def test_a_character_is_taken_from_the_next_font_that_has_it(suffix: str, monkey
     # Both fonts come with matplotlib; only the second one has the letter.
     letter = "\U0001d4d0"
     attention = record([letter, "bank", "loan"], random_weights((1, 1, 3)))
-    monkeypatch.setattr(figures, "_fonts", lambda: ["DejaVu Sans"])
+    monkeypatch.setattr(style, "_fonts", lambda: ["DejaVu Sans"])
     assert saved(head_figure(attention, style=SMALL), suffix)[1] == [letter]
-    monkeypatch.setattr(figures, "_fonts", lambda: ["DejaVu Sans", "STIXGeneral"])
+    monkeypatch.setattr(style, "_fonts", lambda: ["DejaVu Sans", "STIXGeneral"])
     assert saved(head_figure(attention, style=SMALL), suffix)[1] == []
 
 

@@ -1,38 +1,24 @@
-"""Pictures: a grid of all heads, or one head with its words, as matplotlib figures."""
+"""A grid of all heads, or one head with its words."""
 
 from __future__ import annotations
 
-import difflib
-import io
-import re
-import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cache
-from typing import BinaryIO, Literal
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import Colormap, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
-from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from attnviz.analysis.summary import Grid, HeadMap
 from attnviz.analysis.units import Reading
-from attnviz.errors import UsageError
 from attnviz.record import Attention, Survey
 from attnviz.render import palette
+from attnviz.render.figure.style import Style, colormap, new_figure
 from attnviz.render.heatmap import head_heatmap, head_name, largest, pool
 from attnviz.render.labels import clean, shorten, width
-
-Theme = Literal["light", "dark"]
 
 _LABEL = 20
 """The most columns of a word label."""
@@ -50,56 +36,10 @@ _CELLS = 1000
 """The most cells of a map across or down; fewer where there are not so many pixels."""
 _SHORT = 1.2
 """The fewest inches of a map's shorter side: no map is a sliver, and the scale beside it can be read."""
-_PIXELS = 200_000_000
-"""The most pixels of a picture: beyond, drawing takes more memory than most machines have."""
 _GRID_WIDTH = 12.0
 """Inches of the longer side of a grid of all heads."""
 _SLIM = 3.0
 """How much longer than wide, or wider than long, a head's place in the grid may be."""
-
-
-@dataclass(frozen=True)
-class Style:
-    """How a picture looks. ``size`` is (width, height) in inches; None leaves a value to the picture."""
-
-    theme: Theme = "light"
-    cmap: str | None = None
-    size: tuple[float, float] | None = None
-    dpi: int = 200
-    title: str | None = None
-
-    @property
-    def ink(self) -> str:
-        """The colour of text and lines."""
-        return "#1a1a24" if self.theme == "light" else "#e8e8ee"
-
-    @property
-    def paper(self) -> str:
-        """The colour behind everything."""
-        return "#ffffff" if self.theme == "light" else "#0c0c14"
-
-    @property
-    def frame(self) -> str:
-        """The colour of the lines between heads and around maps."""
-        return "#c4c4d0" if self.theme == "light" else "#45455c"
-
-
-def colormap(style: Style) -> Colormap:
-    """The style's colour map: one of ours, or any of matplotlib's.
-
-    Raises:
-        UsageError: there is none of this name; the message says the nearest.
-    """
-    name = style.cmap or ("ink" if style.theme == "light" else "ember")
-    if name in palette.PALETTES:
-        return ListedColormap(palette.table(name) / 255, name)
-    if name in mpl.colormaps:
-        return mpl.colormaps[name]
-    names = [*palette.PALETTES, *mpl.colormaps]
-    near = difflib.get_close_matches(name, names, 3) or [*palette.PALETTES, "viridis", "magma"]
-    raise UsageError(
-        f"no colour map {name!r}", hint=f"Perhaps {', '.join(near)}? Ours are {', '.join(palette.PALETTES)}."
-    )
 
 
 def draw_head(attention: Attention | Survey, units: Reading, head: HeadMap, style: Style | None = None) -> Figure:
@@ -119,7 +59,7 @@ def draw_head(attention: Attention | Survey, units: Reading, head: HeadMap, styl
     side = max(2.4, most * (_CELL if most > _NUMBERED else _NUMBERED_CELL)) if named else _BIG
     across, down = (max(_SHORT, side * count / most) for count in (columns, rows))
     left, top = (_margin(labels) if named else 0.5 for labels in (heatmap.rows, heatmap.columns))
-    figure = _figure(style, (across + left + 1.2, down + top + 0.9))
+    figure = new_figure(style, (across + left + 1.2, down + top + 0.9))
     axes = figure.add_subplot()
     aspect = (down / rows) / (across / columns)
     image = axes.imshow(
@@ -166,7 +106,7 @@ def draw_grid(attention: Attention | Survey, maps: Grid, style: Style | None = N
     style = style or Style()
     layers, heads = maps.weights.shape[:2]
     tile = _tile((layers, heads, *(maps.size or maps.weights.shape[2:])))
-    figure = _figure(style, (heads * tile[0] + 1.6, layers * tile[1] + 1.1))
+    figure = new_figure(style, (heads * tile[0] + 1.6, layers * tile[1] + 1.1))
     room = figure.get_size_inches() * style.dpi * 0.8 / (heads * tile[0], layers * tile[1])
     tiles, pooled = _pooled(maps, [max(1, int(room.min() * side)) for side in tile])
     n, m = tiles.shape[2:]
@@ -205,21 +145,6 @@ def _pooled(maps: Grid, pixels: Sequence[int]) -> tuple[NDArray[np.floating], st
     return weights, f"each point is the largest of {joined[0]:,} × {joined[1]:,} weights"
 
 
-def _figure(style: Style, size: tuple[float, float]) -> Figure:
-    size = style.size or size
-    pixels = size[0] * size[1] * style.dpi**2
-    if pixels > _PIXELS:
-        inches = f"{size[0]:.0f} × {size[1]:.0f} inches"
-        raise UsageError(
-            f"a picture of {inches} at {style.dpi} dpi has {pixels / 1e6:.0f} million pixels, at most "
-            f"{_PIXELS / 1e6:.0f} million can be drawn",
-            hint="Give a smaller --size or --dpi, or export .svg or .pdf at a low --dpi.",
-        )
-    figure = Figure(figsize=size, dpi=style.dpi, facecolor=style.paper, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
 def _short(attention: Attention | Survey) -> str:
     """The model, and which of its maps where it has several."""
     kind = "" if attention.kind == "self" else f"  {attention.kind}"
@@ -255,31 +180,3 @@ def _finish(figure: Figure, axes: Axes, image: AxesImage, style: Style, title: s
         spine.set_color(style.frame)
     if note:
         figure.supxlabel(note, color=style.ink, size=7)
-
-
-def to_png(figure: Figure) -> bytes:
-    """The figure as the bytes of a PNG."""
-    buffer = io.BytesIO()
-    save(figure, buffer, ".png")
-    return buffer.getvalue()
-
-
-def save(figure: Figure, file: BinaryIO, suffix: str) -> list[str]:
-    """Write the figure as ``suffix`` says, with fonts that have its characters; return those that no font has."""
-    for text in figure.findobj(Text):
-        text.set_fontfamily(_fonts())
-    options = mpl.rc_context({"svg.fonttype": "path", "pdf.fonttype": 42})
-    with options, warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        figure.savefig(file, format=suffix[1:], facecolor=figure.get_facecolor())
-    missing = [re.match(r"Glyph (\d+) ", str(warning.message)) for warning in caught]
-    return sorted({chr(int(match[1])) for match in missing if match})
-
-
-@cache
-def _fonts() -> list[str]:
-    """The default font, and after it those installed ones that write what it can't."""
-    wanted = ("Noto Sans", "Noto Sans CJK", "Noto Sans JP", "WenQuanYi", "Source Han Sans", "PingFang", "Hiragino Sans",
-              "Microsoft YaHei", "MS Gothic", "Malgun Gothic", "Arial Unicode MS", "Noto Emoji", "Symbola")  # fmt: skip
-    installed = sorted({font.name for font in font_manager.fontManager.ttflist})
-    return ["DejaVu Sans", *(name for start in wanted for name in installed if name.startswith(start))]

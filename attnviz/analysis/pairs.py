@@ -1,0 +1,191 @@
+"""Which words link most often in a corpus, and the longest links of it, in memory that stays flat.
+
+Words are the same whatever their case. A pair counts once a document, by its strongest link there. The pairs that are
+seen most are kept as by the space-saving algorithm (Metwally et al. 2005), of which many are dropped at once: no pair
+that occurs in more than ``missed`` documents is lost, and no count is too low by more than that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rows = NDArray[np.intp]
+
+KEPT = 20_000
+"""How many pairs are kept when there are too many, which is at twice as many."""
+LONG_WEIGHT = 0.1
+"""A link of less weight than this is not among the longest: any head gives some weight to far words."""
+
+
+@dataclass(frozen=True, eq=False)
+class LinkRows:
+    """Links of many documents, an entry each; ``query`` and ``key`` are numbers of ``words``.
+
+    ``layer`` is the model's own number, ``distance`` is in words.
+    """
+
+    document: NDArray[np.int64]
+    layer: NDArray[np.integer[Any]]
+    head: NDArray[np.integer[Any]]
+    query: NDArray[np.integer[Any]]
+    key: NDArray[np.integer[Any]]
+    distance: NDArray[np.integer[Any]]
+    weight: NDArray[np.floating[Any]]
+    words: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.weight)
+
+
+@dataclass(frozen=True)
+class Occurrence:
+    """One link: in document number ``document`` ``query`` gives ``weight`` to ``key``, ``distance`` words away."""
+
+    document: int
+    layer: int
+    head: int
+    query: str
+    key: str
+    distance: int
+    weight: float
+
+
+@dataclass(frozen=True)
+class TypicalPair:
+    """Two words that link in ``documents`` documents, or in up to ``missed`` more.
+
+    ``weight`` is the mean over the documents of their strongest link, and ``strongest`` the strongest of all.
+    """
+
+    documents: int
+    missed: int
+    weight: float
+    strongest: Occurrence
+
+
+@dataclass
+class _Seen:
+    """What is known of a pair so far."""
+
+    documents: int
+    missed: int
+    weight: float  # the sum over the documents
+    strongest: Occurrence
+
+    @property
+    def rank(self) -> tuple[float, float, str, str]:
+        """Sorts the pairs that link in most documents first, and of those the strongest."""
+        best = self.strongest
+        return -self.documents, -self.weight / self.documents, best.query.lower(), best.key.lower()
+
+
+class PairCounter:
+    """Counts in how many documents two words link."""
+
+    def __init__(self, kept: int = KEPT) -> None:
+        self._kept = kept
+        self._seen: dict[tuple[str, str], _Seen] = {}
+        self.missed = 0
+        """No pair that occurs in more documents than this was dropped."""
+
+    def add(self, links: LinkRows) -> None:
+        """Count the ``links`` of documents that were not counted yet."""
+        lower, pair = _pairs(links)
+        rows = _first(np.lexsort((-links.weight, pair, links.document)), links.document, pair)
+        rows = rows[np.lexsort((links.document[rows], -links.weight[rows], pair[rows]))]
+        begins = np.flatnonzero(np.diff(pair[rows], prepend=-1))
+        counts = np.diff(begins, append=len(rows)).tolist()
+        sums = np.add.reduceat(links.weight[rows].astype(np.float64), begins).tolist() if len(rows) else []
+        best = rows[begins]
+        for name, count, weight, found in zip(
+            zip((lower[i] for i in links.query[best]), (lower[i] for i in links.key[best]), strict=True),
+            counts,
+            sums,
+            _occurrences(links, best),
+            strict=True,
+        ):
+            self._count(name, count, weight, found)
+        if len(self._seen) > 2 * self._kept:
+            self._prune()
+
+    def _count(self, name: tuple[str, str], count: int, weight: float, found: Occurrence) -> None:
+        seen = self._seen.get(name)
+        if seen is None:
+            self._seen[name] = _Seen(count, self.missed, weight, found)
+            return
+        seen.documents += count
+        seen.weight += weight
+        if found.weight > seen.strongest.weight:
+            seen.strongest = found
+
+    def _prune(self) -> None:
+        ranked = sorted(self._seen.items(), key=lambda item: item[1].rank)
+        self._seen = dict(ranked[: self._kept])
+        self.missed = max(self.missed, *(seen.documents + seen.missed for _, seen in ranked[self._kept :]))
+
+    def top(self, count: int) -> list[TypicalPair]:
+        """The ``count`` pairs that link in most documents; of those that link in as many the strongest first."""
+        ranked = sorted(self._seen.values(), key=lambda seen: seen.rank)[:count]
+        return [
+            TypicalPair(seen.documents, seen.missed, seen.weight / seen.documents, seen.strongest) for seen in ranked
+        ]
+
+
+class LongestLinks:
+    """The links over the most words, one of each document and each pair of words."""
+
+    def __init__(self, kept: int) -> None:
+        self._kept = kept
+        self.links: list[Occurrence] = []
+        """From the longest on; of those that are as long the strongest first."""
+
+    def add(self, links: LinkRows) -> None:
+        """Look through the ``links`` of documents that were not seen yet."""
+        length = np.abs(links.distance)
+        order = np.lexsort((links.head, links.layer, -links.weight, -length, links.document))
+        rows = _first(order[links.weight[order] >= LONG_WEIGHT], links.document)
+        pair = _pairs(links)[1]
+        rows = _first(rows[np.lexsort((links.document[rows], -links.weight[rows], -length[rows], pair[rows]))], pair)
+        rows = rows[np.lexsort((links.document[rows], -links.weight[rows], -length[rows]))][: self._kept]
+        found = sorted([*self.links, *_occurrences(links, rows)], key=_by_length)
+        pairs: dict[tuple[str, str], Occurrence] = {}
+        for link in found:
+            pairs.setdefault((link.query.lower(), link.key.lower()), link)
+        self.links = list(pairs.values())[: self._kept]
+
+
+def _pairs(links: LinkRows) -> tuple[list[str], NDArray[np.int64]]:
+    """The words in lower case, and for each link a number of its two words: the same whatever their case."""
+    lower = [word.lower() for word in links.words]
+    numbers = {word: i for i, word in enumerate(lower)}
+    same = np.array([numbers[word] for word in lower], np.int64)
+    return lower, same[links.query] * max(len(lower), 1) + same[links.key]
+
+
+def _by_length(link: Occurrence) -> tuple[int, float, int]:
+    return -abs(link.distance), -link.weight, link.document
+
+
+def _first(order: Rows, *groups: NDArray[np.int64]) -> Rows:
+    """Of rows in their ``order`` the first of each group."""
+    new = np.zeros(len(order), bool)
+    new[:1] = True
+    for group in groups:
+        new[1:] |= np.diff(group[order]) != 0
+    return order[new]
+
+
+def _occurrences(links: LinkRows, rows: Rows) -> list[Occurrence]:
+    words = links.words
+    columns = (links.document, links.layer, links.head, links.query, links.key, links.distance, links.weight)
+    return [
+        Occurrence(document, layer, head, words[query], words[key], distance, weight)
+        for document, layer, head, query, key, distance, weight in zip(
+            *(column[rows].tolist() for column in columns), strict=True
+        )
+    ]

@@ -1,0 +1,84 @@
+"""The layer × head maps of a corpus, before they are drawn: one a figure, each with its own scale."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnviz.analysis.corpus import AMOUNTS, Corpus
+from attnviz.analysis.measured import Metric
+
+Values = NDArray[np.floating]
+
+INDUCTION = Metric("induction", "share", "weight to the tokens that followed this one before, on repeated random "
+                   "tokens (Olsson et al. 2022)")  # fmt: skip
+"""What the heads' scores on repeated random tokens are, which are no figure of a document."""
+
+
+@dataclass(frozen=True, eq=False)
+class Map:
+    """The ``values`` (L, H) of a figure, its means over the corpus; NaN where a head has none.
+
+    ``deviation`` and the quantiles ``low`` and ``high`` (0.05 and 0.95) are None where there is one value only. The
+    scale goes from 0 to ``most``, or from −``most`` where it is ``two_sided``.
+    """
+
+    metric: Metric
+    values: Values
+    most: float
+    two_sided: bool = False
+    deviation: Values | None = None
+    low: Values | None = None
+    high: Values | None = None
+
+    @property
+    def title(self) -> str:
+        """The figure's name, as it is written."""
+        return self.metric.name.replace("_", " ")
+
+    def shares(self) -> Values:
+        """Where on the scale each value is, from 0 to 1."""
+        part = self.values / self.most
+        return (part + 1) / 2 if self.two_sided else part
+
+
+def maps(corpus: Corpus) -> list[Map]:
+    """The maps of all figures of which there are values."""
+    found = []
+    for metric in AMOUNTS:
+        kept = corpus.figures[metric.name]
+        if kept.count.any():
+            found.append(_map(metric, kept.mean, kept.deviation, kept.quantile(0.05), kept.quantile(0.95)))
+    if corpus.induction is not None:
+        found.append(_map(INDUCTION, corpus.induction))
+    return found
+
+
+def _map(metric: Metric, values: Values, *spread: Values) -> Map:
+    most = float(np.nanmax(np.abs(values))) or 1.0
+    return Map(metric, values, most, bool(np.nanmin(values) < 0), *spread)
+
+
+def some(count: int, most: int = 10) -> range:
+    """Some of ``count`` numbers from 0 on, at most ``most``: all of a few, or every second, fifth, tenth and so on."""
+    steps = (1, 2, 3, 4, 5, 8, 10, 16, 20, 32, 50, 100)
+    return range(0, count, next((step for step in steps if count <= step * most), max(1, -(-count // most))))
+
+
+def number(value: float, unit: str) -> str:
+    """``43 %``, ``3.1 %``, ``1.93`` or ``−12.4``: shares in percent, the rest in three figures."""
+    if np.isnan(value):
+        return "none"
+    if unit == "share":
+        value *= 100
+    digits = 0 if abs(value) >= 99.95 else 1 if abs(value) >= 9.995 or unit == "share" else 2
+    text = f"{value:,.{digits}f}".replace("-", "−")
+    return f"{text} %" if unit == "share" else text
+
+
+def scale_ends(shown: Map) -> tuple[str, str]:
+    """The numbers at the low and the high end of the scale."""
+    unit = shown.metric.unit
+    return number(-shown.most if shown.two_sided else 0.0, unit), number(shown.most, unit)

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections import Counter
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from attnviz.analysis.corpus import Collector, Corpus, Reason
+from attnviz.analysis.outlying import Outlier, Where
+from attnviz.analysis.roles import roles
+from attnviz.render.about import About
+from attnviz.render.report import report
+from tests.analysis.corpora import HEADS, LAYERS, Row, corpus, documents, figures, links
+
+ABOUT = About("maker/mini", "native", "float32", ("docs/", "a & b.txt"), check="32 documents: 3e-07", passed=True,
+              options={"top": "8 links"}, versions={"torch": "2.13"}, seconds=2.0)  # fmt: skip
+EVIL = '<script>alert("1")</script>\u202e\x1b[31m&amp;'
+
+
+class Page(HTMLParser):
+    """What stands on a page: how often each element, its attributes, and all text outside of style and script."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: Counter[str] = Counter()
+        self.attributes: list[tuple[str, str, str | None]] = []
+        self.texts: list[str] = []
+        self.open: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements[tag] += 1
+        self.attributes += [(tag, name, value) for name, value in attrs]
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements[tag] += 1
+        self.attributes += [(tag, name, value) for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in ("style", "script"):
+            self.texts.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.texts).split())
+
+
+def page(found: Corpus, about: About = ABOUT) -> Page:
+    return Page(report(found, roles(found), about))
+
+
+def test_the_page_says_what_was_found() -> None:
+    rows: list[Row] = [(i, 1, 2, "loan", "bank", 3, 0.5) for i in range(5)] + [(7, 3, 0, "far", "away", 40, 0.25)]
+    found = page(corpus(30, rows, sink=0.7, sink_position=0.0, previous=0.2))
+    assert "Where mini looks in 30 documents" in found.text
+    assert "12 of 12 heads rest on one token, whatever the query." in found.text.replace("  ", " ")
+    assert "L3 H3 70.0 % the first token" in found.text
+    assert "No head; the largest score is 20.0 %." in found.text
+    assert re.search(r"loan → bank 5 50.0 % 50.0 % L1 H2 0", found.text)
+    assert re.search(r"far → away 40 25.0 % L3 H0 7", found.text)
+    assert "360 tokens a second" in found.text
+    assert "passed check against" in found.text
+
+
+def test_each_cell_of_a_map_says_its_head_and_value() -> None:
+    found = page(corpus(30, entropy=1.25))
+    assert "L3 H2: 1.25 nats ± 0.00; 5–95 % of the documents: 1.25 to 1.25" in found.text
+    assert found.elements["figure"] == 17
+    assert found.elements["rect"] == 17 * len(LAYERS) * HEADS
+
+
+def test_maps_without_values_are_left_out_and_heads_without_are_said() -> None:
+    collector = Collector(LAYERS, HEADS)
+    some = figures(3, cls=np.nan)
+    some["sep"][:, 1, 1] = np.nan
+    collector.add(documents(range(3)), some, links())
+    found = page(collector.corpus())
+    assert found.elements["figure"] == 16
+    assert "L1 H1: none" in found.text
+    assert ("rect", "class", "none") in found.attributes
+
+
+def test_induction_has_a_map_where_it_was_measured() -> None:
+    scores = np.zeros((len(LAYERS), HEADS))
+    scores[2, 1] = 0.94
+    found = page(replace(corpus(3), induction=scores))
+    assert "L3 H1: 94.0 %" in found.text
+    assert found.elements["figure"] == 18
+
+
+def test_text_of_the_corpus_is_text() -> None:
+    rows: list[Row] = [(0, 0, 0, EVIL, "<img src=x onerror=alert(1)>", 3, 0.5)]
+    where = Where(3, f"{EVIL}.txt", 4, 10)
+    made = replace(
+        corpus(3, rows),
+        failures=(Reason(EVIL, 2, where),),
+        notes=(Reason(EVIL, 1, where),),
+        outliers=(Outlier(where, "sink", 0.9, 0.2, 7.5),),
+    )
+    about = replace(ABOUT, model=EVIL, inputs=(EVIL,), options={EVIL: EVIL}, check=EVIL, revision=EVIL)
+    html = report(made, roles(made), about)
+    found = Page(html)
+    assert found.elements["script"] == 1
+    assert found.elements["img"] == 0
+    assert found.text.count('<script>alert("1")') >= 8
+    assert not {"\u202e", "\x1b"} & set(html)
+
+
+def test_the_page_needs_and_allows_nothing_else() -> None:
+    html = report(corpus(3), (), ABOUT)
+    found = Page(html)
+    policy = next(value for tag, name, value in found.attributes if tag == "meta" and "default-src" in (value or ""))
+    for kind in ("style", "script"):
+        content = re.search(rf"<{kind}>(.*?)</{kind}>", html, re.DOTALL)
+        assert content is not None
+        digest = base64.b64encode(hashlib.sha256(content[1].encode()).digest()).decode()
+        assert f"{kind}-src 'sha256-{digest}'" in (policy or "")
+    assert "default-src 'none'" in (policy or "")
+    assert not {"src", "href", "style", "onclick"} & {name for _, name, _ in found.attributes}
+    assert "http" not in html.replace("http-equiv", "")
+    assert "url(" not in html
+
+
+def test_failures_are_counted_with_their_reasons() -> None:
+    collector = Collector(LAYERS, HEADS)
+    collector.add(documents(range(4), reasons={1: "empty", 2: "empty"}, source="in.jsonl"), figures(2), links())
+    found = page(collector.corpus())
+    assert "2 documents failed" in found.text
+    assert "empty 2 1 · in.jsonl :2" in found.text
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_a_corpus_of_which_nothing_was_measured_has_a_page(count: int) -> None:
+    collector = Collector(LAYERS, HEADS)
+    collector.add(documents(range(count), reasons=dict.fromkeys(range(count), "empty")), figures(0), links())
+    found = page(collector.corpus(), replace(ABOUT, passed=None, inputs=()))
+    assert "Where mini looks in 0 documents" in found.text
+    assert found.elements["figure"] == 0
+    assert "not made check against" in found.text
+
+
+def test_values_below_zero_have_a_scale_of_two_sides() -> None:
+    some = figures(3)
+    some["signed_distance"] -= 0.5
+    collector = Collector(LAYERS, HEADS)
+    collector.add(documents(range(3)), some, links())
+    classes = [value for tag, name, value in page(collector.corpus()).attributes if (tag, name) == ("rect", "class")]
+    assert sum((value or "").startswith("d") for value in classes) == len(LAYERS) * HEADS
+    assert {value for value in classes if (value or "").startswith("d")} <= {f"d{i}" for i in range(16)}
+
+
+def test_a_large_model_has_a_page_that_opens() -> None:
+    html = report(corpus(2, layers=300), (), ABOUT)
+    assert "L299 H3" in html
+    assert "± " not in html
+    assert len(html) < 2_500_000
