@@ -82,7 +82,9 @@ def _count(number: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """``0.3 s``, ``12 s``, ``41 min``, ``3.2 h`` or ``5.0 days``."""
+    """``9 ms``, ``0.3 s``, ``12 s``, ``41 min``, ``3.2 h`` or ``5.0 days``."""
+    if seconds < 0.095:
+        return f"{seconds * 1000:.0f} ms" if seconds > 0.0005 else "less than 1 ms"
     for most, unit, of in ((99.5, "s", 1), (99.5 * 60, "min", 60), (48 * 3600, "h", 3600)):
         if seconds < most:
             number = seconds / of
@@ -93,11 +95,13 @@ def duration(seconds: float) -> str:
 def document(found: Estimate) -> dict[str, Any]:
     """All numbers, for programs: bytes, seconds, FLOPs."""
     cost = asdict(found.cost)
+    size = cost.pop("model")
     return {
         "model": found.plan.name,
         "model_type": found.plan.model_type,
         "path": found.plan.way,
         **cost,
+        "model_bytes": size,
         "peak": found.cost.peak,
         "free": found.free,
         "fits": found.fits,

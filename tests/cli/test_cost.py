@@ -29,6 +29,8 @@ def test_a_time_is_measured_unless_told_not_to(run: Run) -> None:
     assert (result.code, result.err) == (0, "")
     found = json.loads(result.out)
     assert (found["tokens"], found["all_scores"]) == (50, 12 * 50 * 50)
+    assert isinstance(found["model"], str)
+    assert found["peak"] == found["model_bytes"] + found["activations"] + found["kept"]
     assert 0 < found["seconds"] < 10
     assert found["fits"] is True
     assert json.loads(run("cost", "--tokens", 50, "--json", "--no-measure").out)["seconds"] is None
@@ -67,7 +69,18 @@ def test_what_does_not_fit_is_an_answer_and_no_error(run: Run) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
-    [(0.32, "0.3 s"), (12, "12 s"), (99.4, "99 s"), (120, "2.0 min"), (7200, "2.0 h"), (259_200, "3.0 days")],
+    [
+        (0.0001, "less than 1 ms"),
+        (0.0094, "9 ms"),
+        (0.0949, "95 ms"),
+        (0.096, "0.1 s"),
+        (0.32, "0.3 s"),
+        (12, "12 s"),
+        (99.4, "99 s"),
+        (120, "2.0 min"),
+        (7200, "2.0 h"),
+        (259_200, "3.0 days"),
+    ],
 )
 def test_durations_are_said(seconds: float, said: str) -> None:
     assert duration(seconds) == said

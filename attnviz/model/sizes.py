@@ -1,0 +1,7 @@
+"""How much is computed at once: read by those who compute and, without torch, by those who reckon its memory."""
+
+TILE = 1 << 23
+"""So many weights a tile has at most: 32 MiB in float32, small beside any model, and of 32,768 keys there are still so
+many rows that their products are fast."""
+TOGETHER = 4096
+"""So many tokens pass an MLP at once: of a long text its inner states would be the largest thing there is."""
