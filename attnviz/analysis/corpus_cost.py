@@ -1,0 +1,133 @@
+"""What a corpus costs: documents of one length, every head measured, its tables written; reckoned beforehand."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from attnviz.analysis.measured import METRICS, Asked
+from attnviz.model.cost import TOKEN, Shape, activations, cost
+
+PART = 1024
+"""So many documents a part file of each table has, and so many are in a worker's memory at once."""
+PART_TOKENS = 1 << 20
+"""Fewer have a part file where they are long: it has about this many tokens at most."""
+PACK = 1 << 13
+"""So many tokens run through the model at once."""
+SENTENCE = 25
+"""The tokens of a document of which nothing else is known: a sentence of some 20 words and its special tokens."""
+DAY, HOUR = 86_400, 3_600
+
+# Bytes on disk a row, by Parquet with zstd: measured on the tables of 1,024 sentences of English EWT in the default
+# model. The low bits of a float are as good as random, and its sign and exponent are nearly always the same.
+_FIGURE = 2.5
+_LINK = 9.5
+_DOCUMENT = 80
+# Bytes in memory: a figure as it is measured (float64) and in its table (float32), a link the same way with its words.
+_FIGURE_KEPT = 12
+_LINK_KEPT = 100
+
+GPU = "H100"
+GPU_SHARE = 0.3
+"""How much of its peak a GPU does."""
+GPU_PEAK = {2: 989e12, 4: 67e12, 8: 67e12}
+"""FLOP/s of an H100 SXM by the bytes of a number: float32 without TF32, the others in tensor cores (NVIDIA 2023)."""
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Something of each table of a corpus, rows or bytes; of ``links`` it is the most there can be."""
+
+    documents: int
+    heads: int
+    links: int
+
+    @property
+    def total(self) -> int:
+        """That of all tables."""
+        return self.documents + self.heads + self.links
+
+
+@dataclass(frozen=True)
+class CorpusCost:
+    """What ``documents`` of ``tokens`` each cost. FLOPs count multiplications and additions; memory is in bytes.
+
+    A document is read in so many ``windows``. Of each table there are ``parts`` files, of ``part`` documents each. A
+    worker has the ``model``, the ``activations`` of a pack and the ``results`` of a part, beside Python and torch
+    themselves; what is unknown is None, and counts nothing in its ``peak``. ``gpu_seconds``: on one GPU.
+    """
+
+    documents: int
+    tokens: int
+    windows: int
+    top: int
+    linear_flops: int | None
+    attention_flops: int
+    gpu_seconds: float | None
+    rows: Tables
+    bytes: Tables
+    part: int
+    parts: int
+    model: int | None
+    activations: int
+    results: int
+
+    @property
+    def all_tokens(self) -> int:
+        """The tokens of all documents; what windows share counts once."""
+        return self.documents * self.tokens
+
+    @property
+    def peak(self) -> int:
+        """The memory of a worker."""
+        return (self.model or 0) + self.activations + self.results
+
+
+def corpus_cost(shape: Shape, documents: int, tokens: int, *, top: int = Asked.top, bytes_: int = 4) -> CorpusCost:
+    """What ``documents`` cost that all have ``tokens``; ``bytes_`` are those of one of the model's numbers.
+
+    Where their lengths differ, attention costs more than at their mean: it grows with the square of each.
+    """
+    read, windows = reading(shape, tokens)
+    one = cost(shape, read, bytes_=bytes_)
+    times = documents * windows
+    linear = None if one.linear_flops is None else one.linear_flops * times
+    blocks = [block for stack in shape.stacks for block in stack.blocks]
+    heads, links = sum(block.heads for block in blocks), len(blocks) * min(top, tokens * tokens)
+    rows = Tables(documents, documents * heads, documents * links)
+    part = max(1, min(PART, PART_TOKENS // tokens))
+    return CorpusCost(
+        documents=documents,
+        tokens=tokens,
+        windows=windows,
+        top=top,
+        linear_flops=linear,
+        attention_flops=one.attention_flops * times,
+        gpu_seconds=None if linear is None else _gpu_seconds(linear, one.attention_flops * times, bytes_),
+        rows=rows,
+        bytes=Tables(
+            _DOCUMENT * rows.documents, int(_FIGURE * len(METRICS)) * rows.heads, math.ceil(_LINK * rows.links)
+        ),
+        part=part,
+        parts=-(-documents // part),
+        model=one.model,
+        activations=activations(shape, [read], bytes_=bytes_, texts=max(1, min(PACK // read, times))),
+        results=min(part, documents) * (_FIGURE_KEPT * len(METRICS) * heads + _LINK_KEPT * links + TOKEN * tokens),
+    )
+
+
+def reading(shape: Shape, tokens: int) -> tuple[int, int]:
+    """The tokens that the model reads at once of a document of ``tokens``, and in how many windows, each half new."""
+    if shape.limit is None or tokens <= shape.limit:
+        return tokens, 1
+    return shape.limit, 1 + -(-(tokens - shape.limit) // -(-shape.limit // 2))
+
+
+def workers(seconds: float, within: float) -> int:
+    """How many at once are done ``within`` seconds with what takes one of them ``seconds``."""
+    return max(1, math.ceil(seconds / within))
+
+
+def _gpu_seconds(linear: int, attention: int, bytes_: int) -> float:
+    """Scores and weights are float32 at least, so attention is not faster in half precision."""
+    return (linear / GPU_PEAK[bytes_] + attention / GPU_PEAK[max(4, bytes_)]) / GPU_SHARE

@@ -1,0 +1,95 @@
+"""What a corpus costs, against numbers worked out by hand for all-MiniLM-L6."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from attnviz.analysis import corpus_cost as costs
+from attnviz.analysis.corpus_cost import corpus_cost, reading, workers
+from attnviz.model.cost import Shape, cost, shape
+from attnviz.model.families import find_family
+
+MINILM = {
+    "model_type": "bert",
+    "hidden_size": 384,
+    "intermediate_size": 1536,
+    "num_hidden_layers": 6,
+    "num_attention_heads": 12,
+    "vocab_size": 30522,
+    "max_position_embeddings": 512,
+    "type_vocab_size": 2,
+}
+BILLION = 10**9
+
+
+@pytest.fixture
+def minilm() -> Shape:
+    return shape(find_family(MINILM).spec(MINILM))
+
+
+def test_computing(minilm: Shape) -> None:
+    found = corpus_cost(minilm, BILLION, 25)
+    assert (found.windows, found.all_tokens) == (1, 25 * BILLION)
+    # four matrices of attention and two of the MLP, each number multiplied and added; q·k and weights·v
+    assert found.linear_flops == BILLION * 25 * 2 * 6 * (4 * 384 * 384 + 2 * 384 * 1536)
+    assert found.attention_flops == BILLION * 25 * 25 * 4 * 6 * 384
+
+
+def test_rows_and_parts(minilm: Shape) -> None:
+    found = corpus_cost(minilm, BILLION, 25, top=3)
+    rows = found.rows
+    assert (rows.documents, rows.heads, rows.links) == (BILLION, 72 * BILLION, 18 * BILLION)
+    assert (found.part, found.parts) == (1024, math.ceil(BILLION / 1024))
+    assert corpus_cost(minilm, 1024, 25).parts == 1
+    assert corpus_cost(minilm, 1025, 25).parts == 2
+    assert corpus_cost(minilm, 7, 25, top=99).rows.links == 7 * 6 * 99
+    assert corpus_cost(minilm, 7, 2, top=99).rows.links == 7 * 6 * 4  # no text has more pairs of tokens
+
+
+def test_bytes_are_so_many_a_row(minilm: Shape) -> None:
+    found = corpus_cost(minilm, BILLION, 25)
+    assert found.bytes.heads == found.rows.heads * 20 * 5 // 2
+    assert found.bytes.total == found.bytes.documents + found.bytes.heads + found.bytes.links
+
+
+def test_long_documents_are_read_in_windows_that_overlap_by_half(minilm: Shape) -> None:
+    assert [reading(minilm, n) for n in (1, 512)] == [(1, 1), (512, 1)]
+    for tokens, windows in ((513, 2), (768, 2), (769, 3), (1024, 3)):
+        assert reading(minilm, tokens) == (512, windows)
+    found, one = corpus_cost(minilm, 10, 1024), cost(minilm, 512)
+    assert (found.linear_flops, found.attention_flops) == (30 * (one.linear_flops or 0), 30 * one.attention_flops)
+    assert found.all_tokens == 10 * 1024
+    assert reading(replace(minilm, limit=None), 10**6) == (10**6, 1)
+
+
+def test_a_worker_holds_a_pack_and_a_part_however_large_the_corpus(minilm: Shape) -> None:
+    few, many = corpus_cost(minilm, 10**5, 25), corpus_cost(minilm, BILLION, 25)
+    assert many.peak == few.peak == (few.model or 0) + few.activations + few.results
+    assert 1024 * 72 * 20 * 8 < few.results < 10 * 1024 * 72 * 20 * 8
+    assert corpus_cost(minilm, 10, 25).peak < few.peak
+    # However long the documents are: a part has fewer of them.
+    long = corpus_cost(replace(minilm, limit=None), BILLION, 1 << 20)
+    assert (long.part, long.parts) == (1, BILLION)
+    assert long.results < 2 * costs.PART_TOKENS * 800
+
+
+def test_a_gpu_does_a_part_of_its_peak_and_attention_in_single_precision(minilm: Shape) -> None:
+    for size, peak in ((2, 989e12), (4, 67e12), (8, 67e12)):
+        found = corpus_cost(minilm, BILLION, 25, bytes_=size)
+        seconds = ((found.linear_flops or 0) / peak + found.attention_flops / 67e12) / 0.3
+        assert found.gpu_seconds == pytest.approx(seconds)
+
+
+def test_what_is_unknown_stays_so(minilm: Shape) -> None:
+    stack = replace(minilm.stacks[0], linear=None)
+    found = corpus_cost(replace(minilm, stacks=(stack,), parameters=None), 10, 25)
+    assert (found.linear_flops, found.gpu_seconds, found.model) == (None, None, None)
+    assert found.peak == found.activations + found.results
+
+
+@pytest.mark.parametrize(("seconds", "count"), [(0, 1), (1, 1), (3600, 1), (3601, 2), (36_000, 10)])
+def test_workers_are_whole_ones(seconds: float, count: int) -> None:
+    assert workers(seconds, costs.HOUR) == count
