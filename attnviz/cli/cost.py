@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 SENTENCE = "The bank approved the loan because the company had strong financials."
 """What the model reads, again and again, where its time is measured."""
+_CORPUS = "Corpus"
+"""A panel of the help."""
 _MOST, _MOST_TOKENS = 10**15, 10**18
 """More documents, and more tokens in all, has no corpus."""
 
@@ -52,20 +54,28 @@ def cost(
             min=1,
             max=10**12,
             metavar="N",
-            help="Of N tokens, without a text. Of a corpus: so many a document, by default 25, a sentence.",
+            help="Of N tokens, without a text; of a corpus each document, 25 by default.",
         ),
     ] = None,
     file: Annotated[Path | None, typer.Option("--file", "-f", help="Read the text from a UTF-8 file.")] = None,
     documents: Annotated[
         int | None,
         typer.Option(
-            parser=_whole, metavar="N", help="Of a corpus of so many such texts, such as 1e9, and its tables: 'batch'."
+            parser=_whole,
+            metavar="N",
+            help="A corpus of so many such texts, 1e9 for instance, and its tables.",
+            rich_help_panel=_CORPUS,
         ),
     ] = None,
     top: Annotated[
         int | None,
         typer.Option(
-            min=1, max=10**6, metavar="N", help="Of a corpus: the links of a document and layer.", show_default="8"
+            min=1,
+            max=10**6,
+            metavar="N",
+            help="How many links its tables keep of each document and layer.",
+            show_default="8",
+            rich_help_panel=_CORPUS,
         ),
     ] = None,
     model: ModelOptions,

@@ -111,6 +111,11 @@ def test_top_belongs_to_a_corpus(run: Run) -> None:
     assert corpus(run, "--documents", 5, "--top", 3, "--no-measure")["rows"]["links"] == 5 * 3 * 3
 
 
+def test_the_help_names_what_belongs_to_a_corpus(run: Run) -> None:
+    told = run("cost", "--help").out.split("─ Corpus ─")[1].split("─ Model ─")[0]
+    assert ("--documents" in told, "--top" in told, "(8)" in told) == (True, True, True)
+
+
 def test_an_encoder_decoder_has_no_corpus(run: Run, tiny_t5: Path) -> None:
     result = run("cost", "-m", tiny_t5, "--documents", 5)
     assert (result.code, "is an encoder–decoder" in result.said) == (2, True)
