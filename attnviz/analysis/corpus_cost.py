@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 
 from attnviz.analysis.measured import METRICS, Asked
-from attnviz.model.cost import TOKEN, Shape, activations, cost
+from attnviz.model.cost import TOKEN, Shape, cost, states
+from attnviz.model.sizes import PACK, PACK_CELLS
 
 PART = 1024
 """So many documents a part file of each table has, and so many are in a worker's memory at once."""
 PART_TOKENS = 1 << 20
 """Fewer have a part file where they are long: it has about this many tokens at most."""
-PACK = 1 << 13
-"""So many tokens run through the model at once."""
 SENTENCE = 25
 """The tokens of a document of which nothing else is known: a sentence of some 20 words and its special tokens."""
 DAY, HOUR = 86_400, 3_600
 
 # Bytes on disk a row, by Parquet with zstd: measured on the tables of 1,024 sentences of English EWT in the default
 # model. The low bits of a float are as good as random, and its sign and exponent are nearly always the same.
-_FIGURE = 2.5
-_LINK = 9.5
+_FIGURE = 2.75
+_LINK = 10
 _DOCUMENT = 80
 # Bytes in memory: a figure as it is measured (float64) and in its table (float32), a link the same way with its words.
 _FIGURE_KEPT = 12
 _LINK_KEPT = 100
+_WORKERS = os.cpu_count() or 1
+"""So many packs are run at once."""
+_ARRAYS = 3
+"""So many arrays of weights each of them has: scores, weights, and what is made of them."""
 
 GPU = "H100"
 GPU_SHARE = 0.3
@@ -86,13 +90,14 @@ class CorpusCost:
 def corpus_cost(shape: Shape, documents: int, tokens: int, *, top: int = Asked.top, bytes_: int = 4) -> CorpusCost:
     """What ``documents`` cost that all have ``tokens``; ``bytes_`` are those of one of the model's numbers.
 
-    Where their lengths differ, attention costs more than at their mean: it grows with the square of each.
+    Where their lengths differ, attention costs more than at their mean: it grows with the square of each. ``shape`` is
+    of one stack.
     """
     read, windows = reading(shape, tokens)
     one = cost(shape, read, bytes_=bytes_)
     times = documents * windows
     linear = None if one.linear_flops is None else one.linear_flops * times
-    blocks = [block for stack in shape.stacks for block in stack.blocks]
+    blocks = shape.stacks[0].blocks
     heads, links = sum(block.heads for block in blocks), len(blocks) * min(top, tokens * tokens)
     rows = Tables(documents, documents * heads, documents * links)
     part = max(1, min(PART, PART_TOKENS // tokens))
@@ -105,13 +110,11 @@ def corpus_cost(shape: Shape, documents: int, tokens: int, *, top: int = Asked.t
         attention_flops=one.attention_flops * times,
         gpu_seconds=None if linear is None else _gpu_seconds(linear, one.attention_flops * times, bytes_),
         rows=rows,
-        bytes=Tables(
-            _DOCUMENT * rows.documents, int(_FIGURE * len(METRICS)) * rows.heads, math.ceil(_LINK * rows.links)
-        ),
+        bytes=Tables(_DOCUMENT * rows.documents, int(_FIGURE * len(METRICS)) * rows.heads, _LINK * rows.links),
         part=part,
         parts=-(-documents // part),
         model=one.model,
-        activations=activations(shape, [read], bytes_=bytes_, texts=max(1, min(PACK // read, times))),
+        activations=_activations(shape, read, times, bytes_),
         results=min(part, documents) * (_FIGURE_KEPT * len(METRICS) * heads + _LINK_KEPT * links + TOKEN * tokens),
     )
 
@@ -126,6 +129,14 @@ def reading(shape: Shape, tokens: int) -> tuple[int, int]:
 def workers(seconds: float, within: float) -> int:
     """How many at once are done ``within`` seconds with what takes one of them ``seconds``."""
     return max(1, math.ceil(seconds / within))
+
+
+def _activations(shape: Shape, tokens: int, texts: int, bytes_: int) -> int:
+    """Of the packs that run at once, of ``texts`` of ``tokens`` at most."""
+    pack = max(1, min(PACK // tokens, texts))
+    cells = max(block.heads for block in shape.stacks[0].blocks) * tokens * tokens
+    weights = max(cells, min(PACK_CELLS, pack * cells)) * max(4, bytes_)
+    return min(_WORKERS, -(-texts // pack)) * (states(shape, [pack * tokens], bytes_=bytes_) + _ARRAYS * weights)
 
 
 def _gpu_seconds(linear: int, attention: int, bytes_: int) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -138,8 +139,7 @@ def _corpus(
     from attnviz.render.corpus_cost import CorpusEstimate
 
     shape, bytes_ = plan.shape(model.checkpoint), model.options.dtype.itemsize
-    if len(shape.stacks) > 1:
-        raise UsageError(f"{found.name} is an encoder–decoder: batch reads no corpus with it")
+    shape = replace(shape, stacks=shape.stacks[:1])  # of an encoder–decoder the encoder reads them
     length = costs.SENTENCE if tokens is None else tokens
     if documents * length > _MOST_TOKENS:
         raise UsageError(f"{documents:,} documents of {length:,} tokens are more than there is: 1e18 tokens at most")

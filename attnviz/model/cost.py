@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -159,7 +159,7 @@ def cost(shape: Shape, tokens: int, *, bytes_: int = 4, target: int | None = Non
         one_layer=max(stored),
         weights=every * exact,
         model=None if shape.parameters is None else shape.parameters * bytes_,
-        activations=activations(shape, lengths, bytes_=bytes_),
+        activations=states(shape, lengths, bytes_=bytes_) + _tiles(maps, bytes_),
         kept=_kept(maps) + TOKEN * sum(lengths),
     )
 
@@ -184,19 +184,18 @@ def _linear(shape: Shape, lengths: list[int]) -> int | None:
     return total
 
 
-def activations(shape: Shape, lengths: list[int], *, bytes_: int, texts: int = 1) -> int:
-    """The memory of a run of ``texts`` at once, whose ``lengths`` (of each stack) are the same.
-
-    The states, and beside them what an MLP or an attention has at its peak, whichever is more; and the tiles.
-    """
+def states(shape: Shape, lengths: Sequence[int], *, bytes_: int) -> int:
+    """The memory of so many tokens in each stack: states, and the most that an MLP or an attention has beside them."""
     most = 0
     for stack, length in zip(shape.stacks, lengths, strict=True):
-        together = length * texts
         widest = max((block.heads + block.kv_heads) * block.head_size for block in stack.blocks)
-        inner = max(2 * stack.inner * min(together, TOGETHER), 4 * widest * together)
-        most = max(most, (3 * stack.width * together + inner) * bytes_)
-    largest = max(block.heads * n * m * texts for block, n, m in _maps(shape, lengths))
-    return most + _TILES * min(TILE, largest) * max(4, bytes_)
+        inner = max(2 * stack.inner * min(length, TOGETHER), 4 * widest * length)
+        most = max(most, (3 * stack.width * length + inner) * bytes_)
+    return most
+
+
+def _tiles(maps: list[tuple[Block, int, int]], bytes_: int) -> int:
+    return _TILES * min(TILE, max(block.heads * n * m for block, n, m in maps)) * max(4, bytes_)
 
 
 def _kept(maps: list[tuple[Block, int, int]]) -> int:

@@ -51,7 +51,7 @@ def test_rows_and_parts(minilm: Shape) -> None:
 
 def test_bytes_are_so_many_a_row(minilm: Shape) -> None:
     found = corpus_cost(minilm, BILLION, 25)
-    assert found.bytes.heads == found.rows.heads * 20 * 5 // 2
+    assert found.bytes.heads == found.rows.heads * 55
     assert found.bytes.total == found.bytes.documents + found.bytes.heads + found.bytes.links
 
 
@@ -74,6 +74,17 @@ def test_a_worker_holds_a_pack_and_a_part_however_large_the_corpus(minilm: Shape
     long = corpus_cost(replace(minilm, limit=None), BILLION, 1 << 20)
     assert (long.part, long.parts) == (1, BILLION)
     assert long.results < 2 * costs.PART_TOKENS * 800
+
+
+def test_packs_are_run_at_once_and_their_weights_some_at_a_time(minilm: Shape, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(costs, "_WORKERS", 2)
+    # three arrays of weights of a document, or of so many documents as are seen at once; states of 4,096 tokens
+    weights = 3 * 4 * (1 << 19)
+    width = 4 * (3 * 384 + 2 * 1536)
+    assert corpus_cost(minilm, 1, 25).activations == 25 * width + 3 * 4 * 12 * 25 * 25
+    assert corpus_cost(minilm, 163, 25).activations == 163 * 25 * width + weights
+    assert corpus_cost(minilm, BILLION, 25).activations == 2 * (163 * 25 * width + weights)
+    assert corpus_cost(minilm, BILLION, 512).activations == 2 * (8 * 512 * width + 3 * 4 * 12 * 512 * 512)
 
 
 def test_a_gpu_does_a_part_of_its_peak_and_attention_in_single_precision(minilm: Shape) -> None:
