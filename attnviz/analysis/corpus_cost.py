@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import math
 import os
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from attnviz.analysis.measured import METRICS, Asked
+from attnviz.encoding import Encoding, Word
+from attnviz.errors import AttnvizError
 from attnviz.model.cost import TOKEN, Shape, cost, states
-from attnviz.model.sizes import PACK, PACK_CELLS
+from attnviz.model.sizes import PACK, PACK_CELLS, TILE
+
+if TYPE_CHECKING:
+    from attnviz.model.hosted import Hosted
+    from attnviz.model.native import Native
 
 PART = 1024
 """So many documents a part file of each table has, and so many are in a worker's memory at once."""
@@ -28,6 +37,8 @@ _FIGURE_KEPT = 12
 _LINK_KEPT = 100
 _WORKERS = os.cpu_count() or 1
 """So many packs are run at once."""
+_LONG_ENOUGH = 1.0
+"""The seconds that documents are run for, to see how many it does."""
 _ARRAYS = 3
 """So many arrays of weights each of them has: scores, weights, and what is made of them."""
 
@@ -114,7 +125,7 @@ def corpus_cost(shape: Shape, documents: int, tokens: int, *, top: int = Asked.t
         part=part,
         parts=-(-documents // part),
         model=one.model,
-        activations=_activations(shape, read, times, bytes_),
+        activations=_activations(shape, read, times, bytes_) if is_short(shape, read) else one.activations + one.kept,
         results=min(part, documents) * (_FIGURE_KEPT * len(METRICS) * heads + _LINK_KEPT * links + TOKEN * tokens),
     )
 
@@ -124,6 +135,40 @@ def reading(shape: Shape, tokens: int) -> tuple[int, int]:
     if shape.limit is None or tokens <= shape.limit:
         return tokens, 1
     return shape.limit, 1 + -(-(tokens - shape.limit) // -(-shape.limit // 2))
+
+
+def is_short(shape: Shape, tokens: int) -> bool:
+    """Whether documents of ``tokens`` run in packs: whether the weights of one, in all heads of a layer, fit a tile."""
+    return max(block.heads for block in shape.stacks[0].blocks) * tokens * tokens <= TILE
+
+
+def pace(way: Native | Hosted, ids: Sequence[int], tokens: int, asked: Asked) -> float:
+    """The seconds that a document of ``tokens``, which are ``ids`` again and again, takes of this machine among many.
+
+    Raises:
+        AttnvizError: the model can't run it.
+    """
+    read = (tuple(ids) * -(-tokens // len(ids)))[:tokens]
+    names = tuple(map(str, read))
+    words = tuple(Word(name, i, i + 1) for i, name in enumerate(names))
+    one = Encoding("", None, read, (0,) * tokens, names, (False,) * tokens, words)
+    _seconds(way, [one], asked)  # files are read, loops are compiled
+    taken, count = _seconds(way, [one] * _WORKERS, asked), _WORKERS
+    most = -(-PACK // tokens) * _WORKERS
+    while taken < _LONG_ENOUGH / 2 and count < most:
+        count = min(most, math.ceil(count * _LONG_ENOUGH / taken))
+        taken = _seconds(way, [one] * count, asked)
+    return taken / count
+
+
+def _seconds(way: Native | Hosted, documents: Sequence[Encoding], asked: Asked) -> float:
+    from attnviz.analysis.packed import measure
+
+    start = time.perf_counter()
+    for found in measure(way, documents, asked):
+        if isinstance(found, AttnvizError):
+            raise found
+    return time.perf_counter() - start
 
 
 def workers(seconds: float, within: float) -> int:

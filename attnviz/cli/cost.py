@@ -15,7 +15,10 @@ from attnviz.cli.options import ModelOptions, spread
 from attnviz.errors import UnsupportedModel, UsageError
 
 if TYPE_CHECKING:
+    from attnviz.analysis.corpus_cost import CorpusCost
+    from attnviz.analysis.measured import Asked
     from attnviz.interface import Model
+    from attnviz.model.cost import Shape
     from attnviz.model.measure import Rates
     from attnviz.model.plan import Plan
     from attnviz.render.corpus_cost import CorpusEstimate
@@ -122,8 +125,7 @@ def _text(model: Model, found: Plan, tokens: int, *, measure: bool) -> Estimate:
     shape = plan.shape(model.checkpoint)
     needed = costs.cost(shape, tokens, bytes_=model.options.dtype.itemsize)
     free = free_memory(model.options)
-    rates = _rates(model, needed.model, free) if measure else None
-    seconds = None if rates is None else rates.seconds(needed, shape)
+    seconds = _rates(model).seconds(needed, shape) if measure and _fits(needed.model, free) else None
     return Estimate(found, shape, needed, free, seconds)
 
 
@@ -134,7 +136,6 @@ def _corpus(
     from attnviz.analysis import corpus_cost as costs
     from attnviz.analysis.measured import Asked
     from attnviz.model import plan
-    from attnviz.model.cost import cost as cost_of
     from attnviz.model.foresee import free_memory
     from attnviz.render.corpus_cost import CorpusEstimate
 
@@ -143,14 +144,23 @@ def _corpus(
     length = costs.SENTENCE if tokens is None else tokens
     if documents * length > _MOST_TOKENS:
         raise UsageError(f"{documents:,} documents of {length:,} tokens are more than there is: 1e18 tokens at most")
-    needed = costs.corpus_cost(shape, documents, length, top=Asked.top if top is None else top, bytes_=bytes_)
+    asked = Asked() if top is None else Asked(top)
+    needed = costs.corpus_cost(shape, documents, length, top=asked.top, bytes_=bytes_)
     free = free_memory(model.options)
-    rates = _rates(model, needed.model, free) if measure else None
-    seconds = None
-    if rates is not None:
-        read, windows = costs.reading(shape, needed.tokens)
-        seconds = documents * windows * rates.seconds(cost_of(shape, read, bytes_=bytes_), shape)
-    return CorpusEstimate(found, shape, needed, bytes_, free, seconds)
+    each = _pace(model, shape, needed, asked) if measure and _fits(needed.model, free) else None
+    return CorpusEstimate(found, shape, needed, bytes_, free, None if each is None else each * documents)
+
+
+def _pace(model: Model, shape: Shape, needed: CorpusCost, asked: Asked) -> float:
+    """The seconds that each document of a corpus takes."""
+    from attnviz.analysis.corpus_cost import is_short, pace, reading
+    from attnviz.model.cost import cost as cost_of
+
+    read, windows = reading(shape, needed.tokens)
+    if windows > 1 or not is_short(shape, read):
+        return windows * _rates(model).seconds(cost_of(shape, read, bytes_=model.options.dtype.itemsize), shape)
+    with console.errors().status("measuring …"):
+        return pace(model.way, model.encode(SENTENCE).ids, read, asked)
 
 
 def _count(model: Model, text: str) -> int:
@@ -160,10 +170,13 @@ def _count(model: Model, text: str) -> int:
     return len(encode(model.checkpoint.tokenizer, text))
 
 
-def _rates(model: Model, size: int | None, free: int | None) -> Rates | None:
-    """How fast this machine is, from a short run; None where a model of ``size`` bytes does not fit."""
-    if free is not None and (size or 0) >= free:
-        return None
+def _fits(size: int | None, free: int | None) -> bool:
+    """Whether a model of so many bytes can be measured."""
+    return free is None or (size or 0) < free
+
+
+def _rates(model: Model) -> Rates:
+    """How fast this machine is, from a short run."""
     from attnviz.model import plan
     from attnviz.model.measure import measure
 

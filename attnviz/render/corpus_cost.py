@@ -82,7 +82,11 @@ def _taken(found: CorpusEstimate) -> list[tuple[str, str]]:
 
 
 def _pace(found: CorpusEstimate) -> str:
-    return f", {count(found.cost.documents / found.seconds)} documents a second" if found.seconds else ""
+    """How fast that is, the other way round where a document takes long."""
+    if not found.seconds:
+        return ""
+    each = found.seconds / found.cost.documents
+    return f", {count(1 / each)} documents a second" if each < 0.1 else f", {duration(each)} a document"
 
 
 def _gpu(found: CorpusEstimate) -> str:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from attnviz.analysis import corpus_cost as costs
-from attnviz.analysis.corpus_cost import corpus_cost, reading, workers
+from attnviz.analysis.corpus_cost import corpus_cost, is_short, pace, reading, workers
+from attnviz.analysis.measured import Asked
+from attnviz.encoding import Encoding
+from attnviz.errors import ModelError
+from attnviz.interface import Model
 from attnviz.model.cost import Shape, cost, shape
 from attnviz.model.families import find_family
 
@@ -104,3 +109,35 @@ def test_what_is_unknown_stays_so(minilm: Shape) -> None:
 @pytest.mark.parametrize(("seconds", "count"), [(0, 1), (1, 1), (3600, 1), (3601, 2), (36_000, 10)])
 def test_workers_are_whole_ones(seconds: float, count: int) -> None:
     assert workers(seconds, costs.HOUR) == count
+
+
+def test_documents_are_short_while_their_weights_fit_a_tile(minilm: Shape) -> None:
+    assert (is_short(minilm, 25), is_short(minilm, 836), is_short(minilm, 837)) == (True, True, False)  # √(2²³/12)
+    long = replace(minilm, limit=None)
+    one = cost(long, 900)
+    assert corpus_cost(long, BILLION, 900).activations == one.activations + one.kept
+
+
+def test_the_pace_is_that_of_as_many_documents_as_take_a_second(
+    tiny_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(costs, "_WORKERS", 2)
+    counts: list[int] = []
+
+    def seconds(_way: object, documents: Sequence[Encoding], _asked: Asked) -> float:
+        counts.append(len(documents))
+        assert [document.ids for document in documents] == [(5, 6, 7, 5, 6, 7, 5)] * len(documents)
+        return each * len(documents) + 0.001
+
+    monkeypatch.setattr(costs, "_seconds", seconds)
+    for each, most in ((0.01, 101), (1e-4, 2 * 586), (3.0, 2)):
+        counts.clear()
+        assert pace(tiny_model.way, (5, 6, 7), 7, Asked()) == pytest.approx(each + 0.001 / counts[-1])
+        assert counts[0] == 1
+        assert 0.8 * most < counts[-1] <= most
+
+
+def test_a_model_that_can_not_run_the_documents_says_so(tiny_model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("attnviz.analysis.packed.measure", lambda _, documents, __: [ModelError("no")] * len(documents))
+    with pytest.raises(ModelError, match="no"):
+        pace(tiny_model.way, (5,), 7, Asked())

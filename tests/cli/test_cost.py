@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from attnviz.analysis import corpus_cost
 from attnviz.analysis.corpus_cost import GPU_PEAK, GPU_SHARE
 from attnviz.render.cost import duration
 from tests import tiny
@@ -147,6 +148,17 @@ def test_a_time_is_measured_and_parted_among_machines(run: Run) -> None:
         machines = found[f"machines_{within}"]
         assert (machines - 1) * seconds < found["seconds"] <= machines * seconds
         assert found[f"gpus_{within}"] == max(1, -(-found["gpu_seconds"] // seconds))
+
+
+@pytest.mark.parametrize(
+    ("each", "said"),
+    [(0.002, "about 2.0 s on this machine, 500 documents a second"), (30, "8.3 h on this machine, 30 s a")],
+)
+def test_the_pace_is_said_in_the_larger_number(
+    run: Run, monkeypatch: pytest.MonkeyPatch, each: float, said: str
+) -> None:
+    monkeypatch.setattr(corpus_cost, "pace", lambda *_: each)
+    assert said in " ".join(run("cost", "--documents", 1000).out.split())
 
 
 def test_documents_are_as_long_as_the_text_that_is_given(run: Run) -> None:
