@@ -22,13 +22,19 @@ def help_of(*commands: str) -> str:
 
 def _folded(command: str) -> str:
     title = f"<summary><code>attnviz {command} --help</code></summary>"
-    return f"<details>{title}\n\n```text\n{_help(command)}\n```\n\n</details>\n"
+    return f"<details>{title}\n\n```text\n{_printed(command, '--help')}\n```\n\n</details>\n"
 
 
-def _help(command: str) -> str:
+def sizing(*given: str) -> str:
+    """What ``cost`` prints, without the lines that depend on the machine."""
+    printed = _printed("cost", *given, "--no-measure")
+    return re.sub(r"^  (?:a worker|free memory|time) .*\n(?:   {10,}.*\n)*", "", printed, flags=re.MULTILINE)
+
+
+def _printed(*arguments: str) -> str:
     plain = {name: value for name, value in os.environ.items() if name not in ("FORCE_COLOR", "ATTNVIZ_MODEL")}
     printed = subprocess.run(
-        [sys.executable, "-c", "from attnviz.cli.app import app; app(prog_name='attnviz')", command, "--help"],
+        [sys.executable, "-c", "from attnviz.cli.app import app; app(prog_name='attnviz')", *arguments],
         env=plain | {"COLUMNS": _WIDTH, "TERM": "dumb", "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"},
         capture_output=True,
         text=True,

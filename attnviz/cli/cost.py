@@ -1,8 +1,10 @@
-"""``attnviz cost``: what a text would cost, before it is paid."""
+"""``attnviz cost``: what a text or a corpus would cost, before it is paid."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,11 +15,35 @@ from attnviz.cli.options import ModelOptions, spread
 from attnviz.errors import UnsupportedModel, UsageError
 
 if TYPE_CHECKING:
+    from attnviz.analysis.corpus_cost import CorpusCost
+    from attnviz.analysis.measured import Asked
     from attnviz.interface import Model
-    from attnviz.model.cost import Cost, Shape
+    from attnviz.model.cost import Shape
+    from attnviz.model.measure import Rates
+    from attnviz.model.plan import Plan
+    from attnviz.render.corpus_cost import CorpusEstimate
+    from attnviz.render.cost import Estimate
 
 SENTENCE = "The bank approved the loan because the company had strong financials."
 """What the model reads, again and again, where its time is measured."""
+_CORPUS = "Corpus"
+"""A panel of the help."""
+_MOST, _MOST_TOKENS = 10**15, 10**18
+"""More documents, and more tokens in all, has no corpus."""
+
+
+def _whole(value: str) -> int:
+    """``1e9``, ``1_000_000`` or ``2.5e6`` as a whole number of documents."""
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if not (number.is_finite() and 1 <= number <= _MOST and number == number.to_integral_value()):
+        raise UsageError(
+            f"--documents is {value!r}, expected a whole number from 1 to 1e15",
+            hint="Write it such as 1000000, 1_000_000, 1e9 or 2.5e6.",
+        )
+    return int(number)
 
 
 @spread
@@ -25,39 +51,116 @@ def cost(
     text: Annotated[str | None, typer.Argument(help="The text; - reads standard input.")] = None,
     *,
     tokens: Annotated[
-        int | None, typer.Option("--tokens", "-n", min=1, max=10**12, metavar="N", help="Of N tokens, without a text.")
+        int | None,
+        typer.Option(
+            "--tokens",
+            "-n",
+            min=1,
+            max=10**12,
+            metavar="N",
+            help="Of N tokens, without a text; of a corpus each document, 25 by default.",
+        ),
     ] = None,
     file: Annotated[Path | None, typer.Option("--file", "-f", help="Read the text from a UTF-8 file.")] = None,
+    documents: Annotated[
+        int | None,
+        typer.Option(
+            parser=_whole,
+            metavar="N",
+            help="A corpus of so many such texts, 1e9 for instance, and its tables.",
+            rich_help_panel=_CORPUS,
+        ),
+    ] = None,
+    top: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=10**6,
+            metavar="N",
+            help="How many links its tables keep of each document and layer.",
+            show_default="8",
+            rich_help_panel=_CORPUS,
+        ),
+    ] = None,
     model: ModelOptions,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")] = False,
     measure: Annotated[bool, typer.Option(help="Run the model for a moment to say how long it would take.")] = True,
 ) -> None:
-    """Say what a text would cost: scores, memory and time."""
-    if tokens is not None and (text is not None or file is not None):
+    """Say what a text, or a whole corpus, would cost: scores, memory and time."""
+    given = text is not None or file is not None
+    if tokens is not None and given:
         raise UsageError("both a text and --tokens are given", hint="Give one of them.")
-    if tokens is None:
+    if top is not None and documents is None:
+        raise UsageError("--top is given, and no --documents that it could be of", hint="Leave --top out.")
+    if tokens is None and (given or documents is None):
         text = source.read_text(text, file)
     loaded = model.load()
-    from attnviz.model import cost as costs
     from attnviz.model import plan
-    from attnviz.model.foresee import free_memory
-    from attnviz.render import cost as tables
+    from attnviz.render import corpus_cost as corpora
+    from attnviz.render import cost as texts
 
     found = plan.plan(loaded.checkpoint)
     if found.way == "not at all":
         raise UnsupportedModel(f"{found.name}: {found.reason}")
-    shape = plan.shape(loaded.checkpoint)
-    needed = costs.cost(shape, tokens or _count(loaded, text or ""), bytes_=loaded.options.dtype.itemsize)
-    free = free_memory(loaded.options)
-    seconds = None
-    if measure and (free is None or (needed.model or 0) < free):
-        with console.errors().status("measuring …"):
-            seconds = _seconds(loaded, needed, shape)
-    estimate = tables.Estimate(found, shape, needed, free, seconds)
-    if as_json:
-        typer.echo(json.dumps(tables.document(estimate), ensure_ascii=False, allow_nan=False))
+    length = tokens if text is None else _count(loaded, text)
+    if documents is None:
+        one = _text(loaded, found, length or 0, measure=measure)
+        shown, printed = texts.table(one), texts.document(one)
     else:
-        console.output().print(tables.table(estimate))
+        corpus = _corpus(loaded, found, documents, length, top, measure=measure)
+        shown, printed = corpora.table(corpus), corpora.document(corpus)
+    if as_json:
+        typer.echo(json.dumps(printed, ensure_ascii=False, allow_nan=False))
+    else:
+        console.output().print(shown)
+
+
+def _text(model: Model, found: Plan, tokens: int, *, measure: bool) -> Estimate:
+    """What one text costs."""
+    from attnviz.model import cost as costs
+    from attnviz.model import plan
+    from attnviz.model.foresee import free_memory
+    from attnviz.render.cost import Estimate
+
+    shape = plan.shape(model.checkpoint)
+    needed = costs.cost(shape, tokens, bytes_=model.options.dtype.itemsize)
+    free = free_memory(model.options)
+    seconds = _rates(model).seconds(needed, shape) if measure and _fits(needed.model, free) else None
+    return Estimate(found, shape, needed, free, seconds)
+
+
+def _corpus(
+    model: Model, found: Plan, documents: int, tokens: int | None, top: int | None, *, measure: bool
+) -> CorpusEstimate:
+    """What ``documents`` of so many ``tokens`` cost."""
+    from attnviz.analysis import corpus_cost as costs
+    from attnviz.analysis.measured import Asked
+    from attnviz.model import plan
+    from attnviz.model.foresee import free_memory
+    from attnviz.render.corpus_cost import CorpusEstimate
+
+    shape, bytes_ = plan.shape(model.checkpoint), model.options.dtype.itemsize
+    shape = replace(shape, stacks=shape.stacks[:1])  # of an encoder–decoder the encoder reads them
+    length = costs.SENTENCE if tokens is None else tokens
+    if documents * length > _MOST_TOKENS:
+        raise UsageError(f"{documents:,} documents of {length:,} tokens are more than there is: 1e18 tokens at most")
+    asked = Asked() if top is None else Asked(top)
+    needed = costs.corpus_cost(shape, documents, length, top=asked.top, bytes_=bytes_)
+    free = free_memory(model.options)
+    each = _pace(model, shape, needed, asked) if measure and _fits(needed.model, free) else None
+    return CorpusEstimate(found, shape, needed, bytes_, free, None if each is None else each * documents)
+
+
+def _pace(model: Model, shape: Shape, needed: CorpusCost, asked: Asked) -> float:
+    """The seconds that each document of a corpus takes."""
+    from attnviz.analysis.corpus_cost import is_short, pace, reading
+    from attnviz.model.cost import cost as cost_of
+
+    read, windows = reading(shape, needed.tokens)
+    if windows > 1 or not is_short(shape, read):
+        return windows * _rates(model).seconds(cost_of(shape, read, bytes_=model.options.dtype.itemsize), shape)
+    with console.errors().status("measuring …"):
+        return pace(model.way, model.encode(SENTENCE).ids, read, asked)
 
 
 def _count(model: Model, text: str) -> int:
@@ -67,9 +170,16 @@ def _count(model: Model, text: str) -> int:
     return len(encode(model.checkpoint.tokenizer, text))
 
 
-def _seconds(model: Model, needed: Cost, shape: Shape) -> float:
-    """How long the text would take on this machine, from a short run."""
+def _fits(size: int | None, free: int | None) -> bool:
+    """Whether a model of so many bytes can be measured."""
+    return free is None or (size or 0) < free
+
+
+def _rates(model: Model) -> Rates:
+    """How fast this machine is, from a short run."""
+    from attnviz.model import plan
     from attnviz.model.measure import measure
 
-    ids = model.encode(SENTENCE).ids
-    return measure(model.way, shape, ids, bytes_=model.options.dtype.itemsize).seconds(needed, shape)
+    with console.errors().status("measuring …"):
+        ids = model.encode(SENTENCE).ids
+        return measure(model.way, plan.shape(model.checkpoint), ids, bytes_=model.options.dtype.itemsize)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from attnviz.model.describe import parameters
 from attnviz.model.shapes import shapes
+from attnviz.model.sizes import TILE, TOGETHER
 from attnviz.model.spec import EVERYTHING, Attention, Reach, Spec
 
 LINKS = 8
@@ -23,13 +24,9 @@ CELLS = 256
 TARGET = 32
 """How many tokens a decoder reads that has an encoder: what it writes where no target is given."""
 
-_TILE = 1 << 23
-"""As ``kernel.TILE``, without torch."""
-_TOGETHER = 4096
-"""As ``forward.TOGETHER``."""
 _TILES = (os.cpu_count() or 1) + 3
 """How many arrays of a tile's size there are: in each thread's hands, waiting, and what observers make of them."""
-_TOKEN = 800
+TOKEN = 800
 """The bytes that an ``Encoding`` and its making take of each token; measured."""
 
 
@@ -162,8 +159,8 @@ def cost(shape: Shape, tokens: int, *, bytes_: int = 4, target: int | None = Non
         one_layer=max(stored),
         weights=every * exact,
         model=None if shape.parameters is None else shape.parameters * bytes_,
-        activations=_activations(shape, lengths, bytes_),
-        kept=_kept(maps) + _TOKEN * sum(lengths),
+        activations=states(shape, lengths, bytes_=bytes_) + _tiles(maps, bytes_),
+        kept=_kept(maps) + TOKEN * sum(lengths),
     )
 
 
@@ -187,15 +184,18 @@ def _linear(shape: Shape, lengths: list[int]) -> int | None:
     return total
 
 
-def _activations(shape: Shape, lengths: list[int], bytes_: int) -> int:
-    """The states, and beside them what an MLP or an attention has at its peak, whichever is more; and the tiles."""
+def states(shape: Shape, lengths: Sequence[int], *, bytes_: int) -> int:
+    """The memory of so many tokens in each stack: states, and the most that an MLP or an attention has beside them."""
     most = 0
     for stack, length in zip(shape.stacks, lengths, strict=True):
         widest = max((block.heads + block.kv_heads) * block.head_size for block in stack.blocks)
-        inner = max(2 * stack.inner * min(length, _TOGETHER), 4 * widest * length)
+        inner = max(2 * stack.inner * min(length, TOGETHER), 4 * widest * length)
         most = max(most, (3 * stack.width * length + inner) * bytes_)
-    largest = max(block.heads * n * m for block, n, m in _maps(shape, lengths))
-    return most + _TILES * min(_TILE, largest) * max(4, bytes_)
+    return most
+
+
+def _tiles(maps: list[tuple[Block, int, int]], bytes_: int) -> int:
+    return _TILES * min(TILE, max(block.heads * n * m for block, n, m in maps)) * max(4, bytes_)
 
 
 def _kept(maps: list[tuple[Block, int, int]]) -> int:

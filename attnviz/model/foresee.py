@@ -7,7 +7,7 @@ from attnviz.encoding import tokens_at_least
 from attnviz.errors import InputError, ModelError
 from attnviz.model import memory, plan
 from attnviz.model.cost import cost
-from attnviz.model.memory import in_words
+from attnviz.model.memory import in_words, too_large
 from attnviz.model.ways import Options, devices
 
 _FEW = 1000
@@ -53,8 +53,10 @@ def require_memory(checkpoint: Checkpoint, options: Options, tokens: int, target
     needed = cost(shape, tokens, bytes_=options.dtype.itemsize, target=target)
     taken = needed.activations + needed.kept
     if taken > free:
-        raise InputError(
-            f"the text has {tokens:,} tokens: its run would take {in_words(taken)} beside the model, and "
+        raise too_large(
+            tokens,
+            "its run",
+            f"{in_words(taken)} beside the model",
             f"{in_words(free)} are free",
             hint=f"Give a shorter text. What a text costs is said by: attnviz cost --tokens {tokens}",
         )

@@ -13,6 +13,7 @@ from torch.nn import functional
 from attnviz.model import position
 from attnviz.model.activations import ACTIVATIONS
 from attnviz.model.kernel import Bias, Kind, Observer, attend
+from attnviz.model.sizes import TOGETHER
 from attnviz.model.spec import (
     MLP,
     ALiBi,
@@ -33,9 +34,6 @@ from attnviz.model.spec import (
     Sinusoidal,
     Spec,
 )
-
-TOGETHER = 4096
-"""So many tokens pass an MLP at once: of a long text its inner states would be the largest thing there is."""
 
 
 class Past:

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from attnviz.model.pipeline import in_order
+from attnviz.model.sizes import TILE
 from attnviz.model.spec import EVERYTHING, Reach
 from attnviz.model.tile import BLOCK, compiled
 from attnviz.model.tile import Kind as Kind
@@ -30,9 +31,6 @@ from attnviz.model.tile import Tile as Tile
 Bias = Callable[[Tensor, Tensor], Tensor]
 """(query positions (n,), key positions (m,)) → what is added to the scores, broadcastable to (H, n, m)."""
 
-# 8 million weights a tile: 32 MiB in float32, small beside any model, and of 32,768 keys there are still so many rows
-# that their products are fast.
-TILE = 1 << 23
 # In a causal layer a tile of few queries computes few keys in vain; of fewer than these the products are slow.
 # Observers take as long for a tile of few as for one of many: for them it has twice as many.
 CAUSAL_ROWS = 64

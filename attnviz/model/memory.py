@@ -117,6 +117,11 @@ def _read(path: Path) -> str:
         return ""
 
 
+def too_large(tokens: int, what: str, taken: str, allowed: str, *, hint: str) -> InputError:
+    """The error for a text of ``tokens``, of which ``what`` takes more than there is."""
+    return InputError(f"the text has {tokens:,} tokens: {what} would take {taken}, and {allowed}", hint=hint)
+
+
 def require_room(taken: int, tokens: int, most: int | None, *, device: str = "cpu", whole: bool = True) -> None:
     """Raise where the weights of all heads of ``tokens``, which take ``taken`` bytes, are too many to keep.
 
@@ -138,8 +143,10 @@ def require_room(taken: int, tokens: int, most: int | None, *, device: str = "cp
         most, allowed = free // SHARE, f"a quarter of the {in_words(free)} that are free is allowed"
     if taken > most:
         at_least = "" if whole else "at least "
-        raise InputError(
-            f"the text has {tokens:,} tokens: the weights of all its heads would take {at_least}{in_words(taken)}, "
-            f"and {allowed}",
+        raise too_large(
+            tokens,
+            "the weights of all its heads",
+            f"{at_least}{in_words(taken)}",
+            allowed,
             hint="Give a shorter text, or allow more with --max-memory; show and pictures do without.",
         )

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from attnviz.encoding import Encoding
-from attnviz.errors import InputError, ModelError
+from attnviz.errors import ModelError
 from attnviz.model.hosted import Hosted
 from attnviz.model.kernel import Kind, Observer
-from attnviz.model.memory import free_memory
+from attnviz.model.memory import free_memory, in_words, too_large
 from attnviz.model.native import Native
 from attnviz.model.observers import Only, Pairs
 from attnviz.model.spec import RelativeBuckets
@@ -48,7 +48,7 @@ def check_rows(
         ModelError: the two have not the same layers, or their weights not the same shapes.
     """
     if isinstance(way, Native):
-        _require_room(way, encoding, target, dtype)
+        _require_biases(way, encoding, target, dtype)
     drawn = draw(way, encoding, target)
     ours = {kind: Pairs(rows.tolist()) for kind, rows in drawn.items()}
     observers: list[Observer] = [Only(kind, [pairs]) for kind, pairs in ours.items()]
@@ -65,7 +65,7 @@ def check_rows(
     return replace(sum_up([_without_weights(each) for each in found], dtype), against="sdpa")
 
 
-def _require_room(way: Native, encoding: Encoding, target: Encoding | None, dtype: torch.dtype) -> None:
+def _require_biases(way: Native, encoding: Encoding, target: Encoding | None, dtype: torch.dtype) -> None:
     """Raise where the biases do not fit that T5 makes in transformers: of all heads, queries and keys, three times."""
     spec, free = way.network.spec, free_memory()
     if free is None or not isinstance(spec.layers[0].attention.position, RelativeBuckets):
@@ -73,9 +73,11 @@ def _require_room(way: Native, encoding: Encoding, target: Encoding | None, dtyp
     pairs = max(queries * keys for queries, keys in shapes(way, encoding, target).values())
     size = 3 * spec.layers[0].attention.heads * pairs * dtype.itemsize
     if size > free:
-        raise InputError(
-            f"transformers' model makes its position biases of all tokens at once: they take {size / 1e9:.1f} GB of "
-            f"{free / 1e9:.1f} GB that are free",
+        raise too_large(
+            len(encoding),
+            "the position biases, which transformers' model makes of all tokens at once,",
+            in_words(size),
+            f"{in_words(free)} are free",
             hint="Give a shorter text, or show this one with --no-check.",
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -31,32 +32,39 @@ class Estimate:
         return None if self.free is None else self.cost.peak <= self.free
 
 
+def heading(plan: Plan, what: str) -> Text:
+    """The first line: the model, its type, how it is run, and ``what`` is reckoned."""
+    line = Text(clean(plan.name), "bold").append(f" · {clean(plan.model_type)} · {plan.way}", "dim")
+    return line.append(f" · {what}")
+
+
+def lines(rows: Iterable[tuple[str, str]]) -> Table:
+    """Each name with what it is."""
+    found = Table.grid(padding=(0, 2))
+    for name, words in rows:
+        found.add_row(Text(f"  {name}", "dim"), Text(words))
+    return found
+
+
 def table(found: Estimate) -> RenderableType:
     """The cost, a line for each part of it."""
-    cost = found.cost
-    line = Text(clean(found.plan.name), "bold").append(f" · {clean(found.plan.model_type)} · {found.plan.way}", "dim")
-    line.append(f" · {cost.tokens:,} tokens")
-    rows = Table.grid(padding=(0, 2))
-    for name, words in _rows(found):
-        rows.add_row(Text(f"  {name}", "dim"), Text(words))
-    return Group(line, Text(), rows)
+    return Group(heading(found.plan, f"{found.cost.tokens:,} tokens"), Text(), lines(_rows(found)))
 
 
 def _rows(found: Estimate) -> list[tuple[str, str]]:
     cost, shape = found.cost, found.shape
     layers = sum(len(stack.blocks) for stack in shape.stacks)
-    seen = "" if cost.seen is None else f", {_count(cost.seen)} of them seen"
-    linear = "" if cost.linear_flops is None else f"{_count(cost.linear_flops)} FLOP in linear layers, "
+    seen = "" if cost.seen is None else f", {count(cost.seen)} of them seen"
     parts = [] if cost.model is None else [f"{in_words(cost.model)} model"]
     parts += [f"{in_words(cost.activations)} activations", f"{in_words(cost.kept)} results"]
     rows = [
-        ("scores", f"{_count(cost.scores)} a head and layer ({cost.tokens:,}²)"),
-        ("", f"{_count(cost.all_scores)} in {layers} layers{seen}"),
-        ("computing", f"{linear}{_count(cost.attention_flops)} FLOP in attention"),
+        ("scores", f"{count(cost.scores)} a head and layer ({cost.tokens:,}²)"),
+        ("", f"{count(cost.all_scores)} in {layers} layers{seen}"),
+        ("computing", operations(cost.linear_flops, cost.attention_flops)),
         ("keys and values", f"{in_words(cost.keys_values)} in all; {in_words(cost.one_layer)} at a time in attnviz"),
         ("all weights", f"{in_words(cost.weights)}, as a record or output_attentions keeps them"),
         ("attnviz", f"{in_words(cost.peak)} at its peak: {', '.join(parts)}"),
-        ("free memory", _fits(found)),
+        ("free memory", fits(found.free, cost.peak)),
         ("time", "not measured" if found.seconds is None else f"about {duration(found.seconds)} on this machine"),
     ]
     if shape.limit is not None and cost.tokens > shape.limit:
@@ -65,13 +73,20 @@ def _rows(found: Estimate) -> list[tuple[str, str]]:
     return rows + [("not known", words) for words in shape.unknown]
 
 
-def _fits(found: Estimate) -> str:
-    if found.free is None:
+def operations(linear: int | None, attention: int) -> str:
+    """The floating-point operations of both parts; those of the linear layers where they are known."""
+    known = "" if linear is None else f"{count(linear)} FLOP in linear layers, "
+    return f"{known}{count(attention)} FLOP in attention"
+
+
+def fits(free: int | None, peak: int) -> str:
+    """How much memory is ``free``, and whether it is enough for ``peak``."""
+    if free is None:
         return "not known"
-    return f"{in_words(found.free)}: {'it fits' if found.fits else 'it does not fit'}"
+    return f"{in_words(free)}: {'it fits' if peak <= free else 'it does not fit'}"
 
 
-def _count(number: float) -> str:
+def count(number: float) -> str:
     """A large number: ``12,345`` or ``1.35 × 10¹²``."""
     if number < 1e6:
         return f"{number:,.0f}"
@@ -82,7 +97,9 @@ def _count(number: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """``0.3 s``, ``12 s``, ``41 min``, ``3.2 h`` or ``5.0 days``."""
+    """``9 ms``, ``0.3 s``, ``12 s``, ``41 min``, ``3.2 h`` or ``5.0 days``."""
+    if seconds < 0.095:
+        return f"{seconds * 1000:.0f} ms" if seconds > 0.0005 else "less than 1 ms"
     for most, unit, of in ((99.5, "s", 1), (99.5 * 60, "min", 60), (48 * 3600, "h", 3600)):
         if seconds < most:
             number = seconds / of
@@ -93,11 +110,13 @@ def duration(seconds: float) -> str:
 def document(found: Estimate) -> dict[str, Any]:
     """All numbers, for programs: bytes, seconds, FLOPs."""
     cost = asdict(found.cost)
+    size = cost.pop("model")
     return {
         "model": found.plan.name,
         "model_type": found.plan.model_type,
         "path": found.plan.way,
         **cost,
+        "model_bytes": size,
         "peak": found.cost.peak,
         "free": found.free,
         "fits": found.fits,

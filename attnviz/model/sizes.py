@@ -1,0 +1,11 @@
+"""How much is computed at once: read by those who compute and, without torch, by those who reckon its memory."""
+
+TILE = 1 << 23
+"""So many weights a tile has at most: 32 MiB in float32, small beside any model, and of 32,768 keys there are still so
+many rows that their products are fast."""
+TOGETHER = 4096
+"""So many tokens pass an MLP at once: of a long text its inner states would be the largest thing there is."""
+PACK = 4096
+"""So many tokens of short documents pass all layers at once: of fewer the products of matrices are slower."""
+PACK_CELLS = 1 << 19
+"""So many of their weights are made at once, 2 MiB in float32, but of one document at least."""
