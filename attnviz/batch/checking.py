@@ -115,7 +115,6 @@ class Checker:
             () if passed else (number,),
         )
 
-
     def _target(self, encoding: Encoding) -> Encoding | None:
         """What the decoder of an encoder–decoder reads, so that its encoder can be checked: its start, and no more."""
         way = self.worker.model.way

@@ -87,9 +87,7 @@ class Job:
         }
         device = model.options.device or "cpu"
         dtype = str(model.options.dtype).removeprefix("torch.")
-        return Identity(
-            model.name, revision(checkpoint), digest(checkpoint), dtype, device, versions(), options
-        )
+        return Identity(model.name, revision(checkpoint), digest(checkpoint), dtype, device, versions(), options)
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,11 +26,14 @@ def batch(
     ],
     *,
     output: Annotated[
-        str, typer.Option("--output", "-o", metavar="DIR", help="The folder or URL of the results.", rich_help_panel=_OUT)
+        str,
+        typer.Option("--output", "-o", metavar="DIR", help="The folder or URL of the results.", rich_help_panel=_OUT),
     ],
     split: Annotated[
         Literal["line", "paragraph"] | None,
-        typer.Option(help="Of plain text: a document a line, or a paragraph.", show_default="file", rich_help_panel=_IN),
+        typer.Option(
+            help="Of plain text: a document a line, or a paragraph.", show_default="file", rich_help_panel=_IN
+        ),
     ] = None,
     text_field: Annotated[
         str,
@@ -47,7 +50,9 @@ def batch(
     ] = None,
     windows: Annotated[
         bool,
-        typer.Option(help="Slide over documents that are longer than the model, or let them fail.", rich_help_panel=_IN),
+        typer.Option(
+            help="Slide over documents that are longer than the model, or let them fail.", rich_help_panel=_IN
+        ),
     ] = True,
     stride: Annotated[
         int | None,
