@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, BinaryIO
@@ -51,12 +51,12 @@ class Folder:
         """
         return self.files.finished(number, digest)
 
-    def write(self, number: int, digest: str, tables: Tables) -> PartFacts:
-        """Write the part ``number``: whole, or as good as not at all."""
+    def write(self, number: int, digest: str, tables: Tables, check: Mapping[str, Any] | None = None) -> PartFacts:
+        """Write the part ``number``: whole, or as good as not at all; ``check`` is kept with it."""
         self._require_ours()
         if self.complete:
             self.note(complete=False)
-        return self.files.write(number, digest, tables)
+        return self.files.write(number, digest, tables, check)
 
     def require_last(self, number: int) -> None:
         """Say that no part follows ``number`` (−1: there is none at all).

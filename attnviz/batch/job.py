@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -14,12 +14,13 @@ from attnviz.batch import cluster
 from attnviz.batch.checking import Checked, Checker, Mode, together
 from attnviz.batch.chunk import Chunk, chunks
 from attnviz.batch.cluster import Cluster
+from attnviz.batch.document import Document
 from attnviz.batch.finish import finish
 from attnviz.batch.folder import Folder, opened
 from attnviz.batch.manifest import Identity, versions
-from attnviz.batch.parts import PartFacts, PartFiles
+from attnviz.batch.parts import PartFacts
 from attnviz.batch.reading import Reading
-from attnviz.batch.run import Bench, run
+from attnviz.batch.run import Bench, Keeper, run
 from attnviz.batch.source import STANDARD_INPUT, documents
 from attnviz.batch.work import How, Worker
 from attnviz.checkpoint.digest import digest, revision
@@ -92,13 +93,11 @@ class Job:
 
 @dataclass(frozen=True, eq=False)
 class Done:
-    """What came of a job; ``corpus`` is None where no document could be analysed."""
+    """What came of a job: where it lies, the verdict of its check, and what its documents have in common."""
 
     where: str
-    documents: int
-    failed: int
     checked: Checked
-    corpus: Corpus | None
+    corpus: Corpus
     about: About
 
 
@@ -118,32 +117,56 @@ def run_job(job: Job, watch: Watch, stdin: BinaryIO | None = None) -> Done:
             hint="Save it in a file, and give that.",
         )
     model = load(**job.model)
+    worker = Worker(model, job.how)
     with opened(job.output, job.identity(model), formats=job.formats, overwrite=job.overwrite) as folder:
         watch.began(folder)
         start, before = time.monotonic(), float(folder.manifest.facts.get("seconds", 0))
-        folder.note(inputs=list(job.inputs), command=job.command, check_mode=job.check)
-        parts = list(_parts(job, model, folder.files, found, watch))
-        folder.require_last(len(parts) - 1)
-        checked = together(Checked(**part.check) for part in parts if part.check)
-        facts = _counts(parts) | {"check": asdict(checked) | {"passed": checked.passed, "verdict": str(checked)}}
+        folder.note(complete=False, inputs=list(job.inputs), command=job.command, check_mode=job.check)
+        total = Total()
+        for part in _parts(job, worker, folder, found, watch):
+            watch.failed(part.failed)
+            total.add(part)
+        folder.require_last(total.parts - 1)
         seconds = before + time.monotonic() - start
-        about = _about(job, model, folder, checked, seconds)
-        corpus = finish(folder, model, about)
+        about = _about(job, model, folder, total.checked, seconds)
+        corpus = finish(folder, worker, about)
         ended = datetime.now(UTC).isoformat(timespec="seconds")
-        folder.note(complete=True, seconds=round(seconds, 3), ended=ended, **facts)
-        return Done(folder.where, facts["documents"], facts["failed"], checked, corpus, about)
+        folder.note(complete=True, seconds=round(seconds, 3), ended=ended, **total.facts)
+        return Done(folder.where, total.checked, corpus, about)
 
 
-def _parts(job: Job, model: Model, files: PartFiles, found: Iterable[Any], watch: Watch) -> Iterator[PartFacts]:
+def _parts(job: Job, worker: Worker, folder: Folder, found: Iterable[Document], watch: Watch) -> Iterator[PartFacts]:
     """What there is of each chunk, by the engine that was asked for."""
     if job.cluster is None:
-        done = run(bench(job, files, model), chunks(found), watch.worked)
-    else:
-        gpus = (model.options.device or "cpu").startswith("cuda")
-        done = cluster.run(partial(read, job), partial(bench, job, files), job.cluster, watch.worked, gpus=gpus)
-    for part in done:
-        watch.failed(part.failed)
-        yield part
+        return run(bench(job, folder, worker), chunks(found), watch.worked)
+    make = partial(bench, job, folder.files)
+    return cluster.run(partial(read, job), make, job.cluster, watch.worked, device=worker.model.options.device or "cpu")
+
+
+@dataclass
+class Total:
+    """What there is of all parts together."""
+
+    parts: int = 0
+    documents: int = 0
+    failed: int = 0
+    tokens: int = 0
+    links: int = 0
+    checked: Checked = Checked()
+
+    def add(self, part: PartFacts) -> None:
+        """Count a part."""
+        self.parts += 1
+        for name in ("documents", "failed", "tokens", "links"):
+            setattr(self, name, getattr(self, name) + getattr(part, name))
+        if part.check:
+            self.checked = together([self.checked, Checked(**part.check)])
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What run.json says of it."""
+        counts = {name: value for name, value in vars(self).items() if name != "checked"}
+        return counts | {"check": asdict(self.checked) | {"passed": self.checked.passed, "verdict": str(self.checked)}}
 
 
 def read(job: Job) -> Iterator[Chunk]:
@@ -151,14 +174,10 @@ def read(job: Job) -> Iterator[Chunk]:
     return chunks(documents(job.inputs, job.reading, leave_out=job.output))
 
 
-def bench(job: Job, files: PartFiles, model: Model | None = None) -> Bench:
-    """What works on the chunks of a job; loads the model where it is not given."""
-    worker = Worker(model or load(**job.model), job.how)
-    return Bench(worker, Checker(worker, job.check), files, job.strict)
-
-
-def _counts(parts: Sequence[PartFacts]) -> dict[str, int]:
-    return {name: sum(getattr(part, name) for part in parts) for name in ("documents", "failed", "tokens", "links")}
+def bench(job: Job, keeper: Keeper, worker: Worker | None = None) -> Bench:
+    """What works on the chunks of a job; loads the model where there is no ``worker`` that has it."""
+    worker = worker or Worker(load(**job.model), job.how)
+    return Bench(worker, Checker(worker, job.check), keeper, job.strict)
 
 
 def _about(job: Job, model: Model, folder: Folder, checked: Checked, seconds: float) -> About:

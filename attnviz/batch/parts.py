@@ -30,7 +30,8 @@ _FACTS = b"attnviz.part"
 class PartFacts:
     """What a part holds: the ``digest`` of its texts, as its reader made it, and how much there is of everything.
 
-    ``sizes`` are the bytes of the files that belong to it, by their folder.
+    ``sizes`` are the bytes of the files that belong to it, by their folder, ``check`` is what the check of its
+    documents found, empty where none was made.
     """
 
     number: int
@@ -41,6 +42,7 @@ class PartFacts:
     links: int
     seconds: float
     sizes: Mapping[str, int]
+    check: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,8 @@ class PartFiles:
         )
         return facts if whole else None
 
-    def write(self, number: int, digest: str, tables: Tables) -> PartFacts:
-        """Write the part ``number``, over what there may be of it.
+    def write(self, number: int, digest: str, tables: Tables, check: Mapping[str, Any] | None = None) -> PartFacts:
+        """Write the part ``number``, over what there may be of it; ``check`` is kept with it.
 
         Raises:
             UsageError: it can't be written.
@@ -92,7 +94,7 @@ class PartFiles:
                 content = memoryview(WRITERS[suffix](table))
                 self.storage.write(_name(name, suffix, number), content)
                 sizes[f"{name}.{suffix}"] = content.nbytes
-        facts = _facts(number, digest, tables, sizes)
+        facts = _facts(number, digest, tables, sizes, check or {})
         about = {**(tables.documents.schema.metadata or {}), _FACTS: json.dumps(asdict(facts))}
         documents = WRITERS["parquet"](tables.documents.replace_schema_metadata(about))
         self.storage.write(_name("documents", "parquet", number), memoryview(documents))
@@ -161,7 +163,7 @@ def _name(table: str, suffix: str, number: int) -> str:
     return f"{table}.{suffix}/{_file(number, suffix)}"
 
 
-def _facts(number: int, digest: str, tables: Tables, sizes: Mapping[str, int]) -> PartFacts:
+def _facts(number: int, digest: str, tables: Tables, sizes: Mapping[str, int], check: Mapping[str, Any]) -> PartFacts:
     import pyarrow.compute as pc
 
     documents = tables.documents
@@ -174,6 +176,7 @@ def _facts(number: int, digest: str, tables: Tables, sizes: Mapping[str, int]) -
         links=tables.links.num_rows,
         seconds=pc.sum(documents["seconds"]).as_py() or 0.0,
         sizes=sizes,
+        check=check,
     )
 
 

@@ -3,32 +3,42 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 from attnviz.batch.checking import Checked, Checker
 from attnviz.batch.chunk import Chunk
 from attnviz.batch.found import Found
-from attnviz.batch.parts import PartFacts, PartFiles
-from attnviz.batch.tables import tables
+from attnviz.batch.parts import PartFacts
+from attnviz.batch.tables import Tables, tables
 from attnviz.batch.work import Encoded, Told, Worker
 from attnviz.errors import SomeFailed
 
 Item = TypeVar("Item")
 
 
+class Keeper(Protocol):
+    """What keeps the rows: the open folder, or on a cluster its files alone."""
+
+    def finished(self, number: int, digest: str) -> PartFacts | None:
+        """What there is of a part; None where it is still to be made."""
+
+    def write(self, number: int, digest: str, tables: Tables, check: Mapping[str, Any] | None = None) -> PartFacts:
+        """Write a part, whole or as good as not at all."""
+
+
 @dataclass(frozen=True, eq=False)
 class Bench:
-    """Where chunks are worked on: the ``worker`` measures, the ``checker`` checks, and ``files`` keep the rows.
+    """Where chunks are worked on: the ``worker`` measures, the ``checker`` checks, and the ``keeper`` has the rows.
 
     ``strict``: a chunk with a document that fails is not kept, and the run ends there.
     """
 
     worker: Worker
     checker: Checker
-    files: PartFiles
+    keeper: Keeper
     strict: bool = False
 
     def do(self, chunk: Chunk) -> PartFacts:
@@ -38,7 +48,7 @@ class Bench:
             UsageError: it can't be written, or its texts are not those of the run that is resumed.
             SomeFailed: a document failed, and the run is strict.
         """
-        facts = self.files.finished(chunk.number, chunk.digest)
+        facts = self.keeper.finished(chunk.number, chunk.digest)
         return facts or self.keep(chunk, *self.measure(chunk, self.worker.encode(chunk)))
 
     def measure(
@@ -54,7 +64,7 @@ class Bench:
     def keep(self, chunk: Chunk, found: list[Found], checked: Checked | None) -> PartFacts:
         """Write what was found."""
         rows = tables(found, tuple(self.worker.heads))
-        return self.files.write(chunk.number, chunk.digest, rows, check=asdict(checked) if checked else {})
+        return self.keeper.write(chunk.number, chunk.digest, rows, asdict(checked) if checked else None)
 
 
 def run(bench: Bench, chunks: Iterable[Chunk], told: Told) -> Iterator[PartFacts]:
@@ -66,7 +76,7 @@ def run(bench: Bench, chunks: Iterable[Chunk], told: Told) -> Iterator[PartFacts
 
     def encoded() -> Iterator[tuple[Chunk, PartFacts | None, list[Encoded]]]:
         for chunk in chunks:
-            facts = bench.files.finished(chunk.number, chunk.digest)
+            facts = bench.keeper.finished(chunk.number, chunk.digest)
             yield chunk, facts, [] if facts else bench.worker.encode(chunk)
 
     kept: deque[Future[PartFacts]] = deque()
