@@ -36,7 +36,7 @@ METRICS = (
     Metric("special", "share", "weight to all special tokens; null without any"),
     Metric("punctuation", "share", "weight to the tokens of punctuation; null without any"),
     Metric("sink", "share", "the largest mean weight that one key takes from the queries that see it, of the keys that "
-           "half of all queries see; a sink where above 0.3 (Gu et al. 2025)"),
+           "half of all queries see, null where a window leaves none; a sink where above 0.3 (Gu et al. 2025)"),
     Metric("sink_position", "token", "which key that is, from 0", "place"),
     Metric("confidence", "share", "the largest weight of a query, the mean over the queries; the special tokens behind "
            "the text neither look nor are looked at here (Voita et al. 2019)"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 
 import torch
@@ -12,7 +11,9 @@ from torch.nn import functional
 
 from attnviz.model import position
 from attnviz.model.activations import ACTIVATIONS
-from attnviz.model.kernel import Bias, Kind, Observer, attend
+from attnviz.model.kernel import Kind, Observer
+from attnviz.model.run import Biases, Run
+from attnviz.model.run import Past as Past
 from attnviz.model.sizes import TOGETHER
 from attnviz.model.spec import (
     MLP,
@@ -34,44 +35,6 @@ from attnviz.model.spec import (
     Sinusoidal,
     Spec,
 )
-
-
-class Past:
-    """What a decoder has read: the keys and values of its layers, so that the next tokens are run alone."""
-
-    def __init__(self) -> None:
-        self.length = 0
-        self._read: dict[str, tuple[Tensor, Tensor]] = {}
-
-    def extend(self, at: str, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """The keys and values (G, M, D) of the attention ``at`` so far, with those of the new tokens behind them."""
-        if at in self._read:
-            k, v = (torch.cat((old, new), dim=1) for old, new in zip(self._read[at], (k, v), strict=True))
-        self._read[at] = k, v
-        return k, v
-
-    def keep(self, at: str, make: Callable[[], tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-        """The keys and values of the attention ``at`` to an encoder, made once: they stay the same."""
-        if at not in self._read:
-            self._read[at] = make()
-        return self._read[at]
-
-
-@dataclass
-class _Run:
-    """One run of one stack of layers: who looks on, what has been read, and what all layers share."""
-
-    observers: Sequence[Observer]
-    past: Past | None
-    memory: Tensor | None
-    positions: Tensor
-    table: Tensor
-    turns: dict[Rotary, tuple[Tensor, Tensor]] = field(default_factory=dict)
-
-    @property
-    def first(self) -> int:
-        """The position of the first token that runs."""
-        return self.past.length if self.past else 0
 
 
 class Network:
@@ -106,30 +69,35 @@ class Network:
         """Run T tokens and return the last hidden states (T, C); the observers see all weights on the way.
 
         ``memory`` (M, C) is what the encoder gave. With ``past`` the tokens follow those that it has read, and it
-        reads them too. Where not the ``whole`` is wanted, all is left out on which no weight depends: the last MLP and
-        what follows; then it returns what enters that.
+        reads them too. Where not the ``whole`` is wanted, all is left out on which no weight depends, from the values
+        of the last attention on; then it returns the queries and keys of that, all in a row.
         """
-        start = past.length if past else 0
-        positions = torch.arange(start, start + len(ids), device=self.device)
-        run = _Run(observers, past, memory, positions, self._relative_table())
-        x = self._embed(torch.tensor(ids, device=self.device), type_ids, positions)  # (T, C)
+        run = Run(len(ids), self.device, observers, past, memory)
+        x = self.through(ids, type_ids, run, whole=whole)
+        if past:
+            past.length += len(ids)
+        return x
+
+    def through(self, ids: Sequence[int], type_ids: Sequence[int], run: Run, *, whole: bool) -> Tensor:
+        """What a call returns, of a ``run`` that is under way; in inference mode."""
+        observers = run.observers
+        x = self._embed(torch.tensor(ids, device=self.device), type_ids, run)  # (T, C)
+        table = self._relative_table()
         for i, layer in enumerate(self.spec.layers):
             for observer in observers:
                 observer.hidden(i, x, self.kind)
-            x = self._layer(i, layer, x, run, mlp=whole or i < len(self.spec.layers) - 1)
-        if not whole:
-            return x
+            if not whole and i == len(self.spec.layers) - 1:
+                return self._look(i, layer, x, run, table)
+            x = self._layer(i, layer, x, run, table)
         if self.spec.final_norm:
             x = self._norm("norm", self.spec.final_norm, x)
         if self.spec.final_size:
             x = self._linear("project", x)
         for observer in observers:
             observer.hidden(len(self.spec.layers), x, self.kind)
-        if past:
-            past.length += len(ids)
         return x
 
-    def _embed(self, ids: Tensor, type_ids: Sequence[int], at: Tensor) -> Tensor:
+    def _embed(self, ids: Tensor, type_ids: Sequence[int], run: Run) -> Tensor:
         embedding, tensors = self.spec.embedding, self.tensors
         x = tensors["embed.tokens.weight"][ids].to(self.dtype)
         if embedding.scale != 1:
@@ -137,7 +105,7 @@ class Network:
         projection = embedding.projection
         if projection and projection.tokens:
             x = self._linear("embed.project", x)
-        row = partial(position.rows, ids, at)
+        row = partial(run.rows, ids)
         # The order of these sums is that of the published models: float addition is not associative.
         if embedding.types:
             rows = torch.tensor(type_ids or (0,) * len(ids), device=self.device)
@@ -158,67 +126,63 @@ class Network:
             return self._norm("relative.norm", spec.norm, table)
         return table
 
-    def _layer(self, i: int, layer: Layer, x: Tensor, run: _Run, *, mlp: bool = True) -> Tensor:
+    def _layer(self, i: int, layer: Layer, x: Tensor, run: Run, table: Tensor) -> Tensor:
         at = f"layers.{i}"
-        attention = partial(self._attention, i, layer.attention, run)
+        attention = partial(self._attention, i, layer.attention, run, table)
         inner = partial(self._mlp, f"{at}.mlp", layer.mlp)
         if isinstance(layer.norms, ParallelNorm):
-            normed = self._norm(f"{at}.attention.norm", layer.norms.norm, x)
-            attended = x + attention(normed)
-            if not mlp:
-                return attended
-            return attended + inner(normed if layer.norms.shared else self._norm(f"{at}.mlp.norm", layer.norms.norm, x))
+            normed = self._entering(f"{at}.attention", layer, x)
+            attended = attention(normed).add_(x)
+            return attended.add_(inner(normed if layer.norms.shared else self._entering(f"{at}.mlp", layer, x)))
         entered, x = x, self._residual(f"{at}.attention", layer, attention, x)
         if layer.cross:
             x = self._residual(f"{at}.cross", layer, partial(self._cross, i, layer.cross, run), x)
-        if not mlp:
-            return x
         x = self._residual(f"{at}.mlp", layer, inner, x)
-        return self._convolve(f"{at}.convolution", layer.convolution, entered, x) if layer.convolution else x
+        return self._convolve(f"{at}.convolution", layer.convolution, entered, x, run) if layer.convolution else x
+
+    def _look(self, i: int, layer: Layer, x: Tensor, run: Run, table: Tensor) -> Tensor:
+        """Show the weights of the last layer, and return the queries and keys that they are made of, in a row."""
+        at, attention = f"layers.{i}", partial(self._attention, i, layer.attention, run, table)
+        if layer.cross:
+            x = self._residual(f"{at}.attention", layer, attention, x)
+            return self._cross(i, layer.cross, run, self._entering(f"{at}.cross", layer, x), shown=True)
+        return attention(self._entering(f"{at}.attention", layer, x), shown=True)
+
+    def _entering(self, at: str, layer: Layer, x: Tensor) -> Tensor:
+        """What the sublayer ``at`` reads."""
+        match layer.norms:
+            case PreNorm(kind, attention):
+                return self._norm(f"{at}.norm", kind, x) if attention or not at.endswith("attention") else x
+            case SandwichNorm(kind) | ParallelNorm(kind):
+                return self._norm(f"{at}.norm", kind, x)
+        return x
 
     def _residual(self, at: str, layer: Layer, sublayer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        norm = partial(self._norm, f"{at}.norm")
+        branch = sublayer(self._entering(at, layer, x))
         match layer.norms:
             case PostNorm(kind):
-                return norm(kind, x + sublayer(x))
-            case PreNorm(kind, attention):
-                branch = sublayer(norm(kind, x) if attention or not at.endswith("attention") else x)
+                return self._norm(f"{at}.norm", kind, branch.add_(x))
             case BranchNorm(kind):
-                branch = norm(kind, sublayer(x))
+                branch = self._norm(f"{at}.norm", kind, branch)
             case SandwichNorm(kind):
-                branch = self._norm(f"{at}.norm_after", kind, sublayer(norm(kind, x)))
-            case ParallelNorm():
-                raise AssertionError("both sublayers of a parallel layer are added at once")
+                branch = self._norm(f"{at}.norm_after", kind, branch)
         return (branch if layer.residual == 1 else branch * layer.residual).add_(x)
 
-    def _attention(self, i: int, spec: Attention, run: _Run, x: Tensor) -> Tensor:
+    def _attention(self, i: int, spec: Attention, run: Run, table: Tensor, x: Tensor, *, shown: bool = False) -> Tensor:
+        """What the attention adds; where it is only to be ``shown``, its queries and keys in a row."""
         at = f"layers.{i}.attention"
         q = self._heads(f"{at}.query", spec, spec.heads, x)
         k = self._heads(f"{at}.key", spec, spec.kv_heads, x)
-        v = self._heads(f"{at}.value", spec, spec.kv_heads, x)
+        v = None if shown else self._heads(f"{at}.value", spec, spec.kv_heads, x)
         if isinstance(spec.position, Rotary):
-            if spec.position not in run.turns:
-                run.turns[spec.position] = position.turns(spec.position, run.positions, self.dtype)
-            turned = position.rotate(torch.cat((q, k)), spec.position, *run.turns[spec.position])
+            turned = position.rotate(torch.cat((q, k)), spec.position, *run.turns(spec.position, self.dtype))
             q, k = turned[: spec.heads], turned[spec.heads :]
         if run.past:
-            k, v = run.past.extend(at, k, v)
-        context = attend(
-            q,
-            k,
-            v,
-            scale=spec.scale,
-            reach=spec.reach,
-            bias=self._bias(at, spec, run, q, k),
-            softcap=spec.softcap,
-            first=run.first,
-            layer=i,
-            kind=self.kind,
-            observers=run.observers,
-        )
-        return self._linear(f"{at}.output", context.transpose(0, 1).flatten(1))  # (H, T, D) → (T, H·D)
+            k, v = run.past.extend(at, k, k if v is None else v)
+        context = run.attend(i, self.kind, spec, q, k, v, self._biases(at, spec, table))
+        return torch.cat((q.flatten(), k.flatten())) if shown else self._linear(f"{at}.output", context)
 
-    def _cross(self, i: int, spec: Attention, run: _Run, x: Tensor) -> Tensor:
+    def _cross(self, i: int, spec: Attention, run: Run, x: Tensor, *, shown: bool = False) -> Tensor:
         at, memory = f"layers.{i}.cross", run.memory
         if memory is None:
             raise ValueError("a decoder that attends to an encoder needs what the encoder gave")
@@ -229,8 +193,8 @@ class Network:
 
         q = self._heads(f"{at}.query", spec, spec.heads, x)
         k, v = run.past.keep(at, read) if run.past else read()
-        context = attend(q, k, v, scale=spec.scale, layer=i, kind="cross", observers=run.observers)
-        return self._linear(f"{at}.output", context.transpose(0, 1).flatten(1))  # (H, T, D) → (T, H·D)
+        context = run.attend(i, "cross", spec, q, k, v, None)
+        return torch.cat((q.flatten(), k.flatten())) if shown else self._linear(f"{at}.output", context)
 
     def _heads(self, at: str, spec: Attention, heads: int, x: Tensor) -> Tensor:
         """The queries, keys or values of all heads, (heads, T, D)."""
@@ -244,21 +208,26 @@ class Network:
             return self._norm(f"{at}_norm", norm.norm, x).view(-1, heads, spec.head_size).transpose(0, 1)
         return self._norm(f"{at}_norm", norm.norm, x.view(-1, heads, spec.head_size)).transpose(0, 1)
 
-    def _bias(self, at: str, spec: Attention, run: _Run, q: Tensor, k: Tensor) -> Bias | None:
-        """What the scores get for their positions; the queries and keys are those of all heads, (heads, T, D)."""
+    def _biases(self, at: str, spec: Attention, table: Tensor) -> Biases | None:
+        """What makes of queries and keys what their scores get for their positions; None for nothing.
+
+        ``table`` is that of relative positions that all layers share.
+        """
         match spec.position:
             case ALiBi() as slopes:
-                return position.alibi(spec.heads, slopes)
+                alibi = position.alibi(spec.heads, slopes)
+                return lambda _q, _k: alibi
             case RelativeBuckets() as buckets:
-                table = run.table if buckets.shared else self.tensors[f"{at}.relative.weight"]
-                return position.relative(table, buckets)
+                own = table if buckets.shared else self.tensors[f"{at}.relative.weight"]
+                relative = position.relative(own, buckets)
+                return lambda _q, _k: relative
             case Disentangled() as apart:
                 names = ("query", "key") if apart.shared else ("position_query", "position_key")
                 queries, keys = (
-                    self._heads(f"{at}.{name}", spec, spec.heads, run.table) if wanted else None
+                    self._heads(f"{at}.{name}", spec, spec.heads, table) if wanted else None
                     for name, wanted in zip(names, (apart.position_to_content, apart.content_to_position), strict=True)
                 )
-                return position.disentangled(q, k, queries, keys, apart, spec.scale)
+                return lambda q, k: position.disentangled(q, k, queries, keys, apart, spec.scale)
         return None
 
     def _mlp(self, at: str, spec: MLP | GatedMLP, x: Tensor) -> Tensor:
@@ -271,11 +240,10 @@ class Network:
             inner = activation(self._linear(f"{at}.up", x))
         return self._linear(f"{at}.down", inner)
 
-    def _convolve(self, at: str, spec: Convolution, entered: Tensor, x: Tensor) -> Tensor:
+    def _convolve(self, at: str, spec: Convolution, entered: Tensor, x: Tensor, run: Run) -> Tensor:
         weight, bias = self.tensors[f"{at}.weight"], self.tensors[f"{at}.bias"]
-        # (T, C) → (C, T), as a convolution wants it, and back
-        mixed = functional.conv1d(entered.t(), weight, bias, padding=spec.size // 2, groups=spec.groups).t()
-        return self._norm(f"{at}.norm", spec.norm, x + ACTIVATIONS[spec.activation](mixed))
+        mix = partial(functional.conv1d, weight=weight, bias=bias, padding=spec.size // 2, groups=spec.groups)
+        return self._norm(f"{at}.norm", spec.norm, x + ACTIVATIONS[spec.activation](run.neighbours(mix, entered)))
 
     def _linear(self, at: str, x: Tensor) -> Tensor:
         return functional.linear(x, self.tensors[f"{at}.weight"], self.tensors.get(f"{at}.bias"))

@@ -30,9 +30,13 @@ def require_fit(encoding: Encoding, vocabulary: int, types: int) -> None:
 
 
 def require_finite(states: Tensor, tensors: Mapping[str, Tensor]) -> None:
-    """Raise where the last hidden ``states`` are not finite; the message names which ``tensors`` are not either."""
-    if torch.isfinite(states).all():
-        return
+    """Raise where ``states`` are not finite; the message names which ``tensors`` are not either."""
+    if not torch.isfinite(states).all():
+        raise not_finite(tensors)
+
+
+def not_finite(tensors: Mapping[str, Tensor]) -> ModelError:
+    """What a model gives whose ``tensors`` make no numbers of a text; the message names those that are none."""
     damaged = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
     where = f": {', '.join(damaged[:3])}" if damaged else ", though its tensors are finite: it overflows"
-    raise ModelError(f"the model's weights give NaN{where}", hint="The checkpoint is damaged: download it again.")
+    return ModelError(f"the model's weights give NaN{where}", hint="The checkpoint is damaged: download it again.")

@@ -143,7 +143,7 @@ class _Call:
         if self.loops:
             tile = _compiled_softmax(self.loops, about, sinks)
         else:
-            _hide(scores, at, to, reach, begin, low)
+            hide(scores, at, to, reach, begin, low)
             weights = _softmax(scores, sinks, more[0] if more else scores)
             if self.bias is not None and more:  # it may hide keys by −∞, or ones that are hidden already
                 scores.clamp_(min=_least(scores.dtype))
@@ -196,7 +196,7 @@ def _softmax(scores: Tensor, sinks: Tensor | None, place: Tensor) -> Tensor:
     return place.copy_(torch.softmax(torch.cat((scores, column), dim=-1), dim=-1)[..., :-1])
 
 
-def _hide(scores: Tensor, at: Tensor, to: Tensor, reach: Reach, query: int, key: int) -> None:
+def hide(scores: Tensor, at: Tensor, to: Tensor, reach: Reach, query: int, key: int) -> None:
     """Take from the ``scores`` (h, n, m) what the queries do not see; ``query`` and ``key`` are the first positions.
 
     Only where the tile's reach ends are there keys that some of its queries see and others do not.

@@ -10,75 +10,15 @@ import math
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import njit
+
+from attnviz.model.vectors import LOWEST, above, exp, larger, maximum
 
 BLOCK = 64
 """As ``tile.BLOCK``: a constant that the compiler sees."""
 
-_one, _half = np.float32(1), np.float32(0.5)
-_LOWEST = np.float32(-87)  # exp of less is no normal number
-_TO_BASE_2 = np.float32(1 / math.log(2))
-# ln 2 in two parts, the first of few bits, so that n · ln 2 is exact (Cody & Waite 1980).
-_LN_2, _LN_2_REST = np.float32(0.693359375), np.float32(-2.12194440e-4)
 _PLACES = np.arange(BLOCK, dtype=np.float32)
 _fast: dict[str, Any] = {"nogil": True, "cache": True, "fastmath": True}
-
-_INT, _FLOAT = ir.IntType(32), ir.FloatType()
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def _truncated(context: Any, x: Any) -> Any:  # noqa: ARG001
-    """The float ``x`` as an int of the same width, so that vectors stay vectors (numba's would be of 64 bits)."""
-    return types.int32(types.float32), lambda _c, builder, _s, args: builder.fptosi(args[0], _INT)
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def _power_of_2(context: Any, n: Any) -> Any:  # noqa: ARG001
-    """2ⁿ as a float, by its bits."""
-
-    def generate(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-        exponent = builder.shl(builder.add(args[0], ir.Constant(_INT, 127)), ir.Constant(_INT, 23))
-        return builder.bitcast(exponent, _FLOAT)
-
-    return types.float32(types.int32), generate
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def _larger(context: Any, x: Any, y: Any) -> Any:  # noqa: ARG001
-    """The larger of two floats, in a form that the compiler turns into one instruction for eight."""
-
-    def generate(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-        return builder.select(builder.fcmp_ordered(">", *args, flags=("fast",)), *args, flags=("fast",))
-
-    return types.float32(types.float32, types.float32), generate
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def _above(context: Any, x: Any, limit: Any, value: Any) -> Any:  # noqa: ARG001
-    """``value`` where ``x`` is above ``limit``, else 0; no branch, as a vector has none."""
-
-    def generate(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-        above = builder.fcmp_ordered(">", *args[:2], flags=("fast",))
-        return builder.select(above, args[2], ir.Constant(_FLOAT, 0.0), flags=("fast",))
-
-    return types.float32(types.float32, types.float32, types.float32), generate
-
-
-@njit(inline="always")  # type: ignore[untyped-decorator]
-def _exp(x: Any) -> Any:
-    """exp(x) of −87 ≤ x ≤ 0 to 2 units in the last place: 2ⁿ·exp(r), with a polynomial in r between ±½ ln 2."""
-    n = _truncated(x * _TO_BASE_2 - _half)
-    whole = np.float32(n)
-    r = (x - whole * _LN_2) - whole * _LN_2_REST
-    p = np.float32(1.9875691500e-4)
-    p = p * r + np.float32(1.3981999507e-3)
-    p = p * r + np.float32(8.3334519073e-3)
-    p = p * r + np.float32(4.1665795894e-2)
-    p = p * r + np.float32(1.6666665459e-1)
-    p = p * r + np.float32(5.0000001201e-1)
-    return (p * (r * r) + r + _one) * _power_of_2(n)
 
 
 @njit(**_fast)  # type: ignore[untyped-decorator]
@@ -100,7 +40,7 @@ def softmax(
             row, place = scores[h, i], own + i
             left = 0 if behind < 0 else min(m, max(0, place - behind))
             right = m if ahead < 0 else max(left, min(m, place + ahead + 1))
-            top = _larger(_maximum(row[left:right]), sinks[h])
+            top = larger(maximum(row[left:right]), sinks[h])
             mass, surprise, signed, absolute = 0.0, 0.0, 0.0, 0.0
             for b in range(peaks.shape[2]):
                 low, high = max(left, b * BLOCK), min(right, (b + 1) * BLOCK)
@@ -132,14 +72,6 @@ def softmax(
 
 
 @njit(**_fast)  # type: ignore[untyped-decorator]
-def _maximum(row: Any) -> Any:
-    top = np.float32(-3.0e38)
-    for j in range(row.shape[0]):
-        top = _larger(row[j], top)
-    return top
-
-
-@njit(**_fast)  # type: ignore[untyped-decorator]
 def _scale(row: Any, factor: Any) -> None:
     for j in range(row.shape[0]):
         row[j] *= factor
@@ -157,13 +89,13 @@ def _exponentials(row: Any, top: Any) -> Any:
     """Turn a block's scores x into e = exp(x − top); return Σ e, Σ e·(x − top), Σ e·place and the largest e."""
     total, below, moment, peak = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
     for j in range(row.shape[0]):
-        x = _larger(row[j] - top, _LOWEST)
-        e = _above(x, _LOWEST, _exp(x))
+        x = larger(row[j] - top, LOWEST)
+        e = above(x, LOWEST, exp(x))
         row[j] = e
         total += e
         below += e * x
         moment += e * _PLACES[j]  # a number of 64 bits would have to become a float first, one by one
-        peak = _larger(e, peak)
+        peak = larger(e, peak)
     return total, below, moment, peak
 
 

@@ -40,8 +40,8 @@ class Native:
     def run(self, encoding: Encoding, observers: Sequence[Observer] = (), target: Encoding | None = None) -> Tensor:
         """Run one input and return the last hidden states (T, C), the decoder's where there is one.
 
-        Where there are observers and none asks for hidden states, they are those that enter the last MLP: no weight
-        depends on what follows.
+        Where there are observers and none asks for hidden states, all is left out on which no weight depends, and what
+        it returns are the queries and keys of the last attention.
 
         Raises:
             InputError: an encoder–decoder without a ``target``, or a target or a pair for a model that takes none.

@@ -24,11 +24,11 @@ from attnviz.model.spec import (
 
 
 def rows(ids: Tensor, at: Tensor, spec: Learned | Sinusoidal) -> Tensor:
-    """The rows of the position table for the tokens ``ids`` (T,) at the positions ``at`` (T,)."""
+    """The rows of the position table for the tokens ``ids`` (…, T) at the positions ``at`` (…, T)."""
     if spec.padding is None:
         return at + spec.offset
     counted = ids != spec.padding
-    return torch.where(counted, at[:1] + counted.cumsum(0) - 1 + spec.offset, spec.offset - 1)
+    return torch.where(counted, at[..., :1] + counted.cumsum(-1) - 1 + spec.offset, spec.offset - 1)
 
 
 def sinusoids(row: Tensor, width: int, dtype: torch.dtype, spec: Sinusoidal) -> Tensor:
@@ -164,18 +164,18 @@ def disentangled(
 ) -> Bias:
     """Contents · positions and positions · contents, times ``scale`` (He et al. 2021, eq. 4).
 
-    ``q`` and ``k`` (H, T, D) are those of the contents, ``queries`` and ``keys`` (H, 2·span, D) of the positions.
+    ``q`` and ``k`` (…, H, T, D) are those of the contents, ``queries`` and ``keys`` (H, 2·span, D) of the positions.
     """
 
     def bias(at: Tensor, to: Tensor) -> Tensor:
         row = _log_bucket(at[:, None] - to[None, :], spec, q.dtype) + spec.span
-        row = row.clamp(0, 2 * spec.span - 1).expand(len(q), -1, -1)  # (H, n, m)
+        row = row.clamp(0, 2 * spec.span - 1).expand(*q.shape[:-2], -1, -1)  # (…, H, n, m)
         total = q.new_zeros(())
         if keys is not None:
-            total = total + torch.gather(q[:, at] @ keys.transpose(1, 2), 2, row)  # (H, n, 2·span) → (H, n, m)
+            total = total + torch.gather(q[..., at, :] @ keys.mT, -1, row)  # (…, H, n, 2·span) → (…, H, n, m)
         if queries is not None:
-            looked = k[:, to] @ queries.transpose(1, 2)  # (H, m, 2·span)
-            total = total + torch.gather(looked, 2, row.transpose(1, 2)).transpose(1, 2)
+            looked = k[..., to, :] @ queries.mT  # (…, H, m, 2·span)
+            total = total + torch.gather(looked, -1, row.mT).mT
         return total * scale
 
     return bias

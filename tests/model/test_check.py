@@ -18,7 +18,7 @@ from attnviz.checkpoint import open_checkpoint
 from attnviz.errors import ModelError
 from attnviz.interface import Model, load
 from attnviz.model import check as check_module
-from attnviz.model import forward, kernel
+from attnviz.model import forward, kernel, run
 from attnviz.model.check import TOLERANCES, Check
 from attnviz.model.hosted import Hosted, Reference
 from attnviz.model.native import Native
@@ -38,7 +38,7 @@ def damage(monkeypatch: pytest.MonkeyPatch) -> Callable[[Attend], None]:
     """Put a function in the place of the kernel that the forward pass calls."""
 
     def put(attend: Attend) -> None:
-        monkeypatch.setattr(forward, "attend", attend)
+        monkeypatch.setattr(run, "attend", attend)
 
     return put
 
@@ -277,7 +277,7 @@ def test_the_other_side_is_the_models_own(tiny_model: Model, monkeypatch: pytest
     expected = BertModel.from_pretrained(tiny_model.checkpoint.reference, attn_implementation="eager").eval()(
         torch.tensor([encoding.ids]), output_attentions=True
     )
-    monkeypatch.setattr(forward, "attend", refuse)
+    monkeypatch.setattr(run, "attend", refuse)
     monkeypatch.setattr(kernel, "attend", refuse)
     monkeypatch.setattr(forward.Network, "__call__", refuse)
     theirs = check_module.Judge(tiny_model.checkpoint).of(Options(), tiny_model.way)

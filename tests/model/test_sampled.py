@@ -23,6 +23,7 @@ from attnviz.errors import InputError, ModelError
 from attnviz.interface import Model, load
 from attnviz.model import check as check_module
 from attnviz.model import forward, kernel, memory, sampling
+from attnviz.model import run as run_module
 from attnviz.model.check import TOLERANCES, Check, Rows
 from attnviz.model.hosted import Hosted, masks, sampled
 from attnviz.model.hosted.masks import LazyMask
@@ -86,7 +87,7 @@ def damage(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
         def attend(*qkv: Tensor, **facts: Any) -> Any:
             return wrong(right, *qkv, **facts)
 
-        monkeypatch.setattr(forward, "attend", attend)
+        monkeypatch.setattr(run_module, "attend", attend)
         monkeypatch.setattr(kernel, "attend", attend)
 
     return put
@@ -244,7 +245,7 @@ def test_the_other_side_is_the_models_own(name: str, tmp_path: Path, monkeypatch
         assert rows is not None
         found[kind, number] = rows
 
-    monkeypatch.setattr(forward, "attend", refuse)
+    monkeypatch.setattr(run_module, "attend", refuse)
     monkeypatch.setattr(kernel, "attend", refuse)
     monkeypatch.setattr(forward.Network, "__call__", refuse)
     monkeypatch.setattr(masks, "see", refuse)

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from attnviz.errors import UnsupportedModel
 from attnviz.model.memory import require_room
+from attnviz.model.spec import Reach
 from attnviz.model.tile import Kind, Observer, Tile
 
 
@@ -28,12 +29,14 @@ class Weights(Observer):
         self._most, self._taken = most, 0
         self._whole: dict[Kind, Tensor] = {}
         self._maps: dict[Kind, dict[int, Tensor]] = {}
+        self._reaches: dict[tuple[Kind, int], Reach] = {}
 
     def tile(self, tile: Tile) -> None:
         """Copy the tile to its place; what no tile covers is zero."""
         layers = self._maps.setdefault(tile.kind, {})
         if tile.layer not in layers:
             layers[tile.layer] = self._place(tile)
+            self._reaches[tile.kind, tile.layer] = tile.reach
         (h, n, m), head, q, k = tile.weights.shape, tile.head, tile.query, tile.key
         layers[tile.layer][head : head + h, q : q + n, k : k + m] = tile.weights
 
@@ -60,6 +63,10 @@ class Weights(Observer):
     def layer(self, number: int, kind: Kind = "self") -> Tensor:
         """The weights of one layer, (H, N, M)."""
         return self._maps[kind][number]
+
+    def reach(self, number: int, kind: Kind = "self") -> Reach:
+        """The keys that the queries of one layer see."""
+        return self._reaches[kind, number]
 
     def stacked(self, kind: Kind = "self") -> Tensor:
         """All weights of ``kind``, (L, H, N, M)."""

@@ -1,0 +1,193 @@
+"""Many short documents measured together: figures of all heads and the strongest links, as of each one run alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from attnviz.analysis.measured import Asked, Links, Measured
+from attnviz.analysis.offsets import HABIT, MANY_QUERIES, MIN_QUERIES, POSITIONAL
+from attnviz.analysis.units import FUNCTION_WORDS
+from attnviz.encoding import Encoding, Word, is_punctuation
+from attnviz.errors import AttnvizError, InputError, ModelError, UnsupportedModel
+
+if TYPE_CHECKING:
+    from attnviz.model.forward import Network
+    from attnviz.model.hosted import Hosted
+    from attnviz.model.native import Native
+    from attnviz.model.pack_figures import Layer, Marks
+
+Found = Measured | AttnvizError
+
+
+def measure(way: Native | Hosted, encodings: Sequence[Encoding], asked: Asked) -> list[Found]:
+    """What is measured of each of ``encodings``, in their order, or why it could not be.
+
+    Where our own forward pass runs the model, short documents run together, in packs of as many tokens as is fast:
+    memory is bounded by these, not by how many documents there are. Of an encoder–decoder the encoder is measured.
+    What happens to one document does not touch the others.
+    """
+    import torch
+
+    from attnviz.model.native import Native
+    from attnviz.model.packed import pack
+    from attnviz.model.pipeline import in_order
+
+    if not isinstance(way, Native):
+        return [_hosted(way, encoding, asked) for encoding in encodings]
+    network = way.network.encoder or way.network
+    refused = [_refused(network, encoding) for encoding in encodings]
+    found: dict[int, Found] = {number: error for number, error in enumerate(refused) if error}
+    fit = [number for number, error in enumerate(refused) if not error]
+    threads = torch.get_num_threads() if network.device.type == "cpu" else 1
+    packs = [[fit[i] for i in numbers] for numbers in pack([len(encodings[number]) for number in fit], threads)]
+    several = min(threads, len(packs)) if len(packs) > 1 else 1
+    places = [torch.empty(0)] * (several + 1)  # packs have memory of their own
+    results = in_order(
+        lambda numbers, _: _together(network, [encodings[number] for number in numbers], asked), packs, places, several
+    )
+    for numbers, pack_found in zip(packs, results, strict=True):
+        found |= zip(numbers, pack_found, strict=True)
+    return [found[number] for number in range(len(encodings))]
+
+
+def _refused(network: Network, encoding: Encoding) -> AttnvizError | None:
+    """Why the network does not read the document; None where it does."""
+    from attnviz.model.inputs import require_fit
+
+    embedding, limit = network.spec.embedding, network.spec.limit
+    try:
+        require_fit(encoding, embedding.vocabulary, embedding.types)
+    except AttnvizError as error:
+        return error
+    if limit is not None and len(encoding) > limit:
+        return InputError(f"the text has {len(encoding)} tokens, the model takes {limit}")
+    return None
+
+
+def _together(network: Network, encodings: Sequence[Encoding], asked: Asked) -> Sequence[Found]:
+    """What is measured of a pack; where it fails as a whole, of its halves, and at last of each document alone."""
+    try:
+        return _pack(network, encodings, asked)
+    except (RuntimeError, MemoryError) as error:
+        if len(encodings) == 1:
+            return [ModelError(f"the model can't run this text ({error})")]
+    half = len(encodings) // 2
+    return [*_together(network, encodings[:half], asked), *_together(network, encodings[half:], asked)]
+
+
+def _pack(network: Network, encodings: Sequence[Encoding], asked: Asked) -> Sequence[Found]:
+    from attnviz.model.inputs import not_finite
+    from attnviz.model.pack_figures import Measure
+    from attnviz.model.packed import run_packed
+
+    seen = Measure(marks(encodings, asked, causal=network.spec.causal), asked.top)
+    run_packed(network, [each.ids for each in encodings], [each.type_ids for each in encodings], seen)
+    layers = [layer for _, layer in sorted(seen.layers.items())]
+    found = _documents(layers)
+    finite = np.logical_and.reduce([layer.finite for layer in layers])
+    if finite.all():
+        return found
+    why = not_finite(network.tensors)
+    return [one if good else ModelError(why.message, hint=why.hint) for one, good in zip(found, finite, strict=True)]
+
+
+def _hosted(way: Hosted, encoding: Encoding, asked: Asked) -> Found:
+    """What is measured of a document by all of its weights, as a hosted model gives them."""
+    from attnviz.model.observers import Only, Weights
+    from attnviz.model.pack_figures import Measure
+    from attnviz.model.packed import Group
+
+    kind, kept = way.kinds[0], Weights()
+    start = Encoding("", None, (way.start or 0,), (0,), ("",), (True,), (Word("", 0, 1),))
+    try:
+        way.run(encoding, [Only(kind, [kept])], start if len(way.kinds) > 1 else None)
+        seen = Measure(marks([encoding], asked, causal=way.causal(kind)), asked.top)
+        group = Group(0, 0, 1, len(encoding))
+        for layer in kept.layers(kind):
+            seen.weights(layer, kept.reach(layer, kind), group, kept.layer(layer, kind)[None])
+        return _documents([layer for _, layer in sorted(seen.layers.items())])[0]
+    except AttnvizError as error:
+        return error
+
+
+def _documents(layers: Sequence[Layer]) -> list[Measured]:
+    """What was found of each document of a pack.
+
+    Raises:
+        UnsupportedModel: the layers have not the same number of heads.
+    """
+    heads = sorted({layer.figures.shape[1] for layer in layers})
+    if len(heads) > 1:
+        raise UnsupportedModel(f"its layers have {', '.join(map(str, heads))} heads, attnviz shows equal numbers only")
+    figures = np.stack([layer.figures for layer in layers], axis=1)  # (B, L, H, FIGURES)
+    columns = [np.stack([getattr(layer, name) for layer in layers], axis=1) for name in _LINK]  # (B, L, top) each
+    numbers = np.broadcast_to(np.arange(len(layers), dtype=np.int16)[:, None], columns[0].shape[1:])
+    found = []
+    for own, *links in zip(figures, *columns, strict=True):
+        there = links[-1] > 0
+        found.append(Measured(own, Links(numbers[there], *(column[there] for column in links))))
+    return found
+
+
+_LINK = ("heads", "queries", "keys", "weights")
+
+
+def marks(encodings: Sequence[Encoding], asked: Asked, *, causal: bool) -> Marks:
+    """What counts as what in the documents of a pack, which look at themselves in a model that is ``causal`` or not."""
+    from attnviz.model.pack_figures import Marks, Rules
+
+    starts, lead, tail, words = [0], [], [], [0]
+    special: list[bool] = []
+    punctuation: list[bool] = []
+    before: list[int] = []
+    edges: list[int] = []
+    looking: list[bool] = []
+    looked_at: list[bool] = []
+    for encoding in encodings:
+        n, marked = len(encoding), encoding.special
+        text = [i for i, mark in enumerate(marked) if not mark]
+        lead.append(text[0] if text else n)
+        tail.append(text[-1] + 1 if text else n)
+        starts.append(starts[-1] + n)
+        special += marked
+        last: dict[int, int] = {}
+        for i, number in enumerate(encoding.ids):
+            before.append(last.get(number, -1))
+            last[number] = i
+        first = len(looked_at)
+        for word in encoding.words:
+            (dots, function), mark = _class(word.text), marked[word.start]
+            punctuation += [dots and not one for one in marked[word.start : word.stop]]
+            # As ``links.counting`` says.
+            content = (asked.special or not (mark or dots)) and (mark or not function)
+            looking.append(content or asked.everything)
+            edges.append(word.start)
+        looked_at += looking[first:]
+        if causal and not (asked.special or asked.everything):
+            looked_at[first] = False
+        edges.append(n)
+        words.append(len(looking))
+    rules = Rules(MIN_QUERIES, POSITIONAL, MANY_QUERIES, HABIT)
+    if asked.everything:  # no text is long enough
+        rules = Rules(_NEVER, POSITIONAL, _NEVER, HABIT)
+    numbers = (np.array(each, np.int64) for each in (starts, lead, tail, before, words, edges))
+    bools = (np.array(each, np.bool_) for each in (special, punctuation, looking, looked_at))
+    starts_, lead_, tail_, before_, words_, edges_ = numbers
+    special_, punctuation_, looking_, looked_at_ = bools
+    return Marks(
+        starts_, lead_, tail_, special_, punctuation_, before_, words_, edges_, looking_, looked_at_,
+        itself=asked.everything, rules=rules,
+    )  # fmt: skip
+
+
+_NEVER = 1 << 31
+
+
+@lru_cache(maxsize=1 << 16)
+def _class(word: str) -> tuple[bool, bool]:
+    """Whether a word is punctuation, and whether a function word."""
+    return is_punctuation(word), word.casefold().replace("’", "'") in FUNCTION_WORDS

@@ -1,0 +1,204 @@
+"""The one pass over the scores of packed documents on the CPU, compiled by numba: softmax, figures, links.
+
+``pack_figures`` computes the same with torch where numba is missing, on other devices and in other types, and says what
+each array is; the tests hold one to the other.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from attnviz.model.vectors import LOWEST, above, exp, larger, maximum
+
+_one = np.float32(1)
+# Where scores are no numbers there is division by zero, which is to go on.
+_plain: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}
+
+
+@njit(**_plain)  # type: ignore[untyped-decorator]
+def measure(
+    scores: Any, first: int, behind: int, ahead: int, marks: Any, words: Any, rules: Any, figures: Any, links: Any
+) -> None:
+    """Turn the ``scores`` (B, H, n, n) of the documents from ``first`` on into weights, and fill in what is measured.
+
+    A query sees ``behind`` keys before it and ``ahead`` after it, −1 for all. ``figures`` (B, H, FIGURES) and the
+    arrays of ``links`` (B, top) are those of the whole pack, and so are ``marks`` and ``words``.
+    """
+    starts, leads, tails, special, punctuation, before = marks
+    count, heads, n, _ = scores.shape
+    seen, surprises = np.empty(n), np.empty(n)
+    for i in range(n):
+        low, high = 0 if behind < 0 else max(0, i - behind), n - 1 if ahead < 0 else min(n - 1, i + ahead)
+        surprises[i] = 1 / math.log(high - low + 1) if high > low else 0.0
+        low, high = 0 if ahead < 0 else max(0, i - ahead), n - 1 if behind < 0 else min(n - 1, i + behind)
+        seen[i] = high - low + 1
+    received, diagonals, counts = np.empty(n, np.float32), np.empty(2 * n, np.float32), np.empty(2 * n, np.int32)
+    for b in range(count):
+        d = first + b
+        tokens = slice(starts[d], starts[d + 1])
+        about = special[tokens], punctuation[tokens], before[tokens]
+        for h in range(heads):
+            _pass(
+                scores[b, h], behind, ahead, surprises, tails[d], about,
+                received, diagonals, counts, figures[d, h],
+            )  # fmt: skip
+            _figures(received, diagonals, counts, seen, leads[d], tails[d], about, figures[d, h])
+        _links(scores[b], d, about[0], words, rules, figures[d], links)
+
+
+@njit(**_plain)  # type: ignore[untyped-decorator]
+def _pass(
+    a: Any, behind: int, ahead: int, surprises: Any, tail: int, about: Any,
+    received: Any, diagonals: Any, counts: Any, found: Any,
+) -> None:  # fmt: skip
+    """Turn the scores ``a`` (n, n) of a head into weights and sum them by key, by offset and by query.
+
+    ``counts`` says of each offset in how many queries of the text it has the largest weight; both are from −n + 1 on.
+    """
+    special, _, before = about
+    n = len(a)
+    received[:], diagonals[:], counts[:] = 0, 0, 0
+    entropy, normalised, confidence, repeated, repeats = 0.0, 0.0, 0.0, 0.0, 0
+    for i in range(n):
+        row = a[i]
+        left, right = 0 if behind < 0 else max(0, i - behind), n if ahead < 0 else min(n, i + ahead + 1)
+        total, below = _exponentials(row[left:right], maximum(row[left:right]))
+        part = _one / total
+        row[:left] = 0
+        row[right:] = 0
+        at = n - 1 - i
+        _spread(row[left:right], part, received[left:right], diagonals[at + left : at + right])
+        surprise = math.log(total) - below / total
+        entropy += surprise
+        normalised += surprise * surprises[i]
+        if i < tail:
+            best = left
+            while best < right - 1 and row[best] < part:  # the largest is exp(0)
+                best += 1
+            confidence += part if best < tail else maximum(row[:tail])
+            if not special[i]:
+                counts[at + best] += 1
+        earlier = before[i]
+        repeats += earlier >= 0
+        while earlier >= 0:
+            repeated += row[earlier]
+            earlier = before[earlier]
+    found[0], found[1], found[14] = entropy / n, normalised / n, confidence / tail
+    found[17] = repeated / repeats if repeats else np.nan
+
+
+@njit(**_plain)  # type: ignore[untyped-decorator]
+def _figures(
+    received: Any, diagonals: Any, counts: Any, seen: Any, lead: int, tail: int, about: Any, found: Any
+) -> None:
+    """Fill in the figures ``found`` that are read from sums."""
+    special, punctuation, _ = about
+    n = len(received)
+    signed, absolute, best = 0.0, 0.0, 0
+    for o in range(2 * n - 1):
+        signed -= (o - n + 1) * np.float64(diagonals[o])
+        absolute += abs(o - n + 1) * np.float64(diagonals[o])
+        if counts[o] > counts[best]:
+            best = o
+    found[2], found[3], found[4] = absolute / n, signed / n, diagonals[n - 1] / n
+    found[5] = diagonals[n - 2] / (n - 1) if n > 1 else np.nan
+    found[6] = diagonals[n] / (n - 1) if n > 1 else np.nan
+    found[7] = received[0] / n
+    shares, has = np.zeros(4), np.zeros(4, np.bool_)
+    found[12], found[13], found[15] = np.nan, np.nan, -1.0
+    text = 0
+    for k in range(n):
+        given = np.float64(received[k])
+        text += not special[k]
+        for place, belongs in enumerate((k < lead, k >= tail, special[k], punctuation[k])):
+            if belongs:
+                shares[place] += given
+                has[place] = True
+        if seen[k] * 2 >= n and not given / seen[k] <= found[12]:  # at first it is NaN
+            found[12], found[13] = given / seen[k], k
+        if given > found[15]:
+            found[15], found[16] = given, k
+    for place in range(4):
+        found[8 + place] = shares[place] / n if has[place] else np.nan
+    found[18] = best - n + 1 if text else np.nan
+    found[19] = counts[best] / text if text else np.nan
+
+
+@njit(nogil=True, cache=True, fastmath=True)  # type: ignore[untyped-decorator]
+def _exponentials(row: Any, top: Any) -> Any:
+    """Turn scores x into e = exp(x − top); return Σ e and Σ e·(x − top)."""
+    total, below = np.float32(0), np.float32(0)
+    for j in range(row.shape[0]):
+        x = larger(row[j] - top, LOWEST)
+        e = above(x, LOWEST, exp(x))
+        row[j] = e
+        total += e
+        below += e * x
+    return total, below
+
+
+@njit(nogil=True, cache=True, fastmath=True)  # type: ignore[untyped-decorator]
+def _spread(row: Any, factor: Any, received: Any, diagonals: Any) -> None:
+    for j in range(row.shape[0]):
+        row[j] *= factor
+        received[j] += row[j]
+        diagonals[j] += row[j]
+
+
+@njit(**_plain)  # type: ignore[untyped-decorator]
+def _links(a: Any, d: int, special: Any, words: Any, rules: Any, figures: Any, links: Any) -> None:
+    """Fill in the strongest links of the document ``d``: each pair of words in its best head, the first of equals."""
+    bounds, edges, looking, looked_at, itself = words
+    least, positional, many, habit = rules
+    top, n = links[0].shape[1], a.shape[1]
+    first, count = bounds[d], bounds[d + 1] - bounds[d]
+    if not top:
+        return
+    begins = edges[first + d : first + d + count + 1]  # and where the last ends
+    queries, keys = np.flatnonzero(looking[first : first + count]), np.flatnonzero(looked_at[first : first + count])
+    best, by = np.zeros((len(queries), len(keys))), np.zeros((len(queries), len(keys)), np.int16)
+    text = n - special.sum()
+    for h in range(a.shape[0]):
+        offset, share = figures[h, 18], figures[h, 19]
+        if text >= least and share >= positional:
+            continue
+        habitual = text >= many and share >= habit
+        for i, q in enumerate(queries):
+            low, high = begins[q], begins[q + 1]
+            usual = (low if offset <= 0 else high - 1) + offset if habitual else -1
+            for j, k in enumerate(keys):
+                if (q == k and not itself) or begins[k] <= usual < begins[k + 1]:
+                    continue
+                weight = 0.0
+                for row in range(low, high):
+                    for column in range(begins[k], begins[k + 1]):
+                        weight += a[h, row, column]
+                weight /= high - low
+                if weight > best[i, j]:
+                    best[i, j], by[i, j] = weight, h
+    _rank(best, by, queries, keys, links[0][d], links[1][d], links[2][d], links[3][d])
+
+
+@njit(**_plain)  # type: ignore[untyped-decorator]
+def _rank(best: Any, by: Any, queries: Any, keys: Any, heads: Any, at: Any, to: Any, weights: Any) -> None:
+    """Fill in the ``heads``, queries, keys and ``weights`` (top,) of the strongest links; the rest stays as it is."""
+    top, size = len(weights), 0
+    values = np.zeros(top)  # of more bits than are kept
+    for i in range(len(queries)):
+        for j in range(len(keys)):
+            value = best[i, j]
+            if value <= (values[top - 1] if size == top else 0.0):
+                continue
+            size = min(size + 1, top)
+            place = size - 1
+            while place > 0 and values[place - 1] < value:
+                values[place], heads[place] = values[place - 1], heads[place - 1]
+                at[place], to[place] = at[place - 1], to[place - 1]
+                place -= 1
+            values[place], heads[place], at[place], to[place] = value, by[i, j], queries[i], keys[j]
+    for place in range(size):
+        weights[place] = values[place]

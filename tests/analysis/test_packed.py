@@ -1,0 +1,238 @@
+"""Documents measured together against the definitions, of each document run alone."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from attnviz.analysis import packed
+from attnviz.analysis.measured import NAMES, Asked, Measured
+from attnviz.analysis.packed import Found, measure
+from attnviz.encoding import Encoding
+from attnviz.errors import AttnvizError, InputError, ModelError
+from attnviz.interface import Model, load
+from attnviz.model import pack_figures
+from attnviz.model import packed as packs
+from attnviz.model.forward import Network
+from attnviz.model.native import Native
+from attnviz.model.observers import Weights
+from tests import tiny
+from tests.analysis import naive
+from tests.model.parity import make, saved
+from tests.model.variants import VOCABULARY, all_variants
+from tests.records import encoding_of
+
+CASES = all_variants()
+# One of each family, and those in which something else reaches from token to token.
+CHOSEN = {family: (family, name) for family, name in reversed(CASES)}.values()
+MORE = [
+    ("bart", "padding within the text"),
+    ("deberta-v2", "convolution of five, in groups"),
+    ("deberta-v2", "distances in few buckets, clipped"),
+    ("deberta-v2", "v3 (shared, normed, in buckets, no absolute positions)"),
+    ("falcon", "ALiBi in bfloat16, grouped queries"),
+    ("llama", "dynamic rotary, beyond its length"),
+    ("llama", "ministral: windows in some layers"),
+    ("modernbert", "another order of the layers, an odd window"),
+    ("phi3", "longrope rotary, long, a part turns"),
+    ("roberta", "decoder, padding inside the text"),
+    ("t5", "an encoder alone"),
+]
+WORDS = ["bank", "the", "of", ".", ",", "river", "loan", "and", "!", "approved"]
+FLAT = [name for name in NAMES if not name.endswith(("_position", "offset"))]
+
+
+def document(seed: int, length: int, *, few: int = VOCABULARY) -> Encoding:
+    """A random text of ``length`` tokens, of words of one to three, some within special tokens."""
+    rng = random.Random(seed)
+    words: list[tuple[str, list[str]]] = []
+    left = length - 2
+    while left > 0:
+        size = min(left, rng.choice([1, 1, 1, 2, 3]))
+        word = rng.choice(WORDS)
+        words.append((word, [word] * size))
+        left -= size
+    ends = (("[CLS]", ["[CLS]"]), ("[SEP]", ["[SEP]"]))
+    words = [ends[0], *words, ends[1]] if seed % 3 else [*words, ("bank", ["bank"] * min(2, length))]
+    ids = tuple(rng.randrange(few) for _ in range(length))
+    return encoding_of(words, ids=ids)
+
+
+def alone(network: Network, encoding: Encoding, asked: Asked) -> Measured:
+    """By the definitions, layer by layer, from the weights of the document run alone."""
+    kept, n = Weights(), len(encoding)
+    network(encoding.ids, encoding.type_ids, [kept])
+    apart = np.arange(n)[:, None] - np.arange(n)
+    layers = []
+    for layer, spec in enumerate(network.spec.layers):
+        behind, ahead = (
+            n if side is None else side for side in (spec.attention.reach.behind, spec.attention.reach.ahead)
+        )
+        weights = kept.layer(layer, network.kind)[None].numpy()
+        seen = (apart <= behind) & (-apart <= ahead)
+        layers.append(naive.measured(weights, encoding, asked, causal=network.spec.causal, seen=seen))
+    figures = np.concatenate([each.figures for each in layers])
+    links = [
+        np.concatenate([getattr(each.links, name) for each in layers]) for name in ("head", "query", "key", "weight")
+    ]
+    numbers = np.repeat(np.arange(len(layers)), [len(each.links) for each in layers])
+    return Measured(figures, type(layers[0].links)(numbers.astype(np.int16), *links))
+
+
+def assert_same(found: Found, expected: Measured, *, rtol: float) -> None:
+    assert isinstance(found, Measured), found
+    for name in NAMES:
+        column = NAMES.index(name)
+        np.testing.assert_allclose(
+            found.figures[..., column], expected.figures[..., column], rtol=rtol, atol=rtol / 10, err_msg=name
+        )
+    for name in ("layer", "head", "query", "key"):
+        mine, other = getattr(found.links, name), getattr(expected.links, name)
+        assert mine.dtype == other.dtype
+        np.testing.assert_array_equal(mine, other, err_msg=name)
+    np.testing.assert_allclose(found.links.weight, expected.links.weight, rtol=max(rtol, 1e-6))
+
+
+LENGTHS = (2, 3, 7, 7, 12, 12, 12, 19, 23)
+TEXTS = [document(seed, length) for seed, length in enumerate(LENGTHS)]
+SHUFFLED = random.Random(0).sample(TEXTS, len(TEXTS))
+
+
+@pytest.mark.parametrize("case", [*CHOSEN, *MORE], ids=": ".join)
+def test_every_family_measures_together_what_it_does_alone(case: tuple[str, str], tmp_path: Path) -> None:
+    both = saved(make(CASES[case], torch.float64), tmp_path, torch.float64)
+    found = measure(Native(both), SHUFFLED, Asked(top=3))
+    for encoding, one in zip(SHUFFLED, found, strict=True):
+        assert_same(one, alone(both.encoder or both, encoding, Asked(top=3)), rtol=1e-9)
+
+
+@pytest.fixture(scope="module")
+def long_bert(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    """A BERT that reads 512 tokens, in which some heads look at one offset."""
+    return load(tiny.telling_bert(tmp_path_factory.mktemp("bert"), max_position_embeddings=512))
+
+
+LONG = [*TEXTS, document(10, 150), document(11, 150), document(13, 260, few=20)]
+ASKED = [Asked(), Asked(top=0), Asked(top=3, special=True), Asked(top=30, everything=True)]
+
+
+@pytest.mark.parametrize("asked", ASKED, ids=str)
+@pytest.mark.parametrize("compiled", [True, False], ids=["numba", "torch"])
+def test_what_counts_is_what_the_definitions_say(
+    asked: Asked, compiled: bool, long_bert: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not compiled:
+        monkeypatch.setattr(pack_figures, "_loops", lambda: None)
+    network = network_of(long_bert)
+    texts = LONG[4:] if asked.everything else LONG  # in the shortest all weights are 1, and equal
+    for encoding, one in zip(texts, measure(long_bert.way, texts, asked), strict=True):
+        assert_same(one, alone(network, encoding, asked), rtol=2e-5)
+
+
+def network_of(model: Model) -> Network:
+    assert isinstance(model.way, Native)
+    return model.way.network
+
+
+def test_short_texts_are_cut_into_packs_of_as_many_tokens_for_each_worker() -> None:
+    assert packs.pack([]) == []
+    assert packs.pack([9000]) == [[0]]
+    lengths = random.Random(0).choices(range(2, 60), k=1000)
+    for workers in (1, 2, 3):
+        found = packs.pack(lengths, workers)
+        assert sorted(number for numbers in found for number in numbers) == list(range(1000))
+        flat = [lengths[number] for numbers in found for number in numbers]
+        assert flat == sorted(lengths)
+        sizes = [sum(lengths[number] for number in numbers) for numbers in found]
+        assert len(found) % workers == 0
+        assert max(sizes) - min(sizes) < 2 * 60
+        assert max(sizes) < packs.PACK + 60
+
+
+def test_packs_and_parts_change_nothing(long_bert: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = measure(long_bert.way, TEXTS, Asked())
+    monkeypatch.setattr(packs, "PACK", 20)
+    monkeypatch.setattr(packs, "PACK_CELLS", 1000)
+    threads = torch.get_num_threads()
+    for workers in (1, 3):
+        torch.set_num_threads(workers)
+        try:
+            parts = measure(long_bert.way, TEXTS, Asked())
+        finally:
+            torch.set_num_threads(threads)
+        for one, other in zip(parts, whole, strict=True):
+            assert isinstance(other, Measured)
+            assert_same(one, other, rtol=1e-5)
+
+
+def test_what_can_not_be_measured_leaves_the_others_as_they_are(tiny_bert: Path) -> None:
+    model = load(tiny_bert)
+    network_of(model).tensors["embed.tokens.weight"][17] = torch.nan
+    fine = [encoding_of(["[CLS]", "bank", "river", "[SEP]"], ids=(2, 30, i, 3)) for i in range(20, 26)]
+    broken = encoding_of(["[CLS]", "bank", "[SEP]"], ids=(2, 17, 3))
+    strange = encoding_of(["[CLS]", "bank", "[SEP]"], ids=(2, 4000, 3))
+    endless = encoding_of(["bank"] * 65, ids=(7,) * 65)
+    found = measure(model.way, [*fine[:3], broken, strange, endless, *fine[3:]], Asked())
+    for one, encoding in zip([*found[:3], *found[6:]], fine, strict=True):
+        assert_same(one, alone(network_of(model), encoding, Asked()), rtol=2e-5)
+    assert isinstance(found[3], ModelError)
+    assert "give NaN: embed.tokens.weight" in found[3].message
+    assert isinstance(found[4], ModelError)
+    assert "do not belong together" in found[4].message
+    assert isinstance(found[5], InputError)
+    assert "65 tokens, the model takes 64" in found[5].message
+    assert measure(model.way, [], Asked()) == []
+
+
+@pytest.mark.parametrize("what", ["query", "key"])
+def test_damage_to_the_last_layer_is_seen(what: str, tiny_bert: Path) -> None:
+    model = load(tiny_bert)
+    network_of(model).tensors[f"layers.2.attention.{what}.weight"][3] = torch.inf
+    found = measure(model.way, TEXTS[:2], Asked())
+    assert all(isinstance(one, ModelError) and f"layers.2.attention.{what}" in one.message for one in found)
+
+
+def test_a_document_that_can_not_run_fails_alone(tiny_bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = packed._pack
+
+    def picky(network: Network, encodings: list[Encoding], asked: Asked) -> object:
+        if any(len(encoding) == 19 for encoding in encodings):
+            raise RuntimeError("not enough memory")
+        return own(network, encodings, asked)
+
+    monkeypatch.setattr(packed, "_pack", picky)
+    found = measure(load(tiny_bert).way, TEXTS, Asked())
+    for one, encoding in zip(found, TEXTS, strict=True):
+        assert isinstance(one, ModelError if len(encoding) == 19 else Measured)
+
+
+def test_hosted_models_measure_each_by_all_of_its_weights(tiny_mixtral: Path) -> None:
+    model = load(tiny_mixtral)
+    encodings = [model.encode(text) for text in (tiny.SENTENCE, "The bank of the river.", "It had the loan!")]
+    found = measure(model.way, encodings, Asked())
+    for one, encoding in zip(found, encodings, strict=True):
+        kept, n = Weights(), len(encoding)
+        model.way.run(encoding, [kept])
+        expected = naive.measured(
+            kept.stacked().numpy(), encoding, Asked(), causal=True, seen=np.tril(np.ones((n, n), bool))
+        )
+        assert_same(one, expected, rtol=1e-6)
+    strange = encoding_of(["bank"], ids=(4000,))
+    assert isinstance(measure(model.way, [strange, encodings[0]], Asked())[0], AttnvizError)
+
+
+def test_half_precision_measures_in_float32(tiny_bert: Path) -> None:
+    exact, half = (measure(load(tiny_bert, dtype=dtype).way, TEXTS, Asked()) for dtype in ("float32", "bfloat16"))
+    entropy = NAMES.index("entropy")
+    for one, other in zip(half, exact, strict=True):
+        assert isinstance(one, Measured)
+        assert isinstance(other, Measured)
+        np.testing.assert_allclose(one.figures[..., entropy], other.figures[..., entropy], atol=0.05)
+
+
+def test_the_figures_are_those_that_tables_have() -> None:
+    assert pack_figures.FIGURES == NAMES
