@@ -18,12 +18,8 @@ from attnviz.model import position
 from attnviz.model.forward import Network
 from attnviz.model.kernel import Kind
 from attnviz.model.run import Biases, Run
+from attnviz.model.sizes import PACK, PACK_CELLS
 from attnviz.model.spec import Attention, Learned, Reach, Rotary, Sinusoidal
-
-TOKENS = 4096
-"""So many tokens a pack has: its states stay in the cache, and of fewer the products of matrices are slower."""
-CELLS = 1 << 19
-"""So many weights are made at once, 2 MiB in float32, but of one document at least."""
 
 See = Callable[[int, Reach, "Group", Tensor], None]
 """(layer, its reach, documents, their scores (B, H, n, n)) → turns these into weights, in their place."""
@@ -55,7 +51,7 @@ def pack(lengths: Sequence[int], workers: int = 1) -> list[list[int]]:
     There are as many packs for each of the ``workers``, of as many tokens.
     """
     total = sum(lengths)
-    rounds = -(-total // (TOKENS * workers))
+    rounds = -(-total // (PACK * workers))
     room = -(-total // max(1, rounds * workers))
     packs: list[list[int]] = []
     taken = 0
@@ -118,7 +114,7 @@ class Packed(Run):
         del kind
         taken = q.new_empty(q.shape[1], spec.heads, v.shape[-1] if v is not None else 0)
         for whole in self._groups:
-            for group in whole.parts(max(1, CELLS // (spec.heads * whole.length**2))):
+            for group in whole.parts(max(1, PACK_CELLS // (spec.heads * whole.length**2))):
                 scores = self._scores(spec, _apart(q, group), _apart(k, group), biases)
                 self._see(layer, spec.reach, group, scores)
                 if v is not None:

@@ -6,6 +6,7 @@ many rows that their products are fast."""
 TOGETHER = 4096
 """So many tokens pass an MLP at once: of a long text its inner states would be the largest thing there is."""
 PACK = 4096
-"""So many tokens of short documents pass all layers at once: of fewer the products of matrices are slower."""
+"""So many tokens a pack of documents has: its states stay in the cache, and of fewer the products of matrices are
+slower."""
 PACK_CELLS = 1 << 19
-"""So many of their weights are made at once, 2 MiB in float32, but of one document at least."""
+"""So many weights of a pack are made at once, 2 MiB in float32, but of one document at least."""

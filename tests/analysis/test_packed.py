@@ -150,13 +150,13 @@ def test_short_texts_are_cut_into_packs_of_as_many_tokens_for_each_worker() -> N
         sizes = [sum(lengths[number] for number in numbers) for numbers in found]
         assert len(found) % workers == 0
         assert max(sizes) - min(sizes) < 2 * 60
-        assert max(sizes) < packs.TOKENS + 60
+        assert max(sizes) < packs.PACK + 60
 
 
 def test_packs_and_parts_change_nothing(long_bert: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = measure(long_bert.way, TEXTS, Asked())
-    monkeypatch.setattr(packs, "TOKENS", 20)
-    monkeypatch.setattr(packs, "CELLS", 1000)
+    monkeypatch.setattr(packs, "PACK", 20)
+    monkeypatch.setattr(packs, "PACK_CELLS", 1000)
     threads = torch.get_num_threads()
     for workers in (1, 3):
         torch.set_num_threads(workers)

@@ -8,6 +8,7 @@ import gzip
 import io
 import json
 import random
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -386,19 +387,27 @@ def test_an_unknown_format_or_split_is_refused() -> None:
         Reading(split="word")  # type: ignore[arg-type]
 
 
-def test_a_large_file_is_not_held(write: Write) -> None:
-    import tracemalloc
+def peak(found: Iterator[object]) -> int:
+    """The most memory that going through ``found`` takes."""
+    tracemalloc.start()
+    for _ in found:
+        pass
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return most
 
+
+def test_a_large_file_is_not_held(write: Write) -> None:
     line = "The bank approved the loan, and it was raining again. " * 20 + "\n"
     path = write("a.txt.gz", gzip.compress(line.encode() * 10_000))  # 11 MB of text
-
-    def peak(found: Iterator[Document]) -> int:
-        tracemalloc.start()
-        for _ in found:
-            pass
-        most = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        return most
-
     assert peak(documents([str(path)], Reading(split="line"))) < 6_000_000
     assert peak(documents([str(path)], Reading(split="paragraph", most=100_000))) < 6_000_000
+
+
+def test_a_line_without_an_end_is_not_held() -> None:
+    def parts() -> Iterator[str]:
+        for n in range(300):
+            yield f"{n} " * 10_000
+
+    assert list(lines(parts(), 100_000)) == [(1, None)]
+    assert peak(lines(parts(), 100_000)) < 1_000_000

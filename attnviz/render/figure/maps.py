@@ -8,8 +8,12 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.colors import Colormap, ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
 
 from attnviz.render import palette
 from attnviz.render.figure.style import Style, colormap, new_figure
@@ -22,14 +26,22 @@ _SLIM = 2.5
 """How much longer than wide, or wider than long, a map may be."""
 _LEFT, _RIGHT, _ABOVE, _BELOW = 0.46, 0.14, 0.34, 0.66
 """Inches around a map: the layers' numbers, a gap, its title, and the heads' numbers with the scale."""
-_HEAD, _FOOT = 0.62, 0.12
-"""Inches above and below all maps."""
+_HEAD, _FOOT, _SIDE = 0.62, 0.12, 0.1
+"""Inches above all maps, below them, and to their left and right."""
 _SCREEN = 1.4
 """How much wider than high the picture should be."""
+_SEPARATED, _LARGE = 40, 16
+"""Up to so many layers or heads there are lines between the cells, and up to so many they are wide."""
+
+Box = tuple[float, float, float, float]
+"""Inches from the left and the bottom of the picture: left, low, right, high."""
 
 
 def draw_maps(maps: Sequence[Map], layers: Sequence[int], title: str, note: str, style: Style | None = None) -> Figure:
-    """The ``maps`` (L, H) side by side, layers down and heads across, each with its scale; ``layers`` are numbers."""
+    """The ``maps`` (L, H) side by side, layers down and heads across, each with its scale; ``layers`` are numbers.
+
+    Drawn on one sheet that is measured in inches: axes of their own for every map and scale take seconds.
+    """
     style = style or Style()
     rows, columns = maps[0].values.shape if maps else (1, 1)
     ratio = min(max(rows / columns, 1 / _SLIM), _SLIM)
@@ -37,17 +49,18 @@ def draw_maps(maps: Sequence[Map], layers: Sequence[int], title: str, note: str,
     wide, high = across + _LEFT + _RIGHT, down + _ABOVE + _BELOW
     count = _columns(max(1, len(maps)), wide, high)
     lines = max(1, math.ceil(len(maps) / count))
-    size = count * wide + 0.2, lines * high + _HEAD + _FOOT
-    figure = new_figure(style, size)
-    figure.set_layout_engine("none")
-    _titles(figure, title, note, style, size[1])
+    figure, sheet = _sheet(style, count * wide + 2 * _SIDE, lines * high + _HEAD + _FOOT)
+    top = sheet.get_ylim()[1]
+    shown_title = clean(style.title) if style.title is not None else clean(title)
+    _write(sheet, style, _SIDE, top - 0.12, shown_title, size=13, weight="bold", va="top")
+    _write(sheet, style, _SIDE, top - 0.38, clean(note), size=8.5, alpha=0.75, va="top")
     for place, shown in enumerate(maps):
         line, column = divmod(place, count)
-        left, top = 0.1 + column * wide + _LEFT, size[1] - _HEAD - line * high - _ABOVE
-        axes = figure.add_axes(_part(size, left, top - down, across, down))
-        bar = figure.add_axes(_part(size, left, top - down - 0.42, across, 0.08))
-        _draw(axes, shown, layers, style)
-        _draw_scale(bar, shown, style)
+        left, upper = _SIDE + column * wide + _LEFT, top - _HEAD - line * high - _ABOVE
+        box = left, upper - down, left + across, upper
+        _draw(sheet, shown, box, style)
+        _label(sheet, shown, box, layers, style)
+        _draw_scale(sheet, shown, box, style)
     return figure
 
 
@@ -56,51 +69,67 @@ def _columns(count: int, wide: float, high: float) -> int:
 
     def badness(columns: int) -> float:
         lines = math.ceil(count / columns)
-        return abs(math.log(columns * wide / (lines * high) / _SCREEN)) + 0.5 * (lines * columns - count) / max(
-            count, 1
-        )
+        return abs(math.log(columns * wide / (lines * high) / _SCREEN)) + 0.5 * (lines * columns - count) / count
 
     return min(range(1, count + 1), key=badness)
 
 
-def _part(
-    size: tuple[float, float], left: float, low: float, wide: float, high: float
-) -> tuple[float, float, float, float]:
-    """Inches as shares of the figure."""
-    return left / size[0], low / size[1], wide / size[0], high / size[1]
-
-
-def _titles(figure: Figure, title: str, note: str, style: Style, high: float) -> None:
-    shown = clean(style.title) if style.title is not None else clean(title)
-    options: dict[str, Any] = {"color": style.ink, "ha": "left", "va": "top", "parse_math": False}
-    figure.text(0.012, 1 - 0.12 / high, shown, size=13, weight="bold", **options)
-    figure.text(0.012, 1 - 0.38 / high, clean(note), size=8.5, alpha=0.75, **options)
-
-
-def _draw(axes: Axes, shown: Map, layers: Sequence[int], style: Style) -> None:
-    rows, columns = shown.values.shape
-    axes.imshow(shown.shares(), cmap=_colours(shown, style), vmin=0, vmax=1, interpolation="nearest", aspect="auto")
-    axes.set_title(shown.title, loc="left", size=10, weight="bold", color=style.ink, pad=4)
-    down, across = some(rows), some(columns)
-    axes.set_yticks(down, [f"L{layers[i]}" for i in down])
-    axes.set_xticks(across, [f"H{i}" for i in across])
-    axes.tick_params(colors=style.ink, length=0, labelsize=7, pad=2)
-    if max(rows, columns) <= 40:  # lines between more cells would be all there is
-        axes.set_xticks(np.arange(columns - 1) + 0.5, minor=True)
-        axes.set_yticks(np.arange(rows - 1) + 0.5, minor=True)
-        axes.grid(which="minor", color=style.paper, linewidth=0.8 if max(rows, columns) <= 16 else 0.4)
-        axes.tick_params(which="minor", length=0)
-    for spine in axes.spines.values():
-        spine.set(color=style.frame, linewidth=0.6)
-
-
-def _draw_scale(axes: Axes, shown: Map, style: Style) -> None:
-    axes.imshow(np.linspace(0, 1, 256)[None], cmap=_colours(shown, style), aspect="auto")
+def _sheet(style: Style, wide: float, high: float) -> tuple[Figure, Axes]:
+    """A figure of so many inches, and axes over all of it that count in inches; a size that is given stretches it."""
+    figure = new_figure(style, (wide, high))
+    figure.set_layout_engine("none")
+    axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
-    low, high = scale_ends(shown)
+    axes.set(xlim=(0, wide), ylim=(0, high))
+    return figure, axes
+
+
+def _write(sheet: Axes, style: Style, left: float, low: float, text: str, **options: Any) -> None:
+    sheet.text(left, low, text, color=style.ink, parse_math=False, **options)
+
+
+def _paint(sheet: Axes, shares: NDArray[np.floating], box: Box, colours: Colormap) -> None:
+    """An image of ``shares`` of a scale in the ``box``."""
+    left, low, right, high = box
+    image = AxesImage(sheet, cmap=colours, interpolation="nearest", extent=(left, right, low, high), origin="upper")
+    image.set_data(np.ma.masked_invalid(shares))
+    image.set_clim(0, 1)
+    sheet.add_image(image)
+
+
+def _draw(sheet: Axes, shown: Map, box: Box, style: Style) -> None:
+    """The cells, the lines between them, and the frame."""
+    _paint(sheet, shown.shares(), box, _colours(shown, style))
+    left, low, right, high = box
+    rows, columns = shown.values.shape
+    if max(rows, columns) <= _SEPARATED:  # lines between more cells would be all there is
+        xs, ys = np.linspace(left, right, columns + 1)[1:-1], np.linspace(low, high, rows + 1)[1:-1]
+        lines = [[(x, low), (x, high)] for x in xs] + [[(left, y), (right, y)] for y in ys]
+        width = 0.8 if max(rows, columns) <= _LARGE else 0.4
+        sheet.add_collection(LineCollection(lines, colors=style.paper, linewidths=width), autolim=False)
+    sheet.add_patch(Rectangle((left, low), right - left, high - low, fill=False, edgecolor=style.frame, linewidth=0.6))
+
+
+def _label(sheet: Axes, shown: Map, box: Box, layers: Sequence[int], style: Style) -> None:
+    """The title, and the numbers of layers and heads."""
+    left, low, right, high = box
+    rows, columns = shown.values.shape
+    _write(sheet, style, left, high + 0.06, shown.title, size=10, weight="bold", va="bottom")
+    for row in some(rows):
+        height = high - (row + 0.5) * (high - low) / rows
+        _write(sheet, style, left - 0.04, height, f"L{layers[row]}", size=7, ha="right", va="center_baseline")
+    for column in some(columns):
+        place = left + (column + 0.5) * (right - left) / columns
+        _write(sheet, style, place, low - 0.04, f"H{column}", size=7, ha="center", va="top")
+
+
+def _draw_scale(sheet: Axes, shown: Map, box: Box, style: Style) -> None:
+    left, low, right, _ = box
+    _paint(sheet, np.linspace(0, 1, 256)[None], (left, low - 0.36, right, low - 0.28), _colours(shown, style))
+    ends = scale_ends(shown)
     unit = "" if shown.metric.unit == "share" else shown.metric.unit
-    for place, text, side in ((0.0, low, "left"), (0.5, unit, "center"), (1.0, high, "right")):
-        axes.text(place, -0.5, text, size=7, color=style.ink, ha=side, va="top", transform=axes.transAxes)
+    for place, text, side in ((left, ends[0], "left"), ((left + right) / 2, unit, "center"), (right, ends[1], "right")):
+        _write(sheet, style, place, low - 0.4, text, size=7, ha=side, va="top")
 
 
 def _colours(shown: Map, style: Style) -> Colormap:
