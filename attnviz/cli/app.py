@@ -8,6 +8,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from attnviz.cli.batch import batch
 from attnviz.cli.check import check
 from attnviz.cli.console import report
 from attnviz.cli.cost import cost
@@ -44,7 +45,7 @@ def attnviz(
     """See where a transformer looks: the attention of every layer and head, computed and checked."""
 
 
-for command in (show, export, check, models, cost):
+for command in (show, export, batch, check, models, cost):
     app.command()(command)
 
 

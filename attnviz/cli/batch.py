@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
+import shlex
 import sys
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from rich.text import Text
 
-from attnviz.cli import console, source
+from attnviz.cli import console
 from attnviz.cli.options import ModelOptions, spread
+from attnviz.cli.telling import telling
 from attnviz.errors import ExitCode, SomeFailed, UsageError
 
 if TYPE_CHECKING:
@@ -16,6 +22,9 @@ if TYPE_CHECKING:
 
 _IN, _OUT, _WORK = "Documents", "Results", "How it runs"
 """The panels of the help."""
+_PACKAGES = {"charset-normalizer": "charset_normalizer", "conllu": "conllu", "filelock": "filelock", "fsspec": "fsspec",
+             "pyarrow": "pyarrow"}  # fmt: skip
+"""The packages of the extra ``batch``, and their modules."""
 
 
 @spread
@@ -72,7 +81,7 @@ def batch(
         typer.Option("--all", help="Links of everything: function words, positional heads.", rich_help_panel=_OUT),
     ] = False,
     formats: Annotated[
-        list[Literal["csv", "jsonl"]] | None,
+        list[str] | None,
         typer.Option("--format", metavar="FORMAT", help="csv or jsonl beside Parquet.", rich_help_panel=_OUT),
     ] = None,
     overwrite: Annotated[
@@ -92,6 +101,25 @@ def batch(
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Say nothing but errors.", rich_help_panel=_WORK)
     ] = False,
+    engine: Annotated[
+        Literal["local", "ray"],
+        typer.Option(metavar="ENGINE", help="This machine (local), or a Ray cluster (ray).", rich_help_panel=_WORK),
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="The Ray cluster; auto finds the one of this machine.",
+            show_default="one of its own",
+            rich_help_panel=_WORK,
+        ),
+    ] = None,
+    cpus: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="CPUs of each worker on the cluster.", show_default="2", rich_help_panel=_WORK
+        ),
+    ] = None,
     model: ModelOptions,
 ) -> None:
     """Analyse a corpus: texts in, tables of every document, head and link out.
@@ -99,4 +127,78 @@ def batch(
     The folder gets documents, heads and links as Parquet, a summary, a picture and a page. A run that was stopped goes
     on where it was.
     """
-    ...
+    if engine == "local" and (address is not None or cpus is not None):
+        raise UsageError("--address and --cpus are for a cluster", hint="Add --engine ray, or leave them out.")
+    if stride is not None and not windows:
+        raise UsageError("--stride is given, and --no-windows that it could be of")
+    _require_installed()
+    model.warn()
+    from attnviz.analysis.measured import Asked
+    from attnviz.batch.cluster import Cluster
+    from attnviz.batch.job import Job, run_job
+    from attnviz.batch.reading import Reading
+    from attnviz.batch.source import STANDARD_INPUT, sizes
+    from attnviz.batch.work import How
+
+    job = Job(
+        tuple(inputs),
+        output,
+        asdict(model),
+        Reading(split, text_field, read_as),
+        How(Asked(top, special, everything), windows, stride),
+        tuple(formats or ()),
+        check,
+        strict,
+        overwrite,
+        Cluster(address, cpus) if engine == "ray" else None,
+        shlex.join(["attnviz", *sys.argv[1:]]),
+    )
+    stdin = sys.stdin.buffer if STANDARD_INPUT in inputs and sys.stdin else None
+    # To know the time that is left all files are looked at once before.
+    total = None if quiet else sizes(job.inputs, job.reading, stdin=stdin, leave_out=output)
+    with telling(None if quiet else console.errors(), total) as told:
+        done = run_job(job, told, stdin)
+    _say(done, () if quiet else _files(done, job.formats))
+
+
+def _say(done: Done, files: Sequence[tuple[str, str]]) -> None:
+    """The end of a run: a table with where everything lies, if it may be said, and what went wrong."""
+    from attnviz.analysis.roles import roles
+    from attnviz.render import corpus as tables
+    from attnviz.render.labels import clean
+
+    counts = done.corpus.counts
+    if files:
+        out = console.output()
+        out.print(tables.table(done.corpus, roles(done.corpus), done.about, files))
+    if done.checked.passed is False:
+        console.errors().print(Text(f"✗ {clean(str(done.checked))}", "bold red"))
+        raise typer.Exit(ExitCode.CHECK)
+    if counts.failed:
+        raise SomeFailed(
+            f"{counts.failed:,} of {counts.documents:,} documents failed",
+            hint=f"Why is in the column reason of {done.where}/documents.parquet, where status is failed.",
+        )
+
+
+_TABLES = ("documents", "heads", "links")
+_FILES = (
+    ("summary.json, summary.parquet", "every head over the corpus"),
+    ("heads.png, report.html", "to look at"),
+    ("run.json", "what it was made from"),
+)
+
+
+def _files(done: Done, formats: Sequence[str]) -> list[tuple[str, str]]:
+    """Where everything lies."""
+    tables = [f"{table}.{suffix}/" for suffix in ("parquet", *formats) for table in _TABLES]
+    found = [(done.where, "all of it:"), (" ".join(tables), "tables, in parts")]
+    return [*found, *(_FILES if done.corpus.counts.measured else _FILES[-1:])]
+
+
+def _require_installed() -> None:
+    missing = [name for name, module in _PACKAGES.items() if importlib.util.find_spec(module) is None]
+    if missing:
+        raise UsageError(
+            f"attnviz batch needs {' and '.join(missing)}", hint="Install what it needs: pip install 'attnviz[batch]'"
+        )

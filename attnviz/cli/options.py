@@ -6,7 +6,7 @@ import functools
 import inspect
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
@@ -56,16 +56,13 @@ class ModelOptions:
         """The model; a warning where its own code may run."""
         from attnviz.interface import load
 
+        self.warn()
+        return load(**asdict(self))
+
+    def warn(self) -> None:
+        """Say that the model's own code may run, where it may."""
         if self.trust_remote_code:
             console.warn("--trust-remote-code runs code that the model brings along, with all your rights")
-        return load(
-            self.model,
-            revision=self.revision,
-            gguf=self.gguf,
-            dtype=self.dtype,
-            device=self.device,
-            trust_remote_code=self.trust_remote_code,
-        )
 
 
 @dataclass(frozen=True)

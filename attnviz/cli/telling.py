@@ -5,11 +5,16 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
+from attnviz.cli.signals import CLEANING
 from attnviz.render.cost import duration
+
+if TYPE_CHECKING:
+    from attnviz.batch.folder import Folder
 
 _EVERY = 0.25
 """The seconds between two pictures of the bar."""
@@ -20,15 +25,20 @@ _LINES = 10.0
 class Telling:
     """Counts what is done; may be told by several threads.
 
-    ``total`` is how many bytes there are to read; None where nobody knows.
+    ``total`` is how many bytes there are to read; None where nobody knows. ``on`` is None where nothing is to be said.
     """
 
-    def __init__(self, on: Console, total: int | None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, on: Console | None, total: int | None, clock: Callable[[], float] = time.monotonic) -> None:
         self._on, self._total, self._clock = on, total, clock
         self._start = clock()
         self._bytes = self._documents = self._tokens = self._failed = 0
-        self._next = self._start + (_EVERY if on.is_terminal else _LINES)
+        self._every = _EVERY if on and on.is_terminal else _LINES
+        self._next = self._start + self._every
         self._bar: Progress | None = None
+
+    def began(self, folder: Folder) -> None:
+        """The folder of the results is open: what is half-written there goes should a signal end the run."""
+        CLEANING.add(folder.abandon)
 
     def read(self, count: int) -> None:
         """So many bytes more were read."""
@@ -52,9 +62,9 @@ class Telling:
 
     def _tell(self) -> None:
         now = self._clock()
-        if now < self._next:
+        if self._on is None or now < self._next:
             return
-        self._next = now + (_EVERY if self._on.is_terminal else _LINES)
+        self._next = now + self._every
         words = self._words(now - self._start)
         if not self._on.is_terminal:
             self._on.print(words)
@@ -77,7 +87,7 @@ class Telling:
 
 
 @contextlib.contextmanager
-def telling(on: Console, total: int | None) -> Iterator[Telling]:
+def telling(on: Console | None, total: int | None) -> Iterator[Telling]:
     """A ``Telling`` whose bar is taken away at the end, whatever happens."""
     told = Telling(on, total)
     try:
