@@ -1,7 +1,7 @@
 """Text becomes token ids, readable tokens, word spans and special-token marks; and what a model writes follows it."""
 
 from attnviz.encoding.continuation import continued
-from attnviz.encoding.encode import Encoding, encode, encode_target, require_text, started, tokens_at_least
+from attnviz.encoding.encode import Encoding, encode, encode_many, encode_target, require_text, started, tokens_at_least
 from attnviz.encoding.places import Place, WordPlaces
 from attnviz.encoding.windows import Window, slide
 from attnviz.encoding.words import Word, is_punctuation
@@ -14,6 +14,7 @@ __all__ = [
     "WordPlaces",
     "continued",
     "encode",
+    "encode_many",
     "encode_target",
     "is_punctuation",
     "require_text",

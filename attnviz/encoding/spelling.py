@@ -21,6 +21,9 @@ class Spelling:
 
         model = tokenizer.model
         self._tokenizer = tokenizer
+        # Of a corpus the same pieces are asked for again and again.
+        self._pieces: dict[int, str] = {}
+        self._readable: dict[str, str] = {}
         self._byte_level = tokenizer.decoder is not None and b"ByteLevel" in tokenizer.decoder.__getstate__()
         # Pieces of these models are words, and what continues a word says so; all others write their spaces.
         self._spaced = isinstance(model, WordPiece | WordLevel)
@@ -33,17 +36,20 @@ class Spelling:
 
     def piece(self, number: int) -> str:
         """The token ``number`` as the vocabulary has it; one that it lacks (a padded embedding) by its number."""
-        return self._tokenizer.id_to_token(number) or f"<{number}>"
+        if number not in self._pieces:
+            self._pieces[number] = self._tokenizer.id_to_token(number) or f"<{number}>"
+        return self._pieces[number]
 
     def readable_tokens(self, pieces: Sequence[str], special: Sequence[bool]) -> tuple[str, ...]:
         """The pieces as a reader takes them in; special tokens stay."""
-        readable = {piece: self.readable(piece) for piece in set(pieces)}
-        return tuple(piece if mark else readable[piece] for piece, mark in zip(pieces, special, strict=True))
+        return tuple(piece if mark else self.readable(piece) for piece, mark in zip(pieces, special, strict=True))
 
     def readable(self, piece: str) -> str:
         r"""``Ġbank`` and ``▁bank`` become ``bank``, a byte that is no character ``\xf0``; ``##s`` stays."""
-        text = self._decoded(piece).decode(errors="backslashreplace")
-        return text.strip() or (text if self._byte_level or text.strip(" ") else piece)
+        if piece not in self._readable:
+            text = self._decoded(piece).decode(errors="backslashreplace")
+            self._readable[piece] = text.strip() or (text if self._byte_level or text.strip(" ") else piece)
+        return self._readable[piece]
 
     def spell(self, number: int) -> bytes:
         """What the token ``number`` writes into a text, with the space before it."""

@@ -36,6 +36,8 @@ def begin_words(texts: Sequence[str], places: Sequence[Place | None]) -> list[bo
 
 
 def _boundaries(text: str) -> set[int]:
+    if text.isascii():
+        return {cut.start() - 1 for cut in _BOUNDARY.finditer(" " + text) if 0 < cut.start() <= len(text)}
     # Marks never begin a word; left out, since regex takes `é'` for a word's end where the accent is a mark. The space
     # before the text keeps a joiner at its start, which joins nothing, from joining.
     bases = [i for i, character in enumerate(text) if not _is_mark(character)]
