@@ -85,27 +85,30 @@ class Checker:
 
     def check(self, found: Sequence[Found]) -> Checked | None:
         """The verdict on those of the documents that are drawn; None where none are."""
-        drawn = [each for each in found if each.encoding and each.measured and self._drawn(each)]
-        return together(map(self._check, drawn)) if drawn else None
+        drawn = [each for each in found if self._drawn(each)]
+        checked = [
+            self._check(each.document.number, each.encoding, each.measured)
+            for each in drawn
+            if each.encoding and each.measured
+        ]
+        return together(checked) if checked else None
 
     def _drawn(self, found: Found) -> bool:
         document = found.document
         by_chance = int(document.id[:12], 16) % EVERY == 0
         return self.mode == "all" or (self.mode == "sample" and (document.number < FIRST or by_chance))
 
-    def _check(self, found: Found) -> Checked:
-        worker, number = self.worker, found.document.number
+    def _check(self, number: int, encoding: Encoding, measured: Measured) -> Checked:
+        worker = self.worker
         self._judge = self._judge or Judge(worker.model.checkpoint)
-        assert found.encoding
-        assert found.measured
         try:
-            windows = worker.windows(found.encoding)
-            parts = _parts(found.encoding, [window.encoding for window in windows])
+            windows = worker.windows(encoding)
+            parts = _parts(encoding, [window.encoding for window in windows])
             checks = [worker.model.check_encoding(part, self._target(part), judge=self._judge) for part in parts]
-            alone = measure_alone(worker.model.way, found.encoding, worker.how.asked, windows)
+            alone = measure_alone(worker.model.way, encoding, worker.how.asked, windows, causal=worker.causal)
         except AttnvizError as error:
             return Checked(unchecked=1, reasons=(error.message,))
-        apart = figures_apart(found.measured, alone)
+        apart = figures_apart(measured, alone)
         passed = all(check.passed for check in checks) and apart <= FIGURES
         return Checked(
             1,

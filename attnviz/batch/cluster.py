@@ -7,22 +7,13 @@ come back.
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import os
-import pickle
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from attnviz.batch.chunk import Chunk
 from attnviz.batch.parts import PartFacts
 from attnviz.batch.run import Bench
 from attnviz.batch.work import Told
-from attnviz.errors import AttnvizError, ModelError, UsageError
 
 RETRIES = 3
 """How often a chunk is tried again whose actor was lost with it; one that kills each of them ends the run."""

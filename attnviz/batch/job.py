@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, BinaryIO, Protocol
@@ -64,8 +64,8 @@ class Job:
     inputs: tuple[str, ...]
     output: str
     model: Mapping[str, Any]
-    reading: Reading = Reading()
-    how: How = How()
+    reading: Reading = field(default_factory=Reading)
+    how: How = field(default_factory=How)
     formats: tuple[str, ...] = ()
     check: Mode = "sample"
     strict: bool = False
@@ -152,7 +152,7 @@ class Total:
     failed: int = 0
     tokens: int = 0
     links: int = 0
-    checked: Checked = Checked()
+    checked: Checked = field(default_factory=Checked)
 
     def add(self, part: PartFacts) -> None:
         """Count a part."""

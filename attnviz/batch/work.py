@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from attnviz.analysis.alone import measure_alone, run_alone
@@ -32,7 +32,7 @@ Told = Callable[[int, int], None]
 class How:
     """What is done with each document: ``windows`` slide over those that are longer than the model, by ``stride``."""
 
-    asked: Asked = Asked()
+    asked: Asked = field(default_factory=Asked)
     windows: bool = True
     stride: int | None = None
 
@@ -115,7 +115,9 @@ class Worker:
         start = time.perf_counter()
         try:
             windows = self.windows(encoding)
-            got: Measured | AttnvizError = measure_alone(self.model.way, encoding, self.how.asked, windows)
+            got: Measured | AttnvizError = measure_alone(
+                self.model.way, encoding, self.how.asked, windows, causal=self.causal
+            )
         except AttnvizError as error:
             windows, got = (), error
         found = _found(document, encoding, got, time.perf_counter() - start)
@@ -127,7 +129,7 @@ class Worker:
         Raises:
             InputError, UsageError: as ``slide``.
         """
-        way, limit = self.model.way, self.model.way.limit
+        limit = self.model.way.limit
         if limit is None or len(encoding) <= limit:
             return ()
         tokenizer = self.model.checkpoint.tokenizer

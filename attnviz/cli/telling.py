@@ -87,9 +87,9 @@ class Telling:
 
 
 @contextlib.contextmanager
-def telling(on: Console | None, total: int | None) -> Iterator[Telling]:
+def telling(on: Console | None, total: int | None, clock: Callable[[], float] = time.monotonic) -> Iterator[Telling]:
     """A ``Telling`` whose bar is taken away at the end, whatever happens."""
-    told = Telling(on, total)
+    told = Telling(on, total, clock)
     try:
         yield told
     finally:

@@ -303,7 +303,7 @@ class Model:
         progress: Progress | None = None,
         judge: Judge | None = None,
     ) -> Check:
-        """``check`` of what the model reads, as it is; an encoder–decoder needs the ``target`` that its decoder reads."""
+        """``check`` of what the model reads; an encoder–decoder needs the ``target`` that its decoder reads too."""
         import torch
 
         from attnviz.model.check import check

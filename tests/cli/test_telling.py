@@ -52,12 +52,23 @@ def test_nothing_is_said_of_time_where_nobody_knows_how_much_there_is() -> None:
 def test_a_terminal_gets_a_bar_that_vanishes_whatever_happens() -> None:
     file, clock = io.StringIO(), Clock()
     console = Console(file=file, width=100, force_terminal=True)
-    with pytest.raises(KeyError), telling(console, 1000) as told:
-        told._clock = clock
-        told._start, told._next = 0.0, 0.5
-        told.read(500)
-        clock.now = 1
-        told.worked(7, 70)
-        assert "7 documents · 70 tokens/s · 1.0 s left" in file.getvalue()
-        raise KeyError
+
+    def fail() -> None:
+        with telling(console, 1000, clock) as told:
+            told.read(500)
+            clock.now = 1
+            told.worked(7, 70)
+            assert "7 documents · 70 tokens/s · 1.0 s left" in file.getvalue()
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
     assert file.getvalue().endswith("\x1b[?25h\r\x1b[1A\x1b[2K")
+
+
+def test_nothing_is_said_where_nothing_is_to_be_said() -> None:
+    clock = Clock()
+    told = Telling(None, None, clock)
+    clock.now = 100
+    told.worked(1, 1)
+    told.close()
