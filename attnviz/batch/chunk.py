@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from attnviz.analysis.corpus_cost import PART, PART_TOKENS
 from attnviz.batch.document import Document
 
-SIZE = 1024
+SIZE = PART
 """The most documents of a chunk: so many fill packs of like lengths, and are soon done again."""
-CHARACTERS = 1 << 25
+CHARACTERS = 4 * PART_TOKENS
 """The most characters that a chunk's texts have, unless one text alone has more: memory does not grow with them."""
 
 

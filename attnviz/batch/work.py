@@ -19,9 +19,7 @@ from attnviz.errors import AttnvizError, InputError
 from attnviz.interface import Model
 from attnviz.model import foresee
 from attnviz.model.kernel import Observer, Tile
-
-SHORT = 512
-"""Documents of at most so many tokens are packed; of longer ones each fills a run by itself."""
+from attnviz.model.sizes import TILE
 
 Encoded = Encoding | AttnvizError
 Told = Callable[[int, int], None]
@@ -84,7 +82,7 @@ class Worker:
         for i, (document, each) in enumerate(zip(chunk.documents, encoded, strict=True)):
             if not isinstance(each, Encoding):
                 found[i] = Found(document, reason=each.message)
-            elif len(each) <= min(SHORT, self.model.way.limit or SHORT):
+            elif self._is_short(each):
                 short.append(i)
         if told:
             told(len(found), 0)
@@ -96,6 +94,11 @@ class Worker:
                 if told:
                     told(1, len(each))
         return [found[i] for i in range(len(found))]
+
+    def _is_short(self, encoding: Encoding) -> bool:
+        """Whether a document is run with others: the weights of a layer are made at once then."""
+        limit = self.model.way.limit
+        return (limit is None or len(encoding) <= limit) and max(self.heads.values()) * len(encoding) ** 2 <= TILE
 
     def _together(self, documents: Sequence[Document], encodings: Sequence[Encoding], told: Told | None) -> list[Found]:
         """Short documents, packed; each has the part of the time that it has of the tokens."""
