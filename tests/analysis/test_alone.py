@@ -202,7 +202,7 @@ def test_a_document_in_windows(read: Read, asked: Asked) -> None:
     read = replace(read, sinks=read.sinks or asked.special or asked.everything)
     expected = in_windows(read, causal=causal)
     links = naive._links(read.whole, read.document, asked, expected, causal=causal)
-    found = measure_alone(read.way, read.document, asked, read.windows)
+    found = measure_alone(read.way, read.document, asked, read.windows, causal=causal)
     assert_alike(found, Measured(expected, links))
     assert len(links) >= read.whole.shape[0] * 3
 

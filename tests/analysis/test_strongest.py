@@ -25,7 +25,7 @@ def document(generator: np.random.Generator, tokens: int) -> Encoding:
     while not words or words[-1].stop < tokens:
         start = words[-1].stop if words else 0
         size = int(generator.choice([1, 1, 2, 4]))
-        label = str(generator.choice(["bank", "river", "loan", "the", "."]))
+        label = str(generator.choice([*["bank", "river", "loan"] * 3, "the", "."]))
         words.append(Word(label, start, min(tokens, start + size) if tokens - start not in (3, 5) else start + 1))
     none = (0,) * tokens
     return Encoding("", None, none, none, ("t",) * tokens, (False,) * tokens, tuple(words))
@@ -34,11 +34,14 @@ def document(generator: np.random.Generator, tokens: int) -> Encoding:
 def weights_of(generator: np.random.Generator, tokens: int) -> np.ndarray:
     """Heads of a layer that look one back, two ahead, or nowhere in particular, with many equal weights."""
     weights = generator.integers(0, 16, (2, HEADS, tokens, tokens)) / 1024
-    offsets = ((-1, 0.7), (2, 0.6), (-1, 0.97), (5, 0.3))
+    offsets = ((-1, 0.7), (2, 0.6), (-1, 0.97), (5, 0.0))
     for layer in range(2):
         for head, (offset, share) in enumerate(offsets):
             for query in range(tokens):
                 if 0 <= query + offset < tokens and generator.random() < share:
+                    # What such a query looks at besides is the strongest that is left of its head.
+                    other = generator.choice([query + offset - 1, query + offset + 1, generator.integers(tokens)])
+                    weights[layer, head, query, other % tokens] = generator.integers(400, 480) / 1024
                     weights[layer, head, query, query + offset] = generator.integers(500, 600) / 1024
     return weights
 
