@@ -79,4 +79,4 @@ def test_a_check_that_fails_is_said_at_once_and_once() -> None:
     told = Telling(console, None, clock)
     told.differs("3 documents \x1b[2J apart")
     told.differs("4 documents apart")
-    assert file.getvalue() == "✗ 3 documents [2J apart\n"
+    assert file.getvalue() == "✗ 3 documents ␛[2J apart\n"
