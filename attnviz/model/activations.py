@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-_gelu: Callable[[Tensor], Tensor] = torch.ops.aten.gelu_  # of many tokens new memory costs more than its numbers
-_tanh_gelu = partial(_gelu, approximate="tanh")
+# In place, which torch's functional form is not: of many tokens new memory costs more than its numbers.
+_gelu: Callable[[Tensor], Tensor] = partial(torch.ops.aten.gelu_, approximate="none")
+_tanh_gelu: Callable[[Tensor], Tensor] = partial(torch.ops.aten.gelu_, approximate="tanh")
 
 
 def _fast_gelu(x: Tensor) -> Tensor:
