@@ -173,6 +173,7 @@ def _say(done: Done, files: Sequence[tuple[str, str]]) -> None:
         out.print(tables.table(done.corpus, roles(done.corpus), done.about, files))
     if done.checked.passed is False:
         console.errors().print(Text(f"✗ {clean(str(done.checked))}", "bold red"))
+        console.errors().print("Do not rely on these tables. Please report the model and a text: something is wrong.")
         raise typer.Exit(ExitCode.CHECK)
     if counts.failed:
         raise SomeFailed(
