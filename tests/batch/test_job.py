@@ -86,14 +86,14 @@ def test_killed_at_any_moment_it_ends_with_the_rows_of_an_undisturbed_run(
     corpus: Path, tiny_bert: Path, tmp_path: Path
 ) -> None:
     chance = random.Random(3)
-    moments = [3, 25, *(chance.randrange(40, 140) for _ in range(3)), 0]
+    moments = [3, 25, *(chance.randrange(20, 90) for _ in range(6)), 0]
     killed, alone = tmp_path / "killed", tmp_path / "alone"
     runs = [word for moment in moments for word in (str(killed), str(moment))]
     command = [sys.executable, "-c", KILLED, str(corpus), str(tiny_bert), *runs, str(alone), "0"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     ends = [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
-    assert [code for code, _ in ends] == [-signal.SIGKILL] * 5 + [0, 0], done.stderr
+    assert [code for code, _ in ends] == [-signal.SIGKILL] * 8 + [0, 0], done.stderr
     parts = [count for _, count in ends]
     assert parts == sorted(parts)
     assert len({*parts}) > 3, "it was killed on its way"
