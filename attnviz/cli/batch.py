@@ -14,7 +14,6 @@ from rich.text import Text
 
 from attnviz.cli import console
 from attnviz.cli.options import ModelOptions, spread
-from attnviz.cli.telling import telling
 from attnviz.errors import ExitCode, SomeFailed, UsageError
 
 if TYPE_CHECKING:
@@ -139,6 +138,7 @@ def batch(
     from attnviz.batch.reading import Reading
     from attnviz.batch.source import STANDARD_INPUT, sizes
     from attnviz.batch.work import How
+    from attnviz.cli.telling import telling
 
     job = Job(
         tuple(inputs),

@@ -36,7 +36,6 @@ from attnviz.model.spec import (
     Spec,
 )
 
-
 MANY = 256
 """Of so many tokens a bias is added to the product on the CPU; torch would fill the result with it before."""
 
