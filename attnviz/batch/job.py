@@ -148,7 +148,7 @@ def _work(job: Job, worker: Worker, folder: Folder, found: Iterable[Document], w
         total.add(part)
         if part.check and part.check["failed"]:
             watch.differs(str(total.checked))
-        total.seconds = before + time.monotonic() - start
+        total.seconds = round(before + time.monotonic() - start, 3)
         if time.monotonic() - noted > _NOTED:
             folder.note(**total.facts)
             noted = time.monotonic()
@@ -192,7 +192,6 @@ class Total:
     def facts(self) -> dict[str, Any]:
         """What run.json says of it."""
         counts = {name: value for name, value in vars(self).items() if name != "checked"}
-        counts["seconds"] = round(self.seconds, 3)
         return counts | {"check": asdict(self.checked) | {"passed": self.checked.passed, "verdict": str(self.checked)}}
 
 
@@ -209,7 +208,12 @@ def bench(job: Job, keeper: Keeper, worker: Worker | None = None) -> Bench:
 
 def _about(job: Job, model: Model, folder: Folder, total: Total) -> About:
     identity = folder.manifest.identity
-    options = {name: str(value) for name, value in identity.options.items() if value not in (None, False, ())}
+    given = {
+        name: value for name, value in identity.options.items() if value not in (None, (), []) and value is not False
+    }
+    options = {
+        name: " ".join(value) if isinstance(value, list | tuple) else str(value) for name, value in given.items()
+    }
     return About(
         model=model.name,
         way=model.way.path,
