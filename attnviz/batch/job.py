@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Protocol
 from attnviz.analysis.corpus import Corpus
 from attnviz.batch import cluster
 from attnviz.batch.checking import Checked, Checker, Mode, together
-from attnviz.batch.chunk import Chunk, chunks
+from attnviz.batch.chunk import SIZE, Chunk, chunks
 from attnviz.batch.cluster import Cluster
 from attnviz.batch.document import Document
 from attnviz.batch.finish import finish
@@ -59,6 +59,7 @@ class Job:
         overwrite: begin anew where there is another run.
         cluster: the Ray cluster that runs it; None is this machine without Ray.
         command: the command line, as run.json remembers it.
+        chunk: the most documents of a part.
     """
 
     inputs: tuple[str, ...]
@@ -72,6 +73,7 @@ class Job:
     overwrite: bool = False
     cluster: Cluster | None = None
     command: str = ""
+    chunk: int = SIZE
 
     def identity(self, model: Model) -> Identity:
         """What its rows depend on, beside the texts."""
@@ -85,6 +87,7 @@ class Job:
             "split": self.reading.split,
             "text_field": self.reading.field,
             "read_as": self.reading.format,
+            "chunk": None if self.chunk == SIZE else self.chunk,
         }
         device = model.options.device or "cpu"
         dtype = str(model.options.dtype).removeprefix("torch.")
@@ -138,7 +141,7 @@ def run_job(job: Job, watch: Watch, stdin: BinaryIO | None = None) -> Done:
 def _parts(job: Job, worker: Worker, folder: Folder, found: Iterable[Document], watch: Watch) -> Iterator[PartFacts]:
     """What there is of each chunk, by the engine that was asked for."""
     if job.cluster is None:
-        return run(bench(job, folder, worker), chunks(found), watch.worked)
+        return run(bench(job, folder, worker), chunks(found, job.chunk), watch.worked)
     make = partial(bench, job, folder.files)
     return cluster.run(partial(read, job), make, job.cluster, watch.worked, device=worker.model.options.device or "cpu")
 
@@ -171,7 +174,7 @@ class Total:
 
 def read(job: Job) -> Iterator[Chunk]:
     """The chunks of a job, which are the same whoever reads them."""
-    return chunks(documents(job.inputs, job.reading, leave_out=job.output))
+    return chunks(documents(job.inputs, job.reading, leave_out=job.output), job.chunk)
 
 
 def bench(job: Job, keeper: Keeper, worker: Worker | None = None) -> Bench:
