@@ -110,7 +110,7 @@ def _own_signals() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _hushed() -> Iterator[None]:
-    """Nothing is shown of what is written to standard error, also by what is no Python: Ray says which levels it has."""
+    """Nothing is shown of what is written to standard error, also by what is no Python: Ray says its log levels."""
     kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nothing, 2)
