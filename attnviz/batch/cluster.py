@@ -89,7 +89,7 @@ def _room(ray: ModuleType, cpus: int | None, *, gpu: bool) -> tuple[dict[str, in
         has = ", ".join(_amounts({what: int(machine.get(what, 0)) for what in ("CPU", "GPU")}) for machine in machines)
         raise UsageError(
             f"a worker needs {_amounts(needs)}, but no machine of the cluster has that: {has}",
-            hint="Give fewer --cpus." if needs["CPU"] > 1 else "Give another --device, or a cluster that has it.",
+            hint="Give fewer --cpus." if needs["CPU"] > most else "Give another --device, or a cluster that has it.",
         )
     return needs, actors
 

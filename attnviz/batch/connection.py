@@ -75,8 +75,9 @@ def _connect(ray: ModuleType, address: str | None) -> None:
     except Exception as error:  # of many kinds, also of grpc
         if address is None:
             raise UsageError(f"Ray can't be started on this machine ({reason(error)})") from error
+        where = "on this machine" if address == "auto" else f"at {address}"
         raise UsageError(
-            f"no Ray cluster at {address} can be joined ({reason(error)})",
+            f"no Ray cluster {where} can be joined ({reason(error)})",
             hint="Give the command on one of its machines, where 'ray start' has been run; or leave out --address.",
         ) from error
 
@@ -110,7 +111,7 @@ def _own_signals() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _hushed() -> Iterator[None]:
-    """Nothing is shown of what is written to standard error, also by what is no Python: Ray says its log levels."""
+    """Nothing is shown that is written to standard error: what is no Python in Ray says there which level it logs."""
     kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nothing, 2)
