@@ -15,7 +15,7 @@ from attnviz.batch.chunk import Chunk
 from attnviz.batch.document import Document
 from attnviz.batch.found import Found
 from attnviz.encoding import Encoding, Window, encode_many, slide, started
-from attnviz.errors import AttnvizError, InputError
+from attnviz.errors import AttnvizError, InputError, ModelError, UnsupportedModel
 from attnviz.interface import Model
 from attnviz.model import foresee
 from attnviz.model.kernel import Observer, Tile
@@ -36,18 +36,18 @@ class How:
 
 
 class Worker:
-    """Measures chunks with one model."""
+    """Measures chunks with one model.
+
+    Raises:
+        UnsupportedModel: its layers have different numbers of heads.
+        ModelError: it can't be run.
+    """
 
     def __init__(self, model: Model, how: How) -> None:
         self.model = model
         self.how = how
-
-    @cached_property
-    def heads(self) -> dict[int, int]:
-        """How many heads each layer has, by the model's own number of the layer: a run of one token shows it."""
-        seen = _Heads()
-        run_alone(self.model.way, started(self.model.checkpoint.tokenizer, 0), [seen])
-        return dict(sorted(seen.heads.items()))
+        self.heads = _heads(model)
+        """How many heads each layer has, by the model's own number of the layer."""
 
     @cached_property
     def causal(self) -> bool:
@@ -121,8 +121,8 @@ class Worker:
             got: Measured | AttnvizError = measure_alone(
                 self.model.way, encoding, self.how.asked, windows, causal=self.causal
             )
-        except AttnvizError as error:
-            windows, got = (), error
+        except (AttnvizError, RuntimeError, MemoryError) as error:  # such as a GPU that has no memory left
+            windows, got = (), as_error(error)
         found = _found(document, encoding, got, time.perf_counter() - start)
         return replace(found, windows=len(windows)) if windows else found
 
@@ -137,6 +137,21 @@ class Worker:
             return ()
         tokenizer = self.model.checkpoint.tokenizer
         return slide(tokenizer, encoding, limit=limit, causal=self.causal, stride=self.how.stride)
+
+
+def as_error(error: Exception) -> AttnvizError:
+    """What torch or the machine said of one text, as an error of ours."""
+    return error if isinstance(error, AttnvizError) else ModelError(f"the model can't run this text ({error})")
+
+
+def _heads(model: Model) -> dict[int, int]:
+    """How many heads each layer has: a run of one token shows it."""
+    seen = _Heads()
+    run_alone(model.way, started(model.checkpoint.tokenizer, 0), [seen])
+    counts = sorted({*seen.heads.values()})
+    if len(counts) > 1:
+        raise UnsupportedModel(f"its layers have {', '.join(map(str, counts))} heads, tables need equal numbers")
+    return dict(sorted(seen.heads.items()))
 
 
 class _Heads(Observer):

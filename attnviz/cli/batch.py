@@ -14,7 +14,6 @@ from rich.text import Text
 
 from attnviz.cli import console
 from attnviz.cli.options import ModelOptions, spread
-from attnviz.cli.telling import telling
 from attnviz.errors import ExitCode, SomeFailed, UsageError
 
 if TYPE_CHECKING:
@@ -139,6 +138,7 @@ def batch(
     from attnviz.batch.reading import Reading
     from attnviz.batch.source import STANDARD_INPUT, sizes
     from attnviz.batch.work import How
+    from attnviz.cli.telling import telling
 
     job = Job(
         tuple(inputs),
@@ -173,6 +173,7 @@ def _say(done: Done, files: Sequence[tuple[str, str]]) -> None:
         out.print(tables.table(done.corpus, roles(done.corpus), done.about, files))
     if done.checked.passed is False:
         console.errors().print(Text(f"✗ {clean(str(done.checked))}", "bold red"))
+        console.errors().print("Do not rely on these tables. Please report the model and a text: something is wrong.")
         raise typer.Exit(ExitCode.CHECK)
     if counts.failed:
         raise SomeFailed(

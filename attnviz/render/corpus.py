@@ -49,6 +49,8 @@ def _counts(corpus: Corpus, about: About) -> RenderableType:
     if about.seconds > 0:
         rate = f"{counts.tokens / about.seconds:,.0f} tokens a second"
         line.append(f" · {duration(about.seconds)}, {rate}", "not bold dim")
+    if about.passed:
+        line.append(f"\n✓ {clean(about.check)}", "not bold green")
     return line
 
 
