@@ -22,14 +22,17 @@ WHERE lower(key) = 'loan'
 GROUP BY word ORDER BY documents DESC, mean DESC LIMIT 5;
 """,
     "Which head has the longest links, of those with twenty or more?": """
-SELECT layer, head, count(*) AS links, round(avg(distance), 1) AS words_apart, max(distance) AS longest
+SELECT layer, head, count(*) AS links,
+       round(avg(distance), 1) AS words_apart, max(distance) AS longest
 FROM 'results/links.parquet/*.parquet'
 GROUP BY layer, head HAVING links >= 20
 ORDER BY words_apart DESC LIMIT 5;
 """,
     "Which bank is it? Where *bank* looks at *river*, and in which head most:": """
-SELECT source, line, max(weight) AS weight, arg_max(concat('L', layer, ' H', head), weight) AS head
-FROM 'results/links.parquet/*.parquet' JOIN 'results/documents.parquet/*.parquet' USING (document)
+SELECT source, line, max(weight) AS weight,
+       arg_max(concat('L', layer, ' H', head), weight) AS head
+FROM 'results/links.parquet/*.parquet'
+JOIN 'results/documents.parquet/*.parquet' USING (document)
 WHERE lower(query) = 'bank' AND lower(key) = 'river'
 GROUP BY source, line ORDER BY weight DESC LIMIT 5;
 """,
