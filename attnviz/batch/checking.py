@@ -58,8 +58,8 @@ class Checked:
         if not self.documents:
             return f"not made: {self.reasons[0]}" if self.reasons else "not made"
         documents = f"{self.documents:,} documents" if self.documents > 1 else "1 document"
-        words = f"{documents} against transformers: weights at most {self.max_abs_diff:.1e} apart"
-        words += f", figures {self.figures_apart:.1e}"
+        weights = f"at most {self.max_abs_diff:.1e} apart" if self.max_abs_diff else "the same to the last bit"
+        words = f"{documents} against transformers: weights {weights}, figures at most {self.figures_apart:.1e}"
         if self.failed:
             beyond = ", ".join(map(str, self.failed[:5])) + (" …" if len(self.failed) > 5 else "")
             words += f"; beyond {self.tolerance:.0e} or {FIGURES:.0e} in {len(self.failed):,} of them (number {beyond})"

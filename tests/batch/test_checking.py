@@ -66,7 +66,7 @@ def test_a_corpus_that_is_right_passes(worker: Worker) -> None:
     assert verdict.documents == 9
     assert verdict.max_abs_diff <= verdict.tolerance == 1e-5
     assert 0 < verdict.figures_apart < 1e-4
-    assert str(verdict).startswith("9 documents against transformers: weights at most ")
+    assert str(verdict).startswith("9 documents against transformers: weights ")
 
 
 @pytest.mark.parametrize("name", ["tiny_llama", "tiny_mixtral", "tiny_t5"])
@@ -112,7 +112,7 @@ def test_a_wrong_figure_fails_where_the_weights_are_right(
     assert verdict.failed == (1,)
     assert verdict.max_abs_diff <= 1e-5
     assert verdict.figures_apart > 1e-3
-    assert f"figures {verdict.figures_apart:.1e}; beyond" in str(verdict)
+    assert f"figures at most {verdict.figures_apart:.1e}; beyond" in str(verdict)
     assert str(verdict).endswith("in 1 of them (number 1)")
 
 
@@ -149,7 +149,7 @@ def test_where_it_can_not_be_made_that_is_said(worker: Worker, monkeypatch: pyte
     some = together([verdict, Checked(2, 1e-7, 1e-5, 2e-6)])
     assert some.passed
     assert str(some) == (
-        "2 documents against transformers: weights at most 1.0e-07 apart, figures 2.0e-06; "
+        "2 documents against transformers: weights at most 1.0e-07 apart, figures at most 2.0e-06; "
         "4 could not be checked: the model can't run this text (no memory is left)"
     )
     assert str(Checked()) == "not made"
