@@ -140,7 +140,7 @@ def ratios(
 
 
 def peak(texts: list[str], count: int) -> int:
-    """The bytes that ``attnviz batch`` takes at its peak for ``count`` documents, which are ``texts`` again and again."""
+    """The bytes that ``attnviz batch`` takes at its peak for ``count`` documents: ``texts`` again and again."""
     with tempfile.TemporaryDirectory() as folder:
         lines = itertools.islice(itertools.cycle(texts), count)
         path = Path(folder, "corpus.txt")
