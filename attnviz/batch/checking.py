@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,9 @@ from attnviz.batch.found import Found
 from attnviz.batch.work import Worker, as_error
 from attnviz.encoding import Encoding, started
 from attnviz.errors import AttnvizError
-from attnviz.model.check import Judge
+
+if TYPE_CHECKING:
+    from attnviz.model.check import Judge
 
 Mode = Literal["none", "sample", "all"]
 FIRST = 3
@@ -102,6 +104,8 @@ class Checker:
         return self.mode == "all" or (self.mode == "sample" and (document.number < FIRST or by_chance))
 
     def _check(self, number: int, encoding: Encoding, measured: Measured) -> Checked:
+        from attnviz.model.check import Judge  # with it comes transformers
+
         worker = self.worker
         self._judge = self._judge or Judge(worker.model.checkpoint)
         try:

@@ -1,29 +1,48 @@
 """A run on a Ray cluster: the same chunks, worked on by actors that each hold the model.
 
-Ray Data reads ahead, gives each actor the next chunk, starts a lost actor anew and hands its chunk to another; nothing
+Ray Data reads ahead, gives each actor the next chunk, starts a lost actor anew and gives it again what it had; nothing
 of that is done here. An actor writes the rows of a chunk itself, whole or as good as not at all, so that only counts
 come back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import contextlib
+import os
+import pickle
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from attnviz.batch.chunk import Chunk
+from attnviz.batch.connection import connected
+from attnviz.batch.failing import reason
 from attnviz.batch.parts import PartFacts
 from attnviz.batch.run import Bench
 from attnviz.batch.work import Told
+from attnviz.errors import AttnvizError, ModelError, UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 RETRIES = 3
 """How often a chunk is tried again whose actor was lost with it; one that kills each of them ends the run."""
+CPUS = 2
+"""How many an actor has where it was not said, if a machine has as many."""
+AHEAD = 256 * 2**20
+"""The bytes of the chunks, and of what else Ray Data holds, that may wait for an actor."""
+
+Bundle = dict[str, "pa.Array"]
+"""What goes from one to the other: a column of one pickled object."""
 
 
 @dataclass(frozen=True)
 class Cluster:
     """Which cluster: the ``address`` of one that runs (``auto`` finds it), or None for one on this machine.
 
-    ``cpus`` is how many an actor has; None gives each a GPU where the model runs on these, else two CPUs.
+    ``cpus`` is how many an actor has; None gives each two, or one beside a GPU where the model runs on these.
     """
 
     address: str | None = None
@@ -35,11 +54,178 @@ def run(
 ) -> Iterator[PartFacts]:
     """Work on all chunks that ``read`` gives, and say of each what there is of it, in the order in which they are done.
 
-    Both functions are called on the cluster: ``read`` once, on the machine where the run was started, ``make`` in each
-    actor.
+    Both functions are called on the cluster: ``read`` once, or again where its process is lost, on the machine where
+    the run was started; ``make`` in each actor. Both find the working directory that there is here.
 
     Raises:
-        UsageError: Ray is not installed, or no such cluster; a chunk can't be written.
+        UsageError: Ray is not installed, or no such cluster; no actor fits it; a chunk can't be written.
         SomeFailed: as ``Bench.do``.
-        ModelError: an actor was lost again and again with the same chunk.
+        ModelError: an actor was lost again and again with the same chunk, or failed as nobody foresaw.
     """
+    gpu = device.startswith("cuda")
+    if gpu and device != "cuda":
+        raise UsageError(f"--device is {device}, but on a cluster each worker has a GPU of its own", hint="Give cuda.")
+    with connected(cluster.address) as ray:
+        needs, actors = _room(ray, cluster.cpus, gpu=gpu)
+        for bundle in _worked(ray, read, make, needs, actors):
+            done = _unpacked(bundle)
+            if isinstance(done, AttnvizError):
+                raise done
+            told(done.documents, done.tokens)
+            yield done.facts
+
+
+def _room(ray: ModuleType, cpus: int | None, *, gpu: bool) -> tuple[dict[str, int], int]:
+    """What an actor needs, and how many there is room for.
+
+    Raises:
+        UsageError: for none.
+    """
+    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    most = max((int(machine.get("CPU", 0)) for machine in machines), default=0)
+    needs = {"CPU": cpus or (1 if gpu else max(1, min(CPUS, most))), **({"GPU": 1} if gpu else {})}
+    actors = sum(min(int(machine.get(what, 0) // amount) for what, amount in needs.items()) for machine in machines)
+    if not actors:
+        has = ", ".join(_amounts({what: int(machine.get(what, 0)) for what in ("CPU", "GPU")}) for machine in machines)
+        raise UsageError(
+            f"a worker needs {_amounts(needs)}, but no machine of the cluster has that: {has}",
+            hint="Give fewer --cpus." if needs["CPU"] > most else "Give another --device, or a cluster that has it.",
+        )
+    return needs, actors
+
+
+def _amounts(of: Mapping[str, int]) -> str:
+    return " and ".join(f"{amount} {what}{'' if amount == 1 else 's'}" for what, amount in of.items())
+
+
+def _worked(
+    ray: ModuleType,
+    read: Callable[[], Iterable[Chunk]],
+    make: Callable[[], Bench],
+    needs: Mapping[str, int],
+    actors: int,
+) -> Iterator[Mapping[str, pa.Array]]:
+    """What comes of all chunks, from Ray Data."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.target_max_block_size = 1  # each chunk is a block, and goes on at once
+    context.execution_options.resource_limits = ray.data.ExecutionResources(object_store_memory=AHEAD)
+    here, where = ray.get_runtime_context().get_node_id(), os.getcwd()  # noqa: PTH109
+    chunks = ray.data.from_items([where]).map_batches(
+        _read,
+        fn_args=(read, where),
+        batch_size=None,
+        num_cpus=0,
+        max_retries=RETRIES,
+        scheduling_strategy=NodeAffinitySchedulingStrategy(here, soft=False),  # what it reads may lie there alone
+    )
+    done = chunks.map_batches(
+        _Actor,
+        fn_constructor_args=(make, where),
+        batch_size=1,
+        batch_format="pyarrow",
+        compute=ray.data.ActorPoolStrategy(size=actors),
+        num_cpus=needs["CPU"],
+        num_gpus=needs.get("GPU", 0),
+        max_restarts=-1,
+        max_task_retries=RETRIES,
+    )
+    try:
+        yield from done.iter_batches(batch_size=1, batch_format="pyarrow", prefetch_batches=0)
+    except AttnvizError:
+        raise
+    except Exception as error:
+        raise _lost(ray, error) from None
+
+
+def _lost(ray: ModuleType, error: Exception) -> ModelError:
+    """What Ray gave up on, without its pages of traces."""
+    lost = ray.exceptions.RayActorError, ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError
+    if isinstance(error, lost):
+        return ModelError(
+            f"workers died {RETRIES + 1} times over the same documents, perhaps for lack of memory",
+            hint="Give each more of the machine's: with higher --cpus there are fewer. What is done stays, and the "
+            "same command goes on from there.",
+        )
+    return ModelError(
+        f"Ray gave up ({type(error).__name__}: {reason(error)})",
+        hint="What is done stays, and the same command goes on from there.",
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Done:
+    """What comes back of a chunk: what there is of it, and how many documents and tokens were worked on now."""
+
+    facts: PartFacts
+    documents: int
+    tokens: int
+
+
+def _read(_: object, read: Callable[[], Iterable[Chunk]], where: str) -> Iterator[Bundle]:
+    """Runs where the run was started: the chunks, or what went wrong with them."""
+    _enter(where)
+    try:
+        for chunk in read():
+            yield _packed(chunk)
+    except Exception as error:
+        yield _packed(_ours(error, "the texts can't be read"))
+
+
+class _Actor:
+    """Holds the model, and works on one chunk after the other."""
+
+    def __init__(self, make: Callable[[], Bench], where: str) -> None:
+        _enter(where)
+        self._make = make
+        self._bench: Bench | None = None
+
+    def __call__(self, bundle: Mapping[str, pa.Array]) -> Bundle:
+        chunk = _unpacked(bundle)
+        if isinstance(chunk, AttnvizError):
+            return _packed(chunk)
+        what = "a worker can't start"
+        try:
+            # Not before the first chunk: Ray counts how often a chunk is tried, but starts actors anew without end.
+            self._bench = self._bench or self._make()
+            what = f"a worker failed with the documents {chunk.documents[0].number} to {chunk.documents[-1].number}"
+            return _packed(_do(self._bench, chunk))
+        except Exception as error:
+            return _packed(_ours(error, what))
+
+
+def _do(bench: Bench, chunk: Chunk) -> _Done:
+    counts = [0, 0]
+
+    def count(documents: int, tokens: int) -> None:
+        counts[0] += documents
+        counts[1] += tokens
+
+    facts = bench.do(chunk, count)
+    return _Done(facts, *counts)
+
+
+def _enter(where: str) -> None:
+    """Paths are meant from where the command was given; a machine without that folder has addresses of all."""
+    with contextlib.suppress(OSError):
+        os.chdir(where)
+
+
+def _ours(error: Exception, what: str) -> AttnvizError:
+    """The error as it can be told; one that nobody foresaw says where it was raised."""
+    if isinstance(error, AttnvizError):
+        return error
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return ModelError(f"{what} ({type(error).__name__}: {reason(error)}, in {frame.name}, line {frame.lineno})")
+
+
+def _packed(item: object) -> Bundle:
+    import pyarrow as pa
+
+    return {"item": pa.array([pickle.dumps(item)], pa.large_binary())}
+
+
+def _unpacked(bundle: Mapping[str, pa.Array]) -> Any:
+    return pickle.loads(bundle["item"][0].as_py())  # noqa: S301  (what _packed made)

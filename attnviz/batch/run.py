@@ -41,7 +41,7 @@ class Bench:
     keeper: Keeper
     strict: bool = False
 
-    def do(self, chunk: Chunk) -> PartFacts:
+    def do(self, chunk: Chunk, told: Told | None = None) -> PartFacts:
         """All that is to be done with a chunk, and what there is of it then; one that is there already stays as it is.
 
         Raises:
@@ -49,7 +49,11 @@ class Bench:
             SomeFailed: a document failed, and the run is strict.
         """
         facts = self.keeper.finished(chunk.number, chunk.digest)
-        return facts or self.keep(chunk, *self.measure(chunk, self.worker.encode(chunk)))
+        if facts is None:
+            return self.keep(chunk, *self.measure(chunk, self.worker.encode(chunk), told))
+        if told:
+            told(facts.documents, 0)
+        return facts
 
     def measure(
         self, chunk: Chunk, encoded: list[Encoded], told: Told | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -33,8 +34,8 @@ def table(corpus: Corpus, found: Sequence[Found], about: About, files: Sequence[
     for block in filter(None, blocks):
         grid = Table.grid(padding=(0, 2))
         for name, words in block:
-            grid.add_row(Text(f"  {clean(name)}", "cyan" if block is blocks[-1] else ""), words)
-        parts += [Text(), grid]
+            grid.add_row(Text(clean(name), "cyan" if block is blocks[-1] else ""), words)
+        parts += [Text(), Padding(grid, (0, 0, 0, 2), expand=False)]
     return Group(*parts)
 
 

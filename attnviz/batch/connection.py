@@ -1,0 +1,122 @@
+"""The connection to a Ray cluster, or to one that is started on this machine for as long as it lasts."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import threading
+import warnings
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+from attnviz.batch.failing import reason
+from attnviz.errors import UsageError
+
+WAIT = 10.0
+"""Seconds in which a cluster must answer."""
+
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # what a worker without a GPU sees of them, as Ray will have it
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+}
+"""Variables that are read when Ray is imported: what each of them keeps back would be shown between our lines."""
+
+
+@contextlib.contextmanager
+def connected(address: str | None) -> Iterator[ModuleType]:
+    """Ray, connected to the cluster at ``address``, or to one that is started here and ended after.
+
+    Raises:
+        UsageError: Ray is not installed, or no cluster answers.
+    """
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    ray = _imported()
+    _require_reachable(address)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # for the whole of the run: its warnings are for those who program it
+        try:
+            with _own_signals(), _hushed():
+                _connect(ray, address)
+            # What its machines report, such as lost workers, is printed whatever its logs are set to but for this.
+            ray._private.worker._worker_logs_enabled = False
+            yield ray
+        finally:
+            ray.shutdown()
+            ray._private.worker._worker_logs_enabled = True
+
+
+def _imported() -> ModuleType:
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise UsageError(
+            f"a cluster needs Ray, which can't be imported ({reason(error)})",
+            hint="Install it: pip install 'attnviz[ray]'",
+        ) from None
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    found: ModuleType = ray
+    return found
+
+
+def _connect(ray: ModuleType, address: str | None) -> None:
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL + 1}
+    if address is None:
+        options["include_dashboard"] = False
+    try:
+        ray.init("local" if address is None else address, **options)
+    except Exception as error:  # of many kinds, also of grpc
+        if address is None:
+            raise UsageError(f"Ray can't be started on this machine ({reason(error)})") from error
+        where = "on this machine" if address == "auto" else f"at {address}"
+        raise UsageError(
+            f"no Ray cluster {where} can be joined ({reason(error)})",
+            hint="Give the command on one of its machines, where 'ray start' has been run; or leave out --address.",
+        ) from error
+
+
+def _require_reachable(address: str | None) -> None:
+    """Ray itself would wait for minutes."""
+    host, colon, port = (address or "").removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=WAIT).close()
+    except (OSError, OverflowError) as error:
+        raise UsageError(
+            f"no Ray cluster answers at {address} ({reason(error)})",
+            hint="Is the address that of 'ray start --head'? Leave out --address for a cluster of this machine alone.",
+        ) from error
+
+
+@contextlib.contextmanager
+def _own_signals() -> Iterator[None]:
+    """Ray sets a handler for SIGTERM: the one that there was is set again."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _hushed() -> Iterator[None]:
+    """Nothing is shown that is written to standard error: what is no Python in Ray says there which level it logs."""
+    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
