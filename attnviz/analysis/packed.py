@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -23,12 +23,18 @@ if TYPE_CHECKING:
 Found = Measured | AttnvizError
 
 
-def measure(way: Native | Hosted, encodings: Sequence[Encoding], asked: Asked) -> list[Found]:
+def measure(
+    way: Native | Hosted,
+    encodings: Sequence[Encoding],
+    asked: Asked,
+    told: Callable[[int, int], None] | None = None,
+) -> list[Found]:
     """What is measured of each of ``encodings``, in their order, or why it could not be.
 
     Where our own forward pass runs the model, short documents run together, in packs of as many tokens as is fast:
     memory is bounded by these, not by how many documents there are. Of an encoder–decoder the encoder is measured.
-    What happens to one document does not touch the others.
+    What happens to one document does not touch the others. ``told`` is told after each pack how many more documents
+    and tokens are done.
     """
     import torch
 
@@ -36,11 +42,13 @@ def measure(way: Native | Hosted, encodings: Sequence[Encoding], asked: Asked) -
     from attnviz.model.packed import pack
     from attnviz.model.pipeline import in_order
 
+    tell = told or (lambda *_: None)
     if not isinstance(way, Native):
-        return [_hosted(way, encoding, asked) for encoding in encodings]
+        return [_told(tell, encoding, _hosted(way, encoding, asked)) for encoding in encodings]
     network = way.network.encoder or way.network
     refused = [_refused(network, encoding) for encoding in encodings]
     found: dict[int, Found] = {number: error for number, error in enumerate(refused) if error}
+    tell(len(found), 0)
     fit = [number for number, error in enumerate(refused) if not error]
     threads = torch.get_num_threads() if network.device.type == "cpu" else 1
     packs = [[fit[i] for i in numbers] for numbers in pack([len(encodings[number]) for number in fit], threads)]
@@ -51,7 +59,13 @@ def measure(way: Native | Hosted, encodings: Sequence[Encoding], asked: Asked) -
     )
     for numbers, pack_found in zip(packs, results, strict=True):
         found |= zip(numbers, pack_found, strict=True)
+        tell(len(numbers), sum(len(encodings[number]) for number in numbers))
     return [found[number] for number in range(len(encodings))]
+
+
+def _told(tell: Callable[[int, int], None], encoding: Encoding, found: Found) -> Found:
+    tell(1, len(encoding))
+    return found
 
 
 def _refused(network: Network, encoding: Encoding) -> AttnvizError | None:

@@ -41,6 +41,9 @@ class Watch(Protocol):
     def read(self, count: int) -> None:
         """So many bytes more were read."""
 
+    def found(self, documents: int) -> None:
+        """So many documents more were found in them."""
+
     def worked(self, documents: int, tokens: int) -> None:
         """So many documents and tokens more are done."""
 
@@ -163,9 +166,15 @@ def _work(job: Job, worker: Worker, folder: Folder, found: Iterable[Document], w
 def _parts(job: Job, worker: Worker, folder: Folder, found: Iterable[Document], watch: Watch) -> Iterator[PartFacts]:
     """What there is of each chunk, by the engine that was asked for."""
     if job.cluster is None:
-        return run(bench(job, folder, worker), chunks(found, job.chunk), watch.worked)
+        return run(bench(job, folder, worker), chunks(_counted(found, watch), job.chunk), watch.worked)
     make = partial(bench, job, folder.files)
     return cluster.run(partial(read, job), make, job.cluster, watch.worked, device=worker.model.options.device or "cpu")
+
+
+def _counted(found: Iterable[Document], watch: Watch) -> Iterator[Document]:
+    for each in found:
+        watch.found(1)
+        yield each
 
 
 @dataclass

@@ -118,11 +118,9 @@ class Worker:
         if not documents:
             return []
         start = time.perf_counter()
-        found = measure(self.model.way, encodings, self.how.asked)
+        found = measure(self.model.way, encodings, self.how.asked, told)
         tokens = sum(map(len, encodings))
         each = (time.perf_counter() - start) / tokens
-        if told:
-            told(len(documents), tokens)
         rows = zip(documents, encodings, found, strict=True)
         return [_found(document, encoding, got, each * len(encoding)) for document, encoding, got in rows]
 

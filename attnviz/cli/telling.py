@@ -33,7 +33,7 @@ class Telling:
     def __init__(self, on: Console | None, total: int | None, clock: Callable[[], float] = time.monotonic) -> None:
         self._on, self._total, self._clock = on, total, clock
         self._start = clock()
-        self._bytes = self._documents = self._tokens = self._failed = 0
+        self._bytes = self._found = self._documents = self._tokens = self._failed = 0
         self._every = _EVERY if on and on.is_terminal else _LINES
         self._next = self._start + self._every
         self._bar: Progress | None = None
@@ -46,6 +46,10 @@ class Telling:
     def read(self, count: int) -> None:
         """So many bytes more were read."""
         self._bytes += count
+
+    def found(self, documents: int) -> None:
+        """So many documents more were found in them."""
+        self._found += documents
 
     def worked(self, documents: int, tokens: int) -> None:
         """So many documents and tokens more are done."""
@@ -83,13 +87,18 @@ class Telling:
             self._bar = Progress(*columns, console=self._on, auto_refresh=False, transient=True)
             self._bar.add_task("", total=self._total)
             self._bar.start()
-        self._bar.update(self._bar.task_ids[0], description=words, completed=self._bytes)
+        self._bar.update(self._bar.task_ids[0], description=words, completed=self._done)
         self._bar.refresh()
+
+    @property
+    def _done(self) -> float:
+        """The bytes of the documents that are done, as far as can be known: they are read ahead."""
+        return self._bytes * min(1.0, self._documents / self._found) if self._found else 0.0
 
     def _words(self, elapsed: float) -> str:
         parts = [f"{self._documents:,} documents", f"{self._tokens / max(elapsed, 1e-9):,.0f} tokens/s"]
-        if self._total and 0 < self._bytes < self._total:
-            parts.append(f"{duration(elapsed * (self._total - self._bytes) / self._bytes)} left")
+        if self._total and 0 < self._done < self._total:
+            parts.append(f"{duration(elapsed * (self._total - self._done) / self._done)} left")
         if self._failed:
             parts.append(f"{self._failed:,} failed")
         return " · ".join(parts)

@@ -39,7 +39,7 @@ class Seen:
     """Looks on, and keeps what it is told."""
 
     def __init__(self) -> None:
-        self.bytes = self.documents = self.tokens = self.failures = 0
+        self.bytes = self.documents = self.tokens = self.failures = self.known = 0
         self.verdicts: list[str] = []
 
     def began(self, folder: Any) -> None:
@@ -47,6 +47,9 @@ class Seen:
 
     def read(self, count: int) -> None:
         self.bytes += count
+
+    def found(self, documents: int) -> None:
+        self.known += documents
 
     def worked(self, documents: int, tokens: int) -> None:
         self.documents += documents

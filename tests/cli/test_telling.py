@@ -26,7 +26,8 @@ def plain() -> tuple[Console, io.StringIO]:
 def test_a_file_gets_a_plain_line_every_ten_seconds() -> None:
     (console, file), clock = plain(), Clock()
     told = Telling(console, 1000, clock)
-    told.read(250)
+    told.read(500)
+    told.found(20)
     told.worked(10, 400)
     assert file.getvalue() == ""
     clock.now = 10
@@ -56,6 +57,7 @@ def test_a_terminal_gets_a_bar_that_vanishes_whatever_happens() -> None:
     def fail() -> None:
         with telling(console, 1000, clock) as told:
             told.read(500)
+            told.found(7)
             clock.now = 1
             told.worked(7, 70)
             assert "7 documents · 70 tokens/s · 1.0 s left" in file.getvalue()
