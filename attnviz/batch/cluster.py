@@ -142,7 +142,7 @@ def _worked(
 
 def _lost(ray: ModuleType, error: Exception) -> ModelError:
     """What Ray gave up on, without its pages of traces."""
-    lost = ray.exceptions.RayActorError, ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError
+    lost = ray.exceptions.ActorUnavailableError, ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError
     if isinstance(error, lost):
         return ModelError(
             f"workers died {RETRIES + 1} times over the same documents, perhaps for lack of memory",
