@@ -1,9 +1,14 @@
-"""Makes the pictures that the README shows: ``python -m tests.pictures``. A test keeps the terminal's up to date."""
+"""Makes the pictures that the README shows: ``python -m tests.pictures``.
+
+Tests keep those of the terminal and of the corpus up to date.
+"""
 
 from __future__ import annotations
 
 import io
 import re
+import shutil
+import tempfile
 from pathlib import Path
 
 from rich.console import Console
@@ -13,6 +18,7 @@ from attnviz.analysis.summary import summarise
 from attnviz.cli.app import app
 from attnviz.interface import Attention, load
 from attnviz.render import terminal
+from tests import corpus
 from tests.benchmarks import smollm2
 
 SAMPLES = Path(__file__).parent.parent / "samples"
@@ -53,6 +59,9 @@ def make() -> None:
         (SAMPLES / "bank-smollm2.svg").write_text(screen(decoder), encoding="utf-8")
     for name, more in (("bank-heads.png", []), ("bank-L5-H7.png", ["--layer", "5", "--head", "7", "--theme", "dark"])):
         app(["export", BANK, str(SAMPLES / name), "--force", "--dpi", "110", *more], standalone_mode=False)
+    with tempfile.TemporaryDirectory() as folder:
+        corpus.analyse(Path(folder))
+        shutil.copyfile(Path(folder) / "results" / "heads.png", SAMPLES / "corpus-heads.png")
 
 
 if __name__ == "__main__":

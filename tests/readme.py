@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from attnviz.analysis.roles import ROLES
 from attnviz.model.plan import rows
 
 PARITY = Path(__file__).parent / "model" / "parity.json"
@@ -50,6 +51,13 @@ def families() -> str:
     for row in rows():
         names = ", ".join(f"`{name}`" for name in (row.name, *row.aliases))
         lines.append(f"| {names} | {row.about} |")
+    return "\n".join(lines)
+
+
+def roles() -> str:
+    """The roles of heads as a table: what each goes by, and from which score on a head has it."""
+    lines = ["| role | score | threshold | of |", "|---|---|---|---|"]
+    lines += [f"| {role.name} | {role.score} | {role.rule} | {role.source or 'attnviz'} |" for role in ROLES]
     return "\n".join(lines)
 
 

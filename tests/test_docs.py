@@ -14,14 +14,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from huggingface_hub import constants
+from PIL import Image
 
 from attnviz.analysis.summary import summarise
+from attnviz.batch.read import FORMATS
+from attnviz.batch.stream import PACKINGS
 from attnviz.cli import app
 from attnviz.interface import Attention, Model
 from attnviz.render.document import document
-from tests import pictures, readme, tiny
+from tests import corpus, pictures, readme, tiny
+from tests.batch.summary_schema import SUMMARY
 from tests.model.variants import all_variants
 from tests.test_hub import cached
 
@@ -33,7 +38,7 @@ COMMANDS = [command.name or command.callback.__name__ for command in app.app.reg
 
 def _lines(text: str) -> list[str]:
     """The command lines of a page: indented ones, and those in the table's code spans."""
-    indented = re.findall(r"^    ((?:echo .*\| )?attnviz .*?)(?: +#.*)?$", text, re.MULTILINE)
+    indented = re.findall(r"^    ((?:(?:echo|cat) .*\| )?attnviz .*?)(?: +#.*)?$", text, re.MULTILINE)
     spans = re.findall(r"`((?:head [^`]*\| )?attnviz [a-z]+ [^`]*samples/[^`]*)`", text)
     return indented + [span.replace("\\|", "|") for span in spans]
 
@@ -51,10 +56,28 @@ def test_the_two_commands_that_set_everything_up_stand_in_the_readme_once() -> N
 
 
 def test_the_readme_describes_every_name_of_the_document_and_no_other(tiny_attention: Attention) -> None:
-    section = README.split("## JSON")[1].split("## Python")[0]
+    assert sorted(_described(_section("## JSON"))) == sorted(document(summarise(tiny_attention), None))
+
+
+def test_the_readme_describes_every_name_of_the_summary_and_no_other() -> None:
+    names = _section("## Whole corpora").split("summary.json</code></summary>")[1].split("</details>")[0]
+    assert sorted(_described(names)) == sorted(SUMMARY["properties"])
+
+
+def test_the_readme_names_every_ending_that_is_read_and_no_other() -> None:
+    section = _section("## Whole corpora").split("### What is read")[1].split("###")[0]
+    assert set(re.findall(r"`(\.\w+)`", section)) == {f".{name}" for name in FORMATS} | set(PACKINGS)
+
+
+def _section(title: str) -> str:
+    """What stands below a title, up to the next of its kind."""
+    return README.split(f"\n{title}\n")[1].split("\n## ")[0]
+
+
+def _described(section: str) -> list[str]:
+    """The names in the first column of the tables."""
     cells = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
-    described = [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
-    assert sorted(described) == sorted(document(summarise(tiny_attention), None))
+    return [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
 
 
 def test_the_parity_table_is_of_the_variants_that_are_tested() -> None:
@@ -78,6 +101,7 @@ def test_the_commands_of_readme_and_samples_run(
     (tmp_path / "samples").mkdir()
     for text in (ROOT / "samples").glob("*.txt"):
         shutil.copy(text, tmp_path / "samples")
+    shutil.copytree(ROOT / corpus.CORPUS, tmp_path / corpus.CORPUS)
     monkeypatch.chdir(tmp_path)
     lines = _lines(README) + _lines(SAMPLES)
     assert len(lines) > 25
@@ -99,6 +123,35 @@ def test_the_python_of_the_readme_runs(real_model: Model) -> None:  # noqa: ARG0
     assert blocks
     for block in blocks:
         exec(compile(block, "README.md", "exec"), {})
+
+
+@pytest.fixture(scope="module")
+def analysed(real_model: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: ARG001
+    """The folder that the results of samples/corpus/ are in."""
+    folder = tmp_path_factory.mktemp("corpus")
+    corpus.analyse(folder)
+    return folder
+
+
+@pytest.mark.real
+def test_the_queries_of_the_readme_find_what_it_shows(analysed: Path) -> None:
+    shown = re.findall(r"```sql\n(.*?)```\n\n((?:\|[^\n]*\n)+)", _section("## Whole corpora"), re.DOTALL)
+    assert len(shown) >= 3
+    for query, table in shown:
+        assert "links.parquet" in query
+        assert corpus.answer(query, analysed) == table.strip(), "make it anew: cog -r README.md"
+        assert len(table.splitlines()) > 2, f"no row: {query}"
+
+
+@pytest.mark.real
+def test_the_picture_of_the_corpus_is_what_batch_draws(analysed: Path) -> None:
+    now, committed = (
+        np.asarray(Image.open(path).convert("RGB"), np.int16)
+        for path in (analysed / "results" / "heads.png", ROOT / "samples" / "corpus-heads.png")
+    )
+    assert now.shape == committed.shape
+    # Colours may be rounded another way on another processor.
+    assert np.mean(np.abs(now - committed) > 4) < 1e-3, "make it anew: python -m tests.pictures"
 
 
 @pytest.mark.real

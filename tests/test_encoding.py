@@ -5,7 +5,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
-from attnviz.encoding import Encoding, encode, is_punctuation
+from attnviz.encoding import Encoding, encode, encode_many, is_punctuation
 from attnviz.errors import InputError
 from tests import tiny
 
@@ -301,6 +301,21 @@ def test_any_text_is_cut_into_words_without_a_gap_or_refused(text: str, pair: st
     assert encoding.words[-1].stop == n
     assert all(word.start < word.stop and word.text for word in encoding.words)
     assert all(word.stop == word.start + 1 for word in encoding.words if encoding.special[word.start])
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(_TEXTS, max_size=5), st.none() | st.integers(3, 12), st.sampled_from(TOKENIZERS))
+@example(["the bank", "", "\ud800", "bank " * 20, "river"], 8, WORDPIECE)
+def test_many_texts_are_encoded_as_each_alone(texts: list[str], limit: int | None, tokenizer: Tokenizer) -> None:
+    found = encode_many(tokenizer, texts, limit=limit)
+    assert len(found) == len(texts)
+    for one, text in zip(found, texts, strict=True):
+        if isinstance(one, Encoding):
+            assert one == encode(tokenizer, text, limit=limit)
+        else:
+            with pytest.raises(InputError) as raised:
+                encode(tokenizer, text, limit=limit)
+            assert (one.message, one.hint) == (raised.value.message, raised.value.hint)
 
 
 @settings(deadline=None, max_examples=100)

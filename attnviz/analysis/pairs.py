@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 Rows = NDArray[np.intp]
 
-KEPT = 20_000
+KEPT = 10_000
 """How many pairs are kept when there are too many, which is at twice as many."""
 LONG_WEIGHT = 0.1
 """A link of less weight than this is not among the longest: any head gives some weight to far words."""
@@ -42,7 +42,7 @@ class LinkRows:
         return len(self.weight)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Occurrence:
     """One link: in document number ``document`` ``query`` gives ``weight`` to ``key``, ``distance`` words away."""
 
@@ -68,7 +68,7 @@ class TypicalPair:
     strongest: Occurrence
 
 
-@dataclass
+@dataclass(slots=True)
 class _Seen:
     """What is known of a pair so far."""
 

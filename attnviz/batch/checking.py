@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from attnviz.analysis.alone import measure_alone
 from attnviz.analysis.measured import METRICS, Measured
 from attnviz.batch.found import Found
-from attnviz.batch.work import Worker
+from attnviz.batch.work import Worker, as_error
 from attnviz.encoding import Encoding, started
 from attnviz.errors import AttnvizError
-from attnviz.model.check import Judge
+
+if TYPE_CHECKING:
+    from attnviz.model.check import Judge
 
 Mode = Literal["none", "sample", "all"]
 FIRST = 3
@@ -25,6 +27,8 @@ EVERY = 100
 FIGURES = 1e-4
 """How far a figure may be from that of a run alone, as a part of it: both are rounded, and added up in other orders."""
 
+_REASONS = 5
+"""So many reasons are kept: each document may have one of its own."""
 _AMOUNTS = np.array([metric.kind == "amount" for metric in METRICS])
 
 
@@ -54,10 +58,11 @@ class Checked:
         if not self.documents:
             return f"not made: {self.reasons[0]}" if self.reasons else "not made"
         documents = f"{self.documents:,} documents" if self.documents > 1 else "1 document"
-        words = f"{documents} against transformers: weights {self.max_abs_diff:.1e} apart at most"
+        weights = f"at most {self.max_abs_diff:.1e} apart" if self.max_abs_diff else "the same to the last bit"
+        words = f"{documents} against transformers: weights {weights}, figures at most {self.figures_apart:.1e}"
         if self.failed:
             beyond = ", ".join(map(str, self.failed[:5])) + (" …" if len(self.failed) > 5 else "")
-            words += f", beyond {self.tolerance:.0e} in {len(self.failed):,} of them (number {beyond})"
+            words += f"; beyond {self.tolerance:.0e} or {FIGURES:.0e} in {len(self.failed):,} of them (number {beyond})"
         return words + (f"; {self.unchecked:,} could not be checked: {self.reasons[0]}" if self.unchecked else "")
 
 
@@ -71,7 +76,7 @@ def together(parts: Iterable[Checked]) -> Checked:
         figures_apart=max((part.figures_apart for part in all_), default=0.0),
         failed=tuple(number for part in all_ for number in part.failed),
         unchecked=sum(part.unchecked for part in all_),
-        reasons=tuple(dict.fromkeys(reason for part in all_ for reason in part.reasons)),
+        reasons=tuple(dict.fromkeys(reason for part in all_ for reason in part.reasons))[:_REASONS],
     )
 
 
@@ -99,6 +104,8 @@ class Checker:
         return self.mode == "all" or (self.mode == "sample" and (document.number < FIRST or by_chance))
 
     def _check(self, number: int, encoding: Encoding, measured: Measured) -> Checked:
+        from attnviz.model.check import Judge  # with it comes transformers
+
         worker = self.worker
         self._judge = self._judge or Judge(worker.model.checkpoint)
         try:
@@ -106,13 +113,13 @@ class Checker:
             parts = _parts(encoding, [window.encoding for window in windows])
             checks = [worker.model.check_encoding(part, self._target(part), judge=self._judge) for part in parts]
             alone = measure_alone(worker.model.way, encoding, worker.how.asked, windows, causal=worker.causal)
-        except AttnvizError as error:
-            return Checked(unchecked=1, reasons=(error.message,))
+        except (AttnvizError, RuntimeError, MemoryError) as error:
+            return Checked(unchecked=1, reasons=(as_error(error).message,))
         apart = figures_apart(measured, alone)
         passed = all(check.passed for check in checks) and apart <= FIGURES
         return Checked(
             1,
-            max(check.max_abs_diff for check in checks),
+            float(np.nan_to_num(max(check.max_abs_diff for check in checks))),  # JSON has no infinity
             max(check.tolerance for check in checks),
             apart,
             () if passed else (number,),
@@ -134,9 +141,12 @@ def _parts(encoding: Encoding, windows: Sequence[Encoding]) -> list[Encoding]:
 
 
 def figures_apart(one: Measured, other: Measured) -> float:
-    """The largest |Δ| of two documents' figures that are amounts, as a part of the figure where it is above 1."""
+    """The largest |Δ| of two documents' figures that are amounts, as a part of the figure where it is above 1.
+
+    A figure that only one of both has is off by all of it.
+    """
     a, b = one.figures[..., _AMOUNTS], other.figures[..., _AMOUNTS]
     if not np.array_equal(np.isnan(a), np.isnan(b)):
-        return np.inf
+        return 1.0
     apart: NDArray[np.float64] = np.abs(a - b) / np.maximum(1, np.abs(b))
     return float(np.nanmax(apart, initial=0))

@@ -24,9 +24,12 @@ from attnviz.batch.run import Bench, Keeper, run
 from attnviz.batch.source import STANDARD_INPUT, documents
 from attnviz.batch.work import How, Worker
 from attnviz.checkpoint.digest import digest, revision
-from attnviz.errors import UsageError
+from attnviz.errors import InputError, UsageError
 from attnviz.interface import Model, load
 from attnviz.render.about import About
+
+_NOTED = 10.0
+"""Seconds after which run.json says again how far a run is: should it be killed, its time is not lost."""
 
 
 class Watch(Protocol):
@@ -43,6 +46,9 @@ class Watch(Protocol):
 
     def failed(self, documents: int) -> None:
         """So many documents more have failed."""
+
+    def differs(self, verdict: str) -> None:
+        """The check has found documents that are beyond a tolerance."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,7 @@ def run_job(job: Job, watch: Watch, stdin: BinaryIO | None = None) -> Done:
 
     Raises:
         UsageError: an input or a folder that can't be; a folder of another run; what can't be written.
-        InputError: a folder without texts.
+        InputError: a folder without texts; there is no document at all.
         ModelError: a model that can't be loaded.
         SomeFailed: the job is strict, and a document failed.
     """
@@ -123,19 +129,35 @@ def run_job(job: Job, watch: Watch, stdin: BinaryIO | None = None) -> Done:
     worker = Worker(model, job.how)
     with opened(job.output, job.identity(model), formats=job.formats, overwrite=job.overwrite) as folder:
         watch.began(folder)
-        start, before = time.monotonic(), float(folder.manifest.facts.get("seconds", 0))
-        folder.note(complete=False, inputs=list(job.inputs), command=job.command, check_mode=job.check)
-        total = Total()
-        for part in _parts(job, worker, folder, found, watch):
-            watch.failed(part.failed)
-            total.add(part)
-        folder.require_last(total.parts - 1)
-        seconds = before + time.monotonic() - start
-        about = _about(job, model, folder, total.checked, seconds)
+        total = _work(job, worker, folder, found, watch)
+        about = _about(job, model, folder, total)
         corpus = finish(folder, worker, about)
         ended = datetime.now(UTC).isoformat(timespec="seconds")
-        folder.note(complete=True, seconds=round(seconds, 3), ended=ended, **total.facts)
+        folder.note(complete=True, ended=ended, **total.facts)
         return Done(folder.where, total.checked, corpus, about)
+
+
+def _work(job: Job, worker: Worker, folder: Folder, found: Iterable[Document], watch: Watch) -> Total:
+    """Make all parts that are not there yet; run.json says now and then how far it is, and at last of all of them."""
+    earlier, ended = folder.manifest.facts, folder.complete
+    start = noted = time.monotonic()
+    folder.note(complete=False, inputs=list(job.inputs), command=job.command, check_mode=job.check)
+    total, before = Total(), float(earlier.get("seconds", 0))
+    for part in _parts(job, worker, folder, found, watch):
+        watch.failed(part.failed)
+        total.add(part)
+        if part.check and part.check["failed"]:
+            watch.differs(str(total.checked))
+        total.seconds = round(before + time.monotonic() - start, 3)
+        if time.monotonic() - noted > _NOTED:
+            folder.note(**total.facts)
+            noted = time.monotonic()
+    folder.require_last(total.parts - 1)
+    if not total.documents:
+        raise InputError("there are no documents in what is to be read", hint="Blank lines are none. Is it empty?")
+    if ended and total.parts == earlier.get("parts"):  # all was there
+        total.seconds = before
+    return total
 
 
 def _parts(job: Job, worker: Worker, folder: Folder, found: Iterable[Document], watch: Watch) -> Iterator[PartFacts]:
@@ -148,13 +170,14 @@ def _parts(job: Job, worker: Worker, folder: Folder, found: Iterable[Document], 
 
 @dataclass
 class Total:
-    """What there is of all parts together."""
+    """What there is of all parts together, and the ``seconds`` that they took."""
 
     parts: int = 0
     documents: int = 0
     failed: int = 0
     tokens: int = 0
     links: int = 0
+    seconds: float = 0.0
     checked: Checked = field(default_factory=Checked)
 
     def add(self, part: PartFacts) -> None:
@@ -183,9 +206,14 @@ def bench(job: Job, keeper: Keeper, worker: Worker | None = None) -> Bench:
     return Bench(worker, Checker(worker, job.check), keeper, job.strict)
 
 
-def _about(job: Job, model: Model, folder: Folder, checked: Checked, seconds: float) -> About:
+def _about(job: Job, model: Model, folder: Folder, total: Total) -> About:
     identity = folder.manifest.identity
-    options = {name: str(value) for name, value in identity.options.items() if value not in (None, False, ())}
+    given = {
+        name: value for name, value in identity.options.items() if value not in (None, (), []) and value is not False
+    }
+    options = {
+        name: " ".join(value) if isinstance(value, list | tuple) else str(value) for name, value in given.items()
+    }
     return About(
         model=model.name,
         way=model.way.path,
@@ -193,10 +221,10 @@ def _about(job: Job, model: Model, folder: Folder, checked: Checked, seconds: fl
         inputs=job.inputs,
         revision=identity.revision or "",
         device=identity.device,
-        check=str(checked),
-        passed=checked.passed,
+        check=str(total.checked),
+        passed=total.checked.passed,
         options=options,
         versions=identity.versions,
         started=str(folder.manifest.facts.get("started", "")),
-        seconds=seconds,
+        seconds=total.seconds,
     )

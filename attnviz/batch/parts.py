@@ -61,8 +61,9 @@ class PartFiles:
         facts = self.facts(number)
         if facts is not None and facts.digest != digest:
             raise UsageError(
-                f"the texts are not those that {self.storage.where} was begun with: part {number} is of others",
-                hint="Begin anew with --overwrite, or give another folder.",
+                f"the texts are not those that {self.storage.where} was begun with: "
+                f"part {number}, of {facts.documents:,} documents, is of others",
+                hint="Texts can't be changed or added. Begin anew with --overwrite, or give another folder.",
             )
         return facts
 

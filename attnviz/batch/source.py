@@ -166,7 +166,8 @@ def _walked(name: str, folder: Folder, wanted: Callable[[Entry], bool], without:
     first = next(entries, None)
     if first is None:
         raise InputError(
-            f"there are no texts in {name}", hint=f"Of folders, these files are read: {endings()}; hidden ones are not."
+            f"there are no texts in {name}",
+            hint=f"Of folders, these files are read: {endings()}; hidden ones and the output folder are not.",
         )
     return _Input(folder.key, chain([first], entries))
 

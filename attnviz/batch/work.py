@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,7 @@ from attnviz.batch.chunk import Chunk
 from attnviz.batch.document import Document
 from attnviz.batch.found import Found
 from attnviz.encoding import Encoding, Window, encode_many, slide, started
-from attnviz.errors import AttnvizError, InputError
+from attnviz.errors import AttnvizError, InputError, ModelError, UnsupportedModel, UsageError
 from attnviz.interface import Model
 from attnviz.model import foresee
 from attnviz.model.kernel import Observer, Tile
@@ -36,18 +37,31 @@ class How:
 
 
 class Worker:
-    """Measures chunks with one model."""
+    """Measures chunks with one model.
+
+    Raises:
+        UsageError: the stride is longer than a window.
+        UnsupportedModel: its layers have different numbers of heads.
+        ModelError: it can't be run.
+    """
 
     def __init__(self, model: Model, how: How) -> None:
         self.model = model
         self.how = how
+        self.heads = _heads(model)
+        """How many heads each layer has, by the model's own number of the layer."""
+        # Texts are read ahead in another thread, and tokenizers don't bear to be set up in one and used in another.
+        self._tokenizing = threading.Lock()
+        self._require_stride()
 
-    @cached_property
-    def heads(self) -> dict[int, int]:
-        """How many heads each layer has, by the model's own number of the layer: a run of one token shows it."""
-        seen = _Heads()
-        run_alone(self.model.way, started(self.model.checkpoint.tokenizer, 0), [seen])
-        return dict(sorted(seen.heads.items()))
+    def _require_stride(self) -> None:
+        """Raise at once what ``slide`` would of each document."""
+        limit, stride = self.model.way.limit, self.how.stride
+        if limit is None or stride is None:
+            return
+        room = limit - self.model.checkpoint.tokenizer.num_special_tokens_to_add(False)
+        if stride > room:
+            raise UsageError(f"--stride is {stride}, expected 1 to {room}: a window has {room} tokens of the text")
 
     @cached_property
     def causal(self) -> bool:
@@ -57,7 +71,8 @@ class Worker:
     def encode(self, chunk: Chunk) -> list[Encoded]:
         """What the model reads of each document, or why it can't."""
         texts = [each.text for each in chunk.documents if not each.reason]
-        found = iter(encode_many(self.model.checkpoint.tokenizer, texts))
+        with self._tokenizing:
+            found = iter(encode_many(self.model.checkpoint.tokenizer, texts))
         return [InputError(each.reason) if each.reason else self._fitting(next(found)) for each in chunk.documents]
 
     def _fitting(self, encoded: Encoded) -> Encoded:
@@ -121,8 +136,8 @@ class Worker:
             got: Measured | AttnvizError = measure_alone(
                 self.model.way, encoding, self.how.asked, windows, causal=self.causal
             )
-        except AttnvizError as error:
-            windows, got = (), error
+        except (AttnvizError, RuntimeError, MemoryError) as error:  # such as a GPU that has no memory left
+            windows, got = (), as_error(error)
         found = _found(document, encoding, got, time.perf_counter() - start)
         return replace(found, windows=len(windows)) if windows else found
 
@@ -136,7 +151,23 @@ class Worker:
         if limit is None or len(encoding) <= limit:
             return ()
         tokenizer = self.model.checkpoint.tokenizer
-        return slide(tokenizer, encoding, limit=limit, causal=self.causal, stride=self.how.stride)
+        with self._tokenizing:
+            return slide(tokenizer, encoding, limit=limit, causal=self.causal, stride=self.how.stride)
+
+
+def as_error(error: Exception) -> AttnvizError:
+    """What torch or the machine said of one text, as an error of ours."""
+    return error if isinstance(error, AttnvizError) else ModelError(f"the model can't run this text ({error})")
+
+
+def _heads(model: Model) -> dict[int, int]:
+    """How many heads each layer has: a run of one token shows it."""
+    seen = _Heads()
+    run_alone(model.way, started(model.checkpoint.tokenizer, 0), [seen])
+    counts = sorted({*seen.heads.values()})
+    if len(counts) > 1:
+        raise UnsupportedModel(f"its layers have {', '.join(map(str, counts))} heads, tables need equal numbers")
+    return dict(sorted(seen.heads.items()))
 
 
 class _Heads(Observer):

@@ -14,7 +14,6 @@ from rich.text import Text
 
 from attnviz.cli import console
 from attnviz.cli.options import ModelOptions, spread
-from attnviz.cli.telling import telling
 from attnviz.errors import ExitCode, SomeFailed, UsageError
 
 if TYPE_CHECKING:
@@ -31,13 +30,9 @@ _PACKAGES = {"charset-normalizer": "charset_normalizer", "conllu": "conllu", "fi
 def batch(
     inputs: Annotated[
         list[str],
-        typer.Argument(metavar="INPUT...", help="Files, folders, globs or URLs; - reads standard input."),
+        typer.Argument(metavar="INPUT", help="Files, folders, globs or URLs; - reads standard input."),
     ],
     *,
-    output: Annotated[
-        str,
-        typer.Option("--output", "-o", metavar="DIR", help="The folder or URL of the results.", rich_help_panel=_OUT),
-    ],
     split: Annotated[
         Literal["line", "paragraph"] | None,
         typer.Option(
@@ -69,6 +64,10 @@ def batch(
             min=1, metavar="N", help="Tokens from one window to the next.", show_default="half", rich_help_panel=_IN
         ),
     ] = None,
+    output: Annotated[
+        str,
+        typer.Option("--output", "-o", metavar="DIR", help="The folder or URL of the results.", rich_help_panel=_OUT),
+    ],
     top: Annotated[
         int,
         typer.Option(min=0, max=10_000, metavar="N", help="Links of a document and layer.", rich_help_panel=_OUT),
@@ -124,8 +123,8 @@ def batch(
 ) -> None:
     """Analyse a corpus: texts in, tables of every document, head and link out.
 
-    The folder gets documents, heads and links as Parquet, a summary, a picture and a page. A run that was stopped goes
-    on where it was.
+    The folder gets documents, heads and links as Parquet, a summary, a picture and a page.
+    A run that was stopped goes on where it was.
     """
     if engine == "local" and (address is not None or cpus is not None):
         raise UsageError("--address and --cpus are for a cluster", hint="Add --engine ray, or leave them out.")
@@ -139,6 +138,7 @@ def batch(
     from attnviz.batch.reading import Reading
     from attnviz.batch.source import STANDARD_INPUT, sizes
     from attnviz.batch.work import How
+    from attnviz.cli.telling import telling
 
     job = Job(
         tuple(inputs),
@@ -173,6 +173,7 @@ def _say(done: Done, files: Sequence[tuple[str, str]]) -> None:
         out.print(tables.table(done.corpus, roles(done.corpus), done.about, files))
     if done.checked.passed is False:
         console.errors().print(Text(f"✗ {clean(str(done.checked))}", "bold red"))
+        console.errors().print("Do not rely on these tables. Please report the model and a text: something is wrong.")
         raise typer.Exit(ExitCode.CHECK)
     if counts.failed:
         raise SomeFailed(
@@ -181,7 +182,11 @@ def _say(done: Done, files: Sequence[tuple[str, str]]) -> None:
         )
 
 
-_TABLES = ("documents", "heads", "links")
+_TABLES = {
+    "documents": "a row for each document",
+    "heads": "for each head in each document",
+    "links": "for each of its strongest links",
+}
 _FILES = (
     ("summary.json, summary.parquet", "every head over the corpus"),
     ("heads.png, report.html", "to look at"),
@@ -191,9 +196,9 @@ _FILES = (
 
 def _files(done: Done, formats: Sequence[str]) -> list[tuple[str, str]]:
     """Where everything lies."""
-    tables = [f"{table}.{suffix}/" for suffix in ("parquet", *formats) for table in _TABLES]
-    found = [(done.where, "all of it:"), (" ".join(tables), "tables, in parts")]
-    return [*found, *(_FILES if done.corpus.counts.measured else _FILES[-1:])]
+    beside = "".join(f", .{name}/" for name in dict.fromkeys(formats) if name != "parquet")
+    tables = [(f"{table}.parquet/{beside}", what) for table, what in _TABLES.items()]
+    return [(done.where, "all of it:"), *tables, *(_FILES if done.corpus.counts.measured else _FILES[-1:])]
 
 
 def _require_installed() -> None:

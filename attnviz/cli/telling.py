@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.text import Text
 
 from attnviz.cli.signals import CLEANING
 from attnviz.render.cost import duration
+from attnviz.render.labels import clean
 
 if TYPE_CHECKING:
     from attnviz.batch.folder import Folder
@@ -35,6 +37,7 @@ class Telling:
         self._every = _EVERY if on and on.is_terminal else _LINES
         self._next = self._start + self._every
         self._bar: Progress | None = None
+        self._differs = False
 
     def began(self, folder: Folder) -> None:
         """The folder of the results is open: what is half-written there goes should a signal end the run."""
@@ -54,6 +57,12 @@ class Telling:
         """So many documents more have failed."""
         self._failed += documents
         self._tell()
+
+    def differs(self, verdict: str) -> None:
+        """The check has failed; it is said at once, and once, as nobody need wait for the end of such a run."""
+        if self._on is not None and not self._differs:
+            self._on.print(Text(f"✗ {clean(verdict)}", "bold red"))
+        self._differs = True
 
     def close(self) -> None:
         """Take the bar away."""

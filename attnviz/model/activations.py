@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-_tanh_gelu = partial(functional.gelu, approximate="tanh")
+# In place, which torch's functional form is not: of many tokens new memory costs more than its numbers.
+_gelu: Callable[[Tensor], Tensor] = partial(torch.ops.aten.gelu_, approximate="none")
+_tanh_gelu: Callable[[Tensor], Tensor] = partial(torch.ops.aten.gelu_, approximate="tanh")
 
 
 def _fast_gelu(x: Tensor) -> Tensor:
@@ -24,10 +26,10 @@ def _bloom_gelu(x: Tensor) -> Tensor:
 
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "bloom_gelu": _bloom_gelu,
-    "gelu": functional.gelu,
+    "gelu": _gelu,
     "gelu_fast": _fast_gelu,
     "gelu_new": _tanh_gelu,
-    "gelu_python": functional.gelu,
+    "gelu_python": _gelu,
     "gelu_pytorch_tanh": _tanh_gelu,
     "gelu_python_tanh": _tanh_gelu,
     "leaky_relu": functional.leaky_relu,

@@ -36,6 +36,9 @@ from attnviz.model.spec import (
     Spec,
 )
 
+MANY = 256
+"""Of so many tokens a bias is added to the product on the CPU; torch would fill the result with it before."""
+
 
 class Network:
     """A model ready to run: a spec and the tensors that it needs, under the names of ``weights.shapes``.
@@ -246,7 +249,10 @@ class Network:
         return self._norm(f"{at}.norm", spec.norm, x + ACTIVATIONS[spec.activation](run.neighbours(mix, entered)))
 
     def _linear(self, at: str, x: Tensor) -> Tensor:
-        return functional.linear(x, self.tensors[f"{at}.weight"], self.tensors.get(f"{at}.bias"))
+        weight, bias = self.tensors[f"{at}.weight"], self.tensors.get(f"{at}.bias")
+        if bias is None or len(x) < MANY or x.device.type != "cpu":
+            return functional.linear(x, weight, bias)
+        return functional.linear(x, weight).add_(bias)
 
     def _norm(self, at: str, norm: Norm, x: Tensor) -> Tensor:
         weight = self.tensors.get(f"{at}.weight")

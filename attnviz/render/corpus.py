@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -33,8 +34,8 @@ def table(corpus: Corpus, found: Sequence[Found], about: About, files: Sequence[
     for block in filter(None, blocks):
         grid = Table.grid(padding=(0, 2))
         for name, words in block:
-            grid.add_row(Text(f"  {clean(name)}", "cyan" if block is blocks[-1] else ""), words)
-        parts += [Text(), grid]
+            grid.add_row(Text(clean(name), "cyan" if block is blocks[-1] else ""), words)
+        parts += [Text(), Padding(grid, (0, 0, 0, 2), expand=False)]
     return Group(*parts)
 
 
@@ -48,6 +49,8 @@ def _counts(corpus: Corpus, about: About) -> RenderableType:
     if about.seconds > 0:
         rate = f"{counts.tokens / about.seconds:,.0f} tokens a second"
         line.append(f" · {duration(about.seconds)}, {rate}", "not bold dim")
+    if about.passed:
+        line.append(f"\n✓ {clean(about.check)}", "not bold green")
     return line
 
 

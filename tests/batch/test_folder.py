@@ -128,7 +128,9 @@ def test_a_run_goes_on_where_it_was(where: str) -> None:
 def test_texts_that_have_changed_are_refused(where: str) -> None:
     with opened(where, made.identity()) as folder:
         _write(folder, 3)
-        with pytest.raises(UsageError, match=r"the texts are not those that .* was begun with: part 1 is of others"):
+        with pytest.raises(
+            UsageError, match=r"the texts are not those that .* was begun with: part 1, of 3 documents, is of others"
+        ):
             folder.finished(1, "another digest")
         folder.require_last(2)
         with pytest.raises(UsageError, match=r"there are fewer texts than when .* was begun: 2 parts are of others"):

@@ -135,8 +135,10 @@ def test_the_table_has_a_row_for_each_head_and_figure() -> None:
     by_place = {(row["layer"], row["head"], row["metric"]): row for row in rows}
     entropy = by_place[3, 2, "entropy"]
     assert (entropy["count"], entropy["mean"], entropy["unit"]) == (30, 1.25, "nats")
+    for name in ("sink", "confidence", "offset_share"):
+        for (layer, head), mean in np.ndenumerate(found.figures[name].mean):
+            assert by_place[LAYERS[layer], head, name]["mean"] == mean
     sink = by_place[1, 3, "sink"]
-    assert sink["mean"] == found.figures["sink"].mean[1, 3]
     assert sink["q05"] <= sink["q25"] <= sink["q50"] <= sink["q75"] <= sink["q95"]
     assert (sink["min"], sink["max"]) == (found.figures["sink"].minimum[1, 3], found.figures["sink"].maximum[1, 3])
     missing = by_place[0, 0, "duplicate"]

@@ -7,15 +7,22 @@ prints by how many times ours, tokenising and measuring, is faster than
   at a time, 32 padded to the longest, and 32 of near lengths;
 - transformers' own SDPA forward, 32 of near lengths, which returns no weights.
 
-All run in turns in one process, on as many threads as torch has; each round gives ratios, and the median counts. The
-time is the processor's, so that what else runs on the machine matters less; ``--wall`` takes the clock's.
+All run in turns in one process, on as many threads as torch has; each round gives ratios, and the median counts.
+``--processor`` takes the processor's time, for a machine on which something else runs too.
+
+``--memory`` prints how much memory ``attnviz batch`` takes at its peak for that many documents, a hundred times fewer
+being 1, each a process of its own; the sentences come again and again.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
+import os
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -30,6 +37,7 @@ from attnviz.analysis.packed import measure
 from attnviz.checkpoint.bundle import find_bundle
 from attnviz.encoding import Encoding, encode_many
 from attnviz.interface import Model
+from tests.benchmarks.cold import ATTNVIZ
 
 BATCH = 32
 
@@ -111,9 +119,11 @@ def sdpa(model: Model) -> Callable[[list[str]], object]:
     return run
 
 
-def ratios(contenders: dict[str, Callable[[list[str]], object]], texts: list[str], rounds: int, *, wall: bool) -> Any:
+def ratios(
+    contenders: dict[str, Callable[[list[str]], object]], texts: list[str], rounds: int, *, processor: bool
+) -> Any:
     """For each contender but the first its time by that of the first, the median over the rounds."""
-    clock = time.perf_counter if wall else time.process_time
+    clock = time.process_time if processor else time.perf_counter
     found: dict[str, list[float]] = {name: [] for name in contenders}
     for run in contenders.values():
         run(texts[:100])  # compiles, and touches all weights
@@ -129,14 +139,36 @@ def ratios(contenders: dict[str, Callable[[list[str]], object]], texts: list[str
     return {name: statistics.median(each) for name, each in found.items()}
 
 
+def peak(texts: list[str], count: int) -> int:
+    """The bytes that ``attnviz batch`` takes at its peak for ``count`` documents: ``texts`` again and again."""
+    with tempfile.TemporaryDirectory() as folder:
+        lines = itertools.islice(itertools.cycle(texts), count)
+        path = Path(folder, "corpus.txt")
+        with path.open("w", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in lines)
+        options = ["--output", str(Path(folder, "results")), "--split", "line", "--check", "none", "--quiet"]
+        process = subprocess.Popen([sys.executable, "-c", ATTNVIZ, "batch", str(path), *options])
+        _, state, used = os.wait4(process.pid, 0)
+    assert state == 0
+    return used.ru_maxrss * 1024
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the ratios."""
     parser = argparse.ArgumentParser()
     parser.add_argument("file", type=Path)
     parser.add_argument("--documents", type=int, default=2001)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--wall", action="store_true")
+    parser.add_argument("--processor", action="store_true")
+    parser.add_argument("--memory", action="store_true")
     given = parser.parse_args(arguments)
+    if given.memory:
+        many = given.documents
+        few, most = (peak(sentences(given.file, many), count) for count in (many // 100, many))
+        print(
+            f"{many:,} documents peak at {most / few:.2f} of what {many // 100:,} do, {few / 2**20:,.0f} MiB (aim: 1.1)"
+        )
+        return
     model = attnviz.load()
     contenders = {
         "ours": ours(model),
@@ -146,7 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"SDPA forward, {BATCH} of near lengths": sdpa(model),
     }
     texts = sentences(given.file, given.documents)
-    found = ratios(contenders, texts, given.rounds, wall=given.wall)
+    found = ratios(contenders, texts, given.rounds, processor=given.processor)
     print(f"{len(texts):,} texts, {torch.get_num_threads()} threads; ours takes, so many times faster:")
     for name, ratio in found.items():
         if name != "ours":

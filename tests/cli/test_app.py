@@ -58,6 +58,14 @@ def test_show_runs_without_transformers(tiny_bert: Path) -> None:
     assert last == "loaded: torch"
 
 
+def test_batch_runs_without_transformers(tiny_bert: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(tiny.SENTENCE)
+    given = ("batch", tmp_path / "a.txt", "--output", tmp_path / "results", "--check", "none", "--model", tiny_bert)
+    done = script(*given, code=TELLING)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1] == "loaded: torch matplotlib"
+
+
 def test_version_is_that_of_the_package() -> None:
     result = CliRunner().invoke(cli.app, ["--version"])
     assert (result.exit_code, result.output) == (0, f"attnviz {version('attnviz')}\n")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from attnviz.model import forward
+from attnviz.model import run as runs
 from tests import tiny
 from tests.cli.conftest import Run
 
@@ -40,8 +40,8 @@ def test_float64_runs_both_in_double_precision(run: Run, monkeypatch: pytest.Mon
     assert result.code == 0
     assert all(float(row[1]) <= 1e-14 for row in rows(result.lines))
     # A mistake that float32 takes for rounding is none in float64.
-    attend = forward.attend
-    monkeypatch.setattr(forward, "attend", lambda *qkv, scale, **more: attend(*qkv, scale=scale * (1 + 1e-7), **more))
+    attend = runs.attend
+    monkeypatch.setattr(runs, "attend", lambda *qkv, scale, **more: attend(*qkv, scale=scale * (1 + 1e-7), **more))
     assert run("check", tiny.SENTENCE).code == 0
     assert run("check", tiny.SENTENCE, "--float64").code == 5
 
@@ -60,12 +60,12 @@ def test_a_file_and_standard_input_can_be_checked(run: Run, tmp_path: Path) -> N
 
 
 def test_a_failed_check_shows_the_table_and_ends_with_its_code(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    attend = forward.attend
+    attend = runs.attend
 
     def wrong(*tensors: Any, layer: int, scale: float, **options: Any) -> Any:
         return attend(*tensors, layer=layer, scale=scale * (1.01 if layer == 1 else 1), **options)
 
-    monkeypatch.setattr(forward, "attend", wrong)
+    monkeypatch.setattr(runs, "attend", wrong)
     result = run("check", tiny.SENTENCE)
     assert result.code == 5
     first, second, *_ = rows(result.lines)

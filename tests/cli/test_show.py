@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from attnviz.interface import Attention
-from attnviz.model import forward
+from attnviz.model import run as runs
 from attnviz.record import write
 from tests import tiny
 from tests.cli.conftest import Result, Run
@@ -315,12 +315,12 @@ def test_json_of_a_saved_record(run: Run, saved: Path) -> None:
 @pytest.fixture
 def wrong_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     """Our attention has a scale that is 1 % too large."""
-    attend: Callable[..., Any] = forward.attend
+    attend: Callable[..., Any] = runs.attend
 
     def wrong(*tensors: Any, scale: float, **options: Any) -> Any:
         return attend(*tensors, scale=scale * 1.01, **options)
 
-    monkeypatch.setattr(forward, "attend", wrong)
+    monkeypatch.setattr(runs, "attend", wrong)
 
 
 @pytest.mark.usefixtures("wrong_kernel")

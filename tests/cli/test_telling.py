@@ -72,3 +72,11 @@ def test_nothing_is_said_where_nothing_is_to_be_said() -> None:
     clock.now = 100
     told.worked(1, 1)
     told.close()
+
+
+def test_a_check_that_fails_is_said_at_once_and_once() -> None:
+    (console, file), clock = plain(), Clock()
+    told = Telling(console, None, clock)
+    told.differs("3 documents \x1b[2J apart")
+    told.differs("4 documents apart")
+    assert file.getvalue() == "✗ 3 documents ␛[2J apart\n"

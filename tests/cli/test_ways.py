@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attnviz.model import forward, kernel
+from attnviz.model import kernel
+from attnviz.model import run as runs
 from attnviz.record import EncoderDecoder, read
 from tests import tiny
 from tests.cli.conftest import Run
@@ -69,7 +70,7 @@ def wrong(monkeypatch: pytest.MonkeyPatch) -> None:
         return attend(*tensors, scale=scale * 1.01, **options)
 
     monkeypatch.setattr(kernel, "attend", wrong)
-    monkeypatch.setattr(forward, "attend", wrong)
+    monkeypatch.setattr(runs, "attend", wrong)
 
 
 @pytest.mark.usefixtures("wrong")

@@ -57,6 +57,12 @@ def test_nothing_is_wider_than_the_terminal_and_no_text_moves_the_cursor(width: 
     assert "and 20 more" in " ".join(found)
 
 
+def test_a_check_that_passed_is_said() -> None:
+    about = replace(ABOUT, check="3 documents against transformers", passed=True)
+    assert lines(corpus(30, ROWS), 100, about)[1] == "✓ 3 documents against transformers"
+    assert not any("check" in line for line in lines(corpus(30, ROWS), 100, replace(ABOUT, check="not made")))
+
+
 def test_failures_are_said() -> None:
     failed = replace(corpus(3), counts=Counts(5, 2, 60, 72, 0), failures=(Reason("empty", 2, Where(1, "a", None, 0)),))
     found = lines(failed, 60, replace(ABOUT, seconds=0.0))

@@ -83,7 +83,8 @@ def test_the_larger_the_value_the_farther_from_the_paper(theme: str) -> None:
     figure = picture([Map(SHARE, values, 1.0)], (0,), style)
     with Image.open(io.BytesIO(to_png(figure))) as image:
         pixels = np.asarray(image.convert("RGB")).astype(float)
-    left, right, low, high = figure.axes[0].images[0].get_extent()
+    *sides, low, high = figure.axes[0].images[0].get_extent()
+    left, right = sorted(sides)
     row = len(pixels) - int((low + high) / 2 * 100)
     columns = [int((left + share * (right - left)) * 100) for share in (1 / 6, 1 / 2, 5 / 6)]
     light = [luminance(pixels[row, column]) for column in columns]

@@ -1,0 +1,80 @@
+"""A pack of documents runs as each of them alone, and nothing is computed on which no weight depends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torch import Tensor
+
+from attnviz.model.forward import Network
+from attnviz.model.kernel import Observer
+from attnviz.model.observers import Weights
+from attnviz.model.packed import Group, run_packed
+from attnviz.model.spec import Reach
+from tests.model.parity import make, saved
+from tests.model.variants import VOCABULARY, all_variants
+
+CASES = all_variants()
+LENGTHS = (1, 4, 4, 9, 30)
+
+
+@pytest.fixture(
+    scope="module", params=[("bert", "sentence pairs (token types)"), ("llama", "grouped queries")], ids=str
+)
+def network(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Network:
+    return saved(make(CASES[request.param], torch.float64), tmp_path_factory.mktemp("variant"), torch.float64)
+
+
+def inputs(network: Network) -> tuple[list[list[int]], list[list[int]]]:
+    generator = torch.Generator().manual_seed(1)
+    ids = [torch.randint(VOCABULARY, (n,), generator=generator).tolist() for n in LENGTHS]
+    types = network.spec.embedding.types or 1
+    return ids, [[i % types for i in range(n)] for n in LENGTHS]
+
+
+def packed(network: Network, ids: Sequence[Sequence[int]], types: Sequence[Sequence[int]]) -> list[dict[int, Tensor]]:
+    """The weights (H, n, n) of each document, by layer."""
+    found: list[dict[int, Tensor]] = [{} for _ in ids]
+
+    def see(layer: int, reach: Reach, group: Group, scores: Tensor) -> None:
+        at = torch.arange(group.length)
+        if reach.ahead == 0:
+            scores.masked_fill_(at > at[:, None], -torch.inf)
+        torch.softmax(scores, dim=-1, out=scores)
+        for i in range(group.count):
+            found[group.first + i][layer] = scores[i].clone()
+
+    run_packed(network, ids, types, see)
+    return found
+
+
+def test_each_document_has_the_weights_that_it_has_alone(network: Network) -> None:
+    ids, types = inputs(network)
+    for own, some, kinds in zip(packed(network, ids, types), ids, types, strict=True):
+        kept = Weights()
+        network(some, kinds, [kept])
+        assert sorted(own) == list(range(len(network.spec.layers)))
+        for layer, weights in own.items():
+            torch.testing.assert_close(weights, kept.layer(layer), rtol=0, atol=1e-12)
+
+
+def test_the_last_layer_needs_only_its_queries_and_keys(network: Network) -> None:
+    """In a pack, and of one text where nobody asks for hidden states; the weights are the same without the rest."""
+    ids, types = inputs(network)
+    last = f"layers.{len(network.spec.layers) - 1}."
+    needed = ("attention.query.", "attention.key.", "attention.norm.")
+    fewer = {
+        name: tensor
+        for name, tensor in network.tensors.items()
+        if not name.startswith(last) or name.removeprefix(last).startswith(needed)
+    }
+    assert len(fewer) < len(network.tensors)
+    lean = Network(network.spec, fewer)
+    for own, other in zip(packed(lean, ids, types), packed(network, ids, types), strict=True):
+        assert all(torch.equal(own[layer], other[layer]) for layer in other)
+    kept, whole = Weights(), Weights()
+    lean(ids[-1], types[-1], [kept], whole=False)
+    network(ids[-1], types[-1], [whole, Observer()])
+    assert torch.equal(kept.stacked(), whole.stacked())
