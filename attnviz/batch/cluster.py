@@ -11,8 +11,9 @@ import contextlib
 import os
 import pickle
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -34,13 +35,15 @@ CPUS = 2
 AHEAD = 256 * 2**20
 """The bytes of the chunks, and of what else Ray Data holds, that may wait for an actor."""
 
+GO_ON = "What is done stays, and the same command goes on from there."
+
 Bundle = dict[str, "pa.Array"]
 """What goes from one to the other: a column of one pickled object."""
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """Which cluster: the ``address`` of one that runs (``auto`` finds it), or None for one on this machine.
+    """Which cluster: the ``address`` of one that this machine is of (``auto`` finds it), or None for one on it alone.
 
     ``cpus`` is how many an actor has; None gives each two, or one beside a GPU where the model runs on these.
     """
@@ -67,12 +70,13 @@ def run(
         raise UsageError(f"--device is {device}, but on a cluster each worker has a GPU of its own", hint="Give cuda.")
     with connected(cluster.address) as ray:
         needs, actors = _room(ray, cluster.cpus, gpu=gpu)
-        for bundle in _worked(ray, read, make, needs, actors):
-            done = _unpacked(bundle)
-            if isinstance(done, AttnvizError):
-                raise done
-            told(done.documents, done.tokens)
-            yield done.facts
+        with contextlib.closing(_worked(ray, read, make, needs, actors)) as worked:  # before the connection is
+            for bundle in worked:
+                done = _unpacked(bundle)
+                if isinstance(done, AttnvizError):
+                    raise done
+                told(done.documents, done.tokens)
+                yield done.facts
 
 
 def _room(ray: ModuleType, cpus: int | None, *, gpu: bool) -> tuple[dict[str, int], int]:
@@ -104,7 +108,7 @@ def _worked(
     make: Callable[[], Bench],
     needs: Mapping[str, int],
     actors: int,
-) -> Iterator[Mapping[str, pa.Array]]:
+) -> Generator[Mapping[str, pa.Array]]:
     """What comes of all chunks, from Ray Data."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -134,25 +138,19 @@ def _worked(
     )
     try:
         yield from done.iter_batches(batch_size=1, batch_format="pyarrow", prefetch_batches=0)
-    except AttnvizError:
-        raise
     except Exception as error:
         raise _lost(ray, error) from None
 
 
 def _lost(ray: ModuleType, error: Exception) -> ModelError:
     """What Ray gave up on, without its pages of traces."""
-    lost = ray.exceptions.RayActorError, ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError
+    lost = ray.exceptions.ActorUnavailableError, ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError
     if isinstance(error, lost):
         return ModelError(
             f"workers died {RETRIES + 1} times over the same documents, perhaps for lack of memory",
-            hint="Give each more of the machine's: with higher --cpus there are fewer. What is done stays, and the "
-            "same command goes on from there.",
+            hint=f"Give each more of the machine's: with higher --cpus there are fewer. {GO_ON}",
         )
-    return ModelError(
-        f"Ray gave up ({type(error).__name__}: {reason(error)})",
-        hint="What is done stays, and the same command goes on from there.",
-    )
+    return ModelError(f"Ray gave up ({type(error).__name__}: {reason(error)})", hint=GO_ON)
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,7 +216,8 @@ def _ours(error: Exception, what: str) -> AttnvizError:
     if isinstance(error, AttnvizError):
         return error
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    return ModelError(f"{what} ({type(error).__name__}: {reason(error)}, in {frame.name}, line {frame.lineno})")
+    where = f"{Path(frame.filename).name}:{frame.lineno}"
+    return ModelError(f"{what} ({type(error).__name__}: {reason(error)}, at {where})", hint=GO_ON)
 
 
 def _packed(item: object) -> Bundle:

@@ -77,14 +77,25 @@ def _connect(ray: ModuleType, address: str | None) -> None:
             raise UsageError(f"Ray can't be started on this machine ({reason(error)})") from error
         where = "on this machine" if address == "auto" else f"at {address}"
         raise UsageError(
-            f"no Ray cluster {where} can be joined ({reason(error)})",
+            f"no Ray cluster {where} can be joined ({_cause(error)})",
             hint="Give the command on one of its machines, where 'ray start' has been run; or leave out --address.",
         ) from error
 
 
+def _cause(error: Exception) -> str:
+    """The last line of the error behind an error, where there is one: the trace in its message ends in the reason."""
+    return (str(error.__cause__ or error).splitlines() or [type(error).__name__])[-1]
+
+
 def _require_reachable(address: str | None) -> None:
-    """Ray itself would wait for minutes."""
-    host, colon, port = (address or "").removeprefix("ray://").rpartition(":")
+    """Ray itself would wait for longer, and say less."""
+    if (address or "").startswith("ray://"):
+        raise UsageError(
+            f"the address is {address}, but a run is of the cluster itself: its folder is locked, and texts are read, "
+            "on one of the machines",
+            hint="Give the command on one of them, with --address auto; 'ray job submit' does that from elsewhere.",
+        )
+    host, colon, port = (address or "").rpartition(":")
     if not colon or not port.isdecimal():
         return
     try:
