@@ -140,7 +140,7 @@ def test_other_formats_stand_beside_parquet(run: Run, texts: Path, tmp_path: Pat
     assert result.code == 0, result.err
     for name in ("documents", "heads", "links"):
         rows = table(out, name).to_pylist()
-        assert f"{name}.csv/" in " ".join(result.out.split())
+        assert f"  {name}.parquet/, .csv/, .jsonl/  " in result.out
         with out.joinpath(f"{name}.csv/part-00000000.csv").open(newline="") as file:
             assert len([*csv.DictReader(file)]) == len(rows)
         written = map(json.loads, out.joinpath(f"{name}.jsonl/part-00000000.jsonl").read_text().splitlines())
