@@ -14,6 +14,7 @@ import re
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -35,13 +36,15 @@ CPUS = 2
 AHEAD = 256 * 2**20
 """The bytes of the chunks, and of what else Ray Data holds, that may wait for an actor."""
 
+GO_ON = "What is done stays, and the same command goes on from there."
+
 Bundle = dict[str, "pa.Array"]
 """What goes from one to the other: a column of one pickled object."""
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """Which cluster: the ``address`` of one that runs (``auto`` finds it), or None for one on this machine.
+    """Which cluster: the ``address`` of one that this machine is of (``auto`` finds it), or None for one on it alone.
 
     ``cpus`` is how many an actor has; None gives each two, or one beside a GPU where the model runs on these.
     """
@@ -135,8 +138,6 @@ def _worked(
     )
     try:
         yield from done.iter_batches(batch_size=1, batch_format="pyarrow", prefetch_batches=0)
-    except AttnvizError:
-        raise
     except Exception as error:
         raise _lost(ray, error) from None
 
@@ -153,14 +154,10 @@ def _lost(ray: ModuleType, error: Exception) -> ModelError:
     if isinstance(error, lost):
         return ModelError(
             f"workers died {RETRIES + 1} times over the same documents, perhaps for lack of memory",
-            hint="Give each more of the machine's: with higher --cpus there are fewer. What is done stays, and the "
-            "same command goes on from there.",
+            hint=f"Give each more of the machine's: with higher --cpus there are fewer. {GO_ON}",
         )
     said = str(error).strip().splitlines() or ["it does not say why"]
-    return ModelError(
-        f"Ray gave up ({type(error).__name__}: {said[-1]})",
-        hint="What is done stays, and the same command goes on from there.",
-    )
+    return ModelError(f"Ray gave up ({type(error).__name__}: {said[-1]})", hint=GO_ON)
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,7 +223,8 @@ def _ours(error: Exception, what: str) -> AttnvizError:
     if isinstance(error, AttnvizError):
         return error
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    return ModelError(f"{what} ({type(error).__name__}: {reason(error)}, in {frame.name}, line {frame.lineno})")
+    where = f"{Path(frame.filename).name}:{frame.lineno}"
+    return ModelError(f"{what} ({type(error).__name__}: {reason(error)}, at {where})", hint=GO_ON)
 
 
 def _packed(item: object) -> Bundle:

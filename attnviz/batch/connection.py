@@ -95,8 +95,14 @@ def _cause(error: Exception) -> str:
 
 
 def _require_reachable(address: str | None) -> None:
-    """Ray itself would wait for minutes."""
-    host, colon, port = (address or "").removeprefix("ray://").rpartition(":")
+    """Ray itself would wait for longer, and say less."""
+    if (address or "").startswith("ray://"):
+        raise UsageError(
+            f"the address is {address}, but a run is of the cluster itself: its folder is locked, and texts are read, "
+            "on one of the machines",
+            hint="Give the command on one of them, with --address auto; 'ray job submit' does that from elsewhere.",
+        )
+    host, colon, port = (address or "").rpartition(":")
     if not colon or not port.isdecimal():
         return
     try:

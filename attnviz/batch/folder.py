@@ -121,8 +121,7 @@ def opened(where: str, identity: Identity, *, formats: Sequence[str] = (), overw
     with storage.locked() as require_ours:
         files = PartFiles(storage, beside)
         found = _found(storage)
-        for folder in ("", *files.folders()):
-            storage.sweep(folder)
+        files.sweep()
         if found is not None and overwrite:
             _clear(storage, found)
             found = None

@@ -152,6 +152,8 @@ def _work(job: Job, worker: Worker, folder: Folder, found: Iterable[Document], w
         if time.monotonic() - noted > _NOTED:
             folder.note(**total.facts)
             noted = time.monotonic()
+    if job.cluster:
+        folder.files.sweep()  # a worker may have been lost while it wrote
     folder.require_last(total.parts - 1)
     if not total.documents:
         raise InputError("there are no documents in what is to be read", hint="Blank lines are none. Is it empty?")

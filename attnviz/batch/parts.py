@@ -129,6 +129,11 @@ class PartFiles:
         about = {key: value for key, value in (table.schema.metadata or {}).items() if key != _FACTS}
         return table.replace_schema_metadata(about)
 
+    def sweep(self) -> None:
+        """Delete what is half-written, by processes that are no more."""
+        for folder in ("", *self.folders()):
+            self.storage.sweep(folder)
+
     def folders(self) -> list[str]:
         """The folders that the parts lie in."""
         return _folders(("parquet", *self.formats))
