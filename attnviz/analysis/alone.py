@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,7 @@ def measure_alone(
     windows: Sequence[Window] = (),
     *,
     causal: bool | None = None,
+    told: Callable[[int], None] | None = None,
 ) -> Measured:
     """Run one document and measure it, exactly. Memory grows with its length times the heads.
 
@@ -47,6 +48,7 @@ def measure_alone(
 
     Args:
         causal: whether no query sees a later key; None finds out, for which a hosted model runs a few tokens.
+        told: is told after each window how many more tokens are done.
 
     Raises:
         InputError: as ``way.run``.
@@ -71,6 +73,8 @@ def measure_alone(
         links.enter(window)
         run_alone(way, window.encoding, [*part.observers, *([links] if asked.top else [])])
         total.add(part)
+        if told:
+            told(window.last - window.first)
     figures = total.figures()
     offset, share = (figures[..., NAMES.index(name)] for name in ("offset", "offset_share"))
     return Measured(figures, strongest.links(offset, share))

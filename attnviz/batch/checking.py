@@ -112,7 +112,10 @@ class Checker:
             windows = worker.windows(encoding)
             parts = _parts(encoding, [window.encoding for window in windows])
             checks = [worker.model.check_encoding(part, self._target(part), judge=self._judge) for part in parts]
-            alone = measure_alone(worker.model.way, encoding, worker.how.asked, windows, causal=worker.causal)
+            # A long document was run alone anyhow.
+            alone = (
+                measure_alone(worker.model.way, encoding, worker.how.asked) if worker.is_short(encoding) else measured
+            )
         except (AttnvizError, RuntimeError, MemoryError) as error:
             return Checked(unchecked=1, reasons=(as_error(error).message,))
         apart = figures_apart(measured, alone)

@@ -12,7 +12,7 @@ import os
 import pickle
 import re
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -71,12 +71,13 @@ def run(
         raise UsageError(f"--device is {device}, but on a cluster each worker has a GPU of its own", hint="Give cuda.")
     with connected(cluster.address) as ray:
         needs, actors = _room(ray, cluster.cpus, gpu=gpu)
-        for bundle in _worked(ray, read, make, needs, actors):
-            done = _unpacked(bundle)
-            if isinstance(done, AttnvizError):
-                raise done
-            told(done.documents, done.tokens)
-            yield done.facts
+        with contextlib.closing(_worked(ray, read, make, needs, actors)) as worked:  # before the connection is
+            for bundle in worked:
+                done = _unpacked(bundle)
+                if isinstance(done, AttnvizError):
+                    raise done
+                told(done.documents, done.tokens)
+                yield done.facts
 
 
 def _room(ray: ModuleType, cpus: int | None, *, gpu: bool) -> tuple[dict[str, int], int]:
@@ -108,7 +109,7 @@ def _worked(
     make: Callable[[], Bench],
     needs: Mapping[str, int],
     actors: int,
-) -> Iterator[Mapping[str, pa.Array]]:
+) -> Generator[Mapping[str, pa.Array]]:
     """What comes of all chunks, from Ray Data."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 

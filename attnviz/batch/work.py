@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 from attnviz.analysis.alone import measure_alone, run_alone
 from attnviz.analysis.measured import Asked, Measured
@@ -97,7 +97,7 @@ class Worker:
         for i, (document, each) in enumerate(zip(chunk.documents, encoded, strict=True)):
             if not isinstance(each, Encoding):
                 found[i] = Found(document, reason=each.message)
-            elif self._is_short(each):
+            elif self.is_short(each):
                 short.append(i)
         if told:
             told(len(found), 0)
@@ -105,12 +105,10 @@ class Worker:
         found |= zip(short, self._together(documents, encodings, told), strict=True)  # type: ignore[arg-type]
         for i, (document, each) in enumerate(zip(chunk.documents, encoded, strict=True)):
             if i not in found and isinstance(each, Encoding):
-                found[i] = self._alone(document, each)
-                if told:
-                    told(1, len(each))
+                found[i] = self._alone(document, each, told)
         return [found[i] for i in range(len(found))]
 
-    def _is_short(self, encoding: Encoding) -> bool:
+    def is_short(self, encoding: Encoding) -> bool:
         """Whether a document is run with others: the weights of a layer are made at once then."""
         limit = self.model.way.limit
         return (limit is None or len(encoding) <= limit) and max(self.heads.values()) * len(encoding) ** 2 <= TILE
@@ -128,16 +126,18 @@ class Worker:
         rows = zip(documents, encodings, found, strict=True)
         return [_found(document, encoding, got, each * len(encoding)) for document, encoding, got in rows]
 
-    def _alone(self, document: Document, encoding: Encoding) -> Found:
+    def _alone(self, document: Document, encoding: Encoding, told: Told | None) -> Found:
         """A long document, run whole where the model can, else in windows."""
         start = time.perf_counter()
+        tell = told or (lambda *_: None)
         try:
             windows = self.windows(encoding)
             got: Measured | AttnvizError = measure_alone(
-                self.model.way, encoding, self.how.asked, windows, causal=self.causal
+                self.model.way, encoding, self.how.asked, windows, causal=self.causal, told=partial(tell, 0)
             )
         except (AttnvizError, RuntimeError, MemoryError) as error:  # such as a GPU that has no memory left
             windows, got = (), as_error(error)
+        tell(1, 0)
         found = _found(document, encoding, got, time.perf_counter() - start)
         return replace(found, windows=len(windows)) if windows else found
 

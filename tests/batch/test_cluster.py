@@ -123,6 +123,7 @@ with connected(None) as ray:
     told(whole(corpus))
     found = parts(Cluster(), lambda: read(10_000))
     print([next(found).number for _ in range(3)], int(Path(out).read_text()) < 1000)
+    found.close()
 """
 
 
@@ -159,9 +160,7 @@ def test_two_workers_one_of_which_is_killed_make_the_same_rows(
         assert facts(out)["facts"][name] == facts(local)["facts"][name]
 
 
-def test_either_engine_goes_on_where_the_other_was_stopped(
-    local: Path, corpus: Path, tiny_bert: Path, tmp_path: Path
-) -> None:
+def test_either_engine_goes_on_where_the_other_was_stopped(local: Path, corpus: Path, tiny_bert: Path) -> None:
     expected, parts = rows(local), sorted(local.glob("*.parquet/*.parquet"))
     written = {part: part.stat().st_mtime_ns for part in parts}
     tokens = rows(local)["documents"]["tokens"].to_pylist()
