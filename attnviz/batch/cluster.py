@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+import re
 import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -144,13 +145,20 @@ def _worked(
 
 def _lost(ray: ModuleType, error: Exception) -> ModelError:
     """What Ray gave up on, without its pages of traces."""
+    unread = re.search(r"System error: (.+)", str(error))  # of what Ray gives a worker; also where an actor died of it
+    if unread:
+        return ModelError(
+            f"a worker of the cluster can't load what it is to do ({unread[1]})",
+            hint="Every machine of it needs attnviz, Python and the packages, in the versions that are here.",
+        )
     lost = ray.exceptions.ActorUnavailableError, ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError
     if isinstance(error, lost):
         return ModelError(
             f"workers died {RETRIES + 1} times over the same documents, perhaps for lack of memory",
             hint=f"Give each more of the machine's: with higher --cpus there are fewer. {GO_ON}",
         )
-    return ModelError(f"Ray gave up ({type(error).__name__}: {reason(error)})", hint=GO_ON)
+    said = str(error).strip().splitlines() or ["it does not say why"]
+    return ModelError(f"Ray gave up ({type(error).__name__}: {said[-1]})", hint=GO_ON)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,8 @@ import logging
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -18,6 +20,9 @@ from attnviz.errors import UsageError
 
 WAIT = 10.0
 """Seconds in which a cluster must answer."""
+
+JOINING = 20.0
+"""Seconds in which it must be joined."""
 
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -38,6 +43,8 @@ def connected(address: str | None) -> Iterator[ModuleType]:
         os.environ.setdefault(name, value)
     ray = _imported()
     _require_reachable(address)
+    if address is not None:
+        _require_joinable(address)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # for the whole of the run: its warnings are for those who program it
         try:
@@ -105,6 +112,36 @@ def _require_reachable(address: str | None) -> None:
             f"no Ray cluster answers at {address} ({reason(error)})",
             hint="Is the address that of 'ray start --head'? Leave out --address for a cluster of this machine alone.",
         ) from error
+
+
+def _require_joinable(address: str) -> None:
+    """Join the cluster in a process that can be ended: where something answers that is no Ray, that takes minutes.
+
+    Raises:
+        UsageError: it can't be joined.
+    """
+    command = [sys.executable, "-c", "import sys, ray; ray.init(sys.argv[1], log_to_driver=False)", address]
+    logged = os.environ | {"RAY_BACKEND_LOG_LEVEL": "warning"}
+    try:
+        tried = subprocess.run(  # noqa: S603  (our own line)
+            command, env=logged, stdin=subprocess.DEVNULL, capture_output=True, timeout=JOINING, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        failed, said, why = True, error.stderr or b"", f"no answer in {JOINING:.0f} seconds"
+    else:
+        failed, said = tried.returncode != 0, tried.stderr
+        why = (said.decode(errors="replace").strip().splitlines() or ["it ended without a word"])[-1]
+    where = "on this machine" if address == "auto" else f"at {address}"
+    if failed and b"Unauthenticated" in said:
+        raise UsageError(
+            f"the Ray cluster {where} asks for a token",
+            hint="Set RAY_AUTH_MODE=token: Ray then gives the one in ~/.ray/auth_token.",
+        )
+    if failed:
+        raise UsageError(
+            f"no Ray cluster {where} can be joined ({why})",
+            hint="Give the address that 'ray start --head' says, on one of its machines; or leave out --address.",
+        )
 
 
 @contextlib.contextmanager
