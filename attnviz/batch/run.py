@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -68,7 +69,19 @@ class Bench:
     def keep(self, chunk: Chunk, found: list[Found], checked: Checked | None) -> PartFacts:
         """Write what was found."""
         rows = tables(found, tuple(self.worker.heads))
-        return self.keeper.write(chunk.number, chunk.digest, rows, asdict(checked) if checked else None)
+        facts = self.keeper.write(chunk.number, chunk.digest, rows, asdict(checked) if checked else None)
+        _give_back()
+        return facts
+
+
+def _give_back() -> None:
+    """Give memory that nobody uses back to the system: the allocators of all threads would keep theirs."""
+    import pyarrow as pa
+
+    pa.default_memory_pool().release_unused()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's; others give back by themselves
+    if trim:
+        trim(0)
 
 
 def run(bench: Bench, chunks: Iterable[Chunk], told: Told) -> Iterator[PartFacts]:
