@@ -5,6 +5,7 @@ from __future__ import annotations
 from attnviz.analysis.corpus import Collector, Corpus
 from attnviz.analysis.induction import induction
 from attnviz.batch.folder import Folder
+from attnviz.batch.run import give_back
 from attnviz.batch.summary import add_part, summary_files
 from attnviz.batch.work import Worker
 from attnviz.render.about import About
@@ -20,6 +21,7 @@ def finish(folder: Folder, worker: Worker, about: About) -> Corpus:
     collector = Collector(tuple(worker.heads), max(worker.heads.values()))
     for part in folder.parts():
         add_part(collector, part.documents, part.heads, part.links)
+        give_back()
     way, tokenizer = worker.model.way, worker.model.checkpoint.tokenizer
     measured = collector.corpus()
     if not measured.counts.measured:

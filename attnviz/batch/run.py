@@ -70,11 +70,11 @@ class Bench:
         """Write what was found."""
         rows = tables(found, tuple(self.worker.heads))
         facts = self.keeper.write(chunk.number, chunk.digest, rows, asdict(checked) if checked else None)
-        _give_back()
+        give_back()
         return facts
 
 
-def _give_back() -> None:
+def give_back() -> None:
     """Give memory that nobody uses back to the system: the allocators of all threads would keep theirs."""
     import pyarrow as pa
 
