@@ -161,8 +161,8 @@ class Collector:
         self._offsets.add(some["offset"], some["offset_share"])
         self._outliers.add(some, [documents.where(row) for row, long in zip(rows, enough, strict=True) if long])
 
-    def corpus(self, induction: NDArray[np.floating] | None = None) -> Corpus:
-        """All that was collected; ``induction`` are the heads' scores (L, H) where they were measured."""
+    def corpus(self) -> Corpus:
+        """All that was collected."""
         positions = {name: places.commonest() for name, places in self._positions.items()}
         return Corpus(
             layers=self.layers,
@@ -176,7 +176,6 @@ class Collector:
             outliers=tuple(self._outliers.farthest()),
             failures=self._failures.found(),
             notes=self._notes.found(),
-            induction=induction,
         )
 
 

@@ -13,7 +13,7 @@ from attnviz.analysis.measured import METRICS, Asked
 from attnviz.encoding import Encoding, Word
 from attnviz.errors import AttnvizError
 from attnviz.model.cost import TOKEN, Shape, cost, states
-from attnviz.model.sizes import PACK, PACK_CELLS, TILE
+from attnviz.model.sizes import PACK, PACK_CELLS, fits_tile
 
 if TYPE_CHECKING:
     from attnviz.model.hosted import Hosted
@@ -139,7 +139,7 @@ def reading(shape: Shape, tokens: int) -> tuple[int, int]:
 
 def is_short(shape: Shape, tokens: int) -> bool:
     """Whether documents of ``tokens`` run in packs: whether the weights of one, in all heads of a layer, fit a tile."""
-    return max(block.heads for block in shape.stacks[0].blocks) * tokens * tokens <= TILE
+    return fits_tile(max(block.heads for block in shape.stacks[0].blocks), tokens)
 
 
 def pace(way: Native | Hosted, ids: Sequence[int], tokens: int, asked: Asked) -> float:

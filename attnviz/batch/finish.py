@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from attnviz.analysis.corpus import Collector, Corpus
 from attnviz.analysis.induction import induction
 from attnviz.batch.folder import Folder
@@ -23,10 +25,10 @@ def finish(folder: Folder, worker: Worker, about: About) -> Corpus:
         add_part(collector, part.documents, part.heads, part.links)
         give_back()
     way, tokenizer = worker.model.way, worker.model.checkpoint.tokenizer
-    measured = collector.corpus()
-    if not measured.counts.measured:
-        return measured
-    corpus = collector.corpus(induction(way, tokenizer))
+    corpus = collector.corpus()
+    if not corpus.counts.measured:
+        return corpus
+    corpus = replace(corpus, induction=induction(way, tokenizer))
     for name, content in summary_files(corpus, about).items():
         folder.put(name, content)
     return corpus

@@ -20,7 +20,7 @@ from attnviz.errors import AttnvizError, InputError, ModelError, UnsupportedMode
 from attnviz.interface import Model
 from attnviz.model import foresee
 from attnviz.model.kernel import Observer, Tile
-from attnviz.model.sizes import TILE
+from attnviz.model.sizes import fits_tile
 
 Encoded = Encoding | AttnvizError
 Told = Callable[[int, int], None]
@@ -111,7 +111,7 @@ class Worker:
     def is_short(self, encoding: Encoding) -> bool:
         """Whether a document is run with others: the weights of a layer are made at once then."""
         limit = self.model.way.limit
-        return (limit is None or len(encoding) <= limit) and max(self.heads.values()) * len(encoding) ** 2 <= TILE
+        return (limit is None or len(encoding) <= limit) and fits_tile(max(self.heads.values()), len(encoding))
 
     def _together(self, documents: Sequence[Document], encodings: Sequence[Encoding], told: Told | None) -> list[Found]:
         """Short documents, packed; each has the part of the time that it has of the tokens."""

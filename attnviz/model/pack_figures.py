@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 from functools import cache, cached_property
 from types import ModuleType
@@ -16,6 +15,7 @@ from attnviz.model.kernel import hide
 from attnviz.model.observers.figures import wide
 from attnviz.model.packed import Group
 from attnviz.model.spec import Reach
+from attnviz.model.tile import find_loops
 
 FIGURES = (
     "entropy", "normalised_entropy", "distance", "signed_distance", "self", "previous", "next", "first", "cls", "sep",
@@ -146,10 +146,7 @@ class Measure:
 
 @cache
 def _loops() -> ModuleType | None:
-    try:
-        return importlib.import_module("attnviz.model.pack_loops")
-    except (ImportError, RuntimeError):  # no numba for a new version of Python, or no folder for what it compiles
-        return None
+    return find_loops("attnviz.model.pack_loops")
 
 
 class _Documents:

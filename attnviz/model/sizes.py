@@ -10,3 +10,8 @@ PACK = 4096
 slower."""
 PACK_CELLS = 1 << 19
 """So many weights of a pack are made at once, 2 MiB in float32, but of one document at least."""
+
+
+def fits_tile(heads: int, tokens: int) -> bool:
+    """Whether all weights of a layer of so many ``heads`` fit a tile: such documents run in packs."""
+    return heads * tokens * tokens <= TILE

@@ -122,7 +122,12 @@ def compiled(like: Tensor) -> ModuleType | None:
 
 @cache
 def _loops() -> ModuleType | None:
+    return find_loops("attnviz.model.loops")
+
+
+def find_loops(module: str) -> ModuleType | None:
+    """A ``module`` of compiled loops; None where it can't be compiled here."""
     try:
-        return importlib.import_module("attnviz.model.loops")
+        return importlib.import_module(module)
     except (ImportError, RuntimeError):  # no numba for a new version of Python, or no folder for what it compiles
         return None

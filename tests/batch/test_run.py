@@ -21,6 +21,7 @@ from attnviz.batch.work import How, Worker
 from attnviz.encoding import encode, slide
 from attnviz.errors import SomeFailed, UnsupportedModel
 from attnviz.interface import load
+from attnviz.model import sizes
 from attnviz.model.kernel import Tile
 from tests import tiny
 from tests.batch.jobs import (
@@ -80,7 +81,7 @@ def test_a_document_that_is_longer_than_the_model_is_read_in_windows(tiny_bert: 
 def test_a_model_without_a_limit_reads_it_whole(
     tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(work, "TILE", 4 * 30**2)  # so that it is not run with others
+    monkeypatch.setattr(sizes, "TILE", 4 * 30**2)  # so that it is not run with others
     run_job(job(lines(tmp_path / "a.txt", TEXTS), tmp_path / "out", tiny_llama), Seen())
     model = load(tiny_llama)
     for number in (3, 4):
