@@ -10,10 +10,10 @@ import pytest
 
 from attnviz import record
 from attnviz.analysis import maps
-from attnviz.analysis import survey as surveys
 from attnviz.analysis.far import Far
 from attnviz.analysis.links import counting
 from attnviz.analysis.summary import Heads, Summary, summarise
+from attnviz.analysis.survey_observers import AVERAGED
 from attnviz.analysis.surveyed import summarise_survey
 from attnviz.analysis.units import in_tokens, in_words, within
 from attnviz.analysis.window import Window
@@ -83,7 +83,7 @@ def assert_attended(naive: Summary, found: Summary, *, named: bool) -> None:
         for a, b in zip(ours.best, theirs.best, strict=True):
             assert (a.query, a.query_index) == (b.query, b.query_index)
             assert a.weight == pytest.approx(b.weight, rel=3e-5)
-        if named or i < surveys.AVERAGED or i >= len(pairs):
+        if named or i < AVERAGED or i >= len(pairs):
             assert [key for key, _ in ours.average] == [key for key, _ in theirs.average]
             expected = [weight for _, weight in theirs.average]
             assert [weight for _, weight in ours.average] == pytest.approx(expected, rel=3e-5)
