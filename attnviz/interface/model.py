@@ -5,106 +5,26 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from attnviz import record
-from attnviz.checkpoint import DEFAULT, Checkpoint, adopt, chat_text, open_checkpoint, open_gguf
-from attnviz.encoding import Encoding, Window, encode, encode_target, slide
+from attnviz.checkpoint import DEFAULT, adopt, open_checkpoint, open_gguf
+from attnviz.encoding import Encoding
 from attnviz.errors import InputError, UsageError
+from attnviz.interface.opened import Opened
 from attnviz.interface.records import Attention, EncoderDecoder
 
 if TYPE_CHECKING:
     from attnviz.model.check import Check, Judge, Progress
-    from attnviz.model.hosted import Hosted
     from attnviz.model.kernel import Observer
-    from attnviz.model.native import Native
     from attnviz.model.observers import Weights
-    from attnviz.model.ways import Options
 
 _HEADS = 1024
 """How many heads a model is taken to have that does not say it."""
-NEW_TOKENS = 32
-"""How many tokens an encoder–decoder writes where no target is given."""
 
 
-class Model:
+class Model(Opened):
     """A model that attends. Made by ``load``."""
-
-    def __init__(self, checkpoint: Checkpoint, options: Options | None = None) -> None:
-        self.checkpoint = checkpoint
-        self._options = options
-
-    @property
-    def name(self) -> str:
-        """The Hub id, or the folder's name."""
-        return self.checkpoint.name
-
-    @cached_property
-    def options(self) -> Options:
-        """The type of the numbers, and the device."""
-        from attnviz.model.ways import Options
-
-        return self._options or Options()
-
-    @cached_property
-    def _opened(self) -> tuple[Native | Hosted, str]:
-        from attnviz.model.ways import open_way
-
-        return open_way(self.checkpoint, self.options)
-
-    @property
-    def way(self) -> Native | Hosted:
-        """The model ready to run: our own forward pass, or transformers' with our kernel."""
-        return self._opened[0]
-
-    @property
-    def reason(self) -> str:
-        """Why the model is hosted; empty where our own forward pass runs it."""
-        return self._opened[1]
-
-    def encode(self, text: str, pair: str | None = None, *, truncate: bool = False, chat: bool = False) -> Encoding:
-        """Encode a text, or a pair of texts, for this model; ``chat`` puts it into the model's chat template.
-
-        Raises:
-            InputError: the text is blank, unknown to the tokenizer, or longer than the model (unless ``truncate``).
-            UsageError: ``chat``, and the model has no chat template.
-        """
-        if chat:
-            text = chat_text(self.checkpoint, text)
-        limit = self.way.limit
-        return encode(self.checkpoint.tokenizer, text, pair, limit=limit, truncate=truncate, marks=not chat)
-
-    def inputs(
-        self,
-        text: str,
-        pair: str | None = None,
-        target: str | None = None,
-        *,
-        generate: int | None = None,
-        truncate: bool = False,
-        chat: bool = False,
-    ) -> tuple[Encoding, Encoding | None]:
-        """What the model reads, and what its decoder reads where it has an encoder too; as for ``attend``."""
-        from attnviz.model import foresee
-
-        foresee.require_text(self.checkpoint, self.options, text, self.way.limit, truncate=truncate)
-        source = self.encode(text, pair, truncate=truncate, chat=chat)
-        foresee.require_memory(self.checkpoint, self.options, len(source))
-        two = "cross" in self.way.kinds
-        if target is not None and not two:
-            raise UsageError(f"{self.name} has no decoder beside an encoder: it takes no target")
-        if target is not None and generate:
-            raise UsageError("a target is given, and tokens to generate: one of them is the decoder's text")
-        tokenizer, limit = self.checkpoint.tokenizer, self.way.limit
-        if target is not None:
-            return source, encode_target(tokenizer, target, self.way.start, limit=limit, truncate=truncate)
-        count = NEW_TOKENS if generate is None and two else generate or 0
-        if not count:
-            return source, None
-        from attnviz.model.writing import write_on
-
-        return write_on(self.checkpoint, self.options, self.way, source, count)
 
     def attend(
         self,
@@ -213,24 +133,6 @@ class Model:
             raise UsageError(f"{self.name} has one map, and none for {kind}: it is no encoder–decoder")
         which = "self" if written is None else kind or "cross"
         return survey(self.name, self.way, read, written, which, Wanted(**wanted), observers)
-
-    def _windows(
-        self, text: str, stride: int | None, others: Sequence[str], *, chat: bool
-    ) -> tuple[Encoding, tuple[Window, ...]]:
-        """A text without regard to the model's limit, and its windows, none where it fits; ``others`` are options."""
-        from attnviz.analysis.survey import is_causal
-
-        if "cross" in self.way.kinds:
-            raise UsageError(f"{self.name} is an encoder–decoder: it reads no text in windows")
-        if others:
-            raise UsageError(f"--windows slides over one text, as it is: it does not go with {' and '.join(others)}")
-        if self.way.limit is None:
-            raise UsageError(f"{self.name} reads texts of any length: leave --windows out")
-        tokenizer, marks = self.checkpoint.tokenizer, not chat
-        document = encode(tokenizer, chat_text(self.checkpoint, text) if chat else text, marks=marks)
-        causal = is_causal(self.way, document, None, "self")
-        windows = slide(tokenizer, document, limit=self.way.limit, causal=causal, stride=stride, marks=marks)
-        return document, windows if len(windows) > 1 else ()
 
     def _record(
         self, weights: Weights, kind: record.Kind, queries: Encoding, keys: Encoding | None = None

@@ -1,0 +1,116 @@
+"""A model that is opened, and what it reads of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from attnviz.checkpoint import Checkpoint, chat_text
+from attnviz.encoding import Encoding, Window, encode, encode_target, slide
+from attnviz.errors import UsageError
+
+if TYPE_CHECKING:
+    from attnviz.model.hosted import Hosted
+    from attnviz.model.native import Native
+    from attnviz.model.ways import Options
+
+NEW_TOKENS = 32
+"""How many tokens an encoder–decoder writes where no target is given."""
+
+
+class Opened:
+    """A checkpoint, how it is run, and what the model reads of a text."""
+
+    def __init__(self, checkpoint: Checkpoint, options: Options | None = None) -> None:
+        self.checkpoint = checkpoint
+        self._options = options
+
+    @property
+    def name(self) -> str:
+        """The Hub id, or the folder's name."""
+        return self.checkpoint.name
+
+    @cached_property
+    def options(self) -> Options:
+        """The type of the numbers, and the device."""
+        from attnviz.model.ways import Options
+
+        return self._options or Options()
+
+    @cached_property
+    def _opened(self) -> tuple[Native | Hosted, str]:
+        from attnviz.model.ways import open_way
+
+        return open_way(self.checkpoint, self.options)
+
+    @property
+    def way(self) -> Native | Hosted:
+        """The model ready to run: our own forward pass, or transformers' with our kernel."""
+        return self._opened[0]
+
+    @property
+    def reason(self) -> str:
+        """Why the model is hosted; empty where our own forward pass runs it."""
+        return self._opened[1]
+
+    def encode(self, text: str, pair: str | None = None, *, truncate: bool = False, chat: bool = False) -> Encoding:
+        """Encode a text, or a pair of texts, for this model; ``chat`` puts it into the model's chat template.
+
+        Raises:
+            InputError: the text is blank, unknown to the tokenizer, or longer than the model (unless ``truncate``).
+            UsageError: ``chat``, and the model has no chat template.
+        """
+        if chat:
+            text = chat_text(self.checkpoint, text)
+        limit = self.way.limit
+        return encode(self.checkpoint.tokenizer, text, pair, limit=limit, truncate=truncate, marks=not chat)
+
+    def inputs(
+        self,
+        text: str,
+        pair: str | None = None,
+        target: str | None = None,
+        *,
+        generate: int | None = None,
+        truncate: bool = False,
+        chat: bool = False,
+    ) -> tuple[Encoding, Encoding | None]:
+        """What the model reads, and what its decoder reads where it has an encoder too; as for ``attend``."""
+        from attnviz.model import foresee
+
+        foresee.require_text(self.checkpoint, self.options, text, self.way.limit, truncate=truncate)
+        source = self.encode(text, pair, truncate=truncate, chat=chat)
+        foresee.require_memory(self.checkpoint, self.options, len(source))
+        two = "cross" in self.way.kinds
+        if target is not None and not two:
+            raise UsageError(f"{self.name} has no decoder beside an encoder: it takes no target")
+        if target is not None and generate:
+            raise UsageError("a target is given, and tokens to generate: one of them is the decoder's text")
+        tokenizer, limit = self.checkpoint.tokenizer, self.way.limit
+        if target is not None:
+            return source, encode_target(tokenizer, target, self.way.start, limit=limit, truncate=truncate)
+        count = NEW_TOKENS if generate is None and two else generate or 0
+        if not count:
+            return source, None
+        from attnviz.model.writing import write_on
+
+        return write_on(self.checkpoint, self.options, self.way, source, count)
+
+    def _windows(
+        self, text: str, stride: int | None, others: Sequence[str], *, chat: bool
+    ) -> tuple[Encoding, tuple[Window, ...]]:
+        """A text without regard to the model's limit, and its windows, none where it fits; ``others`` are options."""
+        from attnviz.analysis.survey import is_causal
+
+        if "cross" in self.way.kinds:
+            raise UsageError(f"{self.name} is an encoder–decoder: it reads no text in windows")
+        if others:
+            raise UsageError(f"--windows slides over one text, as it is: it does not go with {' and '.join(others)}")
+        if self.way.limit is None:
+            raise UsageError(f"{self.name} reads texts of any length: leave --windows out")
+        tokenizer, marks = self.checkpoint.tokenizer, not chat
+        document = encode(tokenizer, chat_text(self.checkpoint, text) if chat else text, marks=marks)
+        causal = is_causal(self.way, document, None, "self")
+        windows = slide(tokenizer, document, limit=self.way.limit, causal=causal, stride=stride, marks=marks)
+        return document, windows if len(windows) > 1 else ()
