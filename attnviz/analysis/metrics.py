@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attnviz.model.spec import CAUSAL, EVERYTHING, Reach
 from attnviz.record import Array
 
 PerHead = NDArray[np.float64]
@@ -35,15 +36,28 @@ def sink(weights: Array, causal: bool, queries: NDArray[np.intp] | None = None) 
     ``queries`` are the places of the rows, where these are not all.
     """
     places = np.arange(weights.shape[-2]) if queries is None else queries
-    return sink_of(weights.sum(-2, dtype=np.float64), places, causal)
+    return sink_of(weights.sum(-2, dtype=np.float64), places, CAUSAL if causal else EVERYTHING)[0]
 
 
-def sink_of(received: NDArray[np.floating[Any]], queries: NDArray[np.intp], causal: bool) -> PerHead:
-    """``sink``, of what each key receives (L, H, M) from ``queries``, whose places rise."""
-    n, m = len(queries), received.shape[-1]
-    seen = n - np.searchsorted(queries, np.arange(m)) if causal else np.full(m, n)
-    common = seen * 2 >= n
-    return np.asarray((received[..., common] / seen[common]).max(-1), np.float64)
+def sink_of(
+    received: NDArray[np.floating[Any]], queries: NDArray[np.intp], reach: Reach
+) -> tuple[PerHead, NDArray[np.intp]]:
+    """``sink``, and which key it is, of what each key receives (…, M) from ``queries`` that see as far as ``reach``.
+
+    Where no key is seen by half of them, as in a long text with a short reach, the sink is NaN.
+    """
+    seen = _seen(reach, queries, received.shape[-1])
+    common = seen * 2 >= len(queries)
+    taken = np.where(common, received / np.maximum(seen, 1), -1)
+    return np.where(common.any(), taken.max(-1), np.nan), taken.argmax(-1)
+
+
+def _seen(reach: Reach, queries: NDArray[np.intp], keys: int) -> NDArray[np.intp]:
+    """By how many of the ``queries`` each of the ``keys`` is seen, (M,)."""
+    low = np.zeros_like(queries) if reach.behind is None else np.maximum(queries - reach.behind, 0)
+    high = np.full_like(queries, keys) if reach.ahead is None else np.minimum(queries + reach.ahead + 1, keys)
+    begin, end = (np.bincount(edge, minlength=keys + 1) for edge in (low, high))
+    return np.asarray((begin - end).cumsum()[:keys])
 
 
 def share(weights: Array, keys: NDArray[np.bool_]) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.analysis.measured import NAMES
+from attnviz.analysis.metrics import sink_of
 from attnviz.analysis.units import Mask
 from attnviz.encoding import Window
 from attnviz.errors import UnsupportedModel
@@ -95,7 +96,10 @@ class Total:
         self._count_offsets(offsets)
         self._received.add(received, part.window)
         places, reaches = np.flatnonzero(part.kept), part.reaches.found
-        sink, key = sinks_of(received, [reaches[number] for number in sorted(reaches)], places)
+        sinks = (
+            sink_of(layer, places, reaches[number]) for layer, number in zip(received, sorted(reaches), strict=True)
+        )
+        sink, key = map(np.stack, zip(*sinks, strict=True))
         self._sinks.append((len(places), sink, np.where(np.isnan(sink), np.nan, part.window.places[key])))
 
     def _count_offsets(self, offsets: Sequence[Tensor]) -> None:
@@ -173,31 +177,6 @@ class _MostReceived:
         places = np.stack([self._key, *(np.full_like(self._key, place) for place in self._special)])
         most = given.max(0)
         return most, np.where(given == most, places, np.inf).min(0)
-
-
-def sinks_of(received: Floats, reaches: Sequence[Reach], queries: NDArray[np.intp]) -> tuple[Floats, NDArray[np.intp]]:
-    """The largest mean weight that one key takes from the ``queries`` that see it, and which key, (L, H) each.
-
-    The keys are compared that half of the queries see (Gu et al. 2025); where there are none, as of a long text with a
-    short reach, the weight is NaN. ``received`` is (L, H, M), and ``reaches`` are those of the layers.
-    """
-    found = []
-    for layer, reach in zip(received, reaches, strict=True):
-        seen = _seen(reach, queries, layer.shape[-1])
-        common = seen * 2 >= len(queries)
-        taken = np.where(common, layer / np.maximum(seen, 1), -1)
-        key = taken.argmax(-1)
-        found.append((np.where(common.any(), taken.max(-1), np.nan), key))
-    sinks, keys = zip(*found, strict=True)
-    return np.stack(sinks), np.stack(keys)
-
-
-def _seen(reach: Reach, queries: NDArray[np.intp], keys: int) -> NDArray[np.intp]:
-    """By how many of the ``queries`` each of the ``keys`` is seen, (M,)."""
-    low = np.zeros_like(queries) if reach.behind is None else np.maximum(queries - reach.behind, 0)
-    high = np.full_like(queries, keys) if reach.ahead is None else np.minimum(queries + reach.ahead + 1, keys)
-    begin, end = (np.bincount(edge, minlength=keys + 1) for edge in (low, high))
-    return np.asarray((begin - end).cumsum()[:keys])
 
 
 def _of(observer: Confidence | DuplicateTokens) -> Floats:
