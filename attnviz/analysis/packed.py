@@ -12,7 +12,7 @@ from attnviz.analysis.measured import Asked, Links, Measured
 from attnviz.analysis.offsets import HABIT, MANY_QUERIES, MIN_QUERIES, POSITIONAL
 from attnviz.analysis.units import FUNCTION_WORDS
 from attnviz.encoding import Encoding, Word, is_punctuation
-from attnviz.errors import AttnvizError, InputError, ModelError, UnsupportedModel
+from attnviz.errors import AttnvizError, InputError, ModelError
 
 if TYPE_CHECKING:
     from attnviz.model.forward import Network
@@ -134,9 +134,9 @@ def _documents(layers: Sequence[Layer]) -> list[Measured]:
     Raises:
         UnsupportedModel: the layers have not the same number of heads.
     """
-    heads = sorted({layer.figures.shape[1] for layer in layers})
-    if len(heads) > 1:
-        raise UnsupportedModel(f"its layers have {', '.join(map(str, heads))} heads, attnviz shows equal numbers only")
+    from attnviz.model.inputs import require_equal_heads
+
+    require_equal_heads(layer.figures.shape[1] for layer in layers)
     figures = np.stack([layer.figures for layer in layers], axis=1)  # (B, L, H, FIGURES)
     columns = [np.stack([getattr(layer, name) for layer in layers], axis=1) for name in _LINK]  # (B, L, top) each
     numbers = np.broadcast_to(np.arange(len(layers), dtype=np.int16)[:, None], columns[0].shape[1:])

@@ -13,7 +13,7 @@ from attnviz.analysis.measured import NAMES
 from attnviz.analysis.metrics import sink_of
 from attnviz.analysis.units import Mask
 from attnviz.encoding import Window
-from attnviz.errors import UnsupportedModel
+from attnviz.model.inputs import require_equal_heads
 from attnviz.model.kernel import Observer, Tile
 from attnviz.model.observers import Confidence, DuplicateTokens, HeadStats, Received, Rows
 from attnviz.model.spec import Reach
@@ -187,7 +187,5 @@ def _of(observer: Confidence | DuplicateTokens) -> Floats:
 def _stacked(layers: Iterable[Tensor]) -> Floats:
     """The ``layers`` (H, …) one above the other."""
     arrays = [layer.cpu().numpy().astype(np.float64) for layer in layers]
-    heads = sorted({len(array) for array in arrays})
-    if len(heads) > 1:
-        raise UnsupportedModel(f"its layers have {', '.join(map(str, heads))} heads, attnviz shows equal numbers only")
+    require_equal_heads(map(len, arrays))
     return np.stack(arrays)

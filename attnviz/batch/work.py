@@ -16,9 +16,10 @@ from attnviz.batch.chunk import Chunk
 from attnviz.batch.document import Document
 from attnviz.batch.found import Found
 from attnviz.encoding import Encoding, Window, encode_many, slide, started
-from attnviz.errors import AttnvizError, InputError, ModelError, UnsupportedModel, UsageError
+from attnviz.errors import AttnvizError, InputError, ModelError, UsageError
 from attnviz.interface import Model
 from attnviz.model import foresee
+from attnviz.model.inputs import require_equal_heads
 from attnviz.model.kernel import Observer, Tile
 from attnviz.model.sizes import fits_tile
 
@@ -162,9 +163,7 @@ def _heads(model: Model) -> dict[int, int]:
     """How many heads each layer has: a run of one token shows it."""
     seen = _Heads()
     run_alone(model.way, started(model.checkpoint.tokenizer, 0), [seen])
-    counts = sorted({*seen.heads.values()})
-    if len(counts) > 1:
-        raise UnsupportedModel(f"its layers have {', '.join(map(str, counts))} heads, tables need equal numbers")
+    require_equal_heads(seen.heads.values())
     return dict(sorted(seen.heads.items()))
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
 
 from attnviz.encoding import Encoding
-from attnviz.errors import InputError, ModelError
+from attnviz.errors import InputError, ModelError, UnsupportedModel
 
 
 def require_fit(encoding: Encoding, vocabulary: int, types: int) -> None:
@@ -27,6 +27,17 @@ def require_fit(encoding: Encoding, vocabulary: int, types: int) -> None:
         )
     if types and max(encoding.type_ids) >= types:
         raise InputError(f"the model has {types} token type only: it takes no pair")
+
+
+def require_equal_heads(layers: Iterable[int]) -> None:
+    """Raise where the ``layers``, each with so many heads, have not the same number of them.
+
+    Raises:
+        UnsupportedModel: with the numbers.
+    """
+    heads = sorted({*layers})
+    if len(heads) > 1:
+        raise UnsupportedModel(f"its layers have {', '.join(map(str, heads))} heads, attnviz shows equal numbers only")
 
 
 def require_finite(states: Tensor, tensors: Mapping[str, Tensor]) -> None:

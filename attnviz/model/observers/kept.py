@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from attnviz.errors import UnsupportedModel
+from attnviz.model.inputs import require_equal_heads
 from attnviz.model.memory import require_room
 from attnviz.model.spec import Reach
 from attnviz.model.tile import Kind, Observer, Tile
@@ -73,11 +73,7 @@ class Weights(Observer):
         if kind in self._whole:
             return self._whole[kind]
         maps = [self.layer(number, kind) for number in self.layers(kind)]
-        heads = sorted({len(layer) for layer in maps})
-        if len(heads) > 1:
-            raise UnsupportedModel(
-                f"its layers have {', '.join(map(str, heads))} heads, attnviz shows equal numbers only"
-            )
+        require_equal_heads(map(len, maps))
         return torch.stack(maps)
 
 
