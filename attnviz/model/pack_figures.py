@@ -17,13 +17,10 @@ from attnviz.model.packed import Group
 from attnviz.model.spec import Reach
 from attnviz.model.tile import find_loops
 
-FIGURES = (
-    "entropy", "normalised_entropy", "distance", "signed_distance", "self", "previous", "next", "first", "cls", "sep",
-    "special", "punctuation", "sink", "sink_position", "confidence", "received", "received_position", "duplicate",
-    "offset", "offset_share",
-)  # fmt: skip
-"""The figures of a head, in their order; ``analysis.measured`` says what each is."""
-_OFFSET, _SHARE = FIGURES.index("offset"), FIGURES.index("offset_share")
+FIGURES = 20
+"""How many figures a head has; ``analysis.measured.METRICS`` says what they are, in their order."""
+_OFFSET, _SHARE = 18, 19
+"""Which of them say at what offset a head looks, and of what share of the tokens."""
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
@@ -130,7 +127,7 @@ class Measure:
             documents = len(self._marks.lead)
             shape = documents, self._top
             self.layers[layer] = Layer(
-                np.empty((documents, heads, len(FIGURES))),
+                np.empty((documents, heads, FIGURES)),
                 np.zeros(shape, np.int16),
                 np.zeros(shape, np.int32),
                 np.zeros(shape, np.int32),
