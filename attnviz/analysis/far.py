@@ -13,7 +13,7 @@ from attnviz.analysis.kept import strongest_pairs
 from attnviz.analysis.links import Link
 from attnviz.analysis.offsets import Habit
 from attnviz.analysis.units import Mask, Reading
-from attnviz.encoding import Encoding, Window, WordPlaces
+from attnviz.encoding import Encoding, Window, WordSpans
 from attnviz.encoding import Place as Place
 from attnviz.record import Survey, Top
 
@@ -78,7 +78,7 @@ def find_far(survey: Survey, units: Reading, heads: Mask, habits: Sequence[Habit
 
     A head is left out of a band where it has links at its offset among its strongest: it has too many of these.
     """
-    places, found = WordPlaces(survey.encoding), []
+    places, found = WordSpans(survey.encoding), []
     words = _words(survey.encoding, units)
     for band, near in enumerate(survey.edges):
         kept = survey.bands
@@ -137,7 +137,7 @@ def find_passages(survey: Survey, keys: Reading) -> list[Passage]:
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = (received / received.sum()) / (expected / expected.sum())
     ratio[expected == 0] = np.nan
-    places, found = WordPlaces(encoding), []
+    places, found = WordSpans(encoding), []
     bounds = np.searchsorted(firsts, starts)
     for i, (start, stop) in enumerate(pairwise(bounds)):
         line, text = places.beginning(int(words[start]), int(words[stop - 1]) + 1)

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.analysis.corpus import Corpus
+from attnviz.analysis.modes import position_name
 from attnviz.analysis.offsets import POSITIONAL
-from attnviz.analysis.places import position_name
 
 Scores = NDArray[np.floating]
 

@@ -17,7 +17,7 @@ from attnviz.analysis.metrics import sink_of
 from attnviz.analysis.summary import makers_of
 from attnviz.analysis.units import Mask, Reading, Unit, read_in, within
 from attnviz.analysis.window import Window
-from attnviz.encoding import Encoding, WordPlaces
+from attnviz.encoding import Encoding, WordSpans
 from attnviz.encoding import Window as TextWindow
 from attnviz.model.kernel import Observer
 from attnviz.model.observers import (
@@ -246,7 +246,7 @@ class SurveyObservers:
 
 def _passages(encoding: Encoding) -> tuple[int, ...]:
     """The first tokens of the passages of a text that has several."""
-    found = WordPlaces(encoding).passages()
+    found = WordSpans(encoding).passages()
     return tuple(encoding.words[start].start for start, _ in found) if len(found) > 1 else ()
 
 

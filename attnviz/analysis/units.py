@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from attnviz.encoding import Encoding, WordPlaces, is_punctuation
+from attnviz.encoding import Encoding, WordSpans, is_punctuation
 from attnviz.record import Array, Attention
 
 # The closed classes of English without personal pronouns and negation: determiners, prepositions, conjunctions,
@@ -123,7 +123,7 @@ def within(kind: Unit, encoding: Encoding, passage: str) -> Mask:
         UsageError: the text does not have it.
     """
     words = np.zeros(len(encoding.words), bool)
-    for start, stop in WordPlaces(encoding).find(passage):
+    for start, stop in WordSpans(encoding).find(passage):
         words[start:stop] = True
     return words if kind == "word" else np.repeat(words, [word.stop - word.start for word in encoding.words])
 

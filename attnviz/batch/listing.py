@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import BinaryIO
 
-from attnviz.batch.places import Place, is_web
+from attnviz.batch.filesystems import FileSystem, is_web
 from attnviz.batch.stream import why
 
 _MAGIC = re.compile(r"[*?\[]")
@@ -18,12 +18,12 @@ _MAGIC_OF_THE_WEB = re.compile(r"[*\[]")
 
 @dataclass(frozen=True)
 class Entry:
-    """A file: its ``path`` in its ``place``, its ``source`` as the user names it, and its ``key``, the same for all
-    names of it. ``named`` where the user has named it, and not only a folder around it. With a ``reason`` it is a
-    folder that could not be listed.
+    """A file: its ``path`` in its file system ``files``, its ``source`` as the user names it, and its ``key``, the same
+    for all names of it. ``named`` where the user has named it, and not only a folder around it. With a ``reason`` it is
+    a folder that could not be listed.
     """
 
-    place: Place
+    files: FileSystem
     path: str
     source: str
     key: str
@@ -32,7 +32,7 @@ class Entry:
 
     def open(self) -> AbstractContextManager[BinaryIO]:
         """Its bytes. Raises OSError."""
-        return self.place.open(self.path)
+        return self.files.open(self.path)
 
     @property
     def name(self) -> str:
@@ -44,14 +44,14 @@ class Entry:
 class Folder:
     """Where a walk begins: as ``Entry`` has them, each ending in a slash or empty."""
 
-    place: Place
+    files: FileSystem
     path: str
     source: str
     key: str
 
     def entry(self, below: str, *, named: bool = False, reason: str = "") -> Entry:
         """What lies ``below`` it."""
-        return Entry(self.place, self.path + below, self.source + below, self.key + below, named, reason)
+        return Entry(self.files, self.path + below, self.source + below, self.key + below, named, reason)
 
 
 class Pattern:
@@ -119,7 +119,7 @@ def walk(folder: Folder, pattern: Pattern, wanted: Callable[[Entry], bool], with
 
     def enter(below: str, pattern: Pattern, state: frozenset[int]) -> Iterator[Entry]:
         try:
-            stack.append((below, iter(folder.place.names(folder.path + below)), pattern, state))
+            stack.append((below, iter(folder.files.names(folder.path + below)), pattern, state))
         except OSError as error:
             yield folder.entry(below, reason=why(error))
 

@@ -7,8 +7,8 @@ from itertools import chain, count, pairwise
 from typing import BinaryIO
 
 from attnviz.batch.document import Document
+from attnviz.batch.filesystems import FileSystem, Kind, StandardInput, filesystem_of, is_far, is_web, unreachable
 from attnviz.batch.listing import EVERYTHING, Entry, Folder, Pattern, split_pattern, walk
-from attnviz.batch.places import Kind, Place, Standard, is_far, is_web, place_of, unreachable
 from attnviz.batch.read import Read, by_ending, endings, find_format, text
 from attnviz.batch.read.rows import failed
 from attnviz.batch.reading import Reading, Row, Unreadable
@@ -59,7 +59,7 @@ def sizes(
         return None
     total = 0
     for entry in _entries(inputs, reading, stdin, leave_out):
-        size = 0 if entry.reason else entry.place.size(entry.path)
+        size = 0 if entry.reason else entry.files.size(entry.path)
         if size is None:
             return None
         total += size
@@ -85,7 +85,7 @@ def _rows(entry: Entry, reading: Reading, default: Read, meter: Callable[[int], 
     known, packing = by_ending(_ending_of(entry))
     done = 0
     try:
-        size = entry.place.size(entry.path) or 0
+        size = entry.files.size(entry.path) or 0
         sniff = None if known is None and not packing else packing
         with entry.open() as raw, Stream(raw, sniff, meter=meter, size=size) as stream:
             for row in (known or default)(stream, reading):
@@ -116,8 +116,8 @@ def _entries(inputs: Sequence[str], reading: Reading, stdin: BinaryIO | None, le
 
     without = ""
     if leave_out is not None:
-        place, path = place_of(leave_out)
-        without = _slash(place.key(path))
+        files, path = filesystem_of(leave_out)
+        without = _slash(files.key(path))
     found = [_look_up(name, wanted, stdin, without) for name in dict.fromkeys(inputs)]
     keys = sorted(each.key for each in found)
     # Only where one input is in another can a file come twice, and only then all names are kept in mind.
@@ -137,16 +137,16 @@ def _once(entries: Iterator[Entry]) -> Iterator[Entry]:
 def _look_up(name: str, wanted: Callable[[Entry], bool], stdin: BinaryIO | None, without: str) -> _Input:
     if name == STANDARD_INPUT:
         return _standard(stdin)
-    place, path = place_of(name)
-    kind = _kind(place, path, name)
+    files, path = filesystem_of(name)
+    kind = _kind(files, path, name)
     if kind == "file":
         folder, slash, own = path.rpartition("/")
-        key = _slash(place.key(folder + slash)) + own
+        key = _slash(files.key(folder + slash)) + own
         if without and key.startswith(without):
             raise UsageError(f"{name} lies in the output folder", hint="Read it from, or write to, another folder.")
-        return _Input(key, iter([Entry(place, path, name, key)]))
+        return _Input(key, iter([Entry(files, path, name, key)]))
     if kind == "folder":
-        return _walked(name, Folder(place, _slash(path), _slash(name), _slash(place.key(path))), wanted, without)
+        return _walked(name, Folder(files, _slash(path), _slash(name), _slash(files.key(path))), wanted, without)
     split = split_pattern(name)
     if split is None:
         raise UsageError(
@@ -158,7 +158,7 @@ def _look_up(name: str, wanted: Callable[[Entry], bool], stdin: BinaryIO | None,
 def _standard(stdin: BinaryIO | None) -> _Input:
     if stdin is None:
         raise InputError("standard input is closed", hint="Pipe texts into it: cat FILE | attnviz batch - …")
-    return _Input(STANDARD_INPUT, iter([Entry(Standard(stdin), STANDARD_INPUT, STANDARD_INPUT, STANDARD_INPUT)]))
+    return _Input(STANDARD_INPUT, iter([Entry(StandardInput(stdin), STANDARD_INPUT, STANDARD_INPUT, STANDARD_INPUT)]))
 
 
 def _walked(name: str, folder: Folder, wanted: Callable[[Entry], bool], without: str) -> _Input:
@@ -173,9 +173,9 @@ def _walked(name: str, folder: Folder, wanted: Callable[[Entry], bool], without:
 
 
 def _matched(name: str, prefix: str, pattern: Pattern, wanted: Callable[[Entry], bool], without: str) -> _Input:
-    place, path = place_of(prefix)
-    folder = Folder(place, path and _slash(path), prefix, _slash(place.key(path)))
-    entries = walk(folder, pattern, wanted, without) if _kind(place, path or ".", prefix) == "folder" else iter(())
+    files, path = filesystem_of(prefix)
+    folder = Folder(files, path and _slash(path), prefix, _slash(files.key(path)))
+    entries = walk(folder, pattern, wanted, without) if _kind(files, path or ".", prefix) == "folder" else iter(())
     first = next(entries, None)
     if first is None:
         raise UsageError(
@@ -184,9 +184,9 @@ def _matched(name: str, prefix: str, pattern: Pattern, wanted: Callable[[Entry],
     return _Input(folder.key, chain([first], entries))
 
 
-def _kind(place: Place, path: str, name: str) -> Kind | None:
+def _kind(files: FileSystem, path: str, name: str) -> Kind | None:
     try:
-        return place.kind(path)
+        return files.kind(path)
     except Exception as error:  # of a store: whatever its library raises
         raise unreachable(name, error) from None
 

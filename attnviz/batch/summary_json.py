@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from attnviz.analysis.corpus import AMOUNTS, Corpus, Reason
 from attnviz.analysis.distribution import ACCURACY, QUANTILES, Distribution
+from attnviz.analysis.modes import Commonest
 from attnviz.analysis.outlying import COMPARED, FAR, Outlier, Where
 from attnviz.analysis.pairs import LONG_WEIGHT, Occurrence, TypicalPair
-from attnviz.analysis.places import Commonest
 from attnviz.analysis.roles import Found
 from attnviz.render.about import About
 

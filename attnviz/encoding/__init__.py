@@ -2,7 +2,7 @@
 
 from attnviz.encoding.continuation import continued
 from attnviz.encoding.encode import Encoding, encode, encode_many, encode_target, require_text, started, tokens_at_least
-from attnviz.encoding.places import Place, WordPlaces
+from attnviz.encoding.spans import Place, WordSpans
 from attnviz.encoding.windows import Window, slide
 from attnviz.encoding.words import Word, is_punctuation
 
@@ -11,7 +11,7 @@ __all__ = [
     "Place",
     "Window",
     "Word",
-    "WordPlaces",
+    "WordSpans",
     "continued",
     "encode",
     "encode_many",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from attnviz.encoding.encode import Encoding
 from attnviz.encoding.spelling import Spelling, join_pieces
-from attnviz.encoding.words import Place, Word, begin_words, cut_words, is_punctuation
+from attnviz.encoding.words import Span, Word, begin_words, cut_words, is_punctuation
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -68,7 +68,7 @@ def _open_words(grown: Encoding, settled: int, first: int, spelt: Sequence[bytes
     tokens, special = grown.tokens[first:], grown.special[first:]
     # A special token parts what stands beside it, as a line break does.
     text, spans = join_pieces([b"\n" if mark else piece for mark, piece in zip(special, spelt, strict=True)])
-    places: list[Place | None] = [None if mark else (0, *span) for mark, span in zip(special, spans, strict=True)]
+    places: list[Span | None] = [None if mark else (0, *span) for mark, span in zip(special, spans, strict=True)]
     begins = begin_words([text], places)
     last = max(starts, default=first)
     for i in range(first + 1, read):

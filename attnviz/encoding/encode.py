@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from attnviz.encoding.spelling import Spelling
-from attnviz.encoding.words import Place, Word, begin_words, cut_words
+from attnviz.encoding.words import Span, Word, begin_words, cut_words
 from attnviz.errors import AttnvizError, InputError, ModelError
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def _read(spelling: Spelling, pieces: Pieces, text: str, pair: str | None, dropp
             hint="Give a text in a language that the model was trained on.",
         )
     texts = (text,) if pair is None else (text, pair)
-    places: list[Place | None] = [
+    places: list[Span | None] = [
         None if mark or sequence is None else (sequence, *span)
         for mark, sequence, span in zip(special, pieces.sequence_ids, pieces.offsets, strict=True)
     ]

@@ -15,7 +15,7 @@ import regex
 
 _BOUNDARY = regex.compile(r"(?V1w)\b")
 
-Place = tuple[int, int, int]
+Span = tuple[int, int, int]
 """Where a token stands: in which text, and from which character to which (exclusive)."""
 
 
@@ -28,7 +28,7 @@ class Word:
     stop: int
 
 
-def begin_words(texts: Sequence[str], places: Sequence[Place | None]) -> list[bool]:
+def begin_words(texts: Sequence[str], places: Sequence[Span | None]) -> list[bool]:
     """Say for each token whether it begins a word. A token without a place (a special one) is a word of its own."""
     cuts = [_boundaries(text) for text in texts]
     apart = (_are_apart(texts, cuts, before, place) for before, place in pairwise(places))
@@ -49,7 +49,7 @@ def _is_mark(character: str) -> bool:
     return not character.isascii() and unicodedata.category(character)[0] == "M"
 
 
-def _are_apart(texts: Sequence[str], cuts: Sequence[set[int]], before: Place | None, place: Place | None) -> bool:
+def _are_apart(texts: Sequence[str], cuts: Sequence[set[int]], before: Span | None, place: Span | None) -> bool:
     if before is None or place is None or before[0] != place[0]:
         return True
     text, start = texts[place[0]], place[1]
@@ -64,7 +64,7 @@ def _are_apart(texts: Sequence[str], cuts: Sequence[set[int]], before: Place | N
 
 
 def cut_words(
-    begins: Sequence[bool], tokens: Sequence[str], texts: Sequence[str], places: Sequence[Place | None]
+    begins: Sequence[bool], tokens: Sequence[str], texts: Sequence[str], places: Sequence[Span | None]
 ) -> tuple[Word, ...]:
     """The words that begin where ``begins`` says, written as their text writes them, or by their token."""
     starts = [i for i, begin in enumerate(begins) if begin]

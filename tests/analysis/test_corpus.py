@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from attnviz.analysis.corpus import OTHER, Collector, Reasons
+from attnviz.analysis.modes import Places, from_either_end
 from attnviz.analysis.outlying import Where
 from attnviz.analysis.pairs import LongestLinks, PairCounter, TypicalPair
-from attnviz.analysis.places import Places, from_either_end
 from tests.analysis.corpora import HEADS, LAYERS, Figures, Row, documents, figures, links
 
 

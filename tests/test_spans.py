@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 from tokenizers import Tokenizer
 
-from attnviz.encoding import WordPlaces, continued, encode
+from attnviz.encoding import WordSpans, continued, encode
 from attnviz.errors import UsageError
 from tests import tiny
 from tests.records import encoding_of
@@ -14,11 +14,11 @@ from tests.vocabularies import gpt2, llama2, roberta
 TEXT = "The bank approved it.\n\nThe  Loan was\r\nbig. Error  code\n17 don't\n \nA naïve straße, of it."
 
 
-def read(text: str, pair: str | None = None) -> WordPlaces:
-    return WordPlaces(encode(tiny.wordpiece(), text, pair))
+def read(text: str, pair: str | None = None) -> WordSpans:
+    return WordSpans(encode(tiny.wordpiece(), text, pair))
 
 
-def words_of(places: WordPlaces, span: tuple[int, int]) -> list[str]:
+def words_of(places: WordSpans, span: tuple[int, int]) -> list[str]:
     return [word.text for word in places.encoding.words[slice(*span)]]
 
 
@@ -36,7 +36,7 @@ def test_every_word_stands_where_its_text_has_it() -> None:
 
 def test_line_breaks_that_are_words_stand_in_the_text_too() -> None:
     text = "the bank\n\nof  it\r\nriver"
-    places = WordPlaces(encode(gpt2(), text))
+    places = WordSpans(encode(gpt2(), text))
     assert [text[place[1] : place[2]] for place in places.words if place] == [w.text for w in places.encoding.words]
 
 
@@ -56,7 +56,7 @@ def test_a_mark_that_the_text_itself_has_does_not_end_it() -> None:
 
 def test_words_that_the_text_does_not_have_have_no_place() -> None:
     encoding = encoding_of(["bank", "nowhere", "loan"], text="the bank, the loan")
-    assert WordPlaces(encoding).words == [(0, 4, 8), None, (0, 14, 18)]
+    assert WordSpans(encoding).words == [(0, 4, 8), None, (0, 14, 18)]
 
 
 def test_lines_count_from_one_and_pages_only_where_there_are_some() -> None:
@@ -80,7 +80,7 @@ def test_a_word_has_its_neighbours_on_one_line() -> None:
 
 @pytest.mark.parametrize("glue", ["", " "])
 def test_an_endless_line_is_cut(glue: str) -> None:
-    places = WordPlaces(encoding_of(["loan", "bank", "loan"], text=glue.join(["loan" * 900, "bank", "loan" * 900])))
+    places = WordSpans(encoding_of(["loan", "bank", "loan"], text=glue.join(["loan" * 900, "bank", "loan" * 900])))
     places.words[1] = (0, 3600 + len(glue), 3604 + len(glue))
     found = places.place(1)
     assert (found.word, len(found.before) <= 42, len(found.after) <= 42) == ("bank", True, True)
@@ -111,7 +111,7 @@ def test_what_the_text_does_not_part_is_parted_by_the_number_of_words(text: str)
 
 
 def test_passages_cut_the_text_without_a_gap() -> None:
-    places = WordPlaces(encode(gpt2(), TEXT))
+    places = WordSpans(encode(gpt2(), TEXT))
     spans = places.passages()
     assert len(spans) == 3
     assert [i for start, stop in spans for i in range(start, stop)] == list(range(len(places.words)))
@@ -158,7 +158,7 @@ def test_an_empty_passage_is_an_error() -> None:
 
 @pytest.mark.parametrize("tokenizer", [gpt2(), roberta(), llama2()])
 def test_with_any_tokenizer_words_have_places(tokenizer: Tokenizer) -> None:
-    places = WordPlaces(encode(tokenizer, TEXT, "A bank.\nhere"))
+    places = WordSpans(encode(tokenizer, TEXT, "A bank.\nhere"))
     for word, place in zip(places.encoding.words, places.words, strict=True):
         if not places.encoding.special[word.start]:
             assert place is not None
@@ -168,5 +168,5 @@ def test_with_any_tokenizer_words_have_places(tokenizer: Tokenizer) -> None:
 def test_a_text_that_grew_has_its_new_words_too() -> None:
     tokenizer = gpt2()
     grown = continued(tokenizer, encode(tokenizer, "The bank"), tokenizer.encode(" approved\nit").ids)
-    places = WordPlaces(grown)
+    places = WordSpans(grown)
     assert [places.place(i).line for i in range(len(grown.words))] == [1, 1, 1, 1, 2]

@@ -1,4 +1,4 @@
-"""Where heads look: the commonest offset or key of each head over a corpus, counted in memory that stays flat."""
+"""Modes: the commonest offset or key of each head over a corpus, counted in memory that stays flat."""
 
 from __future__ import annotations
 

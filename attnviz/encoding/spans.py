@@ -12,7 +12,7 @@ from functools import cached_property
 import regex
 
 from attnviz.encoding.encode import Encoding
-from attnviz.encoding.words import Place as Span
+from attnviz.encoding.words import Span
 from attnviz.errors import UsageError
 
 _LINE = re.compile(r"\r\n?|\n")
@@ -43,7 +43,7 @@ class Place:
     after: str
 
 
-class WordPlaces:
+class WordSpans:
     """Where each word of ``encoding`` stands: ``words`` has (text 0 or pair 1, first character, stop), or None."""
 
     def __init__(self, encoding: Encoding) -> None:

@@ -16,7 +16,7 @@ Kind = Literal["file", "folder"]
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
-class Place:
+class FileSystem:
     """Where files and folders lie, by their path; one that has no folders has little to say."""
 
     def kind(self, path: str) -> Kind | None:  # noqa: ARG002
@@ -40,7 +40,7 @@ class Place:
         raise NotImplementedError
 
 
-class Local(Place):
+class LocalFiles(FileSystem):
     """This machine. Links to files are followed, and those to folders only where they are named themselves."""
 
     def kind(self, path: str) -> Kind | None:
@@ -80,14 +80,14 @@ class Local(Place):
 
 
 def _name(entry: os.DirEntry[str]) -> str:
-    """The name as ``Place.names`` has it; none for what is not to be read: pipes, devices, links to folders."""
+    """The name as ``FileSystem.names`` has it; none for what is not to be read: pipes, devices, links to folders."""
     if entry.is_dir(follow_symlinks=False):
         return f"{entry.name}/"
     broken = entry.is_symlink() and not Path(entry.path).exists()
     return entry.name if broken or entry.is_file() else ""
 
 
-class Remote(Place):
+class RemoteFiles(FileSystem):
     """What fsspec opens."""
 
     def __init__(self, files: Any) -> None:
@@ -132,7 +132,7 @@ class Remote(Place):
         return opened
 
 
-class Standard(Place):
+class StandardInput(FileSystem):
     """Standard input."""
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -158,7 +158,7 @@ def is_web(name: str) -> bool:
     return name.lower().startswith(("http://", "https://"))
 
 
-def place_of(name: str) -> tuple[Place, str]:
+def filesystem_of(name: str) -> tuple[FileSystem, str]:
     """Where the path or address lies, and its path there.
 
     Raises:
@@ -166,7 +166,7 @@ def place_of(name: str) -> tuple[Place, str]:
         InputError: it can't be reached.
     """
     if not is_address(name):
-        return Local(), name
+        return LocalFiles(), name
     import fsspec
 
     try:
@@ -180,8 +180,8 @@ def place_of(name: str) -> tuple[Place, str]:
     except Exception as error:
         raise unreachable(name, error) from None
     if "file" in (files.protocol if isinstance(files.protocol, tuple) else (files.protocol,)):
-        return Local(), path
-    return Remote(files), path
+        return LocalFiles(), path
+    return RemoteFiles(files), path
 
 
 def unreachable(name: str, error: Exception) -> InputError:
