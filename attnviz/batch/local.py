@@ -4,31 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
 from attnviz.batch.failing import saying
-from attnviz.batch.lock import FILE, lock_file
+from attnviz.batch.lock import lock_file
+from attnviz.batch.storage import Storage, partial_name
 from attnviz.errors import UsageError
 
-PARTIAL = re.compile(r"\..+\.[0-9a-f]{8}\.partial", re.DOTALL)
-"""What a file is named while it is written."""
 
-
-class Local:
-    """The folder ``root``: a ``Storage``. What is there under its name survives a power failure."""
+class Local(Storage):
+    """The folder ``root``. What is there under its name survives a power failure."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self._root, self.where = root, str(root)
         self._writing: set[Path] = set()
-
-    @property
-    def where(self) -> str:
-        """Its path."""
-        return str(self._root)
 
     def make(self, *folders: str) -> None:
         """Make the folder, or ``folders`` in it, and those above."""
@@ -38,11 +29,8 @@ class Local:
                 path.mkdir(parents=True, exist_ok=True)
                 _settle(path.parent)
 
-    def names(self, folder: str = "") -> list[str]:
-        """What lies in it, sorted."""
-        return [name for name in self._all(folder) if name != FILE and not PARTIAL.fullmatch(name)]
-
-    def _all(self, folder: str) -> list[str]:
+    def listed(self, folder: str) -> list[str]:
+        """All that lies in it, sorted."""
         path = self._root / folder
         with saying(path, "read"):
             try:
@@ -53,12 +41,6 @@ class Local:
                 return []
             except NotADirectoryError:
                 raise UsageError(f"{path} is a file, expected a folder", hint="Give a new or an empty one.") from None
-
-    def sweep(self, folder: str = "") -> None:
-        """Delete what is half-written."""
-        for name in self._all(folder):
-            if PARTIAL.fullmatch(name):
-                self.delete(f"{folder}/{name}" if folder else name)
 
     def size(self, name: str) -> int | None:
         """The bytes of a file, or None."""
@@ -79,7 +61,7 @@ class Local:
     def write(self, name: str, content: bytes | memoryview) -> None:
         """Write a file under another name, and rename it when all of it is on the disk."""
         path = self._root / name
-        partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+        partial = path.with_name(partial_name(path.name))
         with saying(path, "written"):
             self._writing.add(partial)
             try:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from attnviz.batch.failing import saying
-from attnviz.batch.local import PARTIAL
 from attnviz.batch.lock import FILE, lock_object
+from attnviz.batch.storage import Storage, partial_name
 from attnviz.errors import UsageError
 
 _OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "memory"}
 """Where nobody sees a half of what is put, and a folder is only a part of names."""
 
 
-class Remote:
-    """The folder ``root`` of the fsspec file system ``files``: a ``Storage``. It is shown as ``where``."""
+class Remote(Storage):
+    """The folder ``root`` of the fsspec file system ``files``. It is shown as ``where``."""
 
     def __init__(self, files: Any, root: str, where: str) -> None:
         self._files, self._root, self.where = files, root.rstrip("/"), where.rstrip("/")
@@ -38,11 +37,8 @@ class Remote:
             with saying(self._shown(folder), "made"):
                 self._files.makedirs(self._path(folder), exist_ok=True)
 
-    def names(self, folder: str = "") -> list[str]:
-        """What lies in it, sorted."""
-        return [name for name in self._all(folder) if name != FILE and not PARTIAL.fullmatch(name)]
-
-    def _all(self, folder: str) -> list[str]:
+    def listed(self, folder: str) -> list[str]:
+        """All that lies in it, sorted."""
         path = self._path(folder)
         with saying(self._shown(folder), "read"):
             self._files.invalidate_cache()
@@ -54,12 +50,6 @@ class Remote:
                 return []
         # An object store may name the folder itself too.
         return sorted(entry.rpartition("/")[2] for entry in found if entry != path.strip("/"))
-
-    def sweep(self, folder: str = "") -> None:
-        """Delete what is half-written."""
-        for name in self._all(folder):
-            if PARTIAL.fullmatch(name):
-                self.delete(f"{folder}/{name}" if folder else name)
 
     def size(self, name: str) -> int | None:
         """The bytes of a file, or None."""
@@ -130,4 +120,4 @@ class Remote:
 
 def _partial(path: str) -> str:
     folder, _, name = path.rpartition("/")
-    return f"{folder}/.{name}.{secrets.token_hex(4)}.partial"
+    return f"{folder}/{partial_name(name)}"
