@@ -16,6 +16,17 @@ def reason(error: Exception) -> str:
 
 
 @contextlib.contextmanager
+def as_os_error() -> Iterator[None]:
+    """Whatever the library of a file system raises inside becomes an ``OSError``."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        raise OSError(str(error) or type(error).__name__) from error
+
+
+@contextlib.contextmanager
 def saying(where: object, what: str) -> Iterator[None]:
     """Whatever goes wrong inside becomes a ``UsageError``: ``where`` can't be ``what``."""
     try:

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
+from attnviz.batch.failing import as_os_error, reason
 from attnviz.errors import InputError, UsageError
 
 Kind = Literal["file", "folder"]
@@ -102,13 +103,9 @@ class RemoteFiles(FileSystem):
     def names(self, folder: str) -> list[str]:
         """What the store lists."""
         own = folder.rstrip("/")
-        try:
+        with as_os_error():
             entries = self._files.ls(own, detail=True)
             self._files.invalidate_cache(own)  # it would keep the listings of a whole corpus
-        except OSError:
-            raise
-        except Exception as error:  # whatever the file system's library raises
-            raise OSError(str(error) or type(error).__name__) from error
         # Some stores keep a folder as an empty file of its own name.
         found = {
             entry["name"].rstrip("/").rsplit("/", 1)[-1] + "/" * (entry["type"] == "directory")
@@ -123,12 +120,8 @@ class RemoteFiles(FileSystem):
 
     def open(self, path: str) -> AbstractContextManager[BinaryIO]:
         """The file, read ahead in parts."""
-        try:
+        with as_os_error():
             opened: AbstractContextManager[BinaryIO] = self._files.open(path, "rb")
-        except OSError:
-            raise
-        except Exception as error:
-            raise OSError(str(error) or type(error).__name__) from error
         return opened
 
 
@@ -187,6 +180,6 @@ def filesystem_of(name: str) -> tuple[FileSystem, str]:
 def unreachable(name: str, error: Exception) -> InputError:
     """The error of an address whose store does not answer, or not to us."""
     return InputError(
-        f"{name} can't be reached ({error or type(error).__name__})",
+        f"{name} can't be reached ({reason(error)})",
         hint="Is the address right, and are you allowed to read there?",
     )

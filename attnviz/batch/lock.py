@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from attnviz.batch.failing import saying
+from attnviz.batch.failing import reason, saying
 from attnviz.errors import UsageError
 
 FILE = ".attnviz.lock"
@@ -41,8 +41,7 @@ def lock_file(folder: Path) -> Iterator[Callable[[], None]]:
     except Timeout:
         raise UsageError(f"another run is writing to {folder}", hint=_HINT) from None
     except (OSError, NotImplementedError) as error:  # the second where the file system has no locks
-        said = getattr(error, "strerror", None) or error
-        raise UsageError(f"{folder} can't be written to: no lock can be had ({said})") from None
+        raise UsageError(f"{folder} can't be written to: no lock can be had ({reason(error)})") from None
     try:
         yield lambda: None
     finally:

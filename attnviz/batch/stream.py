@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import BinaryIO, Self
 
+from attnviz.batch.failing import as_os_error, reason
 from attnviz.batch.reading import Unreadable
 
 PACKINGS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
@@ -81,7 +82,7 @@ class Stream:
 
 def why(error: Exception) -> str:
     """Why a file or folder can't be read."""
-    return f"it can't be read ({getattr(error, 'strerror', None) or error or type(error).__name__})"
+    return f"it can't be read ({reason(error)})"
 
 
 class _Counted(io.RawIOBase):
@@ -103,12 +104,8 @@ class _Counted(io.RawIOBase):
         return self._raw.tell()
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # any buffer: typeshed's type is private
-        try:
+        with as_os_error():
             data = self._raw.read(len(buffer)) or b""
-        except OSError:
-            raise
-        except Exception as error:  # file systems of the network raise what their libraries do
-            raise OSError(str(error) or type(error).__name__) from error
         buffer[: len(data)] = data
         self._add(len(data))
         return len(data)
