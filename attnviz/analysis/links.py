@@ -173,21 +173,15 @@ def top_attended(selection: Selection, queries: Sequence[int], top: int) -> list
         if not selection.itself:
             keys[query] = False
         strong, usual = (top_keys(row[query], keys, top) for row in (best, mean))
-        found.append(
-            Attended(
-                units.queries.labels[query],
-                query,
-                tuple(_link(units, heads, query, key, float(best[query, key])) for key in strong),
-                tuple((key, float(mean[query, key])) for key in usual),
-            )
-        )
+        links = tuple(_link(units, heads, query, key, weight) for key, weight in strong)
+        found.append(Attended(units.queries.labels[query], query, links, usual))
     return found
 
 
-def top_keys(row: Array, keys: Mask, top: int) -> list[int]:
-    """The ``top`` of the ``keys`` that count with the largest weights in ``row``, the largest first."""
+def top_keys(row: Array, keys: Mask, top: int) -> tuple[tuple[int, float], ...]:
+    """The ``top`` of the ``keys`` that count with the largest weights in ``row``, and these, the largest first."""
     order = np.argsort(-np.where(keys, row, -1), kind="stable")[:top]
-    return [int(key) for key in order if keys[key] and row[key] > 0]
+    return tuple((int(key), float(row[key])) for key in order if keys[key] and row[key] > 0)
 
 
 def find_unit(units: Reading, wanted: str) -> list[int]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from attnviz.analysis.measured import Asked, Links, Measured
 from attnviz.analysis.offsets import HABIT, MANY_QUERIES, MIN_QUERIES, POSITIONAL
-from attnviz.analysis.units import FUNCTION_WORDS
+from attnviz.analysis.units import is_function_word
 from attnviz.encoding import Encoding, Word, is_punctuation
 from attnviz.errors import AttnvizError, InputError, ModelError
 
@@ -155,12 +155,8 @@ def marks(encodings: Sequence[Encoding], asked: Asked, *, causal: bool) -> Marks
     from attnviz.model.pack_figures import Marks, Rules
 
     starts, lead, tail, words = [0], [], [], [0]
-    special: list[bool] = []
-    punctuation: list[bool] = []
-    before: list[int] = []
-    edges: list[int] = []
-    looking: list[bool] = []
-    looked_at: list[bool] = []
+    before, edges = list[int](), list[int]()
+    special, punctuation, looking, looked_at = (list[bool]() for _ in range(4))
     for encoding in encodings:
         n, marked = len(encoding), encoding.special
         text = [i for i, mark in enumerate(marked) if not mark]
@@ -168,10 +164,7 @@ def marks(encodings: Sequence[Encoding], asked: Asked, *, causal: bool) -> Marks
         tail.append(text[-1] + 1 if text else n)
         starts.append(starts[-1] + n)
         special += marked
-        last: dict[int, int] = {}
-        for i, number in enumerate(encoding.ids):
-            before.append(last.get(number, -1))
-            last[number] = i
+        before += _before(encoding.ids)
         first = len(looked_at)
         for word in encoding.words:
             (dots, function), mark = _class(word.text), marked[word.start]
@@ -185,23 +178,32 @@ def marks(encodings: Sequence[Encoding], asked: Asked, *, causal: bool) -> Marks
             looked_at[first] = False
         edges.append(n)
         words.append(len(looking))
-    rules = Rules(MIN_QUERIES, POSITIONAL, MANY_QUERIES, HABIT)
-    if asked.everything:  # no text is long enough
-        rules = Rules(_NEVER, POSITIONAL, _NEVER, HABIT)
+    least, many = (_NEVER, _NEVER) if asked.everything else (MIN_QUERIES, MANY_QUERIES)
     numbers = (np.array(each, np.int64) for each in (starts, lead, tail, before, words, edges))
     bools = (np.array(each, np.bool_) for each in (special, punctuation, looking, looked_at))
     starts_, lead_, tail_, before_, words_, edges_ = numbers
     special_, punctuation_, looking_, looked_at_ = bools
     return Marks(
         starts_, lead_, tail_, special_, punctuation_, before_, words_, edges_, looking_, looked_at_,
-        itself=asked.everything, rules=rules,
+        itself=asked.everything, rules=Rules(least, POSITIONAL, many, HABIT),
     )  # fmt: skip
 
 
 _NEVER = 1 << 31
+"""So many tokens no text has."""
+
+
+def _before(ids: Sequence[int]) -> list[int]:
+    """The place of the last earlier token of the same id for each of a document's, −1 for none."""
+    last: dict[int, int] = {}
+    found = []
+    for i, number in enumerate(ids):
+        found.append(last.get(number, -1))
+        last[number] = i
+    return found
 
 
 @lru_cache(maxsize=1 << 16)
 def _class(word: str) -> tuple[bool, bool]:
     """Whether a word is punctuation, and whether a function word."""
-    return is_punctuation(word), word.casefold().replace("’", "'") in FUNCTION_WORDS
+    return is_punctuation(word), is_function_word(word)

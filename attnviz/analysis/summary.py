@@ -202,17 +202,26 @@ def _overview(
     attention: Attention, selection: Selection, cell: Cell, weights: Array, rows: NDArray[np.intp]
 ) -> NDArray[np.float64]:
     """``weights`` (L, H, rows, M) are those of the tokens ``rows``, of which the figures are."""
+    require_cell(cell, attention)
     match cell:
         case "link":
             return np.where(selection.heads, selection.strength, np.nan)
         case "entropy":
             return metrics.entropy(weights)
-        case "distance" if attention.keys is not None:
-            raise UsageError("there is no distance between two texts", hint="Ask for link, entropy or sink.")
         case "distance":
             return metrics.distance(weights, rows)
         case "sink":
             return metrics.sink(weights, attention.causal, rows)
+
+
+def require_cell(cell: Cell, found: Attention | Survey) -> None:
+    """Raise where there is no such overview.
+
+    Raises:
+        UsageError: a distance between two texts.
+    """
+    if cell == "distance" and found.keys is not None:
+        raise UsageError("there is no distance between two texts", hint="Ask for link, entropy or sink.")
 
 
 def shown_units(units: Reading, window: Window | None = None, *, special: bool) -> tuple[Numbers, Numbers]:
@@ -221,15 +230,18 @@ def shown_units(units: Reading, window: Window | None = None, *, special: bool) 
     Special tokens and punctuation are left out, unless they are asked for or fewer than two others are left.
     """
     rows, columns = spans(window or Window(), units)
-    return _shown(units.queries, *rows, special=special), _shown(units.keys, *columns, special=special)
+    return shown_of(units.queries, *rows, special=special), shown_of(units.keys, *columns, special=special)
 
 
-def _shown(axis: Axis, start: int, stop: int, *, special: bool) -> Numbers:
+def shown_of(axis: Axis, start: int, stop: int, *, special: bool) -> Numbers:
+    """``shown_units`` of one text, from ``start`` to ``stop`` (exclusive)."""
     words = start + np.flatnonzero(~(axis.special | axis.punctuation)[start:stop])
     return np.arange(start, stop) if special or len(words) < min(2, stop - start) else words
 
 
-def _shown_of(units: Reading, window: Window | None, inside: Mask | None, *, special: bool) -> tuple[Numbers, Numbers]:
+def _shown_within(
+    units: Reading, window: Window | None, inside: Mask | None, *, special: bool
+) -> tuple[Numbers, Numbers]:
     """``shown_units``, of whose rows only those ``inside`` (n,) look, where there are any."""
     rows, columns = shown_units(units, window, special=special)
     if inside is not None:
@@ -240,7 +252,7 @@ def _shown_of(units: Reading, window: Window | None, inside: Mask | None, *, spe
 
 def grid(units: Units, window: Window | None = None, inside: Mask | None = None, *, special: bool = False) -> Grid:
     """The maps of all heads; where it is given only the units ``inside`` (n,) look."""
-    rows, columns = _shown_of(units, window, inside, special=special)
+    rows, columns = _shown_within(units, window, inside, special=special)
     return Grid(units.weights[:, :, rows[:, None], columns])
 
 
@@ -251,7 +263,7 @@ def pick_maps(selection: Selection, wanted: Heads, window: Window | None = None,
         UsageError: a layer or head that the model does not have, rows or columns that the text has not.
     """
     units = selection.units
-    rows, columns = _shown_of(units, window, selection.within, special=special)
+    rows, columns = _shown_within(units, window, selection.within, special=special)
     return [
         HeadMap(
             units.layers[layer],

@@ -11,9 +11,8 @@ from attnviz.analysis.far import find_far, find_passages, find_profile
 from attnviz.analysis.kept import strongest_keys, strongest_pairs, without
 from attnviz.analysis.links import Attended, counting, top_keys
 from attnviz.analysis.offsets import Habit, habits, habitual_heads, positional_heads
-from attnviz.analysis.summary import Cell, Grid, HeadMap, Heads, Summary, makers_of, pick_heads
+from attnviz.analysis.summary import Cell, Grid, HeadMap, Heads, Summary, makers_of, pick_heads, require_cell, shown_of
 from attnviz.analysis.units import Axis, Mask, Reading, read_in
-from attnviz.errors import UsageError
 from attnviz.record import Survey
 
 
@@ -65,11 +64,8 @@ def summarise_survey(
 
 
 def _overview(survey: Survey, heads: Mask, strength: NDArray[np.float64], cell: Cell) -> NDArray[np.float64]:
-    if cell == "link":
-        return np.where(heads, strength, np.nan)
-    if cell == "distance" and survey.keys is not None:
-        raise UsageError("there is no distance between two texts", hint="Ask for link, entropy or sink.")
-    return survey.figures[cell]
+    require_cell(cell, survey)
+    return np.where(heads, strength, np.nan) if cell == "link" else survey.figures[cell]
 
 
 def _map(survey: Survey, units: Reading, layer: int, head: int | None) -> HeadMap:
@@ -111,7 +107,7 @@ def _rows(survey: Survey, axis: Axis, *, special: bool) -> NDArray[np.intp]:
         return _shown(axis, maps.query, maps.size[0], maps.down, special=special)
     passage = survey.within if survey.unit == "token" else survey.within[[word.start for word in survey.encoding.words]]
     inside = maps.query + np.flatnonzero(passage[maps.query : maps.query + maps.size[0]])
-    words = np.intersect1d(inside, _shown(axis, 0, len(axis), 1, special=special))
+    words = np.intersect1d(inside, shown_of(axis, 0, len(axis), special=special))
     for found in (words, inside):
         if len(found):
             return found
@@ -120,10 +116,8 @@ def _rows(survey: Survey, axis: Axis, *, special: bool) -> NDArray[np.intp]:
 
 def _shown(axis: Axis, first: int, count: int, step: int, *, special: bool) -> NDArray[np.intp]:
     """The units at which a map's rows or columns begin, of the ``count`` units from ``first`` on."""
-    if step > 1:
-        return np.arange(first, first + count, step)
-    words = first + np.flatnonzero(~(axis.special | axis.punctuation)[first : first + count])
-    return np.arange(first, first + count) if special or len(words) < min(2, count) else words
+    stop = first + count
+    return np.arange(first, stop, step) if step > 1 else shown_of(axis, first, stop, special=special)
 
 
 def _attended(survey: Survey, units: Reading, heads: Mask, apart: Sequence[Habit], top: int) -> list[Attended]:
@@ -138,7 +132,7 @@ def _attended(survey: Survey, units: Reading, heads: Mask, apart: Sequence[Habit
             mean, keys = survey.average[asked[query]], survey.looked_at.copy()
             if not survey.itself:
                 keys[query] = False
-            average = tuple((key, float(mean[key])) for key in top_keys(mean, keys, top))
+            average = top_keys(mean, keys, top)
         found.append(Attended(units.queries.labels[query], query, best, average))
     return found
 
@@ -154,11 +148,6 @@ def _generated(survey: Survey, pieces: Reading, heads: Mask, apart: Sequence[Hab
     kept = without(survey.made, np.ones(len(makers), bool), apart, makers.start)
     best = strongest_keys(pieces, kept, heads, range(len(makers)), top, first=makers.start)
     return [
-        Attended(
-            pieces.queries.labels[query],
-            query,
-            links,
-            tuple((key, float(mean[key])) for key in top_keys(mean, keys, top)),
-        )
+        Attended(pieces.queries.labels[query], query, links, top_keys(mean, keys, top))
         for query, links, mean in zip(makers, best, survey.made_average, strict=True)
     ]

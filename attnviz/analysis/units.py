@@ -128,11 +128,16 @@ def within(kind: Unit, encoding: Encoding, passage: str) -> Mask:
     return words if kind == "word" else np.repeat(words, [word.stop - word.start for word in encoding.words])
 
 
+def is_function_word(text: str) -> bool:
+    """Whether ``text`` is one of ``FUNCTION_WORDS``, however it is written."""
+    return text.casefold().replace("’", "'") in FUNCTION_WORDS
+
+
 def _axis(kind: Unit, encoding: Encoding) -> Axis:
     words, labels = list(encoding.words), tuple(word.text for word in encoding.words)
     if kind == "token":
         words, labels = [word for word in words for _ in range(word.start, word.stop)], encoding.tokens
     special = np.array(encoding.special)[[word.start for word in words]]
     punctuation = np.array([is_punctuation(word.text) for word in words]) & ~special
-    function = np.array([word.text.casefold().replace("’", "'") in FUNCTION_WORDS for word in words])
+    function = np.array([is_function_word(word.text) for word in words])
     return Axis(labels, special, punctuation, function & ~special)
