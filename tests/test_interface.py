@@ -13,7 +13,7 @@ from PIL import Image
 
 import attnviz
 from attnviz import record
-from attnviz.analysis.links import positional_heads
+from attnviz.analysis.offsets import positional_heads
 from attnviz.analysis.units import in_words
 from attnviz.errors import InputError, UsageError
 from attnviz.interface import Attention, EncoderDecoder, Model

@@ -13,8 +13,7 @@ from attnviz.analysis.kept import strongest_pairs
 from attnviz.analysis.links import Link
 from attnviz.analysis.offsets import Habit
 from attnviz.analysis.units import Mask, Reading
-from attnviz.encoding import Encoding, Window, WordSpans
-from attnviz.encoding import Place as Place
+from attnviz.encoding import Encoding, Place, Window, WordSpans
 from attnviz.record import Survey, Top
 
 LISTED = 3

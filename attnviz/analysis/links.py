@@ -9,9 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from attnviz.analysis.offsets import Habit
-from attnviz.analysis.offsets import Positional as Positional
-from attnviz.analysis.offsets import positional_heads as positional_heads
+from attnviz.analysis.offsets import Habit, Positional
 from attnviz.analysis.units import Axis, Mask, Reading, Units
 from attnviz.errors import UsageError
 from attnviz.record import Array

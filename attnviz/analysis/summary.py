@@ -14,15 +14,13 @@ from attnviz.analysis.far import Far, Passage, Profile
 from attnviz.analysis.links import (
     Attended,
     Link,
-    Positional,
     Selection,
     find_unit,
-    positional_heads,
     select,
     strongest,
     top_attended,
 )
-from attnviz.analysis.offsets import habits, habitual_heads
+from attnviz.analysis.offsets import Positional, habits, habitual_heads, positional_heads
 from attnviz.analysis.units import Axis, Mask, Reading, Units, in_tokens, in_words, within
 from attnviz.analysis.window import Window, spans
 from attnviz.encoding import Encoding

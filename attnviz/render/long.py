@@ -11,8 +11,9 @@ from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.text import Text
 
-from attnviz.analysis.far import Far, FarLink, Passage, Place
+from attnviz.analysis.far import Far, FarLink, Passage
 from attnviz.analysis.summary import Summary
+from attnviz.encoding import Place
 from attnviz.render.blocks import Blocks
 from attnviz.render.heatmap import profile_heatmap
 from attnviz.render.labels import fit, shorten, shorten_left, width

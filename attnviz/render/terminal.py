@@ -10,7 +10,8 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
-from attnviz.analysis.links import Attended, Positional
+from attnviz.analysis.links import Attended
+from attnviz.analysis.offsets import Positional
 from attnviz.analysis.summary import Cell, Summary
 from attnviz.record import Attention, Survey
 from attnviz.render import long

@@ -10,15 +10,14 @@ from hypothesis import strategies as st
 
 from attnviz.analysis.links import (
     Link,
-    Positional,
     Selection,
     best_heads,
     find_unit,
-    positional_heads,
     select,
     strongest,
     top_attended,
 )
+from attnviz.analysis.offsets import Positional, positional_heads
 from attnviz.analysis.units import Units, in_tokens, in_words
 from attnviz.errors import UsageError
 from attnviz.record import Array

@@ -7,9 +7,10 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Group
 
-from attnviz.analysis.far import Far, FarLink, Passage, Place, Profile
+from attnviz.analysis.far import Far, FarLink, Passage, Profile
 from attnviz.analysis.links import Link
 from attnviz.analysis.summary import Summary, summarise
+from attnviz.encoding import Place
 from attnviz.record import Attention
 from attnviz.render import terminal
 from attnviz.render.document import document
