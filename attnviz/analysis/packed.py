@@ -23,11 +23,15 @@ if TYPE_CHECKING:
 Found = Measured | AttnvizError
 
 
+def nobody(*_: int) -> None:
+    """Is told how far the work is, and does not mind."""
+
+
 def measure(
     way: Native | Hosted,
     encodings: Sequence[Encoding],
     asked: Asked,
-    told: Callable[[int, int], None] | None = None,
+    told: Callable[[int, int], None] = nobody,
 ) -> list[Found]:
     """What is measured of each of ``encodings``, in their order, or why it could not be.
 
@@ -42,13 +46,12 @@ def measure(
     from attnviz.model.packed import pack
     from attnviz.model.pipeline import in_order
 
-    tell = told or (lambda *_: None)
     if not isinstance(way, Native):
-        return [_told(tell, encoding, _hosted(way, encoding, asked)) for encoding in encodings]
+        return [_told(told, encoding, _hosted(way, encoding, asked)) for encoding in encodings]
     network = way.network.encoder or way.network
     refused = [_refused(network, encoding) for encoding in encodings]
     found: dict[int, Found] = {number: error for number, error in enumerate(refused) if error}
-    tell(len(found), 0)
+    told(len(found), 0)
     fit = [number for number, error in enumerate(refused) if not error]
     threads = torch.get_num_threads() if network.device.type == "cpu" else 1
     packs = [[fit[i] for i in numbers] for numbers in pack([len(encodings[number]) for number in fit], threads)]
@@ -59,12 +62,12 @@ def measure(
     )
     for numbers, pack_found in zip(packs, results, strict=True):
         found |= zip(numbers, pack_found, strict=True)
-        tell(len(numbers), sum(len(encodings[number]) for number in numbers))
+        told(len(numbers), sum(len(encodings[number]) for number in numbers))
     return [found[number] for number in range(len(encodings))]
 
 
-def _told(tell: Callable[[int, int], None], encoding: Encoding, found: Found) -> Found:
-    tell(1, len(encoding))
+def _told(told: Callable[[int, int], None], encoding: Encoding, found: Found) -> Found:
+    told(1, len(encoding))
     return found
 
 

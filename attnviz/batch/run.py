@@ -42,7 +42,7 @@ class Bench:
     keeper: Keeper
     strict: bool = False
 
-    def do(self, chunk: Chunk, told: Told | None = None) -> PartFacts:
+    def do(self, chunk: Chunk, told: Told) -> PartFacts:
         """All that is to be done with a chunk, and what there is of it then; one that is there already stays as it is.
 
         Raises:
@@ -52,13 +52,10 @@ class Bench:
         facts = self.keeper.finished(chunk.number, chunk.digest)
         if facts is None:
             return self.keep(chunk, *self.measure(chunk, self.worker.encode(chunk), told))
-        if told:
-            told(facts.documents, 0)
+        told(facts.documents, 0)
         return facts
 
-    def measure(
-        self, chunk: Chunk, encoded: list[Encoded], told: Told | None = None
-    ) -> tuple[list[Found], Checked | None]:
+    def measure(self, chunk: Chunk, encoded: list[Encoded], told: Told) -> tuple[list[Found], Checked | None]:
         """What was found of each document, and the check of some."""
         found = self.worker.measure(chunk, encoded, told)
         failed = next((each for each in found if each.measured is None), None)

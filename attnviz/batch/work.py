@@ -10,7 +10,7 @@ from functools import cached_property, partial
 
 from attnviz.analysis.alone import measure_alone, run_alone
 from attnviz.analysis.measured import Asked, Measured
-from attnviz.analysis.packed import measure
+from attnviz.analysis.packed import measure, nobody
 from attnviz.analysis.survey import is_causal
 from attnviz.batch.chunk import Chunk
 from attnviz.batch.document import Document
@@ -91,30 +91,26 @@ class Worker:
             return InputError(over)
         return encoded
 
-    def measure(self, chunk: Chunk, encoded: Sequence[Encoded], told: Told | None = None) -> list[Found]:
+    def measure(self, chunk: Chunk, encoded: Sequence[Encoded], told: Told = nobody) -> list[Found]:
         """What was found of each document of the ``chunk``; one that fails does not touch the others."""
-        found: dict[int, Found] = {}
-        short: list[int] = []
-        for i, (document, each) in enumerate(zip(chunk.documents, encoded, strict=True)):
+        documents, found = chunk.documents, dict[int, Found]()
+        short, long = dict[int, Encoding](), dict[int, Encoding]()
+        for i, each in enumerate(encoded):
             if not isinstance(each, Encoding):
-                found[i] = Found(document, reason=each.message)
-            elif self.is_short(each):
-                short.append(i)
-        if told:
-            told(len(found), 0)
-        documents, encodings = [chunk.documents[i] for i in short], [encoded[i] for i in short]
-        found |= zip(short, self._together(documents, encodings, told), strict=True)  # type: ignore[arg-type]
-        for i, (document, each) in enumerate(zip(chunk.documents, encoded, strict=True)):
-            if i not in found and isinstance(each, Encoding):
-                found[i] = self._alone(document, each, told)
-        return [found[i] for i in range(len(found))]
+                found[i] = Found(documents[i], reason=each.message)
+            else:
+                (short if self.is_short(each) else long)[i] = each
+        told(len(found), 0)
+        found |= zip(short, self._together([documents[i] for i in short], [*short.values()], told), strict=True)
+        found |= {i: self._alone(documents[i], each, told) for i, each in long.items()}
+        return [found[i] for i in range(len(documents))]
 
     def is_short(self, encoding: Encoding) -> bool:
         """Whether a document is run with others: the weights of a layer are made at once then."""
         limit = self.model.way.limit
         return (limit is None or len(encoding) <= limit) and fits_tile(max(self.heads.values()), len(encoding))
 
-    def _together(self, documents: Sequence[Document], encodings: Sequence[Encoding], told: Told | None) -> list[Found]:
+    def _together(self, documents: Sequence[Document], encodings: Sequence[Encoding], told: Told) -> list[Found]:
         """Short documents, packed; each has the part of the time that it has of the tokens."""
         if not documents:
             return []
@@ -125,18 +121,17 @@ class Worker:
         rows = zip(documents, encodings, found, strict=True)
         return [_found(document, encoding, got, each * len(encoding)) for document, encoding, got in rows]
 
-    def _alone(self, document: Document, encoding: Encoding, told: Told | None) -> Found:
+    def _alone(self, document: Document, encoding: Encoding, told: Told) -> Found:
         """A long document, run whole where the model can, else in windows."""
         start = time.perf_counter()
-        tell = told or (lambda *_: None)
         try:
             windows = self.windows(encoding)
             got: Measured | AttnvizError = measure_alone(
-                self.model.way, encoding, self.how.asked, windows, causal=self.causal, told=partial(tell, 0)
+                self.model.way, encoding, self.how.asked, windows, causal=self.causal, told=partial(told, 0)
             )
         except (AttnvizError, RuntimeError, MemoryError) as error:  # such as a GPU that has no memory left
             windows, got = (), as_error(error)
-        tell(1, 0)
+        told(1, 0)
         found = _found(document, encoding, got, time.perf_counter() - start)
         return replace(found, windows=len(windows)) if windows else found
 
