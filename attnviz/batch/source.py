@@ -13,7 +13,7 @@ from attnviz.batch.read import Read, by_ending, endings, find_format, text
 from attnviz.batch.read.rows import failed
 from attnviz.batch.reading import Reading, Row, Unreadable
 from attnviz.batch.stream import Stream, why
-from attnviz.errors import InputError, UsageError
+from attnviz.errors import AttnvizError, InputError, UsageError
 
 STANDARD_INPUT = "-"
 
@@ -101,11 +101,8 @@ def _ending_of(entry: Entry) -> str:
     return entry.name.split("?")[0] if is_web(entry.source) else entry.name
 
 
-class _Input:
-    """One input: the ``key`` that all its files begin with, and its files."""
-
-    def __init__(self, key: str, entries: Iterator[Entry]) -> None:
-        self.key, self.entries = key, entries
+_Input = tuple[str, Iterator[Entry]]
+"""One input: the key that all its files begin with, and its files."""
 
 
 def _entries(inputs: Sequence[str], reading: Reading, stdin: BinaryIO | None, leave_out: str | None) -> Iterator[Entry]:
@@ -119,10 +116,10 @@ def _entries(inputs: Sequence[str], reading: Reading, stdin: BinaryIO | None, le
         files, path = filesystem_of(leave_out)
         without = _slash(files.key(path))
     found = [_look_up(name, wanted, stdin, without) for name in dict.fromkeys(inputs)]
-    keys = sorted(each.key for each in found)
+    keys = sorted(key for key, _ in found)
     # Only where one input is in another can a file come twice, and only then all names are kept in mind.
     overlap = any(after.startswith(before) for before, after in pairwise(keys))
-    entries = chain.from_iterable(each.entries for each in found)
+    entries = chain.from_iterable(entries for _, entries in found)
     return _once(entries) if overlap else entries
 
 
@@ -144,7 +141,7 @@ def _look_up(name: str, wanted: Callable[[Entry], bool], stdin: BinaryIO | None,
         key = _slash(files.key(folder + slash)) + own
         if without and key.startswith(without):
             raise UsageError(f"{name} lies in the output folder", hint="Read it from, or write to, another folder.")
-        return _Input(key, iter([Entry(files, path, name, key)]))
+        return key, iter([Entry(files, path, name, key)])
     if kind == "folder":
         return _walked(name, Folder(files, _slash(path), _slash(name), _slash(files.key(path))), wanted, without)
     split = split_pattern(name)
@@ -158,30 +155,33 @@ def _look_up(name: str, wanted: Callable[[Entry], bool], stdin: BinaryIO | None,
 def _standard(stdin: BinaryIO | None) -> _Input:
     if stdin is None:
         raise InputError("standard input is closed", hint="Pipe texts into it: cat FILE | attnviz batch - …")
-    return _Input(STANDARD_INPUT, iter([Entry(StandardInput(stdin), STANDARD_INPUT, STANDARD_INPUT, STANDARD_INPUT)]))
+    return STANDARD_INPUT, iter([Entry(StandardInput(stdin), STANDARD_INPUT, STANDARD_INPUT, STANDARD_INPUT)])
 
 
 def _walked(name: str, folder: Folder, wanted: Callable[[Entry], bool], without: str) -> _Input:
-    entries = walk(folder, EVERYTHING, wanted, without)
-    first = next(entries, None)
-    if first is None:
-        raise InputError(
-            f"there are no texts in {name}",
-            hint=f"Of folders, these files are read: {endings()}; hidden ones and the output folder are not.",
-        )
-    return _Input(folder.key, chain([first], entries))
+    none = InputError(
+        f"there are no texts in {name}",
+        hint=f"Of folders, these files are read: {endings()}; hidden ones and the output folder are not.",
+    )
+    return folder.key, _some(walk(folder, EVERYTHING, wanted, without), none)
 
 
 def _matched(name: str, prefix: str, pattern: Pattern, wanted: Callable[[Entry], bool], without: str) -> _Input:
     files, path = filesystem_of(prefix)
     folder = Folder(files, path and _slash(path), prefix, _slash(files.key(path)))
     entries = walk(folder, pattern, wanted, without) if _kind(files, path or ".", prefix) == "folder" else iter(())
+    none = UsageError(
+        f"no file matches {name!r}", hint="Patterns are *, ? and [abc] within a name, and ** for any folders."
+    )
+    return folder.key, _some(entries, none)
+
+
+def _some(entries: Iterator[Entry], none: AttnvizError) -> Iterator[Entry]:
+    """The ``entries``, of which the first is looked up at once; where there is none, the error ``none``."""
     first = next(entries, None)
     if first is None:
-        raise UsageError(
-            f"no file matches {name!r}", hint="Patterns are *, ? and [abc] within a name, and ** for any folders."
-        )
-    return _Input(folder.key, chain([first], entries))
+        raise none
+    return chain([first], entries)
 
 
 def _kind(files: FileSystem, path: str, name: str) -> Kind | None:

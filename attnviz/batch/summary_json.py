@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from attnviz.analysis.corpus import AMOUNTS, Corpus, Reason
 from attnviz.analysis.distribution import ACCURACY, QUANTILES, Distribution
 from attnviz.analysis.modes import Commonest
-from attnviz.analysis.outlying import COMPARED, FAR, Outlier, Where
+from attnviz.analysis.outlying import COMPARED, FAR, Outlier
 from attnviz.analysis.pairs import LONG_WEIGHT, Occurrence, TypicalPair
 from attnviz.analysis.roles import Found
 from attnviz.render.about import About
@@ -100,15 +100,11 @@ def _typical(pair: TypicalPair) -> dict[str, Any]:
 
 def _outlier(found: Outlier) -> dict[str, Any]:
     numbers = {name: _round(getattr(found, name)) for name in ("value", "typical", "far")}
-    return {**_where(found.where), "metric": found.metric, **numbers}
+    return {**asdict(found.where), "metric": found.metric, **numbers}
 
 
 def _reason(found: Reason) -> dict[str, Any]:
-    return {"reason": found.text, "documents": found.documents, "first": _where(found.first)}
-
-
-def _where(where: Where) -> dict[str, Any]:
-    return asdict(where)
+    return {"reason": found.text, "documents": found.documents, "first": asdict(found.first)}
 
 
 def _rows(values: NDArray[Any]) -> list[list[float | int | None]]:
