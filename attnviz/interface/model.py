@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from attnviz import record
 from attnviz.checkpoint import DEFAULT, Checkpoint, adopt, chat_text, open_checkpoint, open_gguf
-from attnviz.encoding import Encoding, Window, encode, encode_target, slide
+from attnviz.encoding import Encoding, Windows, encode, encode_target, slide
 from attnviz.errors import InputError, UsageError
 from attnviz.interface.records import Attention, EncoderDecoder
 
@@ -216,8 +216,8 @@ class Model:
 
     def _windows(
         self, text: str, stride: int | None, others: Sequence[str], *, chat: bool
-    ) -> tuple[Encoding, tuple[Window, ...]]:
-        """A text without regard to the model's limit, and its windows, none where it fits; ``others`` are options."""
+    ) -> tuple[Encoding, Windows | None]:
+        """A text without regard to the model's limit, and its windows, None where it fits; ``others`` are options."""
         from attnviz.analysis.survey import is_causal
 
         if "cross" in self.way.kinds:
@@ -230,7 +230,7 @@ class Model:
         document = encode(tokenizer, chat_text(self.checkpoint, text) if chat else text, marks=marks)
         causal = is_causal(self.way, document, None, "self")
         windows = slide(tokenizer, document, limit=self.way.limit, causal=causal, stride=stride, marks=marks)
-        return document, windows if len(windows) > 1 else ()
+        return document, windows if len(windows) > 1 else None
 
     def _record(
         self, weights: Weights, kind: record.Kind, queries: Encoding, keys: Encoding | None = None
