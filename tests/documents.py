@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attnviz.encoding import Encoding, Window
+from attnviz.encoding import Encoding, Windows
 from attnviz.model.native import Native
 from attnviz.model.observers import Weights
 
@@ -24,7 +23,7 @@ class Read:
 
     way: Native
     document: Encoding
-    windows: tuple[Window, ...]
+    windows: Windows
     each: list[Array]
     """(L, H, T, T) of each window."""
     sinks: bool
@@ -43,11 +42,11 @@ class Read:
         return found
 
 
-def read_windows(way: Native, document: Encoding, windows: Sequence[Window], *, sinks: bool) -> Read:
+def read_windows(way: Native, document: Encoding, windows: Windows, *, sinks: bool) -> Read:
     """Run each of the windows as a text of its own."""
     each = []
     for window in windows:
         kept = Weights()
         way.run(window.encoding, [kept])
         each.append(kept.stacked().numpy())
-    return Read(way, document, tuple(windows), each, sinks)
+    return Read(way, document, windows, each, sinks)

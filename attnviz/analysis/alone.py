@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,12 +15,15 @@ from attnviz.analysis.strongest import Strongest
 from attnviz.analysis.survey import is_causal
 from attnviz.analysis.totals import Part, Total
 from attnviz.analysis.units import Mask, read_in
-from attnviz.encoding import Encoding, Window
+from attnviz.encoding import Encoding, Window, Windows
 from attnviz.model.inputs import require_finite
 from attnviz.model.kernel import Observer
 from attnviz.model.observers import InUnits, Only, Sliding
+from attnviz.model.pipeline import in_order
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from attnviz.model.hosted import Hosted
     from attnviz.model.native import Native
 
@@ -28,7 +32,7 @@ def measure_alone(
     way: Native | Hosted,
     encoding: Encoding,
     asked: Asked,
-    windows: Sequence[Window] = (),
+    windows: Windows | None = None,
     *,
     causal: bool | None = None,
     told: Callable[[int], None] | None = None,
@@ -37,14 +41,14 @@ def measure_alone(
 
     Of an encoder–decoder it is the encoder's attention that is measured.
 
-    A document that is longer than the model is run in its ``windows`` (``encoding.slide``), and then memory is that of
-    one window. Each query counts once, with all that it sees in the window that keeps it. Positions and words are
-    those of the document. ``first`` is the share of the window's first token, and ``duplicate`` that of the window's
-    earlier tokens. The special tokens around a window are taken for those at the document's ends, so ``received`` adds
-    up what they get in all windows, as it does for a token that is in several. ``sink`` is the mean over the windows,
-    by how many queries are kept of each, and ``sink_position`` the key that is the sink of the windows with most
-    queries. Links join words that one window has; a window's first token gets none in a causal model that has no
-    special token in front of it, unless special tokens are asked for.
+    A document that is longer than the model is run in its ``windows`` (``encoding.slide``), on the CPU as many at once
+    as torch has threads, and then memory is that of these windows. Each query counts once, with all that it sees in the
+    window that keeps it. Positions and words are those of the document. ``first`` is the share of the window's first
+    token, and ``duplicate`` that of the window's earlier tokens. The special tokens around a window are taken for those
+    at the document's ends, so ``received`` adds up what they get in all windows, as it does for a token that is in
+    several. ``sink`` is the mean over the windows, by how many queries are kept of each, and ``sink_position`` the key
+    that is the sink of the windows with most queries. Links join words that one window has; a window's first token gets
+    none in a causal model that has no special token in front of it, unless special tokens are asked for.
 
     Args:
         causal: whether no query sees a later key; None finds out, for which a hosted model runs a few tokens.
@@ -54,30 +58,43 @@ def measure_alone(
         InputError: as ``way.run``.
         ModelError: as ``way.run``; the layers have different numbers of heads.
     """
+    import torch
+
     if causal is None:
         causal = is_causal(way, encoding, _written(way, encoding), way.kinds[0])
-    whole = Window(encoding, 0, 0, len(encoding), 0, len(encoding), np.arange(len(encoding)))
-    windows = windows or (whole,)
-    special = asked.special or asked.everything
+    windows = windows or Windows.of_one(encoding)
     strongest = Strongest(encoding.words, asked.top, encoding.special.count(False), everything=asked.everything)
-    links = Sliding(
-        [_in_words(strongest, encoding, asked, causal=causal)],
-        len(encoding),
-        # Of one window the first token is the document's, which is a word that does not count.
-        sinks=not causal or special or all(window.lead for window in windows),
-    )
+    in_words = _in_words(strongest, encoding, asked, causal=causal)
+    shared = None if windows.whole_words else in_words()
+    # Of one window the first token is the document's, which is a word that does not count.
+    sinks = not causal or asked.special or asked.everything or windows.lead > 0
     sets = _sets(encoding)
-    total = Total(max(len(window.encoding) for window in windows))
-    for window in windows:
+
+    def run(window: Window, _: Tensor) -> Part:
         part = Part(window, sets)
+        links = Sliding([shared or in_words()], len(encoding), sinks=sinks)
         links.enter(window)
         run_alone(way, window.encoding, [*part.observers, *([links] if asked.top else [])])
+        return part
+
+    total = Total(windows.widest)
+    workers = _workers(way, windows)
+    for part in in_order(run, windows, [torch.empty(0)] * (workers + 1), workers):
         total.add(part)
         if told:
-            told(window.last - window.first)
+            told(part.window.last - part.window.first)
     figures = total.figures()
     offset, share = (figures[..., NAMES.index(name)] for name in ("offset", "offset_share"))
     return Measured(figures, strongest.links(offset, share))
+
+
+def _workers(way: Native | Hosted, windows: Windows) -> int:
+    """How many windows run at once; those that cut words come one by one, for what they have of a word is added up."""
+    if way.path == "hosted" or way.network.device.type != "cpu" or not windows.whole_words:
+        return 1
+    import torch
+
+    return min(torch.get_num_threads(), len(windows))
 
 
 def run_alone(way: Native | Hosted, encoding: Encoding, observers: Sequence[Observer]) -> None:
@@ -104,12 +121,12 @@ def _written(way: Native | Hosted, encoding: Encoding) -> Encoding | None:
     return replace(encoding, ids=encoding.ids[:1], type_ids=encoding.type_ids[:1])
 
 
-def _in_words(strongest: Strongest, encoding: Encoding, asked: Asked, *, causal: bool) -> InUnits:
-    """``strongest`` of tiles in words, in which what does not count is zero."""
+def _in_words(strongest: Strongest, encoding: Encoding, asked: Asked, *, causal: bool) -> Callable[[], InUnits]:
+    """What makes ``strongest`` of tiles in words, in which what does not count is zero."""
     words = read_in("word", encoding, None, ())
     looking, looked_at, itself = counting(words, causal=causal, special=asked.special, everything=asked.everything)
-    starts = [word.start for word in encoding.words]
-    return InUnits([strongest], starts, starts, looking=looking, looked_at=looked_at, itself=itself)
+    starts = np.array([word.start for word in encoding.words])
+    return partial(InUnits, [strongest], starts, starts, looking=looking, looked_at=looked_at, itself=itself)
 
 
 def _sets(encoding: Encoding) -> dict[str, Mask]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,12 +43,12 @@ class Strongest(Observer):
         self._positional = not everything and text >= MIN_QUERIES
         self._habitual = not everything and text >= MANY_QUERIES
         self._found: dict[int, _Layer] = {}
+        self._keeping = Lock()
 
     def tile(self, tile: Tile) -> None:
-        """Keep the links of the tile that can be among the strongest."""
-        if tile.layer not in self._found:
-            self._found[tile.layer] = _Layer(np.zeros(tile.shape[0]), _ROOM)
-        layer = self._found[tile.layer]
+        """Keep the links of the tile that can be among the strongest; tiles may come in any order, and at once."""
+        with self._keeping:
+            layer = self._found.setdefault(tile.layer, _Layer(np.zeros(tile.shape[0]), _ROOM))
         # One more than are wanted: one of a query may be at its head's offset.
         k = min(self._top + self._habitual, tile.weights.shape[-1])
         weights, keys = (part.cpu().numpy() for part in largest(tile, k))  # (h, n, k)
@@ -55,9 +56,11 @@ class Strongest(Observer):
         head, query, column = np.nonzero((weights > 0) & (weights >= least))
         if len(head):
             key = keys[head, query, column] + tile.key
-            layer.add(_Some(head + tile.head, query + tile.query, key, weights[head, query, column].astype(np.float64)))
-        if layer.size > layer.room:
-            self._sift(layer)
+            found = weights[head, query, column].astype(np.float64)
+            with self._keeping:
+                layer.add(_Some(head + tile.head, query + tile.query, key, found))
+                if layer.size > layer.room:
+                    self._sift(layer)
 
     def _sift(self, layer: _Layer) -> None:
         """Leave out what can't be among the strongest of its head any more."""

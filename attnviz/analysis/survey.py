@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from attnviz.analysis.survey_observers import Source, SurveyObservers, Wanted
-from attnviz.encoding import Encoding, Window
+from attnviz.encoding import Encoding, Windows
 from attnviz.model.kernel import Observer
 from attnviz.model.observers import Only
 from attnviz.model.windows import run_windows
@@ -33,7 +33,7 @@ def survey(
     kind: Kind,
     wanted: Wanted,
     others: Sequence[Observer] = (),
-    windows: tuple[Window, ...] = (),
+    windows: Windows | None = None,
 ) -> Survey:
     """Run ``way`` on the text ``read`` (and what its decoder has ``written``) and keep what is ``wanted``.
 

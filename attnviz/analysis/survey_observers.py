@@ -17,8 +17,7 @@ from attnviz.analysis.metrics import sink_of
 from attnviz.analysis.summary import makers_of
 from attnviz.analysis.units import Mask, Reading, Unit, read_in, within
 from attnviz.analysis.window import Window
-from attnviz.encoding import Encoding, WordSpans
-from attnviz.encoding import Window as TextWindow
+from attnviz.encoding import Encoding, Windows, WordSpans
 from attnviz.model.kernel import Observer
 from attnviz.model.observers import (
     EDGES,
@@ -74,7 +73,7 @@ class Source:
     causal: bool
     encoding: Encoding
     keys: Encoding | None
-    windows: tuple[TextWindow, ...] = ()
+    windows: Windows | None = None
 
     @property
     def key_encoding(self) -> Encoding:
@@ -121,7 +120,7 @@ class SurveyObservers:
         self.average = Average(self.asked)
         self.makers = makers_of(source.encoding)
         self.made, self.made_average = TopLinks(wanted.top + 1), Average(range(len(self.makers)))
-        self.window_sinks = source.causal and not special and any(not window.lead for window in source.windows)
+        self.window_sinks = source.causal and not special and source.windows is not None and not source.windows.lead
         self.window_received = WindowReceived(self._within["token"])
         self.observers = [self._receiving(), *self._in_units(), *self._making()]
 

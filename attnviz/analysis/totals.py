@@ -15,7 +15,8 @@ from attnviz.analysis.units import Mask
 from attnviz.encoding import Window
 from attnviz.model.inputs import require_equal_heads
 from attnviz.model.kernel import Observer, Tile
-from attnviz.model.observers import Confidence, DuplicateTokens, HeadStats, Received, Rows
+from attnviz.model.observers import Confidence, DuplicateTokens, SpanSums
+from attnviz.model.observers.span import FIGURES
 from attnviz.model.spec import Reach
 
 if TYPE_CHECKING:
@@ -29,21 +30,16 @@ class Part:
 
     def __init__(self, window: Window, sets: Mapping[str, Mask]) -> None:
         self.window, self.kept = window, window.kept
+        self.sets = {name: keys[window.places] for name, keys in sets.items()}
         counting = None if self.kept.all() else self.kept
-        inside = {name: keys[window.places] for name, keys in sets.items()}
-        self.stats = HeadStats(
-            {name: keys for name, keys in inside.items() if sets[name].any()},
-            counting,
-            telling=self.kept & ~inside["special"],
-        )
-        self.duplicates = DuplicateTokens(window.encoding.ids, counting)
-        self.confidence = Confidence(len(self.kept) - int(inside["sep"].sum()), counting)
-        self.received = Received()
-        self.reaches = _Reaches()
         # The queries that are kept of a window stand together.
         first, last = np.flatnonzero(self.kept)[[0, -1]].tolist()
-        giving = self.received if counting is None else Rows([self.received], first, last + 1)
-        self.observers: list[Observer] = [self.stats, self.duplicates, self.confidence, self.reaches, giving]
+        self.telling = ~self.sets["special"][first : last + 1]
+        self.sums = SpanSums(first, last + 1)
+        self.duplicates = DuplicateTokens(window.encoding.ids, counting)
+        self.confidence = Confidence(len(self.kept) - int(self.sets["sep"].sum()), counting)
+        self.reaches = _Reaches()
+        self.observers: list[Observer] = [self.sums, self.duplicates, self.confidence, self.reaches]
 
 
 class _Reaches(Observer):
@@ -79,21 +75,23 @@ class Total:
 
     def __init__(self, widest: int) -> None:
         self._widest = widest
-        self._names: tuple[str, ...] = ()
-        self._stats, self._duplicates, self._confidence = _Mean(), _Mean(), _Mean()
+        self._sums, self._duplicates, self._confidence = _Mean(), _Mean(), _Mean()
+        self._shares: dict[str, _Mean] = {}
+        self._there = {"first"}
+        """The sets of which some window has keys: a share of no keys is no figure."""
         self._offsets: NDArray[np.int32] = np.zeros(0, np.int32)
         self._received = _MostReceived()
         self._sinks: list[tuple[int, Floats, Floats]] = []
 
     def add(self, part: Part) -> None:
         """Add a window that was run; windows come in the order of the text."""
-        received = _stacked(map(part.received.total, part.received.layers()))
-        sums, counts, offsets = part.stats.totals()
-        self._names = part.stats.names
-        self._stats.add(sums, counts)
+        seen, layers = part.sums, part.sums.layers()
+        received = _stacked(map(seen.received, layers))
+        self._sums.add(_stacked(map(seen.sums, layers)), np.array(seen.counts(len(part.kept)), np.float64))
+        self._share(part, received)
         self._duplicates.add(_of(part.duplicates), part.duplicates.count)
         self._confidence.add(_of(part.confidence), part.confidence.count)
-        self._count_offsets(offsets)
+        self._count_offsets([seen.offsets(number)[:, part.telling] for number in layers])
         self._received.add(received, part.window)
         places, reaches = np.flatnonzero(part.kept), part.reaches.found
         sinks = (
@@ -101,6 +99,13 @@ class Total:
         )
         sink, key = map(np.stack, zip(*sinks, strict=True))
         self._sinks.append((len(places), sink, np.where(np.isnan(sink), np.nan, part.window.places[key])))
+
+    def _share(self, part: Part, received: Floats) -> None:
+        """Add what the first key and each set of keys receive."""
+        given = {"first": received[..., 0]} | {name: received[..., keys].sum(-1) for name, keys in part.sets.items()}
+        for name, share in given.items():
+            self._shares.setdefault(name, _Mean()).add(share, len(part.telling))
+        self._there |= {name for name, keys in part.sets.items() if keys.any()}
 
     def _count_offsets(self, offsets: Sequence[Tensor]) -> None:
         """Count each offset of each head; ``offsets`` (H, n) are those of each layer."""
@@ -114,8 +119,9 @@ class Total:
 
     def figures(self) -> Floats:
         """All figures (L, H, METRICS), NaN where the document has none."""
-        means = self._stats.value
-        found = {name: means[..., i] for i, name in enumerate(self._names) if name}
+        means = self._sums.value
+        found = {name: means[..., i] for i, name in enumerate(FIGURES)}
+        found |= {name: self._shares[name].value for name in self._there}
         found["confidence"], found["duplicate"] = self._confidence.value, self._duplicates.value
         found["received"], found["received_position"] = self._received.found()
         found["sink"], found["sink_position"] = self._sink()

@@ -13,7 +13,7 @@ from attnviz.analysis.alone import measure_alone
 from attnviz.analysis.measured import METRICS, Measured
 from attnviz.batch.found import Found
 from attnviz.batch.work import Worker, as_error
-from attnviz.encoding import Encoding, started
+from attnviz.encoding import Encoding, Windows, started
 from attnviz.errors import AttnvizError
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class Checker:
         self._judge = self._judge or Judge(worker.model.checkpoint)
         try:
             windows = worker.windows(encoding)
-            parts = _parts(encoding, [window.encoding for window in windows])
+            parts = _parts(encoding, windows)
             checks = [worker.model.check_encoding(part, self._target(part), judge=self._judge) for part in parts]
             # A long document was run alone anyhow.
             alone = (
@@ -136,11 +136,11 @@ class Checker:
         return encoding if way.start is None else started(self.worker.model.checkpoint.tokenizer, way.start)
 
 
-def _parts(encoding: Encoding, windows: Sequence[Encoding]) -> list[Encoding]:
+def _parts(encoding: Encoding, windows: Windows | None) -> list[Encoding]:
     """What is run of a document for its check: all, or the first, a middle and the last of its windows."""
     if not windows:
         return [encoding]
-    return [windows[i] for i in dict.fromkeys((0, len(windows) // 2, len(windows) - 1))]
+    return [windows[i].encoding for i in dict.fromkeys((0, len(windows) // 2, len(windows) - 1))]
 
 
 def figures_apart(one: Measured, other: Measured) -> float:

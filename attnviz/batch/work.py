@@ -15,7 +15,7 @@ from attnviz.analysis.survey import is_causal
 from attnviz.batch.chunk import Chunk
 from attnviz.batch.document import Document
 from attnviz.batch.found import Found
-from attnviz.encoding import Encoding, Window, encode_many, slide, started
+from attnviz.encoding import Encoding, Windows, encode_many, slide, started
 from attnviz.errors import AttnvizError, InputError, ModelError, UsageError
 from attnviz.interface import Model
 from attnviz.model import foresee
@@ -130,20 +130,20 @@ class Worker:
                 self.model.way, encoding, self.how.asked, windows, causal=self.causal, told=partial(told, 0)
             )
         except (AttnvizError, RuntimeError, MemoryError) as error:  # such as a GPU that has no memory left
-            windows, got = (), as_error(error)
+            windows, got = None, as_error(error)
         told(1, 0)
         found = _found(document, encoding, got, time.perf_counter() - start)
         return replace(found, windows=len(windows)) if windows else found
 
-    def windows(self, encoding: Encoding) -> tuple[Window, ...]:
-        """The windows in which a document is read; none where the model reads it whole.
+    def windows(self, encoding: Encoding) -> Windows | None:
+        """The windows in which a document is read; None where the model reads it whole.
 
         Raises:
             InputError, UsageError: as ``slide``.
         """
         limit = self.model.way.limit
         if limit is None or len(encoding) <= limit:
-            return ()
+            return None
         tokenizer = self.model.checkpoint.tokenizer
         with self._tokenizing:
             return slide(tokenizer, encoding, limit=limit, causal=self.causal, stride=self.how.stride)

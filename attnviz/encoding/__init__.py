@@ -3,13 +3,14 @@
 from attnviz.encoding.continuation import continued
 from attnviz.encoding.encode import Encoding, encode, encode_many, encode_target, require_text, started, tokens_at_least
 from attnviz.encoding.spans import Place, WordSpans
-from attnviz.encoding.windows import Window, slide
+from attnviz.encoding.windows import Window, Windows, slide
 from attnviz.encoding.words import Word, is_punctuation
 
 __all__ = [
     "Encoding",
     "Place",
     "Window",
+    "Windows",
     "Word",
     "WordSpans",
     "continued",

@@ -6,7 +6,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, pairwise
-from typing import TYPE_CHECKING, TypeVar
+from operator import attrgetter
+from typing import TYPE_CHECKING, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +48,51 @@ class Window:
         return kept
 
 
+@dataclass(frozen=True, eq=False)
+class Windows(Sequence[Window]):
+    """The windows of a ``document``, each made when it is asked for: a long text has thousands.
+
+    ``lead`` special tokens stand in front of each window's text and ``tail`` behind it. ``spans`` are the places of
+    the text tokens that each has, from and to (exclusive), and ``kept`` those of the queries that are kept of it.
+    ``whole_words`` says that no word is longer than a window, so that none is cut.
+    """
+
+    document: Encoding
+    lead: int
+    tail: int
+    spans: Sequence[tuple[int, int]]
+    kept: Sequence[tuple[int, int]]
+    whole_words: bool = True
+
+    @classmethod
+    def of_one(cls, document: Encoding) -> Windows:
+        """A document that is read at once, as one window that has no special tokens but the document's."""
+        all_ = [(0, len(document))]
+        return cls(document, 0, 0, all_, all_)
+
+    def __len__(self) -> int:
+        return len(self.spans)
+
+    @overload
+    def __getitem__(self, number: int) -> Window: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> Windows: ...
+
+    def __getitem__(self, number: int | slice) -> Window | Windows:
+        if isinstance(number, slice):
+            return replace(self, spans=self.spans[number], kept=self.kept[number])
+        document, lead, tail, span = self.document, self.lead, self.tail, self.spans[number]
+        return Window(
+            _part(document, lead, tail, *span), lead, *span, *self.kept[number], _places(document, lead, tail, *span)
+        )
+
+    @property
+    def widest(self) -> int:
+        """How many tokens the longest has."""
+        return self.lead + self.tail + max(stop - start for start, stop in self.spans)
+
+
 def slide(
     tokenizer: Tokenizer,
     document: Encoding,
@@ -55,7 +101,7 @@ def slide(
     causal: bool,
     stride: int | None = None,
     marks: bool = True,
-) -> tuple[Window, ...]:
+) -> Windows:
     """Cut the ``document``, one text that was encoded as a whole, into windows of at most ``limit`` tokens.
 
     A window begins at most ``stride`` tokens after the one before, and the last reaches back as far as it has room.
@@ -72,8 +118,7 @@ def slide(
         InputError: the model takes special tokens only.
         UsageError: a ``stride`` below 1, or so large that windows would leave out what is between them.
     """
-    added = tokenizer.encode(document.text, add_special_tokens=marks).special_tokens_mask
-    lead, tail = added.index(0), added[::-1].index(0)
+    lead, tail = _around(tokenizer, document, marks=marks)
     room = limit - lead - tail
     if room < 1:
         raise InputError(f"the model takes {limit} tokens, and {lead + tail} are special: no room is left for a text")
@@ -83,15 +128,22 @@ def slide(
     edges = _edges(document, lead, len(document) - tail, room)
     spans = _spans(edges, room, stride or -(-room // 2))
     cuts = [stop if causal else _at_most(edges, (after + stop) // 2) for (_, stop), (after, _) in pairwise(spans)]
-    kept = pairwise([0, *cuts, len(document)])
-    starts = [word.start for word in document.words]
-    return tuple(
-        Window(
-            _part(document, starts, lead, tail, *span), lead, *span, first, last, _places(document, lead, tail, *span)
-        )
-        for span, (first, last) in zip(spans, kept, strict=True)
-        if first < last
-    )
+    parts = pairwise([0, *cuts, len(document)])
+    found = [(span, (first, last)) for span, (first, last) in zip(spans, parts, strict=True) if first < last]
+    whole_words = all(word.stop - word.start <= room for word in document.words)
+    kept = [part for _, part in found]
+    return Windows(document, lead, tail, [span for span, _ in found], kept, whole_words)
+
+
+def _around(tokenizer: Tokenizer, document: Encoding, *, marks: bool) -> tuple[int, int]:
+    """How many special tokens the tokenizer adds in front of a text and behind it."""
+    # A word shows it as well as all of the text, unless it is nothing to the tokenizer when it stands alone.
+    word = next((word.text for word in document.words if not document.special[word.start]), document.text)
+    for text in (word, document.text):
+        added = tokenizer.encode(text, add_special_tokens=marks).special_tokens_mask
+        if 0 in added:
+            break
+    return added.index(0), added[::-1].index(0)
 
 
 def _edges(document: Encoding, first: int, stop: int, room: int) -> list[int]:
@@ -122,13 +174,14 @@ def _places(document: Encoding, lead: int, tail: int, start: int, stop: int) -> 
     return np.concatenate((np.arange(lead), np.arange(start, stop), np.arange(end - tail, end)))
 
 
-def _part(document: Encoding, starts: Sequence[int], lead: int, tail: int, start: int, stop: int) -> Encoding:
-    """The tokens from ``start`` to ``stop`` between the special ones; ``starts`` are those of the words."""
+def _part(document: Encoding, lead: int, tail: int, start: int, stop: int) -> Encoding:
+    """The tokens from ``start`` to ``stop`` between the special ones."""
     end = len(document) - tail
     parts = slice(lead), slice(start, stop), slice(end, None)
-    before = document.words[: bisect_left(starts, lead)]
-    inside = document.words[bisect_right(starts, start) - 1 : bisect_left(starts, stop)]
-    after = document.words[bisect_left(starts, end) :]
+    begins = attrgetter("start")
+    before = document.words[: bisect_left(document.words, lead, key=begins)]
+    first, last = bisect_right(document.words, start, key=begins) - 1, bisect_left(document.words, stop, key=begins)
+    inside, after = document.words[first:last], document.words[bisect_left(document.words, end, key=begins) :]
     words = (
         *before,
         *(

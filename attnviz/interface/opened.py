@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from attnviz.checkpoint import Checkpoint, chat_text
-from attnviz.encoding import Encoding, Window, encode, encode_target, slide
+from attnviz.encoding import Encoding, Windows, encode, encode_target, slide
 from attnviz.errors import UsageError
 
 if TYPE_CHECKING:
@@ -99,8 +99,8 @@ class Opened:
 
     def _windows(
         self, text: str, stride: int | None, others: Sequence[str], *, chat: bool
-    ) -> tuple[Encoding, tuple[Window, ...]]:
-        """A text without regard to the model's limit, and its windows, none where it fits; ``others`` are options."""
+    ) -> tuple[Encoding, Windows | None]:
+        """A text without regard to the model's limit, and its windows, None where it fits; ``others`` are options."""
         from attnviz.analysis.survey import is_causal
 
         if "cross" in self.way.kinds:
@@ -113,4 +113,4 @@ class Opened:
         document = encode(tokenizer, chat_text(self.checkpoint, text) if chat else text, marks=marks)
         causal = is_causal(self.way, document, None, "self")
         windows = slide(tokenizer, document, limit=self.way.limit, causal=causal, stride=stride, marks=marks)
-        return document, windows if len(windows) > 1 else ()
+        return document, windows if len(windows) > 1 else None

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from attnviz.encoding import Encoding, Window
+from attnviz.encoding import Encoding, Windows
 from attnviz.record.attention import Array, Kind
 from attnviz.record.texts import Texts
 
@@ -97,7 +97,7 @@ class Survey(Texts):
     kind: Kind = "self"
     keys: Encoding | None = None
     numbers: tuple[int, ...] = ()
-    windows: tuple[Window, ...] = ()
+    windows: Windows | None = None
     window_sinks: bool = False
 
     @property

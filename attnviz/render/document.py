@@ -31,7 +31,7 @@ def document(summary: Summary, check: Check | None) -> dict[str, Any]:
         **_text(attention.encoding),
         "windows": [
             {"start": window.start, "stop": window.stop, "first_query": window.first, "last_query": window.last - 1}
-            for window in (attention.windows if isinstance(attention, Survey) else ())
+            for window in ((attention.windows or ()) if isinstance(attention, Survey) else ())
         ],
         "generated_tokens": attention.encoding.generated,
         "keys": None if attention.keys is None else _text(attention.keys),

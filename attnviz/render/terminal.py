@@ -66,8 +66,8 @@ def heading(attention: Attention | Survey) -> Text:
         f" · {attention.path} · {attention.layers} layers × {attention.heads} heads · {_texts(attention)}", "not bold"
     )
     if isinstance(attention, Survey) and attention.windows:
-        longest = max(len(window.encoding) for window in attention.windows)
-        line.append(f" · in {len(attention.windows)} windows of {longest} tokens, which no link leaves", "bold yellow")
+        windows = attention.windows
+        line.append(f" · in {len(windows)} windows of {windows.widest} tokens, which no link leaves", "bold yellow")
     dropped = attention.encoding.dropped + (attention.keys.dropped if attention.keys else 0)
     if dropped:
         line.append(f" · {dropped} tokens cut off", "bold yellow")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from transformers import MistralConfig, MistralForCausalLM, ModernBertConfig, Mo
 from attnviz.analysis.alone import measure_alone
 from attnviz.analysis.measured import NAMES, Asked, Links, Measured
 from attnviz.analysis.totals import Part, Total
-from attnviz.encoding import Encoding, Window, encode, is_punctuation, slide
+from attnviz.encoding import Encoding, Window, Windows, encode, is_punctuation, slide
 from attnviz.errors import ModelError, UnsupportedModel
 from attnviz.interface import Model, load
 from attnviz.model import kernel
@@ -312,3 +313,64 @@ def test_layers_with_different_numbers_of_heads_are_refused() -> None:
             observer.tile(Tile(layer, 0, 0, torch.full((heads, 2, 2), 0.5), (heads, 2, 2)))
     with pytest.raises(UnsupportedModel, match="its layers have 2, 3 heads"):
         total.add(part)
+
+
+class Counted:
+    """Tells which windows were made, and how many there were at once: nothing that has them was kept."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.made: list[int] = []
+        self.most = 0
+        there: weakref.WeakSet[Window] = weakref.WeakSet()
+        make = Windows.__getitem__
+
+        def counted(windows: Windows, number: int) -> Window:
+            window = make(windows, number)
+            self.made.append(number)
+            there.add(window)
+            self.most = max(self.most, len(there))
+            return window
+
+        monkeypatch.setattr(Windows, "__getitem__", counted)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_windows_are_made_when_it_is_their_turn_and_gone_after_it(
+    threads: int, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = load(tiny_bert)
+    tokenizer = model.checkpoint.tokenizer
+    document = encode(tokenizer, tiny.SENTENCE + " the bank of the river" * 200)
+    counted = Counted(monkeypatch)
+    windows = slide(tokenizer, document, limit=24, causal=False)
+    assert counted.made == []
+    known: list[tuple[int, int]] = []
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    measure_alone(
+        model.way, document, Asked(), windows, causal=False, told=lambda count: known.append((len(counted.made), count))
+    )
+    assert counted.made[: len(windows)] == list(range(len(windows)))
+    assert len(windows) > 60
+    assert counted.most <= threads + 4
+    assert all(made <= i + threads + 2 for i, (made, _) in enumerate(known))
+    assert sum(count for _, count in known) == len(document)
+
+
+@pytest.mark.parametrize("asked", [Asked(), Asked(top=3, special=True)])
+def test_windows_on_many_threads_measure_the_same_to_the_last_bit(
+    asked: Asked, tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = load(tiny_llama)
+    tokenizer = model.checkpoint.tokenizer
+    document = encode(tokenizer, "The bank approved the loan, because it had strong financials. " * 40)
+    windows = slide(tokenizer, document, limit=40, causal=True)
+    assert windows.whole_words
+    assert len(windows) > 20
+    found = []
+    for threads in (1, 2, 4):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        found.append(measure_alone(model.way, document, asked, windows))
+    for other in found[1:]:
+        np.testing.assert_array_equal(found[0].figures, other.figures)
+        for name, values in vars(found[0].links).items():
+            np.testing.assert_array_equal(values, getattr(other.links, name), err_msg=name)

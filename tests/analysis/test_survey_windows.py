@@ -38,6 +38,7 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 def both(model: Model, **wanted: Any) -> tuple[Read, Survey]:
     survey = model.survey(TEXT, windows=True, **wanted)
+    assert survey.windows
     assert len(survey.windows) > 3
     way: Any = model.way
     return read_windows(way, survey.encoding, survey.windows, sinks=not survey.window_sinks), survey
@@ -109,7 +110,7 @@ def naive_passages(read: Read, survey: Survey, content: Array, starts: list[int]
 
 def test_a_text_that_fits_is_read_at_once(model: Model) -> None:
     survey = model.survey(tiny.SENTENCE, windows=True)
-    assert survey.windows == ()
+    assert survey.windows is None
     assert_alike(summarise_survey(survey), summarise(model.attend(tiny.SENTENCE)))
     assert survey.figures["sink"] == pytest.approx(sink(model.attend(tiny.SENTENCE).weights, survey.causal))
 
@@ -144,6 +145,7 @@ def test_models_that_read_no_windows(tiny_t5: Path, tiny_llama: Path) -> None:
 
 def test_views_say_in_which_windows_a_text_was_read(model: Model) -> None:
     survey = model.survey(TEXT, windows=True)
+    assert survey.windows
     longest = max(len(window.encoding) for window in survey.windows)
     said = terminal.heading(survey).plain
     assert f"in {len(survey.windows)} windows of {longest} tokens, which no link leaves" in said

@@ -9,6 +9,7 @@ from attnviz.model.observers.kept import HiddenStates, Pairs, Weights, stack
 from attnviz.model.observers.links import Band, TopLinks
 from attnviz.model.observers.pooled import Tiles
 from attnviz.model.observers.rows import Average, Rows
+from attnviz.model.observers.span import SpanSums
 from attnviz.model.observers.statistics import Confidence, HeadStats, Received
 from attnviz.model.observers.units import InUnits, Only
 from attnviz.model.observers.windows import InWindows, Sliding, WindowReceived, WindowStats
@@ -28,6 +29,7 @@ __all__ = [
     "Received",
     "Rows",
     "Sliding",
+    "SpanSums",
     "Tiles",
     "TopLinks",
     "Weights",

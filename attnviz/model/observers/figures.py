@@ -28,9 +28,9 @@ def measure(tile: Tile) -> tuple[Tensor, Tensor]:
     """
     loops = compiled(tile.weights)
     figures, bands = _compiled(loops, tile) if loops else _by_torch(tile)
-    surprises = _surprises(*tile.shape[1:], tile.reach, figures.device)
     figures[..., 0] = tile.entropy
-    torch.mul(tile.entropy, surprises[tile.query : tile.query + figures.shape[1]], out=figures[..., 1])
+    share = surprises(*tile.shape[1:], tile.reach, figures.device)[tile.query : tile.query + figures.shape[1]]
+    torch.mul(tile.entropy, share, out=figures[..., 1])
     figures[..., 2:4] = tile.distance.flip(-1)
     return figures, bands
 
@@ -91,7 +91,7 @@ def _triangle(rows: int, columns: int, last: int, dtype: torch.dtype, device: to
 
 
 @lru_cache(maxsize=4)
-def _surprises(queries: int, keys: int, reach: Reach, device: torch.device) -> Tensor:
+def surprises(queries: int, keys: int, reach: Reach, device: torch.device) -> Tensor:
     """1 / ln n of each query, (N,), where n is how many keys it may see; 0 where that is one."""
     at = torch.arange(queries, device=device)
     last = torch.full_like(at, keys - 1)

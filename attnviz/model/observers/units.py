@@ -39,28 +39,26 @@ class InUnits(Observer):
     def __init__(
         self,
         observers: Sequence[Observer],
-        queries: Sequence[int],
-        keys: Sequence[int],
+        queries: Sequence[int] | NDArray[np.int64],
+        keys: Sequence[int] | NDArray[np.int64],
         *,
         looking: NDArray[np.bool_] | None = None,
         looked_at: NDArray[np.bool_] | None = None,
         itself: bool = True,
     ) -> None:
         self.observers = observers
-        self._first = torch.tensor(queries), torch.tensor(keys)
+        self._first = torch.as_tensor(queries), torch.as_tensor(keys)
         self._counts = looking, looked_at
         self._itself = itself
-        self._units: tuple[Tensor, Tensor] | None = None
         self._place = torch.empty(0)
         # Of the unit whose tokens go on in the next tile: its sum so far, by layer and head.
         self._open: dict[tuple[int, int], tuple[int, Tensor]] = {}
 
     def tile(self, tile: Tile) -> None:
         """Sum a tile's tokens, and hand on the units that end in it."""
-        (h, n, m), (heads, tokens, keys) = tile.weights.shape, tile.shape
-        if self._units is None:
-            self._units = _unit_of(self._first[0], tokens), _unit_of(self._first[1], keys)
-        rows, columns = self._units[0][tile.query : tile.query + n], self._units[1][tile.key : tile.key + m]
+        (h, n, m), (heads, tokens, _) = tile.weights.shape, tile.shape
+        rows = _units_of(self._first[0], tile.query, tile.query + n)
+        columns = _units_of(self._first[1], tile.key, tile.key + m)
         first, low, high = int(rows[0]), int(columns[0]), int(columns[-1]) + 1
         before = self._carried(tile)
         if before is not None:
@@ -70,7 +68,9 @@ class InUnits(Observer):
         _sum(tile.weights, rows - first, columns - low, weights)
         if before is not None:
             weights[:, 0, before[0] - low :][:, : before[1].shape[-1]] += before[1]
-        ends = torch.cat((self._first[0][1:], torch.tensor([tokens])))[first : first + count]
+        ends = self._first[0][first + 1 : first + 1 + count]
+        if len(ends) < count:
+            ends = torch.cat((ends, torch.tensor([tokens])))
         if int(ends[-1]) > tile.query + n:
             count -= 1
             kept = weights[:, count].clone()
@@ -127,6 +127,8 @@ def _sum(weights: Tensor, rows: Tensor, columns: Tensor, place: Tensor) -> None:
         place.index_add_(1, rows, part)
 
 
-def _unit_of(firsts: Tensor, count: int) -> Tensor:
-    """The number of the unit of each of ``count`` tokens."""
-    return torch.searchsorted(firsts, torch.arange(count), right=True) - 1
+def _units_of(firsts: Tensor, start: int, stop: int) -> Tensor:
+    """The number of the unit of each token from ``start`` to ``stop``; no more is looked at of a long text."""
+    low, high = int(torch.searchsorted(firsts, start, right=True)) - 1, int(torch.searchsorted(firsts, stop))
+    edges = torch.cat((torch.tensor([start]), firsts[low + 1 : high], torch.tensor([stop])))
+    return torch.arange(low, high).repeat_interleave(edges.diff())
