@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from attnviz.model.vectors import LOWEST, above, exp, larger, maximum
+from attnviz.model.lanes import at_least, between, largest, load, splat, store, total
+from attnviz.model.sizes import LANES
+from attnviz.model.vectors import LOWEST, above, exp, larger
 
-_one = np.float32(1)
+_zero, _one, _hidden = np.float32(0), np.float32(1), np.float32(-3.0e38)
 # Where scores are no numbers there is division by zero, which is to go on.
 _plain: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}
 
@@ -25,26 +27,32 @@ def measure(
 ) -> None:
     """Turn the ``scores`` (B, H, n, n) of the documents from ``first`` on into weights, and fill in what is measured.
 
+    In the memory of the scores there is room behind each row for whole vectors, and nothing else is in between.
     A query sees ``behind`` keys before it and ``ahead`` after it, −1 for all. ``figures`` (B, H, FIGURES) and the
     arrays of ``links`` (B, top) are those of the whole pack, and so are ``marks`` and ``words``.
     """
     starts, leads, tails, special, punctuation, before = marks
     count, heads, n, _ = scores.shape
+    width = -(-n // LANES) * LANES
     seen, surprises = np.empty(n), np.empty(n)
     for i in range(n):
         low, high = 0 if behind < 0 else max(0, i - behind), n - 1 if ahead < 0 else min(n - 1, i + ahead)
         surprises[i] = 1 / math.log(high - low + 1) if high > low else 0.0
         low, high = 0 if ahead < 0 else max(0, i - ahead), n - 1 if behind < 0 else min(n - 1, i + behind)
         seen[i] = high - low + 1
-    received, diagonals, counts = np.empty(n, np.float32), np.empty(2 * n, np.float32), np.empty(2 * n, np.int32)
+    # With room for whole vectors.
+    row, received, inside = np.empty(width, np.float32), np.empty(width, np.float32), np.zeros(width, np.float32)
+    diagonals, counts = np.empty(2 * n + LANES, np.float32), np.empty(2 * n, np.int32)
     for b in range(count):
         d = first + b
         tokens = slice(starts[d], starts[d + 1])
         about = special[tokens], punctuation[tokens], before[tokens]
+        inside[:] = 0
+        inside[: tails[d]] = 1
         for h in range(heads):
             _pass(
-                scores[b, h], behind, ahead, surprises, tails[d], about,
-                received, diagonals, counts, figures[d, h],
+                scores, (b * heads + h) * n * width, width, behind, ahead, surprises, tails[d], about,
+                row, inside, received, diagonals, counts, figures[d, h],
             )  # fmt: skip
             _figures(received, diagonals, counts, seen, leads[d], tails[d], about, figures[d, h])
         _links(scores[b], d, about[0], words, rules, figures[d], links)
@@ -52,40 +60,52 @@ def measure(
 
 @njit(**_plain)  # type: ignore[untyped-decorator]
 def _pass(
-    a: Any, behind: int, ahead: int, surprises: Any, tail: int, about: Any,
-    received: Any, diagonals: Any, counts: Any, found: Any,
+    a: Any, start: int, width: int, behind: int, ahead: int, surprises: Any, tail: int, about: Any,
+    row: Any, inside: Any, received: Any, diagonals: Any, counts: Any, found: Any,
 ) -> None:  # fmt: skip
-    """Turn the scores ``a`` (n, n) of a head into weights and sum them by key, by offset and by query.
+    """Turn the scores of a head, from ``start`` on in ``a``, into weights and sum them by key, offset and query.
 
     ``counts`` says of each offset in how many queries of the text it has the largest weight; both are from −n + 1 on.
     """
     special, _, before = about
-    n = len(a)
+    n = len(special)
+    lowest, none = splat(LOWEST), splat(_zero)
     received[:], diagonals[:], counts[:] = 0, 0, 0
     entropy, normalised, confidence, repeated, repeats = 0.0, 0.0, 0.0, 0.0, 0
     for i in range(n):
-        row = a[i]
+        at, shift = start + i * width, n - 1 - i
         left, right = 0 if behind < 0 else max(0, i - behind), n if ahead < 0 else min(n, i + ahead + 1)
-        total, below = _exponentials(row[left:right], maximum(row[left:right]))
-        part = _one / total
-        row[:left] = 0
-        row[right:] = 0
-        at = n - 1 - i
-        _spread(row[left:right], part, received[left:right], diagonals[at + left : at + right])
-        surprise = math.log(total) - below / total
+        top = splat(_hidden)
+        for j in range(0, width, LANES):
+            top = larger(between(load(a, at + j), left - j, right - j, _hidden), top)
+        top = splat(largest(top))
+        mass, below = none, none
+        for j in range(0, width, LANES):
+            x = larger(between(load(a, at + j), left - j, right - j, _hidden) - top, lowest)
+            e = above(x, lowest, exp(x))
+            store(row, j, e)
+            mass, below = mass + e, below + e * x
+        whole = total(mass)
+        part = _one / whole
+        best, most = n, none
+        for j in range(0, width, LANES):
+            w = load(row, j) * part
+            store(a, at + j, w)
+            store(received, j, load(received, j) + w)
+            store(diagonals, shift + j, load(diagonals, shift + j) + w)
+            most = larger(w * load(inside, j), most)
+            best = min(best, j + at_least(w, part))  # the largest is exp(0)
+        surprise = math.log(whole) - total(below) / whole
         entropy += surprise
         normalised += surprise * surprises[i]
         if i < tail:
-            best = left
-            while best < right - 1 and row[best] < part:  # the largest is exp(0)
-                best += 1
-            confidence += part if best < tail else maximum(row[:tail])
+            confidence += largest(most)
             if not special[i]:
-                counts[at + best] += 1
+                counts[shift + best] += 1
         earlier = before[i]
         repeats += earlier >= 0
         while earlier >= 0:
-            repeated += row[earlier]
+            repeated += row[earlier] * part
             earlier = before[earlier]
     found[0], found[1], found[14] = entropy / n, normalised / n, confidence / tail
     found[17] = repeated / repeats if repeats else np.nan
@@ -97,7 +117,7 @@ def _figures(
 ) -> None:
     """Fill in the figures ``found`` that are read from sums."""
     special, punctuation, _ = about
-    n = len(received)
+    n = len(special)
     signed, absolute, best = 0.0, 0.0, 0
     for o in range(2 * n - 1):
         signed -= (o - n + 1) * np.float64(diagonals[o])
@@ -126,27 +146,6 @@ def _figures(
         found[8 + place] = shares[place] / n if has[place] else np.nan
     found[18] = best - n + 1 if text else np.nan
     found[19] = counts[best] / text if text else np.nan
-
-
-@njit(nogil=True, cache=True, fastmath=True)  # type: ignore[untyped-decorator]
-def _exponentials(row: Any, top: Any) -> Any:
-    """Turn scores x into e = exp(x − top); return Σ e and Σ e·(x − top)."""
-    total, below = np.float32(0), np.float32(0)
-    for j in range(row.shape[0]):
-        x = larger(row[j] - top, LOWEST)
-        e = above(x, LOWEST, exp(x))
-        row[j] = e
-        total += e
-        below += e * x
-    return total, below
-
-
-@njit(nogil=True, cache=True, fastmath=True)  # type: ignore[untyped-decorator]
-def _spread(row: Any, factor: Any, received: Any, diagonals: Any) -> None:
-    for j in range(row.shape[0]):
-        row[j] *= factor
-        received[j] += row[j]
-        diagonals[j] += row[j]
 
 
 @njit(**_plain)  # type: ignore[untyped-decorator]

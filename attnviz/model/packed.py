@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
+from types import ModuleType
 
 import torch
 from torch import Tensor
@@ -18,8 +20,9 @@ from attnviz.model import position
 from attnviz.model.forward import Network
 from attnviz.model.kernel import Kind
 from attnviz.model.run import Biases, Run
-from attnviz.model.sizes import PACK, PACK_CELLS
+from attnviz.model.sizes import LANES, PACK, PACK_CELLS
 from attnviz.model.spec import Attention, Learned, Reach, Rotary, Sinusoidal
+from attnviz.model.tile import find_loops
 
 See = Callable[[int, Reach, "Group", Tensor], None]
 """(layer, its reach, documents, their scores (B, H, n, n)) → turns these into weights, in their place."""
@@ -113,26 +116,41 @@ class Packed(Run):
         """As of one text, (T, H·D), of each document by itself; without ``v`` (T, 0)."""
         del kind
         taken = q.new_empty(q.shape[1], spec.heads, v.shape[-1] if v is not None else 0)
+        products = _products() if all(_compiled(part) for part in (q, k, v) if part is not None) else None
         for whole in self._groups:
             for group in whole.parts(max(1, PACK_CELLS // (spec.heads * whole.length**2))):
-                scores = self._scores(spec, _apart(q, group), _apart(k, group), biases)
+                scores = self._scores(spec, group, q, k, biases, products)
                 self._see(layer, spec.reach, group, scores)
-                if v is not None:
-                    # (B, H, n, n) → (B, G, H/G·n, n), times (B, G, n, D)
-                    weights = scores.to(v.dtype).view(group.count, spec.kv_heads, -1, group.length)
-                    context = (weights @ _apart(v, group)).view(group.count, spec.heads, group.length, -1)
-                    taken[group.tokens].view(group.count, group.length, spec.heads, -1).copy_(context.transpose(1, 2))
+                if v is None:
+                    continue
+                if products:
+                    products.take(scores.numpy(), v.numpy(), group.start, taken.numpy())
+                    continue
+                # (B, H, n, n) → (B, G, H/G·n, n), times (B, G, n, D)
+                weights = scores.to(v.dtype).view(group.count, spec.kv_heads, -1, group.length)
+                context = (weights @ _apart(v, group)).view(group.count, spec.heads, group.length, -1)
+                taken[group.tokens].view(group.count, group.length, spec.heads, -1).copy_(context.transpose(1, 2))
         return taken.flatten(1)
 
-    def _scores(self, spec: Attention, q: Tensor, k: Tensor, biases: Biases | None) -> Tensor:
-        """The scores (B, H, n, n) of documents of one length, as the kernel makes them: float32 at least."""
+    def _scores(
+        self, spec: Attention, group: Group, q: Tensor, k: Tensor, biases: Biases | None, products: ModuleType | None
+    ) -> Tensor:
+        """The scores (B, H, n, n) of documents of one length, as the kernel makes them: float32 at least.
+
+        Behind each row there is room for whole vectors.
+        """
         exact = torch.promote_types(q.dtype, torch.float32)
-        count, heads, length, _ = q.shape
-        grouped = (q.to(exact) * spec.scale).reshape(count, spec.kv_heads, -1, q.shape[-1])  # (B, G, H/G·n, D)
-        scores = (grouped @ k.to(exact).mT).view(count, heads, length, length)
+        length, width = group.length, -(-group.length // LANES) * LANES
+        scores = q.new_empty(group.count, spec.heads, length, width, dtype=exact)[..., :length]
+        if products:
+            products.make_scores(q.numpy(), k.numpy(), group.start, spec.scale, scores.numpy())
+        else:
+            queries = (_apart(q, group).to(exact) * spec.scale).reshape(group.count, spec.kv_heads, -1, q.shape[-1])
+            made = queries @ _apart(k, group).to(exact).mT  # (B, G, H/G·n, n)
+            scores.copy_(made.view(scores.shape))
         if spec.softcap is not None:
             scores.div_(spec.softcap).tanh_().mul_(spec.softcap)
-        bias = biases(q, k) if biases else None
+        bias = biases(_apart(q, group), _apart(k, group)) if biases else None
         if bias:
             at = self._places[:length]
             scores += bias(at, at)
@@ -149,3 +167,15 @@ def _apart(part: Tensor, group: Group) -> Tensor:
     """The documents of ``group`` of queries, keys or values (heads, T, D) by themselves, (B, heads, n, D)."""
     heads, _, size = part.shape
     return part[:, group.tokens].reshape(heads, group.count, group.length, size).transpose(0, 1)
+
+
+def _compiled(part: Tensor) -> bool:
+    """Whether the compiled products work on queries, keys or values (heads, T, D)."""
+    return (
+        part.device.type == "cpu" and part.dtype is torch.float32 and part.stride(2) == 1 and not part.shape[2] % LANES
+    )
+
+
+@cache
+def _products() -> ModuleType | None:
+    return find_loops("attnviz.model.pack_products")

@@ -11,6 +11,9 @@ slower."""
 PACK_CELLS = 1 << 19
 """So many weights of a pack are made at once, 2 MiB in float32, but of one document at least."""
 
+LANES = 16
+"""So many floats the compiled loops over packs take at once; a row of scores has room for a whole number of these."""
+
 
 def fits_tile(heads: int, tokens: int) -> bool:
     """Whether all weights of a layer of so many ``heads`` fit a tile: such documents run in packs."""
