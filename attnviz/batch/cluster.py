@@ -21,13 +21,14 @@ from typing import TYPE_CHECKING, Any
 from attnviz.batch.chunk import Chunk
 from attnviz.batch.connection import connected
 from attnviz.batch.failing import reason
-from attnviz.batch.parts import PartFacts
-from attnviz.batch.run import Bench
-from attnviz.batch.work import Told
 from attnviz.errors import AttnvizError, ModelError, UsageError
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # torch comes with them, which who reads need not wait for
     import pyarrow as pa
+
+    from attnviz.batch.parts import PartFacts
+    from attnviz.batch.run import Bench
+    from attnviz.batch.work import Told
 
 RETRIES = 3
 """How often a chunk is tried again whose actor was lost with it; one that kills each of them ends the run."""
