@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -13,7 +14,7 @@ from attnviz.analysis.corpus import Corpus
 from attnviz.batch import cluster
 from attnviz.batch.checking import Checked, Checker, Mode, together
 from attnviz.batch.chunk import SIZE, Chunk, chunks
-from attnviz.batch.cluster import Cluster
+from attnviz.batch.cluster import Cluster, Joined
 from attnviz.batch.document import Document
 from attnviz.batch.finish import finish
 from attnviz.batch.folder import Folder, opened
@@ -132,21 +133,34 @@ def run_job(job: Job, watch: Watch, stdin: BinaryIO | None = None) -> Done:
     worker = Worker(model, job.how)
     with opened(job.output, job.identity(model), formats=job.formats, overwrite=job.overwrite) as folder:
         watch.began(folder)
-        total = _work(job, worker, folder, found, watch)
-        about = _about(job, model, folder, total)
-        corpus = finish(folder, worker, about)
+        with _joined(job, worker) as joined:
+            total = _work(job, worker, folder, found, watch, joined)
+            about = _about(job, model, folder, total)
+            corpus = finish(folder, worker, about, joined.each if joined else map)
         ended = datetime.now(UTC).isoformat(timespec="seconds")
         folder.note(complete=True, ended=ended, **total.facts)
         return Done(folder.where, total.checked, corpus, about)
 
 
-def _work(job: Job, worker: Worker, folder: Folder, found: Iterable[Document], watch: Watch) -> Total:
+@contextlib.contextmanager
+def _joined(job: Job, worker: Worker) -> Iterator[Joined | None]:
+    """The cluster that a job is for; None where that is this machine without Ray."""
+    if job.cluster is None:
+        yield None
+        return
+    with cluster.joined(job.cluster, worker.model.options.device or "cpu") as found:
+        yield found
+
+
+def _work(
+    job: Job, worker: Worker, folder: Folder, found: Iterable[Document], watch: Watch, joined: Joined | None
+) -> Total:
     """Make all parts that are not there yet; run.json says now and then how far it is, and at last of all of them."""
     earlier, ended = folder.manifest.facts, folder.complete
     start = noted = time.monotonic()
     folder.note(complete=False, inputs=list(job.inputs), command=job.command, check_mode=job.check)
     total, before = Total(), float(earlier.get("seconds", 0))
-    for part in _parts(job, worker, folder, found, watch):
+    for part in _parts(job, worker, folder, found, watch, joined):
         watch.failed(part.failed)
         total.add(part)
         if part.check and part.check["failed"]:
@@ -165,12 +179,13 @@ def _work(job: Job, worker: Worker, folder: Folder, found: Iterable[Document], w
     return total
 
 
-def _parts(job: Job, worker: Worker, folder: Folder, found: Iterable[Document], watch: Watch) -> Iterator[PartFacts]:
+def _parts(
+    job: Job, worker: Worker, folder: Folder, found: Iterable[Document], watch: Watch, joined: Joined | None
+) -> Iterator[PartFacts]:
     """What there is of each chunk, by the engine that was asked for."""
-    if job.cluster is None:
+    if joined is None:
         return run(bench(job, folder, worker), chunks(_counted(found, watch), job.chunk), watch.worked)
-    make = partial(bench, job, folder.files)
-    return cluster.run(partial(read, job), make, job.cluster, watch.worked, device=worker.model.options.device or "cpu")
+    return joined.run(partial(read, job), partial(bench, job, folder.files), watch.worked)
 
 
 def _counted(found: Iterable[Document], watch: Watch) -> Iterator[Document]:

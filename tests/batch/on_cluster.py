@@ -21,7 +21,7 @@ from typing import Any
 
 import ray
 
-from attnviz.batch import cluster
+from attnviz.batch import cluster, finish
 from attnviz.batch import job as jobs
 from attnviz.batch.chunk import Chunk
 from attnviz.batch.cluster import Cluster
@@ -30,7 +30,7 @@ from attnviz.batch.document import Document
 from attnviz.batch.job import Job, run_job
 from attnviz.batch.parts import PartFacts, PartFiles
 from attnviz.batch.run import Bench
-from attnviz.errors import AttnvizError
+from attnviz.errors import AttnvizError, InputError
 from attnviz.render import figure
 from tests.batch.jobs import Seen, job
 
@@ -119,6 +119,19 @@ class _Elsewhere:
         return importlib.import_module, ("not_installed_there",)
 
 
+def _tenth(numbers: list[int]) -> int:
+    if 0 in numbers:
+        raise InputError("0 has no tenth", hint="Give others.")
+    time.sleep(0.5 / numbers[0])
+    return 10 // numbers[0]
+
+
+def each(_: Given) -> Any:
+    """What comes of each comes in their order, though the later ones are done sooner; an error is as it was."""
+    with cluster.joined(Cluster(cpus=2), "cpu") as found:
+        return [list(found.each(_tenth, [[1], [2], [5]])), _said(found.each(_tenth, [[0], [1]]))]
+
+
 def _said(found: Iterable[Any]) -> Any:
     """The error that comes out: its kind, what was wrong, and what to do next."""
     try:
@@ -129,7 +142,8 @@ def _said(found: Iterable[Any]) -> Any:
 
 def _parts(given: Given, to: Cluster, wrong: str = "", count: int = 3, device: str = "cpu") -> Iterator[PartFacts]:
     read = partial(_read, given.home / "read", count)
-    return cluster.run(read, lambda: _Fake(wrong), to, lambda *_: None, device=device)
+    with cluster.joined(to, device) as found:
+        yield from found.run(read, lambda: _Fake(wrong), lambda *_: None)
 
 
 def deadly(given: Given) -> Any:
@@ -149,7 +163,8 @@ def without_gpu(given: Given) -> Any:
 
 
 def not_installed(_: Given) -> Any:
-    return _said(cluster.run(list, _Elsewhere(), Cluster(cpus=2), lambda *_: None, device="cpu"))
+    with cluster.joined(Cluster(cpus=2), "cpu") as found:
+        return _said(found.run(list, _Elsewhere(), lambda *_: None))
 
 
 def strict(given: Given) -> Any:
@@ -173,12 +188,13 @@ def closed(given: Given) -> Any:
     return [first, 0 < read < 1000]
 
 
-CASES = (killed, resumed, strict, empty, broken, not_installed, too_large, without_gpu, closed, deadly)
+CASES = (killed, resumed, strict, empty, broken, each, not_installed, too_large, without_gpu, closed, deadly)
 """The last of them leaves a worker behind that Ray starts anew for a while: one more would wait for its CPUs."""
 
 
-def main(corpus: str, model: str, home: str) -> None:
+def main(corpus: str, model: str, home: str, group: str) -> None:
     given = Given(Path(corpus), Path(model), Path(home))
+    finish.GROUP = int(group)
     figure.draw_maps, figure.to_png = lambda *_: None, lambda _: b"no picture"
     ray.init = partial(ray.init, num_cpus=2)
     cluster.RETRIES = 1

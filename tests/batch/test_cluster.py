@@ -6,22 +6,22 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from attnviz.batch.chunk import Chunk
-from attnviz.batch.cluster import Cluster, run
+from attnviz.batch import finish
+from attnviz.batch.cluster import Cluster, joined
 from attnviz.batch.job import run_job
-from attnviz.batch.run import Bench
 from attnviz.errors import UsageError
 from tests.batch.jobs import LONG, SENTENCES, Seen, facts, job, lines, rows, without_picture
 
 CORPUS = [f"{SENTENCES[i % 6]} {i}" for i in range(40)]
 CORPUS[7], CORPUS[19] = LONG, "\0"
 """The second of these fails."""
+GROUP = 4
+"""So many parts are summed up at once, on the cluster by one worker."""
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +39,7 @@ def local(home: Path, corpus: Path, tiny_bert: Path) -> Path:
     """What this machine makes of the corpus without Ray."""
     with pytest.MonkeyPatch.context() as patch:
         without_picture(patch)
+        patch.setattr(finish, "GROUP", GROUP)
         run_job(job(corpus, home / "local", tiny_bert, chunk=3), Seen())
     return home / "local"
 
@@ -50,7 +51,7 @@ def found(home: Path, corpus: Path, local: Path, tiny_bert: Path) -> Any:
     shutil.copytree(local, home / "stopped")
     for number in (0, 5):
         home.joinpath("stopped", "documents.parquet", f"part-{number:08}.parquet").unlink()
-    command = [sys.executable, "-m", "tests.batch.on_cluster", *map(str, (corpus, tiny_bert, home))]
+    command = [sys.executable, "-m", "tests.batch.on_cluster", *map(str, (corpus, tiny_bert, home, GROUP))]
     done = subprocess.run(command, capture_output=True, text=True, timeout=400, cwd=Path(__file__).parents[2])
     assert (done.returncode, done.stderr) == (0, "")
     return json.loads(done.stdout)
@@ -61,9 +62,17 @@ def test_two_workers_one_of_which_is_killed_make_the_same_rows(found: Any, home:
     out = home / "killed"
     assert found["killed"] == [[40, facts(local)["facts"]["tokens"], 1], True, 3]
     assert rows(out) == rows(local)
+    assert out.joinpath("summary.parquet").read_bytes() == local.joinpath("summary.parquet").read_bytes()
+    assert summary(out) == summary(local)
     assert sorted(path.name for path in out.rglob("*")) == sorted(path.name for path in local.rglob("*"))
     for name in ("parts", "documents", "failed", "tokens", "links"):
         assert facts(out)["facts"][name] == facts(local)["facts"][name]
+
+
+def summary(where: Path) -> Any:
+    """All that summary.json says but how long it took."""
+    said = json.loads(where.joinpath("summary.json").read_bytes())
+    return {name: part for name, part in said.items() if name != "run"}
 
 
 @pytest.mark.ray
@@ -108,6 +117,11 @@ def test_errors_come_out_as_they_are_and_without_traces(
 
 
 @pytest.mark.ray
+def test_each_of_several_is_done_by_some_worker(found: Any) -> None:
+    assert found["each"] == [[10, 5, 2], ["InputError", "0 has no tenth", "Give others."]]
+
+
+@pytest.mark.ray
 def test_texts_are_not_read_far_ahead_nor_to_their_end(found: Any) -> None:
     assert found["closed"] == [[0, 1, 2], True]
 
@@ -115,18 +129,10 @@ def test_texts_are_not_read_far_ahead_nor_to_their_end(found: Any) -> None:
 def test_ray_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UsageError, match="needs Ray") as caught:
-        next(run(_nothing, _none, Cluster(), lambda *_: None, device="cpu"))
+        joined(Cluster(), "cpu").__enter__()
     assert "pip install 'attnviz[ray]'" in caught.value.hint
 
 
 def test_each_worker_has_a_gpu_of_its_own() -> None:
     with pytest.raises(UsageError, match="--device is cuda:1, but on a cluster each"):
-        next(run(_nothing, _none, Cluster(), lambda *_: None, device="cuda:1"))
-
-
-def _nothing() -> Iterator[Chunk]:
-    yield from ()
-
-
-def _none() -> Bench:
-    raise AssertionError
+        joined(Cluster(), "cuda:1").__enter__()
