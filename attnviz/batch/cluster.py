@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # torch comes with them, which who reads need not wait for
 
     from attnviz.batch.parts import PartFacts
     from attnviz.batch.run import Bench
-    from attnviz.batch.work import Told
+    from attnviz.batch.watch import Watch
 
 RETRIES = 3
 """How often a chunk is tried again whose actor was lost with it; one that kills each of them ends the run."""
@@ -41,6 +41,8 @@ GO_ON = "What is done stays, and the same command goes on from there."
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Read = Callable[[Callable[[int], None]], Iterable[Chunk]]
+"""Reads chunks; what it is given is told of the bytes that are read."""
 Bundle = dict[str, "pa.Array"]
 """What goes from one to the other: a column of one pickled object."""
 
@@ -78,11 +80,12 @@ class Joined:
     needs: Mapping[str, int]
     actors: int
 
-    def run(self, read: Callable[[], Iterable[Chunk]], make: Callable[[], Bench], told: Told) -> Iterator[PartFacts]:
+    def run(self, read: Read, make: Callable[[], Bench], watch: Watch) -> Iterator[PartFacts]:
         """Work on all chunks that ``read`` gives, and say of each what there is of it, as soon as it is done.
 
         Both functions are called on the cluster: ``read`` once, or again where its process is lost, on the machine
-        where the run was started; ``make`` in each actor. Both find the working directory that there is here.
+        where the run was started; ``make`` in each actor. Both find the working directory that there is here. How far
+        the run is, ``watch`` is told of chunks that are done: what is read ahead does not count.
 
         Raises:
             UsageError: a chunk can't be written.
@@ -91,7 +94,9 @@ class Joined:
         """
         with contextlib.closing(_worked(self, read, make)) as worked:  # before the connection is
             for done in map(_unpacked, worked):
-                told(done.documents, done.tokens)
+                watch.read(done.read)
+                watch.found(done.documents)
+                watch.worked(done.documents, done.tokens)
                 yield done.facts
 
     def each(self, do: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
@@ -128,9 +133,7 @@ def _amounts(of: Mapping[str, int]) -> str:
     return " and ".join(f"{amount} {what}{'' if amount == 1 else 's'}" for what, amount in of.items())
 
 
-def _worked(
-    joined: Joined, read: Callable[[], Iterable[Chunk]], make: Callable[[], Bench]
-) -> Generator[Mapping[str, pa.Array]]:
+def _worked(joined: Joined, read: Read, make: Callable[[], Bench]) -> Generator[Mapping[str, pa.Array]]:
     """What comes of all chunks, from Ray Data."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -203,19 +206,29 @@ def _lost(ray: ModuleType, error: Exception) -> ModelError:
 
 @dataclass(frozen=True, eq=False)
 class _Done:
-    """What comes back of a chunk: what there is of it, and how many documents and tokens were worked on now."""
+    """What comes back of a chunk: what there is of it, and how many documents and tokens were worked on now.
+
+    For it so many bytes were ``read``.
+    """
 
     facts: PartFacts
     documents: int
     tokens: int
+    read: int
 
 
-def _read(_: object, read: Callable[[], Iterable[Chunk]], where: str) -> Iterator[Bundle]:
-    """Runs where the run was started: the chunks, or what went wrong with them."""
+def _read(_: object, read: Read, where: str) -> Iterator[Bundle]:
+    """Runs where the run was started: the chunks, each with the bytes that were read for it, or what went wrong."""
     _enter(where)
+    met = [0]
+
+    def meter(count: int) -> None:
+        met[0] += count
+
     try:
-        for chunk in read():
-            yield _packed(chunk)
+        for chunk in read(meter):
+            yield _packed((chunk, met[0]))
+            met[0] = 0
     except Exception as error:
         yield _packed(_ours(error, "the texts can't be read"))
 
@@ -240,16 +253,16 @@ class _Actor:
     def __call__(self, bundle: Mapping[str, pa.Array]) -> Bundle:
         what = "a worker can't start"
         try:
-            chunk = _unpacked(bundle)
+            chunk, read = _unpacked(bundle)
             # Not before the first chunk: Ray counts how often a chunk is tried, but starts actors anew without end.
             self._bench = self._bench or self._make()
             what = f"a worker failed with the documents {chunk.documents[0].number} to {chunk.documents[-1].number}"
-            return _packed(_do(self._bench, chunk))
+            return _packed(_do(self._bench, chunk, read))
         except Exception as error:
             return _packed(_ours(error, what))
 
 
-def _do(bench: Bench, chunk: Chunk) -> _Done:
+def _do(bench: Bench, chunk: Chunk, read: int) -> _Done:
     counts = [0, 0]
 
     def count(documents: int, tokens: int) -> None:
@@ -257,7 +270,7 @@ def _do(bench: Bench, chunk: Chunk) -> _Done:
         counts[1] += tokens
 
     facts = bench.do(chunk, count)
-    return _Done(facts, *counts)
+    return _Done(facts, counts[0], counts[1], read)
 
 
 def _enter(where: str) -> None:

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
 from attnviz.analysis.corpus import Corpus
 from attnviz.batch import cluster
 from attnviz.batch.checking import Checked, Checker, Mode, together
-from attnviz.batch.chunk import SIZE, Chunk, chunks
+from attnviz.batch.chunk import SIZE, chunks
 from attnviz.batch.cluster import Cluster, Joined
 from attnviz.batch.document import Document
 from attnviz.batch.finish import finish
@@ -22,7 +22,8 @@ from attnviz.batch.manifest import Identity, versions
 from attnviz.batch.parts import PartFacts
 from attnviz.batch.reading import Reading
 from attnviz.batch.run import Bench, Keeper, run
-from attnviz.batch.source import STANDARD_INPUT, documents
+from attnviz.batch.source import STANDARD_INPUT, documents, read
+from attnviz.batch.watch import Watch
 from attnviz.batch.work import How, Worker
 from attnviz.checkpoint.digest import digest, revision
 from attnviz.errors import InputError, UsageError
@@ -31,28 +32,6 @@ from attnviz.render.about import About
 
 _NOTED = 10.0
 """Seconds after which run.json says again how far a run is: should it be killed, its time is not lost."""
-
-
-class Watch(Protocol):
-    """Who looks on while a job runs."""
-
-    def began(self, folder: Folder) -> None:
-        """The folder is open."""
-
-    def read(self, count: int) -> None:
-        """So many bytes more were read."""
-
-    def found(self, documents: int) -> None:
-        """So many documents more were found in them."""
-
-    def worked(self, documents: int, tokens: int) -> None:
-        """So many documents and tokens more are done."""
-
-    def failed(self, documents: int) -> None:
-        """So many documents more have failed."""
-
-    def differs(self, verdict: str) -> None:
-        """The check has found documents that are beyond a tolerance."""
 
 
 @dataclass(frozen=True)
@@ -185,7 +164,8 @@ def _parts(
     """What there is of each chunk, by the engine that was asked for."""
     if joined is None:
         return run(bench(job, folder, worker), chunks(_counted(found, watch), job.chunk), watch.worked)
-    return joined.run(partial(read, job), partial(bench, job, folder.files), watch.worked)
+    reading = partial(read, job.inputs, job.reading, job.output, job.chunk)
+    return joined.run(reading, partial(bench, job, folder.files), watch)
 
 
 def _counted(found: Iterable[Document], watch: Watch) -> Iterator[Document]:
@@ -219,11 +199,6 @@ class Total:
         """What run.json says of it."""
         counts = {name: value for name, value in vars(self).items() if name != "checked"}
         return counts | {"check": asdict(self.checked) | {"passed": self.checked.passed, "verdict": str(self.checked)}}
-
-
-def read(job: Job) -> Iterator[Chunk]:
-    """The chunks of a job, which are the same whoever reads them."""
-    return chunks(documents(job.inputs, job.reading, leave_out=job.output), job.chunk)
 
 
 def bench(job: Job, keeper: Keeper, worker: Worker | None = None) -> Bench:

@@ -50,7 +50,7 @@ class Given:
 def _seen(work: Job) -> list[int]:
     seen = Seen()
     run_job(work, seen)
-    return [seen.documents, seen.tokens, seen.failures]
+    return [seen.documents, seen.tokens, seen.failures, seen.known, seen.bytes]
 
 
 def killed(given: Given) -> Any:
@@ -90,7 +90,7 @@ def resumed(given: Given) -> Any:
     return _seen(given.job("stopped"))
 
 
-def _read(so_far: Path, count: int = 3) -> Iterator[Chunk]:
+def _read(so_far: Path, count: int, _: Callable[[int], None]) -> Iterator[Chunk]:
     for number in range(count):
         with so_far.open("a") as file:
             file.write(".")
@@ -143,7 +143,7 @@ def _said(found: Iterable[Any]) -> Any:
 def _parts(given: Given, to: Cluster, wrong: str = "", count: int = 3, device: str = "cpu") -> Iterator[PartFacts]:
     read = partial(_read, given.home / "read", count)
     with cluster.joined(to, device) as found:
-        yield from found.run(read, lambda: _Fake(wrong), lambda *_: None)
+        yield from found.run(read, lambda: _Fake(wrong), Seen())
 
 
 def deadly(given: Given) -> Any:
@@ -164,7 +164,7 @@ def without_gpu(given: Given) -> Any:
 
 def not_installed(_: Given) -> Any:
     with cluster.joined(Cluster(cpus=2), "cpu") as found:
-        return _said(found.run(list, _Elsewhere(), lambda *_: None))
+        return _said(found.run(lambda _: [], _Elsewhere(), Seen()))
 
 
 def strict(given: Given) -> Any:

@@ -58,9 +58,11 @@ def found(home: Path, corpus: Path, local: Path, tiny_bert: Path) -> Any:
 
 
 @pytest.mark.ray
-def test_two_workers_one_of_which_is_killed_make_the_same_rows(found: Any, home: Path, local: Path) -> None:
-    out = home / "killed"
-    assert found["killed"] == [[40, facts(local)["facts"]["tokens"], 1], True, 3]
+def test_two_workers_one_of_which_is_killed_make_the_same_rows(
+    found: Any, home: Path, local: Path, corpus: Path
+) -> None:
+    out, read = home / "killed", corpus.stat().st_size
+    assert found["killed"] == [[40, facts(local)["facts"]["tokens"], 1, 40, read], True, 3]
     assert rows(out) == rows(local)
     assert out.joinpath("summary.parquet").read_bytes() == local.joinpath("summary.parquet").read_bytes()
     assert summary(out) == summary(local)
@@ -81,7 +83,7 @@ def test_either_engine_goes_on_where_the_other_was_stopped(
 ) -> None:
     stopped, expected = home / "stopped", rows(local)
     tokens = expected["documents"]["tokens"].to_pylist()
-    assert found["resumed"] == [40, sum(tokens[:3]) + sum(tokens[15:18]), 1]
+    assert found["resumed"] == [40, sum(tokens[:3]) + sum(tokens[15:18]), 1, 40, corpus.stat().st_size]
     assert rows(stopped) == expected
     written = {part.relative_to(local): part.stat().st_mtime_ns for part in local.glob("*.parquet/*.parquet")}
     again = {part.name for part, when in written.items() if (stopped / part).stat().st_mtime_ns != when}
