@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -161,6 +161,26 @@ class Collector:
         self._offsets.add(some["offset"], some["offset_share"])
         self._outliers.add(some, [documents.where(row) for row, long in zip(rows, enough, strict=True) if long])
 
+    def merge(self, other: Collector) -> None:
+        """Add all that ``other`` has collected, of documents behind those that are here.
+
+        Means are rounded otherwise than had the documents been added one by one; all else is the same, as far as
+        typical pairs are counted exactly.
+        """
+        ours, theirs = self._counts, other._counts
+        self._counts = Counts(**{name: count + getattr(theirs, name) for name, count in vars(ours).items()})
+        for name, distribution in self._figures.items():
+            distribution.merge(other._figures[name])
+        for name, places in self._positions.items():
+            places.merge(other._positions[name])
+        self._tokens.merge(other._tokens)
+        self._offsets.merge(other._offsets)
+        self._pairs.merge(other._pairs)
+        self._longest.merge(other._longest)
+        self._outliers.merge(other._outliers)
+        self._failures.merge(other._failures)
+        self._notes.merge(other._notes)
+
     def corpus(self) -> Corpus:
         """All that was collected."""
         positions = {name: places.commonest() for name, places in self._positions.items()}
@@ -187,12 +207,19 @@ class Reasons:
 
     def add(self, text: str, where: Where) -> None:
         """Count a document ``where`` this was the reason."""
-        text = text[:_MOST]
-        name = _NUMBER.sub("#", text)
+        self._add(Reason(text[:_MOST], 1, where))
+
+    def merge(self, other: Reasons) -> None:
+        """Count the reasons of later documents that ``other`` has counted."""
+        for reason in other._found.values():
+            self._add(reason)
+
+    def _add(self, reason: Reason) -> None:
+        name = _NUMBER.sub("#", reason.text)
         if name not in self._found and len(self._found) >= _GROUPS:
-            name = text = OTHER
-        known = self._found.get(name) or Reason(text, 0, where)
-        self._found[name] = Reason(known.text, known.documents + 1, known.first)
+            name, reason = OTHER, replace(reason, text=OTHER)
+        known = self._found.get(name)
+        self._found[name] = replace(known, documents=known.documents + reason.documents) if known else reason
 
     def found(self) -> tuple[Reason, ...]:
         """The commonest first; of those as common the one that was found first."""

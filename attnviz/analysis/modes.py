@@ -49,6 +49,12 @@ class Places:
             given = None if counted is None else counted.reshape(-1, heads)[told]
             kept += np.bincount(cells, given, heads * width).reshape(heads, width)
 
+    def merge(self, other: Places) -> None:
+        """Add all that ``other`` has counted of the same heads and places."""
+        self._documents += other._documents
+        self._found += other._found
+        self._weight += other._weight
+
     def commonest(self) -> Commonest:
         """The places found in most documents; of those found as often that with the larger weights."""
         heads = np.arange(len(self._found))

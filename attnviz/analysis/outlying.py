@@ -67,13 +67,19 @@ class Outliers:
             self._all[name].add(mean)
             order = np.argsort(mean, kind="stable")[: int(there.any(1).sum())]
             ends = set(order[: self._kept].tolist()) | set(order[-self._kept :].tolist())
-            found = sorted(
-                [*self._ends[name], *((float(mean[i]), places[i]) for i in ends)],
-                key=lambda each: (each[0], each[1].document),
-            )
-            if len(found) > 2 * self._kept:
-                found = found[: self._kept] + found[-self._kept :]
-            self._ends[name] = found
+            self._keep(name, [(float(mean[i]), places[i]) for i in ends])
+
+    def merge(self, other: Outliers) -> None:
+        """Add all documents that were added to ``other``."""
+        for name in COMPARED:
+            self._all[name].merge(other._all[name])
+            self._keep(name, other._ends[name])
+
+    def _keep(self, name: str, more: list[tuple[float, Where]]) -> None:
+        found = sorted([*self._ends[name], *more], key=lambda each: (each[0], each[1].document))
+        if len(found) > 2 * self._kept:
+            found = found[: self._kept] + found[-self._kept :]
+        self._ends[name] = found
 
     def farthest(self) -> list[Outlier]:
         """The outlying documents, each by the figure in which it is farthest, from the farthest on."""

@@ -8,7 +8,7 @@ that occurs in more than ``missed`` documents is lost, and no count is too low b
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -123,6 +123,22 @@ class PairCounter:
         if found.weight > seen.strongest.weight:
             seen.strongest = found
 
+    def merge(self, other: PairCounter) -> None:
+        """Add all that ``other`` has counted, of later documents (Agarwal et al. 2012: the bound stays one)."""
+        for name, seen in self._seen.items():
+            if name not in other._seen:
+                seen.missed += other.missed
+        for name, theirs in other._seen.items():
+            before = self._seen.get(name)
+            if before is None:
+                self._seen[name] = replace(theirs, missed=theirs.missed + self.missed)
+            else:
+                self._count(name, theirs.documents, theirs.weight, theirs.strongest)
+                before.missed += theirs.missed
+        self.missed += other.missed
+        if len(self._seen) > 2 * self._kept:
+            self._prune()
+
     def _prune(self) -> None:
         ranked = sorted(self._seen.items(), key=lambda item: item[1].rank)
         self._seen = dict(ranked[: self._kept])
@@ -152,7 +168,14 @@ class LongestLinks:
         pair = _pairs(links)[1]
         rows = _first(rows[np.lexsort((links.document[rows], -links.weight[rows], -length[rows], pair[rows]))], pair)
         rows = rows[np.lexsort((links.document[rows], -links.weight[rows], -length[rows]))][: self._kept]
-        found = sorted([*self.links, *_occurrences(links, rows)], key=_by_length)
+        self._keep(_occurrences(links, rows))
+
+    def merge(self, other: LongestLinks) -> None:
+        """Look through those of later documents that ``other`` has."""
+        self._keep(other.links)
+
+    def _keep(self, links: Sequence[Occurrence]) -> None:
+        found = sorted([*self.links, *links], key=_by_length)
         pairs: dict[tuple[str, str], Occurrence] = {}
         for link in found:
             pairs.setdefault((link.query.lower(), link.key.lower()), link)

@@ -27,6 +27,8 @@ EVERY = 100
 FIGURES = 1e-4
 """How far a figure may be from that of a run alone, as a part of it: both are rounded, and added up in other orders."""
 
+NAMED = 100
+"""So many documents that are beyond a tolerance are named, the first ones; all of them are counted."""
 _REASONS = 5
 """So many reasons are kept: each document may have one of its own."""
 _AMOUNTS = np.array([metric.kind == "amount" for metric in METRICS])
@@ -36,8 +38,9 @@ _AMOUNTS = np.array([metric.kind == "amount" for metric in METRICS])
 class Checked:
     """What the check found: of how many ``documents``, the largest |Δ| of two weights, and of two figures.
 
-    ``apart`` is that of the tables' figures to those of a run alone, as a part of the figure. ``failed`` are the
-    documents, by number, that are beyond a tolerance, ``unchecked`` how many could not be checked, and ``reasons`` why.
+    ``figures_apart`` is that of the tables' figures to those of a run alone, as a part of the figure. ``beyond`` is how
+    many documents are beyond a tolerance, and ``failed`` are the first of these by number, ``NAMED`` at most.
+    ``unchecked`` is how many could not be checked, and ``reasons`` why.
     """
 
     documents: int = 0
@@ -47,6 +50,7 @@ class Checked:
     failed: tuple[int, ...] = ()
     unchecked: int = 0
     reasons: tuple[str, ...] = ()
+    beyond: int = 0
 
     @property
     def passed(self) -> bool | None:
@@ -61,8 +65,8 @@ class Checked:
         weights = f"at most {self.max_abs_diff:.1e} apart" if self.max_abs_diff else "the same to the last bit"
         words = f"{documents} against transformers: weights {weights}, figures at most {self.figures_apart:.1e}"
         if self.failed:
-            beyond = ", ".join(map(str, self.failed[:5])) + (" …" if len(self.failed) > 5 else "")
-            words += f"; beyond {self.tolerance:.0e} or {FIGURES:.0e} in {len(self.failed):,} of them (number {beyond})"
+            beyond = ", ".join(map(str, self.failed[:5])) + (" …" if self.beyond > 5 else "")
+            words += f"; beyond {self.tolerance:.0e} or {FIGURES:.0e} in {self.beyond:,} of them (number {beyond})"
         return words + (f"; {self.unchecked:,} could not be checked: {self.reasons[0]}" if self.unchecked else "")
 
 
@@ -74,9 +78,10 @@ def together(parts: Iterable[Checked]) -> Checked:
         max_abs_diff=max((part.max_abs_diff for part in all_), default=0.0),
         tolerance=max((part.tolerance for part in all_), default=0.0),
         figures_apart=max((part.figures_apart for part in all_), default=0.0),
-        failed=tuple(number for part in all_ for number in part.failed),
+        failed=tuple(sorted(number for part in all_ for number in part.failed)[:NAMED]),
         unchecked=sum(part.unchecked for part in all_),
         reasons=tuple(dict.fromkeys(reason for part in all_ for reason in part.reasons))[:_REASONS],
+        beyond=sum(part.beyond for part in all_),
     )
 
 
@@ -126,6 +131,7 @@ class Checker:
             max(check.tolerance for check in checks),
             apart,
             () if passed else (number,),
+            beyond=0 if passed else 1,
         )
 
     def _target(self, encoding: Encoding) -> Encoding | None:

@@ -71,10 +71,6 @@ class Folder:
                 hint="Begin anew with --overwrite, or give another folder.",
             )
 
-    def parts(self) -> Iterator[Tables]:
-        """The tables of all parts in order, one at a time."""
-        return map(self.files.read, self.files.numbers())
-
     def put(self, name: str, content: bytes | Callable[[BinaryIO], object]) -> None:
         """Write one of the ``RESULTS``, whole: its content, or what a function writes into a file."""
         if name not in RESULTS:

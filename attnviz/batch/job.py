@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
 from attnviz.analysis.corpus import Corpus
 from attnviz.batch import cluster
 from attnviz.batch.checking import Checked, Checker, Mode, together
-from attnviz.batch.chunk import SIZE, Chunk, chunks
-from attnviz.batch.cluster import Cluster
+from attnviz.batch.chunk import SIZE, chunks
+from attnviz.batch.cluster import Cluster, Joined
 from attnviz.batch.document import Document
 from attnviz.batch.finish import finish
 from attnviz.batch.folder import Folder, opened
@@ -21,7 +22,8 @@ from attnviz.batch.manifest import Identity, versions
 from attnviz.batch.parts import PartFacts
 from attnviz.batch.reading import Reading
 from attnviz.batch.run import Bench, Keeper, run
-from attnviz.batch.source import STANDARD_INPUT, documents
+from attnviz.batch.source import STANDARD_INPUT, documents, read
+from attnviz.batch.watch import Watch
 from attnviz.batch.work import How, Worker
 from attnviz.checkpoint.digest import digest, revision
 from attnviz.errors import InputError, UsageError
@@ -30,28 +32,6 @@ from attnviz.render.about import About
 
 _NOTED = 10.0
 """Seconds after which run.json says again how far a run is: should it be killed, its time is not lost."""
-
-
-class Watch(Protocol):
-    """Who looks on while a job runs."""
-
-    def began(self, folder: Folder) -> None:
-        """The folder is open."""
-
-    def read(self, count: int) -> None:
-        """So many bytes more were read."""
-
-    def found(self, documents: int) -> None:
-        """So many documents more were found in them."""
-
-    def worked(self, documents: int, tokens: int) -> None:
-        """So many documents and tokens more are done."""
-
-    def failed(self, documents: int) -> None:
-        """So many documents more have failed."""
-
-    def differs(self, verdict: str) -> None:
-        """The check has found documents that are beyond a tolerance."""
 
 
 @dataclass(frozen=True)
@@ -132,21 +112,34 @@ def run_job(job: Job, watch: Watch, stdin: BinaryIO | None = None) -> Done:
     worker = Worker(model, job.how)
     with opened(job.output, job.identity(model), formats=job.formats, overwrite=job.overwrite) as folder:
         watch.began(folder)
-        total = _work(job, worker, folder, found, watch)
-        about = _about(job, model, folder, total)
-        corpus = finish(folder, worker, about)
+        with _joined(job, worker) as joined:
+            total = _work(job, worker, folder, found, watch, joined)
+            about = _about(job, model, folder, total)
+            corpus = finish(folder, worker, about, joined.each if joined else map)
         ended = datetime.now(UTC).isoformat(timespec="seconds")
         folder.note(complete=True, ended=ended, **total.facts)
         return Done(folder.where, total.checked, corpus, about)
 
 
-def _work(job: Job, worker: Worker, folder: Folder, found: Iterable[Document], watch: Watch) -> Total:
+@contextlib.contextmanager
+def _joined(job: Job, worker: Worker) -> Iterator[Joined | None]:
+    """The cluster that a job is for; None where that is this machine without Ray."""
+    if job.cluster is None:
+        yield None
+        return
+    with cluster.joined(job.cluster, worker.model.options.device or "cpu") as found:
+        yield found
+
+
+def _work(
+    job: Job, worker: Worker, folder: Folder, found: Iterable[Document], watch: Watch, joined: Joined | None
+) -> Total:
     """Make all parts that are not there yet; run.json says now and then how far it is, and at last of all of them."""
     earlier, ended = folder.manifest.facts, folder.complete
     start = noted = time.monotonic()
     folder.note(complete=False, inputs=list(job.inputs), command=job.command, check_mode=job.check)
     total, before = Total(), float(earlier.get("seconds", 0))
-    for part in _parts(job, worker, folder, found, watch):
+    for part in _parts(job, worker, folder, found, watch, joined):
         watch.failed(part.failed)
         total.add(part)
         if part.check and part.check["failed"]:
@@ -165,12 +158,14 @@ def _work(job: Job, worker: Worker, folder: Folder, found: Iterable[Document], w
     return total
 
 
-def _parts(job: Job, worker: Worker, folder: Folder, found: Iterable[Document], watch: Watch) -> Iterator[PartFacts]:
+def _parts(
+    job: Job, worker: Worker, folder: Folder, found: Iterable[Document], watch: Watch, joined: Joined | None
+) -> Iterator[PartFacts]:
     """What there is of each chunk, by the engine that was asked for."""
-    if job.cluster is None:
+    if joined is None:
         return run(bench(job, folder, worker), chunks(_counted(found, watch), job.chunk), watch.worked)
-    make = partial(bench, job, folder.files)
-    return cluster.run(partial(read, job), make, job.cluster, watch.worked, device=worker.model.options.device or "cpu")
+    reading = partial(read, job.inputs, job.reading, job.output, job.chunk)
+    return joined.run(reading, partial(bench, job, folder.files), watch)
 
 
 def _counted(found: Iterable[Document], watch: Watch) -> Iterator[Document]:
@@ -204,11 +199,6 @@ class Total:
         """What run.json says of it."""
         counts = {name: value for name, value in vars(self).items() if name != "checked"}
         return counts | {"check": asdict(self.checked) | {"passed": self.checked.passed, "verdict": str(self.checked)}}
-
-
-def read(job: Job) -> Iterator[Chunk]:
-    """The chunks of a job, which are the same whoever reads them."""
-    return chunks(documents(job.inputs, job.reading, leave_out=job.output), job.chunk)
 
 
 def bench(job: Job, keeper: Keeper, worker: Worker | None = None) -> Bench:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, count, pairwise
 from typing import BinaryIO
 
+from attnviz.batch.chunk import Chunk, chunks
 from attnviz.batch.document import Document
 from attnviz.batch.filesystems import FileSystem, Kind, StandardInput, filesystem_of, is_far, is_web, unreachable
 from attnviz.batch.listing import EVERYTHING, Entry, Folder, Pattern, split_pattern, walk
@@ -45,6 +46,13 @@ def documents(
     """
     default = find_format(reading.format) if reading.format else text.read
     return _documents(_entries(inputs, reading, stdin, leave_out), reading, default, meter)
+
+
+def read(
+    inputs: Sequence[str], reading: Reading, leave_out: str, size: int, meter: Callable[[int], None]
+) -> Iterator[Chunk]:
+    """The ``documents`` in chunks of ``size`` at most, which are the same whoever reads them."""
+    return chunks(documents(inputs, reading, leave_out=leave_out, meter=meter), size)
 
 
 def sizes(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -49,15 +50,22 @@ def test_a_corpus_of_no_documents() -> None:
     assert collector().corpus().counts.documents == 0
 
 
-def test_parts_do_not_matter() -> None:
+@pytest.mark.parametrize("merged", [False, True])
+def test_parts_do_not_matter(merged: bool) -> None:
     rows: list[Row] = [(i, 0, i % 4, f"w{i % 7}", "Bank" if i % 2 else "bank", i % 9, 0.2 + i / 100) for i in range(40)]
     found = figures(40)
     found["sink"][33] *= 3
     whole, parted = collector(), collector()
     whole.add(documents(range(40)), found, links(rows))
-    for start in range(0, 40, 9):
+    reasons = {start: f"too long: {start} tokens" for start in range(0, 40, 9)}
+    whole.add(documents(list(reasons), reasons=reasons), figures(0), links())
+    for start in reasons:
         stop = min(start + 9, 40)
-        parted.add(documents(range(start, stop)), some(found, start, stop), links(rows[start:stop]))
+        part = collector() if merged else parted
+        part.add(documents([start], reasons=reasons), figures(0), links())
+        part.add(documents(range(start, stop)), some(found, start, stop), links(rows[start:stop]))
+        if merged:
+            parted.merge(part)
     one, other = whole.corpus(), parted.corpus()
     assert len(one.longest) == 7  # bank and Bank are one word
     assert one.longest == other.longest
@@ -65,6 +73,18 @@ def test_parts_do_not_matter() -> None:
     assert [pair.documents for pair in one.typical] == [pair.documents for pair in other.typical]
     assert one.outliers == other.outliers
     assert one.counts == other.counts
+    assert one.failures == other.failures
+    assert (one.failures[0].documents, one.failures[0].text) == (5, "too long: 0 tokens")
+    for name, figure in one.figures.items():
+        same = other.figures[name]
+        np.testing.assert_allclose(figure.mean, same.mean, rtol=1e-12)
+        np.testing.assert_allclose(figure.deviation, same.deviation, rtol=1e-12)
+        assert (figure.quantile(0.25) == same.quantile(0.25)).all()
+    for name, place in one.places.items():
+        assert (place.place == other.places[name].place).all()
+        assert (place.share == other.places[name].share).all()
+        np.testing.assert_allclose(place.weighted, other.places[name].weighted, rtol=1e-12)
+    assert (one.tokens.count, one.tokens.maximum) == (other.tokens.count, other.tokens.maximum)
 
 
 def top(*rows: Row, count: int = 10) -> list[tuple[str, str, int]]:
@@ -106,6 +126,25 @@ def test_few_pairs_are_kept_and_none_that_recurs_is_lost() -> None:
     assert best.documents <= 100 <= best.documents + best.missed
     assert counter.missed <= 300 * 11 / 50
     assert len(counter._seen) <= 100
+
+
+def test_counters_of_pairs_are_merged_and_still_no_pair_that_recurs_is_lost() -> None:
+    random = np.random.default_rng(0)
+    true: Counter[str] = Counter()
+    counter = PairCounter(kept=20)
+    for part in range(8):
+        other = PairCounter(kept=20)
+        for document in range(40 * part, 40 * part + 40):
+            words = {f"x{int(word)}" for word in random.zipf(1.3, 10)}
+            true.update(words)
+            other.add(links([(document, 0, 0, word, "y", 1, 0.9) for word in sorted(words)]))
+        counter.merge(other)
+    found = {pair.strongest.query: pair for pair in counter.top(100)}
+    assert 0 < counter.missed <= sum(true.values()) / 20
+    assert {word for word, count in true.items() if count > counter.missed} <= set(found)
+    for word, pair in found.items():
+        assert pair.documents <= true[word] <= pair.documents + pair.missed
+    assert len(counter._seen) <= 40
 
 
 def test_a_pair_that_comes_back_says_how_often_it_may_have_been_missed() -> None:

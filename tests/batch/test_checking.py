@@ -14,7 +14,7 @@ import torch
 
 from attnviz.analysis.measured import NAMES, Asked, Measured
 from attnviz.batch import checking, work
-from attnviz.batch.checking import Checked, Checker, Mode, figures_apart, together
+from attnviz.batch.checking import NAMED, Checked, Checker, Mode, figures_apart, together
 from attnviz.batch.chunk import chunks
 from attnviz.batch.document import Document
 from attnviz.batch.found import Found
@@ -115,6 +115,16 @@ def test_a_wrong_figure_fails_where_the_weights_are_right(
     assert verdict.figures_apart > 1e-3
     assert f"figures at most {verdict.figures_apart:.1e}; beyond" in str(verdict)
     assert str(verdict).endswith("in 1 of them (number 1)")
+
+
+def test_all_that_differ_are_counted_and_the_first_are_named_in_whatever_order_they_come() -> None:
+    parts = [Checked(1, 1.0, 1e-5, failed=(number,), beyond=1) for number in reversed(range(1000))]
+    verdict = Checked()
+    for part in parts:  # one by one, as a run adds them
+        verdict = together([verdict, part])
+    assert verdict == together(parts)
+    assert (verdict.beyond, verdict.failed) == (1000, (*range(NAMED),))
+    assert str(verdict).endswith("in 1,000 of them (number 0, 1, 2, 3, 4 …)")
 
 
 def test_a_part_in_a_thousand_of_a_large_figure_is_not_rounding() -> None:
