@@ -159,26 +159,32 @@ def _links(a: Any, d: int, special: Any, words: Any, rules: Any, figures: Any, l
         return
     begins = edges[first + d : first + d + count + 1]  # and where the last ends
     queries, keys = np.flatnonzero(looking[first : first + count]), np.flatnonzero(looked_at[first : first + count])
+    starts, stops = begins[keys], begins[keys + 1]
     best, by = np.zeros((len(queries), len(keys))), np.zeros((len(queries), len(keys)), np.int16)
     text = n - special.sum()
-    for h in range(a.shape[0]):
-        offset, share = figures[h, 18], figures[h, 19]
-        if text >= least and share >= positional:
-            continue
-        habitual = text >= many and share >= habit
-        for i, q in enumerate(queries):
-            low, high = begins[q], begins[q + 1]
-            usual = (low if offset <= 0 else high - 1) + offset if habitual else -1
-            for j, k in enumerate(keys):
-                if (q == k and not itself) or begins[k] <= usual < begins[k + 1]:
-                    continue
+    shares = figures[:, 19]
+    heads = np.flatnonzero((shares < positional) | (text < least))
+    habitual = (shares >= habit) & (text >= many)
+    usual = np.empty(len(heads), np.int64)
+    for i, q in enumerate(queries):
+        low, high = begins[q], begins[q + 1]
+        for place, h in enumerate(heads):
+            offset = figures[h, 18]
+            usual[place] = (low if offset <= 0 else high - 1) + offset if habitual[h] else -1
+        for j in range(len(keys)):
+            start, stop = starts[j], stops[j]
+            if start == low and not itself:
+                continue
+            most, head = 0.0, 0
+            for place, h in enumerate(heads):
                 weight = 0.0
                 for row in range(low, high):
-                    for column in range(begins[k], begins[k + 1]):
+                    for column in range(start, stop):
                         weight += a[h, row, column]
-                weight /= high - low
-                if weight > best[i, j]:
-                    best[i, j], by[i, j] = weight, h
+                weight = 0.0 if start <= usual[place] < stop else weight
+                if weight > most:
+                    most, head = weight, h
+            best[i, j], by[i, j] = most / (high - low), head
     _rank(best, by, queries, keys, links[0][d], links[1][d], links[2][d], links[3][d])
 
 
