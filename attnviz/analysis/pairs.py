@@ -26,6 +26,8 @@ KEPT = 10_000
 """How many pairs are kept when there are too many, which is at twice as many."""
 WORDS = 50_000
 """So many words are kept when there are too many: the commonest."""
+TIMES = 2
+"""In so many typical pairs a word is at most: an address that recurs would fill the table with its pieces."""
 LONG_WEIGHT = 0.1
 """A link of less weight than this is not among the longest: any head gives some weight to far words."""
 
@@ -171,7 +173,8 @@ class PairCounter:
     def top(self, count: int, documents: int) -> list[TypicalPair]:
         """The ``count`` most typical pairs of so many ``documents``, each in the direction that is more typical.
 
-        Those that recur come first; of those that are as typical that in most documents, and then the strongest.
+        Those that recur come first; of those that are as typical that in most documents, and then the strongest. A word
+        is in ``TIMES`` of them at most.
         """
 
         def rank(item: tuple[tuple[str, str], _Seen]) -> tuple[Any, ...]:
@@ -179,13 +182,17 @@ class PairCounter:
             return seen.documents < 2, -self._ratio(query, key, seen.documents, documents), seen.rank
 
         found: dict[frozenset[str], TypicalPair] = {}
+        times: Counter[str] = Counter()
         for (query, key), seen in sorted(self._seen.items(), key=rank):
             if len(found) == count:
                 break
+            ends = frozenset((query, key))
+            if ends in found or max(times[word] for word in ends) == TIMES:
+                continue
+            times.update(ends)
             one, other = self._each(query, key, seen.documents)
             weight, expected = seen.weight / seen.documents, one * other / documents
-            pair = TypicalPair(seen.documents, seen.missed, expected, weight, seen.strongest)
-            found.setdefault(frozenset((query, key)), pair)
+            found[ends] = TypicalPair(seen.documents, seen.missed, expected, weight, seen.strongest)
         return list(found.values())
 
     def _each(self, query: str, key: str, both: int) -> tuple[int, int]:

@@ -120,6 +120,17 @@ def test_words_that_are_everywhere_do_not_lead_though_they_link_in_most_document
     assert counter._ratio("le", "de", 60, 100) < 0
 
 
+def test_the_pieces_of_an_address_do_not_fill_the_table() -> None:
+    address = ("http", "www", "bank", "com")
+    rows: list[Row] = [(i, 0, 0, one, other, 1, 0.5) for i in range(9) for one in address for other in address]
+    counter = PairCounter()
+    counter.add(links(rows))
+    counter.add(links([(i, 0, 0, "loan", "river", 1, 0.5) for i in range(9, 11)]))
+    times = Counter(word for pair in counter.top(20, 100) for word in {pair.strongest.query, pair.strongest.key})
+    assert max(times.values()) == 2
+    assert times["loan"] == 1
+
+
 def test_pairs_with_pronouns_are_typical_only_where_they_are_asked_for() -> None:
     rows: list[Row] = [(i, 0, 0, "thank", "You", 1, 0.9) for i in range(9)] + [(9, 0, 0, "loan", "bank", 1, 0.9)]
     found = []
@@ -163,7 +174,7 @@ def test_counters_of_pairs_are_merged_and_still_no_pair_that_recurs_is_lost() ->
         for document in range(40 * part, 40 * part + 40):
             words = {f"x{int(word)}" for word in random.zipf(1.3, 10)}
             true.update(words)
-            other.add(links([(document, 0, 0, word, "y", 1, 0.9) for word in sorted(words)]))
+            other.add(links([(document, 0, 0, word, f"y{word}", 1, 0.9) for word in sorted(words)]))
         counter.merge(other)
     found = {pair.strongest.query: pair for pair in counter.top(100, 320)}
     assert 0 < counter.missed <= sum(true.values()) / 20

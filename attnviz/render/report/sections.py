@@ -8,7 +8,7 @@ import numpy as np
 
 from attnviz.analysis.corpus import Corpus, Reason
 from attnviz.analysis.outlying import FAR
-from attnviz.analysis.pairs import LONG_WEIGHT
+from attnviz.analysis.pairs import LONG_WEIGHT, TIMES
 from attnviz.analysis.roles import Found, HeadRole
 from attnviz.render.about import About
 from attnviz.render.cost import duration
@@ -131,7 +131,7 @@ def typical(corpus: Corpus, *, everything: bool) -> str:
             cell(number(pair.expected, ""), pair.expected),
             cell(number(pair.weight, "share"), pair.weight),
             cell(number(best.weight, "share"), best.weight),
-            Cell(f"L{best.layer} H{best.head}", best.layer * corpus.heads + best.head),
+            Cell(f"L{best.layer} H{best.head}", best.layer * corpus.heads + best.head, "h"),
             cell(f"{best.document:,}", best.document),
         )
         for pair in corpus.typical
@@ -142,7 +142,7 @@ def typical(corpus: Corpus, *, everything: bool) -> str:
     about = (
         "Pairs of words that are among the strongest links of far more documents than by chance, given how many each "
         "of both has links in (log-likelihood ratio, Dunning 1993): words that are everywhere do not lead. The mean is "
-        "of each document’s strongest link between the two. "
+        f"of each document’s strongest link between the two. A word is in {TIMES} pairs at most. "
     )
     about += "" if everything else "English pronouns are left out; <code>--all</code> brings them in."
     return section("Most typical links", about, table(heads, rows))
@@ -161,7 +161,7 @@ def longest(corpus: Corpus) -> str:
             Cell(f"{word(link.query)}<span class=arrow>→</span>{word(link.key)}", kind="w"),
             cell(f"{abs(link.distance):,}", abs(link.distance)),
             cell(number(link.weight, "share"), link.weight),
-            Cell(f"L{link.layer} H{link.head}", link.layer * corpus.heads + link.head),
+            Cell(f"L{link.layer} H{link.head}", link.layer * corpus.heads + link.head, "h"),
             cell(f"{link.document:,}", link.document),
         )
         for link in corpus.longest
