@@ -18,6 +18,7 @@ from attnviz.analysis.modes import OFFSETS, POSITIONS, Commonest, Places, from_e
 from attnviz.analysis.offsets import MIN_QUERIES
 from attnviz.analysis.outlying import Outlier, Outliers, Where
 from attnviz.analysis.pairs import LinkRows, LongestLinks, Occurrence, PairCounter, TypicalPair
+from attnviz.analysis.units import PRONOUNS
 
 Figures = Mapping[str, NDArray[np.floating]]
 
@@ -103,10 +104,11 @@ class Corpus:
 class Collector:
     """Collects a corpus of models with such ``layers`` (their own numbers) of so many ``heads``.
 
-    ``top`` is how many typical pairs, longest links and outlying documents there are in the end.
+    ``top`` is how many typical pairs, longest links and outlying documents there are in the end; pairs with English
+    ``pronouns`` are typical only if they are asked for.
     """
 
-    def __init__(self, layers: Sequence[int], heads: int, top: int = 20) -> None:
+    def __init__(self, layers: Sequence[int], heads: int, top: int = 20, *, pronouns: bool = False) -> None:
         self.layers, self.heads = tuple(layers), heads
         self._top = top
         self._counts = Counts()
@@ -116,7 +118,8 @@ class Collector:
         self._positions = {
             name: Places(len(layers), heads, *POSITIONS) for name in ("sink_position", "received_position")
         }
-        self._pairs, self._longest, self._outliers = PairCounter(), LongestLinks(top), Outliers(top)
+        self._pairs = PairCounter(without=frozenset() if pronouns else PRONOUNS)
+        self._longest, self._outliers = LongestLinks(top), Outliers(top)
         self._failures, self._notes = Reasons(), Reasons()
 
     def add(self, documents: DocumentRows, figures: Figures, links: LinkRows) -> None:
@@ -191,7 +194,7 @@ class Collector:
             figures=self._figures,
             places={"offset": self._offsets.commonest(), **positions},
             tokens=self._tokens,
-            typical=tuple(self._pairs.top(self._top)),
+            typical=tuple(self._pairs.top(self._top, self._counts.measured)),
             longest=tuple(self._longest.links),
             outliers=tuple(self._outliers.farthest()),
             failures=self._failures.found(),

@@ -30,6 +30,13 @@ FUNCTION_WORDS = frozenset({
     "i'll", "you'll", "he'll", "she'll", "it'll", "we'll", "they'll", "that's", "there's",
 })  # fmt: skip
 
+# What carries content only by what it stands for, which is of interest within a text, and leads any count over many.
+PRONOUNS = frozenset({
+    "i", "me", "my", "mine", "myself", "you", "your", "yours", "yourself", "yourselves", "he", "him", "his", "himself",
+    "she", "her", "hers", "herself", "it", "its", "itself", "we", "us", "our", "ours", "ourselves",
+    "they", "them", "their", "theirs", "themselves",
+})  # fmt: skip
+
 Mask = NDArray[np.bool_]
 Unit = Literal["word", "token"]
 

@@ -32,7 +32,9 @@ def finish(folder: Folder, worker: Worker, about: About, each: Each = map) -> Co
         UsageError: a part is damaged, or the files can't be written.
         UnsupportedModel: the layers have different numbers of heads.
     """
-    corpus = _summed(folder.files, tuple(worker.heads), max(worker.heads.values()), each).corpus()
+    pronouns = worker.how.asked.everything
+    group = _Group(folder.files, tuple(worker.heads), max(worker.heads.values()), pronouns)
+    corpus = _summed(folder.files.numbers(), group, each).corpus()
     if not corpus.counts.measured:
         return corpus
     way, tokenizer = worker.model.way, worker.model.checkpoint.tokenizer
@@ -42,10 +44,10 @@ def finish(folder: Folder, worker: Worker, about: About, each: Each = map) -> Co
     return corpus
 
 
-def _summed(files: PartFiles, layers: tuple[int, ...], heads: int, each: Each) -> Collector:
+def _summed(numbers: Numbers, group: _Group, each: Each) -> Collector:
     """All parts; there is one at least."""
-    groups = [[*numbers] for _, numbers in groupby(files.numbers(), lambda number: number // GROUP)]
-    found: Iterator[Collector] = iter((each if len(groups) > 1 else map)(_Group(files, layers, heads), groups))
+    groups = [[*some] for _, some in groupby(numbers, lambda number: number // GROUP)]
+    found: Iterator[Collector] = iter((each if len(groups) > 1 else map)(group, groups))
     first = next(found)  # what is added to nothing would be rounded
     for other in found:
         first.merge(other)
@@ -59,9 +61,10 @@ class _Group:
     files: PartFiles
     layers: tuple[int, ...]
     heads: int
+    pronouns: bool
 
     def __call__(self, numbers: Numbers) -> Collector:
-        collector = Collector(self.layers, self.heads)
+        collector = Collector(self.layers, self.heads, pronouns=self.pronouns)
         for number in numbers:
             part = self.files.read(number)
             add_part(collector, part.documents, part.heads, part.links)

@@ -93,6 +93,7 @@ def _typical(pair: TypicalPair) -> dict[str, Any]:
     return {
         "documents": pair.documents,
         "missed_at_most": pair.missed,
+        "by_chance": _round(pair.expected),
         "mean_weight": _round(pair.weight),
         "strongest": _link(pair.strongest),
     }

@@ -155,15 +155,14 @@ def _links(a: Any, d: int, special: Any, words: Any, rules: Any, figures: Any, l
     least, positional, many, habit = rules
     top, n = links[0].shape[1], a.shape[1]
     first, count = bounds[d], bounds[d + 1] - bounds[d]
-    if not top:
+    shares, text = figures[:, 19], n - special.sum()
+    heads = np.flatnonzero((shares < positional) | (text < least))
+    if not top or not len(heads):
         return
     begins = edges[first + d : first + d + count + 1]  # and where the last ends
     queries, keys = np.flatnonzero(looking[first : first + count]), np.flatnonzero(looked_at[first : first + count])
     starts, stops = begins[keys], begins[keys + 1]
     best, by = np.zeros((len(queries), len(keys))), np.zeros((len(queries), len(keys)), np.int16)
-    text = n - special.sum()
-    shares = figures[:, 19]
-    heads = np.flatnonzero((shares < positional) | (text < least))
     habitual = (shares >= habit) & (text >= many)
     usual = np.empty(len(heads), np.int64)
     for i, q in enumerate(queries):
@@ -175,7 +174,7 @@ def _links(a: Any, d: int, special: Any, words: Any, rules: Any, figures: Any, l
             start, stop = starts[j], stops[j]
             if start == low and not itself:
                 continue
-            most, head = 0.0, 0
+            most, own = 0.0, 0
             for place, h in enumerate(heads):
                 weight = 0.0
                 for row in range(low, high):
@@ -183,8 +182,8 @@ def _links(a: Any, d: int, special: Any, words: Any, rules: Any, figures: Any, l
                         weight += a[h, row, column]
                 weight = 0.0 if start <= usual[place] < stop else weight
                 if weight > most:
-                    most, head = weight, h
-            best[i, j], by[i, j] = most / (high - low), head
+                    most, own = weight, place
+            best[i, j], by[i, j] = most / (high - low), heads[own]
     _rank(best, by, queries, keys, links[0][d], links[1][d], links[2][d], links[3][d])
 
 

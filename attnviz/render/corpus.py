@@ -27,7 +27,7 @@ def table(corpus: Corpus, found: Sequence[Found], about: About, files: Sequence[
     parts = [_counts(corpus, about)]
     blocks = [
         [(each.role.name, _heads(each)) for each in found if each.heads],
-        [(_pair(pair), _documents(pair)) for pair in _one_way(corpus.typical)],
+        [(_pair(pair), _documents(pair)) for pair in corpus.typical[:_LINKS]],
         [("failed", _reason(corpus, place)) for place in range(min(_REASONS, len(corpus.failures)))],
         [(name, Text(clean(what), "dim")) for name, what in files],
     ]
@@ -60,14 +60,6 @@ def _heads(found: Found) -> Text:
     line = Text(", ".join(said))
     count = len(found.heads)
     return line.append(f"  of {count:,} heads", "dim") if count > len(strongest) else line
-
-
-def _one_way(pairs: Sequence[TypicalPair]) -> list[TypicalPair]:
-    """The first few, of two words that look at each other one only."""
-    found: dict[frozenset[str], TypicalPair] = {}
-    for pair in pairs:
-        found.setdefault(frozenset((pair.strongest.query.lower(), pair.strongest.key.lower())), pair)
-    return list(found.values())[:_LINKS]
 
 
 def _pair(pair: TypicalPair) -> str:

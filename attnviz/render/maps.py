@@ -9,12 +9,16 @@ from numpy.typing import NDArray
 
 from attnviz.analysis.corpus import AMOUNTS, Corpus
 from attnviz.analysis.measured import Metric
+from attnviz.analysis.roles import ROLES
 
 Values = NDArray[np.floating]
 
 INDUCTION = Metric("induction", "share", "weight to the tokens that followed this one before, on repeated random "
                    "tokens (Olsson et al. 2022)")  # fmt: skip
 """What the heads' scores on repeated random tokens are, which are no figure of a document."""
+
+_INDUCES = next(role.threshold for role in ROLES if role.name == "induction")
+"""The scale of that map goes so far at least: where no head has the role, the largest of small scores is no find."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,12 +56,13 @@ def maps(corpus: Corpus) -> list[Map]:
         if kept.count.any():
             found.append(_map(metric, kept.mean, kept.deviation, kept.quantile(0.05), kept.quantile(0.95)))
     if corpus.induction is not None:
-        found.append(_map(INDUCTION, corpus.induction))
+        found.append(_map(INDUCTION, corpus.induction, least=_INDUCES))
     return found
 
 
-def _map(metric: Metric, values: Values, *spread: Values) -> Map:
-    most = float(np.nanmax(np.abs(values))) or 1.0
+def _map(metric: Metric, values: Values, *spread: Values, least: float = 0.0) -> Map:
+    """The map of ``values``, whose scale goes to ``least`` at least."""
+    most = max(float(np.nanmax(np.abs(values))), least) or 1.0
     return Map(metric, values, most, bool(np.nanmin(values) < 0), *spread)
 
 

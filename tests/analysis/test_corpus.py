@@ -90,7 +90,7 @@ def test_parts_do_not_matter(merged: bool) -> None:
 def top(*rows: Row, count: int = 10) -> list[tuple[str, str, int]]:
     counter = PairCounter()
     counter.add(links(rows))
-    return [(pair.strongest.query, pair.strongest.key, pair.documents) for pair in counter.top(count)]
+    return [(pair.strongest.query, pair.strongest.key, pair.documents) for pair in counter.top(count, 10)]
 
 
 def test_pairs_that_recur_in_documents_come_first_and_count_once_in_each() -> None:
@@ -101,14 +101,51 @@ def test_pairs_that_recur_in_documents_come_first_and_count_once_in_each() -> No
         (0, 2, 2, "loan", "bank", 5, 0.4),
         (3, 0, 0, "Loan", "Bank", 2, 0.6),
         (3, 0, 0, "bank", "loan", -2, 0.6),
-    ) == [("Loan", "Bank", 2), ("strong", "once", 1), ("bank", "loan", 1)]
+    ) == [("Loan", "Bank", 2), ("strong", "once", 1)]  # in the direction of more documents
+
+
+def test_words_that_are_everywhere_do_not_lead_though_they_link_in_most_documents() -> None:
+    rows: list[Row] = [(i, 0, 0, "le", "de", 1, 0.9) for i in range(60)]
+    rows += [(i, 0, 0, f"w{i}", "le" if i % 2 else "de", 1, 0.9) for i in range(100)]
+    rows += [(i, 0, 0, "prêt", "banque", 1, 0.2) for i in range(90, 95)]
+    counter = PairCounter()
+    counter.add(links(rows))
+    pairs = counter.top(200, 100)
+    assert [(pair.strongest.query, pair.documents) for pair in pairs[:2]] == [("prêt", 5), ("le", 60)]
+    assert [pair.expected for pair in pairs[:2]] == [pytest.approx(5 * 5 / 100), pytest.approx(80 * 80 / 100)]
+    observed = np.array([[5, 0], [0, 95]])
+    expected = np.outer(observed.sum(1), observed.sum(0)) / 100
+    ratio = 2 * (np.diag(observed) * np.log(np.diag(observed / expected))).sum()
+    assert counter._ratio("prêt", "banque", 5, 100) == pytest.approx(ratio)
+    assert counter._ratio("le", "de", 60, 100) < 0
+
+
+def test_the_pieces_of_an_address_do_not_fill_the_table() -> None:
+    address = ("http", "www", "bank", "com")
+    rows: list[Row] = [(i, 0, 0, one, other, 1, 0.5) for i in range(9) for one in address for other in address]
+    counter = PairCounter()
+    counter.add(links(rows))
+    counter.add(links([(i, 0, 0, "loan", "river", 1, 0.5) for i in range(9, 11)]))
+    times = Counter(word for pair in counter.top(20, 100) for word in {pair.strongest.query, pair.strongest.key})
+    assert max(times.values()) == 2
+    assert times["loan"] == 1
+
+
+def test_pairs_with_pronouns_are_typical_only_where_they_are_asked_for() -> None:
+    rows: list[Row] = [(i, 0, 0, "thank", "You", 1, 0.9) for i in range(9)] + [(9, 0, 0, "loan", "bank", 1, 0.9)]
+    found = []
+    for pronouns in (False, True):
+        collected = Collector(LAYERS, HEADS, pronouns=pronouns)
+        collected.add(documents(range(10)), figures(10), links(rows))
+        found.append([pair.strongest.query for pair in collected.corpus().typical])
+    assert found == [["loan"], ["thank", "loan"]]
 
 
 def test_a_pair_has_the_mean_of_its_strongest_links() -> None:
     counter = PairCounter()
     counter.add(links([(0, 0, 1, "a", "b", 1, 0.2), (0, 1, 1, "a", "b", 1, 0.4)]))
     counter.add(links([(1, 1, 3, "a", "b", 7, 0.8)]))
-    (pair,) = counter.top(3)
+    (pair,) = counter.top(3, 2)
     assert pair.weight == pytest.approx(0.6)
     strongest = pair.strongest
     assert (strongest.document, strongest.layer, strongest.head, strongest.distance) == (1, 1, 3, 7)
@@ -121,7 +158,7 @@ def test_few_pairs_are_kept_and_none_that_recurs_is_lost() -> None:
         rare = [(document, 0, 0, f"x{word}", "y", 1, 0.9) for word in random.integers(0, 10**6, 10)]
         often: list[Row] = [(document, 0, 0, "loan", "bank", 1, 0.1)] if document % 3 == 0 else []
         counter.add(links(often + rare))
-    best: TypicalPair = counter.top(1)[0]
+    best: TypicalPair = counter.top(1, 300)[0]
     assert best.strongest.query == "loan"
     assert best.documents <= 100 <= best.documents + best.missed
     assert counter.missed <= 300 * 11 / 50
@@ -137,9 +174,9 @@ def test_counters_of_pairs_are_merged_and_still_no_pair_that_recurs_is_lost() ->
         for document in range(40 * part, 40 * part + 40):
             words = {f"x{int(word)}" for word in random.zipf(1.3, 10)}
             true.update(words)
-            other.add(links([(document, 0, 0, word, "y", 1, 0.9) for word in sorted(words)]))
+            other.add(links([(document, 0, 0, word, f"y{word}", 1, 0.9) for word in sorted(words)]))
         counter.merge(other)
-    found = {pair.strongest.query: pair for pair in counter.top(100)}
+    found = {pair.strongest.query: pair for pair in counter.top(100, 320)}
     assert 0 < counter.missed <= sum(true.values()) / 20
     assert {word for word, count in true.items() if count > counter.missed} <= set(found)
     for word, pair in found.items():
@@ -151,7 +188,7 @@ def test_a_pair_that_comes_back_says_how_often_it_may_have_been_missed() -> None
     counter = PairCounter(kept=1)
     counter.add(links([(0, 0, 0, "a", "b", 1, 0.9), (0, 0, 0, "c", "d", 1, 0.5), (0, 0, 0, "e", "f", 1, 0.4)]))
     counter.add(links([(1, 0, 0, "c", "d", 1, 0.5)]))
-    assert [(pair.documents, pair.missed) for pair in counter.top(5)] == [(1, 0), (1, 1)]
+    assert [(pair.documents, pair.missed) for pair in counter.top(5, 2)] == [(1, 0), (1, 1)]
 
 
 def test_the_longest_links_are_one_of_each_document_and_pair() -> None:
@@ -183,6 +220,32 @@ def test_outlying_documents_are_found_with_their_figure() -> None:
     assert outliers[77].far > 20
     assert outliers[13].far < -10
     assert collected.corpus().outliers[0].where.document == 77
+
+
+def test_documents_are_compared_with_those_of_about_their_length() -> None:
+    found = figures(400)
+    short = np.arange(400) % 2 == 0
+    for name in ("sink", "self"):
+        found[name][short] += 0.5
+    found["sink"][101] += 0.5  # as large as in a short one
+    lengths = np.where(short, 8, 60)
+    collected = collector()
+    for start in range(0, 400, 100):
+        rows = replace(documents(range(start, start + 100)), tokens=lengths[start : start + 100])
+        collected.add(rows, some(found, start, start + 100), links())
+    first, *rest = collected.corpus().outliers
+    assert (first.where.document, first.metric, first.far > 20) == (101, "sink", True)
+    assert first.typical == pytest.approx(0.225, rel=0.02)
+    assert all(abs(each.far) < 6 for each in rest)  # by chance
+
+
+def test_few_long_documents_are_compared_with_the_next_shorter_ones() -> None:
+    found = figures(150)
+    found["sink"][149] = 0.9
+    collected = collector()
+    rows = replace(documents(range(150)), tokens=np.where(np.arange(150) < 140, 24, 3000))
+    collected.add(rows, found, links())
+    assert [each.where.document for each in collected.corpus().outliers if each.far > 20] == [149]
 
 
 def test_no_document_is_outlying_where_all_are_the_same_or_there_are_few() -> None:

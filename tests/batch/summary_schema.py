@@ -55,7 +55,9 @@ SUMMARY: dict[str, Any] = object_of(
     places=object_of(offset=_PLACE, sink_position=_PLACE, received_position=_PLACE),
     roles=list_of(_ROLE),
     induction={"anyOf": [_GRID, {"type": "null"}]},
-    typical_links=list_of(object_of(documents=_COUNT, missed_at_most=_COUNT, mean_weight=_NUMBER, strongest=_LINK)),
+    typical_links=list_of(
+        object_of(documents=_COUNT, missed_at_most=_COUNT, by_chance=_NUMBER, mean_weight=_NUMBER, strongest=_LINK)
+    ),
     longest_links=object_of(least_weight=_NUMBER, links=list_of(_LINK)),
     outliers=object_of(
         compared=list_of(TEXT),

@@ -14,6 +14,7 @@ from attnviz.analysis.corpus import Collector, Corpus, Reason
 from attnviz.analysis.outlying import Outlier, Where
 from attnviz.analysis.roles import roles
 from attnviz.render.about import About
+from attnviz.render.maps import maps
 from attnviz.render.report import report
 from tests.analysis.corpora import HEADS, LAYERS, Row, corpus, documents, figures, links
 
@@ -66,7 +67,7 @@ def test_the_page_says_what_was_found() -> None:
     assert "12 of 12 heads rest on one token, whatever the query." in found.text.replace("  ", " ")
     assert "L3 H3 70.0 % the first token" in found.text
     assert "No head; the largest score is 20.0 %." in found.text
-    assert re.search(r"loan → bank 5 50.0 % 50.0 % L1 H2 0", found.text)
+    assert re.search(r"loan → bank 5 0.83 50.0 % 50.0 % L1 H2 0", found.text)
     assert re.search(r"far → away 40 25.0 % L3 H0 7", found.text)
     assert "360 tokens a second" in found.text
     assert "passed check against" in found.text
@@ -96,6 +97,14 @@ def test_induction_has_a_map_where_it_was_measured() -> None:
     found = page(replace(corpus(3), induction=scores))
     assert "L3 H1: 94.0 %" in found.text
     assert found.elements["figure"] == 18
+
+
+def test_small_scores_of_induction_are_pale() -> None:
+    (found,) = (
+        each for each in maps(replace(corpus(3), induction=np.full((3, HEADS), 0.02))) if each.values.max() < 0.1
+    )
+    assert found.metric.name == "induction"
+    assert found.shares().max() == pytest.approx(0.04)
 
 
 def test_text_of_the_corpus_is_text() -> None:

@@ -28,7 +28,7 @@ def report(corpus: Corpus, found: Sequence[Found], about: About) -> str:
         sections.in_short(corpus, found),
         section("Maps", sections.ABOUT_MAPS, _maps(shown, corpus)) if shown else "",
         sections.roles(found, shown),
-        sections.typical(corpus),
+        sections.typical(corpus, everything="all" in about.options),
         sections.longest(corpus),
         sections.outliers(corpus),
         sections.reasons("Failures", "Documents that could not be measured, and why.", corpus.failures),

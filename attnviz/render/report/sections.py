@@ -8,7 +8,7 @@ import numpy as np
 
 from attnviz.analysis.corpus import Corpus, Reason
 from attnviz.analysis.outlying import FAR
-from attnviz.analysis.pairs import LONG_WEIGHT
+from attnviz.analysis.pairs import LONG_WEIGHT, TIMES
 from attnviz.analysis.roles import Found, HeadRole
 from attnviz.render.about import About
 from attnviz.render.cost import duration
@@ -65,7 +65,7 @@ def in_short(corpus: Corpus, found: Sequence[Found]) -> str:
     if corpus.typical and corpus.typical[0].documents > 1:
         best = corpus.typical[0]
         pair = f"{word(best.strongest.query)} → {word(best.strongest.key)}"
-        said.append(f"The words that link in most documents: {pair}, in {best.documents:,}.")
+        said.append(f"The most typical link: {pair}, in {best.documents:,} documents.")
     return f"<ul class=short>{''.join(f'<li>{sentence}</li>' for sentence in said)}</ul>" if said else ""
 
 
@@ -119,8 +119,8 @@ def _nearest(found: Found) -> str:
     return f"No head; the largest score is {number(float(np.nanmax(found.scores)), 'share')}."
 
 
-def typical(corpus: Corpus) -> str:
-    """The words that link most often."""
+def typical(corpus: Corpus, *, everything: bool) -> str:
+    """The words that link typically; all of them where ``everything`` was asked for."""
     if not corpus.typical:
         return ""
     most = max(pair.documents for pair in corpus.typical)
@@ -128,20 +128,23 @@ def typical(corpus: Corpus) -> str:
         (
             Cell(f"{word(best.query)}<span class=arrow>→</span>{word(best.key)}", kind="w"),
             cell(f"{bar(pair.documents / most)}{_at_most(pair.documents, pair.missed)}", pair.documents),
+            cell(number(pair.expected, ""), pair.expected),
             cell(number(pair.weight, "share"), pair.weight),
             cell(number(best.weight, "share"), best.weight),
-            Cell(f"L{best.layer} H{best.head}", best.layer * corpus.heads + best.head),
+            Cell(f"L{best.layer} H{best.head}", best.layer * corpus.heads + best.head, "h"),
             cell(f"{best.document:,}", best.document),
         )
         for pair in corpus.typical
         for best in (pair.strongest,)
     ]
-    heads = [("looks → looked at", ""), ("documents", "n"), ("mean weight", "n"), ("strongest", "n"), ("head", ""),
-             ("in document", "n")]  # fmt: skip
+    heads = [("looks → looked at", ""), ("documents", "n"), ("by chance", "n"), ("mean weight", "n"),
+             ("strongest", "n"), ("head", ""), ("in document", "n")]  # fmt: skip
     about = (
-        "Pairs of words among the strongest links of many documents, whatever their case. The mean is of each "
-        "document’s strongest link between the two."
+        "Pairs of words that are among the strongest links of far more documents than by chance, given how many each "
+        "of both has links in (log-likelihood ratio, Dunning 1993): words that are everywhere do not lead. The mean is "
+        f"of each document’s strongest link between the two. A word is in {TIMES} pairs at most. "
     )
+    about += "" if everything else "English pronouns are left out; <code>--all</code> brings them in."
     return section("Most typical links", about, table(heads, rows))
 
 
@@ -158,7 +161,7 @@ def longest(corpus: Corpus) -> str:
             Cell(f"{word(link.query)}<span class=arrow>→</span>{word(link.key)}", kind="w"),
             cell(f"{abs(link.distance):,}", abs(link.distance)),
             cell(number(link.weight, "share"), link.weight),
-            Cell(f"L{link.layer} H{link.head}", link.layer * corpus.heads + link.head),
+            Cell(f"L{link.layer} H{link.head}", link.layer * corpus.heads + link.head, "h"),
             cell(f"{link.document:,}", link.document),
         )
         for link in corpus.longest
@@ -185,8 +188,8 @@ def outliers(corpus: Corpus) -> str:
     ]
     heads = [("document", ""), ("tokens", "n"), ("figure", ""), ("here", "n"), ("median", "n"), ("deviations", "n")]
     about = (
-        f"Documents whose mean over all heads is {FAR:g} robust standard deviations or more from the corpus’s median, "
-        "by the figure in which they are farthest. Very short texts are left out."
+        f"Documents whose mean over all heads is {FAR:g} robust standard deviations or more from the median of "
+        "documents of about the same length, by the figure in which they are farthest. Very short texts are left out."
     )
     return section("Outlying documents", about, table(heads, rows))
 
