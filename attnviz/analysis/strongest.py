@@ -49,18 +49,28 @@ class Strongest(Observer):
         """Keep the links of the tile that can be among the strongest; tiles may come in any order, and at once."""
         with self._keeping:
             layer = self._found.setdefault(tile.layer, _Layer(np.zeros(tile.shape[0]), _ROOM))
-        # One more than are wanted: one of a query may be at its head's offset.
-        k = min(self._top + self._habitual, tile.weights.shape[-1])
-        weights, keys = (part.cpu().numpy() for part in largest(tile, k))  # (h, n, k)
-        least = layer.least[tile.head : tile.head + len(weights), None, None]
-        head, query, column = np.nonzero((weights > 0) & (weights >= least))
-        if len(head):
-            key = keys[head, query, column] + tile.key
-            found = weights[head, query, column].astype(np.float64)
+        some = self._promising(tile, layer.least[tile.head : tile.head + len(tile.weights), None])
+        if len(some):
             with self._keeping:
-                layer.add(_Some(head + tile.head, query + tile.query, key, found))
+                layer.add(some)
                 if layer.size > layer.room:
                     self._sift(layer)
+
+    def _promising(self, tile: Tile, least: NDArray[np.float64]) -> _Some:
+        """The largest weights of each query, where they are not below the ``least`` (h, 1) of its head."""
+        peaks = tile.peaks.amax(-1)
+        rows = (peaks > 0) & (peaks >= peaks.new_tensor(least))  # in a long text hardly any
+        if not rows.any():
+            return _joined(())
+        seen = Tile(tile.layer, 0, 0, tile.weights[rows][None], tile.shape)
+        vars(seen).update(peaks=tile.peaks[rows][None])
+        # One more than are wanted: one of a query may be at its head's offset.
+        k = min(self._top + self._habitual, tile.weights.shape[-1])
+        weights, keys = (part[0].cpu().numpy() for part in largest(seen, k))  # (rows, k)
+        head, query = np.nonzero(rows.cpu().numpy())
+        row, column = np.nonzero((weights > 0) & (weights >= least[head]))
+        places = head[row] + tile.head, query[row] + tile.query, keys[row, column] + tile.key
+        return _Some(*places, weights[row, column].astype(np.float64))
 
     def _sift(self, layer: _Layer) -> None:
         """Leave out what can't be among the strongest of its head any more."""
