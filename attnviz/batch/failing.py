@@ -35,5 +35,7 @@ def saying(where: object, what: str) -> Iterator[None]:
         raise
     except Exception as error:  # each file system behind fsspec has errors of its own
         full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        hint = "Make room and give the same command again: it goes on where it was." if full else ""
+        hint = "See whether the folder of the results is there and yours to use, or give another."
+        if full:
+            hint = "Make room and give the same command again: it goes on where it was."
         raise UsageError(f"{where} can't be {what} ({reason(error)})", hint=hint) from error

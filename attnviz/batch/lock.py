@@ -41,7 +41,10 @@ def lock_file(folder: Path) -> Iterator[Callable[[], None]]:
     except Timeout:
         raise UsageError(f"another run is writing to {folder}", hint=_HINT) from None
     except (OSError, NotImplementedError) as error:  # the second where the file system has no locks
-        raise UsageError(f"{folder} can't be written to: no lock can be had ({reason(error)})") from None
+        raise UsageError(
+            f"{folder} can't be written to: no lock can be had ({reason(error)})",
+            hint="Give a folder that you may write to, on a file system with locks.",
+        ) from None
     try:
         yield lambda: None
     finally:
