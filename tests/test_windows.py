@@ -116,6 +116,13 @@ def test_a_text_that_fits_is_one_window_and_whole(stride: int) -> None:
     assert [window.encoding for window in windows] == [document]
 
 
+@pytest.mark.parametrize(("words", "some"), [(2, [0]), (12, [0, 1]), (40, [0, 3, 6])])
+def test_a_sample_has_the_first_a_middle_and_the_last(words: int, some: list[int]) -> None:
+    windows = slide(WORDPIECE, encode(WORDPIECE, "loan " * words), limit=12, causal=False)
+    assert windows.sample == [windows[number].encoding for number in some]
+    assert some[-1] == len(windows) - 1
+
+
 @pytest.mark.parametrize("stride", [0, -1, 11])
 def test_a_stride_that_leaves_gaps_or_stands_still_is_refused(stride: int) -> None:
     with pytest.raises(UsageError, match=f"--stride is {stride}, expected 1 to 10: .*; 2 more are special"):

@@ -87,11 +87,13 @@ def _refused(network: Network, encoding: Encoding) -> AttnvizError | None:
 
 def _together(network: Network, encodings: Sequence[Encoding], asked: Asked) -> Sequence[Found]:
     """What is measured of a pack; where it fails as a whole, of its halves, and at last of each document alone."""
+    from attnviz.model.inputs import as_error
+
     try:
         return _pack(network, encodings, asked)
     except (RuntimeError, MemoryError) as error:
         if len(encodings) == 1:
-            return [ModelError(f"the model can't run this text ({error})")]
+            return [as_error(error)]
     half = len(encodings) // 2
     return [*_together(network, encodings[:half], asked), *_together(network, encodings[half:], asked)]
 

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from attnviz.analysis.alone import measure_alone
 from attnviz.analysis.measured import METRICS, Measured
 from attnviz.batch.found import Found
-from attnviz.batch.work import Worker, as_error
-from attnviz.encoding import Encoding, Windows, started
+from attnviz.batch.work import Worker
+from attnviz.encoding import Encoding, started
 from attnviz.errors import AttnvizError
+from attnviz.model.inputs import as_error
 
 if TYPE_CHECKING:
     from attnviz.model.check import Judge
@@ -115,7 +116,7 @@ class Checker:
         self._judge = self._judge or Judge(worker.model.checkpoint)
         try:
             windows = worker.windows(encoding)
-            parts = _parts(encoding, windows)
+            parts = windows.sample if windows else [encoding]
             checks = [worker.model.check_encoding(part, self._target(part), judge=self._judge) for part in parts]
             # A long document was run alone anyhow.
             alone = (
@@ -140,13 +141,6 @@ class Checker:
         if "cross" not in way.kinds:
             return None
         return encoding if way.start is None else started(self.worker.model.checkpoint.tokenizer, way.start)
-
-
-def _parts(encoding: Encoding, windows: Windows | None) -> list[Encoding]:
-    """What is run of a document for its check: all, or the first, a middle and the last of its windows."""
-    if not windows:
-        return [encoding]
-    return [windows[i].encoding for i in dict.fromkeys((0, len(windows) // 2, len(windows) - 1))]
 
 
 def figures_apart(one: Measured, other: Measured) -> float:

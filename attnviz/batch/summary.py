@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from attnviz.analysis.distribution import ACCURACY, QUANTILES
 from attnviz.analysis.measured import METRICS
 from attnviz.analysis.pairs import LinkRows
 from attnviz.analysis.roles import roles
+from attnviz.batch.formats import as_parquet
 from attnviz.batch.summary_json import document, statistics
 from attnviz.render.about import About
 from attnviz.render.maps import maps
@@ -105,7 +105,6 @@ def summary_files(corpus: Corpus, about: About) -> dict[str, bytes]:
 def _parquet(corpus: Corpus) -> bytes:
     """A row for each layer, head and figure."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     layers, count = len(corpus.layers), corpus.heads
     cells, many = layers * count, len(AMOUNTS)
@@ -123,6 +122,4 @@ def _parquet(corpus: Corpus) -> bytes:
     fields = [pa.field(name, array.type, metadata={"meaning": _MEANINGS[name]}) for name, array in arrays.items()]
     meanings = {metric.name: f"{metric.meaning} [{metric.unit}]" for metric in AMOUNTS}
     table = pa.table(list(arrays.values()), schema=pa.schema(fields, metadata=meanings))
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
-    return buffer.getvalue()
+    return bytes(as_parquet(table))

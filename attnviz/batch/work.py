@@ -16,10 +16,10 @@ from attnviz.batch.chunk import Chunk
 from attnviz.batch.document import Document
 from attnviz.batch.found import Found
 from attnviz.encoding import Encoding, Windows, encode_many, slide, started
-from attnviz.errors import AttnvizError, InputError, ModelError, UsageError
+from attnviz.errors import AttnvizError, InputError, UsageError
 from attnviz.interface import Model
 from attnviz.model import foresee
-from attnviz.model.inputs import require_equal_heads
+from attnviz.model.inputs import as_error, require_equal_heads
 from attnviz.model.kernel import Observer, Tile
 from attnviz.model.sizes import fits_tile
 
@@ -147,11 +147,6 @@ class Worker:
         tokenizer = self.model.checkpoint.tokenizer
         with self._tokenizing:
             return slide(tokenizer, encoding, limit=limit, causal=self.causal, stride=self.how.stride)
-
-
-def as_error(error: Exception) -> AttnvizError:
-    """What torch or the machine said of one text, as an error of ours."""
-    return error if isinstance(error, AttnvizError) else ModelError(f"the model can't run this text ({error})")
 
 
 def _heads(model: Model) -> dict[int, int]:

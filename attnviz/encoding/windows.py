@@ -88,6 +88,11 @@ class Windows(Sequence[Window]):
         )
 
     @property
+    def sample(self) -> list[Encoding]:
+        """What the first, a middle and the last window read: where all would take too long."""
+        return [self[number].encoding for number in dict.fromkeys((0, len(self) // 2, len(self) - 1))]
+
+    @property
     def widest(self) -> int:
         """How many tokens the longest has."""
         return self.lead + self.tail + max(stop - start for start, stop in self.spans)

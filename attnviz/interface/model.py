@@ -182,8 +182,7 @@ class Model(Opened):
             InputError: the survey is of one stack of an encoder–decoder: it does not say what the other one read.
         """
         if isinstance(found, record.Survey) and found.windows:
-            some = dict.fromkeys((0, len(found.windows) // 2, len(found.windows) - 1))
-            checks = [self.check_encoding(found.windows[i].encoding, progress=progress) for i in some]
+            checks = [self.check_encoding(read, progress=progress) for read in found.windows.sample]
             return max(checks, key=lambda check: (not check.passed, check.max_abs_diff))
         if isinstance(found, record.EncoderDecoder):
             return self.check_encoding(found.encoder.encoding, found.decoder.encoding, progress=progress)

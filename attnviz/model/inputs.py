@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from attnviz.encoding import Encoding
-from attnviz.errors import InputError, ModelError, UnsupportedModel
+from attnviz.errors import AttnvizError, InputError, ModelError, UnsupportedModel
 
 
 def require_fit(encoding: Encoding, vocabulary: int, types: int) -> None:
@@ -27,6 +27,11 @@ def require_fit(encoding: Encoding, vocabulary: int, types: int) -> None:
         )
     if types and max(encoding.type_ids) >= types:
         raise InputError(f"the model has {types} token type only: it takes no pair")
+
+
+def as_error(error: Exception) -> AttnvizError:
+    """What torch or the machine said of one text, as an error of ours."""
+    return error if isinstance(error, AttnvizError) else ModelError(f"the model can't run this text ({error})")
 
 
 def require_equal_heads(layers: Iterable[int]) -> None:

@@ -19,7 +19,6 @@ from attnviz.batch.chunk import chunks
 from attnviz.batch.document import Document
 from attnviz.batch.found import Found
 from attnviz.batch.work import How, Worker
-from attnviz.encoding import Encoding
 from attnviz.interface import load
 from attnviz.model import run
 from tests.batch.jobs import LONG, SENTENCES
@@ -135,19 +134,6 @@ def test_a_part_in_a_thousand_of_a_large_figure_is_not_rounding() -> None:
     assert figures_apart(one, other) == pytest.approx(1e-5)
     one.figures[..., NAMES.index("distance")] = np.nan
     assert figures_apart(one, other) == figures_apart(other, one) == 1
-
-
-@pytest.mark.parametrize("windows", [1, 2, 3, 8])
-def test_of_a_long_document_some_windows_are_checked(worker: Worker, windows: int) -> None:
-    document = next(chunks([Document(0, "a.txt", None, "the bank of the river " * (12 * windows))]))
-    (encoding,) = worker.encode(document)
-    assert isinstance(encoding, Encoding)
-    found = worker.windows(encoding)
-    slid = [window.encoding for window in found or ()]
-    parts = checking._parts(encoding, found)
-    assert (len(slid) > 1) == (windows > 1)
-    assert len(parts) == min(max(len(slid), 1), 3)
-    assert {parts[0], parts[-1]} == ({slid[0], slid[-1]} if slid else {encoding})
 
 
 def test_where_it_can_not_be_made_that_is_said(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
