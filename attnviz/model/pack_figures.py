@@ -13,7 +13,7 @@ from torch import Tensor
 
 from attnviz.model.kernel import hide
 from attnviz.model.observers.figures import wide
-from attnviz.model.packed import Group
+from attnviz.model.packed import Group, with_room
 from attnviz.model.spec import Reach
 from attnviz.model.tile import find_loops
 
@@ -102,7 +102,7 @@ class Measure:
         marks, rules = self._marks, self._marks.rules
         behind, ahead = (-1 if side is None else side for side in (reach.behind, reach.ahead))
         loops.measure(
-            scores.numpy(), group.first, behind, ahead,
+            with_room(scores).numpy(), group.first, behind, ahead,
             (marks.starts, marks.lead, marks.tail, marks.special, marks.punctuation, marks.before),
             (marks.words, marks.edges, marks.looking, marks.looked_at, marks.itself),
             (rules.least, rules.positional, rules.many, rules.habit),

@@ -25,15 +25,14 @@ _plain: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}
 def measure(
     scores: Any, first: int, behind: int, ahead: int, marks: Any, words: Any, rules: Any, figures: Any, links: Any
 ) -> None:
-    """Turn the ``scores`` (B, H, n, n) of the documents from ``first`` on into weights, and fill in what is measured.
+    """Turn the ``scores`` (B, H, n, width) of the documents from ``first`` on into weights, and measure them.
 
-    In the memory of the scores there is room behind each row for whole vectors, and nothing else is in between.
-    A query sees ``behind`` keys before it and ``ahead`` after it, −1 for all. ``figures`` (B, H, FIGURES) and the
-    arrays of ``links`` (B, top) are those of the whole pack, and so are ``marks`` and ``words``.
+    A row of scores has ``width`` numbers, whole vectors, of which the first n are those of the keys. A query sees
+    ``behind`` keys before it and ``ahead`` after it, −1 for all. What is found is filled into ``figures`` (B, H,
+    FIGURES) and the arrays of ``links`` (B, top), which are those of the whole pack, as ``marks`` and ``words`` are.
     """
     starts, leads, tails, special, punctuation, before = marks
-    count, heads, n, _ = scores.shape
-    width = -(-n // LANES) * LANES
+    count, heads, n, width = scores.shape
     seen, surprises = np.empty(n), np.empty(n)
     for i in range(n):
         low, high = 0 if behind < 0 else max(0, i - behind), n - 1 if ahead < 0 else min(n - 1, i + ahead)
@@ -51,7 +50,7 @@ def measure(
         inside[: tails[d]] = 1
         for h in range(heads):
             _pass(
-                scores, (b * heads + h) * n * width, width, behind, ahead, surprises, tails[d], about,
+                scores, (b * heads + h) * n * width, behind, ahead, surprises, tails[d], about,
                 row, inside, received, diagonals, counts, figures[d, h],
             )  # fmt: skip
             _figures(received, diagonals, counts, seen, leads[d], tails[d], about, figures[d, h])
@@ -60,7 +59,7 @@ def measure(
 
 @njit(**_plain)  # type: ignore[untyped-decorator]
 def _pass(
-    a: Any, start: int, width: int, behind: int, ahead: int, surprises: Any, tail: int, about: Any,
+    a: Any, start: int, behind: int, ahead: int, surprises: Any, tail: int, about: Any,
     row: Any, inside: Any, received: Any, diagonals: Any, counts: Any, found: Any,
 ) -> None:  # fmt: skip
     """Turn the scores of a head, from ``start`` on in ``a``, into weights and sum them by key, offset and query.
@@ -68,7 +67,7 @@ def _pass(
     ``counts`` says of each offset in how many queries of the text it has the largest weight; both are from −n + 1 on.
     """
     special, _, before = about
-    n = len(special)
+    n, width = len(special), a.shape[3]
     lowest, none = splat(LOWEST), splat(_zero)
     received[:], diagonals[:], counts[:] = 0, 0, 0
     entropy, normalised, confidence, repeated, repeats = 0.0, 0.0, 0.0, 0.0, 0

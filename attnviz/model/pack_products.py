@@ -18,13 +18,12 @@ _zero = np.float32(0)
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def make_scores(q: Any, k: Any, first: int, scale: float, scores: Any) -> None:
-    """Fill in the ``scores`` (B, H, n, n) of the queries (H, T, D) and keys (G, T, D) from the token ``first`` on.
+    """Fill in the ``scores`` (B, H, n, width) of the queries (H, T, D) and keys (G, T, D) from the token ``first`` on.
 
-    In the memory of the scores there is room behind each row for whole vectors, and nothing else is in between.
+    A row of scores has ``width`` numbers, whole vectors, of which the first n are for the keys.
     """
-    count, heads, n, _ = scores.shape
+    count, heads, n, width = scores.shape
     size, share = q.shape[2], heads // len(k)
-    width = -(-n // LANES) * LANES
     keys = np.zeros((size, width), np.float32)  # in columns
     factor = np.float32(scale)
     for b in range(count):
@@ -52,7 +51,7 @@ def make_scores(q: Any, k: Any, first: int, scale: float, scores: Any) -> None:
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def take(weights: Any, v: Any, first: int, taken: Any) -> None:
-    """Fill in what the ``weights`` (B, H, n, n) take of the values (G, T, D) from the token ``first`` on: (T, H, D).
+    """Fill in (T, H, D), what ``weights`` (B, H, n, width) take of the values (G, T, D) from the token ``first`` on.
 
     D is a whole number of vectors, and ``taken`` lies in a row.
     """

@@ -124,7 +124,7 @@ class Packed(Run):
                 if v is None:
                     continue
                 if products:
-                    products.take(scores.numpy(), v.numpy(), group.start, taken.numpy())
+                    products.take(with_room(scores).numpy(), v.numpy(), group.start, taken.numpy())
                     continue
                 # (B, H, n, n) → (B, G, H/G·n, n), times (B, G, n, D)
                 weights = scores.to(v.dtype).view(group.count, spec.kv_heads, -1, group.length)
@@ -143,7 +143,7 @@ class Packed(Run):
         length, width = group.length, -(-group.length // LANES) * LANES
         scores = q.new_empty(group.count, spec.heads, length, width, dtype=exact)[..., :length]
         if products:
-            products.make_scores(q.numpy(), k.numpy(), group.start, spec.scale, scores.numpy())
+            products.make_scores(q.numpy(), k.numpy(), group.start, spec.scale, with_room(scores).numpy())
         else:
             queries = (_apart(q, group).to(exact) * spec.scale).reshape(group.count, spec.kv_heads, -1, q.shape[-1])
             made = queries @ _apart(k, group).to(exact).mT  # (B, G, H/G·n, n)
@@ -161,6 +161,11 @@ class Packed(Run):
         return torch.cat([
             mix(x[group.tokens].view(group.count, group.length, -1).mT).mT.flatten(0, 1) for group in self._groups
         ])  # fmt: skip
+
+
+def with_room(scores: Tensor) -> Tensor:
+    """The scores (B, H, n, n) with the room behind their rows, (B, H, n, width), as compiled loops read them."""
+    return scores.as_strided((*scores.shape[:3], scores.stride(2)), scores.stride())
 
 
 def _apart(part: Tensor, group: Group) -> Tensor:

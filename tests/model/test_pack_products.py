@@ -28,7 +28,7 @@ def test_they_are_those_of_torch(length: int, heads: int, kv_heads: int, size: i
     q = part(heads, tokens, size, apart=apart)
     k, v = (part(kv_heads, tokens, size, apart=apart) for _ in range(2))
     width = -(-length // LANES) * LANES
-    scores = torch.full((COUNT, heads, length, width), torch.nan)[..., :length]
+    scores = torch.full((COUNT, heads, length, width), torch.nan)
     products.make_scores(q.numpy(), k.numpy(), FIRST, 0.3, scores.numpy())
 
     def documents(each: Tensor) -> Tensor:  # (B, heads, n, D)
@@ -36,13 +36,13 @@ def test_they_are_those_of_torch(length: int, heads: int, kv_heads: int, size: i
         return each.double().reshape(heads, COUNT, length, size).transpose(0, 1)
 
     expected = documents(q) @ documents(k).mT * 0.3
-    torch.testing.assert_close(scores.double(), expected, rtol=1e-5, atol=2e-6)
+    torch.testing.assert_close(scores[..., :length].double(), expected, rtol=1e-5, atol=2e-6)
 
-    weights = torch.full((COUNT, heads, length, width), torch.nan)[..., :length]
-    weights.copy_(torch.softmax(expected, dim=-1))
+    weights = torch.full((COUNT, heads, length, width), torch.nan)
+    weights[..., :length] = softmax = torch.softmax(expected, dim=-1)
     taken = torch.full((tokens, heads, size), 7.0)
     products.take(weights.numpy(), v.numpy(), FIRST, taken.numpy())
-    context = (weights.double() @ documents(v)).transpose(1, 2).flatten(0, 1)
+    context = (softmax @ documents(v)).transpose(1, 2).flatten(0, 1)
     torch.testing.assert_close(taken[FIRST:-2].double(), context, rtol=1e-5, atol=2e-6)
     assert (taken[:FIRST] == 7).all()
     assert (taken[-2:] == 7).all()  # nothing of others is touched
