@@ -11,7 +11,7 @@ import torch
 
 from attnviz.analysis import packed
 from attnviz.analysis.measured import NAMES, Asked, Measured
-from attnviz.analysis.packed import Found, measure
+from attnviz.analysis.packed import Found, marks, measure
 from attnviz.encoding import Encoding
 from attnviz.errors import AttnvizError, InputError, ModelError
 from attnviz.interface import Model, load
@@ -20,6 +20,8 @@ from attnviz.model import packed as packs
 from attnviz.model.forward import Network
 from attnviz.model.native import Native
 from attnviz.model.observers import Weights
+from attnviz.model.sizes import LANES
+from attnviz.model.spec import CAUSAL, EVERYTHING, Reach
 from tests import tiny
 from tests.analysis import naive
 from tests.model.parity import make, saved
@@ -134,6 +136,28 @@ def test_what_counts_is_what_the_definitions_say(
     texts = LONG[4:] if asked.everything else LONG  # in the shortest all weights are 1, and equal
     for encoding, one in zip(texts, measure(long_bert.way, texts, asked), strict=True):
         assert_same(one, alone(network, encoding, asked), rtol=2e-5)
+
+
+@pytest.mark.parametrize("reach", [EVERYTHING, CAUSAL, Reach(behind=3, ahead=0), Reach(behind=2, ahead=20)])
+@pytest.mark.parametrize("length", [2, 5, 16, 17, 40])
+def test_the_compiled_pass_is_that_of_torch(reach: Reach, length: int) -> None:
+    pytest.importorskip("attnviz.model.pack_loops")
+    count, heads = 3, 4
+    asked = marks([document(seed, length) for seed in range(count)], Asked(top=5), causal=reach.ahead == 0)
+    room = torch.full((count, heads, length, -(-length // LANES) * LANES), torch.nan)
+    room[..., :length] = torch.randn(count, heads, length, length, generator=torch.Generator().manual_seed(length)) * 3
+    found = []
+    for scores in (room.clone(), room.clone().double()):  # only float32 is compiled
+        seen = pack_figures.Measure(asked, 5)
+        seen(0, reach, packs.Group(0, 0, count, length), scores[..., :length])
+        found.append((scores[..., :length].double(), seen.layers[0]))
+    (weights, compiled), (expected, torchs) = found
+    torch.testing.assert_close(weights, expected, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(compiled.figures, torchs.figures, rtol=1e-5, atol=2e-6)
+    np.testing.assert_allclose(compiled.weights, torchs.weights, rtol=1e-5, atol=1e-7)
+    there = torchs.weights > 0
+    for name in ("heads", "queries", "keys"):
+        np.testing.assert_array_equal(getattr(compiled, name)[there], getattr(torchs, name)[there], err_msg=name)
 
 
 def network_of(model: Model) -> Network:
