@@ -44,8 +44,8 @@ class Where:
 class Outlier:
     """A document ``far`` from the others: by the mean ``value`` over all heads of its figure ``metric``.
 
-    ``typical`` is the median of documents of about its length, ``far`` in deviations, above 0
-    where the value is larger.
+    ``typical`` is the median of documents of about its length, ``far`` in deviations: above 0 where the value is
+    larger.
     """
 
     where: Where

@@ -40,7 +40,7 @@ def measure(
         low, high = 0 if ahead < 0 else max(0, i - ahead), n - 1 if behind < 0 else min(n - 1, i + behind)
         seen[i] = high - low + 1
     # With room for whole vectors.
-    row, received, inside = np.empty(width, np.float32), np.empty(width, np.float32), np.zeros(width, np.float32)
+    row, received, inside = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(width, np.float32)
     diagonals, counts = np.empty(2 * n + LANES, np.float32), np.empty(2 * n, np.int32)
     for b in range(count):
         d = first + b
