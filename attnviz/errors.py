@@ -7,6 +7,7 @@ handler, in ``cli/app.py``, prints the message and turns the kind into an exit c
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 
 
 class ExitCode(enum.IntEnum):
@@ -24,6 +25,20 @@ class ExitCode(enum.IntEnum):
     SOME_FAILED = 6
     """Of a corpus some documents could not be analysed; the others were."""
     INTERRUPTED = 130
+
+
+def few(names: Sequence[str], most: int = 3) -> str:
+    """``a, b, c and 7 more``."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
+
+
+def short(value: object, most: int = 80) -> str:
+    """The value of a stranger's file as Python writes it, cut where it is long."""
+    if isinstance(value, str):
+        value = value[: most + 1]
+    said = repr(value)
+    return said if len(said) <= most else f"{said[: most - 1]}…"
 
 
 class AttnvizError(Exception):

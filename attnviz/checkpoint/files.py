@@ -89,13 +89,24 @@ class ByTransformers(Mapping[str, "Tensor"]):
         self._folder = folder
 
     @cached_property
-    def _tensors(self) -> dict[str, Tensor]:
+    def _loaded(self) -> tuple[dict[str, Tensor], tuple[str, ...]]:
         from transformers import AutoModel
 
         options = {"weights_only": True, "output_loading_info": True}
         model, info = by_transformers(self._folder, AutoModel.from_pretrained, **options)
         # What the file lacks transformers makes up at random: it is left out here, and missed by whoever needs it.
-        return {name: tensor for name, tensor in model.state_dict().items() if name not in set(info["missing_keys"])}
+        missing = set(info["missing_keys"])
+        tensors = {name: tensor for name, tensor in model.state_dict().items() if name not in missing}
+        return tensors, tuple(info["unexpected_keys"])
+
+    @property
+    def _tensors(self) -> dict[str, Tensor]:
+        return self._loaded[0]
+
+    @property
+    def unexpected(self) -> tuple[str, ...]:
+        """The names of tensors that transformers found no use for."""
+        return self._loaded[1]
 
     def __getitem__(self, name: str) -> Tensor:
         return self._tensors[name]

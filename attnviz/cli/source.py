@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from attnviz.cli import console
 from attnviz.cli.options import ModelOptions, TextOptions
 from attnviz.cli.reading import read_file, read_standard_input
-from attnviz.errors import UsageError
+from attnviz.errors import UsageError, few
 
 if TYPE_CHECKING:
     from attnviz.cli.wanted import Wanted
@@ -91,9 +91,14 @@ def _read(record: str, reading: TextOptions) -> Record:
 
 
 def explain(model: Model) -> None:
-    """Say why the model is hosted, where it is: its forward pass is transformers', and slower."""
+    """Say why the model is hosted, where it is: its forward pass is transformers', and slower; and what is not read."""
     if model.reason:
         console.note(f"hosted: transformers runs the model, our kernel is its attention ({model.reason})")
+    if unread := model.way.unread:
+        console.warn(
+            f"{model.name} has tensors of no use for a model of its config: {few(unread)}",
+            "transformers passes them over as well; are config.json and the weights of the same model?",
+        )
 
 
 def pick_map(record: Record, wanted: MapName | None) -> Attention:

@@ -113,10 +113,10 @@ class Network:
         if embedding.types:
             rows = torch.tensor(type_ids or (0,) * len(ids), device=self.device)
             x = x + tensors["embed.types.weight"][rows]
-        if isinstance(embedding.positions, Sinusoidal):
-            x = x + position.sinusoids(row(embedding.positions), x.shape[-1], self.dtype, embedding.positions)
-        elif embedding.positions:
+        if embedding.positions and "embed.positions.weight" in tensors:
             x = x + tensors["embed.positions.weight"][row(embedding.positions)]
+        elif isinstance(embedding.positions, Sinusoidal):
+            x = x + position.sinusoids(row(embedding.positions), x.shape[-1], self.dtype, embedding.positions)
         if embedding.norm:
             x = self._norm("embed.norm", embedding.norm, x)
         return self._linear("embed.project", x) if projection and not projection.tokens else x

@@ -13,7 +13,7 @@ from attnviz.checkpoint import Checkpoint
 from attnviz.encoding import Encoding
 from attnviz.errors import InputError, ModelError
 from attnviz.model import weights
-from attnviz.model.families import find_family
+from attnviz.model.families import Family, find_family
 from attnviz.model.forward import Network
 from attnviz.model.inputs import require_finite, require_fit
 from attnviz.model.kernel import Kind, Observer
@@ -25,9 +25,13 @@ class Native:
 
     path: Literal["native"] = "native"
 
-    def __init__(self, network: Network, start: int | None = None) -> None:
-        """``start`` is the token with which a decoder begins where its spec names none."""
+    def __init__(self, network: Network, start: int | None = None, unread: tuple[str, ...] = ()) -> None:
+        """``start`` is the token with which a decoder begins where its spec names none.
+
+        ``unread`` are tensors of the checkpoint that the network has no use for.
+        """
         self.network = network
+        self.unread = unread
         self.kinds: tuple[Kind, ...] = ("encoder", "decoder", "cross") if network.encoder else ("self",)
         self.start = start if network.encoder and network.spec.start is None else network.spec.start
         limits = [spec.limit for spec in self._stacks() if spec.limit is not None]
@@ -102,11 +106,23 @@ def open_native(checkpoint: Checkpoint, dtype: torch.dtype = torch.float32, devi
         UnsupportedModel: no family file expresses the config exactly.
         ModelError: the config or the tensors are damaged.
     """
+    family, spec = read_spec(checkpoint)
+    with naming(checkpoint):
+        unread = weights.unread(family, spec, checkpoint.tensors)
+        network = Network(spec, weights.take(family, spec, checkpoint.tensors, dtype, device))
+        return Native(network, checkpoint.generation.get("decoder_start_token_id"), unread)
+
+
+def read_spec(checkpoint: Checkpoint) -> tuple[Family, Spec]:
+    """The family of ``checkpoint``, and what its config says.
+
+    Raises:
+        UnsupportedModel: no family file expresses the config exactly.
+        ModelError: the config is damaged.
+    """
     with naming(checkpoint):
         family = find_family(checkpoint.config)
-        spec = family.spec(checkpoint.config)
-        network = Network(spec, weights.take(family, spec, checkpoint.tensors, dtype, device))
-        return Native(network, checkpoint.generation.get("decoder_start_token_id"))
+        return family, family.spec(checkpoint.config)
 
 
 @contextlib.contextmanager

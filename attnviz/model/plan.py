@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from attnviz.checkpoint import Checkpoint
-from attnviz.errors import ModelError
-from attnviz.model import cost, families
+from attnviz.errors import ModelError, few
+from attnviz.model import cost, families, weights
 from attnviz.model.cost import Block, Shape, Stack
 from attnviz.model.describe import TIED, describe
+from attnviz.model.native import naming, read_spec
 from attnviz.model.spec import CAUSAL
 from attnviz.model.ways import why_hosted
 
@@ -41,15 +42,19 @@ def plan(checkpoint: Checkpoint) -> Plan:
     """How ``checkpoint`` would be run.
 
     Raises:
-        ModelError: its config is damaged.
+        ModelError: its config is damaged, or its tensors are not those that it asks for.
     """
     kind = str(checkpoint.config.get("model_type"))
     reason = why_hosted(checkpoint)
     if not reason:
-        family = families.find_family(checkpoint.config)
-        facts = describe(family.spec(checkpoint.config))
+        family, spec = read_spec(checkpoint)
+        facts = describe(spec)
         if "head" in facts and _is_tied(family, checkpoint):
             facts["head"] = TIED
+        with naming(checkpoint):
+            unread = weights.unread(family, spec, checkpoint.tensors)
+        if unread:
+            facts["not read"] = few(unread, 10)
         return Plan(checkpoint.name, kind, "native", "a family file says all that its config asks for", facts)
     from attnviz.model.hosted import hostable
 
@@ -99,7 +104,7 @@ def shape(checkpoint: Checkpoint) -> Shape:
         ModelError: its config is damaged, or does not say how many layers and heads there are.
     """
     if not why_hosted(checkpoint):
-        return cost.shape(families.find_family(checkpoint.config).spec(checkpoint.config))
+        return cost.shape(read_spec(checkpoint)[1])
     said = _said(checkpoint)
     missing = [name for name in ("layers", "heads", "width") if name not in said]
     if missing:

@@ -18,6 +18,7 @@ from attnviz.model.spec import (
     QKNorm,
     RelativeBuckets,
     SandwichNorm,
+    Sinusoidal,
     Spec,
 )
 
@@ -40,6 +41,17 @@ def head_shapes(spec: Spec) -> dict[str, Shape]:
     width = spec.final_size or (spec.embedding.projection.size if spec.embedding.projection else spec.width)
     found: dict[str, Shape] = {table: (spec.embedding.vocabulary, width)}
     return found | ({"head.bias": (spec.embedding.vocabulary,)} if spec.head.bias else {})
+
+
+def optional_shapes(spec: Spec) -> dict[str, Shape]:
+    """Those that are read where a checkpoint has them, and made where it has not."""
+    found: dict[str, Shape] = {}
+    positions = spec.embedding.positions
+    if isinstance(positions, Sinusoidal) and positions.stored:
+        found["embed.positions.weight"] = (positions.count, spec.width)
+    if spec.encoder:
+        found |= {f"encoder.{name}": shape for name, shape in optional_shapes(spec.encoder).items()}
+    return found
 
 
 def _spec(spec: Spec) -> Iterator[tuple[str, Shape]]:

@@ -102,13 +102,14 @@ class Sinusoidal:
 
     They are float32 whatever the model's type: the tables that the models were trained with. Where ``whole``, the
     slowest wave is the whole of 20000π tokens, and they are made in the model's type. Position 0 is row ``offset``;
-    tokens with the id ``padding`` are not counted and have zeros.
+    tokens with the id ``padding`` are not counted and have zeros. ``stored``: a checkpoint that has them is read.
     """
 
     count: int
     whole: bool = False
     offset: int = 0
     padding: int | None = None
+    stored: bool = False
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ import torch
 from attnviz.checkpoint import Checkpoint
 from attnviz.encoding import Encoding
 from attnviz.errors import UnsupportedModel, UsageError
-from attnviz.model.families import find_family, near_miss
+from attnviz.model.families import near_miss
 from attnviz.model.kernel import Kind
-from attnviz.model.native import Native, naming, open_native
+from attnviz.model.native import Native, open_native, read_spec
 
 if TYPE_CHECKING:
     from attnviz.model.hosted import Hosted
@@ -95,11 +95,10 @@ def why_hosted(checkpoint: Checkpoint) -> str:
     """
     if checkpoint.gguf:
         return "transformers reads GGUF files"
-    with naming(checkpoint):
-        try:
-            find_family(checkpoint.config).spec(checkpoint.config)
-        except UnsupportedModel as error:
-            return error.message
+    try:
+        read_spec(checkpoint)
+    except UnsupportedModel as error:
+        return error.message.removeprefix(f"{checkpoint.name}: ")
     return ""
 
 

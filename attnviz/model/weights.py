@@ -2,17 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from attnviz.errors import ModelError
+from attnviz.errors import ModelError, few
 from attnviz.model.families import Family
-from attnviz.model.shapes import Shape, head_shapes, shapes
+from attnviz.model.shapes import Shape, head_shapes, optional_shapes, shapes
 from attnviz.model.spec import Spec
 
 _CUTS = {"qkv": ("query", "key", "value"), "groups": ("query", "key", "value"), "gate_up": ("gate", "up")}
+
+_NEEDLESS = re.compile(
+    r"^(lm_head|cls|score|classifier|qa_outputs|classification_head)\."  # read the last hidden states
+    r"|(^|\.)(pooler\..*"  # as these
+    r"|position_ids|token_type_ids"  # 0, 1, 2, … and 0, 0, 0, …
+    r"|(attn|attention|crossattention)\.(masked_)?bias"  # causal masks
+    r"|(encoder|decoder)\.version|embed_positions\.(_float_tensor|weights)|attn\.embed_positions"  # made anew
+    r"|rotary_emb\.inv_freq"  # the same
+    r"|EncDecAttention\.relative_attention_bias\.weight)$"  # of T5's first version, which never read it
+)
+"""What checkpoints hold beside what a weight of the attention depends on; transformers passes it over as well."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where tensors of ours stand in a checkpoint: as ``our`` name, in ``theirs``, of which several are stacked.
+
+    ``parts`` are our names of what they are cut into, and ``groups`` the key-value heads of their layer.
+    """
+
+    theirs: tuple[str, ...]
+    our: str
+    parts: tuple[str, ...]
+    groups: int
 
 
 def take(
@@ -27,7 +54,7 @@ def take(
     """
     return {
         name: tensor.to(device) if name.endswith("embed.tokens.weight") else tensor.to(device, dtype)
-        for name, tensor in _take(family, spec, tensors, shapes(spec)).items()
+        for name, tensor in _load(tensors, *_needed(family, spec, shapes_of(tensors))).items()
     }
 
 
@@ -42,34 +69,87 @@ def take_head(
     needed = head_shapes(spec)
     if not needed:
         raise ModelError(f"models of type {family.name!r} have no head that predicts the next token")
-    if spec.head and spec.head.bias == "optional":
-        named = {theirs for theirs, our in family.names.items() if our == "head.bias"}
-        if named.isdisjoint(map(family.plain, tensors)):
-            del needed["head.bias"]
-    matrix, *bias = (tensor.to(device, dtype) for tensor in _take(family, spec, tensors, needed).values())
+    if spec.head and spec.head.bias == "optional" and not _has(family, spec, tensors, "head.bias"):
+        del needed["head.bias"]
+    places = _locate(family, spec, shapes_of(tensors), needed)
+    matrix, *bias = (tensor.to(device, dtype) for tensor in _load(tensors, places, needed).values())
     return matrix, bias[0] if bias else None
 
 
-def _take(family: Family, spec: Spec, tensors: Mapping[str, Tensor], needed: Mapping[str, Shape]) -> dict[str, Tensor]:
-    stored = {family.plain(name): name for name in tensors}
-    taken: dict[str, Tensor] = {}
+def shapes_of(tensors: Mapping[str, Tensor]) -> Mapping[str, Shape]:
+    """The shape of each tensor, from the header of a file where it is in one."""
+    own = getattr(tensors, "shapes", None)
+    return own() if own else {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+
+def unread(family: Family, spec: Spec, tensors: Mapping[str, Tensor]) -> tuple[str, ...]:
+    """The checkpoint's tensors that are neither read nor known to be needless: a head's, a mask, a copy.
+
+    transformers passes them over as well, and warns.
+
+    Raises:
+        ModelError: as ``take``.
+    """
+    stored = shapes_of(tensors)
+    places, _ = _needed(family, spec, stored)
+    read = {name for place in places for name in place.theirs}
+    taken = {part for place in places for part in place.parts}
+    copies = {
+        name
+        for names, our, _ in _places(family, spec, shapes(spec) | head_shapes(spec))
+        if our == "head.weight" or our == "head.bias" or taken.issuperset(_parts(our))
+        for name in names
+    }
+    others = [name for name in stored if name not in read and family.plain(name) not in copies]
+    begun = {name.partition(".")[0] for name in read}  # of a pickle transformers has taken the prefix away
+    others += [name for name in getattr(tensors, "unexpected", ()) if family.plain(name).partition(".")[0] in begun]
+    return needful(others, read, family.prefix)
+
+
+def needful(names: Iterable[str], read: Iterable[str], prefix: str) -> tuple[str, ...]:
+    """Of the ``names`` of tensors, those that are not known to be needless beside tensors that are ``read``.
+
+    Where a head put a ``prefix`` before the names of the body, what has none is of the head.
+    """
+    body = prefix if any(name.startswith(prefix) for name in read) else ""
+    return tuple(sorted(name for name in names if name.startswith(body) and not _NEEDLESS.search(name)))
+
+
+def _needed(family: Family, spec: Spec, stored: Mapping[str, Shape]) -> tuple[list[Place], dict[str, Shape]]:
+    """What ``spec`` needs and may have, and where it is."""
+    may = {our: shape for our, shape in optional_shapes(spec).items() if _has(family, spec, stored, our)}
+    needed = shapes(spec) | may
+    return _locate(family, spec, stored, needed), needed
+
+
+def _has(family: Family, spec: Spec, stored: Collection[str], our: str) -> bool:
+    """Whether the checkpoint has what we call ``our``."""
+    plain = set(map(family.plain, stored))
+    return any(name == our and plain.issuperset(theirs) for theirs, name, _ in _places(family, spec, {}))
+
+
+def _locate(family: Family, spec: Spec, stored: Mapping[str, Shape], needed: Mapping[str, Shape]) -> list[Place]:
+    """Where each tensor that is needed stands, its shape verified; nothing is read."""
+    names = {family.plain(name): name for name in stored}
+    found: list[Place] = []
+    taken: set[str] = set()
     lacked: dict[str, str] = {}
-    for theirs, our, group in _places(family, spec, needed):
-        parts = [part for part in _parts(our) if part in needed and part not in taken]
-        if parts and all(name in stored for name in theirs):
-            loaded = [tensors[stored[name]] for name in theirs]
-            cut = _cut(our, loaded[0] if len(loaded) == 1 else torch.stack(loaded), needed, group, stored[theirs[0]])
-            taken |= {part: cut[part] for part in parts}
+    for theirs, our, groups in _places(family, spec, needed):
+        parts = tuple(part for part in _parts(our) if part in needed and part not in taken)
+        if parts and all(name in names for name in theirs):
+            place = Place(tuple(names[name] for name in theirs), our, parts, groups)
+            _verify(place, stored, needed)
+            found.append(place)
+            taken.update(parts)
         else:
             lacked |= dict.fromkeys(parts, theirs[0])
     missing = list(dict.fromkeys(lacked.get(name, name) for name in needed if name not in taken))
     if missing:
-        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         raise ModelError(
-            f"the checkpoint lacks {len(missing)} tensors that its config asks for: {', '.join(missing[:3])}{more}",
+            f"the checkpoint lacks {len(missing):,} tensors that its config asks for: {few(missing)}",
             hint="The weights are incomplete or of another model: download the model again.",
         )
-    return {name: taken[name] for name in needed}
+    return found
 
 
 def _places(family: Family, spec: Spec, needed: Mapping[str, Shape]) -> Iterator[tuple[list[str], str, int]]:
@@ -92,23 +172,48 @@ def _parts(our: str) -> list[str]:
     return [f"{at}.{part}.{last}".lstrip(".") for part in _CUTS.get(what, (what,))]
 
 
-def _cut(our: str, tensor: Tensor, needed: Mapping[str, Shape], groups: int, name: str) -> dict[str, Tensor]:
-    """The tensors that ``tensor`` holds, under their names; ``name`` is the checkpoint's."""
-    parts = _parts(our)
-    if our.endswith(".T"):
-        tensor = tensor.t()
-    if our == "head.bias":  # some have it as one row
-        tensor = tensor.flatten()
-    shapes_ = [needed[part] for part in parts if part in needed]
-    expected = (sum(shape[0] for shape in shapes_), *shapes_[0][1:])
-    if tuple(tensor.shape) != expected:
+def _verify(place: Place, stored: Mapping[str, Shape], needed: Mapping[str, Shape]) -> None:
+    """Raise a ``ModelError`` where the tensors at ``place`` have another shape than what is needed."""
+    name = place.theirs[0]
+    said = {stored[one] for one in place.theirs}
+    shape = stored[name] if len(place.theirs) == 1 else (len(place.theirs), *stored[name])
+    if place.our.endswith(".T"):
+        shape = shape[::-1]
+    if place.our == "head.bias":  # some have it as one row
+        shape = (math.prod(shape),)
+    parts = _shapes(place, needed)
+    expected = (sum(part[0] for part in parts), *parts[0][1:])
+    if len(said) > 1 or shape != expected:
         raise ModelError(
-            f"{name} has the shape {tuple(tensor.shape)}, its config asks for {expected}",
+            f"{name} has the shape {shape}, its config asks for {expected}",
             hint="config.json and the weights do not belong together: download the model again.",
         )
-    if ".groups." not in our:
-        return dict(zip(parts, torch.split(tensor, [shape[0] for shape in shapes_]), strict=True))
-    size = shapes_[1][0] // groups
-    heads = tensor.reshape(groups, -1, size, *tensor.shape[1:])  # (G·(H/G + 2)·D, …) → (G, H/G + 2, D, …)
+
+
+def _shapes(place: Place, needed: Mapping[str, Shape]) -> list[Shape]:
+    return [needed[part] for part in _parts(place.our) if part in needed]
+
+
+def _load(tensors: Mapping[str, Tensor], places: list[Place], needed: Mapping[str, Shape]) -> dict[str, Tensor]:
+    """What is needed, read and cut apart, in the order of ``needed``."""
+    taken: dict[str, Tensor] = {}
+    for place in places:
+        loaded = [tensors[name] for name in place.theirs]
+        cut = _cut(place, loaded[0] if len(loaded) == 1 else torch.stack(loaded), _shapes(place, needed))
+        taken |= {part: cut[part] for part in place.parts}
+    return {name: taken[name] for name in needed}
+
+
+def _cut(place: Place, tensor: Tensor, parts: list[Shape]) -> dict[str, Tensor]:
+    """The tensors that ``tensor`` holds, under their names."""
+    names = _parts(place.our)
+    if place.our.endswith(".T"):
+        tensor = tensor.t()
+    if place.our == "head.bias":
+        tensor = tensor.flatten()
+    if ".groups." not in place.our:
+        return dict(zip(names, torch.split(tensor, [shape[0] for shape in parts]), strict=True))
+    size = parts[1][0] // place.groups
+    heads = tensor.reshape(place.groups, -1, size, *tensor.shape[1:])  # (G·(H/G + 2)·D, …) → (G, H/G + 2, D, …)
     cut = heads[:, :-2].flatten(0, 2), heads[:, -2].flatten(0, 1), heads[:, -1].flatten(0, 1)
-    return dict(zip(parts, cut, strict=True))
+    return dict(zip(names, cut, strict=True))

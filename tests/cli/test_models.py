@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from attnviz.model.families import ALIASES, FAMILIES
 from attnviz.model.hosted import hostable_types
@@ -113,3 +116,36 @@ def test_a_gguf_file_of_another_name_is_not_found_in_a_folder(run: Run, tiny_ber
     result = run("models", tiny_bert, "--gguf", "b.gguf")
     assert (result.code, result.out) == (4, "")
     assert f"there is no file {tiny_bert / 'b.gguf'}" in result.said
+
+
+def without(plain: Path, folder: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> Path:
+    """The model of ``plain`` with its tensors changed."""
+    shutil.copytree(plain, folder)
+    tensors = load_file(folder / "model.safetensors")
+    change(tensors)
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    return folder
+
+
+@pytest.mark.parametrize("command", [["models"], ["show", "the bank", "--no-check", "-m"]])
+def test_a_shape_that_the_config_does_not_ask_for_is_seen_by_all_commands(
+    run: Run, command: list[str], tiny_llama: Path, tmp_path: Path
+) -> None:
+    name = "model.layers.1.self_attn.q_proj.weight"
+    folder = without(tiny_llama, tmp_path / "model", lambda tensors: tensors.update({name: torch.ones(32, 16)}))
+    result = run(*command, folder)
+    assert (result.code, result.out) == (4, "")
+    assert f"model: {name} has the shape (32, 16), its config asks for (32, 32)" in result.said
+
+
+@pytest.mark.parametrize("kind", ["tiny_llama", "tiny_mixtral"])
+def test_tensors_of_no_use_are_said(run: Run, kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    name = "model.layers.7.self_attn.q_proj.weight"
+    folder = without(
+        request.getfixturevalue(kind), tmp_path / "model", lambda tensors: tensors.update({name: torch.ones(3)})
+    )
+    shown = run("show", "the bank", "--no-check", "-m", folder)
+    assert shown.code == 0
+    assert f"warning: model has tensors of no use for a model of its config: {name}" in shown.said
+    if kind == "tiny_llama":
+        assert facts(run("models", folder))["not read"] == name

@@ -121,7 +121,7 @@ def test_opus_mt_en_de() -> None:
     assert found.encoder
     assert found.start == 58100
     assert found.embedding == found.encoder.embedding
-    assert (found.embedding.positions, found.embedding.norm, found.limit) == (Sinusoidal(512), None, 512)
+    assert (found.embedding.positions, found.embedding.norm, found.limit) == (Sinusoidal(512, stored=True), None, 512)
     assert found.layers[0].mlp == MLP(2048, "swish")
 
 
@@ -137,7 +137,7 @@ def test_pegasus_xsum() -> None:
     said |= {"activation_function": "relu", "scale_embedding": True, "extra_pos_embeddings": 1, "eos_token_id": 1}
     found = spec("pegasus", **said | {"static_position_embeddings": True, "normalize_before": True, "pad_token_id": 0})
     assert (found.start, found.final_norm, found.embedding.norm) == (0, LayerNorm(1e-5), None)
-    assert found.embedding.positions == Sinusoidal(512)
+    assert found.embedding.positions == Sinusoidal(512, stored=True)
 
 
 T5 = {

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 
 from attnviz.errors import ExitCode, ModelError
@@ -184,3 +186,64 @@ def test_a_checkpoint_of_another_precision_runs_in_float32(dtype: torch.dtype, t
 def network(model: Model) -> Network:
     assert isinstance(model.way, Native)
     return model.way.network
+
+
+def test_a_tensor_of_no_use_is_named_and_what_every_checkpoint_may_hold_is_not(tiny_bert: Path, tmp_path: Path) -> None:
+    def add(tensors: Tensors) -> None:
+        body = {f"bert.{name}": tensor for name, tensor in tensors.items()}
+        tensors.clear()
+        tensors |= body | {
+            "bert.encoder.layer.3.output.dense.bias": torch.ones(32),
+            "bert.adapter.weight": torch.ones(2),
+            "bert.embeddings.position_ids": torch.arange(64)[None],
+            "cls.predictions.bias": torch.ones(9),
+            "classifier.weight": torch.ones(2, 32),
+        }
+
+    model = damaged(tiny_bert, tmp_path, add)
+    assert model.way.unread == ("bert.adapter.weight", "bert.encoder.layer.3.output.dense.bias")
+    assert model.check(tiny.SENTENCE).passed
+    assert load(tiny_bert).way.unread == ()
+
+
+def test_copies_masks_and_angles_are_of_no_use_and_not_named(tiny_t5: Path, tiny_llama: Path, tmp_path: Path) -> None:
+    name = "model.layers.0.self_attn.rotary_emb.inv_freq"
+    model = damaged(tiny_llama, tmp_path, lambda tensors: tensors.update({name: torch.ones(4)}))
+    assert model.way.unread == ()
+    assert model.check(tiny.SENTENCE).passed
+    same = "encoder.embed_tokens.weight"
+    model = damaged(tiny_t5, tmp_path, lambda tensors: tensors.update({same: tensors["shared.weight"] + 0}))
+    assert model.way.unread == ()
+
+
+def test_a_tensor_of_an_older_checkpoint_that_is_of_no_use_is_named(tiny_bert: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_bert, tmp_path / "model"))
+    extra = {"encoder.layer.3.output.dense.bias": torch.ones(32), "cls.predictions.bias": torch.ones(9)}
+    tiny.to_pickle(folder, lambda state: state.update(extra))
+    assert load(folder).way.unread == ("encoder.layer.3.output.dense.bias",)
+
+
+@pytest.mark.parametrize("stacks", [("encoder", "decoder"), ("decoder",), ()])
+@pytest.mark.parametrize("kind", ["Marian", "Pegasus"])
+def test_tables_of_sines_are_read_where_a_checkpoint_has_them(
+    kind: str, stacks: tuple[str, ...], tmp_path: Path
+) -> None:
+    sizes = {f"{part}_{of}": n for part in ("encoder", "decoder") for of, n in (("layers", 1), ("attention_heads", 2))}
+    sizes |= {"d_model": 16, "encoder_ffn_dim": 8, "decoder_ffn_dim": 8, "max_position_embeddings": 20}
+    config = getattr(transformers, f"{kind}Config")(
+        vocab_size=len(tiny.VOCABULARY), pad_token_id=0, decoder_start_token_id=2, **sizes
+    )
+    tiny.save(tmp_path, getattr(transformers, f"{kind}Model")(config))
+    tensors = load_file(tmp_path / "model.safetensors")
+    table = torch.randn(20, 16, generator=torch.Generator().manual_seed(0))
+    for part in ("encoder", "decoder"):
+        tensors.pop(f"{part}.embed_positions.weight", None)
+        if part in stacks:
+            tensors[f"{part}.embed_positions.weight"] = table + (part == "decoder")
+    save_file(tensors, tmp_path / "model.safetensors", {"format": "pt"})
+    model = load(tmp_path)
+    tensors = network(model).tensors
+    names = {"encoder": "encoder.embed.positions.weight", "decoder": "embed.positions.weight"}
+    assert {part for part, name in names.items() if name in tensors} == {*stacks}
+    assert model.way.unread == ()
+    assert model.check("the bank", target="the loan").max_abs_diff < 1e-5

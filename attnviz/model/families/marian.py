@@ -15,5 +15,5 @@ def spec(config: Config) -> Spec:
     decoder = config.size("decoder_vocab_size", vocabulary)
     if config.flag("share_encoder_decoder_embeddings", True):
         decoder = vocabulary
-    embedding = Embedding(vocabulary, Sinusoidal(config.size("max_position_embeddings", 1024)))
+    embedding = Embedding(vocabulary, Sinusoidal(config.size("max_position_embeddings", 1024), stored=True))
     return read(config, embedding, PostNorm(LayerNorm(1e-5)), vocabulary=decoder, start=58100)

@@ -11,6 +11,6 @@ __all__ = ["NAMES", "PREFIX", "spec"]
 
 def spec(config: Config) -> Spec:
     """The facts of a Pegasus; absent attributes have the values of transformers' ``PegasusConfig``."""
-    positions = Sinusoidal(config.size("max_position_embeddings", 1024))
+    positions = Sinusoidal(config.size("max_position_embeddings", 1024), stored=True)
     embedding = Embedding(config.size("vocab_size", 50265), positions)
     return read(config, embedding, PreNorm(LayerNorm(1e-5)), start=0)

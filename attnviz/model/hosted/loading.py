@@ -19,6 +19,7 @@ from attnviz.checkpoint import Checkpoint, quiet_transformers
 from attnviz.errors import ModelError, UnsupportedModel
 from attnviz.model.hosted.model import Hosted
 from attnviz.model.precision import precision
+from attnviz.model.weights import needful
 
 # What a checkpoint needs beside transformers: what its error names, and what installs it.
 _PACKAGES = ("accelerate", "gguf", "bitsandbytes", "gptqmodel", "optimum", "compressed-tensors", "hqq", "sentencepiece")
@@ -50,7 +51,8 @@ def open_hosted(
     start = checkpoint.config.get(name, checkpoint.generation.get(name))
     if isinstance(checkpoint.reference, nn.Module):
         return Hosted(_borrow(checkpoint.reference, dtype, device), checkpoint.name, start)
-    return Hosted(_load(checkpoint, dtype, device, trust_remote_code, model_class), checkpoint.name, start)
+    model, unread = _load(checkpoint, dtype, device, trust_remote_code, model_class)
+    return Hosted(model, checkpoint.name, start, unread)
 
 
 def open_writer(
@@ -63,7 +65,7 @@ def open_writer(
     """
     model = checkpoint.reference
     if not isinstance(model, nn.Module):
-        model = _load(checkpoint, dtype, device, trust_remote_code, _writer_class)
+        model, _ = _load(checkpoint, dtype, device, trust_remote_code, _writer_class)
     if not (hasattr(model, "can_generate") and model.can_generate()):
         raise ModelError(f"{checkpoint.name} has no head that predicts the next token: it can't generate")
     return model
@@ -98,7 +100,8 @@ def _load(
     device: str | torch.device | None,
     trust: bool,
     pick: Callable[[Any, dict[str, Any]], Any],
-) -> Any:
+) -> tuple[Any, tuple[str, ...]]:
+    """The model, and the checkpoint's tensors that it has no use for."""
     folder = Path(checkpoint.reference)
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": trust}
     # transformers shows the progress of GGUF files whatever its settings say.
@@ -130,16 +133,20 @@ def _load(
         raise ModelError(f"{checkpoint.name} lacks {', '.join(missing[:3])}, which {type(model).__name__} needs")
     if dtype is torch.float64:
         model = _double(model)
-    return (model if device in (None, "auto") else model.to(device)).eval()
+    unread = needful(info["unexpected_keys"], checkpoint.tensors, f"{model.base_model_prefix}.")
+    return (model if device in (None, "auto") else model.to(device)).eval(), unread
 
 
 def _computed(model: Any) -> set[str]:
     """What the model makes by itself where a checkpoint lacks it, such as tables of sines.
 
-    transformers lists it under the names that a model with a head has, and then misses it in one without.
+    transformers lists it under the names that a model with a head has, and then misses it in one without; tables of
+    sines it may not list at all.
     """
     listed = model._keys_to_ignore_on_load_missing or ()
-    return {name.removeprefix(f"{prefix}.") for name in listed for prefix in ("model", model.base_model_prefix)}
+    made = {f"{name}.weight" for name, module in model.named_modules() if hasattr(module, "create_weight")}
+    names = {name.removeprefix(f"{prefix}.") for name in listed for prefix in ("model", model.base_model_prefix)}
+    return names | made
 
 
 def model_class(config: Any, saved: dict[str, Any]) -> Any:

@@ -41,8 +41,9 @@ class Hosted:
     layers: Mapping[Kind, int] = {}
     """How many layers of each kind attend is known after a run only."""
 
-    def __init__(self, model: Any, name: str, start: int | None = None) -> None:
-        self.model, self.name = model, name
+    def __init__(self, model: Any, name: str, start: int | None = None, unread: tuple[str, ...] = ()) -> None:
+        """``unread`` are tensors of the checkpoint that the model has no use for."""
+        self.model, self.name, self.unread = model, name, unread
         self._accepts = inspect.signature(model.forward).parameters
         self.kinds: tuple[Kind, ...] = ("self",)
         if "decoder_input_ids" in self._accepts:
