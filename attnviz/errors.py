@@ -25,6 +25,8 @@ class ExitCode(enum.IntEnum):
     SOME_FAILED = 6
     """Of a corpus some documents could not be analysed; the others were."""
     INTERRUPTED = 130
+    UNREAD = 141
+    """Whoever read standard output has stopped, as ``| head`` does."""
 
 
 def few(names: Sequence[str], most: int = 3) -> str:

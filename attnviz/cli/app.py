@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import gc
 import sys
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
 from attnviz.cli.batch import batch
 from attnviz.cli.check import check
-from attnviz.cli.console import report
+from attnviz.cli.commands import Commands, examples
+from attnviz.cli.console import output, report
 from attnviz.cli.cost import cost
 from attnviz.cli.export import export
 from attnviz.cli.models import models
 from attnviz.cli.show import show
 from attnviz.cli.signals import ending_at_once
-from attnviz.errors import AttnvizError
+from attnviz.cli.streams import guarded
+from attnviz.errors import AttnvizError, ExitCode
 
 app = typer.Typer(
     name="attnviz",
-    no_args_is_help=True,
-    add_completion=False,
+    cls=Commands,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -32,35 +33,35 @@ def _version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        typer.echo(f"attnviz {version('attnviz')}")
+        output().print(f"attnviz {version('attnviz')}")
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def attnviz(
-    version: Annotated[
+    context: typer.Context,
+    version: Annotated[  # noqa: ARG001  (its callback prints it)
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
     ] = False,
 ) -> None:
     """See where a transformer looks: the attention of every layer and head, computed and checked."""
+    if context.invoked_subcommand is None:
+        output().print(examples())
+        raise typer.Exit(ExitCode.USAGE)
 
 
 for command in (show, export, batch, check, models, cost):
     app.command()(command)
 
 
-def main() -> NoReturn:
-    """Run the command line; the exit code is one of ``ExitCode``."""
+def main() -> None:
+    """Run the command line, and exit with one of ``ExitCode``, or 128 + a signal's number."""
     # Modules are not garbage: with millions of objects from imports, each collection costs more than it frees.
     gc.set_threshold(1_000_000)
-    # A terminal that can't write a character gets a question mark, not a traceback.
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
-    try:
-        with ending_at_once():
-            app()
-    except AttnvizError as error:
-        report(error)
-        sys.exit(error.exit_code)
-    sys.exit(0)
+    with guarded():
+        try:
+            with ending_at_once():
+                app(prog_name="attnviz")
+        except AttnvizError as error:
+            report(error)
+            sys.exit(error.exit_code)

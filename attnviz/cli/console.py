@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
+from attnviz.cli import streams
 from attnviz.errors import AttnvizError, ExitCode
 
 if TYPE_CHECKING:
@@ -17,7 +20,15 @@ if TYPE_CHECKING:
 
 def output() -> Console:
     """The console on standard output. Text is data: no markup, no highlighting, no emoji names."""
-    return Console(markup=False, highlight=False, emoji=False)
+    # Of a file that is named rich knows the encoding.
+    return Console(file=sys.stdout, markup=False, highlight=False, emoji=False)
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document for programs: UTF-8 whatever the locale is."""
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False)
+    # A name of a file that is not UTF-8 has lone surrogates, which JSON can hold as escapes.
+    streams.put(f"{text}\n".encode("utf-8", "backslashreplace"))
 
 
 def errors() -> Console:

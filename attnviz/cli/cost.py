@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -110,7 +109,7 @@ def cost(
         corpus = _corpus(loaded, found, documents, length, top, measure=measure)
         shown, printed = corpora.table(corpus), corpora.document(corpus)
     if as_json:
-        typer.echo(json.dumps(printed, ensure_ascii=False, allow_nan=False))
+        console.print_json(printed)
     else:
         console.output().print(shown)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -81,7 +80,7 @@ def _print_document(summary: Summary, checking: Callable[[], Check | None]) -> C
     from attnviz.render.document import document
 
     checked = checking()
-    typer.echo(json.dumps(document(summary, checked), ensure_ascii=False, allow_nan=False))
+    console.print_json(document(summary, checked))
     return checked
 
 

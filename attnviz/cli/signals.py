@@ -1,4 +1,4 @@
-"""Ctrl-C and the signal to terminate end the program at once, wherever it is."""
+"""Ctrl-C, the signal to terminate and a terminal that goes end the program at once, wherever it is."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ CLEANING: set[Callable[[], None]] = set()
 """What must be done even so: temporary files that are there at the moment are taken away."""
 
 _SAID = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+if hasattr(signal, "SIGHUP"):  # not on Windows
+    _SAID[signal.SIGHUP] = "hung up"
 
 
 @contextlib.contextmanager
@@ -51,6 +53,9 @@ def _end(number: int, _: FrameType | None) -> None:
 def main() -> None:
     """What the console script calls: from here on, also while everything else is imported, signals end it at once."""
     with ending_at_once():
+        from attnviz.cli import streams
+
+        streams.hold()
         from attnviz.cli import app
 
         app.main()

@@ -74,7 +74,9 @@ class Blocks:
 
 
 def _plain(console: Console) -> bool:
-    """Whether the console shows too few colours for a heatmap."""
+    """Whether the console shows too few colours for a heatmap, or has no half blocks."""
+    if not console.encoding.startswith("utf"):
+        return True
     return console.no_color or console.color_system in (None, "standard", "windows")
 
 

@@ -1,0 +1,91 @@
+"""The commands as a group: what is typed in place of a command is understood, and the right one said."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import shlex
+import subprocess
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.text import Text
+from typer.core import TyperGroup
+
+from attnviz.errors import UsageError
+
+_SENTENCE = "The bank approved the loan."
+EXAMPLES = (
+    (("attnviz", "show", _SENTENCE), "which words each head looks at, here in the terminal"),
+    (("attnviz", "export", _SENTENCE, "heads.png"), "the same as a picture of all heads"),
+    (("attnviz", "batch", "texts/", "--output", "results/"), "a whole corpus, as tables, maps and a page"),
+)
+"""Three commands to begin with, and what they do."""
+_LONG = 200
+"""A text of more characters is not repeated."""
+
+
+class Commands(TyperGroup):
+    """The group of all commands."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that the first of ``args`` names.
+
+        Raises:
+            UsageError: there is none; it says what was perhaps meant.
+        """
+        if args[0] not in self.commands and not ctx.resilient_parsing:
+            raise _unknown(args, self.commands)
+        return super().resolve_command(ctx, args)
+
+
+def examples() -> Text:
+    """What ``attnviz`` alone prints."""
+    text = Text("attnviz shows where a transformer looks: the attention of every layer and head.\n\n")
+    for command, what in EXAMPLES:
+        text.append(f"  {what}:\n    ", "dim").append(f"{quoted(command)}\n\n", "bold")
+    return text.append("All commands: attnviz --help. The options of one: attnviz show --help")
+
+
+def quoted(words: Sequence[str]) -> str:
+    """The words as a command line that can be typed again."""
+    if os.name == "nt":
+        return subprocess.list2cmdline(words)
+    return " ".join(f'"{word}"' if _simple(word) else shlex.quote(word) for word in words)
+
+
+def _simple(word: str) -> bool:
+    """Whether double quotation marks, which read better, do for a text."""
+    return " " in word and not set(word) & set('"$`\\!')
+
+
+def _unknown(args: Sequence[str], commands: Iterable[str]) -> UsageError:
+    first, *rest = args
+    shown = repr(first) if len(first) <= _LONG else f"{first[:40]!r}…"
+    meant = _meant(first, rest, list(commands))
+    return UsageError(f"there is no command {shown}", hint=f"Did you mean this? {quoted(['attnviz', *meant])}")
+
+
+def _meant(first: str, rest: Sequence[str], commands: Sequence[str]) -> list[str]:
+    """The command line that was perhaps meant: a mistyped command, a file, or else a text to be shown."""
+    if first in ("help", "version"):
+        return [f"--{first}"]
+    near = difflib.get_close_matches(first, commands, 1)
+    if near:
+        return [near[0], *rest]
+    if _is_file(first):
+        return ["show", "--from" if first.endswith((".json", ".safetensors")) else "--file", first, *rest]
+    # Words that were not put into quotation marks are one text; from the first option on they are options.
+    count = next((i for i, word in enumerate(rest) if word.startswith("-")), len(rest))
+    text = " ".join([first, *rest[:count]])
+    if len(text) > _LONG or not text.isprintable():
+        text = _SENTENCE
+    return ["show", text, *rest[count:]]
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):  # too long for a path, or with a NUL in it
+        return False

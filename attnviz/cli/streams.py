@@ -1,0 +1,146 @@
+"""Standard output and standard error, guarded: full, closed or of few characters, they end nothing in a traceback."""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import errno
+import io
+import os
+import sys
+from collections.abc import Iterator
+from typing import BinaryIO, TextIO, cast
+
+from attnviz.errors import ExitCode, UsageError
+
+READABLE = "attnviz.readable"
+"""The name of what stands for characters that a terminal's encoding does not have."""
+
+_PLAIN = {
+    **dict(zip("→·×…–−•“”‘’⋮", ">.x~--*\"\"'':", strict=True)),
+    **dict(zip("█▌▀│─╭╮╰╯╷⏎⇥␣�", "#:#|-++++|^^_?", strict=True)),
+    "✓": "[ok]",
+    "✗": "[FAILED]",
+    "Δ": "d",
+    "Σ": "sum",
+    "≥": ">=",
+    "≤": "<=",
+}
+"""What our own signs become; those in pictures and tables keep their width."""
+
+
+def _readable(error: UnicodeError) -> tuple[str, int]:
+    """Signs of ours in ASCII; what a text has is escaped, so that nobody mistakes it for something else."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    missing = error.object[error.start : error.end]
+    shown = "".join(_PLAIN.get(sign) or sign.encode("ascii", "backslashreplace").decode() for sign in missing)
+    return shown, error.end
+
+
+codecs.register_error(READABLE, _readable)
+
+
+class _Guarded(io.TextIOWrapper):
+    """A standard stream that knows what to do where it can't be written to."""
+
+    def write(self, text: str, /) -> int:
+        """Write, as any file does."""
+        with self._minding():
+            super().write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush, as any file does."""
+        with self._minding():
+            super().flush()
+
+    def put(self, data: bytes) -> None:
+        """Write bytes, whatever the encoding of the stream is."""
+        self.flush()
+        with self._minding():
+            self.buffer.write(data)
+            self.buffer.flush()
+
+    @contextlib.contextmanager
+    def _minding(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self._let_go()
+            self.fail(error)
+
+    def _let_go(self) -> None:
+        """What is still to be written goes nowhere: else the interpreter would fail with it at its end."""
+        with contextlib.suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.fileno())
+            os.close(nowhere)
+
+    def fail(self, error: OSError) -> None:
+        """Standard error has nobody to tell: the command goes on, and keeps its exit code."""
+
+
+class _Output(_Guarded):
+    def fail(self, error: OSError) -> None:
+        """Raise: quietly where whoever read has stopped, as after ``| head``."""
+        if isinstance(error, BrokenPipeError) or (os.name == "nt" and error.errno == errno.EINVAL):
+            raise SystemExit(ExitCode.UNREAD)
+        raise UsageError(
+            f"standard output can't be written to ({error.strerror or error})",
+            hint="Send it elsewhere, such as to a file on another disk.",
+        ) from None
+
+
+class _Closed(io.RawIOBase):
+    """Standard output of a program that was started without."""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, _: object, /) -> int:
+        raise OSError(errno.EBADF, "it is closed")
+
+
+def hold() -> None:
+    """Fill the places of standard streams that are closed: a file that is opened must not come to stand there."""
+    with contextlib.suppress(OSError):
+        while (handle := os.open(os.devnull, os.O_RDWR)) < 3:
+            pass
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def guarded() -> Iterator[None]:
+    """Inside, standard output and standard error are guarded."""
+    before = sys.stdout, sys.stderr
+    sys.stdout = _Output(cast("BinaryIO", _Closed()), encoding="utf-8", write_through=True)
+    if before[0] is not None:
+        sys.stdout = _wrapped(_Output, before[0])
+    sys.stderr = _wrapped(_Guarded, before[1]) if before[1] is not None else io.StringIO()
+    ours = sys.stdout, sys.stderr
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+        for stream in ours:
+            if isinstance(stream, _Guarded):
+                with contextlib.suppress(UsageError, SystemExit):
+                    stream.flush()
+                stream.detach()
+
+
+def _wrapped(kind: type[_Guarded], stream: TextIO) -> TextIO:
+    """The stream anew, with the same bytes behind it; as it is where it has none."""
+    if not isinstance(stream, io.TextIOWrapper):
+        return stream
+    stream.flush()
+    return kind(stream.buffer, stream.encoding, READABLE, line_buffering=stream.line_buffering)
+
+
+def put(data: bytes) -> None:
+    """Write bytes to standard output, as they are."""
+    if isinstance(sys.stdout, _Guarded):
+        sys.stdout.put(data)
+    else:
+        sys.stdout.buffer.write(data)
