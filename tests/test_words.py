@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
+import regex
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tokenizers import normalizers
+from tokenizers import Tokenizer, normalizers
 
-from attnviz.encoding import Encoding, encode
-from attnviz.encoding.words import begin_words
+from attnviz.encoding import Encoding, declare_mask, encode
+from attnviz.encoding.words import Cuts, begin_words
 from attnviz.errors import InputError
 from tests.vocabularies import KINDS, with_normalizer
 
@@ -87,12 +90,12 @@ def test_a_bracket_and_a_word_that_share_a_piece_are_one_word_with_the_rest_of_i
     """Llama 3 keeps one character before letters, and the word may have more pieces."""
     text = "self(loans"
     places = [(0, 0, 4), (0, 4, 7), (0, 7, 10)]  # self, (lo, ans
-    assert begin_words([text], places) == [True, True, False]
+    assert begin_words([Cuts.of(text)], places) == [True, True, False]
 
 
 def test_characters_that_share_a_piece_are_one_word() -> None:
     places = [(0, 0, 2), (0, 1, 2)]  # `日` and the first byte of `本`, the rest of `本`
-    assert begin_words(["日本"], places) == [True, False]
+    assert begin_words([Cuts.of("日本")], places) == [True, False]
 
 
 @pytest.mark.parametrize("kind", ["t5", "xlm_roberta"])
@@ -136,3 +139,76 @@ def test_any_text_is_cut_into_words_that_stand_in_it_in_order(text: str, kind: s
         found = text.find(word.text, at)
         assert found >= at or word.text == encoding.tokens[word.start], (word, text)
         at = max(at, found + len(word.text))
+
+
+_LETTERS = [
+    "한국", "마실까해요", "क्षत्रिय", "நிலா", "ক্ষমা", "กำลัง", "น้ำ", "éte\u0301s", "שָׁלוֹם", "مَرْحَبًا", "ｶﾞ", "ὡς",
+    "👩‍👩‍👧", "🇩🇪🇫🇷", "1️⃣", "👍🏽", "\u0301", "\u0600", "語", "the", "'", ".", "$",
+]  # fmt: skip
+_MARKED = st.lists(st.sampled_from([*_LETTERS, " ", "\n", "\r\n", "\t"]), min_size=1, max_size=10).map("".join)
+_NORMALIZERS = {"nfc": normalizers.NFC(), "nfd": normalizers.NFD(), "nfkc": normalizers.NFKC()}
+
+
+@settings(deadline=None, max_examples=150)
+@given(_MARKED, st.sampled_from(["NFC", "NFD"]), st.sampled_from(sorted(KINDS)), st.sampled_from([*_NORMALIZERS, ""]))
+@example("마실까해요", "NFD", "qwen2", "")
+@example("น้ำ", "NFC", "gpt2", "")
+def test_each_character_is_in_one_word_and_whole(text: str, form: str, kind: str, normalizer: str) -> None:
+    text = unicodedata.normalize(form, text)
+    tokenizer = with_normalizer(KINDS[kind](), _NORMALIZERS[normalizer]) if normalizer else KINDS[kind]()
+    try:
+        encoding = encode(tokenizer, text)
+    except InputError:
+        return
+    words = [word.text for word in encoding.words if not encoding.special[word.start] and word.text.strip()]
+    if tokenizer.token_to_id("<unk>") is None:  # others have no token for what they do not know
+        assert [part for word in words for part in regex.findall(r"\X", word) if part.strip()] == [
+            part for part in regex.findall(r"\X", text) if part.strip()
+        ]
+    at = 0
+    edges = {0, *(found.end() for found in regex.finditer(r"\X", text))}
+    for word in words:
+        at = text.index(word, at)
+        assert {at, at + len(word)} <= edges
+        at += len(word)
+
+
+@pytest.mark.parametrize("kind", BYTE_LEVEL)
+@pytest.mark.parametrize("text", ["\nthe bank \n\n of\r\nit \t\n", "the\u2028bank \x0b of it", " the bank  of it\n"])
+def test_white_space_is_no_word(kind: str, text: str) -> None:
+    encoding = encode(KINDS[kind](), text)
+    assert [word.text for word in encoding.words if not encoding.special[word.start]] == ["the", "bank", "of", "it"]
+
+
+def test_spaces_belong_to_the_word_after_them_and_line_breaks_to_the_one_before() -> None:
+    encoding = encode(KINDS["gpt2"](), "a \n\n  b")
+    assert spans(encoding) == [("a", " ", "\n\n"), (" ", " ", "b")]
+
+
+def test_a_line_break_between_special_tokens_is_no_word() -> None:
+    encoding = encode(KINDS["qwen2"](), "the<|im_end|>\n<|im_start|>bank")
+    assert [word.text for word in encoding.words] == ["the", "<|im_end|>", "<|im_start|>", "bank"]
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta", "xlm_roberta", "gemma"])
+@pytest.mark.parametrize("text", ["the {} bank", "the{}bank"])
+def test_a_mask_in_a_text_is_a_word(kind: str, text: str) -> None:
+    mask = "[MASK]" if kind == "bert" else "<mask>"
+    encoding = encode(KINDS[kind](), text.format(mask))
+    assert [word.text for word in encoding.words if not encoding.special[word.start]] == ["the", mask, "bank"]
+
+
+def test_a_sentinel_is_a_word_and_the_end_of_a_text_is_special() -> None:
+    tokenizer = Tokenizer.from_str(KINDS["t5"]().to_str())
+    tokenizer.add_special_tokens(["<extra_id_0>"])
+    encoding = encode(tokenizer, "the <extra_id_0> bank</s>")
+    assert [word.text for word in encoding.words] == ["the", "<extra_id_0>", "bank", "</s>", "</s>"]
+    assert [encoding.special[word.start] for word in encoding.words] == [False] * 3 + [True] * 2
+
+
+def test_a_mask_of_any_name_is_a_word_where_it_is_declared() -> None:
+    tokenizer = Tokenizer.from_str(KINDS["bert"]().to_str())
+    tokenizer.add_special_tokens(["[GAP]"])
+    assert encode(tokenizer, "the [GAP]").special == (True, False, True, True)
+    declare_mask(tokenizer, "[GAP]")
+    assert encode(tokenizer, "the [GAP]").special == (True, False, False, True)

@@ -34,7 +34,7 @@ METRICS = (
     Metric("cls", "share", "weight to the special tokens in front of the text ([CLS], BOS); null without any"),
     Metric("sep", "share", "weight to the special tokens behind the text ([SEP], EOS); null without any"),
     Metric("special", "share", "weight to all special tokens; null without any"),
-    Metric("punctuation", "share", "weight to the tokens of punctuation; null without any"),
+    Metric("punctuation", "share", "weight to the tokens of punctuation and of white space; null without any"),
     Metric("sink", "share", "the largest mean weight that one key takes from the queries that see it, of the keys that "
            "half of all queries see, null where a window leaves none; a sink where above 0.3 (Gu et al. 2025)"),
     Metric("sink_position", "token", "which key that is, from 0", "place"),

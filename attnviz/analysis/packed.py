@@ -11,7 +11,7 @@ import numpy as np
 from attnviz.analysis.measured import Asked, Links, Measured
 from attnviz.analysis.offsets import HABIT, MANY_QUERIES, MIN_QUERIES, POSITIONAL
 from attnviz.analysis.units import is_function_word
-from attnviz.encoding import Encoding, Word, is_punctuation
+from attnviz.encoding import Encoding, Word, is_blank, is_punctuation
 from attnviz.errors import AttnvizError, InputError, ModelError
 
 if TYPE_CHECKING:
@@ -173,7 +173,8 @@ def marks(encodings: Sequence[Encoding], asked: Asked, *, causal: bool) -> Marks
         first = len(looked_at)
         for word in encoding.words:
             (dots, function), mark = _class(word.text), marked[word.start]
-            punctuation += [dots and not one for one in marked[word.start : word.stop]]
+            parts = zip(marked[word.start : word.stop], encoding.tokens[word.start : word.stop], strict=True)
+            punctuation += [(dots or is_blank(token)) and not one for one, token in parts]
             # As ``links.counting`` says.
             content = (asked.special or not (mark or dots)) and (mark or not function)
             looking.append(content or asked.everything)

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from attnviz.encoding import Encoding, WordSpans, is_punctuation
+from attnviz.encoding import Encoding, WordSpans, is_blank, is_punctuation
 from attnviz.record import Array, Attention
 
 # The closed classes of English without personal pronouns and negation: determiners, prepositions, conjunctions,
@@ -141,10 +141,17 @@ def is_function_word(text: str) -> bool:
 
 
 def _axis(kind: Unit, encoding: Encoding) -> Axis:
-    words, labels = list(encoding.words), tuple(word.text for word in encoding.words)
-    if kind == "token":
-        words, labels = [word for word in words for _ in range(word.start, word.stop)], encoding.tokens
-    special = np.array(encoding.special)[[word.start for word in words]]
-    punctuation = np.array([is_punctuation(word.text) for word in words]) & ~special
-    function = np.array([is_function_word(word.text) for word in words])
-    return Axis(labels, special, punctuation, function & ~special)
+    """In tokens, white space alone is punctuation too: in words it is never by itself."""
+    words = encoding.words
+    special = np.array(encoding.special)
+    punctuation, function = (
+        np.array([carries(word.text) for word in words]) for carries in (is_punctuation, is_function_word)
+    )
+    if kind == "word":
+        labels, special = tuple(word.text for word in words), special[[word.start for word in words]]
+    else:
+        labels, times = encoding.tokens, [word.stop - word.start for word in words]
+        blank = np.array([is_blank(token) for token in labels])
+        punctuation, function = (np.repeat(marks, times) for marks in (punctuation, function))
+        punctuation, function = punctuation | blank, function & ~blank
+    return Axis(labels, special, punctuation & ~special, function & ~special)

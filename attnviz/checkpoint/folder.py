@@ -26,6 +26,7 @@ from attnviz.checkpoint.files import (
 )
 from attnviz.checkpoint.hub import DEFAULT_ID, snapshot
 from attnviz.checkpoint.tokenizer import read_tokenizer
+from attnviz.encoding import declare_mask
 from attnviz.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
@@ -205,4 +206,6 @@ def own_copy(tokenizer: Any) -> Tokenizer:
             f"the tokenizer is a {type(tokenizer).__name__}, expected a fast one, which knows where its pieces stand",
             hint="Load it with AutoTokenizer.from_pretrained(…).",
         )
-    return Tokenizer.from_str(backend.to_str())
+    copy = Tokenizer.from_str(backend.to_str())
+    declare_mask(copy, getattr(tokenizer, "mask_token", None))
+    return copy

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from attnviz.encoding import declare_mask
 from attnviz.errors import ModelError
 
 if TYPE_CHECKING:
@@ -96,9 +97,10 @@ def _add_tokens(tokenizer: Tokenizer, settings: Mapping[str, Any]) -> None:
     named = [value for key, value in settings.items() if key.endswith("_token") and isinstance(value, str | dict)]
     more = settings.get("extra_special_tokens") or settings.get("additional_special_tokens") or []
     tokens += [_token(value) for value in [*named, *(more.values() if isinstance(more, dict) else more)]]
-    for token in tokens:
-        if token.content not in added:
-            tokenizer.add_tokens([token])
+    # In one call, since each makes the search for all added tokens anew.
+    tokenizer.add_tokens([token for token in tokens if token.content not in added])
+    mask = settings.get("mask_token")
+    declare_mask(tokenizer, _token(mask).content if mask else None)
 
 
 def _token(value: str | dict[str, Any]) -> AddedToken:

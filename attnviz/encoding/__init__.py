@@ -3,8 +3,9 @@
 from attnviz.encoding.continuation import continued
 from attnviz.encoding.encode import Encoding, encode, encode_many, encode_target, require_text, started, tokens_at_least
 from attnviz.encoding.spans import Place, WordSpans
+from attnviz.encoding.spelling import declare_mask
 from attnviz.encoding.windows import Window, Windows, slide
-from attnviz.encoding.words import Word, is_punctuation
+from attnviz.encoding.words import Word, is_blank, is_punctuation
 
 __all__ = [
     "Encoding",
@@ -14,9 +15,11 @@ __all__ = [
     "Word",
     "WordSpans",
     "continued",
+    "declare_mask",
     "encode",
     "encode_many",
     "encode_target",
+    "is_blank",
     "is_punctuation",
     "require_text",
     "slide",

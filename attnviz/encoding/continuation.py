@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from attnviz.encoding.encode import Encoding
 from attnviz.encoding.spelling import Spelling, join_pieces
-from attnviz.encoding.words import Span, Word, begin_words, cut_words, is_punctuation
+from attnviz.encoding.words import Cuts, Span, Word, begin_words, cut_words, is_blank, is_punctuation
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -37,7 +37,8 @@ def continued(tokenizer: Tokenizer, encoding: Encoding, ids: Sequence[int]) -> E
         b"" if mark else spelling.spell(number)
         for number, mark in zip(grown.ids[first:], grown.special[first:], strict=True)
     ]
-    words = encoding.words[:settled] + _open_words(grown, settled, first, spelt)
+    gaps = {place for place, number in enumerate(grown.ids[first:]) if number in spelling.gaps}
+    words = encoding.words[:settled] + _open_words(grown, settled, first, spelt, gaps)
     text = _longer(encoding.text if encoding.pair is None else encoding.pair, spelt, len(encoding) - first)
     if all(encoding.special):
         text = text.removeprefix(" ")  # the space before the first word
@@ -52,33 +53,45 @@ def _settled(encoding: Encoding, spelling: Spelling) -> int:
         word = encoding.words[i]
         if encoding.special[word.start]:
             return i + 1
-        if word.text.strip() and spelling.spell(encoding.ids[word.start])[:1].isspace():
+        # The first byte of a character may become white space, which would belong to the word before.
+        stays = any(not character.isspace() and not "\ud800" <= character <= "\udfff" for character in word.text)
+        if stays and spelling.spell(encoding.ids[word.start])[:1].isspace():
             return i
     return 0
 
 
-def _open_words(grown: Encoding, settled: int, first: int, spelt: Sequence[bytes]) -> tuple[Word, ...]:
+def _open_words(
+    grown: Encoding, settled: int, first: int, spelt: Sequence[bytes], gaps: Collection[int]
+) -> tuple[Word, ...]:
     """The words behind the ``settled`` ones of ``grown``, whose words are still those from before it grew.
 
-    The first of their tokens is ``first``, and ``spelt`` is what these tokens spell.
+    The first of their tokens is ``first``, and ``spelt`` is what these tokens spell; those at ``gaps`` are words.
     """
     read = len(grown) - grown.generated
-    old = {(word.start, word.stop): word for word in grown.words[settled:]}
+    old = {word.start: word for word in grown.words[settled:]}
     starts = {word.start: word.text for word in old.values() if word.start < read}
     tokens, special = grown.tokens[first:], grown.special[first:]
     # A special token parts what stands beside it, as a line break does.
     text, spans = join_pieces([b"\n" if mark else piece for mark, piece in zip(special, spelt, strict=True)])
     places: list[Span | None] = [None if mark else (0, *span) for mark, span in zip(special, spans, strict=True)]
-    begins = begin_words([text], places)
+    cuts = [Cuts.of(text)]
+    begins = begin_words(cuts, places, gaps)
     last = max(starts, default=first)
     for i in range(first + 1, read):
         # What the model read was cut where its text was known. Of its words only an apostrophe or a full stop at the
         # end may turn out to be inside a word.
         if i != last or not is_punctuation(starts[i]):
             begins[i - first] = i in starts
-    cut = cut_words(begins, tokens, [text], places)
+    cut = cut_words(begins, tokens, cuts, places)
     new = (replace(word, start=word.start + first, stop=word.stop + first) for word in cut)
-    return tuple(old.get((word.start, word.stop), word) for word in new)
+    return tuple(_spelt(old.get(word.start), word, grown.tokens) for word in new)
+
+
+def _spelt(old: Word | None, new: Word, tokens: Sequence[str]) -> Word:
+    """``new`` as its text spelt it where it is ``old``, at most with white space behind it."""
+    if old and old.stop <= new.stop and all(map(is_blank, tokens[old.stop : new.stop])):
+        return replace(new, text=old.text)
+    return new
 
 
 def _longer(text: str, spelt: Sequence[bytes], read: int) -> str:

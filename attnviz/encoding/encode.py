@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from attnviz.encoding.spelling import Spelling
-from attnviz.encoding.words import Span, Word, begin_words, cut_words
+from attnviz.encoding.words import Cuts, Span, Word, begin_words, cut_words
 from attnviz.errors import AttnvizError, InputError, ModelError
 
 if TYPE_CHECKING:
@@ -183,8 +183,7 @@ def require_text(text: str) -> None:
 
 def _read(spelling: Spelling, pieces: Pieces, text: str, pair: str | None, dropped: int = 0) -> Encoding:
     ids, written = tuple(pieces.ids), pieces.tokens
-    # A Unigram model writes an unknown piece as the text does, under the id of its unknown token.
-    known = tuple(spelling.piece(i) == piece for i, piece in zip(ids, written, strict=True))
+    known = tuple(map(spelling.is_real, ids, written))
     special = tuple(
         bool(mask) or (i in spelling.marks and real)
         for mask, i, real in zip(pieces.special_tokens_mask, ids, known, strict=True)
@@ -198,11 +197,12 @@ def _read(spelling: Spelling, pieces: Pieces, text: str, pair: str | None, dropp
             "the text has only special tokens or characters that the model's tokenizer does not know",
             hint="Give a text in a language that the model was trained on.",
         )
-    texts = (text,) if pair is None else (text, pair)
+    cuts = [Cuts.of(part) for part in ((text,) if pair is None else (text, pair))]
     places: list[Span | None] = [
         None if mark or sequence is None else (sequence, *span)
         for mark, sequence, span in zip(special, pieces.sequence_ids, pieces.offsets, strict=True)
     ]
+    gaps = {place for place, (i, real) in enumerate(zip(ids, known, strict=True)) if real and i in spelling.gaps}
     return Encoding(
         text=text,
         pair=pair,
@@ -210,6 +210,6 @@ def _read(spelling: Spelling, pieces: Pieces, text: str, pair: str | None, dropp
         type_ids=tuple(pieces.type_ids),
         tokens=tokens,
         special=special,
-        words=cut_words(begin_words(texts, places), tokens, texts, places),
+        words=cut_words(begin_words(cuts, places, gaps), tokens, cuts, places),
         dropped=dropped,
     )

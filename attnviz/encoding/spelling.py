@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 _BYTE = re.compile(r"<0x([0-9A-F]{2})>")
+_GAP = re.compile(r"(?<![a-z])mask(?![a-z])|extra_id_\d|sentinel", re.IGNORECASE)
+"""What the names of tokens have that stand for words of the text: [MASK], <mask_1>, <extra_id_0>."""
 
 
 class Spelling:
@@ -30,9 +32,22 @@ class Spelling:
         self._prefix = (getattr(model, "continuing_subword_prefix", None) or "") if self._spaced else ""
         self._suffix = getattr(model, "end_of_word_suffix", None) or ""
         self.unknown: str | None = getattr(model, "unk_token", None)
-        # A [SEP] that the text itself contains is special to the model; what stands for an unknown word is not.
+        mask = getattr(tokenizer, "attnviz_mask", None)
         added = tokenizer.get_added_tokens_decoder().items()
-        self.marks = {number for number, token in added if token.special and token.content != self.unknown}
+        self.added = {number for number, _ in added}
+        self.gaps = {number for number, token in added if token.content == mask or _GAP.search(token.content)}
+        """Tokens that stand for words: content, wherever the text has them."""
+        # A [SEP] that the text itself contains is special to the model; what stands for an unknown word is not.
+        special = {number for number, token in added if token.special and token.content != self.unknown}
+        self.marks = special - self.gaps
+
+    def is_real(self, number: int, written: str) -> bool:
+        """Whether the token ``number`` is in the text as ``written``: a Unigram model writes an unknown one as it is.
+
+        What was added to a vocabulary may take the spaces beside it along.
+        """
+        piece = self.piece(number)
+        return written == piece or (number in self.added and written.strip() == piece)
 
     def piece(self, number: int) -> str:
         """The token ``number`` as the vocabulary has it; one that it lacks (a padded embedding) by its number."""
@@ -70,6 +85,12 @@ class Spelling:
             return bytes(table[character] for character in piece) if known else piece.encode()
         byte = _BYTE.fullmatch(piece)
         return bytes.fromhex(byte[1]) if byte else piece.replace("▁", " ").encode()
+
+
+def declare_mask(tokenizer: Tokenizer, mask: str | None) -> None:
+    """Say which of its tokens is the mask; tokenizer.json does not say it, and most are told by their name."""
+    if mask:
+        tokenizer.attnviz_mask = mask  # type: ignore[attr-defined]
 
 
 def join_pieces(pieces: Sequence[bytes]) -> tuple[str, list[tuple[int, int]]]:

@@ -36,6 +36,7 @@ def _figures(a: Weights, encoding: Encoding, seen: NDArray[np.bool_]) -> dict[st
     punctuation = np.zeros(n, bool)
     for word in encoding.words:
         punctuation[word.start : word.stop] = is_punctuation(word.text)
+    punctuation |= [not token.replace("▁", " ").strip() for token in encoding.tokens]
     punctuation &= ~special
     entropy = -(a * np.log(a, where=a > 0, out=np.zeros_like(a))).sum(1)
     many = seen.sum(1)

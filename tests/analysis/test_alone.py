@@ -216,6 +216,7 @@ def in_windows(read: Read, *, causal: bool) -> Array:
     punctuation = np.zeros(n, bool)
     for word in document.words:
         punctuation[word.start : word.stop] = is_punctuation(word.text)
+    punctuation |= [not token.replace("▁", " ").strip() for token in document.tokens]
     sets = {
         "cls": np.arange(n) < text[0],
         "sep": np.arange(n) > text[-1],
