@@ -77,14 +77,14 @@ def _memory(checkpoint: Checkpoint) -> Iterator[tuple[str, str]]:
     tokenizer.no_truncation()
     yield "tokenizer", _of(tokenizer.to_str().encode())
     for name, tensor in checkpoint.tensors.items():
-        yield f"{name} {tensor.dtype} {tuple(tensor.shape)}", _of(_bytes(tensor))
+        yield f"{name} {tensor.dtype} {tuple(tensor.shape)}", _of(raw(tensor))
 
 
 def _of(content: Any) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _bytes(tensor: Tensor) -> Any:
+def raw(tensor: Tensor) -> Any:
     """The numbers of the tensor as they lie in memory, of whatever type and device."""
     import torch
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,16 +97,32 @@ def open_checkpoint(model: str | os.PathLike[str] = DEFAULT, revision: str | Non
 def adopt(model: Any, tokenizer: Any) -> Checkpoint:
     """Take a transformers model and its fast tokenizer as they are in memory; neither is changed."""
     name = getattr(model.config, "name_or_path", "") or type(model).__name__
+    empty = Checkpoint(name, {}, {}, own_copy(tokenizer), reference=model, chat=tokenizer)
+    return looked_at_anew(empty)
+
+
+def looked_at_anew(checkpoint: Checkpoint) -> Checkpoint:
+    """The checkpoint of a model in memory with what the model is now."""
+    model = checkpoint.reference
     generation = getattr(model, "generation_config", None)
-    return Checkpoint(
-        name,
-        model.config.to_dict(),
-        model.state_dict(),
-        own_copy(tokenizer),
-        reference=model,
-        chat=tokenizer,
+    return replace(
+        checkpoint,
+        config=model.config.to_dict(),
+        tensors=Remembering(model.state_dict()),
         generation=generation.to_dict() if generation else {},
     )
+
+
+class Remembering(dict[str, "Tensor"]):
+    """The tensors of a model in memory; ``read`` are the names of those that were asked for."""
+
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        super().__init__(tensors)
+        self.read: set[str] = set()
+
+    def __getitem__(self, name: str) -> Tensor:
+        self.read.add(name)
+        return super().__getitem__(name)
 
 
 def _locate(model: str, revision: str | None) -> tuple[str, Path]:

@@ -209,6 +209,7 @@ class Model(Opened):
 
         from attnviz.model.check import check
 
+        self.follow()
         own = self.options.dtype
         dtype = torch.float64 if float64 else torch.promote_types(own, torch.float32)
         if dtype is own or self.checkpoint.quantised:

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from attnviz.checkpoint import Checkpoint, chat_text
+from attnviz.checkpoint import Checkpoint, chat_text, looked_at_anew
 from attnviz.encoding import Encoding, Windows, encode, encode_target, slide
 from attnviz.errors import UsageError
 
 if TYPE_CHECKING:
     from attnviz.model.hosted import Hosted
     from attnviz.model.native import Native
+    from attnviz.model.watch import Watch
     from attnviz.model.ways import Options
 
 NEW_TOKENS = 32
@@ -39,10 +40,18 @@ class Opened:
         return self._options or Options()
 
     @cached_property
-    def _opened(self) -> tuple[Native | Hosted, str]:
-        from attnviz.model.ways import open_way
+    def _opened(self) -> tuple[Native | Hosted, str, Watch | None]:
+        from attnviz.model.ways import open_way, watch
 
-        return open_way(self.checkpoint, self.options)
+        way, reason = open_way(self.checkpoint, self.options)
+        return way, reason, watch(self.checkpoint, way)
+
+    def follow(self) -> None:
+        """Open a model in memory anew where it has changed since: other values, hooks, modules or settings."""
+        watch = self._opened[2]
+        if watch is not None and not watch.is_same():
+            self.checkpoint = looked_at_anew(self.checkpoint)
+            vars(self).pop("_opened", None)
 
     @property
     def way(self) -> Native | Hosted:
@@ -79,6 +88,7 @@ class Opened:
         """What the model reads, and what its decoder reads where it has an encoder too; as for ``attend``."""
         from attnviz.model import foresee
 
+        self.follow()
         foresee.require_text(self.checkpoint, self.options, text, self.way.limit, truncate=truncate)
         source = self.encode(text, pair, truncate=truncate, chat=chat)
         foresee.require_memory(self.checkpoint, self.options, len(source))
@@ -103,6 +113,7 @@ class Opened:
         """A text without regard to the model's limit, and its windows, None where it fits; ``others`` are options."""
         from attnviz.analysis.survey import is_causal
 
+        self.follow()
         if "cross" in self.way.kinds:
             raise UsageError(f"{self.name} is an encoder–decoder: it reads no text in windows")
         if others:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from attnviz.checkpoint import Checkpoint
+from attnviz.checkpoint import Checkpoint, Remembering
 from attnviz.encoding import Encoding
 from attnviz.errors import UnsupportedModel, UsageError
 from attnviz.model.families import near_miss
 from attnviz.model.kernel import Kind
 from attnviz.model.native import Native, open_native, read_spec
+from attnviz.model.watch import Watch
 
 if TYPE_CHECKING:
     from attnviz.model.hosted import Hosted
@@ -88,7 +89,9 @@ def shapes(way: Native | Hosted, encoding: Encoding, target: Encoding | None = N
 
 
 def why_hosted(checkpoint: Checkpoint) -> str:
-    """What our forward pass does not know of the checkpoint's config; empty where it knows all.
+    """What our forward pass does not know of the checkpoint's config, or what was done to a model in memory since.
+
+    It is empty where there is nothing of that.
 
     Raises:
         ModelError: the config is damaged.
@@ -99,7 +102,22 @@ def why_hosted(checkpoint: Checkpoint) -> str:
         read_spec(checkpoint)
     except UnsupportedModel as error:
         return error.message.removeprefix(f"{checkpoint.name}: ")
+    if isinstance(checkpoint.reference, torch.nn.Module):
+        from attnviz.model.hosted import changed
+
+        return changed(checkpoint.reference)
     return ""
+
+
+def watch(checkpoint: Checkpoint, way: Native | Hosted) -> Watch | None:
+    """What tells whether a model in memory is still what ``way`` was opened from; None for a model of files."""
+    if not isinstance(checkpoint.tensors, Remembering):
+        return None
+    if isinstance(way, Native):
+        read = checkpoint.tensors.read
+        copied = {name: tensor for name, tensor in dict.items(checkpoint.tensors) if name in read}
+        return Watch(checkpoint.reference, copied, way.network.tensors.values())
+    return Watch(checkpoint.reference, dict(checkpoint.tensors), way.model.state_dict().values())
 
 
 def open_by_transformers(checkpoint: Checkpoint, options: Options) -> Hosted:

@@ -8,7 +8,7 @@ import torch
 
 from attnviz.checkpoint import Checkpoint, quiet_transformers
 from attnviz.encoding import Encoding, continued, started
-from attnviz.errors import InputError
+from attnviz.errors import InputError, UnsupportedModel
 from attnviz.model import weights
 from attnviz.model.families import find_family
 from attnviz.model.generate import generate, read_rules
@@ -60,12 +60,17 @@ def _native(checkpoint: Checkpoint, way: Native, source: Encoding, count: int) -
 
 def _hosted(checkpoint: Checkpoint, options: Options, source: Encoding, count: int, read: int) -> tuple[int, list[int]]:
     """As ``_native``; ``read`` is how many tokens are read before the first is written."""
-    from attnviz.model.hosted import open_writer
+    from attnviz.model.hosted import open_writer, undisturbed
 
     writer = open_writer(checkpoint, *placing(checkpoint, options), trust_remote_code=options.trust_remote_code)
     ids = torch.tensor([source.ids], device=writer.device)
-    with quiet_transformers(), torch.inference_mode():
-        written = writer.generate(
-            input_ids=ids, attention_mask=torch.ones_like(ids), do_sample=False, num_beams=1, max_new_tokens=count
-        )[0].tolist()
+    try:
+        with undisturbed(writer), quiet_transformers(), torch.inference_mode():
+            written = writer.generate(
+                input_ids=ids, attention_mask=torch.ones_like(ids), do_sample=False, num_beams=1, max_new_tokens=count
+            )[0].tolist()
+    except (TypeError, ValueError, LookupError, AttributeError, RuntimeError, ImportError) as error:
+        raise UnsupportedModel(
+            f"{checkpoint.name}: transformers' {type(writer).__name__} can't go on with this text ({error})"
+        ) from error
     return written[read - 1], written[read:]

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedConfig
 
 from attnviz.errors import UnsupportedModel
 from attnviz.model import kernel
@@ -19,8 +17,6 @@ from attnviz.model.hosted import masks
 from attnviz.model.hosted.masks import BandMask, Sight
 from attnviz.model.kernel import Bias, Kind, Observer
 from attnviz.model.spec import EVERYTHING
-
-NAME = "attnviz"
 
 # What models hand to their attention function: what ours reads, and what changes nothing in it. Masks say what windows
 # do, there is no dropout outside of training, and the rest is for other implementations or passes through.
@@ -41,19 +37,6 @@ class Seen:
     layers: dict[Kind, list[int]] = field(default_factory=dict)
     causal: dict[Kind, bool] = field(default_factory=dict)
     sinks: bool = False
-
-
-class Function(Protocol):
-    """An attention function of transformers, and the function that makes its masks."""
-
-    @property
-    def mask(self) -> Callable[..., Tensor | None]:
-        """It takes the arguments of ``transformers.masking_utils.eager_mask``."""
-
-    def __call__(
-        self, module: nn.Module, query: Tensor, key: Tensor, value: Tensor, *args: Any, **facts: Any
-    ) -> tuple[Tensor, None]:
-        """Attend; the context is (1, N, H, D)."""
 
 
 class Calls:
@@ -222,53 +205,3 @@ def sinks_of(module: nn.Module, facts: Mapping[str, Any]) -> Tensor | None:
     given = facts.get("s_aux")
     sinks = getattr(module, "sinks", None) if given is None else given
     return sinks.flatten() if isinstance(sinks, Tensor) else None
-
-
-@contextlib.contextmanager
-def attending(model: nn.Module, hook: Function | None, own: str = "eager") -> Iterator[None]:
-    """Inside, ``model`` attends by ``hook``, or by its ``own`` attention of that name; after, everything is as it was.
-
-    Also after an exception: the attention of its configs, training or not, hooks, buffers and whatever else the
-    forward pass leaves in the modules; and transformers knows no ``hook`` any more.
-    """
-    double = next(model.parameters()).dtype is torch.float64
-    name = own if hook is None else f"{NAME}-{id(hook)}"
-    every = configs(model)
-    holders: list[Any] = [*model.modules(), *every]
-    before = [(holder, dict(vars(holder))) for holder in holders]
-    inner = [(value, value.copy()) for _, values in before for value in values.values() if isinstance(value, dict)]
-    try:
-        if hook is not None:
-            AttentionInterface.register(name, hook)
-            AttentionMaskInterface.register(name, hook.mask)
-        for config in every:
-            config._attn_implementation_internal = name
-            config.use_cache = False
-            if double:  # the faster ways to run experts know no float64
-                config._experts_implementation_internal = "eager"
-        model.eval()
-        yield
-    finally:
-        if hook is not None:
-            AttentionInterface._global_mapping.pop(name, None)
-            AttentionMaskInterface._global_mapping.pop(name, None)
-        for holder, values in before:
-            vars(holder).clear()
-            vars(holder).update(values)
-        for value, copy in inner:
-            value.clear()
-            value.update(copy)
-
-
-def configs(model: nn.Module) -> list[Any]:
-    """All configs of ``model``, its parts and theirs."""
-    waiting = [
-        module.config for module in model.modules() if isinstance(getattr(module, "config", None), PreTrainedConfig)
-    ]
-    found: dict[int, Any] = {}
-    while waiting:
-        config = waiting.pop()
-        if id(config) not in found:
-            found[id(config)] = config
-            waiting += [part for part in vars(config).values() if isinstance(part, PreTrainedConfig)]
-    return list(found.values())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import inspect
 import io
 from collections.abc import Callable
@@ -13,12 +12,12 @@ from typing import Any
 import torch
 import transformers
 from torch import nn
-from transformers.initialization import no_init_weights
 
 from attnviz.checkpoint import Checkpoint, quiet_transformers
 from attnviz.errors import ModelError, UnsupportedModel
 from attnviz.model.hosted.model import Hosted
-from attnviz.model.precision import precision
+from attnviz.model.hosted.twin import recast, twin
+from attnviz.model.running import RUNNING
 from attnviz.model.weights import needful
 
 # What a checkpoint needs beside transformers: what its error names, and what installs it.
@@ -83,15 +82,8 @@ def _borrow(model: Any, dtype: torch.dtype | None, device: str | torch.device | 
     place = before.device if device in (None, "auto") else torch.device(device)
     if dtype in (None, before.dtype) and place.type == before.device.type:
         return base
-    return _double(base).to(place) if dtype is torch.float64 else copy.deepcopy(base).to(place, dtype)
-
-
-def _double(model: Any) -> Any:
-    """``model`` in float64 throughout: what it computes when it is made, such as rotary angles, is float64 too."""
-    with quiet_transformers(), precision(torch.float64), no_init_weights():
-        twin = type(model)._from_config(copy.deepcopy(model.config), dtype=torch.float64)
-    twin.load_state_dict(model.state_dict())
-    return twin.eval()
+    with RUNNING:
+        return recast(twin(base), dtype).to(place)
 
 
 def _load(
@@ -110,7 +102,7 @@ def _load(
         options["gguf_file"] = checkpoint.gguf
         silence = contextlib.redirect_stderr(io.StringIO())
     try:
-        with quiet_transformers(), silence:
+        with RUNNING, quiet_transformers(), silence:
             config = transformers.AutoConfig.from_pretrained(folder, **options)
             if device == "auto":
                 options["device_map"] = "auto"
@@ -132,7 +124,7 @@ def _load(
     if missing:
         raise ModelError(f"{checkpoint.name} lacks {', '.join(missing[:3])}, which {type(model).__name__} needs")
     if dtype is torch.float64:
-        model = _double(model)
+        model = recast(model, dtype)
     unread = needful(info["unexpected_keys"], checkpoint.tensors, f"{model.base_model_prefix}.")
     return (model if device in (None, "auto") else model.to(device)).eval(), unread
 

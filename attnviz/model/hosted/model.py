@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import threading
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
@@ -14,8 +15,9 @@ from torch import Tensor, nn
 from attnviz.checkpoint import quiet_transformers
 from attnviz.encoding import Encoding
 from attnviz.errors import AttnvizError, InputError, UnsupportedModel
-from attnviz.model.hosted.attention import Function, Hook, Seen, attending, configs
+from attnviz.model.hosted.attention import Hook, Seen
 from attnviz.model.hosted.sampled import Sampler, See
+from attnviz.model.hosted.undisturbed import Function, attending, configs
 from attnviz.model.inputs import require_finite, require_fit
 from attnviz.model.kernel import Kind, Observer
 from attnviz.model.precision import precision
@@ -50,7 +52,7 @@ class Hosted:
             self.kinds = ("encoder", "decoder", "cross")
         self.start = None if self.kinds == ("self",) else start
         self.limit = _limit(model)
-        self._seen: Seen | None = None
+        self._last = threading.local()  # what one thread asks is of its own last run
 
     def run(self, encoding: Encoding, observers: Sequence[Observer] = (), target: Encoding | None = None) -> Tensor:
         """Run one input and return the last hidden states (T, C), the decoder's where there is one.
@@ -67,7 +69,7 @@ class Hosted:
         hook = Hook(self.model, self._shapes(encoding, target), observers)
         output = self._forward(encoding, target, hook, output_hidden_states=wanted or not _is_bare(self.model))
         self._require_all(hook.seen.layers)
-        self._seen = hook.seen
+        self._last.seen = hook.seen
         states = _states(output, self.kinds)
         if wanted:
             for kind, found in states.items():
@@ -100,6 +102,10 @@ class Hosted:
         if self._seen is None:
             raise RuntimeError("nothing has run yet")
         return self._seen
+
+    @property
+    def _seen(self) -> Seen | None:
+        return getattr(self._last, "seen", None)
 
     def reference(self, encoding: Encoding, target: Encoding | None = None) -> Reference:
         """What the same model says by its own eager attention.
@@ -168,7 +174,7 @@ class Hosted:
         inputs = self._inputs(encoding, target)
         exact = precision(self.model.dtype)
         try:
-            with quiet_transformers(), attending(self.model, hook, own), exact, torch.inference_mode():
+            with attending(self.model, hook, own), quiet_transformers(), exact, torch.inference_mode():
                 return self.model(**inputs, **wanted, return_dict=True)
         except AttnvizError as error:
             error.message = f"{self.name}: {error.message}"

@@ -1,0 +1,123 @@
+"""A transformers model is run by one thread at a time, and is after each run as it was before, whatever fails."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator, MutableMapping
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedConfig
+
+from attnviz.model.running import RUNNING
+
+NAME = "attnviz"
+
+
+class Function(Protocol):
+    """An attention function of transformers, and the function that makes its masks."""
+
+    @property
+    def mask(self) -> Callable[..., Tensor | None]:
+        """It takes the arguments of ``transformers.masking_utils.eager_mask``."""
+
+    def __call__(
+        self, module: nn.Module, query: Tensor, key: Tensor, value: Tensor, *args: Any, **facts: Any
+    ) -> tuple[Tensor, None]:
+        """Attend; the context is (1, N, H, D)."""
+
+
+@contextlib.contextmanager
+def attending(model: nn.Module, hook: Function | None, own: str | None = "eager") -> Iterator[None]:
+    """Inside, ``model`` attends by ``hook``, or by its ``own`` attention of that name (None: as its config says).
+
+    It is in evaluation mode, and ``undisturbed``; after, transformers knows no ``hook`` any more.
+    """
+    double = next(model.parameters()).dtype is torch.float64
+    name = own if hook is None else f"{NAME}-{id(hook)}"
+    with undisturbed(model):
+        try:
+            if hook is not None:
+                AttentionInterface.register(name, hook)
+                AttentionMaskInterface.register(name, hook.mask)
+            for config in configs(model):
+                if name is not None:
+                    config._attn_implementation_internal = name
+                config.use_cache = False
+                if double:  # the faster ways to run experts know no float64
+                    config._experts_implementation_internal = "eager"
+            yield
+        finally:
+            if hook is not None:
+                AttentionInterface._global_mapping.pop(name, None)
+                AttentionMaskInterface._global_mapping.pop(name, None)
+
+
+@contextlib.contextmanager
+def undisturbed(model: nn.Module) -> Iterator[None]:
+    """Inside, ``model`` is this thread's alone and in evaluation mode; after, everything is as it was.
+
+    Also after an exception: the attention of its configs, training or not, hooks, buffers and whatever else the
+    forward pass leaves in the modules.
+    """
+    with RUNNING, contextlib.ExitStack() as stack:
+        holders: list[Any] = [*model.modules(), *configs(model)]
+        before = [(vars(holder), dict(vars(holder))) for holder in holders]
+        before += [
+            (value, value.copy()) for _, values in before for value in values.values() if isinstance(value, dict)
+        ]
+        stack.callback(_put_back, before)
+        if any(hasattr(module, "_orig_mod") for module in model.modules()):  # compiled: they would know nothing of ours
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
+        for module in model.modules():
+            vars(module).pop("_compiled_call_impl", None)
+        model.eval()
+        yield
+
+
+def _put_back(before: list[tuple[MutableMapping[Any, Any], dict[Any, Any]]]) -> None:
+    """Give each mapping what it held; what has stayed is not touched, so that others may read it meanwhile."""
+    with _unbroken():
+        for now, values in before:
+            for name in [name for name in now if name not in values]:
+                del now[name]
+            for name, value in values.items():
+                if name not in now or now[name] is not value:
+                    now[name] = value
+            if list(now) != list(values):
+                now.clear()
+                now.update(values)
+
+
+@contextlib.contextmanager
+def _unbroken() -> Iterator[None]:
+    """Ctrl-C waits for the end of this."""
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or handler is None:
+        yield
+        return
+    waiting: list[Any] = []
+    signal.signal(signal.SIGINT, lambda *given: waiting.append(given))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if waiting and callable(handler):
+            handler(*waiting[0])
+
+
+def configs(model: nn.Module) -> list[Any]:
+    """All configs of ``model``, its parts and theirs."""
+    waiting = [
+        module.config for module in model.modules() if isinstance(getattr(module, "config", None), PreTrainedConfig)
+    ]
+    found: dict[int, Any] = {}
+    while waiting:
+        config = waiting.pop()
+        if id(config) not in found:
+            found[id(config)] = config
+            waiting += [part for part in vars(config).values() if isinstance(part, PreTrainedConfig)]
+    return list(found.values())
