@@ -77,7 +77,7 @@ def measure_alone(
         run_alone(way, window.encoding, [*part.observers, *([links] if asked.top else [])])
         return part
 
-    total = Total(windows.widest)
+    total = Total(windows.widest, causal=causal)
     workers = _workers(way, windows)
     for part in in_order(run, windows, [torch.empty(0)] * (workers + 1), workers):
         total.add(part)

@@ -35,8 +35,8 @@ METRICS = (
     Metric("sep", "share", "weight to the special tokens behind the text ([SEP], EOS); null without any"),
     Metric("special", "share", "weight to all special tokens; null without any"),
     Metric("punctuation", "share", "weight to the tokens of punctuation and of white space; null without any"),
-    Metric("sink", "share", "the largest mean weight that one key takes from the queries that see it, of the keys that "
-           "half of all queries see, null where a window leaves none; a sink where above 0.3 (Gu et al. 2025)"),
+    Metric("sink", "share", "the largest mean weight that one key takes: of all queries, in a decoder of those from it "
+           "on, where these are half of all; a sink where above 0.3 (Gu et al. 2025)"),
     Metric("sink_position", "token", "which key that is, from 0", "place"),
     Metric("confidence", "share", "the largest weight of a query, the mean over the queries; the special tokens behind "
            "the text neither look nor are looked at here (Voita et al. 2019)"),

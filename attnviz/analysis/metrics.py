@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attnviz.model.spec import CAUSAL, EVERYTHING, Reach
 from attnviz.record import Array
 
 PerHead = NDArray[np.float64]
@@ -30,34 +29,24 @@ def distance(weights: Array, queries: NDArray[np.intp] | None = None) -> PerHead
 
 
 def sink(weights: Array, causal: bool, queries: NDArray[np.intp] | None = None) -> PerHead:
-    """The largest mean weight that one key takes from all queries that see it (Gu et al. 2025), (L, H).
+    """The largest mean weight that one key takes of the queries from it on, of all in an encoder, (L, H).
 
-    In a causal model the last keys are seen by few queries; the keys that half of the queries see are compared.
+    As Gu et al. (2025) define it: a query that a layer's window keeps from the key gives it 0, for a sink takes weight
+    whatever the query. The last keys of a causal model have few queries; the keys that have half of all are compared.
     ``queries`` are the places of the rows, where these are not all.
     """
     places = np.arange(weights.shape[-2]) if queries is None else queries
-    return sink_of(weights.sum(-2, dtype=np.float64), places, CAUSAL if causal else EVERYTHING)[0]
+    return sink_of(weights.sum(-2, dtype=np.float64), places, causal=causal)[0]
 
 
 def sink_of(
-    received: NDArray[np.floating[Any]], queries: NDArray[np.intp], reach: Reach
+    received: NDArray[np.floating[Any]], queries: NDArray[np.intp], *, causal: bool
 ) -> tuple[PerHead, NDArray[np.intp]]:
-    """``sink``, and which key it is, of what each key receives (…, M) from ``queries`` that see as far as ``reach``.
-
-    Where no key is seen by half of them, as in a long text with a short reach, the sink is NaN.
-    """
-    seen = _seen(reach, queries, received.shape[-1])
-    common = seen * 2 >= len(queries)
-    taken = np.where(common, received / np.maximum(seen, 1), -1)
-    return np.where(common.any(), taken.max(-1), np.nan), taken.argmax(-1)
-
-
-def _seen(reach: Reach, queries: NDArray[np.intp], keys: int) -> NDArray[np.intp]:
-    """By how many of the ``queries`` each of the ``keys`` is seen, (M,)."""
-    low = np.zeros_like(queries) if reach.behind is None else np.maximum(queries - reach.behind, 0)
-    high = np.full_like(queries, keys) if reach.ahead is None else np.minimum(queries + reach.ahead + 1, keys)
-    begin, end = (np.bincount(edge, minlength=keys + 1) for edge in (low, high))
-    return np.asarray((begin - end).cumsum()[:keys])
+    """``sink``, and which key it is, of what each key receives (…, M) from the ``queries``, by their places."""
+    keys = np.arange(received.shape[-1])
+    count = len(queries) - (np.searchsorted(np.sort(queries), keys) if causal else np.zeros_like(keys))
+    taken = np.where(count * 2 >= len(queries), received / np.maximum(count, 1), -1)
+    return taken.max(-1), taken.argmax(-1)
 
 
 def share(weights: Array, keys: NDArray[np.bool_]) -> float:

@@ -33,7 +33,6 @@ from attnviz.model.observers import (
     WindowReceived,
     WindowStats,
 )
-from attnviz.model.spec import CAUSAL, EVERYTHING
 from attnviz.record import Array, Kind, Survey, Top
 
 if TYPE_CHECKING:
@@ -232,15 +231,15 @@ class SurveyObservers:
 
     def _sink(self) -> NDArray[np.float64]:
         """As ``metrics.sink``; of windows the mean, by how many queries are kept of each."""
-        reach = CAUSAL if self.source.causal else EVERYTHING
+        causal = self.source.causal
         if self.source.windows:
             places, seen = zip(*self.window_received.parts, strict=True)
             totals = (_joined(map(each.total, each.layers())) for each in seen)
-            parts = [sink_of(*each, reach)[0] for each in zip(totals, places, strict=True)]
+            parts = [sink_of(*each, causal=causal)[0] for each in zip(totals, places, strict=True)]
             return np.average(parts, axis=0, weights=[len(each) for each in places])
         queries, passage = np.arange(len(self.source.encoding)), self._within["token"]
         total = _joined(map(self.received.total, self.received.layers()))
-        return sink_of(total, queries if passage is None else queries[passage], reach)[0]
+        return sink_of(total, queries if passage is None else queries[passage], causal=causal)[0]
 
 
 def _passages(encoding: Encoding) -> tuple[int, ...]:

@@ -14,10 +14,9 @@ from attnviz.analysis.metrics import sink_of
 from attnviz.analysis.units import Mask
 from attnviz.encoding import Window
 from attnviz.model.inputs import require_equal_heads
-from attnviz.model.kernel import Observer, Tile
+from attnviz.model.kernel import Observer
 from attnviz.model.observers import Confidence, DuplicateTokens, SpanSums
 from attnviz.model.observers.span import FIGURES
-from attnviz.model.spec import Reach
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,19 +37,7 @@ class Part:
         self.sums = SpanSums(first, last + 1)
         self.duplicates = DuplicateTokens(window.encoding.ids, counting)
         self.confidence = Confidence(len(self.kept) - int(self.sets["sep"].sum()), counting)
-        self.reaches = _Reaches()
-        self.observers: list[Observer] = [self.sums, self.duplicates, self.confidence, self.reaches]
-
-
-class _Reaches(Observer):
-    """Keeps how far the queries of each layer see."""
-
-    def __init__(self) -> None:
-        self.found: dict[int, Reach] = {}
-
-    def tile(self, tile: Tile) -> None:
-        """See the layer of the tile."""
-        self.found[tile.layer] = tile.reach
+        self.observers: list[Observer] = [self.sums, self.duplicates, self.confidence]
 
 
 @dataclass(eq=False)
@@ -73,8 +60,8 @@ class _Mean:
 class Total:
     """What all windows have together; ``widest`` is the number of tokens of the longest."""
 
-    def __init__(self, widest: int) -> None:
-        self._widest = widest
+    def __init__(self, widest: int, *, causal: bool) -> None:
+        self._widest, self._causal = widest, causal
         self._sums, self._duplicates, self._confidence = _Mean(), _Mean(), _Mean()
         self._shares: dict[str, _Mean] = {}
         self._there = {"first"}
@@ -93,12 +80,9 @@ class Total:
         self._confidence.add(_of(part.confidence), part.confidence.count)
         self._count_offsets([seen.offsets(number)[:, part.telling] for number in layers])
         self._received.add(received, part.window)
-        places, reaches = np.flatnonzero(part.kept), part.reaches.found
-        sinks = (
-            sink_of(layer, places, reaches[number]) for layer, number in zip(received, sorted(reaches), strict=True)
-        )
-        sink, key = map(np.stack, zip(*sinks, strict=True))
-        self._sinks.append((len(places), sink, np.where(np.isnan(sink), np.nan, part.window.places[key])))
+        places = np.flatnonzero(part.kept)
+        sink, key = sink_of(received, places, causal=self._causal)
+        self._sinks.append((len(places), sink, part.window.places[key]))
 
     def _share(self, part: Part, received: Floats) -> None:
         """Add what the first key and each set of keys receive."""
@@ -132,17 +116,13 @@ class Total:
         return np.stack([found.get(name, nothing) for name in NAMES], axis=-1)
 
     def _sink(self) -> tuple[Floats, Floats]:
-        """The mean over the windows that have one, and the key that is it for most queries, the first of equal ones."""
-        queries, sinks, keys = (np.array(each) for each in zip(*self._sinks, strict=True))
-        counted = queries[:, None, None] * ~np.isnan(sinks)  # (windows, L, H)
-        mean = _Mean()
-        mean.add(np.nansum(sinks * counted, axis=0), counted.sum(0).astype(np.float64))
-        place = np.full(mean.value.shape, np.nan)
-        for head in np.argwhere(~np.isnan(mean.value)):
-            at = slice(None), *head
-            values, numbers = np.unique(keys[at], return_inverse=True)
-            place[tuple(head)] = values[np.bincount(numbers, counted[at]).argmax()]
-        return mean.value, place
+        """The mean over the windows, and the key that is the sink of most queries, the first of equal ones."""
+        queries, sinks, keys = (np.array(each) for each in zip(*self._sinks, strict=True))  # (windows, L, H)
+        place = np.zeros(sinks.shape[1:])
+        for head in np.ndindex(place.shape):
+            values, numbers = np.unique(keys[:, *head], return_inverse=True)
+            place[head] = values[np.bincount(numbers, queries).argmax()]
+        return np.average(sinks, axis=0, weights=queries), place
 
 
 class _MostReceived:

@@ -169,20 +169,19 @@ class _Documents:
         sees = (apart <= (n if reach.behind is None else reach.behind)) & (
             -apart <= (n if reach.ahead is None else reach.ahead)
         )
-        seen, seen_by = sees.sum(1), sees.sum(0)
+        seen = sees.sum(1)
         entropy, received = torch.special.entr(a).sum(-1), a.sum(2)
         normalised = entropy * torch.where(seen > 1, 1 / seen.to(a).log(), 0)
         none = torch.full_like(entropy[..., 0], torch.nan)
         beside = [a.diagonal(by, 2, 3).mean(-1) if n > 1 else none for by in (-1, 1)]
         shares = [self._share(received, keys) for keys in (self._lead, self._tail, self._special, self._punctuation)]
-        common = seen_by * 2 >= n
-        mean = torch.where(common, received / seen_by, -1.0)
-        sink = [torch.where(common.any(), each, torch.nan) for each in (mean.amax(-1), mean.argmax(-1))]
+        after = n - at if reach.ahead == 0 else torch.full_like(at, n)  # the queries of which a key may be the sink
+        mean = torch.where(after * 2 >= n, received / after, -1.0)
         inside = ~self._tail[:, None]
         peaks = torch.where(inside[..., None, :], a, 0).amax(-1)  # (B, H, n)
         columns = [
             entropy.mean(-1), normalised.mean(-1), (a * apart.abs()).sum(-1).mean(-1), (a * apart).sum(-1).mean(-1),
-            a.diagonal(0, 2, 3).mean(-1), *beside, received[..., 0] / n, *shares, *sink,
+            a.diagonal(0, 2, 3).mean(-1), *beside, received[..., 0] / n, *shares, mean.amax(-1), mean.argmax(-1),
             (peaks * inside).sum(-1) / inside.sum(-1), received.amax(-1), received.argmax(-1),
             self._duplicate(a, apart > 0), *self._offsets(a),
         ]  # fmt: skip

@@ -33,12 +33,10 @@ def measure(
     """
     starts, leads, tails, special, punctuation, before = marks
     count, heads, n, width = scores.shape
-    seen, surprises = np.empty(n), np.empty(n)
+    surprises = np.empty(n)
     for i in range(n):
         low, high = 0 if behind < 0 else max(0, i - behind), n - 1 if ahead < 0 else min(n - 1, i + ahead)
         surprises[i] = 1 / math.log(high - low + 1) if high > low else 0.0
-        low, high = 0 if ahead < 0 else max(0, i - ahead), n - 1 if behind < 0 else min(n - 1, i + behind)
-        seen[i] = high - low + 1
     # With room for whole vectors.
     row, received, inside = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(width, np.float32)
     diagonals, counts = np.empty(2 * n + LANES, np.float32), np.empty(2 * n, np.int32)
@@ -53,7 +51,7 @@ def measure(
                 scores, (b * heads + h) * n * width, behind, ahead, surprises, tails[d], about,
                 row, inside, received, diagonals, counts, figures[d, h],
             )  # fmt: skip
-            _figures(received, diagonals, counts, seen, leads[d], tails[d], about, figures[d, h])
+            _figures(received, diagonals, counts, ahead == 0, leads[d], tails[d], about, figures[d, h])
         _links(scores[b], d, about[0], words, rules, figures[d], links)
 
 
@@ -112,7 +110,7 @@ def _pass(
 
 @njit(**_plain)  # type: ignore[untyped-decorator]
 def _figures(
-    received: Any, diagonals: Any, counts: Any, seen: Any, lead: int, tail: int, about: Any, found: Any
+    received: Any, diagonals: Any, counts: Any, causal: bool, lead: int, tail: int, about: Any, found: Any
 ) -> None:
     """Fill in the figures ``found`` that are read from sums."""
     special, punctuation, _ = about
@@ -128,7 +126,7 @@ def _figures(
     found[6] = diagonals[n] / (n - 1) if n > 1 else np.nan
     found[7] = received[0] / n
     shares, has = np.zeros(4), np.zeros(4, np.bool_)
-    found[12], found[13], found[15] = np.nan, np.nan, -1.0
+    found[12], found[15] = -1.0, -1.0
     text = 0
     for k in range(n):
         given = np.float64(received[k])
@@ -137,8 +135,9 @@ def _figures(
             if belongs:
                 shares[place] += given
                 has[place] = True
-        if seen[k] * 2 >= n and not given / seen[k] <= found[12]:  # at first it is NaN
-            found[12], found[13] = given / seen[k], k
+        after = n - k if causal else n  # the queries of which the key may be the sink
+        if after * 2 >= n and given / after > found[12]:
+            found[12], found[13] = given / after, k
         if given > found[15]:
             found[15], found[16] = given, k
     for place in range(4):

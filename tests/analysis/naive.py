@@ -20,12 +20,12 @@ def measured(weights: Weights, encoding: Encoding, asked: Asked, *, causal: bool
     """By ``weights`` (L, H, N, N) of a document; ``seen`` (N, N) says which keys a query may see."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # means of nothing are NaN here
-        found = [[_figures(head, encoding, seen) for head in layer] for layer in np.float64(weights)]
+        found = [[_figures(head, encoding, seen, causal=causal) for head in layer] for layer in np.float64(weights)]
     figures = np.array([[[head[name] for name in NAMES] for head in layer] for layer in found])
     return Measured(figures, _links(np.float64(weights), encoding, asked, figures, causal=causal))
 
 
-def _figures(a: Weights, encoding: Encoding, seen: NDArray[np.bool_]) -> dict[str, float]:
+def _figures(a: Weights, encoding: Encoding, seen: NDArray[np.bool_], *, causal: bool) -> dict[str, float]:
     n = len(a)
     places = np.arange(n)
     apart = places[:, None] - places[None, :]
@@ -42,8 +42,9 @@ def _figures(a: Weights, encoding: Encoding, seen: NDArray[np.bool_]) -> dict[st
     many = seen.sum(1)
     same = (np.array(encoding.ids)[:, None] == np.array(encoding.ids)[None, :]) & (apart > 0)
     received = a.sum(0)
-    asked = places[seen.sum(0) * 2 >= n]  # keys that half of the queries see
-    takes = received[asked] / seen.sum(0)[asked]
+    after = n - places if causal else np.full(n, n)
+    asked = places[after * 2 >= n]
+    takes = received[asked] / after[asked]
     offsets, counts = np.unique(a[text].argmax(1) - text, return_counts=True)
     share = lambda keys: a[:, keys].sum(1).mean() if keys.any() else np.nan  # noqa: E731
     return {
@@ -59,8 +60,8 @@ def _figures(a: Weights, encoding: Encoding, seen: NDArray[np.bool_]) -> dict[st
         "sep": share(tail),
         "special": share(special),
         "punctuation": share(punctuation),
-        "sink": takes.max() if len(takes) else np.nan,
-        "sink_position": asked[takes.argmax()] if len(takes) else np.nan,
+        "sink": takes.max(),
+        "sink_position": asked[takes.argmax()],
         "confidence": a[~tail][:, ~tail].max(1).mean(),
         "received": received.max(),
         "received_position": received.argmax(),

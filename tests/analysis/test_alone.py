@@ -36,6 +36,8 @@ TEXTS = {
     "marks within": "The bank [SEP] approved the loan. [SEP]",
     "long": "The bank approved the loan, because the company had strong financials of it. " * 7,
 }
+UNLIKE = " ".join(f"{word} {chr(97 + i)} loan{i % 7 * 's'}" for i, word in enumerate(tiny._WORDS * 2))
+"""Says nothing twice in the same words: of weights that are equal but for rounding nobody knows the order."""
 EXACT, SINGLE = 1e-10, 3e-5
 
 
@@ -158,12 +160,11 @@ def test_layers_that_see_a_part_of_the_text(
     folder, reaches = make(tmp_path)
     model = load(folder, dtype="float64")
     assert model.way.path == ("hosted" if make is near_hosted else "native")
-    for text in (TEXTS["long"], "A bank."):
+    for text in (UNLIKE, "A bank."):
         encoding = model.encode(text)
         weights, seen = weights_of(model, encoding), [seen_in(len(encoding), **reach) for reach in reaches]
         assert not weights[:, :, ~seen[1]][1:].any()
         expected = by_layers(weights, encoding, Asked(), seen, causal=make is not near_encoder)
-        assert np.isnan(expected.figures[1, 0, NAMES.index("sink")]) == (text != "A bank.")
         assert_alike(measure_alone(model.way, encoding, Asked()), expected)
 
 
@@ -306,7 +307,7 @@ def test_a_damaged_encoder_gives_no_figures(dtype: str, tiny_t5: Path, tmp_path:
 
 
 def test_layers_with_different_numbers_of_heads_are_refused() -> None:
-    total = Total(4)
+    total = Total(4, causal=False)
     encoding = Encoding("", None, (5, 6), (0, 0), ("a", "b"), (False, False), ())
     part = Part(Window(encoding, 0, 0, 2, 0, 2, np.arange(2)), {"special": np.zeros(2, bool), "sep": np.zeros(2, bool)})
     for layer, heads in enumerate((2, 3)):

@@ -15,7 +15,7 @@ from attnviz.model.spec import Reach
 from attnviz.model.tile import BLOCK, Tile, compiled
 
 FIGURES = (
-    "entropy", "normalised_entropy", "distance", "signed_distance", "self", "previous", "next", "confidence", "first",
+    "entropy", "normalised_entropy", "distance", "signed_distance", "self", "previous", "next", "largest", "first",
 )  # fmt: skip
 EDGES = (1, 10, 100, 1_000, 10_000, 100_000, 1_000_000)
 """Where the bands of distances begin; before them there is only the query itself."""

@@ -20,7 +20,7 @@ class HeadStats(Observer):
 
     ``figures`` has for each name an array (L, H): ``entropy`` (−Σ A ln A, nats), ``normalised_entropy`` (by ln n, n the
     keys that a query may see), ``distance`` (Σ A·|q − k|, Vig & Belinkov 2019), ``signed_distance`` (Σ A·(q − k)),
-    ``self``, ``previous`` and ``next`` (of the queries that have one), ``confidence`` (max A, Voita et al. 2019),
+    ``self``, ``previous`` and ``next`` (of the queries that have one), ``largest`` (max A),
     ``first`` (the share of the first key, a sink where beyond 0.3: Gu et al. 2025), the share of each of ``sets``,
     ``offset`` and ``offset_share`` (which key − query holds the largest weight most often, and how often); and
     ``profile`` (L, H, bands): the share of the query itself and of each band of distances from ``EDGES`` on, without
@@ -30,7 +30,7 @@ class HeadStats(Observer):
         sets: which keys belong to a set whose share is wanted, (M,) each.
         counting: which queries are averaged over (N,); None is all.
         telling: of which queries the offsets are counted (N,); None is those that are averaged over.
-        per_query: keep the entropy, distance and confidence of each query as well.
+        per_query: keep the entropy, distance and largest weight of each query as well.
     """
 
     shares = True
@@ -96,7 +96,7 @@ class HeadStats(Observer):
         return sums, np.array([counts.get(name, len(places)) for name in self.names], np.float64), offsets
 
     def queries(self, layer: int) -> dict[str, Tensor]:
-        """The entropy, distance and confidence of each query of a layer, (H, N), where they were asked for."""
+        """The entropy, distance and largest weight of each query of a layer, (H, N), where they were asked for."""
         return self._rows[layer]
 
     def layers(self) -> tuple[int, ...]:
@@ -104,7 +104,7 @@ class HeadStats(Observer):
         return tuple(sorted(self._sums))
 
 
-_PER_QUERY = ("entropy", "distance", "confidence")
+_PER_QUERY = ("entropy", "distance", "largest")
 
 
 def merged(parts: Sequence[HeadStats]) -> dict[str, NDArray[np.float64]]:

@@ -150,7 +150,7 @@ def means(weights: Tensor, visible: Tensor) -> dict[str, Tensor]:
         "normalised_entropy": torch.where(seen > 1, entropy / seen.log(), 0),
         "distance": (weights * apart.abs()).sum(-1),
         "signed_distance": (weights * apart).sum(-1),
-        "confidence": weights.amax(-1),
+        "largest": weights.amax(-1),
         "first": weights[..., 0],
     }
 

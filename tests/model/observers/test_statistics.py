@@ -111,7 +111,7 @@ def test_figures_of_each_query(case: Case) -> None:
     stats = HeadStats(per_query=True)
     weights = case.watch(stats)
     rows, expected = stats.queries(5), means(weights, case.visible)
-    assert rows.keys() == {"entropy", "distance", "confidence"}
+    assert rows.keys() == {"entropy", "distance", "largest"}
     for name, found in rows.items():
         torch.testing.assert_close(found.double(), expected[name], **(DISTANCE if name == "distance" else CLOSE))
 

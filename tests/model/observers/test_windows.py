@@ -143,7 +143,7 @@ def figures(row: Array, at: int) -> dict[str, Array]:
         "self": row[..., at],
         "previous": row[..., at - 1] if at else none,
         "next": row[..., at + 1] if at + 1 < row.shape[-1] else none,
-        "confidence": row.max(-1),
+        "largest": row.max(-1),
         "first": row[..., 0],
     }
 
