@@ -68,7 +68,7 @@ class Total:
         """The sets of which some window has keys: a share of no keys is no figure."""
         self._offsets: NDArray[np.int32] = np.zeros(0, np.int32)
         self._received = _MostReceived()
-        self._sinks: list[tuple[int, Floats, Floats]] = []
+        self._sinks: list[tuple[int, Floats, NDArray[np.signedinteger]]] = []
 
     def add(self, part: Part) -> None:
         """Add a window that was run; windows come in the order of the text."""
