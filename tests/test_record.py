@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +17,7 @@ from safetensors.numpy import load_file, save_file
 
 from attnviz.encoding import Encoding, Word
 from attnviz.errors import InputError, UsageError
-from attnviz.record import Array, Attention, EncoderDecoder, Record, read, write
+from attnviz.record import Array, Attention, EncoderDecoder, Record, read, save, write
 from tests.records import cross_record, encoding_of, random_weights, record, three_maps
 
 SUFFIXES = (".json", ".safetensors")
@@ -186,6 +188,30 @@ def test_a_name_with_escapes_and_spaces_works(tmp_path: Path, suffix: str) -> No
 def test_nothing_is_written_under_a_suffix_that_can_not_be_read_back(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"\.png.*expected .*\.json"):
         write(example(), tmp_path / "record.png", ".png")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_record_is_saved_whole_or_not_at_all(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"record{suffix}"
+    save(example(), path)
+    before = path.read_bytes()
+    script = (
+        "import resource, sys; from pathlib import Path; from attnviz.errors import UsageError\n"
+        "from attnviz import record\nresource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
+        "try: record.save(record.read(Path(sys.argv[1])), Path(sys.argv[1]))\nexcept UsageError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, check=True)
+    assert f"{path} can't be written (File too large" in done.stdout
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.read_bytes() == before
+
+
+def test_a_record_is_not_saved_under_another_ending(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"record\.png ends in '\.png', expected"):
+        save(example(), tmp_path / "record.png")
+    with pytest.raises(UsageError, match=r"can't be written \(No such file"):
+        save(example(), tmp_path / "no" / "record.json")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -13,6 +13,7 @@ import typer
 from rich.text import Text
 
 from attnviz.cli import console
+from attnviz.cli.drawing import settle_matplotlib
 from attnviz.cli.options import ModelOptions, spread
 from attnviz.errors import ExitCode, SomeFailed, UsageError
 
@@ -131,6 +132,7 @@ def batch(
     if stride is not None and not windows:
         raise UsageError("--stride is given, and --no-windows that it could be of")
     _require_installed()
+    settle_matplotlib()
     model.warn()
     from attnviz.analysis.measured import Asked
     from attnviz.batch.cluster import Cluster

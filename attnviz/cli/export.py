@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from attnviz.cli import console, source
+from attnviz.cli.drawing import settle_matplotlib
 from attnviz.cli.files import output_path, replaced
 from attnviz.cli.options import (
     FromOption,
@@ -54,7 +55,9 @@ def export(
         str | None, typer.Option(metavar="WxH", help="Inches, such as 8x6.", rich_help_panel="Picture")
     ] = None,
     dpi: Annotated[int, typer.Option(min=20, max=1200, help="Pixels an inch.", rich_help_panel="Picture")] = 200,
-    title: Annotated[str | None, typer.Option(help="Instead of model and head.", rich_help_panel="Picture")] = None,
+    title: Annotated[
+        str | None, typer.Option(help='Instead of model and head; "" for none.', rich_help_panel="Picture")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that exists.")] = False,
     max_memory: MemoryOption = None,
 ) -> None:
@@ -78,6 +81,7 @@ def export(
         with replaced(path, force=force) as partial:
             records.write(record, partial, path.suffix)
     else:
+        settle_matplotlib()
         from attnviz.render import figure
 
         found, loaded = source.observe(text, reading, start, model, wanted)

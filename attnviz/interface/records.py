@@ -21,9 +21,12 @@ class _Saveable:
     """A record that can be saved."""
 
     def save(self: Any, path: str | os.PathLike[str]) -> None:
-        """Save as ``.json`` or ``.safetensors``, in one file; ``attnviz show --from`` and ``open`` read it."""
-        target = Path(path)
-        record.write(self, target, target.suffix)
+        """Save as ``.json`` or ``.safetensors``, in one file; ``attnviz show --from`` and ``open`` read it.
+
+        Raises:
+            UsageError: the name ends otherwise, or the file can't be written; one that was there stays as it was.
+        """
+        record.save(self, Path(path))
 
 
 class Attention(record.Attention, _Saveable):

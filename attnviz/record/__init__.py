@@ -1,7 +1,7 @@
 """The frozen records that everything after the forward pass reads; saving and loading them."""
 
 from attnviz.record.attention import Array, Attention, EncoderDecoder, Kind, MapName, Record
-from attnviz.record.files import FORMATS, read, write
+from attnviz.record.files import FORMATS, read, save, write
 from attnviz.record.survey import Pooled, Survey, Top
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "Survey",
     "Top",
     "read",
+    "save",
     "write",
 ]

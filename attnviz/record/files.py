@@ -13,6 +13,7 @@ import numpy as np
 from attnviz.encoding import Encoding, Word
 from attnviz.errors import InputError, UsageError
 from attnviz.record.attention import Array, Attention, EncoderDecoder, Kind, MapName, Record
+from attnviz.record.writing import replaced
 
 FORMATS = (".json", ".safetensors")
 _FORMAT, _FIRST_FORMAT = "attnviz.attention/2", "attnviz.attention/1"
@@ -23,18 +24,30 @@ _ROUNDING = 1e-3
 """How far a weight may be beyond 1: half precision rounds so."""
 
 
+def save(record: Record, path: Path) -> None:
+    """Write the record to ``path``, which says the format by its ending; whole, or not at all.
+
+    Raises:
+        UsageError: the ending is none of ``FORMATS``, or the file can't be written.
+    """
+    _require_format(path, path.suffix)
+    with replaced(path, force=True) as partial:
+        write(record, partial, path.suffix)
+
+
 def write(record: Record, path: Path, suffix: str) -> None:
     """Write the record to ``path`` as ``.json`` (readable anywhere) or ``.safetensors`` (compact); both exact.
 
     Raises:
         UsageError: ``suffix`` is neither.
+        OSError: the file can't be written.
     """
-    if suffix not in FORMATS:
-        raise UsageError(f"{path} ends in {suffix or 'nothing'!r}, expected {' or '.join(FORMATS)}")
+    _require_format(path, suffix)
     if suffix == ".json":
         with path.open("w", encoding="utf-8") as file:
             _write_json(record, file)
         return
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     # The facts of one map lie open, those of three under their names.
@@ -46,7 +59,15 @@ def write(record: Record, path: Path, suffix: str) -> None:
             facts[name], tensors[_tensor(name)] = _facts(each), np.ascontiguousarray(each.weights)
     else:
         facts, tensors = facts | _facts(record), {_tensor(""): np.ascontiguousarray(record.weights)}
-    save_file(tensors, path, metadata={"attnviz": json.dumps(facts)})
+    try:
+        save_file(tensors, path, metadata={"attnviz": json.dumps(facts)})
+    except SafetensorError as error:
+        raise OSError(str(error).rpartition(": ")[2]) from None
+
+
+def _require_format(path: Path, suffix: str) -> None:
+    if suffix not in FORMATS:
+        raise UsageError(f"{path} ends in {suffix or 'nothing'!r}, expected {' or '.join(FORMATS)}")
 
 
 def _tensor(name: str) -> str:

@@ -252,3 +252,13 @@ def test_a_real_terminal_gets_the_colours_that_it_has(
     assert process.wait(60) == 0
     assert "bank" in text
     assert [mark for mark in (";2;", ";5;") if mark in text] == ([blocks] if blocks else [])
+
+
+def test_the_settings_of_matplotlib_that_lie_about_end_nothing(tmp_path: Path) -> None:
+    (tmp_path / "matplotlibrc").write_bytes(b"text.usetex: True\nno such setting: 3\nbackend: \xff")
+    code = (
+        "from attnviz.cli.drawing import settle_matplotlib; settle_matplotlib(); import matplotlib; "
+        "print(matplotlib.rcParams == matplotlib.rcParamsDefault)"
+    )
+    done = script(code=code, cwd=tmp_path, env={"MPLBACKEND": "nonsense", "MATPLOTLIBRC": str(tmp_path)})
+    assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")

@@ -4,7 +4,6 @@ import io
 import json
 import os
 import stat
-import tempfile
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
@@ -229,10 +228,10 @@ def test_nothing_half_written_is_left(
 def test_a_folder_that_can_not_be_written_to_is_said_to_be(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(**_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(tempfile, "mkstemp", refuse)  # root may write everywhere
+    monkeypatch.setattr(Path, "touch", refuse)  # root may write everywhere
     result = run("export", S, tmp_path / "a.json")
     assert (result.code, result.out) == (2, "")
     assert result.said == f"error: {tmp_path / 'a.json'} can't be written (Permission denied)"

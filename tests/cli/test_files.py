@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -132,10 +131,10 @@ def test_a_full_disk_is_a_usage_error_that_says_so(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_can_not_be_written_to_is_a_usage_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(**_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(tempfile, "mkstemp", refuse)  # root may write everywhere
+    monkeypatch.setattr(Path, "touch", refuse)  # root may write everywhere
     with (
         pytest.raises(UsageError, match=r"can't be written \(Permission denied\)"),
         replaced(tmp_path / "a.json", force=False),
@@ -170,7 +169,6 @@ def test_the_result_has_the_permissions_of_any_new_file(mask: int, mode: int, tm
     before = os.umask(mask)
     try:
         with replaced(tmp_path / "a.json", force=False) as partial:
-            assert stat.S_IMODE(partial.stat().st_mode) == 0o600
             partial.write_text("whole")
         assert stat.S_IMODE((tmp_path / "a.json").stat().st_mode) == mode
     finally:
@@ -189,3 +187,39 @@ def test_a_link_to_nothing_is_not_replaced_without_force(tmp_path: Path) -> None
     link.symlink_to(tmp_path / "nowhere.png")
     with pytest.raises(UsageError, match="exists"):
         output_path(str(link), SUFFIXES, force=False)
+
+
+def test_a_file_that_is_replaced_keeps_its_permissions(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text("old")
+    path.chmod(0o640)
+    with replaced(path, force=True) as partial:
+        partial.write_text("new")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_what_a_link_leads_to_is_replaced_and_the_link_stays(there: bool, tmp_path: Path) -> None:
+    real, link = tmp_path / "real" / "a.json", tmp_path / "link.json"
+    real.parent.mkdir()
+    if there:
+        real.write_text("old")
+    link.symlink_to(real)
+    with replaced(output_path(str(link), (".json",), force=True), force=True) as partial:
+        partial.write_text("new")
+    assert link.is_symlink()
+    assert files(real.parent) == {"a.json": "new"}
+
+
+def test_a_pipe_is_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.json")
+    with pytest.raises(UsageError, match="is a pipe or a device"):
+        output_path(str(tmp_path / "a.json"), SUFFIXES, force=True)
+
+
+def test_a_folder_that_is_read_only_is_found_before_anything_is_computed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everywhere
+    with pytest.raises(UsageError, match="its folder is read-only"):
+        output_path(str(tmp_path / "a.json"), SUFFIXES, force=False)

@@ -71,9 +71,12 @@ def test_nothing_half_written_stays(place: str, tiny_bert: Path, tmp_path: Path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_signal_to_terminate_leaves_nothing_either(tiny_bert: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("by", "code", "said"), [(signal.SIGTERM, 143, "terminated\n"), (signal.SIGHUP, 129, "hung up\n")]
+)
+def test_a_signal_to_end_leaves_nothing_either(by: int, code: int, said: str, tiny_bert: Path, tmp_path: Path) -> None:
     arguments = "export", tiny.SENTENCE, "out.json", "-m", tiny_bert
-    assert interrupted("writing", tmp_path, *arguments, by=signal.SIGTERM) == (143, "terminated\n")
+    assert interrupted("writing", tmp_path, *arguments, by=by) == (code, said)
     assert list(tmp_path.iterdir()) == []
 
 

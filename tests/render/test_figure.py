@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import re
+import threading
 import xml.etree.ElementTree as ElementTree
 from typing import Any, Literal
 
@@ -420,8 +421,9 @@ def test_a_title_is_text_and_not_mathematics(draw: Any) -> None:
     to_png(figure)  # as mathematics this is an error
 
 
-def test_an_empty_title_leaves_the_title_out() -> None:
-    assert figure_title(Style(title="")) in ("", "␣")
+@pytest.mark.parametrize("empty", ["", " \t"])
+def test_an_empty_title_leaves_the_title_out(empty: str) -> None:
+    assert figure_title(Style(title=empty)) == ""
 
 
 def figure_title(style: Style | None = None) -> str:
@@ -514,3 +516,29 @@ def test_a_picture_of_too_many_pixels_is_refused_before_it_is_drawn() -> None:
     attention = record(["bank", "loan"], random_weights((1, 1, 2)))
     with pytest.raises(UsageError, match="14400 million pixels, at most 200 million"):
         draw_grid(attention, grid(in_words(attention)), Style(size=(100, 100), dpi=1200))
+
+
+@pytest.mark.parametrize("draw", [head_figure, grid_figure])
+def test_a_users_settings_change_no_picture_and_stay_as_they_are(draw: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    attention = noun_record(random_weights((1, 2, 4)))
+    before = to_png(draw(attention, style=SMALL))
+    settings = {
+        "text.usetex": True, "font.family": ["No Such Font"], "savefig.dpi": 31, "axes.grid": True, "font.size": 30,
+        "image.origin": "lower", "savefig.facecolor": "red", "figure.autolayout": True, "axes.formatter.limits": [0, 0],
+    }  # fmt: skip
+    with mpl.rc_context(settings):
+        theirs = {name: value for name, value in mpl.rcParams.copy().items() if name != "backend"}
+        assert to_png(draw(attention, style=SMALL)) == before
+        assert {name: value for name, value in mpl.rcParams.copy().items() if name != "backend"} == theirs
+    assert capfd.readouterr().err == ""
+
+
+def test_pictures_of_two_threads_leave_the_settings_alone() -> None:
+    with mpl.rc_context({"font.size": 30}):
+        attention = noun_record(random_weights((1, 2, 3)))
+        threads = [threading.Thread(target=lambda: to_png(grid_figure(attention, SMALL))) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert mpl.rcParams["font.size"] == 30

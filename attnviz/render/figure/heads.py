@@ -16,7 +16,7 @@ from attnviz.analysis.summary import Grid, HeadMap
 from attnviz.analysis.units import Reading
 from attnviz.record import Attention, Survey
 from attnviz.render import palette
-from attnviz.render.figure.style import Style, colormap, new_figure
+from attnviz.render.figure.style import Style, colormap, new_figure, own_settings
 from attnviz.render.heatmap import head_heatmap, head_name, largest, pool
 from attnviz.render.labels import clean, shorten, width
 
@@ -42,6 +42,7 @@ _SLIM = 3.0
 """How much longer than wide, or wider than long, a head's place in the grid may be."""
 
 
+@own_settings()
 def draw_head(attention: Attention | Survey, units: Reading, head: HeadMap, style: Style | None = None) -> Figure:
     """One head: rows look, columns are looked at, both labelled with their words, as far as they can be read.
 
@@ -98,6 +99,7 @@ def _margin(labels: tuple[str, ...]) -> float:
     return 0.1 * max(width(shorten(label, _LABEL)) for label in labels)
 
 
+@own_settings()
 def draw_grid(attention: Attention | Survey, maps: Grid, style: Style | None = None) -> Figure:
     """All heads as one image: layers down, heads across, one shared scale.
 
@@ -167,8 +169,8 @@ def _write_numbers(axes: Axes, image: AxesImage, values: NDArray[np.floating]) -
 
 def _finish(figure: Figure, axes: Axes, image: AxesImage, style: Style, title: str, note: str) -> None:
     """Title, scale, note and colours."""
-    title = clean(style.title) if style.title is not None else title
-    figure.suptitle(title, color=style.ink, size=11, x=0.02, ha="left", parse_math=False)
+    if title := style.titled(title):
+        figure.suptitle(title, color=style.ink, size=11, x=0.02, ha="left", parse_math=False)
     bar = figure.colorbar(image, ax=axes, shrink=0.6, aspect=30, pad=0.02)
     bar.set_label("attention weight", color=style.ink, size=8)
     bar.outline.set_visible(False)

@@ -16,7 +16,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from attnviz.render import palette
-from attnviz.render.figure.style import Style, colormap, new_figure
+from attnviz.render.figure.style import Style, colormap, new_figure, own_settings
 from attnviz.render.labels import clean
 from attnviz.render.maps import Map, scale_ends, some
 
@@ -37,6 +37,7 @@ Box = tuple[float, float, float, float]
 """Inches from the left and the bottom of the picture: left, low, right, high."""
 
 
+@own_settings()
 def draw_maps(maps: Sequence[Map], layers: Sequence[int], title: str, note: str, style: Style | None = None) -> Figure:
     """The ``maps`` (L, H) side by side, layers down and heads across, each with its scale; ``layers`` are numbers.
 
@@ -51,8 +52,7 @@ def draw_maps(maps: Sequence[Map], layers: Sequence[int], title: str, note: str,
     lines = max(1, math.ceil(len(maps) / count))
     figure, sheet = _sheet(style, count * wide + 2 * _SIDE, lines * high + _HEAD + _FOOT)
     top = sheet.get_ylim()[1]
-    shown_title = clean(style.title) if style.title is not None else clean(title)
-    _write(sheet, style, _SIDE, top - 0.12, shown_title, size=13, weight="bold", va="top")
+    _write(sheet, style, _SIDE, top - 0.12, style.titled(title), size=13, weight="bold", va="top")
     _write(sheet, style, _SIDE, top - 0.38, clean(note), size=8.5, alpha=0.75, va="top")
     for place, shown in enumerate(maps):
         line, column = divmod(place, count)

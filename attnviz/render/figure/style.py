@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import io
 import re
+import threading
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 import matplotlib as mpl
 from matplotlib import font_manager
@@ -19,6 +22,7 @@ from matplotlib.text import Text
 
 from attnviz.errors import UsageError
 from attnviz.render import palette
+from attnviz.render.labels import clean
 
 Theme = Literal["light", "dark"]
 
@@ -28,7 +32,10 @@ _PIXELS = 200_000_000
 
 @dataclass(frozen=True)
 class Style:
-    """How a picture looks. ``size`` is (width, height) in inches; None leaves a value to the picture."""
+    """How a picture looks. ``size`` is (width, height) in inches; None leaves a value to the picture.
+
+    A ``title`` without a letter is none.
+    """
 
     theme: Theme = "light"
     cmap: str | None = None
@@ -50,6 +57,26 @@ class Style:
     def frame(self) -> str:
         """The colour of the lines between heads and around maps."""
         return "#c4c4d0" if self.theme == "light" else "#45455c"
+
+    def titled(self, usual: str) -> str:
+        """The title, which is the ``usual`` one unless another is given, or none."""
+        if self.title is None:
+            return clean(usual)
+        return clean(self.title) if self.title.strip() else ""
+
+
+_DRAWING = threading.RLock()
+
+
+@contextlib.contextmanager
+def own_settings() -> Iterator[None]:
+    """Inside, matplotlib has its settings of the factory, since those of its user must not change a picture.
+
+    Usable as a decorator. The settings are those of the whole process, so that only one thread draws at a time.
+    """
+    plain: dict[Any, Any] = {name: value for name, value in mpl.rcParamsDefault.items() if name != "backend"}
+    with _DRAWING, mpl.rc_context(plain | {"svg.fonttype": "path", "pdf.fonttype": 42}):
+        yield
 
 
 def colormap(style: Style) -> Colormap:
@@ -97,12 +124,12 @@ def to_png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
+@own_settings()
 def save(figure: Figure, file: BinaryIO, suffix: str) -> list[str]:
     """Write the figure as ``suffix`` says, with fonts that have its characters; return those that no font has."""
     for text in figure.findobj(Text):
         text.set_fontfamily(_fonts())
-    options = mpl.rc_context({"svg.fonttype": "path", "pdf.fonttype": 42})
-    with options, warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         figure.savefig(file, format=suffix[1:], facecolor=figure.get_facecolor())
     missing = [re.match(r"Glyph (\d+) ", str(warning.message)) for warning in caught]

@@ -1,0 +1,74 @@
+"""Files that are written whole or not at all: beside their place, and then renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from attnviz.errors import UsageError
+
+_WRITING: set[Path] = set()
+"""What this process is writing at the moment."""
+
+
+@contextlib.contextmanager
+def replaced(path: Path, *, force: bool) -> Iterator[Path]:
+    """A new file beside ``path`` that becomes ``path`` when all went well, and vanishes otherwise.
+
+    Where ``path`` is a link, what it leads to is replaced, and keeps its permissions.
+
+    Raises:
+        UsageError: the folder can't be written to, the disk is full, or there is a file and ``force`` is not given.
+    """
+    partial = None
+    try:
+        require_replaceable(path, force)
+        place = Path(os.path.realpath(path))
+        partial = place.with_name(f".{place.stem[:40]}-{secrets.token_hex(4)}{place.suffix}")
+        _WRITING.add(partial)
+        partial.touch(exist_ok=False)
+        yield partial
+        _settle(partial)
+        require_replaceable(path, force)
+        with contextlib.suppress(FileNotFoundError):
+            partial.chmod(stat.S_IMODE(place.stat().st_mode))
+        partial.replace(place)
+    except OSError as error:
+        raise UsageError(f"{path} can't be written ({error.strerror or error})") from None
+    finally:
+        if partial is not None:
+            _forget(partial)
+
+
+def abandon() -> None:
+    """Delete what this process is writing at the moment, since it ends."""
+    for partial in list(_WRITING):
+        _forget(partial)
+
+
+def require_replaceable(path: Path, force: bool) -> None:
+    """Raise a ``UsageError`` where ``path`` is there already and may not be replaced, or can't be."""
+    if not os.path.lexists(path):
+        return
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder")
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path} is a pipe or a device, expected a file")
+    if not force:  # also a link to what is not there
+        raise UsageError(f"{path} exists", hint="Replace it with --force, or give another name.")
+
+
+def _settle(partial: Path) -> None:
+    """All of it is on the disk from here on: some disks say only now that they are full."""
+    with partial.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _forget(partial: Path) -> None:
+    with contextlib.suppress(OSError):
+        partial.unlink(missing_ok=True)
+    _WRITING.discard(partial)
