@@ -92,7 +92,7 @@ SETTINGS: dict[str, tuple[str, str, dict[str, Any] | None]] = {
 def opened(folder: Path) -> Tokenizer:
     """Our tokenizer of ``folder``, which is a model else."""
     config = json.loads(folder.joinpath("config.json").read_text())
-    return checkpoint._open_tokenizer(folder, config)
+    return checkpoint.open_tokenizer(folder, config)
 
 
 def fill(folder: Path, model_type: str, settings: dict[str, Any] | None) -> None:

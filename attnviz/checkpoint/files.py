@@ -20,6 +20,17 @@ REPEAT = "Download the model again."
 CONTENT = "A model folder holds config.json, model.safetensors and tokenizer.json, as save_pretrained writes."
 
 
+def content_of(folder: Path) -> str:
+    """What a model's folder holds, where ``folder`` is none; of a training's folder, which of those in it are."""
+    inside = [path.parent for name in ("config.json", "adapter_config.json") for path in folder.glob(f"*/{name}")]
+    if not inside:
+        return CONTENT
+    newest = sorted(set(inside), key=lambda path: [int(part) if part.isdigit() else 0 for part in path.name.split("-")])
+    named = [path.name for path in newest[-8:]]
+    more = f"{len(newest) - 8} more, " if len(newest) > 8 else ""
+    return f"There are models inside: {more}{', '.join(named)}. Give one of them: {newest[-1]}"
+
+
 def read_json(path: Path) -> Any:
     """The JSON in ``path``; a ``ModelError`` says what is wrong with it."""
     try:
@@ -84,7 +95,8 @@ class ByTransformers(Mapping[str, "Tensor"]):
     def __init__(self, folder: Path) -> None:
         if not has_weights(folder):
             raise ModelError(
-                f"{folder} has no weights: neither model.safetensors nor its index nor pytorch_model.bin", hint=CONTENT
+                f"{folder} has no weights: neither model.safetensors nor its index nor pytorch_model.bin",
+                hint=content_of(folder),
             )
         self._folder = folder
 

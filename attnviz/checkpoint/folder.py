@@ -10,17 +10,17 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attnviz.checkpoint.bundle import find_bundle
 from attnviz.checkpoint.files import (
-    CONTENT,
     ByTransformers,
     Safetensors,
     by_transformers,
+    content_of,
     open_safetensors,
     read_json,
 )
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 DEFAULT = "default"
+ADAPTER = "adapter_config.json"
 VOCABULARIES = ("vocab.txt", "vocab.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
 """The vocabularies from which a tokenizer is made where there is no tokenizer.json."""
 
@@ -46,7 +47,7 @@ class Checkpoint:
     compares with: the folder that transformers loads, or the model object that the user gave. ``chat`` is what has the
     chat template: that folder, or the tokenizer object that the user gave. ``gguf`` is the file in the folder that
     holds the weights, where that is how they are stored; then there are no ``tensors``. ``generation`` is what
-    generation_config.json says, if there is one.
+    generation_config.json says, if there is one. ``wrapped`` says in what a model in memory was given.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Checkpoint:
     chat: Any = field(repr=False, default=None)
     gguf: str | None = None
     generation: Mapping[str, Any] = field(repr=False, default_factory=dict)
+    wrapped: str = ""
 
     @property
     def quantised(self) -> bool:
@@ -77,8 +79,12 @@ def open_checkpoint(model: str | os.PathLike[str] = DEFAULT, revision: str | Non
         ModelError: nothing is found there, or a file is damaged; the message says what to do.
         UsageError: a revision of something that has none.
     """
-    name, folder = _locate(os.fspath(model), revision)
-    config = _read_config(folder)
+    name, folder = locate(os.fspath(model), revision)
+    if (folder / ADAPTER).is_file():
+        from attnviz.checkpoint.adapter import open_adapter
+
+        return open_adapter(name, folder, _read_object(folder / ADAPTER))
+    config = read_config(folder)
     tensors = open_safetensors(folder)
     if tensors is None:
         tensors = ByTransformers(folder)
@@ -87,45 +93,14 @@ def open_checkpoint(model: str | os.PathLike[str] = DEFAULT, revision: str | Non
         name,
         config,
         tensors,
-        _open_tokenizer(folder, config),
+        open_tokenizer(folder, config),
         reference=folder,
         chat=folder,
         generation=_read_object(generation) if generation.is_file() else {},
     )
 
 
-def adopt(model: Any, tokenizer: Any) -> Checkpoint:
-    """Take a transformers model and its fast tokenizer as they are in memory; neither is changed."""
-    name = getattr(model.config, "name_or_path", "") or type(model).__name__
-    empty = Checkpoint(name, {}, {}, own_copy(tokenizer), reference=model, chat=tokenizer)
-    return looked_at_anew(empty)
-
-
-def looked_at_anew(checkpoint: Checkpoint) -> Checkpoint:
-    """The checkpoint of a model in memory with what the model is now."""
-    model = checkpoint.reference
-    generation = getattr(model, "generation_config", None)
-    return replace(
-        checkpoint,
-        config=model.config.to_dict(),
-        tensors=Remembering(model.state_dict()),
-        generation=generation.to_dict() if generation else {},
-    )
-
-
-class Remembering(dict[str, "Tensor"]):
-    """The tensors of a model in memory; ``read`` are the names of those that were asked for."""
-
-    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
-        super().__init__(tensors)
-        self.read: set[str] = set()
-
-    def __getitem__(self, name: str) -> Tensor:
-        self.read.add(name)
-        return super().__getitem__(name)
-
-
-def _locate(model: str, revision: str | None) -> tuple[str, Path]:
+def locate(model: str, revision: str | None) -> tuple[str, Path]:
     """The name to show and the folder that holds ``model``."""
     folder = Path(os.path.expanduser(model))  # noqa: PTH111  (pathlib's raises for an unknown user)
     if model == DEFAULT:
@@ -149,10 +124,11 @@ def _locate(model: str, revision: str | None) -> tuple[str, Path]:
     return model, snapshot(model, revision)
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> dict[str, Any]:
+    """The config.json in ``folder``."""
     path = folder / "config.json"
     if not path.is_file():
-        raise ModelError(f"{folder} has no config.json", hint=CONTENT)
+        raise ModelError(f"{folder} has no config.json", hint=content_of(folder))
     return _read_object(path)
 
 
@@ -163,13 +139,14 @@ def _read_object(path: Path) -> dict[str, Any]:
     return content
 
 
-def _open_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
+def open_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
+    """The tokenizer in ``folder``, of a model with this ``config``."""
     path = folder / "tokenizer.json"
     if path.is_file():
         return read_tokenizer(path, _tokenizer_settings(folder), config.get("model_type"))
     vocabulary = next((name for name in VOCABULARIES if (folder / name).is_file()), None)
     if vocabulary is None:
-        raise ModelError(f"{folder} has no tokenizer: neither tokenizer.json nor a vocabulary", hint=CONTENT)
+        raise ModelError(f"{folder} has no tokenizer: neither tokenizer.json nor a vocabulary", hint=content_of(folder))
     try:
         return own_copy(tokenizer_by_transformers(folder))
     except ModelError as error:

@@ -77,6 +77,8 @@ def _cached(repo: str, revision: str | None) -> Path | None:
             continue
         if any(folder.glob(weights)) and (folder / "config.json").is_file():
             return folder
+        if any(folder.glob("adapter_model*.safetensors")):
+            return folder
     return None
 
 

@@ -102,6 +102,8 @@ def why_hosted(checkpoint: Checkpoint) -> str:
         read_spec(checkpoint)
     except UnsupportedModel as error:
         return error.message.removeprefix(f"{checkpoint.name}: ")
+    if checkpoint.wrapped:
+        return f"the model is wrapped ({checkpoint.wrapped})"
     if isinstance(checkpoint.reference, torch.nn.Module):
         from attnviz.model.hosted import changed
 

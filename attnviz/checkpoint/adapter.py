@@ -1,0 +1,59 @@
+"""A folder that holds an adapter of peft, such as LoRA, and names the model that it is for."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from attnviz.checkpoint.files import REPEAT, by_transformers
+from attnviz.checkpoint.folder import ADAPTER, VOCABULARIES, Checkpoint, locate, open_tokenizer, read_config
+from attnviz.checkpoint.memory import adopt
+from attnviz.errors import ModelError
+
+_TASKS = {
+    "CAUSAL_LM": "AutoModelForCausalLM",
+    "SEQ_2_SEQ_LM": "AutoModelForSeq2SeqLM",
+    "SEQ_CLS": "AutoModelForSequenceClassification",
+    "TOKEN_CLS": "AutoModelForTokenClassification",
+    "QUESTION_ANS": "AutoModelForQuestionAnswering",
+}
+"""The class of transformers for each task that an adapter's config names; AutoModel for all others."""
+
+
+def open_adapter(name: str, folder: Path, said: Mapping[str, Any]) -> Checkpoint:
+    """Open the adapter in ``folder``, whose config is ``said``, on the model that it names.
+
+    Raises:
+        ModelError: peft is not installed, the model is not found, or the two do not fit.
+    """
+    base, method = said.get("base_model_name_or_path"), str(said.get("peft_type"))
+    if not isinstance(base, str) or not base:
+        raise ModelError(f"{folder / ADAPTER} names no model that the adapter is for", hint=REPEAT)
+    about = f"{name} is an adapter ({method}) for the model {base}"
+    try:
+        import peft
+    except ImportError:
+        raise ModelError(
+            f"{about}, and peft is not installed",
+            hint="Install it: python -m pip install 'attnviz[peft]'; or merge the two: model.merge_and_unload()",
+        ) from None
+    try:
+        revision = said.get("revision")
+        _, place = locate(base, revision if isinstance(revision, str) and not Path(base).is_dir() else None)
+        own = any((folder / file).is_file() for file in ("tokenizer.json", *VOCABULARIES))
+        texts, config = folder if own else place, read_config(place)
+        tokenizer = open_tokenizer(texts, config)
+    except ModelError as error:
+        error.message = f"{about}: {error.message}"
+        raise
+    import transformers
+
+    loader = getattr(transformers, _TASKS.get(str(said.get("task_type")), "AutoModel"))
+    model = by_transformers(place, loader.from_pretrained, dtype="auto")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # peft asks for what an older transformers had
+        adapted = by_transformers(folder, lambda path, **_: peft.PeftModel.from_pretrained(model, str(path)).eval())
+    return replace(adopt(adapted, tokenizer), name=name, chat=texts)

@@ -1,0 +1,87 @@
+"""A transformers model that the user holds in memory, taken as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from attnviz.checkpoint.folder import Checkpoint, own_copy
+from attnviz.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_PARALLEL = ("DataParallel", "DistributedDataParallel")
+
+
+class Remembering(dict[str, "Tensor"]):
+    """The tensors of a model in memory; ``read`` are the names of those that were asked for."""
+
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        super().__init__(tensors)
+        self.read: set[str] = set()
+
+    def __getitem__(self, name: str) -> Tensor:
+        self.read.add(name)
+        return super().__getitem__(name)
+
+
+def adopt(model: Any, tokenizer: Any) -> Checkpoint:
+    """Take a transformers model and its fast tokenizer as they are in memory; neither is changed.
+
+    Of a model that is compiled, parallel, or has adapters of peft the one inside is taken.
+
+    Raises:
+        ModelError: it is none of transformers, or its adapters are no part of it; or the tokenizer is not a fast one.
+    """
+    inner, wrapped = _unwrapped(model)
+    if not (hasattr(inner, "named_modules") and hasattr(getattr(inner, "config", None), "model_type")):
+        raise ModelError(
+            f"a {type(inner).__module__}.{type(inner).__name__} is no model of transformers",
+            hint="Give the PreTrainedModel that is inside: attnviz.load((model, tokenizer)).",
+        )
+    name = getattr(inner.config, "name_or_path", "") or type(inner).__name__
+    empty = Checkpoint(name, {}, {}, own_copy(tokenizer), reference=inner, chat=tokenizer, wrapped=wrapped)
+    return looked_at_anew(empty)
+
+
+def looked_at_anew(checkpoint: Checkpoint) -> Checkpoint:
+    """The checkpoint of a model in memory with what the model is now."""
+    model = checkpoint.reference
+    generation = getattr(model, "generation_config", None)
+    return replace(
+        checkpoint,
+        config=model.config.to_dict(),
+        tensors=Remembering(model.state_dict()),
+        generation=generation.to_dict() if generation else {},
+    )
+
+
+def _unwrapped(model: Any) -> tuple[Any, str]:
+    """The model inside, and in what it is; empty where ``model`` is not inside anything."""
+    names: list[str] = []
+    while True:
+        kinds = {(kind.__module__.partition(".")[0], kind.__name__) for kind in type(model).__mro__}
+        if ("torch", "OptimizedModule") in kinds:
+            inner = model._orig_mod
+        elif any(("torch", name) in kinds for name in _PARALLEL):
+            inner = model.module
+        elif ("peft", "PeftModel") in kinds or ("peft", "PeftMixedModel") in kinds:
+            _require_inside(model)
+            inner = model.get_base_model()
+        else:
+            return model, " in ".join(reversed(names))
+        names.append(type(model).__name__)
+        model = inner
+
+
+def _require_inside(model: Any) -> None:
+    """Raise for adapters of peft that put vectors before the text: they are no part of the model inside."""
+    for name, config in model.peft_config.items():
+        if getattr(config, "is_prompt_learning", False):
+            raise ModelError(
+                f"the adapter {name!r} ({config.peft_type.value}) puts vectors before the text, which are no tokens: "
+                "attnviz can't show what looks at them",
+                hint="Give the model inside, which is shown without them: model.get_base_model().",
+            )
