@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -42,7 +43,7 @@ def example(dtype: str = "float32") -> Attention:
         dropped=3,
         generated=2,
     )
-    weights = random_weights((2, 3, 6), dtype=dtype)
+    weights = random_weights((2, 3, 6), causal=True, dtype=dtype)
     return Attention("someone/model", "hosted", True, encoding, weights, numbers=(3, 7))
 
 
@@ -57,7 +58,7 @@ def three(dtype: str = "float32") -> EncoderDecoder:
     cross = cross_example(dtype)
     assert cross.keys
     encoder = replace(cross, encoding=cross.keys, keys=None, kind="encoder", weights=random_weights((3, 2, 4)))
-    decoder = replace(cross, keys=None, kind="decoder", causal=True, weights=random_weights((2, 3, 6)))
+    decoder = replace(cross, keys=None, kind="decoder", causal=True, weights=random_weights((2, 3, 6), causal=True))
     return EncoderDecoder(replace(encoder, numbers=()), decoder, cross)
 
 
@@ -274,7 +275,7 @@ DAMAGES: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "no weights": (drop("weights"), "weights"),
     "no format": (drop("format"), "format"),
     "a later format": (change(format="attnviz.attention/3"), "'attnviz.attention/3', expected 'attnviz.attention/2'"),
-    "whole numbers": (change(dtype="int64"), "its weights are int64, expected floating point"),
+    "whole numbers": (change(dtype="int64"), "its weights are 'int64', expected floating point"),
     "no such dtype": (change(dtype="nonsense"), "nonsense"),
     "no layers": (change(weights=[]), r"shape \(0,\), expected \(layers, heads, 6, 6\)"),
     "two tokens": (change(weights=[[[[0.5, 0.5]] * 2]]), r"shape \(1, 1, 2, 2\), expected \(layers, heads, 6, 6\)"),
@@ -283,7 +284,15 @@ DAMAGES: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "a weight too few": (lambda facts: facts["weights"][0][0][0].pop(), "not a record"),
     "NaN": (first_weight(float("nan")), "NaN or infinity"),
     "infinity": (first_weight(float("inf")), "NaN or infinity"),
-    "null": (first_weight(None), "NaN or infinity"),
+    "null": (first_weight(None), "hold NoneType, expected numbers"),
+    "a weight is text": (first_weight("0.5"), "hold str, expected numbers"),
+    "a weight is true": (first_weight(True), "hold bool, expected numbers"),
+    "a weight beyond the type": (first_weight(1e300), "NaN or infinity"),
+    "types of 2 GB": (change(dtype="<U500000000"), "expected floating point"),
+    "no type": (change(dtype=[]), "expected floating point"),
+    "a row of 1.001": (first_weight(1.001), r"sums to 1\.001, expected 1 at most"),
+    "a row of 2": (change(weights=[[[[1.0, 1.0] + [0.0] * 4] * 6]], causal=False, numbers=[]), "sums to 2"),
+    "a later key is seen": (change(weights=[[[[0.5, 0.5] + [0.0] * 4] * 6]], numbers=[]), "looks at a later key"),
     "a weight is an object": (first_weight({}), "not a record"),
     "a weight of 400 digits": (first_weight(10**400), "not a record"),
     "a negative weight": (first_weight(-0.5), "not a record"),
@@ -298,6 +307,15 @@ DAMAGES: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "a word without its end": (change(words=[["a", 0]]), "not a record"),
     "no ids": (change(ids=None), "not a record"),
     "dropped is text": (change(dropped="many"), "not a record"),
+    "dropped is negative": (change(dropped=-1), "its dropped has -1, expected a count"),
+    "an id is negative": (change(ids=[-1] * 6), "its ids has -1"),
+    "an id is text": (change(ids=["1"] * 6), "its ids has '1', expected a number"),
+    "an id is a fraction": (change(ids=[1.5] * 6), "its ids has 1.5"),
+    "a mark is a number": (change(special=[0] * 6), "expected true or false"),
+    "causal is text": (change(causal="no"), "its causal has 'no', expected true or false"),
+    "no such way": (change(path="sideways"), "its path is 'sideways', expected native, hosted"),
+    "the text is a number": (change(text=3), "its text has 3, expected text"),
+    "the model is null": (change(model=None), "its model has None, expected text"),
     "dropped is infinite": (change(dropped=float("inf")), "not a record"),
     "a lone surrogate": (change(text="\ud800"), "not a record"),
     "a lone surrogate in the model's name": (change(model="\ud800"), "not a record"),
@@ -306,12 +324,12 @@ DAMAGES: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "no such kind": (change(kind="sideways"), "'sideways', expected self, encoder, decoder, cross"),
     "a cross map of one text": (change(kind="cross", causal=False), "does not go with its keys"),
     "more generated than there are": (change(generated=7), "7 of its 6 tokens are generated"),
-    "fewer generated than none": (change(generated=-1), "-1 of its 6 tokens"),
+    "fewer generated than none": (change(generated=-1), "its generated has -1"),
     "generated is text": (change(generated="all"), "not a record"),
     "one number for two layers": (change(numbers=[3]), r"the numbers \(3,\), expected 2 that grow"),
     "numbers that repeat": (change(numbers=[3, 3]), r"the numbers \(3, 3\)"),
     "numbers that fall": (change(numbers=[3, 1]), r"the numbers \(3, 1\)"),
-    "a negative number": (change(numbers=[-1, 3]), r"the numbers \(-1, 3\)"),
+    "a negative number": (change(numbers=[-1, 3]), "its numbers has -1"),
     "numbers are one number": (change(numbers=3), "not a record"),
 }
 
@@ -335,6 +353,10 @@ KEYS_DAMAGES: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
 }
 
 
+def first_weights_ahead(facts: dict[str, Any]) -> None:
+    facts["weights"][0][0][0] = [0.0] * 5 + [1.0]
+
+
 def in_part(name: str, damage: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], None]:
     return lambda facts: damage(facts[name])
 
@@ -352,6 +374,7 @@ THREE_DAMAGES: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "maps of two targets": (in_part("decoder", change(generated=1)), "three maps do not belong together"),
     "a map is a list": (change(encoder=[]), "not a record"),
     "a map has no weights": (in_part("cross", drop("weights")), "weights"),
+    "a decoder that looks ahead": (in_part("decoder", first_weights_ahead), "looks at a later key"),
     "a map with NaN": (in_part("decoder", first_weight(float("nan"))), "NaN or infinity"),
 }
 ALL_DAMAGES = [
@@ -482,6 +505,115 @@ def test_a_file_without_permission_can_not_be_read(tmp_path: Path, monkeypatch: 
     def refuse(path: Path) -> bytes:
         raise PermissionError(13, "Permission denied", str(path))
 
+    (tmp_path / "record.json").touch()
     monkeypatch.setattr(Path, "read_bytes", refuse)  # root may read everything
     with pytest.raises(InputError, match=r"can't be read \(Permission denied\)"):
         read(tmp_path / "record.json")
+
+
+# Strangers' files
+
+
+@pytest.mark.parametrize("kind", ["self", "cross"])
+def test_weights_as_half_precision_rounds_them_are_read(tmp_path: Path, kind: str) -> None:
+    exact = random_weights((2, 2, 40), dtype="float64")
+    half = exact.astype(np.float16)
+    bits = exact.astype(np.float32).view(np.uint32)
+    brain = ((bits + 0x8000) & 0xFFFF0000).view(np.float32)  # rounded to bfloat16, and kept in float32
+    for weights in (half, half.astype(np.float32), brain):
+        assert weights.sum(-1, dtype=float).max() > 1.0001
+        words = [f"w{i}" for i in range(40)]
+        attention = record(words, weights) if kind == "self" else cross_record(words, words, weights)
+        for suffix in SUFFIXES:
+            write(attention, tmp_path / f"record{suffix}", suffix)
+            assert_same(read(tmp_path / f"record{suffix}"), attention)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_file_larger_than_memory_is_refused_before_it_is_read(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"record{suffix}"
+    write(example(), path, suffix)
+    with pytest.raises(InputError, match=r"reading it would take 0\.0 GB of memory"):
+        read(path, most=1000)
+    if suffix == ".json":
+        with path.open("ab") as file:
+            file.truncate(10**13)  # of which nothing is on the disk
+        with pytest.raises(InputError, match=r"would take 50,000\.0 GB"):
+            read(path, most=10**10)
+
+
+def test_a_small_file_of_many_objects_is_refused_before_they_are_made(tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    path.write_text("[" + "[]," * 100_000 + "[]]")
+    with pytest.raises(InputError, match=r"would take 0\.0 GB of memory"):
+        read(path, most=5_000_000)
+
+
+def test_tensors_are_not_read_before_their_shape_fits(tmp_path: Path) -> None:
+    path = tmp_path / "record.safetensors"
+    huge = 10**12
+    tensor = {"dtype": "F32", "shape": [huge // 4 // 25, 1, 5, 5], "data_offsets": [0, huge]}
+    facts = json.loads(facts_of(example(), tmp_path))
+    header = json.dumps({"__metadata__": {"attnviz": json.dumps(facts)}, "weights": tensor}).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    os.truncate(path, 8 + len(header) + huge)  # of which nothing is on the disk
+    with pytest.raises(InputError, match=r"shape \(10000000000, 1, 5, 5\), expected \(layers, heads, 6, 6\)"):
+        read(path)
+
+
+def test_a_pipe_is_no_record(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "record.json")
+    with pytest.raises(InputError, match="it is no file"):
+        read(tmp_path / "record.json")
+
+
+NASTY: list[Any] = [
+    None, True, -1, 2**70, 1.5, float("nan"), 1e308, "", "x", "\ud800", "9" * 5000, [], [[]], [None], {}, {"a": 1},
+    [-1], ["x"] * 6, [0] * 6, [[["a", 0, 6]]], "native", "cross", "float16", "V2147483647", 10**400,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("made", EXAMPLES.values(), ids=EXAMPLES)
+def test_whatever_a_field_holds_the_record_is_valid_or_refused(
+    tmp_path: Path, suffix: str, made: Callable[[str], Record]
+) -> None:
+    whole = made("float32")
+    path, again = tmp_path / f"record{suffix}", tmp_path / f"again{suffix}"
+    write(whole, tmp_path / "facts.json", ".json")
+    text = (tmp_path / "facts.json").read_bytes()
+    tensors = {}
+    if suffix == ".safetensors":
+        write(whole, path, suffix)
+        tensors = load_file(path)
+    taken = 0
+    for place in places(json.loads(text)):
+        if suffix == ".json" and place[-1] not in ("dtype", "weights", "keys"):
+            continue  # as in the other format
+        for nasty in NASTY:
+            facts = json.loads(text)
+            *inner, last = place
+            part = facts
+            for name in inner:
+                part = part[name]
+            part[last] = nasty
+            if suffix == ".json":
+                path.write_text(json.dumps(facts))
+            else:
+                save_file(tensors, path, metadata={"attnviz": json.dumps(facts)})
+            try:
+                found = read(path)
+            except InputError:
+                continue
+            taken += 1
+            write(found, again, suffix)
+            assert_same(read(again), found)
+    assert taken or suffix == ".json" or isinstance(whole, EncoderDecoder)  # some are true of a record
+
+
+def places(facts: dict[str, Any]) -> list[tuple[str, ...]]:
+    """The names of all fields, and of those in them; but of three maps only theirs, as each is like any other."""
+    if "cross" in facts:
+        return [(name,) for name in facts]
+    inner = [(name, *rest) for name, value in facts.items() if isinstance(value, dict) for rest in places(value)]
+    return [*((name,) for name in facts), *inner]

@@ -15,6 +15,7 @@ from attnviz.analysis.offsets import habits, habitual_heads, positional_heads
 from attnviz.analysis.summary import grid
 from attnviz.analysis.units import in_words
 from attnviz.errors import InputError
+from attnviz.model.memory import free_memory
 
 
 class _Saveable:
@@ -56,7 +57,7 @@ class Attention(record.Attention, _Saveable):
         Raises:
             InputError: the file is missing, damaged, no record, or an encoder–decoder's three maps.
         """
-        found = record.read(Path(path))
+        found = record.read(Path(path), most=free_memory())
         if isinstance(found, record.EncoderDecoder):
             raise InputError(
                 f"{path} holds the three maps of an encoder–decoder", hint="Open it with EncoderDecoder.open."
@@ -83,7 +84,7 @@ class EncoderDecoder(record.EncoderDecoder, _Saveable):
         Raises:
             InputError: the file is missing, damaged, no record, or a single map.
         """
-        found = record.read(Path(path))
+        found = record.read(Path(path), most=free_memory())
         if not isinstance(found, record.EncoderDecoder):
             raise InputError(
                 f"{path} holds one map, not the three of an encoder–decoder", hint="Open it with Attention.open."

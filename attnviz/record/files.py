@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from itertools import pairwise
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Literal, get_args
+from typing import IO, Any
 
 import numpy as np
 
-from attnviz.encoding import Encoding, Word
+from attnviz.encoding import Encoding
 from attnviz.errors import InputError, UsageError
-from attnviz.record.attention import Array, Attention, EncoderDecoder, Kind, MapName, Record
+from attnviz.record.attention import Array, Attention, EncoderDecoder, Record
+from attnviz.record.valid import FORMAT, MAPS, Load, record, require_shape, require_type
 from attnviz.record.writing import replaced
 
 FORMATS = (".json", ".safetensors")
-_FORMAT, _FIRST_FORMAT = "attnviz.attention/2", "attnviz.attention/1"
-_SINCE_FIRST = {"generated": 0, "kind": "self", "keys": None, "numbers": ()}
-"""What the first format did not hold."""
-_MAPS: tuple[MapName, ...] = get_args(MapName)
-_ROUNDING = 1e-3
-"""How far a weight may be beyond 1: half precision rounds so."""
 
 
 def save(record: Record, path: Path) -> None:
@@ -51,10 +48,10 @@ def write(record: Record, path: Path, suffix: str) -> None:
     from safetensors.numpy import save_file
 
     # The facts of one map lie open, those of three under their names.
-    facts: dict[str, Any] = {"format": _FORMAT}
+    facts: dict[str, Any] = {"format": FORMAT}
     tensors = {}
     if isinstance(record, EncoderDecoder):
-        for name in _MAPS:
+        for name in MAPS:
             each: Attention = getattr(record, name)
             facts[name], tensors[_tensor(name)] = _facts(each), np.ascontiguousarray(each.weights)
     else:
@@ -77,13 +74,13 @@ def _tensor(name: str) -> str:
 
 def _write_json(record: Record, file: IO[str]) -> None:
     if isinstance(record, EncoderDecoder):
-        file.write(f'{{"format": "{_FORMAT}"')
-        for name in _MAPS:
+        file.write(f'{{"format": "{FORMAT}"')
+        for name in MAPS:
             file.write(f', "{name}": ')
             _write_map(getattr(record, name), {}, file)
         file.write("}\n")
     else:
-        _write_map(record, {"format": _FORMAT}, file)
+        _write_map(record, {"format": FORMAT}, file)
         file.write("\n")
 
 
@@ -130,17 +127,26 @@ def _encoding_facts(encoding: Encoding) -> dict[str, Any]:
     }
 
 
-def read(path: Path) -> Record:
-    """Read a record that ``write`` wrote.
+def read(path: Path, *, most: int | None = None) -> Record:
+    """Read a record that ``write`` wrote; ``most`` is how many bytes of memory there are for it.
 
     Raises:
-        InputError: the file is missing, damaged, or no record; nothing in it is ever executed.
+        InputError: the file is missing, damaged, no record, or too large; nothing in it is ever executed.
     """
     try:
-        facts, weights = _open(path)
-        return _record(facts, weights)
+        if path.suffix not in FORMATS:
+            raise ValueError(f"its name ends in {path.suffix or 'nothing'!r}, expected {' or '.join(FORMATS)}")
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise InputError(f"{path} can't be read (it is no file: a folder, a pipe or a device)")
+        if most is None:
+            most = sys.maxsize
+        with (_opened_json if path.suffix == ".json" else _opened_tensors)(path, found.st_size, most) as (facts, load):
+            return record(facts, load)
     except OSError as error:
         raise InputError(f"{path} can't be read ({error.strerror or error})") from None
+    except MemoryError:
+        raise InputError(f"{path} is more than memory can hold") from None
     except (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError) as error:
         raise InputError(
             f"{path} is not a record of attnviz ({error})",
@@ -148,101 +154,53 @@ def read(path: Path) -> Record:
         ) from None
 
 
-def _open(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
-    """The facts, and the weights of each map: of three, or of the only one, which has no name."""
-    if path.suffix not in FORMATS:
-        raise ValueError(f"its name ends in {path.suffix or 'nothing'!r}, expected {' or '.join(FORMATS)}")
-    if path.suffix == ".json":
-        facts = json.loads(path.read_bytes())
-        maps = {name: facts[name] for name in _MAPS} if "cross" in facts else {"": facts}
-        return facts, {name: np.array(each["weights"], np.dtype(each["dtype"])) for name, each in maps.items()}
+def _require_room(needed: int, most: int) -> None:
+    if needed > most:
+        raise ValueError(f"reading it would take {needed / 1e9:,.1f} GB of memory, and {most / 1e9:,.1f} GB are free")
+
+
+@contextmanager
+def _opened_json(path: Path, size: int, most: int) -> Iterator[tuple[Any, Load]]:
+    """The facts of a JSON file, and what reads its weights."""
+    _require_room(5 * size, most)  # as bytes, and as text of up to four bytes a character
+    data = path.read_bytes()
+    # The largest objects that Python makes of each sign: a file may be small and have millions of them.
+    objects = {b",": 40, b"[": 64, b"{": 240, b'"': 30}
+    _require_room(5 * size + sum(size * data.count(sign) for sign, size in objects.items()), most)
+    facts = json.loads(data)
+    del data
+
+    def load(name: str, units: tuple[int, int]) -> Array:
+        found = facts[name] if name else facts
+        require_type(found["dtype"])
+        numbers = np.array(found.pop("weights"), object)  # no type that numpy would make of what is in it
+        require_shape(numbers.shape, units)
+        kinds = set(map(type, numbers.flat)) - {float, int}
+        if kinds:
+            raise ValueError(f"its weights hold {', '.join(sorted(kind.__name__ for kind in kinds))}, expected numbers")
+        with np.errstate(over="ignore"):  # infinity is refused as such
+            return numbers.astype(found["dtype"])
+
+    yield facts, load
+
+
+@contextmanager
+def _opened_tensors(path: Path, size: int, most: int) -> Iterator[tuple[Any, Load]]:
+    """The facts of a safetensors file, and what reads its weights."""
     from safetensors import SafetensorError, safe_open
 
+    types = {"F16": "float16", "F32": "float32", "F64": "float64"}
     try:
         with safe_open(path, framework="numpy") as file:
-            facts = json.loads((file.metadata() or {})["attnviz"])
-            names = _MAPS if "cross" in facts else ("",)
-            return facts, {name: file.get_tensor(_tensor(name)) for name in names}
+
+            def load(name: str, units: tuple[int, int]) -> Array:
+                found = file.get_slice(_tensor(name))
+                require_shape(found.get_shape(), units)
+                require_type(types.get(found.get_dtype(), found.get_dtype()))
+                _require_room(2 * size, most)
+                weights: Array = file.get_tensor(_tensor(name))
+                return weights
+
+            yield json.loads((file.metadata() or {})["attnviz"]), load
     except SafetensorError as error:
         raise ValueError(str(error)) from None
-
-
-def _record(facts: dict[str, Any], weights: dict[str, Array]) -> Record:
-    if facts["format"] not in (_FORMAT, _FIRST_FORMAT):
-        raise ValueError(f"its format is {facts['format']!r}, expected {_FORMAT!r}")
-    if "cross" not in facts:
-        return _attention(facts | _SINCE_FIRST if facts["format"] == _FIRST_FORMAT else facts, weights[""])
-    three = EncoderDecoder(**{name: _attention(facts[name], weights[name]) for name in _MAPS})
-    encoder, decoder, cross = three.encoder, three.decoder, three.cross
-    if (
-        (encoder.kind, decoder.kind, cross.kind) != _MAPS
-        or (encoder.encoding, decoder.encoding) != (cross.keys, cross.encoding)
-        or not (encoder.model, encoder.path) == (decoder.model, decoder.path) == (cross.model, cross.path)
-    ):
-        raise ValueError("its three maps do not belong together")
-    return three
-
-
-def _attention(facts: dict[str, Any], weights: Array) -> Attention:
-    path: Literal["native", "hosted"] = "hosted" if facts["path"] == "hosted" else "native"
-    kind: Kind = facts["kind"]
-    if kind not in get_args(Kind):
-        raise ValueError(f"its kind is {kind!r}, expected {', '.join(get_args(Kind))}")
-    attention = Attention(
-        model=str(facts["model"]),
-        path=path,
-        causal=bool(facts["causal"]),
-        encoding=_encoding(facts),
-        weights=weights,
-        kind=kind,
-        keys=None if facts["keys"] is None else _encoding(facts["keys"]),
-        numbers=tuple(map(int, facts["numbers"])),
-    )
-    attention.model.encode()  # raises for lone surrogates, which could not be written again
-    if (kind == "cross") != (attention.keys is not None) or (kind == "cross" and attention.causal):
-        raise ValueError(f"its kind is {kind!r}, which does not go with its keys or with being causal")
-    _require_weights(weights, len(attention.encoding), len(attention.key_encoding))
-    numbers = attention.numbers
-    if numbers and (len(numbers) != len(weights) or any(b <= a for a, b in pairwise((-1, *numbers)))):
-        raise ValueError(f"its layers have the numbers {numbers}, expected {len(weights)} that grow from 0")
-    return attention
-
-
-def _require_weights(weights: Array, queries: int, keys: int) -> None:
-    if weights.ndim != 4 or 0 in weights.shape or weights.shape[2:] != (queries, keys):
-        raise ValueError(f"its weights have the shape {weights.shape}, expected (layers, heads, {queries}, {keys})")
-    if weights.dtype.kind != "f" or weights.dtype.itemsize > 8:
-        raise ValueError(f"its weights are {weights.dtype}, expected floating point of 64 bits at most")
-    if not np.isfinite(weights).all():
-        raise ValueError("its weights hold NaN or infinity")
-    if weights.min() < 0 or weights.max() > 1 + _ROUNDING:
-        raise ValueError(f"its weights go from {weights.min():.3g} to {weights.max():.3g}, expected 0 to 1")
-
-
-def _encoding(facts: dict[str, Any]) -> Encoding:
-    encoding = Encoding(
-        text=str(facts["text"]),
-        pair=None if facts["pair"] is None else str(facts["pair"]),
-        ids=tuple(map(int, facts["ids"])),
-        type_ids=tuple(map(int, facts["type_ids"])),
-        tokens=tuple(map(str, facts["tokens"])),
-        special=tuple(map(bool, facts["special"])),
-        words=tuple(Word(str(text), int(start), int(stop)) for text, start, stop in facts["words"]),
-        dropped=int(facts["dropped"]),
-        generated=int(facts["generated"]),
-    )
-    texts = (encoding.text, encoding.pair or "", *(word.text for word in encoding.words))
-    "".join((*texts, *encoding.tokens)).encode()  # raises for lone surrogates, which could not be written again
-    if not _in_step(encoding):
-        raise ValueError("its ids, tokens, marks and words do not belong together")
-    if not 0 <= encoding.generated <= len(encoding):
-        raise ValueError(f"{encoding.generated} of its {len(encoding)} tokens are generated")
-    return encoding
-
-
-def _in_step(encoding: Encoding) -> bool:
-    """Whether all parts have one entry a token and the words cut the tokens without a gap."""
-    columns: Iterable[tuple[Any, ...]] = (encoding.type_ids, encoding.tokens, encoding.special)
-    edges = [0, *(word.stop for word in encoding.words)]
-    cut = all(word.start == edge < word.stop for word, edge in zip(encoding.words, edges, strict=False))
-    return cut and edges[-1] == len(encoding) and all(len(column) == len(encoding) for column in columns)

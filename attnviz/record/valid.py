@@ -1,0 +1,173 @@
+"""What a file says becomes a record only where it can be one: a stranger's file is believed in nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from attnviz.encoding import Encoding, Word
+from attnviz.record.attention import Array, Attention, EncoderDecoder, Kind, MapName
+
+Facts = dict[str, Any]
+Load = Callable[[str, tuple[int, int]], Array]
+"""Reads the weights of a map, given its name and the queries and keys that they must be of."""
+
+MAPS: tuple[MapName, ...] = get_args(MapName)
+FORMAT, FIRST_FORMAT = "attnviz.attention/2", "attnviz.attention/1"
+_SINCE_FIRST = {"generated": 0, "kind": "self", "keys": None, "numbers": []}
+"""What the first format did not hold."""
+_PATHS: tuple[Literal["native", "hosted"], ...] = ("native", "hosted")
+TYPES = ("float16", "float32", "float64")
+"""What weights may be."""
+_MOST = 1 << 62
+"""No count is larger."""
+_ROUNDING = {"float16": 2.0**-9, "float32": 1e-4, "float64": 1e-9}
+"""How far the sum of a row of each type may be beyond 1: what a softmax in it may round to, and some more."""
+_BFLOAT16 = 2.0**-7
+"""The same of bfloat16, which is kept as float32."""
+
+
+def record(facts: Any, load: Load) -> Attention | EncoderDecoder:
+    """The record of ``facts``; ``load`` reads the weights when it is known which shape they must have.
+
+    Raises:
+        ValueError, KeyError, TypeError, OverflowError: it is none.
+    """
+    form = _is(facts, dict, "content")["format"]
+    if form not in (FORMAT, FIRST_FORMAT):
+        raise ValueError(f"its format is {_short(form)}, expected {FORMAT!r}")
+    if "cross" not in facts:
+        return _attention(_SINCE_FIRST | facts if form == FIRST_FORMAT else facts, "", load)
+    three = EncoderDecoder(**{name: _attention(_is(facts[name], dict, name), name, load) for name in MAPS})
+    encoder, decoder, cross = three.encoder, three.decoder, three.cross
+    if (
+        (encoder.kind, decoder.kind, cross.kind) != MAPS
+        or (encoder.encoding, decoder.encoding) != (cross.keys, cross.encoding)
+        or not (encoder.model, encoder.path) == (decoder.model, decoder.path) == (cross.model, cross.path)
+    ):
+        raise ValueError("its three maps do not belong together")
+    return three
+
+
+def _attention(facts: Facts, name: str, load: Load) -> Attention:
+    kind: Kind = _one_of(facts, "kind", get_args(Kind))
+    path: Literal["native", "hosted"] = _one_of(facts, "path", _PATHS)
+    causal = _is(facts["causal"], bool, "causal")
+    encoding = _encoding(facts)
+    keys = None if facts["keys"] is None else _encoding(_is(facts["keys"], dict, "keys"))
+    if (kind == "cross") != (keys is not None) or (kind == "cross" and causal):
+        raise ValueError(f"its kind is {kind!r}, which does not go with its keys or with being causal")
+    weights = load(name, (len(encoding), len(keys or encoding)))
+    require_weights(weights, causal=causal)
+    numbers = tuple(_count(number, "numbers") for number in _is(facts["numbers"], list, "numbers"))
+    if numbers and (len(numbers) != len(weights) or any(b <= a for a, b in pairwise((-1, *numbers)))):
+        raise ValueError(f"its layers have the numbers {numbers}, expected {len(weights)} that grow from 0")
+    return Attention(_text(facts["model"], "model"), path, causal, encoding, weights, kind, keys, numbers)
+
+
+def require_shape(shape: Sequence[int], units: tuple[int, int]) -> None:
+    """Raise a ``ValueError`` unless ``shape`` is (layers, heads, queries, keys), the last two being ``units``."""
+    if len(shape) != 4 or 0 in shape or tuple(shape[2:]) != units:
+        raise ValueError(f"its weights have the shape {tuple(shape)}, expected (layers, heads, {units[0]}, {units[1]})")
+
+
+def require_type(dtype: Any) -> None:
+    """Raise a ``ValueError`` unless ``dtype`` is the name of a type that weights may have."""
+    if dtype not in TYPES:
+        raise ValueError(f"its weights are {_short(dtype)}, expected floating point: {', '.join(TYPES)}")
+
+
+def require_weights(weights: Array, *, causal: bool) -> None:
+    """Raise a ``ValueError`` unless every row of ``weights`` (L, H, N, M) may be a softmax, or what a sink left of it.
+
+    A layer at a time, since together they may fill the memory.
+    """
+    for layer in weights:
+        if not np.isfinite(layer).all():
+            raise ValueError("its weights hold NaN or infinity")
+        low, most = float(layer.min()), float(layer.sum(-1, dtype=np.float64).max())
+        if low < 0:
+            raise ValueError(f"its weights hold {low:.3g}, expected 0 to 1")
+        if most > 1 + _ROUNDING[layer.dtype.name] and most > 1 + _rounding(layer):
+            raise ValueError(f"a row of its weights sums to {most:.6g}, expected 1 at most")
+        if causal and np.triu(layer, 1).any():
+            raise ValueError("a query looks at a later key, and its attention is causal")
+
+
+def _rounding(layer: Array) -> float:
+    """``_ROUNDING`` of the type that made the weights, which may have been coarser than the one that keeps them."""
+    if layer.dtype == np.float32 and not (np.ascontiguousarray(layer).view(np.uint32) & 0xFFFF).any():
+        return _BFLOAT16
+    with np.errstate(over="ignore"):
+        if (layer.astype(np.float16) == layer).all():
+            return _ROUNDING["float16"]
+    return _ROUNDING[layer.dtype.name]
+
+
+def _encoding(facts: Facts) -> Encoding:
+    encoding = Encoding(
+        text=_text(facts["text"], "text"),
+        pair=None if facts["pair"] is None else _text(facts["pair"], "pair"),
+        ids=tuple(_count(one, "ids") for one in _is(facts["ids"], list, "ids")),
+        type_ids=tuple(_count(one, "type_ids") for one in _is(facts["type_ids"], list, "type_ids")),
+        tokens=tuple(_text(one, "tokens") for one in _is(facts["tokens"], list, "tokens")),
+        special=tuple(_is(one, bool, "special") for one in _is(facts["special"], list, "special")),
+        words=tuple(map(_word, _is(facts["words"], list, "words"))),
+        dropped=_count(facts["dropped"], "dropped"),
+        generated=_count(facts["generated"], "generated"),
+    )
+    if not _in_step(encoding):
+        raise ValueError("its ids, tokens, marks and words do not belong together")
+    if encoding.generated > len(encoding):
+        raise ValueError(f"{encoding.generated} of its {len(encoding)} tokens are generated")
+    return encoding
+
+
+def _word(facts: Any) -> Word:
+    text, start, stop = _is(facts, list, "words")
+    return Word(_text(text, "words"), _count(start, "words"), _count(stop, "words"))
+
+
+def _in_step(encoding: Encoding) -> bool:
+    """Whether all parts have one entry a token and the words cut the tokens without a gap."""
+    columns: Iterable[tuple[Any, ...]] = (encoding.type_ids, encoding.tokens, encoding.special)
+    edges = [0, *(word.stop for word in encoding.words)]
+    cut = all(word.start == edge < word.stop for word, edge in zip(encoding.words, edges, strict=False))
+    return cut and edges[-1] == len(encoding) and all(len(column) == len(encoding) for column in columns)
+
+
+# Single values: JSON's own types, and nothing that only looks like them
+
+
+def _is(value: Any, kind: type, name: str) -> Any:
+    if type(value) is not kind:
+        expected = {dict: "an object", list: "a list", str: "text", bool: "true or false", int: "a number"}[kind]
+        raise ValueError(f"its {name} has {_short(value)}, expected {expected}")
+    return value
+
+
+def _one_of(facts: Facts, name: str, known: Sequence[Any]) -> Any:
+    if facts[name] not in known:
+        raise ValueError(f"its {name} is {_short(facts[name])}, expected {', '.join(known)}")
+    return facts[name]
+
+
+def _count(value: Any, name: str) -> int:
+    number: int = _is(value, int, name)
+    if not 0 <= number < _MOST:
+        raise ValueError(f"its {name} has {_short(number)}, expected a count")
+    return number
+
+
+def _text(value: Any, name: str) -> str:
+    text: str = _is(value, str, name)
+    text.encode()  # raises for lone surrogates, which could not be written again
+    return text
+
+
+def _short(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 60 else f"{shown[:60]}…"
