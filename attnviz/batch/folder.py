@@ -12,26 +12,33 @@ from typing import Any, BinaryIO
 from attnviz.batch import manifest
 from attnviz.batch.formats import WRITERS
 from attnviz.batch.manifest import Identity, Manifest
-from attnviz.batch.parts import PartFacts, PartFiles, clear
+from attnviz.batch.parts import PartFacts, PartFiles, clear, strangers
 from attnviz.batch.storage import Storage, open_storage
 from attnviz.batch.tables import Tables
-from attnviz.errors import UsageError
+from attnviz.errors import AttnvizError, UsageError
 
-RESULTS = ("summary.json", *(f"summary.{suffix}" for suffix in ("parquet", "csv", "jsonl")), "heads.png", "report.html")
-"""What a run may ``put`` beside its parts; --overwrite deletes these, the parts and run.json, and nothing else."""
+CLAIMED = 64
+"""So many parts are noted in run.json before the first of them is written."""
 
 
 class Folder:
     """The folder of a run that is open. Made by ``opened``.
 
-    Methods raise a ``UsageError`` where something can't be read or written.
+    Nothing is changed in it until the run writes something: a run that is refused, or finds no text, leaves it as it
+    was. Methods raise a ``UsageError`` where something can't be read or written.
     """
 
-    def __init__(self, files: PartFiles, about: Manifest, require_ours: Callable[[], None]) -> None:
+    def __init__(
+        self, files: PartFiles, about: Manifest, require_ours: Callable[[], None], old: Manifest | None = None
+    ) -> None:
+        """``old`` is the run that was there and is to be replaced."""
         self.files = files
         """Its parts, for other processes to write too: they can be sent there."""
         self.manifest = about
         self._require_ours = require_ours
+        self._old = old
+        self._begun = False
+        self._facts: dict[str, Any] = {}
 
     @property
     def where(self) -> str:
@@ -43,19 +50,37 @@ class Folder:
         """Whether a run has come to its end here, and nothing was written since but what ``put`` puts."""
         return self.manifest.complete
 
+    def expect(self, **facts: Any) -> None:
+        """Have ``facts`` noted in run.json as soon as anything is written."""
+        self._facts |= facts
+
+    def begin(self, parts: int = 0) -> None:
+        """Be about to write the first so many ``parts``: run.json says so, and what was to be replaced is gone."""
+        if self._begun and parts <= self.manifest.parts:
+            return
+        self._require_ours()
+        storage = self.files.storage
+        if self._old is not None:
+            _clear(storage, self._old)
+            self._old = None
+        claimed = max(parts, self.manifest.parts)
+        self.manifest = replace(self.manifest, folders=tuple(self.files.folders()), parts=claimed)
+        self._begun = True
+        self.note(complete=False, **self._facts)
+        storage.make(*self.files.folders())
+
     def finished(self, number: int, digest: str) -> PartFacts | None:
         """What the part ``number`` holds, if all of it is there; None if it is still to be made.
 
         Raises:
-            UsageError: it is there, and of texts with another ``digest``.
+            UsageError: it is there, and of texts with another ``digest``, or damaged; the run has ended without it.
         """
-        return self.files.finished(number, digest)
+        return None if self._old is not None else self.files.finished(number, digest)
 
     def write(self, number: int, digest: str, tables: Tables, check: Mapping[str, Any] | None = None) -> PartFacts:
         """Write the part ``number``: whole, or as good as not at all; ``check`` is kept with it."""
         self._require_ours()
-        if self.complete:
-            self.note(complete=False)
+        self.begin(number + CLAIMED if number >= self.manifest.parts else 0)
         return self.files.write(number, digest, tables, check)
 
     def require_last(self, number: int) -> None:
@@ -64,7 +89,7 @@ class Folder:
         Raises:
             UsageError: some do: they are of texts that are not there any more.
         """
-        beyond = [other for other in self.files.numbers() if other > number]
+        beyond = [] if self._old is not None else [other for other in self.files.numbers() if other > number]
         if beyond:
             raise UsageError(
                 f"there are fewer texts than when {self.where} was begun: {len(beyond)} parts are of others",
@@ -73,13 +98,18 @@ class Folder:
 
     def put(self, name: str, content: bytes | Callable[[BinaryIO], object]) -> None:
         """Write one of the ``RESULTS``, whole: its content, or what a function writes into a file."""
-        if name not in RESULTS:
-            raise ValueError(f"{name} is none of {', '.join(RESULTS)}")
+        if name not in manifest.RESULTS:
+            raise ValueError(f"{name} is none of {', '.join(manifest.RESULTS)}")
         if not isinstance(content, bytes):
             buffer = io.BytesIO()
             content(buffer)
             content = buffer.getvalue()
         self._require_ours()
+        if name not in self.manifest.files:
+            if self.files.storage.size(name) is not None:
+                raise _in_the_way(self.where, name)
+            self.manifest = replace(self.manifest, files=(*self.manifest.files, name))
+            self.note()
         self.files.storage.write(name, content)
 
     def note(self, *, complete: bool | None = None, **facts: Any) -> None:
@@ -88,6 +118,28 @@ class Folder:
         about = self.manifest.noting(complete=complete, **facts)
         self.files.storage.write(manifest.FILE, manifest.to_json(about))
         self.manifest = about
+
+    def progress(self, **facts: Any) -> None:
+        """``note`` how far a run is; nothing of one that has not written anything yet."""
+        if self._begun:
+            self.note(**facts)
+
+    def end(self, *, parts: int, **facts: Any) -> None:
+        """Note that the run has come to its end, with so many ``parts``."""
+        self.manifest = replace(self.manifest, parts=parts)
+        self.note(complete=True, parts=parts, **self._facts, **facts)
+
+    @contextlib.contextmanager
+    def unchanged_if_refused(self) -> Iterator[None]:
+        """Give a run that had ended its run.json back, where what is done inside fails."""
+        before = self.manifest
+        try:
+            yield
+        except AttnvizError:
+            if before.complete and self._begun:
+                self.files.storage.write(manifest.FILE, manifest.to_json(before))
+                self.manifest = before
+            raise
 
     def abandon(self) -> None:
         """Delete what is half-written, since the process ends at once."""
@@ -100,11 +152,12 @@ def opened(where: str, identity: Identity, *, formats: Sequence[str] = (), overw
 
     Args:
         formats: those beside Parquet, ``csv`` or ``jsonl``; they are the option ``format`` of the identity.
-        overwrite: delete what a run has left there, and nothing else, and begin anew.
+        overwrite: delete what a run has left there, and nothing else, and begin anew; so is done without it where that
+            run has measured nothing.
 
     Raises:
-        UsageError: a file is in the way, or what is no run's; it is of another run; another run writes there; it can't
-            be written to.
+        UsageError: a file is in the way, or what is no run's; it is of another run, or damaged; another run writes
+            there; it can't be written to.
     """
     unknown = [name for name in formats if name not in WRITERS]
     if unknown:
@@ -115,18 +168,51 @@ def opened(where: str, identity: Identity, *, formats: Sequence[str] = (), overw
     _require_ours(storage)  # before a lock is left in it
     storage.make()
     with storage.locked() as require_ours:
-        files = PartFiles(storage, beside)
         found = _found(storage)
+        _require_room(storage, found)
+        old, about = None, Manifest(identity, {"started": datetime.now(UTC).isoformat(timespec="seconds")})
+        if found is not None and (overwrite or _replaceable(storage, found, identity)):
+            old = found
+        elif found is not None:
+            about = found
+        files = PartFiles(storage, beside, about.parts if about.complete else None)
         files.sweep()
-        if found is not None and overwrite:
-            _clear(storage, found)
-            found = None
-        if found is None:
-            found = Manifest(identity, {"started": datetime.now(UTC).isoformat(timespec="seconds")})
-            storage.write(manifest.FILE, manifest.to_json(found))
-        _require_same(found.identity, identity, storage.where)
-        storage.make(*files.folders())
-        yield Folder(files, found, require_ours)
+        yield Folder(files, about, require_ours, old)
+
+
+def _replaceable(storage: Storage, found: Manifest, identity: Identity) -> bool:
+    """Whether a run has measured nothing, so that nobody misses it; one that has must be the same.
+
+    Raises:
+        UsageError: it is another.
+    """
+    others = manifest.differences(found.identity, identity)
+    if not PartFiles(storage).measured():
+        return True
+    if others:
+        raise UsageError(
+            f"{storage.where} is of another run: {'; '.join(others)}",
+            hint="Begin anew with --overwrite, give another folder, or give the same options to go on.",
+        )
+    return False
+
+
+def _require_room(storage: Storage, found: Manifest | None) -> None:
+    """Raise where a file that is no run's is called as one that a run writes."""
+    files, folders, parts = (found.files, found.folders, found.parts) if found else ((), (), 0)
+    names = storage.names()
+    strange = [name for name in names if name in manifest.RESULTS and name not in files]
+    for folder in (name for name in names if name in manifest.FOLDERS):
+        strange += strangers(storage, folder, parts if folder in folders else 0)
+    if strange:
+        raise _in_the_way(storage.where, strange[0])
+
+
+def _in_the_way(where: str, name: str) -> UsageError:
+    return UsageError(
+        f"{where}/{name} is in the way: no run has written it, and this one would",
+        hint="Move it elsewhere, or give another folder. Nothing in this one was changed.",
+    )
 
 
 def _require_ours(storage: Storage) -> bool:
@@ -150,17 +236,8 @@ def _found(storage: Storage) -> Manifest | None:
 
 
 def _clear(storage: Storage, found: Manifest) -> None:
-    """Delete all that a run writes but run.json, which says that the folder is ours and is replaced after."""
+    """Delete all that a run has written but run.json, which says that the folder is ours and is replaced after."""
     storage.write(manifest.FILE, manifest.to_json(found.noting(complete=False)))  # should this be the last that is done
-    clear(storage)
-    for name in RESULTS:
+    clear(storage, found.folders, found.parts)
+    for name in found.files:
         storage.delete(name)
-
-
-def _require_same(old: Identity, new: Identity, where: str) -> None:
-    others = manifest.differences(old, new)
-    if others:
-        raise UsageError(
-            f"{where} is of another run: {'; '.join(others)}",
-            hint="Begin anew with --overwrite, give another folder, or give the same options to go on.",
-        )

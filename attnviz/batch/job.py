@@ -30,6 +30,8 @@ from attnviz.errors import InputError, UsageError
 from attnviz.interface import Model, load
 from attnviz.render.about import About
 
+FAR_AHEAD = 1 << 20
+"""So many parts may be written on a cluster before it is known here that any was."""
 _NOTED = 10.0
 """Seconds after which run.json says again how far a run is: should it be killed, its time is not lost."""
 
@@ -113,11 +115,12 @@ def run_job(job: Job, watch: Watch, stdin: BinaryIO | None = None) -> Done:
     with opened(job.output, job.identity(model), formats=job.formats, overwrite=job.overwrite) as folder:
         watch.began(folder)
         with _joined(job, worker) as joined:
-            total = _work(job, worker, folder, found, watch, joined)
+            with folder.unchanged_if_refused():
+                total = _work(job, worker, folder, found, watch, joined)
             about = _about(job, model, folder, total)
             corpus = finish(folder, worker, about, joined.each if joined else map)
         ended = datetime.now(UTC).isoformat(timespec="seconds")
-        folder.note(complete=True, ended=ended, **total.facts)
+        folder.end(ended=ended, **total.facts)
         return Done(folder.where, total.checked, corpus, about)
 
 
@@ -137,7 +140,9 @@ def _work(
     """Make all parts that are not there yet; run.json says now and then how far it is, and at last of all of them."""
     earlier, ended = folder.manifest.facts, folder.complete
     start = noted = time.monotonic()
-    folder.note(complete=False, inputs=list(job.inputs), command=job.command, check_mode=job.check)
+    folder.expect(inputs=list(job.inputs), command=job.command, check_mode=job.check)
+    if joined:
+        folder.begin(FAR_AHEAD)  # its workers can't
     total, before = Total(), float(earlier.get("seconds", 0))
     for part in _parts(job, worker, folder, found, watch, joined):
         watch.failed(part.failed)
@@ -146,7 +151,7 @@ def _work(
             watch.differs(str(total.checked))
         total.seconds = round(before + time.monotonic() - start, 3)
         if time.monotonic() - noted > _NOTED:
-            folder.note(**total.facts)
+            folder.progress(**total.facts)
             noted = time.monotonic()
     if job.cluster:
         folder.files.sweep()  # a worker may have been lost while it wrote

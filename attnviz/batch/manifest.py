@@ -8,12 +8,18 @@ from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from attnviz.batch.columns import TABLES
+from attnviz.batch.formats import WRITERS
 from attnviz.errors import UsageError
 
 FILE = "run.json"
-_FORMAT = "attnviz.run/1"
+_FORMAT = "attnviz.run/2"
 _PACKAGES = ("attnviz", "numba", "numpy", "tokenizers", "torch", "transformers")
 """Packages whose version can change a number."""
+RESULTS = ("summary.json", "summary.parquet", "heads.png", "report.html")
+"""The files that a run may write beside its tables."""
+FOLDERS = tuple(f"{table}.{suffix}" for suffix in WRITERS for table in TABLES)
+"""The folders that a run may write the parts of its tables to."""
 _NUMBERS = ("device", "dtype")
 """How it is computed, which is given by flags."""
 
@@ -40,12 +46,16 @@ class Manifest:
     """What stands in ``run.json``.
 
     ``facts`` are what came of the run and what it was given: inputs, counts, times, the check, the command line.
-    ``complete`` says whether it has come to its end.
+    ``complete`` says whether it has come to its end. What it has written, or is about to, are the ``files`` beside the
+    tables, and in each of the ``folders`` the first so many ``parts``.
     """
 
     identity: Identity
     facts: Mapping[str, Any] = field(default_factory=dict)
     complete: bool = False
+    files: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+    parts: int = 0
 
     def noting(self, *, complete: bool | None = None, **facts: Any) -> Manifest:
         """With these ``facts``, beside or in place of those that it has."""
@@ -69,6 +79,7 @@ def to_json(manifest: Manifest) -> bytes:
         "format": _FORMAT,
         "complete": manifest.complete,
         **asdict(manifest.identity),
+        "wrote": {"files": manifest.files, "folders": manifest.folders, "parts": manifest.parts},
         "facts": dict(manifest.facts),
     }
     return (json.dumps(content, indent=1, ensure_ascii=True) + "\n").encode()
@@ -85,11 +96,20 @@ def from_json(content: bytes, name: str) -> Manifest:
         read = json.loads(content)
         kind = str(read["format"])
         if kind == _FORMAT:
-            return Manifest(_identity(read), dict(read["facts"]), read["complete"] is True)
+            return Manifest(_identity(read), dict(read["facts"]), read["complete"] is True, *_wrote(read["wrote"]))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         wrong = f"{type(error).__name__}: {error}"
         raise UsageError(f"{name} is not what a run of attnviz wrote ({wrong})", hint=hint) from None
     raise UsageError(f"{name} has the format {kind!r}, this version of attnviz knows {_FORMAT!r}", hint=hint)
+
+
+def _wrote(read: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], int]:
+    """What a run has written: names that a run gives and no others, for they may be deleted."""
+    files, folders, parts = tuple(read["files"]), tuple(read["folders"]), read["parts"]
+    strange = [name for name in files if name not in RESULTS] + [name for name in folders if name not in FOLDERS]
+    if strange or type(parts) is not int or parts < 0:
+        raise ValueError(f"no run writes {strange[0] if strange else parts!r}")
+    return files, folders, parts
 
 
 def _identity(read: Mapping[str, Any]) -> Identity:

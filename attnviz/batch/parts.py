@@ -6,32 +6,34 @@ whole part, or one that counts as none.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from attnviz.batch.columns import TABLES
-from attnviz.batch.formats import WRITERS
+from attnviz.batch.formats import WRITERS, open_parquet
 from attnviz.batch.storage import Storage
-from attnviz.batch.tables import Tables
+from attnviz.batch.tables import Tables, schema
 from attnviz.errors import UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _NAME = re.compile(r"part-(\d{8,})\.(\w+)")
-_FACTS = b"attnviz.part"
-"""The key in the metadata of a documents' part under which its facts stand."""
+_FACTS, _SUM = b"attnviz.part", b"attnviz.part.sha256"
+"""The keys in the metadata of a documents' part under which its facts stand, and a digest of these and the columns."""
+_AGAIN = "Delete it and give the same command again: it is made anew."
 
 
 @dataclass(frozen=True)
 class PartFacts:
     """What a part holds: the ``digest`` of its texts, as its reader made it, and how much there is of everything.
 
-    ``sizes`` are the bytes of the files that belong to it, by their folder, ``check`` is what the check of its
-    documents found, empty where none was made.
+    ``heads`` and ``links`` are rows. ``sizes`` are the bytes of the files that belong to it, by their folder, ``check``
+    is what the check of its documents found, empty where none was made.
     """
 
     number: int
@@ -39,6 +41,7 @@ class PartFacts:
     documents: int
     failed: int
     tokens: int
+    heads: int
     links: int
     seconds: float
     sizes: Mapping[str, int]
@@ -47,17 +50,26 @@ class PartFacts:
 
 @dataclass(frozen=True)
 class PartFiles:
-    """The parts in a ``storage``, in Parquet and beside it in ``formats``. Any process may write any of them."""
+    """The parts in a ``storage``, in Parquet and beside it in ``formats``. Any process may write any of them.
+
+    ``ended`` is how many there are of a run that has come to its end: it is not added to.
+    """
 
     storage: Storage
     formats: tuple[str, ...] = ()
+    ended: int | None = None
 
     def finished(self, number: int, digest: str) -> PartFacts | None:
         """What the part ``number`` holds, if all of it is there; None if it is still to be made.
 
         Raises:
-            UsageError: it is there, and of texts with another ``digest``.
+            UsageError: it is there, and of texts with another ``digest``, or damaged; the run has ended without it.
         """
+        if self.ended is not None and number >= self.ended:
+            raise UsageError(
+                f"there are more texts than when {self.storage.where} was made: it has {self.ended:,} parts",
+                hint="Texts can't be changed or added. Begin anew with --overwrite, or give another folder.",
+            )
         facts = self.facts(number)
         if facts is not None and facts.digest != digest:
             raise UsageError(
@@ -68,12 +80,20 @@ class PartFiles:
         return facts
 
     def facts(self, number: int) -> PartFacts | None:
-        """What the part ``number`` holds; None where it is not there, or a file that belongs to it is not."""
-        file = self.storage.open(_name("documents", "parquet", number))
+        """What the part ``number`` holds; None where it is not there, or a file that belongs to it is not.
+
+        Raises:
+            UsageError: somebody has changed what it says of itself, or its columns.
+        """
+        name = _name("documents", "parquet", number)
+        file = self.storage.open(name)
         if file is None:
             return None
-        facts = _read_facts(file)
-        if facts is None or facts.number != number:
+        try:
+            facts = _read_facts(file, number)
+        except ValueError as error:
+            raise self._damaged(name, str(error)) from None
+        if facts is None:
             return None
         whole = all(
             self.storage.size(f"{folder}/{_file(number, folder.rpartition('.')[2])}") == size
@@ -96,7 +116,8 @@ class PartFiles:
                 self.storage.write(_name(name, suffix, number), content)
                 sizes[f"{name}.{suffix}"] = content.nbytes
         facts = _facts(number, digest, tables, sizes, check or {})
-        about = {**(tables.documents.schema.metadata or {}), _FACTS: json.dumps(asdict(facts))}
+        said = json.dumps(asdict(facts)).encode()
+        about = {**(tables.documents.schema.metadata or {}), _FACTS: said, _SUM: _sum(said, tables.documents.schema)}
         documents = WRITERS["parquet"](tables.documents.replace_schema_metadata(about))
         self.storage.write(_name("documents", "parquet", number), memoryview(documents))
         return facts
@@ -111,23 +132,38 @@ class PartFiles:
         Raises:
             UsageError: it is not there, or damaged.
         """
-        return Tables(**{table: self._read(_name(table, "parquet", number)) for table in TABLES})
+        facts = self.facts(number)
+        found = {table: self._read(_name(table, "parquet", number)) for table in TABLES}
+        for name in ("heads", "links"):
+            if _columns(found[name].schema) != _columns(schema(name)):
+                raise self._damaged(_name(name, "parquet", number), "its columns are not those that a run writes")
+        for name, table in found.items():
+            if facts is None or table.num_rows != getattr(facts, name):
+                raise self._damaged(_name(name, "parquet", number), "it has other rows than were written")
+        return Tables(**found)
 
     def _read(self, name: str) -> pa.Table:
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
-        shown, hint = f"{self.storage.where}/{name}", "Delete it and give the same command again: it is made anew."
         file = self.storage.open(name)
         if file is None:
-            raise UsageError(f"{shown} is missing", hint="Give the same command again: it is made anew.")
+            where = f"{self.storage.where}/{name}"
+            raise UsageError(f"{where} is missing", hint="Give the same command again: it is made anew.")
         with file:
             try:
-                table = pq.ParquetFile(file).read()
+                table = open_parquet(file).read()
             except (pa.ArrowException, OSError) as error:
-                raise UsageError(f"{shown} is damaged ({str(error).splitlines()[0]})", hint=hint) from None
-        about = {key: value for key, value in (table.schema.metadata or {}).items() if key != _FACTS}
+                raise self._damaged(name, str(error).splitlines()[0]) from None
+        about = {key: value for key, value in (table.schema.metadata or {}).items() if key not in (_FACTS, _SUM)}
         return table.replace_schema_metadata(about)
+
+    def _damaged(self, name: str, why: str) -> UsageError:
+        return UsageError(f"{self.storage.where}/{name} is damaged ({why})", hint=_AGAIN)
+
+    def measured(self) -> bool:
+        """Whether any document was measured, in any part."""
+        found = (self.facts(number) for number in self.numbers())
+        return any(facts is not None and facts.documents > facts.failed for facts in found)
 
     def sweep(self) -> None:
         """Delete what is half-written, by processes that are no more."""
@@ -136,22 +172,25 @@ class PartFiles:
 
     def folders(self) -> list[str]:
         """The folders that the parts lie in."""
-        return _folders(("parquet", *self.formats))
+        return [f"{table}.{suffix}" for suffix in ("parquet", *self.formats) for table in TABLES]
 
 
-def clear(storage: Storage) -> None:
-    """Delete all parts, in whatever format, and their folders where nothing else is in them.
+def clear(storage: Storage, folders: tuple[str, ...], parts: int) -> None:
+    """Delete the first so many ``parts`` in the ``folders``, and these where nothing else is in them.
 
     Those of the documents in Parquet go first: a part of which some is left is none.
     """
-    for folder in _folders(tuple(WRITERS)):
-        for _, name in _parts(storage.names(folder), folder.rpartition(".")[2]):
-            storage.delete(f"{folder}/{name}")
+    for folder in sorted(folders, key=lambda name: name != "documents.parquet"):
+        for number, name in _parts(storage.names(folder), folder.rpartition(".")[2]):
+            if number < parts:
+                storage.delete(f"{folder}/{name}")
         storage.delete(folder)
 
 
-def _folders(suffixes: Sequence[str]) -> list[str]:
-    return [f"{table}.{suffix}" for suffix in suffixes for table in TABLES]
+def strangers(storage: Storage, folder: str, parts: int) -> list[str]:
+    """What is called as a part in the ``folder``, and is none of the first so many ``parts``."""
+    found = _parts(storage.names(folder), folder.rpartition(".")[2])
+    return [f"{folder}/{name}" for number, name in found if number >= parts]
 
 
 def _parts(names: list[str], suffix: str) -> Iterator[tuple[int, str]]:
@@ -179,6 +218,7 @@ def _facts(number: int, digest: str, tables: Tables, sizes: Mapping[str, int], c
         documents=documents.num_rows,
         failed=pc.sum(pc.equal(documents["status"], "failed")).as_py() or 0,
         tokens=pc.sum(documents["tokens"]).as_py() or 0,
+        heads=tables.heads.num_rows,
         links=tables.links.num_rows,
         seconds=pc.sum(documents["seconds"]).as_py() or 0.0,
         sizes=sizes,
@@ -186,14 +226,34 @@ def _facts(number: int, digest: str, tables: Tables, sizes: Mapping[str, int], c
     )
 
 
-def _read_facts(file: BinaryIO) -> PartFacts | None:
-    """The facts in a documents' part; None where it is damaged."""
+def _read_facts(file: BinaryIO, number: int) -> PartFacts | None:
+    """The facts in a documents' part; None where it is no whole Parquet file.
+
+    Raises:
+        ValueError: it is one, and does not say what was written; the message says why.
+    """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     with file:
         try:
-            read: dict[str, Any] = json.loads((pq.read_schema(file).metadata or {})[_FACTS])
-            return PartFacts(**read)
-        except (pa.ArrowException, OSError, ValueError, KeyError, TypeError):
+            opened = open_parquet(file)
+            found, rows = opened.schema_arrow, opened.metadata.num_rows
+        except (pa.ArrowException, OSError):
             return None
+    about = found.metadata or {}
+    said = about.get(_FACTS)
+    if said is None or about.get(_SUM) != _sum(said, found):
+        raise ValueError("its columns, or what it says of its part, are not those that were written")
+    facts = PartFacts(**json.loads(said))
+    if (facts.number, facts.documents) != (number, rows):
+        raise ValueError("it is of another part, or has other rows than were written")
+    return facts
+
+
+def _sum(said: bytes, kind: pa.Schema) -> bytes:
+    """The digest of what a part says of itself and of its columns."""
+    return hashlib.sha256(said + repr(_columns(kind)).encode()).hexdigest().encode()
+
+
+def _columns(kind: pa.Schema) -> list[tuple[str, str]]:
+    return [(field.name, str(field.type)) for field in kind]

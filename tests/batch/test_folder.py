@@ -120,14 +120,26 @@ def test_a_run_goes_on_where_it_was(where: str) -> None:
         started = folder.manifest.facts["started"]
     with opened(where, made.identity()) as folder:
         assert _write(folder, 4) == [2, 3]
-        folder.note(complete=True, documents=12)
+        folder.end(parts=4, documents=12)
     with opened(where, made.identity()) as folder:
         assert folder.complete
         assert _write(folder, 4) == []
-        assert folder.manifest.facts == {"started": started, "documents": 12}
+        assert folder.manifest.facts == {"started": started, "documents": 12, "parts": 4}
         assert folder.complete
-        folder.write(4, *made.chunk(4))
+        folder.write(3, *made.chunk(3))
         assert not folder.complete  # until this run says so
+
+
+def test_a_run_that_has_ended_is_not_added_to(where: str) -> None:
+    with opened(where, made.identity()) as folder:
+        _write(folder, 2)
+        folder.end(parts=2)
+    with opened(where, made.identity()) as folder:
+        with pytest.raises(UsageError, match=r"there are more texts than when .* was made: it has 2 parts"):
+            folder.finished(2, made.chunk(2)[0])
+        assert folder.complete
+    with opened(where, made.identity(), overwrite=True) as folder:
+        assert _write(folder, 3) == [0, 1, 2]
 
 
 def test_texts_that_have_changed_are_refused(where: str) -> None:
@@ -171,6 +183,67 @@ def test_a_damaged_part_is_named_when_it_is_read(tmp_path: Path) -> None:
             list(_parts(folder))
 
 
+@pytest.mark.parametrize("table", TABLES)
+def test_a_bit_that_has_flipped_is_seen(tmp_path: Path, table: str) -> None:
+    with opened(str(tmp_path), made.identity()) as folder:
+        _write(folder, 1)
+        before = _all(folder)
+        path = tmp_path / f"{table}.parquet" / "part-00000000.parquet"
+        content = path.read_bytes()
+        places = [*range(4, len(content), 97)]
+        for place in places:
+            path.write_bytes(content[:place] + bytes([content[place] ^ 16]) + content[place + 1 :])
+            try:
+                found = _all(folder)
+            except UsageError as error:
+                assert f"{table}.parquet/part-00000000.parquet is damaged" in error.message  # noqa: PT017
+                continue
+            assert found[table].equals(before[table]), place
+
+
+def _edited(table: pa.Table, how: str) -> pa.Table:
+    about, first = table.schema.metadata, table.column_names[0]
+    if how == "removed":
+        return table.drop_columns([table.column_names[-1]])
+    if how == "renamed":
+        return table.rename_columns({first: "number"})
+    if how == "retyped":
+        return table.set_column(0, first, table[first].cast(pa.string()))
+    if how == "cut":
+        return table.slice(1)
+    said = {key: value.replace(b'"documents": 3', b'"documents": 4') for key, value in about.items()}
+    return table.replace_schema_metadata(said if how == "facts" else {b"pandas": b"{}"})
+
+
+@pytest.mark.parametrize("how", ["removed", "renamed", "retyped", "cut", "facts", "rewritten"])
+@pytest.mark.parametrize("table", TABLES)
+def test_a_table_that_somebody_has_edited_is_damaged(tmp_path: Path, table: str, how: str) -> None:
+    with opened(str(tmp_path), made.identity()) as folder:
+        _write(folder, 1)
+        path = tmp_path / f"{table}.parquet" / "part-00000000.parquet"
+        pq.write_table(_edited(pq.ParquetFile(path).read(), how), path)
+        if table != "documents":
+            assert _write(folder, 1) == [0]  # its size is another
+            return
+        for again in (lambda: _write(folder, 1), lambda: list(_parts(folder))):
+            with pytest.raises(UsageError, match=r"documents.parquet/part-00000000.parquet is damaged \(") as error:
+                again()
+            assert error.value.hint == "Delete it and give the same command again: it is made anew."
+        path.unlink()
+        assert _write(folder, 1) == [0]
+
+
+@pytest.mark.parametrize("how", ["removed", "renamed", "retyped", "cut"])
+@pytest.mark.parametrize("table", ["heads", "links"])
+def test_a_table_that_is_edited_before_it_is_summed_up_is_damaged(tmp_path: Path, table: str, how: str) -> None:
+    with opened(str(tmp_path), made.identity()) as folder:
+        _write(folder, 1)
+        path = tmp_path / f"{table}.parquet" / "part-00000000.parquet"
+        pq.write_table(_edited(pq.ParquetFile(path).read(), how), path)
+        with pytest.raises(UsageError, match=r"part-00000000\.parquet is damaged"):
+            list(_parts(folder))
+
+
 def test_another_run_is_refused_and_nothing_of_the_first_changes(where: str) -> None:
     with opened(where, made.identity()) as folder:
         _write(folder, 1)
@@ -193,13 +266,17 @@ def test_overwrite_deletes_what_a_run_made_and_nothing_else(tmp_path: Path) -> N
         folder.note(complete=True)
     others = {
         "notes.txt",
+        "summary.csv",
         "heads.parquet/mine.parquet",
         "links.csv/part-1.csv",
         "documents.jsonl/part-00000001.jsonl.bak",
     }
     for name in others:
         tmp_path.joinpath(name).write_text("the user's")
+    before = _files(tmp_path)
     with opened(where, made.identity(top=9), overwrite=True) as folder:
+        assert _files(tmp_path) == before, "until something is written"
+        folder.begin()
         assert _files(tmp_path) == others | {"run.json"}
         assert not tmp_path.joinpath("documents.csv").exists()
         assert not folder.complete
@@ -223,14 +300,54 @@ def test_overwrite_that_is_killed_leaves_no_run_that_seems_complete(
         unlink(path, **options)
 
     monkeypatch.setattr(Path, "unlink", dying)
-    with pytest.raises(KeyboardInterrupt):
-        opened(where, made.identity(top=9), overwrite=True).__enter__()
+    with pytest.raises(KeyboardInterrupt), opened(where, made.identity(top=9), overwrite=True) as folder:
+        folder.begin()
     monkeypatch.undo()
     with opened(where, made.identity()) as folder:
         assert not folder.complete
         assert _write(folder, 3) == [0, 1]
     with opened(where, made.identity(top=9), overwrite=True) as folder:
         assert _write(folder, 3) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("name", ["report.html", "links.csv/part-00000000.csv", "heads.parquet/part-00000064.parquet"])
+def test_a_strangers_file_that_a_run_would_replace_is_named(tmp_path: Path, name: str, overwrite: bool) -> None:
+    where = str(tmp_path)
+    with opened(where, made.identity()) as folder:
+        _write(folder, 1)
+        folder.put("summary.json", b"{}")
+    tmp_path.joinpath(name).parent.mkdir(exist_ok=True)
+    tmp_path.joinpath(name).write_text("the user's")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(UsageError, match=f"{name} is in the way: no run has written it") as error:
+        opened(where, made.identity(), overwrite=overwrite).__enter__()
+    assert "Move it elsewhere" in error.value.hint
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_file_that_came_while_the_run_went_on_is_not_replaced(tmp_path: Path) -> None:
+    with opened(str(tmp_path), made.identity()) as folder:
+        _write(folder, 1)
+        tmp_path.joinpath("heads.png").write_text("the user's")
+        with pytest.raises(UsageError, match=r"heads\.png is in the way"):
+            folder.put("heads.png", b"ours")
+    assert tmp_path.joinpath("heads.png").read_text() == "the user's"
+
+
+def test_what_has_measured_nothing_is_in_nobodys_way(where: str) -> None:
+    digest, _ = made.chunk(0)
+    nothing = made.tables([made.Found(made.Document(0, "x", 7, "", "no field"))], made.LAYERS)
+    with opened(where, made.identity(text_field="wrong")) as folder:
+        folder.write(0, "its digest", nothing)
+        folder.end(parts=1)
+    for option in ("right", "wrong"):
+        with opened(where, made.identity(text_field=option)) as folder:
+            assert folder.finished(0, digest) is None
+    with opened(where, made.identity(text_field="right")) as folder:
+        assert _write(folder, 2) == [0, 1]
+    with pytest.raises(UsageError, match="is of another run: --text-field was right, is wrong"):
+        opened(where, made.identity(text_field="wrong")).__enter__()
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
@@ -264,7 +381,9 @@ def test_a_file_in_the_way_is_refused(tmp_path: Path) -> None:
 def test_an_empty_folder_is_taken_and_missing_ones_are_made(tmp_path: Path) -> None:
     tmp_path.joinpath("empty").mkdir()
     for name in ("empty", "a/b/c"):
-        with opened(str(tmp_path / name), made.identity()):
+        with opened(str(tmp_path / name), made.identity()) as folder:
+            assert _files(tmp_path / name) == set()
+            folder.begin()
             assert _files(tmp_path / name) == {"run.json"}
 
 
@@ -304,6 +423,7 @@ def test_results_are_put_whole(where: str) -> None:
 
 def test_any_process_can_write_parts(tmp_path: Path) -> None:
     with opened(str(tmp_path), made.identity()) as folder:
+        folder.begin(2)
         there = pickle.loads(pickle.dumps(folder.files))
         digest, tables = made.chunk(1)
         there.write(1, digest, tables)
@@ -385,7 +505,7 @@ def test_a_file_system_that_is_really_full(tmp_path: Path) -> None:
 
 def test_killed_at_any_moment_it_ends_with_the_same_rows(tmp_path: Path) -> None:
     chance, where = random.Random(1), tmp_path / "results"
-    moments = [2, 4, 6, 9, *(chance.randrange(10, 70) for _ in range(8))]
+    moments = [2, 4, 6, 9, *(chance.randrange(20, 120) for _ in range(8))]
     command = [sys.executable, "-c", KILLED, str(where), *map(str, moments), "1000000"]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     *killed, last = (tuple(map(int, line.split())) for line in done.stdout.splitlines())

@@ -174,12 +174,12 @@ def made(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> jobs.Job:
 
 
 def refused(asked: jobs.Job, kind: type[AttnvizError] = UsageError) -> AttnvizError:
-    """Why a job is not done; nothing in its folder changes but the start of run.json."""
+    """Why a job is not done; nothing in its folder changes."""
     where = Path(asked.output)
-    before = {path: path.read_bytes() for path in where.rglob("*") if path.is_file() and path.name != "run.json"}
+    before = {path: path.read_bytes() for path in where.rglob("*") if path.is_file()}
     with pytest.raises(kind) as ended:
         run_job(asked, Seen())
-    after = {path: path.read_bytes() for path in where.rglob("*") if path.is_file() and path.name != "run.json"}
+    after = {path: path.read_bytes() for path in where.rglob("*") if path.is_file()}
     assert before == after
     return ended.value
 
@@ -225,11 +225,26 @@ def test_other_texts_are_refused(made: jobs.Job, what: str, tmp_path: Path) -> N
     assert run_job(made, Seen()).corpus.counts.documents == len(CORPUS) - 1
 
 
-def test_texts_behind_whole_parts_are_added(corpus: Path, tiny_bert: Path, tmp_path: Path) -> None:
+def test_texts_behind_whole_parts_are_refused_too(corpus: Path, tiny_bert: Path, tmp_path: Path) -> None:
     small = job(corpus, tmp_path / "out", tiny_bert, chunk=13)  # 39 documents are three parts
     run_job(small, Seen())
     lines(corpus, [*CORPUS, "one more"])
-    assert run_job(small, Seen()).corpus.counts.documents == len(CORPUS)
+    assert "there are more texts than when" in refused(small).message
+    assert run_job(replace(small, overwrite=True), Seen()).corpus.counts.documents == len(CORPUS)
+
+
+def test_a_run_that_found_no_text_is_not_in_the_way_of_the_right_one(tiny_bert: Path, tmp_path: Path) -> None:
+    table, out = tmp_path / "a.csv", tmp_path / "out"
+    table.write_text("id,body\n1,The bank approved the loan.\n2,A river.\n")
+    wrong = job(table, out, tiny_bert, reading=Reading(field="txet"))
+    assert run_job(wrong, Seen()).corpus.counts.measured == 0
+    assert run_job(replace(wrong, reading=Reading(field="body")), Seen()).corpus.counts.measured == 2
+    assert "--text-field was body, is txet" in refused(wrong).message
+    table.unlink()
+    table.mkdir()
+    with pytest.raises(InputError, match="there are no texts in"):
+        run_job(replace(wrong, output=str(tmp_path / "other")), Seen())
+    assert not tmp_path.joinpath("other").exists()
 
 
 def test_overwrite_begins_anew(corpus: Path, tiny_bert: Path, tmp_path: Path) -> None:
@@ -261,7 +276,7 @@ def test_without_documents_there_is_nothing_to_be_made(tiny_bert: Path, tmp_path
     empty = job(lines(tmp_path / "a.txt", ["", "  ", ""]), tmp_path / "out", tiny_bert)
     with pytest.raises(InputError, match="there are no documents"):
         run_job(empty, Seen())
-    assert files(tmp_path / "out") == [".attnviz.lock", "run.json"]
+    assert files(tmp_path / "out") == [".attnviz.lock"]
     lines(tmp_path / "a.txt", SENTENCES)
     assert run_job(empty, Seen()).corpus.counts.documents == len(SENTENCES)
 

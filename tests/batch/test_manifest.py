@@ -13,7 +13,8 @@ from tests.batch import made
 
 def test_what_is_written_reads_back() -> None:
     identity = made.identity(field="caf\udce9", split=None, special=True, windows=[64, 32])
-    about = Manifest(identity, {"inputs": ["a", "caf\udce9"], "documents": 3}, complete=True)
+    wrote = ("heads.png",), ("links.csv", "links.parquet"), 64
+    about = Manifest(identity, {"inputs": ["a", "caf\udce9"], "documents": 3}, True, *wrote)
     read = from_json(to_json(about), "run.json")
     assert read == about
     assert read.noting(documents=4, failed=1).facts == {"inputs": ["a", "caf\udce9"], "documents": 4, "failed": 1}
@@ -24,19 +25,31 @@ def test_what_is_written_reads_back() -> None:
 
 def test_the_format_is_said_and_another_one_is_refused() -> None:
     content = json.loads(to_json(Manifest(made.identity())))
-    assert content["format"] == "attnviz.run/1"
-    content["format"] = "attnviz.run/2"
-    with pytest.raises(UsageError, match=r"run.json has the format 'attnviz.run/2', this version") as error:
+    assert content["format"] == "attnviz.run/2"
+    content["format"] = "attnviz.run/3"
+    with pytest.raises(UsageError, match=r"run.json has the format 'attnviz.run/3', this version") as error:
         from_json(json.dumps(content).encode(), "r/run.json")
     assert "nothing in this one was changed" in error.value.hint
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b"3", b"\xff", b"{}", b'{"format": "attnviz.run/1"}', b"[" * 100_000]
+    "content", [b"", b"{", b"[]", b"3", b"\xff", b"{}", b'{"format": "attnviz.run/2"}', b"[" * 100_000]
 )
 def test_what_is_no_manifest_is_refused(content: bytes) -> None:
     with pytest.raises(UsageError, match=r"r/run.json is not what a run of attnviz wrote"):
         from_json(content, "r/run.json")
+
+
+@pytest.mark.parametrize(
+    "wrote",
+    [{"files": ["../notes.txt"]}, {"files": ["notes.txt"]}, {"folders": ["/etc"]}, {"parts": -1}, {"parts": "all"},
+     {"parts": True}, {"files": 3}],
+)  # fmt: skip
+def test_what_no_run_writes_is_in_no_list_of_what_it_wrote(wrote: dict[str, object]) -> None:
+    content = json.loads(to_json(Manifest(made.identity())))
+    content["wrote"] |= wrote
+    with pytest.raises(UsageError, match=r"r/run.json is not what a run of attnviz wrote"):
+        from_json(json.dumps(content).encode(), "r/run.json")
 
 
 def test_no_difference_is_nothing_said() -> None:

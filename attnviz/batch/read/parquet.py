@@ -21,7 +21,9 @@ def read(stream: Stream, reading: Reading) -> Iterator[Row]:
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(stream.seekable(), buffer_size=1 << 16, pre_buffer=False) as file:
+        with pq.ParquetFile(
+            stream.seekable(), buffer_size=1 << 16, pre_buffer=False, page_checksum_verification=True
+        ) as file:
             _require_texts(file.schema_arrow, reading.field)
             column = _column(file, reading.field)
             number = 0
