@@ -123,7 +123,7 @@ def _written(way: Native | Hosted, encoding: Encoding) -> Encoding | None:
 
 def _in_words(strongest: Strongest, encoding: Encoding, asked: Asked, *, causal: bool) -> Callable[[], InUnits]:
     """What makes ``strongest`` of tiles in words, in which what does not count is zero."""
-    words = read_in("word", encoding, None, ())
+    words = read_in("word", encoding, None, (), asked.language)
     looking, looked_at, itself = counting(words, causal=causal, special=asked.special, everything=asked.everything)
     starts = np.array([word.start for word in encoding.words])
     return partial(InUnits, [strongest], starts, starts, looking=looking, looked_at=looked_at, itself=itself)

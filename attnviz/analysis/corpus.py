@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.analysis.distribution import Distribution
+from attnviz.analysis.languages import PRONOUNS
 from attnviz.analysis.measured import METRICS
 from attnviz.analysis.modes import OFFSETS, POSITIONS, Commonest, Places, from_either_end
 from attnviz.analysis.offsets import MIN_QUERIES
 from attnviz.analysis.outlying import Outlier, Outliers, Where
 from attnviz.analysis.pairs import LinkRows, LongestLinks, Occurrence, PairCounter, TypicalPair
-from attnviz.analysis.units import PRONOUNS
 
 Figures = Mapping[str, NDArray[np.floating]]
 

@@ -8,6 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from attnviz.analysis.languages import ENGLISH
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -79,8 +81,9 @@ class Measured:
 
 @dataclass(frozen=True)
 class Asked:
-    """What is measured: the ``top`` links of each layer; ``special`` and ``everything`` are those of ``summarise``."""
+    """What is measured: the ``top`` links of each layer; the others are those of ``summarise``."""
 
     top: int = 8
     special: bool = False
     everything: bool = False
+    language: str = ENGLISH

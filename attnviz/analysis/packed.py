@@ -172,7 +172,7 @@ def marks(encodings: Sequence[Encoding], asked: Asked, *, causal: bool) -> Marks
         before += _before(encoding.ids)
         first = len(looked_at)
         for word in encoding.words:
-            (dots, function), mark = _class(word.text), marked[word.start]
+            (dots, function), mark = _class(word.text, asked.language), marked[word.start]
             parts = zip(marked[word.start : word.stop], encoding.tokens[word.start : word.stop], strict=True)
             punctuation += [(dots or is_blank(token)) and not one for one, token in parts]
             # As ``links.counting`` says.
@@ -210,6 +210,6 @@ def _before(ids: Sequence[int]) -> list[int]:
 
 
 @lru_cache(maxsize=1 << 16)
-def _class(word: str) -> tuple[bool, bool]:
+def _class(word: str, language: str) -> tuple[bool, bool]:
     """Whether a word is punctuation, and whether a function word."""
-    return is_punctuation(word), is_function_word(word)
+    return is_punctuation(word), is_function_word(word, language)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from attnviz.analysis import metrics
 from attnviz.analysis.far import Far, Passage, Profile
+from attnviz.analysis.languages import ENGLISH
 from attnviz.analysis.links import (
     Attended,
     Link,
@@ -120,6 +121,7 @@ def summarise(
     top: int = 3,
     links: int = 8,
     window: Window | None = None,
+    language: str = ENGLISH,
 ) -> Summary:
     """Find what ``show`` prints.
 
@@ -134,12 +136,13 @@ def summarise(
         top: how many keys a word gets.
         links: how many links are listed.
         window: the part of the maps that is wanted; None is all.
+        language: the code of the language whose function words do not count.
 
     Raises:
         UsageError: a layer, head, row, word or passage that there is not; a distance between two texts.
     """
-    pieces = in_tokens(attention)
-    units = pieces if tokens else in_words(attention)
+    pieces = in_tokens(attention, language)
+    units = pieces if tokens else in_words(attention, language)
     positional = positional_heads(attention)
     habitual = [] if everything else habitual_heads(attention)
     selection = select(units, positional, causal=attention.causal, special=special, everything=everything)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.analysis.far import LISTED
+from attnviz.analysis.languages import ENGLISH
 from attnviz.analysis.links import counting, find_unit
 from attnviz.analysis.maps import Maps, masked
 from attnviz.analysis.metrics import sink_of
@@ -48,8 +49,9 @@ SIZE = 256
 class Wanted:
     """What a survey is asked to keep.
 
-    ``tokens``, ``special``, ``everything``, ``words``, ``passage``, ``top``, ``links`` and ``window`` are as for
-    ``summarise``; ``layers`` are those of which maps are kept (None: all), of ``size`` cells at most across and down.
+    ``tokens``, ``special``, ``everything``, ``words``, ``passage``, ``top``, ``links``, ``window`` and ``language``
+    are as for ``summarise``; ``layers`` are those of which maps are kept (None: all), of ``size`` cells at most across
+    and down.
     """
 
     tokens: bool = False
@@ -62,6 +64,7 @@ class Wanted:
     window: Window | None = None
     layers: tuple[int, ...] | None = None
     size: int = SIZE
+    language: str = ENGLISH
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,9 +82,9 @@ class Source:
         """The text that is looked at."""
         return self.encoding if self.keys is None else self.keys
 
-    def read(self, unit: Unit) -> Reading:
+    def read(self, unit: Unit, language: str = ENGLISH) -> Reading:
         """Both texts in words or in tokens."""
-        return read_in(unit, self.encoding, self.keys, ())
+        return read_in(unit, self.encoding, self.keys, (), language)
 
 
 class SurveyObservers:
@@ -91,7 +94,7 @@ class SurveyObservers:
         """``layers`` is how many there will be, for all that is known."""
         self.source, self.wanted = source, wanted
         self.unit: Unit = "token" if wanted.tokens else "word"
-        self.units, self.pieces = source.read(self.unit), source.read("token")
+        self.units, self.pieces = (source.read(unit, wanted.language) for unit in (self.unit, "token"))
         self.looking, self.looked_at, self.itself = self._counting()
         self.asked = self._asked()
         self.passages = _passages(source.key_encoding)
@@ -220,6 +223,7 @@ class SurveyObservers:
             () if numbers == tuple(range(len(numbers))) else numbers,
             source.windows,
             self.window_sinks,
+            wanted.language,
         )
 
     def _bands(self, shape: tuple[int, ...]) -> Top:

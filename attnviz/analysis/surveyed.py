@@ -12,7 +12,7 @@ from attnviz.analysis.kept import strongest_keys, strongest_pairs, without
 from attnviz.analysis.links import Attended, counting, top_keys
 from attnviz.analysis.offsets import Habit, habits, habitual_heads, positional_heads
 from attnviz.analysis.summary import Cell, Grid, HeadMap, Heads, Summary, makers_of, pick_heads, require_cell, shown_of
-from attnviz.analysis.units import Axis, Mask, Reading, read_in
+from attnviz.analysis.units import Axis, Mask, Reading, Unit, read_in
 from attnviz.record import Survey
 
 
@@ -30,8 +30,8 @@ def summarise_survey(
     Raises:
         UsageError: a layer or head that there is not; a distance between two texts.
     """
-    units = read_in(survey.unit, survey.encoding, survey.keys, survey.layer_numbers)
-    pieces = units if survey.unit == "token" else read_in("token", survey.encoding, survey.keys, units.layers)
+    units = _read(survey, survey.unit)
+    pieces = units if survey.unit == "token" else _read(survey, "token")
     positional = positional_heads(survey)
     habitual = [] if survey.everything else habitual_heads(survey)
     counted = np.ones((survey.layers, survey.heads), bool)
@@ -63,6 +63,10 @@ def summarise_survey(
     )
 
 
+def _read(survey: Survey, unit: Unit) -> Reading:
+    return read_in(unit, survey.encoding, survey.keys, survey.layer_numbers, survey.language)
+
+
 def _overview(survey: Survey, heads: Mask, strength: NDArray[np.float64], cell: Cell) -> NDArray[np.float64]:
     require_cell(cell, survey)
     return np.where(heads, strength, np.nan) if cell == "link" else survey.figures[cell]
@@ -79,7 +83,7 @@ def _map(survey: Survey, units: Reading, layer: int, head: int | None) -> HeadMa
 
 def survey_grid(survey: Survey) -> Grid:
     """The maps of all heads."""
-    maps, units = survey.maps, read_in(survey.unit, survey.encoding, survey.keys, survey.layer_numbers)
+    maps, units = survey.maps, _read(survey, survey.unit)
     _, _, (rows, columns) = _cut(survey, units)
     return Grid(maps.values[:, :, rows, columns], maps.down, maps.across, _size(survey))
 

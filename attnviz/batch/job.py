@@ -73,6 +73,7 @@ class Job:
             "top": asked.top,
             "special": asked.special,
             "all": asked.everything,
+            "language": asked.language,
             "windows": self.how.windows,
             "stride": self.how.stride,
             "split": self.reading.split,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from attnviz.analysis.corpus import AMOUNTS, Corpus, Reason
 from attnviz.analysis.distribution import ACCURACY, QUANTILES, Distribution
+from attnviz.analysis.languages import ENGLISH, function_words
 from attnviz.analysis.modes import Commonest
 from attnviz.analysis.outlying import COMPARED, FAR, Outlier
 from attnviz.analysis.pairs import LONG_WEIGHT, Occurrence, TypicalPair
@@ -22,8 +23,10 @@ _DIGITS = 6
 
 def document(corpus: Corpus, found: tuple[Found, ...], about: About) -> dict[str, Any]:
     """All that the summary says, for programs. Arrays are (layers, heads), null where a head has no figure."""
+    language = about.options.get("language", ENGLISH)
     return {
         "run": asdict(about),
+        "function_words": {"language": language, "known": bool(function_words(language))},
         "layers": list(corpus.layers),
         "heads": corpus.heads,
         "counts": asdict(corpus.counts) | {"measured": corpus.counts.measured},

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from attnviz.cli import console
 from attnviz.cli.drawing import settle_matplotlib
-from attnviz.cli.options import ModelOptions, spread
+from attnviz.cli.options import LanguageOption, ModelOptions, spread
 from attnviz.errors import ExitCode, SomeFailed, UsageError
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ def batch(
         bool,
         typer.Option("--all", help="Links of everything: function words, positional heads.", rich_help_panel=_OUT),
     ] = False,
+    language: LanguageOption = "en",
     formats: Annotated[
         list[str] | None,
         typer.Option("--format", metavar="FORMAT", help="csv or jsonl beside Parquet.", rich_help_panel=_OUT),
@@ -134,6 +135,7 @@ def batch(
     _require_installed()
     settle_matplotlib()
     model.warn()
+    from attnviz.analysis.languages import language_code
     from attnviz.analysis.measured import Asked
     from attnviz.batch.cluster import Cluster
     from attnviz.batch.job import Job, run_job
@@ -147,7 +149,7 @@ def batch(
         output,
         asdict(model),
         Reading(split, text_field, read_as),
-        How(Asked(top, special, everything), windows, stride),
+        How(Asked(top, special, everything, language_code(language)), windows, stride),
         tuple(formats or ()),
         check,
         strict,

@@ -118,6 +118,16 @@ class TextOptions:
             raise UsageError("--windows and --stride are for show and pictures: they keep no weights of all heads")
 
 
+LanguageOption = Annotated[
+    str,
+    typer.Option(
+        metavar="CODE",
+        help="Whose function words do not count: de, German, zh, … or none.",
+        rich_help_panel=VIEW,
+    ),
+]
+
+
 @dataclass(frozen=True)
 class MapOptions:
     """Which maps are shown, and what counts in them."""
@@ -153,6 +163,7 @@ class MapOptions:
     special: Annotated[
         bool, typer.Option("--special", help="Count special tokens and punctuation.", rich_help_panel=VIEW)
     ] = False
+    language: LanguageOption = "en"
 
 
 FromOption = Annotated[

@@ -27,6 +27,7 @@ class Wanted:
     top: int = 3
     links: int = 8
     size: int = 256
+    language: str = "en"
 
     @classmethod
     def of(cls, maps: MapOptions, **more: Any) -> Wanted:
@@ -35,7 +36,10 @@ class Wanted:
         Raises:
             UsageError: they can't be read.
         """
-        return cls(maps, parse_heads(maps.layer, maps.head), parse_window(maps.rows, maps.cols), **more)
+        from attnviz.analysis.languages import language_code
+
+        code = language_code(maps.language)
+        return cls(maps, parse_heads(maps.layer, maps.head), parse_window(maps.rows, maps.cols), language=code, **more)
 
     def kept(self, passage: str | None) -> dict[str, Any]:
         """What a survey must keep, as keyword arguments of ``Model.survey``."""
@@ -88,4 +92,5 @@ class Wanted:
             "top": self.top,
             "links": self.links,
             "window": self.window,
+            "language": self.language,
         }

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from attnviz import record
+from attnviz.analysis.languages import language_code
 from attnviz.analysis.links import Link, find_unit, select, strongest
 from attnviz.analysis.offsets import habits, habitual_heads, positional_heads
 from attnviz.analysis.summary import grid
@@ -33,17 +34,19 @@ class _Saveable:
 class Attention(record.Attention, _Saveable):
     """The record, with what a notebook wants of it: links from a word, and its own drawing."""
 
-    def links(self, word: str | None = None, *, top: int = 10, special: bool = False) -> list[Link]:
+    def links(
+        self, word: str | None = None, *, top: int = 10, special: bool = False, language: str = "English"
+    ) -> list[Link]:
         """The strongest links between words, from ``word`` only if given (``"the:2"``: its second occurrence).
 
         Each pair of words comes once, in the head where it is strongest. Special tokens, punctuation, function words
-        and positional heads are left out, and in long texts the links at a head's usual offset; with ``special`` the
-        first two come in.
+        of ``language`` and positional heads are left out, and in long texts the links at a head's usual offset; with
+        ``special`` the first two come in.
 
         Raises:
-            UsageError: the text has no such word.
+            UsageError: the text has no such word; a language that there is not.
         """
-        units = in_words(self)
+        units = in_words(self, language_code(language))
         selection = select(units, positional_heads(self), causal=self.causal, special=special)
         selection = replace(selection, habits=habits(habitual_heads(self), units, self.encoding))
         if word is not None:

@@ -66,7 +66,7 @@ class Survey(Texts):
     ``windows`` are those in which a text was read that is longer than the model has positions. Then weights are zero
     where no window has both ends, and what the special tokens around each window get is in the ``figures`` alone, and
     in the ``profile``. ``window_sinks``: the first token of each window is a sink that does not count as a key, as the
-    first of a text that is read at once.
+    first of a text that is read at once. ``language`` is the code of the language whose function words do not count.
     """
 
     model: str
@@ -99,6 +99,7 @@ class Survey(Texts):
     numbers: tuple[int, ...] = ()
     windows: Windows | None = None
     window_sinks: bool = False
+    language: str = "en"
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from attnviz.analysis.corpus import Corpus
+from attnviz.analysis.languages import ENGLISH, NONE, function_words, language_name
 from attnviz.analysis.pairs import TypicalPair
 from attnviz.analysis.roles import Found
 from attnviz.render.about import About
@@ -49,6 +50,9 @@ def _counts(corpus: Corpus, about: About) -> RenderableType:
     if about.seconds > 0:
         rate = f"{counts.tokens / about.seconds:,.0f} tokens a second"
         line.append(f" · {duration(about.seconds)}, {rate}", "not bold dim")
+    language = about.options.get("language", ENGLISH)
+    if language != NONE and not function_words(language):
+        line.append(f"\nno function words of {clean(language_name(language))} are known: all words count", "not bold")
     if about.passed:
         line.append(f"\n✓ {clean(about.check)}", "not bold green")
     return line

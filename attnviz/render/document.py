@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attnviz.analysis.far import Far, Profile
+from attnviz.analysis.languages import function_words
 from attnviz.analysis.links import Attended, Link
 from attnviz.analysis.summary import HeadMap, Summary
 from attnviz.analysis.units import Reading
@@ -37,6 +38,7 @@ def document(summary: Summary, check: Check | None) -> dict[str, Any]:
         "keys": None if attention.keys is None else _text(attention.keys),
         "unit": units.kind,
         "weights_kept": "all" if isinstance(attention, Attention) else "observed",
+        "function_words": {"language": units.language, "known": bool(function_words(units.language))},
         "links": [_link(link) for link in summary.links],
         "special_share": _round(summary.special_share),
         "punctuation_share": _round(summary.punctuation_share),

@@ -10,9 +10,11 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
+from attnviz.analysis.languages import ENGLISH, NONE, function_words, language_name, plain
 from attnviz.analysis.links import Attended
 from attnviz.analysis.offsets import Positional
 from attnviz.analysis.summary import Cell, Summary
+from attnviz.analysis.units import Axis
 from attnviz.record import Attention, Survey
 from attnviz.render import long
 from attnviz.render.blocks import Blocks
@@ -135,7 +137,7 @@ def _left_out(summary: Summary) -> Iterator[RenderableType]:
     also = []
     axes = ((units.queries, summary.looking), (keys, summary.looked_at))
     if any(axis.function.any() and not counting[axis.function].any() for axis, counting in axes):
-        also.append("function words (the, of, is …)")
+        also.append(_function_words(units.language, (units.queries, keys)))
     if units.one_text and not summary.looked_at[0] and summary.looking[0]:
         also.append(f"the first {units.kind} as a key, on which causal models rest")
     if not summary.heads.all():
@@ -144,6 +146,15 @@ def _left_out(summary: Summary) -> Iterator[RenderableType]:
         also.append(_habitual(summary.habitual))
     if also:
         yield _Note(f"Also left out: {'; '.join(also)}. --all counts them.")
+    if units.language != NONE and not function_words(units.language):
+        yield _Note(f"No function words of {clean(language_name(units.language))} are known: all words count.")
+
+
+def _function_words(language: str, axes: Iterable[Axis]) -> str:
+    if language == ENGLISH:
+        return "function words (the, of, is …)"
+    found = dict.fromkeys(plain(axis.labels[i]) for axis in axes for i in axis.function.nonzero()[0])
+    return f"function words of {language_name(language)} ({', '.join(map(clean, list(found)[:3]))} …)"
 
 
 @dataclass(frozen=True)

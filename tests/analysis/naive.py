@@ -73,7 +73,7 @@ def _figures(a: Weights, encoding: Encoding, seen: NDArray[np.bool_], *, causal:
 
 def _links(a: Weights, encoding: Encoding, asked: Asked, figures: Weights, *, causal: bool) -> Links:
     """As ``summarise`` finds them, layer by layer: positional heads, and at their offset habitual ones, left out."""
-    units = read_in("word", encoding, None, tuple(range(len(a))))
+    units = read_in("word", encoding, None, tuple(range(len(a))), asked.language)
     queries, keys, itself = counting(units, causal=causal, special=asked.special, everything=asked.everything)
     words = encoding.words
     text = int((~np.array(encoding.special)).sum())

@@ -46,6 +46,7 @@ SUMMARY: dict[str, Any] = object_of(
         started=TEXT,
         seconds=_NUMBER,
     ),
+    function_words=object_of(language=TEXT, known={"type": "boolean"}),
     layers=list_of(INDEX),
     heads=_COUNT,
     counts=object_of(documents=_COUNT, failed=_COUNT, words=_COUNT, tokens=_COUNT, links=_COUNT, measured=_COUNT),

@@ -92,6 +92,7 @@ SCHEMA = object_of(
     keys={"anyOf": [{"type": "null"}, object_of(**_TEXT)]},
     unit={"enum": ["word", "token"]},
     weights_kept={"enum": ["all", "observed"]},
+    function_words=object_of(language=TEXT, known={"type": "boolean"}),
     links=list_of(_LINK),
     special_share=SHARE,
     punctuation_share=SHARE,
