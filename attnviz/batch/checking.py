@@ -41,7 +41,8 @@ class Checked:
 
     ``figures_apart`` is that of the tables' figures to those of a run alone, as a part of the figure. ``beyond`` is how
     many documents are beyond a tolerance, and ``failed`` are the first of these by number, ``NAMED`` at most.
-    ``unchecked`` is how many could not be checked, and ``reasons`` why.
+    ``unchecked`` is how many could not be checked, and ``reasons`` why. ``inputs`` says of the first document that
+    transformers' tokenizer reads otherwise what differs.
     """
 
     documents: int = 0
@@ -52,6 +53,7 @@ class Checked:
     unchecked: int = 0
     reasons: tuple[str, ...] = ()
     beyond: int = 0
+    inputs: str = ""
 
     @property
     def passed(self) -> bool | None:
@@ -68,6 +70,8 @@ class Checked:
         if self.failed:
             beyond = ", ".join(map(str, self.failed[:5])) + (" …" if self.beyond > 5 else "")
             words += f"; beyond {self.tolerance:.0e} or {FIGURES:.0e} in {self.beyond:,} of them (number {beyond})"
+        if self.inputs:
+            words += f"; texts are read otherwise than by transformers: {self.inputs}"
         return words + (f"; {self.unchecked:,} could not be checked: {self.reasons[0]}" if self.unchecked else "")
 
 
@@ -83,6 +87,7 @@ def together(parts: Iterable[Checked]) -> Checked:
         unchecked=sum(part.unchecked for part in all_),
         reasons=tuple(dict.fromkeys(reason for part in all_ for reason in part.reasons))[:_REASONS],
         beyond=sum(part.beyond for part in all_),
+        inputs=next((part.inputs for part in all_ if part.inputs), ""),
     )
 
 
@@ -133,6 +138,7 @@ class Checker:
             apart,
             () if passed else (number,),
             beyond=0 if passed else 1,
+            inputs=next((check.inputs.differs for check in checks if check.inputs.differs), ""),
         )
 
     def _target(self, encoding: Encoding) -> Encoding | None:

@@ -69,7 +69,7 @@ class Job:
     def identity(self, model: Model) -> Identity:
         """What its rows depend on, beside the texts."""
         asked, checkpoint = self.how.asked, model.checkpoint
-        options = {
+        options: dict[str, Any] = {
             "top": asked.top,
             "special": asked.special,
             "all": asked.everything,
@@ -81,6 +81,8 @@ class Job:
             "read_as": self.reading.format,
             "chunk": None if self.chunk == SIZE else self.chunk,
         }
+        if checkpoint.languages is not None:
+            options["source_lang"] = checkpoint.languages.source
         device = model.options.device or "cpu"
         dtype = str(model.options.dtype).removeprefix("torch.")
         return Identity(model.name, revision(checkpoint), digest(checkpoint), dtype, device, versions(), options)

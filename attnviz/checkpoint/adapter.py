@@ -9,8 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from attnviz.checkpoint.files import REPEAT, by_transformers
-from attnviz.checkpoint.folder import ADAPTER, VOCABULARIES, Checkpoint, locate, open_tokenizer, read_config
+from attnviz.checkpoint.folder import (
+    ADAPTER,
+    VOCABULARIES,
+    Checkpoint,
+    locate,
+    open_tokenizer,
+    read_config,
+    tokenizer_settings,
+)
 from attnviz.checkpoint.memory import adopt
+from attnviz.encoding import read_languages
 from attnviz.errors import ModelError
 
 _TASKS = {
@@ -56,4 +65,6 @@ def open_adapter(name: str, folder: Path, said: Mapping[str, Any]) -> Checkpoint
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # peft asks for what an older transformers had
         adapted = by_transformers(folder, lambda path, **_: peft.PeftModel.from_pretrained(model, str(path)).eval())
-    return replace(adopt(adapted, tokenizer), name=name, chat=texts)
+    found = adopt(adapted, tokenizer)
+    languages = read_languages(found.tokenizer, tokenizer_settings(texts), found.config, found.generation)
+    return replace(found, name=name, chat=texts, languages=languages)

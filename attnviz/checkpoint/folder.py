@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ from attnviz.checkpoint.files import (
 )
 from attnviz.checkpoint.hub import DEFAULT_ID, snapshot
 from attnviz.checkpoint.tokenizer import read_tokenizer
-from attnviz.encoding import declare_mask
+from attnviz.encoding import Languages, declare_mask, read_languages
 from attnviz.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ class Checkpoint:
     compares with: the folder that transformers loads, or the model object that the user gave. ``chat`` is what has the
     chat template: that folder, or the tokenizer object that the user gave. ``gguf`` is the file in the folder that
     holds the weights, where that is how they are stored; then there are no ``tensors``. ``generation`` is what
-    generation_config.json says, if there is one. ``wrapped`` says in what a model in memory was given.
+    generation_config.json says, if there is one. ``wrapped`` says in what a model in memory was given. ``languages``
+    are those that the tokenizer marks; None where it marks none.
     """
 
     name: str
@@ -59,11 +60,29 @@ class Checkpoint:
     gguf: str | None = None
     generation: Mapping[str, Any] = field(repr=False, default_factory=dict)
     wrapped: str = ""
+    languages: Languages | None = field(repr=False, default=None)
 
     @property
     def quantised(self) -> bool:
         """Whether the weights are stored in fewer bits than they compute with, as the config says."""
         return bool(self.config.get("quantization_config"))
+
+    def speaking(self, source: str | None = None, target: str | None = None) -> Checkpoint:
+        """The same with a tokenizer that marks a text as one in the language ``source``, and a target as in ``target``.
+
+        Where one is None, it is as the tokenizer's settings say, or the model's.
+
+        Raises:
+            UsageError: the model has no such language, or none at all; or it needs one, and nothing says which.
+        """
+        if self.languages is None:
+            for option, code in (("--source-lang", source), ("--target-lang", target)):
+                if code is not None:
+                    raise UsageError(f"{option} is {code!r}, and the tokenizer of {self.name} marks no languages")
+            return self
+        languages = self.languages.choose(source, target)
+        self.tokenizer.post_processor = languages.around_source()
+        return replace(self, languages=languages)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of each tensor, without reading it from a file."""
@@ -88,15 +107,18 @@ def open_checkpoint(model: str | os.PathLike[str] = DEFAULT, revision: str | Non
     tensors = open_safetensors(folder)
     if tensors is None:
         tensors = ByTransformers(folder)
-    generation = folder / "generation_config.json"
+    path = folder / "generation_config.json"
+    generation = _read_object(path) if path.is_file() else {}
+    tokenizer = open_tokenizer(folder, config)
     return Checkpoint(
         name,
         config,
         tensors,
-        open_tokenizer(folder, config),
+        tokenizer,
         reference=folder,
         chat=folder,
-        generation=_read_object(generation) if generation.is_file() else {},
+        generation=generation,
+        languages=read_languages(tokenizer, tokenizer_settings(folder), config, generation),
     )
 
 
@@ -143,7 +165,7 @@ def open_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
     """The tokenizer in ``folder``, of a model with this ``config``."""
     path = folder / "tokenizer.json"
     if path.is_file():
-        return read_tokenizer(path, _tokenizer_settings(folder), config.get("model_type"))
+        return read_tokenizer(path, tokenizer_settings(folder), config.get("model_type"))
     vocabulary = next((name for name in VOCABULARIES if (folder / name).is_file()), None)
     if vocabulary is None:
         raise ModelError(f"{folder} has no tokenizer: neither tokenizer.json nor a vocabulary", hint=content_of(folder))
@@ -175,7 +197,7 @@ def _is_installed(package: str) -> bool:
     return True
 
 
-def _tokenizer_settings(folder: Path) -> dict[str, Any]:
+def tokenizer_settings(folder: Path) -> dict[str, Any]:
     """What tokenizer_config.json says, and special_tokens_map.json where the first has no list of added tokens."""
     names = ("tokenizer_config.json", "special_tokens_map.json")
     read = [_read_object(folder / name) if (folder / name).is_file() else {} for name in names]

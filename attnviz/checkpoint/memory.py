@@ -7,11 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from attnviz.checkpoint.folder import Checkpoint, own_copy
+from attnviz.encoding import read_languages
 from attnviz.errors import ModelError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+_LANGUAGE_SETTINGS = ("src_lang", "tgt_lang", "legacy_behaviour", "language_codes", "eos_token")
 _PARALLEL = ("DataParallel", "DistributedDataParallel")
 
 
@@ -42,8 +44,11 @@ def adopt(model: Any, tokenizer: Any) -> Checkpoint:
             hint="Give the PreTrainedModel that is inside: attnviz.load((model, tokenizer)).",
         )
     name = getattr(inner.config, "name_or_path", "") or type(inner).__name__
-    empty = Checkpoint(name, {}, {}, own_copy(tokenizer), reference=inner, chat=tokenizer, wrapped=wrapped)
-    return looked_at_anew(empty)
+    own = own_copy(tokenizer)
+    found = looked_at_anew(Checkpoint(name, {}, {}, own, reference=inner, chat=tokenizer, wrapped=wrapped))
+    settings = {setting: getattr(tokenizer, setting, None) for setting in _LANGUAGE_SETTINGS}
+    settings["tokenizer_class"] = type(tokenizer).__name__
+    return replace(found, languages=read_languages(own, settings, found.config, found.generation))
 
 
 def looked_at_anew(checkpoint: Checkpoint) -> Checkpoint:

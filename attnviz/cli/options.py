@@ -51,6 +51,14 @@ class ModelOptions:
         bool,
         typer.Option("--trust-remote-code", help="Let a model run code that it brings along.", rich_help_panel=_MODEL),
     ] = False
+    source_lang: Annotated[
+        str | None,
+        typer.Option(metavar="CODE", help="The text's language, for translation models.", rich_help_panel=_MODEL),
+    ] = None
+    target_lang: Annotated[
+        str | None,
+        typer.Option(metavar="CODE", help="The target's language, for translation models.", rich_help_panel=_MODEL),
+    ] = None
 
     def load(self) -> Model:
         """The model; a warning where its own code may run."""

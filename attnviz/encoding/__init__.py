@@ -1,7 +1,17 @@
 """Text becomes token ids, readable tokens, word spans and special-token marks; and what a model writes follows it."""
 
 from attnviz.encoding.continuation import continued
-from attnviz.encoding.encode import Encoding, encode, encode_many, encode_target, require_text, started, tokens_at_least
+from attnviz.encoding.encode import (
+    Encoding,
+    Made,
+    encode,
+    encode_many,
+    encode_target,
+    require_text,
+    started,
+    tokens_at_least,
+)
+from attnviz.encoding.languages import Languages, read_languages
 from attnviz.encoding.spans import Place, WordSpans
 from attnviz.encoding.spelling import declare_mask
 from attnviz.encoding.windows import Window, Windows, slide
@@ -9,6 +19,8 @@ from attnviz.encoding.words import Word, is_blank, is_punctuation
 
 __all__ = [
     "Encoding",
+    "Languages",
+    "Made",
     "Place",
     "Window",
     "Windows",
@@ -21,6 +33,7 @@ __all__ = [
     "encode_target",
     "is_blank",
     "is_punctuation",
+    "read_languages",
     "require_text",
     "slide",
     "started",

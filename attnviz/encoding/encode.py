@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from attnviz.encoding.spelling import Spelling
@@ -13,10 +13,32 @@ from attnviz.errors import AttnvizError, InputError, ModelError
 if TYPE_CHECKING:
     from tokenizers import Encoding as Pieces
     from tokenizers import Tokenizer
+    from tokenizers.processors import PostProcessor
 
 
 _BEGINNING = 50_000
 """The characters of a text from which it is told how many tokens it has."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What an encoding was made from, so that transformers' tokenizer can make the same of it.
+
+    Args:
+        text: the text as it was given; None for a decoder that was given none.
+        chat: whether ``text`` was put into the model's chat template.
+        limit: the most tokens, beyond which the text was cut.
+        target: whether a decoder beside an encoder reads it.
+        window: the special tokens in front, the first and the last (exclusive) token of the part of all that it is, and
+            the special tokens behind.
+    """
+
+    text: str | None
+    pair: str | None = None
+    chat: bool = False
+    limit: int | None = None
+    target: bool = False
+    window: tuple[int, int, int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -26,6 +48,7 @@ class Encoding:
     ``tokens`` are readable (byte-level pieces are decoded), ``special`` marks tokens that are no part of the text
     ([CLS], [SEP], BOS). ``words`` cut the tokens into consecutive spans; a special token is a word of its own.
     ``dropped`` counts the tokens that truncation cut off, ``generated`` those at the end that the model wrote itself.
+    ``made`` says from what it was made; None where that is not known, as of a record that was read from a file.
     """
 
     text: str
@@ -37,6 +60,7 @@ class Encoding:
     words: tuple[Word, ...]
     dropped: int = 0
     generated: int = 0
+    made: Made | None = field(default=None, compare=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -49,14 +73,15 @@ def encode(
     *,
     limit: int | None = None,
     truncate: bool = False,
-    marks: bool = True,
+    marks: bool | PostProcessor = True,
 ) -> Encoding:
     """Encode ``text`` (and ``pair``) with the special tokens that the tokenizer adds, without padding.
 
     Args:
         limit: the number of positions that the model has, None for no limit.
         truncate: cut the text at ``limit`` instead of raising.
-        marks: False for a text that has its special tokens already, as a chat template writes them.
+        marks: False for a text that has its special tokens already, as a chat template writes them; or what adds others
+            than the tokenizer does.
 
     Raises:
         InputError: the text is blank, can't be encoded, has nothing that the tokenizer knows, or is too long.
@@ -65,11 +90,12 @@ def encode(
         require_text(part)
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    pieces = tokenizer.encode(text, pair, add_special_tokens=marks)
+    own = None if isinstance(marks, bool) else marks
+    pieces = _pieces(tokenizer, text, pair, marks)
     dropped = 0
     if limit is not None and len(pieces) > limit:
         dropped = len(pieces) - limit
-        added = tokenizer.num_special_tokens_to_add(pair is not None) if marks else 0
+        added = (own or tokenizer).num_special_tokens_to_add(pair is not None) if marks else 0
         if limit <= added:
             raise InputError(f"the model takes {limit} tokens, and {added} are special: no room is left for a text")
         if not truncate:
@@ -77,9 +103,15 @@ def encode(
                 f"the text has {len(pieces)} tokens, the model takes {limit}: {dropped} too many",
                 hint="Shorten the text, cut it with --truncate, or (one text, no decoder beside) add --windows.",
             )
-        tokenizer.enable_truncation(limit)
-        pieces = tokenizer.encode(text, pair, add_special_tokens=marks)
+        tokenizer.enable_truncation(limit - added if own else limit)
+        pieces = _pieces(tokenizer, text, pair, marks)
     return _read(Spelling(tokenizer), pieces, text, pair, dropped)
+
+
+def _pieces(tokenizer: Tokenizer, text: str, pair: str | None, marks: bool | PostProcessor) -> Pieces:
+    if isinstance(marks, bool):
+        return tokenizer.encode(text, pair, add_special_tokens=marks)
+    return marks.process(tokenizer.encode(text, pair, add_special_tokens=False))
 
 
 def encode_many(
@@ -120,7 +152,13 @@ def tokens_at_least(tokenizer: Tokenizer, text: str) -> int:
 
 
 def encode_target(
-    tokenizer: Tokenizer, text: str, start: int | None, *, limit: int | None = None, truncate: bool = False
+    tokenizer: Tokenizer,
+    text: str,
+    start: int | None,
+    *,
+    limit: int | None = None,
+    truncate: bool = False,
+    marks: bool | PostProcessor = True,
 ) -> Encoding:
     """Encode ``text`` as an encoder–decoder's decoder reads it: shifted right by one.
 
@@ -129,20 +167,20 @@ def encode_target(
     Args:
         start: the id of the token that the decoder starts from; None where the mark at the end wraps around to the
             start, as mBART's language code does.
-        limit, truncate: as for ``encode``.
+        limit, truncate, marks: as for ``encode``; the marks are those of the target's language.
 
     Raises:
         InputError: as ``encode``.
         ModelError: ``start`` is None, and the tokenizer adds no mark at the end.
     """
-    encoding = encode(tokenizer, text, limit=limit, truncate=truncate)
+    encoding = encode(tokenizer, text, limit=limit, truncate=truncate, marks=marks)
     if not encoding.special[-1]:
         if start is None:
             raise ModelError(
                 "the model names no token to start its decoder from, and its tokenizer ends a text with none"
             )
         # Nothing makes room for the start.
-        encoding = encode(tokenizer, text, limit=limit and limit - 1, truncate=truncate)
+        encoding = encode(tokenizer, text, limit=limit and limit - 1, truncate=truncate, marks=marks)
         return _joined(started(tokenizer, start), encoding, len(encoding))
     first = encoding.ids[-1] if start is None else start
     return _joined(started(tokenizer, first), encoding, len(encoding) - 1)
@@ -151,14 +189,17 @@ def encode_target(
 def started(tokenizer: Tokenizer, start: int) -> Encoding:
     """Return what a decoder reads before it has written anything: the token ``start`` alone, which is special."""
     token = Spelling(tokenizer).piece(start)
-    return Encoding("", None, (start,), (0,), (token,), (True,), (Word(token, 0, 1),))
+    made = Made(None, target=True)
+    return Encoding("", None, (start,), (0,), (token,), (True,), (Word(token, 0, 1),), made=made)
 
 
 def _joined(start: Encoding, encoding: Encoding, stop: int) -> Encoding:
     """``start``, and after it the tokens of ``encoding`` up to ``stop``, where a word ends."""
     n = len(start)
+    made = encoding.made and replace(encoding.made, target=True)
     return replace(
         encoding,
+        made=made,
         ids=start.ids + encoding.ids[:stop],
         type_ids=start.type_ids + encoding.type_ids[:stop],
         tokens=start.tokens + encoding.tokens[:stop],
@@ -212,4 +253,5 @@ def _read(spelling: Spelling, pieces: Pieces, text: str, pair: str | None, dropp
         special=special,
         words=cut_words(begin_words(cuts, places, gaps), tokens, cuts, places),
         dropped=dropped,
+        made=Made(text, pair, limit=len(ids) if dropped else None),
     )

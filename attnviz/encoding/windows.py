@@ -198,8 +198,10 @@ def _part(document: Encoding, lead: int, tail: int, start: int, stop: int) -> En
             for word in after
         ),
     )
+    made = document.made and replace(document.made, window=(lead, start, stop, tail))
     return replace(
         document,
+        made=made,
         ids=_joined(document.ids, parts),
         type_ids=_joined(document.type_ids, parts),
         tokens=_joined(document.tokens, parts),

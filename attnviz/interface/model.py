@@ -205,6 +205,19 @@ class Model(Opened):
         judge: Judge | None = None,
     ) -> Check:
         """``check`` of what the model reads; an encoder–decoder needs the ``target`` that its decoder reads too."""
+        found = self._check(encoding, target, float64=float64, progress=progress, judge=judge)
+        return replace(found, inputs=self._reader.compare(encoding, target))
+
+    def _check(
+        self,
+        encoding: Encoding,
+        target: Encoding | None,
+        *,
+        float64: bool,
+        progress: Progress | None,
+        judge: Judge | None,
+    ) -> Check:
+        """The check of the weights."""
         import torch
 
         from attnviz.model.check import check
@@ -227,6 +240,8 @@ def load(
     dtype: str = "float32",
     device: str | None = None,
     trust_remote_code: bool = False,
+    source_lang: str | None = None,
+    target_lang: str | None = None,
 ) -> Model:
     """Load a model: the default one, a folder, a Hub id (at ``revision``), or (transformers model, tokenizer).
 
@@ -235,16 +250,20 @@ def load(
         dtype: float32, float64, bfloat16 or float16.
         device: cpu, cuda, cuda:1, mps, or auto for the fastest; None is the CPU, or where your own model is.
         trust_remote_code: let transformers run code that the checkpoint brings along.
+        source_lang, target_lang: of a translation model, the codes of the languages of the text and of the target, as
+            its tokenizer writes them; None is what the tokenizer's settings say.
 
     Raises:
         ModelError: it can't be found or read.
-        UsageError: an unknown type or device.
+        UsageError: an unknown type, device or language; or the model needs to know one that nothing says.
     """
     from attnviz.model.ways import read_options
 
     options = read_options(dtype, device, trust_remote_code=trust_remote_code)
     if isinstance(model, tuple):
-        return Model(adopt(*model), options)
-    if gguf is not None:
-        return Model(open_gguf(gguf, model, revision), options)
-    return Model(open_checkpoint(model, revision), options)
+        checkpoint = adopt(*model)
+    elif gguf is not None:
+        checkpoint = open_gguf(gguf, model, revision)
+    else:
+        checkpoint = open_checkpoint(model, revision)
+    return Model(checkpoint.speaking(source_lang, target_lang), options)

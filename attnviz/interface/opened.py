@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from attnviz.encoding import Encoding, Windows, encode, encode_target, slide
 from attnviz.errors import UsageError
 
 if TYPE_CHECKING:
-    from attnviz.model.hosted import Hosted
+    from attnviz.model.hosted import Hosted, Reader
     from attnviz.model.native import Native
     from attnviz.model.watch import Watch
     from attnviz.model.ways import Options
@@ -63,6 +64,13 @@ class Opened:
         """Why the model is hosted; empty where our own forward pass runs it."""
         return self._opened[1]
 
+    @cached_property
+    def _reader(self) -> Reader:
+        """The tokenizer of transformers, for the check."""
+        from attnviz.model.hosted import Reader
+
+        return Reader(self.checkpoint, trust_remote_code=self.options.trust_remote_code)
+
     def encode(self, text: str, pair: str | None = None, *, truncate: bool = False, chat: bool = False) -> Encoding:
         """Encode a text, or a pair of texts, for this model; ``chat`` puts it into the model's chat template.
 
@@ -70,10 +78,10 @@ class Opened:
             InputError: the text is blank, unknown to the tokenizer, or longer than the model (unless ``truncate``).
             UsageError: ``chat``, and the model has no chat template.
         """
-        if chat:
-            text = chat_text(self.checkpoint, text)
+        read = chat_text(self.checkpoint, text) if chat else text
         limit = self.way.limit
-        return encode(self.checkpoint.tokenizer, text, pair, limit=limit, truncate=truncate, marks=not chat)
+        encoding = encode(self.checkpoint.tokenizer, read, pair, limit=limit, truncate=truncate, marks=not chat)
+        return _of_chat(encoding, text) if chat else encoding
 
     def inputs(
         self,
@@ -99,7 +107,9 @@ class Opened:
             raise UsageError("a target is given, and tokens to generate: one of them is the decoder's text")
         tokenizer, limit = self.checkpoint.tokenizer, self.way.limit
         if target is not None:
-            return source, encode_target(tokenizer, target, self.way.start, limit=limit, truncate=truncate)
+            languages = self.checkpoint.languages
+            marks = True if languages is None else languages.around_target()
+            return source, encode_target(tokenizer, target, self.way.start, limit=limit, truncate=truncate, marks=marks)
         count = NEW_TOKENS if generate is None and two else generate or 0
         if not count:
             return source, None
@@ -122,6 +132,12 @@ class Opened:
             raise UsageError(f"{self.name} reads texts of any length: leave --windows out")
         tokenizer, marks = self.checkpoint.tokenizer, not chat
         document = encode(tokenizer, chat_text(self.checkpoint, text) if chat else text, marks=marks)
+        document = _of_chat(document, text) if chat else document
         causal = is_causal(self.way, document, None, "self")
         windows = slide(tokenizer, document, limit=self.way.limit, causal=causal, stride=stride, marks=marks)
         return document, windows if len(windows) > 1 else None
+
+
+def _of_chat(encoding: Encoding, text: str) -> Encoding:
+    """``encoding`` as one that was made from the user's message ``text``."""
+    return replace(encoding, made=encoding.made and replace(encoding.made, text=text, chat=True))

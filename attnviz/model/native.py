@@ -33,7 +33,8 @@ class Native:
         self.network = network
         self.unread = unread
         self.kinds: tuple[Kind, ...] = ("encoder", "decoder", "cross") if network.encoder else ("self",)
-        self.start = start if network.encoder and network.spec.start is None else network.spec.start
+        own = start if network.encoder and network.spec.start is None else network.spec.start
+        self.start = None if network.spec.wraps else own
         limits = [spec.limit for spec in self._stacks() if spec.limit is not None]
         self.limit = min(limits, default=None)
 

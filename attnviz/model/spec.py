@@ -337,7 +337,7 @@ class Spec:
     ``final_norm`` follows the last layer of pre-norm models, and ``final_size`` is the width that the last hidden
     states are projected to, where it is another. ``stored`` is the place of each layer in the checkpoint's names,
     where it is not the layer's number (ALBERT's layers share their weights). ``start`` is the token with which a
-    decoder begins that has an encoder.
+    decoder begins that has an encoder; where it ``wraps``, the last token of its text comes round to the start.
     """
 
     width: int
@@ -349,6 +349,7 @@ class Spec:
     head: Head | None = None
     encoder: Spec | None = None
     start: int | None = None
+    wraps: bool = False
 
     @property
     def limit(self) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -45,13 +45,25 @@ class LayerCheck:
 
 
 @dataclass(frozen=True)
+class Inputs:
+    """What transformers' own tokenizer makes of the same text.
+
+    ``differs`` says what differs first, and is empty where nothing does. ``reason`` says why there is no other maker of
+    the ids than attnviz, or none that knows more of them than the file of the tokenizer does.
+    """
+
+    differs: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class Check:
     """What the check found, layer by layer.
 
     ``heads`` is how many were compared: 0 where the model's own attention returns no weights; then ``max_abs_diff`` is
     that of the hidden states, as a part of each layer's largest. ``double`` is the same check in float64, made when
     float32 was beyond its tolerance: it decides. ``against`` is the attention of transformers that was compared with:
-    its SDPA where the eager one, which returns weights, contradicts that.
+    its SDPA where the eager one, which returns weights, contradicts that. ``inputs`` is what its tokenizer makes.
     """
 
     heads: int
@@ -62,9 +74,15 @@ class Check:
     layers: tuple[LayerCheck, ...]
     double: Check | None = None
     against: Literal["eager", "sdpa"] = "eager"
+    inputs: Inputs = field(default_factory=Inputs)
 
     @property
     def passed(self) -> bool:
+        """Whether transformers makes the same ids, and every head agrees with it."""
+        return not self.inputs.differs and self.agrees
+
+    @property
+    def agrees(self) -> bool:
         """Whether every head agrees, in float32 or, where that is rounding, in float64."""
         return self.max_abs_diff <= self.tolerance or (self.double is not None and self.double.passed)
 

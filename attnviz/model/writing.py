@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -30,6 +31,7 @@ def write_on(
     Raises:
         InputError: the text leaves no room for a token.
         ModelError: the model has no head that predicts tokens, or says no token to begin with.
+        UsageError: it writes in many languages, and nothing says in which.
     """
     two = "cross" in way.kinds
     read = 1 if two else len(source)
@@ -41,7 +43,7 @@ def write_on(
         with naming(checkpoint):
             first, ids = _native(checkpoint, way, source, count)
     else:
-        first, ids = _hosted(checkpoint, options, source, count, read)
+        first, ids = _hosted(checkpoint, options, way, source, count)
     if not two:
         return continued(checkpoint.tokenizer, source, ids), None
     return source, continued(checkpoint.tokenizer, started(checkpoint.tokenizer, first), ids)
@@ -53,24 +55,45 @@ def _native(checkpoint: Checkpoint, way: Native, source: Encoding, count: int) -
     family = find_family(checkpoint.config)
     head = weights.take_head(family, network.spec, checkpoint.tensors, network.dtype, str(network.device))
     rules = read_rules(checkpoint.config, checkpoint.generation)
+    begin = opening(checkpoint, way)
+    rules = rules if begin is None else replace(rules, start=begin[0], first=begin[1])
     ids = generate(network, head, source.ids, source.type_ids, rules=rules, count=count)
     start = network.spec.start if rules.start is None else rules.start
     return source.ids[-1] if start is None else start, ids
 
 
-def _hosted(checkpoint: Checkpoint, options: Options, source: Encoding, count: int, read: int) -> tuple[int, list[int]]:
-    """As ``_native``; ``read`` is how many tokens are read before the first is written."""
+def opening(checkpoint: Checkpoint, way: Native | Hosted) -> tuple[int, int | None] | None:
+    """The token that a translation begins with, and the one that must follow; None where the configs say it.
+
+    They say it where they name a language, unless another was asked for.
+
+    Raises:
+        UsageError: nothing says in which language it is to be written.
+    """
+    languages = checkpoint.languages
+    if languages is None or "cross" not in way.kinds or not languages.leads(checkpoint.config, checkpoint.generation):
+        return None
+    return languages.opening(way.start)
+
+
+def _hosted(
+    checkpoint: Checkpoint, options: Options, way: Hosted, source: Encoding, count: int
+) -> tuple[int, list[int]]:
+    """As ``_native``."""
     from attnviz.model.hosted import open_writer, undisturbed
 
     writer = open_writer(checkpoint, *placing(checkpoint, options), trust_remote_code=options.trust_remote_code)
     ids = torch.tensor([source.ids], device=writer.device)
+    given: dict[str, Any] = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "max_new_tokens": count}
+    begin = opening(checkpoint, way)
+    if begin is not None:
+        given |= {"decoder_start_token_id": begin[0], "forced_bos_token_id": begin[1]}
     try:
         with undisturbed(writer), quiet_transformers(), torch.inference_mode():
-            written = writer.generate(
-                input_ids=ids, attention_mask=torch.ones_like(ids), do_sample=False, num_beams=1, max_new_tokens=count
-            )[0].tolist()
+            written = writer.generate(**given, do_sample=False, num_beams=1)[0].tolist()
     except (TypeError, ValueError, LookupError, AttributeError, RuntimeError, ImportError) as error:
         raise UnsupportedModel(
             f"{checkpoint.name}: transformers' {type(writer).__name__} can't go on with this text ({error})"
         ) from error
+    read = 1 if "cross" in way.kinds else len(source)
     return written[read - 1], written[read:]

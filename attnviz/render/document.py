@@ -123,6 +123,7 @@ def check_document(check: Check) -> dict[str, Any]:
         "tolerance": check.tolerance,
         "compared": "weights" if check.heads else "hidden states",
         "against": check.against,
+        "inputs": {"differs": check.inputs.differs or None, "unknown": check.inputs.reason or None},
         "worst": {"map": check.worst.kind, "layer": check.worst.layer, "head": check.worst.worst_head},
         "dtype": check.dtype,
         "rows": {kind: asdict(rows) for kind, rows in check.rows.items()} or None,

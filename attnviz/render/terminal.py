@@ -223,11 +223,15 @@ def _looks(title: str, firsts: Sequence[str], rows: Sequence[Attended], keys: Se
 
 def check_line(check: Check) -> Text:
     """``✓ 72 heads agree with transformers to 2.4e-07``, or what disagrees; and in which rows, if not in all."""
+    if check.inputs.differs:
+        return Text(f"✗ attnviz reads the text otherwise than transformers: {clean(check.inputs.differs)}", "bold red")
     whom = f"{check.heads} heads" if check.heads else "the hidden states"
     also = "" if check.heads else " (its attention returns no weights)"
     if check.against == "sdpa":
         also = " by its SDPA (its eager attention, which returns weights, contradicts that)"
     also += _rows(check)
+    if check.inputs.reason:
+        also += f" (of the ids attnviz made: {clean(check.inputs.reason)})"
     if check.max_abs_diff <= check.tolerance:
         apart = f"to {check.max_abs_diff:.1e}" if check.max_abs_diff else "to the last bit"
         return Text(f"✓ {whom} agree with transformers {apart}{also}", "green")

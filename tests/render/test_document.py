@@ -239,6 +239,7 @@ def test_a_check_that_passed() -> None:
         "tolerance": 1e-5,
         "compared": "weights",
         "against": "eager",
+        "inputs": {"differs": None, "unknown": None},
         "worst": {"map": "self", "layer": 1, "head": 2},
         "dtype": "float32",
         "rows": None,

@@ -78,7 +78,8 @@ def read(
     start: int | None,
 ) -> Spec:
     """The facts of BART's kin: of ``embedding`` the config says the scale; ``vocabulary`` is the decoder's, where that
-    is another; ``start`` is the start token of configs that do not say it.
+    is another; ``start`` is the start token of configs that do not say it, None where the last token of a text comes
+    round to its start, whatever they say.
     """
     config.ignore(
         "dropout", "attention_dropout", "activation_dropout", "classifier_dropout", "classif_dropout", "init_std",
@@ -107,7 +108,8 @@ def read(
         final_norm=decoder.final_norm,
         head=Head(tied=False, bias="optional"),
         encoder=encoder if paired else None,
-        start=config.get("decoder_start_token_id", start) if paired else None,
+        start=config.get("decoder_start_token_id", start) if paired and start is not None else None,
+        wraps=start is None,
     )
 
 

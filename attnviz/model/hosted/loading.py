@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import io
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,10 +49,23 @@ def open_hosted(
     name = "decoder_start_token_id"
     # Newer versions of transformers keep it with how to generate.
     start = checkpoint.config.get(name, checkpoint.generation.get(name))
+    unread: tuple[str, ...] = ()
     if isinstance(checkpoint.reference, nn.Module):
-        return Hosted(_borrow(checkpoint.reference, dtype, device), checkpoint.name, start)
-    model, unread = _load(checkpoint, dtype, device, trust_remote_code, model_class)
-    return Hosted(model, checkpoint.name, start, unread)
+        model = _borrow(checkpoint.reference, dtype, device)
+    else:
+        model, unread = _load(checkpoint, dtype, device, trust_remote_code, model_class)
+    return Hosted(model, checkpoint.name, None if _wraps(type(model)) else start, unread)
+
+
+def shifting(model: type) -> Callable[..., Any] | None:
+    """What the module of the class ``model`` shifts a decoder's text by, if it has a function for that."""
+    return getattr(sys.modules[model.__module__], "shift_tokens_right", None)
+
+
+def _wraps(model: type) -> bool:
+    """Whether a decoder's text begins with the mark at its end, whatever the config says."""
+    shift = shifting(model)
+    return shift is not None and "decoder_start_token_id" not in inspect.signature(shift).parameters
 
 
 def open_writer(

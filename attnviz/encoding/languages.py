@@ -1,0 +1,208 @@
+"""The marks of languages that translation models read: which there are, and where they stand around a text.
+
+transformers' tokenizers of these models set their marks anew for each language, whatever tokenizer.json says. What
+each class does is a row of a table here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from attnviz.errors import UsageError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+    from tokenizers.processors import TemplateProcessing
+
+_TEXT, _LANGUAGE, _END = "$A", "language", "end"
+_PREFIX, _SUFFIX = (_LANGUAGE, _TEXT, _END), (_TEXT, _END, _LANGUAGE)
+_NAMED = 5
+"""So many codes are named where there are more."""
+
+
+@dataclass(frozen=True)
+class Marking:
+    """What a class of tokenizers does: in which order the marks stand, and how a language's token is written.
+
+    Args:
+        source, target: the marks around a text of each side.
+        written: how the token of a code is written; ``codes`` matches those that there are.
+        speaks: the language of a text where nothing says one.
+        answers: that of a target.
+        needed: False where a text may have no language.
+    """
+
+    source: Sequence[str] = _PREFIX
+    target: Sequence[str] = _PREFIX
+    written: str = "{}"
+    codes: str = r"[a-z]{2,3}_[A-Z]\w+"
+    speaks: str | None = None
+    answers: str | None = None
+    needed: bool = True
+
+    def bare(self, token: str) -> str:
+        """The code of ``token``, or ``token`` where it is a code."""
+        before, after = self.written.split("{}")
+        return token.removeprefix(before).removesuffix(after)
+
+
+_UNDERSCORED = Marking(written="__{}__", codes=r"__\w+__")
+MARKINGS: Mapping[str, Marking] = {
+    "NllbTokenizer": Marking(speaks="eng_Latn"),
+    "M2M100Tokenizer": replace(_UNDERSCORED, speaks="en"),
+    "MBartTokenizer": Marking(_SUFFIX, _SUFFIX, speaks="en_XX"),
+    "MBart50Tokenizer": Marking(speaks="en_XX"),
+    "PLBartTokenizer": replace(_UNDERSCORED, source=_SUFFIX, target=_SUFFIX, needed=False),
+    "SeamlessM4TTokenizer": replace(_UNDERSCORED, target=(_END, *_PREFIX), speaks="eng", answers="fra"),
+}  # fmt: skip
+_OF_MODELS = {
+    "m2m_100": "M2M100Tokenizer", "mbart": "MBartTokenizer", "nllb-moe": "NllbTokenizer", "plbart": "PLBartTokenizer",
+    "seamless_m4t": "SeamlessM4TTokenizer", "seamless_m4t_v2": "SeamlessM4TTokenizer",
+}  # fmt: skip
+"""The class of models whose tokenizer does not say its own."""
+BEGINNINGS = ("forced_bos_token_id", "decoder_start_token_id")
+"""Where configs say the language that a model writes in, if they do."""
+
+
+@dataclass(frozen=True)
+class Languages:
+    """The languages of a model's tokenizer: its ``tokens`` by code, and which a text and a target are in.
+
+    ``asked`` says of both whether somebody asked for it; else it is as the tokenizer or the model says.
+    """
+
+    marking: Marking
+    tokens: Mapping[str, int]
+    end: tuple[str, int]
+    source: str | None
+    target: str | None
+    asked: tuple[bool, bool] = (False, False)
+
+    def choose(self, source: str | None, target: str | None) -> Languages:
+        """The same with these languages; None leaves one as it is.
+
+        Raises:
+            UsageError: there is no such language; the message has the near miss.
+        """
+        return replace(
+            self,
+            source=self.source if source is None else self.find("--source-lang", source),
+            target=self.target if target is None else self.find("--target-lang", target),
+            asked=(source is not None, target is not None),
+        )
+
+    def find(self, option: str, code: str) -> str:
+        """The code as the tokenizer has it: ``code``, or that which ``code`` is the token of."""
+        bare = self.marking.bare(code)
+        if bare in self.tokens:
+            return bare
+        near = get_close_matches(code, self.tokens, 1, 0.6)
+        hint = f"Did you mean {near[0]}?" if near else f"Give one of them: {self._some()}."
+        raise UsageError(
+            f"{option} is {code!r}: it is none of the {len(self.tokens)} languages of the model", hint=hint
+        )
+
+    def _some(self) -> str:
+        named = ", ".join([*self.tokens][:_NAMED])
+        return f"{named} …" if len(self.tokens) > _NAMED else named
+
+    def around(self, code: str | None, *, target: bool) -> TemplateProcessing:
+        """What puts the marks around a text in the language ``code``."""
+        from tokenizers.processors import TemplateProcessing
+
+        mark = None if code is None else self.marking.written.format(code)
+        names = {_TEXT: _TEXT, _END: self.end[0], _LANGUAGE: mark}
+        single = [names[part] for part in (self.marking.target if target else self.marking.source) if names[part]]
+        ids = dict([self.end] if code is None else [self.end, (mark, self.tokens[code])])
+        pair = [part for name in single for part in ((_TEXT, "$B") if name == _TEXT else (name,))]
+        return TemplateProcessing(single=single, pair=pair, special_tokens=[*ids.items()])
+
+    def around_source(self) -> TemplateProcessing:
+        """What puts the marks around a text that the encoder reads.
+
+        Raises:
+            UsageError: nothing says in which language it is.
+        """
+        return self.around(self._known(self.source, "text", "--source-lang"), target=False)
+
+    def around_target(self) -> TemplateProcessing:
+        """What puts the marks around a decoder's text, before it is shifted.
+
+        Raises:
+            UsageError: nothing says in which language it is.
+        """
+        return self.around(self._known(self.target, "target", "--target-lang"), target=True)
+
+    def leads(self, config: Mapping[str, Any], generation: Mapping[str, Any]) -> bool:
+        """Whether a text that the model writes begins as the target's language demands, and not as its configs say."""
+        if self.target is None and not self.marking.needed:
+            return False
+        said = [each.get(name) for name in BEGINNINGS for each in (generation, config)]
+        return self.asked[1] or not any(number in self.tokens.values() for number in said)
+
+    def opening(self, start: int | None) -> tuple[int, int | None]:
+        """The token that the decoder begins with and the one that must follow, where it writes in the target language.
+
+        Args:
+            start: the model's start token; None where the mark at a target's end comes round to its start.
+
+        Raises:
+            UsageError: nothing says in which language it is to write.
+        """
+        code = self._known(self.target, "target", "--target-lang")
+        last = self.marking.target[-1]
+        mark = None if code is None else self.tokens[code]
+        if start is None and last == _LANGUAGE and mark is not None:
+            return mark, None
+        return self.end[1] if start is None else start, mark
+
+    def _known(self, code: str | None, what: str, option: str) -> str | None:
+        if code is None and self.marking.needed:
+            raise UsageError(
+                f"the model reads {len(self.tokens)} languages, and nothing says in which the {what} is",
+                hint=f"Give it: {option} CODE, such as {self._some()}",
+            )
+        return code
+
+
+def read_languages(
+    tokenizer: Tokenizer, settings: Mapping[str, Any], config: Mapping[str, Any], generation: Mapping[str, Any]
+) -> Languages | None:
+    """The languages of ``tokenizer``, of which ``settings`` say the class and the defaults; None where it has none.
+
+    Args:
+        settings: tokenizer_config.json, or what a tokenizer in memory says.
+        config, generation: those of the model, which may say with which language it begins a text of its own.
+    """
+    name = settings.get("tokenizer_class") or _OF_MODELS.get(str(config.get("model_type"))) or ""
+    marking = MARKINGS.get(str(name).removesuffix("Fast"))
+    if marking is None:
+        return None
+    if settings.get("legacy_behaviour"):
+        marking = replace(marking, source=_SUFFIX, target=_SUFFIX)
+    added = {token.content: number for number, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+    tokens = {marking.bare(token): number for token, number in added.items() if re.fullmatch(marking.codes, token)}
+    end = str(_content(settings.get("eos_token")) or "</s>")
+    number = tokenizer.token_to_id(end)
+    if not tokens or number is None:
+        return None
+    own = {number: code for code, number in tokens.items()}
+    said = [each.get(name) for name in BEGINNINGS for each in (generation, config)]
+    begun = next((own[number] for number in said if number in own), None)
+    speaks = "en_XX" if settings.get("language_codes") == "multi" else marking.speaks
+
+    def first(*said: object) -> str | None:
+        code = marking.bare(str(next((each for each in said if each is not None), "")))
+        return code if code in tokens else None
+
+    source, target = first(settings.get("src_lang"), speaks), first(settings.get("tgt_lang"), begun, marking.answers)
+    return Languages(marking, tokens, (end, number), source, target)
+
+
+def _content(token: object) -> object:
+    """A token is written as text, or as an object with its ``content``."""
+    return token.get("content") if isinstance(token, Mapping) else token

@@ -1,0 +1,219 @@
+"""What transformers' own tokenizer makes of the text that an encoding was made from: the judge of our ids."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import zip_longest
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+import transformers
+
+from attnviz.checkpoint import Checkpoint, quiet_transformers, tokenizer_by_transformers
+from attnviz.encoding import Encoding, Made
+from attnviz.errors import AttnvizError
+from attnviz.model.hosted.loading import model_class, shifting
+from attnviz.model.verdict import Inputs
+
+
+@dataclass(frozen=True)
+class Read:
+    """The ids and token types of an input; there are no types where the model reads none."""
+
+    ids: tuple[int, ...]
+    types: tuple[int, ...] | None = None
+
+
+class Reader:
+    """Makes inputs anew by transformers' tokenizer, which is opened with the first and kept."""
+
+    def __init__(self, checkpoint: Checkpoint, *, trust_remote_code: bool = False) -> None:
+        self._checkpoint = checkpoint
+        self._trust = trust_remote_code
+        self._last: tuple[Made, Read] | None = None
+
+    def compare(self, encoding: Encoding, target: Encoding | None = None) -> Inputs:
+        """Whether transformers makes of the same texts what ``encoding`` and the decoder's ``target`` are."""
+        parts = [("", encoding)] if target is None else [("of the encoder ", encoding), ("of the decoder ", target)]
+        for whose, ours in parts:
+            if ours.made is None:
+                return Inputs(reason="nothing says from which text the ids were made")
+            try:
+                differs = self._differs(whose, ours, ours.made)
+            except Exception as error:  # whatever a tokenizer raises that transformers can't load or run
+                return Inputs(reason=f"transformers' tokenizer can't make them: {_line(error)}")
+            if differs:
+                return Inputs(differs=differs)
+        return Inputs(reason=self._plain)
+
+    def _differs(self, whose: str, ours: Encoding, made: Made) -> str:
+        """What differs first, in words; empty where nothing does."""
+        differs = _difference(whose, ours, self.read(made), self.tokenizer)
+        if differs and self._guessed:
+            # Nobody said of which class the tokenizer is: transformers took one by the model's type.
+            self.__dict__["tokenizer"], self._last = self._own(), None
+            differs = _difference(whose, ours, self.read(made), self.tokenizer)
+        return differs
+
+    def read(self, made: Made) -> Read:
+        """What transformers makes of the text: the ids of a decoder are shifted as its model shifts labels."""
+        whole = replace(made, window=None)
+        if self._last is None or self._last[0] != whole:
+            with quiet_transformers():
+                self._last = whole, self._target(whole) if made.target else self._source(whole)
+        found = self._last[1]
+        if made.window is None:
+            return found
+        lead, start, stop, tail = made.window
+        parts = slice(lead), slice(start, stop), slice(len(found.ids) - tail, None)
+        return Read(_joined(found.ids, parts), found.types and _joined(found.types, parts))
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The tokenizer as transformers loads it, or a copy of the user's own, with the languages that were chosen."""
+        chat = self._checkpoint.chat
+        if not isinstance(chat, Path):
+            return self._speaking(copy.deepcopy(chat))
+        try:
+            return self._speaking(tokenizer_by_transformers(chat))
+        except AttnvizError:
+            if not self._guessed:
+                raise
+            return self._own()
+
+    @property
+    def _guessed(self) -> bool:
+        """Whether nothing but the model's type tells transformers the class of a tokenizer that is given in full."""
+        folder = self._checkpoint.chat
+        named = isinstance(folder, Path) and not (folder / "tokenizer_config.json").is_file()
+        return named and (folder / "tokenizer.json").is_file() and not self._plain
+
+    _plain = ""
+    """Why the tokenizer is read as it is written, by no class of transformers; empty where it is by one."""
+
+    def _own(self) -> Any:
+        """The tokenizer as tokenizer.json has it."""
+        self._plain = "transformers knows no class for the tokenizer, and read tokenizer.json as it is"
+        return transformers.PreTrainedTokenizerFast(tokenizer_file=str(self._checkpoint.chat / "tokenizer.json"))
+
+    def _speaking(self, tokenizer: Any) -> Any:
+        tokenizer.truncation_side = "right"
+        languages = self._checkpoint.languages
+        if languages is not None:
+            if languages.asked[0]:
+                tokenizer.src_lang = languages.source
+            if languages.asked[1] or getattr(tokenizer, "tgt_lang", None) is None:
+                tokenizer.tgt_lang = languages.target
+        return tokenizer
+
+    def _source(self, made: Made) -> Read:
+        cut: dict[str, Any] = {"truncation": True, "max_length": made.limit} if made.limit else {}
+        if made.chat:
+            said = [{"role": "user", "content": made.text}]
+            found = self.tokenizer.apply_chat_template(
+                said, add_generation_prompt=True, tokenize=True, return_dict=True, **cut
+            )
+        else:
+            found = self.tokenizer(made.text, made.pair, **cut)
+        ids = _flat(found["input_ids"])
+        if 0 in _flat(found.get("attention_mask", ())):
+            raise ValueError("it masks tokens of a single text")
+        if "token_type_ids" not in inspect.signature(self._class.forward).parameters:
+            return Read(ids)
+        return Read(ids, _flat(found.get("token_type_ids", [0] * len(ids))))
+
+    def _target(self, made: Made) -> Read:
+        if made.text is None:
+            return Read(self._beginning())
+        cut: dict[str, Any] = {"truncation": True, "max_length": made.limit} if made.limit else {}
+        found = self.tokenizer(text_target=made.text, return_special_tokens_mask=True, **cut)
+        labels, marks = _flat(found["input_ids"]), _flat(found["special_tokens_mask"])
+        # Of a tokenizer that ends a text with no mark nothing is left out.
+        last = () if marks[-1] or labels[-1] in self.tokenizer.all_special_ids else labels[-1:]
+        return Read(self._shifted(labels) + last)
+
+    def _shifted(self, labels: Sequence[int]) -> tuple[int, ...]:
+        """What the decoder reads where ``labels`` are to follow, as the model's own code makes it."""
+        config, given = self._config, torch.tensor([labels])
+        if hasattr(self._class, "_shift_right"):
+            return _flat(self._class._shift_right(SimpleNamespace(config=config), given))
+        shift = shifting(self._class)
+        if shift is None:
+            return (int(config.decoder_start_token_id), *labels[:-1])
+        parameters = inspect.signature(shift).parameters
+        named = [name for name in ("pad_token_id", "decoder_start_token_id") if name in parameters]
+        return _flat(shift(given, *(getattr(config, name) for name in named)))
+
+    def _beginning(self) -> tuple[int, ...]:
+        """What the decoder reads before it chooses a token: its start, and the language if that must follow."""
+        languages, said = self._checkpoint.languages, self._checkpoint.generation
+        if languages is None or not languages.leads(self._checkpoint.config, said):
+            start = said.get("decoder_start_token_id")
+            start = getattr(self._config, "decoder_start_token_id", None) if start is None else start
+            return (int(said["bos_token_id"] if start is None else start),)
+        start, *_ = self._shifted(_flat(self.tokenizer(text_target="a")["input_ids"]))
+        mark = self.tokenizer.convert_tokens_to_ids(languages.marking.written.format(languages.target))
+        return (start,) if start == mark else (start, mark)
+
+    @cached_property
+    def _config(self) -> Any:
+        checkpoint = self._checkpoint
+        if not isinstance(checkpoint.reference, Path):
+            config = checkpoint.reference.config
+        else:
+            options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": self._trust}
+            if checkpoint.gguf:
+                options["gguf_file"] = checkpoint.gguf
+            config = transformers.AutoConfig.from_pretrained(checkpoint.reference, **options)
+        if getattr(config, "decoder_start_token_id", None) is None:
+            config = copy.deepcopy(config)
+            config.decoder_start_token_id = checkpoint.generation.get("decoder_start_token_id")
+        return config
+
+    @cached_property
+    def _class(self) -> Any:
+        reference = self._checkpoint.reference
+        if not isinstance(reference, Path):
+            return type(reference)
+        return model_class(self._config, self._checkpoint.config)
+
+
+def _difference(whose: str, ours: Encoding, theirs: Read, tokenizer: Any) -> str:
+    # What a decoder wrote of its own is no part of what it was given.
+    alone = ours.made is not None and ours.made.text is None
+    count = len(theirs.ids) if alone else len(ours) - ours.generated
+    types = None if theirs.types is None else ours.type_ids
+    for what, mine, other in (("id", ours.ids, theirs.ids), ("type", types, theirs.types)):
+        pairs = enumerate(zip_longest((mine or ())[:count], other or ()))
+        place = next((i for i, (a, b) in pairs if a != b), None)
+        if mine is not None and other is not None and place is not None:
+            made = tokenizer.convert_ids_to_tokens(list(theirs.ids))
+            return (
+                f"token {place} {whose}is {_said(ours.tokens[:count], what, mine, place)}, "
+                f"and transformers' tokenizer makes {_said(made, what, other, place)}"
+            )
+    return ""
+
+
+def _said(tokens: Sequence[str], what: str, values: Sequence[int], place: int) -> str:
+    return f"{tokens[place]!r} with the {what} {values[place]}" if place < len(tokens) else "nothing"
+
+
+def _joined(values: tuple[int, ...], parts: Iterable[slice]) -> tuple[int, ...]:
+    return tuple(value for part in parts for value in values[part])
+
+
+def _flat(values: Any) -> tuple[int, ...]:
+    """The ids of one text, which some calls give as a batch of one."""
+    values = values.tolist() if isinstance(values, torch.Tensor) else list(values)
+    return tuple(values[0] if values and isinstance(values[0], list) else values)
+
+
+def _line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,120 @@
+"""Models of many languages: which language a text is in, and what the decoder begins with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+
+from attnviz.errors import UsageError
+from attnviz.interface import EncoderDecoder, load
+from tests import translators
+from tests.translators import SOURCE, TARGET
+
+MAKERS = {"nllb": translators.nllb, "mbart": translators.mbart, "mbart50": translators.mbart50}
+OTHER = {"nllb": "deu_Latn", "mbart": "de_DE", "mbart50": "de_DE"}
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return {name: make(tmp_path_factory.mktemp(name)) for name, make in MAKERS.items()}
+
+
+def by_transformers(folder: Path, **languages: str) -> tuple[list[int], list[int]]:
+    """What transformers makes of the text and of the target, shifted by the model's own function."""
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **languages)
+    model = transformers.AutoModelForSeq2SeqLM.from_pretrained(folder)
+    made = tokenizer(SOURCE, text_target=TARGET, return_tensors="pt")
+    shift = getattr(transformers, type(model).__name__).__module__
+    module = __import__(shift, fromlist=["shift_tokens_right"])
+    start = () if "mbart" in shift else (model.config.decoder_start_token_id,)
+    read: torch.Tensor = module.shift_tokens_right(made["labels"], model.config.pad_token_id, *start)
+    return made["input_ids"][0].tolist(), read[0].tolist()
+
+
+def ids(found: Any) -> tuple[list[int], list[int]]:
+    assert isinstance(found, EncoderDecoder)
+    return list(found.encoder.encoding.ids), list(found.decoder.encoding.ids)
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_both_sides_read_their_own_language(folders: dict[str, Path], name: str) -> None:
+    assert ids(load(folders[name]).attend(SOURCE, target=TARGET)) == by_transformers(folders[name])
+    other = OTHER[name]
+    chosen = load(folders[name], source_lang=other, target_lang=other)
+    assert ids(chosen.attend(SOURCE, target=TARGET)) == by_transformers(folders[name], src_lang=other, tgt_lang=other)
+    assert chosen.check(SOURCE, target=TARGET).passed
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_a_model_writes_in_the_targets_language_as_transformers_does(folders: dict[str, Path], name: str) -> None:
+    folder, code = folders[name], OTHER[name]
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    model = transformers.AutoModelForSeq2SeqLM.from_pretrained(folder)
+    mark = tokenizer.convert_tokens_to_ids(code)
+    begin = {"decoder_start_token_id": mark} if name == "mbart" else {"forced_bos_token_id": mark}
+    theirs = model.generate(**tokenizer(SOURCE, return_tensors="pt"), do_sample=False, max_new_tokens=5, **begin)
+    loaded = load(folder, target_lang=code)
+    assert ids(loaded.attend(SOURCE, generate=5))[1] == theirs[0].tolist()
+    assert loaded.check(SOURCE, generate=5).passed
+    hosted = load((model, tokenizer), target_lang=code)
+    assert ids(hosted.attend(SOURCE, generate=5))[1] == theirs[0].tolist()
+
+
+def test_the_old_order_of_nllb_has_the_language_behind_the_text(tmp_path: Path) -> None:
+    folder = translators.nllb(tmp_path, legacy_behaviour=True)
+    found = load(folder).attend(SOURCE, target=TARGET)
+    assert ids(found) == by_transformers(folder)
+    assert found.encoder.tokens[-2:] == ("</s>", "eng_Latn")
+    assert found.decoder.tokens[0] == "</s>"
+
+
+def test_a_tokenizer_in_memory_keeps_its_languages(folders: dict[str, Path]) -> None:
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folders["nllb"], src_lang="fra_Latn", tgt_lang="deu_Latn")
+    model = transformers.AutoModelForSeq2SeqLM.from_pretrained(folders["nllb"])
+    before = tokenizer.backend_tokenizer.to_str()
+    loaded = load((model, tokenizer))
+    found = loaded.attend(SOURCE, target=TARGET)
+    assert (found.encoder.tokens[0], found.decoder.tokens[:2]) == ("fra_Latn", ("</s>", "deu_Latn"))
+    assert loaded.check(SOURCE, target=TARGET).passed
+    assert (
+        load((model, tokenizer), source_lang="eng_Latn").attend(SOURCE, target=TARGET).encoder.tokens[0] == "eng_Latn"
+    )
+    assert (tokenizer.backend_tokenizer.to_str(), tokenizer.tgt_lang) == (before, "deu_Latn")
+
+
+def test_what_a_model_says_of_its_generations_stands_unless_another_language_is_asked_for(tmp_path: Path) -> None:
+    folder = translators.mbart50(tmp_path)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    german = tokenizer.convert_tokens_to_ids("de_DE")
+    transformers.GenerationConfig(decoder_start_token_id=2, forced_bos_token_id=german, eos_token_id=2).save_pretrained(
+        folder
+    )
+    assert load(folder).attend(SOURCE, generate=2).decoder.tokens[:2] == ("</s>", "de_DE")
+    asked = load(folder, target_lang="ro_RO").attend(SOURCE, generate=2)
+    assert asked.decoder.tokens[:2] == ("</s>", "ro_RO")
+
+
+def test_without_a_target_language_the_option_is_named(tmp_path: Path) -> None:
+    loaded = load(translators.nllb(tmp_path, tgt_lang=None))
+    for given in ({"target": TARGET}, {"generate": 3}, {}):
+        with pytest.raises(UsageError, match=r"3 languages[^.]*\n[^.]*--target-lang CODE") as raised:
+            loaded.attend(SOURCE, **given)
+        assert "eng_Latn, fra_Latn, deu_Latn" in raised.value.hint
+
+
+def test_unknown_languages_are_refused_with_the_near_miss(folders: dict[str, Path]) -> None:
+    with pytest.raises(UsageError, match="--target-lang is 'fra_Lat': it is none of the 3 languages") as raised:
+        load(folders["nllb"], target_lang="fra_Lat")
+    assert raised.value.hint == "Did you mean fra_Latn?"
+    with pytest.raises(UsageError, match=r"--source-lang is 'xx'.*none of the") as raised:
+        load(folders["mbart"], source_lang="xx")
+    assert raised.value.hint.startswith("Give one of them: ")
+
+
+def test_languages_are_for_models_that_have_some(tiny_bert: Path) -> None:
+    with pytest.raises(UsageError, match=r"--source-lang is 'de', and the tokenizer of .* marks no languages"):
+        load(tiny_bert, source_lang="de")

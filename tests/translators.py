@@ -1,0 +1,71 @@
+"""Tiny models that translate, with tokenizers that transformers' own classes make and save."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import transformers
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+from tests import tiny
+
+SOURCE, TARGET = "The house is near the river.", "La maison est proche."
+_TEXTS = [SOURCE, TARGET, "The river is wonderful.", "La riviere est magnifique."] * 10
+_MARKS = ["<s>", "<pad>", "</s>", "<unk>"]
+_SHAPE = {
+    "d_model": 32, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 4,
+    "decoder_attention_heads": 4, "encoder_ffn_dim": 48, "decoder_ffn_dim": 48, "max_position_embeddings": 64,
+    "pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2,
+}  # fmt: skip
+CODES = ["eng_Latn", "fra_Latn", "deu_Latn"]
+
+
+def nllb(folder: Path, **settings: Any) -> Path:
+    """An M2M-100 with NLLB's tokenizer of three languages: a text begins with its language."""
+    vocabulary, merges = _bpe()
+    settings = {"src_lang": "eng_Latn", "tgt_lang": "fra_Latn", "additional_special_tokens": CODES} | settings
+    tokenizer = transformers.NllbTokenizer(vocab=vocabulary, merges=merges, **settings)
+    return _save(folder, tokenizer, transformers.M2M100Config, decoder_start_token_id=2)
+
+
+def mbart(folder: Path, **settings: Any) -> Path:
+    """An mBART: a text ends with its language, which a decoder begins with."""
+    settings = {"src_lang": "en_XX", "tgt_lang": "ro_RO"} | settings
+    tokenizer = transformers.MBartTokenizer(vocab=_unigram(), **settings)
+    return _save(folder, tokenizer, transformers.MBartConfig)
+
+
+def mbart50(folder: Path, **settings: Any) -> Path:
+    """An mBART-50: a text begins with its language, a decoder's after the mark of its end."""
+    settings = {"src_lang": "en_XX", "tgt_lang": "ro_RO"} | settings
+    vocabulary = [*_unigram(), *((code, 0.0) for code in ("en_XX", "ro_RO", "de_DE"))]
+    tokenizer = transformers.MBart50Tokenizer(vocab=vocabulary, **settings)
+    return _save(folder, tokenizer, transformers.MBartConfig, decoder_start_token_id=2)
+
+
+def _bpe() -> tuple[dict[str, int], list[tuple[str, str]]]:
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    trainer = trainers.BpeTrainer(vocab_size=120, special_tokens=_MARKS, show_progress=False)
+    tokenizer.train_from_iterator(_TEXTS, trainer)
+    made = json.loads(tokenizer.to_str())["model"]
+    return made["vocab"], [tuple(merge) for merge in made["merges"]]
+
+
+def _unigram() -> list[tuple[str, float]]:
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    trainer = trainers.UnigramTrainer(vocab_size=100, special_tokens=_MARKS, unk_token="<unk>", show_progress=False)
+    tokenizer.train_from_iterator(_TEXTS, trainer)
+    return [(piece, score) for piece, score in json.loads(tokenizer.to_str())["model"]["vocab"]]
+
+
+def _save(folder: Path, tokenizer: Any, config: type, **more: Any) -> Path:
+    tokenizer.save_pretrained(folder)
+    shape = config(**(_SHAPE | {"vocab_size": len(tokenizer)} | more))
+    model = transformers.AutoModelForSeq2SeqLM.from_config(shape)
+    tiny.randomise(model, scale=0.3)
+    model.eval().save_pretrained(folder)
+    return folder
