@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 _ROWS = 1 << 16
 """Rows that are turned into text at once."""
+_FORMULA = r"\A('*[=+\-@\t\r\n＝＋－＠])"
+"""How a text begins that a spreadsheet runs: the signs that OWASP lists, also as wide as Chinese characters."""
 
 
 def as_parquet(table: pa.Table) -> pa.Buffer:
@@ -37,13 +39,34 @@ def open_parquet(file: BinaryIO) -> pq.ParquetFile:
 
 
 def as_csv(table: pa.Table) -> pa.Buffer:
-    """The table as CSV with a header; every text is quoted, and what is null has nothing between the commas."""
+    """The table as CSV with a header; every text is quoted, and what is null has nothing between the commas.
+
+    A text that a spreadsheet would run has an apostrophe in front.
+    """
     import pyarrow as pa
     from pyarrow import csv
 
+    columns = [_harmless(column) for column in table.columns]
+    names = _harmless(pa.array(table.column_names, pa.string())).to_pylist()
     sink = pa.BufferOutputStream()
-    csv.write_csv(table, sink)
+    csv.write_csv(pa.table(columns, names), sink)
     return sink.getvalue()
+
+
+def _harmless(column: Any) -> Any:
+    """Texts (of an array or a column) with an apostrophe before what a spreadsheet runs as a formula.
+
+    One more stands before texts that have apostrophes in front of such a sign already, so that who reads the file can
+    take the first away and has what was there.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        return column
+    return pc.replace_substring_regex(column, pattern=_FORMULA, replacement=r"'\1")
 
 
 def as_json_lines(table: pa.Table) -> bytes:
@@ -63,12 +86,13 @@ def _lines(batch: pa.RecordBatch) -> pa.Buffer:
 
 
 def _as_json(column: pa.Array) -> pa.Array:
-    """Each value as JSON; what is null stays so."""
+    """Each value as JSON, text where it is no number; what is null stays so."""
     import pyarrow as pa
 
-    if not pa.types.is_string(column.type):
+    kind = column.type
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
         return column.cast(pa.string())
-    found = column.dictionary_encode()
+    found = column.cast(pa.string()).dictionary_encode()
     written = pa.array([json.dumps(text, ensure_ascii=False) for text in found.dictionary.to_pylist()], pa.string())
     return written.take(found.indices)
 

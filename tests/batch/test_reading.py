@@ -245,6 +245,15 @@ def test_the_header_says_what_is_between_fields(write: Write, delimiter: str) ->
 
 
 @pytest.mark.parametrize(
+    ("first", "delimiter"), [("sep=;", ";"), ("SEP=,", ","), ('"sep=|"', "|"), ("sep=\t", "\t"), ("\ufeffsep=^", "^")]
+)
+def test_a_first_line_may_say_what_is_between_fields(write: Write, first: str, delimiter: str) -> None:
+    data = delimited([["id", "body"], ["1", "a, b; c"], ["2"]], delimiter)
+    found = short(read(write("a.csv", f"{first}\r\n".encode() + data), Reading(field="body")))
+    assert found == [(1, "a, b; c", ""), (2, "", "broken row: 1 field, but 2 fields in the header")]
+
+
+@pytest.mark.parametrize(
     ("name", "data", "reason"),
     [
         ("a.csv", "id,body\n1,a\n", "no column 'text': there are id, body"),

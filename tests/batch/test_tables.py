@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import io
 import json
+import re
+from csv import reader
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -180,6 +182,28 @@ def test_csv_gives_back_what_it_was_given(tmp_path: Path) -> None:
     assert csv.read_csv(path, parse_options=parse, convert_options=options).to_pylist() == table.to_pylist()
     notes = duckdb.sql(f"select note from read_csv('{path}') order by document").fetchall()
     assert notes == [(NASTY,), (None,)]
+
+
+RUN_BY_SPREADSHEETS = (
+    "=HYPERLINK(1)", "+1", "-1+cmd|'/C calc'!A0", "@SUM(1)", "\t=1", "\r=1", "\n=1", "＝1", "'=1", "''-1", "-",
+)  # fmt: skip
+HARMLESS = ("bank", "'s", "''", "'bank'", " =1", "a=b", "", "1-2", "–5")
+
+
+def test_csv_has_nothing_that_a_spreadsheet_runs_and_the_texts_can_be_had_back() -> None:
+    texts = [*RUN_BY_SPREADSHEETS, *HARMLESS, None]
+    table = pa.table(
+        {"=query": pa.array(texts), "kind": pa.array(texts).dictionary_encode(), "weight": [-0.5] * len(texts)}
+    )
+    written = bytes(as_csv(table)).decode()
+    header, *rows = reader(io.StringIO(written, newline=""))
+    assert header == ["'=query", "kind", "weight"]
+    assert {row[2] for row in rows} == {"-0.5"}
+    for text, (cell, same, _) in zip(texts, rows, strict=True):
+        assert cell == same == (f"'{text}" if text in RUN_BY_SPREADSHEETS else text or "")
+    undone = [re.sub(r"\A'('*[=+\-@\t\r\n＝＋－＠])", r"\1", row[0]) for row in rows]  # as the README says
+    assert undone == [text or "" for text in texts]
+    assert [json.loads(line)["=query"] for line in bytes(as_json_lines(table)).splitlines()] == texts
 
 
 def test_json_lines_give_back_what_they_were_given() -> None:

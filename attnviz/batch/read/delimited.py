@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
@@ -12,11 +13,15 @@ from attnviz.batch.read.rows import failed, found, no_field
 from attnviz.batch.reading import Reading, Row, Unreadable
 from attnviz.batch.stream import Stream
 
+_SEPARATOR = re.compile(r'"?sep=([^"\r\n])"?', re.IGNORECASE)
+"""A first line that Excel reads, and others write for it: it says what stands between fields."""
+
 
 def read(stream: Stream, reading: Reading) -> Iterator[Row]:
     """The text of each row, with the row's number, the header not counted.
 
-    Between fields stands a comma, or what spreadsheets write in its place: whichever finds the column in the header.
+    Between fields stands a comma, or what spreadsheets write in its place: whichever finds the column in the header, or
+    what a line ``sep=;`` before the header says.
     """
     yield from _read(stream, reading, ",;\t|")
 
@@ -90,6 +95,9 @@ def _read(stream: Stream, reading: Reading, delimiters: str) -> Iterator[Row]:
 def _header(source: _Lines, field: str, delimiters: str) -> tuple[str, list[str]]:
     try:
         line = next((line for line in source if line.strip()), "")
+        if said := _SEPARATOR.fullmatch(line.strip("\r\n")):
+            delimiters = said[1]
+            line = next((line for line in source if line.strip()), "")
         headers = [(delimiter, _names(line, delimiter)) for delimiter in delimiters]
     except csv.Error as error:
         raise Unreadable(f"the row with the columns' names is broken ({error or 'it is too long'})") from None
