@@ -90,7 +90,7 @@ def measure_alone(
 
 def _workers(way: Native | Hosted, windows: Windows) -> int:
     """How many windows run at once; those that cut words come one by one, for what they have of a word is added up."""
-    if way.path == "hosted" or way.network.device.type != "cpu" or not windows.whole_words:
+    if way.path != "native" or way.network.device.type != "cpu" or not windows.whole_words:
         return 1
     import torch
 

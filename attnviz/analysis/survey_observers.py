@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +34,7 @@ from attnviz.model.observers import (
     WindowReceived,
     WindowStats,
 )
-from attnviz.record import Array, Kind, Survey, Top
+from attnviz.record import Array, Kind, Survey, Top, Way
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -186,7 +186,7 @@ class SurveyObservers:
         counted = InUnits([self.made], range(len(self.makers)), range(len(keys)), looked_at=keys)
         return [Rows([counted, self.made_average], self.makers.start, self.makers.stop)]
 
-    def record(self, name: str, path: Literal["native", "hosted"]) -> Survey:
+    def record(self, name: str, path: Way) -> Survey:
         """What was kept."""
         source, wanted, numbers = self.source, self.wanted, self.links.layers()
         figures = self.stats.figures

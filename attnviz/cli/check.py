@@ -28,6 +28,10 @@ def check(
     from attnviz.render import terminal
 
     loaded = model.load()
+    if loaded.uncheckable:
+        source.explain(loaded)
+        console.output().print(terminal.unchecked_line(loaded.uncheckable))
+        return
     with console.errors().status("checking against transformers …"):
         found = loaded.check(text, float64=float64, **reading.given())
     source.explain(loaded)

@@ -106,6 +106,8 @@ def _unchecked(model: Model | None, found: Record | Survey) -> str:
 
     if model is None:
         return "the record was read from a file"
+    if model.uncheckable:
+        return model.uncheckable
     if isinstance(found, Survey) and found.kind in ("encoder", "decoder"):
         return "of a long text's maps only --map cross says what both halves of the model read"
     return ""

@@ -92,8 +92,10 @@ def _read(record: str, reading: TextOptions) -> Record:
 
 
 def explain(model: Model) -> None:
-    """Say why the model is hosted, where it is: its forward pass is transformers', and slower; and what is not read."""
-    if model.reason:
+    """Say why the model is hosted or observed, where it is; and what is not read."""
+    if model.way.path == "observed":
+        console.note(f"observed: the model attends by itself, these are its own weights ({model.reason})")
+    elif model.reason:
         console.note(f"hosted: transformers runs the model, our kernel is its attention ({model.reason})")
     if unread := model.way.unread:
         console.warn(

@@ -223,6 +223,8 @@ class Model(Opened):
         from attnviz.model.check import check
 
         self.follow()
+        if self.uncheckable:
+            raise UsageError(self.uncheckable)
         own = self.options.dtype
         dtype = torch.float64 if float64 else torch.promote_types(own, torch.float32)
         if dtype is own or self.checkpoint.quantised:

@@ -71,6 +71,12 @@ class Opened:
 
         return Reader(self.checkpoint, trust_remote_code=self.options.trust_remote_code)
 
+    @property
+    def uncheckable(self) -> str:
+        """Why there is nothing of ours that could be checked; empty where there is."""
+        observed = self.way.path == "observed"
+        return "the weights are the model's own (observed): there is nothing of ours to check" if observed else ""
+
     def encode(self, text: str, pair: str | None = None, *, truncate: bool = False, chat: bool = False) -> Encoding:
         """Encode a text, or a pair of texts, for this model; ``chat`` puts it into the model's chat template.
 

@@ -66,13 +66,15 @@ def open_way(checkpoint: Checkpoint, options: Options) -> tuple[Native | Hosted,
     reason = why_hosted(checkpoint)
     if not reason:
         return open_native(checkpoint, options.dtype, _place(checkpoint, options)), ""
-    from attnviz.model.hosted import hostable
+    from attnviz.model.hosted import hostable, settle
 
-    against = hostable(checkpoint.config)
+    in_memory = isinstance(checkpoint.reference, torch.nn.Module)
+    against = None if in_memory else hostable(checkpoint.config)
     if against and not options.trust_remote_code:
         hint = f"{near_miss(checkpoint.config)}What attnviz runs is listed by: attnviz models"
         raise UnsupportedModel(f"{checkpoint.name}: {reason}; and {against}", hint=hint)
-    return open_by_transformers(checkpoint, options), reason
+    way = open_by_transformers(checkpoint, options)
+    return settle(way) if against or in_memory else way, reason
 
 
 def size_of_weights(way: Native | Hosted, encoding: Encoding, target: Encoding | None = None) -> int:

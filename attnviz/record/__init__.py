@@ -1,6 +1,6 @@
 """The frozen records that everything after the forward pass reads; saving and loading them."""
 
-from attnviz.record.attention import Array, Attention, EncoderDecoder, Kind, MapName, Record
+from attnviz.record.attention import Array, Attention, EncoderDecoder, Kind, MapName, Record, Way
 from attnviz.record.files import FORMATS, read, save, write
 from attnviz.record.survey import Pooled, Survey, Top
 
@@ -15,6 +15,7 @@ __all__ = [
     "Record",
     "Survey",
     "Top",
+    "Way",
     "read",
     "save",
     "write",

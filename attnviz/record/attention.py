@@ -14,6 +14,7 @@ from attnviz.record.texts import Texts
 Array = NDArray[np.floating[Any]]
 Kind = Literal["self", "encoder", "decoder", "cross"]
 MapName = Literal["encoder", "decoder", "cross"]
+Way = Literal["native", "hosted", "observed"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,14 +22,15 @@ class Attention(Texts):
     """The attention of one input: one map a head.
 
     ``weights`` is (layers, heads, queries, keys), each row a softmax. ``path`` says who made Q, K and V: our own
-    forward pass (native) or the transformers model (hosted). ``causal``: no query sees a later key. ``kind``: a
+    forward pass (native) or the transformers model (hosted); or that the weights are the model's own (observed).
+    ``causal``: no query sees a later key. ``kind``: a
     model's only attention (self), or one of an encoder–decoder's three. ``encoding`` holds the tokens of the queries,
     and of the keys as well unless ``keys`` does: in cross-attention the decoder's text looks at the encoder's.
     ``numbers`` are the model's own numbers of the layers where only some have attention; empty means 0 to L − 1.
     """
 
     model: str
-    path: Literal["native", "hosted"]
+    path: Way
     causal: bool
     encoding: Encoding
     weights: Array

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.encoding import Encoding, Windows
-from attnviz.record.attention import Array, Kind
+from attnviz.record.attention import Array, Kind, Way
 from attnviz.record.texts import Texts
 
 Places = NDArray[np.int32]
@@ -70,7 +70,7 @@ class Survey(Texts):
     """
 
     model: str
-    path: Literal["native", "hosted"]
+    path: Way
     causal: bool
     encoding: Encoding
     unit: Literal["word", "token"]

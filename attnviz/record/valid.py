@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 
@@ -19,7 +19,7 @@ MAPS: tuple[MapName, ...] = get_args(MapName)
 FORMAT, FIRST_FORMAT = "attnviz.attention/2", "attnviz.attention/1"
 _SINCE_FIRST = {"generated": 0, "kind": "self", "keys": None, "numbers": []}
 """What the first format did not hold."""
-_PATHS: tuple[Literal["native", "hosted"], ...] = ("native", "hosted")
+_PATHS: tuple[Way, ...] = get_args(Way)
 TYPES = ("float16", "float32", "float64")
 """What weights may be."""
 _MOST = 1 << 62
@@ -54,7 +54,7 @@ def record(facts: Any, load: Load) -> Attention | EncoderDecoder:
 
 def _attention(facts: Facts, name: str, load: Load) -> Attention:
     kind: Kind = _one_of(facts, "kind", get_args(Kind))
-    path: Literal["native", "hosted"] = _one_of(facts, "path", _PATHS)
+    path: Way = _one_of(facts, "path", _PATHS)
     causal = _is(facts["causal"], bool, "causal")
     encoding = _encoding(facts)
     keys = None if facts["keys"] is None else _encoding(_is(facts["keys"], dict, "keys"))

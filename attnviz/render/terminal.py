@@ -64,9 +64,8 @@ def show(summary: Summary, *, named: bool) -> Iterator[RenderableType]:
 def heading(attention: Attention | Survey) -> Text:
     """The model, the way, and the sizes."""
     line = Text(clean(attention.model.rpartition("/")[2]), "bold")
-    line.append(
-        f" · {attention.path} · {attention.layers} layers × {attention.heads} heads · {_texts(attention)}", "not bold"
-    )
+    whose = "observed: the model's own weights" if attention.path == "observed" else attention.path
+    line.append(f" · {whose} · {attention.layers} layers × {attention.heads} heads · {_texts(attention)}", "not bold")
     if isinstance(attention, Survey) and attention.windows:
         windows = attention.windows
         line.append(f" · in {len(windows)} windows of {windows.widest} tokens, which no link leaves", "bold yellow")

@@ -9,12 +9,14 @@ from __future__ import annotations
 from attnviz.model.hosted.as_made import changed
 from attnviz.model.hosted.loading import open_hosted, open_writer
 from attnviz.model.hosted.model import Hosted, Reference
+from attnviz.model.hosted.observed import Observed, settle
 from attnviz.model.hosted.reading import Reader
 from attnviz.model.hosted.support import hostable, hostable_types
 from attnviz.model.hosted.undisturbed import undisturbed
 
 __all__ = [
     "Hosted",
+    "Observed",
     "Reader",
     "Reference",
     "changed",
@@ -22,5 +24,6 @@ __all__ = [
     "hostable_types",
     "open_hosted",
     "open_writer",
+    "settle",
     "undisturbed",
 ]

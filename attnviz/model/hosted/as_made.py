@@ -23,6 +23,7 @@ from torch.nn.modules import module as torch_module
 from torch.overrides import TorchFunctionMode
 from transformers import PreTrainedConfig
 from transformers.initialization import no_init_weights
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from attnviz.checkpoint import quiet_transformers
 from attnviz.model.running import RUNNING
@@ -48,7 +49,7 @@ _SETTINGS = {
 """What a config says of how it is used, and not of the model."""
 
 
-def changed(model: nn.Module) -> str:
+def changed(model: Any) -> str:
     """In what ``model`` is not as transformers makes it of its config, naming the module; empty where it is that."""
     if not _is_own(type(model)):
         return f"{type(model).__name__} is not transformers' own class"
@@ -58,6 +59,8 @@ def changed(model: nn.Module) -> str:
         foreign = _foreign(kind)
         if foreign:
             return f"{foreign} is not transformers' own function"
+    if not own_attention(model):
+        return f"it attends by {model.config._attn_implementation}, which is not transformers' own function"
     try:
         made = remake(model)
     except Exception as error:  # whatever a config that was changed makes of the class
@@ -71,6 +74,16 @@ def changed(model: nn.Module) -> str:
             return found
     lacking = next((name for name in theirs if name not in ours), "")
     return f"it lacks the module {lacking}, which its config makes" if lacking else _untied(ours, made)
+
+
+def own_attention(model: Any) -> bool:
+    """Whether the attention functions of ``model``, where it has any, are transformers' own."""
+    said = getattr(getattr(model, "config", None), "_attn_implementation", None)
+    names = {type(module).__module__ for module in model.modules()}
+    files = [sys.modules[name] for name in names if name.startswith("transformers.")]
+    functions = [getattr(file, "eager_attention_forward", None) for file in files]
+    functions.append(ALL_ATTENTION_FUNCTIONS.get(said))
+    return not any(isinstance(function, types.FunctionType) and _is_strange(function) for function in functions)
 
 
 def remake(model: Any, dtype: torch.dtype | None = None) -> Any:

@@ -25,12 +25,16 @@ from attnviz.model.precision import precision
 Reference = dict[Kind, tuple[list[Tensor] | None, Tensor | None]]
 """Per kind the weights (H, N, M) of each attention layer, and the hidden states (L + 1, T, C)."""
 
-_MAPS: dict[Kind, str] = {
+MAPS: dict[Kind, str] = {
     "self": "attentions",
     "encoder": "encoder_attentions",
     "decoder": "decoder_attentions",
     "cross": "cross_attentions",
 }
+
+
+class AttendsByItself(UnsupportedModel):
+    """A model that does not attend through transformers' ``AttentionInterface``."""
 
 
 class Hosted:
@@ -39,7 +43,7 @@ class Hosted:
     The model is as it was after each run: it belongs to whoever loaded it.
     """
 
-    path: Literal["hosted"] = "hosted"
+    path: Literal["hosted", "observed"] = "hosted"
     layers: Mapping[Kind, int] = {}
     """How many layers of each kind attend is known after a run only."""
 
@@ -47,6 +51,7 @@ class Hosted:
         """``unread`` are tensors of the checkpoint that the model has no use for."""
         self.model, self.name, self.unread = model, name, unread
         self._accepts = inspect.signature(model.forward).parameters
+        self._takes_all = any(each.kind is each.VAR_KEYWORD for each in self._accepts.values())
         self.kinds: tuple[Kind, ...] = ("self",)
         if "decoder_input_ids" in self._accepts:
             self.kinds = ("encoder", "decoder", "cross")
@@ -70,7 +75,7 @@ class Hosted:
         output = self._forward(encoding, target, hook, output_hidden_states=wanted or not _is_bare(self.model))
         self._require_all(hook.seen.layers)
         self._last.seen = hook.seen
-        states = _states(output, self.kinds)
+        states = states_of(output, self.kinds)
         if wanted:
             for kind, found in states.items():
                 for layer, state in enumerate(found):
@@ -84,7 +89,7 @@ class Hosted:
         silent = [kind for kind in self.kinds if kind not in layers]
         if silent:
             whose = "" if self.kinds == ("self",) else f"the {' and '.join(silent)} attention of "
-            raise UnsupportedModel(
+            raise AttendsByItself(
                 f"{self.name}: {whose}transformers' {type(self.model).__name__} attends by itself, and not through the "
                 "AttentionInterface where ours could take its place"
             )
@@ -118,10 +123,10 @@ class Hosted:
             InputError, ModelError: as ``run``.
         """
         output = self._forward(encoding, target, None, output_hidden_states=True, output_attentions=True)
-        states = _states(output, self.kinds)
+        states = states_of(output, self.kinds)
         found: Reference = {}
         for kind in self.kinds:
-            maps = getattr(output, _MAPS[kind], None) or ()
+            maps = getattr(output, MAPS[kind], None) or ()
             if self._seen:
                 maps = _attending(maps, self.numbers(kind))
             weights = [part[0] for part in maps if part is not None]
@@ -140,7 +145,7 @@ class Hosted:
         if not getattr(self.model, "_supports_sdpa", False):
             return None
         output = self._forward(encoding, target, None, own="sdpa", output_hidden_states=True)
-        return {kind: torch.stack(found) for kind, found in _states(output, self.kinds).items()}
+        return {kind: torch.stack(found) for kind, found in states_of(output, self.kinds).items()}
 
     def sampled(
         self, encoding: Encoding, rows: Mapping[Kind, Tensor], see: See, target: Encoding | None = None
@@ -169,13 +174,18 @@ class Hosted:
         return dict.fromkeys(self.kinds, max(counts))
 
     def _forward(
-        self, encoding: Encoding, target: Encoding | None, hook: Function | None, own: str = "eager", **wanted: bool
+        self,
+        encoding: Encoding,
+        target: Encoding | None,
+        hook: Function | None,
+        own: str | None = "eager",
+        **wanted: bool,
     ) -> Any:
         inputs = self._inputs(encoding, target)
         exact = precision(self.model.dtype)
         try:
             with attending(self.model, hook, own), quiet_transformers(), exact, torch.inference_mode():
-                return self.model(**inputs, **wanted, return_dict=True)
+                return self.model(**inputs, **self._accepted(wanted | {"return_dict": True}))
         except AttnvizError as error:
             error.message = f"{self.name}: {error.message}"
             raise
@@ -183,6 +193,10 @@ class Hosted:
             raise UnsupportedModel(
                 f"{self.name}: transformers' {type(self.model).__name__} can't run this text ({error})"
             ) from error
+
+    def _accepted(self, wanted: dict[str, bool]) -> dict[str, bool]:
+        """What of the settings the model's forward takes: of transformers' own nearly all take all."""
+        return {name: value for name, value in wanted.items() if self._takes_all or name in self._accepts}
 
     def _inputs(self, encoding: Encoding, target: Encoding | None) -> dict[str, Tensor]:
         self._fits(encoding)
@@ -234,7 +248,7 @@ def _is_bare(model: nn.Module) -> bool:
     return type(model).__name__.endswith("Model") and model.get_output_embeddings() is None  # type: ignore[operator]
 
 
-def _states(output: Any, kinds: tuple[Kind, ...]) -> dict[Kind, list[Tensor]]:
+def states_of(output: Any, kinds: tuple[Kind, ...]) -> dict[Kind, list[Tensor]]:
     """The hidden states (T, C) that enter each layer and leave the last, per stack, as far as ``output`` has them."""
     fields: dict[Kind, str] = {"self": "hidden_states"}
     if len(kinds) > 1:

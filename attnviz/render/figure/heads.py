@@ -150,7 +150,8 @@ def _pooled(maps: Grid, pixels: Sequence[int]) -> tuple[NDArray[np.floating], st
 def _short(attention: Attention | Survey) -> str:
     """The model, and which of its maps where it has several."""
     kind = "" if attention.kind == "self" else f"  {attention.kind}"
-    return clean(attention.model.rpartition("/")[2]) + kind
+    whose = "  observed" if attention.path == "observed" else ""
+    return clean(attention.model.rpartition("/")[2]) + kind + whose
 
 
 def _name_ticks(axes: Axes, rows: tuple[str, ...], columns: tuple[str, ...]) -> None:

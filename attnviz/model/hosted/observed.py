@@ -1,0 +1,174 @@
+"""The observed way: a model that attends by itself hands in its own weights. Nothing of them is ours."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from attnviz.encoding import Encoding, Word
+from attnviz.errors import AttnvizError, UnsupportedModel
+from attnviz.model.hosted.as_made import own_attention
+from attnviz.model.hosted.attention import Seen
+from attnviz.model.hosted.model import MAPS, AttendsByItself, Hosted, states_of
+from attnviz.model.inputs import not_finite
+from attnviz.model.kernel import Kind, Observer, Tile
+from attnviz.model.memory import free_memory, in_words, too_large
+from attnviz.model.sizes import TILE
+from attnviz.model.spec import EVERYTHING, Reach
+
+_ROUNDING = {torch.float16: 0.02, torch.bfloat16: 0.05}
+"""How far from 1 the weights of a query may sum to; 1e-3 in other types."""
+
+
+class Observed(Hosted):
+    """A loaded model that attends by itself: its ``output_attentions`` are shown to the observers, as tiles."""
+
+    path: Literal["hosted", "observed"] = "observed"
+
+    def run(self, encoding: Encoding, observers: Sequence[Observer] = (), target: Encoding | None = None) -> Tensor:
+        """As ``Hosted.run``; where the model hands in no hidden states, what it returns is empty.
+
+        Raises:
+            UnsupportedModel: it hands in no weights, or none that are: (1, H, N, M), each query's with the sum 1.
+            InputError: there is no memory for all weights at once, which the model makes; or as ``Hosted.run``.
+        """
+        self._require_room(encoding, target)
+        wanted = any(type(observer).hidden is not Observer.hidden for observer in observers)
+        asked = {"output_attentions": True} | ({"output_hidden_states": True} if wanted else {})
+        output = self._forward(encoding, target, None, own=self._own, **asked)
+        seen = Seen()
+        for kind, shape in self._shapes(encoding, target).items():
+            maps = self._maps(output, kind, shape)
+            seen.layers[kind] = [*maps]
+            seen.causal[kind] = kind != "cross" and all(not bool(found.triu(1).any()) for found in maps.values())
+            for layer, found in maps.items():
+                for tile in _tiles(found, layer, kind, causal=seen.causal[kind]):
+                    for observer in observers:
+                        observer.tile(tile)
+        self._last.seen = seen
+        for kind, states in states_of(output, self.kinds).items() if wanted else ():
+            for (layer, state), observer in itertools.product(enumerate(states), observers):
+                observer.hidden(layer, state, kind)
+        last = _value(output, "last_hidden_state")
+        return last[0] if isinstance(last, Tensor) else torch.empty(0)
+
+    @cached_property
+    def heads(self) -> dict[Kind, int]:
+        """How many heads all layers of each kind have together: a run of a few tokens shows it."""
+        output = self._forward(*_few(self), None, own=self._own, output_attentions=True)
+        shapes = self._shapes(*_few(self))
+        return {
+            kind: sum(len(found) for found in self._maps(output, kind, shapes[kind]).values()) for kind in self.kinds
+        }
+
+    @cached_property
+    def _own(self) -> str | None:
+        """The attention to run by: the one that somebody has put in, or the one that keeps weights."""
+        return "eager" if own_attention(self.model) else None
+
+    def _require_room(self, encoding: Encoding, target: Encoding | None) -> None:
+        needed = sum(4 * self.heads[kind] * n * m for kind, (n, m) in self._shapes(encoding, target).items())
+        free = free_memory(str(self._table().device))
+        if free is not None and needed > free:
+            raise too_large(
+                max(len(encoding), len(target or ())),
+                "the weights, which the model makes by itself and all at once,",
+                in_words(needed),
+                f"{in_words(free)} are free",
+                hint="Give a shorter text.",
+            )
+
+    def _maps(self, output: Any, kind: Kind, shape: tuple[int, int]) -> dict[int, Tensor]:
+        """The weights (H, N, M) of each layer that has some."""
+        name, whose = MAPS[kind], f"{self.name}: {type(self.model).__name__}"
+        given = _value(output, name)
+        found = {layer: each for layer, each in enumerate(given or ()) if each is not None}
+        if not found:
+            raise UnsupportedModel(
+                f"{whose} attends by itself, and hands in no {name} where output_attentions is asked for",
+                hint="Its forward should return them, (1, heads, queries, keys) for each layer.",
+            )
+        return {layer: _weights(each, shape, f"{whose}, layer {layer}") for layer, each in found.items()}
+
+
+def settle(hosted: Hosted) -> Hosted:
+    """``hosted``, or where its model attends by itself, in any layer, the same observed: runs of a few tokens show it.
+
+    Raises:
+        UnsupportedModel: it attends by itself, and hands in no weights; or neither way can run it.
+    """
+    other = Observed(hosted.model, hosted.name, hosted.start, hosted.unread)
+    encoding, target = _few(hosted)
+    if not own_attention(hosted.model):
+        other.run(encoding, (), target)
+        return other
+    try:
+        hosted.run(encoding, (), target)
+    except UnsupportedModel as refused:
+        try:
+            other.run(encoding, (), target)
+        except AttnvizError as error:
+            raise (error if isinstance(refused, AttendsByItself) else refused) from None
+        return other
+    with contextlib.suppress(AttnvizError):
+        other.run(encoding, (), target)
+        if any(len(other.numbers(kind)) > len(hosted.numbers(kind)) for kind in hosted.kinds):
+            return other
+    return hosted
+
+
+def _few(way: Hosted) -> tuple[Encoding, Encoding | None]:
+    """Three tokens, and two for a decoder."""
+    last = len(way._table()) - 1
+    read, written = (
+        Encoding("", None, ids, (0,) * len(ids), ("",) * len(ids), (False,) * len(ids), (Word("", 0, len(ids)),))
+        for ids in (tuple(min(i, last) for i in (3, 4, 5)), tuple(min(i, last) for i in (3, 4)))
+    )
+    return read, None if way.kinds == ("self",) else written
+
+
+def _value(output: Any, name: str) -> Any:
+    """A field of what a model gives, whatever that is."""
+    if isinstance(output, Mapping):
+        return output.get(name)
+    if isinstance(output, tuple) and not hasattr(output, name) and name != "last_hidden_state":
+        lists = [part for part in output if isinstance(part, tuple | list)]
+        return next((part for part in reversed(lists) if all(each is None or each.dim() == 4 for each in part)), None)
+    return getattr(output, name, None)
+
+
+def _weights(given: Any, shape: tuple[int, int], whose: str) -> Tensor:
+    """The weights (H, N, M) of one layer, if they are that."""
+    if not isinstance(given, Tensor) or given.dim() != 4 or len(given) != 1 or tuple(given.shape[2:]) != shape:
+        said = tuple(given.shape) if isinstance(given, Tensor) else type(given).__name__
+        raise UnsupportedModel(f"{whose}: its attentions are {said}, expected (1, heads, {shape[0]}, {shape[1]})")
+    if not given.is_floating_point():
+        raise UnsupportedModel(f"{whose}: its attentions are {given.dtype}, expected floating point")
+    weights = given[0].detach().to(torch.promote_types(given.dtype, torch.float32))
+    if not torch.isfinite(weights).all():
+        error = not_finite({})
+        raise type(error)(f"{whose}: its attentions hold NaN or infinity")
+    sums, least = weights.sum(-1), float(weights.min())
+    apart = float((sums - 1).abs().max())
+    if least < 0 or apart > _ROUNDING.get(given.dtype, 1e-3):
+        raise UnsupportedModel(
+            f"{whose}: its attentions are no weights: they go down to {least:.3g}, and a query's sum to "
+            f"{float(sums.min()):.4g} to {float(sums.max()):.4g}, expected 1",
+            hint="What is wanted is what the softmax gives, in evaluation mode.",
+        )
+    return weights
+
+
+def _tiles(weights: Tensor, layer: int, kind: Kind, *, causal: bool) -> Iterator[Tile]:
+    """The weights (H, N, M) of a layer in tiles, as the kernel would show them."""
+    heads, queries, keys = weights.shape
+    rows = max(1, TILE // (heads * keys))
+    for start in range(0, queries, rows):
+        part = weights[:, start : start + rows].clone()  # observers may write over it
+        yield Tile(layer, start, 0, part, (heads, queries, keys), kind, reach=Reach(ahead=0) if causal else EVERYTHING)
