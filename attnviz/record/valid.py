@@ -9,7 +9,7 @@ from typing import Any, get_args
 import numpy as np
 
 from attnviz.encoding import Encoding, Word
-from attnviz.record.attention import Array, Attention, EncoderDecoder, Kind, MapName
+from attnviz.record.attention import Array, Attention, EncoderDecoder, Kind, MapName, Way
 
 Facts = dict[str, Any]
 Load = Callable[[str, tuple[int, int]], Array]

@@ -22,8 +22,8 @@ from attnviz.model.memory import free_memory, in_words, too_large
 from attnviz.model.sizes import TILE
 from attnviz.model.spec import EVERYTHING, Reach
 
-_ROUNDING = {torch.float16: 0.02, torch.bfloat16: 0.05}
-"""How far from 1 the weights of a query may sum to; 1e-3 in other types."""
+_ROUNDING = {torch.float16: 2.0**-9, torch.bfloat16: 2.0**-7, torch.float64: 1e-9}
+"""How far from 1 the weights of a query may sum to; 1e-4 in float32. A record that is read may have no more."""
 
 
 class Observed(Hosted):
@@ -156,7 +156,7 @@ def _weights(given: Any, shape: tuple[int, int], whose: str) -> Tensor:
         raise type(error)(f"{whose}: its attentions hold NaN or infinity")
     sums, least = weights.sum(-1), float(weights.min())
     apart = float((sums - 1).abs().max())
-    if least < 0 or apart > _ROUNDING.get(given.dtype, 1e-3):
+    if least < 0 or apart > _ROUNDING.get(given.dtype, 1e-4):
         raise UnsupportedModel(
             f"{whose}: its attentions are no weights: they go down to {least:.3g}, and a query's sum to "
             f"{float(sums.min()):.4g} to {float(sums.max()):.4g}, expected 1",
