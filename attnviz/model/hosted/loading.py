@@ -59,7 +59,7 @@ def open_hosted(
 
 def shifting(model: type) -> Callable[..., Any] | None:
     """What the module of the class ``model`` shifts a decoder's text by, if it has a function for that."""
-    return getattr(sys.modules[model.__module__], "shift_tokens_right", None)
+    return getattr(sys.modules.get(model.__module__), "shift_tokens_right", None)
 
 
 def _wraps(model: type) -> bool:

@@ -168,7 +168,7 @@ class _Call:
 
 def _eager_function(module: nn.Module) -> Callable[..., tuple[Tensor, Tensor | None]]:
     """The eager attention function of the file that ``module`` is defined in."""
-    file = sys.modules[type(module).__module__]
+    file = sys.modules.get(type(module).__module__)
     own: Callable[..., tuple[Tensor, Tensor | None]] | None = getattr(file, "eager_attention_forward", None)
     if own is None:
         raise UnsupportedModel(f"{type(module).__name__} has no eager attention function to compare rows with")
