@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from transformers import AutoTokenizer, BertModel
 
-from attnviz.checkpoint import Checkpoint, adopt, open_checkpoint
+from attnviz.checkpoint import Checkpoint, adopt, confined, open_checkpoint
 from attnviz.checkpoint.chat import chat_text
 from attnviz.encoding import encode
 from attnviz.errors import InputError, ModelError, UsageError
@@ -105,6 +106,45 @@ def test_a_broken_template_is_said_to_be_so(template: str, tmp_path: Path) -> No
     with pytest.raises(ModelError, match=r"the chat template of .* can't be rendered") as caught:
         chat_text(checkpoint, "The bank?")
     assert "without a chat" in caught.value.hint
+
+
+_ALL = "range(99999)"
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        (f"{{% for i in {_ALL} %}}{{% for j in {_ALL} %}}{{% endfor %}}{{% endfor %}}", "more than 1 seconds"),
+        ("{{ 10 ** 1000000000 }}", "more than"),
+        ("{{ 'x' * 10 ** 10 }}", "more than 1 GiB"),
+        (f"{{% for i in {_ALL} %}}{{{{ 'x' * 10 ** 6 }}}}{{% endfor %}}", "more than 1 GiB"),
+        ("{{ 'x' * 20000000 }}", "20,000,000 characters, of which 10,000,000"),
+    ],
+    ids=["loops", "a number", "a string", "strings", "long"],
+)
+def test_a_template_that_explodes_is_stopped(
+    template: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(confined, "SECONDS", 1)
+    with pytest.raises(ModelError, match=said) as caught:
+        chat_text(chatting(tmp_path, template), "The bank?")
+    assert "can't be rendered" in caught.value.message
+
+
+def test_a_program_that_answers_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(confined, "SECONDS", 0.01)
+    monkeypatch.setattr(confined, "_confine", bool)
+    with pytest.raises(confined.ExceededError, match="more than"):
+        confined.confined(lambda: str(time.sleep(1000)))
+
+
+def test_where_a_process_can_not_be_copied_the_result_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(confined.sys, "platform", "win32")
+    assert confined.confined(lambda: "é") == "é"
+    with pytest.raises(confined.ExceededError, match="10,000,001"):
+        confined.confined(lambda: "x" * 10_000_001)
+    with pytest.raises(RuntimeError, match="zero"):
+        confined.confined(lambda: str(1 / 0))
 
 
 @pytest.mark.parametrize(

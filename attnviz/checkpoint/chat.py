@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from attnviz.checkpoint.confined import ExceededError, confined
 from attnviz.checkpoint.files import quiet_transformers
 from attnviz.checkpoint.folder import Checkpoint, tokenizer_by_transformers
 from attnviz.encoding import require_text
@@ -18,7 +19,7 @@ def chat_text(checkpoint: Checkpoint, text: str) -> str:
     Raises:
         InputError: ``text`` is blank.
         UsageError: the model has no chat template.
-        ModelError: the template can't be rendered (which transformers does, in a sandbox).
+        ModelError: the template can't be rendered (which transformers does, in a sandbox), or takes too much.
     """
     require_text(text)
     chat = checkpoint.chat
@@ -28,14 +29,14 @@ def chat_text(checkpoint: Checkpoint, text: str) -> str:
         if "/" in checkpoint.name:
             hint += f"\nIf the Hub has a template that is not cached, fetch it: hf download {checkpoint.name}"
         raise UsageError(f"{checkpoint.name} has no chat template: it was not made for chats", hint=hint)
+    message = [{"role": "user", "content": text}]
     try:
         with quiet_transformers():
-            written = tokenizer.apply_chat_template(
-                [{"role": "user", "content": text}], add_generation_prompt=True, tokenize=False
+            return confined(
+                lambda: str(tokenizer.apply_chat_template(message, add_generation_prompt=True, tokenize=False))
             )
-    except Exception as error:  # whatever a template, which is a program, runs into
+    except (RuntimeError, ExceededError) as error:  # whatever a template, which is a program, runs into
         raise ModelError(
             f"the chat template of {checkpoint.name} can't be rendered ({error})",
             hint="Give it the text without a chat.",
         ) from error
-    return str(written)

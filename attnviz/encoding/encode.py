@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from attnviz.encoding.growth import require_bounded
 from attnviz.encoding.spelling import Spelling
 from attnviz.encoding.words import Cuts, Span, Word, begin_words, cut_words
 from attnviz.errors import AttnvizError, InputError, ModelError
@@ -85,9 +86,11 @@ def encode(
 
     Raises:
         InputError: the text is blank, can't be encoded, has nothing that the tokenizer knows, or is too long.
+        ModelError: the tokenizer would make far too much of it.
     """
     for part in (text,) if pair is None else (text, pair):
         require_text(part)
+        require_bounded(tokenizer, part)
     tokenizer.no_padding()
     tokenizer.no_truncation()
     own = None if isinstance(marks, bool) else marks
@@ -122,6 +125,7 @@ def encode_many(
     for number, text in enumerate(texts):
         try:
             require_text(text)
+            require_bounded(tokenizer, text)
         except AttnvizError as error:
             found[number] = error
     tokenizer.no_padding()
@@ -146,6 +150,7 @@ def tokens_at_least(tokenizer: Tokenizer, text: str) -> int:
     """
     if len(text) < 10 * _BEGINNING:
         return 0
+    require_bounded(tokenizer, text[:_BEGINNING])
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return len(tokenizer.encode(text[:_BEGINNING], add_special_tokens=False)) * len(text) // _BEGINNING // 2
