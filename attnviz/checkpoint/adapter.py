@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from attnviz.checkpoint.files import REPEAT, by_transformers
+from attnviz.checkpoint.bounds import require_sizes
+from attnviz.checkpoint.files import by_transformers
 from attnviz.checkpoint.folder import (
     ADAPTER,
     VOCABULARIES,
@@ -19,6 +20,7 @@ from attnviz.checkpoint.folder import (
     tokenizer_settings,
 )
 from attnviz.checkpoint.memory import adopt
+from attnviz.checkpoint.plain import REPEAT, require_plain
 from attnviz.encoding import read_languages
 from attnviz.errors import ModelError
 
@@ -52,8 +54,10 @@ def open_adapter(name: str, folder: Path, said: Mapping[str, Any]) -> Checkpoint
     try:
         revision = said.get("revision")
         _, place = locate(base, revision if isinstance(revision, str) and not Path(base).is_dir() else None)
+        require_plain(place)
         own = any((folder / file).is_file() for file in ("tokenizer.json", *VOCABULARIES))
         texts, config = folder if own else place, read_config(place)
+        require_sizes(config)
         tokenizer = open_tokenizer(texts, config)
     except ModelError as error:
         error.message = f"{about}: {error.message}"

@@ -15,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from attnviz.checkpoint.bounds import require_sizes
 from attnviz.checkpoint.bundle import find_bundle
 from attnviz.checkpoint.files import (
     ByTransformers,
@@ -25,6 +26,7 @@ from attnviz.checkpoint.files import (
     read_json,
 )
 from attnviz.checkpoint.hub import DEFAULT_ID, snapshot
+from attnviz.checkpoint.plain import require_plain
 from attnviz.checkpoint.tokenizer import read_tokenizer
 from attnviz.encoding import Languages, declare_mask, read_languages
 from attnviz.errors import ModelError, UsageError
@@ -99,12 +101,14 @@ def open_checkpoint(model: str | os.PathLike[str] = DEFAULT, revision: str | Non
         UsageError: a revision of something that has none.
     """
     name, folder = locate(os.fspath(model), revision)
+    require_plain(folder)
     if (folder / ADAPTER).is_file():
         from attnviz.checkpoint.adapter import open_adapter
 
         return open_adapter(name, folder, _read_object(folder / ADAPTER))
     config = read_config(folder)
     tensors = open_safetensors(folder)
+    require_sizes(config, tensors.shapes() if isinstance(tensors, Safetensors) else None)
     if tensors is None:
         tensors = ByTransformers(folder)
     path = folder / "generation_config.json"

@@ -6,9 +6,12 @@ import os
 from pathlib import Path
 from typing import Any
 
+from attnviz.checkpoint.bounds import require_sizes
 from attnviz.checkpoint.files import by_transformers
 from attnviz.checkpoint.folder import DEFAULT, Checkpoint, own_copy
+from attnviz.checkpoint.gguf_header import require_header
 from attnviz.checkpoint.hub import snapshot
+from attnviz.checkpoint.plain import is_file, is_folder, require_plain
 from attnviz.errors import ModelError, UsageError
 
 
@@ -20,12 +23,12 @@ def open_gguf(file: str, model: str | os.PathLike[str] = DEFAULT, revision: str 
         UsageError: a revision of something that has none.
     """
     path = _find(file, model, revision)
-    with path.open("rb") as opened:
-        if opened.read(4) != b"GGUF":
-            raise ModelError(f"{path} is not a GGUF file", hint="Download it again.")
+    require_plain(path.parent)
+    require_header(path)
     from transformers import AutoConfig, AutoTokenizer
 
     config: dict[str, Any] = by_transformers(path.parent, AutoConfig.from_pretrained, gguf_file=path.name).to_dict()
+    require_sizes(config)
     tokenizer = by_transformers(path.parent, AutoTokenizer.from_pretrained, gguf_file=path.name)
     return Checkpoint(path.stem, config, {}, own_copy(tokenizer), reference=path.parent, chat=tokenizer, gguf=path.name)
 
@@ -35,10 +38,10 @@ def _find(file: str, model: str | os.PathLike[str], revision: str | None) -> Pat
     if model == DEFAULT:
         if revision:
             raise UsageError("--revision is for models from the Hub: give one with --model")
-    elif folder.is_dir():
+    elif is_folder(folder):
         path = folder / file
     else:
         path = snapshot(os.fspath(model), revision, file) / file
-    if not path.is_file():
+    if not is_file(path):
         raise ModelError(f"there is no file {path}", hint="Give the path of a GGUF file, or its name in --model.")
     return path

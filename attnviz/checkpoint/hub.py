@@ -30,6 +30,10 @@ def snapshot(repo: str, revision: str | None, file: str | None = None) -> Path:
         RevisionNotFoundError,
     )
 
+    for name in (repo, revision, file):
+        if name and ("\0" in name or any("\ud800" <= character <= "\udfff" for character in name)):
+            # A surrogate stands for a byte of the command line that is no UTF-8.
+            raise ModelError(f"{name!r} is no name that the Hub could have: it is no UTF-8")
     asked = f"{repo} at revision {revision}" if revision else repo
     try:
         return _snapshot_of(repo, revision, file) if file else _cached(repo, revision) or _fetched(repo, revision)

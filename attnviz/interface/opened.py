@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from attnviz.checkpoint import Checkpoint, chat_text, looked_at_anew
 from attnviz.encoding import Encoding, Windows, encode, encode_target, slide
-from attnviz.errors import UsageError
+from attnviz.errors import UsageError, short
 
 if TYPE_CHECKING:
     from attnviz.model.hosted import Hosted, Reader
@@ -102,6 +102,8 @@ class Opened:
         """What the model reads, and what its decoder reads where it has an encoder too; as for ``attend``."""
         from attnviz.model import foresee
 
+        if generate is not None and (not isinstance(generate, int) or generate < 0):
+            raise UsageError(f"generate is {short(generate)}, expected a number of tokens")
         self.follow()
         foresee.require_text(self.checkpoint, self.options, text, self.way.limit, truncate=truncate)
         source = self.encode(text, pair, truncate=truncate, chat=chat)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from attnviz.errors import ModelError, UnsupportedModel
+from attnviz.checkpoint.bounds import require_sizes
+from attnviz.errors import ModelError, UnsupportedModel, short
 from attnviz.model.activations import ACTIVATIONS
 from attnviz.model.spec import CAUSAL, EVERYTHING, Reach
 
@@ -54,7 +56,8 @@ class Config:
         if value is None:
             raise ModelError(f"config.json has no {name}")
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ModelError(f"config.json: {name} is {value!r}, expected a whole number above zero")
+            raise ModelError(f"config.json: {name} is {short(value)}, expected a whole number above zero")
+        require_sizes({name: value})
         return value
 
     def optional(self, name: str, default: int | None = None) -> int | None:
@@ -70,7 +73,7 @@ class Config:
         """A whole number, zero or above."""
         value = self.get(name, default)
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise ModelError(f"config.json: {name} is {value!r}, expected a whole number, zero or above")
+            raise ModelError(f"config.json: {name} is {short(value)}, expected a whole number, zero or above")
         return value
 
     def either(self, name: str, other: str, default: int) -> int:
@@ -82,8 +85,8 @@ class Config:
     def number(self, name: str, default: float) -> float:
         """A number."""
         value = self.get(name, default)
-        if not isinstance(value, int | float) or isinstance(value, bool):
-            raise ModelError(f"config.json: {name} is {value!r}, expected a number")
+        if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= sys.float_info.max:
+            raise ModelError(f"config.json: {name} is {short(value)}, expected a number")
         return float(value)
 
     def optional_number(self, name: str, default: float | None = None) -> float | None:
@@ -95,7 +98,7 @@ class Config:
         value = self.get(name, allowed[0])
         if value not in allowed:
             raise UnsupportedModel(
-                f"config.json: {name} is {value!r}; our forward pass knows {', '.join(map(repr, allowed))}"
+                f"config.json: {name} is {short(value)}; our forward pass knows {', '.join(map(repr, allowed))}"
             )
         return value
 
@@ -103,7 +106,7 @@ class Config:
         """True or false."""
         value = self.get(name, default)
         if not isinstance(value, bool):
-            raise ModelError(f"config.json: {name} is {value!r}, expected true or false")
+            raise ModelError(f"config.json: {name} is {short(value)}, expected true or false")
         return value
 
     def activation(self, name: str, default: str) -> str:
@@ -111,7 +114,7 @@ class Config:
         value = self.get(name, default)
         if not isinstance(value, str) or value not in ACTIVATIONS:
             known = ", ".join(sorted(ACTIVATIONS))
-            raise UnsupportedModel(f"config.json: {name} is {value!r}; our forward pass knows {known}")
+            raise UnsupportedModel(f"config.json: {name} is {short(value)}; our forward pass knows {known}")
         return value
 
     def width(self, name: str, default: int, heads: int) -> int:
@@ -163,7 +166,7 @@ class Config:
         """A list with an entry for each layer, as ``default`` has."""
         value = self.get(name, default)
         if not isinstance(value, list | tuple) or len(value) != len(default):
-            raise ModelError(f"config.json: {name} is {value!r}, expected one for each of {len(default)} layers")
+            raise ModelError(f"config.json: {name} is {short(value)}, expected one for each of {len(default)} layers")
         return value
 
     def window(self) -> Reach:
@@ -186,7 +189,8 @@ class Config:
         value = self.get(name, allowed)
         if value != allowed:
             raise ModelError(
-                f"config.json: {name} is {value!r}, and neither attnviz nor transformers runs other than {allowed!r}"
+                f"config.json: {name} is {short(value)}, "
+                f"and neither attnviz nor transformers runs other than {allowed!r}"
             )
 
     def ignore(self, *names: str) -> None:
@@ -198,5 +202,5 @@ class Config:
         values = {**self._defaults, **self._values}
         unread = sorted(values.keys() - self._read - _HARMLESS)
         if unread:
-            said = ", ".join(f"{name} = {values[name]!r}" for name in unread)
+            said = ", ".join(f"{name} = {short(values[name])}" for name in unread)
             raise UnsupportedModel(f"config.json asks for what our forward pass does not know: {said}")

@@ -7,6 +7,7 @@ passed over: temperatures, beams, and factors that all scores have in common.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,8 +16,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from attnviz.errors import ModelError, UnsupportedModel
+from attnviz.errors import ModelError, UnsupportedModel, short
 from attnviz.model.forward import Network, Past
+from attnviz.model.inputs import require_token
 
 # What changes greedy choices and is not done here: the value that changes nothing, beside None.
 _UNKNOWN: Mapping[str, Any] = {
@@ -58,31 +60,83 @@ class Rules:
     never_first: tuple[int, ...] = ()
 
 
-def read_rules(config: Mapping[str, Any], generation: Mapping[str, Any] | None = None) -> Rules:
+def read_rules(
+    config: Mapping[str, Any], generation: Mapping[str, Any] | None = None, vocabulary: int | None = None
+) -> Rules:
     """The rules that ``generation_config.json`` says or, in older models that have none, ``config.json``.
+
+    ``vocabulary`` is how many tokens the model knows; None is not to compare.
 
     Raises:
         UnsupportedModel: they ask for what is not done here; the message names it.
+        ModelError: what they say is of another sort than it should be, or names tokens that there are not.
     """
     said = {name: value for name, value in (generation or config).items() if value is not None}
     for name, harmless in _UNKNOWN.items():
         if said.get(name, harmless) != harmless:
             raise UnsupportedModel(f"the model generates with {name} = {said[name]!r}, which attnviz does not know")
-    start = said.get("decoder_start_token_id", config.get("decoder_start_token_id"))
+    start = "decoder_start_token_id"
+    if said.get(start) is None:
+        said[start] = config.get(start)
+    if said[start] is None:
+        start = "bos_token_id"
+    reading = _Reading(said, vocabulary)
     return Rules(
-        start=said.get("bos_token_id") if start is None else start,
-        stop=_ids(said.get("eos_token_id")),
-        penalty=said.get("repetition_penalty", 1.0),
-        repeat=said.get("no_repeat_ngram_size", 0),
-        copy=said.get("encoder_no_repeat_ngram_size", 0),
-        banned=tuple(map(tuple, said.get("bad_words_ids", ()))),
-        shortest=said.get("min_length", 0),
-        shortest_new=said.get("min_new_tokens", 0),
-        first=said.get("forced_bos_token_id"),
-        last=_ids(said.get("forced_eos_token_id")),
-        never=_ids(said.get("suppress_tokens")),
-        never_first=_ids(said.get("begin_suppress_tokens")),
+        start=reading.one(start),
+        stop=reading.ids("eos_token_id", within=False),  # one that there is not is never written
+        penalty=reading.factor("repetition_penalty"),
+        repeat=reading.count("no_repeat_ngram_size"),
+        copy=reading.count("encoder_no_repeat_ngram_size"),
+        banned=reading.sequences("bad_words_ids"),
+        shortest=reading.count("min_length"),
+        shortest_new=reading.count("min_new_tokens"),
+        first=reading.one("forced_bos_token_id"),
+        last=reading.ids("forced_eos_token_id"),
+        never=reading.ids("suppress_tokens"),
+        never_first=reading.ids("begin_suppress_tokens"),
     )
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What a config says of generating, each of the sort that it should be."""
+
+    said: Mapping[str, Any]
+    vocabulary: int | None
+
+    def one(self, name: str) -> int | None:
+        """A token, or None."""
+        value = self.said.get(name)
+        return None if value is None else require_token(name, value, self.vocabulary)
+
+    def ids(self, name: str, *, within: bool = True) -> tuple[int, ...]:
+        """One token or several; those that there are not only where not ``within``, and they are left out."""
+        value = self.said.get(name)
+        several = () if value is None else value if isinstance(value, list | tuple) else (value,)
+        bound = self.vocabulary if within else None
+        found = [require_token(name, one, bound) for one in several]
+        return tuple(one for one in found if self.vocabulary is None or one < self.vocabulary)
+
+    def sequences(self, name: str) -> tuple[tuple[int, ...], ...]:
+        """Sequences of tokens."""
+        value = self.said.get(name, ())
+        if not isinstance(value, list | tuple) or not all(isinstance(words, list | tuple) and words for words in value):
+            raise ModelError(f"{name} is {short(value)}, expected lists of tokens")
+        return tuple(tuple(require_token(name, one, self.vocabulary) for one in words) for words in value)
+
+    def count(self, name: str) -> int:
+        """A whole number, zero or above."""
+        value = self.said.get(name, 0)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise ModelError(f"{name} is {short(value)}, expected a whole number, zero or above")
+        return value
+
+    def factor(self, name: str) -> float:
+        """A number above zero."""
+        value = self.said.get(name, 1.0)
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= sys.float_info.max:
+            raise ModelError(f"{name} is {short(value)}, expected a number above zero")
+        return float(value)
 
 
 def generate(
@@ -166,10 +220,3 @@ def _force(scores: Tensor, tokens: Sequence[int]) -> None:
     """Leave only ``tokens``, all alike."""
     scores.fill_(-torch.inf)
     scores[list(tokens)] = 0
-
-
-def _ids(value: int | Sequence[int] | None) -> tuple[int, ...]:
-    """A config says one id or several."""
-    if value is None:
-        return ()
-    return (value,) if isinstance(value, int) else tuple(value)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from attnviz.encoding import Encoding
-from attnviz.errors import AttnvizError, InputError, ModelError, UnsupportedModel
+from attnviz.errors import AttnvizError, InputError, ModelError, UnsupportedModel, short
 
 
 def require_fit(encoding: Encoding, vocabulary: int, types: int) -> None:
@@ -27,6 +27,19 @@ def require_fit(encoding: Encoding, vocabulary: int, types: int) -> None:
         )
     if types and max(encoding.type_ids) >= types:
         raise InputError(f"the model has {types} token type only: it takes no pair")
+
+
+def require_token(name: str, value: object, vocabulary: int | None) -> int:
+    """The ``value`` that a config gives ``name``, a token of a ``vocabulary`` of so many; None is not to compare.
+
+    Raises:
+        ModelError: it is none.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 31:
+        raise ModelError(f"{name} is {short(value)}, expected the number of a token")
+    if vocabulary is not None and value >= vocabulary:
+        raise ModelError(f"{name} is {value:,}, and the model's vocabulary ends at {vocabulary - 1:,}")
+    return value
 
 
 def as_error(error: Exception) -> AttnvizError:

@@ -15,7 +15,7 @@ from attnviz.errors import InputError, ModelError
 from attnviz.model import weights
 from attnviz.model.families import Family, find_family
 from attnviz.model.forward import Network
-from attnviz.model.inputs import require_finite, require_fit
+from attnviz.model.inputs import require_finite, require_fit, require_token
 from attnviz.model.kernel import Kind, Observer
 from attnviz.model.spec import Spec
 
@@ -111,7 +111,11 @@ def open_native(checkpoint: Checkpoint, dtype: torch.dtype = torch.float32, devi
     with naming(checkpoint):
         unread = weights.unread(family, spec, checkpoint.tensors)
         network = Network(spec, weights.take(family, spec, checkpoint.tensors, dtype, device))
-        return Native(network, checkpoint.generation.get("decoder_start_token_id"), unread)
+        start = checkpoint.generation.get("decoder_start_token_id")
+        for token in (spec.start, start) if spec.encoder else ():
+            if token is not None:
+                require_token("decoder_start_token_id", token, spec.embedding.vocabulary)
+        return Native(network, start, unread)
 
 
 def read_spec(checkpoint: Checkpoint) -> tuple[Family, Spec]:

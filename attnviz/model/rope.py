@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from attnviz.errors import ModelError, UnsupportedModel
+from attnviz.errors import ModelError, UnsupportedModel, short
 from attnviz.model.config import Config
 from attnviz.model.spec import Dynamic, Linear, Llama3, LongRope, Rotary, Yarn
 
@@ -57,7 +57,7 @@ def rotary(
     name = str(said.pop("rope_type", None) or older)
     name = (spellings or {}).get(name, name)
     if name not in _KNOWN:
-        raise UnsupportedModel(f"config.json: rope_type is {name!r}; our forward pass knows {', '.join(_KNOWN)}")
+        raise UnsupportedModel(f"config.json: rope_type is {short(name)}; our forward pass knows {', '.join(_KNOWN)}")
     unknown = {key for key, value in said.items() if value is not None} - {*_KNOWN[name], *_IDLE}
     if kind is not None and said.get("truncate") is False:  # transformers does not find it there and truncates
         unknown.add("truncate")
@@ -87,7 +87,7 @@ def _said(config: Config, kind: str | None, scaled: bool) -> dict[str, Any]:
 def _mapping(config: Config, name: str) -> Mapping[str, Any]:
     value = config.get(name, {})
     if not isinstance(value, Mapping):
-        raise ModelError(f"config.json: {name} is {value!r}, expected names and values")
+        raise ModelError(f"config.json: {name} is {short(value)}, expected names and values")
     return value
 
 
@@ -96,7 +96,7 @@ def _number(said: dict[str, Any], name: str, default: float | None = None) -> fl
     value = said.pop(name, None)
     value = default if value is None else value
     if not isinstance(value, int | float) or isinstance(value, bool):
-        raise ModelError(f"config.json: {name} of the rotary positions is {value!r}, expected a number")
+        raise ModelError(f"config.json: {name} of the rotary positions is {short(value)}, expected a number")
     return float(value)
 
 
@@ -107,7 +107,7 @@ def _factors(said: dict[str, Any], name: str, count: int) -> tuple[float, ...]:
         or not all(isinstance(one, int | float) for one in value)
         or len(value) != count
     ):
-        raise ModelError(f"config.json: {name} of the rotary positions is {value!r}, expected {count} numbers")
+        raise ModelError(f"config.json: {name} of the rotary positions is {short(value)}, expected {count} numbers")
     return tuple(float(one) for one in value)
 
 

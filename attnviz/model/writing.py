@@ -9,15 +9,22 @@ import torch
 
 from attnviz.checkpoint import Checkpoint, quiet_transformers
 from attnviz.encoding import Encoding, continued, started
-from attnviz.errors import InputError, UnsupportedModel
+from attnviz.errors import InputError, UnsupportedModel, UsageError
 from attnviz.model import weights
 from attnviz.model.families import find_family
+from attnviz.model.foresee import require_memory
 from attnviz.model.generate import generate, read_rules
 from attnviz.model.native import Native, naming
 from attnviz.model.ways import Options, placing
 
 if TYPE_CHECKING:
     from attnviz.model.hosted import Hosted
+
+
+_MOST = 100_000
+"""So many tokens a model without a limit writes at most; they are written one after the other."""
+_FEW = 32
+"""So many may be asked for of any model: one without room ends before."""
 
 
 def write_on(
@@ -35,6 +42,7 @@ def write_on(
     """
     two = "cross" in way.kinds
     read = 1 if two else len(source)
+    _require_room(checkpoint, options, way, read, count)
     if way.limit is not None:
         count = min(count, way.limit - read)
     if count < 1:
@@ -49,12 +57,24 @@ def write_on(
     return source, continued(checkpoint.tokenizer, started(checkpoint.tokenizer, first), ids)
 
 
+def _require_room(checkpoint: Checkpoint, options: Options, way: Native | Hosted, read: int, count: int) -> None:
+    """Raise where ``count`` tokens after those ``read`` are more than the model, or the memory, takes at all."""
+    most = _MOST if way.limit is None else way.limit
+    if count > max(most, _FEW):
+        of = "attnviz lets a model write" if way.limit is None else "the model takes"
+        raise UsageError(f"--generate asks for {count:,} tokens, and {of} {most:,} at most", hint="Ask for fewer.")
+    if "cross" in way.kinds:
+        require_memory(checkpoint, options, 1, count)
+    else:
+        require_memory(checkpoint, options, read + count if way.limit is None else min(read + count, way.limit))
+
+
 def _native(checkpoint: Checkpoint, way: Native, source: Encoding, count: int) -> tuple[int, list[int]]:
     """The token before the first that is written, and those that are."""
     network = way.network
     family = find_family(checkpoint.config)
     head = weights.take_head(family, network.spec, checkpoint.tensors, network.dtype, str(network.device))
-    rules = read_rules(checkpoint.config, checkpoint.generation)
+    rules = read_rules(checkpoint.config, checkpoint.generation, network.spec.embedding.vocabulary)
     begin = opening(checkpoint, way)
     rules = rules if begin is None else replace(rules, start=begin[0], first=begin[1])
     ids = generate(network, head, source.ids, source.type_ids, rules=rules, count=count)

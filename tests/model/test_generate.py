@@ -7,14 +7,17 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file
 from torch import Tensor
 
-from attnviz.errors import ModelError, UnsupportedModel
+from attnviz.errors import ExitCode, ModelError, UnsupportedModel, UsageError
+from attnviz.interface import load
 from attnviz.model import weights
 from attnviz.model.families import find_family
 from attnviz.model.forward import Network, Past
@@ -38,6 +41,7 @@ from attnviz.model.spec import (
     Sinusoidal,
     Spec,
 )
+from tests import tiny
 from tests.model.parity import DTYPES, TOLERANCES, make
 from tests.model.variants import IDS, VOCABULARY
 from tests.model.variants.bart import bart
@@ -238,3 +242,58 @@ def test_the_cache_gives_what_a_full_run_gives(name: str, cuts: tuple[int, ...],
     parts = [network(IDS[start:end], memory=memory, past=past) for start, end in zip((0, *cuts), ends, strict=True)]
     assert past.length == len(IDS)
     torch.testing.assert_close(torch.cat(parts), network(IDS, memory=memory), rtol=0, atol=TOLERANCES[dtype])
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"suppress_tokens": ["a"]},
+        {"suppress_tokens": [[3]]},
+        {"suppress_tokens": {"a": 1}},
+        {"begin_suppress_tokens": [-1]},
+        {"suppress_tokens": [50]},
+        {"suppress_tokens": True},
+        {"forced_bos_token_id": 50},
+        {"forced_eos_token_id": 1.5},
+        {"decoder_start_token_id": "<s>"},
+        {"decoder_start_token_id": 10**12},
+        {"bos_token_id": -3},
+        {"eos_token_id": "</s>"},
+        {"bad_words_ids": [3]},
+        {"bad_words_ids": [[]]},
+        {"bad_words_ids": [[3, 77]]},
+        {"no_repeat_ngram_size": -1},
+        {"min_length": "5"},
+        {"repetition_penalty": 0},
+        {"repetition_penalty": float("nan")},
+    ],
+)
+def test_rules_of_another_sort_are_refused_with_their_name_and_value(said: dict[str, Any]) -> None:
+    (name, _), *_ = said.items()
+    with pytest.raises(ModelError) as caught:
+        read_rules(said, said, 50)
+    assert caught.value.message.startswith(f"{name} is ")
+    assert caught.value.exit_code is ExitCode.MODEL
+
+
+def test_an_end_that_the_vocabulary_does_not_have_is_never_written() -> None:
+    assert read_rules({"eos_token_id": [3, 77]}, None, 50).stop == (3,)
+
+
+@pytest.mark.parametrize(("kind", "most"), [("tiny_llama", "100,000"), ("tiny_t5", "100,000"), ("gpt2", "64")])
+def test_more_tokens_than_a_model_can_write_are_refused_before_it_does(
+    kind: str, most: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    if kind == "gpt2":
+        sizes = {"n_embd": 16, "n_layer": 1, "n_head": 2, "n_positions": 64, "vocab_size": len(tiny.VOCABULARY)}
+        folder = tiny.save(tmp_path, transformers.GPT2LMHeadModel(transformers.GPT2Config(**sizes)))
+    else:
+        folder = request.getfixturevalue(kind)
+    with pytest.raises(UsageError, match=f"1,000,000,000 tokens, and .* {most} at most"):
+        load(folder).attend("the bank", generate=10**9)
+
+
+@pytest.mark.parametrize("count", [-1, 1.5, "3"])
+def test_a_number_of_tokens_that_is_none_is_refused(count: Any, tiny_llama: Path) -> None:
+    with pytest.raises(UsageError, match="expected a number of tokens"):
+        load(tiny_llama).attend("the bank", generate=count)

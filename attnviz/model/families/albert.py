@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from attnviz.checkpoint.bounds import require_sizes
 from attnviz.model.config import Config
 from attnviz.model.families import both
 from attnviz.model.spec import (
@@ -72,5 +73,6 @@ def _stored(config: Config) -> tuple[str, ...]:
     """The place of each layer: the steps go through the groups in order, and each runs all layers of its group."""
     steps, groups = config.size("num_hidden_layers", 12), config.size("num_hidden_groups", 1)
     inner = config.size("inner_group_num", 1)
+    require_sizes({"num_hidden_layers": steps * inner})
     # Divided as transformers does, whose floats decide where the groups do not divide the steps.
     return tuple(f"{int(step / (steps / groups))}.albert_layers.{i}" for step in range(steps) for i in range(inner))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from attnviz.errors import ModelError, UnsupportedModel
+from attnviz.checkpoint.bounds import require_sizes
+from attnviz.errors import ModelError, UnsupportedModel, short
 from attnviz.model.config import Config
 from attnviz.model.families import both
 from attnviz.model.spec import CAUSAL, MLP, Attention, Embedding, Head, Layer, LayerNorm, Learned, PreNorm, Reach, Spec
@@ -54,9 +55,10 @@ def _reaches(config: Config) -> list[Reach]:
     reaches = {"global": CAUSAL, "local": Reach(behind=config.size("window_size", 256) - 1, ahead=0)}
     types: Any = config.get("attention_types", [[["global", "local"], 12]])
     try:
+        require_sizes({"num_layers": sum(times * len(some) for some, times in types)})
         kinds = [kind for some, times in types for _ in range(times) for kind in some]
     except (TypeError, ValueError):
-        raise ModelError(f"config.json: attention_types is {types!r}, expected [[kinds, how often], …]") from None
+        raise ModelError(f"config.json: attention_types is {short(types)}, expected [[kinds, how often], …]") from None
     kinds = config.get("attention_layers", kinds)
     if unknown := sorted({str(kind) for kind in kinds} - reaches.keys()):
         raise UnsupportedModel(

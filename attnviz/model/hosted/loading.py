@@ -18,6 +18,7 @@ from attnviz.checkpoint import Checkpoint, quiet_transformers
 from attnviz.errors import ModelError, UnsupportedModel
 from attnviz.model.hosted.model import Hosted
 from attnviz.model.hosted.twin import recast, twin
+from attnviz.model.inputs import require_token
 from attnviz.model.running import RUNNING
 from attnviz.model.weights import needful
 
@@ -48,7 +49,10 @@ def open_hosted(
     """
     name = "decoder_start_token_id"
     # Newer versions of transformers keep it with how to generate.
-    start = checkpoint.config.get(name, checkpoint.generation.get(name))
+    said = checkpoint.config.get(name)
+    start = checkpoint.generation.get(name) if said is None else said
+    if start is not None:
+        require_token(name, start, None)
     unread: tuple[str, ...] = ()
     if isinstance(checkpoint.reference, nn.Module):
         model = _borrow(checkpoint.reference, dtype, device)
