@@ -46,7 +46,7 @@ def attnviz(
 ) -> None:
     """See where a transformer looks: the attention of every layer and head, computed and checked."""
     if context.invoked_subcommand is None:
-        output().print(examples())
+        output().print(examples(), soft_wrap=True)
         raise typer.Exit(ExitCode.USAGE)
 
 

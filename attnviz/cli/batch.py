@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.text import Text
 
-from attnviz.cli import console
+from attnviz.cli import completion, console
 from attnviz.cli.drawing import settle_matplotlib
 from attnviz.cli.options import LanguageOption, ModelOptions, spread
 from attnviz.errors import ExitCode, SomeFailed, UsageError
@@ -83,7 +83,13 @@ def batch(
     language: LanguageOption = "en",
     formats: Annotated[
         list[str] | None,
-        typer.Option("--format", metavar="FORMAT", help="csv or jsonl beside Parquet.", rich_help_panel=_OUT),
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="csv or jsonl beside Parquet.",
+            rich_help_panel=_OUT,
+            autocompletion=completion.formats,
+        ),
     ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Begin anew where another run's results are.", rich_help_panel=_OUT)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from attnviz.cli import console, source
+from attnviz.cli import completion, console, source
 from attnviz.cli.drawing import settle_matplotlib
 from attnviz.cli.files import output_path, replaced
 from attnviz.cli.options import (
@@ -18,6 +18,7 @@ from attnviz.cli.options import (
     parse_size,
     spread,
 )
+from attnviz.cli.reading import typed
 from attnviz.cli.wanted import Wanted
 from attnviz.errors import UsageError
 
@@ -49,7 +50,12 @@ def export(
         Literal["light", "dark"], typer.Option(help="Paper or night.", rich_help_panel="Picture")
     ] = "light",
     cmap: Annotated[
-        str | None, typer.Option(help="ink, ember, or a colour map of matplotlib.", rich_help_panel="Picture")
+        str | None,
+        typer.Option(
+            help="ink, ember, or a colour map of matplotlib.",
+            rich_help_panel="Picture",
+            autocompletion=completion.colour_maps,
+        ),
     ] = None,
     size: Annotated[
         str | None, typer.Option(metavar="WxH", help="Inches, such as 8x6.", rich_help_panel="Picture")
@@ -85,7 +91,7 @@ def export(
         from attnviz.render import figure
 
         found, loaded = source.observe(text, reading, start, model, wanted)
-        style = figure.Style(theme, cmap, inches, dpi, title)
+        style = figure.Style(theme, cmap, inches, dpi, title and typed(title))
         picture = _draw(found, wanted, start if loaded else None, style)
         with replaced(path, force=force) as partial, partial.open("wb") as stream:
             missing = figure.save(picture, stream, path.suffix)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 import re
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from attnviz.cli import console
+from attnviz.cli import completion, console
+from attnviz.cli.reading import typed
+from attnviz.cli.spreading import spread as spread
 from attnviz.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,7 +30,12 @@ class ModelOptions:
     model: Annotated[
         str,
         typer.Option(
-            "--model", "-m", envvar="ATTNVIZ_MODEL", help="A folder, a Hub id, or 'default'.", rich_help_panel=_MODEL
+            "--model",
+            "-m",
+            envvar="ATTNVIZ_MODEL",
+            help="A folder, a Hub id, or 'default'.",
+            rich_help_panel=_MODEL,
+            autocompletion=completion.models,
         ),
     ] = "default"
     revision: Annotated[
@@ -45,7 +49,12 @@ class ModelOptions:
         typer.Option(metavar="TYPE", help="float32, float64, bfloat16 or float16.", rich_help_panel=_MODEL),
     ] = "float32"
     device: Annotated[
-        str, typer.Option(help="cpu, cuda, cuda:1, mps, or auto for the fastest.", rich_help_panel=_MODEL)
+        str,
+        typer.Option(
+            help="cpu, cuda, cuda:1, mps, or auto for the fastest.",
+            rich_help_panel=_MODEL,
+            autocompletion=completion.devices,
+        ),
     ] = "cpu"
     trust_remote_code: Annotated[
         bool,
@@ -118,7 +127,8 @@ class TextOptions:
     def given(self) -> dict[str, Any]:
         """The options as keyword arguments of ``Model.attend``, ``survey`` and ``check``."""
         apart = ("file", "windows", "stride")
-        return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in apart}
+        found = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in apart}
+        return {name: typed(value) if isinstance(value, str) else value for name, value in found.items()}
 
     def require_whole(self) -> None:
         """Raise a ``UsageError`` where windows are asked for and all weights of one text are needed."""
@@ -201,42 +211,6 @@ MemoryOption = Annotated[
         show_default=False,
     ),
 ]
-
-
-@functools.cache
-def _parameters(group: Any) -> list[inspect.Parameter]:
-    """The fields of a group of options as parameters; made once, since it costs a command's start milliseconds."""
-    types = get_type_hints(group, include_extras=True)
-    return [
-        inspect.Parameter(
-            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=types[field.name]
-        )
-        for field in fields(group)
-    ]
-
-
-def spread(command: Callable[..., None]) -> Callable[..., None]:
-    """``command`` with the fields of its parameters that are groups of options as options of their own."""
-    types = get_type_hints(command, include_extras=True)
-    parameters: list[inspect.Parameter] = []
-    for name, parameter in inspect.signature(command).parameters.items():
-        if is_dataclass(types[name]):
-            parameters += _parameters(types[name])
-        else:
-            parameters.append(parameter.replace(annotation=types[name]))
-
-    @functools.wraps(command)
-    def spread_out(**given: Any) -> None:
-        groups = {
-            name: kind(**{field.name: given.pop(field.name) for field in fields(kind)})
-            for name, kind in types.items()
-            if is_dataclass(kind) and isinstance(kind, type)
-        }
-        command(**given, **groups)
-
-    spread_out.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    spread_out.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return spread_out
 
 
 def parse_heads(layer: str | None, head: str | None) -> Heads:

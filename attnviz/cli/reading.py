@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import sys
@@ -33,6 +34,16 @@ def read_file(path: Path) -> str:
         raise InputError(f"{path} can't be read ({error.strerror})") from None
     except ValueError as error:  # a name with a NUL in it
         raise InputError(f"{path} can't be read ({error})") from None
+
+
+def typed(text: str) -> str:
+    """A text of the command line: UTF-8 also where the locale knows ASCII alone, and left every other byte over."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        with contextlib.suppress(UnicodeError):
+            return os.fsencode(text).decode()
+    return text
 
 
 def read_standard_input() -> str:

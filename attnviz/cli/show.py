@@ -17,6 +17,7 @@ from attnviz.cli.options import (
     TextOptions,
     spread,
 )
+from attnviz.cli.reading import typed
 from attnviz.cli.wanted import Wanted
 
 if TYPE_CHECKING:
@@ -62,7 +63,8 @@ def show(
     check: Annotated[bool, typer.Option(help="Compare with transformers afterwards.")] = True,
 ) -> None:
     """Show which words each head of each layer looks at."""
-    wanted = Wanted.of(maps, everything=everything, words=tuple(token or ()), cell=cell, top=top, links=links)
+    words = tuple(map(typed, token or ()))
+    wanted = Wanted.of(maps, everything=everything, words=words, cell=cell, top=top, links=links)
     found, loaded = source.observe(text, reading, start, model, wanted)
     summary = wanted.summary(found, start if loaded else None)
     unchecked = _unchecked(loaded, found) if check else "--no-check"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attnviz.cli import console
 from attnviz.cli.options import ModelOptions, TextOptions
-from attnviz.cli.reading import read_file, read_standard_input
+from attnviz.cli.reading import read_file, read_standard_input, typed
 from attnviz.errors import UsageError, few
 
 if TYPE_CHECKING:
@@ -137,4 +137,4 @@ def read_text(text: str | None, file: Path | None) -> str:
         raise UsageError(
             "no text is given", hint='Give a sentence: attnviz show "The bank approved the loan." (or --file, or -)'
         )
-    return read_standard_input() if text == "-" else text
+    return read_standard_input() if text == "-" else typed(text)

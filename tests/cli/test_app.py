@@ -11,6 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from attnviz.cli import app as cli
+from attnviz.cli import completion
+from attnviz.render.figure import Style, colormap
 from tests import tiny
 from tests.cli.conftest import Run
 
@@ -252,6 +254,18 @@ def test_a_real_terminal_gets_the_colours_that_it_has(
     assert process.wait(60) == 0
     assert "bank" in text
     assert [mark for mark in (";2;", ";5;") if mark in text] == ([blocks] if blocks else [])
+
+
+def test_values_that_are_no_fixed_choice_are_offered_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    for name in ("models--google-bert--bert-base", "models--gpt2", "datasets--some--data", "tmp"):
+        (tmp_path / name).mkdir()
+    assert completion.models("") == ["default", "google-bert/bert-base", "gpt2"]
+    assert completion.models("g") == ["google-bert/bert-base", "gpt2"]
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "nothing"))
+    assert completion.models("") == ["default"]
+    assert completion.formats("j") == ["jsonl"]
+    assert all(colormap(Style(cmap=name)) for name in completion.colour_maps(""))
 
 
 def test_the_settings_of_matplotlib_that_lie_about_end_nothing(tmp_path: Path) -> None:

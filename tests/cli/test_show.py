@@ -349,3 +349,11 @@ def test_a_failed_check_is_in_the_json_too(run: Run) -> None:
 @pytest.mark.usefixtures("wrong_kernel")
 def test_a_check_that_is_skipped_can_not_fail(run: Run) -> None:
     assert run("show", S, "--no-check").code == 0
+
+
+def test_a_text_typed_where_the_locale_knows_ascii_alone_is_that_text(run: Run) -> None:
+    as_python_reads_it = "café bank".encode().decode("ascii", "surrogateescape")
+    result = run("show", as_python_reads_it, "--pair", as_python_reads_it, "--json", "--no-check")
+    document = json.loads(result.out)
+    assert (document["text"], document["pair"]) == ("café bank", "café bank")
+    assert run("show", "caf\udce9 bank").code == 3  # Latin-1, which nobody has said

@@ -1,0 +1,37 @@
+"""What a shell offers for the values of options, where it is more than a fixed choice; it loads nothing heavy."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def models(incomplete: str) -> list[str]:
+    """The default model, and those of the Hub that are in its cache; where none fits, shells offer files."""
+    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
+    cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
+    try:
+        folders = sorted(os.listdir(cache))  # noqa: PTH208  (names are all that is wanted)
+    except OSError:
+        folders = []
+    cached = (name.removeprefix("models--").replace("--", "/") for name in folders if name.startswith("models--"))
+    return _fitting(incomplete, "default", *cached)
+
+
+def devices(incomplete: str) -> list[str]:
+    """The kinds of devices."""
+    return _fitting(incomplete, "cpu", "cuda", "mps", "auto")
+
+
+def formats(incomplete: str) -> list[str]:
+    """The formats of tables beside Parquet."""
+    return _fitting(incomplete, "csv", "jsonl")
+
+
+def colour_maps(incomplete: str) -> list[str]:
+    """Our colour maps, and the best known of matplotlib's."""
+    return _fitting(incomplete, "ink", "ember", "viridis", "magma", "inferno", "plasma", "cividis", "Greys", "Blues")
+
+
+def _fitting(incomplete: str, *values: str) -> list[str]:
+    return [value for value in values if value.startswith(incomplete)]
