@@ -46,10 +46,12 @@ class DocumentRows:
     tokens: NDArray[np.int64]
     reason: Sequence[str]
     note: Sequence[str]
+    row: Sequence[int | None] = ()
 
     def where(self, row: int) -> Where:
         """Which document that is, and where it is from."""
-        return Where(int(self.number[row]), self.source[row], self.line[row], int(self.tokens[row]))
+        place = self.row[row] if self.row else None
+        return Where(int(self.number[row]), self.source[row], self.line[row], int(self.tokens[row]), place)
 
 
 @dataclass(frozen=True)

@@ -32,12 +32,16 @@ _NORMAL = 1.349
 
 @dataclass(frozen=True)
 class Where:
-    """A document of a corpus: its number, and where it is from; ``line`` is None where it is a whole file."""
+    """A document of a corpus: its number, and where it is from.
+
+    ``row`` and ``line`` are None where it is a whole file, and ``line`` where that has no lines.
+    """
 
     document: int
     source: str
     line: int | None
     tokens: int
+    row: int | None = None
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from attnviz.batch.document import Document
 SIZE = PART
 """The most documents of a chunk: so many fill packs of like lengths, and are soon done again."""
 CHARACTERS = 4 * PART_TOKENS
-"""The most characters that a chunk's texts have, unless one text alone has more: memory does not grow with them."""
+"""The most characters that a chunk's documents have, unless one alone has more: memory does not grow with them."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class Chunk:
         """What the rows of the chunk depend on beside the model: its documents, where they stand and what was noted."""
         found = hashlib.sha256()
         for each in self.documents:
-            fields = each.number, each.id, each.source, each.line, each.reason, each.note
+            kept = sorted(each.kept.items())
+            fields = each.number, each.id, each.source, each.row, each.line, each.reason, each.note, kept
             found.update(repr(fields).encode("utf-8", "surrogatepass"))
         return found.hexdigest()
 
@@ -37,10 +38,10 @@ def chunks(documents: Iterable[Document], size: int = SIZE, characters: int = CH
     """Cut ``documents`` into chunks; where the cuts are depends on the documents alone."""
     number, held, room = 0, list[Document](), characters
     for each in documents:
-        if held and (len(held) == size or len(each.text) > room):
+        if held and (len(held) == size or each.size > room):
             yield Chunk(number, tuple(held))
             number, held, room = number + 1, [], characters
         held.append(each)
-        room -= len(each.text)
+        room -= each.size
     if held:
         yield Chunk(number, tuple(held))

@@ -41,7 +41,10 @@ DOCUMENTS = Kind("documents", "a document", (
     _DOCUMENT,
     Column("id", "string", "", "SHA-256 of its text, or of where it stands and what was wrong with it"),
     Column("source", "string", "", "the file or address that it was read from; - is standard input"),
-    Column("line", "int64", "", "its line, row or sentence there, from 1; null where it is the whole file"),
+    Column("row", "int64", "", "its row, sentence, line or paragraph there, from 1, without headers and blank lines; "
+           "null where it is the whole file"),
+    Column("line", "int64", "", "the line that it begins in, as an editor shows it, from 1; null where it is the whole "
+           "file, and in Parquet"),
     Column("status", "string", "", "ok or failed; what failed has no rows in the other tables"),
     Column("reason", "string", "", "why it failed, else null"),
     Column("note", "string", "", "what else is to be known, such as an encoding that was guessed; null without any"),

@@ -8,16 +8,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain, islice
 from typing import Any, BinaryIO
 
 from attnviz.analysis.corpus import Corpus
 from attnviz.batch import cluster
 from attnviz.batch.checking import Checked, Checker, Mode, together
-from attnviz.batch.chunk import SIZE, chunks
+from attnviz.batch.chunk import SIZE, Chunk, chunks
 from attnviz.batch.cluster import Cluster, Joined
 from attnviz.batch.document import Document
 from attnviz.batch.finish import finish
 from attnviz.batch.folder import Folder, opened
+from attnviz.batch.kept import Kept, kept
 from attnviz.batch.manifest import Identity, versions
 from attnviz.batch.parts import PartFacts
 from attnviz.batch.reading import Reading
@@ -79,6 +81,7 @@ class Job:
             "split": self.reading.split,
             "text_field": self.reading.field,
             "read_as": self.reading.format,
+            "keep": self.reading.keep or None,
             "chunk": None if self.chunk == SIZE else self.chunk,
         }
         if checkpoint.languages is not None:
@@ -113,13 +116,15 @@ def run_job(job: Job, watch: Watch, stdin: BinaryIO | None = None) -> Done:
             "a cluster does not read standard input: what a lost worker had could not be read again",
             hint="Save it in a file, and give that.",
         )
+    cut = chunks(_counted(found, watch), job.chunk)
+    cut, columns = _keeping(cut, job)
     model = load(**job.model)
     worker = Worker(model, job.how)
     with opened(job.output, job.identity(model), formats=job.formats, overwrite=job.overwrite) as folder:
         watch.began(folder)
         with _joined(job, worker) as joined:
             with folder.unchanged_if_refused():
-                total = _work(job, worker, folder, found, watch, joined)
+                total = _work(job, _parts(job, worker, folder, cut, columns, watch, joined), folder, watch, joined)
             about = _about(job, model, folder, total)
             corpus = finish(folder, worker, about, joined.each if joined else map)
         ended = datetime.now(UTC).isoformat(timespec="seconds")
@@ -137,9 +142,15 @@ def _joined(job: Job, worker: Worker) -> Iterator[Joined | None]:
         yield found
 
 
-def _work(
-    job: Job, worker: Worker, folder: Folder, found: Iterable[Document], watch: Watch, joined: Joined | None
-) -> Total:
+def _keeping(cut: Iterator[Chunk], job: Job) -> tuple[Iterator[Chunk], tuple[Kept, ...]]:
+    """The chunks of a job, and the columns that are kept of them, which the first says."""
+    if not job.reading.keep:
+        return cut, ()
+    first = [*islice(cut, 1)]
+    return chain(first, cut), kept(first[0].documents, job.reading) if first else ()
+
+
+def _work(job: Job, made: Iterable[PartFacts], folder: Folder, watch: Watch, joined: Joined | None) -> Total:
     """Make all parts that are not there yet; run.json says now and then how far it is, and at last of all of them."""
     earlier, ended = folder.manifest.facts, folder.complete
     start = noted = time.monotonic()
@@ -147,7 +158,7 @@ def _work(
     if joined:
         folder.begin(FAR_AHEAD)  # its workers can't
     total, before = Total(), float(earlier.get("seconds", 0))
-    for part in _parts(job, worker, folder, found, watch, joined):
+    for part in made:
         watch.failed(part.failed)
         total.add(part)
         if part.check and part.check["failed"]:
@@ -167,13 +178,19 @@ def _work(
 
 
 def _parts(
-    job: Job, worker: Worker, folder: Folder, found: Iterable[Document], watch: Watch, joined: Joined | None
+    job: Job,
+    worker: Worker,
+    folder: Folder,
+    cut: Iterable[Chunk],
+    columns: tuple[Kept, ...],
+    watch: Watch,
+    joined: Joined | None,
 ) -> Iterator[PartFacts]:
     """What there is of each chunk, by the engine that was asked for."""
     if joined is None:
-        return run(bench(job, folder, worker), chunks(_counted(found, watch), job.chunk), watch.worked)
+        return run(bench(job, folder, worker, columns=columns), cut, watch.worked)
     reading = partial(read, job.inputs, job.reading, job.output, job.chunk)
-    return joined.run(reading, partial(bench, job, folder.files), watch)
+    return joined.run(reading, partial(bench, job, folder.files, columns=columns), watch)
 
 
 def _counted(found: Iterable[Document], watch: Watch) -> Iterator[Document]:
@@ -209,10 +226,10 @@ class Total:
         return counts | {"check": asdict(self.checked) | {"passed": self.checked.passed, "verdict": str(self.checked)}}
 
 
-def bench(job: Job, keeper: Keeper, worker: Worker | None = None) -> Bench:
+def bench(job: Job, keeper: Keeper, worker: Worker | None = None, *, columns: tuple[Kept, ...] = ()) -> Bench:
     """What works on the chunks of a job; loads the model where there is no ``worker`` that has it."""
     worker = worker or Worker(load(**job.model), job.how)
-    return Bench(worker, Checker(worker, job.check), keeper, job.strict)
+    return Bench(worker, Checker(worker, job.check), keeper, job.strict, columns)
 
 
 def _about(job: Job, model: Model, folder: Folder, total: Total) -> About:

@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 from attnviz.batch.checking import Checked, Checker
 from attnviz.batch.chunk import Chunk
 from attnviz.batch.found import Found
+from attnviz.batch.kept import Kept
 from attnviz.batch.parts import PartFacts
 from attnviz.batch.tables import Tables, tables
 from attnviz.batch.work import Encoded, Told, Worker
@@ -34,13 +35,15 @@ class Keeper(Protocol):
 class Bench:
     """Where chunks are worked on: the ``worker`` measures, the ``checker`` checks, and the ``keeper`` has the rows.
 
-    ``strict``: a chunk with a document that fails is not kept, and the run ends there.
+    ``strict``: a chunk with a document that fails is not kept, and the run ends there. ``kept`` are the columns of the
+    input that are.
     """
 
     worker: Worker
     checker: Checker
     keeper: Keeper
     strict: bool = False
+    kept: tuple[Kept, ...] = ()
 
     def do(self, chunk: Chunk, told: Told) -> PartFacts:
         """All that is to be done with a chunk, and what there is of it then; one that is there already stays as it is.
@@ -65,7 +68,7 @@ class Bench:
 
     def keep(self, chunk: Chunk, found: list[Found], checked: Checked | None) -> PartFacts:
         """Write what was found."""
-        rows = tables(found, tuple(self.worker.heads))
+        rows = tables(found, tuple(self.worker.heads), self.kept)
         facts = self.keeper.write(chunk.number, chunk.digest, rows, asdict(checked) if checked else None)
         give_back()
         return facts

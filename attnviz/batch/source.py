@@ -81,14 +81,16 @@ def _documents(
     for entry in entries:
         # Names of files are bytes: what is no UTF-8 in them can't be written anywhere.
         source = entry.source.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        for row in _rows(entry, reading, default, meter):
-            yield Document(next(number), source, row.line, row.text, row.reason, row.note)
+        for place, row in _rows(entry, reading, default, meter):
+            yield Document(next(number), source, row.line, row.text, row.reason, row.note, place, row.kept, row.columns)
 
 
-def _rows(entry: Entry, reading: Reading, default: Read, meter: Callable[[int], None] | None) -> Iterator[Row]:
-    """What is in one file; where it breaks off, the last says why."""
+def _rows(
+    entry: Entry, reading: Reading, default: Read, meter: Callable[[int], None] | None
+) -> Iterator[tuple[int | None, Row]]:
+    """What is in one file, each with its number, None for the whole; where it breaks off, the last says why."""
     if entry.reason:
-        yield failed(None, entry.reason)
+        yield None, failed(None, entry.reason)
         return
     known, packing = by_ending(_ending_of(entry))
     done = 0
@@ -98,11 +100,11 @@ def _rows(entry: Entry, reading: Reading, default: Read, meter: Callable[[int], 
         with entry.open() as raw, Stream(raw, sniff, meter=meter, size=size) as stream:
             for row in (known or default)(stream, reading):
                 done += 1
-                yield row
+                yield None if row.whole else done, row
     except (Unreadable, OSError) as error:
         reason = why(error) if isinstance(error, OSError) else str(error)
         after = f", after {done:,} {'document' if done == 1 else 'documents'}" if done else ""
-        yield failed(None, reason + after)
+        yield None, failed(None, reason + after)
 
 
 def _ending_of(entry: Entry) -> str:

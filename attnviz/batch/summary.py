@@ -52,7 +52,8 @@ def add_part(collector: Collector, documents: pa.Table, heads: pa.Table, links: 
 def _documents(table: pa.Table) -> DocumentRows:
     number, words, tokens = (_column(table, name, np.int64) for name in ("document", "words", "tokens"))
     reason, note = ([text or "" for text in table[name].to_pylist()] for name in ("reason", "note"))
-    return DocumentRows(number, table["source"].to_pylist(), table["line"].to_pylist(), words, tokens, reason, note)
+    source, line, row = (table[name].to_pylist() for name in ("source", "line", "row"))
+    return DocumentRows(number, source, line, words, tokens, reason, note, row)
 
 
 def _links(table: pa.Table) -> LinkRows:

@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.analysis.measured import METRICS, NAMES, Links, Measured
-from attnviz.batch.columns import KINDS, MEANS
+from attnviz.batch.columns import KINDS, MEANS, Column
+from attnviz.batch.document import Document
 from attnviz.batch.found import Found
+from attnviz.batch.kept import Kept, arrow_type, fitting
 from attnviz.encoding import Word
 
 if TYPE_CHECKING:
@@ -36,23 +38,28 @@ class Tables:
         yield from (("heads", self.heads), ("links", self.links), ("documents", self.documents))
 
 
-def schema(table: str) -> pa.Schema:
-    """The schema of ``documents``, ``heads`` or ``links``: what a row is, and the unit and meaning of each column."""
+def schema(table: str, kept: Sequence[Kept] = ()) -> pa.Schema:
+    """The schema of ``documents``, ``heads`` or ``links``: what a row is, and the unit and meaning of each column.
+
+    Behind those of ``documents`` are the columns that are ``kept`` of the input.
+    """
     import pyarrow as pa
 
     kind = next(kind for kind in KINDS if kind.name == table)
+    columns = [
+        *kind.columns,
+        *(Column(each.column, each.type, "", f"the column {_writable(each.name)} of the input") for each in kept),
+    ]
     return pa.schema(
         [
-            pa.field(
-                column.name, pa.type_for_alias(column.type), metadata={"unit": column.unit, "meaning": column.meaning}
-            )
-            for column in kind.columns
+            pa.field(column.name, arrow_type(column.type), metadata={"unit": column.unit, "meaning": column.meaning})
+            for column in columns
         ],
         metadata={"description": f"one row is {kind.row}"},
     )
 
 
-def tables(found: Sequence[Found], layers: Sequence[int]) -> Tables:
+def tables(found: Sequence[Found], layers: Sequence[int], kept: Sequence[Kept] = ()) -> Tables:
     """The rows of all that was ``found``, by the number of the document; ``layers`` (L,) are the layers' own numbers.
 
     What failed has a row among the documents alone. A figure that is NaN is null.
@@ -64,20 +71,36 @@ def tables(found: Sequence[Found], layers: Sequence[int]) -> Tables:
     if measured:
         figures = np.stack([each.figures for _, each in measured])  # (D, L, H, METRICS)
     numbers = np.array([one.document.number for one, _ in measured], np.int64)
-    return Tables(_documents(found, figures), _heads(numbers, figures, own), _links(numbers, measured, own))
+    return Tables(_documents(found, figures, kept), _heads(numbers, figures, own), _links(numbers, measured, own))
 
 
-def _documents(found: Sequence[Found], figures: NDArray[np.float64]) -> pa.Table:
+def _documents(found: Sequence[Found], figures: NDArray[np.float64], kept: Sequence[Kept]) -> pa.Table:
     """``figures`` (D, L, H, METRICS) are of those that have some, in their order."""
-    columns: dict[str, Any] = {column.name: [] for column in KINDS[0].columns if column.name not in MEANS}
+    kind = schema("documents", kept)
+    columns: dict[str, Any] = {name: [] for name in kind.names if name not in MEANS}
     for one in found:
-        for name, value in _document(one).items():
+        for name, value in (_document(one) | _kept(one.document, kept)).items():
             columns[name].append(value)
     means = np.full((len(found), len(MEANS)), np.nan)
     if len(figures):
         has = np.array([one.measured is not None for one in found])
         means[has] = figures[..., [NAMES.index(name) for name in MEANS]].mean((1, 2))
-    return _table("documents", columns | dict(zip(MEANS, means.T.astype(np.float32, order="C"), strict=True)))
+    return _table(kind, columns | dict(zip(MEANS, means.T.astype(np.float32, order="C"), strict=True)))
+
+
+def _kept(document: Document, kept: Sequence[Kept]) -> dict[str, Any]:
+    """What is kept of the document's other fields; where something can't be, the note says so."""
+    if not kept:
+        return {}
+    values, notes = {}, [document.note]
+    for column in kept:
+        value, why = fitting(document.kept.get(column.name), column)
+        values[column.column] = _writable(value) if isinstance(value, str) else value
+        notes.append(why)
+    others = set(document.kept) - {column.name for column in kept}
+    if others:
+        notes.append(f"not kept, since the first documents have no such columns: {', '.join(sorted(others))}")
+    return values | {"note": _writable("; ".join(filter(None, notes))) or None}
 
 
 def _document(one: Found) -> dict[str, Any]:
@@ -88,6 +111,7 @@ def _document(one: Found) -> dict[str, Any]:
         "document": document.number,
         "id": document.id,
         "source": _writable(document.source),
+        "row": document.row,
         "line": document.line,
         "status": "failed" if failed else "ok",
         "reason": (_writable(reason) or "nothing was measured") if failed else None,
@@ -125,7 +149,7 @@ def _heads(numbers: NDArray[np.int64], figures: NDArray[np.float64], layers: NDA
             missing = np.isnan(values)
             values = pa.array(np.where(missing, 0, values).astype(np.int32), mask=missing)
         columns[metric.name] = values
-    return _table("heads", columns)
+    return _table(schema("heads"), columns)
 
 
 def _links(
@@ -149,7 +173,7 @@ def _links(
         "distance": np.abs(query - key),
         "weight": _joined(each, "weight", np.float32),
     }
-    return _table("links", columns)
+    return _table(schema("links"), columns)
 
 
 def _joined(each: Sequence[Links], name: str, kind: type[np.generic]) -> NDArray[Any]:
@@ -177,10 +201,9 @@ def _writable(text: str) -> str:
     return text if text.isascii() else _SURROGATES.sub("�", text)
 
 
-def _table(name: str, columns: dict[str, Any]) -> pa.Table:
+def _table(kind: pa.Schema, columns: dict[str, Any]) -> pa.Table:
     import pyarrow as pa
 
-    kind = schema(name)
     arrays = [
         column if isinstance(column, pa.Array) else pa.array(column, field.type, from_pandas=True)
         for field, column in ((field, columns[field.name]) for field in kind)

@@ -44,6 +44,15 @@ def batch(
         str,
         typer.Option(metavar="NAME", help="The field or column that is the text.", rich_help_panel=_IN),
     ] = "text",
+    keep: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="Columns of the input that documents has too: ticket,priority or all.",
+            show_default="none",
+            rich_help_panel=_IN,
+        ),
+    ] = None,
     read_as: Annotated[
         Literal["text", "jsonl", "csv", "tsv", "conllu"] | None,
         typer.Option(
@@ -154,7 +163,7 @@ def batch(
         tuple(inputs),
         output,
         asdict(model),
-        Reading(split, text_field, read_as),
+        Reading(split, text_field, read_as, keep=_names(keep)),
         How(Asked(top, special, everything, language_code(language)), windows, stride),
         tuple(formats or ()),
         check,
@@ -169,6 +178,14 @@ def batch(
     with telling(None if quiet else console.errors(), total) as told:
         done = run_job(job, told, stdin)
     _say(done, () if quiet else _files(done, job.formats))
+
+
+def _names(keep: str | None) -> tuple[str, ...]:
+    """The columns that are to be kept."""
+    names = [name.strip() for name in (keep or "").split(",")]
+    if keep is not None and not all(names):
+        raise UsageError(f"--keep {keep!r} has a name that is empty", hint="Give names with commas between: --keep a,b")
+    return tuple(dict.fromkeys(filter(None, names)))
 
 
 def _say(done: Done, files: Sequence[tuple[str, str]]) -> None:

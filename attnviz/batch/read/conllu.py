@@ -6,21 +6,30 @@ from collections.abc import Iterator
 
 from attnviz.batch.decoding import Decoded
 from attnviz.batch.read.lines import paragraphs
-from attnviz.batch.read.rows import failed, found
+from attnviz.batch.read.rows import failed, found, keeping
 from attnviz.batch.reading import Reading, Row
 from attnviz.batch.stream import Stream
 
 
 def read(stream: Stream, reading: Reading) -> Iterator[Row]:
-    """The text of each sentence, with the sentence's number: its ``# text``, or else its words."""
+    """The text of each sentence, with the line that it begins in: its ``# text``, or else its words."""
     decoded = Decoded(stream.pieces())
-    number = 0
-    for _, block in paragraphs(decoded, reading.most):
+    for line, block in paragraphs(decoded, reading.most):
         lines = [] if block is None else block.split("\n")
         comments = [line for line in lines if line.startswith("#")]
-        if block is None or len(lines) > len(comments):
-            number += 1
-            yield failed(number, reading.too_long) if block is None else _row(number, lines, comments, decoded.note)
+        if block is None:
+            yield failed(line, reading.too_long)
+        elif len(lines) > len(comments):
+            row = _row(line, lines, comments, decoded.note)
+            yield keeping(row, _comments(comments), reading) if reading.keep else row
+
+
+def _comments(comments: list[str]) -> dict[str, str | None]:
+    """What the comments of a sentence say of it, but for its text."""
+    from conllu import parse_token_and_metadata
+
+    said = parse_token_and_metadata("\n".join(comments)).metadata if comments else {}
+    return {name: value for name, value in said.items() if name != "text"}
 
 
 def _row(number: int, lines: list[str], comments: list[str], note: str) -> Row:

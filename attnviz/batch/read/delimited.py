@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from attnviz.batch.decoding import Decoded
 from attnviz.batch.read.lines import lines
-from attnviz.batch.read.rows import failed, found, no_field
+from attnviz.batch.read.rows import failed, found, keeping, no_field
 from attnviz.batch.reading import Reading, Row, Unreadable
 from attnviz.batch.stream import Stream
 
@@ -18,7 +18,7 @@ _SEPARATOR = re.compile(r'"?sep=([^"\r\n])"?', re.IGNORECASE)
 
 
 def read(stream: Stream, reading: Reading) -> Iterator[Row]:
-    """The text of each row, with the row's number, the header not counted.
+    """The text of each row, with the line that it begins in.
 
     Between fields stands a comma, or what spreadsheets write in its place: whichever finds the column in the header, or
     what a line ``sep=;`` before the header says.
@@ -37,12 +37,14 @@ class _Lines:
     def __init__(self, texts: Iterable[str], most: int) -> None:
         self._lines = lines(texts, most)
         self._quoted = False
+        self.last = 0
+        """The line that was read last, as an editor counts it."""
 
     def __iter__(self) -> _Lines:
         return self
 
     def __next__(self) -> str:
-        _, line = next(self._lines)
+        self.last, line = next(self._lines)
         if line is None:
             raise _TooLong
         self._quoted ^= line.count('"') % 2 == 1
@@ -71,25 +73,28 @@ def _read(stream: Stream, reading: Reading, delimiters: str) -> Iterator[Row]:
     delimiter, columns = _header(source, reading.field, delimiters)
     place = columns.index(reading.field)
     rows = csv.reader(source, delimiter=delimiter, strict=True)
-    number = 0
+    names = _apart(columns)
     while True:
-        number += 1
+        line = source.last + 1
         source.begin()
         try:
             fields = next(rows)
         except StopIteration:
             return
         except csv.Error as error:
-            yield failed(number, _why(error, reading))
+            yield failed(line, _why(error, reading))
             if _is_limit(error):
                 source.skip()
             continue
-        if not fields:
-            number -= 1
-        elif len(fields) != len(columns):
-            yield failed(number, f"broken row: {_count(fields)}, but {_count(columns)} in the header")
-        else:
-            yield found(number, fields[place], decoded.note)
+        if fields and len(fields) != len(columns):
+            yield failed(line, f"broken row: {_count(fields)}, but {_count(columns)} in the header")
+        elif fields:
+            yield keeping(found(line, fields[place], decoded.note), dict(zip(names, fields, strict=True)), reading)
+
+
+def _apart(names: list[str]) -> list[str]:
+    """The ``names`` of columns, each another: of two that are the same the second has its place behind it."""
+    return [f"{name}_{i + 1}" if name in names[:i] else name for i, name in enumerate(names)]
 
 
 def _header(source: _Lines, field: str, delimiters: str) -> tuple[str, list[str]]:

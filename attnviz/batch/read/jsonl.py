@@ -8,7 +8,7 @@ from typing import Any
 
 from attnviz.batch.decoding import Decoded
 from attnviz.batch.read.lines import lines
-from attnviz.batch.read.rows import failed, found, no_field
+from attnviz.batch.read.rows import failed, found, keeping, no_field
 from attnviz.batch.reading import Reading, Row
 from attnviz.batch.stream import Stream
 
@@ -30,10 +30,10 @@ def read(stream: Stream, reading: Reading) -> Iterator[Row]:
         if line is None:
             yield failed(number, reading.too_long)
         elif line.strip():
-            yield _row(number, line, reading.field, decoded.note)
+            yield _row(number, line, reading, decoded.note)
 
 
-def _row(number: int, line: str, field: str, note: str) -> Row:
+def _row(number: int, line: str, reading: Reading, note: str) -> Row:
     try:
         item = json.loads(line)
     except json.JSONDecodeError as error:
@@ -44,6 +44,10 @@ def _row(number: int, line: str, field: str, note: str) -> Row:
         return failed(number, "broken JSON: it is nested too deeply")
     if not isinstance(item, dict):
         return failed(number, f"the line is {_kind(item)}, expected an object")
+    return keeping(_text(number, item, reading.field, note), item, reading)
+
+
+def _text(number: int, item: dict[str, Any], field: str, note: str) -> Row:
     if field not in item:
         return failed(number, no_field(field, list(item)))
     text = item[field]

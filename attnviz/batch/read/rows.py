@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from attnviz.batch.decoding import mend
-from attnviz.batch.reading import Row
+from attnviz.batch.reading import Reading, Row
 
 _FIELDS = 12
 _LETTERS = 40
@@ -25,6 +27,14 @@ def found(line: int | None, text: str, note: str = "") -> Row:
 def failed(line: int | None, reason: str) -> Row:
     """The document that could not be read."""
     return Row(line, reason=mend(reason)[0])
+
+
+def keeping(row: Row, fields: Mapping[str, Any], reading: Reading) -> Row:
+    """The ``row`` with those of its ``fields`` that are kept."""
+    if not reading.keep:
+        return row
+    kept = {name: value for name, value in fields.items() if reading.keeps(name)}
+    return replace(row, kept=kept, columns=tuple(fields))
 
 
 def no_field(wanted: str, fields: Sequence[str], kind: str = "field") -> str:

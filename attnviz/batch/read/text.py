@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from attnviz.batch.decoding import Decoded
 from attnviz.batch.read.lines import lines, paragraphs
@@ -18,7 +19,8 @@ def read(stream: Stream, reading: Reading) -> Iterator[Row]:
     decoded = Decoded(stream.pieces())
     if reading.split is None:
         text = _whole(decoded, reading.most)
-        yield failed(None, reading.too_long) if text is None else found(None, text, decoded.note)
+        row = failed(None, reading.too_long) if text is None else found(None, text, decoded.note)
+        yield replace(row, whole=True)
         return
     for line, part in _CUTS[reading.split](decoded, reading.most):
         if part is None:

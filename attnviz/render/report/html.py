@@ -25,7 +25,8 @@ def word(label: str) -> str:
 
 def where(found: Where) -> str:
     """Which document, and where it is from."""
-    line = "" if found.line is None else f":{found.line:,}"
+    row = "" if found.row is None else f", row {found.row:,}"
+    line = row if found.line is None else f":{found.line:,}"
     return f"{found.document:,} · <bdi>{text(found.source)}</bdi>{line}"
 
 
