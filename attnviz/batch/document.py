@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
-
-from attnviz.batch.reading import NOTHING
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,7 @@ class Document:
     reason: str = ""
     note: str = ""
     row: int | None = None
-    kept: Mapping[str, Any] = NOTHING
+    kept: Mapping[str, Any] = field(default_factory=dict)
     columns: Sequence[str] = ()
 
     @property

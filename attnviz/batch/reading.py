@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from attnviz.errors import UsageError
 
 MOST = 1 << 26
 """The characters of the longest document: a bound, so that a file without an end needs no endless memory."""
-NOTHING: Mapping[str, Any] = MappingProxyType({})
 ALL = "all"
 """In place of the columns that are kept: all."""
 Split = Literal["line", "paragraph"]
@@ -68,7 +67,7 @@ class Row:
     reason: str = ""
     note: str = ""
     whole: bool = False
-    kept: Mapping[str, Any] = NOTHING
+    kept: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     columns: Sequence[str] = ()
 
 

@@ -14,7 +14,8 @@ _GRID = list_of(list_of(_MAYBE))
 _COUNTS = list_of(list_of(_COUNT))
 _NAMES = ("mean", "deviation", "q05", "q25", "q50", "q75", "q95", "min", "max")
 
-_WHERE = {"document": INDEX, "source": TEXT, "line": {"type": ["integer", "null"], "minimum": 1}, "tokens": _COUNT}
+_PLACE = {"type": ["integer", "null"], "minimum": 1}
+_WHERE = {"document": INDEX, "source": TEXT, "line": _PLACE, "tokens": _COUNT, "row": _PLACE}
 _LINK = object_of(document=INDEX, layer=INDEX, head=INDEX, query=TEXT, key=TEXT, distance={"type": "integer"},
                 weight=_NUMBER)  # fmt: skip
 _PLACE = object_of(place=list_of(list_of({"type": ["integer", "null"]})), share=_GRID, documents=_COUNTS)

@@ -8,6 +8,7 @@ import gzip
 import io
 import json
 import random
+import re
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,6 +27,7 @@ from attnviz.batch.source import documents
 from attnviz.errors import UsageError
 
 Write = Callable[..., Path]
+TABLE = re.compile(r"\.(csv|tsv|parquet|conllu)")
 SENTENCES = ["The bank approved the loan.", "It was raining — again.", "Ω 𝔸 日本"]
 
 
@@ -46,8 +48,8 @@ def read(path: Path, reading: Reading = Reading(), **options: object) -> list[Do
 
 
 def short(found: list[Document]) -> list[tuple[int | None, str, str]]:
-    """Of each document its line, text and reason."""
-    return [(document.line, document.text, document.reason) for document in found]
+    """Of each document its row in a table or treebank, its line elsewhere; its text and reason."""
+    return [(each.row if TABLE.search(each.source) else each.line, each.text, each.reason) for each in found]
 
 
 def zstd(data: bytes) -> bytes:
@@ -90,7 +92,11 @@ def test_every_format_gives_the_same_texts_packed_or_not(write: Write, ending: s
     path = write(f"corpus.{ending}{packing}", PACK[packing](SAME[ending]))
     found = read(path, Reading(split="paragraph"))
     assert [document.text for document in found] == SENTENCES
-    lines = [1, 3, 5] if ending in ("txt", "md") else [1, 2, 3]
+    header, between, none = [2, 3, 4], [1, 3, 5], [None] * 3
+    lines = {"txt": between, "md": between, "csv": header, "tsv": header, "parquet": none, "conllu": [1, 4, 7]}.get(
+        ending, [1, 2, 3]
+    )
+    assert [document.row for document in found] == [1, 2, 3]
     assert [document.line for document in found] == lines
     assert [document.number for document in found] == [0, 1, 2]
     assert {document.source for document in found} == {str(path)}

@@ -34,6 +34,7 @@ def documents_table(reasons: list[str | None], first: int = 0) -> pa.Table:
             "document": pa.array(range(first, first + count), pa.int64()),
             "source": pa.array(["a.txt"] * count).dictionary_encode(),
             "line": pa.array([None, *range(2, count + 1)], pa.int64()),
+            "row": pa.array([None, *range(1, count)], pa.int64()),
             "reason": pa.array(reasons, pa.string()),
             "note": pa.array([None] * count, pa.string()),
             "words": pa.array([None if reason else 20 for reason in reasons], pa.int64()),
