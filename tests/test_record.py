@@ -307,6 +307,7 @@ DAMAGES: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "a word without its end": (change(words=[["a", 0]]), "not a record"),
     "no ids": (change(ids=None), "not a record"),
     "dropped is text": (change(dropped="many"), "not a record"),
+    "more is cut off than there was": (change(dropped=10_000), "10,000 tokens are cut off from a text of"),
     "dropped is negative": (change(dropped=-1), "its dropped has -1, expected a count"),
     "an id is negative": (change(ids=[-1] * 6), "its ids has -1"),
     "an id is text": (change(ids=["1"] * 6), "its ids has '1', expected a number"),

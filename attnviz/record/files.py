@@ -148,8 +148,9 @@ def read(path: Path, *, most: int | None = None) -> Record:
     except MemoryError:
         raise InputError(f"{path} is more than memory can hold") from None
     except (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError) as error:
+        why = f"it lacks {error}" if isinstance(error, KeyError) else error
         raise InputError(
-            f"{path} is not a record of attnviz ({error})",
+            f"{path} is not a record of attnviz ({why})",
             hint='Records are made with: attnviz export "…" FILE.json (or FILE.safetensors)',
         ) from None
 

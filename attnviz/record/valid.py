@@ -24,6 +24,8 @@ TYPES = ("float16", "float32", "float64")
 """What weights may be."""
 _MOST = 1 << 62
 """No count is larger."""
+_TOKENS = 20
+"""The most tokens of a byte: a normaliser may write one character as many."""
 _ROUNDING = {"float16": 2.0**-9, "float32": 1e-4, "float64": 1e-9}
 """How far the sum of a row of each type may be beyond 1: what a softmax in it may round to, and some more."""
 _BFLOAT16 = 2.0**-7
@@ -121,6 +123,9 @@ def _encoding(facts: Facts) -> Encoding:
     )
     if not _in_step(encoding):
         raise ValueError("its ids, tokens, marks and words do not belong together")
+    size = len((encoding.text + (encoding.pair or "")).encode())
+    if encoding.dropped > _TOKENS * (size + 16):
+        raise ValueError(f"{encoding.dropped:,} tokens are cut off from a text of {size:,} bytes")
     if encoding.generated > len(encoding):
         raise ValueError(f"{encoding.generated} of its {len(encoding)} tokens are generated")
     return encoding
