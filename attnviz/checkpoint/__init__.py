@@ -3,7 +3,7 @@
 from attnviz.checkpoint.chat import chat_text
 from attnviz.checkpoint.digest import digest, raw, revision
 from attnviz.checkpoint.files import quiet_transformers
-from attnviz.checkpoint.folder import DEFAULT, Checkpoint, open_checkpoint, tokenizer_by_transformers
+from attnviz.checkpoint.folder import DEFAULT, Checkpoint, open_checkpoint
 from attnviz.checkpoint.gguf import open_gguf
 from attnviz.checkpoint.memory import Remembering, adopt, looked_at_anew
 
@@ -20,5 +20,4 @@ __all__ = [
     "quiet_transformers",
     "raw",
     "revision",
-    "tokenizer_by_transformers",
 ]

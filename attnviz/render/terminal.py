@@ -230,7 +230,7 @@ def check_line(check: Check) -> Text:
         also = " by its SDPA (its eager attention, which returns weights, contradicts that)"
     also += _rows(check)
     if check.inputs.reason:
-        also += f" (of the ids attnviz made: {clean(check.inputs.reason)})"
+        also += f" (of the ids: {clean(check.inputs.reason)})"
     if check.max_abs_diff <= check.tolerance:
         apart = f"to {check.max_abs_diff:.1e}" if check.max_abs_diff else "to the last bit"
         return Text(f"✓ {whom} agree with transformers {apart}{also}", "green")

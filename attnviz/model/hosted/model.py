@@ -204,7 +204,7 @@ class Hosted:
         inputs = {"input_ids": torch.tensor([encoding.ids], device=device)}
         if "attention_mask" in self._accepts:
             inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
-        if any(encoding.type_ids) and "token_type_ids" in self._accepts:
+        if any(encoding.type_ids) and reads_types(type(self.model), self.model.config):
             inputs["token_type_ids"] = torch.tensor([encoding.type_ids], device=device)
         if self.kinds == ("self",):
             if target is not None:
@@ -235,6 +235,12 @@ class Hosted:
     def _fits(self, encoding: Encoding) -> None:
         """Raise for ids and token types that the model has no vectors for."""
         require_fit(encoding, len(self._table()), getattr(self.model.config, "type_vocab_size", None) or 0)
+
+
+def reads_types(model: type[nn.Module], config: Any) -> bool:
+    """Whether the class ``model`` has vectors for token types, and does not take those of words for want of them."""
+    takes = "token_type_ids" in inspect.signature(model.forward).parameters
+    return takes and bool(getattr(config, "type_vocab_size", None))
 
 
 def _number(config: Any, name: str) -> int:

@@ -15,16 +15,18 @@ from typing import Any
 import torch
 import transformers
 
-from attnviz.checkpoint import Checkpoint, quiet_transformers, tokenizer_by_transformers
+from attnviz.checkpoint import Checkpoint, quiet_transformers
+from attnviz.checkpoint.folder import tokenizer_by_transformers, tokenizer_settings
 from attnviz.encoding import Encoding, Made
 from attnviz.errors import AttnvizError
 from attnviz.model.hosted.loading import model_class, shifting
+from attnviz.model.hosted.model import reads_types
 from attnviz.model.verdict import Inputs
 
 
 @dataclass(frozen=True)
 class Read:
-    """The ids and token types of an input; there are no types where the model reads none."""
+    """The ids and token types of an input; no types where the model reads none, or the tokenizer says none."""
 
     ids: tuple[int, ...]
     types: tuple[int, ...] | None = None
@@ -83,24 +85,32 @@ class Reader:
         try:
             return self._speaking(tokenizer_by_transformers(chat))
         except AttnvizError:
-            if not self._guessed:
+            if tokenizer_settings(chat).get("tokenizer_class") or not (chat / "tokenizer.json").is_file():
                 raise
             return self._own()
 
     @property
     def _guessed(self) -> bool:
-        """Whether nothing but the model's type tells transformers the class of a tokenizer that is given in full."""
+        """Whether transformers chose the class of a tokenizer that is given in full, and not who made it."""
         folder = self._checkpoint.chat
-        named = isinstance(folder, Path) and not (folder / "tokenizer_config.json").is_file()
-        return named and (folder / "tokenizer.json").is_file() and not self._plain
+        if self._plain or not isinstance(folder, Path) or not (folder / "tokenizer.json").is_file():
+            return False
+        named = tokenizer_settings(folder).get("tokenizer_class") or self._checkpoint.config.get("tokenizer_class")
+        taken = type(self.__dict__.get("tokenizer")).__name__
+        return not named or str(named).removesuffix("Fast") != taken.removesuffix("Fast")
 
     _plain = ""
     """Why the tokenizer is read as it is written, by no class of transformers; empty where it is by one."""
 
     def _own(self) -> Any:
         """The tokenizer as tokenizer.json has it."""
-        self._plain = "transformers knows no class for the tokenizer, and read tokenizer.json as it is"
-        return transformers.PreTrainedTokenizerFast(tokenizer_file=str(self._checkpoint.chat / "tokenizer.json"))
+        taken = type(self.__dict__.get("tokenizer", None)).__name__
+        took = (
+            f"takes the tokenizer for a {taken}" if "tokenizer" in self.__dict__ else "has no class for the tokenizer"
+        )
+        self._plain = f"transformers {took}; they are compared with tokenizer.json as it is"
+        file, named = self._checkpoint.chat / "tokenizer.json", ["input_ids", "token_type_ids", "attention_mask"]
+        return transformers.PreTrainedTokenizerFast(tokenizer_file=str(file), model_input_names=named)
 
     def _speaking(self, tokenizer: Any) -> Any:
         tokenizer.truncation_side = "right"
@@ -124,9 +134,8 @@ class Reader:
         ids = _flat(found["input_ids"])
         if 0 in _flat(found.get("attention_mask", ())):
             raise ValueError("it masks tokens of a single text")
-        if "token_type_ids" not in inspect.signature(self._class.forward).parameters:
-            return Read(ids)
-        return Read(ids, _flat(found.get("token_type_ids", [0] * len(ids))))
+        types = found.get("token_type_ids") if reads_types(self._class, self._config) else None
+        return Read(ids, None if types is None else _flat(types))
 
     def _target(self, made: Made) -> Read:
         if made.text is None:
