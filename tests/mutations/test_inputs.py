@@ -15,10 +15,8 @@ from attnviz.encoding import Encoding, Languages, encode, encode_target, started
 from attnviz.interface import opened
 from attnviz.model import writing
 from tests import tiny, translators
-from tests.cli.conftest import Run, run
+from tests.cli.conftest import Run
 from tests.translators import SOURCE, TARGET
-
-__all__ = ["run"]
 
 S = tiny.SENTENCE
 Change = Callable[[Encoding], Encoding]

@@ -52,14 +52,21 @@ class Reader:
                 return Inputs(reason=f"transformers' tokenizer can't make them: {_line(error)}")
             if differs:
                 return Inputs(differs=differs)
-        return Inputs(reason=self._plain)
+        return Inputs(reason=self._reason)
 
     def _differs(self, whose: str, ours: Encoding, made: Made) -> str:
         """What differs first, in words; empty where nothing does."""
-        differs = _difference(whose, ours, self.read(made), self.tokenizer)
+        try:
+            differs = _difference(whose, ours, self.read(made), self.tokenizer)
+        except Exception:
+            if not self._guessed:
+                raise
+            differs = "everything"
         if differs and self._guessed:
-            # Nobody said of which class the tokenizer is: transformers took one by the model's type.
-            self.__dict__["tokenizer"], self._last = self._own(), None
+            self._reason = (
+                f"those of tokenizer.json, which transformers' {type(self.tokenizer).__name__} reads otherwise"
+            )
+            self.__dict__["tokenizer"], self._last = self._own(getattr(self.tokenizer, "chat_template", None)), None
             differs = _difference(whose, ours, self.read(made), self.tokenizer)
         return differs
 
@@ -81,11 +88,12 @@ class Reader:
         """The tokenizer as transformers loads it, or a copy of the user's own, with the languages that were chosen."""
         chat = self._checkpoint.chat
         if not isinstance(chat, Path):
-            return self._speaking(copy.deepcopy(chat))
+            made = copy.deepcopy(chat) if callable(chat) else _generic(tokenizer_object=chat)
+            return self._speaking(made)
         try:
             return self._speaking(tokenizer_by_transformers(chat))
         except AttnvizError:
-            if tokenizer_settings(chat).get("tokenizer_class") or not (chat / "tokenizer.json").is_file():
+            if self._named or not (chat / "tokenizer.json").is_file():
                 raise
             return self._own()
 
@@ -93,24 +101,24 @@ class Reader:
     def _guessed(self) -> bool:
         """Whether transformers chose the class of a tokenizer that is given in full, and not who made it."""
         folder = self._checkpoint.chat
-        if self._plain or not isinstance(folder, Path) or not (folder / "tokenizer.json").is_file():
+        if self._reason or not isinstance(folder, Path) or not (folder / "tokenizer.json").is_file():
             return False
-        named = tokenizer_settings(folder).get("tokenizer_class") or self._checkpoint.config.get("tokenizer_class")
-        taken = type(self.__dict__.get("tokenizer")).__name__
-        return not named or str(named).removesuffix("Fast") != taken.removesuffix("Fast")
+        return self._named != type(self.tokenizer).__name__.removesuffix("Fast")
 
-    _plain = ""
-    """Why the tokenizer is read as it is written, by no class of transformers; empty where it is by one."""
+    @property
+    def _named(self) -> str:
+        """The class that the tokenizer's settings name, or the model's; empty where none do."""
+        named = tokenizer_settings(self._checkpoint.chat).get("tokenizer_class")
+        return str(named or self._checkpoint.config.get("tokenizer_class") or "").removesuffix("Fast")
 
-    def _own(self) -> Any:
+    _reason = ""
+    """Why the tokenizer is read as its file has it, and not by its class; empty where it is by that, or has none."""
+
+    def _own(self, template: object = None) -> Any:
         """The tokenizer as tokenizer.json has it."""
-        taken = type(self.__dict__.get("tokenizer", None)).__name__
-        took = (
-            f"takes the tokenizer for a {taken}" if "tokenizer" in self.__dict__ else "has no class for the tokenizer"
-        )
-        self._plain = f"transformers {took}; they are compared with tokenizer.json as it is"
-        file, named = self._checkpoint.chat / "tokenizer.json", ["input_ids", "token_type_ids", "attention_mask"]
-        return transformers.PreTrainedTokenizerFast(tokenizer_file=str(file), model_input_names=named)
+        made = _generic(tokenizer_file=str(self._checkpoint.chat / "tokenizer.json"))
+        made.chat_template = template
+        return made
 
     def _speaking(self, tokenizer: Any) -> Any:
         tokenizer.truncation_side = "right"
@@ -191,6 +199,12 @@ class Reader:
         if not isinstance(reference, Path):
             return type(reference)
         return model_class(self._config, self._checkpoint.config)
+
+
+def _generic(**source: Any) -> Any:
+    """A tokenizer of no class of its own, which says token types as well."""
+    named = ["input_ids", "token_type_ids", "attention_mask"]
+    return transformers.PreTrainedTokenizerFast(**source, model_input_names=named)
 
 
 def _difference(whose: str, ours: Encoding, theirs: Read, tokenizer: Any) -> str:
