@@ -192,12 +192,19 @@ def _say(done: Done, files: Sequence[tuple[str, str]]) -> None:
     """The end of a run: a table with where everything lies, if it may be said, and what went wrong."""
     from attnviz.analysis.roles import roles
     from attnviz.render import corpus as tables
+
+    try:
+        if files:
+            console.output().print(tables.table(done.corpus, roles(done.corpus), done.about, files))
+    finally:  # what went wrong is the exit code even where the table could not be printed
+        _require_good(done)
+
+
+def _require_good(done: Done) -> None:
+    """Say what went wrong, and end with the code for it."""
     from attnviz.render.labels import clean
 
     counts = done.corpus.counts
-    if files:
-        out = console.output()
-        out.print(tables.table(done.corpus, roles(done.corpus), done.about, files))
     if done.checked.passed is False:
         console.errors().print(Text(f"✗ {clean(str(done.checked))}", "bold red"))
         console.errors().print("Do not rely on these tables. Please report the model and a text: something is wrong.")

@@ -36,7 +36,6 @@ def check(
         found = loaded.check(text, float64=float64, **reading.given())
     source.explain(loaded)
     out = console.output()
-    out.print(terminal.check_table(found))
-    if not found.passed:
-        console.fail(found)
+    with console.judged(found):
+        out.print(terminal.check_table(found))
     out.print(terminal.check_line(found))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
@@ -61,6 +62,16 @@ def _say(kind: str, style: str, lines: Sequence[str]) -> None:
     errors().print(Text(kind, style).append(what, "default not bold"))
     for line in more:
         errors().print(Text(line))
+
+
+@contextlib.contextmanager
+def judged(check: Check | None) -> Iterator[None]:
+    """Inside, what was checked is printed; a failed check is the exit code even where it could not be printed."""
+    try:
+        yield
+    finally:
+        if check and not check.passed:
+            fail(check)
 
 
 def fail(check: Check) -> NoReturn:

@@ -70,25 +70,21 @@ def show(
     unchecked = _unchecked(loaded, found) if check else "--no-check"
     checking = (lambda: None) if unchecked or not loaded else lambda: _check(loaded, found)
     if as_json:
-        checked = _print_document(summary, checking)
+        _print_document(summary, checking)
     else:
-        checked = _print_screen(summary, checking, named=bool(token), unchecked=unchecked)
-    if checked and not checked.passed:
-        console.fail(checked)
+        _print_screen(summary, checking, named=bool(token), unchecked=unchecked)
 
 
-def _print_document(summary: Summary, checking: Callable[[], Check | None]) -> Check | None:
+def _print_document(summary: Summary, checking: Callable[[], Check | None]) -> None:
     """One JSON document, which holds the check: it comes first."""
     from attnviz.render.document import document
 
     checked = checking()
-    console.print_json(document(summary, checked))
-    return checked
+    with console.judged(checked):
+        console.print_json(document(summary, checked))
 
 
-def _print_screen(
-    summary: Summary, checking: Callable[[], Check | None], *, named: bool, unchecked: str
-) -> Check | None:
+def _print_screen(summary: Summary, checking: Callable[[], Check | None], *, named: bool, unchecked: str) -> None:
     """Everything on the screen, and then the check, so that nobody waits for it."""
     from attnviz.render import terminal
 
@@ -97,9 +93,9 @@ def _print_screen(
         out.print(part)
     sys.stdout.flush()
     checked = checking()
-    if checked is None or checked.passed:
-        out.print(terminal.check_line(checked) if checked else terminal.unchecked_line(unchecked))
-    return checked
+    with console.judged(checked):
+        if checked is None or checked.passed:
+            out.print(terminal.check_line(checked) if checked else terminal.unchecked_line(unchecked))
 
 
 def _unchecked(model: Model | None, found: Record | Survey) -> str:

@@ -13,6 +13,7 @@ from attnviz.interface import Attention
 from attnviz.model import run as runs
 from attnviz.record import write
 from tests import tiny
+from tests.cli import test_streams as streams
 from tests.cli.conftest import Result, Run
 from tests.records import random_weights, record
 from tests.render.schema import validate
@@ -344,6 +345,17 @@ def test_a_failed_check_is_in_the_json_too(run: Run) -> None:
     assert (found["passed"], found["float64"]["passed"]) == (False, False)
     assert found["max_abs_diff"] > 1e-4
     assert result.said.startswith("✗")
+
+
+@pytest.mark.usefixtures("wrong_kernel")
+@pytest.mark.parametrize("command", [("show", S, "--json"), ("check", S)], ids=["show", "check"])
+def test_a_failed_check_is_the_exit_code_where_nothing_can_be_printed(
+    command: tuple[str, ...], tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    err = streams.text()
+    for error in (streams.FULL, streams.GONE):
+        assert streams.ended(monkeypatch, *command, "-m", tiny_bert, out=streams.failing(error), err=err) == 5
+    assert streams.written(err).count("✗ attnviz and transformers differ by ") == 2
 
 
 @pytest.mark.usefixtures("wrong_kernel")
