@@ -36,7 +36,8 @@ _MOST = 200
 class DocumentRows:
     """Documents, an entry each; ``reason`` says why one was not measured and is empty where it was.
 
-    ``note`` is what the reader should know of a document, ``words`` are those of the text.
+    ``note`` is what the reader should know of a document, ``words`` are those of the text, and ``special`` says how
+    many of the ``tokens`` are.
     """
 
     number: NDArray[np.int64]
@@ -46,6 +47,7 @@ class DocumentRows:
     tokens: NDArray[np.int64]
     reason: Sequence[str]
     note: Sequence[str]
+    special: NDArray[np.int64]
     row: Sequence[int | None] = ()
 
     def where(self, row: int) -> Where:
@@ -56,18 +58,31 @@ class DocumentRows:
 
 @dataclass(frozen=True)
 class Counts:
-    """How many there are of each; words and tokens of the documents that were measured."""
+    """How many there are of each; words and tokens of the documents that were measured.
+
+    So many of these are ``short``: they have fewer than ``MIN_QUERIES`` tokens, special ones not counted.
+    """
 
     documents: int = 0
     failed: int = 0
     words: int = 0
     tokens: int = 0
     links: int = 0
+    short: int = 0
 
     @property
     def measured(self) -> int:
         """The documents that did not fail."""
         return self.documents - self.failed
+
+    @property
+    def left_out(self) -> str:
+        """What the reader should know of the documents that some findings leave out; empty where there are none."""
+        if not self.short:
+            return ""
+        count = "1 document has" if self.short == 1 else f"{self.short:,} documents have"
+        below = f"fewer than {MIN_QUERIES} tokens, special ones not counted"
+        return f"{count} {below}: they are left out of offsets, the role positional and outlying documents"
 
 
 @dataclass(frozen=True)
@@ -132,17 +147,19 @@ class Collector:
         self._reasons(documents)
         rows = [row for row, reason in enumerate(documents.reason) if not reason]
         before, tokens, words = self._counts, documents.tokens[rows], documents.words[rows]
+        enough = tokens - documents.special[rows] >= MIN_QUERIES
         self._counts = Counts(
             before.documents + len(documents.number),
             before.failed + len(documents.number) - len(rows),
             before.words + int(words.sum()),
             before.tokens + int(tokens.sum()),
             before.links + len(links),
+            before.short + len(rows) - int(enough.sum()),
         )
         if len(rows):
             self._tokens.add(tokens)
             self._measured(figures, tokens)
-            self._long_enough(documents, figures, rows)
+            self._long_enough(documents, figures, rows, enough)
         self._pairs.add(links)
         self._longest.add(links)
 
@@ -159,9 +176,10 @@ class Collector:
             found = from_either_end(figures[name], tokens)
             places.add(found, np.ones_like(found))
 
-    def _long_enough(self, documents: DocumentRows, figures: Figures, rows: Sequence[int]) -> None:
-        """What is asked of documents with so many words only that their figures are no accident."""
-        enough = documents.words[rows] >= MIN_QUERIES
+    def _long_enough(
+        self, documents: DocumentRows, figures: Figures, rows: Sequence[int], enough: NDArray[np.bool_]
+    ) -> None:
+        """What is asked of documents with so many tokens only that their figures are no accident."""
         some = {name: values[enough] for name, values in figures.items()}
         self._offsets.add(some["offset"], some["offset_share"])
         self._outliers.add(some, [documents.where(row) for row, long in zip(rows, enough, strict=True) if long])

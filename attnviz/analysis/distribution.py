@@ -19,7 +19,7 @@ Values = NDArray[np.float64]
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 ACCURACY = 0.01
 """How far a quantile is from the value that has its rank, relative to that value, at most."""
-SMALLEST = 1e-5
+SMALLEST = 1e-12
 """What is nearer to 0 counts as 0 in the quantiles."""
 _ROOM = 64
 """By how many buckets the range grows: rarely, and never by much."""
@@ -39,7 +39,7 @@ class Distribution:
         self._mean, self._apart = np.zeros(cells), np.zeros(cells)
         self._least, self._most = np.full(cells, np.inf), np.full(cells, -np.inf)
         self._first = 0  # the number of bucket 0 of ``_buckets``
-        self._buckets = np.zeros((cells, 0), np.int64)
+        self._buckets: NDArray[np.unsignedinteger] = np.zeros((cells, 0), np.uint32)
         self._base = np.log((1 + accuracy) / (1 - accuracy))
         # Buckets are numbered by ⌈log x⌉ so that the smallest value that counts is in bucket 1, and 0 is in bucket 0.
         self._shift = int(np.ceil(np.log(SMALLEST) / self._base)) - 1
@@ -74,7 +74,8 @@ class Distribution:
         if size := other._buckets.shape[1]:
             self._reach(other._first, other._first + size - 1)
             start = other._first - self._first
-            self._buckets[:, start : start + size] += other._buckets
+            self._widen()
+            self._buckets[:, start : start + size] += other._buckets.astype(self._buckets.dtype)
 
     def _merge_moments(self, count: NDArray[np.int64], mean: Values, apart: Values) -> None:
         both = np.maximum(self._count + count, 1)
@@ -93,7 +94,14 @@ class Distribution:
         self._reach(int(buckets.min(where=there, initial=0)), int(buckets.max(where=there, initial=0)))
         cells, width = self._buckets.shape
         places = np.arange(cells) * width + buckets - self._first  # (B, cells)
-        self._buckets += np.bincount(places[there], minlength=cells * width).reshape(cells, width)
+        self._widen()
+        more = np.bincount(places[there], minlength=cells * width)
+        self._buckets += more.reshape(cells, width).astype(self._buckets.dtype)
+
+    def _widen(self) -> None:
+        """Have counts that are wide enough for so many values; narrow ones take half the memory."""
+        if self._buckets.dtype == np.uint32 and self._count.max(initial=0) > np.iinfo(np.uint32).max:
+            self._buckets = self._buckets.astype(np.uint64)
 
     def _reach(self, low: int, high: int) -> None:
         """Have buckets from ``low`` to ``high``."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.analysis.corpus import AMOUNTS, Collector, Corpus, DocumentRows
-from attnviz.analysis.distribution import ACCURACY, QUANTILES
+from attnviz.analysis.distribution import ACCURACY, QUANTILES, SMALLEST
 from attnviz.analysis.measured import METRICS
 from attnviz.analysis.pairs import LinkRows
 from attnviz.analysis.roles import roles
@@ -31,7 +31,9 @@ _MEANINGS = {
     "mean": "over these documents",
     "deviation": "standard deviation over these documents (divided by their number)",
     **{
-        f"q{100 * share:02.0f}": f"quantile {share:g}, within {ACCURACY:.0%} of the value of that rank"
+        f"q{100 * share:02.0f}": (
+            f"quantile {share:g}, within {ACCURACY:.0%} of the value of that rank; 0 where that is below {SMALLEST:g}"
+        )
         for share in QUANTILES
     },
     "min": "exactly",
@@ -50,10 +52,12 @@ def add_part(collector: Collector, documents: pa.Table, heads: pa.Table, links: 
 
 
 def _documents(table: pa.Table) -> DocumentRows:
-    number, words, tokens = (_column(table, name, np.int64) for name in ("document", "words", "tokens"))
+    number, words, tokens, special = (
+        _column(table, name, np.int64) for name in ("document", "words", "tokens", "special_tokens")
+    )
     reason, note = ([text or "" for text in table[name].to_pylist()] for name in ("reason", "note"))
     source, line, row = (table[name].to_pylist() for name in ("source", "line", "row"))
-    return DocumentRows(number, source, line, words, tokens, reason, note, row)
+    return DocumentRows(number, source, line, words, tokens, reason, note, special, row)
 
 
 def _links(table: pa.Table) -> LinkRows:

@@ -9,14 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.analysis.corpus import AMOUNTS, Corpus, Reason
-from attnviz.analysis.distribution import ACCURACY, QUANTILES, Distribution
+from attnviz.analysis.distribution import ACCURACY, QUANTILES, SMALLEST, Distribution
 from attnviz.analysis.languages import ENGLISH, function_words
 from attnviz.analysis.modes import Commonest
-from attnviz.analysis.outlying import COMPARED, FAR, Outlier
+from attnviz.analysis.offsets import MIN_QUERIES
+from attnviz.analysis.outlying import COMPARED, FAR, LEAST, Outlier
 from attnviz.analysis.pairs import LONG_WEIGHT, Occurrence, TypicalPair
 from attnviz.analysis.roles import Found
 from attnviz.render.about import About
 
+_LEFT_OUT = ("places.offset", "roles.positional", "outliers")
+"""What short documents are left out of."""
 _DIGITS = 6
 """Significant digits of all numbers: sums that are made in another order differ beyond these."""
 
@@ -29,9 +32,12 @@ def document(corpus: Corpus, found: tuple[Found, ...], about: About) -> dict[str
         "function_words": {"language": language, "known": bool(function_words(language))},
         "layers": list(corpus.layers),
         "heads": corpus.heads,
-        "counts": asdict(corpus.counts) | {"measured": corpus.counts.measured},
+        "counts": {name: count for name, count in asdict(corpus.counts).items() if name != "short"}
+        | {"measured": corpus.counts.measured},
         "tokens": {name: _round(float(values)) for name, values in statistics(corpus.tokens).items()},
+        "left_out": {"documents": corpus.counts.short, "below_tokens": MIN_QUERIES, "of": list(_LEFT_OUT)},
         "quantiles_within": ACCURACY,
+        "quantiles_from": SMALLEST,
         "metrics": {
             metric.name: {
                 "unit": metric.unit,
@@ -48,6 +54,7 @@ def document(corpus: Corpus, found: tuple[Found, ...], about: About) -> dict[str
         "outliers": {
             "compared": list(COMPARED),
             "least_deviations": FAR,
+            "least_documents": LEAST,
             "documents": [_outlier(each) for each in corpus.outliers],
         },
         "failures": [_reason(each) for each in corpus.failures],

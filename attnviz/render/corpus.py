@@ -53,6 +53,8 @@ def _counts(corpus: Corpus, about: About) -> RenderableType:
     language = about.options.get("language", ENGLISH)
     if language != NONE and not function_words(language):
         line.append(f"\nno function words of {clean(language_name(language))} are known: all words count", "not bold")
+    if counts.left_out:
+        line.append(f"\n{counts.left_out}", "not bold dim")
     if about.passed:
         line.append(f"\n✓ {clean(about.check)}", "not bold green")
     return line

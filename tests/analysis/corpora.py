@@ -30,6 +30,7 @@ def documents(
         np.full(count, words + 4),
         [reasons.get(number, "") for number in numbers],
         [""] * count,
+        np.full(count, 2),
     )
 
 

@@ -269,7 +269,22 @@ def test_short_documents_are_neither_outlying_nor_positional() -> None:
     corpus = collected.corpus()
     assert all(each.where.document != 39 for each in corpus.outliers)
     assert (corpus.places["offset"].documents == 39).all()
-    assert corpus.counts.measured == 40
+    assert (corpus.counts.measured, corpus.counts.short) == (40, 1)
+    assert corpus.counts.left_out.startswith(
+        "1 document has fewer than 6 tokens, special ones not counted: they are left"
+    )
+    other = collector()
+    other.merge(collected)
+    assert other.corpus().counts.short == 1
+
+
+@pytest.mark.parametrize(("tokens", "special", "short"), [(6, 0, 0), (7, 2, 1), (8, 2, 0), (5, 0, 1)])
+def test_how_long_a_document_is_is_counted_in_tokens_of_its_text(tokens: int, special: int, short: int) -> None:
+    collected, one = collector(), documents([0], words=1)
+    collected.add(replace(one, tokens=np.array([tokens]), special=np.array([special])), figures(1), links())
+    corpus = collected.corpus()
+    assert corpus.counts.short == short
+    assert (corpus.places["offset"].documents == 1 - short).all()
 
 
 def test_the_commonest_offset_and_how_much_looks_there() -> None:

@@ -50,6 +50,23 @@ def test_quantiles_are_within_the_stated_accuracy(share: float, accuracy: float)
     np.testing.assert_allclose(found, true, rtol=accuracy * 1.0001)
 
 
+def test_the_quantiles_of_small_values_are_no_zeros() -> None:
+    values = 10.0 ** np.linspace(-11, -6, 501)[:, None]
+    found = distribution(values)
+    for share in QUANTILES:
+        assert found.quantile(share)[0] == pytest.approx(values[int(share * 500), 0], rel=ACCURACY)
+
+
+def test_more_than_four_billion_values_are_counted() -> None:
+    found = distribution(np.ones((3, 1)))
+    for _ in range(31):
+        other = distribution(np.ones((1, 1)))
+        other.merge(found)
+        found.merge(other)
+    assert found.count[0] > 1 << 32
+    assert found.quantile(0.5)[0] == pytest.approx(1, rel=ACCURACY)
+
+
 def test_zeros_and_what_is_nearly_zero_count_as_zero_in_the_quantiles() -> None:
     values = np.array([[-2.0], [-SMALLEST / 2], [0.0], [SMALLEST / 3], [5.0]])
     found = distribution(values)

@@ -14,8 +14,8 @@ _GRID = list_of(list_of(_MAYBE))
 _COUNTS = list_of(list_of(_COUNT))
 _NAMES = ("mean", "deviation", "q05", "q25", "q50", "q75", "q95", "min", "max")
 
-_PLACE = {"type": ["integer", "null"], "minimum": 1}
-_WHERE = {"document": INDEX, "source": TEXT, "line": _PLACE, "tokens": _COUNT, "row": _PLACE}
+_AT = {"type": ["integer", "null"], "minimum": 1}
+_WHERE = {"document": INDEX, "source": TEXT, "line": _AT, "tokens": _COUNT, "row": _AT}
 _LINK = object_of(document=INDEX, layer=INDEX, head=INDEX, query=TEXT, key=TEXT, distance={"type": "integer"},
                 weight=_NUMBER)  # fmt: skip
 _PLACE = object_of(place=list_of(list_of({"type": ["integer", "null"]})), share=_GRID, documents=_COUNTS)
@@ -52,7 +52,9 @@ SUMMARY: dict[str, Any] = object_of(
     heads=_COUNT,
     counts=object_of(documents=_COUNT, failed=_COUNT, words=_COUNT, tokens=_COUNT, links=_COUNT, measured=_COUNT),
     tokens=object_of(count=_COUNT, **dict.fromkeys(_NAMES, _MAYBE)),
+    left_out=object_of(documents=_COUNT, below_tokens=_COUNT, of=list_of(TEXT)),
     quantiles_within=_NUMBER,
+    quantiles_from=_NUMBER,
     metrics=object_of(**{metric.name: _METRIC for metric in AMOUNTS}),
     places=object_of(offset=_PLACE, sink_position=_PLACE, received_position=_PLACE),
     roles=list_of(_ROLE),
@@ -64,6 +66,7 @@ SUMMARY: dict[str, Any] = object_of(
     outliers=object_of(
         compared=list_of(TEXT),
         least_deviations=_NUMBER,
+        least_documents=_COUNT,
         documents=list_of(object_of(**_WHERE, metric=TEXT, value=_NUMBER, typical=_NUMBER, far=_NUMBER)),
     ),
     failures=list_of(_REASON),

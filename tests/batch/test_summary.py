@@ -39,6 +39,7 @@ def documents_table(reasons: list[str | None], first: int = 0) -> pa.Table:
             "note": pa.array([None] * count, pa.string()),
             "words": pa.array([None if reason else 20 for reason in reasons], pa.int64()),
             "tokens": pa.array([None if reason else 24 for reason in reasons], pa.int64()),
+            "special_tokens": pa.array([None if reason else 2 for reason in reasons], pa.int64()),
         }
     )
 

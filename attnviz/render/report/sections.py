@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from attnviz.analysis.corpus import Corpus, Reason
+from attnviz.analysis.offsets import MIN_QUERIES
 from attnviz.analysis.outlying import FAR
 from attnviz.analysis.pairs import LONG_WEIGHT, TIMES
 from attnviz.analysis.roles import Found, HeadRole
@@ -66,6 +67,8 @@ def in_short(corpus: Corpus, found: Sequence[Found]) -> str:
         best = corpus.typical[0]
         pair = f"{word(best.strongest.query)} → {word(best.strongest.key)}"
         said.append(f"The most typical link: {pair}, in {best.documents:,} documents.")
+    if corpus.counts.left_out:
+        said.append(f"{corpus.counts.left_out}.")
     return f"<ul class=short>{''.join(f'<li>{sentence}</li>' for sentence in said)}</ul>" if said else ""
 
 
@@ -189,7 +192,8 @@ def outliers(corpus: Corpus) -> str:
     heads = [("document", ""), ("tokens", "n"), ("figure", ""), ("here", "n"), ("median", "n"), ("deviations", "n")]
     about = (
         f"Documents whose mean over all heads is {FAR:g} robust standard deviations or more from the median of "
-        "documents of about the same length, by the figure in which they are farthest. Very short texts are left out."
+        "documents of about the same length, by the figure in which they are farthest. Texts of fewer than "
+        f"{MIN_QUERIES} tokens are left out, special ones not counted."
     )
     return section("Outlying documents", about, table(heads, rows))
 
