@@ -76,6 +76,7 @@ class Job:
             "special": asked.special,
             "all": asked.everything,
             "language": asked.language,
+            "words": self.how.words and self.how.words.name,
             "windows": self.how.windows,
             "stride": self.how.stride,
             "split": self.reading.split,

@@ -15,7 +15,7 @@ from attnviz.analysis.survey import is_causal
 from attnviz.batch.chunk import Chunk
 from attnviz.batch.document import Document
 from attnviz.batch.found import Found
-from attnviz.encoding import Encoding, Windows, encode_many, slide, started
+from attnviz.encoding import Encoding, Lexicon, Windows, encode_many, slide, started
 from attnviz.errors import AttnvizError, InputError, UsageError
 from attnviz.interface import Model
 from attnviz.model import foresee
@@ -30,11 +30,15 @@ Told = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class How:
-    """What is done with each document: ``windows`` slide over those that are longer than the model, by ``stride``."""
+    """What is done with each document: ``windows`` slide over those that are longer than the model, by ``stride``.
+
+    The ``words`` of a list are cut whole.
+    """
 
     asked: Asked = field(default_factory=Asked)
     windows: bool = True
     stride: int | None = None
+    words: Lexicon | None = None
 
 
 class Worker:
@@ -73,7 +77,7 @@ class Worker:
         """What the model reads of each document, or why it can't."""
         texts = [each.text for each in chunk.documents if not each.reason]
         with self._tokenizing:
-            found = iter(encode_many(self.model.checkpoint.tokenizer, texts))
+            found = iter(encode_many(self.model.checkpoint.tokenizer, texts, words=self.how.words))
         return [InputError(each.reason) if each.reason else self._fitting(next(found)) for each in chunk.documents]
 
     def _fitting(self, encoded: Encoded) -> Encoded:

@@ -7,6 +7,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -15,6 +16,7 @@ from rich.text import Text
 from attnviz.cli import completion, console
 from attnviz.cli.drawing import settle_matplotlib
 from attnviz.cli.options import LanguageOption, ModelOptions, spread
+from attnviz.cli.reading import read_words
 from attnviz.errors import ExitCode, SomeFailed, UsageError
 
 if TYPE_CHECKING:
@@ -90,6 +92,14 @@ def batch(
         typer.Option("--all", help="Links of everything: function words, positional heads.", rich_help_panel=_OUT),
     ] = False,
     language: LanguageOption = "en",
+    words: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Words to cut whole, one a line, where a script has no spaces.",
+            rich_help_panel=_IN,
+        ),
+    ] = None,
     formats: Annotated[
         list[str] | None,
         typer.Option(
@@ -159,12 +169,15 @@ def batch(
     from attnviz.batch.work import How
     from attnviz.cli.telling import telling
 
+    known = read_words(words)
+    if known and known.spans:
+        raise UsageError("--words has the places of one text's words, expected a list", hint="Give one word a line.")
     job = Job(
         tuple(inputs),
         output,
         asdict(model),
         Reading(split, text_field, read_as, keep=_names(keep)),
-        How(Asked(top, special, everything, language_code(language)), windows, stride),
+        How(Asked(top, special, everything, language_code(language)), windows, stride, known),
         tuple(formats or ()),
         check,
         strict,

@@ -8,6 +8,7 @@ import typer
 
 from attnviz.cli import console, source
 from attnviz.cli.options import ModelOptions, TextOptions, spread
+from attnviz.cli.reading import read_words
 
 BANK = "The bank approved the loan because the company had strong financials."
 
@@ -25,6 +26,7 @@ def check(
     """Check our attention against the model's own, in every layer and head."""
     text = source.read_text(BANK if text is None and reading.file is None else text, reading.file)
     reading.require_whole()
+    read_words(reading.words)  # which change nothing of what is compared
     from attnviz.render import terminal
 
     loaded = model.load()

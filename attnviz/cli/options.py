@@ -82,6 +82,16 @@ class ModelOptions:
             console.warn("--trust-remote-code runs code that the model brings along, with all your rights")
 
 
+WordsOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Words to cut whole, one a line, where a script has no spaces; or .json: [[start, stop], …].",
+        rich_help_panel=_TEXT,
+    ),
+]
+
+
 @dataclass(frozen=True)
 class TextOptions:
     """What the model reads, beside the argument."""
@@ -124,9 +134,11 @@ class TextOptions:
         ),
     ] = None
 
+    words: WordsOption = None
+
     def given(self) -> dict[str, Any]:
         """The options as keyword arguments of ``Model.attend``, ``survey`` and ``check``."""
-        apart = ("file", "windows", "stride")
+        apart = ("file", "windows", "stride", "words")
         found = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in apart}
         return {name: typed(value) if isinstance(value, str) else value for name, value in found.items()}
 

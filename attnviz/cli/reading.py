@@ -7,9 +7,12 @@ import os
 import stat
 import sys
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from attnviz.errors import InputError
+
+if TYPE_CHECKING:
+    from attnviz.encoding import Lexicon
 
 SHARE = 400
 """A text needs up to this many times its bytes to be cut into tokens and words; measured with both kinds of tokenizer
@@ -44,6 +47,19 @@ def typed(text: str) -> str:
         with contextlib.suppress(UnicodeError):
             return os.fsencode(text).decode()
     return text
+
+
+def read_words(path: Path | None) -> Lexicon | None:
+    """The words that are listed in ``path``, or of which it says in JSON where they are; None without a file.
+
+    Raises:
+        InputError: as ``read_file``; it has no words, or some that can't be.
+    """
+    if path is None:
+        return None
+    from attnviz.encoding import parse_words
+
+    return parse_words(read_file(path), str(path), as_json=path.suffix == ".json")
 
 
 def read_standard_input() -> str:

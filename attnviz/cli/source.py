@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attnviz.cli import console
 from attnviz.cli.options import ModelOptions, TextOptions
-from attnviz.cli.reading import read_file, read_standard_input, typed
+from attnviz.cli.reading import read_file, read_standard_input, read_words, typed
 from attnviz.errors import UsageError, few
 
 if TYPE_CHECKING:
@@ -39,12 +39,12 @@ def attend(
             )
         return _read(record, reading), None
     reading.require_whole()
-    text = read_text(text, reading.file)
+    text, words = read_text(text, reading.file), read_words(reading.words)
     loaded = model.load()
     from attnviz.cli.progress import watching
 
     with watching(loaded) as progress:
-        found = loaded.attend(text, **reading.given(), max_memory=max_memory, observers=[progress])
+        found = loaded.attend(text, **reading.given(), words=words, max_memory=max_memory, observers=[progress])
     explain(loaded)
     return found, loaded
 
@@ -61,18 +61,18 @@ def observe(
     """
     if start is not None and text is None and reading.file is None:
         return _read(start, reading), None
-    text = read_text(text, reading.file)
+    text, words = read_text(text, reading.file), read_words(reading.words)
     loaded = model.load()
     given = reading.given()
     from attnviz.cli.progress import watching
 
     with watching(loaded) as progress:
-        slides: dict[str, Any] = {"windows": reading.windows, "stride": reading.stride}
+        slides: dict[str, Any] = {"windows": reading.windows, "stride": reading.stride, "lexicon": words}
         if reading.windows or reading.stride is not None or loaded.is_long(text, **_sizing(given)):
             kept = wanted.kept(start)
             found: Record | Survey = loaded.survey(text, **given, **kept, **slides, observers=[progress])
         else:
-            found = loaded.attend(text, **given, observers=[progress])
+            found = loaded.attend(text, **given, words=words, observers=[progress])
     explain(loaded)
     return found, loaded
 

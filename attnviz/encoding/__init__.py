@@ -12,6 +12,7 @@ from attnviz.encoding.encode import (
     tokens_at_least,
 )
 from attnviz.encoding.languages import Languages, read_languages
+from attnviz.encoding.lexicon import Lexicon, parse_words
 from attnviz.encoding.spans import Place, WordSpans
 from attnviz.encoding.spelling import declare_mask
 from attnviz.encoding.windows import Window, Windows, slide
@@ -20,6 +21,7 @@ from attnviz.encoding.words import Word, is_blank, is_punctuation
 __all__ = [
     "Encoding",
     "Languages",
+    "Lexicon",
     "Made",
     "Place",
     "Window",
@@ -33,6 +35,7 @@ __all__ = [
     "encode_target",
     "is_blank",
     "is_punctuation",
+    "parse_words",
     "read_languages",
     "require_text",
     "slide",

@@ -74,7 +74,8 @@ def _open_words(
     # A special token parts what stands beside it, as a line break does.
     text, spans = join_pieces([b"\n" if mark else piece for mark, piece in zip(special, spelt, strict=True)])
     places: list[Span | None] = [None if mark else (0, *span) for mark, span in zip(special, spans, strict=True)]
-    cuts = [Cuts.of(text)]
+    words = None if grown.lexicon is None or grown.lexicon.spans else grown.lexicon
+    cuts = [words.cut(text) if words else Cuts.of(text)]
     begins = begin_words(cuts, places, gaps)
     last = max(starts, default=first)
     for i in range(first + 1, read):

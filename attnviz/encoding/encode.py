@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from attnviz.encoding.growth import require_bounded
+from attnviz.encoding.lexicon import Lexicon
 from attnviz.encoding.spelling import Spelling
 from attnviz.encoding.words import Cuts, Span, Word, begin_words, cut_words
 from attnviz.errors import AttnvizError, InputError, ModelError
@@ -49,7 +50,8 @@ class Encoding:
     ``tokens`` are readable (byte-level pieces are decoded), ``special`` marks tokens that are no part of the text
     ([CLS], [SEP], BOS). ``words`` cut the tokens into consecutive spans; a special token is a word of its own.
     ``dropped`` counts the tokens that truncation cut off, ``generated`` those at the end that the model wrote itself.
-    ``made`` says from what it was made; None where that is not known, as of a record that was read from a file.
+    ``lexicon``: what was known to be a word. ``made`` says from what it was made; None where that is not known,
+    as of a record that was read from a file.
     """
 
     text: str
@@ -62,6 +64,7 @@ class Encoding:
     dropped: int = 0
     generated: int = 0
     made: Made | None = field(default=None, compare=False, repr=False)
+    lexicon: Lexicon | None = field(default=None, compare=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -75,6 +78,7 @@ def encode(
     limit: int | None = None,
     truncate: bool = False,
     marks: bool | PostProcessor = True,
+    words: Lexicon | None = None,
 ) -> Encoding:
     """Encode ``text`` (and ``pair``) with the special tokens that the tokenizer adds, without padding.
 
@@ -83,6 +87,7 @@ def encode(
         truncate: cut the text at ``limit`` instead of raising.
         marks: False for a text that has its special tokens already, as a chat template writes them; or what adds others
             than the tokenizer does.
+        words: what is known to be a word.
 
     Raises:
         InputError: the text is blank, can't be encoded, has nothing that the tokenizer knows, or is too long.
@@ -108,7 +113,7 @@ def encode(
             )
         tokenizer.enable_truncation(limit - added if own else limit)
         pieces = _pieces(tokenizer, text, pair, marks)
-    return _read(Spelling(tokenizer), pieces, text, pair, dropped)
+    return _read(Spelling(tokenizer), pieces, text, pair, dropped, words)
 
 
 def _pieces(tokenizer: Tokenizer, text: str, pair: str | None, marks: bool | PostProcessor) -> Pieces:
@@ -118,7 +123,7 @@ def _pieces(tokenizer: Tokenizer, text: str, pair: str | None, marks: bool | Pos
 
 
 def encode_many(
-    tokenizer: Tokenizer, texts: Sequence[str], *, limit: int | None = None
+    tokenizer: Tokenizer, texts: Sequence[str], *, limit: int | None = None, words: Lexicon | None = None
 ) -> list[Encoding | AttnvizError]:
     """What ``encode`` makes of each of ``texts``, or the error that it raises, in their order; it is faster."""
     found: dict[int, Encoding | AttnvizError] = {}
@@ -137,7 +142,7 @@ def encode_many(
             if limit is not None and len(pieces) > limit:
                 found[number] = encode(tokenizer, texts[number], limit=limit)  # raises
             else:
-                found[number] = _read(spelling, pieces, texts[number], None)
+                found[number] = _read(spelling, pieces, texts[number], None, words=words)
         except AttnvizError as error:
             found[number] = error
     return [found[number] for number in range(len(texts))]
@@ -164,6 +169,7 @@ def encode_target(
     limit: int | None = None,
     truncate: bool = False,
     marks: bool | PostProcessor = True,
+    words: Lexicon | None = None,
 ) -> Encoding:
     """Encode ``text`` as an encoder–decoder's decoder reads it: shifted right by one.
 
@@ -172,20 +178,20 @@ def encode_target(
     Args:
         start: the id of the token that the decoder starts from; None where the mark at the end wraps around to the
             start, as mBART's language code does.
-        limit, truncate, marks: as for ``encode``; the marks are those of the target's language.
+        limit, truncate, marks, words: as for ``encode``; the marks are those of the target's language.
 
     Raises:
         InputError: as ``encode``.
         ModelError: ``start`` is None, and the tokenizer adds no mark at the end.
     """
-    encoding = encode(tokenizer, text, limit=limit, truncate=truncate, marks=marks)
+    encoding = encode(tokenizer, text, limit=limit, truncate=truncate, marks=marks, words=words)
     if not encoding.special[-1]:
         if start is None:
             raise ModelError(
                 "the model names no token to start its decoder from, and its tokenizer ends a text with none"
             )
         # Nothing makes room for the start.
-        encoding = encode(tokenizer, text, limit=limit and limit - 1, truncate=truncate, marks=marks)
+        encoding = encode(tokenizer, text, limit=limit and limit - 1, truncate=truncate, marks=marks, words=words)
         return _joined(started(tokenizer, start), encoding, len(encoding))
     first = encoding.ids[-1] if start is None else start
     return _joined(started(tokenizer, first), encoding, len(encoding) - 1)
@@ -227,7 +233,14 @@ def require_text(text: str) -> None:
         ) from None
 
 
-def _read(spelling: Spelling, pieces: Pieces, text: str, pair: str | None, dropped: int = 0) -> Encoding:
+def _read(
+    spelling: Spelling,
+    pieces: Pieces,
+    text: str,
+    pair: str | None,
+    dropped: int = 0,
+    words: Lexicon | None = None,
+) -> Encoding:
     ids, written = tuple(pieces.ids), pieces.tokens
     known = tuple(map(spelling.is_real, ids, written))
     special = tuple(
@@ -243,7 +256,8 @@ def _read(spelling: Spelling, pieces: Pieces, text: str, pair: str | None, dropp
             "the text has only special tokens or characters that the model's tokenizer does not know",
             hint="Give a text in a language that the model was trained on.",
         )
-    cuts = [Cuts.of(part) for part in ((text,) if pair is None else (text, pair))]
+    texts = (text,) if pair is None else (text, pair)
+    cuts = [words.cut(part, first=not i) if words else Cuts.of(part) for i, part in enumerate(texts)]
     places: list[Span | None] = [
         None if mark or sequence is None else (sequence, *span)
         for mark, sequence, span in zip(special, pieces.sequence_ids, pieces.offsets, strict=True)
@@ -258,5 +272,6 @@ def _read(spelling: Spelling, pieces: Pieces, text: str, pair: str | None, dropp
         special=special,
         words=cut_words(begin_words(cuts, places, gaps), tokens, cuts, places),
         dropped=dropped,
+        lexicon=words,
         made=Made(text, pair, limit=len(ids) if dropped else None),
     )

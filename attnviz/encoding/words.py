@@ -10,8 +10,8 @@ they end.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import regex
@@ -39,16 +39,26 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Cuts:
-    """Where a ``text`` may be cut into words: at ``words``, and never ``inside`` a grapheme cluster."""
+    """Where a ``text`` may be cut into words: at ``words``, and never ``inside`` a grapheme cluster.
+
+    The places ``joined`` are inside words that are known to be whole, be there white space in them.
+    """
 
     text: str
     words: Collection[int]
     inside: Collection[int]
+    joined: Collection[int] = frozenset()
 
     @classmethod
     def of(cls, text: str) -> Cuts:
         """The boundaries of a text."""
         return cls(text, _boundaries(text), _inside(text))
+
+    def joining(self, known: Iterable[tuple[int, int]]) -> Cuts:
+        """With the ``known`` words, which are from and to (exclusive) these characters, whole and apart."""
+        spans = list(known)
+        joined = {at for start, stop in spans for at in range(start + 1, stop)}
+        return replace(self, words=(set(self.words) - joined).union(*spans), joined=joined)
 
     def is_blank(self, place: Span) -> bool:
         """Whether there is nothing but white space at ``place``."""
@@ -61,8 +71,8 @@ class Cuts:
     def are_apart(self, before: Span, place: Span) -> bool:
         """Whether a word begins at ``place``, the token ``before`` which is at another place of the same text."""
         start = self._first(place[1])
-        if start < before[2]:
-            return False  # both are pieces of one character
+        if start < before[2] or start in self.joined:
+            return False  # both are pieces of one character, or of one word
         if any(character.isspace() for character in self.text[before[2] : place[1] + 1]):
             return True
         return start in self.words or start >= len(self.text)

@@ -11,7 +11,7 @@ from attnviz import record
 from attnviz.checkpoint import DEFAULT, adopt, open_checkpoint, open_gguf
 from attnviz.encoding import Encoding
 from attnviz.errors import InputError, UsageError
-from attnviz.interface.opened import Opened
+from attnviz.interface.opened import Opened, Words
 from attnviz.interface.records import Attention, EncoderDecoder
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class Model(Opened):
         generate: int | None = None,
         truncate: bool = False,
         chat: bool = False,
+        words: Words | None = None,
         max_memory: int | None = None,
         observers: Sequence[Observer] = (),
     ) -> Attention | EncoderDecoder:
@@ -47,6 +48,8 @@ class Model(Opened):
                 encoder–decoder without a target.
             truncate: cut a text that is too long for the model.
             chat: put the text into the model's chat template.
+            words: what is known to be a word, since the text does not part it from others: a list, of which the longest
+                that fits is taken; or pairs (start, stop) of characters of ``text``.
             max_memory: the bytes that the weights may take; None is a quarter of free memory.
             observers: others that see the run.
 
@@ -56,7 +59,9 @@ class Model(Opened):
         """
         from attnviz.model.observers import Weights
 
-        encoding, decoded = self.inputs(text, pair, target, generate=generate, truncate=truncate, chat=chat)
+        encoding, decoded = self.inputs(
+            text, pair, target, generate=generate, truncate=truncate, chat=chat, words=words
+        )
         weights = Weights(self.way.layers, max_memory)
         self.way.run(encoding, [weights, *observers], decoded)
         if decoded is None:
@@ -101,6 +106,7 @@ class Model(Opened):
         observers: Sequence[Observer] = (),
         windows: bool = False,
         stride: int | None = None,
+        lexicon: Words | None = None,
         **wanted: Any,
     ) -> record.Survey:
         """Run a text of any length and keep what a summary needs of its attention, nothing that grows with N².
@@ -114,8 +120,9 @@ class Model(Opened):
             windows: where the text has more tokens than the model has positions, slide over it in windows of as many
                 as it has, each ``stride`` tokens after the one before (half of one by default). Links are found between
                 what stands in one window, at the places of the whole text.
+            lexicon: what is known to be a word, the ``words`` of ``attend``.
             wanted: fields of ``analysis.survey.Wanted``: ``tokens``, ``special``, ``everything``, ``words``,
-                ``passage``, ``top``, ``links``, ``window``, ``layers``, ``size``.
+                ``passage``, ``top``, ``links``, ``window``, ``layers``, ``size``, ``language``.
 
         Raises:
             InputError, UsageError, ModelError: as ``attend``; a word, passage or row that the text does not have.
@@ -126,9 +133,11 @@ class Model(Opened):
             if not windows:
                 raise UsageError("--stride is given, and no --windows that it could be of")
             given = {"--pair": pair, "--target": target, "--generate": generate, "--truncate": truncate, "--map": kind}
-            document, cut = self._windows(text, stride, [name for name, value in given.items() if value], chat=chat)
+            document, cut = self._windows(
+                text, stride, [name for name, value in given.items() if value], chat=chat, words=lexicon
+            )
             return survey(self.name, self.way, document, None, "self", Wanted(**wanted), observers, cut)
-        read, written = self.inputs(text, pair, target, generate=generate, truncate=truncate, chat=chat)
+        read, written = self.inputs(text, pair, target, generate=generate, truncate=truncate, chat=chat, words=lexicon)
         if written is None and kind is not None:
             raise UsageError(f"{self.name} has one map, and none for {kind}: it is no encoder–decoder")
         which = "self" if written is None else kind or "cross"

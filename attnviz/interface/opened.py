@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from attnviz.checkpoint import Checkpoint, chat_text, looked_at_anew
-from attnviz.encoding import Encoding, Windows, encode, encode_target, slide
+from attnviz.encoding import Encoding, Lexicon, Windows, encode, encode_target, slide
 from attnviz.errors import UsageError, short
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from attnviz.model.watch import Watch
     from attnviz.model.ways import Options
 
+Words = Lexicon | Iterable[str] | Iterable[Sequence[int]]
+"""What is known to be a word: a list, or pairs (start, stop) of a text's characters."""
 NEW_TOKENS = 32
 """How many tokens an encoder–decoder writes where no target is given."""
 
@@ -77,16 +79,28 @@ class Opened:
         observed = self.way.path == "observed"
         return "the weights are the model's own (observed): there is nothing of ours to check" if observed else ""
 
-    def encode(self, text: str, pair: str | None = None, *, truncate: bool = False, chat: bool = False) -> Encoding:
+    def encode(
+        self,
+        text: str,
+        pair: str | None = None,
+        *,
+        truncate: bool = False,
+        chat: bool = False,
+        words: Words | None = None,
+    ) -> Encoding:
         """Encode a text, or a pair of texts, for this model; ``chat`` puts it into the model's chat template.
+
+        ``words`` are as for ``attend``.
 
         Raises:
             InputError: the text is blank, unknown to the tokenizer, or longer than the model (unless ``truncate``).
             UsageError: ``chat``, and the model has no chat template.
         """
         read = chat_text(self.checkpoint, text) if chat else text
-        limit = self.way.limit
-        encoding = encode(self.checkpoint.tokenizer, read, pair, limit=limit, truncate=truncate, marks=not chat)
+        limit, known = self.way.limit, _known(words, text, read)
+        encoding = encode(
+            self.checkpoint.tokenizer, read, pair, limit=limit, truncate=truncate, marks=not chat, words=known
+        )
         return _of_chat(encoding, text) if chat else encoding
 
     def inputs(
@@ -98,6 +112,7 @@ class Opened:
         generate: int | None = None,
         truncate: bool = False,
         chat: bool = False,
+        words: Words | None = None,
     ) -> tuple[Encoding, Encoding | None]:
         """What the model reads, and what its decoder reads where it has an encoder too; as for ``attend``."""
         from attnviz.model import foresee
@@ -106,7 +121,7 @@ class Opened:
             raise UsageError(f"generate is {short(generate)}, expected a number of tokens")
         self.follow()
         foresee.require_text(self.checkpoint, self.options, text, self.way.limit, truncate=truncate)
-        source = self.encode(text, pair, truncate=truncate, chat=chat)
+        source = self.encode(text, pair, truncate=truncate, chat=chat, words=words)
         foresee.require_memory(self.checkpoint, self.options, len(source))
         two = "cross" in self.way.kinds
         if target is not None and not two:
@@ -117,7 +132,11 @@ class Opened:
         if target is not None:
             languages = self.checkpoint.languages
             marks = True if languages is None else languages.around_target()
-            return source, encode_target(tokenizer, target, self.way.start, limit=limit, truncate=truncate, marks=marks)
+            known = None if source.lexicon is None or source.lexicon.spans else source.lexicon
+            read = encode_target(
+                tokenizer, target, self.way.start, limit=limit, truncate=truncate, marks=marks, words=known
+            )
+            return source, read
         count = NEW_TOKENS if generate is None and two else generate or 0
         if not count:
             return source, None
@@ -126,7 +145,7 @@ class Opened:
         return write_on(self.checkpoint, self.options, self.way, source, count)
 
     def _windows(
-        self, text: str, stride: int | None, others: Sequence[str], *, chat: bool
+        self, text: str, stride: int | None, others: Sequence[str], *, chat: bool, words: Words | None
     ) -> tuple[Encoding, Windows | None]:
         """A text without regard to the model's limit, and its windows, None where it fits; ``others`` are options."""
         from attnviz.analysis.survey import is_causal
@@ -139,7 +158,8 @@ class Opened:
         if self.way.limit is None:
             raise UsageError(f"{self.name} reads texts of any length: leave --windows out")
         tokenizer, marks = self.checkpoint.tokenizer, not chat
-        document = encode(tokenizer, chat_text(self.checkpoint, text) if chat else text, marks=marks)
+        read = chat_text(self.checkpoint, text) if chat else text
+        document = encode(tokenizer, read, marks=marks, words=_known(words, text, read))
         document = _of_chat(document, text) if chat else document
         causal = is_causal(self.way, document, None, "self")
         windows = slide(tokenizer, document, limit=self.way.limit, causal=causal, stride=stride, marks=marks)
@@ -149,3 +169,14 @@ class Opened:
 def _of_chat(encoding: Encoding, text: str) -> Encoding:
     """``encoding`` as one that was made from the user's message ``text``."""
     return replace(encoding, made=encoding.made and replace(encoding.made, text=text, chat=True))
+
+
+def _known(words: Words | None, text: str, read: str) -> Lexicon | None:
+    """The ``words`` of a ``text``, where it is ``read`` within a chat."""
+    if words is None:
+        return None
+    known = Lexicon.of(words)
+    at = read.find(text)
+    if known.spans and at < 0:
+        raise UsageError("the model's chat template changes the text: the words are not where it says they are")
+    return known.shifted(max(at, 0)) if known.spans else known

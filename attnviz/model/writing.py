@@ -54,7 +54,8 @@ def write_on(
         first, ids = _hosted(checkpoint, options, way, source, count)
     if not two:
         return continued(checkpoint.tokenizer, source, ids), None
-    return source, continued(checkpoint.tokenizer, started(checkpoint.tokenizer, first), ids)
+    begun = replace(started(checkpoint.tokenizer, first), lexicon=source.lexicon)
+    return source, continued(checkpoint.tokenizer, begun, ids)
 
 
 def _require_room(checkpoint: Checkpoint, options: Options, way: Native | Hosted, read: int, count: int) -> None:
