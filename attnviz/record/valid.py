@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Any, get_args
@@ -24,6 +25,8 @@ TYPES = ("float16", "float32", "float64")
 """What weights may be."""
 _MOST = 1 << 62
 """No count is larger."""
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = 60
 _TOKENS = 20
 """The most tokens of a byte: a normaliser may write one character as many."""
 _ROUNDING = {"float16": 2.0**-9, "float32": 1e-4, "float64": 1e-9}
@@ -174,5 +177,4 @@ def _text(value: Any, name: str) -> str:
 
 
 def _short(value: Any) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 60 else f"{shown[:60]}…"
+    return _REPR.repr(value)
