@@ -110,6 +110,7 @@ def _facts(attention: Attention) -> dict[str, Any]:
         "kind": attention.kind,
         "keys": None if attention.keys is None else _encoding_facts(attention.keys),
         "numbers": attention.numbers,
+        **({"note": attention.note} if attention.note else {}),
     }
 
 

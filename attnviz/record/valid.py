@@ -70,7 +70,8 @@ def _attention(facts: Facts, name: str, load: Load) -> Attention:
     numbers = tuple(_count(number, "numbers") for number in _is(facts["numbers"], list, "numbers"))
     if numbers and (len(numbers) != len(weights) or any(b <= a for a, b in pairwise((-1, *numbers)))):
         raise ValueError(f"its layers have the numbers {numbers}, expected {len(weights)} that grow from 0")
-    return Attention(_text(facts["model"], "model"), path, causal, encoding, weights, kind, keys, numbers)
+    name, note = _text(facts["model"], "model"), _text(facts.get("note", ""), "note")
+    return Attention(name, path, causal, encoding, weights, kind, keys, numbers, note=note)
 
 
 def require_shape(shape: Sequence[int], units: tuple[int, int]) -> None:

@@ -253,8 +253,9 @@ def _is_strange(function: Any) -> bool:
     return installed or not where.startswith(known)
 
 
-def _shape(tensor: Tensor | None) -> tuple[int, ...] | None:
-    return None if tensor is None else tuple(tensor.shape)
+def _shape(value: Any) -> tuple[int, ...] | None:
+    """The shape of a tensor; None for what is none."""
+    return tuple(value.shape) if isinstance(value, Tensor) else None
 
 
 def _names(tensors: Mapping[str, Any]) -> str:
