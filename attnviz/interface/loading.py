@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from attnviz.checkpoint import DEFAULT, adopt, open_checkpoint, open_gguf
+from attnviz.errors import UsageError
 from attnviz.interface.model import Model
 
 
@@ -37,7 +38,12 @@ def load(
     from attnviz.model.ways import read_options
 
     options = read_options(dtype, device, trust_remote_code=trust_remote_code)
-    if isinstance(model, tuple):
+    if not isinstance(model, str | os.PathLike):
+        if not isinstance(model, tuple) or len(model) != 2:
+            raise UsageError(
+                f"a {type(model).__name__} is given, expected a model's name or folder, or (model, tokenizer)",
+                hint="Of a model in memory both are needed: attnviz.load((model, tokenizer))",
+            )
         checkpoint = adopt(*model)
     elif gguf is not None:
         checkpoint = open_gguf(gguf, model, revision)
