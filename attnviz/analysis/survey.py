@@ -34,10 +34,12 @@ def survey(
     wanted: Wanted,
     others: Sequence[Observer] = (),
     windows: Windows | None = None,
+    *,
+    evidence: bool = True,
 ) -> Survey:
     """Run ``way`` on the text ``read`` (and what its decoder has ``written``) and keep what is ``wanted``.
 
-    A text that is longer than the model has positions is run in ``windows``.
+    A text that is longer than the model has positions is run in ``windows``. ``evidence`` is kept for a check, or not.
 
     Raises:
         UsageError: a word, a passage or a row that the text does not have.
@@ -47,11 +49,14 @@ def survey(
     encoding = read if written is None or kind == "encoder" else written
     source = Source(kind, causal, encoding, read if kind == "cross" else None, windows)
     kept = SurveyObservers(source, wanted, way.layers.get(kind, _LAYERS))
+    gathered = kept.gathering(way.heads[kind]) if evidence else None
+    seeing = [gathered] if gathered else []
     if windows:
-        run_windows(way, windows, kept.in_windows(), others)
+        run_windows(way, windows, [*kept.in_windows(), *seeing], others)
     else:
-        way.run(read, [Only(kind, [kept.stats, *kept.observers]), *others], written)
-    return kept.record(name, way.path)
+        way.run(read, [Only(kind, [kept.stats, *kept.observers, *seeing]), *others], written)
+    found = kept.record(name, way.path)
+    return replace(found, evidence=gathered.evidence(kind, read, written)) if gathered else found
 
 
 def is_causal(way: Native | Hosted, read: Encoding, written: Encoding | None, kind: Kind) -> bool:

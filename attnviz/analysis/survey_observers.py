@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attnviz.analysis.evidence import Gathering
 from attnviz.analysis.far import LISTED
 from attnviz.analysis.languages import ENGLISH
 from attnviz.analysis.links import counting, find_unit
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 
 AVERAGED = 16
 """Of how many units at the text's beginning the average over all heads is kept, where none are asked for by name."""
+_SAMPLED = 8
+"""Of so many of the units that are asked for, and of the new tokens, rows are kept for the check."""
 SIZE = 256
 """The most cells across and down of the pooled map of a head."""
 
@@ -130,6 +134,14 @@ class SurveyObservers:
         """What observes the windows, where the text is run in these."""
         sliding = Sliding(self.observers, len(self.source.encoding), sinks=not self.window_sinks)
         return [self.stats, self.window_received, sliding] if isinstance(self.stats, WindowStats) else []
+
+    def gathering(self, heads: int) -> Gathering:
+        """What keeps rows for a check; ``heads`` are those of all layers."""
+        encoding, words = self.source.encoding, self.unit == "word"
+        starts = [word.start for word in encoding.words] if words else range(len(encoding))
+        made = {bisect_right(starts, token) - 1 for token in self.makers}
+        wanted = (*self.asked[:_SAMPLED], *sorted(made)[:_SAMPLED])
+        return Gathering(encoding, starts, wanted, self.source.windows, heads, len(self.source.key_encoding))
 
     @cached_property
     def _within(self) -> dict[Unit, Mask | None]:

@@ -14,9 +14,10 @@ from attnviz.analysis.metrics import sink_of
 from attnviz.analysis.units import Mask
 from attnviz.encoding import Window
 from attnviz.model.inputs import require_equal_heads
-from attnviz.model.kernel import Observer
+from attnviz.model.kernel import Observer, Tile
 from attnviz.model.observers import Confidence, DuplicateTokens, SpanSums
 from attnviz.model.observers.span import FIGURES
+from attnviz.model.spec import Reach
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,6 +39,17 @@ class Part:
         self.duplicates = DuplicateTokens(window.encoding.ids, counting)
         self.confidence = Confidence(len(self.kept) - int(self.sets["sep"].sum()), counting)
         self.observers: list[Observer] = [self.sums, self.duplicates, self.confidence]
+
+
+class Reaches(Observer):
+    """Keeps how far the queries of each layer see."""
+
+    def __init__(self) -> None:
+        self.found: dict[int, Reach] = {}
+
+    def tile(self, tile: Tile) -> None:
+        """See the layer of the tile."""
+        self.found[tile.layer] = tile.reach
 
 
 @dataclass(eq=False)

@@ -1,48 +1,49 @@
-"""The check of a corpus: some documents against transformers' own attention, and their rows against a run alone."""
+"""The check of a corpus: the rows of some documents, as they are written, against transformers' own attention."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from attnviz.analysis.alone import measure_alone
-from attnviz.analysis.measured import METRICS, Measured
+from attnviz.analysis.alone import run_alone
+from attnviz.analysis.measured import Measured
+from attnviz.analysis.totals import Reaches
 from attnviz.batch.found import Found
 from attnviz.batch.work import Worker
 from attnviz.encoding import Encoding, started
 from attnviz.errors import AttnvizError
 from attnviz.model.inputs import as_error
+from attnviz.model.spec import Reach
 
 if TYPE_CHECKING:
+    from attnviz.analysis.check.tables import Document
     from attnviz.model.check import Judge
+    from attnviz.model.hosted import Hosted
+    from attnviz.model.native import Native
 
 Mode = Literal["none", "sample", "all"]
 FIRST = 3
 """So many documents of the run are checked whatever is drawn."""
 EVERY = 100
 """One of so many is drawn by its content: the same ones in every run, however it was cut or resumed."""
-FIGURES = 1e-4
-"""How far a figure may be from that of a run alone, as a part of it: both are rounded, and added up in other orders."""
-
 NAMED = 100
 """So many documents that are beyond a tolerance are named, the first ones; all of them are counted."""
 _REASONS = 5
 """So many reasons are kept: each document may have one of its own."""
-_AMOUNTS = np.array([metric.kind == "amount" for metric in METRICS])
 
 
 @dataclass(frozen=True)
 class Checked:
-    """What the check found: of how many ``documents``, the largest |Δ| of two weights, and of two figures.
+    """What the check found: of how many ``documents``, the largest |Δ| of two links' weights, and of two figures.
 
-    ``figures_apart`` is that of the tables' figures to those of a run alone, as a part of the figure. ``beyond`` is how
-    many documents are beyond a tolerance, and ``failed`` are the first of these by number, ``NAMED`` at most.
-    ``unchecked`` is how many could not be checked, and ``reasons`` why. ``inputs`` says of the first document that
-    transformers' tokenizer reads otherwise what differs.
+    ``figures_apart`` is that of a figure to what transformers' weights say, as a part of the figure where it is above
+    1. ``beyond`` is how many documents are beyond what rounding explains, and ``failed`` are the first of these by
+    number, ``NAMED`` at most; ``differ`` is what differs most in one of them. ``unchecked`` is how many could not be
+    checked, and ``reasons`` why. Of ``partly`` the figures of some heads were checked, as many as long texts allow.
+    ``inputs`` says of the first document that transformers' tokenizer reads otherwise what differs.
     """
 
     documents: int = 0
@@ -54,6 +55,8 @@ class Checked:
     reasons: tuple[str, ...] = ()
     beyond: int = 0
     inputs: str = ""
+    differ: str = ""
+    partly: int = 0
 
     @property
     def passed(self) -> bool | None:
@@ -66,10 +69,12 @@ class Checked:
             return f"not made: {self.reasons[0]}" if self.reasons else "not made"
         documents = f"{self.documents:,} documents" if self.documents > 1 else "1 document"
         weights = f"at most {self.max_abs_diff:.1e} apart" if self.max_abs_diff else "the same to the last bit"
-        words = f"{documents} against transformers: weights {weights}, figures at most {self.figures_apart:.1e}"
+        words = f"{documents} against transformers: links {weights}, figures at most {self.figures_apart:.1e}"
+        if self.partly:
+            words += f" (of {self.partly:,} long ones in some of the heads)"
         if self.failed:
             beyond = ", ".join(map(str, self.failed[:5])) + (" …" if self.beyond > 5 else "")
-            words += f"; beyond {self.tolerance:.0e} or {FIGURES:.0e} in {self.beyond:,} of them (number {beyond})"
+            words += f"; beyond what rounding explains in {self.beyond:,} of them (number {beyond}; {self.differ})"
         if self.inputs:
             words += f"; texts are read otherwise than by transformers: {self.inputs}"
         return words + (f"; {self.unchecked:,} could not be checked: {self.reasons[0]}" if self.unchecked else "")
@@ -88,6 +93,8 @@ def together(parts: Iterable[Checked]) -> Checked:
         reasons=tuple(dict.fromkeys(reason for part in all_ for reason in part.reasons))[:_REASONS],
         beyond=sum(part.beyond for part in all_),
         inputs=next((part.inputs for part in all_ if part.inputs), ""),
+        differ=next((part.differ for part in all_ if part.differ), ""),
+        partly=sum(part.partly for part in all_),
     )
 
 
@@ -116,29 +123,71 @@ class Checker:
 
     def _check(self, number: int, encoding: Encoding, measured: Measured) -> Checked:
         from attnviz.model.check import Judge  # with it comes transformers
+        from attnviz.model.sampling import Unjudged
 
-        worker = self.worker
-        self._judge = self._judge or Judge(worker.model.checkpoint)
+        self._judge = self._judge or Judge(self.worker.model.checkpoint)
         try:
-            windows = worker.windows(encoding)
-            parts = windows.sample if windows else [encoding]
-            checks = [worker.model.check_encoding(part, self._target(part), judge=self._judge) for part in parts]
-            # A long document was run alone anyhow.
-            alone = (
-                measure_alone(worker.model.way, encoding, worker.how.asked) if worker.is_short(encoding) else measured
-            )
+            self.worker.model.require_checkable()
+            return self._judged(self._judge, number, self._document(encoding, measured))
+        except Unjudged:
+            why = "transformers' eager attention gives no weights, or wrong ones, to compare with"
+            return Checked(unchecked=1, reasons=(why,))
         except (AttnvizError, RuntimeError, MemoryError) as error:
             return Checked(unchecked=1, reasons=(as_error(error).message,))
-        apart = figures_apart(measured, alone)
-        passed = all(check.passed for check in checks) and apart <= FIGURES
+
+    def _judged(self, judge: Judge, number: int, document: Document) -> Checked:
+        """The verdict on a document."""
+        from attnviz.analysis.check.differences import Tolerance
+        from attnviz.analysis.check.tables import differences_of
+        from attnviz.model.verdict import COARSE, tolerance_of
+        from attnviz.model.ways import WIDER
+
+        model = self.worker.model
+        options, checkpoint = model.options, model.checkpoint
+        tolerance = COARSE if checkpoint.quantised else tolerance_of(options.dtype)
+        found, theirs, full = differences_of(document, judge.of(options, model.way), Tolerance.of(tolerance))
+        if found.apart > 1 and options.dtype in WIDER and not checkpoint.quantised:
+            exact = replace(options, dtype=WIDER[options.dtype])
+            wider = judge.of(exact, None)
+            rows = differences_of(document, wider, Tolerance.of(tolerance), figures=False)[1]
+            found, _, full = differences_of(document, wider, Tolerance.of(tolerance).by_rounding(theirs, rows))
+        windows = document.windows
+        reads = windows.sample if windows else [document.encoding]
+        inputs = model.inputs_anew((read, document.target) for read in reads).differs
+        passed = found.apart <= 1 and not inputs
         return Checked(
             1,
-            float(np.nan_to_num(max(check.max_abs_diff for check in checks))),  # JSON has no infinity
-            max(check.tolerance for check in checks),
-            apart,
+            float(np.nan_to_num(found.weights)),  # JSON has no infinity
+            tolerance,
+            found.figures,
             () if passed else (number,),
             beyond=0 if passed else 1,
-            inputs=next((check.inputs.differs for check in checks if check.inputs.differs), ""),
+            differ="" if passed else found.worst if found.apart > 1 else "its tokens",
+            partly=int(full < len(document.numbers) * document.heads),
+            inputs=inputs,
+        )
+
+    def _document(self, encoding: Encoding, measured: Measured) -> Document:
+        from attnviz.analysis.check.tables import Document
+        from attnviz.model.hosted import hostable
+        from attnviz.model.native import Native
+        from attnviz.model.ways import LONG
+
+        worker = self.worker
+        way, windows = worker.model.way, worker.windows(encoding)
+        longest = max((window.encoding for window in windows), key=len) if windows else encoding
+        size = 4 * len(longest) ** 2 * measured.figures.shape[0] * measured.figures.shape[1]
+        alone = isinstance(way, Native) and hostable(worker.model.checkpoint.config) is not None
+        return Document(
+            encoding=encoding,
+            measured=measured,
+            windows=windows,
+            asked=worker.how.asked,
+            causal=worker.causal,
+            reaches=reaches(way, longest),
+            kind=way.kinds[0],
+            target=self._target(encoding),
+            whole=alone or size <= LONG,
         )
 
     def _target(self, encoding: Encoding) -> Encoding | None:
@@ -149,13 +198,11 @@ class Checker:
         return encoding if way.start is None else started(self.worker.model.checkpoint.tokenizer, way.start)
 
 
-def figures_apart(one: Measured, other: Measured) -> float:
-    """The largest |Δ| of two documents' figures that are amounts, as a part of the figure where it is above 1.
-
-    A figure that only one of both has is off by all of it.
-    """
-    a, b = one.figures[..., _AMOUNTS], other.figures[..., _AMOUNTS]
-    if not np.array_equal(np.isnan(a), np.isnan(b)):
-        return 1.0
-    apart: NDArray[np.float64] = np.abs(a - b) / np.maximum(1, np.abs(b))
-    return float(np.nanmax(apart, initial=0))
+def reaches(way: Native | Hosted, encoding: Encoding) -> dict[int, Reach]:
+    """How far the queries of each layer see that reads a text: of a hosted model a run of it shows that."""
+    if way.path == "native":
+        spec = way.network.spec.encoder or way.network.spec
+        return {number: layer.attention.reach for number, layer in enumerate(spec.layers)}
+    seen = Reaches()
+    run_alone(way, encoding, [seen])
+    return seen.found

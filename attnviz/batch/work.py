@@ -71,7 +71,8 @@ class Worker:
     @cached_property
     def causal(self) -> bool:
         """Whether no query sees a later key."""
-        return is_causal(self.model.way, started(self.model.checkpoint.tokenizer, 0), None, "self")
+        way, start = self.model.way, started(self.model.checkpoint.tokenizer, 0)
+        return is_causal(way, start, start if "cross" in way.kinds else None, way.kinds[0])
 
     def encode(self, chunk: Chunk) -> list[Encoded]:
         """What the model reads of each document, or why it can't."""

@@ -72,10 +72,7 @@ def read_standard_input() -> str:
         raise InputError(
             "standard input is closed", hint='Give the text as an argument, or pipe it: echo "…" | attnviz show -'
         )
-    try:
-        return _read(sys.stdin.buffer, "standard input")
-    except OSError as error:  # it is no more, or was never meant to be read
-        raise InputError(f"standard input can't be read ({error.strerror or error})") from None
+    return _read(sys.stdin.buffer, "standard input")
 
 
 def most() -> int:

@@ -65,9 +65,9 @@ def show(
     """Show which words each head of each layer looks at."""
     words = tuple(map(typed, token or ()))
     wanted = Wanted.of(maps, everything=everything, words=words, cell=cell, top=top, links=links)
-    found, loaded = source.observe(text, reading, start, model, wanted)
+    found, loaded = source.observe(text, reading, start, model, wanted, evidence=check)
     summary = wanted.summary(found, start if loaded else None)
-    unchecked = _unchecked(loaded, found) if check else "--no-check"
+    unchecked = _unchecked(loaded) if check else "--no-check"
     checking = (lambda: None) if unchecked or not loaded else lambda: _check(loaded, found)
     if as_json:
         _print_document(summary, checking)
@@ -98,17 +98,9 @@ def _print_screen(summary: Summary, checking: Callable[[], Check | None], *, nam
             out.print(terminal.check_line(checked) if checked else terminal.unchecked_line(unchecked))
 
 
-def _unchecked(model: Model | None, found: Record | Survey) -> str:
+def _unchecked(model: Model | None) -> str:
     """Why there is nothing to check with; empty where there is."""
-    from attnviz.record import Survey
-
-    if model is None:
-        return "the record was read from a file"
-    if model.uncheckable:
-        return model.uncheckable
-    if isinstance(found, Survey) and found.kind in ("encoder", "decoder"):
-        return "of a long text's maps only --map cross says what both halves of the model read"
-    return ""
+    return model.uncheckable if model else "the record was read from a file"
 
 
 def _check(model: Model, found: Record | Survey) -> Check:

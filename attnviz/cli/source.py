@@ -50,11 +50,18 @@ def attend(
 
 
 def observe(
-    text: str | None, reading: TextOptions, start: str | None, model: ModelOptions, wanted: Wanted
+    text: str | None,
+    reading: TextOptions,
+    start: str | None,
+    model: ModelOptions,
+    wanted: Wanted,
+    *,
+    evidence: bool = False,
 ) -> tuple[Record | Survey, Model | None]:
     """What there is to show of a text: the record of all weights, or of a long text a survey; and the model.
 
-    ``start`` is a passage of the text, from which it is looked, or without a text a record to be read.
+    ``start`` is a passage of the text, from which it is looked, or without a text a record to be read. ``evidence``:
+    what is shown will be checked.
 
     Raises:
         UsageError, InputError, ModelError: as ``attend``; also for what is ``wanted`` of a long text.
@@ -70,6 +77,7 @@ def observe(
         slides: dict[str, Any] = {"windows": reading.windows, "stride": reading.stride, "lexicon": words}
         if reading.windows or reading.stride is not None or loaded.is_long(text, **_sizing(given)):
             kept = wanted.kept(start)
+            slides["evidence"] = evidence
             found: Record | Survey = loaded.survey(text, **given, **kept, **slides, observers=[progress])
         else:
             found = loaded.attend(text, **given, words=words, observers=[progress])

@@ -90,7 +90,12 @@ class Windows(Sequence[Window]):
     @property
     def sample(self) -> list[Encoding]:
         """What the first, a middle and the last window read: where all would take too long."""
-        return [self[number].encoding for number in dict.fromkeys((0, len(self) // 2, len(self) - 1))]
+        return [self[number].encoding for number in self.sampled]
+
+    @property
+    def sampled(self) -> list[int]:
+        """The numbers of the windows of the ``sample``."""
+        return list(dict.fromkeys((0, len(self) // 2, len(self) - 1)))
 
     @property
     def widest(self) -> int:

@@ -1,22 +1,24 @@
-"""The ``Model`` that ``load`` gives."""
+"""``load``, and the ``Model`` that it gives."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 from attnviz import record
+from attnviz.checkpoint import DEFAULT, adopt, open_checkpoint, open_gguf
 from attnviz.encoding import Encoding
 from attnviz.errors import InputError, UsageError
 from attnviz.interface.opened import Opened, Words
 from attnviz.interface.records import Attention, EncoderDecoder
-from attnviz.interface.rows import Given, attend_row, check_given, read
 
 if TYPE_CHECKING:
     from attnviz.model.check import Check, Judge, Progress
     from attnviz.model.kernel import Observer
     from attnviz.model.observers import Weights
+    from attnviz.model.verdict import Inputs
 
 _HEADS = 1024
 """How many heads a model is taken to have that does not say it."""
@@ -25,7 +27,6 @@ _HEADS = 1024
 class Model(Opened):
     """A model that attends. Made by ``load``."""
 
-    @overload
     def attend(
         self,
         text: str,
@@ -38,57 +39,10 @@ class Model(Opened):
         words: Words | None = None,
         max_memory: int | None = None,
         observers: Sequence[Observer] = (),
-    ) -> Attention | EncoderDecoder: ...
-
-    @overload
-    def attend(
-        self,
-        text: list[str] | tuple[str, ...],
-        *,
-        generate: int | None = None,
-        truncate: bool = False,
-        chat: bool = False,
-        words: Words | None = None,
-        max_memory: int | None = None,
-        observers: Sequence[Observer] = (),
-    ) -> list[Attention | EncoderDecoder]: ...
-
-    @overload
-    def attend(
-        self,
-        *,
-        input_ids: Any,
-        max_memory: int | None = None,
-        observers: Sequence[Observer] = (),
-        **beside: Any,
-    ) -> Any: ...
-
-    def attend(
-        self,
-        text: str | list[str] | tuple[str, ...] | None = None,
-        pair: str | None = None,
-        target: str | None = None,
-        *,
-        generate: int | None = None,
-        truncate: bool = False,
-        chat: bool = False,
-        words: Words | None = None,
-        max_memory: int | None = None,
-        observers: Sequence[Observer] = (),
-        input_ids: Any = None,
-        **beside: Any,
-    ) -> Any:
+    ) -> Attention | EncoderDecoder:
         """Run ``text`` (and ``pair``) through the model with our own attention and keep the weights of all heads.
 
-        An encoder–decoder gives its three maps; its decoder reads ``target``, or what the model writes itself. Of a
-        list of texts each is run by itself, without padding, and there is a list of records, in order.
-
-        In place of texts, ``input_ids`` and what is given ``beside`` them are what the model's own forward takes:
-        lists, arrays or tensors, (tokens,) for one record or (rows, tokens) for a list. Padding is left out of the
-        records. The rest attends as in the model that is given this very row and mask. Where padding may change that,
-        transformers runs the row, and the record's ``note`` says how far its weights are from those of the same tokens
-        alone: most models whose positions have vectors of their own (GPT-2, BERT) count padding on the left, unless
-        ``position_ids`` say otherwise.
+        An encoder–decoder gives its three maps; its decoder reads ``target``, or what the model writes itself.
 
         Args:
             generate: how many tokens the model goes on for, greedily: none by default, and 32 for an
@@ -99,41 +53,16 @@ class Model(Opened):
                 that fits is taken; or pairs (start, stop) of characters of ``text``.
             max_memory: the bytes that the weights may take; None is a quarter of free memory.
             observers: others that see the run.
-            beside: ``attention_mask`` (1 for a token, 0 for padding before or behind the text; without it all are
-                tokens), ``token_type_ids``, ``position_ids`` and, for an encoder–decoder, ``decoder_input_ids``.
 
         Raises:
-            InputError, UsageError: as ``encode``; a target for a model that takes none; weights that take too much; ids
-                outside of the vocabulary, shapes that don't fit, a mask with holes; texts and ids.
+            InputError, UsageError: as ``encode``; a target for a model that takes none; weights that take too much.
             ModelError: the checkpoint is damaged or unsupported, or has no head to generate with.
         """
-        options: dict[str, Any] = {"generate": generate, "truncate": truncate, "chat": chat, "words": words}
-        if input_ids is not None or beside:
-            self.follow()
-            given = Given.of(text, input_ids, beside, {"pair": pair, "target": target, **options})
-            rows, batch = read(self, given)
-            found = [attend_row(self, row, max_memory, observers) for row in rows]
-            return found if batch else found[0]
-        if isinstance(text, list | tuple):
-            if pair is not None or target is not None:
-                raise UsageError("a list of texts takes no pair and no target: give them one by one")
-            return [self._attend(each, None, None, max_memory, observers, **options) for each in text]
-        return self._attend(text, pair, target, max_memory, observers, **options)
-
-    def _attend(
-        self,
-        text: str | None,
-        pair: str | None,
-        target: str | None,
-        max_memory: int | None,
-        observers: Sequence[Observer],
-        **options: Any,
-    ) -> Attention | EncoderDecoder:
         from attnviz.model.observers import Weights
 
-        if text is None:
-            raise UsageError("no text is given", hint='Give one, or input_ids: model.attend("The bank …")')
-        encoding, decoded = self.inputs(text, pair, target, **options)
+        encoding, decoded = self.inputs(
+            text, pair, target, generate=generate, truncate=truncate, chat=chat, words=words
+        )
         weights = Weights(self.way.layers, max_memory)
         self.way.run(encoding, [weights, *observers], decoded)
         if decoded is None:
@@ -179,6 +108,7 @@ class Model(Opened):
         windows: bool = False,
         stride: int | None = None,
         lexicon: Words | None = None,
+        evidence: bool = True,
         **wanted: Any,
     ) -> record.Survey:
         """Run a text of any length and keep what a summary needs of its attention, nothing that grows with N².
@@ -193,6 +123,7 @@ class Model(Opened):
                 as it has, each ``stride`` tokens after the one before (half of one by default). Links are found between
                 what stands in one window, at the places of the whole text.
             lexicon: what is known to be a word, the ``words`` of ``attend``.
+            evidence: keep some rows of the run, which ``check_record`` judges.
             wanted: fields of ``analysis.survey.Wanted``: ``tokens``, ``special``, ``everything``, ``words``,
                 ``passage``, ``top``, ``links``, ``window``, ``layers``, ``size``, ``language``.
 
@@ -208,12 +139,13 @@ class Model(Opened):
             document, cut = self._windows(
                 text, stride, [name for name, value in given.items() if value], chat=chat, words=lexicon
             )
-            return survey(self.name, self.way, document, None, "self", Wanted(**wanted), observers, cut)
+            want = Wanted(**wanted)
+            return survey(self.name, self.way, document, None, "self", want, observers, cut, evidence=evidence)
         read, written = self.inputs(text, pair, target, generate=generate, truncate=truncate, chat=chat, words=lexicon)
         if written is None and kind is not None:
             raise UsageError(f"{self.name} has one map, and none for {kind}: it is no encoder–decoder")
         which = "self" if written is None else kind or "cross"
-        return survey(self.name, self.way, read, written, which, Wanted(**wanted), observers)
+        return survey(self.name, self.way, read, written, which, Wanted(**wanted), observers, evidence=evidence)
 
     def _record(
         self, weights: Weights, kind: record.Kind, queries: Encoding, keys: Encoding | None = None
@@ -232,7 +164,7 @@ class Model(Opened):
 
     def check(
         self,
-        text: str | None = None,
+        text: str,
         pair: str | None = None,
         target: str | None = None,
         *,
@@ -242,39 +174,28 @@ class Model(Opened):
         chat: bool = False,
         progress: Progress | None = None,
         judge: Judge | None = None,
-        input_ids: Any = None,
-        **beside: Any,
     ) -> Check:
         """Compare our attention with transformers' own, in every layer and head; loads transformers.
 
         ``check(…).max_abs_diff`` is the largest difference of two weights. Of a long text, the weights of 64 queries
         are compared; ``progress`` is told how far that is. A ``judge`` keeps transformers' model for the next text.
-        ``input_ids`` and what is given ``beside`` them are as for ``attend``: transformers runs the very rows, with
-        padding and mask, and the worst is the verdict.
 
         Raises:
             InputError, UsageError, ModelError: as ``attend``; also a model that transformers can't load.
         """
-        options = {"generate": generate, "truncate": truncate, "chat": chat}
-        if input_ids is not None or beside:
-            given = Given.of(text, input_ids, beside, {"pair": pair, "target": target, **options})
-            return check_given(self, given, float64=float64)
-        if text is None:
-            raise UsageError("no text is given", hint='Give one, or input_ids: model.check("The bank …")')
         encoding, decoded = self.inputs(text, pair, target, generate=generate, truncate=truncate, chat=chat)
         return self.check_encoding(encoding, decoded, float64=float64, progress=progress, judge=judge)
 
     def check_record(self, found: record.Record | record.Survey, progress: Progress | None = None) -> Check:
-        """``check`` of what a record of this model was made from.
+        """``check`` of what a record of this model was made from, and of a survey of what it shows.
 
-        Of a text that was read in windows the first, the middle and the last are checked; the worst is the verdict.
+        Of a text that was read in many windows the first, a middle and the last are checked.
 
         Raises:
-            InputError: the survey is of one stack of an encoder–decoder: it does not say what the other one read.
+            InputError: the survey was made without ``evidence``, or there is no memory for what its check needs.
         """
-        if isinstance(found, record.Survey) and found.windows:
-            checks = [self.check_encoding(read, progress=progress) for read in found.windows.sample]
-            return max(checks, key=lambda check: (not check.passed, check.max_abs_diff))
+        if isinstance(found, record.Survey):
+            return self._check_survey(found, progress)
         if isinstance(found, record.EncoderDecoder):
             return self.check_encoding(found.encoder.encoding, found.decoder.encoding, progress=progress)
         if found.kind == "cross" and found.keys is not None:
@@ -285,6 +206,21 @@ class Model(Opened):
                 hint="The cross map has both texts; so has: attnviz check",
             )
         return self.check_encoding(found.encoding, progress=progress)
+
+    def _check_survey(self, found: record.Survey, progress: Progress | None) -> Check:
+        from attnviz.analysis.check.survey import check_survey, texts_of
+        from attnviz.model.check import Judge
+        from attnviz.model.sampling import Unjudged
+
+        self.require_checkable()
+        judge = Judge(self.checkpoint)
+        reads = [(read, None) for read in found.windows.sample] if found.windows else [texts_of(found)]
+        try:
+            check = check_survey(found, self.checkpoint, self.options, self.way, judge, progress)
+            return replace(check, inputs=self.inputs_anew(reads))
+        except Unjudged:  # transformers' eager attention is no judge here: its hidden states are
+            checks = [self.check_encoding(*read, progress=progress, judge=judge) for read in reads]
+            return max(checks, key=lambda check: (not check.passed, check.max_abs_diff))
 
     def check_encoding(
         self,
@@ -297,7 +233,22 @@ class Model(Opened):
     ) -> Check:
         """``check`` of what the model reads; an encoder–decoder needs the ``target`` that its decoder reads too."""
         found = self._check(encoding, target, float64=float64, progress=progress, judge=judge)
-        return replace(found, inputs=self._reader.compare(encoding, target))
+        return replace(found, inputs=self.inputs_anew([(encoding, target)]))
+
+    def inputs_anew(self, reads: Iterable[tuple[Encoding, Encoding | None]]) -> Inputs:
+        """What transformers' own tokenizer makes of the texts that were read: what differs first."""
+        found = [self._reader.compare(*read) for read in reads]
+        return next((each for each in found if each.differs), found[0])
+
+    def require_checkable(self) -> None:
+        """Take over what has changed in a model in memory.
+
+        Raises:
+            UsageError: the model attends by itself, so that there is nothing of ours to check.
+        """
+        self.follow()
+        if self.uncheckable:
+            raise UsageError(self.uncheckable)
 
     def _check(
         self,
@@ -313,9 +264,7 @@ class Model(Opened):
 
         from attnviz.model.check import check
 
-        self.follow()
-        if self.uncheckable:
-            raise UsageError(self.uncheckable)
+        self.require_checkable()
         own = self.options.dtype
         dtype = torch.float64 if float64 else torch.promote_types(own, torch.float32)
         if dtype is own or self.checkpoint.quantised:
@@ -323,3 +272,40 @@ class Model(Opened):
         # Half precision hides all but gross mistakes: what is checked is the same model in float32.
         options = replace(self.options, dtype=dtype)
         return check(self.checkpoint, encoding, target, options, progress=progress, judge=judge)
+
+
+def load(
+    model: str | os.PathLike[str] | tuple[Any, Any] = DEFAULT,
+    *,
+    revision: str | None = None,
+    gguf: str | None = None,
+    dtype: str = "float32",
+    device: str | None = None,
+    trust_remote_code: bool = False,
+    source_lang: str | None = None,
+    target_lang: str | None = None,
+) -> Model:
+    """Load a model: the default one, a folder, a Hub id (at ``revision``), or (transformers model, tokenizer).
+
+    Args:
+        gguf: a GGUF file, alone or in the folder or Hub repository ``model``.
+        dtype: float32, float64, bfloat16 or float16.
+        device: cpu, cuda, cuda:1, mps, or auto for the fastest; None is the CPU, or where your own model is.
+        trust_remote_code: let transformers run code that the checkpoint brings along.
+        source_lang, target_lang: of a translation model, the codes of the languages of the text and of the target, as
+            its tokenizer writes them; None is what the tokenizer's settings say.
+
+    Raises:
+        ModelError: it can't be found or read.
+        UsageError: an unknown type, device or language; or the model needs to know one that nothing says.
+    """
+    from attnviz.model.ways import read_options
+
+    options = read_options(dtype, device, trust_remote_code=trust_remote_code)
+    if isinstance(model, tuple):
+        checkpoint = adopt(*model)
+    elif gguf is not None:
+        checkpoint = open_gguf(gguf, model, revision)
+    else:
+        checkpoint = open_checkpoint(model, revision)
+    return Model(checkpoint.speaking(source_lang, target_lang), options)

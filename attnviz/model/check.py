@@ -58,7 +58,7 @@ def check(
     if long and alone is None:
         result = check_rows(way, judge.of(options, way), encoding, target, options.dtype, progress)
     else:
-        with _explained(alone):
+        with explained(alone):
             result = _check_all(way, judge.of(options, way), encoding, target, options.dtype)
     if result.passed or options.dtype is not torch.float32 or checkpoint.quantised:
         return result
@@ -73,8 +73,8 @@ class Judge:
         self._checkpoint = checkpoint
         self._open: dict[Options, Hosted] = {}
 
-    def of(self, options: Options, way: Native | Hosted) -> Hosted:
-        """The model with these ``options``; in the hosted way it is there already."""
+    def of(self, options: Options, way: Native | Hosted | None) -> Hosted:
+        """The model with these ``options``; in the hosted ``way`` with these it is there already."""
         if isinstance(way, Hosted):
             return way
         if options not in self._open:
@@ -83,7 +83,7 @@ class Judge:
 
 
 @contextlib.contextmanager
-def _explained(reason: str | None) -> Iterator[None]:
+def explained(reason: str | None) -> Iterator[None]:
     """Say, where weights do not fit into memory, for what ``reason`` those of a few queries would not do."""
     try:
         yield

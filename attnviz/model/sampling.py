@@ -6,7 +6,7 @@ nobody makes an array of N·M.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -28,6 +28,8 @@ ROWS = 64
 FEWEST = 8
 """So many at least: fewer than ``ROWS`` are drawn where the weights of those take more bytes than ``ROOM``."""
 ROOM = 1 << 31
+FULL = 1 << 30
+"""Of so many weights the heads are drawn that are compared in all rows, in turn from each layer; at least one is."""
 
 Progress = Callable[[int, int], None]
 """Is told how many attentions of how many, in all layers, have been compared."""
@@ -48,7 +50,7 @@ def check_rows(
         ModelError: the two have not the same layers, or their weights not the same shapes.
     """
     if isinstance(way, Native):
-        _require_biases(way, encoding, target, dtype)
+        require_biases(way, encoding, target, dtype)
     drawn = draw(way, encoding, target)
     ours = {kind: Pairs(rows.tolist()) for kind, rows in drawn.items()}
     observers: list[Observer] = [Only(kind, [pairs]) for kind, pairs in ours.items()]
@@ -65,7 +67,7 @@ def check_rows(
     return replace(sum_up([_without_weights(each) for each in found], dtype), against="sdpa")
 
 
-def _require_biases(way: Native, encoding: Encoding, target: Encoding | None, dtype: torch.dtype) -> None:
+def require_biases(way: Native, encoding: Encoding, target: Encoding | None, dtype: torch.dtype) -> None:
     """Raise where the biases do not fit that T5 makes in transformers: of all heads, queries and keys, three times."""
     spec, free = way.network.spec, free_memory()
     if free is None or not isinstance(spec.layers[0].attention.position, RelativeBuckets):
@@ -139,3 +141,100 @@ def _draw(count: int, total: int) -> Tensor:
         return torch.arange(total)
     between = torch.randperm(total - 2, generator=torch.Generator().manual_seed(0))[: count - 2] + 1
     return torch.cat((torch.tensor([0, total - 1]), between)).sort().values
+
+
+def draw_words(starts: Sequence[int], stop: int, count: int, wanted: Iterable[int] = ()) -> list[int]:
+    """The units, first, last, ``wanted`` and drawn ones, that have ``count`` tokens at most, in ascending order.
+
+    ``starts`` are the first tokens of all units, which end at ``stop``. There is one unit at least.
+    """
+    ends = [*starts[1:], stop]
+    order = torch.randperm(len(starts), generator=torch.Generator().manual_seed(0)).tolist()
+    found: dict[int, int] = {}
+    for unit in (0, len(starts) - 1, *wanted, *order):
+        size = ends[unit] - starts[unit]
+        if unit not in found and (not found or sum(found.values()) + size <= count):
+            found[unit] = size
+        if sum(found.values()) >= count:
+            break
+    return sorted(found)
+
+
+def draw_heads(layers: Sequence[int], heads: int, weights: int) -> dict[int, list[int]]:
+    """The heads of each layer that are compared in all rows, the same each time; a head has so many ``weights``."""
+    generator = torch.Generator().manual_seed(0)
+    count = max(1, min(len(layers) * heads, FULL // max(1, weights)))
+    turns = [(layer, torch.randperm(heads, generator=generator).tolist()) for layer in layers]
+    order = [turns[i] for i in torch.randperm(len(turns), generator=generator).tolist()]
+    chosen = [(layer, mixed[turn]) for turn in range(heads) for layer, mixed in order][:count]
+    return {layer: sorted(head for own, head in chosen if own == layer) for layer in layers}
+
+
+class Unjudged(Exception):
+    """transformers' eager attention gives no weights to compare with, or contradicts its SDPA."""
+
+
+SeeRows = Callable[[int, Tensor], None]
+SeeHeads = Callable[[int, Sequence[int], int, int, Tensor], None]
+
+
+def reveal(
+    judge: Hosted,
+    texts: tuple[Encoding, Encoding | None],
+    kind: Kind,
+    rows: Tensor,
+    heads: Mapping[int, Sequence[int]],
+    see_rows: SeeRows,
+    see_heads: SeeHeads,
+    *,
+    whole: bool,
+) -> None:
+    """Show the weights of one ``kind`` as transformers' eager attention makes them, layer by layer.
+
+    Args:
+        texts: what the model reads, and its decoder.
+        rows: the queries (Q,) whose weights in all heads (H, Q, M) ``see_rows`` is shown, by the layer's number.
+        heads: those of each layer that ``see_heads`` is shown in full: (layer, heads, query, key, (h, n, m)), some
+            rows at a time.
+        whole: transformers makes all weights at once, as models must that attend by themselves.
+
+    Raises:
+        Unjudged: there are none, or wrong ones.
+        InputError, UnsupportedModel, ModelError: as ``Hosted.run``.
+    """
+    if whole:
+        weights = judge.reference(*texts)[kind][0]
+        if weights is None or len(weights) != len(heads):
+            raise Unjudged
+        for number, layer in zip(sorted(heads), weights, strict=True):
+            see_rows(number, layer[:, rows])
+            some = list(heads[number])
+            step = max(1, (1 << 24) // (max(1, len(some)) * layer.shape[-1]))
+            for query in range(0, layer.shape[1] if some else 0, step):
+                see_heads(number, some, query, 0, layer[some, query : query + step])
+        return
+    every = {each: rows if each == kind else torch.arange(1) for each in judge.kinds}
+    seen = set()
+
+    def see(each: Kind, number: int, theirs: Tensor | None) -> None:
+        if each != kind:
+            return
+        if theirs is None:
+            raise Unjudged
+        if number not in heads:
+            raise ModelError(f"transformers attends in layer {number}, ours are {sorted(heads)}")
+        seen.add(number)
+        see_rows(number, theirs)
+
+    _, contradicts = judge.sampled(
+        texts[0],
+        every,
+        see,
+        texts[1],
+        whole={(kind, number): some for number, some in heads.items()},
+        see_whole=lambda _, *given: see_heads(*given),
+    )
+    if contradicts:
+        raise Unjudged
+    if seen != set(heads):
+        raise ModelError(f"transformers attends in {len(seen)} layers, ours are {len(heads)}")

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
+WIDER = {torch.bfloat16: torch.float32, torch.float16: torch.float32, torch.float32: torch.float64}
+"""The type that says what rounding does in another."""
+
 LONG = 1 << 28
 """Where all weights of a text take more bytes than this, they are not made all at once."""
 
@@ -121,8 +124,7 @@ def watch(checkpoint: Checkpoint, way: Native | Hosted) -> Watch | None:
         read = checkpoint.tensors.read
         copied = {name: tensor for name, tensor in dict.items(checkpoint.tensors) if name in read}
         return Watch(checkpoint.reference, copied, way.network.tensors.values())
-    running = [each for each in way.model.state_dict().values() if isinstance(each, torch.Tensor)]
-    return Watch(checkpoint.reference, dict(checkpoint.tensors), running)
+    return Watch(checkpoint.reference, dict(checkpoint.tensors), way.model.state_dict().values())
 
 
 def open_by_transformers(checkpoint: Checkpoint, options: Options) -> Hosted:

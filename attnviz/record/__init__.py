@@ -2,17 +2,19 @@
 
 from attnviz.record.attention import Array, Attention, EncoderDecoder, Kind, MapName, Record, Way
 from attnviz.record.files import FORMATS, read, save, write
-from attnviz.record.survey import Pooled, Survey, Top
+from attnviz.record.survey import Evidence, Pooled, Rows, Survey, Top
 
 __all__ = [
     "FORMATS",
     "Array",
     "Attention",
     "EncoderDecoder",
+    "Evidence",
     "Kind",
     "MapName",
     "Pooled",
     "Record",
+    "Rows",
     "Survey",
     "Top",
     "Way",

@@ -47,6 +47,31 @@ class Pooled:
 
 
 @dataclass(frozen=True, eq=False)
+class Rows:
+    """Rows of weights that passed by in the run that a survey is of: by layer (H, Q, M), of ``queries`` (Q,).
+
+    Where a text was read in windows they are those of the ``window`` of that number.
+    """
+
+    queries: NDArray[np.intp]
+    weights: Mapping[int, Array]
+    window: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What a check needs beside what is shown: some ``rows`` of the very run, and what its layers were.
+
+    ``reaches`` say how many keys before and after it a query of each layer sees, None for all. ``other`` is what the
+    other half of an encoder–decoder read.
+    """
+
+    rows: tuple[Rows, ...]
+    reaches: Mapping[int, tuple[int | None, int | None]]
+    other: Encoding | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Survey(Texts):
     """One input's attention, as far as it was observed; the first fields are those of ``Attention``.
 
@@ -67,6 +92,7 @@ class Survey(Texts):
     where no window has both ends, and what the special tokens around each window get is in the ``figures`` alone, and
     in the ``profile``. ``window_sinks``: the first token of each window is a sink that does not count as a key, as the
     first of a text that is read at once. ``language`` is the code of the language whose function words do not count.
+    ``evidence`` is what a check needs, where it was wanted.
     """
 
     model: str
@@ -100,6 +126,7 @@ class Survey(Texts):
     windows: Windows | None = None
     window_sinks: bool = False
     language: str = "en"
+    evidence: Evidence | None = None
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

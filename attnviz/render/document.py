@@ -17,6 +17,7 @@ from attnviz.record import Array, Attention, Survey
 
 if TYPE_CHECKING:
     from attnviz.model.check import Check, LayerCheck
+    from attnviz.model.verdict import Recomputed
 
 
 def document(summary: Summary, check: Check | None) -> dict[str, Any]:
@@ -128,8 +129,14 @@ def check_document(check: Check) -> dict[str, Any]:
         "dtype": check.dtype,
         "rows": {kind: asdict(rows) for kind, rows in check.rows.items()} or None,
         "layers": [_layer(layer) for layer in check.layers],
+        "recomputed": check.recomputed and _recomputed(check.recomputed),
         "float64": check.double and check_document(check.double),
     }
+
+
+def _recomputed(found: Recomputed) -> dict[str, Any]:
+    apart = {"apart": _finite(found.apart), "what_differs_most": found.what}
+    return {"passed": found.passed, "heads": found.heads, "total": found.total, **apart}
 
 
 def _layer(layer: LayerCheck) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -23,6 +24,7 @@ from attnviz.render.labels import clean, fit, fit_right, shorten, width
 
 if TYPE_CHECKING:
     from attnviz.model.check import Check, LayerCheck
+    from attnviz.model.verdict import Recomputed
 
 _LABEL = 17
 """The most columns of a word in a list; longer ones are cut."""
@@ -70,8 +72,6 @@ def heading(attention: Attention | Survey) -> Text:
         windows = attention.windows
         line.append(f" · in {len(windows)} windows of {windows.widest} tokens, which no link leaves", "bold yellow")
     dropped = attention.encoding.dropped + (attention.keys.dropped if attention.keys else 0)
-    if isinstance(attention, Attention) and attention.note:
-        line.append(f" · {clean(attention.note)}", "bold yellow")
     if dropped:
         line.append(f" · {dropped} tokens cut off", "bold yellow")
     return line
@@ -233,6 +233,9 @@ def check_line(check: Check) -> Text:
     also += _rows(check)
     if check.inputs.reason:
         also += f" (of the ids: {clean(check.inputs.reason)})"
+    also += _recomputed(check)
+    if check.recomputed and not check.recomputed.passed:
+        return Text(f"✗ {_wrong(check.recomputed)}", "bold red")
     if check.max_abs_diff <= check.tolerance:
         apart = f"to {check.max_abs_diff:.1e}" if check.max_abs_diff else "to the last bit"
         return Text(f"✓ {whom} agree with transformers {apart}{also}", "green")
@@ -257,6 +260,24 @@ def _rows(check: Check) -> str:
     if len(kinds) < 2:
         return "".join(f" in {rows} each" for rows in kinds)
     return " in " + ", ".join(f"{rows} ({' and '.join(names)})" for rows, names in kinds.items())
+
+
+def _recomputed(check: Check) -> str:
+    """What was made anew from transformers' weights, and agrees."""
+    found = check.recomputed
+    if not found:
+        return ""
+    if not found.heads:
+        return ", and links made anew from these"
+    some = "all heads" if found.heads == found.total else f"{found.heads} of {found.total} heads"
+    return f"; figures, maps and links of {some}, made anew from all rows, too"
+
+
+def _wrong(found: Recomputed) -> str:
+    times = f"{found.apart:,.0f} times as far as rounding goes"
+    if not isfinite(found.apart):
+        times = "as no rounding can"
+    return f"attnviz and transformers differ in what is shown: {found.what}, {times}"
 
 
 def _place(layer: LayerCheck) -> str:

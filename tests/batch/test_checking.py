@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,17 @@ import numpy as np
 import pytest
 import torch
 
+from attnviz.analysis.check.differences import Differences, Tolerance
 from attnviz.analysis.measured import NAMES, Asked, Measured
-from attnviz.batch import checking, work
-from attnviz.batch.checking import NAMED, Checked, Checker, Mode, figures_apart, together
+from attnviz.batch import work
+from attnviz.batch.checking import NAMED, Checked, Checker, Mode, together
 from attnviz.batch.chunk import chunks
 from attnviz.batch.document import Document
 from attnviz.batch.found import Found
 from attnviz.batch.work import How, Worker
 from attnviz.interface import load
 from attnviz.model import run
+from attnviz.model.hosted import Hosted
 from tests.batch.jobs import LONG, SENTENCES
 
 
@@ -65,8 +67,8 @@ def test_a_corpus_that_is_right_passes(worker: Worker) -> None:
     assert verdict.passed
     assert verdict.documents == 9
     assert verdict.max_abs_diff <= verdict.tolerance == 1e-5
-    assert 0 < verdict.figures_apart < 1e-4
-    assert str(verdict).startswith("9 documents against transformers: weights ")
+    assert 0 < verdict.figures_apart < 4e-5
+    assert str(verdict).startswith("9 documents against transformers: links at most ")
 
 
 @pytest.mark.parametrize("name", ["tiny_llama", "tiny_mixtral", "tiny_t5"])
@@ -76,15 +78,14 @@ def test_every_kind_of_model_is_checked(name: str, request: pytest.FixtureReques
 
 
 def test_wrong_weights_fail(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Documents run alone have other weights than transformers'."""
+    """A long document has other weights than transformers'."""
     own = run.attend
     monkeypatch.setattr(run, "attend", lambda q, *given, **more: own(q * 1.001, *given, **more))
-    verdict = checked(worker, "all", corpus(5))
+    verdict = checked(worker, "all", [Document(0, "b.txt", None, LONG), *corpus(5)[1:]])
     assert verdict.passed is False
     assert verdict.max_abs_diff > 1e-5
-    assert 0 in verdict.failed
-    assert "; beyond 1e-05 or 1e-04 in " in str(verdict)
-    assert "(number 0, 1" in str(verdict)
+    assert verdict.failed == (0,)
+    assert "; beyond what rounding explains in 1 of them (number 0; " in str(verdict)
 
 
 def wrong_figure(measured: Measured) -> None:
@@ -113,34 +114,42 @@ def test_a_wrong_figure_fails_where_the_weights_are_right(
     assert verdict.max_abs_diff <= 1e-5
     assert verdict.figures_apart > 1e-3
     assert f"figures at most {verdict.figures_apart:.1e}; beyond" in str(verdict)
-    assert str(verdict).endswith("in 1 of them (number 1)")
+    assert f"in 1 of them (number 1; {verdict.differ})" in str(verdict)
 
 
 def test_all_that_differ_are_counted_and_the_first_are_named_in_whatever_order_they_come() -> None:
-    parts = [Checked(1, 1.0, 1e-5, failed=(number,), beyond=1) for number in reversed(range(1000))]
+    parts = [Checked(1, 1.0, 1e-5, failed=(number,), beyond=1, differ="entropy") for number in reversed(range(1000))]
     verdict = Checked()
     for part in parts:  # one by one, as a run adds them
         verdict = together([verdict, part])
     assert verdict == together(parts)
     assert (verdict.beyond, verdict.failed) == (1000, (*range(NAMED),))
-    assert str(verdict).endswith("in 1,000 of them (number 0, 1, 2, 3, 4 …)")
+    assert str(verdict).endswith("in 1,000 of them (number 0, 1, 2, 3, 4 …; entropy)")
 
 
-def test_a_part_in_a_thousand_of_a_large_figure_is_not_rounding() -> None:
-    figures = np.zeros((1, 1, len(NAMES)))
-    one, other = (Measured(figures.copy(), None) for _ in range(2))  # type: ignore[arg-type]
-    one.figures[..., NAMES.index("distance")], other.figures[..., NAMES.index("distance")] = 1000.01, 1000
-    one.figures[..., NAMES.index("sink_position")] = 7  # where two keys take the same, either may be the sink
-    assert figures_apart(one, other) == pytest.approx(1e-5)
-    one.figures[..., NAMES.index("distance")] = np.nan
-    assert figures_apart(one, other) == figures_apart(other, one) == 1
+@pytest.mark.parametrize(
+    ("shown", "right", "fits"),
+    [
+        (1000.03, 1000, True),
+        (1000.1, 1000, False),  # a part in a thousand of a large figure is not rounding
+        (1.5e-5, 0, False),
+        (np.nan, np.nan, True),
+        (np.nan, 1e6, False),
+        (1e6, np.nan, False),
+    ],
+)
+def test_what_is_rounding_of_a_figure(shown: float, right: float, *, fits: bool) -> None:
+    found = Differences(Tolerance.of(1e-5))
+    found.values("distance", torch.tensor([shown]), torch.tensor([right]))
+    assert (found.apart <= 1) is fits
+    assert found.worst == "distance"
 
 
 def test_where_it_can_not_be_made_that_is_said(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise torch.OutOfMemoryError("no memory is left")
 
-    monkeypatch.setattr(checking, "measure_alone", full)
+    monkeypatch.setattr(Hosted, "reference", full)
     verdict = checked(worker, "all", corpus(4))
     assert verdict.passed is None
     assert verdict.unchecked == 4
@@ -148,19 +157,22 @@ def test_where_it_can_not_be_made_that_is_said(worker: Worker, monkeypatch: pyte
     some = together([verdict, Checked(2, 1e-7, 1e-5, 2e-6)])
     assert some.passed
     assert str(some) == (
-        "2 documents against transformers: weights at most 1.0e-07 apart, figures at most 2.0e-06; "
+        "2 documents against transformers: links at most 1.0e-07 apart, figures at most 2.0e-06; "
         "4 could not be checked: the model can't run this text (no memory is left)"
     )
     assert str(Checked()) == "not made"
 
 
 def test_a_verdict_is_kept_in_json(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
-    own = worker.model.check_encoding
+    own = work.measure
 
-    def endless(*given: Any, **more: Any) -> Any:
-        return replace(own(*given, **more), max_abs_diff=float("inf"), double=None)
+    def endless(*given: Any) -> Any:
+        found = own(*given)
+        for measured in found:
+            measured.links.weight[:1] = np.inf
+        return found
 
-    monkeypatch.setattr(type(worker.model), "check_encoding", lambda _, *given, **more: endless(*given, **more))
+    monkeypatch.setattr(work, "measure", endless)
     verdict = checked(worker, "all", corpus(3))
     assert verdict.passed is False
     read = Checked(**json.loads(json.dumps(asdict(verdict), allow_nan=False)))

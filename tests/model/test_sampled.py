@@ -31,7 +31,6 @@ from attnviz.model.kernel import Kind, Observer, Tile
 from attnviz.model.observers import Weights
 from attnviz.model.spec import Reach
 from attnviz.model.ways import Options, open_by_transformers, open_way, size_of_weights
-from attnviz.record import Survey
 from tests import tiny
 from tests.model.test_hosted import CASES, ENCODER_DECODERS, encoding
 
@@ -393,19 +392,16 @@ def test_a_short_text_is_compared_in_all_rows(tiny_model: Model, monkeypatch: py
     assert tiny_model.check(tiny.SENTENCE).rows == {"self": Rows(DRAWN, 15)}
 
 
-def survey(**facts: Any) -> Survey:
-    """A survey of which the check reads only these ``facts``."""
-    return Survey(**(dict.fromkeys(field.name for field in dataclasses.fields(Survey)) | facts))  # type: ignore[arg-type]
+def test_a_survey_that_kept_nothing_for_its_check_says_so(tiny_model: Model) -> None:
+    with pytest.raises(InputError, match="made without evidence"):
+        tiny_model.check_record(tiny_model.survey(tiny.SENTENCE, evidence=False))
 
 
-def test_a_survey_is_checked_by_its_texts(tmp_path: Path, tiny_model: Model) -> None:
-    read = tiny_model.encode(tiny.SENTENCE)
-    assert tiny_model.check_record(survey(kind="self", encoding=read)) == tiny_model.check(tiny.SENTENCE)
-    model = load(tiny.t5(tmp_path))
-    source, target = model.inputs("the bank", target="loan")
-    check = model.check_record(survey(kind="cross", encoding=target, keys=source))
-    assert check == model.check("the bank", target="loan")
-    assert {layer.kind for layer in check.layers} == {"encoder", "decoder", "cross"}
-    for kind, text in (("encoder", source), ("decoder", target)):
-        with pytest.raises(InputError, match=f"the {kind} map does not say what the other half of .* read"):
-            model.check_record(survey(kind=kind, encoding=text))
+@pytest.mark.parametrize("kind", ["encoder", "decoder", "cross"])
+def test_each_map_of_an_encoder_decoder_is_checked(tiny_t5: Path, kind: Any) -> None:
+    model = load(tiny_t5)
+    check = model.check_record(model.survey(tiny.SENTENCE, None, "the bank had it", kind=kind))
+    assert check.passed
+    assert {layer.kind for layer in check.layers} == {kind}
+    assert check.recomputed
+    assert check.recomputed.heads == check.recomputed.total == (12 if kind == "encoder" else 8)

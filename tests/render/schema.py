@@ -77,6 +77,14 @@ _CHECK = object_of(
         ),
         minItems=1,
     ),
+    recomputed={
+        "anyOf": [
+            {"type": "null"},
+            object_of(
+                passed={"type": "boolean"}, heads=INDEX, total=COUNT, apart=_APART, what_differs_most={"type": "string"}
+            ),
+        ]
+    },
     float64={"anyOf": [{"type": "null"}, {"$ref": "#/$defs/check"}]},
 )
 

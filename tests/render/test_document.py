@@ -261,6 +261,7 @@ def test_a_check_that_passed() -> None:
                 "hidden_abs_diff": 4e-7,
             },
         ],
+        "recomputed": None,
         "float64": None,
     }
 

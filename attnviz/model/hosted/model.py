@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from attnviz.checkpoint import quiet_transformers
-from attnviz.encoding import Encoding, Padded
+from attnviz.encoding import Encoding
 from attnviz.errors import AttnvizError, InputError, UnsupportedModel
 from attnviz.model.hosted.attention import Hook, Seen
-from attnviz.model.hosted.sampled import Sampler, See
+from attnviz.model.hosted.sampled import Sampler, See, SeeWhole
 from attnviz.model.hosted.undisturbed import Function, attending, configs
 from attnviz.model.inputs import require_finite, require_fit
 from attnviz.model.kernel import Kind, Observer
@@ -148,9 +148,18 @@ class Hosted:
         return {kind: torch.stack(found) for kind, found in states_of(output, self.kinds).items()}
 
     def sampled(
-        self, encoding: Encoding, rows: Mapping[Kind, Tensor], see: See, target: Encoding | None = None
+        self,
+        encoding: Encoding,
+        rows: Mapping[Kind, Tensor],
+        see: See,
+        target: Encoding | None = None,
+        *,
+        whole: Mapping[tuple[Kind, int], Sequence[int]] | None = None,
+        see_whole: SeeWhole | None = None,
     ) -> tuple[Tensor, bool]:
         """Show ``see`` the weights of the queries ``rows`` (Q,) by the model's own eager attention, layer by layer.
+
+        The ``whole`` heads of each layer are shown to ``see_whole`` in all their rows, some at a time.
 
         The model runs by its own SDPA, or eagerly where it has none, without an array of N·M; our kernel has no part
         in it. Returns the last hidden states (T, C), the decoder's where there is one, and whether the two
@@ -159,15 +168,10 @@ class Hosted:
         Raises:
             InputError, UnsupportedModel, ModelError: as ``run``.
         """
-        sampler = Sampler(self.model, self._shapes(encoding, target), rows, see)
+        sampler = Sampler(self.model, self._shapes(encoding, target), rows, see, whole, see_whole)
         output = self._forward(encoding, target, sampler, output_hidden_states=not _is_bare(self.model))
         self._require_all(sampler.layers)
         return _last(output), sampler.contradicts
-
-    @property
-    def vocabulary(self) -> int:
-        """How many tokens have vectors."""
-        return len(self._table())
 
     @cached_property
     def heads(self) -> dict[Kind, int]:
@@ -209,8 +213,6 @@ class Hosted:
         inputs = {"input_ids": torch.tensor([encoding.ids], device=device)}
         if "attention_mask" in self._accepts:
             inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
-        if isinstance(encoding, Padded):
-            inputs |= self._padding(encoding, device)
         if any(encoding.type_ids) and reads_types(type(self.model), self.model.config):
             inputs["token_type_ids"] = torch.tensor([encoding.type_ids], device=device)
         if self.kinds == ("self",):
@@ -221,17 +223,6 @@ class Hosted:
             raise InputError("the model is an encoder–decoder: it needs a target text as well")
         self._fits(target)
         return inputs | {"decoder_input_ids": torch.tensor([target.ids], device=device)}
-
-    def _padding(self, encoding: Padded, device: torch.device) -> dict[str, Tensor]:
-        """The mask and the positions of a row that has some of its own."""
-        given = {"attention_mask": None if all(encoding.mask) else encoding.mask, "position_ids": encoding.positions}
-        wanted = {
-            name: torch.tensor([numbers], device=device) for name, numbers in given.items() if numbers is not None
-        }
-        refused = sorted(wanted.keys() - self._accepts.keys())
-        if refused:
-            raise UnsupportedModel(f"{self.name}: {type(self.model).__name__} takes no {' and no '.join(refused)}")
-        return wanted
 
     def _shapes(self, encoding: Encoding, target: Encoding | None) -> dict[Kind, tuple[int, int]]:
         """The (N, M) of each kind's maps."""

@@ -8,8 +8,8 @@ what the model makes of them. No array of N·M is made, unless the model makes o
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -24,6 +24,8 @@ from attnviz.model.kernel import Kind
 
 See = Callable[[Kind, int, Tensor | None], None]
 """Is shown the rows (H, Q, M) of each layer of each kind; None where the model's eager function gives no weights."""
+SeeWhole = Callable[[Kind, int, Sequence[int], int, int, Tensor], None]
+"""(kind, layer, heads, first query, first key, their weights (h, n, m)): all rows, some at a time and in order."""
 
 # The largest array that is made of a few queries has this many entries.
 _TILE = 1 << 24
@@ -44,11 +46,14 @@ class Sampler:
         shapes: Mapping[Kind, tuple[int, int]],
         rows: Mapping[Kind, Tensor],
         see: See,
+        whole: Mapping[tuple[Kind, int], Sequence[int]] | None = None,
+        see_whole: SeeWhole | None = None,
     ) -> None:
-        """``shapes`` are the (N, M) of each kind's maps."""
+        """``shapes`` are the (N, M) of each kind's maps; all rows of the ``whole`` heads are shown to ``see_whole``."""
         self.contradicts = False
         self._calls = Calls(model, shapes)
         self._rows, self._see = rows, see
+        self._whole, self._see_whole = whole or {}, see_whole
         self._has_sdpa = bool(getattr(model, "_supports_sdpa", False))
 
     @property
@@ -79,6 +84,10 @@ class Sampler:
             if weights is not None and call.sinks is not None and float((weights.sum(-1) - 1).abs().max()) < 0.01:
                 weights = None  # they are those before the sinks have taken their share (Granite)
             self._see(kind, layer, None if weights is None else weights[0])
+            heads = self._whole.get((kind, layer), ())
+            if weights is not None and len(heads) and self._see_whole:
+                for first, at, part in call.whole(heads, rows, weights):
+                    self._see_whole(kind, layer, heads, first, at, part)
         return context, None
 
 
@@ -86,7 +95,7 @@ class Sampler:
 class _Call:
     """What a module hands to its attention function."""
 
-    module: nn.Module
+    module: nn.Module | _Some
     query: Tensor
     key: Tensor
     value: Tensor
@@ -95,22 +104,74 @@ class _Call:
 
     @property
     def sinks(self) -> Tensor | None:
-        return sinks_of(self.module, self.facts)
+        return sinks_of(self.module, self.facts)  # type: ignore[arg-type]  # ``_Some`` has a module's attributes
 
     @property
     def plain(self) -> bool:
         """Whether SDPA can do it: it knows no soft caps and no sinks."""
         return not self.facts.get("softcap") and self.sinks is None
 
-    def eager(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The context (1, n, H, D) and the weights (1, H, n, M) of the queries ``rows`` by the model's own function."""
+    def eager(self, rows: Tensor, keys: slice = slice(None)) -> tuple[Tensor, Tensor | None]:
+        """The context (1, n, H, D) and the weights (1, H, n, M) of the queries ``rows`` by the model's own function.
+
+        ``keys`` are those of the mask that are there.
+        """
         mask = self._mask(rows)
+        mask = None if mask is None else mask[..., keys]
         if mask is not None and mask.dtype is torch.bool:
             added = torch.zeros(mask.shape, dtype=self.query.dtype, device=mask.device)
             mask = added.masked_fill_(~mask, torch.finfo(added.dtype).min)
         own = _eager_function(self.module)
         context, weights = own(self.module, self.query[:, :, rows], self.key, self.value, mask, **self._facts(rows))
         return context, weights
+
+    def whole(self, heads: Sequence[int], rows: Tensor, weights: Tensor) -> Iterator[tuple[int, int, Tensor]]:
+        """All weights of ``heads``, some queries at a time: the first query, the first key, and (h, n, m).
+
+        The heads run by themselves where the model's own function, given these alone, says of the queries ``rows`` what
+        it says with all heads, ``weights`` (1, H, Q, M); else all heads run.
+        """
+        narrow: _Call | None = self._narrow(heads)
+        try:
+            alone = narrow.eager(rows)[1] if narrow else None
+            if alone is None or _differ(alone, weights[:, list(heads)]):
+                narrow = None
+        except (RuntimeError, ValueError, LookupError, AttributeError, TypeError):
+            narrow = None
+        call, chosen = (narrow, slice(None)) if narrow else (self, list(heads))
+        for some in call._pieces(call.query.shape[1]):
+            low, part = call._seen(some)
+            yield int(some[0]), low, part[0, chosen]
+
+    def _seen(self, rows: Tensor) -> tuple[int, Tensor]:
+        """The weights of the queries ``rows`` to the keys that any of them sees, and the first of these."""
+        facts = self.facts
+        low, high = self._sees(self._mask(rows)) if facts.get("indices") is None else (0, self.key.shape[2])
+        if facts.get("position_bias") is not None:
+            facts = facts | {"position_bias": facts["position_bias"][..., low:high]}
+        part = replace(self, key=self.key[:, :, low:high], value=self.value[:, :, low:high], facts=facts)
+        weights = part.eager(rows, slice(low, high))[1]
+        if weights is None:
+            raise UnsupportedModel(f"{type(self.module).__name__}'s eager attention returns weights now and then")
+        return low, weights
+
+    def _narrow(self, heads: Sequence[int]) -> _Call:
+        """The same for some of the heads."""
+        some, count = list(heads), self.query.shape[1]
+        shared = [head * self.key.shape[1] // count for head in some]
+
+        def cut(given: Tensor | None) -> Tensor | None:
+            return given[:, some] if given is not None and given.dim() == 4 and given.shape[1] == count else given
+
+        facts = dict(self.facts)
+        facts["position_bias"] = cut(facts.get("position_bias"))
+        sinks = self.sinks
+        if facts.get("s_aux") is not None and sinks is not None:
+            facts["s_aux"] = sinks[some]
+        facts = {name: given for name, given in facts.items() if given is not None or name in self.facts}
+        module = _Some(self.module, None if sinks is None else sinks[some])
+        mask = self.mask if isinstance(self.mask, RowMask) else cut(self.mask)
+        return _Call(module, self.query[:, some], self.key[:, shared], self.value[:, shared], mask, facts)
 
     def eagerly(self) -> Tensor:
         """The context of all queries by the model's own eager function, some at a time."""
@@ -128,14 +189,19 @@ class _Call:
     def _some(self, rows: Tensor) -> Tensor:
         """The context of the queries ``rows`` by transformers' SDPA. Keys that none of them sees are left out."""
         mask, facts = self._mask(rows), self._facts(rows)
-        low, high = 0, self.key.shape[2]
-        if mask is not None and mask.dtype is torch.bool:
-            seen = torch.nonzero(mask.flatten(0, 2).any(0))
-            low, high = (int(seen[0]), int(seen[-1]) + 1) if len(seen) else (low, high)
-            mask = mask[..., low:high]
+        low, high = self._sees(mask)
+        mask = None if mask is None else mask[..., low:high]
         if facts.get("position_bias") is not None:
             facts = facts | {"position_bias": facts["position_bias"][..., low:high]}
         return self._sdpa(self.query[:, :, rows], self.key[:, :, low:high], self.value[:, :, low:high], mask, facts)
+
+    def _sees(self, mask: Tensor | None) -> tuple[int, int]:
+        """The first and the last key (exclusive) that a ``mask`` of some rows shows, as far as it is one of truths."""
+        if mask is not None and mask.dtype is torch.bool:
+            seen = torch.nonzero(mask.flatten(0, 2).any(0))
+            if len(seen):
+                return int(seen[0]), int(seen[-1]) + 1
+        return 0, self.key.shape[2]
 
     def _sdpa(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, facts: dict[str, Any]) -> Tensor:
         context: Tensor = ALL_ATTENTION_FUNCTIONS["sdpa"](self.module, query, key, value, mask, **facts)[0]
@@ -166,8 +232,22 @@ class _Call:
         return self.facts if bias is None else self.facts | {"position_bias": bias}
 
 
-def _eager_function(module: nn.Module) -> Callable[..., tuple[Tensor, Tensor | None]]:
+class _Some:
+    """An attention module as its own function sees it that has some of its heads only, each with a key head."""
+
+    def __init__(self, module: nn.Module | _Some, sinks: Tensor | None) -> None:
+        self.module = module
+        self.num_key_value_groups = 1
+        if sinks is not None:
+            self.sinks = sinks
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.module, name)
+
+
+def _eager_function(module: nn.Module | _Some) -> Callable[..., tuple[Tensor, Tensor | None]]:
     """The eager attention function of the file that ``module`` is defined in."""
+    module = module.module if isinstance(module, _Some) else module
     file = sys.modules.get(type(module).__module__)
     own: Callable[..., tuple[Tensor, Tensor | None]] | None = getattr(file, "eager_attention_forward", None)
     if own is None:

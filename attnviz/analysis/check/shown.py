@@ -1,0 +1,189 @@
+"""What a survey shows of some heads of a layer, held to rows of transformers' weights as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from attnviz.analysis.check.differences import Differences
+from attnviz.analysis.check.units import Units
+from attnviz.analysis.units import Reading
+from attnviz.record import Survey, Top
+
+
+def judge_top(differences: Differences, what: str, shown: tuple[Tensor, Tensor], key: int, counted: Tensor) -> None:
+    """Hold the strongest links of some queries, weights and keys (h, n, k), to all that are ``counted`` (h, n, m).
+
+    ``key`` is that of the first column. Weights must be those at the keys, the largest first, and none is left out.
+    """
+    weights, keys = shown
+    m = counted.shape[2]
+    columns = keys.long() - key
+    there = (keys >= 0) & (columns >= 0) & (columns < m)
+    columns = torch.where(there, columns, m)
+    wide = torch.nn.functional.pad(counted, (0, 1))
+    differences.links(what, weights, wide.gather(2, columns))
+    differences.never(what, happens=(keys < 0) & (weights > 0))
+    order = torch.where(keys >= 0, keys.long(), -1 - torch.arange(keys.shape[-1])).sort(-1).values
+    differences.never(what, happens=order[..., 1:] == order[..., :-1])
+    if m and weights.shape[-1]:
+        differences.at_most(what, weights[..., 1:], weights[..., :-1])
+        rest = wide.scatter(2, columns, 0.0)[..., :m].amax(-1)
+        differences.at_most(what, rest, weights[..., -1])
+
+
+class ShownLinks:
+    """The links of ``heads`` of the layer at the place ``layer`` of a survey: of units, and of bands of distances."""
+
+    def __init__(
+        self, survey: Survey, units: Reading, layer: int, heads: Sequence[int], differences: Differences
+    ) -> None:
+        self._survey, self._units, self._differences = survey, units, differences
+        some = layer, list(heads)
+        listed = survey.looking.copy()
+        listed[list(survey.asked)] = True
+        self._listed, self._looking = torch.from_numpy(listed), torch.from_numpy(survey.looking)
+        self._looked_at = torch.from_numpy(survey.looked_at)
+        self._links = _top(survey.links, some)
+        self._edges = torch.tensor(survey.edges, dtype=torch.long)
+        bands = survey.bands
+        self._bands: tuple[Tensor, Tensor, Tensor] | None = None
+        if bands.queries is not None and survey.edges:
+            self._bands = *_top(bands, some), torch.from_numpy(np.asarray(bands.queries)[some]).long()
+        self._found = 0
+
+    def units(self) -> Units:
+        """What makes units of tokens."""
+        return units_of(self._survey)
+
+    def add(self, query: int, key: int, weights: Tensor) -> None:
+        """See rows (h, n, m) in units."""
+        h, n, m = weights.shape
+        rows = slice(query, query + n)
+        counted = torch.where(self._looked_at[key : key + m], weights, 0.0)
+        if not self._survey.itself:
+            counted.diagonal(query - key, 1, 2).zero_()
+        shown = self._links[0][:, rows], self._links[1][:, rows]
+        judge_top(self._differences, "links", shown, key, torch.where(self._listed[rows, None], counted, 0.0))
+        if self._bands is not None and h:
+            self._add_bands(query, key, torch.where(self._looking[rows, None], counted, 0.0), *self._bands)
+
+    def _add_bands(self, query: int, key: int, counted: Tensor, weights: Tensor, keys: Tensor, queries: Tensor) -> None:
+        """The shown links whose queries are here have these weights, and no others are stronger than the weakest."""
+        h, n, m = counted.shape
+        inside = (queries >= query) & (queries < query + n)
+        place = (keys.long() - key).clamp(0, m - 1), (queries - query).clamp(0, n - 1)
+        there = inside & (keys >= key) & (keys < key + m)
+        right = counted[torch.arange(h)[:, None, None], place[1], place[0]]
+        band = torch.bucketize((queries - keys.long()).abs(), self._edges, right=True) - 1
+        right = torch.where(there & (band == torch.arange(len(self._edges))[:, None]), right, 0.0)
+        self._differences.links("far links", torch.where(inside, weights, 0.0), torch.where(inside, right, 0.0))
+        self._found += int((inside & (weights > 0)).sum())
+        least = weights[..., -1]  # (h, bands)
+        head, row, column = (counted > least.amin(-1)[:, None, None]).nonzero().unbind(-1)
+        apart = (row + query - column - key).abs()
+        own = torch.bucketize(apart, self._edges, right=True) - 1
+        value = counted[head, row, column]
+        above = (own >= 0) & (value > least[head, own.clamp(min=0)])
+        head, row, column, own, value = (each[above] for each in (head, row, column, own, value))
+        listed = (queries[head, own] == (row + query)[:, None]) & (keys[head, own] == (column + key)[:, None])
+        other = ~listed.any(-1)
+        self._differences.at_most("far links", value[other], least[head, own][other])
+
+    def end(self) -> None:
+        """All rows have been seen."""
+        if self._bands is not None:
+            self._differences.never("far links", happens=self._found != int((self._bands[0] > 0).sum()))
+
+
+def units_of(survey: Survey) -> Units:
+    """What makes units of the tokens of a survey's texts."""
+    texts = survey.encoding, survey.key_encoding
+    if survey.unit == "token":
+        return Units(*(range(len(text) + 1) for text in texts))
+    return Units(*([*(word.start for word in text.words), len(text)] for text in texts))
+
+
+class ShownMap:
+    """The cells of a survey's maps of some heads, and what each token's key receives, from all rows."""
+
+    def __init__(
+        self, survey: Survey, units: Reading, number: int, layer: int, heads: Sequence[int], differences: Differences
+    ) -> None:
+        """``number`` is the model's own of the layer."""
+        self._survey, self._differences, self._layer, self._heads = survey, differences, layer, list(heads)
+        maps = survey.maps
+        self._place = maps.layers.index(number) if number in maps.layers else None
+        shape = len(self._heads), *maps.values.shape[2:]
+        self._cells = torch.zeros(shape, dtype=torch.float64)
+        self._rows, self._columns = (torch.from_numpy(mask) for mask in _in_maps(survey, units))
+        self._received = torch.zeros(len(self._heads), len(survey.key_encoding), dtype=torch.float64)
+        within = np.ones(len(survey.encoding), bool) if survey.within is None else survey.within
+        self._looking = torch.from_numpy(within)
+
+    def add_tokens(self, query: int, key: int, weights: Tensor) -> None:
+        """See rows (h, n, m) in tokens."""
+        n, m = weights.shape[1:]
+        counted = self._looking[query : query + n, None].expand(n, m).double()
+        passages = self._survey.passages if self._survey.keys is None else ()
+        if passages:
+            firsts = torch.tensor(passages)
+            own, of = (torch.searchsorted(firsts, torch.arange(at, at + size), right=True) for at, size in
+                       ((query, n), (key, m)))  # fmt: skip
+            counted = counted * ((own[:, None] != of) | (own[:, None] == 0))
+        self._received[:, key : key + m] += torch.einsum("hnm,nm->hm", weights.double(), counted)
+
+    def add(self, query: int, key: int, weights: Tensor) -> None:
+        """See rows in units."""
+        if self._place is None:
+            return
+        maps = self._survey.maps
+        n, m = weights.shape[1:]
+        shown = torch.where(self._rows[query : query + n, None] & self._columns[key : key + m], weights, 0.0)
+        top, left = max(query, maps.query), max(key, maps.key)
+        part = shown[:, top - query : max(maps.query + maps.size[0] - query, 0),
+                     left - key : max(maps.key + maps.size[1] - key, 0)]  # fmt: skip
+        if not part.numel():
+            return
+        part, row = _largest(part.double(), 1, top - maps.query, maps.down)
+        part, column = _largest(part, 2, left - maps.key, maps.across)
+        cells = self._cells[:, row : row + part.shape[1], column : column + part.shape[2]]
+        torch.maximum(cells, part, out=cells)
+
+    def end(self) -> None:
+        """All rows have been seen."""
+        survey = self._survey
+        if self._place is not None:
+            shown = torch.from_numpy(np.asarray(survey.maps.values)[self._place][self._heads])
+            self._differences.values("maps", shown, self._cells)
+        received = torch.from_numpy(np.asarray(survey.received)[self._layer][self._heads])
+        self._differences.values("received", received, self._received)
+
+
+def _largest(values: Tensor, axis: int, start: int, step: int) -> tuple[Tensor, int]:
+    """The largest of the values of each cell of ``step`` along an axis, which begins at ``start``; the first cell."""
+    cells = (torch.arange(values.shape[axis]) + start) // step
+    edges = (cells.diff() != 0).nonzero().flatten() + 1
+    return torch.stack([part.amax(axis) for part in torch.tensor_split(values, edges, axis)], axis), int(cells[0])
+
+
+def _in_maps(survey: Survey, units: Reading) -> tuple[np.ndarray, np.ndarray]:
+    """Which units look and are looked at in the maps: where these are pooled, neither marks nor the sink."""
+    passage = np.ones(len(units.queries), bool)
+    if survey.within is not None:
+        words = [word.start for word in survey.encoding.words]
+        passage = survey.within if survey.unit == "token" else survey.within[words]
+    if survey.special or survey.everything or survey.maps.down * survey.maps.across == 1:
+        return passage, np.ones(len(units.keys), bool)
+    rows, columns = (~(axis.special | axis.punctuation) for axis in (units.queries, units.keys))
+    if survey.causal and units.one_text:
+        columns[0] = False
+    return rows & passage, columns
+
+
+def _top(top: Top, some: tuple[int, list[int]]) -> tuple[Tensor, Tensor]:
+    weights, keys = (torch.from_numpy(np.asarray(each)[some]) for each in (top.weights, top.keys))
+    return weights, keys
