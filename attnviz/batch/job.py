@@ -147,6 +147,8 @@ def _keeping(cut: Iterator[Chunk], job: Job) -> tuple[Iterator[Chunk], tuple[Kep
     """The chunks of a job, and the columns that are kept of them, which the first says."""
     if not job.reading.keep:
         return cut, ()
+    if job.cluster:  # which reads by itself
+        cut = read(job.inputs, job.reading, job.output, job.chunk, lambda _: None)
     first = [*islice(cut, 1)]
     return chain(first, cut), kept(first[0].documents, job.reading) if first else ()
 

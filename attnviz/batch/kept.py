@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import TYPE_CHECKING, Any
 
 from attnviz.batch.columns import DOCUMENTS
+from attnviz.batch.decoding import mend
 from attnviz.batch.document import Document
 from attnviz.batch.reading import Reading
 from attnviz.errors import UsageError
@@ -21,6 +21,7 @@ BEFORE = "input_"
 """Stands before the name of a column that is called as one of ours."""
 _SHOWN = 40
 _LARGEST = 1 << 63
+_EXACT = 1 << 53
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def kept(documents: Sequence[Document], reading: Reading) -> tuple[Kept, ...]:
             )
     taken, found = {column.name.casefold() for column in DOCUMENTS.columns}, []
     for name in wanted:
-        column = name
+        column = mend(name)[0].strip() or BEFORE
         while column.casefold() in taken:  # databases take ID for id
             column = BEFORE + column
         taken.add(column.casefold())
@@ -71,12 +72,8 @@ def _whole(value: Any) -> int | None:
 
 
 def _number(value: Any) -> float | None:
-    if type(value) not in (int, float):
-        return None
-    try:
-        return float(value)
-    except OverflowError:
-        return None
+    """As a float; a whole number only where it is exactly that."""
+    return float(value) if type(value) is float or (type(value) is int and abs(value) <= _EXACT) else None
 
 
 def _moment(value: Any, *, zoned: bool) -> datetime | None:
@@ -111,12 +108,15 @@ def fitting(value: Any, column: Kept) -> tuple[Any, str]:
 
 
 def as_text(value: Any) -> str:
-    """Any value as text: what is nested as JSON."""
+    """Any value as text, as JSON has it where JSON can."""
     if isinstance(value, bytes):
         return value.decode(errors="replace")
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, bool | dict | list) else str(value)
+    try:
+        return (
+            json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, bool | dict | list) else str(value)
+        )
+    except RecursionError:
+        return "(nested too deeply)"
 
 
 def arrow_type(name: str) -> pa.DataType:

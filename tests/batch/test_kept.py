@@ -14,10 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from attnviz.batch.found import Found
 from attnviz.batch.job import run_job
 from attnviz.batch.kept import Kept, kept
 from attnviz.batch.reading import Reading
 from attnviz.batch.source import documents
+from attnviz.batch.tables import tables
 from attnviz.errors import UsageError
 from tests.batch.jobs import Seen, facts, job, table, without_picture
 
@@ -105,6 +107,28 @@ def test_a_table_keeps_its_types(tmp_path: Path) -> None:
         "price": "string",
         "kind": "string",
     }
+
+
+def test_odd_names_and_values_are_kept_as_they_can_be(tmp_path: Path) -> None:
+    deep = "[" * 900 + "]" * 900
+    text = f'{{"text": "a", "": 1, "\\ud800": "\\udfff", "deep": {deep}, "ID": 1, "big": {2**70}, "x": NaN}}\n'
+    found = read(written(tmp_path / "a.jsonl", text), "all")
+    columns = kept(found, Reading(keep=ALL))
+    assert [(each.column, each.type) for each in columns] == [
+        ("input_", "int64"),
+        ("\ufffd", "string"),
+        ("deep", "string"),
+        ("input_ID", "int64"),
+        ("big", "string"),
+        ("x", "double"),
+    ]
+    row = tables([Found(found[0], reason="not read")], (0,), columns).documents.to_pylist()[0]
+    assert (row["\ufffd"], row["input_"], row["big"], row["x"]) == ("\ufffd", 1, str(2**70), None)
+    days = pa.array([10**7, 1], pa.date32())
+    pq.write_table(pa.table({"text": ["a", "b"], "day": days}), tmp_path / "a.parquet")
+    assert [each.kept["day"] for each in read(tmp_path / "a.parquet", "day")][1] == "1970-01-02"
+    cells = written(tmp_path / "a.csv", "text,a,a,\nx,1,2,3\n")
+    assert dict(read(cells, "all")[0].kept) == {"a": "1", "a_3": "2", "": "3"}
 
 
 def test_the_columns_are_in_the_table_of_documents(

@@ -87,7 +87,10 @@ def _values(column: pa.Array) -> list[Any]:
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         texts = column.cast(pa.large_string()).cast(pa.large_binary()).to_pylist()
         return [None if text is None else text.decode(errors="replace") for text in texts]
-    found: list[Any] = column.to_pylist()
+    try:
+        found: list[Any] = column.to_pylist()
+    except (ValueError, OverflowError):  # such as a day that Python's calendar does not have
+        found = column.cast(pa.string()).to_pylist()
     return found
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from attnviz.batch.decoding import mend
+from attnviz.batch.kept import as_text
 from attnviz.batch.reading import Reading, Row
 
 _FIELDS = 12
@@ -30,10 +31,14 @@ def failed(line: int | None, reason: str) -> Row:
 
 
 def keeping(row: Row, fields: Mapping[str, Any], reading: Reading) -> Row:
-    """The ``row`` with those of its ``fields`` that are kept."""
+    """The ``row`` with those of its ``fields`` that are kept; what is nested becomes text."""
     if not reading.keep:
         return row
-    kept = {name: value for name, value in fields.items() if reading.keeps(name)}
+    kept = {
+        name: as_text(value) if isinstance(value, dict | list) else value
+        for name, value in fields.items()
+        if reading.keeps(name)
+    }
     return replace(row, kept=kept, columns=tuple(fields))
 
 
