@@ -176,6 +176,28 @@ def test_a_model_as_transformers_makes_it_is_native(train: bool) -> None:
     assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_rearranged_layers_are_shown_where_they_are() -> None:
+    model = llama()
+    first, second = model.model.layers
+    model.model.layers = nn.ModuleList([second, first])
+    assert_right(attnviz.load((model, TOKENIZER)), model, "layers.0.self_attn.layer_idx is 1, its config makes 0")
+
+
+def test_a_vocabulary_that_was_resized_is_no_change() -> None:
+    model = llama()
+    model.resize_token_embeddings(200)
+    assert_right(attnviz.load((model, TOKENIZER)), model)
+
+
+def test_a_model_in_float64_is_checked_in_it() -> None:
+    for change in (lambda _: None, _steering):
+        model = llama().double()
+        change(model)
+        mine = attnviz.load((model, TOKENIZER), dtype="float64")
+        np.testing.assert_allclose(mine.attend(TEXT).weights, own(model), atol=1e-5)
+        assert mine.check(TEXT).max_abs_diff <= 1e-10
+
+
 def test_rotary_angles_that_lost_bits_are_kept() -> None:
     model = llama().bfloat16()  # its angles are bfloat16 as well
     mine = attnviz.load((model, TOKENIZER))

@@ -14,7 +14,7 @@ import transformers
 from torch import nn
 
 import attnviz
-from attnviz.errors import ModelError
+from attnviz.errors import ModelError, UsageError
 from tests import tiny
 from tests.test_memory_models import TEXT, TOKENIZER, assert_right, llama, own
 
@@ -43,6 +43,17 @@ def test_compiled_models_run_by_the_one_inside() -> None:
 def test_what_is_no_model_of_transformers(model: Any) -> None:
     with pytest.raises(ModelError, match="is no model of transformers"):
         attnviz.load((model, TOKENIZER))
+
+
+@pytest.mark.parametrize("given", [llama, (1,), (1, 2, 3), None])
+def test_what_is_no_model_and_tokenizer(given: Any) -> None:
+    with pytest.raises(UsageError, match=r"expected a model's name or folder, or \(model, tokenizer\)"):
+        attnviz.load(given)
+
+
+def test_a_model_without_weights() -> None:
+    with pytest.raises(ModelError, match="the LlamaForCausalLM has no weights"):
+        attnviz.load((llama().to("meta"), TOKENIZER))
 
 
 def _adapted(model: Any, **config: Any) -> Any:

@@ -211,6 +211,8 @@ def test_a_record_is_saved_whole_or_not_at_all(tmp_path: Path, suffix: str) -> N
 def test_a_record_is_not_saved_under_another_ending(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"record\.png ends in '\.png', expected"):
         save(example(), tmp_path / "record.png")
+    with pytest.raises(UsageError, match=r"can't be written \(embedded null"):
+        save(example(), tmp_path / "a\0b.json")
     with pytest.raises(UsageError, match=r"can't be written \(No such file"):
         save(example(), tmp_path / "no" / "record.json")
     assert list(tmp_path.iterdir()) == []
@@ -548,6 +550,9 @@ def test_a_small_file_of_many_objects_is_refused_before_they_are_made(tmp_path: 
     path.write_text("[" + "[]," * 100_000 + "[]]")
     with pytest.raises(InputError, match=r"would take 0\.0 GB of memory"):
         read(path, most=5_000_000)
+    safetensors(path.with_suffix(".safetensors"), example().weights, attnviz=path.read_text())
+    with pytest.raises(InputError, match=r"would take 0\.0 GB of memory"):
+        read(path.with_suffix(".safetensors"), most=5_000_000)
 
 
 def test_tensors_are_not_read_before_their_shape_fits(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,18 +76,17 @@ class Passage:
 def find_far(survey: Survey, units: Reading, heads: Mask, habits: Sequence[Habit]) -> list[Far]:
     """The strongest links of each band of distances that has some, in the ``heads`` that count (L, H).
 
-    A head is left out of a band where it has links at its offset among its strongest: it has too many of these.
+    The links of a head at its offset are left out, of which it may have thousands; where so many were kept that nobody
+    knows its others below some weight, links below that are not listed.
     """
     places, found = WordSpans(survey.encoding), []
     words = _words(survey.encoding, units)
     for band, near in enumerate(survey.edges):
         kept = survey.bands
-        queries = None if kept.queries is None else kept.queries[:, :, band]
-        top = Top(kept.weights[:, :, band], kept.keys[:, :, band], queries)
+        queries = None if kept.queries is None else kept.queries[:, :, band].copy()
+        top = Top(kept.weights[:, :, band].copy(), kept.keys[:, :, band].copy(), queries)
         far = survey.edges[band + 1] if band + 1 < len(survey.edges) else None
-        counted = heads.copy()
-        for habit in habits:
-            counted[habit.layer, habit.head] &= not _is_habit(top, habit)
+        least = max((_elsewhere(survey, top, habit, near, far) for habit in habits), default=0.0)
         links = [
             FarLink(
                 link,
@@ -94,19 +94,47 @@ def find_far(survey: Survey, units: Reading, heads: Mask, habits: Sequence[Habit
                 places.place(int(words[link.query_index])),
                 places.place(int(words[link.key_index])),
             )
-            for link in strongest_pairs(units, top, counted, LISTED)
+            for link in strongest_pairs(units, top, heads, LISTED)
+            if link.weight >= least
         ]
         if links:
             found.append(Far(near, far, links))
     return found
 
 
-def _is_habit(top: Top, habit: Habit) -> bool:
-    """Whether the links of ``top`` (L, H, k) in a head are at its offset, any of them."""
-    if top.queries is None:
-        return False
-    queries, keys = (each[habit.layer, habit.head] for each in (top.queries, top.keys))
-    return bool(((habit.keys[queries] == keys) & (queries >= 0)).any())
+def _elsewhere(survey: Survey, top: Top, habit: Habit, near: int, far: int | None) -> float:
+    """Have in ``top`` (L, H, k), of one band, the strongest links of a head that are not at its offset.
+
+    They are found among the strongest of the band and those of each query. What neither keeps is no stronger than the
+    weakest of either: that weight is returned where fewer than k are as strong, for below it there may be others.
+    """
+    place = habit.layer, habit.head
+    if top.queries is None or not _at_offset(habit, top.queries[place], top.keys[place]).any():
+        return 0.0
+    count = top.weights.shape[-1]
+    looking = np.flatnonzero(survey.looking)
+    weights, keys = (each[place][looking] for each in (survey.links.weights, survey.links.keys))  # (n, k)
+    queries = np.broadcast_to(looking[:, None], keys.shape)
+    apart = abs(keys - queries)
+    inside = (apart >= near) & (apart < (len(survey.looking) if far is None else far))
+    kept = [
+        np.concatenate((ours, theirs[inside]))
+        for ours, theirs in ((top.weights[place], weights), (top.queries[place], queries), (top.keys[place], keys))
+    ]
+    least = min(top.weights[place].min(), weights[:, -1].max(initial=0))
+    told = (kept[0] > 0) & (kept[0] >= least) & ~_at_offset(habit, kept[1], kept[2])
+    pairs, first = np.unique(np.stack([each[told] for each in kept[1:]]), axis=1, return_index=True)
+    strengths = kept[0][told][first]
+    order = np.argsort(-strengths, kind="stable")[:count]
+    top.weights[place], top.queries[place], top.keys[place] = 0, -1, -1
+    top.weights[place][: len(order)] = strengths[order]
+    top.queries[place][: len(order)], top.keys[place][: len(order)] = pairs[:, order]
+    return float(least) if len(order) < count else 0.0
+
+
+def _at_offset(habit: Habit, queries: NDArray[np.integer[Any]], keys: NDArray[np.integer[Any]]) -> Mask:
+    """Which of the links are at the head's offset."""
+    return np.asarray((habit.keys[queries] == keys) & (queries >= 0))
 
 
 def find_profile(survey: Survey) -> Profile | None:

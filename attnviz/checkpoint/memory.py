@@ -43,6 +43,8 @@ def adopt(model: Any, tokenizer: Any) -> Checkpoint:
             f"a {type(inner).__module__}.{type(inner).__name__} is no model of transformers",
             hint="Give the PreTrainedModel that is inside: attnviz.load((model, tokenizer)).",
         )
+    if any(tensor.is_meta for tensor in inner.parameters()):
+        raise ModelError(f"the {type(inner).__name__} has no weights: some are on the device meta", hint="Load them.")
     name = getattr(inner.config, "name_or_path", "") or type(inner).__name__
     own = own_copy(tokenizer)
     found = looked_at_anew(Checkpoint(name, {}, {}, own, reference=inner, chat=tokenizer, wrapped=wrapped))
@@ -58,7 +60,8 @@ def looked_at_anew(checkpoint: Checkpoint) -> Checkpoint:
     return replace(
         checkpoint,
         config=model.config.to_dict(),
-        tensors=Remembering(model.state_dict()),
+        # Quantised modules keep other things beside tensors there.
+        tensors=Remembering({name: each for name, each in model.state_dict().items() if hasattr(each, "shape")}),
         generation=generation.to_dict() if generation else {},
     )
 

@@ -34,7 +34,7 @@ def print_json(document: Any) -> None:
 
 def errors() -> Console:
     """The console on standard error."""
-    return Console(stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
+    return Console(file=sys.stderr, stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
 def report(error: AttnvizError) -> None:

@@ -72,7 +72,10 @@ def read_standard_input() -> str:
         raise InputError(
             "standard input is closed", hint='Give the text as an argument, or pipe it: echo "…" | attnviz show -'
         )
-    return _read(sys.stdin.buffer, "standard input")
+    try:
+        return _read(sys.stdin.buffer, "standard input")
+    except OSError as error:  # it is no more, or was never meant to be read
+        raise InputError(f"standard input can't be read ({error.strerror or error})") from None
 
 
 def most() -> int:

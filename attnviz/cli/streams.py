@@ -19,6 +19,7 @@ READABLE = "attnviz.readable"
 _PLAIN = {
     **dict(zip("→·×…–−•“”‘’⋮", ">.x~--*\"\"'':", strict=True)),
     **dict(zip("█▌▀│─╭╮╰╯╷⏎⇥␣�", "#:#|-++++|^^_?", strict=True)),
+    **dict.fromkeys(map(chr, range(0x2800, 0x2900)), "*"),  # dots, of which what turns is made
     "✓": "[ok]",
     "✗": "[FAILED]",
     "Δ": "d",

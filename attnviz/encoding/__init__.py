@@ -13,6 +13,7 @@ from attnviz.encoding.encode import (
 )
 from attnviz.encoding.languages import Languages, read_languages
 from attnviz.encoding.lexicon import Lexicon, parse_words
+from attnviz.encoding.padded import Padded, read_rows
 from attnviz.encoding.spans import Place, WordSpans
 from attnviz.encoding.spelling import declare_mask
 from attnviz.encoding.windows import Window, Windows, slide
@@ -23,6 +24,7 @@ __all__ = [
     "Languages",
     "Lexicon",
     "Made",
+    "Padded",
     "Place",
     "Window",
     "Windows",
@@ -37,6 +39,7 @@ __all__ = [
     "is_punctuation",
     "parse_words",
     "read_languages",
+    "read_rows",
     "require_text",
     "slide",
     "started",

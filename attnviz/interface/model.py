@@ -1,18 +1,17 @@
-"""``load``, and the ``Model`` that it gives."""
+"""The ``Model`` that ``load`` gives."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from attnviz import record
-from attnviz.checkpoint import DEFAULT, adopt, open_checkpoint, open_gguf
 from attnviz.encoding import Encoding
 from attnviz.errors import InputError, UsageError
 from attnviz.interface.opened import Opened, Words
 from attnviz.interface.records import Attention, EncoderDecoder
+from attnviz.interface.rows import Given, attend_row, check_given, read
 
 if TYPE_CHECKING:
     from attnviz.model.check import Check, Judge, Progress
@@ -27,6 +26,7 @@ _HEADS = 1024
 class Model(Opened):
     """A model that attends. Made by ``load``."""
 
+    @overload
     def attend(
         self,
         text: str,
@@ -39,10 +39,57 @@ class Model(Opened):
         words: Words | None = None,
         max_memory: int | None = None,
         observers: Sequence[Observer] = (),
-    ) -> Attention | EncoderDecoder:
+    ) -> Attention | EncoderDecoder: ...
+
+    @overload
+    def attend(
+        self,
+        text: list[str] | tuple[str, ...],
+        *,
+        generate: int | None = None,
+        truncate: bool = False,
+        chat: bool = False,
+        words: Words | None = None,
+        max_memory: int | None = None,
+        observers: Sequence[Observer] = (),
+    ) -> list[Attention | EncoderDecoder]: ...
+
+    @overload
+    def attend(
+        self,
+        *,
+        input_ids: Any,
+        max_memory: int | None = None,
+        observers: Sequence[Observer] = (),
+        **beside: Any,
+    ) -> Any: ...
+
+    def attend(
+        self,
+        text: str | list[str] | tuple[str, ...] | None = None,
+        pair: str | None = None,
+        target: str | None = None,
+        *,
+        generate: int | None = None,
+        truncate: bool = False,
+        chat: bool = False,
+        words: Words | None = None,
+        max_memory: int | None = None,
+        observers: Sequence[Observer] = (),
+        input_ids: Any = None,
+        **beside: Any,
+    ) -> Any:
         """Run ``text`` (and ``pair``) through the model with our own attention and keep the weights of all heads.
 
-        An encoder–decoder gives its three maps; its decoder reads ``target``, or what the model writes itself.
+        An encoder–decoder gives its three maps; its decoder reads ``target``, or what the model writes itself. Of a
+        list of texts each is run by itself, without padding, and there is a list of records, in order.
+
+        In place of texts, ``input_ids`` and what is given ``beside`` them are what the model's own forward takes:
+        lists, arrays or tensors, (tokens,) for one record or (rows, tokens) for a list. Padding is left out of the
+        records. The rest attends as in the model that is given this very row and mask. Where padding may change that,
+        transformers runs the row, and the record's ``note`` says how far its weights are from those of the same tokens
+        alone: most models whose positions have vectors of their own (GPT-2, BERT) count padding on the left, unless
+        ``position_ids`` say otherwise.
 
         Args:
             generate: how many tokens the model goes on for, greedily: none by default, and 32 for an
@@ -53,16 +100,41 @@ class Model(Opened):
                 that fits is taken; or pairs (start, stop) of characters of ``text``.
             max_memory: the bytes that the weights may take; None is a quarter of free memory.
             observers: others that see the run.
+            beside: ``attention_mask`` (1 for a token, 0 for padding before or behind the text; without it all are
+                tokens), ``token_type_ids``, ``position_ids`` and, for an encoder–decoder, ``decoder_input_ids``.
 
         Raises:
-            InputError, UsageError: as ``encode``; a target for a model that takes none; weights that take too much.
+            InputError, UsageError: as ``encode``; a target for a model that takes none; weights that take too much; ids
+                outside of the vocabulary, shapes that don't fit, a mask with holes; texts and ids.
             ModelError: the checkpoint is damaged or unsupported, or has no head to generate with.
         """
+        options: dict[str, Any] = {"generate": generate, "truncate": truncate, "chat": chat, "words": words}
+        if input_ids is not None or beside:
+            self.follow()
+            given = Given.of(text, input_ids, beside, {"pair": pair, "target": target, **options})
+            rows, batch = read(self, given)
+            found = [attend_row(self, row, max_memory, observers) for row in rows]
+            return found if batch else found[0]
+        if isinstance(text, list | tuple):
+            if pair is not None or target is not None:
+                raise UsageError("a list of texts takes no pair and no target: give them one by one")
+            return [self._attend(each, None, None, max_memory, observers, **options) for each in text]
+        return self._attend(text, pair, target, max_memory, observers, **options)
+
+    def _attend(
+        self,
+        text: str | None,
+        pair: str | None,
+        target: str | None,
+        max_memory: int | None,
+        observers: Sequence[Observer],
+        **options: Any,
+    ) -> Attention | EncoderDecoder:
         from attnviz.model.observers import Weights
 
-        encoding, decoded = self.inputs(
-            text, pair, target, generate=generate, truncate=truncate, chat=chat, words=words
-        )
+        if text is None:
+            raise UsageError("no text is given", hint='Give one, or input_ids: model.attend("The bank …")')
+        encoding, decoded = self.inputs(text, pair, target, **options)
         weights = Weights(self.way.layers, max_memory)
         self.way.run(encoding, [weights, *observers], decoded)
         if decoded is None:
@@ -164,7 +236,7 @@ class Model(Opened):
 
     def check(
         self,
-        text: str,
+        text: str | None = None,
         pair: str | None = None,
         target: str | None = None,
         *,
@@ -174,15 +246,25 @@ class Model(Opened):
         chat: bool = False,
         progress: Progress | None = None,
         judge: Judge | None = None,
+        input_ids: Any = None,
+        **beside: Any,
     ) -> Check:
         """Compare our attention with transformers' own, in every layer and head; loads transformers.
 
         ``check(…).max_abs_diff`` is the largest difference of two weights. Of a long text, the weights of 64 queries
         are compared; ``progress`` is told how far that is. A ``judge`` keeps transformers' model for the next text.
+        ``input_ids`` and what is given ``beside`` them are as for ``attend``: transformers runs the very rows, with
+        padding and mask, and the worst is the verdict.
 
         Raises:
             InputError, UsageError, ModelError: as ``attend``; also a model that transformers can't load.
         """
+        options = {"generate": generate, "truncate": truncate, "chat": chat}
+        if input_ids is not None or beside:
+            given = Given.of(text, input_ids, beside, {"pair": pair, "target": target, **options})
+            return check_given(self, given, float64=float64)
+        if text is None:
+            raise UsageError("no text is given", hint='Give one, or input_ids: model.check("The bank …")')
         encoding, decoded = self.inputs(text, pair, target, generate=generate, truncate=truncate, chat=chat)
         return self.check_encoding(encoding, decoded, float64=float64, progress=progress, judge=judge)
 
@@ -272,40 +354,3 @@ class Model(Opened):
         # Half precision hides all but gross mistakes: what is checked is the same model in float32.
         options = replace(self.options, dtype=dtype)
         return check(self.checkpoint, encoding, target, options, progress=progress, judge=judge)
-
-
-def load(
-    model: str | os.PathLike[str] | tuple[Any, Any] = DEFAULT,
-    *,
-    revision: str | None = None,
-    gguf: str | None = None,
-    dtype: str = "float32",
-    device: str | None = None,
-    trust_remote_code: bool = False,
-    source_lang: str | None = None,
-    target_lang: str | None = None,
-) -> Model:
-    """Load a model: the default one, a folder, a Hub id (at ``revision``), or (transformers model, tokenizer).
-
-    Args:
-        gguf: a GGUF file, alone or in the folder or Hub repository ``model``.
-        dtype: float32, float64, bfloat16 or float16.
-        device: cpu, cuda, cuda:1, mps, or auto for the fastest; None is the CPU, or where your own model is.
-        trust_remote_code: let transformers run code that the checkpoint brings along.
-        source_lang, target_lang: of a translation model, the codes of the languages of the text and of the target, as
-            its tokenizer writes them; None is what the tokenizer's settings say.
-
-    Raises:
-        ModelError: it can't be found or read.
-        UsageError: an unknown type, device or language; or the model needs to know one that nothing says.
-    """
-    from attnviz.model.ways import read_options
-
-    options = read_options(dtype, device, trust_remote_code=trust_remote_code)
-    if isinstance(model, tuple):
-        checkpoint = adopt(*model)
-    elif gguf is not None:
-        checkpoint = open_gguf(gguf, model, revision)
-    else:
-        checkpoint = open_checkpoint(model, revision)
-    return Model(checkpoint.speaking(source_lang, target_lang), options)

@@ -54,12 +54,22 @@ class Opened:
         watch = self._opened[2]
         if watch is not None and not watch.is_same():
             self.checkpoint = looked_at_anew(self.checkpoint)
+            vars(self).pop("by_transformers", None)
             vars(self).pop("_opened", None)
 
     @property
     def way(self) -> Native | Hosted:
         """The model ready to run: our own forward pass, or transformers' with our kernel."""
         return self._opened[0]
+
+    @cached_property
+    def by_transformers(self) -> Hosted:
+        """The model as transformers runs it, whether or not our own forward pass can."""
+        from attnviz.model.hosted import settle
+        from attnviz.model.ways import open_by_transformers
+
+        way = self.way
+        return settle(open_by_transformers(self.checkpoint, self.options)) if way.path == "native" else way
 
     @property
     def reason(self) -> str:

@@ -80,6 +80,11 @@ class Native:
         counts.append(sum(layer.cross.heads for layer in stacks[-1].layers if layer.cross))
         return dict(zip(self.kinds, counts, strict=False))
 
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens have vectors."""
+        return self._stacks()[0].embedding.vocabulary
+
     def remember(self, encoding: Encoding, observers: Sequence[Observer] = ()) -> Tensor | None:
         """What the encoder gives the decoder, (M, C); None where there is no encoder."""
         encoder = self.network.encoder

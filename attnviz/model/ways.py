@@ -124,7 +124,8 @@ def watch(checkpoint: Checkpoint, way: Native | Hosted) -> Watch | None:
         read = checkpoint.tensors.read
         copied = {name: tensor for name, tensor in dict.items(checkpoint.tensors) if name in read}
         return Watch(checkpoint.reference, copied, way.network.tensors.values())
-    return Watch(checkpoint.reference, dict(checkpoint.tensors), way.model.state_dict().values())
+    running = [each for each in way.model.state_dict().values() if isinstance(each, torch.Tensor)]
+    return Watch(checkpoint.reference, dict(checkpoint.tensors), running)
 
 
 def open_by_transformers(checkpoint: Checkpoint, options: Options) -> Hosted:

@@ -27,6 +27,7 @@ class Attention(Texts):
     model's only attention (self), or one of an encoder–decoder's three. ``encoding`` holds the tokens of the queries,
     and of the keys as well unless ``keys`` does: in cross-attention the decoder's text looks at the encoder's.
     ``numbers`` are the model's own numbers of the layers where only some have attention; empty means 0 to L − 1.
+    ``note`` is what a reader must know of the input, such as that padding moved the weights.
     """
 
     model: str
@@ -37,6 +38,7 @@ class Attention(Texts):
     kind: Kind = "self"
     keys: Encoding | None = None
     numbers: tuple[int, ...] = ()
+    note: str = ""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -47,7 +49,8 @@ class Attention(Texts):
         sizes = f"{len(self.tokens)} tokens, {len(self.words)} words"
         if self.keys is not None:
             sizes = f"{len(self.tokens)} target tokens look at {len(self.keys)} source tokens"
-        return f"<Attention of {self.model}: {self.layers} layers × {self.heads} heads, {sizes}>"
+        note = f"; {self.note}" if self.note else ""
+        return f"<Attention of {self.model}: {self.layers} layers × {self.heads} heads, {sizes}{note}>"
 
 
 @dataclass(frozen=True, eq=False)

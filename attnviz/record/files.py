@@ -110,6 +110,7 @@ def _facts(attention: Attention) -> dict[str, Any]:
         "kind": attention.kind,
         "keys": None if attention.keys is None else _encoding_facts(attention.keys),
         "numbers": attention.numbers,
+        **({"note": attention.note} if attention.note else {}),
     }
 
 
@@ -160,16 +161,18 @@ def _require_room(needed: int, most: int) -> None:
         raise ValueError(f"reading it would take {needed / 1e9:,.1f} GB of memory, and {most / 1e9:,.1f} GB are free")
 
 
+def _parsed(data: bytes, most: int) -> Any:
+    """What the JSON says, where there is memory for it: it may be short and have millions of objects."""
+    largest = {b",": 40, b"[": 64, b"{": 240, b'"': 30}  # bytes that Python takes for what begins with each sign
+    _require_room(5 * len(data) + sum(size * data.count(sign) for sign, size in largest.items()), most)
+    return json.loads(data)
+
+
 @contextmanager
 def _opened_json(path: Path, size: int, most: int) -> Iterator[tuple[Any, Load]]:
     """The facts of a JSON file, and what reads its weights."""
     _require_room(5 * size, most)  # as bytes, and as text of up to four bytes a character
-    data = path.read_bytes()
-    # The largest objects that Python makes of each sign: a file may be small and have millions of them.
-    objects = {b",": 40, b"[": 64, b"{": 240, b'"': 30}
-    _require_room(5 * size + sum(size * data.count(sign) for sign, size in objects.items()), most)
-    facts = json.loads(data)
-    del data
+    facts = _parsed(path.read_bytes(), most)
 
     def load(name: str, units: tuple[int, int]) -> Array:
         found = facts[name] if name else facts
@@ -202,6 +205,6 @@ def _opened_tensors(path: Path, size: int, most: int) -> Iterator[tuple[Any, Loa
                 weights: Array = file.get_tensor(_tensor(name))
                 return weights
 
-            yield json.loads((file.metadata() or {})["attnviz"]), load
+            yield _parsed((file.metadata() or {})["attnviz"].encode(), most), load
     except SafetensorError as error:
         raise ValueError(str(error)) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Any, get_args
@@ -24,6 +25,8 @@ TYPES = ("float16", "float32", "float64")
 """What weights may be."""
 _MOST = 1 << 62
 """No count is larger."""
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = 60
 _TOKENS = 20
 """The most tokens of a byte: a normaliser may write one character as many."""
 _ROUNDING = {"float16": 2.0**-9, "float32": 1e-4, "float64": 1e-9}
@@ -67,7 +70,8 @@ def _attention(facts: Facts, name: str, load: Load) -> Attention:
     numbers = tuple(_count(number, "numbers") for number in _is(facts["numbers"], list, "numbers"))
     if numbers and (len(numbers) != len(weights) or any(b <= a for a, b in pairwise((-1, *numbers)))):
         raise ValueError(f"its layers have the numbers {numbers}, expected {len(weights)} that grow from 0")
-    return Attention(_text(facts["model"], "model"), path, causal, encoding, weights, kind, keys, numbers)
+    name, note = _text(facts["model"], "model"), _text(facts.get("note", ""), "note")
+    return Attention(name, path, causal, encoding, weights, kind, keys, numbers, note=note)
 
 
 def require_shape(shape: Sequence[int], units: tuple[int, int]) -> None:
@@ -174,5 +178,4 @@ def _text(value: Any, name: str) -> str:
 
 
 def _short(value: Any) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 60 else f"{shown[:60]}…"
+    return _REPR.repr(value)

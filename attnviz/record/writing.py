@@ -27,7 +27,7 @@ def replaced(path: Path, *, force: bool) -> Iterator[Path]:
     partial = None
     try:
         require_replaceable(path, force)
-        place = Path(os.path.realpath(path))
+        place = _place(path)
         partial = place.with_name(f".{place.stem[:40]}-{secrets.token_hex(4)}{place.suffix}")
         _WRITING.add(partial)
         partial.touch(exist_ok=False)
@@ -60,6 +60,14 @@ def require_replaceable(path: Path, force: bool) -> None:
         raise UsageError(f"{path} is a pipe or a device, expected a file")
     if not force:  # also a link to what is not there
         raise UsageError(f"{path} exists", hint="Replace it with --force, or give another name.")
+
+
+def _place(path: Path) -> Path:
+    """Where ``path`` leads to."""
+    try:
+        return Path(os.path.realpath(path))
+    except ValueError as error:  # a name with a NUL in it
+        raise OSError(str(error)) from None
 
 
 def _settle(partial: Path) -> None:

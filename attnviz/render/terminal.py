@@ -72,6 +72,8 @@ def heading(attention: Attention | Survey) -> Text:
         windows = attention.windows
         line.append(f" · in {len(windows)} windows of {windows.widest} tokens, which no link leaves", "bold yellow")
     dropped = attention.encoding.dropped + (attention.keys.dropped if attention.keys else 0)
+    if isinstance(attention, Attention) and attention.note:
+        line.append(f" · {clean(attention.note)}", "bold yellow")
     if dropped:
         line.append(f" · {dropped} tokens cut off", "bold yellow")
     return line

@@ -80,6 +80,7 @@ def test_a_document_is_counted_without_its_special_tokens() -> None:
         "document": 4,
         "id": one.document.id,
         "source": "4.txt",
+        "row": None,
         "line": 9,
         "status": "ok",
         "reason": None,

@@ -216,6 +216,16 @@ def test_standard_input_that_is_closed_is_refused(run: Run) -> None:
     assert "standard input" in result.said
 
 
+def test_standard_input_that_can_not_be_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Lost(Endless):
+        def readinto(self, _: Any) -> int:
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(Lost())))
+    with pytest.raises(InputError, match=r"standard input can't be read \(Input/output error\)"):
+        reading.read_standard_input()
+
+
 @pytest.fixture
 def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Free memory in which 3 MB of text can be cut into tokens."""

@@ -36,7 +36,7 @@ _OWN = tuple(str(Path(package.__file__).parent) for package in (transformers, to
 
 # What changes nothing in a forward pass that is in evaluation mode.
 _HARMLESS = re.compile(
-    r"dropout|layerdrop|^(training|config|name_or_path|gradient_checkpointing|loss_type|generation_config|kernel_config"
+    r"dropout|layerdrop|^(training|vocab_size|config|name_or_path|gradient_checkpointing|loss_type|generation_config|kernel_config"
     r"|model_tags|warnings_issued|hf_device_map|_is_hf_initialized|_output_capturing_hooks_installed|_modules"
     r"|_parameters|_buffers|_non_persistent_buffers_set|_is_full_backward_hook|\w*_hooks\w*|_gradient_checkpointing_func"
     r"|_compiled_call_impl|_version|_tp_size|_tp_plan|_ep_plan|_pp_plan|is_parallelizable|all_tied_weights_keys"
@@ -125,7 +125,10 @@ class _Hollow(TorchFunctionMode):
 def _difference(name: str, ours: nn.Module, theirs: nn.Module) -> str:
     """In what one module is not the other; empty where it is."""
     if type(ours) is not type(theirs):
-        return f"{name} is a {type(ours).__name__}, its config makes a {type(theirs).__name__}"
+        names = type(ours).__name__, type(theirs).__name__
+        if names[0] == names[1]:
+            names = type(ours).__module__, type(theirs).__module__
+        return f"{name} is a {names[0]}, its config makes a {names[1]}"
     for hook in (*ours._forward_pre_hooks.values(), *ours._forward_hooks.values()):
         if not _is_own(hook):  # transformers has some of its own, which record what passes
             return f"{name} has a forward hook ({getattr(hook, '__qualname__', type(hook).__name__)})"
@@ -144,7 +147,7 @@ def _other_attribute(name: str, ours: nn.Module, theirs: nn.Module) -> str:
     if "config" in other and not _same(mine.get("config"), other["config"]):
         return f"{name}.config is not the config of the model"
     for key in mine.keys() | other.keys():
-        if _HARMLESS.search(key):
+        if _HARMLESS.search(key) or (key == "padding_idx" and type(ours) is nn.Embedding):  # of use in training only
             continue
         if key not in other:
             # The class reads it only where it hides what the class has.
@@ -253,8 +256,9 @@ def _is_strange(function: Any) -> bool:
     return installed or not where.startswith(known)
 
 
-def _shape(tensor: Tensor | None) -> tuple[int, ...] | None:
-    return None if tensor is None else tuple(tensor.shape)
+def _shape(value: Any) -> tuple[int, ...] | None:
+    """The shape of a tensor; None for what is none."""
+    return tuple(value.shape) if isinstance(value, Tensor) else None
 
 
 def _names(tensors: Mapping[str, Any]) -> str:

@@ -139,9 +139,15 @@ def places(model: nn.Module, kinds: Sequence[Kind]) -> dict[nn.Module, tuple[Kin
             found.setdefault(module, (kind, []))[1].append(int(number[1]))
         else:
             found.setdefault(module, (kind, []))
-    for module, (_, numbers) in found.items():
+    indices: dict[Kind, list[int]] = {}
+    for module, (kind, _) in found.items():
         layer = getattr(module, "layer_idx", None)
-        if isinstance(layer, int) and layer >= 0 and len(numbers) < 2:
+        if isinstance(layer, int) and layer >= 0:
+            indices.setdefault(kind, []).append(layer)
+    for module, (kind, numbers) in found.items():
+        layer = getattr(module, "layer_idx", None)
+        # Of layers that somebody has put in another order the names say where they are.
+        if isinstance(layer, int) and layer >= 0 and len(numbers) < 2 and indices[kind] == sorted(indices[kind]):
             numbers[:] = [layer]
     return found
 

@@ -98,7 +98,9 @@ def _borrow(model: Any, dtype: torch.dtype | None, device: str | torch.device | 
     base = model.base_model if isinstance(model, transformers.PreTrainedModel) else model
     before = next(base.parameters())
     place = before.device if device in (None, "auto") else torch.device(device)
-    if dtype in (None, before.dtype) and place.type == before.device.type:
+    # In float64 rotary angles must be as exact as all else, where the user's model may have rounded ones.
+    same = dtype in (None, before.dtype) and dtype is not torch.float64
+    if same and place.type == before.device.type:
         return base
     with RUNNING:
         return recast(twin(base), dtype).to(place)

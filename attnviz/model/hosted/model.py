@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from attnviz.checkpoint import quiet_transformers
-from attnviz.encoding import Encoding
+from attnviz.encoding import Encoding, Padded
 from attnviz.errors import AttnvizError, InputError, UnsupportedModel
 from attnviz.model.hosted.attention import Hook, Seen
 from attnviz.model.hosted.sampled import Sampler, See, SeeWhole
@@ -173,6 +173,11 @@ class Hosted:
         self._require_all(sampler.layers)
         return _last(output), sampler.contradicts
 
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens have vectors."""
+        return len(self._table())
+
     @cached_property
     def heads(self) -> dict[Kind, int]:
         """How many heads all layers of each kind have together, at most, as far as the configs say."""
@@ -213,6 +218,8 @@ class Hosted:
         inputs = {"input_ids": torch.tensor([encoding.ids], device=device)}
         if "attention_mask" in self._accepts:
             inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
+        if isinstance(encoding, Padded):
+            inputs |= self._padding(encoding, device)
         if any(encoding.type_ids) and reads_types(type(self.model), self.model.config):
             inputs["token_type_ids"] = torch.tensor([encoding.type_ids], device=device)
         if self.kinds == ("self",):
@@ -223,6 +230,17 @@ class Hosted:
             raise InputError("the model is an encoder–decoder: it needs a target text as well")
         self._fits(target)
         return inputs | {"decoder_input_ids": torch.tensor([target.ids], device=device)}
+
+    def _padding(self, encoding: Padded, device: torch.device) -> dict[str, Tensor]:
+        """The mask and the positions of a row that has some of its own."""
+        given = {"attention_mask": None if all(encoding.mask) else encoding.mask, "position_ids": encoding.positions}
+        wanted = {
+            name: torch.tensor([numbers], device=device) for name, numbers in given.items() if numbers is not None
+        }
+        refused = sorted(wanted.keys() - self._accepts.keys())
+        if refused:
+            raise UnsupportedModel(f"{self.name}: {type(self.model).__name__} takes no {' and no '.join(refused)}")
+        return wanted
 
     def _shapes(self, encoding: Encoding, target: Encoding | None) -> dict[Kind, tuple[int, int]]:
         """The (N, M) of each kind's maps."""

@@ -64,7 +64,7 @@ def recast(model: Any, dtype: torch.dtype | None) -> Any:
     What it computed when it was made, such as rotary angles, is what it would be had it been made in that type; where
     it is not what its config makes any more, it is kept.
     """
-    if dtype is None or dtype is next(model.parameters()).dtype:
+    if dtype is None or (dtype is next(model.parameters()).dtype and dtype is not torch.float64):
         return model
     kept = {(name, key): tensor for name, module in model.named_modules() for key, tensor in unsaved(module)}
     fresh = _remade(model, dtype) if kept else {}

@@ -3,6 +3,7 @@
 What nobody observes is never stored. All of them are exact: nothing is sampled, nothing left to chance.
 """
 
+from attnviz.model.observers.cropped import Cropped
 from attnviz.model.observers.duplicates import DuplicateTokens
 from attnviz.model.observers.figures import EDGES
 from attnviz.model.observers.kept import HiddenStates, Pairs, Weights, stack
@@ -19,6 +20,7 @@ __all__ = [
     "Average",
     "Band",
     "Confidence",
+    "Cropped",
     "DuplicateTokens",
     "HeadStats",
     "HiddenStates",

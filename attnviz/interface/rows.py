@@ -1,0 +1,227 @@
+"""Rows of a batch that the user made: token ids with padding, and a mask that hides it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from attnviz import record
+from attnviz.encoding import Encoding, Padded, read_rows
+from attnviz.errors import InputError, UsageError
+from attnviz.interface.records import Attention, EncoderDecoder
+
+if TYPE_CHECKING:
+    from attnviz.interface.opened import Opened
+    from attnviz.model.check import Check
+    from attnviz.model.hosted import Hosted
+    from attnviz.model.kernel import Observer
+    from attnviz.model.native import Native
+
+Found = Attention | EncoderDecoder
+
+NOTED = 1e-3
+"""Weights that padding moves by more are said to be moved: rounding moves none so far."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """What was given of a batch, as transformers' models take it: (N,) or (B, N) each, or None."""
+
+    input_ids: Any
+    attention_mask: Any = None
+    token_type_ids: Any = None
+    position_ids: Any = None
+    decoder_input_ids: Any = None
+
+    @classmethod
+    def of(cls, text: object, input_ids: Any, beside: Mapping[str, Any], others: Mapping[str, object]) -> Given:
+        """``input_ids`` and what goes with them; ``text`` and ``others`` go with texts only.
+
+        Raises:
+            UsageError: these are given as well, or what is unknown, or no ids.
+        """
+        known = [each.name for each in fields(cls)]
+        unknown = sorted(beside.keys() - set(known))
+        if unknown:
+            raise UsageError(f"there is no {' and no '.join(unknown)} to give; for ids there are {', '.join(known)}")
+        if input_ids is None:
+            raise UsageError(f"{' and '.join(beside)} is given, and no input_ids that it could go with")
+        named = [name for name, value in {"a text": text, **others}.items() if value not in (None, False)]
+        if named:
+            raise UsageError(f"input_ids are given, and {' and '.join(named)}: ids are all that the model reads")
+        return cls(input_ids, **beside)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row: its tokens without padding, what the model reads, and what its decoder does."""
+
+    plain: Encoding
+    padded: Padded
+    target: Encoding | None
+
+
+def read(model: Opened, given: Given) -> tuple[list[Row], bool]:
+    """The rows, and whether they are a batch.
+
+    Raises:
+        InputError: as ``read_rows``; more tokens than the model has positions.
+        UsageError: an encoder–decoder without the ids of its decoder, or these for another model.
+    """
+    way = model.way
+    two = "cross" in way.kinds
+    if two != (given.decoder_input_ids is not None):
+        raise UsageError(
+            f"{model.name} is an encoder–decoder: it takes decoder_input_ids beside input_ids"
+            if two
+            else f"{model.name} has no decoder beside an encoder: it takes no decoder_input_ids"
+        )
+    tokenizer, vocabulary = model.checkpoint.tokenizer, way.vocabulary
+    rows, batch = read_rows(
+        tokenizer,
+        given.input_ids,
+        given.attention_mask,
+        type_ids=given.token_type_ids,
+        positions=given.position_ids,
+        vocabulary=vocabulary,
+    )
+    targets: list[Encoding | None] = [None] * len(rows)
+    if two:
+        targets = [plain for plain, _ in read_rows(tokenizer, given.decoder_input_ids, vocabulary=vocabulary)[0]]
+        if len(targets) != len(rows):
+            raise InputError(f"decoder_input_ids have {len(targets)} rows, input_ids {len(rows)}")
+    longest = max(len(padded) for _, padded in rows)
+    if way.limit is not None and longest > way.limit:
+        raise InputError(f"the rows have {longest} tokens with their padding, the model takes {way.limit}")
+    return [Row(plain, padded, target) for (plain, padded), target in zip(rows, targets, strict=True)], batch
+
+
+def attend_row(model: Opened, row: Row, max_memory: int | None, observers: Sequence[Observer]) -> Found:
+    """The record of a row's tokens without padding, at the positions that the model gives them."""
+    from attnviz.model.observers import Cropped, Weights
+
+    way = _way(model, row.padded)
+    weights = Weights(way.layers, max_memory)
+    whole = way is model.way and _is_alike(model.way, row.padded)
+    if whole:
+        way.run(row.plain, [weights, *observers], row.target)
+        note = ""
+    else:
+        way.run(row.padded, [Cropped(_parts(row), [weights, *observers])], row.target)
+        note = _moved(way, row, weights, max_memory)
+    made = {kind: _record(model, way, row, kind, weights, note) for kind in way.kinds}
+    return made["self"] if "self" in made else EncoderDecoder(made["encoder"], made["decoder"], made["cross"])
+
+
+def check_given(model: Opened, given: Given, *, float64: bool = False) -> Check:
+    """The check of all rows, of which the worst is the verdict; in half precision the same model runs in float32.
+
+    Raises:
+        UsageError: the model attends by itself in transformers, which does not say how it does without our kernel.
+        InputError, ModelError: as ``read`` and ``attend_row``.
+    """
+    import torch
+
+    model.follow()
+    dtype = torch.float64 if float64 else torch.promote_types(model.options.dtype, torch.float32)
+    if dtype is not model.options.dtype and not model.checkpoint.quantised:
+        return check_given(type(model)(model.checkpoint, replace(model.options, dtype=dtype)), given)
+    if model.uncheckable:
+        raise UsageError(model.uncheckable)
+    rows, _ = read(model, given)
+    found = max(
+        (check_row(model, row, attend_row(model, row, None, ())) for row in rows),
+        key=lambda check: (not check.passed, check.max_abs_diff),
+    )
+    if found.passed or dtype is not torch.float32 or model.checkpoint.quantised:
+        return found
+    return replace(found, double=check_given(model, given, float64=True))
+
+
+def check_row(model: Opened, row: Row, found: Found) -> Check:
+    """Compare a row's record with transformers' own attention of the very row, padding and mask included.
+
+    Raises:
+        UsageError: the record is of weights that are transformers' own.
+        ModelError: the model's own attention returns no weights.
+    """
+    import torch
+
+    from attnviz.errors import ModelError
+    from attnviz.model.verdict import compare, sum_up, weights_apart
+
+    if _way(model, row.padded).path == "observed":
+        raise UsageError(f"{model.name} attends by itself in transformers, and so are the weights of rows with padding")
+    theirs = model.by_transformers.reference(row.padded, row.target)
+    compared = []
+    for kind, part in _parts(row).items():
+        if kind not in model.way.kinds:
+            continue
+        maps, ours = theirs[kind][0], found if isinstance(found, Attention) else getattr(found, kind)
+        if maps is None or len(maps) != len(ours.weights):
+            raise ModelError(f"{model.name}: transformers' own attention returns no weights to compare with")
+        for number, mine, other in zip(ours.layer_numbers, ours.weights, maps, strict=True):
+            apart = weights_apart(torch.from_numpy(mine), other[:, part[0], part[1]].cpu())
+            compared.append(compare(kind, number, apart, (None, 0.0)))
+    return sum_up(compared, model.options.dtype)
+
+
+def _way(model: Opened, padded: Padded) -> Native | Hosted:
+    """What runs a row: where padding may change what the model does, transformers, which does what it always does."""
+    return model.way if _is_alike(model.way, padded) else model.by_transformers
+
+
+def _is_alike(way: Native | Hosted, padded: Padded) -> bool:
+    """Whether the tokens of a row attend as they would without its padding: it is certain only of a native model.
+
+    Behind a text, padding is seen by none. Before it, it moves the text, which counts where positions have vectors.
+    Some models look at how long the whole row is, and a convolution mixes what stands side by side.
+    """
+    if padded.plain:
+        return True
+    if way.path != "native" or padded.positions is not None:
+        return False
+    from attnviz.model.spec import Dynamic, LongRope, Rotary
+
+    spec = way.network.encoder.spec if way.network.encoder else way.network.spec
+    for layer in spec.layers:
+        position = layer.attention.position
+        if layer.convolution or (isinstance(position, Rotary) and isinstance(position.scaling, Dynamic | LongRope)):
+            return False
+    return padded.real.start == 0 or spec.embedding.positions is None
+
+
+def _parts(row: Row) -> dict[record.Kind, tuple[slice, slice]]:
+    """The queries and keys of each map that are no padding."""
+    real, written = row.padded.real, slice(0, len(row.target or ()))
+    return {"self": (real, real), "encoder": (real, real), "decoder": (written, written), "cross": (written, real)}
+
+
+def _moved(way: Native | Hosted, row: Row, weights: Any, max_memory: int | None) -> str:
+    """How far the weights are from those of the tokens alone, in words; empty where that is rounding."""
+    from attnviz.model.observers import Weights
+
+    alone = Weights(way.layers, max_memory)
+    way.run(row.plain, [alone], row.target)
+    apart = max(float((weights.stacked(kind) - alone.stacked(kind)).abs().max()) for kind in way.kinds)
+    if apart <= NOTED:
+        return ""
+    why = "position_ids" if row.padded.positions is not None else "padding"
+    return f"{why} moved the weights by up to {apart:.2g} from those of the same tokens alone"
+
+
+def _record(model: Opened, way: Native | Hosted, row: Row, kind: record.Kind, weights: Any, note: str) -> Attention:
+    numbers = weights.layers(kind)
+    queries = row.target if kind in ("decoder", "cross") and row.target else row.plain
+    return Attention(
+        model.name,
+        way.path,
+        way.causal(kind),  # of the run without padding, which came last
+        queries,
+        weights.stacked(kind).cpu().numpy(),
+        kind,
+        row.plain if kind == "cross" else None,
+        numbers=() if numbers == tuple(range(len(numbers))) else numbers,
+        note=note,
+    )
