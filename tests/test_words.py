@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import unicodedata
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, normalizers
 
+from attnviz.analysis.units import read_in
 from attnviz.encoding import Encoding, declare_mask, encode
 from attnviz.encoding.words import Cuts, begin_words
 from attnviz.errors import InputError
@@ -212,3 +214,12 @@ def test_a_mask_of_any_name_is_a_word_where_it_is_declared() -> None:
     assert encode(tokenizer, "the [GAP]").special == (True, False, True, True)
     declare_mask(tokenizer, "[GAP]")
     assert encode(tokenizer, "the [GAP]").special == (True, False, False, True)
+
+
+@pytest.mark.parametrize("part", ["\u0301", ".", "ab", "\n"])
+def test_one_long_word_takes_time_by_its_length(part: str) -> None:
+    """Looked through again for each of its tokens, it would take minutes."""
+    start = time.process_time()
+    encoding = encode(KINDS["gpt2"](), "a" + part * (30_000 // len(part)) + "a")
+    assert len(read_in("token", encoding, None, ()).queries) == len(encoding)
+    assert time.process_time() - start < 5

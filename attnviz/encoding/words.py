@@ -70,7 +70,7 @@ class Cuts:
 
     def are_apart(self, before: Span, place: Span) -> bool:
         """Whether a word begins at ``place``, the token ``before`` which is at another place of the same text."""
-        start = self._first(place[1])
+        start = self._first(place[1], before[2] - 1)
         if start < before[2] or start in self.joined:
             return False  # both are pieces of one character, or of one word
         if any(character.isspace() for character in self.text[before[2] : place[1] + 1]):
@@ -86,9 +86,9 @@ class Cuts:
             stop += 1
         return text[self._first(start) : stop]
 
-    def _first(self, at: int) -> int:
-        """Where the character begins that is at ``at``."""
-        while at in self.inside:
+    def _first(self, at: int, least: int = 0) -> int:
+        """Where the character begins that is at ``at``, or ``least`` where it begins before."""
+        while at > least and at in self.inside:
             at -= 1
         return at
 
