@@ -130,7 +130,7 @@ class ByTransformers(Mapping[str, "Tensor"]):
         return len(self._tensors)
 
 
-def _cut(error: Exception, most: int = 600) -> str:
+def cut(error: Exception, most: int = 600) -> str:
     """What transformers says, which may hold whatever the checkpoint does."""
     text = str(error).strip() or type(error).__name__
     return text if len(text) <= most else f"{text[:most]}…"
@@ -142,7 +142,7 @@ def by_transformers(folder: Path, loader: Callable[..., Any], **options: Any) ->
         with quiet_transformers():
             return loader(folder, local_files_only=True, trust_remote_code=False, **options)
     except Exception as error:  # whatever transformers and torch raise on a damaged folder
-        raise ModelError(f"transformers can't load {folder} ({_cut(error)})", hint=REPEAT) from error
+        raise ModelError(f"transformers can't load {folder} ({cut(error)})", hint=REPEAT) from error
 
 
 @contextlib.contextmanager

@@ -16,6 +16,9 @@ def models(
     ] = None,
     gguf: Annotated[str | None, typer.Option(metavar="FILE", help="A GGUF file, alone or in PATH.")] = None,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hub model.")] = None,
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Let a model run code that it brings along.")
+    ] = False,
 ) -> None:
     """List the families that attnviz runs, or say how it would run a checkpoint, and why."""
     from attnviz.model import plan
@@ -29,4 +32,5 @@ def models(
             hosted = hostable_types()
         out.print(tables.families(plan.rows(), hosted))
         return
-    out.print(tables.plan(plan.plan(ModelOptions(path or "default", revision, gguf).load().checkpoint)))
+    loaded = ModelOptions(path or "default", revision, gguf, trust_remote_code=trust_remote_code).load()
+    out.print(tables.plan(plan.plan(loaded.checkpoint, loaded.options)))

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from attnviz.checkpoint import Checkpoint
-from attnviz.errors import ModelError, few
+from attnviz.errors import ModelError, UnsupportedModel, few
 from attnviz.model import cost, families, weights
 from attnviz.model.cost import Block, Shape, Stack
 from attnviz.model.describe import TIED, describe
 from attnviz.model.native import naming, read_spec
 from attnviz.model.spec import CAUSAL
-from attnviz.model.ways import why_hosted
+from attnviz.model.ways import Options, open_way, require_hostable, why_hosted
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Plan:
 
     name: str
     model_type: str
-    way: Literal["native", "hosted", "not at all"]
+    way: Literal["native", "hosted", "observed", "not at all"]
     reason: str
     facts: Mapping[str, str]
 
@@ -38,7 +38,7 @@ class Row:
     about: str
 
 
-def plan(checkpoint: Checkpoint) -> Plan:
+def plan(checkpoint: Checkpoint, options: Options | None = None) -> Plan:
     """How ``checkpoint`` would be run.
 
     Raises:
@@ -56,19 +56,29 @@ def plan(checkpoint: Checkpoint) -> Plan:
         if unread:
             facts["not read"] = few(unread, 10)
         return Plan(checkpoint.name, kind, "native", "a family file says all that its config asks for", facts)
-    from attnviz.model.hosted import hostable
-
-    against = hostable(checkpoint.config)
     facts = _from_config(checkpoint)
-    if against:
-        return Plan(
-            checkpoint.name,
-            kind,
-            "not at all",
-            f"{reason}; {against}. {families.near_miss(checkpoint.config)}".strip(),
-            facts,
-        )
-    return Plan(checkpoint.name, kind, "hosted", reason, facts)
+    try:
+        way, unused = _rehearsed(checkpoint, options or Options())
+    except UnsupportedModel as error:
+        against = error.message.removeprefix(f"{checkpoint.name}: ").removeprefix(f"{reason}; and ")
+        near = error.hint if error.hint.startswith("Did you mean") else ""
+        near = near.partition("What attnviz")[0]
+        return Plan(checkpoint.name, kind, "not at all", f"{reason}; {against}. {near}".strip(), facts)
+    return Plan(checkpoint.name, kind, way, reason, facts | unused)
+
+
+def _rehearsed(
+    checkpoint: Checkpoint, options: Options
+) -> tuple[Literal["native", "hosted", "observed"], dict[str, str]]:
+    """The way of a checkpoint that transformers runs, and what of it is not read."""
+    require_hostable(checkpoint, options, why_hosted(checkpoint))
+    if options.trust_remote_code:  # only a run of its code tells
+        found = open_way(checkpoint, options)[0]
+    else:
+        from attnviz.model.hosted.rehearsal import rehearse
+
+        found = rehearse(checkpoint)
+    return found.path, {"not read": few(found.unread, 10)} if found.unread else {}
 
 
 def _is_tied(family: families.Family, checkpoint: Checkpoint) -> bool:
@@ -140,7 +150,8 @@ def _linear(checkpoint: Checkpoint, said: Mapping[str, int]) -> int | None:
 
 def _said(checkpoint: Checkpoint) -> dict[str, int]:
     """The numbers that the config says of itself, and how many parameters the checkpoint has."""
-    config: Mapping[str, Any] = checkpoint.config.get("text_config") or checkpoint.config
+    inner = checkpoint.config.get("text_config")
+    config: Mapping[str, Any] = inner if inner and isinstance(inner, Mapping) else checkpoint.config
     found = {}
     for fact, names in (_SAID | _SIZES).items():
         value = next((config[name] for name in names if isinstance(config.get(name), int)), None)

@@ -69,15 +69,29 @@ def open_way(checkpoint: Checkpoint, options: Options) -> tuple[Native | Hosted,
     reason = why_hosted(checkpoint)
     if not reason:
         return open_native(checkpoint, options.dtype, _place(checkpoint, options)), ""
-    from attnviz.model.hosted import hostable, settle
+    against = require_hostable(checkpoint, options, reason)
+    from attnviz.model.hosted import settle
 
-    in_memory = isinstance(checkpoint.reference, torch.nn.Module)
-    against = None if in_memory else hostable(checkpoint.config)
-    if against and not options.trust_remote_code:
-        hint = f"{near_miss(checkpoint.config)}What attnviz runs is listed by: attnviz models"
-        raise UnsupportedModel(f"{checkpoint.name}: {reason}; and {against}", hint=hint)
     way = open_by_transformers(checkpoint, options)
-    return settle(way) if against or in_memory else way, reason
+    return settle(way) if against or isinstance(checkpoint.reference, torch.nn.Module) else way, reason
+
+
+def require_hostable(checkpoint: Checkpoint, options: Options, reason: str) -> str | None:
+    """Raise where transformers can't run a checkpoint, which is not native for the ``reason``, so that ours attends.
+
+    What stands against it is returned where the model's own code may run, which may do it all the same.
+
+    Raises:
+        UnsupportedModel: the message says what stands in the way.
+    """
+    from attnviz.model.hosted import hostable, known
+
+    against = None if isinstance(checkpoint.reference, torch.nn.Module) else hostable(checkpoint.config)
+    if against and not options.trust_remote_code:
+        near = "" if known(checkpoint.config) else near_miss(checkpoint.config)
+        hint = f"{near}What attnviz runs is listed by: attnviz models"
+        raise UnsupportedModel(f"{checkpoint.name}: {reason}; and {against}", hint=hint)
+    return against
 
 
 def size_of_weights(way: Native | Hosted, encoding: Encoding, target: Encoding | None = None) -> int:

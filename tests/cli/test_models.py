@@ -4,13 +4,16 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 
 from attnviz.model.families import ALIASES, FAMILIES
 from attnviz.model.hosted import hostable_types
+from tests import tiny
 from tests.cli.conftest import Result, Run
 
 
@@ -149,3 +152,80 @@ def test_tensors_of_no_use_are_said(run: Run, kind: str, tmp_path: Path, request
     assert f"warning: model has tensors of no use for a model of its config: {name}" in shown.said
     if kind == "tiny_llama":
         assert facts(run("models", folder))["not read"] == name
+
+
+def whisper() -> Any:
+    sizes = {f"{part}_{of}": n for part in ("encoder", "decoder") for of, n in (("layers", 1), ("attention_heads", 2))}
+    sizes |= {"d_model": 16, "encoder_ffn_dim": 16, "decoder_ffn_dim": 16, "num_mel_bins": 4, "max_source_positions": 8}
+    sizes |= {"max_target_positions": 32, "vocab_size": 95, "decoder_start_token_id": 2, **_MARKS}
+    return transformers.WhisperModel(transformers.WhisperConfig(**sizes))
+
+
+def clip() -> Any:
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    texts = sizes | {"vocab_size": 95, "max_position_embeddings": 32, **_MARKS}
+    config = transformers.CLIPConfig(text_config=texts, vision_config=sizes | {"image_size": 16, "patch_size": 8})
+    return transformers.CLIPModel(config)
+
+
+def vit() -> Any:
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    return transformers.ViTModel(transformers.ViTConfig(**sizes, image_size=16, patch_size=8))
+
+
+def trocr() -> Any:
+    sizes = {"d_model": 16, "decoder_layers": 1, "decoder_attention_heads": 2, "decoder_ffn_dim": 16, "vocab_size": 95}
+    return transformers.TrOCRForCausalLM(transformers.TrOCRConfig(**sizes, max_position_embeddings=32, **_MARKS))
+
+
+def switch() -> Any:
+    sizes = {"d_model": 16, "d_ff": 16, "d_kv": 8, "num_layers": 1, "num_decoder_layers": 1, "num_heads": 2}
+    sizes |= {"num_sparse_encoder_layers": 0, "num_sparse_decoder_layers": 0, "vocab_size": 95}
+    config = transformers.SwitchTransformersConfig(**sizes, decoder_start_token_id=2, **_MARKS)
+    return transformers.SwitchTransformersModel(config)
+
+
+def codegen() -> Any:
+    sizes = {"n_embd": 16, "n_layer": 1, "n_head": 4, "rotary_dim": 4, "vocab_size": 95, "n_positions": 32}
+    return transformers.CodeGenModel(transformers.CodeGenConfig(**sizes, **_MARKS))
+
+
+_MARKS = {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3}
+_KINDS = {
+    "whisper": whisper,
+    "clip": clip,
+    "vit": vit,
+    "trocr": trocr,
+    "switch_transformers": switch,
+    "codegen": codegen,
+}
+
+
+@pytest.mark.parametrize("kind", _KINDS)
+def test_what_models_says_show_does(run: Run, kind: str, tmp_path: Path) -> None:
+    folder = tiny.save(tmp_path / kind, _KINDS[kind]())
+    said = run("models", folder)
+    assert said.code == 0
+    target = ["--target", "the loan"] if kind == "switch_transformers" else []
+    shown = run("show", "the bank", "--no-check", "-m", folder, *target)
+    assert said.lines[0].split(" · ")[1:] == [kind, "hosted" if shown.code == 0 else "not at all"]
+    assert shown.code in (0, 4)
+    assert (kind == "switch_transformers") == (shown.code == 0)
+    assert "Did you mean" not in said.out + shown.err
+    assert "Traceback" not in shown.err
+
+
+def test_what_a_model_reads_beside_text_is_said(run: Run, tmp_path: Path) -> None:
+    assert "reads pixel_values, not text" in " ".join(run("models", tiny.save(tmp_path, vit())).out.split())
+
+
+@pytest.mark.parametrize("command", [["models"], ["show", "the bank", "--no-check", "-m"]])
+def test_a_shape_that_transformers_refuses_is_seen_by_models(
+    run: Run, command: list[str], tiny_mixtral: Path, tmp_path: Path
+) -> None:
+    name = "model.layers.1.self_attn.q_proj.weight"
+    folder = without(tiny_mixtral, tmp_path / "model", lambda tensors: tensors.update({name: torch.ones(32, 16)}))
+    result = run(*command, folder)
+    assert (result.code, result.out) == (4, "")
+    assert "Traceback" not in result.err
+    assert "q_proj" in result.said

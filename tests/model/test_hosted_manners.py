@@ -312,10 +312,21 @@ def test_a_text_that_the_model_cannot_run_is_an_error_of_ours() -> None:
         mine.run(encoding([1] * 65))
 
 
-def test_models_that_read_more_than_text_are_refused() -> None:
+def test_models_that_read_no_text_are_refused() -> None:
     model = torch.nn.Linear(1, 1)
-    with pytest.raises(UnsupportedModel, match="transformers' Linear does not read text alone"):
+    with pytest.raises(UnsupportedModel, match="transformers' Linear reads input, not text"):
         Hosted(model, "tiny").run(encoding(IDS))
+
+
+def test_a_model_that_does_not_say_where_its_token_vectors_are_reads_text() -> None:
+    model = LLAMA.model()
+    expected = Hosted(model, "tiny").run(encoding(IDS))
+
+    def unknown() -> None:
+        raise NotImplementedError
+
+    model.get_input_embeddings = unknown
+    assert torch.equal(Hosted(model, "tiny").run(encoding(IDS)), expected)
 
 
 def test_ids_beyond_the_vocabulary() -> None:

@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from attnviz.errors import ModelError, UnsupportedModel
+from attnviz.errors import ModelError, UnsupportedModel, short
 from attnviz.model.config import Config
 from attnviz.model.spec import Spec
 
@@ -108,7 +108,7 @@ def module_name(family: str) -> str:
 
 def near_miss(config: Mapping[str, Any]) -> str:
     """``Did you mean 'bert'? `` for a model type that no way knows, and is spelt like one of ours; else nothing."""
-    near = difflib.get_close_matches(str(config.get("model_type")), (*FAMILIES, *ALIASES), 1)
+    near = difflib.get_close_matches(str(config.get("model_type"))[:40], (*FAMILIES, *ALIASES), 1, 0.75)
     return f"Did you mean {near[0]!r}? " if near else ""
 
 
@@ -129,7 +129,7 @@ def find_family(config: Mapping[str, Any]) -> Family:
         known = sorted((*FAMILIES, *ALIASES))
         why = f": {UNSUPPORTED[kind]}" if kind in UNSUPPORTED else ""
         raise UnsupportedModel(
-            f"attnviz has no forward pass of its own for models of type {kind!r}{why}",
+            f"attnviz has no forward pass of its own for models of type {short(kind)}{why}",
             hint=f"It has one for: {', '.join(known)}.",
         )
     module = importlib.import_module(f"{__name__}.{module_name(name)}")

@@ -11,7 +11,7 @@ from attnviz.model.hosted.loading import open_hosted, open_writer
 from attnviz.model.hosted.model import Hosted, Reference
 from attnviz.model.hosted.observed import Observed, settle
 from attnviz.model.hosted.reading import Reader
-from attnviz.model.hosted.support import hostable, hostable_types
+from attnviz.model.hosted.support import hostable, hostable_types, known
 from attnviz.model.hosted.undisturbed import undisturbed
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "changed",
     "hostable",
     "hostable_types",
+    "known",
     "open_hosted",
     "open_writer",
     "settle",

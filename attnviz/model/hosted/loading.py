@@ -15,6 +15,7 @@ import transformers
 from torch import nn
 
 from attnviz.checkpoint import Checkpoint, quiet_transformers
+from attnviz.checkpoint.files import cut
 from attnviz.errors import ModelError, UnsupportedModel
 from attnviz.model.hosted.model import Hosted
 from attnviz.model.hosted.twin import recast, twin
@@ -126,6 +127,8 @@ def _load(
             config = transformers.AutoConfig.from_pretrained(folder, **options)
             if device == "auto":
                 options["device_map"] = "auto"
+            elif device == "meta":
+                options["device_map"] = {"": "meta"}
             model, info = pick(config, checkpoint.config).from_pretrained(
                 folder,
                 config=config,
@@ -133,12 +136,18 @@ def _load(
                 attn_implementation="eager",
                 weights_only=True,
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,  # they are refused below, by name
                 **options,
             )
     except ModelError:
         raise
     except Exception as error:  # whatever transformers raises on a checkpoint that it can't load
         raise _explained(checkpoint, error, trust) from error
+    for tensor, stored, needed in sorted(info["mismatched_keys"], key=str):
+        raise ModelError(
+            f"{checkpoint.name}: {tensor} has the shape {tuple(stored)}, its config asks for {tuple(needed)}",
+            hint="config.json and the weights do not belong together: download the model again.",
+        )
     computed = _computed(model)
     missing = sorted(name for name in info["missing_keys"] if "pooler" not in name and name not in computed)
     if missing:
@@ -146,7 +155,7 @@ def _load(
     if dtype is torch.float64:
         model = recast(model, dtype)
     unread = needful(info["unexpected_keys"], checkpoint.tensors, f"{model.base_model_prefix}.")
-    return (model if device in (None, "auto") else model.to(device)).eval(), unread
+    return (model if device in (None, "auto", "meta") else model.to(device)).eval(), unread
 
 
 def _computed(model: Any) -> set[str]:
@@ -188,7 +197,7 @@ def _has_decoder(model: Any) -> bool:
 
 def _explained(checkpoint: Checkpoint, error: Exception, trust: bool) -> ModelError:
     """The error to show for what transformers raised."""
-    text = str(error)
+    text = cut(error)
     if "trust_remote_code" in text or ("auto_map" in checkpoint.config and not trust):
         return UnsupportedModel(
             f"{checkpoint.name} is of a type that transformers does not know, and brings code of its own",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from attnviz.checkpoint import quiet_transformers
 from attnviz.encoding import Encoding, Padded
 from attnviz.errors import AttnvizError, InputError, UnsupportedModel
-from attnviz.model.hosted.attention import Hook, Seen
+from attnviz.model.hosted.attention import Hook, Rehearsal, Seen
 from attnviz.model.hosted.sampled import Sampler, See, SeeWhole
 from attnviz.model.hosted.undisturbed import Function, attending, configs
 from attnviz.model.inputs import require_finite, require_fit
@@ -57,6 +58,7 @@ class Hosted:
             self.kinds = ("encoder", "decoder", "cross")
         self.start = None if self.kinds == ("self",) else start
         self.limit = _limit(model)
+        self._reads = str(getattr(model, "main_input_name", "input_ids"))
         self._last = threading.local()  # what one thread asks is of its own last run
 
     def run(self, encoding: Encoding, observers: Sequence[Observer] = (), target: Encoding | None = None) -> Tensor:
@@ -84,6 +86,12 @@ class Hosted:
         last = _last(output)
         require_finite(last, self.model.state_dict())
         return last
+
+    def rehearse(self, encoding: Encoding, target: Encoding | None = None) -> None:
+        """Raise as ``run`` would, as far as no number matters: the attention gives zeros."""
+        rehearsal = Rehearsal(self.model, self._shapes(encoding, target))
+        self._forward(encoding, target, rehearsal, output_hidden_states=not _is_bare(self.model))
+        self._require_all(rehearsal.seen.layers)
 
     def _require_all(self, layers: Mapping[Kind, Sequence[int]]) -> None:
         silent = [kind for kind in self.kinds if kind not in layers]
@@ -173,11 +181,6 @@ class Hosted:
         self._require_all(sampler.layers)
         return _last(output), sampler.contradicts
 
-    @property
-    def vocabulary(self) -> int:
-        """How many tokens have vectors."""
-        return len(self._table())
-
     @cached_property
     def heads(self) -> dict[Kind, int]:
         """How many heads all layers of each kind have together, at most, as far as the configs say."""
@@ -204,8 +207,9 @@ class Hosted:
             error.message = f"{self.name}: {error.message}"
             raise
         except (TypeError, ValueError, LookupError, AttributeError, RuntimeError, ImportError) as error:
+            alone = "" if self._reads == "input_ids" else f": it reads {self._reads} as well"
             raise UnsupportedModel(
-                f"{self.name}: transformers' {type(self.model).__name__} can't run this text ({error})"
+                f"{self.name}: transformers' {type(self.model).__name__} can't run this text{alone} ({error})"
             ) from error
 
     def _accepted(self, wanted: dict[str, bool]) -> dict[str, bool]:
@@ -213,8 +217,12 @@ class Hosted:
         return {name: value for name, value in wanted.items() if self._takes_all or name in self._accepts}
 
     def _inputs(self, encoding: Encoding, target: Encoding | None) -> dict[str, Tensor]:
+        if "input_ids" not in self._accepts and (self._reads != "input_ids" or not self._takes_all):
+            kind, reads = type(self.model).__name__, self._reads
+            reads = next(iter(self._accepts), "nothing") if reads == "input_ids" else reads
+            raise UnsupportedModel(f"{self.name}: transformers' {kind} reads {reads}, not text")
         self._fits(encoding)
-        device = self._table().device
+        device = self._device()
         inputs = {"input_ids": torch.tensor([encoding.ids], device=device)}
         if "attention_mask" in self._accepts:
             inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
@@ -249,19 +257,30 @@ class Hosted:
             return {"self": (read, read)}
         return {"encoder": (read, read), "decoder": (written, written), "cross": (written, read)}
 
-    def _table(self) -> Tensor:
-        """The vectors of the vocabulary."""
+    def _table(self) -> Tensor | None:
+        """The vectors of the vocabulary; None where the model does not say which of its tensors they are."""
         try:
             table: Tensor = self.model.get_input_embeddings().weight
         except (AttributeError, NotImplementedError):
-            raise UnsupportedModel(
-                f"{self.name}: transformers' {type(self.model).__name__} does not read text alone"
-            ) from None
+            return None
         return table
+
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens the model knows; as many as there may be where it does not say so."""
+        table = self._table()
+        return int(getattr(self.model.config, "vocab_size", None) or sys.maxsize) if table is None else len(table)
+
+    def _device(self) -> torch.device:
+        """Where the model reads its text."""
+        table = self._table()
+        device: torch.device = next(self.model.parameters()).device if table is None else table.device
+        return device
 
     def _fits(self, encoding: Encoding) -> None:
         """Raise for ids and token types that the model has no vectors for."""
-        require_fit(encoding, len(self._table()), getattr(self.model.config, "type_vocab_size", None) or 0)
+        types = getattr(self.model.config, "type_vocab_size", None) or 0
+        require_fit(encoding, self.vocabulary, types)
 
 
 def reads_types(model: type[nn.Module], config: Any) -> bool:

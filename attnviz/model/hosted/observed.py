@@ -74,7 +74,7 @@ class Observed(Hosted):
 
     def _require_room(self, encoding: Encoding, target: Encoding | None) -> None:
         needed = sum(4 * self.heads[kind] * n * m for kind, (n, m) in self._shapes(encoding, target).items())
-        free = free_memory(str(self._table().device))
+        free = free_memory(str(self._device()))
         if free is not None and needed > free:
             raise too_large(
                 max(len(encoding), len(target or ())),
@@ -125,7 +125,7 @@ def settle(hosted: Hosted) -> Hosted:
 
 def _few(way: Hosted) -> tuple[Encoding, Encoding | None]:
     """Three tokens, and two for a decoder."""
-    last = len(way._table()) - 1
+    last = way.vocabulary - 1
     read, written = (
         Encoding("", None, ids, (0,) * len(ids), ("",) * len(ids), (False,) * len(ids), (Word("", 0, len(ids)),))
         for ids in (tuple(min(i, last) for i in (3, 4, 5)), tuple(min(i, last) for i in (3, 4)))

@@ -11,6 +11,8 @@ from typing import Any
 from transformers.models.auto import modeling_auto
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES, model_type_to_module_name
 
+from attnviz.errors import short
+
 _INTERFACE = "ALL_ATTENTION_FUNCTIONS"
 
 # The auto classes that read text.
@@ -28,12 +30,17 @@ def hostable(config: Mapping[str, Any]) -> str | None:
         return "config.json has no model_type"
     if kind not in CONFIG_MAPPING_NAMES:
         if "auto_map" in config:
-            return f"transformers does not know the type {kind!r}; --trust-remote-code runs the model's own code"
-        return f"transformers does not know the type {kind!r}"
+            return f"transformers does not know the type {short(kind)}; --trust-remote-code runs the model's own code"
+        return f"transformers does not know the type {short(kind)}"
     parts = [part for part in config.values() if isinstance(part, Mapping) and "model_type" in part]
     if _attends(kind) or any(_attends(str(part["model_type"])) for part in parts):
         return None
     return f"transformers' {kind} does not attend through its AttentionInterface"
+
+
+def known(config: Mapping[str, Any]) -> bool:
+    """Whether transformers knows the model's type: it is not misspelt."""
+    return config.get("model_type") in CONFIG_MAPPING_NAMES
 
 
 def hostable_types() -> tuple[str, ...]:

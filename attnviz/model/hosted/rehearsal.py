@@ -1,0 +1,41 @@
+"""Whether a checkpoint can be hosted, found out by loading it and running a few tokens, without its numbers."""
+
+from __future__ import annotations
+
+import importlib.util
+
+from attnviz.checkpoint import Checkpoint
+from attnviz.encoding import Encoding, Word
+from attnviz.errors import UnsupportedModel
+from attnviz.model.hosted.loading import open_hosted
+from attnviz.model.hosted.model import Hosted
+
+_TOKENS = (1, 2, 1, 2)
+
+
+def rehearse(checkpoint: Checkpoint, *, trust_remote_code: bool = False) -> Hosted:
+    """Load ``checkpoint`` as it is hosted, and let it attend once by a function that computes nothing.
+
+    Where accelerate is installed, only the shapes of the tensors are loaded; nothing is computed then.
+
+    Raises:
+        UnsupportedModel: it can't be hosted.
+        ModelError: it can't be loaded.
+    """
+    device = "meta" if importlib.util.find_spec("accelerate") and not checkpoint.gguf else None
+    hosted = open_hosted(checkpoint, None, device, trust_remote_code=trust_remote_code)
+    words = tuple(Word(str(number), i, i + 1) for i, number in enumerate(_TOKENS))
+    spelt, plain = tuple(map(str, _TOKENS)), (False,) * len(_TOKENS)
+    text = Encoding("", None, _TOKENS, (0,) * len(_TOKENS), spelt, plain, words)
+    try:
+        hosted.rehearse(text, text if "cross" in hosted.kinds else None)
+    except UnsupportedModel as error:
+        if device and _needs_numbers(error.__cause__):
+            return hosted  # whether it runs is not known before it does
+        raise
+    return hosted
+
+
+def _needs_numbers(error: BaseException | None) -> bool:
+    """Whether ``error`` is that of a model which decides by what it computes, such as what experts are asked."""
+    return isinstance(error, RuntimeError) and "meta" in str(error).lower()
