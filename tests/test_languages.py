@@ -14,8 +14,14 @@ from attnviz.interface import EncoderDecoder, load
 from tests import translators
 from tests.translators import SOURCE, TARGET
 
-MAKERS = {"nllb": translators.nllb, "mbart": translators.mbart, "mbart50": translators.mbart50}
-OTHER = {"nllb": "deu_Latn", "mbart": "de_DE", "mbart50": "de_DE"}
+MAKERS = {
+    "nllb": translators.nllb,
+    "m2m100": translators.m2m100,
+    "mbart": translators.mbart,
+    "mbart50": translators.mbart50,
+    "plbart": translators.plbart,
+}
+OTHER = {"nllb": "deu_Latn", "m2m100": "de", "mbart": "de_DE", "mbart50": "de_DE", "plbart": "python"}
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +36,7 @@ def by_transformers(folder: Path, **languages: str) -> tuple[list[int], list[int
     made = tokenizer(SOURCE, text_target=TARGET, return_tensors="pt")
     shift = getattr(transformers, type(model).__name__).__module__
     module = __import__(shift, fromlist=["shift_tokens_right"])
-    start = () if "mbart" in shift else (model.config.decoder_start_token_id,)
+    start = () if "bart" in shift else (model.config.decoder_start_token_id,)
     read: torch.Tensor = module.shift_tokens_right(made["labels"], model.config.pad_token_id, *start)
     return made["input_ids"][0].tolist(), read[0].tolist()
 
@@ -54,8 +60,9 @@ def test_a_model_writes_in_the_targets_language_as_transformers_does(folders: di
     folder, code = folders[name], OTHER[name]
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     model = transformers.AutoModelForSeq2SeqLM.from_pretrained(folder)
-    mark = tokenizer.convert_tokens_to_ids(code)
-    begin = {"decoder_start_token_id": mark} if name == "mbart" else {"forced_bos_token_id": mark}
+    token = f"__{code}__" if name in ("m2m100", "plbart") else code
+    mark = tokenizer.convert_tokens_to_ids(token)
+    begin = {"decoder_start_token_id": mark} if name in ("mbart", "plbart") else {"forced_bos_token_id": mark}
     theirs = model.generate(**tokenizer(SOURCE, return_tensors="pt"), do_sample=False, max_new_tokens=5, **begin)
     loaded = load(folder, target_lang=code)
     assert ids(loaded.attend(SOURCE, generate=5))[1] == theirs[0].tolist()
@@ -118,3 +125,20 @@ def test_unknown_languages_are_refused_with_the_near_miss(folders: dict[str, Pat
 def test_languages_are_for_models_that_have_some(tiny_bert: Path) -> None:
     with pytest.raises(UsageError, match=r"--source-lang is 'de', and the tokenizer of .* marks no languages"):
         load(tiny_bert, source_lang="de")
+
+
+def test_a_text_of_plbart_may_have_no_language(folders: dict[str, Path]) -> None:
+    found = load(folders["plbart"]).attend(SOURCE, target=TARGET)
+    assert (found.encoder.tokens[-1], found.decoder.tokens[0]) == ("</s>", "</s>")
+    both = load(folders["plbart"], source_lang="java", target_lang="__en_XX__").attend(SOURCE, target=TARGET)
+    assert both.encoder.tokens[-2:] == ("</s>", "__java__")
+    assert (both.decoder.tokens[0], both.decoder.tokens[-1]) == ("__en_XX__", "</s>")
+
+
+@pytest.mark.parametrize("text", ["  two  spaces ", "a line\nand né", "日本語 the river", "</s> the <unk> river"])
+@pytest.mark.parametrize("name", ["m2m100", "plbart"])
+def test_pieces_of_sentencepiece_are_those_of_transformers(folders: dict[str, Path], name: str, text: str) -> None:
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folders[name])
+    found = load(folders[name]).encode(text)
+    assert list(found.ids) == tokenizer(text)["input_ids"]
+    assert found.words

@@ -69,3 +69,36 @@ def _save(folder: Path, tokenizer: Any, config: type, **more: Any) -> Path:
     tiny.randomise(model, scale=0.3)
     model.eval().save_pretrained(folder)
     return folder
+
+
+def m2m100(folder: Path, **settings: Any) -> Path:
+    """An M2M-100, whose tokenizer is SentencePiece's, with ids of its own."""
+    pieces = _sentencepiece(folder, "bpe")
+    vocabulary = {mark: i for i, mark in enumerate(_MARKS)}
+    # In another order than SentencePiece has them, as in the published one.
+    vocabulary |= {piece: i for i, piece in enumerate(sorted(pieces), len(_MARKS))}
+    (folder / "vocab.json").write_text(json.dumps(vocabulary))
+    settings = {"src_lang": "en", "tgt_lang": "fr"} | settings
+    tokenizer = transformers.M2M100Tokenizer(str(folder / "vocab.json"), str(folder / "spm.model"), **settings)
+    count = max(tokenizer.lang_code_to_id.values()) + 9
+    return _save(folder, tokenizer, transformers.M2M100Config, decoder_start_token_id=2, vocab_size=count)
+
+
+def plbart(folder: Path, **settings: Any) -> Path:
+    """A PLBART, whose tokenizer is SentencePiece's; a text ends with its language, if it has one."""
+    _sentencepiece(folder, "unigram")
+    settings = {"language_codes": "base"} | settings
+    tokenizer = transformers.PLBartTokenizer(str(folder / "spm.model"), **settings)
+    return _save(folder, tokenizer, transformers.PLBartConfig)
+
+
+def _sentencepiece(folder: Path, kind: str) -> list[str]:
+    """Train a model of SentencePiece, and return its pieces without its marks."""
+    import sentencepiece
+
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(_TEXTS), model_prefix=str(folder / "spm"), vocab_size=60, model_type=kind,
+        minloglevel=2, hard_vocab_limit=False,
+    )  # fmt: skip
+    model = sentencepiece.SentencePieceProcessor(str(folder / "spm.model"))
+    return [model.id_to_piece(i) for i in range(model.get_piece_size())][3:]

@@ -26,6 +26,7 @@ from attnviz.checkpoint.files import (
     read_json,
 )
 from attnviz.checkpoint.hub import DEFAULT_ID, snapshot
+from attnviz.checkpoint.pieces import by_pieces
 from attnviz.checkpoint.plain import require_plain
 from attnviz.checkpoint.tokenizer import read_tokenizer
 from attnviz.encoding import Languages, declare_mask, read_languages
@@ -170,17 +171,18 @@ def open_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
     path = folder / "tokenizer.json"
     if path.is_file():
         return read_tokenizer(path, tokenizer_settings(folder), config.get("model_type"))
-    vocabulary = next((name for name in VOCABULARIES if (folder / name).is_file()), None)
-    if vocabulary is None:
+    found = [folder / name for name in VOCABULARIES if (folder / name).is_file()]
+    if not found:
         raise ModelError(f"{folder} has no tokenizer: neither tokenizer.json nor a vocabulary", hint=content_of(folder))
     try:
         return own_copy(tokenizer_by_transformers(folder))
     except ModelError as error:
-        missing = [package for package in _readers(folder / vocabulary) if not _is_installed(package)]
+        needed = {package: path for path in found for package in _readers(path)}
+        missing = [package for package in needed if not _is_installed(package)]
         if not missing:
             raise
         raise ModelError(
-            f"{folder / vocabulary} can't be read without {' and '.join(missing)}",
+            f"{needed[missing[0]]} can't be read without {' and '.join(missing)}",
             hint=f"Install what is missing: python -m pip install {' '.join(missing)}",
         ) from error
 
@@ -220,6 +222,9 @@ def own_copy(tokenizer: Any) -> Tokenizer:
     from tokenizers import Tokenizer
 
     backend = getattr(tokenizer, "backend_tokenizer", tokenizer)
+    made = None if isinstance(backend, Tokenizer) or not hasattr(tokenizer, "sp_model") else by_pieces(tokenizer)
+    if made is not None:
+        return made
     if not isinstance(backend, Tokenizer):
         raise ModelError(
             f"the tokenizer is a {type(tokenizer).__name__}, expected a fast one, which knows where its pieces stand",
