@@ -109,7 +109,7 @@ class _Fake:
         if self._wrong == "broken":
             raise KeyError("no such thing")
         told(1, 3)
-        return PartFacts(chunk.number, "", 1, 0, 3, 0, 0.0, {}, {})
+        return PartFacts(chunk.number, "", 1, 0, 3, 0, 0, 0.0, {}, {})
 
 
 class _Elsewhere:

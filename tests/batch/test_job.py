@@ -225,6 +225,17 @@ def test_other_texts_are_refused(made: jobs.Job, what: str, tmp_path: Path) -> N
     assert run_job(made, Seen()).corpus.counts.documents == len(CORPUS) - 1
 
 
+def test_overwrite_of_nothing_leaves_what_there_was(made: jobs.Job) -> None:
+    path = Path(made.inputs[0])
+    own = path.read_bytes()
+    try:
+        path.write_bytes(b"\n")
+        error = refused(replace(made, overwrite=True), InputError)
+    finally:
+        path.write_bytes(own)
+    assert "there are no documents" in error.message
+
+
 def test_texts_behind_whole_parts_are_refused_too(corpus: Path, tiny_bert: Path, tmp_path: Path) -> None:
     small = job(corpus, tmp_path / "out", tiny_bert, chunk=13)  # 39 documents are three parts
     run_job(small, Seen())
