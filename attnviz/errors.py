@@ -43,6 +43,10 @@ def short(value: object, most: int = 80) -> str:
     return said if len(said) <= most else f"{said[: most - 1]}…"
 
 
+_LONGEST = 2000
+"""The most characters of a message."""
+
+
 class AttnvizError(Exception):
     """The base of all errors that attnviz raises on purpose.
 
@@ -54,6 +58,8 @@ class AttnvizError(Exception):
     exit_code: ExitCode = ExitCode.USAGE
 
     def __init__(self, message: str, *, hint: str = "") -> None:
+        if len(message) > _LONGEST:  # strangers' configs and libraries say what they like
+            message = f"{message[:_LONGEST]} …"
         super().__init__(message)
         self.message = message
         self.hint = hint

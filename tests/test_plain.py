@@ -157,3 +157,22 @@ def test_a_truncated_gguf_file_is_refused(keep: int, tmp_path: Path) -> None:
     path = gguf(tmp_path / "a.gguf")
     path.write_bytes(path.read_bytes()[:keep])
     assert "truncated or corrupt" in failure(open_gguf, path)
+
+
+# Tokenizers
+
+
+def test_a_vocabulary_without_a_token_is_refused(folder: Path) -> None:
+    path = folder / "tokenizer.json"
+    said = json.loads(path.read_bytes())
+    path.write_text(json.dumps(said | {"model": said["model"] | {"vocab": {}}}))
+    assert "the tokenizer can't cut this text" in failure(load(folder).attend, tiny.SENTENCE)
+
+
+def test_special_tokens_that_are_no_list_are_refused(folder: Path) -> None:
+    (folder / "tokenizer_config.json").write_text(json.dumps({"extra_special_tokens": "x" * 1_000_000}))
+    assert "the special tokens are 'xxx" in failure(open_checkpoint, folder)
+
+
+def test_a_message_does_not_grow_with_what_a_stranger_wrote(folder: Path) -> None:
+    assert len(failure(load(config(folder, num_attention_heads="x" * 10**6)).attend, "the bank")) < 3000

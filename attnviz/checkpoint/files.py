@@ -130,19 +130,13 @@ class ByTransformers(Mapping[str, "Tensor"]):
         return len(self._tensors)
 
 
-def cut(error: Exception, most: int = 600) -> str:
-    """What transformers says, which may hold whatever the checkpoint does."""
-    text = str(error).strip() or type(error).__name__
-    return text if len(text) <= most else f"{text[:most]}…"
-
-
 def by_transformers(folder: Path, loader: Callable[..., Any], **options: Any) -> Any:
     """What ``loader`` of transformers makes of ``folder``; a ``ModelError`` says what it can't read."""
     try:
         with quiet_transformers():
             return loader(folder, local_files_only=True, trust_remote_code=False, **options)
     except Exception as error:  # whatever transformers and torch raise on a damaged folder
-        raise ModelError(f"transformers can't load {folder} ({cut(error)})", hint=REPEAT) from error
+        raise ModelError(f"transformers can't load {folder} ({error})", hint=REPEAT) from error
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attnviz.encoding import declare_mask
-from attnviz.errors import ModelError
+from attnviz.errors import ModelError, short
 
 if TYPE_CHECKING:
     from tokenizers import AddedToken, Tokenizer
@@ -96,6 +96,8 @@ def _add_tokens(tokenizer: Tokenizer, settings: Mapping[str, Any]) -> None:
     tokens = [_token(decoder[number]) for number in sorted(decoder, key=int)]
     named = [value for key, value in settings.items() if key.endswith("_token") and isinstance(value, str | dict)]
     more = settings.get("extra_special_tokens") or settings.get("additional_special_tokens") or []
+    if not isinstance(more, list | dict):
+        raise TypeError(f"the special tokens are {short(more)}, expected a list")
     tokens += [_token(value) for value in [*named, *(more.values() if isinstance(more, dict) else more)]]
     # In one call, since each makes the search for all added tokens anew.
     tokenizer.add_tokens([token for token in tokens if token.content not in added])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -117,9 +118,27 @@ def encode(
 
 
 def _pieces(tokenizer: Tokenizer, text: str, pair: str | None, marks: bool | PostProcessor) -> Pieces:
-    if isinstance(marks, bool):
-        return tokenizer.encode(text, pair, add_special_tokens=marks)
-    return marks.process(tokenizer.encode(text, pair, add_special_tokens=False))
+    with cutting():
+        if isinstance(marks, bool):
+            return tokenizer.encode(text, pair, add_special_tokens=marks)
+        return marks.process(tokenizer.encode(text, pair, add_special_tokens=False))
+
+
+@contextlib.contextmanager
+def cutting() -> Iterator[None]:
+    """Inside, what the tokenizers library raises is an error of the model: it can't cut the text.
+
+    Raises:
+        ModelError: such as of a vocabulary that lacks what unknown words become.
+    """
+    try:
+        yield
+    except AttnvizError:
+        raise
+    except Exception as error:  # the only type that tokenizers raises
+        raise ModelError(
+            f"the tokenizer can't cut this text ({error})", hint="It is damaged: download the model again."
+        ) from error
 
 
 def encode_many(
@@ -137,7 +156,9 @@ def encode_many(
     tokenizer.no_truncation()
     valid = [number for number in range(len(texts)) if number not in found]
     spelling = Spelling(tokenizer)
-    for number, pieces in zip(valid, tokenizer.encode_batch([texts[number] for number in valid]), strict=True):
+    with cutting():
+        cut = tokenizer.encode_batch([texts[number] for number in valid])
+    for number, pieces in zip(valid, cut, strict=True):
         try:
             if limit is not None and len(pieces) > limit:
                 found[number] = encode(tokenizer, texts[number], limit=limit)  # raises
@@ -158,7 +179,8 @@ def tokens_at_least(tokenizer: Tokenizer, text: str) -> int:
     require_bounded(tokenizer, text[:_BEGINNING])
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    return len(tokenizer.encode(text[:_BEGINNING], add_special_tokens=False)) * len(text) // _BEGINNING // 2
+    with cutting():
+        return len(tokenizer.encode(text[:_BEGINNING], add_special_tokens=False)) * len(text) // _BEGINNING // 2
 
 
 def encode_target(

@@ -15,7 +15,6 @@ import transformers
 from torch import nn
 
 from attnviz.checkpoint import Checkpoint, quiet_transformers
-from attnviz.checkpoint.files import cut
 from attnviz.errors import ModelError, UnsupportedModel
 from attnviz.model.hosted.model import Hosted
 from attnviz.model.hosted.twin import recast, twin
@@ -197,7 +196,7 @@ def _has_decoder(model: Any) -> bool:
 
 def _explained(checkpoint: Checkpoint, error: Exception, trust: bool) -> ModelError:
     """The error to show for what transformers raised."""
-    text = cut(error)
+    text = str(error)
     if "trust_remote_code" in text or ("auto_map" in checkpoint.config and not trust):
         return UnsupportedModel(
             f"{checkpoint.name} is of a type that transformers does not know, and brings code of its own",
