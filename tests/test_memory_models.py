@@ -123,7 +123,9 @@ def test_what_was_done_to_a_model_is_kept(reason: str) -> None:
     assert_right(attnviz.load((model, TOKENIZER)), model, reason)
 
 
-@pytest.mark.parametrize("reason", [reason for reason in CHANGES if "v_proj" not in reason])
+@pytest.mark.parametrize(
+    "reason", [reason for reason in CHANGES if "o_proj" in reason or "replaced" in reason or "inv" in reason]
+)
 def test_what_is_done_to_a_model_later_is_followed(reason: str) -> None:
     model = llama()
     mine = attnviz.load((model, TOKENIZER))
