@@ -244,7 +244,10 @@ def _read_facts(file: BinaryIO, number: int) -> PartFacts | None:
     said = about.get(_FACTS)
     if said is None or about.get(_SUM) != _sum(said, found):
         raise ValueError("its columns, or what it says of its part, are not those that were written")
-    facts = PartFacts(**json.loads(said))
+    try:
+        facts = PartFacts(**json.loads(said))
+    except TypeError:
+        raise ValueError("another version of attnviz has written it") from None
     if (facts.number, facts.documents) != (number, rows):
         raise ValueError("it is of another part, or has other rows than were written")
     return facts

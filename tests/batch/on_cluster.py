@@ -58,12 +58,12 @@ def killed(given: Given) -> Any:
     begun, dead = given.home / "begun", given.home / "dead"
     bench = jobs.bench
 
-    def dying(work: Job, keeper: PartFiles) -> Bench:
+    def dying(work: Job, keeper: PartFiles, **more: Any) -> Bench:
         with begun.open("a") as file:
             file.write(f"{os.getpid()}\n")
         while len(begun.read_text().split()) < 2:
             time.sleep(0.05)
-        made, written = bench(work, keeper), list[str]()
+        made, written = bench(work, keeper, **more), list[str]()
         write = keeper.storage.write
 
         def writing(name: str, content: bytes | memoryview) -> None:
