@@ -18,6 +18,7 @@ from attnviz.analysis.summary import summarise
 from attnviz.cli.app import app
 from attnviz.interface import Attention, load
 from attnviz.render import terminal
+from attnviz.render.checked import check_line
 from tests import corpus
 from tests.benchmarks import smollm2
 
@@ -40,7 +41,7 @@ def screen(folder: Path | None = None, width: int = 80) -> str:
     )  # fmt: skip
     for part in terminal.show(summary, named=False):
         console.print(part)
-    console.print(terminal.check_line(check))
+    console.print(check_line(check))
     more = f" --model {folder.name}" if folder else ""
     svg = console.export_svg(
         title=f'attnviz show "The bank approved the loan …"{more}', theme=SVG_EXPORT_THEME, unique_id="bank"

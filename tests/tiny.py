@@ -15,6 +15,8 @@ from transformers import (
     BertModel,
     LlamaConfig,
     LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
     MixtralConfig,
     MixtralForCausalLM,
     T5Config,
@@ -111,6 +113,11 @@ _DECODER = {
 def llama(folder: Path, **config: Any) -> Path:
     """Save a random Llama in ``folder``: it is run natively."""
     return save(folder, LlamaForCausalLM(LlamaConfig(**(_DECODER | config))))
+
+
+def mistral(folder: Path, **config: Any) -> Path:
+    """Save a random Mistral in ``folder``: its attention has a window."""
+    return save(folder, MistralForCausalLM(MistralConfig(**(_DECODER | config))))
 
 
 def mixtral(folder: Path, **config: Any) -> Path:

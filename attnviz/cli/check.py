@@ -23,21 +23,21 @@ def check(
     model: ModelOptions,
     float64: Annotated[bool, typer.Option("--float64", help="Run both sides in double precision.")] = False,
 ) -> None:
-    """Check our attention against the model's own, in every layer and head."""
+    """Attend, and check that against the model's own attention, in every layer and head."""
     text = source.read_text(BANK if text is None and reading.file is None else text, reading.file)
     reading.require_whole()
     read_words(reading.words)  # which change nothing of what is compared
-    from attnviz.render import terminal
+    from attnviz.render.checked import check_line, check_table, unchecked_line
 
     loaded = model.load()
     if loaded.uncheckable:
         source.explain(loaded)
-        console.output().print(terminal.unchecked_line(loaded.uncheckable))
+        console.output().print(unchecked_line(loaded.uncheckable))
         return
     with console.errors().status("checking against transformers …"):
         found = loaded.check(text, float64=float64, **reading.given())
     source.explain(loaded)
     out = console.output()
     with console.judged(found):
-        out.print(terminal.check_table(found))
-    out.print(terminal.check_line(found))
+        out.print(check_table(found))
+    out.print(check_line(found))

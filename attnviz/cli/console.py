@@ -76,7 +76,7 @@ def judged(check: Check | None) -> Iterator[None]:
 
 def fail(check: Check) -> NoReturn:
     """A failed check is loud: what differs, on standard error, and the exit code for it."""
-    from attnviz.render.terminal import check_line
+    from attnviz.render.checked import check_line
 
     errors().print(check_line(check))
     errors().print("Do not rely on this picture. Please report the model and the text: something here is wrong.")

@@ -87,6 +87,7 @@ def _print_document(summary: Summary, checking: Callable[[], Check | None]) -> N
 def _print_screen(summary: Summary, checking: Callable[[], Check | None], *, named: bool, unchecked: str) -> None:
     """Everything on the screen, and then the check, so that nobody waits for it."""
     from attnviz.render import terminal
+    from attnviz.render.checked import check_line, unchecked_line
 
     out = console.output()
     for part in terminal.show(summary, named=named):
@@ -95,7 +96,7 @@ def _print_screen(summary: Summary, checking: Callable[[], Check | None], *, nam
     checked = checking()
     with console.judged(checked):
         if checked is None or checked.passed:
-            out.print(terminal.check_line(checked) if checked else terminal.unchecked_line(unchecked))
+            out.print(check_line(checked) if checked else unchecked_line(unchecked))
 
 
 def _unchecked(model: Model | None) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
 from attnviz import record
 from attnviz.encoding import Encoding
-from attnviz.errors import InputError, UsageError
+from attnviz.errors import UsageError
 from attnviz.interface.opened import Opened, Words
 from attnviz.interface.records import Attention, EncoderDecoder
 from attnviz.interface.rows import Given, attend_row, check_given, read
@@ -16,7 +17,7 @@ from attnviz.interface.rows import Given, attend_row, check_given, read
 if TYPE_CHECKING:
     from attnviz.model.check import Check, Judge, Progress
     from attnviz.model.kernel import Observer
-    from attnviz.model.observers import Weights
+    from attnviz.model.observers import HiddenStates, Weights
     from attnviz.model.verdict import Inputs
 
 _HEADS = 1024
@@ -130,19 +131,21 @@ class Model(Opened):
         observers: Sequence[Observer],
         **options: Any,
     ) -> Attention | EncoderDecoder:
-        from attnviz.model.observers import Weights
+        from attnviz.model.observers import HiddenStates, Weights
 
         if text is None:
             raise UsageError("no text is given", hint='Give one, or input_ids: model.attend("The bank …")')
         encoding, decoded = self.inputs(text, pair, target, **options)
-        weights = Weights(self.way.layers, max_memory)
-        self.way.run(encoding, [weights, *observers], decoded)
+        weights, states = Weights(self.way.layers, max_memory), HiddenStates(whole=False)
+        kept = [weights] if self.uncheckable else [weights, states]
+        self.way.run(encoding, [*kept, *observers], decoded)
+        made = partial(self._record, weights, states)
         if decoded is None:
-            return self._record(weights, "self", encoding)
+            return made("self", encoding)
         return EncoderDecoder(
-            encoder=self._record(weights, "encoder", encoding),
-            decoder=self._record(weights, "decoder", decoded),
-            cross=self._record(weights, "cross", decoded, encoding),
+            encoder=made("encoder", encoding),
+            decoder=made("decoder", decoded),
+            cross=made("cross", decoded, encoding),
         )
 
     def is_long(
@@ -220,18 +223,26 @@ class Model(Opened):
         return survey(self.name, self.way, read, written, which, Wanted(**wanted), observers, evidence=evidence)
 
     def _record(
-        self, weights: Weights, kind: record.Kind, queries: Encoding, keys: Encoding | None = None
+        self,
+        weights: Weights,
+        states: HiddenStates,
+        kind: record.Kind,
+        queries: Encoding,
+        keys: Encoding | None = None,
     ) -> Attention:
+        from attnviz.model.observers import as_array
+
         numbers = weights.layers(kind)
         return Attention(
             self.name,
             self.way.path,
             self.way.causal(kind),
             queries,
-            weights.stacked(kind).cpu().numpy(),
+            as_array(weights.stacked(kind)),
             kind,
             keys,
             numbers=() if numbers == tuple(range(len(numbers))) else numbers,
+            states=tuple(as_array(state) for state in states.each(kind)),
         )
 
     def check(
@@ -249,53 +260,66 @@ class Model(Opened):
         input_ids: Any = None,
         **beside: Any,
     ) -> Check:
-        """Compare our attention with transformers' own, in every layer and head; loads transformers.
+        """Attend, and judge that by transformers' own attention, in every layer and head; loads transformers.
 
         ``check(…).max_abs_diff`` is the largest difference of two weights. Of a long text, the weights of 64 queries
         are compared; ``progress`` is told how far that is. A ``judge`` keeps transformers' model for the next text.
         ``input_ids`` and what is given ``beside`` them are as for ``attend``: transformers runs the very rows, with
         padding and mask, and the worst is the verdict.
 
+        Args:
+            float64: run both sides in double precision.
+
         Raises:
             InputError, UsageError, ModelError: as ``attend``; also a model that transformers can't load.
         """
+        import torch
+
         options = {"generate": generate, "truncate": truncate, "chat": chat}
         if input_ids is not None or beside:
             given = Given.of(text, input_ids, beside, {"pair": pair, "target": target, **options})
             return check_given(self, given, float64=float64)
         if text is None:
             raise UsageError("no text is given", hint='Give one, or input_ids: model.check("The bank …")')
-        encoding, decoded = self.inputs(text, pair, target, generate=generate, truncate=truncate, chat=chat)
-        return self.check_encoding(encoding, decoded, float64=float64, progress=progress, judge=judge)
 
-    def check_record(self, found: record.Record | record.Survey, progress: Progress | None = None) -> Check:
-        """``check`` of what a record of this model was made from, and of a survey of what it shows.
+        self.require_checkable()
+        if float64 and self.options.dtype is not torch.float64 and not self.checkpoint.quantised:
+            exact = Model(self.checkpoint, replace(self.options, dtype=torch.float64))
+            return exact.check(
+                text, pair, target, generate=generate, truncate=truncate, chat=chat, progress=progress, judge=judge
+            )
+        if self.is_long(text, pair, generate=generate, truncate=truncate, chat=chat):
+            survey = self.survey(text, pair, target, generate=generate, truncate=truncate, chat=chat)
+            return self.check_record(survey, progress, judge)
+        found = self.attend(text, pair, target, generate=generate, truncate=truncate, chat=chat)
+        return self.check_record(found, progress, judge)
+
+    def check_record(
+        self, found: record.Record | record.Survey, progress: Progress | None = None, judge: Judge | None = None
+    ) -> Check:
+        """Judge a record of this model by transformers' own attention: its weights, or what a survey shows.
 
         Of a text that was read in many windows the first, a middle and the last are checked.
 
         Raises:
-            InputError: the survey was made without ``evidence``, or there is no memory for what its check needs.
+            InputError: the record is of one stack of an encoder–decoder, and does not say what the other one read; the
+                survey was made without ``evidence``; or there is no memory for what the check needs.
+            ModelError: transformers can't load or run the model, or has other layers and heads than the record.
         """
-        if isinstance(found, record.Survey):
-            return self._check_survey(found, progress)
-        if isinstance(found, record.EncoderDecoder):
-            return self.check_encoding(found.encoder.encoding, found.decoder.encoding, progress=progress)
-        if found.kind == "cross" and found.keys is not None:
-            return self.check_encoding(found.keys, found.encoding, progress=progress)
-        if found.kind != "self":
-            raise InputError(
-                f"the {found.kind} map does not say what the other half of {self.name} read, and the check needs both",
-                hint="The cross map has both texts; so has: attnviz check",
-            )
-        return self.check_encoding(found.encoding, progress=progress)
-
-    def _check_survey(self, found: record.Survey, progress: Progress | None) -> Check:
-        from attnviz.analysis.check.survey import check_survey, texts_of
-        from attnviz.model.check import Judge
-        from attnviz.model.sampling import Unjudged
+        from attnviz.model.check import Judge, Shown, check_shown
 
         self.require_checkable()
-        judge = Judge(self.checkpoint)
+        judge = judge or Judge(self.checkpoint)
+        if isinstance(found, record.Survey):
+            return self._check_survey(found, judge, progress)
+        shown = Shown.of(found)
+        check = check_shown(shown, self.checkpoint, self.options, self.way, judge)
+        return replace(check, inputs=self.inputs_anew([(shown.encoding, shown.target)]))
+
+    def _check_survey(self, found: record.Survey, judge: Judge, progress: Progress | None) -> Check:
+        from attnviz.analysis.check.survey import check_survey, texts_of
+        from attnviz.model.sampling import Unjudged
+
         reads = [(read, None) for read in found.windows.sample] if found.windows else [texts_of(found)]
         try:
             check = check_survey(found, self.checkpoint, self.options, self.way, judge, progress)
@@ -309,12 +333,14 @@ class Model(Opened):
         encoding: Encoding,
         target: Encoding | None = None,
         *,
-        float64: bool = False,
         progress: Progress | None = None,
         judge: Judge | None = None,
     ) -> Check:
         """``check`` of what the model reads; an encoder–decoder needs the ``target`` that its decoder reads too."""
-        found = self._check(encoding, target, float64=float64, progress=progress, judge=judge)
+        from attnviz.model.check import check
+
+        self.require_checkable()
+        found = check(self.checkpoint, encoding, target, self.options, self.way, progress, judge)
         return replace(found, inputs=self.inputs_anew([(encoding, target)]))
 
     def inputs_anew(self, reads: Iterable[tuple[Encoding, Encoding | None]]) -> Inputs:
@@ -331,26 +357,3 @@ class Model(Opened):
         self.follow()
         if self.uncheckable:
             raise UsageError(self.uncheckable)
-
-    def _check(
-        self,
-        encoding: Encoding,
-        target: Encoding | None,
-        *,
-        float64: bool,
-        progress: Progress | None,
-        judge: Judge | None,
-    ) -> Check:
-        """The check of the weights."""
-        import torch
-
-        from attnviz.model.check import check
-
-        self.require_checkable()
-        own = self.options.dtype
-        dtype = torch.float64 if float64 else torch.promote_types(own, torch.float32)
-        if dtype is own or self.checkpoint.quantised:
-            return check(self.checkpoint, encoding, target, self.options, self.way, progress, judge)
-        # Half precision hides all but gross mistakes: what is checked is the same model in float32.
-        options = replace(self.options, dtype=dtype)
-        return check(self.checkpoint, encoding, target, options, progress=progress, judge=judge)

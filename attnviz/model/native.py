@@ -45,8 +45,8 @@ class Native:
     def run(self, encoding: Encoding, observers: Sequence[Observer] = (), target: Encoding | None = None) -> Tensor:
         """Run one input and return the last hidden states (T, C), the decoder's where there is one.
 
-        Where there are observers and none asks for hidden states, all is left out on which no weight depends, and what
-        it returns are the queries and keys of the last attention.
+        Where there are observers and none asks for the last hidden states, all is left out on which no weight depends,
+        and what it returns are the queries and keys of the last attention.
 
         Raises:
             InputError: an encoder–decoder without a ``target``, or a target or a pair for a model that takes none.
@@ -62,7 +62,8 @@ class Native:
         elif target is not None:
             raise InputError("the model has no decoder: it takes no target")
         _require(network, read)
-        whole = not observers or any(type(observer).hidden is not Observer.hidden for observer in observers)
+        seeing = (observer for observer in observers if type(observer).hidden is not Observer.hidden)
+        whole = not observers or any(observer.whole for observer in seeing)
         states = network(read.ids, read.type_ids, observers, memory=memory, whole=whole)
         require_finite(states, network.tensors)
         return states

@@ -34,6 +34,9 @@ FULL = 1 << 30
 Progress = Callable[[int, int], None]
 """Is told how many attentions of how many, in all layers, have been compared."""
 
+Kept = dict[tuple[Kind, int], tuple[Tensor, Tensor]]
+"""Of each layer of each kind the rows (H, Q, M) of both sides, ours and transformers'."""
+
 
 def check_rows(
     way: Native | Hosted,
@@ -42,8 +45,11 @@ def check_rows(
     target: Encoding | None,
     dtype: torch.dtype,
     progress: Progress | None = None,
+    kept: Kept | None = None,
 ) -> Check:
     """Compare the weights of some queries as ``way`` and transformers' model ``judge`` make them, both in ``dtype``.
+
+    Both are added to what is ``kept``, where that is wanted.
 
     Raises:
         InputError: there is no memory for the position biases that transformers' model makes of the text.
@@ -56,7 +62,7 @@ def check_rows(
     observers: list[Observer] = [Only(kind, [pairs]) for kind, pairs in ours.items()]
     last = way.run(encoding, [*observers, _Whole()] if isinstance(way, Native) else observers, target)
     totals = {kind: shape[0] for kind, shape in shapes(way, encoding, target).items()}
-    comparison = _Comparison(ours, totals, progress)
+    comparison = _Comparison(ours, totals, progress, kept)
     theirs, contradicts = judge.sampled(encoding, drawn, comparison.see, target)
     stack: Kind = "decoder" if "decoder" in way.kinds else "self"
     rows = drawn[stack].to(last.device)
@@ -94,9 +100,11 @@ class _Whole(Observer):
 class _Comparison:
     """Compares layer by layer, as transformers comes to them, and keeps what it found of each."""
 
-    def __init__(self, ours: Mapping[Kind, Pairs], totals: Mapping[Kind, int], progress: Progress | None) -> None:
+    def __init__(
+        self, ours: Mapping[Kind, Pairs], totals: Mapping[Kind, int], progress: Progress | None, kept: Kept | None
+    ) -> None:
         """``totals`` are how many queries each map has."""
-        self._ours, self._totals, self._progress = ours, totals, progress
+        self._ours, self._totals, self._progress, self._kept = ours, totals, progress, kept
         self._places = [(kind, number) for kind, pairs in ours.items() for number in pairs.layers()]
         self._found: dict[tuple[Kind, int], Compared] = {}
 
@@ -106,6 +114,8 @@ class _Comparison:
             raise ModelError(f"transformers attends in layer {number}, ours are {self._ours[kind].layers()}")
         pairs = self._ours[kind]
         apart = None if theirs is None else weights_apart(pairs.layer(number), theirs)
+        if self._kept is not None and theirs is not None:
+            self._kept[kind, number] = pairs.layer(number), theirs
         rows = Rows(len(pairs.queries), self._totals[kind])
         self._found[kind, number] = compare(kind, number, apart, (None, 0.0), rows)
         if self._progress:

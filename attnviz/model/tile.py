@@ -104,9 +104,11 @@ class Observer:
 
     Tiles come one at a time, those of a head in the order of their queries. ``shares`` says whether it reads what
     observers share of a tile (``peaks``, ``sums``, ``entropy``, ``distance``): then the softmax brings that along.
+    ``whole`` says whether one that sees hidden states needs those that leave the last layer too.
     """
 
     shares = False
+    whole = True
 
     def tile(self, tile: Tile) -> None:
         """See one tile of weights."""

@@ -28,6 +28,7 @@ class Attention(Texts):
     and of the keys as well unless ``keys`` does: in cross-attention the decoder's text looks at the encoder's.
     ``numbers`` are the model's own numbers of the layers where only some have attention; empty means 0 to L − 1.
     ``note`` is what a reader must know of the input, such as that padding moved the weights.
+    ``states`` are the hidden states (N, C) that entered each layer, for the check; they are not saved.
     """
 
     model: str
@@ -39,6 +40,7 @@ class Attention(Texts):
     keys: Encoding | None = None
     numbers: tuple[int, ...] = ()
     note: str = ""
+    states: tuple[Array, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from attnviz.record import Array, Attention, Survey
 
 if TYPE_CHECKING:
     from attnviz.model.check import Check, LayerCheck
-    from attnviz.model.verdict import Recomputed
+    from attnviz.model.verdict import Recomputed, Written
 
 
 def document(summary: Summary, check: Check | None) -> dict[str, Any]:
@@ -118,20 +118,37 @@ def _looks(row: Attended, units: Reading) -> dict[str, Any]:
 
 def check_document(check: Check) -> dict[str, Any]:
     """The verdict of the check and its numbers."""
+    rounding = check.rounding
     return {
         "passed": check.passed,
         "max_abs_diff": _finite(check.max_abs_diff),
         "tolerance": check.tolerance,
         "compared": "weights" if check.heads else "hidden states",
+        "heads": check.heads,
+        "rows": {kind: asdict(rows) for kind, rows in check.rows.items()},
         "against": check.against,
         "inputs": {"differs": check.inputs.differs or None, "unknown": check.inputs.reason or None},
         "worst": {"map": check.worst.kind, "layer": check.worst.layer, "head": check.worst.worst_head},
         "dtype": check.dtype,
-        "rows": {kind: asdict(rows) for kind, rows in check.rows.items()} or None,
         "layers": [_layer(layer) for layer in check.layers],
+        "rounding": rounding
+        and {
+            "times": _finite(rounding.times),
+            "bound": rounding.bound,
+            "worst": {"map": rounding.kind, "layer": rounding.layer, "head": rounding.head},
+        },
         "recomputed": check.recomputed and _recomputed(check.recomputed),
-        "float64": check.double and check_document(check.double),
+        "wider": check.double and check_document(check.double),
+        "written": check.written and _written(check.written),
     }
+
+
+def _written(written: Written) -> dict[str, Any]:
+    differ = [
+        asdict(choice) | {"apart": _finite(choice.apart), "explained": _finite(choice.explained)}
+        for choice in written.differ
+    ]
+    return {"passed": written.wrong is None, "by": written.by, "compared": written.compared, "differ": differ}
 
 
 def _recomputed(found: Recomputed) -> dict[str, Any]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from math import isfinite
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
@@ -21,10 +19,6 @@ from attnviz.render import long
 from attnviz.render.blocks import Blocks
 from attnviz.render.heatmap import head_heatmap, head_name, overview_heatmap
 from attnviz.render.labels import clean, fit, fit_right, shorten, width
-
-if TYPE_CHECKING:
-    from attnviz.model.check import Check, LayerCheck
-    from attnviz.model.verdict import Recomputed
 
 _LABEL = 17
 """The most columns of a word in a list; longer ones are cut."""
@@ -221,88 +215,4 @@ def _looks(title: str, firsts: Sequence[str], rows: Sequence[Attended], keys: Se
         average = [f"{fit(keys[key], usual)} {weight:.2f}" for key, weight in row.average]
         cells = (f"  {shorten(first, _LABEL)}", "\n".join(best) or "–", "\n".join(average) or "–")
         table.add_row(*map(Text, cells))
-    return table
-
-
-def check_line(check: Check) -> Text:
-    """``✓ 72 heads agree with transformers to 2.4e-07``, or what disagrees; and in which rows, if not in all."""
-    if check.inputs.differs:
-        return Text(f"✗ attnviz reads the text otherwise than transformers: {clean(check.inputs.differs)}", "bold red")
-    whom = f"{check.heads} heads" if check.heads else "the hidden states"
-    also = "" if check.heads else " (its attention returns no weights)"
-    if check.against == "sdpa":
-        also = " by its SDPA (its eager attention, which returns weights, contradicts that)"
-    also += _rows(check)
-    if check.inputs.reason:
-        also += f" (of the ids: {clean(check.inputs.reason)})"
-    also += _recomputed(check)
-    if check.recomputed and not check.recomputed.passed:
-        return Text(f"✗ {_wrong(check.recomputed)}", "bold red")
-    if check.max_abs_diff <= check.tolerance:
-        apart = f"to {check.max_abs_diff:.1e}" if check.max_abs_diff else "to the last bit"
-        return Text(f"✓ {whom} agree with transformers {apart}{also}", "green")
-    found = f"differ by {check.max_abs_diff:.1e} ({_place(check.worst)}; tolerance {check.tolerance:.0e})"
-    if check.passed and check.double:
-        return Text(
-            f"✓ {whom} agree with transformers{also}: they {found} in {check.dtype}, which is rounding: "
-            f"{check.double.max_abs_diff:.1e} in float64",
-            "green",
-        )
-    line = Text(f"✗ attnviz and transformers {found} in {check.dtype}{_rows(check)}", "bold red")
-    if check.double:
-        line.append(f", and by {check.double.max_abs_diff:.1e} in float64: this is a mistake, not rounding")
-    return line
-
-
-def _rows(check: Check) -> str:
-    """`` in 64 of 20,000 rows each``, by map where these differ; empty where all rows were compared."""
-    kinds: dict[str, list[str]] = {}
-    for kind, rows in check.rows.items():
-        kinds.setdefault(f"{rows.compared:,} of {rows.total:,} rows", []).append(kind)
-    if len(kinds) < 2:
-        return "".join(f" in {rows} each" for rows in kinds)
-    return " in " + ", ".join(f"{rows} ({' and '.join(names)})" for rows, names in kinds.items())
-
-
-def _recomputed(check: Check) -> str:
-    """What was made anew from transformers' weights, and agrees."""
-    found = check.recomputed
-    if not found:
-        return ""
-    if not found.heads:
-        return ", and links made anew from these"
-    some = "all heads" if found.heads == found.total else f"{found.heads} of {found.total} heads"
-    return f"; figures, maps and links of {some}, made anew from all rows, too"
-
-
-def _wrong(found: Recomputed) -> str:
-    times = f"{found.apart:,.0f} times as far as rounding goes"
-    if not isfinite(found.apart):
-        times = "as no rounding can"
-    return f"attnviz and transformers differ in what is shown: {found.what}, {times}"
-
-
-def _place(layer: LayerCheck) -> str:
-    """``L5 H7``, ``cross L0 H3``, or the layer alone where no heads were compared."""
-    kind = "" if layer.kind == "self" else f"{layer.kind} "
-    return f"{kind}L{layer.layer}" + ("" if layer.worst_head is None else f" H{layer.worst_head}")
-
-
-def unchecked_line(why: str) -> Text:
-    """That there was no check, and why."""
-    return Text(f"not checked against transformers ({why})", "dim")
-
-
-def check_table(check: Check) -> Table:
-    """Per layer: the largest and mean difference of the weights, the worst head, the difference of the states."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", title_justify="left")
-    for title in ("layer", "max |Δ| weights", "mean |Δ| weights", "worst head", "max |Δ| hidden states"):
-        table.add_column(title, justify="right")
-    for layer in check.layers:
-        table.add_row(
-            _place(replace(layer, worst_head=None)),
-            *("–" if value is None else f"{value:.1e}" for value in (layer.max_abs_diff, layer.mean_abs_diff)),
-            "–" if layer.worst_head is None else f"H{layer.worst_head}",
-            "–" if layer.hidden_abs_diff is None else f"{layer.hidden_abs_diff:.1e}",
-        )
     return table

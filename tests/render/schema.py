@@ -61,11 +61,8 @@ _CHECK = object_of(
     inputs=object_of(differs={"type": ["string", "null"]}, unknown={"type": ["string", "null"]}),
     worst=object_of(map=_MAP, layer=INDEX, head=_HEAD),
     dtype={"enum": ["float32", "float64", "bfloat16", "float16"]},
-    rows={
-        "type": ["object", "null"],
-        "propertyNames": _MAP,
-        "additionalProperties": object_of(compared=COUNT, total=COUNT),
-    },
+    heads=INDEX,
+    rows={"type": "object", "propertyNames": _MAP, "additionalProperties": object_of(compared=COUNT, total=COUNT)},
     layers=list_of(
         object_of(
             map=_MAP,
@@ -85,7 +82,32 @@ _CHECK = object_of(
             ),
         ]
     },
-    float64={"anyOf": [{"type": "null"}, {"$ref": "#/$defs/check"}]},
+    rounding={
+        "anyOf": [
+            {"type": "null"},
+            object_of(times=_APART, bound={"type": "number"}, worst=object_of(map=_MAP, layer=INDEX, head=_HEAD)),
+        ]
+    },
+    wider={"anyOf": [{"type": "null"}, {"$ref": "#/$defs/check"}]},
+    written={
+        "anyOf": [
+            {"type": "null"},
+            object_of(
+                passed={"type": "boolean"},
+                by={"enum": ["attnviz", "transformers"]},
+                compared=COUNT,
+                differ=list_of(
+                    object_of(
+                        place=INDEX,
+                        ours=INDEX,
+                        theirs={"anyOf": [{"type": "null"}, INDEX]},
+                        apart=_APART,
+                        explained=_APART,
+                    )
+                ),
+            ),
+        ]
+    },
 )
 
 SCHEMA = object_of(

@@ -9,8 +9,6 @@ from rich.cells import cell_len
 from rich.console import Group
 
 from attnviz.analysis.summary import Heads, summarise
-from attnviz.model.check import Check, LayerCheck, Rows
-from attnviz.model.kernel import Kind
 from attnviz.record import Attention
 from attnviz.render import terminal
 from tests.records import Spelled, cross_record, looking, peaked, random_weights, record, three_maps
@@ -469,93 +467,3 @@ def test_what_words_look_at_stands_in_columns_whatever_the_words(width: int) -> 
     rows = [line for line in listed[1:] if " L" in line]
     assert len(rows) == 12 * 3
     assert len({cell_len(line[: line.index(" L")]) for line in rows}) == 1
-
-
-# The check
-
-
-def check(apart: float = 2.4e-7, *, dtype: str = "float32", double: Check | None = None, kind: Kind = "self") -> Check:
-    layers = LayerCheck(kind, 0, apart / 2, 1e-8, 0, 3e-7), LayerCheck(kind, 1, apart, 2e-8, 2, 4e-7)
-    return Check(6, dtype, 1e-5 if dtype == "float32" else 1e-10, apart, layers[1], layers, double)
-
-
-def blind(apart: float) -> Check:
-    """Of a model whose own attention returns no weights."""
-    layer = LayerCheck("self", 4, None, None, None, apart)
-    return Check(0, "float32", 1e-5, apart, layer, (layer,))
-
-
-@pytest.mark.parametrize(
-    ("found", "said"),
-    [
-        (check(), "✓ 6 heads agree with transformers to 2.4e-07"),
-        (check(0), "✓ 6 heads agree with transformers to the last bit"),
-        (
-            check(2e-5, double=check(1e-15, dtype="float64")),
-            "✓ 6 heads agree with transformers: they differ by 2.0e-05 (L1 H2; tolerance 1e-05) in float32, "
-            "which is rounding: 1.0e-15 in float64",
-        ),
-        (
-            check(0.02, double=check(0.019, dtype="float64")),
-            "✗ attnviz and transformers differ by 2.0e-02 (L1 H2; tolerance 1e-05) in float32, "
-            "and by 1.9e-02 in float64: this is a mistake, not rounding",
-        ),
-        (
-            check(0.02, dtype="float64"),
-            "✗ attnviz and transformers differ by 2.0e-02 (L1 H2; tolerance 1e-10) in float64",
-        ),
-        (check(3e-7, kind="cross"), "✓ 6 heads agree with transformers to 3.0e-07"),
-        (
-            check(0.02, dtype="float64", kind="cross"),
-            "✗ attnviz and transformers differ by 2.0e-02 (cross L1 H2; tolerance 1e-10) in float64",
-        ),
-        (
-            blind(3e-7),
-            "✓ the hidden states agree with transformers to 3.0e-07 (its attention returns no weights)",
-        ),
-        (blind(0.02), "✗ attnviz and transformers differ by 2.0e-02 (L4; tolerance 1e-05) in float32"),
-    ],
-    ids=[
-        "passed", "exact", "rounding", "failed", "failed in float64", "a cross map", "a cross map failed",
-        "hidden states", "hidden states failed",
-    ],
-)  # fmt: skip
-def test_the_check_is_one_line(found: Check, said: str) -> None:
-    assert lines(terminal.check_line(found), 200) == [said]
-    assert found.passed is said.startswith("✓")
-
-
-def test_the_check_of_some_rows_says_so() -> None:
-    def line(difference: float, **rows: Rows) -> str:
-        layers = tuple(LayerCheck(kind, 0, difference, 0, 2, None, of) for kind, of in rows.items())  # type: ignore[arg-type]
-        found = Check(270, "float64", 1e-10, difference, layers[0], layers)
-        return lines(terminal.check_line(found), 200)[0]
-
-    few, some = Rows(32, 32), Rows(64, 20000)
-    assert line(3e-11, self=some) == "✓ 270 heads agree with transformers to 3.0e-11 in 64 of 20,000 rows each"
-    assert line(0.02, self=some).endswith(
-        "differ by 2.0e-02 (L0 H2; tolerance 1e-10) in float64 in 64 of 20,000 rows each"
-    )
-    assert line(3e-11, encoder=some, decoder=few, cross=few).endswith(
-        "to 3.0e-11 in 64 of 20,000 rows (encoder), 32 of 32 rows (decoder and cross)"
-    )
-
-
-def test_the_check_table_has_a_line_a_layer() -> None:
-    assert lines(terminal.check_table(check())) == [
-        "layer  max |Δ| weights  mean |Δ| weights  worst head  max |Δ| hidden states",
-        "   L0          1.2e-07           1.0e-08          H0                3.0e-07",
-        "   L1          2.4e-07           2.0e-08          H2                4.0e-07",
-    ]
-
-
-def test_the_check_table_leaves_out_what_there_is_not_and_names_the_map() -> None:
-    crossed = LayerCheck("cross", 0, 2e-7, 1e-8, 1, None)
-    assert [line.split() for line in lines(terminal.check_table(replace(check(), layers=(crossed,))))[1:]] == [
-        ["cross", "L0", "2.0e-07", "1.0e-08", "H1", "–"]
-    ]
-    assert [line.split() for line in lines(terminal.check_table(blind(4e-7)))[1:]] == [["L4", "–", "–", "–", "4.0e-07"]]
-
-
-def test_what_was_not_checked_says_why() -> None:
-    assert lines(terminal.unchecked_line("--no-check")) == ["not checked against transformers (--no-check)"]

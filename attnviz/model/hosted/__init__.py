@@ -13,13 +13,16 @@ from attnviz.model.hosted.observed import Observed, settle
 from attnviz.model.hosted.reading import Reader
 from attnviz.model.hosted.support import hostable, hostable_types, known
 from attnviz.model.hosted.undisturbed import undisturbed
+from attnviz.model.hosted.writer import Followed, follow
 
 __all__ = [
+    "Followed",
     "Hosted",
     "Observed",
     "Reader",
     "Reference",
     "changed",
+    "follow",
     "hostable",
     "hostable_types",
     "known",

@@ -32,11 +32,10 @@ _CROSS = re.compile(r"cross|encoder_attn|encdec|enc_dec|encoder_decoder", re.IGN
 
 @dataclass
 class Seen:
-    """What a run showed of its model: the layers of each kind, whether it was causal, and whether there were sinks."""
+    """What a run showed of its model: the layers of each kind, and whether it was causal."""
 
     layers: dict[Kind, list[int]] = field(default_factory=dict)
     causal: dict[Kind, bool] = field(default_factory=dict)
-    sinks: bool = False
 
 
 class Calls:
@@ -106,7 +105,6 @@ class Hook:
         shape = query.shape[2], key.shape[2]
         sight, mask = _sight(module, attention_mask, shape, facts)
         sinks = sinks_of(module, facts)
-        self.seen.sinks |= sinks is not None
         kind, layer, again = self._calls.place(module, query, key)
         self.seen.causal[kind] = self.seen.causal.get(kind, True) and sight.causal
         context = kernel.attend(

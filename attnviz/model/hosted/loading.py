@@ -81,7 +81,9 @@ def open_writer(
         ModelError: it has none, or as ``open_hosted``.
     """
     model = checkpoint.reference
-    if not isinstance(model, nn.Module):
+    if isinstance(model, nn.Module):
+        model = _borrow_whole(model, dtype, device)
+    else:
         model, _ = _load(checkpoint, dtype, device, trust_remote_code, _writer_class)
     if not (hasattr(model, "can_generate") and model.can_generate()):
         raise ModelError(f"{checkpoint.name} has no head that predicts the next token: it can't generate")
@@ -95,15 +97,19 @@ def _writer_class(config: Any, saved: dict[str, Any]) -> Any:
 
 def _borrow(model: Any, dtype: torch.dtype | None, device: str | torch.device | None) -> Any:
     """The user's model without its head, copied where it must be changed."""
-    base = model.base_model if isinstance(model, transformers.PreTrainedModel) else model
-    before = next(base.parameters())
+    return _borrow_whole(model.base_model if isinstance(model, transformers.PreTrainedModel) else model, dtype, device)
+
+
+def _borrow_whole(model: Any, dtype: torch.dtype | None, device: str | torch.device | None) -> Any:
+    """The user's model, copied where it must be changed."""
+    before = next(model.parameters())
     place = before.device if device in (None, "auto") else torch.device(device)
     # In float64 rotary angles must be as exact as all else, where the user's model may have rounded ones.
     same = dtype in (None, before.dtype) and dtype is not torch.float64
     if same and place.type == before.device.type:
-        return base
+        return model
     with RUNNING:
-        return recast(twin(base), dtype).to(place)
+        return recast(twin(model), dtype).to(place)
 
 
 def _load(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import re
 import sys
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from attnviz.checkpoint import quiet_transformers
 from attnviz.encoding import Encoding, Padded
 from attnviz.errors import AttnvizError, InputError, UnsupportedModel
+from attnviz.model.hosted.asked import Eager, Sdpa
 from attnviz.model.hosted.attention import Hook, Rehearsal, Seen
 from attnviz.model.hosted.sampled import Sampler, See, SeeWhole
 from attnviz.model.hosted.undisturbed import Function, attending, configs
@@ -23,7 +25,7 @@ from attnviz.model.inputs import require_finite, require_fit
 from attnviz.model.kernel import Kind, Observer
 from attnviz.model.precision import precision
 
-Reference = dict[Kind, tuple[list[Tensor] | None, Tensor | None]]
+Reference = dict[Kind, tuple[Sequence[Tensor] | None, Tensor | None]]
 """Per kind the weights (H, N, M) of each attention layer, and the hidden states (L + 1, T, C)."""
 
 MAPS: dict[Kind, str] = {
@@ -120,12 +122,15 @@ class Hosted:
     def _seen(self) -> Seen | None:
         return getattr(self._last, "seen", None)
 
-    def reference(self, encoding: Encoding, target: Encoding | None = None) -> Reference:
-        """What the same model says by its own eager attention.
+    def reference(
+        self, encoding: Encoding, target: Encoding | None = None, numbers: Mapping[Kind, Sequence[int]] | None = None
+    ) -> Reference:
+        """What the same model says by its own eager attention; our kernel has no part in it.
 
-        The weights of a kind are None where the model's eager attention returns none, the states where they are not
-        (T, C) in every layer. Of a hybrid model they are of the layers that attended in the last ``run``; without one,
-        every layer is taken to attend, and our kernel has no part in it.
+        Where the model gives out no weights, its eager function is asked for them. The weights of a kind are None where
+        that gives none either, the states where they are not (T, C) in every layer. Of a hybrid model the weights are
+        of the layers with these ``numbers``, or of those that attended in the last ``run``; else every layer is taken
+        to attend.
 
         Raises:
             InputError, ModelError: as ``run``.
@@ -133,27 +138,47 @@ class Hosted:
         output = self._forward(encoding, target, None, output_hidden_states=True, output_attentions=True)
         states = states_of(output, self.kinds)
         found: Reference = {}
-        for kind in self.kinds:
+        asked: Eager | None = None
+        if numbers is None and self._seen:
+            numbers = {kind: self.numbers(kind) for kind in self.kinds}
+        for kind in numbers or self.kinds:
             maps = getattr(output, MAPS[kind], None) or ()
-            if self._seen:
-                maps = _attending(maps, self.numbers(kind))
+            if numbers:
+                maps = _attending(maps, numbers[kind])
             weights = [part[0] for part in maps if part is not None]
-            if (
-                self._seen
-                and self._seen.sinks
-                and all(float((part.sum(-1) - 1).abs().max()) < 0.01 for part in weights)
-            ):
+            if self._has_sinks and all(float((part.sum(-1) - 1).abs().max()) < 0.01 for part in weights):
                 weights = []  # they are those before the sinks have taken their share (Granite)
+            if not weights:
+                asked = asked or self._ask(encoding, target)
+                weights = asked.weights(kind) or []
             hidden = states.get(kind)
             found[kind] = weights or None, torch.stack(hidden) if hidden else None
         return found
 
-    def second_opinion(self, encoding: Encoding, target: Encoding | None = None) -> dict[Kind, Tensor] | None:
-        """The hidden states (L + 1, T, C) by transformers' SDPA, which keeps no weights; None where it has none."""
+    def _ask(self, encoding: Encoding, target: Encoding | None) -> Eager:
+        """The model's eager function, asked for its weights; of a model that attends by itself it has none."""
+        asked = Eager(self.model, self._shapes(encoding, target))
+        with contextlib.suppress(UnsupportedModel):
+            self._forward(encoding, target, asked)
+        return asked
+
+    @cached_property
+    def _has_sinks(self) -> bool:
+        return any(isinstance(getattr(module, "sinks", None), Tensor) for module in self.model.modules())
+
+    def by_sdpa(
+        self, encoding: Encoding, target: Encoding | None, numbers: Mapping[Kind, Sequence[int]]
+    ) -> Reference | None:
+        """As ``reference``, by transformers' SDPA; None where the model has none."""
         if not getattr(self.model, "_supports_sdpa", False):
             return None
-        output = self._forward(encoding, target, None, own="sdpa", output_hidden_states=True)
-        return {kind: torch.stack(found) for kind, found in states_of(output, self.kinds).items()}
+        asked = Sdpa()
+        with asked:
+            output = self._forward(encoding, target, None, own="sdpa", output_hidden_states=True)
+        counts = {kind: len(layers) for kind, layers in numbers.items()}
+        weights = None if self._has_sinks else asked.weights(counts)
+        states = {kind: torch.stack(found) for kind, found in states_of(output, self.kinds).items()}
+        return {kind: (weights[kind] if weights else None, states.get(kind)) for kind in numbers}
 
     def sampled(
         self,
@@ -318,7 +343,7 @@ def _last(output: Any) -> Tensor:
     return last[0]
 
 
-def _attending(maps: Sequence[Any], layers: tuple[int, ...]) -> Sequence[Any]:
+def _attending(maps: Sequence[Any], layers: Sequence[int]) -> Sequence[Any]:
     """Of the weights of every layer those of ``layers``; linear attention has maps of another sort."""
     return [maps[layer] for layer in layers] if len(maps) > len(layers) and max(layers) < len(maps) else maps
 

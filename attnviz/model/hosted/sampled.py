@@ -121,7 +121,7 @@ class _Call:
         if mask is not None and mask.dtype is torch.bool:
             added = torch.zeros(mask.shape, dtype=self.query.dtype, device=mask.device)
             mask = added.masked_fill_(~mask, torch.finfo(added.dtype).min)
-        own = _eager_function(self.module)
+        own = eager_function(self.module)
         context, weights = own(self.module, self.query[:, :, rows], self.key, self.value, mask, **self._facts(rows))
         return context, weights
 
@@ -245,7 +245,7 @@ class _Some:
         return getattr(self.module, name)
 
 
-def _eager_function(module: nn.Module | _Some) -> Callable[..., tuple[Tensor, Tensor | None]]:
+def eager_function(module: nn.Module | _Some) -> Callable[..., tuple[Tensor, Tensor | None]]:
     """The eager attention function of the file that ``module`` is defined in."""
     module = module.module if isinstance(module, _Some) else module
     file = sys.modules.get(type(module).__module__)

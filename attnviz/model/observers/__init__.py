@@ -6,7 +6,7 @@ What nobody observes is never stored. All of them are exact: nothing is sampled,
 from attnviz.model.observers.cropped import Cropped
 from attnviz.model.observers.duplicates import DuplicateTokens
 from attnviz.model.observers.figures import EDGES
-from attnviz.model.observers.kept import HiddenStates, Pairs, Weights, stack
+from attnviz.model.observers.kept import HiddenStates, Pairs, Weights, as_array, stack
 from attnviz.model.observers.links import Band, TopLinks
 from attnviz.model.observers.pooled import Tiles
 from attnviz.model.observers.rows import Average, Rows
@@ -37,5 +37,6 @@ __all__ = [
     "Weights",
     "WindowReceived",
     "WindowStats",
+    "as_array",
     "stack",
 ]

@@ -15,6 +15,7 @@ from attnviz.model.inputs import require_equal_heads
 from attnviz.model.memory import require_room
 from attnviz.model.spec import Reach
 from attnviz.model.tile import Kind, Observer, Tile
+from attnviz.record import Array
 
 
 class Weights(Observer):
@@ -127,9 +128,13 @@ class Pairs(Observer):
 
 
 class HiddenStates(Observer):
-    """Keeps the hidden states: what enters the first layer and what leaves each one, (L + 1, T, C)."""
+    """Keeps the hidden states: what enters the first layer and what leaves each one, (L + 1, T, C).
 
-    def __init__(self) -> None:
+    Where not the ``whole`` is wanted, a forward pass that ends with the last weights leaves out the last of them.
+    """
+
+    def __init__(self, *, whole: bool = True) -> None:
+        self.whole = whole
         self._states: dict[Kind, list[Tensor]] = {}
 
     def hidden(self, layer: int, states: Tensor, kind: Kind = "self") -> None:  # noqa: ARG002  (they come in order)
@@ -140,8 +145,17 @@ class HiddenStates(Observer):
         """All states, (L + 1, T, C)."""
         return stack(self._states[kind])
 
+    def each(self, kind: Kind = "self") -> tuple[Tensor, ...]:
+        """The states (T, C) that were seen, in their order; none for a kind that has none."""
+        return tuple(self._states.get(kind, ()))
+
 
 def stack(states: Sequence[Tensor]) -> Tensor:
     """States (…, T, C) one above the other; where a model's last are narrower than the rest, zeros fill them up."""
     widest = max(state.shape[-1] for state in states)
     return torch.stack([functional.pad(state, (0, widest - state.shape[-1])) for state in states])
+
+
+def as_array(tensor: Tensor) -> Array:
+    """``tensor`` as an array; numpy has no bfloat16."""
+    return (tensor.float() if tensor.dtype is torch.bfloat16 else tensor).cpu().numpy()

@@ -1,0 +1,97 @@
+"""The weights of a model that does not give them out: what its own attention makes of values that are unit vectors.
+
+The context of such values, one for each key, is the row of weights itself, with all that the model does to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+from transformers.masking_utils import eager_mask
+
+from attnviz.model.hosted.attention import Calls, choose, refuse
+from attnviz.model.hosted.sampled import eager_function
+from attnviz.model.kernel import Kind
+
+
+class Eager:
+    """The attention function of one run: the model's own eager one, which is asked for its weights on the side."""
+
+    mask = staticmethod(eager_mask)
+
+    def __init__(self, model: nn.Module, shapes: Mapping[Kind, tuple[int, int]]) -> None:
+        """``shapes`` are the (N, M) of each kind's maps."""
+        self._calls = Calls(model, shapes)
+        self._found: dict[Kind, dict[int, Tensor]] = {}
+
+    def __call__(
+        self,
+        module: nn.Module,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attention_mask: Tensor | None = None,
+        scaling: float | None = None,
+        **facts: Any,
+    ) -> tuple[Tensor, None]:
+        """Attend from ``query`` (1, H, N, D) to ``key`` and ``value`` (1, G, M, D); the context is (1, N, H, D)."""
+        refuse(module, query, facts)
+        kind, layer, again = self._calls.place(module, query, key)
+        given = facts if scaling is None else facts | {"scaling": scaling}
+        if facts.get("indices") is not None:
+            attention_mask = choose(attention_mask, facts["indices"], (query.shape[2], key.shape[2]))
+        own = eager_function(module)
+        if not again:
+            weights = own(module, query, key, _units(value), attention_mask, **given)[0]  # (1, N, H, M)
+            self._found.setdefault(kind, {})[layer] = weights[0].transpose(0, 1)
+        return own(module, query, key, value, attention_mask, **given)[0], None
+
+    def weights(self, kind: Kind) -> list[Tensor] | None:
+        """The weights (H, N, M) of each layer of ``kind`` in their order; None where there are none."""
+        layers = self._found.get(kind, {})
+        return [layers[number] for number in sorted(layers)] or None
+
+
+class Sdpa(TorchFunctionMode):
+    """Inside, torch's SDPA is asked for the weights of each of its calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._found: list[Tensor] = []
+        self._last: tuple[Any, Any] = (None, None)
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Call ``func`` as it is, and SDPA once more."""
+        del types
+        kwargs = kwargs or {}
+        if func is functional.scaled_dot_product_attention:
+            named = dict(zip(("query", "key", "value", "attn_mask", "dropout_p", "is_causal"), args, strict=False))
+            given = named | kwargs
+            # Values that are attended to in two parts have the same weights.
+            if given["query"] is not self._last[0] or given["key"] is not self._last[1]:
+                self._found.append(func(**(given | {"value": _units(given["value"])}))[0])  # (H, N, M)
+            self._last = given["query"], given["key"]
+        return func(*args, **kwargs)
+
+    def weights(self, counts: Mapping[Kind, int]) -> dict[Kind, Sequence[Tensor]] | None:
+        """The weights (H, N, M) by kind, where there are as many as the ``counts`` of layers say; else None."""
+        if len(self._found) != sum(counts.values()):
+            return None
+        first = counts.get("encoder", 0)
+        if not first:
+            return dict.fromkeys(counts, self._found)
+        rest = self._found[first:]  # each layer of a decoder looks at its own text, and then at the encoder's
+        return {"encoder": self._found[:first], "decoder": rest[::2], "cross": rest[1::2]}
+
+
+def _units(value: Tensor) -> Tensor:
+    """In the place of ``value`` (1, G, M, D): a unit vector for each key, (1, G, M, M)."""
+    count = value.shape[-2]
+    return torch.eye(count, dtype=value.dtype, device=value.device).expand(*value.shape[:-2], -1, -1)
