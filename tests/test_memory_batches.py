@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 import attnviz
 from attnviz.errors import AttnvizError, InputError, UsageError
+from attnviz.model import kernel, run
 from tests import tiny
 from tests.test_memory_models import TEXT, TOKENIZER, llama, mixtral
 
@@ -93,6 +94,20 @@ def test_padding_is_left_out_and_counts_as_it_does(name: str) -> None:
     else:
         check = mine.check(input_ids=IDS, attention_mask=MASK)
         assert (check.passed, check.heads) == (True, 8)
+
+
+@pytest.mark.parametrize("scale", [1.001, 1.05])
+def test_mutation_of_the_scale_in_rows_fails_the_check(scale: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = attnviz.load((llama(), TOKENIZER))
+    original = kernel.attend
+
+    def changed(q: torch.Tensor, *given: Any, **facts: Any) -> torch.Tensor:
+        if q.dtype is torch.float32:
+            facts["scale"] *= scale
+        return original(q, *given, **facts)
+
+    monkeypatch.setattr(run, "attend", changed)
+    assert not mine.check(input_ids=IDS, attention_mask=MASK).passed
 
 
 def test_positions_that_are_given() -> None:

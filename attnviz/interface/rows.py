@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,8 @@ from attnviz.errors import InputError, UsageError
 from attnviz.interface.records import Attention, EncoderDecoder
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from attnviz.interface.opened import Opened
     from attnviz.model.check import Check
     from attnviz.model.hosted import Hosted
@@ -22,6 +24,9 @@ Found = Attention | EncoderDecoder
 
 NOTED = 1e-3
 """Weights that padding moves by more are said to be moved: rounding moves none so far."""
+ROUNDINGS = 6.0
+"""Rounding explains weights so many times as far apart as float32 moves transformers' own: both sides round, each in an
+order of its own."""
 
 
 @dataclass(frozen=True)
@@ -130,17 +135,26 @@ def check_given(model: Opened, given: Given, *, float64: bool = False) -> Check:
     if model.uncheckable:
         raise UsageError(model.uncheckable)
     rows, _ = read(model, given)
-    found = max(
-        (check_row(model, row, attend_row(model, row, None, ())) for row in rows),
-        key=lambda check: (not check.passed, check.max_abs_diff),
-    )
-    if found.passed or dtype is not torch.float32 or model.checkpoint.quantised:
-        return found
-    return replace(found, double=check_given(model, given, float64=True))
+    judged = [_judge(model, row, attend_row(model, row, None, ())) for row in rows]
+    worst = _worst(check for check, _ in judged)
+    if worst.passed or dtype is not torch.float32 or model.checkpoint.quantised:
+        return worst
+    # In float64 rounding vanishes. It decides where transformers' own rounding of these rows explains the difference.
+    exact = type(model)(model.checkpoint, replace(model.options, dtype=torch.float64))
+    double = [_judge(exact, row, attend_row(exact, row, None, ())) for row in rows]
+    for (check, theirs), (_, precise) in zip(judged, double, strict=True):
+        rounding = max(float((one - other).abs().max()) for one, other in zip(theirs, precise, strict=True))
+        if not check.passed and check.max_abs_diff > ROUNDINGS * rounding:
+            return worst
+    return _worst(check for check, _ in double)
 
 
-def check_row(model: Opened, row: Row, found: Found) -> Check:
-    """Compare a row's record with transformers' own attention of the very row, padding and mask included.
+def _worst(checks: Iterable[Check]) -> Check:
+    return max(checks, key=lambda check: (not check.passed, check.max_abs_diff))
+
+
+def _judge(model: Opened, row: Row, found: Found) -> tuple[Check, list[Tensor]]:
+    """The check of a row's record, and what transformers' own attention says of that row with padding and mask.
 
     Raises:
         UsageError: the record is of weights that are transformers' own.
@@ -154,7 +168,7 @@ def check_row(model: Opened, row: Row, found: Found) -> Check:
     if _way(model, row.padded).path == "observed":
         raise UsageError(f"{model.name} attends by itself in transformers, and so are the weights of rows with padding")
     theirs = model.by_transformers.reference(row.padded, row.target)
-    compared = []
+    compared, others = [], []
     for kind, part in _parts(row).items():
         if kind not in model.way.kinds:
             continue
@@ -162,9 +176,9 @@ def check_row(model: Opened, row: Row, found: Found) -> Check:
         if maps is None or len(maps) != len(ours.weights):
             raise ModelError(f"{model.name}: transformers' own attention returns no weights to compare with")
         for number, mine, other in zip(ours.layer_numbers, ours.weights, maps, strict=True):
-            apart = weights_apart(torch.from_numpy(mine), other[:, part[0], part[1]].cpu())
-            compared.append(compare(kind, number, apart, (None, 0.0)))
-    return sum_up(compared, model.options.dtype)
+            others.append(other[:, part[0], part[1]].cpu())
+            compared.append(compare(kind, number, weights_apart(torch.from_numpy(mine), others[-1]), (None, 0.0)))
+    return sum_up(compared, model.options.dtype), others
 
 
 def _way(model: Opened, padded: Padded) -> Native | Hosted:
