@@ -208,9 +208,11 @@ def _generic(**source: Any) -> Any:
 
 
 def _difference(whose: str, ours: Encoding, theirs: Read, tokenizer: Any) -> str:
-    # What a decoder wrote of its own is no part of what it was given.
+    # What a decoder wrote of its own is no part of what it was given, but for the language if it had to follow.
     alone = ours.made is not None and ours.made.text is None
     count = len(theirs.ids) if alone else len(ours) - ours.generated
+    if alone and not ours.generated:
+        theirs = replace(theirs, ids=theirs.ids[:1])
     types = None if theirs.types is None else ours.type_ids
     for what, mine, other in (("id", ours.ids, theirs.ids), ("type", types, theirs.types)):
         pairs = enumerate(zip_longest((mine or ())[:count], other or ()))
