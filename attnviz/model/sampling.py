@@ -15,6 +15,7 @@ from torch import Tensor
 from attnviz.encoding import Encoding
 from attnviz.errors import ModelError
 from attnviz.model.hosted import Hosted
+from attnviz.model.hosted.sampled import PIECE
 from attnviz.model.kernel import Kind, Observer
 from attnviz.model.memory import free_memory, in_words, too_large
 from attnviz.model.native import Native
@@ -28,7 +29,7 @@ ROWS = 64
 FEWEST = 8
 """So many at least: fewer than ``ROWS`` are drawn where the weights of those take more bytes than ``ROOM``."""
 ROOM = 1 << 31
-FULL = 1 << 30
+FULL = 1 << 27
 """Of so many weights the heads are drawn that are compared in all rows, in turn from each layer; at least one is."""
 
 Progress = Callable[[int, int], None]
@@ -219,7 +220,7 @@ def reveal(
         for number, layer in zip(sorted(heads), weights, strict=True):
             see_rows(number, layer[:, rows])
             some = list(heads[number])
-            step = max(1, (1 << 24) // (max(1, len(some)) * layer.shape[-1]))
+            step = max(1, PIECE // (max(1, len(some)) * layer.shape[-1]))
             for query in range(0, layer.shape[1] if some else 0, step):
                 see_heads(number, some, query, 0, layer[some, query : query + step])
         return

@@ -29,6 +29,8 @@ SeeWhole = Callable[[Kind, int, Sequence[int], int, int, Tensor], None]
 
 # The largest array that is made of a few queries has this many entries.
 _TILE = 1 << 24
+PIECE = 1 << 18
+"""So many weights of heads in full are shown at once: what is made of them stays in a core's cache."""
 
 
 class Sampler:
@@ -139,7 +141,7 @@ class _Call:
         except (RuntimeError, ValueError, LookupError, AttributeError, TypeError):
             narrow = None
         call, chosen = (narrow, slice(None)) if narrow else (self, list(heads))
-        for some in call._pieces(call.query.shape[1]):
+        for some in call._pieces(call.query.shape[1], PIECE):
             low, part = call._seen(some)
             yield int(some[0]), low, part[0, chosen]
 
@@ -207,9 +209,9 @@ class _Call:
         context: Tensor = ALL_ATTENTION_FUNCTIONS["sdpa"](self.module, query, key, value, mask, **facts)[0]
         return context
 
-    def _pieces(self, heads: int) -> tuple[Tensor, ...]:
-        """The queries, some at a time: as many as fit ``_TILE`` for so many ``heads``."""
-        step = max(1, _TILE // (heads * self.key.shape[2]))
+    def _pieces(self, heads: int, most: int | None = None) -> tuple[Tensor, ...]:
+        """The queries, some at a time: as many as fit ``most`` for so many ``heads``, by default ``_TILE``."""
+        step = max(1, (most or _TILE) // (heads * self.key.shape[2]))
         return torch.split(torch.arange(self.query.shape[2], device=self.query.device), step)
 
     def _mask(self, rows: Tensor) -> Tensor | None:
