@@ -229,3 +229,18 @@ def test_a_shape_that_transformers_refuses_is_seen_by_models(
     assert (result.code, result.out) == (4, "")
     assert "Traceback" not in result.err
     assert "q_proj" in result.said
+
+
+@pytest.mark.parametrize("command", [["models"], ["show", "the bank", "--no-check", "--target", "the loan", "-m"]])
+def test_a_decoder_that_no_config_says_the_beginning_of_is_refused(
+    run: Run, command: list[str], tmp_path: Path
+) -> None:
+    folder = tiny.save(tmp_path / "model", switch())
+    changed_config = json.loads((folder / "config.json").read_text()) | dict.fromkeys(
+        ("decoder_start_token_id", "bos_token_id")
+    )
+    (folder / "config.json").write_text(json.dumps(changed_config))
+    (folder / "generation_config.json").unlink(missing_ok=True)
+    result = run(*command, folder)
+    assert (result.code, result.out) == (4, "")
+    assert "no config says which token its decoder begins with" in result.said

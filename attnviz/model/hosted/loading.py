@@ -47,18 +47,27 @@ def open_hosted(
         UnsupportedModel: transformers does not know the architecture.
         ModelError: transformers can't load it; the message names the package that is missing, if one is.
     """
-    name = "decoder_start_token_id"
-    # Newer versions of transformers keep it with how to generate.
-    said = checkpoint.config.get(name)
-    start = checkpoint.generation.get(name) if said is None else said
-    if start is not None:
-        require_token(name, start, None)
+    start = _first(checkpoint, "decoder_start_token_id")
     unread: tuple[str, ...] = ()
     if isinstance(checkpoint.reference, nn.Module):
         model = _borrow(checkpoint.reference, dtype, device)
     else:
         model, unread = _load(checkpoint, dtype, device, trust_remote_code, model_class)
-    return Hosted(model, checkpoint.name, None if _wraps(type(model)) else start, unread)
+    if _wraps(type(model)):
+        return Hosted(model, checkpoint.name, None, unread)
+    start = _first(checkpoint, "bos_token_id") if start is None else start
+    hosted = Hosted(model, checkpoint.name, start, unread)
+    if start is None and hosted.kinds != ("self",) and not isinstance(checkpoint.reference, nn.Module):
+        hint = "Say it as decoder_start_token_id in config.json."
+        raise ModelError(f"{checkpoint.name}: no config says which token its decoder begins with", hint=hint)
+    return hosted
+
+
+def _first(checkpoint: Checkpoint, name: str) -> int | None:
+    """The token that a config calls ``name``; newer versions of transformers keep it with how to generate."""
+    said = checkpoint.config.get(name)
+    start = checkpoint.generation.get(name) if said is None else said
+    return None if start is None else require_token(name, start, None)
 
 
 def shifting(model: type) -> Callable[..., Any] | None:
