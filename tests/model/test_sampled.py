@@ -408,3 +408,18 @@ def test_each_map_of_an_encoder_decoder_is_checked(tiny_t5: Path, kind: Any) -> 
     assert {layer.kind for layer in check.layers} == {kind}
     assert check.recomputed
     assert check.recomputed.heads == check.recomputed.total == (12 if kind == "encoder" else 8)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_what_a_survey_shows_in_half_precision_is_judged_by_what_rounding_does_there(
+    tiny_llama: Path, dtype: str
+) -> None:
+    model = load(tiny_llama, dtype=dtype)
+    survey = model.survey(tiny.SENTENCE * 3)
+    check = model.check_record(survey)
+    assert check.passed
+    assert check.double
+    assert check.recomputed
+    entropy = survey.figures["entropy"] * 1.5
+    wrong = dataclasses.replace(survey, figures={**survey.figures, "entropy": entropy})
+    assert not model.check_record(wrong).passed
