@@ -116,6 +116,8 @@ def test_positions_that_are_given() -> None:
     counted = mine.attend(input_ids=IDS, attention_mask=MASK)[2]
     assert "padding moved the weights by up to" in counted.note
     assert "padding moved" in repr(counted)
+    with pytest.raises(UsageError, match=r"of a row whose padding moved the weights"):
+        mine.check_record(counted)
     places = [[0, 1, 2, 3, 4, 5, 6], [0, 1, 2, 3, 4, 4, 4], [0, 0, 0, 1, 2, 3, 4]]
     found = mine.attend(input_ids=IDS, attention_mask=MASK, position_ids=places)
     for record, weights in zip(found, theirs(model, position_ids=places), strict=True):

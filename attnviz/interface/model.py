@@ -304,6 +304,7 @@ class Model(Opened):
         Raises:
             InputError: the record is of one stack of an encoder–decoder, and does not say what the other one read; the
                 survey was made without ``evidence``; or there is no memory for what the check needs.
+            UsageError: padding moved what the record shows, and it does not say which.
             ModelError: transformers can't load or run the model, or has other layers and heads than the record.
         """
         from attnviz.model.check import Judge, Shown, check_shown
@@ -312,6 +313,12 @@ class Model(Opened):
         judge = judge or Judge(self.checkpoint)
         if isinstance(found, record.Survey):
             return self._check_survey(found, judge, progress)
+        note = found.note if isinstance(found, record.Attention) else found.encoder.note
+        if note:
+            raise UsageError(
+                f"the record is of a row whose {note}: it does not say with what the row was filled up",
+                hint="Check the row itself: model.check(input_ids=…, attention_mask=…)",
+            )
         shown = Shown.of(found)
         check = check_shown(shown, self.checkpoint, self.options, self.way, judge)
         return replace(check, inputs=self.inputs_anew([(shown.encoding, shown.target)]))
