@@ -21,7 +21,7 @@ PLACES = {
     f"        if name == 'attnviz.cli.show': {_STAY}\nsys.meta_path.insert(0, Slow())",
     "loading": f"import attnviz.model.ways as ways\ndef stay(*_): {_STAY}\nways.open_way = stay",
     "kernel": f"from attnviz.model import run\ndef stay(*_, **__): {_STAY}\nrun.attend = stay",
-    "check": f"from attnviz.model import check\ndef stay(*_, **__): {_STAY}\ncheck.check = stay",
+    "check": f"from attnviz.model import check\ndef stay(*_, **__): {_STAY}\ncheck.check_shown = stay",
     "writing": f"from attnviz import record\ndef stay(_, path, *__):\n    path.write_text('half')\n    {_STAY}\n"
     f"record.write = stay",
     "running": "from attnviz.model import run\nreal = run.attend\n"
