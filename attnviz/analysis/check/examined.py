@@ -1,0 +1,270 @@
+"""One look at transformers' model, and how far what a survey shows is from what it says."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from attnviz.analysis.check.differences import Differences, Tolerance
+from attnviz.analysis.check.plain import Plain, Read, read, read_other
+from attnviz.analysis.check.shown import ShownLinks, ShownMap, judge_top, units_of
+from attnviz.analysis.check.units import Block, in_document
+from attnviz.analysis.links import counting
+from attnviz.analysis.summary import makers_of
+from attnviz.analysis.units import Reading, read_in
+from attnviz.encoding import Encoding, Window
+from attnviz.errors import InputError
+from attnviz.model.hosted import Hosted
+from attnviz.model.sampling import Progress, reveal
+from attnviz.model.spec import Reach
+from attnviz.model.verdict import weights_apart
+from attnviz.record import Evidence, Survey
+
+_FIGURES = (
+    "entropy", "normalised_entropy", "distance", "signed_distance", "self", "previous", "next", "largest", "first",
+    "special", "punctuation",
+)  # fmt: skip
+
+Kept = dict[tuple[int, int], Tensor]
+"""By the number of the window, or 0, and of the layer: rows (H, Q, M)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """What transformers reads at once: the text, or the window ``number`` of it, of which the ``rows`` are compared.
+
+    The first of these, ``mine``, are rows that were kept in the run.
+    """
+
+    number: int
+    window: Window | None
+    texts: tuple[Encoding, Encoding | None]
+    rows: Tensor
+    mine: int
+
+
+class Examined:
+    """What one look at transformers' model shows of a survey."""
+
+    def __init__(self, survey: Survey, tolerance: Tolerance, heads: Mapping[int, Sequence[int]]) -> None:
+        """``heads`` are those of each layer, by its own number, that are made in full."""
+        self.survey, self.heads = survey, heads
+        self.differences = Differences(tolerance)
+        self.apart: Kept = {}
+        """|Δ| of the rows that were kept in the run."""
+        self.theirs: Kept = {}
+        self._units = read_in(survey.unit, survey.encoding, survey.keys, survey.layer_numbers, survey.language)
+        self._made = _Made(survey, self.differences)
+        self._layers = {number: _Layer(self, place) for place, number in enumerate(survey.layer_numbers)}
+
+    @property
+    def units(self) -> Reading:
+        """The survey's units."""
+        return self._units
+
+    def look(self, judge: Hosted, pieces: Sequence[Piece], progress: Progress | None, *, whole: bool) -> None:
+        """Let ``judge`` read all ``pieces``; ``whole`` is as for ``reveal``."""
+        survey, done = self.survey, 0
+        for piece in pieces:
+            text = _read(survey, piece.window)
+
+            def rows(number: int, theirs: Tensor, piece: Piece = piece) -> None:
+                nonlocal done
+                self._see_rows(piece, number, theirs)
+                done += 1
+                if progress:
+                    progress(done, len(pieces) * len(self._layers))
+
+            def heads(number: int, _: Sequence[int], query: int, key: int, part: Tensor, text: Read = text,
+                      piece: Piece = piece) -> None:  # fmt: skip
+                self._layers[number].see(text, piece.window, query, key, part)
+
+            reveal(judge, piece.texts, survey.kind, piece.rows, self.heads, rows, heads, whole=whole)
+            for layer in self._layers.values():
+                layer.end_text(text)
+
+    def end(self, *, every: bool) -> None:
+        """All was seen; ``every``: each window was."""
+        self._made.end()
+        if every:
+            for layer in self._layers.values():
+                layer.end()
+
+    def _see_rows(self, piece: Piece, number: int, theirs: Tensor) -> None:
+        """Compare the rows (H, Q, M) of a layer, and the links of the units that they are of."""
+        survey, evidence = self.survey, evidence_of(self.survey)
+        theirs = theirs.cpu()
+        self.theirs[piece.number, number] = theirs
+        for kept in evidence.rows:
+            if (kept.window or 0) == piece.number:
+                mine = torch.from_numpy(np.asarray(kept.weights[number]))
+                self.apart[piece.number, number] = weights_apart(mine, theirs[:, : piece.mine])
+        order = piece.rows.argsort()
+        rows = piece.rows[order]
+        layer = self._layers[number]
+        for some in torch.tensor_split(torch.arange(len(rows)), ((rows.diff() != 1).nonzero().flatten() + 1).cpu()):
+            block: Block | None = (int(rows[some[0]]), 0, theirs[:, order[some]])
+            if piece.window is not None:
+                block = in_document(piece.window, *block, sinks=not survey.window_sinks)  # type: ignore[misc]
+            if block is not None:
+                layer.see_rows(block)
+
+    def see_units(self, place: int, block: Block) -> None:
+        """See rows of units in all heads of a layer."""
+        self._made.add(place, block)
+
+    def see_tokens(self, place: int, block: Block) -> None:
+        """See rows of tokens in all heads of a layer."""
+        self._made.add_tokens(place, block)
+
+
+class _Layer:
+    """What is shown of one layer, at the ``place`` that it has in the survey."""
+
+    def __init__(self, examined: Examined, place: int) -> None:
+        survey = examined.survey
+        self._examined, self._survey, self._place = examined, survey, place
+        self._number = survey.layer_numbers[place]
+        self._heads = list(examined.heads[self._number])
+        every = range(survey.shape[1])
+        self._sampled = ShownLinks(survey, examined.units, place, every, examined.differences)
+        self._links = ShownLinks(survey, examined.units, place, self._heads, examined.differences)
+        self._map = ShownMap(survey, examined.units, self._number, place, self._heads, examined.differences)
+        self._in_units = units_of(survey)
+        self._plain = Plain(
+            len(self._heads),
+            survey.shape[3],
+            Reach(*evidence_of(survey).reaches[self._number]),
+            examined.differences.tolerance,
+            edges=survey.distances,
+            causal=survey.causal,
+        )
+
+    def see_rows(self, block: Block) -> None:
+        """See rows of all heads that follow each other, of whole units."""
+        self._examined.see_tokens(self._place, block)
+        for units in units_of(self._survey).rows(*block):
+            self._sampled.add(*units)
+            self._examined.see_units(self._place, units)
+
+    def see(self, text: Read, window: Window | None, query: int, key: int, weights: Tensor) -> None:
+        """See some rows of the heads that are made in full."""
+        weights = weights.cpu()
+        self._plain.add(text, query, key, weights)
+        block: Block | None = (query, key, weights)
+        if window is not None:
+            block = in_document(window, query, key, weights, sinks=not self._survey.window_sinks)
+        if block is None:
+            return
+        self._map.add_tokens(*block)
+        for units in self._in_units.rows(*block):
+            self._links.add(*units)
+            self._map.add(*units)
+
+    def end_text(self, text: Read) -> None:
+        self._plain.end(text)
+
+    def end(self) -> None:
+        """Hold the figures, which are of all rows, to what they must be."""
+        if not self._heads:
+            return
+        self._links.end()
+        self._map.end()
+        differences, plain, found = self._examined.differences, self._plain, self._plain.figures
+        shown = {
+            name: torch.from_numpy(np.asarray(each)[self._place][self._heads])
+            for name, each in self._survey.figures.items()
+        }
+        for name in _FIGURES:
+            of = found["distance"] if name == "signed_distance" else None
+            differences.values(name, shown[name], found[name].nan_to_num(), of)
+        differences.values("sink", shown["sink"], found["sink"])
+        plain.judge_offsets(differences, shown["offset"], shown["offset_share"], nan=False)
+        if self._survey.keys is not None:
+            return  # nothing is shown by distance from one text to another
+        profile = torch.from_numpy(np.asarray(self._survey.profile)[self._place][self._heads])
+        differences.values("profile", profile, plain.profile)
+
+
+class _Made:
+    """What is shown of the average of all heads, and of the queries that predicted the tokens that the model wrote."""
+
+    def __init__(self, survey: Survey, differences: Differences) -> None:
+        self._survey, self._differences = survey, differences
+        self._asked: dict[int, Tensor] = defaultdict(lambda: torch.zeros(len(survey.looked_at), dtype=torch.float64))
+        self._makers: dict[int, Tensor] = defaultdict(lambda: torch.zeros(survey.shape[3], dtype=torch.float64))
+        self._range = makers_of(survey.encoding)
+
+    @cached_property
+    def _keys(self) -> Tensor:
+        survey = self._survey
+        pieces = read_in("token", survey.encoding, survey.keys, survey.layer_numbers, survey.language)
+        _, keys, _ = counting(
+            pieces, causal=survey.causal, special=survey.special, function=True, everything=survey.everything
+        )
+        return torch.from_numpy(keys)
+
+    def add(self, place: int, block: Block) -> None:
+        """See rows of units in all heads of the layer at ``place``."""
+        del place
+        query, key, weights = block
+        for i in range(weights.shape[1]):
+            if query + i in self._survey.asked:
+                self._asked[query + i][key : key + weights.shape[2]] += weights[:, i].sum(0, dtype=torch.float64)
+
+    def add_tokens(self, place: int, block: Block) -> None:
+        """See rows of tokens."""
+        made, (query, key, weights) = self._survey.made, block
+        if made is None:
+            return
+        for i in range(weights.shape[1]):
+            row = query + i - self._range.start
+            if query + i not in self._range:
+                continue
+            self._makers[row][key : key + weights.shape[2]] += weights[:, i].sum(0, dtype=torch.float64)
+            shown = tuple(torch.from_numpy(np.asarray(each)[place, :, row : row + 1]) for each in
+                          (made.weights, made.keys))  # fmt: skip
+            counted = torch.where(self._keys[key : key + weights.shape[2]], weights[:, i : i + 1], 0.0)
+            judge_top(self._differences, "new tokens", shown, key, counted)  # type: ignore[arg-type]
+
+    def end(self) -> None:
+        """All layers were seen."""
+        survey, count = self._survey, self._survey.layers * self._survey.heads
+        for asked, found, rows in (
+            (survey.asked, self._asked, survey.average),
+            (range(len(self._range)), self._makers, survey.made_average),
+        ):
+            for query, total in found.items():
+                if rows is not None:
+                    row = torch.from_numpy(np.asarray(rows[asked.index(query)]))
+                    self._differences.values("averages", row, total / count)
+
+
+def evidence_of(survey: Survey) -> Evidence:
+    """What was kept for the check.
+
+    Raises:
+        InputError: nothing was.
+    """
+    if survey.evidence is None:
+        raise InputError(
+            "the survey was made without evidence, and the check needs it", hint="Make it with evidence=True."
+        )
+    return survey.evidence
+
+
+def _read(survey: Survey, window: Window | None) -> Read:
+    within = None if survey.within is None else torch.from_numpy(survey.within)
+    found = (
+        read(survey.encoding, window, within)
+        if survey.keys is None
+        else read_other(survey.encoding, survey.keys, within)
+    )
+    sets = {name: found.sets[name] for name in ("special", "punctuation")}
+    return Read(found.ids, found.places, found.counting, found.telling, sets, found.stop)
