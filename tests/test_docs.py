@@ -25,7 +25,7 @@ from attnviz.batch.stream import PACKINGS
 from attnviz.cli import app
 from attnviz.interface import Attention, Model
 from attnviz.render.document import document
-from tests import corpus, pictures, readme, tiny
+from tests import corpus, pictures, readme, tiny, translators
 from tests.batch.summary_schema import SUMMARY
 from tests.model.variants import all_variants
 from tests.test_hub import cached
@@ -98,6 +98,7 @@ def test_the_commands_of_readme_and_samples_run(
     decoder = cached(tmp_path / "hub", tiny.llama(tmp_path / "llama"), "HuggingFaceTB/SmolLM2-135M-Instruct")
     (decoder / "chat_template.jinja").write_text("{{ messages[0]['content'] }}")
     cached(tmp_path / "hub", tiny.t5(tmp_path / "t5"), "google-t5/t5-small")
+    cached(tmp_path / "hub", translators.nllb(tmp_path / "nllb"), "facebook/nllb-200-distilled-600M")
     (tmp_path / "samples").mkdir()
     for text in (ROOT / "samples").glob("*.txt"):
         shutil.copy(text, tmp_path / "samples")
