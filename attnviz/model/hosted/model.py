@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
-import re
-import sys
 import threading
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from attnviz.checkpoint import quiet_transformers
-from attnviz.encoding import Encoding, Padded
-from attnviz.errors import AttnvizError, InputError, UnsupportedModel
+from attnviz.encoding import Encoding
+from attnviz.errors import UnsupportedModel
 from attnviz.model.hosted.asked import Eager, Sdpa
 from attnviz.model.hosted.attention import Hook, Rehearsal, Seen
+from attnviz.model.hosted.loaded import Loaded, is_bare, last_of, states_of
 from attnviz.model.hosted.sampled import Sampler, See, SeeWhole
-from attnviz.model.hosted.undisturbed import Function, attending, configs
-from attnviz.model.inputs import require_finite, require_fit
+from attnviz.model.inputs import require_finite
 from attnviz.model.kernel import Kind, Observer
-from attnviz.model.precision import precision
 
 Reference = dict[Kind, tuple[Sequence[Tensor] | None, Tensor | None]]
 """Per kind the weights (H, N, M) of each attention layer, and the hidden states (L + 1, T, C)."""
@@ -40,7 +35,7 @@ class AttendsByItself(UnsupportedModel):
     """A model that does not attend through transformers' ``AttentionInterface``."""
 
 
-class Hosted:
+class Hosted(Loaded):
     """A loaded transformers model that attends with our kernel.
 
     The model is as it was after each run: it belongs to whoever loaded it.
@@ -51,16 +46,8 @@ class Hosted:
     """How many layers of each kind attend is known after a run only."""
 
     def __init__(self, model: Any, name: str, start: int | None = None, unread: tuple[str, ...] = ()) -> None:
-        """``unread`` are tensors of the checkpoint that the model has no use for."""
-        self.model, self.name, self.unread = model, name, unread
-        self._accepts = inspect.signature(model.forward).parameters
-        self._takes_all = any(each.kind is each.VAR_KEYWORD for each in self._accepts.values())
-        self.kinds: tuple[Kind, ...] = ("self",)
-        if "decoder_input_ids" in self._accepts:
-            self.kinds = ("encoder", "decoder", "cross")
-        self.start = None if self.kinds == ("self",) else start
-        self.limit = _limit(model)
-        self._reads = str(getattr(model, "main_input_name", "input_ids"))
+        """As ``Loaded``."""
+        super().__init__(model, name, start, unread)
         self._last = threading.local()  # what one thread asks is of its own last run
 
     def run(self, encoding: Encoding, observers: Sequence[Observer] = (), target: Encoding | None = None) -> Tensor:
@@ -76,7 +63,7 @@ class Hosted:
         """
         wanted = any(type(observer).hidden is not Observer.hidden for observer in observers)
         hook = Hook(self.model, self._shapes(encoding, target), observers)
-        output = self._forward(encoding, target, hook, output_hidden_states=wanted or not _is_bare(self.model))
+        output = self._forward(encoding, target, hook, output_hidden_states=wanted or not is_bare(self.model))
         self._require_all(hook.seen.layers)
         self._last.seen = hook.seen
         states = states_of(output, self.kinds)
@@ -85,14 +72,14 @@ class Hosted:
                 for layer, state in enumerate(found):
                     for observer in observers:
                         observer.hidden(layer, state, kind)
-        last = _last(output)
+        last = last_of(output)
         require_finite(last, self.model.state_dict())
         return last
 
     def rehearse(self, encoding: Encoding, target: Encoding | None = None) -> None:
         """Raise as ``run`` would, as far as no number matters: the attention gives zeros."""
         rehearsal = Rehearsal(self.model, self._shapes(encoding, target))
-        self._forward(encoding, target, rehearsal, output_hidden_states=not _is_bare(self.model))
+        self._forward(encoding, target, rehearsal, output_hidden_states=not is_bare(self.model))
         self._require_all(rehearsal.seen.layers)
 
     def _require_all(self, layers: Mapping[Kind, Sequence[int]]) -> None:
@@ -202,165 +189,11 @@ class Hosted:
             InputError, UnsupportedModel, ModelError: as ``run``.
         """
         sampler = Sampler(self.model, self._shapes(encoding, target), rows, see, whole, see_whole)
-        output = self._forward(encoding, target, sampler, output_hidden_states=not _is_bare(self.model))
+        output = self._forward(encoding, target, sampler, output_hidden_states=not is_bare(self.model))
         self._require_all(sampler.layers)
-        return _last(output), sampler.contradicts
-
-    @cached_property
-    def heads(self) -> dict[Kind, int]:
-        """How many heads all layers of each kind have together, at most, as far as the configs say."""
-        counts = [
-            _number(config, "num_hidden_layers") * _number(config, "num_attention_heads")
-            for config in configs(self.model)
-        ]
-        return dict.fromkeys(self.kinds, max(counts))
-
-    def _forward(
-        self,
-        encoding: Encoding,
-        target: Encoding | None,
-        hook: Function | None,
-        own: str | None = "eager",
-        **wanted: bool,
-    ) -> Any:
-        inputs = self._inputs(encoding, target)
-        exact = precision(self.model.dtype)
-        try:
-            with attending(self.model, hook, own), quiet_transformers(), exact, torch.inference_mode():
-                return self.model(**inputs, **self._accepted(wanted | {"return_dict": True}))
-        except AttnvizError as error:
-            error.message = f"{self.name}: {error.message}"
-            raise
-        except (TypeError, ValueError, LookupError, AttributeError, RuntimeError, ImportError) as error:
-            alone = "" if self._reads == "input_ids" else f": it reads {self._reads} as well"
-            raise UnsupportedModel(
-                f"{self.name}: transformers' {type(self.model).__name__} can't run this text{alone} ({error})"
-            ) from error
-
-    def _accepted(self, wanted: dict[str, bool]) -> dict[str, bool]:
-        """What of the settings the model's forward takes: of transformers' own nearly all take all."""
-        return {name: value for name, value in wanted.items() if self._takes_all or name in self._accepts}
-
-    def _inputs(self, encoding: Encoding, target: Encoding | None) -> dict[str, Tensor]:
-        if "input_ids" not in self._accepts and (self._reads != "input_ids" or not self._takes_all):
-            kind, reads = type(self.model).__name__, self._reads
-            reads = next(iter(self._accepts), "nothing") if reads == "input_ids" else reads
-            raise UnsupportedModel(f"{self.name}: transformers' {kind} reads {reads}, not text")
-        self._fits(encoding)
-        device = self._device()
-        inputs = {"input_ids": torch.tensor([encoding.ids], device=device)}
-        if "attention_mask" in self._accepts:
-            inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
-        if isinstance(encoding, Padded):
-            inputs |= self._padding(encoding, device)
-        if any(encoding.type_ids) and reads_types(type(self.model), self.model.config):
-            inputs["token_type_ids"] = torch.tensor([encoding.type_ids], device=device)
-        if self.kinds == ("self",):
-            if target is not None:
-                raise InputError("the model has no decoder: it takes no target")
-            return inputs
-        if target is None:
-            raise InputError("the model is an encoder–decoder: it needs a target text as well")
-        self._fits(target)
-        return inputs | {"decoder_input_ids": torch.tensor([target.ids], device=device)}
-
-    def _padding(self, encoding: Padded, device: torch.device) -> dict[str, Tensor]:
-        """The mask and the positions of a row that has some of its own."""
-        given = {"attention_mask": None if all(encoding.mask) else encoding.mask, "position_ids": encoding.positions}
-        wanted = {
-            name: torch.tensor([numbers], device=device) for name, numbers in given.items() if numbers is not None
-        }
-        refused = sorted(wanted.keys() - self._accepts.keys())
-        if refused:
-            raise UnsupportedModel(f"{self.name}: {type(self.model).__name__} takes no {' and no '.join(refused)}")
-        return wanted
-
-    def _shapes(self, encoding: Encoding, target: Encoding | None) -> dict[Kind, tuple[int, int]]:
-        """The (N, M) of each kind's maps."""
-        read, written = len(encoding), len(target or ())
-        if self.kinds == ("self",):
-            return {"self": (read, read)}
-        return {"encoder": (read, read), "decoder": (written, written), "cross": (written, read)}
-
-    def _table(self) -> Tensor | None:
-        """The vectors of the vocabulary; None where the model does not say which of its tensors they are."""
-        try:
-            table: Tensor = self.model.get_input_embeddings().weight
-        except (AttributeError, NotImplementedError):
-            return None
-        return table
-
-    @property
-    def vocabulary(self) -> int:
-        """How many tokens the model knows; as many as there may be where it does not say so."""
-        table = self._table()
-        return int(getattr(self.model.config, "vocab_size", None) or sys.maxsize) if table is None else len(table)
-
-    def _device(self) -> torch.device:
-        """Where the model reads its text."""
-        table = self._table()
-        device: torch.device = next(self.model.parameters()).device if table is None else table.device
-        return device
-
-    def _fits(self, encoding: Encoding) -> None:
-        """Raise for ids and token types that the model has no vectors for."""
-        types = getattr(self.model.config, "type_vocab_size", None) or 0
-        require_fit(encoding, self.vocabulary, types)
-
-
-def reads_types(model: type[nn.Module], config: Any) -> bool:
-    """Whether the class ``model`` has vectors for token types, and does not take those of words for want of them."""
-    takes = "token_type_ids" in inspect.signature(model.forward).parameters
-    return takes and bool(getattr(config, "type_vocab_size", None))
-
-
-def _number(config: Any, name: str) -> int:
-    """What a config says of that name; 0 where it says nothing, and the largest where it says one of each layer."""
-    said = getattr(config, name, None) or 0
-    return max(said) if isinstance(said, list | tuple) else int(said)
-
-
-def _is_bare(model: nn.Module) -> bool:
-    """Whether ``model`` ends with its hidden states and has no head."""
-    return type(model).__name__.endswith("Model") and model.get_output_embeddings() is None  # type: ignore[operator]
-
-
-def states_of(output: Any, kinds: tuple[Kind, ...]) -> dict[Kind, list[Tensor]]:
-    """The hidden states (T, C) that enter each layer and leave the last, per stack, as far as ``output`` has them."""
-    fields: dict[Kind, str] = {"self": "hidden_states"}
-    if len(kinds) > 1:
-        fields = {"encoder": "encoder_hidden_states", "decoder": "decoder_hidden_states"}
-    found = {kind: [state[0] for state in getattr(output, name, None) or ()] for kind, name in fields.items()}
-    # Models with several streams (DeepSeek-V4) have states of more than C numbers a token, but for the last.
-    return {kind: states for kind, states in found.items() if len({state.shape for state in states}) == 1}
-
-
-def _last(output: Any) -> Tensor:
-    """The last hidden states (T, C), the decoder's where there is one."""
-    last: Tensor | None = getattr(output, "last_hidden_state", None)
-    if last is None:  # a model with a head
-        last = (getattr(output, "decoder_hidden_states", None) or output.hidden_states)[-1]
-    return last[0]
+        return last_of(output), sampler.contradicts
 
 
 def _attending(maps: Sequence[Any], layers: Sequence[int]) -> Sequence[Any]:
     """Of the weights of every layer those of ``layers``; linear attention has maps of another sort."""
     return [maps[layer] for layer in layers] if len(maps) > len(layers) and max(layers) < len(maps) else maps
-
-
-def _limit(model: nn.Module) -> int | None:
-    """The most tokens that ``model`` has learned positions for: the shortest of its tables of absolute positions."""
-    counts = [
-        module.num_embeddings
-        - int(getattr(module, "offset", 0))
-        - (0 if module.padding_idx is None else module.padding_idx + 1)
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Embedding) and _is_positions(name)
-    ]
-    return min(counts, default=None)
-
-
-def _is_positions(name: str) -> bool:
-    last = name.rpartition(".")[2]
-    absolute = last == "wpe" or ("position" in last and "embed" in last and "rel" not in last)
-    return absolute and not re.search("vision|visual|image|audio|speech", name)

@@ -15,7 +15,8 @@ from attnviz.encoding import Encoding, Word
 from attnviz.errors import AttnvizError, UnsupportedModel
 from attnviz.model.hosted.as_made import own_attention
 from attnviz.model.hosted.attention import Seen
-from attnviz.model.hosted.model import MAPS, AttendsByItself, Hosted, states_of
+from attnviz.model.hosted.loaded import states_of
+from attnviz.model.hosted.model import MAPS, AttendsByItself, Hosted
 from attnviz.model.inputs import not_finite
 from attnviz.model.kernel import Kind, Observer, Tile
 from attnviz.model.memory import free_memory, in_words, too_large

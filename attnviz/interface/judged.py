@@ -1,0 +1,91 @@
+"""What transformers' own attention says of what a model has shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from attnviz import record
+from attnviz.encoding import Encoding
+from attnviz.errors import UsageError
+from attnviz.interface.opened import Opened
+
+if TYPE_CHECKING:
+    from attnviz.model.check import Check, Judge, Progress
+    from attnviz.model.verdict import Inputs
+
+
+class Judged(Opened):
+    """An opened model whose records can be judged."""
+
+    def check_record(
+        self, found: record.Record | record.Survey, progress: Progress | None = None, judge: Judge | None = None
+    ) -> Check:
+        """Judge a record of this model by transformers' own attention: its weights, or what a survey shows.
+
+        Of a text that was read in many windows the first, a middle and the last are checked.
+
+        Raises:
+            InputError: the record is of one stack of an encoder–decoder, and does not say what the other one read; the
+                survey was made without ``evidence``; or there is no memory for what the check needs.
+            UsageError: padding moved what the record shows, and it does not say which.
+            ModelError: transformers can't load or run the model, or has other layers and heads than the record.
+        """
+        from attnviz.model.check import Judge, Shown, check_shown
+
+        self.require_checkable()
+        judge = judge or Judge(self.checkpoint)
+        if isinstance(found, record.Survey):
+            return self._check_survey(found, judge, progress)
+        note = found.note if isinstance(found, record.Attention) else found.encoder.note
+        if note:
+            raise UsageError(
+                f"the record is of a row whose {note}: it does not say with what the row was filled up",
+                hint="Check the row itself: model.check(input_ids=…, attention_mask=…)",
+            )
+        shown = Shown.of(found)
+        check = check_shown(shown, self.checkpoint, self.options, self.way, judge)
+        return replace(check, inputs=self.inputs_anew([(shown.encoding, shown.target)]))
+
+    def _check_survey(self, found: record.Survey, judge: Judge, progress: Progress | None) -> Check:
+        from attnviz.analysis.check.survey import check_survey, texts_of
+        from attnviz.model.sampling import Unjudged
+
+        reads = [(read, None) for read in found.windows.sample] if found.windows else [texts_of(found)]
+        try:
+            check = check_survey(found, self.checkpoint, self.options, self.way, judge, progress)
+            return replace(check, inputs=self.inputs_anew(reads))
+        except Unjudged:  # transformers' eager attention is no judge here: its hidden states are
+            checks = [self.check_encoding(*read, progress=progress, judge=judge) for read in reads]
+            return max(checks, key=lambda check: (not check.passed, check.max_abs_diff))
+
+    def check_encoding(
+        self,
+        encoding: Encoding,
+        target: Encoding | None = None,
+        *,
+        progress: Progress | None = None,
+        judge: Judge | None = None,
+    ) -> Check:
+        """``check`` of what the model reads; an encoder–decoder needs the ``target`` that its decoder reads too."""
+        from attnviz.model.check import check
+
+        self.require_checkable()
+        found = check(self.checkpoint, encoding, target, self.options, self.way, progress, judge)
+        return replace(found, inputs=self.inputs_anew([(encoding, target)]))
+
+    def inputs_anew(self, reads: Iterable[tuple[Encoding, Encoding | None]]) -> Inputs:
+        """What transformers' own tokenizer makes of the texts that were read: what differs first."""
+        found = [self._reader.compare(*read) for read in reads]
+        return next((each for each in found if each.differs), found[0])
+
+    def require_checkable(self) -> None:
+        """Take over what has changed in a model in memory.
+
+        Raises:
+            UsageError: the model attends by itself, so that there is nothing of ours to check.
+        """
+        self.follow()
+        if self.uncheckable:
+            raise UsageError(self.uncheckable)
