@@ -18,6 +18,7 @@ from attnviz.cli.app import app
 from attnviz.errors import InputError, UnsupportedModel, UsageError
 from attnviz.model.hosted import observed
 from tests import tiny
+from tests.render.schema import validate
 from tests.test_memory_models import TEXT, TOKENIZER, llama, own
 
 CODE = """
@@ -131,9 +132,12 @@ def test_a_folder_with_code_of_its_own(code: dict[str, Any], tmp_path: Path, mon
     )
     assert "✓" not in shown.output
     as_json = json.loads(CliRunner().invoke(app, ["show", TEXT, "--json", *options]).stdout)
+    validate(as_json)
     assert (as_json["path"], as_json["check"]) == ("observed", None)
     checked = CliRunner().invoke(app, ["check", TEXT, *options])
     assert (checked.exit_code, "✓" in checked.output, "nothing of ours to check" in checked.output) == (0, False, True)
+    planned = CliRunner().invoke(app, ["models", str(folder), "--trust-remote-code"])
+    assert planned.stdout.splitlines()[0].endswith("· observed"), planned.output
     record = attnviz.load(folder, trust_remote_code=True).attend(TEXT)
     np.testing.assert_array_equal(record.weights, said(model))
 

@@ -26,6 +26,7 @@ def document(summary: Summary, check: Check | None) -> dict[str, Any]:
     return {
         "model": attention.model,
         "path": attention.path,
+        "note": (attention.note if isinstance(attention, Attention) else "") or None,
         "layers": attention.layers,
         "heads": attention.heads,
         "layer_numbers": list(attention.layer_numbers),

@@ -112,7 +112,8 @@ _CHECK = object_of(
 
 SCHEMA = object_of(
     model=TEXT,
-    path={"enum": ["native", "hosted"]},
+    path={"enum": ["native", "hosted", "observed"]},
+    note={"type": ["string", "null"], "minLength": 1},
     layers=COUNT,
     heads=COUNT,
     layer_numbers=list_of(INDEX, minItems=1, uniqueItems=True),

@@ -39,6 +39,14 @@ def made(attention: Attention, found: Check | None = None, **options: Any) -> di
     return parsed
 
 
+def test_a_note_and_who_attends_are_said() -> None:
+    moved = replace(bank(), note="padding moved the weights by up to 0.2", path="observed")
+    found = made(moved)
+    validate(found)
+    assert (found["note"], found["path"]) == (moved.note, "observed")
+    assert made(bank())["note"] is None
+
+
 @pytest.mark.parametrize("found", [None, PASSED, FAILED], ids=["not checked", "passed", "failed"])
 @pytest.mark.parametrize(
     "options",
