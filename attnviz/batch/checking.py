@@ -42,7 +42,8 @@ class Checked:
     ``figures_apart`` is that of a figure to what transformers' weights say, as a part of the figure where it is above
     1. ``beyond`` is how many documents are beyond what rounding explains, and ``failed`` are the first of these by
     number, ``NAMED`` at most; ``differ`` is what differs most in one of them. ``unchecked`` is how many could not be
-    checked, and ``reasons`` why. Of ``partly`` the figures of some heads were checked, as many as long texts allow.
+    checked, and ``reasons`` why. Of ``partly`` the figures of some heads were checked, as many as long texts allow; of
+    ``links_only`` no figures were, as transformers read ``read`` of their ``windows`` and not each one.
     ``inputs`` says of the first document that transformers' tokenizer reads otherwise what differs.
     """
 
@@ -57,6 +58,9 @@ class Checked:
     inputs: str = ""
     differ: str = ""
     partly: int = 0
+    links_only: int = 0
+    read: int = 0
+    windows: int = 0
 
     @property
     def passed(self) -> bool | None:
@@ -72,6 +76,9 @@ class Checked:
         words = f"{documents} against transformers: links {weights}, figures at most {self.figures_apart:.1e}"
         if self.partly:
             words += f" (of {self.partly:,} long ones in some of the heads)"
+        if self.links_only:
+            some = f"{self.read:,} of their {self.windows:,} windows"
+            words += f" (of {self.links_only:,} very long ones no figures, and the links in {some})"
         if self.failed:
             beyond = ", ".join(map(str, self.failed[:5])) + (" …" if self.beyond > 5 else "")
             words += f"; beyond what rounding explains in {self.beyond:,} of them (number {beyond}; {self.differ})"
@@ -95,6 +102,9 @@ def together(parts: Iterable[Checked]) -> Checked:
         inputs=next((part.inputs for part in all_ if part.inputs), ""),
         differ=next((part.differ for part in all_ if part.differ), ""),
         partly=sum(part.partly for part in all_),
+        links_only=sum(part.links_only for part in all_),
+        read=sum(part.read for part in all_),
+        windows=sum(part.windows for part in all_),
     )
 
 
@@ -163,7 +173,10 @@ class Checker:
             () if passed else (number,),
             beyond=0 if passed else 1,
             differ="" if passed else found.worst if found.apart > 1 else "its tokens",
-            partly=int(full < len(document.numbers) * document.heads),
+            partly=int(document.every and full < len(document.numbers) * document.heads),
+            links_only=int(not document.every),
+            read=0 if document.every else len(document.pieces()),
+            windows=0 if document.every else len(windows or ()),
             inputs=inputs,
         )
 

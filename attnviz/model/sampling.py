@@ -29,6 +29,8 @@ ROWS = 64
 FEWEST = 8
 """So many at least: fewer than ``ROWS`` are drawn where the weights of those take more bytes than ``ROOM``."""
 ROOM = 1 << 31
+ALL_WINDOWS = 256
+"""Of so many windows transformers reads each one, and of more some: then their links are judged, and no figures."""
 FULL = 1 << 27
 """Of so many weights the heads are drawn that are compared in all rows, in turn from each layer; at least one is."""
 

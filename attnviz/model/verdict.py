@@ -74,17 +74,31 @@ class Inputs:
 
 
 @dataclass(frozen=True)
+class Windows:
+    """How many windows transformers ``read``, of the ``total`` that a text was read in, and in how many rows stand.
+
+    The ``rows`` whose weights are compared are those of so many windows.
+    """
+
+    read: int
+    rows: int
+    total: int
+
+
+@dataclass(frozen=True)
 class Recomputed:
     """What was made anew from transformers' weights of what is shown: the figures and maps of some heads, and links.
 
-    ``heads`` of ``total`` were there in all their rows. ``apart`` is the largest difference as a part of what rounding
-    may make of it, so that 1 is as much as may be, and ``what`` says what differs most.
+    ``heads`` of ``total`` were there in all their rows: none of a text of which transformers did not read all
+    ``windows``. ``apart`` is the largest difference as a part of what rounding may make of it, so that 1 is as much as
+    may be, and ``what`` says what differs most.
     """
 
     heads: int
     total: int
     apart: float
     what: str
+    windows: Windows | None = None
 
     @property
     def passed(self) -> bool:

@@ -96,10 +96,14 @@ def _recomputed(check: Check) -> str:
     found = check.recomputed
     if not found:
         return ""
-    if not found.heads:
-        return ", and links made anew from these"
-    some = "all heads" if found.heads == found.total else f"{found.heads} of {found.total} heads"
-    return f"; figures, maps and links of {some}, made anew from all rows, too"
+    windows = found.windows
+    of = f" from {windows.rows:,} of {windows.total:,} windows" if windows and windows.rows < windows.total else ""
+    if windows and windows.read < windows.total:
+        unread = f"figures and maps, which are of all {windows.total:,} windows, were not made anew"
+        return f"{of}, and the links of these rows; {unread}"
+    some = "all heads" if found.heads == found.total else f"{found.heads:,} of {found.total:,} heads"
+    rows = f"all rows of all {windows.total:,} windows" if windows else "all rows"
+    return f"{of}; figures, maps and links of {some}, made anew from {rows}, too"
 
 
 def _wrong(found: Recomputed) -> str:

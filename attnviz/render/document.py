@@ -154,7 +154,8 @@ def _written(written: Written) -> dict[str, Any]:
 
 def _recomputed(found: Recomputed) -> dict[str, Any]:
     apart = {"apart": _finite(found.apart), "what_differs_most": found.what}
-    return {"passed": found.passed, "heads": found.heads, "total": found.total, **apart}
+    windows = found.windows and asdict(found.windows)
+    return {"passed": found.passed, "heads": found.heads, "total": found.total, "windows": windows, **apart}
 
 
 def _layer(layer: LayerCheck) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from attnviz.batch.chunk import chunks
 from attnviz.batch.document import Document
 from attnviz.batch.found import Found
 from attnviz.batch.work import How, Worker
+from attnviz.encoding import encode
 from attnviz.interface import load
 from attnviz.model import run
 from attnviz.model.hosted import Hosted
@@ -143,6 +144,22 @@ def test_what_is_rounding_of_a_figure(shown: float, right: float, *, fits: bool)
     found.values("distance", torch.tensor([shown]), torch.tensor([right]))
     assert (found.apart <= 1) is fits
     assert found.worst == "distance"
+
+
+def test_of_more_windows_than_are_all_read_the_verdict_says_how_many_were(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("attnviz.analysis.check.tables.ALL_WINDOWS", 2)
+    long = Document(0, "a.txt", 1, " ".join([LONG] * 3))
+    documents = [long, Document(1, "a.txt", 2, SENTENCES[0])]
+    windows = worker.windows(encode(worker.model.checkpoint.tokenizer, long.text))
+    assert windows
+    total = len(windows)
+    verdict = checked(worker, "all", documents)
+    assert verdict.passed
+    assert (verdict.documents, verdict.links_only, verdict.windows, verdict.partly) == (2, 1, total, 0)
+    assert 0 < verdict.read < total
+    assert f"(of 1 very long ones no figures, and the links in {verdict.read} of their {total} windows)" in str(verdict)
 
 
 def test_where_it_can_not_be_made_that_is_said(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,7 +78,12 @@ _CHECK = object_of(
         "anyOf": [
             {"type": "null"},
             object_of(
-                passed={"type": "boolean"}, heads=INDEX, total=COUNT, apart=_APART, what_differs_most={"type": "string"}
+                passed={"type": "boolean"},
+                heads=INDEX,
+                total=COUNT,
+                windows={"anyOf": [{"type": "null"}, object_of(read=COUNT, rows=COUNT, total=COUNT)]},
+                apart=_APART,
+                what_differs_most={"type": "string"},
             ),
         ]
     },

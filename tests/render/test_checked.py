@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from attnviz.model.kernel import Kind
-from attnviz.model.verdict import Check, Choice, LayerCheck, Rounding, Rows, Written
+from attnviz.model.verdict import Check, Choice, LayerCheck, Recomputed, Rounding, Rows, Windows, Written
 from attnviz.render.checked import check_line, check_table, unchecked_line
 from tests.render.screen import lines
 
@@ -110,6 +110,29 @@ def test_the_check_of_some_rows_says_so() -> None:
     assert line(3e-11, encoder=SOME, decoder=ALL, cross=ALL).endswith(
         "to 3.0e-11 in 64 of 20,000 rows (encoder), all 15 rows (decoder and cross)"
     )
+
+
+@pytest.mark.parametrize(
+    ("windows", "said"),
+    [
+        (None, "; figures, maps and links of all heads, made anew from all rows, too"),
+        (Windows(3, 3, 3), "; figures, maps and links of all heads, made anew from all rows of all 3 windows, too"),
+        (
+            Windows(80, 3, 80),
+            " from 3 of 80 windows; figures, maps and links of all heads, made anew from all rows of all 80 windows, "
+            "too",
+        ),
+        (
+            Windows(3, 3, 1000),
+            " from 3 of 1,000 windows, and the links of these rows; figures and maps, which are of all 1,000 windows, "
+            "were not made anew",
+        ),
+    ],
+)
+def test_how_many_windows_were_judged_is_said(windows: Windows | None, said: str) -> None:
+    heads = 0 if windows and windows.read < windows.total else 6
+    found = replace(check(), recomputed=Recomputed(heads, 6, 0.1, "entropy", windows))
+    assert lines(check_line(found), 300) == [f"✓ 6 heads agree with transformers to 2.4e-07 in all 15 rows{said}"]
 
 
 WRITTEN = {

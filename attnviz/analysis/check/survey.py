@@ -22,13 +22,10 @@ from attnviz.encoding import Encoding
 from attnviz.model.check import Judge, explained
 from attnviz.model.hosted import Hosted, hostable
 from attnviz.model.native import Native
-from attnviz.model.sampling import ROWS, Progress, draw_heads, require_biases
-from attnviz.model.verdict import COARSE, Check, Recomputed, Rows, compare, sum_up, tolerance_of
+from attnviz.model.sampling import ALL_WINDOWS, ROWS, Progress, draw_heads, require_biases
+from attnviz.model.verdict import COARSE, Check, Recomputed, Rows, Windows, compare, sum_up, tolerance_of
 from attnviz.model.ways import WIDER, Options
 from attnviz.record import Survey
-
-ALL_WINDOWS = 64
-"""Of so many windows transformers reads each one; of more those of which rows were kept."""
 
 
 def pieces_of(survey: Survey) -> tuple[list[Piece], bool]:
@@ -139,5 +136,8 @@ def _verdict(survey: Survey, found: Examined, pieces: Sequence[Piece], dtype: to
         compared.append(compare(survey.kind, number, torch.cat(parts, 1)[:, None], (None, 0.0), rows))
     count = sum(map(len, found.heads.values()))
     differences = found.differences
-    recomputed = Recomputed(count, survey.layers * survey.heads, differences.apart, differences.worst)
+    windows = None
+    if survey.windows:
+        windows = Windows(len(pieces), len(evidence_of(survey).rows), len(survey.windows))
+    recomputed = Recomputed(count, survey.layers * survey.heads, differences.apart, differences.worst, windows)
     return replace(sum_up(compared, dtype), tolerance=differences.tolerance.weight, recomputed=recomputed)

@@ -19,11 +19,8 @@ from attnviz.analysis.units import read_in
 from attnviz.encoding import Encoding, Window, Windows
 from attnviz.model.hosted import Hosted
 from attnviz.model.kernel import Kind
-from attnviz.model.sampling import ROWS, draw_heads, reveal
+from attnviz.model.sampling import ALL_WINDOWS, ROWS, draw_heads, reveal
 from attnviz.model.spec import Reach
-
-ALL_WINDOWS = 256
-"""Of so many windows transformers reads each one; of more those from which the written links lead, and no figures."""
 
 
 @dataclass(frozen=True, eq=False)
