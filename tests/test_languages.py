@@ -117,6 +117,9 @@ def test_unknown_languages_are_refused_with_the_near_miss(folders: dict[str, Pat
     with pytest.raises(UsageError, match="--target-lang is 'fra_Lat': it is none of the 3 languages") as raised:
         load(folders["nllb"], target_lang="fra_Lat")
     assert raised.value.hint == "Did you mean fra_Latn?"
+    number: Any = 3
+    with pytest.raises(UsageError, match="--target-lang is 3: it is none of the 3 languages"):
+        load(folders["nllb"], target_lang=number)
     with pytest.raises(UsageError, match=r"--source-lang is 'xx'.*none of the") as raised:
         load(folders["mbart"], source_lang="xx")
     assert raised.value.hint.startswith("Give one of them: ")

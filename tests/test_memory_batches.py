@@ -154,8 +154,10 @@ def test_lists_arrays_and_tensors_are_alike() -> None:
     assert [record.encoding.text for record in listed] == texts
     padding = transformers.PreTrainedTokenizerFast(tokenizer_object=tiny.wordpiece(), pad_token="[PAD]")
     batch = padding(texts, padding=True, return_tensors="pt")
-    for made in (torch.Tensor.int, torch.Tensor.numpy, torch.Tensor.tolist):
-        found = mine.attend(input_ids=made(batch["input_ids"]), attention_mask=made(batch["attention_mask"]))
+    kinds = torch.Tensor.int, torch.Tensor.numpy, torch.Tensor.tolist
+    masks = torch.Tensor.bool, torch.Tensor.bfloat16, lambda mask: mask.to(torch.uint8).numpy()
+    for made, masked in zip(kinds, masks, strict=True):
+        found = mine.attend(input_ids=made(batch["input_ids"]), attention_mask=masked(batch["attention_mask"]))
         for one, other in zip(found, listed, strict=True):
             np.testing.assert_allclose(one.weights, other.weights, atol=1e-5)
             assert one.encoding.ids == other.encoding.ids
@@ -165,9 +167,25 @@ def test_lists_arrays_and_tensors_are_alike() -> None:
     assert "company" in single.words
 
 
+def test_what_is_no_text_is_refused_as_such() -> None:
+    mine = attnviz.load((llama(), TOKENIZER))
+    assert mine.attend([]) == []
+    wrong: Any
+    for wrong in (3, b"bank", [("bank", "river")], [None], (each for each in TEXT)):
+        with pytest.raises(UsageError, match=r"a text is a \w+, expected a str|no text is given"):
+            mine.attend(wrong)
+    for ask in (mine.check, mine.survey, mine.encode, mine.is_long):
+        with pytest.raises(UsageError, match="a text is a list, expected a str"):
+            ask([TEXT])
+    with pytest.raises(UsageError, match="a text is a int, expected a str"):
+        mine.attend(TEXT, pair=3)  # type: ignore[call-overload]
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
+        ({"input_ids": [True, False]}, "input_ids are no whole numbers"),
+        ({"input_ids": [1, 2], "attention_mask": [1.0, 0.5]}, "attention_mask are no whole numbers"),
         ({"input_ids": [[1, 2], [1]]}, "input_ids are no whole numbers"),
         ({"input_ids": [1.0, 2.0]}, "input_ids are no whole numbers"),
         ({"input_ids": []}, "input_ids are no whole numbers"),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -213,8 +216,8 @@ def test_rotary_angles_that_lost_bits_are_kept() -> None:
 
 def test_classes_of_somebody_elses_are_hosted(monkeypatch: pytest.MonkeyPatch) -> None:
     class Mine(transformers.LlamaForCausalLM):
-        def forward(self, *given: Any, **named: Any) -> Any:
-            return super().forward(*given, **named)
+        def forward(self, input_ids: Any = None, **named: Any) -> Any:
+            return super().forward(input_ids.flip(1), **named)
 
     model = Mine(transformers.LlamaConfig(**CONFIG)).eval()
     tiny.randomise(model)
@@ -223,6 +226,28 @@ def test_classes_of_somebody_elses_are_hosted(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(norm, "forward", lambda self, x: self.weight * x)
     model = llama()
     assert_right(attnviz.load((model, TOKENIZER)), model, "LlamaRMSNorm.forward is not transformers' own function")
+
+
+def test_what_the_outermost_module_does_counts() -> None:
+    model = llama()
+    model.register_forward_pre_hook(
+        lambda _, given, named: (given, named | {"input_ids": named["input_ids"].flip(1)}), with_kwargs=True
+    )
+    assert_right(attnviz.load((model, TOKENIZER)), model, "LlamaForCausalLM has a forward hook")
+    model, whole = llama(), transformers.LlamaForCausalLM.forward
+    model.forward = lambda input_ids=None, **named: whole(model, input_ids, **named).logits
+    with pytest.raises(UnsupportedModel, match=r"\(Tensor\) has no hidden states.*\n.*load\(\(model.base_model"):
+        attnviz.load((model, TOKENIZER)).attend(TEXT)
+    attnviz.load((model.base_model, TOKENIZER)).attend(TEXT)
+
+
+def test_a_model_is_copied_and_pickled_with_what_it_has_run(tiny_llama: Path) -> None:
+    changed = llama()
+    changed.model.layers[0].self_attn.scaling = 1.5
+    for mine in (attnviz.load((changed, TOKENIZER)), attnviz.load(tiny_llama)):
+        found = mine.attend(TEXT)
+        for other in (pickle.loads(pickle.dumps(mine)), copy.deepcopy(mine)):
+            np.testing.assert_array_equal(other.attend(TEXT).weights, found.weights)
 
 
 def test_two_threads_get_right_records() -> None:

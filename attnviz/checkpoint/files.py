@@ -45,6 +45,7 @@ class Safetensors(Mapping[str, "Tensor"]):
     def __init__(self, paths: list[Path]) -> None:
         from safetensors import SafetensorError, safe_open
 
+        self._paths = paths
         self._files: dict[str, Any] = {}
         for path in paths:
             try:
@@ -52,6 +53,9 @@ class Safetensors(Mapping[str, "Tensor"]):
             except (SafetensorError, OSError) as error:
                 raise ModelError(f"{path} is truncated or corrupt ({error})", hint=REPEAT) from None
             self._files |= dict.fromkeys(list(file.keys()), file)  # type: ignore[no-untyped-call]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Safetensors, (self._paths,)
 
     def __getitem__(self, name: str) -> Tensor:
         tensor: Tensor = self._files[name].get_tensor(name)

@@ -11,7 +11,7 @@ from attnviz.encoding.growth import require_bounded
 from attnviz.encoding.lexicon import Lexicon
 from attnviz.encoding.spelling import Spelling
 from attnviz.encoding.words import Cuts, Span, Word, begin_words, cut_words
-from attnviz.errors import AttnvizError, InputError, ModelError
+from attnviz.errors import AttnvizError, InputError, ModelError, UsageError
 
 if TYPE_CHECKING:
     from tokenizers import Encoding as Pieces
@@ -174,6 +174,7 @@ def tokens_at_least(tokenizer: Tokenizer, text: str) -> int:
 
     It is half of what there are if all is like the beginning; 0 for a text that is soon cut anyway.
     """
+    require_str(text)
     if len(text) < 10 * _BEGINNING:
         return 0
     require_bounded(tokenizer, text[:_BEGINNING])
@@ -241,8 +242,18 @@ def _joined(start: Encoding, encoding: Encoding, stop: int) -> Encoding:
     )
 
 
+def require_str(text: object) -> None:
+    """Raise a ``UsageError`` for what is given as a text and is none."""
+    if not isinstance(text, str):
+        raise UsageError(
+            f"a text is a {type(text).__name__}, expected a str",
+            hint="Give one text at a time, or to attend a list of them: model.attend([text, …])",
+        )
+
+
 def require_text(text: str) -> None:
-    """Raise an ``InputError`` where ``text`` is blank or not valid Unicode."""
+    """Raise an ``InputError`` where ``text`` is blank or not valid Unicode, a ``UsageError`` where it is no text."""
+    require_str(text)
     if not text.strip():
         raise InputError("the text is empty", hint='Give a sentence: attnviz show "The bank approved the loan."')
     try:

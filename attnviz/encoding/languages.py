@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from attnviz.errors import UsageError
+from attnviz.errors import UsageError, short
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _TEXT, _LANGUAGE, _END = "$A", "language", "end"
 _PREFIX, _SUFFIX = (_LANGUAGE, _TEXT, _END), (_TEXT, _END, _LANGUAGE)
+_LONGEST = 50
+"""No code has more letters: none is near to a text that has."""
 _NAMED = 5
 """So many codes are named where there are more."""
 
@@ -97,13 +99,13 @@ class Languages:
 
     def find(self, option: str, code: str) -> str:
         """The code as the tokenizer has it: ``code``, or that which ``code`` is the token of."""
-        bare = self.marking.bare(code)
+        bare = self.marking.bare(code) if isinstance(code, str) else ""
         if bare in self.tokens:
             return bare
-        near = get_close_matches(code, self.tokens, 1, 0.6)
+        near = get_close_matches(bare, self.tokens, 1, 0.6) if len(bare) < _LONGEST else []
         hint = f"Did you mean {near[0]}?" if near else f"Give one of them: {self._some()}."
         raise UsageError(
-            f"{option} is {code!r}: it is none of the {len(self.tokens)} languages of the model", hint=hint
+            f"{option} is {short(code)}: it is none of the {len(self.tokens)} languages of the model", hint=hint
         )
 
     def _some(self) -> str:

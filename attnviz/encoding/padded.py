@@ -102,11 +102,16 @@ def _read(
 def _rows(given: Any, name: str) -> tuple[Numbers, bool]:
     """``given`` as whole numbers (B, N), and whether it has two dimensions."""
     given = given.detach().cpu() if hasattr(given, "detach") else given
+    mask = name == "attention_mask"
+    if mask and hasattr(given, "is_floating_point") and given.is_floating_point():
+        given = given.float()  # numpy knows no bfloat16
     try:
         numbers = np.asarray(given)
     except (TypeError, ValueError):  # rows of different lengths
         numbers = np.asarray(None)
-    if numbers.dtype.kind not in "iub" or numbers.ndim not in (1, 2) or not numbers.size:
+    if mask and (numbers.dtype.kind == "b" or (numbers.dtype.kind == "f" and np.isin(numbers, (0, 1)).all())):
+        numbers = numbers.astype(np.int64)
+    if numbers.dtype.kind not in "iu" or numbers.ndim not in (1, 2) or not numbers.size:
         raise InputError(
             f"{name} are no whole numbers of the shape (tokens,) or (rows, tokens)",
             hint="Rows of different lengths are padded, and attention_mask says where; or give one at a time.",

@@ -30,6 +30,10 @@ class Opened:
         self.checkpoint = checkpoint
         self._options = options
 
+    def __getstate__(self) -> dict[str, object]:
+        """A copy, or what is read from a pickle, opens the checkpoint anew."""
+        return {"checkpoint": self.checkpoint, "_options": self._options}
+
     @property
     def name(self) -> str:
         """The Hub id, or the folder's name."""

@@ -76,6 +76,16 @@ def changed(model: Any) -> str:
     return f"it lacks the module {lacking}, which its config makes" if lacking else _untied(ours, made)
 
 
+def steers(model: Any) -> bool:
+    """Whether the outermost module of ``model`` may change what the one inside reads, as no head of transformers does.
+
+    accelerate, which spreads a model over devices, keeps the forward that it puts its own in place of.
+    """
+    said = vars(model)
+    forward = said.get("_old_forward" if "_hf_hook" in said else "forward", type(model).forward)
+    return not all(map(_is_own, (type(model), forward, *model._forward_pre_hooks.values())))
+
+
 def own_attention(model: Any) -> bool:
     """Whether the attention functions of ``model``, where it has any, are transformers' own."""
     said = getattr(getattr(model, "config", None), "_attn_implementation", None)

@@ -19,6 +19,8 @@ from attnviz.model.inputs import require_fit
 from attnviz.model.kernel import Kind
 from attnviz.model.precision import precision
 
+_INSIDE = "Its own forward runs, not the model inside alone; that is shown by load((model.base_model, tokenizer))."
+
 
 class Loaded:
     """A loaded transformers model, which runs by whatever attention it is given."""
@@ -26,8 +28,14 @@ class Loaded:
     def __init__(self, model: Any, name: str, start: int | None = None, unread: tuple[str, ...] = ()) -> None:
         """``unread`` are tensors of the checkpoint that the model has no use for."""
         self.model, self.name, self.unread = model, name, unread
-        self._accepts = inspect.signature(model.forward).parameters
+        self._accepts = dict(inspect.signature(model.forward).parameters)
         self._takes_all = any(each.kind is each.VAR_KEYWORD for each in self._accepts.values())
+        if self._takes_all:  # somebody's own forward may hand on what that of transformers takes
+            whole = next(
+                (getattr(kind, "forward", model.forward) for kind in type(model).__mro__ if _is_own(kind)),
+                model.forward,
+            )
+            self._accepts |= inspect.signature(whole).parameters
         self.kinds: tuple[Kind, ...] = ("self",)
         if "decoder_input_ids" in self._accepts:
             self.kinds = ("encoder", "decoder", "cross")
@@ -63,7 +71,8 @@ class Loaded:
         except (TypeError, ValueError, LookupError, AttributeError, RuntimeError, ImportError) as error:
             alone = "" if self._reads == "input_ids" else f": it reads {self._reads} as well"
             raise UnsupportedModel(
-                f"{self.name}: transformers' {type(self.model).__name__} can't run this text{alone} ({error})"
+                f"{self.name}: transformers' {type(self.model).__name__} can't run this text{alone} ({error})",
+                hint="" if getattr(self.model, "base_model", self.model) is self.model else _INSIDE,
             ) from error
 
     def _accepted(self, wanted: dict[str, bool]) -> dict[str, bool]:
@@ -149,9 +158,14 @@ def _number(config: Any, name: str) -> int:
     return max(said) if isinstance(said, list | tuple) else int(said)
 
 
+def _is_own(kind: type) -> bool:
+    return kind.__module__.startswith("transformers.")
+
+
 def is_bare(model: nn.Module) -> bool:
-    """Whether ``model`` ends with its hidden states and has no head."""
-    return type(model).__name__.endswith("Model") and model.get_output_embeddings() is None  # type: ignore[operator]
+    """Whether ``model`` ends with its hidden states and has no head; of a class of somebody's it is not known."""
+    kind = type(model)
+    return _is_own(kind) and kind.__name__.endswith("Model") and model.get_output_embeddings() is None  # type: ignore[operator]
 
 
 def states_of(output: Any, kinds: tuple[Kind, ...]) -> dict[Kind, list[Tensor]]:
@@ -168,7 +182,12 @@ def last_of(output: Any) -> Tensor:
     """The last hidden states (T, C), the decoder's where there is one."""
     last: Tensor | None = getattr(output, "last_hidden_state", None)
     if last is None:  # a model with a head
-        last = (getattr(output, "decoder_hidden_states", None) or output.hidden_states)[-1]
+        states = getattr(output, "decoder_hidden_states", None) or getattr(output, "hidden_states", None)
+        if not states:
+            raise UnsupportedModel(
+                f"what the model returns ({type(output).__name__}) has no hidden states", hint=_INSIDE
+            )
+        last = states[-1]
     return last[0]
 
 

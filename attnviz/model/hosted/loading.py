@@ -16,6 +16,7 @@ from torch import nn
 
 from attnviz.checkpoint import Checkpoint, quiet_transformers
 from attnviz.errors import ModelError, UnsupportedModel
+from attnviz.model.hosted.as_made import steers
 from attnviz.model.hosted.model import Hosted
 from attnviz.model.hosted.twin import recast, twin
 from attnviz.model.inputs import require_token
@@ -105,8 +106,9 @@ def _writer_class(config: Any, saved: dict[str, Any]) -> Any:
 
 
 def _borrow(model: Any, dtype: torch.dtype | None, device: str | torch.device | None) -> Any:
-    """The user's model without its head, copied where it must be changed."""
-    return _borrow_whole(model.base_model if isinstance(model, transformers.PreTrainedModel) else model, dtype, device)
+    """The user's model, copied where it must be changed; without its head, unless that may change what is read."""
+    own = isinstance(model, transformers.PreTrainedModel) and not steers(model)
+    return _borrow_whole(model.base_model if own else model, dtype, device)
 
 
 def _borrow_whole(model: Any, dtype: torch.dtype | None, device: str | torch.device | None) -> Any:
