@@ -71,6 +71,12 @@ def test_a_model_writes_in_the_targets_language_as_transformers_does(folders: di
     assert ids(hosted.attend(SOURCE, generate=5))[1] == theirs[0].tolist()
 
 
+def test_the_text_side_of_seamless_is_run_without_the_rest(tmp_path: Path) -> None:
+    loaded = load(translators.seamless(tmp_path), target_lang="deu")
+    assert ids(loaded.attend(SOURCE, target=TARGET)) == by_transformers(tmp_path, tgt_lang="deu")
+    assert loaded.check(SOURCE, target=TARGET).passed
+
+
 def test_the_old_order_of_nllb_has_the_language_behind_the_text(tmp_path: Path) -> None:
     folder = translators.nllb(tmp_path, legacy_behaviour=True)
     found = load(folder).attend(SOURCE, target=TARGET)

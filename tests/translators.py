@@ -92,6 +92,16 @@ def plbart(folder: Path, **settings: Any) -> Path:
     return _save(folder, tokenizer, transformers.PLBartConfig)
 
 
+def seamless(folder: Path) -> Path:
+    """The text side of a SeamlessM4T, saved without the rest of it."""
+    vocabulary, merges = _bpe()
+    codes = ["__eng__", "__fra__", "__deu__"]
+    settings: dict[str, Any] = {"src_lang": "eng", "tgt_lang": "fra", "additional_special_tokens": codes}
+    tokenizer = transformers.SeamlessM4TTokenizer(vocab=vocabulary, merges=merges, **settings)
+    speech = {"speech_encoder_layers": 1, "t2u_encoder_layers": 1, "t2u_decoder_layers": 1}
+    return _save(folder, tokenizer, transformers.SeamlessM4TConfig, hidden_size=32, decoder_start_token_id=2, **speech)
+
+
 def _sentencepiece(folder: Path, kind: str) -> list[str]:
     """Train a model of SentencePiece, and return its pieces without its marks."""
     import sentencepiece

@@ -225,6 +225,12 @@ def own_copy(tokenizer: Any) -> Tokenizer:
     made = None if isinstance(backend, Tokenizer) or not hasattr(tokenizer, "sp_model") else by_pieces(tokenizer)
     if made is not None:
         return made
+    if hasattr(tokenizer, "spm_target"):
+        raise ModelError(
+            f"the tokenizer is a {type(tokenizer).__name__}, which cuts a text and its target by two models of "
+            "SentencePiece (source.spm, target.spm): attnviz can't show where their pieces stand",
+            hint="Take one with a tokenizer.json, or a translation model of another family: NLLB, M2M-100, mBART.",
+        )
     if not isinstance(backend, Tokenizer):
         raise ModelError(
             f"the tokenizer is a {type(tokenizer).__name__}, expected a fast one, which knows where its pieces stand",

@@ -27,6 +27,10 @@ from attnviz.model.weights import needful
 _PACKAGES = ("accelerate", "gguf", "bitsandbytes", "gptqmodel", "optimum", "compressed-tensors", "hqq", "sentencepiece")
 
 
+class _Lacks(ModelError):
+    """A checkpoint has not all the tensors that its class needs."""
+
+
 def open_hosted(
     checkpoint: Checkpoint,
     dtype: torch.dtype | None = None,
@@ -53,7 +57,12 @@ def open_hosted(
     if isinstance(checkpoint.reference, nn.Module):
         model = _borrow(checkpoint.reference, dtype, device)
     else:
-        model, unread = _load(checkpoint, dtype, device, trust_remote_code, model_class)
+        try:
+            model, unread = _load(checkpoint, dtype, device, trust_remote_code, model_class)
+        except _Lacks:  # what was saved may be a part of what AutoModel makes of the config (SeamlessM4T)
+            if _saved_class(None, checkpoint.config) is None:
+                raise
+            model, unread = _load(checkpoint, dtype, device, trust_remote_code, _saved_class)
     if _wraps(type(model)):
         return Hosted(model, checkpoint.name, None, unread)
     start = _first(checkpoint, "bos_token_id") if start is None else start
@@ -167,7 +176,7 @@ def _load(
     computed = _computed(model)
     missing = sorted(name for name in info["missing_keys"] if "pooler" not in name and name not in computed)
     if missing:
-        raise ModelError(f"{checkpoint.name} lacks {', '.join(missing[:3])}, which {type(model).__name__} needs")
+        raise _Lacks(f"{checkpoint.name} lacks {', '.join(missing[:3])}, which {type(model).__name__} needs")
     if dtype is torch.float64:
         model = recast(model, dtype)
     unread = needful(info["unexpected_keys"], checkpoint.tensors, f"{model.base_model_prefix}.")
@@ -205,6 +214,13 @@ def model_class(config: Any, saved: dict[str, Any]) -> Any:
     if base is None or (named is not None and _has_decoder(base) and not _has_decoder(named)):
         return named
     return base
+
+
+def _saved_class(config: Any, saved: dict[str, Any]) -> Any:
+    """The class of transformers that the model was saved as; None where the config names none."""
+    del config
+    names = saved.get("architectures") or [""]
+    return getattr(transformers, str(names[0]), None)
 
 
 def _has_decoder(model: Any) -> bool:
