@@ -9,7 +9,7 @@ import pytest
 import torch
 import transformers
 
-from attnviz.errors import UsageError
+from attnviz.errors import InputError, UsageError
 from attnviz.interface import EncoderDecoder, load
 from tests import translators
 from tests.translators import SOURCE, TARGET
@@ -69,6 +69,16 @@ def test_a_model_writes_in_the_targets_language_as_transformers_does(folders: di
     assert loaded.check(SOURCE, generate=5).passed
     hosted = load((model, tokenizer), target_lang=code)
     assert ids(hosted.attend(SOURCE, generate=5))[1] == theirs[0].tolist()
+
+
+def test_a_mark_in_a_text_is_read_as_the_models_own_tokenizer_does(folders: dict[str, Path]) -> None:
+    loaded = load(folders["m2m100"])
+    for given in ({"text": "The __fr__ house"}, {"text": SOURCE, "target": "La __fr__ maison"}):
+        with pytest.raises(InputError, match=r"has '__fr__' at character [34]: the mark of a language"):
+            loaded.attend(**given)
+    plbart = load(folders["plbart"])
+    assert "__java__" in plbart.encode("The __java__ house").tokens
+    assert plbart.check("The __java__ house", target=TARGET).passed
 
 
 def test_the_text_side_of_seamless_is_run_without_the_rest(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from attnviz.encoding import declare_unread
+
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
@@ -77,6 +79,7 @@ def _mark(made: Tokenizer, model: Any, tokenizer: Any) -> None:
     own = {str(token): token for token in tokenizer.added_tokens_decoder.values()}
     specials = [own.get(name, AddedToken(name, normalized=False)) for name in _specials(tokenizer)]
     made.add_special_tokens(specials)
+    declare_unread(made, [token.content for token in specials if tokenizer.tokenize(token.content) != [token.content]])
     made.add_tokens([AddedToken(each.piece, normalized=False) for each in model.pieces if each.type == _DEFINED])
     text, pair = tokenizer.unk_token_id, -1
 

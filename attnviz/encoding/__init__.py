@@ -7,7 +7,6 @@ from attnviz.encoding.encode import (
     encode,
     encode_many,
     encode_target,
-    require_text,
     started,
     tokens_at_least,
 )
@@ -16,6 +15,7 @@ from attnviz.encoding.lexicon import Lexicon, parse_words
 from attnviz.encoding.padded import Padded, read_rows
 from attnviz.encoding.spans import Place, WordSpans
 from attnviz.encoding.spelling import declare_mask
+from attnviz.encoding.texts import declare_unread, require_text
 from attnviz.encoding.windows import Window, Windows, slide
 from attnviz.encoding.words import Word, is_blank, is_punctuation
 
@@ -32,6 +32,7 @@ __all__ = [
     "WordSpans",
     "continued",
     "declare_mask",
+    "declare_unread",
     "encode",
     "encode_many",
     "encode_target",

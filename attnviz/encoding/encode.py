@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from attnviz.encoding.growth import require_bounded
 from attnviz.encoding.lexicon import Lexicon
 from attnviz.encoding.spelling import Spelling
+from attnviz.encoding.texts import require_cuttable, require_str
 from attnviz.encoding.words import Cuts, Span, Word, begin_words, cut_words
-from attnviz.errors import AttnvizError, InputError, ModelError, UsageError
+from attnviz.errors import AttnvizError, InputError, ModelError
 
 if TYPE_CHECKING:
     from tokenizers import Encoding as Pieces
@@ -95,8 +96,7 @@ def encode(
         ModelError: the tokenizer would make far too much of it.
     """
     for part in (text,) if pair is None else (text, pair):
-        require_text(part)
-        require_bounded(tokenizer, part)
+        require_cuttable(tokenizer, part)
     tokenizer.no_padding()
     tokenizer.no_truncation()
     own = None if isinstance(marks, bool) else marks
@@ -148,8 +148,7 @@ def encode_many(
     found: dict[int, Encoding | AttnvizError] = {}
     for number, text in enumerate(texts):
         try:
-            require_text(text)
-            require_bounded(tokenizer, text)
+            require_cuttable(tokenizer, text)
         except AttnvizError as error:
             found[number] = error
     tokenizer.no_padding()
@@ -240,30 +239,6 @@ def _joined(start: Encoding, encoding: Encoding, stop: int) -> Encoding:
         special=start.special + encoding.special[:stop],
         words=start.words + tuple(Word(w.text, w.start + n, w.stop + n) for w in encoding.words if w.stop <= stop),
     )
-
-
-def require_str(text: object) -> None:
-    """Raise a ``UsageError`` for what is given as a text and is none."""
-    if not isinstance(text, str):
-        raise UsageError(
-            f"a text is a {type(text).__name__}, expected a str",
-            hint="Give one text at a time, or to attend a list of them: model.attend([text, …])",
-        )
-
-
-def require_text(text: str) -> None:
-    """Raise an ``InputError`` where ``text`` is blank or not valid Unicode, a ``UsageError`` where it is no text."""
-    require_str(text)
-    if not text.strip():
-        raise InputError("the text is empty", hint='Give a sentence: attnviz show "The bank approved the loan."')
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise InputError(
-            f"the text has a lone surrogate (U+{ord(text[error.start]):04X}) at character {error.start}: "
-            "it is not valid Unicode",
-            hint="Save the text as UTF-8 and try again.",
-        ) from None
 
 
 def _read(

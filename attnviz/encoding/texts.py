@@ -1,0 +1,62 @@
+"""Which texts a tokenizer is given at all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from attnviz.encoding.growth import require_bounded
+from attnviz.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+
+def require_str(text: object) -> None:
+    """Raise a ``UsageError`` for what is given as a text and is none."""
+    if not isinstance(text, str):
+        raise UsageError(
+            f"a text is a {type(text).__name__}, expected a str",
+            hint="Give one text at a time, or to attend a list of them: model.attend([text, …])",
+        )
+
+
+def require_text(text: str) -> None:
+    """Raise an ``InputError`` where ``text`` is blank or not valid Unicode, a ``UsageError`` where it is no text."""
+    require_str(text)
+    if not text.strip():
+        raise InputError("the text is empty", hint='Give a sentence: attnviz show "The bank approved the loan."')
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"the text has a lone surrogate (U+{ord(text[error.start]):04X}) at character {error.start}: "
+            "it is not valid Unicode",
+            hint="Save the text as UTF-8 and try again.",
+        ) from None
+
+
+def declare_unread(tokenizer: Tokenizer, marks: Sequence[str]) -> None:
+    """Say which of its special tokens the model's own tokenizer reads as letters where a text has them."""
+    if marks:
+        tokenizer.attnviz_unread = re.compile("|".join(map(re.escape, marks)))  # type: ignore[attr-defined]
+
+
+def require_cuttable(tokenizer: Tokenizer, text: str) -> None:
+    """Raise for a text that ``tokenizer`` can't cut, or not as the model's own does.
+
+    Raises:
+        InputError, UsageError: as ``require_text``; the text holds a mark that the model's own reads as letters.
+        ModelError: the tokenizer would make far too much of it.
+    """
+    require_text(text)
+    require_bounded(tokenizer, text)
+    unread = getattr(tokenizer, "attnviz_unread", None)
+    found = unread and unread.search(text)
+    if found:
+        raise InputError(
+            f"the text has {found[0]!r} at character {found.start()}: the mark of a language, which the model's own "
+            "tokenizer reads as letters there, and attnviz can't",
+            hint="Leave it out, or put a space into it; the languages are said by --source-lang and --target-lang.",
+        )
