@@ -80,9 +80,10 @@ class Counts:
         """What the reader should know of the documents that some findings leave out; empty where there are none."""
         if not self.short:
             return ""
-        count = "1 document has" if self.short == 1 else f"{self.short:,} documents have"
+        one = self.short == 1
+        count, they = ("1 document has", "it is") if one else (f"{self.short:,} documents have", "they are")
         below = f"fewer than {MIN_QUERIES} tokens, special ones not counted"
-        return f"{count} {below}: they are left out of offsets, the role positional and outlying documents"
+        return f"{count} {below}: {they} left out of offsets, the role positional and outlying documents"
 
 
 @dataclass(frozen=True)

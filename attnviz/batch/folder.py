@@ -131,14 +131,15 @@ class Folder:
 
     @contextlib.contextmanager
     def unchanged_if_refused(self) -> Iterator[None]:
-        """Give a run that had ended its run.json back, where what is done inside fails."""
-        before = self.manifest
+        """Give run.json back as it was, where what is done inside fails; not where that has added parts to a run."""
+        before, parts = self.manifest, self.files.numbers()
+        said = None if self._old is not None else _said(self.files.storage)
         try:
             yield
         except AttnvizError:
-            if before.complete and self._begun:
-                self.files.storage.write(manifest.FILE, manifest.to_json(before))
-                self.manifest = before
+            if said is not None and self._begun and (before.complete or self.files.numbers() == parts):
+                self.files.storage.write(manifest.FILE, said)
+                self.manifest, self._begun = before, False
             raise
 
     def abandon(self) -> None:
@@ -227,12 +228,17 @@ def _require_ours(storage: Storage) -> bool:
 
 
 def _found(storage: Storage) -> Manifest | None:
-    name = f"{storage.where}/{manifest.FILE}"
-    file = storage.open(manifest.FILE) if _require_ours(storage) else None
+    said = _said(storage) if _require_ours(storage) else None
+    return None if said is None else manifest.from_json(said, f"{storage.where}/{manifest.FILE}")
+
+
+def _said(storage: Storage) -> bytes | None:
+    """What stands in run.json; None where there is none."""
+    file = storage.open(manifest.FILE)
     if file is None:
         return None
     with file:
-        return manifest.from_json(file.read(), name)
+        return file.read()
 
 
 def _clear(storage: Storage, found: Manifest) -> None:

@@ -144,13 +144,23 @@ def _joined(job: Job, worker: Worker) -> Iterator[Joined | None]:
 
 
 def _keeping(cut: Iterator[Chunk], job: Job) -> tuple[Iterator[Chunk], tuple[Kept, ...]]:
-    """The chunks of a job, and the columns that are kept of them, which the first says."""
-    if not job.reading.keep:
+    """The chunks of a job, and the columns that are kept of them, which the first says.
+
+    Raises:
+        InputError: there are none, where that must be known before anything is written.
+    """
+    if not job.reading.keep and not job.cluster:
         return cut, ()
     if job.cluster:  # which reads by itself
         cut = read(job.inputs, job.reading, job.output, job.chunk, lambda _: None)
     first = [*islice(cut, 1)]
-    return chain(first, cut), kept(first[0].documents, job.reading) if first else ()
+    if not first:
+        raise _nothing()
+    return chain(first, cut), kept(first[0].documents, job.reading) if job.reading.keep else ()
+
+
+def _nothing() -> InputError:
+    return InputError("there are no documents in what is to be read", hint="Blank lines are none. Is it empty?")
 
 
 def _work(job: Job, made: Iterable[PartFacts], folder: Folder, watch: Watch, joined: Joined | None) -> Total:
@@ -174,7 +184,7 @@ def _work(job: Job, made: Iterable[PartFacts], folder: Folder, watch: Watch, joi
         folder.files.sweep()  # a worker may have been lost while it wrote
     folder.require_last(total.parts - 1)
     if not total.documents:
-        raise InputError("there are no documents in what is to be read", hint="Blank lines are none. Is it empty?")
+        raise _nothing()
     if ended and total.parts == earlier.get("parts"):  # all was there
         total.seconds = before
     return total

@@ -34,6 +34,7 @@ def table(corpus: Corpus, found: Sequence[Found], about: About, files: Sequence[
     ]
     for block in filter(None, blocks):
         grid = Table.grid(padding=(0, 2))
+        grid.add_column(overflow="fold")  # a name that is cut is none
         for name, words in block:
             grid.add_row(Text(clean(name), "cyan" if block is blocks[-1] else ""), words)
         parts += [Text(), Padding(grid, (0, 0, 0, 2), expand=False)]

@@ -25,7 +25,7 @@ SHOWN, MEASURED = 20, 60
 CELLS: tuple[Cell, ...] = ("entropy", "distance", "sink", "link")
 
 
-@pytest.fixture(scope="module", params=["bert", "llama", "mistral of a window", "hosted of a window"])
+@pytest.fixture(scope="module")
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Model:
     """A model of so many positions that the long text fits."""
     folder, room = tmp_path_factory.mktemp("model"), 256
@@ -94,18 +94,28 @@ def assert_same(show: dict[str, Summary], batch: Measured) -> None:
     assert one.links[-1].weight >= sorted(best.values())[-len(one.links)] * (1 - 1e-5)
 
 
-@pytest.mark.parametrize("text", [SENTENCE, LONG], ids=["sentence", "long"])
+@pytest.mark.parametrize(
+    ("model", "text"),
+    [
+        ("bert", SENTENCE),
+        ("bert", LONG),
+        ("llama", LONG),
+        ("mistral of a window", SENTENCE),
+        ("mistral of a window", LONG),
+        ("hosted of a window", SENTENCE),
+    ],
+    ids=lambda given: {SENTENCE: "sentence", LONG: "long"}.get(given, given),
+    indirect=["model"],
+)
 def test_of_a_text_that_the_model_reads_at_once(model: Model, text: str) -> None:
-    if model.way.path == "hosted" and text == LONG:
-        pytest.skip("a hosted model is slow, and measured by the same code")
-    batch = [measured(model, text, way) for way in ("pack", "alone")]
-    for show in (shown(model, text, way) for way in ("short", "survey")):
+    native = model.way.path == "native"  # a hosted model is slow, and measured by the same code
+    batch = [measured(model, text, way) for way in (("pack", "alone") if native else ("pack",))]
+    for show in (shown(model, text, way) for way in (("short", "survey") if native else ("survey",))):
         for each in batch:
             assert_same(show, each)
 
 
+@pytest.mark.parametrize("model", ["bert", "mistral of a window"], indirect=True)
 def test_of_a_text_in_windows(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    if model.way.path == "hosted":
-        pytest.skip("a hosted model is slow, and measured by the same code")
     monkeypatch.setattr(model.way, "limit", 40)
     assert_same(shown(model, LONG, "windows"), measured(model, LONG, "windows"))

@@ -271,8 +271,9 @@ def test_short_documents_are_neither_outlying_nor_positional() -> None:
     assert (corpus.places["offset"].documents == 39).all()
     assert (corpus.counts.measured, corpus.counts.short) == (40, 1)
     assert corpus.counts.left_out.startswith(
-        "1 document has fewer than 6 tokens, special ones not counted: they are left"
+        "1 document has fewer than 6 tokens, special ones not counted: it is left out of"
     )
+    assert ": they are left out of" in replace(corpus.counts, short=2).left_out
     other = collector()
     other.merge(collected)
     assert other.corpus().counts.short == 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -172,9 +173,21 @@ def strict(given: Given) -> Any:
 
 
 def empty(given: Given) -> Any:
+    """What is to be replaced stays: the next case goes on with it."""
     nothing = given.home / "empty.txt"
     nothing.write_text("")
-    return _said(run_job(work, Seen()) for work in [given.job("empty", inputs=(str(nothing),))])
+    return _said(run_job(work, Seen()) for work in [given.job("stopped", inputs=(str(nothing),), overwrite=True)])
+
+
+def refused(given: Given) -> Any:
+    """A run that has not come to its end keeps its run.json where the texts are others."""
+    shutil.copytree(given.home / "local", given.home / "refused")
+    about = given.home / "refused" / "run.json"
+    about.write_text(about.read_text().replace('"complete": true', '"complete": false'))
+    before, other = about.read_bytes(), given.home / "other.txt"
+    other.write_text("others\n" * 40)
+    said = _said(run_job(work, Seen()) for work in [given.job("refused", inputs=(str(other),))])
+    return [*said, about.read_bytes() == before]
 
 
 def closed(given: Given) -> Any:
@@ -188,7 +201,7 @@ def closed(given: Given) -> Any:
     return [first, 0 < read < 1000]
 
 
-CASES = (killed, resumed, strict, empty, broken, each, not_installed, too_large, without_gpu, closed, deadly)
+CASES = (killed, empty, refused, resumed, strict, broken, each, not_installed, too_large, without_gpu, closed, deadly)
 """The last of them leaves a worker behind that Ray starts anew for a while: one more would wait for its CPUs."""
 
 

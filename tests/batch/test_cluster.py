@@ -119,6 +119,13 @@ def test_errors_come_out_as_they_are_and_without_traces(
 
 
 @pytest.mark.ray
+def test_what_is_refused_leaves_run_json_as_it_was(found: Any) -> None:
+    kind, message, _, same = found["refused"]
+    assert (kind, same) == ("UsageError", True)
+    assert "is of others" in message
+
+
+@pytest.mark.ray
 def test_each_of_several_is_done_by_some_worker(found: Any) -> None:
     assert found["each"] == [[10, 5, 2], ["InputError", "0 has no tenth", "Give others."]]
 

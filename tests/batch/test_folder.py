@@ -24,6 +24,7 @@ import pytest
 
 from attnviz.batch.columns import TABLES
 from attnviz.batch.folder import Folder, opened
+from attnviz.batch.storage import open_storage
 from attnviz.batch.tables import Tables, schema
 from attnviz.errors import UsageError
 from tests.batch import made
@@ -242,6 +243,42 @@ def test_a_table_that_is_edited_before_it_is_summed_up_is_damaged(tmp_path: Path
         pq.write_table(_edited(pq.ParquetFile(path).read(), how), path)
         with pytest.raises(UsageError, match=r"part-00000000\.parquet is damaged"):
             list(_parts(folder))
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_run_that_adds_no_part_leaves_run_json_as_it_was(where: str, ended: bool) -> None:
+    with opened(where, made.identity()) as folder:
+        _write(folder, 2)
+        folder.note(complete=ended, seconds=1.5)
+    before = _run_json(where)
+    _begin_and_fail(where, adding=False)
+    assert _run_json(where) == before
+    if not ended:  # what has ended is not added to
+        _begin_and_fail(where, adding=True)
+        with opened(where, made.identity()) as folder:
+            assert (folder.manifest.facts["command"], folder.manifest.parts) == ("another", 1 << 20)
+
+
+def _begin_and_fail(where: str, *, adding: bool) -> None:
+    """A run whose second part is of other texts, as a cluster does it: it claims all parts first."""
+
+    def fail() -> None:
+        with folder.unchanged_if_refused():
+            folder.expect(command="another")
+            folder.begin(1 << 20)
+            if adding:
+                folder.write(2, *made.chunk(2))
+            folder.finished(1, "of others")
+
+    with opened(where, made.identity()) as folder, pytest.raises(UsageError, match="of others"):
+        fail()
+
+
+def _run_json(where: str) -> bytes:
+    file = open_storage(where).open("run.json")
+    assert file is not None
+    with file:
+        return file.read()
 
 
 def test_another_run_is_refused_and_nothing_of_the_first_changes(where: str) -> None:

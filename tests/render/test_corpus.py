@@ -46,6 +46,13 @@ def test_a_hundred_columns() -> None:
     ]
 
 
+def test_names_of_files_are_whole_on_a_narrow_terminal() -> None:
+    shown = lines(corpus(3), 40)[-6:]
+    assert not any("…" in line for line in shown)
+    starts = "".join(line[2:].partition("  ")[0].strip() for line in shown)
+    assert all(name in starts for name, _ in FILES)
+
+
 @pytest.mark.parametrize("width", [60, 100])
 def test_nothing_is_wider_than_the_terminal_and_no_text_moves_the_cursor(width: int) -> None:
     where = Where(0, "a.txt", None, 0)
