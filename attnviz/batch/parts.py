@@ -67,7 +67,7 @@ class PartFiles:
         """
         if self.ended is not None and number >= self.ended:
             raise UsageError(
-                f"there are more texts than when {self.storage.where} was made: it has {self.ended:,} parts",
+                f"there are more texts than when {self.storage.where} was made: its parts are {self.ended:,}",
                 hint="Texts can't be changed or added. Begin anew with --overwrite, or give another folder.",
             )
         facts = self.facts(number)
