@@ -96,7 +96,7 @@ def save(folder: Path, model: Any, *, seed: int = 0, scale: float = 0.3) -> Path
     return folder
 
 
-_DECODER = {
+DECODER = {
     "vocab_size": len(VOCABULARY),
     "hidden_size": 32,
     "num_hidden_layers": 3,
@@ -112,17 +112,17 @@ _DECODER = {
 
 def llama(folder: Path, **config: Any) -> Path:
     """Save a random Llama in ``folder``: it is run natively."""
-    return save(folder, LlamaForCausalLM(LlamaConfig(**(_DECODER | config))))
+    return save(folder, LlamaForCausalLM(LlamaConfig(**(DECODER | config))))
 
 
 def mistral(folder: Path, **config: Any) -> Path:
     """Save a random Mistral in ``folder``: its attention has a window."""
-    return save(folder, MistralForCausalLM(MistralConfig(**(_DECODER | config))))
+    return save(folder, MistralForCausalLM(MistralConfig(**(DECODER | config))))
 
 
 def mixtral(folder: Path, **config: Any) -> Path:
     """Save a random Mixtral in ``folder``: no family file is of its type, so that it is hosted."""
-    shape = _DECODER | {"num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": None}
+    shape = DECODER | {"num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": None}
     return save(folder, MixtralForCausalLM(MixtralConfig(**(shape | config))))
 
 

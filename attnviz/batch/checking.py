@@ -149,18 +149,28 @@ class Checker:
         """The verdict on a document."""
         from attnviz.analysis.check.differences import Tolerance
         from attnviz.analysis.check.tables import differences_of
+        from attnviz.model.sampling import by_either, contradicts_itself
         from attnviz.model.verdict import COARSE, tolerance_of
         from attnviz.model.ways import WIDER
 
         model = self.worker.model
         options, checkpoint = model.options, model.checkpoint
         tolerance = COARSE if checkpoint.quantised else tolerance_of(options.dtype)
-        found, theirs, full = differences_of(document, judge.of(options, model.way), Tolerance.of(tolerance))
+        near = judge.of(options, model.way)
+        read = document.pieces()[0][0]
+        texts = (read.encoding if read else document.encoding), document.target
+        (found, theirs, full), by = by_either(
+            lambda by: differences_of(document, near, Tolerance.of(tolerance), by),
+            lambda found: found[0].apart <= 1,
+            lambda: document.whole and contradicts_itself(near, texts, document.kind, document.numbers),
+        )
         if found.apart > 1 and options.dtype in WIDER and not checkpoint.quantised:
             exact = replace(options, dtype=WIDER[options.dtype])
             wider = judge.of(exact, None)
-            rows = differences_of(document, wider, Tolerance.of(tolerance), figures=False)[1]
-            found, _, full = differences_of(document, wider, Tolerance.of(tolerance).by_rounding(theirs, rows))
+            rows = differences_of(document, wider, Tolerance.of(tolerance), by, figures=False)[1]
+            rounded = Tolerance.of(tolerance)
+            own = {number: rounded.by_rounding({number: some}, rows) for number, some in theirs.items()}
+            found, _, full = differences_of(document, wider, rounded.by_rounding(theirs, rows), by, own=own)
         windows = document.windows
         reads = windows.sample if windows else [document.encoding]
         inputs = model.inputs_anew((read, document.target) for read in reads).differs

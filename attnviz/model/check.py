@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import torch
@@ -24,13 +23,15 @@ from attnviz.model.hosted import Hosted, Reference, hostable
 from attnviz.model.kernel import Kind
 from attnviz.model.native import Native
 from attnviz.model.observers import HiddenStates, Weights
-from attnviz.model.sampling import Kept, check_rows
+from attnviz.model.sampling import Kept, check_rows, contradict
 from attnviz.model.sampling import Progress as Progress
 from attnviz.model.verdict import (
     COARSE,
+    Against,
     Compared,
     Rounding,
     compare,
+    farthest,
     states_apart,
     sum_up,
     times_rounded,
@@ -43,8 +44,6 @@ from attnviz.model.verdict import Rows as Rows
 from attnviz.model.ways import LONG, WIDER, Options, open_by_transformers, open_way, size_of_weights
 from attnviz.model.written import check_written
 from attnviz.record import Array, Attention, EncoderDecoder, Record
-
-Against = Literal["eager", "sdpa"]
 
 HALF = (torch.bfloat16, torch.float16)
 
@@ -203,7 +202,7 @@ def _check_rows(
     )
     check_rows(way, judge.of(options, way), encoding, target, options.dtype, None, near)
     found = [
-        _head(times_rounded(mine, theirs, precise[place][1]), double.dtype, *place)
+        farthest(times_rounded(mine, theirs, precise[place][1]), double.dtype, *place)
         for place, (mine, theirs) in near.items()
         if place in precise
     ]
@@ -257,10 +256,7 @@ class _Comparison:
 
     def _contradict(self) -> bool:
         """Whether transformers' two ways of attention differ by more than rounding, in the last layer of any stack."""
-        eager, sdpa = self.theirs("eager") or {}, self.theirs("sdpa") or {}
-        pairs = [(eager[kind][1], sdpa[kind][1]) for kind in sdpa]
-        last = [(a[-1], b[-1]) for a, b in pairs if a is not None and b is not None]
-        return any(float((a - b).abs().max()) > 1e-3 * max(1.0, float(b.abs().max())) for a, b in last)
+        return contradict(self.theirs("eager") or {}, self.theirs("sdpa") or {})
 
     def _rounded(self, result: Check | None) -> Check:
         """The ``result``, with that of both sides in a wider type, which says how far rounding goes in this one."""
@@ -302,14 +298,9 @@ def _rounding(shown: Shown, theirs: Reference, exact: Reference, wider: str) -> 
         (reference, hidden), (precise, states) = theirs.get(kind, (None, None)), exact.get(kind, (None, None))
         for i, number in enumerate(shown.numbers[kind]):
             if reference is not None and precise is not None:
-                yield _head(times_rounded(weights[i], reference[i], precise[i]), wider, kind, number)
+                yield farthest(times_rounded(weights[i], reference[i], precise[i]), wider, kind, number)
             elif hidden is not None and states is not None and number + 1 < len(shown.states.get(kind, ())):
                 mine = shown.states[kind][number + 1]
                 yield Rounding(
                     float(times_rounded(mine, hidden[number + 1], states[number + 1])), wider, kind, number, None
                 )
-
-
-def _head(times: Tensor, wider: str, kind: Kind, number: int) -> Rounding:
-    """The head of a layer that is farthest off, of all (H,)."""
-    return Rounding(float(times.max()), wider, kind, number, int(times.argmax()))

@@ -6,22 +6,24 @@ nobody makes an array of N·M.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from attnviz.encoding import Encoding
 from attnviz.errors import ModelError
-from attnviz.model.hosted import Hosted
-from attnviz.model.hosted.sampled import PIECE
+from attnviz.model.hosted import Hosted, Reference
+from attnviz.model.hosted.sampled import PIECE, differ
 from attnviz.model.kernel import Kind, Observer
 from attnviz.model.memory import free_memory, in_words, too_large
 from attnviz.model.native import Native
 from attnviz.model.observers import Only, Pairs
 from attnviz.model.spec import RelativeBuckets
-from attnviz.model.verdict import Check, Compared, Rows, compare, states_apart, sum_up, weights_apart
+from attnviz.model.verdict import Against, Check, Compared, Rows, compare, states_apart, sum_up, weights_apart
 from attnviz.model.ways import shapes
 
 ROWS = 64
@@ -33,6 +35,8 @@ ALL_WINDOWS = 256
 """Of so many windows transformers reads each one, and of more some: then their links are judged, and no figures."""
 FULL = 1 << 27
 """Of so many weights the heads are drawn that are compared in all rows, in turn from each layer; at least one is."""
+
+Found = TypeVar("Found")
 
 Progress = Callable[[int, int], None]
 """Is told how many attentions of how many, in all layers, have been compared."""
@@ -187,6 +191,40 @@ class Unjudged(Exception):
     """transformers' eager attention gives no weights to compare with, or contradicts its SDPA."""
 
 
+def contradict(eager: Reference, sdpa: Reference) -> bool:
+    """Whether transformers' two ways of attention differ by more than rounding, in the last layer of any stack."""
+    pairs = [(eager[kind][1], sdpa[kind][1]) for kind in sdpa if kind in eager]
+    last = [(a[-1], b[-1]) for a, b in pairs if a is not None and b is not None]
+    return any(differ(a, b) for a, b in last)
+
+
+def by_either(
+    examine: Callable[[Against], Found], agrees: Callable[[Found], bool], contradicts: Callable[[], bool]
+) -> tuple[Found, Against]:
+    """What ``examine`` finds by transformers' eager attention, or by its SDPA where the eager one is no judge.
+
+    It is none where it gives no weights, or where what it says does not agree and ``contradicts`` SDPA.
+
+    Raises:
+        Unjudged: SDPA has no weights either.
+    """
+    try:
+        found = examine("eager")
+    except Unjudged:
+        return examine("sdpa"), "sdpa"
+    if not agrees(found) and contradicts():
+        with contextlib.suppress(Unjudged):
+            return examine("sdpa"), "sdpa"
+    return found, "eager"
+
+
+def contradicts_itself(
+    judge: Hosted, texts: tuple[Encoding, Encoding | None], kind: Kind, numbers: Sequence[int]
+) -> bool:
+    """Whether transformers' eager attention and its SDPA contradict each other in a text."""
+    return contradict(judge.reference(*texts), judge.by_sdpa(*texts, {kind: numbers}) or {})
+
+
 SeeRows = Callable[[int, Tensor], None]
 SeeHeads = Callable[[int, Sequence[int], int, int, Tensor], None]
 
@@ -201,8 +239,9 @@ def reveal(
     see_heads: SeeHeads,
     *,
     whole: bool,
+    by: Against = "eager",
 ) -> None:
-    """Show the weights of one ``kind`` as transformers' eager attention makes them, layer by layer.
+    """Show the weights of one ``kind`` as transformers' attention makes them, layer by layer.
 
     Args:
         texts: what the model reads, and its decoder.
@@ -210,13 +249,16 @@ def reveal(
         heads: those of each layer that ``see_heads`` is shown in full: (layer, heads, query, key, (h, n, m)), some
             rows at a time.
         whole: transformers makes all weights at once, as models must that attend by themselves.
+        by: its eager attention, or its SDPA, which is asked for them.
 
     Raises:
         Unjudged: there are none, or wrong ones.
         InputError, UnsupportedModel, ModelError: as ``Hosted.run``.
     """
     if whole:
-        weights = judge.reference(*texts)[kind][0]
+        numbers = {kind: sorted(heads)}
+        theirs = judge.reference(*texts) if by == "eager" else judge.by_sdpa(*texts, numbers)
+        weights = theirs[kind][0] if theirs else None
         if weights is None or len(weights) != len(heads):
             raise Unjudged
         for number, layer in zip(sorted(heads), weights, strict=True):
@@ -246,6 +288,7 @@ def reveal(
         texts[1],
         whole={(kind, number): some for number, some in heads.items()},
         see_whole=lambda _, *given: see_heads(*given),
+        asked=by == "sdpa",
     )
     if contradicts:
         raise Unjudged

@@ -12,6 +12,8 @@ from torch import Tensor
 from attnviz.errors import ModelError
 from attnviz.model.kernel import Kind
 
+Against = Literal["eager", "sdpa"]
+
 TOLERANCES = {torch.float32: 1e-5, torch.float64: 1e-10}
 """Rounding adds up to about 1e-6 in float32 and 1e-15 in float64; a mistake is larger than either."""
 COARSE = 0.03
@@ -171,6 +173,7 @@ class Check:
     ``double``, and ``rounding`` says whether rounding explains the difference: a mistake in either makes the check
     fail. ``written`` is what was found of the tokens that the model wrote, if it wrote any, and ``inputs`` what
     transformers' tokenizer makes of the text; ``recomputed`` is what was made anew of what a survey shows.
+    ``rerun``: transformers has no weights that a survey can be held to, so the model ran again, and that was compared.
     """
 
     heads: int
@@ -180,11 +183,12 @@ class Check:
     worst: LayerCheck
     layers: tuple[LayerCheck, ...]
     double: Check | None = None
-    against: Literal["eager", "sdpa"] = "eager"
+    against: Against = "eager"
     rounding: Rounding | None = None
     written: Written | None = None
     inputs: Inputs = field(default_factory=Inputs)
     recomputed: Recomputed | None = None
+    rerun: bool = False
 
     @property
     def passed(self) -> bool:
@@ -254,6 +258,11 @@ def times_rounded(mine: Tensor, theirs: Tensor, exact: Tensor) -> Tensor:
     least = torch.finfo(theirs.dtype).eps / 2 * torch.linalg.vector_norm(c, dim=(-2, -1))
     times: Tensor = apart / torch.maximum(moved, least).clamp(min=torch.finfo(torch.float64).tiny)
     return times.nan_to_num(nan=torch.inf)
+
+
+def farthest(times: Tensor, wider: str, kind: Kind, number: int) -> Rounding:
+    """The head of a layer that is farthest off, of all (H,)."""
+    return Rounding(float(times.max()), wider, kind, number, int(times.argmax()))
 
 
 def sum_up(found: Sequence[Compared], dtype: torch.dtype, tolerance: float | None = None) -> Check:

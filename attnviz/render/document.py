@@ -128,6 +128,7 @@ def check_document(check: Check) -> dict[str, Any]:
         "heads": check.heads,
         "rows": {kind: asdict(rows) for kind, rows in check.rows.items()},
         "against": check.against,
+        "of": "another run" if check.rerun else "what is shown",
         "inputs": {"differs": check.inputs.differs or None, "unknown": check.inputs.reason or None},
         "worst": {"map": check.worst.kind, "layer": check.worst.layer, "head": check.worst.worst_head},
         "dtype": check.dtype,

@@ -18,6 +18,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from transformers.models.bert import modeling_bert
 
+from attnviz.batch.checking import Checker
+from attnviz.batch.chunk import chunks
+from attnviz.batch.document import Document
+from attnviz.batch.work import How, Worker
 from attnviz.checkpoint import open_checkpoint
 from attnviz.errors import InputError, ModelError
 from attnviz.interface import Model, load
@@ -423,3 +427,51 @@ def test_what_a_survey_shows_in_half_precision_is_judged_by_what_rounding_does_t
     entropy = survey.figures["entropy"] * 1.5
     wrong = dataclasses.replace(survey, figures={**survey.figures, "entropy": entropy})
     assert not model.check_record(wrong).passed
+
+
+@pytest.mark.parametrize("wrong", ["eager contradicts SDPA", "eager gives no weights"])
+def test_a_survey_is_held_to_sdpa_where_eager_attention_is_no_judge(
+    tiny_model: Model, monkeypatch: pytest.MonkeyPatch, wrong: str
+) -> None:
+    own = modeling_bert.eager_attention_forward
+
+    def eager(*tensors: Any, scaling: float, **facts: Any) -> Any:
+        if wrong == "eager contradicts SDPA":
+            return own(*tensors, scaling=scaling * 2, **facts)
+        return own(*tensors, scaling=scaling, **facts)[0], None
+
+    monkeypatch.setattr(modeling_bert, "eager_attention_forward", eager)
+    survey = tiny_model.survey(tiny.SENTENCE)
+    check = tiny_model.check_record(survey)
+    assert (check.passed, check.against, check.heads, check.rerun) == (True, "sdpa", 12, False)
+    assert check.recomputed
+    assert check.recomputed.heads == 12
+    spoiled = dataclasses.replace(survey, received=survey.received * 1.01)
+    assert not tiny_model.check_record(spoiled).passed
+
+
+def test_a_model_that_attends_by_itself_and_contradicts_its_sdpa_is_held_to_that(tmp_path: Path) -> None:
+    """transformers' eager attention adds a Falcon's ALiBi twice, its SDPA once."""
+    config = transformers.FalconConfig(**FALCON, alibi=True, multi_query=False, bias=True)
+    model = load(tiny.save(tmp_path, transformers.FalconForCausalLM(config)))
+    survey = model.survey(tiny.SENTENCE)
+    check = model.check_record(survey)
+    assert (check.passed, check.against) == (True, "sdpa")
+    entropy = survey.figures["entropy"] * 1.01
+    assert not model.check_record(dataclasses.replace(survey, figures={**survey.figures, "entropy": entropy})).passed
+    worker = Worker(model, How())
+    chunk = next(iter(chunks([Document(0, "a.txt", 1, tiny.SENTENCE)], 1)))
+    verdict = Checker(worker, "all").check(worker.measure(chunk, worker.encode(chunk)))
+    assert verdict
+    assert verdict.passed
+
+
+def test_in_float32_a_head_of_a_survey_may_be_off_by_what_rounding_moves_that_head(tiny_model: Model) -> None:
+    survey = tiny_model.survey(tiny.SENTENCE)
+    assert survey.evidence
+    for rows in survey.evidence.rows:
+        rows.weights[1][2] *= 1 + 2e-4
+    check = tiny_model.check_record(survey)
+    assert not check.passed
+    assert check.rounding
+    assert (check.rounding.layer, check.rounding.head, check.rounding.explains) == (1, 2, False)

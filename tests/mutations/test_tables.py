@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import cycle
@@ -10,12 +11,25 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+import transformers
 
-from attnviz.analysis import survey as survey_module
-from attnviz.analysis.measured import METRICS, NAMES, Measured
-from attnviz.batch import work
-from attnviz.model import loops
+from attnviz.analysis import alone as alone_module
+from attnviz.analysis.measured import METRICS, NAMES, Asked, Measured
+from attnviz.batch.checking import Checker
+from attnviz.batch.chunk import chunks
+from attnviz.batch.document import Document
+from attnviz.batch.found import Found
+from attnviz.batch.work import How, Worker
+from attnviz.encoding import Encoding
+from attnviz.interface import Model, load
+from attnviz.model import loops, pack_loops, pack_products
+from attnviz.model.check import Judge
+from attnviz.model.native import Native
+from attnviz.model.observers import SpanSums
+from attnviz.model.observers.span import FIGURES
 from attnviz.record import Survey
+from tests import tiny
 from tests.cli.conftest import Run, run
 
 __all__ = ["run"]
@@ -116,16 +130,26 @@ BREAKS: dict[str, Callable[[Survey], Survey]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def judges() -> dict[str, tuple[Model, Survey, Judge]]:
+    """By way: a model, what it shows, and the models that judge that, which stay open."""
+    return {}
+
+
 @pytest.mark.parametrize(("harm", "way"), [*zip(BREAKS, cycle(WAYS), strict=False)])
-def test_mutation_of_a_survey(show: Callable[[str], int], monkeypatch: pytest.MonkeyPatch, harm: str, way: str) -> None:
-    """A survey is spoiled before it is shown."""
-    own = survey_module.survey
-
-    def wrong(*given: Any, **more: Any) -> Survey:
-        return BREAKS[harm](own(*given, **more))
-
-    monkeypatch.setattr(survey_module, "survey", wrong)
-    assert show(way) == 5
+def test_mutation_of_a_survey(
+    judges: dict[str, tuple[Model, Survey, Judge]], request: pytest.FixtureRequest, harm: str, way: str
+) -> None:
+    """A survey is spoiled before it is checked."""
+    if way not in judges:
+        names = {"native": "tiny_llama", "hosted": "tiny_mixtral", "windows": "tiny_bert"}
+        model = load(request.getfixturevalue(names[way]))
+        found = model.survey(WINDOWS if way == "windows" else TEXT, windows=way == "windows")
+        judges[way] = model, found, Judge(model.checkpoint)
+    model, found, judge = judges[way]
+    check = model.check_record(BREAKS[harm](found), judge=judge)
+    assert not check.passed
+    assert check.recomputed
 
 
 DOCUMENTS = [
@@ -135,23 +159,24 @@ DOCUMENTS = [
 ]
 
 
-MODELS = ("tiny_bert", "tiny_llama", "tiny_mixtral", "tiny_t5")
+MODELS = ("tiny_bert", "tiny_mixtral", "tiny_t5")
 
 
 @pytest.fixture
-def tables(request: pytest.FixtureRequest, run: Run, tmp_path: Path) -> Callable[[str], int]:
+def tables(request: pytest.FixtureRequest, run: Run, tmp_path: Path) -> Callable[[str | Path], int]:
     """Writes the tables of documents, all of them checked, and says how that ended; long ones run alone."""
 
-    def tables(model: str) -> int:
+    def tables(model: str | Path) -> int:
+        folder = request.getfixturevalue(model) if isinstance(model, str) else model
         (tmp_path / "a.txt").write_text("\n".join(text.replace("\n", " ") for text in DOCUMENTS))
-        given = ["--model", request.getfixturevalue(model), "--split", "line", "--check", "all", "-q"]
+        given = ["--model", folder, "--split", "line", "--check", "all", "-q"]
         return run("batch", tmp_path / "a.txt", "-o", tmp_path / "out", *given).code
 
     return tables
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_tables_that_are_right_pass(tables: Callable[[str], int], model: str) -> None:
+def test_tables_that_are_right_pass(tables: Callable[[str | Path], int], model: str) -> None:
     assert tables(model) == 0
 
 
@@ -197,33 +222,165 @@ TABLES: dict[str, Callable[[Measured], None]] = {
 }
 
 
-def spoil(monkeypatch: pytest.MonkeyPatch, harm: Callable[[Measured], None], *, short: bool) -> None:
-    """Spoil what is measured of short documents, or of long ones, before it is checked and written."""
-    if not short:
+@pytest.fixture(scope="module")
+def checkers() -> dict[tuple[str, str], tuple[Checker, Found]]:
+    """By path and model: a document that was measured, and what checks it, which stays open."""
+    return {}
+
+
+PATHS = [("packs", "tiny_llama"), ("long", "tiny_llama"), ("packs", "tiny_mixtral"), ("long", "tiny_bert")]
+
+
+@pytest.mark.parametrize(
+    ("harm", "path", "model"), [(harm, *path) for harm, path in zip(TABLES, cycle(PATHS), strict=False)]
+)
+def test_mutation_of_tables(
+    checkers: dict[tuple[str, str], tuple[Checker, Found]],
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    harm: str,
+    path: str,
+    model: str,
+) -> None:
+    """What was measured is spoiled before it is checked and written: of short documents, and of those that run alone.
+
+    BERT reads its one in windows.
+    """
+    if (path, model) not in checkers:
+        alone(monkeypatch, path)
+        worker = Worker(load(request.getfixturevalue(model)), How(Asked(top=3)))
+        text = (DOCUMENTS[2] if model == "tiny_bert" else DOCUMENTS[0]).replace("\n", " ")
+        chunk = next(iter(chunks([Document(0, "a.txt", 1, text)], 8)))
+        checkers[path, model] = Checker(worker, "all"), worker.measure(chunk, worker.encode(chunk))[0]
+    checker, found = checkers[path, model]
+    assert found.measured
+    measured = copy.deepcopy(found.measured)
+    TABLES[harm](measured)
+    verdict = checker.check([replace(found, measured=measured)])
+    assert verdict
+    assert verdict.passed is False
+
+
+def alone(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    """Let every document run alone, as long ones do, where the ``path`` is that of these."""
+    if path == "long":
         monkeypatch.setattr("attnviz.batch.work.fits_tile", lambda *_: False)
-    name = "measure" if short else "measure_alone"
-    own = getattr(work, name)
-
-    def wrong(*given: Any, **more: Any) -> Any:
-        found = own(*given, **more)
-        for measured in found if short else [found]:
-            harm(measured)
-        return found
-
-    monkeypatch.setattr(work, name, wrong)
 
 
-@pytest.mark.parametrize(("harm", "model"), [*zip(TABLES, cycle(MODELS), strict=False)])
-def test_mutation_of_tables_of_packs(
-    tables: Callable[[str], int], monkeypatch: pytest.MonkeyPatch, harm: str, model: str
+@pytest.mark.parametrize("model", ["tiny_bert", "tiny_llama"])
+def test_mutation_the_entropy_of_long_documents(
+    tables: Callable[[str | Path], int], monkeypatch: pytest.MonkeyPatch, model: str
 ) -> None:
-    spoil(monkeypatch, TABLES[harm], short=True)
+    """Times 1.5 where the observer of a document that runs alone adds it up."""
+    alone(monkeypatch, "long")
+    own = SpanSums.sums
+    monkeypatch.setattr(
+        SpanSums, "sums", lambda self, number: own(self, number) * torch.tensor([1.5] + [1.0] * (len(FIGURES) - 1))
+    )
     assert tables(model) == 5
 
 
-@pytest.mark.parametrize(("harm", "model"), [*zip(TABLES, cycle(MODELS[:2]), strict=False)])
-def test_mutation_of_tables_of_long_documents(
-    tables: Callable[[str], int], monkeypatch: pytest.MonkeyPatch, harm: str, model: str
+def test_mutation_links_of_packs_in_the_wrong_head_at_half_their_weight(
+    tables: Callable[[str | Path], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spoil(monkeypatch, TABLES[harm], short=False)
-    assert tables(model) == 5
+    own = pack_loops.measure
+
+    def wrong(scores: Any, first: int, *given: Any) -> None:
+        own(scores, first, *given)
+        heads, _, _, weights = given[-1]
+        some = slice(first, first + len(scores))
+        heads[some] = (heads[some] + 1) % scores.shape[1]
+        weights[some] *= 0.5
+
+    monkeypatch.setattr(pack_loops, "measure", wrong)
+    assert tables("tiny_llama") == 5
+
+
+def test_mutation_a_pack_leaks_a_token_over_its_boundary(
+    tables: Callable[[str | Path], int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The compiled product takes the last key of the document before for a document's first one."""
+    own, leaks = pack_products.make_scores, 0
+
+    def wrong(q: Any, k: Any, first: int, scale: float, scores: Any) -> None:
+        nonlocal leaks
+        starts = first + np.arange(len(scores)) * scores.shape[2]
+        starts = starts[starts > 0]
+        k = k.copy()
+        k[:, starts] = k[:, starts - 1]
+        leaks += len(starts)
+        own(q, k, first, scale, scores)
+
+    monkeypatch.setattr(pack_products, "make_scores", wrong)
+    assert tables(tiny.llama(tmp_path / "model", head_dim=16)) == 5
+    assert leaks
+
+
+@pytest.mark.parametrize("path", ["show", "batch"])
+def test_mutation_a_window_has_the_rows_of_its_neighbour(
+    show: Callable[[str], int], tables: Callable[[str | Path], int], monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """In the run: the ids of the window before."""
+    before: list[Encoding] = []
+
+    def neighbour(encoding: Encoding) -> Encoding:
+        before.append(encoding)
+        return before[-2] if len(before) > 1 and len(before[-2]) == len(encoding) else encoding
+
+    if path == "show":
+        own = Native.run
+        monkeypatch.setattr(Native, "run", lambda self, read, *given: own(self, neighbour(read), *given))
+        assert show("windows") == 5
+    else:
+        alone(monkeypatch, "long")
+        run_alone = alone_module.run_alone
+        monkeypatch.setattr(alone_module, "run_alone", lambda way, read, seen: run_alone(way, neighbour(read), seen))
+        assert tables("tiny_bert") == 5
+
+
+@pytest.fixture(scope="module")
+def reaching(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A native model with a window of attention, and a hosted one that has sinks as well."""
+    shape = tiny.DECODER | {"head_dim": 8, "sliding_window": 5, "num_local_experts": 4, "num_experts_per_tok": 2}
+    oss = transformers.GptOssForCausalLM(transformers.GptOssConfig(**shape))
+    return {
+        "reach": tiny.mistral(tmp_path_factory.mktemp("reach"), sliding_window=5),
+        "sinks": tiny.save(tmp_path_factory.mktemp("sinks"), oss),
+    }
+
+
+@pytest.mark.parametrize(
+    ("model", "command", "wrong"),
+    [
+        ("reach", "show", None),
+        ("reach", "show", "reach"),
+        ("reach", "batch", "reach"),
+        ("sinks", "show", None),
+        ("sinks", "show", "reach"),
+        ("sinks", "show", "sinks"),
+    ],
+)
+def test_mutation_of_a_reach_and_of_sinks_in_the_compiled_loops(
+    run: Run,
+    reaching: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    model: str,
+    command: str,
+    wrong: str | None,
+) -> None:
+    """One key more is seen, or what the sinks take is not taken; None is what is right."""
+    own = loops.softmax
+
+    def harmed(scores: Any, at: int, behind: int, ahead: int, sinks: Any, *given: Any) -> None:
+        behind = behind + (wrong == "reach" and behind >= 0)
+        own(scores, at, behind, ahead, np.full_like(sinks, -np.inf) if wrong == "sinks" else sinks, *given)
+
+    monkeypatch.setattr(loops, "softmax", harmed)
+    alone(monkeypatch, "long")
+    (tmp_path / "a.txt").write_text(TEXT.replace("\n", " "))
+    given: dict[str, list[object]] = {
+        "show": [TEXT],
+        "batch": [tmp_path / "a.txt", "-o", tmp_path / "out", "--check", "all", "-q"],
+    }
+    assert run(command, *given[command], "--model", reaching[model]).code == (5 if wrong else 0)

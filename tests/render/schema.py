@@ -58,6 +58,7 @@ _CHECK = object_of(
     tolerance={"type": "number", "exclusiveMinimum": 0},
     compared={"enum": ["weights", "hidden states"]},
     against={"enum": ["eager", "sdpa"]},
+    of={"enum": ["what is shown", "another run"]},
     inputs=object_of(differs={"type": ["string", "null"]}, unknown={"type": ["string", "null"]}),
     worst=object_of(map=_MAP, layer=INDEX, head=_HEAD),
     dtype={"enum": ["float32", "float64", "bfloat16", "float16"]},

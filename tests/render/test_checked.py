@@ -97,6 +97,11 @@ def test_the_check_is_one_line(found: Check, said: str) -> None:
     assert found.passed is said.startswith("✓")
 
 
+def test_of_another_run_is_not_called_a_check_of_what_is_shown() -> None:
+    line = lines(check_line(replace(blind(3e-7), rerun=True)), 300)[0]
+    assert line.startswith("not checked: transformers has no weights to hold this to; of another run, the hidden")
+
+
 def test_the_check_of_some_rows_says_so() -> None:
     def line(difference: float, **rows: Rows) -> str:
         layers = tuple(LayerCheck(kind, 0, difference, 0, 2, None, of) for kind, of in rows.items())  # type: ignore[arg-type]

@@ -247,6 +247,7 @@ def test_a_check_that_passed() -> None:
         "tolerance": 1e-5,
         "compared": "weights",
         "against": "eager",
+        "of": "what is shown",
         "inputs": {"differs": None, "unknown": None},
         "worst": {"map": "self", "layer": 1, "head": 2},
         "dtype": "float32",

@@ -39,10 +39,15 @@ class Tolerance:
         return cls(weight, max(4 * weight, SINGLE))
 
     def by_rounding(self, theirs: Mapping[Place, Tensor], exact: Mapping[Place, Tensor]) -> Tolerance:
-        """What rounding explains, where transformers' own weights (…, M) are ``theirs``, and in float64 ``exact``."""
+        """What rounding explains, where transformers' own weights (…, M) are ``theirs``, and in float64 ``exact``.
+
+        No type rounds to less than half its epsilon.
+        """
         apart = [(rows.double() - exact[layer].double()).abs() for layer, rows in theirs.items()]
+        least = max((torch.finfo(rows.dtype).eps / 2 for rows in theirs.values()), default=0.0)
         weight = max((float(each.max()) for each in apart if each.numel()), default=0.0)
         part = max((float(each.sum(-1).max()) for each in apart if each.numel()), default=0.0)
+        weight, part = max(weight, least), max(part, least)
         return Tolerance(self.weight + SLACK * weight, self.part + SLACK * part)
 
     def allows(self, value: Tensor) -> Tensor:
@@ -54,14 +59,27 @@ class Tolerance:
 class Differences:
     """The largest difference of each thing that is shown, as a part of its tolerance: 1 is as much as may be.
 
-    ``weights`` is the largest |Δ| of two links' weights, ``figures`` that of others as a part of the value where it is
-    above 1.
+    What rounding explains may be another tolerance in each of the ``layers``, by the model's own number.
     """
 
     tolerance: Tolerance
+    layers: Mapping[int, Tolerance] = field(default_factory=dict)
     found: dict[str, float] = field(default_factory=dict)
-    weights: float = 0.0
-    figures: float = 0.0
+    _most: dict[str, float] = field(default_factory=lambda: {"weights": 0.0, "figures": 0.0})
+
+    def within(self, layer: int) -> Differences:
+        """The same, of one ``layer``: what is noted there is noted here."""
+        return Differences(self.layers.get(layer, self.tolerance), self.layers, self.found, self._most)
+
+    @property
+    def weights(self) -> float:
+        """The largest |Δ| of two links' weights."""
+        return self._most["weights"]
+
+    @property
+    def figures(self) -> float:
+        """The largest |Δ| of other values, as a part of the value where it is above 1."""
+        return self._most["figures"]
 
     def values(self, what: str, shown: Tensor, right: Tensor, of: Tensor | None = None) -> None:
         """Note how far the values ``shown`` are from the ``right`` ones; both have no number at the same places.
@@ -75,7 +93,8 @@ class Differences:
         self.never(what, happens=shown.isnan() != right.isnan())
         apart = torch.where(shown.isnan() & right.isnan(), 0.0, (shown - right).abs().nan_to_num(nan=1.0))
         if apart.numel():
-            self.figures = max(self.figures, float((apart / right.abs().nan_to_num().clamp(min=1)).max()))
+            most = float((apart / right.abs().nan_to_num().clamp(min=1)).max())
+            self._most["figures"] = max(self.figures, most)
         allowed = self.tolerance.allows(right if of is None else of.double().cpu()).nan_to_num(self.tolerance.weight)
         self.parts(what, apart / allowed)
 
@@ -84,7 +103,7 @@ class Differences:
         shown, right = shown.double(), right.double()
         apart = (shown - right).abs()
         if apart.numel():
-            self.weights = max(self.weights, float(apart.nan_to_num(nan=torch.inf).max()))
+            self._most["weights"] = max(self.weights, float(apart.nan_to_num(nan=torch.inf).max()))
         self.parts(what, apart / self.tolerance.allows(right))
 
     def at_most(self, what: str, value: Tensor, most: Tensor) -> None:

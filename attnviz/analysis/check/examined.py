@@ -23,7 +23,7 @@ from attnviz.errors import InputError
 from attnviz.model.hosted import Hosted
 from attnviz.model.sampling import Progress, reveal
 from attnviz.model.spec import Reach
-from attnviz.model.verdict import weights_apart
+from attnviz.model.verdict import Against, Rounding, farthest, times_rounded, weights_apart
 from attnviz.record import Evidence, Survey
 
 _FIGURES = (
@@ -52,10 +52,16 @@ class Piece:
 class Examined:
     """What one look at transformers' model shows of a survey."""
 
-    def __init__(self, survey: Survey, tolerance: Tolerance, heads: Mapping[int, Sequence[int]]) -> None:
-        """``heads`` are those of each layer, by its own number, that are made in full."""
+    def __init__(
+        self,
+        survey: Survey,
+        tolerance: Tolerance,
+        heads: Mapping[int, Sequence[int]],
+        layers: Mapping[int, Tolerance] | None = None,
+    ) -> None:
+        """``heads`` are those of each layer, by its own number, that are made in full; ``layers`` have a tolerance."""
         self.survey, self.heads = survey, heads
-        self.differences = Differences(tolerance)
+        self.differences = Differences(tolerance, layers or {})
         self.apart: Kept = {}
         """|Δ| of the rows that were kept in the run."""
         self.theirs: Kept = {}
@@ -68,8 +74,10 @@ class Examined:
         """The survey's units."""
         return self._units
 
-    def look(self, judge: Hosted, pieces: Sequence[Piece], progress: Progress | None, *, whole: bool) -> None:
-        """Let ``judge`` read all ``pieces``; ``whole`` is as for ``reveal``."""
+    def look(
+        self, judge: Hosted, pieces: Sequence[Piece], progress: Progress | None, *, whole: bool, by: Against
+    ) -> None:
+        """Let ``judge`` read all ``pieces``; ``whole`` and ``by`` are as for ``reveal``."""
         survey, done = self.survey, 0
         for piece in pieces:
             text = _read(survey, piece.window)
@@ -85,9 +93,25 @@ class Examined:
                       piece: Piece = piece) -> None:  # fmt: skip
                 self._layers[number].see(text, piece.window, query, key, part)
 
-            reveal(judge, piece.texts, survey.kind, piece.rows, self.heads, rows, heads, whole=whole)
+            reveal(judge, piece.texts, survey.kind, piece.rows, self.heads, rows, heads, whole=whole, by=by)
             for layer in self._layers.values():
                 layer.end_text(text)
+
+    def rounding(self, exact: Kept, dtype: str) -> Rounding:
+        """Of all heads beyond the tolerance, how far rounding explains it: transformers says ``exact`` in ``dtype``."""
+        found = []
+        for number in self.survey.layer_numbers:
+            mine, theirs, right = [], [], []
+            for kept in evidence_of(self.survey).rows:
+                place, count = (kept.window or 0, number), len(kept.queries)
+                mine.append(torch.from_numpy(np.asarray(kept.weights[number])).flatten(1))
+                theirs.append(self.theirs[place][:, :count].flatten(1))
+                right.append(exact[place][:, :count].flatten(1))
+            rows = [torch.cat(parts, 1)[:, None] for parts in (mine, theirs, right)]  # (H, 1, all rows' weights)
+            times = times_rounded(rows[0], rows[1], rows[2])
+            beyond = (rows[0] - rows[1].to(rows[0])).abs().amax((-2, -1)) > self.differences.tolerance.weight
+            found.append(farthest(torch.where(beyond, times, 0.0), dtype, self.survey.kind, number))
+        return max(found, key=lambda each: each.times)
 
     def end(self, *, every: bool) -> None:
         """All was seen; ``every``: each window was."""
@@ -133,15 +157,16 @@ class _Layer:
         self._number = survey.layer_numbers[place]
         self._heads = list(examined.heads[self._number])
         every = range(survey.shape[1])
-        self._sampled = ShownLinks(survey, examined.units, place, every, examined.differences)
-        self._links = ShownLinks(survey, examined.units, place, self._heads, examined.differences)
-        self._map = ShownMap(survey, examined.units, self._number, place, self._heads, examined.differences)
+        self._differences = differences = examined.differences.within(self._number)
+        self._sampled = ShownLinks(survey, examined.units, place, every, differences)
+        self._links = ShownLinks(survey, examined.units, place, self._heads, differences)
+        self._map = ShownMap(survey, examined.units, self._number, place, self._heads, differences)
         self._in_units = units_of(survey)
         self._plain = Plain(
             len(self._heads),
             survey.shape[3],
             Reach(*evidence_of(survey).reaches[self._number]),
-            examined.differences.tolerance,
+            differences.tolerance,
             edges=survey.distances,
             causal=survey.causal,
         )
@@ -176,7 +201,7 @@ class _Layer:
             return
         self._links.end()
         self._map.end()
-        differences, plain, found = self._examined.differences, self._plain, self._plain.figures
+        differences, plain, found = self._differences, self._plain, self._plain.figures
         shown = {
             name: torch.from_numpy(np.asarray(each)[self._place][self._heads])
             for name, each in self._survey.figures.items()

@@ -22,8 +22,16 @@ from attnviz.encoding import Encoding
 from attnviz.model.check import Judge, explained
 from attnviz.model.hosted import Hosted, hostable
 from attnviz.model.native import Native
-from attnviz.model.sampling import ALL_WINDOWS, ROWS, Progress, draw_heads, require_biases
-from attnviz.model.verdict import COARSE, Check, Recomputed, Rows, Windows, compare, sum_up, tolerance_of
+from attnviz.model.sampling import (
+    ALL_WINDOWS,
+    ROWS,
+    Progress,
+    by_either,
+    contradicts_itself,
+    draw_heads,
+    require_biases,
+)
+from attnviz.model.verdict import COARSE, Against, Check, Recomputed, Rows, Windows, compare, sum_up, tolerance_of
 from attnviz.model.ways import WIDER, Options
 from attnviz.record import Survey
 
@@ -96,7 +104,7 @@ def check_survey(
     """Hold what a ``survey`` of the model ``way`` shows to transformers' model, both with the same ``options``.
 
     Raises:
-        Unjudged: transformers' eager attention gives no weights to compare with.
+        Unjudged: transformers' attention gives no weights to compare with.
         InputError: there is no memory for what transformers' model needs.
         UnsupportedModel, ModelError: as ``Hosted.run``.
     """
@@ -106,24 +114,42 @@ def check_survey(
     pieces, every = pieces_of(survey)
     heads = heads_of(survey, pieces, every=every)
 
-    def examine(judge: Hosted, tolerance: Tolerance, heads: Mapping[int, Sequence[int]]) -> Examined:
-        found = Examined(survey, tolerance, heads)
+    def examine(
+        judge: Hosted,
+        tolerance: Tolerance,
+        heads: Mapping[int, Sequence[int]],
+        by: Against,
+        layers: Mapping[int, Tolerance] | None = None,
+    ) -> Examined:
+        found = Examined(survey, tolerance, heads, layers)
         with explained(alone):
-            found.look(judge, pieces, progress, whole=alone is not None)
+            found.look(judge, pieces, progress, whole=alone is not None, by=by)
         found.end(every=every)
         return found
 
     tolerance = Tolerance.of(COARSE if checkpoint.quantised else tolerance_of(options.dtype))
-    found = examine(judge.of(options, way), tolerance, heads)
-    result = _verdict(survey, found, pieces, options.dtype)
+    near = judge.of(options, way)
+    found, by = by_either(
+        lambda by: examine(near, tolerance, heads, by),
+        lambda found: _verdict(survey, found, pieces, options.dtype).agrees,
+        lambda: alone is not None and contradicts_itself(near, pieces[0].texts, survey.kind, survey.layer_numbers),
+    )
+    result = replace(_verdict(survey, found, pieces, options.dtype), against=by)
     if result.passed or options.dtype not in WIDER or checkpoint.quantised:
         return result
     wider = replace(options, dtype=WIDER[options.dtype])
     exact = judge.of(wider, None)
-    rows = examine(exact, tolerance, dict.fromkeys(heads, ())).theirs
-    again = examine(exact, tolerance.by_rounding(found.theirs, rows), heads)
-    double = _verdict(survey, again, pieces, wider.dtype)
-    return replace(result, double=double, recomputed=double.recomputed)
+    rows = examine(exact, tolerance, dict.fromkeys(heads, ()), by).theirs
+    layers = {
+        number: tolerance.by_rounding(
+            {place: theirs for place, theirs in found.theirs.items() if place[1] == number}, rows
+        )
+        for number in survey.layer_numbers
+    }
+    again = examine(exact, tolerance.by_rounding(found.theirs, rows), heads, by, layers)
+    double = replace(_verdict(survey, again, pieces, wider.dtype), against=by)
+    rounding = found.rounding(rows, double.dtype)
+    return replace(result, double=double, recomputed=double.recomputed, rounding=rounding)
 
 
 def _verdict(survey: Survey, found: Examined, pieces: Sequence[Piece], dtype: torch.dtype) -> Check:

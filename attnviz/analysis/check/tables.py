@@ -21,6 +21,7 @@ from attnviz.model.hosted import Hosted
 from attnviz.model.kernel import Kind
 from attnviz.model.sampling import ALL_WINDOWS, ROWS, draw_heads, reveal
 from attnviz.model.spec import Reach
+from attnviz.model.verdict import Against
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,24 +75,34 @@ class Document:
 
 
 def differences_of(
-    document: Document, judge: Hosted, tolerance: Tolerance, *, figures: bool = True
+    document: Document,
+    judge: Hosted,
+    tolerance: Tolerance,
+    by: Against = "eager",
+    *,
+    figures: bool = True,
+    own: Mapping[int, Tolerance] | None = None,
 ) -> tuple[Differences, dict[int, Tensor], int]:
     """How far ``document`` is from what ``judge``, transformers' model, says.
 
-    Beside it are that model's weights, by layer those of some queries, and how many heads were made in full. Without
-    ``figures`` these weights alone are wanted.
+    It says so ``by`` its eager attention or its SDPA. Beside it are that model's weights, by layer those of some
+    queries, and how many heads were made in full. Without ``figures`` these weights alone are wanted.
+    Layers may have tolerances of their ``own``.
 
     Raises:
         Unjudged: transformers' eager attention gives no weights to compare with.
         InputError, UnsupportedModel, ModelError: as ``Hosted.run``.
     """
     pieces, numbers = document.pieces(), document.numbers
-    differences = Differences(tolerance)
+    differences = Differences(tolerance, own or {})
     size = sum(len(window.encoding if window else document.encoding) ** 2 for window, _ in pieces)
     chosen: dict[int, list[int]] = {number: [] for number in numbers}
     if figures and document.every:
         chosen = draw_heads(numbers, document.heads, size)
-    layers = {number: _Layer(document, place, chosen[number], differences) for place, number in enumerate(numbers)}
+    layers = {
+        number: _Layer(document, place, chosen[number], differences.within(number))
+        for place, number in enumerate(numbers)
+    }
     kept: dict[int, list[Tensor]] = {number: [] for number in numbers}
     for window, rows in pieces:
         text = read(document.encoding, window)
@@ -108,7 +119,7 @@ def differences_of(
             layers[number].see(text, window, query, key, part.cpu())
 
         texts = window.encoding if window else document.encoding, document.target
-        reveal(judge, texts, document.kind, rows, chosen, see_rows, see_heads, whole=document.whole)
+        reveal(judge, texts, document.kind, rows, chosen, see_rows, see_heads, whole=document.whole, by=by)
         for layer in layers.values() if figures else ():
             layer.end_text(text)
     if figures:

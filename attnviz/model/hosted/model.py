@@ -176,10 +176,12 @@ class Hosted(Loaded):
         *,
         whole: Mapping[tuple[Kind, int], Sequence[int]] | None = None,
         see_whole: SeeWhole | None = None,
+        asked: bool = False,
     ) -> tuple[Tensor, bool]:
         """Show ``see`` the weights of the queries ``rows`` (Q,) by the model's own eager attention, layer by layer.
 
-        The ``whole`` heads of each layer are shown to ``see_whole`` in all their rows, some at a time.
+        The ``whole`` heads of each layer are shown to ``see_whole`` in all their rows, some at a time. Where eager
+        attention gives no weights, or wrong ones, what the model goes on with is ``asked`` for them.
 
         The model runs by its own SDPA, or eagerly where it has none, without an array of N·M; our kernel has no part
         in it. Returns the last hidden states (T, C), the decoder's where there is one, and whether the two
@@ -188,7 +190,7 @@ class Hosted(Loaded):
         Raises:
             InputError, UnsupportedModel, ModelError: as ``run``.
         """
-        sampler = Sampler(self.model, self._shapes(encoding, target), rows, see, whole, see_whole)
+        sampler = Sampler(self.model, self._shapes(encoding, target), rows, see, whole, see_whole, asked=asked)
         output = self._forward(encoding, target, sampler, output_hidden_states=not is_bare(self.model))
         self._require_all(sampler.layers)
         return last_of(output), sampler.contradicts

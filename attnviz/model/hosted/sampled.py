@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from attnviz.errors import UnsupportedModel
@@ -21,6 +22,7 @@ from attnviz.model.hosted import masks
 from attnviz.model.hosted.attention import Calls, choose, refuse, sinks_of
 from attnviz.model.hosted.masks import RowMask
 from attnviz.model.kernel import Kind
+from attnviz.model.verdict import Against
 
 See = Callable[[Kind, int, Tensor | None], None]
 """Is shown the rows (H, Q, M) of each layer of each kind; None where the model's eager function gives no weights."""
@@ -50,9 +52,15 @@ class Sampler:
         see: See,
         whole: Mapping[tuple[Kind, int], Sequence[int]] | None = None,
         see_whole: SeeWhole | None = None,
+        *,
+        asked: bool = False,
     ) -> None:
-        """``shapes`` are the (N, M) of each kind's maps; all rows of the ``whole`` heads are shown to ``see_whole``."""
+        """``shapes`` are the (N, M) of each kind's maps; all rows of the ``whole`` heads are shown to ``see_whole``.
+
+        What the model goes on with is ``asked`` for its weights, where the eager function gives none or wrong ones.
+        """
         self.contradicts = False
+        self._asked = asked
         self._calls = Calls(model, shapes)
         self._rows, self._see = rows, see
         self._whole, self._see_whole = whole or {}, see_whole
@@ -78,12 +86,20 @@ class Sampler:
         kind, layer, again = self._calls.place(module, query, key)
         given = facts if scaling is None else facts | {"scaling": scaling}
         call = _Call(module, query, key, value, attention_mask, given)
-        context = call.sdpa() if self._has_sdpa and call.plain else call.eagerly()
+        by_sdpa = self._has_sdpa and call.plain
+        context = call.sdpa() if by_sdpa else call.eagerly()
+        if self._asked:
+            call = replace(call, asked="sdpa" if by_sdpa else "eager")
         if not again:
             rows = self._rows[kind].to(query.device)
-            some, weights = call.eager(rows)
-            self.contradicts |= _differ(some, context[:, rows])
-            if weights is not None and call.sinks is not None and float((weights.sum(-1) - 1).abs().max()) < 0.01:
+            some, weights = (context[:, rows], call.weights(rows)) if self._asked else call.eager(rows)
+            self.contradicts |= differ(some, context[:, rows])
+            if (
+                not self._asked
+                and weights is not None
+                and call.sinks is not None
+                and float((weights.sum(-1) - 1).abs().max()) < 0.01
+            ):
                 weights = None  # they are those before the sinks have taken their share (Granite)
             self._see(kind, layer, None if weights is None else weights[0])
             heads = self._whole.get((kind, layer), ())
@@ -95,7 +111,7 @@ class Sampler:
 
 @dataclass(frozen=True)
 class _Call:
-    """What a module hands to its attention function."""
+    """What a module hands to its attention function; weights are what the way ``asked`` makes of unit vectors."""
 
     module: nn.Module | _Some
     query: Tensor
@@ -103,6 +119,7 @@ class _Call:
     value: Tensor
     mask: Tensor | None
     facts: dict[str, Any]
+    asked: Against | None = None
 
     @property
     def sinks(self) -> Tensor | None:
@@ -127,6 +144,23 @@ class _Call:
         context, weights = own(self.module, self.query[:, :, rows], self.key, self.value, mask, **self._facts(rows))
         return context, weights
 
+    def weights(self, rows: Tensor, keys: slice = slice(None)) -> Tensor | None:
+        """The weights (1, H, n, M) of ``rows``; ``keys`` are as for ``eager``."""
+        if self.asked is None:
+            return self.eager(rows, keys)[1]
+        count, size = self.value.shape[2:]
+        mask, found = self._mask(rows), []
+        mask = None if mask is None else mask[..., keys]
+        facts = self._facts(rows) | {"is_causal": False}  # the mask says what is seen
+        for first in range(0, count, size):
+            units = torch.eye(count, device=self.value.device, dtype=self.value.dtype)[:, first : first + size]
+            units = functional.pad(units, (0, size - units.shape[1])).expand(*self.value.shape[:2], -1, -1)
+            if self.asked == "sdpa":
+                found.append(self._sdpa(self.query[:, :, rows], self.key, units, mask, facts))
+            else:
+                found.append(replace(self, value=units).eager(rows, keys)[0])
+        return torch.cat(found, dim=-1)[..., :count].transpose(1, 2)  # (1, n, H, M) → (1, H, n, M)
+
     def whole(self, heads: Sequence[int], rows: Tensor, weights: Tensor) -> Iterator[tuple[int, int, Tensor]]:
         """All weights of ``heads``, some queries at a time: the first query, the first key, and (h, n, m).
 
@@ -135,8 +169,8 @@ class _Call:
         """
         narrow: _Call | None = self._narrow(heads)
         try:
-            alone = narrow.eager(rows)[1] if narrow else None
-            if alone is None or _differ(alone, weights[:, list(heads)]):
+            alone = narrow.weights(rows) if narrow else None
+            if alone is None or differ(alone, weights[:, list(heads)]):
                 narrow = None
         except (RuntimeError, ValueError, LookupError, AttributeError, TypeError):
             narrow = None
@@ -152,7 +186,7 @@ class _Call:
         if facts.get("position_bias") is not None:
             facts = facts | {"position_bias": facts["position_bias"][..., low:high]}
         part = replace(self, key=self.key[:, :, low:high], value=self.value[:, :, low:high], facts=facts)
-        weights = part.eager(rows, slice(low, high))[1]
+        weights = part.weights(rows, slice(low, high))
         if weights is None:
             raise UnsupportedModel(f"{type(self.module).__name__}'s eager attention returns weights now and then")
         return low, weights
@@ -173,7 +207,7 @@ class _Call:
         facts = {name: given for name, given in facts.items() if given is not None or name in self.facts}
         module = _Some(self.module, None if sinks is None else sinks[some])
         mask = self.mask if isinstance(self.mask, RowMask) else cut(self.mask)
-        return _Call(module, self.query[:, some], self.key[:, shared], self.value[:, shared], mask, facts)
+        return _Call(module, self.query[:, some], self.key[:, shared], self.value[:, shared], mask, facts, self.asked)
 
     def eagerly(self) -> Tensor:
         """The context of all queries by the model's own eager function, some at a time."""
@@ -257,7 +291,7 @@ def eager_function(module: nn.Module | _Some) -> Callable[..., tuple[Tensor, Ten
     return own
 
 
-def _differ(one: Tensor, other: Tensor) -> bool:
+def differ(one: Tensor, other: Tensor) -> bool:
     """Whether two contexts differ by more than rounding."""
     rounding = max(1e-3, 16 * torch.finfo(other.dtype).eps)  # of sums of some dozens of terms, in half precision
     return bool(float((one - other).abs().max()) > rounding * max(1.0, float(other.abs().max())))
