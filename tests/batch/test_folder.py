@@ -136,7 +136,7 @@ def test_a_run_that_has_ended_is_not_added_to(where: str) -> None:
         _write(folder, 2)
         folder.end(parts=2)
     with opened(where, made.identity()) as folder:
-        with pytest.raises(UsageError, match=r"there are more texts than when .* was made: it has 2 parts"):
+        with pytest.raises(UsageError, match=r"there are more texts than when .* was made: its parts are 2"):
             folder.finished(2, made.chunk(2)[0])
         assert folder.complete
     with opened(where, made.identity(), overwrite=True) as folder:
