@@ -246,12 +246,13 @@ def test_a_check_that_passed() -> None:
         "max_abs_diff": 2.4e-7,
         "tolerance": 1e-5,
         "compared": "weights",
+        "heads": 6,
         "against": "eager",
         "of": "what is shown",
         "inputs": {"differs": None, "unknown": None},
         "worst": {"map": "self", "layer": 1, "head": 2},
         "dtype": "float32",
-        "rows": None,
+        "rows": {},
         "layers": [
             {
                 "map": "self",
@@ -271,14 +272,16 @@ def test_a_check_that_passed() -> None:
             },
         ],
         "recomputed": None,
-        "float64": None,
+        "rounding": None,
+        "wider": None,
+        "written": None,
     }
 
 
 def test_a_check_that_failed_holds_its_second_run() -> None:
     found = made(bank(), FAILED)["check"]
-    assert (found["passed"], found["float64"]["passed"]) == (False, False)
-    assert (found["float64"]["dtype"], found["float64"]["max_abs_diff"]) == ("float64", 0.019)
+    assert (found["passed"], found["wider"]["passed"]) == (False, False)
+    assert (found["wider"]["dtype"], found["wider"]["max_abs_diff"]) == ("float64", 0.019)
 
 
 def test_a_check_of_hidden_states_and_of_three_maps() -> None:
