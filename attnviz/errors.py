@@ -44,7 +44,7 @@ def short(value: object, most: int = 80) -> str:
 
 
 _LONGEST = 2000
-"""The most characters of a message."""
+"""The most characters of a message; of a longer one the middle is left out, as its end says what was expected."""
 
 
 class AttnvizError(Exception):
@@ -59,7 +59,7 @@ class AttnvizError(Exception):
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         if len(message) > _LONGEST:  # strangers' configs and libraries say what they like
-            message = f"{message[:_LONGEST]} …"
+            message = f"{message[: _LONGEST // 2]} … {message[-_LONGEST // 2 :]}"
         super().__init__(message)
         self.message = message
         self.hint = hint

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.encoding import Encoding, Window, Windows
+from attnviz.model import sampling
 from attnviz.model.kernel import Kind, Tile
 from attnviz.model.observers import InWindows, Pairs
-from attnviz.model.sampling import FEWEST, ROOM, ROWS, draw_words
 from attnviz.record import Evidence, Rows
 
 
@@ -31,7 +31,7 @@ class Gathering(InWindows):
         keys: int,
     ) -> None:
         """``starts`` are the first tokens of the units; ``heads`` those of all layers."""
-        count = min(ROWS, max(FEWEST, ROOM // (4 * max(1, heads) * keys)))
+        count = min(sampling.ROWS, max(sampling.FEWEST, sampling.ROOM // (4 * max(1, heads) * keys)))
         self._pairs: dict[int | None, tuple[NDArray[np.intp], Pairs]] = {}
         self._reaches: dict[int, tuple[int | None, int | None]] = {}
         self._numbers = {} if windows is None else {windows[i].start: i for i in windows.sampled}
@@ -74,7 +74,9 @@ class Gathering(InWindows):
 
 def _tokens(starts: Sequence[int], stop: int, count: int, wanted: Sequence[int]) -> list[int]:
     ends = [*starts[1:], stop]
-    return [token for unit in draw_words(starts, stop, count, wanted) for token in range(starts[unit], ends[unit])]
+    return [
+        token for unit in sampling.draw_words(starts, stop, count, wanted) for token in range(starts[unit], ends[unit])
+    ]
 
 
 def _inside(starts: Sequence[int], stop: int, window: Window) -> list[int]:

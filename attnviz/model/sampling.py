@@ -9,15 +9,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor
 
 from attnviz.encoding import Encoding
 from attnviz.errors import ModelError
-from attnviz.model.hosted import Hosted, Reference
-from attnviz.model.hosted.sampled import PIECE, differ
 from attnviz.model.kernel import Kind, Observer
 from attnviz.model.memory import free_memory, in_words, too_large
 from attnviz.model.native import Native
@@ -25,6 +23,9 @@ from attnviz.model.observers import Only, Pairs
 from attnviz.model.spec import RelativeBuckets
 from attnviz.model.verdict import Against, Check, Compared, Rows, compare, states_apart, sum_up, weights_apart
 from attnviz.model.ways import shapes
+
+if TYPE_CHECKING:
+    from attnviz.model.hosted import Hosted, Reference
 
 ROWS = 64
 """So many queries are drawn, the first and the last among them."""
@@ -193,6 +194,8 @@ class Unjudged(Exception):
 
 def contradict(eager: Reference, sdpa: Reference) -> bool:
     """Whether transformers' two ways of attention differ by more than rounding, in the last layer of any stack."""
+    from attnviz.model.hosted.sampled import differ
+
     pairs = [(eager[kind][1], sdpa[kind][1]) for kind in sdpa if kind in eager]
     last = [(a[-1], b[-1]) for a, b in pairs if a is not None and b is not None]
     return any(differ(a, b) for a, b in last)
@@ -255,6 +258,8 @@ def reveal(
         Unjudged: there are none, or wrong ones.
         InputError, UnsupportedModel, ModelError: as ``Hosted.run``.
     """
+    from attnviz.model.hosted.sampled import PIECE
+
     if whole:
         numbers = {kind: sorted(heads)}
         theirs = judge.reference(*texts) if by == "eager" else judge.by_sdpa(*texts, numbers)

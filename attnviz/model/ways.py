@@ -70,9 +70,10 @@ def open_way(checkpoint: Checkpoint, options: Options) -> tuple[Native | Hosted,
     if not reason:
         return open_native(checkpoint, options.dtype, _place(checkpoint, options)), ""
     against = require_hostable(checkpoint, options, reason)
-    from attnviz.model.hosted import settle
+    from attnviz.model.hosted import require_start, settle
 
     way = open_by_transformers(checkpoint, options)
+    require_start(checkpoint, way)
     return settle(way) if against or isinstance(checkpoint.reference, torch.nn.Module) else way, reason
 
 

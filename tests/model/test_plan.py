@@ -13,10 +13,12 @@ from safetensors.torch import load_file, save_file
 
 from attnviz.checkpoint import Checkpoint, open_checkpoint
 from attnviz.errors import ModelError
+from attnviz.model import plan as plans
 from attnviz.model import weights
 from attnviz.model.describe import describe, parameters, spans
 from attnviz.model.families import ALIASES, FAMILIES, find_family
 from attnviz.model.plan import Plan, plan, rows
+from attnviz.model.spec import Sinusoidal
 from tests import tiny
 from tests.model.parity import make, spec_of
 from tests.model.variants import Variant, all_variants
@@ -120,13 +122,19 @@ COUNTED = [(family, name) for family, name in CASES if name != "embeddings of th
 
 @pytest.mark.parametrize(("family", "name"), COUNTED, ids=[f"{family}: {name}" for family, name in COUNTED])
 def test_parameters_are_those_of_the_tensors_that_are_used(family: str, name: str, tmp_path: Path) -> None:
-    """What layers or stacks share is one tensor in the file, and is counted once."""
+    """What layers or stacks share is one tensor in the file, and is counted once; sines are not parameters."""
     make(CASES[family, name], torch.float32).save_pretrained(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     found = find_family(config)
     spec = found.spec(config)
     stored = load_file(tmp_path / "model.safetensors")
-    taken = {tensor.data_ptr(): tensor.numel() for tensor in weights.take(found, spec, stored, torch.float32).values()}
+    used = weights.take(found, spec, stored, torch.float32)
+    sines = {
+        f"{stack}embed.positions.weight"
+        for stack, part in (("", spec), ("encoder.", spec.encoder))
+        if part and isinstance(part.embedding.positions, Sinusoidal)
+    }
+    taken = {tensor.data_ptr(): tensor.numel() for name, tensor in used.items() if name not in sines}
     assert parameters(spec) == sum(taken.values())
 
 
@@ -198,7 +206,8 @@ def test_a_plan_reads_no_weights(tiny_llama: Path, tiny_mixtral: Path, monkeypat
     assert [plan_of(folder).way for folder in (tiny_llama, tiny_mixtral)] == ["native", "hosted"]
 
 
-def test_the_text_part_of_a_config_is_read_where_there_is_one() -> None:
+def test_the_text_part_of_a_config_is_read_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plans, "_rehearsed", lambda *_: ("hosted", {}))  # there are no files to load
     config = {"model_type": "gemma3", "text_config": {"model_type": "gemma3_text", "num_hidden_layers": 7}}
     found = plan(Checkpoint("tiny", config, {}, tiny.wordpiece(), reference=None))
     assert (found.way, found.facts) == ("hosted", {"layers": "7"})

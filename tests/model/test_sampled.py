@@ -424,7 +424,8 @@ def test_what_a_survey_shows_in_half_precision_is_judged_by_what_rounding_does_t
     assert check.passed
     assert check.double
     assert check.recomputed
-    entropy = survey.figures["entropy"] * 1.5
+    # What bfloat16 rounds moves the entropies of this model by a quarter of themselves in transformers too.
+    entropy = survey.figures["entropy"] * (1.5 if dtype == "float16" else 3)
     wrong = dataclasses.replace(survey, figures={**survey.figures, "entropy": entropy})
     assert not model.check_record(wrong).passed
 

@@ -7,7 +7,7 @@ the same tiles as in the native way.
 from __future__ import annotations
 
 from attnviz.model.hosted.as_made import changed
-from attnviz.model.hosted.loading import open_hosted, open_writer
+from attnviz.model.hosted.loading import open_hosted, open_writer, require_start
 from attnviz.model.hosted.model import Hosted, Reference
 from attnviz.model.hosted.observed import Observed, settle
 from attnviz.model.hosted.reading import Reader
@@ -28,6 +28,7 @@ __all__ = [
     "known",
     "open_hosted",
     "open_writer",
+    "require_start",
     "settle",
     "undisturbed",
 ]

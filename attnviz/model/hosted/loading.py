@@ -66,11 +66,19 @@ def open_hosted(
     if _wraps(type(model)):
         return Hosted(model, checkpoint.name, None, unread)
     start = _first(checkpoint, "bos_token_id") if start is None else start
-    hosted = Hosted(model, checkpoint.name, start, unread)
-    if start is None and hosted.kinds != ("self",) and not isinstance(checkpoint.reference, nn.Module):
+    return Hosted(model, checkpoint.name, start, unread)
+
+
+def require_start(checkpoint: Checkpoint, hosted: Hosted) -> None:
+    """Raise where nothing says what the decoder of a hosted model begins with; what only judges needs to know it not.
+
+    Raises:
+        ModelError: no config names the token.
+    """
+    known = hosted.start is not None or hosted.kinds == ("self",) or _wraps(type(hosted.model))
+    if not known and not isinstance(checkpoint.reference, nn.Module):
         hint = "Say it as decoder_start_token_id in config.json."
         raise ModelError(f"{checkpoint.name}: no config says which token its decoder begins with", hint=hint)
-    return hosted
 
 
 def _first(checkpoint: Checkpoint, name: str) -> int | None:

@@ -7,7 +7,7 @@ import importlib.util
 from attnviz.checkpoint import Checkpoint
 from attnviz.encoding import Encoding, Word
 from attnviz.errors import UnsupportedModel
-from attnviz.model.hosted.loading import open_hosted
+from attnviz.model.hosted.loading import open_hosted, require_start
 from attnviz.model.hosted.model import Hosted
 
 _TOKENS = (1, 2, 1, 2)
@@ -24,6 +24,7 @@ def rehearse(checkpoint: Checkpoint, *, trust_remote_code: bool = False) -> Host
     """
     device = "meta" if importlib.util.find_spec("accelerate") and not checkpoint.gguf else None
     hosted = open_hosted(checkpoint, None, device, trust_remote_code=trust_remote_code)
+    require_start(checkpoint, hosted)
     words = tuple(Word(str(number), i, i + 1) for i, number in enumerate(_TOKENS))
     spelt, plain = tuple(map(str, _TOKENS)), (False,) * len(_TOKENS)
     text = Encoding("", None, _TOKENS, (0,) * len(_TOKENS), spelt, plain, words)
