@@ -24,7 +24,7 @@ from tests import tiny
 
 TEXT = "The bank approved the loan."
 TOKENIZER = transformers.PreTrainedTokenizerFast(tokenizer_object=tiny.wordpiece())
-CONFIG = tiny._DECODER | {"num_hidden_layers": 2}
+CONFIG = tiny.DECODER | {"num_hidden_layers": 2}
 
 
 def llama(**config: Any) -> Any:

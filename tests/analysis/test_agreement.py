@@ -37,7 +37,7 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     elif request.param.startswith("hosted"):
         tiny.mixtral(folder, **config, sliding_window=9)
     else:
-        shape = MistralConfig(**(tiny._DECODER | config), sliding_window=9)
+        shape = MistralConfig(**(tiny.DECODER | config), sliding_window=9)
         tiny.save(folder, MistralForCausalLM(shape))
     return load(folder, dtype="float64")
 

@@ -11,7 +11,7 @@ import transformers
 
 from attnviz.encoding import started
 from attnviz.interface import Model, load
-from attnviz.model.hosted import model as hosted
+from attnviz.model.hosted import loaded as hosted
 from tests import tiny, translators
 from tests.vocabularies import KINDS
 
