@@ -88,6 +88,7 @@ def test_the_parity_table_is_of_the_variants_that_are_tested() -> None:
 
 
 @pytest.mark.real
+@pytest.mark.slow
 def test_the_commands_of_readme_and_samples_run(
     real_model: Model,  # noqa: ARG001  (skips where it is not installed)
     tmp_path: Path,
@@ -161,6 +162,7 @@ def test_the_terminal_picture_is_what_show_prints(real_model: Model) -> None:  #
 
 
 @pytest.mark.real
+@pytest.mark.slow
 def test_the_picture_of_a_decoder_is_what_show_prints(real_decoder: Path) -> None:
     assert_current("bank-smollm2.svg", pictures.screen(real_decoder))
 

@@ -122,7 +122,10 @@ def long_bert(tmp_path_factory: pytest.TempPathFactory) -> Model:
 
 
 LONG = [*TEXTS, document(10, 150), document(11, 150), document(13, 260, few=20)]
-ASKED = [Asked(), Asked(top=0), Asked(top=3, special=True), Asked(top=30, everything=True)]
+ASKED = [
+    *(Asked(), Asked(top=0), Asked(top=3, special=True)),
+    pytest.param(Asked(top=30, everything=True), marks=pytest.mark.slow),
+]
 
 
 @pytest.mark.parametrize("asked", ASKED, ids=str)

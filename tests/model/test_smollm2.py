@@ -9,7 +9,7 @@ import pytest
 from attnviz.interface import Attention, load
 from tests import tiny
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 
 def test_it_agrees_with_transformers_in_every_head(real_decoder: Path) -> None:
