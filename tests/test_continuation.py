@@ -66,6 +66,13 @@ def test_what_is_cut_off_and_written_again_is_the_same(text: str, kind: str, n: 
     assert again.generated == len(whole) - n
 
 
+def test_white_space_at_the_end_may_belong_to_the_word_that_follows() -> None:
+    tokenizer = KINDS["gemma"]()
+    whole = encode(tokenizer, "the \xa0the ", marks=False)
+    again = written(tokenizer, cut(whole, 2), whole.ids[2:], 1)
+    assert spans(again) == spans(whole) == [(0, 1), (1, 6)]
+
+
 @settings(deadline=None, max_examples=200)
 @given(_TEXTS, st.sampled_from(["gpt2", "llama3"]), st.integers(1, 3))
 def test_bytes_spell_the_text_again(text: str, kind: str, step: int) -> None:

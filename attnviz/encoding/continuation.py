@@ -78,7 +78,9 @@ def _open_words(
     cuts = [words.cut(text) if words else Cuts.of(text)]
     begins = begin_words(cuts, places, gaps)
     last = max(starts, default=first)
-    for i in range(first + 1, read):
+    # White space at the end of what was read may belong to the word that follows.
+    end = next((i for i in range(read, first, -1) if not is_blank(grown.tokens[i - 1])), first)
+    for i in range(first + 1, end):
         # What the model read was cut where its text was known. Of its words only an apostrophe or a full stop at the
         # end may turn out to be inside a word.
         if i != last or not is_punctuation(starts[i]):

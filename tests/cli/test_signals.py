@@ -31,8 +31,9 @@ PLACES = {
 
 def interrupted(place: str, folder: Path, *arguments: object, by: int = signal.SIGINT) -> tuple[int, str]:
     """How a command ended that was sent a signal at ``place``, and what it said."""
-    # Whoever runs the tests may ignore Ctrl-C, as nohup does, and its children with it.
+    # Whoever runs the tests may ignore Ctrl-C and the end of the terminal, as nohup does, and its children with it.
     heed = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)"
+    heed += "\nsignal.signal(signal.SIGHUP, signal.SIG_DFL)"
     code = f"import sys\nsys.argv[0] = 'attnviz'\n{heed}\n{PLACES[place]}\nfrom attnviz.cli.signals import main\nmain()"
     process = subprocess.Popen(
         [sys.executable, "-c", code, *map(str, arguments)],
