@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from attnviz.attention.observers import Weights
 from attnviz.encoding import Encoding, Windows
-from attnviz.model.native import Native
-from attnviz.model.observers import Weights
+from attnviz.model.native.backend import Native
 
 Array = NDArray[np.floating]
 LONG_TEXT = (

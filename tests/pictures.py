@@ -14,11 +14,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.terminal_theme import SVG_EXPORT_THEME
 
-from attnviz.analysis.summary import summarise
+from attnviz.analysis.text.summary import summarise
 from attnviz.cli.app import app
 from attnviz.interface import Attention, load
-from attnviz.render import terminal
-from attnviz.render.checked import check_line
+from attnviz.render.terminal import screen as terminal
+from attnviz.render.terminal.report import check_line
 from tests import corpus
 from tests.benchmarks import smollm2
 

@@ -9,8 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from attnviz.analysis.roles import ROLES
-from attnviz.model.plan import rows
+from attnviz.analysis.corpus.roles import ROLES
+from attnviz.model.overview import rows
 
 PARITY = Path(__file__).parent / "model" / "parity.json"
 _WIDTH = "96"

@@ -19,9 +19,9 @@ import pytest
 from huggingface_hub import constants
 from PIL import Image
 
-from attnviz.analysis.summary import summarise
-from attnviz.batch.read import FORMATS
-from attnviz.batch.stream import PACKINGS
+from attnviz.analysis.text.summary import summarise
+from attnviz.batch.input.read import FORMATS
+from attnviz.batch.input.stream import PACKINGS
 from attnviz.cli import app
 from attnviz.interface import Attention, Model
 from attnviz.render.document import document

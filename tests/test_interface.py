@@ -13,8 +13,8 @@ from PIL import Image
 
 import attnviz
 from attnviz import record
-from attnviz.analysis.offsets import positional_heads
-from attnviz.analysis.units import in_words
+from attnviz.analysis.text.offsets import positional_heads
+from attnviz.analysis.text.units import in_words
 from attnviz.errors import InputError, UsageError
 from attnviz.interface import Attention, EncoderDecoder, Model
 from tests import tiny

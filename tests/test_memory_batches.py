@@ -11,8 +11,9 @@ import transformers
 from numpy.typing import NDArray
 
 import attnviz
+from attnviz.attention import kernel
 from attnviz.errors import AttnvizError, InputError, UsageError
-from attnviz.model import kernel, run
+from attnviz.model.native import run
 from tests import tiny
 from tests.test_memory_models import TEXT, TOKENIZER, llama, mixtral
 

@@ -18,8 +18,8 @@ from torch import nn
 from torch.nn.utils import parametrize, prune
 
 import attnviz
+from attnviz.attention import kernel
 from attnviz.errors import UnsupportedModel
-from attnviz.model import kernel
 from tests import tiny
 
 TEXT = "The bank approved the loan."

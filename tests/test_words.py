@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, normalizers
 
-from attnviz.analysis.units import read_in
+from attnviz.analysis.text.units import read_in
 from attnviz.encoding import Encoding, declare_mask, encode
 from attnviz.encoding.words import Cuts, begin_words
 from attnviz.errors import InputError

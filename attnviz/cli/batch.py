@@ -20,7 +20,7 @@ from attnviz.cli.reading import read_words
 from attnviz.errors import ExitCode, SomeFailed, UsageError
 
 if TYPE_CHECKING:
-    from attnviz.batch.job import Done
+    from attnviz.batch.engine.job import Done
 
 _IN, _OUT, _WORK = "Documents", "Results", "How it runs"
 """The panels of the help."""
@@ -160,13 +160,13 @@ def batch(
     _require_installed()
     settle_matplotlib()
     model.warn()
+    from attnviz.analysis.corpus.metrics import Asked
     from attnviz.analysis.languages import language_code
-    from attnviz.analysis.measured import Asked
-    from attnviz.batch.cluster import Cluster
-    from attnviz.batch.job import Job, run_job
-    from attnviz.batch.reading import Reading
-    from attnviz.batch.source import STANDARD_INPUT, sizes
-    from attnviz.batch.work import How
+    from attnviz.batch.engine.cluster import Cluster
+    from attnviz.batch.engine.job import Job, run_job
+    from attnviz.batch.engine.work import How
+    from attnviz.batch.input.reading import Reading
+    from attnviz.batch.input.source import STANDARD_INPUT, sizes
     from attnviz.cli.telling import telling
 
     known = read_words(words)
@@ -203,8 +203,8 @@ def _names(keep: str | None) -> tuple[str, ...]:
 
 def _say(done: Done, files: Sequence[tuple[str, str]]) -> None:
     """The end of a run: a table with where everything lies, if it may be said, and what went wrong."""
-    from attnviz.analysis.roles import roles
-    from attnviz.render import corpus as tables
+    from attnviz.analysis.corpus.roles import roles
+    from attnviz.render.terminal import corpus as tables
 
     try:
         if files:

@@ -27,7 +27,7 @@ def check(
     text = source.read_text(BANK if text is None and reading.file is None else text, reading.file)
     reading.require_whole()
     read_words(reading.words)  # which change nothing of what is compared
-    from attnviz.render.checked import check_line, check_table, unchecked_line
+    from attnviz.render.terminal.report import check_line, check_table, unchecked_line
 
     loaded = model.load()
     if loaded.uncheckable:

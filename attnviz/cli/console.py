@@ -16,7 +16,7 @@ from attnviz.cli import streams
 from attnviz.errors import AttnvizError, ExitCode
 
 if TYPE_CHECKING:
-    from attnviz.model.check import Check
+    from attnviz.model.check.judge import Check
 
 
 def output() -> Console:
@@ -76,7 +76,7 @@ def judged(check: Check | None) -> Iterator[None]:
 
 def fail(check: Check) -> NoReturn:
     """A failed check is loud: what differs, on standard error, and the exit code for it."""
-    from attnviz.render.checked import check_line
+    from attnviz.render.terminal.report import check_line
 
     errors().print(check_line(check))
     errors().print("Do not rely on this picture. Please report the model and the text: something here is wrong.")

@@ -14,14 +14,14 @@ from attnviz.cli.options import ModelOptions, spread
 from attnviz.errors import UnsupportedModel, UsageError
 
 if TYPE_CHECKING:
-    from attnviz.analysis.corpus_cost import CorpusCost
-    from attnviz.analysis.measured import Asked
+    from attnviz.analysis.corpus.cost import CorpusCost
+    from attnviz.analysis.corpus.metrics import Asked
     from attnviz.interface import Model
-    from attnviz.model.cost import Shape
-    from attnviz.model.measure import Rates
-    from attnviz.model.plan import Plan
-    from attnviz.render.corpus_cost import CorpusEstimate
-    from attnviz.render.cost import Estimate
+    from attnviz.model.cost.estimates import Shape
+    from attnviz.model.cost.measuring import Rates
+    from attnviz.model.overview import Plan
+    from attnviz.render.terminal.corpus_cost import CorpusEstimate
+    from attnviz.render.terminal.cost import Estimate
 
 SENTENCE = "The bank approved the loan because the company had strong financials."
 """What the model reads, again and again, where its time is measured."""
@@ -94,9 +94,9 @@ def cost(
     if tokens is None and (given or documents is None):
         text = source.read_text(text, file)
     loaded = model.load()
-    from attnviz.model import plan
-    from attnviz.render import corpus_cost as corpora
-    from attnviz.render import cost as texts
+    from attnviz.model import overview as plan
+    from attnviz.render.terminal import corpus_cost as corpora
+    from attnviz.render.terminal import cost as texts
 
     found = plan.plan(loaded.checkpoint)
     if found.way == "not at all":
@@ -116,10 +116,10 @@ def cost(
 
 def _text(model: Model, found: Plan, tokens: int, *, measure: bool) -> Estimate:
     """What one text costs."""
-    from attnviz.model import cost as costs
-    from attnviz.model import plan
-    from attnviz.model.foresee import free_memory
-    from attnviz.render.cost import Estimate
+    from attnviz.model import overview as plan
+    from attnviz.model.cost import estimates as costs
+    from attnviz.model.cost.limits import free_memory
+    from attnviz.render.terminal.cost import Estimate
 
     shape = plan.shape(model.checkpoint)
     needed = costs.cost(shape, tokens, bytes_=model.options.dtype.itemsize)
@@ -132,11 +132,11 @@ def _corpus(
     model: Model, found: Plan, documents: int, tokens: int | None, top: int | None, *, measure: bool
 ) -> CorpusEstimate:
     """What ``documents`` of so many ``tokens`` cost."""
-    from attnviz.analysis import corpus_cost as costs
-    from attnviz.analysis.measured import Asked
-    from attnviz.model import plan
-    from attnviz.model.foresee import free_memory
-    from attnviz.render.corpus_cost import CorpusEstimate
+    from attnviz.analysis.corpus import cost as costs
+    from attnviz.analysis.corpus.metrics import Asked
+    from attnviz.model import overview as plan
+    from attnviz.model.cost.limits import free_memory
+    from attnviz.render.terminal.corpus_cost import CorpusEstimate
 
     shape, bytes_ = plan.shape(model.checkpoint), model.options.dtype.itemsize
     shape = replace(shape, stacks=shape.stacks[:1])  # of an encoder–decoder the encoder reads them
@@ -152,8 +152,8 @@ def _corpus(
 
 def _pace(model: Model, shape: Shape, needed: CorpusCost, asked: Asked) -> float:
     """The seconds that each document of a corpus takes."""
-    from attnviz.analysis.corpus_cost import is_short, pace, reading
-    from attnviz.model.cost import cost as cost_of
+    from attnviz.analysis.corpus.cost import is_short, pace, reading
+    from attnviz.model.cost.estimates import cost as cost_of
 
     read, windows = reading(shape, needed.tokens)
     if windows > 1 or not is_short(shape, read):
@@ -176,8 +176,8 @@ def _fits(size: int | None, free: int | None) -> bool:
 
 def _rates(model: Model) -> Rates:
     """How fast this machine is, from a short run."""
-    from attnviz.model import plan
-    from attnviz.model.measure import measure
+    from attnviz.model import overview as plan
+    from attnviz.model.cost.measuring import measure
 
     with console.errors().status("measuring …"):
         ids = model.encode(SENTENCE).ids

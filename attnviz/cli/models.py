@@ -21,8 +21,8 @@ def models(
     ] = False,
 ) -> None:
     """List the families that attnviz runs, or say how it would run a checkpoint, and why."""
-    from attnviz.model import plan
-    from attnviz.render import models as tables
+    from attnviz.model import overview as plan
+    from attnviz.render.terminal import models as tables
 
     out = console.output()
     if path is None and gguf is None:

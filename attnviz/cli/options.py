@@ -15,8 +15,8 @@ from attnviz.cli.spreading import spread as spread
 from attnviz.errors import UsageError
 
 if TYPE_CHECKING:
-    from attnviz.analysis.summary import Heads
-    from attnviz.analysis.window import Span, Window
+    from attnviz.analysis.text.summary import Heads
+    from attnviz.analysis.text.window import Span, Window
     from attnviz.interface import Model
 
 _MODEL, _TEXT, VIEW = "Model", "Text", "What is shown"
@@ -208,7 +208,7 @@ FromOption = Annotated[
 
 
 def _bytes(value: str) -> int:
-    from attnviz.model.memory import parse_size
+    from attnviz.attention.memory import parse_size
 
     return parse_size(value)
 
@@ -227,7 +227,7 @@ MemoryOption = Annotated[
 
 def parse_heads(layer: str | None, head: str | None) -> Heads:
     """``--layer`` and ``--head``: a number, a list, ranges; ``mean`` for the heads."""
-    from attnviz.analysis.summary import Heads
+    from attnviz.analysis.text.summary import Heads
 
     mean = head == "mean"
     return Heads(_numbers("--layer", layer), None if mean else _numbers("--head", head), mean)
@@ -252,7 +252,7 @@ def _numbers(option: str, value: str | None) -> tuple[int, ...] | None:
 
 def parse_window(rows: str | None, columns: str | None) -> Window:
     """``--rows`` and ``--cols``: ``3:40`` from 3 to 39, ``3:`` to the end, ``:40`` from the start, ``3`` alone."""
-    from attnviz.analysis.window import Window
+    from attnviz.analysis.text.window import Window
 
     return Window(_span("--rows", rows), _span("--cols", columns))
 

@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 
+from attnviz.attention.kernel import Observer, Tile
 from attnviz.cli import console
 from attnviz.errors import ModelError
-from attnviz.model.cost import seen
-from attnviz.model.kernel import Observer, Tile
-from attnviz.render.cost import duration
+from attnviz.model.cost.estimates import seen
+from attnviz.render.terminal.cost import duration
 
 if TYPE_CHECKING:
     from attnviz.interface import Model
@@ -83,7 +83,7 @@ class Progress(Observer):
 @contextlib.contextmanager
 def watching(model: Model) -> Iterator[Progress]:
     """An observer for a run of ``model`` that shows how far it is, where somebody looks on."""
-    from attnviz.model import plan
+    from attnviz.model import overview as plan
 
     layers: int | None = sum(model.way.layers.values())
     if not layers:  # a hosted model says so only when it has run

@@ -80,7 +80,7 @@ def read_standard_input() -> str:
 
 def most() -> int:
     """How many bytes a text may have."""
-    from attnviz.model.memory import free_memory
+    from attnviz.attention.memory import free_memory
 
     free = free_memory()
     return WITHOUT if free is None else free // SHARE
@@ -101,7 +101,7 @@ def _read(stream: IO[bytes], name: str, size: int = 0) -> str:
 
 
 def _too_large(name: str, size: int, more: str, bound: int) -> InputError:
-    from attnviz.model.memory import in_words
+    from attnviz.attention.memory import in_words
 
     return InputError(
         f"{name} has {in_words(size)}{more}: there is memory to cut {in_words(bound)} of text into tokens",

@@ -21,9 +21,9 @@ from attnviz.cli.reading import typed
 from attnviz.cli.wanted import Wanted
 
 if TYPE_CHECKING:
-    from attnviz.analysis.summary import Summary
+    from attnviz.analysis.text.summary import Summary
     from attnviz.interface import Model
-    from attnviz.model.check import Check
+    from attnviz.model.check.judge import Check
     from attnviz.record import Record, Survey
 
 
@@ -86,8 +86,8 @@ def _print_document(summary: Summary, checking: Callable[[], Check | None]) -> N
 
 def _print_screen(summary: Summary, checking: Callable[[], Check | None], *, named: bool, unchecked: str) -> None:
     """Everything on the screen, and then the check, so that nobody waits for it."""
-    from attnviz.render import terminal
-    from attnviz.render.checked import check_line, unchecked_line
+    from attnviz.render.terminal import screen as terminal
+    from attnviz.render.terminal.report import check_line, unchecked_line
 
     out = console.output()
     for part in terminal.show(summary, named=named):

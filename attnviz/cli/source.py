@@ -93,7 +93,7 @@ def _sizing(given: dict[str, Any]) -> dict[str, Any]:
 def _read(record: str, reading: TextOptions) -> Record:
     if reading != TextOptions():
         raise UsageError("both a text and --from are given", hint="A record holds its text: give --from alone.")
-    from attnviz.model.memory import free_memory
+    from attnviz.attention.memory import free_memory
     from attnviz.record import read
 
     return read(Path(record), most=free_memory())

@@ -12,11 +12,11 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.text import Text
 
 from attnviz.cli.signals import CLEANING
-from attnviz.render.cost import duration
 from attnviz.render.labels import clean
+from attnviz.render.terminal.cost import duration
 
 if TYPE_CHECKING:
-    from attnviz.batch.folder import Folder
+    from attnviz.batch.output.folder import Folder
 
 _EVERY = 0.25
 """The seconds between two pictures of the bar."""

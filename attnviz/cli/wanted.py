@@ -9,8 +9,8 @@ from attnviz.cli import source
 from attnviz.cli.options import MapOptions, parse_heads, parse_window
 
 if TYPE_CHECKING:
-    from attnviz.analysis.summary import Cell, Grid, Heads, Summary
-    from attnviz.analysis.window import Window
+    from attnviz.analysis.text.summary import Cell, Grid, Heads, Summary
+    from attnviz.analysis.text.window import Window
     from attnviz.record import Attention, Record, Survey
 
 
@@ -54,10 +54,10 @@ class Wanted:
         from attnviz.record import Survey
 
         if isinstance(found, Survey):
-            from attnviz.analysis.surveyed import summarise_survey
+            from attnviz.analysis.text.surveyed import summarise_survey
 
             return summarise_survey(found, heads=self.heads, cell=self.cell, top=self.top, links=self.links)
-        from attnviz.analysis.summary import summarise
+        from attnviz.analysis.text.summary import summarise
 
         record = source.pick_map(found, self.maps.which)
         return summarise(record, heads=self.heads, cell=self.cell, **self._counted(passage))
@@ -71,11 +71,11 @@ class Wanted:
         from attnviz.record import Survey
 
         if isinstance(found, Survey):
-            from attnviz.analysis.surveyed import survey_grid
+            from attnviz.analysis.text.surveyed import survey_grid
 
             return found, survey_grid(found)
-        from attnviz.analysis.summary import grid
-        from attnviz.analysis.units import in_tokens, in_words, within
+        from attnviz.analysis.text.summary import grid
+        from attnviz.analysis.text.units import in_tokens, in_words, within
 
         record = source.pick_map(found, self.maps.which)
         units = in_tokens(record) if self.maps.tokens else in_words(record)

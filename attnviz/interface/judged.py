@@ -12,8 +12,8 @@ from attnviz.errors import UsageError
 from attnviz.interface.opened import Opened
 
 if TYPE_CHECKING:
-    from attnviz.model.check import Check, Judge, Progress
-    from attnviz.model.verdict import Inputs
+    from attnviz.model.check.judge import Check, Judge, Progress
+    from attnviz.model.check.report import Inputs
 
 
 class Judged(Opened):
@@ -32,7 +32,7 @@ class Judged(Opened):
             UsageError: padding moved what the record shows, and it does not say which.
             ModelError: transformers can't load or run the model, or has other layers and heads than the record.
         """
-        from attnviz.model.check import Judge, Shown, check_shown
+        from attnviz.model.check.judge import Judge, Shown, check_shown
 
         self.require_checkable()
         judge = judge or Judge(self.checkpoint)
@@ -50,7 +50,7 @@ class Judged(Opened):
 
     def _check_survey(self, found: record.Survey, judge: Judge, progress: Progress | None) -> Check:
         from attnviz.analysis.check.survey import check_survey, texts_of
-        from attnviz.model.sampling import Unjudged
+        from attnviz.model.check.sampling import Unjudged
 
         reads = [(read, None) for read in found.windows.sample] if found.windows else [texts_of(found)]
         try:
@@ -69,7 +69,7 @@ class Judged(Opened):
         judge: Judge | None = None,
     ) -> Check:
         """``check`` of what the model reads; an encoder–decoder needs the ``target`` that its decoder reads too."""
-        from attnviz.model.check import check
+        from attnviz.model.check.judge import check
 
         self.require_checkable()
         found = check(self.checkpoint, encoding, target, self.options, self.way, progress, judge)

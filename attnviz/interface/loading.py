@@ -35,7 +35,7 @@ def load(
         ModelError: it can't be found or read.
         UsageError: an unknown type, device or language; or the model needs to know one that nothing says.
     """
-    from attnviz.model.ways import read_options
+    from attnviz.model.backends import read_options
 
     options = read_options(dtype, device, trust_remote_code=trust_remote_code)
     if not isinstance(model, str | os.PathLike):

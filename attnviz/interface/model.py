@@ -16,9 +16,9 @@ from attnviz.interface.records import Attention, EncoderDecoder
 from attnviz.interface.rows import Given, attend_row, check_given, read
 
 if TYPE_CHECKING:
-    from attnviz.model.check import Check, Judge, Progress
-    from attnviz.model.kernel import Observer
-    from attnviz.model.observers import HiddenStates, Weights
+    from attnviz.attention.kernel import Observer
+    from attnviz.attention.observers import HiddenStates, Weights
+    from attnviz.model.check.judge import Check, Judge, Progress
 
 _HEADS = 1024
 """How many heads a model is taken to have that does not say it."""
@@ -131,7 +131,7 @@ class Model(Judged):
         observers: Sequence[Observer],
         **options: Any,
     ) -> Attention | EncoderDecoder:
-        from attnviz.model.observers import HiddenStates, Weights
+        from attnviz.attention.observers import HiddenStates, Weights
 
         if text is None:
             raise UsageError("no text is given", hint='Give one, or input_ids: model.attend("The bank …")')
@@ -162,7 +162,8 @@ class Model(Judged):
         Raises:
             InputError, UsageError: as ``encode``.
         """
-        from attnviz.model import foresee, ways
+        from attnviz.model import backends as ways
+        from attnviz.model.cost import limits as foresee
 
         foresee.require_text(self.checkpoint, self.options, text, self.way.limit, truncate=truncate)
         tokens = len(self.encode(text, pair, truncate=truncate, chat=chat)) + (generate or 0)
@@ -205,7 +206,7 @@ class Model(Judged):
         Raises:
             InputError, UsageError, ModelError: as ``attend``; a word, passage or row that the text does not have.
         """
-        from attnviz.analysis.survey import Wanted, survey
+        from attnviz.analysis.text.survey import Wanted, survey
 
         if windows or stride is not None:
             if not windows:
@@ -230,7 +231,7 @@ class Model(Judged):
         queries: Encoding,
         keys: Encoding | None = None,
     ) -> Attention:
-        from attnviz.model.observers import as_array
+        from attnviz.attention.observers import as_array
 
         numbers = weights.layers(kind)
         return Attention(

@@ -12,10 +12,10 @@ from attnviz.encoding import Encoding, Lexicon, Windows, encode, encode_target, 
 from attnviz.errors import UsageError, short
 
 if TYPE_CHECKING:
+    from attnviz.model.backends import Options
     from attnviz.model.hosted import Hosted, Reader
-    from attnviz.model.native import Native
-    from attnviz.model.watch import Watch
-    from attnviz.model.ways import Options
+    from attnviz.model.hosted.watch import Watch
+    from attnviz.model.native.backend import Native
 
 Words = Lexicon | Iterable[str] | Iterable[Sequence[int]]
 """What is known to be a word: a list, or pairs (start, stop) of a text's characters."""
@@ -42,13 +42,13 @@ class Opened:
     @cached_property
     def options(self) -> Options:
         """The type of the numbers, and the device."""
-        from attnviz.model.ways import Options
+        from attnviz.model.backends import Options
 
         return self._options or Options()
 
     @cached_property
     def _opened(self) -> tuple[Native | Hosted, str, Watch | None]:
-        from attnviz.model.ways import open_way, watch
+        from attnviz.model.backends import open_way, watch
 
         way, reason = open_way(self.checkpoint, self.options)
         return way, reason, watch(self.checkpoint, way)
@@ -69,8 +69,8 @@ class Opened:
     @cached_property
     def by_transformers(self) -> Hosted:
         """The model as transformers runs it, whether or not our own forward pass can."""
+        from attnviz.model.backends import open_by_transformers
         from attnviz.model.hosted import settle
-        from attnviz.model.ways import open_by_transformers
 
         way = self.way
         return settle(open_by_transformers(self.checkpoint, self.options)) if way.path == "native" else way
@@ -129,7 +129,7 @@ class Opened:
         words: Words | None = None,
     ) -> tuple[Encoding, Encoding | None]:
         """What the model reads, and what its decoder reads where it has an encoder too; as for ``attend``."""
-        from attnviz.model import foresee
+        from attnviz.model.cost import limits as foresee
 
         if generate is not None and (not isinstance(generate, int) or generate < 0):
             raise UsageError(f"generate is {short(generate)}, expected a number of tokens")
@@ -154,7 +154,7 @@ class Opened:
         count = NEW_TOKENS if generate is None and two else generate or 0
         if not count:
             return source, None
-        from attnviz.model.writing import write_on
+        from attnviz.model.generation import write_on
 
         return write_on(self.checkpoint, self.options, self.way, source, count)
 
@@ -162,7 +162,7 @@ class Opened:
         self, text: str, stride: int | None, others: Sequence[str], *, chat: bool, words: Words | None
     ) -> tuple[Encoding, Windows | None]:
         """A text without regard to the model's limit, and its windows, None where it fits; ``others`` are options."""
-        from attnviz.analysis.survey import is_causal
+        from attnviz.analysis.text.survey import is_causal
 
         self.follow()
         if "cross" in self.way.kinds:

@@ -11,12 +11,12 @@ import numpy as np
 
 from attnviz import record
 from attnviz.analysis.languages import language_code
-from attnviz.analysis.links import Link, find_unit, select, strongest
-from attnviz.analysis.offsets import habits, habitual_heads, positional_heads
-from attnviz.analysis.summary import grid
-from attnviz.analysis.units import in_words
+from attnviz.analysis.text.links import Link, find_unit, select, strongest
+from attnviz.analysis.text.offsets import habits, habitual_heads, positional_heads
+from attnviz.analysis.text.summary import grid
+from attnviz.analysis.text.units import in_words
+from attnviz.attention.memory import free_memory
 from attnviz.errors import InputError
-from attnviz.model.memory import free_memory
 
 
 class _Saveable:

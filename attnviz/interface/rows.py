@@ -14,11 +14,11 @@ from attnviz.interface.records import Attention, EncoderDecoder
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from attnviz.attention.kernel import Observer
     from attnviz.interface.opened import Opened
-    from attnviz.model.check import Check
+    from attnviz.model.check.judge import Check
     from attnviz.model.hosted import Hosted
-    from attnviz.model.kernel import Observer
-    from attnviz.model.native import Native
+    from attnviz.model.native.backend import Native
 
 Found = Attention | EncoderDecoder
 
@@ -104,7 +104,7 @@ def read(model: Opened, given: Given) -> tuple[list[Row], bool]:
 
 def attend_row(model: Opened, row: Row, max_memory: int | None, observers: Sequence[Observer]) -> Found:
     """The record of a row's tokens without padding, at the positions that the model gives them."""
-    from attnviz.model.observers import Cropped, Weights
+    from attnviz.attention.observers import Cropped, Weights
 
     way = _way(model, row.padded)
     weights = Weights(way.layers, max_memory)
@@ -163,7 +163,7 @@ def _judge(model: Opened, row: Row, found: Found) -> tuple[Check, list[Tensor]]:
     import torch
 
     from attnviz.errors import ModelError
-    from attnviz.model.verdict import compare, sum_up, weights_apart
+    from attnviz.model.check.report import compare, sum_up, weights_apart
 
     if _way(model, row.padded).path == "observed":
         raise UsageError(f"{model.name} attends by itself in transformers, and so are the weights of rows with padding")
@@ -196,7 +196,7 @@ def _is_alike(way: Native | Hosted, padded: Padded) -> bool:
         return True
     if way.path != "native" or padded.positions is not None:
         return False
-    from attnviz.model.spec import Dynamic, LongRope, Rotary
+    from attnviz.model.architecture.spec import Dynamic, LongRope, Rotary
 
     spec = way.network.encoder.spec if way.network.encoder else way.network.spec
     for layer in spec.layers:
@@ -214,7 +214,7 @@ def _parts(row: Row) -> dict[record.Kind, tuple[slice, slice]]:
 
 def _moved(way: Native | Hosted, row: Row, weights: Any, max_memory: int | None) -> str:
     """How far the weights are from those of the tokens alone, in words; empty where that is rounding."""
-    from attnviz.model.observers import Weights
+    from attnviz.attention.observers import Weights
 
     alone = Weights(way.layers, max_memory)
     way.run(row.plain, [alone], row.target)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from attnviz.attention.kernel import Observer
+from attnviz.attention.observers import InWindows
 from attnviz.encoding import Window
-from attnviz.model.kernel import Observer
-from attnviz.model.observers import InWindows
 
 if TYPE_CHECKING:
     from attnviz.model.hosted import Hosted
-    from attnviz.model.native import Native
+    from attnviz.model.native.backend import Native
 
 
 def run_windows(

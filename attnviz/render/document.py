@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attnviz.analysis.far import Far, Profile
 from attnviz.analysis.languages import function_words
-from attnviz.analysis.links import Attended, Link
-from attnviz.analysis.summary import HeadMap, Summary
-from attnviz.analysis.units import Reading
+from attnviz.analysis.text.links import Attended, Link
+from attnviz.analysis.text.long_range import Far, Profile
+from attnviz.analysis.text.summary import HeadMap, Summary
+from attnviz.analysis.text.units import Reading
 from attnviz.encoding import Encoding
 from attnviz.record import Array, Attention, Survey
 
 if TYPE_CHECKING:
-    from attnviz.model.check import Check, LayerCheck
-    from attnviz.model.verdict import Recomputed, Written
+    from attnviz.model.check.judge import Check, LayerCheck
+    from attnviz.model.check.report import Recomputed, Written
 
 
 def document(summary: Summary, check: Check | None) -> dict[str, Any]:

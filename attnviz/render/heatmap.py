@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from attnviz.analysis.far import Profile
-from attnviz.analysis.summary import HeadMap, Summary
-from attnviz.analysis.units import Reading
+from attnviz.analysis.text.long_range import Profile
+from attnviz.analysis.text.summary import HeadMap, Summary
+from attnviz.analysis.text.units import Reading
 
 Values = NDArray[np.floating]
 Numbers = NDArray[np.intp]

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from attnviz.analysis.corpus import AMOUNTS, Corpus
-from attnviz.analysis.measured import Metric
-from attnviz.analysis.roles import ROLES
+from attnviz.analysis.corpus.accumulation import AMOUNTS, Corpus
+from attnviz.analysis.corpus.metrics import Metric
+from attnviz.analysis.corpus.roles import ROLES
 
 Values = NDArray[np.floating]
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from attnviz.analysis.corpus import Collector, Corpus, DocumentRows
-from attnviz.analysis.measured import METRICS
-from attnviz.analysis.pairs import LinkRows
+from attnviz.analysis.corpus.accumulation import Collector, Corpus, DocumentRows
+from attnviz.analysis.corpus.metrics import METRICS
+from attnviz.analysis.corpus.typical_links import LinkRows
 
 LAYERS, HEADS = (0, 1, 3), 4
 Figures = dict[str, NDArray[np.float64]]

@@ -7,10 +7,10 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
-from attnviz.analysis.links import counting
-from attnviz.analysis.measured import NAMES, Asked, Links, Measured
-from attnviz.analysis.offsets import MANY_QUERIES, MIN_QUERIES, POSITIONAL
-from attnviz.analysis.units import read_in
+from attnviz.analysis.corpus.metrics import NAMES, Asked, Links, Measured
+from attnviz.analysis.text.links import counting
+from attnviz.analysis.text.offsets import MANY_QUERIES, MIN_QUERIES, POSITIONAL
+from attnviz.analysis.text.units import read_in
 from attnviz.encoding import Encoding, is_punctuation
 
 Weights = NDArray[np.floating]

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from transformers import MistralConfig, MistralForCausalLM
 
-from attnviz.analysis import packed
-from attnviz.analysis.alone import measure_alone
-from attnviz.analysis.measured import NAMES, Asked, Measured
-from attnviz.analysis.offsets import HABIT, MANY_QUERIES, POSITIONAL
-from attnviz.analysis.summary import Cell, Summary, summarise
-from attnviz.analysis.surveyed import summarise_survey
+from attnviz.analysis.corpus import packed
+from attnviz.analysis.corpus.alone import measure_alone
+from attnviz.analysis.corpus.metrics import NAMES, Asked, Measured
+from attnviz.analysis.text.offsets import HABIT, MANY_QUERIES, POSITIONAL
+from attnviz.analysis.text.summary import Cell, Summary, summarise
+from attnviz.analysis.text.surveyed import summarise_survey
 from attnviz.encoding import encode, slide
 from attnviz.interface import Model, load
 from tests import tiny

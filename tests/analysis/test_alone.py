@@ -14,17 +14,17 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import MistralConfig, MistralForCausalLM, ModernBertConfig, ModernBertModel
 
-from attnviz.analysis.alone import measure_alone
-from attnviz.analysis.measured import NAMES, Asked, Links, Measured
-from attnviz.analysis.totals import Part, Total
+from attnviz.analysis.corpus.alone import measure_alone
+from attnviz.analysis.corpus.metrics import NAMES, Asked, Links, Measured
+from attnviz.analysis.corpus.totals import Part, Total
+from attnviz.attention import kernel
+from attnviz.attention.kernel import Kind, Tile
+from attnviz.attention.observers import Weights
 from attnviz.encoding import Encoding, Window, Windows, encode, is_punctuation, slide
 from attnviz.errors import ModelError, UnsupportedModel
 from attnviz.interface import Model, load
-from attnviz.model import kernel
-from attnviz.model.kernel import Kind, Tile
-from attnviz.model.native import Native
-from attnviz.model.observers import Weights
-from attnviz.model.ways import open_by_transformers
+from attnviz.model.backends import open_by_transformers
+from attnviz.model.native.backend import Native
 from tests import tiny
 from tests.analysis import naive
 from tests.documents import LONG_TEXT, Array, Read, read_windows

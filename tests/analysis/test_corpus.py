@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from attnviz.analysis.corpus import OTHER, Collector, Reasons
-from attnviz.analysis.modes import Places, from_either_end
-from attnviz.analysis.outlying import Where
-from attnviz.analysis.pairs import LongestLinks, PairCounter, TypicalPair
+from attnviz.analysis.corpus.accumulation import OTHER, Collector, Reasons
+from attnviz.analysis.corpus.modes import Places, from_either_end
+from attnviz.analysis.corpus.outliers import Where
+from attnviz.analysis.corpus.typical_links import LongestLinks, PairCounter, TypicalPair
 from tests.analysis.corpora import HEADS, LAYERS, Figures, Row, documents, figures, links
 
 

@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import pytest
 
-from attnviz.analysis import corpus_cost as costs
-from attnviz.analysis.corpus_cost import corpus_cost, is_short, pace, reading, workers
-from attnviz.analysis.measured import Asked
+from attnviz.analysis.corpus import cost as costs
+from attnviz.analysis.corpus.cost import corpus_cost, is_short, pace, reading, workers
+from attnviz.analysis.corpus.metrics import Asked
 from attnviz.encoding import Encoding
 from attnviz.errors import ModelError
 from attnviz.interface import Model
-from attnviz.model.cost import Shape, cost, shape
+from attnviz.model.cost.estimates import Shape, cost, shape
 from attnviz.model.families import find_family
 
 MINILM = {
@@ -138,6 +138,8 @@ def test_the_pace_is_that_of_as_many_documents_as_take_a_second(
 
 
 def test_a_model_that_can_not_run_the_documents_says_so(tiny_model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("attnviz.analysis.packed.measure", lambda _, documents, __: [ModelError("no")] * len(documents))
+    monkeypatch.setattr(
+        "attnviz.analysis.corpus.packed.measure", lambda _, documents, __: [ModelError("no")] * len(documents)
+    )
     with pytest.raises(ModelError, match="no"):
         pace(tiny_model.way, (5,), 7, Asked())

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from attnviz.analysis.distribution import ACCURACY, QUANTILES, SMALLEST, Distribution
+from attnviz.analysis.corpus.distribution import ACCURACY, QUANTILES, SMALLEST, Distribution
 from attnviz.errors import AttnvizError
 
 Values = NDArray[np.float64]

@@ -9,11 +9,11 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2Model
 
-from attnviz.analysis.induction import induction
+from attnviz.analysis.corpus.induction import induction
+from attnviz.attention.kernel import Observer
+from attnviz.attention.observers import Weights
 from attnviz.encoding import Encoding
 from attnviz.interface import load
-from attnviz.model.kernel import Observer
-from attnviz.model.observers import Weights
 from tests import tiny
 
 SHARP = 400.0

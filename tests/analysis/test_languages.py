@@ -9,8 +9,8 @@ import unicodedata
 import pytest
 
 from attnviz.analysis.languages import function_words, language_code, language_name
-from attnviz.analysis.links import select, strongest
-from attnviz.analysis.units import in_words, is_function_word
+from attnviz.analysis.text.links import select, strongest
+from attnviz.analysis.text.units import in_words, is_function_word
 from attnviz.errors import UsageError
 from tests.records import random_weights, record
 

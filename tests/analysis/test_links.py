@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attnviz.analysis.links import (
+from attnviz.analysis.text.links import (
     Link,
     Selection,
     best_heads,
@@ -17,8 +17,8 @@ from attnviz.analysis.links import (
     strongest,
     top_attended,
 )
-from attnviz.analysis.offsets import Positional, positional_heads
-from attnviz.analysis.units import Units, in_tokens, in_words
+from attnviz.analysis.text.offsets import Positional, positional_heads
+from attnviz.analysis.text.units import Units, in_tokens, in_words
 from attnviz.errors import UsageError
 from attnviz.record import Array
 from tests.records import Spelled, cross_record, looking, peaked, random_weights, record

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attnviz.analysis import metrics
+from attnviz.analysis.text import metrics
 from attnviz.record import Array
 from tests.records import looking, random_weights
 

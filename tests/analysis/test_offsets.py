@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attnviz.analysis import offsets
-from attnviz.analysis.far import LISTED
-from attnviz.analysis.kept import without
-from attnviz.analysis.links import best_heads, select, strongest, top_attended
-from attnviz.analysis.offsets import Habit, habits, habitual_heads, positional_heads
-from attnviz.analysis.summary import Summary, summarise
-from attnviz.analysis.surveyed import summarise_survey
-from attnviz.analysis.units import in_tokens, in_words
+from attnviz.analysis.text import offsets
+from attnviz.analysis.text.kept import without
+from attnviz.analysis.text.links import best_heads, select, strongest, top_attended
+from attnviz.analysis.text.long_range import LISTED
+from attnviz.analysis.text.offsets import Habit, habits, habitual_heads, positional_heads
+from attnviz.analysis.text.summary import Summary, summarise
+from attnviz.analysis.text.surveyed import summarise_survey
+from attnviz.analysis.text.units import in_tokens, in_words
 from attnviz.interface import load
 from attnviz.record import Attention, Top
 from tests.analysis.test_survey import TEXT, assert_equal

@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 import torch
 
-from attnviz.analysis import packed
-from attnviz.analysis.measured import NAMES, Asked, Measured
-from attnviz.analysis.packed import Found, marks, measure
+from attnviz.analysis.corpus import packed
+from attnviz.analysis.corpus.metrics import NAMES, Asked, Measured
+from attnviz.analysis.corpus.packed import Found, marks, measure
+from attnviz.attention import packs as pack_figures
+from attnviz.attention.block_sizes import LANES
+from attnviz.attention.observers import Weights
 from attnviz.encoding import Encoding
 from attnviz.errors import AttnvizError, InputError, ModelError
 from attnviz.interface import Model, load
-from attnviz.model import pack_figures
-from attnviz.model import packed as packs
-from attnviz.model.forward import Network
-from attnviz.model.native import Native
-from attnviz.model.observers import Weights
-from attnviz.model.sizes import LANES
-from attnviz.model.spec import CAUSAL, EVERYTHING, Reach
+from attnviz.model.architecture.spec import CAUSAL, EVERYTHING, Reach
+from attnviz.model.native import packed as packs
+from attnviz.model.native.backend import Native
+from attnviz.model.native.forward import Network
 from tests import tiny
 from tests.analysis import naive
 from tests.model.parity import make, saved
@@ -144,7 +144,7 @@ def test_what_counts_is_what_the_definitions_say(
 @pytest.mark.parametrize("reach", [EVERYTHING, CAUSAL, Reach(behind=3, ahead=0), Reach(behind=2, ahead=20)])
 @pytest.mark.parametrize("length", [2, 5, 16, 17, 40])
 def test_the_compiled_pass_is_that_of_torch(reach: Reach, length: int) -> None:
-    pytest.importorskip("attnviz.model.pack_loops")
+    pytest.importorskip("attnviz.attention.compiled.packs")
     count, heads = 3, 4
     asked = marks([document(seed, length) for seed in range(count)], Asked(top=5), causal=reach.ahead == 0)
     room = torch.full((count, heads, length, -(-length // LANES) * LANES), torch.nan)

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from attnviz.analysis.corpus import Collector
-from attnviz.analysis.roles import ROLES, Found, offset_name, roles
+from attnviz.analysis.corpus.accumulation import Collector
+from attnviz.analysis.corpus.roles import ROLES, Found, offset_name, roles
 from tests.analysis.corpora import HEADS, LAYERS, corpus, documents, figures, links
 
 

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from attnviz.analysis import strongest
-from attnviz.analysis.links import counting
-from attnviz.analysis.measured import NAMES, Asked
-from attnviz.analysis.strongest import Strongest
-from attnviz.analysis.units import read_in
+from attnviz.analysis.corpus import strongest
+from attnviz.analysis.corpus.metrics import NAMES, Asked
+from attnviz.analysis.corpus.strongest import Strongest
+from attnviz.analysis.text.links import counting
+from attnviz.analysis.text.units import read_in
+from attnviz.attention.kernel import Tile
+from attnviz.attention.observers import InUnits
 from attnviz.encoding import Encoding, Word
-from attnviz.model.kernel import Tile
-from attnviz.model.observers import InUnits
 from tests.analysis import naive
 
 HEADS = 4

@@ -7,11 +7,11 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
-from attnviz.analysis import metrics
-from attnviz.analysis.links import select
-from attnviz.analysis.summary import Cell, HeadMap, Heads, Summary, grid, pick_maps, shown_units, summarise
-from attnviz.analysis.units import Units, in_tokens, in_words
-from attnviz.analysis.window import Window
+from attnviz.analysis.text import metrics
+from attnviz.analysis.text.links import select
+from attnviz.analysis.text.summary import Cell, HeadMap, Heads, Summary, grid, pick_maps, shown_units, summarise
+from attnviz.analysis.text.units import Units, in_tokens, in_words
+from attnviz.analysis.text.window import Window
 from attnviz.errors import UsageError
 from attnviz.record import Array, Attention
 from tests.records import Spelled, cross_record, looking, peaked, random_weights, record

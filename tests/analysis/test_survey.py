@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 
 from attnviz import record
-from attnviz.analysis import maps
-from attnviz.analysis.far import Far
-from attnviz.analysis.links import counting
-from attnviz.analysis.summary import Heads, Summary, summarise
-from attnviz.analysis.survey_observers import AVERAGED
-from attnviz.analysis.surveyed import summarise_survey
-from attnviz.analysis.units import in_tokens, in_words, within
-from attnviz.analysis.window import Window
+from attnviz.analysis.text import maps
+from attnviz.analysis.text.links import counting
+from attnviz.analysis.text.long_range import Far
+from attnviz.analysis.text.summary import Heads, Summary, summarise
+from attnviz.analysis.text.survey_observers import AVERAGED
+from attnviz.analysis.text.surveyed import summarise_survey
+from attnviz.analysis.text.units import in_tokens, in_words, within
+from attnviz.analysis.text.window import Window
+from attnviz.attention.kernel import Observer, Tile
 from attnviz.errors import UsageError
 from attnviz.interface import Model, load
-from attnviz.model.kernel import Observer, Tile
 from attnviz.record import Array, Attention, Survey
 
 TEXT = (
@@ -171,7 +171,7 @@ def test_new_tokens_have_the_rows_they_were_made_from(
 
 def test_the_tiles_do_not_matter(models: dict[str, Model], monkeypatch: pytest.MonkeyPatch) -> None:
     for bound in (1, 500, 2000):
-        monkeypatch.setattr("attnviz.model.kernel.TILE", bound)
+        monkeypatch.setattr("attnviz.attention.kernel.TILE", bound)
         for name in ("bert", "llama"):
             assert_equal(*summaries(models[name], links=20))
 

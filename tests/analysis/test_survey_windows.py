@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attnviz.analysis.metrics import sink
-from attnviz.analysis.summary import Summary, summarise
-from attnviz.analysis.surveyed import summarise_survey
+from attnviz.analysis.text.metrics import sink
+from attnviz.analysis.text.summary import Summary, summarise
+from attnviz.analysis.text.surveyed import summarise_survey
 from attnviz.errors import InputError, UsageError
 from attnviz.interface import Model, load
 from attnviz.record import Attention, Survey
-from attnviz.render import terminal
 from attnviz.render.document import document
+from attnviz.render.terminal import screen as terminal
 from tests import tiny
 from tests.documents import Array, Read, read_windows
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attnviz.analysis.links import find_unit
-from attnviz.analysis.units import in_tokens, in_words
+from attnviz.analysis.text.links import find_unit
+from attnviz.analysis.text.units import in_tokens, in_words
 from attnviz.record import Attention
 from tests.records import Spelled, cross_record, random_weights, record
 

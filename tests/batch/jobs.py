@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from attnviz.analysis.measured import METRICS, NAMES, Asked, Measured
-from attnviz.batch.job import Job
-from attnviz.batch.reading import Reading
+from attnviz.analysis.corpus.metrics import METRICS, NAMES, Asked, Measured
+from attnviz.attention.observers import Only, Weights
+from attnviz.batch.engine.job import Job
+from attnviz.batch.input.reading import Reading
 from attnviz.encoding import Encoding
 from attnviz.interface import Model
-from attnviz.model.observers import Only, Weights
 from attnviz.render import figure
 from tests.analysis import naive
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from attnviz.analysis.measured import METRICS, Links, Measured
-from attnviz.batch.document import Document
-from attnviz.batch.found import Found
-from attnviz.batch.manifest import Identity
-from attnviz.batch.tables import Tables, tables
+from attnviz.analysis.corpus.metrics import METRICS, Links, Measured
+from attnviz.batch.input.document import Document
+from attnviz.batch.output.found import Found
+from attnviz.batch.output.manifest import Identity
+from attnviz.batch.output.tables import Tables, tables
 from attnviz.encoding import Encoding, Word
 
 LAYERS, HEADS, TOP = (1, 3), 4, 2

@@ -22,15 +22,16 @@ from typing import Any
 
 import ray
 
-from attnviz.batch import cluster, finish
-from attnviz.batch import job as jobs
-from attnviz.batch.chunk import Chunk
-from attnviz.batch.cluster import Cluster
-from attnviz.batch.connection import connected
-from attnviz.batch.document import Document
-from attnviz.batch.job import Job, run_job
-from attnviz.batch.parts import PartFacts, PartFiles
-from attnviz.batch.run import Bench
+from attnviz.batch.engine import cluster
+from attnviz.batch.engine import job as jobs
+from attnviz.batch.engine.chunk import Chunk
+from attnviz.batch.engine.cluster import Cluster
+from attnviz.batch.engine.connection import connected
+from attnviz.batch.engine.job import Job, run_job
+from attnviz.batch.engine.run import Bench
+from attnviz.batch.input.document import Document
+from attnviz.batch.output import finish
+from attnviz.batch.output.parts import PartFacts, PartFiles
 from attnviz.errors import AttnvizError, InputError
 from attnviz.render import figure
 from tests.batch.jobs import Seen, job

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from attnviz.analysis.corpus import AMOUNTS
+from attnviz.analysis.corpus.accumulation import AMOUNTS
 from tests.render.schema import INDEX, TEXT, list_of, object_of
 
 _NUMBER = {"type": "number"}

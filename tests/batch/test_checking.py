@@ -13,17 +13,17 @@ import pytest
 import torch
 
 from attnviz.analysis.check.differences import Differences, Tolerance
-from attnviz.analysis.measured import NAMES, Asked, Measured
-from attnviz.batch import work
-from attnviz.batch.checking import NAMED, Checked, Checker, Mode, together
-from attnviz.batch.chunk import chunks
-from attnviz.batch.document import Document
-from attnviz.batch.found import Found
-from attnviz.batch.work import How, Worker
+from attnviz.analysis.corpus.metrics import NAMES, Asked, Measured
+from attnviz.batch.engine import work
+from attnviz.batch.engine.checking import NAMED, Checked, Checker, Mode, together
+from attnviz.batch.engine.chunk import chunks
+from attnviz.batch.engine.work import How, Worker
+from attnviz.batch.input.document import Document
+from attnviz.batch.output.found import Found
 from attnviz.encoding import encode
 from attnviz.interface import load
-from attnviz.model import run
 from attnviz.model.hosted import Hosted
+from attnviz.model.native import run
 from tests.batch.jobs import LONG, SENTENCES
 
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from attnviz.analysis.measured import METRICS, NAMES
-from attnviz.batch.columns import DOCUMENTS, HEADS, KINDS, LINKS, MEANS, columns_as_markdown
+from attnviz.analysis.corpus.metrics import METRICS, NAMES
+from attnviz.batch.output.columns import DOCUMENTS, HEADS, KINDS, LINKS, MEANS, columns_as_markdown
 
 
 def test_every_metric_is_a_column_of_the_heads() -> None:
@@ -37,5 +37,5 @@ def test_the_markdown_has_a_table_each_and_a_row_a_column() -> None:
 
 
 def test_arrow_is_not_loaded_to_describe_the_columns() -> None:
-    code = "import sys, attnviz.batch.columns as c; c.columns_as_markdown(); sys.exit('pyarrow' in sys.modules)"
+    code = "import sys, attnviz.batch.output.columns as c; c.columns_as_markdown(); sys.exit('pyarrow' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -6,8 +6,8 @@ import socket
 
 import pytest
 
-from attnviz.batch import connection
-from attnviz.batch.connection import connected
+from attnviz.batch.engine import connection
+from attnviz.batch.engine.connection import connected
 from attnviz.errors import UsageError
 
 pytestmark = pytest.mark.ray

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attnviz.batch.decoding import Decoded, mend
-from attnviz.batch.reading import Unreadable
+from attnviz.batch.input.decoding import Decoded, mend
+from attnviz.batch.input.reading import Unreadable
 
 GERMAN = "Der Bär läuft über die Straße, und die Bänker geben ihm Geld.\n"
 

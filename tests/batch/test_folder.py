@@ -22,17 +22,17 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
-from attnviz.batch.columns import TABLES
-from attnviz.batch.folder import Folder, opened
-from attnviz.batch.storage import open_storage
-from attnviz.batch.tables import Tables, schema
+from attnviz.batch.output.columns import TABLES
+from attnviz.batch.output.folder import Folder, opened
+from attnviz.batch.output.storage import open_storage
+from attnviz.batch.output.tables import Tables, schema
 from attnviz.errors import UsageError
 from tests.batch import made
 
 PARTS = 16
 KILLED = f"""
 import os, signal, sys, pyarrow.compute, pyarrow.csv, pyarrow.parquet
-from attnviz.batch.folder import opened
+from attnviz.batch.output.folder import opened
 from tests.batch import made
 
 def run(moment):
@@ -508,7 +508,7 @@ def test_a_disk_that_is_full_ends_the_run_and_it_goes_on_later(
 
 FULL = """
 import sys, os
-from attnviz.batch.folder import opened
+from attnviz.batch.output.folder import opened
 from attnviz.errors import UsageError
 from tests.batch import made
 try:

@@ -16,12 +16,12 @@ from typing import Any
 import fsspec
 import pytest
 
-from attnviz.analysis.measured import Asked
-from attnviz.batch import job as jobs
-from attnviz.batch.job import run_job
-from attnviz.batch.lock import lock_file
-from attnviz.batch.reading import Reading
-from attnviz.batch.work import How
+from attnviz.analysis.corpus.metrics import Asked
+from attnviz.batch.engine import job as jobs
+from attnviz.batch.engine.job import run_job
+from attnviz.batch.engine.work import How
+from attnviz.batch.input.reading import Reading
+from attnviz.batch.output.lock import lock_file
 from attnviz.errors import AttnvizError, InputError, UsageError
 from tests import tiny
 from tests.batch.jobs import LONG, SENTENCES, Seen, facts, job, lines, rows, table, without_picture
@@ -48,7 +48,7 @@ def files(where: Path) -> list[str]:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from attnviz.batch.job import run_job
+from attnviz.batch.engine.job import run_job
 from attnviz.render import figure
 from tests.batch.jobs import Seen, job
 corpus, model, *runs = sys.argv[1:]

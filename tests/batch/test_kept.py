@@ -14,12 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from attnviz.batch.found import Found
-from attnviz.batch.job import run_job
-from attnviz.batch.kept import Kept, kept
-from attnviz.batch.reading import Reading
-from attnviz.batch.source import documents
-from attnviz.batch.tables import tables
+from attnviz.batch.engine.job import run_job
+from attnviz.batch.input.kept import Kept, kept
+from attnviz.batch.input.reading import Reading
+from attnviz.batch.input.source import documents
+from attnviz.batch.output.found import Found
+from attnviz.batch.output.tables import tables
 from attnviz.errors import UsageError
 from tests.batch.jobs import Seen, facts, job, table, without_picture
 

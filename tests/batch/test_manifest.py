@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 import pytest
 
-from attnviz.batch.manifest import Identity, Manifest, differences, from_json, to_json, versions
+from attnviz.batch.output.manifest import Identity, Manifest, differences, from_json, to_json, versions
 from attnviz.errors import UsageError
 from tests.batch import made
 

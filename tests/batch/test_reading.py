@@ -19,11 +19,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attnviz.batch.document import Document
-from attnviz.batch.read import FORMATS
-from attnviz.batch.read.lines import lines, paragraphs
-from attnviz.batch.reading import Reading
-from attnviz.batch.source import documents
+from attnviz.batch.input.document import Document
+from attnviz.batch.input.read import FORMATS
+from attnviz.batch.input.read.lines import lines, paragraphs
+from attnviz.batch.input.reading import Reading
+from attnviz.batch.input.source import documents
 from attnviz.errors import UsageError
 
 Write = Callable[..., Path]

@@ -11,18 +11,18 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from attnviz.analysis.alone import measure_alone
-from attnviz.analysis.measured import Asked
-from attnviz.batch import run as runs
-from attnviz.batch import work
-from attnviz.batch.job import run_job
-from attnviz.batch.run import ahead
-from attnviz.batch.work import How, Worker
+from attnviz.analysis.corpus.alone import measure_alone
+from attnviz.analysis.corpus.metrics import Asked
+from attnviz.attention import block_sizes as sizes
+from attnviz.attention.kernel import Tile
+from attnviz.batch.engine import run as runs
+from attnviz.batch.engine import work
+from attnviz.batch.engine.job import run_job
+from attnviz.batch.engine.run import ahead
+from attnviz.batch.engine.work import How, Worker
 from attnviz.encoding import encode, slide
 from attnviz.errors import SomeFailed, UnsupportedModel
 from attnviz.interface import load
-from attnviz.model import sizes
-from attnviz.model.kernel import Tile
 from tests import tiny
 from tests.batch.jobs import (
     LONG,

@@ -14,8 +14,8 @@ from typing import Any
 import fsspec
 import pytest
 
-from attnviz.batch.reading import Reading
-from attnviz.batch.source import documents, sizes
+from attnviz.batch.input.reading import Reading
+from attnviz.batch.input.source import documents, sizes
 from attnviz.errors import InputError, UsageError
 
 Tree = Callable[..., None]

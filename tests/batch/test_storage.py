@@ -18,10 +18,10 @@ import pytest
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
-from attnviz.batch import lock
-from attnviz.batch.local import Local
-from attnviz.batch.remote import Remote
-from attnviz.batch.storage import Storage, open_storage
+from attnviz.batch.output import lock
+from attnviz.batch.output.local import Local
+from attnviz.batch.output.remote import Remote
+from attnviz.batch.output.storage import Storage, open_storage
 from attnviz.errors import UsageError
 
 KINDS = ("local", "memory", "distributed")
@@ -203,7 +203,7 @@ def test_an_error_lets_the_lock_go(storage: Storage) -> None:
 
 def test_the_lock_of_a_process_that_was_killed_is_no_hindrance(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from attnviz.batch.lock import lock_file\n"
+        "import sys; from pathlib import Path; from attnviz.batch.output.lock import lock_file\n"
         "with lock_file(Path(sys.argv[1])): print('locked', flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 from jsonschema import Draft202012Validator
 
-from attnviz.analysis.corpus import AMOUNTS, Collector, Corpus
-from attnviz.analysis.measured import METRICS
-from attnviz.batch.summary import add_part, summary_files
+from attnviz.analysis.corpus.accumulation import AMOUNTS, Collector, Corpus
+from attnviz.analysis.corpus.metrics import METRICS
+from attnviz.batch.output.summary import add_part, summary_files
 from attnviz.render.about import About
 from tests.analysis.corpora import HEADS, LAYERS, Figures, Row, corpus, figures
 from tests.batch import summary_schema

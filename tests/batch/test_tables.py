@@ -15,12 +15,12 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow import csv
 
-from attnviz.analysis.measured import NAMES, Links, Measured
-from attnviz.batch.columns import KINDS, MEANS
-from attnviz.batch.document import Document
-from attnviz.batch.formats import as_csv, as_json_lines, as_parquet
-from attnviz.batch.found import Found
-from attnviz.batch.tables import schema, tables
+from attnviz.analysis.corpus.metrics import NAMES, Links, Measured
+from attnviz.batch.input.document import Document
+from attnviz.batch.output.columns import KINDS, MEANS
+from attnviz.batch.output.formats import as_csv, as_json_lines, as_parquet
+from attnviz.batch.output.found import Found
+from attnviz.batch.output.tables import schema, tables
 from tests.batch import made
 from tests.batch.made import HEADS, LAYERS, TEXT
 
@@ -222,7 +222,7 @@ def test_json_lines_give_back_what_they_were_given() -> None:
 def test_long_tables_are_turned_into_json_lines_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     table = tables([made.found(i) for i in range(4)], LAYERS).links
     whole = as_json_lines(table)
-    monkeypatch.setattr("attnviz.batch.formats._ROWS", 3)
+    monkeypatch.setattr("attnviz.batch.output.formats._ROWS", 3)
     assert as_json_lines(table) == whole
     assert whole.count(b"\n") == table.num_rows
 

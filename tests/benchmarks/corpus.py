@@ -32,8 +32,8 @@ import torch
 from torch import Tensor
 
 import attnviz
-from attnviz.analysis.measured import Asked, Measured
-from attnviz.analysis.packed import measure
+from attnviz.analysis.corpus.metrics import Asked, Measured
+from attnviz.analysis.corpus.packed import measure
 from attnviz.checkpoint.bundle import find_bundle
 from attnviz.encoding import Encoding, encode_many
 from attnviz.interface import Model

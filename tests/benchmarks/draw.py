@@ -11,8 +11,8 @@ from collections.abc import Callable
 import numpy as np
 from matplotlib.figure import Figure
 
-from attnviz.analysis.summary import grid
-from attnviz.analysis.units import in_words
+from attnviz.analysis.text.summary import grid
+from attnviz.analysis.text.units import in_words
 from attnviz.render.figure import draw_grid, to_png
 from tests.records import random_weights, record
 

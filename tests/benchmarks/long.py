@@ -45,7 +45,7 @@ def _ids(tokens: int) -> list[int]:
 
 def _ours(_: str, tokens: int, device: str) -> Any:
     import attnviz
-    from attnviz.model.observers import HeadStats, Received, Tiles, TopLinks
+    from attnviz.attention.observers import HeadStats, Received, Tiles, TopLinks
 
     network = attnviz.load(folder() or "", device=device).way.network  # type: ignore[union-attr]
     network(_ids(64), (), [HeadStats(), TopLinks(8)])  # the loops are compiled once

@@ -34,8 +34,8 @@ Run = Callable[[list[int]], object]
 
 def ours(folder: Path) -> Run:
     """Our forward pass, the model loaded."""
+    from attnviz.attention.observers import Weights
     from attnviz.interface import load
-    from attnviz.model.observers import Weights
 
     way = load(folder).way
     network = getattr(way, "network")  # noqa: B009  (it is native)

@@ -19,7 +19,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from attnviz.batch.lock import lock_file
+from attnviz.batch.output.lock import lock_file
 from tests import tiny
 from tests.batch.jobs import SENTENCES, facts, table, without_picture
 from tests.cli.conftest import Result, Run

@@ -21,10 +21,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
+from attnviz.attention import memory
 from attnviz.checkpoint import folder as checkpoint
 from attnviz.cli import reading
 from attnviz.errors import InputError
-from attnviz.model import memory
 from tests import tiny
 from tests.cli.conftest import Result, Run
 

@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from attnviz.analysis.measured import METRICS, Asked
-from attnviz.batch import work
+from attnviz.analysis.corpus.metrics import METRICS, Asked
+from attnviz.batch.engine import work
 from attnviz.cli import console
 from attnviz.interface import load
 from tests import tiny

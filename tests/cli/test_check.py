@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from attnviz.model import run as runs
+from attnviz.model.native import run as runs
 from tests import tiny
 from tests.cli.conftest import Run
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from attnviz.analysis import corpus_cost
-from attnviz.analysis.corpus_cost import GPU_PEAK, GPU_SHARE
-from attnviz.render.cost import duration
+from attnviz.analysis.corpus import cost as corpus_cost
+from attnviz.analysis.corpus.cost import GPU_PEAK, GPU_SHARE
+from attnviz.render.terminal.cost import duration
 from tests import tiny
 from tests.cli.conftest import Run
 

@@ -11,11 +11,11 @@ import pytest
 import torch
 from rich.console import Console
 
+from attnviz.attention.kernel import Tile
 from attnviz.cli import console, progress
 from attnviz.cli.progress import Progress
 from attnviz.interface import load
-from attnviz.model.kernel import Tile
-from attnviz.model.spec import CAUSAL
+from attnviz.model.architecture.spec import CAUSAL
 from tests.cli.conftest import Run
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from attnviz.interface import Attention
-from attnviz.model import run as runs
+from attnviz.model.native import run as runs
 from attnviz.record import write
 from tests import tiny
 from tests.cli import test_streams as streams

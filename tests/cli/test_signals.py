@@ -19,7 +19,7 @@ PLACES = {
     # Of what the console script imports at its start, the last is slow.
     "imports": f"import importlib.abc\nclass Slow(importlib.abc.MetaPathFinder):\n    def find_spec(self, name, *_):\n"
     f"        if name == 'attnviz.cli.show': {_STAY}\nsys.meta_path.insert(0, Slow())",
-    "loading": f"import attnviz.model.ways as ways\ndef stay(*_): {_STAY}\nways.open_way = stay",
+    "loading": f"import attnviz.model.backends as ways\ndef stay(*_): {_STAY}\nways.open_way = stay",
     "kernel": f"from attnviz.model import run\ndef stay(*_, **__): {_STAY}\nrun.attend = stay",
     "check": f"from attnviz.model import check\ndef stay(*_, **__): {_STAY}\ncheck.check_shown = stay",
     "writing": f"from attnviz import record\ndef stay(_, path, *__):\n    path.write_text('half')\n    {_STAY}\n"

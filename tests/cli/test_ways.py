@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attnviz.model import kernel
-from attnviz.model import run as runs
+from attnviz.attention import kernel
+from attnviz.model.native import run as runs
 from attnviz.record import EncoderDecoder, read
 from tests import tiny
 from tests.cli.conftest import Run

@@ -12,12 +12,12 @@ import transformers
 from safetensors.torch import load_file
 from torch import Tensor
 
-from attnviz.model import weights
+from attnviz.attention.kernel import Kind
+from attnviz.attention.observers import HiddenStates, Weights
+from attnviz.model.architecture.spec import Spec
 from attnviz.model.families import find_family
-from attnviz.model.forward import Network
-from attnviz.model.kernel import Kind
-from attnviz.model.observers import HiddenStates, Weights
-from attnviz.model.spec import Spec
+from attnviz.model.native import weights
+from attnviz.model.native.forward import Network
 from tests import tiny
 from tests.model.variants import Variant
 

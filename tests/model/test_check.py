@@ -14,16 +14,17 @@ from torch import Tensor
 from transformers import BertForMaskedLM, BertModel, PreTrainedTokenizerFast
 from transformers.utils import logging
 
+from attnviz.attention import kernel
 from attnviz.checkpoint import open_checkpoint
 from attnviz.errors import ModelError
 from attnviz.interface import Model, load
-from attnviz.model import check as check_module
-from attnviz.model import forward, kernel, run
-from attnviz.model.check import TOLERANCES, Check
+from attnviz.model.architecture.spec import CAUSAL, Reach
+from attnviz.model.backends import Options, open_by_transformers, open_way
+from attnviz.model.check import judge as check_module
+from attnviz.model.check.judge import TOLERANCES, Check
 from attnviz.model.hosted import Hosted, Reference
-from attnviz.model.native import Native
-from attnviz.model.spec import CAUSAL, Reach
-from attnviz.model.ways import Options, open_by_transformers, open_way
+from attnviz.model.native import forward, run
+from attnviz.model.native.backend import Native
 from tests import tiny
 from tests.model.parity import make
 from tests.model.test_hosted import encoding

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import torch
 
+from attnviz.attention.kernel import Observer, Tile
+from attnviz.attention.observers import HeadStats, Received, Tiles, TopLinks
 from attnviz.checkpoint import open_checkpoint
 from attnviz.interface import Model, load
-from attnviz.model import cost as costs
-from attnviz.model import plan
-from attnviz.model.cost import Block, Cost, Shape, cost, seen, shape
+from attnviz.model import overview as plan
+from attnviz.model.architecture.spec import Reach
+from attnviz.model.cost import estimates as costs
+from attnviz.model.cost.estimates import Block, Cost, Shape, cost, seen, shape
+from attnviz.model.cost.measuring import measure
 from attnviz.model.families import find_family
-from attnviz.model.kernel import Observer, Tile
-from attnviz.model.measure import measure
-from attnviz.model.observers import HeadStats, Received, Tiles, TopLinks
-from attnviz.model.spec import Reach
 
 SMOLLM2 = {
     "model_type": "llama",
@@ -150,7 +150,7 @@ class Slow(Observer):
 def test_a_time_for_each_score_is_found_and_the_rest_is_linear(
     tiny_model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from attnviz.model import measure as module
+    from attnviz.model.cost import measuring as module
 
     monkeypatch.setattr(module.time, "perf_counter", lambda: Slow.now)
     monkeypatch.setattr(module, "_observers", lambda: [Slow()])

@@ -8,9 +8,9 @@ import pytest
 from transformers import CONFIG_MAPPING
 
 from attnviz.errors import ModelError, UnsupportedModel
-from attnviz.model.config import Config
+from attnviz.model.architecture.config import Config
+from attnviz.model.architecture.spec import CAUSAL, Reach, Spec
 from attnviz.model.families import find_family
-from attnviz.model.spec import CAUSAL, Reach, Spec
 from tests.model.published import PUBLISHED
 
 

@@ -12,10 +12,8 @@ from transformers.models.m2m_100.modeling_m2m_100 import M2M100SinusoidalPositio
 from transformers.models.marian.modeling_marian import MarianSinusoidalPositionalEmbedding
 
 from attnviz.errors import ModelError, UnsupportedModel
-from attnviz.model import position, weights
-from attnviz.model.families import find_family
-from attnviz.model.precision import precision
-from attnviz.model.spec import (
+from attnviz.model.architecture import position
+from attnviz.model.architecture.spec import (
     CAUSAL,
     EVERYTHING,
     MLP,
@@ -28,6 +26,9 @@ from attnviz.model.spec import (
     Sinusoidal,
     Spec,
 )
+from attnviz.model.families import find_family
+from attnviz.model.hosted.precision import precision
+from attnviz.model.native import weights
 from tests.model.parity import DTYPES
 
 TYPES = {

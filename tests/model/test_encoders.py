@@ -9,8 +9,8 @@ import pytest
 import transformers
 
 from attnviz.errors import ModelError, UnsupportedModel
+from attnviz.model.architecture.spec import EVERYTHING, Disentangled, Learned, Linear, Reach, Rotary, Spec
 from attnviz.model.families import find_family
-from attnviz.model.spec import EVERYTHING, Disentangled, Learned, Linear, Reach, Rotary, Spec
 
 CLASSES = {
     "albert": "AlbertConfig",

@@ -13,12 +13,12 @@ from transformers import BertConfig
 
 from attnviz.errors import ExitCode, ModelError, UnsupportedModel
 from attnviz.model import families
-from attnviz.model.activations import ACTIVATIONS
-from attnviz.model.config import Config
+from attnviz.model.architecture.activations import ACTIVATIONS
+from attnviz.model.architecture.config import Config
+from attnviz.model.architecture.shapes import head_shapes, shapes
+from attnviz.model.architecture.spec import CAUSAL, EVERYTHING, Learned, Reach, Spec
 from attnviz.model.families import ALIASES, FAMILIES, Family, find_family, near_miss
-from attnviz.model.shapes import head_shapes, shapes
-from attnviz.model.spec import CAUSAL, EVERYTHING, Learned, Reach, Spec
-from attnviz.model.weights import _parts
+from attnviz.model.native.weights import _parts
 from tests.model.variants import all_variants
 
 KINDS = sorted({*FAMILIES, *ALIASES})

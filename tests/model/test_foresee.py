@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from attnviz.attention import memory
 from attnviz.errors import InputError
 from attnviz.interface import Model, load
-from attnviz.model import memory, plan
-from attnviz.model.cost import cost
+from attnviz.model import overview as plan
+from attnviz.model.cost.estimates import cost
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from attnviz.model import forward
-from attnviz.model.forward import Network, Past
-from attnviz.model.kernel import Kind, Observer, Tile
-from attnviz.model.observers import Weights
-from attnviz.model.spec import EVERYTHING, Sinusoidal
+from attnviz.attention.kernel import Kind, Observer, Tile
+from attnviz.attention.observers import Weights
+from attnviz.model.architecture.spec import EVERYTHING, Sinusoidal
+from attnviz.model.native import forward
+from attnviz.model.native.forward import Network, Past
 from tests.model.parity import assert_same, make, ours, ours_of, saved, spec_of, theirs_of
 from tests.model.variants import VOCABULARY, Variant, all_variants
 

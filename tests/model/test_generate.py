@@ -18,12 +18,7 @@ from torch import Tensor
 
 from attnviz.errors import ExitCode, ModelError, UnsupportedModel, UsageError
 from attnviz.interface import load
-from attnviz.model import weights
-from attnviz.model.families import find_family
-from attnviz.model.forward import Network, Past
-from attnviz.model.generate import Rules, allowed, generate, read_rules
-from attnviz.model.precision import precision
-from attnviz.model.spec import (
+from attnviz.model.architecture.spec import (
     CAUSAL,
     EVERYTHING,
     MLP,
@@ -41,6 +36,11 @@ from attnviz.model.spec import (
     Sinusoidal,
     Spec,
 )
+from attnviz.model.families import find_family
+from attnviz.model.hosted.precision import precision
+from attnviz.model.native import weights
+from attnviz.model.native.forward import Network, Past
+from attnviz.model.native.generation import Rules, allowed, generate, read_rules
 from tests import tiny
 from tests.model.parity import DTYPES, TOLERANCES, make
 from tests.model.variants import IDS, VOCABULARY

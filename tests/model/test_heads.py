@@ -13,9 +13,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from attnviz.model import weights
 from attnviz.model.families import find_family
-from attnviz.model.precision import precision
+from attnviz.model.hosted.precision import precision
+from attnviz.model.native import weights
 from tests.model.parity import inputs, make, ours_of, saved
 from tests.model.variants import all_variants
 

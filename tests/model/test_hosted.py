@@ -15,12 +15,12 @@ import torch
 import transformers
 from torch import Tensor
 
+from attnviz.attention import kernel
+from attnviz.attention.kernel import Kind
+from attnviz.attention.observers import HiddenStates, Weights
 from attnviz.encoding import Encoding
-from attnviz.model import kernel
 from attnviz.model.hosted import Hosted
-from attnviz.model.kernel import Kind
-from attnviz.model.observers import HiddenStates, Weights
-from attnviz.model.precision import precision
+from attnviz.model.hosted.precision import precision
 from tests import tiny
 from tests.model.parity import DTYPES, assert_same, assert_telling
 

@@ -15,14 +15,14 @@ import transformers
 from torch import Tensor
 from transformers import AttentionInterface, AttentionMaskInterface
 
+from attnviz.attention import kernel
+from attnviz.attention.kernel import Observer, Tile
+from attnviz.attention.observers import HiddenStates, Weights
 from attnviz.checkpoint import Checkpoint, adopt, open_checkpoint
 from attnviz.encoding import Encoding
 from attnviz.errors import ExitCode, InputError, ModelError, UnsupportedModel
-from attnviz.model import kernel
 from attnviz.model.hosted import Hosted, attention, hostable, hostable_types, masks, open_hosted
-from attnviz.model.kernel import Observer, Tile
-from attnviz.model.native import open_native
-from attnviz.model.observers import HiddenStates, Weights
+from attnviz.model.native.backend import open_native
 from tests import tiny
 from tests.model.test_hosted import CASES, COMMON, ENCODER_DECODERS, GROUPED, IDS, TARGET, Case, encoding
 

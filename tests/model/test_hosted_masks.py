@@ -15,9 +15,9 @@ from transformers.masking_utils import (
     sliding_window_causal_mask_function,
 )
 
+from attnviz.model.architecture.spec import EVERYTHING, Reach
 from attnviz.model.hosted import masks
 from attnviz.model.hosted.masks import BandMask, Sight, mask, read, see
-from attnviz.model.spec import EVERYTHING, Reach
 
 
 def band(queries: int, keys: int, reach: Reach) -> Tensor:

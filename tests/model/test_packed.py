@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from attnviz.model.forward import Network
-from attnviz.model.kernel import Observer
-from attnviz.model.observers import Weights
-from attnviz.model.packed import Group, run_packed
-from attnviz.model.spec import Reach
+from attnviz.attention.kernel import Observer
+from attnviz.attention.observers import Weights
+from attnviz.model.architecture.spec import Reach
+from attnviz.model.native.forward import Network
+from attnviz.model.native.packed import Group, run_packed
 from tests.model.parity import make, saved
 from tests.model.variants import VOCABULARY, all_variants
 

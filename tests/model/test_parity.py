@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import torch
 
-from attnviz.model import kernel
-from attnviz.model.forward import Network
-from attnviz.model.precision import precision
+from attnviz.attention import kernel
+from attnviz.model.hosted.precision import precision
+from attnviz.model.native.forward import Network
 from tests.model.parity import (
     DTYPES,
     TOLERANCES,

@@ -13,12 +13,12 @@ from safetensors.torch import load_file, save_file
 
 from attnviz.checkpoint import Checkpoint, open_checkpoint
 from attnviz.errors import ModelError
-from attnviz.model import plan as plans
-from attnviz.model import weights
-from attnviz.model.describe import describe, parameters, spans
+from attnviz.model import overview as plans
+from attnviz.model.architecture.description import describe, parameters, spans
+from attnviz.model.architecture.spec import Sinusoidal
 from attnviz.model.families import ALIASES, FAMILIES, find_family
-from attnviz.model.plan import Plan, plan, rows
-from attnviz.model.spec import Sinusoidal
+from attnviz.model.native import weights
+from attnviz.model.overview import Plan, plan, rows
 from tests import tiny
 from tests.model.parity import make, spec_of
 from tests.model.variants import Variant, all_variants

@@ -12,10 +12,10 @@ from transformers.models.gptj import modeling_gptj as gptj
 from transformers.models.llama import modeling_llama as llama
 from transformers.models.t5.modeling_t5 import T5Attention
 
-from attnviz.model import position
-from attnviz.model.position import relative
-from attnviz.model.precision import precision
-from attnviz.model.spec import ALiBi, Disentangled, RelativeBuckets, Rotary
+from attnviz.model.architecture import position
+from attnviz.model.architecture.position import relative
+from attnviz.model.architecture.spec import ALiBi, Disentangled, RelativeBuckets, Rotary
+from attnviz.model.hosted.precision import precision
 from tests.model.parity import DTYPES, TOLERANCES
 
 HEADS, N, D = 3, 40, 12

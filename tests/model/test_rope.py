@@ -11,11 +11,11 @@ from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from attnviz.errors import ModelError, UnsupportedModel
-from attnviz.model import position
-from attnviz.model.config import Config
-from attnviz.model.precision import precision
-from attnviz.model.rope import rotary
-from attnviz.model.spec import Dynamic, Linear, Rotary
+from attnviz.model.architecture import position
+from attnviz.model.architecture.config import Config
+from attnviz.model.architecture.rope import rotary
+from attnviz.model.architecture.spec import Dynamic, Linear, Rotary
+from attnviz.model.hosted.precision import precision
 
 SHAPE: dict[str, Any] = {"hidden_size": 64, "num_attention_heads": 4, "max_position_embeddings": 128}
 SIZE = 16

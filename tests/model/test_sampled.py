@@ -18,23 +18,26 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from transformers.models.bert import modeling_bert
 
-from attnviz.batch.checking import Checker
-from attnviz.batch.chunk import chunks
-from attnviz.batch.document import Document
-from attnviz.batch.work import How, Worker
+from attnviz.attention import kernel, memory
+from attnviz.attention.kernel import Kind, Observer, Tile
+from attnviz.attention.observers import Weights
+from attnviz.batch.engine.checking import Checker
+from attnviz.batch.engine.chunk import chunks
+from attnviz.batch.engine.work import How, Worker
+from attnviz.batch.input.document import Document
 from attnviz.checkpoint import open_checkpoint
 from attnviz.errors import InputError, ModelError
 from attnviz.interface import Model, load
-from attnviz.model import check as check_module
-from attnviz.model import forward, kernel, memory, sampling, ways
-from attnviz.model import run as run_module
-from attnviz.model.check import TOLERANCES, Check, Rows
+from attnviz.model import backends as ways
+from attnviz.model.architecture.spec import Reach
+from attnviz.model.backends import Options, open_by_transformers, open_way, size_of_weights
+from attnviz.model.check import judge as check_module
+from attnviz.model.check import sampling
+from attnviz.model.check.judge import TOLERANCES, Check, Rows
 from attnviz.model.hosted import Hosted, masks, sampled
 from attnviz.model.hosted.masks import LazyMask
-from attnviz.model.kernel import Kind, Observer, Tile
-from attnviz.model.observers import Weights
-from attnviz.model.spec import Reach
-from attnviz.model.ways import Options, open_by_transformers, open_way, size_of_weights
+from attnviz.model.native import forward
+from attnviz.model.native import run as run_module
 from tests import tiny
 from tests.model.test_hosted import CASES, ENCODER_DECODERS, encoding
 

@@ -13,13 +13,13 @@ import pytest
 import torch
 from transformers import BertModel, PreTrainedTokenizerFast
 
+from attnviz.attention.kernel import Observer
 from attnviz.checkpoint import open_checkpoint
 from attnviz.errors import ExitCode, ModelError, UnsupportedModel, UsageError
 from attnviz.interface import load
+from attnviz.model.backends import DTYPES, Options, devices, open_way, placing, read_options, why_hosted
 from attnviz.model.hosted import Hosted
-from attnviz.model.kernel import Observer
-from attnviz.model.native import Native
-from attnviz.model.ways import DTYPES, Options, devices, open_way, placing, read_options, why_hosted
+from attnviz.model.native.backend import Native
 from tests import tiny
 
 

@@ -15,12 +15,8 @@ from safetensors.torch import load_file, save_file
 
 from attnviz.errors import ExitCode, ModelError
 from attnviz.interface import Model, load
-from attnviz.model import weights
-from attnviz.model.families import find_family
-from attnviz.model.forward import Network
-from attnviz.model.native import Native
-from attnviz.model.shapes import shapes
-from attnviz.model.spec import (
+from attnviz.model.architecture.shapes import shapes
+from attnviz.model.architecture.spec import (
     CAUSAL,
     MLP,
     Attention,
@@ -35,6 +31,10 @@ from attnviz.model.spec import (
     RMSNorm,
     Spec,
 )
+from attnviz.model.families import find_family
+from attnviz.model.native import weights
+from attnviz.model.native.backend import Native
+from attnviz.model.native.forward import Network
 from tests import tiny
 
 Tensors = dict[str, torch.Tensor]

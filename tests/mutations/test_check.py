@@ -15,11 +15,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from attnviz.attention import kernel
 from attnviz.interface import Model
-from attnviz.model import forward, kernel, position, weights
-from attnviz.model import run as runs
+from attnviz.model.architecture import position
+from attnviz.model.architecture.spec import Reach
 from attnviz.model.hosted import masks
-from attnviz.model.spec import Reach
+from attnviz.model.native import forward, weights
+from attnviz.model.native import run as runs
 from attnviz.record import Attention, EncoderDecoder
 from tests import tiny
 from tests.cli.conftest import Run

@@ -13,7 +13,7 @@ import transformers
 
 from attnviz.encoding import Encoding, Languages, encode, encode_target, started
 from attnviz.interface import opened
-from attnviz.model import writing
+from attnviz.model import generation as writing
 from tests import tiny, translators
 from tests.cli.conftest import Run
 from tests.translators import SOURCE, TARGET

@@ -14,20 +14,22 @@ import pytest
 import torch
 import transformers
 
-from attnviz.analysis import alone as alone_module
-from attnviz.analysis.measured import METRICS, NAMES, Asked, Measured
-from attnviz.batch.checking import Checker
-from attnviz.batch.chunk import chunks
-from attnviz.batch.document import Document
-from attnviz.batch.found import Found
-from attnviz.batch.work import How, Worker
+from attnviz.analysis.corpus import alone as alone_module
+from attnviz.analysis.corpus.metrics import METRICS, NAMES, Asked, Measured
+from attnviz.attention.compiled import packs as pack_loops
+from attnviz.attention.compiled import products as pack_products
+from attnviz.attention.compiled import tiles as loops
+from attnviz.attention.observers import SpanSums
+from attnviz.attention.observers.span import FIGURES
+from attnviz.batch.engine.checking import Checker
+from attnviz.batch.engine.chunk import chunks
+from attnviz.batch.engine.work import How, Worker
+from attnviz.batch.input.document import Document
+from attnviz.batch.output.found import Found
 from attnviz.encoding import Encoding
 from attnviz.interface import Model, load
-from attnviz.model import loops, pack_loops, pack_products
-from attnviz.model.check import Judge
-from attnviz.model.native import Native
-from attnviz.model.observers import SpanSums
-from attnviz.model.observers.span import FIGURES
+from attnviz.model.check.judge import Judge
+from attnviz.model.native.backend import Native
 from attnviz.record import Survey
 from tests import tiny
 from tests.cli.conftest import Run, run
@@ -42,7 +44,7 @@ WINDOWS = " ".join([TEXT] * 2)
 
 @pytest.fixture(autouse=True)
 def _everything_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("attnviz.model.ways.LONG", 0)
+    monkeypatch.setattr("attnviz.model.backends.LONG", 0)
 
 
 WAYS = ("native", "hosted", "windows")
@@ -264,7 +266,7 @@ def test_mutation_of_tables(
 def alone(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     """Let every document run alone, as long ones do, where the ``path`` is that of these."""
     if path == "long":
-        monkeypatch.setattr("attnviz.batch.work.fits_tile", lambda *_: False)
+        monkeypatch.setattr("attnviz.batch.engine.work.fits_tile", lambda *_: False)
 
 
 @pytest.mark.parametrize("model", ["tiny_bert", "tiny_llama"])

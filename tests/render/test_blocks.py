@@ -7,9 +7,9 @@ import pytest
 from rich.cells import cell_len
 
 from attnviz.render import palette
-from attnviz.render.blocks import Blocks
 from attnviz.render.heatmap import Heatmap
 from attnviz.render.labels import letters
+from attnviz.render.terminal.blocks import Blocks
 from tests.records import Array
 from tests.render.screen import RGB, Cell, Colours, cells, lines, luminance, printed
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from attnviz.model.kernel import Kind
-from attnviz.model.verdict import Check, Choice, LayerCheck, Recomputed, Rounding, Rows, Windows, Written
-from attnviz.render.checked import check_line, check_table, unchecked_line
+from attnviz.attention.kernel import Kind
+from attnviz.model.check.report import Check, Choice, LayerCheck, Recomputed, Rounding, Rows, Windows, Written
+from attnviz.render.terminal.report import check_line, check_table, unchecked_line
 from tests.render.screen import lines
 
 ALL, SOME = Rows(15, 15), Rows(64, 20000)

@@ -6,11 +6,11 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from attnviz.analysis.corpus import Corpus, Counts, Reason
-from attnviz.analysis.outlying import Where
-from attnviz.analysis.roles import roles
+from attnviz.analysis.corpus.accumulation import Corpus, Counts, Reason
+from attnviz.analysis.corpus.outliers import Where
+from attnviz.analysis.corpus.roles import roles
 from attnviz.render.about import About
-from attnviz.render.corpus import table
+from attnviz.render.terminal.corpus import table
 from tests.analysis.corpora import Row, corpus
 
 ABOUT = About("mini", "native", "float32", seconds=2.0)

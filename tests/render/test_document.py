@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from jsonschema import ValidationError
 
-from attnviz.analysis.summary import Heads, summarise
-from attnviz.model.check import Check, LayerCheck, Rows
+from attnviz.analysis.text.summary import Heads, summarise
+from attnviz.model.check.judge import Check, LayerCheck, Rows
 from attnviz.record import Attention
 from attnviz.render.document import check_document, document
 from tests.records import Spelled, cross_record, looking, random_weights, record, three_maps

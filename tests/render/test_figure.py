@@ -13,8 +13,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
-from attnviz.analysis.summary import Grid, HeadMap, grid
-from attnviz.analysis.units import Units, in_words
+from attnviz.analysis.text.summary import Grid, HeadMap, grid
+from attnviz.analysis.text.units import Units, in_words
 from attnviz.errors import UsageError
 from attnviz.record import Attention
 from attnviz.render import palette

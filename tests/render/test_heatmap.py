@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attnviz.analysis.summary import HeadMap, Heads, summarise
-from attnviz.analysis.units import Units, in_words, read_in
+from attnviz.analysis.text.summary import HeadMap, Heads, summarise
+from attnviz.analysis.text.units import Units, in_words, read_in
 from attnviz.render.heatmap import Heatmap, head_heatmap, head_name, overview_heatmap, pool
 from tests.records import cross_record, encoding_of, looking, random_weights, record
 

@@ -7,15 +7,15 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Group
 
-from attnviz.analysis.far import Far, FarLink, Passage, Profile
-from attnviz.analysis.links import Link
-from attnviz.analysis.summary import Summary, summarise
+from attnviz.analysis.text.links import Link
+from attnviz.analysis.text.long_range import Far, FarLink, Passage, Profile
+from attnviz.analysis.text.summary import Summary, summarise
 from attnviz.encoding import Place
 from attnviz.record import Attention
-from attnviz.render import terminal
 from attnviz.render.document import document
 from attnviz.render.heatmap import profile_heatmap
-from attnviz.render.long import FarLinks, MostRead
+from attnviz.render.terminal import screen as terminal
+from attnviz.render.terminal.long import FarLinks, MostRead
 from tests.records import random_weights, record
 from tests.render.schema import validate
 from tests.render.screen import Colours, lines, printed

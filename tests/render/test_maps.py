@@ -7,8 +7,8 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from attnviz.analysis.corpus import Collector
-from attnviz.analysis.measured import Metric
+from attnviz.analysis.corpus.accumulation import Collector
+from attnviz.analysis.corpus.metrics import Metric
 from attnviz.render import palette
 from attnviz.render.figure import Style, draw_maps, to_png
 from attnviz.render.maps import Map, maps, number, scale_ends, some

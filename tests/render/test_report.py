@@ -10,12 +10,12 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from attnviz.analysis.corpus import Collector, Corpus, Reason
-from attnviz.analysis.outlying import Outlier, Where
-from attnviz.analysis.roles import roles
+from attnviz.analysis.corpus.accumulation import Collector, Corpus, Reason
+from attnviz.analysis.corpus.outliers import Outlier, Where
+from attnviz.analysis.corpus.roles import roles
 from attnviz.render.about import About
 from attnviz.render.maps import maps
-from attnviz.render.report import report
+from attnviz.render.page import report
 from tests.analysis.corpora import HEADS, LAYERS, Row, corpus, documents, figures, links
 
 ABOUT = About("maker/mini", "native", "float32", ("docs/", "a & b.txt"), check="32 documents: 3e-07", passed=True,

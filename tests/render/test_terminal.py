@@ -8,9 +8,9 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Group
 
-from attnviz.analysis.summary import Heads, summarise
+from attnviz.analysis.text.summary import Heads, summarise
 from attnviz.record import Attention
-from attnviz.render import terminal
+from attnviz.render.terminal import screen as terminal
 from tests.records import Spelled, cross_record, looking, peaked, random_weights, record, three_maps
 from tests.render.screen import Colours, lines, printed
 

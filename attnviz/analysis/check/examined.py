@@ -15,15 +15,15 @@ from attnviz.analysis.check.differences import Differences, Tolerance
 from attnviz.analysis.check.plain import Plain, Read, read, read_other
 from attnviz.analysis.check.shown import ShownLinks, ShownMap, judge_top, units_of
 from attnviz.analysis.check.units import Block, in_document
-from attnviz.analysis.links import counting
-from attnviz.analysis.summary import makers_of
-from attnviz.analysis.units import Reading, read_in
+from attnviz.analysis.text.links import counting
+from attnviz.analysis.text.summary import makers_of
+from attnviz.analysis.text.units import Reading, read_in
 from attnviz.encoding import Encoding, Window
 from attnviz.errors import InputError
+from attnviz.model.architecture.spec import Reach
+from attnviz.model.check.report import Against, Rounding, farthest, times_rounded, weights_apart
+from attnviz.model.check.sampling import Progress, reveal
 from attnviz.model.hosted import Hosted
-from attnviz.model.sampling import Progress, reveal
-from attnviz.model.spec import Reach
-from attnviz.model.verdict import Against, Rounding, farthest, times_rounded, weights_apart
 from attnviz.record import Evidence, Survey
 
 _FIGURES = (

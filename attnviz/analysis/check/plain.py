@@ -17,7 +17,7 @@ from torch import Tensor
 
 from attnviz.analysis.check.differences import Differences, Tolerance
 from attnviz.encoding import Encoding, Window, is_blank, is_punctuation
-from attnviz.model.spec import Reach
+from attnviz.model.architecture.spec import Reach
 
 
 @dataclass(frozen=True, eq=False)

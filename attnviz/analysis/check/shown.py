@@ -10,7 +10,7 @@ from torch import Tensor
 
 from attnviz.analysis.check.differences import Differences
 from attnviz.analysis.check.units import Units
-from attnviz.analysis.units import Reading
+from attnviz.analysis.text.units import Reading
 from attnviz.record import Survey, Top
 
 

@@ -15,14 +15,14 @@ import torch
 
 from attnviz.analysis.check.differences import Tolerance
 from attnviz.analysis.check.examined import Examined, Piece, evidence_of
-from attnviz.analysis.summary import Heads
-from attnviz.analysis.surveyed import summarise_survey
+from attnviz.analysis.text.summary import Heads
+from attnviz.analysis.text.surveyed import summarise_survey
 from attnviz.checkpoint import Checkpoint
 from attnviz.encoding import Encoding
-from attnviz.model.check import Judge, explained
-from attnviz.model.hosted import Hosted, hostable
-from attnviz.model.native import Native
-from attnviz.model.sampling import (
+from attnviz.model.backends import WIDER, Options
+from attnviz.model.check.judge import Judge, explained
+from attnviz.model.check.report import COARSE, Against, Check, Recomputed, Rows, Windows, compare, sum_up, tolerance_of
+from attnviz.model.check.sampling import (
     ALL_WINDOWS,
     ROWS,
     Progress,
@@ -31,8 +31,8 @@ from attnviz.model.sampling import (
     draw_heads,
     require_biases,
 )
-from attnviz.model.verdict import COARSE, Against, Check, Recomputed, Rows, Windows, compare, sum_up, tolerance_of
-from attnviz.model.ways import WIDER, Options
+from attnviz.model.hosted import Hosted, hostable
+from attnviz.model.native.backend import Native
 from attnviz.record import Survey
 
 

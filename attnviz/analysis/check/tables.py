@@ -12,16 +12,16 @@ from torch import Tensor
 from attnviz.analysis.check.differences import Differences, Tolerance
 from attnviz.analysis.check.plain import Plain, Read, read
 from attnviz.analysis.check.units import Block, Units, in_document
-from attnviz.analysis.links import counting
-from attnviz.analysis.measured import METRICS, NAMES, Asked, Measured
-from attnviz.analysis.offsets import HABIT, MANY_QUERIES, MIN_QUERIES, POSITIONAL
-from attnviz.analysis.units import read_in
+from attnviz.analysis.corpus.metrics import METRICS, NAMES, Asked, Measured
+from attnviz.analysis.text.links import counting
+from attnviz.analysis.text.offsets import HABIT, MANY_QUERIES, MIN_QUERIES, POSITIONAL
+from attnviz.analysis.text.units import read_in
+from attnviz.attention.kernel import Kind
 from attnviz.encoding import Encoding, Window, Windows
+from attnviz.model.architecture.spec import Reach
+from attnviz.model.check.report import Against
+from attnviz.model.check.sampling import ALL_WINDOWS, ROWS, draw_heads, reveal
 from attnviz.model.hosted import Hosted
-from attnviz.model.kernel import Kind
-from attnviz.model.sampling import ALL_WINDOWS, ROWS, draw_heads, reveal
-from attnviz.model.spec import Reach
-from attnviz.model.verdict import Against
 
 
 @dataclass(frozen=True, eq=False)

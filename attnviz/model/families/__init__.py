@@ -24,8 +24,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from attnviz.errors import ModelError, UnsupportedModel, short
-from attnviz.model.config import Config
-from attnviz.model.spec import Spec
+from attnviz.model.architecture.config import Config
+from attnviz.model.architecture.spec import Spec
 
 FAMILIES = (
     "albert", "bart", "bert", "blenderbot", "bloom", "cohere", "cohere2", "deberta-v2", "distilbert", "electra",

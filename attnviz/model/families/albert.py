@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from attnviz.checkpoint.bounds import require_sizes
-from attnviz.model.config import Config
-from attnviz.model.families import both
-from attnviz.model.spec import (
+from attnviz.model.architecture.config import Config
+from attnviz.model.architecture.spec import (
     EVERYTHING,
     MLP,
     Attention,
@@ -17,6 +16,7 @@ from attnviz.model.spec import (
     Projection,
     Spec,
 )
+from attnviz.model.families import both
 
 PREFIX = "albert."
 

@@ -5,9 +5,8 @@ Its kin differ in where they norm and how they say positions; they read their co
 
 from __future__ import annotations
 
-from attnviz.model.config import Config
-from attnviz.model.families import both
-from attnviz.model.spec import (
+from attnviz.model.architecture.config import Config
+from attnviz.model.architecture.spec import (
     CAUSAL,
     EVERYTHING,
     MLP,
@@ -21,6 +20,7 @@ from attnviz.model.spec import (
     PreNorm,
     Spec,
 )
+from attnviz.model.families import both
 
 PREFIX = "model."
 

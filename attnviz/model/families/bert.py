@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from attnviz.model.config import Config
+from attnviz.model.architecture.config import Config
+from attnviz.model.architecture.spec import MLP, Attention, Embedding, Layer, LayerNorm, Learned, PostNorm, Spec
 from attnviz.model.families import both
-from attnviz.model.spec import MLP, Attention, Embedding, Layer, LayerNorm, Learned, PostNorm, Spec
 
 PREFIX = "bert."
 SPELLINGS = {"gamma": "weight", "beta": "bias"}

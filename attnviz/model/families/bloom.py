@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from attnviz.model.config import Config
+from attnviz.model.architecture.config import Config
+from attnviz.model.architecture.spec import (
+    CAUSAL,
+    MLP,
+    ALiBi,
+    Attention,
+    Embedding,
+    Head,
+    Layer,
+    LayerNorm,
+    PreNorm,
+    Spec,
+)
 from attnviz.model.families import both
-from attnviz.model.spec import CAUSAL, MLP, ALiBi, Attention, Embedding, Head, Layer, LayerNorm, PreNorm, Spec
 
 PREFIX = "transformer."
 ATTRIBUTES = {"n_embed": "hidden_size", "num_attention_heads": "n_head", "num_hidden_layers": "n_layer"}

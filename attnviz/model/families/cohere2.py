@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from attnviz.model.config import Config
-from attnviz.model.families import both
-from attnviz.model.rope import rotary
-from attnviz.model.spec import (
+from attnviz.model.architecture.config import Config
+from attnviz.model.architecture.rope import rotary
+from attnviz.model.architecture.spec import (
     CAUSAL,
     Attention,
     Embedding,
@@ -18,6 +17,7 @@ from attnviz.model.spec import (
     ParallelNorm,
     Spec,
 )
+from attnviz.model.families import both
 
 PREFIX = "model."
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from attnviz.errors import UnsupportedModel
-from attnviz.model.config import Config
-from attnviz.model.families import both
-from attnviz.model.spec import (
+from attnviz.model.architecture.config import Config
+from attnviz.model.architecture.spec import (
     EVERYTHING,
     MLP,
     Attention,
@@ -20,6 +19,7 @@ from attnviz.model.spec import (
     PostNorm,
     Spec,
 )
+from attnviz.model.families import both
 
 PREFIX = "deberta."
 

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from attnviz.model.config import Config
+from attnviz.model.architecture.config import Config
+from attnviz.model.architecture.spec import (
+    EVERYTHING,
+    MLP,
+    Attention,
+    Embedding,
+    Layer,
+    LayerNorm,
+    Learned,
+    PostNorm,
+    Spec,
+)
 from attnviz.model.families import both
-from attnviz.model.spec import EVERYTHING, MLP, Attention, Embedding, Layer, LayerNorm, Learned, PostNorm, Spec
 
 PREFIX = "distilbert."
 

@@ -5,10 +5,9 @@ positions, or ALiBi where it was trained on RefinedWeb alone.
 from __future__ import annotations
 
 from attnviz.errors import ModelError
-from attnviz.model.config import Config
-from attnviz.model.families import both
-from attnviz.model.rope import rotary
-from attnviz.model.spec import (
+from attnviz.model.architecture.config import Config
+from attnviz.model.architecture.rope import rotary
+from attnviz.model.architecture.spec import (
     CAUSAL,
     MLP,
     ALiBi,
@@ -22,6 +21,7 @@ from attnviz.model.spec import (
     Rotary,
     Spec,
 )
+from attnviz.model.families import both
 
 PREFIX = "transformer."
 ATTRIBUTES = {"n_embed": "hidden_size"}

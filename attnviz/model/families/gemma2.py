@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from attnviz.model.config import Config
+from attnviz.model.architecture.config import Config
+from attnviz.model.architecture.rope import rotary
+from attnviz.model.architecture.spec import (
+    CAUSAL,
+    Attention,
+    Embedding,
+    GatedMLP,
+    Head,
+    Layer,
+    RMSNorm,
+    SandwichNorm,
+    Spec,
+)
 from attnviz.model.families import both
-from attnviz.model.rope import rotary
-from attnviz.model.spec import CAUSAL, Attention, Embedding, GatedMLP, Head, Layer, RMSNorm, SandwichNorm, Spec
 
 PREFIX = "model."
 

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from attnviz.model.config import Config
+from attnviz.model.architecture.config import Config
+from attnviz.model.architecture.spec import (
+    CAUSAL,
+    MLP,
+    Attention,
+    Embedding,
+    Head,
+    Layer,
+    LayerNorm,
+    Learned,
+    PreNorm,
+    Spec,
+)
 from attnviz.model.families import both
-from attnviz.model.spec import CAUSAL, MLP, Attention, Embedding, Head, Layer, LayerNorm, Learned, PreNorm, Spec
 
 PREFIX = "transformer."
 ATTRIBUTES = {

@@ -6,9 +6,21 @@ from typing import Any
 
 from attnviz.checkpoint.bounds import require_sizes
 from attnviz.errors import ModelError, UnsupportedModel, short
-from attnviz.model.config import Config
+from attnviz.model.architecture.config import Config
+from attnviz.model.architecture.spec import (
+    CAUSAL,
+    MLP,
+    Attention,
+    Embedding,
+    Head,
+    Layer,
+    LayerNorm,
+    Learned,
+    PreNorm,
+    Reach,
+    Spec,
+)
 from attnviz.model.families import both
-from attnviz.model.spec import CAUSAL, MLP, Attention, Embedding, Head, Layer, LayerNorm, Learned, PreNorm, Reach, Spec
 
 PREFIX = "transformer."
 ATTRIBUTES = {"num_attention_heads": "num_heads", "num_hidden_layers": "num_layers"}

@@ -4,10 +4,21 @@ rotary positions in a part of each head.
 
 from __future__ import annotations
 
-from attnviz.model.config import Config
+from attnviz.model.architecture.config import Config
+from attnviz.model.architecture.rope import rotary
+from attnviz.model.architecture.spec import (
+    CAUSAL,
+    MLP,
+    Attention,
+    Embedding,
+    Head,
+    Layer,
+    LayerNorm,
+    ParallelNorm,
+    PreNorm,
+    Spec,
+)
 from attnviz.model.families import both
-from attnviz.model.rope import rotary
-from attnviz.model.spec import CAUSAL, MLP, Attention, Embedding, Head, Layer, LayerNorm, ParallelNorm, PreNorm, Spec
 
 PREFIX = "gpt_neox."
 ATTRIBUTES = {"rotary_emb_base": "rope_theta", "rotary_pct": "partial_rotary_factor"}

@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 from attnviz.errors import ModelError
-from attnviz.model.config import Config
+from attnviz.model.architecture.config import Config
+from attnviz.model.architecture.spec import (
+    CAUSAL,
+    MLP,
+    Attention,
+    Embedding,
+    Head,
+    Layer,
+    LayerNorm,
+    ParallelNorm,
+    Rotary,
+    Spec,
+)
 from attnviz.model.families import both
-from attnviz.model.spec import CAUSAL, MLP, Attention, Embedding, Head, Layer, LayerNorm, ParallelNorm, Rotary, Spec
 
 PREFIX = "transformer."
 ATTRIBUTES = {

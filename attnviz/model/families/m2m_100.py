@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from attnviz.model.config import Config
+from attnviz.model.architecture.config import Config
+from attnviz.model.architecture.spec import Embedding, LayerNorm, PreNorm, Sinusoidal, Spec
 from attnviz.model.families.bart import NAMES, PREFIX, read
-from attnviz.model.spec import Embedding, LayerNorm, PreNorm, Sinusoidal, Spec
 
 __all__ = ["NAMES", "PREFIX", "spec"]
 DEFAULTS = {"m2m_100": {"activation_function": "relu", "scale_embedding": True}}

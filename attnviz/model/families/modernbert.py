@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from attnviz.errors import UnsupportedModel
-from attnviz.model.config import Config
+from attnviz.model.architecture.config import Config
+from attnviz.model.architecture.rope import rotary
+from attnviz.model.architecture.spec import (
+    EVERYTHING,
+    Attention,
+    Embedding,
+    GatedMLP,
+    Layer,
+    LayerNorm,
+    PreNorm,
+    Reach,
+    Spec,
+)
 from attnviz.model.families import both
-from attnviz.model.rope import rotary
-from attnviz.model.spec import EVERYTHING, Attention, Embedding, GatedMLP, Layer, LayerNorm, PreNorm, Reach, Spec
 
 PREFIX = "model."
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from attnviz.model.config import Config
-from attnviz.model.families import both
-from attnviz.model.spec import (
+from attnviz.model.architecture.config import Config
+from attnviz.model.architecture.spec import (
     EVERYTHING,
     MLP,
     Attention,
@@ -16,6 +15,7 @@ from attnviz.model.spec import (
     RelativeBuckets,
     Spec,
 )
+from attnviz.model.families import both
 
 PREFIX = "mpnet."
 

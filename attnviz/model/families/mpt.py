@@ -6,8 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from attnviz.errors import ModelError
-from attnviz.model.config import Config
-from attnviz.model.spec import CAUSAL, MLP, ALiBi, Attention, Embedding, Head, Layer, LayerNorm, PreNorm, Spec
+from attnviz.model.architecture.config import Config
+from attnviz.model.architecture.spec import (
+    CAUSAL,
+    MLP,
+    ALiBi,
+    Attention,
+    Embedding,
+    Head,
+    Layer,
+    LayerNorm,
+    PreNorm,
+    Spec,
+)
 
 PREFIX = "transformer."
 ATTRIBUTES = {"hidden_size": "d_model", "num_attention_heads": "n_heads", "num_hidden_layers": "n_layers"}

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from attnviz.model.config import Config
+from attnviz.model.architecture.config import Config
+from attnviz.model.architecture.rope import rotary
+from attnviz.model.architecture.spec import (
+    CAUSAL,
+    Attention,
+    BranchNorm,
+    Embedding,
+    GatedMLP,
+    Head,
+    Layer,
+    QKNorm,
+    RMSNorm,
+    Spec,
+)
 from attnviz.model.families import both
-from attnviz.model.rope import rotary
-from attnviz.model.spec import CAUSAL, Attention, BranchNorm, Embedding, GatedMLP, Head, Layer, QKNorm, RMSNorm, Spec
 
 PREFIX = "model."
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from attnviz.model.config import Config
-from attnviz.model.families import both
-from attnviz.model.spec import (
+from attnviz.model.architecture.config import Config
+from attnviz.model.architecture.spec import (
     CAUSAL,
     MLP,
     Attention,
@@ -18,6 +17,7 @@ from attnviz.model.spec import (
     Projection,
     Spec,
 )
+from attnviz.model.families import both
 
 PREFIX = "model."
 

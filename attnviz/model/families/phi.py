@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from attnviz.model.config import Config
+from attnviz.model.architecture.config import Config
+from attnviz.model.architecture.rope import rotary
+from attnviz.model.architecture.spec import (
+    CAUSAL,
+    MLP,
+    Attention,
+    Embedding,
+    Head,
+    Layer,
+    LayerNorm,
+    ParallelNorm,
+    QKNorm,
+    Spec,
+)
 from attnviz.model.families import both
-from attnviz.model.rope import rotary
-from attnviz.model.spec import CAUSAL, MLP, Attention, Embedding, Head, Layer, LayerNorm, ParallelNorm, QKNorm, Spec
 
 PREFIX = "model."
 

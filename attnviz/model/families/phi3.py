@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from attnviz.model.config import Config
-from attnviz.model.rope import rotary
-from attnviz.model.spec import Attention, Embedding, GatedMLP, Head, Layer, PreNorm, RMSNorm, Spec
+from attnviz.model.architecture.config import Config
+from attnviz.model.architecture.rope import rotary
+from attnviz.model.architecture.spec import Attention, Embedding, GatedMLP, Head, Layer, PreNorm, RMSNorm, Spec
 
 PREFIX = "model."
 

@@ -5,9 +5,9 @@ XLM-RoBERTa (Conneau et al. 2020) and CamemBERT (Martin et al. 2020) are the sam
 
 from __future__ import annotations
 
-from attnviz.model.config import Config
+from attnviz.model.architecture.config import Config
+from attnviz.model.architecture.spec import MLP, Attention, Embedding, Layer, LayerNorm, Learned, PostNorm, Spec
 from attnviz.model.families import both
-from attnviz.model.spec import MLP, Attention, Embedding, Layer, LayerNorm, Learned, PostNorm, Spec
 
 PREFIX = "roberta."
 

@@ -4,10 +4,9 @@ configured a norm of each head's queries and keys, or attention and MLP side by 
 
 from __future__ import annotations
 
-from attnviz.model.config import Config
-from attnviz.model.families import both
-from attnviz.model.rope import rotary
-from attnviz.model.spec import (
+from attnviz.model.architecture.config import Config
+from attnviz.model.architecture.rope import rotary
+from attnviz.model.architecture.spec import (
     CAUSAL,
     Attention,
     Embedding,
@@ -20,6 +19,7 @@ from attnviz.model.spec import (
     QKNorm,
     Spec,
 )
+from attnviz.model.families import both
 
 PREFIX = "model."
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from attnviz.model.config import Config
+from attnviz.model.architecture.config import Config
+from attnviz.model.architecture.rope import rotary
+from attnviz.model.architecture.spec import MLP, Attention, Embedding, Head, Layer, LayerNorm, PreNorm, Spec
 from attnviz.model.families import both
-from attnviz.model.rope import rotary
-from attnviz.model.spec import MLP, Attention, Embedding, Head, Layer, LayerNorm, PreNorm, Spec
 
 PREFIX = "model."
 

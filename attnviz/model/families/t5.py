@@ -6,8 +6,8 @@ Its later versions have gated MLPs and a head of their own (Shazeer 2020); an en
 from __future__ import annotations
 
 from attnviz.errors import UnsupportedModel
-from attnviz.model.config import Config
-from attnviz.model.spec import (
+from attnviz.model.architecture.config import Config
+from attnviz.model.architecture.spec import (
     CAUSAL,
     EVERYTHING,
     MLP,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from attnviz.model.config import Config
+from attnviz.model.architecture.config import Config
+from attnviz.model.architecture.spec import Spec
 from attnviz.model.families import t5
-from attnviz.model.spec import Spec
 
 PREFIX = t5.PREFIX
 DEFAULTS = {"umt5": t5.DEFAULTS["mt5"]}

@@ -14,9 +14,9 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from transformers.masking_utils import eager_mask
 
+from attnviz.attention.kernel import Kind
 from attnviz.model.hosted.attention import Calls, choose, refuse
 from attnviz.model.hosted.sampled import eager_function
-from attnviz.model.kernel import Kind
 
 
 class Eager:

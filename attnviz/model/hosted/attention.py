@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from attnviz.attention import kernel
+from attnviz.attention.kernel import Bias, Kind, Observer
 from attnviz.errors import UnsupportedModel
-from attnviz.model import kernel
+from attnviz.model.architecture.spec import EVERYTHING
 from attnviz.model.hosted import masks
 from attnviz.model.hosted.masks import BandMask, Sight
-from attnviz.model.kernel import Bias, Kind, Observer
-from attnviz.model.spec import EVERYTHING
 
 # What models hand to their attention function: what ours reads, and what changes nothing in it. Masks say what windows
 # do, there is no dropout outside of training, and the rest is for other implementations or passes through.

@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from attnviz.attention.kernel import Kind
 from attnviz.checkpoint import quiet_transformers
 from attnviz.encoding import Encoding, Padded
 from attnviz.errors import AttnvizError, InputError, UnsupportedModel
+from attnviz.model.hosted.precision import precision
 from attnviz.model.hosted.undisturbed import Function, attending, configs
 from attnviz.model.inputs import require_fit
-from attnviz.model.kernel import Kind
-from attnviz.model.precision import precision
 
 _INSIDE = "Its own forward runs, not the model inside alone; that is shown by load((model.base_model, tokenizer))."
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 from transformers.masking_utils import bidirectional_mask_function, causal_mask_function, eager_mask, sdpa_mask
 
-from attnviz.model.spec import EVERYTHING, Reach
+from attnviz.model.architecture.spec import EVERYTHING, Reach
 
 # A mask is read in tiles of this many entries.
 _TILE = 1 << 22

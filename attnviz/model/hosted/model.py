@@ -11,6 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from attnviz.attention.kernel import Kind, Observer
 from attnviz.encoding import Encoding
 from attnviz.errors import UnsupportedModel
 from attnviz.model.hosted.asked import Eager, Sdpa
@@ -18,7 +19,6 @@ from attnviz.model.hosted.attention import Hook, Rehearsal, Seen
 from attnviz.model.hosted.loaded import Loaded, is_bare, last_of, states_of
 from attnviz.model.hosted.sampled import Sampler, See, SeeWhole
 from attnviz.model.inputs import require_finite
-from attnviz.model.kernel import Kind, Observer
 
 Reference = dict[Kind, tuple[Sequence[Tensor] | None, Tensor | None]]
 """Per kind the weights (H, N, M) of each attention layer, and the hidden states (L + 1, T, C)."""

@@ -11,17 +11,17 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from attnviz.attention.block_sizes import TILE
+from attnviz.attention.kernel import Kind, Observer, Tile
+from attnviz.attention.memory import free_memory, in_words, too_large
 from attnviz.encoding import Encoding, Word
 from attnviz.errors import AttnvizError, UnsupportedModel
+from attnviz.model.architecture.spec import EVERYTHING, Reach
 from attnviz.model.hosted.as_made import own_attention
 from attnviz.model.hosted.attention import Seen
 from attnviz.model.hosted.loaded import states_of
 from attnviz.model.hosted.model import MAPS, AttendsByItself, Hosted
 from attnviz.model.inputs import not_finite
-from attnviz.model.kernel import Kind, Observer, Tile
-from attnviz.model.memory import free_memory, in_words, too_large
-from attnviz.model.sizes import TILE
-from attnviz.model.spec import EVERYTHING, Reach
 
 _ROUNDING = {torch.float16: 2.0**-9, torch.bfloat16: 2.0**-7, torch.float64: 1e-9}
 """How far from 1 the weights of a query may sum to; 1e-4 in float32. A record that is read may have no more."""

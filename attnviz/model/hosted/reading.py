@@ -19,9 +19,9 @@ from attnviz.checkpoint import Checkpoint, quiet_transformers
 from attnviz.checkpoint.folder import tokenizer_by_transformers, tokenizer_settings
 from attnviz.encoding import Encoding, Made
 from attnviz.errors import AttnvizError
+from attnviz.model.check.report import Inputs
 from attnviz.model.hosted.loaded import reads_types
 from attnviz.model.hosted.loading import model_class, shifting
-from attnviz.model.verdict import Inputs
 
 
 @dataclass(frozen=True)

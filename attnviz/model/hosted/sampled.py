@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from attnviz.attention.kernel import Kind
 from attnviz.errors import UnsupportedModel
+from attnviz.model.check.report import Against
 from attnviz.model.hosted import masks
 from attnviz.model.hosted.attention import Calls, choose, refuse, sinks_of
 from attnviz.model.hosted.masks import RowMask
-from attnviz.model.kernel import Kind
-from attnviz.model.verdict import Against
 
 See = Callable[[Kind, int, Tensor | None], None]
 """Is shown the rows (H, Q, M) of each layer of each kind; None where the model's eager function gives no weights."""

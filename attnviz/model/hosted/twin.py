@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from attnviz.model.hosted.as_made import remake, same_values, unsaved
-from attnviz.model.precision import precision
+from attnviz.model.hosted.precision import precision
 
 
 def twin(model: nn.Module) -> Any:

@@ -12,8 +12,8 @@ from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from attnviz.analysis.summary import Grid, HeadMap
-from attnviz.analysis.units import Reading
+from attnviz.analysis.text.summary import Grid, HeadMap
+from attnviz.analysis.text.units import Reading
 from attnviz.record import Attention, Survey
 from attnviz.render import palette
 from attnviz.render.figure.style import Style, colormap, new_figure, own_settings

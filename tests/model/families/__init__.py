@@ -13,8 +13,8 @@ import pytest
 from transformers import CONFIG_MAPPING
 
 from attnviz.errors import ModelError, UnsupportedModel
+from attnviz.model.architecture.spec import Spec
 from attnviz.model.families import find_family
-from attnviz.model.spec import Spec
 
 
 def read(config: Mapping[str, Any]) -> Spec:

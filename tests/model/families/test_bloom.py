@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from attnviz.model.spec import ALiBi
+from attnviz.model.architecture.spec import ALiBi
 from tests.model.families import assert_defaults, assert_published, assert_refused, read
 
 SMALL: dict[str, Any] = {

@@ -8,7 +8,7 @@ import torch
 import transformers
 
 from attnviz.errors import ModelError, UnsupportedModel
-from attnviz.model.spec import ALiBi, ParallelNorm, PreNorm, Rotary
+from attnviz.model.architecture.spec import ALiBi, ParallelNorm, PreNorm, Rotary
 from tests import tiny
 from tests.model.families import assert_defaults, assert_published, assert_refused, read
 from tests.model.parity import TOLERANCES, saved

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from attnviz.errors import ModelError
-from attnviz.model.spec import Head, Learned
+from attnviz.model.architecture.spec import Head, Learned
 from tests.model.families import assert_defaults, assert_published, assert_refused, read
 from tests.model.parity import assert_same, make, ours_of, saved, theirs_of
 from tests.model.variants.gpt2 import gpt2

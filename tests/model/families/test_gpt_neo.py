@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from attnviz.errors import ModelError
-from attnviz.model.spec import CAUSAL, Reach
+from attnviz.model.architecture.spec import CAUSAL, Reach
 from tests.model.families import assert_defaults, assert_published, assert_refused, read
 
 SMALL: dict[str, Any] = {

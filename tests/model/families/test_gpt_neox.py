@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from attnviz.model.spec import Linear, ParallelNorm, PreNorm, Rotary
+from attnviz.model.architecture.spec import Linear, ParallelNorm, PreNorm, Rotary
 from tests.model.families import assert_defaults, assert_published, assert_refused, read
 
 PYTHIA: dict[str, Any] = {

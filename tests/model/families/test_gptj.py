@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from attnviz.errors import ModelError
-from attnviz.model.spec import Head, Rotary
+from attnviz.model.architecture.spec import Head, Rotary
 from tests.model.families import assert_defaults, assert_published, assert_refused, read
 
 SIX_B: dict[str, Any] = {

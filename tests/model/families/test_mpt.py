@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from attnviz.errors import ModelError, UnsupportedModel
-from attnviz.model.spec import ALiBi, LayerNorm
+from attnviz.model.architecture.spec import ALiBi, LayerNorm
 from tests.model.families import assert_defaults, assert_published, assert_refused, read
 
 ATTENTION: dict[str, Any] = {

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from attnviz.model import weights
-from attnviz.model.spec import LayerNorm, Learned, PostNorm, Projection
+from attnviz.model.architecture.spec import LayerNorm, Learned, PostNorm, Projection
+from attnviz.model.native import weights
 from tests.model.families import assert_defaults, assert_published, assert_refused, read
 
 SMALL: dict[str, Any] = {

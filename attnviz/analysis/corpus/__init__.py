@@ -1,0 +1,1 @@
+"""Analyses of many texts: distributions, roles, typical links, outliers, induction, cost."""

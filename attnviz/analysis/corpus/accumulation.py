@@ -1,0 +1,250 @@
+"""What a corpus has in common: its figures over all documents, its typical links, and the documents unlike the others.
+
+Documents are added part by part, and what is kept does not grow with their number.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnviz.analysis.corpus.distribution import Distribution
+from attnviz.analysis.corpus.metrics import METRICS
+from attnviz.analysis.corpus.modes import OFFSETS, POSITIONS, Commonest, Places, from_either_end
+from attnviz.analysis.corpus.outliers import Outlier, Outliers, Where
+from attnviz.analysis.corpus.typical_links import LinkRows, LongestLinks, Occurrence, PairCounter, TypicalPair
+from attnviz.analysis.languages import PRONOUNS
+from attnviz.analysis.text.offsets import MIN_QUERIES
+
+Figures = Mapping[str, NDArray[np.floating]]
+
+AMOUNTS = tuple(metric for metric in METRICS if metric.kind == "amount")
+"""The figures that have a mean."""
+_GROUPS = 100
+"""How many different reasons are told apart; what comes later counts with ``OTHER``."""
+OTHER = "other reasons"
+_NUMBER = re.compile(r"\d[\d,.]*(?<![,.])")
+_MOST = 200
+"""The most characters of a reason."""
+
+
+@dataclass(frozen=True, eq=False)
+class DocumentRows:
+    """Documents, an entry each; ``reason`` says why one was not measured and is empty where it was.
+
+    ``note`` is what the reader should know of a document, ``words`` are those of the text, and ``special`` says how
+    many of the ``tokens`` are.
+    """
+
+    number: NDArray[np.int64]
+    source: Sequence[str]
+    line: Sequence[int | None]
+    words: NDArray[np.int64]
+    tokens: NDArray[np.int64]
+    reason: Sequence[str]
+    note: Sequence[str]
+    special: NDArray[np.int64]
+    row: Sequence[int | None] = ()
+
+    def where(self, row: int) -> Where:
+        """Which document that is, and where it is from."""
+        place = self.row[row] if self.row else None
+        return Where(int(self.number[row]), self.source[row], self.line[row], int(self.tokens[row]), place)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many there are of each; words and tokens of the documents that were measured.
+
+    So many of these are ``short``: they have fewer than ``MIN_QUERIES`` tokens, special ones not counted.
+    """
+
+    documents: int = 0
+    failed: int = 0
+    words: int = 0
+    tokens: int = 0
+    links: int = 0
+    short: int = 0
+
+    @property
+    def measured(self) -> int:
+        """The documents that did not fail."""
+        return self.documents - self.failed
+
+    @property
+    def left_out(self) -> str:
+        """What the reader should know of the documents that some findings leave out; empty where there are none."""
+        if not self.short:
+            return ""
+        one = self.short == 1
+        count, they = ("1 document has", "it is") if one else (f"{self.short:,} documents have", "they are")
+        below = f"fewer than {MIN_QUERIES} tokens, special ones not counted"
+        return f"{count} {below}: {they} left out of offsets, the role positional and outlying documents"
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why ``documents`` documents failed, or what was noted of them; ``text`` is of the ``first`` of them."""
+
+    text: str
+    documents: int
+    first: Where
+
+
+@dataclass(frozen=True, eq=False)
+class Corpus:
+    """A corpus that was read by L layers of H heads.
+
+    ``figures`` are those of each head by the names of ``AMOUNTS``; ``places`` where it looks by those of the places:
+    ``offset``, with the mean share of a document's tokens that look there, and ``sink_position`` and
+    ``received_position``, which count from the end where they are below 0. ``induction`` (L, H) are the heads' scores
+    on repeated random tokens, where they were measured.
+    """
+
+    layers: tuple[int, ...]
+    heads: int
+    counts: Counts
+    figures: Mapping[str, Distribution]
+    places: Mapping[str, Commonest]
+    tokens: Distribution
+    typical: tuple[TypicalPair, ...]
+    longest: tuple[Occurrence, ...]
+    outliers: tuple[Outlier, ...]
+    failures: tuple[Reason, ...]
+    notes: tuple[Reason, ...]
+    induction: NDArray[np.floating] | None = None
+
+
+class Collector:
+    """Collects a corpus of models with such ``layers`` (their own numbers) of so many ``heads``.
+
+    ``top`` is how many typical pairs, longest links and outlying documents there are in the end; pairs with English
+    ``pronouns`` are typical only if they are asked for.
+    """
+
+    def __init__(self, layers: Sequence[int], heads: int, top: int = 20, *, pronouns: bool = False) -> None:
+        self.layers, self.heads = tuple(layers), heads
+        self._top = top
+        self._counts = Counts()
+        self._figures = {metric.name: Distribution((len(layers), heads)) for metric in AMOUNTS}
+        self._tokens = Distribution(accuracy=0.001)
+        self._offsets = Places(len(layers), heads, *OFFSETS)
+        self._positions = {
+            name: Places(len(layers), heads, *POSITIONS) for name in ("sink_position", "received_position")
+        }
+        self._pairs = PairCounter(without=frozenset() if pronouns else PRONOUNS)
+        self._longest, self._outliers = LongestLinks(top), Outliers(top)
+        self._failures, self._notes = Reasons(), Reasons()
+
+    def add(self, documents: DocumentRows, figures: Figures, links: LinkRows) -> None:
+        """Add documents in the order of their numbers, all that there is of each.
+
+        ``figures`` has, by the names of ``METRICS``, those of the documents that were measured: (B, L, H) each.
+        """
+        self._reasons(documents)
+        rows = [row for row, reason in enumerate(documents.reason) if not reason]
+        before, tokens, words = self._counts, documents.tokens[rows], documents.words[rows]
+        enough = tokens - documents.special[rows] >= MIN_QUERIES
+        self._counts = Counts(
+            before.documents + len(documents.number),
+            before.failed + len(documents.number) - len(rows),
+            before.words + int(words.sum()),
+            before.tokens + int(tokens.sum()),
+            before.links + len(links),
+            before.short + len(rows) - int(enough.sum()),
+        )
+        if len(rows):
+            self._tokens.add(tokens)
+            self._measured(figures, tokens)
+            self._long_enough(documents, figures, rows, enough)
+        self._pairs.add(links)
+        self._longest.add(links)
+
+    def _reasons(self, documents: DocumentRows) -> None:
+        for kept, texts in ((self._failures, documents.reason), (self._notes, documents.note)):
+            for row, text in enumerate(texts):
+                if text:
+                    kept.add(text, documents.where(row))
+
+    def _measured(self, figures: Figures, tokens: NDArray[np.int64]) -> None:
+        for name, distribution in self._figures.items():
+            distribution.add(figures[name])
+        for name, places in self._positions.items():
+            found = from_either_end(figures[name], tokens)
+            places.add(found, np.ones_like(found))
+
+    def _long_enough(
+        self, documents: DocumentRows, figures: Figures, rows: Sequence[int], enough: NDArray[np.bool_]
+    ) -> None:
+        """What is asked of documents with so many tokens only that their figures are no accident."""
+        some = {name: values[enough] for name, values in figures.items()}
+        self._offsets.add(some["offset"], some["offset_share"])
+        self._outliers.add(some, [documents.where(row) for row, long in zip(rows, enough, strict=True) if long])
+
+    def merge(self, other: Collector) -> None:
+        """Add all that ``other`` has collected, of documents behind those that are here.
+
+        Means are rounded otherwise than had the documents been added one by one; all else is the same, as far as
+        typical pairs are counted exactly.
+        """
+        ours, theirs = self._counts, other._counts
+        self._counts = Counts(**{name: count + getattr(theirs, name) for name, count in vars(ours).items()})
+        for name, distribution in self._figures.items():
+            distribution.merge(other._figures[name])
+        for name, places in self._positions.items():
+            places.merge(other._positions[name])
+        self._tokens.merge(other._tokens)
+        self._offsets.merge(other._offsets)
+        self._pairs.merge(other._pairs)
+        self._longest.merge(other._longest)
+        self._outliers.merge(other._outliers)
+        self._failures.merge(other._failures)
+        self._notes.merge(other._notes)
+
+    def corpus(self) -> Corpus:
+        """All that was collected."""
+        positions = {name: places.commonest() for name, places in self._positions.items()}
+        return Corpus(
+            layers=self.layers,
+            heads=self.heads,
+            counts=self._counts,
+            figures=self._figures,
+            places={"offset": self._offsets.commonest(), **positions},
+            tokens=self._tokens,
+            typical=tuple(self._pairs.top(self._top, self._counts.measured)),
+            longest=tuple(self._longest.links),
+            outliers=tuple(self._outliers.farthest()),
+            failures=self._failures.found(),
+            notes=self._notes.found(),
+        )
+
+
+class Reasons:
+    """Counts reasons; those that differ in their numbers only are one."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, Reason] = {}
+
+    def add(self, text: str, where: Where) -> None:
+        """Count a document ``where`` this was the reason."""
+        self._add(Reason(text[:_MOST], 1, where))
+
+    def merge(self, other: Reasons) -> None:
+        """Count the reasons of later documents that ``other`` has counted."""
+        for reason in other._found.values():
+            self._add(reason)
+
+    def _add(self, reason: Reason) -> None:
+        name = _NUMBER.sub("#", reason.text)
+        if name not in self._found and len(self._found) >= _GROUPS:
+            name, reason = OTHER, replace(reason, text=OTHER)
+        known = self._found.get(name)
+        self._found[name] = replace(known, documents=known.documents + reason.documents) if known else reason
+
+    def found(self) -> tuple[Reason, ...]:
+        """The commonest first; of those as common the one that was found first."""
+        return tuple(sorted(self._found.values(), key=lambda each: (-each.documents, each.first.document)))

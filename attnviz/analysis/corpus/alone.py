@@ -1,0 +1,142 @@
+"""What is measured of one document that is run by itself: of any length, whole or in windows, and nothing N × N."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from attnviz.analysis.corpus.metrics import NAMES, Asked, Measured
+from attnviz.analysis.corpus.strongest import Strongest
+from attnviz.analysis.corpus.totals import Part, Total
+from attnviz.analysis.text.links import counting
+from attnviz.analysis.text.survey import is_causal
+from attnviz.analysis.text.units import Mask, read_in
+from attnviz.attention.kernel import Observer
+from attnviz.attention.observers import InUnits, Only, Sliding
+from attnviz.attention.pipeline import in_order
+from attnviz.encoding import Encoding, Window, Windows
+from attnviz.model.inputs import require_finite
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from attnviz.model.hosted import Hosted
+    from attnviz.model.native.backend import Native
+
+
+def measure_alone(
+    way: Native | Hosted,
+    encoding: Encoding,
+    asked: Asked,
+    windows: Windows | None = None,
+    *,
+    causal: bool | None = None,
+    told: Callable[[int], None] | None = None,
+) -> Measured:
+    """Run one document and measure it, exactly. Memory grows with its length times the heads.
+
+    Of an encoder–decoder it is the encoder's attention that is measured.
+
+    A document that is longer than the model is run in its ``windows`` (``encoding.slide``), on the CPU as many at once
+    as torch has threads, and then memory is that of these windows. Each query counts once, with all that it sees in the
+    window that keeps it. Positions and words are those of the document. ``first`` is the share of the window's first
+    token, and ``duplicate`` that of the window's earlier tokens. The special tokens around a window are taken for those
+    at the document's ends, so ``received`` adds up what they get in all windows, as it does for a token that is in
+    several. ``sink`` is the mean over the windows, by how many queries are kept of each, and ``sink_position`` the key
+    that is the sink of the windows with most queries. Links join words that one window has; a window's first token gets
+    none in a causal model that has no special token in front of it, unless special tokens are asked for.
+
+    Args:
+        causal: whether no query sees a later key; None finds out, for which a hosted model runs a few tokens.
+        told: is told after each window how many more tokens are done.
+
+    Raises:
+        InputError: as ``way.run``.
+        ModelError: as ``way.run``; the layers have different numbers of heads.
+    """
+    import torch
+
+    if causal is None:
+        causal = is_causal(way, encoding, _written(way, encoding), way.kinds[0])
+    windows = windows or Windows.of_one(encoding)
+    strongest = Strongest(encoding.words, asked.top, encoding.special.count(False), everything=asked.everything)
+    in_words = _in_words(strongest, encoding, asked, causal=causal)
+    shared = None if windows.whole_words else in_words()
+    # Of one window the first token is the document's, which is a word that does not count.
+    sinks = not causal or asked.special or asked.everything or windows.lead > 0
+    sets = _sets(encoding)
+
+    def run(window: Window, _: Tensor) -> Part:
+        part = Part(window, sets)
+        links = Sliding([shared or in_words()], len(encoding), sinks=sinks)
+        links.enter(window)
+        run_alone(way, window.encoding, [*part.observers, *([links] if asked.top else [])])
+        return part
+
+    total = Total(windows.widest, causal=causal)
+    workers = _workers(way, windows)
+    for part in in_order(run, windows, [torch.empty(0)] * (workers + 1), workers):
+        total.add(part)
+        if told:
+            told(part.window.last - part.window.first)
+    figures = total.figures()
+    offset, share = (figures[..., NAMES.index(name)] for name in ("offset", "offset_share"))
+    return Measured(figures, strongest.links(offset, share))
+
+
+def _workers(way: Native | Hosted, windows: Windows) -> int:
+    """How many windows run at once; those that cut words come one by one, for what they have of a word is added up."""
+    if way.path != "native" or way.network.device.type != "cpu" or not windows.whole_words:
+        return 1
+    import torch
+
+    return min(torch.get_num_threads(), len(windows))
+
+
+def run_alone(way: Native | Hosted, encoding: Encoding, observers: Sequence[Observer]) -> None:
+    """Show ``observers`` how a text looks at itself: in an encoder–decoder that is the encoder's attention.
+
+    Raises:
+        InputError, ModelError: as ``way.run``.
+    """
+    kind = way.kinds[0]
+    if kind == "self":
+        way.run(encoding, observers)
+    elif way.path == "native":
+        memory = way.remember(encoding, observers)
+        if memory is not None:
+            require_finite(memory, way.network.tensors)
+    else:
+        way.run(encoding, [Only(kind, observers)], _written(way, encoding))
+
+
+def _written(way: Native | Hosted, encoding: Encoding) -> Encoding | None:
+    """What the decoder reads where there is one: any token, as no weight of the encoder depends on it."""
+    if way.kinds[0] == "self":
+        return None
+    return replace(encoding, ids=encoding.ids[:1], type_ids=encoding.type_ids[:1])
+
+
+def _in_words(strongest: Strongest, encoding: Encoding, asked: Asked, *, causal: bool) -> Callable[[], InUnits]:
+    """What makes ``strongest`` of tiles in words, in which what does not count is zero."""
+    words = read_in("word", encoding, None, (), asked.language)
+    looking, looked_at, itself = counting(words, causal=causal, special=asked.special, everything=asked.everything)
+    starts = np.array([word.start for word in encoding.words])
+    return partial(InUnits, [strongest], starts, starts, looking=looking, looked_at=looked_at, itself=itself)
+
+
+def _sets(encoding: Encoding) -> dict[str, Mask]:
+    """Which tokens each share is that of, (N,); ``cls`` and ``sep`` are the special ones before and after the text."""
+    tokens = read_in("token", encoding, None, ()).queries
+    places, text = np.arange(len(encoding)), np.flatnonzero(~tokens.special)
+    first, last = (text[0], text[-1]) if len(text) else (len(encoding), len(encoding))
+    return {
+        "cls": places < first,
+        "sep": places > last,
+        "special": tokens.special,
+        "punctuation": tokens.punctuation,
+    }

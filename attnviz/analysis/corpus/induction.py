@@ -1,0 +1,110 @@
+"""Induction: does a head look at what followed the same token before? Asked of random tokens that repeat."""
+
+from __future__ import annotations
+
+import math
+from itertools import takewhile
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnviz.analysis.corpus.alone import run_alone
+from attnviz.attention.kernel import Observer, Tile
+from attnviz.encoding import Encoding, Word
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from attnviz.model.hosted import Hosted
+    from attnviz.model.native.backend import Native
+
+PERIOD, REPEATS, EXAMPLES = 25, 4, 10
+"""How many random tokens there are, how often they come, and how many such texts are read (Olsson et al. 2022)."""
+LEAST = 5
+"""Of fewer tokens in a row a head that looks at a fixed distance could not be told from one of induction."""
+_ENDS = 0.1
+"""The share of the vocabulary at either end that is left out."""
+
+
+def induction(way: Native | Hosted, tokenizer: Tokenizer, *, seed: int = 0) -> NDArray[np.float64] | None:
+    """How well each head matches prefixes (Olsson et al. 2022), (L, H) between 0 and 1; None where no text fits.
+
+    A text is 25 random tokens, four times over, behind the special tokens that the tokenizer puts in front of any
+    text. The query at position i finds its own token at i − 25, i − 50 … before it: what counts is the weight that it
+    gives to the tokens that followed it there, at i − 25k + 1, summed over k ≥ 1. The score is the mean of this over
+    all queries whose token came before, and over ten texts. Of an encoder–decoder it is the encoder that reads.
+
+    Tokenizers number their tokens about as often as they occur, so the tenth of the ids at either end is never chosen,
+    nor is a special token.
+
+    Where the model takes too few tokens the text repeats less often, down to twice, and then it is of fewer tokens,
+    down to 5; so is it where there are not 25 to choose from.
+
+    Raises:
+        InputError, ModelError: as ``way.run``.
+    """
+    tokens = _neither_common_nor_rare(tokenizer)
+    lead = _in_front(tokenizer, tokens)
+    room = PERIOD * REPEATS if way.limit is None else way.limit - len(lead)
+    period = min(PERIOD, len(tokens), room // 2)
+    if period < LEAST:
+        return None
+    matching = _Matching(len(lead), period, min(REPEATS, room // period))
+    generator = np.random.default_rng(seed)
+    for _ in range(EXAMPLES):
+        chosen = generator.choice(tokens, period, replace=False).tolist()
+        run_alone(way, _encoding(tokenizer, lead, chosen * matching.repeats), [matching])
+    return matching.score / EXAMPLES
+
+
+def _neither_common_nor_rare(tokenizer: Tokenizer) -> NDArray[np.int64]:
+    """The ids that a text may have."""
+    special = {number for number, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+    ids = np.array(sorted(set(tokenizer.get_vocab().values()) - special), np.int64)
+    ends = math.ceil(_ENDS * len(ids))
+    return ids[ends : len(ids) - ends]
+
+
+def _in_front(tokenizer: Tokenizer, tokens: NDArray[np.int64]) -> list[int]:
+    """The special tokens that the tokenizer puts in front of a text, such as BOS."""
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    text = tokenizer.encode(tokenizer.decode(tokens[:LEAST].tolist()))
+    return [
+        number for number, _ in takewhile(lambda both: both[1], zip(text.ids, text.special_tokens_mask, strict=True))
+    ]
+
+
+def _encoding(tokenizer: Tokenizer, lead: list[int], chosen: list[int]) -> Encoding:
+    ids = (*lead, *chosen)
+    tokens = tuple(tokenizer.id_to_token(number) or "" for number in ids)
+    special = (*(True for _ in lead), *(False for _ in chosen))
+    words = tuple(Word(token, place, place + 1) for place, token in enumerate(tokens))
+    return Encoding("", None, ids, (0,) * len(ids), tokens, special, words)
+
+
+class _Matching(Observer):
+    """Sums the weight of each head on what followed the query's token before."""
+
+    def __init__(self, lead: int, period: int, repeats: int) -> None:
+        """A text of ``lead`` tokens, and ``period`` tokens ``repeats`` times over."""
+        self.repeats = repeats
+        place = np.arange(lead + period * repeats) - lead
+        apart = place[:, None] - place + 1  # from each key's predecessor to the query
+        self._counts = (place > 0) & (apart > 0) & (apart % period == 0)
+        self._queries = period * (repeats - 1)
+        self._sums: dict[int, NDArray[np.float64]] = {}
+
+    def tile(self, tile: Tile) -> None:
+        """Add the weights of the tile that count."""
+        weights = tile.weights.cpu().numpy()
+        h, n, m = weights.shape
+        counts = self._counts[tile.query : tile.query + n, tile.key : tile.key + m]
+        sums = self._sums.setdefault(tile.layer, np.zeros(tile.shape[0]))
+        sums[tile.head : tile.head + h] += weights.sum((1, 2), dtype=np.float64, where=counts)
+
+    @property
+    def score(self) -> NDArray[np.float64]:
+        """The sums by the queries of one text, (L, H)."""
+        return np.stack([self._sums[number] for number in sorted(self._sums)]) / self._queries

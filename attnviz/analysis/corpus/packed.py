@@ -1,0 +1,215 @@
+"""Many short documents measured together: figures of all heads and the strongest links, as of each one run alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from attnviz.analysis.corpus.metrics import Asked, Links, Measured
+from attnviz.analysis.text.offsets import HABIT, MANY_QUERIES, MIN_QUERIES, POSITIONAL
+from attnviz.analysis.text.units import is_function_word
+from attnviz.encoding import Encoding, Word, is_blank, is_punctuation
+from attnviz.errors import AttnvizError, InputError, ModelError
+
+if TYPE_CHECKING:
+    from attnviz.attention.packs import Layer, Marks
+    from attnviz.model.hosted import Hosted
+    from attnviz.model.native.backend import Native
+    from attnviz.model.native.forward import Network
+
+Found = Measured | AttnvizError
+
+
+def nobody(*_: int) -> None:
+    """Is told how far the work is, and does not mind."""
+
+
+def measure(
+    way: Native | Hosted,
+    encodings: Sequence[Encoding],
+    asked: Asked,
+    told: Callable[[int, int], None] = nobody,
+) -> list[Found]:
+    """What is measured of each of ``encodings``, in their order, or why it could not be.
+
+    Where our own forward pass runs the model, short documents run together, in packs of as many tokens as is fast:
+    memory is bounded by these, not by how many documents there are. Of an encoder–decoder the encoder is measured.
+    What happens to one document does not touch the others. ``told`` is told after each pack how many more documents
+    and tokens are done.
+    """
+    import torch
+
+    from attnviz.attention.pipeline import in_order
+    from attnviz.model.native.backend import Native
+    from attnviz.model.native.packed import pack
+
+    if not isinstance(way, Native):
+        return [_told(told, encoding, _hosted(way, encoding, asked)) for encoding in encodings]
+    network = way.network.encoder or way.network
+    refused = [_refused(network, encoding) for encoding in encodings]
+    found: dict[int, Found] = {number: error for number, error in enumerate(refused) if error}
+    told(len(found), 0)
+    fit = [number for number, error in enumerate(refused) if not error]
+    threads = torch.get_num_threads() if network.device.type == "cpu" else 1
+    packs = [[fit[i] for i in numbers] for numbers in pack([len(encodings[number]) for number in fit], threads)]
+    several = min(threads, len(packs)) if len(packs) > 1 else 1
+    places = [torch.empty(0)] * (several + 1)  # packs have memory of their own
+    results = in_order(
+        lambda numbers, _: _together(network, [encodings[number] for number in numbers], asked), packs, places, several
+    )
+    for numbers, pack_found in zip(packs, results, strict=True):
+        found |= zip(numbers, pack_found, strict=True)
+        told(len(numbers), sum(len(encodings[number]) for number in numbers))
+    return [found[number] for number in range(len(encodings))]
+
+
+def _told(told: Callable[[int, int], None], encoding: Encoding, found: Found) -> Found:
+    told(1, len(encoding))
+    return found
+
+
+def _refused(network: Network, encoding: Encoding) -> AttnvizError | None:
+    """Why the network does not read the document; None where it does."""
+    from attnviz.model.inputs import require_fit
+
+    embedding, limit = network.spec.embedding, network.spec.limit
+    try:
+        require_fit(encoding, embedding.vocabulary, embedding.types)
+    except AttnvizError as error:
+        return error
+    if limit is not None and len(encoding) > limit:
+        return InputError(f"the text has {len(encoding)} tokens, the model takes {limit}")
+    return None
+
+
+def _together(network: Network, encodings: Sequence[Encoding], asked: Asked) -> Sequence[Found]:
+    """What is measured of a pack; where it fails as a whole, of its halves, and at last of each document alone."""
+    from attnviz.model.inputs import as_error
+
+    try:
+        return _pack(network, encodings, asked)
+    except (RuntimeError, MemoryError) as error:
+        if len(encodings) == 1:
+            return [as_error(error)]
+    half = len(encodings) // 2
+    return [*_together(network, encodings[:half], asked), *_together(network, encodings[half:], asked)]
+
+
+def _pack(network: Network, encodings: Sequence[Encoding], asked: Asked) -> Sequence[Found]:
+    from attnviz.attention.packs import Measure
+    from attnviz.model.inputs import not_finite
+    from attnviz.model.native.packed import run_packed
+
+    seen = Measure(marks(encodings, asked, causal=network.spec.causal), asked.top)
+    run_packed(network, [each.ids for each in encodings], [each.type_ids for each in encodings], seen)
+    layers = [layer for _, layer in sorted(seen.layers.items())]
+    found = _documents(layers)
+    finite = np.logical_and.reduce([layer.finite for layer in layers])
+    if finite.all():
+        return found
+    why = not_finite(network.tensors)
+    return [one if good else ModelError(why.message, hint=why.hint) for one, good in zip(found, finite, strict=True)]
+
+
+def _hosted(way: Hosted, encoding: Encoding, asked: Asked) -> Found:
+    """What is measured of a document by all of its weights, as a hosted model gives them."""
+    from attnviz.attention.observers import Only, Weights
+    from attnviz.attention.packs import Measure
+    from attnviz.model.native.packed import Group
+
+    kind, kept = way.kinds[0], Weights()
+    start = Encoding("", None, (way.start or 0,), (0,), ("",), (True,), (Word("", 0, 1),))
+    try:
+        way.run(encoding, [Only(kind, [kept])], start if len(way.kinds) > 1 else None)
+        seen = Measure(marks([encoding], asked, causal=way.causal(kind)), asked.top)
+        group = Group(0, 0, 1, len(encoding))
+        for layer in kept.layers(kind):
+            seen.weights(layer, kept.reach(layer, kind), group, kept.layer(layer, kind)[None])
+        return _documents([layer for _, layer in sorted(seen.layers.items())])[0]
+    except AttnvizError as error:
+        return error
+
+
+def _documents(layers: Sequence[Layer]) -> list[Measured]:
+    """What was found of each document of a pack.
+
+    Raises:
+        UnsupportedModel: the layers have not the same number of heads.
+    """
+    from attnviz.model.inputs import require_equal_heads
+
+    require_equal_heads(layer.figures.shape[1] for layer in layers)
+    figures = np.stack([layer.figures for layer in layers], axis=1)  # (B, L, H, FIGURES)
+    columns = [np.stack([getattr(layer, name) for layer in layers], axis=1) for name in _LINK]  # (B, L, top) each
+    numbers = np.broadcast_to(np.arange(len(layers), dtype=np.int16)[:, None], columns[0].shape[1:])
+    found = []
+    for own, *links in zip(figures, *columns, strict=True):
+        there = links[-1] > 0
+        found.append(Measured(own, Links(numbers[there], *(column[there] for column in links))))
+    return found
+
+
+_LINK = ("heads", "queries", "keys", "weights")
+
+
+def marks(encodings: Sequence[Encoding], asked: Asked, *, causal: bool) -> Marks:
+    """What counts as what in the documents of a pack, which look at themselves in a model that is ``causal`` or not."""
+    from attnviz.attention.packs import Marks, Rules
+
+    starts, lead, tail, words = [0], [], [], [0]
+    before, edges = list[int](), list[int]()
+    special, punctuation, looking, looked_at = (list[bool]() for _ in range(4))
+    for encoding in encodings:
+        n, marked = len(encoding), encoding.special
+        text = [i for i, mark in enumerate(marked) if not mark]
+        lead.append(text[0] if text else n)
+        tail.append(text[-1] + 1 if text else n)
+        starts.append(starts[-1] + n)
+        special += marked
+        before += _before(encoding.ids)
+        first = len(looked_at)
+        for word in encoding.words:
+            (dots, function), mark = _class(word.text, asked.language), marked[word.start]
+            parts = zip(marked[word.start : word.stop], encoding.tokens[word.start : word.stop], strict=True)
+            punctuation += [(dots or is_blank(token)) and not one for one, token in parts]
+            # As ``links.counting`` says.
+            content = (asked.special or not (mark or dots)) and (mark or not function)
+            looking.append(content or asked.everything)
+            edges.append(word.start)
+        looked_at += looking[first:]
+        if causal and not (asked.special or asked.everything):
+            looked_at[first] = False
+        edges.append(n)
+        words.append(len(looking))
+    least, many = (_NEVER, _NEVER) if asked.everything else (MIN_QUERIES, MANY_QUERIES)
+    numbers = (np.array(each, np.int64) for each in (starts, lead, tail, before, words, edges))
+    bools = (np.array(each, np.bool_) for each in (special, punctuation, looking, looked_at))
+    starts_, lead_, tail_, before_, words_, edges_ = numbers
+    special_, punctuation_, looking_, looked_at_ = bools
+    return Marks(
+        starts_, lead_, tail_, special_, punctuation_, before_, words_, edges_, looking_, looked_at_,
+        itself=asked.everything, rules=Rules(least, POSITIONAL, many, HABIT),
+    )  # fmt: skip
+
+
+_NEVER = 1 << 31
+"""So many tokens no text has."""
+
+
+def _before(ids: Sequence[int]) -> list[int]:
+    """The place of the last earlier token of the same id for each of a document's, −1 for none."""
+    last: dict[int, int] = {}
+    found = []
+    for i, number in enumerate(ids):
+        found.append(last.get(number, -1))
+        last[number] = i
+    return found
+
+
+@lru_cache(maxsize=1 << 16)
+def _class(word: str, language: str) -> tuple[bool, bool]:
+    """Whether a word is punctuation, and whether a function word."""
+    return is_punctuation(word), is_function_word(word, language)

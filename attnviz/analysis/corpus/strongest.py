@@ -1,0 +1,188 @@
+"""The strongest links of a document of any length: only what can still be among them is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnviz.analysis.corpus.metrics import Links
+from attnviz.analysis.text.offsets import HABIT, MANY_QUERIES, MIN_QUERIES, POSITIONAL
+from attnviz.attention.kernel import Observer, Tile
+from attnviz.attention.observers.links import largest
+from attnviz.encoding import Word
+
+Ints = NDArray[np.int64]
+
+_ROOM = 1 << 14
+"""Of how many links of a layer at least it is not looked which can be left out."""
+
+
+class Strongest(Observer):
+    """Finds the ``top`` links between words in each layer; of the words that do not count the weights are zero.
+
+    Which heads look at an offset, and at which, is known at the end only. So a link of a head is kept as long as it
+    can be among the strongest whatever its head's offset is: unless ``top`` stronger ones stay with every offset
+    without which it stays too. Memory: some times ``top`` links a head, and where words stand at many offsets from
+    each other so many of each offset; nothing grows with the number of words.
+
+    Args:
+        words: those of the document, which tiles are in.
+        text: how many tokens of the document are not special.
+        everything: no link is left out because of its offset.
+    """
+
+    shares = True
+
+    def __init__(self, words: Sequence[Word], top: int, text: int, *, everything: bool) -> None:
+        self._words = np.array([(word.start, word.stop) for word in words], np.int64).reshape(-1, 2)
+        self._top = top
+        self._positional = not everything and text >= MIN_QUERIES
+        self._habitual = not everything and text >= MANY_QUERIES
+        self._found: dict[int, _Layer] = {}
+        self._keeping = Lock()
+
+    def tile(self, tile: Tile) -> None:
+        """Keep the links of the tile that can be among the strongest; tiles may come in any order, and at once."""
+        with self._keeping:
+            layer = self._found.setdefault(tile.layer, _Layer(np.zeros(tile.shape[0]), _ROOM))
+        some = self._promising(tile, layer.least[tile.head : tile.head + len(tile.weights), None])
+        if len(some):
+            with self._keeping:
+                layer.add(some)
+                if layer.size > layer.room:
+                    self._sift(layer)
+
+    def _promising(self, tile: Tile, least: NDArray[np.float64]) -> _Some:
+        """The largest weights of each query, where they are not below the ``least`` (h, 1) of its head."""
+        peaks = tile.peaks.amax(-1)
+        rows = (peaks > 0) & (peaks >= peaks.new_tensor(least))  # in a long text hardly any
+        if not rows.any():
+            return _joined(())
+        seen = Tile(tile.layer, 0, 0, tile.weights[rows][None], tile.shape)
+        vars(seen).update(peaks=tile.peaks[rows][None])
+        # One more than are wanted: one of a query may be at its head's offset.
+        k = min(self._top + self._habitual, tile.weights.shape[-1])
+        weights, keys = (part[0].cpu().numpy() for part in largest(seen, k))  # (rows, k)
+        head, query = np.nonzero(rows.cpu().numpy())
+        row, column = np.nonzero((weights > 0) & (weights >= least[head]))
+        places = head[row] + tile.head, query[row] + tile.query, keys[row, column] + tile.key
+        return _Some(*places, weights[row, column].astype(np.float64))
+
+    def _sift(self, layer: _Layer) -> None:
+        """Leave out what can't be among the strongest of its head any more."""
+        some = layer.joined()
+        low, high = self._offsets(some) if self._habitual else np.zeros((2, len(some)), np.int64)
+        kept = []
+        for head in range(len(layer.least)):
+            of_head = np.flatnonzero(some.head == head)
+            ranked = of_head[np.lexsort((some.key[of_head], some.query[of_head], -some.weight[of_head]))]
+            ranked = ranked[_rank(low[ranked], high[ranked]) < self._top]
+            enough = self._enough(low[ranked], high[ranked])
+            if enough:
+                layer.least[head] = some.weight[ranked[enough - 1]]
+                ranked = ranked[some.weight[ranked] >= layer.least[head]]
+            kept.append(ranked)
+        layer.parts = [some.take(np.concatenate(kept))]
+        layer.size = len(layer.parts[0])
+        layer.room = max(_ROOM, 2 * layer.size)
+
+    def _enough(self, low: Ints, high: Ints) -> int:
+        """How many of a head's links, the strongest first, leave ``top`` whatever offset is left out; 0: not all do."""
+        count = self._top
+        while count <= len(low):
+            # How many of them there are at one offset at most: as it rises, ranges begin before others end.
+            begins, ends = np.sort(low[:count]), np.sort(high[:count])
+            together = np.arange(1, count + 1) - np.searchsorted(ends, begins)
+            if not self._habitual or count - together.max() >= self._top:
+                return count
+            count *= 2
+        return 0
+
+    def _offsets(self, some: _Some) -> tuple[Ints, Ints]:
+        """The offsets, first and last, of heads for which each link is one at their offset; as ``offsets.habits``."""
+        (start, stop), (first, last) = self._words[some.query].T, self._words[some.key].T
+        ahead = some.key > some.query
+        return np.where(ahead, first - stop + 1, first - start), np.where(ahead, last - stop, last - 1 - start)
+
+    def links(self, offset: NDArray[np.float64], share: NDArray[np.float64]) -> Links:
+        """The strongest links of each layer; ``offset`` and ``share`` (L, H) are those of the heads."""
+        found = [self._ranked(self._found[number], offset[i], share[i]) for i, number in enumerate(sorted(self._found))]
+        layers = np.repeat(np.arange(len(found)), [len(some) for some in found])
+        every = _joined(found)
+        return Links(
+            layers.astype(np.int16),
+            every.head.astype(np.int16),
+            every.query.astype(np.int32),
+            every.key.astype(np.int32),
+            every.weight.astype(np.float32),
+        )
+
+    def _ranked(self, layer: _Layer, offset: NDArray[np.float64], share: NDArray[np.float64]) -> _Some:
+        """The strongest of one layer, each pair in its best head; of equal ones the first pair, and the first head."""
+        some = layer.joined()
+        if self._positional:
+            some = some.take(np.flatnonzero(~(share >= POSITIONAL)[some.head]))
+        if self._habitual:
+            low, high = self._offsets(some)
+            at = offset[some.head]
+            some = some.take(np.flatnonzero(~((share >= HABIT)[some.head] & (low <= at) & (at <= high))))
+        order = np.lexsort((some.head, some.key, some.query, -some.weight))
+        pairs = some.query[order] * len(self._words) + some.key[order]
+        first = np.sort(np.unique(pairs, return_index=True)[1])
+        return some.take(order[first[: self._top]])
+
+
+@dataclass(frozen=True, eq=False)
+class _Some:
+    """Links of one layer between words, one entry each."""
+
+    head: Ints
+    query: Ints
+    key: Ints
+    weight: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.weight)
+
+    def take(self, places: Ints) -> _Some:
+        return _Some(self.head[places], self.query[places], self.key[places], self.weight[places])
+
+
+@dataclass(eq=False)
+class _Layer:
+    """What is kept of a layer, for each head below which weight nothing is, and how much there is room for."""
+
+    least: NDArray[np.float64]
+    room: int
+    parts: list[_Some] = field(default_factory=list)
+    size: int = 0
+
+    def add(self, some: _Some) -> None:
+        self.parts.append(some)
+        self.size += len(some)
+
+    def joined(self) -> _Some:
+        return _joined(self.parts)
+
+
+def _joined(parts: Sequence[_Some]) -> _Some:
+    if not parts:
+        nothing = np.zeros(0, np.int64)
+        return _Some(nothing, nothing, nothing, np.zeros(0))
+    columns = ((part.head, part.query, part.key, part.weight) for part in parts)
+    return _Some(*(np.concatenate(column) for column in zip(*columns, strict=True)))
+
+
+def _rank(low: Ints, high: Ints) -> Ints:
+    """How many entries of the same ``low`` and ``high`` stand before each."""
+    order = np.lexsort((high, low))
+    new = np.ones(len(order), bool)
+    new[1:] = (np.diff(low[order]) != 0) | (np.diff(high[order]) != 0)
+    place = np.arange(len(order))
+    rank = np.empty(len(order), np.int64)
+    rank[order] = place - np.maximum.accumulate(np.where(new, place, 0))
+    return rank

@@ -1,0 +1,1 @@
+"""Analyses of one text: summary, links, long-range attention, maps."""

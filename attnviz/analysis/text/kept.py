@@ -1,0 +1,105 @@
+"""Links out of what a survey kept: each pair once, and each query's keys, in the head where they are strongest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnviz.analysis.text.links import Link
+from attnviz.analysis.text.offsets import Habit
+from attnviz.analysis.text.units import Mask, Reading
+from attnviz.record import Array, Top
+
+_ROWS = 1024
+"""How many queries are looked through at once."""
+
+
+def without(top: Top, looking: Mask, habits: Sequence[Habit], first: int = 0) -> Top:
+    """``top`` (L, H, n, k) without the links of units that are not ``looking`` (n,), and of heads at their offset.
+
+    Their weights are 0; one link of a query at most is at the offset. ``first`` is the query of row 0.
+    """
+    if looking.all() and not habits:
+        return top
+    weights = np.where(looking[:, None], top.weights, 0)
+    for habit in habits:
+        keys = habit.keys[first : first + len(looking), None]
+        weights[habit.layer, habit.head][top.keys[habit.layer, habit.head] == keys] = 0
+    return replace(top, weights=weights)
+
+
+def strongest_pairs(units: Reading, top: Top, heads: Mask, count: int) -> list[Link]:
+    """The ``count`` strongest links of the ``heads`` that count (L, H), each pair of units once.
+
+    Exact where ``top`` has k ≥ ``count``: a pair that is among them has, in its best head, fewer than ``count`` links
+    before it. Where weights are equal the first pair comes first, and of it the first head.
+    """
+    candidates: list[tuple[float, int, int, int, int]] = []
+    for layer, head in np.argwhere(heads).tolist():
+        candidates += [(-weight, q, k, layer, head) for weight, q, k in _strongest(top, layer, head, count)]
+    found: dict[tuple[int, int], Link] = {}
+    for weight, query, key, layer, head in sorted(candidates):
+        if len(found) == count:
+            break
+        if (query, key) not in found:
+            found[query, key] = _link(units, (layer, head), query, key, -weight)
+    return list(found.values())
+
+
+def _strongest(top: Top, layer: int, head: int, count: int) -> list[tuple[float, int, int]]:
+    """The ``count`` strongest links of one head, or more where weights are equal: (weight, query, key)."""
+    weights, keys = top.weights[layer, head], top.keys[layer, head]  # (n, k), or (k,) where ``top`` has queries
+    least = np.partition(weights, weights.size - count, None)[weights.size - count] if weights.size > count else 0
+    places = np.nonzero((weights >= least) & (weights > 0))
+    queries = places[0] if top.queries is None else top.queries[layer, head][places]
+    return list(zip(weights[places].tolist(), queries.tolist(), keys[places].tolist(), strict=True))
+
+
+def strongest_keys(
+    units: Reading, top: Top, heads: Mask, rows: Sequence[int], count: int, first: int = 0
+) -> list[tuple[Link, ...]]:
+    """For each of ``rows`` of ``top`` (L, H, n, k) its ``count`` strongest keys by the heads that count (L, H).
+
+    ``first`` is the query of row 0. Exact where k ≥ ``count``.
+    """
+    numbers, k = np.flatnonzero(heads), top.keys.shape[-1]
+    shape = -1, *top.keys.shape[2:]
+    weights, keys = top.weights.reshape(shape), top.keys.reshape(shape)  # (L·H, n, k)
+    found: list[tuple[Link, ...]] = []
+    for start in range(0, len(rows), _ROWS):
+        some = np.array(rows[start : start + _ROWS], np.intp)
+        place = numbers[:, None], some
+        ours, theirs = (each.transpose(1, 0, 2).reshape(len(some), -1) for each in (weights[place], keys[place]))
+        for row, listed in zip(some, _largest(ours, theirs, count), strict=True):
+            links = (
+                _link(units, divmod(int(numbers[at // k]), heads.shape[1]), int(row) + first, key, weight)
+                for weight, key, at in listed
+            )
+            found.append(tuple(links))
+    return found
+
+
+def _largest(weights: Array, keys: NDArray[np.integer[Any]], count: int) -> list[list[tuple[float, int, int]]]:
+    """For each row the ``count`` largest of its own ``weights`` (n, c) with different keys: (weight, key, column)."""
+    found: list[list[tuple[float, int, int]]] = [[] for _ in weights]
+    none = np.iinfo(keys.dtype).max
+    for _ in range(count if weights.size else 0):
+        largest = weights.max(1)
+        # Among equal weights the first key, and of it the first head.
+        equal = weights == largest[:, None]
+        key = np.where(equal, keys, none).min(1)
+        same = keys == key[:, None]
+        columns = (equal & same).argmax(1)
+        weights[same] = 0
+        for row in np.flatnonzero(largest):
+            found[row].append((float(largest[row]), int(key[row]), int(columns[row])))
+    return found
+
+
+def _link(units: Reading, place: tuple[int, int], query: int, key: int, weight: float) -> Link:
+    layer, head = place
+    return Link(units.layers[layer], head, units.queries.labels[query], units.keys.labels[key], query, key, weight)

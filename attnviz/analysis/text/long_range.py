@@ -1,0 +1,213 @@
+"""What only long texts have: links by their distance, how much attention goes how far, and who is read by all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnviz.analysis.text.kept import strongest_pairs
+from attnviz.analysis.text.links import Link
+from attnviz.analysis.text.offsets import Habit
+from attnviz.analysis.text.units import Mask, Reading
+from attnviz.encoding import Encoding, Place, Window, WordSpans
+from attnviz.record import Survey, Top
+
+LISTED = 3
+"""How many links of a band of distances are found."""
+
+
+@dataclass(frozen=True)
+class FarLink:
+    """A link between units ``distance`` units apart, and where both stand."""
+
+    link: Link
+    distance: int
+    query: Place
+    key: Place
+
+
+@dataclass(frozen=True)
+class Far:
+    """The strongest links of one band of distances: ``near`` ≤ distance < ``far`` in units; None has no end."""
+
+    near: int
+    far: int | None
+    links: list[FarLink]
+
+
+@dataclass(frozen=True, eq=False)
+class Profile:
+    """How much attention goes how far: the mean over queries and heads, by distance in tokens.
+
+    ``first`` (L,) is the share of the first token, which ``shares`` (L, bands + 1) leave out: the share of the query
+    itself, and of each band of distances that begins at ``edges``. Together they are all attention.
+    """
+
+    edges: tuple[int, ...]
+    first: NDArray[np.float64]
+    shares: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Passage:
+    """The units ``start`` to ``stop`` (exclusive) of a text, and how much the rest of it looks at them.
+
+    ``number`` counts from 1, ``text`` are its first words. ``received``: of the attention that the queries of other
+    passages give to the units that count outside of their own passage, in all heads, the share that goes to this one;
+    divided by the share that it had if each of these queries looked alike at all units that count and that it sees (up
+    to its own place where the model is causal, and in its window where a long text is read in these; the windows of
+    some layers aside). So 1 is what was to be expected, and 2 twice that. NaN where no other passage sees this one, or
+    nothing in it counts.
+    """
+
+    number: int
+    line: int
+    start: int
+    stop: int
+    text: str
+    received: float
+
+
+def find_far(survey: Survey, units: Reading, heads: Mask, habits: Sequence[Habit]) -> list[Far]:
+    """The strongest links of each band of distances that has some, in the ``heads`` that count (L, H).
+
+    The links of a head at its offset are left out, of which it may have thousands; where so many were kept that nobody
+    knows its others below some weight, links below that are not listed.
+    """
+    places, found = WordSpans(survey.encoding), []
+    words = _words(survey.encoding, units)
+    for band, near in enumerate(survey.edges):
+        kept = survey.bands
+        queries = None if kept.queries is None else kept.queries[:, :, band].copy()
+        top = Top(kept.weights[:, :, band].copy(), kept.keys[:, :, band].copy(), queries)
+        far = survey.edges[band + 1] if band + 1 < len(survey.edges) else None
+        least = max((_elsewhere(survey, top, habit, near, far) for habit in habits), default=0.0)
+        links = [
+            FarLink(
+                link,
+                abs(link.query_index - link.key_index),
+                places.place(int(words[link.query_index])),
+                places.place(int(words[link.key_index])),
+            )
+            for link in strongest_pairs(units, top, heads, LISTED)
+            if link.weight >= least
+        ]
+        if links:
+            found.append(Far(near, far, links))
+    return found
+
+
+def _elsewhere(survey: Survey, top: Top, habit: Habit, near: int, far: int | None) -> float:
+    """Have in ``top`` (L, H, k), of one band, the strongest links of a head that are not at its offset.
+
+    They are found among the strongest of the band and those of each query. What neither keeps is no stronger than the
+    weakest of either: that weight is returned where fewer than k are as strong, for below it there may be others.
+    """
+    place = habit.layer, habit.head
+    if top.queries is None or not _at_offset(habit, top.queries[place], top.keys[place]).any():
+        return 0.0
+    count = top.weights.shape[-1]
+    looking = np.flatnonzero(survey.looking)
+    weights, keys = (each[place][looking] for each in (survey.links.weights, survey.links.keys))  # (n, k)
+    queries = np.broadcast_to(looking[:, None], keys.shape)
+    apart = abs(keys - queries)
+    inside = (apart >= near) & (apart < (len(survey.looking) if far is None else far))
+    kept = [
+        np.concatenate((ours, theirs[inside]))
+        for ours, theirs in ((top.weights[place], weights), (top.queries[place], queries), (top.keys[place], keys))
+    ]
+    least = min(top.weights[place].min(), weights[:, -1].max(initial=0))
+    told = (kept[0] > 0) & (kept[0] >= least) & ~_at_offset(habit, kept[1], kept[2])
+    pairs, first = np.unique(np.stack([each[told] for each in kept[1:]]), axis=1, return_index=True)
+    strengths = kept[0][told][first]
+    order = np.argsort(-strengths, kind="stable")[:count]
+    top.weights[place], top.queries[place], top.keys[place] = 0, -1, -1
+    top.weights[place][: len(order)] = strengths[order]
+    top.queries[place][: len(order)], top.keys[place][: len(order)] = pairs[:, order]
+    return float(least) if len(order) < count else 0.0
+
+
+def _at_offset(habit: Habit, queries: NDArray[np.integer[Any]], keys: NDArray[np.integer[Any]]) -> Mask:
+    """Which of the links are at the head's offset."""
+    return np.asarray((habit.keys[queries] == keys) & (queries >= 0))
+
+
+def find_profile(survey: Survey) -> Profile | None:
+    """How far each layer looks; None where a text looks at another."""
+    if survey.keys is not None:
+        return None
+    # (L, H, bands + 1) → (L, bands + 1)
+    return Profile(survey.distances, survey.figures["first"].mean(1), survey.profile.mean(1))
+
+
+def find_passages(survey: Survey, keys: Reading) -> list[Passage]:
+    """The passages of the text that is looked at, and what each receives from the others; none if it has only one.
+
+    ``keys`` is the text in the survey's units.
+    """
+    if not survey.passages:
+        return []
+    encoding = survey.key_encoding
+    starts = np.array([*survey.passages, len(encoding)])
+    words = _words(encoding, keys)  # of each unit its word
+    firsts = (
+        np.array([encoding.words[word].start for word in words]) if survey.unit == "word" else np.arange(len(words))
+    )
+    content = np.repeat(survey.looked_at, np.diff([*firsts, len(encoding)]))  # (M,)
+    received = np.add.reduceat(np.where(content, survey.received.sum((0, 1), dtype=np.float64), 0), starts[:-1])
+    expected = _expected(survey, content, starts)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = (received / received.sum()) / (expected / expected.sum())
+    ratio[expected == 0] = np.nan
+    places, found = WordSpans(encoding), []
+    bounds = np.searchsorted(firsts, starts)
+    for i, (start, stop) in enumerate(pairwise(bounds)):
+        line, text = places.beginning(int(words[start]), int(words[stop - 1]) + 1)
+        found.append(Passage(i + 1, line, int(start), int(stop), text, float(ratio[i])))
+    return found
+
+
+def _expected(survey: Survey, content: Mask, starts: NDArray[np.intp]) -> NDArray[np.float64]:
+    """What each passage got if all queries of other passages looked alike at all content that they see."""
+    queries = np.ones(len(survey.encoding), bool) if survey.within is None else survey.within
+    if survey.windows:
+        return np.asarray(sum(_expected_of(survey, window, queries, content, starts) for window in survey.windows))
+    size: NDArray[np.float64] = np.add.reduceat(content.astype(np.float64), starts[:-1])
+    if survey.keys is not None:
+        return size
+    if not survey.causal:
+        others: NDArray[np.float64] = queries.sum() - np.add.reduceat(queries.astype(np.float64), starts[:-1])
+        return np.asarray(size * others)
+    seen = content.cumsum()
+    each = np.where(queries & (seen > 0), 1 / np.maximum(seen, 1), 0)  # what a query gives to each content that it sees
+    later = np.append(each[::-1].cumsum()[::-1], 0)
+    return np.asarray(size * later[starts[1:]])
+
+
+def _expected_of(
+    survey: Survey, window: Window, queries: Mask, content: Mask, starts: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """What the queries that are kept of ``window`` gave to the passages, in as far as it has some of them."""
+    seen = np.zeros(len(content) + 1)  # how much content of the window there is before each token
+    seen[window.start + 1 :] = content[window.start :].cumsum()
+    if survey.window_sinks:
+        seen[window.start + 1 :] -= content[window.start]
+    seen[window.stop :] = seen[window.stop]
+    sees = seen[1:] if survey.causal else np.full(len(content), seen[-1])
+    looking = queries.copy()
+    looking[: window.first] = looking[window.last :] = False
+    each = np.append(0, np.where(looking & (sees > 0), 1 / np.maximum(sees, 1), 0).cumsum())
+    size, own = np.diff(seen[starts]), np.diff(each[starts])
+    others = each[-1] - each[starts[1:]] if survey.causal else each[-1] - own
+    return np.asarray(size * others)
+
+
+def _words(encoding: Encoding, units: Reading) -> NDArray[np.intp]:
+    """The number of the word that each unit of ``encoding`` is, or is a piece of."""
+    words = np.arange(len(encoding.words))
+    return words if units.kind == "word" else np.repeat(words, [word.stop - word.start for word in encoding.words])

@@ -1,0 +1,90 @@
+"""The maps of a survey: the weights of all heads, pooled where there are too many."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from attnviz.analysis.text.units import Mask, Reading
+from attnviz.analysis.text.window import Window, spans
+from attnviz.attention.kernel import Observer, Tile
+from attnviz.attention.observers import InUnits, Tiles
+from attnviz.record import Pooled
+
+_CELLS = 1 << 24
+"""The most cells of the maps of all heads: 64 MiB in float32."""
+
+
+class Maps(Observer):
+    """Keeps a map of each head in cells, and not more of these than there is memory for."""
+
+    def __init__(
+        self,
+        units: Reading,
+        window: Window,
+        passage: Mask | None,
+        *,
+        sink: bool,
+        special: bool,
+        size: int,
+        layers: int,
+        only: tuple[int, ...] | None = None,
+    ) -> None:
+        """Observe a ``window`` of tiles in ``units``, of which only those in ``passage`` look.
+
+        Args:
+            sink: the first unit is looked at as any other, also where the map is pooled.
+            special: special tokens and punctuation are shown.
+            size: the most cells across and down.
+            layers: how many there will be.
+            only: the numbers of the layers whose maps are kept; None keeps all.
+        """
+        self._units, self._passage, self._sink, self._special = units, passage, sink, special
+        self._size, self._layers, self._only = size, layers if only is None else len(only), only
+        self._rows, self._columns = spans(window, units)
+        if passage is not None and window.rows == (None, None):
+            found = np.flatnonzero(passage)
+            self._rows = int(found[0]), int(found[-1]) + 1
+        self._tiles: Tiles | None = None
+        self._counted: Observer | None = None
+
+    def tile(self, tile: Tile) -> None:
+        """Pool the tile; the first one says how many heads there are."""
+        if self._only is not None and tile.layer not in self._only:
+            return
+        if self._counted is None:
+            side = min(self._size, max(1, int((_CELLS / (self._layers * tile.shape[0])) ** 0.5)))
+            self._tiles = Tiles(side, side, queries=self._rows, keys=self._columns)
+            self._counted = masked([self._tiles], self._units, *self._counting(side))
+        self._counted.tile(tile)
+
+    def _counting(self, side: int) -> tuple[Mask | None, Mask | None]:
+        """What is not zero: all that a map shows and, where it is pooled, not the sink.
+
+        The sink would outshine all others in its cell, and the scale with it.
+        """
+        pooled = max(stop - start for start, stop in (self._rows, self._columns)) > side
+        if not pooled or self._special:
+            return self._passage, None
+        looking, looked_at = (~(axis.special | axis.punctuation) for axis in (self._units.queries, self._units.keys))
+        looked_at[0] &= self._sink
+        return looking if self._passage is None else looking & self._passage, looked_at
+
+    def pooled(self) -> Pooled:
+        """The cells of all heads."""
+        (top, bottom), (left, right) = self._rows, self._columns
+        size = bottom - top, right - left
+        if self._tiles is None:  # no layer has one of the numbers that were asked for
+            return Pooled(np.zeros((0, 0, 0, 0), np.float32), 1, 1, top, left, size, ())
+        numbers = self._tiles.layers()
+        values = np.stack([self._tiles.layer(number).cpu().numpy() for number in numbers])
+        return Pooled(values, self._tiles.down, self._tiles.across, top, left, size, numbers)
+
+
+def masked(
+    observers: Sequence[Observer], units: Reading, looking: Mask | None, looked_at: Mask | None, *, itself: bool = True
+) -> InUnits:
+    """``observers`` of tiles in ``units``, in which what does not count is zero."""
+    sizes = map(range, (len(units.queries), len(units.keys)))
+    return InUnits(observers, *sizes, looking=looking, looked_at=looked_at, itself=itself)

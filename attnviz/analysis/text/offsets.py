@@ -1,0 +1,95 @@
+"""Heads that look at an offset: which they are, and which links say no more than that.
+
+A head of which one offset holds the largest weight in 90 % of the queries is positional (Voita et al. 2019), and left
+out as a whole. In a long text one that does so in half of the queries has thousands of such links, each near 1: of it
+the links at that offset are left out, and the others count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnviz.analysis.text.units import Reading
+from attnviz.encoding import Encoding
+from attnviz.record import Attention, Survey
+
+MIN_QUERIES = 6
+"""A head is called positional on no fewer queries than this: on three words every head has one offset."""
+POSITIONAL = 0.9
+MANY_QUERIES = 100
+"""On fewer queries half of them have one offset by chance."""
+HABIT = 0.5
+
+
+@dataclass(frozen=True)
+class Positional:
+    """A head that looks ``offset`` tokens from each query (−1: the one before), in ``share`` of the queries."""
+
+    layer: int
+    head: int
+    offset: int
+    share: float
+
+
+@dataclass(frozen=True, eq=False)
+class Habit:
+    """A head of a layer (by its place), and for each unit the key at the head's offset from it (n,), −1 for none."""
+
+    layer: int
+    head: int
+    keys: NDArray[np.intp]
+
+
+def positional_heads(found: Attention | Survey) -> list[Positional]:
+    """The heads of which one offset holds the largest weight in 90 % of the queries.
+
+    Counted in tokens, which is what such a head counts in; special tokens are no queries. Short texts have no
+    positional heads, and there are no offsets from one text to another.
+    """
+    return [head for head in _heads(found, MIN_QUERIES) if head.share >= POSITIONAL]
+
+
+def habitual_heads(found: Attention | Survey) -> list[Positional]:
+    """The heads that are not positional, and of which one offset holds the largest weight in half of many queries."""
+    return [head for head in _heads(found, MANY_QUERIES) if HABIT <= head.share < POSITIONAL]
+
+
+def _heads(found: Attention | Survey, least: int) -> Iterator[Positional]:
+    """Each head with its commonest offset; none where there are fewer than ``least`` queries, or two texts."""
+    queries = np.flatnonzero(~np.array(found.encoding.special))
+    if len(queries) < least or found.keys is not None:
+        return
+    if isinstance(found, Attention):
+        offsets, shares = _commonest(found, queries)
+    else:
+        offsets, shares = found.figures["offset"], found.figures["offset_share"]
+    for layer, head in np.ndindex(offsets.shape):
+        yield Positional(found.layer_numbers[layer], head, int(offsets[layer, head]), float(shares[layer, head]))
+
+
+def _commonest(attention: Attention, queries: NDArray[np.intp]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The offset that holds the largest weight most often, and in which share of ``queries``, (L, H) each."""
+    offsets = attention.weights[:, :, queries].argmax(-1) - queries  # (L, H, queries)
+    best = np.zeros((2, *offsets.shape[:2]))
+    for place in np.ndindex(offsets.shape[:2]):
+        values, counts = np.unique(offsets[place], return_counts=True)
+        best[:, *place] = values[counts.argmax()], counts.max() / len(queries)
+    return best[0], best[1]
+
+
+def habits(heads: Sequence[Positional], units: Reading, encoding: Encoding) -> list[Habit]:
+    """Where the ``heads`` look in ``units``: at their offset from a word's first token, or ahead from its last."""
+    words = [(word.start, word.stop) for word in encoding.words]
+    spans = np.array(words if units.kind == "word" else [(i, i + 1) for i in range(len(encoding))])
+    unit_of = np.repeat(np.arange(len(spans)), spans[:, 1] - spans[:, 0])
+    found = []
+    for head in heads:
+        at = spans[:, 0] + head.offset if head.offset <= 0 else spans[:, 1] - 1 + head.offset
+        there = (at >= 0) & (at < len(unit_of))
+        keys = np.where(there, unit_of[at.clip(0, len(unit_of) - 1)], -1)
+        found.append(Habit(units.layers.index(head.layer), head.head, keys))
+    return found

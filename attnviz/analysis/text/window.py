@@ -1,0 +1,40 @@
+"""The part of a map that a reader zooms into."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from attnviz.analysis.text.units import Reading
+from attnviz.errors import UsageError
+
+Span = tuple[int | None, int | None]
+"""From a unit's number to another's (exclusive); None is the first, or the end."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """The rows and columns that are wanted of every map, by the numbers of their units."""
+
+    rows: Span = (None, None)
+    columns: Span = (None, None)
+
+
+def spans(window: Window, units: Reading) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The first unit and the end of the rows and of the columns of ``window``.
+
+    Raises:
+        UsageError: the text has not so many, or none are left; the message says how many there are.
+    """
+    return (
+        _span("rows", window.rows, len(units.queries), units.kind),
+        _span("columns", window.columns, len(units.keys), units.kind),
+    )
+
+
+def _span(what: str, span: Span, size: int, unit: str) -> tuple[int, int]:
+    start, stop = span[0] or 0, size if span[1] is None else span[1]
+    if start < stop <= size:
+        return start, stop
+    wanted = f"{start}:{'' if span[1] is None else stop}"
+    why = "the range is empty" if start >= stop and stop != size else f"there are {size:,} {unit}s"
+    raise UsageError(f"no {what} {wanted}: {why}", hint=f"They are numbered from 0 to {size - 1}.")

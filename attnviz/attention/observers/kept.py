@@ -1,0 +1,161 @@
+"""Observers that keep weights and hidden states as they are: all, or those of chosen queries."""
+
+from __future__ import annotations
+
+import math
+import mmap
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from attnviz.attention.memory import require_room
+from attnviz.attention.tile import Kind, Observer, Tile
+from attnviz.model.architecture.spec import Reach
+from attnviz.model.inputs import require_equal_heads
+from attnviz.record import Array
+
+
+class Weights(Observer):
+    """Keeps every weight. Memory: L·H·N·M numbers of each kind; more than there is room for raises ``InputError``.
+
+    ``layers`` is how many layers of each kind there will be, where that is known: then each weight is written once, to
+    where it stays. ``most`` is how many bytes all may take; None is a quarter of free memory.
+    """
+
+    def __init__(self, layers: Mapping[Kind, int] | None = None, most: int | None = None) -> None:
+        self._count = layers or {}
+        self._most, self._taken = most, 0
+        self._whole: dict[Kind, Tensor] = {}
+        self._maps: dict[Kind, dict[int, Tensor]] = {}
+        self._reaches: dict[tuple[Kind, int], Reach] = {}
+
+    def tile(self, tile: Tile) -> None:
+        """Copy the tile to its place; what no tile covers is zero."""
+        layers = self._maps.setdefault(tile.kind, {})
+        if tile.layer not in layers:
+            layers[tile.layer] = self._place(tile)
+            self._reaches[tile.kind, tile.layer] = tile.reach
+        (h, n, m), head, q, k = tile.weights.shape, tile.head, tile.query, tile.key
+        layers[tile.layer][head : head + h, q : q + n, k : k + m] = tile.weights
+
+    def _place(self, tile: Tile) -> Tensor:
+        """Zeros for a new layer (H, N, M)."""
+        count = self._count.get(tile.kind, 0)
+        if not count:
+            self._take(tile.shape, tile.weights, whole=False)
+            return tile.weights.new_zeros(tile.shape)
+        if tile.kind not in self._whole:
+            self._take((count, *tile.shape), tile.weights, whole=True)
+            self._whole[tile.kind] = _zeros((count, *tile.shape), tile.weights)
+        return self._whole[tile.kind][tile.layer]
+
+    def _take(self, shape: tuple[int, ...], like: Tensor, *, whole: bool) -> None:
+        """Raise where weights of ``shape``, with those that are kept already, are more than there is room for."""
+        self._taken += math.prod(shape) * like.element_size()
+        require_room(self._taken, shape[-1], self._most, device=str(like.device), whole=whole)
+
+    def layers(self, kind: Kind = "self") -> tuple[int, ...]:
+        """The numbers of the layers that have attention of ``kind``."""
+        return tuple(sorted(self._maps.get(kind, ())))
+
+    def layer(self, number: int, kind: Kind = "self") -> Tensor:
+        """The weights of one layer, (H, N, M)."""
+        return self._maps[kind][number]
+
+    def reach(self, number: int, kind: Kind = "self") -> Reach:
+        """The keys that the queries of one layer see."""
+        return self._reaches[kind, number]
+
+    def stacked(self, kind: Kind = "self") -> Tensor:
+        """All weights of ``kind``, (L, H, N, M)."""
+        if kind in self._whole:
+            return self._whole[kind]
+        maps = [self.layer(number, kind) for number in self.layers(kind)]
+        require_equal_heads(map(len, maps))
+        return torch.stack(maps)
+
+
+def _zeros(shape: tuple[int, ...], like: Tensor) -> Tensor:
+    """Zeros of the kind of ``like``.
+
+    On the CPU they are pages that cost nothing until they are written to, as half of a causal map never is. Where rows
+    are longer than pages these are small ones; else numpy's, which asks for large ones, is faster.
+    """
+    size = math.prod(shape) * like.element_size()
+    if like.device.type != "cpu" or not size:
+        return like.new_zeros(shape)
+    if shape[-1] * like.element_size() < 2 * mmap.PAGESIZE:
+        return torch.from_numpy(np.zeros(shape, str(like.dtype).removeprefix("torch.")))
+    return torch.frombuffer(mmap.mmap(-1, size), dtype=like.dtype).view(shape)
+
+
+class Pairs(Observer):
+    """Keeps the rows of some ``queries`` exactly, of all keys or of some: L·H·Q·M numbers."""
+
+    def __init__(self, queries: Sequence[int], keys: Sequence[int] | None = None) -> None:
+        self.queries = torch.tensor(queries, dtype=torch.long)  # also where there are none
+        self.keys = None if keys is None else torch.tensor(keys, dtype=torch.long)
+        self._rows: dict[int, Tensor] = {}
+
+    def tile(self, tile: Tile) -> None:
+        """Copy the rows of the tile that are wanted."""
+        heads, _, keys = tile.shape
+        (h, n, m), head, key = tile.weights.shape, tile.head, tile.key
+        wanted = torch.nonzero((self.queries >= tile.query) & (self.queries < tile.query + n)).flatten()
+        if tile.layer not in self._rows:
+            shape = (heads, len(self.queries), keys if self.keys is None else len(self.keys))
+            self._rows[tile.layer] = _zeros(shape, tile.weights)
+        if not len(wanted):
+            return
+        rows = tile.weights[:, (self.queries[wanted] - tile.query).to(tile.weights.device)]  # (h, w, m)
+        place = self._rows[tile.layer][head : head + h]
+        if self.keys is None:
+            place[:, wanted, key : key + m] = rows
+        else:
+            there = torch.nonzero((self.keys >= key) & (self.keys < key + m)).flatten()
+            place[:, wanted[:, None], there] = rows[..., (self.keys[there] - key).to(rows.device)]
+
+    def layer(self, number: int) -> Tensor:
+        """The rows of one layer, (H, Q, M), or of the chosen keys, in the order of ``queries`` and ``keys``."""
+        return self._rows[number]
+
+    def layers(self) -> tuple[int, ...]:
+        """The numbers of the layers that were seen."""
+        return tuple(sorted(self._rows))
+
+
+class HiddenStates(Observer):
+    """Keeps the hidden states: what enters the first layer and what leaves each one, (L + 1, T, C).
+
+    Where not the ``whole`` is wanted, a forward pass that ends with the last weights leaves out the last of them.
+    """
+
+    def __init__(self, *, whole: bool = True) -> None:
+        self.whole = whole
+        self._states: dict[Kind, list[Tensor]] = {}
+
+    def hidden(self, layer: int, states: Tensor, kind: Kind = "self") -> None:  # noqa: ARG002  (they come in order)
+        """Keep the states; the forward pass makes new ones for each layer and never writes to old ones."""
+        self._states.setdefault(kind, []).append(states)
+
+    def stacked(self, kind: Kind = "self") -> Tensor:
+        """All states, (L + 1, T, C)."""
+        return stack(self._states[kind])
+
+    def each(self, kind: Kind = "self") -> tuple[Tensor, ...]:
+        """The states (T, C) that were seen, in their order; none for a kind that has none."""
+        return tuple(self._states.get(kind, ()))
+
+
+def stack(states: Sequence[Tensor]) -> Tensor:
+    """States (…, T, C) one above the other; where a model's last are narrower than the rest, zeros fill them up."""
+    widest = max(state.shape[-1] for state in states)
+    return torch.stack([functional.pad(state, (0, widest - state.shape[-1])) for state in states])
+
+
+def as_array(tensor: Tensor) -> Array:
+    """``tensor`` as an array; numpy has no bfloat16."""
+    return (tensor.float() if tensor.dtype is torch.bfloat16 else tensor).cpu().numpy()

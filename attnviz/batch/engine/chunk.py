@@ -1,0 +1,47 @@
+"""Documents by the chunk: what is measured, written and, if need be, done again at once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from attnviz.analysis.corpus.cost import PART, PART_TOKENS
+from attnviz.batch.input.document import Document
+
+SIZE = PART
+"""The most documents of a chunk: so many fill packs of like lengths, and are soon done again."""
+CHARACTERS = 4 * PART_TOKENS
+"""The most characters that a chunk's documents have, unless one alone has more: memory does not grow with them."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Consecutive documents of a run; ``number`` counts chunks from 0."""
+
+    number: int
+    documents: tuple[Document, ...]
+
+    @cached_property
+    def digest(self) -> str:
+        """What the rows of the chunk depend on beside the model: its documents, where they stand and what was noted."""
+        found = hashlib.sha256()
+        for each in self.documents:
+            kept = sorted(each.kept.items())
+            fields = each.number, each.id, each.source, each.row, each.line, each.reason, each.note, kept
+            found.update(repr(fields).encode("utf-8", "surrogatepass"))
+        return found.hexdigest()
+
+
+def chunks(documents: Iterable[Document], size: int = SIZE, characters: int = CHARACTERS) -> Iterator[Chunk]:
+    """Cut ``documents`` into chunks; where the cuts are depends on the documents alone."""
+    number, held, room = 0, list[Document](), characters
+    for each in documents:
+        if held and (len(held) == size or each.size > room):
+            yield Chunk(number, tuple(held))
+            number, held, room = number + 1, [], characters
+        held.append(each)
+        room -= each.size
+    if held:
+        yield Chunk(number, tuple(held))

@@ -1,0 +1,269 @@
+"""A job: a corpus, a model and a folder, from the first text to the last page."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from itertools import chain, islice
+from typing import Any, BinaryIO
+
+from attnviz.analysis.corpus.accumulation import Corpus
+from attnviz.batch.engine import cluster
+from attnviz.batch.engine.checking import Checked, Checker, Mode, together
+from attnviz.batch.engine.chunk import SIZE, Chunk, chunks
+from attnviz.batch.engine.cluster import Cluster, Joined
+from attnviz.batch.engine.run import Bench, Keeper, run
+from attnviz.batch.engine.watch import Watch
+from attnviz.batch.engine.work import How, Worker
+from attnviz.batch.input.document import Document
+from attnviz.batch.input.kept import Kept, kept
+from attnviz.batch.input.reading import Reading
+from attnviz.batch.input.source import STANDARD_INPUT, documents, read
+from attnviz.batch.output.finish import finish
+from attnviz.batch.output.folder import Folder, opened
+from attnviz.batch.output.manifest import Identity, versions
+from attnviz.batch.output.parts import PartFacts
+from attnviz.checkpoint.digest import digest, revision
+from attnviz.errors import InputError, UsageError
+from attnviz.interface import Model, load
+from attnviz.render.about import About
+
+FAR_AHEAD = 1 << 20
+"""So many parts may be written on a cluster before it is known here that any was."""
+_NOTED = 10.0
+"""Seconds after which run.json says again how far a run is: should it be killed, its time is not lost."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is asked for.
+
+    Args:
+        inputs: files, folders, patterns, addresses; ``-`` is standard input.
+        output: the folder of the results, or its address.
+        model: the keyword arguments of ``load``.
+        formats: those of the tables beside Parquet.
+        check: which documents are compared with transformers.
+        strict: the first document that fails ends the run.
+        overwrite: begin anew where there is another run.
+        cluster: the Ray cluster that runs it; None is this machine without Ray.
+        command: the command line, as run.json remembers it.
+        chunk: the most documents of a part.
+    """
+
+    inputs: tuple[str, ...]
+    output: str
+    model: Mapping[str, Any]
+    reading: Reading = field(default_factory=Reading)
+    how: How = field(default_factory=How)
+    formats: tuple[str, ...] = ()
+    check: Mode = "sample"
+    strict: bool = False
+    overwrite: bool = False
+    cluster: Cluster | None = None
+    command: str = ""
+    chunk: int = SIZE
+
+    def identity(self, model: Model) -> Identity:
+        """What its rows depend on, beside the texts."""
+        asked, checkpoint = self.how.asked, model.checkpoint
+        options: dict[str, Any] = {
+            "top": asked.top,
+            "special": asked.special,
+            "all": asked.everything,
+            "language": asked.language,
+            "words": self.how.words and self.how.words.name,
+            "windows": self.how.windows,
+            "stride": self.how.stride,
+            "split": self.reading.split,
+            "text_field": self.reading.field,
+            "read_as": self.reading.format,
+            "keep": self.reading.keep or None,
+            "chunk": None if self.chunk == SIZE else self.chunk,
+        }
+        if checkpoint.languages is not None:
+            options["source_lang"] = checkpoint.languages.source
+        device = model.options.device or "cpu"
+        dtype = str(model.options.dtype).removeprefix("torch.")
+        return Identity(model.name, revision(checkpoint), digest(checkpoint), dtype, device, versions(), options)
+
+
+@dataclass(frozen=True, eq=False)
+class Done:
+    """What came of a job: where it lies, the verdict of its check, and what its documents have in common."""
+
+    where: str
+    checked: Checked
+    corpus: Corpus
+    about: About
+
+
+def run_job(job: Job, watch: Watch, stdin: BinaryIO | None = None) -> Done:
+    """Do a job, or go on with it where it was stopped.
+
+    Raises:
+        UsageError: an input or a folder that can't be; a folder of another run; what can't be written.
+        InputError: a folder without texts; there is no document at all.
+        ModelError: a model that can't be loaded.
+        SomeFailed: the job is strict, and a document failed.
+    """
+    found = documents(job.inputs, job.reading, stdin=stdin, leave_out=job.output, meter=watch.read)
+    if job.cluster and STANDARD_INPUT in job.inputs:
+        raise UsageError(
+            "a cluster does not read standard input: what a lost worker had could not be read again",
+            hint="Save it in a file, and give that.",
+        )
+    cut = chunks(_counted(found, watch), job.chunk)
+    cut, columns = _keeping(cut, job)
+    model = load(**job.model)
+    worker = Worker(model, job.how)
+    with opened(job.output, job.identity(model), formats=job.formats, overwrite=job.overwrite) as folder:
+        watch.began(folder)
+        with _joined(job, worker) as joined:
+            with folder.unchanged_if_refused():
+                total = _work(job, _parts(job, worker, folder, cut, columns, watch, joined), folder, watch, joined)
+            about = _about(job, model, folder, total)
+            corpus = finish(folder, worker, about, joined.each if joined else map)
+        ended = datetime.now(UTC).isoformat(timespec="seconds")
+        folder.end(ended=ended, **total.facts)
+        return Done(folder.where, total.checked, corpus, about)
+
+
+@contextlib.contextmanager
+def _joined(job: Job, worker: Worker) -> Iterator[Joined | None]:
+    """The cluster that a job is for; None where that is this machine without Ray."""
+    if job.cluster is None:
+        yield None
+        return
+    with cluster.joined(job.cluster, worker.model.options.device or "cpu") as found:
+        yield found
+
+
+def _keeping(cut: Iterator[Chunk], job: Job) -> tuple[Iterator[Chunk], tuple[Kept, ...]]:
+    """The chunks of a job, and the columns that are kept of them, which the first says.
+
+    Raises:
+        InputError: there are none, where that must be known before anything is written.
+    """
+    if not job.reading.keep and not job.cluster:
+        return cut, ()
+    if job.cluster:  # which reads by itself
+        cut = read(job.inputs, job.reading, job.output, job.chunk, lambda _: None)
+    first = [*islice(cut, 1)]
+    if not first:
+        raise _nothing()
+    return chain(first, cut), kept(first[0].documents, job.reading) if job.reading.keep else ()
+
+
+def _nothing() -> InputError:
+    return InputError("there are no documents in what is to be read", hint="Blank lines are none. Is it empty?")
+
+
+def _work(job: Job, made: Iterable[PartFacts], folder: Folder, watch: Watch, joined: Joined | None) -> Total:
+    """Make all parts that are not there yet; run.json says now and then how far it is, and at last of all of them."""
+    earlier, ended = folder.manifest.facts, folder.complete
+    start = noted = time.monotonic()
+    folder.expect(inputs=list(job.inputs), command=job.command, check_mode=job.check)
+    if joined:
+        folder.begin(FAR_AHEAD)  # its workers can't
+    total, before = Total(), float(earlier.get("seconds", 0))
+    for part in made:
+        watch.failed(part.failed)
+        total.add(part)
+        if part.check and part.check["failed"]:
+            watch.differs(str(total.checked))
+        total.seconds = round(before + time.monotonic() - start, 3)
+        if time.monotonic() - noted > _NOTED:
+            folder.progress(**total.facts)
+            noted = time.monotonic()
+    if job.cluster:
+        folder.files.sweep()  # a worker may have been lost while it wrote
+    folder.require_last(total.parts - 1)
+    if not total.documents:
+        raise _nothing()
+    if ended and total.parts == earlier.get("parts"):  # all was there
+        total.seconds = before
+    return total
+
+
+def _parts(
+    job: Job,
+    worker: Worker,
+    folder: Folder,
+    cut: Iterable[Chunk],
+    columns: tuple[Kept, ...],
+    watch: Watch,
+    joined: Joined | None,
+) -> Iterator[PartFacts]:
+    """What there is of each chunk, by the engine that was asked for."""
+    if joined is None:
+        return run(bench(job, folder, worker, columns=columns), cut, watch.worked)
+    reading = partial(read, job.inputs, job.reading, job.output, job.chunk)
+    return joined.run(reading, partial(bench, job, folder.files, columns=columns), watch)
+
+
+def _counted(found: Iterable[Document], watch: Watch) -> Iterator[Document]:
+    for each in found:
+        watch.found(1)
+        yield each
+
+
+@dataclass
+class Total:
+    """What there is of all parts together, and the ``seconds`` that they took."""
+
+    parts: int = 0
+    documents: int = 0
+    failed: int = 0
+    tokens: int = 0
+    links: int = 0
+    seconds: float = 0.0
+    checked: Checked = field(default_factory=Checked)
+
+    def add(self, part: PartFacts) -> None:
+        """Count a part."""
+        self.parts += 1
+        for name in ("documents", "failed", "tokens", "links"):
+            setattr(self, name, getattr(self, name) + getattr(part, name))
+        if part.check:
+            self.checked = together([self.checked, Checked(**part.check)])
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What run.json says of it."""
+        counts = {name: value for name, value in vars(self).items() if name != "checked"}
+        return counts | {"check": asdict(self.checked) | {"passed": self.checked.passed, "verdict": str(self.checked)}}
+
+
+def bench(job: Job, keeper: Keeper, worker: Worker | None = None, *, columns: tuple[Kept, ...] = ()) -> Bench:
+    """What works on the chunks of a job; loads the model where there is no ``worker`` that has it."""
+    worker = worker or Worker(load(**job.model), job.how)
+    return Bench(worker, Checker(worker, job.check), keeper, job.strict, columns)
+
+
+def _about(job: Job, model: Model, folder: Folder, total: Total) -> About:
+    identity = folder.manifest.identity
+    given = {
+        name: value for name, value in identity.options.items() if value not in (None, (), []) and value is not False
+    }
+    options = {
+        name: " ".join(value) if isinstance(value, list | tuple) else str(value) for name, value in given.items()
+    }
+    return About(
+        model=model.name,
+        way=model.way.path,
+        dtype=identity.dtype,
+        inputs=job.inputs,
+        revision=identity.revision or "",
+        device=identity.device,
+        check=str(total.checked),
+        passed=total.checked.passed,
+        options=options,
+        versions=identity.versions,
+        started=str(folder.manifest.facts.get("started", "")),
+        seconds=total.seconds,
+    )

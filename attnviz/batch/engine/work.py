@@ -1,0 +1,178 @@
+"""The work on a chunk: its documents are encoded, and measured together where they are short, else one by one."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+
+from attnviz.analysis.corpus.alone import measure_alone, run_alone
+from attnviz.analysis.corpus.metrics import Asked, Measured
+from attnviz.analysis.corpus.packed import measure, nobody
+from attnviz.analysis.text.survey import is_causal
+from attnviz.attention.block_sizes import fits_tile
+from attnviz.attention.kernel import Observer, Tile
+from attnviz.batch.engine.chunk import Chunk
+from attnviz.batch.input.document import Document
+from attnviz.batch.output.found import Found
+from attnviz.encoding import Encoding, Lexicon, Windows, encode_many, slide, started
+from attnviz.errors import AttnvizError, InputError, UsageError
+from attnviz.interface import Model
+from attnviz.model.cost import limits as foresee
+from attnviz.model.inputs import as_error, require_equal_heads
+
+Encoded = Encoding | AttnvizError
+Told = Callable[[int, int], None]
+"""Is told how many documents and tokens more are done."""
+
+
+@dataclass(frozen=True)
+class How:
+    """What is done with each document: ``windows`` slide over those that are longer than the model, by ``stride``.
+
+    The ``words`` of a list are cut whole.
+    """
+
+    asked: Asked = field(default_factory=Asked)
+    windows: bool = True
+    stride: int | None = None
+    words: Lexicon | None = None
+
+
+class Worker:
+    """Measures chunks with one model.
+
+    Raises:
+        UsageError: the stride is longer than a window.
+        UnsupportedModel: its layers have different numbers of heads.
+        ModelError: it can't be run.
+    """
+
+    def __init__(self, model: Model, how: How) -> None:
+        self.model = model
+        self.how = how
+        self.heads = _heads(model)
+        """How many heads each layer has, by the model's own number of the layer."""
+        # Texts are read ahead in another thread, and tokenizers don't bear to be set up in one and used in another.
+        self._tokenizing = threading.Lock()
+        self._require_stride()
+
+    def _require_stride(self) -> None:
+        """Raise at once what ``slide`` would of each document."""
+        limit, stride = self.model.way.limit, self.how.stride
+        if limit is None or stride is None:
+            return
+        room = limit - self.model.checkpoint.tokenizer.num_special_tokens_to_add(False)
+        if stride > room:
+            raise UsageError(f"--stride is {stride}, expected 1 to {room}: a window has {room} tokens of the text")
+
+    @cached_property
+    def causal(self) -> bool:
+        """Whether no query sees a later key."""
+        way, start = self.model.way, started(self.model.checkpoint.tokenizer, 0)
+        return is_causal(way, start, start if "cross" in way.kinds else None, way.kinds[0])
+
+    def encode(self, chunk: Chunk) -> list[Encoded]:
+        """What the model reads of each document, or why it can't."""
+        texts = [each.text for each in chunk.documents if not each.reason]
+        with self._tokenizing:
+            found = iter(encode_many(self.model.checkpoint.tokenizer, texts, words=self.how.words))
+        return [InputError(each.reason) if each.reason else self._fitting(next(found)) for each in chunk.documents]
+
+    def _fitting(self, encoded: Encoded) -> Encoded:
+        """``encoded``, or the error that the model has too few positions for it, or the machine too little memory."""
+        if not isinstance(encoded, Encoding):
+            return encoded
+        limit = self.model.way.limit
+        if limit is None or len(encoded) <= limit:
+            try:
+                foresee.require_memory(self.model.checkpoint, self.model.options, len(encoded))
+            except InputError as error:
+                return error
+        elif not self.how.windows:
+            over = f"the text has {len(encoded)} tokens, the model takes {limit}: {len(encoded) - limit} too many"
+            return InputError(over)
+        return encoded
+
+    def measure(self, chunk: Chunk, encoded: Sequence[Encoded], told: Told = nobody) -> list[Found]:
+        """What was found of each document of the ``chunk``; one that fails does not touch the others."""
+        documents, found = chunk.documents, dict[int, Found]()
+        short, long = dict[int, Encoding](), dict[int, Encoding]()
+        for i, each in enumerate(encoded):
+            if not isinstance(each, Encoding):
+                found[i] = Found(documents[i], reason=each.message)
+            else:
+                (short if self.is_short(each) else long)[i] = each
+        told(len(found), 0)
+        found |= zip(short, self._together([documents[i] for i in short], [*short.values()], told), strict=True)
+        found |= {i: self._alone(documents[i], each, told) for i, each in long.items()}
+        return [found[i] for i in range(len(documents))]
+
+    def is_short(self, encoding: Encoding) -> bool:
+        """Whether a document is run with others: the weights of a layer are made at once then."""
+        limit = self.model.way.limit
+        return (limit is None or len(encoding) <= limit) and fits_tile(max(self.heads.values()), len(encoding))
+
+    def _together(self, documents: Sequence[Document], encodings: Sequence[Encoding], told: Told) -> list[Found]:
+        """Short documents, packed; each has the part of the time that it has of the tokens."""
+        if not documents:
+            return []
+        start = time.perf_counter()
+        found = measure(self.model.way, encodings, self.how.asked, told)
+        tokens = sum(map(len, encodings))
+        each = (time.perf_counter() - start) / tokens
+        rows = zip(documents, encodings, found, strict=True)
+        return [_found(document, encoding, got, each * len(encoding)) for document, encoding, got in rows]
+
+    def _alone(self, document: Document, encoding: Encoding, told: Told) -> Found:
+        """A long document, run whole where the model can, else in windows."""
+        start = time.perf_counter()
+        try:
+            windows = self.windows(encoding)
+            got: Measured | AttnvizError = measure_alone(
+                self.model.way, encoding, self.how.asked, windows, causal=self.causal, told=partial(told, 0)
+            )
+        except (AttnvizError, RuntimeError, MemoryError) as error:  # such as a GPU that has no memory left
+            windows, got = None, as_error(error)
+        told(1, 0)
+        found = _found(document, encoding, got, time.perf_counter() - start)
+        return replace(found, windows=len(windows)) if windows else found
+
+    def windows(self, encoding: Encoding) -> Windows | None:
+        """The windows in which a document is read; None where the model reads it whole.
+
+        Raises:
+            InputError, UsageError: as ``slide``.
+        """
+        limit = self.model.way.limit
+        if limit is None or len(encoding) <= limit:
+            return None
+        tokenizer = self.model.checkpoint.tokenizer
+        with self._tokenizing:
+            return slide(tokenizer, encoding, limit=limit, causal=self.causal, stride=self.how.stride)
+
+
+def _heads(model: Model) -> dict[int, int]:
+    """How many heads each layer has: a run of one token shows it."""
+    seen = _Heads()
+    run_alone(model.way, started(model.checkpoint.tokenizer, 0), [seen])
+    require_equal_heads(seen.heads.values())
+    return dict(sorted(seen.heads.items()))
+
+
+class _Heads(Observer):
+    """Sees how many heads there are."""
+
+    def __init__(self) -> None:
+        self.heads: dict[int, int] = {}
+
+    def tile(self, tile: Tile) -> None:
+        self.heads[tile.layer] = tile.shape[0]
+
+
+def _found(document: Document, encoding: Encoding, got: Measured | AttnvizError, seconds: float) -> Found:
+    if isinstance(got, Measured):
+        return Found(document, encoding, got, 1, seconds)
+    return Found(document, encoding, None, 0, seconds, got.message)

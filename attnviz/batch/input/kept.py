@@ -1,0 +1,126 @@
+"""Columns of the input that are carried into ``documents``: what they are called there, and of which type."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from typing import TYPE_CHECKING, Any
+
+from attnviz.batch.input.decoding import mend
+from attnviz.batch.input.document import Document
+from attnviz.batch.input.reading import Reading
+from attnviz.batch.output.columns import DOCUMENTS
+from attnviz.errors import UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BEFORE = "input_"
+"""Stands before the name of a column that is called as one of ours."""
+_SHOWN = 40
+_LARGEST = 1 << 63
+_EXACT = 1 << 53
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A column that is carried over: its ``name`` in the input, that of its ``column`` here, and its Arrow ``type``."""
+
+    name: str
+    column: str
+    type: str
+
+
+def kept(documents: Sequence[Document], reading: Reading) -> tuple[Kept, ...]:
+    """What is kept of a corpus that begins with these ``documents``: they say which columns there are, of which type.
+
+    Raises:
+        UsageError: a column is asked for that none of them has.
+    """
+    there = dict.fromkeys(name for each in documents for name in each.columns)
+    wanted = [name for name in there if reading.keeps(name)] if reading.keeps_all else list(reading.keep)
+    for name in wanted:
+        if name not in there:
+            listed = ", ".join(there) or "none, as in plain text"
+            raise UsageError(
+                f"--keep {name}: there is no such column in the first {len(documents):,} documents",
+                hint=f"There are: {listed}.",
+            )
+    taken, found = {column.name.casefold() for column in DOCUMENTS.columns}, []
+    for name in wanted:
+        column = mend(name)[0].strip() or BEFORE
+        while column.casefold() in taken:  # databases take ID for id
+            column = BEFORE + column
+        taken.add(column.casefold())
+        found.append(Kept(name, column, _type(each.kept.get(name) for each in documents)))
+    return tuple(found)
+
+
+def _type(values: Iterable[Any]) -> str:
+    """The one type that all ``values`` have that there are; text where they have several."""
+    there = [value for value in values if value is not None]
+    for kind, fits in _FITS.items():
+        if there and all(fits(value) is not None for value in there):
+            return kind
+    return "string"
+
+
+def _whole(value: Any) -> int | None:
+    return value if type(value) is int and -_LARGEST <= value < _LARGEST else None
+
+
+def _number(value: Any) -> float | None:
+    """As a float; a whole number only where it is exactly that."""
+    return float(value) if type(value) is float or (type(value) is int and abs(value) <= _EXACT) else None
+
+
+def _moment(value: Any, *, zoned: bool) -> datetime | None:
+    return value if isinstance(value, datetime) and (value.tzinfo is not None) == zoned else None
+
+
+_FITS: dict[str, Callable[[Any], Any]] = {
+    "bool": lambda value: value if type(value) is bool else None,
+    "int64": _whole,
+    "double": _number,
+    "string": lambda value: value if isinstance(value, str) else None,
+    "timestamp[us]": lambda value: _moment(value, zoned=False),
+    "timestamp[us, tz=UTC]": lambda value: _moment(value, zoned=True),
+    "date32": lambda value: value if type(value) is date else None,
+    "time64[us]": lambda value: value if isinstance(value, time) else None,
+}
+"""The types of columns by their Arrow names: each gives a value as it is kept, None for one of another type."""
+
+
+def fitting(value: Any, column: Kept) -> tuple[Any, str]:
+    """The ``value`` as its ``column`` has it, null where it does not fit; and then what the reader should know."""
+    if value is None:
+        return None, ""
+    if column.type == "string":
+        return value if isinstance(value, str) else as_text(value), ""
+    found = _FITS[column.type](value)
+    if found is not None:
+        return found, ""
+    shown = as_text(value)
+    shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
+    return None, f"{column.name} is not kept: {shown} is no {column.type}"
+
+
+def as_text(value: Any) -> str:
+    """Any value as text, as JSON has it where JSON can."""
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    try:
+        return (
+            json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, bool | dict | list) else str(value)
+        )
+    except RecursionError:
+        return "(nested too deeply)"
+
+
+def arrow_type(name: str) -> pa.DataType:
+    """The Arrow type of this name."""
+    import pyarrow as pa
+
+    return pa.timestamp("us", "UTC") if name.endswith("tz=UTC]") else pa.type_for_alias(name)

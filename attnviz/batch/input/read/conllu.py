@@ -1,0 +1,75 @@
+"""CoNLL-U: the sentences of a treebank."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attnviz.batch.input.decoding import Decoded
+from attnviz.batch.input.read.lines import paragraphs
+from attnviz.batch.input.read.rows import failed, found, keeping
+from attnviz.batch.input.reading import Reading, Row
+from attnviz.batch.input.stream import Stream
+
+
+def read(stream: Stream, reading: Reading) -> Iterator[Row]:
+    """The text of each sentence, with the line that it begins in: its ``# text``, or else its words."""
+    decoded = Decoded(stream.pieces())
+    for line, block in paragraphs(decoded, reading.most):
+        lines = [] if block is None else block.split("\n")
+        comments = [line for line in lines if line.startswith("#")]
+        if block is None:
+            yield failed(line, reading.too_long)
+        elif len(lines) > len(comments):
+            row = _row(line, lines, comments, decoded.note)
+            yield keeping(row, _comments(comments), reading) if reading.keep else row
+
+
+def _comments(comments: list[str]) -> dict[str, str | None]:
+    """What the comments of a sentence say of it, but for its text."""
+    from conllu import parse_token_and_metadata
+
+    said = parse_token_and_metadata("\n".join(comments)).metadata if comments else {}
+    return {name: value for name, value in said.items() if name != "text"}
+
+
+def _row(number: int, lines: list[str], comments: list[str], note: str) -> Row:
+    from conllu.exceptions import ParseException
+
+    try:
+        text = _given(lines, comments) or _joined(lines)
+    except (ParseException, ValueError) as error:
+        return failed(number, f"broken sentence: {error}")
+    return found(number, text, note)
+
+
+def _given(lines: list[str], comments: list[str]) -> str | None:
+    """The ``# text`` of a sentence whose lines have columns: to parse all of these takes ten times as long."""
+    from conllu import parse_token_and_metadata
+
+    if not comments or any("\t" not in line and line[0] != "#" for line in lines):
+        return None
+    text: str | None = parse_token_and_metadata("\n".join(comments)).metadata.get("text")
+    return text
+
+
+def _joined(lines: list[str]) -> str:
+    """The words of a sentence without ``# text``, with the spaces that ``SpaceAfter=No`` does not take away.
+
+    Words that are written as one (``1-2``) stand as that one; those that are not written (``1.1``) do not.
+    """
+    from conllu import parse_token_and_metadata
+
+    sentence = parse_token_and_metadata("\n".join(lines))
+    text: str = sentence.metadata.get("text", "")
+    within = 0
+    for token in sentence if not text else ():
+        place = token["id"]
+        if isinstance(place, tuple):
+            if place[1] == ".":
+                continue
+            within = place[2]
+        elif place is not None and place <= within:
+            continue
+        glued = (token.get("misc") or {}).get("SpaceAfter") == "No"
+        text += token["form"] + ("" if glued else " ")
+    return text.rstrip(" ")

@@ -1,0 +1,134 @@
+"""Tables of delimited text: a row a document, its text in a column, the first row names the columns."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+
+from attnviz.batch.input.decoding import Decoded
+from attnviz.batch.input.read.lines import lines
+from attnviz.batch.input.read.rows import failed, found, keeping, no_field
+from attnviz.batch.input.reading import Reading, Row, Unreadable
+from attnviz.batch.input.stream import Stream
+
+_SEPARATOR = re.compile(r'"?sep=([^"\r\n])"?', re.IGNORECASE)
+"""A first line that Excel reads, and others write for it: it says what stands between fields."""
+
+
+def read(stream: Stream, reading: Reading) -> Iterator[Row]:
+    """The text of each row, with the line that it begins in.
+
+    Between fields stands a comma, or what spreadsheets write in its place: whichever finds the column in the header, or
+    what a line ``sep=;`` before the header says.
+    """
+    yield from _read(stream, reading, ",;\t|")
+
+
+def read_tabs(stream: Stream, reading: Reading) -> Iterator[Row]:
+    """``read``, with tabs between the fields."""
+    yield from _read(stream, reading, "\t")
+
+
+class _Lines:
+    """The lines as the csv module wants them; after one that is too long it goes on, as a generator would not."""
+
+    def __init__(self, texts: Iterable[str], most: int) -> None:
+        self._lines = lines(texts, most)
+        self._quoted = False
+        self.last = 0
+        """The line that was read last, as an editor counts it."""
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        self.last, line = next(self._lines)
+        if line is None:
+            raise _TooLong
+        self._quoted ^= line.count('"') % 2 == 1
+        return line + "\n"
+
+    def begin(self) -> None:
+        """A row begins."""
+        self._quoted = False
+
+    def skip(self) -> None:
+        """Go to the end of the row that is not read to its end: where the field in quotation marks is closed."""
+        while self._quoted:
+            with suppress(_TooLong):
+                if next(self, None) is None:
+                    return
+
+
+class _TooLong(csv.Error):
+    pass
+
+
+def _read(stream: Stream, reading: Reading, delimiters: str) -> Iterator[Row]:
+    csv.field_size_limit(reading.most)  # of the whole process; what stands there by default is too small for texts
+    decoded = Decoded(stream.pieces())
+    source = _Lines(decoded, reading.most)
+    delimiter, columns = _header(source, reading.field, delimiters)
+    place = columns.index(reading.field)
+    rows = csv.reader(source, delimiter=delimiter, strict=True)
+    names = _apart(columns)
+    while True:
+        line = source.last + 1
+        source.begin()
+        try:
+            fields = next(rows)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield failed(line, _why(error, reading))
+            if _is_limit(error):
+                source.skip()
+            continue
+        if fields and len(fields) != len(columns):
+            yield failed(line, f"broken row: {_count(fields)}, but {_count(columns)} in the header")
+        elif fields:
+            yield keeping(found(line, fields[place], decoded.note), dict(zip(names, fields, strict=True)), reading)
+
+
+def _apart(names: list[str]) -> list[str]:
+    """The ``names`` of columns, each another: of two that are the same the second has its place behind it."""
+    return [f"{name}_{i + 1}" if name in names[:i] else name for i, name in enumerate(names)]
+
+
+def _header(source: _Lines, field: str, delimiters: str) -> tuple[str, list[str]]:
+    try:
+        line = next((line for line in source if line.strip()), "")
+        if said := _SEPARATOR.fullmatch(line.strip("\r\n")):
+            delimiters = said[1]
+            line = next((line for line in source if line.strip()), "")
+        headers = [(delimiter, _names(line, delimiter)) for delimiter in delimiters]
+    except csv.Error as error:
+        raise Unreadable(f"the row with the columns' names is broken ({error or 'it is too long'})") from None
+    if not line:
+        raise Unreadable("it is empty: there is no row with the columns' names")
+    for delimiter, names in headers:
+        if field in names:
+            return delimiter, names
+    raise Unreadable(no_field(field, max((names for _, names in headers), key=len), "column"))
+
+
+def _names(line: str, delimiter: str) -> list[str]:
+    return [name.strip() for name in next(csv.reader([line], delimiter=delimiter, skipinitialspace=True))]
+
+
+def _why(error: csv.Error, reading: Reading) -> str:
+    if isinstance(error, _TooLong) or _is_limit(error):
+        return reading.too_long
+    if "unexpected end" in str(error):
+        return "broken row: a quotation mark is never closed, the rows after it are in it"
+    return f"broken row: {error}"
+
+
+def _is_limit(error: csv.Error) -> bool:
+    return "field limit" in str(error)
+
+
+def _count(fields: list[str]) -> str:
+    return "1 field" if len(fields) == 1 else f"{len(fields):,} fields"

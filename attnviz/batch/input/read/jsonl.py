@@ -1,0 +1,60 @@
+"""JSON lines: an object a line, its text in a field."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from attnviz.batch.input.decoding import Decoded
+from attnviz.batch.input.read.lines import lines
+from attnviz.batch.input.read.rows import failed, found, keeping, no_field
+from attnviz.batch.input.reading import Reading, Row
+from attnviz.batch.input.stream import Stream
+
+_KINDS: dict[type, str] = {
+    str: "a string",
+    bool: "a truth value",
+    int: "a number",
+    float: "a number",
+    list: "a list",
+    dict: "an object",
+    type(None): "null",
+}
+
+
+def read(stream: Stream, reading: Reading) -> Iterator[Row]:
+    """The text of each line's field, with the line's number; blank lines are none."""
+    decoded = Decoded(stream.pieces())
+    for number, line in lines(decoded, reading.most):
+        if line is None:
+            yield failed(number, reading.too_long)
+        elif line.strip():
+            yield _row(number, line, reading, decoded.note)
+
+
+def _row(number: int, line: str, reading: Reading, note: str) -> Row:
+    try:
+        item = json.loads(line)
+    except json.JSONDecodeError as error:
+        return failed(number, f"broken JSON: {error.msg} (column {error.colno:,})")
+    except ValueError:  # thousands of digits
+        return failed(number, "broken JSON: a number in it is too long")
+    except RecursionError:
+        return failed(number, "broken JSON: it is nested too deeply")
+    if not isinstance(item, dict):
+        return failed(number, f"the line is {_kind(item)}, expected an object")
+    return keeping(_text(number, item, reading.field, note), item, reading)
+
+
+def _text(number: int, item: dict[str, Any], field: str, note: str) -> Row:
+    if field not in item:
+        return failed(number, no_field(field, list(item)))
+    text = item[field]
+    if not isinstance(text, str):
+        return failed(number, f"the field '{field}' is {_kind(text)}, expected a string")
+    return found(number, text, note)
+
+
+def _kind(item: Any) -> str:
+    return _KINDS[type(item)]

@@ -1,0 +1,110 @@
+"""Parquet: a row a document, its text in a column; of the others nothing is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from attnviz.batch.input.decoding import Decoded
+from attnviz.batch.input.read.rows import failed, found, keeping, no_field
+from attnviz.batch.input.reading import Reading, Row, Unreadable
+from attnviz.batch.input.stream import Stream, why
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_TOGETHER = 1 << 22
+"""Bytes of text that are unpacked at once, about."""
+_ROWS = 1024
+
+
+def read(stream: Stream, reading: Reading) -> Iterator[Row]:
+    """The text of each row; there are no lines."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(
+            stream.seekable(), buffer_size=1 << 16, pre_buffer=False, page_checksum_verification=True
+        ) as file:
+            _require_texts(file.schema_arrow, reading.field)
+            column = _column(file, reading.field)
+            for group in range(file.num_row_groups):
+                for text, fields in _texts(file, group, column, reading):
+                    yield keeping(_row(text, reading), fields, reading)
+    except (pa.ArrowException, OSError) as error:
+        reason = why(error) if getattr(error, "errno", None) else f"the Parquet file is broken ({error})"
+        raise Unreadable(reason) from None
+
+
+def _require_texts(schema: Any, field: str) -> None:
+    import pyarrow as pa
+
+    if field not in schema.names:
+        raise Unreadable(no_field(field, schema.names, "column"))
+    kind = schema.field(field).type
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    strings = ("is_string", "is_large_string", "is_string_view", "is_binary", "is_large_binary", "is_null")
+    if not any(getattr(pa.types, name)(kind) for name in strings if hasattr(pa.types, name)):
+        raise Unreadable(f"the column '{field}' is {kind}, expected strings")
+
+
+def _column(file: Any, field: str) -> int:
+    """Which of the file's columns the field is: one that holds records has several."""
+    names = [file.schema.column(place).path for place in range(len(file.schema))]
+    return names.index(field)
+
+
+def _texts(file: Any, group: int, column: int, reading: Reading) -> Iterator[tuple[bytes | None, dict[str, Any]]]:
+    """The texts in one group of rows, each with its other fields, in so small batches that few are in memory.
+
+    Of the fields that are not kept there are the names alone.
+    """
+    import pyarrow as pa
+
+    about, field, names = file.metadata.row_group(group), reading.field, file.schema_arrow.names
+    kept = [name for name in names if name != field and reading.keeps(name) and names.count(name) == 1]
+    size = about.total_byte_size if kept else about.column(column).total_uncompressed_size
+    rows = min(max(_TOGETHER // max(size // max(about.num_rows, 1), 1), 1), _ROWS)
+    for batch in file.iter_batches(rows, row_groups=[group], columns=[field, *kept], use_threads=False):
+        # As bytes: a string that is no UTF-8 would be an error of its whole batch.
+        texts = batch.column(field).cast(pa.large_string(), safe=False).cast(pa.large_binary()).to_pylist()
+        others = {name: _values(batch.column(name)) for name in kept}
+        for i, text in enumerate(texts):
+            fields = dict.fromkeys(names) if reading.keep else {}
+            if reading.keeps(field):
+                fields[field] = None if text is None else text.decode(errors="replace")
+            yield text, fields | {name: values[i] for name, values in others.items()}
+
+
+def _values(column: pa.Array) -> list[Any]:
+    """A column's values as Python's; a string that is no UTF-8 has U+FFFD in it."""
+    import pyarrow as pa
+
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if pa.types.is_timestamp(kind):
+        column = column.cast(pa.timestamp("us", kind.tz), safe=False)
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        texts = column.cast(pa.large_string()).cast(pa.large_binary()).to_pylist()
+        return [None if text is None else text.decode(errors="replace") for text in texts]
+    try:
+        found: list[Any] = column.to_pylist()
+    except (ValueError, OverflowError):  # such as a day that Python's calendar does not have
+        found = column.cast(pa.string()).to_pylist()
+    return found
+
+
+def _row(text: bytes | None, reading: Reading) -> Row:
+    if text is None:
+        return failed(None, f"the column '{reading.field}' is null")
+    if len(text) > reading.most and len(text.decode(errors="replace")) > reading.most:
+        return failed(None, reading.too_long)
+    try:
+        return found(None, text.decode())
+    except UnicodeDecodeError:
+        pass
+    decoded = Decoded([text], len(text) + 1)
+    try:
+        return found(None, "".join(decoded), decoded.note)
+    except Unreadable as error:
+        return failed(None, str(error))

@@ -1,0 +1,53 @@
+"""What every format makes of a text that it found, or of one that it did not find."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from attnviz.batch.input.decoding import mend
+from attnviz.batch.input.kept import as_text
+from attnviz.batch.input.reading import Reading, Row
+
+_FIELDS = 12
+_LETTERS = 40
+
+
+def found(line: int | None, text: str, note: str = "") -> Row:
+    """The document of ``text``: without lone surrogates, which no model reads; failed where it is empty."""
+    if not text.strip():
+        return failed(line, "the text is empty")
+    text, lost = mend(text)
+    if lost:
+        what = "1 character that can't be read is" if lost == 1 else f"{lost:,} characters that can't be read are"
+        note = "; ".join(filter(None, (note, f"{what} replaced by U+FFFD")))
+    return Row(line, text, note=note)
+
+
+def failed(line: int | None, reason: str) -> Row:
+    """The document that could not be read."""
+    return Row(line, reason=mend(reason)[0])
+
+
+def keeping(row: Row, fields: Mapping[str, Any], reading: Reading) -> Row:
+    """The ``row`` with those of its ``fields`` that are kept; what is nested becomes text."""
+    if not reading.keep:
+        return row
+    kept = {
+        name: as_text(value) if isinstance(value, dict | list) else value
+        for name, value in fields.items()
+        if reading.keeps(name)
+    }
+    return replace(row, kept=kept, columns=tuple(fields))
+
+
+def no_field(wanted: str, fields: Sequence[str], kind: str = "field") -> str:
+    """Why there is no text: the field is not among ``fields``."""
+    return f"no {kind} '{wanted}': there {'are' if len(fields) > 1 else 'is'} {_listed(fields)}"
+
+
+def _listed(fields: Sequence[str]) -> str:
+    names: Iterable[str] = (name if len(name) <= _LETTERS else f"{name[:_LETTERS]}…" for name in fields[:_FIELDS])
+    more = f" and {len(fields) - _FIELDS:,} more" if len(fields) > _FIELDS else ""
+    return (", ".join(names) or "none") + more

@@ -1,0 +1,205 @@
+"""The documents of a corpus, from whatever its inputs are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, count, pairwise
+from typing import BinaryIO
+
+from attnviz.batch.engine.chunk import Chunk, chunks
+from attnviz.batch.filesystems import FileSystem, Kind, StandardInput, filesystem_of, is_far, is_web, unreachable
+from attnviz.batch.input.document import Document
+from attnviz.batch.input.listing import EVERYTHING, Entry, Folder, Pattern, split_pattern, walk
+from attnviz.batch.input.read import Read, by_ending, endings, find_format, text
+from attnviz.batch.input.read.rows import failed
+from attnviz.batch.input.reading import Reading, Row, Unreadable
+from attnviz.batch.input.stream import Stream, why
+from attnviz.errors import AttnvizError, InputError, UsageError
+
+STANDARD_INPUT = "-"
+
+
+def documents(
+    inputs: Sequence[str],
+    reading: Reading,
+    *,
+    stdin: BinaryIO | None = None,
+    leave_out: str | None = None,
+    meter: Callable[[int], None] | None = None,
+) -> Iterator[Document]:
+    """The documents of files, folders, glob patterns, addresses and standard input (``-``), numbered from 0.
+
+    They come in the order of the inputs; folders and patterns sorted by path, without hidden files, links to folders
+    and, in folders, files of unknown ending; a file that several inputs name comes once. What can't be read is a
+    document with its reason. Inputs are looked up at once, and read as the documents are taken.
+
+    Args:
+        inputs: what to read; a path that exists is no pattern.
+        reading: how files are cut into documents.
+        stdin: standard input, where it may be read.
+        leave_out: the output folder, of which nothing is read.
+        meter: told of the bytes of input as they are read, before they are unpacked; ``sizes`` are all of them.
+
+    Raises:
+        UsageError: an input that does not exist or matches nothing, or an unknown format.
+        InputError: a folder without texts, an address that can't be reached, standard input that is closed.
+    """
+    default = find_format(reading.format) if reading.format else text.read
+    return _documents(_entries(inputs, reading, stdin, leave_out), reading, default, meter)
+
+
+def read(
+    inputs: Sequence[str], reading: Reading, leave_out: str, size: int, meter: Callable[[int], None]
+) -> Iterator[Chunk]:
+    """The ``documents`` in chunks of ``size`` at most, which are the same whoever reads them."""
+    return chunks(documents(inputs, reading, leave_out=leave_out, meter=meter), size)
+
+
+def sizes(
+    inputs: Sequence[str], reading: Reading, *, stdin: BinaryIO | None = None, leave_out: str | None = None
+) -> int | None:
+    """The bytes of all files that ``documents`` reads; None where they are not known before they are read.
+
+    Raises:
+        UsageError, InputError: as ``documents``.
+    """
+    if any(name == STANDARD_INPUT or is_far(name) for name in inputs):
+        return None
+    total = 0
+    for entry in _entries(inputs, reading, stdin, leave_out):
+        size = 0 if entry.reason else entry.files.size(entry.path)
+        if size is None:
+            return None
+        total += size
+    return total
+
+
+def _documents(
+    entries: Iterator[Entry], reading: Reading, default: Read, meter: Callable[[int], None] | None
+) -> Iterator[Document]:
+    number = count()
+    for entry in entries:
+        # Names of files are bytes: what is no UTF-8 in them can't be written anywhere.
+        source = entry.source.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        for place, row in _rows(entry, reading, default, meter):
+            yield Document(next(number), source, row.line, row.text, row.reason, row.note, place, row.kept, row.columns)
+
+
+def _rows(
+    entry: Entry, reading: Reading, default: Read, meter: Callable[[int], None] | None
+) -> Iterator[tuple[int | None, Row]]:
+    """What is in one file, each with its number, None for the whole; where it breaks off, the last says why."""
+    if entry.reason:
+        yield None, failed(None, entry.reason)
+        return
+    known, packing = by_ending(_ending_of(entry))
+    done = 0
+    try:
+        size = entry.files.size(entry.path) or 0
+        sniff = None if known is None and not packing else packing
+        with entry.open() as raw, Stream(raw, sniff, meter=meter, size=size) as stream:
+            for row in (known or default)(stream, reading):
+                done += 1
+                yield None if row.whole else done, row
+    except (Unreadable, OSError) as error:
+        reason = why(error) if isinstance(error, OSError) else str(error)
+        after = f", after {done:,} {'document' if done == 1 else 'documents'}" if done else ""
+        yield None, failed(None, reason + after)
+
+
+def _ending_of(entry: Entry) -> str:
+    return entry.name.split("?")[0] if is_web(entry.source) else entry.name
+
+
+_Input = tuple[str, Iterator[Entry]]
+"""One input: the key that all its files begin with, and its files."""
+
+
+def _entries(inputs: Sequence[str], reading: Reading, stdin: BinaryIO | None, leave_out: str | None) -> Iterator[Entry]:
+    """The files of all inputs, each once."""
+
+    def wanted(entry: Entry) -> bool:
+        return entry.named or reading.format is not None or by_ending(_ending_of(entry))[0] is not None
+
+    without = ""
+    if leave_out is not None:
+        files, path = filesystem_of(leave_out)
+        without = _slash(files.key(path))
+    found = [_look_up(name, wanted, stdin, without) for name in dict.fromkeys(inputs)]
+    keys = sorted(key for key, _ in found)
+    # Only where one input is in another can a file come twice, and only then all names are kept in mind.
+    overlap = any(after.startswith(before) for before, after in pairwise(keys))
+    entries = chain.from_iterable(entries for _, entries in found)
+    return _once(entries) if overlap else entries
+
+
+def _once(entries: Iterator[Entry]) -> Iterator[Entry]:
+    seen: set[str] = set()
+    for entry in entries:
+        if entry.key not in seen:
+            seen.add(entry.key)
+            yield entry
+
+
+def _look_up(name: str, wanted: Callable[[Entry], bool], stdin: BinaryIO | None, without: str) -> _Input:
+    if name == STANDARD_INPUT:
+        return _standard(stdin)
+    files, path = filesystem_of(name)
+    kind = _kind(files, path, name)
+    if kind == "file":
+        folder, slash, own = path.rpartition("/")
+        key = _slash(files.key(folder + slash)) + own
+        if without and key.startswith(without):
+            raise UsageError(f"{name} lies in the output folder", hint="Read it from, or write to, another folder.")
+        return key, iter([Entry(files, path, name, key)])
+    if kind == "folder":
+        return _walked(name, Folder(files, _slash(path), _slash(name), _slash(files.key(path))), wanted, without)
+    split = split_pattern(name)
+    if split is None:
+        raise UsageError(
+            f"there is no file or folder {name!r}", hint="Give files, folders, patterns ('texts/*.txt') or - ."
+        )
+    return _matched(name, *split, wanted, without)
+
+
+def _standard(stdin: BinaryIO | None) -> _Input:
+    if stdin is None:
+        raise InputError("standard input is closed", hint="Pipe texts into it: cat FILE | attnviz batch - …")
+    return STANDARD_INPUT, iter([Entry(StandardInput(stdin), STANDARD_INPUT, STANDARD_INPUT, STANDARD_INPUT)])
+
+
+def _walked(name: str, folder: Folder, wanted: Callable[[Entry], bool], without: str) -> _Input:
+    none = InputError(
+        f"there are no texts in {name}",
+        hint=f"Of folders, these files are read: {endings()}; hidden ones and the output folder are not.",
+    )
+    return folder.key, _some(walk(folder, EVERYTHING, wanted, without), none)
+
+
+def _matched(name: str, prefix: str, pattern: Pattern, wanted: Callable[[Entry], bool], without: str) -> _Input:
+    files, path = filesystem_of(prefix)
+    folder = Folder(files, path and _slash(path), prefix, _slash(files.key(path)))
+    entries = walk(folder, pattern, wanted, without) if _kind(files, path or ".", prefix) == "folder" else iter(())
+    none = UsageError(
+        f"no file matches {name!r}", hint="Patterns are *, ? and [abc] within a name, and ** for any folders."
+    )
+    return folder.key, _some(entries, none)
+
+
+def _some(entries: Iterator[Entry], none: AttnvizError) -> Iterator[Entry]:
+    """The ``entries``, of which the first is looked up at once; where there is none, the error ``none``."""
+    first = next(entries, None)
+    if first is None:
+        raise none
+    return chain([first], entries)
+
+
+def _kind(files: FileSystem, path: str, name: str) -> Kind | None:
+    try:
+        return files.kind(path)
+    except Exception as error:  # of a store: whatever its library raises
+        raise unreachable(name, error) from None
+
+
+def _slash(path: str) -> str:
+    return path if path.endswith("/") else f"{path}/"

@@ -1,0 +1,1 @@
+"""What a batch run writes: parts, tables, storage and the summary."""

@@ -1,0 +1,72 @@
+"""The end of a run: its tables are read once, and what they have in common is written beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import TypeAlias
+
+from attnviz.analysis.corpus.accumulation import Collector, Corpus
+from attnviz.analysis.corpus.induction import induction
+from attnviz.batch.engine.run import give_back
+from attnviz.batch.engine.work import Worker
+from attnviz.batch.output.folder import Folder
+from attnviz.batch.output.parts import PartFiles
+from attnviz.batch.output.summary import add_part, summary_files
+from attnviz.render.about import About
+
+GROUP = 256
+"""So many parts are summed up one by one, and then added to those before: the sums of a corpus are rounded the same
+whoever makes them."""
+
+Numbers: TypeAlias = Sequence[int]
+Each: TypeAlias = Callable[[Callable[[Numbers], Collector], Sequence[Numbers]], Iterable[Collector]]
+"""Does something with each of several groups of parts, and gives what comes of it in their order; as ``map`` does."""
+
+
+def finish(folder: Folder, worker: Worker, about: About, each: Each = map) -> Corpus:
+    """Collect the parts of a run, and write its summary, picture and page where anything was measured.
+
+    Raises:
+        UsageError: a part is damaged, or the files can't be written.
+        UnsupportedModel: the layers have different numbers of heads.
+    """
+    pronouns = worker.how.asked.everything
+    group = _Group(folder.files, tuple(worker.heads), max(worker.heads.values()), pronouns)
+    corpus = _summed(folder.files.numbers(), group, each).corpus()
+    if not corpus.counts.measured:
+        return corpus
+    way, tokenizer = worker.model.way, worker.model.checkpoint.tokenizer
+    corpus = replace(corpus, induction=induction(way, tokenizer))
+    for name, content in summary_files(corpus, about).items():
+        folder.put(name, content)
+    return corpus
+
+
+def _summed(numbers: Numbers, group: _Group, each: Each) -> Collector:
+    """All parts; there is one at least."""
+    groups = [[*some] for _, some in groupby(numbers, lambda number: number // GROUP)]
+    found: Iterator[Collector] = iter((each if len(groups) > 1 else map)(group, groups))
+    first = next(found)  # what is added to nothing would be rounded
+    for other in found:
+        first.merge(other)
+    return first
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Sums up some of the parts, in this process or another."""
+
+    files: PartFiles
+    layers: tuple[int, ...]
+    heads: int
+    pronouns: bool
+
+    def __call__(self, numbers: Numbers) -> Collector:
+        collector = Collector(self.layers, self.heads, pronouns=self.pronouns)
+        for number in numbers:
+            part = self.files.read(number)
+            add_part(collector, part.documents, part.heads, part.links)
+            give_back()
+        return collector

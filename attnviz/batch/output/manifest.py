@@ -1,0 +1,152 @@
+"""``run.json``: what a run was made from, how, and what came of it: enough to repeat it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from attnviz.batch.output.columns import TABLES
+from attnviz.batch.output.formats import WRITERS
+from attnviz.errors import UsageError
+
+FILE = "run.json"
+_FORMAT = "attnviz.run/2"
+_PACKAGES = ("attnviz", "numba", "numpy", "tokenizers", "torch", "transformers")
+"""Packages whose version can change a number."""
+RESULTS = ("summary.json", "summary.parquet", "heads.png", "report.html")
+"""The files that a run may write beside its tables."""
+FOLDERS = tuple(f"{table}.{suffix}" for suffix in WRITERS for table in TABLES)
+"""The folders that a run may write the parts of its tables to."""
+_NUMBERS = ("device", "dtype")
+"""How it is computed, which is given by flags."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """All that the rows of the tables depend on, beside the texts.
+
+    ``digest`` is that of the checkpoint's files. ``options`` are by the names of their flags, without the dashes in
+    front; where one is None it is not given.
+    """
+
+    model: str
+    revision: str | None
+    digest: str
+    dtype: str
+    device: str
+    versions: Mapping[str, str]
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What stands in ``run.json``.
+
+    ``facts`` are what came of the run and what it was given: inputs, counts, times, the check, the command line.
+    ``complete`` says whether it has come to its end. What it has written, or is about to, are the ``files`` beside the
+    tables, and in each of the ``folders`` the first so many ``parts``.
+    """
+
+    identity: Identity
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    complete: bool = False
+    files: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+    parts: int = 0
+
+    def noting(self, *, complete: bool | None = None, **facts: Any) -> Manifest:
+        """With these ``facts``, beside or in place of those that it has."""
+        return replace(self, facts={**self.facts, **facts}, complete=self.complete if complete is None else complete)
+
+
+def versions() -> dict[str, str]:
+    """The versions of what computes."""
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:  # not all are needed everywhere
+            continue
+    return found
+
+
+def to_json(manifest: Manifest) -> bytes:
+    """The content of ``run.json``."""
+    content = {
+        "format": _FORMAT,
+        "complete": manifest.complete,
+        **asdict(manifest.identity),
+        "wrote": {"files": manifest.files, "folders": manifest.folders, "parts": manifest.parts},
+        "facts": dict(manifest.facts),
+    }
+    return (json.dumps(content, indent=1, ensure_ascii=True) + "\n").encode()
+
+
+def from_json(content: bytes, name: str) -> Manifest:
+    """Read what ``to_json`` wrote; ``name`` is how the file is shown.
+
+    Raises:
+        UsageError: it is damaged, of another version of attnviz, or no run's.
+    """
+    hint = "Give another folder; nothing in this one was changed."
+    try:
+        read = json.loads(content)
+        kind = str(read["format"])
+        if kind == _FORMAT:
+            return Manifest(_identity(read), dict(read["facts"]), read["complete"] is True, *_wrote(read["wrote"]))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        wrong = f"{type(error).__name__}: {error}"
+        raise UsageError(f"{name} is not what a run of attnviz wrote ({wrong})", hint=hint) from None
+    raise UsageError(f"{name} has the format {kind!r}, this version of attnviz knows {_FORMAT!r}", hint=hint)
+
+
+def _wrote(read: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], int]:
+    """What a run has written: names that a run gives and no others, for they may be deleted."""
+    files, folders, parts = tuple(read["files"]), tuple(read["folders"]), read["parts"]
+    strange = [name for name in files if name not in RESULTS] + [name for name in folders if name not in FOLDERS]
+    if strange or type(parts) is not int or parts < 0:
+        raise ValueError(f"no run writes {strange[0] if strange else parts!r}")
+    return files, folders, parts
+
+
+def _identity(read: Mapping[str, Any]) -> Identity:
+    texts = {name: str(read[name]) for name in ("model", "digest", "dtype", "device")}
+    revision = None if read["revision"] is None else str(read["revision"])
+    return Identity(revision=revision, versions=dict(read["versions"]), options=dict(read["options"]), **texts)
+
+
+def differences(old: Identity, new: Identity) -> list[str]:
+    """In which respects ``new`` is not ``old``, each in words; empty where both make the same rows."""
+    # As they read back from a file, in which a tuple is a list.
+    before, now = (json.loads(json.dumps(asdict(identity))) for identity in (old, new))
+    found = []
+    if before["digest"] != now["digest"]:  # a model is its files, wherever they lie now
+        if before["model"] != now["model"]:
+            found.append(f"the model was {before['model']}, is {now['model']}")
+        else:
+            commits = f": {before['revision']} then, {now['revision']} now" if now["revision"] else ""
+            found.append(f"the files of the model {now['model']} are others{commits}")
+    for shown, was, is_ in (
+        ("--{}", {name: before[name] for name in _NUMBERS}, {name: now[name] for name in _NUMBERS}),
+        ("--{}", before["options"], now["options"]),
+        ("the version of {}", before["versions"], now["versions"]),
+    ):
+        changed = [name for name in sorted(was.keys() | is_.keys()) if was.get(name) != is_.get(name)]
+        found += [
+            f"{shown.format(name.replace('_', '-'))} was {_in_words(was.get(name))}, is {_in_words(is_.get(name))}"
+            for name in changed
+        ]
+    return found
+
+
+def _in_words(value: Any) -> str:
+    if value is None:
+        return "not given"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, list):
+        return " and ".join(map(str, value)) or "not given"
+    return str(value)

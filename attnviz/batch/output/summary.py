@@ -1,0 +1,130 @@
+"""The summary of a corpus out of its tables: JSON, Parquet, a picture and a page."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnviz.analysis.corpus.accumulation import AMOUNTS, Collector, Corpus, DocumentRows
+from attnviz.analysis.corpus.distribution import ACCURACY, QUANTILES, SMALLEST
+from attnviz.analysis.corpus.metrics import METRICS
+from attnviz.analysis.corpus.roles import roles
+from attnviz.analysis.corpus.typical_links import LinkRows
+from attnviz.batch.output.formats import as_parquet
+from attnviz.batch.output.summary_json import document, statistics
+from attnviz.render.about import About
+from attnviz.render.maps import maps
+from attnviz.render.page import report
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_MEANINGS = {
+    "layer": "the model's own number, from 0",
+    "head": "from 0",
+    "metric": "the figure: its meaning is in the metadata of the schema",
+    "unit": "of all values in the row",
+    "count": "documents in which the head has this figure",
+    "mean": "over these documents",
+    "deviation": "standard deviation over these documents (divided by their number)",
+    **{
+        f"q{100 * share:02.0f}": (
+            f"quantile {share:g}, within {ACCURACY:.0%} of the value of that rank; 0 where that is below {SMALLEST:g}"
+        )
+        for share in QUANTILES
+    },
+    "min": "exactly",
+    "max": "exactly",
+}
+
+
+def add_part(collector: Collector, documents: pa.Table, heads: pa.Table, links: pa.Table) -> None:
+    """Add one part of the tables, all of whose documents stand in all three of them and in their order."""
+    layers, count = len(collector.layers), collector.heads
+    figures = {
+        metric.name: _column(heads, metric.name, np.float64).reshape(-1, layers, count)  # (B·L·H,) → (B, L, H)
+        for metric in METRICS
+    }
+    collector.add(_documents(documents), figures, _links(links))
+
+
+def _documents(table: pa.Table) -> DocumentRows:
+    number, words, tokens, special = (
+        _column(table, name, np.int64) for name in ("document", "words", "tokens", "special_tokens")
+    )
+    reason, note = ([text or "" for text in table[name].to_pylist()] for name in ("reason", "note"))
+    source, line, row = (table[name].to_pylist() for name in ("source", "line", "row"))
+    return DocumentRows(number, source, line, words, tokens, reason, note, special, row)
+
+
+def _links(table: pa.Table) -> LinkRows:
+    import pyarrow as pa
+
+    ends = pa.chunked_array([*_plain(table["query"]).chunks, *_plain(table["key"]).chunks], pa.string())
+    named = ends.dictionary_encode().unify_dictionaries().combine_chunks()
+    named = named.combine_chunks() if isinstance(named, pa.ChunkedArray) else named
+    query, key = np.split(named.indices.to_numpy(zero_copy_only=False).astype(np.int64), 2)
+    integers = {name: _column(table, name, np.int64) for name in ("document", "layer", "head", "distance")}
+    words = named.dictionary.to_pylist()
+    return LinkRows(query=query, key=key, weight=_column(table, "weight", np.float64), words=words, **integers)
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    import pyarrow as pa
+
+    return column.cast(pa.string())
+
+
+def _column(table: pa.Table, name: str, kind: type[np.generic]) -> NDArray[Any]:
+    """A column as an array; null is NaN, or 0 where the ``kind`` has none."""
+    import pyarrow.compute as pc
+
+    column = table[name] if np.issubdtype(kind, np.floating) else pc.fill_null(table[name], 0)
+    return np.asarray(column.to_numpy()).astype(kind)
+
+
+def summary_files(corpus: Corpus, about: About) -> dict[str, bytes]:
+    """The files of the summary by their names."""
+    from attnviz.render.figure import draw_maps, to_png
+
+    found = roles(corpus)
+    shown = maps(corpus)
+    title = f"{about.model.rpartition('/')[2]} over {corpus.counts.measured:,} documents"
+    note = "Means over the documents. Shares of attention in percent. Layers down, heads across."
+    parts = {
+        name: json.dumps(part, ensure_ascii=False, allow_nan=False)
+        for name, part in document(corpus, found, about).items()
+    }
+    text = "{\n" + ",\n".join(f'"{name}": {part}' for name, part in parts.items()) + "\n}\n"
+    return {
+        "summary.json": text.encode("utf-8", "replace"),
+        "summary.parquet": _parquet(corpus),
+        "heads.png": to_png(draw_maps(shown, corpus.layers, title, note)),
+        "report.html": report(corpus, found, about).encode("utf-8", "replace"),
+    }
+
+
+def _parquet(corpus: Corpus) -> bytes:
+    """A row for each layer, head and figure."""
+    import pyarrow as pa
+
+    layers, count = len(corpus.layers), corpus.heads
+    cells, many = layers * count, len(AMOUNTS)
+    head = np.tile(np.arange(count, dtype=np.int16), layers)
+    columns: dict[str, Any] = {
+        "layer": np.repeat(np.repeat(np.array(corpus.layers, np.int16), count), many),
+        "head": np.repeat(head, many),
+        "metric": [metric.name for metric in AMOUNTS] * cells,
+        "unit": [metric.unit for metric in AMOUNTS] * cells,
+    }
+    known = [statistics(corpus.figures[metric.name]) for metric in AMOUNTS]
+    for name in known[0]:
+        columns[name] = np.stack([each[name].ravel() for each in known], 1).ravel()  # (L·H, metrics) → rows
+    arrays = {name: pa.array(values, from_pandas=True) for name, values in columns.items()}
+    fields = [pa.field(name, array.type, metadata={"meaning": _MEANINGS[name]}) for name, array in arrays.items()]
+    meanings = {metric.name: f"{metric.meaning} [{metric.unit}]" for metric in AMOUNTS}
+    table = pa.table(list(arrays.values()), schema=pa.schema(fields, metadata=meanings))
+    return bytes(as_parquet(table))

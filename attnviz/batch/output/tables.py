@@ -1,0 +1,211 @@
+"""What was found of documents, as Arrow tables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import compress
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnviz.analysis.corpus.metrics import METRICS, NAMES, Links, Measured
+from attnviz.batch.input.document import Document
+from attnviz.batch.input.kept import Kept, arrow_type, fitting
+from attnviz.batch.output.columns import KINDS, MEANS, Column
+from attnviz.batch.output.found import Found
+from attnviz.encoding import Word
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_SURROGATES = re.compile("[\ud800-\udfff]")
+"""Lone surrogates, which no UTF-8 holds: a file name or a broken JSON escape can bring them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tables:
+    """The three tables of some documents, each in the order of the documents."""
+
+    documents: pa.Table
+    heads: pa.Table
+    links: pa.Table
+
+    def items(self) -> Iterator[tuple[str, pa.Table]]:
+        """The tables by name; that of the documents is the last."""
+        yield from (("heads", self.heads), ("links", self.links), ("documents", self.documents))
+
+
+def schema(table: str, kept: Sequence[Kept] = ()) -> pa.Schema:
+    """The schema of ``documents``, ``heads`` or ``links``: what a row is, and the unit and meaning of each column.
+
+    Behind those of ``documents`` are the columns that are ``kept`` of the input.
+    """
+    import pyarrow as pa
+
+    kind = next(kind for kind in KINDS if kind.name == table)
+    columns = [
+        *kind.columns,
+        *(Column(each.column, each.type, "", f"the column {_writable(each.name)} of the input") for each in kept),
+    ]
+    return pa.schema(
+        [
+            pa.field(column.name, arrow_type(column.type), metadata={"unit": column.unit, "meaning": column.meaning})
+            for column in columns
+        ],
+        metadata={"description": f"one row is {kind.row}"},
+    )
+
+
+def tables(found: Sequence[Found], layers: Sequence[int], kept: Sequence[Kept] = ()) -> Tables:
+    """The rows of all that was ``found``, by the number of the document; ``layers`` (L,) are the layers' own numbers.
+
+    What failed has a row among the documents alone. A figure that is NaN is null.
+    """
+    found = sorted(found, key=lambda one: one.document.number)
+    measured = [(one, one.measured) for one in found if one.measured is not None]
+    own = np.array(layers, np.int16)
+    figures = np.empty((0, len(own), 0, len(METRICS)))
+    if measured:
+        figures = np.stack([each.figures for _, each in measured])  # (D, L, H, METRICS)
+    numbers = np.array([one.document.number for one, _ in measured], np.int64)
+    return Tables(_documents(found, figures, kept), _heads(numbers, figures, own), _links(numbers, measured, own))
+
+
+def _documents(found: Sequence[Found], figures: NDArray[np.float64], kept: Sequence[Kept]) -> pa.Table:
+    """``figures`` (D, L, H, METRICS) are of those that have some, in their order."""
+    kind = schema("documents", kept)
+    columns: dict[str, Any] = {name: [] for name in kind.names if name not in MEANS}
+    for one in found:
+        for name, value in (_document(one) | _kept(one.document, kept)).items():
+            columns[name].append(value)
+    means = np.full((len(found), len(MEANS)), np.nan)
+    if len(figures):
+        has = np.array([one.measured is not None for one in found])
+        means[has] = figures[..., [NAMES.index(name) for name in MEANS]].mean((1, 2))
+    return _table(kind, columns | dict(zip(MEANS, means.T.astype(np.float32, order="C"), strict=True)))
+
+
+def _kept(document: Document, kept: Sequence[Kept]) -> dict[str, Any]:
+    """What is kept of the document's other fields; where something can't be, the note says so."""
+    if not kept:
+        return {}
+    values, notes = {}, [document.note]
+    for column in kept:
+        value, why = fitting(document.kept.get(column.name), column)
+        values[column.column] = _writable(value) if isinstance(value, str) else value
+        notes.append(why)
+    others = set(document.kept) - {column.name for column in kept}
+    if others:
+        notes.append(f"not kept, since the first documents have no such columns: {', '.join(sorted(others))}")
+    return values | {"note": _writable("; ".join(filter(None, notes))) or None}
+
+
+def _document(one: Found) -> dict[str, Any]:
+    document, encoding = one.document, one.encoding
+    reason = document.reason or one.reason
+    failed = one.measured is None
+    facts: dict[str, Any] = {
+        "document": document.number,
+        "id": document.id,
+        "source": _writable(document.source),
+        "row": document.row,
+        "line": document.line,
+        "status": "failed" if failed else "ok",
+        "reason": (_writable(reason) or "nothing was measured") if failed else None,
+        "note": _writable(document.note) or None,
+        "characters": None if document.reason else len(document.text),
+        "seconds": one.seconds,
+        **dict.fromkeys(("words", "tokens", "special_tokens", "distinct_tokens", "tokens_per_word", "windows")),
+    }
+    if encoding is None:
+        return facts
+    special = sum(encoding.special)
+    text, words = len(encoding) - special, len(encoding.words) - special  # a special token is a word of its own
+    return facts | {
+        "words": words,
+        "tokens": len(encoding),
+        "special_tokens": special,
+        "distinct_tokens": len(set(compress(encoding.ids, (not mark for mark in encoding.special)))),
+        "tokens_per_word": text / words if words else None,
+        "windows": one.windows or None,
+    }
+
+
+def _heads(numbers: NDArray[np.int64], figures: NDArray[np.float64], layers: NDArray[np.int16]) -> pa.Table:
+    import pyarrow as pa
+
+    documents, _, heads, _ = figures.shape
+    rows = figures.reshape(-1, len(METRICS)).T.astype(np.float32, order="C")  # (METRICS, D·L·H)
+    columns: dict[str, Any] = {
+        "document": np.repeat(numbers, len(layers) * heads),
+        "layer": np.tile(np.repeat(layers, heads), documents),
+        "head": np.tile(np.arange(heads, dtype=np.int16), documents * len(layers)),
+    }
+    for metric, values in zip(METRICS, rows, strict=True):
+        if metric.kind == "place":
+            missing = np.isnan(values)
+            values = pa.array(np.where(missing, 0, values).astype(np.int32), mask=missing)
+        columns[metric.name] = values
+    return _table(schema("heads"), columns)
+
+
+def _links(
+    numbers: NDArray[np.int64], measured: Sequence[tuple[Found, Measured]], layers: NDArray[np.int16]
+) -> pa.Table:
+    each = [one.links for _, one in measured]
+    counts = [len(links) for links in each]
+    query, key = (_joined(each, name, np.int32) for name in ("query", "key"))
+    # The words of all documents stand in one row, those of a document from ``first`` on.
+    words = [found.encoding.words if found.encoding else () for found, _ in measured]
+    first = np.repeat(np.cumsum([0, *map(len, words)])[:-1], counts)
+    texts = _texts([word for some in words for word in some], query + first, key + first)
+    columns = {
+        "document": np.repeat(numbers, counts),
+        "layer": layers[_joined(each, "layer", np.int16)],
+        "head": _joined(each, "head", np.int16),
+        "query": texts[0],
+        "key": texts[1],
+        "query_position": query,
+        "key_position": key,
+        "distance": np.abs(query - key),
+        "weight": _joined(each, "weight", np.float32),
+    }
+    return _table(schema("links"), columns)
+
+
+def _joined(each: Sequence[Links], name: str, kind: type[np.generic]) -> NDArray[Any]:
+    arrays = [getattr(links, name) for links in each]
+    return np.concatenate(arrays).astype(kind, copy=False) if arrays else np.empty(0, kind)
+
+
+def _texts(words: Sequence[Word], *places: NDArray[np.int64]) -> list[pa.Array]:
+    """The texts of the words at each of the ``places``: only words that have a link are made Arrow's."""
+    import pyarrow as pa
+
+    linked = np.zeros(len(words), bool)
+    for some in places:
+        linked[some] = True
+    found = [word.text for word in compress(words, linked)]
+    try:
+        texts = pa.array(found, pa.string())
+    except UnicodeEncodeError:
+        texts = pa.array(list(map(_writable, found)), pa.string())
+    order = np.cumsum(linked) - 1
+    return [texts.take(pa.array(order[some])) for some in places]
+
+
+def _writable(text: str) -> str:
+    return text if text.isascii() else _SURROGATES.sub("�", text)
+
+
+def _table(kind: pa.Schema, columns: dict[str, Any]) -> pa.Table:
+    import pyarrow as pa
+
+    arrays = [
+        column if isinstance(column, pa.Array) else pa.array(column, field.type, from_pandas=True)
+        for field, column in ((field, columns[field.name]) for field in kind)
+    ]
+    return pa.Table.from_arrays(arrays, schema=kind)

@@ -1,0 +1,151 @@
+"""A spec in words: what ``attnviz models PATH`` prints."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+
+from attnviz.model.architecture.shapes import shapes
+from attnviz.model.architecture.spec import (
+    ALiBi,
+    Attention,
+    BranchNorm,
+    Disentangled,
+    GatedMLP,
+    LayerNorm,
+    Learned,
+    ParallelNorm,
+    PostNorm,
+    RelativeBuckets,
+    Rotary,
+    SandwichNorm,
+    Sinusoidal,
+    Spec,
+)
+
+TIED = "the token vectors (tied)"
+
+
+def describe(spec: Spec) -> dict[str, str]:
+    """What the model is made of: facts by name, in words."""
+    if spec.encoder:
+        facts = {f"encoder {name}": words for name, words in _stack(spec.encoder).items()}
+        facts |= {f"decoder {name}": words for name, words in _stack(spec).items()}
+    else:
+        facts = _stack(spec)
+    facts["vocabulary"] = f"{spec.embedding.vocabulary:,} tokens"
+    if spec.head:
+        facts["head"] = TIED if spec.head.tied else "a matrix of its own"
+    return facts | {"parameters": f"{parameters(spec):,}, without a head"}
+
+
+def parameters(spec: Spec) -> int:
+    """How many numbers the model's tensors hold; what layers or stacks share counts once."""
+    sizes = {name: math.prod(shape) for name, shape in shapes(spec).items()}
+    if spec.encoder and spec.encoder.embedding.vocabulary == spec.embedding.vocabulary:
+        sizes.pop("encoder.embed.tokens.weight")  # one table, in all but very few models
+    for i, place in enumerate(spec.stored or ()):
+        if place in (spec.stored or ())[:i]:
+            sizes = {name: size for name, size in sizes.items() if not name.startswith(f"layers.{i}.")}
+    return sum(sizes.values())
+
+
+def _stack(spec: Spec) -> dict[str, str]:
+    mlp = spec.layers[0].mlp
+    shared = f", {len(set(spec.stored))} stored and shared" if spec.stored else ""
+    facts = {
+        "layers": f"{len(spec.layers)}{shared}",
+        "heads": _of_all(spec, _heads),
+        "width": f"{spec.width:,}",
+        "sees": _of_all(spec, _reach),
+        "position": _of_all(spec, lambda attention: _position(spec, attention)),
+        "scores": _of_all(spec, _scores),
+        "norms": _norms(spec),
+        "MLP": f"{'gated ' if isinstance(mlp, GatedMLP) else ''}{mlp.activation}, {mlp.size:,} units",
+    }
+    if spec.limit:
+        facts["limit"] = f"{spec.limit:,} tokens"
+    return {name: words for name, words in facts.items() if words}
+
+
+def _of_all(spec: Spec, say: Callable[[Attention], str]) -> str:
+    """What ``say`` says of the attention of all layers, and of which where that differs."""
+    said: dict[str, list[int]] = {}
+    for number, layer in enumerate(spec.layers):
+        said.setdefault(say(layer.attention), []).append(number)
+    if len(said) == 1:
+        return next(iter(said))
+    return "; ".join(f"{words or 'none'} in layers {spans(numbers)}" for words, numbers in said.items())
+
+
+def spans(numbers: Iterable[int]) -> str:
+    """``0–3, 5, 7–9``: consecutive numbers joined."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and number == parts[-1][-1] + 1:
+            parts[-1].append(number)
+        else:
+            parts.append([number])
+    return ", ".join(f"{part[0]}–{part[-1]}" if len(part) > 1 else f"{part[0]}" for part in parts)
+
+
+def _heads(attention: Attention) -> str:
+    keys = attention.kv_heads
+    shared = "" if keys == attention.heads else f", {keys} key-value head{'s' if keys > 1 else ''}"
+    return f"{attention.heads} of size {attention.head_size}{shared}"
+
+
+def _reach(attention: Attention) -> str:
+    behind, ahead = attention.reach.behind, attention.reach.ahead
+    if behind is None:
+        return "all tokens" if ahead is None else "itself and all before"
+    if ahead == 0:
+        return f"itself and the {behind:,} before"
+    return f"{behind:,} tokens to each side" if behind == ahead else f"{behind:,} before, {ahead} after"
+
+
+def _position(spec: Spec, attention: Attention) -> str:
+    table = {Learned: "learned vectors", Sinusoidal: "sines and cosines"}
+    parts = [words for kind, words in table.items() if isinstance(spec.embedding.positions, kind)]
+    match attention.position:
+        case Rotary(theta, size, interleaved, scaling):
+            of = "" if size == attention.head_size else f", {size} of {attention.head_size} dimensions"
+            pairs = ", neighbours paired" if interleaved else ""
+            scaled = f", {type(scaling).__name__.lower()} scaling" if scaling else ""
+            parts.append(f"rotary, θ {theta:,.0f}{of}{pairs}{scaled}")
+        case ALiBi():
+            parts.append("ALiBi, falling with the distance")
+        case RelativeBuckets(buckets, longest):
+            parts.append(f"a bias for each of {buckets} buckets of distance, up to {longest}")
+        case Disentangled(span):
+            parts.append(f"disentangled, {2 * span} relative vectors")
+    return " and ".join(parts)
+
+
+def _scores(attention: Attention) -> str:
+    usual = math.isclose(attention.scale, attention.head_size**-0.5)
+    parts = [] if usual else ["not scaled" if attention.scale == 1 else f"scaled by {attention.scale:.4g}"]
+    if attention.softcap:
+        parts.append(f"soft cap {attention.softcap:g}")
+    if attention.qk_norm:
+        parts.append("queries and keys normed")
+    if attention.clip:
+        parts.append(f"queries, keys and values within ±{attention.clip:g}")
+    return ", ".join(parts)
+
+
+def _norms(spec: Spec) -> str:
+    norms = spec.layers[0].norms
+    kind = "LayerNorm" if isinstance(norms.norm, LayerNorm) else "RMSNorm"
+    match norms:
+        case PostNorm():
+            place = "after each sublayer is added"
+        case BranchNorm():
+            place = "of what each sublayer adds"
+        case SandwichNorm():
+            place = "before and after each sublayer"
+        case ParallelNorm():
+            place = "before attention and MLP, which run side by side"
+        case _:
+            place = "before each sublayer"
+    return f"{kind}, {place}"

@@ -1,0 +1,148 @@
+"""Rotary positions as configs say them: in ``rope_parameters`` today, in ``rope_theta`` and ``rope_scaling`` before.
+
+transformers 5 writes all of it into ``rope_parameters``, one for the model or one for each type of layer; on the Hub
+most configs have the older form. Where a config has both, transformers follows the older one, and so do we.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from attnviz.errors import ModelError, UnsupportedModel, short
+from attnviz.model.architecture.config import Config
+from attnviz.model.architecture.spec import Dynamic, Linear, Llama3, LongRope, Rotary, Yarn
+
+_KNOWN = {
+    "default": (),
+    "linear": ("factor",),
+    "dynamic": ("factor",),
+    "llama3": ("factor", "low_freq_factor", "high_freq_factor"),
+    "yarn": ("factor", "attention_factor", "beta_fast", "beta_slow", "mscale", "mscale_all_dim", "truncate"),
+    "longrope": ("factor", "attention_factor", "short_factor", "long_factor"),
+}  # fmt: skip
+# What configs hold beside a scaling that makes no use of it.
+_IDLE = ("factor", "original_max_position_embeddings")
+
+
+def rotary(
+    config: Config,
+    head_size: int,
+    *,
+    theta: float = 10_000.0,
+    theta_name: str = "rope_theta",
+    partial: float | None = None,
+    longest: int = 2048,
+    original: int | None = None,
+    kind: str | None = None,
+    scaled: bool = True,
+    interleaved: bool = False,
+    spellings: Mapping[str, str] | None = None,
+) -> Rotary:
+    """The rotary positions of heads of ``head_size``, of layers of type ``kind`` where these differ.
+
+    Args:
+        theta: the family's default, ``theta_name`` the older attribute that says another.
+        partial: the part of each head that turns, by default; None where the family can only turn whole heads.
+        longest: the family's default of ``max_position_embeddings``.
+        original: its default of ``original_max_position_embeddings``, where it has one outside of the scaling.
+        scaled: whether the older ``rope_scaling`` is said of these layers.
+        spellings: the family's other names of scalings.
+    """
+    said = _said(config, kind, scaled)
+    base = _number(said, "rope_theta", config.number(theta_name, theta))
+    part = _number(said, "partial_rotary_factor", config.number("partial_rotary_factor", partial or 1.0))
+    older = str(said.pop("type", None) or "default")
+    name = str(said.pop("rope_type", None) or older)
+    name = (spellings or {}).get(name, name)
+    if name not in _KNOWN:
+        raise UnsupportedModel(f"config.json: rope_type is {short(name)}; our forward pass knows {', '.join(_KNOWN)}")
+    unknown = {key for key, value in said.items() if value is not None} - {*_KNOWN[name], *_IDLE}
+    if kind is not None and said.get("truncate") is False:  # transformers does not find it there and truncates
+        unknown.add("truncate")
+    if unknown:
+        raise UnsupportedModel(f"config.json: {name} rotary scaling with {', '.join(sorted(unknown))}")
+    size = int(head_size * part)
+    if size < 2 or size % 2 or (partial is None and size < head_size):
+        raise UnsupportedModel(f"config.json: {size} of {head_size} dimensions turn")
+    longest = config.size("max_position_embeddings", longest)
+    outside = config.optional("original_max_position_embeddings", original)
+    if outside and kind is None:  # transformers follows it rather than the scaling's own
+        said["original_max_position_embeddings"] = outside
+    return Rotary(base, size, interleaved, _scaling(name, said, longest, size))
+
+
+def _said(config: Config, kind: str | None, scaled: bool) -> dict[str, Any]:
+    """What the config says of the layers of type ``kind``."""
+    older, newer = (_mapping(config, name) for name in ("rope_scaling", "rope_parameters"))
+    if kind is None:
+        return dict(older or newer)
+    if newer and not any(isinstance(value, Mapping) for value in newer.values()):
+        raise UnsupportedModel(f"config.json: rope_parameters says nothing of layers of type {kind}")
+    own = older.get(kind) or newer.get(kind) or {}
+    return {**own, **older} if scaled and kind not in older else dict(own)
+
+
+def _mapping(config: Config, name: str) -> Mapping[str, Any]:
+    value = config.get(name, {})
+    if not isinstance(value, Mapping):
+        raise ModelError(f"config.json: {name} is {short(value)}, expected names and values")
+    return value
+
+
+def _number(said: dict[str, Any], name: str, default: float | None = None) -> float:
+    """Take the number ``name`` out of what the config says."""
+    value = said.pop(name, None)
+    value = default if value is None else value
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise ModelError(f"config.json: {name} of the rotary positions is {short(value)}, expected a number")
+    return float(value)
+
+
+def _factors(said: dict[str, Any], name: str, count: int) -> tuple[float, ...]:
+    value = said.get(name)
+    if (
+        not isinstance(value, list | tuple)
+        or not all(isinstance(one, int | float) for one in value)
+        or len(value) != count
+    ):
+        raise ModelError(f"config.json: {name} of the rotary positions is {short(value)}, expected {count} numbers")
+    return tuple(float(one) for one in value)
+
+
+def _scaling(
+    name: str, said: dict[str, Any], longest: int, size: int
+) -> Linear | Dynamic | Llama3 | Yarn | LongRope | None:
+    original = int(_number(said, "original_max_position_embeddings", longest))
+    match name:
+        case "linear":
+            return Linear(_number(said, "factor"))
+        case "dynamic":
+            return Dynamic(_number(said, "factor"), longest)
+        case "llama3":
+            low, high = _number(said, "low_freq_factor"), _number(said, "high_freq_factor")
+            return Llama3(_number(said, "factor"), low, high, original)
+        case "longrope":
+            factor = _number(said, "factor", longest / original)
+            attention = _number(said, "attention_factor", _longrope_attention(factor, original))
+            short, long = (_factors(said, which, size // 2) for which in ("short_factor", "long_factor"))
+            return LongRope(short, long, original, attention)
+        case "yarn":
+            factor = _number(said, "factor", longest / original)
+            attention = _number(said, "attention_factor", _yarn_attention(factor, said))
+            fast, slow = _number(said, "beta_fast", 0) or 32.0, _number(said, "beta_slow", 0) or 1.0
+            return Yarn(factor, original, attention, fast, slow, said.get("truncate") is not False)
+    return None
+
+
+def _longrope_attention(factor: float, original: int) -> float:
+    return 1.0 if factor <= 1 else math.sqrt(1 + math.log(factor) / math.log(original))
+
+
+def _yarn_attention(factor: float, said: dict[str, Any]) -> float:
+    def scale(weight: float) -> float:
+        return 1.0 if factor <= 1 else 0.1 * weight * math.log(factor) + 1
+
+    mscale, everywhere = _number(said, "mscale", 0), _number(said, "mscale_all_dim", 0)
+    return scale(mscale) / scale(everywhere) if mscale and everywhere else scale(1)

@@ -1,0 +1,142 @@
+"""Our names of the tensors that a spec needs, and their shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attnviz.model.architecture.spec import (
+    Attention,
+    Disentangled,
+    Embedding,
+    GatedMLP,
+    Layer,
+    LayerNorm,
+    Learned,
+    Norm,
+    ParallelNorm,
+    PreNorm,
+    QKNorm,
+    RelativeBuckets,
+    SandwichNorm,
+    Sinusoidal,
+    Spec,
+)
+
+Shape = tuple[int, ...]
+
+
+def shapes(spec: Spec) -> dict[str, Shape]:
+    """Our name and the shape of every tensor that ``spec`` needs; those of its encoder begin with ``encoder.``."""
+    found = dict(_spec(spec))
+    if spec.encoder:
+        found |= {f"encoder.{name}": shape for name, shape in shapes(spec.encoder).items()}
+    return found
+
+
+def head_shapes(spec: Spec) -> dict[str, Shape]:
+    """Those of the head, which only generating needs."""
+    if spec.head is None:
+        return {}
+    table = "embed.tokens.weight" if spec.head.tied else "head.weight"
+    width = spec.final_size or (spec.embedding.projection.size if spec.embedding.projection else spec.width)
+    found: dict[str, Shape] = {table: (spec.embedding.vocabulary, width)}
+    return found | ({"head.bias": (spec.embedding.vocabulary,)} if spec.head.bias else {})
+
+
+def optional_shapes(spec: Spec) -> dict[str, Shape]:
+    """Those that are read where a checkpoint has them, and made where it has not."""
+    found: dict[str, Shape] = {}
+    positions = spec.embedding.positions
+    if isinstance(positions, Sinusoidal) and positions.stored:
+        found["embed.positions.weight"] = (positions.count, spec.width)
+    if spec.encoder:
+        found |= {f"encoder.{name}": shape for name, shape in optional_shapes(spec.encoder).items()}
+    return found
+
+
+def _spec(spec: Spec) -> Iterator[tuple[str, Shape]]:
+    yield from _embedding(spec.embedding, spec.width)
+    for i, layer in enumerate(spec.layers):
+        yield from _layer(f"layers.{i}", layer, spec.width)
+    if spec.final_norm:
+        yield from _norm("norm", spec.final_norm, (spec.width,))
+    if spec.final_size:
+        yield "project.weight", (spec.final_size, spec.width)
+    match spec.layers[0].attention.position:
+        case RelativeBuckets(buckets, shared=True):
+            yield "relative.weight", (buckets, spec.layers[0].attention.heads)
+        case Disentangled(span, norm=norm):
+            yield "relative.weight", (2 * span, spec.width)
+            if norm:
+                yield from _norm("relative.norm", norm, (spec.width,))
+
+
+def _embedding(spec: Embedding, width: int) -> Iterator[tuple[str, Shape]]:
+    projection = spec.projection
+    inner = projection.size if projection and not projection.tokens else width
+    yield "embed.tokens.weight", (spec.vocabulary, projection.size if projection else width)
+    if spec.types:
+        yield "embed.types.weight", (spec.types, inner)
+    if isinstance(spec.positions, Learned):
+        yield "embed.positions.weight", (spec.positions.count + spec.positions.offset, inner)
+    if spec.norm:
+        yield from _norm("embed.norm", spec.norm, (inner,))
+    if projection:
+        yield from _linear("embed.project", width, projection.size, projection.bias)
+
+
+def _layer(at: str, layer: Layer, width: int) -> Iterator[tuple[str, Shape]]:
+    inner, bias, norms = layer.mlp.size, layer.mlp.bias, layer.norms
+    yield from _attention(f"{at}.attention", layer.attention, width)
+    if layer.cross:
+        yield from _attention(f"{at}.cross", layer.cross, width)
+    for name in ("up", "gate") if isinstance(layer.mlp, GatedMLP) else ("up",):
+        yield from _linear(f"{at}.mlp.{name}", inner, width, bias)
+    yield from _linear(f"{at}.mlp.down", width, inner, bias)
+    if layer.convolution:
+        yield f"{at}.convolution.weight", (width, width // layer.convolution.groups, layer.convolution.size)
+        yield f"{at}.convolution.bias", (width,)
+        yield from _norm(f"{at}.convolution.norm", layer.convolution.norm, (width,))
+    parts = ["attention", "cross", "mlp"] if layer.cross else ["attention", "mlp"]
+    if isinstance(norms, ParallelNorm) and norms.shared:
+        parts.remove("mlp")
+    if isinstance(norms, PreNorm) and not norms.attention:
+        parts.remove("attention")
+    for part in parts:
+        yield from _norm(f"{at}.{part}.norm", norms.norm, (width,))
+        if isinstance(norms, SandwichNorm):
+            yield from _norm(f"{at}.{part}.norm_after", norms.norm, (width,))
+
+
+def _attention(at: str, spec: Attention, width: int) -> Iterator[tuple[str, Shape]]:
+    queries, keys = spec.heads * spec.head_size, spec.kv_heads * spec.head_size
+    yield from _linear(f"{at}.query", queries, width, spec.bias)
+    yield from _linear(f"{at}.key", keys, width, spec.bias)
+    yield from _linear(f"{at}.value", keys, width, spec.bias)
+    yield from _linear(f"{at}.output", width, queries, spec.output_bias)
+    if spec.qk_norm:
+        for name, heads in (("query", spec.heads), ("key", spec.kv_heads)):
+            yield from _norm(f"{at}.{name}_norm", spec.qk_norm.norm, _normed(spec.qk_norm, heads, spec.head_size))
+    if isinstance(spec.position, RelativeBuckets) and not spec.position.shared:
+        yield f"{at}.relative.weight", (spec.position.buckets, spec.heads)
+    if isinstance(spec.position, Disentangled) and not spec.position.shared:
+        wanted = {"query": spec.position.position_to_content, "key": spec.position.content_to_position}
+        for name in (name for name, is_wanted in wanted.items() if is_wanted):
+            yield from _linear(f"{at}.position_{name}", queries, width, spec.bias)
+
+
+def _normed(spec: QKNorm, heads: int, size: int) -> Shape:
+    return {"head": (size,), "each": (heads, size), "width": (heads * size,)}[spec.over]
+
+
+def _linear(at: str, out: int, into: int, bias: bool) -> Iterator[tuple[str, Shape]]:
+    yield f"{at}.weight", (out, into)
+    if bias:
+        yield f"{at}.bias", (out,)
+
+
+def _norm(at: str, norm: Norm, shape: Shape) -> Iterator[tuple[str, Shape]]:
+    if not isinstance(norm, LayerNorm) or norm.weight:
+        yield f"{at}.weight", shape
+    if isinstance(norm, LayerNorm) and norm.bias:
+        yield f"{at}.bias", shape

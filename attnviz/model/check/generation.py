@@ -1,0 +1,115 @@
+"""The check of what a model wrote: transformers writes too, greedily, and the ids are compared.
+
+Where the two choose differently, they may have found two tokens equally good but for rounding: transformers' scores of
+both say how far they are apart, and those of the same step in a wider type how far rounding moves them.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from attnviz.checkpoint import Checkpoint
+from attnviz.encoding import Encoding
+from attnviz.errors import ModelError
+from attnviz.model.backends import WIDER, Options, placing
+from attnviz.model.check.report import TIES, Choice, Written
+from attnviz.model.generation import opening
+from attnviz.model.hosted import Followed, Hosted, follow, open_writer
+from attnviz.model.native.backend import Native
+
+
+def check_written(
+    checkpoint: Checkpoint,
+    options: Options,
+    way: Native | Hosted,
+    read: Encoding,
+    target: Encoding | None,
+    own: Literal["eager", "sdpa"] = "eager",
+) -> Written | None:
+    """Compare the tokens that the model wrote behind ``read``, or its decoder as ``target``; None where it wrote none.
+
+    ``own`` is the attention by which transformers' model runs.
+
+    Raises:
+        ModelError: transformers can't load the model with its head, or can't write with it.
+    """
+    text = read if target is None else target
+    if not text.generated:
+        return None
+    if not isinstance(way, Native):
+        return Written(text.generated, "transformers")
+    begin = opening(checkpoint, way)
+    rules = {} if begin is None else {"decoder_start_token_id": begin[0], "forced_bos_token_id": begin[1]}
+    writing = _Writing(checkpoint, options, read, target, own, rules)
+    writer = writing.open(options)
+    found = writing.follow(writer)
+    choices = writing.differing(found)
+    if any(0 < choice.apart < torch.inf for choice in choices) and options.dtype in WIDER:
+        wider = writing.open(replace(options, dtype=WIDER[options.dtype]))
+        wider.generation_config = copy.deepcopy(writer.generation_config)
+        exact = writing.follow(wider, [*found.scores])
+        choices = [
+            replace(choice, explained=TIES * _moved(found, exact, choice.place - writing.first)) for choice in choices
+        ]
+    return Written(text.generated, differ=tuple(choices))
+
+
+@dataclass(frozen=True)
+class _Writing:
+    """What was written by a model of ours, and how transformers' models are asked about it."""
+
+    checkpoint: Checkpoint
+    options: Options
+    read: Encoding
+    target: Encoding | None
+    own: Literal["eager", "sdpa"]
+    rules: dict[str, int | None]
+
+    @property
+    def text(self) -> Encoding:
+        """The text that ends with what was written."""
+        return self.read if self.target is None else self.target
+
+    @property
+    def first(self) -> int:
+        """The place of the first token that was written."""
+        return len(self.text) - self.text.generated
+
+    def open(self, options: Options) -> Any:
+        """The transformers model with its head."""
+        given = placing(self.checkpoint, options)
+        return open_writer(self.checkpoint, *given, trust_remote_code=options.trust_remote_code)
+
+    def follow(self, writer: Any, keep: Sequence[int] = ()) -> Followed:
+        """What transformers makes of it."""
+        begun, ids = self.text.ids[: self.first], self.text.ids[self.first :]
+        source, decoded = (begun, ()) if self.target is None else (self.read.ids, begun)
+        try:
+            return follow(writer, source, decoded, ids, self.own, keep, **self.rules)
+        except (TypeError, ValueError, LookupError, AttributeError, RuntimeError) as error:
+            raise ModelError(f"{self.checkpoint.name}: transformers can't write with it ({error})") from error
+
+    def differing(self, found: Followed) -> list[Choice]:
+        """Where transformers would have begun, gone on or ended otherwise."""
+        ids, first = self.text.ids, self.first
+        begins = zip(range(first), ids, found.start, strict=False)
+        choices = [Choice(i, mine, theirs, torch.inf, 0.0) for i, mine, theirs in begins if mine != theirs]
+        for step, (theirs, apart) in enumerate(zip(found.chosen, found.apart, strict=True)):
+            if theirs != ids[first + step]:
+                choices.append(Choice(first + step, ids[first + step], theirs, apart, 0.0))
+        end = first + len(found.chosen)
+        return choices if end == len(ids) else [*choices, Choice(end, ids[end], None, torch.inf, 0.0)]
+
+
+def _moved(found: Followed, exact: Followed, step: int) -> float:
+    """How far rounding moves the scores of one step at most; 0 where they were not kept."""
+    if step not in found.scores or step not in exact.scores:
+        return 0.0
+    moved: Tensor = (found.scores[step].to(exact.scores[step]) - exact.scores[step]).abs()
+    return float(moved[torch.isfinite(moved)].max())

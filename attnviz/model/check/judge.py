@@ -1,0 +1,306 @@
+"""The check: what was shown of a text against the transformers model's own attention, in every layer and head.
+
+transformers loads the same checkpoint with its eager attention and runs the same token ids in the same type; the
+weights that it gives are compared with those of the record, whoever changed them since they were made. Of a long text,
+whose weights are not made all at once, the rows of some queries are. Beyond the tolerance, both sides run again in a
+wider type: rounding collapses there, a mistake stays. And what was shown must be no farther off than rounding explains.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from attnviz.attention.kernel import Kind
+from attnviz.attention.observers import HiddenStates, Weights
+from attnviz.checkpoint import Checkpoint
+from attnviz.encoding import Encoding
+from attnviz.errors import InputError, ModelError
+from attnviz.model.backends import LONG, WIDER, Options, open_by_transformers, open_way, size_of_weights
+from attnviz.model.check.generation import check_written
+from attnviz.model.check.report import (
+    COARSE,
+    Against,
+    Compared,
+    Rounding,
+    compare,
+    farthest,
+    states_apart,
+    sum_up,
+    times_rounded,
+    weights_apart,
+)
+from attnviz.model.check.report import TOLERANCES as TOLERANCES
+from attnviz.model.check.report import Check as Check
+from attnviz.model.check.report import LayerCheck as LayerCheck
+from attnviz.model.check.report import Rows as Rows
+from attnviz.model.check.sampling import Kept, check_rows, contradict
+from attnviz.model.check.sampling import Progress as Progress
+from attnviz.model.hosted import Hosted, Reference, hostable
+from attnviz.model.native.backend import Native
+from attnviz.record import Array, Attention, EncoderDecoder, Record
+
+HALF = (torch.bfloat16, torch.float16)
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """What was shown of a text: of each kind all weights (L, H, N, M), and the model's ``numbers`` of these layers.
+
+    ``states`` are the hidden states (T, C) that entered each layer in the run that made the weights, as far as they
+    were kept. A decoder read ``target``.
+    """
+
+    encoding: Encoding
+    target: Encoding | None
+    weights: Mapping[Kind, Tensor]
+    numbers: Mapping[Kind, Sequence[int]]
+    states: Mapping[Kind, Sequence[Tensor]]
+
+    @classmethod
+    def of(cls, record: Record) -> Shown:
+        """What a record shows.
+
+        Raises:
+            InputError: it is of one stack of an encoder–decoder: it does not say what the other one read.
+        """
+        maps = [record] if isinstance(record, Attention) else [record.encoder, record.decoder, record.cross]
+        read, target = maps[0].encoding, None
+        if isinstance(record, EncoderDecoder):
+            target = record.decoder.encoding
+        elif record.kind != "self":
+            if record.keys is None:
+                raise one_half(record.kind, record.model)
+            read, target = record.keys, record.encoding
+        return cls(
+            read,
+            target,
+            {each.kind: _tensor(each.weights) for each in maps},
+            {each.kind: each.layer_numbers for each in maps},
+            {each.kind: [_tensor(state) for state in each.states] for each in maps},
+        )
+
+
+def _tensor(array: Array) -> Tensor:
+    return torch.from_numpy(np.require(array, requirements=("C", "W")))  # files may be read-only
+
+
+def one_half(kind: Kind, model: str) -> InputError:
+    """That a map alone can't be checked, since it takes both halves of the model."""
+    return InputError(
+        f"the {kind} map does not say what the other half of {model} read, and the check needs both",
+        hint="The cross map has both texts; so has: attnviz check",
+    )
+
+
+def look(way: Native | Hosted, encoding: Encoding, target: Encoding | None = None) -> Shown:
+    """Run a text, and what there is to show of it."""
+    weights, states = Weights(way.layers), HiddenStates(whole=False)
+    way.run(encoding, [weights, states], target)
+    return Shown(
+        encoding,
+        target,
+        {kind: weights.stacked(kind) for kind in way.kinds},
+        {kind: weights.layers(kind) for kind in way.kinds},
+        {kind: states.each(kind) for kind in way.kinds},
+    )
+
+
+def check(
+    checkpoint: Checkpoint,
+    encoding: Encoding,
+    target: Encoding | None = None,
+    options: Options | None = None,
+    way: Native | Hosted | None = None,
+    progress: Progress | None = None,
+    judge: Judge | None = None,
+) -> Check:
+    """Run ``encoding`` (and a decoder's ``target``) our way and by transformers' own attention, and compare.
+
+    Args:
+        way: the model as ``options`` say, where it is open already.
+        progress: is told how far the comparison of a long text is.
+        judge: transformers' model, where more than one text is checked.
+
+    Raises:
+        InputError: there is no memory for what transformers' model needs for a long text.
+        ModelError: transformers can't load or run the checkpoint with eager attention.
+    """
+    options, judge = options or Options(), judge or Judge(checkpoint)
+    way = way or judge.way(options)
+    long = size_of_weights(way, encoding, target) > LONG
+    alone = hostable(checkpoint.config) if long and isinstance(way, Native) else None
+    if long and alone is None:
+        return _check_rows(encoding, target, options, way, judge, progress)
+    with explained(alone):
+        return check_shown(look(way, encoding, target), checkpoint, options, way, judge)
+
+
+def check_shown(
+    shown: Shown, checkpoint: Checkpoint, options: Options, way: Native | Hosted, judge: Judge | None = None
+) -> Check:
+    """Compare what was ``shown`` by ``way`` with what transformers' own attention makes of the same ids.
+
+    Raises:
+        InputError, ModelError: as ``check``.
+    """
+    judge = judge or Judge(checkpoint)
+    found = _Comparison(shown, options, way, judge).verdict()
+    written = check_written(checkpoint, options, way, shown.encoding, shown.target, found.against)
+    return replace(found, written=written)
+
+
+class Judge:
+    """The models that are run of a checkpoint to compare with, opened when they are needed and kept."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+        self._open: dict[Options, Hosted] = {}
+        self._ways: dict[Options, Native | Hosted] = {}
+
+    def of(self, options: Options, way: Native | Hosted | None) -> Hosted:
+        """The transformers model with these ``options``; in the hosted ``way`` with these it is there already."""
+        if isinstance(way, Hosted):
+            return way
+        if options not in self._open:
+            self._open[options] = open_by_transformers(self.checkpoint, options)
+        return self._open[options]
+
+    def way(self, options: Options) -> Native | Hosted:
+        """Our side with these ``options``."""
+        if options not in self._ways:
+            self._ways[options] = open_way(self.checkpoint, options)[0]
+        return self._ways[options]
+
+
+def _check_rows(
+    encoding: Encoding,
+    target: Encoding | None,
+    options: Options,
+    way: Native | Hosted,
+    judge: Judge,
+    progress: Progress | None,
+) -> Check:
+    """The check of a long text. Half precision hides all but gross mistakes: it is checked in float32."""
+    quantised = judge.checkpoint.quantised
+    if options.dtype in HALF and not quantised:
+        options = replace(options, dtype=torch.float32)
+        way = judge.way(options)
+    result = check_rows(way, judge.of(options, way), encoding, target, options.dtype, progress)
+    if result.agrees or options.dtype is not torch.float32 or quantised:
+        return result
+    exact = replace(options, dtype=torch.float64)
+    near: Kept = {}
+    precise: Kept = {}
+    double = check_rows(
+        judge.way(exact), judge.of(exact, judge.way(exact)), encoding, target, exact.dtype, None, precise
+    )
+    check_rows(way, judge.of(options, way), encoding, target, options.dtype, None, near)
+    found = [
+        farthest(times_rounded(mine, theirs, precise[place][1]), double.dtype, *place)
+        for place, (mine, theirs) in near.items()
+        if place in precise
+    ]
+    return replace(result, double=double, rounding=max(found, key=lambda each: each.times, default=None))
+
+
+@contextlib.contextmanager
+def explained(reason: str | None) -> Iterator[None]:
+    """Say, where weights do not fit into memory, for what ``reason`` those of a few queries would not do."""
+    try:
+        yield
+    except InputError as error:
+        if reason:
+            error.message = f"{reason}, so that all weights must be compared at once; {error.message}"
+            error.hint = "Give a shorter text, or show this one with --no-check."
+        raise
+
+
+class _Comparison:
+    """What was shown by a ``way`` with these ``options``, and transformers' own."""
+
+    def __init__(self, shown: Shown, options: Options, way: Native | Hosted, judge: Judge) -> None:
+        self._shown, self._options, self._judge = shown, options, judge
+        self._side = judge.of(options, way)
+        self._theirs: dict[Against, Reference | None] = {}
+
+    def verdict(self) -> Check:
+        """The verdict, with that in a wider type where it must decide."""
+        dtype, quantised = self._options.dtype, self._judge.checkpoint.quantised
+        if dtype in HALF and not quantised:
+            return self._rounded(None)
+        result = self._against("eager")
+        if not result.agrees and self._contradict():
+            result = self._against("sdpa")
+        return result if result.agrees or quantised or dtype not in WIDER else self._rounded(result)
+
+    def theirs(self, against: Against) -> Reference | None:
+        """What transformers says by its attention of that name; None where the model has none."""
+        if against not in self._theirs:
+            shown, numbers = self._shown, self._shown.numbers
+            by = self._side.reference if against == "eager" else self._side.by_sdpa
+            self._theirs[against] = by(shown.encoding, shown.target, numbers)
+        return self._theirs[against]
+
+    def _against(self, against: Against) -> Check:
+        tolerance = COARSE if self._judge.checkpoint.quantised else None
+        found = list(_compared(self._shown, self.theirs(against) or {}))
+        if all(each.layer.max_abs_diff is None and each.layer.hidden_abs_diff is None for each in found):
+            raise ModelError("transformers' own attention gives no weights, and no hidden states to compare instead")
+        return replace(sum_up(found, self._options.dtype, tolerance), against=against)
+
+    def _contradict(self) -> bool:
+        """Whether transformers' two ways of attention differ by more than rounding, in the last layer of any stack."""
+        return contradict(self.theirs("eager") or {}, self.theirs("sdpa") or {})
+
+    def _rounded(self, result: Check | None) -> Check:
+        """The ``result``, with that of both sides in a wider type, which says how far rounding goes in this one."""
+        options = replace(self._options, dtype=WIDER[self._options.dtype])
+        way = self._judge.way(options)
+        wider = _Comparison(look(way, self._shown.encoding, self._shown.target), options, way, self._judge)
+        double = wider.verdict()
+        result = result or self._against(double.against)
+        theirs, exact = self.theirs(result.against) or {}, wider.theirs(result.against) or {}
+        rounding = max(_rounding(self._shown, theirs, exact, double.dtype), key=lambda each: each.times)
+        return replace(result, double=double, rounding=rounding)
+
+
+def _compared(shown: Shown, theirs: Reference) -> Iterator[Compared]:
+    """What is found of each layer of each kind."""
+    for kind, weights in shown.weights.items():
+        reference, hidden = theirs.get(kind, (None, None))
+        if reference is not None and len(reference) != len(weights):
+            raise ModelError(f"transformers returns the weights of {len(reference)} layers, ours are {len(weights)}")
+        rows = Rows(weights.shape[2], weights.shape[2])
+        for i, number in enumerate(shown.numbers[kind]):
+            apart = None if reference is None else weights_apart(weights[i], reference[i].to(weights.device))
+            states = _pair(shown.states.get(kind, ()), hidden, number)
+            yield compare(kind, number, apart, states_apart(*states) if states else (None, 0.0), rows)
+
+
+def _pair(mine: Sequence[Tensor], theirs: Tensor | None, number: int) -> tuple[Tensor, Tensor] | None:
+    """The states (T, C) that leave the layer ``number``, of both sides; None where one of them has none."""
+    if theirs is None or number + 1 >= len(mine):
+        return None
+    if number + 1 >= len(theirs):
+        raise ModelError(f"our hidden states are those of {len(mine)} layers, transformers' of {len(theirs)}")
+    return mine[number + 1], theirs[number + 1].to(mine[number + 1].device)
+
+
+def _rounding(shown: Shown, theirs: Reference, exact: Reference, wider: str) -> Iterator[Rounding]:
+    """What rounding explains of each layer of each kind; of the states where there are no weights."""
+    for kind, weights in shown.weights.items():
+        (reference, hidden), (precise, states) = theirs.get(kind, (None, None)), exact.get(kind, (None, None))
+        for i, number in enumerate(shown.numbers[kind]):
+            if reference is not None and precise is not None:
+                yield farthest(times_rounded(weights[i], reference[i], precise[i]), wider, kind, number)
+            elif hidden is not None and states is not None and number + 1 < len(shown.states.get(kind, ())):
+                mine = shown.states[kind][number + 1]
+                yield Rounding(
+                    float(times_rounded(mine, hidden[number + 1], states[number + 1])), wider, kind, number, None
+                )

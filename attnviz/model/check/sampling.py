@@ -1,0 +1,301 @@
+"""The check of a long text: the weights of some queries, in every layer and head.
+
+transformers runs by its SDPA and its eager function says what the weights of these queries are (``hosted/sampled.py``);
+nobody makes an array of N·M.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+import torch
+from torch import Tensor
+
+from attnviz.attention.kernel import Kind, Observer
+from attnviz.attention.memory import free_memory, in_words, too_large
+from attnviz.attention.observers import Only, Pairs
+from attnviz.encoding import Encoding
+from attnviz.errors import ModelError
+from attnviz.model.architecture.spec import RelativeBuckets
+from attnviz.model.backends import shapes
+from attnviz.model.check.report import Against, Check, Compared, Rows, compare, states_apart, sum_up, weights_apart
+from attnviz.model.native.backend import Native
+
+if TYPE_CHECKING:
+    from attnviz.model.hosted import Hosted, Reference
+
+ROWS = 64
+"""So many queries are drawn, the first and the last among them."""
+FEWEST = 8
+"""So many at least: fewer than ``ROWS`` are drawn where the weights of those take more bytes than ``ROOM``."""
+ROOM = 1 << 31
+ALL_WINDOWS = 256
+"""Of so many windows transformers reads each one, and of more some: then their links are judged, and no figures."""
+FULL = 1 << 27
+"""Of so many weights the heads are drawn that are compared in all rows, in turn from each layer; at least one is."""
+
+Found = TypeVar("Found")
+
+Progress = Callable[[int, int], None]
+"""Is told how many attentions of how many, in all layers, have been compared."""
+
+Kept = dict[tuple[Kind, int], tuple[Tensor, Tensor]]
+"""Of each layer of each kind the rows (H, Q, M) of both sides, ours and transformers'."""
+
+
+def check_rows(
+    way: Native | Hosted,
+    judge: Hosted,
+    encoding: Encoding,
+    target: Encoding | None,
+    dtype: torch.dtype,
+    progress: Progress | None = None,
+    kept: Kept | None = None,
+) -> Check:
+    """Compare the weights of some queries as ``way`` and transformers' model ``judge`` make them, both in ``dtype``.
+
+    Both are added to what is ``kept``, where that is wanted.
+
+    Raises:
+        InputError: there is no memory for the position biases that transformers' model makes of the text.
+        ModelError: the two have not the same layers, or their weights not the same shapes.
+    """
+    if isinstance(way, Native):
+        require_biases(way, encoding, target, dtype)
+    drawn = draw(way, encoding, target)
+    ours = {kind: Pairs(rows.tolist()) for kind, rows in drawn.items()}
+    observers: list[Observer] = [Only(kind, [pairs]) for kind, pairs in ours.items()]
+    last = way.run(encoding, [*observers, _Whole()] if isinstance(way, Native) else observers, target)
+    totals = {kind: shape[0] for kind, shape in shapes(way, encoding, target).items()}
+    comparison = _Comparison(ours, totals, progress, kept)
+    theirs, contradicts = judge.sampled(encoding, drawn, comparison.see, target)
+    stack: Kind = "decoder" if "decoder" in way.kinds else "self"
+    rows = drawn[stack].to(last.device)
+    found = comparison.sorted(stack, states_apart(last[rows], theirs[rows].to(last)))
+    result = sum_up(found, dtype)
+    if result.passed or not contradicts:
+        return result
+    return replace(sum_up([_without_weights(each) for each in found], dtype), against="sdpa")
+
+
+def require_biases(way: Native, encoding: Encoding, target: Encoding | None, dtype: torch.dtype) -> None:
+    """Raise where the biases do not fit that T5 makes in transformers: of all heads, queries and keys, three times."""
+    spec, free = way.network.spec, free_memory()
+    if free is None or not isinstance(spec.layers[0].attention.position, RelativeBuckets):
+        return
+    pairs = max(queries * keys for queries, keys in shapes(way, encoding, target).values())
+    size = 3 * spec.layers[0].attention.heads * pairs * dtype.itemsize
+    if size > free:
+        raise too_large(
+            len(encoding),
+            "the position biases, which transformers' model makes of all tokens at once,",
+            in_words(size),
+            f"{in_words(free)} are free",
+            hint="Give a shorter text, or show this one with --no-check.",
+        )
+
+
+class _Whole(Observer):
+    """Wants hidden states, though it keeps none: so our forward pass leaves nothing out of the last ones."""
+
+    def hidden(self, layer: int, states: Tensor, kind: Kind = "self") -> None:
+        """Keep nothing."""
+
+
+class _Comparison:
+    """Compares layer by layer, as transformers comes to them, and keeps what it found of each."""
+
+    def __init__(
+        self, ours: Mapping[Kind, Pairs], totals: Mapping[Kind, int], progress: Progress | None, kept: Kept | None
+    ) -> None:
+        """``totals`` are how many queries each map has."""
+        self._ours, self._totals, self._progress, self._kept = ours, totals, progress, kept
+        self._places = [(kind, number) for kind, pairs in ours.items() for number in pairs.layers()]
+        self._found: dict[tuple[Kind, int], Compared] = {}
+
+    def see(self, kind: Kind, number: int, theirs: Tensor | None) -> None:
+        """Compare a layer's rows (H, Q, M)."""
+        if (kind, number) not in self._places:
+            raise ModelError(f"transformers attends in layer {number}, ours are {self._ours[kind].layers()}")
+        pairs = self._ours[kind]
+        apart = None if theirs is None else weights_apart(pairs.layer(number), theirs)
+        if self._kept is not None and theirs is not None:
+            self._kept[kind, number] = pairs.layer(number), theirs
+        rows = Rows(len(pairs.queries), self._totals[kind])
+        self._found[kind, number] = compare(kind, number, apart, (None, 0.0), rows)
+        if self._progress:
+            self._progress(len(self._found), len(self._places))
+
+    def sorted(self, stack: Kind, states: tuple[float, float]) -> list[Compared]:
+        """All layers in their order; ``states`` is what is found of the states that leave the last one of ``stack``."""
+        missing = [place for place in self._places if place not in self._found]
+        if missing:
+            raise ModelError(f"transformers attends in {len(self._found)} layers, ours are {len(self._places)}")
+        end = stack, self._ours[stack].layers()[-1]
+        last = self._found[end]
+        self._found[end] = replace(last, layer=replace(last.layer, hidden_abs_diff=states[0]), relative=states[1])
+        return [self._found[place] for place in self._places]
+
+
+def _without_weights(found: Compared) -> Compared:
+    layer = found.layer
+    return compare(layer.kind, layer.layer, None, (layer.hidden_abs_diff, found.relative), layer.rows)
+
+
+def draw(way: Native | Hosted, encoding: Encoding, target: Encoding | None = None) -> dict[Kind, Tensor]:
+    """The queries whose weights are compared, (Q,) of each kind, in ascending order; the same each time."""
+    maps = shapes(way, encoding, target)
+    size = 4 * sum(way.heads[kind] * keys for kind, (_, keys) in maps.items())
+    count = min(ROWS, max(FEWEST, ROOM // size))
+    return {kind: _draw(count, queries) for kind, (queries, _) in maps.items()}
+
+
+def _draw(count: int, total: int) -> Tensor:
+    """``count`` of ``total`` rows, or all where there are no more."""
+    if total <= count:
+        return torch.arange(total)
+    between = torch.randperm(total - 2, generator=torch.Generator().manual_seed(0))[: count - 2] + 1
+    return torch.cat((torch.tensor([0, total - 1]), between)).sort().values
+
+
+def draw_words(starts: Sequence[int], stop: int, count: int, wanted: Iterable[int] = ()) -> list[int]:
+    """The units, first, last, ``wanted`` and drawn ones, that have ``count`` tokens at most, in ascending order.
+
+    ``starts`` are the first tokens of all units, which end at ``stop``. There is one unit at least.
+    """
+    ends = [*starts[1:], stop]
+    order = torch.randperm(len(starts), generator=torch.Generator().manual_seed(0)).tolist()
+    found: dict[int, int] = {}
+    for unit in (0, len(starts) - 1, *wanted, *order):
+        size = ends[unit] - starts[unit]
+        if unit not in found and (not found or sum(found.values()) + size <= count):
+            found[unit] = size
+        if sum(found.values()) >= count:
+            break
+    return sorted(found)
+
+
+def draw_heads(layers: Sequence[int], heads: int, weights: int) -> dict[int, list[int]]:
+    """The heads of each layer that are compared in all rows, the same each time; a head has so many ``weights``."""
+    generator = torch.Generator().manual_seed(0)
+    count = max(1, min(len(layers) * heads, FULL // max(1, weights)))
+    turns = [(layer, torch.randperm(heads, generator=generator).tolist()) for layer in layers]
+    order = [turns[i] for i in torch.randperm(len(turns), generator=generator).tolist()]
+    chosen = [(layer, mixed[turn]) for turn in range(heads) for layer, mixed in order][:count]
+    return {layer: sorted(head for own, head in chosen if own == layer) for layer in layers}
+
+
+class Unjudged(Exception):
+    """transformers' eager attention gives no weights to compare with, or contradicts its SDPA."""
+
+
+def contradict(eager: Reference, sdpa: Reference) -> bool:
+    """Whether transformers' two ways of attention differ by more than rounding, in the last layer of any stack."""
+    from attnviz.model.hosted.sampled import differ
+
+    pairs = [(eager[kind][1], sdpa[kind][1]) for kind in sdpa if kind in eager]
+    last = [(a[-1], b[-1]) for a, b in pairs if a is not None and b is not None]
+    return any(differ(a, b) for a, b in last)
+
+
+def by_either(
+    examine: Callable[[Against], Found], agrees: Callable[[Found], bool], contradicts: Callable[[], bool]
+) -> tuple[Found, Against]:
+    """What ``examine`` finds by transformers' eager attention, or by its SDPA where the eager one is no judge.
+
+    It is none where it gives no weights, or where what it says does not agree and ``contradicts`` SDPA.
+
+    Raises:
+        Unjudged: SDPA has no weights either.
+    """
+    try:
+        found = examine("eager")
+    except Unjudged:
+        return examine("sdpa"), "sdpa"
+    if not agrees(found) and contradicts():
+        with contextlib.suppress(Unjudged):
+            return examine("sdpa"), "sdpa"
+    return found, "eager"
+
+
+def contradicts_itself(
+    judge: Hosted, texts: tuple[Encoding, Encoding | None], kind: Kind, numbers: Sequence[int]
+) -> bool:
+    """Whether transformers' eager attention and its SDPA contradict each other in a text."""
+    return contradict(judge.reference(*texts), judge.by_sdpa(*texts, {kind: numbers}) or {})
+
+
+SeeRows = Callable[[int, Tensor], None]
+SeeHeads = Callable[[int, Sequence[int], int, int, Tensor], None]
+
+
+def reveal(
+    judge: Hosted,
+    texts: tuple[Encoding, Encoding | None],
+    kind: Kind,
+    rows: Tensor,
+    heads: Mapping[int, Sequence[int]],
+    see_rows: SeeRows,
+    see_heads: SeeHeads,
+    *,
+    whole: bool,
+    by: Against = "eager",
+) -> None:
+    """Show the weights of one ``kind`` as transformers' attention makes them, layer by layer.
+
+    Args:
+        texts: what the model reads, and its decoder.
+        rows: the queries (Q,) whose weights in all heads (H, Q, M) ``see_rows`` is shown, by the layer's number.
+        heads: those of each layer that ``see_heads`` is shown in full: (layer, heads, query, key, (h, n, m)), some
+            rows at a time.
+        whole: transformers makes all weights at once, as models must that attend by themselves.
+        by: its eager attention, or its SDPA, which is asked for them.
+
+    Raises:
+        Unjudged: there are none, or wrong ones.
+        InputError, UnsupportedModel, ModelError: as ``Hosted.run``.
+    """
+    from attnviz.model.hosted.sampled import PIECE
+
+    if whole:
+        numbers = {kind: sorted(heads)}
+        theirs = judge.reference(*texts) if by == "eager" else judge.by_sdpa(*texts, numbers)
+        weights = theirs[kind][0] if theirs else None
+        if weights is None or len(weights) != len(heads):
+            raise Unjudged
+        for number, layer in zip(sorted(heads), weights, strict=True):
+            see_rows(number, layer[:, rows])
+            some = list(heads[number])
+            step = max(1, PIECE // (max(1, len(some)) * layer.shape[-1]))
+            for query in range(0, layer.shape[1] if some else 0, step):
+                see_heads(number, some, query, 0, layer[some, query : query + step])
+        return
+    every = {each: rows if each == kind else torch.arange(1) for each in judge.kinds}
+    seen = set()
+
+    def see(each: Kind, number: int, theirs: Tensor | None) -> None:
+        if each != kind:
+            return
+        if theirs is None:
+            raise Unjudged
+        if number not in heads:
+            raise ModelError(f"transformers attends in layer {number}, ours are {sorted(heads)}")
+        seen.add(number)
+        see_rows(number, theirs)
+
+    _, contradicts = judge.sampled(
+        texts[0],
+        every,
+        see,
+        texts[1],
+        whole={(kind, number): some for number, some in heads.items()},
+        see_whole=lambda _, *given: see_heads(*given),
+        asked=by == "sdpa",
+    )
+    if contradicts:
+        raise Unjudged
+    if seen != set(heads):
+        raise ModelError(f"transformers attends in {len(seen)} layers, ours are {len(heads)}")

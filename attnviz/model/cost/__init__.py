@@ -1,0 +1,1 @@
+"""What a run costs: estimates from the config, limits known before it, and measured rates."""

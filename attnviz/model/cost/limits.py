@@ -1,0 +1,63 @@
+"""What can't be run is refused before it is: a text for which there are too few positions, or too little memory."""
+
+from __future__ import annotations
+
+from attnviz.attention import memory
+from attnviz.attention.memory import in_words, too_large
+from attnviz.checkpoint import Checkpoint
+from attnviz.encoding import tokens_at_least
+from attnviz.errors import InputError, ModelError
+from attnviz.model import overview as plan
+from attnviz.model.backends import Options, devices
+from attnviz.model.cost.estimates import cost
+
+_FEW = 1000
+"""So many tokens fit wherever the model does: they are not reckoned with."""
+
+
+def free_memory(options: Options) -> int | None:
+    """The bytes that are free where a model with these ``options`` runs; None where nothing says so."""
+    device = options.device or "cpu"
+    return memory.free_memory(devices()[0] if device == "auto" else device)
+
+
+def require_text(
+    checkpoint: Checkpoint, options: Options, text: str, limit: int | None, *, truncate: bool = False
+) -> None:
+    """Raise for a text that is far too long, before minutes are spent on cutting all of it into tokens.
+
+    Raises:
+        InputError: it has more tokens than the model takes (unless ``truncate``), or than there is memory for.
+    """
+    tokens = tokens_at_least(checkpoint.tokenizer, text)
+    if limit is not None and tokens > limit and not truncate:
+        raise InputError(
+            f"the text has more than {tokens:,} tokens, the model takes {limit:,}",
+            hint="Shorten the text, or cut it with --truncate.",
+        )
+    require_memory(checkpoint, options, min(tokens, limit) if limit is not None else tokens)
+
+
+def require_memory(checkpoint: Checkpoint, options: Options, tokens: int, target: int | None = None) -> None:
+    """Raise where a run of ``tokens`` (and of a decoder's ``target``), the model loaded, takes more than is free.
+
+    Raises:
+        InputError: with both numbers.
+    """
+    free = free_memory(options) if max(tokens, target or 0) > _FEW else None
+    if free is None:
+        return
+    try:
+        shape = plan.shape(checkpoint)
+    except ModelError:  # a config that does not say how many heads there are
+        return
+    needed = cost(shape, tokens, bytes_=options.dtype.itemsize, target=target)
+    taken = needed.activations + needed.kept
+    if taken > free:
+        raise too_large(
+            tokens,
+            "its run",
+            f"{in_words(taken)} beside the model",
+            f"{in_words(free)} are free",
+            hint=f"Give a shorter text. What a text costs is said by: attnviz cost --tokens {tokens}",
+        )

@@ -1,0 +1,108 @@
+"""How fast this machine is: a short run of the model and of the kernel, from which the time of a long one follows."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from attnviz.attention.kernel import Observer, attend
+from attnviz.attention.observers import HeadStats, Received, Tiles, TopLinks
+from attnviz.encoding import Encoding
+from attnviz.model.architecture.spec import EVERYTHING
+from attnviz.model.cost.estimates import CELLS, LINKS, Block, Cost, Shape, cost, seen
+from attnviz.model.hosted import Hosted
+from attnviz.model.native.backend import Native
+
+_SECONDS = 0.7
+"""How long the model's longer run shall take."""
+_FEW, _MANY = 32, 512
+"""Between how many tokens the model's runs are."""
+_SCORES = 24_000_000
+"""How many scores the kernel's longer run has, of all heads."""
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Seconds: of one floating-point operation in the linear layers, of a query and of a score of one head."""
+
+    operation: float
+    query: float
+    score: float
+
+    def seconds(self, needed: Cost, shape: Shape) -> float:
+        """How long a run of ``needed`` takes with observers."""
+        return self.operation * (needed.linear_flops or 0) + self.attention(needed, shape)
+
+    def attention(self, needed: Cost, shape: Shape) -> float:
+        """The part of that which goes by scores."""
+        scores = needed.all_scores if needed.seen is None else needed.seen
+        return self.score * scores + self.query * needed.tokens * sum(b.heads for s in shape.stacks for b in s.blocks)
+
+
+def measure(way: Native | Hosted, shape: Shape, ids: Sequence[int], *, bytes_: int) -> Rates:
+    """Run the model on a few hundred tokens, which are ``ids`` again and again, and the kernel on random numbers.
+
+    The kernel's time is a part for each query and one for each score that is seen, found from two lengths; what the
+    model takes beyond it belongs to its linear layers. ``bytes_`` are those of one of the model's numbers.
+    """
+    block = max((block for stack in shape.stacks for block in stack.blocks), key=lambda block: block.heads)
+    tensor = next(iter(way.network.tensors.values())) if isinstance(way, Native) else next(way.model.parameters())
+    query, score = _kernel(block, tensor.device)
+    few = min(_FEW, shape.limit or _FEW)
+    _model(way, few, ids)  # files are read, threads are started
+    taken = _model(way, few, ids)
+    many = max(few, min(int(few * _SECONDS / taken), shape.limit or _MANY, _MANY))
+    taken = _model(way, many, ids)
+    needed = cost(shape, many, bytes_=bytes_, target=many)
+    kernel = Rates(0, query, score).attention(needed, shape)
+    # The kernel's share is small in a short run; whatever it was, the rest has taken some time.
+    return Rates(max(taken - kernel, taken / 10) / (needed.linear_flops or 1), query, score)
+
+
+def _observers() -> list[Observer]:
+    return [TopLinks(LINKS), HeadStats(), Received(), Tiles(CELLS, CELLS)]
+
+
+def _model(way: Native | Hosted, tokens: int, ids: Sequence[int]) -> float:
+    """The seconds that the model takes for ``tokens``."""
+    read = (tuple(ids) * -(-tokens // len(ids)))[:tokens]
+    text = Encoding("", None, read, (0,) * tokens, ("",) * tokens, (False,) * tokens, ())
+    target = text if len(way.kinds) > 1 else None
+    return _timed(lambda: way.run(text, _observers(), target))
+
+
+def _kernel(block: Block, device: torch.device) -> tuple[float, float]:
+    """The seconds of the kernel and its observers for each query, and for each score that is seen, of one head."""
+    reach = block.reach or EVERYTHING
+    long = max(128, min(4096, math.isqrt(_SCORES * (1 if reach.ahead is None else 2) // block.heads)))
+    lengths = long // 4, long
+    times = []
+    for length in lengths:
+        q, k, v = (
+            torch.randn(heads, length, block.head_size, device=device)
+            for heads in (block.heads, block.kv_heads, block.kv_heads)
+        )
+
+        def run(q: Tensor = q, k: Tensor = k, v: Tensor = v) -> Tensor:
+            return attend(q, k, v, scale=block.head_size**-0.5, reach=reach, observers=_observers())
+
+        run()
+        times.append(min(_timed(run), _timed(run)) / block.heads)
+    # t = query · n + score · seen(n), at two lengths
+    (n, m), (a, b) = lengths, (seen(reach, length, length) for length in lengths)
+    score = (times[1] * n - times[0] * m) / (b * n - a * m)
+    score = min(max(score, times[1] / b / 10), times[1] / b)
+    return max(0.0, times[1] - score * b) / m, score
+
+
+def _timed(run: Callable[[], Any]) -> float:
+    """The seconds until the result of ``run`` is there; a GPU has gone on without waiting until it is read."""
+    start = time.perf_counter()
+    float(run().sum())
+    return time.perf_counter() - start

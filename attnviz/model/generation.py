@@ -1,0 +1,120 @@
+"""What a model writes itself, as what it reads next: its continuation of a text, or the text of its decoder."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from attnviz.checkpoint import Checkpoint, quiet_transformers
+from attnviz.encoding import Encoding, continued, started
+from attnviz.errors import InputError, UnsupportedModel, UsageError
+from attnviz.model.backends import Options, placing
+from attnviz.model.cost.limits import require_memory
+from attnviz.model.families import find_family
+from attnviz.model.native import weights
+from attnviz.model.native.backend import Native, naming
+from attnviz.model.native.generation import generate, read_rules
+
+if TYPE_CHECKING:
+    from attnviz.model.hosted import Hosted
+
+
+_MOST = 100_000
+"""So many tokens a model without a limit writes at most; they are written one after the other."""
+_FEW = 32
+"""So many may be asked for of any model: one without room ends before."""
+
+
+def write_on(
+    checkpoint: Checkpoint, options: Options, way: Native | Hosted, source: Encoding, count: int
+) -> tuple[Encoding, Encoding | None]:
+    """Let the model write ``count`` tokens greedily, or fewer where it ends the text or has no room.
+
+    A decoder goes on with ``source``, which grows; an encoder–decoder writes its decoder's text, which is the second
+    encoding. Our own forward pass writes in the native way, transformers in the hosted one.
+
+    Raises:
+        InputError: the text leaves no room for a token.
+        ModelError: the model has no head that predicts tokens, or says no token to begin with.
+        UsageError: it writes in many languages, and nothing says in which.
+    """
+    two = "cross" in way.kinds
+    read = 1 if two else len(source)
+    _require_room(checkpoint, options, way, read, count)
+    if way.limit is not None:
+        count = min(count, way.limit - read)
+    if count < 1:
+        raise InputError(f"the text has {read} tokens, all that the model takes: there is no room to go on")
+    if isinstance(way, Native):
+        with naming(checkpoint):
+            first, ids = _native(checkpoint, way, source, count)
+    else:
+        first, ids = _hosted(checkpoint, options, way, source, count)
+    if not two:
+        return continued(checkpoint.tokenizer, source, ids), None
+    begun = replace(started(checkpoint.tokenizer, first), lexicon=source.lexicon)
+    return source, continued(checkpoint.tokenizer, begun, ids)
+
+
+def _require_room(checkpoint: Checkpoint, options: Options, way: Native | Hosted, read: int, count: int) -> None:
+    """Raise where ``count`` tokens after those ``read`` are more than the model, or the memory, takes at all."""
+    most = _MOST if way.limit is None else way.limit
+    if count > max(most, _FEW):
+        of = "attnviz lets a model write" if way.limit is None else "the model takes"
+        raise UsageError(f"--generate asks for {count:,} tokens, and {of} {most:,} at most", hint="Ask for fewer.")
+    if "cross" in way.kinds:
+        require_memory(checkpoint, options, 1, count)
+    else:
+        require_memory(checkpoint, options, read + count if way.limit is None else min(read + count, way.limit))
+
+
+def _native(checkpoint: Checkpoint, way: Native, source: Encoding, count: int) -> tuple[int, list[int]]:
+    """The token before the first that is written, and those that are."""
+    network = way.network
+    family = find_family(checkpoint.config)
+    head = weights.take_head(family, network.spec, checkpoint.tensors, network.dtype, str(network.device))
+    rules = read_rules(checkpoint.config, checkpoint.generation, network.spec.embedding.vocabulary)
+    begin = opening(checkpoint, way)
+    rules = rules if begin is None else replace(rules, start=begin[0], first=begin[1])
+    ids = generate(network, head, source.ids, source.type_ids, rules=rules, count=count)
+    start = network.spec.start if rules.start is None else rules.start
+    return source.ids[-1] if start is None else start, ids
+
+
+def opening(checkpoint: Checkpoint, way: Native | Hosted) -> tuple[int, int | None] | None:
+    """The token that a translation begins with, and the one that must follow; None where the configs say it.
+
+    They say it where they name a language, unless another was asked for.
+
+    Raises:
+        UsageError: nothing says in which language it is to be written.
+    """
+    languages = checkpoint.languages
+    if languages is None or "cross" not in way.kinds or not languages.leads(checkpoint.config, checkpoint.generation):
+        return None
+    return languages.opening(way.start)
+
+
+def _hosted(
+    checkpoint: Checkpoint, options: Options, way: Hosted, source: Encoding, count: int
+) -> tuple[int, list[int]]:
+    """As ``_native``."""
+    from attnviz.model.hosted import open_writer, undisturbed
+
+    writer = open_writer(checkpoint, *placing(checkpoint, options), trust_remote_code=options.trust_remote_code)
+    ids = torch.tensor([source.ids], device=writer.device)
+    given: dict[str, Any] = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "max_new_tokens": count}
+    begin = opening(checkpoint, way)
+    if begin is not None:
+        given |= {"decoder_start_token_id": begin[0], "forced_bos_token_id": begin[1]}
+    try:
+        with undisturbed(writer), quiet_transformers(), torch.inference_mode():
+            written = writer.generate(**given, do_sample=False, num_beams=1)[0].tolist()
+    except (TypeError, ValueError, LookupError, AttributeError, RuntimeError, ImportError) as error:
+        raise UnsupportedModel(
+            f"{checkpoint.name}: transformers' {type(writer).__name__} can't go on with this text ({error})"
+        ) from error
+    read = 1 if "cross" in way.kinds else len(source)
+    return written[read - 1], written[read:]

@@ -1,0 +1,85 @@
+"""Whether a model in memory is still what it was when it was opened."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from attnviz.checkpoint import raw
+from attnviz.model.hosted.running import RUNNING
+
+_PLAIN = (int, float, str, bytes, bool, complex, type(None), torch.dtype, torch.device)
+
+
+class Watch:
+    """What ``model`` was: its modules, hooks, attributes, configs and tensors.
+
+    Where a tensor is replaced or written to, that is seen by its place and version. ``copied`` are the tensors of which
+    copies run, while ``running`` are what runs: of those that run themselves any change counts at once, and of the
+    rest the values are compared.
+    """
+
+    def __init__(self, model: nn.Module, copied: Mapping[str, Tensor], running: Iterable[Tensor]) -> None:
+        self._model = model
+        shared = {_place(tensor) for tensor in running}
+        self._copied = [tensor for tensor in copied.values() if _place(tensor) not in shared]
+        with RUNNING:
+            self._was, self._values = self._marks(), self._sums()
+
+    def is_same(self) -> bool:
+        """Whether nothing has changed since."""
+        with RUNNING:
+            now, values = self._marks(), self._sums()
+        if len(now) != len(self._was) or values != self._values:
+            return False
+        pairs = zip(now, self._was, strict=True)
+        return all(one is other or (type(one) in _PLAIN and one == other) for one, other in pairs)
+
+    def _marks(self) -> list[Any]:
+        """Objects, which must stay the same, and numbers and texts, which must stay equal."""
+        found: list[Any] = []
+        known: set[int] = set()
+        for name, module in self._model.named_modules(remove_duplicate=False):
+            found += [name, module, type(module)]
+            for key, value in vars(module).items():
+                if key != "training":
+                    found.append(key)
+                    _mark(value, found, known)
+        return found
+
+    def _sums(self) -> list[int]:
+        """A checksum of each tensor of which a copy runs."""
+        return [zlib.crc32(raw(tensor)) for tensor in self._copied]
+
+
+def _mark(value: Any, found: list[Any], known: set[int], depth: int = 0) -> None:
+    found.append(value)
+    if isinstance(value, Tensor):
+        version = -1 if value.is_inference() else value._version
+        found += [_place(value), version, str((value.dtype, value.device, value.shape, value.stride()))]
+    elif isinstance(value, (nn.Module, *_PLAIN)) or depth > 3:
+        return
+    elif hasattr(value, "to_json_string"):  # a config
+        if id(value) not in known:
+            known.add(id(value))
+            found[-1:] = [value, repr(value.to_dict())]
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            found.append(key)
+            _mark(each, found, known, depth + 1)
+    elif isinstance(value, list | tuple | set):
+        found[-1] = len(value)
+        for each in value:
+            _mark(each, found, known, depth + 1)
+
+
+def _place(tensor: Tensor) -> int:
+    """Where a tensor's memory begins."""
+    try:
+        return tensor.untyped_storage().data_ptr()
+    except (RuntimeError, NotImplementedError):  # one without memory of its own
+        return id(tensor)

@@ -1,0 +1,1 @@
+"""The native backend: our own forward pass from a checkpoint's tensors."""

@@ -1,0 +1,146 @@
+"""The native way: a checkpoint's family, spec and tensors become a network of ours, and a text runs through it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from attnviz.attention.kernel import Kind, Observer
+from attnviz.checkpoint import Checkpoint
+from attnviz.encoding import Encoding
+from attnviz.errors import InputError, ModelError
+from attnviz.model.architecture.spec import Spec
+from attnviz.model.families import Family, find_family
+from attnviz.model.inputs import require_finite, require_fit, require_token
+from attnviz.model.native import weights
+from attnviz.model.native.forward import Network
+
+
+class Native:
+    """A network of ours that runs encodings."""
+
+    path: Literal["native"] = "native"
+
+    def __init__(self, network: Network, start: int | None = None, unread: tuple[str, ...] = ()) -> None:
+        """``start`` is the token with which a decoder begins where its spec names none.
+
+        ``unread`` are tensors of the checkpoint that the network has no use for.
+        """
+        self.network = network
+        self.unread = unread
+        self.kinds: tuple[Kind, ...] = ("encoder", "decoder", "cross") if network.encoder else ("self",)
+        own = start if network.encoder and network.spec.start is None else network.spec.start
+        self.start = None if network.spec.wraps else own
+        limits = [spec.limit for spec in self._stacks() if spec.limit is not None]
+        self.limit = min(limits, default=None)
+
+    def _stacks(self) -> list[Spec]:
+        spec = self.network.spec
+        return [spec.encoder, spec] if spec.encoder else [spec]
+
+    def run(self, encoding: Encoding, observers: Sequence[Observer] = (), target: Encoding | None = None) -> Tensor:
+        """Run one input and return the last hidden states (T, C), the decoder's where there is one.
+
+        Where there are observers and none asks for the last hidden states, all is left out on which no weight depends,
+        and what it returns are the queries and keys of the last attention.
+
+        Raises:
+            InputError: an encoder–decoder without a ``target``, or a target or a pair for a model that takes none.
+            ModelError: the tokenizer and the model do not belong together, or the result is not finite; the message
+                names the tensors that hold NaN.
+        """
+        memory = None
+        network, read = self.network, encoding
+        if network.encoder:
+            if target is None:
+                raise InputError("the model is an encoder–decoder: it needs a target text as well")
+            memory, read = self.remember(encoding, observers), target
+        elif target is not None:
+            raise InputError("the model has no decoder: it takes no target")
+        _require(network, read)
+        seeing = (observer for observer in observers if type(observer).hidden is not Observer.hidden)
+        whole = not observers or any(observer.whole for observer in seeing)
+        states = network(read.ids, read.type_ids, observers, memory=memory, whole=whole)
+        require_finite(states, network.tensors)
+        return states
+
+    @property
+    def layers(self) -> dict[Kind, int]:
+        """How many layers each kind of attention has."""
+        return dict(zip(self.kinds, (len(spec.layers) for spec in (*self._stacks(), self.network.spec)), strict=False))
+
+    @property
+    def heads(self) -> dict[Kind, int]:
+        """How many heads all layers of each kind have together."""
+        stacks = self._stacks()
+        counts = [sum(layer.attention.heads for layer in spec.layers) for spec in stacks]
+        counts.append(sum(layer.cross.heads for layer in stacks[-1].layers if layer.cross))
+        return dict(zip(self.kinds, counts, strict=False))
+
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens have vectors."""
+        return self._stacks()[0].embedding.vocabulary
+
+    def remember(self, encoding: Encoding, observers: Sequence[Observer] = ()) -> Tensor | None:
+        """What the encoder gives the decoder, (M, C); None where there is no encoder."""
+        encoder = self.network.encoder
+        if encoder is None:
+            return None
+        _require(encoder, encoding)
+        return encoder(encoding.ids, encoding.type_ids, observers)
+
+    def causal(self, kind: Kind = "self") -> bool:
+        """Whether no query sees a later key, in any layer."""
+        if kind == "cross":
+            return False
+        return self._stacks()[0 if kind == "encoder" else -1].causal
+
+
+def _require(network: Network, encoding: Encoding) -> None:
+    embedding = network.spec.embedding
+    require_fit(encoding, embedding.vocabulary, embedding.types)
+
+
+def open_native(checkpoint: Checkpoint, dtype: torch.dtype = torch.float32, device: str = "cpu") -> Native:
+    """Our network of ``checkpoint``, in ``dtype`` and on ``device``.
+
+    Raises:
+        UnsupportedModel: no family file expresses the config exactly.
+        ModelError: the config or the tensors are damaged.
+    """
+    family, spec = read_spec(checkpoint)
+    with naming(checkpoint):
+        unread = weights.unread(family, spec, checkpoint.tensors)
+        network = Network(spec, weights.take(family, spec, checkpoint.tensors, dtype, device))
+        start = checkpoint.generation.get("decoder_start_token_id")
+        for token in (spec.start, start) if spec.encoder else ():
+            if token is not None:
+                require_token("decoder_start_token_id", token, spec.embedding.vocabulary)
+        return Native(network, start, unread)
+
+
+def read_spec(checkpoint: Checkpoint) -> tuple[Family, Spec]:
+    """The family of ``checkpoint``, and what its config says.
+
+    Raises:
+        UnsupportedModel: no family file expresses the config exactly.
+        ModelError: the config is damaged.
+    """
+    with naming(checkpoint):
+        family = find_family(checkpoint.config)
+        return family, family.spec(checkpoint.config)
+
+
+@contextlib.contextmanager
+def naming(checkpoint: Checkpoint) -> Iterator[None]:
+    """Inside, errors of the model get the checkpoint's name before what is wrong."""
+    try:
+        yield
+    except ModelError as error:
+        error.message = f"{checkpoint.name}: {error.message}"
+        raise

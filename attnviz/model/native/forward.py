@@ -1,0 +1,267 @@
+"""The forward pass over a spec: all mathematics of all families, without a family's name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from attnviz.attention.block_sizes import TOGETHER
+from attnviz.attention.kernel import Kind, Observer
+from attnviz.model.architecture import position
+from attnviz.model.architecture.activations import ACTIVATIONS
+from attnviz.model.architecture.spec import (
+    MLP,
+    ALiBi,
+    Attention,
+    BranchNorm,
+    Convolution,
+    Disentangled,
+    GatedMLP,
+    Layer,
+    LayerNorm,
+    Norm,
+    ParallelNorm,
+    PostNorm,
+    PreNorm,
+    RelativeBuckets,
+    Rotary,
+    SandwichNorm,
+    Sinusoidal,
+    Spec,
+)
+from attnviz.model.native.run import Biases, Run
+from attnviz.model.native.run import Past as Past
+
+MANY = 256
+"""Of so many tokens a bias is added to the product on the CPU; torch would fill the result with it before."""
+
+
+class Network:
+    """A model ready to run: a spec and the tensors that it needs, under the names of ``weights.shapes``.
+
+    Where the spec has an encoder, ``encoder`` is that network and this one the decoder. It computes in the type of
+    its norms and matrices, on their device; the embeddings may be kept in another.
+    """
+
+    def __init__(self, spec: Spec, tensors: Mapping[str, Tensor], *, kind: Kind = "self") -> None:
+        self.spec = spec
+        self.tensors = tensors
+        self.kind: Kind = "decoder" if spec.encoder else kind
+        self.encoder: Network | None = None
+        if spec.encoder:
+            inner = {name.removeprefix("encoder."): t for name, t in tensors.items() if name.startswith("encoder.")}
+            self.encoder = Network(spec.encoder, inner, kind="encoder")
+        one = tensors["layers.0.attention.query.weight"]
+        self.dtype, self.device = one.dtype, one.device
+
+    @torch.inference_mode()
+    def __call__(
+        self,
+        ids: Sequence[int],
+        type_ids: Sequence[int] = (),
+        observers: Sequence[Observer] = (),
+        *,
+        memory: Tensor | None = None,
+        past: Past | None = None,
+        whole: bool = True,
+    ) -> Tensor:
+        """Run T tokens and return the last hidden states (T, C); the observers see all weights on the way.
+
+        ``memory`` (M, C) is what the encoder gave. With ``past`` the tokens follow those that it has read, and it
+        reads them too. Where not the ``whole`` is wanted, all is left out on which no weight depends, from the values
+        of the last attention on; then it returns the queries and keys of that, all in a row.
+        """
+        run = Run(len(ids), self.device, observers, past, memory)
+        x = self.through(ids, type_ids, run, whole=whole)
+        if past:
+            past.length += len(ids)
+        return x
+
+    def through(self, ids: Sequence[int], type_ids: Sequence[int], run: Run, *, whole: bool) -> Tensor:
+        """What a call returns, of a ``run`` that is under way; in inference mode."""
+        observers = run.observers
+        x = self._embed(torch.tensor(ids, device=self.device), type_ids, run)  # (T, C)
+        table = self._relative_table()
+        for i, layer in enumerate(self.spec.layers):
+            for observer in observers:
+                observer.hidden(i, x, self.kind)
+            if not whole and i == len(self.spec.layers) - 1:
+                return self._look(i, layer, x, run, table)
+            x = self._layer(i, layer, x, run, table)
+        if self.spec.final_norm:
+            x = self._norm("norm", self.spec.final_norm, x)
+        if self.spec.final_size:
+            x = self._linear("project", x)
+        for observer in observers:
+            observer.hidden(len(self.spec.layers), x, self.kind)
+        return x
+
+    def _embed(self, ids: Tensor, type_ids: Sequence[int], run: Run) -> Tensor:
+        embedding, tensors = self.spec.embedding, self.tensors
+        x = tensors["embed.tokens.weight"][ids].to(self.dtype)
+        if embedding.scale != 1:
+            x = x * torch.tensor(embedding.scale, dtype=self.dtype)
+        projection = embedding.projection
+        if projection and projection.tokens:
+            x = self._linear("embed.project", x)
+        row = partial(run.rows, ids)
+        # The order of these sums is that of the published models: float addition is not associative.
+        if embedding.types:
+            rows = torch.tensor(type_ids or (0,) * len(ids), device=self.device)
+            x = x + tensors["embed.types.weight"][rows]
+        if embedding.positions and "embed.positions.weight" in tensors:
+            x = x + tensors["embed.positions.weight"][row(embedding.positions)]
+        elif isinstance(embedding.positions, Sinusoidal):
+            x = x + position.sinusoids(row(embedding.positions), x.shape[-1], self.dtype, embedding.positions)
+        if embedding.norm:
+            x = self._norm("embed.norm", embedding.norm, x)
+        return self._linear("embed.project", x) if projection and not projection.tokens else x
+
+    def _relative_table(self) -> Tensor:
+        """The table of relative positions that all layers share: of biases, or of normed vectors; empty for none."""
+        table = self.tensors.get("relative.weight", torch.empty(0))
+        spec = self.spec.layers[0].attention.position
+        if isinstance(spec, Disentangled) and spec.norm:
+            return self._norm("relative.norm", spec.norm, table)
+        return table
+
+    def _layer(self, i: int, layer: Layer, x: Tensor, run: Run, table: Tensor) -> Tensor:
+        at = f"layers.{i}"
+        attention = partial(self._attention, i, layer.attention, run, table)
+        inner = partial(self._mlp, f"{at}.mlp", layer.mlp)
+        if isinstance(layer.norms, ParallelNorm):
+            normed = self._entering(f"{at}.attention", layer, x)
+            attended = attention(normed).add_(x)
+            return attended.add_(inner(normed if layer.norms.shared else self._entering(f"{at}.mlp", layer, x)))
+        entered, x = x, self._residual(f"{at}.attention", layer, attention, x)
+        if layer.cross:
+            x = self._residual(f"{at}.cross", layer, partial(self._cross, i, layer.cross, run), x)
+        x = self._residual(f"{at}.mlp", layer, inner, x)
+        return self._convolve(f"{at}.convolution", layer.convolution, entered, x, run) if layer.convolution else x
+
+    def _look(self, i: int, layer: Layer, x: Tensor, run: Run, table: Tensor) -> Tensor:
+        """Show the weights of the last layer, and return the queries and keys that they are made of, in a row."""
+        at, attention = f"layers.{i}", partial(self._attention, i, layer.attention, run, table)
+        if layer.cross:
+            x = self._residual(f"{at}.attention", layer, attention, x)
+            return self._cross(i, layer.cross, run, self._entering(f"{at}.cross", layer, x), shown=True)
+        return attention(self._entering(f"{at}.attention", layer, x), shown=True)
+
+    def _entering(self, at: str, layer: Layer, x: Tensor) -> Tensor:
+        """What the sublayer ``at`` reads."""
+        match layer.norms:
+            case PreNorm(kind, attention):
+                return self._norm(f"{at}.norm", kind, x) if attention or not at.endswith("attention") else x
+            case SandwichNorm(kind) | ParallelNorm(kind):
+                return self._norm(f"{at}.norm", kind, x)
+        return x
+
+    def _residual(self, at: str, layer: Layer, sublayer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        branch = sublayer(self._entering(at, layer, x))
+        match layer.norms:
+            case PostNorm(kind):
+                return self._norm(f"{at}.norm", kind, branch.add_(x))
+            case BranchNorm(kind):
+                branch = self._norm(f"{at}.norm", kind, branch)
+            case SandwichNorm(kind):
+                branch = self._norm(f"{at}.norm_after", kind, branch)
+        return (branch if layer.residual == 1 else branch * layer.residual).add_(x)
+
+    def _attention(self, i: int, spec: Attention, run: Run, table: Tensor, x: Tensor, *, shown: bool = False) -> Tensor:
+        """What the attention adds; where it is only to be ``shown``, its queries and keys in a row."""
+        at = f"layers.{i}.attention"
+        q = self._heads(f"{at}.query", spec, spec.heads, x)
+        k = self._heads(f"{at}.key", spec, spec.kv_heads, x)
+        v = None if shown else self._heads(f"{at}.value", spec, spec.kv_heads, x)
+        if isinstance(spec.position, Rotary):
+            turned = position.rotate(torch.cat((q, k)), spec.position, *run.turns(spec.position, self.dtype))
+            q, k = turned[: spec.heads], turned[spec.heads :]
+        if run.past:
+            k, v = run.past.extend(at, k, k if v is None else v)
+        context = run.attend(i, self.kind, spec, q, k, v, self._biases(at, spec, table))
+        return torch.cat((q.flatten(), k.flatten())) if shown else self._linear(f"{at}.output", context)
+
+    def _cross(self, i: int, spec: Attention, run: Run, x: Tensor, *, shown: bool = False) -> Tensor:
+        at, memory = f"layers.{i}.cross", run.memory
+        if memory is None:
+            raise ValueError("a decoder that attends to an encoder needs what the encoder gave")
+
+        def read() -> tuple[Tensor, Tensor]:
+            k, v = (self._heads(f"{at}.{name}", spec, spec.kv_heads, memory) for name in ("key", "value"))
+            return k, v
+
+        q = self._heads(f"{at}.query", spec, spec.heads, x)
+        k, v = run.past.keep(at, read) if run.past else read()
+        context = run.attend(i, "cross", spec, q, k, v, None)
+        return torch.cat((q.flatten(), k.flatten())) if shown else self._linear(f"{at}.output", context)
+
+    def _heads(self, at: str, spec: Attention, heads: int, x: Tensor) -> Tensor:
+        """The queries, keys or values of all heads, (heads, T, D)."""
+        x = self._linear(at, x)
+        if spec.clip is not None:
+            x = x.clamp(-spec.clip, spec.clip)
+        norm = spec.qk_norm
+        if norm is None or at.endswith("value"):
+            return x.view(-1, heads, spec.head_size).transpose(0, 1)  # (T, heads·D) → (heads, T, D)
+        if norm.over == "width":
+            return self._norm(f"{at}_norm", norm.norm, x).view(-1, heads, spec.head_size).transpose(0, 1)
+        return self._norm(f"{at}_norm", norm.norm, x.view(-1, heads, spec.head_size)).transpose(0, 1)
+
+    def _biases(self, at: str, spec: Attention, table: Tensor) -> Biases | None:
+        """What makes of queries and keys what their scores get for their positions; None for nothing.
+
+        ``table`` is that of relative positions that all layers share.
+        """
+        match spec.position:
+            case ALiBi() as slopes:
+                alibi = position.alibi(spec.heads, slopes)
+                return lambda _q, _k: alibi
+            case RelativeBuckets() as buckets:
+                own = table if buckets.shared else self.tensors[f"{at}.relative.weight"]
+                relative = position.relative(own, buckets)
+                return lambda _q, _k: relative
+            case Disentangled() as apart:
+                names = ("query", "key") if apart.shared else ("position_query", "position_key")
+                queries, keys = (
+                    self._heads(f"{at}.{name}", spec, spec.heads, table) if wanted else None
+                    for name, wanted in zip(names, (apart.position_to_content, apart.content_to_position), strict=True)
+                )
+                return lambda q, k: position.disentangled(q, k, queries, keys, apart, spec.scale)
+        return None
+
+    def _mlp(self, at: str, spec: MLP | GatedMLP, x: Tensor) -> Tensor:
+        if len(x) > TOGETHER:
+            return torch.cat([self._mlp(at, spec, x[i : i + TOGETHER]) for i in range(0, len(x), TOGETHER)])
+        activation = ACTIVATIONS[spec.activation]
+        if isinstance(spec, GatedMLP):
+            inner = activation(self._linear(f"{at}.gate", x)).mul_(self._linear(f"{at}.up", x))
+        else:
+            inner = activation(self._linear(f"{at}.up", x))
+        return self._linear(f"{at}.down", inner)
+
+    def _convolve(self, at: str, spec: Convolution, entered: Tensor, x: Tensor, run: Run) -> Tensor:
+        weight, bias = self.tensors[f"{at}.weight"], self.tensors[f"{at}.bias"]
+        mix = partial(functional.conv1d, weight=weight, bias=bias, padding=spec.size // 2, groups=spec.groups)
+        return self._norm(f"{at}.norm", spec.norm, x + ACTIVATIONS[spec.activation](run.neighbours(mix, entered)))
+
+    def _linear(self, at: str, x: Tensor) -> Tensor:
+        weight, bias = self.tensors[f"{at}.weight"], self.tensors.get(f"{at}.bias")
+        if bias is None or len(x) < MANY or x.device.type != "cpu":
+            return functional.linear(x, weight, bias)
+        return functional.linear(x, weight).add_(bias)
+
+    def _norm(self, at: str, norm: Norm, x: Tensor) -> Tensor:
+        weight = self.tensors.get(f"{at}.weight")
+        if weight is not None and norm.offset:
+            weight = weight + norm.offset
+        if weight is None or (isinstance(norm, LayerNorm) and weight.dim() == 1):
+            return functional.layer_norm(x, x.shape[-1:], weight, self.tensors.get(f"{at}.bias"), norm.eps)
+        exact = x.to(torch.promote_types(x.dtype, torch.float32))
+        if isinstance(norm, LayerNorm):  # each head with weights of its own, (heads, D)
+            exact = functional.layer_norm(exact, exact.shape[-1:], eps=norm.eps)
+            return exact.to(x.dtype) * weight
+        return functional.rms_norm(exact, exact.shape[-1:], eps=norm.eps).to(x.dtype) * weight

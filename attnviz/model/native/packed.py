@@ -1,0 +1,186 @@
+"""Many documents at once and no padding: their tokens pass linear layers together and attend each among its own.
+
+A pack is documents one after another, sorted by length. Linear layers, norms and MLPs see its T tokens as one matrix;
+attention takes the documents of one length together, as (B, H, n, n) scores, so many that these stay in a core's cache.
+Whoever measures turns the scores into weights, and has seen them then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import groupby
+from types import ModuleType
+
+import torch
+from torch import Tensor
+
+from attnviz.attention.block_sizes import LANES, PACK, PACK_CELLS
+from attnviz.attention.kernel import Kind
+from attnviz.attention.tile import find_loops
+from attnviz.model.architecture import position
+from attnviz.model.architecture.spec import Attention, Learned, Reach, Rotary, Sinusoidal
+from attnviz.model.native.forward import Network
+from attnviz.model.native.run import Biases, Run
+
+See = Callable[[int, Reach, "Group", Tensor], None]
+"""(layer, its reach, documents, their scores (B, H, n, n)) → turns these into weights, in their place."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """``count`` documents of ``length`` tokens each: from the pack's document ``first`` and token ``start`` on."""
+
+    first: int
+    start: int
+    count: int
+    length: int
+
+    @property
+    def tokens(self) -> slice:
+        """Where its tokens are in the pack."""
+        return slice(self.start, self.start + self.count * self.length)
+
+    def parts(self, count: int) -> Iterator[Group]:
+        """The group in parts of ``count`` documents."""
+        for i in range(0, self.count, count):
+            yield Group(self.first + i, self.start + i * self.length, min(count, self.count - i), self.length)
+
+
+def pack(lengths: Sequence[int], workers: int = 1) -> list[list[int]]:
+    """The numbers of the documents of each pack, in the order of their ``lengths``; a pack has one at least.
+
+    There are as many packs for each of the ``workers``, of as many tokens.
+    """
+    total = sum(lengths)
+    rounds = -(-total // (PACK * workers))
+    room = -(-total // max(1, rounds * workers))
+    packs: list[list[int]] = []
+    taken = 0
+    for number in sorted(range(len(lengths)), key=lengths.__getitem__):
+        # As near as can be to so many tokens in all packs so far.
+        if not packs or taken + lengths[number] / 2 > room * len(packs):
+            packs.append([])
+        packs[-1].append(number)
+        taken += lengths[number]
+    return packs
+
+
+@torch.inference_mode()
+def run_packed(network: Network, ids: Sequence[Sequence[int]], type_ids: Sequence[Sequence[int]], see: See) -> None:
+    """Run the documents of a pack, which are sorted by length, and let ``see`` turn all their scores into weights.
+
+    Nothing is computed on which no weight depends.
+    """
+    run = Packed([len(document) for document in ids], network.device, see)
+    tokens, types = ([number for document in each for number in document] for each in (ids, type_ids))
+    network.through(tokens, types, run, whole=False)
+
+
+class Packed(Run):
+    """The run of a pack of documents of the ``lengths``; they rise."""
+
+    def __init__(self, lengths: Sequence[int], device: torch.device, see: See) -> None:
+        super().__init__(sum(lengths), device)
+        self._see = see
+        self._groups: list[Group] = []
+        first = start = 0
+        for length, same in groupby(lengths):
+            group = Group(first, start, len(list(same)), length)
+            self._groups.append(group)
+            first, start = first + group.count, group.tokens.stop
+        self._places = torch.arange(max(lengths), device=device)
+
+    def rows(self, ids: Tensor, spec: Learned | Sinusoidal) -> Tensor:
+        """As of one text: each document begins at position 0."""
+        found = []
+        for group in self._groups:
+            at = self._places[: group.length].expand(group.count, -1)
+            found.append(position.rows(ids[group.tokens].view(group.count, -1), at, spec).flatten())
+        return torch.cat(found)
+
+    def _turn(self, rotary: Rotary, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        # Angles may depend on the length of the text.
+        turns = [position.turns(rotary, self._places[: group.length], dtype) for group in self._groups]
+        counts = [group.count for group in self._groups]
+        cos, sin = (
+            torch.cat([part.repeat(count, 1) for part, count in zip(parts, counts, strict=True)])
+            for parts in zip(*turns, strict=True)
+        )
+        return cos, sin
+
+    def attend(
+        self, layer: int, kind: Kind, spec: Attention, q: Tensor, k: Tensor, v: Tensor | None, biases: Biases | None
+    ) -> Tensor:
+        """As of one text, (T, H·D), of each document by itself; without ``v`` (T, 0)."""
+        del kind
+        taken = q.new_empty(q.shape[1], spec.heads, v.shape[-1] if v is not None else 0)
+        products = _products() if all(_compiled(part) for part in (q, k, v) if part is not None) else None
+        for whole in self._groups:
+            for group in whole.parts(max(1, PACK_CELLS // (spec.heads * whole.length**2))):
+                scores = self._scores(spec, group, q, k, biases, products)
+                self._see(layer, spec.reach, group, scores)
+                if v is None:
+                    continue
+                if products:
+                    products.take(with_room(scores).numpy(), v.numpy(), group.start, taken.numpy())
+                    continue
+                # (B, H, n, n) → (B, G, H/G·n, n), times (B, G, n, D)
+                weights = scores.to(v.dtype).view(group.count, spec.kv_heads, -1, group.length)
+                context = (weights @ _apart(v, group)).view(group.count, spec.heads, group.length, -1)
+                taken[group.tokens].view(group.count, group.length, spec.heads, -1).copy_(context.transpose(1, 2))
+        return taken.flatten(1)
+
+    def _scores(
+        self, spec: Attention, group: Group, q: Tensor, k: Tensor, biases: Biases | None, products: ModuleType | None
+    ) -> Tensor:
+        """The scores (B, H, n, n) of documents of one length, as the kernel makes them: float32 at least.
+
+        Behind each row there is room for whole vectors.
+        """
+        exact = torch.promote_types(q.dtype, torch.float32)
+        length, width = group.length, -(-group.length // LANES) * LANES
+        scores = q.new_empty(group.count, spec.heads, length, width, dtype=exact)[..., :length]
+        if products:
+            products.make_scores(q.numpy(), k.numpy(), group.start, spec.scale, with_room(scores).numpy())
+        else:
+            queries = (_apart(q, group).to(exact) * spec.scale).reshape(group.count, spec.kv_heads, -1, q.shape[-1])
+            made = queries @ _apart(k, group).to(exact).mT  # (B, G, H/G·n, n)
+            scores.copy_(made.view(scores.shape))
+        if spec.softcap is not None:
+            scores.div_(spec.softcap).tanh_().mul_(spec.softcap)
+        bias = biases(_apart(q, group), _apart(k, group)) if biases else None
+        if bias:
+            at = self._places[:length]
+            scores += bias(at, at)
+        return scores
+
+    def neighbours(self, mix: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """As of one text, of each document by itself."""
+        return torch.cat([
+            mix(x[group.tokens].view(group.count, group.length, -1).mT).mT.flatten(0, 1) for group in self._groups
+        ])  # fmt: skip
+
+
+def with_room(scores: Tensor) -> Tensor:
+    """The scores (B, H, n, n) with the room behind their rows, (B, H, n, width), as compiled loops read them."""
+    return scores.as_strided((*scores.shape[:3], scores.stride(2)), scores.stride())
+
+
+def _apart(part: Tensor, group: Group) -> Tensor:
+    """The documents of ``group`` of queries, keys or values (heads, T, D) by themselves, (B, heads, n, D)."""
+    heads, _, size = part.shape
+    return part[:, group.tokens].reshape(heads, group.count, group.length, size).transpose(0, 1)
+
+
+def _compiled(part: Tensor) -> bool:
+    """Whether the compiled products work on queries, keys or values (heads, T, D)."""
+    return (
+        part.device.type == "cpu" and part.dtype is torch.float32 and part.stride(2) == 1 and not part.shape[2] % LANES
+    )
+
+
+@cache
+def _products() -> ModuleType | None:
+    return find_loops("attnviz.attention.compiled.products")

@@ -1,0 +1,95 @@
+"""One run of a network: who looks on, what has been read, and how its tokens attend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from attnviz.attention.kernel import Bias, Kind, Observer, attend
+from attnviz.model.architecture import position
+from attnviz.model.architecture.spec import EVERYTHING, Attention, Learned, Rotary, Sinusoidal
+
+Biases = Callable[[Tensor, Tensor], Bias | None]
+"""The queries and keys of all heads (…, heads, T, D) → what their scores get for their positions."""
+
+
+class Past:
+    """What a decoder has read: the keys and values of its layers, so that the next tokens are run alone."""
+
+    def __init__(self) -> None:
+        self.length = 0
+        self._read: dict[str, tuple[Tensor, Tensor]] = {}
+
+    def extend(self, at: str, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """The keys and values (G, M, D) of the attention ``at`` so far, with those of the new tokens behind them."""
+        if at in self._read:
+            k, v = (torch.cat((old, new), dim=1) for old, new in zip(self._read[at], (k, v), strict=True))
+        self._read[at] = k, v
+        return k, v
+
+    def keep(self, at: str, make: Callable[[], tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+        """The keys and values of the attention ``at`` to an encoder, made once: they stay the same."""
+        if at not in self._read:
+            self._read[at] = make()
+        return self._read[at]
+
+
+class Run:
+    """A run of one text, or of the tokens that follow what ``past`` has read, through one stack of layers.
+
+    ``memory`` (M, C) is what the encoder gave to a decoder.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        device: torch.device,
+        observers: Sequence[Observer] = (),
+        past: Past | None = None,
+        memory: Tensor | None = None,
+    ) -> None:
+        self.observers, self.past, self.memory = observers, past, memory
+        self.first = past.length if past else 0
+        self.positions = torch.arange(self.first, self.first + count, device=device)
+        self._turns: dict[Rotary, tuple[Tensor, Tensor]] = {}
+
+    def rows(self, ids: Tensor, spec: Learned | Sinusoidal) -> Tensor:
+        """The rows of the position table for the tokens ``ids`` (T,)."""
+        return position.rows(ids, self.positions, spec)
+
+    def turns(self, rotary: Rotary, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """What ``position.rotate`` turns queries and keys by, both (T, size); made for the first layer that asks."""
+        if rotary not in self._turns:
+            self._turns[rotary] = self._turn(rotary, dtype)
+        return self._turns[rotary]
+
+    def _turn(self, rotary: Rotary, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        return position.turns(rotary, self.positions, dtype)
+
+    def attend(
+        self, layer: int, kind: Kind, spec: Attention, q: Tensor, k: Tensor, v: Tensor | None, biases: Biases | None
+    ) -> Tensor:
+        """What the queries ``q`` (H, T, D) take from ``k`` and ``v`` (G, M, D), (T, H·D).
+
+        Without ``v`` the weights are shown to the observers, and nothing is taken: (T, 0).
+        """
+        context = attend(
+            q,
+            k,
+            k[..., :0] if v is None else v,
+            scale=spec.scale,
+            reach=EVERYTHING if kind == "cross" else spec.reach,
+            bias=biases(q, k) if biases else None,
+            softcap=spec.softcap,
+            first=0 if kind == "cross" else self.first,
+            layer=layer,
+            kind=kind,
+            observers=self.observers,
+        )
+        return context.transpose(0, 1).flatten(1)  # (H, T, D) → (T, H·D)
+
+    def neighbours(self, mix: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """``mix`` (…, C, n) → the same shape of the states ``x`` (T, C) of each text by itself."""
+        return mix(x.t()).t()  # (T, C) → (C, T), as a convolution wants it, and back

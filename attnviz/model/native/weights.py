@@ -1,0 +1,219 @@
+"""The tensors that a spec needs, taken from a checkpoint: found under its names, cut apart, their shapes verified."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from attnviz.errors import ModelError, few
+from attnviz.model.architecture.shapes import Shape, head_shapes, optional_shapes, shapes
+from attnviz.model.architecture.spec import Spec
+from attnviz.model.families import Family
+
+_CUTS = {"qkv": ("query", "key", "value"), "groups": ("query", "key", "value"), "gate_up": ("gate", "up")}
+
+_NEEDLESS = re.compile(
+    r"^(lm_head|cls|score|classifier|qa_outputs|classification_head)\."  # read the last hidden states
+    r"|(^|\.)(pooler\..*"  # as these
+    r"|position_ids|token_type_ids"  # 0, 1, 2, … and 0, 0, 0, …
+    r"|(attn|attention|crossattention)\.(masked_)?bias"  # causal masks
+    r"|(encoder|decoder)\.version|embed_positions\.(_float_tensor|weights)|attn\.embed_positions"  # made anew
+    r"|rotary_emb\.inv_freq"  # the same
+    r"|EncDecAttention\.relative_attention_bias\.weight)$"  # of T5's first version, which never read it
+)
+"""What checkpoints hold beside what a weight of the attention depends on; transformers passes it over as well."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where tensors of ours stand in a checkpoint: as ``our`` name, in ``theirs``, of which several are stacked.
+
+    ``parts`` are our names of what they are cut into, and ``groups`` the key-value heads of their layer.
+    """
+
+    theirs: tuple[str, ...]
+    our: str
+    parts: tuple[str, ...]
+    groups: int
+
+
+def take(
+    family: Family, spec: Spec, tensors: Mapping[str, Tensor], dtype: torch.dtype, device: str = "cpu"
+) -> dict[str, Tensor]:
+    """The tensors that ``spec`` needs, under our names, in ``dtype`` and on ``device``, found under the family's.
+
+    The token embeddings keep their type: of a large table few rows are read.
+
+    Raises:
+        ModelError: tensors are missing or have another shape than the config says; the message names them.
+    """
+    return {
+        name: tensor.to(device) if name.endswith("embed.tokens.weight") else tensor.to(device, dtype)
+        for name, tensor in _load(tensors, *_needed(family, spec, shapes_of(tensors))).items()
+    }
+
+
+def take_head(
+    family: Family, spec: Spec, tensors: Mapping[str, Tensor], dtype: torch.dtype, device: str = "cpu"
+) -> tuple[Tensor, Tensor | None]:
+    """The matrix (vocabulary, C) that makes scores of hidden states, and its bias.
+
+    Raises:
+        ModelError: the model has no head that predicts tokens, or the checkpoint lacks it.
+    """
+    needed = head_shapes(spec)
+    if not needed:
+        raise ModelError(f"models of type {family.name!r} have no head that predicts the next token")
+    if spec.head and spec.head.bias == "optional" and not _has(family, spec, tensors, "head.bias"):
+        del needed["head.bias"]
+    places = _locate(family, spec, shapes_of(tensors), needed)
+    matrix, *bias = (tensor.to(device, dtype) for tensor in _load(tensors, places, needed).values())
+    return matrix, bias[0] if bias else None
+
+
+def shapes_of(tensors: Mapping[str, Tensor]) -> Mapping[str, Shape]:
+    """The shape of each tensor, from the header of a file where it is in one."""
+    own = getattr(tensors, "shapes", None)
+    return own() if own else {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+
+def unread(family: Family, spec: Spec, tensors: Mapping[str, Tensor]) -> tuple[str, ...]:
+    """The checkpoint's tensors that are neither read nor known to be needless: a head's, a mask, a copy.
+
+    transformers passes them over as well, and warns.
+
+    Raises:
+        ModelError: as ``take``.
+    """
+    stored = shapes_of(tensors)
+    places, _ = _needed(family, spec, stored)
+    read = {name for place in places for name in place.theirs}
+    taken = {part for place in places for part in place.parts}
+    copies = {
+        name
+        for names, our, _ in _places(family, spec, shapes(spec) | head_shapes(spec))
+        if our == "head.weight" or our == "head.bias" or taken.issuperset(_parts(our))
+        for name in names
+    }
+    others = [name for name in stored if name not in read and family.plain(name) not in copies]
+    begun = {name.partition(".")[0] for name in read}  # of a pickle transformers has taken the prefix away
+    others += [name for name in getattr(tensors, "unexpected", ()) if family.plain(name).partition(".")[0] in begun]
+    return needful(others, read, family.prefix)
+
+
+def needful(names: Iterable[str], read: Iterable[str], prefix: str) -> tuple[str, ...]:
+    """Of the ``names`` of tensors, those that are not known to be needless beside tensors that are ``read``.
+
+    Where a head put a ``prefix`` before the names of the body, what has none is of the head.
+    """
+    body = prefix if any(name.startswith(prefix) for name in read) else ""
+    return tuple(sorted(name for name in names if name.startswith(body) and not _NEEDLESS.search(name)))
+
+
+def _needed(family: Family, spec: Spec, stored: Mapping[str, Shape]) -> tuple[list[Place], dict[str, Shape]]:
+    """What ``spec`` needs and may have, and where it is."""
+    may = {our: shape for our, shape in optional_shapes(spec).items() if _has(family, spec, stored, our)}
+    needed = shapes(spec) | may
+    return _locate(family, spec, stored, needed), needed
+
+
+def _has(family: Family, spec: Spec, stored: Collection[str], our: str) -> bool:
+    """Whether the checkpoint has what we call ``our``."""
+    plain = set(map(family.plain, stored))
+    return any(name == our and plain.issuperset(theirs) for theirs, name, _ in _places(family, spec, {}))
+
+
+def _locate(family: Family, spec: Spec, stored: Mapping[str, Shape], needed: Mapping[str, Shape]) -> list[Place]:
+    """Where each tensor that is needed stands, its shape verified; nothing is read."""
+    names = {family.plain(name): name for name in stored}
+    found: list[Place] = []
+    taken: set[str] = set()
+    lacked: dict[str, str] = {}
+    for theirs, our, groups in _places(family, spec, needed):
+        parts = tuple(part for part in _parts(our) if part in needed and part not in taken)
+        if parts and all(name in names for name in theirs):
+            place = Place(tuple(names[name] for name in theirs), our, parts, groups)
+            _verify(place, stored, needed)
+            found.append(place)
+            taken.update(parts)
+        else:
+            lacked |= dict.fromkeys(parts, theirs[0])
+    missing = list(dict.fromkeys(lacked.get(name, name) for name in needed if name not in taken))
+    if missing:
+        raise ModelError(
+            f"the checkpoint lacks {len(missing):,} tensors that its config asks for: {few(missing)}",
+            hint="The weights are incomplete or of another model: download the model again.",
+        )
+    return found
+
+
+def _places(family: Family, spec: Spec, needed: Mapping[str, Shape]) -> Iterator[tuple[list[str], str, int]]:
+    """Their names and ours of all layers, and the number of key-value heads in that layer."""
+    for theirs, ours in family.names.items():
+        for our in (ours,) if isinstance(ours, str) else ours:
+            stack = spec.encoder if our.startswith("encoder.") and spec.encoder else spec
+            if stack is spec and not spec.causal:  # perhaps an encoder alone
+                our = our.removeprefix("encoder.")
+            for i, layer in enumerate(stack.layers if "{}" in our else stack.layers[:1]):
+                at = stack.stored[i] if stack.stored else i
+                name = our.format(i)
+                heads = needed.get(name, (1,))[0] if theirs.count("{}") > 1 else 1
+                yield [theirs.format(at, head) for head in range(heads)], name, layer.attention.kv_heads
+
+
+def _parts(our: str) -> list[str]:
+    """The names of what the tensor ``our`` is, one or several."""
+    at, what, last = ("." + our.removesuffix(".T")).rsplit(".", 2)
+    return [f"{at}.{part}.{last}".lstrip(".") for part in _CUTS.get(what, (what,))]
+
+
+def _verify(place: Place, stored: Mapping[str, Shape], needed: Mapping[str, Shape]) -> None:
+    """Raise a ``ModelError`` where the tensors at ``place`` have another shape than what is needed."""
+    name = place.theirs[0]
+    said = {stored[one] for one in place.theirs}
+    shape = stored[name] if len(place.theirs) == 1 else (len(place.theirs), *stored[name])
+    if place.our.endswith(".T"):
+        shape = shape[::-1]
+    if place.our == "head.bias":  # some have it as one row
+        shape = (math.prod(shape),)
+    parts = _shapes(place, needed)
+    expected = (sum(part[0] for part in parts), *parts[0][1:])
+    if len(said) > 1 or shape != expected:
+        raise ModelError(
+            f"{name} has the shape {shape}, its config asks for {expected}",
+            hint="config.json and the weights do not belong together: download the model again.",
+        )
+
+
+def _shapes(place: Place, needed: Mapping[str, Shape]) -> list[Shape]:
+    return [needed[part] for part in _parts(place.our) if part in needed]
+
+
+def _load(tensors: Mapping[str, Tensor], places: list[Place], needed: Mapping[str, Shape]) -> dict[str, Tensor]:
+    """What is needed, read and cut apart, in the order of ``needed``."""
+    taken: dict[str, Tensor] = {}
+    for place in places:
+        loaded = [tensors[name] for name in place.theirs]
+        cut = _cut(place, loaded[0] if len(loaded) == 1 else torch.stack(loaded), _shapes(place, needed))
+        taken |= {part: cut[part] for part in place.parts}
+    return {name: taken[name] for name in needed}
+
+
+def _cut(place: Place, tensor: Tensor, parts: list[Shape]) -> dict[str, Tensor]:
+    """The tensors that ``tensor`` holds, under their names."""
+    names = _parts(place.our)
+    if place.our.endswith(".T"):
+        tensor = tensor.t()
+    if place.our == "head.bias":
+        tensor = tensor.flatten()
+    if ".groups." not in place.our:
+        return dict(zip(names, torch.split(tensor, [shape[0] for shape in parts]), strict=True))
+    size = parts[1][0] // place.groups
+    heads = tensor.reshape(place.groups, -1, size, *tensor.shape[1:])  # (G·(H/G + 2)·D, …) → (G, H/G + 2, D, …)
+    cut = heads[:, :-2].flatten(0, 2), heads[:, -2].flatten(0, 1), heads[:, -1].flatten(0, 1)
+    return dict(zip(names, cut, strict=True))

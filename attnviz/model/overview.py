@@ -1,0 +1,179 @@
+"""What attnviz would do with a checkpoint, and why: what ``attnviz models`` says."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from attnviz.checkpoint import Checkpoint
+from attnviz.errors import ModelError, UnsupportedModel, few
+from attnviz.model import families
+from attnviz.model.architecture.description import TIED, describe
+from attnviz.model.architecture.spec import CAUSAL
+from attnviz.model.backends import Options, open_way, require_hostable, why_hosted
+from attnviz.model.cost import estimates as cost
+from attnviz.model.cost.estimates import Block, Shape, Stack
+from attnviz.model.native import weights
+from attnviz.model.native.backend import naming, read_spec
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a checkpoint is run. ``reason`` says why it is not native, ``facts`` what the model is made of."""
+
+    name: str
+    model_type: str
+    way: Literal["native", "hosted", "observed", "not at all"]
+    reason: str
+    facts: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A family: its model type, the types that are the same but for their configuration, and a word on it."""
+
+    name: str
+    aliases: tuple[str, ...]
+    about: str
+
+
+def plan(checkpoint: Checkpoint, options: Options | None = None) -> Plan:
+    """How ``checkpoint`` would be run.
+
+    Raises:
+        ModelError: its config is damaged, or its tensors are not those that it asks for.
+    """
+    kind = str(checkpoint.config.get("model_type"))
+    reason = why_hosted(checkpoint)
+    if not reason:
+        family, spec = read_spec(checkpoint)
+        facts = describe(spec)
+        if "head" in facts and _is_tied(family, checkpoint):
+            facts["head"] = TIED
+        with naming(checkpoint):
+            unread = weights.unread(family, spec, checkpoint.tensors)
+        if unread:
+            facts["not read"] = few(unread, 10)
+        return Plan(checkpoint.name, kind, "native", "a family file says all that its config asks for", facts)
+    facts = _from_config(checkpoint)
+    try:
+        way, unused = _rehearsed(checkpoint, options or Options())
+    except UnsupportedModel as error:
+        against = error.message.removeprefix(f"{checkpoint.name}: ").removeprefix(f"{reason}; and ")
+        near = error.hint if error.hint.startswith("Did you mean") else ""
+        near = near.partition("What attnviz")[0]
+        return Plan(checkpoint.name, kind, "not at all", f"{reason}; {against}. {near}".strip(), facts)
+    return Plan(checkpoint.name, kind, way, reason, facts | unused)
+
+
+def _rehearsed(
+    checkpoint: Checkpoint, options: Options
+) -> tuple[Literal["native", "hosted", "observed"], dict[str, str]]:
+    """The way of a checkpoint that transformers runs, and what of it is not read."""
+    require_hostable(checkpoint, options, why_hosted(checkpoint))
+    if options.trust_remote_code:  # only a run of its code tells
+        found = open_way(checkpoint, options)[0]
+    else:
+        from attnviz.model.hosted.rehearsal import rehearse
+
+        found = rehearse(checkpoint)
+    return found.path, {"not read": few(found.unread, 10)} if found.unread else {}
+
+
+def _is_tied(family: families.Family, checkpoint: Checkpoint) -> bool:
+    """Whether the head is the token vectors because the checkpoint has no other (T5, whose configs do not say)."""
+    stored = {family.plain(name) for name in checkpoint.shapes()}
+    found = [ours for theirs, ours in family.names.items() if "head.weight" in ours and theirs in stored]
+    return bool(found) and "embed.tokens.weight" in found[0]
+
+
+_SAID = {
+    "layers": ("num_hidden_layers", "n_layer", "num_layers", "n_layers"),
+    "heads": ("num_attention_heads", "n_head", "num_heads", "n_heads"),
+    "key-value heads": ("num_key_value_heads",),
+    "width": ("hidden_size", "d_model", "n_embd", "dim"),
+    "window": ("sliding_window",),
+    "experts": ("num_local_experts", "n_routed_experts", "num_experts"),
+    "vocabulary": ("vocab_size",),
+    "limit": ("max_position_embeddings", "n_positions", "max_seq_len"),
+}
+"""What configs call the same fact."""
+_SIZES = {
+    "head size": ("head_dim",),
+    "inner": ("intermediate_size", "ffn_dim", "n_inner", "d_ff"),
+    "experts asked": ("num_experts_per_tok", "moe_topk"),
+}
+"""Facts that only the cost depends on."""
+
+
+def shape(checkpoint: Checkpoint) -> Shape:
+    """What the cost of ``checkpoint`` depends on; of a hosted model as far as its config says.
+
+    Raises:
+        ModelError: its config is damaged, or does not say how many layers and heads there are.
+    """
+    if not why_hosted(checkpoint):
+        return cost.shape(read_spec(checkpoint)[1])
+    said = _said(checkpoint)
+    missing = [name for name in ("layers", "heads", "width") if name not in said]
+    if missing:
+        raise ModelError(f"{checkpoint.name}: config.json does not say its number of {' and '.join(missing)}")
+    unknown = []
+    causal = any(str(name).endswith("CausalLM") for name in checkpoint.config.get("architectures") or ())
+    if not causal:
+        unknown.append("which keys a query sees: all are counted")
+    if "window" in said:
+        unknown.append("which layers have the window: none is counted")
+    if checkpoint.config.get("is_encoder_decoder"):
+        unknown.append("what the decoder adds: one stack is counted")
+    linear = _linear(checkpoint, said)
+    if linear is None:
+        unknown.append("the linear layers: they are not counted")
+    heads, width = said["heads"], said["width"]
+    size = said.get("head size", width // heads)
+    block = Block(heads, said.get("key-value heads", heads), size, CAUSAL if causal else None)
+    stack = Stack((block,) * said["layers"], width, said.get("inner", 4 * width), linear)
+    # A rotary model may go beyond what it was trained for: only a run knows its limit.
+    return Shape((stack,), said.get("parameters"), None, tuple(unknown))
+
+
+def _linear(checkpoint: Checkpoint, said: Mapping[str, int]) -> int | None:
+    """How many numbers of matrices a token is multiplied with: all but the vocabulary's, and of experts those asked."""
+    asked = said.get("experts asked", 1) / said["experts"] if "experts" in said else 1
+    total = 0.0
+    for name, sizes in checkpoint.shapes().items():
+        if len(sizes) > 1 and said.get("vocabulary") not in sizes and "embed" not in name:
+            total += math.prod(sizes) * (asked if "expert" in name else 1)
+    return int(total) or None
+
+
+def _said(checkpoint: Checkpoint) -> dict[str, int]:
+    """The numbers that the config says of itself, and how many parameters the checkpoint has."""
+    inner = checkpoint.config.get("text_config")
+    config: Mapping[str, Any] = inner if inner and isinstance(inner, Mapping) else checkpoint.config
+    found = {}
+    for fact, names in (_SAID | _SIZES).items():
+        value = next((config[name] for name in names if isinstance(config.get(name), int)), None)
+        if value is not None:
+            found[fact] = value
+    count = sum(math.prod(size) for size in checkpoint.shapes().values())
+    return found | ({"parameters": count} if count else {})
+
+
+def _from_config(checkpoint: Checkpoint) -> dict[str, str]:
+    """The facts that the config says of itself, where no family file reads it."""
+    return {fact: f"{value:,}" for fact, value in _said(checkpoint).items() if fact not in _SIZES}
+
+
+def rows() -> list[Row]:
+    """The families, each with its aliases and the first sentence of its file."""
+    found = []
+    for name in families.FAMILIES:
+        module = importlib.import_module(f"{families.__name__}.{families.module_name(name)}")
+        about = " ".join((module.__doc__ or "").partition("\n\n")[0].split()).replace("``", "")
+        aliases = tuple(sorted(alias for alias, family in families.ALIASES.items() if family == name))
+        found.append(Row(name, aliases, about.rstrip(".")))
+    return found

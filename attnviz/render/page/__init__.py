@@ -1,0 +1,60 @@
+"""What a person wants to know of a corpus on one page: a single HTML file that needs nothing else, not even scripts."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from importlib.resources import files
+from string import Template
+
+from attnviz.analysis.corpus.accumulation import Corpus
+from attnviz.analysis.corpus.roles import Found
+from attnviz.render.about import About
+from attnviz.render.maps import Map, maps
+from attnviz.render.page import sections, svg
+from attnviz.render.page.html import section, text
+from attnviz.render.page.sections import count_of
+
+
+def report(corpus: Corpus, found: Sequence[Found], about: About) -> str:
+    """The page; ``found`` are the roles of the heads."""
+    style = _file("style.css") + svg.style(len(corpus.layers), corpus.heads)
+    script = _file("script.js")
+    name = text(about.model.rpartition("/")[2])
+    shown = maps(corpus)
+    body = [
+        sections.tiles(corpus, about),
+        sections.in_short(corpus, found),
+        section("Maps", sections.ABOUT_MAPS, _maps(shown, corpus)) if shown else "",
+        sections.roles(found, shown),
+        sections.typical(corpus, everything="all" in about.options),
+        sections.longest(corpus),
+        sections.outliers(corpus),
+        sections.reasons("Failures", "Documents that could not be measured, and why.", corpus.failures),
+        sections.reasons("Notes", "What is to be known of documents that were measured.", corpus.notes),
+        sections.run(about),
+    ]
+    return Template(_file("page.html")).substitute(
+        title=f"{name}: {count_of(corpus.counts.documents, 'document')}",
+        heading=f"Where {name} looks in {count_of(corpus.counts.measured, 'document')}",
+        lead=sections.inputs(about),
+        body="\n".join(part for part in body if part),
+        style=style,
+        style_hash=_digest(style),
+        script=script,
+        script_hash=_digest(script),
+    )
+
+
+def _maps(shown: Sequence[Map], corpus: Corpus) -> str:
+    return f"<div class=maps>\n{chr(10).join(svg.figure(each, corpus.layers) for each in shown)}\n</div>"
+
+
+def _file(name: str) -> str:
+    return files(__package__).joinpath(name).read_text("utf-8")
+
+
+def _digest(content: str) -> str:
+    """What the page's policy names a style or script by, so that no other one takes effect."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()

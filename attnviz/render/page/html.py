@@ -1,0 +1,75 @@
+"""Pieces of HTML. Text that is not ours goes through ``text``; all that these return is HTML already."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from attnviz.analysis.corpus.outliers import Where
+from attnviz.render.labels import clean, shorten
+
+_WORD = 40
+"""The most columns of a word."""
+
+
+def text(words: str) -> str:
+    """Any text as HTML that shows it: markup in it is no markup, and nothing turns the line around."""
+    return html.escape(clean(words)) if words else ""
+
+
+def word(label: str) -> str:
+    """A word of a document, kept apart from the direction of what is around it."""
+    return f"<bdi>{html.escape(shorten(label, _WORD))}</bdi>"
+
+
+def where(found: Where) -> str:
+    """Which document, and where it is from."""
+    row = "" if found.row is None else f", row {found.row:,}"
+    line = row if found.line is None else f":{found.line:,}"
+    return f"{found.document:,} · <bdi>{text(found.source)}</bdi>{line}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table; ``value`` is what it is sorted by, if that is not its text. ``kind`` is its class."""
+
+    html: str
+    value: float | None = None
+    kind: str = ""
+
+
+def number(shown: str, value: float) -> Cell:
+    """A cell with a number."""
+    return Cell(shown, value, "n")
+
+
+def table(heads: Sequence[tuple[str, str]], rows: Iterable[Sequence[Cell]]) -> str:
+    """A table that can be sorted; each column has its head and its class."""
+    top = "".join(f"<th scope=col{_class(kind)}>{head}</th>" for head, kind in heads)
+    body = "\n".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
+    return (
+        f"<div class=scroll><table class=sorted><thead><tr>{top}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>"
+    )
+
+
+def _cell(cell: Cell) -> str:
+    value = "" if cell.value is None else f' data-v="{cell.value:.6g}"'
+    return f"<td{_class(cell.kind)}{value}>{cell.html}</td>"
+
+
+def _class(kind: str) -> str:
+    return f' class="{kind}"' if kind else ""
+
+
+def bar(share: float) -> str:
+    """A bar as long as ``share`` of its room."""
+    return (
+        '<svg class="bar hide" viewBox="0 0 100 1" preserveAspectRatio="none" aria-hidden="true">'
+        f'<rect width="{100 * share:.1f}" height="1"/></svg>'
+    )
+
+
+def section(name: str, about: str, *parts: str) -> str:
+    """A part of the page with its heading and what it is."""
+    return "\n".join([f"<section>\n<h2>{name}</h2>", f"<p class=about>{about}</p>", *parts, "</section>"])

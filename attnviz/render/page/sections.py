@@ -1,0 +1,235 @@
+"""The parts of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from attnviz.analysis.corpus.accumulation import Corpus, Reason
+from attnviz.analysis.corpus.outliers import FAR
+from attnviz.analysis.corpus.roles import Found, HeadRole
+from attnviz.analysis.corpus.typical_links import LONG_WEIGHT, TIMES
+from attnviz.analysis.text.offsets import MIN_QUERIES
+from attnviz.render.about import About
+from attnviz.render.maps import Map, number
+from attnviz.render.page.html import Cell, bar, section, table, text, where, word
+from attnviz.render.page.html import number as cell
+from attnviz.render.terminal.cost import duration
+
+ABOUT_MAPS = (
+    "One cell a head: layers down, heads across. Its colour is the mean over the documents; shares of attention are in "
+    "percent. Each map has a scale of its own. Point at a cell to read it."
+)
+_ABOUT_ROLES = (
+    "What heads do over the whole corpus, by the score that stands beside each. A head may have several roles or none; "
+    "the thresholds are conventions, so look at the scores near them too."
+)
+_SHOWN = 12
+"""How many heads of a role are seen at once."""
+
+
+def count_of(count: int, name: str) -> str:
+    """``1 head``, ``1,024 heads``."""
+    return f"{count:,} {name}" if count == 1 else f"{count:,} {name}s"
+
+
+def tiles(corpus: Corpus, about: About) -> str:
+    """The numbers of the corpus."""
+    counts = corpus.counts
+    shown = [(f"{counts.measured:,}", "documents measured", "")]
+    if counts.failed:
+        shown.append((f"{counts.failed:,}", "documents failed", "bad"))
+    shown += [(f"{counts.words:,}", "words", ""), (f"{counts.tokens:,}", "tokens", "")]
+    if counts.measured:
+        shown.append((f"{corpus.tokens.quantile(0.5):,.0f}", "tokens in the median document", ""))
+        shown.append((f"{corpus.tokens.maximum:,.0f}", "tokens in the longest", ""))
+    if about.seconds > 0:
+        rate = f"{counts.tokens / about.seconds:,.0f} tokens a second"
+        shown.append((duration(about.seconds), rate, ""))
+    verdict, kind = {True: ("passed", "good"), False: ("failed", "bad"), None: ("not made", "")}[about.passed]
+    shown.append((verdict, "check against the model’s own attention", kind))
+    items = "".join(
+        f"<li><b{f' class={kind}' if kind else ''}>{big}</b><span>{small}</span></li>" for big, small, kind in shown
+    )
+    return f"<ul class=tiles>{items}</ul>"
+
+
+def in_short(corpus: Corpus, found: Sequence[Found]) -> str:
+    """The findings in sentences."""
+    heads = len(corpus.layers) * corpus.heads
+    said = [
+        f"<b>{len(each.heads):,}</b> of {heads:,} heads {_DOES[each.role.name][len(each.heads) > 1]}."
+        for each in found
+        if each.heads
+    ]
+    if corpus.typical and corpus.typical[0].documents > 1:
+        best = corpus.typical[0]
+        pair = f"{word(best.strongest.query)} → {word(best.strongest.key)}"
+        said.append(f"The most typical link: {pair}, in {best.documents:,} documents.")
+    if corpus.counts.left_out:
+        said.append(f"{corpus.counts.left_out}.")
+    return f"<ul class=short>{''.join(f'<li>{sentence}</li>' for sentence in said)}</ul>" if said else ""
+
+
+_DOES = {
+    "positional": ("looks at one offset, whatever the words", "look at one offset, whatever the words"),
+    "sink": ("rests on one token, whatever the query", "rest on one token, whatever the query"),
+    "previous": ("looks at the token before", "look at the token before"),
+    "next": ("looks at the token after", "look at the token after"),
+    "self": ("looks from each token at itself", "look from each token at itself"),
+    "duplicate": ("looks back at the same token", "look back at the same token"),
+    "induction": ("finds what followed the same token before", "find what followed the same token before"),
+    "punctuation": ("looks at punctuation", "look at punctuation"),
+    "broad": ("looks nearly everywhere at once", "look nearly everywhere at once"),
+}
+"""What one head of a role does, and what several do."""
+
+
+def roles(found: Sequence[Found], shown: Sequence[Map]) -> str:
+    """Which heads do what; empty where nothing was measured."""
+    return section("Roles", _ABOUT_ROLES, f"<div class=roles>{''.join(map(_role, found))}</div>") if shown else ""
+
+
+def _role(found: Found) -> str:
+    role = found.role
+    source = f" ({text(role.source)})" if role.source else ""
+    rule = text(role.rule).replace(" ", "&nbsp;")
+    about = f"{text(role.score)}: {rule}{source}"
+    count = "not measured" if found.scores is None else count_of(len(found.heads), "head")
+    if not found.heads:
+        heads = f"<p>{_nearest(found)}</p>"
+    else:
+        heads = _heads(found.heads[:_SHOWN])
+        if rest := found.heads[_SHOWN:]:
+            heads += f"<details><summary>{len(rest):,} more</summary>{_heads(rest)}</details>"
+    name = f"<h3>{role.name} <small>· {count}</small></h3>"
+    return f"<div class=role><div>{name}<p>{about}</p></div><div>{heads}</div></div>"
+
+
+def _heads(heads: Sequence[HeadRole]) -> str:
+    items = (
+        f"<li><b>L{each.layer} H{each.head}</b> {number(each.score, 'share')}"
+        f"{f' <i>{text(each.detail)}</i>' if each.detail else ''}</li>"
+        for each in heads
+    )
+    return f"<ul class=heads>{''.join(items)}</ul>"
+
+
+def _nearest(found: Found) -> str:
+    if found.scores is None or np.isnan(found.scores).all():
+        return "No head has this score."
+    return f"No head; the largest score is {number(float(np.nanmax(found.scores)), 'share')}."
+
+
+def typical(corpus: Corpus, *, everything: bool) -> str:
+    """The words that link typically; all of them where ``everything`` was asked for."""
+    if not corpus.typical:
+        return ""
+    most = max(pair.documents for pair in corpus.typical)
+    rows = [
+        (
+            Cell(f"{word(best.query)}<span class=arrow>→</span>{word(best.key)}", kind="w"),
+            cell(f"{bar(pair.documents / most)}{_at_most(pair.documents, pair.missed)}", pair.documents),
+            cell(number(pair.expected, ""), pair.expected),
+            cell(number(pair.weight, "share"), pair.weight),
+            cell(number(best.weight, "share"), best.weight),
+            Cell(f"L{best.layer} H{best.head}", best.layer * corpus.heads + best.head, "h"),
+            cell(f"{best.document:,}", best.document),
+        )
+        for pair in corpus.typical
+        for best in (pair.strongest,)
+    ]
+    heads = [("looks → looked at", ""), ("documents", "n"), ("by chance", "n"), ("mean weight", "n"),
+             ("strongest", "n"), ("head", ""), ("in document", "n")]  # fmt: skip
+    about = (
+        "Pairs of words that are among the strongest links of far more documents than by chance, given how many each "
+        "of both has links in (log-likelihood ratio, Dunning 1993): words that are everywhere do not lead. The mean is "
+        f"of each document’s strongest link between the two. A word is in {TIMES} pairs at most. "
+    )
+    about += "" if everything else "English pronouns are left out; <code>--all</code> brings them in."
+    return section("Most typical links", about, table(heads, rows))
+
+
+def _at_most(documents: int, missed: int) -> str:
+    return f"{documents:,}–{documents + missed:,}" if missed else f"{documents:,}"
+
+
+def longest(corpus: Corpus) -> str:
+    """The links between words that stand far apart."""
+    if not corpus.longest:
+        return ""
+    rows = [
+        (
+            Cell(f"{word(link.query)}<span class=arrow>→</span>{word(link.key)}", kind="w"),
+            cell(f"{abs(link.distance):,}", abs(link.distance)),
+            cell(number(link.weight, "share"), link.weight),
+            Cell(f"L{link.layer} H{link.head}", link.layer * corpus.heads + link.head, "h"),
+            cell(f"{link.document:,}", link.document),
+        )
+        for link in corpus.longest
+    ]
+    heads = [("looks → looked at", ""), ("words apart", "n"), ("weight", "n"), ("head", ""), ("document", "n")]
+    about = f"Of each document its longest link with {number(LONG_WEIGHT, 'share')} of the attention at least."
+    return section("Longest links", about, table(heads, rows))
+
+
+def outliers(corpus: Corpus) -> str:
+    """The documents unlike the others."""
+    if not corpus.outliers:
+        return ""
+    rows = [
+        (
+            Cell(where(each.where), each.where.document),
+            cell(f"{each.where.tokens:,}", each.where.tokens),
+            Cell(text(each.metric.replace("_", " "))),
+            cell(number(each.value, "share"), each.value),
+            cell(number(each.typical, "share"), each.typical),
+            cell(f"{each.far:+.1f}".replace("-", "−"), each.far),
+        )
+        for each in corpus.outliers
+    ]
+    heads = [("document", ""), ("tokens", "n"), ("figure", ""), ("here", "n"), ("median", "n"), ("deviations", "n")]
+    about = (
+        f"Documents whose mean over all heads is {FAR:g} robust standard deviations or more from the median of "
+        "documents of about the same length, by the figure in which they are farthest. Texts of fewer than "
+        f"{MIN_QUERIES} tokens are left out, special ones not counted."
+    )
+    return section("Outlying documents", about, table(heads, rows))
+
+
+def reasons(name: str, about: str, found: Sequence[Reason]) -> str:
+    """Reasons and how often there are; empty where there are none."""
+    if not found:
+        return ""
+    rows = [
+        (Cell(text(each.text)), cell(f"{each.documents:,}", each.documents), Cell(where(each.first), kind="s"))
+        for each in found
+    ]
+    return section(name, about, table([("reason", ""), ("documents", "n"), ("first of them", "")], rows))
+
+
+def inputs(about: About) -> str:
+    """What was read."""
+    named = ", ".join(f"<code>{text(each)}</code>" for each in about.inputs[:_SHOWN])
+    more = len(about.inputs) - _SHOWN
+    return f"Read from {named}{f' and {more:,} more' if more > 0 else ''}." if named else ""
+
+
+def run(about: About) -> str:
+    """How it was made, so that it can be had again."""
+    facts = {
+        "model": about.model,
+        "revision": about.revision,
+        "run": f"{about.way}, {about.dtype} on {about.device}",
+        "check": about.check,
+        **about.options,
+        "versions": ", ".join(f"{name} {version}" for name, version in about.versions.items()),
+        "started": about.started,
+    }
+    items = "".join(f"<dt>{text(name)}</dt><dd>{text(value)}</dd>" for name, value in facts.items() if value)
+    note = (
+        "Means give each document the same weight. The numbers of all heads, with their quantiles, are in "
+        "<code>summary.parquet</code> and <code>summary.json</code>; those of each document in the tables beside."
+    )
+    return section("How it was made", note, f"<dl>{items}</dl>")

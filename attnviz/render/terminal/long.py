@@ -1,0 +1,137 @@
+"""What ``show`` prints of a long text only: far links, how far attention goes, which passages are read."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.text import Text
+
+from attnviz.analysis.text.long_range import Far, FarLink, Passage
+from attnviz.analysis.text.summary import Summary
+from attnviz.encoding import Place
+from attnviz.render.heatmap import profile_heatmap
+from attnviz.render.labels import fit, shorten, shorten_left, width
+from attnviz.render.terminal.blocks import Blocks
+
+_PASSAGES = 8
+"""The most passages that are listed."""
+_BAR = 16
+_LEAD = len("    0.46  L10 H10 ")
+_CONTEXT = 32
+"""The fewest columns of a word in its context for both ends of a link to stand on one line."""
+_WORD = 24
+"""The most columns of a word in its context."""
+
+
+def sections(summary: Summary) -> Iterator[tuple[str, str, RenderableType]]:
+    """The sections that there are: the title, what its numbers are, and what stands below."""
+    unit = summary.units.kind
+    if summary.far:
+        note = f"the strongest of each distance, with the {unit}s around both ends"
+        yield "Far links", note, FarLinks(summary.far, unit)
+    if summary.profile is not None:
+        heatmap = profile_heatmap(summary.profile, summary.units.layers, len(summary.attention.tokens))
+        note = "in % of attention, by tokens apart; first: the first token"
+        yield "Distance profile", note, Blocks(heatmap)
+    if any(not math.isnan(passage.received) for passage in summary.passages):
+        note = "what others give them; 1.0 is an even share"
+        yield "Most read passages", note, MostRead(summary.passages)
+
+
+@dataclass(frozen=True, eq=False)
+class FarLinks:
+    """Of each band of distances its links: weight, head, and each end in its context, the words one below the other.
+
+    Both ends stand on one line where the console is wide enough. A word is bold, and between asterisks where
+    the console shows no bold.
+    """
+
+    far: list[Far]
+    unit: str
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        ends = [place for band in self.far for link in band.links for place in (link.query, link.key)]
+        where = max((width(_where(place)) for place in ends), default=0)
+        both = (options.max_width - _LEAD - len(" → ")) // 2 - where - 2
+        room = both if both >= _CONTEXT else max(8, options.max_width - _LEAD - where - 4)
+        mark = "" if console.color_system else "*"
+        for band in self.far:
+            if band.links:
+                yield Text(f"  {_band(band, self.unit)}")
+            for link in band.links:
+                yield from self._lines(link, where, room, mark, one=both >= _CONTEXT)
+
+    def _lines(self, link: FarLink, where: int, room: int, mark: str, *, one: bool) -> Iterator[Text]:
+        """A link on ``one`` line or on two, with ``room`` for each end."""
+        query, key = (
+            Text.assemble((fit(_where(place), where), "dim"), "  ", _context(place, room, mark))
+            for place in (link.query, link.key)
+        )
+        head = f"{f'L{link.link.layer} H{link.link.head}':<8}"
+        line = Text.assemble(f"    {link.link.weight:.2f}  ", (head, "cyan"), no_wrap=True, overflow="crop")
+        if one:
+            yield line.append(query).append(" → ").append(key)
+        else:
+            yield line.append("  ").append(query)
+            yield Text(" " * (_LEAD - 2) + "→ ", no_wrap=True, overflow="crop").append(key)
+
+
+def _band(band: Far, unit: str) -> str:
+    """``10–99 words apart``."""
+    if band.far is None:
+        return f"{band.near:,} {unit}s apart and more"
+    last = band.far - 1
+    return f"{band.near:,} {unit} apart" if last == band.near else f"{band.near:,}–{last:,} {unit}s apart"
+
+
+def _where(place: Place) -> str:
+    """``line 12``, behind the page where the text has pages."""
+    return f"line {place.line:,}" if place.page is None else f"page {place.page:,}, line {place.line:,}"
+
+
+def _context(place: Place, room: int, mark: str) -> Text:
+    """The word in bold and between two ``mark``s, with as much around it as there is ``room`` for."""
+    before, after = _set_apart(place.before, before=True), _set_apart(place.after, before=False)
+    word = mark + shorten(place.word, min(_WORD, room - 2 * len(mark))) + mark
+    left = max(0, (room - cell_len(word)) // 2)
+    before = shorten_left(before, left) if before else ""
+    line = Text(" " * (left - cell_len(before)) + before).append(word, "bold")
+    rest = room - left - cell_len(word)
+    return line.append(fit(after, rest) if after else " " * rest)
+
+
+def _set_apart(text: str, *, before: bool) -> str:
+    """What stands ``before`` a word, or after it, with a space between unless punctuation stands at the word."""
+    text = " ".join(text.split())
+    at = unicodedata.category(text[-1 if before else 0]) if text else ""
+    if not text or at in ("Pd", *(("Ps", "Pi") if before else ("Pe", "Pf", "Po"))):
+        return text
+    return f"{text} " if before else f" {text}"
+
+
+@dataclass(frozen=True, eq=False)
+class MostRead:
+    """The passages that others look at most: how much, a bar, the line, and the first words."""
+
+    passages: list[Passage]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        read = [passage for passage in self.passages if not math.isnan(passage.received)]
+        listed = sorted(read, key=lambda passage: -passage.received)[:_PASSAGES]
+        most = max(listed[0].received, 1e-9)
+        where = max(width(f"line {passage.line:,}") for passage in listed)
+        bar = min(_BAR, options.max_width // 5)
+        room = max(0, options.max_width - len("  10.0  ") - bar - where - 4)
+        for passage in listed:
+            line = Text(f"  {passage.received:4.1f}  ", no_wrap=True, overflow="crop")
+            length = passage.received / most * bar
+            line.append(fit("█" * int(length) + "▌" * int(length % 1 >= 0.5), bar), "magenta")
+            line.append(f"  {fit(f'line {passage.line:,}', where)}  ", "dim")
+            yield line.append(shorten(passage.text, room))
+        if len(listed) < len(self.passages):
+            yield Text(f"  … {len(listed)} of {len(self.passages)} passages; --json has all", "dim")

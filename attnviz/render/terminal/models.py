@@ -1,0 +1,45 @@
+"""What attnviz runs, as tables in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from attnviz.model.overview import Plan, Row
+from attnviz.render.labels import clean
+
+
+def families(rows: Iterable[Row], hosted: Iterable[str]) -> RenderableType:
+    """The native families with their aliases, and the types of models that are hosted."""
+    table = Table.grid(padding=(0, 2))
+    names = set()
+    for row in rows:
+        name, _, _ = row.about.partition(":")
+        table.add_row(
+            Text(f"  {row.name}", "cyan"), Text(name).append("".join(f" · {one}" for one in row.aliases), "cyan")
+        )
+        names |= {row.name, *row.aliases}
+    others = [kind for kind in hosted if kind not in names]
+    return Group(
+        Text("Native: attnviz's own forward pass\n", "bold"),
+        table,
+        Text(
+            f"\nHosted: {len(others)} more types run in transformers, with attnviz's kernel as their attention\n",
+            "bold",
+        ),
+        Padding(Text(", ".join(others)), (0, 2)),
+    )
+
+
+def plan(found: Plan) -> RenderableType:
+    """How a checkpoint would be run, why, and what it is made of."""
+    line = Text(clean(found.name), "bold").append(f" · {clean(found.model_type)} · ", "not bold")
+    line.append(found.way, "green" if found.way == "native" else "yellow" if found.way == "hosted" else "red")
+    table = Table.grid(padding=(0, 2))
+    for name, words in found.facts.items():
+        table.add_row(Text(f"  {name}", "dim"), Text(clean(words)))
+    return Group(line, Text(f"  {clean(found.reason)}", "dim"), Text(), table)
