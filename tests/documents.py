@@ -21,7 +21,7 @@ LONG_TEXT = (
 class Read:
     """A document read in windows, one by one and apart from what is tested."""
 
-    way: Native
+    backend: Native
     document: Encoding
     windows: Windows
     each: list[Array]
@@ -42,11 +42,11 @@ class Read:
         return found
 
 
-def read_windows(way: Native, document: Encoding, windows: Windows, *, sinks: bool) -> Read:
+def read_windows(backend: Native, document: Encoding, windows: Windows, *, sinks: bool) -> Read:
     """Run each of the windows as a text of its own."""
     each = []
     for window in windows:
         kept = Weights()
-        way.run(window.encoding, [kept])
+        backend.run(window.encoding, [kept])
         each.append(kept.stacked().numpy())
-    return Read(way, document, windows, each, sinks)
+    return Read(backend, document, windows, each, sinks)

@@ -91,7 +91,7 @@ def peaked(shape: tuple[int, ...], peaks: Mapping[tuple[int, int, int, int], flo
     return np.where(free, rest[..., None], weights).astype(np.float32)
 
 
-def looking(offset: int, n: int) -> Array:
+def query_mask(offset: int, n: int) -> Array:
     """One head (n, n) of which each query looks at the key ``offset`` away, and at the nearest end where none is."""
     weights = np.zeros((n, n), np.float32)
     weights[np.arange(n), np.clip(np.arange(n) + offset, 0, n - 1)] = 1

@@ -77,19 +77,19 @@ def theirs(model: Any, **beside: Any) -> list[NDArray[Any]]:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_padding_is_left_out_and_counts_as_it_does(name: str) -> None:
-    make, ways = MODELS[name]
+    make, backends = MODELS[name]
     model = make()
     model.set_attn_implementation("eager")
     mine = attnviz.load((model, TOKENIZER))
     found = mine.attend(input_ids=IDS, attention_mask=MASK)
     alone = [mine.attend(input_ids=record.encoding.ids).weights for record in found]
     right = theirs(model)
-    assert " ".join(record.path for record in found) == ways
+    assert " ".join(record.path for record in found) == backends
     for record, weights, itself, ids, mask in zip(found, right, alone, IDS, MASK, strict=True):
         np.testing.assert_allclose(record.weights, weights, atol=1e-5)
         assert record.encoding.ids == tuple(i for i, real in zip(ids, mask, strict=True) if real)
         assert bool(record.note) is bool(np.abs(itself - record.weights).max() > 1e-3)
-    if "observed" in ways:
+    if "observed" in backends:
         with pytest.raises(UsageError, match="attends by itself"):
             mine.check(input_ids=IDS, attention_mask=MASK)
     else:

@@ -26,7 +26,7 @@ from attnviz.attention.tile import BLOCK, compiled
 from attnviz.attention.tile import Kind as Kind
 from attnviz.attention.tile import Observer as Observer
 from attnviz.attention.tile import Tile as Tile
-from attnviz.model.architecture.spec import EVERYTHING, Reach
+from attnviz.attention.window import EVERYTHING, KeyWindow
 
 Bias = Callable[[Tensor, Tensor], Tensor]
 """(query positions (n,), key positions (m,)) → what is added to the scores, broadcastable to (H, n, m)."""
@@ -46,7 +46,7 @@ def attend(
     v: Tensor,
     *,
     scale: float,
-    reach: Reach = EVERYTHING,
+    window: KeyWindow = EVERYTHING,
     bias: Bias | None = None,
     softcap: float | None = None,
     sinks: Tensor | None = None,
@@ -68,7 +68,7 @@ def attend(
     """
     (heads, queries, _), (groups, keys, _) = q.shape, k.shape
     shares = any(observer.shares for observer in observers)
-    most = None if reach.ahead is None else CAUSAL_ROWS * (1 + shares)
+    most = None if window.right is None else CAUSAL_ROWS * (1 + shares)
     rows, together = _cut(heads, groups, queries, keys, rows, most, bias is not None)
     exact = torch.promote_types(q.dtype, torch.float32)
     q, k = q.to(exact), k.to(exact)
@@ -82,7 +82,7 @@ def attend(
     keeps_scores = shares and not loops
     positions = torch.arange(max(first + queries, keys), device=q.device)
     context = v.new_empty((heads, queries, v.shape[-1]))
-    given = (q, k, v, scale, reach, bias, softcap, sinks, first, layer, kind)
+    given = (q, k, v, scale, window, bias, softcap, sinks, first, layer, kind)
     call = _Call(*given, loops, keeps_scores, positions, context)
     # The tiles of some heads come one after another, so that their keys and values stay in the cache.
     cuts = [
@@ -107,7 +107,7 @@ class _Call:
     k: Tensor
     v: Tensor
     scale: float
-    reach: Reach
+    window: KeyWindow
     bias: Bias | None
     softcap: float | None
     sinks: Tensor | None
@@ -124,10 +124,10 @@ class _Call:
         group, last, start, stop = cut
         (heads, queries, _), (groups, keys, _) = self.q.shape, self.k.shape
         head, h, n = group * heads // groups, (last - group) * heads // groups, stop - start
-        begin, reach = self.first + start, self.reach
+        begin, window = self.first + start, self.window
         # Keys that no query of the tile sees are not computed; blocks of keys begin at the same places in all tiles.
-        low = 0 if reach.behind is None else max(0, begin - reach.behind) // BLOCK * BLOCK
-        high = keys if reach.ahead is None else min(keys, self.first + stop + reach.ahead)
+        low = 0 if window.left is None else max(0, begin - window.left) // BLOCK * BLOCK
+        high = keys if window.right is None else min(keys, self.first + stop + window.right)
         m = high - low
         # (h, n, D) → (g, h/g·n, D): the queries of the heads that share a key head stand together.
         grouped = self.q[head : head + h, start:stop].reshape(last - group, -1, self.q.shape[-1])
@@ -141,11 +141,11 @@ class _Call:
         if self.bias is not None:
             scores += self.bias(at, to)
         sinks = None if self.sinks is None else self.sinks[head : head + h]
-        about = Tile(self.layer, start, low, scores, (heads, queries, keys), self.kind, head, reach, first=self.first)
+        about = Tile(self.layer, start, low, scores, (heads, queries, keys), self.kind, head, window, first=self.first)
         if self.loops:
             tile = _compiled_softmax(self.loops, about, sinks)
         else:
-            hide(scores, at, to, reach, begin, low)
+            hide(scores, at, to, window, begin, low)
             weights = _softmax(scores, sinks, more[0] if more else scores)
             if self.bias is not None and more:  # it may hide keys by −∞, or ones that are hidden already
                 scores.clamp_(min=_least(scores.dtype))
@@ -171,7 +171,7 @@ def _compiled_softmax(loops: ModuleType, tile: Tile, sinks: Tensor | None) -> Ti
     blocks = -(-m // BLOCK)
     peaks, sums = tile.weights.new_empty(2, h, n, blocks)
     entropy, distance, received = (tile.weights.new_empty(shape) for shape in ((h, n), (h, n, 2), (h, m)))
-    behind, ahead = (-1 if side is None else side for side in (tile.reach.behind, tile.reach.ahead))
+    behind, ahead = (-1 if side is None else side for side in (tile.window.left, tile.window.right))
     given = tile.weights.new_full((h,), -torch.inf) if sinks is None else sinks.float().contiguous()
     shared = (peaks, sums, entropy, distance, received)
     loops.softmax(tile.weights.numpy(), tile.own, behind, ahead, given.numpy(), *(array.numpy() for array in shared))
@@ -198,18 +198,18 @@ def _softmax(scores: Tensor, sinks: Tensor | None, place: Tensor) -> Tensor:
     return place.copy_(torch.softmax(torch.cat((scores, column), dim=-1), dim=-1)[..., :-1])
 
 
-def hide(scores: Tensor, at: Tensor, to: Tensor, reach: Reach, query: int, key: int) -> None:
+def hide(scores: Tensor, at: Tensor, to: Tensor, window: KeyWindow, query: int, key: int) -> None:
     """Take from the ``scores`` (h, n, m) what the queries do not see; ``query`` and ``key`` are the first positions.
 
     Only where the tile's reach ends are there keys that some of its queries see and others do not.
     """
     count = len(at)
-    if reach.ahead is not None:
-        edge = min(max(0, query + reach.ahead + 1 - key), len(to))
-        scores[..., edge:] += _beyond(count, len(to) - edge, key + edge - query - reach.ahead, scores.dtype, at.device)
-    if reach.behind is not None:
-        edge = max(0, query + count - 1 - reach.behind - key)
-        scores[..., :edge].masked_fill_(to[:edge] < at[:, None] - reach.behind, _least(scores.dtype))
+    if window.right is not None:
+        edge = min(max(0, query + window.right + 1 - key), len(to))
+        scores[..., edge:] += _beyond(count, len(to) - edge, key + edge - query - window.right, scores.dtype, at.device)
+    if window.left is not None:
+        edge = max(0, query + count - 1 - window.left - key)
+        scores[..., :edge].masked_fill_(to[:edge] < at[:, None] - window.left, _least(scores.dtype))
 
 
 @lru_cache(maxsize=8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from types import ModuleType
@@ -14,8 +15,7 @@ from torch import Tensor
 from attnviz.attention.kernel import hide
 from attnviz.attention.observers.figures import wide
 from attnviz.attention.tile import find_loops
-from attnviz.model.architecture.spec import Reach
-from attnviz.model.native.packed import Group, with_room
+from attnviz.attention.window import KeyWindow
 
 FIGURES = 20
 """How many figures a head has; ``analysis.measured.METRICS`` says what they are, in their order."""
@@ -24,6 +24,26 @@ _OFFSET, _SHARE = 18, 19
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Group:
+    """``count`` documents of ``length`` tokens each: from the pack's document ``first`` and token ``start`` on."""
+
+    first: int
+    start: int
+    count: int
+    length: int
+
+    @property
+    def tokens(self) -> slice:
+        """Where its tokens are in the pack."""
+        return slice(self.start, self.start + self.count * self.length)
+
+    def parts(self, count: int) -> Iterator[Group]:
+        """The group in parts of ``count`` documents."""
+        for i in range(0, self.count, count):
+            yield Group(self.first + i, self.start + i * self.length, min(count, self.count - i), self.length)
 
 
 @dataclass(frozen=True)
@@ -46,7 +66,7 @@ class Marks:
     front of its text, and from ``tail`` (B,) on they are behind it. ``special`` and ``punctuation`` (T,) mark tokens,
     and ``before`` (T,) is the place in the document of the last earlier token of the same id, −1 for none. ``words``
     (B + 1,) is where its words begin among all W; ``edges`` (W + B,) are the first tokens of these in the document,
-    and behind the last word of each its length. ``looking`` and ``looked_at`` (W,) say which words count as queries
+    and behind the last word of each its length. ``query_mask`` and ``key_mask`` (W,) say which words count as queries
     and keys, ``itself`` whether a word's link to itself does.
     """
 
@@ -58,8 +78,8 @@ class Marks:
     before: Ints
     words: Ints
     edges: Ints
-    looking: Bools
-    looked_at: Bools
+    query_mask: Bools
+    key_mask: Bools
     itself: bool
     rules: Rules
 
@@ -87,7 +107,7 @@ class Measure:
         self.layers: dict[int, Layer] = {}
         self._marks, self._top = marks, top
 
-    def __call__(self, layer: int, reach: Reach, group: Group, scores: Tensor) -> None:
+    def __call__(self, layer: int, window: KeyWindow, group: Group, scores: Tensor) -> None:
         """Turn the ``scores`` (B, H, n, n) of the documents of ``group`` into weights and measure them."""
         found = self._found(layer, scores.shape[1])
         # No number is: the compiled loops could not tell. A sum is finite only where all of it is.
@@ -95,26 +115,26 @@ class Measure:
         loops = _loops() if scores.device.type == "cpu" and scores.dtype is torch.float32 else None
         if not loops:
             at = torch.arange(group.length, device=scores.device)
-            hide(scores, at, at, reach, 0, 0)
+            hide(scores, at, at, window, 0, 0)
             torch.softmax(scores, dim=-1, out=scores)
-            self.weights(layer, reach, group, scores)
+            self.weights(layer, window, group, scores)
             return
         marks, rules = self._marks, self._marks.rules
-        behind, ahead = (-1 if side is None else side for side in (reach.behind, reach.ahead))
+        behind, ahead = (-1 if side is None else side for side in (window.left, window.right))
         loops.measure(
             with_room(scores).numpy(), group.first, behind, ahead,
             (marks.starts, marks.lead, marks.tail, marks.special, marks.punctuation, marks.before),
-            (marks.words, marks.edges, marks.looking, marks.looked_at, marks.itself),
+            (marks.words, marks.edges, marks.query_mask, marks.key_mask, marks.itself),
             (rules.least, rules.positional, rules.many, rules.habit),
             found.figures, (found.heads, found.queries, found.keys, found.weights),
         )  # fmt: skip
 
-    def weights(self, layer: int, reach: Reach, group: Group, weights: Tensor) -> None:
+    def weights(self, layer: int, window: KeyWindow, group: Group, weights: Tensor) -> None:
         """Measure the ``weights`` (B, H, n, n) of the documents of ``group``."""
         found, place = self._found(layer, weights.shape[1]), self._place(group)
         seen = _Documents(self._marks, group, weights.device)
         a = weights.to(wide(weights))
-        figures = seen.figures(a, reach)
+        figures = seen.figures(a, window)
         found.figures[place] = figures.cpu().numpy()
         links = seen.links(a, figures, self._top)
         strength, heads, queries, keys = (each.cpu().numpy() for each in links)
@@ -162,12 +182,12 @@ class _Documents:
         lead, tail = (torch.from_numpy(each[place]).to(device)[:, None] for each in (marks.lead, marks.tail))
         self._lead, self._tail = self._at < lead, self._at >= tail
 
-    def figures(self, a: Tensor, reach: Reach) -> Tensor:
+    def figures(self, a: Tensor, window: KeyWindow) -> Tensor:
         """The figures (B, H, FIGURES) of the weights ``a`` (B, H, n, n)."""
         n, at = self._n, self._at
         apart = at[:, None] - at
-        sees = (apart <= (n if reach.behind is None else reach.behind)) & (
-            -apart <= (n if reach.ahead is None else reach.ahead)
+        sees = (apart <= (n if window.left is None else window.left)) & (
+            -apart <= (n if window.right is None else window.right)
         )
         seen = sees.sum(1)
         entropy, received = torch.special.entr(a).sum(-1), a.sum(2)
@@ -175,7 +195,7 @@ class _Documents:
         none = torch.full_like(entropy[..., 0], torch.nan)
         beside = [a.diagonal(by, 2, 3).mean(-1) if n > 1 else none for by in (-1, 1)]
         shares = [self._share(received, keys) for keys in (self._lead, self._tail, self._special, self._punctuation)]
-        after = n - at if reach.ahead == 0 else torch.full_like(at, n)  # the queries of which a key may be the sink
+        after = n - at if window.right == 0 else torch.full_like(at, n)  # the queries of which a key may be the sink
         mean = torch.where(after * 2 >= n, received / after, -1.0)
         inside = ~self._tail[:, None]
         peaks = torch.where(inside[..., None, :], a, 0).amax(-1)  # (B, H, n)
@@ -206,8 +226,8 @@ class _Documents:
         """The offset that holds the largest weight of most of the text's tokens, and of which part of them."""
         text = (~self._special).sum(-1)[:, None]
         offsets = a.argmax(-1) - self._at + self._n - 1
-        looking = (~self._special)[:, None].expand_as(offsets).to(a)
-        counts = a.new_zeros(*a.shape[:2], 2 * self._n).scatter_add_(-1, offsets, looking)
+        query_mask = (~self._special)[:, None].expand_as(offsets).to(a)
+        counts = a.new_zeros(*a.shape[:2], 2 * self._n).scatter_add_(-1, offsets, query_mask)
         best = (counts.argmax(-1) - self._n + 1).to(a)
         return torch.where(text > 0, best, torch.nan), counts.amax(-1) / text
 
@@ -217,27 +237,27 @@ class _Documents:
         marks, group = self._marks, self._group
         most = int(np.diff(marks.words[group.first : group.first + group.count + 1]).max())
         starts, stops = (torch.full((self._count, most), self._n) for _ in range(2))
-        looking, looked_at = (torch.zeros(self._count, most, dtype=torch.bool) for _ in range(2))
+        query_mask, key_mask = (torch.zeros(self._count, most, dtype=torch.bool) for _ in range(2))
         for b in range(self._count):
             d = group.first + b
             first, last = int(marks.words[d]), int(marks.words[d + 1])
             edges = torch.from_numpy(marks.edges[first + d : last + d + 1])
             starts[b, : last - first], stops[b, : last - first] = edges[:-1], edges[1:]
-            looking[b, : last - first] = torch.from_numpy(marks.looking[first:last])
-            looked_at[b, : last - first] = torch.from_numpy(marks.looked_at[first:last])
+            query_mask[b, : last - first] = torch.from_numpy(marks.query_mask[first:last])
+            key_mask[b, : last - first] = torch.from_numpy(marks.key_mask[first:last])
         of = torch.searchsorted(starts, torch.arange(self._n).repeat(self._count, 1), right=True) - 1
-        starts, stops, looking, looked_at, of = (
-            each.to(self._device) for each in (starts, stops, looking, looked_at, of)
+        starts, stops, query_mask, key_mask, of = (
+            each.to(self._device) for each in (starts, stops, query_mask, key_mask, of)
         )
-        return starts, stops, looking, looked_at, of
+        return starts, stops, query_mask, key_mask, of
 
     def links(self, a: Tensor, figures: Tensor, top: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The weights, heads, queries and keys of the strongest links, (B, top) each or fewer; weight 0 for none."""
-        starts, stops, looking, looked_at, of = self._words
+        starts, stops, query_mask, key_mask, of = self._words
         rules, most = self._marks.rules, starts.shape[1]
         member = (of[:, None] == torch.arange(most, device=a.device)[:, None]).to(a)[:, None]  # (B, 1, W, n)
         words = member @ a @ member.mT / (stops - starts).clamp(min=1)[:, None, :, None]  # (B, H, W, W)
-        counts = looking[:, :, None] & looked_at[:, None, :]
+        counts = query_mask[:, :, None] & key_mask[:, None, :]
         if not self._marks.itself:
             counts = counts & ~torch.eye(most, dtype=torch.bool, device=a.device)
         offset, share = figures[..., _OFFSET, None], figures[..., _SHARE, None]  # (B, H, 1)
@@ -252,3 +272,8 @@ class _Documents:
         best = words.gather(1, head[:, None]).flatten(1)
         weights, order = (part[:, :top] for part in best.sort(dim=1, descending=True, stable=True))
         return weights, head.flatten(1).gather(1, order), order // most, order % most
+
+
+def with_room(scores: Tensor) -> Tensor:
+    """The scores (B, H, n, n) with the room behind their rows, (B, H, n, width), as compiled loops read them."""
+    return scores.as_strided((*scores.shape[:3], scores.stride(2)), scores.stride())

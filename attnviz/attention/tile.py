@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
 from types import ModuleType
@@ -10,7 +11,8 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from attnviz.model.architecture.spec import EVERYTHING, Reach
+from attnviz.attention.window import EVERYTHING, KeyWindow
+from attnviz.errors import UnsupportedModel
 from attnviz.record import Kind as Kind
 
 BLOCK = 64
@@ -34,7 +36,7 @@ class Tile:
     shape: tuple[int, int, int]
     kind: Kind = "self"
     head: int = 0
-    reach: Reach = EVERYTHING
+    window: KeyWindow = EVERYTHING
     scores: Tensor | None = None
     first: int = 0
 
@@ -77,7 +79,7 @@ class Tile:
         rows = torch.arange(n, device=places.device)
         signed = rows * self.sums.sum(-1) - self.weights @ places
         left = min(max(0, self.own + 1), m)
-        if self.reach.ahead == 0 or left == m:
+        if self.window.right == 0 or left == m:
             return torch.stack((signed, signed), dim=-1)
         # Keys behind the query count as negative there, and so twice back. All rows see those behind the last query.
         edge = min(max(left, self.own + n), m)
@@ -133,3 +135,14 @@ def find_loops(module: str) -> ModuleType | None:
         return importlib.import_module(module)
     except (ImportError, RuntimeError):  # no numba for a new version of Python, or no folder for what it compiles
         return None
+
+
+def require_equal_heads(layers: Iterable[int]) -> None:
+    """Raise where the ``layers``, each with so many heads, have not the same number of them.
+
+    Raises:
+        UnsupportedModel: with the numbers.
+    """
+    heads = sorted({*layers})
+    if len(heads) > 1:
+        raise UnsupportedModel(f"its layers have {', '.join(map(str, heads))} heads, attnviz shows equal numbers only")

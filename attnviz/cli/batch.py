@@ -188,8 +188,8 @@ def batch(
     stdin = sys.stdin.buffer if STANDARD_INPUT in inputs and sys.stdin else None
     # To know the time that is left all files are looked at once before.
     total = None if quiet else sizes(job.inputs, job.reading, stdin=stdin, leave_out=output)
-    with telling(None if quiet else console.errors(), total) as told:
-        done = run_job(job, told, stdin)
+    with telling(None if quiet else console.errors(), total) as on_progress:
+        done = run_job(job, on_progress, stdin)
     _say(done, () if quiet else _files(done, job.formats))
 
 

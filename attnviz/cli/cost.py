@@ -99,7 +99,7 @@ def cost(
     from attnviz.render.terminal import cost as texts
 
     found = plan.plan(loaded.checkpoint)
-    if found.way == "not at all":
+    if found.backend == "not at all":
         raise UnsupportedModel(f"{found.name}: {found.reason}")
     length = tokens if text is None else _count(loaded, text)
     if documents is None:
@@ -159,7 +159,7 @@ def _pace(model: Model, shape: Shape, needed: CorpusCost, asked: Asked) -> float
     if windows > 1 or not is_short(shape, read):
         return windows * _rates(model).seconds(cost_of(shape, read, bytes_=model.options.dtype.itemsize), shape)
     with console.errors().status("measuring …"):
-        return pace(model.way, model.encode(SENTENCE).ids, read, asked)
+        return pace(model.backend, model.encode(SENTENCE).ids, read, asked)
 
 
 def _count(model: Model, text: str) -> int:
@@ -181,4 +181,4 @@ def _rates(model: Model) -> Rates:
 
     with console.errors().status("measuring …"):
         ids = model.encode(SENTENCE).ids
-        return measure(model.way, plan.shape(model.checkpoint), ids, bytes_=model.options.dtype.itemsize)
+        return measure(model.backend, plan.shape(model.checkpoint), ids, bytes_=model.options.dtype.itemsize)

@@ -64,7 +64,7 @@ class Progress(Observer):
     def _draw(self, tile: Tile, elapsed: float) -> None:
         heads, queries, keys = tile.shape
         # Tiles at the edge of what is seen hold a little more than is.
-        within = min(1.0, self._scores / max(1, heads * seen(tile.reach, queries, keys)))
+        within = min(1.0, self._scores / max(1, heads * seen(tile.window, queries, keys)))
         done = len(self._begun) - 1 + within
         total = None if self._layers is None else max(self._layers, len(self._begun))
         of, left = "", ""
@@ -85,7 +85,7 @@ def watching(model: Model) -> Iterator[Progress]:
     """An observer for a run of ``model`` that shows how far it is, where somebody looks on."""
     from attnviz.model import overview as plan
 
-    layers: int | None = sum(model.way.layers.values())
+    layers: int | None = sum(model.backend.layers.values())
     if not layers:  # a hosted model says so only when it has run
         try:
             layers = sum(len(stack.blocks) for stack in plan.shape(model.checkpoint).stacks)

@@ -101,11 +101,11 @@ def _read(record: str, reading: TextOptions) -> Record:
 
 def explain(model: Model) -> None:
     """Say why the model is hosted or observed, where it is; and what is not read."""
-    if model.way.path == "observed":
+    if model.backend.path == "observed":
         console.note(f"observed: the model attends by itself, these are its own weights ({model.reason})")
     elif model.reason:
         console.note(f"hosted: transformers runs the model, our kernel is its attention ({model.reason})")
-    if unread := model.way.unread:
+    if unread := model.backend.unread:
         console.warn(
             f"{model.name} has tensors of no use for a model of its config: {few(unread)}",
             "transformers passes them over as well; are config.json and the weights of the same model?",

@@ -107,8 +107,8 @@ class Telling:
 @contextlib.contextmanager
 def telling(on: Console | None, total: int | None, clock: Callable[[], float] = time.monotonic) -> Iterator[Telling]:
     """A ``Telling`` whose bar is taken away at the end, whatever happens."""
-    told = Telling(on, total, clock)
+    on_progress = Telling(on, total, clock)
     try:
-        yield told
+        yield on_progress
     finally:
-        told.close()
+        on_progress.close()

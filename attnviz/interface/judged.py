@@ -45,7 +45,7 @@ class Judged(Opened):
                 hint="Check the row itself: model.check(input_ids=…, attention_mask=…)",
             )
         shown = Shown.of(found)
-        check = check_shown(shown, self.checkpoint, self.options, self.way, judge)
+        check = check_shown(shown, self.checkpoint, self.options, self.backend, judge)
         return replace(check, inputs=self.inputs_anew([(shown.encoding, shown.target)]))
 
     def _check_survey(self, found: record.Survey, judge: Judge, progress: Progress | None) -> Check:
@@ -54,7 +54,7 @@ class Judged(Opened):
 
         reads = [(read, None) for read in found.windows.sample] if found.windows else [texts_of(found)]
         try:
-            check = check_survey(found, self.checkpoint, self.options, self.way, judge, progress)
+            check = check_survey(found, self.checkpoint, self.options, self.backend, judge, progress)
             return replace(check, inputs=self.inputs_anew(reads))
         except Unjudged:  # transformers has no weights to hold it to: the hidden states of another run are compared
             checks = [self.check_encoding(*read, progress=progress, judge=judge) for read in reads]
@@ -72,7 +72,7 @@ class Judged(Opened):
         from attnviz.model.check.judge import check
 
         self.require_checkable()
-        found = check(self.checkpoint, encoding, target, self.options, self.way, progress, judge)
+        found = check(self.checkpoint, encoding, target, self.options, self.backend, progress, judge)
         return replace(found, inputs=self.inputs_anew([(encoding, target)]))
 
     def inputs_anew(self, reads: Iterable[tuple[Encoding, Encoding | None]]) -> Inputs:

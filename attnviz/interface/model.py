@@ -136,9 +136,9 @@ class Model(Judged):
         if text is None:
             raise UsageError("no text is given", hint='Give one, or input_ids: model.attend("The bank …")')
         encoding, decoded = self.inputs(text, pair, target, **options)
-        weights, states = Weights(self.way.layers, max_memory), HiddenStates(whole=False)
+        weights, states = Weights(self.backend.layers, max_memory), HiddenStates(whole=False)
         kept = [weights] if self.uncheckable else [weights, states]
-        self.way.run(encoding, [*kept, *observers], decoded)
+        self.backend.run(encoding, [*kept, *observers], decoded)
         made = partial(self._record, weights, states)
         if decoded is None:
             return made("self", encoding)
@@ -162,13 +162,13 @@ class Model(Judged):
         Raises:
             InputError, UsageError: as ``encode``.
         """
-        from attnviz.model import backends as ways
+        from attnviz.model import backends as backends
         from attnviz.model.cost import limits as foresee
 
-        foresee.require_text(self.checkpoint, self.options, text, self.way.limit, truncate=truncate)
+        foresee.require_text(self.checkpoint, self.options, text, self.backend.limit, truncate=truncate)
         tokens = len(self.encode(text, pair, truncate=truncate, chat=chat)) + (generate or 0)
-        heads = self.way.heads[self.way.kinds[0]] or _HEADS
-        return heads * tokens * tokens * self.options.dtype.itemsize > ways.LONG
+        heads = self.backend.heads[self.backend.kinds[0]] or _HEADS
+        return heads * tokens * tokens * self.options.dtype.itemsize > backends.LONG
 
     def survey(
         self,
@@ -216,12 +216,12 @@ class Model(Judged):
                 text, stride, [name for name, value in given.items() if value], chat=chat, words=lexicon
             )
             want = Wanted(**wanted)
-            return survey(self.name, self.way, document, None, "self", want, observers, cut, evidence=evidence)
+            return survey(self.name, self.backend, document, None, "self", want, observers, cut, evidence=evidence)
         read, written = self.inputs(text, pair, target, generate=generate, truncate=truncate, chat=chat, words=lexicon)
         if written is None and kind is not None:
             raise UsageError(f"{self.name} has one map, and none for {kind}: it is no encoder–decoder")
         which = "self" if written is None else kind or "cross"
-        return survey(self.name, self.way, read, written, which, Wanted(**wanted), observers, evidence=evidence)
+        return survey(self.name, self.backend, read, written, which, Wanted(**wanted), observers, evidence=evidence)
 
     def _record(
         self,
@@ -236,8 +236,8 @@ class Model(Judged):
         numbers = weights.layers(kind)
         return Attention(
             self.name,
-            self.way.path,
-            self.way.causal(kind),
+            self.backend.path,
+            self.backend.causal(kind),
             queries,
             as_array(weights.stacked(kind)),
             kind,

@@ -48,10 +48,10 @@ class Opened:
 
     @cached_property
     def _opened(self) -> tuple[Native | Hosted, str, Watch | None]:
-        from attnviz.model.backends import open_way, watch
+        from attnviz.model.backends import open_backend, watch
 
-        way, reason = open_way(self.checkpoint, self.options)
-        return way, reason, watch(self.checkpoint, way)
+        backend, reason = open_backend(self.checkpoint, self.options)
+        return backend, reason, watch(self.checkpoint, backend)
 
     def follow(self) -> None:
         """Open a model in memory anew where it has changed since: other values, hooks, modules or settings."""
@@ -62,7 +62,7 @@ class Opened:
             vars(self).pop("_opened", None)
 
     @property
-    def way(self) -> Native | Hosted:
+    def backend(self) -> Native | Hosted:
         """The model ready to run: our own forward pass, or transformers' with our kernel."""
         return self._opened[0]
 
@@ -72,8 +72,8 @@ class Opened:
         from attnviz.model.backends import open_by_transformers
         from attnviz.model.hosted import settle
 
-        way = self.way
-        return settle(open_by_transformers(self.checkpoint, self.options)) if way.path == "native" else way
+        backend = self.backend
+        return settle(open_by_transformers(self.checkpoint, self.options)) if backend.path == "native" else backend
 
     @property
     def reason(self) -> str:
@@ -90,7 +90,7 @@ class Opened:
     @property
     def uncheckable(self) -> str:
         """Why there is nothing of ours that could be checked; empty where there is."""
-        observed = self.way.path == "observed"
+        observed = self.backend.path == "observed"
         return "the weights are the model's own (observed): there is nothing of ours to check" if observed else ""
 
     def encode(
@@ -111,7 +111,7 @@ class Opened:
             UsageError: ``chat``, and the model has no chat template.
         """
         read = chat_text(self.checkpoint, text) if chat else text
-        limit, known = self.way.limit, _known(words, text, read)
+        limit, known = self.backend.limit, _known(words, text, read)
         encoding = encode(
             self.checkpoint.tokenizer, read, pair, limit=limit, truncate=truncate, marks=not chat, words=known
         )
@@ -134,29 +134,29 @@ class Opened:
         if generate is not None and (not isinstance(generate, int) or generate < 0):
             raise UsageError(f"generate is {short(generate)}, expected a number of tokens")
         self.follow()
-        foresee.require_text(self.checkpoint, self.options, text, self.way.limit, truncate=truncate)
+        foresee.require_text(self.checkpoint, self.options, text, self.backend.limit, truncate=truncate)
         source = self.encode(text, pair, truncate=truncate, chat=chat, words=words)
         foresee.require_memory(self.checkpoint, self.options, len(source))
-        two = "cross" in self.way.kinds
+        two = "cross" in self.backend.kinds
         if target is not None and not two:
             raise UsageError(f"{self.name} has no decoder beside an encoder: it takes no target")
         if target is not None and generate:
             raise UsageError("a target is given, and tokens to generate: one of them is the decoder's text")
-        tokenizer, limit = self.checkpoint.tokenizer, self.way.limit
+        tokenizer, limit = self.checkpoint.tokenizer, self.backend.limit
         if target is not None:
             languages = self.checkpoint.languages
             marks = True if languages is None else languages.around_target()
             known = None if source.lexicon is None or source.lexicon.spans else source.lexicon
             read = encode_target(
-                tokenizer, target, self.way.start, limit=limit, truncate=truncate, marks=marks, words=known
+                tokenizer, target, self.backend.start, limit=limit, truncate=truncate, marks=marks, words=known
             )
             return source, read
         count = NEW_TOKENS if generate is None and two else generate or 0
         if not count:
             return source, None
-        from attnviz.model.generation import write_on
+        from attnviz.model.generation import generate_continuation
 
-        return write_on(self.checkpoint, self.options, self.way, source, count)
+        return generate_continuation(self.checkpoint, self.options, self.backend, source, count)
 
     def _windows(
         self, text: str, stride: int | None, others: Sequence[str], *, chat: bool, words: Words | None
@@ -165,18 +165,18 @@ class Opened:
         from attnviz.analysis.text.survey import is_causal
 
         self.follow()
-        if "cross" in self.way.kinds:
+        if "cross" in self.backend.kinds:
             raise UsageError(f"{self.name} is an encoder–decoder: it reads no text in windows")
         if others:
             raise UsageError(f"--windows slides over one text, as it is: it does not go with {' and '.join(others)}")
-        if self.way.limit is None:
+        if self.backend.limit is None:
             raise UsageError(f"{self.name} reads texts of any length: leave --windows out")
         tokenizer, marks = self.checkpoint.tokenizer, not chat
         read = chat_text(self.checkpoint, text) if chat else text
         document = encode(tokenizer, read, marks=marks, words=_known(words, text, read))
         document = _of_chat(document, text) if chat else document
-        causal = is_causal(self.way, document, None, "self")
-        windows = slide(tokenizer, document, limit=self.way.limit, causal=causal, stride=stride, marks=marks)
+        causal = is_causal(self.backend, document, None, "self")
+        windows = slide(tokenizer, document, limit=self.backend.limit, causal=causal, stride=stride, marks=marks)
         return document, windows if len(windows) > 1 else None
 
 

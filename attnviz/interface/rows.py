@@ -74,15 +74,15 @@ def read(model: Opened, given: Given) -> tuple[list[Row], bool]:
         InputError: as ``read_rows``; more tokens than the model has positions.
         UsageError: an encoder–decoder without the ids of its decoder, or these for another model.
     """
-    way = model.way
-    two = "cross" in way.kinds
+    backend = model.backend
+    two = "cross" in backend.kinds
     if two != (given.decoder_input_ids is not None):
         raise UsageError(
             f"{model.name} is an encoder–decoder: it takes decoder_input_ids beside input_ids"
             if two
             else f"{model.name} has no decoder beside an encoder: it takes no decoder_input_ids"
         )
-    tokenizer, vocabulary = model.checkpoint.tokenizer, way.vocabulary
+    tokenizer, vocabulary = model.checkpoint.tokenizer, backend.vocabulary
     rows, batch = read_rows(
         tokenizer,
         given.input_ids,
@@ -97,8 +97,8 @@ def read(model: Opened, given: Given) -> tuple[list[Row], bool]:
         if len(targets) != len(rows):
             raise InputError(f"decoder_input_ids have {len(targets)} rows, input_ids {len(rows)}")
     longest = max(len(padded) for _, padded in rows)
-    if way.limit is not None and longest > way.limit:
-        raise InputError(f"the rows have {longest} tokens with their padding, the model takes {way.limit}")
+    if backend.limit is not None and longest > backend.limit:
+        raise InputError(f"the rows have {longest} tokens with their padding, the model takes {backend.limit}")
     return [Row(plain, padded, target) for (plain, padded), target in zip(rows, targets, strict=True)], batch
 
 
@@ -106,16 +106,16 @@ def attend_row(model: Opened, row: Row, max_memory: int | None, observers: Seque
     """The record of a row's tokens without padding, at the positions that the model gives them."""
     from attnviz.attention.observers import Cropped, Weights
 
-    way = _way(model, row.padded)
-    weights = Weights(way.layers, max_memory)
-    whole = way is model.way and _is_alike(model.way, row.padded)
+    backend = _backend(model, row.padded)
+    weights = Weights(backend.layers, max_memory)
+    whole = backend is model.backend and _is_alike(model.backend, row.padded)
     if whole:
-        way.run(row.plain, [weights, *observers], row.target)
+        backend.run(row.plain, [weights, *observers], row.target)
         note = ""
     else:
-        way.run(row.padded, [Cropped(_parts(row), [weights, *observers])], row.target)
-        note = _moved(way, row, weights, max_memory)
-    made = {kind: _record(model, way, row, kind, weights, note) for kind in way.kinds}
+        backend.run(row.padded, [Cropped(_parts(row), [weights, *observers])], row.target)
+        note = _moved(backend, row, weights, max_memory)
+    made = {kind: _record(model, backend, row, kind, weights, note) for kind in backend.kinds}
     return made["self"] if "self" in made else EncoderDecoder(made["encoder"], made["decoder"], made["cross"])
 
 
@@ -165,12 +165,12 @@ def _judge(model: Opened, row: Row, found: Found) -> tuple[Check, list[Tensor]]:
     from attnviz.errors import ModelError
     from attnviz.model.check.report import compare, sum_up, weights_apart
 
-    if _way(model, row.padded).path == "observed":
+    if _backend(model, row.padded).path == "observed":
         raise UsageError(f"{model.name} attends by itself in transformers, and so are the weights of rows with padding")
     theirs = model.by_transformers.reference(row.padded, row.target)
     compared, others = [], []
     for kind, part in _parts(row).items():
-        if kind not in model.way.kinds:
+        if kind not in model.backend.kinds:
             continue
         maps, ours = theirs[kind][0], found if isinstance(found, Attention) else getattr(found, kind)
         if maps is None or len(maps) != len(ours.weights):
@@ -181,12 +181,12 @@ def _judge(model: Opened, row: Row, found: Found) -> tuple[Check, list[Tensor]]:
     return sum_up(compared, model.options.dtype), others
 
 
-def _way(model: Opened, padded: Padded) -> Native | Hosted:
+def _backend(model: Opened, padded: Padded) -> Native | Hosted:
     """What runs a row: where padding may change what the model does, transformers, which does what it always does."""
-    return model.way if _is_alike(model.way, padded) else model.by_transformers
+    return model.backend if _is_alike(model.backend, padded) else model.by_transformers
 
 
-def _is_alike(way: Native | Hosted, padded: Padded) -> bool:
+def _is_alike(backend: Native | Hosted, padded: Padded) -> bool:
     """Whether the tokens of a row attend as they would without its padding: it is certain only of a native model.
 
     Behind a text, padding is seen by none. Before it, it moves the text, which counts where positions have vectors.
@@ -194,11 +194,11 @@ def _is_alike(way: Native | Hosted, padded: Padded) -> bool:
     """
     if padded.plain:
         return True
-    if way.path != "native" or padded.positions is not None:
+    if backend.path != "native" or padded.positions is not None:
         return False
     from attnviz.model.architecture.spec import Dynamic, LongRope, Rotary
 
-    spec = way.network.encoder.spec if way.network.encoder else way.network.spec
+    spec = backend.network.encoder.spec if backend.network.encoder else backend.network.spec
     for layer in spec.layers:
         position = layer.attention.position
         if layer.convolution or (isinstance(position, Rotary) and isinstance(position.scaling, Dynamic | LongRope)):
@@ -212,26 +212,26 @@ def _parts(row: Row) -> dict[record.Kind, tuple[slice, slice]]:
     return {"self": (real, real), "encoder": (real, real), "decoder": (written, written), "cross": (written, real)}
 
 
-def _moved(way: Native | Hosted, row: Row, weights: Any, max_memory: int | None) -> str:
+def _moved(backend: Native | Hosted, row: Row, weights: Any, max_memory: int | None) -> str:
     """How far the weights are from those of the tokens alone, in words; empty where that is rounding."""
     from attnviz.attention.observers import Weights
 
-    alone = Weights(way.layers, max_memory)
-    way.run(row.plain, [alone], row.target)
-    apart = max(float((weights.stacked(kind) - alone.stacked(kind)).abs().max()) for kind in way.kinds)
+    alone = Weights(backend.layers, max_memory)
+    backend.run(row.plain, [alone], row.target)
+    apart = max(float((weights.stacked(kind) - alone.stacked(kind)).abs().max()) for kind in backend.kinds)
     if apart <= NOTED:
         return ""
     why = "position_ids" if row.padded.positions is not None else "padding"
     return f"{why} moved the weights by up to {apart:.2g} from those of the same tokens alone"
 
 
-def _record(model: Opened, way: Native | Hosted, row: Row, kind: record.Kind, weights: Any, note: str) -> Attention:
+def _record(model: Opened, backend: Native | Hosted, row: Row, kind: record.Kind, weights: Any, note: str) -> Attention:
     numbers = weights.layers(kind)
     queries = row.target if kind in ("decoder", "cross") and row.target else row.plain
     return Attention(
         model.name,
-        way.path,
-        way.causal(kind),  # of the run without padding, which came last
+        backend.path,
+        backend.causal(kind),  # of the run without padding, which came last
         queries,
         weights.stacked(kind).cpu().numpy(),
         kind,

@@ -59,7 +59,7 @@ def devices() -> list[str]:
     return [*found, *(["mps"] if torch.backends.mps.is_available() else []), "cpu"]
 
 
-def open_way(checkpoint: Checkpoint, options: Options) -> tuple[Native | Hosted, str]:
+def open_backend(checkpoint: Checkpoint, options: Options) -> tuple[Native | Hosted, str]:
     """The model, ready to run, and why it is hosted: empty where it is native.
 
     Raises:
@@ -72,9 +72,9 @@ def open_way(checkpoint: Checkpoint, options: Options) -> tuple[Native | Hosted,
     against = require_hostable(checkpoint, options, reason)
     from attnviz.model.hosted import require_start, settle
 
-    way = open_by_transformers(checkpoint, options)
-    require_start(checkpoint, way)
-    return settle(way) if against or isinstance(checkpoint.reference, torch.nn.Module) else way, reason
+    backend = open_by_transformers(checkpoint, options)
+    require_start(checkpoint, backend)
+    return settle(backend) if against or isinstance(checkpoint.reference, torch.nn.Module) else backend, reason
 
 
 def require_hostable(checkpoint: Checkpoint, options: Options, reason: str) -> str | None:
@@ -95,17 +95,17 @@ def require_hostable(checkpoint: Checkpoint, options: Options, reason: str) -> s
     return against
 
 
-def size_of_weights(way: Native | Hosted, encoding: Encoding, target: Encoding | None = None) -> int:
+def size_of_weights(backend: Native | Hosted, encoding: Encoding, target: Encoding | None = None) -> int:
     """The bytes that the weights of all heads take in float32; of a hosted model at most, as far as configs say."""
-    return 4 * sum(way.heads[kind] * n * m for kind, (n, m) in shapes(way, encoding, target).items())
+    return 4 * sum(backend.heads[kind] * n * m for kind, (n, m) in shapes(backend, encoding, target).items())
 
 
-def shapes(way: Native | Hosted, encoding: Encoding, target: Encoding | None = None) -> dict[Kind, tuple[int, int]]:
+def shapes(backend: Native | Hosted, encoding: Encoding, target: Encoding | None = None) -> dict[Kind, tuple[int, int]]:
     """The (N, M) of each kind of map that the model has."""
     read, written = len(encoding), len(target or ())
     found: dict[Kind, tuple[int, int]] = {"self": (read, read), "encoder": (read, read)}
     found |= {"decoder": (written, written), "cross": (written, read)}
-    return {kind: found[kind] for kind in way.kinds}
+    return {kind: found[kind] for kind in backend.kinds}
 
 
 def why_hosted(checkpoint: Checkpoint) -> str:
@@ -131,15 +131,15 @@ def why_hosted(checkpoint: Checkpoint) -> str:
     return ""
 
 
-def watch(checkpoint: Checkpoint, way: Native | Hosted) -> Watch | None:
-    """What tells whether a model in memory is still what ``way`` was opened from; None for a model of files."""
+def watch(checkpoint: Checkpoint, backend: Native | Hosted) -> Watch | None:
+    """What tells whether a model in memory is still what ``backend`` was opened from; None for a model of files."""
     if not isinstance(checkpoint.tensors, Remembering):
         return None
-    if isinstance(way, Native):
+    if isinstance(backend, Native):
         read = checkpoint.tensors.read
         copied = {name: tensor for name, tensor in dict.items(checkpoint.tensors) if name in read}
-        return Watch(checkpoint.reference, copied, way.network.tensors.values())
-    running = [each for each in way.model.state_dict().values() if isinstance(each, torch.Tensor)]
+        return Watch(checkpoint.reference, copied, backend.network.tensors.values())
+    running = [each for each in backend.model.state_dict().values() if isinstance(each, torch.Tensor)]
     return Watch(checkpoint.reference, dict(checkpoint.tensors), running)
 
 

@@ -27,8 +27,8 @@ _FEW = 32
 """So many may be asked for of any model: one without room ends before."""
 
 
-def write_on(
-    checkpoint: Checkpoint, options: Options, way: Native | Hosted, source: Encoding, count: int
+def generate_continuation(
+    checkpoint: Checkpoint, options: Options, backend: Native | Hosted, source: Encoding, count: int
 ) -> tuple[Encoding, Encoding | None]:
     """Let the model write ``count`` tokens greedily, or fewer where it ends the text or has no room.
 
@@ -40,50 +40,50 @@ def write_on(
         ModelError: the model has no head that predicts tokens, or says no token to begin with.
         UsageError: it writes in many languages, and nothing says in which.
     """
-    two = "cross" in way.kinds
+    two = "cross" in backend.kinds
     read = 1 if two else len(source)
-    _require_room(checkpoint, options, way, read, count)
-    if way.limit is not None:
-        count = min(count, way.limit - read)
+    _require_room(checkpoint, options, backend, read, count)
+    if backend.limit is not None:
+        count = min(count, backend.limit - read)
     if count < 1:
         raise InputError(f"the text has {read} tokens, all that the model takes: there is no room to go on")
-    if isinstance(way, Native):
+    if isinstance(backend, Native):
         with naming(checkpoint):
-            first, ids = _native(checkpoint, way, source, count)
+            first, ids = _native(checkpoint, backend, source, count)
     else:
-        first, ids = _hosted(checkpoint, options, way, source, count)
+        first, ids = _hosted(checkpoint, options, backend, source, count)
     if not two:
         return continued(checkpoint.tokenizer, source, ids), None
     begun = replace(started(checkpoint.tokenizer, first), lexicon=source.lexicon)
     return source, continued(checkpoint.tokenizer, begun, ids)
 
 
-def _require_room(checkpoint: Checkpoint, options: Options, way: Native | Hosted, read: int, count: int) -> None:
+def _require_room(checkpoint: Checkpoint, options: Options, backend: Native | Hosted, read: int, count: int) -> None:
     """Raise where ``count`` tokens after those ``read`` are more than the model, or the memory, takes at all."""
-    most = _MOST if way.limit is None else way.limit
+    most = _MOST if backend.limit is None else backend.limit
     if count > max(most, _FEW):
-        of = "attnviz lets a model write" if way.limit is None else "the model takes"
+        of = "attnviz lets a model write" if backend.limit is None else "the model takes"
         raise UsageError(f"--generate asks for {count:,} tokens, and {of} {most:,} at most", hint="Ask for fewer.")
-    if "cross" in way.kinds:
+    if "cross" in backend.kinds:
         require_memory(checkpoint, options, 1, count)
     else:
-        require_memory(checkpoint, options, read + count if way.limit is None else min(read + count, way.limit))
+        require_memory(checkpoint, options, read + count if backend.limit is None else min(read + count, backend.limit))
 
 
-def _native(checkpoint: Checkpoint, way: Native, source: Encoding, count: int) -> tuple[int, list[int]]:
+def _native(checkpoint: Checkpoint, backend: Native, source: Encoding, count: int) -> tuple[int, list[int]]:
     """The token before the first that is written, and those that are."""
-    network = way.network
+    network = backend.network
     family = find_family(checkpoint.config)
     head = weights.take_head(family, network.spec, checkpoint.tensors, network.dtype, str(network.device))
     rules = read_rules(checkpoint.config, checkpoint.generation, network.spec.embedding.vocabulary)
-    begin = opening(checkpoint, way)
+    begin = opening(checkpoint, backend)
     rules = rules if begin is None else replace(rules, start=begin[0], first=begin[1])
     ids = generate(network, head, source.ids, source.type_ids, rules=rules, count=count)
     start = network.spec.start if rules.start is None else rules.start
     return source.ids[-1] if start is None else start, ids
 
 
-def opening(checkpoint: Checkpoint, way: Native | Hosted) -> tuple[int, int | None] | None:
+def opening(checkpoint: Checkpoint, backend: Native | Hosted) -> tuple[int, int | None] | None:
     """The token that a translation begins with, and the one that must follow; None where the configs say it.
 
     They say it where they name a language, unless another was asked for.
@@ -92,13 +92,17 @@ def opening(checkpoint: Checkpoint, way: Native | Hosted) -> tuple[int, int | No
         UsageError: nothing says in which language it is to be written.
     """
     languages = checkpoint.languages
-    if languages is None or "cross" not in way.kinds or not languages.leads(checkpoint.config, checkpoint.generation):
+    if (
+        languages is None
+        or "cross" not in backend.kinds
+        or not languages.leads(checkpoint.config, checkpoint.generation)
+    ):
         return None
-    return languages.opening(way.start)
+    return languages.opening(backend.start)
 
 
 def _hosted(
-    checkpoint: Checkpoint, options: Options, way: Hosted, source: Encoding, count: int
+    checkpoint: Checkpoint, options: Options, backend: Hosted, source: Encoding, count: int
 ) -> tuple[int, list[int]]:
     """As ``_native``."""
     from attnviz.model.hosted import open_writer, undisturbed
@@ -106,7 +110,7 @@ def _hosted(
     writer = open_writer(checkpoint, *placing(checkpoint, options), trust_remote_code=options.trust_remote_code)
     ids = torch.tensor([source.ids], device=writer.device)
     given: dict[str, Any] = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "max_new_tokens": count}
-    begin = opening(checkpoint, way)
+    begin = opening(checkpoint, backend)
     if begin is not None:
         given |= {"decoder_start_token_id": begin[0], "forced_bos_token_id": begin[1]}
     try:
@@ -116,5 +120,5 @@ def _hosted(
         raise UnsupportedModel(
             f"{checkpoint.name}: transformers' {type(writer).__name__} can't go on with this text ({error})"
         ) from error
-    read = 1 if "cross" in way.kinds else len(source)
+    read = 1 if "cross" in backend.kinds else len(source)
     return written[read - 1], written[read:]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from attnviz.encoding import Encoding
-from attnviz.errors import AttnvizError, InputError, ModelError, UnsupportedModel, short
+from attnviz.errors import AttnvizError, InputError, ModelError, short
 
 
 def require_fit(encoding: Encoding, vocabulary: int, types: int) -> None:
@@ -45,17 +45,6 @@ def require_token(name: str, value: object, vocabulary: int | None) -> int:
 def as_error(error: Exception) -> AttnvizError:
     """What torch or the machine said of one text, as an error of ours."""
     return error if isinstance(error, AttnvizError) else ModelError(f"the model can't run this text ({error})")
-
-
-def require_equal_heads(layers: Iterable[int]) -> None:
-    """Raise where the ``layers``, each with so many heads, have not the same number of them.
-
-    Raises:
-        UnsupportedModel: with the numbers.
-    """
-    heads = sorted({*layers})
-    if len(heads) > 1:
-        raise UnsupportedModel(f"its layers have {', '.join(map(str, heads))} heads, attnviz shows equal numbers only")
 
 
 def require_finite(states: Tensor, tensors: Mapping[str, Tensor]) -> None:

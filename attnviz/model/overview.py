@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from attnviz.attention.window import CAUSAL
 from attnviz.checkpoint import Checkpoint
 from attnviz.errors import ModelError, UnsupportedModel, few
 from attnviz.model import families
 from attnviz.model.architecture.description import TIED, describe
-from attnviz.model.architecture.spec import CAUSAL
-from attnviz.model.backends import Options, open_way, require_hostable, why_hosted
+from attnviz.model.backends import Options, open_backend, require_hostable, why_hosted
 from attnviz.model.cost import estimates as cost
 from attnviz.model.cost.estimates import Block, Shape, Stack
 from attnviz.model.native import weights
@@ -26,7 +26,7 @@ class Plan:
 
     name: str
     model_type: str
-    way: Literal["native", "hosted", "observed", "not at all"]
+    backend: Literal["native", "hosted", "observed", "not at all"]
     reason: str
     facts: Mapping[str, str]
 
@@ -60,13 +60,13 @@ def plan(checkpoint: Checkpoint, options: Options | None = None) -> Plan:
         return Plan(checkpoint.name, kind, "native", "a family file says all that its config asks for", facts)
     facts = _from_config(checkpoint)
     try:
-        way, unused = _rehearsed(checkpoint, options or Options())
+        backend, unused = _rehearsed(checkpoint, options or Options())
     except UnsupportedModel as error:
         against = error.message.removeprefix(f"{checkpoint.name}: ").removeprefix(f"{reason}; and ")
         near = error.hint if error.hint.startswith("Did you mean") else ""
         near = near.partition("What attnviz")[0]
         return Plan(checkpoint.name, kind, "not at all", f"{reason}; {against}. {near}".strip(), facts)
-    return Plan(checkpoint.name, kind, way, reason, facts | unused)
+    return Plan(checkpoint.name, kind, backend, reason, facts | unused)
 
 
 def _rehearsed(
@@ -75,7 +75,7 @@ def _rehearsed(
     """The way of a checkpoint that transformers runs, and what of it is not read."""
     require_hostable(checkpoint, options, why_hosted(checkpoint))
     if options.trust_remote_code:  # only a run of its code tells
-        found = open_way(checkpoint, options)[0]
+        found = open_backend(checkpoint, options)[0]
     else:
         from attnviz.model.hosted.rehearsal import rehearse
 

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 def run_windows(
-    way: Native | Hosted, windows: Sequence[Window], observers: Sequence[InWindows], others: Sequence[Observer] = ()
+    backend: Native | Hosted, windows: Sequence[Window], observers: Sequence[InWindows], others: Sequence[Observer] = ()
 ) -> None:
     """Run the ``windows`` of a document, each as a text of its own; ``others`` see them so, too.
 
     Raises:
-        InputError, ModelError: as ``way.run``.
+        InputError, ModelError: as ``backend.run``.
     """
     for window in windows:
         for observer in observers:
             observer.enter(window)
-        way.run(window.encoding, [*observers, *others])
+        backend.run(window.encoding, [*observers, *others])

@@ -14,7 +14,7 @@ from attnviz.record.texts import Texts
 Array = NDArray[np.floating[Any]]
 Kind = Literal["self", "encoder", "decoder", "cross"]
 MapName = Literal["encoder", "decoder", "cross"]
-Way = Literal["native", "hosted", "observed"]
+Backend = Literal["native", "hosted", "observed"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ class Attention(Texts):
     """
 
     model: str
-    path: Way
+    path: Backend
     causal: bool
     encoding: Encoding
     weights: Array

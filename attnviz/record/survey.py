@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.encoding import Encoding, Windows
-from attnviz.record.attention import Array, Kind, Way
+from attnviz.record.attention import Array, Backend, Kind
 from attnviz.record.texts import Texts
 
 Places = NDArray[np.int32]
@@ -62,12 +62,12 @@ class Rows:
 class Evidence:
     """What a check needs beside what is shown: some ``rows`` of the very run, and what its layers were.
 
-    ``reaches`` say how many keys before and after it a query of each layer sees, None for all. ``other`` is what the
-    other half of an encoder–decoder read.
+    ``layer_windows`` say how many keys before and after it a query of each layer sees, None for all. ``other`` is what
+    the other half of an encoder–decoder read.
     """
 
     rows: tuple[Rows, ...]
-    reaches: Mapping[int, tuple[int | None, int | None]]
+    layer_windows: Mapping[int, tuple[int | None, int | None]]
     other: Encoding | None = None
 
 
@@ -75,7 +75,7 @@ class Evidence:
 class Survey(Texts):
     """One input's attention, as far as it was observed; the first fields are those of ``Attention``.
 
-    ``unit`` is what links, bands, rows and maps are counted in: words or tokens. ``looking`` (n,) and ``looked_at``
+    ``unit`` is what links, bands, rows and maps are counted in: words or tokens. ``query_mask`` (n,) and ``key_mask``
     (m,) say which units count in the links and ``itself`` whether a unit's link to itself does; where ``special``
     or ``everything`` was asked for, more of them do. ``bands`` holds the strongest links of each head in the bands
     of distances that begin at ``edges`` units. ``figures`` are those of ``HeadStats`` by name, (L, H), in tokens,
@@ -96,12 +96,12 @@ class Survey(Texts):
     """
 
     model: str
-    path: Way
+    path: Backend
     causal: bool
     encoding: Encoding
     unit: Literal["word", "token"]
-    looking: NDArray[np.bool_]
-    looked_at: NDArray[np.bool_]
+    query_mask: NDArray[np.bool_]
+    key_mask: NDArray[np.bool_]
     itself: bool
     links: Top
     edges: tuple[int, ...]

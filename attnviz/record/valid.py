@@ -10,7 +10,7 @@ from typing import Any, get_args
 import numpy as np
 
 from attnviz.encoding import Encoding, Word
-from attnviz.record.attention import Array, Attention, EncoderDecoder, Kind, MapName, Way
+from attnviz.record.attention import Array, Attention, Backend, EncoderDecoder, Kind, MapName
 
 Facts = dict[str, Any]
 Load = Callable[[str, tuple[int, int]], Array]
@@ -20,7 +20,7 @@ MAPS: tuple[MapName, ...] = get_args(MapName)
 FORMAT, FIRST_FORMAT = "attnviz.attention/2", "attnviz.attention/1"
 _SINCE_FIRST = {"generated": 0, "kind": "self", "keys": None, "numbers": []}
 """What the first format did not hold."""
-_PATHS: tuple[Way, ...] = get_args(Way)
+_PATHS: tuple[Backend, ...] = get_args(Backend)
 TYPES = ("float16", "float32", "float64")
 """What weights may be."""
 _MOST = 1 << 62
@@ -59,7 +59,7 @@ def record(facts: Any, load: Load) -> Attention | EncoderDecoder:
 
 def _attention(facts: Facts, name: str, load: Load) -> Attention:
     kind: Kind = _one_of(facts, "kind", get_args(Kind))
-    path: Way = _one_of(facts, "path", _PATHS)
+    path: Backend = _one_of(facts, "path", _PATHS)
     causal = _is(facts["causal"], bool, "causal")
     encoding = _encoding(facts)
     keys = None if facts["keys"] is None else _encoding(_is(facts["keys"], dict, "keys"))

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 class About:
     """The facts of a run, as they are shown.
 
-    ``way`` is how the model ran (``native`` or ``hosted``), ``inputs`` the files, folders and addresses as they were
-    given. ``check`` says in words how the weights compare with the model's own, and ``passed`` is None where they
-    were not compared. ``options`` and ``versions`` are names and values; ``seconds`` the time that it took.
+    ``backend`` is how the model ran (``native`` or ``hosted``), ``inputs`` the files, folders and addresses as
+    they were given. ``check`` says in words how the weights compare with the model's own, and ``passed`` is None
+    where they were not compared. ``options`` and ``versions`` are names and values; ``seconds`` the time that it took.
     """
 
     model: str
-    way: str
+    backend: str
     dtype: str
     inputs: tuple[str, ...] = ()
     revision: str = ""

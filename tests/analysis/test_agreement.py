@@ -42,28 +42,28 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return load(folder, dtype="float64")
 
 
-def shown(model: Model, text: str, way: str) -> dict[str, Summary]:
+def shown(model: Model, text: str, backend: str) -> dict[str, Summary]:
     """What ``show`` says of the text, by the cell: from all weights, from a survey, or from one in windows."""
-    if way == "short":
+    if backend == "short":
         whole: Any = model.attend(text)
         return {cell: summarise(whole, cell=cell, links=SHOWN) for cell in CELLS}
-    survey = model.survey(text, windows=way == "windows", links=SHOWN)
+    survey = model.survey(text, windows=backend == "windows", links=SHOWN)
     return {cell: summarise_survey(survey, cell=cell, links=SHOWN) for cell in CELLS}
 
 
-def measured(model: Model, text: str, way: str) -> Measured:
+def measured(model: Model, text: str, backend: str) -> Measured:
     """What ``batch`` says of it: in a pack beside another text, alone, or in windows."""
     encoding, asked = encode(model.checkpoint.tokenizer, text), Asked(top=MEASURED)
-    if way == "pack":
-        found = packed.measure(model.way, [model.encode("a river"), encoding], asked)[1]
+    if backend == "pack":
+        found = packed.measure(model.backend, [model.encode("a river"), encoding], asked)[1]
         assert isinstance(found, Measured)
         return found
-    causal, limit = model.way.causal("self"), model.way.limit or 0
+    causal, limit = model.backend.causal("self"), model.backend.limit or 0
     windows = None
-    if way == "windows":
+    if backend == "windows":
         windows = slide(model.checkpoint.tokenizer, encoding, limit=limit, causal=causal)
         assert len(windows) > 3
-    return measure_alone(model.way, encoding, asked, windows)
+    return measure_alone(model.backend, encoding, asked, windows)
 
 
 def assert_same(show: dict[str, Summary], batch: Measured) -> None:
@@ -108,14 +108,14 @@ def assert_same(show: dict[str, Summary], batch: Measured) -> None:
     indirect=["model"],
 )
 def test_of_a_text_that_the_model_reads_at_once(model: Model, text: str) -> None:
-    native = model.way.path == "native"  # a hosted model is slow, and measured by the same code
-    batch = [measured(model, text, way) for way in (("pack", "alone") if native else ("pack",))]
-    for show in (shown(model, text, way) for way in (("short", "survey") if native else ("survey",))):
+    native = model.backend.path == "native"  # a hosted model is slow, and measured by the same code
+    batch = [measured(model, text, backend) for backend in (("pack", "alone") if native else ("pack",))]
+    for show in (shown(model, text, backend) for backend in (("short", "survey") if native else ("survey",))):
         for each in batch:
             assert_same(show, each)
 
 
 @pytest.mark.parametrize("model", ["bert", "mistral of a window"], indirect=True)
 def test_of_a_text_in_windows(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model.way, "limit", 40)
+    monkeypatch.setattr(model.backend, "limit", 40)
     assert_same(shown(model, LONG, "windows"), measured(model, LONG, "windows"))

@@ -71,7 +71,7 @@ def seen_in(n: int, *, behind: int | None = None, ahead: int | None = None) -> n
 
 def weights_of(model: Model, encoding: Encoding, target: Encoding | None = None, kind: Kind = "self") -> Array:
     kept = Weights()
-    model.way.run(encoding, [kept], target)
+    model.backend.run(encoding, [kept], target)
     return kept.stacked(kind).numpy()
 
 
@@ -98,7 +98,7 @@ def test_a_text_read_whole(
     causal = family != "bert"
     seen = seen_in(len(encoding), ahead=0 if causal else None)
     expected = naive.measured(weights_of(model, encoding), encoding, Asked(), causal=causal, seen=seen)
-    assert_alike(measure_alone(model.way, encoding, Asked()), expected, EXACT if dtype == "float64" else SINGLE)
+    assert_alike(measure_alone(model.backend, encoding, Asked()), expected, EXACT if dtype == "float64" else SINGLE)
 
 
 @pytest.mark.parametrize("asked", [Asked(top=2), Asked(special=True), Asked(top=30, everything=True), Asked(top=0)])
@@ -111,7 +111,7 @@ def test_what_is_asked_for(
     causal = family == "llama"
     seen = seen_in(len(encoding), ahead=0 if causal else None)
     expected = naive.measured(weights_of(model, encoding), encoding, asked, causal=causal, seen=seen)
-    assert_alike(measure_alone(model.way, encoding, asked), expected)
+    assert_alike(measure_alone(model.backend, encoding, asked), expected)
 
 
 def test_a_document_of_many_tiles(tiny_llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,7 +120,7 @@ def test_a_document_of_many_tiles(tiny_llama: Path, monkeypatch: pytest.MonkeyPa
     seen = seen_in(len(encoding), ahead=0)
     expected = naive.measured(weights_of(model, encoding), encoding, Asked(), causal=True, seen=seen)
     monkeypatch.setattr(kernel, "TILE", 11 * len(encoding))
-    assert_alike(measure_alone(model.way, encoding, Asked()), expected)
+    assert_alike(measure_alone(model.backend, encoding, Asked()), expected)
 
 
 _SHAPE = {
@@ -157,27 +157,27 @@ def near_hosted(folder: Path) -> tuple[Path, list[dict[str, int | None]]]:
 def test_layers_that_see_a_part_of_the_text(
     make: Callable[[Path], tuple[Path, list[dict[str, int | None]]]], tmp_path: Path
 ) -> None:
-    folder, reaches = make(tmp_path)
+    folder, layer_windows = make(tmp_path)
     model = load(folder, dtype="float64")
-    assert model.way.path == ("hosted" if make is near_hosted else "native")
+    assert model.backend.path == ("hosted" if make is near_hosted else "native")
     for text in (UNLIKE, "A bank."):
         encoding = model.encode(text)
-        weights, seen = weights_of(model, encoding), [seen_in(len(encoding), **reach) for reach in reaches]
+        weights, seen = weights_of(model, encoding), [seen_in(len(encoding), **window) for window in layer_windows]
         assert not weights[:, :, ~seen[1]][1:].any()
         expected = by_layers(weights, encoding, Asked(), seen, causal=make is not near_encoder)
-        assert_alike(measure_alone(model.way, encoding, Asked()), expected)
+        assert_alike(measure_alone(model.backend, encoding, Asked()), expected)
 
 
 @pytest.mark.parametrize("hosted", [False, True])
 def test_of_an_encoder_decoder_the_encoder_is_measured(tiny_t5: Path, hosted: bool) -> None:
     model = load(tiny_t5, dtype="float64")
-    way = open_by_transformers(model.checkpoint, model.options) if hosted else model.way
+    backend = open_by_transformers(model.checkpoint, model.options) if hosted else model.backend
     encoding = model.encode(tiny.SENTENCE)
     weights = weights_of(model, encoding, encoding, "encoder")
     seen = seen_in(len(encoding))
     assert weights.shape[:2] == (3, 4)
     expected = naive.measured(weights, encoding, Asked(), causal=False, seen=seen)
-    assert_alike(measure_alone(way, encoding, Asked()), expected)
+    assert_alike(measure_alone(backend, encoding, Asked()), expected)
 
 
 @pytest.fixture(params=["bert", "bert in other strides", "llama", "llama without marks"])
@@ -193,18 +193,18 @@ def read(
     stride = 7 if "stride" in request.param else None
     windows = slide(tokenizer, document, limit=24, causal=causal, stride=stride, marks=marked)
     assert len(windows) > 8
-    way = model.way
-    assert isinstance(way, Native)
-    return read_windows(way, document, windows, sinks=marked or not causal)
+    backend = model.backend
+    assert isinstance(backend, Native)
+    return read_windows(backend, document, windows, sinks=marked or not causal)
 
 
 @pytest.mark.parametrize("asked", [Asked(), Asked(top=3, special=True), Asked(top=200, everything=True)])
 def test_a_document_in_windows(read: Read, asked: Asked) -> None:
-    causal = read.way.causal()
+    causal = read.backend.causal()
     read = replace(read, sinks=read.sinks or asked.special or asked.everything)
     expected = in_windows(read, causal=causal)
     links = naive._links(read.whole, read.document, asked, expected, causal=causal)
-    found = measure_alone(read.way, read.document, asked, read.windows, causal=causal)
+    found = measure_alone(read.backend, read.document, asked, read.windows, causal=causal)
     assert_alike(found, Measured(expected, links))
     assert len(links) >= read.whole.shape[0] * 3
 
@@ -258,9 +258,9 @@ def in_windows(read: Read, *, causal: bool) -> Array:
                 offsets.append(a.argmax(-1) - row)
             for key, place in enumerate(places):
                 received[..., place] += a[..., key]
-        looking = np.array([sum(not causal or row >= key for row in queries) for key in range(len(places))])
-        common = np.flatnonzero(looking * 2 >= len(queries))
-        taken = weights[:, :, queries].sum(2)[..., common] / looking[common]
+        query_mask = np.array([sum(not causal or row >= key for row in queries) for key in range(len(places))])
+        common = np.flatnonzero(query_mask * 2 >= len(queries))
+        taken = weights[:, :, queries].sum(2)[..., common] / query_mask[common]
         sinks.append(taken.max(-1))
         sink_places.append(places[common][taken.argmax(-1)])
         kept.append(len(queries))
@@ -288,10 +288,10 @@ def test_a_damaged_model_gives_no_figures(dtype: str, part: str, value: float, t
     save_file(state, folder / "model.safetensors")
     model = load(folder, dtype=dtype)
     with pytest.raises(ModelError, match="NaN"):
-        measure_alone(model.way, model.encode(tiny.SENTENCE), Asked())
+        measure_alone(model.backend, model.encode(tiny.SENTENCE), Asked())
     windows = slide(model.checkpoint.tokenizer, model.encode(tiny.SENTENCE), limit=12, causal=False)
     with pytest.raises(ModelError, match="NaN"):
-        measure_alone(model.way, model.encode(tiny.SENTENCE), Asked(), windows)
+        measure_alone(model.backend, model.encode(tiny.SENTENCE), Asked(), windows)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -303,7 +303,7 @@ def test_a_damaged_encoder_gives_no_figures(dtype: str, tiny_t5: Path, tmp_path:
     save_file(state, folder / "model.safetensors")
     model = load(folder, dtype=dtype)
     with pytest.raises(ModelError, match="NaN"):
-        measure_alone(model.way, model.encode(tiny.SENTENCE), Asked())
+        measure_alone(model.backend, model.encode(tiny.SENTENCE), Asked())
 
 
 def test_layers_with_different_numbers_of_heads_are_refused() -> None:
@@ -349,7 +349,12 @@ def test_windows_are_made_when_it_is_their_turn_and_gone_after_it(
     known: list[tuple[int, int]] = []
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     measure_alone(
-        model.way, document, Asked(), windows, causal=False, told=lambda count: known.append((len(counted.made), count))
+        model.backend,
+        document,
+        Asked(),
+        windows,
+        causal=False,
+        on_progress=lambda count: known.append((len(counted.made), count)),
     )
     assert counted.made[: len(windows)] == list(range(len(windows)))
     assert len(windows) > 60
@@ -371,7 +376,7 @@ def test_windows_on_many_threads_measure_the_same_to_the_last_bit(
     found = []
     for threads in (1, 2, 4):
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
-        found.append(measure_alone(model.way, document, asked, windows))
+        found.append(measure_alone(model.backend, document, asked, windows))
     for other in found[1:]:
         np.testing.assert_array_equal(found[0].figures, other.figures)
         for name, values in vars(found[0].links).items():

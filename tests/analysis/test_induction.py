@@ -51,8 +51,8 @@ def inductive_gpt2(folder: Path) -> Path:
 
 def test_a_head_of_induction_is_found(tmp_path: Path) -> None:
     model = load(inductive_gpt2(tmp_path))
-    assert model.way.path == "native"
-    score = induction(model.way, model.checkpoint.tokenizer)
+    assert model.backend.path == "native"
+    score = induction(model.backend, model.checkpoint.tokenizer)
     assert score is not None
     assert score.shape == (2, 1)
     assert score[0, 0] < 0.01
@@ -62,15 +62,15 @@ def test_a_head_of_induction_is_found(tmp_path: Path) -> None:
 class Reading:
     """A way that remembers what it has read."""
 
-    def __init__(self, way: object, limit: int | None) -> None:
-        self.way, self.limit, self.read = way, limit, list[Encoding]()
+    def __init__(self, backend: object, limit: int | None) -> None:
+        self.backend, self.limit, self.read = backend, limit, list[Encoding]()
 
     def __getattr__(self, name: str) -> object:
-        return getattr(self.way, name)
+        return getattr(self.backend, name)
 
     def run(self, encoding: Encoding, observers: list[Observer], target: Encoding | None = None) -> object:
         self.read.append(encoding)
-        return self.way.run(encoding, observers, target)
+        return self.backend.run(encoding, observers, target)
 
 
 @pytest.mark.parametrize(
@@ -81,19 +81,19 @@ def test_a_sum_by_hand(
     family: str, limit: int | None, period: int, repeats: int, request: pytest.FixtureRequest
 ) -> None:
     model = load(request.getfixturevalue(f"tiny_{family}"), dtype="float64")
-    way = Reading(model.way, limit)
-    score = induction(way, model.checkpoint.tokenizer)
-    assert len(way.read) == 10
-    assert len({encoding.ids for encoding in way.read}) == 10
+    backend = Reading(model.backend, limit)
+    score = induction(backend, model.checkpoint.tokenizer)
+    assert len(backend.read) == 10
+    assert len({encoding.ids for encoding in backend.read}) == 10
     total, count = np.zeros((3, 4)), 0
-    for encoding in way.read:
+    for encoding in backend.read:
         cls, *ids = encoding.ids
         assert cls == 2
         assert encoding.special == (True, *(False,) * (period * repeats))
         assert tuple(ids) == tuple(ids[:period]) * repeats
         assert len(set(ids)) == period
         kept = Weights()
-        model.way.run(encoding, [kept])
+        model.backend.run(encoding, [kept])
         weights = kept.stacked().numpy()
         for i in range(1, len(encoding)):
             keys = [i - period * k + 1 for k in range(1, repeats) if i - period * k >= 1]
@@ -102,16 +102,16 @@ def test_a_sum_by_hand(
                 total += weights[:, :, i, keys].sum(-1)
                 count += 1
     np.testing.assert_allclose(score, total / count, rtol=1e-10)
-    again, other = (induction(Reading(model.way, limit), model.checkpoint.tokenizer, seed=seed) for seed in (0, 1))
+    again, other = (induction(Reading(model.backend, limit), model.checkpoint.tokenizer, seed=seed) for seed in (0, 1))
     assert (again == score).all()
     assert (again != other).any()
 
 
 def test_tokens_are_neither_the_commonest_nor_the_rarest(tiny_llama: Path) -> None:
     model = load(tiny_llama)
-    way = Reading(model.way, None)
-    induction(way, model.checkpoint.tokenizer)
-    chosen = {number for encoding in way.read for number in encoding.ids[1:]}
+    backend = Reading(model.backend, None)
+    induction(backend, model.checkpoint.tokenizer)
+    chosen = {number for encoding in backend.read for number in encoding.ids[1:]}
     first, last, words = 5, len(tiny.VOCABULARY), len(tiny.VOCABULARY) - 5
     assert min(chosen) >= first + words // 10
     assert max(chosen) < last - words // 10
@@ -121,14 +121,14 @@ def test_tokens_are_neither_the_commonest_nor_the_rarest(tiny_llama: Path) -> No
 def test_models_that_take_too_few_tokens_have_none(tiny_bert: Path) -> None:
     model = load(tiny_bert)
     tokenizer = model.checkpoint.tokenizer
-    assert induction(Reading(model.way, 10), tokenizer) is None
-    found = induction(Reading(model.way, 11), tokenizer)
+    assert induction(Reading(model.backend, 10), tokenizer) is None
+    found = induction(Reading(model.backend, 11), tokenizer)
     assert found is not None
     assert found.shape == (3, 4)
 
 
 def test_of_an_encoder_decoder_the_encoder_reads(tiny_t5: Path) -> None:
     model = load(tiny_t5)
-    found = induction(model.way, model.checkpoint.tokenizer)
+    found = induction(model.backend, model.checkpoint.tokenizer)
     assert found is not None
     assert found.shape == (3, 4)

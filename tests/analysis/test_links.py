@@ -21,7 +21,7 @@ from attnviz.analysis.text.offsets import Positional, positional_heads
 from attnviz.analysis.text.units import Units, in_tokens, in_words
 from attnviz.errors import UsageError
 from attnviz.record import Array
-from tests.records import Spelled, cross_record, looking, peaked, random_weights, record
+from tests.records import Spelled, cross_record, peaked, query_mask, random_weights, record
 
 NOUNS = ("bank", "loan", "company", "river", "water", "money", "house", "stone", "cloud", "paper")
 
@@ -109,7 +109,7 @@ def test_a_pair_is_listed_once_in_the_head_where_it_is_strongest() -> None:
 
 
 def test_a_link_without_weight_is_no_link() -> None:
-    units = content(looking(1, 3)[None, None])
+    units = content(query_mask(1, 3)[None, None])
     links = strongest(select(units, causal=False), 9)
     assert [(link.query, link.key, link.weight) for link in links] == [("bank", "loan", 1), ("loan", "company", 1)]
 
@@ -121,7 +121,7 @@ def test_there_are_no_links_where_nothing_counts() -> None:
 
 def test_there_are_no_links_where_no_head_counts() -> None:
     # Every head is positional; nothing is left to rank.
-    attention = record(NOUNS, np.stack([looking(-1, 10), looking(1, 10)])[None])
+    attention = record(NOUNS, np.stack([query_mask(-1, 10), query_mask(1, 10)])[None])
     units = in_words(attention)
     selection = select(units, positional_heads(attention), causal=False)
     assert not selection.heads.any()
@@ -149,26 +149,26 @@ def test_a_head_that_looks_a_fixed_way_is_positional_and_others_are_not(offset: 
     anywhere = random_weights((1, 1, n))[0, 0]
     resting = np.full((n, n), 0.5 / (n - 1), np.float32)  # a sink has another offset from each query
     resting[:, 3] = 0.5
-    (found,) = positional(NOUNS, anywhere, looking(offset, n), resting)
+    (found,) = positional(NOUNS, anywhere, query_mask(offset, n), resting)
     assert (found.layer, found.head, found.offset) == (0, 1, offset)
     assert found.share == pytest.approx(0.9 if offset else 1)  # the one at the end has nothing before or after it
 
 
 @pytest.mark.parametrize(("stray", "expected"), [(0, [1.0]), (1, [0.9]), (2, [])])
 def test_nine_queries_of_ten_make_a_positional_head(stray: int, expected: list[float]) -> None:
-    head = looking(0, 10)
+    head = query_mask(0, 10)
     head[:stray] = np.eye(10)[[9, 8][:stray]]
     assert [found.share for found in positional(NOUNS, head)] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(("words", "expected"), [(5, 0), (6, 1)])
 def test_short_texts_have_no_positional_heads(words: int, expected: int) -> None:
-    assert len(positional(NOUNS[:words], looking(0, words))) == expected
+    assert len(positional(NOUNS[:words], query_mask(0, words))) == expected
 
 
 def test_special_tokens_are_no_queries_of_a_positional_head() -> None:
     # Seven words look at themselves; five special tokens look at the first one and are not asked.
-    head = looking(0, 12)
+    head = query_mask(0, 12)
     head[7:] = np.eye(12)[0]
     assert positional([*NOUNS[:7], *["[SEP]"] * 5], head) == [Positional(0, 0, 0, 1.0)]
 
@@ -183,7 +183,7 @@ def test_positional_heads_are_found_in_tokens() -> None:
     # The head looks two tokens back, which in words is the one before, the same, or two back.
     words: list[Spelled] = [(noun, [noun[:2], noun[2:]] if i % 3 else [noun]) for i, noun in enumerate(NOUNS * 2)]
     n = sum(len(pieces) for _, pieces in words)
-    assert [found.offset for found in positional(words, looking(-2, n))] == [-2]
+    assert [found.offset for found in positional(words, query_mask(-2, n))] == [-2]
 
 
 # What counts
@@ -351,13 +351,13 @@ def test_words_at_the_same_place_of_two_texts_are_a_pair() -> None:
 
 @pytest.mark.parametrize("offset", [-1, 0, 1])
 def test_a_cross_map_has_no_positional_heads(offset: int) -> None:
-    weights = looking(offset, len(NOUNS))[None, None]
+    weights = query_mask(offset, len(NOUNS))[None, None]
     assert positional_heads(record(NOUNS, weights)) != []
     assert positional_heads(cross_record(NOUNS, NOUNS, weights)) == []
 
 
 def test_links_and_positional_heads_name_the_layer_by_its_own_number() -> None:
-    weights = np.stack([random_weights((1, 1, 10))[0], looking(-1, 10)[None]])
+    weights = np.stack([random_weights((1, 1, 10))[0], query_mask(-1, 10)[None]])
     attention = record(NOUNS, weights, numbers=(3, 7))
     (found,) = positional_heads(attention)
     assert found.layer == 7

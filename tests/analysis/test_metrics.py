@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from attnviz.analysis.text import metrics
 from attnviz.record import Array
-from tests.records import looking, random_weights
+from tests.records import query_mask, random_weights
 
 
 @st.composite
@@ -91,7 +91,7 @@ def test_causal_uniform_weights_have_the_entropy_of_what_each_query_sees() -> No
 
 @pytest.mark.parametrize("offset", [-2, -1, 0, 1])
 def test_a_head_that_looks_at_one_token_has_no_entropy_and_its_offset_as_distance(offset: int) -> None:
-    a = looking(offset, 8)[None, None]
+    a = query_mask(offset, 8)[None, None]
     assert metrics.entropy(a)[0, 0] == 0
     at_the_end = sum(range(abs(offset)))  # the queries whose look ends at the first or last token
     assert metrics.distance(a)[0, 0] == pytest.approx((abs(offset) * (8 - abs(offset)) + at_the_end) / 8)
@@ -99,7 +99,7 @@ def test_a_head_that_looks_at_one_token_has_no_entropy_and_its_offset_as_distanc
 
 def test_no_entropy_is_zero_and_not_minus_zero() -> None:
     # Minus zero is written "-0.0".
-    assert not np.signbit(metrics.entropy(looking(0, 4)[None, None])).any()
+    assert not np.signbit(metrics.entropy(query_mask(0, 4)[None, None])).any()
 
 
 def test_uniform_weights_have_no_sink_and_a_fixed_key_is_one() -> None:

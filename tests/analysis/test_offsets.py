@@ -19,14 +19,14 @@ from attnviz.analysis.text.units import in_tokens, in_words
 from attnviz.interface import load
 from attnviz.record import Attention, Top
 from tests.analysis.test_survey import TEXT, assert_equal
-from tests.records import Array, looking, random_weights, record
+from tests.records import Array, query_mask, random_weights, record
 
 
 def half(offset: int, n: int, share: float) -> Array:
     """A head that looks ``offset`` away from the first ``share`` of its queries, and elsewhere from the others."""
     weights = random_weights((1, 1, n), seed=5)[0, 0]
     rows = int(n * share)
-    weights[:rows] = looking(offset, n)[:rows]
+    weights[:rows] = query_mask(offset, n)[:rows]
     return weights
 
 
@@ -60,7 +60,7 @@ def test_words_look_from_their_first_token_or_ahead_from_their_last(offset: int)
 
 def test_links_at_the_offset_are_left_out_and_others_of_the_head_are_not() -> None:
     weights = half(-1, 120, 0.6)
-    weights[100] = looking(-50, 120)[100]
+    weights[100] = query_mask(-50, 120)[100]
     attention = long_record(weights, random_weights((1, 1, 120))[0, 0] * 0.5)
     summary = summarise(attention, links=20)
     assert [(head.head, head.offset) for head in summary.habitual] == [(0, -1)]
@@ -134,9 +134,9 @@ def test_a_survey_leaves_out_the_same(
 def by_bands(found: Summary) -> list[list[tuple[int, int, int, int, float]]]:
     """The links of each band of distances, each pair in its best head: those that no head has at its offset."""
     units: Any = found.units
-    apart = abs(np.subtract.outer(np.arange(len(found.looking)), np.arange(len(found.looked_at))))
+    apart = abs(np.subtract.outer(np.arange(len(found.query_mask)), np.arange(len(found.key_mask))))
     best, heads = best_heads(units.weights, found.heads, habits(found.habitual, units, found.attention.encoding))
-    counted = np.outer(found.looking, found.looked_at)
+    counted = np.outer(found.query_mask, found.key_mask)
     bands = []
     for near, far in ((1, 10), (10, 100)):
         pairs = np.argwhere(counted & (apart >= near) & (apart < far) & (best > 0)).tolist()

@@ -15,10 +15,10 @@ from attnviz.analysis.corpus.packed import Found, marks, measure
 from attnviz.attention import packs as pack_figures
 from attnviz.attention.block_sizes import LANES
 from attnviz.attention.observers import Weights
+from attnviz.attention.window import CAUSAL, EVERYTHING, KeyWindow
 from attnviz.encoding import Encoding
 from attnviz.errors import AttnvizError, InputError, ModelError
 from attnviz.interface import Model, load
-from attnviz.model.architecture.spec import CAUSAL, EVERYTHING, Reach
 from attnviz.model.native import packed as packs
 from attnviz.model.native.backend import Native
 from attnviz.model.native.forward import Network
@@ -72,7 +72,7 @@ def alone(network: Network, encoding: Encoding, asked: Asked) -> Measured:
     layers = []
     for layer, spec in enumerate(network.spec.layers):
         behind, ahead = (
-            n if side is None else side for side in (spec.attention.reach.behind, spec.attention.reach.ahead)
+            n if side is None else side for side in (spec.attention.window.left, spec.attention.window.right)
         )
         weights = kept.layer(layer, network.kind)[None].numpy()
         seen = (apart <= behind) & (-apart <= ahead)
@@ -137,22 +137,22 @@ def test_what_counts_is_what_the_definitions_say(
         monkeypatch.setattr(pack_figures, "_loops", lambda: None)
     network = network_of(long_bert)
     texts = LONG[4:] if asked.everything else LONG  # in the shortest all weights are 1, and equal
-    for encoding, one in zip(texts, measure(long_bert.way, texts, asked), strict=True):
+    for encoding, one in zip(texts, measure(long_bert.backend, texts, asked), strict=True):
         assert_same(one, alone(network, encoding, asked), rtol=2e-5)
 
 
-@pytest.mark.parametrize("reach", [EVERYTHING, CAUSAL, Reach(behind=3, ahead=0), Reach(behind=2, ahead=20)])
+@pytest.mark.parametrize("window", [EVERYTHING, CAUSAL, KeyWindow(left=3, right=0), KeyWindow(left=2, right=20)])
 @pytest.mark.parametrize("length", [2, 5, 16, 17, 40])
-def test_the_compiled_pass_is_that_of_torch(reach: Reach, length: int) -> None:
+def test_the_compiled_pass_is_that_of_torch(window: KeyWindow, length: int) -> None:
     pytest.importorskip("attnviz.attention.compiled.packs")
     count, heads = 3, 4
-    asked = marks([document(seed, length) for seed in range(count)], Asked(top=5), causal=reach.ahead == 0)
+    asked = marks([document(seed, length) for seed in range(count)], Asked(top=5), causal=window.right == 0)
     room = torch.full((count, heads, length, -(-length // LANES) * LANES), torch.nan)
     room[..., :length] = torch.randn(count, heads, length, length, generator=torch.Generator().manual_seed(length)) * 3
     found = []
     for scores in (room.clone(), room.clone().double()):  # only float32 is compiled
         seen = pack_figures.Measure(asked, 5)
-        seen(0, reach, packs.Group(0, 0, count, length), scores[..., :length])
+        seen(0, window, packs.Group(0, 0, count, length), scores[..., :length])
         found.append((scores[..., :length].double(), seen.layers[0]))
     (weights, compiled), (expected, torchs) = found
     torch.testing.assert_close(weights, expected, rtol=1e-5, atol=1e-7)
@@ -164,8 +164,8 @@ def test_the_compiled_pass_is_that_of_torch(reach: Reach, length: int) -> None:
 
 
 def network_of(model: Model) -> Network:
-    assert isinstance(model.way, Native)
-    return model.way.network
+    assert isinstance(model.backend, Native)
+    return model.backend.network
 
 
 def test_short_texts_are_cut_into_packs_of_as_many_tokens_for_each_worker() -> None:
@@ -184,14 +184,14 @@ def test_short_texts_are_cut_into_packs_of_as_many_tokens_for_each_worker() -> N
 
 
 def test_packs_and_parts_change_nothing(long_bert: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = measure(long_bert.way, TEXTS, Asked())
+    whole = measure(long_bert.backend, TEXTS, Asked())
     monkeypatch.setattr(packs, "PACK", 20)
     monkeypatch.setattr(packs, "PACK_CELLS", 1000)
     threads = torch.get_num_threads()
     for workers in (1, 3):
         torch.set_num_threads(workers)
         try:
-            parts = measure(long_bert.way, TEXTS, Asked())
+            parts = measure(long_bert.backend, TEXTS, Asked())
         finally:
             torch.set_num_threads(threads)
         for one, other in zip(parts, whole, strict=True):
@@ -206,7 +206,7 @@ def test_what_can_not_be_measured_leaves_the_others_as_they_are(tiny_bert: Path)
     broken = encoding_of(["[CLS]", "bank", "[SEP]"], ids=(2, 17, 3))
     strange = encoding_of(["[CLS]", "bank", "[SEP]"], ids=(2, 4000, 3))
     endless = encoding_of(["bank"] * 65, ids=(7,) * 65)
-    found = measure(model.way, [*fine[:3], broken, strange, endless, *fine[3:]], Asked())
+    found = measure(model.backend, [*fine[:3], broken, strange, endless, *fine[3:]], Asked())
     for one, encoding in zip([*found[:3], *found[6:]], fine, strict=True):
         assert_same(one, alone(network_of(model), encoding, Asked()), rtol=2e-5)
     assert isinstance(found[3], ModelError)
@@ -215,14 +215,14 @@ def test_what_can_not_be_measured_leaves_the_others_as_they_are(tiny_bert: Path)
     assert "do not belong together" in found[4].message
     assert isinstance(found[5], InputError)
     assert "65 tokens, the model takes 64" in found[5].message
-    assert measure(model.way, [], Asked()) == []
+    assert measure(model.backend, [], Asked()) == []
 
 
 @pytest.mark.parametrize("what", ["query", "key"])
 def test_damage_to_the_last_layer_is_seen(what: str, tiny_bert: Path) -> None:
     model = load(tiny_bert)
     network_of(model).tensors[f"layers.2.attention.{what}.weight"][3] = torch.inf
-    found = measure(model.way, TEXTS[:2], Asked())
+    found = measure(model.backend, TEXTS[:2], Asked())
     assert all(isinstance(one, ModelError) and f"layers.2.attention.{what}" in one.message for one in found)
 
 
@@ -235,7 +235,7 @@ def test_a_document_that_can_not_run_fails_alone(tiny_bert: Path, monkeypatch: p
         return own(network, encodings, asked)
 
     monkeypatch.setattr(packed, "_pack", picky)
-    found = measure(load(tiny_bert).way, TEXTS, Asked())
+    found = measure(load(tiny_bert).backend, TEXTS, Asked())
     for one, encoding in zip(found, TEXTS, strict=True):
         assert isinstance(one, ModelError if len(encoding) == 19 else Measured)
 
@@ -243,20 +243,20 @@ def test_a_document_that_can_not_run_fails_alone(tiny_bert: Path, monkeypatch: p
 def test_hosted_models_measure_each_by_all_of_its_weights(tiny_mixtral: Path) -> None:
     model = load(tiny_mixtral)
     encodings = [model.encode(text) for text in (tiny.SENTENCE, "The bank of the river.", "It had the loan!")]
-    found = measure(model.way, encodings, Asked())
+    found = measure(model.backend, encodings, Asked())
     for one, encoding in zip(found, encodings, strict=True):
         kept, n = Weights(), len(encoding)
-        model.way.run(encoding, [kept])
+        model.backend.run(encoding, [kept])
         expected = naive.measured(
             kept.stacked().numpy(), encoding, Asked(), causal=True, seen=np.tril(np.ones((n, n), bool))
         )
         assert_same(one, expected, rtol=1e-6)
     strange = encoding_of(["bank"], ids=(4000,))
-    assert isinstance(measure(model.way, [strange, encodings[0]], Asked())[0], AttnvizError)
+    assert isinstance(measure(model.backend, [strange, encodings[0]], Asked())[0], AttnvizError)
 
 
 def test_half_precision_measures_in_float32(tiny_bert: Path) -> None:
-    exact, half = (measure(load(tiny_bert, dtype=dtype).way, TEXTS, Asked()) for dtype in ("float32", "bfloat16"))
+    exact, half = (measure(load(tiny_bert, dtype=dtype).backend, TEXTS, Asked()) for dtype in ("float32", "bfloat16"))
     entropy = NAMES.index("entropy")
     for one, other in zip(half, exact, strict=True):
         assert isinstance(one, Measured)

@@ -69,9 +69,9 @@ def test_what_is_left_out_on_the_way_is_not_among_the_strongest(
 def show(found: Strongest, text: Encoding, weights: np.ndarray, asked: Asked) -> Strongest:
     """Show all weights in tiles of some heads and rows."""
     words, n = read_in("word", text, None, ()), len(text)
-    looking, looked_at, itself = counting(words, causal=False, special=asked.special, everything=asked.everything)
+    query_mask, key_mask, itself = counting(words, causal=False, special=asked.special, everything=asked.everything)
     starts = [word.start for word in text.words]
-    units = InUnits([found], starts, starts, looking=looking, looked_at=looked_at, itself=itself)
+    units = InUnits([found], starts, starts, query_mask=query_mask, key_mask=key_mask, itself=itself)
     for layer, maps in enumerate(torch.from_numpy(weights)):
         for head in range(0, HEADS, 2):
             for query in range(0, n, 7):

@@ -14,7 +14,7 @@ from attnviz.analysis.text.units import Units, in_tokens, in_words
 from attnviz.analysis.text.window import Window
 from attnviz.errors import UsageError
 from attnviz.record import Array, Attention
-from tests.records import Spelled, cross_record, looking, peaked, random_weights, record
+from tests.records import Spelled, cross_record, peaked, query_mask, random_weights, record
 
 SENTENCE: list[Spelled] = ["[CLS]", "the", "bank", ("loans", ["loan", "##s"]), "money", ".", "[SEP]"]
 N = 8  # tokens
@@ -105,14 +105,14 @@ def test_with_everything_function_words_and_self_links_count() -> None:
 
 def test_a_head_that_counts_is_preferred_to_a_stronger_positional_one() -> None:
     weak = random_weights((1, 1, 10))[0, 0] * 0.01 + 0.99 / 10
-    summary = summarise(record(NOUNS, np.stack([looking(1, 10), weak])[None]))
+    summary = summarise(record(NOUNS, np.stack([query_mask(1, 10), weak])[None]))
     assert places(summary.maps) == [(0, 1)]
     assert [(found.layer, found.head) for found in summary.positional] == [(0, 0)]
     assert np.isnan(summary.overview).tolist() == [[True, False]]
 
 
 def test_where_every_head_is_positional_a_map_is_shown_all_the_same() -> None:
-    summary = summarise(record(NOUNS, looking(1, 10)[None, None]))
+    summary = summarise(record(NOUNS, query_mask(1, 10)[None, None]))
     assert summary.links == []
     assert places(summary.maps) == [(0, 0)]
     assert [row.best for row in summary.attended] == [()] * 10

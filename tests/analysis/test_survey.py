@@ -57,7 +57,7 @@ def assert_equal(naive: Summary, found: Summary, *, named: bool = False) -> None
     """Weights to rounding: the softmax of a survey is another than that of all weights, and large scores show it."""
     assert [vars(link) | {"weight": 0} for link in found.links] == [vars(link) | {"weight": 0} for link in naive.links]
     np.testing.assert_allclose([it.weight for it in found.links], [it.weight for it in naive.links], rtol=3e-5)
-    for mask in ("looking", "looked_at", "heads"):
+    for mask in ("query_mask", "key_mask", "heads"):
         np.testing.assert_array_equal(getattr(found, mask), getattr(naive, mask))
     assert found.special_share == pytest.approx(naive.special_share, abs=1e-6)
     assert found.punctuation_share == pytest.approx(naive.punctuation_share, abs=1e-6)
@@ -142,7 +142,7 @@ def test_of_a_passage_only_its_words_look(
     naive, found = summaries(models[name], passage="loan of the", cell=cell, **options, **texts)
     assert_equal(naive, found)
     assert {link.query.casefold() for link in naive.links} <= {"loan", "of", "the"}
-    assert 0 < naive.looking.sum() < len(naive.looking)
+    assert 0 < naive.query_mask.sum() < len(naive.query_mask)
 
 
 def test_a_passage_of_a_word_and_a_mark_is_shown_alike(models: dict[str, Model]) -> None:
@@ -191,7 +191,7 @@ def test_far_links_are_the_strongest_of_each_distance(
     n = len(units.queries)
     apart = np.abs(np.arange(n)[:, None] - np.arange(n))
     for far in summary.far:
-        counting_pairs = np.outer(summary.looking, summary.looked_at) & (apart >= far.near) & (apart < (far.far or n))
+        counting_pairs = np.outer(summary.query_mask, summary.key_mask) & (apart >= far.near) & (apart < (far.far or n))
         best = np.where(counting_pairs, units.weights[summary.heads].max(0), 0)
         order = np.argsort(-best, axis=None)[:3]
         expected = [(*map(int, divmod(i, n)), pytest.approx(best.flat[i], rel=1e-5)) for i in map(int, order)]
@@ -251,7 +251,7 @@ def naive_received(found: Attention, summary: Summary, survey: Survey) -> list[f
     words = [(word.start, word.stop) for word in found.key_encoding.words]
     spans = [(i, i + 1) for i in range(m)] if summary.units.kind == "token" else words
     content = np.zeros(m, bool)
-    for (start, stop), counts in zip(spans, summary.looked_at, strict=True):
+    for (start, stop), counts in zip(spans, summary.key_mask, strict=True):
         content[start:stop] = counts
     mean = found.weights.astype(float).mean((0, 1))
     given, expected = np.zeros(3), np.zeros(3)

@@ -32,7 +32,7 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         return load(tiny.bert(folder, max_position_embeddings=24), dtype="float64")
     found = load(tiny.llama(folder), dtype="float64")
     found.checkpoint.tokenizer.post_processor = None
-    found.way.limit = 24
+    found.backend.limit = 24
     return found
 
 
@@ -40,8 +40,8 @@ def both(model: Model, **wanted: Any) -> tuple[Read, Survey]:
     survey = model.survey(TEXT, windows=True, **wanted)
     assert survey.windows
     assert len(survey.windows) > 3
-    way: Any = model.way
-    return read_windows(way, survey.encoding, survey.windows, sinks=not survey.window_sinks), survey
+    backend: Any = model.backend
+    return read_windows(backend, survey.encoding, survey.windows, sinks=not survey.window_sinks), survey
 
 
 def assert_alike(found: Summary, naive: Summary) -> None:
@@ -79,7 +79,7 @@ def test_shares_and_sinks_are_of_the_windows(model: Model) -> None:
 @pytest.mark.parametrize("passage", [None, "approved the loan"])
 def test_passages_are_compared_with_what_their_windows_see(model: Model, passage: str | None) -> None:
     read, survey = both(model, passage=passage)
-    content = np.repeat(survey.looked_at, [word.stop - word.start for word in read.document.words])
+    content = np.repeat(survey.key_mask, [word.stop - word.start for word in read.document.words])
     starts = [*survey.passages, len(read.document)]
     received, expected = naive_passages(read, survey, content, starts)
     ratio = received / received.sum() / (expected / np.nansum(expected))
@@ -116,7 +116,7 @@ def test_a_text_that_fits_is_read_at_once(model: Model) -> None:
 
 
 def test_without_windows_a_long_text_is_refused_and_they_are_named(model: Model) -> None:
-    if not model.way.causal():
+    if not model.backend.causal():
         with pytest.raises(InputError, match="the model takes 24") as caught:
             model.survey(TEXT)
         assert "--windows" in caught.value.hint
@@ -149,8 +149,8 @@ def test_views_say_in_which_windows_a_text_was_read(model: Model) -> None:
     longest = max(len(window.encoding) for window in survey.windows)
     said = terminal.heading(survey).plain
     assert f"in {len(survey.windows)} windows of {longest} tokens, which no link leaves" in said
-    told = document(summarise_survey(survey), None)["windows"]
-    assert [(each["first_query"], each["last_query"] + 1) for each in told] == [
+    on_progress = document(summarise_survey(survey), None)["windows"]
+    assert [(each["first_query"], each["last_query"] + 1) for each in on_progress] == [
         (w.first, w.last) for w in survey.windows
     ]
     assert "windows" not in terminal.heading(model.survey(tiny.SENTENCE, windows=True)).plain

@@ -14,12 +14,12 @@ from torch import Tensor
 from attnviz.attention import kernel
 from attnviz.attention.kernel import BLOCK, Bias, Observer, Tile, attend
 from attnviz.attention.observers import HeadStats, Weights
-from attnviz.model.architecture.spec import CAUSAL, EVERYTHING, Reach
+from attnviz.attention.window import CAUSAL, EVERYTHING, KeyWindow
 
-REACHES = st.one_of(
+KEY_WINDOWS = st.one_of(
     st.just(EVERYTHING),
     st.just(CAUSAL),
-    st.builds(Reach, st.none() | st.integers(0, 12), st.none() | st.integers(0, 12)),
+    st.builds(KeyWindow, st.none() | st.integers(0, 12), st.none() | st.integers(0, 12)),
 )
 
 
@@ -31,7 +31,7 @@ class Case:
     keys: int
     size: int
     rows: int | None
-    reach: Reach
+    window: KeyWindow
     scale: float
     softcap: float | None
     biased: bool
@@ -62,7 +62,7 @@ class Case:
         return attend(
             *self.inputs(dtype),
             scale=self.scale,
-            reach=self.reach,
+            window=self.window,
             bias=self.bias,
             softcap=self.softcap,
             layer=3,
@@ -71,22 +71,22 @@ class Case:
         )
 
     def sees(self, query: int, key: int) -> bool:
-        before = self.reach.behind is None or query - key <= self.reach.behind
-        return before and (self.reach.ahead is None or key - query <= self.reach.ahead)
+        before = self.window.left is None or query - key <= self.window.left
+        return before and (self.window.right is None or key - query <= self.window.right)
 
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
     groups, share, queries = draw(st.integers(1, 3)), draw(st.integers(1, 3)), draw(st.integers(1, 11))
-    reach = draw(REACHES)
+    window = draw(KEY_WINDOWS)
     return Case(
         heads=groups * share,
         groups=groups,
         queries=queries,
-        keys=draw(st.integers(1, 11)) if reach == EVERYTHING else queries,
+        keys=draw(st.integers(1, 11)) if window == EVERYTHING else queries,
         size=draw(st.integers(1, 5)),
         rows=draw(st.none() | st.integers(1, 12)),
-        reach=reach,
+        window=window,
         scale=draw(st.sampled_from([1.0, 0.5, -0.7, 2.0])),
         softcap=draw(st.none() | st.sampled_from([0.5, 3.0])),
         biased=draw(st.booleans()),
@@ -117,8 +117,8 @@ def naive(case: Case, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     return weights, context
 
 
-TILES_THAT_DO_NOT_DIVIDE = Case(4, 2, 11, 11, 3, 4, Reach(behind=2, ahead=1), 0.5, 3.0, biased=True, seed=7)
-WINDOW_OVER_BLOCKS = Case(2, 1, 250, 250, 1, 33, Reach(behind=70, ahead=5), 1.0, None, biased=False, seed=7)
+TILES_THAT_DO_NOT_DIVIDE = Case(4, 2, 11, 11, 3, 4, KeyWindow(left=2, right=1), 0.5, 3.0, biased=True, seed=7)
+WINDOW_OVER_BLOCKS = Case(2, 1, 250, 250, 1, 33, KeyWindow(left=70, right=5), 1.0, None, biased=False, seed=7)
 
 
 class Shown(Observer):
@@ -192,7 +192,7 @@ def test_bfloat16_inputs_have_float32_weights(case: Case) -> None:
 def test_the_inputs_stay_as_they_were() -> None:
     q, k, v = TILES_THAT_DO_NOT_DIVIDE.inputs(torch.float32)
     before = q.clone(), k.clone(), v.clone()
-    attend(q, k, v, scale=0.5, reach=CAUSAL, softcap=2.0)
+    attend(q, k, v, scale=0.5, window=CAUSAL, softcap=2.0)
     assert all(torch.equal(now, then) for now, then in zip((q, k, v), before, strict=True))
 
 

@@ -98,10 +98,10 @@ def without_picture(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def by_definition(model: Model, encoding: Encoding, asked: Asked) -> Measured:
     """What is measured of a text that the model reads at once, from all of its weights."""
-    kept, kind = Weights(), model.way.kinds[0]
-    target = model.encode("a") if len(model.way.kinds) > 1 else None
-    model.way.run(encoding, [Only(kind, [kept])], target)
-    n, causal = len(encoding), model.way.causal(kind)
+    kept, kind = Weights(), model.backend.kinds[0]
+    target = model.encode("a") if len(model.backend.kinds) > 1 else None
+    model.backend.run(encoding, [Only(kind, [kept])], target)
+    n, causal = len(encoding), model.backend.causal(kind)
     seen = np.tri(n, dtype=bool) if causal else np.ones((n, n), bool)
     return naive.measured(kept.stacked(kind).numpy(), encoding, asked, causal=causal, seen=seen)
 

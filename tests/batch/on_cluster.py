@@ -105,12 +105,12 @@ class _Fake:
     def __init__(self, wrong: str = "") -> None:
         self._wrong = wrong
 
-    def do(self, chunk: Chunk, told: Callable[[int, int], None]) -> PartFacts:
+    def do(self, chunk: Chunk, on_progress: Callable[[int, int], None]) -> PartFacts:
         if self._wrong == "deadly" and chunk.number == 1:
             os._exit(1)
         if self._wrong == "broken":
             raise KeyError("no such thing")
-        told(1, 3)
+        on_progress(1, 3)
         return PartFacts(chunk.number, "", 1, 0, 3, 0, 0, 0.0, {}, {})
 
 

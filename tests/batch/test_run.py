@@ -74,7 +74,7 @@ def test_a_document_that_is_longer_than_the_model_is_read_in_windows(tiny_bert: 
     windows = slide(model.checkpoint.tokenizer, encoding, limit=64, causal=False, stride=10)
     assert table(out, "documents")["windows"].to_pylist() == [1, 1, 1, len(windows), 1, 1, 1]
     assert len(windows) > 4
-    assert_rows(out, 3, encoding, measure_alone(model.way, encoding, asked, windows))
+    assert_rows(out, 3, encoding, measure_alone(model.backend, encoding, asked, windows))
     assert_rows(out, 4, model.encode(TEXTS[4]), by_definition(model, model.encode(TEXTS[4]), asked))
 
 

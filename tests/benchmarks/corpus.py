@@ -53,9 +53,9 @@ def ours(model: Model) -> Callable[[list[str]], object]:
     """All metrics and the eight strongest links of each layer."""
 
     def run(texts: list[str]) -> object:
-        tokenizer, limit = model.checkpoint.tokenizer, model.way.limit
+        tokenizer, limit = model.checkpoint.tokenizer, model.backend.limit
         encodings = encode_many(tokenizer, texts, limit=limit)
-        found = measure(model.way, [each for each in encodings if isinstance(each, Encoding)], Asked())
+        found = measure(model.backend, [each for each in encodings if isinstance(each, Encoding)], Asked())
         assert all(isinstance(one, Measured) for one in found)
         return found
 

@@ -47,7 +47,7 @@ def _ours(_: str, tokens: int, device: str) -> Any:
     import attnviz
     from attnviz.attention.observers import HeadStats, Received, Tiles, TopLinks
 
-    network = attnviz.load(folder() or "", device=device).way.network  # type: ignore[union-attr]
+    network = attnviz.load(folder() or "", device=device).backend.network  # type: ignore[union-attr]
     network(_ids(64), (), [HeadStats(), TopLinks(8)])  # the loops are compiled once
 
     def run() -> None:

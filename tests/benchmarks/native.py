@@ -37,11 +37,11 @@ def ours(folder: Path) -> Run:
     from attnviz.attention.observers import Weights
     from attnviz.interface import load
 
-    way = load(folder).way
-    network = getattr(way, "network")  # noqa: B009  (it is native)
+    backend = load(folder).backend
+    network = getattr(backend, "network")  # noqa: B009  (it is native)
 
     def run(ids: list[int]) -> object:
-        weights = Weights(way.layers)
+        weights = Weights(backend.layers)
         network(ids, (), [weights], whole=False)
         return weights.stacked()
 

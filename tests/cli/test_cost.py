@@ -113,8 +113,8 @@ def test_top_belongs_to_a_corpus(run: Run) -> None:
 
 
 def test_the_help_names_what_belongs_to_a_corpus(run: Run) -> None:
-    told = run("cost", "--help").out.split("─ Corpus ─")[1].split("─ Model ─")[0]
-    assert ("--documents" in told, "--top" in told, "(8)" in told) == (True, True, True)
+    on_progress = run("cost", "--help").out.split("─ Corpus ─")[1].split("─ Model ─")[0]
+    assert ("--documents" in on_progress, "--top" in on_progress, "(8)" in on_progress) == (True, True, True)
 
 
 def test_of_an_encoder_decoder_the_encoder_reads_a_corpus(run: Run, tiny_t5: Path) -> None:

@@ -12,10 +12,10 @@ import torch
 from rich.console import Console
 
 from attnviz.attention.kernel import Tile
+from attnviz.attention.window import CAUSAL
 from attnviz.cli import console, progress
 from attnviz.cli.progress import Progress
 from attnviz.interface import load
-from attnviz.model.architecture.spec import CAUSAL
 from tests.cli.conftest import Run
 
 
@@ -52,7 +52,7 @@ class Screen:
 def see(bar: Progress, clock: Clock, layer: int, query: int, seconds: float) -> None:
     """A causal layer of two heads and 100 tokens in tiles of 10 queries, each of which takes some ``seconds``."""
     clock.now += seconds
-    bar.tile(Tile(layer, query, 0, torch.zeros(2, 10, query + 10), (2, 100, 100), reach=CAUSAL))
+    bar.tile(Tile(layer, query, 0, torch.zeros(2, 10, query + 10), (2, 100, 100), window=CAUSAL))
 
 
 def test_nothing_is_shown_in_the_first_two_seconds() -> None:

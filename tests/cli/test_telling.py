@@ -25,28 +25,28 @@ def plain() -> tuple[Console, io.StringIO]:
 
 def test_a_file_gets_a_plain_line_every_ten_seconds() -> None:
     (console, file), clock = plain(), Clock()
-    told = Telling(console, 1000, clock)
-    told.read(500)
-    told.found(20)
-    told.worked(10, 400)
+    on_progress = Telling(console, 1000, clock)
+    on_progress.read(500)
+    on_progress.found(20)
+    on_progress.worked(10, 400)
     assert file.getvalue() == ""
     clock.now = 10
-    told.failed(2)
+    on_progress.failed(2)
     assert file.getvalue() == "10 documents · 40 tokens/s · 30 s left · 2 failed\n"
     clock.now = 19
-    told.worked(1, 1)
+    on_progress.worked(1, 1)
     assert file.getvalue().count("\n") == 1
     clock.now = 20
-    told.worked(1, 1)
+    on_progress.worked(1, 1)
     assert file.getvalue().count("\n") == 2
 
 
 def test_nothing_is_said_of_time_where_nobody_knows_how_much_there_is() -> None:
     (console, file), clock = plain(), Clock()
-    told = Telling(console, None, clock)
-    told.read(250)
+    on_progress = Telling(console, None, clock)
+    on_progress.read(250)
     clock.now = 10
-    told.worked(1000, 20_000)
+    on_progress.worked(1000, 20_000)
     assert file.getvalue() == "1,000 documents · 2,000 tokens/s\n"
 
 
@@ -55,11 +55,11 @@ def test_a_terminal_gets_a_bar_that_vanishes_whatever_happens() -> None:
     console = Console(file=file, width=100, force_terminal=True)
 
     def fail() -> None:
-        with telling(console, 1000, clock) as told:
-            told.read(500)
-            told.found(7)
+        with telling(console, 1000, clock) as on_progress:
+            on_progress.read(500)
+            on_progress.found(7)
             clock.now = 1
-            told.worked(7, 70)
+            on_progress.worked(7, 70)
             assert "7 documents · 70 tokens/s · 1.0 s left" in file.getvalue()
             raise KeyError
 
@@ -70,15 +70,15 @@ def test_a_terminal_gets_a_bar_that_vanishes_whatever_happens() -> None:
 
 def test_nothing_is_said_where_nothing_is_to_be_said() -> None:
     clock = Clock()
-    told = Telling(None, None, clock)
+    on_progress = Telling(None, None, clock)
     clock.now = 100
-    told.worked(1, 1)
-    told.close()
+    on_progress.worked(1, 1)
+    on_progress.close()
 
 
 def test_a_check_that_fails_is_said_at_once_and_once() -> None:
     (console, file), clock = plain(), Clock()
-    told = Telling(console, None, clock)
-    told.differs("3 documents \x1b[2J apart")
-    told.differs("4 documents apart")
+    on_progress = Telling(console, None, clock)
+    on_progress.differs("3 documents \x1b[2J apart")
+    on_progress.differs("4 documents apart")
     assert file.getvalue() == "✗ 3 documents ␛[2J apart\n"

@@ -80,8 +80,8 @@ def test_the_longest_text_that_fits_against_transformers(tmp_path: Path, dtype: 
 
 def test_token_types_count(tiny_model: Model) -> None:
     """The same tokens as one text and as a pair: only the types differ, and the weights with them."""
-    assert isinstance(tiny_model.way, Native)
-    network = tiny_model.way.network
+    assert isinstance(tiny_model.backend, Native)
+    network = tiny_model.backend.network
     encoding = tiny_model.encode("the bank", "the loan")
     alone, paired = (ours(network, encoding.ids, types)[0] for types in ([0] * len(encoding), encoding.type_ids))
     assert float((alone - paired).abs().max()) > 0.01

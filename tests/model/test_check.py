@@ -15,11 +15,11 @@ from transformers import BertForMaskedLM, BertModel, PreTrainedTokenizerFast
 from transformers.utils import logging
 
 from attnviz.attention import kernel
+from attnviz.attention.window import CAUSAL, KeyWindow
 from attnviz.checkpoint import open_checkpoint
 from attnviz.errors import ModelError
 from attnviz.interface import Model, load
-from attnviz.model.architecture.spec import CAUSAL, Reach
-from attnviz.model.backends import Options, open_by_transformers, open_way
+from attnviz.model.backends import Options, open_backend, open_by_transformers
 from attnviz.model.check import judge as check_module
 from attnviz.model.check.judge import TOLERANCES, Check
 from attnviz.model.hosted import Hosted, Reference
@@ -89,9 +89,9 @@ def test_a_mask_that_is_off_by_one_is_caught(tmp_path: Path, damage: Callable[[A
     model = load(tiny.bert(tmp_path, is_decoder=True))
     assert model.check(tiny.SENTENCE).passed
 
-    def ahead(*qkv: Tensor, reach: Reach, **facts: Any) -> Tensor:
-        assert reach == CAUSAL
-        return kernel.attend(*qkv, reach=Reach(ahead=1), **facts)
+    def ahead(*qkv: Tensor, window: KeyWindow, **facts: Any) -> Tensor:
+        assert window == CAUSAL
+        return kernel.attend(*qkv, window=KeyWindow(right=1), **facts)
 
     damage(ahead)
     assert_caught(model.check(tiny.SENTENCE))
@@ -243,7 +243,7 @@ def test_a_model_of_every_family_can_be_checked(family: str, dtype: torch.dtype,
     assert texts[0] is not None
     checkpoint = open_checkpoint(tmp_path)
     options = Options(dtype)
-    assert isinstance(open_way(checkpoint, options)[0], Native)
+    assert isinstance(open_backend(checkpoint, options)[0], Native)
     check = check_module.check(checkpoint, texts[0], texts[1], options)
     assert check.passed
     assert (check.heads > 0, check.dtype) == (True, str(dtype).removeprefix("torch."))
@@ -282,7 +282,7 @@ def test_the_other_side_is_the_models_own(tiny_model: Model, monkeypatch: pytest
     monkeypatch.setattr(run, "attend", refuse)
     monkeypatch.setattr(kernel, "attend", refuse)
     monkeypatch.setattr(forward.Network, "__call__", refuse)
-    theirs = check_module.Judge(tiny_model.checkpoint).of(Options(), tiny_model.way)
+    theirs = check_module.Judge(tiny_model.checkpoint).of(Options(), tiny_model.backend)
     assert isinstance(theirs, Hosted)
     weights, states = theirs.reference(encoding)["self"]
     assert weights is not None
@@ -319,11 +319,11 @@ def test_the_check_prints_nothing(tiny_bert: Path, capfd: pytest.CaptureFixture[
 
 def test_the_check_executes_no_pickle(tmp_path: Path) -> None:
     model = load(tiny.bert(tmp_path))
-    way = model.way  # the file is mapped, and stays so
+    backend = model.backend  # the file is mapped, and stays so
     tmp_path.joinpath("model.safetensors").unlink()
     torch.save({"pooler.dense.bias": tiny.Hostile(tmp_path / "executed")}, tmp_path / "pytorch_model.bin")
     with pytest.raises(ModelError, match="transformers can't load"):
-        check_module.Judge(model.checkpoint).of(Options(), way)
+        check_module.Judge(model.checkpoint).of(Options(), backend)
     assert not tmp_path.joinpath("executed").exists()
 
 

@@ -10,10 +10,10 @@ import torch
 
 from attnviz.attention.kernel import Observer, Tile
 from attnviz.attention.observers import HeadStats, Received, Tiles, TopLinks
+from attnviz.attention.window import KeyWindow
 from attnviz.checkpoint import open_checkpoint
 from attnviz.interface import Model, load
 from attnviz.model import overview as plan
-from attnviz.model.architecture.spec import Reach
 from attnviz.model.cost import estimates as costs
 from attnviz.model.cost.estimates import Block, Cost, Shape, cost, seen, shape
 from attnviz.model.cost.measuring import measure
@@ -77,13 +77,15 @@ def test_half_precision_halves_the_model_and_not_the_weights(smollm2: Shape, fou
     assert half.weights == found.weights
 
 
-@pytest.mark.parametrize("reach", [Reach(), Reach(ahead=0), Reach(3, 0), Reach(2, 2), Reach(0, 0), Reach(50, 50)])
+@pytest.mark.parametrize(
+    "window", [KeyWindow(), KeyWindow(right=0), KeyWindow(3, 0), KeyWindow(2, 2), KeyWindow(0, 0), KeyWindow(50, 50)]
+)
 @pytest.mark.parametrize(("queries", "keys"), [(1, 1), (7, 7), (20, 20), (5, 9)])
-def test_scores_that_are_seen_are_counted(reach: Reach, queries: int, keys: int) -> None:
+def test_scores_that_are_seen_are_counted(window: KeyWindow, queries: int, keys: int) -> None:
     apart = np.arange(keys) - np.arange(queries)[:, None]
-    visible = apart <= (keys if reach.ahead is None else reach.ahead)
-    visible &= -apart <= (queries if reach.behind is None else reach.behind)
-    assert seen(reach, queries, keys) == visible.sum()
+    visible = apart <= (keys if window.right is None else window.right)
+    visible &= -apart <= (queries if window.left is None else window.left)
+    assert seen(window, queries, keys) == visible.sum()
 
 
 def test_an_encoder_decoder_pays_for_three_maps(tiny_t5: Path) -> None:
@@ -97,7 +99,7 @@ def test_an_encoder_decoder_pays_for_three_maps(tiny_t5: Path) -> None:
 def test_of_a_hosted_model_the_config_says_what_it_can(tiny_mixtral: Path) -> None:
     checkpoint = open_checkpoint(tiny_mixtral)
     made = plan.shape(checkpoint)
-    assert made.stacks[0].blocks == (Block(4, 2, 8, Reach(ahead=0)),) * 3
+    assert made.stacks[0].blocks == (Block(4, 2, 8, KeyWindow(right=0)),) * 3
     assert made.unknown == ()
     found = cost(made, 50)
     # query and output, key and value; two of four experts with three matrices; the router
@@ -123,7 +125,7 @@ def test_the_kept_bytes_are_those_of_the_observers(tiny_llama: Path) -> None:
     text = "the bank of it " * 50
     observers = [TopLinks(costs.LINKS), HeadStats(), Received(), Tiles(costs.CELLS, costs.CELLS)]
     encoding = model.encode(text)
-    model.way.run(encoding, observers)
+    model.backend.run(encoding, observers)
     kept = sum(
         tensor.numel() * tensor.element_size()
         for observer in observers
@@ -155,7 +157,7 @@ def test_a_time_for_each_score_is_found_and_the_rest_is_linear(
     monkeypatch.setattr(module.time, "perf_counter", lambda: Slow.now)
     monkeypatch.setattr(module, "_observers", lambda: [Slow()])
     made = plan.shape(tiny_model.checkpoint)
-    rates = measure(tiny_model.way, made, tiny_model.encode("the bank").ids, bytes_=4)
+    rates = measure(tiny_model.backend, made, tiny_model.encode("the bank").ids, bytes_=4)
     assert rates.score == pytest.approx(1e-6, rel=1e-3)
     assert rates.query == pytest.approx(0, abs=1e-6)
     needed = cost(made, 5000)

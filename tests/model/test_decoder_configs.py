@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from transformers import CONFIG_MAPPING
 
+from attnviz.attention.window import CAUSAL, KeyWindow
 from attnviz.errors import ModelError, UnsupportedModel
 from attnviz.model.architecture.config import Config
-from attnviz.model.architecture.spec import CAUSAL, Reach, Spec
+from attnviz.model.architecture.spec import Spec
 from attnviz.model.families import find_family
 from tests.model.published import PUBLISHED
 
@@ -43,8 +44,8 @@ def test_what_a_config_says_beyond_is_refused_by_name(config: dict[str, Any]) ->
 
 def test_windows_are_read_from_the_types_of_layers() -> None:
     kinds = ["sliding_attention", "full_attention"]
-    assert Config({}).reaches(4, kinds) == (Reach(3, 0), CAUSAL)
-    assert Config({"layer_types": kinds[::-1]}).reaches(4, kinds) == (CAUSAL, Reach(3, 0))
+    assert Config({}).layer_windows(4, kinds) == (KeyWindow(3, 0), CAUSAL)
+    assert Config({"layer_types": kinds[::-1]}).layer_windows(4, kinds) == (CAUSAL, KeyWindow(3, 0))
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,7 @@ def test_windows_are_read_from_the_types_of_layers() -> None:
 )
 def test_types_of_layers_that_can_not_be_are_refused(kinds: Any, window: int | None, words: str) -> None:
     with pytest.raises(ModelError, match=words):
-        Config({"layer_types": kinds}).reaches(window, ["full_attention"] * 2)
+        Config({"layer_types": kinds}).layer_windows(window, ["full_attention"] * 2)
 
 
 def test_null_is_not_absent_where_it_says_that_there_is_none() -> None:
@@ -79,8 +80,8 @@ def test_a_default_of_a_model_type_that_its_family_does_not_read_is_found() -> N
 
 
 def test_a_window_that_is_null_is_none_also_where_the_model_type_has_one() -> None:
-    assert read({"model_type": "mistral"}).layers[0].attention.reach == Reach(4095, 0)
-    assert read({"model_type": "mistral", "sliding_window": None}).layers[0].attention.reach == CAUSAL
+    assert read({"model_type": "mistral"}).layers[0].attention.window == KeyWindow(4095, 0)
+    assert read({"model_type": "mistral", "sliding_window": None}).layers[0].attention.window == CAUSAL
     assert Config({"head_dim": None}).head_size(12, 3) == 4
 
 

@@ -11,11 +11,10 @@ from torch import Tensor
 from transformers.models.m2m_100.modeling_m2m_100 import M2M100SinusoidalPositionalEmbedding
 from transformers.models.marian.modeling_marian import MarianSinusoidalPositionalEmbedding
 
+from attnviz.attention.window import CAUSAL, EVERYTHING
 from attnviz.errors import ModelError, UnsupportedModel
 from attnviz.model.architecture import position
 from attnviz.model.architecture.spec import (
-    CAUSAL,
-    EVERYTHING,
     MLP,
     GatedMLP,
     LayerNorm,
@@ -95,7 +94,7 @@ def test_bart_large_cnn() -> None:
     assert found.embedding.scale == 1
     assert isinstance(found.layers[0].norms, PostNorm)
     assert found.final_norm is None
-    assert (found.layers[0].attention.reach, found.encoder.layers[0].attention.reach) == (CAUSAL, EVERYTHING)
+    assert (found.layers[0].attention.window, found.encoder.layers[0].attention.window) == (CAUSAL, EVERYTHING)
 
 
 def test_distilbart_cnn_12_6() -> None:
@@ -156,7 +155,7 @@ def test_t5_small_and_the_first_flan_t5() -> None:
     assert cross
     assert attention.position == RelativeBuckets(32, 128, bidirectional=False)
     assert found.encoder.layers[0].attention.position == RelativeBuckets(32, 128, bidirectional=True)
-    assert (cross.position, cross.reach, cross.scale, attention.scale) == (None, EVERYTHING, 1, 1)
+    assert (cross.position, cross.window, cross.scale, attention.scale) == (None, EVERYTHING, 1, 1)
     assert (found.layers[0].mlp, found.start, found.limit) == (MLP(2048, "relu", bias=False), 0, None)
     flan = spec("t5", **T5 | {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False})
     assert flan.layers[0].mlp == GatedMLP(2048, "gelu_new")

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import transformers
 
+from attnviz.attention.window import EVERYTHING, KeyWindow
 from attnviz.errors import ModelError, UnsupportedModel
-from attnviz.model.architecture.spec import EVERYTHING, Disentangled, Learned, Linear, Reach, Rotary, Spec
+from attnviz.model.architecture.spec import Disentangled, Learned, Linear, Rotary, Spec
 from attnviz.model.families import find_family
 
 CLASSES = {
@@ -214,8 +215,8 @@ def test_layers_with_shared_weights_say_where_they_are() -> None:
 
 def test_every_third_layer_sees_the_whole_text_and_has_a_base_of_its_own() -> None:
     attentions = [layer.attention for layer in read(MODERNBERT).layers]
-    assert [attention.reach == EVERYTHING for attention in attentions] == [i % 3 == 0 for i in range(22)]
-    assert {attention.reach for attention in attentions} == {EVERYTHING, Reach(64, 64)}
+    assert [attention.window == EVERYTHING for attention in attentions] == [i % 3 == 0 for i in range(22)]
+    assert {attention.window for attention in attentions} == {EVERYTHING, KeyWindow(64, 64)}
     assert attentions[0].position == Rotary(160_000.0, 64)
     assert attentions[1].position == Rotary(10_000.0, 64)
 

@@ -11,12 +11,13 @@ import pytest
 import transformers
 from transformers import BertConfig
 
+from attnviz.attention.window import CAUSAL, EVERYTHING, KeyWindow
 from attnviz.errors import ExitCode, ModelError, UnsupportedModel
 from attnviz.model import families
 from attnviz.model.architecture.activations import ACTIVATIONS
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.shapes import head_shapes, shapes
-from attnviz.model.architecture.spec import CAUSAL, EVERYTHING, Learned, Reach, Spec
+from attnviz.model.architecture.spec import Learned, Spec
 from attnviz.model.families import ALIASES, FAMILIES, Family, find_family, near_miss
 from attnviz.model.native.weights import _parts
 from tests.model.variants import all_variants
@@ -123,7 +124,7 @@ def test_null_says_something_where_it_does_in_transformers() -> None:
     """Mistral's later models have a ``sliding_window`` of null: they have no window, whatever the type's default."""
     family = find_family({"model_type": "mistral"})
     seen = [family.spec(said).layers[0].attention for said in ({}, {"sliding_window": None}, {"sliding_window": 7})]
-    assert [attention.reach for attention in seen] == [Reach(4095, 0), CAUSAL, Reach(6, 0)]
+    assert [attention.window for attention in seen] == [KeyWindow(4095, 0), CAUSAL, KeyWindow(6, 0)]
     assert [attention.kv_heads for attention in seen] == [8, 8, 8]
     assert family.spec({"num_key_value_heads": None}).layers[0].attention.kv_heads == 32
 
@@ -160,8 +161,8 @@ def test_a_config_says_every_size() -> None:
 
 
 def test_a_decoder_is_causal() -> None:
-    assert bert().layers[0].attention.reach == EVERYTHING
-    assert bert(is_decoder=True).layers[0].attention.reach == CAUSAL
+    assert bert().layers[0].attention.window == EVERYTHING
+    assert bert(is_decoder=True).layers[0].attention.window == CAUSAL
 
 
 def test_bookkeeping_training_and_generation_change_nothing() -> None:

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from attnviz.attention.kernel import Kind, Observer, Tile
 from attnviz.attention.observers import Weights
-from attnviz.model.architecture.spec import EVERYTHING, Sinusoidal
+from attnviz.attention.window import EVERYTHING
+from attnviz.model.architecture.spec import Sinusoidal
 from attnviz.model.native import forward
 from attnviz.model.native.forward import Network, Past
 from tests.model.parity import assert_same, make, ours, ours_of, saved, spec_of, theirs_of
@@ -112,18 +113,18 @@ def test_a_window_hides_what_is_beyond_it(network: Open) -> None:
         if variant.target is not None:
             continue
         stack = network(case)
-        reaches = [layer.attention.reach for layer in stack.spec.layers]
-        if all(reach.behind is None for reach in reaches):
+        layer_windows = [layer.attention.window for layer in stack.spec.layers]
+        if all(window.left is None for window in layer_windows):
             continue
         found += 1
         weights = ours(stack, variant.ids, variant.types)[0]
         n = len(variant.ids)
         apart = torch.arange(n) - torch.arange(n)[:, None]  # where the key is, as the query sees it
-        for reach, layer in zip(reaches, weights, strict=True):
-            seen = (apart >= -n if reach.behind is None else apart >= -reach.behind) & (
-                apart <= n if reach.ahead is None else apart <= reach.ahead
+        for window, layer in zip(layer_windows, weights, strict=True):
+            seen = (apart >= -n if window.left is None else apart >= -window.left) & (
+                apart <= n if window.right is None else apart <= window.right
             )
-            assert reach.behind is None or not bool(seen.all()), "a window as long as the text tests nothing"
+            assert window.left is None or not bool(seen.all()), "a window as long as the text tests nothing"
             assert bool((layer[:, ~seen] == 0).all()), case
             assert bool((layer[:, seen] > 0).all()), case
     assert found > 5
@@ -131,7 +132,7 @@ def test_a_window_hides_what_is_beyond_it(network: Open) -> None:
 
 def test_a_model_is_causal_where_no_layer_looks_ahead(network: Open) -> None:
     spec = network(("gemma2", "soft caps and alternating windows")).spec
-    ahead = replace(spec.layers[0], attention=replace(spec.layers[0].attention, reach=EVERYTHING))
+    ahead = replace(spec.layers[0], attention=replace(spec.layers[0].attention, window=EVERYTHING))
     assert spec.causal
     assert not replace(spec, layers=(*spec.layers, ahead)).causal
     both = network(ENCODER_DECODER).spec

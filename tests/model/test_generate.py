@@ -16,11 +16,10 @@ import transformers
 from safetensors.torch import load_file
 from torch import Tensor
 
+from attnviz.attention.window import CAUSAL, EVERYTHING, KeyWindow
 from attnviz.errors import ExitCode, ModelError, UnsupportedModel, UsageError
 from attnviz.interface import load
 from attnviz.model.architecture.spec import (
-    CAUSAL,
-    EVERYTHING,
     MLP,
     ALiBi,
     Attention,
@@ -29,7 +28,6 @@ from attnviz.model.architecture.spec import (
     LayerNorm,
     Learned,
     PreNorm,
-    Reach,
     RelativeBuckets,
     RMSNorm,
     Rotary,
@@ -202,29 +200,29 @@ def test_rules_leave_the_scores_as_they_are() -> None:
     assert scores.tolist() == [0, 1, 2, 3, 4]
 
 
-def attention(position: Any = None, reach: Reach = CAUSAL, heads: int = 4) -> Attention:
-    return Attention(heads, 2, 6, 0.4, reach, position)
+def attention(position: Any = None, window: KeyWindow = CAUSAL, heads: int = 4) -> Attention:
+    return Attention(heads, 2, 6, 0.4, window, position)
 
 
 def decoder(*attentions: Attention, positions: Any = None, encoder: Spec | None = None) -> Spec:
-    cross = attention(reach=EVERYTHING) if encoder else None
+    cross = attention(window=EVERYTHING) if encoder else None
     layers = tuple(Layer(each, MLP(24, "gelu"), PreNorm(LayerNorm(1e-5)), cross) for each in attentions)
     return Spec(16, Embedding(VOCABULARY, positions), layers, final_norm=RMSNorm(1e-6), encoder=encoder)
 
 
-WINDOW = Reach(behind=3, ahead=0)
+WINDOW = KeyWindow(left=3, right=0)
 SPECS = {
     "learned positions": decoder(attention(), attention(), positions=Learned(40, offset=2)),
     "sinusoids": decoder(attention(), attention(), positions=Sinusoidal(40)),
     "whole sinusoids": decoder(attention(), attention(), positions=Sinusoidal(40, whole=True, offset=2)),
-    "windows": decoder(attention(reach=WINDOW), attention(), positions=Learned(40)),
+    "windows": decoder(attention(window=WINDOW), attention(), positions=Learned(40)),
     "rotary": decoder(attention(Rotary(1e4, 6)), attention(Rotary(100.0, 4, interleaved=True), WINDOW)),
     "alibi": decoder(attention(ALiBi()), attention(ALiBi(), WINDOW)),
     "alibi rounded": decoder(attention(ALiBi(bfloat16=True)), attention(ALiBi(bfloat16=True))),
     "relative buckets": decoder(*[attention(RelativeBuckets(8, 15, bidirectional=False))] * 2),
     "a table for each layer": decoder(*[attention(RelativeBuckets(8, 15, bidirectional=False, shared=False))] * 2),
     "an encoder": decoder(
-        attention(), attention(), positions=Learned(40), encoder=decoder(attention(reach=EVERYTHING))
+        attention(), attention(), positions=Learned(40), encoder=decoder(attention(window=EVERYTHING))
     ),
 }
 

@@ -15,18 +15,18 @@ from transformers.masking_utils import (
     sliding_window_causal_mask_function,
 )
 
-from attnviz.model.architecture.spec import EVERYTHING, Reach
+from attnviz.attention.window import EVERYTHING, KeyWindow
 from attnviz.model.hosted import masks
 from attnviz.model.hosted.masks import BandMask, Sight, mask, read, see
 
 
-def band(queries: int, keys: int, reach: Reach) -> Tensor:
+def band(queries: int, keys: int, window: KeyWindow) -> Tensor:
     ahead = torch.arange(keys)[None, :] - torch.arange(queries)[:, None]
     shown = torch.ones_like(ahead, dtype=torch.bool)
-    if reach.ahead is not None:
-        shown &= ahead <= reach.ahead
-    if reach.behind is not None:
-        shown &= ahead >= -reach.behind
+    if window.right is not None:
+        shown &= ahead <= window.right
+    if window.left is not None:
+        shown &= ahead >= -window.left
     return shown
 
 
@@ -38,12 +38,12 @@ def test_every_band_is_read_as_what_it_shows(
     monkeypatch.setattr(masks, "_TILE", tile)
     for behind in (None, 0, 1, 3, 9):
         for ahead in (None, 0, 1, 3, 9):
-            shown = band(queries, keys, Reach(behind, ahead))
+            shown = band(queries, keys, KeyWindow(behind, ahead))
             sight = see(lambda start, stop, shown=shown: shown[start:stop], queries, keys)
             assert sight.causal == (not shown.triu(1).any())
             if shown.any(-1).all():
-                assert sight.reach is not None
-                assert torch.equal(band(queries, keys, sight.reach), shown)
+                assert sight.window is not None
+                assert torch.equal(band(queries, keys, sight.window), shown)
 
 
 def test_no_other_mask_is_read_as_a_band() -> None:
@@ -51,18 +51,18 @@ def test_no_other_mask_is_read_as_a_band() -> None:
     bands = 0
     for _ in range(500):
         shown = torch.rand(4, 4, generator=generator) < 0.8
-        reach = see(lambda start, stop, shown=shown: shown[start:stop], 4, 4).reach
-        bands += reach is not None
-        assert reach is None or torch.equal(band(4, 4, reach), shown)
+        window = see(lambda start, stop, shown=shown: shown[start:stop], 4, 4).window
+        bands += window is not None
+        assert window is None or torch.equal(band(4, 4, window), shown)
     assert 0 < bands < 250
 
 
 def test_real_masks() -> None:
-    causal = band(5, 5, Reach(ahead=0))[None]
+    causal = band(5, 5, KeyWindow(right=0))[None]
     low = torch.finfo(torch.float32).min
     adds = torch.zeros(1, 5, 5).masked_fill(~causal, low)
-    by_head = torch.cat((causal, band(5, 5, Reach(behind=1, ahead=0))[None]))
-    assert read(causal) == read(adds) == Sight(Reach(ahead=0), causal=True)
+    by_head = torch.cat((causal, band(5, 5, KeyWindow(left=1, right=0))[None]))
+    assert read(causal) == read(adds) == Sight(KeyWindow(right=0), causal=True)
     assert read(torch.zeros(1, 5, 5)) == Sight(EVERYTHING, causal=False)
     assert read(adds + 0.5) == Sight(None, causal=True)
     assert read(by_head) == Sight(None, causal=True)
@@ -76,9 +76,9 @@ def asked(**facts: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("function", "sight"),
     [
-        (causal_mask_function, Sight(Reach(ahead=0), causal=True)),
-        (sliding_window_causal_mask_function(4), Sight(Reach(behind=3, ahead=0), causal=True)),
-        (sliding_window_bidirectional_mask_function(2), Sight(Reach(behind=2, ahead=2), causal=False)),
+        (causal_mask_function, Sight(KeyWindow(right=0), causal=True)),
+        (sliding_window_causal_mask_function(4), Sight(KeyWindow(left=3, right=0), causal=True)),
+        (sliding_window_bidirectional_mask_function(2), Sight(KeyWindow(left=2, right=2), causal=False)),
     ],
 )
 def test_masks_of_transformers_that_are_bands(function: Any, sight: Sight) -> None:

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from attnviz.attention.kernel import Observer
 from attnviz.attention.observers import Weights
-from attnviz.model.architecture.spec import Reach
+from attnviz.attention.packs import Group
+from attnviz.attention.window import KeyWindow
 from attnviz.model.native.forward import Network
-from attnviz.model.native.packed import Group, run_packed
+from attnviz.model.native.packed import run_packed
 from tests.model.parity import make, saved
 from tests.model.variants import VOCABULARY, all_variants
 
@@ -38,9 +39,9 @@ def packed(network: Network, ids: Sequence[Sequence[int]], types: Sequence[Seque
     """The weights (H, n, n) of each document, by layer."""
     found: list[dict[int, Tensor]] = [{} for _ in ids]
 
-    def see(layer: int, reach: Reach, group: Group, scores: Tensor) -> None:
+    def see(layer: int, window: KeyWindow, group: Group, scores: Tensor) -> None:
         at = torch.arange(group.length)
-        if reach.ahead == 0:
+        if window.right == 0:
             scores.masked_fill_(at > at[:, None], -torch.inf)
         torch.softmax(scores, dim=-1, out=scores)
         for i in range(group.count):

@@ -146,7 +146,7 @@ def plan_of(folder: Path, **config: Any) -> Plan:
 
 def test_a_native_model(tiny_llama: Path) -> None:
     found = plan_of(tiny_llama)
-    assert (found.name, found.model_type, found.way) == (tiny_llama.name, "llama", "native")
+    assert (found.name, found.model_type, found.backend) == (tiny_llama.name, "llama", "native")
     assert found.reason == "a family file says all that its config asks for"
     config = json.loads((tiny_llama / "config.json").read_text())
     assert found.facts == describe(find_family(config).spec(config))
@@ -165,7 +165,7 @@ def test_a_head_is_tied_where_the_checkpoint_has_no_other(tiny_t5: Path, tmp_pat
 
 def test_a_hosted_model_is_described_by_what_its_config_says(tiny_mixtral: Path) -> None:
     found = plan_of(tiny_mixtral)
-    assert (found.model_type, found.way) == ("mixtral", "hosted")
+    assert (found.model_type, found.backend) == ("mixtral", "hosted")
     assert "no forward pass of its own for models of type 'mixtral'" in found.reason
     count = sum(tensor.numel() for tensor in load_file(tiny_mixtral / "model.safetensors").values())
     assert found.facts == {
@@ -182,16 +182,16 @@ def test_a_hosted_model_is_described_by_what_its_config_says(tiny_mixtral: Path)
 
 def test_a_model_that_our_forward_pass_knows_but_not_its_config_is_hosted(tiny_llama: Path) -> None:
     found = plan_of(tiny_llama, new_kind_of_mask=3)
-    assert (found.way, found.facts["layers"]) == ("hosted", "3")
+    assert (found.backend, found.facts["layers"]) == ("hosted", "3")
     assert "new_kind_of_mask = 3" in found.reason
 
 
 def test_a_model_that_nothing_runs(tiny_bert: Path) -> None:
     found = plan_of(tiny_bert, model_type="brt")
-    assert found.way == "not at all"
+    assert found.backend == "not at all"
     assert "transformers does not know the type 'brt'. Did you mean 'bert'?" in found.reason
     found = plan_of(tiny_bert, model_type="xlnet")
-    assert (found.way, found.model_type) == ("not at all", "xlnet")
+    assert (found.backend, found.model_type) == ("not at all", "xlnet")
     assert "two streams" in found.reason
     assert "does not attend through its AttentionInterface" in found.reason
 
@@ -203,14 +203,14 @@ def test_a_damaged_config_is_an_error(tiny_bert: Path) -> None:
 
 def test_a_plan_reads_no_weights(tiny_llama: Path, tiny_mixtral: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("attnviz.checkpoint.files.Safetensors.__getitem__", lambda *_: pytest.fail("a tensor was read"))
-    assert [plan_of(folder).way for folder in (tiny_llama, tiny_mixtral)] == ["native", "hosted"]
+    assert [plan_of(folder).backend for folder in (tiny_llama, tiny_mixtral)] == ["native", "hosted"]
 
 
 def test_the_text_part_of_a_config_is_read_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plans, "_rehearsed", lambda *_: ("hosted", {}))  # there are no files to load
     config = {"model_type": "gemma3", "text_config": {"model_type": "gemma3_text", "num_hidden_layers": 7}}
     found = plan(Checkpoint("tiny", config, {}, tiny.wordpiece(), reference=None))
-    assert (found.way, found.facts) == ("hosted", {"layers": "7"})
+    assert (found.backend, found.facts) == ("hosted", {"layers": "7"})
 
 
 def test_every_family_has_a_row_with_its_aliases_and_a_word_on_it() -> None:
@@ -226,5 +226,5 @@ def test_a_pickle_is_counted_too(tmp_path: Path, tiny_mixtral: Path) -> None:
     tiny.to_pickle(tmp_path)
     (tmp_path / "config.json").write_bytes((tiny_mixtral / "config.json").read_bytes())
     found = plan_of(tmp_path)
-    assert found.way == "hosted"
+    assert found.backend == "hosted"
     assert "parameters" in found.facts

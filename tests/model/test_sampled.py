@@ -21,6 +21,7 @@ from transformers.models.bert import modeling_bert
 from attnviz.attention import kernel, memory
 from attnviz.attention.kernel import Kind, Observer, Tile
 from attnviz.attention.observers import Weights
+from attnviz.attention.window import KeyWindow
 from attnviz.batch.engine.checking import Checker
 from attnviz.batch.engine.chunk import chunks
 from attnviz.batch.engine.work import How, Worker
@@ -28,9 +29,8 @@ from attnviz.batch.input.document import Document
 from attnviz.checkpoint import open_checkpoint
 from attnviz.errors import InputError, ModelError
 from attnviz.interface import Model, load
-from attnviz.model import backends as ways
-from attnviz.model.architecture.spec import Reach
-from attnviz.model.backends import Options, open_by_transformers, open_way, size_of_weights
+from attnviz.model import backends as backends
+from attnviz.model.backends import Options, open_backend, open_by_transformers, size_of_weights
 from attnviz.model.check import judge as check_module
 from attnviz.model.check import sampling
 from attnviz.model.check.judge import TOLERANCES, Check, Rows
@@ -81,7 +81,7 @@ def run(path: Path, options: Options | None = None, progress: Any = None) -> Che
 @pytest.fixture(autouse=True)
 def everything_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check_module, "LONG", 0)
-    monkeypatch.setattr(ways, "LONG", 0)
+    monkeypatch.setattr(backends, "LONG", 0)
     monkeypatch.setattr(sampling, "ROWS", DRAWN)
 
 
@@ -110,8 +110,8 @@ def test_a_right_kernel_passes(name: str, tmp_path: Path) -> None:
     if two:
         expected = {"encoder": Rows(DRAWN, LENGTH)} | dict.fromkeys(("decoder", "cross"), Rows(DRAWN, WRITTEN))
     assert check.rows == expected
-    way = open_way(open_checkpoint(tmp_path), Options())[0]
-    assert check.heads == 4 * len(check.layers) == (28 if name == "bart" else sum(way.heads.values()))
+    backend = open_backend(open_checkpoint(tmp_path), Options())[0]
+    assert check.heads == 4 * len(check.layers) == (28 if name == "bart" else sum(backend.heads.values()))
     stack = "decoder" if two else "self"
     last = [layer for layer in check.layers if layer.kind == stack][-1]
     assert [layer for layer in check.layers if layer.hidden_abs_diff is not None] == [last]
@@ -177,9 +177,9 @@ def test_mistakes_are_caught(name: str, mistake: Any, tmp_path: Path, damage: Ca
 def test_a_mask_that_is_off_by_one_is_caught(
     name: str, side: str, tmp_path: Path, damage: Callable[[Any], None]
 ) -> None:
-    def off(right: Any, *qkv: Tensor, reach: Reach, **facts: Any) -> Any:
-        far = getattr(reach, side)
-        return right(*qkv, reach=reach if far is None else dataclasses.replace(reach, **{side: far + 1}), **facts)
+    def off(right: Any, *qkv: Tensor, window: KeyWindow, **facts: Any) -> Any:
+        far = getattr(window, side)
+        return right(*qkv, window=window if far is None else dataclasses.replace(window, **{side: far + 1}), **facts)
 
     damage(off)
     assert not run(folder(name, tmp_path)).passed
@@ -191,9 +191,9 @@ def test_a_mask_that_is_read_wrongly_is_caught(tmp_path: Path, monkeypatch: pyte
 
     def wrong(*facts: Any) -> masks.Sight:
         found = see(*facts)
-        assert found.reach is not None
-        assert found.reach.behind is not None
-        return dataclasses.replace(found, reach=dataclasses.replace(found.reach, behind=found.reach.behind + 1))
+        assert found.window is not None
+        assert found.window.left is not None
+        return dataclasses.replace(found, window=dataclasses.replace(found.window, left=found.window.left + 1))
 
     monkeypatch.setattr(masks, "see", wrong)
     assert not run(folder("gpt-oss", tmp_path)).passed
@@ -344,9 +344,9 @@ def test_position_biases_that_do_not_fit_are_foreseen(tmp_path: Path, monkeypatc
 def test_the_same_rows_are_drawn_each_time_the_first_and_the_last_among_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    way = open_way(open_checkpoint(folder("bart", tmp_path)), Options())[0]
+    backend = open_backend(open_checkpoint(folder("bart", tmp_path)), Options())[0]
     texts = encoding(IDS), encoding(TARGET[:DRAWN])
-    drawn, again = (sampling.draw(way, *texts) for _ in range(2))
+    drawn, again = (sampling.draw(backend, *texts) for _ in range(2))
     assert drawn.keys() == {"encoder", "decoder", "cross"}
     for kind, rows in drawn.items():
         assert torch.equal(rows, again[kind])
@@ -355,7 +355,7 @@ def test_the_same_rows_are_drawn_each_time_the_first_and_the_last_among_them(
     assert drawn["encoder"][[0, -1]].tolist() == [0, LENGTH - 1]
     assert drawn["cross"].tolist() == drawn["decoder"].tolist() == list(range(DRAWN))
     monkeypatch.setattr(sampling, "ROOM", 1)
-    assert len(sampling.draw(way, *texts)["encoder"]) == sampling.FEWEST < DRAWN
+    assert len(sampling.draw(backend, *texts)["encoder"]) == sampling.FEWEST < DRAWN
 
 
 def test_another_number_of_layers_is_an_error_and_no_comparison(
@@ -375,29 +375,29 @@ def test_another_number_of_layers_is_an_error_and_no_comparison(
 
 
 def test_progress_is_told(tmp_path: Path) -> None:
-    told: list[tuple[int, int]] = []
-    run(folder("llama", tmp_path), progress=lambda *done: told.append(done))
-    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    on_progress: list[tuple[int, int]] = []
+    run(folder("llama", tmp_path), progress=lambda *done: on_progress.append(done))
+    assert on_progress == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_what_is_long_is_known_before(name: str, tmp_path: Path) -> None:
     """Exactly for what runs natively; the configs of hosted models tell of the encoder's layers only."""
     checkpoint = open_checkpoint(folder(name, tmp_path))
-    target = encoding(TARGET) if "decoder" in (kinds := open_way(checkpoint, Options())[0].kinds) else None
-    for way in (open_way(checkpoint, Options())[0], open_by_transformers(checkpoint, Options())):
+    target = encoding(TARGET) if "decoder" in (kinds := open_backend(checkpoint, Options())[0].kinds) else None
+    for backend in (open_backend(checkpoint, Options())[0], open_by_transformers(checkpoint, Options())):
         weights = Weights()
-        way.run(encoding(IDS), [weights], target)
+        backend.run(encoding(IDS), [weights], target)
         size = 4 * sum(weights.stacked(kind).numel() for kind in kinds)
-        found = size_of_weights(way, encoding(IDS), target)
-        assert found >= size if isinstance(way, Hosted) else found == size
+        found = size_of_weights(backend, encoding(IDS), target)
+        assert found >= size if isinstance(backend, Hosted) else found == size
 
 
 def test_a_short_text_is_compared_in_all_rows(tiny_model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (check_module, ways):
+    for module in (check_module, backends):
         monkeypatch.setattr(module, "LONG", 4 * 12 * 15 * 15)
     assert tiny_model.check(tiny.SENTENCE).rows == {"self": Rows(15, 15)}
-    for module in (check_module, ways):
+    for module in (check_module, backends):
         monkeypatch.setattr(module, "LONG", 4 * 12 * 15 * 15 - 1)
     assert tiny_model.check(tiny.SENTENCE).rows == {"self": Rows(DRAWN, 15)}
 

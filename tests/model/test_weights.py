@@ -13,11 +13,11 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
+from attnviz.attention.window import CAUSAL
 from attnviz.errors import ExitCode, ModelError
 from attnviz.interface import Model, load
 from attnviz.model.architecture.shapes import shapes
 from attnviz.model.architecture.spec import (
-    CAUSAL,
     MLP,
     Attention,
     Convolution,
@@ -184,8 +184,8 @@ def test_a_checkpoint_of_another_precision_runs_in_float32(dtype: torch.dtype, t
 
 
 def network(model: Model) -> Network:
-    assert isinstance(model.way, Native)
-    return model.way.network
+    assert isinstance(model.backend, Native)
+    return model.backend.network
 
 
 def test_a_tensor_of_no_use_is_named_and_what_every_checkpoint_may_hold_is_not(tiny_bert: Path, tmp_path: Path) -> None:
@@ -201,26 +201,26 @@ def test_a_tensor_of_no_use_is_named_and_what_every_checkpoint_may_hold_is_not(t
         }
 
     model = damaged(tiny_bert, tmp_path, add)
-    assert model.way.unread == ("bert.adapter.weight", "bert.encoder.layer.3.output.dense.bias")
+    assert model.backend.unread == ("bert.adapter.weight", "bert.encoder.layer.3.output.dense.bias")
     assert model.check(tiny.SENTENCE).passed
-    assert load(tiny_bert).way.unread == ()
+    assert load(tiny_bert).backend.unread == ()
 
 
 def test_copies_masks_and_angles_are_of_no_use_and_not_named(tiny_t5: Path, tiny_llama: Path, tmp_path: Path) -> None:
     name = "model.layers.0.self_attn.rotary_emb.inv_freq"
     model = damaged(tiny_llama, tmp_path, lambda tensors: tensors.update({name: torch.ones(4)}))
-    assert model.way.unread == ()
+    assert model.backend.unread == ()
     assert model.check(tiny.SENTENCE).passed
     same = "encoder.embed_tokens.weight"
     model = damaged(tiny_t5, tmp_path, lambda tensors: tensors.update({same: tensors["shared.weight"] + 0}))
-    assert model.way.unread == ()
+    assert model.backend.unread == ()
 
 
 def test_a_tensor_of_an_older_checkpoint_that_is_of_no_use_is_named(tiny_bert: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(tiny_bert, tmp_path / "model"))
     extra = {"encoder.layer.3.output.dense.bias": torch.ones(32), "cls.predictions.bias": torch.ones(9)}
     tiny.to_pickle(folder, lambda state: state.update(extra))
-    assert load(folder).way.unread == ("encoder.layer.3.output.dense.bias",)
+    assert load(folder).backend.unread == ("encoder.layer.3.output.dense.bias",)
 
 
 @pytest.mark.parametrize("stacks", [("encoder", "decoder"), ("decoder",), ()])
@@ -245,5 +245,5 @@ def test_tables_of_sines_are_read_where_a_checkpoint_has_them(
     tensors = network(model).tensors
     names = {"encoder": "encoder.embed.positions.weight", "decoder": "embed.positions.weight"}
     assert {part for part, name in names.items() if name in tensors} == {*stacks}
-    assert model.way.unread == ()
+    assert model.backend.unread == ()
     assert model.check("the bank", target="the loan").max_abs_diff < 1e-5

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from attnviz.attention import kernel
+from attnviz.attention.window import KeyWindow
 from attnviz.interface import Model
 from attnviz.model.architecture import position
-from attnviz.model.architecture.spec import Reach
 from attnviz.model.hosted import masks
 from attnviz.model.native import forward, weights
 from attnviz.model.native import run as runs
@@ -197,8 +197,8 @@ def test_mutation_the_kernel(model: str, wrong: Any, caught: Callable[..., None]
 
 @pytest.mark.parametrize("model", BOTH)
 def test_mutation_later_keys_are_seen(model: str, caught: Callable[..., None], monkeypatch: Patch) -> None:
-    def wrong(right: Any, *qkv: Tensor, reach: Reach, **facts: Any) -> Any:
-        return right(*qkv, reach=dataclasses.replace(reach, ahead=None), **facts)
+    def wrong(right: Any, *qkv: Tensor, window: KeyWindow, **facts: Any) -> Any:
+        return right(*qkv, window=dataclasses.replace(window, right=None), **facts)
 
     attention(monkeypatch, wrong)
     caught(model)
@@ -210,9 +210,9 @@ def test_mutation_a_window_is_one_key_wider(
 ) -> None:
     folder = tiny.mixtral(tmp_path, sliding_window=4) if kind == "hosted" else tiny.mistral(tmp_path, sliding_window=4)
 
-    def wrong(right: Any, *qkv: Tensor, reach: Reach, **facts: Any) -> Any:
-        behind = None if reach.behind is None else reach.behind + 1
-        return right(*qkv, reach=dataclasses.replace(reach, behind=behind), **facts)
+    def wrong(right: Any, *qkv: Tensor, window: KeyWindow, **facts: Any) -> Any:
+        behind = None if window.left is None else window.left + 1
+        return right(*qkv, window=dataclasses.replace(window, left=behind), **facts)
 
     attention(monkeypatch, wrong)
     caught(folder)
@@ -225,8 +225,8 @@ def test_mutation_a_mask_of_transformers_is_read_wrongly(
 
     def wrong(*facts: Any) -> masks.Sight:
         found = see(*facts)
-        assert found.reach is not None
-        return replace(found, reach=Reach(None, found.reach.ahead))
+        assert found.window is not None
+        return replace(found, window=KeyWindow(None, found.window.right))
 
     monkeypatch.setattr(masks, "see", wrong)
     caught(tiny.mixtral(tmp_path, sliding_window=4))

@@ -47,30 +47,30 @@ def _everything_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("attnviz.model.backends.LONG", 0)
 
 
-WAYS = ("native", "hosted", "windows")
+BACKENDS = ("native", "hosted", "windows")
 
 
 @pytest.fixture
 def show(request: pytest.FixtureRequest, run: Run) -> Callable[[str], int]:
     """Shows a long text, by each way and in windows, and says how that ended."""
 
-    def show(way: str) -> int:
-        if way == "windows":
+    def show(backend: str) -> int:
+        if backend == "windows":
             return run("show", WINDOWS, "--windows").code
-        model = request.getfixturevalue({"native": "tiny_llama", "hosted": "tiny_mixtral"}[way])
+        model = request.getfixturevalue({"native": "tiny_llama", "hosted": "tiny_mixtral"}[backend])
         return run("show", TEXT, "--model", model).code
 
     return show
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_what_is_right_passes(show: Callable[[str], int], way: str) -> None:
-    assert show(way) == 0
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_what_is_right_passes(show: Callable[[str], int], backend: str) -> None:
+    assert show(backend) == 0
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_mutation_the_compiled_softmax_of_a_long_text(
-    show: Callable[[str], int], monkeypatch: pytest.MonkeyPatch, way: str
+    show: Callable[[str], int], monkeypatch: pytest.MonkeyPatch, backend: str
 ) -> None:
     own = loops.softmax
 
@@ -79,7 +79,7 @@ def test_mutation_the_compiled_softmax_of_a_long_text(
         scores *= np.float32(1.05)
 
     monkeypatch.setattr(loops, "softmax", wrong)
-    assert show(way) == 5
+    assert show(backend) == 5
 
 
 def harmed(found: Survey, **changed: Any) -> Survey:
@@ -138,17 +138,17 @@ def judges() -> dict[str, tuple[Model, Survey, Judge]]:
     return {}
 
 
-@pytest.mark.parametrize(("harm", "way"), [*zip(BREAKS, cycle(WAYS), strict=False)])
+@pytest.mark.parametrize(("harm", "backend"), [*zip(BREAKS, cycle(BACKENDS), strict=False)])
 def test_mutation_of_a_survey(
-    judges: dict[str, tuple[Model, Survey, Judge]], request: pytest.FixtureRequest, harm: str, way: str
+    judges: dict[str, tuple[Model, Survey, Judge]], request: pytest.FixtureRequest, harm: str, backend: str
 ) -> None:
     """A survey is spoiled before it is checked."""
-    if way not in judges:
+    if backend not in judges:
         names = {"native": "tiny_llama", "hosted": "tiny_mixtral", "windows": "tiny_bert"}
-        model = load(request.getfixturevalue(names[way]))
-        found = model.survey(WINDOWS if way == "windows" else TEXT, windows=way == "windows")
-        judges[way] = model, found, Judge(model.checkpoint)
-    model, found, judge = judges[way]
+        model = load(request.getfixturevalue(names[backend]))
+        found = model.survey(WINDOWS if backend == "windows" else TEXT, windows=backend == "windows")
+        judges[backend] = model, found, Judge(model.checkpoint)
+    model, found, judge = judges[backend]
     check = model.check_record(BREAKS[harm](found), judge=judge)
     assert not check.passed
     assert check.recomputed
@@ -336,7 +336,9 @@ def test_mutation_a_window_has_the_rows_of_its_neighbour(
     else:
         alone(monkeypatch, "long")
         run_alone = alone_module.run_alone
-        monkeypatch.setattr(alone_module, "run_alone", lambda way, read, seen: run_alone(way, neighbour(read), seen))
+        monkeypatch.setattr(
+            alone_module, "run_alone", lambda backend, read, seen: run_alone(backend, neighbour(read), seen)
+        )
         assert tables("tiny_bert") == 5
 
 
@@ -346,7 +348,7 @@ def reaching(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     shape = tiny.DECODER | {"head_dim": 8, "sliding_window": 5, "num_local_experts": 4, "num_experts_per_tok": 2}
     oss = transformers.GptOssForCausalLM(transformers.GptOssConfig(**shape))
     return {
-        "reach": tiny.mistral(tmp_path_factory.mktemp("reach"), sliding_window=5),
+        "window": tiny.mistral(tmp_path_factory.mktemp("window"), sliding_window=5),
         "sinks": tiny.save(tmp_path_factory.mktemp("sinks"), oss),
     }
 
@@ -354,15 +356,15 @@ def reaching(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.mark.parametrize(
     ("model", "command", "wrong"),
     [
-        ("reach", "show", None),
-        ("reach", "show", "reach"),
-        ("reach", "batch", "reach"),
+        ("window", "show", None),
+        ("window", "show", "window"),
+        ("window", "batch", "window"),
         ("sinks", "show", None),
-        ("sinks", "show", "reach"),
+        ("sinks", "show", "window"),
         ("sinks", "show", "sinks"),
     ],
 )
-def test_mutation_of_a_reach_and_of_sinks_in_the_compiled_loops(
+def test_mutation_of_a_window_and_of_sinks_in_the_compiled_loops(
     run: Run,
     reaching: dict[str, Path],
     monkeypatch: pytest.MonkeyPatch,
@@ -375,7 +377,7 @@ def test_mutation_of_a_reach_and_of_sinks_in_the_compiled_loops(
     own = loops.softmax
 
     def harmed(scores: Any, at: int, behind: int, ahead: int, sinks: Any, *given: Any) -> None:
-        behind = behind + (wrong == "reach" and behind >= 0)
+        behind = behind + (wrong == "window" and behind >= 0)
         own(scores, at, behind, ahead, np.full_like(sinks, -np.inf) if wrong == "sinks" else sinks, *given)
 
     monkeypatch.setattr(loops, "softmax", harmed)

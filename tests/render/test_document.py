@@ -12,7 +12,7 @@ from attnviz.analysis.text.summary import Heads, summarise
 from attnviz.model.check.judge import Check, LayerCheck, Rows
 from attnviz.record import Attention
 from attnviz.render.document import check_document, document
-from tests.records import Spelled, cross_record, looking, random_weights, record, three_maps
+from tests.records import Spelled, cross_record, query_mask, random_weights, record, three_maps
 from tests.render.schema import validate
 
 BANK: list[Spelled] = ["[CLS]", "The", "bank", "approved", "the", ("loans", ["loan", "##s"]), ".", "[SEP]"]
@@ -73,7 +73,7 @@ def test_the_document_fits_the_schema(options: dict[str, Any], found: Check | No
         record(["[CLS]", "the", ".", "[SEP]"], random_weights((1, 1, 4))),
         record(["bank"], random_weights((1, 1, 1))),
         record(NOUNS, random_weights((2, 2, 10), causal=True, dtype="float64"), causal=True),
-        record(NOUNS, np.stack([looking(-1, 10), random_weights((1, 1, 10))[0, 0]])[None]),
+        record(NOUNS, np.stack([query_mask(-1, 10), random_weights((1, 1, 10))[0, 0]])[None]),
         record(["\x1b[31m", "日本", "\u202e"], random_weights((1, 1, 3)), pair="日本", dropped=3),
         record(NOUNS, random_weights((2, 2, 10)), numbers=(3, 7)),
         record(NOUNS, random_weights((2, 2, 10), causal=True), causal=True, generated=10),
@@ -218,7 +218,7 @@ def test_numbers_have_the_digits_of_float32() -> None:
 
 
 def test_a_head_that_is_left_out_is_null_in_the_overview_and_listed() -> None:
-    weights = np.stack([random_weights((1, 1, 10))[0, 0], looking(-1, 10)])[None]
+    weights = np.stack([random_weights((1, 1, 10))[0, 0], query_mask(-1, 10)])[None]
     found = made(record(NOUNS, weights))
     assert found["overview"]["values"][0][1] is None
     assert found["overview"]["values"][0][0] > 0
@@ -227,7 +227,7 @@ def test_a_head_that_is_left_out_is_null_in_the_overview_and_listed() -> None:
 
 def test_entropy_of_nothing_is_zero_and_not_minus_zero() -> None:
     text = json.dumps(
-        document(summarise(record(NOUNS, looking(0, 10)[None, None]), cell="entropy", everything=True), None)
+        document(summarise(record(NOUNS, query_mask(0, 10)[None, None]), cell="entropy", everything=True), None)
     )
     assert "-0.0" not in text
 

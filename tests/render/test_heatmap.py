@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from attnviz.analysis.text.summary import HeadMap, Heads, summarise
 from attnviz.analysis.text.units import Units, in_words, read_in
 from attnviz.render.heatmap import Heatmap, head_heatmap, head_name, overview_heatmap, pool
-from tests.records import cross_record, encoding_of, looking, random_weights, record
+from tests.records import cross_record, encoding_of, query_mask, random_weights, record
 
 WORDS = ("[CLS]", "the", "bank", "loans", "money", ".", "[SEP]")
 NOUNS = ("bank", "loan", "company", "river", "water", "money", "house", "stone", "cloud", "paper")
@@ -50,7 +50,7 @@ def test_the_overview_has_layers_down_and_heads_across(cell: str, *, percent: bo
 
 
 def test_the_overviews_scale_does_not_count_heads_that_are_left_out() -> None:
-    weights = np.stack([looking(-1, 10), random_weights((1, 1, 10))[0, 0]])[None]
+    weights = np.stack([query_mask(-1, 10), random_weights((1, 1, 10))[0, 0]])[None]
     found = overview_heatmap(summarise(record(NOUNS, weights)))
     assert np.isnan(found.values[0, 0])
     assert found.high == found.values[0, 1] < 1

@@ -11,7 +11,7 @@ from rich.console import Group
 from attnviz.analysis.text.summary import Heads, summarise
 from attnviz.record import Attention
 from attnviz.render.terminal import screen as terminal
-from tests.records import Spelled, cross_record, looking, peaked, random_weights, record, three_maps
+from tests.records import Spelled, cross_record, peaked, query_mask, random_weights, record, three_maps
 from tests.render.screen import Colours, lines, printed
 
 BANK: list[Spelled] = ["[CLS]", "The", "bank", "approved", "the", ("loans", ["loan", "##s"]), ".", "[SEP]"]
@@ -383,7 +383,7 @@ def test_the_first_word_of_a_causal_model_is_said_to_be_left_out_as_a_key() -> N
 @pytest.mark.parametrize(("offset", "said"), [(-1, "the one before"), (1, "the one after"), (0, "itself")])
 def test_positional_heads_are_said_to_be_left_out_and_dashed_in_the_overview(offset: int, said: str) -> None:
     anywhere = random_weights((1, 1, 10))[0, 0]
-    attention = record(NOUNS, np.stack([anywhere, looking(offset, 10)])[None])
+    attention = record(NOUNS, np.stack([anywhere, query_mask(offset, 10)])[None])
     assert f"L0 H1, where each token looks at {said}" in notes(attention)
     (row,) = [line for line in section("Overview", shown(attention)) if line.startswith("L0")]
     assert row.split()[2] == "–"
@@ -395,7 +395,7 @@ def test_links_at_the_usual_offset_of_a_head_are_said_to_be_left_out() -> None:
     words = [f"w{i}" for i in range(120)]
     often = [random_weights((1, 1, 120), seed=seed)[0, 0] for seed in (1, 2)]
     for weights, rows in zip(often, (80, 70), strict=True):
-        weights[:rows] = looking(-1, 120)[:rows]
+        weights[:rows] = query_mask(-1, 120)[:rows]
     one = record(words, np.stack([random_weights((1, 1, 120))[0, 0], often[0]])[None])
     assert "left out: L0 H1's links to the one before, where 66% of the tokens look. --all" in notes(one)
     two = record(words, np.stack(often)[None])
@@ -418,7 +418,7 @@ def test_the_overview_is_of_the_cell_that_was_asked_for(cell: Any) -> None:
 
 
 def test_an_overview_of_heads_that_look_at_one_token_shows_zeros() -> None:
-    found = shown(record(NOUNS, looking(0, 10)[None, None]), cell="entropy", everything=True)
+    found = shown(record(NOUNS, query_mask(0, 10)[None, None]), cell="entropy", everything=True)
     assert section("Overview", found)[1].split() == ["L0", "0.0"]
 
 

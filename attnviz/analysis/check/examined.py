@@ -18,9 +18,9 @@ from attnviz.analysis.check.units import Block, in_document
 from attnviz.analysis.text.links import counting
 from attnviz.analysis.text.summary import makers_of
 from attnviz.analysis.text.units import Reading, read_in
+from attnviz.attention.window import KeyWindow
 from attnviz.encoding import Encoding, Window
 from attnviz.errors import InputError
-from attnviz.model.architecture.spec import Reach
 from attnviz.model.check.report import Against, Rounding, farthest, times_rounded, weights_apart
 from attnviz.model.check.sampling import Progress, reveal
 from attnviz.model.hosted import Hosted
@@ -165,7 +165,7 @@ class _Layer:
         self._plain = Plain(
             len(self._heads),
             survey.shape[3],
-            Reach(*evidence_of(survey).reaches[self._number]),
+            KeyWindow(*evidence_of(survey).layer_windows[self._number]),
             differences.tolerance,
             edges=survey.distances,
             causal=survey.causal,
@@ -222,7 +222,7 @@ class _Made:
 
     def __init__(self, survey: Survey, differences: Differences) -> None:
         self._survey, self._differences = survey, differences
-        self._asked: dict[int, Tensor] = defaultdict(lambda: torch.zeros(len(survey.looked_at), dtype=torch.float64))
+        self._asked: dict[int, Tensor] = defaultdict(lambda: torch.zeros(len(survey.key_mask), dtype=torch.float64))
         self._makers: dict[int, Tensor] = defaultdict(lambda: torch.zeros(survey.shape[3], dtype=torch.float64))
         self._range = makers_of(survey.encoding)
 

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from attnviz.analysis.check.differences import Differences, Tolerance
+from attnviz.attention.window import KeyWindow
 from attnviz.encoding import Encoding, Window, is_blank, is_punctuation
-from attnviz.model.architecture.spec import Reach
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,12 +72,12 @@ def read(encoding: Encoding, window: Window | None = None, within: Tensor | None
 
 def read_other(encoding: Encoding, keys: Encoding, within: Tensor | None = None) -> Read:
     """A text that looks at another one, ``keys``."""
-    looked_at, looking = read(keys), read(encoding, within=within)
-    return replace(looked_at, counting=looking.counting, telling=looking.telling)
+    key_mask, query_mask = read(keys), read(encoding, within=within)
+    return replace(key_mask, counting=query_mask.counting, telling=query_mask.telling)
 
 
 class Plain:
-    """The figures of ``heads`` heads of a layer whose queries see as far as ``reach``, in a text of ``keys`` tokens.
+    """The figures of ``heads`` heads of a layer whose queries see as far as ``window``, in a text of ``keys`` tokens.
 
     Args:
         by_text: ``confidence`` is wanted, which leaves out the special tokens behind the text, and not ``largest``.
@@ -90,7 +90,7 @@ class Plain:
         self,
         heads: int,
         keys: int,
-        reach: Reach,
+        window: KeyWindow,
         tolerance: Tolerance,
         *,
         by_text: bool = False,
@@ -98,7 +98,7 @@ class Plain:
         duplicates: bool = False,
         causal: bool,
     ) -> None:
-        self._heads, self._keys, self._reach, self._tolerance = heads, keys, reach, tolerance
+        self._heads, self._keys, self._window, self._tolerance = heads, keys, window, tolerance
         self._causal = causal
         self._by_text, self._edges, self._duplicates = by_text, edges, duplicates
         self._sums: dict[str, Tensor] = {}
@@ -167,7 +167,7 @@ class Plain:
 
     def _seen(self, at: Tensor, keys: int) -> Tensor:
         """How many keys each query sees."""
-        behind, ahead = self._reach.behind, self._reach.ahead
+        behind, ahead = self._window.left, self._window.right
         low = torch.zeros_like(at) if behind is None else (at - behind).clamp(min=0)
         high = torch.full_like(at, keys - 1) if ahead is None else (at + ahead).clamp(max=keys - 1)
         return high - low + 1

@@ -43,10 +43,10 @@ class ShownLinks:
     ) -> None:
         self._survey, self._units, self._differences = survey, units, differences
         some = layer, list(heads)
-        listed = survey.looking.copy()
+        listed = survey.query_mask.copy()
         listed[list(survey.asked)] = True
-        self._listed, self._looking = torch.from_numpy(listed), torch.from_numpy(survey.looking)
-        self._looked_at = torch.from_numpy(survey.looked_at)
+        self._listed, self._looking = torch.from_numpy(listed), torch.from_numpy(survey.query_mask)
+        self._looked_at = torch.from_numpy(survey.key_mask)
         self._links = _top(survey.links, some)
         self._edges = torch.tensor(survey.edges, dtype=torch.long)
         bands = survey.bands

@@ -97,20 +97,20 @@ def check_survey(
     survey: Survey,
     checkpoint: Checkpoint,
     options: Options,
-    way: Native | Hosted,
+    backend: Native | Hosted,
     judge: Judge,
     progress: Progress | None = None,
 ) -> Check:
-    """Hold what a ``survey`` of the model ``way`` shows to transformers' model, both with the same ``options``.
+    """Hold what a ``survey`` of the model ``backend`` shows to transformers' model, both with the same ``options``.
 
     Raises:
         Unjudged: transformers' attention gives no weights to compare with.
         InputError: there is no memory for what transformers' model needs.
         UnsupportedModel, ModelError: as ``Hosted.run``.
     """
-    alone = hostable(checkpoint.config) if isinstance(way, Native) else None
-    if isinstance(way, Native) and not survey.windows:
-        require_biases(way, *texts_of(survey), options.dtype)
+    alone = hostable(checkpoint.config) if isinstance(backend, Native) else None
+    if isinstance(backend, Native) and not survey.windows:
+        require_biases(backend, *texts_of(survey), options.dtype)
     pieces, every = pieces_of(survey)
     heads = heads_of(survey, pieces, every=every)
 
@@ -128,7 +128,7 @@ def check_survey(
         return found
 
     tolerance = Tolerance.of(COARSE if checkpoint.quantised else tolerance_of(options.dtype))
-    near = judge.of(options, way)
+    near = judge.of(options, backend)
     found, by = by_either(
         lambda by: examine(near, tolerance, heads, by),
         lambda found: _verdict(survey, found, pieces, options.dtype).agrees,

@@ -17,8 +17,8 @@ from attnviz.analysis.text.links import counting
 from attnviz.analysis.text.offsets import HABIT, MANY_QUERIES, MIN_QUERIES, POSITIONAL
 from attnviz.analysis.text.units import read_in
 from attnviz.attention.kernel import Kind
+from attnviz.attention.window import KeyWindow
 from attnviz.encoding import Encoding, Window, Windows
-from attnviz.model.architecture.spec import Reach
 from attnviz.model.check.report import Against
 from attnviz.model.check.sampling import ALL_WINDOWS, ROWS, draw_heads, reveal
 from attnviz.model.hosted import Hosted
@@ -28,7 +28,7 @@ from attnviz.model.hosted import Hosted
 class Document:
     """What is to be known of a document to make anew what was ``measured`` of it.
 
-    ``reaches`` are those of the model's layers by their own numbers, ``kind`` is that of its first attention, and
+    ``layer_windows`` are those of the model's layers by their own numbers, ``kind`` is that of its first attention, and
     ``target`` what its decoder reads, if it has one beside an encoder. ``whole``: transformers makes all weights at
     once.
     """
@@ -38,7 +38,7 @@ class Document:
     windows: Windows | None
     asked: Asked
     causal: bool
-    reaches: Mapping[int, Reach]
+    layer_windows: Mapping[int, KeyWindow]
     kind: Kind
     target: Encoding | None
     whole: bool
@@ -46,7 +46,7 @@ class Document:
     @property
     def numbers(self) -> list[int]:
         """The model's own numbers of its layers."""
-        return sorted(self.reaches)
+        return sorted(self.layer_windows)
 
     @property
     def heads(self) -> int:
@@ -134,10 +134,10 @@ class _Layer:
 
     def __init__(self, document: Document, place: int, heads: Sequence[int], differences: Differences) -> None:
         self._document, self._place, self._heads, self._differences = document, place, list(heads), differences
-        reach = document.reaches[document.numbers[place]]
+        window = document.layer_windows[document.numbers[place]]
         length = len(document.encoding)
         self._plain = Plain(
-            len(heads), length, reach, differences.tolerance, by_text=True, duplicates=True, causal=document.causal
+            len(heads), length, window, differences.tolerance, by_text=True, duplicates=True, causal=document.causal
         )
         self._links = _Links(document, place, differences)
         self._units = self._links.units()
@@ -202,10 +202,10 @@ class _Links:
         self._head, self._query, self._key, self._weight = map(torch.from_numpy, columns)
         self._query, self._key = self._query.long(), self._key.long()
         words = read_in("word", document.encoding, None, (), document.asked.language)
-        looking, looked_at, self._itself = counting(
+        query_mask, key_mask, self._itself = counting(
             words, causal=document.causal, special=document.asked.special, everything=document.asked.everything
         )
-        self._looking, self._looked_at = torch.from_numpy(looking), torch.from_numpy(looked_at)
+        self._looking, self._looked_at = torch.from_numpy(query_mask), torch.from_numpy(key_mask)
         offset, share = (
             torch.from_numpy(document.measured.figures[place, :, NAMES.index(name)])
             for name in ("offset", "offset_share")

@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
 
 def measure_alone(
-    way: Native | Hosted,
+    backend: Native | Hosted,
     encoding: Encoding,
     asked: Asked,
     windows: Windows | None = None,
     *,
     causal: bool | None = None,
-    told: Callable[[int], None] | None = None,
+    on_progress: Callable[[int], None] | None = None,
 ) -> Measured:
     """Run one document and measure it, exactly. Memory grows with its length times the heads.
 
@@ -55,13 +55,13 @@ def measure_alone(
         told: is told after each window how many more tokens are done.
 
     Raises:
-        InputError: as ``way.run``.
-        ModelError: as ``way.run``; the layers have different numbers of heads.
+        InputError: as ``backend.run``.
+        ModelError: as ``backend.run``; the layers have different numbers of heads.
     """
     import torch
 
     if causal is None:
-        causal = is_causal(way, encoding, _written(way, encoding), way.kinds[0])
+        causal = is_causal(backend, encoding, _written(backend, encoding), backend.kinds[0])
     windows = windows or Windows.of_one(encoding)
     strongest = Strongest(encoding.words, asked.top, encoding.special.count(False), everything=asked.everything)
     in_words = _in_words(strongest, encoding, asked, causal=causal)
@@ -74,49 +74,49 @@ def measure_alone(
         part = Part(window, sets)
         links = Sliding([shared or in_words()], len(encoding), sinks=sinks)
         links.enter(window)
-        run_alone(way, window.encoding, [*part.observers, *([links] if asked.top else [])])
+        run_alone(backend, window.encoding, [*part.observers, *([links] if asked.top else [])])
         return part
 
     total = Total(windows.widest, causal=causal)
-    workers = _workers(way, windows)
+    workers = _workers(backend, windows)
     for part in in_order(run, windows, [torch.empty(0)] * (workers + 1), workers):
         total.add(part)
-        if told:
-            told(part.window.last - part.window.first)
+        if on_progress:
+            on_progress(part.window.last - part.window.first)
     figures = total.figures()
     offset, share = (figures[..., NAMES.index(name)] for name in ("offset", "offset_share"))
     return Measured(figures, strongest.links(offset, share))
 
 
-def _workers(way: Native | Hosted, windows: Windows) -> int:
+def _workers(backend: Native | Hosted, windows: Windows) -> int:
     """How many windows run at once; those that cut words come one by one, for what they have of a word is added up."""
-    if way.path != "native" or way.network.device.type != "cpu" or not windows.whole_words:
+    if backend.path != "native" or backend.network.device.type != "cpu" or not windows.whole_words:
         return 1
     import torch
 
     return min(torch.get_num_threads(), len(windows))
 
 
-def run_alone(way: Native | Hosted, encoding: Encoding, observers: Sequence[Observer]) -> None:
+def run_alone(backend: Native | Hosted, encoding: Encoding, observers: Sequence[Observer]) -> None:
     """Show ``observers`` how a text looks at itself: in an encoder–decoder that is the encoder's attention.
 
     Raises:
-        InputError, ModelError: as ``way.run``.
+        InputError, ModelError: as ``backend.run``.
     """
-    kind = way.kinds[0]
+    kind = backend.kinds[0]
     if kind == "self":
-        way.run(encoding, observers)
-    elif way.path == "native":
-        memory = way.remember(encoding, observers)
+        backend.run(encoding, observers)
+    elif backend.path == "native":
+        memory = backend.remember(encoding, observers)
         if memory is not None:
-            require_finite(memory, way.network.tensors)
+            require_finite(memory, backend.network.tensors)
     else:
-        way.run(encoding, [Only(kind, observers)], _written(way, encoding))
+        backend.run(encoding, [Only(kind, observers)], _written(backend, encoding))
 
 
-def _written(way: Native | Hosted, encoding: Encoding) -> Encoding | None:
+def _written(backend: Native | Hosted, encoding: Encoding) -> Encoding | None:
     """What the decoder reads where there is one: any token, as no weight of the encoder depends on it."""
-    if way.kinds[0] == "self":
+    if backend.kinds[0] == "self":
         return None
     return replace(encoding, ids=encoding.ids[:1], type_ids=encoding.type_ids[:1])
 
@@ -124,9 +124,9 @@ def _written(way: Native | Hosted, encoding: Encoding) -> Encoding | None:
 def _in_words(strongest: Strongest, encoding: Encoding, asked: Asked, *, causal: bool) -> Callable[[], InUnits]:
     """What makes ``strongest`` of tiles in words, in which what does not count is zero."""
     words = read_in("word", encoding, None, (), asked.language)
-    looking, looked_at, itself = counting(words, causal=causal, special=asked.special, everything=asked.everything)
+    query_mask, key_mask, itself = counting(words, causal=causal, special=asked.special, everything=asked.everything)
     starts = np.array([word.start for word in encoding.words])
-    return partial(InUnits, [strongest], starts, starts, looking=looking, looked_at=looked_at, itself=itself)
+    return partial(InUnits, [strongest], starts, starts, query_mask=query_mask, key_mask=key_mask, itself=itself)
 
 
 def _sets(encoding: Encoding) -> dict[str, Mask]:

@@ -142,7 +142,7 @@ def is_short(shape: Shape, tokens: int) -> bool:
     return fits_tile(max(block.heads for block in shape.stacks[0].blocks), tokens)
 
 
-def pace(way: Native | Hosted, ids: Sequence[int], tokens: int, asked: Asked) -> float:
+def pace(backend: Native | Hosted, ids: Sequence[int], tokens: int, asked: Asked) -> float:
     """The seconds that a document of ``tokens``, which are ``ids`` again and again, takes of this machine among many.
 
     Raises:
@@ -152,20 +152,20 @@ def pace(way: Native | Hosted, ids: Sequence[int], tokens: int, asked: Asked) ->
     names = tuple(map(str, read))
     words = tuple(Word(name, i, i + 1) for i, name in enumerate(names))
     one = Encoding("", None, read, (0,) * tokens, names, (False,) * tokens, words)
-    _seconds(way, [one], asked)  # files are read, loops are compiled
-    taken, count = _seconds(way, [one] * _WORKERS, asked), _WORKERS
+    _seconds(backend, [one], asked)  # files are read, loops are compiled
+    taken, count = _seconds(backend, [one] * _WORKERS, asked), _WORKERS
     most = -(-PACK // tokens) * _WORKERS
     while taken < _LONG_ENOUGH / 2 and count < most:
         count = min(most, math.ceil(count * _LONG_ENOUGH / taken))
-        taken = _seconds(way, [one] * count, asked)
+        taken = _seconds(backend, [one] * count, asked)
     return taken / count
 
 
-def _seconds(way: Native | Hosted, documents: Sequence[Encoding], asked: Asked) -> float:
+def _seconds(backend: Native | Hosted, documents: Sequence[Encoding], asked: Asked) -> float:
     from attnviz.analysis.corpus.packed import measure
 
     start = time.perf_counter()
-    for found in measure(way, documents, asked):
+    for found in measure(backend, documents, asked):
         if isinstance(found, AttnvizError):
             raise found
     return time.perf_counter() - start

@@ -72,7 +72,7 @@ class Distribution:
         self._least = np.minimum(self._least, other._least)
         self._most = np.maximum(self._most, other._most)
         if size := other._buckets.shape[1]:
-            self._reach(other._first, other._first + size - 1)
+            self._window(other._first, other._first + size - 1)
             start = other._first - self._first
             self._widen()
             self._buckets[:, start : start + size] += other._buckets.astype(self._buckets.dtype)
@@ -91,7 +91,7 @@ class Distribution:
         number = np.log(size, where=counted, out=size) / self._base
         buckets = np.where(counted, np.ceil(number) - self._shift, 0).astype(np.int64)
         np.negative(buckets, where=found < 0, out=buckets)
-        self._reach(int(buckets.min(where=there, initial=0)), int(buckets.max(where=there, initial=0)))
+        self._window(int(buckets.min(where=there, initial=0)), int(buckets.max(where=there, initial=0)))
         cells, width = self._buckets.shape
         places = np.arange(cells) * width + buckets - self._first  # (B, cells)
         self._widen()
@@ -103,7 +103,7 @@ class Distribution:
         if self._buckets.dtype == np.uint32 and self._count.max(initial=0) > np.iinfo(np.uint32).max:
             self._buckets = self._buckets.astype(np.uint64)
 
-    def _reach(self, low: int, high: int) -> None:
+    def _window(self, low: int, high: int) -> None:
         """Have buckets from ``low`` to ``high``."""
         first, stop = self._first, self._first + self._buckets.shape[1]
         before = 0 if low >= first else -(-(first - low) // _ROOM) * _ROOM

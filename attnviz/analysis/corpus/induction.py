@@ -27,7 +27,7 @@ _ENDS = 0.1
 """The share of the vocabulary at either end that is left out."""
 
 
-def induction(way: Native | Hosted, tokenizer: Tokenizer, *, seed: int = 0) -> NDArray[np.float64] | None:
+def induction(backend: Native | Hosted, tokenizer: Tokenizer, *, seed: int = 0) -> NDArray[np.float64] | None:
     """How well each head matches prefixes (Olsson et al. 2022), (L, H) between 0 and 1; None where no text fits.
 
     A text is 25 random tokens, four times over, behind the special tokens that the tokenizer puts in front of any
@@ -42,11 +42,11 @@ def induction(way: Native | Hosted, tokenizer: Tokenizer, *, seed: int = 0) -> N
     down to 5; so is it where there are not 25 to choose from.
 
     Raises:
-        InputError, ModelError: as ``way.run``.
+        InputError, ModelError: as ``backend.run``.
     """
     tokens = _neither_common_nor_rare(tokenizer)
     lead = _in_front(tokenizer, tokens)
-    room = PERIOD * REPEATS if way.limit is None else way.limit - len(lead)
+    room = PERIOD * REPEATS if backend.limit is None else backend.limit - len(lead)
     period = min(PERIOD, len(tokens), room // 2)
     if period < LEAST:
         return None
@@ -54,7 +54,7 @@ def induction(way: Native | Hosted, tokenizer: Tokenizer, *, seed: int = 0) -> N
     generator = np.random.default_rng(seed)
     for _ in range(EXAMPLES):
         chosen = generator.choice(tokens, period, replace=False).tolist()
-        run_alone(way, _encoding(tokenizer, lead, chosen * matching.repeats), [matching])
+        run_alone(backend, _encoding(tokenizer, lead, chosen * matching.repeats), [matching])
     return matching.score / EXAMPLES
 
 

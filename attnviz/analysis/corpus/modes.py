@@ -43,10 +43,10 @@ class Places:
         flat = np.asarray(places, np.float64).reshape(-1, heads)  # (B, L, H) → (B, L·H)
         self._documents += np.isfinite(flat).sum(0)
         number = flat - self._low
-        told = (number >= 0) & (number < width)  # not where NaN
-        cells = (np.arange(heads) * width + np.where(told, number, 0).astype(np.int64))[told]
+        on_progress = (number >= 0) & (number < width)  # not where NaN
+        cells = (np.arange(heads) * width + np.where(on_progress, number, 0).astype(np.int64))[on_progress]
         for kept, counted in ((self._found, None), (self._weight, np.asarray(weights, np.float64))):
-            given = None if counted is None else counted.reshape(-1, heads)[told]
+            given = None if counted is None else counted.reshape(-1, heads)[on_progress]
             kept += np.bincount(cells, given, heads * width).reshape(heads, width)
 
     def merge(self, other: Places) -> None:

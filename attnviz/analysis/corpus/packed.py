@@ -28,17 +28,17 @@ def nobody(*_: int) -> None:
 
 
 def measure(
-    way: Native | Hosted,
+    backend: Native | Hosted,
     encodings: Sequence[Encoding],
     asked: Asked,
-    told: Callable[[int, int], None] = nobody,
+    on_progress: Callable[[int, int], None] = nobody,
 ) -> list[Found]:
     """What is measured of each of ``encodings``, in their order, or why it could not be.
 
     Where our own forward pass runs the model, short documents run together, in packs of as many tokens as is fast:
     memory is bounded by these, not by how many documents there are. Of an encoder–decoder the encoder is measured.
-    What happens to one document does not touch the others. ``told`` is told after each pack how many more documents
-    and tokens are done.
+    What happens to one document does not touch the others. ``on_progress`` is told after each pack how many more
+    documents and tokens are done.
     """
     import torch
 
@@ -46,12 +46,12 @@ def measure(
     from attnviz.model.native.backend import Native
     from attnviz.model.native.packed import pack
 
-    if not isinstance(way, Native):
-        return [_told(told, encoding, _hosted(way, encoding, asked)) for encoding in encodings]
-    network = way.network.encoder or way.network
+    if not isinstance(backend, Native):
+        return [_told(on_progress, encoding, _hosted(backend, encoding, asked)) for encoding in encodings]
+    network = backend.network.encoder or backend.network
     refused = [_refused(network, encoding) for encoding in encodings]
     found: dict[int, Found] = {number: error for number, error in enumerate(refused) if error}
-    told(len(found), 0)
+    on_progress(len(found), 0)
     fit = [number for number, error in enumerate(refused) if not error]
     threads = torch.get_num_threads() if network.device.type == "cpu" else 1
     packs = [[fit[i] for i in numbers] for numbers in pack([len(encodings[number]) for number in fit], threads)]
@@ -62,12 +62,12 @@ def measure(
     )
     for numbers, pack_found in zip(packs, results, strict=True):
         found |= zip(numbers, pack_found, strict=True)
-        told(len(numbers), sum(len(encodings[number]) for number in numbers))
+        on_progress(len(numbers), sum(len(encodings[number]) for number in numbers))
     return [found[number] for number in range(len(encodings))]
 
 
-def _told(told: Callable[[int, int], None], encoding: Encoding, found: Found) -> Found:
-    told(1, len(encoding))
+def _told(on_progress: Callable[[int, int], None], encoding: Encoding, found: Found) -> Found:
+    on_progress(1, len(encoding))
     return found
 
 
@@ -114,20 +114,19 @@ def _pack(network: Network, encodings: Sequence[Encoding], asked: Asked) -> Sequ
     return [one if good else ModelError(why.message, hint=why.hint) for one, good in zip(found, finite, strict=True)]
 
 
-def _hosted(way: Hosted, encoding: Encoding, asked: Asked) -> Found:
+def _hosted(backend: Hosted, encoding: Encoding, asked: Asked) -> Found:
     """What is measured of a document by all of its weights, as a hosted model gives them."""
     from attnviz.attention.observers import Only, Weights
-    from attnviz.attention.packs import Measure
-    from attnviz.model.native.packed import Group
+    from attnviz.attention.packs import Group, Measure
 
-    kind, kept = way.kinds[0], Weights()
-    start = Encoding("", None, (way.start or 0,), (0,), ("",), (True,), (Word("", 0, 1),))
+    kind, kept = backend.kinds[0], Weights()
+    start = Encoding("", None, (backend.start or 0,), (0,), ("",), (True,), (Word("", 0, 1),))
     try:
-        way.run(encoding, [Only(kind, [kept])], start if len(way.kinds) > 1 else None)
-        seen = Measure(marks([encoding], asked, causal=way.causal(kind)), asked.top)
+        backend.run(encoding, [Only(kind, [kept])], start if len(backend.kinds) > 1 else None)
+        seen = Measure(marks([encoding], asked, causal=backend.causal(kind)), asked.top)
         group = Group(0, 0, 1, len(encoding))
         for layer in kept.layers(kind):
-            seen.weights(layer, kept.reach(layer, kind), group, kept.layer(layer, kind)[None])
+            seen.weights(layer, kept.window(layer, kind), group, kept.layer(layer, kind)[None])
         return _documents([layer for _, layer in sorted(seen.layers.items())])[0]
     except AttnvizError as error:
         return error
@@ -139,7 +138,7 @@ def _documents(layers: Sequence[Layer]) -> list[Measured]:
     Raises:
         UnsupportedModel: the layers have not the same number of heads.
     """
-    from attnviz.model.inputs import require_equal_heads
+    from attnviz.attention.tile import require_equal_heads
 
     require_equal_heads(layer.figures.shape[1] for layer in layers)
     figures = np.stack([layer.figures for layer in layers], axis=1)  # (B, L, H, FIGURES)
@@ -161,7 +160,7 @@ def marks(encodings: Sequence[Encoding], asked: Asked, *, causal: bool) -> Marks
 
     starts, lead, tail, words = [0], [], [], [0]
     before, edges = list[int](), list[int]()
-    special, punctuation, looking, looked_at = (list[bool]() for _ in range(4))
+    special, punctuation, query_mask, key_mask = (list[bool]() for _ in range(4))
     for encoding in encodings:
         n, marked = len(encoding), encoding.special
         text = [i for i, mark in enumerate(marked) if not mark]
@@ -170,23 +169,23 @@ def marks(encodings: Sequence[Encoding], asked: Asked, *, causal: bool) -> Marks
         starts.append(starts[-1] + n)
         special += marked
         before += _before(encoding.ids)
-        first = len(looked_at)
+        first = len(key_mask)
         for word in encoding.words:
             (dots, function), mark = _class(word.text, asked.language), marked[word.start]
             parts = zip(marked[word.start : word.stop], encoding.tokens[word.start : word.stop], strict=True)
             punctuation += [(dots or is_blank(token)) and not one for one, token in parts]
             # As ``links.counting`` says.
             content = (asked.special or not (mark or dots)) and (mark or not function)
-            looking.append(content or asked.everything)
+            query_mask.append(content or asked.everything)
             edges.append(word.start)
-        looked_at += looking[first:]
+        key_mask += query_mask[first:]
         if causal and not (asked.special or asked.everything):
-            looked_at[first] = False
+            key_mask[first] = False
         edges.append(n)
-        words.append(len(looking))
+        words.append(len(query_mask))
     least, many = (_NEVER, _NEVER) if asked.everything else (MIN_QUERIES, MANY_QUERIES)
     numbers = (np.array(each, np.int64) for each in (starts, lead, tail, before, words, edges))
-    bools = (np.array(each, np.bool_) for each in (special, punctuation, looking, looked_at))
+    bools = (np.array(each, np.bool_) for each in (special, punctuation, query_mask, key_mask))
     starts_, lead_, tail_, before_, words_, edges_ = numbers
     special_, punctuation_, looking_, looked_at_ = bools
     return Marks(

@@ -15,9 +15,9 @@ from attnviz.analysis.text.units import Mask
 from attnviz.attention.kernel import Observer, Tile
 from attnviz.attention.observers import Confidence, DuplicateTokens, SpanSums
 from attnviz.attention.observers.span import FIGURES
+from attnviz.attention.tile import require_equal_heads
+from attnviz.attention.window import KeyWindow
 from attnviz.encoding import Window
-from attnviz.model.architecture.spec import Reach
-from attnviz.model.inputs import require_equal_heads
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,15 +41,15 @@ class Part:
         self.observers: list[Observer] = [self.sums, self.duplicates, self.confidence]
 
 
-class Reaches(Observer):
+class LayerWindows(Observer):
     """Keeps how far the queries of each layer see."""
 
     def __init__(self) -> None:
-        self.found: dict[int, Reach] = {}
+        self.found: dict[int, KeyWindow] = {}
 
     def tile(self, tile: Tile) -> None:
         """See the layer of the tile."""
-        self.found[tile.layer] = tile.reach
+        self.found[tile.layer] = tile.window
 
 
 @dataclass(eq=False)

@@ -33,7 +33,7 @@ class Gathering(InWindows):
         """``starts`` are the first tokens of the units; ``heads`` those of all layers."""
         count = min(sampling.ROWS, max(sampling.FEWEST, sampling.ROOM // (4 * max(1, heads) * keys)))
         self._pairs: dict[int | None, tuple[NDArray[np.intp], Pairs]] = {}
-        self._reaches: dict[int, tuple[int | None, int | None]] = {}
+        self._layer_windows: dict[int, tuple[int | None, int | None]] = {}
         self._numbers = {} if windows is None else {windows[i].start: i for i in windows.sampled}
         if windows is None:
             self._keep(None, _tokens(starts, len(encoding), count, wanted), 0)
@@ -58,7 +58,7 @@ class Gathering(InWindows):
 
     def tile(self, tile: Tile) -> None:
         """Keep the rows of the tile that are drawn."""
-        self._reaches[tile.layer] = tile.reach.behind, tile.reach.ahead
+        self._layer_windows[tile.layer] = tile.window.left, tile.window.right
         if self._now is not None:
             self._now.tile(tile)
 
@@ -69,7 +69,7 @@ class Gathering(InWindows):
             for number, (queries, pairs) in self._pairs.items()
         )
         other = {"encoder": written, "decoder": read}.get(kind)
-        return Evidence(rows, self._reaches, other)
+        return Evidence(rows, self._layer_windows, other)
 
 
 def _tokens(starts: Sequence[int], stop: int, count: int, wanted: Sequence[int]) -> list[int]:

@@ -18,16 +18,16 @@ _ROWS = 1024
 """How many queries are looked through at once."""
 
 
-def without(top: Top, looking: Mask, habits: Sequence[Habit], first: int = 0) -> Top:
-    """``top`` (L, H, n, k) without the links of units that are not ``looking`` (n,), and of heads at their offset.
+def without(top: Top, query_mask: Mask, habits: Sequence[Habit], first: int = 0) -> Top:
+    """``top`` (L, H, n, k) without the links of units that are not ``query_mask`` (n,), and of heads at their offset.
 
     Their weights are 0; one link of a query at most is at the offset. ``first`` is the query of row 0.
     """
-    if looking.all() and not habits:
+    if query_mask.all() and not habits:
         return top
-    weights = np.where(looking[:, None], top.weights, 0)
+    weights = np.where(query_mask[:, None], top.weights, 0)
     for habit in habits:
-        keys = habit.keys[first : first + len(looking), None]
+        keys = habit.keys[first : first + len(query_mask), None]
         weights[habit.layer, habit.head][top.keys[habit.layer, habit.head] == keys] = 0
     return replace(top, weights=weights)
 

@@ -112,19 +112,19 @@ def _elsewhere(survey: Survey, top: Top, habit: Habit, near: int, far: int | Non
     if top.queries is None or not _at_offset(habit, top.queries[place], top.keys[place]).any():
         return 0.0
     count = top.weights.shape[-1]
-    looking = np.flatnonzero(survey.looking)
-    weights, keys = (each[place][looking] for each in (survey.links.weights, survey.links.keys))  # (n, k)
-    queries = np.broadcast_to(looking[:, None], keys.shape)
+    query_mask = np.flatnonzero(survey.query_mask)
+    weights, keys = (each[place][query_mask] for each in (survey.links.weights, survey.links.keys))  # (n, k)
+    queries = np.broadcast_to(query_mask[:, None], keys.shape)
     apart = abs(keys - queries)
-    inside = (apart >= near) & (apart < (len(survey.looking) if far is None else far))
+    inside = (apart >= near) & (apart < (len(survey.query_mask) if far is None else far))
     kept = [
         np.concatenate((ours, theirs[inside]))
         for ours, theirs in ((top.weights[place], weights), (top.queries[place], queries), (top.keys[place], keys))
     ]
     least = min(top.weights[place].min(), weights[:, -1].max(initial=0))
-    told = (kept[0] > 0) & (kept[0] >= least) & ~_at_offset(habit, kept[1], kept[2])
-    pairs, first = np.unique(np.stack([each[told] for each in kept[1:]]), axis=1, return_index=True)
-    strengths = kept[0][told][first]
+    on_progress = (kept[0] > 0) & (kept[0] >= least) & ~_at_offset(habit, kept[1], kept[2])
+    pairs, first = np.unique(np.stack([each[on_progress] for each in kept[1:]]), axis=1, return_index=True)
+    strengths = kept[0][on_progress][first]
     order = np.argsort(-strengths, kind="stable")[:count]
     top.weights[place], top.queries[place], top.keys[place] = 0, -1, -1
     top.weights[place][: len(order)] = strengths[order]
@@ -158,7 +158,7 @@ def find_passages(survey: Survey, keys: Reading) -> list[Passage]:
     firsts = (
         np.array([encoding.words[word].start for word in words]) if survey.unit == "word" else np.arange(len(words))
     )
-    content = np.repeat(survey.looked_at, np.diff([*firsts, len(encoding)]))  # (M,)
+    content = np.repeat(survey.key_mask, np.diff([*firsts, len(encoding)]))  # (M,)
     received = np.add.reduceat(np.where(content, survey.received.sum((0, 1), dtype=np.float64), 0), starts[:-1])
     expected = _expected(survey, content, starts)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -199,9 +199,9 @@ def _expected_of(
         seen[window.start + 1 :] -= content[window.start]
     seen[window.stop :] = seen[window.stop]
     sees = seen[1:] if survey.causal else np.full(len(content), seen[-1])
-    looking = queries.copy()
-    looking[: window.first] = looking[window.last :] = False
-    each = np.append(0, np.where(looking & (sees > 0), 1 / np.maximum(sees, 1), 0).cumsum())
+    query_mask = queries.copy()
+    query_mask[: window.first] = query_mask[window.last :] = False
+    each = np.append(0, np.where(query_mask & (sees > 0), 1 / np.maximum(sees, 1), 0).cumsum())
     size, own = np.diff(seen[starts]), np.diff(each[starts])
     others = each[-1] - each[starts[1:]] if survey.causal else each[-1] - own
     return np.asarray(size * others)

@@ -67,9 +67,9 @@ class Maps(Observer):
         pooled = max(stop - start for start, stop in (self._rows, self._columns)) > side
         if not pooled or self._special:
             return self._passage, None
-        looking, looked_at = (~(axis.special | axis.punctuation) for axis in (self._units.queries, self._units.keys))
-        looked_at[0] &= self._sink
-        return looking if self._passage is None else looking & self._passage, looked_at
+        query_mask, key_mask = (~(axis.special | axis.punctuation) for axis in (self._units.queries, self._units.keys))
+        key_mask[0] &= self._sink
+        return query_mask if self._passage is None else query_mask & self._passage, key_mask
 
     def pooled(self) -> Pooled:
         """The cells of all heads."""
@@ -83,8 +83,13 @@ class Maps(Observer):
 
 
 def masked(
-    observers: Sequence[Observer], units: Reading, looking: Mask | None, looked_at: Mask | None, *, itself: bool = True
+    observers: Sequence[Observer],
+    units: Reading,
+    query_mask: Mask | None,
+    key_mask: Mask | None,
+    *,
+    itself: bool = True,
 ) -> InUnits:
     """``observers`` of tiles in ``units``, in which what does not count is zero."""
     sizes = map(range, (len(units.queries), len(units.keys)))
-    return InUnits(observers, *sizes, looking=looking, looked_at=looked_at, itself=itself)
+    return InUnits(observers, *sizes, query_mask=query_mask, key_mask=key_mask, itself=itself)

@@ -79,7 +79,7 @@ class Grid:
 class Summary:
     """One input's findings, from all of its weights or from what a survey kept of them.
 
-    ``units`` are the words or tokens that all of it is about, ``pieces`` the tokens. ``looking`` (n,), ``looked_at``
+    ``units`` are the words or tokens that all of it is about, ``pieces`` the tokens. ``query_mask`` (n,), ``key_mask``
     (m,) and ``heads`` (L, H) are the units and heads that count. ``overview`` is (L, H), NaN where the head does not.
     ``generated`` has a row for each token that the model wrote: what the token before it looks at, since from there it
     was predicted; ``query_index + 1`` is the token's own place. Unless everything counts, ``positional`` heads are
@@ -90,8 +90,8 @@ class Summary:
     attention: Attention | Survey
     units: Reading
     pieces: Reading
-    looking: Mask
-    looked_at: Mask
+    query_mask: Mask
+    key_mask: Mask
     heads: Mask
     links: list[Link]
     special_share: float
@@ -158,8 +158,8 @@ def summarise(
         attention=attention,
         units=units,
         pieces=pieces,
-        looking=selection.queries,
-        looked_at=selection.keys,
+        query_mask=selection.queries,
+        key_mask=selection.keys,
         heads=selection.heads,
         links=strongest(selection, links),
         special_share=metrics.share(weights, pieces.keys.special),

@@ -27,7 +27,7 @@ _PROBE = 8
 
 def survey(
     name: str,
-    way: Native | Hosted,
+    backend: Native | Hosted,
     read: Encoding,
     written: Encoding | None,
     kind: Kind,
@@ -37,7 +37,7 @@ def survey(
     *,
     evidence: bool = True,
 ) -> Survey:
-    """Run ``way`` on the text ``read`` (and what its decoder has ``written``) and keep what is ``wanted``.
+    """Run ``backend`` on the text ``read`` (and what its decoder has ``written``) and keep what is ``wanted``.
 
     A text that is longer than the model has positions is run in ``windows``. ``evidence`` is kept for a check, or not.
 
@@ -45,25 +45,25 @@ def survey(
         UsageError: a word, a passage or a row that the text does not have.
         InputError, ModelError: as the run.
     """
-    causal = is_causal(way, read, written, kind)
+    causal = is_causal(backend, read, written, kind)
     encoding = read if written is None or kind == "encoder" else written
     source = Source(kind, causal, encoding, read if kind == "cross" else None, windows)
-    kept = SurveyObservers(source, wanted, way.layers.get(kind, _LAYERS))
-    gathered = kept.gathering(way.heads[kind]) if evidence else None
+    kept = SurveyObservers(source, wanted, backend.layers.get(kind, _LAYERS))
+    gathered = kept.gathering(backend.heads[kind]) if evidence else None
     seeing = [gathered] if gathered else []
     if windows:
-        run_windows(way, windows, [*kept.in_windows(), *seeing], others)
+        run_windows(backend, windows, [*kept.in_windows(), *seeing], others)
     else:
-        way.run(read, [Only(kind, [kept.stats, *kept.observers, *seeing]), *others], written)
-    found = kept.record(name, way.path)
+        backend.run(read, [Only(kind, [kept.stats, *kept.observers, *seeing]), *others], written)
+    found = kept.record(name, backend.path)
     return replace(found, evidence=gathered.evidence(kind, read, written)) if gathered else found
 
 
-def is_causal(way: Native | Hosted, read: Encoding, written: Encoding | None, kind: Kind) -> bool:
+def is_causal(backend: Native | Hosted, read: Encoding, written: Encoding | None, kind: Kind) -> bool:
     """Whether no query sees a later key: of a hosted model a run shows it, here one of a few tokens."""
-    if way.path != "native":
-        way.run(_beginning(read), (), None if written is None else _beginning(written))
-    return way.causal(kind)
+    if backend.path != "native":
+        backend.run(_beginning(read), (), None if written is None else _beginning(written))
+    return backend.causal(kind)
 
 
 def _beginning(encoding: Encoding) -> Encoding:

@@ -36,7 +36,7 @@ from attnviz.attention.observers import (
     WindowStats,
 )
 from attnviz.encoding import Encoding, Windows, WordSpans
-from attnviz.record import Array, Kind, Survey, Top, Way
+from attnviz.record import Array, Backend, Kind, Survey, Top
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -99,7 +99,7 @@ class SurveyObservers:
         self.source, self.wanted = source, wanted
         self.unit: Unit = "token" if wanted.tokens else "word"
         self.units, self.pieces = (source.read(unit, wanted.language) for unit in (self.unit, "token"))
-        self.looking, self.looked_at, self.itself = self._counting()
+        self.query_mask, self.key_mask, self.itself = self._counting()
         self.asked = self._asked()
         self.passages = _passages(source.key_encoding)
         one, special = self.units.one_text, wanted.special or wanted.everything
@@ -151,32 +151,32 @@ class SurveyObservers:
 
     def _counting(self) -> tuple[Mask, Mask, bool]:
         wanted, passage = self.wanted, self._within[self.unit]
-        looking, looked_at, itself = counting(
+        query_mask, key_mask, itself = counting(
             self.units, causal=self.source.causal, special=wanted.special, everything=wanted.everything
         )
-        return looking if passage is None else looking & passage, looked_at, itself
+        return query_mask if passage is None else query_mask & passage, key_mask, itself
 
     def _asked(self) -> tuple[int, ...]:
         if self.wanted.words:
             return tuple(i for word in self.wanted.words for i in find_unit(self.units, word))
-        return tuple(np.flatnonzero(self.looking)[:AVERAGED].tolist())
+        return tuple(np.flatnonzero(self.query_mask)[:AVERAGED].tolist())
 
     def _receiving(self) -> Observer:
         """``received``, from the queries of the passage that is asked for, or from all."""
-        looking = self._within["token"]
-        return self.received if looking is None else masked([self.received], self.pieces, looking, None)
+        query_mask = self._within["token"]
+        return self.received if query_mask is None else masked([self.received], self.pieces, query_mask, None)
 
     def _in_units(self) -> list[Observer]:
         """What is observed in words or tokens."""
         # What somebody asked for by name is listed with its keys, though it may be a word that does not count.
-        listed = self.looking.copy()
+        listed = self.query_mask.copy()
         listed[list(self.asked)] = True
         groups: list[tuple[Mask, list[Observer]]] = [(listed, [self.links])]
         if self.bands is not None:
-            alike = np.array_equal(listed, self.looking)
-            groups = [(listed, [self.links, self.bands])] if alike else [*groups, (self.looking, [self.bands])]
+            alike = np.array_equal(listed, self.query_mask)
+            groups = [(listed, [self.links, self.bands])] if alike else [*groups, (self.query_mask, [self.bands])]
         seeing: list[Observer] = [
-            *(masked(each, self.units, looking, self.looked_at, itself=self.itself) for looking, each in groups),
+            *(masked(each, self.units, query_mask, self.key_mask, itself=self.itself) for query_mask, each in groups),
             self.maps,
             *([self.average] if self.asked else []),
         ]
@@ -195,10 +195,10 @@ class SurveyObservers:
         _, keys, _ = counting(
             self.pieces, causal=self.source.causal, special=wanted.special, function=True, everything=wanted.everything
         )
-        counted = InUnits([self.made], range(len(self.makers)), range(len(keys)), looked_at=keys)
+        counted = InUnits([self.made], range(len(self.makers)), range(len(keys)), key_mask=keys)
         return [Rows([counted, self.made_average], self.makers.start, self.makers.stop)]
 
-    def record(self, name: str, path: Way) -> Survey:
+    def record(self, name: str, path: Backend) -> Survey:
         """What was kept."""
         source, wanted, numbers = self.source, self.wanted, self.links.layers()
         figures = self.stats.figures
@@ -210,8 +210,8 @@ class SurveyObservers:
             source.causal,
             source.encoding,
             self.unit,
-            self.looking,
-            self.looked_at,
+            self.query_mask,
+            self.key_mask,
             self.itself,
             Top(*_stacked(self.links)),
             self.edges,

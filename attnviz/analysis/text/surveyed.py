@@ -48,14 +48,14 @@ def summarise_survey(
     for found in [] if survey.everything else positional:
         counted[units.layers.index(found.layer), found.head] = False
     apart = habits(habitual, units, survey.encoding)
-    kept = without(survey.links, survey.looking, apart)
+    kept = without(survey.links, survey.query_mask, apart)
     strength = kept.weights.max((-2, -1), initial=0).astype(np.float64)  # (L, H, n, k) → (L, H)
     return Summary(
         attention=survey,
         units=units,
         pieces=pieces,
-        looking=survey.looking,
-        looked_at=survey.looked_at,
+        query_mask=survey.query_mask,
+        key_mask=survey.key_mask,
         heads=counted,
         links=strongest_pairs(units, kept, counted, links),
         special_share=float(survey.figures["special"].mean()),
@@ -137,13 +137,13 @@ def _shown(axis: Axis, first: int, count: int, step: int, *, special: bool) -> N
 def _attended(survey: Survey, units: Reading, heads: Mask, apart: Sequence[Habit], top: int) -> list[Attended]:
     """What was asked for by name, or else all units that look, each with its keys."""
     asked = {query: row for row, query in enumerate(survey.asked)}
-    rows = survey.asked if survey.named else np.flatnonzero(survey.looking).tolist()
+    rows = survey.asked if survey.named else np.flatnonzero(survey.query_mask).tolist()
     found = []
-    kept = without(survey.links, np.ones(len(survey.looking), bool), apart)
+    kept = without(survey.links, np.ones(len(survey.query_mask), bool), apart)
     for query, best in zip(rows, strongest_keys(units, kept, heads, rows, top), strict=True):
         average: tuple[tuple[int, float], ...] = ()
         if query in asked and survey.average is not None:
-            mean, keys = survey.average[asked[query]], survey.looked_at.copy()
+            mean, keys = survey.average[asked[query]], survey.key_mask.copy()
             if not survey.itself:
                 keys[query] = False
             average = top_keys(mean, keys, top)

@@ -149,7 +149,7 @@ def _figures(
 @njit(**_plain)  # type: ignore[untyped-decorator]
 def _links(a: Any, d: int, special: Any, words: Any, rules: Any, figures: Any, links: Any) -> None:
     """Fill in the strongest links of the document ``d``: each pair of words in its best head, the first of equals."""
-    bounds, edges, looking, looked_at, itself = words
+    bounds, edges, query_mask, key_mask, itself = words
     least, positional, many, habit = rules
     top, n = links[0].shape[1], a.shape[1]
     first, count = bounds[d], bounds[d + 1] - bounds[d]
@@ -158,7 +158,7 @@ def _links(a: Any, d: int, special: Any, words: Any, rules: Any, figures: Any, l
     if not top or not len(heads):
         return
     begins = edges[first + d : first + d + count + 1]  # and where the last ends
-    queries, keys = np.flatnonzero(looking[first : first + count]), np.flatnonzero(looked_at[first : first + count])
+    queries, keys = np.flatnonzero(query_mask[first : first + count]), np.flatnonzero(key_mask[first : first + count])
     starts, stops = begins[keys], begins[keys + 1]
     best, by = np.zeros((len(queries), len(keys))), np.zeros((len(queries), len(keys)), np.int16)
     habitual = (shares >= habit) & (text >= many)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from attnviz.attention.tile import Kind, Observer, Tile
-from attnviz.model.architecture.spec import EVERYTHING
+from attnviz.attention.window import EVERYTHING
 
 
 class Cropped(Observer):

@@ -53,14 +53,14 @@ class DuplicateTokens(Observer):
             same = torch.from_numpy(self._same(tile, begins < ends)).to(weights)
             found += torch.einsum("hnm,nm->hn", weights, same).to(found).sum(-1)
 
-    def _same(self, tile: Tile, looking: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    def _same(self, tile: Tile, query_mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Which keys of the tile are earlier ones of each query's token, (n, m)."""
         n, m = tile.weights.shape[1:]
         queries, keys = slice(tile.query, tile.query + n), slice(tile.key, tile.key + m)
         places = np.arange(len(self._ids))
         same: NDArray[np.bool_] = self._ids[queries, None] == self._ids[keys]
         same &= places[queries, None] > places[keys]
-        same &= looking[:, None]
+        same &= query_mask[:, None]
         return same
 
     def layer(self, number: int) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from attnviz.attention.tile import BLOCK, Tile, compiled
-from attnviz.model.architecture.spec import Reach
+from attnviz.attention.window import KeyWindow
 
 FIGURES = (
     "entropy", "normalised_entropy", "distance", "signed_distance", "self", "previous", "next", "largest", "first",
@@ -29,7 +29,7 @@ def measure(tile: Tile) -> tuple[Tensor, Tensor]:
     loops = compiled(tile.weights)
     figures, bands = _compiled(loops, tile) if loops else _by_torch(tile)
     figures[..., 0] = tile.entropy
-    share = surprises(*tile.shape[1:], tile.reach, figures.device)[tile.query : tile.query + figures.shape[1]]
+    share = surprises(*tile.shape[1:], tile.window, figures.device)[tile.query : tile.query + figures.shape[1]]
     torch.mul(tile.entropy, share, out=figures[..., 1])
     figures[..., 2:4] = tile.distance.flip(-1)
     return figures, bands
@@ -76,7 +76,7 @@ def _outside(tile: Tile, distance: int) -> Tensor:
         seen = _triangle(n, end - first, own - distance - first, weights.dtype, weights.device)
         total = before[..., first // BLOCK] + (weights[..., first:end] * seen).sum(-1)
     start = max(0, own + distance)
-    if start < m and tile.reach.ahead != 0:
+    if start < m and tile.window.right != 0:
         block = min(-(-max(0, own + n - 1 + distance) // BLOCK), tile.sums.shape[-1])
         stop = min(m, block * BLOCK)
         seen = 1 - _triangle(n, stop - start, own + distance - 1 - start, weights.dtype, weights.device)
@@ -91,12 +91,12 @@ def _triangle(rows: int, columns: int, last: int, dtype: torch.dtype, device: to
 
 
 @lru_cache(maxsize=4)
-def surprises(queries: int, keys: int, reach: Reach, device: torch.device) -> Tensor:
+def surprises(queries: int, keys: int, window: KeyWindow, device: torch.device) -> Tensor:
     """1 / ln n of each query, (N,), where n is how many keys it may see; 0 where that is one."""
     at = torch.arange(queries, device=device)
     last = torch.full_like(at, keys - 1)
-    high = last if reach.ahead is None else torch.minimum(at + reach.ahead, last)
-    seen = high - (0 if reach.behind is None else (at - reach.behind).clamp(min=0)) + 1
+    high = last if window.right is None else torch.minimum(at + window.right, last)
+    seen = high - (0 if window.left is None else (at - window.left).clamp(min=0)) + 1
     return torch.where(seen > 1, 1 / seen.to(wide(seen)).log(), 0)
 
 

@@ -12,9 +12,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from attnviz.attention.memory import require_room
-from attnviz.attention.tile import Kind, Observer, Tile
-from attnviz.model.architecture.spec import Reach
-from attnviz.model.inputs import require_equal_heads
+from attnviz.attention.tile import Kind, Observer, Tile, require_equal_heads
+from attnviz.attention.window import KeyWindow
 from attnviz.record import Array
 
 
@@ -30,14 +29,14 @@ class Weights(Observer):
         self._most, self._taken = most, 0
         self._whole: dict[Kind, Tensor] = {}
         self._maps: dict[Kind, dict[int, Tensor]] = {}
-        self._reaches: dict[tuple[Kind, int], Reach] = {}
+        self._layer_windows: dict[tuple[Kind, int], KeyWindow] = {}
 
     def tile(self, tile: Tile) -> None:
         """Copy the tile to its place; what no tile covers is zero."""
         layers = self._maps.setdefault(tile.kind, {})
         if tile.layer not in layers:
             layers[tile.layer] = self._place(tile)
-            self._reaches[tile.kind, tile.layer] = tile.reach
+            self._layer_windows[tile.kind, tile.layer] = tile.window
         (h, n, m), head, q, k = tile.weights.shape, tile.head, tile.query, tile.key
         layers[tile.layer][head : head + h, q : q + n, k : k + m] = tile.weights
 
@@ -65,9 +64,9 @@ class Weights(Observer):
         """The weights of one layer, (H, N, M)."""
         return self._maps[kind][number]
 
-    def reach(self, number: int, kind: Kind = "self") -> Reach:
+    def window(self, number: int, kind: Kind = "self") -> KeyWindow:
         """The keys that the queries of one layer see."""
-        return self._reaches[kind, number]
+        return self._layer_windows[kind, number]
 
     def stacked(self, kind: Kind = "self") -> Tensor:
         """All weights of ``kind``, (L, H, N, M)."""

@@ -50,7 +50,7 @@ class SpanSums(Observer):
     def _sums(tile: Tile, first: int, last: int) -> Tensor:
         """The sums of the figures over the rows from ``first`` to ``last`` of a tile, (h, FIGURES)."""
         entropy, distance = tile.entropy[:, first:last], tile.distance[:, first:last]
-        share = surprises(*tile.shape[1:], tile.reach, entropy.device)[tile.query + first : tile.query + last]
+        share = surprises(*tile.shape[1:], tile.window, entropy.device)[tile.query + first : tile.query + last]
         rows = tile.weights[:, first:last]
         apart = tile.own + first
         # A diagonal that begins left of the keys, or ends right of them, is shorter.

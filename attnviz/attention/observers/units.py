@@ -32,7 +32,7 @@ class InUnits(Observer):
 
     So are word weights defined (Clark et al. 2019). ``queries`` and ``keys`` are the first tokens of the units, which
     cut the text without a gap. Of the tiles that it hands on, ``query``, ``key`` and ``shape`` count units. What does
-    not count is zero in them: ``looking`` (n,) and ``looked_at`` (m,) say which units do, and ``itself`` whether
+    not count is zero in them: ``query_mask`` (n,) and ``key_mask`` (m,) say which units do, and ``itself`` whether
     a unit's weight to the unit of its own number does.
     """
 
@@ -42,13 +42,13 @@ class InUnits(Observer):
         queries: Sequence[int] | NDArray[np.int64],
         keys: Sequence[int] | NDArray[np.int64],
         *,
-        looking: NDArray[np.bool_] | None = None,
-        looked_at: NDArray[np.bool_] | None = None,
+        query_mask: NDArray[np.bool_] | None = None,
+        key_mask: NDArray[np.bool_] | None = None,
         itself: bool = True,
     ) -> None:
         self.observers = observers
         self._first = torch.as_tensor(queries), torch.as_tensor(keys)
-        self._counts = looking, looked_at
+        self._counts = query_mask, key_mask
         self._itself = itself
         self._place = torch.empty(0)
         # Of the unit whose tokens go on in the next tile: its sum so far, by layer and head.
@@ -104,11 +104,11 @@ class InUnits(Observer):
 
     def _count(self, weights: Tensor, first: int, low: int) -> None:
         """Set to zero what does not count of ``weights`` (h, n, m), from the units ``first`` and ``low`` on."""
-        looking, looked_at = (None if mask is None else torch.from_numpy(mask) for mask in self._counts)
-        if looked_at is not None:
-            weights *= looked_at[low : low + weights.shape[-1]].to(weights)
-        if looking is not None:
-            weights *= looking[first : first + weights.shape[1], None].to(weights)
+        query_mask, key_mask = (None if mask is None else torch.from_numpy(mask) for mask in self._counts)
+        if key_mask is not None:
+            weights *= key_mask[low : low + weights.shape[-1]].to(weights)
+        if query_mask is not None:
+            weights *= query_mask[first : first + weights.shape[1], None].to(weights)
         if not self._itself:
             weights.diagonal(first - low, 1, 2).zero_()
 

@@ -61,7 +61,7 @@ class Sliding(InWindows):
             weights[..., 0] = 0
         shape = tile.shape[0], self._length, self._length
         seen = Tile(
-            tile.layer, first + shift, low + shift, weights.contiguous(), shape, tile.kind, tile.head, tile.reach
+            tile.layer, first + shift, low + shift, weights.contiguous(), shape, tile.kind, tile.head, tile.window
         )
         for observer in self.observers:
             observer.tile(seen)
@@ -123,12 +123,12 @@ class WindowReceived(InWindows):
 
     def enter(self, window: Window) -> None:
         """See the next window."""
-        looking = window.kept if self._counting is None else window.kept & self._counting[window.places]
+        query_mask = window.kept if self._counting is None else window.kept & self._counting[window.places]
         self._now = Observer()
-        if looking.any():
-            received, places = Received(), range(len(looking))
-            self.parts.append((np.flatnonzero(looking), received))
-            self._now = InUnits([received], places, places, looking=looking)
+        if query_mask.any():
+            received, places = Received(), range(len(query_mask))
+            self.parts.append((np.flatnonzero(query_mask), received))
+            self._now = InUnits([received], places, places, query_mask=query_mask)
 
     def tile(self, tile: Tile) -> None:
         """Add what the tile's queries give."""

@@ -10,12 +10,12 @@ import numpy as np
 
 from attnviz.analysis.corpus.alone import run_alone
 from attnviz.analysis.corpus.metrics import Measured
-from attnviz.analysis.corpus.totals import Reaches
+from attnviz.analysis.corpus.totals import LayerWindows
+from attnviz.attention.window import KeyWindow
 from attnviz.batch.engine.work import Worker
 from attnviz.batch.output.found import Found
 from attnviz.encoding import Encoding, started
 from attnviz.errors import AttnvizError
-from attnviz.model.architecture.spec import Reach
 from attnviz.model.inputs import as_error
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ class Checker:
         model = self.worker.model
         options, checkpoint = model.options, model.checkpoint
         tolerance = COARSE if checkpoint.quantised else tolerance_of(options.dtype)
-        near = judge.of(options, model.way)
+        near = judge.of(options, model.backend)
         read = document.pieces()[0][0]
         texts = (read.encoding if read else document.encoding), document.target
         (found, theirs, full), by = by_either(
@@ -197,35 +197,35 @@ class Checker:
         from attnviz.model.native.backend import Native
 
         worker = self.worker
-        way, windows = worker.model.way, worker.windows(encoding)
+        backend, windows = worker.model.backend, worker.windows(encoding)
         longest = max((window.encoding for window in windows), key=len) if windows else encoding
         size = 4 * len(longest) ** 2 * measured.figures.shape[0] * measured.figures.shape[1]
-        alone = isinstance(way, Native) and hostable(worker.model.checkpoint.config) is not None
+        alone = isinstance(backend, Native) and hostable(worker.model.checkpoint.config) is not None
         return Document(
             encoding=encoding,
             measured=measured,
             windows=windows,
             asked=worker.how.asked,
             causal=worker.causal,
-            reaches=reaches(way, longest),
-            kind=way.kinds[0],
+            layer_windows=layer_windows(backend, longest),
+            kind=backend.kinds[0],
             target=self._target(encoding),
             whole=alone or size <= LONG,
         )
 
     def _target(self, encoding: Encoding) -> Encoding | None:
         """What the decoder of an encoder–decoder reads, so that its encoder can be checked: its start, and no more."""
-        way = self.worker.model.way
-        if "cross" not in way.kinds:
+        backend = self.worker.model.backend
+        if "cross" not in backend.kinds:
             return None
-        return encoding if way.start is None else started(self.worker.model.checkpoint.tokenizer, way.start)
+        return encoding if backend.start is None else started(self.worker.model.checkpoint.tokenizer, backend.start)
 
 
-def reaches(way: Native | Hosted, encoding: Encoding) -> dict[int, Reach]:
+def layer_windows(backend: Native | Hosted, encoding: Encoding) -> dict[int, KeyWindow]:
     """How far the queries of each layer see that reads a text: of a hosted model a run of it shows that."""
-    if way.path == "native":
-        spec = way.network.spec.encoder or way.network.spec
-        return {number: layer.attention.reach for number, layer in enumerate(spec.layers)}
-    seen = Reaches()
-    run_alone(way, encoding, [seen])
+    if backend.path == "native":
+        spec = backend.network.spec.encoder or backend.network.spec
+        return {number: layer.attention.window for number, layer in enumerate(spec.layers)}
+    seen = LayerWindows()
+    run_alone(backend, encoding, [seen])
     return seen.found

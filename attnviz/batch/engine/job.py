@@ -255,7 +255,7 @@ def _about(job: Job, model: Model, folder: Folder, total: Total) -> About:
     }
     return About(
         model=model.name,
-        way=model.way.path,
+        backend=model.backend.path,
         dtype=identity.dtype,
         inputs=job.inputs,
         revision=identity.revision or "",

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 from attnviz.batch.engine.checking import Checked, Checker
 from attnviz.batch.engine.chunk import Chunk
-from attnviz.batch.engine.work import Encoded, Told, Worker
+from attnviz.batch.engine.work import Encoded, OnProgress, Worker
 from attnviz.batch.input.kept import Kept
 from attnviz.batch.output.found import Found
 from attnviz.batch.output.parts import PartFacts
@@ -45,7 +45,7 @@ class Bench:
     strict: bool = False
     kept: tuple[Kept, ...] = ()
 
-    def do(self, chunk: Chunk, told: Told) -> PartFacts:
+    def do(self, chunk: Chunk, on_progress: OnProgress) -> PartFacts:
         """All that is to be done with a chunk, and what there is of it then; one that is there already stays as it is.
 
         Raises:
@@ -54,13 +54,15 @@ class Bench:
         """
         facts = self.keeper.finished(chunk.number, chunk.digest)
         if facts is None:
-            return self.keep(chunk, *self.measure(chunk, self.worker.encode(chunk), told))
-        told(facts.documents, 0)
+            return self.keep(chunk, *self.measure(chunk, self.worker.encode(chunk), on_progress))
+        on_progress(facts.documents, 0)
         return facts
 
-    def measure(self, chunk: Chunk, encoded: list[Encoded], told: Told) -> tuple[list[Found], Checked | None]:
+    def measure(
+        self, chunk: Chunk, encoded: list[Encoded], on_progress: OnProgress
+    ) -> tuple[list[Found], Checked | None]:
         """What was found of each document, and the check of some."""
-        found = self.worker.measure(chunk, encoded, told)
+        found = self.worker.measure(chunk, encoded, on_progress)
         failed = next((each for each in found if each.measured is None), None)
         if self.strict and failed:
             raise SomeFailed(f"{failed.document.where}: {failed.reason}", hint="Without --strict the others go on.")
@@ -84,7 +86,7 @@ def give_back() -> None:
         trim(0)
 
 
-def run(bench: Bench, chunks: Iterable[Chunk], told: Told) -> Iterator[PartFacts]:
+def run(bench: Bench, chunks: Iterable[Chunk], on_progress: OnProgress) -> Iterator[PartFacts]:
     """Work on all ``chunks`` that are not there yet, and say of each, in order, what there is of it.
 
     Raises:
@@ -100,10 +102,10 @@ def run(bench: Bench, chunks: Iterable[Chunk], told: Told) -> Iterator[PartFacts
     with ThreadPoolExecutor(1, "attnviz-write") as pool:
         for chunk, facts, encodings in ahead(encoded()):
             if facts:
-                told(facts.documents, 0)
+                on_progress(facts.documents, 0)
                 kept.append(pool.submit(lambda facts=facts: facts))  # type: ignore[misc]
             else:
-                kept.append(pool.submit(bench.keep, chunk, *bench.measure(chunk, encodings, told)))
+                kept.append(pool.submit(bench.keep, chunk, *bench.measure(chunk, encodings, on_progress)))
             while len(kept) > 1:
                 yield kept.popleft().result()
         while kept:

@@ -14,6 +14,7 @@ from attnviz.analysis.corpus.packed import measure, nobody
 from attnviz.analysis.text.survey import is_causal
 from attnviz.attention.block_sizes import fits_tile
 from attnviz.attention.kernel import Observer, Tile
+from attnviz.attention.tile import require_equal_heads
 from attnviz.batch.engine.chunk import Chunk
 from attnviz.batch.input.document import Document
 from attnviz.batch.output.found import Found
@@ -21,10 +22,10 @@ from attnviz.encoding import Encoding, Lexicon, Windows, encode_many, slide, sta
 from attnviz.errors import AttnvizError, InputError, UsageError
 from attnviz.interface import Model
 from attnviz.model.cost import limits as foresee
-from attnviz.model.inputs import as_error, require_equal_heads
+from attnviz.model.inputs import as_error
 
 Encoded = Encoding | AttnvizError
-Told = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 """Is told how many documents and tokens more are done."""
 
 
@@ -61,7 +62,7 @@ class Worker:
 
     def _require_stride(self) -> None:
         """Raise at once what ``slide`` would of each document."""
-        limit, stride = self.model.way.limit, self.how.stride
+        limit, stride = self.model.backend.limit, self.how.stride
         if limit is None or stride is None:
             return
         room = limit - self.model.checkpoint.tokenizer.num_special_tokens_to_add(False)
@@ -71,8 +72,8 @@ class Worker:
     @cached_property
     def causal(self) -> bool:
         """Whether no query sees a later key."""
-        way, start = self.model.way, started(self.model.checkpoint.tokenizer, 0)
-        return is_causal(way, start, start if "cross" in way.kinds else None, way.kinds[0])
+        backend, start = self.model.backend, started(self.model.checkpoint.tokenizer, 0)
+        return is_causal(backend, start, start if "cross" in backend.kinds else None, backend.kinds[0])
 
     def encode(self, chunk: Chunk) -> list[Encoded]:
         """What the model reads of each document, or why it can't."""
@@ -85,7 +86,7 @@ class Worker:
         """``encoded``, or the error that the model has too few positions for it, or the machine too little memory."""
         if not isinstance(encoded, Encoding):
             return encoded
-        limit = self.model.way.limit
+        limit = self.model.backend.limit
         if limit is None or len(encoded) <= limit:
             try:
                 foresee.require_memory(self.model.checkpoint, self.model.options, len(encoded))
@@ -96,7 +97,7 @@ class Worker:
             return InputError(over)
         return encoded
 
-    def measure(self, chunk: Chunk, encoded: Sequence[Encoded], told: Told = nobody) -> list[Found]:
+    def measure(self, chunk: Chunk, encoded: Sequence[Encoded], on_progress: OnProgress = nobody) -> list[Found]:
         """What was found of each document of the ``chunk``; one that fails does not touch the others."""
         documents, found = chunk.documents, dict[int, Found]()
         short, long = dict[int, Encoding](), dict[int, Encoding]()
@@ -105,38 +106,45 @@ class Worker:
                 found[i] = Found(documents[i], reason=each.message)
             else:
                 (short if self.is_short(each) else long)[i] = each
-        told(len(found), 0)
-        found |= zip(short, self._together([documents[i] for i in short], [*short.values()], told), strict=True)
-        found |= {i: self._alone(documents[i], each, told) for i, each in long.items()}
+        on_progress(len(found), 0)
+        found |= zip(short, self._together([documents[i] for i in short], [*short.values()], on_progress), strict=True)
+        found |= {i: self._alone(documents[i], each, on_progress) for i, each in long.items()}
         return [found[i] for i in range(len(documents))]
 
     def is_short(self, encoding: Encoding) -> bool:
         """Whether a document is run with others: the weights of a layer are made at once then."""
-        limit = self.model.way.limit
+        limit = self.model.backend.limit
         return (limit is None or len(encoding) <= limit) and fits_tile(max(self.heads.values()), len(encoding))
 
-    def _together(self, documents: Sequence[Document], encodings: Sequence[Encoding], told: Told) -> list[Found]:
+    def _together(
+        self, documents: Sequence[Document], encodings: Sequence[Encoding], on_progress: OnProgress
+    ) -> list[Found]:
         """Short documents, packed; each has the part of the time that it has of the tokens."""
         if not documents:
             return []
         start = time.perf_counter()
-        found = measure(self.model.way, encodings, self.how.asked, told)
+        found = measure(self.model.backend, encodings, self.how.asked, on_progress)
         tokens = sum(map(len, encodings))
         each = (time.perf_counter() - start) / tokens
         rows = zip(documents, encodings, found, strict=True)
         return [_found(document, encoding, got, each * len(encoding)) for document, encoding, got in rows]
 
-    def _alone(self, document: Document, encoding: Encoding, told: Told) -> Found:
+    def _alone(self, document: Document, encoding: Encoding, on_progress: OnProgress) -> Found:
         """A long document, run whole where the model can, else in windows."""
         start = time.perf_counter()
         try:
             windows = self.windows(encoding)
             got: Measured | AttnvizError = measure_alone(
-                self.model.way, encoding, self.how.asked, windows, causal=self.causal, told=partial(told, 0)
+                self.model.backend,
+                encoding,
+                self.how.asked,
+                windows,
+                causal=self.causal,
+                on_progress=partial(on_progress, 0),
             )
         except (AttnvizError, RuntimeError, MemoryError) as error:  # such as a GPU that has no memory left
             windows, got = None, as_error(error)
-        told(1, 0)
+        on_progress(1, 0)
         found = _found(document, encoding, got, time.perf_counter() - start)
         return replace(found, windows=len(windows)) if windows else found
 
@@ -146,7 +154,7 @@ class Worker:
         Raises:
             InputError, UsageError: as ``slide``.
         """
-        limit = self.model.way.limit
+        limit = self.model.backend.limit
         if limit is None or len(encoding) <= limit:
             return None
         tokenizer = self.model.checkpoint.tokenizer
@@ -157,7 +165,7 @@ class Worker:
 def _heads(model: Model) -> dict[int, int]:
     """How many heads each layer has: a run of one token shows it."""
     seen = _Heads()
-    run_alone(model.way, started(model.checkpoint.tokenizer, 0), [seen])
+    run_alone(model.backend, started(model.checkpoint.tokenizer, 0), [seen])
     require_equal_heads(seen.heads.values())
     return dict(sorted(seen.heads.items()))
 

@@ -37,8 +37,8 @@ def finish(folder: Folder, worker: Worker, about: About, each: Each = map) -> Co
     corpus = _summed(folder.files.numbers(), group, each).corpus()
     if not corpus.counts.measured:
         return corpus
-    way, tokenizer = worker.model.way, worker.model.checkpoint.tokenizer
-    corpus = replace(corpus, induction=induction(way, tokenizer))
+    backend, tokenizer = worker.model.backend, worker.model.checkpoint.tokenizer
+    corpus = replace(corpus, induction=induction(backend, tokenizer))
     for name, content in summary_files(corpus, about).items():
         folder.put(name, content)
     return corpus

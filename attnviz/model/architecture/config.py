@@ -6,10 +6,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from attnviz.attention.window import CAUSAL, EVERYTHING, KeyWindow
 from attnviz.checkpoint.bounds import require_sizes
 from attnviz.errors import ModelError, UnsupportedModel, short
 from attnviz.model.architecture.activations import ACTIVATIONS
-from attnviz.model.architecture.spec import CAUSAL, EVERYTHING, Reach
 
 # What a config may hold without changing a weight of the attention: bookkeeping, training, heads, generation.
 _HARMLESS = frozenset({
@@ -124,8 +124,8 @@ class Config:
             raise ModelError(f"config.json: {name} {value} does not divide by its {heads} attention heads")
         return value
 
-    def reach(self) -> Reach:
-        """A decoder's reach where ``is_decoder`` is set, else an encoder's."""
+    def direction(self) -> KeyWindow:
+        """A decoder's window where ``is_decoder`` is set, else an encoder's."""
         self.expect("add_cross_attention", False)
         return CAUSAL if self.flag("is_decoder") else EVERYTHING
 
@@ -149,12 +149,12 @@ class Config:
             raise ModelError(f"config.json: {heads} attention heads do not share {count} key-value heads evenly")
         return count
 
-    def reaches(self, window: int | None, default: Sequence[str]) -> tuple[Reach, ...]:
+    def layer_windows(self, window: int | None, default: Sequence[str]) -> tuple[KeyWindow, ...]:
         """How far each layer of a decoder sees, from ``layer_types``: as far as ``window`` tokens, itself counted, or
         all that came before. ``default`` is said of each layer where the config does not.
         """
         kinds = self.each("layer_types", default)
-        known = {"full_attention": CAUSAL} | ({"sliding_attention": Reach(window - 1, 0)} if window else {})
+        known = {"full_attention": CAUSAL} | ({"sliding_attention": KeyWindow(window - 1, 0)} if window else {})
         unknown = sorted({str(kind) for kind in kinds} - known.keys())
         if unknown:
             raise UnsupportedModel(
@@ -169,12 +169,12 @@ class Config:
             raise ModelError(f"config.json: {name} is {short(value)}, expected one for each of {len(default)} layers")
         return value
 
-    def window(self) -> Reach:
+    def window(self) -> KeyWindow:
         """How far all layers of a decoder see: as far as ``sliding_window``, or all that came before."""
         window = self.optional("sliding_window")
-        return Reach(window - 1, 0) if window else CAUSAL
+        return KeyWindow(window - 1, 0) if window else CAUSAL
 
-    def upper_windows(self, count: int) -> tuple[Reach, ...]:
+    def upper_windows(self, count: int) -> tuple[KeyWindow, ...]:
         """How far each of ``count`` layers sees where ``use_sliding_window`` gives those from ``max_window_layers`` on
         a window.
         """
@@ -182,7 +182,7 @@ class Config:
         if not self.flag("use_sliding_window"):
             window = None
         kinds = ["sliding_attention" if window and i >= below else "full_attention" for i in range(count)]
-        return self.reaches(window, kinds)
+        return self.layer_windows(window, kinds)
 
     def only(self, name: str, allowed: Any) -> None:
         """Refuse another value than ``allowed``, since transformers passes it over: it would run another model."""

@@ -57,7 +57,7 @@ def _stack(spec: Spec) -> dict[str, str]:
         "layers": f"{len(spec.layers)}{shared}",
         "heads": _of_all(spec, _heads),
         "width": f"{spec.width:,}",
-        "sees": _of_all(spec, _reach),
+        "sees": _of_all(spec, _window),
         "position": _of_all(spec, lambda attention: _position(spec, attention)),
         "scores": _of_all(spec, _scores),
         "norms": _norms(spec),
@@ -95,8 +95,8 @@ def _heads(attention: Attention) -> str:
     return f"{attention.heads} of size {attention.head_size}{shared}"
 
 
-def _reach(attention: Attention) -> str:
-    behind, ahead = attention.reach.behind, attention.reach.ahead
+def _window(attention: Attention) -> str:
+    behind, ahead = attention.window.left, attention.window.right
     if behind is None:
         return "all tokens" if ahead is None else "itself and all before"
     if ahead == 0:

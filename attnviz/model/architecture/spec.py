@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from attnviz.attention.window import KeyWindow
+
 
 @dataclass(frozen=True)
 class LayerNorm:
@@ -70,18 +72,6 @@ class ParallelNorm:
 
     norm: Norm
     shared: bool
-
-
-@dataclass(frozen=True)
-class Reach:
-    """The keys that a query sees: from ``behind`` before it to ``ahead`` after it; None is without end."""
-
-    behind: int | None = None
-    ahead: int | None = None
-
-
-EVERYTHING = Reach()
-CAUSAL = Reach(ahead=0)
 
 
 @dataclass(frozen=True)
@@ -243,7 +233,7 @@ class Attention:
     kv_heads: int
     head_size: int
     scale: float
-    reach: Reach
+    window: KeyWindow
     position: Rotary | ALiBi | RelativeBuckets | Disentangled | None = None
     softcap: float | None = None
     bias: bool = True
@@ -360,4 +350,4 @@ class Spec:
     @property
     def causal(self) -> bool:
         """Whether no query sees a later key."""
-        return all(layer.attention.reach.ahead == 0 for layer in self.layers)
+        return all(layer.attention.window.right == 0 for layer in self.layers)

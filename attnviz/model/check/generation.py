@@ -27,7 +27,7 @@ from attnviz.model.native.backend import Native
 def check_written(
     checkpoint: Checkpoint,
     options: Options,
-    way: Native | Hosted,
+    backend: Native | Hosted,
     read: Encoding,
     target: Encoding | None,
     own: Literal["eager", "sdpa"] = "eager",
@@ -42,9 +42,9 @@ def check_written(
     text = read if target is None else target
     if not text.generated:
         return None
-    if not isinstance(way, Native):
+    if not isinstance(backend, Native):
         return Written(text.generated, "transformers")
-    begin = opening(checkpoint, way)
+    begin = opening(checkpoint, backend)
     rules = {} if begin is None else {"decoder_start_token_id": begin[0], "forced_bos_token_id": begin[1]}
     writing = _Writing(checkpoint, options, read, target, own, rules)
     writer = writing.open(options)

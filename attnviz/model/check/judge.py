@@ -21,7 +21,7 @@ from attnviz.attention.observers import HiddenStates, Weights
 from attnviz.checkpoint import Checkpoint
 from attnviz.encoding import Encoding
 from attnviz.errors import InputError, ModelError
-from attnviz.model.backends import LONG, WIDER, Options, open_by_transformers, open_way, size_of_weights
+from attnviz.model.backends import LONG, WIDER, Options, open_backend, open_by_transformers, size_of_weights
 from attnviz.model.check.generation import check_written
 from attnviz.model.check.report import (
     COARSE,
@@ -98,16 +98,16 @@ def one_half(kind: Kind, model: str) -> InputError:
     )
 
 
-def look(way: Native | Hosted, encoding: Encoding, target: Encoding | None = None) -> Shown:
+def look(backend: Native | Hosted, encoding: Encoding, target: Encoding | None = None) -> Shown:
     """Run a text, and what there is to show of it."""
-    weights, states = Weights(way.layers), HiddenStates(whole=False)
-    way.run(encoding, [weights, states], target)
+    weights, states = Weights(backend.layers), HiddenStates(whole=False)
+    backend.run(encoding, [weights, states], target)
     return Shown(
         encoding,
         target,
-        {kind: weights.stacked(kind) for kind in way.kinds},
-        {kind: weights.layers(kind) for kind in way.kinds},
-        {kind: states.each(kind) for kind in way.kinds},
+        {kind: weights.stacked(kind) for kind in backend.kinds},
+        {kind: weights.layers(kind) for kind in backend.kinds},
+        {kind: states.each(kind) for kind in backend.kinds},
     )
 
 
@@ -116,7 +116,7 @@ def check(
     encoding: Encoding,
     target: Encoding | None = None,
     options: Options | None = None,
-    way: Native | Hosted | None = None,
+    backend: Native | Hosted | None = None,
     progress: Progress | None = None,
     judge: Judge | None = None,
 ) -> Check:
@@ -132,26 +132,26 @@ def check(
         ModelError: transformers can't load or run the checkpoint with eager attention.
     """
     options, judge = options or Options(), judge or Judge(checkpoint)
-    way = way or judge.way(options)
-    long = size_of_weights(way, encoding, target) > LONG
-    alone = hostable(checkpoint.config) if long and isinstance(way, Native) else None
+    backend = backend or judge.backend(options)
+    long = size_of_weights(backend, encoding, target) > LONG
+    alone = hostable(checkpoint.config) if long and isinstance(backend, Native) else None
     if long and alone is None:
-        return _check_rows(encoding, target, options, way, judge, progress)
+        return _check_rows(encoding, target, options, backend, judge, progress)
     with explained(alone):
-        return check_shown(look(way, encoding, target), checkpoint, options, way, judge)
+        return check_shown(look(backend, encoding, target), checkpoint, options, backend, judge)
 
 
 def check_shown(
-    shown: Shown, checkpoint: Checkpoint, options: Options, way: Native | Hosted, judge: Judge | None = None
+    shown: Shown, checkpoint: Checkpoint, options: Options, backend: Native | Hosted, judge: Judge | None = None
 ) -> Check:
-    """Compare what was ``shown`` by ``way`` with what transformers' own attention makes of the same ids.
+    """Compare what was ``shown`` by ``backend`` with what transformers' own attention makes of the same ids.
 
     Raises:
         InputError, ModelError: as ``check``.
     """
     judge = judge or Judge(checkpoint)
-    found = _Comparison(shown, options, way, judge).verdict()
-    written = check_written(checkpoint, options, way, shown.encoding, shown.target, found.against)
+    found = _Comparison(shown, options, backend, judge).verdict()
+    written = check_written(checkpoint, options, backend, shown.encoding, shown.target, found.against)
     return replace(found, written=written)
 
 
@@ -163,18 +163,18 @@ class Judge:
         self._open: dict[Options, Hosted] = {}
         self._ways: dict[Options, Native | Hosted] = {}
 
-    def of(self, options: Options, way: Native | Hosted | None) -> Hosted:
-        """The transformers model with these ``options``; in the hosted ``way`` with these it is there already."""
-        if isinstance(way, Hosted):
-            return way
+    def of(self, options: Options, backend: Native | Hosted | None) -> Hosted:
+        """The transformers model with these ``options``; in the hosted ``backend`` with these it is there already."""
+        if isinstance(backend, Hosted):
+            return backend
         if options not in self._open:
             self._open[options] = open_by_transformers(self.checkpoint, options)
         return self._open[options]
 
-    def way(self, options: Options) -> Native | Hosted:
+    def backend(self, options: Options) -> Native | Hosted:
         """Our side with these ``options``."""
         if options not in self._ways:
-            self._ways[options] = open_way(self.checkpoint, options)[0]
+            self._ways[options] = open_backend(self.checkpoint, options)[0]
         return self._ways[options]
 
 
@@ -182,7 +182,7 @@ def _check_rows(
     encoding: Encoding,
     target: Encoding | None,
     options: Options,
-    way: Native | Hosted,
+    backend: Native | Hosted,
     judge: Judge,
     progress: Progress | None,
 ) -> Check:
@@ -190,17 +190,17 @@ def _check_rows(
     quantised = judge.checkpoint.quantised
     if options.dtype in HALF and not quantised:
         options = replace(options, dtype=torch.float32)
-        way = judge.way(options)
-    result = check_rows(way, judge.of(options, way), encoding, target, options.dtype, progress)
+        backend = judge.backend(options)
+    result = check_rows(backend, judge.of(options, backend), encoding, target, options.dtype, progress)
     if result.agrees or options.dtype is not torch.float32 or quantised:
         return result
     exact = replace(options, dtype=torch.float64)
     near: Kept = {}
     precise: Kept = {}
     double = check_rows(
-        judge.way(exact), judge.of(exact, judge.way(exact)), encoding, target, exact.dtype, None, precise
+        judge.backend(exact), judge.of(exact, judge.backend(exact)), encoding, target, exact.dtype, None, precise
     )
-    check_rows(way, judge.of(options, way), encoding, target, options.dtype, None, near)
+    check_rows(backend, judge.of(options, backend), encoding, target, options.dtype, None, near)
     found = [
         farthest(times_rounded(mine, theirs, precise[place][1]), double.dtype, *place)
         for place, (mine, theirs) in near.items()
@@ -222,11 +222,11 @@ def explained(reason: str | None) -> Iterator[None]:
 
 
 class _Comparison:
-    """What was shown by a ``way`` with these ``options``, and transformers' own."""
+    """What was shown by a ``backend`` with these ``options``, and transformers' own."""
 
-    def __init__(self, shown: Shown, options: Options, way: Native | Hosted, judge: Judge) -> None:
+    def __init__(self, shown: Shown, options: Options, backend: Native | Hosted, judge: Judge) -> None:
         self._shown, self._options, self._judge = shown, options, judge
-        self._side = judge.of(options, way)
+        self._side = judge.of(options, backend)
         self._theirs: dict[Against, Reference | None] = {}
 
     def verdict(self) -> Check:
@@ -261,8 +261,8 @@ class _Comparison:
     def _rounded(self, result: Check | None) -> Check:
         """The ``result``, with that of both sides in a wider type, which says how far rounding goes in this one."""
         options = replace(self._options, dtype=WIDER[self._options.dtype])
-        way = self._judge.way(options)
-        wider = _Comparison(look(way, self._shown.encoding, self._shown.target), options, way, self._judge)
+        backend = self._judge.backend(options)
+        wider = _Comparison(look(backend, self._shown.encoding, self._shown.target), options, backend, self._judge)
         double = wider.verdict()
         result = result or self._against(double.against)
         theirs, exact = self.theirs(result.against) or {}, wider.theirs(result.against) or {}

@@ -47,7 +47,7 @@ Kept = dict[tuple[Kind, int], tuple[Tensor, Tensor]]
 
 
 def check_rows(
-    way: Native | Hosted,
+    backend: Native | Hosted,
     judge: Hosted,
     encoding: Encoding,
     target: Encoding | None,
@@ -55,7 +55,7 @@ def check_rows(
     progress: Progress | None = None,
     kept: Kept | None = None,
 ) -> Check:
-    """Compare the weights of some queries as ``way`` and transformers' model ``judge`` make them, both in ``dtype``.
+    """Compare the weights of some queries of ``backend`` and of transformers' model ``judge``, both in ``dtype``.
 
     Both are added to what is ``kept``, where that is wanted.
 
@@ -63,16 +63,16 @@ def check_rows(
         InputError: there is no memory for the position biases that transformers' model makes of the text.
         ModelError: the two have not the same layers, or their weights not the same shapes.
     """
-    if isinstance(way, Native):
-        require_biases(way, encoding, target, dtype)
-    drawn = draw(way, encoding, target)
+    if isinstance(backend, Native):
+        require_biases(backend, encoding, target, dtype)
+    drawn = draw(backend, encoding, target)
     ours = {kind: Pairs(rows.tolist()) for kind, rows in drawn.items()}
     observers: list[Observer] = [Only(kind, [pairs]) for kind, pairs in ours.items()]
-    last = way.run(encoding, [*observers, _Whole()] if isinstance(way, Native) else observers, target)
-    totals = {kind: shape[0] for kind, shape in shapes(way, encoding, target).items()}
+    last = backend.run(encoding, [*observers, _Whole()] if isinstance(backend, Native) else observers, target)
+    totals = {kind: shape[0] for kind, shape in shapes(backend, encoding, target).items()}
     comparison = _Comparison(ours, totals, progress, kept)
     theirs, contradicts = judge.sampled(encoding, drawn, comparison.see, target)
-    stack: Kind = "decoder" if "decoder" in way.kinds else "self"
+    stack: Kind = "decoder" if "decoder" in backend.kinds else "self"
     rows = drawn[stack].to(last.device)
     found = comparison.sorted(stack, states_apart(last[rows], theirs[rows].to(last)))
     result = sum_up(found, dtype)
@@ -81,12 +81,12 @@ def check_rows(
     return replace(sum_up([_without_weights(each) for each in found], dtype), against="sdpa")
 
 
-def require_biases(way: Native, encoding: Encoding, target: Encoding | None, dtype: torch.dtype) -> None:
+def require_biases(backend: Native, encoding: Encoding, target: Encoding | None, dtype: torch.dtype) -> None:
     """Raise where the biases do not fit that T5 makes in transformers: of all heads, queries and keys, three times."""
-    spec, free = way.network.spec, free_memory()
+    spec, free = backend.network.spec, free_memory()
     if free is None or not isinstance(spec.layers[0].attention.position, RelativeBuckets):
         return
-    pairs = max(queries * keys for queries, keys in shapes(way, encoding, target).values())
+    pairs = max(queries * keys for queries, keys in shapes(backend, encoding, target).values())
     size = 3 * spec.layers[0].attention.heads * pairs * dtype.itemsize
     if size > free:
         raise too_large(
@@ -145,10 +145,10 @@ def _without_weights(found: Compared) -> Compared:
     return compare(layer.kind, layer.layer, None, (layer.hidden_abs_diff, found.relative), layer.rows)
 
 
-def draw(way: Native | Hosted, encoding: Encoding, target: Encoding | None = None) -> dict[Kind, Tensor]:
+def draw(backend: Native | Hosted, encoding: Encoding, target: Encoding | None = None) -> dict[Kind, Tensor]:
     """The queries whose weights are compared, (Q,) of each kind, in ascending order; the same each time."""
-    maps = shapes(way, encoding, target)
-    size = 4 * sum(way.heads[kind] * keys for kind, (_, keys) in maps.items())
+    maps = shapes(backend, encoding, target)
+    size = 4 * sum(backend.heads[kind] * keys for kind, (_, keys) in maps.items())
     count = min(ROWS, max(FEWEST, ROOM // size))
     return {kind: _draw(count, queries) for kind, (queries, _) in maps.items()}
 

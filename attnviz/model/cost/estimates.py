@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from attnviz.attention.block_sizes import TILE, TOGETHER
+from attnviz.attention.window import EVERYTHING, KeyWindow
 from attnviz.model.architecture.description import parameters
 from attnviz.model.architecture.shapes import shapes
-from attnviz.model.architecture.spec import EVERYTHING, Attention, Reach, Spec
+from attnviz.model.architecture.spec import Attention, Spec
 
 LINKS = 8
 """How many links ``TopLinks`` keeps of each query."""
@@ -40,7 +41,7 @@ class Block:
     heads: int
     kv_heads: int
     head_size: int
-    reach: Reach | None = EVERYTHING
+    window: KeyWindow | None = EVERYTHING
     kind: Literal["self", "cross"] = "self"
 
 
@@ -123,15 +124,15 @@ def _stack(spec: Spec) -> Stack:
 
 
 def _block(spec: Attention, kind: Literal["self", "cross"] = "self") -> Block:
-    return Block(spec.heads, spec.kv_heads, spec.head_size, spec.reach, kind)
+    return Block(spec.heads, spec.kv_heads, spec.head_size, spec.window, kind)
 
 
-def seen(reach: Reach, queries: int, keys: int) -> int:
+def seen(window: KeyWindow, queries: int, keys: int) -> int:
     """How many scores of ``queries`` × ``keys`` have a query that sees the key."""
-    ahead = keys if reach.ahead is None else reach.ahead
+    ahead = keys if window.right is None else window.right
     rising = min(queries, max(0, keys - ahead - 1))  # the queries that do not see the last key
     upto = rising * (ahead + 1) + rising * (rising - 1) // 2 + (queries - rising) * keys
-    hidden = 0 if reach.behind is None else max(0, queries - 1 - reach.behind)
+    hidden = 0 if window.left is None else max(0, queries - 1 - window.left)
     return upto - hidden * (hidden + 1) // 2
 
 
@@ -143,7 +144,7 @@ def cost(shape: Shape, tokens: int, *, bytes_: int = 4, target: int | None = Non
     lengths = _lengths(shape, tokens, target)
     exact = max(4, bytes_)
     maps = list(_maps(shape, lengths))
-    counted = [None if block.reach is None else seen(block.reach, n, m) * block.heads for block, n, m in maps]
+    counted = [None if block.window is None else seen(block.window, n, m) * block.heads for block, n, m in maps]
     known = [number for number in counted if number is not None]
     every = sum(block.heads * n * m for block, n, m in maps)
     stored = [2 * block.kv_heads * block.head_size * m * bytes_ for block, _, m in maps]

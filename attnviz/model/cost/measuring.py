@@ -13,8 +13,8 @@ from torch import Tensor
 
 from attnviz.attention.kernel import Observer, attend
 from attnviz.attention.observers import HeadStats, Received, Tiles, TopLinks
+from attnviz.attention.window import EVERYTHING
 from attnviz.encoding import Encoding
-from attnviz.model.architecture.spec import EVERYTHING
 from attnviz.model.cost.estimates import CELLS, LINKS, Block, Cost, Shape, cost, seen
 from attnviz.model.hosted import Hosted
 from attnviz.model.native.backend import Native
@@ -45,20 +45,24 @@ class Rates:
         return self.score * scores + self.query * needed.tokens * sum(b.heads for s in shape.stacks for b in s.blocks)
 
 
-def measure(way: Native | Hosted, shape: Shape, ids: Sequence[int], *, bytes_: int) -> Rates:
+def measure(backend: Native | Hosted, shape: Shape, ids: Sequence[int], *, bytes_: int) -> Rates:
     """Run the model on a few hundred tokens, which are ``ids`` again and again, and the kernel on random numbers.
 
     The kernel's time is a part for each query and one for each score that is seen, found from two lengths; what the
     model takes beyond it belongs to its linear layers. ``bytes_`` are those of one of the model's numbers.
     """
     block = max((block for stack in shape.stacks for block in stack.blocks), key=lambda block: block.heads)
-    tensor = next(iter(way.network.tensors.values())) if isinstance(way, Native) else next(way.model.parameters())
+    tensor = (
+        next(iter(backend.network.tensors.values()))
+        if isinstance(backend, Native)
+        else next(backend.model.parameters())
+    )
     query, score = _kernel(block, tensor.device)
     few = min(_FEW, shape.limit or _FEW)
-    _model(way, few, ids)  # files are read, threads are started
-    taken = _model(way, few, ids)
+    _model(backend, few, ids)  # files are read, threads are started
+    taken = _model(backend, few, ids)
     many = max(few, min(int(few * _SECONDS / taken), shape.limit or _MANY, _MANY))
-    taken = _model(way, many, ids)
+    taken = _model(backend, many, ids)
     needed = cost(shape, many, bytes_=bytes_, target=many)
     kernel = Rates(0, query, score).attention(needed, shape)
     # The kernel's share is small in a short run; whatever it was, the rest has taken some time.
@@ -69,18 +73,18 @@ def _observers() -> list[Observer]:
     return [TopLinks(LINKS), HeadStats(), Received(), Tiles(CELLS, CELLS)]
 
 
-def _model(way: Native | Hosted, tokens: int, ids: Sequence[int]) -> float:
+def _model(backend: Native | Hosted, tokens: int, ids: Sequence[int]) -> float:
     """The seconds that the model takes for ``tokens``."""
     read = (tuple(ids) * -(-tokens // len(ids)))[:tokens]
     text = Encoding("", None, read, (0,) * tokens, ("",) * tokens, (False,) * tokens, ())
-    target = text if len(way.kinds) > 1 else None
-    return _timed(lambda: way.run(text, _observers(), target))
+    target = text if len(backend.kinds) > 1 else None
+    return _timed(lambda: backend.run(text, _observers(), target))
 
 
 def _kernel(block: Block, device: torch.device) -> tuple[float, float]:
     """The seconds of the kernel and its observers for each query, and for each score that is seen, of one head."""
-    reach = block.reach or EVERYTHING
-    long = max(128, min(4096, math.isqrt(_SCORES * (1 if reach.ahead is None else 2) // block.heads)))
+    window = block.window or EVERYTHING
+    long = max(128, min(4096, math.isqrt(_SCORES * (1 if window.right is None else 2) // block.heads)))
     lengths = long // 4, long
     times = []
     for length in lengths:
@@ -90,12 +94,12 @@ def _kernel(block: Block, device: torch.device) -> tuple[float, float]:
         )
 
         def run(q: Tensor = q, k: Tensor = k, v: Tensor = v) -> Tensor:
-            return attend(q, k, v, scale=block.head_size**-0.5, reach=reach, observers=_observers())
+            return attend(q, k, v, scale=block.head_size**-0.5, window=window, observers=_observers())
 
         run()
         times.append(min(_timed(run), _timed(run)) / block.heads)
     # t = query · n + score · seen(n), at two lengths
-    (n, m), (a, b) = lengths, (seen(reach, length, length) for length in lengths)
+    (n, m), (a, b) = lengths, (seen(window, length, length) for length in lengths)
     score = (times[1] * n - times[0] * m) / (b * n - a * m)
     score = min(max(score, times[1] / b / 10), times[1] / b)
     return max(0.0, times[1] - score * b) / m, score

@@ -5,10 +5,9 @@ Its kin differ in where they norm and how they say positions; they read their co
 
 from __future__ import annotations
 
+from attnviz.attention.window import CAUSAL, EVERYTHING
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.spec import (
-    CAUSAL,
-    EVERYTHING,
     MLP,
     Attention,
     Embedding,

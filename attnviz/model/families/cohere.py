@@ -4,10 +4,10 @@ and where configured a norm of each head's queries and keys.
 
 from __future__ import annotations
 
+from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
 from attnviz.model.architecture.spec import (
-    CAUSAL,
     Attention,
     Embedding,
     GatedMLP,
@@ -52,7 +52,7 @@ def spec(config: Config) -> Spec:
             kv_heads=config.kv_heads(heads),
             head_size=size,
             scale=size**-0.5,
-            reach=CAUSAL,
+            window=CAUSAL,
             position=rotary(config, size, theta=500_000.0, longest=8192, interleaved=True),
             bias=bias,
             output_bias=bias,

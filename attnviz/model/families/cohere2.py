@@ -4,19 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
-from attnviz.model.architecture.spec import (
-    CAUSAL,
-    Attention,
-    Embedding,
-    GatedMLP,
-    Head,
-    Layer,
-    LayerNorm,
-    ParallelNorm,
-    Spec,
-)
+from attnviz.model.architecture.spec import Attention, Embedding, GatedMLP, Head, Layer, LayerNorm, ParallelNorm, Spec
 from attnviz.model.families import both
 
 PREFIX = "model."
@@ -48,7 +39,7 @@ def spec(config: Config) -> Spec:
         kv_heads=config.kv_heads(heads),
         head_size=size,
         scale=size**-0.5,
-        reach=CAUSAL,
+        window=CAUSAL,
         bias=bias,
         output_bias=bias,
     )
@@ -56,8 +47,10 @@ def spec(config: Config) -> Spec:
     turns = rotary(config, size, longest=8192, interleaved=True)
     pattern, count = config.size("sliding_window_pattern", 4), config.size("num_hidden_layers", 40)
     kinds = ["sliding_attention" if (i + 1) % pattern else "full_attention" for i in range(count)]
-    reaches = config.reaches(config.optional("sliding_window", 4096), kinds)
-    attentions = (replace(attention, reach=reach, position=None if reach == CAUSAL else turns) for reach in reaches)
+    layer_windows = config.layer_windows(config.optional("sliding_window", 4096), kinds)
+    attentions = (
+        replace(attention, window=window, position=None if window == CAUSAL else turns) for window in layer_windows
+    )
     return Spec(
         width=width,
         embedding=Embedding(config.size("vocab_size", 256000)),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from attnviz.attention.window import EVERYTHING
 from attnviz.errors import UnsupportedModel
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.spec import (
-    EVERYTHING,
     MLP,
     Attention,
     Convolution,
@@ -67,7 +67,7 @@ def spec(config: Config) -> Spec:
             width // heads,
             # The scores are sums of as many products, also where there are no relative positions.
             scale=(width // heads * (1 + len(kinds))) ** -0.5,
-            reach=EVERYTHING,
+            window=EVERYTHING,
             position=_position(config, kinds, longest, norm),
         ),
         mlp=MLP(config.size("intermediate_size", 6144), config.activation("hidden_act", "gelu")),

@@ -49,7 +49,7 @@ def spec(config: Config) -> Spec:
     )  # fmt: skip
     norm = LayerNorm(config.number("layer_norm_eps", 1e-12))
     layer = Layer(
-        attention=Attention(heads, heads, width // heads, scale=(width // heads) ** -0.5, reach=config.reach()),
+        attention=Attention(heads, heads, width // heads, scale=(width // heads) ** -0.5, window=config.direction()),
         mlp=MLP(config.size("intermediate_size", 1024), config.activation("hidden_act", "gelu")),
         norms=PostNorm(norm),
     )

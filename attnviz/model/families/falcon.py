@@ -4,11 +4,11 @@ positions, or ALiBi where it was trained on RefinedWeb alone.
 
 from __future__ import annotations
 
+from attnviz.attention.window import CAUSAL
 from attnviz.errors import ModelError
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
 from attnviz.model.architecture.spec import (
-    CAUSAL,
     MLP,
     ALiBi,
     Attention,
@@ -56,7 +56,7 @@ def spec(config: Config) -> Spec:
             _kv_heads(config, heads),
             size,
             scale=size**-0.5,
-            reach=CAUSAL,
+            window=CAUSAL,
             position=_position(config, size),
             bias=bias,
             output_bias=bias,

@@ -4,19 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
-from attnviz.model.architecture.spec import (
-    CAUSAL,
-    Attention,
-    Embedding,
-    GatedMLP,
-    Head,
-    Layer,
-    RMSNorm,
-    SandwichNorm,
-    Spec,
-)
+from attnviz.model.architecture.spec import Attention, Embedding, GatedMLP, Head, Layer, RMSNorm, SandwichNorm, Spec
 from attnviz.model.families import both
 
 PREFIX = "model."
@@ -57,7 +48,7 @@ def spec(config: Config) -> Spec:
         kv_heads=config.kv_heads(heads, 4),
         head_size=size,
         scale=config.number("query_pre_attn_scalar", 256) ** -0.5,
-        reach=CAUSAL,
+        window=CAUSAL,
         position=rotary(config, size, longest=8192),
         softcap=config.optional_number("attn_logit_softcapping", 50.0),
         bias=bias,
@@ -65,11 +56,11 @@ def spec(config: Config) -> Spec:
     )
     mlp = GatedMLP(config.size("intermediate_size", 9216), config.activation("hidden_activation", "gelu_pytorch_tanh"))
     kinds = [("sliding_attention", "full_attention")[i % 2] for i in range(config.size("num_hidden_layers", 26))]
-    reaches = config.reaches(config.optional("sliding_window", 4096), kinds)
+    layer_windows = config.layer_windows(config.optional("sliding_window", 4096), kinds)
     return Spec(
         width=width,
         embedding=Embedding(config.size("vocab_size", 256000), scale=width**0.5),
-        layers=tuple(Layer(replace(attention, reach=reach), mlp, SandwichNorm(norm)) for reach in reaches),
+        layers=tuple(Layer(replace(attention, window=window), mlp, SandwichNorm(norm)) for window in layer_windows),
         final_norm=norm,
         head=Head(tied=config.flag("tie_word_embeddings", default=True)),
     )

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
 from attnviz.model.architecture.spec import (
-    CAUSAL,
     Attention,
     Embedding,
     GatedMLP,
@@ -59,7 +59,7 @@ def spec(config: Config) -> Spec:
         kv_heads=config.kv_heads(heads, 4),
         head_size=config.size("head_dim", 256),
         scale=config.number("query_pre_attn_scalar", 256) ** -0.5,
-        reach=CAUSAL,
+        window=CAUSAL,
         bias=bias,
         output_bias=bias,
         qk_norm=QKNorm(norm),
@@ -81,7 +81,7 @@ def _attentions(config: Config, attention: Attention) -> list[Attention]:
         "sliding_attention" if (i + 1) % pattern else "full_attention"
         for i in range(config.size("num_hidden_layers", 26))
     ]
-    reaches = config.reaches(config.optional("sliding_window", 4096), kinds)
+    layer_windows = config.layer_windows(config.optional("sliding_window", 4096), kinds)
     size, longest = attention.head_size, 131072
     far = rotary(config, size, theta=1e6, longest=longest, kind="full_attention")
     near = rotary(
@@ -92,4 +92,4 @@ def _attentions(config: Config, attention: Attention) -> list[Attention]:
         kind="sliding_attention",
         scaled=False,
     )
-    return [replace(attention, reach=reach, position=far if reach == CAUSAL else near) for reach in reaches]
+    return [replace(attention, window=window, position=far if window == CAUSAL else near) for window in layer_windows]

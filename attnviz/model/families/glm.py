@@ -4,9 +4,10 @@ in half of each head.
 
 from __future__ import annotations
 
+from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
-from attnviz.model.architecture.spec import CAUSAL, Attention, Embedding, GatedMLP, Head, Layer, PreNorm, RMSNorm, Spec
+from attnviz.model.architecture.spec import Attention, Embedding, GatedMLP, Head, Layer, PreNorm, RMSNorm, Spec
 from attnviz.model.families import both
 
 PREFIX = "model."
@@ -37,7 +38,7 @@ def spec(config: Config) -> Spec:
             kv_heads=config.kv_heads(heads, 2),
             head_size=size,
             scale=size**-0.5,
-            reach=CAUSAL,
+            window=CAUSAL,
             position=rotary(config, size, partial=0.5, longest=131072, interleaved=True),
             bias=config.flag("attention_bias", default=True),
             output_bias=False,

@@ -4,22 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from attnviz.attention.window import CAUSAL, KeyWindow
 from attnviz.checkpoint.bounds import require_sizes
 from attnviz.errors import ModelError, UnsupportedModel, short
 from attnviz.model.architecture.config import Config
-from attnviz.model.architecture.spec import (
-    CAUSAL,
-    MLP,
-    Attention,
-    Embedding,
-    Head,
-    Layer,
-    LayerNorm,
-    Learned,
-    PreNorm,
-    Reach,
-    Spec,
-)
+from attnviz.model.architecture.spec import MLP, Attention, Embedding, Head, Layer, LayerNorm, Learned, PreNorm, Spec
 from attnviz.model.families import both
 
 PREFIX = "transformer."
@@ -50,8 +39,8 @@ def spec(config: Config) -> Spec:
     norm = LayerNorm(config.number("layer_norm_epsilon", 1e-5))
     mlp = MLP(config.size("intermediate_size", 4 * width), config.activation("activation_function", "gelu_new"))
     layers = (
-        Layer(Attention(heads, heads, width // heads, 1.0, reach, bias=False), mlp, PreNorm(norm))
-        for reach in _reaches(config)
+        Layer(Attention(heads, heads, width // heads, 1.0, window, bias=False), mlp, PreNorm(norm))
+        for window in _layer_windows(config)
     )
     return Spec(
         width=width,
@@ -62,9 +51,9 @@ def spec(config: Config) -> Spec:
     )
 
 
-def _reaches(config: Config) -> list[Reach]:
+def _layer_windows(config: Config) -> list[KeyWindow]:
     """How far each layer sees: ``attention_types`` is [[kinds, how often], …], ``attention_layers`` its long form."""
-    reaches = {"global": CAUSAL, "local": Reach(behind=config.size("window_size", 256) - 1, ahead=0)}
+    layer_windows = {"global": CAUSAL, "local": KeyWindow(left=config.size("window_size", 256) - 1, right=0)}
     types: Any = config.get("attention_types", [[["global", "local"], 12]])
     try:
         require_sizes({"num_layers": sum(times * len(some) for some, times in types)})
@@ -72,10 +61,10 @@ def _reaches(config: Config) -> list[Reach]:
     except (TypeError, ValueError):
         raise ModelError(f"config.json: attention_types is {short(types)}, expected [[kinds, how often], …]") from None
     kinds = config.get("attention_layers", kinds)
-    if unknown := sorted({str(kind) for kind in kinds} - reaches.keys()):
+    if unknown := sorted({str(kind) for kind in kinds} - layer_windows.keys()):
         raise UnsupportedModel(
             f"config.json: attention_types has {', '.join(unknown)}; our forward pass knows global, local"
         )
     if len(kinds) != (count := config.size("num_layers", 24)):
         raise ModelError(f"config.json: attention_types says {len(kinds)} layers, num_layers {count}")
-    return [reaches[kind] for kind in kinds]
+    return [layer_windows[kind] for kind in kinds]

@@ -4,10 +4,10 @@ rotary positions in a part of each head.
 
 from __future__ import annotations
 
+from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
 from attnviz.model.architecture.spec import (
-    CAUSAL,
     MLP,
     Attention,
     Embedding,
@@ -55,7 +55,7 @@ def spec(config: Config) -> Spec:
             heads,
             size,
             scale=size**-0.5,
-            reach=CAUSAL,
+            window=CAUSAL,
             position=rotary(config, size, partial=0.25),
             bias=bias,
             output_bias=bias,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from attnviz.attention.window import CAUSAL
 from attnviz.errors import ModelError
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.spec import (
-    CAUSAL,
     MLP,
     Attention,
     Embedding,
@@ -58,7 +58,7 @@ def spec(config: Config) -> Spec:
             heads,
             size,
             scale=size**-0.5,
-            reach=CAUSAL,
+            window=CAUSAL,
             position=Rotary(10_000.0, turned, interleaved=True),
             bias=False,
             output_bias=False,

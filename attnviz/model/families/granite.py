@@ -4,9 +4,10 @@ after Yang et al. 2022 ("Tensor Programs V").
 
 from __future__ import annotations
 
+from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
-from attnviz.model.architecture.spec import CAUSAL, Attention, Embedding, GatedMLP, Head, Layer, PreNorm, RMSNorm, Spec
+from attnviz.model.architecture.spec import Attention, Embedding, GatedMLP, Head, Layer, PreNorm, RMSNorm, Spec
 from attnviz.model.families import both
 
 PREFIX = "model."
@@ -40,7 +41,7 @@ def spec(config: Config) -> Spec:
             kv_heads=config.kv_heads(heads),
             head_size=size,
             scale=config.number("attention_multiplier", 1.0),
-            reach=CAUSAL,
+            window=CAUSAL,
             position=rotary(config, size),
             bias=bias,
             output_bias=bias,

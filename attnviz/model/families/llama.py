@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
-from attnviz.model.architecture.spec import CAUSAL, Attention, Embedding, GatedMLP, Head, Layer, PreNorm, RMSNorm, Spec
+from attnviz.model.architecture.spec import Attention, Embedding, GatedMLP, Head, Layer, PreNorm, RMSNorm, Spec
 from attnviz.model.families import both
 
 PREFIX = "model."
@@ -62,7 +63,7 @@ def spec(config: Config) -> Spec:
         kv_heads=config.kv_heads(heads),
         head_size=size,
         scale=size**-0.5,
-        reach=CAUSAL,
+        window=CAUSAL,
         position=rotary(config, size),
         bias=bias,
         output_bias=config.flag("attention_out_bias", bias),
@@ -94,7 +95,7 @@ def _layers(config: Config, layer: Layer, count: int) -> tuple[Layer, ...]:
     return tuple(
         replace(
             layer,
-            attention=replace(layer.attention, reach=reach, position=layer.attention.position if turn else None),
+            attention=replace(layer.attention, window=window, position=layer.attention.position if turn else None),
         )
-        for reach, turn in zip(config.reaches(window if slides else None, kinds), turns, strict=True)
+        for window, turn in zip(config.layer_windows(window if slides else None, kinds), turns, strict=True)
     )

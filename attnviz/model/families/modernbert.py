@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
+from attnviz.attention.window import EVERYTHING, KeyWindow
 from attnviz.errors import UnsupportedModel
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
-from attnviz.model.architecture.spec import (
-    EVERYTHING,
-    Attention,
-    Embedding,
-    GatedMLP,
-    Layer,
-    LayerNorm,
-    PreNorm,
-    Reach,
-    Spec,
-)
+from attnviz.model.architecture.spec import Attention, Embedding, GatedMLP, Layer, LayerNorm, PreNorm, Spec
 from attnviz.model.families import both
 
 PREFIX = "model."
@@ -83,7 +74,7 @@ def _attentions(config: Config, heads: int, size: int) -> dict[str, Attention]:
     beside = config.size("local_attention", 128) // 2
     facts = {
         "full_attention": (EVERYTHING, config.number("global_rope_theta", 160_000.0)),
-        "sliding_attention": (Reach(beside, beside), config.number("local_rope_theta", 10_000.0)),
+        "sliding_attention": (KeyWindow(beside, beside), config.number("local_rope_theta", 10_000.0)),
     }
     return {
         kind: Attention(
@@ -91,10 +82,10 @@ def _attentions(config: Config, heads: int, size: int) -> dict[str, Attention]:
             heads,
             size,
             scale=size**-0.5,
-            reach=reach,
+            window=window,
             position=rotary(config, size, theta=theta, kind=kind),
             bias=bias,
             output_bias=bias,
         )
-        for kind, (reach, theta) in facts.items()
+        for kind, (window, theta) in facts.items()
     }

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from attnviz.attention.window import EVERYTHING
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.spec import (
-    EVERYTHING,
     MLP,
     Attention,
     Embedding,
@@ -53,7 +53,7 @@ def spec(config: Config) -> Spec:
             heads,
             width // heads,
             scale=(width // heads) ** -0.5,
-            reach=EVERYTHING,
+            window=EVERYTHING,
             position=RelativeBuckets(buckets, max_distance=128, bidirectional=True),
         ),
         mlp=MLP(config.size("intermediate_size", 3072), config.activation("hidden_act", "gelu")),

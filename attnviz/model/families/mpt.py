@@ -5,20 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from attnviz.attention.window import CAUSAL
 from attnviz.errors import ModelError
 from attnviz.model.architecture.config import Config
-from attnviz.model.architecture.spec import (
-    CAUSAL,
-    MLP,
-    ALiBi,
-    Attention,
-    Embedding,
-    Head,
-    Layer,
-    LayerNorm,
-    PreNorm,
-    Spec,
-)
+from attnviz.model.architecture.spec import MLP, ALiBi, Attention, Embedding, Head, Layer, LayerNorm, PreNorm, Spec
 
 PREFIX = "transformer."
 ATTRIBUTES = {"hidden_size": "d_model", "num_attention_heads": "n_heads", "num_hidden_layers": "n_layers"}
@@ -82,7 +72,7 @@ def _attention(said: Any, heads: int, size: int) -> Attention:
         heads,
         size,
         scale=config.number("softmax_scale", size**-0.5),
-        reach=CAUSAL,
+        window=CAUSAL,
         position=ALiBi(),
         bias=False,
         output_bias=False,

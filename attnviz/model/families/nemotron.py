@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
-from attnviz.model.architecture.spec import CAUSAL, MLP, Attention, Embedding, Head, Layer, LayerNorm, PreNorm, Spec
+from attnviz.model.architecture.spec import MLP, Attention, Embedding, Head, Layer, LayerNorm, PreNorm, Spec
 from attnviz.model.families import both
 
 PREFIX = "model."
@@ -37,7 +38,7 @@ def spec(config: Config) -> Spec:
             kv_heads=config.kv_heads(heads),
             head_size=size,
             scale=size**-0.5,
-            reach=CAUSAL,
+            window=CAUSAL,
             position=rotary(config, size, partial=0.5, longest=4096),
             bias=bias,
             output_bias=bias,

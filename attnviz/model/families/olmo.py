@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
+from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
-from attnviz.model.architecture.spec import (
-    CAUSAL,
-    Attention,
-    Embedding,
-    GatedMLP,
-    Head,
-    Layer,
-    LayerNorm,
-    PreNorm,
-    Spec,
-)
+from attnviz.model.architecture.spec import Attention, Embedding, GatedMLP, Head, Layer, LayerNorm, PreNorm, Spec
 from attnviz.model.families import both
 
 PREFIX = "model."
@@ -44,7 +35,7 @@ def spec(config: Config) -> Spec:
             kv_heads=config.kv_heads(heads),
             head_size=size,
             scale=size**-0.5,
-            reach=CAUSAL,
+            window=CAUSAL,
             position=rotary(config, size),
             bias=bias,
             output_bias=bias,

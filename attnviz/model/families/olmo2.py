@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
 from attnviz.model.architecture.spec import (
-    CAUSAL,
     Attention,
     BranchNorm,
     Embedding,
@@ -50,7 +50,7 @@ def spec(config: Config) -> Spec:
             kv_heads=config.kv_heads(heads),
             head_size=size,
             scale=size**-0.5,
-            reach=CAUSAL,
+            window=CAUSAL,
             position=rotary(config, size),
             bias=bias,
             output_bias=bias,

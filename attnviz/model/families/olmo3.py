@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
 from attnviz.model.architecture.spec import (
-    CAUSAL,
     Attention,
     BranchNorm,
     Embedding,
@@ -34,7 +34,7 @@ def spec(config: Config) -> Spec:
         kv_heads=config.kv_heads(heads),
         head_size=size,
         scale=size**-0.5,
-        reach=CAUSAL,
+        window=CAUSAL,
         bias=bias,
         output_bias=bias,
         qk_norm=QKNorm(norm, over="width"),
@@ -55,7 +55,7 @@ def _attentions(config: Config, attention: Attention) -> list[Attention]:
     config.expect("rope_theta", theta)  # transformers gives another one to the layers that see all, and to no other
     count = config.size("num_hidden_layers", 32)
     kinds = ["sliding_attention" if (i + 1) % 4 else "full_attention" for i in range(count)]
-    reaches = config.reaches(config.optional("sliding_window", 4096), kinds)
+    layer_windows = config.layer_windows(config.optional("sliding_window", 4096), kinds)
     far = rotary(config, attention.head_size, theta=theta, kind="full_attention")
     near = rotary(config, attention.head_size, theta=theta, kind="sliding_attention", scaled=False)
-    return [replace(attention, reach=reach, position=far if reach == CAUSAL else near) for reach in reaches]
+    return [replace(attention, window=window, position=far if window == CAUSAL else near) for window in layer_windows]

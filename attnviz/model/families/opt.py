@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.spec import (
-    CAUSAL,
     MLP,
     Attention,
     Embedding,

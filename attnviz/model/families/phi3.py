@@ -42,7 +42,7 @@ def spec(config: Config) -> Spec:
             kv_heads=config.kv_heads(heads),
             head_size=size,
             scale=size**-0.5,
-            reach=config.window(),
+            window=config.window(),
             position=position,
             bias=False,
             output_bias=False,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
-from attnviz.model.architecture.spec import CAUSAL, Attention, Embedding, GatedMLP, Head, Layer, PreNorm, RMSNorm, Spec
+from attnviz.model.architecture.spec import Attention, Embedding, GatedMLP, Head, Layer, PreNorm, RMSNorm, Spec
 from attnviz.model.families import both
 
 PREFIX = "model."
@@ -39,16 +40,16 @@ def spec(config: Config) -> Spec:
         kv_heads=config.kv_heads(heads, 32),
         head_size=size,
         scale=size**-0.5,
-        reach=CAUSAL,
+        window=CAUSAL,
         position=rotary(config, size, longest=32768),
         output_bias=False,
     )
     mlp = GatedMLP(config.size("intermediate_size", 22016), config.activation("hidden_act", "silu"))
-    reaches = config.upper_windows(config.size("num_hidden_layers", 32))
+    layer_windows = config.upper_windows(config.size("num_hidden_layers", 32))
     return Spec(
         width=width,
         embedding=Embedding(config.size("vocab_size", 151936)),
-        layers=tuple(Layer(replace(attention, reach=reach), mlp, PreNorm(norm)) for reach in reaches),
+        layers=tuple(Layer(replace(attention, window=window), mlp, PreNorm(norm)) for window in layer_windows),
         final_norm=norm,
         head=Head(tied=config.flag("tie_word_embeddings")),
     )

@@ -4,10 +4,10 @@ configured a norm of each head's queries and keys, or attention and MLP side by 
 
 from __future__ import annotations
 
+from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
 from attnviz.model.architecture.spec import (
-    CAUSAL,
     Attention,
     Embedding,
     GatedMLP,
@@ -55,7 +55,7 @@ def spec(config: Config) -> Spec:
             kv_heads=config.kv_heads(heads, 32),
             head_size=size,
             scale=size**-0.5,
-            reach=CAUSAL,
+            window=CAUSAL,
             position=rotary(config, size, partial=0.25, longest=4096),
             bias=config.flag("use_qkv_bias"),
             output_bias=False,

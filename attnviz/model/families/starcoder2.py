@@ -39,7 +39,7 @@ def spec(config: Config) -> Spec:
             kv_heads=config.kv_heads(heads, 2),
             head_size=size,
             scale=size**-0.5,
-            reach=config.window(),
+            window=config.window(),
             position=rotary(config, size, longest=4096),
             bias=bias,
             output_bias=bias,

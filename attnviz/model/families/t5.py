@@ -5,11 +5,10 @@ Its later versions have gated MLPs and a head of their own (Shazeer 2020); an en
 
 from __future__ import annotations
 
+from attnviz.attention.window import CAUSAL, EVERYTHING
 from attnviz.errors import UnsupportedModel
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.spec import (
-    CAUSAL,
-    EVERYTHING,
     MLP,
     Attention,
     Embedding,
@@ -107,8 +106,8 @@ def _stack(config: Config, layers: int, *, decoder: bool, shared: bool) -> Spec:
         bidirectional=not decoder,
         shared=shared,
     )
-    reach = CAUSAL if decoder else EVERYTHING
-    attention = Attention(heads, heads, size, 1.0, reach, buckets, bias=False, output_bias=False)
+    window = CAUSAL if decoder else EVERYTHING
+    attention = Attention(heads, heads, size, 1.0, window, buckets, bias=False, output_bias=False)
     cross = Attention(heads, heads, size, 1.0, EVERYTHING, bias=False, output_bias=False)
     layer = Layer(attention, _mlp(config), PreNorm(norm), cross if decoder else None)
     return Spec(width, Embedding(config.size("vocab_size", 32128)), (layer,) * layers, final_norm=norm)

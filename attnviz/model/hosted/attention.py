@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from attnviz.attention import kernel
 from attnviz.attention.kernel import Bias, Kind, Observer
+from attnviz.attention.window import EVERYTHING
 from attnviz.errors import UnsupportedModel
-from attnviz.model.architecture.spec import EVERYTHING
 from attnviz.model.hosted import masks
 from attnviz.model.hosted.masks import BandMask, Sight
 
@@ -112,7 +112,7 @@ class Hook:
             key[0],
             value[0],
             scale=query.shape[-1] ** -0.5 if scaling is None else float(scaling),
-            reach=sight.reach or EVERYTHING,
+            window=sight.window or EVERYTHING,
             bias=_sum(mask, facts.get("position_bias"), shape),
             softcap=facts.get("softcap") or None,
             sinks=sinks,
@@ -193,7 +193,7 @@ def _sight(
     real = mask.make() if isinstance(mask, BandMask) else mask
     real = real[0, ..., : shape[1]].expand(-1, *shape)  # one row for all queries in older models
     sight = masks.read(real)
-    if sight.reach is not None:
+    if sight.window is not None:
         return sight, None
     if real.dtype is torch.bool:
         real = torch.zeros(real.shape, device=real.device).masked_fill(~real, torch.finfo(torch.float32).min)

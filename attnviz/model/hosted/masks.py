@@ -1,6 +1,6 @@
 """What a query sees, read from the masks of transformers exactly, without an array of N·M where it is a band.
 
-Nearly every mask is a band: all keys, no later keys, or a window. Such a mask is a ``Reach`` to our kernel, and to
+Nearly every mask is a band: all keys, no later keys, or a window. Such a mask is a ``KeyWindow`` to our kernel, and to
 the model a tensor that is made only if the model computes with it.
 """
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 from transformers.masking_utils import bidirectional_mask_function, causal_mask_function, eager_mask, sdpa_mask
 
-from attnviz.model.architecture.spec import EVERYTHING, Reach
+from attnviz.attention.window import EVERYTHING, KeyWindow
 
 # A mask is read in tiles of this many entries.
 _TILE = 1 << 22
@@ -27,14 +27,14 @@ _WHOLE = {"allow_is_causal_skip": False, "allow_is_bidirectional_skip": False}
 
 @dataclass(frozen=True)
 class Sight:
-    """What the queries see. ``reach`` is None where it is no band; ``causal``: no query sees a later key."""
+    """What the queries see. ``window`` is None where it is no band; ``causal``: no query sees a later key."""
 
-    reach: Reach | None
+    window: KeyWindow | None
     causal: bool
 
 
 FULL = Sight(EVERYTHING, causal=False)
-CAUSAL = Sight(Reach(ahead=0), causal=True)
+CAUSAL = Sight(KeyWindow(right=0), causal=True)
 
 
 class LazyMask(Tensor):
@@ -101,9 +101,9 @@ def mask(**facts: Any) -> Tensor | None:
         return _rows(facts, start, stop)[0].all(0)
 
     sight = _plain(facts) or see(rows, queries, keys)
-    if sight.reach is None:
+    if sight.window is None:
         return eager_mask(**facts)  # type: ignore[no-any-return]
-    if sight.reach == EVERYTHING and facts.get("allow_is_bidirectional_skip"):
+    if sight.window == EVERYTHING and facts.get("allow_is_bidirectional_skip"):
         return None
     make = partial(eager_mask, **(facts | _WHOLE))
     return BandMask(sight, make, (1, 1, queries, keys), dtype=facts.get("dtype"), device=facts.get("device"))
@@ -154,10 +154,10 @@ def see(rows: Callable[[int, int], Tensor], queries: int, keys: int) -> Sight:
         seen += int(visible.count_nonzero())
     at = torch.arange(queries)
     band = ((at + ahead).clamp(max=keys - 1) - (at - behind).clamp(min=0) + 1).clamp(min=0)
-    reach = None
+    window = None
     if not blind and int(band.sum()) == seen:
-        reach = Reach(None if behind >= queries - 1 else behind, None if ahead >= keys - 1 else ahead)
-    return Sight(reach, causal=ahead <= 0)
+        window = KeyWindow(None if behind >= queries - 1 else behind, None if ahead >= keys - 1 else ahead)
+    return Sight(window, causal=ahead <= 0)
 
 
 def read(mask: Tensor) -> Sight:

@@ -14,9 +14,9 @@ from torch import Tensor
 from attnviz.attention.block_sizes import TILE
 from attnviz.attention.kernel import Kind, Observer, Tile
 from attnviz.attention.memory import free_memory, in_words, too_large
+from attnviz.attention.window import CAUSAL, EVERYTHING
 from attnviz.encoding import Encoding, Word
 from attnviz.errors import AttnvizError, UnsupportedModel
-from attnviz.model.architecture.spec import EVERYTHING, Reach
 from attnviz.model.hosted.as_made import own_attention
 from attnviz.model.hosted.attention import Seen
 from attnviz.model.hosted.loaded import states_of
@@ -124,14 +124,14 @@ def settle(hosted: Hosted) -> Hosted:
     return hosted
 
 
-def _few(way: Hosted) -> tuple[Encoding, Encoding | None]:
+def _few(backend: Hosted) -> tuple[Encoding, Encoding | None]:
     """Three tokens, and two for a decoder."""
-    last = way.vocabulary - 1
+    last = backend.vocabulary - 1
     read, written = (
         Encoding("", None, ids, (0,) * len(ids), ("",) * len(ids), (False,) * len(ids), (Word("", 0, len(ids)),))
         for ids in (tuple(min(i, last) for i in (3, 4, 5)), tuple(min(i, last) for i in (3, 4)))
     )
-    return read, None if way.kinds == ("self",) else written
+    return read, None if backend.kinds == ("self",) else written
 
 
 def _value(output: Any, name: str) -> Any:
@@ -172,4 +172,4 @@ def _tiles(weights: Tensor, layer: int, kind: Kind, *, causal: bool) -> Iterator
     rows = max(1, TILE // (heads * keys))
     for start in range(0, queries, rows):
         part = weights[:, start : start + rows].clone()  # observers may write over it
-        yield Tile(layer, start, 0, part, (heads, queries, keys), kind, reach=Reach(ahead=0) if causal else EVERYTHING)
+        yield Tile(layer, start, 0, part, (heads, queries, keys), kind, window=CAUSAL if causal else EVERYTHING)

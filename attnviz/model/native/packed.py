@@ -7,8 +7,7 @@ Whoever measures turns the scores into weights, and has seen them then.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import groupby
 from types import ModuleType
@@ -18,34 +17,16 @@ from torch import Tensor
 
 from attnviz.attention.block_sizes import LANES, PACK, PACK_CELLS
 from attnviz.attention.kernel import Kind
+from attnviz.attention.packs import Group, with_room
 from attnviz.attention.tile import find_loops
+from attnviz.attention.window import KeyWindow
 from attnviz.model.architecture import position
-from attnviz.model.architecture.spec import Attention, Learned, Reach, Rotary, Sinusoidal
+from attnviz.model.architecture.spec import Attention, Learned, Rotary, Sinusoidal
 from attnviz.model.native.forward import Network
 from attnviz.model.native.run import Biases, Run
 
-See = Callable[[int, Reach, "Group", Tensor], None]
+See = Callable[[int, KeyWindow, "Group", Tensor], None]
 """(layer, its reach, documents, their scores (B, H, n, n)) → turns these into weights, in their place."""
-
-
-@dataclass(frozen=True)
-class Group:
-    """``count`` documents of ``length`` tokens each: from the pack's document ``first`` and token ``start`` on."""
-
-    first: int
-    start: int
-    count: int
-    length: int
-
-    @property
-    def tokens(self) -> slice:
-        """Where its tokens are in the pack."""
-        return slice(self.start, self.start + self.count * self.length)
-
-    def parts(self, count: int) -> Iterator[Group]:
-        """The group in parts of ``count`` documents."""
-        for i in range(0, self.count, count):
-            yield Group(self.first + i, self.start + i * self.length, min(count, self.count - i), self.length)
 
 
 def pack(lengths: Sequence[int], workers: int = 1) -> list[list[int]]:
@@ -120,7 +101,7 @@ class Packed(Run):
         for whole in self._groups:
             for group in whole.parts(max(1, PACK_CELLS // (spec.heads * whole.length**2))):
                 scores = self._scores(spec, group, q, k, biases, products)
-                self._see(layer, spec.reach, group, scores)
+                self._see(layer, spec.window, group, scores)
                 if v is None:
                     continue
                 if products:
@@ -161,11 +142,6 @@ class Packed(Run):
         return torch.cat([
             mix(x[group.tokens].view(group.count, group.length, -1).mT).mT.flatten(0, 1) for group in self._groups
         ])  # fmt: skip
-
-
-def with_room(scores: Tensor) -> Tensor:
-    """The scores (B, H, n, n) with the room behind their rows, (B, H, n, width), as compiled loops read them."""
-    return scores.as_strided((*scores.shape[:3], scores.stride(2)), scores.stride())
 
 
 def _apart(part: Tensor, group: Group) -> Tensor:

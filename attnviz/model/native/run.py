@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from attnviz.attention.kernel import Bias, Kind, Observer, attend
+from attnviz.attention.window import EVERYTHING
 from attnviz.model.architecture import position
-from attnviz.model.architecture.spec import EVERYTHING, Attention, Learned, Rotary, Sinusoidal
+from attnviz.model.architecture.spec import Attention, Learned, Rotary, Sinusoidal
 
 Biases = Callable[[Tensor, Tensor], Bias | None]
 """The queries and keys of all heads (…, heads, T, D) → what their scores get for their positions."""
@@ -80,7 +81,7 @@ class Run:
             k,
             k[..., :0] if v is None else v,
             scale=spec.scale,
-            reach=EVERYTHING if kind == "cross" else spec.reach,
+            window=EVERYTHING if kind == "cross" else spec.window,
             bias=biases(q, k) if biases else None,
             softcap=spec.softcap,
             first=0 if kind == "cross" else self.first,

@@ -221,7 +221,7 @@ def run(about: About) -> str:
     facts = {
         "model": about.model,
         "revision": about.revision,
-        "run": f"{about.way}, {about.dtype} on {about.device}",
+        "run": f"{about.backend}, {about.dtype} on {about.device}",
         "check": about.check,
         **about.options,
         "versions": ", ".join(f"{name} {version}" for name, version in about.versions.items()),

@@ -113,7 +113,7 @@ def document(found: CorpusEstimate) -> dict[str, Any]:
     return {
         "model": found.plan.name,
         "model_type": found.plan.model_type,
-        "path": found.plan.way,
+        "path": found.plan.backend,
         **own,
         "all_tokens": cost.all_tokens,
         "rows": asdict(cost.rows),

@@ -34,7 +34,7 @@ class Estimate:
 
 def heading(plan: Plan, what: str) -> Text:
     """The first line: the model, its type, how it is run, and ``what`` is reckoned."""
-    line = Text(clean(plan.name), "bold").append(f" · {clean(plan.model_type)} · {plan.way}", "dim")
+    line = Text(clean(plan.name), "bold").append(f" · {clean(plan.model_type)} · {plan.backend}", "dim")
     return line.append(f" · {what}")
 
 
@@ -114,7 +114,7 @@ def document(found: Estimate) -> dict[str, Any]:
     return {
         "model": found.plan.name,
         "model_type": found.plan.model_type,
-        "path": found.plan.way,
+        "path": found.plan.backend,
         **cost,
         "model_bytes": size,
         "peak": found.cost.peak,

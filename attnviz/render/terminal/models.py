@@ -38,7 +38,9 @@ def families(rows: Iterable[Row], hosted: Iterable[str]) -> RenderableType:
 def plan(found: Plan) -> RenderableType:
     """How a checkpoint would be run, why, and what it is made of."""
     line = Text(clean(found.name), "bold").append(f" · {clean(found.model_type)} · ", "not bold")
-    line.append(found.way, "green" if found.way == "native" else "yellow" if found.way == "hosted" else "red")
+    line.append(
+        found.backend, "green" if found.backend == "native" else "yellow" if found.backend == "hosted" else "red"
+    )
     table = Table.grid(padding=(0, 2))
     for name, words in found.facts.items():
         table.add_row(Text(f"  {name}", "dim"), Text(clean(words)))

@@ -126,16 +126,16 @@ def _left_out(summary: Summary) -> Iterator[RenderableType]:
     if keys.punctuation.any():
         shares.append((summary.punctuation_share, "punctuation"))
     if shares:
-        counted = summary.looked_at[keys.special | keys.punctuation].any()
+        counted = summary.key_mask[keys.special | keys.punctuation].any()
         (share, first), *rest = shares
         others = "".join(f", {share:.0%} to {owner}" for share, owner in rest)
         where = "counted here" if counted else "see --special"
         yield _Note(f"{share:.0%} of the attention goes to {first}{others}; {where}.")
     also = []
-    axes = ((units.queries, summary.looking), (keys, summary.looked_at))
+    axes = ((units.queries, summary.query_mask), (keys, summary.key_mask))
     if any(axis.function.any() and not counting[axis.function].any() for axis, counting in axes):
         also.append(_function_words(units.language, (units.queries, keys)))
-    if units.one_text and not summary.looked_at[0] and summary.looking[0]:
+    if units.one_text and not summary.key_mask[0] and summary.query_mask[0]:
         also.append(f"the first {units.kind} as a key, on which causal models rest")
     if not summary.heads.all():
         also += map(_positional, summary.positional)

@@ -20,7 +20,7 @@ from attnviz.attention import kernel, tile
 from attnviz.attention.kernel import Bias, Observer, attend
 from attnviz.attention.observers import Weights
 from attnviz.attention.observers.statistics import EDGES
-from attnviz.model.architecture.spec import CAUSAL, EVERYTHING, Reach
+from attnviz.attention.window import CAUSAL, EVERYTHING, KeyWindow
 
 Biased = Literal["none", "slopes", "one for all heads", "hiding"]
 SPREADS = (0.0, 0.01, 3.0, 3.0, 3.0, 150.0)
@@ -35,7 +35,7 @@ class Case:
     groups: int
     queries: int
     keys: int
-    reach: Reach = EVERYTHING
+    window: KeyWindow = EVERYTHING
     rows: int | None = None
     bound: int = 1 << 22
     spread: float = 3.0
@@ -55,7 +55,7 @@ class Case:
             patch.setattr(kernel, "TILE", self.bound)
             if self.by_torch:
                 patch.setattr(tile, "_loops", lambda: None)
-            options = {"scale": 0.5, "reach": self.reach, "softcap": self.softcap, "rows": self.rows}
+            options = {"scale": 0.5, "window": self.window, "softcap": self.softcap, "rows": self.rows}
             context = attend(
                 q, k, v, bias=_lookup(bias), sinks=sinks, layer=5, observers=[*observers, weights], **options
             )
@@ -116,7 +116,7 @@ class Case:
     @property
     def visible(self) -> Tensor:
         """What each query sees, (N, M)."""
-        return visible(self.reach, self.queries, self.keys)
+        return visible(self.window, self.queries, self.keys)
 
 
 def places_apart(queries: int, keys: int) -> Tensor:
@@ -124,10 +124,10 @@ def places_apart(queries: int, keys: int) -> Tensor:
     return torch.arange(queries)[:, None] - torch.arange(keys)
 
 
-def visible(reach: Reach, queries: int, keys: int) -> Tensor:
+def visible(window: KeyWindow, queries: int, keys: int) -> Tensor:
     """Which of M keys each of N queries sees, (N, M)."""
     apart = places_apart(queries, keys)
-    behind, ahead = (1 << 40 if end is None else end for end in (reach.behind, reach.ahead))
+    behind, ahead = (1 << 40 if end is None else end for end in (window.left, window.right))
     return (apart <= behind) & (-apart <= ahead)
 
 
@@ -175,9 +175,11 @@ def lengths(most: int) -> st.SearchStrategy[int]:
     )
 
 
-REACHES = st.one_of(
-    st.sampled_from([EVERYTHING, CAUSAL, CAUSAL, Reach(0, 0), Reach(behind=70, ahead=0), Reach(behind=130, ahead=130)]),
-    st.builds(Reach, st.integers(0, 200) | st.none(), st.integers(0, 200) | st.just(0) | st.none()),
+KEY_WINDOWS = st.one_of(
+    st.sampled_from(
+        [EVERYTHING, CAUSAL, CAUSAL, KeyWindow(0, 0), KeyWindow(left=70, right=0), KeyWindow(left=130, right=130)]
+    ),
+    st.builds(KeyWindow, st.integers(0, 200) | st.none(), st.integers(0, 200) | st.just(0) | st.none()),
 )
 """Of decoders, encoders and windows."""
 
@@ -186,8 +188,8 @@ REACHES = st.one_of(
 def cases(draw: st.DrawFn, *, most: int = 330, dtypes: Sequence[torch.dtype] = (torch.float32,)) -> Case:
     """Cases of up to ``most`` queries and keys."""
     groups, share = draw(st.integers(1, 3)), draw(st.integers(1, 2))
-    queries, reach = draw(lengths(most)), draw(REACHES)
-    keys = draw(lengths(most)) if reach == EVERYTHING and draw(st.booleans()) else queries
+    queries, window = draw(lengths(most)), draw(KEY_WINDOWS)
+    keys = draw(lengths(most)) if window == EVERYTHING and draw(st.booleans()) else queries
     # Tiles of some queries and of one head, some or all, but not thousands of tiles.
     rows = draw(st.one_of(st.integers(1, 10), st.integers(50, 80), st.integers(1, queries)))
     rows = max(rows, queries // 12)
@@ -197,7 +199,7 @@ def cases(draw: st.DrawFn, *, most: int = 330, dtypes: Sequence[torch.dtype] = (
         groups=groups,
         queries=queries,
         keys=keys,
-        reach=reach,
+        window=window,
         rows=draw(st.sampled_from([None, rows])),
         bound=draw(st.sampled_from([1 << 22, together * share * keys * rows, max(1, share * keys * rows - 1)])),
         spread=draw(st.sampled_from(SPREADS)),

@@ -8,11 +8,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from attnviz.attention.observers import Confidence, DuplicateTokens
-from attnviz.model.architecture.spec import CAUSAL, Reach
+from attnviz.attention.window import CAUSAL, KeyWindow
 from tests.attention.observers.naive import Case, cases
 
-LONG = Case(2, 1, 1100, 1100, reach=CAUSAL)
-WINDOW = Case(4, 2, 700, 700, reach=Reach(behind=90, ahead=90), rows=53)
+LONG = Case(2, 1, 1100, 1100, window=CAUSAL)
+WINDOW = Case(4, 2, 700, 700, window=KeyWindow(left=90, right=90), rows=53)
 # Each weight is rounded to float32, and their sums are of 64 bits.
 CLOSE = {"rtol": 1e-5, "atol": 1e-6}
 

@@ -68,7 +68,7 @@ def test_last_states_that_are_narrower_are_filled_up() -> None:
 
 def test_hidden_states_are_kept_from_the_embeddings_to_the_last_layer(tiny_model: Model) -> None:
     kept, encoding = HiddenStates(), tiny_model.encode(tiny.SENTENCE)
-    last = tiny_model.way.run(encoding, [kept])
+    last = tiny_model.backend.run(encoding, [kept])
     states = kept.stacked()
     assert states.shape == (3 + 1, len(encoding), 32)
     assert torch.equal(states[-1], last)
@@ -77,7 +77,7 @@ def test_hidden_states_are_kept_from_the_embeddings_to_the_last_layer(tiny_model
 
 def test_an_observer_that_watches_nothing_stores_nothing(tiny_model: Model) -> None:
     watching = Observer()
-    tiny_model.way.run(tiny_model.encode(tiny.SENTENCE), [watching])
+    tiny_model.backend.run(tiny_model.encode(tiny.SENTENCE), [watching])
     assert vars(watching) == {}
 
 
@@ -97,7 +97,7 @@ def test_an_observer_of_ones_own_sees_the_whole_pass(tiny_model: Model, monkeypa
 
     monkeypatch.setattr(kernel, "TILE", 4 * 15 * 2)
     strongest, weights = Strongest(), torch.from_numpy(tiny_model.attend(tiny.SENTENCE).weights)
-    tiny_model.way.run(tiny_model.encode(tiny.SENTENCE), [strongest])
+    tiny_model.backend.run(tiny_model.encode(tiny.SENTENCE), [strongest])
     where = tuple(int(i) for i in torch.unravel_index(weights.argmax(), weights.shape))
     assert strongest.best == (float(weights.max()), *where)
 

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from attnviz.attention.observers import Band, TopLinks
-from attnviz.model.architecture.spec import CAUSAL, Reach
+from attnviz.attention.window import CAUSAL, KeyWindow
 from tests.attention.observers.naive import Case, cases
 
-LONG = Case(2, 1, 1100, 1100, reach=CAUSAL)
-WINDOW = Case(2, 2, 900, 900, reach=Reach(behind=300, ahead=300), rows=53)
+LONG = Case(2, 1, 1100, 1100, window=CAUSAL)
+WINDOW = Case(2, 2, 900, 900, window=KeyWindow(left=300, right=300), rows=53)
 TWO_TEXTS = Case(4, 2, 70, 1100, rows=9)
 
 
@@ -56,12 +56,12 @@ def test_top_links_of_the_keys_that_count(case: Case, k: int, share: float) -> N
     assert_top(top.layer(5), weights * counts, k)
 
 
-@pytest.mark.parametrize("reach", [CAUSAL, Reach(), Reach(behind=2, ahead=0)])
-def test_top_links_of_equal_weights_are_of_different_keys(reach: Reach) -> None:
+@pytest.mark.parametrize("window", [CAUSAL, KeyWindow(), KeyWindow(left=2, right=0)])
+def test_top_links_of_equal_weights_are_of_different_keys(window: KeyWindow) -> None:
     top = TopLinks(4)
-    weights = Case(2, 2, 700, 700, reach=reach, spread=0.0, rows=50).watch(top)
+    weights = Case(2, 2, 700, 700, window=window, spread=0.0, rows=50).watch(top)
     assert_top(top.layer(5), weights, 4)
-    assert top.layer(5)[1][0, 699].tolist().count(-1) == (1 if reach.behind == 2 else 0)
+    assert top.layer(5)[1][0, 699].tolist().count(-1) == (1 if window.left == 2 else 0)
 
 
 def assert_bands(case: Case, band: Band, weights: Tensor) -> None:

@@ -25,7 +25,7 @@ from attnviz.attention.observers import (
     TopLinks,
     Weights,
 )
-from attnviz.model.architecture.spec import CAUSAL, EVERYTHING, Reach
+from attnviz.attention.window import CAUSAL, EVERYTHING, KeyWindow
 
 LENGTH = 3000
 BOUND = 1 << 19
@@ -45,12 +45,12 @@ class Allocations(TorchDispatchMode):
         return found
 
 
-def largest(observers: list[Observer], reach: Reach, *, biased: bool = False) -> int:
+def largest(observers: list[Observer], window: KeyWindow, *, biased: bool = False) -> int:
     """The bytes of the largest array that a layer of 3,000 tokens makes."""
     q, k, v = (torch.randn(heads, LENGTH, 4) for heads in (2, 1, 1))
     bias = (lambda at, to: (at[:, None] - to).abs().float()[None] / -9) if biased else None
     with Allocations() as made:
-        attend(q, k, v, scale=0.5, reach=reach, bias=bias, observers=observers)
+        attend(q, k, v, scale=0.5, window=window, bias=bias, observers=observers)
         for observer in observers:
             if isinstance(observer, HeadStats):
                 assert observer.figures["entropy"].shape == (1, 2)
@@ -73,14 +73,14 @@ def all_observers() -> list[Observer]:
 
 
 @pytest.mark.parametrize(
-    ("reach", "biased"),
-    [(CAUSAL, False), (EVERYTHING, False), (EVERYTHING, True), (Reach(behind=700, ahead=700), False)],
+    ("window", "biased"),
+    [(CAUSAL, False), (EVERYTHING, False), (EVERYTHING, True), (KeyWindow(left=700, right=700), False)],
 )
-def test_no_array_is_larger_than_a_tile(reach: Reach, biased: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_array_is_larger_than_a_tile(window: KeyWindow, biased: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernel, "TILE", BOUND)
     # A tile's places have numbers of 8 bytes, and its rows may be filled up to whole blocks.
     bound = 8 * BOUND * (LENGTH + kernel.BLOCK) // LENGTH
-    assert largest(all_observers(), reach, biased=biased) <= bound < 4 * LENGTH**2 / 8
+    assert largest(all_observers(), window, biased=biased) <= bound < 4 * LENGTH**2 / 8
 
 
 def test_an_array_of_all_weights_would_be_seen() -> None:

@@ -14,8 +14,8 @@ import transformers
 from attnviz.attention import kernel
 from attnviz.attention.kernel import Kind, Observer, Tile
 from attnviz.attention.observers import HeadStats, Only, Received, TopLinks, Weights
+from attnviz.attention.window import CAUSAL, EVERYTHING, KeyWindow
 from attnviz.encoding import Encoding
-from attnviz.model.architecture.spec import CAUSAL, EVERYTHING, Reach
 from attnviz.model.hosted import Hosted
 from attnviz.model.native.backend import Native
 from tests import tiny
@@ -39,7 +39,7 @@ COMMON = {
 GPT2 = {name: size for name, size in COMMON.items() if name != "intermediate_size"}
 GROUPED = COMMON | {"num_key_value_heads": 2, "head_dim": 8}
 T5 = {"vocab_size": 50, "d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4}
-SEEN = Reach(behind=WINDOW - 1, ahead=0)
+SEEN = KeyWindow(left=WINDOW - 1, right=0)
 
 
 @dataclass(frozen=True)
@@ -48,18 +48,18 @@ class Of:
 
     name: str
     config: dict[str, Any]
-    reaches: dict[Kind, list[Reach]]
+    layer_windows: dict[Kind, list[KeyWindow]]
     hosted: bool = False
     scale: float = 0.3
 
-    def way(self, folder: Path) -> Native | Hosted:
+    def backend(self, folder: Path) -> Native | Hosted:
         kind = getattr(transformers, self.name)
         model = kind._from_config(kind.config_class(**self.config), attn_implementation="eager").eval()
         tiny.randomise(model, scale=self.scale)
         return Hosted(model, "tiny") if self.hosted else Native(saved(model, folder, torch.float32), 0)
 
 
-THREE: dict[Kind, list[Reach]] = {"encoder": [EVERYTHING] * 2, "decoder": [CAUSAL] * 2, "cross": [EVERYTHING] * 2}
+THREE: dict[Kind, list[KeyWindow]] = {"encoder": [EVERYTHING] * 2, "decoder": [CAUSAL] * 2, "cross": [EVERYTHING] * 2}
 MODELS = {
     "llama": Of("LlamaModel", GROUPED, {"self": [CAUSAL] * 2}),
     "mistral, windows": Of("MistralModel", GROUPED | {"sliding_window": WINDOW}, {"self": [SEEN] * 2}),
@@ -92,8 +92,8 @@ def encoding(ids: list[int]) -> Encoding:
     return Encoding("", None, tuple(map(int, ids)), (0,) * len(ids), tuple(map(str, ids)), (False,) * len(ids), ())
 
 
-def run(way: Native | Hosted, observers: list[Observer]) -> None:
-    way.run(encoding(IDS), observers, encoding(TARGET) if "cross" in way.kinds else None)
+def run(backend: Native | Hosted, observers: list[Observer]) -> None:
+    backend.run(encoding(IDS), observers, encoding(TARGET) if "cross" in backend.kinds else None)
 
 
 @pytest.fixture(params=MODELS, ids=MODELS.keys())
@@ -107,20 +107,20 @@ def test_observers_of_a_model_keep_what_its_weights_say(
 ) -> None:
     monkeypatch.setattr(kernel, "TILE", bound)
     weights = Weights()
-    kept = {kind: (TopLinks(5), HeadStats(), Received()) for kind in of.reaches}
-    way = of.way(tmp_path)
-    assert way.kinds == tuple(kept)
-    run(way, [weights, *(Only(kind, each) for kind, each in kept.items())])
+    kept = {kind: (TopLinks(5), HeadStats(), Received()) for kind in of.layer_windows}
+    backend = of.backend(tmp_path)
+    assert backend.kinds == tuple(kept)
+    run(backend, [weights, *(Only(kind, each) for kind, each in kept.items())])
     for kind, (top, stats, received) in kept.items():
         assert top.layers() == stats.layers() == received.layers() == weights.layers(kind) == (0, 1)
         figures = stats.figures
-        for layer, reach in enumerate(of.reaches[kind]):
+        for layer, window in enumerate(of.layer_windows[kind]):
             full = weights.layer(layer, kind)
             assert torch.equal(top.layer(layer)[0], full.topk(5).values)
             there = full.gather(-1, top.layer(layer)[1].clamp(min=0).long())
             assert torch.equal(there * (top.layer(layer)[1] >= 0), top.layer(layer)[0])
             torch.testing.assert_close(received.layer(layer), full.double().sum(1), rtol=1e-5, atol=1e-6)
-            expected = means(full.double(), visible(reach, *full.shape[1:]))
+            expected = means(full.double(), visible(window, *full.shape[1:]))
             for name, rows in expected.items():
                 np.testing.assert_allclose(figures[name][layer], rows.nanmean(-1), rtol=1e-5, atol=1e-5, err_msg=name)
             profile = profile_of(full.double()).mean(1)
@@ -146,7 +146,7 @@ def test_an_observer_of_ones_own_needs_nothing_from_the_kernel(
 
     monkeypatch.setattr(kernel, "TILE", 150 * 9)
     farthest, weights = Farthest(), Weights()
-    run(MODELS[name].way(tmp_path), [farthest, weights])
+    run(MODELS[name].backend(tmp_path), [farthest, weights])
     for (layer, head), distance in farthest.farthest.items():
         queries, keys = torch.nonzero(weights.layer(layer)[head] > 0.1, as_tuple=True)
         assert distance == int((queries - keys).max())

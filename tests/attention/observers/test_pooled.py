@@ -12,11 +12,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from attnviz.attention.observers import Pairs, Tiles
-from attnviz.model.architecture.spec import CAUSAL, Reach
+from attnviz.attention.window import CAUSAL, KeyWindow
 from tests.attention.observers.naive import Case, cases
 
-LONG = Case(2, 1, 1100, 1100, reach=CAUSAL)
-WINDOW = Case(2, 2, 1100, 1100, reach=Reach(behind=300, ahead=0), rows=80)
+LONG = Case(2, 1, 1100, 1100, window=CAUSAL)
+WINDOW = Case(2, 2, 1100, 1100, window=KeyWindow(left=300, right=0), rows=80)
 TWO_TEXTS = Case(4, 2, 70, 1100, rows=9)
 How = Literal["max", "mean"]
 

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from attnviz.attention.observers import SpanSums
 from attnviz.attention.observers.span import FIGURES
-from attnviz.model.architecture.spec import CAUSAL, Reach
+from attnviz.attention.window import CAUSAL, KeyWindow
 from tests.attention.observers.naive import Case, cases, means
 from tests.attention.observers.test_statistics import CLOSE, DISTANCE
 
-LONG = Case(2, 1, 1100, 1100, reach=CAUSAL)
-WINDOW = Case(2, 2, 900, 900, reach=Reach(behind=70, ahead=0), rows=7)
+LONG = Case(2, 1, 1100, 1100, window=CAUSAL)
+WINDOW = Case(2, 2, 900, 900, window=KeyWindow(left=70, right=0), rows=7)
 
 
 @settings(deadline=None, max_examples=40)

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from attnviz.attention.kernel import Observer, Tile, attend
 from attnviz.attention.observers import HeadStats, Received
-from attnviz.model.architecture.spec import CAUSAL, Reach
+from attnviz.attention.window import CAUSAL, KeyWindow
 from tests.attention.observers.naive import Case, cases, entropy_of, means, profile_of
 
-LONG = Case(2, 1, 1100, 1100, reach=CAUSAL)
-NEAR = Case(1, 1, 1100, 1100, reach=Reach(behind=3, ahead=2))
+LONG = Case(2, 1, 1100, 1100, window=CAUSAL)
+NEAR = Case(1, 1, 1100, 1100, window=KeyWindow(left=3, right=2))
 TWO_TEXTS = Case(4, 2, 70, 1100, rows=9)
 MORE_QUERIES = Case(4, 2, 300, 7, rows=9)
 TAKEN = Case(2, 1, 40, 40, spread=150.0, sinks=True)

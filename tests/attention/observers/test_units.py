@@ -13,13 +13,13 @@ from torch import Tensor
 
 from attnviz.attention.kernel import Kind, Observer, Tile, attend
 from attnviz.attention.observers import Band, HeadStats, InUnits, Only, Pairs, Received, Tiles, TopLinks, Weights
-from attnviz.model.architecture.spec import CAUSAL, Reach
+from attnviz.attention.window import CAUSAL, KeyWindow
 from tests.attention.observers.naive import Case, cases
 
-LONG = Case(2, 1, 1100, 1100, reach=CAUSAL)
-WINDOW = Case(2, 2, 900, 900, reach=Reach(behind=70, ahead=0), rows=7)
+LONG = Case(2, 1, 1100, 1100, window=CAUSAL)
+WINDOW = Case(2, 2, 900, 900, window=KeyWindow(left=70, right=0), rows=7)
 TWO_TEXTS = Case(4, 2, 70, 1100, rows=9)
-SINGLE_ROWS = Case(2, 2, 20, 20, reach=CAUSAL, rows=1, bound=20)
+SINGLE_ROWS = Case(2, 2, 20, 20, window=CAUSAL, rows=1, bound=20)
 
 
 def in_units(weights: Tensor, queries: list[int], keys: list[int]) -> Tensor:
@@ -74,13 +74,13 @@ def test_what_does_not_count_is_zero(case: Case, data: st.DataObject | None) -> 
     share = 0.5 if data is None else data.draw(st.sampled_from([0.0, 0.5, 1.0]))
     units = random(case.queries, 0.5, 1) if data is None else data.draw(cuts(case.queries))
     generator = np.random.default_rng(case.seed)
-    looking, looked_at = (generator.random(len(units)) < share for _ in range(2))
+    query_mask, key_mask = (generator.random(len(units)) < share for _ in range(2))
     kept, other = Weights(), Weights()
-    masked = InUnits([kept], units, units, looking=looking, looked_at=looked_at, itself=False)
+    masked = InUnits([kept], units, units, query_mask=query_mask, key_mask=key_mask, itself=False)
     weights = case.watch(masked, InUnits([other], units, units))
     expected = in_units(weights, units, units)
     same(other.layer(5), expected)  # nor for others: the tile is theirs as well
-    expected *= torch.from_numpy(np.outer(looking, looked_at))
+    expected *= torch.from_numpy(np.outer(query_mask, key_mask))
     expected.diagonal(0, 1, 2).zero_()
     same(kept.layer(5), expected)
     assert not kept.layer(5)[expected == 0].any()
@@ -109,10 +109,10 @@ def test_observers_in_units_see_what_the_full_weights_in_units_are(case: Case, d
         assert torch.equal(mine.layer(5)[0], other.layer(5)[0])
     for mine in (top.layer(5), (band.layer(5)[0].flatten(1), *(part.flatten(1) for part in band.layer(5)[1:]))):
         assert torch.equal(mine[0] > 0, mine[-1] >= 0)
-    values, looking, looked_at = band.layer(5)
+    values, query_mask, key_mask = band.layer(5)
     heads = torch.arange(case.heads)[:, None, None]
-    there = whole[heads, looking.clamp(min=0).long(), looked_at.clamp(min=0).long()]
-    assert torch.equal(torch.where(looking >= 0, there, 0), values)
+    there = whole[heads, query_mask.clamp(min=0).long(), key_mask.clamp(min=0).long()]
+    assert torch.equal(torch.where(query_mask >= 0, there, 0), values)
     assert torch.equal(tiles.layer(5), again[3].layer(5))
     assert torch.equal(rows.layer(5), whole[:, [0, -1]])
     torch.testing.assert_close(received.layer(5), again[2].layer(5), rtol=1e-6, atol=1e-6)

@@ -30,7 +30,7 @@ from tests.documents import LONG_TEXT, Array, Read, read_windows
 
 def show(read: Read, *observers: kernel.Observer) -> None:
     """Slide over the document."""
-    run_windows(read.way, read.windows, [Sliding(observers, len(read.document), sinks=read.sinks)])
+    run_windows(read.backend, read.windows, [Sliding(observers, len(read.document), sinks=read.sinks)])
 
 
 @pytest.fixture(params=["bert", "bert in other strides", "llama", "llama without marks"])
@@ -43,10 +43,10 @@ def read(request: pytest.FixtureRequest, tiny_bert: object, tiny_llama: object) 
     document = encode(tokenizer, LONG_TEXT, marks=marked)
     stride = 7 if "stride" in request.param else None
     windows = slide(tokenizer, document, limit=24, causal=causal, stride=stride, marks=marked)
-    way = model.way
-    assert isinstance(way, Native)
+    backend = model.backend
+    assert isinstance(backend, Native)
     assert len(windows) > 8
-    return read_windows(way, document, windows, sinks=marked)
+    return read_windows(backend, document, windows, sinks=marked)
 
 
 @pytest.fixture(params=[1 << 22, 4 * 20**2, 24 * 9], ids=["whole", "heads apart", "some rows"])
@@ -154,7 +154,7 @@ def test_figures_of_heads_are_of_the_windows_rows(tiled: Read, some: bool) -> No
     special, comma = np.array(document.special), np.array([token == "," for token in document.tokens])
     counting = ~special if some else None
     stats = WindowStats({"special": special, "comma": comma}, counting)
-    run_windows(tiled.way, tiled.windows, [stats])
+    run_windows(tiled.backend, tiled.windows, [stats])
     rows = [
         (weights[:, :, row].astype(np.float64), row, window.places)
         for window, weights in zip(tiled.windows, tiled.each, strict=True)
@@ -187,8 +187,8 @@ def test_one_window_has_the_figures_of_its_text(tiny_bert: object) -> None:
     windows = slide(model.checkpoint.tokenizer, document, limit=64, causal=False)
     special = np.array(document.special)
     plain, stats = HeadStats({"special": special}, ~special), WindowStats({"special": special}, ~special)
-    model.way.run(document, [plain])
-    run_windows(model.way, windows, [stats])
+    model.backend.run(document, [plain])
+    run_windows(model.backend, windows, [stats])
     shown = stats.figures
     assert plain.figures.keys() == shown.keys()
     for name, expected in plain.figures.items():

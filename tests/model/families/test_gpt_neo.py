@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from attnviz.attention.window import CAUSAL, KeyWindow
 from attnviz.errors import ModelError
-from attnviz.model.architecture.spec import CAUSAL, Reach
 from tests.model.families import assert_defaults, assert_published, assert_refused, read
 
 SMALL: dict[str, Any] = {
@@ -47,7 +47,7 @@ def test_a_published_config_is_read_as_transformers_reads_it(config: dict[str, A
 
 
 def test_every_other_layer_sees_a_window_itself_counted() -> None:
-    assert [layer.attention.reach for layer in read(SMALL).layers] == [CAUSAL, Reach(255, 0)] * 6
+    assert [layer.attention.window for layer in read(SMALL).layers] == [CAUSAL, KeyWindow(255, 0)] * 6
 
 
 def test_scores_are_not_scaled() -> None:

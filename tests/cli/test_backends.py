@@ -16,7 +16,7 @@ from attnviz.model.native import run as runs
 from attnviz.record import EncoderDecoder, read
 from tests import tiny
 from tests.cli.conftest import Run
-from tests.model.test_ways import own_code
+from tests.model.test_backends import own_code
 from tests.render.schema import validate
 
 S = tiny.SENTENCE

@@ -17,7 +17,7 @@ from attnviz.attention.kernel import Observer
 from attnviz.checkpoint import open_checkpoint
 from attnviz.errors import ExitCode, ModelError, UnsupportedModel, UsageError
 from attnviz.interface import load
-from attnviz.model.backends import DTYPES, Options, devices, open_way, placing, read_options, why_hosted
+from attnviz.model.backends import DTYPES, Options, devices, open_backend, placing, read_options, why_hosted
 from attnviz.model.hosted import Hosted
 from attnviz.model.native.backend import Native
 from tests import tiny
@@ -34,15 +34,15 @@ def changed(folder: Path, target: Path, **config: Any) -> Path:
 @pytest.mark.parametrize("name", ["tiny_bert", "tiny_llama", "tiny_t5"])
 def test_what_a_family_file_expresses_is_native(name: str, request: pytest.FixtureRequest) -> None:
     checkpoint = open_checkpoint(request.getfixturevalue(name))
-    way, reason = open_way(checkpoint, Options())
-    assert isinstance(way, Native)
-    assert (way.path, reason, why_hosted(checkpoint)) == ("native", "", "")
+    backend, reason = open_backend(checkpoint, Options())
+    assert isinstance(backend, Native)
+    assert (backend.path, reason, why_hosted(checkpoint)) == ("native", "", "")
 
 
 def test_a_type_without_a_family_file_is_hosted_and_the_reason_names_it(tiny_mixtral: Path) -> None:
     model = load(tiny_mixtral)
-    assert isinstance(model.way, Hosted)
-    assert model.way.path == "hosted"
+    assert isinstance(model.backend, Hosted)
+    assert model.backend.path == "hosted"
     assert model.reason.startswith("attnviz has no forward pass of its own for models of type 'mixtral'")
     assert model.attend(tiny.SENTENCE).path == "hosted"
 
@@ -51,7 +51,7 @@ def test_a_config_that_asks_for_more_than_we_know_is_hosted_and_the_reason_names
     tiny_llama: Path, tmp_path: Path
 ) -> None:
     model = load(changed(tiny_llama, tmp_path, new_kind_of_mask=3))
-    assert isinstance(model.way, Hosted)
+    assert isinstance(model.backend, Hosted)
     assert "new_kind_of_mask = 3" in model.reason
     # transformers passes over it, so that both give the same here.
     native, hosted = load(tiny_llama).attend(tiny.SENTENCE), model.attend(tiny.SENTENCE)
@@ -62,7 +62,7 @@ def test_a_config_that_asks_for_more_than_we_know_is_hosted_and_the_reason_names
 def test_a_model_that_neither_way_runs_is_an_error_that_says_both_reasons(tiny_bert: Path, tmp_path: Path) -> None:
     checkpoint = open_checkpoint(changed(tiny_bert, tmp_path, model_type="brt"))
     with pytest.raises(UnsupportedModel) as caught:
-        open_way(checkpoint, Options())
+        open_backend(checkpoint, Options())
     error = caught.value
     assert error.exit_code is ExitCode.MODEL
     assert error.message == (
@@ -75,7 +75,7 @@ def test_a_model_that_neither_way_runs_is_an_error_that_says_both_reasons(tiny_b
 def test_a_damaged_config_is_no_reason_to_host(tiny_bert: Path, tmp_path: Path) -> None:
     checkpoint = open_checkpoint(changed(tiny_bert, tmp_path, num_attention_heads=0))
     with pytest.raises(ModelError, match="num_attention_heads is 0") as caught:
-        open_way(checkpoint, Options())
+        open_backend(checkpoint, Options())
     assert not isinstance(caught.value, UnsupportedModel)
 
 
@@ -127,7 +127,7 @@ def test_a_type_that_transformers_knows_is_run_by_transformers_whatever_code_it_
 
 
 def test_trust_changes_nothing_for_a_model_without_code(tiny_bert: Path, tiny_mixtral: Path) -> None:
-    assert isinstance(load(tiny_bert, trust_remote_code=True).way, Native)
+    assert isinstance(load(tiny_bert, trust_remote_code=True).backend, Native)
     assert load(tiny_mixtral, trust_remote_code=True).check(tiny.SENTENCE).passed
 
 
@@ -190,7 +190,7 @@ def test_a_model_runs_in_every_type_of_numbers(name: str, dtype: str, request: p
     target = "the bank" if name == "tiny_t5" else None
     states = States()
     encoding, decoded = model.inputs(tiny.SENTENCE, target=target)
-    model.way.run(encoding, [states], decoded)
+    model.backend.run(encoding, [states], decoded)
     assert states.found == {DTYPES[dtype]}
     found, expected = (each.attend(tiny.SENTENCE, target=target) for each in (model, exact))
     maps = [(found.cross, expected.cross)] if hasattr(found, "cross") and hasattr(expected, "cross") else []
@@ -219,17 +219,17 @@ def test_a_model_in_half_precision_is_checked_as_it_runs_and_in_float32(
 
 def test_options_are_those_of_the_way(tiny_bert: Path) -> None:
     checkpoint = open_checkpoint(tiny_bert)
-    way, _ = open_way(checkpoint, replace(Options(), dtype=torch.float64))
-    assert isinstance(way, Native)
-    assert way.network.dtype is torch.float64
+    backend, _ = open_backend(checkpoint, replace(Options(), dtype=torch.float64))
+    assert isinstance(backend, Native)
+    assert backend.network.dtype is torch.float64
 
 
 def test_a_model_in_memory_is_run_as_its_config_says(tiny_bert: Path) -> None:
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=tiny.wordpiece())
     model = BertModel.from_pretrained(tiny_bert)
-    assert isinstance(load((model, tokenizer)).way, Native)
+    assert isinstance(load((model, tokenizer)).backend, Native)
     model.config.new_kind_of_mask = 3
     hosted = load((model, tokenizer))
-    assert isinstance(hosted.way, Hosted)
-    assert hosted.way.model is model  # it is not copied
+    assert isinstance(hosted.backend, Hosted)
+    assert hosted.backend.model is model  # it is not copied
     assert hosted.check(tiny.SENTENCE).passed
