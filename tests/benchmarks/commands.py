@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import os
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -166,15 +166,24 @@ class Spent:
     bytes: int
 
 
+# A process inherits the peak of the one that starts it: a small one between them keeps this one's out.
+WATCH = """
+import json, os, subprocess, sys, time
+start = time.perf_counter()
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, state, used = os.wait4(process.pid, 0)
+print(json.dumps([time.perf_counter() - start, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024]))
+sys.exit(state != 0)
+"""
+
+
 def spent(command: Sequence[str], environment: dict[str, str]) -> Spent:
     """Run a process to its end."""
-    start = time.perf_counter()
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    said = process.stderr.read() if process.stderr else ""
-    _, state, used = os.wait4(process.pid, 0)
-    if state:
-        raise SystemExit(f"{' '.join(map(str, command[:4]))} … failed:\n{said[-2000:]}")
-    return Spent(time.perf_counter() - start, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)
+    watched = [sys.executable, "-S", "-c", WATCH, *command]
+    run = subprocess.run(watched, env=environment, capture_output=True, text=True, check=False)
+    if run.returncode:
+        raise SystemExit(f"{' '.join(map(str, command[:4]))} … failed:\n{run.stderr[-2000:]}")
+    return Spent(*json.loads(run.stdout))
 
 
 def pairs(row: Row, folder: Path, rounds: int) -> list[tuple[Spent, Spent]]:
