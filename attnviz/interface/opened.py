@@ -14,8 +14,8 @@ from attnviz.errors import UsageError, short
 if TYPE_CHECKING:
     from attnviz.model.backends import Options
     from attnviz.model.hosted import Hosted, Reader
-    from attnviz.model.hosted.watch import Watch
     from attnviz.model.native.backend import Native
+    from attnviz.model.watch import Watch
 
 Words = Lexicon | Iterable[str] | Iterable[Sequence[int]]
 """What is known to be a word: a list, or pairs (start, stop) of a text's characters."""

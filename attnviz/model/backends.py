@@ -13,8 +13,8 @@ from attnviz.checkpoint import Checkpoint, Remembering
 from attnviz.encoding import Encoding
 from attnviz.errors import UnsupportedModel, UsageError
 from attnviz.model.families import near_miss
-from attnviz.model.hosted.watch import Watch
 from attnviz.model.native.backend import Native, open_native, read_spec
+from attnviz.model.watch import Watch
 
 if TYPE_CHECKING:
     from attnviz.model.hosted import Hosted

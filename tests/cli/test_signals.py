@@ -19,12 +19,12 @@ PLACES = {
     # Of what the console script imports at its start, the last is slow.
     "imports": f"import importlib.abc\nclass Slow(importlib.abc.MetaPathFinder):\n    def find_spec(self, name, *_):\n"
     f"        if name == 'attnviz.cli.show': {_STAY}\nsys.meta_path.insert(0, Slow())",
-    "loading": f"import attnviz.model.backends as ways\ndef stay(*_): {_STAY}\nways.open_way = stay",
-    "kernel": f"from attnviz.model import run\ndef stay(*_, **__): {_STAY}\nrun.attend = stay",
-    "check": f"from attnviz.model import check\ndef stay(*_, **__): {_STAY}\ncheck.check_shown = stay",
+    "loading": f"import attnviz.model.backends as backends\ndef stay(*_): {_STAY}\nbackends.open_backend = stay",
+    "kernel": f"from attnviz.model.native import run\ndef stay(*_, **__): {_STAY}\nrun.attend = stay",
+    "check": f"from attnviz.model.check import judge as check\ndef stay(*_, **__): {_STAY}\ncheck.check_shown = stay",
     "writing": f"from attnviz import record\ndef stay(_, path, *__):\n    path.write_text('half')\n    {_STAY}\n"
     f"record.write = stay",
-    "running": "from attnviz.model import run\nreal = run.attend\n"
+    "running": "from attnviz.model.native import run\nreal = run.attend\n"
     "def said(*given, **more): print('there', flush=True); return real(*given, **more)\nrun.attend = said",
 }
 

@@ -29,7 +29,7 @@ from attnviz.batch.input.document import Document
 from attnviz.checkpoint import open_checkpoint
 from attnviz.errors import InputError, ModelError
 from attnviz.interface import Model, load
-from attnviz.model import backends as backends
+from attnviz.model import backends
 from attnviz.model.backends import Options, open_backend, open_by_transformers, size_of_weights
 from attnviz.model.check import judge as check_module
 from attnviz.model.check import sampling
@@ -172,7 +172,7 @@ def test_mistakes_are_caught(name: str, mistake: Any, tmp_path: Path, damage: Ca
 
 
 @pytest.mark.parametrize(
-    ("name", "side"), [("mistral", "behind"), ("mistral", "ahead"), ("gemma 2", "behind"), ("gpt-oss", "behind")]
+    ("name", "side"), [("mistral", "left"), ("mistral", "right"), ("gemma 2", "left"), ("gpt-oss", "left")]
 )
 def test_a_mask_that_is_off_by_one_is_caught(
     name: str, side: str, tmp_path: Path, damage: Callable[[Any], None]

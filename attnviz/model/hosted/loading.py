@@ -18,10 +18,10 @@ from attnviz.checkpoint import Checkpoint, quiet_transformers
 from attnviz.errors import ModelError, UnsupportedModel
 from attnviz.model.hosted.as_made import steers
 from attnviz.model.hosted.model import Hosted
-from attnviz.model.hosted.running import RUNNING
 from attnviz.model.hosted.twin import recast, twin
 from attnviz.model.inputs import require_token
 from attnviz.model.native.weights import needful
+from attnviz.model.running import RUNNING
 
 # What a checkpoint needs beside transformers: what its error names, and what installs it.
 _PACKAGES = ("accelerate", "gguf", "bitsandbytes", "gptqmodel", "optimum", "compressed-tensors", "hqq", "sentencepiece")
