@@ -21,7 +21,7 @@ from attnviz.batch.engine import job as jobs
 from attnviz.batch.engine.job import run_job
 from attnviz.batch.engine.work import How
 from attnviz.batch.input.reading import Reading
-from attnviz.batch.output.lock import lock_file
+from attnviz.batch.storage.lock import lock_file
 from attnviz.errors import AttnvizError, InputError, UsageError
 from tests import tiny
 from tests.batch.jobs import LONG, SENTENCES, Seen, facts, job, lines, rows, table, without_picture
@@ -279,7 +279,7 @@ def test_overwrite_begins_anew(corpus: Path, tiny_bert: Path, tmp_path: Path) ->
 
 
 def test_a_second_run_is_refused(made: jobs.Job) -> None:
-    with lock_file(Path(made.output)):
+    with lock_file(made.output, made.output):
         error = refused(made)
     assert error.message == f"another run is writing to {made.output}"
 

@@ -18,11 +18,21 @@ import pytest
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
-from attnviz.batch.output import lock
-from attnviz.batch.output.local import Local
-from attnviz.batch.output.remote import Remote
 from attnviz.batch.output.storage import Storage, open_storage
+from attnviz.batch.storage import lock
+from attnviz.batch.storage.local import LocalFiles
+from attnviz.batch.storage.remote import RemoteFiles
 from attnviz.errors import UsageError
+
+
+def _local(folder: Path) -> Storage:
+    return Storage(LocalFiles(), str(folder), str(folder))
+
+
+def _hdfs(folder: str, files: Any = None) -> Storage:
+    """A file system that renames, behind fsspec."""
+    return Storage(RemoteFiles(files or LocalFileSystem()), folder, "hdfs://host/results")
+
 
 KINDS = ("local", "memory", "distributed")
 
@@ -33,7 +43,7 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
     return {
         "local": lambda: open_storage(str(tmp_path / "results")),
         "memory": lambda: open_storage(f"memory://{tmp_path}/results"),
-        "distributed": lambda: Remote(LocalFileSystem(), f"{tmp_path}/results", "hdfs://host/results"),
+        "distributed": lambda: _hdfs(f"{tmp_path}/results"),
     }[request.param]()
 
 
@@ -69,7 +79,7 @@ def test_a_file_where_the_folder_should_be_is_refused(storage: Storage) -> None:
 
 
 def test_what_is_half_written_is_no_name_and_is_swept_away(tmp_path: Path) -> None:
-    for storage in (Local(tmp_path), Remote(LocalFileSystem(), str(tmp_path), "hdfs://host/results")):
+    for storage in (_local(tmp_path), _hdfs(str(tmp_path))):
         tmp_path.joinpath(".part-1.parquet.0123abcd.partial").write_bytes(b"PAR1")
         tmp_path.joinpath(".mine.partial").write_bytes(b"the user's")
         storage.write("part-0.parquet", b"")
@@ -90,7 +100,7 @@ def _fail(_: Any, *__: Any, **___: Any) -> None:
 def test_on_a_full_disk_the_old_file_stays_and_nothing_else(
     broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    storage = Local(tmp_path) if broken == "os.fsync" else Remote(LocalFileSystem(), str(tmp_path), "hdfs://host/r")
+    storage = _local(tmp_path) if broken == "os.fsync" else _hdfs(str(tmp_path))
     storage.write("run.json", b"old")
     monkeypatch.setattr(broken, _fail)
     with pytest.raises(UsageError, match=r"run.json can't be written \(No space left on device\)") as error:
@@ -112,7 +122,7 @@ def test_hdfs_renames_only_to_what_is_not_there(tmp_path: Path) -> None:
                 raise OSError(errno.EIO, "rename failed")
             Path(path1).rename(path2)
 
-    storage = Remote(Hdfs(), str(tmp_path), "hdfs://host/r")
+    storage = _hdfs(str(tmp_path), Hdfs())
     storage.write("run.json", b"old")
     storage.write("run.json", b"new")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"run.json": b"new"}
@@ -124,7 +134,7 @@ def test_hdfs_renames_only_to_what_is_not_there(tmp_path: Path) -> None:
 def test_the_end_of_the_program_takes_away_what_is_half_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    storage, seen = Local(tmp_path), []
+    storage, seen = _local(tmp_path), []
 
     def end(_: int) -> None:
         seen.append(_names(tmp_path))
@@ -140,7 +150,7 @@ def test_the_end_of_the_program_takes_away_what_is_half_written(
 
 
 def test_files_get_the_permissions_of_any_new_file(tmp_path: Path) -> None:
-    Local(tmp_path).write("a", b"")
+    _local(tmp_path).write("a", b"")
     tmp_path.joinpath("b").write_bytes(b"")
     assert tmp_path.joinpath("a").stat().st_mode == tmp_path.joinpath("b").stat().st_mode
 
@@ -149,24 +159,23 @@ def test_files_get_the_permissions_of_any_new_file(tmp_path: Path) -> None:
     ("where", "said"),
     [
         ("", "has no name"),
-        ("foo://bucket/results", r"foo://bucket/results can't be reached \(Protocol not known: foo\)"),
-        ("nul\0", "can't be read"),
+        ("foo://bucket/results", "foo://bucket/results can't be opened: Protocol not known: foo"),
+        ("nul\0", "can't be made"),
     ],
 )
 def test_where_nothing_can_be_is_said(where: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        open_storage(where).names()
+        open_storage(where).make()
 
 
 def test_a_file_url_is_a_folder_of_this_machine(tmp_path: Path) -> None:
     storage = open_storage(f"file://{tmp_path}/r")
-    assert isinstance(storage, Local)
     assert storage.where == f"{tmp_path}/r"
 
 
 def test_a_link_to_nothing_is_refused(tmp_path: Path) -> None:
     tmp_path.joinpath("results").symlink_to(tmp_path / "gone")
-    with pytest.raises(UsageError, match="results is a link to a folder that is not there"):
+    with pytest.raises(UsageError, match=r"results can't be read \(a broken link, to .*gone\)"):
         open_storage(str(tmp_path / "results")).names()
 
 
@@ -203,17 +212,17 @@ def test_an_error_lets_the_lock_go(storage: Storage) -> None:
 
 def test_the_lock_of_a_process_that_was_killed_is_no_hindrance(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from attnviz.batch.output.lock import lock_file\n"
-        "with lock_file(Path(sys.argv[1])): print('locked', flush=True); sys.stdin.read()"
+        "import sys; from pathlib import Path; from attnviz.batch.storage.lock import lock_file\n"
+        "with lock_file(sys.argv[1], sys.argv[1]): print('locked', flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"locked\n"
-        with pytest.raises(UsageError, match="another run is writing"), Local(tmp_path).locked():
+        with pytest.raises(UsageError, match="another run is writing"), _local(tmp_path).locked():
             pass
         process.send_signal(signal.SIGKILL)
-    with Local(tmp_path).locked():
+    with _local(tmp_path).locked():
         pass
 
 
@@ -223,7 +232,7 @@ def test_a_folder_that_can_not_be_locked_is_said(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr("filelock.FileLock.acquire", refuse)
     with pytest.raises(UsageError, match=r"can't be written to: no lock can be had \(Read-only file system"):
-        Local(tmp_path).locked().__enter__()
+        _local(tmp_path).locked().__enter__()
 
 
 def _said(name: str, **about: Any) -> None:

@@ -19,7 +19,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from attnviz.batch.output.lock import lock_file
+from attnviz.batch.storage.lock import lock_file
 from tests import tiny
 from tests.batch.jobs import SENTENCES, facts, table, without_picture
 from tests.cli.conftest import Result, Run
@@ -304,7 +304,7 @@ def test_results_in_the_folder_that_is_read_are_not_read(run: Run, folder: Path)
 
 def test_another_run_in_the_folder_is_waited_for_by_the_user(batch: Batch, folder: Path, tmp_path: Path) -> None:
     tmp_path.joinpath("out").mkdir()
-    with lock_file(tmp_path / "out"):
+    with lock_file(str(tmp_path / "out"), "out"):
         tmp_path.joinpath("out/run.json").write_text("{}")
         result = batch(folder)
     assert (result.code, result.said) == (

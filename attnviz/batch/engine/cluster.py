@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from attnviz.batch.engine.chunk import Chunk
 from attnviz.batch.engine.connection import connected
-from attnviz.batch.failing import reason
+from attnviz.batch.storage.errors import reason
 from attnviz.errors import AttnvizError, ModelError, UsageError
 
 if TYPE_CHECKING:  # torch comes with them, which who reads need not wait for

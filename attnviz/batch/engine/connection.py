@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
-from attnviz.batch.failing import reason
+from attnviz.batch.storage.errors import reason
 from attnviz.errors import UsageError
 
 WAIT = 10.0

@@ -4,35 +4,59 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
-from attnviz.batch.filesystems import FileSystem, is_web
 from attnviz.batch.input.stream import why
+from attnviz.batch.storage.addresses import is_web
+from attnviz.batch.storage.filesystem import FileSystem, Kind, with_slash
 
 _MAGIC = re.compile(r"[*?\[]")
 _MAGIC_OF_THE_WEB = re.compile(r"[*\[]")
 
 
+class Readable(Protocol):
+    """What an input is read from: a file system, or standard input."""
+
+    def size(self, path: str) -> int | None:
+        """The bytes of a file; None where they are not known before it is read."""
+
+    def open(self, path: str) -> AbstractContextManager[BinaryIO]:
+        """The bytes of a file."""
+
+
+@dataclass(frozen=True)
+class StandardInput:
+    """Standard input, which stays open."""
+
+    stream: BinaryIO
+
+    def size(self, path: str) -> int | None:  # noqa: ARG002
+        """Not known."""
+        return None
+
+    def open(self, path: str) -> AbstractContextManager[BinaryIO]:  # noqa: ARG002
+        """The stream."""
+        return nullcontext(self.stream)
+
+
 @dataclass(frozen=True)
 class Entry:
-    """A file: its ``path`` in its file system ``files``, its ``source`` as the user names it, and its ``key``, the same
-    for all names of it. ``named`` where the user has named it, and not only a folder around it. With a ``reason`` it is
-    a folder that could not be listed.
+    """A file that is to be read.
+
+    ``path`` is its path in ``files``, ``source`` the name that the user knows it by, and ``key`` is the same for all
+    names of the file. ``named`` says that the user has named the file itself, and not only a folder around it. An entry
+    with a ``reason`` is a folder that could not be listed.
     """
 
-    files: FileSystem
+    files: Readable
     path: str
     source: str
     key: str
     named: bool = True
     reason: str = ""
-
-    def open(self) -> AbstractContextManager[BinaryIO]:
-        """Its bytes. Raises OSError."""
-        return self.files.open(self.path)
 
     @property
     def name(self) -> str:
@@ -41,8 +65,8 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Folder:
-    """Where a walk begins: as ``Entry`` has them, each ending in a slash or empty."""
+class WalkRoot:
+    """The folder in which a walk begins: the fields of ``Entry``, each ending in a slash or empty."""
 
     files: FileSystem
     path: str
@@ -50,12 +74,12 @@ class Folder:
     key: str
 
     def entry(self, below: str, *, named: bool = False, reason: str = "") -> Entry:
-        """What lies ``below`` it."""
+        """The entry of what lies ``below`` it."""
         return Entry(self.files, self.path + below, self.source + below, self.key + below, named, reason)
 
 
 class Pattern:
-    """A glob pattern, followed name by name: what its parts have matched so far is a set of places in it.
+    """A glob pattern, followed name by name: what its parts have matched so far is a set of positions in it.
 
     ``**`` stands for any number of folders. Hidden names match only what begins with a dot itself.
     """
@@ -74,12 +98,12 @@ class Pattern:
 
     def step(self, state: frozenset[int], name: str) -> frozenset[int]:
         """The state after one more name; empty where nothing can match any more."""
-        ahead = [place for place in state if place < len(self._parts)]
+        ahead = [(at, self._parts[at]) for at in state if at < len(self._parts)]
         return self._open(
             {
-                place if self._parts[place] == "**" else place + 1
-                for place in ahead
-                if fnmatchcase(name, self._parts[place]) and (name[0] != "." or self._parts[place][0] == ".")
+                at if part == "**" else at + 1
+                for at, part in ahead
+                if fnmatchcase(name, part) and (name[0] != "." or part[0] == ".")
             }
         )
 
@@ -87,12 +111,12 @@ class Pattern:
         """Whether the names so far are what the pattern means."""
         return len(self._parts) in state
 
-    def _open(self, places: set[int]) -> frozenset[int]:
-        for place in sorted(places):
-            while place < len(self._parts) and self._parts[place] == "**":
-                place += 1
-                places.add(place)
-        return frozenset(places)
+    def _open(self, state: set[int]) -> frozenset[int]:
+        for at in sorted(state):
+            while at < len(self._parts) and self._parts[at] == "**":
+                at += 1
+                state.add(at)
+        return frozenset(state)
 
 
 EVERYTHING = Pattern("**")
@@ -109,35 +133,36 @@ def split_pattern(name: str) -> tuple[str, Pattern] | None:
     return name[:cut], Pattern(name[cut:])
 
 
-def walk(folder: Folder, pattern: Pattern, wanted: Callable[[Entry], bool], without: str = "") -> Iterator[Entry]:
-    """The ``wanted`` files below a folder that a pattern matches, or a folder that it does, sorted by path.
+def walk(root: WalkRoot, pattern: Pattern, wanted: Callable[[Entry], bool], without: str = "") -> Iterator[Entry]:
+    """The ``wanted`` files below a folder, sorted by path, that a pattern matches, or that lie in a folder it matches.
 
-    Hidden ones are left out, and what lies in the folder whose key is ``without``. Of each folder on the way the
-    names are held, and no more. A folder that can't be listed is an entry with its reason.
+    Hidden files are left out, and what lies in the folder whose key is ``without``. Only the names in the folders on
+    the way are held. A folder that can't be listed is an entry with its reason.
     """
-    stack: list[tuple[str, Iterator[str], Pattern, frozenset[int]]] = []
+    stack: list[tuple[str, Iterator[tuple[str, Kind | None]], Pattern, frozenset[int]]] = []
 
     def enter(below: str, pattern: Pattern, state: frozenset[int]) -> Iterator[Entry]:
         try:
-            stack.append((below, iter(folder.files.names(folder.path + below)), pattern, state))
+            stack.append((below, iter(root.files.entries(root.path + below)), pattern, state))
         except OSError as error:
-            yield folder.entry(below, reason=why(error))
+            yield root.entry(below, reason=why(error))
 
     yield from enter("", pattern, pattern.start())
     while stack:
-        below, names, pattern, state = stack[-1]
-        name = next(names, None)
-        if name is None:
+        below, entries, pattern, state = stack[-1]
+        name, kind = next(entries, ("", None))
+        if not name:
             stack.pop()
             continue
-        after = pattern.step(state, name.rstrip("/"))
-        entry = folder.entry(below + name, named=pattern.named)
-        if not after or (without and entry.key.startswith(without)):
+        after = pattern.step(state, name)
+        path = below + (with_slash(name) if kind == "folder" else name)
+        found = root.entry(path, named=pattern.named)
+        if not kind or not after or (without and found.key.startswith(without)):
             continue
-        if not name.endswith("/"):
-            if pattern.matched(after) and wanted(entry):
-                yield entry
+        if kind == "file":
+            if pattern.matched(after) and wanted(found):
+                yield found
         elif pattern.matched(after):
-            yield from enter(below + name, EVERYTHING, EVERYTHING.start())
+            yield from enter(path, EVERYTHING, EVERYTHING.start())
         else:
-            yield from enter(below + name, pattern, after)
+            yield from enter(path, pattern, after)

@@ -7,13 +7,15 @@ from itertools import chain, count, pairwise
 from typing import BinaryIO
 
 from attnviz.batch.engine.chunk import Chunk, chunks
-from attnviz.batch.filesystems import FileSystem, Kind, StandardInput, filesystem_of, is_far, is_web, unreachable
 from attnviz.batch.input.document import Document
-from attnviz.batch.input.listing import EVERYTHING, Entry, Folder, Pattern, split_pattern, walk
+from attnviz.batch.input.listing import EVERYTHING, Entry, Pattern, StandardInput, WalkRoot, split_pattern, walk
 from attnviz.batch.input.read import Read, by_ending, endings, find_format, text
 from attnviz.batch.input.read.rows import failed
 from attnviz.batch.input.reading import Reading, Row, Unreadable
 from attnviz.batch.input.stream import Stream, why
+from attnviz.batch.storage.addresses import file_system_of, is_remote, is_web
+from attnviz.batch.storage.errors import reason
+from attnviz.batch.storage.filesystem import FileSystem, Kind, with_slash
 from attnviz.errors import AttnvizError, InputError, UsageError
 
 STANDARD_INPUT = "-"
@@ -63,15 +65,25 @@ def sizes(
     Raises:
         UsageError, InputError: as ``documents``.
     """
-    if any(name == STANDARD_INPUT or is_far(name) for name in inputs):
+    if any(name == STANDARD_INPUT or is_remote(name) for name in inputs):
         return None
     total = 0
     for entry in _entries(inputs, reading, stdin, leave_out):
-        size = 0 if entry.reason else entry.files.size(entry.path)
+        size = _size(entry)
         if size is None:
             return None
         total += size
     return total
+
+
+def _size(entry: Entry) -> int | None:
+    """The bytes of a file; 0 where it can't be read, and None where they are not known, or asking takes long."""
+    if is_remote(entry.source):
+        return None
+    try:
+        return 0 if entry.reason else entry.files.size(entry.path)
+    except OSError:
+        return 0
 
 
 def _documents(
@@ -95,16 +107,16 @@ def _rows(
     known, packing = by_ending(_ending_of(entry))
     done = 0
     try:
-        size = entry.files.size(entry.path) or 0
         sniff = None if known is None and not packing else packing
-        with entry.open() as raw, Stream(raw, sniff, meter=meter, size=size) as stream:
+        opened = entry.files.open(entry.path)
+        with opened as raw, Stream(raw, sniff, meter=meter, size=_size(entry) or 0) as stream:
             for row in (known or default)(stream, reading):
                 done += 1
                 yield None if row.whole else done, row
     except (Unreadable, OSError) as error:
-        reason = why(error) if isinstance(error, OSError) else str(error)
+        wrong = why(error) if isinstance(error, OSError) else str(error)
         after = f", after {done:,} {'document' if done == 1 else 'documents'}" if done else ""
-        yield None, failed(None, reason + after)
+        yield None, failed(None, wrong + after)
 
 
 def _ending_of(entry: Entry) -> str:
@@ -123,8 +135,8 @@ def _entries(inputs: Sequence[str], reading: Reading, stdin: BinaryIO | None, le
 
     without = ""
     if leave_out is not None:
-        files, path = filesystem_of(leave_out)
-        without = _slash(files.key(path))
+        files, path = _reached(leave_out)
+        without = with_slash(files.key(path))
     found = [_look_up(name, wanted, stdin, without) for name in dict.fromkeys(inputs)]
     keys = sorted(key for key, _ in found)
     # Only where one input is in another can a file come twice, and only then all names are kept in mind.
@@ -144,16 +156,18 @@ def _once(entries: Iterator[Entry]) -> Iterator[Entry]:
 def _look_up(name: str, wanted: Callable[[Entry], bool], stdin: BinaryIO | None, without: str) -> _Input:
     if name == STANDARD_INPUT:
         return _standard(stdin)
-    files, path = filesystem_of(name)
+    files, path = _reached(name)
     kind = _kind(files, path, name)
     if kind == "file":
         folder, slash, own = path.rpartition("/")
-        key = _slash(files.key(folder + slash)) + own
+        key = with_slash(files.key(folder + slash)) + own
         if without and key.startswith(without):
             raise UsageError(f"{name} lies in the output folder", hint="Read it from, or write to, another folder.")
         return key, iter([Entry(files, path, name, key)])
     if kind == "folder":
-        return _walked(name, Folder(files, _slash(path), _slash(name), _slash(files.key(path))), wanted, without)
+        return _walked(
+            name, WalkRoot(files, with_slash(path), with_slash(name), with_slash(files.key(path))), wanted, without
+        )
     split = split_pattern(name)
     if split is None:
         raise UsageError(
@@ -168,7 +182,7 @@ def _standard(stdin: BinaryIO | None) -> _Input:
     return STANDARD_INPUT, iter([Entry(StandardInput(stdin), STANDARD_INPUT, STANDARD_INPUT, STANDARD_INPUT)])
 
 
-def _walked(name: str, folder: Folder, wanted: Callable[[Entry], bool], without: str) -> _Input:
+def _walked(name: str, folder: WalkRoot, wanted: Callable[[Entry], bool], without: str) -> _Input:
     none = InputError(
         f"there are no texts in {name}",
         hint=f"Of folders, these files are read: {endings()}; hidden ones and the output folder are not.",
@@ -177,8 +191,8 @@ def _walked(name: str, folder: Folder, wanted: Callable[[Entry], bool], without:
 
 
 def _matched(name: str, prefix: str, pattern: Pattern, wanted: Callable[[Entry], bool], without: str) -> _Input:
-    files, path = filesystem_of(prefix)
-    folder = Folder(files, path and _slash(path), prefix, _slash(files.key(path)))
+    files, path = _reached(prefix)
+    folder = WalkRoot(files, path and with_slash(path), prefix, with_slash(files.key(path)))
     entries = walk(folder, pattern, wanted, without) if _kind(files, path or ".", prefix) == "folder" else iter(())
     none = UsageError(
         f"no file matches {name!r}", hint="Patterns are *, ? and [abc] within a name, and ** for any folders."
@@ -194,12 +208,22 @@ def _some(entries: Iterator[Entry], none: AttnvizError) -> Iterator[Entry]:
     return chain([first], entries)
 
 
+def _reached(name: str) -> tuple[FileSystem, str]:
+    try:
+        return file_system_of(name)
+    except OSError as error:
+        raise _unreachable(name, error) from None
+
+
 def _kind(files: FileSystem, path: str, name: str) -> Kind | None:
     try:
         return files.kind(path)
-    except Exception as error:  # of a store: whatever its library raises
-        raise unreachable(name, error) from None
+    except OSError as error:
+        raise _unreachable(name, error) from None
 
 
-def _slash(path: str) -> str:
-    return path if path.endswith("/") else f"{path}/"
+def _unreachable(name: str, error: OSError) -> InputError:
+    return InputError(
+        f"{name} can't be reached ({reason(error)})",
+        hint="Is there a network, is the address right, and may you read there? Files of this machine need no network.",
+    )

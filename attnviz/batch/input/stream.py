@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import BinaryIO, Self
 
-from attnviz.batch.failing import as_os_error, reason
 from attnviz.batch.input.reading import Unreadable
+from attnviz.batch.storage.errors import as_os_error, reason
 
 PACKINGS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
 """Endings, and how such a file is packed."""

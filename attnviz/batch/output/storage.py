@@ -1,107 +1,114 @@
-"""Where results lie: a folder of this machine, or any that fsspec reaches by a URL (``s3://``, ``gs://``, ``hdfs://``).
-
-A file is written whole or not at all. Names are relative to the folder, with ``/`` between their parts.
-"""
+"""The folder that results are written to, on whatever file system it lies."""
 
 from __future__ import annotations
 
-import os
-import re
-import secrets
-from abc import ABC, abstractmethod
+import contextlib
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO
 
-from attnviz.batch.failing import reason
-from attnviz.batch.output.lock import FILE
+from attnviz.batch.storage.addresses import file_system_of
+from attnviz.batch.storage.errors import as_usage_error
+from attnviz.batch.storage.filesystem import FileSystem, is_partial
+from attnviz.batch.storage.lock import FILE
 from attnviz.errors import UsageError
 
-_PARTIAL = re.compile(r"\..+\.[0-9a-f]{8}\.partial", re.DOTALL)
 
+class Storage:
+    """The folder ``root`` of a file system, there or not yet, which is shown as ``where``.
 
-class Storage(ABC):
-    """A folder, there or not yet. Each method raises a ``UsageError`` that names the file and says what was wrong."""
+    Names are relative to the folder, with ``/`` between their parts. Each method raises a ``UsageError`` that names
+    the file and says what was wrong.
+    """
 
-    where: str
-    """The folder, as it is shown."""
+    def __init__(self, files: FileSystem, root: str, where: str) -> None:
+        self._files, self._root, self.where = files, root.rstrip("/"), where.rstrip("/") or where
 
-    @abstractmethod
+    def _path(self, name: str) -> str:
+        return f"{self._root}/{name}" if name else self._root or "/"
+
+    def _shown(self, name: str) -> str:
+        return f"{self.where}/{name}" if name else self.where
+
     def make(self, *folders: str) -> None:
         """Make the folder, or ``folders`` in it, and those above, where they are not there yet."""
+        for folder in folders or ("",):
+            with as_usage_error(self._shown(folder), "made"):
+                self._files.make(self._path(folder))
 
-    @abstractmethod
-    def listed(self, folder: str) -> list[str]:
-        """All that lies in it, or in a ``folder`` in it, sorted.
+    def names(self, folder: str = "") -> list[str]:
+        """The names in it, or in a ``folder`` in it, sorted: neither the lock nor what is half-written.
 
         Raises:
             UsageError: also where it is a file. Where there is nothing, there are no names.
         """
+        return [name for name in self._listed(folder) if name != FILE and not is_partial(name)]
 
-    def names(self, folder: str = "") -> list[str]:
-        """What is ``listed``: neither the lock nor what is half-written."""
-        return [name for name in self.listed(folder) if name != FILE and not _PARTIAL.fullmatch(name)]
+    def _listed(self, folder: str) -> list[str]:
+        path, shown = self._path(folder), self._shown(folder)
+        with as_usage_error(shown, "read"):
+            try:
+                return [name for name, _ in self._files.entries(path)] if self._files.kind(path) else []
+            except NotADirectoryError:
+                raise UsageError(f"{shown} is a file, expected a folder", hint="Give a new or an empty one.") from None
 
     def sweep(self, folder: str = "") -> None:
         """Delete what a run that was killed has left half-written."""
-        for name in self.listed(folder):
-            if _PARTIAL.fullmatch(name):
-                self.delete(f"{folder}/{name}" if folder else name)
+        for name in filter(is_partial, self._listed(folder)):
+            self.delete(f"{folder}/{name}" if folder else name)
 
-    @abstractmethod
     def size(self, name: str) -> int | None:
         """The bytes of a file; None where there is none."""
+        with as_usage_error(self._shown(name), "read"), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            return self._files.size(self._path(name))
+        return None
 
-    @abstractmethod
     def open(self, name: str) -> BinaryIO | None:
-        """A file to be read, at any place of it; None where there is none."""
+        """A file to be read, from any position; None where there is none."""
+        with as_usage_error(self._shown(name), "read"), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            return self._files.open(self._path(name))
+        return None
 
-    @abstractmethod
     def write(self, name: str, content: bytes | memoryview) -> None:
         """Write a file, or replace it, whole."""
+        with as_usage_error(self._shown(name), "written"):
+            self._files.write(self._path(name), content)
 
-    @abstractmethod
     def delete(self, name: str) -> None:
         """Delete a file if it is there, or a folder if it is empty."""
+        with as_usage_error(self._shown(name), "deleted"), contextlib.suppress(FileNotFoundError):
+            self._files.delete(self._path(name))
 
-    @abstractmethod
     def abandon(self) -> None:
         """Delete what this process is writing at the moment, since it ends."""
+        self._files.abandon()
 
-    @abstractmethod
-    def locked(self) -> AbstractContextManager[Callable[[], None]]:
-        """Keep other runs out; what it gives raises where another run has taken the folder over even so.
+    def locked(self) -> contextlib.AbstractContextManager[Callable[[], None]]:
+        """Keep other runs out; the function raises where another run has taken the folder over nevertheless.
 
         Raises:
             UsageError: another run writes there.
         """
-
-
-def partial_name(name: str) -> str:
-    """What a file of this ``name`` is called while it is written."""
-    return f".{name}.{secrets.token_hex(4)}.partial"
+        return self._files.locked(self._path(""), self.where)
 
 
 def open_storage(where: str) -> Storage:
-    """The storage at ``where``: a path, or a URL.
+    """The storage at ``where``: a path, or an address.
 
     Raises:
-        UsageError: no such kind of storage is known, or what reads it is not installed.
+        UsageError: nothing that is installed opens such an address, or files are not written there.
     """
-    from attnviz.batch.output.local import Local
-    from attnviz.batch.output.remote import Remote
-
     if not where.strip():
-        raise UsageError("the folder of the results has no name", hint="Give one: --output results/")
-    if "://" not in where:
-        return Local(Path(os.path.expanduser(where)))  # noqa: PTH111  (pathlib's raises for an unknown user)
-    from fsspec.core import url_to_fs
-    from fsspec.implementations.local import LocalFileSystem
+        raise UsageError("the folder of the results has no name", hint="Give one, such as results/")
+    with as_usage_error(where, "reached"):
+        files, path = file_system_of(where)
+    if where.lower().startswith(_READ_ONLY):
+        raise UsageError(
+            f"results are not written to {where}: a run writes many files, one after the other",
+            hint="Give a folder of this machine, and upload it when the run has ended.",
+        )
+    return Storage(files, path, str(Path(path)) if files.is_local else where)
 
-    try:
-        files, root = url_to_fs(where)
-    except Exception as error:  # whatever the file system's own package raises
-        hint = "Install what reads it, such as s3fs for s3:// or gcsfs for gs://, or give a folder."
-        raise UsageError(f"{where} can't be reached ({reason(error)})", hint=hint) from error
-    return Local(Path(root)) if isinstance(files, LocalFileSystem) else Remote(files, root, where)
+
+_READ_ONLY = ("http://", "https://", "hf://")
+"""The web takes no files, and the Hub takes each as a commit."""

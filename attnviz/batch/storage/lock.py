@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from attnviz.batch.failing import reason, saying
+from attnviz.batch.storage.errors import as_usage_error, reason
 from attnviz.errors import UsageError
 
 FILE = ".attnviz.lock"
@@ -27,7 +27,7 @@ _HINT = "Wait for its end, or give another folder."
 
 
 @contextlib.contextmanager
-def lock_file(folder: Path) -> Iterator[Callable[[], None]]:
+def lock_file(folder: str, shown: str) -> Iterator[Callable[[], None]]:
     """Keep other runs out of ``folder``, a folder of this machine; the end of the process, however it comes, lets go.
 
     Raises:
@@ -35,14 +35,14 @@ def lock_file(folder: Path) -> Iterator[Callable[[], None]]:
     """
     from filelock import FileLock, Timeout
 
-    lock = FileLock(folder / FILE)
+    lock = FileLock(Path(folder, FILE))
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise UsageError(f"another run is writing to {folder}", hint=_HINT) from None
+        raise UsageError(f"another run is writing to {shown}", hint=_HINT) from None
     except (OSError, NotImplementedError) as error:  # the second where the file system has no locks
         raise UsageError(
-            f"{folder} can't be written to: no lock can be had ({reason(error)})",
+            f"{shown} can't be written to: no lock can be had ({reason(error)})",
             hint="Give a folder that you may write to, on a file system with locks.",
         ) from None
     try:
@@ -63,7 +63,7 @@ def lock_object(files: Any, path: str, name: str) -> Iterator[Callable[[], None]
         UsageError: another run writes there.
     """
     lock = _Object(files, path, name)
-    with saying(name, "written"):
+    with as_usage_error(name, "written"):
         lock.take()
     ended = threading.Event()
     thread = threading.Thread(target=lock.refresh, args=(ended,), name="attnviz-lock", daemon=True)

@@ -1,4 +1,4 @@
-"""What can go wrong with files that are not of one file system, in words."""
+"""What goes wrong with files, in words: each library behind fsspec raises errors of its own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def reason(error: Exception) -> str:
 
 @contextlib.contextmanager
 def as_os_error() -> Iterator[None]:
-    """Whatever the library of a file system raises inside becomes an ``OSError``."""
+    """Turn whatever a library raises inside into an ``OSError``."""
     try:
         yield
     except OSError:
@@ -27,15 +27,15 @@ def as_os_error() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def saying(where: object, what: str) -> Iterator[None]:
-    """Whatever goes wrong inside becomes a ``UsageError``: ``where`` can't be ``what``."""
+def as_usage_error(where: object, done: str) -> Iterator[None]:
+    """Turn whatever is raised inside into a ``UsageError``: ``where`` can't be ``done``, such as "written"."""
     try:
         yield
     except UsageError:
         raise
-    except Exception as error:  # each file system behind fsspec has errors of its own
+    except Exception as error:
         full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
         hint = "See whether the folder of the results is there and yours to use, or give another."
         if full:
             hint = "Make room and give the same command again: it goes on where it was."
-        raise UsageError(f"{where} can't be {what} ({reason(error)})", hint=hint) from error
+        raise UsageError(f"{where} can't be {done} ({reason(error)})", hint=hint) from error
