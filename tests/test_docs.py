@@ -20,7 +20,7 @@ from huggingface_hub import constants
 from PIL import Image
 
 from attnviz.analysis.text.summary import summarise
-from attnviz.batch.input.read import FORMATS
+from attnviz.batch.input.formats import FORMATS
 from attnviz.batch.input.stream import PACKINGS
 from attnviz.cli import app
 from attnviz.interface import Attention, Model

@@ -20,7 +20,7 @@ from attnviz.cli.reading import read_words
 from attnviz.errors import ExitCode, SomeFailed, UsageError
 
 if TYPE_CHECKING:
-    from attnviz.batch.engine.job import Done
+    from attnviz.batch.engine.job import JobResult
 
 _IN, _OUT, _WORK = "Documents", "Results", "How it runs"
 """The panels of the help."""
@@ -164,9 +164,9 @@ def batch(
     from attnviz.analysis.languages import language_code
     from attnviz.batch.engine.cluster import Cluster
     from attnviz.batch.engine.job import Job, run_job
-    from attnviz.batch.engine.work import How
+    from attnviz.batch.engine.work import WorkOptions
     from attnviz.batch.input.reading import Reading
-    from attnviz.batch.input.source import STANDARD_INPUT, sizes
+    from attnviz.batch.input.source import STANDARD_INPUT, total_size
     from attnviz.cli.telling import telling
 
     known = read_words(words)
@@ -177,7 +177,7 @@ def batch(
         output,
         asdict(model),
         Reading(split, text_field, read_as, keep=_names(keep)),
-        How(Asked(top, special, everything, language_code(language)), windows, stride, known),
+        WorkOptions(Asked(top, special, everything, language_code(language)), windows, stride, known),
         tuple(formats or ()),
         check,
         strict,
@@ -187,7 +187,7 @@ def batch(
     )
     stdin = sys.stdin.buffer if STANDARD_INPUT in inputs and sys.stdin else None
     # To know the time that is left all files are looked at once before.
-    total = None if quiet else sizes(job.inputs, job.reading, stdin=stdin, leave_out=output)
+    total = None if quiet else total_size(job.inputs, job.reading, stdin=stdin, leave_out=output)
     with telling(None if quiet else console.errors(), total) as on_progress:
         done = run_job(job, on_progress, stdin)
     _say(done, () if quiet else _files(done, job.formats))
@@ -201,7 +201,7 @@ def _names(keep: str | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, names)))
 
 
-def _say(done: Done, files: Sequence[tuple[str, str]]) -> None:
+def _say(done: JobResult, files: Sequence[tuple[str, str]]) -> None:
     """The end of a run: a table with where everything lies, if it may be said, and what went wrong."""
     from attnviz.analysis.corpus.roles import roles
     from attnviz.render.terminal import corpus as tables
@@ -213,7 +213,7 @@ def _say(done: Done, files: Sequence[tuple[str, str]]) -> None:
         _require_good(done)
 
 
-def _require_good(done: Done) -> None:
+def _require_good(done: JobResult) -> None:
     """Say what went wrong, and end with the code for it."""
     from attnviz.render.labels import clean
 
@@ -241,7 +241,7 @@ _FILES = (
 )
 
 
-def _files(done: Done, formats: Sequence[str]) -> list[tuple[str, str]]:
+def _files(done: JobResult, formats: Sequence[str]) -> list[tuple[str, str]]:
     """Where everything lies."""
     beside = "".join(f", .{name}/" for name in dict.fromkeys(formats) if name != "parquet")
     tables = [(f"{table}.parquet/{beside}", what) for table, what in _TABLES.items()]

@@ -16,7 +16,7 @@ from attnviz.render.labels import clean
 from attnviz.render.terminal.cost import duration
 
 if TYPE_CHECKING:
-    from attnviz.batch.output.folder import Folder
+    from attnviz.batch.output.folder import RunFolder
 
 _EVERY = 0.25
 """The seconds between two pictures of the bar."""
@@ -39,7 +39,7 @@ class Telling:
         self._bar: Progress | None = None
         self._differs = False
 
-    def began(self, folder: Folder) -> None:
+    def began(self, folder: RunFolder) -> None:
         """The folder of the results is open: what is half-written there goes should a signal end the run."""
         CLEANING.add(folder.abandon)
 

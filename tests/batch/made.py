@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from attnviz.analysis.corpus.metrics import METRICS, Links, Measured
-from attnviz.batch.input.document import Document
-from attnviz.batch.output.found import Found
+from attnviz.batch.document import Document
 from attnviz.batch.output.manifest import Identity
-from attnviz.batch.output.tables import Tables, tables
+from attnviz.batch.output.result import DocumentResult
+from attnviz.batch.output.tables import Tables, build_tables
 from attnviz.encoding import Encoding, Word
 
 LAYERS, HEADS, TOP = (1, 3), 4, 2
@@ -40,7 +40,7 @@ def encoding(text: str = TEXT) -> Encoding:
     )
 
 
-def found(number: int, text: str = TEXT, **about: Any) -> Found:
+def found(number: int, text: str = TEXT, **about: Any) -> DocumentResult:
     """A document with random figures and links."""
     rng, some = np.random.default_rng(number), len(LAYERS) * TOP
     figures = rng.random((len(LAYERS), HEADS, len(METRICS)))
@@ -54,14 +54,17 @@ def found(number: int, text: str = TEXT, **about: Any) -> Found:
         rng.random(some).astype(np.float32),
     )
     document = Document(number, **({"source": f"{number}.txt", "line": None, "text": text} | about))
-    return Found(document, encoded, Measured(figures, links), windows=1, seconds=0.25)
+    return DocumentResult(document, encoded, Measured(figures, links), windows=1, seconds=0.25)
 
 
 def chunk(number: int, size: int = 3) -> tuple[str, Tables]:
     """The texts' digest, and the tables, of a part; one document of each has failed."""
     first = number * size
-    some = [*(found(first + i) for i in range(size - 1)), Found(Document(first + size - 1, "x", 7, "", "is empty"))]
-    return hashlib.sha256("".join(one.document.id for one in some).encode()).hexdigest(), tables(some, LAYERS)
+    some = [
+        *(found(first + i) for i in range(size - 1)),
+        DocumentResult(Document(first + size - 1, "x", 7, "", "is empty")),
+    ]
+    return hashlib.sha256("".join(one.document.id for one in some).encode()).hexdigest(), build_tables(some, LAYERS)
 
 
 def chunks(count: int) -> Iterator[tuple[int, str, Tables]]:

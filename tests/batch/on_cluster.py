@@ -22,15 +22,14 @@ from typing import Any
 
 import ray
 
-from attnviz.batch.engine import cluster
+from attnviz.batch.document import Document
+from attnviz.batch.engine import cluster, finish
 from attnviz.batch.engine import job as jobs
 from attnviz.batch.engine.chunk import Chunk
 from attnviz.batch.engine.cluster import Cluster
 from attnviz.batch.engine.connection import connected
 from attnviz.batch.engine.job import Job, run_job
 from attnviz.batch.engine.run import Bench
-from attnviz.batch.input.document import Document
-from attnviz.batch.output import finish
 from attnviz.batch.output.parts import PartFacts, PartFiles
 from attnviz.errors import AttnvizError, InputError
 from attnviz.render import figure
@@ -58,7 +57,7 @@ def _seen(work: Job) -> list[int]:
 def killed(given: Given) -> Any:
     """Both workers have begun before one does anything; the first to come to its third part dies as it writes that."""
     begun, dead = given.home / "begun", given.home / "dead"
-    bench = jobs.bench
+    bench = jobs.make_bench
 
     def dying(work: Job, keeper: PartFiles, **more: Any) -> Bench:
         with begun.open("a") as file:
@@ -79,11 +78,11 @@ def killed(given: Given) -> Any:
         keeper.storage.write = writing
         return made
 
-    jobs.bench = dying
+    jobs.make_bench = dying
     try:
         counted = _seen(given.job("killed", cluster=Cluster(cpus=1)))
     finally:
-        jobs.bench = bench
+        jobs.make_bench = bench
     return [counted, dead.exists(), len(set(begun.read_text().split()))]
 
 

@@ -14,12 +14,12 @@ import torch
 
 from attnviz.analysis.check.differences import Differences, Tolerance
 from attnviz.analysis.corpus.metrics import NAMES, Asked, Measured
+from attnviz.batch.document import Document
 from attnviz.batch.engine import work
-from attnviz.batch.engine.checking import NAMED, Checked, Checker, Mode, together
+from attnviz.batch.engine.checking import NAMED, Checked, Checker, Mode, merge_checks
 from attnviz.batch.engine.chunk import chunks
-from attnviz.batch.engine.work import How, Worker
-from attnviz.batch.input.document import Document
-from attnviz.batch.output.found import Found
+from attnviz.batch.engine.work import Worker, WorkOptions
+from attnviz.batch.output.result import DocumentResult
 from attnviz.encoding import encode
 from attnviz.interface import load
 from attnviz.model.hosted import Hosted
@@ -29,20 +29,20 @@ from tests.batch.jobs import LONG, SENTENCES
 
 @pytest.fixture(scope="module")
 def worker(tiny_bert: Path) -> Worker:
-    return Worker(load(tiny_bert), How(Asked(top=2)))
+    return Worker(load(tiny_bert), WorkOptions(Asked(top=2)))
 
 
 def corpus(count: int) -> list[Document]:
     return [Document(i, "a.txt", i + 1, f"{SENTENCES[i % 6]} {i}") for i in range(count)]
 
 
-def found(worker: Worker, documents: list[Document], size: int = 1024) -> list[list[Found]]:
+def found(worker: Worker, documents: list[Document], size: int = 1024) -> list[list[DocumentResult]]:
     return [worker.measure(chunk, worker.encode(chunk)) for chunk in chunks(documents, size)]
 
 
 def checked(worker: Worker, mode: Mode, documents: list[Document]) -> Checked:
     checker = Checker(worker, mode)
-    return together(filter(None, map(checker.check, found(worker, documents))))
+    return merge_checks(filter(None, map(checker.check, found(worker, documents))))
 
 
 def test_those_first_and_one_in_a_hundred_are_checked_however_the_corpus_is_cut(
@@ -74,7 +74,7 @@ def test_a_corpus_that_is_right_passes(worker: Worker) -> None:
 
 @pytest.mark.parametrize("name", ["tiny_llama", "tiny_mixtral", "tiny_t5"])
 def test_every_kind_of_model_is_checked(name: str, request: pytest.FixtureRequest) -> None:
-    verdict = checked(Worker(load(request.getfixturevalue(name)), How()), "all", corpus(2))
+    verdict = checked(Worker(load(request.getfixturevalue(name)), WorkOptions()), "all", corpus(2))
     assert (verdict.documents, verdict.passed) == (2, True), verdict
 
 
@@ -122,8 +122,8 @@ def test_all_that_differ_are_counted_and_the_first_are_named_in_whatever_order_t
     parts = [Checked(1, 1.0, 1e-5, failed=(number,), beyond=1, differ="entropy") for number in reversed(range(1000))]
     verdict = Checked()
     for part in parts:  # one by one, as a run adds them
-        verdict = together([verdict, part])
-    assert verdict == together(parts)
+        verdict = merge_checks([verdict, part])
+    assert verdict == merge_checks(parts)
     assert (verdict.beyond, verdict.failed) == (1000, (*range(NAMED),))
     assert str(verdict).endswith("in 1,000 of them (number 0, 1, 2, 3, 4 …; entropy)")
 
@@ -171,7 +171,7 @@ def test_where_it_can_not_be_made_that_is_said(worker: Worker, monkeypatch: pyte
     assert verdict.passed is None
     assert verdict.unchecked == 4
     assert str(verdict) == "not made: the model can't run this text (no memory is left)"
-    some = together([verdict, Checked(2, 1e-7, 1e-5, 2e-6)])
+    some = merge_checks([verdict, Checked(2, 1e-7, 1e-5, 2e-6)])
     assert some.passed
     assert str(some) == (
         "2 documents against transformers: links at most 1.0e-07 apart, figures at most 2.0e-06; "
@@ -193,6 +193,6 @@ def test_a_verdict_is_kept_in_json(worker: Worker, monkeypatch: pytest.MonkeyPat
     verdict = checked(worker, "all", corpus(3))
     assert verdict.passed is False
     read = Checked(**json.loads(json.dumps(asdict(verdict), allow_nan=False)))
-    assert together([read]) == verdict
-    many = together(Checked(unchecked=1, reasons=(f"reason {i}",)) for i in range(100))
+    assert merge_checks([read]) == verdict
+    many = merge_checks(Checked(unchecked=1, reasons=(f"reason {i}",)) for i in range(100))
     assert (many.unchecked, len(many.reasons)) == (100, 5)

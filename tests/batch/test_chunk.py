@@ -3,8 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from attnviz.batch.document import Document
 from attnviz.batch.engine.chunk import chunks
-from attnviz.batch.input.document import Document
 
 
 def documents(texts: list[str]) -> list[Document]:

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from attnviz.batch.engine import finish
 from attnviz.batch.engine.cluster import Cluster, joined
 from attnviz.batch.engine.job import run_job
-from attnviz.batch.output import finish
 from attnviz.errors import UsageError
 from tests.batch.jobs import LONG, SENTENCES, Seen, facts, job, lines, rows, without_picture
 

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 from attnviz.analysis.corpus.metrics import METRICS, NAMES
-from attnviz.batch.output.columns import DOCUMENTS, HEADS, KINDS, LINKS, MEANS, columns_as_markdown
+from attnviz.batch.output.columns import DOCUMENTS, HEADS, LINKS, MEANS, TABLES, columns_as_markdown
 
 
 def test_every_metric_is_a_column_of_the_heads() -> None:
@@ -21,7 +21,7 @@ def test_documents_have_the_means_of_figures_that_have_a_unit() -> None:
 
 
 def test_every_column_says_what_it_is_once() -> None:
-    for kind in KINDS:
+    for kind in TABLES:
         assert len({column.name for column in kind.columns}) == len(kind.columns)
         assert all(column.meaning for column in kind.columns)
 
@@ -29,7 +29,7 @@ def test_every_column_says_what_it_is_once() -> None:
 def test_the_markdown_has_a_table_each_and_a_row_a_column() -> None:
     text = columns_as_markdown()
     rows = [line for line in text.splitlines() if line.startswith("| `")]
-    assert len(rows) == sum(len(kind.columns) for kind in KINDS)
+    assert len(rows) == sum(len(kind.columns) for kind in TABLES)
     assert "| `distance` | int32 | words | \\|query_position − key_position\\| |" in rows
     assert f"`links`: one row is {LINKS.row}\n\n| column | type | unit | what |\n|---|---|---|---|\n" in text
     cells = {row.replace("\\|", "").count("|") for row in rows}

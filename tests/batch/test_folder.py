@@ -22,17 +22,17 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
-from attnviz.batch.output.columns import TABLES
-from attnviz.batch.output.folder import Folder, opened
+from attnviz.batch.output.columns import TABLE_NAMES
+from attnviz.batch.output.folder import RunFolder, open_folder
 from attnviz.batch.output.storage import open_storage
-from attnviz.batch.output.tables import Tables, schema
+from attnviz.batch.output.tables import Tables, table_schema
 from attnviz.errors import UsageError
 from tests.batch import made
 
 PARTS = 16
 KILLED = f"""
 import os, signal, sys, pyarrow.compute, pyarrow.csv, pyarrow.parquet
-from attnviz.batch.output.folder import opened
+from attnviz.batch.output.folder import open_folder
 from tests.batch import made
 
 def run(moment):
@@ -45,7 +45,7 @@ def run(moment):
                 os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(look)
-    with opened(sys.argv[1], made.identity(), formats=["csv"]) as folder:
+    with open_folder(sys.argv[1], made.identity(), formats=["csv"]) as folder:
         for number, digest, tables in made.chunks({PARTS}):
             if folder.finished(number, digest) is None:
                 folder.write(number, digest, tables)
@@ -64,7 +64,7 @@ for moment in map(int, sys.argv[2:]):
 """
 
 
-def _write(folder: Folder, count: int) -> list[int]:
+def _write(folder: RunFolder, count: int) -> list[int]:
     """The numbers of the parts that were still to be written."""
     todo = [(number, digest, tables) for number, digest, tables in made.chunks(count)
             if folder.finished(number, digest) is None]  # fmt: skip
@@ -73,12 +73,12 @@ def _write(folder: Folder, count: int) -> list[int]:
     return [number for number, _, _ in todo]
 
 
-def _all(folder: Folder) -> dict[str, pa.Table]:
+def _all(folder: RunFolder) -> dict[str, pa.Table]:
     found = list(_parts(folder))
-    return {name: pa.concat_tables([getattr(part, name) for part in found]) for name in TABLES}
+    return {name: pa.concat_tables([getattr(part, name) for part in found]) for name in TABLE_NAMES}
 
 
-def _parts(folder: Folder) -> Iterator[Tables]:
+def _parts(folder: RunFolder) -> Iterator[Tables]:
     return map(folder.files.read, folder.files.numbers())
 
 
@@ -92,7 +92,7 @@ def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 def test_a_run_writes_parts_and_reads_them_back(where: str) -> None:
-    with opened(where, made.identity()) as folder:
+    with open_folder(where, made.identity()) as folder:
         assert folder.where == where
         assert list(_parts(folder)) == []
         assert _write(folder, 3) == [0, 1, 2]
@@ -100,12 +100,12 @@ def test_a_run_writes_parts_and_reads_them_back(where: str) -> None:
         for part, expected in zip(_parts(folder), written, strict=True):
             for (name, table), (_, other) in zip(part.items(), expected.items(), strict=True):
                 assert table.equals(other)
-                assert table.schema.equals(schema(name), check_metadata=True)
+                assert table.schema.equals(table_schema(name), check_metadata=True)
 
 
 def test_a_part_says_what_it_holds(where: str) -> None:
     digest, tables = made.chunk(4)
-    with opened(where, made.identity(), formats=["jsonl"]) as folder:
+    with open_folder(where, made.identity(), formats=["jsonl"]) as folder:
         assert folder.finished(4, digest) is None
         facts = folder.write(4, digest, tables)
         assert folder.finished(4, digest) == facts
@@ -115,14 +115,14 @@ def test_a_part_says_what_it_holds(where: str) -> None:
 
 
 def test_a_run_goes_on_where_it_was(where: str) -> None:
-    with opened(where, made.identity()) as folder:
+    with open_folder(where, made.identity()) as folder:
         assert not folder.complete
         _write(folder, 2)
         started = folder.manifest.facts["started"]
-    with opened(where, made.identity()) as folder:
+    with open_folder(where, made.identity()) as folder:
         assert _write(folder, 4) == [2, 3]
         folder.end(parts=4, documents=12)
-    with opened(where, made.identity()) as folder:
+    with open_folder(where, made.identity()) as folder:
         assert folder.complete
         assert _write(folder, 4) == []
         assert folder.manifest.facts == {"started": started, "documents": 12, "parts": 4}
@@ -132,19 +132,19 @@ def test_a_run_goes_on_where_it_was(where: str) -> None:
 
 
 def test_a_run_that_has_ended_is_not_added_to(where: str) -> None:
-    with opened(where, made.identity()) as folder:
+    with open_folder(where, made.identity()) as folder:
         _write(folder, 2)
         folder.end(parts=2)
-    with opened(where, made.identity()) as folder:
+    with open_folder(where, made.identity()) as folder:
         with pytest.raises(UsageError, match=r"there are more texts than when .* was made: its parts are 2"):
             folder.finished(2, made.chunk(2)[0])
         assert folder.complete
-    with opened(where, made.identity(), overwrite=True) as folder:
+    with open_folder(where, made.identity(), overwrite=True) as folder:
         assert _write(folder, 3) == [0, 1, 2]
 
 
 def test_texts_that_have_changed_are_refused(where: str) -> None:
-    with opened(where, made.identity()) as folder:
+    with open_folder(where, made.identity()) as folder:
         _write(folder, 3)
         with pytest.raises(
             UsageError, match=r"the texts are not those that .* was begun with: part 1, of 3 documents, is of others"
@@ -158,7 +158,7 @@ def test_texts_that_have_changed_are_refused(where: str) -> None:
 @pytest.mark.parametrize("harm", ["gone", "cut", "longer"])
 @pytest.mark.parametrize("name", ["heads.parquet", "links.parquet", "links.csv", "documents.csv", "documents.parquet"])
 def test_a_part_of_which_a_file_is_gone_or_damaged_is_made_anew(tmp_path: Path, name: str, harm: str) -> None:
-    with opened(str(tmp_path), made.identity(), formats=["csv"]) as folder:
+    with open_folder(str(tmp_path), made.identity(), formats=["csv"]) as folder:
         _write(folder, 2)
         before = _all(folder)
         path = tmp_path / name / f"part-00000001.{name.rpartition('.')[2]}"
@@ -172,7 +172,7 @@ def test_a_part_of_which_a_file_is_gone_or_damaged_is_made_anew(tmp_path: Path, 
 
 
 def test_a_damaged_part_is_named_when_it_is_read(tmp_path: Path) -> None:
-    with opened(str(tmp_path), made.identity()) as folder:
+    with open_folder(str(tmp_path), made.identity()) as folder:
         _write(folder, 1)
         path = tmp_path / "heads.parquet" / "part-00000000.parquet"
         path.write_bytes(b"x" * path.stat().st_size)
@@ -184,9 +184,9 @@ def test_a_damaged_part_is_named_when_it_is_read(tmp_path: Path) -> None:
             list(_parts(folder))
 
 
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("table", TABLE_NAMES)
 def test_a_bit_that_has_flipped_is_seen(tmp_path: Path, table: str) -> None:
-    with opened(str(tmp_path), made.identity()) as folder:
+    with open_folder(str(tmp_path), made.identity()) as folder:
         _write(folder, 1)
         before = _all(folder)
         path = tmp_path / f"{table}.parquet" / "part-00000000.parquet"
@@ -217,9 +217,9 @@ def _edited(table: pa.Table, how: str) -> pa.Table:
 
 
 @pytest.mark.parametrize("how", ["removed", "renamed", "retyped", "cut", "facts", "rewritten"])
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("table", TABLE_NAMES)
 def test_a_table_that_somebody_has_edited_is_damaged(tmp_path: Path, table: str, how: str) -> None:
-    with opened(str(tmp_path), made.identity()) as folder:
+    with open_folder(str(tmp_path), made.identity()) as folder:
         _write(folder, 1)
         path = tmp_path / f"{table}.parquet" / "part-00000000.parquet"
         pq.write_table(_edited(pq.ParquetFile(path).read(), how), path)
@@ -237,7 +237,7 @@ def test_a_table_that_somebody_has_edited_is_damaged(tmp_path: Path, table: str,
 @pytest.mark.parametrize("how", ["removed", "renamed", "retyped", "cut"])
 @pytest.mark.parametrize("table", ["heads", "links"])
 def test_a_table_that_is_edited_before_it_is_summed_up_is_damaged(tmp_path: Path, table: str, how: str) -> None:
-    with opened(str(tmp_path), made.identity()) as folder:
+    with open_folder(str(tmp_path), made.identity()) as folder:
         _write(folder, 1)
         path = tmp_path / f"{table}.parquet" / "part-00000000.parquet"
         pq.write_table(_edited(pq.ParquetFile(path).read(), how), path)
@@ -247,7 +247,7 @@ def test_a_table_that_is_edited_before_it_is_summed_up_is_damaged(tmp_path: Path
 
 @pytest.mark.parametrize("ended", [False, True])
 def test_a_run_that_adds_no_part_leaves_run_json_as_it_was(where: str, ended: bool) -> None:
-    with opened(where, made.identity()) as folder:
+    with open_folder(where, made.identity()) as folder:
         _write(folder, 2)
         folder.note(complete=ended, seconds=1.5)
     before = _run_json(where)
@@ -255,7 +255,7 @@ def test_a_run_that_adds_no_part_leaves_run_json_as_it_was(where: str, ended: bo
     assert _run_json(where) == before
     if not ended:  # what has ended is not added to
         _begin_and_fail(where, adding=True)
-        with opened(where, made.identity()) as folder:
+        with open_folder(where, made.identity()) as folder:
             assert (folder.manifest.facts["command"], folder.manifest.parts) == ("another", 1 << 20)
 
 
@@ -270,7 +270,7 @@ def _begin_and_fail(where: str, *, adding: bool) -> None:
                 folder.write(2, *made.chunk(2))
             folder.finished(1, "of others")
 
-    with opened(where, made.identity()) as folder, pytest.raises(UsageError, match="of others"):
+    with open_folder(where, made.identity()) as folder, pytest.raises(UsageError, match="of others"):
         fail()
 
 
@@ -282,21 +282,21 @@ def _run_json(where: str) -> bytes:
 
 
 def test_another_run_is_refused_and_nothing_of_the_first_changes(where: str) -> None:
-    with opened(where, made.identity()) as folder:
+    with open_folder(where, made.identity()) as folder:
         _write(folder, 1)
     other = replace(made.identity(top=9), device="cuda")
     with pytest.raises(UsageError, match="is of another run: --device was cpu, is cuda; --top was 2, is 9") as error:
-        opened(where, other).__enter__()
+        open_folder(where, other).__enter__()
     assert "--overwrite" in error.value.hint
     with pytest.raises(UsageError, match="--format was not given, is csv"):
-        opened(where, made.identity(), formats=["csv"]).__enter__()
-    with opened(where, made.identity()) as folder:
+        open_folder(where, made.identity(), formats=["csv"]).__enter__()
+    with open_folder(where, made.identity()) as folder:
         assert _write(folder, 1) == []
 
 
 def test_overwrite_deletes_what_a_run_made_and_nothing_else(tmp_path: Path) -> None:
     where = str(tmp_path)
-    with opened(where, made.identity(), formats=["csv", "jsonl"]) as folder:
+    with open_folder(where, made.identity(), formats=["csv", "jsonl"]) as folder:
         _write(folder, 2)
         for name in ("summary.json", "report.html"):
             folder.put(name, b"{}")
@@ -311,7 +311,7 @@ def test_overwrite_deletes_what_a_run_made_and_nothing_else(tmp_path: Path) -> N
     for name in others:
         tmp_path.joinpath(name).write_text("the user's")
     before = _files(tmp_path)
-    with opened(where, made.identity(top=9), overwrite=True) as folder:
+    with open_folder(where, made.identity(top=9), overwrite=True) as folder:
         assert _files(tmp_path) == before, "until something is written"
         folder.begin()
         assert _files(tmp_path) == others | {"run.json"}
@@ -325,7 +325,7 @@ def test_overwrite_that_is_killed_leaves_no_run_that_seems_complete(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     where = str(tmp_path)
-    with opened(where, made.identity()) as folder:
+    with open_folder(where, made.identity()) as folder:
         _write(folder, 3)
         folder.note(complete=True)
     unlink, left = Path.unlink, [2]
@@ -337,13 +337,13 @@ def test_overwrite_that_is_killed_leaves_no_run_that_seems_complete(
         unlink(path, **options)
 
     monkeypatch.setattr(Path, "unlink", dying)
-    with pytest.raises(KeyboardInterrupt), opened(where, made.identity(top=9), overwrite=True) as folder:
+    with pytest.raises(KeyboardInterrupt), open_folder(where, made.identity(top=9), overwrite=True) as folder:
         folder.begin()
     monkeypatch.undo()
-    with opened(where, made.identity()) as folder:
+    with open_folder(where, made.identity()) as folder:
         assert not folder.complete
         assert _write(folder, 3) == [0, 1]
-    with opened(where, made.identity(top=9), overwrite=True) as folder:
+    with open_folder(where, made.identity(top=9), overwrite=True) as folder:
         assert _write(folder, 3) == [0, 1, 2]
 
 
@@ -351,20 +351,20 @@ def test_overwrite_that_is_killed_leaves_no_run_that_seems_complete(
 @pytest.mark.parametrize("name", ["report.html", "links.csv/part-00000000.csv", "heads.parquet/part-00000064.parquet"])
 def test_a_strangers_file_that_a_run_would_replace_is_named(tmp_path: Path, name: str, overwrite: bool) -> None:
     where = str(tmp_path)
-    with opened(where, made.identity()) as folder:
+    with open_folder(where, made.identity()) as folder:
         _write(folder, 1)
         folder.put("summary.json", b"{}")
     tmp_path.joinpath(name).parent.mkdir(exist_ok=True)
     tmp_path.joinpath(name).write_text("the user's")
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     with pytest.raises(UsageError, match=f"{name} is in the way: no run has written it") as error:
-        opened(where, made.identity(), overwrite=overwrite).__enter__()
+        open_folder(where, made.identity(), overwrite=overwrite).__enter__()
     assert "Move it elsewhere" in error.value.hint
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 def test_a_file_that_came_while_the_run_went_on_is_not_replaced(tmp_path: Path) -> None:
-    with opened(str(tmp_path), made.identity()) as folder:
+    with open_folder(str(tmp_path), made.identity()) as folder:
         _write(folder, 1)
         tmp_path.joinpath("heads.png").write_text("the user's")
         with pytest.raises(UsageError, match=r"heads\.png is in the way"):
@@ -374,24 +374,24 @@ def test_a_file_that_came_while_the_run_went_on_is_not_replaced(tmp_path: Path) 
 
 def test_what_has_measured_nothing_is_in_nobodys_way(where: str) -> None:
     digest, _ = made.chunk(0)
-    nothing = made.tables([made.Found(made.Document(0, "x", 7, "", "no field"))], made.LAYERS)
-    with opened(where, made.identity(text_field="wrong")) as folder:
+    nothing = made.build_tables([made.DocumentResult(made.Document(0, "x", 7, "", "no field"))], made.LAYERS)
+    with open_folder(where, made.identity(text_field="wrong")) as folder:
         folder.write(0, "its digest", nothing)
         folder.end(parts=1)
     for option in ("right", "wrong"):
-        with opened(where, made.identity(text_field=option)) as folder:
+        with open_folder(where, made.identity(text_field=option)) as folder:
             assert folder.finished(0, digest) is None
-    with opened(where, made.identity(text_field="right")) as folder:
+    with open_folder(where, made.identity(text_field="right")) as folder:
         assert _write(folder, 2) == [0, 1]
     with pytest.raises(UsageError, match="is of another run: --text-field was right, is wrong"):
-        opened(where, made.identity(text_field="wrong")).__enter__()
+        open_folder(where, made.identity(text_field="wrong")).__enter__()
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_folder_that_is_not_ours_is_left_as_it_is(tmp_path: Path, overwrite: bool) -> None:
     tmp_path.joinpath("summary.json").write_text("the user's")
     with pytest.raises(UsageError, match=r"is not empty, and no folder of results: it has no run.json") as error:
-        opened(str(tmp_path), made.identity(), overwrite=overwrite).__enter__()
+        open_folder(str(tmp_path), made.identity(), overwrite=overwrite).__enter__()
     assert "Nothing in this one was changed" in error.value.hint
     assert [path.name for path in tmp_path.iterdir()] == ["summary.json"]
 
@@ -402,7 +402,7 @@ def test_a_run_json_that_is_not_ours_is_not_touched(tmp_path: Path, content: str
     tmp_path.joinpath("run.json").write_text(content)
     tmp_path.joinpath("summary.json").write_text("the user's")
     with pytest.raises(UsageError, match=r"run.json (is not what|has the format)"):
-        opened(str(tmp_path), made.identity(), overwrite=overwrite).__enter__()
+        open_folder(str(tmp_path), made.identity(), overwrite=overwrite).__enter__()
     assert _files(tmp_path) == {"run.json", "summary.json"}
     assert tmp_path.joinpath("run.json").read_text() == content
 
@@ -411,35 +411,35 @@ def test_a_file_in_the_way_is_refused(tmp_path: Path) -> None:
     tmp_path.joinpath("results").write_text("text")
     for where in (tmp_path / "results", tmp_path / "results" / "deeper"):
         with pytest.raises(UsageError, match=r"results.* is a file|Not a directory"):
-            opened(str(where), made.identity()).__enter__()
+            open_folder(str(where), made.identity()).__enter__()
     assert tmp_path.joinpath("results").read_text() == "text"
 
 
 def test_an_empty_folder_is_taken_and_missing_ones_are_made(tmp_path: Path) -> None:
     tmp_path.joinpath("empty").mkdir()
     for name in ("empty", "a/b/c"):
-        with opened(str(tmp_path / name), made.identity()) as folder:
+        with open_folder(str(tmp_path / name), made.identity()) as folder:
             assert _files(tmp_path / name) == set()
             folder.begin()
             assert _files(tmp_path / name) == {"run.json"}
 
 
 def test_a_second_run_is_refused(where: str) -> None:
-    with opened(where, made.identity()) as folder:
+    with open_folder(where, made.identity()) as folder:
         with pytest.raises(UsageError, match="another run is writing"):
-            opened(where, made.identity(), overwrite=True).__enter__()
+            open_folder(where, made.identity(), overwrite=True).__enter__()
         _write(folder, 1)
         assert len(list(_parts(folder))) == 1
 
 
 def test_an_unknown_format_is_refused_before_anything_is_made(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--format is 'xlsx', expected one of parquet, csv, jsonl"):
-        opened(str(tmp_path / "r"), made.identity(), formats=["xlsx"]).__enter__()
+        open_folder(str(tmp_path / "r"), made.identity(), formats=["xlsx"]).__enter__()
     assert not tmp_path.joinpath("r").exists()
 
 
 def test_results_are_put_whole(where: str) -> None:
-    with opened(where, made.identity()) as folder:
+    with open_folder(where, made.identity()) as folder:
         folder.put("summary.json", b"{}")
         folder.put("summary.parquet", lambda file: pq.write_table(pa.table({"a": [1]}), file))
         file = folder.files.storage.open("summary.parquet")
@@ -459,7 +459,7 @@ def test_results_are_put_whole(where: str) -> None:
 
 
 def test_any_process_can_write_parts(tmp_path: Path) -> None:
-    with opened(str(tmp_path), made.identity()) as folder:
+    with open_folder(str(tmp_path), made.identity()) as folder:
         folder.begin(2)
         there = pickle.loads(pickle.dumps(folder.files))
         digest, tables = made.chunk(1)
@@ -470,7 +470,7 @@ def test_any_process_can_write_parts(tmp_path: Path) -> None:
 
 
 def test_everybody_reads_the_parts_as_one_table(tmp_path: Path) -> None:
-    with opened(str(tmp_path), made.identity(), formats=["csv", "jsonl"]) as folder:
+    with open_folder(str(tmp_path), made.identity(), formats=["csv", "jsonl"]) as folder:
         _write(folder, 3)
         expected = _all(folder)
         # While the run goes on: what is half-written is not read.
@@ -494,31 +494,31 @@ def test_a_disk_that_is_full_ends_the_run_and_it_goes_on_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
     sync, count = os.fsync, iter(range(10**6))
-    with opened(str(tmp_path), made.identity()) as folder:
+    with open_folder(str(tmp_path), made.identity()) as folder:
         _write(folder, 1)
         monkeypatch.setattr("os.fsync", lambda handle: _full(handle) if next(count) >= after else sync(handle))
         with pytest.raises(UsageError, match=r"part-0000000\d.parquet can't be written \(No space left on device\)"):
             _write(folder, 3)
         monkeypatch.undo()
         assert not [name for name in _files(tmp_path) if ".partial" in name]
-    with opened(str(tmp_path), made.identity()) as folder:
+    with open_folder(str(tmp_path), made.identity()) as folder:
         assert _write(folder, 3) == [1, 2][after >= 6 :]
         assert _all(folder)["heads"].num_rows == 3 * 16
 
 
 FULL = """
 import sys, os
-from attnviz.batch.output.folder import opened
+from attnviz.batch.output.folder import open_folder
 from attnviz.errors import UsageError
 from tests.batch import made
 try:
-    with opened(sys.argv[1], made.identity()) as folder:
+    with open_folder(sys.argv[1], made.identity()) as folder:
         for number, digest, tables in made.chunks(1000):
             folder.write(number, digest, tables)
 except UsageError as error:
     print(error)
 os.truncate(sys.argv[1] + "/../ballast", 0)
-with opened(sys.argv[1], made.identity()) as folder:
+with open_folder(sys.argv[1], made.identity()) as folder:
     done = [folder.finished(number, digest) is not None for number, digest, _ in made.chunks(20)]
     again = [folder.write(number, digest, tables) for number, digest, tables in made.chunks(20) if not done[number]]
     assert 0 < len(again) < 20, done
@@ -550,11 +550,11 @@ def test_killed_at_any_moment_it_ends_with_the_same_rows(tmp_path: Path) -> None
     assert {code for code, _ in killed} == {-signal.SIGKILL}
     assert len({parts for _, parts in killed}) > 4, "it was killed on its way"
     assert last[0] == 0
-    with opened(str(tmp_path / "undisturbed"), made.identity(), formats=["csv"]) as folder:
+    with open_folder(str(tmp_path / "undisturbed"), made.identity(), formats=["csv"]) as folder:
         _write(folder, PARTS)
         expected = _all(folder)
     assert _files(where) == _files(tmp_path / "undisturbed")
-    with opened(str(where), made.identity(), formats=["csv"]) as folder:
+    with open_folder(str(where), made.identity(), formats=["csv"]) as folder:
         assert folder.complete
         assert all(table.equals(expected[name]) for name, table in _all(folder).items())
     for path in where.glob("*.csv/*"):

@@ -19,7 +19,7 @@ import pytest
 from attnviz.analysis.corpus.metrics import Asked
 from attnviz.batch.engine import job as jobs
 from attnviz.batch.engine.job import run_job
-from attnviz.batch.engine.work import How
+from attnviz.batch.engine.work import WorkOptions
 from attnviz.batch.input.reading import Reading
 from attnviz.batch.storage.lock import lock_file
 from attnviz.errors import AttnvizError, InputError, UsageError
@@ -151,11 +151,11 @@ def test_a_run_that_has_ended_says_the_same_again(corpus: Path, tiny_bert: Path,
 
 
 CHANGED: dict[str, tuple[Callable[[jobs.Job], jobs.Job], str]] = {
-    "top": (lambda job: replace(job, how=How(Asked(top=3))), "--top was 8, is 3"),
-    "special": (lambda job: replace(job, how=How(Asked(special=True))), "--special was off, is on"),
-    "all": (lambda job: replace(job, how=How(Asked(everything=True))), "--all was off, is on"),
-    "windows": (lambda job: replace(job, how=How(windows=False)), "--windows was on, is off"),
-    "stride": (lambda job: replace(job, how=How(stride=9)), "--stride was not given, is 9"),
+    "top": (lambda job: replace(job, how=WorkOptions(Asked(top=3))), "--top was 8, is 3"),
+    "special": (lambda job: replace(job, how=WorkOptions(Asked(special=True))), "--special was off, is on"),
+    "all": (lambda job: replace(job, how=WorkOptions(Asked(everything=True))), "--all was off, is on"),
+    "windows": (lambda job: replace(job, how=WorkOptions(windows=False)), "--windows was on, is off"),
+    "stride": (lambda job: replace(job, how=WorkOptions(stride=9)), "--stride was not given, is 9"),
     "split": (lambda job: replace(job, reading=Reading()), "--split was line, is not given"),
     "format": (lambda job: replace(job, formats=("jsonl", "csv")), "--format was not given, is csv and jsonl"),
     "dtype": (lambda job: replace(job, model={**job.model, "dtype": "float64"}), "--dtype was float32, is float64"),
@@ -262,7 +262,7 @@ def test_a_run_that_found_no_text_is_not_in_the_way_of_the_right_one(tiny_bert: 
 def test_overwrite_begins_anew(corpus: Path, tiny_bert: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     small = job(corpus, out, tiny_bert, chunk=10)
-    run_job(replace(small, how=How(Asked(top=1)), formats=("csv",)), Seen())
+    run_job(replace(small, how=WorkOptions(Asked(top=1)), formats=("csv",)), Seen())
     lines(corpus, CORPUS[:5])
     done = run_job(replace(small, overwrite=True), Seen())
     assert done.corpus.counts.documents == 5

@@ -15,19 +15,25 @@ import pyarrow.parquet as pq
 import pytest
 
 from attnviz.batch.engine.job import run_job
-from attnviz.batch.input.kept import Kept, kept
+from attnviz.batch.input.keeping import kept_columns
 from attnviz.batch.input.reading import Reading
-from attnviz.batch.input.source import documents
-from attnviz.batch.output.found import Found
-from attnviz.batch.output.tables import tables
+from attnviz.batch.input.source import read_documents
+from attnviz.batch.kept import KeptColumn
+from attnviz.batch.output.columns import DOCUMENTS
+from attnviz.batch.output.result import DocumentResult
+from attnviz.batch.output.tables import build_tables
 from attnviz.errors import UsageError
 from tests.batch.jobs import Seen, facts, job, table, without_picture
 
 ALL = ("all",)
 
 
+def kept(documents: Any, reading: Reading) -> tuple[KeptColumn, ...]:
+    return kept_columns(documents, reading, [column.name for column in DOCUMENTS.columns])
+
+
 def read(path: Path, *keep: str, **options: Any) -> Any:
-    return list(documents([str(path)], Reading(keep=keep, **options)))
+    return list(read_documents([str(path)], Reading(keep=keep, **options)))
 
 
 def written(path: Path, text: str) -> Path:
@@ -68,17 +74,17 @@ def test_types_are_those_of_the_first_documents(tmp_path: Path) -> None:
     path = written(tmp_path / "a.jsonl", "".join(f"{json.dumps(each)}\n" for each in JSON))
     found = read(path, "all")
     assert kept(found, Reading(keep=ALL)) == (
-        Kept("n", "n", "int64"),
-        Kept("x", "x", "double"),
-        Kept("ok", "ok", "bool"),
-        Kept("id", "input_id", "int64"),
-        Kept("of", "of", "string"),
-        Kept("mixed", "mixed", "string"),
-        Kept("none", "none", "string"),
+        KeptColumn("n", "n", "int64"),
+        KeptColumn("x", "x", "double"),
+        KeptColumn("ok", "ok", "bool"),
+        KeptColumn("id", "input_id", "int64"),
+        KeptColumn("of", "of", "string"),
+        KeptColumn("mixed", "mixed", "string"),
+        KeptColumn("none", "none", "string"),
     )
     assert kept(read(path, "text", "id"), Reading(keep=("text", "id"))) == (
-        Kept("text", "text", "string"),
-        Kept("id", "input_id", "int64"),
+        KeptColumn("text", "text", "string"),
+        KeptColumn("id", "input_id", "int64"),
     )
     with pytest.raises(UsageError, match="--keep ticket: there is no such column in the first 2 documents") as error:
         kept(read(path, "ticket"), Reading(keep=("ticket",)))
@@ -122,7 +128,7 @@ def test_odd_names_and_values_are_kept_as_they_can_be(tmp_path: Path) -> None:
         ("big", "string"),
         ("x", "double"),
     ]
-    row = tables([Found(found[0], reason="not read")], (0,), columns).documents.to_pylist()[0]
+    row = build_tables([DocumentResult(found[0], reason="not read")], (0,), columns).documents.to_pylist()[0]
     assert (row["\ufffd"], row["input_"], row["big"], row["x"]) == ("\ufffd", 1, str(2**70), None)
     days = pa.array([10**7, 1], pa.date32())
     pq.write_table(pa.table({"text": ["a", "b"], "day": days}), tmp_path / "a.parquet")

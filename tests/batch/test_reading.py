@@ -19,11 +19,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attnviz.batch.input.document import Document
-from attnviz.batch.input.read import FORMATS
-from attnviz.batch.input.read.lines import lines, paragraphs
+from attnviz.batch.document import Document
+from attnviz.batch.input.formats import FORMATS
+from attnviz.batch.input.formats.lines import lines, paragraphs
 from attnviz.batch.input.reading import Reading
-from attnviz.batch.input.source import documents
+from attnviz.batch.input.source import read_documents
 from attnviz.errors import UsageError
 
 Write = Callable[..., Path]
@@ -44,7 +44,7 @@ def write(tmp_path: Path) -> Write:
 
 
 def read(path: Path, reading: Reading = Reading(), **options: object) -> list[Document]:  # noqa: B008
-    return list(documents([str(path)], reading, **options))  # type: ignore[arg-type]
+    return list(read_documents([str(path)], reading, **options))  # type: ignore[arg-type]
 
 
 def short(found: list[Document]) -> list[tuple[int | None, str, str]]:
@@ -161,7 +161,7 @@ def test_the_rest_of_an_endless_text_is_not_read() -> None:
         def read(self, size: int = -1) -> bytes:
             return b"y\n" * (size // 2)
 
-    (document,) = documents(["-"], Reading(most=1_000_000), stdin=Endless())  # type: ignore[arg-type]
+    (document,) = read_documents(["-"], Reading(most=1_000_000), stdin=Endless())  # type: ignore[arg-type]
     assert document.reason == "it has more than 1,000,000 characters"
 
 
@@ -387,7 +387,7 @@ def test_sentences_of_a_treebank(write: Write) -> None:
 @pytest.mark.parametrize("packing", PACK)
 def test_standard_input_may_be_packed_and_of_any_format(packing: str) -> None:
     def of(data: bytes, **options: str) -> list[tuple[int | None, str, str]]:
-        return short(list(documents(["-"], Reading(**options), stdin=io.BytesIO(PACK[packing](data)))))  # type: ignore[arg-type]
+        return short(list(read_documents(["-"], Reading(**options), stdin=io.BytesIO(PACK[packing](data)))))  # type: ignore[arg-type]
 
     assert of(b"one\ntwo\n") == [(None, "one\ntwo\n", "")]
     assert of(b"one\ntwo\n", split="line") == [(1, "one", ""), (2, "two", "")]
@@ -397,7 +397,7 @@ def test_standard_input_may_be_packed_and_of_any_format(packing: str) -> None:
 
 def test_an_unknown_format_or_split_is_refused() -> None:
     with pytest.raises(UsageError, match=r"no format 'xml'\n.*jsonl"):
-        documents(["-"], Reading(format="xml"), stdin=io.BytesIO())
+        read_documents(["-"], Reading(format="xml"), stdin=io.BytesIO())
     with pytest.raises(UsageError, match="no split by 'word'"):
         Reading(split="word")  # type: ignore[arg-type]
 
@@ -415,8 +415,8 @@ def peak(found: Iterator[object]) -> int:
 def test_a_large_file_is_not_held(write: Write) -> None:
     line = "The bank approved the loan, and it was raining again. " * 20 + "\n"
     path = write("a.txt.gz", gzip.compress(line.encode() * 10_000))  # 11 MB of text
-    assert peak(documents([str(path)], Reading(split="line"))) < 6_000_000
-    assert peak(documents([str(path)], Reading(split="paragraph", most=100_000))) < 6_000_000
+    assert peak(read_documents([str(path)], Reading(split="line"))) < 6_000_000
+    assert peak(read_documents([str(path)], Reading(split="paragraph", most=100_000))) < 6_000_000
 
 
 def test_a_line_without_an_end_is_not_held() -> None:

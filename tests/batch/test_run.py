@@ -18,8 +18,8 @@ from attnviz.attention.kernel import Tile
 from attnviz.batch.engine import run as runs
 from attnviz.batch.engine import work
 from attnviz.batch.engine.job import run_job
-from attnviz.batch.engine.run import ahead
-from attnviz.batch.engine.work import How, Worker
+from attnviz.batch.engine.run import prefetch
+from attnviz.batch.engine.work import Worker, WorkOptions
 from attnviz.encoding import encode, slide
 from attnviz.errors import SomeFailed, UnsupportedModel
 from attnviz.interface import load
@@ -53,7 +53,7 @@ def test_the_rows_of_each_document_are_those_of_its_weights(
     folder: Path = request.getfixturevalue(name)
     asked = Asked(top=4)
     out, seen = tmp_path / "out", Seen()
-    run_job(job(lines(tmp_path / "a.txt", SENTENCES), out, folder, how=How(asked), chunk=4), seen)
+    run_job(job(lines(tmp_path / "a.txt", SENTENCES), out, folder, how=WorkOptions(asked), chunk=4), seen)
     model = load(folder)
     documents = table(out, "documents").to_pylist()
     assert len(documents) == len(SENTENCES)
@@ -68,7 +68,7 @@ def test_the_rows_of_each_document_are_those_of_its_weights(
 
 def test_a_document_that_is_longer_than_the_model_is_read_in_windows(tiny_bert: Path, tmp_path: Path) -> None:
     out, asked = tmp_path / "out", Asked(top=5)
-    run_job(job(lines(tmp_path / "a.txt", TEXTS), out, tiny_bert, how=How(asked, stride=10)), Seen())
+    run_job(job(lines(tmp_path / "a.txt", TEXTS), out, tiny_bert, how=WorkOptions(asked, stride=10)), Seen())
     model = load(tiny_bert)
     encoding = encode(model.checkpoint.tokenizer, LONG)
     windows = slide(model.checkpoint.tokenizer, encoding, limit=64, causal=False, stride=10)
@@ -142,7 +142,7 @@ def test_a_document_of_which_the_model_makes_nan_fails_alone(tiny_bert: Path, tm
 
 def test_strict_ends_at_the_first_and_keeps_what_was_whole(tiny_bert: Path, tmp_path: Path) -> None:
     path, out = lines(tmp_path / "a.txt", [*SENTENCES[:4], LONG, *SENTENCES]), tmp_path / "out"
-    strict = job(path, out, tiny_bert, how=How(windows=False), strict=True, chunk=2)
+    strict = job(path, out, tiny_bert, how=WorkOptions(windows=False), strict=True, chunk=2)
     with pytest.raises(SomeFailed, match=r"a\.txt:5: the text has \d+ tokens, the model takes 64") as ended:
         run_job(strict, Seen())
     assert "--strict" in ended.value.hint
@@ -199,7 +199,7 @@ def uneven(tile: Tile) -> int:
 
 
 def test_the_heads_are_known(tiny_t5: Path) -> None:
-    assert Worker(load(tiny_t5), How()).heads == {0: 4, 1: 4, 2: 4}
+    assert Worker(load(tiny_t5), WorkOptions()).heads == {0: 4, 1: 4, 2: 4}
 
 
 def test_what_goes_wrong_while_reading_ahead_is_raised() -> None:
@@ -210,6 +210,6 @@ def test_what_goes_wrong_while_reading_ahead_is_raised() -> None:
 
     found = []
     with pytest.raises(KeyError):
-        found.extend(ahead(items()))  # type: ignore[arg-type]
+        found.extend(prefetch(items()))  # type: ignore[arg-type]
     assert found == [1, 2]
-    assert [*ahead(iter([1, 2]))] == [1, 2]
+    assert [*prefetch(iter([1, 2]))] == [1, 2]

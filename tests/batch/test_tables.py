@@ -16,11 +16,11 @@ import pytest
 from pyarrow import csv
 
 from attnviz.analysis.corpus.metrics import NAMES, Links, Measured
-from attnviz.batch.input.document import Document
-from attnviz.batch.output.columns import KINDS, MEANS
-from attnviz.batch.output.formats import as_csv, as_json_lines, as_parquet
-from attnviz.batch.output.found import Found
-from attnviz.batch.output.tables import schema, tables
+from attnviz.batch.document import Document
+from attnviz.batch.output.columns import MEANS, TABLES
+from attnviz.batch.output.result import DocumentResult
+from attnviz.batch.output.tables import build_tables, table_schema
+from attnviz.batch.output.writers import as_csv, as_json_lines, as_parquet
 from tests.batch import made
 from tests.batch.made import HEADS, LAYERS, TEXT
 
@@ -29,7 +29,7 @@ NASTY = 'a "b",\n=1+1\r\x00\t\\ é 漢 \u2028 </script>'
 
 def test_heads_are_every_figure_of_every_head_under_the_layers_own_numbers() -> None:
     found = [made.found(0), made.found(5)]
-    rows = tables(found, LAYERS).heads.to_pylist()
+    rows = build_tables(found, LAYERS).heads.to_pylist()
     assert len(rows) == 2 * len(LAYERS) * HEADS
     expected = [
         (one.document.number, layer, head, one.measured.figures[i, head])
@@ -50,7 +50,7 @@ def test_heads_are_every_figure_of_every_head_under_the_layers_own_numbers() -> 
 def test_links_name_their_words_and_where_they_stand() -> None:
     # Two documents of different words: those of the second are not looked up among the first's.
     found = [made.found(2), made.found(3, "A river of words")]
-    rows = iter(tables(found, LAYERS).links.to_pylist())
+    rows = iter(build_tables(found, LAYERS).links.to_pylist())
     for one in found:
         assert one.measured is not None
         assert one.encoding is not None
@@ -73,7 +73,7 @@ def test_links_name_their_words_and_where_they_stand() -> None:
 
 def test_a_document_is_counted_without_its_special_tokens() -> None:
     one = made.found(4, "the bank the loan", note="read as cp1252", line=9)
-    (row,) = tables([one], LAYERS).documents.to_pylist()
+    (row,) = build_tables([one], LAYERS).documents.to_pylist()
     assert one.measured is not None
     means = one.measured.figures.reshape(-1, len(NAMES)).mean(0)
     assert row == {
@@ -98,9 +98,9 @@ def test_a_document_is_counted_without_its_special_tokens() -> None:
 
 
 def test_what_failed_is_a_row_of_the_documents_alone() -> None:
-    unread = Found(Document(0, "a.gz", None, "", "the file is cut off"))
+    unread = DocumentResult(Document(0, "a.gz", None, "", "the file is cut off"))
     long = replace(made.found(1), measured=None, reason="too long", windows=0)
-    made_of = tables([made.found(2), long, unread], LAYERS)
+    made_of = build_tables([made.found(2), long, unread], LAYERS)
     rows = made_of.documents.to_pylist()
     assert [row["document"] for row in rows] == [0, 1, 2]
     assert [row["status"] for row in rows] == ["failed", "failed", "ok"]
@@ -112,20 +112,20 @@ def test_what_failed_is_a_row_of_the_documents_alone() -> None:
     assert set(made_of.heads["document"].to_pylist()) == set(made_of.links["document"].to_pylist()) == {2}
 
 
-@pytest.mark.parametrize("found", [[], [Found(Document(0, "a", None, "", "empty"))]])
-def test_nothing_measured_makes_empty_tables_of_the_same_columns(found: list[Found]) -> None:
-    made_of = tables(found, LAYERS)
+@pytest.mark.parametrize("found", [[], [DocumentResult(Document(0, "a", None, "", "empty"))]])
+def test_nothing_measured_makes_empty_tables_of_the_same_columns(found: list[DocumentResult]) -> None:
+    made_of = build_tables(found, LAYERS)
     assert made_of.documents.num_rows == len(found)
     assert made_of.heads.num_rows == made_of.links.num_rows == 0
     for name, table in made_of.items():
-        assert table.schema.equals(schema(name), check_metadata=True)
+        assert table.schema.equals(table_schema(name), check_metadata=True)
 
 
 def test_no_links_are_no_rows() -> None:
     one = made.found(0)
     assert one.measured is not None
     none = Links(*(np.empty(0, kind) for kind in ("i2", "i2", "i4", "i4", "f4")))
-    assert tables([replace(one, measured=Measured(one.measured.figures, none))], LAYERS).links.num_rows == 0
+    assert build_tables([replace(one, measured=Measured(one.measured.figures, none))], LAYERS).links.num_rows == 0
 
 
 def test_a_figure_that_there_is_not_is_null() -> None:
@@ -133,7 +133,7 @@ def test_a_figure_that_there_is_not_is_null() -> None:
     assert one.measured is not None
     one.measured.figures[0, 0, [NAMES.index("cls"), NAMES.index("offset")]] = np.nan
     one.measured.figures[:, :, NAMES.index("punctuation")] = np.nan
-    made_of = tables([one], LAYERS)
+    made_of = build_tables([one], LAYERS)
     assert made_of.heads["cls"].null_count == made_of.heads["offset"].null_count == 1
     assert made_of.heads["cls"][0].as_py() is made_of.heads["offset"][0].as_py() is None
     assert made_of.documents["punctuation"].to_pylist() == [None]
@@ -145,7 +145,7 @@ def test_lone_surrogates_become_the_mark_for_what_can_not_be_shown() -> None:
     links = replace(one.measured.links, query=np.full(4, 1, np.int32)) if one.measured else None
     assert links is not None
     assert one.measured is not None
-    made_of = tables([replace(one, measured=replace(one.measured, links=links))], LAYERS)
+    made_of = build_tables([replace(one, measured=replace(one.measured, links=links))], LAYERS)
     assert made_of.documents["source"].to_pylist() == ["caf�.txt"]
     assert made_of.documents["note"].to_pylist() == ["�"]
     assert set(made_of.links["query"].to_pylist()) == {"�x"}
@@ -153,9 +153,9 @@ def test_lone_surrogates_become_the_mark_for_what_can_not_be_shown() -> None:
         table.validate(full=True)
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", TABLES, ids=lambda kind: kind.name)
 def test_a_parquet_file_says_what_its_columns_are(kind: Any, tmp_path: Path) -> None:
-    table = dict(tables([made.found(0)], LAYERS).items())[kind.name]
+    table = dict(build_tables([made.found(0)], LAYERS).items())[kind.name]
     path = tmp_path / "a.parquet"
     path.write_bytes(as_parquet(table))
     read = pq.read_schema(path)
@@ -171,7 +171,7 @@ def test_a_parquet_file_says_what_its_columns_are(kind: Any, tmp_path: Path) -> 
 
 def _nasty() -> pa.Table:
     odd = made.found(0, note=NASTY)
-    return tables([odd, Found(Document(1, "b", 3, "", "is empty"))], LAYERS).documents
+    return build_tables([odd, DocumentResult(Document(1, "b", 3, "", "is empty"))], LAYERS).documents
 
 
 def test_csv_gives_back_what_it_was_given(tmp_path: Path) -> None:
@@ -208,7 +208,9 @@ def test_csv_has_nothing_that_a_spreadsheet_runs_and_the_texts_can_be_had_back()
 
 
 def test_json_lines_give_back_what_they_were_given() -> None:
-    made_of = tables([made.found(0, note=NASTY), made.found(1), Found(Document(2, "b", 3, "", "is empty"))], LAYERS)
+    made_of = build_tables(
+        [made.found(0, note=NASTY), made.found(1), DocumentResult(Document(2, "b", 3, "", "is empty"))], LAYERS
+    )
     for table in dict(made_of.items()).values():
         lines = bytes(as_json_lines(table)).split(b"\n")
         assert lines.pop() == b""
@@ -220,13 +222,13 @@ def test_json_lines_give_back_what_they_were_given() -> None:
 
 
 def test_long_tables_are_turned_into_json_lines_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    table = tables([made.found(i) for i in range(4)], LAYERS).links
+    table = build_tables([made.found(i) for i in range(4)], LAYERS).links
     whole = as_json_lines(table)
-    monkeypatch.setattr("attnviz.batch.output.formats._ROWS", 3)
+    monkeypatch.setattr("attnviz.batch.output.writers._ROWS", 3)
     assert as_json_lines(table) == whole
     assert whole.count(b"\n") == table.num_rows
 
 
 def test_parquet_gives_back_what_it_was_given() -> None:
-    for table in dict(tables([made.found(0), made.found(1)], LAYERS).items()).values():
+    for table in dict(build_tables([made.found(0), made.found(1)], LAYERS).items()).values():
         assert pq.read_table(io.BytesIO(as_parquet(table))).equals(table)

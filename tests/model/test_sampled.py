@@ -22,10 +22,10 @@ from attnviz.attention import kernel, memory
 from attnviz.attention.kernel import Kind, Observer, Tile
 from attnviz.attention.observers import Weights
 from attnviz.attention.window import KeyWindow
+from attnviz.batch.document import Document
 from attnviz.batch.engine.checking import Checker
 from attnviz.batch.engine.chunk import chunks
-from attnviz.batch.engine.work import How, Worker
-from attnviz.batch.input.document import Document
+from attnviz.batch.engine.work import Worker, WorkOptions
 from attnviz.checkpoint import open_checkpoint
 from attnviz.errors import InputError, ModelError
 from attnviz.interface import Model, load
@@ -463,7 +463,7 @@ def test_a_model_that_attends_by_itself_and_contradicts_its_sdpa_is_held_to_that
     assert (check.passed, check.against) == (True, "sdpa")
     entropy = survey.figures["entropy"] * 1.01
     assert not model.check_record(dataclasses.replace(survey, figures={**survey.figures, "entropy": entropy})).passed
-    worker = Worker(model, How())
+    worker = Worker(model, WorkOptions())
     chunk = next(iter(chunks([Document(0, "a.txt", 1, tiny.SENTENCE)], 1)))
     verdict = Checker(worker, "all").check(worker.measure(chunk, worker.encode(chunk)))
     assert verdict

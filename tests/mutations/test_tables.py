@@ -21,11 +21,11 @@ from attnviz.attention.compiled import products as pack_products
 from attnviz.attention.compiled import tiles as loops
 from attnviz.attention.observers import SpanSums
 from attnviz.attention.observers.span import FIGURES
+from attnviz.batch.document import Document
 from attnviz.batch.engine.checking import Checker
 from attnviz.batch.engine.chunk import chunks
-from attnviz.batch.engine.work import How, Worker
-from attnviz.batch.input.document import Document
-from attnviz.batch.output.found import Found
+from attnviz.batch.engine.work import Worker, WorkOptions
+from attnviz.batch.output.result import DocumentResult
 from attnviz.encoding import Encoding
 from attnviz.interface import Model, load
 from attnviz.model.check.judge import Judge
@@ -225,7 +225,7 @@ TABLES: dict[str, Callable[[Measured], None]] = {
 
 
 @pytest.fixture(scope="module")
-def checkers() -> dict[tuple[str, str], tuple[Checker, Found]]:
+def checkers() -> dict[tuple[str, str], tuple[Checker, DocumentResult]]:
     """By path and model: a document that was measured, and what checks it, which stays open."""
     return {}
 
@@ -237,7 +237,7 @@ PATHS = [("packs", "tiny_llama"), ("long", "tiny_llama"), ("packs", "tiny_mixtra
     ("harm", "path", "model"), [(harm, *path) for harm, path in zip(TABLES, cycle(PATHS), strict=False)]
 )
 def test_mutation_of_tables(
-    checkers: dict[tuple[str, str], tuple[Checker, Found]],
+    checkers: dict[tuple[str, str], tuple[Checker, DocumentResult]],
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
     harm: str,
@@ -250,7 +250,7 @@ def test_mutation_of_tables(
     """
     if (path, model) not in checkers:
         alone(monkeypatch, path)
-        worker = Worker(load(request.getfixturevalue(model)), How(Asked(top=3)))
+        worker = Worker(load(request.getfixturevalue(model)), WorkOptions(Asked(top=3)))
         text = (DOCUMENTS[2] if model == "tiny_bert" else DOCUMENTS[0]).replace("\n", " ")
         chunk = next(iter(chunks([Document(0, "a.txt", 1, text)], 8)))
         checkers[path, model] = Checker(worker, "all"), worker.measure(chunk, worker.encode(chunk))[0]

@@ -13,7 +13,7 @@ from attnviz.analysis.corpus.metrics import Measured
 from attnviz.analysis.corpus.totals import LayerWindows
 from attnviz.attention.window import KeyWindow
 from attnviz.batch.engine.work import Worker
-from attnviz.batch.output.found import Found
+from attnviz.batch.output.result import DocumentResult
 from attnviz.encoding import Encoding, started
 from attnviz.errors import AttnvizError
 from attnviz.model.inputs import as_error
@@ -87,7 +87,7 @@ class Checked:
         return words + (f"; {self.unchecked:,} could not be checked: {self.reasons[0]}" if self.unchecked else "")
 
 
-def together(parts: Iterable[Checked]) -> Checked:
+def merge_checks(parts: Iterable[Checked]) -> Checked:
     """The verdict on several chunks."""
     all_ = [*parts]
     return Checked(
@@ -116,7 +116,7 @@ class Checker:
     mode: Mode
     _judge: Judge | None = field(default=None, init=False)
 
-    def check(self, found: Sequence[Found]) -> Checked | None:
+    def check(self, found: Sequence[DocumentResult]) -> Checked | None:
         """The verdict on those of the documents that are drawn; None where none are."""
         drawn = [each for each in found if self._drawn(each)]
         checked = [
@@ -124,9 +124,9 @@ class Checker:
             for each in drawn
             if each.encoding and each.measured
         ]
-        return together(checked) if checked else None
+        return merge_checks(checked) if checked else None
 
-    def _drawn(self, found: Found) -> bool:
+    def _drawn(self, found: DocumentResult) -> bool:
         document = found.document
         by_chance = int(document.id[:12], 16) % EVERY == 0
         return self.mode == "all" or (self.mode == "sample" and (document.number < FIRST or by_chance))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from attnviz.analysis.corpus.cost import PART, PART_TOKENS
-from attnviz.batch.input.document import Document
+from attnviz.batch.document import Document
+from attnviz.batch.input.reading import Reading
+from attnviz.batch.input.source import read_documents
 
 SIZE = PART
 """The most documents of a chunk: so many fill packs of like lengths, and are soon done again."""
@@ -45,3 +47,10 @@ def chunks(documents: Iterable[Document], size: int = SIZE, characters: int = CH
         room -= each.size
     if held:
         yield Chunk(number, tuple(held))
+
+
+def read_chunks(
+    inputs: Sequence[str], reading: Reading, leave_out: str, size: int, meter: Callable[[int], None]
+) -> Iterator[Chunk]:
+    """The chunks, of ``size`` documents at most, of all inputs: the same ones in whichever process they are read."""
+    return chunks(read_documents(inputs, reading, leave_out=leave_out, meter=meter), size)

@@ -26,8 +26,8 @@ from attnviz.errors import AttnvizError, ModelError, UsageError
 if TYPE_CHECKING:  # torch comes with them, which who reads need not wait for
     import pyarrow as pa
 
+    from attnviz.batch.engine.progress import JobProgress
     from attnviz.batch.engine.run import Bench
-    from attnviz.batch.engine.watch import Watch
     from attnviz.batch.output.parts import PartFacts
 
 RETRIES = 3
@@ -80,7 +80,7 @@ class Joined:
     needs: Mapping[str, int]
     actors: int
 
-    def run(self, read: Read, make: Callable[[], Bench], watch: Watch) -> Iterator[PartFacts]:
+    def run(self, read: Read, make: Callable[[], Bench], watch: JobProgress) -> Iterator[PartFacts]:
         """Work on all chunks that ``read`` gives, and say of each what there is of it, as soon as it is done.
 
         Both functions are called on the cluster: ``read`` once, or again where its process is lost, on the machine

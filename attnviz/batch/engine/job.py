@@ -12,19 +12,21 @@ from itertools import chain, islice
 from typing import Any, BinaryIO
 
 from attnviz.analysis.corpus.accumulation import Corpus
+from attnviz.batch.document import Document
 from attnviz.batch.engine import cluster
-from attnviz.batch.engine.checking import Checked, Checker, Mode, together
-from attnviz.batch.engine.chunk import SIZE, Chunk, chunks
+from attnviz.batch.engine.checking import Checked, Checker, Mode, merge_checks
+from attnviz.batch.engine.chunk import SIZE, Chunk, chunks, read_chunks
 from attnviz.batch.engine.cluster import Cluster, Joined
-from attnviz.batch.engine.run import Bench, Keeper, run
-from attnviz.batch.engine.watch import Watch
-from attnviz.batch.engine.work import How, Worker
-from attnviz.batch.input.document import Document
-from attnviz.batch.input.kept import Kept, kept
+from attnviz.batch.engine.finish import finish
+from attnviz.batch.engine.progress import JobProgress
+from attnviz.batch.engine.run import Bench, PartStore, run_chunks
+from attnviz.batch.engine.work import Worker, WorkOptions
+from attnviz.batch.input.keeping import kept_columns
 from attnviz.batch.input.reading import Reading
-from attnviz.batch.input.source import STANDARD_INPUT, documents, read
-from attnviz.batch.output.finish import finish
-from attnviz.batch.output.folder import Folder, opened
+from attnviz.batch.input.source import STANDARD_INPUT, read_documents
+from attnviz.batch.kept import KeptColumn
+from attnviz.batch.output.columns import DOCUMENTS
+from attnviz.batch.output.folder import RunFolder, open_folder
 from attnviz.batch.output.manifest import Identity, versions
 from attnviz.batch.output.parts import PartFacts
 from attnviz.checkpoint.digest import digest, revision
@@ -59,7 +61,7 @@ class Job:
     output: str
     model: Mapping[str, Any]
     reading: Reading = field(default_factory=Reading)
-    how: How = field(default_factory=How)
+    how: WorkOptions = field(default_factory=WorkOptions)
     formats: tuple[str, ...] = ()
     check: Mode = "sample"
     strict: bool = False
@@ -93,7 +95,7 @@ class Job:
 
 
 @dataclass(frozen=True, eq=False)
-class Done:
+class JobResult:
     """What came of a job: where it lies, the verdict of its check, and what its documents have in common."""
 
     where: str
@@ -102,7 +104,7 @@ class Done:
     about: About
 
 
-def run_job(job: Job, watch: Watch, stdin: BinaryIO | None = None) -> Done:
+def run_job(job: Job, watch: JobProgress, stdin: BinaryIO | None = None) -> JobResult:
     """Do a job, or go on with it where it was stopped.
 
     Raises:
@@ -111,7 +113,7 @@ def run_job(job: Job, watch: Watch, stdin: BinaryIO | None = None) -> Done:
         ModelError: a model that can't be loaded.
         SomeFailed: the job is strict, and a document failed.
     """
-    found = documents(job.inputs, job.reading, stdin=stdin, leave_out=job.output, meter=watch.read)
+    found = read_documents(job.inputs, job.reading, stdin=stdin, leave_out=job.output, meter=watch.read)
     if job.cluster and STANDARD_INPUT in job.inputs:
         raise UsageError(
             "a cluster does not read standard input: what a lost worker had could not be read again",
@@ -121,7 +123,7 @@ def run_job(job: Job, watch: Watch, stdin: BinaryIO | None = None) -> Done:
     cut, columns = _keeping(cut, job)
     model = load(**job.model)
     worker = Worker(model, job.how)
-    with opened(job.output, job.identity(model), formats=job.formats, overwrite=job.overwrite) as folder:
+    with open_folder(job.output, job.identity(model), formats=job.formats, overwrite=job.overwrite) as folder:
         watch.began(folder)
         with _joined(job, worker) as joined:
             with folder.unchanged_if_refused():
@@ -130,7 +132,7 @@ def run_job(job: Job, watch: Watch, stdin: BinaryIO | None = None) -> Done:
             corpus = finish(folder, worker, about, joined.each if joined else map)
         ended = datetime.now(UTC).isoformat(timespec="seconds")
         folder.end(ended=ended, **total.facts)
-        return Done(folder.where, total.checked, corpus, about)
+        return JobResult(folder.where, total.checked, corpus, about)
 
 
 @contextlib.contextmanager
@@ -143,7 +145,7 @@ def _joined(job: Job, worker: Worker) -> Iterator[Joined | None]:
         yield found
 
 
-def _keeping(cut: Iterator[Chunk], job: Job) -> tuple[Iterator[Chunk], tuple[Kept, ...]]:
+def _keeping(cut: Iterator[Chunk], job: Job) -> tuple[Iterator[Chunk], tuple[KeptColumn, ...]]:
     """The chunks of a job, and the columns that are kept of them, which the first says.
 
     Raises:
@@ -152,18 +154,20 @@ def _keeping(cut: Iterator[Chunk], job: Job) -> tuple[Iterator[Chunk], tuple[Kep
     if not job.reading.keep and not job.cluster:
         return cut, ()
     if job.cluster:  # which reads by itself
-        cut = read(job.inputs, job.reading, job.output, job.chunk, lambda _: None)
+        cut = read_chunks(job.inputs, job.reading, job.output, job.chunk, lambda _: None)
     first = [*islice(cut, 1)]
     if not first:
         raise _nothing()
-    return chain(first, cut), kept(first[0].documents, job.reading) if job.reading.keep else ()
+    names = [column.name for column in DOCUMENTS.columns]
+    kept = kept_columns(first[0].documents, job.reading, names) if job.reading.keep else ()
+    return chain(first, cut), kept
 
 
 def _nothing() -> InputError:
     return InputError("there are no documents in what is to be read", hint="Blank lines are none. Is it empty?")
 
 
-def _work(job: Job, made: Iterable[PartFacts], folder: Folder, watch: Watch, joined: Joined | None) -> Total:
+def _work(job: Job, made: Iterable[PartFacts], folder: RunFolder, watch: JobProgress, joined: Joined | None) -> Total:
     """Make all parts that are not there yet; run.json says now and then how far it is, and at last of all of them."""
     earlier, ended = folder.manifest.facts, folder.complete
     start = noted = time.monotonic()
@@ -193,20 +197,20 @@ def _work(job: Job, made: Iterable[PartFacts], folder: Folder, watch: Watch, joi
 def _parts(
     job: Job,
     worker: Worker,
-    folder: Folder,
+    folder: RunFolder,
     cut: Iterable[Chunk],
-    columns: tuple[Kept, ...],
-    watch: Watch,
+    columns: tuple[KeptColumn, ...],
+    watch: JobProgress,
     joined: Joined | None,
 ) -> Iterator[PartFacts]:
     """What there is of each chunk, by the engine that was asked for."""
     if joined is None:
-        return run(bench(job, folder, worker, columns=columns), cut, watch.worked)
-    reading = partial(read, job.inputs, job.reading, job.output, job.chunk)
-    return joined.run(reading, partial(bench, job, folder.files, columns=columns), watch)
+        return run_chunks(make_bench(job, folder, worker, columns=columns), cut, watch.worked)
+    reading = partial(read_chunks, job.inputs, job.reading, job.output, job.chunk)
+    return joined.run(reading, partial(make_bench, job, folder.files, columns=columns), watch)
 
 
-def _counted(found: Iterable[Document], watch: Watch) -> Iterator[Document]:
+def _counted(found: Iterable[Document], watch: JobProgress) -> Iterator[Document]:
     for each in found:
         watch.found(1)
         yield each
@@ -230,7 +234,7 @@ class Total:
         for name in ("documents", "failed", "tokens", "links"):
             setattr(self, name, getattr(self, name) + getattr(part, name))
         if part.check:
-            self.checked = together([self.checked, Checked(**part.check)])
+            self.checked = merge_checks([self.checked, Checked(**part.check)])
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -239,13 +243,15 @@ class Total:
         return counts | {"check": asdict(self.checked) | {"passed": self.checked.passed, "verdict": str(self.checked)}}
 
 
-def bench(job: Job, keeper: Keeper, worker: Worker | None = None, *, columns: tuple[Kept, ...] = ()) -> Bench:
+def make_bench(
+    job: Job, keeper: PartStore, worker: Worker | None = None, *, columns: tuple[KeptColumn, ...] = ()
+) -> Bench:
     """What works on the chunks of a job; loads the model where there is no ``worker`` that has it."""
     worker = worker or Worker(load(**job.model), job.how)
     return Bench(worker, Checker(worker, job.check), keeper, job.strict, columns)
 
 
-def _about(job: Job, model: Model, folder: Folder, total: Total) -> About:
+def _about(job: Job, model: Model, folder: RunFolder, total: Total) -> About:
     identity = folder.manifest.identity
     given = {
         name: value for name, value in identity.options.items() if value not in (None, (), []) and value is not False

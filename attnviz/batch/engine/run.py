@@ -12,16 +12,16 @@ from typing import Any, Protocol, TypeVar
 from attnviz.batch.engine.checking import Checked, Checker
 from attnviz.batch.engine.chunk import Chunk
 from attnviz.batch.engine.work import Encoded, OnProgress, Worker
-from attnviz.batch.input.kept import Kept
-from attnviz.batch.output.found import Found
+from attnviz.batch.kept import KeptColumn
 from attnviz.batch.output.parts import PartFacts
-from attnviz.batch.output.tables import Tables, tables
+from attnviz.batch.output.result import DocumentResult
+from attnviz.batch.output.tables import Tables, build_tables
 from attnviz.errors import SomeFailed
 
 Item = TypeVar("Item")
 
 
-class Keeper(Protocol):
+class PartStore(Protocol):
     """What keeps the rows: the open folder, or on a cluster its files alone."""
 
     def finished(self, number: int, digest: str) -> PartFacts | None:
@@ -41,9 +41,9 @@ class Bench:
 
     worker: Worker
     checker: Checker
-    keeper: Keeper
+    keeper: PartStore
     strict: bool = False
-    kept: tuple[Kept, ...] = ()
+    kept: tuple[KeptColumn, ...] = ()
 
     def do(self, chunk: Chunk, on_progress: OnProgress) -> PartFacts:
         """All that is to be done with a chunk, and what there is of it then; one that is there already stays as it is.
@@ -60,7 +60,7 @@ class Bench:
 
     def measure(
         self, chunk: Chunk, encoded: list[Encoded], on_progress: OnProgress
-    ) -> tuple[list[Found], Checked | None]:
+    ) -> tuple[list[DocumentResult], Checked | None]:
         """What was found of each document, and the check of some."""
         found = self.worker.measure(chunk, encoded, on_progress)
         failed = next((each for each in found if each.measured is None), None)
@@ -68,15 +68,15 @@ class Bench:
             raise SomeFailed(f"{failed.document.where}: {failed.reason}", hint="Without --strict the others go on.")
         return found, self.checker.check(found)
 
-    def keep(self, chunk: Chunk, found: list[Found], checked: Checked | None) -> PartFacts:
+    def keep(self, chunk: Chunk, found: list[DocumentResult], checked: Checked | None) -> PartFacts:
         """Write what was found."""
-        rows = tables(found, tuple(self.worker.heads), self.kept)
+        rows = build_tables(found, tuple(self.worker.heads), self.kept)
         facts = self.keeper.write(chunk.number, chunk.digest, rows, asdict(checked) if checked else None)
-        give_back()
+        release_memory()
         return facts
 
 
-def give_back() -> None:
+def release_memory() -> None:
     """Give memory that nobody uses back to the system: the allocators of all threads would keep theirs."""
     import pyarrow as pa
 
@@ -86,7 +86,7 @@ def give_back() -> None:
         trim(0)
 
 
-def run(bench: Bench, chunks: Iterable[Chunk], on_progress: OnProgress) -> Iterator[PartFacts]:
+def run_chunks(bench: Bench, chunks: Iterable[Chunk], on_progress: OnProgress) -> Iterator[PartFacts]:
     """Work on all ``chunks`` that are not there yet, and say of each, in order, what there is of it.
 
     Raises:
@@ -100,7 +100,7 @@ def run(bench: Bench, chunks: Iterable[Chunk], on_progress: OnProgress) -> Itera
 
     kept: deque[Future[PartFacts]] = deque()
     with ThreadPoolExecutor(1, "attnviz-write") as pool:
-        for chunk, facts, encodings in ahead(encoded()):
+        for chunk, facts, encodings in prefetch(encoded()):
             if facts:
                 on_progress(facts.documents, 0)
                 kept.append(pool.submit(lambda facts=facts: facts))  # type: ignore[misc]
@@ -112,7 +112,7 @@ def run(bench: Bench, chunks: Iterable[Chunk], on_progress: OnProgress) -> Itera
             yield kept.popleft().result()
 
 
-def ahead(items: Iterator[Item]) -> Iterator[Item]:
+def prefetch(items: Iterator[Item]) -> Iterator[Item]:
     """``items``, of which the next is made in a thread while the one before is used."""
     end = object()
     with ThreadPoolExecutor(1, "attnviz-read") as pool:

@@ -15,9 +15,9 @@ from attnviz.analysis.text.survey import is_causal
 from attnviz.attention.block_sizes import fits_tile
 from attnviz.attention.kernel import Observer, Tile
 from attnviz.attention.tile import require_equal_heads
+from attnviz.batch.document import Document
 from attnviz.batch.engine.chunk import Chunk
-from attnviz.batch.input.document import Document
-from attnviz.batch.output.found import Found
+from attnviz.batch.output.result import DocumentResult
 from attnviz.encoding import Encoding, Lexicon, Windows, encode_many, slide, started
 from attnviz.errors import AttnvizError, InputError, UsageError
 from attnviz.interface import Model
@@ -30,7 +30,7 @@ OnProgress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class How:
+class WorkOptions:
     """What is done with each document: ``windows`` slide over those that are longer than the model, by ``stride``.
 
     The ``words`` of a list are cut whole.
@@ -51,7 +51,7 @@ class Worker:
         ModelError: it can't be run.
     """
 
-    def __init__(self, model: Model, how: How) -> None:
+    def __init__(self, model: Model, how: WorkOptions) -> None:
         self.model = model
         self.how = how
         self.heads = _heads(model)
@@ -97,13 +97,15 @@ class Worker:
             return InputError(over)
         return encoded
 
-    def measure(self, chunk: Chunk, encoded: Sequence[Encoded], on_progress: OnProgress = nobody) -> list[Found]:
+    def measure(
+        self, chunk: Chunk, encoded: Sequence[Encoded], on_progress: OnProgress = nobody
+    ) -> list[DocumentResult]:
         """What was found of each document of the ``chunk``; one that fails does not touch the others."""
-        documents, found = chunk.documents, dict[int, Found]()
+        documents, found = chunk.documents, dict[int, DocumentResult]()
         short, long = dict[int, Encoding](), dict[int, Encoding]()
         for i, each in enumerate(encoded):
             if not isinstance(each, Encoding):
-                found[i] = Found(documents[i], reason=each.message)
+                found[i] = DocumentResult(documents[i], reason=each.message)
             else:
                 (short if self.is_short(each) else long)[i] = each
         on_progress(len(found), 0)
@@ -118,7 +120,7 @@ class Worker:
 
     def _together(
         self, documents: Sequence[Document], encodings: Sequence[Encoding], on_progress: OnProgress
-    ) -> list[Found]:
+    ) -> list[DocumentResult]:
         """Short documents, packed; each has the part of the time that it has of the tokens."""
         if not documents:
             return []
@@ -129,7 +131,7 @@ class Worker:
         rows = zip(documents, encodings, found, strict=True)
         return [_found(document, encoding, got, each * len(encoding)) for document, encoding, got in rows]
 
-    def _alone(self, document: Document, encoding: Encoding, on_progress: OnProgress) -> Found:
+    def _alone(self, document: Document, encoding: Encoding, on_progress: OnProgress) -> DocumentResult:
         """A long document, run whole where the model can, else in windows."""
         start = time.perf_counter()
         try:
@@ -180,7 +182,7 @@ class _Heads(Observer):
         self.heads[tile.layer] = tile.shape[0]
 
 
-def _found(document: Document, encoding: Encoding, got: Measured | AttnvizError, seconds: float) -> Found:
+def _found(document: Document, encoding: Encoding, got: Measured | AttnvizError, seconds: float) -> DocumentResult:
     if isinstance(got, Measured):
-        return Found(document, encoding, got, 1, seconds)
-    return Found(document, encoding, None, 0, seconds, got.message)
+        return DocumentResult(document, encoding, got, 1, seconds)
+    return DocumentResult(document, encoding, None, 0, seconds, got.message)

@@ -11,7 +11,7 @@ from typing import BinaryIO, Protocol
 
 from attnviz.batch.input.stream import why
 from attnviz.batch.storage.addresses import is_web
-from attnviz.batch.storage.filesystem import FileSystem, Kind, with_slash
+from attnviz.batch.storage.filesystem import EntryKind, FileSystem, with_slash
 
 _MAGIC = re.compile(r"[*?\[]")
 _MAGIC_OF_THE_WEB = re.compile(r"[*\[]")
@@ -139,7 +139,7 @@ def walk(root: WalkRoot, pattern: Pattern, wanted: Callable[[Entry], bool], with
     Hidden files are left out, and what lies in the folder whose key is ``without``. Only the names in the folders on
     the way are held. A folder that can't be listed is an entry with its reason.
     """
-    stack: list[tuple[str, Iterator[tuple[str, Kind | None]], Pattern, frozenset[int]]] = []
+    stack: list[tuple[str, Iterator[tuple[str, EntryKind | None]], Pattern, frozenset[int]]] = []
 
     def enter(below: str, pattern: Pattern, state: frozenset[int]) -> Iterator[Entry]:
         try:

@@ -6,22 +6,22 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, count, pairwise
 from typing import BinaryIO
 
-from attnviz.batch.engine.chunk import Chunk, chunks
-from attnviz.batch.input.document import Document
+from attnviz.batch.document import Document
+from attnviz.batch.input.formats import Reader, by_ending, endings, find_format
+from attnviz.batch.input.formats.rows import failed_row
+from attnviz.batch.input.formats.text import read_text
 from attnviz.batch.input.listing import EVERYTHING, Entry, Pattern, StandardInput, WalkRoot, split_pattern, walk
-from attnviz.batch.input.read import Read, by_ending, endings, find_format, text
-from attnviz.batch.input.read.rows import failed
 from attnviz.batch.input.reading import Reading, Row, Unreadable
 from attnviz.batch.input.stream import Stream, why
 from attnviz.batch.storage.addresses import file_system_of, is_remote, is_web
 from attnviz.batch.storage.errors import reason
-from attnviz.batch.storage.filesystem import FileSystem, Kind, with_slash
+from attnviz.batch.storage.filesystem import EntryKind, FileSystem, with_slash
 from attnviz.errors import AttnvizError, InputError, UsageError
 
 STANDARD_INPUT = "-"
 
 
-def documents(
+def read_documents(
     inputs: Sequence[str],
     reading: Reading,
     *,
@@ -40,30 +40,23 @@ def documents(
         reading: how files are cut into documents.
         stdin: standard input, where it may be read.
         leave_out: the output folder, of which nothing is read.
-        meter: told of the bytes of input as they are read, before they are unpacked; ``sizes`` are all of them.
+        meter: told of the bytes of input as they are read, before they are unpacked; ``total_size`` is all of them.
 
     Raises:
         UsageError: an input that does not exist or matches nothing, or an unknown format.
         InputError: a folder without texts, an address that can't be reached, standard input that is closed.
     """
-    default = find_format(reading.format) if reading.format else text.read
+    default = find_format(reading.format) if reading.format else read_text
     return _documents(_entries(inputs, reading, stdin, leave_out), reading, default, meter)
 
 
-def read(
-    inputs: Sequence[str], reading: Reading, leave_out: str, size: int, meter: Callable[[int], None]
-) -> Iterator[Chunk]:
-    """The ``documents`` in chunks of ``size`` at most, which are the same whoever reads them."""
-    return chunks(documents(inputs, reading, leave_out=leave_out, meter=meter), size)
-
-
-def sizes(
+def total_size(
     inputs: Sequence[str], reading: Reading, *, stdin: BinaryIO | None = None, leave_out: str | None = None
 ) -> int | None:
-    """The bytes of all files that ``documents`` reads; None where they are not known before they are read.
+    """The bytes of all files that ``read_documents`` reads; None where they are not known before they are read.
 
     Raises:
-        UsageError, InputError: as ``documents``.
+        UsageError, InputError: as ``read_documents``.
     """
     if any(name == STANDARD_INPUT or is_remote(name) for name in inputs):
         return None
@@ -87,7 +80,7 @@ def _size(entry: Entry) -> int | None:
 
 
 def _documents(
-    entries: Iterator[Entry], reading: Reading, default: Read, meter: Callable[[int], None] | None
+    entries: Iterator[Entry], reading: Reading, default: Reader, meter: Callable[[int], None] | None
 ) -> Iterator[Document]:
     number = count()
     for entry in entries:
@@ -98,11 +91,11 @@ def _documents(
 
 
 def _rows(
-    entry: Entry, reading: Reading, default: Read, meter: Callable[[int], None] | None
+    entry: Entry, reading: Reading, default: Reader, meter: Callable[[int], None] | None
 ) -> Iterator[tuple[int | None, Row]]:
     """What is in one file, each with its number, None for the whole; where it breaks off, the last says why."""
     if entry.reason:
-        yield None, failed(None, entry.reason)
+        yield None, failed_row(None, entry.reason)
         return
     known, packing = by_ending(_ending_of(entry))
     done = 0
@@ -116,7 +109,7 @@ def _rows(
     except (Unreadable, OSError) as error:
         wrong = why(error) if isinstance(error, OSError) else str(error)
         after = f", after {done:,} {'document' if done == 1 else 'documents'}" if done else ""
-        yield None, failed(None, wrong + after)
+        yield None, failed_row(None, wrong + after)
 
 
 def _ending_of(entry: Entry) -> str:
@@ -215,7 +208,7 @@ def _reached(name: str) -> tuple[FileSystem, str]:
         raise _unreachable(name, error) from None
 
 
-def _kind(files: FileSystem, path: str, name: str) -> Kind | None:
+def _kind(files: FileSystem, path: str, name: str) -> EntryKind | None:
     try:
         return files.kind(path)
     except OSError as error:

@@ -18,7 +18,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Kind:
+class Table:
     """A table: its name, what one row is, and its columns in order."""
 
     name: str
@@ -37,7 +37,7 @@ _METRICS = tuple(
     for metric in METRICS
 )
 
-DOCUMENTS = Kind("documents", "a document", (
+DOCUMENTS = Table("documents", "a document", (
     _DOCUMENT,
     Column("id", "string", "", "SHA-256 of its text, or of where it stands and what was wrong with it"),
     Column("source", "string", "", "the file or address that it was read from; - is standard input"),
@@ -60,9 +60,9 @@ DOCUMENTS = Kind("documents", "a document", (
     Column("seconds", "float32", "s", "its share of the time that was spent on it and those that ran with it"),
 ))  # fmt: skip
 
-HEADS = Kind("heads", "a head of a layer in a document", (_DOCUMENT, _LAYER, _HEAD, *_METRICS))
+HEADS = Table("heads", "a head of a layer in a document", (_DOCUMENT, _LAYER, _HEAD, *_METRICS))
 
-LINKS = Kind("links", "one of the strongest links of a layer in a document, the strongest first", (
+LINKS = Table("links", "one of the strongest links of a layer in a document, the strongest first", (
     _DOCUMENT,
     _LAYER,
     _HEAD,
@@ -74,17 +74,17 @@ LINKS = Kind("links", "one of the strongest links of a layer in a document, the 
     Column("weight", "float32", "share", "summed over the key's tokens, the mean over the query's (Clark et al. 2019)"),
 ))  # fmt: skip
 
-KINDS = (DOCUMENTS, HEADS, LINKS)
+TABLES = (DOCUMENTS, HEADS, LINKS)
 """All tables."""
-TABLES = tuple(kind.name for kind in KINDS)
+TABLE_NAMES = tuple(kind.name for kind in TABLES)
 
 
 def columns_as_markdown() -> str:
     """The columns of every table as Markdown, for the README."""
-    return "\n".join(map(_as_markdown, KINDS))
+    return "\n".join(map(_as_markdown, TABLES))
 
 
-def _as_markdown(kind: Kind) -> str:
+def _as_markdown(kind: Table) -> str:
     head = (f"`{kind.name}`: one row is {kind.row}", "", "| column | type | unit | what |", "|---|---|---|---|")
     rows = (f"| `{each.name}` | {each.type} | {each.unit} | {_in_cell(each.meaning)} |" for each in kind.columns)
     return "\n".join([*head, *rows, ""])

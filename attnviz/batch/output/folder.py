@@ -10,19 +10,19 @@ from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
 from attnviz.batch.output import manifest
-from attnviz.batch.output.formats import WRITERS
 from attnviz.batch.output.manifest import Identity, Manifest
 from attnviz.batch.output.parts import PartFacts, PartFiles, clear, strangers
 from attnviz.batch.output.storage import Storage, open_storage
 from attnviz.batch.output.tables import Tables
+from attnviz.batch.output.writers import WRITERS
 from attnviz.errors import AttnvizError, UsageError
 
 CLAIMED = 64
 """So many parts are noted in run.json before the first of them is written."""
 
 
-class Folder:
-    """The folder of a run that is open. Made by ``opened``.
+class RunFolder:
+    """The folder of a run that is open. Made by ``open_folder``.
 
     Nothing is changed in it until the run writes something: a run that is refused, or finds no text, leaves it as it
     was. Methods raise a ``UsageError`` where something can't be read or written.
@@ -148,7 +148,9 @@ class Folder:
 
 
 @contextlib.contextmanager
-def opened(where: str, identity: Identity, *, formats: Sequence[str] = (), overwrite: bool = False) -> Iterator[Folder]:
+def open_folder(
+    where: str, identity: Identity, *, formats: Sequence[str] = (), overwrite: bool = False
+) -> Iterator[RunFolder]:
     """Make the folder ``where`` (a path or a URL) for a run, or go on with what the same run has left there.
 
     Args:
@@ -178,7 +180,7 @@ def opened(where: str, identity: Identity, *, formats: Sequence[str] = (), overw
             about = found
         files = PartFiles(storage, beside, about.parts if about.complete else None)
         files.sweep()
-        yield Folder(files, about, require_ours, old)
+        yield RunFolder(files, about, require_ours, old)
 
 
 def _replaceable(storage: Storage, found: Manifest, identity: Identity) -> bool:

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from attnviz.batch.output.columns import TABLES
-from attnviz.batch.output.formats import WRITERS
+from attnviz.batch.output.columns import TABLE_NAMES
+from attnviz.batch.output.writers import WRITERS
 from attnviz.errors import UsageError
 
 FILE = "run.json"
@@ -18,7 +18,7 @@ _PACKAGES = ("attnviz", "numba", "numpy", "tokenizers", "torch", "transformers")
 """Packages whose version can change a number."""
 RESULTS = ("summary.json", "summary.parquet", "heads.png", "report.html")
 """The files that a run may write beside its tables."""
-FOLDERS = tuple(f"{table}.{suffix}" for suffix in WRITERS for table in TABLES)
+FOLDERS = tuple(f"{table}.{suffix}" for suffix in WRITERS for table in TABLE_NAMES)
 """The folders that a run may write the parts of its tables to."""
 _NUMBERS = ("device", "dtype")
 """How it is computed, which is given by flags."""

@@ -13,10 +13,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from attnviz.batch.output.columns import TABLES
-from attnviz.batch.output.formats import WRITERS, open_parquet
+from attnviz.batch.output.columns import TABLE_NAMES
 from attnviz.batch.output.storage import Storage
-from attnviz.batch.output.tables import Tables, schema
+from attnviz.batch.output.tables import Tables, table_schema
+from attnviz.batch.output.writers import WRITERS, open_parquet
 from attnviz.errors import UsageError
 
 if TYPE_CHECKING:
@@ -133,9 +133,9 @@ class PartFiles:
             UsageError: it is not there, or damaged.
         """
         facts = self.facts(number)
-        found = {table: self._read(_name(table, "parquet", number)) for table in TABLES}
+        found = {table: self._read(_name(table, "parquet", number)) for table in TABLE_NAMES}
         for name in ("heads", "links"):
-            if _columns(found[name].schema) != _columns(schema(name)):
+            if _columns(found[name].schema) != _columns(table_schema(name)):
                 raise self._damaged(_name(name, "parquet", number), "its columns are not those that a run writes")
         for name, table in found.items():
             if facts is None or table.num_rows != getattr(facts, name):
@@ -172,7 +172,7 @@ class PartFiles:
 
     def folders(self) -> list[str]:
         """The folders that the parts lie in."""
-        return [f"{table}.{suffix}" for suffix in ("parquet", *self.formats) for table in TABLES]
+        return [f"{table}.{suffix}" for suffix in ("parquet", *self.formats) for table in TABLE_NAMES]
 
 
 def clear(storage: Storage, folders: tuple[str, ...], parts: int) -> None:

@@ -13,8 +13,8 @@ from attnviz.analysis.corpus.distribution import ACCURACY, QUANTILES, SMALLEST
 from attnviz.analysis.corpus.metrics import METRICS
 from attnviz.analysis.corpus.roles import roles
 from attnviz.analysis.corpus.typical_links import LinkRows
-from attnviz.batch.output.formats import as_parquet
 from attnviz.batch.output.summary_json import document, statistics
+from attnviz.batch.output.writers import as_parquet
 from attnviz.render.about import About
 from attnviz.render.maps import maps
 from attnviz.render.page import report

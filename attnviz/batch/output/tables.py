@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.analysis.corpus.metrics import METRICS, NAMES, Links, Measured
-from attnviz.batch.input.document import Document
-from attnviz.batch.input.kept import Kept, arrow_type, fitting
-from attnviz.batch.output.columns import KINDS, MEANS, Column
-from attnviz.batch.output.found import Found
+from attnviz.batch.document import Document
+from attnviz.batch.kept import KeptColumn, arrow_type, fitting
+from attnviz.batch.output.columns import MEANS, TABLES, Column
+from attnviz.batch.output.result import DocumentResult
 from attnviz.encoding import Word
 
 if TYPE_CHECKING:
@@ -38,14 +38,14 @@ class Tables:
         yield from (("heads", self.heads), ("links", self.links), ("documents", self.documents))
 
 
-def schema(table: str, kept: Sequence[Kept] = ()) -> pa.Schema:
+def table_schema(table: str, kept: Sequence[KeptColumn] = ()) -> pa.Schema:
     """The schema of ``documents``, ``heads`` or ``links``: what a row is, and the unit and meaning of each column.
 
     Behind those of ``documents`` are the columns that are ``kept`` of the input.
     """
     import pyarrow as pa
 
-    kind = next(kind for kind in KINDS if kind.name == table)
+    kind = next(kind for kind in TABLES if kind.name == table)
     columns = [
         *kind.columns,
         *(Column(each.column, each.type, "", f"the column {_writable(each.name)} of the input") for each in kept),
@@ -59,7 +59,7 @@ def schema(table: str, kept: Sequence[Kept] = ()) -> pa.Schema:
     )
 
 
-def tables(found: Sequence[Found], layers: Sequence[int], kept: Sequence[Kept] = ()) -> Tables:
+def build_tables(found: Sequence[DocumentResult], layers: Sequence[int], kept: Sequence[KeptColumn] = ()) -> Tables:
     """The rows of all that was ``found``, by the number of the document; ``layers`` (L,) are the layers' own numbers.
 
     What failed has a row among the documents alone. A figure that is NaN is null.
@@ -74,9 +74,9 @@ def tables(found: Sequence[Found], layers: Sequence[int], kept: Sequence[Kept] =
     return Tables(_documents(found, figures, kept), _heads(numbers, figures, own), _links(numbers, measured, own))
 
 
-def _documents(found: Sequence[Found], figures: NDArray[np.float64], kept: Sequence[Kept]) -> pa.Table:
+def _documents(found: Sequence[DocumentResult], figures: NDArray[np.float64], kept: Sequence[KeptColumn]) -> pa.Table:
     """``figures`` (D, L, H, METRICS) are of those that have some, in their order."""
-    kind = schema("documents", kept)
+    kind = table_schema("documents", kept)
     columns: dict[str, Any] = {name: [] for name in kind.names if name not in MEANS}
     for one in found:
         for name, value in (_document(one) | _kept(one.document, kept)).items():
@@ -88,7 +88,7 @@ def _documents(found: Sequence[Found], figures: NDArray[np.float64], kept: Seque
     return _table(kind, columns | dict(zip(MEANS, means.T.astype(np.float32, order="C"), strict=True)))
 
 
-def _kept(document: Document, kept: Sequence[Kept]) -> dict[str, Any]:
+def _kept(document: Document, kept: Sequence[KeptColumn]) -> dict[str, Any]:
     """What is kept of the document's other fields; where something can't be, the note says so."""
     if not kept:
         return {}
@@ -103,7 +103,7 @@ def _kept(document: Document, kept: Sequence[Kept]) -> dict[str, Any]:
     return values | {"note": _writable("; ".join(filter(None, notes))) or None}
 
 
-def _document(one: Found) -> dict[str, Any]:
+def _document(one: DocumentResult) -> dict[str, Any]:
     document, encoding = one.document, one.encoding
     reason = document.reason or one.reason
     failed = one.measured is None
@@ -149,11 +149,11 @@ def _heads(numbers: NDArray[np.int64], figures: NDArray[np.float64], layers: NDA
             missing = np.isnan(values)
             values = pa.array(np.where(missing, 0, values).astype(np.int32), mask=missing)
         columns[metric.name] = values
-    return _table(schema("heads"), columns)
+    return _table(table_schema("heads"), columns)
 
 
 def _links(
-    numbers: NDArray[np.int64], measured: Sequence[tuple[Found, Measured]], layers: NDArray[np.int16]
+    numbers: NDArray[np.int64], measured: Sequence[tuple[DocumentResult, Measured]], layers: NDArray[np.int16]
 ) -> pa.Table:
     each = [one.links for _, one in measured]
     counts = [len(links) for links in each]
@@ -173,7 +173,7 @@ def _links(
         "distance": np.abs(query - key),
         "weight": _joined(each, "weight", np.float32),
     }
-    return _table(schema("links"), columns)
+    return _table(table_schema("links"), columns)
 
 
 def _joined(each: Sequence[Links], name: str, kind: type[np.generic]) -> NDArray[Any]:

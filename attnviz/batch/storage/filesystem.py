@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import BinaryIO, ClassVar, Literal
 
-Kind = Literal["file", "folder"]
+EntryKind = Literal["file", "folder"]
 _PARTIAL = re.compile(r"\..+\.[0-9a-f]{8}\.partial", re.DOTALL)
 
 
@@ -20,11 +20,11 @@ class FileSystem(ABC):
     """Whether it is this machine's."""
 
     @abstractmethod
-    def kind(self, path: str) -> Kind | None:
+    def kind(self, path: str) -> EntryKind | None:
         """What lies there; "file" also for a file that can't be opened."""
 
     @abstractmethod
-    def entries(self, folder: str) -> list[tuple[str, Kind | None]]:
+    def entries(self, folder: str) -> list[tuple[str, EntryKind | None]]:
         """The names in a folder, ``in_order``; None marks what is not read: pipes, devices, links to folders."""
 
     @abstractmethod
@@ -64,7 +64,7 @@ class FileSystem(ABC):
         """
 
 
-def in_order(entries: Iterable[tuple[str, Kind | None]]) -> list[tuple[str, Kind | None]]:
+def in_order(entries: Iterable[tuple[str, EntryKind | None]]) -> list[tuple[str, EntryKind | None]]:
     """The entries of a folder as paths are sorted: ``a.txt`` before what lies in ``a/``."""
     return sorted(entries, key=lambda entry: f"{entry[0]}/" if entry[1] == "folder" else entry[0])
 

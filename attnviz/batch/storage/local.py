@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from attnviz.batch.storage.filesystem import FileSystem, Kind, in_order, partial_path
+from attnviz.batch.storage.filesystem import EntryKind, FileSystem, in_order, partial_path
 from attnviz.batch.storage.lock import lock_file
 
 
@@ -22,7 +22,7 @@ class LocalFiles(FileSystem):
     def __init__(self) -> None:
         self._writing: set[str] = set()
 
-    def kind(self, path: str) -> Kind | None:
+    def kind(self, path: str) -> EntryKind | None:
         """A broken link is a file, and so is what we may not look at: opening it says what is wrong."""
         if not path:
             return None
@@ -33,7 +33,7 @@ class LocalFiles(FileSystem):
         except OSError as error:
             return None if error.errno == errno.ENAMETOOLONG else "file"
 
-    def entries(self, folder: str) -> list[tuple[str, Kind | None]]:
+    def entries(self, folder: str) -> list[tuple[str, EntryKind | None]]:
         """Links to files are followed; links to folders are not."""
         _require_whole(folder)
         with os.scandir(folder or ".") as entries:
@@ -96,7 +96,7 @@ class LocalFiles(FileSystem):
         return lock_file(folder, shown)
 
 
-def _kind(entry: os.DirEntry[str]) -> Kind | None:
+def _kind(entry: os.DirEntry[str]) -> EntryKind | None:
     if entry.is_dir(follow_symlinks=False):
         return "folder"
     broken = entry.is_symlink() and not Path(entry.path).exists()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 from attnviz.batch.storage.errors import as_os_error
-from attnviz.batch.storage.filesystem import FileSystem, Kind, in_order, partial_path
+from attnviz.batch.storage.filesystem import EntryKind, FileSystem, in_order, partial_path
 from attnviz.batch.storage.lock import FILE, lock_object
 
 _OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "memory"}
@@ -34,7 +34,7 @@ class RemoteFiles(FileSystem):
             finally:
                 self._files.invalidate_cache(path)
 
-    def kind(self, path: str) -> Kind | None:
+    def kind(self, path: str) -> EntryKind | None:
         """What the store says."""
         with self._asking(path):
             if not path.endswith("/") and self._files.isfile(path):
@@ -45,7 +45,7 @@ class RemoteFiles(FileSystem):
                 self._files.info(path)  # raises what both of the others keep back
         return None
 
-    def entries(self, folder: str) -> list[tuple[str, Kind | None]]:
+    def entries(self, folder: str) -> list[tuple[str, EntryKind | None]]:
         """What the store lists."""
         own = folder.rstrip("/")
         with self._asking(own):
@@ -54,7 +54,7 @@ class RemoteFiles(FileSystem):
             raise NotADirectoryError(own)
         # Some stores keep a folder as an empty file of its own name.
         own = own.strip("/")
-        kinds: dict[str, Kind | None] = {
+        kinds: dict[str, EntryKind | None] = {
             entry["name"].rstrip("/").rpartition("/")[2]: "folder" if entry["type"] == "directory" else "file"
             for entry in found
             if entry["name"].strip("/") != own

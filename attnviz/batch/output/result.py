@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from attnviz.analysis.corpus.metrics import Measured
-from attnviz.batch.input.document import Document
+from attnviz.batch.document import Document
 from attnviz.encoding import Encoding
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class DocumentResult:
     """A document and what was measured of it; ``reason`` says why nothing was, and ``encoding`` may be None then.
 
     ``windows`` is in how many parts it was read: 1 where the model read it whole. ``seconds`` is its share of the time

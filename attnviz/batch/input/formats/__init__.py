@@ -5,22 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 
-from attnviz.batch.input.read import conllu, delimited, jsonl, parquet, text
+from attnviz.batch.input.formats.conllu import read_conllu
+from attnviz.batch.input.formats.delimited import read_csv, read_tsv
+from attnviz.batch.input.formats.jsonl import read_jsonl
+from attnviz.batch.input.formats.parquet import read_parquet
+from attnviz.batch.input.formats.text import read_text
 from attnviz.batch.input.reading import Reading, Row
 from attnviz.batch.input.stream import PACKINGS, Stream
 from attnviz.errors import UsageError
 
-Read = Callable[[Stream, Reading], Iterator[Row]]
+Reader = Callable[[Stream, Reading], Iterator[Row]]
 """Reads the documents of one file; raises ``Unreadable`` or OSError where it can't go on."""
-FORMATS: dict[str, Read] = {
-    "txt": text.read,
-    "md": text.read,
-    "jsonl": jsonl.read,
-    "ndjson": jsonl.read,
-    "csv": delimited.read,
-    "tsv": delimited.read_tabs,
-    "parquet": parquet.read,
-    "conllu": conllu.read,
+FORMATS: dict[str, Reader] = {
+    "txt": read_text,
+    "md": read_text,
+    "jsonl": read_jsonl,
+    "ndjson": read_jsonl,
+    "csv": read_csv,
+    "tsv": read_tsv,
+    "parquet": read_parquet,
+    "conllu": read_conllu,
 }
 
 
@@ -29,7 +33,7 @@ def endings() -> str:
     return f"{', '.join(f'.{name}' for name in FORMATS)} (each also {', '.join(PACKINGS)})"
 
 
-def find_format(name: str) -> Read:
+def find_format(name: str) -> Reader:
     """The format called ``name``.
 
     Raises:
@@ -40,8 +44,8 @@ def find_format(name: str) -> Read:
     return FORMATS[name]
 
 
-def by_ending(name: str) -> tuple[Read | None, str]:
-    """What reads a file of this ``name``, None where its ending says nothing; and how it is packed, often not ("")."""
+def by_ending(name: str) -> tuple[Reader | None, str]:
+    """The reader of a file of this ``name``, None where its ending says nothing; and how it is packed, "" if not."""
     path = PurePosixPath(name.lower())
     packing = PACKINGS.get(path.suffix, "")
     ending = path.with_suffix("").suffix if packing else path.suffix

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from attnviz.batch.input.decoding import Decoded
-from attnviz.batch.input.read.lines import lines
-from attnviz.batch.input.read.rows import failed, found, keeping, no_field
+from attnviz.batch.input.formats.lines import lines
+from attnviz.batch.input.formats.rows import failed_row, no_field, text_row, with_fields
 from attnviz.batch.input.reading import Reading, Row
 from attnviz.batch.input.stream import Stream
 
@@ -23,12 +23,12 @@ _KINDS: dict[type, str] = {
 }
 
 
-def read(stream: Stream, reading: Reading) -> Iterator[Row]:
+def read_jsonl(stream: Stream, reading: Reading) -> Iterator[Row]:
     """The text of each line's field, with the line's number; blank lines are none."""
     decoded = Decoded(stream.pieces())
     for number, line in lines(decoded, reading.most):
         if line is None:
-            yield failed(number, reading.too_long)
+            yield failed_row(number, reading.too_long)
         elif line.strip():
             yield _row(number, line, reading, decoded.note)
 
@@ -37,23 +37,23 @@ def _row(number: int, line: str, reading: Reading, note: str) -> Row:
     try:
         item = json.loads(line)
     except json.JSONDecodeError as error:
-        return failed(number, f"broken JSON: {error.msg} (column {error.colno:,})")
+        return failed_row(number, f"broken JSON: {error.msg} (column {error.colno:,})")
     except ValueError:  # thousands of digits
-        return failed(number, "broken JSON: a number in it is too long")
+        return failed_row(number, "broken JSON: a number in it is too long")
     except RecursionError:
-        return failed(number, "broken JSON: it is nested too deeply")
+        return failed_row(number, "broken JSON: it is nested too deeply")
     if not isinstance(item, dict):
-        return failed(number, f"the line is {_kind(item)}, expected an object")
-    return keeping(_text(number, item, reading.field, note), item, reading)
+        return failed_row(number, f"the line is {_kind(item)}, expected an object")
+    return with_fields(_text(number, item, reading.field, note), item, reading)
 
 
 def _text(number: int, item: dict[str, Any], field: str, note: str) -> Row:
     if field not in item:
-        return failed(number, no_field(field, list(item)))
+        return failed_row(number, no_field(field, list(item)))
     text = item[field]
     if not isinstance(text, str):
-        return failed(number, f"the field '{field}' is {_kind(text)}, expected a string")
-    return found(number, text, note)
+        return failed_row(number, f"the field '{field}' is {_kind(text)}, expected a string")
+    return text_row(number, text, note)
 
 
 def _kind(item: Any) -> str:

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 from attnviz.batch.input.decoding import Decoded
-from attnviz.batch.input.read.lines import lines
-from attnviz.batch.input.read.rows import failed, found, keeping, no_field
+from attnviz.batch.input.formats.lines import lines
+from attnviz.batch.input.formats.rows import failed_row, no_field, text_row, with_fields
 from attnviz.batch.input.reading import Reading, Row, Unreadable
 from attnviz.batch.input.stream import Stream
 
@@ -17,7 +17,7 @@ _SEPARATOR = re.compile(r'"?sep=([^"\r\n])"?', re.IGNORECASE)
 """A first line that Excel reads, and others write for it: it says what stands between fields."""
 
 
-def read(stream: Stream, reading: Reading) -> Iterator[Row]:
+def read_csv(stream: Stream, reading: Reading) -> Iterator[Row]:
     """The text of each row, with the line that it begins in.
 
     Between fields stands a comma, or what spreadsheets write in its place: whichever finds the column in the header, or
@@ -26,8 +26,8 @@ def read(stream: Stream, reading: Reading) -> Iterator[Row]:
     yield from _read(stream, reading, ",;\t|")
 
 
-def read_tabs(stream: Stream, reading: Reading) -> Iterator[Row]:
-    """``read``, with tabs between the fields."""
+def read_tsv(stream: Stream, reading: Reading) -> Iterator[Row]:
+    """``read_csv``, with tabs between the fields."""
     yield from _read(stream, reading, "\t")
 
 
@@ -82,14 +82,16 @@ def _read(stream: Stream, reading: Reading, delimiters: str) -> Iterator[Row]:
         except StopIteration:
             return
         except csv.Error as error:
-            yield failed(line, _why(error, reading))
+            yield failed_row(line, _why(error, reading))
             if _is_limit(error):
                 source.skip()
             continue
         if fields and len(fields) != len(columns):
-            yield failed(line, f"broken row: {_count(fields)}, but {_count(columns)} in the header")
+            yield failed_row(line, f"broken row: {_count(fields)}, but {_count(columns)} in the header")
         elif fields:
-            yield keeping(found(line, fields[place], decoded.note), dict(zip(names, fields, strict=True)), reading)
+            yield with_fields(
+                text_row(line, fields[place], decoded.note), dict(zip(names, fields, strict=True)), reading
+            )
 
 
 def _apart(names: list[str]) -> list[str]:

@@ -6,27 +6,27 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from attnviz.batch.input.decoding import Decoded
-from attnviz.batch.input.read.lines import lines, paragraphs
-from attnviz.batch.input.read.rows import failed, found
+from attnviz.batch.input.formats.lines import lines, paragraphs
+from attnviz.batch.input.formats.rows import failed_row, text_row
 from attnviz.batch.input.reading import Reading, Row
 from attnviz.batch.input.stream import Stream
 
 _CUTS = {"line": lines, "paragraph": paragraphs}
 
 
-def read(stream: Stream, reading: Reading) -> Iterator[Row]:
+def read_text(stream: Stream, reading: Reading) -> Iterator[Row]:
     """The document, or its parts with the line that they begin in; blank lines are none."""
     decoded = Decoded(stream.pieces())
     if reading.split is None:
         text = _whole(decoded, reading.most)
-        row = failed(None, reading.too_long) if text is None else found(None, text, decoded.note)
+        row = failed_row(None, reading.too_long) if text is None else text_row(None, text, decoded.note)
         yield replace(row, whole=True)
         return
     for line, part in _CUTS[reading.split](decoded, reading.most):
         if part is None:
-            yield failed(line, reading.too_long)
+            yield failed_row(line, reading.too_long)
         elif part.strip():
-            yield found(line, part, decoded.note)
+            yield text_row(line, part, decoded.note)
 
 
 def _whole(texts: Iterable[str], most: int) -> str | None:

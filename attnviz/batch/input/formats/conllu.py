@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from attnviz.batch.input.decoding import Decoded
-from attnviz.batch.input.read.lines import paragraphs
-from attnviz.batch.input.read.rows import failed, found, keeping
+from attnviz.batch.input.formats.lines import paragraphs
+from attnviz.batch.input.formats.rows import failed_row, text_row, with_fields
 from attnviz.batch.input.reading import Reading, Row
 from attnviz.batch.input.stream import Stream
 
 
-def read(stream: Stream, reading: Reading) -> Iterator[Row]:
+def read_conllu(stream: Stream, reading: Reading) -> Iterator[Row]:
     """The text of each sentence, with the line that it begins in: its ``# text``, or else its words."""
     decoded = Decoded(stream.pieces())
     for line, block in paragraphs(decoded, reading.most):
         lines = [] if block is None else block.split("\n")
         comments = [line for line in lines if line.startswith("#")]
         if block is None:
-            yield failed(line, reading.too_long)
+            yield failed_row(line, reading.too_long)
         elif len(lines) > len(comments):
             row = _row(line, lines, comments, decoded.note)
-            yield keeping(row, _comments(comments), reading) if reading.keep else row
+            yield with_fields(row, _comments(comments), reading) if reading.keep else row
 
 
 def _comments(comments: list[str]) -> dict[str, str | None]:
@@ -38,8 +38,8 @@ def _row(number: int, lines: list[str], comments: list[str], note: str) -> Row:
     try:
         text = _given(lines, comments) or _joined(lines)
     except (ParseException, ValueError) as error:
-        return failed(number, f"broken sentence: {error}")
-    return found(number, text, note)
+        return failed_row(number, f"broken sentence: {error}")
+    return text_row(number, text, note)
 
 
 def _given(lines: list[str], comments: list[str]) -> str | None:

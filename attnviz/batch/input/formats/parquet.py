@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from attnviz.batch.input.decoding import Decoded
-from attnviz.batch.input.read.rows import failed, found, keeping, no_field
+from attnviz.batch.input.formats.rows import failed_row, no_field, text_row, with_fields
 from attnviz.batch.input.reading import Reading, Row, Unreadable
 from attnviz.batch.input.stream import Stream, why
 
@@ -18,7 +18,7 @@ _TOGETHER = 1 << 22
 _ROWS = 1024
 
 
-def read(stream: Stream, reading: Reading) -> Iterator[Row]:
+def read_parquet(stream: Stream, reading: Reading) -> Iterator[Row]:
     """The text of each row; there are no lines."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -31,7 +31,7 @@ def read(stream: Stream, reading: Reading) -> Iterator[Row]:
             column = _column(file, reading.field)
             for group in range(file.num_row_groups):
                 for text, fields in _texts(file, group, column, reading):
-                    yield keeping(_row(text, reading), fields, reading)
+                    yield with_fields(_row(text, reading), fields, reading)
     except (pa.ArrowException, OSError) as error:
         reason = why(error) if getattr(error, "errno", None) else f"the Parquet file is broken ({error})"
         raise Unreadable(reason) from None
@@ -88,23 +88,23 @@ def _values(column: pa.Array) -> list[Any]:
         texts = column.cast(pa.large_string()).cast(pa.large_binary()).to_pylist()
         return [None if text is None else text.decode(errors="replace") for text in texts]
     try:
-        found: list[Any] = column.to_pylist()
+        text_row: list[Any] = column.to_pylist()
     except (ValueError, OverflowError):  # such as a day that Python's calendar does not have
-        found = column.cast(pa.string()).to_pylist()
-    return found
+        text_row = column.cast(pa.string()).to_pylist()
+    return text_row
 
 
 def _row(text: bytes | None, reading: Reading) -> Row:
     if text is None:
-        return failed(None, f"the column '{reading.field}' is null")
+        return failed_row(None, f"the column '{reading.field}' is null")
     if len(text) > reading.most and len(text.decode(errors="replace")) > reading.most:
-        return failed(None, reading.too_long)
+        return failed_row(None, reading.too_long)
     try:
-        return found(None, text.decode())
+        return text_row(None, text.decode())
     except UnicodeDecodeError:
         pass
     decoded = Decoded([text], len(text) + 1)
     try:
-        return found(None, "".join(decoded), decoded.note)
+        return text_row(None, "".join(decoded), decoded.note)
     except Unreadable as error:
-        return failed(None, str(error))
+        return failed_row(None, str(error))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from attnviz.batch.output.folder import Folder
+    from attnviz.batch.output.folder import RunFolder
 
 
-class Watch(Protocol):
+class JobProgress(Protocol):
     """Who looks on while a job runs."""
 
-    def began(self, folder: Folder) -> None:
+    def began(self, folder: RunFolder) -> None:
         """The folder is open."""
 
     def read(self, count: int) -> None:

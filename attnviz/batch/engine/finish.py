@@ -9,9 +9,9 @@ from typing import TypeAlias
 
 from attnviz.analysis.corpus.accumulation import Collector, Corpus
 from attnviz.analysis.corpus.induction import induction
-from attnviz.batch.engine.run import give_back
+from attnviz.batch.engine.run import release_memory
 from attnviz.batch.engine.work import Worker
-from attnviz.batch.output.folder import Folder
+from attnviz.batch.output.folder import RunFolder
 from attnviz.batch.output.parts import PartFiles
 from attnviz.batch.output.summary import add_part, summary_files
 from attnviz.render.about import About
@@ -25,7 +25,7 @@ Each: TypeAlias = Callable[[Callable[[Numbers], Collector], Sequence[Numbers]], 
 """Does something with each of several groups of parts, and gives what comes of it in their order; as ``map`` does."""
 
 
-def finish(folder: Folder, worker: Worker, about: About, each: Each = map) -> Corpus:
+def finish(folder: RunFolder, worker: Worker, about: About, each: Each = map) -> Corpus:
     """Collect the parts of a run, and write its summary, picture and page where anything was measured.
 
     Raises:
@@ -68,5 +68,5 @@ class _Group:
         for number in numbers:
             part = self.files.read(number)
             add_part(collector, part.documents, part.heads, part.links)
-            give_back()
+            release_memory()
         return collector

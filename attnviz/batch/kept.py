@@ -1,65 +1,32 @@
-"""Columns of the input that are carried into ``documents``: what they are called there, and of which type."""
+"""A column of the input that is kept in the table of the documents: its type, and how its values are written."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import TYPE_CHECKING, Any
 
-from attnviz.batch.input.decoding import mend
-from attnviz.batch.input.document import Document
-from attnviz.batch.input.reading import Reading
-from attnviz.batch.output.columns import DOCUMENTS
-from attnviz.errors import UsageError
-
 if TYPE_CHECKING:
     import pyarrow as pa
 
-BEFORE = "input_"
-"""Stands before the name of a column that is called as one of ours."""
 _SHOWN = 40
 _LARGEST = 1 << 63
 _EXACT = 1 << 53
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A column that is carried over: its ``name`` in the input, that of its ``column`` here, and its Arrow ``type``."""
+class KeptColumn:
+    """A column of the input that is kept: its ``name`` there, its name as a ``column`` here, and its Arrow ``type``."""
 
     name: str
     column: str
     type: str
 
 
-def kept(documents: Sequence[Document], reading: Reading) -> tuple[Kept, ...]:
-    """What is kept of a corpus that begins with these ``documents``: they say which columns there are, of which type.
-
-    Raises:
-        UsageError: a column is asked for that none of them has.
-    """
-    there = dict.fromkeys(name for each in documents for name in each.columns)
-    wanted = [name for name in there if reading.keeps(name)] if reading.keeps_all else list(reading.keep)
-    for name in wanted:
-        if name not in there:
-            listed = ", ".join(there) or "none, as in plain text"
-            raise UsageError(
-                f"--keep {name}: there is no such column in the first {len(documents):,} documents",
-                hint=f"There are: {listed}.",
-            )
-    taken, found = {column.name.casefold() for column in DOCUMENTS.columns}, []
-    for name in wanted:
-        column = mend(name)[0].strip() or BEFORE
-        while column.casefold() in taken:  # databases take ID for id
-            column = BEFORE + column
-        taken.add(column.casefold())
-        found.append(Kept(name, column, _type(each.kept.get(name) for each in documents)))
-    return tuple(found)
-
-
-def _type(values: Iterable[Any]) -> str:
-    """The one type that all ``values`` have that there are; text where they have several."""
+def type_of(values: Iterable[Any]) -> str:
+    """The Arrow type of a column with these ``values``, null or not: text where they are of several types."""
     there = [value for value in values if value is not None]
     for kind, fits in _FITS.items():
         if there and all(fits(value) is not None for value in there):
@@ -93,7 +60,7 @@ _FITS: dict[str, Callable[[Any], Any]] = {
 """The types of columns by their Arrow names: each gives a value as it is kept, None for one of another type."""
 
 
-def fitting(value: Any, column: Kept) -> tuple[Any, str]:
+def fitting(value: Any, column: KeptColumn) -> tuple[Any, str]:
     """The ``value`` as its ``column`` has it, null where it does not fit; and then what the reader should know."""
     if value is None:
         return None, ""

@@ -7,17 +7,17 @@ from dataclasses import replace
 from typing import Any
 
 from attnviz.batch.input.decoding import mend
-from attnviz.batch.input.kept import as_text
 from attnviz.batch.input.reading import Reading, Row
+from attnviz.batch.kept import as_text
 
 _FIELDS = 12
 _LETTERS = 40
 
 
-def found(line: int | None, text: str, note: str = "") -> Row:
+def text_row(line: int | None, text: str, note: str = "") -> Row:
     """The document of ``text``: without lone surrogates, which no model reads; failed where it is empty."""
     if not text.strip():
-        return failed(line, "the text is empty")
+        return failed_row(line, "the text is empty")
     text, lost = mend(text)
     if lost:
         what = "1 character that can't be read is" if lost == 1 else f"{lost:,} characters that can't be read are"
@@ -25,12 +25,12 @@ def found(line: int | None, text: str, note: str = "") -> Row:
     return Row(line, text, note=note)
 
 
-def failed(line: int | None, reason: str) -> Row:
+def failed_row(line: int | None, reason: str) -> Row:
     """The document that could not be read."""
     return Row(line, reason=mend(reason)[0])
 
 
-def keeping(row: Row, fields: Mapping[str, Any], reading: Reading) -> Row:
+def with_fields(row: Row, fields: Mapping[str, Any], reading: Reading) -> Row:
     """The ``row`` with those of its ``fields`` that are kept; what is nested becomes text."""
     if not reading.keep:
         return row
