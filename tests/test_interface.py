@@ -43,7 +43,7 @@ def test_the_package_shows_its_four_names() -> None:
 
 def test_attend_gives_weights_of_all_layers_and_heads(tiny_model: Model, tiny_attention: Attention) -> None:
     att = tiny_attention
-    assert (att.model, att.path, att.causal) == (tiny_model.name, "native", False)
+    assert (att.model, att.backend, att.causal) == (tiny_model.name, "native", False)
     assert (att.weights.shape, att.weights.dtype) == ((3, 4, 15, 15), np.float32)
     assert (att.layers, att.heads) == (3, 4)
     assert np.abs(att.weights.sum(-1) - 1).max() < 1e-6
@@ -135,9 +135,9 @@ def test_a_record_is_opened_as_it_was_saved(suffix: str, tiny_model: Model, tmp_
     att.save(path)
     opened = Attention.open(str(path))
     assert type(opened) is Attention
-    assert (opened.model, opened.path, opened.causal, opened.encoding) == (
+    assert (opened.model, opened.backend, opened.causal, opened.encoding) == (
         att.model,
-        att.path,
+        att.backend,
         att.causal,
         att.encoding,
     )
@@ -248,7 +248,7 @@ def test_an_encoder_decoder_gives_its_three_maps(t5: Model, attended: EncoderDec
     for kind, shape in shapes.items():
         found = getattr(attended, kind)
         assert type(found) is Attention
-        assert (found.kind, found.weights.shape, found.path, found.model) == (kind, shape, "native", t5.name)
+        assert (found.kind, found.weights.shape, found.backend, found.model) == (kind, shape, "native", t5.name)
         assert np.abs(found.weights.sum(-1) - 1).max() < 1e-6
     assert (attended.encoder.causal, attended.decoder.causal, attended.cross.causal) == (False, True, False)
     ahead = np.triu(np.ones((7, 7), bool), 1)
@@ -311,7 +311,7 @@ def test_a_hosted_model_is_checked(tiny_mixtral: Path) -> None:
     model = attnviz.load(tiny_mixtral)
     found = model.attend(tiny.SENTENCE)
     assert isinstance(found, Attention)
-    assert (found.path, found.causal, found.weights.shape) == ("hosted", True, (3, 4, 15, 15))
+    assert (found.backend, found.causal, found.weights.shape) == ("hosted", True, (3, 4, 15, 15))
     check = model.check_record(found)
     assert (check.passed, check.heads, check.dtype) == (True, 12, "float32")
     exact = model.check(tiny.SENTENCE, float64=True)

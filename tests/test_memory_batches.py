@@ -84,7 +84,7 @@ def test_padding_is_left_out_and_counts_as_it_does(name: str) -> None:
     found = mine.attend(input_ids=IDS, attention_mask=MASK)
     alone = [mine.attend(input_ids=record.encoding.ids).weights for record in found]
     right = theirs(model)
-    assert " ".join(record.path for record in found) == backends
+    assert " ".join(record.backend for record in found) == backends
     for record, weights, itself, ids, mask in zip(found, right, alone, IDS, MASK, strict=True):
         np.testing.assert_allclose(record.weights, weights, atol=1e-5)
         assert record.encoding.ids == tuple(i for i, real in zip(ids, mask, strict=True) if real)
@@ -175,7 +175,7 @@ def test_what_is_no_text_is_refused_as_such() -> None:
     for wrong in (3, b"bank", [("bank", "river")], [None], (each for each in TEXT)):
         with pytest.raises(UsageError, match=r"a text is a \w+, expected a str|no text is given"):
             mine.attend(wrong)
-    for ask in (mine.check, mine.survey, mine.encode, mine.is_long):
+    for ask in (mine.check, mine.observe, mine.encode, mine.is_long):
         with pytest.raises(UsageError, match="a text is a list, expected a str"):
             ask([TEXT])
     with pytest.raises(UsageError, match="a text is a int, expected a str"):

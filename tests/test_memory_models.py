@@ -56,7 +56,7 @@ def assert_right(mine: Any, model: Any, reason: str | None = None) -> None:
     """The record is what the model says, and so is the check's verdict; hosted for a ``reason``, None is native."""
     found = mine.attend(TEXT)
     np.testing.assert_allclose(found.weights, own(model), atol=1e-5)
-    assert found.path == ("native" if reason is None else "hosted")
+    assert found.backend == ("native" if reason is None else "hosted")
     assert (reason or "") in mine.reason
     assert bool(mine.reason) is (reason is not None)
     assert mine.check(TEXT, float64=True).passed
@@ -137,7 +137,7 @@ def test_what_is_done_to_a_model_later_is_followed(reason: str) -> None:
     CHANGES[reason](model)
     found = mine.attend(TEXT)
     np.testing.assert_allclose(found.weights, own(model), atol=1e-5)
-    assert (found.path, mine.reason != "") == ("hosted", True)
+    assert (found.backend, mine.reason != "") == ("hosted", True)
     assert np.abs(found.weights - before.weights).max() > 1e-3
 
 
@@ -166,7 +166,7 @@ def test_values_are_followed(change: str) -> None:
         before = mine.attend(TEXT).weights
         CHANGED_VALUES[change](model)
         found = mine.attend(TEXT)
-        assert found.path == ("native" if make is llama else "hosted")
+        assert found.backend == ("native" if make is llama else "hosted")
         np.testing.assert_allclose(found.weights, own(model), atol=1e-5)
         assert np.abs(found.weights - before).max() > 1e-3
 

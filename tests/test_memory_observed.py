@@ -77,12 +77,12 @@ def test_a_model_of_somebodys_is_observed(code: dict[str, Any], tmp_path: Path) 
     model = make(code)
     mine = attnviz.load((model, TOKENIZER))
     found = mine.attend(TEXT)
-    assert (found.path, found.causal, found.shape) == ("observed", False, (2, 4, 8, 8))
+    assert (found.backend, found.causal, found.shape) == ("observed", False, (2, 4, 8, 8))
     np.testing.assert_array_equal(found.weights, said(model))
-    kept = mine.survey(TEXT)
-    assert (kept.path, kept.layers, kept.heads) == ("observed", 2, 4)
+    kept = mine.observe(TEXT)
+    assert (kept.backend, kept.layers, kept.heads) == ("observed", 2, 4)
     found.save(tmp_path / "record.json")
-    assert attnviz.Attention.open(tmp_path / "record.json").path == "observed"
+    assert attnviz.Attention.open(tmp_path / "record.json").backend == "observed"
     with pytest.raises(UsageError, match="nothing of ours to check"):
         mine.check(TEXT)
     exact = attnviz.load((model, TOKENIZER), dtype="float64").attend(TEXT)
@@ -133,7 +133,7 @@ def test_a_folder_with_code_of_its_own(code: dict[str, Any], tmp_path: Path, mon
     assert "✓" not in shown.output
     as_json = json.loads(CliRunner().invoke(app, ["show", TEXT, "--json", *options]).stdout)
     validate(as_json)
-    assert (as_json["path"], as_json["check"]) == ("observed", None)
+    assert (as_json["backend"], as_json["check"]) == ("observed", None)
     checked = CliRunner().invoke(app, ["check", TEXT, *options])
     assert (checked.exit_code, "✓" in checked.output, "nothing of ours to check" in checked.output) == (0, False, True)
     planned = CliRunner().invoke(app, ["models", str(folder), "--trust-remote-code"])
@@ -153,7 +153,7 @@ def test_a_layer_that_attends_by_itself_is_not_left_out() -> None:
     model.model.layers[0].self_attn = Uniform(model.config, 0)
     mine = attnviz.load((model, TOKENIZER))
     found = mine.attend(TEXT)
-    assert (found.path, found.causal, len(found.weights)) == ("observed", True, 2)
+    assert (found.backend, found.causal, len(found.weights)) == ("observed", True, 2)
     np.testing.assert_allclose(found.weights, own(model), atol=1e-6)
     assert "layers.0.self_attn is a Uniform, its config makes a LlamaAttention" in mine.reason
 
@@ -171,7 +171,7 @@ def test_an_attention_function_of_somebodys_counts() -> None:
     with torch.inference_mode():
         right = torch.cat(model(**TOKENIZER(TEXT, return_tensors="pt"), output_attentions=True).attentions).numpy()
     found = attnviz.load((model, TOKENIZER)).attend(TEXT)
-    assert found.path == "observed"
+    assert found.backend == "observed"
     np.testing.assert_allclose(found.weights, right, atol=1e-6)
     assert np.abs(found.weights - own(model)).max() > 0.01
     transformers.AttentionInterface._global_mapping.pop("sharper")

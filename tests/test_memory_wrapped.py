@@ -34,7 +34,7 @@ def test_compiled_models_run_by_the_one_inside() -> None:
     model.compile(backend=refuse)
     model.model.layers[1].mlp = torch.compile(model.model.layers[1].mlp, backend=refuse)
     mine = attnviz.load((model, TOKENIZER))
-    assert mine.attend(TEXT).path == "hosted"
+    assert mine.attend(TEXT).backend == "hosted"
     assert "layers.1.mlp is a OptimizedModule, its config makes a LlamaMLP" in mine.reason
     assert model._compiled_call_impl is not None
 

@@ -142,7 +142,7 @@ def test_the_json_is_plain_json_of_stable_names(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     write(example(), path, ".json")
     facts = json.loads(path.read_text(encoding="utf-8"), parse_constant=pytest.fail)
-    assert facts["format"] == "attnviz.attention/2"
+    assert facts["format"] == "attnviz.attention/3"
     assert facts["words"][2] == ["financials", 2, 4]
     assert np.shape(facts["weights"]) == (2, 3, 6, 6)
     assert (facts["kind"], facts["keys"], facts["numbers"], facts["generated"]) == ("self", None, [3, 7], 2)
@@ -164,19 +164,26 @@ FIRST = {
     "special": [False, False, False], "words": [["a", 0, 1], ["bc", 1, 3]], "dropped": 1,
 }  # fmt: skip
 """The facts of a file as the first format has them."""
+SECOND = FIRST | {
+    "format": "attnviz.attention/2", "path": "hosted", "kind": "self", "keys": None, "numbers": [3, 7], "generated": 1,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_files_of_the_first_format_are_read(tmp_path: Path, suffix: str) -> None:
+@pytest.mark.parametrize("facts", [FIRST, SECOND])
+def test_files_of_the_older_formats_are_read(tmp_path: Path, suffix: str, facts: dict[str, Any]) -> None:
     path, weights = tmp_path / f"record{suffix}", random_weights((2, 1, 3), causal=True)
     if suffix == ".json":
-        path.write_text(json.dumps(FIRST | {"dtype": "float32", "weights": weights.tolist()}))
+        path.write_text(json.dumps(facts | {"dtype": "float32", "weights": weights.tolist()}))
     else:
-        safetensors(path, weights, attnviz=json.dumps(FIRST))
+        safetensors(path, weights, attnviz=json.dumps(facts))
     encoding = Encoding(
         "a bc", None, (5, 6, 7), (0, 0, 0), ("a", "b", "##c"), (False,) * 3, (Word("a", 0, 1), Word("bc", 1, 3)), 1
     )
-    assert_same(read(path), Attention("someone/model", "native", True, encoding, weights))
+    expected = Attention("someone/model", "native", True, encoding, weights)
+    if facts is SECOND:
+        expected = replace(expected, backend="hosted", numbers=(3, 7), encoding=replace(encoding, generated=1))
+    assert_same(read(path), expected)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -276,7 +283,7 @@ DAMAGES: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "no dtype": (drop("dtype"), "dtype"),
     "no weights": (drop("weights"), "weights"),
     "no format": (drop("format"), "format"),
-    "a later format": (change(format="attnviz.attention/3"), "'attnviz.attention/3', expected 'attnviz.attention/2'"),
+    "a later format": (change(format="attnviz.attention/4"), "'attnviz.attention/4', expected 'attnviz.attention/3'"),
     "whole numbers": (change(dtype="int64"), "its weights are 'int64', expected floating point"),
     "no such dtype": (change(dtype="nonsense"), "nonsense"),
     "no layers": (change(weights=[]), r"shape \(0,\), expected \(layers, heads, 6, 6\)"),
@@ -316,7 +323,7 @@ DAMAGES: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "an id is a fraction": (change(ids=[1.5] * 6), "its ids has 1.5"),
     "a mark is a number": (change(special=[0] * 6), "expected true or false"),
     "causal is text": (change(causal="no"), "its causal has 'no', expected true or false"),
-    "no such way": (change(path="sideways"), "its path is 'sideways', expected native, hosted"),
+    "no such way": (change(backend="sideways"), "its backend is 'sideways', expected native, hosted"),
     "the text is a number": (change(text=3), "its text has 3, expected text"),
     "the model is null": (change(model=None), "its model has None, expected text"),
     "dropped is infinite": (change(dropped=float("inf")), "not a record"),
@@ -372,7 +379,7 @@ THREE_DAMAGES: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
         "three maps do not belong together",
     ),
     "maps of two models": (in_part("encoder", change(model="other")), "three maps do not belong together"),
-    "maps of two ways": (in_part("decoder", change(path="native")), "three maps do not belong together"),
+    "maps of two ways": (in_part("decoder", change(backend="native")), "three maps do not belong together"),
     "maps of two sources": (in_part("encoder", change(text="other")), "three maps do not belong together"),
     "maps of two targets": (in_part("decoder", change(generated=1)), "three maps do not belong together"),
     "a map is a list": (change(encoder=[]), "not a record"),

@@ -25,7 +25,7 @@ from attnviz.errors import UsageError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from attnviz.record import Record, Survey
+    from attnviz.record import Observation, Record
     from attnviz.render.figure import Style
 
 PICTURES = (".png", ".svg", ".pdf")
@@ -110,7 +110,7 @@ def _arguments(arguments: list[str]) -> tuple[str | None, str]:
     return (arguments[0] if len(arguments) == 2 else None), arguments[-1]
 
 
-def _draw(found: Record | Survey, wanted: Wanted, passage: str | None, style: Style) -> Figure:
+def _draw(found: Record | Observation, wanted: Wanted, passage: str | None, style: Style) -> Figure:
     from attnviz.render import figure
 
     if not wanted.heads.chosen:

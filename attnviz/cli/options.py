@@ -137,7 +137,7 @@ class TextOptions:
     words: WordsOption = None
 
     def given(self) -> dict[str, Any]:
-        """The options as keyword arguments of ``Model.attend``, ``survey`` and ``check``."""
+        """The options as keyword arguments of ``Model.attend``, ``observe`` and ``check``."""
         apart = ("file", "windows", "stride", "words")
         found = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in apart}
         return {name: typed(value) if isinstance(value, str) else value for name, value in found.items()}

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from attnviz.analysis.text.summary import Summary
     from attnviz.interface import Model
     from attnviz.model.check.judge import Check
-    from attnviz.record import Record, Survey
+    from attnviz.record import Observation, Record
 
 
 @spread
@@ -104,7 +104,7 @@ def _unchecked(model: Model | None) -> str:
     return model.uncheckable if model else "the record was read from a file"
 
 
-def _check(model: Model, found: Record | Survey) -> Check:
+def _check(model: Model, found: Record | Observation) -> Check:
     """The check of what was shown."""
     with console.errors().status("checking against transformers …"):
         return model.check_record(found)

@@ -13,7 +13,7 @@ from attnviz.errors import UsageError, few
 if TYPE_CHECKING:
     from attnviz.cli.wanted import Wanted
     from attnviz.interface import Model
-    from attnviz.record import Attention, MapName, Record, Survey
+    from attnviz.record import Attention, MapName, Observation, Record
 
 
 def attend(
@@ -57,8 +57,8 @@ def observe(
     wanted: Wanted,
     *,
     evidence: bool = False,
-) -> tuple[Record | Survey, Model | None]:
-    """What there is to show of a text: the record of all weights, or of a long text a survey; and the model.
+) -> tuple[Record | Observation, Model | None]:
+    """What there is to show of a text: the record of all weights, or of a long text an observation; and the model.
 
     ``start`` is a passage of the text, from which it is looked, or without a text a record to be read. ``evidence``:
     what is shown will be checked.
@@ -78,7 +78,7 @@ def observe(
         if reading.windows or reading.stride is not None or loaded.is_long(text, **_sizing(given)):
             kept = wanted.kept(start)
             slides["evidence"] = evidence
-            found: Record | Survey = loaded.survey(text, **given, **kept, **slides, observers=[progress])
+            found: Record | Observation = loaded.observe(text, **given, **kept, **slides, observers=[progress])
         else:
             found = loaded.attend(text, **given, words=words, observers=[progress])
     explain(loaded)

@@ -1,4 +1,4 @@
-"""What is wanted of a text: asked for once, and found in all of its weights or in a survey."""
+"""What is wanted of a text: asked for once, and found in all of its weights or in an observation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from attnviz.cli.options import MapOptions, parse_heads, parse_window
 if TYPE_CHECKING:
     from attnviz.analysis.text.summary import Cell, Grid, Heads, Summary
     from attnviz.analysis.text.window import Window
-    from attnviz.record import Attention, Record, Survey
+    from attnviz.record import Attention, Observation, Record
 
 
 @dataclass(frozen=True)
@@ -42,38 +42,38 @@ class Wanted:
         return cls(maps, parse_heads(maps.layer, maps.head), parse_window(maps.rows, maps.cols), language=code, **more)
 
     def kept(self, passage: str | None) -> dict[str, Any]:
-        """What a survey must keep, as keyword arguments of ``Model.survey``."""
+        """What an observation must keep, as keyword arguments of ``Model.observe``."""
         return {"kind": self.maps.which, "layers": self.heads.layers, "size": self.size, **self._counted(passage)}
 
-    def summary(self, found: Record | Survey, passage: str | None) -> Summary:
+    def summary(self, found: Record | Observation, passage: str | None) -> Summary:
         """What is shown of ``found``.
 
         Raises:
             UsageError: a layer, head, row, word or passage that there is not.
         """
-        from attnviz.record import Survey
+        from attnviz.record import Observation
 
-        if isinstance(found, Survey):
-            from attnviz.analysis.text.surveyed import summarise_survey
+        if isinstance(found, Observation):
+            from attnviz.analysis.text.surveyed import summarise_observation
 
-            return summarise_survey(found, heads=self.heads, cell=self.cell, top=self.top, links=self.links)
+            return summarise_observation(found, heads=self.heads, cell=self.cell, top=self.top, links=self.links)
         from attnviz.analysis.text.summary import summarise
 
         record = source.pick_map(found, self.maps.which)
         return summarise(record, heads=self.heads, cell=self.cell, **self._counted(passage))
 
-    def grid(self, found: Record | Survey, passage: str | None) -> tuple[Attention | Survey, Grid]:
+    def grid(self, found: Record | Observation, passage: str | None) -> tuple[Attention | Observation, Grid]:
         """The maps of all heads, and the record that they are of.
 
         Raises:
             UsageError: a row or passage that there is not.
         """
-        from attnviz.record import Survey
+        from attnviz.record import Observation
 
-        if isinstance(found, Survey):
-            from attnviz.analysis.text.surveyed import survey_grid
+        if isinstance(found, Observation):
+            from attnviz.analysis.text.surveyed import observation_grid
 
-            return found, survey_grid(found)
+            return found, observation_grid(found)
         from attnviz.analysis.text.summary import grid
         from attnviz.analysis.text.units import in_tokens, in_words, within
 

@@ -20,15 +20,15 @@ class Judged(Opened):
     """An opened model whose records can be judged."""
 
     def check_record(
-        self, found: record.Record | record.Survey, progress: Progress | None = None, judge: Judge | None = None
+        self, found: record.Record | record.Observation, progress: Progress | None = None, judge: Judge | None = None
     ) -> Check:
-        """Judge a record of this model by transformers' own attention: its weights, or what a survey shows.
+        """Judge a record of this model by transformers' own attention: its weights, or what an observation shows.
 
         Of a text that was read in many windows the first, a middle and the last are checked.
 
         Raises:
             InputError: the record is of one stack of an encoder–decoder, and does not say what the other one read; the
-                survey was made without ``evidence``; or there is no memory for what the check needs.
+                observation was made without ``evidence``; or there is no memory for what the check needs.
             UsageError: padding moved what the record shows, and it does not say which.
             ModelError: transformers can't load or run the model, or has other layers and heads than the record.
         """
@@ -36,8 +36,8 @@ class Judged(Opened):
 
         self.require_checkable()
         judge = judge or Judge(self.checkpoint)
-        if isinstance(found, record.Survey):
-            return self._check_survey(found, judge, progress)
+        if isinstance(found, record.Observation):
+            return self._check_observation(found, judge, progress)
         note = found.note if isinstance(found, record.Attention) else found.encoder.note
         if note:
             raise UsageError(
@@ -48,13 +48,13 @@ class Judged(Opened):
         check = check_shown(shown, self.checkpoint, self.options, self.backend, judge)
         return replace(check, inputs=self.inputs_anew([(shown.encoding, shown.target)]))
 
-    def _check_survey(self, found: record.Survey, judge: Judge, progress: Progress | None) -> Check:
-        from attnviz.analysis.check.survey import check_survey, texts_of
+    def _check_observation(self, found: record.Observation, judge: Judge, progress: Progress | None) -> Check:
+        from attnviz.analysis.check.observation import check_observation, texts_of
         from attnviz.model.check.sampling import Unjudged
 
         reads = [(read, None) for read in found.windows.sample] if found.windows else [texts_of(found)]
         try:
-            check = check_survey(found, self.checkpoint, self.options, self.backend, judge, progress)
+            check = check_observation(found, self.checkpoint, self.options, self.backend, judge, progress)
             return replace(check, inputs=self.inputs_anew(reads))
         except Unjudged:  # transformers has no weights to hold it to: the hidden states of another run are compared
             checks = [self.check_encoding(*read, progress=progress, judge=judge) for read in reads]

@@ -157,7 +157,7 @@ class Model(Judged):
         truncate: bool = False,
         chat: bool = False,
     ) -> bool:
-        """Whether the weights of all heads of the text take so much that ``survey`` is to be preferred to ``attend``.
+        """Whether the weights of all heads of the text take so much that ``observe`` is to be preferred to ``attend``.
 
         Raises:
             InputError, UsageError: as ``encode``.
@@ -170,7 +170,7 @@ class Model(Judged):
         heads = self.backend.heads[self.backend.kinds[0]] or _HEADS
         return heads * tokens * tokens * self.options.dtype.itemsize > backends.LONG
 
-    def survey(
+    def observe(
         self,
         text: str,
         pair: str | None = None,
@@ -186,10 +186,10 @@ class Model(Judged):
         lexicon: Words | None = None,
         evidence: bool = True,
         **wanted: Any,
-    ) -> record.Survey:
+    ) -> record.Observation:
         """Run a text of any length and keep what a summary needs of its attention, nothing that grows with N².
 
-        Everything kept is exact. ``analysis.surveyed.summarise_survey`` makes of it what ``show`` prints.
+        Everything kept is exact. ``analysis.text.surveyed.summarise_observation`` makes of it what ``show`` prints.
 
         Args:
             generate, truncate, chat: as for ``attend``.
@@ -200,13 +200,13 @@ class Model(Judged):
                 what stands in one window, at the places of the whole text.
             lexicon: what is known to be a word, the ``words`` of ``attend``.
             evidence: keep some rows of the run, which ``check_record`` judges.
-            wanted: fields of ``analysis.survey.Wanted``: ``tokens``, ``special``, ``everything``, ``words``,
+            wanted: fields of ``analysis.observe.Wanted``: ``tokens``, ``special``, ``everything``, ``words``,
                 ``passage``, ``top``, ``links``, ``window``, ``layers``, ``size``, ``language``.
 
         Raises:
             InputError, UsageError, ModelError: as ``attend``; a word, passage or row that the text does not have.
         """
-        from attnviz.analysis.text.survey import Wanted, survey
+        from attnviz.analysis.text.observing import Wanted, observe
 
         if windows or stride is not None:
             if not windows:
@@ -216,12 +216,12 @@ class Model(Judged):
                 text, stride, [name for name, value in given.items() if value], chat=chat, words=lexicon
             )
             want = Wanted(**wanted)
-            return survey(self.name, self.backend, document, None, "self", want, observers, cut, evidence=evidence)
+            return observe(self.name, self.backend, document, None, "self", want, observers, cut, evidence=evidence)
         read, written = self.inputs(text, pair, target, generate=generate, truncate=truncate, chat=chat, words=lexicon)
         if written is None and kind is not None:
             raise UsageError(f"{self.name} has one map, and none for {kind}: it is no encoder–decoder")
         which = "self" if written is None else kind or "cross"
-        return survey(self.name, self.backend, read, written, which, Wanted(**wanted), observers, evidence=evidence)
+        return observe(self.name, self.backend, read, written, which, Wanted(**wanted), observers, evidence=evidence)
 
     def _record(
         self,
@@ -290,7 +290,7 @@ class Model(Judged):
                 text, pair, target, generate=generate, truncate=truncate, chat=chat, progress=progress, judge=judge
             )
         if self.is_long(text, pair, generate=generate, truncate=truncate, chat=chat):
-            survey = self.survey(text, pair, target, generate=generate, truncate=truncate, chat=chat)
-            return self.check_record(survey, progress, judge)
+            observation = self.observe(text, pair, target, generate=generate, truncate=truncate, chat=chat)
+            return self.check_record(observation, progress, judge)
         found = self.attend(text, pair, target, generate=generate, truncate=truncate, chat=chat)
         return self.check_record(found, progress, judge)

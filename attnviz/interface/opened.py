@@ -162,7 +162,7 @@ class Opened:
         self, text: str, stride: int | None, others: Sequence[str], *, chat: bool, words: Words | None
     ) -> tuple[Encoding, Windows | None]:
         """A text without regard to the model's limit, and its windows, None where it fits; ``others`` are options."""
-        from attnviz.analysis.text.survey import is_causal
+        from attnviz.analysis.text.observing import is_causal
 
         self.follow()
         if "cross" in self.backend.kinds:

@@ -12,7 +12,7 @@ import numpy as np
 from attnviz import record
 from attnviz.analysis.languages import language_code
 from attnviz.analysis.text.links import Link, find_unit, select, strongest
-from attnviz.analysis.text.offsets import habits, habitual_heads, positional_heads
+from attnviz.analysis.text.offsets import dominant_offset_heads, dominant_offsets, positional_heads
 from attnviz.analysis.text.summary import grid
 from attnviz.analysis.text.units import in_words
 from attnviz.attention.memory import free_memory
@@ -48,7 +48,9 @@ class Attention(record.Attention, _Saveable):
         """
         units = in_words(self, language_code(language))
         selection = select(units, positional_heads(self), causal=self.causal, special=special)
-        selection = replace(selection, habits=habits(habitual_heads(self), units, self.encoding))
+        selection = replace(
+            selection, dominant_offsets=dominant_offsets(dominant_offset_heads(self), units, self.encoding)
+        )
         if word is not None:
             selection = replace(selection, queries=np.isin(np.arange(len(units.queries)), find_unit(units, word)))
         return strongest(selection, top)

@@ -2,7 +2,7 @@
 
 from attnviz.record.attention import Array, Attention, Backend, EncoderDecoder, Kind, MapName, Record
 from attnviz.record.files import FORMATS, read, save, write
-from attnviz.record.survey import Evidence, Pooled, Rows, Survey, Top
+from attnviz.record.observation import Evidence, Observation, Pooled, Rows, Top
 
 __all__ = [
     "FORMATS",
@@ -13,12 +13,11 @@ __all__ = [
     "Evidence",
     "Kind",
     "MapName",
+    "Observation",
     "Pooled",
     "Record",
     "Rows",
-    "Survey",
     "Top",
-    "Way",
     "read",
     "save",
     "write",

@@ -21,7 +21,7 @@ Backend = Literal["native", "hosted", "observed"]
 class Attention(Texts):
     """The attention of one input: one map a head.
 
-    ``weights`` is (layers, heads, queries, keys), each row a softmax. ``path`` says who made Q, K and V: our own
+    ``weights`` is (layers, heads, queries, keys), each row a softmax. ``backend`` says who made Q, K and V: our own
     forward pass (native) or the transformers model (hosted); or that the weights are the model's own (observed).
     ``causal``: no query sees a later key. ``kind``: a
     model's only attention (self), or one of an encoder–decoder's three. ``encoding`` holds the tokens of the queries,
@@ -32,7 +32,7 @@ class Attention(Texts):
     """
 
     model: str
-    path: Backend
+    backend: Backend
     causal: bool
     encoding: Encoding
     weights: Array

@@ -104,7 +104,7 @@ def _numbers(array: Array) -> str:
 def _facts(attention: Attention) -> dict[str, Any]:
     return {
         "model": attention.model,
-        "path": attention.path,
+        "backend": attention.backend,
         "causal": attention.causal,
         **_encoding_facts(attention.encoding),
         "kind": attention.kind,

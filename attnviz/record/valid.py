@@ -17,10 +17,11 @@ Load = Callable[[str, tuple[int, int]], Array]
 """Reads the weights of a map, given its name and the queries and keys that they must be of."""
 
 MAPS: tuple[MapName, ...] = get_args(MapName)
-FORMAT, FIRST_FORMAT = "attnviz.attention/2", "attnviz.attention/1"
+FORMAT = "attnviz.attention/3"
+FIRST_FORMAT, SECOND_FORMAT = "attnviz.attention/1", "attnviz.attention/2"
 _SINCE_FIRST = {"generated": 0, "kind": "self", "keys": None, "numbers": []}
 """What the first format did not hold."""
-_PATHS: tuple[Backend, ...] = get_args(Backend)
+_BACKENDS: tuple[Backend, ...] = get_args(Backend)
 TYPES = ("float16", "float32", "float64")
 """What weights may be."""
 _MOST = 1 << 62
@@ -42,24 +43,33 @@ def record(facts: Any, load: Load) -> Attention | EncoderDecoder:
         ValueError, KeyError, TypeError, OverflowError: it is none.
     """
     form = _is(facts, dict, "content")["format"]
-    if form not in (FORMAT, FIRST_FORMAT):
+    if form not in (FORMAT, SECOND_FORMAT, FIRST_FORMAT):
         raise ValueError(f"its format is {_short(form)}, expected {FORMAT!r}")
     if "cross" not in facts:
-        return _attention(_SINCE_FIRST | facts if form == FIRST_FORMAT else facts, "", load)
-    three = EncoderDecoder(**{name: _attention(_is(facts[name], dict, name), name, load) for name in MAPS})
+        return _attention(_renewed(facts, form), "", load)
+    parts = {name: _renewed(_is(facts[name], dict, name), form) for name in MAPS}
+    three = EncoderDecoder(**{name: _attention(part, name, load) for name, part in parts.items()})
     encoder, decoder, cross = three.encoder, three.decoder, three.cross
     if (
         (encoder.kind, decoder.kind, cross.kind) != MAPS
         or (encoder.encoding, decoder.encoding) != (cross.keys, cross.encoding)
-        or not (encoder.model, encoder.path) == (decoder.model, decoder.path) == (cross.model, cross.path)
+        or not (encoder.model, encoder.backend) == (decoder.model, decoder.backend) == (cross.model, cross.backend)
     ):
         raise ValueError("its three maps do not belong together")
     return three
 
 
+def _renewed(facts: Facts, form: str) -> Facts:
+    """The ``facts`` of an older format as this one has them."""
+    if form == FORMAT:
+        return facts
+    renewed = {"backend" if name == "path" else name: value for name, value in facts.items()}
+    return _SINCE_FIRST | renewed if form == FIRST_FORMAT else renewed
+
+
 def _attention(facts: Facts, name: str, load: Load) -> Attention:
     kind: Kind = _one_of(facts, "kind", get_args(Kind))
-    path: Backend = _one_of(facts, "path", _PATHS)
+    backend: Backend = _one_of(facts, "backend", _BACKENDS)
     causal = _is(facts["causal"], bool, "causal")
     encoding = _encoding(facts)
     keys = None if facts["keys"] is None else _encoding(_is(facts["keys"], dict, "keys"))
@@ -71,7 +81,7 @@ def _attention(facts: Facts, name: str, load: Load) -> Attention:
     if numbers and (len(numbers) != len(weights) or any(b <= a for a, b in pairwise((-1, *numbers)))):
         raise ValueError(f"its layers have the numbers {numbers}, expected {len(weights)} that grow from 0")
     name, note = _text(facts["model"], "model"), _text(facts.get("note", ""), "note")
-    return Attention(name, path, causal, encoding, weights, kind, keys, numbers, note=note)
+    return Attention(name, backend, causal, encoding, weights, kind, keys, numbers, note=note)
 
 
 def require_shape(shape: Sequence[int], units: tuple[int, int]) -> None:

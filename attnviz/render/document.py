@@ -9,11 +9,11 @@ import numpy as np
 
 from attnviz.analysis.languages import function_words
 from attnviz.analysis.text.links import Attended, Link
-from attnviz.analysis.text.long_range import Far, Profile
+from attnviz.analysis.text.long_range import LongRange, Profile
 from attnviz.analysis.text.summary import HeadMap, Summary
 from attnviz.analysis.text.units import Reading
 from attnviz.encoding import Encoding
-from attnviz.record import Array, Attention, Survey
+from attnviz.record import Array, Attention, Observation
 
 if TYPE_CHECKING:
     from attnviz.model.check.judge import Check, LayerCheck
@@ -25,7 +25,7 @@ def document(summary: Summary, check: Check | None) -> dict[str, Any]:
     attention, units = summary.attention, summary.units
     return {
         "model": attention.model,
-        "path": attention.path,
+        "backend": attention.backend,
         "note": (attention.note if isinstance(attention, Attention) else "") or None,
         "layers": attention.layers,
         "heads": attention.heads,
@@ -34,7 +34,7 @@ def document(summary: Summary, check: Check | None) -> dict[str, Any]:
         **_text(attention.encoding),
         "windows": [
             {"start": window.start, "stop": window.stop, "first_query": window.first, "last_query": window.last - 1}
-            for window in ((attention.windows or ()) if isinstance(attention, Survey) else ())
+            for window in ((attention.windows or ()) if isinstance(attention, Observation) else ())
         ],
         "generated_tokens": attention.encoding.generated,
         "keys": None if attention.keys is None else _text(attention.keys),
@@ -45,13 +45,13 @@ def document(summary: Summary, check: Check | None) -> dict[str, Any]:
         "special_share": _round(summary.special_share),
         "punctuation_share": _round(summary.punctuation_share),
         "positional_heads": [asdict(found) for found in summary.positional],
-        "habitual_heads": [asdict(found) for found in summary.habitual],
+        "dominant_offset_heads": [asdict(found) for found in summary.dominant],
         "overview": {"cell": summary.cell, "values": _rows(summary.overview)},
         "maps": [_map(head, one_text=units.one_text) for head in summary.maps],
         "top_attended": [
             {"query": row.query, "query_index": row.query_index, **_looks(row, units)} for row in summary.attended
         ],
-        "far_links": [_far(band) for band in summary.far],
+        "long_range_links": [_long_range(band) for band in summary.long_range],
         "distance_profile": None if summary.profile is None else _profile(summary.profile),
         "received": [asdict(passage) | {"received": _round(passage.received)} for passage in summary.passages],
         "generated": [
@@ -90,7 +90,7 @@ def _map(head: HeadMap, *, one_text: bool) -> dict[str, Any]:
     }
 
 
-def _far(band: Far) -> dict[str, Any]:
+def _long_range(band: LongRange) -> dict[str, Any]:
     links = [
         {
             **_link(found.link),

@@ -72,7 +72,7 @@ def _figures(a: Weights, encoding: Encoding, seen: NDArray[np.bool_], *, causal:
 
 
 def _links(a: Weights, encoding: Encoding, asked: Asked, figures: Weights, *, causal: bool) -> Links:
-    """As ``summarise`` finds them, layer by layer: positional heads, and at their offset habitual ones, left out."""
+    """As ``summarise`` finds them, layer by layer: positional heads, and at their offset dominant ones, left out."""
     units = read_in("word", encoding, None, tuple(range(len(a))), asked.language)
     queries, keys, itself = counting(units, causal=causal, special=asked.special, everything=asked.everything)
     words = encoding.words
@@ -84,12 +84,12 @@ def _links(a: Weights, encoding: Encoding, asked: Asked, figures: Weights, *, ca
             offset, share = (figures[layer, head, NAMES.index(name)] for name in ("offset", "offset_share"))
             if not asked.everything and text >= MIN_QUERIES and share >= POSITIONAL:
                 continue
-            habitual = not asked.everything and text >= MANY_QUERIES and 0.5 <= share < POSITIONAL
+            dominant = not asked.everything and text >= MANY_QUERIES and 0.5 <= share < POSITIONAL
             for q, k in np.argwhere(np.outer(queries, keys)):
                 if q == k and not itself:
                     continue
                 at = words[q].start + offset if offset <= 0 else words[q].stop - 1 + offset
-                if habitual and words[k].start <= at < words[k].stop:
+                if dominant and words[k].start <= at < words[k].stop:
                     continue
                 weight = weights[words[q].start : words[q].stop, words[k].start : words[k].stop].sum(1).mean()
                 if weight > best.get((q, k), (0.0, 0))[0]:

@@ -11,9 +11,9 @@ from transformers import MistralConfig, MistralForCausalLM
 from attnviz.analysis.corpus import packed
 from attnviz.analysis.corpus.alone import measure_alone
 from attnviz.analysis.corpus.metrics import NAMES, Asked, Measured
-from attnviz.analysis.text.offsets import HABIT, MANY_QUERIES, POSITIONAL
+from attnviz.analysis.text.offsets import DOMINANT, MANY_QUERIES, POSITIONAL
 from attnviz.analysis.text.summary import Cell, Summary, summarise
-from attnviz.analysis.text.surveyed import summarise_survey
+from attnviz.analysis.text.surveyed import summarise_observation
 from attnviz.encoding import encode, slide
 from attnviz.interface import Model, load
 from tests import tiny
@@ -43,12 +43,12 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def shown(model: Model, text: str, backend: str) -> dict[str, Summary]:
-    """What ``show`` says of the text, by the cell: from all weights, from a survey, or from one in windows."""
+    """What ``show`` says of the text, by the cell: from all weights, from an observation, or from one in windows."""
     if backend == "short":
         whole: Any = model.attend(text)
         return {cell: summarise(whole, cell=cell, links=SHOWN) for cell in CELLS}
-    survey = model.survey(text, windows=backend == "windows", links=SHOWN)
-    return {cell: summarise_survey(survey, cell=cell, links=SHOWN) for cell in CELLS}
+    observation = model.observe(text, windows=backend == "windows", links=SHOWN)
+    return {cell: summarise_observation(observation, cell=cell, links=SHOWN) for cell in CELLS}
 
 
 def measured(model: Model, text: str, backend: str) -> Measured:
@@ -77,12 +77,12 @@ def assert_same(show: dict[str, Summary], batch: Measured) -> None:
     many = sum(not mark for mark in one.attention.encoding.special) >= MANY_QUERIES
     for heads, which in (
         (one.positional, part >= POSITIONAL),
-        (one.habitual, many & (part >= HABIT) & (part < POSITIONAL)),
+        (one.dominant, many & (part >= DOMINANT) & (part < POSITIONAL)),
     ):
         assert [(head.layer, head.head, head.offset) for head in heads] == [
             (*place, int(offset[place])) for place in map(tuple, np.argwhere(which).tolist())
         ]
-    for head in (*one.positional, *one.habitual):
+    for head in (*one.positional, *one.dominant):
         assert head.share == pytest.approx(part[head.layer, head.head])
     links = batch.links
     best: dict[tuple[int, int], float] = {}
@@ -110,7 +110,7 @@ def assert_same(show: dict[str, Summary], batch: Measured) -> None:
 def test_of_a_text_that_the_model_reads_at_once(model: Model, text: str) -> None:
     native = model.backend.path == "native"  # a hosted model is slow, and measured by the same code
     batch = [measured(model, text, backend) for backend in (("pack", "alone") if native else ("pack",))]
-    for show in (shown(model, text, backend) for backend in (("short", "survey") if native else ("survey",))):
+    for show in (shown(model, text, backend) for backend in (("short", "long") if native else ("long",))):
         for each in batch:
             assert_same(show, each)
 

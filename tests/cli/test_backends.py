@@ -40,7 +40,7 @@ def test_the_document_of_a_hosted_model_says_so(run: Run, tiny_mixtral: Path) ->
     assert result.code == 0
     found = json.loads(result.out)
     validate(found)
-    assert found["path"] == "hosted"
+    assert found["backend"] == "hosted"
     assert (found["check"]["passed"], found["check"]["compared"]) == (True, "weights")
 
 

@@ -29,8 +29,8 @@ def test_words_of_a_list_are_shown_saved_and_checked(run: Run, tiny_bert: Path, 
     assert run("check", TEXT, "--words", known).code == 0
     model = load(tiny_bert)
     assert model.attend(TEXT, words=["river bank"]).words[2] == "river bank"
-    survey = model.survey(TEXT, lexicon=[(4, 14)])
-    assert survey.words[2] == "river bank"
+    observation = model.observe(TEXT, lexicon=[(4, 14)])
+    assert observation.words[2] == "river bank"
 
 
 def test_their_places_may_be_given(run: Run, tmp_path: Path) -> None:

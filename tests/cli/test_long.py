@@ -1,4 +1,4 @@
-"""Long texts from the command line: what is shown and drawn of a survey is what all weights show."""
+"""Long texts from the command line: what is shown and drawn of an observation is what all weights show."""
 
 from __future__ import annotations
 

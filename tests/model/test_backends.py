@@ -44,7 +44,7 @@ def test_a_type_without_a_family_file_is_hosted_and_the_reason_names_it(tiny_mix
     assert isinstance(model.backend, Hosted)
     assert model.backend.path == "hosted"
     assert model.reason.startswith("attnviz has no forward pass of its own for models of type 'mixtral'")
-    assert model.attend(tiny.SENTENCE).path == "hosted"
+    assert model.attend(tiny.SENTENCE).backend == "hosted"
 
 
 def test_a_config_that_asks_for_more_than_we_know_is_hosted_and_the_reason_names_it(
@@ -55,7 +55,7 @@ def test_a_config_that_asks_for_more_than_we_know_is_hosted_and_the_reason_names
     assert "new_kind_of_mask = 3" in model.reason
     # transformers passes over it, so that both give the same here.
     native, hosted = load(tiny_llama).attend(tiny.SENTENCE), model.attend(tiny.SENTENCE)
-    assert (native.path, hosted.path, native.causal, hosted.causal) == ("native", "hosted", True, True)
+    assert (native.backend, hosted.backend, native.causal, hosted.causal) == ("native", "hosted", True, True)
     assert np.abs(native.weights - hosted.weights).max() < 1e-5
 
 
@@ -110,7 +110,7 @@ def test_code_of_a_checkpoint_runs_only_where_it_is_trusted(
     model = load(folder, trust_remote_code=True)
     attention = model.attend(tiny.SENTENCE)
     assert (tmp_path / "executed").exists()
-    assert attention.path == "hosted"
+    assert attention.backend == "hosted"
     assert np.abs(attention.weights - load(tiny_llama).attend(tiny.SENTENCE).weights).max() < 1e-5
     assert model.check(tiny.SENTENCE).passed
 

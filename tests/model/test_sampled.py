@@ -404,13 +404,13 @@ def test_a_short_text_is_compared_in_all_rows(tiny_model: Model, monkeypatch: py
 
 def test_a_survey_that_kept_nothing_for_its_check_says_so(tiny_model: Model) -> None:
     with pytest.raises(InputError, match="made without evidence"):
-        tiny_model.check_record(tiny_model.survey(tiny.SENTENCE, evidence=False))
+        tiny_model.check_record(tiny_model.observe(tiny.SENTENCE, evidence=False))
 
 
 @pytest.mark.parametrize("kind", ["encoder", "decoder", "cross"])
 def test_each_map_of_an_encoder_decoder_is_checked(tiny_t5: Path, kind: Any) -> None:
     model = load(tiny_t5)
-    check = model.check_record(model.survey(tiny.SENTENCE, None, "the bank had it", kind=kind))
+    check = model.check_record(model.observe(tiny.SENTENCE, None, "the bank had it", kind=kind))
     assert check.passed
     assert {layer.kind for layer in check.layers} == {kind}
     assert check.recomputed
@@ -422,14 +422,14 @@ def test_what_a_survey_shows_in_half_precision_is_judged_by_what_rounding_does_t
     tiny_llama: Path, dtype: str
 ) -> None:
     model = load(tiny_llama, dtype=dtype)
-    survey = model.survey(tiny.SENTENCE * 3)
-    check = model.check_record(survey)
+    observation = model.observe(tiny.SENTENCE * 3)
+    check = model.check_record(observation)
     assert check.passed
     assert check.double
     assert check.recomputed
     # What bfloat16 rounds moves the entropies of this model by a quarter of themselves in transformers too.
-    entropy = survey.figures["entropy"] * (1.5 if dtype == "float16" else 3)
-    wrong = dataclasses.replace(survey, figures={**survey.figures, "entropy": entropy})
+    entropy = observation.figures["entropy"] * (1.5 if dtype == "float16" else 3)
+    wrong = dataclasses.replace(observation, figures={**observation.figures, "entropy": entropy})
     assert not model.check_record(wrong).passed
 
 
@@ -445,12 +445,12 @@ def test_a_survey_is_held_to_sdpa_where_eager_attention_is_no_judge(
         return own(*tensors, scaling=scaling, **facts)[0], None
 
     monkeypatch.setattr(modeling_bert, "eager_attention_forward", eager)
-    survey = tiny_model.survey(tiny.SENTENCE)
-    check = tiny_model.check_record(survey)
+    observation = tiny_model.observe(tiny.SENTENCE)
+    check = tiny_model.check_record(observation)
     assert (check.passed, check.against, check.heads, check.rerun) == (True, "sdpa", 12, False)
     assert check.recomputed
     assert check.recomputed.heads == 12
-    spoiled = dataclasses.replace(survey, received=survey.received * 1.01)
+    spoiled = dataclasses.replace(observation, received=observation.received * 1.01)
     assert not tiny_model.check_record(spoiled).passed
 
 
@@ -458,11 +458,13 @@ def test_a_model_that_attends_by_itself_and_contradicts_its_sdpa_is_held_to_that
     """transformers' eager attention adds a Falcon's ALiBi twice, its SDPA once."""
     config = transformers.FalconConfig(**FALCON, alibi=True, multi_query=False, bias=True)
     model = load(tiny.save(tmp_path, transformers.FalconForCausalLM(config)))
-    survey = model.survey(tiny.SENTENCE)
-    check = model.check_record(survey)
+    observation = model.observe(tiny.SENTENCE)
+    check = model.check_record(observation)
     assert (check.passed, check.against) == (True, "sdpa")
-    entropy = survey.figures["entropy"] * 1.01
-    assert not model.check_record(dataclasses.replace(survey, figures={**survey.figures, "entropy": entropy})).passed
+    entropy = observation.figures["entropy"] * 1.01
+    assert not model.check_record(
+        dataclasses.replace(observation, figures={**observation.figures, "entropy": entropy})
+    ).passed
     worker = Worker(model, WorkOptions())
     chunk = next(iter(chunks([Document(0, "a.txt", 1, tiny.SENTENCE)], 1)))
     verdict = Checker(worker, "all").check(worker.measure(chunk, worker.encode(chunk)))
@@ -471,11 +473,11 @@ def test_a_model_that_attends_by_itself_and_contradicts_its_sdpa_is_held_to_that
 
 
 def test_in_float32_a_head_of_a_survey_may_be_off_by_what_rounding_moves_that_head(tiny_model: Model) -> None:
-    survey = tiny_model.survey(tiny.SENTENCE)
-    assert survey.evidence
-    for rows in survey.evidence.rows:
+    observation = tiny_model.observe(tiny.SENTENCE)
+    assert observation.evidence
+    for rows in observation.evidence.rows:
         rows.weights[1][2] *= 1 + 2e-4
-    check = tiny_model.check_record(survey)
+    check = tiny_model.check_record(observation)
     assert not check.passed
     assert check.rounding
     assert (check.rounding.layer, check.rounding.head, check.rounding.explains) == (1, 2, False)

@@ -30,7 +30,7 @@ from attnviz.encoding import Encoding
 from attnviz.interface import Model, load
 from attnviz.model.check.judge import Judge
 from attnviz.model.native.backend import Native
-from attnviz.record import Survey
+from attnviz.record import Observation
 from tests import tiny
 from tests.cli.conftest import Run, run
 
@@ -82,7 +82,7 @@ def test_mutation_the_compiled_softmax_of_a_long_text(
     assert show(backend) == 5
 
 
-def harmed(found: Survey, **changed: Any) -> Survey:
+def harmed(found: Observation, **changed: Any) -> Observation:
     return replace(found, **changed)
 
 
@@ -97,7 +97,7 @@ def top(found: Any, change: Callable[[np.ndarray], np.ndarray], *names: str) -> 
     return replace(found, **{name: change(getattr(found, name)) for name in names})
 
 
-def figure(name: str, change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Survey], Survey]:
+def figure(name: str, change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Observation], Observation]:
     return lambda found: harmed(found, figures={**found.figures, name: change(found.figures[name])})
 
 
@@ -105,7 +105,7 @@ def shift(array: np.ndarray) -> np.ndarray:
     return np.roll(array, 1, -1)
 
 
-BREAKS: dict[str, Callable[[Survey], Survey]] = {
+BREAKS: dict[str, Callable[[Observation], Observation]] = {
     "entropy": figure("entropy", lambda a: a * 1.5),
     "figures of two heads": lambda found: harmed(found, figures={k: swap(v) for k, v in found.figures.items()}),
     "links of two heads": lambda found: harmed(found, links=top(found.links, swap, "weights", "keys")),
@@ -123,30 +123,32 @@ BREAKS: dict[str, Callable[[Survey], Survey]] = {
     "largest": figure("largest", lambda a: a * 0.99),
     "offset": figure("offset", lambda a: a - 1),
     "offset share": figure("offset_share", lambda a: a * 0.8),
-    "far links of another band": lambda found: harmed(
+    "long-range links of another band": lambda found: harmed(
         found, bands=top(found.bands, lambda a: np.roll(a, 1, 2), "weights", "keys", "queries")
     ),
-    "far links of two heads": lambda found: harmed(found, bands=top(found.bands, swap, "weights", "keys", "queries")),
+    "long-range links of two heads": lambda found: harmed(
+        found, bands=top(found.bands, swap, "weights", "keys", "queries")
+    ),
     "profile": lambda found: harmed(found, profile=shift(found.profile)),
     "averages": lambda found: harmed(found, average=None if found.average is None else found.average * 1.05),
 }
 
 
 @pytest.fixture(scope="module")
-def judges() -> dict[str, tuple[Model, Survey, Judge]]:
+def judges() -> dict[str, tuple[Model, Observation, Judge]]:
     """By way: a model, what it shows, and the models that judge that, which stay open."""
     return {}
 
 
 @pytest.mark.parametrize(("harm", "backend"), [*zip(BREAKS, cycle(BACKENDS), strict=False)])
 def test_mutation_of_a_survey(
-    judges: dict[str, tuple[Model, Survey, Judge]], request: pytest.FixtureRequest, harm: str, backend: str
+    judges: dict[str, tuple[Model, Observation, Judge]], request: pytest.FixtureRequest, harm: str, backend: str
 ) -> None:
-    """A survey is spoiled before it is checked."""
+    """An observation is spoiled before it is checked."""
     if backend not in judges:
         names = {"native": "tiny_llama", "hosted": "tiny_mixtral", "windows": "tiny_bert"}
         model = load(request.getfixturevalue(names[backend]))
-        found = model.survey(WINDOWS if backend == "windows" else TEXT, windows=backend == "windows")
+        found = model.observe(WINDOWS if backend == "windows" else TEXT, windows=backend == "windows")
         judges[backend] = model, found, Judge(model.checkpoint)
     model, found, judge = judges[backend]
     check = model.check_record(BREAKS[harm](found), judge=judge)

@@ -37,7 +37,7 @@ _ENDS = {
 }
 _LINK = object_of(**_ENDS)
 _PLACE = object_of(line=COUNT, page={"type": ["integer", "null"], "minimum": 1}, before=TEXT, word=TEXT, after=TEXT)
-_FAR_LINK = object_of(**_ENDS, distance=COUNT, query_place=_PLACE, key_place=_PLACE)
+_LONG_RANGE_LINK = object_of(**_ENDS, distance=COUNT, query_place=_PLACE, key_place=_PLACE)
 
 _LOOKS = {"best": list_of(_LINK), "average": list_of(object_of(key=TEXT, key_index=INDEX, weight=SHARE))}
 _TEXT = {
@@ -118,7 +118,7 @@ _CHECK = object_of(
 
 SCHEMA = object_of(
     model=TEXT,
-    path={"enum": ["native", "hosted", "observed"]},
+    backend={"enum": ["native", "hosted", "observed"]},
     note={"type": ["string", "null"], "minLength": 1},
     layers=COUNT,
     heads=COUNT,
@@ -135,7 +135,7 @@ SCHEMA = object_of(
     special_share=SHARE,
     punctuation_share=SHARE,
     positional_heads=list_of(object_of(layer=INDEX, head=INDEX, offset={"type": "integer"}, share=SHARE)),
-    habitual_heads=list_of(object_of(layer=INDEX, head=INDEX, offset={"type": "integer"}, share=SHARE)),
+    dominant_offset_heads=list_of(object_of(layer=INDEX, head=INDEX, offset={"type": "integer"}, share=SHARE)),
     overview=object_of(
         cell={"enum": ["link", "entropy", "sink", "distance"]},
         values=list_of(list_of({"type": ["number", "null"], "minimum": 0}, minItems=1), minItems=1),
@@ -160,7 +160,9 @@ SCHEMA = object_of(
             **_LOOKS,
         )
     ),
-    far_links=list_of(object_of(near=COUNT, far={"type": ["integer", "null"], "minimum": 2}, links=list_of(_FAR_LINK))),
+    long_range_links=list_of(
+        object_of(near=COUNT, far={"type": ["integer", "null"], "minimum": 2}, links=list_of(_LONG_RANGE_LINK))
+    ),
     distance_profile={
         "anyOf": [
             {"type": "null"},

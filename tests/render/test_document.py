@@ -40,10 +40,10 @@ def made(attention: Attention, found: Check | None = None, **options: Any) -> di
 
 
 def test_a_note_and_who_attends_are_said() -> None:
-    moved = replace(bank(), note="padding moved the weights by up to 0.2", path="observed")
+    moved = replace(bank(), note="padding moved the weights by up to 0.2", backend="observed")
     found = made(moved)
     validate(found)
-    assert (found["note"], found["path"]) == (moved.note, "observed")
+    assert (found["note"], found["backend"]) == (moved.note, "observed")
     assert made(bank())["note"] is None
 
 
@@ -93,7 +93,7 @@ def test_the_document_of_any_record_fits_the_schema(attention: Attention) -> Non
 
 def test_the_schema_refuses_what_is_not_promised() -> None:
     good = made(bank(), PASSED)
-    for bad in (good | {"more": 1}, {k: v for k, v in good.items() if k != "links"}, good | {"path": "guessed"}):
+    for bad in (good | {"more": 1}, {k: v for k, v in good.items() if k != "links"}, good | {"backend": "guessed"}):
         with pytest.raises(ValidationError):
             validate(bad)
 
@@ -101,7 +101,7 @@ def test_the_schema_refuses_what_is_not_promised() -> None:
 def test_the_document_says_what_was_read() -> None:
     found = made(record(BANK, random_weights((2, 3, 9)), text="The bank …", pair="It\n", dropped=4))
     assert found["model"] == "tests/fixed"
-    assert (found["path"], found["layers"], found["heads"], found["unit"]) == ("native", 2, 3, "word")
+    assert (found["backend"], found["layers"], found["heads"], found["unit"]) == ("native", 2, 3, "word")
     assert (found["text"], found["pair"], found["dropped_tokens"]) == ("The bank …", "It\n", 4)
     assert found["words"] == ["[CLS]", "The", "bank", "approved", "the", "loans", ".", "[SEP]"]
     assert found["tokens"][5:7] == ["loan", "##s"]

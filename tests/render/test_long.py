@@ -8,14 +8,14 @@ from rich.cells import cell_len
 from rich.console import Group
 
 from attnviz.analysis.text.links import Link
-from attnviz.analysis.text.long_range import Far, FarLink, Passage, Profile
+from attnviz.analysis.text.long_range import LongRange, LongRangeLink, Passage, Profile
 from attnviz.analysis.text.summary import Summary, summarise
 from attnviz.encoding import Place
 from attnviz.record import Attention
 from attnviz.render.document import document
 from attnviz.render.heatmap import profile_heatmap
 from attnviz.render.terminal import screen as terminal
-from attnviz.render.terminal.long import FarLinks, MostRead
+from attnviz.render.terminal.long import LongRangeLinks, MostRead
 from tests.records import random_weights, record
 from tests.render.schema import validate
 from tests.render.screen import Colours, lines, printed
@@ -24,10 +24,12 @@ BEFORE = "… on both days the"
 AFTER = "refused to lend the company another …"
 
 
-def far_link(weight: float = 0.5, *, line: int = 12, page: int | None = None, after: str = AFTER) -> FarLink:
+def long_range_link(
+    weight: float = 0.5, *, line: int = 12, page: int | None = None, after: str = AFTER
+) -> LongRangeLink:
     link = Link(3, 7, "bank", "loan", 100, 58, weight)
     key = Place(line - 9, page, "What they had asked for was a", "loan", ", and no small one")
-    return FarLink(link, 42, Place(line, page, BEFORE, "bank", after), key)
+    return LongRangeLink(link, 42, Place(line, page, BEFORE, "bank", after), key)
 
 
 def passages(*received: float) -> list[Passage]:
@@ -39,24 +41,28 @@ def passages(*received: float) -> list[Passage]:
 
 SHARES = np.array([[0.1, 0.2, 0.1, 0.1, 0], [0.3, 0.2, 0.15, 0.1, 0]])
 PROFILE = Profile((1, 10, 100, 1000), np.array([0.5, 0.25]), SHARES)
-FAR = [Far(1, 10, [far_link(0.93)]), Far(10, 100, []), Far(100, 1000, [far_link(0.41, line=1234)])]
+LONG_RANGE = [
+    LongRange(1, 10, [long_range_link(0.93)]),
+    LongRange(10, 100, []),
+    LongRange(100, 1000, [long_range_link(0.41, line=1234)]),
+]
 
 
 def long_summary() -> Summary:
     words = [f"w{i}" for i in range(300)]
     summary = summarise(record(words, random_weights((2, 1, 300))))
-    return replace(summary, far=FAR, profile=PROFILE, passages=passages(0.5, 2.25, np.nan, 1.0))
+    return replace(summary, long_range=LONG_RANGE, profile=PROFILE, passages=passages(0.5, 2.25, np.nan, 1.0))
 
 
-def far_lines(far: list[Far], width: int, colours: Colours = None) -> list[str]:
-    return lines(FarLinks(far, "word"), width, colours)
+def long_range_lines(far: list[LongRange], width: int, colours: Colours = None) -> list[str]:
+    return lines(LongRangeLinks(far, "word"), width, colours)
 
 
-# Far links
+# Long-range links
 
 
 def test_a_far_link_is_two_lines_with_its_words_one_below_the_other() -> None:
-    assert far_lines(FAR, 80) == [
+    assert long_range_lines(LONG_RANGE, 80) == [
         "  1–9 words apart",
         "    0.93  L3 H7     line 12       … on both days the *bank* refused to lend the…",
         "                → line 3      …had asked for was a *loan*, and no small one",
@@ -67,7 +73,7 @@ def test_a_far_link_is_two_lines_with_its_words_one_below_the_other() -> None:
 
 
 def test_a_far_link_is_one_line_where_there_is_room() -> None:
-    assert far_lines(FAR, 140)[:2] == [
+    assert long_range_lines(LONG_RANGE, 140)[:2] == [
         "  1–9 words apart",
         "    0.93  L3 H7   line 12      … on both days the *bank* refused to lend the… → line 3      "
         "…ad asked for was a *loan*, and no small one",
@@ -78,20 +84,20 @@ def test_a_far_link_is_one_line_where_there_is_room() -> None:
 @pytest.mark.parametrize("colours", [None, "truecolor"])
 def test_no_far_link_is_wider_than_the_console_whatever_it_says(width: int, colours: Colours) -> None:
     evil = Place(1, 1, "日本語" * 20, "\x1b[31m" + "w" * 99, "\u202e👩\u200d👩\u200d👧\n" * 20)
-    far = [Far(1, None, [replace(far_link(), query=evil, key=evil)])]
-    found = lines(FarLinks(far, "word"), width, colours, broken=False)
+    far = [LongRange(1, None, [replace(long_range_link(), query=evil, key=evil)])]
+    found = lines(LongRangeLinks(far, "word"), width, colours, broken=False)
     assert max(map(cell_len, found)) <= max(width, 40)
     assert not set("".join(found)) & {"\x1b", "\u202e"}
 
 
 def test_a_word_in_its_context_is_bold_where_there_is_a_terminal() -> None:
-    text = printed(FarLinks(FAR, "word"), 120, "truecolor")
+    text = printed(LongRangeLinks(LONG_RANGE, "word"), 120, "truecolor")
     assert "\x1b[1mbank\x1b[0m" in text
     assert "*" not in text
 
 
 def test_pages_stand_before_lines() -> None:
-    found = far_lines([Far(1, None, [far_link(page=3)])], 100)
+    found = long_range_lines([LongRange(1, None, [long_range_link(page=3)])], 100)
     assert found[0] == "  1 words apart and more"
     assert "page 3, line 12 " in found[1]
 
@@ -107,9 +113,9 @@ def test_pages_stand_before_lines() -> None:
     ],
 )
 def test_punctuation_stands_at_its_word(before: str, after: str, said: str) -> None:
-    link = far_link()
+    link = long_range_link()
     link = replace(link, query=Place(1, None, before, "bank", after))
-    line = far_lines([Far(1, None, [link])], 100)[1]
+    line = long_range_lines([LongRange(1, None, [link])], 100)[1]
     assert line.endswith("  " + said)
 
 
@@ -161,24 +167,26 @@ def test_no_more_than_eight_passages_are_listed() -> None:
 def test_a_short_text_has_none_of_these() -> None:
     words = [f"w{i}" for i in range(9)]
     found = lines(Group(*terminal.show(summarise(record(words, random_weights((2, 1, 9)))), named=False)), 80)
-    assert not [line for line in found if line.startswith(("Far links", "Distance profile", "Most read passages"))]
+    assert not [
+        line for line in found if line.startswith(("Long-range links", "Distance profile", "Most read passages"))
+    ]
 
 
 def test_a_long_text_has_its_sections_after_what_words_look_at() -> None:
     found = lines(Group(*terminal.show(long_summary(), named=False)), 80)
     titles = [found[i + 1].split("  ")[0] for i in range(len(found) - 1) if not found[i]]
-    assert titles[-4:] == ["What each word looks at most", "Far links", "Distance profile", "Most read passages"]
+    assert titles[-4:] == ["What each word looks at most", "Long-range links", "Distance profile", "Most read passages"]
 
 
 def test_the_document_has_what_the_screen_shows() -> None:
     found = document(long_summary(), None)
     validate(found)
-    assert [(band["near"], band["far"], len(band["links"])) for band in found["far_links"]] == [
+    assert [(band["near"], band["far"], len(band["links"])) for band in found["long_range_links"]] == [
         (1, 10, 1),
         (10, 100, 0),
         (100, 1000, 1),
     ]
-    link = found["far_links"][2]["links"][0]
+    link = found["long_range_links"][2]["links"][0]
     assert (link["weight"], link["distance"], link["layer"], link["head"]) == (0.41, 42, 3, 7)
     assert link["query_place"] == {"line": 1234, "page": None, "before": BEFORE, "word": "bank", "after": AFTER}
     assert link["key_place"]["line"] == 1225
@@ -192,6 +200,6 @@ def test_the_document_has_what_the_screen_shows() -> None:
 def test_the_document_of_a_short_text_has_the_same_names_and_nothing_in_them(tiny_attention: Attention) -> None:
     found = document(summarise(tiny_attention), None)
     validate(found)
-    assert (found["far_links"], found["distance_profile"], found["received"]) == ([], None, [])
+    assert (found["long_range_links"], found["distance_profile"], found["received"]) == ([], None, [])
     assert found["weights_kept"] == "all"
     assert {(head["down"], head["across"]) for head in found["maps"]} == {(1, 1)}

@@ -144,7 +144,7 @@ def test_nothing_in_the_words_acts_on_the_terminal_or_makes_a_line_too_wide(
 
 
 def test_the_heading_names_model_way_and_sizes() -> None:
-    attention = replace(bank(), model="sentence-transformers/all-MiniLM-L6-v2", path="hosted")
+    attention = replace(bank(), model="sentence-transformers/all-MiniLM-L6-v2", backend="hosted")
     assert lines(terminal.heading(attention)) == ["all-MiniLM-L6-v2 · hosted · 2 layers × 3 heads · 9 tokens · 8 words"]
 
 

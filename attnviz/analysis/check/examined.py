@@ -1,4 +1,4 @@
-"""One look at transformers' model, and how far what a survey shows is from what it says."""
+"""One look at transformers' model, and how far what an observation shows is from what it says."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from attnviz.errors import InputError
 from attnviz.model.check.report import Against, Rounding, farthest, times_rounded, weights_apart
 from attnviz.model.check.sampling import Progress, reveal
 from attnviz.model.hosted import Hosted
-from attnviz.record import Evidence, Survey
+from attnviz.record import Evidence, Observation
 
 _FIGURES = (
     "entropy", "normalised_entropy", "distance", "signed_distance", "self", "previous", "next", "largest", "first",
@@ -50,37 +50,39 @@ class Piece:
 
 
 class Examined:
-    """What one look at transformers' model shows of a survey."""
+    """What one look at transformers' model shows of an observation."""
 
     def __init__(
         self,
-        survey: Survey,
+        observation: Observation,
         tolerance: Tolerance,
         heads: Mapping[int, Sequence[int]],
         layers: Mapping[int, Tolerance] | None = None,
     ) -> None:
         """``heads`` are those of each layer, by its own number, that are made in full; ``layers`` have a tolerance."""
-        self.survey, self.heads = survey, heads
+        self.observe, self.heads = observation, heads
         self.differences = Differences(tolerance, layers or {})
         self.apart: Kept = {}
         """|Δ| of the rows that were kept in the run."""
         self.theirs: Kept = {}
-        self._units = read_in(survey.unit, survey.encoding, survey.keys, survey.layer_numbers, survey.language)
-        self._made = _Made(survey, self.differences)
-        self._layers = {number: _Layer(self, place) for place, number in enumerate(survey.layer_numbers)}
+        self._units = read_in(
+            observation.unit, observation.encoding, observation.keys, observation.layer_numbers, observation.language
+        )
+        self._made = _Made(observation, self.differences)
+        self._layers = {number: _Layer(self, place) for place, number in enumerate(observation.layer_numbers)}
 
     @property
     def units(self) -> Reading:
-        """The survey's units."""
+        """The observation's units."""
         return self._units
 
     def look(
         self, judge: Hosted, pieces: Sequence[Piece], progress: Progress | None, *, whole: bool, by: Against
     ) -> None:
         """Let ``judge`` read all ``pieces``; ``whole`` and ``by`` are as for ``reveal``."""
-        survey, done = self.survey, 0
+        observation, done = self.observe, 0
         for piece in pieces:
-            text = _read(survey, piece.window)
+            text = _read(observation, piece.window)
 
             def rows(number: int, theirs: Tensor, piece: Piece = piece) -> None:
                 nonlocal done
@@ -93,16 +95,16 @@ class Examined:
                       piece: Piece = piece) -> None:  # fmt: skip
                 self._layers[number].see(text, piece.window, query, key, part)
 
-            reveal(judge, piece.texts, survey.kind, piece.rows, self.heads, rows, heads, whole=whole, by=by)
+            reveal(judge, piece.texts, observation.kind, piece.rows, self.heads, rows, heads, whole=whole, by=by)
             for layer in self._layers.values():
                 layer.end_text(text)
 
     def rounding(self, exact: Kept, dtype: str) -> Rounding:
         """Of all heads beyond the tolerance, how far rounding explains it: transformers says ``exact`` in ``dtype``."""
         found = []
-        for number in self.survey.layer_numbers:
+        for number in self.observe.layer_numbers:
             mine, theirs, right = [], [], []
-            for kept in evidence_of(self.survey).rows:
+            for kept in evidence_of(self.observe).rows:
                 place, count = (kept.window or 0, number), len(kept.queries)
                 mine.append(torch.from_numpy(np.asarray(kept.weights[number])).flatten(1))
                 theirs.append(self.theirs[place][:, :count].flatten(1))
@@ -110,7 +112,7 @@ class Examined:
             rows = [torch.cat(parts, 1)[:, None] for parts in (mine, theirs, right)]  # (H, 1, all rows' weights)
             times = times_rounded(rows[0], rows[1], rows[2])
             beyond = (rows[0] - rows[1].to(rows[0])).abs().amax((-2, -1)) > self.differences.tolerance.weight
-            found.append(farthest(torch.where(beyond, times, 0.0), dtype, self.survey.kind, number))
+            found.append(farthest(torch.where(beyond, times, 0.0), dtype, self.observe.kind, number))
         return max(found, key=lambda each: each.times)
 
     def end(self, *, every: bool) -> None:
@@ -122,7 +124,7 @@ class Examined:
 
     def _see_rows(self, piece: Piece, number: int, theirs: Tensor) -> None:
         """Compare the rows (H, Q, M) of a layer, and the links of the units that they are of."""
-        survey, evidence = self.survey, evidence_of(self.survey)
+        observation, evidence = self.observe, evidence_of(self.observe)
         theirs = theirs.cpu()
         self.theirs[piece.number, number] = theirs
         for kept in evidence.rows:
@@ -135,7 +137,7 @@ class Examined:
         for some in torch.tensor_split(torch.arange(len(rows)), ((rows.diff() != 1).nonzero().flatten() + 1).cpu()):
             block: Block | None = (int(rows[some[0]]), 0, theirs[:, order[some]])
             if piece.window is not None:
-                block = in_document(piece.window, *block, sinks=not survey.window_sinks)  # type: ignore[misc]
+                block = in_document(piece.window, *block, sinks=not observation.window_sinks)  # type: ignore[misc]
             if block is not None:
                 layer.see_rows(block)
 
@@ -149,26 +151,26 @@ class Examined:
 
 
 class _Layer:
-    """What is shown of one layer, at the ``place`` that it has in the survey."""
+    """What is shown of one layer, at the ``place`` that it has in the observation."""
 
     def __init__(self, examined: Examined, place: int) -> None:
-        survey = examined.survey
-        self._examined, self._survey, self._place = examined, survey, place
-        self._number = survey.layer_numbers[place]
+        observation = examined.observe
+        self._examined, self._survey, self._place = examined, observation, place
+        self._number = observation.layer_numbers[place]
         self._heads = list(examined.heads[self._number])
-        every = range(survey.shape[1])
+        every = range(observation.shape[1])
         self._differences = differences = examined.differences.within(self._number)
-        self._sampled = ShownLinks(survey, examined.units, place, every, differences)
-        self._links = ShownLinks(survey, examined.units, place, self._heads, differences)
-        self._map = ShownMap(survey, examined.units, self._number, place, self._heads, differences)
-        self._in_units = units_of(survey)
+        self._sampled = ShownLinks(observation, examined.units, place, every, differences)
+        self._links = ShownLinks(observation, examined.units, place, self._heads, differences)
+        self._map = ShownMap(observation, examined.units, self._number, place, self._heads, differences)
+        self._in_units = units_of(observation)
         self._plain = Plain(
             len(self._heads),
-            survey.shape[3],
-            KeyWindow(*evidence_of(survey).layer_windows[self._number]),
+            observation.shape[3],
+            KeyWindow(*evidence_of(observation).layer_windows[self._number]),
             differences.tolerance,
-            edges=survey.distances,
-            causal=survey.causal,
+            edges=observation.distances,
+            causal=observation.causal,
         )
 
     def see_rows(self, block: Block) -> None:
@@ -220,18 +222,26 @@ class _Layer:
 class _Made:
     """What is shown of the average of all heads, and of the queries that predicted the tokens that the model wrote."""
 
-    def __init__(self, survey: Survey, differences: Differences) -> None:
-        self._survey, self._differences = survey, differences
-        self._asked: dict[int, Tensor] = defaultdict(lambda: torch.zeros(len(survey.key_mask), dtype=torch.float64))
-        self._makers: dict[int, Tensor] = defaultdict(lambda: torch.zeros(survey.shape[3], dtype=torch.float64))
-        self._range = makers_of(survey.encoding)
+    def __init__(self, observation: Observation, differences: Differences) -> None:
+        self._survey, self._differences = observation, differences
+        self._asked: dict[int, Tensor] = defaultdict(
+            lambda: torch.zeros(len(observation.key_mask), dtype=torch.float64)
+        )
+        self._makers: dict[int, Tensor] = defaultdict(lambda: torch.zeros(observation.shape[3], dtype=torch.float64))
+        self._range = makers_of(observation.encoding)
 
     @cached_property
     def _keys(self) -> Tensor:
-        survey = self._survey
-        pieces = read_in("token", survey.encoding, survey.keys, survey.layer_numbers, survey.language)
+        observation = self._survey
+        pieces = read_in(
+            "token", observation.encoding, observation.keys, observation.layer_numbers, observation.language
+        )
         _, keys, _ = counting(
-            pieces, causal=survey.causal, special=survey.special, function=True, everything=survey.everything
+            pieces,
+            causal=observation.causal,
+            special=observation.special,
+            function=True,
+            everything=observation.everything,
         )
         return torch.from_numpy(keys)
 
@@ -260,10 +270,10 @@ class _Made:
 
     def end(self) -> None:
         """All layers were seen."""
-        survey, count = self._survey, self._survey.layers * self._survey.heads
+        observation, count = self._survey, self._survey.layers * self._survey.heads
         for asked, found, rows in (
-            (survey.asked, self._asked, survey.average),
-            (range(len(self._range)), self._makers, survey.made_average),
+            (observation.asked, self._asked, observation.average),
+            (range(len(self._range)), self._makers, observation.made_average),
         ):
             for query, total in found.items():
                 if rows is not None:
@@ -271,25 +281,25 @@ class _Made:
                     self._differences.values("averages", row, total / count)
 
 
-def evidence_of(survey: Survey) -> Evidence:
+def evidence_of(observation: Observation) -> Evidence:
     """What was kept for the check.
 
     Raises:
         InputError: nothing was.
     """
-    if survey.evidence is None:
+    if observation.evidence is None:
         raise InputError(
-            "the survey was made without evidence, and the check needs it", hint="Make it with evidence=True."
+            "the observation was made without evidence, and the check needs it", hint="Make it with evidence=True."
         )
-    return survey.evidence
+    return observation.evidence
 
 
-def _read(survey: Survey, window: Window | None) -> Read:
-    within = None if survey.within is None else torch.from_numpy(survey.within)
+def _read(observation: Observation, window: Window | None) -> Read:
+    within = None if observation.within is None else torch.from_numpy(observation.within)
     found = (
-        read(survey.encoding, window, within)
-        if survey.keys is None
-        else read_other(survey.encoding, survey.keys, within)
+        read(observation.encoding, window, within)
+        if observation.keys is None
+        else read_other(observation.encoding, observation.keys, within)
     )
     sets = {name: found.sets[name] for name in ("special", "punctuation")}
     return Read(found.ids, found.places, found.counting, found.telling, sets, found.stop)

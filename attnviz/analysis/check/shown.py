@@ -1,4 +1,4 @@
-"""What a survey shows of some heads of a layer, held to rows of transformers' weights as they come."""
+"""What an observation shows of some heads of a layer, held to rows of transformers' weights as they come."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from attnviz.analysis.check.differences import Differences
 from attnviz.analysis.check.units import Units
 from attnviz.analysis.text.units import Reading
-from attnviz.record import Survey, Top
+from attnviz.record import Observation, Top
 
 
 def judge_top(differences: Differences, what: str, shown: tuple[Tensor, Tensor], key: int, counted: Tensor) -> None:
@@ -36,22 +36,22 @@ def judge_top(differences: Differences, what: str, shown: tuple[Tensor, Tensor],
 
 
 class ShownLinks:
-    """The links of ``heads`` of the layer at the place ``layer`` of a survey: of units, and of bands of distances."""
+    """The links of ``heads`` of the layer at the place ``layer`` of an observation: of units, and of bands."""
 
     def __init__(
-        self, survey: Survey, units: Reading, layer: int, heads: Sequence[int], differences: Differences
+        self, observation: Observation, units: Reading, layer: int, heads: Sequence[int], differences: Differences
     ) -> None:
-        self._survey, self._units, self._differences = survey, units, differences
+        self._survey, self._units, self._differences = observation, units, differences
         some = layer, list(heads)
-        listed = survey.query_mask.copy()
-        listed[list(survey.asked)] = True
-        self._listed, self._looking = torch.from_numpy(listed), torch.from_numpy(survey.query_mask)
-        self._looked_at = torch.from_numpy(survey.key_mask)
-        self._links = _top(survey.links, some)
-        self._edges = torch.tensor(survey.edges, dtype=torch.long)
-        bands = survey.bands
+        listed = observation.query_mask.copy()
+        listed[list(observation.asked)] = True
+        self._listed, self._looking = torch.from_numpy(listed), torch.from_numpy(observation.query_mask)
+        self._looked_at = torch.from_numpy(observation.key_mask)
+        self._links = _top(observation.links, some)
+        self._edges = torch.tensor(observation.edges, dtype=torch.long)
+        bands = observation.bands
         self._bands: tuple[Tensor, Tensor, Tensor] | None = None
-        if bands.queries is not None and survey.edges:
+        if bands.queries is not None and observation.edges:
             self._bands = *_top(bands, some), torch.from_numpy(np.asarray(bands.queries)[some]).long()
         self._found = 0
 
@@ -80,7 +80,7 @@ class ShownLinks:
         right = counted[torch.arange(h)[:, None, None], place[1], place[0]]
         band = torch.bucketize((queries - keys.long()).abs(), self._edges, right=True) - 1
         right = torch.where(there & (band == torch.arange(len(self._edges))[:, None]), right, 0.0)
-        self._differences.links("far links", torch.where(inside, weights, 0.0), torch.where(inside, right, 0.0))
+        self._differences.links("long-range links", torch.where(inside, weights, 0.0), torch.where(inside, right, 0.0))
         self._found += int((inside & (weights > 0)).sum())
         least = weights[..., -1]  # (h, bands)
         head, row, column = (counted > least.amin(-1)[:, None, None]).nonzero().unbind(-1)
@@ -91,37 +91,43 @@ class ShownLinks:
         head, row, column, own, value = (each[above] for each in (head, row, column, own, value))
         listed = (queries[head, own] == (row + query)[:, None]) & (keys[head, own] == (column + key)[:, None])
         other = ~listed.any(-1)
-        self._differences.at_most("far links", value[other], least[head, own][other])
+        self._differences.at_most("long-range links", value[other], least[head, own][other])
 
     def end(self) -> None:
         """All rows have been seen."""
         if self._bands is not None:
-            self._differences.never("far links", happens=self._found != int((self._bands[0] > 0).sum()))
+            self._differences.never("long-range links", happens=self._found != int((self._bands[0] > 0).sum()))
 
 
-def units_of(survey: Survey) -> Units:
-    """What makes units of the tokens of a survey's texts."""
-    texts = survey.encoding, survey.key_encoding
-    if survey.unit == "token":
+def units_of(observation: Observation) -> Units:
+    """What makes units of the tokens of an observation's texts."""
+    texts = observation.encoding, observation.key_encoding
+    if observation.unit == "token":
         return Units(*(range(len(text) + 1) for text in texts))
     return Units(*([*(word.start for word in text.words), len(text)] for text in texts))
 
 
 class ShownMap:
-    """The cells of a survey's maps of some heads, and what each token's key receives, from all rows."""
+    """The cells of an observation's maps of some heads, and what each token's key receives, from all rows."""
 
     def __init__(
-        self, survey: Survey, units: Reading, number: int, layer: int, heads: Sequence[int], differences: Differences
+        self,
+        observation: Observation,
+        units: Reading,
+        number: int,
+        layer: int,
+        heads: Sequence[int],
+        differences: Differences,
     ) -> None:
         """``number`` is the model's own of the layer."""
-        self._survey, self._differences, self._layer, self._heads = survey, differences, layer, list(heads)
-        maps = survey.maps
+        self._survey, self._differences, self._layer, self._heads = observation, differences, layer, list(heads)
+        maps = observation.maps
         self._place = maps.layers.index(number) if number in maps.layers else None
         shape = len(self._heads), *maps.values.shape[2:]
         self._cells = torch.zeros(shape, dtype=torch.float64)
-        self._rows, self._columns = (torch.from_numpy(mask) for mask in _in_maps(survey, units))
-        self._received = torch.zeros(len(self._heads), len(survey.key_encoding), dtype=torch.float64)
-        within = np.ones(len(survey.encoding), bool) if survey.within is None else survey.within
+        self._rows, self._columns = (torch.from_numpy(mask) for mask in _in_maps(observation, units))
+        self._received = torch.zeros(len(self._heads), len(observation.key_encoding), dtype=torch.float64)
+        within = np.ones(len(observation.encoding), bool) if observation.within is None else observation.within
         self._looking = torch.from_numpy(within)
 
     def add_tokens(self, query: int, key: int, weights: Tensor) -> None:
@@ -155,11 +161,11 @@ class ShownMap:
 
     def end(self) -> None:
         """All rows have been seen."""
-        survey = self._survey
+        observation = self._survey
         if self._place is not None:
-            shown = torch.from_numpy(np.asarray(survey.maps.values)[self._place][self._heads])
+            shown = torch.from_numpy(np.asarray(observation.maps.values)[self._place][self._heads])
             self._differences.values("maps", shown, self._cells)
-        received = torch.from_numpy(np.asarray(survey.received)[self._layer][self._heads])
+        received = torch.from_numpy(np.asarray(observation.received)[self._layer][self._heads])
         self._differences.values("received", received, self._received)
 
 
@@ -170,16 +176,16 @@ def _largest(values: Tensor, axis: int, start: int, step: int) -> tuple[Tensor, 
     return torch.stack([part.amax(axis) for part in torch.tensor_split(values, edges, axis)], axis), int(cells[0])
 
 
-def _in_maps(survey: Survey, units: Reading) -> tuple[np.ndarray, np.ndarray]:
+def _in_maps(observation: Observation, units: Reading) -> tuple[np.ndarray, np.ndarray]:
     """Which units look and are looked at in the maps: where these are pooled, neither marks nor the sink."""
     passage = np.ones(len(units.queries), bool)
-    if survey.within is not None:
-        words = [word.start for word in survey.encoding.words]
-        passage = survey.within if survey.unit == "token" else survey.within[words]
-    if survey.special or survey.everything or survey.maps.down * survey.maps.across == 1:
+    if observation.within is not None:
+        words = [word.start for word in observation.encoding.words]
+        passage = observation.within if observation.unit == "token" else observation.within[words]
+    if observation.special or observation.everything or observation.maps.down * observation.maps.across == 1:
         return passage, np.ones(len(units.keys), bool)
     rows, columns = (~(axis.special | axis.punctuation) for axis in (units.queries, units.keys))
-    if survey.causal and units.one_text:
+    if observation.causal and units.one_text:
         columns[0] = False
     return rows & passage, columns
 

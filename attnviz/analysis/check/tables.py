@@ -14,7 +14,7 @@ from attnviz.analysis.check.plain import Plain, Read, read
 from attnviz.analysis.check.units import Block, Units, in_document
 from attnviz.analysis.corpus.metrics import METRICS, NAMES, Asked, Measured
 from attnviz.analysis.text.links import counting
-from attnviz.analysis.text.offsets import HABIT, MANY_QUERIES, MIN_QUERIES, POSITIONAL
+from attnviz.analysis.text.offsets import DOMINANT, MANY_QUERIES, MIN_QUERIES, POSITIONAL
 from attnviz.analysis.text.units import read_in
 from attnviz.attention.kernel import Kind
 from attnviz.attention.window import KeyWindow
@@ -212,7 +212,7 @@ class _Links:
         )
         text = 0 if document.asked.everything else document.encoding.special.count(False)
         self._out = (share >= POSITIONAL) & (text >= MIN_QUERIES)
-        self._habitual = (share >= HABIT) & (text >= MANY_QUERIES) & ~self._out
+        self._dominant = (share >= DOMINANT) & (text >= MANY_QUERIES) & ~self._out
         self._usual = self._keys_at(offset)
         self._found = torch.zeros(len(some), dtype=torch.bool)
         full = len(some) == document.asked.top
@@ -247,8 +247,8 @@ class _Links:
         words = torch.where(counts & ~self._out[some][:, None, None], weights, 0.0)
         if not self._itself:
             words.diagonal(query - key, 1, 2).zero_()
-        if bool(self._habitual[some].any()):
-            at = torch.where(self._habitual[some][:, None], self._usual[some, query : query + n], -1)
+        if bool(self._dominant[some].any()):
+            at = torch.where(self._dominant[some][:, None], self._usual[some, query : query + n], -1)
             words = torch.where(at[..., None] == torch.arange(key, key + m), 0.0, words)
         here = ((self._query >= query) & (self._query < query + n)).nonzero().flatten()
         row, column = self._query[here] - query, self._key[here] - key

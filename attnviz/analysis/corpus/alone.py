@@ -13,7 +13,7 @@ from attnviz.analysis.corpus.metrics import NAMES, Asked, Measured
 from attnviz.analysis.corpus.strongest import Strongest
 from attnviz.analysis.corpus.totals import Part, Total
 from attnviz.analysis.text.links import counting
-from attnviz.analysis.text.survey import is_causal
+from attnviz.analysis.text.observing import is_causal
 from attnviz.analysis.text.units import Mask, read_in
 from attnviz.attention.kernel import Observer
 from attnviz.attention.observers import InUnits, Only, Sliding

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attnviz.analysis.corpus.metrics import Asked, Links, Measured
-from attnviz.analysis.text.offsets import HABIT, MANY_QUERIES, MIN_QUERIES, POSITIONAL
+from attnviz.analysis.text.offsets import DOMINANT, MANY_QUERIES, MIN_QUERIES, POSITIONAL
 from attnviz.analysis.text.units import is_function_word
 from attnviz.encoding import Encoding, Word, is_blank, is_punctuation
 from attnviz.errors import AttnvizError, InputError, ModelError
@@ -190,7 +190,7 @@ def marks(encodings: Sequence[Encoding], asked: Asked, *, causal: bool) -> Marks
     special_, punctuation_, looking_, looked_at_ = bools
     return Marks(
         starts_, lead_, tail_, special_, punctuation_, before_, words_, edges_, looking_, looked_at_,
-        itself=asked.everything, rules=Rules(least, POSITIONAL, many, HABIT),
+        itself=asked.everything, rules=Rules(least, POSITIONAL, many, DOMINANT),
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.analysis.corpus.metrics import Links
-from attnviz.analysis.text.offsets import HABIT, MANY_QUERIES, MIN_QUERIES, POSITIONAL
+from attnviz.analysis.text.offsets import DOMINANT, MANY_QUERIES, MIN_QUERIES, POSITIONAL
 from attnviz.attention.kernel import Observer, Tile
 from attnviz.attention.observers.links import largest
 from attnviz.encoding import Word
@@ -103,7 +103,7 @@ class Strongest(Observer):
         return 0
 
     def _offsets(self, some: _Some) -> tuple[Ints, Ints]:
-        """The offsets, first and last, of heads for which each link is one at their offset; as ``offsets.habits``."""
+        """The offsets, first and last, of heads for which each link is one at their offset; as ``dominant_offsets``."""
         (start, stop), (first, last) = self._words[some.query].T, self._words[some.key].T
         ahead = some.key > some.query
         return np.where(ahead, first - stop + 1, first - start), np.where(ahead, last - stop, last - 1 - start)
@@ -129,7 +129,7 @@ class Strongest(Observer):
         if self._habitual:
             low, high = self._offsets(some)
             at = offset[some.head]
-            some = some.take(np.flatnonzero(~((share >= HABIT)[some.head] & (low <= at) & (at <= high))))
+            some = some.take(np.flatnonzero(~((share >= DOMINANT)[some.head] & (low <= at) & (at <= high))))
         order = np.lexsort((some.head, some.key, some.query, -some.weight))
         pairs = some.query[order] * len(self._words) + some.key[order]
         first = np.sort(np.unique(pairs, return_index=True)[1])

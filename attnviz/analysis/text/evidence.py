@@ -1,4 +1,4 @@
-"""What a survey keeps for its check: rows of weights as they pass by in the very run that is shown."""
+"""What an observation keeps for its check: rows of weights as they pass by in the very run that is shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Links out of what a survey kept: each pair once, and each query's keys, in the head where they are strongest."""
+"""Links out of what was observed: each pair once, and each query's keys, in the head where they are strongest."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.analysis.text.links import Link
-from attnviz.analysis.text.offsets import Habit
+from attnviz.analysis.text.offsets import DominantOffset
 from attnviz.analysis.text.units import Mask, Reading
 from attnviz.record import Array, Top
 
@@ -18,17 +18,17 @@ _ROWS = 1024
 """How many queries are looked through at once."""
 
 
-def without(top: Top, query_mask: Mask, habits: Sequence[Habit], first: int = 0) -> Top:
+def without(top: Top, query_mask: Mask, dominant_offsets: Sequence[DominantOffset], first: int = 0) -> Top:
     """``top`` (L, H, n, k) without the links of units that are not ``query_mask`` (n,), and of heads at their offset.
 
     Their weights are 0; one link of a query at most is at the offset. ``first`` is the query of row 0.
     """
-    if query_mask.all() and not habits:
+    if query_mask.all() and not dominant_offsets:
         return top
     weights = np.where(query_mask[:, None], top.weights, 0)
-    for habit in habits:
-        keys = habit.keys[first : first + len(query_mask), None]
-        weights[habit.layer, habit.head][top.keys[habit.layer, habit.head] == keys] = 0
+    for dominant in dominant_offsets:
+        keys = dominant.keys[first : first + len(query_mask), None]
+        weights[dominant.layer, dominant.head][top.keys[dominant.layer, dominant.head] == keys] = 0
     return replace(top, weights=weights)
 
 

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from attnviz.analysis.text.offsets import Habit, Positional
+from attnviz.analysis.text.offsets import DominantOffset, Positional
 from attnviz.analysis.text.units import Axis, Mask, Reading, Units
 from attnviz.errors import UsageError
 from attnviz.record import Array
@@ -36,8 +36,8 @@ class Selection:
     """What counts when links of ``units`` are ranked: which queries, keys and heads (L, H), and self-links or not.
 
     ``itself``: pairs of the same place count too; where one text looks at another they are pairs like any.
-    ``within`` are the units (n,) of a passage, where only those look. ``habits``: the links of a head at its offset
-    do not count.
+    ``within`` are the units (n,) of a passage, where only those look. ``dominant_offsets``: the
+    links of a head at its offset do not count.
     What several views need of it is computed once, when the first asks.
     """
 
@@ -47,7 +47,7 @@ class Selection:
     heads: Mask
     itself: bool
     within: Mask | None = None
-    habits: Sequence[Habit] = ()
+    dominant_offsets: Sequence[DominantOffset] = ()
 
     @cached_property
     def pairs(self) -> Mask:
@@ -60,15 +60,17 @@ class Selection:
     @cached_property
     def best(self) -> tuple[Array, NDArray[np.intp]]:
         """For each pair its largest weight over the heads that count, and that head's number l·H + h, both (n, m)."""
-        return best_heads(self.units.weights, self.heads, self.habits)
+        return best_heads(self.units.weights, self.heads, self.dominant_offsets)
 
     @cached_property
     def strength(self) -> NDArray[np.float64]:
         """Each head's largest weight among the pairs that count, (L, H); zero where no pair does."""
         strength = np.asarray(np.max(self.units.weights, axis=(-2, -1), where=self.pairs, initial=0), np.float64)
-        for habit in self.habits:
-            pairs = self.pairs & (np.arange(len(self.keys)) != habit.keys[:, None])
-            strength[habit.layer, habit.head] = self.units.weights[habit.layer, habit.head].max(where=pairs, initial=0)
+        for dominant in self.dominant_offsets:
+            pairs = self.pairs & (np.arange(len(self.keys)) != dominant.keys[:, None])
+            strength[dominant.layer, dominant.head] = self.units.weights[dominant.layer, dominant.head].max(
+                where=pairs, initial=0
+            )
         return strength
 
 
@@ -128,20 +130,22 @@ def strongest(selection: Selection, top: int) -> list[Link]:
     return [_link(selection.units, heads, int(q), int(k), float(weights[q, k])) for q, k in pairs if weights[q, k] > 0]
 
 
-def best_heads(weights: Array, heads: Mask, habits: Sequence[Habit] = ()) -> tuple[Array, NDArray[np.intp]]:
+def best_heads(
+    weights: Array, heads: Mask, dominant_offsets: Sequence[DominantOffset] = ()
+) -> tuple[Array, NDArray[np.intp]]:
     """For each pair its largest weight over the ``heads`` that count, and that head's number l·H + h, both (n, m).
 
-    The links of ``habits`` are no links of their heads.
+    The links of ``dominant_offsets`` are no links of their heads.
     """
     flat = weights.reshape(-1, *weights.shape[2:])  # (L, H, n, m) → (L·H, n, m)
     numbers = np.flatnonzero(heads)
     if not len(numbers):
         return np.zeros_like(flat[0]), np.zeros(flat[0].shape, np.intp)
     counted = flat[numbers]
-    for habit in habits:
-        queries = np.flatnonzero(habit.keys >= 0)
-        row = np.flatnonzero(numbers == habit.layer * weights.shape[1] + habit.head)
-        counted[row[:, None], queries, habit.keys[queries]] = 0
+    for dominant in dominant_offsets:
+        queries = np.flatnonzero(dominant.keys >= 0)
+        row = np.flatnonzero(numbers == dominant.layer * weights.shape[1] + dominant.head)
+        counted[row[:, None], queries, dominant.keys[queries]] = 0
     best = counted.argmax(0)
     return np.take_along_axis(counted, best[None], 0)[0], numbers[best]
 

@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 
 from attnviz.analysis.text.kept import strongest_pairs
 from attnviz.analysis.text.links import Link
-from attnviz.analysis.text.offsets import Habit
+from attnviz.analysis.text.offsets import DominantOffset
 from attnviz.analysis.text.units import Mask, Reading
 from attnviz.encoding import Encoding, Place, Window, WordSpans
-from attnviz.record import Survey, Top
+from attnviz.record import Observation, Top
 
 LISTED = 3
 """How many links of a band of distances are found."""
 
 
 @dataclass(frozen=True)
-class FarLink:
+class LongRangeLink:
     """A link between units ``distance`` units apart, and where both stand."""
 
     link: Link
@@ -32,12 +32,12 @@ class FarLink:
 
 
 @dataclass(frozen=True)
-class Far:
+class LongRange:
     """The strongest links of one band of distances: ``near`` ≤ distance < ``far`` in units; None has no end."""
 
     near: int
     far: int | None
-    links: list[FarLink]
+    links: list[LongRangeLink]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,22 +73,24 @@ class Passage:
     received: float
 
 
-def find_far(survey: Survey, units: Reading, heads: Mask, habits: Sequence[Habit]) -> list[Far]:
+def find_long_range(
+    observation: Observation, units: Reading, heads: Mask, dominant_offsets: Sequence[DominantOffset]
+) -> list[LongRange]:
     """The strongest links of each band of distances that has some, in the ``heads`` that count (L, H).
 
     The links of a head at its offset are left out, of which it may have thousands; where so many were kept that nobody
     knows its others below some weight, links below that are not listed.
     """
-    places, found = WordSpans(survey.encoding), []
-    words = _words(survey.encoding, units)
-    for band, near in enumerate(survey.edges):
-        kept = survey.bands
+    places, found = WordSpans(observation.encoding), []
+    words = _words(observation.encoding, units)
+    for band, near in enumerate(observation.edges):
+        kept = observation.bands
         queries = None if kept.queries is None else kept.queries[:, :, band].copy()
         top = Top(kept.weights[:, :, band].copy(), kept.keys[:, :, band].copy(), queries)
-        far = survey.edges[band + 1] if band + 1 < len(survey.edges) else None
-        least = max((_elsewhere(survey, top, habit, near, far) for habit in habits), default=0.0)
+        far = observation.edges[band + 1] if band + 1 < len(observation.edges) else None
+        least = max((_elsewhere(observation, top, dominant, near, far) for dominant in dominant_offsets), default=0.0)
         links = [
-            FarLink(
+            LongRangeLink(
                 link,
                 abs(link.query_index - link.key_index),
                 places.place(int(words[link.query_index])),
@@ -98,33 +100,33 @@ def find_far(survey: Survey, units: Reading, heads: Mask, habits: Sequence[Habit
             if link.weight >= least
         ]
         if links:
-            found.append(Far(near, far, links))
+            found.append(LongRange(near, far, links))
     return found
 
 
-def _elsewhere(survey: Survey, top: Top, habit: Habit, near: int, far: int | None) -> float:
+def _elsewhere(observation: Observation, top: Top, dominant: DominantOffset, near: int, far: int | None) -> float:
     """Have in ``top`` (L, H, k), of one band, the strongest links of a head that are not at its offset.
 
     They are found among the strongest of the band and those of each query. What neither keeps is no stronger than the
     weakest of either: that weight is returned where fewer than k are as strong, for below it there may be others.
     """
-    place = habit.layer, habit.head
-    if top.queries is None or not _at_offset(habit, top.queries[place], top.keys[place]).any():
+    place = dominant.layer, dominant.head
+    if top.queries is None or not _at_offset(dominant, top.queries[place], top.keys[place]).any():
         return 0.0
     count = top.weights.shape[-1]
-    query_mask = np.flatnonzero(survey.query_mask)
-    weights, keys = (each[place][query_mask] for each in (survey.links.weights, survey.links.keys))  # (n, k)
+    query_mask = np.flatnonzero(observation.query_mask)
+    weights, keys = (each[place][query_mask] for each in (observation.links.weights, observation.links.keys))  # (n, k)
     queries = np.broadcast_to(query_mask[:, None], keys.shape)
     apart = abs(keys - queries)
-    inside = (apart >= near) & (apart < (len(survey.query_mask) if far is None else far))
+    inside = (apart >= near) & (apart < (len(observation.query_mask) if far is None else far))
     kept = [
         np.concatenate((ours, theirs[inside]))
         for ours, theirs in ((top.weights[place], weights), (top.queries[place], queries), (top.keys[place], keys))
     ]
     least = min(top.weights[place].min(), weights[:, -1].max(initial=0))
-    on_progress = (kept[0] > 0) & (kept[0] >= least) & ~_at_offset(habit, kept[1], kept[2])
-    pairs, first = np.unique(np.stack([each[on_progress] for each in kept[1:]]), axis=1, return_index=True)
-    strengths = kept[0][on_progress][first]
+    other = (kept[0] > 0) & (kept[0] >= least) & ~_at_offset(dominant, kept[1], kept[2])
+    pairs, first = np.unique(np.stack([each[other] for each in kept[1:]]), axis=1, return_index=True)
+    strengths = kept[0][other][first]
     order = np.argsort(-strengths, kind="stable")[:count]
     top.weights[place], top.queries[place], top.keys[place] = 0, -1, -1
     top.weights[place][: len(order)] = strengths[order]
@@ -132,35 +134,37 @@ def _elsewhere(survey: Survey, top: Top, habit: Habit, near: int, far: int | Non
     return float(least) if len(order) < count else 0.0
 
 
-def _at_offset(habit: Habit, queries: NDArray[np.integer[Any]], keys: NDArray[np.integer[Any]]) -> Mask:
+def _at_offset(dominant: DominantOffset, queries: NDArray[np.integer[Any]], keys: NDArray[np.integer[Any]]) -> Mask:
     """Which of the links are at the head's offset."""
-    return np.asarray((habit.keys[queries] == keys) & (queries >= 0))
+    return np.asarray((dominant.keys[queries] == keys) & (queries >= 0))
 
 
-def find_profile(survey: Survey) -> Profile | None:
+def find_profile(observation: Observation) -> Profile | None:
     """How far each layer looks; None where a text looks at another."""
-    if survey.keys is not None:
+    if observation.keys is not None:
         return None
     # (L, H, bands + 1) → (L, bands + 1)
-    return Profile(survey.distances, survey.figures["first"].mean(1), survey.profile.mean(1))
+    return Profile(observation.distances, observation.figures["first"].mean(1), observation.profile.mean(1))
 
 
-def find_passages(survey: Survey, keys: Reading) -> list[Passage]:
+def find_passages(observation: Observation, keys: Reading) -> list[Passage]:
     """The passages of the text that is looked at, and what each receives from the others; none if it has only one.
 
-    ``keys`` is the text in the survey's units.
+    ``keys`` is the text in the observation's units.
     """
-    if not survey.passages:
+    if not observation.passages:
         return []
-    encoding = survey.key_encoding
-    starts = np.array([*survey.passages, len(encoding)])
+    encoding = observation.key_encoding
+    starts = np.array([*observation.passages, len(encoding)])
     words = _words(encoding, keys)  # of each unit its word
     firsts = (
-        np.array([encoding.words[word].start for word in words]) if survey.unit == "word" else np.arange(len(words))
+        np.array([encoding.words[word].start for word in words])
+        if observation.unit == "word"
+        else np.arange(len(words))
     )
-    content = np.repeat(survey.key_mask, np.diff([*firsts, len(encoding)]))  # (M,)
-    received = np.add.reduceat(np.where(content, survey.received.sum((0, 1), dtype=np.float64), 0), starts[:-1])
-    expected = _expected(survey, content, starts)
+    content = np.repeat(observation.key_mask, np.diff([*firsts, len(encoding)]))  # (M,)
+    received = np.add.reduceat(np.where(content, observation.received.sum((0, 1), dtype=np.float64), 0), starts[:-1])
+    expected = _expected(observation, content, starts)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = (received / received.sum()) / (expected / expected.sum())
     ratio[expected == 0] = np.nan
@@ -172,15 +176,17 @@ def find_passages(survey: Survey, keys: Reading) -> list[Passage]:
     return found
 
 
-def _expected(survey: Survey, content: Mask, starts: NDArray[np.intp]) -> NDArray[np.float64]:
+def _expected(observation: Observation, content: Mask, starts: NDArray[np.intp]) -> NDArray[np.float64]:
     """What each passage got if all queries of other passages looked alike at all content that they see."""
-    queries = np.ones(len(survey.encoding), bool) if survey.within is None else survey.within
-    if survey.windows:
-        return np.asarray(sum(_expected_of(survey, window, queries, content, starts) for window in survey.windows))
+    queries = np.ones(len(observation.encoding), bool) if observation.within is None else observation.within
+    if observation.windows:
+        return np.asarray(
+            sum(_expected_of(observation, window, queries, content, starts) for window in observation.windows)
+        )
     size: NDArray[np.float64] = np.add.reduceat(content.astype(np.float64), starts[:-1])
-    if survey.keys is not None:
+    if observation.keys is not None:
         return size
-    if not survey.causal:
+    if not observation.causal:
         others: NDArray[np.float64] = queries.sum() - np.add.reduceat(queries.astype(np.float64), starts[:-1])
         return np.asarray(size * others)
     seen = content.cumsum()
@@ -190,20 +196,20 @@ def _expected(survey: Survey, content: Mask, starts: NDArray[np.intp]) -> NDArra
 
 
 def _expected_of(
-    survey: Survey, window: Window, queries: Mask, content: Mask, starts: NDArray[np.intp]
+    observation: Observation, window: Window, queries: Mask, content: Mask, starts: NDArray[np.intp]
 ) -> NDArray[np.float64]:
     """What the queries that are kept of ``window`` gave to the passages, in as far as it has some of them."""
     seen = np.zeros(len(content) + 1)  # how much content of the window there is before each token
     seen[window.start + 1 :] = content[window.start :].cumsum()
-    if survey.window_sinks:
+    if observation.window_sinks:
         seen[window.start + 1 :] -= content[window.start]
     seen[window.stop :] = seen[window.stop]
-    sees = seen[1:] if survey.causal else np.full(len(content), seen[-1])
+    sees = seen[1:] if observation.causal else np.full(len(content), seen[-1])
     query_mask = queries.copy()
     query_mask[: window.first] = query_mask[window.last :] = False
     each = np.append(0, np.where(query_mask & (sees > 0), 1 / np.maximum(sees, 1), 0).cumsum())
     size, own = np.diff(seen[starts]), np.diff(each[starts])
-    others = each[-1] - each[starts[1:]] if survey.causal else each[-1] - own
+    others = each[-1] - each[starts[1:]] if observation.causal else each[-1] - own
     return np.asarray(size * others)
 
 

@@ -1,4 +1,4 @@
-"""The maps of a survey: the weights of all heads, pooled where there are too many."""
+"""The maps of an observation: the weights of all heads, pooled where there are too many."""
 
 from __future__ import annotations
 

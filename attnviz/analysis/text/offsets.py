@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from attnviz.analysis.text.units import Reading
 from attnviz.encoding import Encoding
-from attnviz.record import Attention, Survey
+from attnviz.record import Attention, Observation
 
 MIN_QUERIES = 6
 """A head is called positional on no fewer queries than this: on three words every head has one offset."""
 POSITIONAL = 0.9
 MANY_QUERIES = 100
 """On fewer queries half of them have one offset by chance."""
-HABIT = 0.5
+DOMINANT = 0.5
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Positional:
 
 
 @dataclass(frozen=True, eq=False)
-class Habit:
+class DominantOffset:
     """A head of a layer (by its place), and for each unit the key at the head's offset from it (n,), −1 for none."""
 
     layer: int
@@ -44,7 +44,7 @@ class Habit:
     keys: NDArray[np.intp]
 
 
-def positional_heads(found: Attention | Survey) -> list[Positional]:
+def positional_heads(found: Attention | Observation) -> list[Positional]:
     """The heads of which one offset holds the largest weight in 90 % of the queries.
 
     Counted in tokens, which is what such a head counts in; special tokens are no queries. Short texts have no
@@ -53,12 +53,12 @@ def positional_heads(found: Attention | Survey) -> list[Positional]:
     return [head for head in _heads(found, MIN_QUERIES) if head.share >= POSITIONAL]
 
 
-def habitual_heads(found: Attention | Survey) -> list[Positional]:
+def dominant_offset_heads(found: Attention | Observation) -> list[Positional]:
     """The heads that are not positional, and of which one offset holds the largest weight in half of many queries."""
-    return [head for head in _heads(found, MANY_QUERIES) if HABIT <= head.share < POSITIONAL]
+    return [head for head in _heads(found, MANY_QUERIES) if DOMINANT <= head.share < POSITIONAL]
 
 
-def _heads(found: Attention | Survey, least: int) -> Iterator[Positional]:
+def _heads(found: Attention | Observation, least: int) -> Iterator[Positional]:
     """Each head with its commonest offset; none where there are fewer than ``least`` queries, or two texts."""
     queries = np.flatnonzero(~np.array(found.encoding.special))
     if len(queries) < least or found.keys is not None:
@@ -81,7 +81,7 @@ def _commonest(attention: Attention, queries: NDArray[np.intp]) -> tuple[NDArray
     return best[0], best[1]
 
 
-def habits(heads: Sequence[Positional], units: Reading, encoding: Encoding) -> list[Habit]:
+def dominant_offsets(heads: Sequence[Positional], units: Reading, encoding: Encoding) -> list[DominantOffset]:
     """Where the ``heads`` look in ``units``: at their offset from a word's first token, or ahead from its last."""
     words = [(word.start, word.stop) for word in encoding.words]
     spans = np.array(words if units.kind == "word" else [(i, i + 1) for i in range(len(encoding))])
@@ -91,5 +91,5 @@ def habits(heads: Sequence[Positional], units: Reading, encoding: Encoding) -> l
         at = spans[:, 0] + head.offset if head.offset <= 0 else spans[:, 1] - 1 + head.offset
         there = (at >= 0) & (at < len(unit_of))
         keys = np.where(there, unit_of[at.clip(0, len(unit_of) - 1)], -1)
-        found.append(Habit(units.layers.index(head.layer), head.head, keys))
+        found.append(DominantOffset(units.layers.index(head.layer), head.head, keys))
     return found

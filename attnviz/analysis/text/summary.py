@@ -20,13 +20,13 @@ from attnviz.analysis.text.links import (
     strongest,
     top_attended,
 )
-from attnviz.analysis.text.long_range import Far, Passage, Profile
-from attnviz.analysis.text.offsets import Positional, habits, habitual_heads, positional_heads
+from attnviz.analysis.text.long_range import LongRange, Passage, Profile
+from attnviz.analysis.text.offsets import Positional, dominant_offset_heads, dominant_offsets, positional_heads
 from attnviz.analysis.text.units import Axis, Mask, Reading, Units, in_tokens, in_words, within
 from attnviz.analysis.text.window import Window, spans
 from attnviz.encoding import Encoding
 from attnviz.errors import UsageError
-from attnviz.record import Array, Attention, Survey
+from attnviz.record import Array, Attention, Observation
 
 Numbers = NDArray[np.intp]
 Cell = Literal["link", "entropy", "sink", "distance"]
@@ -77,17 +77,17 @@ class Grid:
 
 @dataclass(frozen=True, eq=False)
 class Summary:
-    """One input's findings, from all of its weights or from what a survey kept of them.
+    """One input's findings, from all of its weights or from what an observation kept of them.
 
     ``units`` are the words or tokens that all of it is about, ``pieces`` the tokens. ``query_mask`` (n,), ``key_mask``
     (m,) and ``heads`` (L, H) are the units and heads that count. ``overview`` is (L, H), NaN where the head does not.
     ``generated`` has a row for each token that the model wrote: what the token before it looks at, since from there it
     was predicted; ``query_index + 1`` is the token's own place. Unless everything counts, ``positional`` heads are
-    left out and of ``habitual`` ones the links at their offset. ``far``, ``profile`` and ``passages`` are found where
-    the record is a survey.
+    left out and of ``dominant`` ones the links at their offset. ``long_range``, ``profile`` and ``passages`` are
+    found where the record is an observation.
     """
 
-    attention: Attention | Survey
+    attention: Attention | Observation
     units: Reading
     pieces: Reading
     query_mask: Mask
@@ -97,13 +97,13 @@ class Summary:
     special_share: float
     punctuation_share: float
     positional: list[Positional]
-    habitual: list[Positional]
+    dominant: list[Positional]
     cell: Cell
     overview: NDArray[np.float64]
     maps: list[HeadMap]
     attended: list[Attended]
     generated: list[Attended]
-    far: list[Far] = field(default_factory=list)
+    long_range: list[LongRange] = field(default_factory=list)
     profile: Profile | None = None
     passages: list[Passage] = field(default_factory=list)
 
@@ -144,9 +144,9 @@ def summarise(
     pieces = in_tokens(attention, language)
     units = pieces if tokens else in_words(attention, language)
     positional = positional_heads(attention)
-    habitual = [] if everything else habitual_heads(attention)
+    dominant = [] if everything else dominant_offset_heads(attention)
     selection = select(units, positional, causal=attention.causal, special=special, everything=everything)
-    selection = replace(selection, habits=habits(habitual, units, attention.encoding))
+    selection = replace(selection, dominant_offsets=dominant_offsets(dominant, units, attention.encoding))
     rows, weights = np.arange(len(pieces.queries)), attention.weights
     if passage is not None:
         inside = within(units.kind, attention.encoding, passage)
@@ -165,12 +165,12 @@ def summarise(
         special_share=metrics.share(weights, pieces.keys.special),
         punctuation_share=metrics.share(weights, pieces.keys.punctuation),
         positional=positional,
-        habitual=habitual,
+        dominant=dominant,
         cell=cell,
         overview=_overview(attention, selection, cell, weights, rows),
         maps=pick_maps(selection, heads or Heads(), window, special=special or everything),
         attended=top_attended(selection, [int(i) for i in queries], top),
-        generated=_generated(attention, pieces, positional, habitual, top, special=special, everything=everything),
+        generated=_generated(attention, pieces, positional, dominant, top, special=special, everything=everything),
     )
 
 
@@ -184,7 +184,7 @@ def _generated(
     attention: Attention,
     pieces: Units,
     positional: list[Positional],
-    habitual: list[Positional],
+    dominant: list[Positional],
     top: int,
     *,
     special: bool,
@@ -196,7 +196,11 @@ def _generated(
         return []
     # A new token is made from anything that stands there, function words and the last token included.
     making = select(pieces, positional, causal=attention.causal, special=special, function=True, everything=everything)
-    return top_attended(replace(making, itself=True, habits=habits(habitual, pieces, attention.encoding)), makers, top)
+    return top_attended(
+        replace(making, itself=True, dominant_offsets=dominant_offsets(dominant, pieces, attention.encoding)),
+        makers,
+        top,
+    )
 
 
 def _overview(
@@ -215,7 +219,7 @@ def _overview(
             return metrics.sink(weights, attention.causal, rows)
 
 
-def require_cell(cell: Cell, found: Attention | Survey) -> None:
+def require_cell(cell: Cell, found: Attention | Observation) -> None:
     """Raise where there is no such overview.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The observers of a survey: what it is asked to keep, and the record of what they kept."""
+"""The observers of an observation: what it is asked to keep, and the record of what they kept."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from attnviz.attention.observers import (
     WindowStats,
 )
 from attnviz.encoding import Encoding, Windows, WordSpans
-from attnviz.record import Array, Backend, Kind, Survey, Top
+from attnviz.record import Array, Backend, Kind, Observation, Top
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,7 +51,7 @@ SIZE = 256
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a survey is asked to keep.
+    """What an observation is asked to keep.
 
     ``tokens``, ``special``, ``everything``, ``words``, ``passage``, ``top``, ``links``, ``window`` and ``language``
     are as for ``summarise``; ``layers`` are those of which maps are kept (None: all), of ``size`` cells at most across
@@ -73,7 +73,7 @@ class Wanted:
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """What is surveyed: a kind of a model's attention, the texts that it is between, and the windows of a long one."""
+    """What is observed: a kind of a model's attention, the texts that it is between, and the windows of a long one."""
 
     kind: Kind
     causal: bool
@@ -91,8 +91,8 @@ class Source:
         return read_in(unit, self.encoding, self.keys, (), language)
 
 
-class SurveyObservers:
-    """The observers of a survey of ``source``, and the record of what they kept of what is ``wanted``."""
+class TextObservers:
+    """The observers of an observation of ``source``, and the record of what they kept of what is ``wanted``."""
 
     def __init__(self, source: Source, wanted: Wanted, layers: int) -> None:
         """``layers`` is how many there will be, for all that is known."""
@@ -198,13 +198,13 @@ class SurveyObservers:
         counted = InUnits([self.made], range(len(self.makers)), range(len(keys)), key_mask=keys)
         return [Rows([counted, self.made_average], self.makers.start, self.makers.stop)]
 
-    def record(self, name: str, path: Backend) -> Survey:
+    def record(self, name: str, path: Backend) -> Observation:
         """What was kept."""
         source, wanted, numbers = self.source, self.wanted, self.links.layers()
         figures = self.stats.figures
         distances = tuple(edge for edge in EDGES if edge < len(source.encoding))
         profile = figures.pop("profile")[..., : len(distances) + 1]
-        return Survey(
+        return Observation(
             name,
             path,
             source.causal,

@@ -1,4 +1,4 @@
-"""A summary from a survey: what ``summarise`` finds in all weights, from what observers kept of them."""
+"""A summary from an observation: what ``summarise`` finds in all weights, from what observers kept of them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from attnviz.analysis.text.kept import strongest_keys, strongest_pairs, without
 from attnviz.analysis.text.links import Attended, counting, top_keys
-from attnviz.analysis.text.long_range import find_far, find_passages, find_profile
-from attnviz.analysis.text.offsets import Habit, habits, habitual_heads, positional_heads
+from attnviz.analysis.text.long_range import find_long_range, find_passages, find_profile
+from attnviz.analysis.text.offsets import DominantOffset, dominant_offset_heads, dominant_offsets, positional_heads
 from attnviz.analysis.text.summary import (
     Cell,
     Grid,
@@ -23,103 +23,111 @@ from attnviz.analysis.text.summary import (
     shown_of,
 )
 from attnviz.analysis.text.units import Axis, Mask, Reading, Unit, read_in
-from attnviz.record import Survey
+from attnviz.record import Observation
 
 
-def summarise_survey(
-    survey: Survey, *, heads: Heads | None = None, cell: Cell = "link", top: int = 3, links: int = 8
+def summarise_observation(
+    observation: Observation, *, heads: Heads | None = None, cell: Cell = "link", top: int = 3, links: int = 8
 ) -> Summary:
-    """Find what ``show`` prints, and what only long texts have; what counts was said when the survey was made.
+    """Find what ``show`` prints, and what only long texts have; what counts was said when the observation was made.
 
     Args:
         heads: the heads whose maps are wanted; None is the head of the strongest link.
         cell: what a cell of the overview is.
-        top: how many keys a word gets, of those that the survey has; the average of all heads only where it has it.
-        links: how many links are listed, of those that the survey has.
+        top: how many keys a word gets, of those that were observed; the average of all heads only where it was.
+        links: how many links are listed, of those that were observed.
 
     Raises:
         UsageError: a layer or head that there is not; a distance between two texts.
     """
-    units = _read(survey, survey.unit)
-    pieces = units if survey.unit == "token" else _read(survey, "token")
-    positional = positional_heads(survey)
-    habitual = [] if survey.everything else habitual_heads(survey)
-    counted = np.ones((survey.layers, survey.heads), bool)
-    for found in [] if survey.everything else positional:
+    units = _read(observation, observation.unit)
+    pieces = units if observation.unit == "token" else _read(observation, "token")
+    positional = positional_heads(observation)
+    dominant = [] if observation.everything else dominant_offset_heads(observation)
+    counted = np.ones((observation.layers, observation.heads), bool)
+    for found in [] if observation.everything else positional:
         counted[units.layers.index(found.layer), found.head] = False
-    apart = habits(habitual, units, survey.encoding)
-    kept = without(survey.links, survey.query_mask, apart)
+    apart = dominant_offsets(dominant, units, observation.encoding)
+    kept = without(observation.links, observation.query_mask, apart)
     strength = kept.weights.max((-2, -1), initial=0).astype(np.float64)  # (L, H, n, k) → (L, H)
     return Summary(
-        attention=survey,
+        attention=observation,
         units=units,
         pieces=pieces,
-        query_mask=survey.query_mask,
-        key_mask=survey.key_mask,
+        query_mask=observation.query_mask,
+        key_mask=observation.key_mask,
         heads=counted,
         links=strongest_pairs(units, kept, counted, links),
-        special_share=float(survey.figures["special"].mean()),
-        punctuation_share=float(survey.figures["punctuation"].mean()),
+        special_share=float(observation.figures["special"].mean()),
+        punctuation_share=float(observation.figures["punctuation"].mean()),
         positional=positional,
-        habitual=habitual,
+        dominant=dominant,
         cell=cell,
-        overview=_overview(survey, counted, strength, cell),
-        maps=[_map(survey, units, *place) for place in pick_heads(units, strength + counted, heads or Heads())],
-        attended=_attended(survey, units, counted, apart, top),
-        generated=_generated(survey, pieces, counted, habits(habitual, pieces, survey.encoding), top),
-        far=find_far(survey, units, counted, apart),
-        profile=find_profile(survey),
-        passages=find_passages(survey, units),
+        overview=_overview(observation, counted, strength, cell),
+        maps=[_map(observation, units, *place) for place in pick_heads(units, strength + counted, heads or Heads())],
+        attended=_attended(observation, units, counted, apart, top),
+        generated=_generated(
+            observation, pieces, counted, dominant_offsets(dominant, pieces, observation.encoding), top
+        ),
+        long_range=find_long_range(observation, units, counted, apart),
+        profile=find_profile(observation),
+        passages=find_passages(observation, units),
     )
 
 
-def _read(survey: Survey, unit: Unit) -> Reading:
-    return read_in(unit, survey.encoding, survey.keys, survey.layer_numbers, survey.language)
+def _read(observation: Observation, unit: Unit) -> Reading:
+    return read_in(unit, observation.encoding, observation.keys, observation.layer_numbers, observation.language)
 
 
-def _overview(survey: Survey, heads: Mask, strength: NDArray[np.float64], cell: Cell) -> NDArray[np.float64]:
-    require_cell(cell, survey)
-    return np.where(heads, strength, np.nan) if cell == "link" else survey.figures[cell]
+def _overview(observation: Observation, heads: Mask, strength: NDArray[np.float64], cell: Cell) -> NDArray[np.float64]:
+    require_cell(cell, observation)
+    return np.where(heads, strength, np.nan) if cell == "link" else observation.figures[cell]
 
 
-def _map(survey: Survey, units: Reading, layer: int, head: int | None) -> HeadMap:
+def _map(observation: Observation, units: Reading, layer: int, head: int | None) -> HeadMap:
     """What is shown of one head; the mean is that of the cells."""
-    maps = survey.maps
+    maps = observation.maps
     place = maps.layers.index(units.layers[layer])
     values = maps.values[place].mean(0) if head is None else maps.values[place, head]
-    rows, columns, places = _cut(survey, units)
-    return HeadMap(units.layers[layer], head, values[places], rows, columns, maps.down, maps.across, _size(survey))
+    rows, columns, places = _cut(observation, units)
+    return HeadMap(units.layers[layer], head, values[places], rows, columns, maps.down, maps.across, _size(observation))
 
 
-def survey_grid(survey: Survey) -> Grid:
+def observation_grid(observation: Observation) -> Grid:
     """The maps of all heads."""
-    maps, units = survey.maps, _read(survey, survey.unit)
-    _, _, (rows, columns) = _cut(survey, units)
-    return Grid(maps.values[:, :, rows, columns], maps.down, maps.across, _size(survey))
+    maps, units = observation.maps, _read(observation, observation.unit)
+    _, _, (rows, columns) = _cut(observation, units)
+    return Grid(maps.values[:, :, rows, columns], maps.down, maps.across, _size(observation))
 
 
-def _size(survey: Survey) -> tuple[int, int] | None:
+def _size(observation: Observation) -> tuple[int, int] | None:
     """How many units were joined, where they were."""
-    return survey.maps.size if survey.maps.down > 1 or survey.maps.across > 1 else None
+    return observation.maps.size if observation.maps.down > 1 or observation.maps.across > 1 else None
 
 
-def _cut(survey: Survey, units: Reading) -> tuple[NDArray[np.intp], NDArray[np.intp], tuple[NDArray[np.intp], ...]]:
+def _cut(
+    observation: Observation, units: Reading
+) -> tuple[NDArray[np.intp], NDArray[np.intp], tuple[NDArray[np.intp], ...]]:
     """The units at which shown rows and columns begin, and where they are in a map.
 
     These are those of a short text's map, or all cells where there are too many units.
     """
-    maps, special = survey.maps, survey.special or survey.everything
-    rows = _rows(survey, units.queries, special=special)
+    maps, special = observation.maps, observation.special or observation.everything
+    rows = _rows(observation, units.queries, special=special)
     columns = _shown(units.keys, maps.key, maps.size[1], maps.across, special=special)
     return rows, columns, np.ix_((rows - maps.query) // maps.down, (columns - maps.key) // maps.across)
 
 
-def _rows(survey: Survey, axis: Axis, *, special: bool) -> NDArray[np.intp]:
+def _rows(observation: Observation, axis: Axis, *, special: bool) -> NDArray[np.intp]:
     """The units at which a map's rows begin; of a passage as a short text's map shows it."""
-    maps = survey.maps
-    if survey.within is None or maps.down > 1:
+    maps = observation.maps
+    if observation.within is None or maps.down > 1:
         return _shown(axis, maps.query, maps.size[0], maps.down, special=special)
-    passage = survey.within if survey.unit == "token" else survey.within[[word.start for word in survey.encoding.words]]
+    passage = (
+        observation.within
+        if observation.unit == "token"
+        else observation.within[[word.start for word in observation.encoding.words]]
+    )
     inside = maps.query + np.flatnonzero(passage[maps.query : maps.query + maps.size[0]])
     words = np.intersect1d(inside, shown_of(axis, 0, len(axis), special=special))
     for found in (words, inside):
@@ -134,34 +142,38 @@ def _shown(axis: Axis, first: int, count: int, step: int, *, special: bool) -> N
     return np.arange(first, stop, step) if step > 1 else shown_of(axis, first, stop, special=special)
 
 
-def _attended(survey: Survey, units: Reading, heads: Mask, apart: Sequence[Habit], top: int) -> list[Attended]:
+def _attended(
+    observation: Observation, units: Reading, heads: Mask, apart: Sequence[DominantOffset], top: int
+) -> list[Attended]:
     """What was asked for by name, or else all units that look, each with its keys."""
-    asked = {query: row for row, query in enumerate(survey.asked)}
-    rows = survey.asked if survey.named else np.flatnonzero(survey.query_mask).tolist()
+    asked = {query: row for row, query in enumerate(observation.asked)}
+    rows = observation.asked if observation.named else np.flatnonzero(observation.query_mask).tolist()
     found = []
-    kept = without(survey.links, np.ones(len(survey.query_mask), bool), apart)
+    kept = without(observation.links, np.ones(len(observation.query_mask), bool), apart)
     for query, best in zip(rows, strongest_keys(units, kept, heads, rows, top), strict=True):
         average: tuple[tuple[int, float], ...] = ()
-        if query in asked and survey.average is not None:
-            mean, keys = survey.average[asked[query]], survey.key_mask.copy()
-            if not survey.itself:
+        if query in asked and observation.average is not None:
+            mean, keys = observation.average[asked[query]], observation.key_mask.copy()
+            if not observation.itself:
                 keys[query] = False
             average = top_keys(mean, keys, top)
         found.append(Attended(units.queries.labels[query], query, best, average))
     return found
 
 
-def _generated(survey: Survey, pieces: Reading, heads: Mask, apart: Sequence[Habit], top: int) -> list[Attended]:
+def _generated(
+    observation: Observation, pieces: Reading, heads: Mask, apart: Sequence[DominantOffset], top: int
+) -> list[Attended]:
     """The rows that predicted the generated tokens, each that of the token before."""
-    makers = makers_of(survey.encoding)
-    if survey.made is None or survey.made_average is None:
+    makers = makers_of(observation.encoding)
+    if observation.made is None or observation.made_average is None:
         return []
     _, keys, _ = counting(
-        pieces, causal=survey.causal, special=survey.special, function=True, everything=survey.everything
+        pieces, causal=observation.causal, special=observation.special, function=True, everything=observation.everything
     )
-    kept = without(survey.made, np.ones(len(makers), bool), apart, makers.start)
+    kept = without(observation.made, np.ones(len(makers), bool), apart, makers.start)
     best = strongest_keys(pieces, kept, heads, range(len(makers)), top, first=makers.start)
     return [
         Attended(pieces.queries.labels[query], query, links, top_keys(mean, keys, top))
-        for query, links, mean in zip(makers, best, survey.made_average, strict=True)
+        for query, links, mean in zip(makers, best, observation.made_average, strict=True)
     ]

@@ -11,7 +11,7 @@ from functools import cached_property, partial
 from attnviz.analysis.corpus.alone import measure_alone, run_alone
 from attnviz.analysis.corpus.metrics import Asked, Measured
 from attnviz.analysis.corpus.packed import measure, nobody
-from attnviz.analysis.text.survey import is_causal
+from attnviz.analysis.text.observing import is_causal
 from attnviz.attention.block_sizes import fits_tile
 from attnviz.attention.kernel import Observer, Tile
 from attnviz.attention.tile import require_equal_heads

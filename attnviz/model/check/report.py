@@ -172,8 +172,8 @@ class Check:
     Beyond the tolerance, and always in half precision, the same is checked in a wider type as well, which is
     ``double``, and ``rounding`` says whether rounding explains the difference: a mistake in either makes the check
     fail. ``written`` is what was found of the tokens that the model wrote, if it wrote any, and ``inputs`` what
-    transformers' tokenizer makes of the text; ``recomputed`` is what was made anew of what a survey shows.
-    ``rerun``: transformers has no weights that a survey can be held to, so the model ran again, and that was compared.
+    transformers' tokenizer makes of the text; ``recomputed`` is what was made anew of what an observation shows.
+    ``rerun``: transformers has no weights to hold an observation to, so the model ran again, and that was compared.
     """
 
     heads: int
@@ -199,7 +199,7 @@ class Check:
     def agrees(self) -> bool:
         """Whether every head agrees: within the tolerance, or within what rounding explains and in a wider type.
 
-        Of a survey, the check in the wider type is of what was shown, within what rounding explains: it decides.
+        Of an observation, the check in the wider type is of what was shown, within what rounding explains: it decides.
         """
         explained = self.rounding.explains if self.rounding else self.double is not None
         near = self.max_abs_diff <= self.tolerance or explained

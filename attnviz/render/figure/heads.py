@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from attnviz.analysis.text.summary import Grid, HeadMap
 from attnviz.analysis.text.units import Reading
-from attnviz.record import Attention, Survey
+from attnviz.record import Attention, Observation
 from attnviz.render import palette
 from attnviz.render.figure.style import Style, colormap, new_figure, own_settings
 from attnviz.render.heatmap import head_heatmap, head_name, largest, pool
@@ -43,7 +43,7 @@ _SLIM = 3.0
 
 
 @own_settings()
-def draw_head(attention: Attention | Survey, units: Reading, head: HeadMap, style: Style | None = None) -> Figure:
+def draw_head(attention: Attention | Observation, units: Reading, head: HeadMap, style: Style | None = None) -> Figure:
     """One head: rows look, columns are looked at, both labelled with their words, as far as they can be read.
 
     Of a larger map the axes say the numbers of the words; of one with more words than cells can be told apart, each
@@ -100,7 +100,7 @@ def _margin(labels: tuple[str, ...]) -> float:
 
 
 @own_settings()
-def draw_grid(attention: Attention | Survey, maps: Grid, style: Style | None = None) -> Figure:
+def draw_grid(attention: Attention | Observation, maps: Grid, style: Style | None = None) -> Figure:
     """All heads as one image: layers down, heads across, one shared scale.
 
     Drawn as one mosaic, not as hundreds of axes; a head of more words than its place has pixels is pooled.
@@ -147,10 +147,10 @@ def _pooled(maps: Grid, pixels: Sequence[int]) -> tuple[NDArray[np.floating], st
     return weights, f"each point is the largest of {joined[0]:,} × {joined[1]:,} weights"
 
 
-def _short(attention: Attention | Survey) -> str:
+def _short(attention: Attention | Observation) -> str:
     """The model, and which of its maps where it has several."""
     kind = "" if attention.kind == "self" else f"  {attention.kind}"
-    whose = "  observed" if attention.path == "observed" else ""
+    whose = "  observed" if attention.backend == "observed" else ""
     return clean(attention.model.rpartition("/")[2]) + kind + whose
 
 

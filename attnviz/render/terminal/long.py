@@ -1,4 +1,4 @@
-"""What ``show`` prints of a long text only: far links, how far attention goes, which passages are read."""
+"""What ``show`` prints of a long text only: long-range links, how far attention goes, which passages are read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.text import Text
 
-from attnviz.analysis.text.long_range import Far, FarLink, Passage
+from attnviz.analysis.text.long_range import LongRange, LongRangeLink, Passage
 from attnviz.analysis.text.summary import Summary
 from attnviz.encoding import Place
 from attnviz.render.heatmap import profile_heatmap
@@ -31,9 +31,9 @@ _WORD = 24
 def sections(summary: Summary) -> Iterator[tuple[str, str, RenderableType]]:
     """The sections that there are: the title, what its numbers are, and what stands below."""
     unit = summary.units.kind
-    if summary.far:
+    if summary.long_range:
         note = f"the strongest of each distance, with the {unit}s around both ends"
-        yield "Far links", note, FarLinks(summary.far, unit)
+        yield "Long-range links", note, LongRangeLinks(summary.long_range, unit)
     if summary.profile is not None:
         heatmap = profile_heatmap(summary.profile, summary.units.layers, len(summary.attention.tokens))
         note = "in % of attention, by tokens apart; first: the first token"
@@ -44,29 +44,29 @@ def sections(summary: Summary) -> Iterator[tuple[str, str, RenderableType]]:
 
 
 @dataclass(frozen=True, eq=False)
-class FarLinks:
+class LongRangeLinks:
     """Of each band of distances its links: weight, head, and each end in its context, the words one below the other.
 
     Both ends stand on one line where the console is wide enough. A word is bold, and between asterisks where
     the console shows no bold.
     """
 
-    far: list[Far]
+    long_range: list[LongRange]
     unit: str
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        ends = [place for band in self.far for link in band.links for place in (link.query, link.key)]
+        ends = [place for band in self.long_range for link in band.links for place in (link.query, link.key)]
         where = max((width(_where(place)) for place in ends), default=0)
         both = (options.max_width - _LEAD - len(" → ")) // 2 - where - 2
         room = both if both >= _CONTEXT else max(8, options.max_width - _LEAD - where - 4)
         mark = "" if console.color_system else "*"
-        for band in self.far:
+        for band in self.long_range:
             if band.links:
                 yield Text(f"  {_band(band, self.unit)}")
             for link in band.links:
                 yield from self._lines(link, where, room, mark, one=both >= _CONTEXT)
 
-    def _lines(self, link: FarLink, where: int, room: int, mark: str, *, one: bool) -> Iterator[Text]:
+    def _lines(self, link: LongRangeLink, where: int, room: int, mark: str, *, one: bool) -> Iterator[Text]:
         """A link on ``one`` line or on two, with ``room`` for each end."""
         query, key = (
             Text.assemble((fit(_where(place), where), "dim"), "  ", _context(place, room, mark))
@@ -81,7 +81,7 @@ class FarLinks:
             yield Text(" " * (_LEAD - 2) + "→ ", no_wrap=True, overflow="crop").append(key)
 
 
-def _band(band: Far, unit: str) -> str:
+def _band(band: LongRange, unit: str) -> str:
     """``10–99 words apart``."""
     if band.far is None:
         return f"{band.near:,} {unit}s apart and more"

@@ -14,7 +14,7 @@ from attnviz.analysis.text.links import Attended
 from attnviz.analysis.text.offsets import Positional
 from attnviz.analysis.text.summary import Cell, Summary
 from attnviz.analysis.text.units import Axis
-from attnviz.record import Attention, Survey
+from attnviz.record import Attention, Observation
 from attnviz.render.heatmap import head_heatmap, head_name, overview_heatmap
 from attnviz.render.labels import clean, fit, fit_right, shorten, width
 from attnviz.render.terminal import long
@@ -57,12 +57,12 @@ def show(summary: Summary, *, named: bool) -> Iterator[RenderableType]:
     yield Text()
 
 
-def heading(attention: Attention | Survey) -> Text:
+def heading(attention: Attention | Observation) -> Text:
     """The model, the way, and the sizes."""
     line = Text(clean(attention.model.rpartition("/")[2]), "bold")
-    whose = "observed: the model's own weights" if attention.path == "observed" else attention.path
+    whose = "observed: the model's own weights" if attention.backend == "observed" else attention.backend
     line.append(f" · {whose} · {attention.layers} layers × {attention.heads} heads · {_texts(attention)}", "not bold")
-    if isinstance(attention, Survey) and attention.windows:
+    if isinstance(attention, Observation) and attention.windows:
         windows = attention.windows
         line.append(f" · in {len(windows)} windows of {windows.widest} tokens, which no link leaves", "bold yellow")
     dropped = attention.encoding.dropped + (attention.keys.dropped if attention.keys else 0)
@@ -73,7 +73,7 @@ def heading(attention: Attention | Survey) -> Text:
     return line
 
 
-def _texts(attention: Attention | Survey) -> str:
+def _texts(attention: Attention | Observation) -> str:
     """The sizes of the text, or of both; and which map it is, of a model that has three."""
     new = f" ({attention.encoding.generated} generated)" if attention.encoding.generated else ""
     tokens = f"{len(attention.tokens):,}"
@@ -139,8 +139,8 @@ def _left_out(summary: Summary) -> Iterator[RenderableType]:
         also.append(f"the first {units.kind} as a key, on which causal models rest")
     if not summary.heads.all():
         also += map(_positional, summary.positional)
-    if summary.habitual:
-        also.append(_habitual(summary.habitual))
+    if summary.dominant:
+        also.append(_dominant(summary.dominant))
     if also:
         yield _Note(f"Also left out: {'; '.join(also)}. --all counts them.")
     if units.language != NONE and not function_words(units.language):
@@ -170,7 +170,7 @@ def _positional(found: Positional) -> str:
     return f"L{found.layer} H{found.head}, where each token looks at {_offset(found)}"
 
 
-def _habitual(found: Sequence[Positional]) -> str:
+def _dominant(found: Sequence[Positional]) -> str:
     """The head that does it most often by name, and how many others there are."""
     most = max(found, key=lambda head: head.share)
     more = len(found) - 1

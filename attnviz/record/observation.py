@@ -48,7 +48,7 @@ class Pooled:
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Rows of weights that passed by in the run that a survey is of: by layer (H, Q, M), of ``queries`` (Q,).
+    """Rows of weights that passed by in the run that an observation is of: by layer (H, Q, M), of ``queries`` (Q,).
 
     Where a text was read in windows they are those of the ``window`` of that number.
     """
@@ -72,7 +72,7 @@ class Evidence:
 
 
 @dataclass(frozen=True, eq=False)
-class Survey(Texts):
+class Observation(Texts):
     """One input's attention, as far as it was observed; the first fields are those of ``Attention``.
 
     ``unit`` is what links, bands, rows and maps are counted in: words or tokens. ``query_mask`` (n,) and ``key_mask``
@@ -96,7 +96,7 @@ class Survey(Texts):
     """
 
     model: str
-    path: Backend
+    backend: Backend
     causal: bool
     encoding: Encoding
     unit: Literal["word", "token"]

@@ -1,4 +1,4 @@
-"""A summary of a survey is that of all weights, whatever is asked for; and what only a survey has is what it says."""
+"""A summary of an observation is that of all weights, whatever is asked for; and what only long texts have is right."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import pytest
 from attnviz import record
 from attnviz.analysis.text import maps
 from attnviz.analysis.text.links import counting
-from attnviz.analysis.text.long_range import Far
+from attnviz.analysis.text.long_range import LongRange
 from attnviz.analysis.text.summary import Heads, Summary, summarise
 from attnviz.analysis.text.survey_observers import AVERAGED
-from attnviz.analysis.text.surveyed import summarise_survey
+from attnviz.analysis.text.surveyed import summarise_observation
 from attnviz.analysis.text.units import in_tokens, in_words, within
 from attnviz.analysis.text.window import Window
 from attnviz.attention.kernel import Observer, Tile
 from attnviz.errors import UsageError
 from attnviz.interface import Model, load
-from attnviz.record import Array, Attention, Survey
+from attnviz.record import Array, Attention, Observation
 
 TEXT = (
     "The bank approved the loan, because of it.\n\nThe company had strong financials: the loan of the bank.\n\n"
@@ -36,25 +36,25 @@ def models(tiny_bert: Path, tiny_llama: Path, tiny_t5: Path, tiny_mixtral: Path)
 
 def both(
     model: Model, texts: tuple[str, ...] = (TEXT,), *, kind: Any = None, **options: Any
-) -> tuple[Attention, Survey]:
-    """All weights, and the survey of the same text."""
+) -> tuple[Attention, Observation]:
+    """All weights, and the observation of the same text."""
     run = {"generate": options.pop("generate")} if "generate" in options else {}
     found = model.attend(*texts, **run)
     if isinstance(found, record.EncoderDecoder):
         found = getattr(found, kind or "cross")
-    return found, model.survey(*texts, kind=kind, **run, **options)
+    return found, model.observe(*texts, kind=kind, **run, **options)
 
 
 def summaries(model: Model, **options: Any) -> tuple[Summary, Summary]:
     kept = {name: options[name] for name in KEPT if name in options}
     shown = {name: options[name] for name in ("heads", "cell", "top", "links") if name in options}
     texts = {name: options[name] for name in ("texts", "kind", "generate") if name in options}
-    found, survey = both(model, **texts, **kept)
-    return summarise(found, **kept, **shown), summarise_survey(survey, **shown)
+    found, observation = both(model, **texts, **kept)
+    return summarise(found, **kept, **shown), summarise_observation(observation, **shown)
 
 
 def assert_equal(naive: Summary, found: Summary, *, named: bool = False) -> None:
-    """Weights to rounding: the softmax of a survey is another than that of all weights, and large scores show it."""
+    """Weights to rounding: the softmax of an observation is another than that of all weights."""
     assert [vars(link) | {"weight": 0} for link in found.links] == [vars(link) | {"weight": 0} for link in naive.links]
     np.testing.assert_allclose([it.weight for it in found.links], [it.weight for it in naive.links], rtol=3e-5)
     for mask in ("query_mask", "key_mask", "heads"):
@@ -125,9 +125,13 @@ def test_words_may_be_asked_for(name: str, options: dict[str, Any], models: dict
 
 
 def test_a_word_that_does_not_count_is_listed_and_its_links_are_not(models: dict[str, Model]) -> None:
-    found, survey = both(models["bert"], words=["the"], links=1000)
-    assert_equal(summarise(found, words=["the"], links=1000), summarise_survey(survey, links=1000), named=True)
-    assert summarise_survey(survey).far == summarise_survey(models["bert"].survey(TEXT)).far
+    found, observation = both(models["bert"], words=["the"], links=1000)
+    assert_equal(
+        summarise(found, words=["the"], links=1000), summarise_observation(observation, links=1000), named=True
+    )
+    assert (
+        summarise_observation(observation).long_range == summarise_observation(models["bert"].observe(TEXT)).long_range
+    )
 
 
 @pytest.mark.parametrize("name", ["bert", "llama", "t5", "hosted"])
@@ -176,21 +180,21 @@ def test_the_tiles_do_not_matter(models: dict[str, Model], monkeypatch: pytest.M
             assert_equal(*summaries(models[name], links=20))
 
 
-# What only a survey has
+# What only an observation has
 
 
 @pytest.mark.parametrize("name", ["bert", "llama"])
 @pytest.mark.parametrize("passage", [None, "had strong financials: the loan"])
 @pytest.mark.parametrize("tokens", [False, True])
-def test_far_links_are_the_strongest_of_each_distance(
+def test_long_range_links_are_the_strongest_of_each_distance(
     name: str, passage: str | None, models: dict[str, Model], *, tokens: bool
 ) -> None:
-    found, survey = both(models[name], tokens=tokens, passage=passage)
-    summary, units = summarise_survey(survey), (in_tokens if tokens else in_words)(found)
-    assert [(far.near, far.far) for far in summary.far] == [(1, 10), (10, None)]
+    found, observation = both(models[name], tokens=tokens, passage=passage)
+    summary, units = summarise_observation(observation), (in_tokens if tokens else in_words)(found)
+    assert [(far.near, far.far) for far in summary.long_range] == [(1, 10), (10, None)]
     n = len(units.queries)
     apart = np.abs(np.arange(n)[:, None] - np.arange(n))
-    for far in summary.far:
+    for far in summary.long_range:
         counting_pairs = np.outer(summary.query_mask, summary.key_mask) & (apart >= far.near) & (apart < (far.far or n))
         best = np.where(counting_pairs, units.weights[summary.heads].max(0), 0)
         order = np.argsort(-best, axis=None)[:3]
@@ -199,7 +203,7 @@ def test_far_links_are_the_strongest_of_each_distance(
         assert_told(far, found)
 
 
-def assert_told(far: Far, found: Attention) -> None:
+def assert_told(far: LongRange, found: Attention) -> None:
     lines = found.encoding.text.split("\n")
     for it in far.links:
         assert it.distance == abs(it.link.query_index - it.link.key_index)
@@ -212,8 +216,8 @@ def assert_told(far: Far, found: Attention) -> None:
 @pytest.mark.parametrize("name", ["bert", "llama"])
 @pytest.mark.parametrize("passage", [None, "the loan of the bank"])
 def test_the_profile_says_how_far_attention_goes(name: str, passage: str | None, models: dict[str, Model]) -> None:
-    found, survey = both(models[name], passage=passage)
-    profile, n = summarise_survey(survey).profile, len(found.tokens)
+    found, observation = both(models[name], passage=passage)
+    profile, n = summarise_observation(observation).profile, len(found.tokens)
     assert profile is not None
     assert profile.edges == (1, 10)
     rows = np.ones(n, bool) if passage is None else within("token", found.encoding, passage)
@@ -232,10 +236,10 @@ def test_the_profile_says_how_far_attention_goes(name: str, passage: str | None,
 @pytest.mark.parametrize("options", [{}, {"tokens": True, "special": True}, {"passage": "the loan"}])
 def test_passages_receive_what_the_others_give(name: str, options: dict[str, Any], models: dict[str, Model]) -> None:
     texts = (TEXT, None, "The loan of the river: the loan.") if name == "t5" else (TEXT,)
-    found, survey = both(models[name], texts, **options)
-    summary = summarise_survey(survey)
+    found, observation = both(models[name], texts, **options)
+    summary = summarise_observation(observation)
     received = [passage.received for passage in summary.passages]
-    assert received == pytest.approx(naive_received(found, summary, survey), rel=1e-4, nan_ok=True)
+    assert received == pytest.approx(naive_received(found, summary, observation), rel=1e-4, nan_ok=True)
     assert [passage.number for passage in summary.passages] == [1, 2, 3]
     assert [passage.line for passage in summary.passages] == [1, 3, 5]
     assert summary.passages[1].text == "The company had strong financials: the …"
@@ -244,10 +248,10 @@ def test_passages_receive_what_the_others_give(name: str, options: dict[str, Any
     assert np.isnan(received[-1]) == (name == "llama")
 
 
-def naive_received(found: Attention, summary: Summary, survey: Survey) -> list[float]:
+def naive_received(found: Attention, summary: Summary, observation: Observation) -> list[float]:
     """Query by query, key by key."""
     n, m = found.weights.shape[2:]
-    passage_of = np.searchsorted(survey.passages, np.arange(m), side="right") - 1
+    passage_of = np.searchsorted(observation.passages, np.arange(m), side="right") - 1
     words = [(word.start, word.stop) for word in found.key_encoding.words]
     spans = [(i, i + 1) for i in range(m)] if summary.units.kind == "token" else words
     content = np.zeros(m, bool)
@@ -256,7 +260,7 @@ def naive_received(found: Attention, summary: Summary, survey: Survey) -> list[f
     mean = found.weights.astype(float).mean((0, 1))
     given, expected = np.zeros(3), np.zeros(3)
     for q in range(n):
-        if survey.within is not None and not survey.within[q]:
+        if observation.within is not None and not observation.within[q]:
             continue
         seen = content & (np.arange(m) <= q) if found.causal else content
         for k in np.flatnonzero(seen):
@@ -268,9 +272,9 @@ def naive_received(found: Attention, summary: Summary, survey: Survey) -> list[f
 
 
 def test_a_text_of_one_passage_has_none_and_two_texts_have_no_distances(models: dict[str, Model]) -> None:
-    assert summarise_survey(models["bert"].survey("The bank had it.")).passages == []
-    summary = summarise_survey(models["t5"].survey(TEXT, None, "The loan"))
-    assert (summary.far, summary.profile) == ([], None)
+    assert summarise_observation(models["bert"].observe("The bank had it.")).passages == []
+    summary = summarise_observation(models["t5"].observe(TEXT, None, "The loan"))
+    assert (summary.long_range, summary.profile) == ([], None)
 
 
 # Maps that do not fit
@@ -281,8 +285,8 @@ def test_a_text_of_one_passage_has_none_and_two_texts_have_no_distances(models: 
 def test_maps_are_pooled_where_there_are_too_many_words(
     name: str, options: dict[str, Any], models: dict[str, Model]
 ) -> None:
-    found, survey = both(models[name], size=10, **options)
-    (head,) = summarise_survey(survey).maps
+    found, observation = both(models[name], size=10, **options)
+    (head,) = summarise_observation(observation).maps
     n = len(found.words)
     assert (head.down, head.across, head.size) == (4, 4, (n, n))
     np.testing.assert_array_equal(head.rows, range(0, n, 4))
@@ -295,20 +299,20 @@ def test_maps_are_pooled_where_there_are_too_many_words(
 
 
 def test_a_window_is_exact(models: dict[str, Model]) -> None:
-    found, survey = both(models["bert"], size=10, window=Window((3, 12), (20, 28)))
-    (head,) = summarise_survey(survey, heads=Heads((1,), (2,))).maps
+    found, observation = both(models["bert"], size=10, window=Window((3, 12), (20, 28)))
+    (head,) = summarise_observation(observation, heads=Heads((1,), (2,))).maps
     weights = in_words(found).weights[1, 2]
     assert (head.down, head.across, head.size) == (1, 1, None)
     assert set(head.rows) <= set(range(3, 12))
     assert set(head.columns) <= set(range(20, 28))
     np.testing.assert_allclose(head.weights, weights[np.ix_(head.rows, head.columns)], rtol=1e-5)
     with pytest.raises(UsageError, match="no rows 3:99"):
-        models["bert"].survey(TEXT, window=Window((3, 99)))
+        models["bert"].observe(TEXT, window=Window((3, 99)))
 
 
 def test_all_maps_together_have_a_bound(models: dict[str, Model], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(maps, "_CELLS", 3 * 4 * 6 * 6)
-    assert models["bert"].survey(TEXT).maps.values.size <= 3 * 4 * 6 * 6
+    assert models["bert"].observe(TEXT).maps.values.size <= 3 * 4 * 6 * 6
 
 
 # The run
@@ -321,16 +325,16 @@ def test_others_see_the_run(models: dict[str, Model]) -> None:
         def tile(self, tile: Tile) -> None:
             seen.append(tile.layer)
 
-    models["bert"].survey(TEXT, observers=[Other()])
+    models["bert"].observe(TEXT, observers=[Other()])
     assert set(seen) == {0, 1, 2}
 
 
 def test_a_survey_tells_of_its_texts_as_a_record_does(models: dict[str, Model]) -> None:
     for name, texts in (("bert", (TEXT,)), ("t5", (TEXT, None, "The loan"))):
-        found, survey = both(models[name], texts)
+        found, observation = both(models[name], texts)
         for fact in (
             "model",
-            "path",
+            "backend",
             "causal",
             "kind",
             "tokens",
@@ -340,10 +344,12 @@ def test_a_survey_tells_of_its_texts_as_a_record_does(models: dict[str, Model]) 
             "layers",
             "heads",
         ):
-            assert getattr(survey, fact) == getattr(found, fact)
-        assert survey.layer_numbers == found.layer_numbers
-        assert survey.shape == found.shape
-    assert repr(models["bert"].survey("The bank")) == f"<Survey of {models['bert'].name}: 3 layers × 4 heads, 4 tokens>"
+            assert getattr(observation, fact) == getattr(found, fact)
+        assert observation.layer_numbers == found.layer_numbers
+        assert observation.shape == found.shape
+    assert (
+        repr(models["bert"].observe("The bank")) == f"<Survey of {models['bert'].name}: 3 layers × 4 heads, 4 tokens>"
+    )
 
 
 @pytest.mark.parametrize(
@@ -356,7 +362,7 @@ def test_a_survey_tells_of_its_texts_as_a_record_does(models: dict[str, Model]) 
 )
 def test_what_is_not_there_is_an_error(options: dict[str, Any], said: str, models: dict[str, Model]) -> None:
     with pytest.raises(UsageError, match=said):
-        models["bert"].survey(TEXT, **options)
+        models["bert"].observe(TEXT, **options)
 
 
 def test_nothing_kept_grows_with_the_square(tmp_path: Path) -> None:
@@ -364,12 +370,12 @@ def test_nothing_kept_grows_with_the_square(tmp_path: Path) -> None:
     from tests import tiny
 
     model = load(tiny.llama(tmp_path, max_position_embeddings=5000))
-    sizes = [kept_numbers(model.survey("the bank of it " * count, size=32)) for count in (250, 1000)]
+    sizes = [kept_numbers(model.observe("the bank of it " * count, size=32)) for count in (250, 1000)]
     assert sizes[1] < 4.2 * sizes[0]
 
 
-def kept_numbers(survey: Survey) -> int:
-    tops = [top for top in (survey.links, survey.bands, survey.made) if top]
-    arrays: list[Array] = [survey.received, survey.profile, *survey.figures.values()]
+def kept_numbers(observation: Observation) -> int:
+    tops = [top for top in (observation.links, observation.bands, observation.made) if top]
+    arrays: list[Array] = [observation.received, observation.profile, *observation.figures.values()]
     arrays += [array for top in tops for array in (top.weights, top.keys)]
-    return sum(array.size for array in arrays) + (0 if survey.average is None else survey.average.size)
+    return sum(array.size for array in arrays) + (0 if observation.average is None else observation.average.size)

@@ -1,4 +1,4 @@
-"""A survey: one run of a model, and observers that keep of its attention what a summary needs, and nothing N × N."""
+"""One run of a model, and observers that keep of its attention what a summary needs, and nothing N × N."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from attnviz.analysis.text.survey_observers import Source, SurveyObservers, Wanted
+from attnviz.analysis.text.survey_observers import Source, TextObservers, Wanted
 from attnviz.attention.kernel import Observer
 from attnviz.attention.observers import Only
 from attnviz.encoding import Encoding, Windows
 from attnviz.model.windows import run_windows
-from attnviz.record import Kind, Survey
+from attnviz.record import Kind, Observation
 
 if TYPE_CHECKING:
     from attnviz.model.hosted import Hosted
     from attnviz.model.native.backend import Native
 
-__all__ = ["Wanted", "is_causal", "survey"]
+__all__ = ["Wanted", "is_causal", "observe"]
 
 _LAYERS = 48
 """How many layers a model is taken to have where that is known after a run only."""
@@ -25,7 +25,7 @@ _PROBE = 8
 """How many tokens a hosted model reads so that it shows whether it is causal."""
 
 
-def survey(
+def observe(
     name: str,
     backend: Native | Hosted,
     read: Encoding,
@@ -36,7 +36,7 @@ def survey(
     windows: Windows | None = None,
     *,
     evidence: bool = True,
-) -> Survey:
+) -> Observation:
     """Run ``backend`` on the text ``read`` (and what its decoder has ``written``) and keep what is ``wanted``.
 
     A text that is longer than the model has positions is run in ``windows``. ``evidence`` is kept for a check, or not.
@@ -48,7 +48,7 @@ def survey(
     causal = is_causal(backend, read, written, kind)
     encoding = read if written is None or kind == "encoder" else written
     source = Source(kind, causal, encoding, read if kind == "cross" else None, windows)
-    kept = SurveyObservers(source, wanted, backend.layers.get(kind, _LAYERS))
+    kept = TextObservers(source, wanted, backend.layers.get(kind, _LAYERS))
     gathered = kept.gathering(backend.heads[kind]) if evidence else None
     seeing = [gathered] if gathered else []
     if windows:

@@ -10,10 +10,10 @@ import pytest
 
 from attnviz.analysis.text.metrics import sink
 from attnviz.analysis.text.summary import Summary, summarise
-from attnviz.analysis.text.surveyed import summarise_survey
+from attnviz.analysis.text.surveyed import summarise_observation
 from attnviz.errors import InputError, UsageError
 from attnviz.interface import Model, load
-from attnviz.record import Attention, Survey
+from attnviz.record import Attention, Observation
 from attnviz.render.document import document
 from attnviz.render.terminal import screen as terminal
 from tests import tiny
@@ -36,12 +36,14 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return found
 
 
-def both(model: Model, **wanted: Any) -> tuple[Read, Survey]:
-    survey = model.survey(TEXT, windows=True, **wanted)
-    assert survey.windows
-    assert len(survey.windows) > 3
+def both(model: Model, **wanted: Any) -> tuple[Read, Observation]:
+    observation = model.observe(TEXT, windows=True, **wanted)
+    assert observation.windows
+    assert len(observation.windows) > 3
     backend: Any = model.backend
-    return read_windows(backend, survey.encoding, survey.windows, sinks=not survey.window_sinks), survey
+    return read_windows(
+        backend, observation.encoding, observation.windows, sinks=not observation.window_sinks
+    ), observation
 
 
 def assert_alike(found: Summary, naive: Summary) -> None:
@@ -57,38 +59,38 @@ def assert_alike(found: Summary, naive: Summary) -> None:
 
 @pytest.mark.parametrize("options", [{}, {"tokens": True}, {"special": True}])
 def test_links_and_maps_are_of_the_whole_text(model: Model, options: dict[str, bool]) -> None:
-    read, survey = both(model, **options)
-    whole = Attention("m", "native", survey.causal, read.document, read.whole)
-    assert survey.window_sinks == (survey.causal and "special" not in options)
-    assert_alike(summarise_survey(survey), summarise(whole, **options))
+    read, observation = both(model, **options)
+    whole = Attention("m", "native", observation.causal, read.document, read.whole)
+    assert observation.window_sinks == (observation.causal and "special" not in options)
+    assert_alike(summarise_observation(observation), summarise(whole, **options))
 
 
 def test_shares_and_sinks_are_of_the_windows(model: Model) -> None:
-    read, survey = both(model)
+    read, observation = both(model)
     special = np.array(read.document.special)
     kept = [(weights[:, :, window.kept], window) for weights, window in zip(read.each, read.windows, strict=True)]
     shares = np.concatenate([rows[..., special[window.places]].sum(-1) for rows, window in kept], axis=-1)
-    assert summarise_survey(survey).special_share == pytest.approx(shares.mean())
+    assert summarise_observation(observation).special_share == pytest.approx(shares.mean())
     assert shares.shape[-1] == len(read.document)
-    if not survey.causal:
+    if not observation.causal:
         sinks = [rows.mean(2).max(-1) * rows.shape[2] for rows, _ in kept]
-        assert np.abs(survey.figures["sink"] - sum(sinks) / len(read.document)).max() < 1e-6
-    assert ((survey.figures["sink"] > 0) & (survey.figures["sink"] <= 1)).all()
+        assert np.abs(observation.figures["sink"] - sum(sinks) / len(read.document)).max() < 1e-6
+    assert ((observation.figures["sink"] > 0) & (observation.figures["sink"] <= 1)).all()
 
 
 @pytest.mark.parametrize("passage", [None, "approved the loan"])
 def test_passages_are_compared_with_what_their_windows_see(model: Model, passage: str | None) -> None:
-    read, survey = both(model, passage=passage)
-    content = np.repeat(survey.key_mask, [word.stop - word.start for word in read.document.words])
-    starts = [*survey.passages, len(read.document)]
-    received, expected = naive_passages(read, survey, content, starts)
+    read, observation = both(model, passage=passage)
+    content = np.repeat(observation.key_mask, [word.stop - word.start for word in read.document.words])
+    starts = [*observation.passages, len(read.document)]
+    received, expected = naive_passages(read, observation, content, starts)
     ratio = received / received.sum() / (expected / np.nansum(expected))
-    found = [each.received for each in summarise_survey(survey).passages]
+    found = [each.received for each in summarise_observation(observation).passages]
     assert len(found) == 9
     assert np.allclose(found, ratio, atol=1e-5, equal_nan=True)
 
 
-def naive_passages(read: Read, survey: Survey, content: Array, starts: list[int]) -> tuple[Array, Array]:
+def naive_passages(read: Read, observation: Observation, content: Array, starts: list[int]) -> tuple[Array, Array]:
     """What each passage receives of others, and what it got if each query looked alike at all that it sees."""
     n = len(read.document)
     number = np.searchsorted(starts, range(n), side="right")
@@ -96,9 +98,9 @@ def naive_passages(read: Read, survey: Survey, content: Array, starts: list[int]
     weights = read.whole.sum((0, 1))
     for window in read.windows:
         for query in range(window.first, window.last):
-            if survey.within is not None and not survey.within[query]:
+            if observation.within is not None and not observation.within[query]:
                 continue
-            keys = range(window.start, min(window.stop, query + 1) if survey.causal else window.stop)
+            keys = range(window.start, min(window.stop, query + 1) if observation.causal else window.stop)
             seen = [key for key in keys if content[key] and (read.sinks or key > window.start)]
             for key in seen:
                 if number[key] != number[query]:
@@ -109,16 +111,16 @@ def naive_passages(read: Read, survey: Survey, content: Array, starts: list[int]
 
 
 def test_a_text_that_fits_is_read_at_once(model: Model) -> None:
-    survey = model.survey(tiny.SENTENCE, windows=True)
-    assert survey.windows is None
-    assert_alike(summarise_survey(survey), summarise(model.attend(tiny.SENTENCE)))
-    assert survey.figures["sink"] == pytest.approx(sink(model.attend(tiny.SENTENCE).weights, survey.causal))
+    observation = model.observe(tiny.SENTENCE, windows=True)
+    assert observation.windows is None
+    assert_alike(summarise_observation(observation), summarise(model.attend(tiny.SENTENCE)))
+    assert observation.figures["sink"] == pytest.approx(sink(model.attend(tiny.SENTENCE).weights, observation.causal))
 
 
 def test_without_windows_a_long_text_is_refused_and_they_are_named(model: Model) -> None:
     if not model.backend.causal():
         with pytest.raises(InputError, match="the model takes 24") as caught:
-            model.survey(TEXT)
+            model.observe(TEXT)
         assert "--windows" in caught.value.hint
 
 
@@ -133,24 +135,24 @@ def test_without_windows_a_long_text_is_refused_and_they_are_named(model: Model)
 )
 def test_what_windows_do_not_go_with(model: Model, options: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        model.survey(TEXT, **options)
+        model.observe(TEXT, **options)
 
 
 def test_models_that_read_no_windows(tiny_t5: Path, tiny_llama: Path) -> None:
     with pytest.raises(UsageError, match="is an encoder–decoder: it reads no text in windows"):
-        load(tiny_t5).survey(TEXT, windows=True)
+        load(tiny_t5).observe(TEXT, windows=True)
     with pytest.raises(UsageError, match="reads texts of any length: leave --windows out"):
-        load(tiny_llama).survey(TEXT, windows=True)
+        load(tiny_llama).observe(TEXT, windows=True)
 
 
 def test_views_say_in_which_windows_a_text_was_read(model: Model) -> None:
-    survey = model.survey(TEXT, windows=True)
-    assert survey.windows
-    longest = max(len(window.encoding) for window in survey.windows)
-    said = terminal.heading(survey).plain
-    assert f"in {len(survey.windows)} windows of {longest} tokens, which no link leaves" in said
-    on_progress = document(summarise_survey(survey), None)["windows"]
+    observation = model.observe(TEXT, windows=True)
+    assert observation.windows
+    longest = max(len(window.encoding) for window in observation.windows)
+    said = terminal.heading(observation).plain
+    assert f"in {len(observation.windows)} windows of {longest} tokens, which no link leaves" in said
+    on_progress = document(summarise_observation(observation), None)["windows"]
     assert [(each["first_query"], each["last_query"] + 1) for each in on_progress] == [
-        (w.first, w.last) for w in survey.windows
+        (w.first, w.last) for w in observation.windows
     ]
-    assert "windows" not in terminal.heading(model.survey(tiny.SENTENCE, windows=True)).plain
+    assert "windows" not in terminal.heading(model.observe(tiny.SENTENCE, windows=True)).plain

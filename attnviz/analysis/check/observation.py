@@ -1,4 +1,4 @@
-"""The check of a survey: what is shown of a long text, held to transformers' own weights.
+"""The check of an observation: what is shown of a long text, held to transformers' own weights.
 
 In every layer and head the weights of some queries, which were kept in the very run that is shown, and their links are
 compared; and of some heads, in turn from each layer, all that is shown of them: each figure, link, cell of a map and
@@ -16,7 +16,7 @@ import torch
 from attnviz.analysis.check.differences import Tolerance
 from attnviz.analysis.check.examined import Examined, Piece, evidence_of
 from attnviz.analysis.text.summary import Heads
-from attnviz.analysis.text.surveyed import summarise_survey
+from attnviz.analysis.text.surveyed import summarise_observation
 from attnviz.checkpoint import Checkpoint
 from attnviz.encoding import Encoding
 from attnviz.model.backends import WIDER, Options
@@ -33,18 +33,18 @@ from attnviz.model.check.sampling import (
 )
 from attnviz.model.hosted import Hosted, hostable
 from attnviz.model.native.backend import Native
-from attnviz.record import Survey
+from attnviz.record import Observation
 
 
-def pieces_of(survey: Survey) -> tuple[list[Piece], bool]:
-    """What transformers reads of a survey's text, and whether that is all of it."""
-    evidence, windows = evidence_of(survey), survey.windows
+def pieces_of(observation: Observation) -> tuple[list[Piece], bool]:
+    """What transformers reads of an observation's text, and whether that is all of it."""
+    evidence, windows = evidence_of(observation), observation.windows
     kept = {rows.window or 0: rows.queries for rows in evidence.rows}
     if not windows:
         rows = torch.from_numpy(kept[0])
-        more = [token for token in _printed(survey) if token not in set(kept[0].tolist())][:ROWS]
+        more = [token for token in _printed(observation) if token not in set(kept[0].tolist())][:ROWS]
         all_ = torch.cat((rows, torch.tensor(more, dtype=torch.long)))
-        return [Piece(0, None, texts_of(survey), all_, len(rows))], True
+        return [Piece(0, None, texts_of(observation), all_, len(rows))], True
     every = len(windows) <= ALL_WINDOWS
     pieces = []
     for number in range(len(windows)) if every else sorted(kept):
@@ -53,55 +53,55 @@ def pieces_of(survey: Survey) -> tuple[list[Piece], bool]:
     return pieces, every
 
 
-def _printed(survey: Survey) -> Iterator[int]:
+def _printed(observation: Observation) -> Iterator[int]:
     """The tokens of the units from which the links lead that ``show`` prints."""
-    if not survey.maps.layers:
+    if not observation.maps.layers:
         return
-    summary = summarise_survey(survey, heads=Heads(survey.maps.layers[:1]))
+    summary = summarise_observation(observation, heads=Heads(observation.maps.layers[:1]))
     units = [link.query_index for link in summary.links]
-    units += [far.link.query_index for band in summary.far for far in band.links]
+    units += [far.link.query_index for band in summary.long_range for far in band.links]
     for unit in dict.fromkeys(units):
-        word = survey.encoding.words[unit] if survey.unit == "word" else None
+        word = observation.encoding.words[unit] if observation.unit == "word" else None
         yield from range(word.start, word.stop) if word else (unit,)
 
 
-def texts_of(survey: Survey) -> tuple[Encoding, Encoding | None]:
+def texts_of(observation: Observation) -> tuple[Encoding, Encoding | None]:
     """What the model read, and its decoder."""
-    other = evidence_of(survey).other
-    match survey.kind:
+    other = evidence_of(observation).other
+    match observation.kind:
         case "cross":
-            return survey.key_encoding, survey.encoding
+            return observation.key_encoding, observation.encoding
         case "encoder":
-            return survey.encoding, other
+            return observation.encoding, other
         case "decoder":
-            return other or survey.encoding, survey.encoding
-    return survey.encoding, None
+            return other or observation.encoding, observation.encoding
+    return observation.encoding, None
 
 
-def heads_of(survey: Survey, pieces: Sequence[Piece], *, every: bool) -> dict[int, list[int]]:
+def heads_of(observation: Observation, pieces: Sequence[Piece], *, every: bool) -> dict[int, list[int]]:
     """The heads of each layer that are made in full: none where not every window is read."""
     weights = sum(len(piece.window.encoding) ** 2 for piece in pieces if piece.window)
-    weights = weights or survey.shape[2] * survey.shape[3]
+    weights = weights or observation.shape[2] * observation.shape[3]
     if not every:
-        return {number: [] for number in survey.layer_numbers}
-    return draw_heads(survey.layer_numbers, survey.shape[1], weights)
+        return {number: [] for number in observation.layer_numbers}
+    return draw_heads(observation.layer_numbers, observation.shape[1], weights)
 
 
-def rows_of(survey: Survey) -> Rows:
+def rows_of(observation: Observation) -> Rows:
     """Of how many queries the weights are compared."""
-    kept = survey.evidence.rows if survey.evidence else ()
-    return Rows(sum(len(rows.queries) for rows in kept), survey.shape[2])
+    kept = observation.evidence.rows if observation.evidence else ()
+    return Rows(sum(len(rows.queries) for rows in kept), observation.shape[2])
 
 
-def check_survey(
-    survey: Survey,
+def check_observation(
+    observation: Observation,
     checkpoint: Checkpoint,
     options: Options,
     backend: Native | Hosted,
     judge: Judge,
     progress: Progress | None = None,
 ) -> Check:
-    """Hold what a ``survey`` of the model ``backend`` shows to transformers' model, both with the same ``options``.
+    """Hold what a ``observe`` of the model ``backend`` shows to transformers' model, both with the same ``options``.
 
     Raises:
         Unjudged: transformers' attention gives no weights to compare with.
@@ -109,10 +109,10 @@ def check_survey(
         UnsupportedModel, ModelError: as ``Hosted.run``.
     """
     alone = hostable(checkpoint.config) if isinstance(backend, Native) else None
-    if isinstance(backend, Native) and not survey.windows:
-        require_biases(backend, *texts_of(survey), options.dtype)
-    pieces, every = pieces_of(survey)
-    heads = heads_of(survey, pieces, every=every)
+    if isinstance(backend, Native) and not observation.windows:
+        require_biases(backend, *texts_of(observation), options.dtype)
+    pieces, every = pieces_of(observation)
+    heads = heads_of(observation, pieces, every=every)
 
     def examine(
         judge: Hosted,
@@ -121,7 +121,7 @@ def check_survey(
         by: Against,
         layers: Mapping[int, Tolerance] | None = None,
     ) -> Examined:
-        found = Examined(survey, tolerance, heads, layers)
+        found = Examined(observation, tolerance, heads, layers)
         with explained(alone):
             found.look(judge, pieces, progress, whole=alone is not None, by=by)
         found.end(every=every)
@@ -131,10 +131,12 @@ def check_survey(
     near = judge.of(options, backend)
     found, by = by_either(
         lambda by: examine(near, tolerance, heads, by),
-        lambda found: _verdict(survey, found, pieces, options.dtype).agrees,
-        lambda: alone is not None and contradicts_itself(near, pieces[0].texts, survey.kind, survey.layer_numbers),
+        lambda found: _verdict(observation, found, pieces, options.dtype).agrees,
+        lambda: (
+            alone is not None and contradicts_itself(near, pieces[0].texts, observation.kind, observation.layer_numbers)
+        ),
     )
-    result = replace(_verdict(survey, found, pieces, options.dtype), against=by)
+    result = replace(_verdict(observation, found, pieces, options.dtype), against=by)
     if result.passed or options.dtype not in WIDER or checkpoint.quantised:
         return result
     wider = replace(options, dtype=WIDER[options.dtype])
@@ -144,26 +146,28 @@ def check_survey(
         number: tolerance.by_rounding(
             {place: theirs for place, theirs in found.theirs.items() if place[1] == number}, rows
         )
-        for number in survey.layer_numbers
+        for number in observation.layer_numbers
     }
     again = examine(exact, tolerance.by_rounding(found.theirs, rows), heads, by, layers)
-    double = replace(_verdict(survey, again, pieces, wider.dtype), against=by)
+    double = replace(_verdict(observation, again, pieces, wider.dtype), against=by)
     rounding = found.rounding(rows, double.dtype)
     return replace(result, double=double, recomputed=double.recomputed, rounding=rounding)
 
 
-def _verdict(survey: Survey, found: Examined, pieces: Sequence[Piece], dtype: torch.dtype) -> Check:
-    rows = rows_of(survey)
+def _verdict(observation: Observation, found: Examined, pieces: Sequence[Piece], dtype: torch.dtype) -> Check:
+    rows = rows_of(observation)
     compared = []
-    for number in survey.layer_numbers:
+    for number in observation.layer_numbers:
         parts = [
             found.apart[piece.number, number].flatten(1) for piece in pieces if (piece.number, number) in found.apart
         ]
-        compared.append(compare(survey.kind, number, torch.cat(parts, 1)[:, None], (None, 0.0), rows))
+        compared.append(compare(observation.kind, number, torch.cat(parts, 1)[:, None], (None, 0.0), rows))
     count = sum(map(len, found.heads.values()))
     differences = found.differences
     windows = None
-    if survey.windows:
-        windows = Windows(len(pieces), len(evidence_of(survey).rows), len(survey.windows))
-    recomputed = Recomputed(count, survey.layers * survey.heads, differences.apart, differences.worst, windows)
+    if observation.windows:
+        windows = Windows(len(pieces), len(evidence_of(observation).rows), len(observation.windows))
+    recomputed = Recomputed(
+        count, observation.layers * observation.heads, differences.apart, differences.worst, windows
+    )
     return replace(sum_up(compared, dtype), tolerance=differences.tolerance.weight, recomputed=recomputed)
