@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from transformers import AutoTokenizer, BertModel
 
-from attnviz.checkpoint import Checkpoint, adopt, confined, open_checkpoint
+from attnviz.checkpoint import Checkpoint, adopt, open_checkpoint, sandbox
 from attnviz.checkpoint.chat import chat_text
 from attnviz.encoding import encode
 from attnviz.errors import InputError, ModelError, UsageError
@@ -125,26 +125,26 @@ _ALL = "range(99999)"
 def test_a_template_that_explodes_is_stopped(
     template: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(confined, "SECONDS", 1)
+    monkeypatch.setattr(sandbox, "SECONDS", 1)
     with pytest.raises(ModelError, match=said) as caught:
         chat_text(chatting(tmp_path, template), "The bank?")
     assert "can't be rendered" in caught.value.message
 
 
 def test_a_program_that_answers_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(confined, "SECONDS", 0.01)
-    monkeypatch.setattr(confined, "_confine", bool)
-    with pytest.raises(confined.ExceededError, match="more than"):
-        confined.confined(lambda: str(time.sleep(1000)))
+    monkeypatch.setattr(sandbox, "SECONDS", 0.01)
+    monkeypatch.setattr(sandbox, "_confine", bool)
+    with pytest.raises(sandbox.ExceededError, match="more than"):
+        sandbox.confined(lambda: str(time.sleep(1000)))
 
 
 def test_where_a_process_can_not_be_copied_the_result_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(confined.sys, "platform", "win32")
-    assert confined.confined(lambda: "é") == "é"
-    with pytest.raises(confined.ExceededError, match="10,000,001"):
-        confined.confined(lambda: "x" * 10_000_001)
+    monkeypatch.setattr(sandbox.sys, "platform", "win32")
+    assert sandbox.confined(lambda: "é") == "é"
+    with pytest.raises(sandbox.ExceededError, match="10,000,001"):
+        sandbox.confined(lambda: "x" * 10_000_001)
     with pytest.raises(RuntimeError, match="zero"):
-        confined.confined(lambda: str(1 / 0))
+        sandbox.confined(lambda: str(1 / 0))
 
 
 @pytest.mark.parametrize(

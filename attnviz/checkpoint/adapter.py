@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from attnviz.checkpoint.bounds import require_sizes
+from attnviz.checkpoint.config_limits import require_sizes
+from attnviz.checkpoint.file_limits import REPEAT, require_plain
 from attnviz.checkpoint.files import by_transformers
 from attnviz.checkpoint.folder import (
     ADAPTER,
@@ -20,7 +21,6 @@ from attnviz.checkpoint.folder import (
     tokenizer_settings,
 )
 from attnviz.checkpoint.memory import adopt
-from attnviz.checkpoint.plain import REPEAT, require_plain
 from attnviz.encoding import read_languages
 from attnviz.errors import ModelError
 

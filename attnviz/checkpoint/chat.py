@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from attnviz.checkpoint.confined import ExceededError, confined
 from attnviz.checkpoint.files import quiet_transformers
 from attnviz.checkpoint.folder import Checkpoint, tokenizer_by_transformers
+from attnviz.checkpoint.sandbox import ExceededError, confined
 from attnviz.encoding import require_text
 from attnviz.errors import ModelError, UsageError
 

@@ -10,8 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from attnviz.checkpoint.file_limits import REPEAT
 from attnviz.checkpoint.hub import has_weights
-from attnviz.checkpoint.plain import REPEAT
 from attnviz.errors import ModelError
 
 if TYPE_CHECKING:

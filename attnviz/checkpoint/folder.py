@@ -15,8 +15,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attnviz.checkpoint.bounds import require_sizes
 from attnviz.checkpoint.bundle import find_bundle
+from attnviz.checkpoint.config_limits import require_sizes
+from attnviz.checkpoint.file_limits import require_plain
 from attnviz.checkpoint.files import (
     ByTransformers,
     Safetensors,
@@ -26,8 +27,7 @@ from attnviz.checkpoint.files import (
     read_json,
 )
 from attnviz.checkpoint.hub import DEFAULT_ID, snapshot
-from attnviz.checkpoint.pieces import by_pieces
-from attnviz.checkpoint.plain import require_plain
+from attnviz.checkpoint.sentencepiece import by_pieces
 from attnviz.checkpoint.tokenizer import read_tokenizer
 from attnviz.encoding import Languages, declare_mask, read_languages
 from attnviz.errors import ModelError, UsageError

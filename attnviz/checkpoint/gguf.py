@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-from attnviz.checkpoint.bounds import require_sizes
+from attnviz.checkpoint.config_limits import require_sizes
+from attnviz.checkpoint.file_limits import is_file, is_folder, require_plain
 from attnviz.checkpoint.files import by_transformers
 from attnviz.checkpoint.folder import DEFAULT, Checkpoint, own_copy
 from attnviz.checkpoint.gguf_header import require_header
 from attnviz.checkpoint.hub import snapshot
-from attnviz.checkpoint.plain import is_file, is_folder, require_plain
 from attnviz.errors import ModelError, UsageError
 
 

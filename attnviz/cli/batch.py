@@ -14,7 +14,7 @@ import typer
 from rich.text import Text
 
 from attnviz.cli import completion, console
-from attnviz.cli.drawing import settle_matplotlib
+from attnviz.cli.matplotlib_settings import settle_matplotlib
 from attnviz.cli.options import LanguageOption, ModelOptions, spread
 from attnviz.cli.reading import read_words
 from attnviz.errors import ExitCode, SomeFailed, UsageError
@@ -167,7 +167,7 @@ def batch(
     from attnviz.batch.engine.work import WorkOptions
     from attnviz.batch.input.reading import Reading
     from attnviz.batch.input.source import STANDARD_INPUT, total_size
-    from attnviz.cli.telling import telling
+    from attnviz.cli.corpus_progress import telling
 
     known = read_words(words)
     if known and known.spans:

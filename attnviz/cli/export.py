@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from attnviz.cli import completion, console, source
-from attnviz.cli.drawing import settle_matplotlib
 from attnviz.cli.files import output_path, replaced
+from attnviz.cli.matplotlib_settings import settle_matplotlib
 from attnviz.cli.options import (
     FromOption,
     MapOptions,

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from attnviz.cli import completion, console
+from attnviz.cli.option_groups import spread as spread
 from attnviz.cli.reading import typed
-from attnviz.cli.spreading import spread as spread
 from attnviz.errors import UsageError
 
 if TYPE_CHECKING:

@@ -111,7 +111,7 @@ def _too_large(name: str, size: int, more: str, bound: int) -> InputError:
 
 def _require_text(data: bytearray, name: str) -> None:
     """Raise for what is no text, as its first bytes show."""
-    from attnviz.encoding.kinds import kind_of
+    from attnviz.encoding.file_types import kind_of
 
     kind = kind_of(data)
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):

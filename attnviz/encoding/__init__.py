@@ -15,7 +15,7 @@ from attnviz.encoding.lexicon import Lexicon, parse_words
 from attnviz.encoding.padded import Padded, read_rows
 from attnviz.encoding.spans import Place, WordSpans
 from attnviz.encoding.spelling import declare_mask
-from attnviz.encoding.texts import declare_unread, require_text
+from attnviz.encoding.validation import declare_unread, require_text
 from attnviz.encoding.windows import Window, Windows, slide
 from attnviz.encoding.words import Word, is_blank, is_punctuation
 

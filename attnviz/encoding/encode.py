@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from attnviz.encoding.growth import require_bounded
 from attnviz.encoding.lexicon import Lexicon
+from attnviz.encoding.normalizer_limits import require_bounded
 from attnviz.encoding.spelling import Spelling
-from attnviz.encoding.texts import require_cuttable, require_str
+from attnviz.encoding.validation import require_cuttable, require_str
 from attnviz.encoding.words import Cuts, Span, Word, begin_words, cut_words
 from attnviz.errors import AttnvizError, InputError, ModelError
 

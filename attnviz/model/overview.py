@@ -77,7 +77,7 @@ def _rehearsed(
     if options.trust_remote_code:  # only a run of its code tells
         found = open_backend(checkpoint, options)[0]
     else:
-        from attnviz.model.hosted.rehearsal import rehearse
+        from attnviz.model.hosted.dry_run import rehearse
 
         found = rehearse(checkpoint)
     return found.path, {"not read": few(found.unread, 10)} if found.unread else {}

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from attnviz.checkpoint import raw
-from attnviz.model.running import RUNNING
+from attnviz.model.lock import RUNNING
 
 _PLAIN = (int, float, str, bytes, bool, complex, type(None), torch.dtype, torch.device)
 

@@ -271,7 +271,7 @@ def test_values_that_are_no_fixed_choice_are_offered_too(tmp_path: Path, monkeyp
 def test_the_settings_of_matplotlib_that_lie_about_end_nothing(tmp_path: Path) -> None:
     (tmp_path / "matplotlibrc").write_bytes(b"text.usetex: True\nno such setting: 3\nbackend: \xff")
     code = (
-        "from attnviz.cli.drawing import settle_matplotlib; settle_matplotlib(); import matplotlib; "
+        "from attnviz.cli.matplotlib_settings import settle_matplotlib; settle_matplotlib(); import matplotlib; "
         "print(matplotlib.rcParams == matplotlib.rcParamsDefault)"
     )
     done = script(code=code, cwd=tmp_path, env={"MPLBACKEND": "nonsense", "MATPLOTLIBRC": str(tmp_path)})

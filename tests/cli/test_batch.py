@@ -157,7 +157,7 @@ def test_quiet_says_nothing_but_errors(run: Run, texts: Path, tmp_path: Path) ->
 
 
 def test_a_terminal_sees_how_far_it_is(run: Run, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("attnviz.cli.telling._EVERY", 0.0)
+    monkeypatch.setattr("attnviz.cli.corpus_progress._EVERY", 0.0)
     shown = io.StringIO()
     monkeypatch.setattr(console, "errors", lambda: Console(file=shown, width=100, force_terminal=True))
     assert run("batch", texts, "--split", "line", "-o", tmp_path / "out", "--no-windows").code == 6
@@ -166,7 +166,7 @@ def test_a_terminal_sees_how_far_it_is(run: Run, texts: Path, tmp_path: Path, mo
 
 
 def test_a_file_gets_plain_lines(run: Run, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("attnviz.cli.telling._LINES", 0.0)
+    monkeypatch.setattr("attnviz.cli.corpus_progress._LINES", 0.0)
     result = run("batch", texts, "--split", "line", "-o", tmp_path / "out")
     assert result.code == 0
     last = result.err.splitlines()[-1]

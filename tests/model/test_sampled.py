@@ -34,7 +34,7 @@ from attnviz.model.backends import Options, open_backend, open_by_transformers, 
 from attnviz.model.check import judge as check_module
 from attnviz.model.check import sampling
 from attnviz.model.check.judge import TOLERANCES, Check, Rows
-from attnviz.model.hosted import Hosted, masks, sampled
+from attnviz.model.hosted import Hosted, masks, row_sampler
 from attnviz.model.hosted.masks import LazyMask
 from attnviz.model.native import forward
 from attnviz.model.native import run as run_module
@@ -224,7 +224,7 @@ def test_nobody_makes_an_array_of_all_queries_and_keys(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """But for T5, whose position biases are such an array."""
-    for module, constant in ((kernel, "TILE"), (sampled, "_TILE"), (masks, "_TILE")):
+    for module, constant in ((kernel, "TILE"), (row_sampler, "_TILE"), (masks, "_TILE")):
         monkeypatch.setattr(module, constant, 4 * LENGTH * DRAWN)
     path, smallest = folder(name, tmp_path), WRITTEN if name == "bart" else LENGTH
     with _Largest() as largest:

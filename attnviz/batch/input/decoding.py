@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from attnviz.batch.input.reading import Unreadable
-from attnviz.encoding.kinds import kind_of
+from attnviz.encoding.file_types import kind_of
 
 BLOCK = 1 << 16
 """Bytes that are looked at together. Always full, so that how a pipe cuts its data decides nothing."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attnviz.attention.window import CAUSAL, EVERYTHING, KeyWindow
-from attnviz.checkpoint.bounds import require_sizes
+from attnviz.checkpoint.config_limits import require_sizes
 from attnviz.errors import ModelError, UnsupportedModel, short
 from attnviz.model.architecture.activations import ACTIVATIONS
 

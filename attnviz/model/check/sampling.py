@@ -194,7 +194,7 @@ class Unjudged(Exception):
 
 def contradict(eager: Reference, sdpa: Reference) -> bool:
     """Whether transformers' two ways of attention differ by more than rounding, in the last layer of any stack."""
-    from attnviz.model.hosted.sampled import differ
+    from attnviz.model.hosted.row_sampler import differ
 
     pairs = [(eager[kind][1], sdpa[kind][1]) for kind in sdpa if kind in eager]
     last = [(a[-1], b[-1]) for a, b in pairs if a is not None and b is not None]
@@ -258,7 +258,7 @@ def reveal(
         Unjudged: there are none, or wrong ones.
         InputError, UnsupportedModel, ModelError: as ``Hosted.run``.
     """
-    from attnviz.model.hosted.sampled import PIECE
+    from attnviz.model.hosted.row_sampler import PIECE
 
     if whole:
         numbers = {kind: sorted(heads)}

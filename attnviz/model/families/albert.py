@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from attnviz.attention.window import EVERYTHING
-from attnviz.checkpoint.bounds import require_sizes
+from attnviz.checkpoint.config_limits import require_sizes
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.spec import (
     MLP,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from attnviz.attention.window import CAUSAL, KeyWindow
-from attnviz.checkpoint.bounds import require_sizes
+from attnviz.checkpoint.config_limits import require_sizes
 from attnviz.errors import ModelError, UnsupportedModel, short
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.spec import MLP, Attention, Embedding, Head, Layer, LayerNorm, Learned, PreNorm, Spec

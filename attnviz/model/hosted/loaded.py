@@ -15,8 +15,8 @@ from attnviz.attention.kernel import Kind
 from attnviz.checkpoint import quiet_transformers
 from attnviz.encoding import Encoding, Padded
 from attnviz.errors import AttnvizError, InputError, UnsupportedModel
+from attnviz.model.hosted.isolation import Function, attending, configs
 from attnviz.model.hosted.precision import precision
-from attnviz.model.hosted.undisturbed import Function, attending, configs
 from attnviz.model.inputs import require_fit
 
 _INSIDE = "Its own forward runs, not the model inside alone; that is shown by load((model.base_model, tokenizer))."

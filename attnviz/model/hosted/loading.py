@@ -16,12 +16,12 @@ from torch import nn
 
 from attnviz.checkpoint import Checkpoint, quiet_transformers
 from attnviz.errors import ModelError, UnsupportedModel
-from attnviz.model.hosted.as_made import steers
+from attnviz.model.hosted.copies import recast, twin
 from attnviz.model.hosted.model import Hosted
-from attnviz.model.hosted.twin import recast, twin
+from attnviz.model.hosted.modifications import steers
 from attnviz.model.inputs import require_token
+from attnviz.model.lock import RUNNING
 from attnviz.model.native.weights import needful
-from attnviz.model.running import RUNNING
 
 # What a checkpoint needs beside transformers: what its error names, and what installs it.
 _PACKAGES = ("accelerate", "gguf", "bitsandbytes", "gptqmodel", "optimum", "compressed-tensors", "hqq", "sentencepiece")

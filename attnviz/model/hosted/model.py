@@ -14,10 +14,10 @@ from torch import Tensor
 from attnviz.attention.kernel import Kind, Observer
 from attnviz.encoding import Encoding
 from attnviz.errors import UnsupportedModel
-from attnviz.model.hosted.asked import Eager, Sdpa
 from attnviz.model.hosted.attention import Hook, Rehearsal, Seen
 from attnviz.model.hosted.loaded import Loaded, is_bare, last_of, states_of
-from attnviz.model.hosted.sampled import Sampler, See, SeeWhole
+from attnviz.model.hosted.probes import Eager, Sdpa
+from attnviz.model.hosted.row_sampler import Sampler, See, SeeWhole
 from attnviz.model.inputs import require_finite
 
 Reference = dict[Kind, tuple[Sequence[Tensor] | None, Tensor | None]]

@@ -17,10 +17,10 @@ from attnviz.attention.memory import free_memory, in_words, too_large
 from attnviz.attention.window import CAUSAL, EVERYTHING
 from attnviz.encoding import Encoding, Word
 from attnviz.errors import AttnvizError, UnsupportedModel
-from attnviz.model.hosted.as_made import own_attention
 from attnviz.model.hosted.attention import Seen
 from attnviz.model.hosted.loaded import states_of
 from attnviz.model.hosted.model import MAPS, AttendsByItself, Hosted
+from attnviz.model.hosted.modifications import own_attention
 from attnviz.model.inputs import not_finite
 
 _ROUNDING = {torch.float16: 2.0**-9, torch.bfloat16: 2.0**-7, torch.float64: 1e-9}

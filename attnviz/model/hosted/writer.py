@@ -11,8 +11,8 @@ from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList
 
 from attnviz.checkpoint import quiet_transformers
+from attnviz.model.hosted.isolation import attending
 from attnviz.model.hosted.precision import precision
-from attnviz.model.hosted.undisturbed import attending
 
 
 @dataclass

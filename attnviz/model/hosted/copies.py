@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from attnviz.model.hosted.as_made import remake, same_values, unsaved
+from attnviz.model.hosted.modifications import remake, same_values, unsaved
 from attnviz.model.hosted.precision import precision
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedConfig
 
-from attnviz.model.running import RUNNING
+from attnviz.model.lock import RUNNING
 
 NAME = "attnviz"
 

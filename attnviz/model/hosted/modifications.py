@@ -26,7 +26,7 @@ from transformers.initialization import no_init_weights
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from attnviz.checkpoint import quiet_transformers
-from attnviz.model.running import RUNNING
+from attnviz.model.lock import RUNNING
 
 _LARGE = 1 << 16
 """Tensors of more numbers are made without any."""

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from attnviz.checkpoint import open_checkpoint, open_gguf
-from attnviz.checkpoint.bounds import require_sizes
+from attnviz.checkpoint.config_limits import require_sizes
 from attnviz.checkpoint.gguf_header import require_header
 from attnviz.errors import ExitCode, ModelError
 from attnviz.interface import load

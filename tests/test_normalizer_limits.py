@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Regex, normalizers
 
-from attnviz.encoding import encode, encode_many, growth, tokens_at_least
+from attnviz.encoding import encode, encode_many, normalizer_limits, tokens_at_least
 from attnviz.errors import ModelError
 from tests.vocabularies import KINDS, with_normalizer
 
@@ -50,9 +50,12 @@ def test_rules_that_find_nothing_to_write_for_are_no_harm() -> None:
 @given(st.text(max_size=5), st.sampled_from(["NFC", "NFD", "NFKC", "NFKD", "Lowercase", "ByteLevel", "BertNormalizer"]))
 def test_no_rule_writes_more_than_it_is_taken_to(text: str, name: str) -> None:
     written = getattr(normalizers, name)().normalize_str(unicodedata.normalize("NFC", text))
-    assert len(written) <= growth._GROWTH[name] * max(len(unicodedata.normalize("NFC", text)), 1)
+    assert len(written) <= normalizer_limits._GROWTH[name] * max(len(unicodedata.normalize("NFC", text)), 1)
 
 
 def test_the_longest_string_of_a_table_is_found() -> None:
     table = (8).to_bytes(4, "little") + bytes(8) + b"ab\0abcdef\0c\0"
-    assert growth._growth({"type": "Precompiled", "precompiled_charsmap": base64.b64encode(table).decode()}) == 6
+    assert (
+        normalizer_limits._growth({"type": "Precompiled", "precompiled_charsmap": base64.b64encode(table).decode()})
+        == 6
+    )

@@ -16,7 +16,7 @@ from transformers.masking_utils import eager_mask
 
 from attnviz.attention.kernel import Kind
 from attnviz.model.hosted.attention import Calls, choose, refuse
-from attnviz.model.hosted.sampled import eager_function
+from attnviz.model.hosted.row_sampler import eager_function
 
 
 class Eager:

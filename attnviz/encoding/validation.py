@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from attnviz.encoding.growth import require_bounded
+from attnviz.encoding.normalizer_limits import require_bounded
 from attnviz.errors import InputError, UsageError
 
 if TYPE_CHECKING:

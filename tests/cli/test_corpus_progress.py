@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from attnviz.cli.telling import Telling, telling
+from attnviz.cli.corpus_progress import Telling, telling
 
 
 class Clock:
