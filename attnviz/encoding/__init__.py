@@ -1,5 +1,6 @@
 """Text becomes token ids, readable tokens, word spans and special-token marks; and what a model writes follows it."""
 
+from attnviz.encoding.boundaries import LargeUnit
 from attnviz.encoding.continuation import continued
 from attnviz.encoding.encode import (
     Encoding,
@@ -15,6 +16,7 @@ from attnviz.encoding.lexicon import Lexicon, parse_words
 from attnviz.encoding.padded import Padded, read_rows
 from attnviz.encoding.spans import Place, WordSpans
 from attnviz.encoding.spelling import declare_mask
+from attnviz.encoding.units import Spans, large_units
 from attnviz.encoding.validation import declare_unread, require_text
 from attnviz.encoding.windows import Window, Windows, slide
 from attnviz.encoding.words import Word, is_blank, is_punctuation
@@ -22,10 +24,12 @@ from attnviz.encoding.words import Word, is_blank, is_punctuation
 __all__ = [
     "Encoding",
     "Languages",
+    "LargeUnit",
     "Lexicon",
     "Made",
     "Padded",
     "Place",
+    "Spans",
     "Window",
     "Windows",
     "Word",
@@ -38,6 +42,7 @@ __all__ = [
     "encode_target",
     "is_blank",
     "is_punctuation",
+    "large_units",
     "parse_words",
     "read_languages",
     "read_rows",

@@ -11,14 +11,12 @@ from functools import cached_property
 
 import regex
 
+from attnviz.encoding.boundaries import LargeUnit, cuts_of
 from attnviz.encoding.encode import Encoding
 from attnviz.encoding.words import Span
 from attnviz.errors import UsageError
 
 _LINE = re.compile(r"\r\n?|\n")
-_BLANK = re.compile(r"(?:\r\n?+|\n)[^\S\r\n]*(?:\r\n?+|\n)\s*|\f\s*")
-"""What parts paragraphs: a blank line, or a page's end."""
-_BREAK = re.compile(r"[\r\n\f]\s*")
 _AWAY = 1000
 """How many characters after the last word the next is looked for; what is further away is not the same word."""
 _AROUND = 40
@@ -89,8 +87,9 @@ class WordSpans:
         Paragraphs, which blank lines part; where there are fewer than two, lines; where there are fewer than two of
         these, or one is very long, pieces of some 200 words.
         """
-        for parting in (_BLANK, _BREAK):
-            found = self._parted(parting)
+        units: tuple[LargeUnit, ...] = ("paragraph", "line")
+        for unit in units:
+            found = self._parted(unit)
             if len(found) > 1:
                 break
         if len(found) > 1 and max(stop - start for start, stop in found) <= _LARGEST:
@@ -98,9 +97,9 @@ class WordSpans:
         count = len(self.words)
         return [(start, min(start + _PIECE, count)) for start in range(0, count, _PIECE)]
 
-    def _parted(self, parting: re.Pattern[str]) -> list[tuple[int, int]]:
-        """The spans of words between what matches ``parting``; the second text begins a passage too."""
-        cuts = [[found.end() for found in parting.finditer(text)] for text in self.texts]
+    def _parted(self, unit: LargeUnit) -> list[tuple[int, int]]:
+        """The spans of words that the units are; the second text begins one too."""
+        cuts = [cuts_of(unit, text) for text in self.texts]
         firsts, last = [0], None
         for i, place in enumerate(self.words):
             # A line break that is a word by itself stands in what parts.

@@ -1,0 +1,94 @@
+"""Units larger than words: the sentences, lines and paragraphs of an encoding, as consecutive spans of its tokens."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from attnviz.encoding.boundaries import LargeUnit, cuts_of
+from attnviz.encoding.encode import Encoding
+from attnviz.encoding.spans import WordSpans
+from attnviz.encoding.words import Span, is_blank
+
+_ROLES = frozenset(("system", "developer", "user", "human", "assistant", "model", "tool", "function", "ipython"))
+"""What chat templates write behind a special token, on a line of its own."""
+
+
+@dataclass(frozen=True)
+class Spans:
+    """The units of a text, which cut its tokens without a gap; all tuples have one entry a unit.
+
+    ``starts`` are their first tokens, ``labels`` their first words on one line, and ``lines`` the lines (from 1) on
+    which they begin. ``special`` marks units that are no part of the text: its special tokens, of which those side by
+    side are one unit, together with the name of a role that a chat template writes there. ``sink`` says that unit 0
+    is the first token of the text alone, on which causal models rest.
+    """
+
+    starts: tuple[int, ...]
+    labels: tuple[str, ...]
+    lines: tuple[int, ...]
+    special: tuple[bool, ...]
+    sink: bool = False
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+
+def large_units(unit: LargeUnit, encoding: Encoding, *, causal: bool) -> Spans:
+    """Cut ``encoding`` into sentences, lines or paragraphs.
+
+    A pair's second text, what follows a special token, and what the model wrote itself each begin a unit. In a
+    ``causal`` model the first token of the text is a unit by itself, so that its weight counts for no passage.
+    """
+    places = WordSpans(encoding)
+    marks = _special(encoding, places)
+    sink = causal and not marks[0]
+    starts, special = zip(*_units(unit, encoding, places, marks, sink=sink), strict=True)
+    firsts = [word.start for word in encoding.words]
+    lines, labels = [], []
+    for start, stop, mark in zip(starts, (*starts[1:], len(encoding)), special, strict=True):
+        first = 0 if sink and start == 1 else bisect_right(firsts, start) - 1
+        line, label = places.beginning(first, bisect_right(firsts, stop - 1))
+        written = "".join(encoding.tokens[start:stop]) if mark or (sink and not start) else label
+        lines.append(line)
+        labels.append(" ".join(written.split()) or label)
+    return Spans(starts, tuple(labels), tuple(lines), special, sink)
+
+
+def _units(
+    unit: LargeUnit, encoding: Encoding, places: WordSpans, special: list[bool], *, sink: bool
+) -> Iterator[tuple[int, bool]]:
+    """The first token of each unit, and whether it is no part of the text."""
+    cuts = [cuts_of(unit, text) for text in places.texts]
+    written = len(encoding) - encoding.generated
+    part, before = (0, 0), None
+    for word, place, mark in zip(encoding.words, places.words, special, strict=True):
+        if place is not None and word.text.strip():  # a line break that is a word by itself stands in what parts
+            part = place[0], bisect_right(cuts[place[0]], place[1])
+        inside = {at for at in (written, int(sink)) if word.start < at < word.stop}
+        for start in sorted({word.start, *inside}):
+            now = mark, None if mark else part, start >= written, sink and start == 0
+            if now != before:
+                yield start, mark
+            before = now
+
+
+def _special(encoding: Encoding, places: WordSpans) -> list[bool]:
+    """Which words are no part of the text: special tokens, and behind them white space and the name of a role."""
+    words, marks = encoding.words, [encoding.special[word.start] for word in encoding.words]
+    found = list(marks)
+    for i in range(1, len(words)):
+        if found[i - 1] and not marks[i]:
+            role = marks[i - 1] and words[i].text in _ROLES and _is_line(marks[i + 1 : i + 2], places, places.words[i])
+            found[i] = role or is_blank(words[i].text)
+    return found
+
+
+def _is_line(after: list[bool], places: WordSpans, place: Span | None) -> bool:
+    """Whether nothing follows a word on its line but a special token."""
+    if place is None or not after or after[0]:
+        return True
+    number, _, stop = place
+    rest = places.texts[number][stop : stop + 8].lstrip(" ")
+    return rest[:1] in ("\r", "\n")
