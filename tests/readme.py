@@ -1,4 +1,4 @@
-"""The parts of the README that are generated from the code."""
+"""The parts of the README and of the manual that are generated from the code; run as a module, it writes them anew."""
 
 from __future__ import annotations
 
@@ -8,22 +8,29 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+from cogapp import Cog
 
 from attnviz.analysis.corpus.roles import ROLES
+from attnviz.cli.app import app
+from attnviz.manual import CHAPTERS, FOLDER, chapter
 from attnviz.model.overview import rows
+from attnviz.record.schemas import schema
 
+ROOT = Path(__file__).parent.parent
+PAGES = (ROOT / "README.md", *(FOLDER / f"{name}.md" for name in CHAPTERS))
+"""All pages that have generated parts."""
+LLMS = FOLDER / "llms.txt"
 PARITY = Path(__file__).parent / "model" / "parity.json"
 _WIDTH = "96"
+_TOLD = ("I want", "How to read it")
+"""The sections of the README that ``llms.txt`` has too."""
 
 
 def help_of(*commands: str) -> str:
-    """The ``--help`` of each command, as Markdown that unfolds."""
-    return "\n".join(map(_folded, commands))
-
-
-def _folded(command: str) -> str:
-    title = f"<summary><code>attnviz {command} --help</code></summary>"
-    return f"<details>{title}\n\n```text\n{_printed(command, '--help')}\n```\n\n</details>\n"
+    """The ``--help`` of each command, as Markdown."""
+    return "\n".join(f"### attnviz {command}\n\n```text\n{_printed(command, '--help')}\n```\n" for command in commands)
 
 
 def sizing(*given: str) -> str:
@@ -78,3 +85,53 @@ def compared() -> str:
     every = [apart for variants in found.values() for apart in variants.values()]
     single, double = (max(apart[dtype] for apart in every) for dtype in ("float32", "float64"))
     return f"{len(found)} families, {len(every)} variants: at most {single:.1e} in float32, {double:.1e} in float64."
+
+
+def names(document: str, part: str = "") -> str:
+    """The names of a JSON document, or of a ``part`` of it, as a table: what its schema says of each."""
+    found = json.loads(schema(document))
+    properties = (found["$defs"][part] if part else found)["properties"]
+    rows = (f"| `{name}` | {_described(each, found)} |" for name, each in properties.items())
+    return "\n".join(["| name | what |", "|---|---|", *rows])
+
+
+def _described(of: dict[str, Any], found: dict[str, Any]) -> str:
+    said = of.get("description") or found["$defs"][of["$ref"].rpartition("/")[2]]["description"]
+    return str(said).replace("|", "\\|")
+
+
+def section(name: str, title: str) -> str:
+    """A section of a chapter, for the README: its links lead where they lead there."""
+    text = f"## {title}\n" + chapter(name).text.split(f"\n## {title}\n")[1].split("\n## ")[0].rstrip()
+    return re.sub(r"\]\((\w+\.md)", r"](attnviz/manual/\1", text)
+
+
+def chapters(folder: str = "attnviz/manual/") -> str:
+    """The chapters as a list: title and summary."""
+    found = map(chapter, CHAPTERS)
+    return "\n".join(f"- [{each.title}]({folder}{each.name}.md): {each.summary}" for each in found)
+
+
+def llms() -> str:
+    """What ``llms.txt`` says (llmstxt.org): what attnviz is, how it is called, and where to read on."""
+    page = (ROOT / "README.md").read_text(encoding="utf-8").replace("](attnviz/manual/", "](")
+    name, about, *_ = page.split("\n\n")
+    told = [f"## {title}{page.split(f'## {title}')[1].split('| all heads')[0].split('More: ')[0]}" for title in _TOLD]
+    commands = (
+        f"- `attnviz {command.name}`: {(command.callback.__doc__ or '').splitlines()[0]}"
+        for command in app.registered_commands
+        if command.callback
+    )
+    return "\n".join(
+        [f"{name}\n\n> {' '.join(about.split())}\n", *told, "## Commands\n", *commands, "\n## Manual\n", chapters(""), ""]
+    ).replace("\n\n\n", "\n\n")
+
+
+def write() -> None:
+    """Write all generated parts anew."""
+    Cog().main(["cog", "-r", *map(str, PAGES)])
+    LLMS.write_text(llms(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write()

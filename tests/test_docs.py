@@ -1,4 +1,4 @@
-"""The README and the samples say what is true: their commands run, their names exist, their pictures are current.
+"""The README, the manual and the samples say what is true: their commands run, their names exist, their pictures are current.
 
 Models of the Hub are tiny ones here, in a cache of our own under the names that the pages use.
 """
@@ -17,36 +17,44 @@ from pathlib import Path
 import numpy as np
 import pytest
 from huggingface_hub import constants
+from jsonschema import Draft202012Validator
 from PIL import Image
 
+from attnviz import manual
 from attnviz.analysis.text.summary import summarise
 from attnviz.batch.input.formats import FORMATS
 from attnviz.batch.input.stream import PACKINGS
 from attnviz.cli import app
 from attnviz.interface import Attention, Model
+from attnviz.record import schemas
 from attnviz.render.document import document
 from tests import corpus, pictures, readme, tiny, translators
-from tests.batch.summary_schema import SUMMARY
 from tests.model.variants import all_variants
+from tests.schemas import validate
 from tests.test_hub import cached
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+CHAPTERS = {name: manual.chapter(name).text for name in manual.CHAPTERS}
+PAGES = {"README.md": README, **{f"attnviz/manual/{name}.md": text for name, text in CHAPTERS.items()}}
 SAMPLES = (ROOT / "samples" / "README.md").read_text(encoding="utf-8")
+_NOT_RUN = r"--engine|\[|--help|[A-Z]{3,}$|INPUT"
+"""What no test runs: what needs a cluster, and what is a pattern of a command."""
 COMMANDS = [command.name or command.callback.__name__ for command in app.app.registered_commands if command.callback]
 
 
 def _lines(text: str) -> list[str]:
-    """The command lines of a page: indented ones, and those in the table's code spans."""
+    """The command lines of a page: indented ones, and those in the code spans of its tables."""
     indented = re.findall(r"^    ((?:(?:echo|cat) .*\| )?attnviz .*?)(?: +#.*)?$", text, re.MULTILINE)
-    spans = re.findall(r"`((?:head [^`]*\| )?attnviz [a-z]+ [^`]*samples/[^`]*)`", text)
-    return indented + [span.replace("\\|", "|") for span in spans]
+    rows = re.findall(r"^\|.*", text, re.MULTILINE)
+    spans = [span for row in rows for span in re.findall(r"`((?:head [^`]*\| )?attnviz [a-z]+ [^`…]*)`", row)]
+    return indented + [span.replace("\\|", "|") for span in spans if not re.search(_NOT_RUN, span)]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_is_documented(command: str) -> None:
-    assert f"`attnviz {command} " in README
-    assert f"<code>attnviz {command} --help</code>" in README
+    assert f"`attnviz {command} " in CHAPTERS["commands"]
+    assert f"\n### attnviz {command}\n" in CHAPTERS["commands"]
 
 
 def test_the_two_commands_that_set_everything_up_stand_in_the_readme_once() -> None:
@@ -55,23 +63,46 @@ def test_the_two_commands_that_set_everything_up_stand_in_the_readme_once() -> N
     assert README.count("\n    python -m pip install -c .ci/constraints.txt '.[test]' && python -m pytest\n") == 1
 
 
-def test_the_readme_describes_every_name_of_the_document_and_no_other(tiny_attention: Attention) -> None:
-    assert sorted(_described(_section("## JSON"))) == sorted(document(summarise(tiny_attention), None))
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 220
 
 
-def test_the_readme_describes_every_name_of_the_summary_and_no_other() -> None:
-    names = _section("## Whole corpora").split("summary.json</code></summary>")[1].split("</details>")[0]
-    assert sorted(_described(names)) == sorted(SUMMARY["properties"])
+def test_every_chapter_is_listed_and_says_what_it_is_about() -> None:
+    assert sorted(manual.CHAPTERS) == sorted(path.stem for path in manual.FOLDER.glob("*.md"))
+    for name in manual.CHAPTERS:
+        found = manual.chapter(name)
+        assert found.text.startswith(f"# {found.title}\n\n{found.summary}\n\n")
+        assert found.summary.endswith(".")
+        assert f"[{found.title}](attnviz/manual/{name}.md): {found.summary}" in README
 
 
-def test_the_readme_names_every_ending_that_is_read_and_no_other() -> None:
-    section = _section("## Whole corpora").split("### What is read")[1].split("###")[0]
+def test_llms_txt_is_made_from_the_pages() -> None:
+    assert readme.LLMS.read_text(encoding="utf-8") == readme.llms(), "make it anew: python -m tests.readme"
+
+
+def test_the_chapter_on_json_describes_every_name(tiny_attention: Attention) -> None:
+    validate(made := document(summarise(tiny_attention), None))
+    names = CHAPTERS["json"].split("\n## ")
+    assert _described(names[2]) == list(made)
+    for title, schema in zip(names[2:], ("show", "batch", "record"), strict=True):
+        assert "schema_version" in _described(title), schema
+
+
+def test_the_chapter_on_json_says_the_versions() -> None:
+    said = dict(re.findall(r"^\| `(\w+)` \|.*\| (\d+) \|$", CHAPTERS["json"], re.MULTILINE))
+    assert said == {name: str(version) for name, version in schemas.VERSIONS.items()}
+
+
+@pytest.mark.parametrize("name", schemas.VERSIONS)
+def test_a_schema_is_one_and_says_its_version(name: str) -> None:
+    schema = json.loads(schemas.schema(name))
+    Draft202012Validator.check_schema(schema)
+    assert f'"const": {schemas.VERSIONS[name]}}}' in json.dumps(schema)
+
+
+def test_the_manual_names_every_ending_that_is_read_and_no_other() -> None:
+    section = CHAPTERS["corpora"].split("\n## What is read\n")[1].split("\n## ")[0]
     assert set(re.findall(r"`(\.\w+)`", section)) == {f".{name}" for name in FORMATS} | set(PACKINGS)
-
-
-def _section(title: str) -> str:
-    """What stands below a title, up to the next of its kind."""
-    return README.split(f"\n{title}\n")[1].split("\n## ")[0]
 
 
 def _described(section: str) -> list[str]:
@@ -105,8 +136,10 @@ def test_the_commands_of_readme_and_samples_run(
         shutil.copy(text, tmp_path / "samples")
     shutil.copytree(ROOT / corpus.CORPUS, tmp_path / corpus.CORPUS)
     monkeypatch.chdir(tmp_path)
-    lines = _lines(README) + _lines(SAMPLES)
-    assert len(lines) > 25
+    tiny.bert(tmp_path / "my-model")
+    shutil.copy(ROOT / "samples" / "river.txt", tmp_path / "prompt.txt")
+    lines = dict.fromkeys(line for page in (*PAGES.values(), SAMPLES) for line in _lines(page))
+    assert len(lines) > 40
     for line in lines:
         source, pipe, command = line.rpartition(" | ")
         piped = subprocess.run(shlex.split(source), capture_output=True, check=True).stdout if pipe else b""
@@ -121,10 +154,10 @@ def test_the_commands_of_readme_and_samples_run(
 
 @pytest.mark.real
 def test_the_python_of_the_readme_runs(real_model: Model) -> None:  # noqa: ARG001
-    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    blocks = [(page, block) for page in PAGES for block in re.findall(r"```python\n(.*?)```", PAGES[page], re.DOTALL)]
     assert blocks
-    for block in blocks:
-        exec(compile(block, "README.md", "exec"), {})
+    for page, block in blocks:
+        exec(compile(block, page, "exec"), {})
 
 
 @pytest.fixture(scope="module")
@@ -137,11 +170,11 @@ def analysed(real_model: Model, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 @pytest.mark.real
 def test_the_queries_of_the_readme_find_what_it_shows(analysed: Path) -> None:
-    shown = re.findall(r"```sql\n(.*?)```\n\n((?:\|[^\n]*\n)+)", _section("## Whole corpora"), re.DOTALL)
+    shown = re.findall(r"```sql\n(.*?)```\n\n((?:\|[^\n]*\n)+)", CHAPTERS["corpora"], re.DOTALL)
     assert len(shown) >= 3
     for query, table in shown:
         assert "links.parquet" in query
-        assert corpus.answer(query, analysed) == table.strip(), "make it anew: cog -r README.md"
+        assert corpus.answer(query, analysed) == table.strip(), "make it anew: python -m tests.readme"
         assert len(table.splitlines()) > 2, f"no row: {query}"
 
 
@@ -175,9 +208,7 @@ def assert_current(name: str, now: str) -> None:
 
 
 def test_what_the_pages_show_exists() -> None:
-    for page, folder in ((README, ROOT), (SAMPLES, ROOT / "samples")):
-        shown = re.findall(r"\]\(([^):#]+)\)", page) + re.findall(
-            r"^\| `([\w.-]+)` \|", page if folder != ROOT else "", re.M
-        )
-        assert shown
-        assert [name for name in shown if not (folder / name).exists()] == []
+    for name, page in {**PAGES, "samples/README.md": SAMPLES}.items():
+        shown = re.findall(r"\]\(([^):#]+)(?:#[\w-]*)?\)", page)
+        shown += re.findall(r"^\| `([\w.-]+)` \|", page if page is SAMPLES else "", re.MULTILINE)
+        assert [link for link in shown if not ((ROOT / name).parent / link).exists()] == [], name

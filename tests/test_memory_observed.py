@@ -18,7 +18,7 @@ from attnviz.cli.app import app
 from attnviz.errors import InputError, UnsupportedModel, UsageError
 from attnviz.model.hosted import observed
 from tests import tiny
-from tests.render.schema import validate
+from tests.schemas import validate
 from tests.test_memory_models import TEXT, TOKENIZER, llama, own
 
 CODE = """

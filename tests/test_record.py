@@ -20,6 +20,7 @@ from attnviz.encoding import Encoding, Word
 from attnviz.errors import InputError, UsageError
 from attnviz.record import Array, Attention, EncoderDecoder, Record, read, save, write
 from tests.records import cross_record, encoding_of, random_weights, record, three_maps
+from tests.schemas import validate
 
 SUFFIXES = (".json", ".safetensors")
 
@@ -79,12 +80,21 @@ def assert_same(read_back: Record, record: Record) -> None:
     np.testing.assert_array_equal(read_back.weights, attention.weights)
 
 
+def json_of(path: Path) -> Any:
+    """The JSON of a record: all of it, or the metadata of a safetensors file."""
+    if path.suffix == ".json":
+        return json.loads(path.read_text(encoding="utf-8"))
+    with safe_open(path, framework="numpy") as file:
+        return json.loads(file.metadata()["attnviz"])
+
+
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("made", EXAMPLES.values(), ids=EXAMPLES)
 def test_a_record_comes_back_exactly(tmp_path: Path, suffix: str, dtype: str, made: Callable[[str], Record]) -> None:
     path, record = tmp_path / f"record{suffix}", made(dtype)
     write(record, path, suffix)
+    validate(json_of(path), "record")
     assert_same(read(path), record)
 
 
@@ -135,6 +145,7 @@ def records(draw: st.DrawFn) -> Record:
 def test_any_record_comes_back_exactly(tmp_path_factory: pytest.TempPathFactory, suffix: str, drawn: Record) -> None:
     path = tmp_path_factory.mktemp("record") / f"record{suffix}"
     write(drawn, path, suffix)
+    validate(json_of(path), "record")
     assert_same(read(path), drawn)
 
 
@@ -142,7 +153,7 @@ def test_the_json_is_plain_json_of_stable_names(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     write(example(), path, ".json")
     facts = json.loads(path.read_text(encoding="utf-8"), parse_constant=pytest.fail)
-    assert facts["format"] == "attnviz.attention/3"
+    assert (facts["format"], facts["schema_version"]) == ("attnviz.attention/3", 3)
     assert facts["words"][2] == ["financials", 2, 4]
     assert np.shape(facts["weights"]) == (2, 3, 6, 6)
     assert (facts["kind"], facts["keys"], facts["numbers"], facts["generated"]) == ("self", None, [3, 7], 2)
@@ -152,8 +163,8 @@ def test_the_json_of_three_maps_has_each_under_its_name(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     write(three(), path, ".json")
     facts = json.loads(path.read_text(encoding="utf-8"), parse_constant=pytest.fail)
-    assert list(facts) == ["format", "encoder", "decoder", "cross"]
-    assert [facts[name]["kind"] for name in list(facts)[1:]] == ["encoder", "decoder", "cross"]
+    assert list(facts) == ["format", "schema_version", "encoder", "decoder", "cross"]
+    assert [facts[name]["kind"] for name in list(facts)[2:]] == ["encoder", "decoder", "cross"]
     assert facts["cross"]["keys"]["tokens"] == facts["encoder"]["tokens"]
     assert np.shape(facts["cross"]["weights"]) == (2, 3, 6, 4)
 
@@ -184,6 +195,16 @@ def test_files_of_the_older_formats_are_read(tmp_path: Path, suffix: str, facts:
     if facts is SECOND:
         expected = replace(expected, backend="hosted", numbers=(3, 7), encoding=replace(encoding, generated=1))
     assert_same(read(path), expected)
+
+
+@pytest.mark.parametrize("made", EXAMPLES.values(), ids=EXAMPLES)
+def test_records_of_versions_before_the_schema_are_read(tmp_path: Path, made: Callable[[str], Record]) -> None:
+    path, before = tmp_path / "record.json", made("float32")
+    write(before, path, ".json")
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    del facts["schema_version"]
+    path.write_text(json.dumps(facts))
+    assert_same(read(path), before)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -284,6 +305,8 @@ DAMAGES: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "no weights": (drop("weights"), "weights"),
     "no format": (drop("format"), "format"),
     "a later format": (change(format="attnviz.attention/4"), "'attnviz.attention/4', expected 'attnviz.attention/3'"),
+    "a later schema": (change(schema_version=4), "its schema_version is 4, expected 1 to 3"),
+    "a schema that is no number": (change(schema_version="3"), "its schema_version is '3', expected 1 to 3"),
     "whole numbers": (change(dtype="int64"), "its weights are 'int64', expected floating point"),
     "no such dtype": (change(dtype="nonsense"), "nonsense"),
     "no layers": (change(weights=[]), r"shape \(0,\), expected \(layers, heads, 6, 6\)"),

@@ -14,7 +14,9 @@ from attnviz.cli.commands import Commands, examples
 from attnviz.cli.console import output, report
 from attnviz.cli.cost import cost
 from attnviz.cli.export import export
+from attnviz.cli.help import help_
 from attnviz.cli.models import models
+from attnviz.cli.schema import schema
 from attnviz.cli.show import show
 from attnviz.cli.signals import ending_at_once
 from attnviz.cli.streams import guarded
@@ -50,8 +52,8 @@ def attnviz(
         raise typer.Exit(ExitCode.USAGE)
 
 
-for command in (show, export, batch, check, models, cost):
-    app.command()(command)
+for command in (show, export, batch, check, models, cost, schema, help_):
+    app.command(command.__name__.removesuffix("_"))(command)
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ import difflib
 import os
 import shlex
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ def examples() -> Text:
     text = Text("attnviz shows where a transformer looks: the attention of every layer and head.\n\n")
     for command, what in EXAMPLES:
         text.append(f"  {what}:\n    ", "dim").append(f"{quoted(command)}\n\n", "bold")
-    return text.append("All commands: attnviz --help. The options of one: attnviz show --help")
+    return text.append("All commands: attnviz --help. The options of one: attnviz show --help. The manual: attnviz help")
 
 
 def quoted(words: Sequence[str]) -> str:
@@ -60,17 +60,33 @@ def _simple(word: str) -> bool:
     return " " in word and not set(word) & set('"$`\\!')
 
 
+def nearest(asked: str, known: Mapping[str, str], kind: str, command: str) -> str:
+    """The value of the name that is ``asked`` for, in any case.
+
+    Raises:
+        UsageError: nothing is called so; it says what was perhaps meant, and that the ``command`` lists all.
+    """
+    if asked.lower() in known:
+        return known[asked.lower()]
+    near = difflib.get_close_matches(asked[:_LONG].lower(), known, 1)
+    meant = f"Did you mean this? {command} {known[near[0]]}" if near else f"{command} lists all."
+    raise UsageError(f"there is no {kind} {_shown(asked)}", hint=meant)
+
+
 def _unknown(args: Sequence[str], commands: Iterable[str]) -> UsageError:
     first, *rest = args
-    shown = repr(first) if len(first) <= _LONG else f"{first[:40]!r}…"
     meant = _meant(first, rest, list(commands))
-    return UsageError(f"there is no command {shown}", hint=f"Did you mean this? {quoted(['attnviz', *meant])}")
+    return UsageError(f"there is no command {_shown(first)}", hint=f"Did you mean this? {quoted(['attnviz', *meant])}")
+
+
+def _shown(name: str) -> str:
+    return repr(name) if len(name) <= _LONG else f"{name[:40]!r}…"
 
 
 def _meant(first: str, rest: Sequence[str], commands: Sequence[str]) -> list[str]:
     """The command line that was perhaps meant: a mistyped command, a file, or else a text to be shown."""
-    if first in ("help", "version"):
-        return [f"--{first}"]
+    if first == "version":
+        return ["--version"]
     near = difflib.get_close_matches(first, commands, 1)
     if near:
         return [near[0], *rest]

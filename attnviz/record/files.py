@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -15,10 +15,12 @@ import numpy as np
 from attnviz.encoding import Encoding
 from attnviz.errors import InputError, UsageError
 from attnviz.record.attention import Array, Attention, EncoderDecoder, Record
-from attnviz.record.valid import FORMAT, MAPS, Load, record, require_shape, require_type
+from attnviz.record.valid import FORMAT, MAPS, VERSION, Load, record, require_shape, require_type
 from attnviz.record.writing import replaced
 
 FORMATS = (".json", ".safetensors")
+_HEAD: Mapping[str, Any] = {"format": FORMAT, "schema_version": VERSION}
+"""What every record begins with."""
 
 
 def save(record: Record, path: Path) -> None:
@@ -48,7 +50,7 @@ def write(record: Record, path: Path, suffix: str) -> None:
     from safetensors.numpy import save_file
 
     # The facts of one map lie open, those of three under their names.
-    facts: dict[str, Any] = {"format": FORMAT}
+    facts: dict[str, Any] = dict(_HEAD)
     tensors = {}
     if isinstance(record, EncoderDecoder):
         for name in MAPS:
@@ -74,19 +76,19 @@ def _tensor(name: str) -> str:
 
 def _write_json(record: Record, file: IO[str]) -> None:
     if isinstance(record, EncoderDecoder):
-        file.write(f'{{"format": "{FORMAT}"')
+        file.write(json.dumps(_HEAD)[:-1])
         for name in MAPS:
             file.write(f', "{name}": ')
             _write_map(getattr(record, name), {}, file)
         file.write("}\n")
     else:
-        _write_map(record, {"format": FORMAT}, file)
+        _write_map(record, _HEAD, file)
         file.write("\n")
 
 
-def _write_map(attention: Attention, facts: dict[str, str], file: IO[str]) -> None:
+def _write_map(attention: Attention, facts: Mapping[str, Any], file: IO[str]) -> None:
     """One map as a JSON object; its weights layer by layer, since together they may be a huge text."""
-    file.write(json.dumps(facts | _facts(attention), ensure_ascii=False)[:-1])
+    file.write(json.dumps({**facts, **_facts(attention)}, ensure_ascii=False)[:-1])
     file.write(f', "dtype": "{attention.weights.dtype}", "weights": [')
     for i, layer in enumerate(attention.weights):
         file.write("," if i else "")

@@ -11,13 +11,15 @@ import numpy as np
 
 from attnviz.encoding import Encoding, Word
 from attnviz.record.attention import Array, Attention, Backend, EncoderDecoder, Kind, MapName
+from attnviz.record.schemas import VERSIONS
 
 Facts = dict[str, Any]
 Load = Callable[[str, tuple[int, int]], Array]
 """Reads the weights of a map, given its name and the queries and keys that they must be of."""
 
 MAPS: tuple[MapName, ...] = get_args(MapName)
-FORMAT = "attnviz.attention/3"
+VERSION = VERSIONS["record"]
+FORMAT = f"attnviz.attention/{VERSION}"
 FIRST_FORMAT, SECOND_FORMAT = "attnviz.attention/1", "attnviz.attention/2"
 _SINCE_FIRST = {"generated": 0, "kind": "self", "keys": None, "numbers": []}
 """What the first format did not hold."""
@@ -45,6 +47,9 @@ def record(facts: Any, load: Load) -> Attention | EncoderDecoder:
     form = _is(facts, dict, "content")["format"]
     if form not in (FORMAT, SECOND_FORMAT, FIRST_FORMAT):
         raise ValueError(f"its format is {_short(form)}, expected {FORMAT!r}")
+    version = facts.get("schema_version", VERSION)  # which earlier records do not have
+    if type(version) is not int or not 1 <= version <= VERSION:
+        raise ValueError(f"its schema_version is {_short(version)}, expected 1 to {VERSION}")
     if "cross" not in facts:
         return _attention(_renewed(facts, form), "", load)
     parts = {name: _renewed(_is(facts[name], dict, name), form) for name in MAPS}

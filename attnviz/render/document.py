@@ -1,4 +1,4 @@
-"""A summary as one JSON document. The names are stable; the README describes them."""
+"""A summary as one JSON document, as the schema ``show`` describes it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from attnviz.analysis.text.summary import HeadMap, Summary
 from attnviz.analysis.text.units import Reading
 from attnviz.encoding import Encoding
 from attnviz.record import Array, Attention, Observation
+from attnviz.record.schemas import VERSIONS
 
 if TYPE_CHECKING:
     from attnviz.model.check.judge import Check, LayerCheck
@@ -24,6 +25,7 @@ def document(summary: Summary, check: Check | None) -> dict[str, Any]:
     """Everything that ``show`` prints. ``check`` is null where it was not made."""
     attention, units = summary.attention, summary.units
     return {
+        "schema_version": VERSIONS["show"],
         "model": attention.model,
         "backend": attention.backend,
         "note": (attention.note if isinstance(attention, Attention) else "") or None,

@@ -9,12 +9,14 @@ import pytest
 from attnviz.batch.output.manifest import Identity, Manifest, differences, from_json, to_json, versions
 from attnviz.errors import UsageError
 from tests.batch import made
+from tests.schemas import validate
 
 
 def test_what_is_written_reads_back() -> None:
     identity = made.identity(field="caf\udce9", split=None, special=True, windows=[64, 32])
     wrote = ("heads.png",), ("links.csv", "links.parquet"), 64
     about = Manifest(identity, {"inputs": ["a", "caf\udce9"], "documents": 3}, True, *wrote)
+    validate(json.loads(to_json(about)), "run")
     read = from_json(to_json(about), "run.json")
     assert read == about
     assert read.noting(documents=4, failed=1).facts == {"inputs": ["a", "caf\udce9"], "documents": 4, "failed": 1}

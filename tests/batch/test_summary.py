@@ -8,14 +8,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from jsonschema import Draft202012Validator
 
 from attnviz.analysis.corpus.accumulation import AMOUNTS, Collector, Corpus
 from attnviz.analysis.corpus.metrics import METRICS
 from attnviz.batch.output.summary import add_part, summary_files
 from attnviz.render.about import About
 from tests.analysis.corpora import HEADS, LAYERS, Figures, Row, corpus, figures
-from tests.batch import summary_schema
+from tests.schemas import validate
 
 ABOUT = About("maker/mini", "native", "float32", ("docs/",), options={"top": "8"}, seconds=2.0)
 HEADS_OF_ALL = len(LAYERS) * HEADS
@@ -106,7 +105,7 @@ def test_parts_without_links_or_of_failures_only_are_parts_too() -> None:
 def test_the_json_keeps_its_schema_and_has_the_numbers() -> None:
     rows: list[Row] = [(i, 1, 2, "loan", "bank", 3, 0.5) for i in range(5)]
     document = json_of(corpus(30, rows, sink=0.7, duplicate=np.nan))
-    Draft202012Validator(summary_schema.SUMMARY).validate(document)
+    validate(document, "batch")
     assert document["metrics"]["sink"]["mean"] == [[0.7] * HEADS] * len(LAYERS)
     assert document["metrics"]["duplicate"]["mean"][0][0] is None
     assert document["metrics"]["duplicate"]["count"][0][0] == 0
@@ -122,7 +121,7 @@ def test_the_json_keeps_its_schema_and_has_the_numbers() -> None:
 def test_an_empty_corpus_has_all_files() -> None:
     files = summary_files(Collector(LAYERS, HEADS).corpus(), ABOUT)
     assert list(files) == ["summary.json", "summary.parquet", "heads.png", "report.html"]
-    Draft202012Validator(summary_schema.SUMMARY).validate(json.loads(files["summary.json"]))
+    validate(json.loads(files["summary.json"]), "batch")
     assert files["heads.png"].startswith(b"\x89PNG")
     assert b"in 0 documents" in files["report.html"]
 

@@ -113,7 +113,7 @@ def test_a_command_line_that_is_wrong_is_a_usage_error(arguments: list[str], run
         (["\x1b[31mred"], ["show", "The bank approved the loan."]),
         (["text.txt"], ["show", "--file", "text.txt"]),
         (["record.json", "--top", "2"], ["show", "--from", "record.json", "--top", "2"]),
-        (["help"], ["--help"]),
+        (["version"], ["--version"]),
         (["a" * 5000], ["show", "The bank approved the loan."]),
     ],
 )

@@ -17,7 +17,7 @@ from attnviz.record import EncoderDecoder, read
 from tests import tiny
 from tests.cli.conftest import Run
 from tests.model.test_backends import own_code
-from tests.render.schema import validate
+from tests.schemas import validate
 
 S = tiny.SENTENCE
 TARGET = ("--target", "the loan of the bank")

@@ -9,7 +9,7 @@ import pytest
 
 from tests import tiny
 from tests.cli.conftest import Result, Run
-from tests.render.schema import validate
+from tests.schemas import validate
 
 S = tiny.SENTENCE
 

@@ -16,7 +16,7 @@ from tests import tiny
 from tests.cli import test_streams as streams
 from tests.cli.conftest import Result, Run
 from tests.records import random_weights, record
-from tests.render.schema import validate
+from tests.schemas import validate
 
 S = tiny.SENTENCE
 

@@ -13,7 +13,7 @@ from attnviz.model.check.judge import Check, LayerCheck, Rows
 from attnviz.record import Attention
 from attnviz.render.document import check_document, document
 from tests.records import Spelled, cross_record, query_mask, random_weights, record, three_maps
-from tests.render.schema import validate
+from tests.schemas import validate
 
 BANK: list[Spelled] = ["[CLS]", "The", "bank", "approved", "the", ("loans", ["loan", "##s"]), ".", "[SEP]"]
 NOUNS = ("bank", "loan", "company", "river", "water", "money", "house", "stone", "cloud", "paper")

@@ -17,7 +17,7 @@ from attnviz.render.heatmap import profile_heatmap
 from attnviz.render.terminal import screen as terminal
 from attnviz.render.terminal.long import LongRangeLinks, MostRead
 from tests.records import random_weights, record
-from tests.render.schema import validate
+from tests.schemas import validate
 from tests.render.screen import Colours, lines, printed
 
 BEFORE = "… on both days the"

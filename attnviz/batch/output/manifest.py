@@ -11,9 +11,10 @@ from typing import Any
 from attnviz.batch.output.columns import TABLE_NAMES
 from attnviz.batch.output.writers import WRITERS
 from attnviz.errors import UsageError
+from attnviz.record.schemas import VERSIONS
 
 FILE = "run.json"
-_FORMAT = "attnviz.run/2"
+_FORMAT = f"attnviz.run/{VERSIONS['run']}"
 _PACKAGES = ("attnviz", "numba", "numpy", "tokenizers", "torch", "transformers")
 """Packages whose version can change a number."""
 RESULTS = ("summary.json", "summary.parquet", "heads.png", "report.html")
@@ -77,6 +78,7 @@ def to_json(manifest: Manifest) -> bytes:
     """The content of ``run.json``."""
     content = {
         "format": _FORMAT,
+        "schema_version": VERSIONS["run"],
         "complete": manifest.complete,
         **asdict(manifest.identity),
         "wrote": {"files": manifest.files, "folders": manifest.folders, "parts": manifest.parts},

@@ -1,4 +1,4 @@
-"""The summary of a corpus as one JSON document. The names are stable; the README describes them."""
+"""The summary of a corpus as one JSON document, as the schema ``batch`` describes it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from attnviz.analysis.corpus.roles import Found
 from attnviz.analysis.corpus.typical_links import LONG_WEIGHT, Occurrence, TypicalPair
 from attnviz.analysis.languages import ENGLISH, function_words
 from attnviz.analysis.text.offsets import MIN_QUERIES
+from attnviz.record.schemas import VERSIONS
 from attnviz.render.about import About
 
 _LEFT_OUT = ("places.offset", "roles.positional", "outliers")
@@ -28,6 +29,7 @@ def document(corpus: Corpus, found: tuple[Found, ...], about: About) -> dict[str
     """All that the summary says, for programs. Arrays are (layers, heads), null where a head has no figure."""
     language = about.options.get("language", ENGLISH)
     return {
+        "schema_version": VERSIONS["batch"],
         "run": asdict(about),
         "function_words": {"language": language, "known": bool(function_words(language))},
         "layers": list(corpus.layers),

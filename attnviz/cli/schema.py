@@ -1,0 +1,26 @@
+"""``attnviz schema``: the JSON schemas of what attnviz writes."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from attnviz.cli import console, streams
+from attnviz.cli.commands import nearest
+
+
+def schema(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[show|batch|run|record]", help="Of what; without it, all are listed.")
+    ] = None,
+) -> None:
+    """Print the JSON schema of what show --json, batch or export writes."""
+    from attnviz.record import schemas
+
+    if name is None:
+        for each, version in schemas.VERSIONS.items():
+            console.output().print(f"{each:8} version {version}  {json.loads(schemas.schema(each))['title']}")
+        return
+    streams.put(schemas.schema(nearest(name, {each: each for each in schemas.VERSIONS}, "schema", "attnviz schema")).encode())
