@@ -123,7 +123,15 @@ def llms() -> str:
         if command.callback
     )
     return "\n".join(
-        [f"{name}\n\n> {' '.join(about.split())}\n", *told, "## Commands\n", *commands, "\n## Manual\n", chapters(""), ""]
+        [
+            f"{name}\n\n> {' '.join(about.split())}\n",
+            *told,
+            "## Commands\n",
+            *commands,
+            "\n## Manual\n",
+            chapters(""),
+            "",
+        ]
     ).replace("\n\n\n", "\n\n")
 
 

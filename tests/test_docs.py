@@ -1,4 +1,4 @@
-"""The README, the manual and the samples say what is true: their commands run, their names exist, their pictures are current.
+"""README, manual and samples say what is true: commands run, names exist, pictures are current.
 
 Models of the Hub are tiny ones here, in a cache of our own under the names that the pages use.
 """

@@ -45,7 +45,9 @@ def examples() -> Text:
     text = Text("attnviz shows where a transformer looks: the attention of every layer and head.\n\n")
     for command, what in EXAMPLES:
         text.append(f"  {what}:\n    ", "dim").append(f"{quoted(command)}\n\n", "bold")
-    return text.append("All commands: attnviz --help. The options of one: attnviz show --help. The manual: attnviz help")
+    return text.append(
+        "All commands: attnviz --help. The options of one: attnviz show --help. The manual: attnviz help"
+    )
 
 
 def quoted(words: Sequence[str]) -> str:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 def help_(
     context: typer.Context,
     chapter: Annotated[
-        list[str] | None, typer.Argument(metavar="[CHAPTER]", help="A chapter or a command; without one, all are listed.")
+        list[str] | None,
+        typer.Argument(metavar="[CHAPTER]", help="A chapter or a command; without one, all are listed."),
     ] = None,
 ) -> None:
     """Show a chapter of the manual, or list all chapters."""

@@ -23,4 +23,6 @@ def schema(
         for each, version in schemas.VERSIONS.items():
             console.output().print(f"{each:8} version {version}  {json.loads(schemas.schema(each))['title']}")
         return
-    streams.put(schemas.schema(nearest(name, {each: each for each in schemas.VERSIONS}, "schema", "attnviz schema")).encode())
+    streams.put(
+        schemas.schema(nearest(name, {each: each for each in schemas.VERSIONS}, "schema", "attnviz schema")).encode()
+    )

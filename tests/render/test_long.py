@@ -17,8 +17,8 @@ from attnviz.render.heatmap import profile_heatmap
 from attnviz.render.terminal import screen as terminal
 from attnviz.render.terminal.long import LongRangeLinks, MostRead
 from tests.records import random_weights, record
-from tests.schemas import validate
 from tests.render.screen import Colours, lines, printed
+from tests.schemas import validate
 
 BEFORE = "… on both days the"
 AFTER = "refused to lend the company another …"

@@ -67,10 +67,11 @@ def _listed(rows: Sequence[tuple[str, str]]) -> Table:
 
 
 def _readable(text: str) -> str:
-    """The Markdown with links and pictures as a terminal can use them: other chapters by the command that shows them."""
+    """The Markdown as a terminal can use it: links to chapters become the commands that show them."""
+    text = re.sub(r"^### (attnviz \w+)\n\n```text\n.*?```$", r"- `\1 --help`", text, flags=re.DOTALL | re.MULTILINE)
     text = re.sub(r"!\[(.*?)\]\((?:\.\./)*(.*?)\)", r"Picture: \1 (\2)", text)
-    text = re.sub(r"\]\((\w+)\.md(?:#[\w-]*)?\)", r"](<attnviz help \1>)", text)
-    return re.sub(r"\]\((?:\.\./)+(.*?)\)", r"](\1)", text)
+    text = re.sub(r"\[([^\[\]]*)\]\((\w+)\.md\)", r"\1 (`attnviz help \2`)", text)
+    return re.sub(r"\]\((?:\.\./)+(.*?)(?:#[\w-]*)?\)", r"](\1)", text)
 
 
 class _Heading(Heading):
@@ -90,7 +91,7 @@ class _Table(TableElement):
         if sum(min(_CELL, width) + 2 for width in wanted) > options.max_width:
             yield from _paragraphs(titles, rows)
             return
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), leading=int(sum(wanted) > options.max_width))
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         for title, width in zip(titles, wanted, strict=True):
             table.add_column(title, header_style="markdown.table.header", min_width=min(_CELL, width))
         for row in rows:
