@@ -9,10 +9,14 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+from fsspec.registry import _registry
 
 from attnviz.batch.input.reading import Reading
 from attnviz.batch.input.source import read_documents, total_size
@@ -273,10 +277,51 @@ def test_addresses(memory: Any) -> None:
         read_documents(["memory://docs/none"], Reading())
 
 
-def test_a_parquet_file_at_an_address(memory: Any) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+class Hub(MemoryFileSystem):
+    """A Hub in memory, whose paths are those of Hugging Face's file system."""
 
+    protocol = "hf"
+    store: ClassVar[dict[str, Any]] = {}
+    pseudo_dirs: ClassVar[list[str]] = [""]
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return "/" + path.removeprefix("hf://").strip("/")
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Hub:
+    monkeypatch.setitem(_registry, "hf", Hub)
+    return Hub()
+
+
+def test_data_sets_of_the_hub_are_read_as_other_addresses(hub: Hub) -> None:
+    rows = io.BytesIO()
+    pq.write_table(pa.table({"text": ["a", "b"], "label": [0, 1]}), rows)
+    hub.pipe("/datasets/of/reviews/data/train-00000.parquet", rows.getvalue())
+    hub.pipe("/datasets/of/reviews/data/test.jsonl.gz", gzip.compress(b'{"text": "c"}'))
+    hub.pipe("/datasets/of/reviews/.gitattributes", b"x")
+    address = "hf://datasets/of/reviews"
+    found = list(read_documents([address], Reading(keep=("label",))))
+    assert [(each.source, each.text, each.kept) for each in found] == [
+        (f"{address}/data/test.jsonl.gz", "c", {}),
+        (f"{address}/data/train-00000.parquet", "a", {"label": 0}),
+        (f"{address}/data/train-00000.parquet", "b", {"label": 1}),
+    ]
+    assert sources(f"{address}/**/*.parquet", f"{address}/data/test.jsonl.gz") == [
+        *[found[1].source, found[1].source, found[0].source]
+    ]
+    with pytest.raises(UsageError, match=r"there is no file or folder 'hf://datasets/of/none'\nIs the address right?"):
+        read_documents(["hf://datasets/of/none"], Reading())
+
+
+def test_offline_the_hub_can_not_be_reached() -> None:
+    for name in ("hf://datasets/of/reviews", "hf://datasets/of/reviews/**/*.parquet"):
+        with pytest.raises(InputError, match=r"can't be reached \(.*offline mode is enabled(.|\n)*download the files"):
+            read_documents([name], Reading())
+
+
+def test_a_parquet_file_at_an_address(memory: Any) -> None:
     with memory.open("/t.parquet", "wb") as file:
         pq.write_table(pa.table({"text": ["a", "b"]}), file)
     assert [document.text for document in read_documents(["memory://t.parquet"], Reading())] == ["a", "b"]

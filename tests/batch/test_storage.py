@@ -161,6 +161,7 @@ def test_files_get_the_permissions_of_any_new_file(tmp_path: Path) -> None:
         ("", "has no name"),
         ("foo://bucket/results", "foo://bucket/results can't be opened: Protocol not known: foo"),
         ("nul\0", "can't be made"),
+        ("hf://datasets/of/reviews", "results are not written to hf://datasets/of/reviews"),
     ],
 )
 def test_where_nothing_can_be_is_said(where: str, said: str) -> None:

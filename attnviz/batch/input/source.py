@@ -163,9 +163,10 @@ def _look_up(name: str, wanted: Callable[[Entry], bool], stdin: BinaryIO | None,
         )
     split = split_pattern(name)
     if split is None:
-        raise UsageError(
-            f"there is no file or folder {name!r}", hint="Give files, folders, patterns ('texts/*.txt') or - ."
-        )
+        hint = "Give files, folders, patterns ('texts/*.txt') or - ."
+        if is_remote(name):
+            hint = "Is the address right? What is private is found only by who is logged in to its store."
+        raise UsageError(f"there is no file or folder {name!r}", hint=hint)
     return _matched(name, *split, wanted, without)
 
 
@@ -218,5 +219,5 @@ def _kind(files: FileSystem, path: str, name: str) -> EntryKind | None:
 def _unreachable(name: str, error: OSError) -> InputError:
     return InputError(
         f"{name} can't be reached ({reason(error)})",
-        hint="Is there a network, is the address right, and may you read there? Files of this machine need no network.",
+        hint="Check the network, the address and whether you may read it; or download the files and give their folder.",
     )
