@@ -12,6 +12,8 @@ from attnviz.batch.storage.lock import FILE, lock_object
 
 _OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "memory"}
 """Where nobody sees half of an object, and a folder is only a part of names."""
+_LISTED = {"hf"}
+"""Where a file is looked up in the listing of its folder, so that listings are worth keeping."""
 
 
 class RemoteFiles(FileSystem):
@@ -23,16 +25,18 @@ class RemoteFiles(FileSystem):
         self._files = files
         protocols = {files.protocol} if isinstance(files.protocol, str) else set(files.protocol)
         self._is_object_store = bool(protocols & _OBJECT_STORES)
+        self._keeps_listings = bool(protocols & _LISTED)
 
     @contextlib.contextmanager
     def _asking(self, path: str) -> Iterator[None]:
-        """Inside, the store is asked anew, and its listings are not kept: they may be of a whole corpus."""
+        """Ask the store anew inside, and do not keep its listings: they may be of a whole corpus."""
         with as_os_error():
             self._files.invalidate_cache(path)
             try:
                 yield
             finally:
-                self._files.invalidate_cache(path)
+                if not self._keeps_listings:
+                    self._files.invalidate_cache(path)
 
     def kind(self, path: str) -> EntryKind | None:
         """What the store says."""
