@@ -12,6 +12,11 @@ class KeyWindow:
     left: int | None = None
     right: int | None = None
 
+    @property
+    def ends(self) -> tuple[int, int]:
+        """Both, −1 where there is no end, as compiled loops read them."""
+        return -1 if self.left is None else self.left, -1 if self.right is None else self.right
+
 
 EVERYTHING = KeyWindow()
 CAUSAL = KeyWindow(right=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -52,6 +53,11 @@ METRICS = (
 )  # fmt: skip
 """All figures, in the order of their columns."""
 NAMES = tuple(metric.name for metric in METRICS)
+
+
+def stacked(figures: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    """The ``figures`` of heads (…) as columns (…, METRICS)."""
+    return np.stack([figures[name] for name in NAMES], axis=-1)
 
 
 @dataclass(frozen=True, eq=False)

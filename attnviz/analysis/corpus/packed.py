@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attnviz.analysis.corpus.metrics import Asked, Links, Measured
+from attnviz.analysis.corpus.metrics import Asked, Links, Measured, stacked
 from attnviz.analysis.text.offsets import DOMINANT, MANY_QUERIES, MIN_QUERIES, POSITIONAL
 from attnviz.analysis.text.units import is_function_word
 from attnviz.encoding import Encoding, Word, is_blank, is_punctuation
@@ -16,6 +16,7 @@ from attnviz.errors import AttnvizError, InputError, ModelError
 
 if TYPE_CHECKING:
     from attnviz.attention.packs import Layer, Marks
+    from attnviz.attention.sums import Texts
     from attnviz.model.hosted import Hosted
     from attnviz.model.native.backend import Native
     from attnviz.model.native.forward import Network
@@ -106,7 +107,7 @@ def _pack(network: Network, encodings: Sequence[Encoding], asked: Asked) -> Sequ
     seen = Measure(marks(encodings, asked, causal=network.spec.causal), asked.top)
     run_packed(network, [each.ids for each in encodings], [each.type_ids for each in encodings], seen)
     layers = [layer for _, layer in sorted(seen.layers.items())]
-    found = _documents(layers)
+    found = _documents(layers, seen.texts)
     finite = np.logical_and.reduce([layer.finite for layer in layers])
     if finite.all():
         return found
@@ -127,21 +128,23 @@ def _hosted(backend: Hosted, encoding: Encoding, asked: Asked) -> Found:
         group = Group(0, 0, 1, len(encoding))
         for layer in kept.layers(kind):
             seen.weights(layer, kept.window(layer, kind), group, kept.layer(layer, kind)[None])
-        return _documents([layer for _, layer in sorted(seen.layers.items())])[0]
+        return _documents([layer for _, layer in sorted(seen.layers.items())], seen.texts)[0]
     except AttnvizError as error:
         return error
 
 
-def _documents(layers: Sequence[Layer]) -> list[Measured]:
+def _documents(layers: Sequence[Layer], texts: Texts) -> list[Measured]:
     """What was found of each document of a pack.
 
     Raises:
         UnsupportedModel: the layers have not the same number of heads.
     """
+    from attnviz.attention.figures import figures as read_figures
     from attnviz.attention.tile import require_equal_heads
 
-    require_equal_heads(layer.figures.shape[1] for layer in layers)
-    figures = np.stack([layer.figures for layer in layers], axis=1)  # (B, L, H, FIGURES)
+    require_equal_heads(len(layer.sums.counts) for layer in layers)
+    tables = [stacked(read_figures(layer.sums, texts)) for layer in layers]  # (H, B, METRICS) each
+    figures = np.stack(tables).transpose(2, 0, 1, 3)  # (L, H, B, METRICS) → (B, L, H, METRICS)
     columns = [np.stack([getattr(layer, name) for layer in layers], axis=1) for name in _LINK]  # (B, L, top) each
     numbers = np.broadcast_to(np.arange(len(layers), dtype=np.int16)[:, None], columns[0].shape[1:])
     found = []
@@ -157,6 +160,7 @@ _LINK = ("heads", "queries", "keys", "weights")
 def marks(encodings: Sequence[Encoding], asked: Asked, *, causal: bool) -> Marks:
     """What counts as what in the documents of a pack, which look at themselves in a model that is ``causal`` or not."""
     from attnviz.attention.packs import Marks, Rules
+    from attnviz.attention.sums import Texts
 
     starts, lead, tail, words = [0], [], [], [0]
     before, edges = list[int](), list[int]()
@@ -164,12 +168,13 @@ def marks(encodings: Sequence[Encoding], asked: Asked, *, causal: bool) -> Marks
     for encoding in encodings:
         n, marked = len(encoding), encoding.special
         text = [i for i, mark in enumerate(marked) if not mark]
-        lead.append(text[0] if text else n)
-        tail.append(text[-1] + 1 if text else n)
+        first, stop = (text[0], text[-1] + 1) if text else (n, n)
+        lead += [i < first for i in range(n)]
+        tail.append(stop)
         starts.append(starts[-1] + n)
         special += marked
-        before += _before(encoding.ids)
-        first = len(key_mask)
+        before += before_of(encoding.ids)
+        counted = len(key_mask)
         for word in encoding.words:
             (dots, function), mark = _class(word.text, asked.language), marked[word.start]
             parts = zip(marked[word.start : word.stop], encoding.tokens[word.start : word.stop], strict=True)
@@ -178,27 +183,31 @@ def marks(encodings: Sequence[Encoding], asked: Asked, *, causal: bool) -> Marks
             content = (asked.special or not (mark or dots)) and (mark or not function)
             query_mask.append(content or asked.everything)
             edges.append(word.start)
-        key_mask += query_mask[first:]
+        key_mask += query_mask[counted:]
         if causal and not (asked.special or asked.everything):
-            key_mask[first] = False
+            key_mask[counted] = False
         edges.append(n)
         words.append(len(query_mask))
     least, many = (_NEVER, _NEVER) if asked.everything else (MIN_QUERIES, MANY_QUERIES)
-    numbers = (np.array(each, np.int64) for each in (starts, lead, tail, before, words, edges))
-    bools = (np.array(each, np.bool_) for each in (special, punctuation, query_mask, key_mask))
-    starts_, lead_, tail_, before_, words_, edges_ = numbers
-    special_, punctuation_, looking_, looked_at_ = bools
-    return Marks(
-        starts_, lead_, tail_, special_, punctuation_, before_, words_, edges_, looking_, looked_at_,
-        itself=asked.everything, rules=Rules(least, POSITIONAL, many, DOMINANT),
-    )  # fmt: skip
+    starts_, tail_, before_, words_, edges_ = (
+        np.array(each, np.int64) for each in (starts, tail, before, words, edges)
+    )
+    lead_, special_, punctuation_, looking, looked_at = (
+        np.array(each, np.bool_) for each in (lead, special, punctuation, query_mask, key_mask)
+    )
+    behind = np.arange(starts[-1]) >= np.repeat(starts_[:-1] + tail_, np.diff(starts_))
+    sets = {"cls": lead_, "sep": behind, "special": special_, "punctuation": punctuation_}
+    all_ = np.ones(len(special_), np.bool_)
+    texts = Texts(starts_, starts_, all_, ~special_, tail_, sets, before_, causal)
+    rules = Rules(least, POSITIONAL, many, DOMINANT)
+    return Marks(texts, words_, edges_, looking, looked_at, itself=asked.everything, rules=rules)
 
 
 _NEVER = 1 << 31
 """So many tokens no text has."""
 
 
-def _before(ids: Sequence[int]) -> list[int]:
+def before_of(ids: Sequence[int]) -> list[int]:
     """The place of the last earlier token of the same id for each of a document's, −1 for none."""
     last: dict[int, int] = {}
     found = []

@@ -1,0 +1,136 @@
+"""The figures of heads, read from the sums of B texts: of each the one definition, whatever the text's length."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnviz.attention.sums import SCALARS, Bools, Floats, Ints, Sums, Texts
+
+EDGES = (1, 10, 100, 1_000, 10_000, 100_000, 1_000_000)
+"""Where the bands of distances begin; before them there is only the query itself."""
+Figures = dict[str, NDArray[np.float64]]
+
+
+def figures(sums: Sums, texts: Texts) -> Figures:
+    """All figures of one layer by name, (H, B) each, NaN where a text has none.
+
+    They are the means of ``totals``; ``sink`` and ``sink_position`` (the largest mean weight that one key takes, and
+    which key), ``received`` and ``received_position`` (the most that one key receives); ``offset`` and ``offset_share``
+    (which key − query holds the largest weight most often, and of what share of the queries).
+    """
+    found = {name: total / np.where(count, count, np.nan) for name, (total, count) in totals(sums, texts).items()}
+    keys = int(texts.keys[-1])
+    found["sink"], found["sink_position"] = sinks(sums, texts)
+    found["received"], found["received_position"] = _largest(sums.received[:, :keys], texts.keys)
+    most, offset = _largest(sums.counts, texts.offsets)
+    told = np.add.reduceat(sums.counts, texts.offsets[:-1], axis=1)
+    found["offset"] = np.where(told, offset - texts.zeros, np.nan)
+    found["offset_share"] = most / np.where(told, told, np.nan)
+    return found
+
+
+def totals(sums: Sums, texts: Texts) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """The sums of figures over the queries that count (H, B), and of how many queries each is one (B,), by name.
+
+    ``entropy`` (−Σ A ln A, nats), ``normalised_entropy`` (by ln n, n the keys that a query may see), ``confidence``
+    (the largest weight where what stands behind the text neither looks nor is looked at), ``duplicate`` (the weight on
+    earlier tokens of the same id, of the queries that have some), ``largest``; ``distance`` (Σ A·|q − k|),
+    ``signed_distance`` (Σ A·(q − k)), ``self``, ``previous`` and ``next`` (of the queries that have one); ``first`` and
+    the share of each of the sets, of no queries where a text has none of its keys.
+    """
+    counts = _counts(texts)
+    found = {name: (sums.scalars[..., i], counts[name]) for i, name in enumerate(SCALARS)}
+    starts = texts.offsets[:-1]
+    offsets = _offsets(texts)
+    diagonals = sums.diagonals[:, : len(offsets)]
+    for name, by in (("distance", abs(offsets)), ("signed_distance", -offsets)):
+        found[name] = np.add.reduceat(diagonals * by, starts, axis=1), counts[name]
+    for name, step in (("self", 0), ("previous", -1), ("next", 1)):
+        there = counts[name] > 0
+        at = np.where(there, starts + texts.zeros + step, 0)
+        found[name] = np.where(there, diagonals[:, at], 0.0).astype(np.float64), counts[name]
+    found["first"] = sums.received[:, texts.keys[:-1]].astype(np.float64), counts["first"]
+    for name, keys in texts.sets.items():
+        places = np.flatnonzero(keys)
+        before = np.zeros((len(sums.received), len(places) + 1))
+        np.cumsum(sums.received[:, places], axis=1, dtype=np.float64, out=before[:, 1:])
+        edges = np.searchsorted(places, texts.keys)
+        found[name] = before[:, edges[1:]] - before[:, edges[:-1]], np.where(np.diff(edges), counts["first"], 0)
+    return found
+
+
+def sinks(sums: Sums, texts: Texts) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The largest mean weight that one key takes, and which key that is, (H, B) each.
+
+    Of the queries from it on, of all where the texts are not causal (Gu et al. 2025): a query that a layer's window
+    keeps from the key gives it 0. Of the last keys there are few queries; those that have half of all are compared.
+    """
+    after = _after(texts)
+    every = np.repeat(np.diff(_before(texts.counting)[texts.queries]), np.diff(texts.keys))
+    received = sums.received[:, : len(after)]
+    taken = np.where(after * 2 >= every, received / np.maximum(after, 1).astype(np.float64), -1)
+    return _largest(taken, texts.keys)
+
+
+def profile(sums: Sums, texts: Texts) -> NDArray[np.float64]:
+    """The mean share of the query itself and of each band of distances from ``EDGES`` on, without the first key.
+
+    (H, 1 + EDGES), of one text of which the weights of the first key were kept.
+    """
+    counted = max(1, int(texts.counting.sum()))
+    bounds = (0, *EDGES, 1 << 40)
+    distances = abs(_offsets(texts))
+    firsts = texts.places + texts.first
+    shares = [
+        sums.diagonals[:, (near <= distances) & (distances < far)].sum(-1, dtype=np.float64)
+        - sums.firsts[:, (near <= firsts) & (firsts < far)].sum(-1, dtype=np.float64)
+        for near, far in pairwise(bounds)
+    ]
+    return np.stack(shares, axis=-1).clip(min=0) / counted
+
+
+@lru_cache(maxsize=8)
+def _counts(texts: Texts) -> dict[str, NDArray[np.float64]]:
+    """Of how many queries each total is a sum, (B,)."""
+    at, lengths = texts.places + texts.first, np.repeat(np.diff(texts.keys), np.diff(texts.queries))
+    masks = dict.fromkeys((*SCALARS, "distance", "signed_distance", "first"), texts.counting)
+    masks["confidence"] = texts.confident
+    masks["duplicate"] = texts.counting & (texts.earlier >= 0)
+    for name, by in (("self", 0), ("previous", -1), ("next", 1)):
+        masks[name] = texts.counting & (at + by >= 0) & (at + by < lengths)
+    return {name: np.diff(_before(mask)[texts.queries]).astype(np.float64) for name, mask in masks.items()}
+
+
+@lru_cache(maxsize=8)
+def _offsets(texts: Texts) -> NDArray[np.float64]:
+    """The offset of each place among those of all texts, key − query."""
+    starts = np.repeat(texts.offsets[:-1] + texts.zeros, np.diff(texts.offsets))
+    return np.arange(texts.offsets[-1], dtype=np.float64) - starts
+
+
+@lru_cache(maxsize=8)
+def _after(texts: Texts) -> Ints:
+    """Of how many queries each key (K,) may be the sink: those that count at its place or behind it, or all."""
+    before = _before(texts.counting)
+    ends = np.repeat(before[texts.queries[1:]], np.diff(texts.keys))
+    if not texts.causal:
+        return np.asarray(ends - np.repeat(before[texts.queries[:-1]], np.diff(texts.keys)))
+    return np.asarray(ends - before[:-1])
+
+
+def _before(mask: Bools) -> Ints:
+    """How many of ``mask`` (n,) are true in front of each place, (n + 1,)."""
+    return np.concatenate(([0], mask.cumsum()))
+
+
+def _largest(values: Floats | NDArray[np.int32], starts: Ints) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The largest of the ``values`` (H, …) of each text, and the first place in the text that has it, (H, B) each."""
+    most = np.maximum.reduceat(values, starts[:-1], axis=1)
+    same = values == np.repeat(most, np.diff(starts), axis=1)
+    numbers = np.where(same, np.arange(values.shape[1], dtype=np.int32), values.shape[1])
+    first = np.minimum.reduceat(numbers, starts[:-1], axis=1) - starts[:-1]
+    return most.astype(np.float64), first.astype(np.float64)

@@ -1,0 +1,288 @@
+"""What is counted of attention: sums over the queries of texts, by key and by offset, from which all figures are read.
+
+``add`` is the definition of each sum, in torch; ``compiled.passes`` adds the same to them on the CPU, in one pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from attnviz.attention.block_sizes import LANES
+from attnviz.attention.window import KeyWindow
+
+SCALARS = ("entropy", "normalised_entropy", "confidence", "duplicate", "largest")
+"""What is one number of each query: −Σ A ln A; that by ln n, n the keys that it may see; the largest weight where what
+stands behind the text neither looks nor is looked at; the weight on earlier tokens of the same id; the largest weight.
+"""
+
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+Floats = NDArray[np.floating]
+
+
+@dataclass(frozen=True, eq=False)
+class Texts:
+    """What is said of the tokens of B texts, one after another, which look at themselves or at the texts ``keys``.
+
+    Args:
+        queries: where each text begins among all Q queries, and where the last ends (B + 1,).
+        keys: the same of the K tokens that are looked at.
+        counting: the queries that are averaged over (Q,).
+        telling: the queries whose largest weight tells at which offset a head looks (Q,).
+        stop: where the special tokens behind each text begin (B,), by its own numbers.
+        sets: the keys whose share is wanted, by name (K,).
+        before: the number in its text of the last earlier token of the same id, −1 for none (Q,); None: none has one.
+        causal: no query sees a later key.
+        passages: the first keys of the passages of one text, if it has some.
+        first: the position of the first query, where it is not the one of the first key.
+    """
+
+    queries: Ints
+    keys: Ints
+    counting: Bools
+    telling: Bools
+    stop: Ints
+    sets: Mapping[str, Bools] = field(default_factory=dict)
+    before: Ints | None = None
+    causal: bool = False
+    passages: tuple[int, ...] = ()
+    first: int = 0
+
+    @staticmethod
+    def one(
+        queries: int,
+        keys: int | None = None,
+        *,
+        counting: Bools | None = None,
+        telling: Bools | None = None,
+        stop: int | None = None,
+        sets: Mapping[str, Bools] | None = None,
+        before: Ints | None = None,
+        causal: bool = False,
+        passages: tuple[int, ...] = (),
+        first: int = 0,
+    ) -> Texts:
+        """One text of so many ``queries`` and ``keys`` (None: it looks at itself); all count where nothing is said."""
+        keys = queries if keys is None else keys
+        counting = np.ones(queries, np.bool_) if counting is None else counting
+        return Texts(
+            np.array([0, queries]),
+            np.array([0, keys]),
+            counting,
+            counting if telling is None else telling,
+            np.array([keys if stop is None else stop]),
+            sets or {},
+            before,
+            causal,
+            passages,
+            first,
+        )
+
+    def __len__(self) -> int:
+        """The number of texts."""
+        return len(self.stop)
+
+    @cached_property
+    def offsets(self) -> Ints:
+        """Where the offsets of each text begin: from −``first`` − n + 1 to m − 1, and one is left over (B + 1,)."""
+        return self.queries + self.keys + self.first * np.arange(len(self.queries))
+
+    @cached_property
+    def zeros(self) -> Ints:
+        """Where among its offsets each text has the offset 0 (B,)."""
+        return self.first + np.diff(self.queries) - 1
+
+    @cached_property
+    def places(self) -> Ints:
+        """The number of each query in its text (Q,)."""
+        return np.arange(self.queries[-1]) - np.repeat(self.queries[:-1], np.diff(self.queries))
+
+    @cached_property
+    def confident(self) -> Bools:
+        """The queries that count and are not behind the text (Q,)."""
+        return self.counting & (self.places + self.first < np.repeat(self.stop, np.diff(self.queries)))
+
+    @cached_property
+    def earlier(self) -> Ints:
+        """``before``, with −1 where nothing is said."""
+        return np.full(self.queries[-1], -1) if self.before is None else self.before
+
+    @cached_property
+    def same(self) -> Ints:
+        """The first token of the same id of each query (Q,), by its number among all."""
+        start = self.places - np.arange(len(self.places))
+        found = np.where(self.earlier >= 0, self.earlier - start, np.arange(len(start)))
+        while not np.array_equal(found, found[found]):
+            found = found[found]
+        return found
+
+    @cached_property
+    def own(self) -> tuple[Ints, Ints]:
+        """Where the passage of each query begins and ends (Q,); nowhere where there are none."""
+        edges = np.array([*self.passages, self.keys[-1]])
+        number = np.searchsorted(edges, np.arange(self.queries[-1]), side="right") - 1
+        inside = number >= 0
+        begins = np.where(inside, edges[number.clip(0)], 0)
+        return begins, np.where(inside, edges[(number + 1).clip(0, len(edges) - 1)], 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Sums:
+    """What is added up of one layer of B texts, over the queries that count.
+
+    Attributes:
+        scalars: (H, B, SCALARS).
+        received: what each key gets (H, K …).
+        own: what each key gets from queries of its own passage (H, K or 0).
+        firsts: the weight of the first key of each query, which no sum is (H, Q or 0).
+        diagonals: the weight at each offset, key − query (H, ``Texts.offsets`` …).
+        counts: how many of the ``telling`` queries have their largest weight at each offset (H, …).
+    """
+
+    scalars: NDArray[np.float64]
+    received: Floats
+    own: Floats
+    firsts: NDArray[np.float32]
+    diagonals: Floats
+    counts: NDArray[np.int32]
+
+    @staticmethod
+    def new(heads: int, texts: Texts, *, firsts: bool = False, single: bool = False) -> Sums:
+        """Sums of nothing; ``single`` ones are of float32, with room behind them for whole vectors."""
+        kind, room = (np.float32, LANES) if single else (np.float64, 0)
+        keys, offsets = int(texts.keys[-1]), int(texts.offsets[-1])
+        return Sums(
+            np.zeros((heads, len(texts), len(SCALARS))),
+            np.zeros((heads, keys + room), kind),
+            np.zeros((heads, keys if texts.passages else 0), kind),
+            np.zeros((heads, int(texts.queries[-1]) if firsts else 0), np.float32),
+            np.zeros((heads, offsets + room), kind),
+            np.zeros((heads, offsets), np.int32),
+        )
+
+
+def add(
+    sums: Sums,
+    texts: Texts,
+    weights: Tensor,
+    window: KeyWindow,
+    *,
+    text: int = 0,
+    head: int = 0,
+    query: int = 0,
+    key: int = 0,
+) -> None:
+    """Add ``weights`` (B, h, n, m) of texts of one length, the first of which has the number ``text``.
+
+    They are those of the heads, queries and keys from ``head``, ``query`` and ``key`` on.
+    """
+    some, a = _Some(texts, weights, text, query, key), weights.to(wide(weights))
+    count, h, n, m = a.shape
+    heads = slice(head, head + h)
+    counted = a * some.counting[:, None, :, None]
+    entropy = torch.special.entr(a).sum(-1)
+    peaks = torch.where(some.before_stop[:, None, None], a, 0).amax(-1)
+    columns = (
+        (entropy, some.counting),
+        (entropy * surprises(texts, window, text)[query : query + n].to(a), some.counting),
+        (peaks, some.confident),
+        (torch.where(some.same[:, None], a, 0).sum(-1), some.counting),
+        (a.amax(-1), some.counting),
+    )
+    scalars = torch.stack([(column * rows[:, None]).sum(-1) for column, rows in columns], dim=-1)  # (B, h, SCALARS)
+    sums.scalars[heads, text : text + count] += _numbers(scalars.transpose(0, 1))
+    _of_texts(sums.received, texts.keys, text, count)[heads, :, key : key + m] += _numbers(
+        counted.sum(2).transpose(0, 1)
+    )
+    first = int(texts.zeros[text]) - some.place - n + 1
+    diagonals = _of_texts(sums.diagonals, texts.offsets, text, count)[heads, :, first : first + n + m - 1]
+    diagonals += _numbers(_skewed(counted).sum(2).transpose(0, 1))
+    offsets = a.argmax(-1) - torch.arange(n, device=a.device) + n - 1  # (B, h, n)
+    counts = a.new_zeros(count, h, n + m - 1).scatter_add_(-1, offsets, some.telling[:, None].to(a).expand(-1, h, -1))
+    found = _of_texts(sums.counts, texts.offsets, text, count)[heads, :, first : first + n + m - 1]
+    found += _numbers(counts.transpose(0, 1)).astype(np.int32)
+    if sums.own.shape[1]:
+        sums.own[heads, key : key + m] += _numbers(torch.where(some.own, counted[0], 0).sum(1))
+    if sums.firsts.shape[1] and key == 0:
+        sums.firsts[heads, query : query + n] = _numbers(counted[0, ..., 0])
+
+
+class _Some:
+    """What is said of the queries and keys of some weights, as tensors beside them."""
+
+    def __init__(self, texts: Texts, weights: Tensor, text: int, query: int, key: int) -> None:
+        count, _, n, m = weights.shape
+        numbers = slice(text, text + count)
+        at = texts.queries[numbers, None] + query + np.arange(n)  # (B, n)
+        keys = key + np.arange(m)
+        self.place = texts.first + query - key
+        """The column of the key at the place of the first query."""
+
+        def tensor(array: NDArray[np.generic]) -> Tensor:
+            return torch.from_numpy(array).to(weights.device)
+
+        self.counting, self.telling, self.confident = (
+            tensor(each[at]) for each in (texts.counting, texts.telling, texts.confident)
+        )
+        self.before_stop = tensor(keys < texts.stop[numbers, None])  # (B, m)
+        self.same = self.own = tensor(np.zeros((1, 1, 1), np.bool_))
+        if texts.before is not None:
+            others = texts.same[(texts.keys[numbers, None] + keys).clip(max=len(texts.same) - 1)]
+            earlier = keys < query + np.arange(n)[:, None]
+            self.same = tensor((texts.same[at][:, :, None] == others[:, None]) & earlier)  # (B, n, m)
+        if texts.passages:
+            begins, ends = (each[at[0], None] for each in texts.own)
+            self.own = tensor((keys >= begins) & (keys < ends))  # (n, m)
+
+
+def surprises(texts: Texts, window: KeyWindow, text: int = 0) -> Tensor:
+    """1 / ln n of each query of a text, where n is how many keys it may see; 0 where that is one."""
+    queries, keys = (int(each[text + 1] - each[text]) for each in (texts.queries, texts.keys))
+    at = torch.arange(queries) + texts.first
+    last = torch.full_like(at, keys - 1)
+    high = last if window.right is None else torch.minimum(at + window.right, last)
+    seen = high - (0 if window.left is None else (at - window.left).clamp(min=0)) + 1
+    return torch.where(seen > 1, 1 / seen.double().log(), 0)
+
+
+def about(texts: Texts) -> tuple[NDArray[np.uint8], Ints]:
+    """What the compiled pass reads of each query: what it counts for, as bits, and ``earlier``."""
+    bits = (texts.counting, texts.telling, texts.confident)
+    return np.sum([mask.astype(np.uint8) << i for i, mask in enumerate(bits)], axis=0, dtype=np.uint8), texts.earlier
+
+
+def before_stop(texts: Texts) -> NDArray[np.float32]:
+    """1 for each key (K,) in front of where its text stops, 0 for the others, and behind them for whole vectors."""
+    lengths = np.diff(texts.keys)
+    places = np.arange(texts.keys[-1]) - np.repeat(texts.keys[:-1], lengths)
+    inside = (places < np.repeat(texts.stop, lengths)).astype(np.float32)
+    return np.append(inside, np.zeros(LANES, np.float32))
+
+
+def _skewed(a: Tensor) -> Tensor:
+    """The rows of ``a`` (B, h, n, m), shifted so that a column has the weights of one offset, (B, h, n, n + m − 1)."""
+    n, m = a.shape[2:]
+    rows = torch.nn.functional.pad(a.flip(2), (0, n)).flatten(2)[..., : n * (n + m - 1)]
+    return rows.view(*a.shape[:3], n + m - 1)
+
+
+def _of_texts(array: NDArray[Any], starts: Ints, text: int, count: int) -> NDArray[Any]:
+    """A view of ``array`` (H, …) at some texts of one length, (H, B, length)."""
+    return array[:, starts[text] : starts[text + count]].reshape(len(array), count, -1)
+
+
+def _numbers(tensor: Tensor) -> NDArray[np.float64]:
+    return tensor.cpu().double().numpy()
+
+
+def wide(like: Tensor) -> torch.dtype:
+    """The type in which many weights are added up: float64, where the device has it."""
+    return torch.float32 if like.device.type == "mps" else torch.float64
