@@ -162,6 +162,13 @@ class Config:
             )
         return tuple(known[kind] for kind in kinds)
 
+    def windows_by_pattern(self, count: int, every: int) -> tuple[KeyWindow, ...]:
+        """How far each of ``count`` layers sees: as far as ``sliding_window``, and one of ``every`` layers, the last of
+        them, all that came before; unless ``layer_types`` says it otherwise.
+        """
+        kinds = ["sliding_attention" if (i + 1) % every else "full_attention" for i in range(count)]
+        return self.layer_windows(self.optional("sliding_window", 4096), kinds)
+
     def each(self, name: str, default: Sequence[Any]) -> Sequence[Any]:
         """A list with an entry for each layer, as ``default`` has."""
         value = self.get(name, default)

@@ -1,7 +1,7 @@
 """The families: one file each, named after Hugging Face's ``model_type`` (``-`` is ``_`` there).
 
-A family file says two things: ``spec(config)``, the facts of a model, and ``NAMES``, the literal map of the
-checkpoint's tensor names to ours. ``{}`` is the layer; where the value is a tuple the tensor has all these places.
+A family file says two things: ``spec(config)``, the facts of a model, and ``NAMES``, the map of the checkpoint's
+tensor names to ours. ``{}`` is the layer; where the value is a tuple the tensor has all these places.
 ``PREFIX`` is what heads put before the names, and ``SPELLINGS`` are older last parts of names. ``ATTRIBUTES`` are other
 names of config attributes, which count where a config has both, as in transformers, and ``DEFAULTS`` is what configs
 of a model type default to where that is not the family's own. Of our names, these say that a tensor is several, cut
@@ -99,6 +99,41 @@ class Family:
 def both(theirs: str, *ours: str) -> dict[str, tuple[str, ...]]:
     """The names of a weight and its bias."""
     return {f"{theirs}.{last}": tuple(f"{our}.{last}" for our in ours) for last in ("weight", "bias")}
+
+
+DECODER_NAMES: Names = {
+    "embed_tokens.weight": "embed.tokens.weight",
+    **both("layers.{}.self_attn.q_proj", "layers.{}.attention.query"),
+    **both("layers.{}.self_attn.k_proj", "layers.{}.attention.key"),
+    **both("layers.{}.self_attn.v_proj", "layers.{}.attention.value"),
+    **both("layers.{}.self_attn.o_proj", "layers.{}.attention.output"),
+    "layers.{}.input_layernorm.weight": "layers.{}.attention.norm.weight",
+    "layers.{}.mlp.gate_proj.weight": "layers.{}.mlp.gate.weight",
+    "layers.{}.mlp.up_proj.weight": "layers.{}.mlp.up.weight",
+    "layers.{}.mlp.down_proj.weight": "layers.{}.mlp.down.weight",
+    "layers.{}.post_attention_layernorm.weight": "layers.{}.mlp.norm.weight",
+    "norm.weight": "norm.weight",
+    "lm_head.weight": "head.weight",
+}
+"""The names of decoders that are built like a Llama; families add theirs, and take away what they do not have."""
+
+QK_NORM_NAMES: Names = {
+    "layers.{}.self_attn.q_norm.weight": "layers.{}.attention.query_norm.weight",
+    "layers.{}.self_attn.k_norm.weight": "layers.{}.attention.key_norm.weight",
+}
+"""The names of norms of queries and keys in such decoders."""
+
+LAYER_NORM_NAMES: Names = {
+    **both("layers.{}.input_layernorm", "layers.{}.attention.norm"),
+    **both("layers.{}.post_attention_layernorm", "layers.{}.mlp.norm"),
+    **both("norm", "norm"),
+}
+"""The names of their norms where these have biases."""
+
+
+def without(names: Names, *parts: str) -> Names:
+    """The ``names`` but those that contain one of the ``parts``."""
+    return {theirs: ours for theirs, ours in names.items() if not any(part in theirs for part in parts)}
 
 
 def module_name(family: str) -> str:

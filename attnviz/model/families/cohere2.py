@@ -8,23 +8,11 @@ from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
 from attnviz.model.architecture.spec import Attention, Embedding, GatedMLP, Head, Layer, LayerNorm, ParallelNorm, Spec
-from attnviz.model.families import both
+from attnviz.model.families import DECODER_NAMES, without
 
 PREFIX = "model."
 
-NAMES = {
-    "embed_tokens.weight": "embed.tokens.weight",
-    **both("layers.{}.self_attn.q_proj", "layers.{}.attention.query"),
-    **both("layers.{}.self_attn.k_proj", "layers.{}.attention.key"),
-    **both("layers.{}.self_attn.v_proj", "layers.{}.attention.value"),
-    **both("layers.{}.self_attn.o_proj", "layers.{}.attention.output"),
-    "layers.{}.input_layernorm.weight": "layers.{}.attention.norm.weight",
-    "layers.{}.mlp.gate_proj.weight": "layers.{}.mlp.gate.weight",
-    "layers.{}.mlp.up_proj.weight": "layers.{}.mlp.up.weight",
-    "layers.{}.mlp.down_proj.weight": "layers.{}.mlp.down.weight",
-    "norm.weight": "norm.weight",
-    "lm_head.weight": "head.weight",
-}
+NAMES = without(DECODER_NAMES, "post_attention_layernorm")
 
 
 def spec(config: Config) -> Spec:
@@ -45,9 +33,8 @@ def spec(config: Config) -> Spec:
     )
     mlp = GatedMLP(config.size("intermediate_size", 22528), config.activation("hidden_act", "silu"))
     turns = rotary(config, size, longest=8192, interleaved=True)
-    pattern, count = config.size("sliding_window_pattern", 4), config.size("num_hidden_layers", 40)
-    kinds = ["sliding_attention" if (i + 1) % pattern else "full_attention" for i in range(count)]
-    layer_windows = config.layer_windows(config.optional("sliding_window", 4096), kinds)
+    pattern = config.size("sliding_window_pattern", 4)
+    layer_windows = config.windows_by_pattern(config.size("num_hidden_layers", 40), pattern)
     attentions = (
         replace(attention, window=window, position=None if window == CAUSAL else turns) for window in layer_windows
     )

@@ -15,24 +15,11 @@ from attnviz.model.architecture.spec import (
     Spec,
 )
 from attnviz.model.families import both
+from attnviz.model.families.bert import NAMES as BERT_NAMES
 
 PREFIX = "electra."
 
-NAMES = {
-    "embeddings.word_embeddings.weight": "embed.tokens.weight",
-    "embeddings.position_embeddings.weight": "embed.positions.weight",
-    "embeddings.token_type_embeddings.weight": "embed.types.weight",
-    **both("embeddings.LayerNorm", "embed.norm"),
-    **both("embeddings_project", "embed.project"),
-    **both("encoder.layer.{}.attention.self.query", "layers.{}.attention.query"),
-    **both("encoder.layer.{}.attention.self.key", "layers.{}.attention.key"),
-    **both("encoder.layer.{}.attention.self.value", "layers.{}.attention.value"),
-    **both("encoder.layer.{}.attention.output.dense", "layers.{}.attention.output"),
-    **both("encoder.layer.{}.attention.output.LayerNorm", "layers.{}.attention.norm"),
-    **both("encoder.layer.{}.intermediate.dense", "layers.{}.mlp.up"),
-    **both("encoder.layer.{}.output.dense", "layers.{}.mlp.down"),
-    **both("encoder.layer.{}.output.LayerNorm", "layers.{}.mlp.norm"),
-}
+NAMES = {**BERT_NAMES, **both("embeddings_project", "embed.project")}
 
 
 def spec(config: Config) -> Spec:

@@ -8,25 +8,15 @@ from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
 from attnviz.model.architecture.spec import Attention, Embedding, GatedMLP, Head, Layer, RMSNorm, SandwichNorm, Spec
-from attnviz.model.families import both
+from attnviz.model.families import DECODER_NAMES
 
 PREFIX = "model."
 
 NAMES = {
-    "embed_tokens.weight": "embed.tokens.weight",
-    **both("layers.{}.self_attn.q_proj", "layers.{}.attention.query"),
-    **both("layers.{}.self_attn.k_proj", "layers.{}.attention.key"),
-    **both("layers.{}.self_attn.v_proj", "layers.{}.attention.value"),
-    **both("layers.{}.self_attn.o_proj", "layers.{}.attention.output"),
-    "layers.{}.input_layernorm.weight": "layers.{}.attention.norm.weight",
+    **DECODER_NAMES,
     "layers.{}.post_attention_layernorm.weight": "layers.{}.attention.norm_after.weight",
     "layers.{}.pre_feedforward_layernorm.weight": "layers.{}.mlp.norm.weight",
-    "layers.{}.mlp.gate_proj.weight": "layers.{}.mlp.gate.weight",
-    "layers.{}.mlp.up_proj.weight": "layers.{}.mlp.up.weight",
-    "layers.{}.mlp.down_proj.weight": "layers.{}.mlp.down.weight",
     "layers.{}.post_feedforward_layernorm.weight": "layers.{}.mlp.norm_after.weight",
-    "norm.weight": "norm.weight",
-    "lm_head.weight": "head.weight",
 }
 
 
@@ -55,8 +45,7 @@ def spec(config: Config) -> Spec:
         output_bias=bias,
     )
     mlp = GatedMLP(config.size("intermediate_size", 9216), config.activation("hidden_activation", "gelu_pytorch_tanh"))
-    kinds = [("sliding_attention", "full_attention")[i % 2] for i in range(config.size("num_hidden_layers", 26))]
-    layer_windows = config.layer_windows(config.optional("sliding_window", 4096), kinds)
+    layer_windows = config.windows_by_pattern(config.size("num_hidden_layers", 26), 2)
     return Spec(
         width=width,
         embedding=Embedding(config.size("vocab_size", 256000), scale=width**0.5),

@@ -20,28 +20,12 @@ from attnviz.model.architecture.spec import (
     SandwichNorm,
     Spec,
 )
-from attnviz.model.families import both
+from attnviz.model.families import QK_NORM_NAMES
+from attnviz.model.families.gemma2 import NAMES as GEMMA2_NAMES
 
 PREFIX = "model."
 
-NAMES = {
-    "embed_tokens.weight": "embed.tokens.weight",
-    **both("layers.{}.self_attn.q_proj", "layers.{}.attention.query"),
-    **both("layers.{}.self_attn.k_proj", "layers.{}.attention.key"),
-    **both("layers.{}.self_attn.v_proj", "layers.{}.attention.value"),
-    **both("layers.{}.self_attn.o_proj", "layers.{}.attention.output"),
-    "layers.{}.self_attn.q_norm.weight": "layers.{}.attention.query_norm.weight",
-    "layers.{}.self_attn.k_norm.weight": "layers.{}.attention.key_norm.weight",
-    "layers.{}.input_layernorm.weight": "layers.{}.attention.norm.weight",
-    "layers.{}.post_attention_layernorm.weight": "layers.{}.attention.norm_after.weight",
-    "layers.{}.pre_feedforward_layernorm.weight": "layers.{}.mlp.norm.weight",
-    "layers.{}.mlp.gate_proj.weight": "layers.{}.mlp.gate.weight",
-    "layers.{}.mlp.up_proj.weight": "layers.{}.mlp.up.weight",
-    "layers.{}.mlp.down_proj.weight": "layers.{}.mlp.down.weight",
-    "layers.{}.post_feedforward_layernorm.weight": "layers.{}.mlp.norm_after.weight",
-    "norm.weight": "norm.weight",
-    "lm_head.weight": "head.weight",
-}
+NAMES = {**GEMMA2_NAMES, **QK_NORM_NAMES}
 
 
 def spec(config: Config) -> Spec:
@@ -77,11 +61,7 @@ def spec(config: Config) -> Spec:
 def _attentions(config: Config, attention: Attention) -> list[Attention]:
     """The attention of each layer: most have a window and a small rotary base, every sixth sees all."""
     pattern = config.size("sliding_window_pattern", 6)
-    kinds = [
-        "sliding_attention" if (i + 1) % pattern else "full_attention"
-        for i in range(config.size("num_hidden_layers", 26))
-    ]
-    layer_windows = config.layer_windows(config.optional("sliding_window", 4096), kinds)
+    layer_windows = config.windows_by_pattern(config.size("num_hidden_layers", 26), pattern)
     size, longest = attention.head_size, 131072
     far = rotary(config, size, theta=1e6, longest=longest, kind="full_attention")
     near = rotary(

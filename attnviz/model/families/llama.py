@@ -11,23 +11,15 @@ from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
 from attnviz.model.architecture.spec import Attention, Embedding, GatedMLP, Head, Layer, PreNorm, RMSNorm, Spec
-from attnviz.model.families import both
+from attnviz.model.families import DECODER_NAMES, both
 
 PREFIX = "model."
 
 NAMES = {
-    "embed_tokens.weight": "embed.tokens.weight",
-    **both("layers.{}.self_attn.q_proj", "layers.{}.attention.query"),
-    **both("layers.{}.self_attn.k_proj", "layers.{}.attention.key"),
-    **both("layers.{}.self_attn.v_proj", "layers.{}.attention.value"),
-    **both("layers.{}.self_attn.o_proj", "layers.{}.attention.output"),
-    "layers.{}.input_layernorm.weight": "layers.{}.attention.norm.weight",
+    **DECODER_NAMES,
     **both("layers.{}.mlp.gate_proj", "layers.{}.mlp.gate"),
     **both("layers.{}.mlp.up_proj", "layers.{}.mlp.up"),
     **both("layers.{}.mlp.down_proj", "layers.{}.mlp.down"),
-    "layers.{}.post_attention_layernorm.weight": "layers.{}.mlp.norm.weight",
-    "norm.weight": "norm.weight",
-    "lm_head.weight": "head.weight",
 }
 
 _MISTRAL = {

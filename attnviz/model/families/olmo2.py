@@ -16,25 +16,15 @@ from attnviz.model.architecture.spec import (
     RMSNorm,
     Spec,
 )
-from attnviz.model.families import both
+from attnviz.model.families import DECODER_NAMES, QK_NORM_NAMES, without
 
 PREFIX = "model."
 
 NAMES = {
-    "embed_tokens.weight": "embed.tokens.weight",
-    **both("layers.{}.self_attn.q_proj", "layers.{}.attention.query"),
-    **both("layers.{}.self_attn.k_proj", "layers.{}.attention.key"),
-    **both("layers.{}.self_attn.v_proj", "layers.{}.attention.value"),
-    **both("layers.{}.self_attn.o_proj", "layers.{}.attention.output"),
-    "layers.{}.self_attn.q_norm.weight": "layers.{}.attention.query_norm.weight",
-    "layers.{}.self_attn.k_norm.weight": "layers.{}.attention.key_norm.weight",
+    **without(DECODER_NAMES, "input_layernorm"),
+    **QK_NORM_NAMES,
     "layers.{}.post_attention_layernorm.weight": "layers.{}.attention.norm.weight",
-    "layers.{}.mlp.gate_proj.weight": "layers.{}.mlp.gate.weight",
-    "layers.{}.mlp.up_proj.weight": "layers.{}.mlp.up.weight",
-    "layers.{}.mlp.down_proj.weight": "layers.{}.mlp.down.weight",
     "layers.{}.post_feedforward_layernorm.weight": "layers.{}.mlp.norm.weight",
-    "norm.weight": "norm.weight",
-    "lm_head.weight": "head.weight",
 }
 
 

@@ -53,9 +53,7 @@ def _attentions(config: Config, attention: Attention) -> list[Attention]:
     """The attention of each layer: three have a window, the fourth sees all."""
     theta = 500_000.0
     config.expect("rope_theta", theta)  # transformers gives another one to the layers that see all, and to no other
-    count = config.size("num_hidden_layers", 32)
-    kinds = ["sliding_attention" if (i + 1) % 4 else "full_attention" for i in range(count)]
-    layer_windows = config.layer_windows(config.optional("sliding_window", 4096), kinds)
+    layer_windows = config.windows_by_pattern(config.size("num_hidden_layers", 32), 4)
     far = rotary(config, attention.head_size, theta=theta, kind="full_attention")
     near = rotary(config, attention.head_size, theta=theta, kind="sliding_attention", scaled=False)
     return [replace(attention, window=window, position=far if window == CAUSAL else near) for window in layer_windows]

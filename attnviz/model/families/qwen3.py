@@ -8,26 +8,11 @@ from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
 from attnviz.model.architecture.spec import Attention, Embedding, GatedMLP, Head, Layer, PreNorm, QKNorm, RMSNorm, Spec
-from attnviz.model.families import both
+from attnviz.model.families import DECODER_NAMES, QK_NORM_NAMES
 
 PREFIX = "model."
 
-NAMES = {
-    "embed_tokens.weight": "embed.tokens.weight",
-    **both("layers.{}.self_attn.q_proj", "layers.{}.attention.query"),
-    **both("layers.{}.self_attn.k_proj", "layers.{}.attention.key"),
-    **both("layers.{}.self_attn.v_proj", "layers.{}.attention.value"),
-    **both("layers.{}.self_attn.o_proj", "layers.{}.attention.output"),
-    "layers.{}.self_attn.q_norm.weight": "layers.{}.attention.query_norm.weight",
-    "layers.{}.self_attn.k_norm.weight": "layers.{}.attention.key_norm.weight",
-    "layers.{}.input_layernorm.weight": "layers.{}.attention.norm.weight",
-    "layers.{}.mlp.gate_proj.weight": "layers.{}.mlp.gate.weight",
-    "layers.{}.mlp.up_proj.weight": "layers.{}.mlp.up.weight",
-    "layers.{}.mlp.down_proj.weight": "layers.{}.mlp.down.weight",
-    "layers.{}.post_attention_layernorm.weight": "layers.{}.mlp.norm.weight",
-    "norm.weight": "norm.weight",
-    "lm_head.weight": "head.weight",
-}
+NAMES = {**DECODER_NAMES, **QK_NORM_NAMES}
 
 
 def spec(config: Config) -> Spec:

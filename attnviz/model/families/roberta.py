@@ -7,24 +7,11 @@ from __future__ import annotations
 
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.spec import MLP, Attention, Embedding, Layer, LayerNorm, Learned, PostNorm, Spec
-from attnviz.model.families import both
+from attnviz.model.families.bert import NAMES as BERT_NAMES
 
 PREFIX = "roberta."
 
-NAMES = {
-    "embeddings.word_embeddings.weight": "embed.tokens.weight",
-    "embeddings.position_embeddings.weight": "embed.positions.weight",
-    "embeddings.token_type_embeddings.weight": "embed.types.weight",
-    **both("embeddings.LayerNorm", "embed.norm"),
-    **both("encoder.layer.{}.attention.self.query", "layers.{}.attention.query"),
-    **both("encoder.layer.{}.attention.self.key", "layers.{}.attention.key"),
-    **both("encoder.layer.{}.attention.self.value", "layers.{}.attention.value"),
-    **both("encoder.layer.{}.attention.output.dense", "layers.{}.attention.output"),
-    **both("encoder.layer.{}.attention.output.LayerNorm", "layers.{}.attention.norm"),
-    **both("encoder.layer.{}.intermediate.dense", "layers.{}.mlp.up"),
-    **both("encoder.layer.{}.output.dense", "layers.{}.mlp.down"),
-    **both("encoder.layer.{}.output.LayerNorm", "layers.{}.mlp.norm"),
-}
+NAMES = BERT_NAMES
 
 DEFAULTS = {"camembert": {"vocab_size": 30522}, "xlm-roberta": {"vocab_size": 30522}}
 

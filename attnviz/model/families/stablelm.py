@@ -19,25 +19,15 @@ from attnviz.model.architecture.spec import (
     QKNorm,
     Spec,
 )
-from attnviz.model.families import both
+from attnviz.model.families import DECODER_NAMES, LAYER_NORM_NAMES, without
 
 PREFIX = "model."
 
 NAMES = {
-    "embed_tokens.weight": "embed.tokens.weight",
-    **both("layers.{}.self_attn.q_proj", "layers.{}.attention.query"),
-    **both("layers.{}.self_attn.k_proj", "layers.{}.attention.key"),
-    **both("layers.{}.self_attn.v_proj", "layers.{}.attention.value"),
-    "layers.{}.self_attn.o_proj.weight": "layers.{}.attention.output.weight",
+    **without(DECODER_NAMES, "o_proj.bias"),
     "layers.{}.self_attn.q_layernorm.norms.{}.weight": "layers.{}.attention.query_norm.weight",
     "layers.{}.self_attn.k_layernorm.norms.{}.weight": "layers.{}.attention.key_norm.weight",
-    **both("layers.{}.input_layernorm", "layers.{}.attention.norm"),
-    "layers.{}.mlp.gate_proj.weight": "layers.{}.mlp.gate.weight",
-    "layers.{}.mlp.up_proj.weight": "layers.{}.mlp.up.weight",
-    "layers.{}.mlp.down_proj.weight": "layers.{}.mlp.down.weight",
-    **both("layers.{}.post_attention_layernorm", "layers.{}.mlp.norm"),
-    **both("norm", "norm"),
-    "lm_head.weight": "head.weight",
+    **LAYER_NORM_NAMES,
 }
 
 

@@ -5,22 +5,15 @@ from __future__ import annotations
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
 from attnviz.model.architecture.spec import MLP, Attention, Embedding, Head, Layer, LayerNorm, PreNorm, Spec
-from attnviz.model.families import both
+from attnviz.model.families import DECODER_NAMES, LAYER_NORM_NAMES, both, without
 
 PREFIX = "model."
 
 NAMES = {
-    "embed_tokens.weight": "embed.tokens.weight",
-    **both("layers.{}.self_attn.q_proj", "layers.{}.attention.query"),
-    **both("layers.{}.self_attn.k_proj", "layers.{}.attention.key"),
-    **both("layers.{}.self_attn.v_proj", "layers.{}.attention.value"),
-    **both("layers.{}.self_attn.o_proj", "layers.{}.attention.output"),
-    **both("layers.{}.input_layernorm", "layers.{}.attention.norm"),
+    **without(DECODER_NAMES, "mlp."),
+    **LAYER_NORM_NAMES,
     **both("layers.{}.mlp.c_fc", "layers.{}.mlp.up"),
     **both("layers.{}.mlp.c_proj", "layers.{}.mlp.down"),
-    **both("layers.{}.post_attention_layernorm", "layers.{}.mlp.norm"),
-    **both("norm", "norm"),
-    "lm_head.weight": "head.weight",
 }
 
 
