@@ -15,7 +15,7 @@ from cogapp import Cog
 from attnviz.analysis.corpus.roles import ROLES
 from attnviz.cli.app import app
 from attnviz.manual import CHAPTERS, FOLDER, chapter
-from attnviz.model.overview import rows
+from attnviz.model.overview import list_families
 from attnviz.record.schemas import schema
 
 ROOT = Path(__file__).parent.parent
@@ -55,7 +55,7 @@ def _printed(*arguments: str) -> str:
 def families() -> str:
     """The native families as a table: model types, and what each is."""
     lines = ["| `model_type` | what it is |", "|---|---|"]
-    for row in rows():
+    for row in list_families():
         names = ", ".join(f"`{name}`" for name in (row.name, *row.aliases))
         lines.append(f"| {names} | {row.about} |")
     return "\n".join(lines)

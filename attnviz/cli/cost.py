@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from attnviz.analysis.corpus.cost import CorpusCost
     from attnviz.analysis.corpus.metrics import Asked
     from attnviz.interface import Model
-    from attnviz.model.cost.estimates import Shape
+    from attnviz.model.cost.estimates import ModelShape
     from attnviz.model.cost.measuring import Rates
-    from attnviz.model.overview import Plan
+    from attnviz.model.overview import Overview
     from attnviz.render.terminal.corpus_cost import CorpusEstimate
     from attnviz.render.terminal.cost import Estimate
 
@@ -94,11 +94,11 @@ def cost(
     if tokens is None and (given or documents is None):
         text = source.read_text(text, file)
     loaded = model.load()
-    from attnviz.model import overview as plan
+    from attnviz.model import overview
     from attnviz.render.terminal import corpus_cost as corpora
     from attnviz.render.terminal import cost as texts
 
-    found = plan.plan(loaded.checkpoint)
+    found = overview.overview(loaded.checkpoint)
     if found.backend == "not at all":
         raise UnsupportedModel(f"{found.name}: {found.reason}")
     length = tokens if text is None else _count(loaded, text)
@@ -114,46 +114,46 @@ def cost(
         console.output().print(shown)
 
 
-def _text(model: Model, found: Plan, tokens: int, *, measure: bool) -> Estimate:
+def _text(model: Model, found: Overview, tokens: int, *, measure: bool) -> Estimate:
     """What one text costs."""
-    from attnviz.model import overview as plan
+    from attnviz.model import overview
     from attnviz.model.cost import estimates as costs
-    from attnviz.model.cost.limits import free_memory
+    from attnviz.model.cost.limits import free_device_memory
     from attnviz.render.terminal.cost import Estimate
 
-    shape = plan.shape(model.checkpoint)
-    needed = costs.cost(shape, tokens, bytes_=model.options.dtype.itemsize)
-    free = free_memory(model.options)
+    shape = overview.checkpoint_shape(model.checkpoint)
+    needed = costs.estimate_cost(shape, tokens, bytes_=model.options.dtype.itemsize)
+    free = free_device_memory(model.options)
     seconds = _rates(model).seconds(needed, shape) if measure and _fits(needed.model, free) else None
     return Estimate(found, shape, needed, free, seconds)
 
 
 def _corpus(
-    model: Model, found: Plan, documents: int, tokens: int | None, top: int | None, *, measure: bool
+    model: Model, found: Overview, documents: int, tokens: int | None, top: int | None, *, measure: bool
 ) -> CorpusEstimate:
     """What ``documents`` of so many ``tokens`` cost."""
     from attnviz.analysis.corpus import cost as costs
     from attnviz.analysis.corpus.metrics import Asked
-    from attnviz.model import overview as plan
-    from attnviz.model.cost.limits import free_memory
+    from attnviz.model import overview
+    from attnviz.model.cost.limits import free_device_memory
     from attnviz.render.terminal.corpus_cost import CorpusEstimate
 
-    shape, bytes_ = plan.shape(model.checkpoint), model.options.dtype.itemsize
+    shape, bytes_ = overview.checkpoint_shape(model.checkpoint), model.options.dtype.itemsize
     shape = replace(shape, stacks=shape.stacks[:1])  # of an encoder–decoder the encoder reads them
     length = costs.SENTENCE if tokens is None else tokens
     if documents * length > _MOST_TOKENS:
         raise UsageError(f"{documents:,} documents of {length:,} tokens are more than there is: 1e18 tokens at most")
     asked = Asked() if top is None else Asked(top)
     needed = costs.corpus_cost(shape, documents, length, top=asked.top, bytes_=bytes_)
-    free = free_memory(model.options)
+    free = free_device_memory(model.options)
     each = _pace(model, shape, needed, asked) if measure and _fits(needed.model, free) else None
     return CorpusEstimate(found, shape, needed, bytes_, free, None if each is None else each * documents)
 
 
-def _pace(model: Model, shape: Shape, needed: CorpusCost, asked: Asked) -> float:
+def _pace(model: Model, shape: ModelShape, needed: CorpusCost, asked: Asked) -> float:
     """The seconds that each document of a corpus takes."""
     from attnviz.analysis.corpus.cost import is_short, pace, reading
-    from attnviz.model.cost.estimates import cost as cost_of
+    from attnviz.model.cost.estimates import estimate_cost as cost_of
 
     read, windows = reading(shape, needed.tokens)
     if windows > 1 or not is_short(shape, read):
@@ -176,9 +176,11 @@ def _fits(size: int | None, free: int | None) -> bool:
 
 def _rates(model: Model) -> Rates:
     """How fast this machine is, from a short run."""
-    from attnviz.model import overview as plan
-    from attnviz.model.cost.measuring import measure
+    from attnviz.model import overview
+    from attnviz.model.cost.measuring import measure_rates
 
     with console.errors().status("measuring …"):
         ids = model.encode(SENTENCE).ids
-        return measure(model.backend, plan.shape(model.checkpoint), ids, bytes_=model.options.dtype.itemsize)
+        return measure_rates(
+            model.backend, overview.checkpoint_shape(model.checkpoint), ids, bytes_=model.options.dtype.itemsize
+        )

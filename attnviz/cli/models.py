@@ -21,7 +21,7 @@ def models(
     ] = False,
 ) -> None:
     """List the families that attnviz runs, or say how it would run a checkpoint, and why."""
-    from attnviz.model import overview as plan
+    from attnviz.model import overview
     from attnviz.render.terminal import models as tables
 
     out = console.output()
@@ -30,7 +30,7 @@ def models(
             from attnviz.model.hosted import hostable_types
 
             hosted = hostable_types()
-        out.print(tables.families(plan.rows(), hosted))
+        out.print(tables.families(overview.list_families(), hosted))
         return
     loaded = ModelOptions(path or "default", revision, gguf, trust_remote_code=trust_remote_code).load()
-    out.print(tables.plan(plan.plan(loaded.checkpoint, loaded.options)))
+    out.print(tables.plan(overview.overview(loaded.checkpoint, loaded.options)))

@@ -14,7 +14,7 @@ from rich.progress import Progress as Bar
 from attnviz.attention.kernel import Observer, Tile
 from attnviz.cli import console
 from attnviz.errors import ModelError
-from attnviz.model.cost.estimates import seen
+from attnviz.model.cost.estimates import visible_scores
 from attnviz.render.terminal.cost import duration
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Progress(Observer):
     def _draw(self, tile: Tile, elapsed: float) -> None:
         heads, queries, keys = tile.shape
         # Tiles at the edge of what is seen hold a little more than is.
-        within = min(1.0, self._scores / max(1, heads * seen(tile.window, queries, keys)))
+        within = min(1.0, self._scores / max(1, heads * visible_scores(tile.window, queries, keys)))
         done = len(self._begun) - 1 + within
         total = None if self._layers is None else max(self._layers, len(self._begun))
         of, left = "", ""
@@ -83,12 +83,12 @@ class Progress(Observer):
 @contextlib.contextmanager
 def watching(model: Model) -> Iterator[Progress]:
     """An observer for a run of ``model`` that shows how far it is, where somebody looks on."""
-    from attnviz.model import overview as plan
+    from attnviz.model import overview
 
     layers: int | None = sum(model.backend.layers.values())
     if not layers:  # a hosted model says so only when it has run
         try:
-            layers = sum(len(stack.blocks) for stack in plan.shape(model.checkpoint).stacks)
+            layers = sum(len(stack.blocks) for stack in overview.checkpoint_shape(model.checkpoint).stacks)
         except ModelError:
             layers = None
     progress = Progress(layers, console.errors())

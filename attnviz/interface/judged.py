@@ -12,15 +12,15 @@ from attnviz.errors import UsageError
 from attnviz.interface.opened import Opened
 
 if TYPE_CHECKING:
-    from attnviz.model.check.judge import Check, Judge, Progress
-    from attnviz.model.check.report import Inputs
+    from attnviz.model.check.judge import Check, Judge, OnProgress
+    from attnviz.model.check.report import InputCheck
 
 
 class Judged(Opened):
     """An opened model whose records can be judged."""
 
     def check_record(
-        self, found: record.Record | record.Observation, progress: Progress | None = None, judge: Judge | None = None
+        self, found: record.Record | record.Observation, progress: OnProgress | None = None, judge: Judge | None = None
     ) -> Check:
         """Judge a record of this model by transformers' own attention: its weights, or what an observation shows.
 
@@ -48,15 +48,15 @@ class Judged(Opened):
         check = check_shown(shown, self.checkpoint, self.options, self.backend, judge)
         return replace(check, inputs=self.inputs_anew([(shown.encoding, shown.target)]))
 
-    def _check_observation(self, found: record.Observation, judge: Judge, progress: Progress | None) -> Check:
+    def _check_observation(self, found: record.Observation, judge: Judge, progress: OnProgress | None) -> Check:
         from attnviz.analysis.check.observation import check_observation, texts_of
-        from attnviz.model.check.sampling import Unjudged
+        from attnviz.model.check.sampling import NoReferenceWeights
 
         reads = [(read, None) for read in found.windows.sample] if found.windows else [texts_of(found)]
         try:
             check = check_observation(found, self.checkpoint, self.options, self.backend, judge, progress)
             return replace(check, inputs=self.inputs_anew(reads))
-        except Unjudged:  # transformers has no weights to hold it to: the hidden states of another run are compared
+        except NoReferenceWeights:  # the hidden states of another run are compared instead
             checks = [self.check_encoding(*read, progress=progress, judge=judge) for read in reads]
             return replace(max(checks, key=lambda check: (not check.passed, check.max_abs_diff)), rerun=True)
 
@@ -65,17 +65,17 @@ class Judged(Opened):
         encoding: Encoding,
         target: Encoding | None = None,
         *,
-        progress: Progress | None = None,
+        progress: OnProgress | None = None,
         judge: Judge | None = None,
     ) -> Check:
-        """``check`` of what the model reads; an encoder–decoder needs the ``target`` that its decoder reads too."""
-        from attnviz.model.check.judge import check
+        """Check what the model reads; an encoder–decoder needs the ``target`` that its decoder reads too."""
+        from attnviz.model.check.judge import check_encoding
 
         self.require_checkable()
-        found = check(self.checkpoint, encoding, target, self.options, self.backend, progress, judge)
+        found = check_encoding(self.checkpoint, encoding, target, self.options, self.backend, progress, judge)
         return replace(found, inputs=self.inputs_anew([(encoding, target)]))
 
-    def inputs_anew(self, reads: Iterable[tuple[Encoding, Encoding | None]]) -> Inputs:
+    def inputs_anew(self, reads: Iterable[tuple[Encoding, Encoding | None]]) -> InputCheck:
         """What transformers' own tokenizer makes of the texts that were read: what differs first."""
         found = [self._reader.compare(*read) for read in reads]
         return next((each for each in found if each.differs), found[0])

@@ -18,7 +18,7 @@ from attnviz.interface.rows import Given, attend_row, check_given, read
 if TYPE_CHECKING:
     from attnviz.attention.kernel import Observer
     from attnviz.attention.observers import HiddenStates, Weights
-    from attnviz.model.check.judge import Check, Judge, Progress
+    from attnviz.model.check.judge import Check, Judge, OnProgress
 
 _HEADS = 1024
 """How many heads a model is taken to have that does not say it."""
@@ -165,7 +165,7 @@ class Model(Judged):
         from attnviz.model import backends as backends
         from attnviz.model.cost import limits as foresee
 
-        foresee.require_text(self.checkpoint, self.options, text, self.backend.limit, truncate=truncate)
+        foresee.require_text_fits(self.checkpoint, self.options, text, self.backend.limit, truncate=truncate)
         tokens = len(self.encode(text, pair, truncate=truncate, chat=chat)) + (generate or 0)
         heads = self.backend.heads[self.backend.kinds[0]] or _HEADS
         return heads * tokens * tokens * self.options.dtype.itemsize > backends.LONG
@@ -256,7 +256,7 @@ class Model(Judged):
         float64: bool = False,
         truncate: bool = False,
         chat: bool = False,
-        progress: Progress | None = None,
+        progress: OnProgress | None = None,
         judge: Judge | None = None,
         input_ids: Any = None,
         **beside: Any,

@@ -13,9 +13,9 @@ from attnviz.errors import UsageError, short
 
 if TYPE_CHECKING:
     from attnviz.model.backends import Options
-    from attnviz.model.hosted import Hosted, Reader
+    from attnviz.model.hosted import Hosted, TokenizerCheck
     from attnviz.model.native.backend import Native
-    from attnviz.model.watch import Watch
+    from attnviz.model.watch import ModelWatch
 
 Words = Lexicon | Iterable[str] | Iterable[Sequence[int]]
 """What is known to be a word: a list, or pairs (start, stop) of a text's characters."""
@@ -47,11 +47,11 @@ class Opened:
         return self._options or Options()
 
     @cached_property
-    def _opened(self) -> tuple[Native | Hosted, str, Watch | None]:
-        from attnviz.model.backends import open_backend, watch
+    def _opened(self) -> tuple[Native | Hosted, str, ModelWatch | None]:
+        from attnviz.model.backends import open_backend, watch_model
 
         backend, reason = open_backend(self.checkpoint, self.options)
-        return backend, reason, watch(self.checkpoint, backend)
+        return backend, reason, watch_model(self.checkpoint, backend)
 
     def follow(self) -> None:
         """Open a model in memory anew where it has changed since: other values, hooks, modules or settings."""
@@ -70,10 +70,12 @@ class Opened:
     def by_transformers(self) -> Hosted:
         """The model as transformers runs it, whether or not our own forward pass can."""
         from attnviz.model.backends import open_by_transformers
-        from attnviz.model.hosted import settle
+        from attnviz.model.hosted import choose_backend
 
         backend = self.backend
-        return settle(open_by_transformers(self.checkpoint, self.options)) if backend.path == "native" else backend
+        return (
+            choose_backend(open_by_transformers(self.checkpoint, self.options)) if backend.path == "native" else backend
+        )
 
     @property
     def reason(self) -> str:
@@ -81,11 +83,11 @@ class Opened:
         return self._opened[1]
 
     @cached_property
-    def _reader(self) -> Reader:
+    def _reader(self) -> TokenizerCheck:
         """The tokenizer of transformers, for the check."""
-        from attnviz.model.hosted import Reader
+        from attnviz.model.hosted import TokenizerCheck
 
-        return Reader(self.checkpoint, trust_remote_code=self.options.trust_remote_code)
+        return TokenizerCheck(self.checkpoint, trust_remote_code=self.options.trust_remote_code)
 
     @property
     def uncheckable(self) -> str:
@@ -134,7 +136,7 @@ class Opened:
         if generate is not None and (not isinstance(generate, int) or generate < 0):
             raise UsageError(f"generate is {short(generate)}, expected a number of tokens")
         self.follow()
-        foresee.require_text(self.checkpoint, self.options, text, self.backend.limit, truncate=truncate)
+        foresee.require_text_fits(self.checkpoint, self.options, text, self.backend.limit, truncate=truncate)
         source = self.encode(text, pair, truncate=truncate, chat=chat, words=words)
         foresee.require_memory(self.checkpoint, self.options, len(source))
         two = "cross" in self.backend.kinds

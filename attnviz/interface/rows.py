@@ -163,7 +163,7 @@ def _judge(model: Opened, row: Row, found: Found) -> tuple[Check, list[Tensor]]:
     import torch
 
     from attnviz.errors import ModelError
-    from attnviz.model.check.report import compare, sum_up, weights_apart
+    from attnviz.model.check.report import compare_layer, summarise_layers, weight_differences
 
     if _backend(model, row.padded).path == "observed":
         raise UsageError(f"{model.name} attends by itself in transformers, and so are the weights of rows with padding")
@@ -177,8 +177,10 @@ def _judge(model: Opened, row: Row, found: Found) -> tuple[Check, list[Tensor]]:
             raise ModelError(f"{model.name}: transformers' own attention returns no weights to compare with")
         for number, mine, other in zip(ours.layer_numbers, ours.weights, maps, strict=True):
             others.append(other[:, part[0], part[1]].cpu())
-            compared.append(compare(kind, number, weights_apart(torch.from_numpy(mine), others[-1]), (None, 0.0)))
-    return sum_up(compared, model.options.dtype), others
+            compared.append(
+                compare_layer(kind, number, weight_differences(torch.from_numpy(mine), others[-1]), (None, 0.0))
+            )
+    return summarise_layers(compared, model.options.dtype), others
 
 
 def _backend(model: Opened, padded: Padded) -> Native | Hosted:

@@ -14,7 +14,7 @@ from attnviz.encoding import Encoding
 from attnviz.errors import UnsupportedModel, UsageError
 from attnviz.model.families import near_miss
 from attnviz.model.native.backend import Native, open_native, read_spec
-from attnviz.model.watch import Watch
+from attnviz.model.watch import ModelWatch
 
 if TYPE_CHECKING:
     from attnviz.model.hosted import Hosted
@@ -48,12 +48,12 @@ def read_options(dtype: str, device: str | None, *, trust_remote_code: bool) -> 
     """
     if dtype not in DTYPES:
         raise UsageError(f"--dtype is {dtype!r}, expected one of {', '.join(DTYPES)}")
-    if device not in (*devices(), "auto", None):
-        raise UsageError(f"--device is {device!r}; this machine has {', '.join(devices())}")
+    if device not in (*available_devices(), "auto", None):
+        raise UsageError(f"--device is {device!r}; this machine has {', '.join(available_devices())}")
     return Options(DTYPES[dtype], device, trust_remote_code)
 
 
-def devices() -> list[str]:
+def available_devices() -> list[str]:
     """The devices of this machine, the fastest first."""
     found = ["cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))] if torch.cuda.is_available() else []
     return [*found, *(["mps"] if torch.backends.mps.is_available() else []), "cpu"]
@@ -66,15 +66,15 @@ def open_backend(checkpoint: Checkpoint, options: Options) -> tuple[Native | Hos
         UnsupportedModel: neither way runs it; the message says what stands in the way of each.
         ModelError: the checkpoint is damaged, or a package that it needs is missing.
     """
-    reason = why_hosted(checkpoint)
+    reason = hosted_reason(checkpoint)
     if not reason:
         return open_native(checkpoint, options.dtype, _place(checkpoint, options)), ""
     against = require_hostable(checkpoint, options, reason)
-    from attnviz.model.hosted import require_start, settle
+    from attnviz.model.hosted import choose_backend, require_start
 
     backend = open_by_transformers(checkpoint, options)
     require_start(checkpoint, backend)
-    return settle(backend) if against or isinstance(checkpoint.reference, torch.nn.Module) else backend, reason
+    return choose_backend(backend) if against or isinstance(checkpoint.reference, torch.nn.Module) else backend, reason
 
 
 def require_hostable(checkpoint: Checkpoint, options: Options, reason: str) -> str | None:
@@ -85,22 +85,24 @@ def require_hostable(checkpoint: Checkpoint, options: Options, reason: str) -> s
     Raises:
         UnsupportedModel: the message says what stands in the way.
     """
-    from attnviz.model.hosted import hostable, known
+    from attnviz.model.hosted import is_known_type, why_not_hostable
 
-    against = None if isinstance(checkpoint.reference, torch.nn.Module) else hostable(checkpoint.config)
+    against = None if isinstance(checkpoint.reference, torch.nn.Module) else why_not_hostable(checkpoint.config)
     if against and not options.trust_remote_code:
-        near = "" if known(checkpoint.config) else near_miss(checkpoint.config)
+        near = "" if is_known_type(checkpoint.config) else near_miss(checkpoint.config)
         hint = f"{near}What attnviz runs is listed by: attnviz models"
         raise UnsupportedModel(f"{checkpoint.name}: {reason}; and {against}", hint=hint)
     return against
 
 
-def size_of_weights(backend: Native | Hosted, encoding: Encoding, target: Encoding | None = None) -> int:
+def weights_size(backend: Native | Hosted, encoding: Encoding, target: Encoding | None = None) -> int:
     """The bytes that the weights of all heads take in float32; of a hosted model at most, as far as configs say."""
-    return 4 * sum(backend.heads[kind] * n * m for kind, (n, m) in shapes(backend, encoding, target).items())
+    return 4 * sum(backend.heads[kind] * n * m for kind, (n, m) in map_shapes(backend, encoding, target).items())
 
 
-def shapes(backend: Native | Hosted, encoding: Encoding, target: Encoding | None = None) -> dict[Kind, tuple[int, int]]:
+def map_shapes(
+    backend: Native | Hosted, encoding: Encoding, target: Encoding | None = None
+) -> dict[Kind, tuple[int, int]]:
     """The (N, M) of each kind of map that the model has."""
     read, written = len(encoding), len(target or ())
     found: dict[Kind, tuple[int, int]] = {"self": (read, read), "encoder": (read, read)}
@@ -108,7 +110,7 @@ def shapes(backend: Native | Hosted, encoding: Encoding, target: Encoding | None
     return {kind: found[kind] for kind in backend.kinds}
 
 
-def why_hosted(checkpoint: Checkpoint) -> str:
+def hosted_reason(checkpoint: Checkpoint) -> str:
     """What our forward pass does not know of the checkpoint's config, or what was done to a model in memory since.
 
     It is empty where there is nothing of that.
@@ -125,22 +127,22 @@ def why_hosted(checkpoint: Checkpoint) -> str:
     if checkpoint.wrapped:
         return f"the model is wrapped ({checkpoint.wrapped})"
     if isinstance(checkpoint.reference, torch.nn.Module):
-        from attnviz.model.hosted import changed
+        from attnviz.model.hosted import find_modification
 
-        return changed(checkpoint.reference)
+        return find_modification(checkpoint.reference)
     return ""
 
 
-def watch(checkpoint: Checkpoint, backend: Native | Hosted) -> Watch | None:
+def watch_model(checkpoint: Checkpoint, backend: Native | Hosted) -> ModelWatch | None:
     """What tells whether a model in memory is still what ``backend`` was opened from; None for a model of files."""
     if not isinstance(checkpoint.tensors, Remembering):
         return None
     if isinstance(backend, Native):
         read = checkpoint.tensors.read
         copied = {name: tensor for name, tensor in dict.items(checkpoint.tensors) if name in read}
-        return Watch(checkpoint.reference, copied, backend.network.tensors.values())
+        return ModelWatch(checkpoint.reference, copied, backend.network.tensors.values())
     running = [each for each in backend.model.state_dict().values() if isinstance(each, torch.Tensor)]
-    return Watch(checkpoint.reference, dict(checkpoint.tensors), running)
+    return ModelWatch(checkpoint.reference, dict(checkpoint.tensors), running)
 
 
 def open_by_transformers(checkpoint: Checkpoint, options: Options) -> Hosted:
@@ -151,10 +153,10 @@ def open_by_transformers(checkpoint: Checkpoint, options: Options) -> Hosted:
     """
     from attnviz.model.hosted import open_hosted
 
-    return open_hosted(checkpoint, *placing(checkpoint, options), trust_remote_code=options.trust_remote_code)
+    return open_hosted(checkpoint, *placement(checkpoint, options), trust_remote_code=options.trust_remote_code)
 
 
-def placing(checkpoint: Checkpoint, options: Options) -> tuple[torch.dtype | None, str]:
+def placement(checkpoint: Checkpoint, options: Options) -> tuple[torch.dtype | None, str]:
     """The type and the device that transformers is asked for.
 
     Quantised weights keep their type. ``auto`` spreads a model over all devices where accelerate is installed.
@@ -165,7 +167,7 @@ def placing(checkpoint: Checkpoint, options: Options) -> tuple[torch.dtype | Non
 
 def _place(checkpoint: Checkpoint, options: Options) -> str:
     if options.device == "auto":
-        return devices()[0]
+        return available_devices()[0]
     if options.device is None and isinstance(checkpoint.reference, torch.nn.Module):
         return str(next(checkpoint.reference.parameters()).device)
     return options.device or "cpu"

@@ -10,7 +10,7 @@ import torch
 from attnviz.checkpoint import Checkpoint, quiet_transformers
 from attnviz.encoding import Encoding, continued, started
 from attnviz.errors import InputError, UnsupportedModel, UsageError
-from attnviz.model.backends import Options, placing
+from attnviz.model.backends import Options, placement
 from attnviz.model.cost.limits import require_memory
 from attnviz.model.families import find_family
 from attnviz.model.native import weights
@@ -105,16 +105,16 @@ def _hosted(
     checkpoint: Checkpoint, options: Options, backend: Hosted, source: Encoding, count: int
 ) -> tuple[int, list[int]]:
     """As ``_native``."""
-    from attnviz.model.hosted import open_writer, undisturbed
+    from attnviz.model.hosted import isolated, open_with_head
 
-    writer = open_writer(checkpoint, *placing(checkpoint, options), trust_remote_code=options.trust_remote_code)
+    writer = open_with_head(checkpoint, *placement(checkpoint, options), trust_remote_code=options.trust_remote_code)
     ids = torch.tensor([source.ids], device=writer.device)
     given: dict[str, Any] = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "max_new_tokens": count}
     begin = opening(checkpoint, backend)
     if begin is not None:
         given |= {"decoder_start_token_id": begin[0], "forced_bos_token_id": begin[1]}
     try:
-        with undisturbed(writer), quiet_transformers(), torch.inference_mode():
+        with isolated(writer), quiet_transformers(), torch.inference_mode():
             written = writer.generate(**given, do_sample=False, num_beams=1)[0].tolist()
     except (TypeError, ValueError, LookupError, AttributeError, RuntimeError, ImportError) as error:
         raise UnsupportedModel(

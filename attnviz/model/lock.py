@@ -2,6 +2,6 @@
 
 import threading
 
-RUNNING = threading.RLock()
+MODEL_LOCK = threading.RLock()
 """Is held while a transformers model runs. There is one for all models: what transformers logs, by which functions it
 attends, and torch's default type belong to the process."""

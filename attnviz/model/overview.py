@@ -13,15 +13,15 @@ from attnviz.checkpoint import Checkpoint
 from attnviz.errors import ModelError, UnsupportedModel, few
 from attnviz.model import families
 from attnviz.model.architecture.description import TIED, describe
-from attnviz.model.backends import Options, open_backend, require_hostable, why_hosted
+from attnviz.model.backends import Options, hosted_reason, open_backend, require_hostable
 from attnviz.model.cost import estimates as cost
-from attnviz.model.cost.estimates import Block, Shape, Stack
+from attnviz.model.cost.estimates import AttentionBlock, ModelShape, Stack
 from attnviz.model.native import weights
 from attnviz.model.native.backend import naming, read_spec
 
 
 @dataclass(frozen=True)
-class Plan:
+class Overview:
     """How a checkpoint is run. ``reason`` says why it is not native, ``facts`` what the model is made of."""
 
     name: str
@@ -32,7 +32,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Row:
+class FamilySummary:
     """A family: its model type, the types that are the same but for their configuration, and a word on it."""
 
     name: str
@@ -40,24 +40,24 @@ class Row:
     about: str
 
 
-def plan(checkpoint: Checkpoint, options: Options | None = None) -> Plan:
+def overview(checkpoint: Checkpoint, options: Options | None = None) -> Overview:
     """How ``checkpoint`` would be run.
 
     Raises:
         ModelError: its config is damaged, or its tensors are not those that it asks for.
     """
     kind = str(checkpoint.config.get("model_type"))
-    reason = why_hosted(checkpoint)
+    reason = hosted_reason(checkpoint)
     if not reason:
         family, spec = read_spec(checkpoint)
         facts = describe(spec)
         if "head" in facts and _is_tied(family, checkpoint):
             facts["head"] = TIED
         with naming(checkpoint):
-            unread = weights.unread(family, spec, checkpoint.tensors)
+            unread = weights.find_unread(family, spec, checkpoint.tensors)
         if unread:
             facts["not read"] = few(unread, 10)
-        return Plan(checkpoint.name, kind, "native", "a family file says all that its config asks for", facts)
+        return Overview(checkpoint.name, kind, "native", "a family file says all that its config asks for", facts)
     facts = _from_config(checkpoint)
     try:
         backend, unused = _rehearsed(checkpoint, options or Options())
@@ -65,21 +65,21 @@ def plan(checkpoint: Checkpoint, options: Options | None = None) -> Plan:
         against = error.message.removeprefix(f"{checkpoint.name}: ").removeprefix(f"{reason}; and ")
         near = error.hint if error.hint.startswith("Did you mean") else ""
         near = near.partition("What attnviz")[0]
-        return Plan(checkpoint.name, kind, "not at all", f"{reason}; {against}. {near}".strip(), facts)
-    return Plan(checkpoint.name, kind, backend, reason, facts | unused)
+        return Overview(checkpoint.name, kind, "not at all", f"{reason}; {against}. {near}".strip(), facts)
+    return Overview(checkpoint.name, kind, backend, reason, facts | unused)
 
 
 def _rehearsed(
     checkpoint: Checkpoint, options: Options
 ) -> tuple[Literal["native", "hosted", "observed"], dict[str, str]]:
     """The way of a checkpoint that transformers runs, and what of it is not read."""
-    require_hostable(checkpoint, options, why_hosted(checkpoint))
+    require_hostable(checkpoint, options, hosted_reason(checkpoint))
     if options.trust_remote_code:  # only a run of its code tells
         found = open_backend(checkpoint, options)[0]
     else:
-        from attnviz.model.hosted.dry_run import rehearse
+        from attnviz.model.hosted.dry_run import dry_run
 
-        found = rehearse(checkpoint)
+        found = dry_run(checkpoint)
     return found.path, {"not read": few(found.unread, 10)} if found.unread else {}
 
 
@@ -109,14 +109,14 @@ _SIZES = {
 """Facts that only the cost depends on."""
 
 
-def shape(checkpoint: Checkpoint) -> Shape:
+def checkpoint_shape(checkpoint: Checkpoint) -> ModelShape:
     """What the cost of ``checkpoint`` depends on; of a hosted model as far as its config says.
 
     Raises:
         ModelError: its config is damaged, or does not say how many layers and heads there are.
     """
-    if not why_hosted(checkpoint):
-        return cost.shape(read_spec(checkpoint)[1])
+    if not hosted_reason(checkpoint):
+        return cost.model_shape(read_spec(checkpoint)[1])
     said = _said(checkpoint)
     missing = [name for name in ("layers", "heads", "width") if name not in said]
     if missing:
@@ -134,10 +134,10 @@ def shape(checkpoint: Checkpoint) -> Shape:
         unknown.append("the linear layers: they are not counted")
     heads, width = said["heads"], said["width"]
     size = said.get("head size", width // heads)
-    block = Block(heads, said.get("key-value heads", heads), size, CAUSAL if causal else None)
+    block = AttentionBlock(heads, said.get("key-value heads", heads), size, CAUSAL if causal else None)
     stack = Stack((block,) * said["layers"], width, said.get("inner", 4 * width), linear)
     # A rotary model may go beyond what it was trained for: only a run knows its limit.
-    return Shape((stack,), said.get("parameters"), None, tuple(unknown))
+    return ModelShape((stack,), said.get("parameters"), None, tuple(unknown))
 
 
 def _linear(checkpoint: Checkpoint, said: Mapping[str, int]) -> int | None:
@@ -168,12 +168,12 @@ def _from_config(checkpoint: Checkpoint) -> dict[str, str]:
     return {fact: f"{value:,}" for fact, value in _said(checkpoint).items() if fact not in _SIZES}
 
 
-def rows() -> list[Row]:
+def list_families() -> list[FamilySummary]:
     """The families, each with its aliases and the first sentence of its file."""
     found = []
     for name in families.FAMILIES:
         module = importlib.import_module(f"{families.__name__}.{families.module_name(name)}")
         about = " ".join((module.__doc__ or "").partition("\n\n")[0].split()).replace("``", "")
         aliases = tuple(sorted(alias for alias, family in families.ALIASES.items() if family == name))
-        found.append(Row(name, aliases, about.rstrip(".")))
+        found.append(FamilySummary(name, aliases, about.rstrip(".")))
     return found

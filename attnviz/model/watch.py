@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from attnviz.checkpoint import raw
-from attnviz.model.lock import RUNNING
+from attnviz.model.lock import MODEL_LOCK
 
 _PLAIN = (int, float, str, bytes, bool, complex, type(None), torch.dtype, torch.device)
 
 
-class Watch:
+class ModelWatch:
     """What ``model`` was: its modules, hooks, attributes, configs and tensors.
 
     Where a tensor is replaced or written to, that is seen by its place and version. ``copied`` are the tensors of which
@@ -27,12 +27,12 @@ class Watch:
         self._model = model
         shared = {_place(tensor) for tensor in running}
         self._copied = [tensor for tensor in copied.values() if _place(tensor) not in shared]
-        with RUNNING:
+        with MODEL_LOCK:
             self._was, self._values = self._marks(), self._sums()
 
     def is_same(self) -> bool:
         """Whether nothing has changed since."""
-        with RUNNING:
+        with MODEL_LOCK:
             now, values = self._marks(), self._sums()
         if len(now) != len(self._was) or values != self._values:
             return False

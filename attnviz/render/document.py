@@ -18,7 +18,7 @@ from attnviz.record.schemas import VERSIONS
 
 if TYPE_CHECKING:
     from attnviz.model.check.judge import Check, LayerCheck
-    from attnviz.model.check.report import Recomputed, Written
+    from attnviz.model.check.report import GenerationCheck, Recomputed
 
 
 def document(summary: Summary, check: Check | None) -> dict[str, Any]:
@@ -147,7 +147,7 @@ def check_document(check: Check) -> dict[str, Any]:
     }
 
 
-def _written(written: Written) -> dict[str, Any]:
+def _written(written: GenerationCheck) -> dict[str, Any]:
     differ = [
         asdict(choice) | {"apart": _finite(choice.apart), "explained": _finite(choice.explained)}
         for choice in written.differ

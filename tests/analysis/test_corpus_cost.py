@@ -14,7 +14,7 @@ from attnviz.analysis.corpus.metrics import Asked
 from attnviz.encoding import Encoding
 from attnviz.errors import ModelError
 from attnviz.interface import Model
-from attnviz.model.cost.estimates import Shape, cost, shape
+from attnviz.model.cost.estimates import ModelShape, estimate_cost, model_shape
 from attnviz.model.families import find_family
 
 MINILM = {
@@ -31,11 +31,11 @@ BILLION = 10**9
 
 
 @pytest.fixture
-def minilm() -> Shape:
-    return shape(find_family(MINILM).spec(MINILM))
+def minilm() -> ModelShape:
+    return model_shape(find_family(MINILM).spec(MINILM))
 
 
-def test_computing(minilm: Shape) -> None:
+def test_computing(minilm: ModelShape) -> None:
     found = corpus_cost(minilm, BILLION, 25)
     assert (found.windows, found.all_tokens) == (1, 25 * BILLION)
     # four matrices of attention and two of the MLP, each number multiplied and added; q·k and weights·v
@@ -43,7 +43,7 @@ def test_computing(minilm: Shape) -> None:
     assert found.attention_flops == BILLION * 25 * 25 * 4 * 6 * 384
 
 
-def test_rows_and_parts(minilm: Shape) -> None:
+def test_rows_and_parts(minilm: ModelShape) -> None:
     found = corpus_cost(minilm, BILLION, 25, top=3)
     rows = found.rows
     assert (rows.documents, rows.heads, rows.links) == (BILLION, 72 * BILLION, 18 * BILLION)
@@ -54,23 +54,23 @@ def test_rows_and_parts(minilm: Shape) -> None:
     assert corpus_cost(minilm, 7, 2, top=99).rows.links == 7 * 6 * 4  # no text has more pairs of tokens
 
 
-def test_bytes_are_so_many_a_row(minilm: Shape) -> None:
+def test_bytes_are_so_many_a_row(minilm: ModelShape) -> None:
     found = corpus_cost(minilm, BILLION, 25)
     assert found.bytes.heads == found.rows.heads * 55
     assert found.bytes.total == found.bytes.documents + found.bytes.heads + found.bytes.links
 
 
-def test_long_documents_are_read_in_windows_that_overlap_by_half(minilm: Shape) -> None:
+def test_long_documents_are_read_in_windows_that_overlap_by_half(minilm: ModelShape) -> None:
     assert [reading(minilm, n) for n in (1, 512)] == [(1, 1), (512, 1)]
     for tokens, windows in ((513, 2), (768, 2), (769, 3), (1024, 3)):
         assert reading(minilm, tokens) == (512, windows)
-    found, one = corpus_cost(minilm, 10, 1024), cost(minilm, 512)
+    found, one = corpus_cost(minilm, 10, 1024), estimate_cost(minilm, 512)
     assert (found.linear_flops, found.attention_flops) == (30 * (one.linear_flops or 0), 30 * one.attention_flops)
     assert found.all_tokens == 10 * 1024
     assert reading(replace(minilm, limit=None), 10**6) == (10**6, 1)
 
 
-def test_a_worker_holds_a_pack_and_a_part_however_large_the_corpus(minilm: Shape) -> None:
+def test_a_worker_holds_a_pack_and_a_part_however_large_the_corpus(minilm: ModelShape) -> None:
     few, many = corpus_cost(minilm, 10**5, 25), corpus_cost(minilm, BILLION, 25)
     assert many.peak == few.peak == (few.model or 0) + few.activations + few.results
     assert 1024 * 72 * 20 * 8 < few.results < 10 * 1024 * 72 * 20 * 8
@@ -81,7 +81,9 @@ def test_a_worker_holds_a_pack_and_a_part_however_large_the_corpus(minilm: Shape
     assert long.results < 2 * costs.PART_TOKENS * 800
 
 
-def test_packs_are_run_at_once_and_their_weights_some_at_a_time(minilm: Shape, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_packs_are_run_at_once_and_their_weights_some_at_a_time(
+    minilm: ModelShape, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(costs, "_WORKERS", 2)
     # three arrays of weights of a document, or of so many documents as are seen at once; states of 4,096 tokens
     weights = 3 * 4 * (1 << 19)
@@ -92,14 +94,14 @@ def test_packs_are_run_at_once_and_their_weights_some_at_a_time(minilm: Shape, m
     assert corpus_cost(minilm, BILLION, 512).activations == 2 * (8 * 512 * width + 3 * 4 * 12 * 512 * 512)
 
 
-def test_a_gpu_does_a_part_of_its_peak_and_attention_in_single_precision(minilm: Shape) -> None:
+def test_a_gpu_does_a_part_of_its_peak_and_attention_in_single_precision(minilm: ModelShape) -> None:
     for size, peak in ((2, 989e12), (4, 67e12), (8, 67e12)):
         found = corpus_cost(minilm, BILLION, 25, bytes_=size)
         seconds = ((found.linear_flops or 0) / peak + found.attention_flops / 67e12) / 0.3
         assert found.gpu_seconds == pytest.approx(seconds)
 
 
-def test_what_is_unknown_stays_so(minilm: Shape) -> None:
+def test_what_is_unknown_stays_so(minilm: ModelShape) -> None:
     stack = replace(minilm.stacks[0], linear=None)
     found = corpus_cost(replace(minilm, stacks=(stack,), parameters=None), 10, 25)
     assert (found.linear_flops, found.gpu_seconds, found.model) == (None, None, None)
@@ -111,10 +113,10 @@ def test_workers_are_whole_ones(seconds: float, count: int) -> None:
     assert workers(seconds, costs.HOUR) == count
 
 
-def test_documents_are_short_while_their_weights_fit_a_tile(minilm: Shape) -> None:
+def test_documents_are_short_while_their_weights_fit_a_tile(minilm: ModelShape) -> None:
     assert (is_short(minilm, 25), is_short(minilm, 836), is_short(minilm, 837)) == (True, True, False)  # √(2²³/12)
     long = replace(minilm, limit=None)
-    one = cost(long, 900)
+    one = estimate_cost(long, 900)
     assert corpus_cost(long, BILLION, 900).activations == one.activations + one.kept
 
 

@@ -51,7 +51,7 @@ def saved(model: Any, folder: Path, dtype: torch.dtype) -> Network:
     config = json.loads((folder / "config.json").read_text())
     family = find_family(config)
     spec = family.spec(config)
-    return Network(spec, weights.take(family, spec, load_file(folder / "model.safetensors"), dtype))
+    return Network(spec, weights.take_tensors(family, spec, load_file(folder / "model.safetensors"), dtype))
 
 
 def inputs(ids: Sequence[int], types: Sequence[int] | None = None, target: Sequence[int] | None = None) -> Any:

@@ -17,7 +17,15 @@ from attnviz.attention.kernel import Observer
 from attnviz.checkpoint import open_checkpoint
 from attnviz.errors import ExitCode, ModelError, UnsupportedModel, UsageError
 from attnviz.interface import load
-from attnviz.model.backends import DTYPES, Options, devices, open_backend, placing, read_options, why_hosted
+from attnviz.model.backends import (
+    DTYPES,
+    Options,
+    available_devices,
+    hosted_reason,
+    open_backend,
+    placement,
+    read_options,
+)
 from attnviz.model.hosted import Hosted
 from attnviz.model.native.backend import Native
 from tests import tiny
@@ -36,7 +44,7 @@ def test_what_a_family_file_expresses_is_native(name: str, request: pytest.Fixtu
     checkpoint = open_checkpoint(request.getfixturevalue(name))
     backend, reason = open_backend(checkpoint, Options())
     assert isinstance(backend, Native)
-    assert (backend.path, reason, why_hosted(checkpoint)) == ("native", "", "")
+    assert (backend.path, reason, hosted_reason(checkpoint)) == ("native", "", "")
 
 
 def test_a_type_without_a_family_file_is_hosted_and_the_reason_names_it(tiny_mixtral: Path) -> None:
@@ -158,18 +166,18 @@ def test_the_fastest_device_is_the_first_that_is_present(
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert devices() == ["cuda", "cuda:0", "cuda:1", "cpu"]
+    assert available_devices() == ["cuda", "cuda:0", "cuda:1", "cpu"]
     assert read_options("float32", "cuda:1", trust_remote_code=False).device == "cuda:1"
     with pytest.raises(UsageError, match="this machine has cuda, cuda:0, cuda:1, cpu"):
         read_options("float32", "cuda:2", trust_remote_code=False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
-    assert devices() == ["mps", "cpu"]
+    assert available_devices() == ["mps", "cpu"]
     for checkpoint in checkpoints:
-        assert placing(checkpoint, Options()) == (torch.float32, "cpu")
+        assert placement(checkpoint, Options()) == (torch.float32, "cpu")
         with monkeypatch.context() as patch:
             patch.setattr("importlib.util.find_spec", lambda _: None)  # no accelerate, which would spread it
-            assert placing(checkpoint, Options(device="auto")) == (torch.float32, "mps")
+            assert placement(checkpoint, Options(device="auto")) == (torch.float32, "mps")
 
 
 class States(Observer):

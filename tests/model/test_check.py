@@ -244,7 +244,7 @@ def test_a_model_of_every_family_can_be_checked(family: str, dtype: torch.dtype,
     checkpoint = open_checkpoint(tmp_path)
     options = Options(dtype)
     assert isinstance(open_backend(checkpoint, options)[0], Native)
-    check = check_module.check(checkpoint, texts[0], texts[1], options)
+    check = check_module.check_encoding(checkpoint, texts[0], texts[1], options)
     assert check.passed
     assert (check.heads > 0, check.dtype) == (True, str(dtype).removeprefix("torch."))
     assert check.max_abs_diff <= check.tolerance

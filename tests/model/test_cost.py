@@ -13,10 +13,10 @@ from attnviz.attention.observers import HeadStats, Received, Tiles, TopLinks
 from attnviz.attention.window import KeyWindow
 from attnviz.checkpoint import open_checkpoint
 from attnviz.interface import Model, load
-from attnviz.model import overview as plan
+from attnviz.model import overview
 from attnviz.model.cost import estimates as costs
-from attnviz.model.cost.estimates import Block, Cost, Shape, cost, seen, shape
-from attnviz.model.cost.measuring import measure
+from attnviz.model.cost.estimates import AttentionBlock, Cost, ModelShape, estimate_cost, model_shape, visible_scores
+from attnviz.model.cost.measuring import measure_rates
 from attnviz.model.families import find_family
 
 SMOLLM2 = {
@@ -37,13 +37,13 @@ LINEAR = 30 * (2 * 576 * 576 + 2 * 576 * 192 + 3 * 576 * 1536)
 
 
 @pytest.fixture
-def smollm2() -> Shape:
-    return shape(find_family(SMOLLM2).spec(SMOLLM2))
+def smollm2() -> ModelShape:
+    return model_shape(find_family(SMOLLM2).spec(SMOLLM2))
 
 
 @pytest.fixture
-def found(smollm2: Shape) -> Cost:
-    return cost(smollm2, N)
+def found(smollm2: ModelShape) -> Cost:
+    return estimate_cost(smollm2, N)
 
 
 def test_scores_are_the_square_and_half_of_them_are_seen(found: Cost) -> None:
@@ -65,14 +65,14 @@ def test_memory_of_keys_values_weights_and_model(found: Cost) -> None:
     assert found.model == 4 * (49152 * 576 + LINEAR + 61 * 576)
 
 
-def test_what_is_kept_grows_with_the_text_and_not_with_its_square(smollm2: Shape) -> None:
-    small, large = (cost(smollm2, n) for n in (N, 2 * N))
+def test_what_is_kept_grows_with_the_text_and_not_with_its_square(smollm2: ModelShape) -> None:
+    small, large = (estimate_cost(smollm2, n) for n in (N, 2 * N))
     assert large.peak < 2 * small.peak
     assert small.kept > 270 * N * 8 * 8  # the links alone
 
 
-def test_half_precision_halves_the_model_and_not_the_weights(smollm2: Shape, found: Cost) -> None:
-    half = cost(smollm2, N, bytes_=2)
+def test_half_precision_halves_the_model_and_not_the_weights(smollm2: ModelShape, found: Cost) -> None:
+    half = estimate_cost(smollm2, N, bytes_=2)
     assert (half.model, half.keys_values) == ((found.model or 0) // 2, found.keys_values // 2)
     assert half.weights == found.weights
 
@@ -85,12 +85,12 @@ def test_scores_that_are_seen_are_counted(window: KeyWindow, queries: int, keys:
     apart = np.arange(keys) - np.arange(queries)[:, None]
     visible = apart <= (keys if window.right is None else window.right)
     visible &= -apart <= (queries if window.left is None else window.left)
-    assert seen(window, queries, keys) == visible.sum()
+    assert visible_scores(window, queries, keys) == visible.sum()
 
 
 def test_an_encoder_decoder_pays_for_three_maps(tiny_t5: Path) -> None:
-    made = plan.shape(open_checkpoint(tiny_t5))
-    found = cost(made, 100, target=10)
+    made = overview.checkpoint_shape(open_checkpoint(tiny_t5))
+    found = estimate_cost(made, 100, target=10)
     # 3 layers of 4 heads in the encoder, 2 in the decoder
     assert found.all_scores == 4 * (3 * 100 * 100 + 2 * 10 * 10 + 2 * 10 * 100)
     assert found.seen == found.all_scores - 4 * 2 * 45
@@ -98,10 +98,10 @@ def test_an_encoder_decoder_pays_for_three_maps(tiny_t5: Path) -> None:
 
 def test_of_a_hosted_model_the_config_says_what_it_can(tiny_mixtral: Path) -> None:
     checkpoint = open_checkpoint(tiny_mixtral)
-    made = plan.shape(checkpoint)
-    assert made.stacks[0].blocks == (Block(4, 2, 8, KeyWindow(right=0)),) * 3
+    made = overview.checkpoint_shape(checkpoint)
+    assert made.stacks[0].blocks == (AttentionBlock(4, 2, 8, KeyWindow(right=0)),) * 3
     assert made.unknown == ()
-    found = cost(made, 50)
+    found = estimate_cost(made, 50)
     # query and output, key and value; two of four experts with three matrices; the router
     assert found.linear_flops == 2 * 50 * 3 * (2 * 32 * 32 + 2 * 32 * 16 + 2 * 3 * 32 * 48 + 4 * 32)
     assert found.seen == 3 * 4 * 50 * 51 // 2
@@ -110,9 +110,9 @@ def test_of_a_hosted_model_the_config_says_what_it_can(tiny_mixtral: Path) -> No
 def test_what_a_config_does_not_say_is_said(tiny_mixtral: Path) -> None:
     checkpoint = open_checkpoint(tiny_mixtral)
     checkpoint.config["architectures"] = ["MixtralModel"]
-    made = plan.shape(checkpoint)
+    made = overview.checkpoint_shape(checkpoint)
     assert made.unknown == ("which keys a query sees: all are counted",)
-    found = cost(made, 50)
+    found = estimate_cost(made, 50)
     assert found.seen is None
     assert found.attention_flops == 4 * 8 * found.all_scores
 
@@ -123,7 +123,7 @@ def test_what_a_config_does_not_say_is_said(tiny_mixtral: Path) -> None:
 def test_the_kept_bytes_are_those_of_the_observers(tiny_llama: Path) -> None:
     model = load(tiny_llama)
     text = "the bank of it " * 50
-    observers = [TopLinks(costs.LINKS), HeadStats(), Received(), Tiles(costs.CELLS, costs.CELLS)]
+    observers = [TopLinks(costs.LINKS_PER_QUERY), HeadStats(), Received(), Tiles(costs.MAP_CELLS, costs.MAP_CELLS)]
     encoding = model.encode(text)
     model.backend.run(encoding, observers)
     kept = sum(
@@ -135,8 +135,8 @@ def test_the_kept_bytes_are_those_of_the_observers(tiny_llama: Path) -> None:
         for tensor in (layer if isinstance(layer, tuple) else [layer])
         if isinstance(tensor, torch.Tensor)
     )
-    made = plan.shape(model.checkpoint)
-    reckoned = cost(made, len(encoding)).kept - 800 * len(encoding)
+    made = overview.checkpoint_shape(model.checkpoint)
+    reckoned = estimate_cost(made, len(encoding)).kept - 800 * len(encoding)
     assert 1.5 * kept < reckoned < 2.5 * kept  # the record holds it once more
 
 
@@ -156,10 +156,10 @@ def test_a_time_for_each_score_is_found_and_the_rest_is_linear(
 
     monkeypatch.setattr(module.time, "perf_counter", lambda: Slow.now)
     monkeypatch.setattr(module, "_observers", lambda: [Slow()])
-    made = plan.shape(tiny_model.checkpoint)
-    rates = measure(tiny_model.backend, made, tiny_model.encode("the bank").ids, bytes_=4)
+    made = overview.checkpoint_shape(tiny_model.checkpoint)
+    rates = measure_rates(tiny_model.backend, made, tiny_model.encode("the bank").ids, bytes_=4)
     assert rates.score == pytest.approx(1e-6, rel=1e-3)
     assert rates.query == pytest.approx(0, abs=1e-6)
-    needed = cost(made, 5000)
+    needed = estimate_cost(made, 5000)
     assert needed.seen == needed.all_scores == 12 * 5000 * 5000
     assert rates.attention(needed, made) == pytest.approx(300, rel=1e-3)

@@ -228,7 +228,7 @@ def test_embeddings_are_found_wherever_a_checkpoint_keeps_them(
     stored = {name: t for name, t in stored.items() if name.removeprefix("model.") not in EMBEDDINGS}
     stored |= {name: torch.full((11, 8), float(EMBEDDINGS.index(name))) for name in kept}
     family = find_family({"model_type": kind})
-    taken = weights.take(family, found, stored, torch.float32)
+    taken = weights.take_tensors(family, found, stored, torch.float32)
     matrix, _ = weights.take_head(family, found, stored, torch.float32)
     seen = taken["encoder.embed.tokens.weight"], taken["embed.tokens.weight"], matrix
     assert [float(t[0, 0]) for t in seen] == [encoder, decoder, head]
@@ -253,7 +253,7 @@ def test_a_missing_tensor_of_the_decoder_is_not_taken_from_the_encoder() -> None
     name = "decoder.block.0.layer.0.SelfAttention.q.weight"
     del stored[name]
     with pytest.raises(ModelError, match=f"lacks 1 tensors that its config asks for: {name}"):
-        weights.take(find_family({"model_type": "t5"}), found, stored, torch.float32)
+        weights.take_tensors(find_family({"model_type": "t5"}), found, stored, torch.float32)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -263,7 +263,7 @@ def test_whole_sinusoids_are_those_of_m2m_100(dtype: torch.dtype, padding: int) 
     with precision(dtype):
         expected = M2M100SinusoidalPositionalEmbedding(700, 16, padding)(ids[None])[0]
     spec = Sinusoidal(700, whole=True, offset=padding + 1, padding=padding)
-    found = position.sinusoids(position.rows(ids, torch.arange(600), spec), 16, dtype, spec)
+    found = position.sinusoids(position.position_rows(ids, torch.arange(600), spec), 16, dtype, spec)
     assert not found[ids == padding].any()
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
 

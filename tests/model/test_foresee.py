@@ -9,8 +9,8 @@ import pytest
 from attnviz.attention import memory
 from attnviz.errors import InputError
 from attnviz.interface import Model, load
-from attnviz.model import overview as plan
-from attnviz.model.cost.estimates import cost
+from attnviz.model import overview
+from attnviz.model.cost.estimates import estimate_cost
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def decoder(tiny_llama: Path) -> Model:
 
 
 def taken(model: Model, tokens: int) -> int:
-    needed = cost(plan.shape(model.checkpoint), tokens)
+    needed = estimate_cost(overview.checkpoint_shape(model.checkpoint), tokens)
     return needed.activations + needed.kept
 
 

@@ -15,7 +15,7 @@ from attnviz.attention.observers import Weights
 from attnviz.attention.window import EVERYTHING
 from attnviz.model.architecture.spec import Sinusoidal
 from attnviz.model.native import forward
-from attnviz.model.native.forward import Network, Past
+from attnviz.model.native.forward import KVCache, Network
 from tests.model.parity import assert_same, make, ours, ours_of, saved, spec_of, theirs_of
 from tests.model.variants import VOCABULARY, Variant, all_variants
 
@@ -180,7 +180,7 @@ def test_the_rows_of_a_run_in_parts_are_those_of_a_whole_run(case: tuple[str, st
     variant = CASES[case]
     mine = saved(make(variant, torch.float64), tmp_path, torch.float64)
     expected, states = ours(mine, variant.ids)
-    past, start = Past(), 0
+    past, start = KVCache(), 0
     for stop in (9, 10, len(variant.ids)):
         kept = Weights()
         last = mine(variant.ids[start:stop], (), [kept], past=past)

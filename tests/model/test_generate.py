@@ -22,7 +22,7 @@ from attnviz.interface import load
 from attnviz.model.architecture.spec import (
     MLP,
     ALiBi,
-    Attention,
+    AttentionSpec,
     Embedding,
     Layer,
     LayerNorm,
@@ -37,7 +37,7 @@ from attnviz.model.architecture.spec import (
 from attnviz.model.families import find_family
 from attnviz.model.hosted.precision import precision
 from attnviz.model.native import weights
-from attnviz.model.native.forward import Network, Past
+from attnviz.model.native.forward import KVCache, Network
 from attnviz.model.native.generation import Rules, allowed, generate, read_rules
 from tests import tiny
 from tests.model.parity import DTYPES, TOLERANCES, make
@@ -111,7 +111,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Both]:
         config, tensors = json.loads((folder / "config.json").read_text()), load_file(folder / "model.safetensors")
         family = find_family(config)
         spec = family.spec(config)
-        network = Network(spec, weights.take(family, spec, tensors, torch.float64))
+        network = Network(spec, weights.take_tensors(family, spec, tensors, torch.float64))
         return Both(model, network, weights.take_head(family, spec, tensors, torch.float64), ids)
 
     return opened
@@ -200,11 +200,11 @@ def test_rules_leave_the_scores_as_they_are() -> None:
     assert scores.tolist() == [0, 1, 2, 3, 4]
 
 
-def attention(position: Any = None, window: KeyWindow = CAUSAL, heads: int = 4) -> Attention:
-    return Attention(heads, 2, 6, 0.4, window, position)
+def attention(position: Any = None, window: KeyWindow = CAUSAL, heads: int = 4) -> AttentionSpec:
+    return AttentionSpec(heads, 2, 6, 0.4, window, position)
 
 
-def decoder(*attentions: Attention, positions: Any = None, encoder: Spec | None = None) -> Spec:
+def decoder(*attentions: AttentionSpec, positions: Any = None, encoder: Spec | None = None) -> Spec:
     cross = attention(window=EVERYTHING) if encoder else None
     layers = tuple(Layer(each, MLP(24, "gelu"), PreNorm(LayerNorm(1e-5)), cross) for each in attentions)
     return Spec(16, Embedding(VOCABULARY, positions), layers, final_norm=RMSNorm(1e-6), encoder=encoder)
@@ -233,10 +233,11 @@ SPECS = {
 def test_the_cache_gives_what_a_full_run_gives(name: str, cuts: tuple[int, ...], dtype: torch.dtype) -> None:
     spec, generator = SPECS[name], torch.Generator().manual_seed(4)
     network = Network(
-        spec, {at: torch.randn(shape, generator=generator, dtype=dtype) for at, shape in weights.shapes(spec).items()}
+        spec,
+        {at: torch.randn(shape, generator=generator, dtype=dtype) for at, shape in weights.tensor_shapes(spec).items()},
     )
     memory = network.encoder(PROMPT) if network.encoder else None
-    past, ends = Past(), (*cuts, len(IDS))
+    past, ends = KVCache(), (*cuts, len(IDS))
     parts = [network(IDS[start:end], memory=memory, past=past) for start, end in zip((0, *cuts), ends, strict=True)]
     assert past.length == len(IDS)
     torch.testing.assert_close(torch.cat(parts), network(IDS, memory=memory), rtol=0, atol=TOLERANCES[dtype])

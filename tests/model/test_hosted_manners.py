@@ -21,7 +21,7 @@ from attnviz.attention.observers import HiddenStates, Weights
 from attnviz.checkpoint import Checkpoint, adopt, open_checkpoint
 from attnviz.encoding import Encoding
 from attnviz.errors import ExitCode, InputError, ModelError, UnsupportedModel
-from attnviz.model.hosted import Hosted, attention, hostable, hostable_types, masks, open_hosted
+from attnviz.model.hosted import Hosted, attention, hostable_types, masks, open_hosted, why_not_hostable
 from attnviz.model.native.backend import open_native
 from tests import tiny
 from tests.model.test_hosted import CASES, COMMON, ENCODER_DECODERS, GROUPED, IDS, TARGET, Case, encoding
@@ -290,7 +290,7 @@ def test_models_that_attend_by_themselves_in_part_are_refused() -> None:
 
 
 def test_what_the_attention_does_not_know_is_refused() -> None:
-    hook = attention.Hook(torch.nn.Linear(1, 1), {"self": (1, 1)})
+    hook = attention.KernelAttention(torch.nn.Linear(1, 1), {"self": (1, 1)})
     one = torch.ones(1, 1, 1, 1)
     with pytest.raises(UnsupportedModel, match=r"does not know: \['block_indices'\]"):
         hook(torch.nn.Linear(1, 1), one, one, one, block_indices=one, sliding_window=4, cache=None)
@@ -300,7 +300,7 @@ def test_what_the_attention_does_not_know_is_refused() -> None:
 
 def test_keys_that_are_not_the_texts_tokens_are_refused() -> None:
     model = LLAMA.model()
-    hook = attention.Hook(model, {"self": (3, 3)})
+    hook = attention.KernelAttention(model, {"self": (3, 3)})
     q, k = torch.ones(1, 4, 3, 8), torch.ones(1, 4, 5, 8)
     with pytest.raises(UnsupportedModel, match="attends from 3 to 5 vectors: they are not the text's 3 and 3 tokens"):
         hook(model.layers[0].self_attn, q, k, k)
@@ -385,12 +385,15 @@ def test_hidden_states_are_asked_for_only_if_somebody_looks(monkeypatch: pytest.
 
 
 def test_what_can_be_hosted_is_known_beforehand() -> None:
-    assert hostable({"model_type": "mixtral"}) is None
-    assert hostable({"model_type": "llava", "text_config": {"model_type": "mistral"}}) is None
-    assert hostable({"model_type": "bloom"}) == "transformers' bloom does not attend through its AttentionInterface"
-    assert hostable({}) == "config.json has no model_type"
-    assert "--trust-remote-code" in (hostable({"model_type": "own", "auto_map": {}}) or "")
-    assert hostable({"model_type": "own"}) == "transformers does not know the type 'own'"
+    assert why_not_hostable({"model_type": "mixtral"}) is None
+    assert why_not_hostable({"model_type": "llava", "text_config": {"model_type": "mistral"}}) is None
+    assert (
+        why_not_hostable({"model_type": "bloom"})
+        == "transformers' bloom does not attend through its AttentionInterface"
+    )
+    assert why_not_hostable({}) == "config.json has no model_type"
+    assert "--trust-remote-code" in (why_not_hostable({"model_type": "own", "auto_map": {}}) or "")
+    assert why_not_hostable({"model_type": "own"}) == "transformers does not know the type 'own'"
     types = hostable_types()
     assert {"llama", "mixtral", "t5", "bert", "gpt_oss"} <= set(types)
     assert not {"bloom", "falcon", "xlnet", "vit", "mamba"} & set(types)

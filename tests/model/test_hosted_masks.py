@@ -17,7 +17,7 @@ from transformers.masking_utils import (
 
 from attnviz.attention.window import EVERYTHING, KeyWindow
 from attnviz.model.hosted import masks
-from attnviz.model.hosted.masks import BandMask, Sight, mask, read, see
+from attnviz.model.hosted.masks import BandMask, Visibility, mask, visibility_of_mask, visibility_of_rows
 
 
 def band(queries: int, keys: int, window: KeyWindow) -> Tensor:
@@ -39,7 +39,7 @@ def test_every_band_is_read_as_what_it_shows(
     for behind in (None, 0, 1, 3, 9):
         for ahead in (None, 0, 1, 3, 9):
             shown = band(queries, keys, KeyWindow(behind, ahead))
-            sight = see(lambda start, stop, shown=shown: shown[start:stop], queries, keys)
+            sight = visibility_of_rows(lambda start, stop, shown=shown: shown[start:stop], queries, keys)
             assert sight.causal == (not shown.triu(1).any())
             if shown.any(-1).all():
                 assert sight.window is not None
@@ -51,7 +51,7 @@ def test_no_other_mask_is_read_as_a_band() -> None:
     bands = 0
     for _ in range(500):
         shown = torch.rand(4, 4, generator=generator) < 0.8
-        window = see(lambda start, stop, shown=shown: shown[start:stop], 4, 4).window
+        window = visibility_of_rows(lambda start, stop, shown=shown: shown[start:stop], 4, 4).window
         bands += window is not None
         assert window is None or torch.equal(band(4, 4, window), shown)
     assert 0 < bands < 250
@@ -62,10 +62,10 @@ def test_real_masks() -> None:
     low = torch.finfo(torch.float32).min
     adds = torch.zeros(1, 5, 5).masked_fill(~causal, low)
     by_head = torch.cat((causal, band(5, 5, KeyWindow(left=1, right=0))[None]))
-    assert read(causal) == read(adds) == Sight(KeyWindow(right=0), causal=True)
-    assert read(torch.zeros(1, 5, 5)) == Sight(EVERYTHING, causal=False)
-    assert read(adds + 0.5) == Sight(None, causal=True)
-    assert read(by_head) == Sight(None, causal=True)
+    assert visibility_of_mask(causal) == visibility_of_mask(adds) == Visibility(KeyWindow(right=0), causal=True)
+    assert visibility_of_mask(torch.zeros(1, 5, 5)) == Visibility(EVERYTHING, causal=False)
+    assert visibility_of_mask(adds + 0.5) == Visibility(None, causal=True)
+    assert visibility_of_mask(by_head) == Visibility(None, causal=True)
 
 
 def asked(**facts: Any) -> dict[str, Any]:
@@ -76,12 +76,12 @@ def asked(**facts: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("function", "sight"),
     [
-        (causal_mask_function, Sight(KeyWindow(right=0), causal=True)),
-        (sliding_window_causal_mask_function(4), Sight(KeyWindow(left=3, right=0), causal=True)),
-        (sliding_window_bidirectional_mask_function(2), Sight(KeyWindow(left=2, right=2), causal=False)),
+        (causal_mask_function, Visibility(KeyWindow(right=0), causal=True)),
+        (sliding_window_causal_mask_function(4), Visibility(KeyWindow(left=3, right=0), causal=True)),
+        (sliding_window_bidirectional_mask_function(2), Visibility(KeyWindow(left=2, right=2), causal=False)),
     ],
 )
-def test_masks_of_transformers_that_are_bands(function: Any, sight: Sight) -> None:
+def test_masks_of_transformers_that_are_bands(function: Any, sight: Visibility) -> None:
     facts = asked(mask_function=function)
     found = mask(**facts)
     assert isinstance(found, BandMask)

@@ -14,11 +14,11 @@ from safetensors.torch import load_file, save_file
 from attnviz.checkpoint import Checkpoint, open_checkpoint
 from attnviz.errors import ModelError
 from attnviz.model import overview as plans
-from attnviz.model.architecture.description import describe, parameters, spans
+from attnviz.model.architecture.description import describe, join_ranges, parameters
 from attnviz.model.architecture.spec import Sinusoidal
 from attnviz.model.families import ALIASES, FAMILIES, find_family
 from attnviz.model.native import weights
-from attnviz.model.overview import Plan, plan, rows
+from attnviz.model.overview import Overview, list_families, overview
 from tests import tiny
 from tests.model.parity import make, spec_of
 from tests.model.variants import Variant, all_variants
@@ -114,7 +114,7 @@ def test_every_variant_is_described(family: str, name: str) -> None:
     ("numbers", "said"), [([0], "0"), ([0, 1, 2, 3, 5, 7, 8, 9], "0–3, 5, 7–9"), ([2, 4], "2, 4"), ([], "")]
 )
 def test_numbers_of_layers_are_joined(numbers: list[int], said: str) -> None:
-    assert spans(numbers) == said
+    assert join_ranges(numbers) == said
 
 
 COUNTED = [(family, name) for family, name in CASES if name != "embeddings of their own"]
@@ -128,7 +128,7 @@ def test_parameters_are_those_of_the_tensors_that_are_used(family: str, name: st
     found = find_family(config)
     spec = found.spec(config)
     stored = load_file(tmp_path / "model.safetensors")
-    used = weights.take(found, spec, stored, torch.float32)
+    used = weights.take_tensors(found, spec, stored, torch.float32)
     sines = {
         f"{stack}embed.positions.weight"
         for stack, part in (("", spec), ("encoder.", spec.encoder))
@@ -138,10 +138,10 @@ def test_parameters_are_those_of_the_tensors_that_are_used(family: str, name: st
     assert parameters(spec) == sum(taken.values())
 
 
-def plan_of(folder: Path, **config: Any) -> Plan:
+def plan_of(folder: Path, **config: Any) -> Overview:
     checkpoint = open_checkpoint(folder)
     checkpoint.config.update(config)
-    return plan(checkpoint)
+    return overview(checkpoint)
 
 
 def test_a_native_model(tiny_llama: Path) -> None:
@@ -209,12 +209,12 @@ def test_a_plan_reads_no_weights(tiny_llama: Path, tiny_mixtral: Path, monkeypat
 def test_the_text_part_of_a_config_is_read_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plans, "_rehearsed", lambda *_: ("hosted", {}))  # there are no files to load
     config = {"model_type": "gemma3", "text_config": {"model_type": "gemma3_text", "num_hidden_layers": 7}}
-    found = plan(Checkpoint("tiny", config, {}, tiny.wordpiece(), reference=None))
+    found = overview(Checkpoint("tiny", config, {}, tiny.wordpiece(), reference=None))
     assert (found.backend, found.facts) == ("hosted", {"layers": "7"})
 
 
 def test_every_family_has_a_row_with_its_aliases_and_a_word_on_it() -> None:
-    found = rows()
+    found = list_families()
     assert [row.name for row in found] == list(FAMILIES)
     assert all(row.about.strip() for row in found)
     listed = {alias: row.name for row in found for alias in row.aliases}

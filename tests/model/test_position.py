@@ -13,7 +13,7 @@ from transformers.models.llama import modeling_llama as llama
 from transformers.models.t5.modeling_t5 import T5Attention
 
 from attnviz.model.architecture import position
-from attnviz.model.architecture.position import relative
+from attnviz.model.architecture.position import relative_bias
 from attnviz.model.architecture.spec import ALiBi, Disentangled, RelativeBuckets, Rotary
 from attnviz.model.hosted.precision import precision
 from tests.model.parity import DTYPES, TOLERANCES
@@ -26,7 +26,7 @@ def queries(dtype: torch.dtype) -> torch.Tensor:
 
 
 def rotate(x: torch.Tensor, rotary: Rotary) -> torch.Tensor:
-    return position.rotate(x, rotary, *position.turns(rotary, torch.arange(x.shape[1]), x.dtype))
+    return position.apply_rotary(x, rotary, *position.rotary_factors(rotary, torch.arange(x.shape[1]), x.dtype))
 
 
 def assert_close(mine: torch.Tensor, other: torch.Tensor) -> None:
@@ -96,7 +96,7 @@ def test_alibi_is_that_of_bloom(heads: int) -> None:
     with precision(torch.float64):
         theirs = build_alibi_tensor(torch.ones(1, N, dtype=torch.long), heads, torch.float64)  # (H, 1, N)
     positions = torch.arange(N)
-    mine = position.alibi(heads, ALiBi())(positions, positions)  # (H, N, N)
+    mine = position.alibi_bias(heads, ALiBi())(positions, positions)  # (H, N, N)
     # BLOOM adds slope · key, which is the same to a softmax: only differences within a row count.
     apart = (mine - mine[..., :1]) - theirs
     behind = positions[:, None] >= positions[None, :]
@@ -105,7 +105,7 @@ def test_alibi_is_that_of_bloom(heads: int) -> None:
 
 def test_alibi_takes_off_as_much_ahead_as_behind() -> None:
     positions = torch.arange(9)
-    bias = position.alibi(6, ALiBi())(positions, positions)
+    bias = position.alibi_bias(6, ALiBi())(positions, positions)
     assert torch.equal(bias, bias.transpose(1, 2))
     assert float(bias.max()) == 0.0
     assert bool((bias[:, 0].diff(dim=-1) < 0).all())
@@ -116,7 +116,7 @@ def test_alibi_takes_off_as_much_ahead_as_behind() -> None:
 def test_relative_buckets_are_those_of_t5(buckets: int, farthest: int, bidirectional: bool) -> None:
     positions = torch.arange(300)
     numbers = torch.arange(buckets)[:, None] * torch.tensor([1, -1])  # two heads: the bucket's number and its negative
-    mine = relative(numbers, RelativeBuckets(buckets, farthest, bidirectional))(positions, positions)
+    mine = relative_bias(numbers, RelativeBuckets(buckets, farthest, bidirectional))(positions, positions)
     expected = T5Attention._relative_position_bucket(
         positions[None, :] - positions[:, None],
         bidirectional=bidirectional,
@@ -134,7 +134,7 @@ def test_disentangled_positions_are_those_of_deberta_v2(span: int, farthest: int
     at = torch.arange(600)
     rows = torch.arange(2 * span, dtype=dtype)[None, :, None]  # one head: the number of the row
     spec = Disentangled(span, farthest, content_to_position=True, position_to_content=False, shared=False, norm=None)
-    mine = position.disentangled(torch.ones(1, 600, 1, dtype=dtype), rows, None, rows, spec, 1.0)(at, at)
+    mine = position.disentangled_bias(torch.ones(1, 600, 1, dtype=dtype), rows, None, rows, spec, 1.0)(at, at)
     with precision(dtype):
         buckets = build_relative_position(at[:, None], at[:, None], span if farthest else -1, farthest or span)
     assert torch.equal(mine, (buckets + span).clamp(0, 2 * span - 1).to(dtype))
@@ -143,6 +143,6 @@ def test_disentangled_positions_are_those_of_deberta_v2(span: int, farthest: int
 def test_a_tile_of_a_bias_is_a_part_of_the_whole() -> None:
     table = torch.randn(16, 5, generator=torch.Generator().manual_seed(2))
     positions = torch.arange(30)
-    for bias in (position.alibi(5, ALiBi()), relative(table, RelativeBuckets(16, 20, bidirectional=True))):
+    for bias in (position.alibi_bias(5, ALiBi()), relative_bias(table, RelativeBuckets(16, 20, bidirectional=True))):
         whole, part = bias(positions, positions), bias(positions[7:12], positions[3:21])
         assert torch.equal(part, whole[:, 7:12, 3:21])

@@ -76,7 +76,7 @@ def assert_turns(mine: Rotary, config: Any, length: int) -> None:
     frequencies, factor = theirs(config, length)
     at = torch.arange(length)
     angles = at.double()[:, None] * frequencies
-    cos, sin = (both[:, mine.size // 2 :] for both in position.turns(mine, at, torch.float64))
+    cos, sin = (both[:, mine.size // 2 :] for both in position.rotary_factors(mine, at, torch.float64))
     torch.testing.assert_close(cos, angles.cos() * factor, rtol=0, atol=1e-10)
     torch.testing.assert_close(sin, angles.sin() * factor, rtol=0, atol=1e-10)
 

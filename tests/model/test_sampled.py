@@ -30,10 +30,10 @@ from attnviz.checkpoint import open_checkpoint
 from attnviz.errors import InputError, ModelError
 from attnviz.interface import Model, load
 from attnviz.model import backends
-from attnviz.model.backends import Options, open_backend, open_by_transformers, size_of_weights
+from attnviz.model.backends import Options, open_backend, open_by_transformers, weights_size
 from attnviz.model.check import judge as check_module
 from attnviz.model.check import sampling
-from attnviz.model.check.judge import TOLERANCES, Check, Rows
+from attnviz.model.check.judge import TOLERANCES, Check, RowCounts
 from attnviz.model.hosted import Hosted, masks, row_sampler
 from attnviz.model.hosted.masks import LazyMask
 from attnviz.model.native import forward
@@ -75,7 +75,7 @@ def folder(name: str, path: Path) -> Path:
 def run(path: Path, options: Options | None = None, progress: Any = None) -> Check:
     checkpoint = open_checkpoint(path)
     target = encoding(TARGET) if checkpoint.config.get("is_encoder_decoder") else None
-    return check_module.check(checkpoint, encoding(IDS), target, options, progress=progress)
+    return check_module.check_encoding(checkpoint, encoding(IDS), target, options, progress=progress)
 
 
 @pytest.fixture(autouse=True)
@@ -106,9 +106,11 @@ def test_a_right_kernel_passes(name: str, tmp_path: Path) -> None:
     assert check.passed
     assert (check.double, check.against) == (None, "eager")
     two = name in ("t5", "bart")
-    expected = {"self": Rows(DRAWN, LENGTH)}
+    expected = {"self": RowCounts(DRAWN, LENGTH)}
     if two:
-        expected = {"encoder": Rows(DRAWN, LENGTH)} | dict.fromkeys(("decoder", "cross"), Rows(DRAWN, WRITTEN))
+        expected = {"encoder": RowCounts(DRAWN, LENGTH)} | dict.fromkeys(
+            ("decoder", "cross"), RowCounts(DRAWN, WRITTEN)
+        )
     assert check.rows == expected
     backend = open_backend(open_checkpoint(tmp_path), Options())[0]
     assert check.heads == 4 * len(check.layers) == (28 if name == "bart" else sum(backend.heads.values()))
@@ -187,15 +189,15 @@ def test_a_mask_that_is_off_by_one_is_caught(
 
 def test_a_mask_that_is_read_wrongly_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the hosted way our reading of transformers' masks is on trial too: the other side does not share it."""
-    see = masks.see
+    see = masks.visibility_of_rows
 
-    def wrong(*facts: Any) -> masks.Sight:
+    def wrong(*facts: Any) -> masks.Visibility:
         found = see(*facts)
         assert found.window is not None
         assert found.window.left is not None
         return dataclasses.replace(found, window=dataclasses.replace(found.window, left=found.window.left + 1))
 
-    monkeypatch.setattr(masks, "see", wrong)
+    monkeypatch.setattr(masks, "visibility_of_rows", wrong)
     assert not run(folder("gpt-oss", tmp_path)).passed
 
 
@@ -244,7 +246,7 @@ def refuse(*_: Any, **__: Any) -> Any:
 def test_the_other_side_is_the_models_own(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     judge = open_by_transformers(open_checkpoint(folder(name, tmp_path)), Options())
     target = encoding(TARGET) if "cross" in judge.kinds else None
-    drawn = sampling.draw(judge, encoding(IDS), target)
+    drawn = sampling.draw_queries(judge, encoding(IDS), target)
     expected = judge.reference(encoding(IDS), target)
     found: dict[tuple[Kind, int], Tensor] = {}
 
@@ -255,7 +257,7 @@ def test_the_other_side_is_the_models_own(name: str, tmp_path: Path, monkeypatch
     monkeypatch.setattr(run_module, "attend", refuse)
     monkeypatch.setattr(kernel, "attend", refuse)
     monkeypatch.setattr(forward.Network, "__call__", refuse)
-    monkeypatch.setattr(masks, "see", refuse)
+    monkeypatch.setattr(masks, "visibility_of_rows", refuse)
     last, contradicts = judge.sampled(encoding(IDS), drawn, see, target)
     assert not contradicts
     for kind, (weights, states) in expected.items():
@@ -302,7 +304,7 @@ def test_where_eager_attention_contradicts_sdpa_the_last_states_decide(
     path = folder("bert", tmp_path)
     check = run(path)
     assert (check.passed, check.against, check.heads) == (True, "sdpa", 0)
-    assert (check.worst.hidden_abs_diff is not None, check.rows) == (True, {"self": Rows(DRAWN, LENGTH)})
+    assert (check.worst.hidden_abs_diff is not None, check.rows) == (True, {"self": RowCounts(DRAWN, LENGTH)})
     damage(scale)
     check = run(path)
     assert (check.passed, check.against) == (False, "sdpa")
@@ -321,7 +323,7 @@ def test_a_model_that_attends_by_itself_is_compared_as_a_whole_or_refused(
 ) -> None:
     path = tiny.save(tmp_path, transformers.FalconModel(transformers.FalconConfig(**FALCON)))
     check = run(path)
-    assert (check.passed, check.rows, check.heads) == (True, {"self": Rows(LENGTH, LENGTH)}, 8)
+    assert (check.passed, check.rows, check.heads) == (True, {"self": RowCounts(LENGTH, LENGTH)}, 8)
     monkeypatch.setattr(memory, "free_memory", lambda *_: 1000)
     with pytest.raises(
         InputError, match=r"falcon does not attend through .*, so that all weights must .* would take .*B"
@@ -346,7 +348,7 @@ def test_the_same_rows_are_drawn_each_time_the_first_and_the_last_among_them(
 ) -> None:
     backend = open_backend(open_checkpoint(folder("bart", tmp_path)), Options())[0]
     texts = encoding(IDS), encoding(TARGET[:DRAWN])
-    drawn, again = (sampling.draw(backend, *texts) for _ in range(2))
+    drawn, again = (sampling.draw_queries(backend, *texts) for _ in range(2))
     assert drawn.keys() == {"encoder", "decoder", "cross"}
     for kind, rows in drawn.items():
         assert torch.equal(rows, again[kind])
@@ -355,7 +357,7 @@ def test_the_same_rows_are_drawn_each_time_the_first_and_the_last_among_them(
     assert drawn["encoder"][[0, -1]].tolist() == [0, LENGTH - 1]
     assert drawn["cross"].tolist() == drawn["decoder"].tolist() == list(range(DRAWN))
     monkeypatch.setattr(sampling, "ROOM", 1)
-    assert len(sampling.draw(backend, *texts)["encoder"]) == sampling.FEWEST < DRAWN
+    assert len(sampling.draw_queries(backend, *texts)["encoder"]) == sampling.FEWEST < DRAWN
 
 
 def test_another_number_of_layers_is_an_error_and_no_comparison(
@@ -389,17 +391,17 @@ def test_what_is_long_is_known_before(name: str, tmp_path: Path) -> None:
         weights = Weights()
         backend.run(encoding(IDS), [weights], target)
         size = 4 * sum(weights.stacked(kind).numel() for kind in kinds)
-        found = size_of_weights(backend, encoding(IDS), target)
+        found = weights_size(backend, encoding(IDS), target)
         assert found >= size if isinstance(backend, Hosted) else found == size
 
 
 def test_a_short_text_is_compared_in_all_rows(tiny_model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (check_module, backends):
         monkeypatch.setattr(module, "LONG", 4 * 12 * 15 * 15)
-    assert tiny_model.check(tiny.SENTENCE).rows == {"self": Rows(15, 15)}
+    assert tiny_model.check(tiny.SENTENCE).rows == {"self": RowCounts(15, 15)}
     for module in (check_module, backends):
         monkeypatch.setattr(module, "LONG", 4 * 12 * 15 * 15 - 1)
-    assert tiny_model.check(tiny.SENTENCE).rows == {"self": Rows(DRAWN, 15)}
+    assert tiny_model.check(tiny.SENTENCE).rows == {"self": RowCounts(DRAWN, 15)}
 
 
 def test_a_survey_that_kept_nothing_for_its_check_says_so(tiny_model: Model) -> None:

@@ -16,10 +16,10 @@ from safetensors.torch import load_file, save_file
 from attnviz.attention.window import CAUSAL
 from attnviz.errors import ExitCode, ModelError
 from attnviz.interface import Model, load
-from attnviz.model.architecture.shapes import shapes
+from attnviz.model.architecture.shapes import tensor_shapes
 from attnviz.model.architecture.spec import (
     MLP,
-    Attention,
+    AttentionSpec,
     Convolution,
     Embedding,
     Layer,
@@ -64,14 +64,14 @@ def test_the_shapes_of_a_random_bert_are_those_of_its_file(tiny_bert: Path) -> N
     family = find_family(config)
     spec = family.spec(config)
     tensors = load_file(tiny_bert / "model.safetensors")
-    needed = shapes(spec)
+    needed = tensor_shapes(spec)
     mapped = {
         theirs.format(i): (our if isinstance(our, str) else our[0]).format(i)
         for theirs, our in family.names.items()
         for i in range(len(spec.layers))
     }
     assert {mapped[name]: tuple(tensor.shape) for name, tensor in tensors.items() if name in mapped} == needed
-    taken = weights.take(family, spec, tensors, torch.float64)
+    taken = weights.take_tensors(family, spec, tensors, torch.float64)
     assert taken.keys() == needed.keys()
     # Of a large table few rows are read: it stays as it is.
     assert taken.pop("embed.tokens.weight").dtype is torch.float32
@@ -79,10 +79,10 @@ def test_the_shapes_of_a_random_bert_are_those_of_its_file(tiny_bert: Path) -> N
 
 
 def test_a_spec_needs_no_tensor_for_what_it_lacks() -> None:
-    attention = Attention(2, 1, 3, 1.0, CAUSAL, RelativeBuckets(8, 20, bidirectional=False), bias=False)
+    attention = AttentionSpec(2, 1, 3, 1.0, CAUSAL, RelativeBuckets(8, 20, bidirectional=False), bias=False)
     layer = Layer(attention, MLP(7, "relu", bias=False), PreNorm(LayerNorm(1e-5, bias=False)))
     spec = Spec(4, Embedding(9, positions=Learned(10, offset=2)), (layer,), final_norm=RMSNorm(1e-6))
-    assert shapes(spec) == {
+    assert tensor_shapes(spec) == {
         "embed.tokens.weight": (9, 4),
         "embed.positions.weight": (12, 4),
         "layers.0.attention.query.weight": (6, 4),
@@ -100,9 +100,9 @@ def test_a_spec_needs_no_tensor_for_what_it_lacks() -> None:
 
 
 def test_a_layer_that_ends_with_a_convolution_needs_its_weights_and_norm() -> None:
-    layer = Layer(Attention(2, 2, 2, 1.0, CAUSAL), MLP(7, "relu"), PostNorm(LayerNorm(1e-5)))
+    layer = Layer(AttentionSpec(2, 2, 2, 1.0, CAUSAL), MLP(7, "relu"), PostNorm(LayerNorm(1e-5)))
     convolved = replace(layer, convolution=Convolution(3, 2, "tanh", LayerNorm(1e-5)))
-    needed = shapes(Spec(4, Embedding(9), (convolved, layer)))
+    needed = tensor_shapes(Spec(4, Embedding(9), (convolved, layer)))
     assert {name: shape for name, shape in needed.items() if "convolution" in name} == {
         "layers.0.convolution.weight": (4, 2, 3),
         "layers.0.convolution.bias": (4,),
@@ -113,8 +113,8 @@ def test_a_layer_that_ends_with_a_convolution_needs_its_weights_and_norm() -> No
 
 def test_a_norm_may_have_no_weights() -> None:
     plain = LayerNorm(1e-5, bias=False, weight=False)
-    layer = Layer(Attention(2, 2, 2, 1.0, CAUSAL), MLP(7, "relu"), PreNorm(plain))
-    assert not [name for name in shapes(Spec(4, Embedding(9), (layer,), final_norm=plain)) if "norm" in name]
+    layer = Layer(AttentionSpec(2, 2, 2, 1.0, CAUSAL), MLP(7, "relu"), PreNorm(plain))
+    assert not [name for name in tensor_shapes(Spec(4, Embedding(9), (layer,), final_norm=plain)) if "norm" in name]
 
 
 def test_a_missing_tensor_is_named(tiny_bert: Path, tmp_path: Path) -> None:

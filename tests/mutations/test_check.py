@@ -221,30 +221,30 @@ def test_mutation_a_window_is_one_key_wider(
 def test_mutation_a_mask_of_transformers_is_read_wrongly(
     caught: Callable[..., None], monkeypatch: Patch, tmp_path: Path
 ) -> None:
-    see = masks.see
+    see = masks.visibility_of_rows
 
-    def wrong(*facts: Any) -> masks.Sight:
+    def wrong(*facts: Any) -> masks.Visibility:
         found = see(*facts)
         assert found.window is not None
         return replace(found, window=KeyWindow(None, found.window.right))
 
-    monkeypatch.setattr(masks, "see", wrong)
+    monkeypatch.setattr(masks, "visibility_of_rows", wrong)
     caught(tiny.mixtral(tmp_path, sliding_window=4))
 
 
 def test_mutation_the_angles_have_another_base(caught: Callable[..., None], monkeypatch: Patch) -> None:
-    turns = position.turns
+    turns = position.rotary_factors
 
     def wrong(rotary: Any, *given: Any) -> Any:
         return turns(replace(rotary, theta=rotary.theta * 1.1), *given)
 
-    monkeypatch.setattr(position, "turns", wrong)
+    monkeypatch.setattr(position, "rotary_factors", wrong)
     caught("tiny_llama")
 
 
 def test_mutation_positions_begin_at_one(caught: Callable[..., None], monkeypatch: Patch) -> None:
-    rows = position.rows
-    monkeypatch.setattr(position, "rows", lambda ids, positions, spec: rows(ids, positions + 1, spec))
+    rows = position.position_rows
+    monkeypatch.setattr(position, "position_rows", lambda ids, positions, spec: rows(ids, positions + 1, spec))
     caught("tiny_bert")
 
 

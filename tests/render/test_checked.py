@@ -7,11 +7,20 @@ from dataclasses import replace
 import pytest
 
 from attnviz.attention.kernel import Kind
-from attnviz.model.check.report import Check, Choice, LayerCheck, Recomputed, Rounding, Rows, Windows, Written
+from attnviz.model.check.report import (
+    Check,
+    Choice,
+    GenerationCheck,
+    LayerCheck,
+    Recomputed,
+    Rounding,
+    RowCounts,
+    WindowCounts,
+)
 from attnviz.render.terminal.report import check_line, check_table, unchecked_line
 from tests.render.screen import lines
 
-ALL, SOME = Rows(15, 15), Rows(64, 20000)
+ALL, SOME = RowCounts(15, 15), RowCounts(64, 20000)
 TYPES = {"float32": 1e-5, "float64": 1e-10, "bfloat16": 1e-5}
 
 
@@ -103,7 +112,7 @@ def test_of_another_run_is_not_called_a_check_of_what_is_shown() -> None:
 
 
 def test_the_check_of_some_rows_says_so() -> None:
-    def line(difference: float, **rows: Rows) -> str:
+    def line(difference: float, **rows: RowCounts) -> str:
         layers = tuple(LayerCheck(kind, 0, difference, 0, 2, None, of) for kind, of in rows.items())  # type: ignore[arg-type]
         found = Check(270, "float64", 1e-10, difference, layers[0], layers)
         return lines(check_line(found), 200)[0]
@@ -121,51 +130,59 @@ def test_the_check_of_some_rows_says_so() -> None:
     ("windows", "said"),
     [
         (None, "; figures, maps and links of all heads, made anew from all rows, too"),
-        (Windows(3, 3, 3), "; figures, maps and links of all heads, made anew from all rows of all 3 windows, too"),
         (
-            Windows(80, 3, 80),
+            WindowCounts(3, 3, 3),
+            "; figures, maps and links of all heads, made anew from all rows of all 3 windows, too",
+        ),
+        (
+            WindowCounts(80, 3, 80),
             " from 3 of 80 windows; figures, maps and links of all heads, made anew from all rows of all 80 windows, "
             "too",
         ),
         (
-            Windows(3, 3, 1000),
+            WindowCounts(3, 3, 1000),
             " from 3 of 1,000 windows, and the links of these rows; figures and maps, which are of all 1,000 windows, "
             "were not made anew",
         ),
     ],
 )
-def test_how_many_windows_were_judged_is_said(windows: Windows | None, said: str) -> None:
+def test_how_many_windows_were_judged_is_said(windows: WindowCounts | None, said: str) -> None:
     heads = 0 if windows and windows.read < windows.total else 6
     found = replace(check(), recomputed=Recomputed(heads, 6, 0.1, "entropy", windows))
     assert lines(check_line(found), 300) == [f"✓ 6 heads agree with transformers to 2.4e-07 in all 15 rows{said}"]
 
 
 WRITTEN = {
-    "alike": (Written(5), "✓ 6 heads agree with transformers to 2.4e-07 in all 15 rows; so do 5 written tokens"),
-    "one": (Written(1), "✓ 6 heads agree with transformers to 2.4e-07 in all 15 rows; so does 1 written token"),
+    "alike": (
+        GenerationCheck(5),
+        "✓ 6 heads agree with transformers to 2.4e-07 in all 15 rows; so do 5 written tokens",
+    ),
+    "one": (GenerationCheck(1), "✓ 6 heads agree with transformers to 2.4e-07 in all 15 rows; so does 1 written token"),
     "by transformers": (
-        Written(5, "transformers"),
+        GenerationCheck(5, "transformers"),
         "✓ 6 heads agree with transformers to 2.4e-07 in all 15 rows; transformers itself wrote 5 tokens",
     ),
     "ties": (
-        Written(5, differ=(Choice(12, 7, 8, 1e-7, 4e-7),)),
+        GenerationCheck(5, differ=(Choice(12, 7, 8, 1e-7, 4e-7),)),
         "✓ 6 heads agree with transformers to 2.4e-07 in all 15 rows; of 5 written tokens, 1 might as well be another: "
         "it scores both alike but for 1e-07, which is rounding",
     ),
     "wrong": (
-        Written(5, differ=(Choice(11, 7, 8, 1e-7, 4e-7), Choice(12, 7, 8, 0.5, 4e-7), Choice(13, 1, 2, 9, 4e-7))),
+        GenerationCheck(
+            5, differ=(Choice(11, 7, 8, 1e-7, 4e-7), Choice(12, 7, 8, 0.5, 4e-7), Choice(13, 1, 2, 9, 4e-7))
+        ),
         "✗ attnviz wrote the token 7 at place 12, where transformers writes 8: it scores that 5.0e-01 higher, "
         "and rounding explains 4.0e-07",
     ),
     "ended": (
-        Written(5, differ=(Choice(14, 7, None, float("inf"), 0),)),
+        GenerationCheck(5, differ=(Choice(14, 7, None, float("inf"), 0),)),
         "✗ attnviz wrote the token 7 at place 14, where transformers ends the text",
     ),
 }
 
 
 @pytest.mark.parametrize(("found", "said"), WRITTEN.values(), ids=WRITTEN)
-def test_what_the_model_wrote_is_judged_too(found: Written, said: str) -> None:
+def test_what_the_model_wrote_is_judged_too(found: GenerationCheck, said: str) -> None:
     whole = replace(check(), written=found)
     assert lines(check_line(whole), 300) == [said]
     assert whole.passed is said.startswith("✓")

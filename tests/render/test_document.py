@@ -9,7 +9,7 @@ import pytest
 from jsonschema import ValidationError
 
 from attnviz.analysis.text.summary import Heads, summarise
-from attnviz.model.check.judge import Check, LayerCheck, Rows
+from attnviz.model.check.judge import Check, LayerCheck, RowCounts
 from attnviz.record import Attention
 from attnviz.render.document import check_document, document
 from tests.records import Spelled, cross_record, query_mask, random_weights, record, three_maps
@@ -304,7 +304,7 @@ def test_a_check_of_hidden_states_and_of_three_maps() -> None:
 
 def test_a_check_of_some_rows_says_how_many_of_each_map() -> None:
     layers = tuple(
-        LayerCheck(kind, 0, 2e-7, 1e-8, 1, None, Rows(compared, total))
+        LayerCheck(kind, 0, 2e-7, 1e-8, 1, None, RowCounts(compared, total))
         for kind, compared, total in (("encoder", 64, 20000), ("decoder", 32, 32), ("cross", 32, 32))
     )
     found = check_document(replace(PASSED, layers=layers))

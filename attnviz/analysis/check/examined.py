@@ -21,8 +21,8 @@ from attnviz.analysis.text.units import Reading, read_in
 from attnviz.attention.window import KeyWindow
 from attnviz.encoding import Encoding, Window
 from attnviz.errors import InputError
-from attnviz.model.check.report import Against, Rounding, farthest, times_rounded, weights_apart
-from attnviz.model.check.sampling import Progress, reveal
+from attnviz.model.check.report import Against, Rounding, rounding_ratio, weight_differences, worst_rounding
+from attnviz.model.check.sampling import OnProgress, show_reference
 from attnviz.model.hosted import Hosted
 from attnviz.record import Evidence, Observation
 
@@ -77,9 +77,9 @@ class Examined:
         return self._units
 
     def look(
-        self, judge: Hosted, pieces: Sequence[Piece], progress: Progress | None, *, whole: bool, by: Against
+        self, judge: Hosted, pieces: Sequence[Piece], progress: OnProgress | None, *, whole: bool, by: Against
     ) -> None:
-        """Let ``judge`` read all ``pieces``; ``whole`` and ``by`` are as for ``reveal``."""
+        """Let ``judge`` read all ``pieces``; ``whole`` and ``by`` are as for ``show_reference``."""
         observation, done = self.observe, 0
         for piece in pieces:
             text = _read(observation, piece.window)
@@ -95,7 +95,9 @@ class Examined:
                       piece: Piece = piece) -> None:  # fmt: skip
                 self._layers[number].see(text, piece.window, query, key, part)
 
-            reveal(judge, piece.texts, observation.kind, piece.rows, self.heads, rows, heads, whole=whole, by=by)
+            show_reference(
+                judge, piece.texts, observation.kind, piece.rows, self.heads, rows, heads, whole=whole, by=by
+            )
             for layer in self._layers.values():
                 layer.end_text(text)
 
@@ -110,9 +112,9 @@ class Examined:
                 theirs.append(self.theirs[place][:, :count].flatten(1))
                 right.append(exact[place][:, :count].flatten(1))
             rows = [torch.cat(parts, 1)[:, None] for parts in (mine, theirs, right)]  # (H, 1, all rows' weights)
-            times = times_rounded(rows[0], rows[1], rows[2])
+            times = rounding_ratio(rows[0], rows[1], rows[2])
             beyond = (rows[0] - rows[1].to(rows[0])).abs().amax((-2, -1)) > self.differences.tolerance.weight
-            found.append(farthest(torch.where(beyond, times, 0.0), dtype, self.observe.kind, number))
+            found.append(worst_rounding(torch.where(beyond, times, 0.0), dtype, self.observe.kind, number))
         return max(found, key=lambda each: each.times)
 
     def end(self, *, every: bool) -> None:
@@ -130,7 +132,7 @@ class Examined:
         for kept in evidence.rows:
             if (kept.window or 0) == piece.number:
                 mine = torch.from_numpy(np.asarray(kept.weights[number]))
-                self.apart[piece.number, number] = weights_apart(mine, theirs[:, : piece.mine])
+                self.apart[piece.number, number] = weight_differences(mine, theirs[:, : piece.mine])
         order = piece.rows.argsort()
         rows = piece.rows[order]
         layer = self._layers[number]

@@ -20,18 +20,28 @@ from attnviz.analysis.text.surveyed import summarise_observation
 from attnviz.checkpoint import Checkpoint
 from attnviz.encoding import Encoding
 from attnviz.model.backends import WIDER, Options
-from attnviz.model.check.judge import Judge, explained
-from attnviz.model.check.report import COARSE, Against, Check, Recomputed, Rows, Windows, compare, sum_up, tolerance_of
+from attnviz.model.check.judge import Judge, explaining
+from attnviz.model.check.report import (
+    COARSE,
+    Against,
+    Check,
+    Recomputed,
+    RowCounts,
+    WindowCounts,
+    compare_layer,
+    summarise_layers,
+    tolerance_of,
+)
 from attnviz.model.check.sampling import (
     ALL_WINDOWS,
     ROWS,
-    Progress,
-    by_either,
+    OnProgress,
     contradicts_itself,
     draw_heads,
+    examine_by_either,
     require_biases,
 )
-from attnviz.model.hosted import Hosted, hostable
+from attnviz.model.hosted import Hosted, why_not_hostable
 from attnviz.model.native.backend import Native
 from attnviz.record import Observation
 
@@ -87,10 +97,10 @@ def heads_of(observation: Observation, pieces: Sequence[Piece], *, every: bool) 
     return draw_heads(observation.layer_numbers, observation.shape[1], weights)
 
 
-def rows_of(observation: Observation) -> Rows:
+def rows_of(observation: Observation) -> RowCounts:
     """Of how many queries the weights are compared."""
     kept = observation.evidence.rows if observation.evidence else ()
-    return Rows(sum(len(rows.queries) for rows in kept), observation.shape[2])
+    return RowCounts(sum(len(rows.queries) for rows in kept), observation.shape[2])
 
 
 def check_observation(
@@ -99,7 +109,7 @@ def check_observation(
     options: Options,
     backend: Native | Hosted,
     judge: Judge,
-    progress: Progress | None = None,
+    progress: OnProgress | None = None,
 ) -> Check:
     """Hold what a ``observe`` of the model ``backend`` shows to transformers' model, both with the same ``options``.
 
@@ -108,7 +118,7 @@ def check_observation(
         InputError: there is no memory for what transformers' model needs.
         UnsupportedModel, ModelError: as ``Hosted.run``.
     """
-    alone = hostable(checkpoint.config) if isinstance(backend, Native) else None
+    alone = why_not_hostable(checkpoint.config) if isinstance(backend, Native) else None
     if isinstance(backend, Native) and not observation.windows:
         require_biases(backend, *texts_of(observation), options.dtype)
     pieces, every = pieces_of(observation)
@@ -122,14 +132,14 @@ def check_observation(
         layers: Mapping[int, Tolerance] | None = None,
     ) -> Examined:
         found = Examined(observation, tolerance, heads, layers)
-        with explained(alone):
+        with explaining(alone):
             found.look(judge, pieces, progress, whole=alone is not None, by=by)
         found.end(every=every)
         return found
 
     tolerance = Tolerance.of(COARSE if checkpoint.quantised else tolerance_of(options.dtype))
     near = judge.of(options, backend)
-    found, by = by_either(
+    found, by = examine_by_either(
         lambda by: examine(near, tolerance, heads, by),
         lambda found: _verdict(observation, found, pieces, options.dtype).agrees,
         lambda: (
@@ -161,13 +171,13 @@ def _verdict(observation: Observation, found: Examined, pieces: Sequence[Piece],
         parts = [
             found.apart[piece.number, number].flatten(1) for piece in pieces if (piece.number, number) in found.apart
         ]
-        compared.append(compare(observation.kind, number, torch.cat(parts, 1)[:, None], (None, 0.0), rows))
+        compared.append(compare_layer(observation.kind, number, torch.cat(parts, 1)[:, None], (None, 0.0), rows))
     count = sum(map(len, found.heads.values()))
     differences = found.differences
     windows = None
     if observation.windows:
-        windows = Windows(len(pieces), len(evidence_of(observation).rows), len(observation.windows))
+        windows = WindowCounts(len(pieces), len(evidence_of(observation).rows), len(observation.windows))
     recomputed = Recomputed(
         count, observation.layers * observation.heads, differences.apart, differences.worst, windows
     )
-    return replace(sum_up(compared, dtype), tolerance=differences.tolerance.weight, recomputed=recomputed)
+    return replace(summarise_layers(compared, dtype), tolerance=differences.tolerance.weight, recomputed=recomputed)

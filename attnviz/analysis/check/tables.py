@@ -20,7 +20,7 @@ from attnviz.attention.kernel import Kind
 from attnviz.attention.window import KeyWindow
 from attnviz.encoding import Encoding, Window, Windows
 from attnviz.model.check.report import Against
-from attnviz.model.check.sampling import ALL_WINDOWS, ROWS, draw_heads, reveal
+from attnviz.model.check.sampling import ALL_WINDOWS, ROWS, draw_heads, show_reference
 from attnviz.model.hosted import Hosted
 
 
@@ -119,7 +119,7 @@ def differences_of(
             layers[number].see(text, window, query, key, part.cpu())
 
         texts = window.encoding if window else document.encoding, document.target
-        reveal(judge, texts, document.kind, rows, chosen, see_rows, see_heads, whole=document.whole, by=by)
+        show_reference(judge, texts, document.kind, rows, chosen, see_rows, see_heads, whole=document.whole, by=by)
         for layer in layers.values() if figures else ():
             layer.end_text(text)
     if figures:

@@ -13,7 +13,7 @@ from attnviz.analysis.corpus.metrics import METRICS, Asked
 from attnviz.attention.block_sizes import PACK, PACK_CELLS, fits_tile
 from attnviz.encoding import Encoding, Word
 from attnviz.errors import AttnvizError
-from attnviz.model.cost.estimates import TOKEN, Shape, cost, states
+from attnviz.model.cost.estimates import TOKEN_BYTES, ModelShape, estimate_cost, state_memory
 
 if TYPE_CHECKING:
     from attnviz.model.hosted import Hosted
@@ -98,14 +98,14 @@ class CorpusCost:
         return (self.model or 0) + self.activations + self.results
 
 
-def corpus_cost(shape: Shape, documents: int, tokens: int, *, top: int = Asked.top, bytes_: int = 4) -> CorpusCost:
+def corpus_cost(shape: ModelShape, documents: int, tokens: int, *, top: int = Asked.top, bytes_: int = 4) -> CorpusCost:
     """What ``documents`` cost that all have ``tokens``; ``bytes_`` are those of one of the model's numbers.
 
     Where their lengths differ, attention costs more than at their mean: it grows with the square of each. ``shape`` is
     of one stack.
     """
     read, windows = reading(shape, tokens)
-    one = cost(shape, read, bytes_=bytes_)
+    one = estimate_cost(shape, read, bytes_=bytes_)
     times = documents * windows
     linear = None if one.linear_flops is None else one.linear_flops * times
     blocks = shape.stacks[0].blocks
@@ -126,18 +126,19 @@ def corpus_cost(shape: Shape, documents: int, tokens: int, *, top: int = Asked.t
         parts=-(-documents // part),
         model=one.model,
         activations=_activations(shape, read, times, bytes_) if is_short(shape, read) else one.activations + one.kept,
-        results=min(part, documents) * (_FIGURE_KEPT * len(METRICS) * heads + _LINK_KEPT * links + TOKEN * tokens),
+        results=min(part, documents)
+        * (_FIGURE_KEPT * len(METRICS) * heads + _LINK_KEPT * links + TOKEN_BYTES * tokens),
     )
 
 
-def reading(shape: Shape, tokens: int) -> tuple[int, int]:
+def reading(shape: ModelShape, tokens: int) -> tuple[int, int]:
     """The tokens that the model reads at once of a document of ``tokens``, and in how many windows, each half new."""
     if shape.limit is None or tokens <= shape.limit:
         return tokens, 1
     return shape.limit, 1 + -(-(tokens - shape.limit) // -(-shape.limit // 2))
 
 
-def is_short(shape: Shape, tokens: int) -> bool:
+def is_short(shape: ModelShape, tokens: int) -> bool:
     """Whether documents of ``tokens`` run in packs: whether the weights of one, in all heads of a layer, fit a tile."""
     return fits_tile(max(block.heads for block in shape.stacks[0].blocks), tokens)
 
@@ -176,12 +177,12 @@ def workers(seconds: float, within: float) -> int:
     return max(1, math.ceil(seconds / within))
 
 
-def _activations(shape: Shape, tokens: int, texts: int, bytes_: int) -> int:
+def _activations(shape: ModelShape, tokens: int, texts: int, bytes_: int) -> int:
     """Of the packs that run at once, of ``texts`` of ``tokens`` at most."""
     pack = max(1, min(PACK // tokens, texts))
     cells = max(block.heads for block in shape.stacks[0].blocks) * tokens * tokens
     weights = max(cells, min(PACK_CELLS, pack * cells)) * max(4, bytes_)
-    return min(_WORKERS, -(-texts // pack)) * (states(shape, [pack * tokens], bytes_=bytes_) + _ARRAYS * weights)
+    return min(_WORKERS, -(-texts // pack)) * (state_memory(shape, [pack * tokens], bytes_=bytes_) + _ARRAYS * weights)
 
 
 def _gpu_seconds(linear: int, attention: int, bytes_: int) -> float:

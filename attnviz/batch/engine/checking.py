@@ -133,13 +133,13 @@ class Checker:
 
     def _check(self, number: int, encoding: Encoding, measured: Measured) -> Checked:
         from attnviz.model.check.judge import Judge  # with it comes transformers
-        from attnviz.model.check.sampling import Unjudged
+        from attnviz.model.check.sampling import NoReferenceWeights
 
         self._judge = self._judge or Judge(self.worker.model.checkpoint)
         try:
             self.worker.model.require_checkable()
             return self._judged(self._judge, number, self._document(encoding, measured))
-        except Unjudged:
+        except NoReferenceWeights:
             why = "transformers' eager attention gives no weights, or wrong ones, to compare with"
             return Checked(unchecked=1, reasons=(why,))
         except (AttnvizError, RuntimeError, MemoryError) as error:
@@ -151,7 +151,7 @@ class Checker:
         from attnviz.analysis.check.tables import differences_of
         from attnviz.model.backends import WIDER
         from attnviz.model.check.report import COARSE, tolerance_of
-        from attnviz.model.check.sampling import by_either, contradicts_itself
+        from attnviz.model.check.sampling import contradicts_itself, examine_by_either
 
         model = self.worker.model
         options, checkpoint = model.options, model.checkpoint
@@ -159,7 +159,7 @@ class Checker:
         near = judge.of(options, model.backend)
         read = document.pieces()[0][0]
         texts = (read.encoding if read else document.encoding), document.target
-        (found, theirs, full), by = by_either(
+        (found, theirs, full), by = examine_by_either(
             lambda by: differences_of(document, near, Tolerance.of(tolerance), by),
             lambda found: found[0].apart <= 1,
             lambda: document.whole and contradicts_itself(near, texts, document.kind, document.numbers),
@@ -193,14 +193,14 @@ class Checker:
     def _document(self, encoding: Encoding, measured: Measured) -> Document:
         from attnviz.analysis.check.tables import Document
         from attnviz.model.backends import LONG
-        from attnviz.model.hosted import hostable
+        from attnviz.model.hosted import why_not_hostable
         from attnviz.model.native.backend import Native
 
         worker = self.worker
         backend, windows = worker.model.backend, worker.windows(encoding)
         longest = max((window.encoding for window in windows), key=len) if windows else encoding
         size = 4 * len(longest) ** 2 * measured.figures.shape[0] * measured.figures.shape[1]
-        alone = isinstance(backend, Native) and hostable(worker.model.checkpoint.config) is not None
+        alone = isinstance(backend, Native) and why_not_hostable(worker.model.checkpoint.config) is not None
         return Document(
             encoding=encoding,
             measured=measured,

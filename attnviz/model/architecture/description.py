@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 
-from attnviz.model.architecture.shapes import shapes
+from attnviz.model.architecture.shapes import tensor_shapes
 from attnviz.model.architecture.spec import (
     ALiBi,
-    Attention,
+    AttentionSpec,
     BranchNorm,
     Disentangled,
     GatedMLP,
@@ -41,7 +41,7 @@ def describe(spec: Spec) -> dict[str, str]:
 
 def parameters(spec: Spec) -> int:
     """How many numbers the model's tensors hold; what layers or stacks share counts once."""
-    sizes = {name: math.prod(shape) for name, shape in shapes(spec).items()}
+    sizes = {name: math.prod(shape) for name, shape in tensor_shapes(spec).items()}
     if spec.encoder and spec.encoder.embedding.vocabulary == spec.embedding.vocabulary:
         sizes.pop("encoder.embed.tokens.weight")  # one table, in all but very few models
     for i, place in enumerate(spec.stored or ()):
@@ -68,17 +68,17 @@ def _stack(spec: Spec) -> dict[str, str]:
     return {name: words for name, words in facts.items() if words}
 
 
-def _of_all(spec: Spec, say: Callable[[Attention], str]) -> str:
+def _of_all(spec: Spec, say: Callable[[AttentionSpec], str]) -> str:
     """What ``say`` says of the attention of all layers, and of which where that differs."""
     said: dict[str, list[int]] = {}
     for number, layer in enumerate(spec.layers):
         said.setdefault(say(layer.attention), []).append(number)
     if len(said) == 1:
         return next(iter(said))
-    return "; ".join(f"{words or 'none'} in layers {spans(numbers)}" for words, numbers in said.items())
+    return "; ".join(f"{words or 'none'} in layers {join_ranges(numbers)}" for words, numbers in said.items())
 
 
-def spans(numbers: Iterable[int]) -> str:
+def join_ranges(numbers: Iterable[int]) -> str:
     """``0–3, 5, 7–9``: consecutive numbers joined."""
     parts: list[list[int]] = []
     for number in numbers:
@@ -89,13 +89,13 @@ def spans(numbers: Iterable[int]) -> str:
     return ", ".join(f"{part[0]}–{part[-1]}" if len(part) > 1 else f"{part[0]}" for part in parts)
 
 
-def _heads(attention: Attention) -> str:
+def _heads(attention: AttentionSpec) -> str:
     keys = attention.kv_heads
     shared = "" if keys == attention.heads else f", {keys} key-value head{'s' if keys > 1 else ''}"
     return f"{attention.heads} of size {attention.head_size}{shared}"
 
 
-def _window(attention: Attention) -> str:
+def _window(attention: AttentionSpec) -> str:
     behind, ahead = attention.window.left, attention.window.right
     if behind is None:
         return "all tokens" if ahead is None else "itself and all before"
@@ -104,7 +104,7 @@ def _window(attention: Attention) -> str:
     return f"{behind:,} tokens to each side" if behind == ahead else f"{behind:,} before, {ahead} after"
 
 
-def _position(spec: Spec, attention: Attention) -> str:
+def _position(spec: Spec, attention: AttentionSpec) -> str:
     table = {Learned: "learned vectors", Sinusoidal: "sines and cosines"}
     parts = [words for kind, words in table.items() if isinstance(spec.embedding.positions, kind)]
     match attention.position:
@@ -122,7 +122,7 @@ def _position(spec: Spec, attention: Attention) -> str:
     return " and ".join(parts)
 
 
-def _scores(attention: Attention) -> str:
+def _scores(attention: AttentionSpec) -> str:
     usual = math.isclose(attention.scale, attention.head_size**-0.5)
     parts = [] if usual else ["not scaled" if attention.scale == 1 else f"scaled by {attention.scale:.4g}"]
     if attention.softcap:

@@ -23,7 +23,7 @@ from attnviz.model.architecture.spec import (
 )
 
 
-def rows(ids: Tensor, at: Tensor, spec: Learned | Sinusoidal) -> Tensor:
+def position_rows(ids: Tensor, at: Tensor, spec: Learned | Sinusoidal) -> Tensor:
     """The rows of the position table for the tokens ``ids`` (…, T) at the positions ``at`` (…, T)."""
     if spec.padding is None:
         return at + spec.offset
@@ -45,8 +45,8 @@ def sinusoids(row: Tensor, width: int, dtype: torch.dtype, spec: Sinusoidal) -> 
     return table if spec.padding is None else table * (row >= spec.offset)[:, None]
 
 
-def turns(rotary: Rotary, at: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """What ``rotate`` multiplies each dimension and its partner with at the positions ``at`` (T,), both (T, size).
+def rotary_factors(rotary: Rotary, at: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Return the factors of ``apply_rotary`` at the positions ``at`` (T,), of dimensions and their partners (T, size).
 
     That is the cosine, and the sine with its sign, of angles in float32 at least (Su et al. 2021, eq. 34).
     """
@@ -102,8 +102,8 @@ def _yarn(scaling: Yarn, rotary: Rotary, waves: Tensor) -> Tensor:
     return ramp / (scaling.factor * waves) + (1 - ramp) / waves
 
 
-def rotate(x: Tensor, rotary: Rotary, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turn ``x`` (heads, T, D) by what ``turns`` gives."""
+def apply_rotary(x: Tensor, rotary: Rotary, cos: Tensor, sin: Tensor) -> Tensor:
+    """Turn ``x`` (heads, T, D) by what ``rotary_factors`` gives."""
     turned, kept = x[..., : rotary.size].to(cos.dtype), x[..., rotary.size :]
     if rotary.interleaved:
         partner = turned.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)  # type: ignore[no-untyped-call]
@@ -113,7 +113,7 @@ def rotate(x: Tensor, rotary: Rotary, cos: Tensor, sin: Tensor) -> Tensor:
     return torch.cat((turned, kept), dim=-1) if kept.shape[-1] else turned
 
 
-def alibi(heads: int, spec: ALiBi) -> Bias:
+def alibi_bias(heads: int, spec: ALiBi) -> Bias:
     """−slope_h · |q − k|, the slopes of Press et al. 2022: a geometric row from 2^(−8/H); for H that is no power
     of two, the row of the next lower power followed by every other slope of the next higher one.
     """
@@ -132,7 +132,7 @@ def alibi(heads: int, spec: ALiBi) -> Bias:
     return bias
 
 
-def relative(table: Tensor, spec: RelativeBuckets) -> Bias:
+def relative_bias(table: Tensor, spec: RelativeBuckets) -> Bias:
     """The learned bias of the bucket in which key minus query falls; ``table`` is (buckets, H)."""
 
     def bias(at: Tensor, to: Tensor) -> Tensor:
@@ -159,7 +159,7 @@ def _bucket(ahead: Tensor, spec: RelativeBuckets, dtype: torch.dtype) -> Tensor:
     return first + torch.where(distance < exact, distance, far)
 
 
-def disentangled(
+def disentangled_bias(
     q: Tensor, k: Tensor, queries: Tensor | None, keys: Tensor | None, spec: Disentangled, scale: float
 ) -> Bias:
     """Contents · positions and positions · contents, times ``scale`` (He et al. 2021, eq. 4).

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from attnviz.model.architecture.spec import (
-    Attention,
+    AttentionSpec,
     Disentangled,
     Embedding,
     GatedMLP,
@@ -22,30 +22,30 @@ from attnviz.model.architecture.spec import (
     Spec,
 )
 
-Shape = tuple[int, ...]
+TensorShape = tuple[int, ...]
 
 
-def shapes(spec: Spec) -> dict[str, Shape]:
+def tensor_shapes(spec: Spec) -> dict[str, TensorShape]:
     """Our name and the shape of every tensor that ``spec`` needs; those of its encoder begin with ``encoder.``."""
     found = dict(_spec(spec))
     if spec.encoder:
-        found |= {f"encoder.{name}": shape for name, shape in shapes(spec.encoder).items()}
+        found |= {f"encoder.{name}": shape for name, shape in tensor_shapes(spec.encoder).items()}
     return found
 
 
-def head_shapes(spec: Spec) -> dict[str, Shape]:
+def head_shapes(spec: Spec) -> dict[str, TensorShape]:
     """Those of the head, which only generating needs."""
     if spec.head is None:
         return {}
     table = "embed.tokens.weight" if spec.head.tied else "head.weight"
     width = spec.final_size or (spec.embedding.projection.size if spec.embedding.projection else spec.width)
-    found: dict[str, Shape] = {table: (spec.embedding.vocabulary, width)}
+    found: dict[str, TensorShape] = {table: (spec.embedding.vocabulary, width)}
     return found | ({"head.bias": (spec.embedding.vocabulary,)} if spec.head.bias else {})
 
 
-def optional_shapes(spec: Spec) -> dict[str, Shape]:
+def optional_shapes(spec: Spec) -> dict[str, TensorShape]:
     """Those that are read where a checkpoint has them, and made where it has not."""
-    found: dict[str, Shape] = {}
+    found: dict[str, TensorShape] = {}
     positions = spec.embedding.positions
     if isinstance(positions, Sinusoidal) and positions.stored:
         found["embed.positions.weight"] = (positions.count, spec.width)
@@ -54,7 +54,7 @@ def optional_shapes(spec: Spec) -> dict[str, Shape]:
     return found
 
 
-def _spec(spec: Spec) -> Iterator[tuple[str, Shape]]:
+def _spec(spec: Spec) -> Iterator[tuple[str, TensorShape]]:
     yield from _embedding(spec.embedding, spec.width)
     for i, layer in enumerate(spec.layers):
         yield from _layer(f"layers.{i}", layer, spec.width)
@@ -71,7 +71,7 @@ def _spec(spec: Spec) -> Iterator[tuple[str, Shape]]:
                 yield from _norm("relative.norm", norm, (spec.width,))
 
 
-def _embedding(spec: Embedding, width: int) -> Iterator[tuple[str, Shape]]:
+def _embedding(spec: Embedding, width: int) -> Iterator[tuple[str, TensorShape]]:
     projection = spec.projection
     inner = projection.size if projection and not projection.tokens else width
     yield "embed.tokens.weight", (spec.vocabulary, projection.size if projection else width)
@@ -85,7 +85,7 @@ def _embedding(spec: Embedding, width: int) -> Iterator[tuple[str, Shape]]:
         yield from _linear("embed.project", width, projection.size, projection.bias)
 
 
-def _layer(at: str, layer: Layer, width: int) -> Iterator[tuple[str, Shape]]:
+def _layer(at: str, layer: Layer, width: int) -> Iterator[tuple[str, TensorShape]]:
     inner, bias, norms = layer.mlp.size, layer.mlp.bias, layer.norms
     yield from _attention(f"{at}.attention", layer.attention, width)
     if layer.cross:
@@ -108,7 +108,7 @@ def _layer(at: str, layer: Layer, width: int) -> Iterator[tuple[str, Shape]]:
             yield from _norm(f"{at}.{part}.norm_after", norms.norm, (width,))
 
 
-def _attention(at: str, spec: Attention, width: int) -> Iterator[tuple[str, Shape]]:
+def _attention(at: str, spec: AttentionSpec, width: int) -> Iterator[tuple[str, TensorShape]]:
     queries, keys = spec.heads * spec.head_size, spec.kv_heads * spec.head_size
     yield from _linear(f"{at}.query", queries, width, spec.bias)
     yield from _linear(f"{at}.key", keys, width, spec.bias)
@@ -125,17 +125,17 @@ def _attention(at: str, spec: Attention, width: int) -> Iterator[tuple[str, Shap
             yield from _linear(f"{at}.position_{name}", queries, width, spec.bias)
 
 
-def _normed(spec: QKNorm, heads: int, size: int) -> Shape:
+def _normed(spec: QKNorm, heads: int, size: int) -> TensorShape:
     return {"head": (size,), "each": (heads, size), "width": (heads * size,)}[spec.over]
 
 
-def _linear(at: str, out: int, into: int, bias: bool) -> Iterator[tuple[str, Shape]]:
+def _linear(at: str, out: int, into: int, bias: bool) -> Iterator[tuple[str, TensorShape]]:
     yield f"{at}.weight", (out, into)
     if bias:
         yield f"{at}.bias", (out,)
 
 
-def _norm(at: str, norm: Norm, shape: Shape) -> Iterator[tuple[str, Shape]]:
+def _norm(at: str, norm: Norm, shape: TensorShape) -> Iterator[tuple[str, TensorShape]]:
     if not isinstance(norm, LayerNorm) or norm.weight:
         yield f"{at}.weight", shape
     if isinstance(norm, LayerNorm) and norm.bias:

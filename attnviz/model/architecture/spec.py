@@ -222,7 +222,7 @@ class QKNorm:
 
 
 @dataclass(frozen=True)
-class Attention:
+class AttentionSpec:
     """One attention sublayer: ``heads`` query heads share ``kv_heads`` key-value heads of ``head_size``.
 
     The scores are q·k · ``scale``, then ``softcap`` · tanh(score / softcap) where there is one. ``clip`` bounds what
@@ -280,10 +280,10 @@ class Layer:
     ``residual`` multiplies what each sublayer adds (Granite), and ``convolution`` comes after them.
     """
 
-    attention: Attention
+    attention: AttentionSpec
     mlp: MLP | GatedMLP
     norms: PostNorm | PreNorm | BranchNorm | SandwichNorm | ParallelNorm
-    cross: Attention | None = None
+    cross: AttentionSpec | None = None
     residual: float = 1.0
     convolution: Convolution | None = None
 

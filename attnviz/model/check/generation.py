@@ -17,21 +17,21 @@ from torch import Tensor
 from attnviz.checkpoint import Checkpoint
 from attnviz.encoding import Encoding
 from attnviz.errors import ModelError
-from attnviz.model.backends import WIDER, Options, placing
-from attnviz.model.check.report import TIES, Choice, Written
+from attnviz.model.backends import WIDER, Options, placement
+from attnviz.model.check.report import TIE_BOUND, Choice, GenerationCheck
 from attnviz.model.generation import opening
-from attnviz.model.hosted import Followed, Hosted, follow, open_writer
+from attnviz.model.hosted import ForcedRun, Hosted, force_tokens, open_with_head
 from attnviz.model.native.backend import Native
 
 
-def check_written(
+def check_generation(
     checkpoint: Checkpoint,
     options: Options,
     backend: Native | Hosted,
     read: Encoding,
     target: Encoding | None,
     own: Literal["eager", "sdpa"] = "eager",
-) -> Written | None:
+) -> GenerationCheck | None:
     """Compare the tokens that the model wrote behind ``read``, or its decoder as ``target``; None where it wrote none.
 
     ``own`` is the attention by which transformers' model runs.
@@ -43,7 +43,7 @@ def check_written(
     if not text.generated:
         return None
     if not isinstance(backend, Native):
-        return Written(text.generated, "transformers")
+        return GenerationCheck(text.generated, "transformers")
     begin = opening(checkpoint, backend)
     rules = {} if begin is None else {"decoder_start_token_id": begin[0], "forced_bos_token_id": begin[1]}
     writing = _Writing(checkpoint, options, read, target, own, rules)
@@ -55,9 +55,10 @@ def check_written(
         wider.generation_config = copy.deepcopy(writer.generation_config)
         exact = writing.follow(wider, [*found.scores])
         choices = [
-            replace(choice, explained=TIES * _moved(found, exact, choice.place - writing.first)) for choice in choices
+            replace(choice, explained=TIE_BOUND * _moved(found, exact, choice.place - writing.first))
+            for choice in choices
         ]
-    return Written(text.generated, differ=tuple(choices))
+    return GenerationCheck(text.generated, differ=tuple(choices))
 
 
 @dataclass(frozen=True)
@@ -83,19 +84,19 @@ class _Writing:
 
     def open(self, options: Options) -> Any:
         """The transformers model with its head."""
-        given = placing(self.checkpoint, options)
-        return open_writer(self.checkpoint, *given, trust_remote_code=options.trust_remote_code)
+        given = placement(self.checkpoint, options)
+        return open_with_head(self.checkpoint, *given, trust_remote_code=options.trust_remote_code)
 
-    def follow(self, writer: Any, keep: Sequence[int] = ()) -> Followed:
+    def follow(self, writer: Any, keep: Sequence[int] = ()) -> ForcedRun:
         """What transformers makes of it."""
         begun, ids = self.text.ids[: self.first], self.text.ids[self.first :]
         source, decoded = (begun, ()) if self.target is None else (self.read.ids, begun)
         try:
-            return follow(writer, source, decoded, ids, self.own, keep, **self.rules)
+            return force_tokens(writer, source, decoded, ids, self.own, keep, **self.rules)
         except (TypeError, ValueError, LookupError, AttributeError, RuntimeError) as error:
             raise ModelError(f"{self.checkpoint.name}: transformers can't write with it ({error})") from error
 
-    def differing(self, found: Followed) -> list[Choice]:
+    def differing(self, found: ForcedRun) -> list[Choice]:
         """Where transformers would have begun, gone on or ended otherwise."""
         ids, first = self.text.ids, self.first
         begins = zip(range(first), ids, found.start, strict=False)
@@ -107,7 +108,7 @@ class _Writing:
         return choices if end == len(ids) else [*choices, Choice(end, ids[end], None, torch.inf, 0.0)]
 
 
-def _moved(found: Followed, exact: Followed, step: int) -> float:
+def _moved(found: ForcedRun, exact: ForcedRun, step: int) -> float:
     """How far rounding moves the scores of one step at most; 0 where they were not kept."""
     if step not in found.scores or step not in exact.scores:
         return 0.0

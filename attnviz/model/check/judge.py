@@ -21,27 +21,27 @@ from attnviz.attention.observers import HiddenStates, Weights
 from attnviz.checkpoint import Checkpoint
 from attnviz.encoding import Encoding
 from attnviz.errors import InputError, ModelError
-from attnviz.model.backends import LONG, WIDER, Options, open_backend, open_by_transformers, size_of_weights
-from attnviz.model.check.generation import check_written
+from attnviz.model.backends import LONG, WIDER, Options, open_backend, open_by_transformers, weights_size
+from attnviz.model.check.generation import check_generation
 from attnviz.model.check.report import (
     COARSE,
     Against,
     Compared,
     Rounding,
-    compare,
-    farthest,
-    states_apart,
-    sum_up,
-    times_rounded,
-    weights_apart,
+    compare_layer,
+    rounding_ratio,
+    state_differences,
+    summarise_layers,
+    weight_differences,
+    worst_rounding,
 )
 from attnviz.model.check.report import TOLERANCES as TOLERANCES
 from attnviz.model.check.report import Check as Check
 from attnviz.model.check.report import LayerCheck as LayerCheck
-from attnviz.model.check.report import Rows as Rows
-from attnviz.model.check.sampling import Kept, check_rows, contradict
-from attnviz.model.check.sampling import Progress as Progress
-from attnviz.model.hosted import Hosted, Reference, hostable
+from attnviz.model.check.report import RowCounts as RowCounts
+from attnviz.model.check.sampling import OnProgress as OnProgress
+from attnviz.model.check.sampling import SampledRows, attentions_disagree, check_rows
+from attnviz.model.hosted import Hosted, Reference, why_not_hostable
 from attnviz.model.native.backend import Native
 from attnviz.record import Array, Attention, EncoderDecoder, Record
 
@@ -75,7 +75,7 @@ class Shown:
             target = record.decoder.encoding
         elif record.kind != "self":
             if record.keys is None:
-                raise one_half(record.kind, record.model)
+                raise one_map_error(record.kind, record.model)
             read, target = record.keys, record.encoding
         return cls(
             read,
@@ -90,7 +90,7 @@ def _tensor(array: Array) -> Tensor:
     return torch.from_numpy(np.require(array, requirements=("C", "W")))  # files may be read-only
 
 
-def one_half(kind: Kind, model: str) -> InputError:
+def one_map_error(kind: Kind, model: str) -> InputError:
     """That a map alone can't be checked, since it takes both halves of the model."""
     return InputError(
         f"the {kind} map does not say what the other half of {model} read, and the check needs both",
@@ -98,7 +98,7 @@ def one_half(kind: Kind, model: str) -> InputError:
     )
 
 
-def look(backend: Native | Hosted, encoding: Encoding, target: Encoding | None = None) -> Shown:
+def make_shown(backend: Native | Hosted, encoding: Encoding, target: Encoding | None = None) -> Shown:
     """Run a text, and what there is to show of it."""
     weights, states = Weights(backend.layers), HiddenStates(whole=False)
     backend.run(encoding, [weights, states], target)
@@ -111,13 +111,13 @@ def look(backend: Native | Hosted, encoding: Encoding, target: Encoding | None =
     )
 
 
-def check(
+def check_encoding(
     checkpoint: Checkpoint,
     encoding: Encoding,
     target: Encoding | None = None,
     options: Options | None = None,
     backend: Native | Hosted | None = None,
-    progress: Progress | None = None,
+    progress: OnProgress | None = None,
     judge: Judge | None = None,
 ) -> Check:
     """Run ``encoding`` (and a decoder's ``target``) our way and by transformers' own attention, and compare.
@@ -133,12 +133,12 @@ def check(
     """
     options, judge = options or Options(), judge or Judge(checkpoint)
     backend = backend or judge.backend(options)
-    long = size_of_weights(backend, encoding, target) > LONG
-    alone = hostable(checkpoint.config) if long and isinstance(backend, Native) else None
+    long = weights_size(backend, encoding, target) > LONG
+    alone = why_not_hostable(checkpoint.config) if long and isinstance(backend, Native) else None
     if long and alone is None:
         return _check_rows(encoding, target, options, backend, judge, progress)
-    with explained(alone):
-        return check_shown(look(backend, encoding, target), checkpoint, options, backend, judge)
+    with explaining(alone):
+        return check_shown(make_shown(backend, encoding, target), checkpoint, options, backend, judge)
 
 
 def check_shown(
@@ -147,11 +147,11 @@ def check_shown(
     """Compare what was ``shown`` by ``backend`` with what transformers' own attention makes of the same ids.
 
     Raises:
-        InputError, ModelError: as ``check``.
+        InputError, ModelError: as ``check_encoding``.
     """
     judge = judge or Judge(checkpoint)
     found = _Comparison(shown, options, backend, judge).verdict()
-    written = check_written(checkpoint, options, backend, shown.encoding, shown.target, found.against)
+    written = check_generation(checkpoint, options, backend, shown.encoding, shown.target, found.against)
     return replace(found, written=written)
 
 
@@ -184,7 +184,7 @@ def _check_rows(
     options: Options,
     backend: Native | Hosted,
     judge: Judge,
-    progress: Progress | None,
+    progress: OnProgress | None,
 ) -> Check:
     """The check of a long text. Half precision hides all but gross mistakes: it is checked in float32."""
     quantised = judge.checkpoint.quantised
@@ -195,14 +195,14 @@ def _check_rows(
     if result.agrees or options.dtype is not torch.float32 or quantised:
         return result
     exact = replace(options, dtype=torch.float64)
-    near: Kept = {}
-    precise: Kept = {}
+    near: SampledRows = {}
+    precise: SampledRows = {}
     double = check_rows(
         judge.backend(exact), judge.of(exact, judge.backend(exact)), encoding, target, exact.dtype, None, precise
     )
     check_rows(backend, judge.of(options, backend), encoding, target, options.dtype, None, near)
     found = [
-        farthest(times_rounded(mine, theirs, precise[place][1]), double.dtype, *place)
+        worst_rounding(rounding_ratio(mine, theirs, precise[place][1]), double.dtype, *place)
         for place, (mine, theirs) in near.items()
         if place in precise
     ]
@@ -210,7 +210,7 @@ def _check_rows(
 
 
 @contextlib.contextmanager
-def explained(reason: str | None) -> Iterator[None]:
+def explaining(reason: str | None) -> Iterator[None]:
     """Say, where weights do not fit into memory, for what ``reason`` those of a few queries would not do."""
     try:
         yield
@@ -252,17 +252,19 @@ class _Comparison:
         found = list(_compared(self._shown, self.theirs(against) or {}))
         if all(each.layer.max_abs_diff is None and each.layer.hidden_abs_diff is None for each in found):
             raise ModelError("transformers' own attention gives no weights, and no hidden states to compare instead")
-        return replace(sum_up(found, self._options.dtype, tolerance), against=against)
+        return replace(summarise_layers(found, self._options.dtype, tolerance), against=against)
 
     def _contradict(self) -> bool:
         """Whether transformers' two ways of attention differ by more than rounding, in the last layer of any stack."""
-        return contradict(self.theirs("eager") or {}, self.theirs("sdpa") or {})
+        return attentions_disagree(self.theirs("eager") or {}, self.theirs("sdpa") or {})
 
     def _rounded(self, result: Check | None) -> Check:
         """The ``result``, with that of both sides in a wider type, which says how far rounding goes in this one."""
         options = replace(self._options, dtype=WIDER[self._options.dtype])
         backend = self._judge.backend(options)
-        wider = _Comparison(look(backend, self._shown.encoding, self._shown.target), options, backend, self._judge)
+        wider = _Comparison(
+            make_shown(backend, self._shown.encoding, self._shown.target), options, backend, self._judge
+        )
         double = wider.verdict()
         result = result or self._against(double.against)
         theirs, exact = self.theirs(result.against) or {}, wider.theirs(result.against) or {}
@@ -276,11 +278,11 @@ def _compared(shown: Shown, theirs: Reference) -> Iterator[Compared]:
         reference, hidden = theirs.get(kind, (None, None))
         if reference is not None and len(reference) != len(weights):
             raise ModelError(f"transformers returns the weights of {len(reference)} layers, ours are {len(weights)}")
-        rows = Rows(weights.shape[2], weights.shape[2])
+        rows = RowCounts(weights.shape[2], weights.shape[2])
         for i, number in enumerate(shown.numbers[kind]):
-            apart = None if reference is None else weights_apart(weights[i], reference[i].to(weights.device))
+            apart = None if reference is None else weight_differences(weights[i], reference[i].to(weights.device))
             states = _pair(shown.states.get(kind, ()), hidden, number)
-            yield compare(kind, number, apart, states_apart(*states) if states else (None, 0.0), rows)
+            yield compare_layer(kind, number, apart, state_differences(*states) if states else (None, 0.0), rows)
 
 
 def _pair(mine: Sequence[Tensor], theirs: Tensor | None, number: int) -> tuple[Tensor, Tensor] | None:
@@ -298,9 +300,9 @@ def _rounding(shown: Shown, theirs: Reference, exact: Reference, wider: str) -> 
         (reference, hidden), (precise, states) = theirs.get(kind, (None, None)), exact.get(kind, (None, None))
         for i, number in enumerate(shown.numbers[kind]):
             if reference is not None and precise is not None:
-                yield farthest(times_rounded(weights[i], reference[i], precise[i]), wider, kind, number)
+                yield worst_rounding(rounding_ratio(weights[i], reference[i], precise[i]), wider, kind, number)
             elif hidden is not None and states is not None and number + 1 < len(shown.states.get(kind, ())):
                 mine = shown.states[kind][number + 1]
                 yield Rounding(
-                    float(times_rounded(mine, hidden[number + 1], states[number + 1])), wider, kind, number, None
+                    float(rounding_ratio(mine, hidden[number + 1], states[number + 1])), wider, kind, number, None
                 )

@@ -18,14 +18,14 @@ TOLERANCES = {torch.float32: 1e-5, torch.float64: 1e-10}
 """Rounding adds up to about 1e-6 in float32 and 1e-15 in float64; a mistake is larger than either."""
 COARSE = 0.03
 """Quantised weights have no other type to be compared in, and their kernels add up in orders of their own."""
-TIMES = 6.0
+ROUNDING_BOUND = 6.0
 """Rounding explains a head so many times as far from transformers' as transformers' own rounding moves that head.
 
 Two, where both sides round as much and away from each other; times three, since two sums of the same numbers in other
 orders round alike on average only. The most was 3.4, over 1,170 layers of test models in each of bfloat16, float16 and
 float32.
 """
-TIES = 4.0
+TIE_BOUND = 4.0
 """Rounding explains two scores so many times as far apart as transformers' own rounding moves any score of that step.
 
 Each of the two scores is rounded, and on both sides.
@@ -38,7 +38,7 @@ def tolerance_of(dtype: torch.dtype) -> float:
 
 
 @dataclass(frozen=True)
-class Rows:
+class RowCounts:
     """Of how many queries the weights were ``compared``, of the ``total`` that a map has."""
 
     compared: int
@@ -60,11 +60,11 @@ class LayerCheck:
     mean_abs_diff: float | None
     worst_head: int | None
     hidden_abs_diff: float | None
-    rows: Rows | None = None
+    rows: RowCounts | None = None
 
 
 @dataclass(frozen=True)
-class Inputs:
+class InputCheck:
     """What transformers' own tokenizer makes of the same text.
 
     ``differs`` says what differs first, and is empty where nothing does. ``reason`` says why there is no other maker of
@@ -76,7 +76,7 @@ class Inputs:
 
 
 @dataclass(frozen=True)
-class Windows:
+class WindowCounts:
     """How many windows transformers ``read``, of the ``total`` that a text was read in, and in how many rows stand.
 
     The ``rows`` whose weights are compared are those of so many windows.
@@ -100,7 +100,7 @@ class Recomputed:
     total: int
     apart: float
     what: str
-    windows: Windows | None = None
+    windows: WindowCounts | None = None
 
     @property
     def passed(self) -> bool:
@@ -121,7 +121,7 @@ class Rounding:
     kind: Kind
     layer: int
     head: int | None
-    bound: float = TIMES
+    bound: float = ROUNDING_BOUND
 
     @property
     def explains(self) -> bool:
@@ -145,7 +145,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Written:
+class GenerationCheck:
     """What was found of the tokens that the model wrote: how many were ``compared``, and those that differ.
 
     ``by`` is who wrote them: of a hosted model transformers itself, so that there is nothing to compare.
@@ -185,8 +185,8 @@ class Check:
     double: Check | None = None
     against: Against = "eager"
     rounding: Rounding | None = None
-    written: Written | None = None
-    inputs: Inputs = field(default_factory=Inputs)
+    written: GenerationCheck | None = None
+    inputs: InputCheck = field(default_factory=InputCheck)
     recomputed: Recomputed | None = None
     rerun: bool = False
 
@@ -207,7 +207,7 @@ class Check:
         return near and again and (self.recomputed is None or self.recomputed.passed)
 
     @property
-    def rows(self) -> dict[Kind, Rows]:
+    def rows(self) -> dict[Kind, RowCounts]:
         """Of each kind of map, how many of its rows were compared."""
         return {layer.kind: layer.rows for layer in self.layers if layer.rows is not None}
 
@@ -221,8 +221,8 @@ class Compared:
     relative: float
 
 
-def compare(
-    kind: Kind, number: int, apart: Tensor | None, states: tuple[float | None, float], rows: Rows | None = None
+def compare_layer(
+    kind: Kind, number: int, apart: Tensor | None, states: tuple[float | None, float], rows: RowCounts | None = None
 ) -> Compared:
     """What is found of one layer by |Δ| of its weights ``apart`` (H, N, M), and of its ``states`` as given."""
     hidden, relative = states
@@ -233,14 +233,14 @@ def compare(
     return Compared(LayerCheck(kind, number, most, mean, worst, hidden, rows), len(apart), relative)
 
 
-def weights_apart(mine: Tensor, other: Tensor) -> Tensor:
+def weight_differences(mine: Tensor, other: Tensor) -> Tensor:
     """|Δ| of two layers' weights (H, N, M), ours and transformers'."""
     if mine.shape != other.shape:
         raise ModelError(f"our attention has the shape {tuple(mine.shape)}, transformers' {tuple(other.shape)}")
     return (mine - other.to(mine)).abs().nan_to_num(nan=torch.inf)
 
 
-def states_apart(mine: Tensor, other: Tensor) -> tuple[float, float]:
+def state_differences(mine: Tensor, other: Tensor) -> tuple[float, float]:
     """The largest |Δ| of the states (T, C) after a layer, and that as a part of the largest state."""
     if mine.shape != other.shape:
         raise ModelError(f"our hidden states have the shape {tuple(mine.shape)}, transformers' {tuple(other.shape)}")
@@ -248,7 +248,7 @@ def states_apart(mine: Tensor, other: Tensor) -> tuple[float, float]:
     return far, far / max(1.0, float(other.abs().max()))
 
 
-def times_rounded(mine: Tensor, theirs: Tensor, exact: Tensor) -> Tensor:
+def rounding_ratio(mine: Tensor, theirs: Tensor, exact: Tensor) -> Tensor:
     """How many times as far ``mine`` is from ``theirs`` (…, N, M) as rounding moved these from ``exact``, (…).
 
     No type rounds to less than half its epsilon.
@@ -260,12 +260,12 @@ def times_rounded(mine: Tensor, theirs: Tensor, exact: Tensor) -> Tensor:
     return times.nan_to_num(nan=torch.inf)
 
 
-def farthest(times: Tensor, wider: str, kind: Kind, number: int) -> Rounding:
+def worst_rounding(times: Tensor, wider: str, kind: Kind, number: int) -> Rounding:
     """The head of a layer that is farthest off, of all (H,)."""
     return Rounding(float(times.max()), wider, kind, number, int(times.argmax()))
 
 
-def sum_up(found: Sequence[Compared], dtype: torch.dtype, tolerance: float | None = None) -> Check:
+def summarise_layers(found: Sequence[Compared], dtype: torch.dtype, tolerance: float | None = None) -> Check:
     """The verdict on all layers, which ran in ``dtype``; None is the tolerance of that type."""
     heads = sum(each.heads for each in found)
 

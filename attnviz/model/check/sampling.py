@@ -20,8 +20,17 @@ from attnviz.attention.observers import Only, Pairs
 from attnviz.encoding import Encoding
 from attnviz.errors import ModelError
 from attnviz.model.architecture.spec import RelativeBuckets
-from attnviz.model.backends import shapes
-from attnviz.model.check.report import Against, Check, Compared, Rows, compare, states_apart, sum_up, weights_apart
+from attnviz.model.backends import map_shapes
+from attnviz.model.check.report import (
+    Against,
+    Check,
+    Compared,
+    RowCounts,
+    compare_layer,
+    state_differences,
+    summarise_layers,
+    weight_differences,
+)
 from attnviz.model.native.backend import Native
 
 if TYPE_CHECKING:
@@ -34,15 +43,15 @@ FEWEST = 8
 ROOM = 1 << 31
 ALL_WINDOWS = 256
 """Of so many windows transformers reads each one, and of more some: then their links are judged, and no figures."""
-FULL = 1 << 27
+FULL_WEIGHTS = 1 << 27
 """Of so many weights the heads are drawn that are compared in all rows, in turn from each layer; at least one is."""
 
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
-Progress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 """Is told how many attentions of how many, in all layers, have been compared."""
 
-Kept = dict[tuple[Kind, int], tuple[Tensor, Tensor]]
+SampledRows = dict[tuple[Kind, int], tuple[Tensor, Tensor]]
 """Of each layer of each kind the rows (H, Q, M) of both sides, ours and transformers'."""
 
 
@@ -52,8 +61,8 @@ def check_rows(
     encoding: Encoding,
     target: Encoding | None,
     dtype: torch.dtype,
-    progress: Progress | None = None,
-    kept: Kept | None = None,
+    progress: OnProgress | None = None,
+    kept: SampledRows | None = None,
 ) -> Check:
     """Compare the weights of some queries of ``backend`` and of transformers' model ``judge``, both in ``dtype``.
 
@@ -65,20 +74,20 @@ def check_rows(
     """
     if isinstance(backend, Native):
         require_biases(backend, encoding, target, dtype)
-    drawn = draw(backend, encoding, target)
+    drawn = draw_queries(backend, encoding, target)
     ours = {kind: Pairs(rows.tolist()) for kind, rows in drawn.items()}
     observers: list[Observer] = [Only(kind, [pairs]) for kind, pairs in ours.items()]
     last = backend.run(encoding, [*observers, _Whole()] if isinstance(backend, Native) else observers, target)
-    totals = {kind: shape[0] for kind, shape in shapes(backend, encoding, target).items()}
+    totals = {kind: shape[0] for kind, shape in map_shapes(backend, encoding, target).items()}
     comparison = _Comparison(ours, totals, progress, kept)
     theirs, contradicts = judge.sampled(encoding, drawn, comparison.see, target)
     stack: Kind = "decoder" if "decoder" in backend.kinds else "self"
     rows = drawn[stack].to(last.device)
-    found = comparison.sorted(stack, states_apart(last[rows], theirs[rows].to(last)))
-    result = sum_up(found, dtype)
+    found = comparison.sorted(stack, state_differences(last[rows], theirs[rows].to(last)))
+    result = summarise_layers(found, dtype)
     if result.passed or not contradicts:
         return result
-    return replace(sum_up([_without_weights(each) for each in found], dtype), against="sdpa")
+    return replace(summarise_layers([_without_weights(each) for each in found], dtype), against="sdpa")
 
 
 def require_biases(backend: Native, encoding: Encoding, target: Encoding | None, dtype: torch.dtype) -> None:
@@ -86,7 +95,7 @@ def require_biases(backend: Native, encoding: Encoding, target: Encoding | None,
     spec, free = backend.network.spec, free_memory()
     if free is None or not isinstance(spec.layers[0].attention.position, RelativeBuckets):
         return
-    pairs = max(queries * keys for queries, keys in shapes(backend, encoding, target).values())
+    pairs = max(queries * keys for queries, keys in map_shapes(backend, encoding, target).values())
     size = 3 * spec.layers[0].attention.heads * pairs * dtype.itemsize
     if size > free:
         raise too_large(
@@ -109,7 +118,11 @@ class _Comparison:
     """Compares layer by layer, as transformers comes to them, and keeps what it found of each."""
 
     def __init__(
-        self, ours: Mapping[Kind, Pairs], totals: Mapping[Kind, int], progress: Progress | None, kept: Kept | None
+        self,
+        ours: Mapping[Kind, Pairs],
+        totals: Mapping[Kind, int],
+        progress: OnProgress | None,
+        kept: SampledRows | None,
     ) -> None:
         """``totals`` are how many queries each map has."""
         self._ours, self._totals, self._progress, self._kept = ours, totals, progress, kept
@@ -121,11 +134,11 @@ class _Comparison:
         if (kind, number) not in self._places:
             raise ModelError(f"transformers attends in layer {number}, ours are {self._ours[kind].layers()}")
         pairs = self._ours[kind]
-        apart = None if theirs is None else weights_apart(pairs.layer(number), theirs)
+        apart = None if theirs is None else weight_differences(pairs.layer(number), theirs)
         if self._kept is not None and theirs is not None:
             self._kept[kind, number] = pairs.layer(number), theirs
-        rows = Rows(len(pairs.queries), self._totals[kind])
-        self._found[kind, number] = compare(kind, number, apart, (None, 0.0), rows)
+        rows = RowCounts(len(pairs.queries), self._totals[kind])
+        self._found[kind, number] = compare_layer(kind, number, apart, (None, 0.0), rows)
         if self._progress:
             self._progress(len(self._found), len(self._places))
 
@@ -142,12 +155,12 @@ class _Comparison:
 
 def _without_weights(found: Compared) -> Compared:
     layer = found.layer
-    return compare(layer.kind, layer.layer, None, (layer.hidden_abs_diff, found.relative), layer.rows)
+    return compare_layer(layer.kind, layer.layer, None, (layer.hidden_abs_diff, found.relative), layer.rows)
 
 
-def draw(backend: Native | Hosted, encoding: Encoding, target: Encoding | None = None) -> dict[Kind, Tensor]:
+def draw_queries(backend: Native | Hosted, encoding: Encoding, target: Encoding | None = None) -> dict[Kind, Tensor]:
     """The queries whose weights are compared, (Q,) of each kind, in ascending order; the same each time."""
-    maps = shapes(backend, encoding, target)
+    maps = map_shapes(backend, encoding, target)
     size = 4 * sum(backend.heads[kind] * keys for kind, (_, keys) in maps.items())
     count = min(ROWS, max(FEWEST, ROOM // size))
     return {kind: _draw(count, queries) for kind, (queries, _) in maps.items()}
@@ -181,29 +194,29 @@ def draw_words(starts: Sequence[int], stop: int, count: int, wanted: Iterable[in
 def draw_heads(layers: Sequence[int], heads: int, weights: int) -> dict[int, list[int]]:
     """The heads of each layer that are compared in all rows, the same each time; a head has so many ``weights``."""
     generator = torch.Generator().manual_seed(0)
-    count = max(1, min(len(layers) * heads, FULL // max(1, weights)))
+    count = max(1, min(len(layers) * heads, FULL_WEIGHTS // max(1, weights)))
     turns = [(layer, torch.randperm(heads, generator=generator).tolist()) for layer in layers]
     order = [turns[i] for i in torch.randperm(len(turns), generator=generator).tolist()]
     chosen = [(layer, mixed[turn]) for turn in range(heads) for layer, mixed in order][:count]
     return {layer: sorted(head for own, head in chosen if own == layer) for layer in layers}
 
 
-class Unjudged(Exception):
+class NoReferenceWeights(Exception):
     """transformers' eager attention gives no weights to compare with, or contradicts its SDPA."""
 
 
-def contradict(eager: Reference, sdpa: Reference) -> bool:
+def attentions_disagree(eager: Reference, sdpa: Reference) -> bool:
     """Whether transformers' two ways of attention differ by more than rounding, in the last layer of any stack."""
-    from attnviz.model.hosted.row_sampler import differ
+    from attnviz.model.hosted.row_sampler import contexts_differ
 
     pairs = [(eager[kind][1], sdpa[kind][1]) for kind in sdpa if kind in eager]
     last = [(a[-1], b[-1]) for a, b in pairs if a is not None and b is not None]
-    return any(differ(a, b) for a, b in last)
+    return any(contexts_differ(a, b) for a, b in last)
 
 
-def by_either(
-    examine: Callable[[Against], Found], agrees: Callable[[Found], bool], contradicts: Callable[[], bool]
-) -> tuple[Found, Against]:
+def examine_by_either(
+    examine: Callable[[Against], Result], agrees: Callable[[Result], bool], contradicts: Callable[[], bool]
+) -> tuple[Result, Against]:
     """What ``examine`` finds by transformers' eager attention, or by its SDPA where the eager one is no judge.
 
     It is none where it gives no weights, or where what it says does not agree and ``contradicts`` SDPA.
@@ -213,10 +226,10 @@ def by_either(
     """
     try:
         found = examine("eager")
-    except Unjudged:
+    except NoReferenceWeights:
         return examine("sdpa"), "sdpa"
     if not agrees(found) and contradicts():
-        with contextlib.suppress(Unjudged):
+        with contextlib.suppress(NoReferenceWeights):
             return examine("sdpa"), "sdpa"
     return found, "eager"
 
@@ -225,14 +238,14 @@ def contradicts_itself(
     judge: Hosted, texts: tuple[Encoding, Encoding | None], kind: Kind, numbers: Sequence[int]
 ) -> bool:
     """Whether transformers' eager attention and its SDPA contradict each other in a text."""
-    return contradict(judge.reference(*texts), judge.by_sdpa(*texts, {kind: numbers}) or {})
+    return attentions_disagree(judge.reference(*texts), judge.by_sdpa(*texts, {kind: numbers}) or {})
 
 
 SeeRows = Callable[[int, Tensor], None]
 SeeHeads = Callable[[int, Sequence[int], int, int, Tensor], None]
 
 
-def reveal(
+def show_reference(
     judge: Hosted,
     texts: tuple[Encoding, Encoding | None],
     kind: Kind,
@@ -258,18 +271,18 @@ def reveal(
         Unjudged: there are none, or wrong ones.
         InputError, UnsupportedModel, ModelError: as ``Hosted.run``.
     """
-    from attnviz.model.hosted.row_sampler import PIECE
+    from attnviz.model.hosted.row_sampler import CHUNK
 
     if whole:
         numbers = {kind: sorted(heads)}
         theirs = judge.reference(*texts) if by == "eager" else judge.by_sdpa(*texts, numbers)
         weights = theirs[kind][0] if theirs else None
         if weights is None or len(weights) != len(heads):
-            raise Unjudged
+            raise NoReferenceWeights
         for number, layer in zip(sorted(heads), weights, strict=True):
             see_rows(number, layer[:, rows])
             some = list(heads[number])
-            step = max(1, PIECE // (max(1, len(some)) * layer.shape[-1]))
+            step = max(1, CHUNK // (max(1, len(some)) * layer.shape[-1]))
             for query in range(0, layer.shape[1] if some else 0, step):
                 see_heads(number, some, query, 0, layer[some, query : query + step])
         return
@@ -280,7 +293,7 @@ def reveal(
         if each != kind:
             return
         if theirs is None:
-            raise Unjudged
+            raise NoReferenceWeights
         if number not in heads:
             raise ModelError(f"transformers attends in layer {number}, ours are {sorted(heads)}")
         seen.add(number)
@@ -296,6 +309,6 @@ def reveal(
         asked=by == "sdpa",
     )
     if contradicts:
-        raise Unjudged
+        raise NoReferenceWeights
     if seen != set(heads):
         raise ModelError(f"transformers attends in {len(seen)} layers, ours are {len(heads)}")

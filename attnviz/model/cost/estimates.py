@@ -15,24 +15,24 @@ from typing import Literal
 from attnviz.attention.block_sizes import TILE, TOGETHER
 from attnviz.attention.window import EVERYTHING, KeyWindow
 from attnviz.model.architecture.description import parameters
-from attnviz.model.architecture.shapes import shapes
-from attnviz.model.architecture.spec import Attention, Spec
+from attnviz.model.architecture.shapes import tensor_shapes
+from attnviz.model.architecture.spec import AttentionSpec, Spec
 
-LINKS = 8
+LINKS_PER_QUERY = 8
 """How many links ``TopLinks`` keeps of each query."""
-CELLS = 256
+MAP_CELLS = 256
 """How many cells, down and across, ``Tiles`` keeps of each head."""
-TARGET = 32
+TARGET_TOKENS = 32
 """How many tokens a decoder reads that has an encoder: what it writes where no target is given."""
 
 _TILES = (os.cpu_count() or 1) + 3
 """How many arrays of a tile's size there are: in each thread's hands, waiting, and what observers make of them."""
-TOKEN = 800
+TOKEN_BYTES = 800
 """The bytes that an ``Encoding`` and its making take of each token; measured."""
 
 
 @dataclass(frozen=True)
-class Block:
+class AttentionBlock:
     """One layer's attention: ``heads`` of ``head_size`` share ``kv_heads`` keys and values. A reach of None is unknown.
 
     ``kind`` is "cross" where a decoder's queries look at an encoder's keys.
@@ -53,7 +53,7 @@ class Stack:
     of the encoder is; None is unknown.
     """
 
-    blocks: tuple[Block, ...]
+    blocks: tuple[AttentionBlock, ...]
     width: int
     inner: int
     linear: int | None
@@ -61,7 +61,7 @@ class Stack:
 
 
 @dataclass(frozen=True)
-class Shape:
+class ModelShape:
     """What a model's cost depends on: its stacks, an encoder's first; its parameters; the tokens that it takes.
 
     ``unknown`` says in words what a config leaves open, and how it is reckoned.
@@ -103,17 +103,17 @@ class Cost:
         return (self.model or 0) + self.activations + self.kept
 
 
-def shape(spec: Spec) -> Shape:
+def model_shape(spec: Spec) -> ModelShape:
     """What the cost of a native model depends on."""
     stacks = [spec.encoder, spec] if spec.encoder else [spec]
     limits = [stack.limit for stack in stacks if stack.limit is not None]
-    return Shape(tuple(map(_stack, stacks)), parameters(spec), min(limits, default=None))
+    return ModelShape(tuple(map(_stack, stacks)), parameters(spec), min(limits, default=None))
 
 
 def _stack(spec: Spec) -> Stack:
     sizes = {
         name: math.prod(size)
-        for name, size in shapes(spec).items()
+        for name, size in tensor_shapes(spec).items()
         if len(size) == 2 and name.startswith(("layers.", "embed.project", "project.")) and "relative" not in name
     }
     remembered = sum(size for name, size in sizes.items() if ".cross.key" in name or ".cross.value" in name)
@@ -123,11 +123,11 @@ def _stack(spec: Spec) -> Stack:
     return Stack(tuple(blocks), spec.width, inner, sum(sizes.values()) - remembered, remembered)
 
 
-def _block(spec: Attention, kind: Literal["self", "cross"] = "self") -> Block:
-    return Block(spec.heads, spec.kv_heads, spec.head_size, spec.window, kind)
+def _block(spec: AttentionSpec, kind: Literal["self", "cross"] = "self") -> AttentionBlock:
+    return AttentionBlock(spec.heads, spec.kv_heads, spec.head_size, spec.window, kind)
 
 
-def seen(window: KeyWindow, queries: int, keys: int) -> int:
+def visible_scores(window: KeyWindow, queries: int, keys: int) -> int:
     """How many scores of ``queries`` × ``keys`` have a query that sees the key."""
     ahead = keys if window.right is None else window.right
     rising = min(queries, max(0, keys - ahead - 1))  # the queries that do not see the last key
@@ -136,15 +136,17 @@ def seen(window: KeyWindow, queries: int, keys: int) -> int:
     return upto - hidden * (hidden + 1) // 2
 
 
-def cost(shape: Shape, tokens: int, *, bytes_: int = 4, target: int | None = None) -> Cost:
+def estimate_cost(shape: ModelShape, tokens: int, *, bytes_: int = 4, target: int | None = None) -> Cost:
     """What ``tokens`` cost a model of ``shape`` whose numbers have ``bytes_``; scores have four at least.
 
-    An encoder reads them; then its decoder reads ``target`` tokens (None: ``TARGET``).
+    An encoder reads them; then its decoder reads ``target`` tokens (None: ``TARGET_TOKENS``).
     """
     lengths = _lengths(shape, tokens, target)
     exact = max(4, bytes_)
     maps = list(_maps(shape, lengths))
-    counted = [None if block.window is None else seen(block.window, n, m) * block.heads for block, n, m in maps]
+    counted = [
+        None if block.window is None else visible_scores(block.window, n, m) * block.heads for block, n, m in maps
+    ]
     known = [number for number in counted if number is not None]
     every = sum(block.heads * n * m for block, n, m in maps)
     stored = [2 * block.kv_heads * block.head_size * m * bytes_ for block, _, m in maps]
@@ -160,23 +162,23 @@ def cost(shape: Shape, tokens: int, *, bytes_: int = 4, target: int | None = Non
         one_layer=max(stored),
         weights=every * exact,
         model=None if shape.parameters is None else shape.parameters * bytes_,
-        activations=states(shape, lengths, bytes_=bytes_) + _tiles(maps, bytes_),
-        kept=_kept(maps) + TOKEN * sum(lengths),
+        activations=state_memory(shape, lengths, bytes_=bytes_) + _tiles(maps, bytes_),
+        kept=_kept(maps) + TOKEN_BYTES * sum(lengths),
     )
 
 
-def _lengths(shape: Shape, tokens: int, target: int | None) -> list[int]:
-    return [tokens] if len(shape.stacks) == 1 else [tokens, TARGET if target is None else target]
+def _lengths(shape: ModelShape, tokens: int, target: int | None) -> list[int]:
+    return [tokens] if len(shape.stacks) == 1 else [tokens, TARGET_TOKENS if target is None else target]
 
 
-def _maps(shape: Shape, lengths: list[int]) -> Iterator[tuple[Block, int, int]]:
+def _maps(shape: ModelShape, lengths: list[int]) -> Iterator[tuple[AttentionBlock, int, int]]:
     """The attention of each layer, with its N and M."""
     for stack, length in zip(shape.stacks, lengths, strict=True):
         for block in stack.blocks:
             yield block, length, lengths[0] if block.kind == "cross" else length
 
 
-def _linear(shape: Shape, lengths: list[int]) -> int | None:
+def _linear(shape: ModelShape, lengths: list[int]) -> int | None:
     total = 0
     for stack, length in zip(shape.stacks, lengths, strict=True):
         if stack.linear is None:
@@ -185,7 +187,7 @@ def _linear(shape: Shape, lengths: list[int]) -> int | None:
     return total
 
 
-def states(shape: Shape, lengths: Sequence[int], *, bytes_: int) -> int:
+def state_memory(shape: ModelShape, lengths: Sequence[int], *, bytes_: int) -> int:
     """The memory of so many tokens in each stack: states, and the most that an MLP or an attention has beside them."""
     most = 0
     for stack, length in zip(shape.stacks, lengths, strict=True):
@@ -195,12 +197,13 @@ def states(shape: Shape, lengths: Sequence[int], *, bytes_: int) -> int:
     return most
 
 
-def _tiles(maps: list[tuple[Block, int, int]], bytes_: int) -> int:
+def _tiles(maps: list[tuple[AttentionBlock, int, int]], bytes_: int) -> int:
     return _TILES * min(TILE, max(block.heads * n * m for block, n, m in maps)) * max(4, bytes_)
 
 
-def _kept(maps: list[tuple[Block, int, int]]) -> int:
+def _kept(maps: list[tuple[AttentionBlock, int, int]]) -> int:
     """What ``TopLinks``, ``HeadStats``, ``Received`` and ``Tiles`` keep, and the record that is made of it."""
     return 2 * sum(
-        block.heads * (n * (8 * LINKS + 4) + 8 * m + 4 * min(n, CELLS) * min(m, CELLS)) for block, n, m in maps
+        block.heads * (n * (8 * LINKS_PER_QUERY + 4) + 8 * m + 4 * min(n, MAP_CELLS) * min(m, MAP_CELLS))
+        for block, n, m in maps
     )

@@ -7,21 +7,21 @@ from attnviz.attention.memory import in_words, too_large
 from attnviz.checkpoint import Checkpoint
 from attnviz.encoding import tokens_at_least
 from attnviz.errors import InputError, ModelError
-from attnviz.model import overview as plan
-from attnviz.model.backends import Options, devices
-from attnviz.model.cost.estimates import cost
+from attnviz.model import overview
+from attnviz.model.backends import Options, available_devices
+from attnviz.model.cost.estimates import estimate_cost
 
 _FEW = 1000
 """So many tokens fit wherever the model does: they are not reckoned with."""
 
 
-def free_memory(options: Options) -> int | None:
+def free_device_memory(options: Options) -> int | None:
     """The bytes that are free where a model with these ``options`` runs; None where nothing says so."""
     device = options.device or "cpu"
-    return memory.free_memory(devices()[0] if device == "auto" else device)
+    return memory.free_memory(available_devices()[0] if device == "auto" else device)
 
 
-def require_text(
+def require_text_fits(
     checkpoint: Checkpoint, options: Options, text: str, limit: int | None, *, truncate: bool = False
 ) -> None:
     """Raise for a text that is far too long, before minutes are spent on cutting all of it into tokens.
@@ -44,14 +44,14 @@ def require_memory(checkpoint: Checkpoint, options: Options, tokens: int, target
     Raises:
         InputError: with both numbers.
     """
-    free = free_memory(options) if max(tokens, target or 0) > _FEW else None
+    free = free_device_memory(options) if max(tokens, target or 0) > _FEW else None
     if free is None:
         return
     try:
-        shape = plan.shape(checkpoint)
+        shape = overview.checkpoint_shape(checkpoint)
     except ModelError:  # a config that does not say how many heads there are
         return
-    needed = cost(shape, tokens, bytes_=options.dtype.itemsize, target=target)
+    needed = estimate_cost(shape, tokens, bytes_=options.dtype.itemsize, target=target)
     taken = needed.activations + needed.kept
     if taken > free:
         raise too_large(

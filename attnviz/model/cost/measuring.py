@@ -15,7 +15,15 @@ from attnviz.attention.kernel import Observer, attend
 from attnviz.attention.observers import HeadStats, Received, Tiles, TopLinks
 from attnviz.attention.window import EVERYTHING
 from attnviz.encoding import Encoding
-from attnviz.model.cost.estimates import CELLS, LINKS, Block, Cost, Shape, cost, seen
+from attnviz.model.cost.estimates import (
+    LINKS_PER_QUERY,
+    MAP_CELLS,
+    AttentionBlock,
+    Cost,
+    ModelShape,
+    estimate_cost,
+    visible_scores,
+)
 from attnviz.model.hosted import Hosted
 from attnviz.model.native.backend import Native
 
@@ -35,17 +43,17 @@ class Rates:
     query: float
     score: float
 
-    def seconds(self, needed: Cost, shape: Shape) -> float:
+    def seconds(self, needed: Cost, shape: ModelShape) -> float:
         """How long a run of ``needed`` takes with observers."""
         return self.operation * (needed.linear_flops or 0) + self.attention(needed, shape)
 
-    def attention(self, needed: Cost, shape: Shape) -> float:
+    def attention(self, needed: Cost, shape: ModelShape) -> float:
         """The part of that which goes by scores."""
         scores = needed.all_scores if needed.seen is None else needed.seen
         return self.score * scores + self.query * needed.tokens * sum(b.heads for s in shape.stacks for b in s.blocks)
 
 
-def measure(backend: Native | Hosted, shape: Shape, ids: Sequence[int], *, bytes_: int) -> Rates:
+def measure_rates(backend: Native | Hosted, shape: ModelShape, ids: Sequence[int], *, bytes_: int) -> Rates:
     """Run the model on a few hundred tokens, which are ``ids`` again and again, and the kernel on random numbers.
 
     The kernel's time is a part for each query and one for each score that is seen, found from two lengths; what the
@@ -63,14 +71,14 @@ def measure(backend: Native | Hosted, shape: Shape, ids: Sequence[int], *, bytes
     taken = _model(backend, few, ids)
     many = max(few, min(int(few * _SECONDS / taken), shape.limit or _MANY, _MANY))
     taken = _model(backend, many, ids)
-    needed = cost(shape, many, bytes_=bytes_, target=many)
+    needed = estimate_cost(shape, many, bytes_=bytes_, target=many)
     kernel = Rates(0, query, score).attention(needed, shape)
     # The kernel's share is small in a short run; whatever it was, the rest has taken some time.
     return Rates(max(taken - kernel, taken / 10) / (needed.linear_flops or 1), query, score)
 
 
 def _observers() -> list[Observer]:
-    return [TopLinks(LINKS), HeadStats(), Received(), Tiles(CELLS, CELLS)]
+    return [TopLinks(LINKS_PER_QUERY), HeadStats(), Received(), Tiles(MAP_CELLS, MAP_CELLS)]
 
 
 def _model(backend: Native | Hosted, tokens: int, ids: Sequence[int]) -> float:
@@ -81,7 +89,7 @@ def _model(backend: Native | Hosted, tokens: int, ids: Sequence[int]) -> float:
     return _timed(lambda: backend.run(text, _observers(), target))
 
 
-def _kernel(block: Block, device: torch.device) -> tuple[float, float]:
+def _kernel(block: AttentionBlock, device: torch.device) -> tuple[float, float]:
     """The seconds of the kernel and its observers for each query, and for each score that is seen, of one head."""
     window = block.window or EVERYTHING
     long = max(128, min(4096, math.isqrt(_SCORES * (1 if window.right is None else 2) // block.heads)))
@@ -99,7 +107,7 @@ def _kernel(block: Block, device: torch.device) -> tuple[float, float]:
         run()
         times.append(min(_timed(run), _timed(run)) / block.heads)
     # t = query · n + score · seen(n), at two lengths
-    (n, m), (a, b) = lengths, (seen(window, length, length) for length in lengths)
+    (n, m), (a, b) = lengths, (visible_scores(window, length, length) for length in lengths)
     score = (times[1] * n - times[0] * m) / (b * n - a * m)
     score = min(max(score, times[1] / b / 10), times[1] / b)
     return max(0.0, times[1] - score * b) / m, score

@@ -7,7 +7,7 @@ from attnviz.checkpoint.config_limits import require_sizes
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.spec import (
     MLP,
-    Attention,
+    AttentionSpec,
     Embedding,
     Layer,
     LayerNorm,
@@ -50,7 +50,7 @@ def spec(config: Config) -> Spec:
     )  # fmt: skip
     norm = LayerNorm(config.number("layer_norm_eps", 1e-12))
     layer = Layer(
-        attention=Attention(heads, heads, width // heads, scale=(width // heads) ** -0.5, window=EVERYTHING),
+        attention=AttentionSpec(heads, heads, width // heads, scale=(width // heads) ** -0.5, window=EVERYTHING),
         mlp=MLP(config.size("intermediate_size", 16384), config.activation("hidden_act", "gelu_new")),
         norms=PostNorm(norm),
     )

@@ -9,7 +9,7 @@ from attnviz.attention.window import CAUSAL, EVERYTHING
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.spec import (
     MLP,
-    Attention,
+    AttentionSpec,
     Embedding,
     Head,
     Layer,
@@ -116,6 +116,6 @@ def _layer(config: Config, part: str, width: int, norms: PostNorm | PreNorm, *, 
     """A layer of the ``part``, "encoder" or "decoder"."""
     heads = config.size(f"{part}_attention_heads", 16)
     size = config.width("d_model", width, heads) // heads
-    attention = Attention(heads, heads, size, size**-0.5, CAUSAL if part == "decoder" else EVERYTHING)
+    attention = AttentionSpec(heads, heads, size, size**-0.5, CAUSAL if part == "decoder" else EVERYTHING)
     mlp = MLP(config.size(f"{part}_ffn_dim", 4096), config.activation("activation_function", "gelu"))
-    return Layer(attention, mlp, norms, Attention(heads, heads, size, size**-0.5, EVERYTHING) if cross else None)
+    return Layer(attention, mlp, norms, AttentionSpec(heads, heads, size, size**-0.5, EVERYTHING) if cross else None)

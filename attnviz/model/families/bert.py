@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from attnviz.model.architecture.config import Config
-from attnviz.model.architecture.spec import MLP, Attention, Embedding, Layer, LayerNorm, Learned, PostNorm, Spec
+from attnviz.model.architecture.spec import MLP, AttentionSpec, Embedding, Layer, LayerNorm, Learned, PostNorm, Spec
 from attnviz.model.families import both
 
 PREFIX = "bert."
@@ -39,7 +39,9 @@ def spec(config: Config) -> Spec:
     )  # fmt: skip
     norm = LayerNorm(config.number("layer_norm_eps", 1e-12))
     layer = Layer(
-        attention=Attention(heads, heads, width // heads, scale=(width // heads) ** -0.5, window=config.direction()),
+        attention=AttentionSpec(
+            heads, heads, width // heads, scale=(width // heads) ** -0.5, window=config.direction()
+        ),
         mlp=MLP(config.size("intermediate_size", 3072), config.activation("hidden_act", "gelu")),
         norms=PostNorm(norm),
     )

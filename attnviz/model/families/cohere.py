@@ -8,7 +8,7 @@ from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
 from attnviz.model.architecture.spec import (
-    Attention,
+    AttentionSpec,
     Embedding,
     GatedMLP,
     Head,
@@ -33,7 +33,7 @@ def spec(config: Config) -> Spec:
     size, bias = config.head_size(width, heads), config.flag("attention_bias")
     norm = LayerNorm(config.number("layer_norm_eps", 1e-5), bias=False)
     layer = Layer(
-        attention=Attention(
+        attention=AttentionSpec(
             heads=heads,
             kv_heads=config.kv_heads(heads),
             head_size=size,

@@ -7,7 +7,16 @@ from dataclasses import replace
 from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
-from attnviz.model.architecture.spec import Attention, Embedding, GatedMLP, Head, Layer, LayerNorm, ParallelNorm, Spec
+from attnviz.model.architecture.spec import (
+    AttentionSpec,
+    Embedding,
+    GatedMLP,
+    Head,
+    Layer,
+    LayerNorm,
+    ParallelNorm,
+    Spec,
+)
 from attnviz.model.families import DECODER_NAMES, without
 
 PREFIX = "model."
@@ -22,7 +31,7 @@ def spec(config: Config) -> Spec:
     heads, width = config.size("num_attention_heads", 64), config.size("hidden_size", 8192)
     size, bias = config.head_size(width, heads), config.flag("attention_bias")
     norm = LayerNorm(config.number("layer_norm_eps", 1e-5), bias=False)
-    attention = Attention(
+    attention = AttentionSpec(
         heads=heads,
         kv_heads=config.kv_heads(heads),
         head_size=size,

@@ -9,7 +9,7 @@ from attnviz.errors import UnsupportedModel
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.spec import (
     MLP,
-    Attention,
+    AttentionSpec,
     Convolution,
     Disentangled,
     Embedding,
@@ -61,7 +61,7 @@ def spec(config: Config) -> Spec:
     kinds = _kinds(config)
     longest = config.size("max_position_embeddings", 512)
     layer = Layer(
-        attention=Attention(
+        attention=AttentionSpec(
             heads,
             heads,
             width // heads,

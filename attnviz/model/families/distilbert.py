@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attnviz.attention.window import EVERYTHING
 from attnviz.model.architecture.config import Config
-from attnviz.model.architecture.spec import MLP, Attention, Embedding, Layer, LayerNorm, Learned, PostNorm, Spec
+from attnviz.model.architecture.spec import MLP, AttentionSpec, Embedding, Layer, LayerNorm, Learned, PostNorm, Spec
 from attnviz.model.families import both
 
 PREFIX = "distilbert."
@@ -40,7 +40,7 @@ def spec(config: Config) -> Spec:
     )  # fmt: skip
     norm = LayerNorm(1e-12)
     layer = Layer(
-        attention=Attention(heads, heads, width // heads, scale=(width // heads) ** -0.5, window=EVERYTHING),
+        attention=AttentionSpec(heads, heads, width // heads, scale=(width // heads) ** -0.5, window=EVERYTHING),
         mlp=MLP(config.size("hidden_dim", 3072), config.activation("activation", "gelu")),
         norms=PostNorm(norm),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.spec import (
     MLP,
-    Attention,
+    AttentionSpec,
     Embedding,
     Layer,
     LayerNorm,
@@ -36,7 +36,9 @@ def spec(config: Config) -> Spec:
     )  # fmt: skip
     norm = LayerNorm(config.number("layer_norm_eps", 1e-12))
     layer = Layer(
-        attention=Attention(heads, heads, width // heads, scale=(width // heads) ** -0.5, window=config.direction()),
+        attention=AttentionSpec(
+            heads, heads, width // heads, scale=(width // heads) ** -0.5, window=config.direction()
+        ),
         mlp=MLP(config.size("intermediate_size", 1024), config.activation("hidden_act", "gelu")),
         norms=PostNorm(norm),
     )

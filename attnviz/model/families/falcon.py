@@ -11,7 +11,7 @@ from attnviz.model.architecture.rope import rotary
 from attnviz.model.architecture.spec import (
     MLP,
     ALiBi,
-    Attention,
+    AttentionSpec,
     Embedding,
     Head,
     Layer,
@@ -51,7 +51,7 @@ def spec(config: Config) -> Spec:
     config.ignore("hidden_dropout", "max_position_embeddings", "rope_parameters", "rope_scaling", "rope_theta")
     norm = LayerNorm(config.number("layer_norm_epsilon", 1e-5))
     layer = Layer(
-        attention=Attention(
+        attention=AttentionSpec(
             heads,
             _kv_heads(config, heads),
             size,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
-from attnviz.model.architecture.spec import Attention, Embedding, GatedMLP, Head, Layer, RMSNorm, SandwichNorm, Spec
+from attnviz.model.architecture.spec import AttentionSpec, Embedding, GatedMLP, Head, Layer, RMSNorm, SandwichNorm, Spec
 from attnviz.model.families import DECODER_NAMES
 
 PREFIX = "model."
@@ -33,7 +33,7 @@ def spec(config: Config) -> Spec:
     )
     bias = config.flag("attention_bias")
     norm = RMSNorm(config.number("rms_norm_eps", 1e-6), offset=1.0)
-    attention = Attention(
+    attention = AttentionSpec(
         heads=heads,
         kv_heads=config.kv_heads(heads, 4),
         head_size=size,

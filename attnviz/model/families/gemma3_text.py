@@ -10,7 +10,7 @@ from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
 from attnviz.model.architecture.spec import (
-    Attention,
+    AttentionSpec,
     Embedding,
     GatedMLP,
     Head,
@@ -38,7 +38,7 @@ def spec(config: Config) -> Spec:
     heads, width = config.size("num_attention_heads", 8), config.size("hidden_size", 2304)
     bias = config.flag("attention_bias")
     norm = RMSNorm(config.number("rms_norm_eps", 1e-6), offset=1.0)
-    attention = Attention(
+    attention = AttentionSpec(
         heads=heads,
         kv_heads=config.kv_heads(heads, 4),
         head_size=config.size("head_dim", 256),
@@ -58,7 +58,7 @@ def spec(config: Config) -> Spec:
     )
 
 
-def _attentions(config: Config, attention: Attention) -> list[Attention]:
+def _attentions(config: Config, attention: AttentionSpec) -> list[AttentionSpec]:
     """The attention of each layer: most have a window and a small rotary base, every sixth sees all."""
     pattern = config.size("sliding_window_pattern", 6)
     layer_windows = config.windows_by_pattern(config.size("num_hidden_layers", 26), pattern)

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
-from attnviz.model.architecture.spec import MLP, Attention, Embedding, Head, Layer, LayerNorm, Learned, PreNorm, Spec
+from attnviz.model.architecture.spec import (
+    MLP,
+    AttentionSpec,
+    Embedding,
+    Head,
+    Layer,
+    LayerNorm,
+    Learned,
+    PreNorm,
+    Spec,
+)
 from attnviz.model.families import both
 
 PREFIX = "transformer."
@@ -44,7 +54,9 @@ def spec(config: Config) -> Spec:
     norm = LayerNorm(config.number("layer_norm_epsilon", 1e-5))
     mlp = MLP(config.size("n_inner", 4 * width), config.activation("activation_function", "gelu_new"))
     layers = (
-        Layer(Attention(heads, heads, width // heads, scale / (i + 1 if by_layer else 1), CAUSAL), mlp, PreNorm(norm))
+        Layer(
+            AttentionSpec(heads, heads, width // heads, scale / (i + 1 if by_layer else 1), CAUSAL), mlp, PreNorm(norm)
+        )
         for i in range(config.size("n_layer", 12))
     )
     return Spec(

@@ -8,7 +8,17 @@ from attnviz.attention.window import CAUSAL, KeyWindow
 from attnviz.checkpoint.config_limits import require_sizes
 from attnviz.errors import ModelError, UnsupportedModel, short
 from attnviz.model.architecture.config import Config
-from attnviz.model.architecture.spec import MLP, Attention, Embedding, Head, Layer, LayerNorm, Learned, PreNorm, Spec
+from attnviz.model.architecture.spec import (
+    MLP,
+    AttentionSpec,
+    Embedding,
+    Head,
+    Layer,
+    LayerNorm,
+    Learned,
+    PreNorm,
+    Spec,
+)
 from attnviz.model.families import both
 
 PREFIX = "transformer."
@@ -39,7 +49,7 @@ def spec(config: Config) -> Spec:
     norm = LayerNorm(config.number("layer_norm_epsilon", 1e-5))
     mlp = MLP(config.size("intermediate_size", 4 * width), config.activation("activation_function", "gelu_new"))
     layers = (
-        Layer(Attention(heads, heads, width // heads, 1.0, window, bias=False), mlp, PreNorm(norm))
+        Layer(AttentionSpec(heads, heads, width // heads, 1.0, window, bias=False), mlp, PreNorm(norm))
         for window in _layer_windows(config)
     )
     return Spec(

@@ -9,7 +9,7 @@ from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
 from attnviz.model.architecture.spec import (
     MLP,
-    Attention,
+    AttentionSpec,
     Embedding,
     Head,
     Layer,
@@ -50,7 +50,7 @@ def spec(config: Config) -> Spec:
     norm = LayerNorm(config.number("layer_norm_eps", 1e-5))
     parallel = config.flag("use_parallel_residual", True)
     layer = Layer(
-        attention=Attention(
+        attention=AttentionSpec(
             heads,
             heads,
             size,

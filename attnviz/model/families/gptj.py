@@ -7,7 +7,7 @@ from attnviz.errors import ModelError
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.spec import (
     MLP,
-    Attention,
+    AttentionSpec,
     Embedding,
     Head,
     Layer,
@@ -53,7 +53,7 @@ def spec(config: Config) -> Spec:
     config.ignore("n_positions", "n_ctx", "attn_pdrop", "embd_pdrop", "resid_pdrop")
     norm = LayerNorm(config.number("layer_norm_epsilon", 1e-5))
     layer = Layer(
-        attention=Attention(
+        attention=AttentionSpec(
             heads,
             heads,
             size,

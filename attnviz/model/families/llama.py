@@ -10,7 +10,7 @@ from dataclasses import replace
 from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
-from attnviz.model.architecture.spec import Attention, Embedding, GatedMLP, Head, Layer, PreNorm, RMSNorm, Spec
+from attnviz.model.architecture.spec import AttentionSpec, Embedding, GatedMLP, Head, Layer, PreNorm, RMSNorm, Spec
 from attnviz.model.families import DECODER_NAMES, both
 
 PREFIX = "model."
@@ -50,7 +50,7 @@ def spec(config: Config) -> Spec:
     size = config.head_size(width, heads)
     bias = config.flag("attention_bias")
     norm = RMSNorm(config.number("rms_norm_eps", 1e-6))
-    attention = Attention(
+    attention = AttentionSpec(
         heads=heads,
         kv_heads=config.kv_heads(heads),
         head_size=size,

@@ -6,7 +6,7 @@ from attnviz.attention.window import EVERYTHING, KeyWindow
 from attnviz.errors import UnsupportedModel
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
-from attnviz.model.architecture.spec import Attention, Embedding, GatedMLP, Layer, LayerNorm, PreNorm, Spec
+from attnviz.model.architecture.spec import AttentionSpec, Embedding, GatedMLP, Layer, LayerNorm, PreNorm, Spec
 from attnviz.model.families import both
 
 PREFIX = "model."
@@ -68,7 +68,7 @@ def _kinds(config: Config) -> list[str]:
     return list(kinds)
 
 
-def _attentions(config: Config, heads: int, size: int) -> dict[str, Attention]:
+def _attentions(config: Config, heads: int, size: int) -> dict[str, AttentionSpec]:
     """The attention of each kind of layer. The angles of a window's layers have a smaller base."""
     bias = config.flag("attention_bias")
     beside = config.size("local_attention", 128) // 2
@@ -77,7 +77,7 @@ def _attentions(config: Config, heads: int, size: int) -> dict[str, Attention]:
         "sliding_attention": (KeyWindow(beside, beside), config.number("local_rope_theta", 10_000.0)),
     }
     return {
-        kind: Attention(
+        kind: AttentionSpec(
             heads,
             heads,
             size,

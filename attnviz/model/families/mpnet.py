@@ -6,7 +6,7 @@ from attnviz.attention.window import EVERYTHING
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.spec import (
     MLP,
-    Attention,
+    AttentionSpec,
     Embedding,
     Layer,
     LayerNorm,
@@ -48,7 +48,7 @@ def spec(config: Config) -> Spec:
     config.ignore("hidden_dropout_prob", "attention_probs_dropout_prob", "chunk_size_feed_forward")
     norm = LayerNorm(config.number("layer_norm_eps", 1e-12))
     layer = Layer(
-        attention=Attention(
+        attention=AttentionSpec(
             heads,
             heads,
             width // heads,

@@ -8,7 +8,7 @@ from typing import Any
 from attnviz.attention.window import CAUSAL
 from attnviz.errors import ModelError
 from attnviz.model.architecture.config import Config
-from attnviz.model.architecture.spec import MLP, ALiBi, Attention, Embedding, Head, Layer, LayerNorm, PreNorm, Spec
+from attnviz.model.architecture.spec import MLP, ALiBi, AttentionSpec, Embedding, Head, Layer, LayerNorm, PreNorm, Spec
 
 PREFIX = "transformer."
 ATTRIBUTES = {"hidden_size": "d_model", "num_attention_heads": "n_heads", "num_hidden_layers": "n_layers"}
@@ -54,7 +54,7 @@ def spec(config: Config) -> Spec:
     )
 
 
-def _attention(said: Any, heads: int, size: int) -> Attention:
+def _attention(said: Any, heads: int, size: int) -> AttentionSpec:
     """The attention that ``attn_config`` describes. ALiBi is not optional: transformers has no other positions."""
     if not isinstance(said, Mapping):
         raise ModelError(f"config.json: attn_config is {said!r}, expected its attributes")
@@ -67,7 +67,7 @@ def _attention(said: Any, heads: int, size: int) -> Attention:
     config.expect("prefix_lm", False)
     config.expect("qk_ln", False)
     config.ignore("attn_impl", "attn_pdrop")
-    attention = Attention(
+    attention = AttentionSpec(
         heads,
         heads,
         size,

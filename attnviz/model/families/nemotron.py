@@ -5,7 +5,7 @@ from __future__ import annotations
 from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
-from attnviz.model.architecture.spec import MLP, Attention, Embedding, Head, Layer, LayerNorm, PreNorm, Spec
+from attnviz.model.architecture.spec import MLP, AttentionSpec, Embedding, Head, Layer, LayerNorm, PreNorm, Spec
 from attnviz.model.families import DECODER_NAMES, LAYER_NORM_NAMES, both, without
 
 PREFIX = "model."
@@ -26,7 +26,7 @@ def spec(config: Config) -> Spec:
     size, bias = config.head_size(width, heads), config.flag("attention_bias")
     norm = LayerNorm(config.number("norm_eps", 1e-5), offset=1.0)
     layer = Layer(
-        attention=Attention(
+        attention=AttentionSpec(
             heads=heads,
             kv_heads=config.kv_heads(heads),
             head_size=size,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
-from attnviz.model.architecture.spec import Attention, Embedding, GatedMLP, Head, Layer, LayerNorm, PreNorm, Spec
+from attnviz.model.architecture.spec import AttentionSpec, Embedding, GatedMLP, Head, Layer, LayerNorm, PreNorm, Spec
 from attnviz.model.families import DECODER_NAMES, without
 
 PREFIX = "model."
@@ -20,7 +20,7 @@ def spec(config: Config) -> Spec:
     size, bias = config.head_size(width, heads), config.flag("attention_bias")
     norm = LayerNorm(1e-5, bias=False, weight=False)
     layer = Layer(
-        attention=Attention(
+        attention=AttentionSpec(
             heads=heads,
             kv_heads=config.kv_heads(heads),
             head_size=size,

@@ -6,7 +6,7 @@ from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
 from attnviz.model.architecture.spec import (
-    Attention,
+    AttentionSpec,
     BranchNorm,
     Embedding,
     GatedMLP,
@@ -35,7 +35,7 @@ def spec(config: Config) -> Spec:
     size, bias = config.head_size(width, heads), config.flag("attention_bias")
     norm = RMSNorm(config.number("rms_norm_eps", 1e-5))
     layer = Layer(
-        attention=Attention(
+        attention=AttentionSpec(
             heads=heads,
             kv_heads=config.kv_heads(heads),
             head_size=size,

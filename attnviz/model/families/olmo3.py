@@ -8,7 +8,7 @@ from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
 from attnviz.model.architecture.spec import (
-    Attention,
+    AttentionSpec,
     BranchNorm,
     Embedding,
     GatedMLP,
@@ -29,7 +29,7 @@ def spec(config: Config) -> Spec:
     heads, width = config.size("num_attention_heads", 32), config.size("hidden_size", 4096)
     size, bias = config.head_size(width, heads), config.flag("attention_bias")
     norm = RMSNorm(config.number("rms_norm_eps", 1e-5))
-    attention = Attention(
+    attention = AttentionSpec(
         heads=heads,
         kv_heads=config.kv_heads(heads),
         head_size=size,
@@ -49,7 +49,7 @@ def spec(config: Config) -> Spec:
     )
 
 
-def _attentions(config: Config, attention: Attention) -> list[Attention]:
+def _attentions(config: Config, attention: AttentionSpec) -> list[AttentionSpec]:
     """The attention of each layer: three have a window, the fourth sees all."""
     theta = 500_000.0
     config.expect("rope_theta", theta)  # transformers gives another one to the layers that see all, and to no other

@@ -6,7 +6,7 @@ from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.spec import (
     MLP,
-    Attention,
+    AttentionSpec,
     Embedding,
     Head,
     Layer,
@@ -55,7 +55,7 @@ def spec(config: Config) -> Spec:
     ends_normed = not config.flag("_remove_final_layer_norm") and before
     inner = config.size("word_embed_proj_dim", width)
     layer = Layer(
-        attention=Attention(heads, heads, size, size**-0.5, CAUSAL, bias=bias, output_bias=bias),
+        attention=AttentionSpec(heads, heads, size, size**-0.5, CAUSAL, bias=bias, output_bias=bias),
         mlp=MLP(config.size("ffn_dim", 3072), config.activation("activation_function", "relu"), bias=bias),
         norms=PreNorm(norm) if before else PostNorm(norm),
     )

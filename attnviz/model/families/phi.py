@@ -7,7 +7,7 @@ from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
 from attnviz.model.architecture.spec import (
     MLP,
-    Attention,
+    AttentionSpec,
     Embedding,
     Head,
     Layer,
@@ -44,7 +44,7 @@ def spec(config: Config) -> Spec:
     size = config.head_size(width, heads)
     norm = LayerNorm(config.number("layer_norm_eps", 1e-5))
     layer = Layer(
-        attention=Attention(
+        attention=AttentionSpec(
             heads=heads,
             kv_heads=config.kv_heads(heads),
             head_size=size,

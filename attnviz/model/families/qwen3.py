@@ -7,7 +7,17 @@ from dataclasses import replace
 from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
-from attnviz.model.architecture.spec import Attention, Embedding, GatedMLP, Head, Layer, PreNorm, QKNorm, RMSNorm, Spec
+from attnviz.model.architecture.spec import (
+    AttentionSpec,
+    Embedding,
+    GatedMLP,
+    Head,
+    Layer,
+    PreNorm,
+    QKNorm,
+    RMSNorm,
+    Spec,
+)
 from attnviz.model.families import DECODER_NAMES, QK_NORM_NAMES
 
 PREFIX = "model."
@@ -21,7 +31,7 @@ def spec(config: Config) -> Spec:
     heads, size = config.size("num_attention_heads", 32), config.size("head_dim", 128)
     bias = config.flag("attention_bias")
     norm = RMSNorm(config.number("rms_norm_eps", 1e-6))
-    attention = Attention(
+    attention = AttentionSpec(
         heads=heads,
         kv_heads=config.kv_heads(heads, 32),
         head_size=size,

@@ -6,7 +6,7 @@ XLM-RoBERTa (Conneau et al. 2020) and CamemBERT (Martin et al. 2020) are the sam
 from __future__ import annotations
 
 from attnviz.model.architecture.config import Config
-from attnviz.model.architecture.spec import MLP, Attention, Embedding, Layer, LayerNorm, Learned, PostNorm, Spec
+from attnviz.model.architecture.spec import MLP, AttentionSpec, Embedding, Layer, LayerNorm, Learned, PostNorm, Spec
 from attnviz.model.families.bert import NAMES as BERT_NAMES
 
 PREFIX = "roberta."
@@ -29,7 +29,9 @@ def spec(config: Config) -> Spec:
     )  # fmt: skip
     norm = LayerNorm(config.number("layer_norm_eps", 1e-12))
     layer = Layer(
-        attention=Attention(heads, heads, width // heads, scale=(width // heads) ** -0.5, window=config.direction()),
+        attention=AttentionSpec(
+            heads, heads, width // heads, scale=(width // heads) ** -0.5, window=config.direction()
+        ),
         mlp=MLP(config.size("intermediate_size", 3072), config.activation("hidden_act", "gelu")),
         norms=PostNorm(norm),
     )

@@ -8,7 +8,7 @@ from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
 from attnviz.model.architecture.spec import (
-    Attention,
+    AttentionSpec,
     Embedding,
     GatedMLP,
     Head,
@@ -40,7 +40,7 @@ def spec(config: Config) -> Spec:
     size, eps = width // heads, config.number("layer_norm_eps", 1e-5)
     norm = LayerNorm(eps)
     layer = Layer(
-        attention=Attention(
+        attention=AttentionSpec(
             heads=heads,
             kv_heads=config.kv_heads(heads, 32),
             head_size=size,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
-from attnviz.model.architecture.spec import MLP, Attention, Embedding, Head, Layer, LayerNorm, PreNorm, Spec
+from attnviz.model.architecture.spec import MLP, AttentionSpec, Embedding, Head, Layer, LayerNorm, PreNorm, Spec
 from attnviz.model.families import DECODER_NAMES, LAYER_NORM_NAMES, both, without
 
 PREFIX = "model."
@@ -27,7 +27,7 @@ def spec(config: Config) -> Spec:
     size, bias = config.head_size(width, heads), config.flag("use_bias", default=True)
     norm = LayerNorm(config.number("norm_epsilon", 1e-5))
     layer = Layer(
-        attention=Attention(
+        attention=AttentionSpec(
             heads=heads,
             kv_heads=config.kv_heads(heads, 2),
             head_size=size,

@@ -10,7 +10,7 @@ from attnviz.errors import UnsupportedModel
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.spec import (
     MLP,
-    Attention,
+    AttentionSpec,
     Embedding,
     GatedMLP,
     Head,
@@ -107,8 +107,8 @@ def _stack(config: Config, layers: int, *, decoder: bool, shared: bool) -> Spec:
         shared=shared,
     )
     window = CAUSAL if decoder else EVERYTHING
-    attention = Attention(heads, heads, size, 1.0, window, buckets, bias=False, output_bias=False)
-    cross = Attention(heads, heads, size, 1.0, EVERYTHING, bias=False, output_bias=False)
+    attention = AttentionSpec(heads, heads, size, 1.0, window, buckets, bias=False, output_bias=False)
+    cross = AttentionSpec(heads, heads, size, 1.0, EVERYTHING, bias=False, output_bias=False)
     layer = Layer(attention, _mlp(config), PreNorm(norm), cross if decoder else None)
     return Spec(width, Embedding(config.size("vocab_size", 32128)), (layer,) * layers, final_norm=norm)
 

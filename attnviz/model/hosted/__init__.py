@@ -6,29 +6,29 @@ the same tiles as in the native way.
 
 from __future__ import annotations
 
-from attnviz.model.hosted.isolation import undisturbed
-from attnviz.model.hosted.loading import open_hosted, open_writer, require_start
+from attnviz.model.hosted.isolation import isolated
+from attnviz.model.hosted.loading import open_hosted, open_with_head, require_start
 from attnviz.model.hosted.model import Hosted, Reference
-from attnviz.model.hosted.modifications import changed
-from attnviz.model.hosted.observed import Observed, settle
-from attnviz.model.hosted.support import hostable, hostable_types, known
-from attnviz.model.hosted.tokenizer import Reader
-from attnviz.model.hosted.writer import Followed, follow
+from attnviz.model.hosted.modifications import find_modification
+from attnviz.model.hosted.observed import Observed, choose_backend
+from attnviz.model.hosted.support import hostable_types, is_known_type, why_not_hostable
+from attnviz.model.hosted.tokenizer import TokenizerCheck
+from attnviz.model.hosted.writer import ForcedRun, force_tokens
 
 __all__ = [
-    "Followed",
+    "ForcedRun",
     "Hosted",
     "Observed",
-    "Reader",
     "Reference",
-    "changed",
-    "follow",
-    "hostable",
+    "TokenizerCheck",
+    "choose_backend",
+    "find_modification",
+    "force_tokens",
     "hostable_types",
-    "known",
+    "is_known_type",
+    "isolated",
     "open_hosted",
-    "open_writer",
+    "open_with_head",
     "require_start",
-    "settle",
-    "undisturbed",
+    "why_not_hostable",
 ]

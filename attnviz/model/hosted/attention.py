@@ -16,7 +16,7 @@ from attnviz.attention.kernel import Bias, Kind, Observer
 from attnviz.attention.window import EVERYTHING
 from attnviz.errors import UnsupportedModel
 from attnviz.model.hosted import masks
-from attnviz.model.hosted.masks import BandMask, Sight
+from attnviz.model.hosted.masks import BandMask, Visibility
 
 # What models hand to their attention function: what ours reads, and what changes nothing in it. Masks say what windows
 # do, there is no dropout outside of training, and the rest is for other implementations or passes through.
@@ -31,21 +31,21 @@ _CROSS = re.compile(r"cross|encoder_attn|encdec|enc_dec|encoder_decoder", re.IGN
 
 
 @dataclass
-class Seen:
+class RunFacts:
     """What a run showed of its model: the layers of each kind, and whether it was causal."""
 
     layers: dict[Kind, list[int]] = field(default_factory=dict)
     causal: dict[Kind, bool] = field(default_factory=dict)
 
 
-class Calls:
+class AttentionCalls:
     """Whose attention each call of one run is, and of which layer; ``layers`` are those of each kind so far."""
 
     def __init__(self, model: nn.Module, shapes: Mapping[Kind, tuple[int, int]]) -> None:
         """``shapes`` are the (N, M) of each kind's maps."""
         self.layers: dict[Kind, list[int]] = {}
         self._shapes = shapes
-        self._places = places(model, tuple(shapes))
+        self._places = attention_modules(model, tuple(shapes))
         self._count: Counter[nn.Module] = Counter()
         self._last: tuple[Tensor | None, Tensor | None, tuple[Kind, int]] = (None, None, ("self", 0))
 
@@ -77,7 +77,7 @@ class Calls:
         return kind, layer
 
 
-class Hook:
+class KernelAttention:
     """The attention function of one run: it calls the kernel and writes down what it has seen."""
 
     mask = staticmethod(masks.mask)
@@ -86,8 +86,8 @@ class Hook:
         self, model: nn.Module, shapes: Mapping[Kind, tuple[int, int]], observers: Sequence[Observer] = ()
     ) -> None:
         """``shapes`` are the (N, M) of each kind's maps."""
-        self._calls = Calls(model, shapes)
-        self.seen = Seen(self._calls.layers)
+        self._calls = AttentionCalls(model, shapes)
+        self.seen = RunFacts(self._calls.layers)
         self._observers = observers
 
     def __call__(
@@ -101,7 +101,7 @@ class Hook:
         **facts: Any,
     ) -> tuple[Tensor, None]:
         """Attend from ``query`` (1, H, N, D) to ``key`` and ``value`` (1, G, M, D); the context is (1, N, H, D)."""
-        refuse(module, query, facts)
+        require_supported(module, query, facts)
         shape = query.shape[2], key.shape[2]
         sight, mask = _sight(module, attention_mask, shape, facts)
         sinks = sinks_of(module, facts)
@@ -123,7 +123,7 @@ class Hook:
         return context.transpose(0, 1)[None].contiguous(), None
 
 
-class Rehearsal(Hook):
+class DryRunAttention(KernelAttention):
     """An attention function that writes down who asks it, and returns zeros."""
 
     def __call__(
@@ -137,12 +137,12 @@ class Rehearsal(Hook):
         **facts: Any,
     ) -> tuple[Tensor, None]:
         """The context (1, N, H, D) of no attention."""
-        refuse(module, query, facts)
+        require_supported(module, query, facts)
         self._calls.place(module, query, key)
         return query.new_zeros((1, query.shape[2], query.shape[1], value.shape[-1])), None
 
 
-def places(model: nn.Module, kinds: Sequence[Kind]) -> dict[nn.Module, tuple[Kind, list[int]]]:
+def attention_modules(model: nn.Module, kinds: Sequence[Kind]) -> dict[nn.Module, tuple[Kind, list[int]]]:
     """Whose attention each module of ``model`` would be, and of which layers, as far as names have numbers."""
     encoder = set(model.get_encoder().modules()) if "cross" in kinds else set()  # type: ignore[operator]
     found: dict[nn.Module, tuple[Kind, list[int]]] = {}
@@ -169,7 +169,7 @@ def places(model: nn.Module, kinds: Sequence[Kind]) -> dict[nn.Module, tuple[Kin
     return found
 
 
-def refuse(module: nn.Module, query: Tensor, facts: Mapping[str, Any]) -> None:
+def require_supported(module: nn.Module, query: Tensor, facts: Mapping[str, Any]) -> None:
     """Raise for what a model asks of its attention and ours does not do."""
     unknown = sorted(name for name, given in facts.items() if given is not None and name not in _KNOWN)
     if unknown:
@@ -180,19 +180,19 @@ def refuse(module: nn.Module, query: Tensor, facts: Mapping[str, Any]) -> None:
 
 def _sight(
     module: nn.Module, mask: Tensor | None, shape: tuple[int, int], facts: Mapping[str, Any]
-) -> tuple[Sight, Tensor | None]:
+) -> tuple[Visibility, Tensor | None]:
     """What the queries of ``module`` see, and what of ``mask`` must be added to the scores, (h, N, M)."""
     if facts.get("indices") is not None:
-        mask = choose(mask, facts["indices"], shape)
+        mask = hide_unchosen(mask, facts["indices"], shape)
     if mask is None:
         causal = facts.get("is_causal")
         causal = getattr(module, "is_causal", False) if causal is None else causal
-        return (masks.CAUSAL if causal and shape[0] > 1 else masks.FULL), None
+        return (masks.CAUSAL_VISIBILITY if causal and shape[0] > 1 else masks.FULL_VISIBILITY), None
     if isinstance(mask, BandMask) and mask.shape[-2:] == shape:
         return mask.sight, None
     real = mask.make() if isinstance(mask, BandMask) else mask
     real = real[0, ..., : shape[1]].expand(-1, *shape)  # one row for all queries in older models
-    sight = masks.read(real)
+    sight = masks.visibility_of_mask(real)
     if sight.window is not None:
         return sight, None
     if real.dtype is torch.bool:
@@ -200,7 +200,7 @@ def _sight(
     return sight, real
 
 
-def choose(mask: Tensor | None, indices: Tensor, shape: tuple[int, int]) -> Tensor:
+def hide_unchosen(mask: Tensor | None, indices: Tensor, shape: tuple[int, int]) -> Tensor:
     """``mask`` with all keys hidden but those that each query has chosen, ``indices`` (1, N, k) (DeepSeek-V3.2)."""
     chosen = torch.zeros((1, *shape), dtype=torch.bool, device=indices.device).scatter(-1, indices.long(), value=True)
     if mask is None:

@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from attnviz.model.hosted.modifications import remake, same_values, unsaved
+from attnviz.model.hosted.modifications import rebuild, same_values, unsaved_tensors
 from attnviz.model.hosted.precision import precision
 
 
-def twin(model: nn.Module) -> Any:
+def deep_copy(model: nn.Module) -> Any:
     """A deep copy. Hooks and functions that were put into it, and refer to the model, refer to the copy there."""
     memo: dict[int, Any] = {}
     for module in model.modules():  # what was computed of parameters can't be copied as it is
@@ -58,7 +58,7 @@ def _referring(value: Any, memo: dict[int, Any]) -> Any:
     return made
 
 
-def recast(model: Any, dtype: torch.dtype | None) -> Any:
+def cast(model: Any, dtype: torch.dtype | None) -> Any:
     """``model`` itself, its numbers in ``dtype`` (None: as they are).
 
     What it computed when it was made, such as rotary angles, is what it would be had it been made in that type; where
@@ -66,11 +66,11 @@ def recast(model: Any, dtype: torch.dtype | None) -> Any:
     """
     if dtype is None or (dtype is next(model.parameters()).dtype and dtype is not torch.float64):
         return model
-    kept = {(name, key): tensor for name, module in model.named_modules() for key, tensor in unsaved(module)}
+    kept = {(name, key): tensor for name, module in model.named_modules() for key, tensor in unsaved_tensors(module)}
     fresh = _remade(model, dtype) if kept else {}
     model.to(dtype)
     for name, module in model.named_modules():
-        for key, _ in unsaved(module):
+        for key, _ in unsaved_tensors(module):
             before, exact = kept[name, key], fresh.get((name, key))
             if exact is not None and before.is_floating_point():
                 before = exact.to(before.device)
@@ -83,15 +83,16 @@ def recast(model: Any, dtype: torch.dtype | None) -> Any:
 def _remade(model: Any, dtype: torch.dtype) -> dict[tuple[str, str], Tensor]:
     """The tensors that come from the config alone, as it makes them in ``dtype``: those that are as it makes them."""
     try:
-        made = dict(remake(model).named_modules())
+        made = dict(rebuild(model).named_modules())
         with precision(dtype):
-            exact = dict(remake(model, dtype).named_modules())
+            exact = dict(rebuild(model, dtype).named_modules())
     except Exception:  # a class of somebody's that is not made of its config alone: its tensors are kept
         return {}
     found = {}
     for name, module in model.named_modules():
         mine, as_made, anew = (
-            dict(unsaved(each)) if each is not None else {} for each in (module, made.get(name), exact.get(name))
+            dict(unsaved_tensors(each)) if each is not None else {}
+            for each in (module, made.get(name), exact.get(name))
         )
         for key in mine.keys() & as_made.keys() & anew.keys():
             if same_values(mine[key], as_made[key]):

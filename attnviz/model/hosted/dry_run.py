@@ -13,7 +13,7 @@ from attnviz.model.hosted.model import Hosted
 _TOKENS = (1, 2, 1, 2)
 
 
-def rehearse(checkpoint: Checkpoint, *, trust_remote_code: bool = False) -> Hosted:
+def dry_run(checkpoint: Checkpoint, *, trust_remote_code: bool = False) -> Hosted:
     """Load ``checkpoint`` as it is hosted, and let it attend once by a function that computes nothing.
 
     Where accelerate is installed, only the shapes of the tensors are loaded; nothing is computed then.

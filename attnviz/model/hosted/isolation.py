@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedConfig
 
-from attnviz.model.lock import RUNNING
+from attnviz.model.lock import MODEL_LOCK
 
 NAME = "attnviz"
 
@@ -31,14 +31,14 @@ class Function(Protocol):
 
 
 @contextlib.contextmanager
-def attending(model: nn.Module, hook: Function | None, own: str | None = "eager") -> Iterator[None]:
+def attend_with(model: nn.Module, hook: Function | None, own: str | None = "eager") -> Iterator[None]:
     """Inside, ``model`` attends by ``hook``, or by its ``own`` attention of that name (None: as its config says).
 
-    It is in evaluation mode, and ``undisturbed``; after, transformers knows no ``hook`` any more.
+    It is in evaluation mode, and ``isolated``; after, transformers knows no ``hook`` any more.
     """
     double = next(model.parameters()).dtype is torch.float64
     name = own if hook is None else f"{NAME}-{id(hook)}"
-    with undisturbed(model):
+    with isolated(model):
         try:
             if hook is not None:
                 AttentionInterface.register(name, hook)
@@ -57,13 +57,13 @@ def attending(model: nn.Module, hook: Function | None, own: str | None = "eager"
 
 
 @contextlib.contextmanager
-def undisturbed(model: nn.Module) -> Iterator[None]:
+def isolated(model: nn.Module) -> Iterator[None]:
     """Inside, ``model`` is this thread's alone and in evaluation mode; after, everything is as it was.
 
     Also after an exception: the attention of its configs, training or not, hooks, buffers and whatever else the
     forward pass leaves in the modules.
     """
-    with RUNNING, contextlib.ExitStack() as stack:
+    with MODEL_LOCK, contextlib.ExitStack() as stack:
         holders: list[Any] = [*model.modules(), *configs(model)]
         before = [(vars(holder), dict(vars(holder))) for holder in holders]
         before += [

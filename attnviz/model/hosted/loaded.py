@@ -15,7 +15,7 @@ from attnviz.attention.kernel import Kind
 from attnviz.checkpoint import quiet_transformers
 from attnviz.encoding import Encoding, Padded
 from attnviz.errors import AttnvizError, InputError, UnsupportedModel
-from attnviz.model.hosted.isolation import Function, attending, configs
+from attnviz.model.hosted.isolation import Function, attend_with, configs
 from attnviz.model.hosted.precision import precision
 from attnviz.model.inputs import require_fit
 
@@ -63,7 +63,7 @@ class Loaded:
         inputs = self._inputs(encoding, target)
         exact = precision(self.model.dtype)
         try:
-            with attending(self.model, hook, own), quiet_transformers(), exact, torch.inference_mode():
+            with attend_with(self.model, hook, own), quiet_transformers(), exact, torch.inference_mode():
                 return self.model(**inputs, **self._accepted(wanted | {"return_dict": True}))
         except AttnvizError as error:
             error.message = f"{self.name}: {error.message}"
@@ -162,13 +162,13 @@ def _is_own(kind: type) -> bool:
     return kind.__module__.startswith("transformers.")
 
 
-def is_bare(model: nn.Module) -> bool:
+def has_no_head(model: nn.Module) -> bool:
     """Whether ``model`` ends with its hidden states and has no head; of a class of somebody's it is not known."""
     kind = type(model)
     return _is_own(kind) and kind.__name__.endswith("Model") and model.get_output_embeddings() is None  # type: ignore[operator]
 
 
-def states_of(output: Any, kinds: tuple[Kind, ...]) -> dict[Kind, list[Tensor]]:
+def hidden_states(output: Any, kinds: tuple[Kind, ...]) -> dict[Kind, list[Tensor]]:
     """The hidden states (T, C) that enter each layer and leave the last, per stack, as far as ``output`` has them."""
     fields: dict[Kind, str] = {"self": "hidden_states"}
     if len(kinds) > 1:
@@ -178,7 +178,7 @@ def states_of(output: Any, kinds: tuple[Kind, ...]) -> dict[Kind, list[Tensor]]:
     return {kind: states for kind, states in found.items() if len({state.shape for state in states}) == 1}
 
 
-def last_of(output: Any) -> Tensor:
+def last_hidden_state(output: Any) -> Tensor:
     """The last hidden states (T, C), the decoder's where there is one."""
     last: Tensor | None = getattr(output, "last_hidden_state", None)
     if last is None:  # a model with a head

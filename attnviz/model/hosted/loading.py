@@ -16,12 +16,12 @@ from torch import nn
 
 from attnviz.checkpoint import Checkpoint, quiet_transformers
 from attnviz.errors import ModelError, UnsupportedModel
-from attnviz.model.hosted.copies import recast, twin
+from attnviz.model.hosted.copies import cast, deep_copy
 from attnviz.model.hosted.model import Hosted
-from attnviz.model.hosted.modifications import steers
+from attnviz.model.hosted.modifications import may_change_inputs
 from attnviz.model.inputs import require_token
-from attnviz.model.lock import RUNNING
-from attnviz.model.native.weights import needful
+from attnviz.model.lock import MODEL_LOCK
+from attnviz.model.native.weights import without_needless
 
 # What a checkpoint needs beside transformers: what its error names, and what installs it.
 _PACKAGES = ("accelerate", "gguf", "bitsandbytes", "gptqmodel", "optimum", "compressed-tensors", "hqq", "sentencepiece")
@@ -88,18 +88,18 @@ def _first(checkpoint: Checkpoint, name: str) -> int | None:
     return None if start is None else require_token(name, start, None)
 
 
-def shifting(model: type) -> Callable[..., Any] | None:
+def shift_function(model: type) -> Callable[..., Any] | None:
     """What the module of the class ``model`` shifts a decoder's text by, if it has a function for that."""
     return getattr(sys.modules.get(model.__module__), "shift_tokens_right", None)
 
 
 def _wraps(model: type) -> bool:
     """Whether a decoder's text begins with the mark at its end, whatever the config says."""
-    shift = shifting(model)
+    shift = shift_function(model)
     return shift is not None and "decoder_start_token_id" not in inspect.signature(shift).parameters
 
 
-def open_writer(
+def open_with_head(
     checkpoint: Checkpoint, dtype: torch.dtype | None, device: str | torch.device | None, *, trust_remote_code: bool
 ) -> Any:
     """Load ``checkpoint`` by transformers with the head that it generates with.
@@ -124,7 +124,7 @@ def _writer_class(config: Any, saved: dict[str, Any]) -> Any:
 
 def _borrow(model: Any, dtype: torch.dtype | None, device: str | torch.device | None) -> Any:
     """The user's model, copied where it must be changed; without its head, unless that may change what is read."""
-    own = isinstance(model, transformers.PreTrainedModel) and not steers(model)
+    own = isinstance(model, transformers.PreTrainedModel) and not may_change_inputs(model)
     return _borrow_whole(model.base_model if own else model, dtype, device)
 
 
@@ -136,8 +136,8 @@ def _borrow_whole(model: Any, dtype: torch.dtype | None, device: str | torch.dev
     same = dtype in (None, before.dtype) and dtype is not torch.float64
     if same and place.type == before.device.type:
         return model
-    with RUNNING:
-        return recast(twin(model), dtype).to(place)
+    with MODEL_LOCK:
+        return cast(deep_copy(model), dtype).to(place)
 
 
 def _load(
@@ -156,7 +156,7 @@ def _load(
         options["gguf_file"] = checkpoint.gguf
         silence = contextlib.redirect_stderr(io.StringIO())
     try:
-        with RUNNING, quiet_transformers(), silence:
+        with MODEL_LOCK, quiet_transformers(), silence:
             config = transformers.AutoConfig.from_pretrained(folder, **options)
             if device == "auto":
                 options["device_map"] = "auto"
@@ -186,8 +186,8 @@ def _load(
     if missing:
         raise _Lacks(f"{checkpoint.name} lacks {', '.join(missing[:3])}, which {type(model).__name__} needs")
     if dtype is torch.float64:
-        model = recast(model, dtype)
-    unread = needful(info["unexpected_keys"], checkpoint.tensors, f"{model.base_model_prefix}.")
+        model = cast(model, dtype)
+    unread = without_needless(info["unexpected_keys"], checkpoint.tensors, f"{model.base_model_prefix}.")
     return (model if device in (None, "auto", "meta") else model.to(device)).eval(), unread
 
 

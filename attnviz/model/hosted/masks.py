@@ -26,15 +26,15 @@ _WHOLE = {"allow_is_causal_skip": False, "allow_is_bidirectional_skip": False}
 
 
 @dataclass(frozen=True)
-class Sight:
+class Visibility:
     """What the queries see. ``window`` is None where it is no band; ``causal``: no query sees a later key."""
 
     window: KeyWindow | None
     causal: bool
 
 
-FULL = Sight(EVERYTHING, causal=False)
-CAUSAL = Sight(KeyWindow(right=0), causal=True)
+FULL_VISIBILITY = Visibility(EVERYTHING, causal=False)
+CAUSAL_VISIBILITY = Visibility(KeyWindow(right=0), causal=True)
 
 
 class LazyMask(Tensor):
@@ -56,10 +56,10 @@ class LazyMask(Tensor):
 class BandMask(LazyMask):
     """A lazy mask that is a band."""
 
-    sight: Sight
+    sight: Visibility
 
     @staticmethod
-    def __new__(cls, sight: Sight, make: Callable[[], Tensor], shape: tuple[int, ...], **kind: Any) -> BandMask:
+    def __new__(cls, sight: Visibility, make: Callable[[], Tensor], shape: tuple[int, ...], **kind: Any) -> BandMask:
         """Make one of ``shape``; ``kind`` is the dtype and the device."""
         mask: BandMask = Tensor._make_wrapper_subclass(cls, shape, **kind)
         mask.sight, mask.make = sight, make
@@ -77,7 +77,7 @@ class RowMask(LazyMask):
         """Make one of the arguments of ``transformers.masking_utils.eager_mask``."""
         shape = (1, 1, facts["q_length"], facts["kv_length"])
         mask: RowMask = Tensor._make_wrapper_subclass(cls, shape, dtype=facts.get("dtype"), device=facts.get("device"))
-        mask.causal = _plain(facts) == CAUSAL
+        mask.causal = _plain(facts) == CAUSAL_VISIBILITY
         mask._facts, mask.make = facts, partial(eager_mask, **(facts | _WHOLE))
         return mask
 
@@ -100,7 +100,7 @@ def mask(**facts: Any) -> Tensor | None:
     def rows(start: int, stop: int) -> Tensor:
         return _rows(facts, start, stop)[0].all(0)
 
-    sight = _plain(facts) or see(rows, queries, keys)
+    sight = _plain(facts) or visibility_of_rows(rows, queries, keys)
     if sight.window is None:
         return eager_mask(**facts)  # type: ignore[no-any-return]
     if sight.window == EVERYTHING and facts.get("allow_is_bidirectional_skip"):
@@ -114,7 +114,7 @@ def mask_by_rows(**facts: Any) -> Tensor | None:
     lengths = facts.get("q_length"), facts.get("kv_length")
     if not all(isinstance(length, int) for length in lengths) or facts.get("batch_size") != 1:
         return eager_mask(**facts)  # type: ignore[no-any-return]
-    if _plain(facts) == FULL and facts.get("allow_is_bidirectional_skip"):
+    if _plain(facts) == FULL_VISIBILITY and facts.get("allow_is_bidirectional_skip"):
         return None
     return RowMask(facts)
 
@@ -126,15 +126,17 @@ def _rows(facts: dict[str, Any], start: int, stop: int) -> Tensor:
     return part
 
 
-def _plain(facts: dict[str, Any]) -> Sight | None:
+def _plain(facts: dict[str, Any]) -> Visibility | None:
     """The sight of the two commonest masks, which need no reading, where nothing is padded or moved."""
     padding = facts.get("attention_mask")
     if facts.get("q_offset") or facts.get("kv_offset") or not (padding is None or bool(padding.all())):
         return None
-    return {causal_mask_function: CAUSAL, bidirectional_mask_function: FULL}.get(facts.get("mask_function"))
+    return {causal_mask_function: CAUSAL_VISIBILITY, bidirectional_mask_function: FULL_VISIBILITY}.get(
+        facts.get("mask_function")
+    )
 
 
-def see(rows: Callable[[int, int], Tensor], queries: int, keys: int) -> Sight:
+def visibility_of_rows(rows: Callable[[int, int], Tensor], queries: int, keys: int) -> Visibility:
     """What ``queries`` see of ``keys``, where ``rows(start, stop)`` says it of some of them, (n, M) booleans.
 
     All that is seen lies within the band of the farthest that is seen; if both have the same size, they are the same.
@@ -157,10 +159,10 @@ def see(rows: Callable[[int, int], Tensor], queries: int, keys: int) -> Sight:
     window = None
     if not blind and int(band.sum()) == seen:
         window = KeyWindow(None if behind >= queries - 1 else behind, None if ahead >= keys - 1 else ahead)
-    return Sight(window, causal=ahead <= 0)
+    return Visibility(window, causal=ahead <= 0)
 
 
-def read(mask: Tensor) -> Sight:
+def visibility_of_mask(mask: Tensor) -> Visibility:
     """What a real mask (h, N, M) lets its queries see; no band where it also adds numbers, or differs by head."""
     if mask.dtype is torch.bool:
         shown, plain = mask, True
@@ -169,5 +171,5 @@ def read(mask: Tensor) -> Sight:
         plain = bool((shown.logical_not() | (mask == 0)).all())
     alike = bool((shown == shown[:1]).all())
     union = shown.any(0)
-    sight = see(lambda start, stop: union[start:stop], *union.shape)
-    return sight if plain and alike else Sight(None, sight.causal)
+    sight = visibility_of_rows(lambda start, stop: union[start:stop], *union.shape)
+    return sight if plain and alike else Visibility(None, sight.causal)

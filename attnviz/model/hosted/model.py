@@ -14,16 +14,16 @@ from torch import Tensor
 from attnviz.attention.kernel import Kind, Observer
 from attnviz.encoding import Encoding
 from attnviz.errors import UnsupportedModel
-from attnviz.model.hosted.attention import Hook, Rehearsal, Seen
-from attnviz.model.hosted.loaded import Loaded, is_bare, last_of, states_of
-from attnviz.model.hosted.probes import Eager, Sdpa
-from attnviz.model.hosted.row_sampler import Sampler, See, SeeWhole
+from attnviz.model.hosted.attention import DryRunAttention, KernelAttention, RunFacts
+from attnviz.model.hosted.loaded import Loaded, has_no_head, hidden_states, last_hidden_state
+from attnviz.model.hosted.probes import EagerProbe, SdpaProbe
+from attnviz.model.hosted.row_sampler import OnHeads, OnRows, Sampler
 from attnviz.model.inputs import require_finite
 
 Reference = dict[Kind, tuple[Sequence[Tensor] | None, Tensor | None]]
 """Per kind the weights (H, N, M) of each attention layer, and the hidden states (L + 1, T, C)."""
 
-MAPS: dict[Kind, str] = {
+OUTPUT_FIELDS: dict[Kind, str] = {
     "self": "attentions",
     "encoder": "encoder_attentions",
     "decoder": "decoder_attentions",
@@ -62,24 +62,24 @@ class Hosted(Loaded):
             ModelError: the tokenizer and the model do not belong together, or the result is not finite.
         """
         wanted = any(type(observer).hidden is not Observer.hidden for observer in observers)
-        hook = Hook(self.model, self._shapes(encoding, target), observers)
-        output = self._forward(encoding, target, hook, output_hidden_states=wanted or not is_bare(self.model))
+        hook = KernelAttention(self.model, self._shapes(encoding, target), observers)
+        output = self._forward(encoding, target, hook, output_hidden_states=wanted or not has_no_head(self.model))
         self._require_all(hook.seen.layers)
         self._last.seen = hook.seen
-        states = states_of(output, self.kinds)
+        states = hidden_states(output, self.kinds)
         if wanted:
             for kind, found in states.items():
                 for layer, state in enumerate(found):
                     for observer in observers:
                         observer.hidden(layer, state, kind)
-        last = last_of(output)
+        last = last_hidden_state(output)
         require_finite(last, self.model.state_dict())
         return last
 
     def rehearse(self, encoding: Encoding, target: Encoding | None = None) -> None:
         """Raise as ``run`` would, as far as no number matters: the attention gives zeros."""
-        rehearsal = Rehearsal(self.model, self._shapes(encoding, target))
-        self._forward(encoding, target, rehearsal, output_hidden_states=not is_bare(self.model))
+        rehearsal = DryRunAttention(self.model, self._shapes(encoding, target))
+        self._forward(encoding, target, rehearsal, output_hidden_states=not has_no_head(self.model))
         self._require_all(rehearsal.seen.layers)
 
     def _require_all(self, layers: Mapping[Kind, Sequence[int]]) -> None:
@@ -100,13 +100,13 @@ class Hosted(Loaded):
         return tuple(self._done.layers.get(kind, ()))
 
     @property
-    def _done(self) -> Seen:
+    def _done(self) -> RunFacts:
         if self._seen is None:
             raise RuntimeError("nothing has run yet")
         return self._seen
 
     @property
-    def _seen(self) -> Seen | None:
+    def _seen(self) -> RunFacts | None:
         return getattr(self._last, "seen", None)
 
     def reference(
@@ -123,13 +123,13 @@ class Hosted(Loaded):
             InputError, ModelError: as ``run``.
         """
         output = self._forward(encoding, target, None, output_hidden_states=True, output_attentions=True)
-        states = states_of(output, self.kinds)
+        states = hidden_states(output, self.kinds)
         found: Reference = {}
-        asked: Eager | None = None
+        asked: EagerProbe | None = None
         if numbers is None and self._seen:
             numbers = {kind: self.numbers(kind) for kind in self.kinds}
         for kind in numbers or self.kinds:
-            maps = getattr(output, MAPS[kind], None) or ()
+            maps = getattr(output, OUTPUT_FIELDS[kind], None) or ()
             if numbers:
                 maps = _attending(maps, numbers[kind])
             weights = [part[0] for part in maps if part is not None]
@@ -142,9 +142,9 @@ class Hosted(Loaded):
             found[kind] = weights or None, torch.stack(hidden) if hidden else None
         return found
 
-    def _ask(self, encoding: Encoding, target: Encoding | None) -> Eager:
+    def _ask(self, encoding: Encoding, target: Encoding | None) -> EagerProbe:
         """The model's eager function, asked for its weights; of a model that attends by itself it has none."""
-        asked = Eager(self.model, self._shapes(encoding, target))
+        asked = EagerProbe(self.model, self._shapes(encoding, target))
         with contextlib.suppress(UnsupportedModel):
             self._forward(encoding, target, asked)
         return asked
@@ -159,23 +159,23 @@ class Hosted(Loaded):
         """As ``reference``, by transformers' SDPA; None where the model has none."""
         if not getattr(self.model, "_supports_sdpa", False):
             return None
-        asked = Sdpa()
+        asked = SdpaProbe()
         with asked:
             output = self._forward(encoding, target, None, own="sdpa", output_hidden_states=True)
         counts = {kind: len(layers) for kind, layers in numbers.items()}
         weights = None if self._has_sinks else asked.weights(counts)
-        states = {kind: torch.stack(found) for kind, found in states_of(output, self.kinds).items()}
+        states = {kind: torch.stack(found) for kind, found in hidden_states(output, self.kinds).items()}
         return {kind: (weights[kind] if weights else None, states.get(kind)) for kind in numbers}
 
     def sampled(
         self,
         encoding: Encoding,
         rows: Mapping[Kind, Tensor],
-        see: See,
+        see: OnRows,
         target: Encoding | None = None,
         *,
         whole: Mapping[tuple[Kind, int], Sequence[int]] | None = None,
-        see_whole: SeeWhole | None = None,
+        see_whole: OnHeads | None = None,
         asked: bool = False,
     ) -> tuple[Tensor, bool]:
         """Show ``see`` the weights of the queries ``rows`` (Q,) by the model's own eager attention, layer by layer.
@@ -191,9 +191,9 @@ class Hosted(Loaded):
             InputError, UnsupportedModel, ModelError: as ``run``.
         """
         sampler = Sampler(self.model, self._shapes(encoding, target), rows, see, whole, see_whole, asked=asked)
-        output = self._forward(encoding, target, sampler, output_hidden_states=not is_bare(self.model))
+        output = self._forward(encoding, target, sampler, output_hidden_states=not has_no_head(self.model))
         self._require_all(sampler.layers)
-        return last_of(output), sampler.contradicts
+        return last_hidden_state(output), sampler.contradicts
 
 
 def _attending(maps: Sequence[Any], layers: Sequence[int]) -> Sequence[Any]:

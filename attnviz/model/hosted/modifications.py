@@ -26,7 +26,7 @@ from transformers.initialization import no_init_weights
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from attnviz.checkpoint import quiet_transformers
-from attnviz.model.lock import RUNNING
+from attnviz.model.lock import MODEL_LOCK
 
 _LARGE = 1 << 16
 """Tensors of more numbers are made without any."""
@@ -49,7 +49,7 @@ _SETTINGS = {
 """What a config says of how it is used, and not of the model."""
 
 
-def changed(model: Any) -> str:
+def find_modification(model: Any) -> str:
     """In what ``model`` is not as transformers makes it of its config, naming the module; empty where it is that."""
     if not _is_own(type(model)):
         return f"{type(model).__name__} is not transformers' own class"
@@ -59,10 +59,10 @@ def changed(model: Any) -> str:
         foreign = _foreign(kind)
         if foreign:
             return f"{foreign} is not transformers' own function"
-    if not own_attention(model):
+    if not has_own_attention(model):
         return f"it attends by {model.config._attn_implementation}, which is not transformers' own function"
     try:
-        made = remake(model)
+        made = rebuild(model)
     except Exception as error:  # whatever a config that was changed makes of the class
         return f"its config makes no {type(model).__name__} ({error})"
     ours, theirs = dict(model.named_modules(remove_duplicate=False)), dict(made.named_modules(remove_duplicate=False))
@@ -76,7 +76,7 @@ def changed(model: Any) -> str:
     return f"it lacks the module {lacking}, which its config makes" if lacking else _untied(ours, made)
 
 
-def steers(model: Any) -> bool:
+def may_change_inputs(model: Any) -> bool:
     """Whether the outermost module of ``model`` may change what the one inside reads, as no head of transformers does.
 
     accelerate, which spreads a model over devices, keeps the forward that it puts its own in place of.
@@ -86,7 +86,7 @@ def steers(model: Any) -> bool:
     return not all(map(_is_own, (type(model), forward, *model._forward_pre_hooks.values())))
 
 
-def own_attention(model: Any) -> bool:
+def has_own_attention(model: Any) -> bool:
     """Whether the attention functions of ``model``, where it has any, are transformers' own."""
     said = getattr(getattr(model, "config", None), "_attn_implementation", None)
     names = {type(module).__module__ for module in model.modules()}
@@ -96,20 +96,20 @@ def own_attention(model: Any) -> bool:
     return not any(isinstance(function, types.FunctionType) and _is_strange(function) for function in functions)
 
 
-def remake(model: Any, dtype: torch.dtype | None = None) -> Any:
+def rebuild(model: Any, dtype: torch.dtype | None = None) -> Any:
     """A model of the same class and config, whose large tensors hold nothing; in ``dtype``, or in the model's."""
     config = copy.deepcopy(model.config)
     config._attn_implementation_internal = "eager"
     kind = dtype or model.dtype
-    with RUNNING, quiet_transformers(), no_init_weights(), torch.random.fork_rng(devices=[]):
+    with MODEL_LOCK, quiet_transformers(), no_init_weights(), torch.random.fork_rng(devices=[]):
         with contextlib.suppress(RuntimeError, NotImplementedError), _Hollow():
             made = type(model)._from_config(copy.deepcopy(config), dtype=kind)
-            if not any(tensor.is_meta for module in made.modules() for _, tensor in unsaved(module)):
+            if not any(tensor.is_meta for module in made.modules() for _, tensor in unsaved_tensors(module)):
                 return made
         return type(model)._from_config(config, dtype=kind)  # it computes with a large tensor while it is made
 
 
-def unsaved(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+def unsaved_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """The tensors of ``module`` itself that no state_dict has: they come from the config alone."""
     for name, tensor in module._buffers.items():
         if name in module._non_persistent_buffers_set and tensor is not None:
@@ -153,7 +153,7 @@ def _difference(name: str, ours: nn.Module, theirs: nn.Module) -> str:
 
 
 def _other_attribute(name: str, ours: nn.Module, theirs: nn.Module) -> str:
-    mine, other = vars(ours) | dict(unsaved(ours)), vars(theirs) | dict(unsaved(theirs))
+    mine, other = vars(ours) | dict(unsaved_tensors(ours)), vars(theirs) | dict(unsaved_tensors(theirs))
     if "config" in other and not _same(mine.get("config"), other["config"]):
         return f"{name}.config is not the config of the model"
     for key in mine.keys() | other.keys():

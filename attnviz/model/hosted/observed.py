@@ -17,10 +17,10 @@ from attnviz.attention.memory import free_memory, in_words, too_large
 from attnviz.attention.window import CAUSAL, EVERYTHING
 from attnviz.encoding import Encoding, Word
 from attnviz.errors import AttnvizError, UnsupportedModel
-from attnviz.model.hosted.attention import Seen
-from attnviz.model.hosted.loaded import states_of
-from attnviz.model.hosted.model import MAPS, AttendsByItself, Hosted
-from attnviz.model.hosted.modifications import own_attention
+from attnviz.model.hosted.attention import RunFacts
+from attnviz.model.hosted.loaded import hidden_states
+from attnviz.model.hosted.model import OUTPUT_FIELDS, AttendsByItself, Hosted
+from attnviz.model.hosted.modifications import has_own_attention
 from attnviz.model.inputs import not_finite
 
 _ROUNDING = {torch.float16: 2.0**-9, torch.bfloat16: 2.0**-7, torch.float64: 1e-9}
@@ -43,7 +43,7 @@ class Observed(Hosted):
         wanted = any(type(observer).hidden is not Observer.hidden for observer in observers)
         asked = {"output_attentions": True} | ({"output_hidden_states": True} if wanted else {})
         output = self._forward(encoding, target, None, own=self._own, **asked)
-        seen = Seen()
+        seen = RunFacts()
         for kind, shape in self._shapes(encoding, target).items():
             maps = self._maps(output, kind, shape)
             seen.layers[kind] = [*maps]
@@ -53,7 +53,7 @@ class Observed(Hosted):
                     for observer in observers:
                         observer.tile(tile)
         self._last.seen = seen
-        for kind, states in states_of(output, self.kinds).items() if wanted else ():
+        for kind, states in hidden_states(output, self.kinds).items() if wanted else ():
             for (layer, state), observer in itertools.product(enumerate(states), observers):
                 observer.hidden(layer, state, kind)
         last = _value(output, "last_hidden_state")
@@ -71,7 +71,7 @@ class Observed(Hosted):
     @cached_property
     def _own(self) -> str | None:
         """The attention to run by: the one that somebody has put in, or the one that keeps weights."""
-        return "eager" if own_attention(self.model) else None
+        return "eager" if has_own_attention(self.model) else None
 
     def _require_room(self, encoding: Encoding, target: Encoding | None) -> None:
         needed = sum(4 * self.heads[kind] * n * m for kind, (n, m) in self._shapes(encoding, target).items())
@@ -87,7 +87,7 @@ class Observed(Hosted):
 
     def _maps(self, output: Any, kind: Kind, shape: tuple[int, int]) -> dict[int, Tensor]:
         """The weights (H, N, M) of each layer that has some."""
-        name, whose = MAPS[kind], f"{self.name}: {type(self.model).__name__}"
+        name, whose = OUTPUT_FIELDS[kind], f"{self.name}: {type(self.model).__name__}"
         given = _value(output, name)
         found = {layer: each for layer, each in enumerate(given or ()) if each is not None}
         if not found:
@@ -98,7 +98,7 @@ class Observed(Hosted):
         return {layer: _weights(each, shape, f"{whose}, layer {layer}") for layer, each in found.items()}
 
 
-def settle(hosted: Hosted) -> Hosted:
+def choose_backend(hosted: Hosted) -> Hosted:
     """``hosted``, or where its model attends by itself, in any layer, the same observed: runs of a few tokens show it.
 
     Raises:
@@ -106,7 +106,7 @@ def settle(hosted: Hosted) -> Hosted:
     """
     other = Observed(hosted.model, hosted.name, hosted.start, hosted.unread)
     encoding, target = _few(hosted)
-    if not own_attention(hosted.model):
+    if not has_own_attention(hosted.model):
         other.run(encoding, (), target)
         return other
     try:

@@ -15,18 +15,18 @@ from torch.overrides import TorchFunctionMode
 from transformers.masking_utils import eager_mask
 
 from attnviz.attention.kernel import Kind
-from attnviz.model.hosted.attention import Calls, choose, refuse
+from attnviz.model.hosted.attention import AttentionCalls, hide_unchosen, require_supported
 from attnviz.model.hosted.row_sampler import eager_function
 
 
-class Eager:
+class EagerProbe:
     """The attention function of one run: the model's own eager one, which is asked for its weights on the side."""
 
     mask = staticmethod(eager_mask)
 
     def __init__(self, model: nn.Module, shapes: Mapping[Kind, tuple[int, int]]) -> None:
         """``shapes`` are the (N, M) of each kind's maps."""
-        self._calls = Calls(model, shapes)
+        self._calls = AttentionCalls(model, shapes)
         self._found: dict[Kind, dict[int, Tensor]] = {}
 
     def __call__(
@@ -40,11 +40,11 @@ class Eager:
         **facts: Any,
     ) -> tuple[Tensor, None]:
         """Attend from ``query`` (1, H, N, D) to ``key`` and ``value`` (1, G, M, D); the context is (1, N, H, D)."""
-        refuse(module, query, facts)
+        require_supported(module, query, facts)
         kind, layer, again = self._calls.place(module, query, key)
         given = facts if scaling is None else facts | {"scaling": scaling}
         if facts.get("indices") is not None:
-            attention_mask = choose(attention_mask, facts["indices"], (query.shape[2], key.shape[2]))
+            attention_mask = hide_unchosen(attention_mask, facts["indices"], (query.shape[2], key.shape[2]))
         own = eager_function(module)
         if not again:
             weights = own(module, query, key, _units(value), attention_mask, **given)[0]  # (1, N, H, M)
@@ -57,7 +57,7 @@ class Eager:
         return [layers[number] for number in sorted(layers)] or None
 
 
-class Sdpa(TorchFunctionMode):
+class SdpaProbe(TorchFunctionMode):
     """Inside, torch's SDPA is asked for the weights of each of its calls."""
 
     def __init__(self) -> None:

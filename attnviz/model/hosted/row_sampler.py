@@ -21,17 +21,17 @@ from attnviz.attention.kernel import Kind
 from attnviz.errors import UnsupportedModel
 from attnviz.model.check.report import Against
 from attnviz.model.hosted import masks
-from attnviz.model.hosted.attention import Calls, choose, refuse, sinks_of
+from attnviz.model.hosted.attention import AttentionCalls, hide_unchosen, require_supported, sinks_of
 from attnviz.model.hosted.masks import RowMask
 
-See = Callable[[Kind, int, Tensor | None], None]
+OnRows = Callable[[Kind, int, Tensor | None], None]
 """Is shown the rows (H, Q, M) of each layer of each kind; None where the model's eager function gives no weights."""
-SeeWhole = Callable[[Kind, int, Sequence[int], int, int, Tensor], None]
+OnHeads = Callable[[Kind, int, Sequence[int], int, int, Tensor], None]
 """(kind, layer, heads, first query, first key, their weights (h, n, m)): all rows, some at a time and in order."""
 
 # The largest array that is made of a few queries has this many entries.
 _TILE = 1 << 24
-PIECE = 1 << 18
+CHUNK = 1 << 18
 """So many weights of heads in full are shown at once: what is made of them stays in a core's cache."""
 
 
@@ -49,9 +49,9 @@ class Sampler:
         model: nn.Module,
         shapes: Mapping[Kind, tuple[int, int]],
         rows: Mapping[Kind, Tensor],
-        see: See,
+        see: OnRows,
         whole: Mapping[tuple[Kind, int], Sequence[int]] | None = None,
-        see_whole: SeeWhole | None = None,
+        see_whole: OnHeads | None = None,
         *,
         asked: bool = False,
     ) -> None:
@@ -61,7 +61,7 @@ class Sampler:
         """
         self.contradicts = False
         self._asked = asked
-        self._calls = Calls(model, shapes)
+        self._calls = AttentionCalls(model, shapes)
         self._rows, self._see = rows, see
         self._whole, self._see_whole = whole or {}, see_whole
         self._has_sdpa = bool(getattr(model, "_supports_sdpa", False))
@@ -82,7 +82,7 @@ class Sampler:
         **facts: Any,
     ) -> tuple[Tensor, None]:
         """Attend from ``query`` (1, H, N, D) to ``key`` and ``value`` (1, G, M, D); the context is (1, N, H, D)."""
-        refuse(module, query, facts)
+        require_supported(module, query, facts)
         kind, layer, again = self._calls.place(module, query, key)
         given = facts if scaling is None else facts | {"scaling": scaling}
         call = _Call(module, query, key, value, attention_mask, given)
@@ -93,7 +93,7 @@ class Sampler:
         if not again:
             rows = self._rows[kind].to(query.device)
             some, weights = (context[:, rows], call.weights(rows)) if self._asked else call.eager(rows)
-            self.contradicts |= differ(some, context[:, rows])
+            self.contradicts |= contexts_differ(some, context[:, rows])
             if (
                 not self._asked
                 and weights is not None
@@ -170,12 +170,12 @@ class _Call:
         narrow: _Call | None = self._narrow(heads)
         try:
             alone = narrow.weights(rows) if narrow else None
-            if alone is None or differ(alone, weights[:, list(heads)]):
+            if alone is None or contexts_differ(alone, weights[:, list(heads)]):
                 narrow = None
         except (RuntimeError, ValueError, LookupError, AttributeError, TypeError):
             narrow = None
         call, chosen = (narrow, slice(None)) if narrow else (self, list(heads))
-        for some in call._pieces(call.query.shape[1], PIECE):
+        for some in call._pieces(call.query.shape[1], CHUNK):
             low, part = call._seen(some)
             yield int(some[0]), low, part[0, chosen]
 
@@ -257,7 +257,7 @@ class _Call:
             mask = mask[:, :, rows]
         indices = self.facts.get("indices")
         if indices is not None:
-            mask = choose(mask, indices[:, rows], (len(rows), self.key.shape[2]))
+            mask = hide_unchosen(mask, indices[:, rows], (len(rows), self.key.shape[2]))
         return mask
 
     def _facts(self, rows: Tensor) -> dict[str, Any]:
@@ -291,7 +291,7 @@ def eager_function(module: nn.Module | _Some) -> Callable[..., tuple[Tensor, Ten
     return own
 
 
-def differ(one: Tensor, other: Tensor) -> bool:
+def contexts_differ(one: Tensor, other: Tensor) -> bool:
     """Whether two contexts differ by more than rounding."""
     rounding = max(1e-3, 16 * torch.finfo(other.dtype).eps)  # of sums of some dozens of terms, in half precision
     return bool(float((one - other).abs().max()) > rounding * max(1.0, float(other.abs().max())))

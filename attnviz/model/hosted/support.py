@@ -19,7 +19,7 @@ _INTERFACE = "ALL_ATTENTION_FUNCTIONS"
 _TEXT = ("CAUSAL_LM", "MASKED_LM", "SEQ_TO_SEQ_CAUSAL_LM", "SEQUENCE_CLASSIFICATION", "TOKEN_CLASSIFICATION")
 
 
-def hostable(config: Mapping[str, Any]) -> str | None:
+def why_not_hostable(config: Mapping[str, Any]) -> str | None:
     """Why the model that ``config`` (config.json) describes can't be hosted; None if it can be, as far as one can see.
 
     Only a run knows for certain: this looks into the source of the model's module for transformers'
@@ -38,7 +38,7 @@ def hostable(config: Mapping[str, Any]) -> str | None:
     return f"transformers' {kind} does not attend through its AttentionInterface"
 
 
-def known(config: Mapping[str, Any]) -> bool:
+def is_known_type(config: Mapping[str, Any]) -> bool:
     """Whether transformers knows the model's type: it is not misspelt."""
     return config.get("model_type") in CONFIG_MAPPING_NAMES
 

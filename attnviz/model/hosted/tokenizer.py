@@ -19,40 +19,40 @@ from attnviz.checkpoint import Checkpoint, quiet_transformers
 from attnviz.checkpoint.folder import tokenizer_by_transformers, tokenizer_settings
 from attnviz.encoding import Encoding, Made
 from attnviz.errors import AttnvizError
-from attnviz.model.check.report import Inputs
+from attnviz.model.check.report import InputCheck
 from attnviz.model.hosted.loaded import reads_types
-from attnviz.model.hosted.loading import model_class, shifting
+from attnviz.model.hosted.loading import model_class, shift_function
 
 
 @dataclass(frozen=True)
-class Read:
+class TokenizerInput:
     """The ids and token types of an input; no types where the model reads none, or the tokenizer says none."""
 
     ids: tuple[int, ...]
     types: tuple[int, ...] | None = None
 
 
-class Reader:
+class TokenizerCheck:
     """Makes inputs anew by transformers' tokenizer, which is opened with the first and kept."""
 
     def __init__(self, checkpoint: Checkpoint, *, trust_remote_code: bool = False) -> None:
         self._checkpoint = checkpoint
         self._trust = trust_remote_code
-        self._last: tuple[Made, Read] | None = None
+        self._last: tuple[Made, TokenizerInput] | None = None
 
-    def compare(self, encoding: Encoding, target: Encoding | None = None) -> Inputs:
+    def compare(self, encoding: Encoding, target: Encoding | None = None) -> InputCheck:
         """Whether transformers makes of the same texts what ``encoding`` and the decoder's ``target`` are."""
         parts = [("", encoding)] if target is None else [("of the encoder ", encoding), ("of the decoder ", target)]
         for whose, ours in parts:
             if ours.made is None:
-                return Inputs(reason="nothing says from which text the ids were made")
+                return InputCheck(reason="nothing says from which text the ids were made")
             try:
                 differs = self._differs(whose, ours, ours.made)
             except Exception as error:  # whatever a tokenizer raises that transformers can't load or run
-                return Inputs(reason=f"transformers' tokenizer can't make them: {_line(error)}")
+                return InputCheck(reason=f"transformers' tokenizer can't make them: {_line(error)}")
             if differs:
-                return Inputs(differs=differs)
-        return Inputs(reason=self._reason)
+                return InputCheck(differs=differs)
+        return InputCheck(reason=self._reason)
 
     def _differs(self, whose: str, ours: Encoding, made: Made) -> str:
         """What differs first, in words; empty where nothing does."""
@@ -70,7 +70,7 @@ class Reader:
             differs = _difference(whose, ours, self.read(made), self.tokenizer)
         return differs
 
-    def read(self, made: Made) -> Read:
+    def read(self, made: Made) -> TokenizerInput:
         """What transformers makes of the text: the ids of a decoder are shifted as its model shifts labels."""
         whole = replace(made, window=None)
         if self._last is None or self._last[0] != whole:
@@ -81,7 +81,7 @@ class Reader:
             return found
         lead, start, stop, tail = made.window
         parts = slice(lead), slice(start, stop), slice(len(found.ids) - tail, None)
-        return Read(_joined(found.ids, parts), found.types and _joined(found.types, parts))
+        return TokenizerInput(_joined(found.ids, parts), found.types and _joined(found.types, parts))
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -130,7 +130,7 @@ class Reader:
                 tokenizer.tgt_lang = languages.target
         return tokenizer
 
-    def _source(self, made: Made) -> Read:
+    def _source(self, made: Made) -> TokenizerInput:
         cut: dict[str, Any] = {"truncation": True, "max_length": made.limit} if made.limit else {}
         if made.chat:
             said = [{"role": "user", "content": made.text}]
@@ -143,24 +143,24 @@ class Reader:
         if 0 in _flat(found.get("attention_mask", ())):
             raise ValueError("it masks tokens of a single text")
         types = found.get("token_type_ids") if reads_types(self._class, self._config) else None
-        return Read(ids, None if types is None else _flat(types))
+        return TokenizerInput(ids, None if types is None else _flat(types))
 
-    def _target(self, made: Made) -> Read:
+    def _target(self, made: Made) -> TokenizerInput:
         if made.text is None:
-            return Read(self._beginning())
+            return TokenizerInput(self._beginning())
         cut: dict[str, Any] = {"truncation": True, "max_length": made.limit} if made.limit else {}
         found = self.tokenizer(text_target=made.text, return_special_tokens_mask=True, **cut)
         labels, marks = _flat(found["input_ids"]), _flat(found["special_tokens_mask"])
         # Of a tokenizer that ends a text with no mark nothing is left out.
         last = () if marks[-1] or labels[-1] in self.tokenizer.all_special_ids else labels[-1:]
-        return Read(self._shifted(labels) + last)
+        return TokenizerInput(self._shifted(labels) + last)
 
     def _shifted(self, labels: Sequence[int]) -> tuple[int, ...]:
         """What the decoder reads where ``labels`` are to follow, as the model's own code makes it."""
         config, given = self._config, torch.tensor([labels])
         if hasattr(self._class, "_shift_right"):
             return _flat(self._class._shift_right(SimpleNamespace(config=config), given))
-        shift = shifting(self._class)
+        shift = shift_function(self._class)
         if shift is None:
             return (int(config.decoder_start_token_id), *labels[:-1])
         parameters = inspect.signature(shift).parameters
@@ -207,7 +207,7 @@ def _generic(**source: Any) -> Any:
     return transformers.PreTrainedTokenizerFast(**source, model_input_names=named)
 
 
-def _difference(whose: str, ours: Encoding, theirs: Read, tokenizer: Any) -> str:
+def _difference(whose: str, ours: Encoding, theirs: TokenizerInput, tokenizer: Any) -> str:
     # What a decoder wrote of its own is no part of what it was given, but for the language if it had to follow.
     alone = ours.made is not None and ours.made.text is None
     count = len(theirs.ids) if alone else len(ours) - ours.generated

@@ -11,12 +11,12 @@ from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList
 
 from attnviz.checkpoint import quiet_transformers
-from attnviz.model.hosted.isolation import attending
+from attnviz.model.hosted.isolation import attend_with
 from attnviz.model.hosted.precision import precision
 
 
 @dataclass
-class Followed:
+class ForcedRun:
     """What transformers made of tokens that another has written, one after the other.
 
     ``start`` are the ids that it begins with. ``chosen`` is its own choice at each of its steps, and ``apart`` how far
@@ -33,7 +33,7 @@ class _Follow(LogitsProcessor):  # type: ignore[misc]
     """The last word on the scores: the token that was written comes next, whatever transformers would have chosen."""
 
     def __init__(self, ids: Sequence[int], keep: Collection[int]) -> None:
-        self.found = Followed()
+        self.found = ForcedRun()
         self._ids, self._keep = ids, keep
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ class _Follow(LogitsProcessor):  # type: ignore[misc]
         return forced
 
 
-def follow(
+def force_tokens(
     writer: Any,
     source: Sequence[int],
     begun: Sequence[int],
@@ -60,7 +60,7 @@ def follow(
     own: Literal["eager", "sdpa"] = "eager",
     keep: Collection[int] = (),
     **rules: Any,
-) -> Followed:
+) -> ForcedRun:
     """Let the ``writer`` go on with ``source``, and with ``ids`` whatever it would choose; it ends where it must.
 
     While it chooses as the other did, it is transformers' own greedy ``generate`` and nothing else.
@@ -76,7 +76,7 @@ def follow(
     read = torch.tensor([source], device=writer.device)
     if len(begun) > 1:
         rules["decoder_input_ids"] = torch.tensor([begun], device=writer.device)
-    with attending(writer, None, own), quiet_transformers(), precision(writer.dtype), torch.inference_mode():
+    with attend_with(writer, None, own), quiet_transformers(), precision(writer.dtype), torch.inference_mode():
         writer.generate(
             input_ids=read,
             attention_mask=torch.ones_like(read),

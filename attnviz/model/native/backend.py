@@ -115,8 +115,8 @@ def open_native(checkpoint: Checkpoint, dtype: torch.dtype = torch.float32, devi
     """
     family, spec = read_spec(checkpoint)
     with naming(checkpoint):
-        unread = weights.unread(family, spec, checkpoint.tensors)
-        network = Network(spec, weights.take(family, spec, checkpoint.tensors, dtype, device))
+        unread = weights.find_unread(family, spec, checkpoint.tensors)
+        network = Network(spec, weights.take_tensors(family, spec, checkpoint.tensors, dtype, device))
         start = checkpoint.generation.get("decoder_start_token_id")
         for token in (spec.start, start) if spec.encoder else ():
             if token is not None:

@@ -16,7 +16,7 @@ from attnviz.model.architecture.activations import ACTIVATIONS
 from attnviz.model.architecture.spec import (
     MLP,
     ALiBi,
-    Attention,
+    AttentionSpec,
     BranchNorm,
     Convolution,
     Disentangled,
@@ -34,7 +34,7 @@ from attnviz.model.architecture.spec import (
     Spec,
 )
 from attnviz.model.native.run import Biases, Run
-from attnviz.model.native.run import Past as Past
+from attnviz.model.native.run import KVCache as KVCache
 
 MANY = 256
 """Of so many tokens a bias is added to the product on the CPU; torch would fill the result with it before."""
@@ -66,7 +66,7 @@ class Network:
         observers: Sequence[Observer] = (),
         *,
         memory: Tensor | None = None,
-        past: Past | None = None,
+        past: KVCache | None = None,
         whole: bool = True,
     ) -> Tensor:
         """Run T tokens and return the last hidden states (T, C); the observers see all weights on the way.
@@ -171,21 +171,23 @@ class Network:
                 branch = self._norm(f"{at}.norm_after", kind, branch)
         return (branch if layer.residual == 1 else branch * layer.residual).add_(x)
 
-    def _attention(self, i: int, spec: Attention, run: Run, table: Tensor, x: Tensor, *, shown: bool = False) -> Tensor:
+    def _attention(
+        self, i: int, spec: AttentionSpec, run: Run, table: Tensor, x: Tensor, *, shown: bool = False
+    ) -> Tensor:
         """What the attention adds; where it is only to be ``shown``, its queries and keys in a row."""
         at = f"layers.{i}.attention"
         q = self._heads(f"{at}.query", spec, spec.heads, x)
         k = self._heads(f"{at}.key", spec, spec.kv_heads, x)
         v = None if shown else self._heads(f"{at}.value", spec, spec.kv_heads, x)
         if isinstance(spec.position, Rotary):
-            turned = position.rotate(torch.cat((q, k)), spec.position, *run.turns(spec.position, self.dtype))
+            turned = position.apply_rotary(torch.cat((q, k)), spec.position, *run.turns(spec.position, self.dtype))
             q, k = turned[: spec.heads], turned[spec.heads :]
         if run.past:
             k, v = run.past.extend(at, k, k if v is None else v)
         context = run.attend(i, self.kind, spec, q, k, v, self._biases(at, spec, table))
         return torch.cat((q.flatten(), k.flatten())) if shown else self._linear(f"{at}.output", context)
 
-    def _cross(self, i: int, spec: Attention, run: Run, x: Tensor, *, shown: bool = False) -> Tensor:
+    def _cross(self, i: int, spec: AttentionSpec, run: Run, x: Tensor, *, shown: bool = False) -> Tensor:
         at, memory = f"layers.{i}.cross", run.memory
         if memory is None:
             raise ValueError("a decoder that attends to an encoder needs what the encoder gave")
@@ -199,7 +201,7 @@ class Network:
         context = run.attend(i, "cross", spec, q, k, v, None)
         return torch.cat((q.flatten(), k.flatten())) if shown else self._linear(f"{at}.output", context)
 
-    def _heads(self, at: str, spec: Attention, heads: int, x: Tensor) -> Tensor:
+    def _heads(self, at: str, spec: AttentionSpec, heads: int, x: Tensor) -> Tensor:
         """The queries, keys or values of all heads, (heads, T, D)."""
         x = self._linear(at, x)
         if spec.clip is not None:
@@ -211,18 +213,18 @@ class Network:
             return self._norm(f"{at}_norm", norm.norm, x).view(-1, heads, spec.head_size).transpose(0, 1)
         return self._norm(f"{at}_norm", norm.norm, x.view(-1, heads, spec.head_size)).transpose(0, 1)
 
-    def _biases(self, at: str, spec: Attention, table: Tensor) -> Biases | None:
+    def _biases(self, at: str, spec: AttentionSpec, table: Tensor) -> Biases | None:
         """What makes of queries and keys what their scores get for their positions; None for nothing.
 
         ``table`` is that of relative positions that all layers share.
         """
         match spec.position:
             case ALiBi() as slopes:
-                alibi = position.alibi(spec.heads, slopes)
+                alibi = position.alibi_bias(spec.heads, slopes)
                 return lambda _q, _k: alibi
             case RelativeBuckets() as buckets:
                 own = table if buckets.shared else self.tensors[f"{at}.relative.weight"]
-                relative = position.relative(own, buckets)
+                relative = position.relative_bias(own, buckets)
                 return lambda _q, _k: relative
             case Disentangled() as apart:
                 names = ("query", "key") if apart.shared else ("position_query", "position_key")
@@ -230,7 +232,7 @@ class Network:
                     self._heads(f"{at}.{name}", spec, spec.heads, table) if wanted else None
                     for name, wanted in zip(names, (apart.position_to_content, apart.content_to_position), strict=True)
                 )
-                return lambda q, k: position.disentangled(q, k, queries, keys, apart, spec.scale)
+                return lambda q, k: position.disentangled_bias(q, k, queries, keys, apart, spec.scale)
         return None
 
     def _mlp(self, at: str, spec: MLP | GatedMLP, x: Tensor) -> Tensor:

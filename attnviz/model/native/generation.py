@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from attnviz.errors import ModelError, UnsupportedModel, short
 from attnviz.model.inputs import require_token
-from attnviz.model.native.forward import Network, Past
+from attnviz.model.native.forward import KVCache, Network
 
 # What changes greedy choices and is not done here: the value that changes nothing, beside None.
 _UNKNOWN: Mapping[str, Any] = {
@@ -165,7 +165,7 @@ def generate(
                 hint="Such models begin with the code of a language: give the target text yourself.",
             )
         memory, read, type_ids = network.encoder(ids, type_ids), [start], ()
-    given, past, fresh = len(read), Past(), read
+    given, past, fresh = len(read), KVCache(), read
     if network.spec.limit is not None:
         count = min(count, network.spec.limit + 1 - given)  # the last token is not read again
     while len(read) < given + count:

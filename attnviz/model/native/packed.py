@@ -21,7 +21,7 @@ from attnviz.attention.packs import Group, with_room
 from attnviz.attention.tile import find_loops
 from attnviz.attention.window import KeyWindow
 from attnviz.model.architecture import position
-from attnviz.model.architecture.spec import Attention, Learned, Rotary, Sinusoidal
+from attnviz.model.architecture.spec import AttentionSpec, Learned, Rotary, Sinusoidal
 from attnviz.model.native.forward import Network
 from attnviz.model.native.run import Biases, Run
 
@@ -78,12 +78,12 @@ class Packed(Run):
         found = []
         for group in self._groups:
             at = self._places[: group.length].expand(group.count, -1)
-            found.append(position.rows(ids[group.tokens].view(group.count, -1), at, spec).flatten())
+            found.append(position.position_rows(ids[group.tokens].view(group.count, -1), at, spec).flatten())
         return torch.cat(found)
 
     def _turn(self, rotary: Rotary, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         # Angles may depend on the length of the text.
-        turns = [position.turns(rotary, self._places[: group.length], dtype) for group in self._groups]
+        turns = [position.rotary_factors(rotary, self._places[: group.length], dtype) for group in self._groups]
         counts = [group.count for group in self._groups]
         cos, sin = (
             torch.cat([part.repeat(count, 1) for part, count in zip(parts, counts, strict=True)])
@@ -92,7 +92,7 @@ class Packed(Run):
         return cos, sin
 
     def attend(
-        self, layer: int, kind: Kind, spec: Attention, q: Tensor, k: Tensor, v: Tensor | None, biases: Biases | None
+        self, layer: int, kind: Kind, spec: AttentionSpec, q: Tensor, k: Tensor, v: Tensor | None, biases: Biases | None
     ) -> Tensor:
         """As of one text, (T, H·D), of each document by itself; without ``v`` (T, 0)."""
         del kind
@@ -114,7 +114,13 @@ class Packed(Run):
         return taken.flatten(1)
 
     def _scores(
-        self, spec: Attention, group: Group, q: Tensor, k: Tensor, biases: Biases | None, products: ModuleType | None
+        self,
+        spec: AttentionSpec,
+        group: Group,
+        q: Tensor,
+        k: Tensor,
+        biases: Biases | None,
+        products: ModuleType | None,
     ) -> Tensor:
         """The scores (B, H, n, n) of documents of one length, as the kernel makes them: float32 at least.
 

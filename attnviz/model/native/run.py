@@ -10,13 +10,13 @@ from torch import Tensor
 from attnviz.attention.kernel import Bias, Kind, Observer, attend
 from attnviz.attention.window import EVERYTHING
 from attnviz.model.architecture import position
-from attnviz.model.architecture.spec import Attention, Learned, Rotary, Sinusoidal
+from attnviz.model.architecture.spec import AttentionSpec, Learned, Rotary, Sinusoidal
 
 Biases = Callable[[Tensor, Tensor], Bias | None]
 """The queries and keys of all heads (…, heads, T, D) → what their scores get for their positions."""
 
 
-class Past:
+class KVCache:
     """What a decoder has read: the keys and values of its layers, so that the next tokens are run alone."""
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class Run:
         count: int,
         device: torch.device,
         observers: Sequence[Observer] = (),
-        past: Past | None = None,
+        past: KVCache | None = None,
         memory: Tensor | None = None,
     ) -> None:
         self.observers, self.past, self.memory = observers, past, memory
@@ -58,7 +58,7 @@ class Run:
 
     def rows(self, ids: Tensor, spec: Learned | Sinusoidal) -> Tensor:
         """The rows of the position table for the tokens ``ids`` (T,)."""
-        return position.rows(ids, self.positions, spec)
+        return position.position_rows(ids, self.positions, spec)
 
     def turns(self, rotary: Rotary, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """What ``position.rotate`` turns queries and keys by, both (T, size); made for the first layer that asks."""
@@ -67,10 +67,10 @@ class Run:
         return self._turns[rotary]
 
     def _turn(self, rotary: Rotary, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        return position.turns(rotary, self.positions, dtype)
+        return position.rotary_factors(rotary, self.positions, dtype)
 
     def attend(
-        self, layer: int, kind: Kind, spec: Attention, q: Tensor, k: Tensor, v: Tensor | None, biases: Biases | None
+        self, layer: int, kind: Kind, spec: AttentionSpec, q: Tensor, k: Tensor, v: Tensor | None, biases: Biases | None
     ) -> Tensor:
         """What the queries ``q`` (H, T, D) take from ``k`` and ``v`` (G, M, D), (T, H·D).
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from attnviz.errors import ModelError, few
-from attnviz.model.architecture.shapes import Shape, head_shapes, optional_shapes, shapes
+from attnviz.model.architecture.shapes import TensorShape, head_shapes, optional_shapes, tensor_shapes
 from attnviz.model.architecture.spec import Spec
 from attnviz.model.families import Family
 
@@ -30,7 +30,7 @@ _NEEDLESS = re.compile(
 
 
 @dataclass(frozen=True)
-class Place:
+class TensorLocation:
     """Where tensors of ours stand in a checkpoint: as ``our`` name, in ``theirs``, of which several are stacked.
 
     ``parts`` are our names of what they are cut into, and ``groups`` the key-value heads of their layer.
@@ -42,7 +42,7 @@ class Place:
     groups: int
 
 
-def take(
+def take_tensors(
     family: Family, spec: Spec, tensors: Mapping[str, Tensor], dtype: torch.dtype, device: str = "cpu"
 ) -> dict[str, Tensor]:
     """The tensors that ``spec`` needs, under our names, in ``dtype`` and on ``device``, found under the family's.
@@ -76,19 +76,19 @@ def take_head(
     return matrix, bias[0] if bias else None
 
 
-def shapes_of(tensors: Mapping[str, Tensor]) -> Mapping[str, Shape]:
+def shapes_of(tensors: Mapping[str, Tensor]) -> Mapping[str, TensorShape]:
     """The shape of each tensor, from the header of a file where it is in one."""
     own = getattr(tensors, "shapes", None)
     return own() if own else {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
-def unread(family: Family, spec: Spec, tensors: Mapping[str, Tensor]) -> tuple[str, ...]:
+def find_unread(family: Family, spec: Spec, tensors: Mapping[str, Tensor]) -> tuple[str, ...]:
     """The checkpoint's tensors that are neither read nor known to be needless: a head's, a mask, a copy.
 
     transformers passes them over as well, and warns.
 
     Raises:
-        ModelError: as ``take``.
+        ModelError: as ``take_tensors``.
     """
     stored = shapes_of(tensors)
     places, _ = _needed(family, spec, stored)
@@ -96,17 +96,17 @@ def unread(family: Family, spec: Spec, tensors: Mapping[str, Tensor]) -> tuple[s
     taken = {part for place in places for part in place.parts}
     copies = {
         name
-        for names, our, _ in _places(family, spec, shapes(spec) | head_shapes(spec))
+        for names, our, _ in _places(family, spec, tensor_shapes(spec) | head_shapes(spec))
         if our == "head.weight" or our == "head.bias" or taken.issuperset(_parts(our))
         for name in names
     }
     others = [name for name in stored if name not in read and family.plain(name) not in copies]
     begun = {name.partition(".")[0] for name in read}  # of a pickle transformers has taken the prefix away
     others += [name for name in getattr(tensors, "unexpected", ()) if family.plain(name).partition(".")[0] in begun]
-    return needful(others, read, family.prefix)
+    return without_needless(others, read, family.prefix)
 
 
-def needful(names: Iterable[str], read: Iterable[str], prefix: str) -> tuple[str, ...]:
+def without_needless(names: Iterable[str], read: Iterable[str], prefix: str) -> tuple[str, ...]:
     """Of the ``names`` of tensors, those that are not known to be needless beside tensors that are ``read``.
 
     Where a head put a ``prefix`` before the names of the body, what has none is of the head.
@@ -115,10 +115,12 @@ def needful(names: Iterable[str], read: Iterable[str], prefix: str) -> tuple[str
     return tuple(sorted(name for name in names if name.startswith(body) and not _NEEDLESS.search(name)))
 
 
-def _needed(family: Family, spec: Spec, stored: Mapping[str, Shape]) -> tuple[list[Place], dict[str, Shape]]:
+def _needed(
+    family: Family, spec: Spec, stored: Mapping[str, TensorShape]
+) -> tuple[list[TensorLocation], dict[str, TensorShape]]:
     """What ``spec`` needs and may have, and where it is."""
     may = {our: shape for our, shape in optional_shapes(spec).items() if _has(family, spec, stored, our)}
-    needed = shapes(spec) | may
+    needed = tensor_shapes(spec) | may
     return _locate(family, spec, stored, needed), needed
 
 
@@ -128,16 +130,18 @@ def _has(family: Family, spec: Spec, stored: Collection[str], our: str) -> bool:
     return any(name == our and plain.issuperset(theirs) for theirs, name, _ in _places(family, spec, {}))
 
 
-def _locate(family: Family, spec: Spec, stored: Mapping[str, Shape], needed: Mapping[str, Shape]) -> list[Place]:
+def _locate(
+    family: Family, spec: Spec, stored: Mapping[str, TensorShape], needed: Mapping[str, TensorShape]
+) -> list[TensorLocation]:
     """Where each tensor that is needed stands, its shape verified; nothing is read."""
     names = {family.plain(name): name for name in stored}
-    found: list[Place] = []
+    found: list[TensorLocation] = []
     taken: set[str] = set()
     lacked: dict[str, str] = {}
     for theirs, our, groups in _places(family, spec, needed):
         parts = tuple(part for part in _parts(our) if part in needed and part not in taken)
         if parts and all(name in names for name in theirs):
-            place = Place(tuple(names[name] for name in theirs), our, parts, groups)
+            place = TensorLocation(tuple(names[name] for name in theirs), our, parts, groups)
             _verify(place, stored, needed)
             found.append(place)
             taken.update(parts)
@@ -152,7 +156,7 @@ def _locate(family: Family, spec: Spec, stored: Mapping[str, Shape], needed: Map
     return found
 
 
-def _places(family: Family, spec: Spec, needed: Mapping[str, Shape]) -> Iterator[tuple[list[str], str, int]]:
+def _places(family: Family, spec: Spec, needed: Mapping[str, TensorShape]) -> Iterator[tuple[list[str], str, int]]:
     """Their names and ours of all layers, and the number of key-value heads in that layer."""
     for theirs, ours in family.names.items():
         for our in (ours,) if isinstance(ours, str) else ours:
@@ -172,7 +176,7 @@ def _parts(our: str) -> list[str]:
     return [f"{at}.{part}.{last}".lstrip(".") for part in _CUTS.get(what, (what,))]
 
 
-def _verify(place: Place, stored: Mapping[str, Shape], needed: Mapping[str, Shape]) -> None:
+def _verify(place: TensorLocation, stored: Mapping[str, TensorShape], needed: Mapping[str, TensorShape]) -> None:
     """Raise a ``ModelError`` where the tensors at ``place`` have another shape than what is needed."""
     name = place.theirs[0]
     said = {stored[one] for one in place.theirs}
@@ -190,11 +194,13 @@ def _verify(place: Place, stored: Mapping[str, Shape], needed: Mapping[str, Shap
         )
 
 
-def _shapes(place: Place, needed: Mapping[str, Shape]) -> list[Shape]:
+def _shapes(place: TensorLocation, needed: Mapping[str, TensorShape]) -> list[TensorShape]:
     return [needed[part] for part in _parts(place.our) if part in needed]
 
 
-def _load(tensors: Mapping[str, Tensor], places: list[Place], needed: Mapping[str, Shape]) -> dict[str, Tensor]:
+def _load(
+    tensors: Mapping[str, Tensor], places: list[TensorLocation], needed: Mapping[str, TensorShape]
+) -> dict[str, Tensor]:
     """What is needed, read and cut apart, in the order of ``needed``."""
     taken: dict[str, Tensor] = {}
     for place in places:
@@ -204,7 +210,7 @@ def _load(tensors: Mapping[str, Tensor], places: list[Place], needed: Mapping[st
     return {name: taken[name] for name in needed}
 
 
-def _cut(place: Place, tensor: Tensor, parts: list[Shape]) -> dict[str, Tensor]:
+def _cut(place: TensorLocation, tensor: Tensor, parts: list[TensorShape]) -> dict[str, Tensor]:
     """The tensors that ``tensor`` holds, under their names."""
     names = _parts(place.our)
     if place.our.endswith(".T"):

@@ -10,8 +10,8 @@ from rich.text import Text
 
 from attnviz.analysis.corpus.cost import DAY, GPU, GPU_PEAK, GPU_SHARE, HOUR, CorpusCost, workers
 from attnviz.attention.memory import in_words
-from attnviz.model.cost.estimates import Shape
-from attnviz.model.overview import Plan
+from attnviz.model.cost.estimates import ModelShape
+from attnviz.model.overview import Overview
 from attnviz.render.terminal.cost import count, duration, fits, heading, lines, operations
 
 
@@ -22,8 +22,8 @@ class CorpusEstimate:
     ``bytes_`` are those of one of the model's numbers.
     """
 
-    plan: Plan
-    shape: Shape
+    overview: Overview
+    shape: ModelShape
     cost: CorpusCost
     bytes_: int
     free: int | None
@@ -42,7 +42,7 @@ def table(found: CorpusEstimate) -> RenderableType:
     """The cost, a line for each part of it."""
     cost = found.cost
     what = f"{_many(cost.documents, 'document')} of {_many(cost.tokens, 'token')}"
-    return Group(heading(found.plan, what), Text(), lines([*_needed(found), *_taken(found)]))
+    return Group(heading(found.overview, what), Text(), lines([*_needed(found), *_taken(found)]))
 
 
 def _needed(found: CorpusEstimate) -> list[tuple[str, str]]:
@@ -111,9 +111,9 @@ def document(found: CorpusEstimate) -> dict[str, Any]:
     cost = found.cost
     own = {name: value for name, value in asdict(cost).items() if name not in ("model", "rows", "bytes")}
     return {
-        "model": found.plan.name,
-        "model_type": found.plan.model_type,
-        "path": found.plan.backend,
+        "model": found.overview.name,
+        "model_type": found.overview.model_type,
+        "path": found.overview.backend,
         **own,
         "all_tokens": cost.all_tokens,
         "rows": asdict(cost.rows),

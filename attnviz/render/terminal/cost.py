@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from attnviz.attention.memory import in_words
-from attnviz.model.cost.estimates import Cost, Shape
-from attnviz.model.overview import Plan
+from attnviz.model.cost.estimates import Cost, ModelShape
+from attnviz.model.overview import Overview
 from attnviz.render.labels import clean
 
 
@@ -20,8 +20,8 @@ from attnviz.render.labels import clean
 class Estimate:
     """All that is known before a run: ``free`` bytes of memory, and the ``seconds`` that it takes, if measured."""
 
-    plan: Plan
-    shape: Shape
+    overview: Overview
+    shape: ModelShape
     cost: Cost
     free: int | None
     seconds: float | None
@@ -32,9 +32,9 @@ class Estimate:
         return None if self.free is None else self.cost.peak <= self.free
 
 
-def heading(plan: Plan, what: str) -> Text:
+def heading(overview: Overview, what: str) -> Text:
     """The first line: the model, its type, how it is run, and ``what`` is reckoned."""
-    line = Text(clean(plan.name), "bold").append(f" · {clean(plan.model_type)} · {plan.backend}", "dim")
+    line = Text(clean(overview.name), "bold").append(f" · {clean(overview.model_type)} · {overview.backend}", "dim")
     return line.append(f" · {what}")
 
 
@@ -48,7 +48,7 @@ def lines(rows: Iterable[tuple[str, str]]) -> Table:
 
 def table(found: Estimate) -> RenderableType:
     """The cost, a line for each part of it."""
-    return Group(heading(found.plan, f"{found.cost.tokens:,} tokens"), Text(), lines(_rows(found)))
+    return Group(heading(found.overview, f"{found.cost.tokens:,} tokens"), Text(), lines(_rows(found)))
 
 
 def _rows(found: Estimate) -> list[tuple[str, str]]:
@@ -112,9 +112,9 @@ def document(found: Estimate) -> dict[str, Any]:
     cost = asdict(found.cost)
     size = cost.pop("model")
     return {
-        "model": found.plan.name,
-        "model_type": found.plan.model_type,
-        "path": found.plan.backend,
+        "model": found.overview.name,
+        "model_type": found.overview.model_type,
+        "path": found.overview.backend,
         **cost,
         "model_bytes": size,
         "peak": found.cost.peak,

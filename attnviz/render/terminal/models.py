@@ -9,11 +9,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from attnviz.model.overview import Plan, Row
+from attnviz.model.overview import FamilySummary, Overview
 from attnviz.render.labels import clean
 
 
-def families(rows: Iterable[Row], hosted: Iterable[str]) -> RenderableType:
+def families(rows: Iterable[FamilySummary], hosted: Iterable[str]) -> RenderableType:
     """The native families with their aliases, and the types of models that are hosted."""
     table = Table.grid(padding=(0, 2))
     names = set()
@@ -35,7 +35,7 @@ def families(rows: Iterable[Row], hosted: Iterable[str]) -> RenderableType:
     )
 
 
-def plan(found: Plan) -> RenderableType:
+def plan(found: Overview) -> RenderableType:
     """How a checkpoint would be run, why, and what it is made of."""
     line = Text(clean(found.name), "bold").append(f" · {clean(found.model_type)} · ", "not bold")
     line.append(
