@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from transformers import AutoTokenizer, BertModel
 
-from attnviz.checkpoint import Checkpoint, adopt, open_checkpoint, sandbox
+from attnviz.checkpoint import Checkpoint, open_checkpoint, open_in_memory, sandbox
 from attnviz.checkpoint.chat import chat_text
 from attnviz.encoding import encode
 from attnviz.errors import InputError, ModelError, UsageError
@@ -74,7 +74,7 @@ def test_a_model_in_memory_has_its_users_template(tmp_path: Path) -> None:
     chatting(tmp_path, None)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path)
     tokenizer.chat_template = "Q: {{ messages[0]['content'] }}\nA:"
-    adopted = adopt(BertModel.from_pretrained(tmp_path), tokenizer)
+    adopted = open_in_memory(BertModel.from_pretrained(tmp_path), tokenizer)
     assert chat_text(adopted, "The bank?") == "Q: The bank?\nA:"
 
 
@@ -91,7 +91,7 @@ def test_a_model_from_the_hub_may_have_a_template_that_is_not_cached(tmp_path: P
 
 
 def test_a_tokenizer_that_knows_no_templates_has_none(tmp_path: Path) -> None:
-    adopted = adopt(BertModel.from_pretrained(tiny.bert(tmp_path)), tiny.wordpiece())
+    adopted = open_in_memory(BertModel.from_pretrained(tiny.bert(tmp_path)), tiny.wordpiece())
     with pytest.raises(UsageError, match="has no chat template"):
         chat_text(adopted, "The bank?")
 
@@ -125,26 +125,26 @@ _ALL = "range(99999)"
 def test_a_template_that_explodes_is_stopped(
     template: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sandbox, "SECONDS", 1)
+    monkeypatch.setattr(sandbox, "MAX_SECONDS", 1)
     with pytest.raises(ModelError, match=said) as caught:
         chat_text(chatting(tmp_path, template), "The bank?")
     assert "can't be rendered" in caught.value.message
 
 
 def test_a_program_that_answers_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sandbox, "SECONDS", 0.01)
+    monkeypatch.setattr(sandbox, "MAX_SECONDS", 0.01)
     monkeypatch.setattr(sandbox, "_confine", bool)
-    with pytest.raises(sandbox.ExceededError, match="more than"):
-        sandbox.confined(lambda: str(time.sleep(1000)))
+    with pytest.raises(sandbox.SandboxLimitError, match="more than"):
+        sandbox.run_sandboxed(lambda: str(time.sleep(1000)))
 
 
 def test_where_a_process_can_not_be_copied_the_result_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandbox.sys, "platform", "win32")
-    assert sandbox.confined(lambda: "é") == "é"
-    with pytest.raises(sandbox.ExceededError, match="10,000,001"):
-        sandbox.confined(lambda: "x" * 10_000_001)
+    assert sandbox.run_sandboxed(lambda: "é") == "é"
+    with pytest.raises(sandbox.SandboxLimitError, match="10,000,001"):
+        sandbox.run_sandboxed(lambda: "x" * 10_000_001)
     with pytest.raises(RuntimeError, match="zero"):
-        sandbox.confined(lambda: str(1 / 0))
+        sandbox.run_sandboxed(lambda: str(1 / 0))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, BertConfig, BertModel
 
-from attnviz.checkpoint import adopt, open_checkpoint
+from attnviz.checkpoint import open_checkpoint, open_in_memory
 from attnviz.checkpoint.hub import DEFAULT_ID
 from attnviz.errors import AttnvizError, ExitCode, ModelError, UsageError
 from attnviz.interface import Model, load
@@ -347,7 +347,7 @@ def test_a_vocabulary_is_as_good_as_a_tokenizer(folder: Path, tiny_model: Model)
 def test_a_model_in_memory_brings_its_tensors_and_a_tokenizer_of_our_own(folder: Path) -> None:
     vocabulary_only(folder)
     model, tokenizer = BertModel.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
-    adopted = adopt(model, tokenizer)
+    adopted = open_in_memory(model, tokenizer)
     assert adopted.reference is model
     assert adopted.name == str(folder)
     assert adopted.tokenizer is not tokenizer.backend_tokenizer
@@ -360,13 +360,13 @@ def test_a_tokenizers_tokenizer_serves_as_well(folder: Path, tiny_model: Model) 
 
 def test_a_model_without_a_name_is_called_by_its_class() -> None:
     model = BertModel(BertConfig(hidden_size=12, num_hidden_layers=1, vocab_size=9))
-    assert adopt(model, tiny.wordpiece()).name == "BertModel"
+    assert open_in_memory(model, tiny.wordpiece()).name == "BertModel"
 
 
 @pytest.mark.parametrize("tokenizer", [None, object(), "bert", str.split])
 def test_a_slow_tokenizer_is_refused(tokenizer: Any, tiny_bert: Path) -> None:
     with pytest.raises(ModelError, match="expected a fast one"):
-        adopt(BertModel.from_pretrained(tiny_bert), tokenizer)
+        open_in_memory(BertModel.from_pretrained(tiny_bert), tokenizer)
 
 
 # Reading

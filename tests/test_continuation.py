@@ -10,8 +10,8 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from attnviz.encoding import Encoding, Word, encode, encode_target, started
-from attnviz.encoding.continuation import continued
+from attnviz.encoding import Encoding, Word, decoder_start, encode, encode_target
+from attnviz.encoding.continuation import append_generated
 from attnviz.errors import InputError, ModelError
 from tests.vocabularies import KINDS
 
@@ -32,7 +32,7 @@ def spans(encoding: Encoding) -> list[tuple[int, int]]:
 def written(tokenizer: Tokenizer, encoding: Encoding, ids: Sequence[int], step: int) -> Encoding:
     """``encoding`` continued by ``step`` of ``ids`` at a time."""
     for i in range(0, len(ids), step):
-        encoding = continued(tokenizer, encoding, ids[i : i + step])
+        encoding = append_generated(tokenizer, encoding, ids[i : i + step])
     return encoding
 
 
@@ -92,7 +92,7 @@ def test_a_piece_that_goes_on_with_the_last_word_joins_it() -> None:
     tokenizer = KINDS["gpt2"]()
     read = encode(tokenizer, "the bank'")
     assert [word.text for word in read.words] == ["the", "bank", "'"]
-    grown = continued(tokenizer, read, tokenizer.encode("s loan").ids)
+    grown = append_generated(tokenizer, read, tokenizer.encode("s loan").ids)
     assert [word.text for word in grown.words] == ["the", "bank's", "loan"]
     assert grown.text == "the bank's loan"
     assert grown.generated == len(grown) - len(read)
@@ -102,7 +102,7 @@ def test_a_character_in_pieces_is_bytes_until_it_is_whole() -> None:
     tokenizer = KINDS["gpt2"]()
     snow = tokenizer.encode("☃").ids
     assert len(snow) == 3
-    grown = continued(tokenizer, encode(tokenizer, "the"), snow[:1])
+    grown = append_generated(tokenizer, encode(tokenizer, "the"), snow[:1])
     assert (grown.text, grown.tokens[-1]) == ("the\ufffd", r"\xe2")
     grown = written(tokenizer, grown, snow[1:], 1)
     assert grown.text == "the☃"
@@ -115,7 +115,7 @@ def test_an_end_mark_is_special_and_no_part_of_the_text(kind: str) -> None:
     end = {"llama3": "<|eot_id|>", "llama2": "</s>", "gemma": "<eos>"}[kind]
     bank = encode(tokenizer, "the bank", marks=False)
     read = encode(tokenizer, "the")
-    grown = continued(tokenizer, read, [*bank.ids[1:], tokenizer.token_to_id(end)])
+    grown = append_generated(tokenizer, read, [*bank.ids[1:], tokenizer.token_to_id(end)])
     assert grown.text == "the bank"
     assert grown.special[-1]
     assert grown.words[-1] == Word(end, len(grown) - 1, len(grown))
@@ -125,21 +125,21 @@ def test_an_end_mark_is_special_and_no_part_of_the_text(kind: str) -> None:
 def test_words_that_were_read_keep_their_spelling_and_their_pieces() -> None:
     tokenizer = KINDS["bert"]()
     read = encode(tokenizer, "The BANK don't", marks=False)
-    grown = continued(tokenizer, read, encode(tokenizer, "know the bank.", marks=False).ids)
+    grown = append_generated(tokenizer, read, encode(tokenizer, "know the bank.", marks=False).ids)
     assert [word.text for word in grown.words] == ["The", "BANK", "don't", "know", "the", "bank", "."]
     assert grown.text == "The BANK don't know the bank."
 
 
 def test_a_pair_goes_on_where_the_second_text_ends() -> None:
     tokenizer = KINDS["gpt2"]()
-    grown = continued(tokenizer, encode(tokenizer, "they said", "the"), tokenizer.encode(" bank").ids)
+    grown = append_generated(tokenizer, encode(tokenizer, "they said", "the"), tokenizer.encode(" bank").ids)
     assert (grown.text, grown.pair) == ("they said", "the bank")
     assert [word.text for word in grown.words][-2:] == ["the", "bank"]
 
 
 def test_a_token_behind_the_vocabulary_is_shown_by_its_number() -> None:
     tokenizer = KINDS["gpt2"]()
-    grown = continued(tokenizer, encode(tokenizer, "the"), [100_000])
+    grown = append_generated(tokenizer, encode(tokenizer, "the"), [100_000])
     assert grown.tokens[-1] == "<100000>"
 
 
@@ -153,7 +153,7 @@ def test_pieces_that_end_a_word_are_shown_without_their_end() -> None:
     tokenizer.decoder = decoders.BPEDecoder("</w>")
     whole = encode(tokenizer, "the bank the")
     assert whole.tokens == ("the", "ban", "k", "the")
-    grown = continued(tokenizer, encode(tokenizer, "the"), whole.ids[1:])
+    grown = append_generated(tokenizer, encode(tokenizer, "the"), whole.ids[1:])
     assert [(word.text, word.start, word.stop) for word in grown.words] == [
         ("the", 0, 1),
         ("bank", 1, 3),
@@ -166,7 +166,7 @@ def test_pieces_that_end_a_word_are_shown_without_their_end() -> None:
 
 def test_a_decoder_starts_from_one_special_token() -> None:
     tokenizer = KINDS["t5"]()
-    nothing = started(tokenizer, tokenizer.token_to_id("<pad>"))
+    nothing = decoder_start(tokenizer, tokenizer.token_to_id("<pad>"))
     assert (nothing.text, nothing.tokens, nothing.special, nothing.generated) == ("", ("<pad>",), (True,), 0)
     bank = encode(tokenizer, "The bank said", marks=True)
     grown = written(tokenizer, nothing, bank.ids, 1)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from transformers import AutoModel, PreTrainedTokenizerFast
 
-from attnviz.checkpoint import adopt, digest, open_checkpoint, revision
+from attnviz.checkpoint import digest, open_checkpoint, open_in_memory, revision
 from attnviz.checkpoint.folder import Checkpoint
 from attnviz.encoding import encode
 from attnviz.errors import ModelError
@@ -77,7 +77,7 @@ def test_of_a_gguf_file_it_is_of_that_alone(folder: Path) -> None:
 
 
 def _in_memory(folder: Path) -> Checkpoint:
-    return adopt(AutoModel.from_pretrained(folder), PreTrainedTokenizerFast(tokenizer_object=tiny.wordpiece()))
+    return open_in_memory(AutoModel.from_pretrained(folder), PreTrainedTokenizerFast(tokenizer_object=tiny.wordpiece()))
 
 
 def test_of_a_model_in_memory_it_is_of_its_tensors(tiny_bert: Path) -> None:
@@ -90,7 +90,7 @@ def test_of_a_model_in_memory_it_is_of_its_tensors(tiny_bert: Path) -> None:
     with torch.no_grad():
         next(iter(other.reference.parameters()))[0, 0] += 1e-6
     assert digest(other) != before
-    assert digest(adopt(one.reference.to(torch.bfloat16), one.chat)) != before
+    assert digest(open_in_memory(one.reference.to(torch.bfloat16), one.chat)) != before
 
 
 def test_a_file_that_vanished_is_named(folder: Path) -> None:

@@ -10,7 +10,7 @@ from functools import cache
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from attnviz.encoding import Lexicon, continued, encode, encode_many, parse_words
+from attnviz.encoding import Lexicon, append_generated, encode, encode_many, parse_words
 from attnviz.errors import InputError
 from tests.vocabularies import KINDS
 
@@ -65,7 +65,7 @@ def test_offsets_are_those_of_the_text() -> None:
 def test_what_a_model_writes_is_cut_by_the_list_too() -> None:
     tokenizer = in_bytes()
     read = encode(tokenizer, "银行批", words=Lexicon.of(["批准", "贷款", "银行"]))
-    grown = continued(tokenizer, read, tokenizer.encode("准了贷款").ids)
+    grown = append_generated(tokenizer, read, tokenizer.encode("准了贷款").ids)
     assert [word.text for word in grown.words] == ["银行", "批准", "了", "贷款"]
 
 

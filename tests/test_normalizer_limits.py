@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Regex, normalizers
 
-from attnviz.encoding import encode, encode_many, normalizer_limits, tokens_at_least
+from attnviz.encoding import encode, encode_many, minimum_tokens, normalizer_limits
 from attnviz.errors import ModelError
 from tests.vocabularies import KINDS, with_normalizer
 
@@ -33,7 +33,7 @@ def test_a_normalizer_that_explodes_is_refused_with_the_number(normalizer: norma
     (found,) = encode_many(tokenizer, ["a bank"])
     assert isinstance(found, ModelError)
     with pytest.raises(ModelError, match="more than 4,000,000 characters"):
-        tokens_at_least(tokenizer, "a bank " * 100_000)
+        minimum_tokens(tokenizer, "a bank " * 100_000)
     assert time.monotonic() - start < 20
 
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 from tokenizers import Tokenizer
 
-from attnviz.encoding import WordSpans, continued, encode
+from attnviz.encoding import WordSpans, append_generated, encode
 from attnviz.errors import UsageError
 from tests import tiny
 from tests.records import encoding_of
@@ -167,6 +167,6 @@ def test_with_any_tokenizer_words_have_places(tokenizer: Tokenizer) -> None:
 
 def test_a_text_that_grew_has_its_new_words_too() -> None:
     tokenizer = gpt2()
-    grown = continued(tokenizer, encode(tokenizer, "The bank"), tokenizer.encode(" approved\nit").ids)
+    grown = append_generated(tokenizer, encode(tokenizer, "The bank"), tokenizer.encode(" approved\nit").ids)
     places = WordSpans(grown)
     assert [places.place(i).line for i in range(len(grown.words))] == [1, 1, 1, 2]

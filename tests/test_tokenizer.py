@@ -156,7 +156,7 @@ def test_what_a_vocabulary_needs_to_be_read_is_said(
     def fails(folder: Path) -> None:
         raise ModelError(f"transformers can't load {folder}")
 
-    monkeypatch.setattr(checkpoint, "tokenizer_by_transformers", fails)
+    monkeypatch.setattr(checkpoint, "load_transformers_tokenizer", fails)
     monkeypatch.setattr(checkpoint, "_is_installed", lambda package: package not in packages)
     fill(tmp_path, "llama", None)
     tmp_path.joinpath("tokenizer.model").write_bytes(content)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attnviz.encoding import Encoding, LargeUnit, Spans, continued, encode, large_units
+from attnviz.encoding import Encoding, LargeUnit, Spans, append_generated, encode, large_units
 from attnviz.encoding.boundaries import cuts_of
 from tests import tiny
 from tests.vocabularies import KINDS, gpt2
@@ -98,14 +98,14 @@ def test_a_templates_own_tokens_are_special_and_each_message_is_apart() -> None:
     assert told == ["Be good. Be nice.", "The bank? So", "user it"]
     assert texts[0] == "<|im_start|>system\n"
     assert spans.special == (True, False, True, False, False, True)
-    written = continued(qwen, encoding, [*qwen.encode(" Yes. It").ids, encoding.ids[0]])
+    written = append_generated(qwen, encoding, [*qwen.encode(" Yes. It").ids, encoding.ids[0]])
     assert spans_of(written, "paragraph")[0].labels[6:] == ("Yes. It", "<|im_start|>")
     assert spans_of(written, "sentence")[0].labels[-3:] == ("Yes.", "It", "<|im_start|>")
 
 
 def test_what_a_model_wrote_begins_a_unit_though_it_ends_a_word() -> None:
     encoding = encode(gpt2(), "the bank of the ri")
-    written = continued(gpt2(), encoding, gpt2().encode("ver. The bank").ids)
+    written = append_generated(gpt2(), encoding, gpt2().encode("ver. The bank").ids)
     spans, texts = spans_of(written, "sentence")
     assert texts[2].startswith("ver")
     assert spans.starts[2] == len(encoding)

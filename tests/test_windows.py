@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from attnviz.encoding import Encoding, Window, encode, slide
+from attnviz.encoding import Encoding, Window, encode, slide_windows
 from attnviz.errors import InputError, UsageError
 from tests import tiny, vocabularies
 
@@ -23,7 +23,7 @@ TEXTS = st.lists(st.sampled_from(["the", "loan", "xyz", "abcdefgh", ",", "[SEP]"
 
 def cut(text: str, limit: int, stride: int | None = None, *, causal: bool = False) -> tuple[Encoding, list[Window]]:
     document = encode(WORDPIECE, text)
-    return document, list(slide(WORDPIECE, document, limit=limit, stride=stride, causal=causal))
+    return document, list(slide_windows(WORDPIECE, document, limit=limit, stride=stride, causal=causal))
 
 
 @given(TEXTS, st.integers(8, 30), st.floats(0, 1), st.booleans())
@@ -118,7 +118,7 @@ def test_a_text_that_fits_is_one_window_and_whole(stride: int) -> None:
 
 @pytest.mark.parametrize(("words", "some"), [(2, [0]), (12, [0, 1]), (40, [0, 3, 6])])
 def test_a_sample_has_the_first_a_middle_and_the_last(words: int, some: list[int]) -> None:
-    windows = slide(WORDPIECE, encode(WORDPIECE, "loan " * words), limit=12, causal=False)
+    windows = slide_windows(WORDPIECE, encode(WORDPIECE, "loan " * words), limit=12, causal=False)
     assert windows.sample == [windows[number].encoding for number in some]
     assert some[-1] == len(windows) - 1
 
@@ -148,7 +148,7 @@ def test_a_model_of_special_tokens_only_is_refused() -> None:
 def test_windows_have_the_special_tokens_that_the_tokenizer_adds(kind: str, marks: bool, lead: int, tail: int) -> None:
     tokenizer: Tokenizer = vocabularies.KINDS[kind]()
     document = encode(tokenizer, "The bank, the river. " * 9, marks=marks)
-    windows = slide(tokenizer, document, limit=15, causal=False, marks=marks)
+    windows = slide_windows(tokenizer, document, limit=15, causal=False, marks=marks)
     assert len(windows) > 3
     for window in windows:
         assert window.lead == lead

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer, normalizers
 
 from attnviz.analysis.text.units import read_in
 from attnviz.encoding import Encoding, declare_mask, encode
-from attnviz.encoding.words import Cuts, begin_words
+from attnviz.encoding.words import Cuts, word_starts
 from attnviz.errors import InputError
 from tests.vocabularies import KINDS, with_normalizer
 
@@ -92,12 +92,12 @@ def test_a_bracket_and_a_word_that_share_a_piece_are_one_word_with_the_rest_of_i
     """Llama 3 keeps one character before letters, and the word may have more pieces."""
     text = "self(loans"
     places = [(0, 0, 4), (0, 4, 7), (0, 7, 10)]  # self, (lo, ans
-    assert begin_words([Cuts.of(text)], places) == [True, True, False]
+    assert word_starts([Cuts.of(text)], places) == [True, True, False]
 
 
 def test_characters_that_share_a_piece_are_one_word() -> None:
     places = [(0, 0, 2), (0, 1, 2)]  # `日` and the first byte of `本`, the rest of `本`
-    assert begin_words([Cuts.of("日本")], places) == [True, False]
+    assert word_starts([Cuts.of("日本")], places) == [True, False]
 
 
 @pytest.mark.parametrize("kind", ["t5", "xlm_roberta"])

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from attnviz.checkpoint.config_limits import require_sizes
-from attnviz.checkpoint.file_limits import REPEAT, require_plain
-from attnviz.checkpoint.files import by_transformers
+from attnviz.checkpoint.file_limits import DOWNLOAD_AGAIN, require_regular_files
+from attnviz.checkpoint.files import load_by_transformers
 from attnviz.checkpoint.folder import (
     ADAPTER,
     VOCABULARIES,
@@ -20,7 +20,7 @@ from attnviz.checkpoint.folder import (
     read_config,
     tokenizer_settings,
 )
-from attnviz.checkpoint.memory import adopt
+from attnviz.checkpoint.memory import open_in_memory
 from attnviz.encoding import read_languages
 from attnviz.errors import ModelError
 
@@ -42,7 +42,7 @@ def open_adapter(name: str, folder: Path, said: Mapping[str, Any]) -> Checkpoint
     """
     base, method = said.get("base_model_name_or_path"), str(said.get("peft_type"))
     if not isinstance(base, str) or not base:
-        raise ModelError(f"{folder / ADAPTER} names no model that the adapter is for", hint=REPEAT)
+        raise ModelError(f"{folder / ADAPTER} names no model that the adapter is for", hint=DOWNLOAD_AGAIN)
     about = f"{name} is an adapter ({method}) for the model {base}"
     try:
         import peft
@@ -54,7 +54,7 @@ def open_adapter(name: str, folder: Path, said: Mapping[str, Any]) -> Checkpoint
     try:
         revision = said.get("revision")
         _, place = locate(base, revision if isinstance(revision, str) and not Path(base).is_dir() else None)
-        require_plain(place)
+        require_regular_files(place)
         own = any((folder / file).is_file() for file in ("tokenizer.json", *VOCABULARIES))
         texts, config = folder if own else place, read_config(place)
         require_sizes(config)
@@ -65,10 +65,12 @@ def open_adapter(name: str, folder: Path, said: Mapping[str, Any]) -> Checkpoint
     import transformers
 
     loader = getattr(transformers, _TASKS.get(str(said.get("task_type")), "AutoModel"))
-    model = by_transformers(place, loader.from_pretrained, dtype="auto")
+    model = load_by_transformers(place, loader.from_pretrained, dtype="auto")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # peft asks for what an older transformers had
-        adapted = by_transformers(folder, lambda path, **_: peft.PeftModel.from_pretrained(model, str(path)).eval())
-    found = adopt(adapted, tokenizer)
+        adapted = load_by_transformers(
+            folder, lambda path, **_: peft.PeftModel.from_pretrained(model, str(path)).eval()
+        )
+    found = open_in_memory(adapted, tokenizer)
     languages = read_languages(found.tokenizer, tokenizer_settings(texts), found.config, found.generation)
     return replace(found, name=name, chat=texts, languages=languages)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from attnviz.checkpoint.files import quiet_transformers
-from attnviz.checkpoint.folder import Checkpoint, tokenizer_by_transformers
-from attnviz.checkpoint.sandbox import ExceededError, confined
+from attnviz.checkpoint.folder import Checkpoint, load_transformers_tokenizer
+from attnviz.checkpoint.sandbox import SandboxLimitError, run_sandboxed
 from attnviz.encoding import require_text
 from attnviz.errors import ModelError, UsageError
 
@@ -23,7 +23,7 @@ def chat_text(checkpoint: Checkpoint, text: str) -> str:
     """
     require_text(text)
     chat = checkpoint.chat
-    tokenizer = tokenizer_by_transformers(chat) if isinstance(chat, Path) else chat
+    tokenizer = load_transformers_tokenizer(chat) if isinstance(chat, Path) else chat
     if not getattr(tokenizer, "chat_template", None):
         hint = "Give it the text without a chat, or take the model's variant for chats (…-it, …-Instruct, …-chat)."
         if "/" in checkpoint.name:
@@ -32,10 +32,10 @@ def chat_text(checkpoint: Checkpoint, text: str) -> str:
     message = [{"role": "user", "content": text}]
     try:
         with quiet_transformers():
-            return confined(
+            return run_sandboxed(
                 lambda: str(tokenizer.apply_chat_template(message, add_generation_prompt=True, tokenize=False))
             )
-    except (RuntimeError, ExceededError) as error:  # whatever a template, which is a program, runs into
+    except (RuntimeError, SandboxLimitError) as error:  # whatever a template, which is a program, runs into
         raise ModelError(
             f"the chat template of {checkpoint.name} can't be rendered ({error})",
             hint="Give it the text without a chat.",

@@ -8,8 +8,8 @@ from typing import Any
 
 from attnviz.errors import ModelError
 
-LAYERS = 10_000
-LARGEST = 1 << 25
+MAX_LAYERS = 10_000
+MAX_SIZE = 1 << 25
 """The most layers, and the most of anything else that a config may ask for: many times what published models have."""
 
 _WIDTHS = ("hidden_size", "d_model", "n_embd", "dim", "vocab_size", "intermediate_size", "ffn_dim", "d_ff", "n_inner")
@@ -18,11 +18,11 @@ _SIZE = re.compile(r"(size|dim|heads?|experts|embeddings|positions|len|num|group
 _LAYERS = re.compile(r"(^|_)layers?$")
 
 
-def most(name: str) -> int | None:
+def size_limit(name: str) -> int | None:
     """The most that a config may ask of the size ``name``; None where it is no size, or one that costs nothing."""
     if _LAYERS.search(name):
-        return LAYERS
-    return LARGEST if _SIZE.search(name) and "window" not in name else None
+        return MAX_LAYERS
+    return MAX_SIZE if _SIZE.search(name) and "window" not in name else None
 
 
 def require_sizes(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]] | None = None) -> None:
@@ -32,7 +32,7 @@ def require_sizes(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...
         ModelError: with the number, and what the tensors say.
     """
     for name, value in _sizes(config):
-        bound = most(name)
+        bound = size_limit(name)
         if bound is not None and value > bound:
             said = f"; {_outline(shapes)}" if shapes else ""
             raise ModelError(f"config.json: {name} is {value:,}, and no model has more than {bound:,}{said}")

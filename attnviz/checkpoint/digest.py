@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attnviz.checkpoint.folder import VOCABULARIES, Checkpoint, own_copy
+from attnviz.checkpoint.folder import VOCABULARIES, Checkpoint, copy_fast_tokenizer
 from attnviz.checkpoint.hub import PICKLES, SAFETENSORS
 from attnviz.errors import ModelError
 
@@ -72,19 +72,19 @@ def _paths(folder: Path, gguf: str | None) -> list[Path]:
 
 def _memory(checkpoint: Checkpoint) -> Iterator[tuple[str, str]]:
     yield "config", _of(json.dumps(checkpoint.config, sort_keys=True, default=str).encode())
-    tokenizer = own_copy(checkpoint.tokenizer)
+    tokenizer = copy_fast_tokenizer(checkpoint.tokenizer)
     tokenizer.no_padding()  # both are set anew for each text
     tokenizer.no_truncation()
     yield "tokenizer", _of(tokenizer.to_str().encode())
     for name, tensor in checkpoint.tensors.items():
-        yield f"{name} {tensor.dtype} {tuple(tensor.shape)}", _of(raw(tensor))
+        yield f"{name} {tensor.dtype} {tuple(tensor.shape)}", _of(raw_bytes(tensor))
 
 
 def _of(content: Any) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def raw(tensor: Tensor) -> Any:
+def raw_bytes(tensor: Tensor) -> Any:
     """The numbers of the tensor as they lie in memory, of whatever type and device."""
     import torch
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from attnviz.errors import ModelError
 
-REPEAT = "Download the model again."
+DOWNLOAD_AGAIN = "Download the model again."
 
 _MB = 1 << 20
 _MOST: Mapping[str, int] = {
@@ -22,7 +22,7 @@ _MOST: Mapping[str, int] = {
 _OTHERS = ("*.safetensors", "*.bin", "*.gguf", "*.model", "*.tiktoken", "*.py", "*chat_templates/*.jinja")
 
 
-def require_plain(folder: Path) -> None:
+def require_regular_files(folder: Path) -> None:
     """Raise where a file that a model is read from is none, or larger than any model's.
 
     A device, a pipe, or a link to one would be read for ever.
@@ -74,10 +74,12 @@ def _require(path: Path) -> None:
     except FileNotFoundError:  # also a link to nothing: whoever needs the file misses it
         return
     except OSError as error:
-        raise ModelError(f"{path} can't be read ({error.strerror})", hint=REPEAT) from None
+        raise ModelError(f"{path} can't be read ({error.strerror})", hint=DOWNLOAD_AGAIN) from None
     if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
         kind = "a pipe" if stat.S_ISFIFO(status.st_mode) else "a device or a socket"
-        raise ModelError(f"{path} is {kind}, expected a file", hint=REPEAT)
+        raise ModelError(f"{path} is {kind}, expected a file", hint=DOWNLOAD_AGAIN)
     most = _MOST.get(path.name)
     if most is not None and status.st_size > most:
-        raise ModelError(f"{path} has {status.st_size:,} bytes; no model has more than {most:,} there", hint=REPEAT)
+        raise ModelError(
+            f"{path} has {status.st_size:,} bytes; no model has more than {most:,} there", hint=DOWNLOAD_AGAIN
+        )

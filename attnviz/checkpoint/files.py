@@ -10,21 +10,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attnviz.checkpoint.file_limits import REPEAT
+from attnviz.checkpoint.file_limits import DOWNLOAD_AGAIN
 from attnviz.checkpoint.hub import has_weights
 from attnviz.errors import ModelError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-CONTENT = "A model folder holds config.json, model.safetensors and tokenizer.json, as save_pretrained writes."
+FOLDER_CONTENT = "A model folder holds config.json, model.safetensors and tokenizer.json, as save_pretrained writes."
 
 
-def content_of(folder: Path) -> str:
+def folder_hint(folder: Path) -> str:
     """What a model's folder holds, where ``folder`` is none; of a training's folder, which of those in it are."""
     inside = [path.parent for name in ("config.json", "adapter_config.json") for path in folder.glob(f"*/{name}")]
     if not inside:
-        return CONTENT
+        return FOLDER_CONTENT
     newest = sorted(set(inside), key=lambda path: [int(part) if part.isdigit() else 0 for part in path.name.split("-")])
     named = [path.name for path in newest[-8:]]
     more = f"{len(newest) - 8} more, " if len(newest) > 8 else ""
@@ -36,7 +36,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path} can't be read as JSON ({error})", hint=REPEAT) from None
+        raise ModelError(f"{path} can't be read as JSON ({error})", hint=DOWNLOAD_AGAIN) from None
 
 
 class Safetensors(Mapping[str, "Tensor"]):
@@ -51,7 +51,7 @@ class Safetensors(Mapping[str, "Tensor"]):
             try:
                 file = safe_open(path, framework="pt")
             except (SafetensorError, OSError) as error:
-                raise ModelError(f"{path} is truncated or corrupt ({error})", hint=REPEAT) from None
+                raise ModelError(f"{path} is truncated or corrupt ({error})", hint=DOWNLOAD_AGAIN) from None
             self._files |= dict.fromkeys(list(file.keys()), file)  # type: ignore[no-untyped-call]
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -82,15 +82,15 @@ def open_safetensors(folder: Path) -> Mapping[str, Tensor] | None:
     try:
         shards = sorted({os.path.normpath(name) for name in read_json(index)["weight_map"].values()})
     except (KeyError, TypeError, AttributeError):
-        raise ModelError(f"{index} has no weight_map", hint=REPEAT) from None
+        raise ModelError(f"{index} has no weight_map", hint=DOWNLOAD_AGAIN) from None
     # Only names beside the index: a path in it would read a file that is not the model's.
     missing = [name for name in shards if Path(name).name != name or not (folder / name).is_file()]
     if missing:
-        raise ModelError(f"{folder} lacks {', '.join(missing)}, which its index names", hint=REPEAT)
+        raise ModelError(f"{folder} lacks {', '.join(missing)}, which its index names", hint=DOWNLOAD_AGAIN)
     return Safetensors([folder / name for name in shards])
 
 
-class ByTransformers(Mapping[str, "Tensor"]):
+class TransformersTensors(Mapping[str, "Tensor"]):
     """The tensors of an older checkpoint, loaded by transformers when the first is asked for.
 
     It reads the pickle with ``weights_only``: data, never code.
@@ -100,7 +100,7 @@ class ByTransformers(Mapping[str, "Tensor"]):
         if not has_weights(folder):
             raise ModelError(
                 f"{folder} has no weights: neither model.safetensors nor its index nor pytorch_model.bin",
-                hint=content_of(folder),
+                hint=folder_hint(folder),
             )
         self._folder = folder
 
@@ -109,7 +109,7 @@ class ByTransformers(Mapping[str, "Tensor"]):
         from transformers import AutoModel
 
         options = {"weights_only": True, "output_loading_info": True}
-        model, info = by_transformers(self._folder, AutoModel.from_pretrained, **options)
+        model, info = load_by_transformers(self._folder, AutoModel.from_pretrained, **options)
         # What the file lacks transformers makes up at random: it is left out here, and missed by whoever needs it.
         missing = set(info["missing_keys"])
         tensors = {name: tensor for name, tensor in model.state_dict().items() if name not in missing}
@@ -134,13 +134,13 @@ class ByTransformers(Mapping[str, "Tensor"]):
         return len(self._tensors)
 
 
-def by_transformers(folder: Path, loader: Callable[..., Any], **options: Any) -> Any:
+def load_by_transformers(folder: Path, loader: Callable[..., Any], **options: Any) -> Any:
     """What ``loader`` of transformers makes of ``folder``; a ``ModelError`` says what it can't read."""
     try:
         with quiet_transformers():
             return loader(folder, local_files_only=True, trust_remote_code=False, **options)
     except Exception as error:  # whatever transformers and torch raise on a damaged folder
-        raise ModelError(f"transformers can't load {folder} ({error})", hint=REPEAT) from error
+        raise ModelError(f"transformers can't load {folder} ({error})", hint=DOWNLOAD_AGAIN) from error
 
 
 @contextlib.contextmanager

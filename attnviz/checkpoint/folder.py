@@ -17,17 +17,17 @@ from typing import TYPE_CHECKING, Any
 
 from attnviz.checkpoint.bundle import find_bundle
 from attnviz.checkpoint.config_limits import require_sizes
-from attnviz.checkpoint.file_limits import require_plain
+from attnviz.checkpoint.file_limits import require_regular_files
 from attnviz.checkpoint.files import (
-    ByTransformers,
     Safetensors,
-    by_transformers,
-    content_of,
+    TransformersTensors,
+    folder_hint,
+    load_by_transformers,
     open_safetensors,
     read_json,
 )
 from attnviz.checkpoint.hub import DEFAULT_ID, snapshot
-from attnviz.checkpoint.sentencepiece import by_pieces
+from attnviz.checkpoint.sentencepiece import convert_sentencepiece
 from attnviz.checkpoint.tokenizer import read_tokenizer
 from attnviz.encoding import Languages, declare_mask, read_languages
 from attnviz.errors import ModelError, UsageError
@@ -70,7 +70,7 @@ class Checkpoint:
         """Whether the weights are stored in fewer bits than they compute with, as the config says."""
         return bool(self.config.get("quantization_config"))
 
-    def speaking(self, source: str | None = None, target: str | None = None) -> Checkpoint:
+    def with_languages(self, source: str | None = None, target: str | None = None) -> Checkpoint:
         """The same with a tokenizer that marks a text as one in the language ``source``, and a target as in ``target``.
 
         Where one is None, it is as the tokenizer's settings say, or the model's.
@@ -102,7 +102,7 @@ def open_checkpoint(model: str | os.PathLike[str] = DEFAULT, revision: str | Non
         UsageError: a revision of something that has none.
     """
     name, folder = locate(os.fspath(model), revision)
-    require_plain(folder)
+    require_regular_files(folder)
     if (folder / ADAPTER).is_file():
         from attnviz.checkpoint.adapter import open_adapter
 
@@ -111,7 +111,7 @@ def open_checkpoint(model: str | os.PathLike[str] = DEFAULT, revision: str | Non
     tensors = open_safetensors(folder)
     require_sizes(config, tensors.shapes() if isinstance(tensors, Safetensors) else None)
     if tensors is None:
-        tensors = ByTransformers(folder)
+        tensors = TransformersTensors(folder)
     path = folder / "generation_config.json"
     generation = _read_object(path) if path.is_file() else {}
     tokenizer = open_tokenizer(folder, config)
@@ -155,7 +155,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     """The config.json in ``folder``."""
     path = folder / "config.json"
     if not path.is_file():
-        raise ModelError(f"{folder} has no config.json", hint=content_of(folder))
+        raise ModelError(f"{folder} has no config.json", hint=folder_hint(folder))
     return _read_object(path)
 
 
@@ -173,9 +173,11 @@ def open_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
         return read_tokenizer(path, tokenizer_settings(folder), config.get("model_type"))
     found = [folder / name for name in VOCABULARIES if (folder / name).is_file()]
     if not found:
-        raise ModelError(f"{folder} has no tokenizer: neither tokenizer.json nor a vocabulary", hint=content_of(folder))
+        raise ModelError(
+            f"{folder} has no tokenizer: neither tokenizer.json nor a vocabulary", hint=folder_hint(folder)
+        )
     try:
-        return own_copy(tokenizer_by_transformers(folder))
+        return copy_fast_tokenizer(load_transformers_tokenizer(folder))
     except ModelError as error:
         needed = {package: path for path in found for package in _readers(path)}
         missing = [package for package in needed if not _is_installed(package)]
@@ -210,19 +212,23 @@ def tokenizer_settings(folder: Path) -> dict[str, Any]:
     return read[0] if "added_tokens_decoder" in read[0] else read[0] | read[1]
 
 
-def tokenizer_by_transformers(folder: Path) -> Any:
+def load_transformers_tokenizer(folder: Path) -> Any:
     """The tokenizer in ``folder`` as transformers loads it, from these files alone."""
     from transformers import AutoTokenizer
 
-    return by_transformers(folder, AutoTokenizer.from_pretrained)
+    return load_by_transformers(folder, AutoTokenizer.from_pretrained)
 
 
-def own_copy(tokenizer: Any) -> Tokenizer:
+def copy_fast_tokenizer(tokenizer: Any) -> Tokenizer:
     """The fast tokenizer inside a transformers one, copied: encoding sets truncation and padding on it."""
     from tokenizers import Tokenizer
 
     backend = getattr(tokenizer, "backend_tokenizer", tokenizer)
-    made = None if isinstance(backend, Tokenizer) or not hasattr(tokenizer, "sp_model") else by_pieces(tokenizer)
+    made = (
+        None
+        if isinstance(backend, Tokenizer) or not hasattr(tokenizer, "sp_model")
+        else convert_sentencepiece(tokenizer)
+    )
     if made is not None:
         return made
     if hasattr(tokenizer, "spm_target"):

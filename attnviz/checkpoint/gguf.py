@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from attnviz.checkpoint.config_limits import require_sizes
-from attnviz.checkpoint.file_limits import is_file, is_folder, require_plain
-from attnviz.checkpoint.files import by_transformers
-from attnviz.checkpoint.folder import DEFAULT, Checkpoint, own_copy
+from attnviz.checkpoint.file_limits import is_file, is_folder, require_regular_files
+from attnviz.checkpoint.files import load_by_transformers
+from attnviz.checkpoint.folder import DEFAULT, Checkpoint, copy_fast_tokenizer
 from attnviz.checkpoint.gguf_header import require_header
 from attnviz.checkpoint.hub import snapshot
 from attnviz.errors import ModelError, UsageError
@@ -23,14 +23,18 @@ def open_gguf(file: str, model: str | os.PathLike[str] = DEFAULT, revision: str 
         UsageError: a revision of something that has none.
     """
     path = _find(file, model, revision)
-    require_plain(path.parent)
+    require_regular_files(path.parent)
     require_header(path)
     from transformers import AutoConfig, AutoTokenizer
 
-    config: dict[str, Any] = by_transformers(path.parent, AutoConfig.from_pretrained, gguf_file=path.name).to_dict()
+    config: dict[str, Any] = load_by_transformers(
+        path.parent, AutoConfig.from_pretrained, gguf_file=path.name
+    ).to_dict()
     require_sizes(config)
-    tokenizer = by_transformers(path.parent, AutoTokenizer.from_pretrained, gguf_file=path.name)
-    return Checkpoint(path.stem, config, {}, own_copy(tokenizer), reference=path.parent, chat=tokenizer, gguf=path.name)
+    tokenizer = load_by_transformers(path.parent, AutoTokenizer.from_pretrained, gguf_file=path.name)
+    return Checkpoint(
+        path.stem, config, {}, copy_fast_tokenizer(tokenizer), reference=path.parent, chat=tokenizer, gguf=path.name
+    )
 
 
 def _find(file: str, model: str | os.PathLike[str], revision: str | None) -> Path:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from attnviz.checkpoint.folder import Checkpoint, own_copy
+from attnviz.checkpoint.folder import Checkpoint, copy_fast_tokenizer
 from attnviz.encoding import read_languages
 from attnviz.errors import ModelError
 
@@ -17,7 +17,7 @@ _LANGUAGE_SETTINGS = ("src_lang", "tgt_lang", "legacy_behaviour", "language_code
 _PARALLEL = ("DataParallel", "DistributedDataParallel")
 
 
-class Remembering(dict[str, "Tensor"]):
+class TrackedTensors(dict[str, "Tensor"]):
     """The tensors of a model in memory; ``read`` are the names of those that were asked for."""
 
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:
@@ -29,7 +29,7 @@ class Remembering(dict[str, "Tensor"]):
         return super().__getitem__(name)
 
 
-def adopt(model: Any, tokenizer: Any) -> Checkpoint:
+def open_in_memory(model: Any, tokenizer: Any) -> Checkpoint:
     """Take a transformers model and its fast tokenizer as they are in memory; neither is changed.
 
     Of a model that is compiled, parallel, or has adapters of peft the one inside is taken.
@@ -46,14 +46,14 @@ def adopt(model: Any, tokenizer: Any) -> Checkpoint:
     if any(tensor.is_meta for tensor in inner.parameters()):
         raise ModelError(f"the {type(inner).__name__} has no weights: some are on the device meta", hint="Load them.")
     name = getattr(inner.config, "name_or_path", "") or type(inner).__name__
-    own = own_copy(tokenizer)
-    found = looked_at_anew(Checkpoint(name, {}, {}, own, reference=inner, chat=tokenizer, wrapped=wrapped))
+    own = copy_fast_tokenizer(tokenizer)
+    found = refresh(Checkpoint(name, {}, {}, own, reference=inner, chat=tokenizer, wrapped=wrapped))
     settings = {setting: getattr(tokenizer, setting, None) for setting in _LANGUAGE_SETTINGS}
     settings["tokenizer_class"] = type(tokenizer).__name__
     return replace(found, languages=read_languages(own, settings, found.config, found.generation))
 
 
-def looked_at_anew(checkpoint: Checkpoint) -> Checkpoint:
+def refresh(checkpoint: Checkpoint) -> Checkpoint:
     """The checkpoint of a model in memory with what the model is now."""
     model = checkpoint.reference
     generation = getattr(model, "generation_config", None)
@@ -61,7 +61,7 @@ def looked_at_anew(checkpoint: Checkpoint) -> Checkpoint:
         checkpoint,
         config=model.config.to_dict(),
         # Quantised modules keep other things beside tensors there.
-        tensors=Remembering({name: each for name, each in model.state_dict().items() if hasattr(each, "shape")}),
+        tensors=TrackedTensors({name: each for name, each in model.state_dict().items() if hasattr(each, "shape")}),
         generation=generation.to_dict() if generation else {},
     )
 

@@ -11,27 +11,27 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 
-SECONDS = 10
+MAX_SECONDS = 10
 """The most processor time."""
-MEMORY = 1 << 30
+MAX_MEMORY = 1 << 30
 """The most bytes beside those that were taken before."""
-LENGTH = 10_000_000
+MAX_LENGTH = 10_000_000
 """The most characters of a result."""
 _PATIENCE = 12
-"""How many times ``SECONDS`` may pass on a clock: on a busy machine it takes longer."""
+"""How many times ``MAX_SECONDS`` may pass on a clock: on a busy machine it takes longer."""
 
 
-class ExceededError(Exception):
+class SandboxLimitError(Exception):
     """The program takes too much; the message says of what, and how much there is."""
 
 
-def confined(program: Callable[[], str]) -> str:
+def run_sandboxed(program: Callable[[], str]) -> str:
     """What ``program`` returns; it runs in a copy of this process, which ends with it.
 
     Where a process can't be copied (Windows, macOS), it runs here, and only the length of its result is bounded.
 
     Raises:
-        ExceededError: it takes more than ``SECONDS``, ``MEMORY`` or ``LENGTH``.
+        ExceededError: it takes more than ``MAX_SECONDS``, ``MAX_MEMORY`` or ``MAX_LENGTH``.
         RuntimeError: it fails; the message is its own.
     """
     if sys.platform != "linux":
@@ -56,8 +56,8 @@ def confined(program: Callable[[], str]) -> str:
     if kind == b"!":
         raise RuntimeError(found.decode(errors="replace"))
     if kind == b">":
-        raise ExceededError(found.decode())
-    raise ExceededError(f"it takes more than {SECONDS} seconds")
+        raise SandboxLimitError(found.decode())
+    raise SandboxLimitError(f"it takes more than {MAX_SECONDS} seconds")
 
 
 def _answer(program: Callable[[], str], write: int) -> None:
@@ -66,10 +66,10 @@ def _answer(program: Callable[[], str], write: int) -> None:
     try:
         _confine()
         kind, found = b"=", _short(_run(program)).encode()
-    except ExceededError as error:
+    except SandboxLimitError as error:
         kind, found = b">", str(error).encode()
     except MemoryError:
-        kind, found = b">", f"it takes more than {MEMORY >> 30} GiB".encode()
+        kind, found = b">", f"it takes more than {MAX_MEMORY >> 30} GiB".encode()
     except BaseException as error:
         kind, found = b"!", str(error)[:1000].encode(errors="replace")
     finally:
@@ -90,8 +90,8 @@ def _run(program: Callable[[], str]) -> str:
 
 
 def _short(found: str) -> str:
-    if len(found) > LENGTH:
-        raise ExceededError(f"it writes {len(found):,} characters, of which {LENGTH:,} are taken at most")
+    if len(found) > MAX_LENGTH:
+        raise SandboxLimitError(f"it writes {len(found):,} characters, of which {MAX_LENGTH:,} are taken at most")
     return found
 
 
@@ -106,8 +106,8 @@ def _confine() -> None:
         taken = int(file.read().split()[0]) * resource.getpagesize()
     used = resource.getrusage(resource.RUSAGE_SELF)
     for kind, most in (
-        (resource.RLIMIT_AS, taken + MEMORY),
-        (resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime) + SECONDS),
+        (resource.RLIMIT_AS, taken + MAX_MEMORY),
+        (resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime) + MAX_SECONDS),
     ):
         _, hard = resource.getrlimit(kind)
         resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
@@ -115,7 +115,7 @@ def _confine() -> None:
 
 def _await(read: int) -> tuple[bytes, bytes]:
     """What the copy has written when it ends; empty where it was stopped or took too long."""
-    data, end = bytearray(), time.monotonic() + _PATIENCE * SECONDS
+    data, end = bytearray(), time.monotonic() + _PATIENCE * MAX_SECONDS
     while (left := end - time.monotonic()) > 0:
         ready, _, _ = select.select([read], [], [], left)
         piece = os.read(read, 1 << 20) if ready else b""

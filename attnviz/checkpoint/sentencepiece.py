@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from attnviz.encoding import declare_unread
+from attnviz.encoding import declare_unreadable
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -18,7 +18,7 @@ _TABLES = ("lang_token_to_id", "lang_code_to_id", "fairseq_tokens_to_ids")
 """Where tokenizers keep the ids that SentencePiece knows nothing of."""
 
 
-def by_pieces(tokenizer: Any) -> Tokenizer | None:
+def convert_sentencepiece(tokenizer: Any) -> Tokenizer | None:
     """The same as the ``tokenizer`` of transformers, by its pieces and their ids; None where it is of another kind.
 
     The check compares the ids of each text with those of ``tokenizer`` itself.
@@ -79,7 +79,9 @@ def _mark(made: Tokenizer, model: Any, tokenizer: Any) -> None:
     own = {str(token): token for token in tokenizer.added_tokens_decoder.values()}
     specials = [own.get(name, AddedToken(name, normalized=False)) for name in _specials(tokenizer)]
     made.add_special_tokens(specials)
-    declare_unread(made, [token.content for token in specials if tokenizer.tokenize(token.content) != [token.content]])
+    declare_unreadable(
+        made, [token.content for token in specials if tokenizer.tokenize(token.content) != [token.content]]
+    )
     made.add_tokens([AddedToken(each.piece, normalized=False) for each in model.pieces if each.type == _DEFINED])
     text, pair = tokenizer.unk_token_id, -1
 

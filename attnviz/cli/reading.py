@@ -111,9 +111,9 @@ def _too_large(name: str, size: int, more: str, bound: int) -> InputError:
 
 def _require_text(data: bytearray, name: str) -> None:
     """Raise for what is no text, as its first bytes show."""
-    from attnviz.encoding.file_types import kind_of
+    from attnviz.encoding.file_types import file_type
 
-    kind = kind_of(data)
+    kind = file_type(data)
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise InputError(f"{name} is UTF-16, expected UTF-8", hint="Convert it: iconv -f utf-16 -t utf-8 FILE")
     if kind:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from attnviz.encoding.encode import Encoding
 from attnviz.encoding.spelling import Spelling, join_pieces
-from attnviz.encoding.words import Cuts, Span, Word, begin_words, cut_words, is_blank, is_punctuation
+from attnviz.encoding.words import CharacterSpan, Cuts, Word, cut_words, is_blank, is_punctuation, word_starts
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 
-def continued(tokenizer: Tokenizer, encoding: Encoding, ids: Sequence[int]) -> Encoding:
+def append_generated(tokenizer: Tokenizer, encoding: Encoding, ids: Sequence[int]) -> Encoding:
     """Append the tokens ``ids``, which the model wrote, to what it read; give one at a time or many.
 
     The text (the pair, where there is one) grows by what they spell, special tokens aside. A piece that goes on with
@@ -73,10 +73,12 @@ def _open_words(
     tokens, special = grown.tokens[first:], grown.special[first:]
     # A special token parts what stands beside it, as a line break does.
     text, spans = join_pieces([b"\n" if mark else piece for mark, piece in zip(special, spelt, strict=True)])
-    places: list[Span | None] = [None if mark else (0, *span) for mark, span in zip(special, spans, strict=True)]
+    places: list[CharacterSpan | None] = [
+        None if mark else (0, *span) for mark, span in zip(special, spans, strict=True)
+    ]
     words = None if grown.lexicon is None or grown.lexicon.spans else grown.lexicon
     cuts = [words.cut(text) if words else Cuts.of(text)]
-    begins = begin_words(cuts, places, gaps)
+    begins = word_starts(cuts, places, gaps)
     last = max(starts, default=first)
     # White space at the end of what was read may belong to the word that follows.
     end = next((i for i in range(read, first, -1) if not is_blank(grown.tokens[i - 1])), first)

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from attnviz.encoding.lexicon import Lexicon
-from attnviz.encoding.normalizer_limits import require_bounded
+from attnviz.encoding.normalizer_limits import require_bounded_growth
 from attnviz.encoding.spelling import Spelling
-from attnviz.encoding.validation import require_cuttable, require_str
-from attnviz.encoding.words import Cuts, Span, Word, begin_words, cut_words
+from attnviz.encoding.validation import require_str, require_tokenizable
+from attnviz.encoding.words import CharacterSpan, Cuts, Word, cut_words, word_starts
 from attnviz.errors import AttnvizError, InputError, ModelError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _BEGINNING = 50_000
 
 
 @dataclass(frozen=True)
-class Made:
+class EncodingSource:
     """What an encoding was made from, so that transformers' tokenizer can make the same of it.
 
     Args:
@@ -52,7 +52,7 @@ class Encoding:
     ``tokens`` are readable (byte-level pieces are decoded), ``special`` marks tokens that are no part of the text
     ([CLS], [SEP], BOS). ``words`` cut the tokens into consecutive spans; a special token is a word of its own.
     ``dropped`` counts the tokens that truncation cut off, ``generated`` those at the end that the model wrote itself.
-    ``lexicon``: what was known to be a word. ``made`` says from what it was made; None where that is not known,
+    ``lexicon``: what was known to be a word. ``source`` says from what it was made; None where that is not known,
     as of a record that was read from a file.
     """
 
@@ -65,7 +65,7 @@ class Encoding:
     words: tuple[Word, ...]
     dropped: int = 0
     generated: int = 0
-    made: Made | None = field(default=None, compare=False, repr=False)
+    source: EncodingSource | None = field(default=None, compare=False, repr=False)
     lexicon: Lexicon | None = field(default=None, compare=False, repr=False)
 
     def __len__(self) -> int:
@@ -96,7 +96,7 @@ def encode(
         ModelError: the tokenizer would make far too much of it.
     """
     for part in (text,) if pair is None else (text, pair):
-        require_cuttable(tokenizer, part)
+        require_tokenizable(tokenizer, part)
     tokenizer.no_padding()
     tokenizer.no_truncation()
     own = None if isinstance(marks, bool) else marks
@@ -118,14 +118,14 @@ def encode(
 
 
 def _pieces(tokenizer: Tokenizer, text: str, pair: str | None, marks: bool | PostProcessor) -> Pieces:
-    with cutting():
+    with tokenizer_errors():
         if isinstance(marks, bool):
             return tokenizer.encode(text, pair, add_special_tokens=marks)
         return marks.process(tokenizer.encode(text, pair, add_special_tokens=False))
 
 
 @contextlib.contextmanager
-def cutting() -> Iterator[None]:
+def tokenizer_errors() -> Iterator[None]:
     """Inside, what the tokenizers library raises is an error of the model: it can't cut the text.
 
     Raises:
@@ -148,14 +148,14 @@ def encode_many(
     found: dict[int, Encoding | AttnvizError] = {}
     for number, text in enumerate(texts):
         try:
-            require_cuttable(tokenizer, text)
+            require_tokenizable(tokenizer, text)
         except AttnvizError as error:
             found[number] = error
     tokenizer.no_padding()
     tokenizer.no_truncation()
     valid = [number for number in range(len(texts)) if number not in found]
     spelling = Spelling(tokenizer)
-    with cutting():
+    with tokenizer_errors():
         cut = tokenizer.encode_batch([texts[number] for number in valid])
     for number, pieces in zip(valid, cut, strict=True):
         try:
@@ -168,7 +168,7 @@ def encode_many(
     return [found[number] for number in range(len(texts))]
 
 
-def tokens_at_least(tokenizer: Tokenizer, text: str) -> int:
+def minimum_tokens(tokenizer: Tokenizer, text: str) -> int:
     """How many tokens ``text`` is sure to have, as far as its beginning tells: nothing of the rest is cut.
 
     It is half of what there are if all is like the beginning; 0 for a text that is soon cut anyway.
@@ -176,10 +176,10 @@ def tokens_at_least(tokenizer: Tokenizer, text: str) -> int:
     require_str(text)
     if len(text) < 10 * _BEGINNING:
         return 0
-    require_bounded(tokenizer, text[:_BEGINNING])
+    require_bounded_growth(tokenizer, text[:_BEGINNING])
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    with cutting():
+    with tokenizer_errors():
         return len(tokenizer.encode(text[:_BEGINNING], add_special_tokens=False)) * len(text) // _BEGINNING // 2
 
 
@@ -214,25 +214,25 @@ def encode_target(
             )
         # Nothing makes room for the start.
         encoding = encode(tokenizer, text, limit=limit and limit - 1, truncate=truncate, marks=marks, words=words)
-        return _joined(started(tokenizer, start), encoding, len(encoding))
+        return _joined(decoder_start(tokenizer, start), encoding, len(encoding))
     first = encoding.ids[-1] if start is None else start
-    return _joined(started(tokenizer, first), encoding, len(encoding) - 1)
+    return _joined(decoder_start(tokenizer, first), encoding, len(encoding) - 1)
 
 
-def started(tokenizer: Tokenizer, start: int) -> Encoding:
+def decoder_start(tokenizer: Tokenizer, start: int) -> Encoding:
     """Return what a decoder reads before it has written anything: the token ``start`` alone, which is special."""
     token = Spelling(tokenizer).piece(start)
-    made = Made(None, target=True)
-    return Encoding("", None, (start,), (0,), (token,), (True,), (Word(token, 0, 1),), made=made)
+    source = EncodingSource(None, target=True)
+    return Encoding("", None, (start,), (0,), (token,), (True,), (Word(token, 0, 1),), source=source)
 
 
 def _joined(start: Encoding, encoding: Encoding, stop: int) -> Encoding:
     """``start``, and after it the tokens of ``encoding`` up to ``stop``, where a word ends."""
     n = len(start)
-    made = encoding.made and replace(encoding.made, target=True)
+    source = encoding.source and replace(encoding.source, target=True)
     return replace(
         encoding,
-        made=made,
+        source=source,
         ids=start.ids + encoding.ids[:stop],
         type_ids=start.type_ids + encoding.type_ids[:stop],
         tokens=start.tokens + encoding.tokens[:stop],
@@ -266,7 +266,7 @@ def _read(
         )
     texts = (text,) if pair is None else (text, pair)
     cuts = [words.cut(part, first=not i) if words else Cuts.of(part) for i, part in enumerate(texts)]
-    places: list[Span | None] = [
+    places: list[CharacterSpan | None] = [
         None if mark or sequence is None else (sequence, *span)
         for mark, sequence, span in zip(special, pieces.sequence_ids, pieces.offsets, strict=True)
     ]
@@ -278,8 +278,8 @@ def _read(
         type_ids=tuple(pieces.type_ids),
         tokens=tokens,
         special=special,
-        words=cut_words(begin_words(cuts, places, gaps), tokens, cuts, places),
+        words=cut_words(word_starts(cuts, places, gaps), tokens, cuts, places),
         dropped=dropped,
         lexicon=words,
-        made=Made(text, pair, limit=len(ids) if dropped else None),
+        source=EncodingSource(text, pair, limit=len(ids) if dropped else None),
     )

@@ -16,6 +16,6 @@ _KINDS = {
 }
 
 
-def kind_of(data: bytes | bytearray) -> str | None:
+def file_type(data: bytes | bytearray) -> str | None:
     """What begins as ``data`` does and is no text; None where it is none of the known kinds."""
     return next((kind for start, kind in _KINDS.items() if data.startswith(start)), None)

@@ -13,9 +13,9 @@ from attnviz.errors import ModelError
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-MOST = 4_000_000
-"""So many characters a text may become, or ``TIMES`` as many as it has: each takes some 400 bytes until it is cut."""
-TIMES = 4
+MAX_CHARACTERS = 4_000_000
+"""The most characters of a normalised text, unless ``MAX_GROWTH`` times its own are more; each takes 400 bytes."""
+MAX_GROWTH = 4
 _PIECE = 1_000_000
 """The most characters that are made at once to find out how many there will be."""
 _GROWTH = {"NFC": 3, "NFD": 4, "NFKC": 18, "NFKD": 18, "BertNormalizer": 12, "Lowercase": 3, "Nmt": 1, "Strip": 1,
@@ -24,14 +24,14 @@ _GROWTH = {"NFC": 3, "NFD": 4, "NFKC": 18, "NFKD": 18, "BertNormalizer": 12, "Lo
 _UNKNOWN = 18
 
 
-def require_bounded(tokenizer: Tokenizer, text: str) -> None:
+def require_bounded_growth(tokenizer: Tokenizer, text: str) -> None:
     """Raise where the tokenizer's normalizer would make far too much of ``text``, before memory is eaten.
 
     Raises:
-        ModelError: the text would become longer than ``MOST`` and more than ``TIMES`` as long.
+        ModelError: the text would become longer than ``MAX_CHARACTERS`` and more than ``MAX_GROWTH`` as long.
     """
     rules = _rules(tokenizer)
-    most = max(MOST, TIMES * len(text))
+    most = max(MAX_CHARACTERS, MAX_GROWTH * len(text))
     if len(text) * math.prod(growth for _, growth in rules) <= most:
         return
     for facts, growth in rules:

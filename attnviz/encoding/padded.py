@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attnviz.encoding.continuation import continued
+from attnviz.encoding.continuation import append_generated
 from attnviz.encoding.encode import Encoding
 from attnviz.errors import InputError
 
@@ -41,7 +41,7 @@ class Padded(Encoding):
         return all(self.mask) and self.positions is None
 
 
-def read_rows(
+def encode_id_rows(
     tokenizer: Tokenizer,
     ids: Any,
     mask: Any = None,
@@ -80,9 +80,9 @@ def read_rows(
     return found, batch
 
 
-def read_ids(tokenizer: Tokenizer, ids: Sequence[int], type_ids: Sequence[int]) -> Encoding:
+def encode_ids(tokenizer: Tokenizer, ids: Sequence[int], type_ids: Sequence[int]) -> Encoding:
     """The tokens ``ids`` as an encoding: its text and words are what they spell."""
-    grown = continued(tokenizer, Encoding("", None, (), (), (), (), ()), ids)
+    grown = append_generated(tokenizer, Encoding("", None, (), (), (), (), ()), ids)
     return replace(grown, type_ids=tuple(type_ids), generated=0)
 
 
@@ -90,7 +90,7 @@ def _read(
     tokenizer: Tokenizer, row: Sequence[int], seen: Sequence[int], types: Sequence[int], places: Sequence[int] | None
 ) -> tuple[Encoding, Padded]:
     first, count = seen.index(1), sum(seen)
-    plain = read_ids(tokenizer, row[first : first + count], types[first : first + count])
+    plain = encode_ids(tokenizer, row[first : first + count], types[first : first + count])
     n = len(row)
     padded = Padded(
         plain.text, None, tuple(row), tuple(types), ("",) * n, (False,) * n, (),

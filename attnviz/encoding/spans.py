@@ -13,7 +13,7 @@ import regex
 
 from attnviz.encoding.boundaries import LargeUnit, cuts_of
 from attnviz.encoding.encode import Encoding
-from attnviz.encoding.words import Span
+from attnviz.encoding.words import CharacterSpan
 from attnviz.errors import UsageError
 
 _LINE = re.compile(r"\r\n?|\n")
@@ -47,7 +47,7 @@ class WordSpans:
     def __init__(self, encoding: Encoding) -> None:
         self.encoding = encoding
         self.texts = (encoding.text,) if encoding.pair is None else (encoding.text, encoding.pair)
-        self.words: list[Span | None] = list(_walk(encoding, self.texts))
+        self.words: list[CharacterSpan | None] = list(_walk(encoding, self.texts))
 
     @cached_property
     def _breaks(self) -> tuple[tuple[list[int], list[int]], ...]:
@@ -153,7 +153,7 @@ class WordSpans:
         return "Give words as the text writes them, whole and in their order."
 
 
-def _walk(encoding: Encoding, texts: tuple[str, ...]) -> Iterator[Span | None]:
+def _walk(encoding: Encoding, texts: tuple[str, ...]) -> Iterator[CharacterSpan | None]:
     """Find each word after the one before it."""
     number, at, begun = 0, 0, False
     for word in encoding.words:

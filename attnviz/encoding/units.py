@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from attnviz.encoding.boundaries import LargeUnit, cuts_of
 from attnviz.encoding.encode import Encoding
 from attnviz.encoding.spans import WordSpans
-from attnviz.encoding.words import Span, is_blank
+from attnviz.encoding.words import CharacterSpan, is_blank
 
 _ROLES = frozenset(("system", "developer", "user", "human", "assistant", "model", "tool", "function", "ipython"))
 """What chat templates write behind a special token, on a line of its own."""
@@ -85,7 +85,7 @@ def _special(encoding: Encoding, places: WordSpans) -> list[bool]:
     return found
 
 
-def _is_line(after: list[bool], places: WordSpans, place: Span | None) -> bool:
+def _is_line(after: list[bool], places: WordSpans, place: CharacterSpan | None) -> bool:
     """Whether nothing follows a word on its line but a special token."""
     if place is None or not after or after[0]:
         return True

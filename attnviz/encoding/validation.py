@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from attnviz.encoding.normalizer_limits import require_bounded
+from attnviz.encoding.normalizer_limits import require_bounded_growth
 from attnviz.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -37,13 +37,13 @@ def require_text(text: str) -> None:
         ) from None
 
 
-def declare_unread(tokenizer: Tokenizer, marks: Sequence[str]) -> None:
+def declare_unreadable(tokenizer: Tokenizer, marks: Sequence[str]) -> None:
     """Say which of its special tokens the model's own tokenizer reads as letters where a text has them."""
     if marks:
         tokenizer.attnviz_unread = re.compile("|".join(map(re.escape, marks)))  # type: ignore[attr-defined]
 
 
-def require_cuttable(tokenizer: Tokenizer, text: str) -> None:
+def require_tokenizable(tokenizer: Tokenizer, text: str) -> None:
     """Raise for a text that ``tokenizer`` can't cut, or not as the model's own does.
 
     Raises:
@@ -51,7 +51,7 @@ def require_cuttable(tokenizer: Tokenizer, text: str) -> None:
         ModelError: the tokenizer would make far too much of it.
     """
     require_text(text)
-    require_bounded(tokenizer, text)
+    require_bounded_growth(tokenizer, text)
     unread = getattr(tokenizer, "attnviz_unread", None)
     found = unread and unread.search(text)
     if found:

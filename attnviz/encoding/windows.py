@@ -103,7 +103,7 @@ class Windows(Sequence[Window]):
         return self.lead + self.tail + max(stop - start for start, stop in self.spans)
 
 
-def slide(
+def slide_windows(
     tokenizer: Tokenizer,
     document: Encoding,
     *,
@@ -203,10 +203,10 @@ def _part(document: Encoding, lead: int, tail: int, start: int, stop: int) -> En
             for word in after
         ),
     )
-    made = document.made and replace(document.made, window=(lead, start, stop, tail))
+    source = document.source and replace(document.source, window=(lead, start, stop, tail))
     return replace(
         document,
-        made=made,
+        source=source,
         ids=_joined(document.ids, parts),
         type_ids=_joined(document.type_ids, parts),
         tokens=_joined(document.tokens, parts),

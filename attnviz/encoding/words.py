@@ -24,7 +24,7 @@ _JOINER = regex.compile(
 """Of these each grapheme cluster of several characters has one."""
 _BREAKS = frozenset("\n\v\f\r\x1c\x1d\x1e\x85\u2028\u2029")
 
-Span = tuple[int, int, int]
+CharacterSpan = tuple[int, int, int]
 """Where a token stands: in which text, and from which character to which (exclusive)."""
 
 
@@ -60,15 +60,15 @@ class Cuts:
         joined = {at for start, stop in spans for at in range(start + 1, stop)}
         return replace(self, words=(set(self.words) - joined).union(*spans), joined=joined)
 
-    def is_blank(self, place: Span) -> bool:
+    def is_blank(self, place: CharacterSpan) -> bool:
         """Whether there is nothing but white space at ``place``."""
         return not self.text[place[1] : place[2]].strip()
 
-    def is_break(self, place: Span) -> bool:
+    def is_break(self, place: CharacterSpan) -> bool:
         """Whether there is nothing but white space at ``place``, and a line ends in it."""
         return self.is_blank(place) and not _BREAKS.isdisjoint(self.text[place[1] : place[2]])
 
-    def are_apart(self, before: Span, place: Span) -> bool:
+    def are_apart(self, before: CharacterSpan, place: CharacterSpan) -> bool:
         """Whether a word begins at ``place``, the token ``before`` which is at another place of the same text."""
         start = self._first(place[1], before[2] - 1)
         if start < before[2] or start in self.joined:
@@ -114,14 +114,16 @@ def _inside(text: str) -> set[int]:
     return {i for found in _CLUSTER.finditer(text) for i in range(found.start() + 1, found.end())}
 
 
-def begin_words(cuts: Sequence[Cuts], places: Sequence[Span | None], whole: Collection[int] = ()) -> list[bool]:
+def word_starts(
+    cuts: Sequence[Cuts], places: Sequence[CharacterSpan | None], whole: Collection[int] = ()
+) -> list[bool]:
     """Say for each token whether it begins a word. A token without a place (a special one) is a word of its own.
 
     The tokens ``whole`` are words of their own too, such as ``[MASK]``.
     """
     begins: list[bool] = []
     blank: int | None = None  # where the word begins that is white space so far
-    before: Span | None = None
+    before: CharacterSpan | None = None
     for i, place in enumerate(places):
         if place is None or before is None or before[0] != place[0]:
             begins.append(True)
@@ -152,7 +154,7 @@ def _end(begins: list[bool], blank: int | None) -> None:
 
 
 def cut_words(
-    begins: Sequence[bool], tokens: Sequence[str], cuts: Sequence[Cuts], places: Sequence[Span | None]
+    begins: Sequence[bool], tokens: Sequence[str], cuts: Sequence[Cuts], places: Sequence[CharacterSpan | None]
 ) -> tuple[Word, ...]:
     """The words that begin where ``begins`` says, written as their text writes them, or by their token."""
     starts = [i for i, begin in enumerate(begins) if begin]

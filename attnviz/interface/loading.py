@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from attnviz.checkpoint import DEFAULT, adopt, open_checkpoint, open_gguf
+from attnviz.checkpoint import DEFAULT, open_checkpoint, open_gguf, open_in_memory
 from attnviz.errors import UsageError
 from attnviz.interface.model import Model
 
@@ -44,9 +44,9 @@ def load(
                 f"a {type(model).__name__} is given, expected a model's name or folder, or (model, tokenizer)",
                 hint="Of a model in memory both are needed: attnviz.load((model, tokenizer))",
             )
-        checkpoint = adopt(*model)
+        checkpoint = open_in_memory(*model)
     elif gguf is not None:
         checkpoint = open_gguf(gguf, model, revision)
     else:
         checkpoint = open_checkpoint(model, revision)
-    return Model(checkpoint.speaking(source_lang, target_lang), options)
+    return Model(checkpoint.with_languages(source_lang, target_lang), options)

@@ -7,8 +7,8 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from attnviz.checkpoint import Checkpoint, chat_text, looked_at_anew
-from attnviz.encoding import Encoding, Lexicon, Windows, encode, encode_target, slide
+from attnviz.checkpoint import Checkpoint, chat_text, refresh
+from attnviz.encoding import Encoding, Lexicon, Windows, encode, encode_target, slide_windows
 from attnviz.errors import UsageError, short
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Opened:
         """Open a model in memory anew where it has changed since: other values, hooks, modules or settings."""
         watch = self._opened[2]
         if watch is not None and not watch.is_same():
-            self.checkpoint = looked_at_anew(self.checkpoint)
+            self.checkpoint = refresh(self.checkpoint)
             vars(self).pop("by_transformers", None)
             vars(self).pop("_opened", None)
 
@@ -178,13 +178,15 @@ class Opened:
         document = encode(tokenizer, read, marks=marks, words=_known(words, text, read))
         document = _of_chat(document, text) if chat else document
         causal = is_causal(self.backend, document, None, "self")
-        windows = slide(tokenizer, document, limit=self.backend.limit, causal=causal, stride=stride, marks=marks)
+        windows = slide_windows(
+            tokenizer, document, limit=self.backend.limit, causal=causal, stride=stride, marks=marks
+        )
         return document, windows if len(windows) > 1 else None
 
 
 def _of_chat(encoding: Encoding, text: str) -> Encoding:
     """``encoding`` as one that was made from the user's message ``text``."""
-    return replace(encoding, made=encoding.made and replace(encoding.made, text=text, chat=True))
+    return replace(encoding, source=encoding.source and replace(encoding.source, text=text, chat=True))
 
 
 def _known(words: Words | None, text: str, read: str) -> Lexicon | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from attnviz import record
-from attnviz.encoding import Encoding, Padded, read_rows
+from attnviz.encoding import Encoding, Padded, encode_id_rows
 from attnviz.errors import InputError, UsageError
 from attnviz.interface.records import Attention, EncoderDecoder
 
@@ -71,7 +71,7 @@ def read(model: Opened, given: Given) -> tuple[list[Row], bool]:
     """The rows, and whether they are a batch.
 
     Raises:
-        InputError: as ``read_rows``; more tokens than the model has positions.
+        InputError: as ``encode_id_rows``; more tokens than the model has positions.
         UsageError: an encoder–decoder without the ids of its decoder, or these for another model.
     """
     backend = model.backend
@@ -83,7 +83,7 @@ def read(model: Opened, given: Given) -> tuple[list[Row], bool]:
             else f"{model.name} has no decoder beside an encoder: it takes no decoder_input_ids"
         )
     tokenizer, vocabulary = model.checkpoint.tokenizer, backend.vocabulary
-    rows, batch = read_rows(
+    rows, batch = encode_id_rows(
         tokenizer,
         given.input_ids,
         given.attention_mask,
@@ -93,7 +93,7 @@ def read(model: Opened, given: Given) -> tuple[list[Row], bool]:
     )
     targets: list[Encoding | None] = [None] * len(rows)
     if two:
-        targets = [plain for plain, _ in read_rows(tokenizer, given.decoder_input_ids, vocabulary=vocabulary)[0]]
+        targets = [plain for plain, _ in encode_id_rows(tokenizer, given.decoder_input_ids, vocabulary=vocabulary)[0]]
         if len(targets) != len(rows):
             raise InputError(f"decoder_input_ids have {len(targets)} rows, input_ids {len(rows)}")
     longest = max(len(padded) for _, padded in rows)

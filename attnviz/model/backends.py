@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from attnviz.attention.kernel import Kind
-from attnviz.checkpoint import Checkpoint, Remembering
+from attnviz.checkpoint import Checkpoint, TrackedTensors
 from attnviz.encoding import Encoding
 from attnviz.errors import UnsupportedModel, UsageError
 from attnviz.model.families import near_miss
@@ -135,7 +135,7 @@ def hosted_reason(checkpoint: Checkpoint) -> str:
 
 def watch_model(checkpoint: Checkpoint, backend: Native | Hosted) -> ModelWatch | None:
     """What tells whether a model in memory is still what ``backend`` was opened from; None for a model of files."""
-    if not isinstance(checkpoint.tensors, Remembering):
+    if not isinstance(checkpoint.tensors, TrackedTensors):
         return None
     if isinstance(backend, Native):
         read = checkpoint.tensors.read

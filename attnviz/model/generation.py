@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from attnviz.checkpoint import Checkpoint, quiet_transformers
-from attnviz.encoding import Encoding, continued, started
+from attnviz.encoding import Encoding, append_generated, decoder_start
 from attnviz.errors import InputError, UnsupportedModel, UsageError
 from attnviz.model.backends import Options, placement
 from attnviz.model.cost.limits import require_memory
@@ -53,9 +53,9 @@ def generate_continuation(
     else:
         first, ids = _hosted(checkpoint, options, backend, source, count)
     if not two:
-        return continued(checkpoint.tokenizer, source, ids), None
-    begun = replace(started(checkpoint.tokenizer, first), lexicon=source.lexicon)
-    return source, continued(checkpoint.tokenizer, begun, ids)
+        return append_generated(checkpoint.tokenizer, source, ids), None
+    begun = replace(decoder_start(checkpoint.tokenizer, first), lexicon=source.lexicon)
+    return source, append_generated(checkpoint.tokenizer, begun, ids)
 
 
 def _require_room(checkpoint: Checkpoint, options: Options, backend: Native | Hosted, read: int, count: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from attnviz.checkpoint import raw
+from attnviz.checkpoint import raw_bytes
 from attnviz.model.lock import MODEL_LOCK
 
 _PLAIN = (int, float, str, bytes, bool, complex, type(None), torch.dtype, torch.device)
@@ -53,7 +53,7 @@ class ModelWatch:
 
     def _sums(self) -> list[int]:
         """A checksum of each tensor of which a copy runs."""
-        return [zlib.crc32(raw(tensor)) for tensor in self._copied]
+        return [zlib.crc32(raw_bytes(tensor)) for tensor in self._copied]
 
 
 def _mark(value: Any, found: list[Any], known: set[int], depth: int = 0) -> None:

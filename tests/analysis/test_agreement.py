@@ -14,7 +14,7 @@ from attnviz.analysis.corpus.metrics import NAMES, Asked, Measured
 from attnviz.analysis.text.offsets import DOMINANT, MANY_QUERIES, POSITIONAL
 from attnviz.analysis.text.summary import Cell, Summary, summarise
 from attnviz.analysis.text.surveyed import summarise_observation
-from attnviz.encoding import encode, slide
+from attnviz.encoding import encode, slide_windows
 from attnviz.interface import Model, load
 from tests import tiny
 
@@ -61,7 +61,7 @@ def measured(model: Model, text: str, backend: str) -> Measured:
     causal, limit = model.backend.causal("self"), model.backend.limit or 0
     windows = None
     if backend == "windows":
-        windows = slide(model.checkpoint.tokenizer, encoding, limit=limit, causal=causal)
+        windows = slide_windows(model.checkpoint.tokenizer, encoding, limit=limit, causal=causal)
         assert len(windows) > 3
     return measure_alone(model.backend, encoding, asked, windows)
 

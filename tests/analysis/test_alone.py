@@ -20,7 +20,7 @@ from attnviz.analysis.corpus.totals import Part, Total
 from attnviz.attention import kernel
 from attnviz.attention.kernel import Kind, Tile
 from attnviz.attention.observers import Weights
-from attnviz.encoding import Encoding, Window, Windows, encode, is_punctuation, slide
+from attnviz.encoding import Encoding, Window, Windows, encode, is_punctuation, slide_windows
 from attnviz.errors import ModelError, UnsupportedModel
 from attnviz.interface import Model, load
 from attnviz.model.backends import open_by_transformers
@@ -191,7 +191,7 @@ def read(
     marked = "without" not in request.param
     document = encode(tokenizer, LONG_TEXT, marks=marked)
     stride = 7 if "stride" in request.param else None
-    windows = slide(tokenizer, document, limit=24, causal=causal, stride=stride, marks=marked)
+    windows = slide_windows(tokenizer, document, limit=24, causal=causal, stride=stride, marks=marked)
     assert len(windows) > 8
     backend = model.backend
     assert isinstance(backend, Native)
@@ -289,7 +289,7 @@ def test_a_damaged_model_gives_no_figures(dtype: str, part: str, value: float, t
     model = load(folder, dtype=dtype)
     with pytest.raises(ModelError, match="NaN"):
         measure_alone(model.backend, model.encode(tiny.SENTENCE), Asked())
-    windows = slide(model.checkpoint.tokenizer, model.encode(tiny.SENTENCE), limit=12, causal=False)
+    windows = slide_windows(model.checkpoint.tokenizer, model.encode(tiny.SENTENCE), limit=12, causal=False)
     with pytest.raises(ModelError, match="NaN"):
         measure_alone(model.backend, model.encode(tiny.SENTENCE), Asked(), windows)
 
@@ -344,7 +344,7 @@ def test_windows_are_made_when_it_is_their_turn_and_gone_after_it(
     tokenizer = model.checkpoint.tokenizer
     document = encode(tokenizer, tiny.SENTENCE + " the bank of the river" * 200)
     counted = Counted(monkeypatch)
-    windows = slide(tokenizer, document, limit=24, causal=False)
+    windows = slide_windows(tokenizer, document, limit=24, causal=False)
     assert counted.made == []
     known: list[tuple[int, int]] = []
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
@@ -370,7 +370,7 @@ def test_windows_on_many_threads_measure_the_same_to_the_last_bit(
     model = load(tiny_llama)
     tokenizer = model.checkpoint.tokenizer
     document = encode(tokenizer, "The bank approved the loan, because it had strong financials. " * 40)
-    windows = slide(tokenizer, document, limit=40, causal=True)
+    windows = slide_windows(tokenizer, document, limit=40, causal=True)
     assert windows.whole_words
     assert len(windows) > 20
     found = []

@@ -20,7 +20,7 @@ from attnviz.batch.engine import work
 from attnviz.batch.engine.job import run_job
 from attnviz.batch.engine.run import prefetch
 from attnviz.batch.engine.work import Worker, WorkOptions
-from attnviz.encoding import encode, slide
+from attnviz.encoding import encode, slide_windows
 from attnviz.errors import SomeFailed, UnsupportedModel
 from attnviz.interface import load
 from tests import tiny
@@ -71,7 +71,7 @@ def test_a_document_that_is_longer_than_the_model_is_read_in_windows(tiny_bert: 
     run_job(job(lines(tmp_path / "a.txt", TEXTS), out, tiny_bert, how=WorkOptions(asked, stride=10)), Seen())
     model = load(tiny_bert)
     encoding = encode(model.checkpoint.tokenizer, LONG)
-    windows = slide(model.checkpoint.tokenizer, encoding, limit=64, causal=False, stride=10)
+    windows = slide_windows(model.checkpoint.tokenizer, encoding, limit=64, causal=False, stride=10)
     assert table(out, "documents")["windows"].to_pylist() == [1, 1, 1, len(windows), 1, 1, 1]
     assert len(windows) > 4
     assert_rows(out, 3, encoding, measure_alone(model.backend, encoding, asked, windows))

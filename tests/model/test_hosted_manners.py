@@ -18,7 +18,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from attnviz.attention import kernel
 from attnviz.attention.kernel import Observer, Tile
 from attnviz.attention.observers import HiddenStates, Weights
-from attnviz.checkpoint import Checkpoint, adopt, open_checkpoint
+from attnviz.checkpoint import Checkpoint, open_checkpoint, open_in_memory
 from attnviz.encoding import Encoding
 from attnviz.errors import ExitCode, InputError, ModelError, UnsupportedModel
 from attnviz.model.hosted import Hosted, attention, hostable_types, masks, open_hosted, why_not_hostable
@@ -108,7 +108,7 @@ def test_a_model_in_memory_stays_as_it_was(name: str, observer: type[Observer]) 
     model = CASES[name].model().train()
     model.set_attn_implementation("sdpa")
     before, known = picture(model), registered()
-    mine = open_hosted(adopt(model, FOLDER_TOKENIZER))
+    mine = open_hosted(open_in_memory(model, FOLDER_TOKENIZER))
     if observer is Failing:
         with pytest.raises(AssertionError, match="seen enough"):
             mine.run(encoding(IDS), [Failing()])
@@ -123,8 +123,8 @@ def test_a_model_in_memory_stays_as_it_was(name: str, observer: type[Observer]) 
 
 def test_a_model_is_copied_only_where_it_must_be_changed() -> None:
     model = LLAMA.model()
-    assert open_hosted(adopt(model, FOLDER_TOKENIZER)).model is model
-    other = open_hosted(adopt(model, FOLDER_TOKENIZER), torch.float64)
+    assert open_hosted(open_in_memory(model, FOLDER_TOKENIZER)).model is model
+    other = open_hosted(open_in_memory(model, FOLDER_TOKENIZER), torch.float64)
     assert (other.model.dtype, model.dtype) == (torch.float64, torch.float32)
 
 
@@ -182,8 +182,8 @@ def test_where_a_decoder_begins(tmp_path: Path) -> None:
     checkpoint = open_checkpoint(tmp_path)
     assert "decoder_start_token_id" not in checkpoint.config
     assert open_native(checkpoint).start == 7
-    assert open_hosted(checkpoint).start == open_hosted(adopt(model, FOLDER_TOKENIZER)).start == 7
-    assert open_hosted(adopt(ENCODER_DECODERS["t5"].model(), FOLDER_TOKENIZER)).start is None
+    assert open_hosted(checkpoint).start == open_hosted(open_in_memory(model, FOLDER_TOKENIZER)).start == 7
+    assert open_hosted(open_in_memory(ENCODER_DECODERS["t5"].model(), FOLDER_TOKENIZER)).start is None
     assert Hosted(LLAMA.model(), "tiny", 7).start is None
 
 

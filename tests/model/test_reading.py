@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import transformers
 
-from attnviz.encoding import started
+from attnviz.encoding import decoder_start
 from attnviz.interface import Model, load
 from attnviz.model.hosted import loaded as hosted
 from tests import tiny, translators
@@ -60,13 +60,13 @@ def test_a_tokenizer_that_transformers_can_not_load_is_no_failure(tiny_bert: Pat
 
 
 def test_records_that_say_no_text_are_not_compared(tiny_model: Model) -> None:
-    encoding = replace(tiny_model.encode(tiny.SENTENCE), made=None)
+    encoding = replace(tiny_model.encode(tiny.SENTENCE), source=None)
     found = tiny_model.check_encoding(encoding)
     assert (found.passed, found.inputs.reason) == (True, "nothing says from which text the ids were made")
 
 
 def test_a_decoder_that_is_given_its_start_alone_has_no_language_yet(tmp_path: Path) -> None:
     model = load(translators.nllb(tmp_path))
-    start = started(model.checkpoint.tokenizer, 2)
+    start = decoder_start(model.checkpoint.tokenizer, 2)
     assert model.check_encoding(model.encode(translators.SOURCE), start).passed
     assert not model.check_encoding(model.encode(translators.SOURCE), replace(start, ids=(0,))).passed

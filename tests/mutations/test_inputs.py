@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import transformers
 
-from attnviz.encoding import Encoding, Languages, encode, encode_target, started
+from attnviz.encoding import Encoding, Languages, decoder_start, encode, encode_target
 from attnviz.interface import opened
 from attnviz.model import generation as writing
 from tests import tiny, translators
@@ -128,7 +128,7 @@ def test_mutation_the_languages_option_is_not_heard(run: Run, monkeypatch: pytes
 
 def test_mutation_a_wrong_start_of_what_is_written(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     folder = tiny.t5(tmp_path)
-    monkeypatch.setattr(writing, "started", lambda tokenizer, start: started(tokenizer, start + 2))
+    monkeypatch.setattr(writing, "decoder_start", lambda tokenizer, start: decoder_start(tokenizer, start + 2))
     place = "token 0 of the decoder is '[CLS]' with the id 2, and transformers' tokenizer makes '[PAD]' with the id 0"
     fails(run, "show", S, "--generate", 3, "-m", folder, place=place)
 

@@ -14,7 +14,7 @@ from attnviz.analysis.corpus.totals import LayerWindows
 from attnviz.attention.window import KeyWindow
 from attnviz.batch.engine.work import Worker
 from attnviz.batch.output.result import DocumentResult
-from attnviz.encoding import Encoding, started
+from attnviz.encoding import Encoding, decoder_start
 from attnviz.errors import AttnvizError
 from attnviz.model.inputs import as_error
 
@@ -218,7 +218,9 @@ class Checker:
         backend = self.worker.model.backend
         if "cross" not in backend.kinds:
             return None
-        return encoding if backend.start is None else started(self.worker.model.checkpoint.tokenizer, backend.start)
+        return (
+            encoding if backend.start is None else decoder_start(self.worker.model.checkpoint.tokenizer, backend.start)
+        )
 
 
 def layer_windows(backend: Native | Hosted, encoding: Encoding) -> dict[int, KeyWindow]:

@@ -18,7 +18,7 @@ from attnviz.attention.tile import require_equal_heads
 from attnviz.batch.document import Document
 from attnviz.batch.engine.chunk import Chunk
 from attnviz.batch.output.result import DocumentResult
-from attnviz.encoding import Encoding, Lexicon, Windows, encode_many, slide, started
+from attnviz.encoding import Encoding, Lexicon, Windows, decoder_start, encode_many, slide_windows
 from attnviz.errors import AttnvizError, InputError, UsageError
 from attnviz.interface import Model
 from attnviz.model.cost import limits as foresee
@@ -61,7 +61,7 @@ class Worker:
         self._require_stride()
 
     def _require_stride(self) -> None:
-        """Raise at once what ``slide`` would of each document."""
+        """Raise at once what ``slide_windows`` would of each document."""
         limit, stride = self.model.backend.limit, self.how.stride
         if limit is None or stride is None:
             return
@@ -72,7 +72,7 @@ class Worker:
     @cached_property
     def causal(self) -> bool:
         """Whether no query sees a later key."""
-        backend, start = self.model.backend, started(self.model.checkpoint.tokenizer, 0)
+        backend, start = self.model.backend, decoder_start(self.model.checkpoint.tokenizer, 0)
         return is_causal(backend, start, start if "cross" in backend.kinds else None, backend.kinds[0])
 
     def encode(self, chunk: Chunk) -> list[Encoded]:
@@ -154,20 +154,20 @@ class Worker:
         """The windows in which a document is read; None where the model reads it whole.
 
         Raises:
-            InputError, UsageError: as ``slide``.
+            InputError, UsageError: as ``slide_windows``.
         """
         limit = self.model.backend.limit
         if limit is None or len(encoding) <= limit:
             return None
         tokenizer = self.model.checkpoint.tokenizer
         with self._tokenizing:
-            return slide(tokenizer, encoding, limit=limit, causal=self.causal, stride=self.how.stride)
+            return slide_windows(tokenizer, encoding, limit=limit, causal=self.causal, stride=self.how.stride)
 
 
 def _heads(model: Model) -> dict[int, int]:
     """How many heads each layer has: a run of one token shows it."""
     seen = _Heads()
-    run_alone(model.backend, started(model.checkpoint.tokenizer, 0), [seen])
+    run_alone(model.backend, decoder_start(model.checkpoint.tokenizer, 0), [seen])
     require_equal_heads(seen.heads.values())
     return dict(sorted(seen.heads.items()))
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from attnviz.batch.input.reading import Unreadable
-from attnviz.encoding.file_types import kind_of
+from attnviz.encoding.file_types import file_type
 
 BLOCK = 1 << 16
 """Bytes that are looked at together. Always full, so that how a pipe cuts its data decides nothing."""
@@ -89,7 +89,7 @@ class Decoded:
         return self._read_as(codec) if codec else None
 
     def _decide(self, data: bytes, last: bool, *, ascii_only: bool, first: bool) -> codecs.IncrementalDecoder:
-        if first and (kind_of(data) or _controls(data) > max(1, len(data) // 50)):
+        if first and (file_type(data) or _controls(data) > max(1, len(data) // 50)):
             raise Unreadable(_no_text(data))
         marked = data.decode("utf-8", _MARK)
         bad = marked.count(_MARKED)
@@ -124,12 +124,12 @@ def _blocks(pieces: Iterable[bytes], size: int) -> Iterator[tuple[bytes, bool]]:
 def _require_text(data: bytes) -> None:
     """Raise for what is UTF-8 by its bytes and yet no text. Some NULs in a text are characters as others."""
     zeros = data.count(0)
-    if zeros and (kind_of(data) or data[257:262] == b"ustar" or 5 * zeros >= 2 * len(data)):
+    if zeros and (file_type(data) or data[257:262] == b"ustar" or 5 * zeros >= 2 * len(data)):
         raise Unreadable(_no_text(data))
 
 
 def _no_text(data: bytes) -> str:
-    return f"it is no text ({kind_of(data) or 'binary'})"
+    return f"it is no text ({file_type(data) or 'binary'})"
 
 
 def _controls(data: bytes) -> int:

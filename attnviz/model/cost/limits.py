@@ -5,7 +5,7 @@ from __future__ import annotations
 from attnviz.attention import memory
 from attnviz.attention.memory import in_words, too_large
 from attnviz.checkpoint import Checkpoint
-from attnviz.encoding import tokens_at_least
+from attnviz.encoding import minimum_tokens
 from attnviz.errors import InputError, ModelError
 from attnviz.model import overview
 from attnviz.model.backends import Options, available_devices
@@ -29,7 +29,7 @@ def require_text_fits(
     Raises:
         InputError: it has more tokens than the model takes (unless ``truncate``), or than there is memory for.
     """
-    tokens = tokens_at_least(checkpoint.tokenizer, text)
+    tokens = minimum_tokens(checkpoint.tokenizer, text)
     if limit is not None and tokens > limit and not truncate:
         raise InputError(
             f"the text has more than {tokens:,} tokens, the model takes {limit:,}",

@@ -16,8 +16,8 @@ import torch
 import transformers
 
 from attnviz.checkpoint import Checkpoint, quiet_transformers
-from attnviz.checkpoint.folder import tokenizer_by_transformers, tokenizer_settings
-from attnviz.encoding import Encoding, Made
+from attnviz.checkpoint.folder import load_transformers_tokenizer, tokenizer_settings
+from attnviz.encoding import Encoding, EncodingSource
 from attnviz.errors import AttnvizError
 from attnviz.model.check.report import InputCheck
 from attnviz.model.hosted.loaded import reads_types
@@ -38,26 +38,26 @@ class TokenizerCheck:
     def __init__(self, checkpoint: Checkpoint, *, trust_remote_code: bool = False) -> None:
         self._checkpoint = checkpoint
         self._trust = trust_remote_code
-        self._last: tuple[Made, TokenizerInput] | None = None
+        self._last: tuple[EncodingSource, TokenizerInput] | None = None
 
     def compare(self, encoding: Encoding, target: Encoding | None = None) -> InputCheck:
         """Whether transformers makes of the same texts what ``encoding`` and the decoder's ``target`` are."""
         parts = [("", encoding)] if target is None else [("of the encoder ", encoding), ("of the decoder ", target)]
         for whose, ours in parts:
-            if ours.made is None:
+            if ours.source is None:
                 return InputCheck(reason="nothing says from which text the ids were made")
             try:
-                differs = self._differs(whose, ours, ours.made)
+                differs = self._differs(whose, ours, ours.source)
             except Exception as error:  # whatever a tokenizer raises that transformers can't load or run
                 return InputCheck(reason=f"transformers' tokenizer can't make them: {_line(error)}")
             if differs:
                 return InputCheck(differs=differs)
         return InputCheck(reason=self._reason)
 
-    def _differs(self, whose: str, ours: Encoding, made: Made) -> str:
+    def _differs(self, whose: str, ours: Encoding, source: EncodingSource) -> str:
         """What differs first, in words; empty where nothing does."""
         try:
-            differs = _difference(whose, ours, self.read(made), self.tokenizer)
+            differs = _difference(whose, ours, self.read(source), self.tokenizer)
         except Exception:
             if not self._guessed:
                 raise
@@ -67,19 +67,19 @@ class TokenizerCheck:
                 f"those of tokenizer.json, which transformers' {type(self.tokenizer).__name__} reads otherwise"
             )
             self.__dict__["tokenizer"], self._last = self._own(getattr(self.tokenizer, "chat_template", None)), None
-            differs = _difference(whose, ours, self.read(made), self.tokenizer)
+            differs = _difference(whose, ours, self.read(source), self.tokenizer)
         return differs
 
-    def read(self, made: Made) -> TokenizerInput:
+    def read(self, source: EncodingSource) -> TokenizerInput:
         """What transformers makes of the text: the ids of a decoder are shifted as its model shifts labels."""
-        whole = replace(made, window=None)
+        whole = replace(source, window=None)
         if self._last is None or self._last[0] != whole:
             with quiet_transformers():
-                self._last = whole, self._target(whole) if made.target else self._source(whole)
+                self._last = whole, self._target(whole) if source.target else self._source(whole)
         found = self._last[1]
-        if made.window is None:
+        if source.window is None:
             return found
-        lead, start, stop, tail = made.window
+        lead, start, stop, tail = source.window
         parts = slice(lead), slice(start, stop), slice(len(found.ids) - tail, None)
         return TokenizerInput(_joined(found.ids, parts), found.types and _joined(found.types, parts))
 
@@ -89,9 +89,9 @@ class TokenizerCheck:
         chat = self._checkpoint.chat
         if not isinstance(chat, Path):
             made = copy.deepcopy(chat) if callable(chat) else _generic(tokenizer_object=chat)
-            return self._speaking(made)
+            return self._with_languages(made)
         try:
-            return self._speaking(tokenizer_by_transformers(chat))
+            return self._with_languages(load_transformers_tokenizer(chat))
         except AttnvizError:
             if self._named or not (chat / "tokenizer.json").is_file():
                 raise
@@ -120,7 +120,7 @@ class TokenizerCheck:
         made.chat_template = template
         return made
 
-    def _speaking(self, tokenizer: Any) -> Any:
+    def _with_languages(self, tokenizer: Any) -> Any:
         tokenizer.truncation_side = "right"
         languages = self._checkpoint.languages
         if languages is not None:
@@ -130,26 +130,26 @@ class TokenizerCheck:
                 tokenizer.tgt_lang = languages.target
         return tokenizer
 
-    def _source(self, made: Made) -> TokenizerInput:
-        cut: dict[str, Any] = {"truncation": True, "max_length": made.limit} if made.limit else {}
-        if made.chat:
-            said = [{"role": "user", "content": made.text}]
+    def _source(self, source: EncodingSource) -> TokenizerInput:
+        cut: dict[str, Any] = {"truncation": True, "max_length": source.limit} if source.limit else {}
+        if source.chat:
+            said = [{"role": "user", "content": source.text}]
             found = self.tokenizer.apply_chat_template(
                 said, add_generation_prompt=True, tokenize=True, return_dict=True, **cut
             )
         else:
-            found = self.tokenizer(made.text, made.pair, **cut)
+            found = self.tokenizer(source.text, source.pair, **cut)
         ids = _flat(found["input_ids"])
         if 0 in _flat(found.get("attention_mask", ())):
             raise ValueError("it masks tokens of a single text")
         types = found.get("token_type_ids") if reads_types(self._class, self._config) else None
         return TokenizerInput(ids, None if types is None else _flat(types))
 
-    def _target(self, made: Made) -> TokenizerInput:
-        if made.text is None:
+    def _target(self, source: EncodingSource) -> TokenizerInput:
+        if source.text is None:
             return TokenizerInput(self._beginning())
-        cut: dict[str, Any] = {"truncation": True, "max_length": made.limit} if made.limit else {}
-        found = self.tokenizer(text_target=made.text, return_special_tokens_mask=True, **cut)
+        cut: dict[str, Any] = {"truncation": True, "max_length": source.limit} if source.limit else {}
+        found = self.tokenizer(text_target=source.text, return_special_tokens_mask=True, **cut)
         labels, marks = _flat(found["input_ids"]), _flat(found["special_tokens_mask"])
         # Of a tokenizer that ends a text with no mark nothing is left out.
         last = () if marks[-1] or labels[-1] in self.tokenizer.all_special_ids else labels[-1:]
@@ -209,7 +209,7 @@ def _generic(**source: Any) -> Any:
 
 def _difference(whose: str, ours: Encoding, theirs: TokenizerInput, tokenizer: Any) -> str:
     # What a decoder wrote of its own is no part of what it was given, but for the language if it had to follow.
-    alone = ours.made is not None and ours.made.text is None
+    alone = ours.source is not None and ours.source.text is None
     count = len(theirs.ids) if alone else len(ours) - ours.generated
     if alone and not ours.generated:
         theirs = replace(theirs, ids=theirs.ids[:1])

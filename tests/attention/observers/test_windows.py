@@ -20,7 +20,7 @@ from attnviz.attention.observers import (
     Weights,
     WindowStats,
 )
-from attnviz.encoding import encode, slide
+from attnviz.encoding import encode, slide_windows
 from attnviz.interface import load
 from attnviz.model.native.backend import Native
 from attnviz.model.windows import run_windows
@@ -42,7 +42,7 @@ def read(request: pytest.FixtureRequest, tiny_bert: object, tiny_llama: object) 
     marked = "without" not in request.param
     document = encode(tokenizer, LONG_TEXT, marks=marked)
     stride = 7 if "stride" in request.param else None
-    windows = slide(tokenizer, document, limit=24, causal=causal, stride=stride, marks=marked)
+    windows = slide_windows(tokenizer, document, limit=24, causal=causal, stride=stride, marks=marked)
     backend = model.backend
     assert isinstance(backend, Native)
     assert len(windows) > 8
@@ -184,7 +184,7 @@ def test_figures_of_heads_are_of_the_windows_rows(tiled: Read, some: bool) -> No
 def test_one_window_has_the_figures_of_its_text(tiny_bert: object) -> None:
     model = load(str(tiny_bert))
     document = model.encode(tiny.SENTENCE)
-    windows = slide(model.checkpoint.tokenizer, document, limit=64, causal=False)
+    windows = slide_windows(model.checkpoint.tokenizer, document, limit=64, causal=False)
     special = np.array(document.special)
     plain, stats = HeadStats({"special": special}, ~special), WindowStats({"special": special}, ~special)
     model.backend.run(document, [plain])
