@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -87,18 +86,23 @@ def real_decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--report", action="store_true", help="write the parity table that the README shows")
+    parser.addoption("--report", action="store_true", help="write what was run into the parity table of the README")
 
 
 @pytest.fixture(scope="session")
-def report(request: pytest.FixtureRequest) -> Iterator[Callable[[str, str, torch.dtype, float], None]]:
-    """Takes the largest difference of a family's variant; with ``--report`` all of them are written down at the end."""
-    found: dict[str, dict[str, dict[str, float]]] = {}
+def report(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str, str, torch.dtype, float], None]]:
+    """Take the largest difference of a family's variant; with ``--report`` it is in the parity table at the end."""
+    from tests.model import parity
+
+    found: parity.Report = {}
 
     def note(family: str, variant: str, dtype: torch.dtype, apart: float) -> None:
         found.setdefault(family, {}).setdefault(variant, {})[str(dtype).removeprefix("torch.")] = apart
 
     yield note
     if request.config.getoption("--report"):
-        path = Path(__file__).parent / "model" / "parity.json"
-        path.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
+        shared = tmp_path_factory.getbasetemp().parent  # of all processes that run tests
+        with FileLock(shared / "parity.lock"):
+            parity.write_report(Path(__file__).parent / "model" / "parity.json", found)

@@ -19,11 +19,13 @@ from attnviz.model.families import find_family
 from attnviz.model.native import weights
 from attnviz.model.native.forward import Network
 from tests import tiny
-from tests.model.variants import Variant
+from tests.model.variants import Variant, all_variants
 
 TOLERANCES = {torch.float32: 1e-5, torch.float64: 1e-10}
 DTYPES = tuple(TOLERANCES)
 
+Report = dict[str, dict[str, dict[str, float]]]
+"""The largest difference by family, variant and dtype."""
 Result = tuple[Tensor, Tensor]
 """Weights (L, H, N, M) and hidden states (L + 1, T, C) (the last of them of another width in a few models)."""
 
@@ -141,3 +143,14 @@ def entropy(weights: Tensor) -> Tensor:
     seen = (weights > 0).sum(-1)  # (L, H, N)
     rows = torch.special.entr(weights).sum(-1) / seen.clamp(min=2).log()
     return (rows * (seen > 1)).sum((1, 2)) / (seen > 1).sum((1, 2))
+
+
+def write_report(path: Path, found: Report) -> None:
+    """Write what was ``found`` over what the file says of it; the rest stays, but for variants that are no more."""
+    said: Report = json.loads(path.read_bytes()) if path.exists() else {}
+    merged: Report = {}
+    for family, name in all_variants():
+        row = said.get(family, {}).get(name, {}) | found.get(family, {}).get(name, {})
+        if row:
+            merged.setdefault(family, {})[name] = row
+    path.write_text(json.dumps(merged, indent=1, sort_keys=True) + "\n")

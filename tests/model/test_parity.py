@@ -1,12 +1,13 @@
 """Parity: our forward pass against transformers' eager one, in every layer and head, for every family and variant.
 
 ``python -m pytest tests/model -m parity --report`` writes what was found to ``tests/model/parity.json``, from which the
-README's table is made.
+README's table is made; with ``-k qwen2`` it does so for one family, and the rows of the others stay.
 """
 
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from tests.model.parity import (
     ours_of,
     saved,
     theirs_of,
+    write_report,
 )
 from tests.model.variants import Variant, all_variants
 
@@ -120,3 +122,15 @@ def counts_padding(network: Network) -> bool:
 def padding_id(model: Any) -> int:
     padding = model.config.get_text_config().pad_token_id
     return 0 if padding is None or padding < 0 else padding
+
+
+def test_the_report_of_one_family_keeps_the_rows_of_the_others(tmp_path: Path) -> None:
+    path, ((one, variant), *_, (other, another)) = tmp_path / "parity.json", CASES
+    write_report(path, {one: {variant: {"float32": 1.0, "float64": 2.0}}, other: {another: {"float32": 3.0}}})
+    said = json.loads(path.read_text())
+    path.write_text(json.dumps(said | {"gone": {"a": {"float32": 0.0}}, one: said[one] | {"gone": {"float32": 0.0}}}))
+    write_report(path, {one: {variant: {"float32": 4.0}}})
+    assert json.loads(path.read_text()) == {
+        one: {variant: {"float32": 4.0, "float64": 2.0}},
+        other: {another: {"float32": 3.0}},
+    }
