@@ -39,7 +39,7 @@ def screen(folder: Path | None = None, width: int = 80) -> str:
         record=True, width=width, file=io.StringIO(), color_system="truecolor", force_terminal=True, markup=False,
         highlight=False, emoji=False,
     )  # fmt: skip
-    for part in terminal.show(summary, named=False):
+    for part in terminal.summary_parts(summary, named=False):
         console.print(part)
     console.print(check_line(check))
     more = f" --model {folder.name}" if folder else ""

@@ -27,7 +27,7 @@ from attnviz.batch.input.stream import PACKINGS
 from attnviz.cli import app
 from attnviz.interface import Attention, Model
 from attnviz.record import schemas
-from attnviz.render.document import document
+from attnviz.render.document import summary_document
 from tests import corpus, pictures, readme, tiny, translators
 from tests.model.variants import all_variants
 from tests.schemas import validate
@@ -81,7 +81,7 @@ def test_llms_txt_is_made_from_the_pages() -> None:
 
 
 def test_the_chapter_on_json_describes_every_name(tiny_attention: Attention) -> None:
-    validate(made := document(summarise(tiny_attention), None))
+    validate(made := summary_document(summarise(tiny_attention), None))
     names = CHAPTERS["json"].split("\n## ")
     assert _described(names[2]) == list(made)
     for title, schema in zip(names[2:], ("show", "batch", "record"), strict=True):
@@ -146,7 +146,7 @@ def test_the_commands_of_readme_and_samples_run(
         monkeypatch.setattr(sys, "argv", shlex.split(command))
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(piped)))
         with pytest.raises(SystemExit) as ended:
-            app.main()
+            app.run_app()
         printed, said = capfd.readouterr()
         assert ended.value.code == 0, f"{line}: {said}"
         assert printed, line

@@ -1,4 +1,4 @@
-"""The command line, gathered: ``main`` runs it."""
+"""The command line, gathered: ``run_app`` runs it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import typer
 from attnviz.cli.batch import batch
 from attnviz.cli.check import check
 from attnviz.cli.commands import Commands, examples
-from attnviz.cli.console import output, report
+from attnviz.cli.console import output, print_error
 from attnviz.cli.cost import cost
 from attnviz.cli.export import export
 from attnviz.cli.help import help_
 from attnviz.cli.models import models
 from attnviz.cli.schema import schema
 from attnviz.cli.show import show
-from attnviz.cli.signals import ending_at_once
-from attnviz.cli.streams import guarded
+from attnviz.cli.signals import end_on_signals
+from attnviz.cli.streams import guard_streams
 from attnviz.errors import AttnvizError, ExitCode
 
 app = typer.Typer(
@@ -56,14 +56,14 @@ for command in (show, export, batch, check, models, cost, schema, help_):
     app.command(command.__name__.removesuffix("_"))(command)
 
 
-def main() -> None:
+def run_app() -> None:
     """Run the command line, and exit with one of ``ExitCode``, or 128 + a signal's number."""
     # Modules are not garbage: with millions of objects from imports, each collection costs more than it frees.
     gc.set_threshold(1_000_000)
-    with guarded():
+    with guard_streams():
         try:
-            with ending_at_once():
+            with end_on_signals():
                 app(prog_name="attnviz")
         except AttnvizError as error:
-            report(error)
+            print_error(error)
             sys.exit(error.exit_code)

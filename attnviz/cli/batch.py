@@ -14,7 +14,7 @@ import typer
 from rich.text import Text
 
 from attnviz.cli import completion, console
-from attnviz.cli.matplotlib_settings import settle_matplotlib
+from attnviz.cli.matplotlib_settings import isolate_matplotlib
 from attnviz.cli.options import LanguageOption, ModelOptions, spread
 from attnviz.cli.reading import read_words
 from attnviz.errors import ExitCode, SomeFailed, UsageError
@@ -107,7 +107,7 @@ def batch(
             metavar="FORMAT",
             help="csv or jsonl beside Parquet.",
             rich_help_panel=_OUT,
-            autocompletion=completion.formats,
+            autocompletion=completion.complete_format,
         ),
     ] = None,
     overwrite: Annotated[
@@ -158,7 +158,7 @@ def batch(
     if stride is not None and not windows:
         raise UsageError("--stride is given, and --no-windows that it could be of")
     _require_installed()
-    settle_matplotlib()
+    isolate_matplotlib()
     model.warn()
     from attnviz.analysis.corpus.metrics import Asked
     from attnviz.analysis.languages import language_code
@@ -167,7 +167,7 @@ def batch(
     from attnviz.batch.engine.work import WorkOptions
     from attnviz.batch.input.reading import Reading
     from attnviz.batch.input.source import STANDARD_INPUT, total_size
-    from attnviz.cli.corpus_progress import telling
+    from attnviz.cli.corpus_progress import corpus_progress
 
     known = read_words(words)
     if known and known.spans:
@@ -188,7 +188,7 @@ def batch(
     stdin = sys.stdin.buffer if STANDARD_INPUT in inputs and sys.stdin else None
     # To know the time that is left all files are looked at once before.
     total = None if quiet else total_size(job.inputs, job.reading, stdin=stdin, leave_out=output)
-    with telling(None if quiet else console.errors(), total) as on_progress:
+    with corpus_progress(None if quiet else console.errors(), total) as on_progress:
         done = run_job(job, on_progress, stdin)
     _say(done, () if quiet else _files(done, job.formats))
 
@@ -208,7 +208,7 @@ def _say(done: JobResult, files: Sequence[tuple[str, str]]) -> None:
 
     try:
         if files:
-            console.output().print(tables.table(done.corpus, roles(done.corpus), done.about, files))
+            console.output().print(tables.corpus_table(done.corpus, roles(done.corpus), done.about, files))
     finally:  # what went wrong is the exit code even where the table could not be printed
         _require_good(done)
 

@@ -38,6 +38,6 @@ def check(
         found = loaded.check(text, float64=float64, **reading.given())
     source.explain(loaded)
     out = console.output()
-    with console.judged(found):
+    with console.fail_if_checked(found):
         out.print(check_table(found))
     out.print(check_line(found))

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 
-def models(incomplete: str) -> list[str]:
+def complete_model(incomplete: str) -> list[str]:
     """The default model, and those of the Hub that are in its cache; where none fits, shells offer files."""
     home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
     cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
@@ -18,17 +18,17 @@ def models(incomplete: str) -> list[str]:
     return _fitting(incomplete, "default", *cached)
 
 
-def devices(incomplete: str) -> list[str]:
+def complete_device(incomplete: str) -> list[str]:
     """The kinds of devices."""
     return _fitting(incomplete, "cpu", "cuda", "mps", "auto")
 
 
-def formats(incomplete: str) -> list[str]:
+def complete_format(incomplete: str) -> list[str]:
     """The formats of tables beside Parquet."""
     return _fitting(incomplete, "csv", "jsonl")
 
 
-def colour_maps(incomplete: str) -> list[str]:
+def complete_colour_map(incomplete: str) -> list[str]:
     """Our colour maps, and the best known of matplotlib's."""
     return _fitting(incomplete, "ink", "ember", "viridis", "magma", "inferno", "plasma", "cividis", "Greys", "Blues")
 

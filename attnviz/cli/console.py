@@ -37,7 +37,7 @@ def errors() -> Console:
     return Console(file=sys.stderr, stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
-def report(error: AttnvizError) -> None:
+def print_error(error: AttnvizError) -> None:
     """Print an error: what was wrong, then what to do next."""
     _say("error: ", "bold red", str(error).splitlines())
 
@@ -65,16 +65,16 @@ def _say(kind: str, style: str, lines: Sequence[str]) -> None:
 
 
 @contextlib.contextmanager
-def judged(check: Check | None) -> Iterator[None]:
+def fail_if_checked(check: Check | None) -> Iterator[None]:
     """Inside, what was checked is printed; a failed check is the exit code even where it could not be printed."""
     try:
         yield
     finally:
         if check and not check.passed:
-            fail(check)
+            fail_check(check)
 
 
-def fail(check: Check) -> NoReturn:
+def fail_check(check: Check) -> NoReturn:
     """A failed check is loud: what differs, on standard error, and the exit code for it."""
     from attnviz.render.terminal.report import check_line
 

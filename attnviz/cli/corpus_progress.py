@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.text import Text
 
-from attnviz.cli.signals import CLEANING
+from attnviz.cli.signals import CLEANUPS
 from attnviz.render.labels import clean
 from attnviz.render.terminal.cost import duration
 
@@ -24,7 +24,7 @@ _LINES = 10.0
 """The seconds between two plain lines."""
 
 
-class Telling:
+class CorpusProgress:
     """Counts what is done; may be told by several threads.
 
     ``total`` is how many bytes there are to read; None where nobody knows. ``on`` is None where nothing is to be said.
@@ -41,7 +41,7 @@ class Telling:
 
     def began(self, folder: RunFolder) -> None:
         """The folder of the results is open: what is half-written there goes should a signal end the run."""
-        CLEANING.add(folder.abandon)
+        CLEANUPS.add(folder.abandon)
 
     def read(self, count: int) -> None:
         """So many bytes more were read."""
@@ -105,9 +105,11 @@ class Telling:
 
 
 @contextlib.contextmanager
-def telling(on: Console | None, total: int | None, clock: Callable[[], float] = time.monotonic) -> Iterator[Telling]:
-    """A ``Telling`` whose bar is taken away at the end, whatever happens."""
-    on_progress = Telling(on, total, clock)
+def corpus_progress(
+    on: Console | None, total: int | None, clock: Callable[[], float] = time.monotonic
+) -> Iterator[CorpusProgress]:
+    """A ``CorpusProgress`` whose bar is taken away at the end, whatever happens."""
+    on_progress = CorpusProgress(on, total, clock)
     try:
         yield on_progress
     finally:

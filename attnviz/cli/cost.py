@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from attnviz.render.terminal.corpus_cost import CorpusEstimate
     from attnviz.render.terminal.cost import Estimate
 
-SENTENCE = "The bank approved the loan because the company had strong financials."
+SAMPLE_TEXT = "The bank approved the loan because the company had strong financials."
 """What the model reads, again and again, where its time is measured."""
 _CORPUS = "Corpus"
 """A panel of the help."""
@@ -104,10 +104,10 @@ def cost(
     length = tokens if text is None else _count(loaded, text)
     if documents is None:
         one = _text(loaded, found, length or 0, measure=measure)
-        shown, printed = texts.table(one), texts.document(one)
+        shown, printed = texts.cost_table(one), texts.cost_document(one)
     else:
         corpus = _corpus(loaded, found, documents, length, top, measure=measure)
-        shown, printed = corpora.table(corpus), corpora.document(corpus)
+        shown, printed = corpora.corpus_cost_table(corpus), corpora.corpus_cost_document(corpus)
     if as_json:
         console.print_json(printed)
     else:
@@ -159,7 +159,7 @@ def _pace(model: Model, shape: ModelShape, needed: CorpusCost, asked: Asked) -> 
     if windows > 1 or not is_short(shape, read):
         return windows * _rates(model).seconds(cost_of(shape, read, bytes_=model.options.dtype.itemsize), shape)
     with console.errors().status("measuring …"):
-        return pace(model.backend, model.encode(SENTENCE).ids, read, asked)
+        return pace(model.backend, model.encode(SAMPLE_TEXT).ids, read, asked)
 
 
 def _count(model: Model, text: str) -> int:
@@ -180,7 +180,7 @@ def _rates(model: Model) -> Rates:
     from attnviz.model.cost.measuring import measure_rates
 
     with console.errors().status("measuring …"):
-        ids = model.encode(SENTENCE).ids
+        ids = model.encode(SAMPLE_TEXT).ids
         return measure_rates(
             model.backend, overview.checkpoint_shape(model.checkpoint), ids, bytes_=model.options.dtype.itemsize
         )

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from attnviz.cli import completion, console, source
-from attnviz.cli.files import output_path, replaced
-from attnviz.cli.matplotlib_settings import settle_matplotlib
+from attnviz.cli.files import output_path, replace_output
+from attnviz.cli.matplotlib_settings import isolate_matplotlib
 from attnviz.cli.options import (
     FromOption,
     MapOptions,
@@ -18,7 +18,7 @@ from attnviz.cli.options import (
     parse_size,
     spread,
 )
-from attnviz.cli.reading import typed
+from attnviz.cli.reading import decode_argument
 from attnviz.cli.wanted import Wanted
 from attnviz.errors import UsageError
 
@@ -54,7 +54,7 @@ def export(
         typer.Option(
             help="ink, ember, or a colour map of matplotlib.",
             rich_help_panel="Picture",
-            autocompletion=completion.colour_maps,
+            autocompletion=completion.complete_colour_map,
         ),
     ] = None,
     size: Annotated[
@@ -84,17 +84,17 @@ def export(
                 "--map, --layer, --head, --rows and --cols are for pictures"
             )
         record, _ = source.attend(text, reading, start, model, max_memory=max_memory)
-        with replaced(path, force=force) as partial:
+        with replace_output(path, force=force) as partial:
             records.write(record, partial, path.suffix)
     else:
-        settle_matplotlib()
+        isolate_matplotlib()
         from attnviz.render import figure
 
         found, loaded = source.observe(text, reading, start, model, wanted)
-        style = figure.Style(theme, cmap, inches, dpi, title and typed(title))
+        style = figure.Style(theme, cmap, inches, dpi, title and decode_argument(title))
         picture = _draw(found, wanted, start if loaded else None, style)
-        with replaced(path, force=force) as partial, partial.open("wb") as stream:
-            missing = figure.save(picture, stream, path.suffix)
+        with replace_output(path, force=force) as partial, partial.open("wb") as stream:
+            missing = figure.save_figure(picture, stream, path.suffix)
         if missing:
             boxes = f"no installed font has {' '.join(missing)}: drawn as boxes"
             console.warn(boxes, "Install a font that has them, such as Noto Sans CJK.")

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from attnviz.cli.signals import CLEANING
+from attnviz.cli.signals import CLEANUPS
 from attnviz.errors import UsageError
 
 
@@ -37,7 +37,7 @@ def output_path(name: str, suffixes: tuple[str, ...], *, force: bool) -> Path:
 
 
 @contextlib.contextmanager
-def replaced(path: Path, *, force: bool) -> Iterator[Path]:
+def replace_output(path: Path, *, force: bool) -> Iterator[Path]:
     """A new file that becomes ``path`` when all went well, and vanishes otherwise, by a signal too.
 
     Raises:
@@ -45,6 +45,6 @@ def replaced(path: Path, *, force: bool) -> Iterator[Path]:
     """
     from attnviz.record import writing
 
-    CLEANING.add(writing.abandon)
+    CLEANUPS.add(writing.abandon)
     with writing.replaced(path, force=force) as partial:
         yield partial

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 
-def settle_matplotlib() -> None:
+def isolate_matplotlib() -> None:
     """Before matplotlib is imported: it reads no settings but its own, and says nothing on standard error.
 
     A backend that is not installed and a ``matplotlibrc`` with a mistake would end it while it is imported.

@@ -30,7 +30,7 @@ def models(
             from attnviz.model.hosted import hostable_types
 
             hosted = hostable_types()
-        out.print(tables.families(overview.list_families(), hosted))
+        out.print(tables.families_table(overview.list_families(), hosted))
         return
     loaded = ModelOptions(path or "default", revision, gguf, trust_remote_code=trust_remote_code).load()
-    out.print(tables.plan(overview.overview(loaded.checkpoint, loaded.options)))
+    out.print(tables.overview_table(overview.overview(loaded.checkpoint, loaded.options)))

@@ -11,7 +11,7 @@ import typer
 
 from attnviz.cli import completion, console
 from attnviz.cli.option_groups import spread as spread
-from attnviz.cli.reading import typed
+from attnviz.cli.reading import decode_argument
 from attnviz.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class ModelOptions:
             envvar="ATTNVIZ_MODEL",
             help="A folder, a Hub id, or 'default'.",
             rich_help_panel=_MODEL,
-            autocompletion=completion.models,
+            autocompletion=completion.complete_model,
         ),
     ] = "default"
     revision: Annotated[
@@ -53,7 +53,7 @@ class ModelOptions:
         typer.Option(
             help="cpu, cuda, cuda:1, mps, or auto for the fastest.",
             rich_help_panel=_MODEL,
-            autocompletion=completion.devices,
+            autocompletion=completion.complete_device,
         ),
     ] = "cpu"
     trust_remote_code: Annotated[
@@ -140,7 +140,7 @@ class TextOptions:
         """The options as keyword arguments of ``Model.attend``, ``observe`` and ``check``."""
         apart = ("file", "windows", "stride", "words")
         found = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in apart}
-        return {name: typed(value) if isinstance(value, str) else value for name, value in found.items()}
+        return {name: decode_argument(value) if isinstance(value, str) else value for name, value in found.items()}
 
     def require_whole(self) -> None:
         """Raise a ``UsageError`` where windows are asked for and all weights of one text are needed."""

@@ -26,7 +26,7 @@ _EVERY = 0.25
 """The seconds between two pictures. They are drawn between tiles: no thread takes time from the run."""
 
 
-class Progress(Observer):
+class RunProgress(Observer):
     """Counts the scores that pass by; a terminal gets a bar that vanishes when it is closed.
 
     Work is counted in scores that are seen: in a causal layer it grows with the square of the query's place.
@@ -81,7 +81,7 @@ class Progress(Observer):
 
 
 @contextlib.contextmanager
-def watching(model: Model) -> Iterator[Progress]:
+def run_progress(model: Model) -> Iterator[RunProgress]:
     """An observer for a run of ``model`` that shows how far it is, where somebody looks on."""
     from attnviz.model import overview
 
@@ -91,7 +91,7 @@ def watching(model: Model) -> Iterator[Progress]:
             layers = sum(len(stack.blocks) for stack in overview.checkpoint_shape(model.checkpoint).stacks)
         except ModelError:
             layers = None
-    progress = Progress(layers, console.errors())
+    progress = RunProgress(layers, console.errors())
     try:
         yield progress
     finally:

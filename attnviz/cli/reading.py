@@ -14,10 +14,10 @@ from attnviz.errors import InputError
 if TYPE_CHECKING:
     from attnviz.encoding import Lexicon
 
-SHARE = 400
+BYTES_PER_BYTE = 400
 """A text needs up to this many times its bytes to be cut into tokens and words; measured with both kinds of tokenizer
 on prose (200 times) and on letters at random, which become many tokens (400 times)."""
-WITHOUT = 1 << 26
+DEFAULT_BYTES = 1 << 26
 """How many bytes are read where nothing says how much memory is free."""
 _PIECE = 1 << 20
 
@@ -39,7 +39,7 @@ def read_file(path: Path) -> str:
         raise InputError(f"{path} can't be read ({error})") from None
 
 
-def typed(text: str) -> str:
+def decode_argument(text: str) -> str:
     """A text of the command line: UTF-8 also where the locale knows ASCII alone, and left every other byte over."""
     try:
         text.encode()
@@ -78,17 +78,17 @@ def read_standard_input() -> str:
         raise InputError(f"standard input can't be read ({error.strerror or error})") from None
 
 
-def most() -> int:
+def max_text_bytes() -> int:
     """How many bytes a text may have."""
     from attnviz.attention.memory import free_memory
 
     free = free_memory()
-    return WITHOUT if free is None else free // SHARE
+    return DEFAULT_BYTES if free is None else free // BYTES_PER_BYTE
 
 
 def _read(stream: IO[bytes], name: str, size: int = 0) -> str:
     """Read in pieces, so that what has no end ends: a device, a pipe that goes on and on."""
-    bound = most()
+    bound = max_text_bytes()
     if size > bound:
         raise _too_large(name, size, "", bound)
     data = bytearray()

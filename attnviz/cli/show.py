@@ -17,7 +17,7 @@ from attnviz.cli.options import (
     TextOptions,
     spread,
 )
-from attnviz.cli.reading import typed
+from attnviz.cli.reading import decode_argument
 from attnviz.cli.wanted import Wanted
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def show(
     check: Annotated[bool, typer.Option(help="Compare with transformers afterwards.")] = True,
 ) -> None:
     """Show which words each head of each layer looks at."""
-    words = tuple(map(typed, token or ()))
+    words = tuple(map(decode_argument, token or ()))
     wanted = Wanted.of(maps, everything=everything, words=words, cell=cell, top=top, links=links)
     found, loaded = source.observe(text, reading, start, model, wanted, evidence=check)
     summary = wanted.summary(found, start if loaded else None)
@@ -77,11 +77,11 @@ def show(
 
 def _print_document(summary: Summary, checking: Callable[[], Check | None]) -> None:
     """One JSON document, which holds the check: it comes first."""
-    from attnviz.render.document import document
+    from attnviz.render.document import summary_document
 
     checked = checking()
-    with console.judged(checked):
-        console.print_json(document(summary, checked))
+    with console.fail_if_checked(checked):
+        console.print_json(summary_document(summary, checked))
 
 
 def _print_screen(summary: Summary, checking: Callable[[], Check | None], *, named: bool, unchecked: str) -> None:
@@ -90,11 +90,11 @@ def _print_screen(summary: Summary, checking: Callable[[], Check | None], *, nam
     from attnviz.render.terminal.report import check_line, unchecked_line
 
     out = console.output()
-    for part in terminal.show(summary, named=named):
+    for part in terminal.summary_parts(summary, named=named):
         out.print(part)
     sys.stdout.flush()
     checked = checking()
-    with console.judged(checked):
+    with console.fail_if_checked(checked):
         if checked is None or checked.passed:
             out.print(check_line(checked) if checked else unchecked_line(unchecked))
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
-CLEANING: set[Callable[[], None]] = set()
+CLEANUPS: set[Callable[[], None]] = set()
 """What must be done even so: temporary files that are there at the moment are taken away."""
 
 _SAID = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
@@ -19,7 +19,7 @@ if hasattr(signal, "SIGHUP"):  # not on Windows
 
 
 @contextlib.contextmanager
-def ending_at_once() -> Iterator[None]:
+def end_on_signals() -> Iterator[None]:
     """Inside, these signals end the process with 128 + their number (130 for Ctrl-C) and one line.
 
     It is not left to an exception: one that is raised in the middle of an import or of another thread's work can be
@@ -39,7 +39,7 @@ def ending_at_once() -> Iterator[None]:
 
 def _end(number: int, _: FrameType | None) -> None:
     try:
-        for clean in list(CLEANING):
+        for clean in list(CLEANUPS):
             clean()
         # The line that a progress bar stands in is cleared, and the cursor that it hid is shown.
         line = f"{_SAID[signal.Signals(number)]}\n"
@@ -52,10 +52,10 @@ def _end(number: int, _: FrameType | None) -> None:
 
 def main() -> None:
     """What the console script calls: from here on, also while everything else is imported, signals end it at once."""
-    with ending_at_once():
+    with end_on_signals():
         from attnviz.cli import streams
 
-        streams.hold()
+        streams.fill_closed_streams()
         from attnviz.cli import app
 
-        app.main()
+        app.run_app()

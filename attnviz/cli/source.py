@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attnviz.cli import console
 from attnviz.cli.options import ModelOptions, TextOptions
-from attnviz.cli.reading import read_file, read_standard_input, read_words, typed
+from attnviz.cli.reading import decode_argument, read_file, read_standard_input, read_words
 from attnviz.errors import UsageError, few
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ def attend(
     reading.require_whole()
     text, words = read_text(text, reading.file), read_words(reading.words)
     loaded = model.load()
-    from attnviz.cli.progress import watching
+    from attnviz.cli.progress import run_progress
 
-    with watching(loaded) as progress:
+    with run_progress(loaded) as progress:
         found = loaded.attend(text, **reading.given(), words=words, max_memory=max_memory, observers=[progress])
     explain(loaded)
     return found, loaded
@@ -71,9 +71,9 @@ def observe(
     text, words = read_text(text, reading.file), read_words(reading.words)
     loaded = model.load()
     given = reading.given()
-    from attnviz.cli.progress import watching
+    from attnviz.cli.progress import run_progress
 
-    with watching(loaded) as progress:
+    with run_progress(loaded) as progress:
         slides: dict[str, Any] = {"windows": reading.windows, "stride": reading.stride, "lexicon": words}
         if reading.windows or reading.stride is not None or loaded.is_long(text, **_sizing(given)):
             kept = wanted.kept(start)
@@ -145,4 +145,4 @@ def read_text(text: str | None, file: Path | None) -> str:
         raise UsageError(
             "no text is given", hint='Give a sentence: attnviz show "The bank approved the loan." (or --file, or -)'
         )
-    return read_standard_input() if text == "-" else typed(text)
+    return read_standard_input() if text == "-" else decode_argument(text)

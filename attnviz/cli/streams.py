@@ -103,7 +103,7 @@ class _Closed(io.RawIOBase):
         raise OSError(errno.EBADF, "it is closed")
 
 
-def hold() -> None:
+def fill_closed_streams() -> None:
     """Fill the places of standard streams that are closed: a file that is opened must not come to stand there."""
     with contextlib.suppress(OSError):
         while (handle := os.open(os.devnull, os.O_RDWR)) < 3:
@@ -112,7 +112,7 @@ def hold() -> None:
 
 
 @contextlib.contextmanager
-def guarded() -> Iterator[None]:
+def guard_streams() -> Iterator[None]:
     """Inside, standard output and standard error are guarded."""
     before = sys.stdout, sys.stderr
     sys.stdout = _Output(cast("BinaryIO", _Closed()), encoding="utf-8", write_through=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from attnviz.model.check.report import GenerationCheck, Recomputed
 
 
-def document(summary: Summary, check: Check | None) -> dict[str, Any]:
+def summary_document(summary: Summary, check: Check | None) -> dict[str, Any]:
     """Everything that ``show`` prints. ``check`` is null where it was not made."""
     attention, units = summary.attention, summary.units
     return {

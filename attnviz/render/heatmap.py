@@ -107,7 +107,7 @@ def head_name(head: HeadMap) -> str:
     return f"L{head.layer}, mean of its heads" if head.head is None else f"L{head.layer} H{head.head}"
 
 
-def largest(values: Values, down: int, across: int) -> Values:
+def pool_largest(values: Values, down: int, across: int) -> Values:
     """The largest of each ``down`` × ``across`` values of the last two axes; NaN only where all of them are."""
     high, wide = values.shape[-2:]
     joined = np.fmax.reduceat(np.fmax.reduceat(values, range(0, wide, across), axis=-1), range(0, high, down), axis=-2)
@@ -125,7 +125,7 @@ def pool(heatmap: Heatmap, rows: int, columns: int) -> Heatmap:
         return heatmap
     return replace(
         heatmap,
-        values=largest(heatmap.values, down, across),
+        values=pool_largest(heatmap.values, down, across),
         rows=heatmap.rows[::down],
         columns=heatmap.columns[::across],
         numbers=heatmap.numbers and (heatmap.numbers[0][::down], heatmap.numbers[1][::across]),

@@ -22,7 +22,7 @@ _INDUCES = next(role.threshold for role in ROLES if role.name == "induction")
 
 
 @dataclass(frozen=True, eq=False)
-class Map:
+class MetricMap:
     """The ``values`` (L, H) of a figure, its means over the corpus; NaN where a head has none.
 
     ``deviation`` and the quantiles ``low`` and ``high`` (0.05 and 0.95) are None where there is one value only. The
@@ -48,7 +48,7 @@ class Map:
         return (part + 1) / 2 if self.two_sided else part
 
 
-def maps(corpus: Corpus) -> list[Map]:
+def corpus_maps(corpus: Corpus) -> list[MetricMap]:
     """The maps of all figures of which there are values."""
     found = []
     for metric in AMOUNTS:
@@ -60,19 +60,19 @@ def maps(corpus: Corpus) -> list[Map]:
     return found
 
 
-def _map(metric: Metric, values: Values, *spread: Values, least: float = 0.0) -> Map:
+def _map(metric: Metric, values: Values, *spread: Values, least: float = 0.0) -> MetricMap:
     """The map of ``values``, whose scale goes to ``least`` at least."""
     most = max(float(np.nanmax(np.abs(values))), least) or 1.0
-    return Map(metric, values, most, bool(np.nanmin(values) < 0), *spread)
+    return MetricMap(metric, values, most, bool(np.nanmin(values) < 0), *spread)
 
 
-def some(count: int, most: int = 10) -> range:
+def tick_numbers(count: int, most: int = 10) -> range:
     """Some of ``count`` numbers from 0 on, at most ``most``: all of a few, or every second, fifth, tenth and so on."""
     steps = (1, 2, 3, 4, 5, 8, 10, 16, 20, 32, 50, 100)
     return range(0, count, next((step for step in steps if count <= step * most), max(1, -(-count // most))))
 
 
-def number(value: float, unit: str) -> str:
+def format_number(value: float, unit: str) -> str:
     """``43 %``, ``3.1 %``, ``1.93`` or ``−12.4``: shares in percent, the rest in three figures."""
     if np.isnan(value):
         return "none"
@@ -83,7 +83,7 @@ def number(value: float, unit: str) -> str:
     return f"{text} %" if unit == "share" else text
 
 
-def scale_ends(shown: Map) -> tuple[str, str]:
+def scale_ends(shown: MetricMap) -> tuple[str, str]:
     """The numbers at the low and the high end of the scale."""
     unit = shown.metric.unit
-    return number(-shown.most if shown.two_sided else 0.0, unit), number(shown.most, unit)
+    return format_number(-shown.most if shown.two_sided else 0.0, unit), format_number(shown.most, unit)

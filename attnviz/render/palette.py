@@ -38,13 +38,13 @@ _TO_LAB = np.array(
 
 
 @cache
-def table(name: str) -> Colours:
+def colour_table(name: str) -> Colours:
     """The 256 colours of a palette, (256, 3)."""
     return _between(PALETTES[name], 256)
 
 
 @cache
-def two_sided(name: str) -> Colours:
+def two_sided_table(name: str) -> Colours:
     """The 256 colours of a palette for values of both signs, (256, 3): 0 is in the middle."""
     return np.concatenate((_between(_BELOW[name], 128)[::-1], _between(PALETTES[name], 128)))
 
@@ -62,11 +62,11 @@ def _between(colours: tuple[str, ...], count: int) -> Colours:
     return np.round(display * 255).astype(np.uint8)
 
 
-def colours(values: NDArray[np.floating], low: float, high: float, name: str = "ember") -> Colours:
+def value_colours(values: NDArray[np.floating], low: float, high: float, name: str = "ember") -> Colours:
     """The colour of each value between ``low`` and ``high``, (…, 3); values beyond are clipped."""
     span = high - low if high > low else 1.0
     steps = np.clip((values - low) / span, 0, 1) * 255
-    return np.asarray(table(name)[np.nan_to_num(steps).round().astype(int)])
+    return np.asarray(colour_table(name)[np.nan_to_num(steps).round().astype(int)])
 
 
 def is_light(colour: Colours) -> bool:

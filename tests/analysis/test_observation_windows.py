@@ -14,7 +14,7 @@ from attnviz.analysis.text.surveyed import summarise_observation
 from attnviz.errors import InputError, UsageError
 from attnviz.interface import Model, load
 from attnviz.record import Attention, Observation
-from attnviz.render.document import document
+from attnviz.render.document import summary_document
 from attnviz.render.terminal import screen as terminal
 from tests import tiny
 from tests.documents import Array, Read, read_windows
@@ -149,10 +149,10 @@ def test_views_say_in_which_windows_a_text_was_read(model: Model) -> None:
     observation = model.observe(TEXT, windows=True)
     assert observation.windows
     longest = max(len(window.encoding) for window in observation.windows)
-    said = terminal.heading(observation).plain
+    said = terminal.summary_heading(observation).plain
     assert f"in {len(observation.windows)} windows of {longest} tokens, which no link leaves" in said
-    on_progress = document(summarise_observation(observation), None)["windows"]
+    on_progress = summary_document(summarise_observation(observation), None)["windows"]
     assert [(each["first_query"], each["last_query"] + 1) for each in on_progress] == [
         (w.first, w.last) for w in observation.windows
     ]
-    assert "windows" not in terminal.heading(model.observe(tiny.SENTENCE, windows=True)).plain
+    assert "windows" not in terminal.summary_heading(model.observe(tiny.SENTENCE, windows=True)).plain

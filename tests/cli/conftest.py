@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from attnviz.cli.app import main
+from attnviz.cli.app import run_app
 from attnviz.interface import Attention
 from attnviz.record import write
 from tests.records import three_maps
@@ -60,7 +60,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tiny_bert: Path) -> Run:
             patch.setattr(sys, "stderr", io.TextIOWrapper(err, encoding="utf-8", newline="", write_through=True))
             try:
                 with pytest.raises(SystemExit) as ended:
-                    main()
+                    run_app()
             finally:
                 gc.set_threshold(*threshold)
             sys.stdout.flush()

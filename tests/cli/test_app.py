@@ -260,12 +260,12 @@ def test_values_that_are_no_fixed_choice_are_offered_too(tmp_path: Path, monkeyp
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     for name in ("models--google-bert--bert-base", "models--gpt2", "datasets--some--data", "tmp"):
         (tmp_path / name).mkdir()
-    assert completion.models("") == ["default", "google-bert/bert-base", "gpt2"]
-    assert completion.models("g") == ["google-bert/bert-base", "gpt2"]
+    assert completion.complete_model("") == ["default", "google-bert/bert-base", "gpt2"]
+    assert completion.complete_model("g") == ["google-bert/bert-base", "gpt2"]
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "nothing"))
-    assert completion.models("") == ["default"]
-    assert completion.formats("j") == ["jsonl"]
-    assert all(colormap(Style(cmap=name)) for name in completion.colour_maps(""))
+    assert completion.complete_model("") == ["default"]
+    assert completion.complete_format("j") == ["jsonl"]
+    assert all(colormap(Style(cmap=name)) for name in completion.complete_colour_map(""))
 
 
 def test_the_settings_of_matplotlib_that_lie_about_end_nothing(tmp_path: Path) -> None:

@@ -229,7 +229,7 @@ def test_standard_input_that_can_not_be_read_is_refused(monkeypatch: pytest.Monk
 @pytest.fixture
 def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Free memory in which 3 MB of text can be cut into tokens."""
-    monkeypatch.setattr(memory, "free_memory", lambda *_: 3_000_000 * reading.SHARE)
+    monkeypatch.setattr(memory, "free_memory", lambda *_: 3_000_000 * reading.BYTES_PER_BYTE)
 
 
 @pytest.mark.usefixtures("little_memory")
@@ -285,7 +285,7 @@ def test_standard_input_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatc
 
 def test_where_nothing_is_known_of_memory_there_is_a_bound_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "free_memory", lambda *_: None)
-    assert reading.most() == reading.WITHOUT
+    assert reading.max_text_bytes() == reading.DEFAULT_BYTES
 
 
 @pytest.mark.parametrize(

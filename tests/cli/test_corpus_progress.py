@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from attnviz.cli.corpus_progress import Telling, telling
+from attnviz.cli.corpus_progress import CorpusProgress, corpus_progress
 
 
 class Clock:
@@ -25,7 +25,7 @@ def plain() -> tuple[Console, io.StringIO]:
 
 def test_a_file_gets_a_plain_line_every_ten_seconds() -> None:
     (console, file), clock = plain(), Clock()
-    on_progress = Telling(console, 1000, clock)
+    on_progress = CorpusProgress(console, 1000, clock)
     on_progress.read(500)
     on_progress.found(20)
     on_progress.worked(10, 400)
@@ -43,7 +43,7 @@ def test_a_file_gets_a_plain_line_every_ten_seconds() -> None:
 
 def test_nothing_is_said_of_time_where_nobody_knows_how_much_there_is() -> None:
     (console, file), clock = plain(), Clock()
-    on_progress = Telling(console, None, clock)
+    on_progress = CorpusProgress(console, None, clock)
     on_progress.read(250)
     clock.now = 10
     on_progress.worked(1000, 20_000)
@@ -55,7 +55,7 @@ def test_a_terminal_gets_a_bar_that_vanishes_whatever_happens() -> None:
     console = Console(file=file, width=100, force_terminal=True)
 
     def fail() -> None:
-        with telling(console, 1000, clock) as on_progress:
+        with corpus_progress(console, 1000, clock) as on_progress:
             on_progress.read(500)
             on_progress.found(7)
             clock.now = 1
@@ -70,7 +70,7 @@ def test_a_terminal_gets_a_bar_that_vanishes_whatever_happens() -> None:
 
 def test_nothing_is_said_where_nothing_is_to_be_said() -> None:
     clock = Clock()
-    on_progress = Telling(None, None, clock)
+    on_progress = CorpusProgress(None, None, clock)
     clock.now = 100
     on_progress.worked(1, 1)
     on_progress.close()
@@ -78,7 +78,7 @@ def test_nothing_is_said_where_nothing_is_to_be_said() -> None:
 
 def test_a_check_that_fails_is_said_at_once_and_once() -> None:
     (console, file), clock = plain(), Clock()
-    on_progress = Telling(console, None, clock)
+    on_progress = CorpusProgress(console, None, clock)
     on_progress.differs("3 documents \x1b[2J apart")
     on_progress.differs("4 documents apart")
     assert file.getvalue() == "✗ 3 documents ␛[2J apart\n"

@@ -71,8 +71,8 @@ def test_the_dark_theme_is_dark(run: Run, tmp_path: Path) -> None:
     run("export", S, tmp_path / "dark.png", *SMALL, "--theme", "dark")
     assert picture(tmp_path / "light.png").mean() > 180
     assert picture(tmp_path / "dark.png").mean() < 75
-    assert (picture(tmp_path / "light.png") == palette.table("ink")[-1]).all(-1).any()
-    assert (picture(tmp_path / "dark.png") == palette.table("ember")[-1]).all(-1).any()
+    assert (picture(tmp_path / "light.png") == palette.colour_table("ink")[-1]).all(-1).any()
+    assert (picture(tmp_path / "dark.png") == palette.colour_table("ember")[-1]).all(-1).any()
 
 
 @pytest.mark.parametrize("suffix", [".json", ".safetensors"])
@@ -215,7 +215,7 @@ def test_nothing_half_written_is_left(
         partial.write_text("half")
         raise error
 
-    monkeypatch.setattr(figure, "save", picture_halfway)
+    monkeypatch.setattr(figure, "save_figure", picture_halfway)
     monkeypatch.setattr(record, "write", record_halfway)
     result = run("export", S, path, "--force", *SMALL)
     assert (result.code, result.out) == (code, "")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from attnviz.cli.files import output_path, replaced
+from attnviz.cli.files import output_path, replace_output
 from attnviz.errors import UsageError
 
 SUFFIXES = (".png", ".json")
@@ -85,7 +85,7 @@ def files(folder: Path) -> dict[str, str]:
 
 def test_the_file_appears_when_it_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
-    with replaced(path, force=False) as partial:
+    with replace_output(path, force=False) as partial:
         partial.write_text("half")
         assert not path.exists()
         assert partial.parent == tmp_path
@@ -97,7 +97,7 @@ def test_the_file_appears_when_it_is_whole(tmp_path: Path) -> None:
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, ValueError])
 def test_nothing_is_left_when_it_ends_halfway(error: type[BaseException], tmp_path: Path) -> None:
     def write() -> None:
-        with replaced(tmp_path / "a.json", force=False) as partial:
+        with replace_output(tmp_path / "a.json", force=False) as partial:
             partial.write_text("half")
             raise error
 
@@ -112,7 +112,7 @@ def test_an_existing_file_stays_as_it_was_when_it_ends_halfway(error: BaseExcept
     path.write_text("mine")
 
     def write() -> None:
-        with replaced(path, force=True) as partial:
+        with replace_output(path, force=True) as partial:
             partial.write_text("half")
             raise error
 
@@ -123,7 +123,7 @@ def test_an_existing_file_stays_as_it_was_when_it_ends_halfway(error: BaseExcept
 
 def test_a_full_disk_is_a_usage_error_that_says_so(tmp_path: Path) -> None:
     def write() -> None:
-        with replaced(tmp_path / "a.json", force=False):
+        with replace_output(tmp_path / "a.json", force=False):
             raise OSError(28, "No space left on device")
 
     with pytest.raises(UsageError, match=r"a\.json can't be written \(No space left on device\)"):
@@ -137,7 +137,7 @@ def test_a_folder_that_can_not_be_written_to_is_a_usage_error(tmp_path: Path, mo
     monkeypatch.setattr(Path, "touch", refuse)  # root may write everywhere
     with (
         pytest.raises(UsageError, match=r"can't be written \(Permission denied\)"),
-        replaced(tmp_path / "a.json", force=False),
+        replace_output(tmp_path / "a.json", force=False),
     ):
         pytest.fail("there is nothing to write to")
 
@@ -146,7 +146,7 @@ def test_a_file_that_came_into_being_meanwhile_is_not_replaced(tmp_path: Path) -
     path = tmp_path / "a.json"
 
     def write() -> None:
-        with replaced(path, force=False) as partial:
+        with replace_output(path, force=False) as partial:
             partial.write_text("ours")
             path.write_text("theirs")
 
@@ -158,7 +158,7 @@ def test_a_file_that_came_into_being_meanwhile_is_not_replaced(tmp_path: Path) -
 def test_with_force_an_existing_file_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text("old")
-    with replaced(path, force=True) as partial:
+    with replace_output(path, force=True) as partial:
         partial.write_text("new")
     assert files(tmp_path) == {"a.json": "new"}
 
@@ -168,7 +168,7 @@ def test_with_force_an_existing_file_is_replaced(tmp_path: Path) -> None:
 def test_the_result_has_the_permissions_of_any_new_file(mask: int, mode: int, tmp_path: Path) -> None:
     before = os.umask(mask)
     try:
-        with replaced(tmp_path / "a.json", force=False) as partial:
+        with replace_output(tmp_path / "a.json", force=False) as partial:
             partial.write_text("whole")
         assert stat.S_IMODE((tmp_path / "a.json").stat().st_mode) == mode
     finally:
@@ -177,7 +177,7 @@ def test_the_result_has_the_permissions_of_any_new_file(mask: int, mode: int, tm
 
 def test_a_long_name_of_wide_characters_works(tmp_path: Path) -> None:
     path = tmp_path / ("日" * 80 + ".json")
-    with replaced(path, force=False) as partial:
+    with replace_output(path, force=False) as partial:
         partial.write_text("whole")
     assert list(files(tmp_path)) == [path.name]
 
@@ -193,7 +193,7 @@ def test_a_file_that_is_replaced_keeps_its_permissions(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text("old")
     path.chmod(0o640)
-    with replaced(path, force=True) as partial:
+    with replace_output(path, force=True) as partial:
         partial.write_text("new")
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
@@ -205,7 +205,7 @@ def test_what_a_link_leads_to_is_replaced_and_the_link_stays(there: bool, tmp_pa
     if there:
         real.write_text("old")
     link.symlink_to(real)
-    with replaced(output_path(str(link), (".json",), force=True), force=True) as partial:
+    with replace_output(output_path(str(link), (".json",), force=True), force=True) as partial:
         partial.write_text("new")
     assert link.is_symlink()
     assert files(real.parent) == {"a.json": "new"}

@@ -14,7 +14,7 @@ from rich.console import Console
 from attnviz.attention.kernel import Tile
 from attnviz.attention.window import CAUSAL
 from attnviz.cli import console, progress
-from attnviz.cli.progress import Progress
+from attnviz.cli.progress import RunProgress
 from attnviz.interface import load
 from tests.cli.conftest import Run
 
@@ -49,7 +49,7 @@ class Screen:
         ]
 
 
-def see(bar: Progress, clock: Clock, layer: int, query: int, seconds: float) -> None:
+def see(bar: RunProgress, clock: Clock, layer: int, query: int, seconds: float) -> None:
     """A causal layer of two heads and 100 tokens in tiles of 10 queries, each of which takes some ``seconds``."""
     clock.now += seconds
     bar.tile(Tile(layer, query, 0, torch.zeros(2, 10, query + 10), (2, 100, 100), window=CAUSAL))
@@ -57,7 +57,7 @@ def see(bar: Progress, clock: Clock, layer: int, query: int, seconds: float) -> 
 
 def test_nothing_is_shown_in_the_first_two_seconds() -> None:
     clock, screen = Clock(), Screen()
-    bar = Progress(4, screen.console, clock)
+    bar = RunProgress(4, screen.console, clock)
     for query in range(0, 100, 10):
         see(bar, clock, 0, query, 0.19)
     bar.close()
@@ -66,7 +66,7 @@ def test_nothing_is_shown_in_the_first_two_seconds() -> None:
 
 def test_layer_tile_and_time_left_are_shown_then() -> None:
     clock, screen = Clock(), Screen()
-    bar = Progress(4, screen.console, clock)
+    bar = RunProgress(4, screen.console, clock)
     for query in range(0, 100, 10):
         see(bar, clock, 0, query, 0.1)
     see(bar, clock, 1, 0, 5)
@@ -82,7 +82,7 @@ def test_layer_tile_and_time_left_are_shown_then() -> None:
 
 def test_it_is_drawn_a_few_times_a_second_and_by_no_thread() -> None:
     clock, screen = Clock(), Screen()
-    bar = Progress(1, screen.console, clock)
+    bar = RunProgress(1, screen.console, clock)
     threads = threading.active_count()
     for _ in range(1000):
         see(bar, clock, 0, 0, 0.004)  # 4 seconds, of which 2 are shown
@@ -93,7 +93,7 @@ def test_it_is_drawn_a_few_times_a_second_and_by_no_thread() -> None:
 
 def test_layers_that_nobody_counted_go_without_a_time() -> None:
     clock, screen = Clock(), Screen()
-    bar = Progress(None, screen.console, clock)
+    bar = RunProgress(None, screen.console, clock)
     see(bar, clock, 0, 0, 3)
     assert screen.pictures[-1] == "layer 1, tile 1"
     bar.close()
@@ -101,7 +101,7 @@ def test_layers_that_nobody_counted_go_without_a_time() -> None:
 
 def test_more_layers_than_were_known_are_no_harm() -> None:
     clock, screen = Clock(), Screen()
-    bar = Progress(1, screen.console, clock)
+    bar = RunProgress(1, screen.console, clock)
     for layer in range(3):
         see(bar, clock, layer, 0, 3)
     assert screen.pictures[-1].startswith("layer 3 of 3")
@@ -110,7 +110,7 @@ def test_more_layers_than_were_known_are_no_harm() -> None:
 
 def test_where_nobody_looks_nothing_is_drawn() -> None:
     clock, screen = Clock(), Screen(terminal=False)
-    bar = Progress(1, screen.console, clock)
+    bar = RunProgress(1, screen.console, clock)
     see(bar, clock, 0, 0, 60)
     bar.close()
     assert screen.raw == ""
@@ -140,7 +140,7 @@ def test_the_bar_is_taken_away_where_the_run_fails(tiny_llama: Path, monkeypatch
     monkeypatch.setattr(console, "errors", lambda: screen.console)
 
     def fail() -> None:
-        with progress.watching(load(tiny_llama)) as bar:
+        with progress.run_progress(load(tiny_llama)) as bar:
             bar._next = 0
             bar.tile(Tile(0, 0, 0, torch.zeros(1, 1, 1), (1, 1, 1)))
             raise ZeroDivisionError

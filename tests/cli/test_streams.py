@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from attnviz.cli import console
-from attnviz.cli.app import main
-from attnviz.cli.streams import guarded
+from attnviz.cli.app import run_app
+from attnviz.cli.streams import guard_streams
 from attnviz.errors import UsageError
 
 SCRIPT = "from attnviz.cli.signals import main; main()"
@@ -43,7 +43,7 @@ def ended(monkeypatch: pytest.MonkeyPatch, *arguments: object, out: object, err:
         patch.setattr(sys, "stdout", out)
         patch.setattr(sys, "stderr", err)
         with pytest.raises(SystemExit) as caught:
-            main()
+            run_app()
     return int(caught.value.code or 0)
 
 
@@ -117,7 +117,7 @@ def shown(encoding: str, line: str) -> str:
     raw = io.BytesIO()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding=encoding, errors="strict"))
-        with guarded():
+        with guard_streams():
             console.output().print(line, soft_wrap=True)
         return raw.getvalue().decode(encoding)
 
@@ -134,7 +134,7 @@ def test_a_document_is_utf_8_whatever_the_encoding_of_the_terminal(encoding: str
     raw = io.BytesIO()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding=encoding))
-        with guarded():
+        with guard_streams():
             console.print_json({"text": "你好 “é”", "name": "\udcff"})
         assert raw.getvalue().startswith('{"text": "你好 “é”"'.encode())
         assert json.loads(raw.getvalue()) == {"text": "你好 “é”", "name": "\udcff"}
@@ -142,7 +142,7 @@ def test_a_document_is_utf_8_whatever_the_encoding_of_the_terminal(encoding: str
 
 def test_streams_are_given_back_as_they_were() -> None:
     before = sys.stdout, sys.stderr
-    with pytest.raises(UsageError), guarded():
+    with pytest.raises(UsageError), guard_streams():
         raise UsageError("x")
     assert (sys.stdout, sys.stderr) == before
     print("still here")

@@ -40,7 +40,7 @@ def weights(n: int, *, peak: tuple[int, int] | None = None, seed: int = 0) -> Ar
 
 
 def colour(value: float) -> RGB:
-    red, green, blue = palette.colours(np.array(value), 0, 1)
+    red, green, blue = palette.value_colours(np.array(value), 0, 1)
     return int(red), int(green), int(blue)
 
 

@@ -10,7 +10,7 @@ from attnviz.analysis.corpus.accumulation import Corpus, Counts, Reason
 from attnviz.analysis.corpus.outliers import Where
 from attnviz.analysis.corpus.roles import roles
 from attnviz.render.about import About
-from attnviz.render.terminal.corpus import table
+from attnviz.render.terminal.corpus import corpus_table
 from tests.analysis.corpora import Row, corpus
 
 ABOUT = About("mini", "native", "float32", seconds=2.0)
@@ -26,7 +26,7 @@ ROWS: list[Row] = [
 def lines(found: Corpus, width: int, about: About = ABOUT) -> list[str]:
     console = Console(width=width, color_system=None, force_terminal=True)
     with console.capture() as capture:
-        console.print(table(found, roles(found), about, FILES))
+        console.print(corpus_table(found, roles(found), about, FILES))
     return [line.rstrip() for line in capture.get().splitlines()]
 
 

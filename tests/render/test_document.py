@@ -11,7 +11,7 @@ from jsonschema import ValidationError
 from attnviz.analysis.text.summary import Heads, summarise
 from attnviz.model.check.judge import Check, LayerCheck, RowCounts
 from attnviz.record import Attention
-from attnviz.render.document import check_document, document
+from attnviz.render.document import check_document, summary_document
 from tests.records import Spelled, cross_record, query_mask, random_weights, record, three_maps
 from tests.schemas import validate
 
@@ -34,7 +34,7 @@ FAILED = check(0.02, double=check(0.019, dtype="float64"))
 
 def made(attention: Attention, found: Check | None = None, **options: Any) -> dict[str, Any]:
     """The document as its reader gets it."""
-    text = json.dumps(document(summarise(attention, **options), found), allow_nan=False)
+    text = json.dumps(summary_document(summarise(attention, **options), found), allow_nan=False)
     parsed: dict[str, Any] = json.loads(text)
     return parsed
 
@@ -227,7 +227,7 @@ def test_a_head_that_is_left_out_is_null_in_the_overview_and_listed() -> None:
 
 def test_entropy_of_nothing_is_zero_and_not_minus_zero() -> None:
     text = json.dumps(
-        document(summarise(record(NOUNS, query_mask(0, 10)[None, None]), cell="entropy", everything=True), None)
+        summary_document(summarise(record(NOUNS, query_mask(0, 10)[None, None]), cell="entropy", everything=True), None)
     )
     assert "-0.0" not in text
 

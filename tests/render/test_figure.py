@@ -18,7 +18,7 @@ from attnviz.analysis.text.units import Units, in_words
 from attnviz.errors import UsageError
 from attnviz.record import Attention
 from attnviz.render import palette
-from attnviz.render.figure import Style, colormap, draw_grid, draw_head, save, style, to_png
+from attnviz.render.figure import Style, colormap, draw_grid, draw_head, save_figure, style, to_png
 from tests.records import Array, cross_record, peaked, random_weights, record
 from tests.render.screen import luminance
 
@@ -73,7 +73,7 @@ def place_of(colour: Array, figure: Figure) -> tuple[float, float]:
 
 def largest(theme: Theme) -> Array:
     """The colour of the largest weight: the darkest on paper, the brightest at night."""
-    return palette.table("ink" if theme == "light" else "ember")[-1]
+    return palette.colour_table("ink" if theme == "light" else "ember")[-1]
 
 
 # One head
@@ -457,7 +457,7 @@ def both() -> list[Figure]:
 
 def saved(figure: Figure, suffix: str) -> tuple[bytes, list[str]]:
     buffer = io.BytesIO()
-    missing = save(figure, buffer, suffix)
+    missing = save_figure(figure, buffer, suffix)
     return buffer.getvalue(), missing
 
 

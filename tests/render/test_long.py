@@ -12,7 +12,7 @@ from attnviz.analysis.text.long_range import LongRange, LongRangeLink, Passage, 
 from attnviz.analysis.text.summary import Summary, summarise
 from attnviz.encoding import Place
 from attnviz.record import Attention
-from attnviz.render.document import document
+from attnviz.render.document import summary_document
 from attnviz.render.heatmap import profile_heatmap
 from attnviz.render.terminal import screen as terminal
 from attnviz.render.terminal.long import LongRangeLinks, MostRead
@@ -123,7 +123,7 @@ def test_punctuation_stands_at_its_word(before: str, after: str, said: str) -> N
 
 
 def test_the_profile_has_layers_down_and_distances_across() -> None:
-    found = lines(Group(*terminal.show(long_summary(), named=False)), 80)
+    found = lines(Group(*terminal.summary_parts(long_summary(), named=False)), 80)
     start = next(i for i, line in enumerate(found) if line.startswith("Distance profile"))
     assert found[start + 1 : start + 4] == [
         "    itself     1–9   10–99 100–999   first",
@@ -166,20 +166,20 @@ def test_no_more_than_eight_passages_are_listed() -> None:
 
 def test_a_short_text_has_none_of_these() -> None:
     words = [f"w{i}" for i in range(9)]
-    found = lines(Group(*terminal.show(summarise(record(words, random_weights((2, 1, 9)))), named=False)), 80)
+    found = lines(Group(*terminal.summary_parts(summarise(record(words, random_weights((2, 1, 9)))), named=False)), 80)
     assert not [
         line for line in found if line.startswith(("Long-range links", "Distance profile", "Most read passages"))
     ]
 
 
 def test_a_long_text_has_its_sections_after_what_words_look_at() -> None:
-    found = lines(Group(*terminal.show(long_summary(), named=False)), 80)
+    found = lines(Group(*terminal.summary_parts(long_summary(), named=False)), 80)
     titles = [found[i + 1].split("  ")[0] for i in range(len(found) - 1) if not found[i]]
     assert titles[-4:] == ["What each word looks at most", "Long-range links", "Distance profile", "Most read passages"]
 
 
 def test_the_document_has_what_the_screen_shows() -> None:
-    found = document(long_summary(), None)
+    found = summary_document(long_summary(), None)
     validate(found)
     assert [(band["near"], band["far"], len(band["links"])) for band in found["long_range_links"]] == [
         (1, 10, 1),
@@ -198,7 +198,7 @@ def test_the_document_has_what_the_screen_shows() -> None:
 
 
 def test_the_document_of_a_short_text_has_the_same_names_and_nothing_in_them(tiny_attention: Attention) -> None:
-    found = document(summarise(tiny_attention), None)
+    found = summary_document(summarise(tiny_attention), None)
     validate(found)
     assert (found["long_range_links"], found["distance_profile"], found["received"]) == ([], None, [])
     assert found["weights_kept"] == "all"

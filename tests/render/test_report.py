@@ -14,8 +14,8 @@ from attnviz.analysis.corpus.accumulation import Collector, Corpus, Reason
 from attnviz.analysis.corpus.outliers import Outlier, Where
 from attnviz.analysis.corpus.roles import roles
 from attnviz.render.about import About
-from attnviz.render.maps import maps
-from attnviz.render.page import report
+from attnviz.render.maps import corpus_maps
+from attnviz.render.page import corpus_page
 from tests.analysis.corpora import HEADS, LAYERS, Row, corpus, documents, figures, links
 
 ABOUT = About("maker/mini", "native", "float32", ("docs/", "a & b.txt"), check="32 documents: 3e-07", passed=True,
@@ -57,7 +57,7 @@ class Page(HTMLParser):
 
 
 def page(found: Corpus, about: About = ABOUT) -> Page:
-    return Page(report(found, roles(found), about))
+    return Page(corpus_page(found, roles(found), about))
 
 
 def test_the_page_says_what_was_found() -> None:
@@ -101,7 +101,7 @@ def test_induction_has_a_map_where_it_was_measured() -> None:
 
 def test_small_scores_of_induction_are_pale() -> None:
     (found,) = (
-        each for each in maps(replace(corpus(3), induction=np.full((3, HEADS), 0.02))) if each.values.max() < 0.1
+        each for each in corpus_maps(replace(corpus(3), induction=np.full((3, HEADS), 0.02))) if each.values.max() < 0.1
     )
     assert found.metric.name == "induction"
     assert found.shares().max() == pytest.approx(0.04)
@@ -117,7 +117,7 @@ def test_text_of_the_corpus_is_text() -> None:
         outliers=(Outlier(where, "sink", 0.9, 0.2, 7.5),),
     )
     about = replace(ABOUT, model=EVIL, inputs=(EVIL,), options={EVIL: EVIL}, check=EVIL, revision=EVIL)
-    html = report(made, roles(made), about)
+    html = corpus_page(made, roles(made), about)
     found = Page(html)
     assert found.elements["script"] == 1
     assert found.elements["img"] == 0
@@ -126,7 +126,7 @@ def test_text_of_the_corpus_is_text() -> None:
 
 
 def test_the_page_needs_and_allows_nothing_else() -> None:
-    html = report(corpus(3), (), ABOUT)
+    html = corpus_page(corpus(3), (), ABOUT)
     found = Page(html)
     policy = next(value for tag, name, value in found.attributes if tag == "meta" and "default-src" in (value or ""))
     for kind in ("style", "script"):
@@ -169,7 +169,7 @@ def test_values_below_zero_have_a_scale_of_two_sides() -> None:
 
 
 def test_a_large_model_has_a_page_that_opens() -> None:
-    html = report(corpus(2, layers=300), (), ABOUT)
+    html = corpus_page(corpus(2, layers=300), (), ABOUT)
     assert "L299 H3" in html
     assert "± " not in html
     assert len(html) < 2_500_000

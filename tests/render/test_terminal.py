@@ -38,8 +38,8 @@ def random(words: list[Spelled], *, heads: int = 4, causal: bool = False) -> Att
 def shown(
     attention: Attention, width: int = 80, colours: Colours = None, *, named: bool = False, **options: Any
 ) -> list[str]:
-    """The lines that ``show`` prints."""
-    return lines(Group(*terminal.show(summarise(attention, **options), named=named)), width, colours)
+    """The lines that ``summary_parts`` prints."""
+    return lines(Group(*terminal.summary_parts(summarise(attention, **options), named=named)), width, colours)
 
 
 def section(title: str, found: list[str]) -> list[str]:
@@ -97,7 +97,7 @@ def test_the_whole_screen_is_the_same_without_colour_and_with_256() -> None:
 
 def test_colour_is_used_where_there_is_one_and_only_there() -> None:
     def screen(colours: Colours, **options: bool) -> str:
-        return printed(Group(*terminal.show(summarise(bank()), named=False)), 80, colours, **options)
+        return printed(Group(*terminal.summary_parts(summarise(bank()), named=False)), 80, colours, **options)
 
     assert "\x1b[" not in screen(None)
     assert ";2;" in screen("truecolor")
@@ -122,7 +122,7 @@ def test_the_terminal_decides_between_blocks_and_characters(
     environment: dict[str, str], system: str | None, *, blocks: bool
 ) -> None:
     many = random([f"w{i}" for i in range(40)])
-    parts = Group(*terminal.show(summarise(many), named=False))
+    parts = Group(*terminal.summary_parts(summarise(many), named=False))
     text = printed(parts, 80, color_system="auto", no_color=None, force_terminal=True, _environ=environment)
     assert ("▀" in text) is blocks
     assert (";2;" in text, ";5;" in text) == (blocks and system == "truecolor", blocks and system == "256")
@@ -145,18 +145,20 @@ def test_nothing_in_the_words_acts_on_the_terminal_or_makes_a_line_too_wide(
 
 def test_the_heading_names_model_way_and_sizes() -> None:
     attention = replace(bank(), model="sentence-transformers/all-MiniLM-L6-v2", backend="hosted")
-    assert lines(terminal.heading(attention)) == ["all-MiniLM-L6-v2 · hosted · 2 layers × 3 heads · 9 tokens · 8 words"]
+    assert lines(terminal.summary_heading(attention)) == [
+        "all-MiniLM-L6-v2 · hosted · 2 layers × 3 heads · 9 tokens · 8 words"
+    ]
 
 
 def test_the_heading_says_what_was_cut_off() -> None:
-    assert "12 tokens" in lines(terminal.heading(bank(dropped=12)))[0]
-    assert "cut" in lines(terminal.heading(bank(dropped=12)))[0]
-    assert "cut" not in lines(terminal.heading(bank()))[0]
+    assert "12 tokens" in lines(terminal.summary_heading(bank(dropped=12)))[0]
+    assert "cut" in lines(terminal.summary_heading(bank(dropped=12)))[0]
+    assert "cut" not in lines(terminal.summary_heading(bank()))[0]
 
 
 def test_the_heading_says_how_many_tokens_are_generated() -> None:
     attention = record(BANK, random_weights((2, 3, 9), causal=True), causal=True, generated=4)
-    assert lines(terminal.heading(attention))[0].endswith(" · 9 tokens (4 generated) · 8 words")
+    assert lines(terminal.summary_heading(attention))[0].endswith(" · 9 tokens (4 generated) · 8 words")
 
 
 @pytest.mark.parametrize("name", ["encoder", "decoder", "cross"])
@@ -168,14 +170,17 @@ def test_the_heading_of_one_map_of_three_says_which_and_what_looks_at_what(name:
         "decoder": "3 tokens (1 generated) · 3 words",
         "cross": "3 target tokens (1 generated) look at 9 source tokens",
     }
-    assert lines(terminal.heading(found), 120) == [start + sizes[name]]
+    assert lines(terminal.summary_heading(found), 120) == [start + sizes[name]]
 
 
 def test_the_heading_of_a_cross_map_counts_what_was_cut_off_of_both_texts() -> None:
     found = three_maps(BANK, ["Die", "Bank"], dropped=2).cross
     assert found.keys
-    assert "2 tokens cut off" in lines(terminal.heading(found), 120)[0]
-    assert "7 tokens cut off" in lines(terminal.heading(replace(found, keys=replace(found.keys, dropped=5))), 120)[0]
+    assert "2 tokens cut off" in lines(terminal.summary_heading(found), 120)[0]
+    assert (
+        "7 tokens cut off"
+        in lines(terminal.summary_heading(replace(found, keys=replace(found.keys, dropped=5))), 120)[0]
+    )
 
 
 # Two texts

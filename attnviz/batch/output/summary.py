@@ -16,8 +16,8 @@ from attnviz.analysis.corpus.typical_links import LinkRows
 from attnviz.batch.output.summary_json import document, statistics
 from attnviz.batch.output.writers import as_parquet
 from attnviz.render.about import About
-from attnviz.render.maps import maps
-from attnviz.render.page import report
+from attnviz.render.maps import corpus_maps
+from attnviz.render.page import corpus_page
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -91,7 +91,7 @@ def summary_files(corpus: Corpus, about: About) -> dict[str, bytes]:
     from attnviz.render.figure import draw_maps, to_png
 
     found = roles(corpus)
-    shown = maps(corpus)
+    shown = corpus_maps(corpus)
     title = f"{about.model.rpartition('/')[2]} over {corpus.counts.measured:,} documents"
     note = "Means over the documents. Shares of attention in percent. Layers down, heads across."
     parts = {
@@ -103,7 +103,7 @@ def summary_files(corpus: Corpus, about: About) -> dict[str, bytes]:
         "summary.json": text.encode("utf-8", "replace"),
         "summary.parquet": _parquet(corpus),
         "heads.png": to_png(draw_maps(shown, corpus.layers, title, note)),
-        "report.html": report(corpus, found, about).encode("utf-8", "replace"),
+        "report.html": corpus_page(corpus, found, about).encode("utf-8", "replace"),
     }
 
 

@@ -6,5 +6,5 @@ from attnviz.render.figure.maps import draw_maps as draw_maps
 from attnviz.render.figure.style import Style as Style
 from attnviz.render.figure.style import Theme as Theme
 from attnviz.render.figure.style import colormap as colormap
-from attnviz.render.figure.style import save as save
+from attnviz.render.figure.style import save_figure as save_figure
 from attnviz.render.figure.style import to_png as to_png

@@ -17,7 +17,7 @@ from attnviz.analysis.text.units import Reading
 from attnviz.record import Attention, Observation
 from attnviz.render import palette
 from attnviz.render.figure.style import Style, colormap, new_figure, own_settings
-from attnviz.render.heatmap import head_heatmap, head_name, largest, pool
+from attnviz.render.heatmap import head_heatmap, head_name, pool, pool_largest
 from attnviz.render.labels import clean, shorten, width
 
 _LABEL = 20
@@ -143,7 +143,7 @@ def _pooled(maps: Grid, pixels: Sequence[int]) -> tuple[NDArray[np.floating], st
     joined = down * maps.down, across * maps.across
     if joined == (1, 1):
         return maps.weights, ""
-    weights = maps.weights if across == down == 1 else largest(maps.weights, down, across)
+    weights = maps.weights if across == down == 1 else pool_largest(maps.weights, down, across)
     return weights, f"each point is the largest of {joined[0]:,} × {joined[1]:,} weights"
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from attnviz.render import palette
 from attnviz.render.figure.style import Style, colormap, new_figure, own_settings
 from attnviz.render.labels import clean
-from attnviz.render.maps import Map, scale_ends, some
+from attnviz.render.maps import MetricMap, scale_ends, tick_numbers
 
 _AREA = 4.2
 """Square inches of a map."""
@@ -38,7 +38,9 @@ Box = tuple[float, float, float, float]
 
 
 @own_settings()
-def draw_maps(maps: Sequence[Map], layers: Sequence[int], title: str, note: str, style: Style | None = None) -> Figure:
+def draw_maps(
+    maps: Sequence[MetricMap], layers: Sequence[int], title: str, note: str, style: Style | None = None
+) -> Figure:
     """The ``maps`` (L, H) side by side, layers down and heads across, each with its scale; ``layers`` are numbers.
 
     Drawn on one sheet that is measured in inches: axes of their own for every map and scale take seconds.
@@ -97,7 +99,7 @@ def _paint(sheet: Axes, shares: NDArray[np.floating], box: Box, colours: Colorma
     sheet.add_image(image)
 
 
-def _draw(sheet: Axes, shown: Map, box: Box, style: Style) -> None:
+def _draw(sheet: Axes, shown: MetricMap, box: Box, style: Style) -> None:
     """The cells, the lines between them, and the frame."""
     _paint(sheet, shown.shares(), box, _colours(shown, style))
     left, low, right, high = box
@@ -110,20 +112,20 @@ def _draw(sheet: Axes, shown: Map, box: Box, style: Style) -> None:
     sheet.add_patch(Rectangle((left, low), right - left, high - low, fill=False, edgecolor=style.frame, linewidth=0.6))
 
 
-def _label(sheet: Axes, shown: Map, box: Box, layers: Sequence[int], style: Style) -> None:
+def _label(sheet: Axes, shown: MetricMap, box: Box, layers: Sequence[int], style: Style) -> None:
     """The title, and the numbers of layers and heads."""
     left, low, right, high = box
     rows, columns = shown.values.shape
     _write(sheet, style, left, high + 0.06, shown.title, size=10, weight="bold", va="bottom")
-    for row in some(rows):
+    for row in tick_numbers(rows):
         height = high - (row + 0.5) * (high - low) / rows
         _write(sheet, style, left - 0.04, height, f"L{layers[row]}", size=7, ha="right", va="center_baseline")
-    for column in some(columns):
+    for column in tick_numbers(columns):
         place = left + (column + 0.5) * (right - left) / columns
         _write(sheet, style, place, low - 0.04, f"H{column}", size=7, ha="center", va="top")
 
 
-def _draw_scale(sheet: Axes, shown: Map, box: Box, style: Style) -> None:
+def _draw_scale(sheet: Axes, shown: MetricMap, box: Box, style: Style) -> None:
     left, low, right, _ = box
     _paint(sheet, np.linspace(0, 1, 256)[None], (left, low - 0.36, right, low - 0.28), _colours(shown, style))
     ends = scale_ends(shown)
@@ -132,7 +134,7 @@ def _draw_scale(sheet: Axes, shown: Map, box: Box, style: Style) -> None:
         _write(sheet, style, place, low - 0.4, text, size=7, ha=side, va="top")
 
 
-def _colours(shown: Map, style: Style) -> Colormap:
+def _colours(shown: MetricMap, style: Style) -> Colormap:
     name = "ink" if style.theme == "light" else "ember"
-    one_way = colormap(style) if not shown.two_sided else ListedColormap(palette.two_sided(name) / 255, name)
+    one_way = colormap(style) if not shown.two_sided else ListedColormap(palette.two_sided_table(name) / 255, name)
     return one_way.with_extremes(bad=style.frame)

@@ -87,7 +87,7 @@ def colormap(style: Style) -> Colormap:
     """
     name = style.cmap or ("ink" if style.theme == "light" else "ember")
     if name in palette.PALETTES:
-        return ListedColormap(palette.table(name) / 255, name)
+        return ListedColormap(palette.colour_table(name) / 255, name)
     if name in mpl.colormaps:
         return mpl.colormaps[name]
     names = [*palette.PALETTES, *mpl.colormaps]
@@ -120,12 +120,12 @@ def new_figure(style: Style, size: tuple[float, float]) -> Figure:
 def to_png(figure: Figure) -> bytes:
     """The figure as the bytes of a PNG."""
     buffer = io.BytesIO()
-    save(figure, buffer, ".png")
+    save_figure(figure, buffer, ".png")
     return buffer.getvalue()
 
 
 @own_settings()
-def save(figure: Figure, file: BinaryIO, suffix: str) -> list[str]:
+def save_figure(figure: Figure, file: BinaryIO, suffix: str) -> list[str]:
     """Write the figure as ``suffix`` says, with fonts that have its characters; return those that no font has."""
     for text in figure.findobj(Text):
         text.set_fontfamily(_fonts())

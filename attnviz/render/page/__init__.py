@@ -11,34 +11,34 @@ from string import Template
 from attnviz.analysis.corpus.accumulation import Corpus
 from attnviz.analysis.corpus.roles import Found
 from attnviz.render.about import About
-from attnviz.render.maps import Map, maps
+from attnviz.render.maps import MetricMap, corpus_maps
 from attnviz.render.page import sections, svg
-from attnviz.render.page.html import section, text
+from attnviz.render.page.html import escape_text, section
 from attnviz.render.page.sections import count_of
 
 
-def report(corpus: Corpus, found: Sequence[Found], about: About) -> str:
+def corpus_page(corpus: Corpus, found: Sequence[Found], about: About) -> str:
     """The page; ``found`` are the roles of the heads."""
-    style = _file("style.css") + svg.style(len(corpus.layers), corpus.heads)
+    style = _file("style.css") + svg.map_style(len(corpus.layers), corpus.heads)
     script = _file("script.js")
-    name = text(about.model.rpartition("/")[2])
-    shown = maps(corpus)
+    name = escape_text(about.model.rpartition("/")[2])
+    shown = corpus_maps(corpus)
     body = [
-        sections.tiles(corpus, about),
-        sections.in_short(corpus, found),
+        sections.tiles_section(corpus, about),
+        sections.findings_section(corpus, found),
         section("Maps", sections.ABOUT_MAPS, _maps(shown, corpus)) if shown else "",
-        sections.roles(found, shown),
-        sections.typical(corpus, everything="all" in about.options),
-        sections.longest(corpus),
-        sections.outliers(corpus),
-        sections.reasons("Failures", "Documents that could not be measured, and why.", corpus.failures),
-        sections.reasons("Notes", "What is to be known of documents that were measured.", corpus.notes),
-        sections.run(about),
+        sections.roles_section(found, shown),
+        sections.typical_section(corpus, everything="all" in about.options),
+        sections.longest_section(corpus),
+        sections.outliers_section(corpus),
+        sections.reasons_section("Failures", "Documents that could not be measured, and why.", corpus.failures),
+        sections.reasons_section("Notes", "What is to be known of documents that were measured.", corpus.notes),
+        sections.run_section(about),
     ]
     return Template(_file("page.html")).substitute(
         title=f"{name}: {count_of(corpus.counts.documents, 'document')}",
         heading=f"Where {name} looks in {count_of(corpus.counts.measured, 'document')}",
-        lead=sections.inputs(about),
+        lead=sections.inputs_line(about),
         body="\n".join(part for part in body if part),
         style=style,
         style_hash=_digest(style),
@@ -47,8 +47,8 @@ def report(corpus: Corpus, found: Sequence[Found], about: About) -> str:
     )
 
 
-def _maps(shown: Sequence[Map], corpus: Corpus) -> str:
-    return f"<div class=maps>\n{chr(10).join(svg.figure(each, corpus.layers) for each in shown)}\n</div>"
+def _maps(shown: Sequence[MetricMap], corpus: Corpus) -> str:
+    return f"<div class=maps>\n{chr(10).join(svg.map_figure(each, corpus.layers) for each in shown)}\n</div>"
 
 
 def _file(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Pieces of HTML. Text that is not ours goes through ``text``; all that these return is HTML already."""
+"""Pieces of HTML. Text that is not ours goes through ``escape_text``; all that these return is HTML already."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _WORD = 40
 """The most columns of a word."""
 
 
-def text(words: str) -> str:
+def escape_text(words: str) -> str:
     """Any text as HTML that shows it: markup in it is no markup, and nothing turns the line around."""
     return html.escape(clean(words)) if words else ""
 
@@ -23,15 +23,15 @@ def word(label: str) -> str:
     return f"<bdi>{html.escape(shorten(label, _WORD))}</bdi>"
 
 
-def where(found: Where) -> str:
+def document_position(found: Where) -> str:
     """Which document, and where it is from."""
     row = "" if found.row is None else f", row {found.row:,}"
     line = row if found.line is None else f":{found.line:,}"
-    return f"{found.document:,} · <bdi>{text(found.source)}</bdi>{line}"
+    return f"{found.document:,} · <bdi>{escape_text(found.source)}</bdi>{line}"
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """A cell of a table; ``value`` is what it is sorted by, if that is not its text. ``kind`` is its class."""
 
     html: str
@@ -39,12 +39,12 @@ class Cell:
     kind: str = ""
 
 
-def number(shown: str, value: float) -> Cell:
+def number_cell(shown: str, value: float) -> TableCell:
     """A cell with a number."""
-    return Cell(shown, value, "n")
+    return TableCell(shown, value, "n")
 
 
-def table(heads: Sequence[tuple[str, str]], rows: Iterable[Sequence[Cell]]) -> str:
+def sortable_table(heads: Sequence[tuple[str, str]], rows: Iterable[Sequence[TableCell]]) -> str:
     """A table that can be sorted; each column has its head and its class."""
     top = "".join(f"<th scope=col{_class(kind)}>{head}</th>" for head, kind in heads)
     body = "\n".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
@@ -53,7 +53,7 @@ def table(heads: Sequence[tuple[str, str]], rows: Iterable[Sequence[Cell]]) -> s
     )
 
 
-def _cell(cell: Cell) -> str:
+def _cell(cell: TableCell) -> str:
     value = "" if cell.value is None else f' data-v="{cell.value:.6g}"'
     return f"<td{_class(cell.kind)}{value}>{cell.html}</td>"
 

@@ -12,9 +12,9 @@ from attnviz.analysis.corpus.roles import Found, HeadRole
 from attnviz.analysis.corpus.typical_links import LONG_WEIGHT, TIMES
 from attnviz.analysis.text.offsets import MIN_QUERIES
 from attnviz.render.about import About
-from attnviz.render.maps import Map, number
-from attnviz.render.page.html import Cell, bar, section, table, text, where, word
-from attnviz.render.page.html import number as cell
+from attnviz.render.maps import MetricMap, format_number
+from attnviz.render.page.html import TableCell, bar, document_position, escape_text, section, sortable_table, word
+from attnviz.render.page.html import number_cell as cell
 from attnviz.render.terminal.cost import duration
 
 ABOUT_MAPS = (
@@ -34,7 +34,7 @@ def count_of(count: int, name: str) -> str:
     return f"{count:,} {name}" if count == 1 else f"{count:,} {name}s"
 
 
-def tiles(corpus: Corpus, about: About) -> str:
+def tiles_section(corpus: Corpus, about: About) -> str:
     """The numbers of the corpus."""
     counts = corpus.counts
     shown = [(f"{counts.measured:,}", "documents measured", "")]
@@ -55,7 +55,7 @@ def tiles(corpus: Corpus, about: About) -> str:
     return f"<ul class=tiles>{items}</ul>"
 
 
-def in_short(corpus: Corpus, found: Sequence[Found]) -> str:
+def findings_section(corpus: Corpus, found: Sequence[Found]) -> str:
     """The findings in sentences."""
     heads = len(corpus.layers) * corpus.heads
     said = [
@@ -86,16 +86,16 @@ _DOES = {
 """What one head of a role does, and what several do."""
 
 
-def roles(found: Sequence[Found], shown: Sequence[Map]) -> str:
+def roles_section(found: Sequence[Found], shown: Sequence[MetricMap]) -> str:
     """Which heads do what; empty where nothing was measured."""
     return section("Roles", _ABOUT_ROLES, f"<div class=roles>{''.join(map(_role, found))}</div>") if shown else ""
 
 
 def _role(found: Found) -> str:
     role = found.role
-    source = f" ({text(role.source)})" if role.source else ""
-    rule = text(role.rule).replace(" ", "&nbsp;")
-    about = f"{text(role.score)}: {rule}{source}"
+    source = f" ({escape_text(role.source)})" if role.source else ""
+    rule = escape_text(role.rule).replace(" ", "&nbsp;")
+    about = f"{escape_text(role.score)}: {rule}{source}"
     count = "not measured" if found.scores is None else count_of(len(found.heads), "head")
     if not found.heads:
         heads = f"<p>{_nearest(found)}</p>"
@@ -109,8 +109,8 @@ def _role(found: Found) -> str:
 
 def _heads(heads: Sequence[HeadRole]) -> str:
     items = (
-        f"<li><b>L{each.layer} H{each.head}</b> {number(each.score, 'share')}"
-        f"{f' <i>{text(each.detail)}</i>' if each.detail else ''}</li>"
+        f"<li><b>L{each.layer} H{each.head}</b> {format_number(each.score, 'share')}"
+        f"{f' <i>{escape_text(each.detail)}</i>' if each.detail else ''}</li>"
         for each in heads
     )
     return f"<ul class=heads>{''.join(items)}</ul>"
@@ -119,22 +119,22 @@ def _heads(heads: Sequence[HeadRole]) -> str:
 def _nearest(found: Found) -> str:
     if found.scores is None or np.isnan(found.scores).all():
         return "No head has this score."
-    return f"No head; the largest score is {number(float(np.nanmax(found.scores)), 'share')}."
+    return f"No head; the largest score is {format_number(float(np.nanmax(found.scores)), 'share')}."
 
 
-def typical(corpus: Corpus, *, everything: bool) -> str:
+def typical_section(corpus: Corpus, *, everything: bool) -> str:
     """The words that link typically; all of them where ``everything`` was asked for."""
     if not corpus.typical:
         return ""
     most = max(pair.documents for pair in corpus.typical)
     rows = [
         (
-            Cell(f"{word(best.query)}<span class=arrow>→</span>{word(best.key)}", kind="w"),
+            TableCell(f"{word(best.query)}<span class=arrow>→</span>{word(best.key)}", kind="w"),
             cell(f"{bar(pair.documents / most)}{_at_most(pair.documents, pair.missed)}", pair.documents),
-            cell(number(pair.expected, ""), pair.expected),
-            cell(number(pair.weight, "share"), pair.weight),
-            cell(number(best.weight, "share"), best.weight),
-            Cell(f"L{best.layer} H{best.head}", best.layer * corpus.heads + best.head, "h"),
+            cell(format_number(pair.expected, ""), pair.expected),
+            cell(format_number(pair.weight, "share"), pair.weight),
+            cell(format_number(best.weight, "share"), best.weight),
+            TableCell(f"L{best.layer} H{best.head}", best.layer * corpus.heads + best.head, "h"),
             cell(f"{best.document:,}", best.document),
         )
         for pair in corpus.typical
@@ -148,43 +148,43 @@ def typical(corpus: Corpus, *, everything: bool) -> str:
         f"of each document’s strongest link between the two. A word is in {TIMES} pairs at most. "
     )
     about += "" if everything else "English pronouns are left out; <code>--all</code> brings them in."
-    return section("Most typical links", about, table(heads, rows))
+    return section("Most typical links", about, sortable_table(heads, rows))
 
 
 def _at_most(documents: int, missed: int) -> str:
     return f"{documents:,}–{documents + missed:,}" if missed else f"{documents:,}"
 
 
-def longest(corpus: Corpus) -> str:
+def longest_section(corpus: Corpus) -> str:
     """The links between words that stand far apart."""
     if not corpus.longest:
         return ""
     rows = [
         (
-            Cell(f"{word(link.query)}<span class=arrow>→</span>{word(link.key)}", kind="w"),
+            TableCell(f"{word(link.query)}<span class=arrow>→</span>{word(link.key)}", kind="w"),
             cell(f"{abs(link.distance):,}", abs(link.distance)),
-            cell(number(link.weight, "share"), link.weight),
-            Cell(f"L{link.layer} H{link.head}", link.layer * corpus.heads + link.head, "h"),
+            cell(format_number(link.weight, "share"), link.weight),
+            TableCell(f"L{link.layer} H{link.head}", link.layer * corpus.heads + link.head, "h"),
             cell(f"{link.document:,}", link.document),
         )
         for link in corpus.longest
     ]
     heads = [("looks → looked at", ""), ("words apart", "n"), ("weight", "n"), ("head", ""), ("document", "n")]
-    about = f"Of each document its longest link with {number(LONG_WEIGHT, 'share')} of the attention at least."
-    return section("Longest links", about, table(heads, rows))
+    about = f"Of each document its longest link with {format_number(LONG_WEIGHT, 'share')} of the attention at least."
+    return section("Longest links", about, sortable_table(heads, rows))
 
 
-def outliers(corpus: Corpus) -> str:
+def outliers_section(corpus: Corpus) -> str:
     """The documents unlike the others."""
     if not corpus.outliers:
         return ""
     rows = [
         (
-            Cell(where(each.where), each.where.document),
+            TableCell(document_position(each.where), each.where.document),
             cell(f"{each.where.tokens:,}", each.where.tokens),
-            Cell(text(each.metric.replace("_", " "))),
-            cell(number(each.value, "share"), each.value),
-            cell(number(each.typical, "share"), each.typical),
+            TableCell(escape_text(each.metric.replace("_", " "))),
+            cell(format_number(each.value, "share"), each.value),
+            cell(format_number(each.typical, "share"), each.typical),
             cell(f"{each.far:+.1f}".replace("-", "−"), each.far),
         )
         for each in corpus.outliers
@@ -195,28 +195,32 @@ def outliers(corpus: Corpus) -> str:
         "documents of about the same length, by the figure in which they are farthest. Texts of fewer than "
         f"{MIN_QUERIES} tokens are left out, special ones not counted."
     )
-    return section("Outlying documents", about, table(heads, rows))
+    return section("Outlying documents", about, sortable_table(heads, rows))
 
 
-def reasons(name: str, about: str, found: Sequence[Reason]) -> str:
+def reasons_section(name: str, about: str, found: Sequence[Reason]) -> str:
     """Reasons and how often there are; empty where there are none."""
     if not found:
         return ""
     rows = [
-        (Cell(text(each.text)), cell(f"{each.documents:,}", each.documents), Cell(where(each.first), kind="s"))
+        (
+            TableCell(escape_text(each.text)),
+            cell(f"{each.documents:,}", each.documents),
+            TableCell(document_position(each.first), kind="s"),
+        )
         for each in found
     ]
-    return section(name, about, table([("reason", ""), ("documents", "n"), ("first of them", "")], rows))
+    return section(name, about, sortable_table([("reason", ""), ("documents", "n"), ("first of them", "")], rows))
 
 
-def inputs(about: About) -> str:
+def inputs_line(about: About) -> str:
     """What was read."""
-    named = ", ".join(f"<code>{text(each)}</code>" for each in about.inputs[:_SHOWN])
+    named = ", ".join(f"<code>{escape_text(each)}</code>" for each in about.inputs[:_SHOWN])
     more = len(about.inputs) - _SHOWN
     return f"Read from {named}{f' and {more:,} more' if more > 0 else ''}." if named else ""
 
 
-def run(about: About) -> str:
+def run_section(about: About) -> str:
     """How it was made, so that it can be had again."""
     facts = {
         "model": about.model,
@@ -227,7 +231,9 @@ def run(about: About) -> str:
         "versions": ", ".join(f"{name} {version}" for name, version in about.versions.items()),
         "started": about.started,
     }
-    items = "".join(f"<dt>{text(name)}</dt><dd>{text(value)}</dd>" for name, value in facts.items() if value)
+    items = "".join(
+        f"<dt>{escape_text(name)}</dt><dd>{escape_text(value)}</dd>" for name, value in facts.items() if value
+    )
     note = (
         "Means give each document the same weight. The numbers of all heads, with their quantiles, are in "
         "<code>summary.parquet</code> and <code>summary.json</code>; those of each document in the tables beside."

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from attnviz.render import palette
-from attnviz.render.maps import Map, number, scale_ends, some
-from attnviz.render.page.html import text
+from attnviz.render.maps import MetricMap, format_number, scale_ends, tick_numbers
+from attnviz.render.page.html import escape_text
 
 _STEPS = 32
 """How many colours a scale has."""
@@ -23,7 +23,7 @@ _LINES = 40
 _THEMES = (("ink", ""), ("ember", "@media screen and (prefers-color-scheme: dark)"))
 
 
-def style(layers: int, heads: int) -> str:
+def map_style(layers: int, heads: int) -> str:
     """The style sheet of the maps: the cells' size and their colours.
 
     The classes are ``c0`` to ``c31`` of a scale from 0, and ``d0`` to ``d31`` of a two-sided one.
@@ -36,7 +36,7 @@ def style(layers: int, heads: int) -> str:
 
 def _theme(name: str) -> str:
     rules = []
-    for letter, table in (("c", palette.table(name)), ("d", palette.two_sided(name))):
+    for letter, table in (("c", palette.colour_table(name)), ("d", palette.two_sided_table(name))):
         steps = [
             "#{:02x}{:02x}{:02x}".format(*colour) for colour in table[np.linspace(0, 255, _STEPS).round().astype(int)]
         ]
@@ -45,16 +45,14 @@ def _theme(name: str) -> str:
     return "".join(rules)
 
 
-def figure(shown: Map, layers: Sequence[int]) -> str:
+def map_figure(shown: MetricMap, layers: Sequence[int]) -> str:
     """A map with its title, what it is, and its scale."""
     low, high = scale_ends(shown)
     unit = "" if shown.metric.unit == "share" else shown.metric.unit
     kind = "d" if shown.two_sided else "c"
-    about = f"<h3>{text(shown.title)}</h3><p>{text(shown.metric.meaning)}</p>"
-    return (
-        f"<figure class=map>{about}\n{_svg(shown, layers, kind)}\n"
-        f'<div class="scale {kind}"><span>{low}</span><span>{text(unit)}</span><span>{high}</span></div></figure>'
-    )
+    about = f"<h3>{escape_text(shown.title)}</h3><p>{escape_text(shown.metric.meaning)}</p>"
+    scale = f"<span>{low}</span><span>{escape_text(unit)}</span><span>{high}</span>"
+    return f'<figure class=map>{about}\n{_svg(shown, layers, kind)}\n<div class="scale {kind}">{scale}</div></figure>'
 
 
 def _size(rows: int, columns: int) -> tuple[float, float]:
@@ -63,15 +61,15 @@ def _size(rows: int, columns: int) -> tuple[float, float]:
     return across / columns, across * min(max(rows / columns, _FLAT), _TALL) / rows
 
 
-def _svg(shown: Map, layers: Sequence[int], kind: str) -> str:
+def _svg(shown: MetricMap, layers: Sequence[int], kind: str) -> str:
     rows, columns = shown.values.shape
     wide, high = _size(rows, columns)
     names = [
         f'<text x="{_LEFT - 4}" y="{(i + 0.5) * high + 3:.1f}" text-anchor="end">L{layers[i]}</text>'
-        for i in some(rows)
+        for i in tick_numbers(rows)
     ] + [
         f'<text x="{_LEFT + (i + 0.5) * wide:.1f}" y="{rows * high + 11:.1f}" text-anchor="middle">H{i}</text>'
-        for i in some(columns)
+        for i in tick_numbers(columns)
     ]
     lines = "".join(
         f'<g transform="translate({_LEFT} {row * high:.2f})">{_cells(shown, layers[row], row, kind)}</g>'
@@ -79,11 +77,11 @@ def _svg(shown: Map, layers: Sequence[int], kind: str) -> str:
     )
     return (
         f'<svg viewBox="0 0 {_WIDTH} {rows * high + _FOOT:.1f}" role="img" '
-        f'aria-label="{text(shown.title)}: layer by head">{"".join(names)}{lines}</svg>'
+        f'aria-label="{escape_text(shown.title)}: layer by head">{"".join(names)}{lines}</svg>'
     )
 
 
-def _cells(shown: Map, layer: int, row: int, kind: str) -> str:
+def _cells(shown: MetricMap, layer: int, row: int, kind: str) -> str:
     values = shown.values[row]
     wide = _size(*shown.values.shape)[0]
     steps = np.clip(np.nan_to_num(shown.shares()[row]) * (_STEPS - 1), 0, _STEPS - 1).round().astype(int)
@@ -95,12 +93,12 @@ def _cells(shown: Map, layer: int, row: int, kind: str) -> str:
     )
 
 
-def _said(shown: Map, row: int, column: int) -> str:
+def _said(shown: MetricMap, row: int, column: int) -> str:
     unit = shown.metric.unit
-    said = number(shown.values[row, column], unit) + ("" if unit == "share" else f" {unit}")
+    said = format_number(shown.values[row, column], unit) + ("" if unit == "share" else f" {unit}")
     if shown.deviation is None or shown.low is None or shown.high is None or np.isnan(shown.values[row, column]):
         return said
     if shown.values.size > _SPREAD:
         return said
-    spread, low, high = (number(each[row, column], unit) for each in (shown.deviation, shown.low, shown.high))
+    spread, low, high = (format_number(each[row, column], unit) for each in (shown.deviation, shown.low, shown.high))
     return f"{said} ± {spread}; 5–95 % of the documents: {low} to {high}"

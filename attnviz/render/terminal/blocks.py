@@ -152,7 +152,7 @@ def _in_cell(text: str, cell: int) -> str:
 
 def _numbered(heatmap: Heatmap, label: int, cell: int, plain: bool) -> Iterator[Text]:
     yield from _column_labels(heatmap, label, cell)
-    colours = palette.colours(heatmap.values, heatmap.low, heatmap.high)
+    colours = palette.value_colours(heatmap.values, heatmap.low, heatmap.high)
     for name, row, tints in zip(heatmap.rows, heatmap.values, colours, strict=True):
         line = Text(fit_right(name, label) + " ")
         for value, tint in zip(row, tints, strict=True):
@@ -184,7 +184,7 @@ def _number(value: float, percent: bool) -> str:
 def _halved(heatmap: Heatmap, label: int, cell: int) -> Iterator[Text]:
     """Two rows a line: the upper half block has the upper row's colour, its background the lower row's."""
     names = _numbered_names(heatmap, 0)
-    colours = palette.colours(heatmap.values, heatmap.low, heatmap.high)
+    colours = palette.value_colours(heatmap.values, heatmap.low, heatmap.high)
     for i in range(0, len(colours), 2):
         line = Text(_row_label(names[i], label, heatmap) + " ")
         lower = colours[i + 1] if i + 1 < len(colours) else [None] * colours.shape[1]
@@ -213,6 +213,6 @@ def _scale(heatmap: Heatmap, label: int, room: int, plain: bool) -> Text:
     if plain:
         line.append(_SHADES)
     else:
-        for tint in palette.colours(np.linspace(0, 1, max(2, min(_SCALE, room - 8))), 0, 1):
+        for tint in palette.value_colours(np.linspace(0, 1, max(2, min(_SCALE, room - 8))), 0, 1):
             line.append(" ", Style(bgcolor=_hex(tint)))
     return line.append(f" {high}{' %' if heatmap.percent else ''}")

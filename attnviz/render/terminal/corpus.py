@@ -15,7 +15,7 @@ from attnviz.analysis.corpus.typical_links import TypicalPair
 from attnviz.analysis.languages import ENGLISH, NONE, function_words, language_name
 from attnviz.render.about import About
 from attnviz.render.labels import clean, shorten
-from attnviz.render.maps import number
+from attnviz.render.maps import format_number
 from attnviz.render.terminal.cost import duration
 
 _HEADS, _LINKS, _REASONS = 2, 3, 3
@@ -23,7 +23,9 @@ _WORD = 24
 """The most columns of a word."""
 
 
-def table(corpus: Corpus, found: Sequence[Found], about: About, files: Sequence[tuple[str, str]]) -> RenderableType:
+def corpus_table(
+    corpus: Corpus, found: Sequence[Found], about: About, files: Sequence[tuple[str, str]]
+) -> RenderableType:
     """Counts, the strongest heads of each role, the most typical links, and the ``files`` with what each is."""
     parts = [_counts(corpus, about)]
     blocks = [
@@ -63,7 +65,7 @@ def _counts(corpus: Corpus, about: About) -> RenderableType:
 
 def _heads(found: Found) -> Text:
     strongest = found.heads[:_HEADS]
-    said = [f"L{each.layer} H{each.head} {number(each.score, 'share')}" for each in strongest]
+    said = [f"L{each.layer} H{each.head} {format_number(each.score, 'share')}" for each in strongest]
     line = Text(", ".join(said))
     count = len(found.heads)
     return line.append(f"  of {count:,} heads", "dim") if count > len(strongest) else line
@@ -76,7 +78,7 @@ def _pair(pair: TypicalPair) -> str:
 
 def _documents(pair: TypicalPair) -> Text:
     many = "1 document" if pair.documents == 1 else f"{pair.documents:,} documents"
-    return Text(f"in {many}, {number(pair.weight, 'share')} of the attention")
+    return Text(f"in {many}, {format_number(pair.weight, 'share')} of the attention")
 
 
 def _reason(corpus: Corpus, place: int) -> Text:

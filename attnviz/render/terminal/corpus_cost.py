@@ -12,7 +12,7 @@ from attnviz.analysis.corpus.cost import DAY, GPU, GPU_PEAK, GPU_SHARE, HOUR, Co
 from attnviz.attention.memory import in_words
 from attnviz.model.cost.estimates import ModelShape
 from attnviz.model.overview import Overview
-from attnviz.render.terminal.cost import count, duration, fits, heading, lines, operations
+from attnviz.render.terminal.cost import cost_heading, duration, fits, format_count, name_table, operations
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class CorpusEstimate:
         }
 
 
-def table(found: CorpusEstimate) -> RenderableType:
+def corpus_cost_table(found: CorpusEstimate) -> RenderableType:
     """The cost, a line for each part of it."""
     cost = found.cost
     what = f"{_many(cost.documents, 'document')} of {_many(cost.tokens, 'token')}"
-    return Group(heading(found.overview, what), Text(), lines([*_needed(found), *_taken(found)]))
+    return Group(cost_heading(found.overview, what), Text(), name_table([*_needed(found), *_taken(found)]))
 
 
 def _needed(found: CorpusEstimate) -> list[tuple[str, str]]:
@@ -52,7 +52,7 @@ def _needed(found: CorpusEstimate) -> list[tuple[str, str]]:
     parts = [] if cost.model is None else [f"{in_words(cost.model)} model"]
     parts += [f"{in_words(cost.activations)} activations", f"{in_words(cost.results)} results"]
     return [
-        ("tokens", f"{count(cost.all_tokens)}{windows}"),
+        ("tokens", f"{format_count(cost.all_tokens)}{windows}"),
         ("computing", operations(cost.linear_flops, cost.attention_flops)),
         ("tables", f"{in_words(size.total)}, links at their most ({cost.top:,} a document and layer)"),
         ("  documents", f"{in_words(size.documents)}, {_many(cost.rows.documents, 'row')}"),
@@ -86,7 +86,7 @@ def _pace(found: CorpusEstimate) -> str:
     if not found.seconds:
         return ""
     each = found.seconds / found.cost.documents
-    return f", {count(1 / each)} documents a second" if each < 0.1 else f", {duration(each)} a document"
+    return f", {format_count(1 / each)} documents a second" if each < 0.1 else f", {duration(each)} a document"
 
 
 def _gpu(found: CorpusEstimate) -> str:
@@ -98,15 +98,15 @@ def _gpu(found: CorpusEstimate) -> str:
     said = f"reckoned, not measured, at {GPU_SHARE:.0%} of {peak:.0f} TFLOP/s{more}: {duration(seconds)} of one"
     if seconds < 1:
         return said
-    read, written = count(cost.documents / seconds), in_words(cost.bytes.total / seconds)
+    read, written = format_count(cost.documents / seconds), in_words(cost.bytes.total / seconds)
     return f"{said}, if the CPUs beside it read {read} documents a second and write {written}"
 
 
 def _many(number: int, what: str) -> str:
-    return f"{count(number)} {what}" + ("" if number == 1 else "s")
+    return f"{format_count(number)} {what}" + ("" if number == 1 else "s")
 
 
-def document(found: CorpusEstimate) -> dict[str, Any]:
+def corpus_cost_document(found: CorpusEstimate) -> dict[str, Any]:
     """All numbers, for programs: bytes, seconds, FLOPs."""
     cost = found.cost
     own = {name: value for name, value in asdict(cost).items() if name not in ("model", "rows", "bytes")}

@@ -32,13 +32,13 @@ class Estimate:
         return None if self.free is None else self.cost.peak <= self.free
 
 
-def heading(overview: Overview, what: str) -> Text:
+def cost_heading(overview: Overview, what: str) -> Text:
     """The first line: the model, its type, how it is run, and ``what`` is reckoned."""
     line = Text(clean(overview.name), "bold").append(f" · {clean(overview.model_type)} · {overview.backend}", "dim")
     return line.append(f" · {what}")
 
 
-def lines(rows: Iterable[tuple[str, str]]) -> Table:
+def name_table(rows: Iterable[tuple[str, str]]) -> Table:
     """Each name with what it is."""
     found = Table.grid(padding=(0, 2))
     for name, words in rows:
@@ -46,20 +46,20 @@ def lines(rows: Iterable[tuple[str, str]]) -> Table:
     return found
 
 
-def table(found: Estimate) -> RenderableType:
+def cost_table(found: Estimate) -> RenderableType:
     """The cost, a line for each part of it."""
-    return Group(heading(found.overview, f"{found.cost.tokens:,} tokens"), Text(), lines(_rows(found)))
+    return Group(cost_heading(found.overview, f"{found.cost.tokens:,} tokens"), Text(), name_table(_rows(found)))
 
 
 def _rows(found: Estimate) -> list[tuple[str, str]]:
     cost, shape = found.cost, found.shape
     layers = sum(len(stack.blocks) for stack in shape.stacks)
-    seen = "" if cost.seen is None else f", {count(cost.seen)} of them seen"
+    seen = "" if cost.seen is None else f", {format_count(cost.seen)} of them seen"
     parts = [] if cost.model is None else [f"{in_words(cost.model)} model"]
     parts += [f"{in_words(cost.activations)} activations", f"{in_words(cost.kept)} results"]
     rows = [
-        ("scores", f"{count(cost.scores)} a head and layer ({cost.tokens:,}²)"),
-        ("", f"{count(cost.all_scores)} in {layers} layers{seen}"),
+        ("scores", f"{format_count(cost.scores)} a head and layer ({cost.tokens:,}²)"),
+        ("", f"{format_count(cost.all_scores)} in {layers} layers{seen}"),
         ("computing", operations(cost.linear_flops, cost.attention_flops)),
         ("keys and values", f"{in_words(cost.keys_values)} in all; {in_words(cost.one_layer)} at a time in attnviz"),
         ("all weights", f"{in_words(cost.weights)}, as a record or output_attentions keeps them"),
@@ -75,8 +75,8 @@ def _rows(found: Estimate) -> list[tuple[str, str]]:
 
 def operations(linear: int | None, attention: int) -> str:
     """The floating-point operations of both parts; those of the linear layers where they are known."""
-    known = "" if linear is None else f"{count(linear)} FLOP in linear layers, "
-    return f"{known}{count(attention)} FLOP in attention"
+    known = "" if linear is None else f"{format_count(linear)} FLOP in linear layers, "
+    return f"{known}{format_count(attention)} FLOP in attention"
 
 
 def fits(free: int | None, peak: int) -> str:
@@ -86,7 +86,7 @@ def fits(free: int | None, peak: int) -> str:
     return f"{in_words(free)}: {'it fits' if peak <= free else 'it does not fit'}"
 
 
-def count(number: float) -> str:
+def format_count(number: float) -> str:
     """A large number: ``12,345`` or ``1.35 × 10¹²``."""
     if number < 1e6:
         return f"{number:,.0f}"
@@ -107,7 +107,7 @@ def duration(seconds: float) -> str:
     return f"{seconds / 86400:,.1f} days"
 
 
-def document(found: Estimate) -> dict[str, Any]:
+def cost_document(found: Estimate) -> dict[str, Any]:
     """All numbers, for programs: bytes, seconds, FLOPs."""
     cost = asdict(found.cost)
     size = cost.pop("model")

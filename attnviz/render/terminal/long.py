@@ -28,7 +28,7 @@ _WORD = 24
 """The most columns of a word in its context."""
 
 
-def sections(summary: Summary) -> Iterator[tuple[str, str, RenderableType]]:
+def long_sections(summary: Summary) -> Iterator[tuple[str, str, RenderableType]]:
     """The sections that there are: the title, what its numbers are, and what stands below."""
     unit = summary.units.kind
     if summary.long_range:

@@ -13,7 +13,7 @@ from attnviz.model.overview import FamilySummary, Overview
 from attnviz.render.labels import clean
 
 
-def families(rows: Iterable[FamilySummary], hosted: Iterable[str]) -> RenderableType:
+def families_table(rows: Iterable[FamilySummary], hosted: Iterable[str]) -> RenderableType:
     """The native families with their aliases, and the types of models that are hosted."""
     table = Table.grid(padding=(0, 2))
     names = set()
@@ -35,7 +35,7 @@ def families(rows: Iterable[FamilySummary], hosted: Iterable[str]) -> Renderable
     )
 
 
-def plan(found: Overview) -> RenderableType:
+def overview_table(found: Overview) -> RenderableType:
     """How a checkpoint would be run, why, and what it is made of."""
     line = Text(clean(found.name), "bold").append(f" · {clean(found.model_type)} · ", "not bold")
     line.append(

@@ -1,4 +1,4 @@
-"""A summary in the terminal: one function for each thing that ``show`` prints."""
+"""A summary in the terminal: one function for each thing that ``summary_parts`` prints."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ _CELLS: dict[Cell, str] = {
 }
 
 
-def show(summary: Summary, *, named: bool) -> Iterator[RenderableType]:
-    """All that ``show`` prints before the check, top to bottom; ``named``: the listed words were asked for."""
+def summary_parts(summary: Summary, *, named: bool) -> Iterator[RenderableType]:
+    """All that ``summary_parts`` prints before the check, top to bottom; ``named``: the listed words were asked for."""
     unit = summary.units.kind
-    yield heading(summary.attention)
+    yield summary_heading(summary.attention)
     yield _title("Strongest links", f"each pair of {unit}s once, in the head where it is strongest")
     yield StrongestLinks(summary)
     yield from _left_out(summary)
@@ -48,7 +48,7 @@ def show(summary: Summary, *, named: bool) -> Iterator[RenderableType]:
         yield Blocks(head_heatmap(summary.units, head), scale=True)
     yield _title(f"What each {unit} looks at most", "")
     yield attended(summary, named=named)
-    for title, note, part in long.sections(summary):
+    for title, note, part in long.long_sections(summary):
         yield _title(title, note)
         yield part
     if summary.generated:
@@ -57,7 +57,7 @@ def show(summary: Summary, *, named: bool) -> Iterator[RenderableType]:
     yield Text()
 
 
-def heading(attention: Attention | Observation) -> Text:
+def summary_heading(attention: Attention | Observation) -> Text:
     """The model, the way, and the sizes."""
     line = Text(clean(attention.model.rpartition("/")[2]), "bold")
     whose = "observed: the model's own weights" if attention.backend == "observed" else attention.backend
