@@ -1,7 +1,7 @@
-"""What can go wrong, said so that the reader knows what to do next.
+"""The errors that attnviz raises on purpose, and the exit codes of the command line.
 
-Low layers raise with the bare reason; the caller that knows the model or the file adds it; one
-handler, in ``cli/app.py``, prints the message and turns the kind into an exit code.
+Low layers raise with the bare reason; the caller that knows the model or the file adds it; one handler, in
+``cli/app.py``, prints the message and exits with the error's code.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ class ExitCode(enum.IntEnum):
 
     OK = 0
     USAGE = 2
-    """The command was asked for something that does not exist, or for an output that it may not write."""
+    """An option names something that does not exist, or an output that can't be written."""
     INPUT = 3
     """The text can't be read, is empty, or does not fit the model."""
     MODEL = 4
@@ -23,20 +23,20 @@ class ExitCode(enum.IntEnum):
     CHECK = 5
     """Our attention and the model's own disagree."""
     SOME_FAILED = 6
-    """Of a corpus some documents could not be analysed; the others were."""
+    """Some documents of a corpus could not be analysed; the others were."""
     INTERRUPTED = 130
     UNREAD = 141
-    """Whoever read standard output has stopped, as ``| head`` does."""
+    """The reader of standard output has closed it, as ``| head`` does."""
 
 
 def few(names: Sequence[str], most: int = 3) -> str:
-    """``a, b, c and 7 more``."""
+    """Join ``names`` in words, at most ``most`` of them: ``a, b, c and 7 more``."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return f"{', '.join(names[:most])}{more}"
 
 
 def short(value: object, most: int = 80) -> str:
-    """The value of a stranger's file as Python writes it, cut where it is long."""
+    """Return the ``repr`` of a value from a stranger's file, cut after ``most`` characters."""
     if isinstance(value, str):
         value = value[: most + 1]
     said = repr(value)
@@ -44,7 +44,7 @@ def short(value: object, most: int = 80) -> str:
 
 
 _LONGEST = 2000
-"""The most characters of a message; of a longer one the middle is left out, as its end says what was expected."""
+"""The most characters of a message; the middle of a longer one is left out, as its end says what was expected."""
 
 
 class AttnvizError(Exception):
@@ -58,7 +58,7 @@ class AttnvizError(Exception):
     exit_code: ExitCode = ExitCode.USAGE
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        if len(message) > _LONGEST:  # strangers' configs and libraries say what they like
+        if len(message) > _LONGEST:  # values of configs and messages of libraries may be of any length
             message = f"{message[: _LONGEST // 2]} … {message[-_LONGEST // 2 :]}"
         super().__init__(message)
         self.message = message
@@ -69,7 +69,7 @@ class AttnvizError(Exception):
 
 
 class UsageError(AttnvizError):
-    """An option or an output that can't be: ``no head 14 in layer 2: this model has heads 0–11``."""
+    """An option or output that is not possible: ``no head 14 in layer 2: this model has heads 0–11``."""
 
     exit_code = ExitCode.USAGE
 
@@ -87,10 +87,10 @@ class ModelError(AttnvizError):
 
 
 class SomeFailed(AttnvizError):
-    """Documents of a corpus that could not be analysed; all others were, or with ``--strict`` those before it."""
+    """Some documents of a corpus could not be analysed; all others were, or with ``--strict`` those before it."""
 
     exit_code = ExitCode.SOME_FAILED
 
 
 class UnsupportedModel(ModelError):
-    """A model that our forward pass can't express exactly; the message names what stands in the way."""
+    """A model that the forward pass can't express exactly; the message names the reason."""

@@ -1,4 +1,4 @@
-"""Where a model comes from: the bundled default one, a folder, the Hub and its cache, a GGUF file, or memory."""
+"""Open a model's config, tensors and tokenizer: the default model, a folder, the Hub, a GGUF file, or memory."""
 
 from attnviz.checkpoint.chat import chat_text
 from attnviz.checkpoint.digest import digest, raw_bytes, revision

@@ -1,4 +1,4 @@
-"""A folder that holds an adapter of peft, such as LoRA, and names the model that it is for."""
+"""Open a folder that holds a peft adapter (such as LoRA), together with the model that its config names."""
 
 from __future__ import annotations
 
@@ -31,14 +31,19 @@ _TASKS = {
     "TOKEN_CLS": "AutoModelForTokenClassification",
     "QUESTION_ANS": "AutoModelForQuestionAnswering",
 }
-"""The class of transformers for each task that an adapter's config names; AutoModel for all others."""
+"""The transformers class for each task type of an adapter's config; AutoModel for all others."""
 
 
 def open_adapter(name: str, folder: Path, said: Mapping[str, Any]) -> Checkpoint:
-    """Open the adapter in ``folder``, whose config is ``said``, on the model that it names.
+    """Open the adapter in ``folder`` on top of its base model.
+
+    Args:
+        name: the name to show.
+        folder: the folder that holds the adapter.
+        said: the adapter's config, from adapter_config.json.
 
     Raises:
-        ModelError: peft is not installed, the model is not found, or the two do not fit.
+        ModelError: peft is not installed, the base model is not found, or adapter and model do not fit.
     """
     base, method = said.get("base_model_name_or_path"), str(said.get("peft_type"))
     if not isinstance(base, str) or not base:

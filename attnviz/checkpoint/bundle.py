@@ -1,4 +1,4 @@
-"""The default model as the extra ``offline`` installs it: found without importing its package, and verified."""
+"""The default model, installed as a package by the extra ``offline``: found without importing it, and verified."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ DIGESTS = {
 
 
 def find_bundle() -> Path | None:
-    """The folder of the installed default model, or None where it is not installed.
+    """Return the folder of the installed default model, or None if it is not installed.
 
-    Each file's SHA-256 is compared once per installed file; the cache remembers path, size and time of change.
+    The SHA-256 of each file is compared once per installed file; the cache remembers path, size and modification time.
 
     Raises:
-        ModelError: a file is not the one that was published.
+        ModelError: a file differs from the published one.
     """
     try:
         files = distribution(PACKAGE).files or []

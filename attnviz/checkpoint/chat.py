@@ -1,4 +1,4 @@
-"""A user's message in the form that a chat model was trained on."""
+"""Chat templates: write a user's message in the form that a chat model was trained on."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from attnviz.errors import ModelError, UsageError
 
 
 def chat_text(checkpoint: Checkpoint, text: str) -> str:
-    """Write ``text`` as the model's own chat template writes a user's message, up to where the answer begins.
+    """Format ``text`` as a user's message with the model's chat template, up to where the answer begins.
 
-    The result has its special tokens already: encode it with ``marks=False``.
+    The result already contains its special tokens: encode it with ``marks=False``. The template is a program from the
+    checkpoint, so transformers renders it in a sandbox.
 
     Raises:
         InputError: ``text`` is blank.
         UsageError: the model has no chat template.
-        ModelError: the template can't be rendered (which transformers does, in a sandbox), or takes too much.
+        ModelError: the template fails, or takes too much time or memory.
     """
     require_text(text)
     chat = checkpoint.chat
@@ -35,7 +36,7 @@ def chat_text(checkpoint: Checkpoint, text: str) -> str:
             return run_sandboxed(
                 lambda: str(tokenizer.apply_chat_template(message, add_generation_prompt=True, tokenize=False))
             )
-    except (RuntimeError, SandboxLimitError) as error:  # whatever a template, which is a program, runs into
+    except (RuntimeError, SandboxLimitError) as error:  # a template is a program, and may fail in any way
         raise ModelError(
             f"the chat template of {checkpoint.name} can't be rendered ({error})",
             hint="Give it the text without a chat.",

@@ -1,4 +1,4 @@
-"""The sizes that a config asks for, held against the tensors: what no model has is refused before it is built."""
+"""Limits for the sizes in a config, so that a damaged or hostile config is refused before a model is built from it."""
 
 from __future__ import annotations
 
@@ -10,26 +10,30 @@ from attnviz.errors import ModelError
 
 MAX_LAYERS = 10_000
 MAX_SIZE = 1 << 25
-"""The most layers, and the most of anything else that a config may ask for: many times what published models have."""
+"""The largest number of layers, and the largest value of any other size: many times what published models have."""
 
 _WIDTHS = ("hidden_size", "d_model", "n_embd", "dim", "vocab_size", "intermediate_size", "ffn_dim", "d_ff", "n_inner")
-"""Sizes that some tensor of the checkpoint has."""
+"""Sizes that appear as a dimension of some tensor of the checkpoint."""
 _SIZE = re.compile(r"(size|dim|heads?|experts|embeddings|positions|len|num|groups|buckets|d_model|n_embd|d_ff|inner)$")
 _LAYERS = re.compile(r"(^|_)layers?$")
 
 
 def size_limit(name: str) -> int | None:
-    """The most that a config may ask of the size ``name``; None where it is no size, or one that costs nothing."""
+    """Return the largest value allowed for the size ``name``; None if it is not a size, or one that costs nothing."""
     if _LAYERS.search(name):
         return MAX_LAYERS
     return MAX_SIZE if _SIZE.search(name) and "window" not in name else None
 
 
 def require_sizes(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]] | None = None) -> None:
-    """Raise where ``config`` asks for more than any model has, or than the ``shapes`` of the checkpoint's tensors.
+    """Raise if a size in ``config`` is larger than in any model, or than the checkpoint's tensors allow.
+
+    Args:
+        config: the content of config.json.
+        shapes: the shapes of the checkpoint's tensors by name; without them only the fixed limits apply.
 
     Raises:
-        ModelError: with the number, and what the tensors say.
+        ModelError: a size is too large; the message has the number and what the tensors say.
     """
     for name, value in _sizes(config):
         bound = size_limit(name)
@@ -50,7 +54,7 @@ def require_sizes(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...
 
 
 def _sizes(config: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
-    """The whole numbers of the config and of the parts inside it."""
+    """Yield all whole numbers of the config, those of nested configs included."""
     for name, value in config.items():
         if isinstance(value, Mapping):
             yield from _sizes(value)
@@ -59,6 +63,7 @@ def _sizes(config: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
 
 
 def _outline(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """Describe the tensors in words: how many there are, of which layers, and their longest dimension."""
     layers = [int(number) for name in shapes for number in re.findall(r"(?<=\.)\d{1,9}(?=\.)", name)]
     named = f", of layers up to number {max(layers):,}" if layers else ""
     largest = max((max(shape, default=1) for shape in shapes.values()), default=1)

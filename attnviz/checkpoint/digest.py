@@ -1,4 +1,4 @@
-"""What tells one checkpoint from another: a digest of all that its results depend on, and its commit on the Hub."""
+"""Identify a checkpoint: a digest of all that its results depend on, and its commit on the Hub."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _FILES = (
     *VOCABULARIES,
     "*.py",
 )
-"""Beside the weights: how the model is built, how a text is cut, and code that is run with --trust-remote-code."""
+"""Files that count beside the weights: config, tokenizer, and code that runs with --trust-remote-code."""
 
 
 def digest(checkpoint: Checkpoint) -> str:
-    """SHA-256 over the names and contents of the checkpoint's config, tokenizer and weight files, in hexadecimal.
+    """Return a SHA-256, in hexadecimal, over the names and contents of the config, tokenizer and weight files.
 
-    Of a model that is in memory it is over its config, its tokenizer, and the names, types and values of its tensors.
+    For a model in memory it covers the config, the tokenizer, and the tensors' names, types and values.
 
     Raises:
         ModelError: a file can't be read.
@@ -45,7 +45,7 @@ def digest(checkpoint: Checkpoint) -> str:
 
 
 def revision(checkpoint: Checkpoint) -> str | None:
-    """The commit of a model that lies in the Hub's cache; None for any other."""
+    """Return the commit of a model in the Hub's cache; None for any other model."""
     if not isinstance(checkpoint.reference, Path):
         return None
     folder = checkpoint.reference.absolute()
@@ -73,7 +73,7 @@ def _paths(folder: Path, gguf: str | None) -> list[Path]:
 def _memory(checkpoint: Checkpoint) -> Iterator[tuple[str, str]]:
     yield "config", _of(json.dumps(checkpoint.config, sort_keys=True, default=str).encode())
     tokenizer = copy_fast_tokenizer(checkpoint.tokenizer)
-    tokenizer.no_padding()  # both are set anew for each text
+    tokenizer.no_padding()  # padding and truncation are set for each text, and must not count
     tokenizer.no_truncation()
     yield "tokenizer", _of(tokenizer.to_str().encode())
     for name, tensor in checkpoint.tensors.items():
@@ -85,7 +85,7 @@ def _of(content: Any) -> str:
 
 
 def raw_bytes(tensor: Tensor) -> Any:
-    """The numbers of the tensor as they lie in memory, of whatever type and device."""
+    """Return the tensor's numbers as bytes, whatever its type and device."""
     import torch
 
     return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data

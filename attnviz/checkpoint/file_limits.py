@@ -1,4 +1,4 @@
-"""What may be read of a stranger's folder: regular files of a bounded size, before anything opens one."""
+"""Verify the files of a model's folder before they are opened: regular files of limited size."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _MOST: Mapping[str, int] = {
                      "model.safetensors.index.json", "pytorch_model.bin.index.json"), 64 * _MB),
     **dict.fromkeys(("tokenizer.json", "vocab.json", "vocab.txt", "merges.txt"), 256 * _MB),
 }  # fmt: skip
-"""The most bytes of what is read whole: several times what the largest model on the Hub has there."""
+"""The size limit in bytes of each file that is read whole: several times the largest one on the Hub."""
 _OTHERS = ("*.safetensors", "*.bin", "*.gguf", "*.model", "*.tiktoken", "*.py", "*chat_templates/*.jinja")
 
 
 def require_regular_files(folder: Path) -> None:
-    """Raise where a file that a model is read from is none, or larger than any model's.
+    """Raise if a file of the model in ``folder`` is not a regular file, or is larger than in any model.
 
-    A device, a pipe, or a link to one would be read for ever.
+    Reading a device, a pipe, or a link to one would never end.
 
     Raises:
-        ModelError: with the path, what it is, and how large.
+        ModelError: with the path, and the kind or size of the file.
     """
     if not _is_utf8(folder):
-        raise ModelError(f"{folder} has a name that is no UTF-8, which what reads its files needs", hint="Rename it.")
+        raise ModelError(f"the name of {folder} is not UTF-8, which its files' readers need", hint="Rename it.")
     try:
         for path in _parts(folder):
             _require(path)
@@ -40,7 +40,7 @@ def require_regular_files(folder: Path) -> None:
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is a file: none where the name is longer than any may be, or has a NUL in it."""
+    """Whether ``path`` is a file; False, not an error, if the name is too long or contains a NUL."""
     try:
         return path.is_file()
     except (OSError, ValueError):
@@ -48,7 +48,7 @@ def is_file(path: Path) -> bool:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether there is a folder, as ``is_file``."""
+    """Whether ``path`` is a folder; False, not an error, if the name is too long or contains a NUL."""
     try:
         return path.is_dir()
     except (OSError, ValueError):
@@ -71,7 +71,7 @@ def _parts(folder: Path) -> Iterator[Path]:
 def _require(path: Path) -> None:
     try:
         status = path.stat()
-    except FileNotFoundError:  # also a link to nothing: whoever needs the file misses it
+    except FileNotFoundError:  # also a broken link: whoever needs the file reports it
         return
     except OSError as error:
         raise ModelError(f"{path} can't be read ({error.strerror})", hint=DOWNLOAD_AGAIN) from None

@@ -1,4 +1,4 @@
-"""What is read from a checkpoint's files: JSON, safetensors, and by transformers what only that reads."""
+"""Read a checkpoint's files: JSON and safetensors directly, older formats with transformers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ FOLDER_CONTENT = "A model folder holds config.json, model.safetensors and tokeni
 
 
 def folder_hint(folder: Path) -> str:
-    """What a model's folder holds, where ``folder`` is none; of a training's folder, which of those in it are."""
+    """Return a hint for a ``folder`` that is not a model's: what such a folder holds, or which folders inside it are
+    models.
+    """
     inside = [path.parent for name in ("config.json", "adapter_config.json") for path in folder.glob(f"*/{name}")]
     if not inside:
         return FOLDER_CONTENT
@@ -32,7 +34,7 @@ def folder_hint(folder: Path) -> str:
 
 
 def read_json(path: Path) -> Any:
-    """The JSON in ``path``; a ``ModelError`` says what is wrong with it."""
+    """Parse the JSON file at ``path``; raise a ``ModelError`` if it is missing or damaged."""
     try:
         return json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
@@ -40,7 +42,7 @@ def read_json(path: Path) -> Any:
 
 
 class Safetensors(Mapping[str, "Tensor"]):
-    """The tensors of one or many safetensors files, memory-mapped; a tensor is read when it is asked for."""
+    """The tensors of one or more safetensors files, memory-mapped; each is read when it is accessed."""
 
     def __init__(self, paths: list[Path]) -> None:
         from safetensors import SafetensorError, safe_open
@@ -62,7 +64,7 @@ class Safetensors(Mapping[str, "Tensor"]):
         return tensor
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shape of each tensor, from the files' headers."""
+        """Return the shape of each tensor, read from the files' headers."""
         return {name: tuple(file.get_slice(name).get_shape()) for name, file in self._files.items()}
 
     def __iter__(self) -> Iterator[str]:
@@ -73,7 +75,7 @@ class Safetensors(Mapping[str, "Tensor"]):
 
 
 def open_safetensors(folder: Path) -> Mapping[str, Tensor] | None:
-    """The folder's safetensors, whole or in shards; None where it has none."""
+    """Open the folder's safetensors, one file or shards; return None if it has none."""
     index, whole = folder / "model.safetensors.index.json", folder / "model.safetensors"
     if whole.is_file():
         return Safetensors([whole])
@@ -83,7 +85,7 @@ def open_safetensors(folder: Path) -> Mapping[str, Tensor] | None:
         shards = sorted({os.path.normpath(name) for name in read_json(index)["weight_map"].values()})
     except (KeyError, TypeError, AttributeError):
         raise ModelError(f"{index} has no weight_map", hint=DOWNLOAD_AGAIN) from None
-    # Only names beside the index: a path in it would read a file that is not the model's.
+    # Only plain file names: a path in the index could read a file outside the model's folder.
     missing = [name for name in shards if Path(name).name != name or not (folder / name).is_file()]
     if missing:
         raise ModelError(f"{folder} lacks {', '.join(missing)}, which its index names", hint=DOWNLOAD_AGAIN)
@@ -91,9 +93,9 @@ def open_safetensors(folder: Path) -> Mapping[str, Tensor] | None:
 
 
 class TransformersTensors(Mapping[str, "Tensor"]):
-    """The tensors of an older checkpoint, loaded by transformers when the first is asked for.
+    """The tensors of an older checkpoint; transformers loads all of them at the first access.
 
-    It reads the pickle with ``weights_only``: data, never code.
+    Pickles are read with ``weights_only``: data, never code.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -110,7 +112,7 @@ class TransformersTensors(Mapping[str, "Tensor"]):
 
         options = {"weights_only": True, "output_loading_info": True}
         model, info = load_by_transformers(self._folder, AutoModel.from_pretrained, **options)
-        # What the file lacks transformers makes up at random: it is left out here, and missed by whoever needs it.
+        # transformers initialises missing tensors at random: they are left out, so that whoever needs one reports it.
         missing = set(info["missing_keys"])
         tensors = {name: tensor for name, tensor in model.state_dict().items() if name not in missing}
         return tensors, tuple(info["unexpected_keys"])
@@ -121,7 +123,7 @@ class TransformersTensors(Mapping[str, "Tensor"]):
 
     @property
     def unexpected(self) -> tuple[str, ...]:
-        """The names of tensors that transformers found no use for."""
+        """The names of the tensors that transformers did not use."""
         return self._loaded[1]
 
     def __getitem__(self, name: str) -> Tensor:
@@ -135,17 +137,17 @@ class TransformersTensors(Mapping[str, "Tensor"]):
 
 
 def load_by_transformers(folder: Path, loader: Callable[..., Any], **options: Any) -> Any:
-    """What ``loader`` of transformers makes of ``folder``; a ``ModelError`` says what it can't read."""
+    """Call ``loader``, a ``from_pretrained`` of transformers, on ``folder``; its errors become ``ModelError``."""
     try:
         with quiet_transformers():
             return loader(folder, local_files_only=True, trust_remote_code=False, **options)
-    except Exception as error:  # whatever transformers and torch raise on a damaged folder
+    except Exception as error:  # transformers and torch raise many types on a damaged folder
         raise ModelError(f"transformers can't load {folder} ({error})", hint=DOWNLOAD_AGAIN) from error
 
 
 @contextlib.contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """No progress bars and no warnings of transformers inside; its settings are as before after."""
+    """Silence transformers' progress bars and warnings inside the block, and restore its settings afterwards."""
     from transformers.utils import logging
 
     bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()

@@ -1,8 +1,8 @@
-"""Where a model comes from, and its three parts: config, tensors, tokenizer.
+"""Open a checkpoint folder: its config, tensors and tokenizer.
 
-A checkpoint is a folder: the bundled default model's, one that the user names, or a snapshot in the Hugging Face
-cache, fetched from the Hub if need be. Its files are read here, without transformers; only what lacks safetensors
-or tokenizer.json goes through transformers.
+The folder is the bundled default model's, one that the user names, or a snapshot in the Hugging Face cache, which is
+downloaded if needed. Files are read here without transformers; only checkpoints that lack safetensors or tokenizer.json
+go through transformers.
 """
 
 from __future__ import annotations
@@ -39,19 +39,25 @@ if TYPE_CHECKING:
 DEFAULT = "default"
 ADAPTER = "adapter_config.json"
 VOCABULARIES = ("vocab.txt", "vocab.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
-"""The vocabularies from which a tokenizer is made where there is no tokenizer.json."""
+"""The vocabulary files from which a tokenizer is built if there is no tokenizer.json."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model at rest.
+    """A model that is opened but not yet built.
 
-    ``tensors`` maps the checkpoint's own names to tensors, each read when asked for. ``reference`` is what the check
-    compares with: the folder that transformers loads, or the model object that the user gave. ``chat`` is what has the
-    chat template: that folder, or the tokenizer object that the user gave. ``gguf`` is the file in the folder that
-    holds the weights, where that is how they are stored; then there are no ``tensors``. ``generation`` is what
-    generation_config.json says, if there is one. ``wrapped`` says in what a model in memory was given. ``languages``
-    are those that the tokenizer marks; None where it marks none.
+    Args:
+        name: the name to show.
+        config: the content of config.json.
+        tensors: the tensors by the checkpoint's own names, each read when it is accessed; empty for a GGUF file.
+        tokenizer: the fast tokenizer.
+        reference: what the check compares with: the folder that transformers loads, or the model object that the user
+            gave.
+        chat: what has the chat template: that folder, or the tokenizer object that the user gave.
+        gguf: the name of the GGUF file that holds the weights, if there is one.
+        generation: the content of generation_config.json; empty if there is none.
+        wrapped: the names of the wrappers around a model in memory, such as ``PeftModel``.
+        languages: the languages that the tokenizer marks; None if it marks none.
     """
 
     name: str
@@ -67,16 +73,16 @@ class Checkpoint:
 
     @property
     def quantised(self) -> bool:
-        """Whether the weights are stored in fewer bits than they compute with, as the config says."""
+        """Whether the config says that the weights are quantised."""
         return bool(self.config.get("quantization_config"))
 
     def with_languages(self, source: str | None = None, target: str | None = None) -> Checkpoint:
-        """The same with a tokenizer that marks a text as one in the language ``source``, and a target as in ``target``.
+        """Return this checkpoint with a tokenizer for texts in the language ``source`` and targets in ``target``.
 
-        Where one is None, it is as the tokenizer's settings say, or the model's.
+        None keeps the language that the tokenizer's settings, or the model's, say.
 
         Raises:
-            UsageError: the model has no such language, or none at all; or it needs one, and nothing says which.
+            UsageError: the model does not have the language, or needs one that nothing names.
         """
         if self.languages is None:
             for option, code in (("--source-lang", source), ("--target-lang", target)):
@@ -88,7 +94,7 @@ class Checkpoint:
         return replace(self, languages=languages)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shape of each tensor, without reading it from a file."""
+        """Return the shape of each tensor, without reading the tensors from files."""
         if isinstance(self.tensors, Safetensors):
             return self.tensors.shapes()
         return {name: tuple(tensor.shape) for name, tensor in self.tensors.items()}
@@ -98,8 +104,8 @@ def open_checkpoint(model: str | os.PathLike[str] = DEFAULT, revision: str | Non
     """Open ``model``: ``"default"``, a folder, or a Hub id (at ``revision``).
 
     Raises:
-        ModelError: nothing is found there, or a file is damaged; the message says what to do.
-        UsageError: a revision of something that has none.
+        ModelError: nothing is found there, or a file is damaged; the hint says what to do.
+        UsageError: a revision is given for something that has none.
     """
     name, folder = locate(os.fspath(model), revision)
     require_regular_files(folder)
@@ -128,7 +134,7 @@ def open_checkpoint(model: str | os.PathLike[str] = DEFAULT, revision: str | Non
 
 
 def locate(model: str, revision: str | None) -> tuple[str, Path]:
-    """The name to show and the folder that holds ``model``."""
+    """Return the name to show and the folder that holds ``model``."""
     folder = Path(os.path.expanduser(model))  # noqa: PTH111  (pathlib's raises for an unknown user)
     if model == DEFAULT:
         bundle = None if revision else find_bundle()
@@ -152,7 +158,7 @@ def locate(model: str, revision: str | None) -> tuple[str, Path]:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The config.json in ``folder``."""
+    """Read config.json in ``folder``."""
     path = folder / "config.json"
     if not path.is_file():
         raise ModelError(f"{folder} has no config.json", hint=folder_hint(folder))
@@ -167,7 +173,7 @@ def _read_object(path: Path) -> dict[str, Any]:
 
 
 def open_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
-    """The tokenizer in ``folder``, of a model with this ``config``."""
+    """Open the tokenizer in ``folder``, of a model with this ``config``."""
     path = folder / "tokenizer.json"
     if path.is_file():
         return read_tokenizer(path, tokenizer_settings(folder), config.get("model_type"))
@@ -190,7 +196,7 @@ def open_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
 
 
 def _readers(vocabulary: Path) -> tuple[str, ...]:
-    """The packages that transformers reads a ``*.model`` with: lines of base64 are tiktoken's, else SentencePiece's."""
+    """Return the packages that transformers needs to read a ``*.model`` file: tiktoken's are lines of base64."""
     if vocabulary.suffix != ".model":
         return ()
     with vocabulary.open("rb") as file:
@@ -206,21 +212,25 @@ def _is_installed(package: str) -> bool:
 
 
 def tokenizer_settings(folder: Path) -> dict[str, Any]:
-    """What tokenizer_config.json says, and special_tokens_map.json where the first has no list of added tokens."""
+    """Return tokenizer_config.json, with special_tokens_map.json added if the first lists no added tokens."""
     names = ("tokenizer_config.json", "special_tokens_map.json")
     read = [_read_object(folder / name) if (folder / name).is_file() else {} for name in names]
     return read[0] if "added_tokens_decoder" in read[0] else read[0] | read[1]
 
 
 def load_transformers_tokenizer(folder: Path) -> Any:
-    """The tokenizer in ``folder`` as transformers loads it, from these files alone."""
+    """Load the tokenizer in ``folder`` with transformers, from these files alone."""
     from transformers import AutoTokenizer
 
     return load_by_transformers(folder, AutoTokenizer.from_pretrained)
 
 
 def copy_fast_tokenizer(tokenizer: Any) -> Tokenizer:
-    """The fast tokenizer inside a transformers one, copied: encoding sets truncation and padding on it."""
+    """Return a copy of the fast tokenizer inside a transformers one; encoding changes its truncation and padding.
+
+    Raises:
+        ModelError: the tokenizer is not a fast one, and can't be converted.
+    """
     from tokenizers import Tokenizer
 
     backend = getattr(tokenizer, "backend_tokenizer", tokenizer)

@@ -1,4 +1,4 @@
-"""A model in a GGUF file, which transformers reads: its quantised numbers become floating point."""
+"""Open a model in a GGUF file with transformers, which converts its quantised numbers to floating point."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def open_gguf(file: str, model: str | os.PathLike[str] = DEFAULT, revision: str 
     """Open the GGUF ``file``: a path, or the name of a file in ``model``, a folder or a Hub repository.
 
     Raises:
-        ModelError: it is not there, damaged, of a kind that transformers does not read, or a package is missing.
-        UsageError: a revision of something that has none.
+        ModelError: the file is missing, damaged or of a kind that transformers can't read, or a package is missing.
+        UsageError: a revision is given for something that has none.
     """
     path = _find(file, model, revision)
     require_regular_files(path.parent)

@@ -1,7 +1,7 @@
-"""The header of a GGUF file, walked through before a library reads it: what it claims must fit into the file.
+"""Verify the header of a GGUF file before a library reads it: what it claims must fit into the file.
 
-A header says how many tensors, settings, characters and list items follow. Whoever believes it reads for ever, or
-asks for more memory than there is. The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+A header says how many tensors, settings, characters and list items follow. A reader that trusts false numbers reads
+forever, or allocates more memory than there is. Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from attnviz.errors import ModelError
 _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
 _BYTES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
-"""The size of a value of each type that has one; beside them there are strings and lists."""
+"""The size in bytes of a value of each fixed-size type; the other types are strings and lists."""
 _STRING, _LIST = 8, 9
 _INTEGERS = {4: "<I", 5: "<i", 10: "<Q", 11: "<q"}
 _LEAST_SETTING, _LEAST_TENSOR = 8 + 4 + 1, 8 + 4 + 4 + 8
@@ -24,10 +24,10 @@ _MOST_DIMENSIONS = 4
 
 
 def require_header(path: Path) -> None:
-    """Raise where the header of the GGUF file ``path`` claims more than the file holds, or more layers than tensors.
+    """Raise if the header of the GGUF file ``path`` claims more than the file holds, or more layers than tensors.
 
     Raises:
-        ModelError: it does, or the file is none; with the numbers.
+        ModelError: the header is wrong, or the file is not GGUF; the message has the numbers.
     """
     with path.open("rb") as file:
         if file.read(4) != _MAGIC:
@@ -40,12 +40,13 @@ def require_header(path: Path) -> None:
 
 
 class _Header:
-    """A file whose magic is read, of ``size`` bytes."""
+    """The header of a file of ``size`` bytes whose magic has been read."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file, self._size = file, size
 
     def walk(self) -> None:
+        """Read the whole header, and raise a ``ValueError`` at the first claim that can't be true."""
         version = self._number("<I")
         if version not in _VERSIONS:
             raise ValueError(f"its version is {version}, expected 2 or 3")
@@ -65,7 +66,9 @@ class _Header:
             raise ValueError(f"its tensors go up to byte {start + max(ends):,}, and the file has {self._size:,}")
 
     def _tensor(self) -> int:
-        """The byte, counted from the first of all tensors, up to which this one goes at least."""
+        """Read one tensor's entry; return the byte at which its data ends at the earliest, counted from the first
+        tensor.
+        """
         name, dimensions = self._string(), self._number("<I")
         if dimensions > _MOST_DIMENSIONS:
             raise ValueError(f"its header claims {dimensions:,} dimensions of {name[:80]!r}")
@@ -74,7 +77,7 @@ class _Header:
         return self._number("<Q") + size // 8  # no type of number takes less than a bit
 
     def _value(self, kind: int, depth: int = 0) -> int | None:
-        """Pass over a value; what it is where it is a whole number."""
+        """Skip a value, and return it if it is a whole number."""
         if kind in _INTEGERS:
             return self._number(_INTEGERS[kind])
         if kind == _STRING:
@@ -106,7 +109,7 @@ class _Header:
         self._file.seek(count, 1)
 
     def _require(self, count: int, least: int, what: str) -> None:
-        """Raise where ``count`` of what takes ``least`` bytes each do not fit into the rest of the file."""
+        """Raise if ``count`` items of at least ``least`` bytes each do not fit into the rest of the file."""
         left = self._size - self._file.tell()
         if count * least > left:
             raise ValueError(f"its header claims {count:,} {what}, and {left:,} bytes follow")

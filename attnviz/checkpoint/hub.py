@@ -1,4 +1,4 @@
-"""A model's folder in the Hugging Face cache: used as it lies there, fetched from the Hub where it does not."""
+"""Find a model in the Hugging Face cache, or download it from the Hub."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ DEFAULT_ID = "sentence-transformers/all-MiniLM-L6-v2"
 SAFETENSORS = "model*.safetensors"
 PICKLES = "pytorch_model*.bin"
 _PARTS = ["*.json", "*.safetensors", "*.txt", "*.model"]
-_TEMPLATES = "*.jinja"  # fetched with the parts; a snapshot without them is whole all the same
+_TEMPLATES = "*.jinja"  # downloaded too, but a snapshot is complete without them
 
 
 def snapshot(repo: str, revision: str | None, file: str | None = None) -> Path:
-    """The snapshot of ``repo`` at ``revision``: its top-level files, and pickles only where it has nothing else.
+    """Return the folder of ``repo`` at ``revision``, with its top-level files; pickles only if it has no other weights.
 
-    Where a ``file`` is named, such as one of many GGUF files, it is that alone.
+    Args:
+        repo: the Hub id.
+        revision: a branch, tag or commit; None for the newest.
+        file: if given, only this file is fetched, such as one of many GGUF files.
 
     Raises:
-        ModelError: there is no such model, or it is not cached and can't be fetched; the message says how.
+        ModelError: there is no such model, or it is not cached and can't be downloaded; the hint says how to get it.
     """
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -32,8 +35,8 @@ def snapshot(repo: str, revision: str | None, file: str | None = None) -> Path:
 
     for name in (repo, revision, file):
         if name and ("\0" in name or any("\ud800" <= character <= "\udfff" for character in name)):
-            # A surrogate stands for a byte of the command line that is no UTF-8.
-            raise ModelError(f"{name!r} is no name that the Hub could have: it is no UTF-8")
+            # A surrogate stands for a byte of the command line that is not UTF-8.
+            raise ModelError(f"{name!r} can't be a name on the Hub: it is not UTF-8")
     asked = f"{repo} at revision {revision}" if revision else repo
     try:
         return _snapshot_of(repo, revision, file) if file else _cached(repo, revision) or _fetched(repo, revision)
@@ -66,14 +69,14 @@ def _snapshot_of(repo: str, revision: str | None, file: str) -> Path:
 
 
 def has_weights(folder: Path) -> bool:
-    """Whether ``folder`` has weights of either kind."""
+    """Whether ``folder`` has weights, in safetensors or pickles."""
     return any(any(folder.glob(pattern)) for pattern in (SAFETENSORS, PICKLES))
 
 
 def _cached(repo: str, revision: str | None) -> Path | None:
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    # With the pickles among the patterns, a snapshot that lacks one of their shards is not found.
+    # With pickles among the patterns, a snapshot that lacks a shard does not count as cached.
     for patterns, weights in ((_PARTS, SAFETENSORS), ([*_PARTS, PICKLES], PICKLES)):
         try:
             folder = _download(repo, revision, patterns, offline=True)

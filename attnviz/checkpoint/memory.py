@@ -1,4 +1,4 @@
-"""A transformers model that the user holds in memory, taken as it is."""
+"""Open a transformers model that the user holds in memory, without changing it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PARALLEL = ("DataParallel", "DistributedDataParallel")
 
 
 class TrackedTensors(dict[str, "Tensor"]):
-    """The tensors of a model in memory; ``read`` are the names of those that were asked for."""
+    """The tensors of a model in memory; ``read`` has the names of those that were accessed."""
 
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:
         super().__init__(tensors)
@@ -30,12 +30,13 @@ class TrackedTensors(dict[str, "Tensor"]):
 
 
 def open_in_memory(model: Any, tokenizer: Any) -> Checkpoint:
-    """Take a transformers model and its fast tokenizer as they are in memory; neither is changed.
+    """Open a transformers model and its fast tokenizer as they are in memory; neither is changed.
 
-    Of a model that is compiled, parallel, or has adapters of peft the one inside is taken.
+    A compiled or parallel model, or one with peft adapters, is unwrapped first.
 
     Raises:
-        ModelError: it is none of transformers, or its adapters are no part of it; or the tokenizer is not a fast one.
+        ModelError: the model is not from transformers, its adapters are not part of it, or the tokenizer is not a fast
+            one.
     """
     inner, wrapped = _unwrapped(model)
     if not (hasattr(inner, "named_modules") and hasattr(getattr(inner, "config", None), "model_type")):
@@ -54,20 +55,20 @@ def open_in_memory(model: Any, tokenizer: Any) -> Checkpoint:
 
 
 def refresh(checkpoint: Checkpoint) -> Checkpoint:
-    """The checkpoint of a model in memory with what the model is now."""
+    """Return ``checkpoint``, of a model in memory, with the model's current config and tensors."""
     model = checkpoint.reference
     generation = getattr(model, "generation_config", None)
     return replace(
         checkpoint,
         config=model.config.to_dict(),
-        # Quantised modules keep other things beside tensors there.
+        # The state_dict of quantised modules also has values that are not tensors.
         tensors=TrackedTensors({name: each for name, each in model.state_dict().items() if hasattr(each, "shape")}),
         generation=generation.to_dict() if generation else {},
     )
 
 
 def _unwrapped(model: Any) -> tuple[Any, str]:
-    """The model inside, and in what it is; empty where ``model`` is not inside anything."""
+    """Return the model inside all wrappers, and the wrappers' names; the names are empty if there are none."""
     names: list[str] = []
     while True:
         kinds = {(kind.__module__.partition(".")[0], kind.__name__) for kind in type(model).__mro__}
@@ -85,7 +86,7 @@ def _unwrapped(model: Any) -> tuple[Any, str]:
 
 
 def _require_inside(model: Any) -> None:
-    """Raise for adapters of peft that put vectors before the text: they are no part of the model inside."""
+    """Raise for peft adapters that put vectors before the text: they are not part of the model inside."""
     for name, config in model.peft_config.items():
         if getattr(config, "is_prompt_learning", False):
             raise ModelError(

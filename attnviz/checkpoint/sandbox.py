@@ -1,4 +1,4 @@
-"""A stranger's program, such as a chat template, runs in a process of its own, which may take so much and no more."""
+"""Run a program from a checkpoint, such as a chat template, in a process of its own with limited time and memory."""
 
 from __future__ import annotations
 
@@ -12,33 +12,34 @@ from collections.abc import Callable
 from contextlib import suppress
 
 MAX_SECONDS = 10
-"""The most processor time."""
+"""The limit for processor time."""
 MAX_MEMORY = 1 << 30
-"""The most bytes beside those that were taken before."""
+"""The limit for memory, in bytes beyond what this process used before."""
 MAX_LENGTH = 10_000_000
-"""The most characters of a result."""
+"""The limit for the result, in characters."""
 _PATIENCE = 12
-"""How many times ``MAX_SECONDS`` may pass on a clock: on a busy machine it takes longer."""
+"""The limit for wall-clock time, in multiples of ``MAX_SECONDS``: a busy machine takes longer."""
 
 
 class SandboxLimitError(Exception):
-    """The program takes too much; the message says of what, and how much there is."""
+    """The program exceeded a limit; the message names it."""
 
 
 def run_sandboxed(program: Callable[[], str]) -> str:
-    """What ``program`` returns; it runs in a copy of this process, which ends with it.
+    """Run ``program`` in a forked copy of this process, and return its result.
 
-    Where a process can't be copied (Windows, macOS), it runs here, and only the length of its result is bounded.
+    Where a process can't be forked (Windows, macOS), it runs in this process, and only the length of its result is
+    limited.
 
     Raises:
-        ExceededError: it takes more than ``MAX_SECONDS``, ``MAX_MEMORY`` or ``MAX_LENGTH``.
+        SandboxLimitError: it takes more than ``MAX_SECONDS``, ``MAX_MEMORY`` or ``MAX_LENGTH``.
         RuntimeError: it fails; the message is its own.
     """
     if sys.platform != "linux":
         return _short(_run(program))
     read, write = os.pipe()
     with warnings.catch_warnings():
-        # Other threads may hold locks, which the copy never gets; it is stopped then as one that takes too long.
+        # Locks that other threads hold stay locked in the copy; if it waits for one, it is stopped after a while.
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if not child:
@@ -61,7 +62,7 @@ def run_sandboxed(program: Callable[[], str]) -> str:
 
 
 def _answer(program: Callable[[], str], write: int) -> None:
-    """Run ``program`` in the copy, and write what it returns; the copy ends here."""
+    """Run ``program`` in the copy, write its result to the pipe ``write``, and end the copy."""
     kind, found = b"", b""
     try:
         _confine()
@@ -85,7 +86,7 @@ def _run(program: Callable[[], str]) -> str:
         return program()
     except MemoryError:
         raise
-    except Exception as error:  # whatever the program runs into
+    except Exception as error:  # the program may fail in any way
         raise RuntimeError(str(error)) from error
 
 
@@ -96,7 +97,7 @@ def _short(found: str) -> str:
 
 
 def _confine() -> None:
-    """Bound what this process may take from now on."""
+    """Limit the processor time and memory of this process from now on."""
     import resource
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -114,7 +115,7 @@ def _confine() -> None:
 
 
 def _await(read: int) -> tuple[bytes, bytes]:
-    """What the copy has written when it ends; empty where it was stopped or took too long."""
+    """Return the kind and content of what the copy wrote; both are empty if it was stopped or took too long."""
     data, end = bytearray(), time.monotonic() + _PATIENCE * MAX_SECONDS
     while (left := end - time.monotonic()) > 0:
         ready, _, _ = select.select([read], [], [], left)

@@ -1,4 +1,4 @@
-"""A tokenizer that transformers runs by SentencePiece, made into a fast one, which knows where its pieces stand."""
+"""Convert a tokenizer that transformers runs with SentencePiece into a fast one, which knows its pieces' offsets."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 _UNIGRAM, _BPE = 1, 2
-"""The types of models that SentencePiece has, but for words and characters."""
+"""SentencePiece's numbers for the types of models that can be converted."""
 _NORMAL, _UNKNOWN, _CONTROL, _DEFINED = 1, 2, 3, 4
-"""The types of pieces."""
+"""SentencePiece's numbers for the types of pieces."""
 _TABLES = ("lang_token_to_id", "lang_code_to_id", "fairseq_tokens_to_ids")
-"""Where tokenizers keep the ids that SentencePiece knows nothing of."""
+"""The attributes in which tokenizers keep ids that SentencePiece does not know."""
 
 
 def convert_sentencepiece(tokenizer: Any) -> Tokenizer | None:
-    """The same as the ``tokenizer`` of transformers, by its pieces and their ids; None where it is of another kind.
+    """Return a fast tokenizer with the pieces and ids of ``tokenizer``; None if its type can't be converted.
 
     The check compares the ids of each text with those of ``tokenizer`` itself.
     """
@@ -37,7 +37,7 @@ def convert_sentencepiece(tokenizer: Any) -> Tokenizer | None:
 
 
 def _of_pieces(model: Any, tokenizer: Any) -> Tokenizer:
-    """The model of ``tokenizers`` whose ids are those of ``tokenizer``."""
+    """Return a ``tokenizers`` model with the ids of ``tokenizer``."""
     from tokenizers import Tokenizer, models
     from transformers.tokenization_utils_base import generate_merges
 
@@ -47,7 +47,7 @@ def _of_pieces(model: Any, tokenizer: Any) -> Tokenizer:
     ids = {piece: number for piece, number in ids.items() if number != tokenizer.unk_token_id}
     ids |= _specials(tokenizer)
     if model.trainer_spec.model_type == _BPE:
-        # The order of merges is that of SentencePiece, which need not be that of the ids.
+        # Merges are ordered as in SentencePiece, which may differ from the order of the ids.
         merges = generate_merges({piece: rank for rank, piece in enumerate(pieces) if piece in ids})
         return Tokenizer(models.BPE(ids, merges, unk_token=unknown, fuse_unk=True))
     by_id = {number: piece for piece, number in ids.items()}
@@ -72,7 +72,7 @@ def _spaces() -> tuple[Any, Any]:
 
 
 def _mark(made: Tokenizer, model: Any, tokenizer: Any) -> None:
-    """Declare the special tokens, and put those around a text that ``tokenizer`` puts there."""
+    """Declare the special tokens, and add those around a text that ``tokenizer`` adds."""
     from tokenizers import AddedToken
     from tokenizers.processors import TemplateProcessing
 

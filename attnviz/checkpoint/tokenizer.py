@@ -1,7 +1,8 @@
-"""A folder's tokenizer.json, read as transformers reads it: with what tokenizer_config.json says beside it.
+"""Read tokenizer.json as transformers does, with the settings of tokenizer_config.json applied.
 
-Which tokens stand around a text is in tokenizer.json alone (transformers 5 passes over ``add_bos_token`` where there
-is one). How a text is cut is there too, but a class of transformers that builds its own pipeline goes by its settings.
+The special tokens around a text are in tokenizer.json alone (transformers 5 ignores ``add_bos_token`` if that file
+exists). So are the rules by which a text is split, except for transformers classes that build their own pipeline from
+the settings.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from attnviz.errors import ModelError, short
 if TYPE_CHECKING:
     from tokenizers import AddedToken, Tokenizer
 
-# These classes take the pipeline of tokenizer.json as it is.
+# These classes use the pipeline of tokenizer.json unchanged.
 _GENERIC = {"PreTrainedTokenizer", "TokenizersBackend", "LlamaTokenizer"}
 _BERT_SETTINGS = {
     "do_lower_case": "lowercase",
@@ -26,10 +27,10 @@ _BERT_SETTINGS = {
 
 
 def read_tokenizer(path: Path, settings: Mapping[str, Any], model_type: object) -> Tokenizer:
-    """Read ``path``, a tokenizer.json, under the ``settings`` of the tokenizer_config.json beside it.
+    """Read the tokenizer.json at ``path``, and apply the ``settings`` of the tokenizer_config.json beside it.
 
     Raises:
-        ModelError: it is no tokenizer, or the settings are damaged.
+        ModelError: the file is not a tokenizer, or the settings are damaged.
     """
     from tokenizers import Tokenizer
 
@@ -60,7 +61,7 @@ def _apply(tokenizer: Tokenizer, settings: Mapping[str, Any], model_type: object
 
 
 def _build_as_llama(tokenizer: Tokenizer, settings: Mapping[str, Any]) -> None:
-    """Put a space before the text only, where tokenizer.json may put one behind every special token too."""
+    """Add a space before the text only; tokenizer.json may add one after every special token too."""
     from tokenizers.pre_tokenizers import Metaspace
 
     prefix = settings.get("add_prefix_space")
@@ -70,13 +71,13 @@ def _build_as_llama(tokenizer: Tokenizer, settings: Mapping[str, Any]) -> None:
 
 
 def _byte_levels(part: Any) -> Iterator[Any]:
-    """The byte-level pre-tokenizers in ``part``: itself, or in its sequence."""
+    """Yield the byte-level pre-tokenizers of ``part``: itself, or those of its sequence."""
     from tokenizers.pre_tokenizers import ByteLevel, Sequence
 
     if isinstance(part, ByteLevel):
         yield part
     elif isinstance(part, Sequence):
-        for inner in iter(part):  # it has items, but no length
+        for inner in iter(part):  # it is iterable, but has no length
             yield from _byte_levels(inner)
 
 
@@ -90,7 +91,7 @@ def _normalize_as_bert(tokenizer: Tokenizer, settings: Mapping[str, Any]) -> Non
 
 
 def _add_tokens(tokenizer: Tokenizer, settings: Mapping[str, Any]) -> None:
-    """Add the tokens that only the settings name; they get the ids behind the vocabulary, if it lacks them."""
+    """Add the tokens that only the settings name; new ones get the ids after the vocabulary."""
     added = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
     decoder = settings.get("added_tokens_decoder") or {}
     tokens = [_token(decoder[number]) for number in sorted(decoder, key=int)]
@@ -99,7 +100,7 @@ def _add_tokens(tokenizer: Tokenizer, settings: Mapping[str, Any]) -> None:
     if not isinstance(more, list | dict):
         raise TypeError(f"the special tokens are {short(more)}, expected a list")
     tokens += [_token(value) for value in [*named, *(more.values() if isinstance(more, dict) else more)]]
-    # In one call, since each makes the search for all added tokens anew.
+    # In one call, since each call rebuilds the search for all added tokens.
     tokenizer.add_tokens([token for token in tokens if token.content not in added])
     mask = settings.get("mask_token")
     declare_mask(tokenizer, _token(mask).content if mask else None)
