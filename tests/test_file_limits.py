@@ -166,7 +166,7 @@ def test_a_vocabulary_without_a_token_is_refused(folder: Path) -> None:
     path = folder / "tokenizer.json"
     said = json.loads(path.read_bytes())
     path.write_text(json.dumps(said | {"model": said["model"] | {"vocab": {}}}))
-    assert "the tokenizer can't cut this text" in failure(load(folder).attend, tiny.SENTENCE)
+    assert "the tokenizer can't encode this text" in failure(load(folder).attend, tiny.SENTENCE)
 
 
 def test_special_tokens_that_are_no_list_are_refused(folder: Path) -> None:

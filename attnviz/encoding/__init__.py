@@ -1,4 +1,4 @@
-"""Text becomes token ids, readable tokens, word spans and special-token marks; and what a model writes follows it."""
+"""Turn text into token ids, readable tokens, words and special-token marks, and append what a model generates."""
 
 from attnviz.encoding.boundaries import LargeUnit
 from attnviz.encoding.continuation import append_generated

@@ -1,4 +1,4 @@
-"""What a model wrote itself, put behind what it read."""
+"""Append generated tokens to an encoding."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def append_generated(tokenizer: Tokenizer, encoding: Encoding, ids: Sequence[int]) -> Encoding:
-    """Append the tokens ``ids``, which the model wrote, to what it read; give one at a time or many.
+    """Append the tokens ``ids``, which the model generated, to ``encoding``; give one at a time or many.
 
-    The text (the pair, where there is one) grows by what they spell, special tokens aside. A piece that goes on with
-    the last word joins it; words that the model read are not taken apart and keep their text's spelling.
+    The text (the second text of a pair) grows by what the tokens spell, without special tokens. A piece that continues
+    the last word is joined to it; words of the input are never split, and keep their spelling.
     """
     spelling = Spelling(tokenizer)
     marks = tuple(number in spelling.marks for number in ids)
@@ -48,12 +48,12 @@ def append_generated(tokenizer: Tokenizer, encoding: Encoding, ids: Sequence[int
 
 
 def _settled(encoding: Encoding, spelling: Spelling) -> int:
-    """How many words stay as they are, whatever follows: all before the last that has a space before it."""
+    """Return how many words no further token can change: all before the last word that has a space before it."""
     for i in reversed(range(len(encoding.words))):
         word = encoding.words[i]
         if encoding.special[word.start]:
             return i + 1
-        # The first byte of a character may become white space, which would belong to the word before.
+        # An incomplete character may turn out to be white space, which would belong to the word before.
         stays = any(not character.isspace() and not "\ud800" <= character <= "\udfff" for character in word.text)
         if stays and spelling.spell(encoding.ids[word.start])[:1].isspace():
             return i
@@ -63,15 +63,20 @@ def _settled(encoding: Encoding, spelling: Spelling) -> int:
 def _open_words(
     grown: Encoding, settled: int, first: int, spelt: Sequence[bytes], gaps: Collection[int]
 ) -> tuple[Word, ...]:
-    """The words behind the ``settled`` ones of ``grown``, whose words are still those from before it grew.
+    """Return the words of ``grown`` after the ``settled`` ones; its own words are still those from before it grew.
 
-    The first of their tokens is ``first``, and ``spelt`` is what these tokens spell; those at ``gaps`` are words.
+    Args:
+        grown: the encoding with all its tokens.
+        settled: how many words no longer change.
+        first: the first token after them.
+        spelt: what the tokens from ``first`` on spell.
+        gaps: the positions among these tokens that are words of their own, such as ``[MASK]``.
     """
     read = len(grown) - grown.generated
     old = {word.start: word for word in grown.words[settled:]}
     starts = {word.start: word.text for word in old.values() if word.start < read}
     tokens, special = grown.tokens[first:], grown.special[first:]
-    # A special token parts what stands beside it, as a line break does.
+    # A special token separates its neighbours, as a line break does.
     text, spans = join_pieces([b"\n" if mark else piece for mark, piece in zip(special, spelt, strict=True)])
     places: list[CharacterSpan | None] = [
         None if mark else (0, *span) for mark, span in zip(special, spans, strict=True)
@@ -80,11 +85,11 @@ def _open_words(
     cuts = [words.cut(text) if words else Cuts.of(text)]
     begins = word_starts(cuts, places, gaps)
     last = max(starts, default=first)
-    # White space at the end of what was read may belong to the word that follows.
+    # White space at the end of the input may belong to the word that follows.
     end = next((i for i in range(read, first, -1) if not is_blank(grown.tokens[i - 1])), first)
     for i in range(first + 1, end):
-        # What the model read was cut where its text was known. Of its words only an apostrophe or a full stop at the
-        # end may turn out to be inside a word.
+        # The input was split with its whole text known. Only an apostrophe or a full stop at its end may turn out to
+        # be inside a word.
         if i != last or not is_punctuation(starts[i]):
             begins[i - first] = i in starts
     cut = cut_words(begins, tokens, cuts, places)
@@ -93,14 +98,16 @@ def _open_words(
 
 
 def _spelt(old: Word | None, new: Word, tokens: Sequence[str]) -> Word:
-    """``new`` as its text spelt it where it is ``old``, at most with white space behind it."""
+    """Return ``new`` with the spelling of ``old`` if it is the same word, at most with white space after it."""
     if old and old.stop <= new.stop and all(map(is_blank, tokens[old.stop : new.stop])):
         return replace(new, text=old.text)
     return new
 
 
 def _longer(text: str, spelt: Sequence[bytes], read: int) -> str:
-    """``text`` and what the tokens after the first ``read`` spell, with a character that was cut between them whole."""
+    """Return ``text`` followed by what the tokens after the first ``read`` spell; a character split between them is
+    joined.
+    """
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
     decoder.decode(b"".join(spelt[:read]))
     cut = decoder.getstate()[0]

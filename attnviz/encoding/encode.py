@@ -1,4 +1,4 @@
-"""Text becomes token ids, readable tokens, word spans and special-token marks."""
+"""Encode text: token ids, readable tokens, words and special-token marks."""
 
 from __future__ import annotations
 
@@ -21,20 +21,21 @@ if TYPE_CHECKING:
 
 
 _BEGINNING = 50_000
-"""The characters of a text from which it is told how many tokens it has."""
+"""The number of characters from which the number of tokens of a long text is estimated."""
 
 
 @dataclass(frozen=True)
 class EncodingSource:
-    """What an encoding was made from, so that transformers' tokenizer can make the same of it.
+    """The input of an encoding, from which transformers' tokenizer can make the same ids for the check.
 
     Args:
-        text: the text as it was given; None for a decoder that was given none.
+        text: the text as it was given; None for a decoder without one.
+        pair: the second text.
         chat: whether ``text`` was put into the model's chat template.
-        limit: the most tokens, beyond which the text was cut.
-        target: whether a decoder beside an encoder reads it.
-        window: the special tokens in front, the first and the last (exclusive) token of the part of all that it is, and
-            the special tokens behind.
+        limit: the number of tokens to which the text was truncated.
+        target: whether it is the text of a decoder beside an encoder.
+        window: for a window of the encoding, the number of leading special tokens, its first and last (exclusive)
+            token, and the number of trailing special tokens.
     """
 
     text: str | None
@@ -47,13 +48,20 @@ class EncodingSource:
 
 @dataclass(frozen=True)
 class Encoding:
-    """One input as the model reads it. All tuples but ``words`` have one entry a token.
+    """One input as the model reads it. All tuples but ``words`` have one entry per token.
 
-    ``tokens`` are readable (byte-level pieces are decoded), ``special`` marks tokens that are no part of the text
-    ([CLS], [SEP], BOS). ``words`` cut the tokens into consecutive spans; a special token is a word of its own.
-    ``dropped`` counts the tokens that truncation cut off, ``generated`` those at the end that the model wrote itself.
-    ``lexicon``: what was known to be a word. ``source`` says from what it was made; None where that is not known,
-    as of a record that was read from a file.
+    Args:
+        text: the text.
+        pair: the second text of a pair.
+        ids: the token ids.
+        type_ids: the token types.
+        tokens: the readable tokens; byte-level pieces are decoded.
+        special: whether a token is not part of the text ([CLS], [SEP], BOS).
+        words: consecutive spans that cover all tokens; a special token is a word of its own.
+        dropped: how many tokens truncation removed.
+        generated: how many tokens at the end the model generated.
+        source: the input that was encoded; None if unknown, as for a record read from a file.
+        lexicon: the known words by which the text was split.
     """
 
     text: str
@@ -85,15 +93,15 @@ def encode(
     """Encode ``text`` (and ``pair``) with the special tokens that the tokenizer adds, without padding.
 
     Args:
-        limit: the number of positions that the model has, None for no limit.
-        truncate: cut the text at ``limit`` instead of raising.
-        marks: False for a text that has its special tokens already, as a chat template writes them; or what adds others
-            than the tokenizer does.
-        words: what is known to be a word.
+        limit: the number of positions that the model has; None for no limit.
+        truncate: truncate the text at ``limit`` instead of raising.
+        marks: False for a text that already has its special tokens, as chat templates write them; or a processor that
+            adds other special tokens than the tokenizer's.
+        words: known words, which are not split.
 
     Raises:
-        InputError: the text is blank, can't be encoded, has nothing that the tokenizer knows, or is too long.
-        ModelError: the tokenizer would make far too much of it.
+        InputError: the text is blank, can't be encoded, contains nothing that the tokenizer knows, or is too long.
+        ModelError: the tokenizer fails, or would make far too much of the text.
     """
     for part in (text,) if pair is None else (text, pair):
         require_tokenizable(tokenizer, part)
@@ -126,10 +134,10 @@ def _pieces(tokenizer: Tokenizer, text: str, pair: str | None, marks: bool | Pos
 
 @contextlib.contextmanager
 def tokenizer_errors() -> Iterator[None]:
-    """Inside, what the tokenizers library raises is an error of the model: it can't cut the text.
+    """Turn errors of the tokenizers library inside the block into a ``ModelError``.
 
     Raises:
-        ModelError: such as of a vocabulary that lacks what unknown words become.
+        ModelError: for example, a word is unknown and the vocabulary lacks the unknown token.
     """
     try:
         yield
@@ -137,14 +145,14 @@ def tokenizer_errors() -> Iterator[None]:
         raise
     except Exception as error:  # the only type that tokenizers raises
         raise ModelError(
-            f"the tokenizer can't cut this text ({error})", hint="It is damaged: download the model again."
+            f"the tokenizer can't encode this text ({error})", hint="It is damaged: download the model again."
         ) from error
 
 
 def encode_many(
     tokenizer: Tokenizer, texts: Sequence[str], *, limit: int | None = None, words: Lexicon | None = None
 ) -> list[Encoding | AttnvizError]:
-    """What ``encode`` makes of each of ``texts``, or the error that it raises, in their order; it is faster."""
+    """Encode each of ``texts`` as ``encode`` does, but faster; return its encoding or its error, in order."""
     found: dict[int, Encoding | AttnvizError] = {}
     for number, text in enumerate(texts):
         try:
@@ -169,9 +177,10 @@ def encode_many(
 
 
 def minimum_tokens(tokenizer: Tokenizer, text: str) -> int:
-    """How many tokens ``text`` is sure to have, as far as its beginning tells: nothing of the rest is cut.
+    """Return a number of tokens that ``text`` surely has, estimated from its beginning without encoding the rest.
 
-    It is half of what there are if all is like the beginning; 0 for a text that is soon cut anyway.
+    It is half of what the text would have if it were all like its beginning; 0 for a text that is short enough to
+    encode.
     """
     require_str(text)
     if len(text) < 10 * _BEGINNING:
@@ -193,18 +202,21 @@ def encode_target(
     marks: bool | PostProcessor = True,
     words: Lexicon | None = None,
 ) -> Encoding:
-    """Encode ``text`` as an encoder–decoder's decoder reads it: shifted right by one.
+    """Encode ``text`` as the decoder of an encoder–decoder reads it: shifted right by one.
 
-    The mark that the tokenizer adds at the end is not read: it is what the last query predicts.
+    The end token that the tokenizer adds is not read: it is what the last query predicts.
 
     Args:
-        start: the id of the token that the decoder starts from; None where the mark at the end wraps around to the
-            start, as mBART's language code does.
-        limit, truncate, marks, words: as for ``encode``; the marks are those of the target's language.
+        start: the id of the decoder's start token; None if the text's end token is moved to the start, as mBART's
+            language code is.
+        limit: as for ``encode``.
+        truncate: as for ``encode``.
+        marks: as for ``encode``, for the target's language.
+        words: as for ``encode``.
 
     Raises:
         InputError: as ``encode``.
-        ModelError: ``start`` is None, and the tokenizer adds no mark at the end.
+        ModelError: ``start`` is None, and the tokenizer adds no end token.
     """
     encoding = encode(tokenizer, text, limit=limit, truncate=truncate, marks=marks, words=words)
     if not encoding.special[-1]:
@@ -212,7 +224,7 @@ def encode_target(
             raise ModelError(
                 "the model names no token to start its decoder from, and its tokenizer ends a text with none"
             )
-        # Nothing makes room for the start.
+        # There is no trailing special token to make room for the start token.
         encoding = encode(tokenizer, text, limit=limit and limit - 1, truncate=truncate, marks=marks, words=words)
         return _joined(decoder_start(tokenizer, start), encoding, len(encoding))
     first = encoding.ids[-1] if start is None else start
@@ -220,14 +232,14 @@ def encode_target(
 
 
 def decoder_start(tokenizer: Tokenizer, start: int) -> Encoding:
-    """Return what a decoder reads before it has written anything: the token ``start`` alone, which is special."""
+    """Return the encoding of a decoder that has generated nothing yet: the special token ``start`` alone."""
     token = Spelling(tokenizer).piece(start)
     source = EncodingSource(None, target=True)
     return Encoding("", None, (start,), (0,), (token,), (True,), (Word(token, 0, 1),), source=source)
 
 
 def _joined(start: Encoding, encoding: Encoding, stop: int) -> Encoding:
-    """``start``, and after it the tokens of ``encoding`` up to ``stop``, where a word ends."""
+    """Return ``start`` followed by the tokens of ``encoding`` before ``stop``, which must be the end of a word."""
     n = len(start)
     source = encoding.source and replace(encoding.source, target=True)
     return replace(
@@ -249,6 +261,7 @@ def _read(
     dropped: int = 0,
     words: Lexicon | None = None,
 ) -> Encoding:
+    """Make an ``Encoding`` from the result of the tokenizers library."""
     ids, written = tuple(pieces.ids), pieces.tokens
     known = tuple(map(spelling.is_real, ids, written))
     special = tuple(

@@ -1,4 +1,4 @@
-"""What files are that people take for text, told by how they begin."""
+"""Recognise files that are not text by their first bytes."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ _KINDS = {
 
 
 def file_type(data: bytes | bytearray) -> str | None:
-    """What begins as ``data`` does and is no text; None where it is none of the known kinds."""
+    """Return what kind of file begins with ``data``, in words; None if it is none of the known kinds."""
     return next((kind for start, kind in _KINDS.items() if data.startswith(start)), None)

@@ -1,7 +1,7 @@
-"""The marks of languages that translation models read: which there are, and where they stand around a text.
+"""The language tokens of translation models: which languages there are, and where their tokens stand around a text.
 
-transformers' tokenizers of these models set their marks anew for each language, whatever tokenizer.json says. What
-each class does is a row of a table here.
+transformers' tokenizers of these models set the tokens anew for each language, whatever tokenizer.json says. A table
+here has a row for what each class does.
 """
 
 from __future__ import annotations
@@ -21,21 +21,24 @@ if TYPE_CHECKING:
 _TEXT, _LANGUAGE, _END = "$A", "language", "end"
 _PREFIX, _SUFFIX = (_LANGUAGE, _TEXT, _END), (_TEXT, _END, _LANGUAGE)
 _LONGEST = 50
-"""No code has more letters: none is near to a text that has."""
+"""The longest text for which a similar code is searched; no code is that long."""
 _NAMED = 5
-"""So many codes are named where there are more."""
+"""The most codes that a message names."""
 
 
 @dataclass(frozen=True)
 class Marking:
-    """What a class of tokenizers does: in which order the marks stand, and how a language's token is written.
+    """How a class of tokenizers marks languages: the order of the special tokens, and how a language's token is
+    written.
 
     Args:
-        source, target: the marks around a text of each side.
-        written: how the token of a code is written; ``codes`` matches those that there are.
-        speaks: the language of a text where nothing says one.
-        answers: that of a target.
-        needed: False where a text may have no language.
+        source: the order around a text that the encoder reads.
+        target: the order around a text that the decoder reads.
+        written: the format of a language's token; ``{}`` is the code.
+        codes: a regular expression for the language tokens.
+        speaks: the language of a text if nothing names one.
+        answers: the language of a target if nothing names one.
+        needed: False if a text may have no language.
     """
 
     source: Sequence[str] = _PREFIX
@@ -47,7 +50,7 @@ class Marking:
     needed: bool = True
 
     def bare(self, token: str) -> str:
-        """The code of ``token``, or ``token`` where it is a code."""
+        """Return the code of the language token ``token``; a code is returned unchanged."""
         before, after = self.written.split("{}")
         return token.removeprefix(before).removesuffix(after)
 
@@ -65,16 +68,22 @@ _OF_MODELS = {
     "m2m_100": "M2M100Tokenizer", "mbart": "MBartTokenizer", "nllb-moe": "NllbTokenizer", "plbart": "PLBartTokenizer",
     "seamless_m4t": "SeamlessM4TTokenizer", "seamless_m4t_v2": "SeamlessM4TTokenizer",
 }  # fmt: skip
-"""The class of models whose tokenizer does not say its own."""
+"""The tokenizer class by model type, for tokenizers whose settings name none."""
 BEGINNINGS = ("forced_bos_token_id", "decoder_start_token_id")
-"""Where configs say the language that a model writes in, if they do."""
+"""The config attributes that may name the language in which a model generates."""
 
 
 @dataclass(frozen=True)
 class Languages:
-    """The languages of a model's tokenizer: its ``tokens`` by code, and which a text and a target are in.
+    """The languages of a model's tokenizer.
 
-    ``asked`` says of both whether somebody asked for it; else it is as the tokenizer or the model says.
+    Args:
+        marking: how its class marks languages.
+        tokens: the ids of the language tokens by code.
+        end: the end token and its id.
+        source: the language of a text.
+        target: the language of a target.
+        asked: whether the user named the source and the target language; otherwise the tokenizer or the model did.
     """
 
     marking: Marking
@@ -85,10 +94,10 @@ class Languages:
     asked: tuple[bool, bool] = (False, False)
 
     def choose(self, source: str | None, target: str | None) -> Languages:
-        """The same with these languages; None leaves one as it is.
+        """Return these languages with another ``source`` and ``target``; None keeps one.
 
         Raises:
-            UsageError: there is no such language; the message has the near miss.
+            UsageError: there is no such language; the hint has the nearest code.
         """
         return replace(
             self,
@@ -98,7 +107,7 @@ class Languages:
         )
 
     def find(self, option: str, code: str) -> str:
-        """The code as the tokenizer has it: ``code``, or that which ``code`` is the token of."""
+        """Return the code of a language that is given as a code or as its token."""
         bare = self.marking.bare(code) if isinstance(code, str) else ""
         if bare in self.tokens:
             return bare
@@ -113,7 +122,7 @@ class Languages:
         return f"{named} …" if len(self.tokens) > _NAMED else named
 
     def around(self, code: str | None, *, target: bool) -> TemplateProcessing:
-        """What puts the marks around a text in the language ``code``."""
+        """Return the processor that adds the special tokens around a text in the language ``code``."""
         from tokenizers.processors import TemplateProcessing
 
         mark = None if code is None else self.marking.written.format(code)
@@ -124,36 +133,37 @@ class Languages:
         return TemplateProcessing(single=single, pair=pair, special_tokens=[*ids.items()])
 
     def around_source(self) -> TemplateProcessing:
-        """What puts the marks around a text that the encoder reads.
+        """Return the processor that adds the special tokens around a text of the encoder.
 
         Raises:
-            UsageError: nothing says in which language it is.
+            UsageError: nothing names the language of the text.
         """
         return self.around(self._known(self.source, "text", "--source-lang"), target=False)
 
     def around_target(self) -> TemplateProcessing:
-        """What puts the marks around a decoder's text, before it is shifted.
+        """Return the processor that adds the special tokens around a decoder's text, before it is shifted.
 
         Raises:
-            UsageError: nothing says in which language it is.
+            UsageError: nothing names the language of the target.
         """
         return self.around(self._known(self.target, "target", "--target-lang"), target=True)
 
     def leads(self, config: Mapping[str, Any], generation: Mapping[str, Any]) -> bool:
-        """Whether a text that the model writes begins as the target's language demands, and not as its configs say."""
+        """Whether generation must begin with the target language rather than as the configs say."""
         if self.target is None and not self.marking.needed:
             return False
         said = [each.get(name) for name in BEGINNINGS for each in (generation, config)]
         return self.asked[1] or not any(number in self.tokens.values() for number in said)
 
     def opening(self, start: int | None) -> tuple[int, int | None]:
-        """The token that the decoder begins with and the one that must follow, where it writes in the target language.
+        """Return the token with which the decoder begins, and the token that must follow to write in the target
+        language.
 
         Args:
-            start: the model's start token; None where the mark at a target's end comes round to its start.
+            start: the model's start token; None if the text's end token is moved to the start.
 
         Raises:
-            UsageError: nothing says in which language it is to write.
+            UsageError: nothing names the target language.
         """
         code = self._known(self.target, "target", "--target-lang")
         last = self.marking.target[-1]
@@ -174,11 +184,13 @@ class Languages:
 def read_languages(
     tokenizer: Tokenizer, settings: Mapping[str, Any], config: Mapping[str, Any], generation: Mapping[str, Any]
 ) -> Languages | None:
-    """The languages of ``tokenizer``, of which ``settings`` say the class and the defaults; None where it has none.
+    """Return the languages of ``tokenizer``; None if it has none.
 
     Args:
-        settings: tokenizer_config.json, or what a tokenizer in memory says.
-        config, generation: those of the model, which may say with which language it begins a text of its own.
+        settings: tokenizer_config.json, or the attributes of a tokenizer in memory: the class and the default
+            languages.
+        config: the model's config, which may name the language in which it generates.
+        generation: the model's generation config, likewise.
     """
     name = settings.get("tokenizer_class") or _OF_MODELS.get(str(config.get("model_type"))) or ""
     marking = MARKINGS.get(str(name).removesuffix("Fast"))
@@ -206,5 +218,5 @@ def read_languages(
 
 
 def _content(token: object) -> object:
-    """A token is written as text, or as an object with its ``content``."""
+    """Return the text of a token that is written as text, or as an object with its ``content``."""
     return token.get("content") if isinstance(token, Mapping) else token

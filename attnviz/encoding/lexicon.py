@@ -1,4 +1,4 @@
-"""Words that somebody knows are cut whole: the longest that fits of a list of them, or where they stand in a text."""
+"""Known words, which are not split: a list, of which the longest match counts, or the spans of one text's words."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from attnviz.errors import InputError
 LONGEST = 100
 """The most characters of a word in a list."""
 _UNSPACED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}ー\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{M}]{2}")
-"""Between these a word of the list may begin or end; between other letters, only where a word does anyway."""
+"""Between two of these letters a word of the list may begin or end; elsewhere only at an ordinary word boundary."""
 
 Range = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class Lexicon:
-    """The ``words`` of a list; or the ``spans`` of the words of one text, from and to (exclusive) which character."""
+    """The ``words`` of a list, or the ``spans`` of one text's words, from and to (exclusive) which character."""
 
     words: frozenset[str] = field(default=frozenset(), repr=False)
     spans: tuple[Range, ...] = ()
 
     @classmethod
     def of(cls, words: Lexicon | Iterable[str] | Iterable[Sequence[int]], name: str = "words") -> Lexicon:
-        """The lexicon of a list of words, or of pairs (start, stop).
+        """Make a lexicon from a list of words, or of pairs (start, stop).
 
         Raises:
-            InputError: there are none; a word has white space at its ends or is very long; spans overlap.
+            InputError: the list is empty, a word has white space at its ends or is very long, or spans overlap.
         """
         if isinstance(words, Lexicon):
             return words
@@ -54,25 +54,26 @@ class Lexicon:
 
     @property
     def name(self) -> str:
-        """How many words a list has, and which: a name by which it is known again."""
+        """The number of words in the list and a digest of them, which identify it."""
         digest = hashlib.sha256("\n".join(sorted(self.words)).encode("utf-8", "surrogatepass")).hexdigest()
         return f"{len(self.words):,} forms ({digest[:12]})"
 
     def shifted(self, by: int) -> Lexicon:
-        """The lexicon of a text that begins at the character ``by`` of another one, for that one."""
+        """Return the lexicon for a longer text in which this one's text begins at the character ``by``."""
         return Lexicon(self.words, tuple((start + by, stop + by) for start, stop in self.spans))
 
     def cut(self, text: str, *, first: bool = True) -> Cuts:
-        """Where ``text`` is cut into words; spans are those of the ``first`` of two texts.
+        """Return where ``text`` may be split into words; spans apply to the ``first`` of two texts only.
 
         Raises:
-            InputError: a span is beyond the text, cuts a character apart, or has white space at its ends.
+            InputError: a span ends after the text, splits a character, or has white space at its ends.
         """
         cuts = Cuts.of(text)
         found = (self._checked(cuts) if first else []) if self.spans else list(self._found(cuts))
         return cuts.joining(found)
 
     def _checked(self, cuts: Cuts) -> Sequence[Range]:
+        """Return the spans, verified against the text."""
         text = cuts.text
         for start, stop in self.spans:
             if stop > len(text):
@@ -85,14 +86,14 @@ class Lexicon:
 
     @cached_property
     def _lengths(self) -> Mapping[str, Sequence[int]]:
-        """By their first character, how long words are, the longest first."""
+        """The lengths of the words, longest first, by their first character."""
         lengths = defaultdict[str, set[int]](set)
         for word in self.words:
             lengths[word[0]].add(len(word))
         return {first: sorted(found, reverse=True) for first, found in lengths.items()}
 
     def _found(self, cuts: Cuts) -> Iterator[Range]:
-        """Where words of the list are, from the text's beginning on and the longest first."""
+        """Yield the matches of words in the text, from left to right, the longest first."""
         text, at = cuts.text, 0
         while at < len(text):
             lengths = self._lengths.get(text[at], ())
@@ -104,13 +105,14 @@ class Lexicon:
 
 
 def _may_end(cuts: Cuts, at: int) -> bool:
+    """Whether a word of the list may begin or end at the character ``at``."""
     if at in cuts.inside:
         return False
     return at in cuts.words or not 0 < at < len(cuts.text) or bool(_UNSPACED.match(cuts.text, at - 1))
 
 
 def _forms(word: str, name: str) -> Iterator[str]:
-    """``word`` as texts may write it."""
+    """Yield ``word`` as texts may write it: unchanged, and in Unicode's NFC and NFD forms."""
     if word.strip() != word or not word:
         raise InputError(f"{name} has a word with white space at its ends: {word!r}", hint="Give one word a line.")
     if len(word) > LONGEST:
@@ -119,6 +121,7 @@ def _forms(word: str, name: str) -> Iterator[str]:
 
 
 def _range(value: object, name: str) -> Range:
+    """Return ``value`` as a pair (start, stop); raise if it is not one."""
     if isinstance(value, Sequence) and len(value) == 2 and all(type(number) is int for number in value):
         start, stop = value
         if 0 <= start < stop:
@@ -129,10 +132,10 @@ def _range(value: object, name: str) -> Range:
 
 
 def parse_words(content: str, name: str, *, as_json: bool) -> Lexicon:
-    """Read a list: one word a line; or, in JSON, an array of words or of pairs [start, stop].
+    """Parse a list of words: one word a line; or, as JSON, an array of words or of pairs [start, stop].
 
     Raises:
-        InputError: it is none of these, or as ``Lexicon.of``.
+        InputError: it has another form, or as ``Lexicon.of``.
     """
     if not as_json:
         return Lexicon.of([line for line in content.splitlines() if line.strip()], name)

@@ -1,4 +1,4 @@
-"""How long a text may become before it is cut: a tokenizer's rules may write a million characters for one."""
+"""Limit how long a normalizer may make a text: its rules may write a million characters for one."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ MAX_CHARACTERS = 4_000_000
 """The most characters of a normalised text, unless ``MAX_GROWTH`` times its own are more; each takes 400 bytes."""
 MAX_GROWTH = 4
 _PIECE = 1_000_000
-"""The most characters that are made at once to find out how many there will be."""
+"""The most characters that are normalised at once to find out how long the text becomes."""
 _GROWTH = {"NFC": 3, "NFD": 4, "NFKC": 18, "NFKD": 18, "BertNormalizer": 12, "Lowercase": 3, "Nmt": 1, "Strip": 1,
            "StripAccents": 1, "ByteLevel": 4, "Prepend": 1}  # fmt: skip
-"""How many characters at most each kind of rule writes for one (Unicode's FAQ on normalization)."""
+"""The most characters that each kind of rule writes for one (Unicode's FAQ on normalization)."""
 _UNKNOWN = 18
 
 
 def require_bounded_growth(tokenizer: Tokenizer, text: str) -> None:
-    """Raise where the tokenizer's normalizer would make far too much of ``text``, before memory is eaten.
+    """Raise if the tokenizer's normalizer would make ``text`` far too long, before that fills the memory.
 
     Raises:
-        ModelError: the text would become longer than ``MAX_CHARACTERS`` and more than ``MAX_GROWTH`` as long.
+        ModelError: the text would become longer than ``MAX_CHARACTERS``, and more than ``MAX_GROWTH`` times as long.
     """
     rules = _rules(tokenizer)
     most = max(MAX_CHARACTERS, MAX_GROWTH * len(text))
@@ -49,7 +49,7 @@ def require_bounded_growth(tokenizer: Tokenizer, text: str) -> None:
 
 
 def _rules(tokenizer: Tokenizer) -> list[tuple[dict[str, Any], int]]:
-    """The parts of the normalizer, each with how many characters it may write for one; found once for a tokenizer."""
+    """Return the normalizer's rules, each with the most characters it writes for one; computed once per tokenizer."""
     known: list[tuple[dict[str, Any], int]] | None = getattr(tokenizer, "attnviz_growth", None)
     if known is None:
         normalizer = tokenizer.normalizer
@@ -60,6 +60,7 @@ def _rules(tokenizer: Tokenizer) -> list[tuple[dict[str, Any], int]]:
 
 
 def _flat(facts: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the rules of nested sequences in order."""
     if facts["type"] != "Sequence":
         yield facts
         return
@@ -68,7 +69,7 @@ def _flat(facts: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _alone(facts: Mapping[str, Any]) -> Any:
-    """The normalizer that has these facts."""
+    """Return a normalizer of this one rule."""
     from tokenizers import Tokenizer
 
     empty = {"version": "1.0", "added_tokens": [], "model": {"type": "BPE", "vocab": {}, "merges": []}}
@@ -76,6 +77,7 @@ def _alone(facts: Mapping[str, Any]) -> Any:
 
 
 def _growth(facts: Mapping[str, Any]) -> int:
+    """Return the most characters that a rule writes for one."""
     if facts["type"] == "Replace":
         pattern, content = facts["pattern"], len(facts["content"])
         length = len(pattern.get("String", ""))  # an expression may match nothing, between all characters
@@ -86,6 +88,6 @@ def _growth(facts: Mapping[str, Any]) -> int:
 
 
 def _longest(charsmap: bytes) -> int:
-    """The most that a table of SentencePiece writes for one character: a trie, its size in front, and then strings."""
+    """Return the longest string in a SentencePiece table: the size of its trie, the trie, then the strings."""
     start = 4 + int.from_bytes(charsmap[:4], "little")
     return max(1, *(len(part) for part in charsmap[start:].split(b"\0")), 1)

@@ -1,4 +1,4 @@
-"""Token ids as a batch has them: rows of one length, filled up with padding that a mask hides."""
+"""Token ids as batches have them: rows of equal length with padding, which a mask hides."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ Numbers = NDArray[np.integer[Any]]
 
 @dataclass(frozen=True)
 class Padded(Encoding):
-    """What a model reads of a row with padding: ``mask`` is 1 where a token is real, ``positions`` are given or none.
+    """A row with padding as the model reads it.
 
-    All tokens are in it, also those of the padding; ``real`` are the others.
+    The ids include the padding. ``mask`` is 1 where a token is real; ``positions`` are the given position ids, if any.
     """
 
     mask: tuple[int, ...] = ()
@@ -31,13 +31,13 @@ class Padded(Encoding):
 
     @property
     def real(self) -> slice:
-        """Where the tokens are that are no padding."""
+        """The slice of the tokens that are not padding."""
         first = self.mask.index(1)
         return slice(first, first + sum(self.mask))
 
     @property
     def plain(self) -> bool:
-        """Whether it has neither padding nor positions of its own."""
+        """Whether the row has neither padding nor position ids of its own."""
         return all(self.mask) and self.positions is None
 
 
@@ -50,12 +50,15 @@ def encode_id_rows(
     positions: Any = None,
     vocabulary: int,
 ) -> tuple[list[tuple[Encoding, Padded]], bool]:
-    """The rows of ``ids``, each without its padding and with it, and whether they are a batch and not a single row.
+    """Encode the rows of ``ids``, each without its padding and with it.
 
-    All four are lists, arrays or tensors, (N,) or (B, N). Without a ``mask`` every token is real.
+    All four arguments are lists, arrays or tensors of the shape (N,) or (B, N). Without a ``mask`` every token is real.
+
+    Returns:
+        The pairs of encodings, and whether ``ids`` is a batch rather than a single row.
 
     Raises:
-        InputError: shapes that don't fit, ids outside of the vocabulary, a mask with holes, or a row of padding alone.
+        InputError: shapes that do not match, ids outside the vocabulary, a mask with gaps, or a row of padding alone.
     """
     rows, batch = _rows(ids, "input_ids")
     beyond = (rows < 0) | (rows >= vocabulary)
@@ -81,7 +84,7 @@ def encode_id_rows(
 
 
 def encode_ids(tokenizer: Tokenizer, ids: Sequence[int], type_ids: Sequence[int]) -> Encoding:
-    """The tokens ``ids`` as an encoding: its text and words are what they spell."""
+    """Return an encoding of the tokens ``ids``, whose text and words are what they spell."""
     grown = append_generated(tokenizer, Encoding("", None, (), (), (), (), ()), ids)
     return replace(grown, type_ids=tuple(type_ids), generated=0)
 
@@ -100,7 +103,7 @@ def _read(
 
 
 def _rows(given: Any, name: str) -> tuple[Numbers, bool]:
-    """``given`` as whole numbers (B, N), and whether it has two dimensions."""
+    """Return ``given`` as whole numbers (B, N), and whether it has two dimensions."""
     given = given.detach().cpu() if hasattr(given, "detach") else given
     mask = name == "attention_mask"
     if mask and hasattr(given, "is_floating_point") and given.is_floating_point():

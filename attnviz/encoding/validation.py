@@ -1,4 +1,4 @@
-"""Which texts a tokenizer is given at all."""
+"""Verify that a text can be tokenized."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def require_str(text: object) -> None:
-    """Raise a ``UsageError`` for what is given as a text and is none."""
+    """Raise a ``UsageError`` if ``text`` is not a string."""
     if not isinstance(text, str):
         raise UsageError(
             f"a text is a {type(text).__name__}, expected a str",
@@ -23,7 +23,7 @@ def require_str(text: object) -> None:
 
 
 def require_text(text: str) -> None:
-    """Raise an ``InputError`` where ``text`` is blank or not valid Unicode, a ``UsageError`` where it is no text."""
+    """Raise an ``InputError`` if ``text`` is blank or not valid Unicode, a ``UsageError`` if it is not a string."""
     require_str(text)
     if not text.strip():
         raise InputError("the text is empty", hint='Give a sentence: attnviz show "The bank approved the loan."')
@@ -38,17 +38,18 @@ def require_text(text: str) -> None:
 
 
 def declare_unreadable(tokenizer: Tokenizer, marks: Sequence[str]) -> None:
-    """Say which of its special tokens the model's own tokenizer reads as letters where a text has them."""
+    """Store which special tokens the model's own tokenizer reads as letters if a text contains them."""
     if marks:
         tokenizer.attnviz_unread = re.compile("|".join(map(re.escape, marks)))  # type: ignore[attr-defined]
 
 
 def require_tokenizable(tokenizer: Tokenizer, text: str) -> None:
-    """Raise for a text that ``tokenizer`` can't cut, or not as the model's own does.
+    """Raise if ``tokenizer`` can't encode ``text``, or not as the model's own tokenizer does.
 
     Raises:
-        InputError, UsageError: as ``require_text``; the text holds a mark that the model's own reads as letters.
-        ModelError: the tokenizer would make far too much of it.
+        InputError, UsageError: as ``require_text``; or the text contains a special token that the model's own tokenizer
+            reads as letters.
+        ModelError: the tokenizer would make the text far too long.
     """
     require_text(text)
     require_bounded_growth(tokenizer, text)

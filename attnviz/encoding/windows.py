@@ -1,4 +1,4 @@
-"""A text that is longer than the model: it is read in windows that slide over it."""
+"""Split a text that is longer than the model's limit into overlapping windows."""
 
 from __future__ import annotations
 
@@ -24,12 +24,18 @@ _Value = TypeVar("_Value")
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """What the model reads at once of a longer text, the document.
+    """A part of a longer text, the document, that the model reads at once.
 
-    ``encoding`` has the ids, tokens and words of the window, with the special tokens that the tokenizer puts around a
-    text, ``lead`` of them in front; its ``text`` is the document's. ``start`` and ``stop`` (exclusive) are the places
-    in the document of the text tokens that it has, ``first`` and ``last`` (exclusive) of the queries that are kept of
-    it. ``places`` (T,) are those of all its tokens, its special tokens being those at the document's ends.
+    All positions are those of tokens in the document.
+
+    Args:
+        encoding: the window's tokens, with the special tokens that the tokenizer adds; its ``text`` is the document's.
+        lead: the number of special tokens at the front.
+        start: the first text token.
+        stop: the last text token (exclusive).
+        first: the first query that is kept.
+        last: the last query that is kept (exclusive).
+        places: the position of each token (T,); special tokens have those of the special tokens at the document's ends.
     """
 
     encoding: Encoding
@@ -42,7 +48,7 @@ class Window:
 
     @property
     def kept(self) -> NDArray[np.bool_]:
-        """(T,): which of the window's tokens are kept as queries."""
+        """Whether each of the window's tokens is kept as a query, (T,)."""
         kept = np.zeros(len(self.places), bool)
         kept[self.first - self.start + self.lead : self.last - self.start + self.lead] = True
         return kept
@@ -50,11 +56,15 @@ class Window:
 
 @dataclass(frozen=True, eq=False)
 class Windows(Sequence[Window]):
-    """The windows of a ``document``, each made when it is asked for: a long text has thousands.
+    """The windows of a document, each made when it is accessed, since a long text has thousands.
 
-    ``lead`` special tokens stand in front of each window's text and ``tail`` behind it. ``spans`` are the places of
-    the text tokens that each has, from and to (exclusive), and ``kept`` those of the queries that are kept of it.
-    ``whole_words`` says that no word is longer than a window, so that none is cut.
+    Args:
+        document: the encoding of the whole text.
+        lead: the number of special tokens at the front of each window.
+        tail: the number of special tokens at the end of each window.
+        spans: the text tokens of each window, from and to (exclusive).
+        kept: the queries that are kept of each window, from and to (exclusive).
+        whole_words: whether no word is longer than a window, so that none is split.
     """
 
     document: Encoding
@@ -66,7 +76,7 @@ class Windows(Sequence[Window]):
 
     @classmethod
     def of_one(cls, document: Encoding) -> Windows:
-        """A document that is read at once, as one window that has no special tokens but the document's."""
+        """Return a document that fits the model as a single window."""
         all_ = [(0, len(document))]
         return cls(document, 0, 0, all_, all_)
 
@@ -89,7 +99,7 @@ class Windows(Sequence[Window]):
 
     @property
     def sample(self) -> list[Encoding]:
-        """What the first, a middle and the last window read: where all would take too long."""
+        """The encodings of the first, a middle and the last window, for use where all would take too long."""
         return [self[number].encoding for number in self.sampled]
 
     @property
@@ -99,7 +109,7 @@ class Windows(Sequence[Window]):
 
     @property
     def widest(self) -> int:
-        """How many tokens the longest has."""
+        """The number of tokens of the longest window."""
         return self.lead + self.tail + max(stop - start for start, stop in self.spans)
 
 
@@ -112,21 +122,25 @@ def slide_windows(
     stride: int | None = None,
     marks: bool = True,
 ) -> Windows:
-    """Cut the ``document``, one text that was encoded as a whole, into windows of at most ``limit`` tokens.
+    """Split ``document``, one text that was encoded as a whole, into windows of at most ``limit`` tokens.
 
-    A window begins at most ``stride`` tokens after the one before, and the last reaches back as far as it has room.
-    Windows begin and end between words; only a word that is longer than a window is cut. Each token of the document is
-    kept as a query from exactly one window. In a ``causal`` model that is the first that has it, so that it sees what
-    the overlap has of the text before it. Else it is the one where the side with less of the text has more of it;
-    that is, overlaps are parted in the middle. What is kept of a window begins and ends between words too.
+    A window begins at most ``stride`` tokens after the one before, and the last one reaches back as far as it has room.
+    Windows begin and end between words; only a word that is longer than a window is split. Each token of the document
+    is kept as a query of exactly one window. For a ``causal`` model that is the first window that contains it, so that
+    it sees all earlier text in the overlap. Otherwise overlaps are divided in the middle, so that the shorter side of
+    its context is as long as possible. The kept part of a window begins and ends between words too.
 
     Args:
-        stride: half of the text tokens of a window where it is None.
-        marks: as the document was encoded; False for a text with special tokens of its own, windows have none then.
+        tokenizer: the tokenizer that encoded the document.
+        document: the encoding of the whole text.
+        limit: the number of positions that the model has.
+        causal: whether no query sees a later key.
+        stride: the number of tokens from one window to the next; None for half of a window's text tokens.
+        marks: as for ``encode``; False for a text with special tokens of its own: windows then have none.
 
     Raises:
-        InputError: the model takes special tokens only.
-        UsageError: a ``stride`` below 1, or so large that windows would leave out what is between them.
+        InputError: special tokens take all of the model's positions.
+        UsageError: ``stride`` is below 1, or so large that windows would leave tokens out.
     """
     lead, tail = _around(tokenizer, document, marks=marks)
     room = limit - lead - tail
@@ -146,8 +160,8 @@ def slide_windows(
 
 
 def _around(tokenizer: Tokenizer, document: Encoding, *, marks: bool) -> tuple[int, int]:
-    """How many special tokens the tokenizer adds in front of a text and behind it."""
-    # A word shows it as well as all of the text, unless it is nothing to the tokenizer when it stands alone.
+    """Return how many special tokens the tokenizer adds before and after a text."""
+    # One word is enough to see it, unless the tokenizer makes nothing of the word alone.
     word = next((word.text for word in document.words if not document.special[word.start]), document.text)
     for text in (word, document.text):
         added = tokenizer.encode(text, add_special_tokens=marks).special_tokens_mask
@@ -157,7 +171,7 @@ def _around(tokenizer: Tokenizer, document: Encoding, *, marks: bool) -> tuple[i
 
 
 def _edges(document: Encoding, first: int, stop: int, room: int) -> list[int]:
-    """Where windows may begin and end: between words, and anywhere in a word that is longer than ``room``."""
+    """Return the tokens at which windows may begin or end: word starts, and each token of a word beyond ``room``."""
     edges: list[int] = []
     for word in document.words:
         if first <= word.start < stop:
@@ -166,7 +180,7 @@ def _edges(document: Encoding, first: int, stop: int, room: int) -> list[int]:
 
 
 def _spans(edges: Sequence[int], room: int, stride: int) -> list[tuple[int, int]]:
-    """The text tokens of all windows, from and to (exclusive)."""
+    """Return the text tokens of all windows, from and to (exclusive)."""
     spans = []
     start, end = edges[0], edges[-1]
     while start + room < end:
@@ -176,16 +190,18 @@ def _spans(edges: Sequence[int], room: int, stride: int) -> list[tuple[int, int]
 
 
 def _at_most(edges: Sequence[int], place: int) -> int:
+    """Return the last edge that is not after ``place``."""
     return edges[bisect_right(edges, place) - 1]
 
 
 def _places(document: Encoding, lead: int, tail: int, start: int, stop: int) -> NDArray[np.intp]:
+    """Return the document's positions of a window's tokens, (T,)."""
     end = len(document)
     return np.concatenate((np.arange(lead), np.arange(start, stop), np.arange(end - tail, end)))
 
 
 def _part(document: Encoding, lead: int, tail: int, start: int, stop: int) -> Encoding:
-    """The tokens from ``start`` to ``stop`` between the special ones."""
+    """Return the tokens from ``start`` to ``stop``, between the special tokens at the document's ends."""
     end = len(document) - tail
     parts = slice(lead), slice(start, stop), slice(end, None)
     begins = attrgetter("start")

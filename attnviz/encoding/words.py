@@ -1,10 +1,9 @@
-"""Where words begin: tokens that stand in a text are cut at the boundaries of Unicode Standard Annex 29.
+"""Find the words of a text by the boundaries of Unicode Standard Annex 29, and assign the tokens to them.
 
-`don't` and `3.14` are one word, each Han character and each emoji sequence is one; a script without spaces is cut
-wherever a piece of the tokenizer begins a character. A character is what a reader takes for one, a whole grapheme
-cluster: with its accents, vowel signs and jamo. White space is no word. Spaces that are tokens by themselves belong to
-the word after them, since most tokenizers write a word with the space before it; line breaks belong to the word that
-they end.
+`don't` and `3.14` are one word; each Han character and each emoji sequence is one word; a script without spaces is
+split wherever a piece of the tokenizer begins a character. A character is a grapheme cluster, what readers take for
+one: with its accents, vowel signs and jamo. White space is not a word. Tokens of spaces belong to the word after them,
+since most tokenizers write a word with the space before it; line breaks belong to the word before them.
 """
 
 from __future__ import annotations
@@ -21,16 +20,16 @@ _CLUSTER = regex.compile(r"\X")
 _JOINER = regex.compile(
     r"[\r\p{GCB=EX}\p{GCB=SM}\p{GCB=PP}\p{GCB=ZWJ}\p{GCB=RI}\p{GCB=L}\p{GCB=V}\p{GCB=T}]", regex.VERSION1
 )
-"""Of these each grapheme cluster of several characters has one."""
+"""Matches one character of each grapheme cluster that has several."""
 _BREAKS = frozenset("\n\v\f\r\x1c\x1d\x1e\x85\u2028\u2029")
 
 CharacterSpan = tuple[int, int, int]
-"""Where a token stands: in which text, and from which character to which (exclusive)."""
+"""The place of a token: the number of its text, and its first and last (exclusive) character."""
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A reader's word: the tokens ``start`` to ``stop`` (exclusive) and how the text writes it."""
+    """A word: the tokens ``start`` to ``stop`` (exclusive), and its spelling in the text."""
 
     text: str
     start: int
@@ -39,9 +38,13 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Cuts:
-    """Where a ``text`` may be cut into words: at ``words``, and never ``inside`` a grapheme cluster.
+    """Where a text may be split into words.
 
-    The places ``joined`` are inside words that are known to be whole, be there white space in them.
+    Args:
+        text: the text.
+        words: the characters at which words begin or end.
+        inside: the characters inside a grapheme cluster, where no word may begin or end.
+        joined: the characters inside known words, which may contain white space.
     """
 
     text: str
@@ -51,25 +54,27 @@ class Cuts:
 
     @classmethod
     def of(cls, text: str) -> Cuts:
-        """The boundaries of a text."""
+        """Find the boundaries in a text."""
         return cls(text, _boundaries(text), _inside(text))
 
     def joining(self, known: Iterable[tuple[int, int]]) -> Cuts:
-        """With the ``known`` words, which are from and to (exclusive) these characters, whole and apart."""
+        """Return these boundaries with the ``known`` words (from and to, exclusive) whole and separate from their
+        neighbours.
+        """
         spans = list(known)
         joined = {at for start, stop in spans for at in range(start + 1, stop)}
         return replace(self, words=(set(self.words) - joined).union(*spans), joined=joined)
 
     def is_blank(self, place: CharacterSpan) -> bool:
-        """Whether there is nothing but white space at ``place``."""
+        """Whether the token at ``place`` is white space only."""
         return not self.text[place[1] : place[2]].strip()
 
     def is_break(self, place: CharacterSpan) -> bool:
-        """Whether there is nothing but white space at ``place``, and a line ends in it."""
+        """Whether the token at ``place`` is white space only, with a line break."""
         return self.is_blank(place) and not _BREAKS.isdisjoint(self.text[place[1] : place[2]])
 
     def are_apart(self, before: CharacterSpan, place: CharacterSpan) -> bool:
-        """Whether a word begins at ``place``, the token ``before`` which is at another place of the same text."""
+        """Whether the token at ``place`` begins a new word after the token at ``before``, both of the same text."""
         start = self._first(place[1], before[2] - 1)
         if start < before[2] or start in self.joined:
             return False  # both are pieces of one character, or of one word
@@ -78,7 +83,7 @@ class Cuts:
         return start in self.words or start >= len(self.text)
 
     def whole(self, start: int, stop: int) -> str:
-        """The text from ``start`` to ``stop``, with all of the characters at its ends, without white space there."""
+        """Return the text from ``start`` to ``stop``, extended to whole characters, without white space at its ends."""
         text = self.text
         stop = start + len(text[start:stop].rstrip())
         start = stop - len(text[start:stop].lstrip())
@@ -87,17 +92,18 @@ class Cuts:
         return text[self._first(start) : stop]
 
     def _first(self, at: int, least: int = 0) -> int:
-        """Where the character begins that is at ``at``, or ``least`` where it begins before."""
+        """Return where the character at ``at`` begins, but not before ``least``."""
         while at > least and at in self.inside:
             at -= 1
         return at
 
 
 def _boundaries(text: str) -> set[int]:
+    """Return the characters at which words begin or end."""
     if text.isascii():
         return {cut.start() - 1 for cut in _BOUNDARY.finditer(" " + text) if 0 < cut.start() <= len(text)}
-    # Marks never begin a word; left out, since regex takes `é'` for a word's end where the accent is a mark. The space
-    # before the text keeps a joiner at its start, which joins nothing, from joining.
+    # Combining marks never begin a word; they are removed, since regex sees a boundary before the quote of `é'` if the
+    # accent is a mark. The space before the text keeps a joiner at its start from joining anything.
     bases = [i for i, character in enumerate(text) if not _is_mark(character)]
     stripped = "".join(text[i] for i in bases)
     return {bases[cut.start() - 1] for cut in _BOUNDARY.finditer(" " + stripped) if 0 < cut.start() <= len(bases)}
@@ -108,7 +114,7 @@ def _is_mark(character: str) -> bool:
 
 
 def _inside(text: str) -> set[int]:
-    """All places that are inside a grapheme cluster."""
+    """Return all characters that are inside a grapheme cluster."""
     if not _JOINER.search(text):
         return set()
     return {i for found in _CLUSTER.finditer(text) for i in range(found.start() + 1, found.end())}
@@ -117,12 +123,15 @@ def _inside(text: str) -> set[int]:
 def word_starts(
     cuts: Sequence[Cuts], places: Sequence[CharacterSpan | None], whole: Collection[int] = ()
 ) -> list[bool]:
-    """Say for each token whether it begins a word. A token without a place (a special one) is a word of its own.
+    """Return for each token whether it begins a word.
 
-    The tokens ``whole`` are words of their own too, such as ``[MASK]``.
+    Args:
+        cuts: the boundaries of each text.
+        places: the place of each token; a token without one (a special token) is a word of its own.
+        whole: the tokens that are words of their own too, such as ``[MASK]``.
     """
     begins: list[bool] = []
-    blank: int | None = None  # where the word begins that is white space so far
+    blank: int | None = None  # the start of the current word while it is only white space
     before: CharacterSpan | None = None
     for i, place in enumerate(places):
         if place is None or before is None or before[0] != place[0]:
@@ -131,7 +140,7 @@ def word_starts(
             blank = i if place and cuts[place[0]].is_blank(place) else None
         elif cuts[place[0]].is_break(place):
             begins.append(False)
-            # Spaces in front of it end the line too, unless the text begins so.
+            # Spaces before a line break belong to the line's last word, unless the text begins with them.
             if blank and places[blank - 1] is not None:
                 _end(begins, blank)
                 blank = None
@@ -148,7 +157,7 @@ def word_starts(
 
 
 def _end(begins: list[bool], blank: int | None) -> None:
-    """Give white space from ``blank`` on, which no word follows, to what is before it."""
+    """Join the white space from ``blank`` on, which no word follows, to the word before it."""
     if blank:
         begins[blank] = False
 
@@ -156,7 +165,7 @@ def _end(begins: list[bool], blank: int | None) -> None:
 def cut_words(
     begins: Sequence[bool], tokens: Sequence[str], cuts: Sequence[Cuts], places: Sequence[CharacterSpan | None]
 ) -> tuple[Word, ...]:
-    """The words that begin where ``begins`` says, written as their text writes them, or by their token."""
+    """Return the words that begin where ``begins`` says, spelt as in the text, or by their token if it has no place."""
     starts = [i for i, begin in enumerate(begins) if begin]
     words = []
     for start, stop in pairwise([*starts, len(tokens)]):
@@ -169,13 +178,13 @@ def cut_words(
 
 
 def is_blank(token: str) -> bool:
-    """Whether a readable token is white space alone."""
+    """Whether a readable token is white space only."""
     return not token.strip("▁").strip()
 
 
 def is_punctuation(text: str) -> bool:
-    """Whether ``text`` is only punctuation (Unicode's category P) and what can't be seen (Z and C).
+    """Whether ``text`` is only punctuation (Unicode's category P) and invisible characters (Z and C).
 
-    Symbols are words: emoji, currencies, and the signs of mathematics.
+    Symbols count as words: emoji, currencies, and mathematical signs.
     """
     return all(unicodedata.category(character)[0] in "PZC" for character in text)

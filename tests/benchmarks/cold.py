@@ -17,7 +17,7 @@ from pathlib import Path
 from attnviz.checkpoint.bundle import find_bundle
 from tests.tiny import SENTENCE
 
-ATTNVIZ = "from attnviz.cli.app import main; main()"
+ATTNVIZ = "from attnviz.cli.app import run_app; run_app()"
 SCRIPT = """
 from transformers import AutoModel, AutoTokenizer
 tokenizer = AutoTokenizer.from_pretrained({model!r})

@@ -16,7 +16,7 @@ from attnviz.render.figure import Style, colormap
 from tests import tiny
 from tests.cli.conftest import Run
 
-SCRIPT = "import sys; from attnviz.cli.app import main; sys.argv[0] = 'attnviz'; main()"
+SCRIPT = "import sys; from attnviz.cli.app import run_app; sys.argv[0] = 'attnviz'; run_app()"
 TELLING = (
     "import atexit, sys\n"
     "heavy = ('torch', 'transformers', 'matplotlib')\n"
@@ -271,7 +271,7 @@ def test_values_that_are_no_fixed_choice_are_offered_too(tmp_path: Path, monkeyp
 def test_the_settings_of_matplotlib_that_lie_about_end_nothing(tmp_path: Path) -> None:
     (tmp_path / "matplotlibrc").write_bytes(b"text.usetex: True\nno such setting: 3\nbackend: \xff")
     code = (
-        "from attnviz.cli.matplotlib_settings import settle_matplotlib; settle_matplotlib(); import matplotlib; "
+        "from attnviz.cli.matplotlib_settings import isolate_matplotlib; isolate_matplotlib(); import matplotlib; "
         "print(matplotlib.rcParams == matplotlib.rcParamsDefault)"
     )
     done = script(code=code, cwd=tmp_path, env={"MPLBACKEND": "nonsense", "MATPLOTLIBRC": str(tmp_path)})
