@@ -1,7 +1,8 @@
 """The errors that attnviz raises on purpose, and the exit codes of the command line.
 
 Low layers raise with the bare reason; the caller that knows the model or the file adds it; one handler, in
-``cli/app.py``, prints the message and exits with the error's code.
+``cli/app.py``, prints the message and exits with the error's code. A message names a parameter as Python does, in
+backquotes (`stride`); the command line says it as a flag (--stride).
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ class ModelError(AttnvizError):
 
 
 class SomeFailed(AttnvizError):
-    """Some documents of a corpus could not be analysed; all others were, or with ``--strict`` those before it."""
+    """Some documents of a corpus could not be analysed; all others were, or in a strict run those before it."""
 
     exit_code = ExitCode.SOME_FAILED
 

@@ -14,6 +14,7 @@ from attnviz.cli.commands import Commands, examples
 from attnviz.cli.console import output, print_error
 from attnviz.cli.cost import cost
 from attnviz.cli.export import export
+from attnviz.cli.flags import flags_of, with_flags
 from attnviz.cli.help import help_
 from attnviz.cli.models import models
 from attnviz.cli.schema import schema
@@ -65,5 +66,5 @@ def run_app() -> None:
             with end_on_signals():
                 app(prog_name="attnviz")
         except AttnvizError as error:
-            print_error(error)
+            print_error(with_flags(str(error), flags_of(app)))
             sys.exit(error.exit_code)

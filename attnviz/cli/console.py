@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from attnviz.cli import streams
-from attnviz.errors import AttnvizError, ExitCode
+from attnviz.errors import ExitCode
 
 if TYPE_CHECKING:
     from attnviz.model.check.judge import Check
@@ -37,9 +37,9 @@ def errors() -> Console:
     return Console(file=sys.stderr, stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
-def print_error(error: AttnvizError) -> None:
+def print_error(error: str) -> None:
     """Print an error: what was wrong, then what to do next."""
-    _say("error: ", "bold red", str(error).splitlines())
+    _say("error: ", "bold red", error.splitlines())
 
 
 def warn(*lines: str) -> None:

@@ -143,5 +143,5 @@ def test_ray_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_each_worker_has_a_gpu_of_its_own() -> None:
-    with pytest.raises(UsageError, match="--device is cuda:1, but on a cluster each"):
+    with pytest.raises(UsageError, match="`device` is 'cuda:1', but on a cluster each"):
         joined(Cluster(), "cuda:1").__enter__()

@@ -285,10 +285,10 @@ def test_another_run_is_refused_and_nothing_of_the_first_changes(where: str) -> 
     with open_folder(where, made.identity()) as folder:
         _write(folder, 1)
     other = replace(made.identity(top=9), device="cuda")
-    with pytest.raises(UsageError, match="is of another run: --device was cpu, is cuda; --top was 2, is 9") as error:
+    with pytest.raises(UsageError, match="is of another run: `device` was cpu, is cuda; `top` was 2, is 9") as error:
         open_folder(where, other).__enter__()
-    assert "--overwrite" in error.value.hint
-    with pytest.raises(UsageError, match="--format was not given, is csv"):
+    assert "`overwrite`" in error.value.hint
+    with pytest.raises(UsageError, match="`format` was not given, is csv"):
         open_folder(where, made.identity(), formats=["csv"]).__enter__()
     with open_folder(where, made.identity()) as folder:
         assert _write(folder, 1) == []
@@ -383,7 +383,7 @@ def test_what_has_measured_nothing_is_in_nobodys_way(where: str) -> None:
             assert folder.finished(0, digest) is None
     with open_folder(where, made.identity(text_field="right")) as folder:
         assert _write(folder, 2) == [0, 1]
-    with pytest.raises(UsageError, match="is of another run: --text-field was right, is wrong"):
+    with pytest.raises(UsageError, match="is of another run: `text_field` was right, is wrong"):
         open_folder(where, made.identity(text_field="wrong")).__enter__()
 
 
@@ -433,7 +433,7 @@ def test_a_second_run_is_refused(where: str) -> None:
 
 
 def test_an_unknown_format_is_refused_before_anything_is_made(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="--format is 'xlsx', expected one of parquet, csv, jsonl"):
+    with pytest.raises(UsageError, match="`formats` is 'xlsx', expected one of parquet, csv, jsonl"):
         open_folder(str(tmp_path / "r"), made.identity(), formats=["xlsx"]).__enter__()
     assert not tmp_path.joinpath("r").exists()
 

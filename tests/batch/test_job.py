@@ -151,15 +151,15 @@ def test_a_run_that_has_ended_says_the_same_again(corpus: Path, tiny_bert: Path,
 
 
 CHANGED: dict[str, tuple[Callable[[jobs.Job], jobs.Job], str]] = {
-    "top": (lambda job: replace(job, how=WorkOptions(Asked(top=3))), "--top was 8, is 3"),
-    "special": (lambda job: replace(job, how=WorkOptions(Asked(special=True))), "--special was off, is on"),
-    "all": (lambda job: replace(job, how=WorkOptions(Asked(everything=True))), "--all was off, is on"),
-    "windows": (lambda job: replace(job, how=WorkOptions(windows=False)), "--windows was on, is off"),
-    "stride": (lambda job: replace(job, how=WorkOptions(stride=9)), "--stride was not given, is 9"),
-    "split": (lambda job: replace(job, reading=Reading()), "--split was line, is not given"),
-    "format": (lambda job: replace(job, formats=("jsonl", "csv")), "--format was not given, is csv and jsonl"),
-    "dtype": (lambda job: replace(job, model={**job.model, "dtype": "float64"}), "--dtype was float32, is float64"),
-    "chunk": (lambda job: replace(job, chunk=7), "--chunk was 20, is 7"),
+    "top": (lambda job: replace(job, how=WorkOptions(Asked(top=3))), "`top` was 8, is 3"),
+    "special": (lambda job: replace(job, how=WorkOptions(Asked(special=True))), "`special` was off, is on"),
+    "all": (lambda job: replace(job, how=WorkOptions(Asked(everything=True))), "`all` was off, is on"),
+    "windows": (lambda job: replace(job, how=WorkOptions(windows=False)), "`windows` was on, is off"),
+    "stride": (lambda job: replace(job, how=WorkOptions(stride=9)), "`stride` was not given, is 9"),
+    "split": (lambda job: replace(job, reading=Reading()), "`split` was line, is not given"),
+    "format": (lambda job: replace(job, formats=("jsonl", "csv")), "`format` was not given, is csv and jsonl"),
+    "dtype": (lambda job: replace(job, model={**job.model, "dtype": "float64"}), "`dtype` was float32, is float64"),
+    "chunk": (lambda job: replace(job, chunk=7), "`chunk` was 20, is 7"),
 }
 
 
@@ -190,7 +190,7 @@ def test_another_option_is_refused_by_its_name(made: jobs.Job, name: str) -> Non
     change, why = CHANGED[name]
     error = refused(change(made))
     assert error.message == f"{made.output} is of another run: {why}"
-    assert "--overwrite" in error.hint
+    assert "`overwrite`" in error.hint
     assert facts(Path(made.output))["complete"]
 
 
@@ -222,7 +222,7 @@ def test_other_texts_are_refused(made: jobs.Job, what: str, tmp_path: Path) -> N
     else:
         part, size = (0, 20) if what == "another name" else (1, 19)
         assert f"was begun with: part {part}, of {size} documents, is of others" in error.message
-    assert "--overwrite" in error.hint
+    assert "`overwrite`" in error.hint
     assert run_job(made, Seen()).corpus.counts.documents == len(CORPUS) - 1
 
 
@@ -251,7 +251,7 @@ def test_a_run_that_found_no_text_is_not_in_the_way_of_the_right_one(tiny_bert: 
     wrong = job(table, out, tiny_bert, reading=Reading(field="txet"))
     assert run_job(wrong, Seen()).corpus.counts.measured == 0
     assert run_job(replace(wrong, reading=Reading(field="body")), Seen()).corpus.counts.measured == 2
-    assert "--text-field was body, is txet" in refused(wrong).message
+    assert "`text_field` was body, is txet" in refused(wrong).message
     table.unlink()
     table.mkdir()
     with pytest.raises(InputError, match="there are no texts in"):

@@ -86,7 +86,9 @@ def test_types_are_those_of_the_first_documents(tmp_path: Path) -> None:
         KeptColumn("text", "text", "string"),
         KeptColumn("id", "input_id", "int64"),
     )
-    with pytest.raises(UsageError, match="--keep ticket: there is no such column in the first 2 documents") as error:
+    with pytest.raises(
+        UsageError, match="`keep` names 'ticket': there is no such column in the first 2 documents"
+    ) as error:
         kept(read(path, "ticket"), Reading(keep=("ticket",)))
     assert error.value.hint == "There are: text, n, x, ok, id, of, mixed, none."
 
@@ -162,7 +164,7 @@ def test_the_columns_are_in_the_table_of_documents(
     before = [part.read_bytes() for part in parts]
     run_job(asked, Seen())
     assert [part.read_bytes() for part in parts] == before
-    with pytest.raises(UsageError, match="--keep was all, is ticket"):
+    with pytest.raises(UsageError, match="`keep` was all, is ticket"):
         run_job(replace(asked, reading=Reading(keep=("ticket",))), Seen())
     written(path, path.read_text().replace("T1", "T9"))
     with pytest.raises(UsageError, match="the texts are not those"):
@@ -171,7 +173,7 @@ def test_the_columns_are_in_the_table_of_documents(
 
 def test_of_plain_text_nothing_can_be_kept(tiny_bert: Path, tmp_path: Path) -> None:
     path = written(tmp_path / "a.txt", "a bank\n")
-    with pytest.raises(UsageError, match="--keep ticket") as error:
+    with pytest.raises(UsageError, match="`keep` names 'ticket'") as error:
         run_job(job(path, tmp_path / "out", tiny_bert, reading=Reading(keep=("ticket",))), Seen())
     assert error.value.hint == "There are: none, as in plain text."
     assert not tmp_path.joinpath("out").exists()

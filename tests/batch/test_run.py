@@ -145,7 +145,7 @@ def test_strict_ends_at_the_first_and_keeps_what_was_whole(tiny_bert: Path, tmp_
     strict = job(path, out, tiny_bert, how=WorkOptions(windows=False), strict=True, chunk=2)
     with pytest.raises(SomeFailed, match=r"a\.txt:5: the text has \d+ tokens, the model takes 64") as ended:
         run_job(strict, Seen())
-    assert "--strict" in ended.value.hint
+    assert "`strict`" in ended.value.hint
     assert sorted(path.name for path in out.glob("*.parquet/*")) == [
         name for name in ("part-00000000.parquet", "part-00000001.parquet") for _ in range(3)
     ]

@@ -67,7 +67,9 @@ def joined(cluster: Cluster, device: str) -> Iterator[Joined]:
     """
     gpu = device.startswith("cuda")
     if gpu and device != "cuda":
-        raise UsageError(f"--device is {device}, but on a cluster each worker has a GPU of its own", hint="Give cuda.")
+        raise UsageError(
+            f"`device` is {device!r}, but on a cluster each worker has a GPU of its own", hint="Give cuda."
+        )
     with connected(cluster.address) as ray:
         yield Joined(ray, *_room(ray, cluster.cpus, gpu=gpu))
 
@@ -124,7 +126,7 @@ def _room(ray: ModuleType, cpus: int | None, *, gpu: bool) -> tuple[dict[str, in
         has = ", ".join(_amounts({what: int(machine.get(what, 0)) for what in ("CPU", "GPU")}) for machine in machines)
         raise UsageError(
             f"a worker needs {_amounts(needs)}, but no machine of the cluster has that: {has}",
-            hint="Give fewer --cpus." if needs["CPU"] > most else "Give another --device, or a cluster that has it.",
+            hint="Give fewer `cpus`." if needs["CPU"] > most else "Give another `device`, or a cluster that has it.",
         )
     return needs, actors
 
@@ -198,7 +200,7 @@ def _lost(ray: ModuleType, error: Exception) -> ModelError:
     if isinstance(error, lost):
         return ModelError(
             f"workers died {RETRIES + 1} times over the same documents, perhaps for lack of memory",
-            hint=f"Give each more of the machine's: with higher --cpus there are fewer. {GO_ON}",
+            hint=f"Give each more of the machine's: with higher `cpus` there are fewer. {GO_ON}",
         )
     said = str(error).strip().splitlines() or ["it does not say why"]
     return ModelError(f"Ray gave up ({type(error).__name__}: {said[-1]})", hint=GO_ON)

@@ -85,7 +85,7 @@ def _connect(ray: ModuleType, address: str | None) -> None:
         where = "on this machine" if address == "auto" else f"at {address}"
         raise UsageError(
             f"no Ray cluster {where} can be joined ({_cause(error)})",
-            hint="Give the command on one of its machines, where 'ray start' has been run; or leave out --address.",
+            hint="Give the command on one of its machines, where 'ray start' has been run; or leave out `address`.",
         ) from error
 
 
@@ -100,7 +100,7 @@ def _require_reachable(address: str | None) -> None:
         raise UsageError(
             f"the address is {address}, but a run is of the cluster itself: its folder is locked, and texts are read, "
             "on one of the machines",
-            hint="Give the command on one of them, with --address auto; 'ray job submit' does that from elsewhere.",
+            hint="Give the command on one of them, with `address` auto; 'ray job submit' does that from elsewhere.",
         )
     host, colon, port = (address or "").rpartition(":")
     if not colon or not port.isdecimal():
@@ -110,7 +110,7 @@ def _require_reachable(address: str | None) -> None:
     except (OSError, OverflowError) as error:
         raise UsageError(
             f"no Ray cluster answers at {address} ({reason(error)})",
-            hint="Is the address that of 'ray start --head'? Leave out --address for a cluster of this machine alone.",
+            hint="Is the address that of 'ray start --head'? Leave out `address` for a cluster of this machine alone.",
         ) from error
 
 
@@ -140,7 +140,7 @@ def _require_joinable(address: str) -> None:
     if failed:
         raise UsageError(
             f"no Ray cluster {where} can be joined ({why})",
-            hint="Give the address that 'ray start --head' says, on one of its machines; or leave out --address.",
+            hint="Give the address that 'ray start --head' says, on one of its machines; or leave out `address`.",
         )
 
 

@@ -65,7 +65,7 @@ class Bench:
         found = self.worker.measure(chunk, encoded, on_progress)
         failed = next((each for each in found if each.measured is None), None)
         if self.strict and failed:
-            raise SomeFailed(f"{failed.document.where}: {failed.reason}", hint="Without --strict the others go on.")
+            raise SomeFailed(f"{failed.document.where}: {failed.reason}", hint="Without `strict` the others go on.")
         return found, self.checker.check(found)
 
     def keep(self, chunk: Chunk, found: list[DocumentResult], checked: Checked | None) -> PartFacts:

@@ -67,7 +67,7 @@ class Worker:
             return
         room = limit - self.model.checkpoint.tokenizer.num_special_tokens_to_add(False)
         if stride > room:
-            raise UsageError(f"--stride is {stride}, expected 1 to {room}: a window has {room} tokens of the text")
+            raise UsageError(f"`stride` is {stride}, expected 1 to {room}: a window has {room} tokens of the text")
 
     @cached_property
     def causal(self) -> bool:

@@ -31,7 +31,7 @@ def kept_columns(documents: Sequence[Document], reading: Reading, taken: Iterabl
         if name not in there:
             listed = ", ".join(there) or "none, as in plain text"
             raise UsageError(
-                f"--keep {name}: there is no such column in the first {len(documents):,} documents",
+                f"`keep` names {name!r}: there is no such column in the first {len(documents):,} documents",
                 hint=f"There are: {listed}.",
             )
     names, found = {name.casefold() for name in taken}, []

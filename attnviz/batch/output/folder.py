@@ -93,7 +93,7 @@ class RunFolder:
         if beyond:
             raise UsageError(
                 f"there are fewer texts than when {self.where} was begun: {len(beyond)} parts are of others",
-                hint="Begin anew with --overwrite, or give another folder.",
+                hint="Begin anew with `overwrite`, or give another folder.",
             )
 
     def put(self, name: str, content: bytes | Callable[[BinaryIO], object]) -> None:
@@ -164,7 +164,7 @@ def open_folder(
     """
     unknown = [name for name in formats if name not in WRITERS]
     if unknown:
-        raise UsageError(f"--format is {unknown[0]!r}, expected one of {', '.join(WRITERS)}")
+        raise UsageError(f"`formats` is {unknown[0]!r}, expected one of {', '.join(WRITERS)}")
     beside = tuple(sorted(set(formats) - {"parquet"}))
     identity = replace(identity, options={**identity.options, "format": beside})
     storage = open_storage(where)
@@ -195,7 +195,7 @@ def _replaceable(storage: Storage, found: Manifest, identity: Identity) -> bool:
     if others:
         raise UsageError(
             f"{storage.where} is of another run: {'; '.join(others)}",
-            hint="Begin anew with --overwrite, give another folder, or give the same options to go on.",
+            hint="Begin anew with `overwrite`, give another folder, or give the same options to go on.",
         )
     return False
 

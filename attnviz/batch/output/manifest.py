@@ -22,15 +22,15 @@ RESULTS = ("summary.json", "summary.parquet", "heads.png", "report.html")
 FOLDERS = tuple(f"{table}.{suffix}" for suffix in WRITERS for table in TABLE_NAMES)
 """The folders that a run may write the parts of its tables to."""
 _NUMBERS = ("device", "dtype")
-"""How it is computed, which is given by flags."""
+"""How it is computed, which the user may say."""
 
 
 @dataclass(frozen=True)
 class Identity:
     """All that the rows of the tables depend on, beside the texts.
 
-    ``digest`` is that of the checkpoint's files. ``options`` are by the names of their flags, without the dashes in
-    front; where one is None it is not given.
+    ``digest`` is that of the checkpoint's files. ``options`` are by the names of their flags in Python;
+    one that is None is not given.
     """
 
     model: str
@@ -132,14 +132,13 @@ def differences(old: Identity, new: Identity) -> list[str]:
             commits = f": {before['revision']} then, {now['revision']} now" if now["revision"] else ""
             found.append(f"the files of the model {now['model']} are others{commits}")
     for shown, was, is_ in (
-        ("--{}", {name: before[name] for name in _NUMBERS}, {name: now[name] for name in _NUMBERS}),
-        ("--{}", before["options"], now["options"]),
+        ("`{}`", {name: before[name] for name in _NUMBERS}, {name: now[name] for name in _NUMBERS}),
+        ("`{}`", before["options"], now["options"]),
         ("the version of {}", before["versions"], now["versions"]),
     ):
         changed = [name for name in sorted(was.keys() | is_.keys()) if was.get(name) != is_.get(name)]
         found += [
-            f"{shown.format(name.replace('_', '-'))} was {_in_words(was.get(name))}, is {_in_words(is_.get(name))}"
-            for name in changed
+            f"{shown.format(name)} was {_in_words(was.get(name))}, is {_in_words(is_.get(name))}" for name in changed
         ]
     return found
 

@@ -68,14 +68,14 @@ class PartFiles:
         if self.ended is not None and number >= self.ended:
             raise UsageError(
                 f"there are more texts than when {self.storage.where} was made: its parts are {self.ended:,}",
-                hint="Texts can't be changed or added. Begin anew with --overwrite, or give another folder.",
+                hint="Texts can't be changed or added. Begin anew with `overwrite`, or give another folder.",
             )
         facts = self.facts(number)
         if facts is not None and facts.digest != digest:
             raise UsageError(
                 f"the texts are not those that {self.storage.where} was begun with: "
                 f"part {number}, of {facts.documents:,} documents, is of others",
-                hint="Texts can't be changed or added. Begin anew with --overwrite, or give another folder.",
+                hint="Texts can't be changed or added. Begin anew with `overwrite`, or give another folder.",
             )
         return facts
 
