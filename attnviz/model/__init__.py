@@ -1,1 +1,1 @@
-"""The model: its facts, its forward pass, the attention kernel, and the check against transformers."""
+"""Models: what they are made of, how they run, what a run costs, and the check against transformers."""

@@ -1,4 +1,4 @@
-"""Which way a checkpoint is run: native where a family file expresses it exactly, else hosted."""
+"""Choose how a checkpoint runs: native if a family file expresses it exactly, otherwise hosted or observed."""
 
 from __future__ import annotations
 
@@ -22,17 +22,20 @@ if TYPE_CHECKING:
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 WIDER = {torch.bfloat16: torch.float32, torch.float16: torch.float32, torch.float32: torch.float64}
-"""The type that says what rounding does in another."""
+"""The type in which to repeat a computation in another type, to see what rounding did."""
 
 LONG = 1 << 28
-"""Where all weights of a text take more bytes than this, they are not made all at once."""
+"""The size in bytes above which the weights of a text are not kept all at once."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """How a checkpoint is run: the type of its numbers, on which device, and whether code that it brings may run.
+    """How a checkpoint is run.
 
-    A ``device`` of None is the CPU, or where the user's own model is.
+    Args:
+        dtype: the type of the model's numbers.
+        device: the device; None for the CPU, or for the device of a model in memory.
+        trust_remote_code: whether code that the checkpoint brings may run.
     """
 
     dtype: torch.dtype = torch.float32
@@ -41,10 +44,10 @@ class Options:
 
 
 def read_options(dtype: str, device: str | None, *, trust_remote_code: bool) -> Options:
-    """The options by name; the device ``auto`` is the fastest.
+    """Return the options by name; the device ``auto`` is the fastest one.
 
     Raises:
-        UsageError: there is no such type, or the device is not on this machine; the message says what is.
+        UsageError: there is no such type, or this machine has no such device; the message lists those there are.
     """
     if dtype not in DTYPES:
         raise UsageError(f"--dtype is {dtype!r}, expected one of {', '.join(DTYPES)}")
@@ -54,16 +57,16 @@ def read_options(dtype: str, device: str | None, *, trust_remote_code: bool) -> 
 
 
 def available_devices() -> list[str]:
-    """The devices of this machine, the fastest first."""
+    """Return the devices of this machine, the fastest first."""
     found = ["cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))] if torch.cuda.is_available() else []
     return [*found, *(["mps"] if torch.backends.mps.is_available() else []), "cpu"]
 
 
 def open_backend(checkpoint: Checkpoint, options: Options) -> tuple[Native | Hosted, str]:
-    """The model, ready to run, and why it is hosted: empty where it is native.
+    """Build the model of ``checkpoint``; also return why it is hosted, which is empty for a native model.
 
     Raises:
-        UnsupportedModel: neither way runs it; the message says what stands in the way of each.
+        UnsupportedModel: no backend can run it; the message has the reason for each.
         ModelError: the checkpoint is damaged, or a package that it needs is missing.
     """
     reason = hosted_reason(checkpoint)
@@ -78,12 +81,16 @@ def open_backend(checkpoint: Checkpoint, options: Options) -> tuple[Native | Hos
 
 
 def require_hostable(checkpoint: Checkpoint, options: Options, reason: str) -> str | None:
-    """Raise where transformers can't run a checkpoint, which is not native for the ``reason``, so that ours attends.
+    """Raise if transformers can't run ``checkpoint`` with attnviz's kernel as its attention.
 
-    What stands against it is returned where the model's own code may run, which may do it all the same.
+    Args:
+        reason: why the checkpoint is not native, for the message.
+
+    Returns:
+        What speaks against hosting it, if the model's own code may run, which may work all the same; otherwise None.
 
     Raises:
-        UnsupportedModel: the message says what stands in the way.
+        UnsupportedModel: it can't be hosted; the message says why.
     """
     from attnviz.model.hosted import is_known_type, why_not_hostable
 
@@ -96,14 +103,14 @@ def require_hostable(checkpoint: Checkpoint, options: Options, reason: str) -> s
 
 
 def weights_size(backend: Native | Hosted, encoding: Encoding, target: Encoding | None = None) -> int:
-    """The bytes that the weights of all heads take in float32; of a hosted model at most, as far as configs say."""
+    """Return the bytes of all weights in float32; for a hosted model the most that its configs allow."""
     return 4 * sum(backend.heads[kind] * n * m for kind, (n, m) in map_shapes(backend, encoding, target).items())
 
 
 def map_shapes(
     backend: Native | Hosted, encoding: Encoding, target: Encoding | None = None
 ) -> dict[Kind, tuple[int, int]]:
-    """The (N, M) of each kind of map that the model has."""
+    """Return the shape (N, M) of each kind of map that the model has."""
     read, written = len(encoding), len(target or ())
     found: dict[Kind, tuple[int, int]] = {"self": (read, read), "encoder": (read, read)}
     found |= {"decoder": (written, written), "cross": (written, read)}
@@ -111,9 +118,9 @@ def map_shapes(
 
 
 def hosted_reason(checkpoint: Checkpoint) -> str:
-    """What our forward pass does not know of the checkpoint's config, or what was done to a model in memory since.
+    """Return why ``checkpoint`` can't run natively; empty if it can.
 
-    It is empty where there is nothing of that.
+    The reason is what the forward pass does not know of the config, or a modification of a model in memory.
 
     Raises:
         ModelError: the config is damaged.
@@ -134,7 +141,9 @@ def hosted_reason(checkpoint: Checkpoint) -> str:
 
 
 def watch_model(checkpoint: Checkpoint, backend: Native | Hosted) -> ModelWatch | None:
-    """What tells whether a model in memory is still what ``backend`` was opened from; None for a model of files."""
+    """Return a watch that notices changes of a model in memory since ``backend`` was opened; None for a model from
+    files.
+    """
     if not isinstance(checkpoint.tensors, TrackedTensors):
         return None
     if isinstance(backend, Native):
@@ -146,7 +155,7 @@ def watch_model(checkpoint: Checkpoint, backend: Native | Hosted) -> ModelWatch 
 
 
 def open_by_transformers(checkpoint: Checkpoint, options: Options) -> Hosted:
-    """The transformers model, whether or not our own forward pass could run it.
+    """Open the checkpoint with transformers, whether or not it could run natively.
 
     Raises:
         ModelError: transformers can't load it.
@@ -157,9 +166,9 @@ def open_by_transformers(checkpoint: Checkpoint, options: Options) -> Hosted:
 
 
 def placement(checkpoint: Checkpoint, options: Options) -> tuple[torch.dtype | None, str]:
-    """The type and the device that transformers is asked for.
+    """Return the type and the device for transformers.
 
-    Quantised weights keep their type. ``auto`` spreads a model over all devices where accelerate is installed.
+    Quantised weights keep their type. ``auto`` spreads a model over all devices if accelerate is installed.
     """
     spread = options.device == "auto" and importlib.util.find_spec("accelerate") is not None
     return None if checkpoint.quantised else options.dtype, "auto" if spread else _place(checkpoint, options)

@@ -1,4 +1,4 @@
-"""What both ways require of an input before it runs, and of the result."""
+"""Requirements of all backends for an input before it runs, and for its result."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from attnviz.errors import AttnvizError, InputError, ModelError, short
 
 
 def require_fit(encoding: Encoding, vocabulary: int, types: int) -> None:
-    """Raise where an id has no row among ``vocabulary`` token vectors, or a token type none among ``types`` (0: any).
+    """Raise if an id is not below ``vocabulary``, or a token type not below ``types`` (0 allows any).
 
     Raises:
         ModelError: the tokenizer and the model do not belong together.
@@ -30,10 +30,10 @@ def require_fit(encoding: Encoding, vocabulary: int, types: int) -> None:
 
 
 def require_token(name: str, value: object, vocabulary: int | None) -> int:
-    """The ``value`` that a config gives ``name``, a token of a ``vocabulary`` of so many; None is not to compare.
+    """Return ``value``, which a config gives as the token ``name``, if it is below ``vocabulary`` (None for no limit).
 
     Raises:
-        ModelError: it is none.
+        ModelError: it is not a token id.
     """
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 31:
         raise ModelError(f"{name} is {short(value)}, expected the number of a token")
@@ -43,18 +43,18 @@ def require_token(name: str, value: object, vocabulary: int | None) -> int:
 
 
 def as_error(error: Exception) -> AttnvizError:
-    """What torch or the machine said of one text, as an error of ours."""
+    """Turn an exception of torch or the machine, raised for one text, into an attnviz error."""
     return error if isinstance(error, AttnvizError) else ModelError(f"the model can't run this text ({error})")
 
 
 def require_finite(states: Tensor, tensors: Mapping[str, Tensor]) -> None:
-    """Raise where ``states`` are not finite; the message names which ``tensors`` are not either."""
+    """Raise if ``states`` are not finite; the message names the ``tensors`` that are not either."""
     if not torch.isfinite(states).all():
         raise not_finite(tensors)
 
 
 def not_finite(tensors: Mapping[str, Tensor]) -> ModelError:
-    """What a model gives whose ``tensors`` make no numbers of a text; the message names those that are none."""
+    """Return the error for a result that is not finite; the message names the ``tensors`` that are not either."""
     damaged = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
     where = f": {', '.join(damaged[:3])}" if damaged else ", though its tensors are finite: it overflows"
     return ModelError(f"the model's weights give NaN{where}", hint="The checkpoint is damaged: download it again.")

@@ -1,7 +1,7 @@
-"""The lock of transformers models that run, or are looked at."""
+"""The lock that is held while a transformers model runs or is inspected."""
 
 import threading
 
 MODEL_LOCK = threading.RLock()
-"""Is held while a transformers model runs. There is one for all models: what transformers logs, by which functions it
-attends, and torch's default type belong to the process."""
+"""One lock for all models, since transformers' logging and attention functions, and torch's default type, belong to the
+whole process."""

@@ -1,4 +1,4 @@
-"""What attnviz would do with a checkpoint, and why: what ``attnviz models`` says."""
+"""Describe how attnviz would run a checkpoint, and why, for ``attnviz models``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,15 @@ from attnviz.model.native.backend import naming, read_spec
 
 @dataclass(frozen=True)
 class Overview:
-    """How a checkpoint is run. ``reason`` says why it is not native, ``facts`` what the model is made of."""
+    """How a checkpoint is run.
+
+    Args:
+        name: the checkpoint's name.
+        model_type: its model type.
+        backend: the backend that runs it.
+        reason: why it is not native.
+        facts: what the model is made of, by name, in words.
+    """
 
     name: str
     model_type: str
@@ -33,7 +41,7 @@ class Overview:
 
 @dataclass(frozen=True)
 class FamilySummary:
-    """A family: its model type, the types that are the same but for their configuration, and a word on it."""
+    """A family: its model type, other model types that differ only in their config, and a line about it."""
 
     name: str
     aliases: tuple[str, ...]
@@ -41,10 +49,10 @@ class FamilySummary:
 
 
 def overview(checkpoint: Checkpoint, options: Options | None = None) -> Overview:
-    """How ``checkpoint`` would be run.
+    """Describe how ``checkpoint`` would be run.
 
     Raises:
-        ModelError: its config is damaged, or its tensors are not those that it asks for.
+        ModelError: its config is damaged, or its tensors do not match it.
     """
     kind = str(checkpoint.config.get("model_type"))
     reason = hosted_reason(checkpoint)
@@ -60,7 +68,7 @@ def overview(checkpoint: Checkpoint, options: Options | None = None) -> Overview
         return Overview(checkpoint.name, kind, "native", "a family file says all that its config asks for", facts)
     facts = _from_config(checkpoint)
     try:
-        backend, unused = _rehearsed(checkpoint, options or Options())
+        backend, unused = _hosted_overview(checkpoint, options or Options())
     except UnsupportedModel as error:
         against = error.message.removeprefix(f"{checkpoint.name}: ").removeprefix(f"{reason}; and ")
         near = error.hint if error.hint.startswith("Did you mean") else ""
@@ -69,10 +77,10 @@ def overview(checkpoint: Checkpoint, options: Options | None = None) -> Overview
     return Overview(checkpoint.name, kind, backend, reason, facts | unused)
 
 
-def _rehearsed(
+def _hosted_overview(
     checkpoint: Checkpoint, options: Options
 ) -> tuple[Literal["native", "hosted", "observed"], dict[str, str]]:
-    """The way of a checkpoint that transformers runs, and what of it is not read."""
+    """Return the backend of a checkpoint that transformers runs, and the fact of which tensors it does not use."""
     require_hostable(checkpoint, options, hosted_reason(checkpoint))
     if options.trust_remote_code:  # only a run of its code tells
         found = open_backend(checkpoint, options)[0]
@@ -84,7 +92,7 @@ def _rehearsed(
 
 
 def _is_tied(family: families.Family, checkpoint: Checkpoint) -> bool:
-    """Whether the head is the token vectors because the checkpoint has no other (T5, whose configs do not say)."""
+    """Whether the head uses the token vectors because the checkpoint has no other (T5, whose configs do not say so)."""
     stored = {family.plain(name) for name in checkpoint.shapes()}
     found = [ours for theirs, ours in family.names.items() if "head.weight" in ours and theirs in stored]
     return bool(found) and "embed.tokens.weight" in found[0]
@@ -100,17 +108,17 @@ _SAID = {
     "vocabulary": ("vocab_size",),
     "limit": ("max_position_embeddings", "n_positions", "max_seq_len"),
 }
-"""What configs call the same fact."""
+"""The names that configs use for the same fact."""
 _SIZES = {
     "head size": ("head_dim",),
     "inner": ("intermediate_size", "ffn_dim", "n_inner", "d_ff"),
     "experts asked": ("num_experts_per_tok", "moe_topk"),
 }
-"""Facts that only the cost depends on."""
+"""Facts that matter only for the cost."""
 
 
 def checkpoint_shape(checkpoint: Checkpoint) -> ModelShape:
-    """What the cost of ``checkpoint`` depends on; of a hosted model as far as its config says.
+    """Return the sizes on which the cost of ``checkpoint`` depends; for a hosted model as far as its config says.
 
     Raises:
         ModelError: its config is damaged, or does not say how many layers and heads there are.
@@ -141,7 +149,7 @@ def checkpoint_shape(checkpoint: Checkpoint) -> ModelShape:
 
 
 def _linear(checkpoint: Checkpoint, said: Mapping[str, int]) -> int | None:
-    """How many numbers of matrices a token is multiplied with: all but the vocabulary's, and of experts those asked."""
+    """Return how many weights of matrices each token is multiplied with: without the vocabulary's and idle experts'."""
     asked = said.get("experts asked", 1) / said["experts"] if "experts" in said else 1
     total = 0.0
     for name, sizes in checkpoint.shapes().items():
@@ -151,7 +159,7 @@ def _linear(checkpoint: Checkpoint, said: Mapping[str, int]) -> int | None:
 
 
 def _said(checkpoint: Checkpoint) -> dict[str, int]:
-    """The numbers that the config says of itself, and how many parameters the checkpoint has."""
+    """Return the numbers that the config gives, and the number of parameters of the checkpoint."""
     inner = checkpoint.config.get("text_config")
     config: Mapping[str, Any] = inner if inner and isinstance(inner, Mapping) else checkpoint.config
     found = {}
@@ -164,12 +172,12 @@ def _said(checkpoint: Checkpoint) -> dict[str, int]:
 
 
 def _from_config(checkpoint: Checkpoint) -> dict[str, str]:
-    """The facts that the config says of itself, where no family file reads it."""
+    """Return the facts that a config gives for a model that no family file reads."""
     return {fact: f"{value:,}" for fact, value in _said(checkpoint).items() if fact not in _SIZES}
 
 
 def list_families() -> list[FamilySummary]:
-    """The families, each with its aliases and the first sentence of its file."""
+    """Return all families, each with its aliases and the first sentence of its file."""
     found = []
     for name in families.FAMILIES:
         module = importlib.import_module(f"{families.__name__}.{families.module_name(name)}")

@@ -1,4 +1,4 @@
-"""Whether a model in memory is still what it was when it was opened."""
+"""Notice whether a model in memory has changed since it was opened."""
 
 from __future__ import annotations
 
@@ -16,11 +16,15 @@ _PLAIN = (int, float, str, bytes, bool, complex, type(None), torch.dtype, torch.
 
 
 class ModelWatch:
-    """What ``model`` was: its modules, hooks, attributes, configs and tensors.
+    """A snapshot of a model's modules, hooks, attributes, configs and tensors.
 
-    Where a tensor is replaced or written to, that is seen by its place and version. ``copied`` are the tensors of which
-    copies run, while ``running`` are what runs: of those that run themselves any change counts at once, and of the
-    rest the values are compared.
+    A tensor that was replaced or written to is noticed by its address and version. Of tensors that were copied, only
+    the values are compared, by checksum.
+
+    Args:
+        model: the model in memory.
+        copied: the tensors that were read when it was opened.
+        running: the tensors with which the backend runs; those it shares with the model count as changed at any write.
     """
 
     def __init__(self, model: nn.Module, copied: Mapping[str, Tensor], running: Iterable[Tensor]) -> None:
@@ -31,7 +35,7 @@ class ModelWatch:
             self._was, self._values = self._marks(), self._sums()
 
     def is_same(self) -> bool:
-        """Whether nothing has changed since."""
+        """Whether nothing has changed since the snapshot."""
         with MODEL_LOCK:
             now, values = self._marks(), self._sums()
         if len(now) != len(self._was) or values != self._values:
@@ -40,7 +44,7 @@ class ModelWatch:
         return all(one is other or (type(one) in _PLAIN and one == other) for one, other in pairs)
 
     def _marks(self) -> list[Any]:
-        """Objects, which must stay the same, and numbers and texts, which must stay equal."""
+        """Return objects, which must stay the same, and numbers and texts, which must stay equal."""
         found: list[Any] = []
         known: set[int] = set()
         for name, module in self._model.named_modules(remove_duplicate=False):
@@ -52,7 +56,7 @@ class ModelWatch:
         return found
 
     def _sums(self) -> list[int]:
-        """A checksum of each tensor of which a copy runs."""
+        """Return a checksum of each tensor that was copied."""
         return [zlib.crc32(raw_bytes(tensor)) for tensor in self._copied]
 
 
@@ -78,7 +82,7 @@ def _mark(value: Any, found: list[Any], known: set[int], depth: int = 0) -> None
 
 
 def _place(tensor: Tensor) -> int:
-    """Where a tensor's memory begins."""
+    """Return the address of a tensor's memory."""
     try:
         return tensor.untyped_storage().data_ptr()
     except (RuntimeError, NotImplementedError):  # one without memory of its own

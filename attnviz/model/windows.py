@@ -1,4 +1,4 @@
-"""A document that is longer than the model has positions: its windows are run one after another."""
+"""Run the windows of a document that is longer than the model's limit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 def run_windows(
     backend: Native | Hosted, windows: Sequence[Window], observers: Sequence[InWindows], others: Sequence[Observer] = ()
 ) -> None:
-    """Run the ``windows`` of a document, each as a text of its own; ``others`` see them so, too.
+    """Run each of the ``windows`` of a document as a text of its own.
+
+    Args:
+        backend: the model.
+        windows: the windows of the document.
+        observers: observers that are told which window begins.
+        others: observers that see the windows as separate texts.
 
     Raises:
         InputError, ModelError: as ``backend.run``.

@@ -1,7 +1,7 @@
-"""The hosted way: a transformers model runs, and its attention is our kernel.
+"""The hosted backend: a transformers model runs with attnviz's kernel as its attention function.
 
-It serves every architecture without a family file: queries, keys and values come from the model, the observers see
-the same tiles as in the native way.
+It serves architectures without a family file: queries, keys and values come from the model, and observers see the same
+tiles as in the native backend. Models that compute attention by themselves are observed instead.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Our kernel as an attention function of transformers, for the length of one run."""
+"""attnviz's kernel as an attention function of transformers, for one run."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from attnviz.errors import UnsupportedModel
 from attnviz.model.hosted import masks
 from attnviz.model.hosted.masks import BandMask, Visibility
 
-# What models hand to their attention function: what ours reads, and what changes nothing in it. Masks say what windows
-# do, there is no dropout outside of training, and the rest is for other implementations or passes through.
+# Arguments of transformers' attention functions: those that ours reads, and those that change nothing. Windows are in
+# the masks too, dropout is for training, and the rest is for other implementations.
 _KNOWN = frozenset({
     "indices", "is_causal", "position_bias", "s_aux", "softcap",
     "cache", "cache_position", "deterministic", "dropout", "output_attentions", "output_hidden_states",
@@ -32,17 +32,22 @@ _CROSS = re.compile(r"cross|encoder_attn|encdec|enc_dec|encoder_decoder", re.IGN
 
 @dataclass
 class RunFacts:
-    """What a run showed of its model: the layers of each kind, and whether it was causal."""
+    """What a run showed about its model: the layers of each kind that attended, and whether each kind was causal."""
 
     layers: dict[Kind, list[int]] = field(default_factory=dict)
     causal: dict[Kind, bool] = field(default_factory=dict)
 
 
 class AttentionCalls:
-    """Whose attention each call of one run is, and of which layer; ``layers`` are those of each kind so far."""
+    """Assign each attention call of one run to a kind and a layer; ``layers`` are those of each kind so far."""
 
     def __init__(self, model: nn.Module, shapes: Mapping[Kind, tuple[int, int]]) -> None:
-        """``shapes`` are the (N, M) of each kind's maps."""
+        """Prepare for one run.
+
+        Args:
+            model: the model.
+            shapes: the shape (N, M) of each kind of map.
+        """
         self.layers: dict[Kind, list[int]] = {}
         self._shapes = shapes
         self._places = attention_modules(model, tuple(shapes))
@@ -50,9 +55,9 @@ class AttentionCalls:
         self._last: tuple[Tensor | None, Tensor | None, tuple[Kind, int]] = (None, None, ("self", 0))
 
     def place(self, module: nn.Module, query: Tensor, key: Tensor) -> tuple[Kind, int, bool]:
-        """The kind and the layer of this call, and whether it has the weights of the call before it.
+        """Return the kind and the layer of this call, and whether it repeats the weights of the call before.
 
-        So it is where values are attended to in two parts (DiffLlama).
+        A call repeats them if the model attends to its values in two parts (DiffLlama).
         """
         again = query is self._last[0] and key is self._last[1]
         kind, layer = self._last[2] if again else self._next(module, (query.shape[2], key.shape[2]))
@@ -60,11 +65,11 @@ class AttentionCalls:
         return kind, layer, again
 
     def _next(self, module: nn.Module, shape: tuple[int, int]) -> tuple[Kind, int]:
-        """The kind and layer of a new call. A module that several layers share is called once for each."""
+        """Return the kind and layer of a new call. A module that several layers share is called once for each."""
         kind, numbers = self._places[module]
         if shape != self._shapes[kind]:
             raise UnsupportedModel(
-                f"{type(module).__name__} attends from {shape[0]} to {shape[1]} vectors: they are not the text's "
+                f"{type(module).__name__} attends from {shape[0]} to {shape[1]} vectors, which are not the text's "
                 f"{' and '.join(map(str, self._shapes[kind]))} tokens"
             )
         call = self._count[module]
@@ -78,14 +83,20 @@ class AttentionCalls:
 
 
 class KernelAttention:
-    """The attention function of one run: it calls the kernel and writes down what it has seen."""
+    """The attention function of one run: it calls the kernel and records ``RunFacts``."""
 
     mask = staticmethod(masks.mask)
 
     def __init__(
         self, model: nn.Module, shapes: Mapping[Kind, tuple[int, int]], observers: Sequence[Observer] = ()
     ) -> None:
-        """``shapes`` are the (N, M) of each kind's maps."""
+        """Prepare for one run.
+
+        Args:
+            model: the model.
+            shapes: the shape (N, M) of each kind of map.
+            observers: what sees the tiles.
+        """
         self._calls = AttentionCalls(model, shapes)
         self.seen = RunFacts(self._calls.layers)
         self._observers = observers
@@ -100,7 +111,7 @@ class KernelAttention:
         scaling: float | None = None,
         **facts: Any,
     ) -> tuple[Tensor, None]:
-        """Attend from ``query`` (1, H, N, D) to ``key`` and ``value`` (1, G, M, D); the context is (1, N, H, D)."""
+        """Attend from ``query`` (1, H, N, D) to ``key`` and ``value`` (1, G, M, D); return the context (1, N, H, D)."""
         require_supported(module, query, facts)
         shape = query.shape[2], key.shape[2]
         sight, mask = _sight(module, attention_mask, shape, facts)
@@ -124,7 +135,7 @@ class KernelAttention:
 
 
 class DryRunAttention(KernelAttention):
-    """An attention function that writes down who asks it, and returns zeros."""
+    """An attention function that records its calls, and returns zeros."""
 
     def __call__(
         self,
@@ -136,14 +147,14 @@ class DryRunAttention(KernelAttention):
         scaling: float | None = None,  # noqa: ARG002
         **facts: Any,
     ) -> tuple[Tensor, None]:
-        """The context (1, N, H, D) of no attention."""
+        """Record the call; return a context (1, N, H, D) of zeros."""
         require_supported(module, query, facts)
         self._calls.place(module, query, key)
         return query.new_zeros((1, query.shape[2], query.shape[1], value.shape[-1])), None
 
 
 def attention_modules(model: nn.Module, kinds: Sequence[Kind]) -> dict[nn.Module, tuple[Kind, list[int]]]:
-    """Whose attention each module of ``model`` would be, and of which layers, as far as names have numbers."""
+    """Return the kind of each module of ``model``, and its layer numbers as far as names and attributes give them."""
     encoder = set(model.get_encoder().modules()) if "cross" in kinds else set()  # type: ignore[operator]
     found: dict[nn.Module, tuple[Kind, list[int]]] = {}
     for name, module in model.named_modules(remove_duplicate=False):
@@ -163,14 +174,14 @@ def attention_modules(model: nn.Module, kinds: Sequence[Kind]) -> dict[nn.Module
             indices.setdefault(kind, []).append(layer)
     for module, (kind, numbers) in found.items():
         layer = getattr(module, "layer_idx", None)
-        # Of layers that somebody has put in another order the names say where they are.
+        # If somebody has reordered the layers, their names say where they are.
         if isinstance(layer, int) and layer >= 0 and len(numbers) < 2 and indices[kind] == sorted(indices[kind]):
             numbers[:] = [layer]
     return found
 
 
 def require_supported(module: nn.Module, query: Tensor, facts: Mapping[str, Any]) -> None:
-    """Raise for what a model asks of its attention and ours does not do."""
+    """Raise if a model passes its attention function arguments that ours does not support."""
     unknown = sorted(name for name, given in facts.items() if given is not None and name not in _KNOWN)
     if unknown:
         raise UnsupportedModel(f"{type(module).__name__} asks of its attention what ours does not know: {unknown}")
@@ -181,7 +192,7 @@ def require_supported(module: nn.Module, query: Tensor, facts: Mapping[str, Any]
 def _sight(
     module: nn.Module, mask: Tensor | None, shape: tuple[int, int], facts: Mapping[str, Any]
 ) -> tuple[Visibility, Tensor | None]:
-    """What the queries of ``module`` see, and what of ``mask`` must be added to the scores, (h, N, M)."""
+    """Return which keys the queries of ``module`` see, and the part of ``mask`` (h, N, M) to be added to the scores."""
     if facts.get("indices") is not None:
         mask = hide_unchosen(mask, facts["indices"], shape)
     if mask is None:
@@ -201,7 +212,7 @@ def _sight(
 
 
 def hide_unchosen(mask: Tensor | None, indices: Tensor, shape: tuple[int, int]) -> Tensor:
-    """``mask`` with all keys hidden but those that each query has chosen, ``indices`` (1, N, k) (DeepSeek-V3.2)."""
+    """Return ``mask`` with all keys hidden but those that each query chose, ``indices`` (1, N, k) (DeepSeek-V3.2)."""
     chosen = torch.zeros((1, *shape), dtype=torch.bool, device=indices.device).scatter(-1, indices.long(), value=True)
     if mask is None:
         return chosen[None]
@@ -211,7 +222,7 @@ def hide_unchosen(mask: Tensor | None, indices: Tensor, shape: tuple[int, int]) 
 
 
 def _sum(mask: Tensor | None, position: Tensor | None, shape: tuple[int, int]) -> Bias | None:
-    """What is added to the scores: the mask, the position bias, both, or nothing."""
+    """Return the bias of the scores: the mask, the position bias, their sum, or None."""
     parts = [part for part in (mask, None if position is None else position[0, ..., : shape[1]]) if part is not None]
     if not parts:
         return None
@@ -224,7 +235,7 @@ def _sum(mask: Tensor | None, position: Tensor | None, shape: tuple[int, int]) -
 
 
 def sinks_of(module: nn.Module, facts: Mapping[str, Any]) -> Tensor | None:
-    """The sinks (H,), which some models hand over and others keep in the module for their own attention function."""
+    """Return the sinks (H,), which some models pass as an argument and others keep in the module."""
     given = facts.get("s_aux")
     sinks = getattr(module, "sinks", None) if given is None else given
     return sinks.flatten() if isinstance(sinks, Tensor) else None

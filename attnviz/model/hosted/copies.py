@@ -1,4 +1,4 @@
-"""A copy of a transformers model with all that was done to it, in another type."""
+"""Copy a transformers model with all modifications, and convert it to another type."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from attnviz.model.hosted.precision import precision
 
 
 def deep_copy(model: nn.Module) -> Any:
-    """A deep copy. Hooks and functions that were put into it, and refer to the model, refer to the copy there."""
+    """Return a deep copy of ``model``, in which hooks and replaced functions refer to the copy."""
     memo: dict[int, Any] = {}
-    for module in model.modules():  # what was computed of parameters can't be copied as it is
+    for module in model.modules():  # tensors computed from parameters can't be deep-copied
         for value in vars(module).values():
             if isinstance(value, Tensor) and not value.is_leaf:
                 memo[id(value)] = value.detach().clone()
@@ -34,7 +34,7 @@ def deep_copy(model: nn.Module) -> Any:
 
 
 def _referring(value: Any, memo: dict[int, Any]) -> Any:
-    """``value`` with the copies that ``memo`` has in place of what it refers to."""
+    """Return ``value`` with all references replaced by the copies in ``memo``."""
     if id(value) in memo:
         return memo[id(value)]
     if isinstance(value, functools.partial):
@@ -53,16 +53,16 @@ def _referring(value: Any, memo: dict[int, Any]) -> Any:
     made.__kwdefaults__ = value.__kwdefaults__
     memo[id(value)] = made
     for cell, old in zip(cells, value.__closure__, strict=True):
-        with contextlib.suppress(ValueError):  # it holds nothing yet
+        with contextlib.suppress(ValueError):  # the cell is still empty
             cell.cell_contents = _referring(old.cell_contents, memo)
     return made
 
 
 def cast(model: Any, dtype: torch.dtype | None) -> Any:
-    """``model`` itself, its numbers in ``dtype`` (None: as they are).
+    """Convert ``model`` in place to ``dtype`` (None keeps its type).
 
-    What it computed when it was made, such as rotary angles, is what it would be had it been made in that type; where
-    it is not what its config makes any more, it is kept.
+    Tensors that it computed from its config, such as rotary angles, are computed again in that type; those that no
+    longer match the config are only converted.
     """
     if dtype is None or (dtype is next(model.parameters()).dtype and dtype is not torch.float64):
         return model
@@ -81,12 +81,12 @@ def cast(model: Any, dtype: torch.dtype | None) -> Any:
 
 
 def _remade(model: Any, dtype: torch.dtype) -> dict[tuple[str, str], Tensor]:
-    """The tensors that come from the config alone, as it makes them in ``dtype``: those that are as it makes them."""
+    """Return the tensors that match the config, computed again from it in ``dtype``."""
     try:
         made = dict(rebuild(model).named_modules())
         with precision(dtype):
             exact = dict(rebuild(model, dtype).named_modules())
-    except Exception:  # a class of somebody's that is not made of its config alone: its tensors are kept
+    except Exception:  # a user's class may need more than its config: its tensors are kept
         return {}
     found = {}
     for name, module in model.named_modules():

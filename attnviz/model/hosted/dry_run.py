@@ -1,4 +1,4 @@
-"""Whether a checkpoint can be hosted, found out by loading it and running a few tokens, without its numbers."""
+"""Find out whether a checkpoint can be hosted by running a few tokens without its numbers."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _TOKENS = (1, 2, 1, 2)
 
 
 def dry_run(checkpoint: Checkpoint, *, trust_remote_code: bool = False) -> Hosted:
-    """Load ``checkpoint`` as it is hosted, and let it attend once by a function that computes nothing.
+    """Load ``checkpoint`` as for hosting, and run it once with an attention function that computes nothing.
 
-    Where accelerate is installed, only the shapes of the tensors are loaded; nothing is computed then.
+    If accelerate is installed, only the shapes of the tensors are loaded, and nothing is computed.
 
     Raises:
         UnsupportedModel: it can't be hosted.
@@ -29,14 +29,14 @@ def dry_run(checkpoint: Checkpoint, *, trust_remote_code: bool = False) -> Hoste
     spelt, plain = tuple(map(str, _TOKENS)), (False,) * len(_TOKENS)
     text = Encoding("", None, _TOKENS, (0,) * len(_TOKENS), spelt, plain, words)
     try:
-        hosted.rehearse(text, text if "cross" in hosted.kinds else None)
+        hosted.dry_run(text, text if "cross" in hosted.kinds else None)
     except UnsupportedModel as error:
         if device and _needs_numbers(error.__cause__):
-            return hosted  # whether it runs is not known before it does
+            return hosted  # only a real run can tell
         raise
     return hosted
 
 
 def _needs_numbers(error: BaseException | None) -> bool:
-    """Whether ``error`` is that of a model which decides by what it computes, such as what experts are asked."""
+    """Whether ``error`` comes from a model that decides by what it computes, such as which experts to use."""
     return isinstance(error, RuntimeError) and "meta" in str(error).lower()

@@ -1,4 +1,4 @@
-"""A transformers model is run by one thread at a time, and is after each run as it was before, whatever fails."""
+"""Run a transformers model in one thread at a time, and restore it after each run, whatever fails."""
 
 from __future__ import annotations
 
@@ -18,23 +18,24 @@ NAME = "attnviz"
 
 
 class Function(Protocol):
-    """An attention function of transformers, and the function that makes its masks."""
+    """An attention function for transformers, and the function that makes its masks."""
 
     @property
     def mask(self) -> Callable[..., Tensor | None]:
-        """It takes the arguments of ``transformers.masking_utils.eager_mask``."""
+        """Make a mask from the arguments of ``transformers.masking_utils.eager_mask``."""
 
     def __call__(
         self, module: nn.Module, query: Tensor, key: Tensor, value: Tensor, *args: Any, **facts: Any
     ) -> tuple[Tensor, None]:
-        """Attend; the context is (1, N, H, D)."""
+        """Attend; return the context (1, N, H, D)."""
 
 
 @contextlib.contextmanager
 def attend_with(model: nn.Module, hook: Function | None, own: str | None = "eager") -> Iterator[None]:
-    """Inside, ``model`` attends by ``hook``, or by its ``own`` attention of that name (None: as its config says).
+    """Make ``model`` attend with ``hook`` inside the block.
 
-    It is in evaluation mode, and ``isolated``; after, transformers knows no ``hook`` any more.
+    Without a hook it attends with its ``own`` attention of that name (None: the one of its config). The model is
+    ``isolated``; afterwards transformers no longer knows the hook.
     """
     double = next(model.parameters()).dtype is torch.float64
     name = own if hook is None else f"{NAME}-{id(hook)}"
@@ -47,7 +48,7 @@ def attend_with(model: nn.Module, hook: Function | None, own: str | None = "eage
                 if name is not None:
                     config._attn_implementation_internal = name
                 config.use_cache = False
-                if double:  # the faster ways to run experts know no float64
+                if double:  # the faster implementations of experts do not support float64
                     config._experts_implementation_internal = "eager"
             yield
         finally:
@@ -58,10 +59,10 @@ def attend_with(model: nn.Module, hook: Function | None, own: str | None = "eage
 
 @contextlib.contextmanager
 def isolated(model: nn.Module) -> Iterator[None]:
-    """Inside, ``model`` is this thread's alone and in evaluation mode; after, everything is as it was.
+    """Keep ``model`` to this thread and in evaluation mode inside the block, and restore it afterwards.
 
-    Also after an exception: the attention of its configs, training or not, hooks, buffers and whatever else the
-    forward pass leaves in the modules.
+    Everything is restored, also after an exception: the attention of its configs, its training mode, hooks, buffers and
+    whatever else the forward pass leaves in the modules.
     """
     with MODEL_LOCK, contextlib.ExitStack() as stack:
         holders: list[Any] = [*model.modules(), *configs(model)]
@@ -70,7 +71,7 @@ def isolated(model: nn.Module) -> Iterator[None]:
             (value, value.copy()) for _, values in before for value in values.values() if isinstance(value, dict)
         ]
         stack.callback(_put_back, before)
-        if any(hasattr(module, "_orig_mod") for module in model.modules()):  # compiled: they would know nothing of ours
+        if any(hasattr(module, "_orig_mod") for module in model.modules()):  # compiled code would ignore the hook
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         for module in model.modules():
             vars(module).pop("_compiled_call_impl", None)
@@ -79,7 +80,7 @@ def isolated(model: nn.Module) -> Iterator[None]:
 
 
 def _put_back(before: list[tuple[MutableMapping[Any, Any], dict[Any, Any]]]) -> None:
-    """Give each mapping what it held; what has stayed is not touched, so that others may read it meanwhile."""
+    """Restore each mapping; unchanged entries are not written, so that other threads may read them meanwhile."""
     with _unbroken():
         for now, values in before:
             for name in [name for name in now if name not in values]:
@@ -94,7 +95,7 @@ def _put_back(before: list[tuple[MutableMapping[Any, Any], dict[Any, Any]]]) -> 
 
 @contextlib.contextmanager
 def _unbroken() -> Iterator[None]:
-    """Ctrl-C waits for the end of this."""
+    """Delay Ctrl-C until the end of the block."""
     handler = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or handler is None:
         yield
@@ -110,7 +111,7 @@ def _unbroken() -> Iterator[None]:
 
 
 def configs(model: nn.Module) -> list[Any]:
-    """All configs of ``model``, its parts and theirs."""
+    """Return all configs of ``model``, its parts, and the configs inside these."""
     waiting = [
         module.config for module in model.modules() if isinstance(getattr(module, "config", None), PreTrainedConfig)
     ]

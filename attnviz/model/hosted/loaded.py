@@ -1,4 +1,4 @@
-"""A loaded transformers model: what it reads, and what it gives."""
+"""A loaded transformers model: its inputs and outputs."""
 
 from __future__ import annotations
 
@@ -23,14 +23,21 @@ _INSIDE = "Its own forward runs, not the model inside alone; that is shown by lo
 
 
 class Loaded:
-    """A loaded transformers model, which runs by whatever attention it is given."""
+    """A loaded transformers model, which runs with any attention function."""
 
     def __init__(self, model: Any, name: str, start: int | None = None, unread: tuple[str, ...] = ()) -> None:
-        """``unread`` are tensors of the checkpoint that the model has no use for."""
+        """Wrap a loaded model.
+
+        Args:
+            model: the transformers model.
+            name: the name for messages.
+            start: the token with which a decoder begins.
+            unread: the names of the checkpoint's tensors that the model does not use.
+        """
         self.model, self.name, self.unread = model, name, unread
         self._accepts = dict(inspect.signature(model.forward).parameters)
         self._takes_all = any(each.kind is each.VAR_KEYWORD for each in self._accepts.values())
-        if self._takes_all:  # somebody's own forward may hand on what that of transformers takes
+        if self._takes_all:  # a forward of the user's may pass on what the one of transformers takes
             whole = next(
                 (getattr(kind, "forward", model.forward) for kind in type(model).__mro__ if _is_own(kind)),
                 model.forward,
@@ -45,7 +52,7 @@ class Loaded:
 
     @cached_property
     def heads(self) -> dict[Kind, int]:
-        """How many heads all layers of each kind have together, at most, as far as the configs say."""
+        """The number of heads of all layers of each kind together, at most, as far as the configs say."""
         counts = [
             _number(config, "num_hidden_layers") * _number(config, "num_attention_heads")
             for config in configs(self.model)
@@ -76,7 +83,7 @@ class Loaded:
             ) from error
 
     def _accepted(self, wanted: dict[str, bool]) -> dict[str, bool]:
-        """What of the settings the model's forward takes: of transformers' own nearly all take all."""
+        """Return the settings that the model's forward takes."""
         return {name: value for name, value in wanted.items() if self._takes_all or name in self._accepts}
 
     def _inputs(self, encoding: Encoding, target: Encoding | None) -> dict[str, Tensor]:
@@ -103,7 +110,7 @@ class Loaded:
         return inputs | {"decoder_input_ids": torch.tensor([target.ids], device=device)}
 
     def _padding(self, encoding: Padded, device: torch.device) -> dict[str, Tensor]:
-        """The mask and the positions of a row that has some of its own."""
+        """Return the attention mask and the position ids of a row that has its own."""
         given = {"attention_mask": None if all(encoding.mask) else encoding.mask, "position_ids": encoding.positions}
         wanted = {
             name: torch.tensor([numbers], device=device) for name, numbers in given.items() if numbers is not None
@@ -114,14 +121,14 @@ class Loaded:
         return wanted
 
     def _shapes(self, encoding: Encoding, target: Encoding | None) -> dict[Kind, tuple[int, int]]:
-        """The (N, M) of each kind's maps."""
+        """Return the shape (N, M) of each kind of map."""
         read, written = len(encoding), len(target or ())
         if self.kinds == ("self",):
             return {"self": (read, read)}
         return {"encoder": (read, read), "decoder": (written, written), "cross": (written, read)}
 
     def _table(self) -> Tensor | None:
-        """The vectors of the vocabulary; None where the model does not say which of its tensors they are."""
+        """Return the token embeddings; None if the model does not say which of its tensors they are."""
         try:
             table: Tensor = self.model.get_input_embeddings().weight
         except (AttributeError, NotImplementedError):
@@ -130,30 +137,30 @@ class Loaded:
 
     @property
     def vocabulary(self) -> int:
-        """How many tokens the model knows; as many as there may be where it does not say so."""
+        """The size of the vocabulary; unlimited if the model does not say it."""
         table = self._table()
         return int(getattr(self.model.config, "vocab_size", None) or sys.maxsize) if table is None else len(table)
 
     def _device(self) -> torch.device:
-        """Where the model reads its text."""
+        """Return the device of the model's inputs."""
         table = self._table()
         device: torch.device = next(self.model.parameters()).device if table is None else table.device
         return device
 
     def _fits(self, encoding: Encoding) -> None:
-        """Raise for ids and token types that the model has no vectors for."""
+        """Raise for ids and token types that have no embeddings."""
         types = getattr(self.model.config, "type_vocab_size", None) or 0
         require_fit(encoding, self.vocabulary, types)
 
 
 def reads_types(model: type[nn.Module], config: Any) -> bool:
-    """Whether the class ``model`` has vectors for token types, and does not take those of words for want of them."""
+    """Whether models of the class ``model`` have embeddings for token types, rather than reusing those of words."""
     takes = "token_type_ids" in inspect.signature(model.forward).parameters
     return takes and bool(getattr(config, "type_vocab_size", None))
 
 
 def _number(config: Any, name: str) -> int:
-    """What a config says of that name; 0 where it says nothing, and the largest where it says one of each layer."""
+    """Return a number of a config; 0 if it is absent, and the largest if there is one per layer."""
     said = getattr(config, name, None) or 0
     return max(said) if isinstance(said, list | tuple) else int(said)
 
@@ -163,36 +170,34 @@ def _is_own(kind: type) -> bool:
 
 
 def has_no_head(model: nn.Module) -> bool:
-    """Whether ``model`` ends with its hidden states and has no head; of a class of somebody's it is not known."""
+    """Whether ``model`` is a transformers class without a head, so that its output is the last hidden state."""
     kind = type(model)
     return _is_own(kind) and kind.__name__.endswith("Model") and model.get_output_embeddings() is None  # type: ignore[operator]
 
 
 def hidden_states(output: Any, kinds: tuple[Kind, ...]) -> dict[Kind, list[Tensor]]:
-    """The hidden states (T, C) that enter each layer and leave the last, per stack, as far as ``output`` has them."""
+    """Return the hidden states (T, C) before each layer and after the last, by kind, as far as ``output`` has them."""
     fields: dict[Kind, str] = {"self": "hidden_states"}
     if len(kinds) > 1:
         fields = {"encoder": "encoder_hidden_states", "decoder": "decoder_hidden_states"}
     found = {kind: [state[0] for state in getattr(output, name, None) or ()] for kind, name in fields.items()}
-    # Models with several streams (DeepSeek-V4) have states of more than C numbers a token, but for the last.
+    # In models with several streams (DeepSeek-V4) all states but the last have more than C numbers per token.
     return {kind: states for kind, states in found.items() if len({state.shape for state in states}) == 1}
 
 
 def last_hidden_state(output: Any) -> Tensor:
-    """The last hidden states (T, C), the decoder's where there is one."""
+    """Return the last hidden states (T, C), the decoder's if there is one."""
     last: Tensor | None = getattr(output, "last_hidden_state", None)
     if last is None:  # a model with a head
         states = getattr(output, "decoder_hidden_states", None) or getattr(output, "hidden_states", None)
         if not states:
-            raise UnsupportedModel(
-                f"what the model returns ({type(output).__name__}) has no hidden states", hint=_INSIDE
-            )
+            raise UnsupportedModel(f"the model's output ({type(output).__name__}) has no hidden states", hint=_INSIDE)
         last = states[-1]
     return last[0]
 
 
 def _limit(model: nn.Module) -> int | None:
-    """The most tokens that ``model`` has learned positions for: the shortest of its tables of absolute positions."""
+    """Return the most tokens that ``model`` has learned positions for: the size of its smallest position table."""
     counts = [
         module.num_embeddings
         - int(getattr(module, "offset", 0))

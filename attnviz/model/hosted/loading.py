@@ -1,4 +1,4 @@
-"""From a checkpoint to a transformers model in memory."""
+"""Load a checkpoint as a transformers model."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from attnviz.model.inputs import require_token
 from attnviz.model.lock import MODEL_LOCK
 from attnviz.model.native.weights import without_needless
 
-# What a checkpoint needs beside transformers: what its error names, and what installs it.
+# Packages that some checkpoints need beside transformers, under the names that errors and pip use.
 _PACKAGES = ("accelerate", "gguf", "bitsandbytes", "gptqmodel", "optimum", "compressed-tensors", "hqq", "sentencepiece")
 
 
 class _Lacks(ModelError):
-    """A checkpoint has not all the tensors that its class needs."""
+    """A checkpoint lacks tensors that its class needs."""
 
 
 def open_hosted(
@@ -38,19 +38,20 @@ def open_hosted(
     *,
     trust_remote_code: bool = False,
 ) -> Hosted:
-    """Load ``checkpoint`` by transformers, without its heads.
+    """Load ``checkpoint`` with transformers, without its head.
 
-    A model that the user holds in memory is taken as it is; in another ``dtype`` or on another ``device`` than it has,
-    a copy of it is.
+    A model in memory is used as it is, or copied if another ``dtype`` or ``device`` is asked for.
 
     Args:
-        dtype: None is the dtype that the checkpoint was saved in.
-        device: None is the CPU, or where the user's model is; ``"auto"`` spreads it over what there is, by accelerate.
-        trust_remote_code: run the code that the checkpoint brings with it.
+        checkpoint: the checkpoint.
+        dtype: the type; None for the type in which the checkpoint was saved.
+        device: the device; None for the CPU, or for the device of a model in memory; ``"auto"`` spreads the model over
+            all devices with accelerate.
+        trust_remote_code: whether code that the checkpoint brings may run.
 
     Raises:
         UnsupportedModel: transformers does not know the architecture.
-        ModelError: transformers can't load it; the message names the package that is missing, if one is.
+        ModelError: transformers can't load it; the message names a missing package.
     """
     start = _first(checkpoint, "decoder_start_token_id")
     unread: tuple[str, ...] = ()
@@ -59,7 +60,7 @@ def open_hosted(
     else:
         try:
             model, unread = _load(checkpoint, dtype, device, trust_remote_code, model_class)
-        except _Lacks:  # what was saved may be a part of what AutoModel makes of the config (SeamlessM4T)
+        except _Lacks:  # the checkpoint may be a part of the model that AutoModel builds (SeamlessM4T)
             if _saved_class(None, checkpoint.config) is None:
                 raise
             model, unread = _load(checkpoint, dtype, device, trust_remote_code, _saved_class)
@@ -70,7 +71,7 @@ def open_hosted(
 
 
 def require_start(checkpoint: Checkpoint, hosted: Hosted) -> None:
-    """Raise where nothing says what the decoder of a hosted model begins with; what only judges needs to know it not.
+    """Raise if no config names the start token of a hosted decoder. Only reference models can do without it.
 
     Raises:
         ModelError: no config names the token.
@@ -82,19 +83,19 @@ def require_start(checkpoint: Checkpoint, hosted: Hosted) -> None:
 
 
 def _first(checkpoint: Checkpoint, name: str) -> int | None:
-    """The token that a config calls ``name``; newer versions of transformers keep it with how to generate."""
+    """Return the token ``name`` of the config; newer versions of transformers keep it in the generation config."""
     said = checkpoint.config.get(name)
     start = checkpoint.generation.get(name) if said is None else said
     return None if start is None else require_token(name, start, None)
 
 
 def shift_function(model: type) -> Callable[..., Any] | None:
-    """What the module of the class ``model`` shifts a decoder's text by, if it has a function for that."""
+    """Return the function with which the file of the class ``model`` shifts a decoder's text, if it has one."""
     return getattr(sys.modules.get(model.__module__), "shift_tokens_right", None)
 
 
 def _wraps(model: type) -> bool:
-    """Whether a decoder's text begins with the mark at its end, whatever the config says."""
+    """Whether a decoder's text begins with its own end token, whatever the config says."""
     shift = shift_function(model)
     return shift is not None and "decoder_start_token_id" not in inspect.signature(shift).parameters
 
@@ -102,7 +103,7 @@ def _wraps(model: type) -> bool:
 def open_with_head(
     checkpoint: Checkpoint, dtype: torch.dtype | None, device: str | torch.device | None, *, trust_remote_code: bool
 ) -> Any:
-    """Load ``checkpoint`` by transformers with the head that it generates with.
+    """Load ``checkpoint`` with transformers, with the head that predicts tokens.
 
     Raises:
         ModelError: it has none, or as ``open_hosted``.
@@ -123,16 +124,16 @@ def _writer_class(config: Any, saved: dict[str, Any]) -> Any:
 
 
 def _borrow(model: Any, dtype: torch.dtype | None, device: str | torch.device | None) -> Any:
-    """The user's model, copied where it must be changed; without its head, unless that may change what is read."""
+    """Return the user's model without its head, unless the head may change the inputs; copied if it must be changed."""
     own = isinstance(model, transformers.PreTrainedModel) and not may_change_inputs(model)
     return _borrow_whole(model.base_model if own else model, dtype, device)
 
 
 def _borrow_whole(model: Any, dtype: torch.dtype | None, device: str | torch.device | None) -> Any:
-    """The user's model, copied where it must be changed."""
+    """Return the user's model, copied if its type or device must be changed."""
     before = next(model.parameters())
     place = before.device if device in (None, "auto") else torch.device(device)
-    # In float64 rotary angles must be as exact as all else, where the user's model may have rounded ones.
+    # In float64 the rotary angles must be exact too, but those of the user's model may be rounded.
     same = dtype in (None, before.dtype) and dtype is not torch.float64
     if same and place.type == before.device.type:
         return model
@@ -147,10 +148,10 @@ def _load(
     trust: bool,
     pick: Callable[[Any, dict[str, Any]], Any],
 ) -> tuple[Any, tuple[str, ...]]:
-    """The model, and the checkpoint's tensors that it has no use for."""
+    """Return the model, and the names of the checkpoint's tensors that it does not use."""
     folder = Path(checkpoint.reference)
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": trust}
-    # transformers shows the progress of GGUF files whatever its settings say.
+    # transformers shows the progress of GGUF files in spite of its settings.
     silence: Any = contextlib.nullcontext()
     if checkpoint.gguf is not None:
         options["gguf_file"] = checkpoint.gguf
@@ -169,12 +170,12 @@ def _load(
                 attn_implementation="eager",
                 weights_only=True,
                 output_loading_info=True,
-                ignore_mismatched_sizes=True,  # they are refused below, by name
+                ignore_mismatched_sizes=True,  # they are reported below, by name
                 **options,
             )
     except ModelError:
         raise
-    except Exception as error:  # whatever transformers raises on a checkpoint that it can't load
+    except Exception as error:  # transformers raises many types on a checkpoint that it can't load
         raise _explained(checkpoint, error, trust) from error
     for tensor, stored, needed in sorted(info["mismatched_keys"], key=str):
         raise ModelError(
@@ -192,10 +193,10 @@ def _load(
 
 
 def _computed(model: Any) -> set[str]:
-    """What the model makes by itself where a checkpoint lacks it, such as tables of sines.
+    """Return the names of tensors that the model computes if a checkpoint lacks them, such as tables of sines.
 
-    transformers lists it under the names that a model with a head has, and then misses it in one without; tables of
-    sines it may not list at all.
+    transformers lists them under the names of a model with a head, and then misses them in one without; some tables of
+    sines are not listed at all.
     """
     listed = model._keys_to_ignore_on_load_missing or ()
     made = {f"{name}.weight" for name, module in model.named_modules() if hasattr(module, "create_weight")}
@@ -204,7 +205,7 @@ def _computed(model: Any) -> set[str]:
 
 
 def model_class(config: Any, saved: dict[str, Any]) -> Any:
-    """The class that loads the model without its head, or as it was saved where there is no such class.
+    """Return the class that loads the model without its head, or as it was saved if there is no such class.
 
     A model that was saved as one half of an encoder–decoder is loaded as that half.
     """
@@ -225,7 +226,7 @@ def model_class(config: Any, saved: dict[str, Any]) -> Any:
 
 
 def _saved_class(config: Any, saved: dict[str, Any]) -> Any:
-    """The class of transformers that the model was saved as; None where the config names none."""
+    """Return the transformers class that the model was saved as; None if the config names none."""
     del config
     names = saved.get("architectures") or [""]
     return getattr(transformers, str(names[0]), None)
@@ -236,7 +237,7 @@ def _has_decoder(model: Any) -> bool:
 
 
 def _explained(checkpoint: Checkpoint, error: Exception, trust: bool) -> ModelError:
-    """The error to show for what transformers raised."""
+    """Return the error to show for an exception of transformers."""
     text = str(error)
     if "trust_remote_code" in text or ("auto_map" in checkpoint.config and not trust):
         return UnsupportedModel(

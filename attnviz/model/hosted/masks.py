@@ -1,7 +1,7 @@
-"""What a query sees, read from the masks of transformers exactly, without an array of N·M where it is a band.
+"""Read from transformers' masks which keys a query sees, exactly, and without an N × M array if the mask is a band.
 
-Nearly every mask is a band: all keys, no later keys, or a window. Such a mask is a ``KeyWindow`` to our kernel, and to
-the model a tensor that is made only if the model computes with it.
+Nearly every mask is a band: all keys, no later keys, or a window. The kernel gets it as a ``KeyWindow``; the model gets
+a tensor that is computed only if the model uses it.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from transformers.masking_utils import bidirectional_mask_function, causal_mask_
 
 from attnviz.attention.window import EVERYTHING, KeyWindow
 
-# A mask is read in tiles of this many entries.
+# The number of entries of a mask that are read at once.
 _TILE = 1 << 22
 
-# Leave to transformers no mask to skip.
+# Keep transformers from omitting masks.
 _WHOLE = {"allow_is_causal_skip": False, "allow_is_bidirectional_skip": False}
 
 
 @dataclass(frozen=True)
 class Visibility:
-    """What the queries see. ``window`` is None where it is no band; ``causal``: no query sees a later key."""
+    """Which keys the queries see: a ``window``, or None if it is not a band. ``causal``: no query sees a later key."""
 
     window: KeyWindow | None
     causal: bool
@@ -38,7 +38,7 @@ CAUSAL_VISIBILITY = Visibility(KeyWindow(right=0), causal=True)
 
 
 class LazyMask(Tensor):
-    """An additive mask (1, 1, N, M) that ``make`` makes only when something is computed with it."""
+    """An additive mask (1, 1, N, M) that ``make`` computes only when an operation needs it."""
 
     make: Callable[[], Tensor]
 
@@ -60,21 +60,23 @@ class BandMask(LazyMask):
 
     @staticmethod
     def __new__(cls, sight: Visibility, make: Callable[[], Tensor], shape: tuple[int, ...], **kind: Any) -> BandMask:
-        """Make one of ``shape``; ``kind`` is the dtype and the device."""
+        """Make a mask of ``shape``; ``kind`` is the dtype and the device."""
         mask: BandMask = Tensor._make_wrapper_subclass(cls, shape, **kind)
         mask.sight, mask.make = sight, make
         return mask
 
 
 class RowMask(LazyMask):
-    """A lazy mask that transformers makes of some rows at a time; ``causal``: it hides later keys and nothing else."""
+    """A lazy mask that transformers computes for some rows at a time; ``causal``: it hides later keys and
+    nothing else.
+    """
 
     causal: bool
     _facts: dict[str, Any]
 
     @staticmethod
     def __new__(cls, facts: dict[str, Any]) -> RowMask:
-        """Make one of the arguments of ``transformers.masking_utils.eager_mask``."""
+        """Make a mask from the arguments of ``transformers.masking_utils.eager_mask``."""
         shape = (1, 1, facts["q_length"], facts["kv_length"])
         mask: RowMask = Tensor._make_wrapper_subclass(cls, shape, dtype=facts.get("dtype"), device=facts.get("device"))
         mask.causal = _plain(facts) == CAUSAL_VISIBILITY
@@ -82,14 +84,14 @@ class RowMask(LazyMask):
         return mask
 
     def rows(self, chosen: Tensor) -> Tensor:
-        """Which keys the queries ``chosen`` (n,) see, (1, h, n, M) booleans."""
+        """Return which keys the queries ``chosen`` (n,) see, as booleans (1, h, n, M)."""
         breaks = torch.nonzero(chosen.diff() != 1).flatten() + 1
         runs = torch.tensor_split(chosen, breaks.cpu())
         return torch.cat([_rows(self._facts, int(run[0]), int(run[-1]) + 1) for run in runs], dim=2)
 
 
 def mask(**facts: Any) -> Tensor | None:
-    """The mask that transformers asks for: what eager attention gets, but lazily where it is a band.
+    """Make the mask for transformers: as for eager attention, but lazy if it is a band.
 
     It takes the arguments of ``transformers.masking_utils.eager_mask``.
     """
@@ -110,7 +112,9 @@ def mask(**facts: Any) -> Tensor | None:
 
 
 def mask_by_rows(**facts: Any) -> Tensor | None:
-    """The mask that transformers asks for, as ``mask``, but never read: transformers makes the rows that are wanted."""
+    """Make the mask for transformers, as ``mask``, but without reading it: transformers computes the rows that are
+    needed.
+    """
     lengths = facts.get("q_length"), facts.get("kv_length")
     if not all(isinstance(length, int) for length in lengths) or facts.get("batch_size") != 1:
         return eager_mask(**facts)  # type: ignore[no-any-return]
@@ -120,14 +124,14 @@ def mask_by_rows(**facts: Any) -> Tensor | None:
 
 
 def _rows(facts: dict[str, Any], start: int, stop: int) -> Tensor:
-    """What some of the queries see by the mask of these ``facts``, (1, h, n, M) booleans."""
+    """Return which keys the queries from ``start`` to ``stop`` see, as booleans (1, h, n, M)."""
     first = facts.get("q_offset", 0)
     part: Tensor = sdpa_mask(**(facts | _WHOLE | {"q_length": stop - start, "q_offset": first + start}))
     return part
 
 
 def _plain(facts: dict[str, Any]) -> Visibility | None:
-    """The sight of the two commonest masks, which need no reading, where nothing is padded or moved."""
+    """Return the visibility of the two commonest masks, which need no reading, if nothing is padded or shifted."""
     padding = facts.get("attention_mask")
     if facts.get("q_offset") or facts.get("kv_offset") or not (padding is None or bool(padding.all())):
         return None
@@ -137,9 +141,10 @@ def _plain(facts: dict[str, Any]) -> Visibility | None:
 
 
 def visibility_of_rows(rows: Callable[[int, int], Tensor], queries: int, keys: int) -> Visibility:
-    """What ``queries`` see of ``keys``, where ``rows(start, stop)`` says it of some of them, (n, M) booleans.
+    """Return which of ``keys`` the ``queries`` see, where ``rows(start, stop)`` gives some rows as booleans (n, M).
 
-    All that is seen lies within the band of the farthest that is seen; if both have the same size, they are the same.
+    All visible entries lie in the band that reaches as far as the farthest of them. If the band has as many entries as
+    are visible, the mask is that band.
     """
     ahead, behind, seen, blind = -keys, -queries, 0, False
     step = max(1, _TILE // keys)
@@ -163,7 +168,9 @@ def visibility_of_rows(rows: Callable[[int, int], Tensor], queries: int, keys: i
 
 
 def visibility_of_mask(mask: Tensor) -> Visibility:
-    """What a real mask (h, N, M) lets its queries see; no band where it also adds numbers, or differs by head."""
+    """Return which keys a computed mask (h, N, M) shows; it is not a band if it adds other numbers or differs
+    by head.
+    """
     if mask.dtype is torch.bool:
         shown, plain = mask, True
     else:

@@ -1,4 +1,4 @@
-"""A transformers model whose attention is ours."""
+"""The hosted backend: a transformers model with attnviz's kernel as its attention."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from attnviz.model.hosted.row_sampler import OnHeads, OnRows, Sampler
 from attnviz.model.inputs import require_finite
 
 Reference = dict[Kind, tuple[Sequence[Tensor] | None, Tensor | None]]
-"""Per kind the weights (H, N, M) of each attention layer, and the hidden states (L + 1, T, C)."""
+"""By kind: the weights (H, N, M) of each attention layer, and the hidden states (L + 1, T, C)."""
 
 OUTPUT_FIELDS: dict[Kind, str] = {
     "self": "attentions",
@@ -36,29 +36,29 @@ class AttendsByItself(UnsupportedModel):
 
 
 class Hosted(Loaded):
-    """A loaded transformers model that attends with our kernel.
+    """A loaded transformers model that attends with attnviz's kernel.
 
-    The model is as it was after each run: it belongs to whoever loaded it.
+    The model, which belongs to whoever loaded it, is restored after each run.
     """
 
     path: Literal["hosted", "observed"] = "hosted"
     layers: Mapping[Kind, int] = {}
-    """How many layers of each kind attend is known after a run only."""
+    """Empty, since the number of layers of each kind is known only after a run."""
 
     def __init__(self, model: Any, name: str, start: int | None = None, unread: tuple[str, ...] = ()) -> None:
-        """As ``Loaded``."""
+        """Take the arguments of ``Loaded``."""
         super().__init__(model, name, start, unread)
-        self._last = threading.local()  # what one thread asks is of its own last run
+        self._last = threading.local()  # each thread sees its own last run
 
     def run(self, encoding: Encoding, observers: Sequence[Observer] = (), target: Encoding | None = None) -> Tensor:
-        """Run one input and return the last hidden states (T, C), the decoder's where there is one.
+        """Run one input and return the last hidden states (T, C), the decoder's if there is one.
 
-        Observers see each tile as it is made, and the hidden states, if one of them wants those, after all tiles.
+        Observers see each tile as it is made, and the hidden states, if one of them uses those, after all tiles.
 
         Raises:
-            InputError: an encoder–decoder without a ``target``, or a target or a pair for a model that takes none.
-            UnsupportedModel: the model does not attend through transformers' ``AttentionInterface``, or not so that
-                our kernel can do the same.
+            InputError: an encoder–decoder gets no ``target``, or another model gets one.
+            UnsupportedModel: the model does not attend through transformers' ``AttentionInterface``, or in a way that
+                the kernel does not support.
             ModelError: the tokenizer and the model do not belong together, or the result is not finite.
         """
         wanted = any(type(observer).hidden is not Observer.hidden for observer in observers)
@@ -76,11 +76,11 @@ class Hosted(Loaded):
         require_finite(last, self.model.state_dict())
         return last
 
-    def rehearse(self, encoding: Encoding, target: Encoding | None = None) -> None:
-        """Raise as ``run`` would, as far as no number matters: the attention gives zeros."""
-        rehearsal = DryRunAttention(self.model, self._shapes(encoding, target))
-        self._forward(encoding, target, rehearsal, output_hidden_states=not has_no_head(self.model))
-        self._require_all(rehearsal.seen.layers)
+    def dry_run(self, encoding: Encoding, target: Encoding | None = None) -> None:
+        """Raise as ``run`` would, as far as this does not depend on numbers: the attention returns zeros."""
+        attention = DryRunAttention(self.model, self._shapes(encoding, target))
+        self._forward(encoding, target, attention, output_hidden_states=not has_no_head(self.model))
+        self._require_all(attention.seen.layers)
 
     def _require_all(self, layers: Mapping[Kind, Sequence[int]]) -> None:
         silent = [kind for kind in self.kinds if kind not in layers]
@@ -96,7 +96,7 @@ class Hosted(Loaded):
         return self._done.causal[kind]
 
     def numbers(self, kind: Kind = "self") -> tuple[int, ...]:
-        """The numbers of the layers that attended in the last run; a hybrid model has others."""
+        """Return the numbers of the layers that attended in the last run; hybrid models have others too."""
         return tuple(self._done.layers.get(kind, ()))
 
     @property
@@ -112,12 +112,16 @@ class Hosted(Loaded):
     def reference(
         self, encoding: Encoding, target: Encoding | None = None, numbers: Mapping[Kind, Sequence[int]] | None = None
     ) -> Reference:
-        """What the same model says by its own eager attention; our kernel has no part in it.
+        """Return the weights and hidden states that the model computes with its own eager attention, without our
+        kernel.
 
-        Where the model gives out no weights, its eager function is asked for them. The weights of a kind are None where
-        that gives none either, the states where they are not (T, C) in every layer. Of a hybrid model the weights are
-        of the layers with these ``numbers``, or of those that attended in the last ``run``; else every layer is taken
-        to attend.
+        If the model returns no weights, a probe of its eager function gets them. The weights of a kind are None if that
+        fails too; the states are None unless they are (T, C) in every layer.
+
+        Args:
+            encoding: the input.
+            target: the decoder's input.
+            numbers: the layers that attend in a hybrid model; by default those of the last ``run``, or all.
 
         Raises:
             InputError, ModelError: as ``run``.
@@ -134,7 +138,7 @@ class Hosted(Loaded):
                 maps = _attending(maps, numbers[kind])
             weights = [part[0] for part in maps if part is not None]
             if self._has_sinks and all(float((part.sum(-1) - 1).abs().max()) < 0.01 for part in weights):
-                weights = []  # they are those before the sinks have taken their share (Granite)
+                weights = []  # they are the weights before the sinks take their share (Granite)
             if not weights:
                 asked = asked or self._ask(encoding, target)
                 weights = asked.weights(kind) or []
@@ -143,7 +147,7 @@ class Hosted(Loaded):
         return found
 
     def _ask(self, encoding: Encoding, target: Encoding | None) -> EagerProbe:
-        """The model's eager function, asked for its weights; of a model that attends by itself it has none."""
+        """Run the model with a probe of its eager function; it finds nothing in a model that attends by itself."""
         asked = EagerProbe(self.model, self._shapes(encoding, target))
         with contextlib.suppress(UnsupportedModel):
             self._forward(encoding, target, asked)
@@ -156,7 +160,7 @@ class Hosted(Loaded):
     def by_sdpa(
         self, encoding: Encoding, target: Encoding | None, numbers: Mapping[Kind, Sequence[int]]
     ) -> Reference | None:
-        """As ``reference``, by transformers' SDPA; None where the model has none."""
+        """Return the same as ``reference``, computed with transformers' SDPA; None if the model does not support it."""
         if not getattr(self.model, "_supports_sdpa", False):
             return None
         asked = SdpaProbe()
@@ -178,14 +182,23 @@ class Hosted(Loaded):
         see_whole: OnHeads | None = None,
         asked: bool = False,
     ) -> tuple[Tensor, bool]:
-        """Show ``see`` the weights of the queries ``rows`` (Q,) by the model's own eager attention, layer by layer.
+        """Pass the weights of the queries ``rows`` (Q,) by the model's own eager attention to ``see``, layer by layer.
 
-        The ``whole`` heads of each layer are shown to ``see_whole`` in all their rows, some at a time. Where eager
-        attention gives no weights, or wrong ones, what the model goes on with is ``asked`` for them.
+        The model runs with its own SDPA, or eagerly if it has none, without an N × M array and without our kernel.
 
-        The model runs by its own SDPA, or eagerly where it has none, without an array of N·M; our kernel has no part
-        in it. Returns the last hidden states (T, C), the decoder's where there is one, and whether the two
-        contradict each other.
+        Args:
+            encoding: the input.
+            rows: the queries of each kind.
+            see: called with the weights of each layer.
+            target: the decoder's input.
+            whole: heads of each layer whose weights are passed to ``see_whole`` in full, some rows at a time.
+            see_whole: called with these weights.
+            asked: whether to probe the attention with which the model runs, for use where eager attention returns no
+                weights or wrong ones.
+
+        Returns:
+            The last hidden states (T, C), the decoder's if there is one, and whether eager attention contradicts the
+                one with which the model runs.
 
         Raises:
             InputError, UnsupportedModel, ModelError: as ``run``.
@@ -197,5 +210,5 @@ class Hosted(Loaded):
 
 
 def _attending(maps: Sequence[Any], layers: Sequence[int]) -> Sequence[Any]:
-    """Of the weights of every layer those of ``layers``; linear attention has maps of another sort."""
+    """Return the weights of ``layers`` among those of every layer; linear attention has maps of another kind."""
     return [maps[layer] for layer in layers] if len(maps) > len(layers) and max(layers) < len(maps) else maps

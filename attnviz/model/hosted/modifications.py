@@ -1,7 +1,8 @@
-"""Whether a transformers model in memory is what transformers makes of its config, but for the values of its tensors.
+"""Find out whether a transformers model in memory was modified beyond the values of its tensors.
 
-Only then do config and state_dict say all of it. A second model is made of the config, without its large tensors, and
-module by module the two are compared: classes, hooks, attributes, parameters, and buffers that no state_dict has.
+Only an unmodified model is fully described by its config and state_dict. The check builds a second model from the
+config, without memory for large tensors, and compares the two module by module: classes, hooks, attributes, parameters,
+and buffers that are not in the state_dict.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ from attnviz.checkpoint import quiet_transformers
 from attnviz.model.lock import MODEL_LOCK
 
 _LARGE = 1 << 16
-"""Tensors of more numbers are made without any."""
+"""Tensors with more elements than this are created without memory."""
 
 _OWN = tuple(str(Path(package.__file__).parent) for package in (transformers, torch) if package.__file__)
-"""Where the code of transformers' own models lies."""
+"""The folders of the installed transformers and torch."""
 
-# What changes nothing in a forward pass that is in evaluation mode.
+# Attributes that do not matter to a forward pass in evaluation mode.
 _HARMLESS = re.compile(
     r"dropout|layerdrop|^(training|vocab_size|config|name_or_path|gradient_checkpointing|loss_type|generation_config|kernel_config"
     r"|model_tags|warnings_issued|hf_device_map|_is_hf_initialized|_output_capturing_hooks_installed|_modules"
@@ -46,11 +47,13 @@ _SETTINGS = {
     "architectures", "dtype", "output_attentions", "output_hidden_states", "return_dict", "torch_dtype",
     "transformers_version", "use_cache",
 }  # fmt: skip
-"""What a config says of how it is used, and not of the model."""
+"""Config attributes that say how a model is used, not what it is."""
 
 
 def find_modification(model: Any) -> str:
-    """In what ``model`` is not as transformers makes it of its config, naming the module; empty where it is that."""
+    """Return how ``model`` differs from what transformers builds from its config, naming the module; empty if it does
+    not.
+    """
     if not _is_own(type(model)):
         return f"{type(model).__name__} is not transformers' own class"
     if torch_module._global_forward_hooks or torch_module._global_forward_pre_hooks:
@@ -63,7 +66,7 @@ def find_modification(model: Any) -> str:
         return f"it attends by {model.config._attn_implementation}, which is not transformers' own function"
     try:
         made = rebuild(model)
-    except Exception as error:  # whatever a config that was changed makes of the class
+    except Exception as error:  # a config that was changed may break the class in any way
         return f"its config makes no {type(model).__name__} ({error})"
     ours, theirs = dict(model.named_modules(remove_duplicate=False)), dict(made.named_modules(remove_duplicate=False))
     for name, module in ours.items():
@@ -77,9 +80,10 @@ def find_modification(model: Any) -> str:
 
 
 def may_change_inputs(model: Any) -> bool:
-    """Whether the outermost module of ``model`` may change what the one inside reads, as no head of transformers does.
+    """Whether the outermost module of ``model`` may change the inputs of the inner one, as no head of transformers
+    does.
 
-    accelerate, which spreads a model over devices, keeps the forward that it puts its own in place of.
+    accelerate, which spreads a model over devices, keeps the original forward beside its own.
     """
     said = vars(model)
     forward = said.get("_old_forward" if "_hf_hook" in said else "forward", type(model).forward)
@@ -87,7 +91,7 @@ def may_change_inputs(model: Any) -> bool:
 
 
 def has_own_attention(model: Any) -> bool:
-    """Whether the attention functions of ``model``, where it has any, are transformers' own."""
+    """Whether all attention functions that ``model`` uses are transformers' own."""
     said = getattr(getattr(model, "config", None), "_attn_implementation", None)
     names = {type(module).__module__ for module in model.modules()}
     files = [sys.modules[name] for name in names if name.startswith("transformers.")]
@@ -97,7 +101,9 @@ def has_own_attention(model: Any) -> bool:
 
 
 def rebuild(model: Any, dtype: torch.dtype | None = None) -> Any:
-    """A model of the same class and config, whose large tensors hold nothing; in ``dtype``, or in the model's."""
+    """Return a model of the same class and config, whose large tensors have no memory, in ``dtype`` or the model's
+    type.
+    """
     config = copy.deepcopy(model.config)
     config._attn_implementation_internal = "eager"
     kind = dtype or model.dtype
@@ -106,11 +112,11 @@ def rebuild(model: Any, dtype: torch.dtype | None = None) -> Any:
             made = type(model)._from_config(copy.deepcopy(config), dtype=kind)
             if not any(tensor.is_meta for module in made.modules() for _, tensor in unsaved_tensors(module)):
                 return made
-        return type(model)._from_config(config, dtype=kind)  # it computes with a large tensor while it is made
+        return type(model)._from_config(config, dtype=kind)  # building it computes with a large tensor
 
 
 def unsaved_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """The tensors of ``module`` itself that no state_dict has: they come from the config alone."""
+    """Yield the tensors of ``module`` itself that are not in the state_dict: they are computed from the config."""
     for name, tensor in module._buffers.items():
         if name in module._non_persistent_buffers_set and tensor is not None:
             yield name, tensor
@@ -118,7 +124,7 @@ def unsaved_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 
 class _Hollow(TorchFunctionMode):
-    """Large tensors are made without memory."""
+    """Create large tensors without memory inside the block."""
 
     def __torch_function__(
         self, func: Callable[..., Any], kinds: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -133,14 +139,14 @@ class _Hollow(TorchFunctionMode):
 
 
 def _difference(name: str, ours: nn.Module, theirs: nn.Module) -> str:
-    """In what one module is not the other; empty where it is."""
+    """Return how one module differs from the other; empty if it does not."""
     if type(ours) is not type(theirs):
         names = type(ours).__name__, type(theirs).__name__
         if names[0] == names[1]:
             names = type(ours).__module__, type(theirs).__module__
         return f"{name} is a {names[0]}, its config makes a {names[1]}"
     for hook in (*ours._forward_pre_hooks.values(), *ours._forward_hooks.values()):
-        if not _is_own(hook):  # transformers has some of its own, which record what passes
+        if not _is_own(hook):  # transformers has hooks of its own, which record outputs
             return f"{name} has a forward hook ({getattr(hook, '__qualname__', type(hook).__name__)})"
     for kind in ("_parameters", "_buffers"):
         mine, other = getattr(ours, kind), getattr(theirs, kind)
@@ -153,14 +159,15 @@ def _difference(name: str, ours: nn.Module, theirs: nn.Module) -> str:
 
 
 def _other_attribute(name: str, ours: nn.Module, theirs: nn.Module) -> str:
+    """Return the first attribute that differs between two modules; empty if none does."""
     mine, other = vars(ours) | dict(unsaved_tensors(ours)), vars(theirs) | dict(unsaved_tensors(theirs))
     if "config" in other and not _same(mine.get("config"), other["config"]):
         return f"{name}.config is not the config of the model"
     for key in mine.keys() | other.keys():
-        if _HARMLESS.search(key) or (key == "padding_idx" and type(ours) is nn.Embedding):  # of use in training only
+        if _HARMLESS.search(key) or (key == "padding_idx" and type(ours) is nn.Embedding):  # used in training only
             continue
         if key not in other:
-            # The class reads it only where it hides what the class has.
+            # The forward pass reads it only if it overrides an attribute of the class.
             if key in ("forward", "__call__") or (callable(mine[key]) and hasattr(type(ours), key)):
                 return f"{name}.{key} was replaced"
             if hasattr(type(ours), key) and not _same(mine[key], getattr(type(ours), key)):
@@ -174,7 +181,7 @@ def _other_attribute(name: str, ours: nn.Module, theirs: nn.Module) -> str:
 
 
 def _untied(ours: Mapping[str, nn.Module], made: Any) -> str:
-    """Which tensors should be one, and are not."""
+    """Return which tensors the config ties but the model does not; empty if there are none."""
     for one, other in (getattr(made, "all_tied_weights_keys", None) or {}).items():
         tensor, source = (_at(ours, path) for path in (one, other))
         if isinstance(tensor, Tensor) and isinstance(source, Tensor) and tensor is not source:
@@ -197,7 +204,7 @@ def same_values(one: Tensor, other: Tensor) -> bool:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Whether two attributes say the same."""
+    """Whether two attributes have the same value."""
     if one is other:
         return True
     if isinstance(one, Tensor) and isinstance(other, Tensor):
@@ -207,7 +214,7 @@ def _same(one: Any, other: Any) -> bool:
     if type(one) is not type(other):
         return False
     if isinstance(one, nn.Module):
-        return True  # its class is the same, and it is looked at where it belongs
+        return True  # its class is the same, and it is compared as a module of its own
     if isinstance(one, Mapping):
         return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
     if isinstance(one, list | tuple):
@@ -227,14 +234,14 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _facts(said: Any) -> Any:
-    """What a config says of the model, and the configs in it."""
+    """Return the attributes of a config, and of nested configs, that describe the model."""
     if not isinstance(said, dict):
         return said
     return {key: _facts(value) for key, value in said.items() if key not in _SETTINGS and not str(key).startswith("_")}
 
 
 def _is_own(code: Any) -> bool:
-    """Whether a class or function is transformers' or torch's, as they are installed."""
+    """Whether a class or function belongs to transformers or torch as installed."""
     if isinstance(code, type):
         return code.__module__.partition(".")[0] in ("transformers", "torch")
     code = code.func if isinstance(code, functools.partial) else getattr(code, "__func__", code)
@@ -243,12 +250,12 @@ def _is_own(code: Any) -> bool:
 
 
 def _foreign(kind: type) -> str:
-    """The function of a class, or of the file that it is in, that somebody has replaced; empty for none."""
+    """Return the function of a class, or of its file, that somebody has replaced; empty if there is none."""
     for part in kind.__mro__:
         if not part.__module__.startswith("transformers."):
             continue
         places: dict[str, Mapping[str, Any]] = {part.__name__: vars(part)}
-        if part.__module__.startswith("transformers.models."):  # others have functions of other packages
+        if part.__module__.startswith("transformers.models."):  # other files contain functions of other packages
             places[part.__module__] = vars(sys.modules[part.__module__])
         for place, values in places.items():
             for name, value in values.items():
@@ -259,7 +266,7 @@ def _foreign(kind: type) -> str:
 
 
 def _is_strange(function: Any) -> bool:
-    """Whether a function is neither transformers', torch's, nor Python's own."""
+    """Whether a function belongs to neither transformers, torch nor Python itself."""
     where = function.__code__.co_filename
     known = (*_OWN, "<", str(Path(functools.__file__).parent))
     installed = "site-packages" in where and not where.startswith(_OWN)
@@ -267,7 +274,7 @@ def _is_strange(function: Any) -> bool:
 
 
 def _shape(value: Any) -> tuple[int, ...] | None:
-    """The shape of a tensor; None for what is none."""
+    """Return the shape of a tensor; None for other values."""
     return tuple(value.shape) if isinstance(value, Tensor) else None
 
 
@@ -276,7 +283,7 @@ def _names(tensors: Mapping[str, Any]) -> str:
 
 
 def _said(value: Any) -> str:
-    """A value in few words."""
+    """Describe a value in a few words."""
     if isinstance(value, Tensor):
         return f"a {type(value).__name__} of {tuple(value.shape)} numbers"
     if isinstance(value, nn.Module) or callable(value):

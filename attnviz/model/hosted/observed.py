@@ -1,4 +1,4 @@
-"""The observed way: a model that attends by itself hands in its own weights. Nothing of them is ours."""
+"""The observed backend: a model that computes attention by itself returns its own weights, which are shown as such."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from attnviz.model.hosted.modifications import has_own_attention
 from attnviz.model.inputs import not_finite
 
 _ROUNDING = {torch.float16: 2.0**-9, torch.bfloat16: 2.0**-7, torch.float64: 1e-9}
-"""How far from 1 the weights of a query may sum to; 1e-4 in float32. A record that is read may have no more."""
+"""How far the weights of a query may sum to from 1, by type; 1e-4 in float32. Records are read with the same bound."""
 
 
 class Observed(Hosted):
-    """A loaded model that attends by itself: its ``output_attentions`` are shown to the observers, as tiles."""
+    """A loaded model that attends by itself: observers see its ``output_attentions`` as tiles."""
 
     path: Literal["hosted", "observed"] = "observed"
 
     def run(self, encoding: Encoding, observers: Sequence[Observer] = (), target: Encoding | None = None) -> Tensor:
-        """As ``Hosted.run``; where the model hands in no hidden states, what it returns is empty.
+        """Run one input as ``Hosted.run``; the result is empty if the model returns no hidden states.
 
         Raises:
-            UnsupportedModel: it hands in no weights, or none that are: (1, H, N, M), each query's with the sum 1.
-            InputError: there is no memory for all weights at once, which the model makes; or as ``Hosted.run``.
+            UnsupportedModel: the model returns no weights, or none of the shape (1, H, N, M) whose rows sum to 1.
+            InputError: there is no memory for all weights, which the model makes at once; or as ``Hosted.run``.
         """
         self._require_room(encoding, target)
         wanted = any(type(observer).hidden is not Observer.hidden for observer in observers)
@@ -61,7 +61,7 @@ class Observed(Hosted):
 
     @cached_property
     def heads(self) -> dict[Kind, int]:
-        """How many heads all layers of each kind have together: a run of a few tokens shows it."""
+        """The number of heads of all layers of each kind together, found by a run of a few tokens."""
         output = self._forward(*_few(self), None, own=self._own, output_attentions=True)
         shapes = self._shapes(*_few(self))
         return {
@@ -70,7 +70,9 @@ class Observed(Hosted):
 
     @cached_property
     def _own(self) -> str | None:
-        """The attention to run by: the one that somebody has put in, or the one that keeps weights."""
+        """The attention to run with: None for a function that the user put in, otherwise the one that returns
+        weights.
+        """
         return "eager" if has_own_attention(self.model) else None
 
     def _require_room(self, encoding: Encoding, target: Encoding | None) -> None:
@@ -86,7 +88,7 @@ class Observed(Hosted):
             )
 
     def _maps(self, output: Any, kind: Kind, shape: tuple[int, int]) -> dict[int, Tensor]:
-        """The weights (H, N, M) of each layer that has some."""
+        """Return the weights (H, N, M) of each layer that has some."""
         name, whose = OUTPUT_FIELDS[kind], f"{self.name}: {type(self.model).__name__}"
         given = _value(output, name)
         found = {layer: each for layer, each in enumerate(given or ()) if each is not None}
@@ -99,10 +101,10 @@ class Observed(Hosted):
 
 
 def choose_backend(hosted: Hosted) -> Hosted:
-    """``hosted``, or where its model attends by itself, in any layer, the same observed: runs of a few tokens show it.
+    """Return ``hosted``, or an ``Observed`` backend if its model attends by itself in any layer, found by short runs.
 
     Raises:
-        UnsupportedModel: it attends by itself, and hands in no weights; or neither way can run it.
+        UnsupportedModel: the model attends by itself and returns no weights, or neither backend can run it.
     """
     other = Observed(hosted.model, hosted.name, hosted.start, hosted.unread)
     encoding, target = _few(hosted)
@@ -125,7 +127,7 @@ def choose_backend(hosted: Hosted) -> Hosted:
 
 
 def _few(backend: Hosted) -> tuple[Encoding, Encoding | None]:
-    """Three tokens, and two for a decoder."""
+    """Return an input of three tokens, and one of two for a decoder."""
     last = backend.vocabulary - 1
     read, written = (
         Encoding("", None, ids, (0,) * len(ids), ("",) * len(ids), (False,) * len(ids), (Word("", 0, len(ids)),))
@@ -135,7 +137,7 @@ def _few(backend: Hosted) -> tuple[Encoding, Encoding | None]:
 
 
 def _value(output: Any, name: str) -> Any:
-    """A field of what a model gives, whatever that is."""
+    """Return a field of a model's output, whatever the output's type."""
     if isinstance(output, Mapping):
         return output.get(name)
     if isinstance(output, tuple) and not hasattr(output, name) and name != "last_hidden_state":
@@ -145,7 +147,7 @@ def _value(output: Any, name: str) -> Any:
 
 
 def _weights(given: Any, shape: tuple[int, int], whose: str) -> Tensor:
-    """The weights (H, N, M) of one layer, if they are that."""
+    """Return the weights (H, N, M) of one layer, verified."""
     if not isinstance(given, Tensor) or given.dim() != 4 or len(given) != 1 or tuple(given.shape[2:]) != shape:
         said = tuple(given.shape) if isinstance(given, Tensor) else type(given).__name__
         raise UnsupportedModel(f"{whose}: its attentions are {said}, expected (1, heads, {shape[0]}, {shape[1]})")
@@ -167,7 +169,7 @@ def _weights(given: Any, shape: tuple[int, int], whose: str) -> Tensor:
 
 
 def _tiles(weights: Tensor, layer: int, kind: Kind, *, causal: bool) -> Iterator[Tile]:
-    """The weights (H, N, M) of a layer in tiles, as the kernel would show them."""
+    """Yield the weights (H, N, M) of a layer as tiles, as the kernel would."""
     heads, queries, keys = weights.shape
     rows = max(1, TILE // (heads * keys))
     for start in range(0, queries, rows):

@@ -1,4 +1,4 @@
-"""How exact the transformers side of a comparison is made."""
+"""Control the precision of the transformers side of a comparison."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class _Double(TorchFunctionMode):
 
 @contextlib.contextmanager
 def precision(dtype: torch.dtype) -> Iterator[None]:
-    """Let transformers compute in ``dtype`` throughout.
+    """Make transformers compute in ``dtype`` throughout, inside the block.
 
-    Its models do their norms, angles and softmax in float32 even where the model is in float64; inside, for
-    float64, whatever asks for float32 gets float64. Models must be made inside too: they keep their angles.
+    Its models compute norms, angles and softmax in float32 even if the model is in float64; inside, for float64, code
+    that asks for float32 gets float64. Models must be built inside too, since they keep their angles.
     """
     if dtype is not torch.float64:
         yield

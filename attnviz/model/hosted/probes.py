@@ -1,6 +1,7 @@
-"""The weights of a model that does not give them out: what its own attention makes of values that are unit vectors.
+"""Get the weights of models that do not return them: run their own attention with unit vectors as values.
 
-The context of such values, one for each key, is the row of weights itself, with all that the model does to it.
+With one unit vector per key as the values, the context is the row of weights itself, with all that the model does to
+it.
 """
 
 from __future__ import annotations
@@ -20,12 +21,17 @@ from attnviz.model.hosted.row_sampler import eager_function
 
 
 class EagerProbe:
-    """The attention function of one run: the model's own eager one, which is asked for its weights on the side."""
+    """The attention function for one run: the model's own eager one, called a second time with unit vectors."""
 
     mask = staticmethod(eager_mask)
 
     def __init__(self, model: nn.Module, shapes: Mapping[Kind, tuple[int, int]]) -> None:
-        """``shapes`` are the (N, M) of each kind's maps."""
+        """Prepare for one run.
+
+        Args:
+            model: the model.
+            shapes: the shape (N, M) of each kind of map.
+        """
         self._calls = AttentionCalls(model, shapes)
         self._found: dict[Kind, dict[int, Tensor]] = {}
 
@@ -39,7 +45,7 @@ class EagerProbe:
         scaling: float | None = None,
         **facts: Any,
     ) -> tuple[Tensor, None]:
-        """Attend from ``query`` (1, H, N, D) to ``key`` and ``value`` (1, G, M, D); the context is (1, N, H, D)."""
+        """Attend from ``query`` (1, H, N, D) to ``key`` and ``value`` (1, G, M, D); return the context (1, N, H, D)."""
         require_supported(module, query, facts)
         kind, layer, again = self._calls.place(module, query, key)
         given = facts if scaling is None else facts | {"scaling": scaling}
@@ -52,13 +58,13 @@ class EagerProbe:
         return own(module, query, key, value, attention_mask, **given)[0], None
 
     def weights(self, kind: Kind) -> list[Tensor] | None:
-        """The weights (H, N, M) of each layer of ``kind`` in their order; None where there are none."""
+        """Return the weights (H, N, M) of each layer of ``kind`` in order; None if there are none."""
         layers = self._found.get(kind, {})
         return [layers[number] for number in sorted(layers)] or None
 
 
 class SdpaProbe(TorchFunctionMode):
-    """Inside, torch's SDPA is asked for the weights of each of its calls."""
+    """Inside the block, each call of torch's SDPA is repeated with unit vectors."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -68,30 +74,30 @@ class SdpaProbe(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Call ``func`` as it is, and SDPA once more."""
+        """Call ``func`` unchanged; if it is SDPA, also call it with unit vectors."""
         del types
         kwargs = kwargs or {}
         if func is functional.scaled_dot_product_attention:
             named = dict(zip(("query", "key", "value", "attn_mask", "dropout_p", "is_causal"), args, strict=False))
             given = named | kwargs
-            # Values that are attended to in two parts have the same weights.
+            # A model that attends to its values in two parts (DiffLlama) has the same weights in both calls.
             if given["query"] is not self._last[0] or given["key"] is not self._last[1]:
                 self._found.append(func(**(given | {"value": _units(given["value"])}))[0])  # (H, N, M)
             self._last = given["query"], given["key"]
         return func(*args, **kwargs)
 
     def weights(self, counts: Mapping[Kind, int]) -> dict[Kind, Sequence[Tensor]] | None:
-        """The weights (H, N, M) by kind, where there are as many as the ``counts`` of layers say; else None."""
+        """Return the weights (H, N, M) by kind; None if their number does not match the ``counts`` of layers."""
         if len(self._found) != sum(counts.values()):
             return None
         first = counts.get("encoder", 0)
         if not first:
             return dict.fromkeys(counts, self._found)
-        rest = self._found[first:]  # each layer of a decoder looks at its own text, and then at the encoder's
+        rest = self._found[first:]  # each decoder layer attends to its own text, then to the encoder's
         return {"encoder": self._found[:first], "decoder": rest[::2], "cross": rest[1::2]}
 
 
 def _units(value: Tensor) -> Tensor:
-    """In the place of ``value`` (1, G, M, D): a unit vector for each key, (1, G, M, M)."""
+    """Return unit vectors, one per key, (1, G, M, M), in place of ``value`` (1, G, M, D)."""
     count = value.shape[-2]
     return torch.eye(count, dtype=value.dtype, device=value.device).expand(*value.shape[:-2], -1, -1)

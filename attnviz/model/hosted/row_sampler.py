@@ -1,8 +1,8 @@
-"""transformers' own attention, seen in some of its rows: nothing of ours has a part in it.
+"""Get the weights of some rows by transformers' own attention, without attnviz's kernel.
 
-The model runs by its own SDPA, which keeps no weights. From the queries and keys that it hands over, its own eager
-function says what the weights of the chosen queries are: so its soft caps, sinks, scales, shared keys and biases are
-what the model makes of them. No array of N·M is made, unless the model makes one (T5's position biases).
+The model runs with its own SDPA, which returns no weights. From the queries and keys that it passes, its own eager
+function computes the weights of the chosen queries, with the model's own soft caps, sinks, scales, shared keys and
+biases. There is no N × M array, unless the model makes one (T5's position biases).
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from attnviz.model.hosted.attention import AttentionCalls, hide_unchosen, requir
 from attnviz.model.hosted.masks import RowMask
 
 OnRows = Callable[[Kind, int, Tensor | None], None]
-"""Is shown the rows (H, Q, M) of each layer of each kind; None where the model's eager function gives no weights."""
+"""Called with (kind, layer, rows (H, Q, M)) for each layer; None if the model's eager function returns no weights."""
 OnHeads = Callable[[Kind, int, Sequence[int], int, int, Tensor], None]
-"""(kind, layer, heads, first query, first key, their weights (h, n, m)): all rows, some at a time and in order."""
+"""Called with (kind, layer, heads, first query, first key, weights (h, n, m)): all rows in order, some at a time."""
 
-# The largest array that is made of a few queries has this many entries.
+# The most entries of an array for some of the queries.
 _TILE = 1 << 24
 CHUNK = 1 << 18
-"""So many weights of heads in full are shown at once: what is made of them stays in a core's cache."""
+"""The most weights of whole heads that are passed at once, so that what is computed from them fits a core's cache."""
 
 
 class Sampler:
-    """The attention function of one run: the model's own, whose weights of the queries ``rows`` are shown to ``see``.
+    """The attention function of one run: the model's own, which also passes the weights of some queries to a callback.
 
-    ``contradicts`` says whether the eager function's context differs by more than rounding from what the model went
-    on with, in any of the rows.
+    ``contradicts`` says whether the context of the eager function differs by more than rounding from the one with which
+    the model continues, in any of the rows.
     """
 
     mask = staticmethod(masks.mask_by_rows)
@@ -55,9 +55,17 @@ class Sampler:
         *,
         asked: bool = False,
     ) -> None:
-        """``shapes`` are the (N, M) of each kind's maps; all rows of the ``whole`` heads are shown to ``see_whole``.
+        """Prepare for one run.
 
-        What the model goes on with is ``asked`` for its weights, where the eager function gives none or wrong ones.
+        Args:
+            model: the model.
+            shapes: the shape (N, M) of each kind of map.
+            rows: the queries (Q,) of each kind.
+            see: called with the weights of these rows.
+            whole: heads of each layer whose weights are wanted in full.
+            see_whole: called with these.
+            asked: whether to probe the attention with which the model runs instead of using the eager function's
+                weights.
         """
         self.contradicts = False
         self._asked = asked
@@ -81,7 +89,7 @@ class Sampler:
         scaling: float | None = None,
         **facts: Any,
     ) -> tuple[Tensor, None]:
-        """Attend from ``query`` (1, H, N, D) to ``key`` and ``value`` (1, G, M, D); the context is (1, N, H, D)."""
+        """Attend from ``query`` (1, H, N, D) to ``key`` and ``value`` (1, G, M, D); return the context (1, N, H, D)."""
         require_supported(module, query, facts)
         kind, layer, again = self._calls.place(module, query, key)
         given = facts if scaling is None else facts | {"scaling": scaling}
@@ -100,7 +108,7 @@ class Sampler:
                 and call.sinks is not None
                 and float((weights.sum(-1) - 1).abs().max()) < 0.01
             ):
-                weights = None  # they are those before the sinks have taken their share (Granite)
+                weights = None  # they are the weights before the sinks take their share (Granite)
             self._see(kind, layer, None if weights is None else weights[0])
             heads = self._whole.get((kind, layer), ())
             if weights is not None and len(heads) and self._see_whole:
@@ -111,7 +119,7 @@ class Sampler:
 
 @dataclass(frozen=True)
 class _Call:
-    """What a module hands to its attention function; weights are what the way ``asked`` makes of unit vectors."""
+    """The arguments of one call of an attention function; ``asked`` is the attention to probe for weights, if any."""
 
     module: nn.Module | _Some
     query: Tensor
@@ -127,13 +135,13 @@ class _Call:
 
     @property
     def plain(self) -> bool:
-        """Whether SDPA can do it: it knows no soft caps and no sinks."""
+        """Whether SDPA can compute it: it supports neither soft caps nor sinks."""
         return not self.facts.get("softcap") and self.sinks is None
 
     def eager(self, rows: Tensor, keys: slice = slice(None)) -> tuple[Tensor, Tensor | None]:
-        """The context (1, n, H, D) and the weights (1, H, n, M) of the queries ``rows`` by the model's own function.
+        """Return the context (1, n, H, D) and weights (1, H, n, M) of ``rows`` by the model's own eager function.
 
-        ``keys`` are those of the mask that are there.
+        ``keys`` is the slice of the mask's keys that ``key`` holds.
         """
         mask = self._mask(rows)
         mask = None if mask is None else mask[..., keys]
@@ -145,7 +153,7 @@ class _Call:
         return context, weights
 
     def weights(self, rows: Tensor, keys: slice = slice(None)) -> Tensor | None:
-        """The weights (1, H, n, M) of ``rows``; ``keys`` are as for ``eager``."""
+        """Return the weights (1, H, n, M) of ``rows``; ``keys`` is as for ``eager``."""
         if self.asked is None:
             return self.eager(rows, keys)[1]
         count, size = self.value.shape[2:]
@@ -162,10 +170,10 @@ class _Call:
         return torch.cat(found, dim=-1)[..., :count].transpose(1, 2)  # (1, n, H, M) → (1, H, n, M)
 
     def whole(self, heads: Sequence[int], rows: Tensor, weights: Tensor) -> Iterator[tuple[int, int, Tensor]]:
-        """All weights of ``heads``, some queries at a time: the first query, the first key, and (h, n, m).
+        """Yield all weights of ``heads``, some queries at a time: the first query, the first key, and (h, n, m).
 
-        The heads run by themselves where the model's own function, given these alone, says of the queries ``rows`` what
-        it says with all heads, ``weights`` (1, H, Q, M); else all heads run.
+        The heads run by themselves if the model's own function then gives the queries ``rows`` the same weights (1, H,
+        Q, M) as with all heads; otherwise all heads run.
         """
         narrow: _Call | None = self._narrow(heads)
         try:
@@ -180,7 +188,9 @@ class _Call:
             yield int(some[0]), low, part[0, chosen]
 
     def _seen(self, rows: Tensor) -> tuple[int, Tensor]:
-        """The weights of the queries ``rows`` to the keys that any of them sees, and the first of these."""
+        """Return the first key that any of the queries ``rows`` sees, and their weights from that to the last
+        such key.
+        """
         facts = self.facts
         low, high = self._sees(self._mask(rows)) if facts.get("indices") is None else (0, self.key.shape[2])
         if facts.get("position_bias") is not None:
@@ -192,7 +202,7 @@ class _Call:
         return low, weights
 
     def _narrow(self, heads: Sequence[int]) -> _Call:
-        """The same for some of the heads."""
+        """Return the same call with some of the heads."""
         some, count = list(heads), self.query.shape[1]
         shared = [head * self.key.shape[1] // count for head in some]
 
@@ -210,11 +220,11 @@ class _Call:
         return _Call(module, self.query[:, some], self.key[:, shared], self.value[:, shared], mask, facts, self.asked)
 
     def eagerly(self) -> Tensor:
-        """The context of all queries by the model's own eager function, some at a time."""
+        """Return the context of all queries by the model's own eager function, some queries at a time."""
         return torch.cat([self.eager(rows)[0] for rows in self._pieces(self.query.shape[1])], dim=1)
 
     def sdpa(self) -> Tensor:
-        """The context of all queries by transformers' SDPA: at once where no mask must be made for that."""
+        """Return the context of all queries by transformers' SDPA, at once if this needs no mask."""
         if self.mask is None and self.facts.get("indices") is None:
             return self._sdpa(self.query, self.key, self.value, None, self.facts)
         plain = self.facts.get("position_bias") is None and self.facts.get("indices") is None
@@ -223,7 +233,9 @@ class _Call:
         return torch.cat([self._some(rows) for rows in self._pieces(1)], dim=1)
 
     def _some(self, rows: Tensor) -> Tensor:
-        """The context of the queries ``rows`` by transformers' SDPA. Keys that none of them sees are left out."""
+        """Return the context of the queries ``rows`` by transformers' SDPA; keys that none of them sees are
+        left out.
+        """
         mask, facts = self._mask(rows), self._facts(rows)
         low, high = self._sees(mask)
         mask = None if mask is None else mask[..., low:high]
@@ -232,7 +244,7 @@ class _Call:
         return self._sdpa(self.query[:, :, rows], self.key[:, :, low:high], self.value[:, :, low:high], mask, facts)
 
     def _sees(self, mask: Tensor | None) -> tuple[int, int]:
-        """The first and the last key (exclusive) that a ``mask`` of some rows shows, as far as it is one of truths."""
+        """Return the first and the last key (exclusive) that a boolean ``mask`` shows; all keys for other masks."""
         if mask is not None and mask.dtype is torch.bool:
             seen = torch.nonzero(mask.flatten(0, 2).any(0))
             if len(seen):
@@ -244,12 +256,12 @@ class _Call:
         return context
 
     def _pieces(self, heads: int, most: int | None = None) -> tuple[Tensor, ...]:
-        """The queries, some at a time: as many as fit ``most`` for so many ``heads``, by default ``_TILE``."""
+        """Split the queries so that ``heads`` heads of them fit ``most`` weights, by default ``_TILE``."""
         step = max(1, (most or _TILE) // (heads * self.key.shape[2]))
         return torch.split(torch.arange(self.query.shape[2], device=self.query.device), step)
 
     def _mask(self, rows: Tensor) -> Tensor | None:
-        """The mask of the queries ``rows``, (1, h, n, M): booleans or numbers to add."""
+        """Return the mask of the queries ``rows``, (1, h, n, M): booleans, or numbers to add."""
         mask = self.mask
         if isinstance(mask, RowMask):
             mask = mask.rows(rows)
@@ -261,7 +273,7 @@ class _Call:
         return mask
 
     def _facts(self, rows: Tensor) -> dict[str, Any]:
-        """What else was handed over, of the queries ``rows`` only; which keys they have chosen is in the mask."""
+        """Return the other arguments for the queries ``rows``; which keys these chose is in the mask."""
         bias = self.facts.get("position_bias")
         if bias is not None and bias.shape[-2] > 1:
             bias = bias[:, :, rows]
@@ -269,7 +281,7 @@ class _Call:
 
 
 class _Some:
-    """An attention module as its own function sees it that has some of its heads only, each with a key head."""
+    """An attention module reduced to some of its heads, each with its own key head."""
 
     def __init__(self, module: nn.Module | _Some, sinks: Tensor | None) -> None:
         self.module = module
@@ -282,7 +294,7 @@ class _Some:
 
 
 def eager_function(module: nn.Module | _Some) -> Callable[..., tuple[Tensor, Tensor | None]]:
-    """The eager attention function of the file that ``module`` is defined in."""
+    """Return the eager attention function of the file that defines ``module``."""
     module = module.module if isinstance(module, _Some) else module
     file = sys.modules.get(type(module).__module__)
     own: Callable[..., tuple[Tensor, Tensor | None]] | None = getattr(file, "eager_attention_forward", None)

@@ -1,4 +1,4 @@
-"""What can be hosted, found out without loading weights or importing models."""
+"""Find out what can be hosted without loading weights or importing models."""
 
 from __future__ import annotations
 
@@ -20,10 +20,9 @@ _TEXT = ("CAUSAL_LM", "MASKED_LM", "SEQ_TO_SEQ_CAUSAL_LM", "SEQUENCE_CLASSIFICAT
 
 
 def why_not_hostable(config: Mapping[str, Any]) -> str | None:
-    """Why the model that ``config`` (config.json) describes can't be hosted; None if it can be, as far as one can see.
+    """Return why the model of ``config`` (config.json) can't be hosted; None if it can, as far as its source shows.
 
-    Only a run knows for certain: this looks into the source of the model's module for transformers'
-    ``AttentionInterface``.
+    It searches the source of the model's module for transformers' ``AttentionInterface``; only a run knows for certain.
     """
     kind = config.get("model_type")
     if not isinstance(kind, str):
@@ -39,12 +38,12 @@ def why_not_hostable(config: Mapping[str, Any]) -> str | None:
 
 
 def is_known_type(config: Mapping[str, Any]) -> bool:
-    """Whether transformers knows the model's type: it is not misspelt."""
+    """Whether transformers knows the model's type, so that it is not misspelt."""
     return config.get("model_type") in CONFIG_MAPPING_NAMES
 
 
 def hostable_types() -> tuple[str, ...]:
-    """The types of language models of the installed transformers that can be hosted, in alphabetical order."""
+    """Return the types of language models of the installed transformers that can be hosted, sorted."""
     names = {kind for task in _TEXT for kind in getattr(modeling_auto, f"MODEL_FOR_{task}_MAPPING_NAMES")}
     return tuple(sorted(kind for kind in names if _attends(kind)))
 

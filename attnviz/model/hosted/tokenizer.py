@@ -1,4 +1,4 @@
-"""What transformers' own tokenizer makes of the text that an encoding was made from: the judge of our ids."""
+"""Compare attnviz's token ids with those that transformers' own tokenizer makes of the same text."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from attnviz.model.hosted.loading import model_class, shift_function
 
 @dataclass(frozen=True)
 class TokenizerInput:
-    """The ids and token types of an input; no types where the model reads none, or the tokenizer says none."""
+    """The ids and token types of an input; no types if the model reads none or the tokenizer makes none."""
 
     ids: tuple[int, ...]
     types: tuple[int, ...] | None = None
 
 
 class TokenizerCheck:
-    """Makes inputs anew by transformers' tokenizer, which is opened with the first and kept."""
+    """Tokenize inputs again with transformers' tokenizer, which is opened at the first use and kept."""
 
     def __init__(self, checkpoint: Checkpoint, *, trust_remote_code: bool = False) -> None:
         self._checkpoint = checkpoint
@@ -41,21 +41,21 @@ class TokenizerCheck:
         self._last: tuple[EncodingSource, TokenizerInput] | None = None
 
     def compare(self, encoding: Encoding, target: Encoding | None = None) -> InputCheck:
-        """Whether transformers makes of the same texts what ``encoding`` and the decoder's ``target`` are."""
+        """Compare ``encoding`` and a decoder's ``target`` with what transformers' tokenizer makes of the same texts."""
         parts = [("", encoding)] if target is None else [("of the encoder ", encoding), ("of the decoder ", target)]
         for whose, ours in parts:
             if ours.source is None:
                 return InputCheck(reason="nothing says from which text the ids were made")
             try:
                 differs = self._differs(whose, ours, ours.source)
-            except Exception as error:  # whatever a tokenizer raises that transformers can't load or run
+            except Exception as error:  # a tokenizer that transformers can't load or run may raise any type
                 return InputCheck(reason=f"transformers' tokenizer can't make them: {_line(error)}")
             if differs:
                 return InputCheck(differs=differs)
         return InputCheck(reason=self._reason)
 
     def _differs(self, whose: str, ours: Encoding, source: EncodingSource) -> str:
-        """What differs first, in words; empty where nothing does."""
+        """Return the first difference, in words; empty if there is none."""
         try:
             differs = _difference(whose, ours, self.read(source), self.tokenizer)
         except Exception:
@@ -71,7 +71,7 @@ class TokenizerCheck:
         return differs
 
     def read(self, source: EncodingSource) -> TokenizerInput:
-        """What transformers makes of the text: the ids of a decoder are shifted as its model shifts labels."""
+        """Tokenize the text with transformers; a decoder's ids are shifted as its model shifts labels."""
         whole = replace(source, window=None)
         if self._last is None or self._last[0] != whole:
             with quiet_transformers():
@@ -85,7 +85,7 @@ class TokenizerCheck:
 
     @cached_property
     def tokenizer(self) -> Any:
-        """The tokenizer as transformers loads it, or a copy of the user's own, with the languages that were chosen."""
+        """The tokenizer that transformers loads, or a copy of the user's own, with the chosen languages."""
         chat = self._checkpoint.chat
         if not isinstance(chat, Path):
             made = copy.deepcopy(chat) if callable(chat) else _generic(tokenizer_object=chat)
@@ -99,7 +99,7 @@ class TokenizerCheck:
 
     @property
     def _guessed(self) -> bool:
-        """Whether transformers chose the class of a tokenizer that is given in full, and not who made it."""
+        """Whether the class of a complete tokenizer.json was chosen by transformers rather than named by its author."""
         folder = self._checkpoint.chat
         if self._reason or not isinstance(folder, Path) or not (folder / "tokenizer.json").is_file():
             return False
@@ -107,15 +107,15 @@ class TokenizerCheck:
 
     @property
     def _named(self) -> str:
-        """The class that the tokenizer's settings name, or the model's; empty where none do."""
+        """The class that the tokenizer's settings, or the model's config, name; empty if none do."""
         named = tokenizer_settings(self._checkpoint.chat).get("tokenizer_class")
         return str(named or self._checkpoint.config.get("tokenizer_class") or "").removesuffix("Fast")
 
     _reason = ""
-    """Why the tokenizer is read as its file has it, and not by its class; empty where it is by that, or has none."""
+    """Why the tokenizer is read from its file rather than by its class; empty if it is not."""
 
     def _own(self, template: object = None) -> Any:
-        """The tokenizer as tokenizer.json has it."""
+        """Return the tokenizer exactly as tokenizer.json describes it."""
         made = _generic(tokenizer_file=str(self._checkpoint.chat / "tokenizer.json"))
         made.chat_template = template
         return made
@@ -151,12 +151,12 @@ class TokenizerCheck:
         cut: dict[str, Any] = {"truncation": True, "max_length": source.limit} if source.limit else {}
         found = self.tokenizer(text_target=source.text, return_special_tokens_mask=True, **cut)
         labels, marks = _flat(found["input_ids"]), _flat(found["special_tokens_mask"])
-        # Of a tokenizer that ends a text with no mark nothing is left out.
+        # If the tokenizer adds no end token, the last label is read too.
         last = () if marks[-1] or labels[-1] in self.tokenizer.all_special_ids else labels[-1:]
         return TokenizerInput(self._shifted(labels) + last)
 
     def _shifted(self, labels: Sequence[int]) -> tuple[int, ...]:
-        """What the decoder reads where ``labels`` are to follow, as the model's own code makes it."""
+        """Return what the decoder reads so that ``labels`` follow, computed by the model's own code."""
         config, given = self._config, torch.tensor([labels])
         if hasattr(self._class, "_shift_right"):
             return _flat(self._class._shift_right(SimpleNamespace(config=config), given))
@@ -168,7 +168,9 @@ class TokenizerCheck:
         return _flat(shift(given, *(getattr(config, name) for name in named)))
 
     def _beginning(self) -> tuple[int, ...]:
-        """What the decoder reads before it chooses a token: its start, and the language if that must follow."""
+        """Return what the decoder reads before it chooses a token: its start, and the language token if one must
+        follow.
+        """
         languages, said = self._checkpoint.languages, self._checkpoint.generation
         if languages is None or not languages.leads(self._checkpoint.config, said):
             start = said.get("decoder_start_token_id")
@@ -202,13 +204,14 @@ class TokenizerCheck:
 
 
 def _generic(**source: Any) -> Any:
-    """A tokenizer of no class of its own, which says token types as well."""
+    """Return a tokenizer of the generic class, which returns token types as well."""
     named = ["input_ids", "token_type_ids", "attention_mask"]
     return transformers.PreTrainedTokenizerFast(**source, model_input_names=named)
 
 
 def _difference(whose: str, ours: Encoding, theirs: TokenizerInput, tokenizer: Any) -> str:
-    # What a decoder wrote of its own is no part of what it was given, but for the language if it had to follow.
+    # Tokens that a decoder generated were not given to it, except for a language token that had to follow.
+    """Return the first difference between ``ours`` and ``theirs``, in words; empty if there is none."""
     alone = ours.source is not None and ours.source.text is None
     count = len(theirs.ids) if alone else len(ours) - ours.generated
     if alone and not ours.generated:
@@ -235,7 +238,7 @@ def _joined(values: tuple[int, ...], parts: Iterable[slice]) -> tuple[int, ...]:
 
 
 def _flat(values: Any) -> tuple[int, ...]:
-    """The ids of one text, which some calls give as a batch of one."""
+    """Return the ids of one text; some calls return them as a batch of one."""
     values = values.tolist() if isinstance(values, torch.Tensor) else list(values)
     return tuple(values[0] if values and isinstance(values[0], list) else values)
 

@@ -1,4 +1,4 @@
-"""How transformers writes: greedily, with its own head and rules, and what it makes of what another has written."""
+"""Generate with transformers: greedily, with its own head and rules, but forced to the tokens of another model."""
 
 from __future__ import annotations
 
@@ -17,10 +17,13 @@ from attnviz.model.hosted.precision import precision
 
 @dataclass
 class ForcedRun:
-    """What transformers made of tokens that another has written, one after the other.
+    """What transformers computed at each step while it was forced to generate given tokens.
 
-    ``start`` are the ids that it begins with. ``chosen`` is its own choice at each of its steps, and ``apart`` how far
-    the score of that is above that of the token that was written; ``scores`` (V,) are kept where the two differ.
+    Args:
+        start: the ids with which it begins.
+        chosen: its own choice at each step.
+        apart: how far the score of its choice is above that of the given token, at each step.
+        scores: the scores (V,) of the steps at which the two differ.
     """
 
     start: list[int] = field(default_factory=list)
@@ -30,14 +33,14 @@ class ForcedRun:
 
 
 class _Follow(LogitsProcessor):  # type: ignore[misc]
-    """The last word on the scores: the token that was written comes next, whatever transformers would have chosen."""
+    """The last logits processor: it forces the given token, whatever transformers would have chosen."""
 
     def __init__(self, ids: Sequence[int], keep: Collection[int]) -> None:
         self.found = ForcedRun()
         self._ids, self._keep = ids, keep
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """Write down the choice among ``scores`` (1, V), and leave one."""
+        """Record the choice among ``scores`` (1, V), and allow only the given token."""
         found, row = self.found, scores[0]
         step = len(found.chosen)
         found.start = found.start or input_ids[0].tolist()
@@ -61,16 +64,19 @@ def force_tokens(
     keep: Collection[int] = (),
     **rules: Any,
 ) -> ForcedRun:
-    """Let the ``writer`` go on with ``source``, and with ``ids`` whatever it would choose; it ends where it must.
+    """Let ``writer`` continue ``source`` with exactly ``ids``, and record what it would have chosen at each step.
 
-    While it chooses as the other did, it is transformers' own greedy ``generate`` and nothing else.
+    As long as its own choices are ``ids``, this is transformers' greedy ``generate`` and nothing else.
 
     Args:
-        source: what is read.
-        begun: what a decoder beside an encoder has before the first token; of one token, transformers says which.
-        own: the attention that it runs by.
+        writer: the transformers model with its head.
+        source: the ids of the input.
+        begun: the ids of a decoder beside an encoder before the first generated token; if it is a single one,
+            transformers chooses it.
+        ids: the tokens to generate.
+        own: the attention with which it runs.
         keep: the steps whose scores are kept in any case.
-        rules: settings of transformers' ``generate`` beside those that the model has.
+        rules: settings of transformers' ``generate`` beside the model's own.
     """
     processor = _Follow(ids, keep)
     read = torch.tensor([source], device=writer.device)
