@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import torch
 from filelock import FileLock
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -15,6 +14,8 @@ os.environ["TERM"] = "xterm-256color"
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # threads that wait for each other cost more than tiny models need
 for name in ("ATTNVIZ_MODEL", "COLORTERM", "COLUMNS", "FORCE_COLOR", "LINES", "NO_COLOR", "PYTHONWARNINGS"):
     os.environ.pop(name, None)
+
+import torch
 
 from attnviz.checkpoint.bundle import find_bundle
 from attnviz.interface import Attention, Model, load
