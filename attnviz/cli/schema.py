@@ -13,10 +13,10 @@ from attnviz.cli.commands import nearest
 
 def schema(
     name: Annotated[
-        str | None, typer.Argument(metavar="[show|batch|run|record]", help="Of what; without it, all are listed.")
+        str | None, typer.Argument(metavar="[show|batch|run|cost|record]", help="Of what; without it, all are listed.")
     ] = None,
 ) -> None:
-    """Print the JSON schema of what show --json, batch or export writes."""
+    """Print the JSON schema of what show, cost, batch or export writes."""
     from attnviz.record import schemas
 
     if name is None:

@@ -12,6 +12,7 @@ from attnviz.analysis.corpus.cost import DAY, GPU, GPU_PEAK, GPU_SHARE, HOUR, Co
 from attnviz.attention.memory import in_words
 from attnviz.model.cost.estimates import ModelShape
 from attnviz.model.overview import Overview
+from attnviz.record.schemas import VERSIONS
 from attnviz.render.terminal.cost import cost_heading, duration, fits, format_count, name_table, operations
 
 
@@ -111,9 +112,10 @@ def corpus_cost_document(found: CorpusEstimate) -> dict[str, Any]:
     cost = found.cost
     own = {name: value for name, value in asdict(cost).items() if name not in ("model", "rows", "bytes")}
     return {
+        "schema_version": VERSIONS["cost"],
         "model": found.overview.name,
         "model_type": found.overview.model_type,
-        "path": found.overview.backend,
+        "backend": found.overview.backend,
         **own,
         "all_tokens": cost.all_tokens,
         "rows": asdict(cost.rows),

@@ -13,6 +13,7 @@ from rich.text import Text
 from attnviz.attention.memory import in_words
 from attnviz.model.cost.estimates import Cost, ModelShape
 from attnviz.model.overview import Overview
+from attnviz.record.schemas import VERSIONS
 from attnviz.render.labels import clean
 
 
@@ -112,9 +113,10 @@ def cost_document(found: Estimate) -> dict[str, Any]:
     cost = asdict(found.cost)
     size = cost.pop("model")
     return {
+        "schema_version": VERSIONS["cost"],
         "model": found.overview.name,
         "model_type": found.overview.model_type,
-        "path": found.overview.backend,
+        "backend": found.overview.backend,
         **cost,
         "model_bytes": size,
         "peak": found.cost.peak,
