@@ -165,7 +165,7 @@ def batch(
     from attnviz.batch.engine.cluster import Cluster
     from attnviz.batch.engine.job import Job, run_job
     from attnviz.batch.engine.work import WorkOptions
-    from attnviz.batch.input.reading import Reading
+    from attnviz.batch.input.options import ReadOptions
     from attnviz.batch.input.source import STANDARD_INPUT, total_size
     from attnviz.cli.corpus_progress import corpus_progress
 
@@ -176,7 +176,7 @@ def batch(
         tuple(inputs),
         output,
         asdict(model),
-        Reading(split, text_field, read_as, keep=_names(keep)),
+        ReadOptions(split, text_field, read_as, keep=_names(keep)),
         WorkOptions(Asked(top, special, everything, language_code(language)), windows, stride, known),
         tuple(formats or ()),
         check,

@@ -16,13 +16,13 @@ import pytest
 from attnviz.analysis.corpus.metrics import METRICS, NAMES, Asked, Measured
 from attnviz.attention.observers import Only, Weights
 from attnviz.batch.engine.job import Job
-from attnviz.batch.input.reading import Reading
+from attnviz.batch.input.options import ReadOptions
 from attnviz.encoding import Encoding
 from attnviz.interface import Model
 from attnviz.render import figure
 from tests.analysis import naive
 
-LINE = Reading(split="line")
+LINE = ReadOptions(split="line")
 SENTENCES = (
     "The bank approved the loan.",
     "The river bank, because of the river!",

@@ -12,7 +12,7 @@ from attnviz.analysis.corpus.metrics import METRICS, Links, Measured
 from attnviz.batch.document import Document
 from attnviz.batch.output.manifest import Identity
 from attnviz.batch.output.result import DocumentResult
-from attnviz.batch.output.tables import Tables, build_tables
+from attnviz.batch.output.tables import PartTables, build_tables
 from attnviz.encoding import Encoding, Word
 
 LAYERS, HEADS, TOP = (1, 3), 4, 2
@@ -57,7 +57,7 @@ def found(number: int, text: str = TEXT, **about: Any) -> DocumentResult:
     return DocumentResult(document, encoded, Measured(figures, links), windows=1, seconds=0.25)
 
 
-def chunk(number: int, size: int = 3) -> tuple[str, Tables]:
+def chunk(number: int, size: int = 3) -> tuple[str, PartTables]:
     """The texts' digest, and the tables, of a part; one document of each has failed."""
     first = number * size
     some = [
@@ -67,6 +67,6 @@ def chunk(number: int, size: int = 3) -> tuple[str, Tables]:
     return hashlib.sha256("".join(one.document.id for one in some).encode()).hexdigest(), build_tables(some, LAYERS)
 
 
-def chunks(count: int) -> Iterator[tuple[int, str, Tables]]:
+def chunks(count: int) -> Iterator[tuple[int, str, PartTables]]:
     for number in range(count):
         yield number, *chunk(number)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attnviz.batch.input.decoding import Decoded, mend
-from attnviz.batch.input.reading import Unreadable
+from attnviz.batch.input.options import Unreadable
 
 GERMAN = "Der Bär läuft über die Straße, und die Bänker geben ihm Geld.\n"
 

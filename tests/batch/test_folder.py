@@ -25,7 +25,7 @@ import pytest
 from attnviz.batch.output.columns import TABLE_NAMES
 from attnviz.batch.output.folder import RunFolder, open_folder
 from attnviz.batch.output.storage import open_storage
-from attnviz.batch.output.tables import Tables, table_schema
+from attnviz.batch.output.tables import PartTables, table_schema
 from attnviz.errors import UsageError
 from tests.batch import made
 
@@ -78,7 +78,7 @@ def _all(folder: RunFolder) -> dict[str, pa.Table]:
     return {name: pa.concat_tables([getattr(part, name) for part in found]) for name in TABLE_NAMES}
 
 
-def _parts(folder: RunFolder) -> Iterator[Tables]:
+def _parts(folder: RunFolder) -> Iterator[PartTables]:
     return map(folder.files.read, folder.files.numbers())
 
 

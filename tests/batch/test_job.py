@@ -20,7 +20,7 @@ from attnviz.analysis.corpus.metrics import Asked
 from attnviz.batch.engine import job as jobs
 from attnviz.batch.engine.job import run_job
 from attnviz.batch.engine.work import WorkOptions
-from attnviz.batch.input.reading import Reading
+from attnviz.batch.input.options import ReadOptions
 from attnviz.batch.storage.lock import lock_file
 from attnviz.errors import AttnvizError, InputError, UsageError
 from tests import tiny
@@ -156,7 +156,7 @@ CHANGED: dict[str, tuple[Callable[[jobs.Job], jobs.Job], str]] = {
     "all": (lambda job: replace(job, how=WorkOptions(Asked(everything=True))), "`all` was off, is on"),
     "windows": (lambda job: replace(job, how=WorkOptions(windows=False)), "`windows` was on, is off"),
     "stride": (lambda job: replace(job, how=WorkOptions(stride=9)), "`stride` was not given, is 9"),
-    "split": (lambda job: replace(job, reading=Reading()), "`split` was line, is not given"),
+    "split": (lambda job: replace(job, reading=ReadOptions()), "`split` was line, is not given"),
     "format": (lambda job: replace(job, formats=("jsonl", "csv")), "`format` was not given, is csv and jsonl"),
     "dtype": (lambda job: replace(job, model={**job.model, "dtype": "float64"}), "`dtype` was float32, is float64"),
     "chunk": (lambda job: replace(job, chunk=7), "`chunk` was 20, is 7"),
@@ -248,9 +248,9 @@ def test_texts_behind_whole_parts_are_refused_too(corpus: Path, tiny_bert: Path,
 def test_a_run_that_found_no_text_is_not_in_the_way_of_the_right_one(tiny_bert: Path, tmp_path: Path) -> None:
     table, out = tmp_path / "a.csv", tmp_path / "out"
     table.write_text("id,body\n1,The bank approved the loan.\n2,A river.\n")
-    wrong = job(table, out, tiny_bert, reading=Reading(field="txet"))
+    wrong = job(table, out, tiny_bert, reading=ReadOptions(field="txet"))
     assert run_job(wrong, Seen()).corpus.counts.measured == 0
-    assert run_job(replace(wrong, reading=Reading(field="body")), Seen()).corpus.counts.measured == 2
+    assert run_job(replace(wrong, reading=ReadOptions(field="body")), Seen()).corpus.counts.measured == 2
     assert "`text_field` was body, is txet" in refused(wrong).message
     table.unlink()
     table.mkdir()

@@ -16,7 +16,7 @@ import pytest
 
 from attnviz.batch.engine.job import run_job
 from attnviz.batch.input.keeping import kept_columns
-from attnviz.batch.input.reading import Reading
+from attnviz.batch.input.options import ReadOptions
 from attnviz.batch.input.source import read_documents
 from attnviz.batch.kept import KeptColumn
 from attnviz.batch.output.columns import DOCUMENTS
@@ -28,12 +28,12 @@ from tests.batch.jobs import Seen, facts, job, table, without_picture
 ALL = ("all",)
 
 
-def kept(documents: Any, reading: Reading) -> tuple[KeptColumn, ...]:
+def kept(documents: Any, reading: ReadOptions) -> tuple[KeptColumn, ...]:
     return kept_columns(documents, reading, [column.name for column in DOCUMENTS.columns])
 
 
 def read(path: Path, *keep: str, **options: Any) -> Any:
-    return list(read_documents([str(path)], Reading(keep=keep, **options)))
+    return list(read_documents([str(path)], ReadOptions(keep=keep, **options)))
 
 
 def written(path: Path, text: str) -> Path:
@@ -73,7 +73,7 @@ JSON = [
 def test_types_are_those_of_the_first_documents(tmp_path: Path) -> None:
     path = written(tmp_path / "a.jsonl", "".join(f"{json.dumps(each)}\n" for each in JSON))
     found = read(path, "all")
-    assert kept(found, Reading(keep=ALL)) == (
+    assert kept(found, ReadOptions(keep=ALL)) == (
         KeptColumn("n", "n", "int64"),
         KeptColumn("x", "x", "double"),
         KeptColumn("ok", "ok", "bool"),
@@ -82,14 +82,14 @@ def test_types_are_those_of_the_first_documents(tmp_path: Path) -> None:
         KeptColumn("mixed", "mixed", "string"),
         KeptColumn("none", "none", "string"),
     )
-    assert kept(read(path, "text", "id"), Reading(keep=("text", "id"))) == (
+    assert kept(read(path, "text", "id"), ReadOptions(keep=("text", "id"))) == (
         KeptColumn("text", "text", "string"),
         KeptColumn("id", "input_id", "int64"),
     )
     with pytest.raises(
         UsageError, match="`keep` names 'ticket': there is no such column in the first 2 documents"
     ) as error:
-        kept(read(path, "ticket"), Reading(keep=("ticket",)))
+        kept(read(path, "ticket"), ReadOptions(keep=("ticket",)))
     assert error.value.hint == "There are: text, n, x, ok, id, of, mixed, none."
 
 
@@ -106,7 +106,7 @@ def test_a_table_keeps_its_types(tmp_path: Path) -> None:
     }
     pq.write_table(pa.table(columns), tmp_path / "a.parquet")
     found = read(tmp_path / "a.parquet", "all")
-    types = {each.column: each.type for each in kept(found, Reading(keep=ALL))}
+    types = {each.column: each.type for each in kept(found, ReadOptions(keep=ALL))}
     assert types == {
         "input_Line": "int64",
         "input_input_line": "string",
@@ -121,7 +121,7 @@ def test_odd_names_and_values_are_kept_as_they_can_be(tmp_path: Path) -> None:
     deep = "[" * 900 + "]" * 900
     text = f'{{"text": "a", "": 1, "\\ud800": "\\udfff", "deep": {deep}, "ID": 1, "big": {2**70}, "x": NaN}}\n'
     found = read(written(tmp_path / "a.jsonl", text), "all")
-    columns = kept(found, Reading(keep=ALL))
+    columns = kept(found, ReadOptions(keep=ALL))
     assert [(each.column, each.type) for each in columns] == [
         ("input_", "int64"),
         ("\ufffd", "string"),
@@ -148,7 +148,7 @@ def test_the_columns_are_in_the_table_of_documents(
     del rows[4]["ticket"]
     path = written(tmp_path / "a.jsonl", "".join(f"{json.dumps(each)}\n" for each in rows))
     out = tmp_path / "out"
-    asked = job(path, out, tiny_bert, reading=Reading(keep=ALL), chunk=2, formats=("csv", "jsonl"))
+    asked = job(path, out, tiny_bert, reading=ReadOptions(keep=ALL), chunk=2, formats=("csv", "jsonl"))
     run_job(asked, Seen())
     found = table(out, "documents")
     assert found["ticket"].to_pylist() == ["T0", "T1", "T2", "T3", None]
@@ -165,7 +165,7 @@ def test_the_columns_are_in_the_table_of_documents(
     run_job(asked, Seen())
     assert [part.read_bytes() for part in parts] == before
     with pytest.raises(UsageError, match="`keep` was all, is ticket"):
-        run_job(replace(asked, reading=Reading(keep=("ticket",))), Seen())
+        run_job(replace(asked, reading=ReadOptions(keep=("ticket",))), Seen())
     written(path, path.read_text().replace("T1", "T9"))
     with pytest.raises(UsageError, match="the texts are not those"):
         run_job(asked, Seen())
@@ -174,6 +174,6 @@ def test_the_columns_are_in_the_table_of_documents(
 def test_of_plain_text_nothing_can_be_kept(tiny_bert: Path, tmp_path: Path) -> None:
     path = written(tmp_path / "a.txt", "a bank\n")
     with pytest.raises(UsageError, match="`keep` names 'ticket'") as error:
-        run_job(job(path, tmp_path / "out", tiny_bert, reading=Reading(keep=("ticket",))), Seen())
+        run_job(job(path, tmp_path / "out", tiny_bert, reading=ReadOptions(keep=("ticket",))), Seen())
     assert error.value.hint == "There are: none, as in plain text."
     assert not tmp_path.joinpath("out").exists()

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from attnviz.batch.document import Document
 from attnviz.batch.input.formats import FORMATS
 from attnviz.batch.input.formats.lines import lines, paragraphs
-from attnviz.batch.input.reading import Reading
+from attnviz.batch.input.options import ReadOptions
 from attnviz.batch.input.source import read_documents
 from attnviz.errors import UsageError
 
@@ -43,7 +43,7 @@ def write(tmp_path: Path) -> Write:
     return write
 
 
-def read(path: Path, reading: Reading = Reading(), **options: object) -> list[Document]:  # noqa: B008
+def read(path: Path, reading: ReadOptions = ReadOptions(), **options: object) -> list[Document]:  # noqa: B008
     return list(read_documents([str(path)], reading, **options))  # type: ignore[arg-type]
 
 
@@ -90,7 +90,7 @@ SAME = {
 @pytest.mark.parametrize("ending", FORMATS)
 def test_every_format_gives_the_same_texts_packed_or_not(write: Write, ending: str, packing: str) -> None:
     path = write(f"corpus.{ending}{packing}", PACK[packing](SAME[ending]))
-    found = read(path, Reading(split="paragraph"))
+    found = read(path, ReadOptions(split="paragraph"))
     assert [document.text for document in found] == SENTENCES
     header, between, none = [2, 3, 4], [1, 3, 5], [None] * 3
     lines = {"txt": between, "md": between, "csv": header, "tsv": header, "parquet": none, "conllu": [1, 4, 7]}.get(
@@ -105,8 +105,8 @@ def test_every_format_gives_the_same_texts_packed_or_not(write: Write, ending: s
 def test_a_text_is_a_document_or_its_lines_or_its_paragraphs(write: Write) -> None:
     path = write("a.txt", "\n one\r\ntwo\r\n  \n\nthree")
     assert short(read(path)) == [(None, "\n one\r\ntwo\r\n  \n\nthree", "")]
-    assert short(read(path, Reading(split="line"))) == [(2, " one", ""), (3, "two", ""), (6, "three", "")]
-    assert short(read(path, Reading(split="paragraph"))) == [(2, " one\ntwo", ""), (6, "three", "")]
+    assert short(read(path, ReadOptions(split="line"))) == [(2, " one", ""), (3, "two", ""), (6, "three", "")]
+    assert short(read(path, ReadOptions(split="paragraph"))) == [(2, " one\ntwo", ""), (6, "three", "")]
 
 
 @settings(max_examples=100, deadline=None)
@@ -151,7 +151,7 @@ LONG = "x" * 300
     ],
 )
 def test_a_document_that_is_too_long_fails_alone(write: Write, name: str, data: bytes, split: None) -> None:
-    found = read(write(name, data), Reading(split=split, most=200))
+    found = read(write(name, data), ReadOptions(split=split, most=200))
     assert found[0].reason == "it has more than 200 characters"
     assert [document.text for document in found[1:]] == ([] if data == LONG else ["short"])
 
@@ -161,7 +161,7 @@ def test_the_rest_of_an_endless_text_is_not_read() -> None:
         def read(self, size: int = -1) -> bytes:
             return b"y\n" * (size // 2)
 
-    (document,) = read_documents(["-"], Reading(most=1_000_000), stdin=Endless())  # type: ignore[arg-type]
+    (document,) = read_documents(["-"], ReadOptions(most=1_000_000), stdin=Endless())  # type: ignore[arg-type]
     assert document.reason == "it has more than 1,000,000 characters"
 
 
@@ -206,7 +206,7 @@ def test_lone_surrogates_and_nuls_of_json_are_text(write: Write) -> None:
 
 def test_what_is_noted_is_noted_where_it_is(write: Write) -> None:
     path = write("a.txt", "Ärger über Öl\n".encode() + b"bad \xff\xfe here\nplain\n")
-    found = read(path, Reading(split="line"))
+    found = read(path, ReadOptions(split="line"))
     lost = "2 characters that can't be read are replaced by U+FFFD"
     assert [document.note for document in found] == ["", lost, ""]
     assert found[1].text == "bad \ufffd\ufffd here"
@@ -247,7 +247,7 @@ def test_a_long_field_of_a_table_is_read(write: Write) -> None:
 @pytest.mark.parametrize("delimiter", ",;\t|")
 def test_the_header_says_what_is_between_fields(write: Write, delimiter: str) -> None:
     data = delimited([["id", "body"], ["1", "a; b, c"]], delimiter)
-    assert short(read(write("a.csv", data), Reading(field="body"))) == [(1, "a; b, c", "")]
+    assert short(read(write("a.csv", data), ReadOptions(field="body"))) == [(1, "a; b, c", "")]
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ def test_the_header_says_what_is_between_fields(write: Write, delimiter: str) ->
 )
 def test_a_first_line_may_say_what_is_between_fields(write: Write, first: str, delimiter: str) -> None:
     data = delimited([["id", "body"], ["1", "a, b; c"], ["2"]], delimiter)
-    found = short(read(write("a.csv", f"{first}\r\n".encode() + data), Reading(field="body")))
+    found = short(read(write("a.csv", f"{first}\r\n".encode() + data), ReadOptions(field="body")))
     assert found == [(1, "a, b; c", ""), (2, "", "broken row: 1 field, but 2 fields in the header")]
 
 
@@ -308,7 +308,7 @@ def test_columns_of_strings_in_any_coat_are_read(write: Write) -> None:
     }
     path = write("a.parquet", table(**columns))
     for name in columns:
-        assert [document.text for document in read(path, Reading(field=name))] == SENTENCES
+        assert [document.text for document in read(path, ReadOptions(field=name))] == SENTENCES
 
 
 def test_nulls_and_bytes_in_a_parquet_file(write: Write) -> None:
@@ -328,7 +328,7 @@ def test_nulls_and_bytes_in_a_parquet_file(write: Write) -> None:
 def test_documents_before_the_break_of_packed_data_are_kept(write: Write, packing: str) -> None:
     texts = [random.Random(n).randbytes(40).hex() for n in range(20_000)]
     data = PACK[packing]("\n".join(texts).encode())
-    found = read(write(f"a.txt{packing}", data[: len(data) * 3 // 4]), Reading(split="line"))
+    found = read(write(f"a.txt{packing}", data[: len(data) * 3 // 4]), ReadOptions(split="line"))
     *kept, broken = found
     assert len(kept) > 5_000
     assert [document.text for document in kept] == texts[: len(kept)]
@@ -340,7 +340,7 @@ def test_a_flipped_byte_of_gzip_costs_no_more_than_what_follows(write: Write) ->
     texts = [random.Random(n).randbytes(40).hex() for n in range(200)]
     data = bytearray(gzip.compress("\n".join(texts).encode()))
     data[len(data) // 2 : len(data) // 2 + 20] = b"\xff" * 20
-    *kept, broken = read(write("a.txt.gz", bytes(data)), Reading(split="line"))
+    *kept, broken = read(write("a.txt.gz", bytes(data)), ReadOptions(split="line"))
     assert len(kept) > 80
     assert [document.text for document in kept[:80]] == texts[:80]
     assert broken.reason.startswith("the gzip data is broken (")
@@ -349,7 +349,7 @@ def test_a_flipped_byte_of_gzip_costs_no_more_than_what_follows(write: Write) ->
 def test_packed_files_one_after_the_other_are_one(write: Write) -> None:
     for packing, pack in PACK.items():
         path = write(f"a.txt{packing}", pack(b"one\n") + pack(b"two\n"))
-        assert [document.text for document in read(path, Reading(split="line"))] == ["one", "two"]
+        assert [document.text for document in read(path, ReadOptions(split="line"))] == ["one", "two"]
     padded = write("padded.txt.gz", gzip.compress(b"one") + bytes(100))
     assert short(read(padded)) == [(None, "one", "")]
 
@@ -387,7 +387,7 @@ def test_sentences_of_a_treebank(write: Write) -> None:
 @pytest.mark.parametrize("packing", PACK)
 def test_standard_input_may_be_packed_and_of_any_format(packing: str) -> None:
     def of(data: bytes, **options: str) -> list[tuple[int | None, str, str]]:
-        return short(list(read_documents(["-"], Reading(**options), stdin=io.BytesIO(PACK[packing](data)))))  # type: ignore[arg-type]
+        return short(list(read_documents(["-"], ReadOptions(**options), stdin=io.BytesIO(PACK[packing](data)))))  # type: ignore[arg-type]
 
     assert of(b"one\ntwo\n") == [(None, "one\ntwo\n", "")]
     assert of(b"one\ntwo\n", split="line") == [(1, "one", ""), (2, "two", "")]
@@ -397,9 +397,9 @@ def test_standard_input_may_be_packed_and_of_any_format(packing: str) -> None:
 
 def test_an_unknown_format_or_split_is_refused() -> None:
     with pytest.raises(UsageError, match=r"no format 'xml'\n.*jsonl"):
-        read_documents(["-"], Reading(format="xml"), stdin=io.BytesIO())
+        read_documents(["-"], ReadOptions(format="xml"), stdin=io.BytesIO())
     with pytest.raises(UsageError, match="no split by 'word'"):
-        Reading(split="word")  # type: ignore[arg-type]
+        ReadOptions(split="word")  # type: ignore[arg-type]
 
 
 def peak(found: Iterator[object]) -> int:
@@ -415,8 +415,8 @@ def peak(found: Iterator[object]) -> int:
 def test_a_large_file_is_not_held(write: Write) -> None:
     line = "The bank approved the loan, and it was raining again. " * 20 + "\n"
     path = write("a.txt.gz", gzip.compress(line.encode() * 10_000))  # 11 MB of text
-    assert peak(read_documents([str(path)], Reading(split="line"))) < 6_000_000
-    assert peak(read_documents([str(path)], Reading(split="paragraph", most=100_000))) < 6_000_000
+    assert peak(read_documents([str(path)], ReadOptions(split="line"))) < 6_000_000
+    assert peak(read_documents([str(path)], ReadOptions(split="paragraph", most=100_000))) < 6_000_000
 
 
 def test_a_line_without_an_end_is_not_held() -> None:

@@ -18,7 +18,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.registry import _registry
 
-from attnviz.batch.input.reading import Reading
+from attnviz.batch.input.options import ReadOptions
 from attnviz.batch.input.source import read_documents, total_size
 from attnviz.errors import InputError, UsageError
 
@@ -38,14 +38,14 @@ def grow(*names: str) -> None:
         path.write_text(name)
 
 
-def sources(*inputs: str, reading: Reading = Reading(), **options: Any) -> list[str]:  # noqa: B008
+def sources(*inputs: str, reading: ReadOptions = ReadOptions(), **options: Any) -> list[str]:  # noqa: B008
     found = list(read_documents(inputs, reading, **options))
     assert [document.number for document in found] == list(range(len(found)))
     return [document.source for document in found]
 
 
 def failures(*inputs: str) -> dict[str, str]:
-    return {document.source: document.reason for document in read_documents(inputs, Reading()) if document.reason}
+    return {document.source: document.reason for document in read_documents(inputs, ReadOptions()) if document.reason}
 
 
 def test_a_folder_is_read_to_its_depths_sorted_by_path() -> None:
@@ -72,7 +72,7 @@ def test_a_format_is_of_all_files_without_a_known_ending() -> None:
     Path("part-0001").write_text('{"text": "a"}\n')
     Path("part-0002.gz").write_bytes(gzip.compress(b'{"text": "b"}\n'))
     grow("c.txt")
-    found = read_documents(["."], Reading(format="jsonl"))
+    found = read_documents(["."], ReadOptions(format="jsonl"))
     assert [(document.source, document.text) for document in found] == [
         *[("./c.txt", "c.txt"), ("./part-0001", "a"), ("./part-0002.gz", "b")]
     ]
@@ -120,7 +120,7 @@ def test_the_output_folder_is_not_read() -> None:
         assert "docs/results/run.jsonl" not in sources(*inputs, leave_out="docs/results")
     assert sources("docs", leave_out=str(Path("docs/results").resolve())) == ["docs/a.txt", "docs/results2/b.txt"]
     with pytest.raises(UsageError, match="lies in the output folder"):
-        read_documents(["docs/results/run.jsonl"], Reading(), leave_out="docs/results")
+        read_documents(["docs/results/run.jsonl"], ReadOptions(), leave_out="docs/results")
 
 
 @pytest.mark.parametrize(
@@ -141,12 +141,12 @@ def test_the_output_folder_is_not_read() -> None:
 def test_an_input_that_is_nothing_is_refused_at_once(name: str, kind: type[Exception], said: str) -> None:
     grow("docs/a.txt", "empty/picture.png")
     with pytest.raises(kind, match=said):
-        read_documents(["docs", name], Reading())
+        read_documents(["docs", name], ReadOptions())
 
 
 def test_standard_input_is_read_once_among_others() -> None:
     grow("a.txt")
-    found = list(read_documents(["a.txt", "-", "-"], Reading(split="line"), stdin=io.BytesIO(b"one\n\ntwo\n")))
+    found = list(read_documents(["a.txt", "-", "-"], ReadOptions(split="line"), stdin=io.BytesIO(b"one\n\ntwo\n")))
     assert [(document.source, document.line, document.text) for document in found] == [
         *[("a.txt", 1, "a.txt"), ("-", 1, "one"), ("-", 3, "two")]
     ]
@@ -157,7 +157,7 @@ def test_broken_links_and_files_that_vanish_fail_alone() -> None:
     Path("docs/b.txt").symlink_to("nowhere")
     Path("docs/loop.txt").symlink_to("loop.txt")
     Path("docs/other").symlink_to("nowhere")
-    found = read_documents(["docs"], Reading())
+    found = read_documents(["docs"], ReadOptions())
     first = next(found)
     Path("docs/gone.txt").unlink()
     assert first.text == "docs/a.txt"
@@ -209,7 +209,7 @@ def test_names_that_are_no_utf_8_are_read_and_escaped() -> None:
     except OSError:
         pytest.skip("this file system wants names in UTF-8")
     for given in ("docs", os.fsdecode(name), "docs/*.txt"):
-        (document,) = read_documents([given], Reading())
+        (document,) = read_documents([given], ReadOptions())
         assert (document.source, document.text) == ("docs/caf\\xe9 \\xff.txt", "text")
 
 
@@ -224,7 +224,7 @@ def test_folders_deeper_than_recursion_goes() -> None:
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(400)
     try:
-        found = list(read_documents(["d"], Reading()))
+        found = list(read_documents(["d"], ReadOptions()))
     finally:
         sys.setrecursionlimit(limit)
     assert [document.source for document in found] == ["d/" * 500 + "a.txt"]
@@ -236,18 +236,18 @@ def test_what_is_metered_is_the_size_of_all_files() -> None:
     Path("docs/junk.txt").write_bytes(os.urandom(300_000))
     Path("docs/broken.txt").symlink_to("nowhere")
     read: list[int] = []
-    assert len(list(read_documents(["docs"], Reading(), meter=read.append))) == 5
+    assert len(list(read_documents(["docs"], ReadOptions(), meter=read.append))) == 5
     total = sum(path.stat().st_size for path in Path("docs").rglob("*") if path.is_file() and path.suffix != ".png")
-    assert sum(read) == total_size(["docs"], Reading()) == total
+    assert sum(read) == total_size(["docs"], ReadOptions()) == total
     assert all(count > 0 for count in read)
 
 
 def test_sizes_that_nobody_knows() -> None:
     grow("a.txt")
     os.mkfifo("pipe")
-    assert total_size(["a.txt", "-"], Reading(), stdin=io.BytesIO()) is None
-    assert total_size(["a.txt", "pipe"], Reading()) is None
-    assert total_size(["memory://a"], Reading()) is None
+    assert total_size(["a.txt", "-"], ReadOptions(), stdin=io.BytesIO()) is None
+    assert total_size(["a.txt", "pipe"], ReadOptions()) is None
+    assert total_size(["memory://a"], ReadOptions()) is None
 
 
 @pytest.fixture
@@ -270,11 +270,11 @@ def test_addresses(memory: Any) -> None:
     assert sources("memory://docs/e.png", "memory://docs/b.txt", "memory://docs/*.txt") == [
         *["memory://docs/e.png", "memory://docs/b.txt"]
     ]
-    found = list(read_documents(["memory://docs/a"], Reading()))
+    found = list(read_documents(["memory://docs/a"], ReadOptions()))
     assert [document.text for document in found] == ['{"text": "a/c.txt"}', "a/d.jsonl.gz"]
     memory.mkdir("/docs/none")
     with pytest.raises(InputError, match="there are no texts in memory://docs/none"):
-        read_documents(["memory://docs/none"], Reading())
+        read_documents(["memory://docs/none"], ReadOptions())
 
 
 class Hub(MemoryFileSystem):
@@ -302,7 +302,7 @@ def test_data_sets_of_the_hub_are_read_as_other_addresses(hub: Hub) -> None:
     hub.pipe("/datasets/of/reviews/data/test.jsonl.gz", gzip.compress(b'{"text": "c"}'))
     hub.pipe("/datasets/of/reviews/.gitattributes", b"x")
     address = "hf://datasets/of/reviews"
-    found = list(read_documents([address], Reading(keep=("label",))))
+    found = list(read_documents([address], ReadOptions(keep=("label",))))
     assert [(each.source, each.text, each.kept) for each in found] == [
         (f"{address}/data/test.jsonl.gz", "c", {}),
         (f"{address}/data/train-00000.parquet", "a", {"label": 0}),
@@ -312,19 +312,19 @@ def test_data_sets_of_the_hub_are_read_as_other_addresses(hub: Hub) -> None:
         *[found[1].source, found[1].source, found[0].source]
     ]
     with pytest.raises(UsageError, match=r"there is no file or folder 'hf://datasets/of/none'\nIs the address right?"):
-        read_documents(["hf://datasets/of/none"], Reading())
+        read_documents(["hf://datasets/of/none"], ReadOptions())
 
 
 def test_offline_the_hub_can_not_be_reached() -> None:
     for name in ("hf://datasets/of/reviews", "hf://datasets/of/reviews/**/*.parquet"):
         with pytest.raises(InputError, match=r"can't be reached \(.*offline mode is enabled(.|\n)*download the files"):
-            read_documents([name], Reading())
+            read_documents([name], ReadOptions())
 
 
 def test_a_parquet_file_at_an_address(memory: Any) -> None:
     with memory.open("/t.parquet", "wb") as file:
         pq.write_table(pa.table({"text": ["a", "b"]}), file)
-    assert [document.text for document in read_documents(["memory://t.parquet"], Reading())] == ["a", "b"]
+    assert [document.text for document in read_documents(["memory://t.parquet"], ReadOptions())] == ["a", "b"]
 
 
 def test_a_store_that_fails_on_the_way_fails_one_document(memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -346,4 +346,4 @@ def test_a_file_by_its_address_is_the_same_file() -> None:
     address = Path("docs").resolve().as_uri()
     assert sources(address) == [f"{address}/a.txt"]
     assert sources("docs", address) == ["docs/a.txt"]
-    assert total_size([f"{address}/a.txt"], Reading()) == len("docs/a.txt")
+    assert total_size([f"{address}/a.txt"], ReadOptions()) == len("docs/a.txt")

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from attnviz.analysis.corpus.cost import PART, PART_TOKENS
 from attnviz.batch.document import Document
-from attnviz.batch.input.reading import Reading
+from attnviz.batch.input.options import ReadOptions
 from attnviz.batch.input.source import read_documents
 
 SIZE = PART
@@ -50,7 +50,7 @@ def chunks(documents: Iterable[Document], size: int = SIZE, characters: int = CH
 
 
 def read_chunks(
-    inputs: Sequence[str], reading: Reading, leave_out: str, size: int, meter: Callable[[int], None]
+    inputs: Sequence[str], reading: ReadOptions, leave_out: str, size: int, meter: Callable[[int], None]
 ) -> Iterator[Chunk]:
     """The chunks, of ``size`` documents at most, of all inputs: the same ones in whichever process they are read."""
     return chunks(read_documents(inputs, reading, leave_out=leave_out, meter=meter), size)

@@ -22,7 +22,7 @@ from attnviz.batch.engine.progress import JobProgress
 from attnviz.batch.engine.run import Bench, PartStore, run_chunks
 from attnviz.batch.engine.work import Worker, WorkOptions
 from attnviz.batch.input.keeping import kept_columns
-from attnviz.batch.input.reading import Reading
+from attnviz.batch.input.options import ReadOptions
 from attnviz.batch.input.source import STANDARD_INPUT, read_documents
 from attnviz.batch.kept import KeptColumn
 from attnviz.batch.output.columns import DOCUMENTS
@@ -60,7 +60,7 @@ class Job:
     inputs: tuple[str, ...]
     output: str
     model: Mapping[str, Any]
-    reading: Reading = field(default_factory=Reading)
+    reading: ReadOptions = field(default_factory=ReadOptions)
     how: WorkOptions = field(default_factory=WorkOptions)
     formats: tuple[str, ...] = ()
     check: Mode = "sample"
@@ -167,14 +167,16 @@ def _nothing() -> InputError:
     return InputError("there are no documents in what is to be read", hint="Blank lines are none. Is it empty?")
 
 
-def _work(job: Job, made: Iterable[PartFacts], folder: RunFolder, watch: JobProgress, joined: Joined | None) -> Total:
+def _work(
+    job: Job, made: Iterable[PartFacts], folder: RunFolder, watch: JobProgress, joined: Joined | None
+) -> JobTotals:
     """Make all parts that are not there yet; run.json says now and then how far it is, and at last of all of them."""
     earlier, ended = folder.manifest.facts, folder.complete
     start = noted = time.monotonic()
     folder.expect(inputs=list(job.inputs), command=job.command, check_mode=job.check)
     if joined:
         folder.begin(FAR_AHEAD)  # its workers can't
-    total, before = Total(), float(earlier.get("seconds", 0))
+    total, before = JobTotals(), float(earlier.get("seconds", 0))
     for part in made:
         watch.failed(part.failed)
         total.add(part)
@@ -217,7 +219,7 @@ def _counted(found: Iterable[Document], watch: JobProgress) -> Iterator[Document
 
 
 @dataclass
-class Total:
+class JobTotals:
     """What there is of all parts together, and the ``seconds`` that they took."""
 
     parts: int = 0
@@ -251,7 +253,7 @@ def make_bench(
     return Bench(worker, Checker(worker, job.check), keeper, job.strict, columns)
 
 
-def _about(job: Job, model: Model, folder: RunFolder, total: Total) -> About:
+def _about(job: Job, model: Model, folder: RunFolder, total: JobTotals) -> About:
     identity = folder.manifest.identity
     given = {
         name: value for name, value in identity.options.items() if value not in (None, (), []) and value is not False

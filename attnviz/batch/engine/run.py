@@ -15,7 +15,7 @@ from attnviz.batch.engine.work import Encoded, OnProgress, Worker
 from attnviz.batch.kept import KeptColumn
 from attnviz.batch.output.parts import PartFacts
 from attnviz.batch.output.result import DocumentResult
-from attnviz.batch.output.tables import Tables, build_tables
+from attnviz.batch.output.tables import PartTables, build_tables
 from attnviz.errors import SomeFailed
 
 Item = TypeVar("Item")
@@ -27,7 +27,7 @@ class PartStore(Protocol):
     def finished(self, number: int, digest: str) -> PartFacts | None:
         """What there is of a part; None where it is still to be made."""
 
-    def write(self, number: int, digest: str, tables: Tables, check: Mapping[str, Any] | None = None) -> PartFacts:
+    def write(self, number: int, digest: str, tables: PartTables, check: Mapping[str, Any] | None = None) -> PartFacts:
         """Write a part, whole or as good as not at all."""
 
 

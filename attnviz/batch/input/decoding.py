@@ -6,7 +6,7 @@ import codecs
 import re
 from collections.abc import Iterable, Iterator
 
-from attnviz.batch.input.reading import Unreadable
+from attnviz.batch.input.options import Unreadable
 from attnviz.encoding.file_types import file_type
 
 BLOCK = 1 << 16

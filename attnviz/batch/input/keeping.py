@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from attnviz.batch.document import Document
 from attnviz.batch.input.decoding import mend
-from attnviz.batch.input.reading import Reading
+from attnviz.batch.input.options import ReadOptions
 from attnviz.batch.kept import KeptColumn, type_of
 from attnviz.errors import UsageError
 
@@ -14,7 +14,7 @@ BEFORE = "input_"
 """Stands before the name of a column where the table has one of that name already."""
 
 
-def kept_columns(documents: Sequence[Document], reading: Reading, taken: Iterable[str]) -> tuple[KeptColumn, ...]:
+def kept_columns(documents: Sequence[Document], reading: ReadOptions, taken: Iterable[str]) -> tuple[KeptColumn, ...]:
     """The columns that are kept of a corpus, whose first ``documents`` say which columns there are, and their types.
 
     Args:

@@ -9,9 +9,9 @@ from typing import BinaryIO
 from attnviz.batch.document import Document
 from attnviz.batch.input.formats import Reader, by_ending, endings, find_format
 from attnviz.batch.input.formats.rows import failed_row
-from attnviz.batch.input.formats.text import read_text
+from attnviz.batch.input.formats.text import read_plain_text
 from attnviz.batch.input.listing import EVERYTHING, Entry, Pattern, StandardInput, WalkRoot, split_pattern, walk
-from attnviz.batch.input.reading import Reading, Row, Unreadable
+from attnviz.batch.input.options import InputRow, ReadOptions, Unreadable
 from attnviz.batch.input.stream import Stream, why
 from attnviz.batch.storage.addresses import file_system_of, is_remote, is_web
 from attnviz.batch.storage.errors import reason
@@ -23,7 +23,7 @@ STANDARD_INPUT = "-"
 
 def read_documents(
     inputs: Sequence[str],
-    reading: Reading,
+    reading: ReadOptions,
     *,
     stdin: BinaryIO | None = None,
     leave_out: str | None = None,
@@ -46,12 +46,12 @@ def read_documents(
         UsageError: an input that does not exist or matches nothing, or an unknown format.
         InputError: a folder without texts, an address that can't be reached, standard input that is closed.
     """
-    default = find_format(reading.format) if reading.format else read_text
+    default = find_format(reading.format) if reading.format else read_plain_text
     return _documents(_entries(inputs, reading, stdin, leave_out), reading, default, meter)
 
 
 def total_size(
-    inputs: Sequence[str], reading: Reading, *, stdin: BinaryIO | None = None, leave_out: str | None = None
+    inputs: Sequence[str], reading: ReadOptions, *, stdin: BinaryIO | None = None, leave_out: str | None = None
 ) -> int | None:
     """The bytes of all files that ``read_documents`` reads; None where they are not known before they are read.
 
@@ -80,7 +80,7 @@ def _size(entry: Entry) -> int | None:
 
 
 def _documents(
-    entries: Iterator[Entry], reading: Reading, default: Reader, meter: Callable[[int], None] | None
+    entries: Iterator[Entry], reading: ReadOptions, default: Reader, meter: Callable[[int], None] | None
 ) -> Iterator[Document]:
     number = count()
     for entry in entries:
@@ -91,8 +91,8 @@ def _documents(
 
 
 def _rows(
-    entry: Entry, reading: Reading, default: Reader, meter: Callable[[int], None] | None
-) -> Iterator[tuple[int | None, Row]]:
+    entry: Entry, reading: ReadOptions, default: Reader, meter: Callable[[int], None] | None
+) -> Iterator[tuple[int | None, InputRow]]:
     """What is in one file, each with its number, None for the whole; where it breaks off, the last says why."""
     if entry.reason:
         yield None, failed_row(None, entry.reason)
@@ -120,7 +120,9 @@ _Input = tuple[str, Iterator[Entry]]
 """One input: the key that all its files begin with, and its files."""
 
 
-def _entries(inputs: Sequence[str], reading: Reading, stdin: BinaryIO | None, leave_out: str | None) -> Iterator[Entry]:
+def _entries(
+    inputs: Sequence[str], reading: ReadOptions, stdin: BinaryIO | None, leave_out: str | None
+) -> Iterator[Entry]:
     """The files of all inputs, each once."""
 
     def wanted(entry: Entry) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import BinaryIO, Self
 
-from attnviz.batch.input.reading import Unreadable
+from attnviz.batch.input.options import Unreadable
 from attnviz.batch.storage.errors import as_os_error, reason
 
 PACKINGS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}

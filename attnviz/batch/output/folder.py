@@ -13,7 +13,7 @@ from attnviz.batch.output import manifest
 from attnviz.batch.output.manifest import Identity, Manifest
 from attnviz.batch.output.parts import PartFacts, PartFiles, clear, strangers
 from attnviz.batch.output.storage import Storage, open_storage
-from attnviz.batch.output.tables import Tables
+from attnviz.batch.output.tables import PartTables
 from attnviz.batch.output.writers import WRITERS
 from attnviz.errors import AttnvizError, UsageError
 
@@ -77,7 +77,7 @@ class RunFolder:
         """
         return None if self._old is not None else self.files.finished(number, digest)
 
-    def write(self, number: int, digest: str, tables: Tables, check: Mapping[str, Any] | None = None) -> PartFacts:
+    def write(self, number: int, digest: str, tables: PartTables, check: Mapping[str, Any] | None = None) -> PartFacts:
         """Write the part ``number``: whole, or as good as not at all; ``check`` is kept with it."""
         self._require_ours()
         self.begin(number + CLAIMED if number >= self.manifest.parts else 0)

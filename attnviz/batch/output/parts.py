@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from attnviz.batch.output.columns import TABLE_NAMES
 from attnviz.batch.output.storage import Storage
-from attnviz.batch.output.tables import Tables, table_schema
+from attnviz.batch.output.tables import PartTables, table_schema
 from attnviz.batch.output.writers import WRITERS, open_parquet
 from attnviz.errors import UsageError
 
@@ -101,7 +101,7 @@ class PartFiles:
         )
         return facts if whole else None
 
-    def write(self, number: int, digest: str, tables: Tables, check: Mapping[str, Any] | None = None) -> PartFacts:
+    def write(self, number: int, digest: str, tables: PartTables, check: Mapping[str, Any] | None = None) -> PartFacts:
         """Write the part ``number``, over what there may be of it; ``check`` is kept with it.
 
         Raises:
@@ -126,7 +126,7 @@ class PartFiles:
         """The numbers of all parts, in order."""
         return sorted(number for number, _ in _parts(self.storage.names("documents.parquet"), "parquet"))
 
-    def read(self, number: int) -> Tables:
+    def read(self, number: int) -> PartTables:
         """The tables of a part.
 
         Raises:
@@ -140,7 +140,7 @@ class PartFiles:
         for name, table in found.items():
             if facts is None or table.num_rows != getattr(facts, name):
                 raise self._damaged(_name(name, "parquet", number), "it has other rows than were written")
-        return Tables(**found)
+        return PartTables(**found)
 
     def _read(self, name: str) -> pa.Table:
         import pyarrow as pa
@@ -208,7 +208,9 @@ def _name(table: str, suffix: str, number: int) -> str:
     return f"{table}.{suffix}/{_file(number, suffix)}"
 
 
-def _facts(number: int, digest: str, tables: Tables, sizes: Mapping[str, int], check: Mapping[str, Any]) -> PartFacts:
+def _facts(
+    number: int, digest: str, tables: PartTables, sizes: Mapping[str, int], check: Mapping[str, Any]
+) -> PartFacts:
     import pyarrow.compute as pc
 
     documents = tables.documents

@@ -26,7 +26,7 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, eq=False)
-class Tables:
+class PartTables:
     """The three tables of some documents, each in the order of the documents."""
 
     documents: pa.Table
@@ -59,7 +59,7 @@ def table_schema(table: str, kept: Sequence[KeptColumn] = ()) -> pa.Schema:
     )
 
 
-def build_tables(found: Sequence[DocumentResult], layers: Sequence[int], kept: Sequence[KeptColumn] = ()) -> Tables:
+def build_tables(found: Sequence[DocumentResult], layers: Sequence[int], kept: Sequence[KeptColumn] = ()) -> PartTables:
     """The rows of all that was ``found``, by the number of the document; ``layers`` (L,) are the layers' own numbers.
 
     What failed has a row among the documents alone. A figure that is NaN is null.
@@ -71,7 +71,7 @@ def build_tables(found: Sequence[DocumentResult], layers: Sequence[int], kept: S
     if measured:
         figures = np.stack([each.figures for _, each in measured])  # (D, L, H, METRICS)
     numbers = np.array([one.document.number for one, _ in measured], np.int64)
-    return Tables(_documents(found, figures, kept), _heads(numbers, figures, own), _links(numbers, measured, own))
+    return PartTables(_documents(found, figures, kept), _heads(numbers, figures, own), _links(numbers, measured, own))
 
 
 def _documents(found: Sequence[DocumentResult], figures: NDArray[np.float64], kept: Sequence[KeptColumn]) -> pa.Table:

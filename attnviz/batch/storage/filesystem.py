@@ -25,7 +25,7 @@ class FileSystem(ABC):
 
     @abstractmethod
     def entries(self, folder: str) -> list[tuple[str, EntryKind | None]]:
-        """The names in a folder, ``in_order``; None marks what is not read: pipes, devices, links to folders."""
+        """The names in a folder, ``sort_entries``; None marks what is not read: pipes, devices, links to folders."""
 
     @abstractmethod
     def key(self, path: str) -> str:
@@ -64,7 +64,7 @@ class FileSystem(ABC):
         """
 
 
-def in_order(entries: Iterable[tuple[str, EntryKind | None]]) -> list[tuple[str, EntryKind | None]]:
+def sort_entries(entries: Iterable[tuple[str, EntryKind | None]]) -> list[tuple[str, EntryKind | None]]:
     """The entries of a folder as paths are sorted: ``a.txt`` before what lies in ``a/``."""
     return sorted(entries, key=lambda entry: f"{entry[0]}/" if entry[1] == "folder" else entry[0])
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from attnviz.batch.storage.filesystem import EntryKind, FileSystem, in_order, partial_path
+from attnviz.batch.storage.filesystem import EntryKind, FileSystem, partial_path, sort_entries
 from attnviz.batch.storage.lock import lock_file
 
 
@@ -37,7 +37,7 @@ class LocalFiles(FileSystem):
         """Links to files are followed; links to folders are not."""
         _require_whole(folder)
         with os.scandir(folder or ".") as entries:
-            return in_order((entry.name, _kind(entry)) for entry in entries)
+            return sort_entries((entry.name, _kind(entry)) for entry in entries)
 
     def key(self, path: str) -> str:
         """The path without links."""

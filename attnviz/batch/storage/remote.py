@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 from attnviz.batch.storage.errors import as_os_error
-from attnviz.batch.storage.filesystem import EntryKind, FileSystem, in_order, partial_path
+from attnviz.batch.storage.filesystem import EntryKind, FileSystem, partial_path, sort_entries
 from attnviz.batch.storage.lock import FILE, lock_object
 
 _OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "memory"}
@@ -63,7 +63,7 @@ class RemoteFiles(FileSystem):
             for entry in found
             if entry["name"].strip("/") != own
         }
-        return in_order(kinds.items())
+        return sort_entries(kinds.items())
 
     def key(self, path: str) -> str:
         """The whole address."""

@@ -131,7 +131,7 @@ LAYER_NORM_NAMES: Names = {
 """The names of their norms where these have biases."""
 
 
-def without(names: Names, *parts: str) -> Names:
+def names_without(names: Names, *parts: str) -> Names:
     """The ``names`` but those that contain one of the ``parts``."""
     return {theirs: ours for theirs, ours in names.items() if not any(part in theirs for part in parts)}
 

@@ -1,6 +1,6 @@
 """BART (Lewis et al. 2020): an encoder–decoder with post-norms and learned positions that begin at row 2.
 
-Its kin differ in where they norm and how they say positions; they read their configs with ``read``.
+Its kin differ in where they norm and how they say positions; they read their configs with ``bart_spec``.
 """
 
 from __future__ import annotations
@@ -65,10 +65,10 @@ def spec(config: Config) -> Spec:
     vocabulary = config.size("vocab_size", 50265)
     positions = Learned(config.size("max_position_embeddings", 1024), offset=2)
     embedding = Embedding(vocabulary, positions, norm=LayerNorm(1e-5))
-    return read(config, embedding, PostNorm(LayerNorm(1e-5)), start=2)
+    return bart_spec(config, embedding, PostNorm(LayerNorm(1e-5)), start=2)
 
 
-def read(
+def bart_spec(
     config: Config,
     embedding: Embedding,
     norms: PostNorm | PreNorm,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.spec import Embedding, LayerNorm, Learned, PreNorm, Spec
-from attnviz.model.families.bart import NAMES, PREFIX, read
+from attnviz.model.families.bart import NAMES, PREFIX, bart_spec
 
 __all__ = ["NAMES", "PREFIX", "spec"]
 
@@ -20,4 +20,4 @@ DEFAULTS = {
 def spec(config: Config) -> Spec:
     """The facts of a Blenderbot."""
     embedding = Embedding(config.size("vocab_size"), Learned(config.size("max_position_embeddings")))
-    return read(config, embedding, PreNorm(LayerNorm(1e-5)), start=1)
+    return bart_spec(config, embedding, PreNorm(LayerNorm(1e-5)), start=1)

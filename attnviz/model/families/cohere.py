@@ -18,11 +18,11 @@ from attnviz.model.architecture.spec import (
     QKNorm,
     Spec,
 )
-from attnviz.model.families import DECODER_NAMES, QK_NORM_NAMES, without
+from attnviz.model.families import DECODER_NAMES, QK_NORM_NAMES, names_without
 
 PREFIX = "model."
 
-NAMES = {**without(DECODER_NAMES, "post_attention_layernorm"), **QK_NORM_NAMES}
+NAMES = {**names_without(DECODER_NAMES, "post_attention_layernorm"), **QK_NORM_NAMES}
 
 
 def spec(config: Config) -> Spec:

@@ -17,11 +17,11 @@ from attnviz.model.architecture.spec import (
     ParallelNorm,
     Spec,
 )
-from attnviz.model.families import DECODER_NAMES, without
+from attnviz.model.families import DECODER_NAMES, names_without
 
 PREFIX = "model."
 
-NAMES = without(DECODER_NAMES, "post_attention_layernorm")
+NAMES = names_without(DECODER_NAMES, "post_attention_layernorm")
 
 
 def spec(config: Config) -> Spec:

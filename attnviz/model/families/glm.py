@@ -8,12 +8,12 @@ from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
 from attnviz.model.architecture.spec import AttentionSpec, Embedding, GatedMLP, Head, Layer, PreNorm, RMSNorm, Spec
-from attnviz.model.families import DECODER_NAMES, without
+from attnviz.model.families import DECODER_NAMES, names_without
 
 PREFIX = "model."
 
 NAMES = {
-    **without(DECODER_NAMES, "o_proj.bias", "gate_proj", "up_proj"),
+    **names_without(DECODER_NAMES, "o_proj.bias", "gate_proj", "up_proj"),
     "layers.{}.mlp.gate_up_proj.weight": "layers.{}.mlp.gate_up.weight",
 }
 

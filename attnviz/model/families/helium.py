@@ -6,12 +6,12 @@ from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
 from attnviz.model.architecture.spec import AttentionSpec, Embedding, GatedMLP, Head, Layer, PreNorm, RMSNorm, Spec
-from attnviz.model.families import without
+from attnviz.model.families import names_without
 from attnviz.model.families.llama import NAMES as LLAMA_NAMES
 
 PREFIX = "model."
 
-NAMES = without(LLAMA_NAMES, "o_proj.bias")
+NAMES = names_without(LLAMA_NAMES, "o_proj.bias")
 
 
 def spec(config: Config) -> Spec:

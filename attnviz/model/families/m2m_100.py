@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.spec import Embedding, LayerNorm, PreNorm, Sinusoidal, Spec
-from attnviz.model.families.bart import NAMES, PREFIX, read
+from attnviz.model.families.bart import NAMES, PREFIX, bart_spec
 
 __all__ = ["NAMES", "PREFIX", "spec"]
 DEFAULTS = {"m2m_100": {"activation_function": "relu", "scale_embedding": True}}
@@ -16,4 +16,4 @@ def spec(config: Config) -> Spec:
     count = config.size("max_position_embeddings", 1024)
     positions = Sinusoidal(count, whole=True, offset=padding + 1, padding=padding)
     embedding = Embedding(config.size("vocab_size", 128_112), positions)
-    return read(config, embedding, PreNorm(LayerNorm(1e-5)), start=2)
+    return bart_spec(config, embedding, PreNorm(LayerNorm(1e-5)), start=2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.spec import Embedding, LayerNorm, PostNorm, Sinusoidal, Spec
-from attnviz.model.families.bart import NAMES, PREFIX, read
+from attnviz.model.families.bart import NAMES, PREFIX, bart_spec
 
 __all__ = ["NAMES", "PREFIX", "spec"]
 
@@ -16,4 +16,4 @@ def spec(config: Config) -> Spec:
     if config.flag("share_encoder_decoder_embeddings", True):
         decoder = vocabulary
     embedding = Embedding(vocabulary, Sinusoidal(config.size("max_position_embeddings", 1024), stored=True))
-    return read(config, embedding, PostNorm(LayerNorm(1e-5)), vocabulary=decoder, start=58100)
+    return bart_spec(config, embedding, PostNorm(LayerNorm(1e-5)), vocabulary=decoder, start=58100)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.spec import Embedding, LayerNorm, Learned, PreNorm, Spec
-from attnviz.model.families.bart import NAMES, PREFIX, read
+from attnviz.model.families.bart import NAMES, PREFIX, bart_spec
 
 __all__ = ["NAMES", "PREFIX", "spec"]
 
@@ -14,4 +14,4 @@ def spec(config: Config) -> Spec:
     vocabulary = config.size("vocab_size", 50265)
     positions = Learned(config.size("max_position_embeddings", 1024), offset=2)
     embedding = Embedding(vocabulary, positions, norm=LayerNorm(1e-5))
-    return read(config, embedding, PreNorm(LayerNorm(1e-5)), start=None)
+    return bart_spec(config, embedding, PreNorm(LayerNorm(1e-5)), start=None)

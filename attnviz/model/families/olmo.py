@@ -6,11 +6,11 @@ from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
 from attnviz.model.architecture.spec import AttentionSpec, Embedding, GatedMLP, Head, Layer, LayerNorm, PreNorm, Spec
-from attnviz.model.families import DECODER_NAMES, without
+from attnviz.model.families import DECODER_NAMES, names_without
 
 PREFIX = "model."
 
-NAMES = without(DECODER_NAMES, "norm")
+NAMES = names_without(DECODER_NAMES, "norm")
 
 
 def spec(config: Config) -> Spec:

@@ -16,12 +16,12 @@ from attnviz.model.architecture.spec import (
     RMSNorm,
     Spec,
 )
-from attnviz.model.families import DECODER_NAMES, QK_NORM_NAMES, without
+from attnviz.model.families import DECODER_NAMES, QK_NORM_NAMES, names_without
 
 PREFIX = "model."
 
 NAMES = {
-    **without(DECODER_NAMES, "input_layernorm"),
+    **names_without(DECODER_NAMES, "input_layernorm"),
     **QK_NORM_NAMES,
     "layers.{}.post_attention_layernorm.weight": "layers.{}.attention.norm.weight",
     "layers.{}.post_feedforward_layernorm.weight": "layers.{}.mlp.norm.weight",

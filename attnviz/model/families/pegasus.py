@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.spec import Embedding, LayerNorm, PreNorm, Sinusoidal, Spec
-from attnviz.model.families.bart import NAMES, PREFIX, read
+from attnviz.model.families.bart import NAMES, PREFIX, bart_spec
 
 __all__ = ["NAMES", "PREFIX", "spec"]
 
@@ -13,4 +13,4 @@ def spec(config: Config) -> Spec:
     """The facts of a Pegasus; absent attributes have the values of transformers' ``PegasusConfig``."""
     positions = Sinusoidal(config.size("max_position_embeddings", 1024), stored=True)
     embedding = Embedding(config.size("vocab_size", 50265), positions)
-    return read(config, embedding, PreNorm(LayerNorm(1e-5)), start=0)
+    return bart_spec(config, embedding, PreNorm(LayerNorm(1e-5)), start=0)

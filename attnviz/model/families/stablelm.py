@@ -19,12 +19,12 @@ from attnviz.model.architecture.spec import (
     QKNorm,
     Spec,
 )
-from attnviz.model.families import DECODER_NAMES, LAYER_NORM_NAMES, without
+from attnviz.model.families import DECODER_NAMES, LAYER_NORM_NAMES, names_without
 
 PREFIX = "model."
 
 NAMES = {
-    **without(DECODER_NAMES, "o_proj.bias"),
+    **names_without(DECODER_NAMES, "o_proj.bias"),
     "layers.{}.self_attn.q_layernorm.norms.{}.weight": "layers.{}.attention.query_norm.weight",
     "layers.{}.self_attn.k_layernorm.norms.{}.weight": "layers.{}.attention.key_norm.weight",
     **LAYER_NORM_NAMES,

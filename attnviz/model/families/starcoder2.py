@@ -5,12 +5,12 @@ from __future__ import annotations
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
 from attnviz.model.architecture.spec import MLP, AttentionSpec, Embedding, Head, Layer, LayerNorm, PreNorm, Spec
-from attnviz.model.families import DECODER_NAMES, LAYER_NORM_NAMES, both, without
+from attnviz.model.families import DECODER_NAMES, LAYER_NORM_NAMES, both, names_without
 
 PREFIX = "model."
 
 NAMES = {
-    **without(DECODER_NAMES, "mlp."),
+    **names_without(DECODER_NAMES, "mlp."),
     **LAYER_NORM_NAMES,
     **both("layers.{}.mlp.c_fc", "layers.{}.mlp.up"),
     **both("layers.{}.mlp.c_proj", "layers.{}.mlp.down"),

@@ -9,16 +9,16 @@ from attnviz.batch.input.formats.conllu import read_conllu
 from attnviz.batch.input.formats.delimited import read_csv, read_tsv
 from attnviz.batch.input.formats.jsonl import read_jsonl
 from attnviz.batch.input.formats.parquet import read_parquet
-from attnviz.batch.input.formats.text import read_text
-from attnviz.batch.input.reading import Reading, Row
+from attnviz.batch.input.formats.text import read_plain_text
+from attnviz.batch.input.options import InputRow, ReadOptions
 from attnviz.batch.input.stream import PACKINGS, Stream
 from attnviz.errors import UsageError
 
-Reader = Callable[[Stream, Reading], Iterator[Row]]
+Reader = Callable[[Stream, ReadOptions], Iterator[InputRow]]
 """Reads the documents of one file; raises ``Unreadable`` or OSError where it can't go on."""
 FORMATS: dict[str, Reader] = {
-    "txt": read_text,
-    "md": read_text,
+    "txt": read_plain_text,
+    "md": read_plain_text,
     "jsonl": read_jsonl,
     "ndjson": read_jsonl,
     "csv": read_csv,

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from attnviz.batch.input.decoding import Decoded
 from attnviz.batch.input.formats.lines import paragraphs
 from attnviz.batch.input.formats.rows import failed_row, text_row, with_fields
-from attnviz.batch.input.reading import Reading, Row
+from attnviz.batch.input.options import InputRow, ReadOptions
 from attnviz.batch.input.stream import Stream
 
 
-def read_conllu(stream: Stream, reading: Reading) -> Iterator[Row]:
+def read_conllu(stream: Stream, reading: ReadOptions) -> Iterator[InputRow]:
     """The text of each sentence, with the line that it begins in: its ``# text``, or else its words."""
     decoded = Decoded(stream.pieces())
     for line, block in paragraphs(decoded, reading.most):
@@ -32,7 +32,7 @@ def _comments(comments: list[str]) -> dict[str, str | None]:
     return {name: value for name, value in said.items() if name != "text"}
 
 
-def _row(number: int, lines: list[str], comments: list[str], note: str) -> Row:
+def _row(number: int, lines: list[str], comments: list[str], note: str) -> InputRow:
     from conllu.exceptions import ParseException
 
     try:

@@ -10,14 +10,14 @@ from contextlib import suppress
 from attnviz.batch.input.decoding import Decoded
 from attnviz.batch.input.formats.lines import lines
 from attnviz.batch.input.formats.rows import failed_row, no_field, text_row, with_fields
-from attnviz.batch.input.reading import Reading, Row, Unreadable
+from attnviz.batch.input.options import InputRow, ReadOptions, Unreadable
 from attnviz.batch.input.stream import Stream
 
 _SEPARATOR = re.compile(r'"?sep=([^"\r\n])"?', re.IGNORECASE)
 """A first line that Excel reads, and others write for it: it says what stands between fields."""
 
 
-def read_csv(stream: Stream, reading: Reading) -> Iterator[Row]:
+def read_csv(stream: Stream, reading: ReadOptions) -> Iterator[InputRow]:
     """The text of each row, with the line that it begins in.
 
     Between fields stands a comma, or what spreadsheets write in its place: whichever finds the column in the header, or
@@ -26,7 +26,7 @@ def read_csv(stream: Stream, reading: Reading) -> Iterator[Row]:
     yield from _read(stream, reading, ",;\t|")
 
 
-def read_tsv(stream: Stream, reading: Reading) -> Iterator[Row]:
+def read_tsv(stream: Stream, reading: ReadOptions) -> Iterator[InputRow]:
     """``read_csv``, with tabs between the fields."""
     yield from _read(stream, reading, "\t")
 
@@ -66,7 +66,7 @@ class _TooLong(csv.Error):
     pass
 
 
-def _read(stream: Stream, reading: Reading, delimiters: str) -> Iterator[Row]:
+def _read(stream: Stream, reading: ReadOptions, delimiters: str) -> Iterator[InputRow]:
     csv.field_size_limit(reading.most)  # of the whole process; what stands there by default is too small for texts
     decoded = Decoded(stream.pieces())
     source = _Lines(decoded, reading.most)
@@ -120,7 +120,7 @@ def _names(line: str, delimiter: str) -> list[str]:
     return [name.strip() for name in next(csv.reader([line], delimiter=delimiter, skipinitialspace=True))]
 
 
-def _why(error: csv.Error, reading: Reading) -> str:
+def _why(error: csv.Error, reading: ReadOptions) -> str:
     if isinstance(error, _TooLong) or _is_limit(error):
         return reading.too_long
     if "unexpected end" in str(error):

@@ -9,7 +9,7 @@ from typing import Any
 from attnviz.batch.input.decoding import Decoded
 from attnviz.batch.input.formats.lines import lines
 from attnviz.batch.input.formats.rows import failed_row, no_field, text_row, with_fields
-from attnviz.batch.input.reading import Reading, Row
+from attnviz.batch.input.options import InputRow, ReadOptions
 from attnviz.batch.input.stream import Stream
 
 _KINDS: dict[type, str] = {
@@ -23,7 +23,7 @@ _KINDS: dict[type, str] = {
 }
 
 
-def read_jsonl(stream: Stream, reading: Reading) -> Iterator[Row]:
+def read_jsonl(stream: Stream, reading: ReadOptions) -> Iterator[InputRow]:
     """The text of each line's field, with the line's number; blank lines are none."""
     decoded = Decoded(stream.pieces())
     for number, line in lines(decoded, reading.most):
@@ -33,7 +33,7 @@ def read_jsonl(stream: Stream, reading: Reading) -> Iterator[Row]:
             yield _row(number, line, reading, decoded.note)
 
 
-def _row(number: int, line: str, reading: Reading, note: str) -> Row:
+def _row(number: int, line: str, reading: ReadOptions, note: str) -> InputRow:
     try:
         item = json.loads(line)
     except json.JSONDecodeError as error:
@@ -47,7 +47,7 @@ def _row(number: int, line: str, reading: Reading, note: str) -> Row:
     return with_fields(_text(number, item, reading.field, note), item, reading)
 
 
-def _text(number: int, item: dict[str, Any], field: str, note: str) -> Row:
+def _text(number: int, item: dict[str, Any], field: str, note: str) -> InputRow:
     if field not in item:
         return failed_row(number, no_field(field, list(item)))
     text = item[field]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attnviz.batch.input.decoding import Decoded
 from attnviz.batch.input.formats.rows import failed_row, no_field, text_row, with_fields
-from attnviz.batch.input.reading import Reading, Row, Unreadable
+from attnviz.batch.input.options import InputRow, ReadOptions, Unreadable
 from attnviz.batch.input.stream import Stream, why
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ _TOGETHER = 1 << 22
 _ROWS = 1024
 
 
-def read_parquet(stream: Stream, reading: Reading) -> Iterator[Row]:
+def read_parquet(stream: Stream, reading: ReadOptions) -> Iterator[InputRow]:
     """The text of each row; there are no lines."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -55,7 +55,7 @@ def _column(file: Any, field: str) -> int:
     return names.index(field)
 
 
-def _texts(file: Any, group: int, column: int, reading: Reading) -> Iterator[tuple[bytes | None, dict[str, Any]]]:
+def _texts(file: Any, group: int, column: int, reading: ReadOptions) -> Iterator[tuple[bytes | None, dict[str, Any]]]:
     """The texts in one group of rows, each with its other fields, in so small batches that few are in memory.
 
     Of the fields that are not kept there are the names alone.
@@ -94,7 +94,7 @@ def _values(column: pa.Array) -> list[Any]:
     return text_row
 
 
-def _row(text: bytes | None, reading: Reading) -> Row:
+def _row(text: bytes | None, reading: ReadOptions) -> InputRow:
     if text is None:
         return failed_row(None, f"the column '{reading.field}' is null")
     if len(text) > reading.most and len(text.decode(errors="replace")) > reading.most:

@@ -7,14 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 from attnviz.batch.input.decoding import mend
-from attnviz.batch.input.reading import Reading, Row
+from attnviz.batch.input.options import InputRow, ReadOptions
 from attnviz.batch.kept import as_text
 
 _FIELDS = 12
 _LETTERS = 40
 
 
-def text_row(line: int | None, text: str, note: str = "") -> Row:
+def text_row(line: int | None, text: str, note: str = "") -> InputRow:
     """The document of ``text``: without lone surrogates, which no model reads; failed where it is empty."""
     if not text.strip():
         return failed_row(line, "the text is empty")
@@ -22,15 +22,15 @@ def text_row(line: int | None, text: str, note: str = "") -> Row:
     if lost:
         what = "1 character that can't be read is" if lost == 1 else f"{lost:,} characters that can't be read are"
         note = "; ".join(filter(None, (note, f"{what} replaced by U+FFFD")))
-    return Row(line, text, note=note)
+    return InputRow(line, text, note=note)
 
 
-def failed_row(line: int | None, reason: str) -> Row:
+def failed_row(line: int | None, reason: str) -> InputRow:
     """The document that could not be read."""
-    return Row(line, reason=mend(reason)[0])
+    return InputRow(line, reason=mend(reason)[0])
 
 
-def with_fields(row: Row, fields: Mapping[str, Any], reading: Reading) -> Row:
+def with_fields(row: InputRow, fields: Mapping[str, Any], reading: ReadOptions) -> InputRow:
     """The ``row`` with those of its ``fields`` that are kept; what is nested becomes text."""
     if not reading.keep:
         return row

@@ -8,13 +8,13 @@ from dataclasses import replace
 from attnviz.batch.input.decoding import Decoded
 from attnviz.batch.input.formats.lines import lines, paragraphs
 from attnviz.batch.input.formats.rows import failed_row, text_row
-from attnviz.batch.input.reading import Reading, Row
+from attnviz.batch.input.options import InputRow, ReadOptions
 from attnviz.batch.input.stream import Stream
 
 _CUTS = {"line": lines, "paragraph": paragraphs}
 
 
-def read_text(stream: Stream, reading: Reading) -> Iterator[Row]:
+def read_plain_text(stream: Stream, reading: ReadOptions) -> Iterator[InputRow]:
     """The document, or its parts with the line that they begin in; blank lines are none."""
     decoded = Decoded(stream.pieces())
     if reading.split is None:

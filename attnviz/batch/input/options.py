@@ -17,7 +17,7 @@ Split = Literal["line", "paragraph"]
 
 
 @dataclass(frozen=True)
-class Reading:
+class ReadOptions:
     """How the inputs are cut into documents.
 
     Args:
@@ -59,7 +59,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Row:
+class InputRow:
     """One document of a file, as ``Document`` describes it; ``whole`` where it is all of the file."""
 
     line: int | None
