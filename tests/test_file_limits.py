@@ -75,7 +75,7 @@ def test_a_name_that_none_can_have_is_not_found(name: str, monkeypatch: pytest.M
 
 
 def test_a_revision_that_is_no_utf8_is_refused() -> None:
-    assert "'\\udcff' is no name" in failure(open_checkpoint, "some/model", "\udcff")
+    assert "'\\udcff' can't be a name" in failure(open_checkpoint, "some/model", "\udcff")
 
 
 # Sizes

@@ -302,7 +302,7 @@ def test_keys_that_are_not_the_texts_tokens_are_refused() -> None:
     model = LLAMA.model()
     hook = attention.KernelAttention(model, {"self": (3, 3)})
     q, k = torch.ones(1, 4, 3, 8), torch.ones(1, 4, 5, 8)
-    with pytest.raises(UnsupportedModel, match="attends from 3 to 5 vectors: they are not the text's 3 and 3 tokens"):
+    with pytest.raises(UnsupportedModel, match="attends from 3 to 5 vectors, which are not the text's 3 and 3 tokens"):
         hook(model.layers[0].self_attn, q, k, k)
 
 
