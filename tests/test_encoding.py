@@ -234,7 +234,7 @@ def test_a_text_of_unknown_characters_is_refused_where_a_metaspace_stands_before
 def test_a_text_that_is_too_long_is_refused_and_by_how_much_is_said() -> None:
     with pytest.raises(InputError, match="the text has 7 tokens, the model takes 4: 3 too many") as caught:
         encode(WORDPIECE, "the bank of it river", limit=4)
-    assert "--truncate" in caught.value.hint
+    assert "`truncate`" in caught.value.hint
 
 
 def test_a_text_of_just_the_limit_is_taken() -> None:

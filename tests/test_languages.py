@@ -124,25 +124,25 @@ def test_what_a_model_says_of_its_generations_stands_unless_another_language_is_
 def test_without_a_target_language_the_option_is_named(tmp_path: Path) -> None:
     loaded = load(translators.nllb(tmp_path, tgt_lang=None))
     for given in ({"target": TARGET}, {"generate": 3}, {}):
-        with pytest.raises(UsageError, match=r"3 languages[^.]*\n[^.]*--target-lang CODE") as raised:
+        with pytest.raises(UsageError, match=r"3 languages[^.]*\n[^.]*Give its code as `target_lang`") as raised:
             loaded.attend(SOURCE, **given)
         assert "eng_Latn, fra_Latn, deu_Latn" in raised.value.hint
 
 
 def test_unknown_languages_are_refused_with_the_near_miss(folders: dict[str, Path]) -> None:
-    with pytest.raises(UsageError, match="--target-lang is 'fra_Lat': it is none of the 3 languages") as raised:
+    with pytest.raises(UsageError, match="`target_lang` is 'fra_Lat': it is none of the 3 languages") as raised:
         load(folders["nllb"], target_lang="fra_Lat")
     assert raised.value.hint == "Did you mean fra_Latn?"
     number: Any = 3
-    with pytest.raises(UsageError, match="--target-lang is 3: it is none of the 3 languages"):
+    with pytest.raises(UsageError, match="`target_lang` is 3: it is none of the 3 languages"):
         load(folders["nllb"], target_lang=number)
-    with pytest.raises(UsageError, match=r"--source-lang is 'xx'.*none of the") as raised:
+    with pytest.raises(UsageError, match=r"`source_lang` is 'xx'.*none of the") as raised:
         load(folders["mbart"], source_lang="xx")
     assert raised.value.hint.startswith("Give one of them: ")
 
 
 def test_languages_are_for_models_that_have_some(tiny_bert: Path) -> None:
-    with pytest.raises(UsageError, match=r"--source-lang is 'de', and the tokenizer of .* marks no languages"):
+    with pytest.raises(UsageError, match=r"`source_lang` is 'de', and the tokenizer of .* marks no languages"):
         load(tiny_bert, source_lang="de")
 
 

@@ -125,7 +125,7 @@ def test_a_sample_has_the_first_a_middle_and_the_last(words: int, some: list[int
 
 @pytest.mark.parametrize("stride", [0, -1, 11])
 def test_a_stride_that_leaves_gaps_or_stands_still_is_refused(stride: int) -> None:
-    with pytest.raises(UsageError, match=f"--stride is {stride}, expected 1 to 10: .*; 2 more are special"):
+    with pytest.raises(UsageError, match=f"`stride` is {stride}, expected 1 to 10: .*; 2 more are special"):
         cut(TEXT, 12, stride)
 
 

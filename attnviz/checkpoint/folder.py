@@ -85,7 +85,7 @@ class Checkpoint:
             UsageError: the model does not have the language, or needs one that nothing names.
         """
         if self.languages is None:
-            for option, code in (("--source-lang", source), ("--target-lang", target)):
+            for option, code in (("`source_lang`", source), ("`target_lang`", target)):
                 if code is not None:
                     raise UsageError(f"{option} is {code!r}, and the tokenizer of {self.name} marks no languages")
             return self
@@ -145,7 +145,7 @@ def locate(model: str, revision: str | None) -> tuple[str, Path]:
         kind = ""
     if kind == "folder":
         if revision:
-            raise UsageError(f"{model} is a folder: --revision is for models from the Hub")
+            raise UsageError(f"{model} is a folder: `revision` is for models from the Hub")
         return folder.resolve().name, folder
     if kind == "file":
         raise ModelError(f"{model} is a file, expected a folder with config.json and model.safetensors")

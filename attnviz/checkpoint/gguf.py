@@ -41,11 +41,11 @@ def _find(file: str, model: str | os.PathLike[str], revision: str | None) -> Pat
     path, folder = Path(file).expanduser(), Path(model).expanduser()
     if model == DEFAULT:
         if revision:
-            raise UsageError("--revision is for models from the Hub: give one with --model")
+            raise UsageError("`revision` is for models from the Hub: give one as `model`")
     elif is_folder(folder):
         path = folder / file
     else:
         path = snapshot(os.fspath(model), revision, file) / file
     if not is_file(path):
-        raise ModelError(f"there is no file {path}", hint="Give the path of a GGUF file, or its name in --model.")
+        raise ModelError(f"there is no file {path}", hint="Give the path of a GGUF file, or its name in `model`.")
     return path

@@ -44,7 +44,7 @@ def snapshot(repo: str, revision: str | None, file: str | None = None) -> Path:
         hint = "Ask for access on its page, then run: hf auth login"
         raise ModelError(f"{asked} is gated: the Hub gives it to approved users only", hint=hint) from None
     except RevisionNotFoundError:
-        raise ModelError(f"{repo} has no revision {revision}", hint="Leave --revision out for the newest.") from None
+        raise ModelError(f"{repo} has no revision {revision}", hint="Leave `revision` out for the newest.") from None
     except RepositoryNotFoundError:
         raise ModelError(f"the Hub has no model {repo}, and there is no such folder") from None
     except HFValidationError:

@@ -1,4 +1,4 @@
-"""Messages of the library name parameters, as `stride`; the command line says them as flags, as --stride."""
+"""Replace parameter names in messages of the library (`stride`) with the command line's flags (--stride)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _PARAMETER = re.compile("`([a-z][a-z0-9_]*)`")
 
 
 def with_flags(text: str, flags: Mapping[str, str]) -> str:
-    """The text with the flag of each parameter that stands in backquotes; other words in backquotes stay."""
+    """Return ``text`` with the flag of each parameter in backquotes; other words in backquotes are unchanged."""
     return _PARAMETER.sub(lambda match: flags.get(match[1], match[0]), text)
 
 
 def flags_of(app: typer.Typer) -> dict[str, str]:
-    """The flags of all commands, by the names of their parameters (``formats``) and by their own (``format``)."""
+    """Return the flags of all commands, by their parameters' names (``formats``) and by their own (``format``)."""
     flags: dict[str, str] = {}
     for command in getattr(get_command(app), "commands", {}).values():
         for parameter in command.params:

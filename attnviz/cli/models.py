@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from attnviz.cli import console
+from attnviz.cli.flags import with_flags
 from attnviz.cli.options import ModelOptions
 
 
@@ -33,4 +35,6 @@ def models(
         out.print(tables.families_table(overview.list_families(), hosted))
         return
     loaded = ModelOptions(path or "default", revision, gguf, trust_remote_code=trust_remote_code).load()
-    out.print(tables.overview_table(overview.overview(loaded.checkpoint, loaded.options)))
+    found = overview.overview(loaded.checkpoint, loaded.options)
+    reason = with_flags(found.reason, {"trust_remote_code": "--trust-remote-code"})
+    out.print(tables.overview_table(replace(found, reason=reason)))

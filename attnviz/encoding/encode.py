@@ -118,7 +118,7 @@ def encode(
         if not truncate:
             raise InputError(
                 f"the text has {len(pieces)} tokens, the model takes {limit}: {dropped} too many",
-                hint="Shorten the text, cut it with --truncate, or (one text, no decoder beside) add --windows.",
+                hint="Shorten the text, cut it with `truncate`, or (for a single text of one stack) add `windows`.",
             )
         tokenizer.enable_truncation(limit - added if own else limit)
         pieces = _pieces(tokenizer, text, pair, marks)

@@ -101,8 +101,8 @@ class Languages:
         """
         return replace(
             self,
-            source=self.source if source is None else self.find("--source-lang", source),
-            target=self.target if target is None else self.find("--target-lang", target),
+            source=self.source if source is None else self.find("`source_lang`", source),
+            target=self.target if target is None else self.find("`target_lang`", target),
             asked=(source is not None, target is not None),
         )
 
@@ -138,7 +138,7 @@ class Languages:
         Raises:
             UsageError: nothing names the language of the text.
         """
-        return self.around(self._known(self.source, "text", "--source-lang"), target=False)
+        return self.around(self._known(self.source, "text", "`source_lang`"), target=False)
 
     def around_target(self) -> TemplateProcessing:
         """Return the processor that adds the special tokens around a decoder's text, before it is shifted.
@@ -146,7 +146,7 @@ class Languages:
         Raises:
             UsageError: nothing names the language of the target.
         """
-        return self.around(self._known(self.target, "target", "--target-lang"), target=True)
+        return self.around(self._known(self.target, "target", "`target_lang`"), target=True)
 
     def leads(self, config: Mapping[str, Any], generation: Mapping[str, Any]) -> bool:
         """Whether generation must begin with the target language rather than as the configs say."""
@@ -165,7 +165,7 @@ class Languages:
         Raises:
             UsageError: nothing names the target language.
         """
-        code = self._known(self.target, "target", "--target-lang")
+        code = self._known(self.target, "target", "`target_lang`")
         last = self.marking.target[-1]
         mark = None if code is None else self.tokens[code]
         if start is None and last == _LANGUAGE and mark is not None:
@@ -176,7 +176,7 @@ class Languages:
         if code is None and self.marking.needed:
             raise UsageError(
                 f"the model reads {len(self.tokens)} languages, and nothing says in which the {what} is",
-                hint=f"Give it: {option} CODE, such as {self._some()}",
+                hint=f"Give its code as {option}, such as {self._some()}",
             )
         return code
 

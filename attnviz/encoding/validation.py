@@ -59,5 +59,5 @@ def require_tokenizable(tokenizer: Tokenizer, text: str) -> None:
         raise InputError(
             f"the text has {found[0]!r} at character {found.start()}: the mark of a language, which the model's own "
             "tokenizer reads as letters there, and attnviz can't",
-            hint="Leave it out, or put a space into it; the languages are said by --source-lang and --target-lang.",
+            hint="Leave it out, or put a space into it; `source_lang` and `target_lang` say the languages.",
         )

@@ -148,7 +148,7 @@ def slide_windows(
         raise InputError(f"the model takes {limit} tokens, and {lead + tail} are special: no room is left for a text")
     if stride is not None and not 1 <= stride <= room:
         special = f"; {lead + tail} more are special" if lead + tail else ""
-        raise UsageError(f"--stride is {stride}, expected 1 to {room}: a window has {room} tokens of the text{special}")
+        raise UsageError(f"`stride` is {stride}, expected 1 to {room}: a window has {room} tokens of the text{special}")
     edges = _edges(document, lead, len(document) - tail, room)
     spans = _spans(edges, room, stride or -(-room // 2))
     cuts = [stop if causal else _at_most(edges, (after + stop) // 2) for (_, stop), (after, _) in pairwise(spans)]

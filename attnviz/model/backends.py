@@ -50,9 +50,9 @@ def read_options(dtype: str, device: str | None, *, trust_remote_code: bool) -> 
         UsageError: there is no such type, or this machine has no such device; the message lists those there are.
     """
     if dtype not in DTYPES:
-        raise UsageError(f"--dtype is {dtype!r}, expected one of {', '.join(DTYPES)}")
+        raise UsageError(f"`dtype` is {dtype!r}, expected one of {', '.join(DTYPES)}")
     if device not in (*available_devices(), "auto", None):
-        raise UsageError(f"--device is {device!r}; this machine has {', '.join(available_devices())}")
+        raise UsageError(f"`device` is {device!r}; this machine has {', '.join(available_devices())}")
     return Options(DTYPES[dtype], device, trust_remote_code)
 
 

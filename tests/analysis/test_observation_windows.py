@@ -129,7 +129,7 @@ def test_without_windows_a_long_text_is_refused_and_they_are_named(model: Model)
     [
         ({"windows": True, "pair": "It."}, "does not go with --pair"),
         ({"windows": True, "truncate": True, "generate": 2}, "does not go with --generate and --truncate"),
-        ({"windows": True, "stride": 0}, "--stride is 0, expected 1 to"),
+        ({"windows": True, "stride": 0}, "`stride` is 0, expected 1 to"),
         ({"stride": 3}, "--stride is given, and no --windows"),
     ],
 )

@@ -110,7 +110,7 @@ def test_code_of_a_checkpoint_runs_only_where_it_is_trusted(
 ) -> None:
     monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "cache"))
     folder = own_code(tiny_llama, tmp_path)
-    with pytest.raises(UnsupportedModel, match="--trust-remote-code runs the model's own code") as caught:
+    with pytest.raises(UnsupportedModel, match="`trust_remote_code` runs the model's own code") as caught:
         load(folder).attend(tiny.SENTENCE)
     assert caught.value.exit_code is ExitCode.MODEL
     assert not (tmp_path / "executed").exists()
@@ -150,12 +150,12 @@ def test_options_are_read_by_name() -> None:
 def test_a_type_of_numbers_that_there_is_not_is_told_which_there_are(name: str) -> None:
     with pytest.raises(UsageError) as caught:
         load("default", dtype=name)
-    assert caught.value.message == f"--dtype is {name!r}, expected one of float32, float64, bfloat16, float16"
+    assert caught.value.message == f"`dtype` is {name!r}, expected one of float32, float64, bfloat16, float16"
 
 
 @pytest.mark.parametrize("name", ["tpu", "cuda:99", "", "meta"])
 def test_a_device_that_there_is_not_is_told_which_there_are(name: str) -> None:
-    with pytest.raises(UsageError, match=f"--device is '{name}'; this machine has (mps, |cuda, .*)?cpu$"):
+    with pytest.raises(UsageError, match=f"`device` is '{name}'; this machine has (mps, |cuda, .*)?cpu$"):
         load("default", device=name)
 
 

@@ -203,7 +203,7 @@ def test_unknown_types_are_errors_and_never_code(tmp_path: Path) -> None:
     tmp_path.joinpath("code.py").write_text(f"open({str(tmp_path / 'executed')!r}, 'w')")
     with pytest.raises(UnsupportedModel, match="brings code of its own") as raised:
         open_hosted(Checkpoint("tiny", config, {}, tiny.wordpiece(), reference=tmp_path))
-    assert "--trust-remote-code" in raised.value.hint
+    assert "`trust_remote_code`" in raised.value.hint
     assert not tmp_path.joinpath("executed").exists()
 
 
@@ -392,7 +392,7 @@ def test_what_can_be_hosted_is_known_beforehand() -> None:
         == "transformers' bloom does not attend through its AttentionInterface"
     )
     assert why_not_hostable({}) == "config.json has no model_type"
-    assert "--trust-remote-code" in (why_not_hostable({"model_type": "own", "auto_map": {}}) or "")
+    assert "`trust_remote_code`" in (why_not_hostable({"model_type": "own", "auto_map": {}}) or "")
     assert why_not_hostable({"model_type": "own"}) == "transformers does not know the type 'own'"
     types = hostable_types()
     assert {"llama", "mixtral", "t5", "bert", "gpt_oss"} <= set(types)

@@ -329,7 +329,7 @@ def test_a_model_that_attends_by_itself_is_compared_as_a_whole_or_refused(
         InputError, match=r"falcon does not attend through .*, so that all weights must .* would take .*B"
     ) as error:
         run(path)
-    assert "--no-check" in error.value.hint
+    assert "without the check" in error.value.hint
 
 
 def test_position_biases_that_do_not_fit_are_foreseen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -217,7 +217,7 @@ def explaining(reason: str | None) -> Iterator[None]:
     except InputError as error:
         if reason:
             error.message = f"{reason}, so that all weights must be compared at once; {error.message}"
-            error.hint = "Give a shorter text, or show this one with --no-check."
+            error.hint = "Give a shorter text, or show this one without the check."
         raise
 
 

@@ -103,7 +103,7 @@ def require_biases(backend: Native, encoding: Encoding, target: Encoding | None,
             "the position biases, which transformers' model makes of all tokens at once,",
             in_words(size),
             f"{in_words(free)} are free",
-            hint="Give a shorter text, or show this one with --no-check.",
+            hint="Give a shorter text, or show this one without the check.",
         )
 
 

@@ -33,7 +33,7 @@ def require_text_fits(
     if limit is not None and tokens > limit and not truncate:
         raise InputError(
             f"the text has more than {tokens:,} tokens, the model takes {limit:,}",
-            hint="Shorten the text, or cut it with --truncate.",
+            hint="Shorten the text, or cut it with `truncate`.",
         )
     require_memory(checkpoint, options, min(tokens, limit) if limit is not None else tokens)
 

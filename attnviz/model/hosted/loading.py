@@ -242,7 +242,7 @@ def _explained(checkpoint: Checkpoint, error: Exception, trust: bool) -> ModelEr
     if "trust_remote_code" in text or ("auto_map" in checkpoint.config and not trust):
         return UnsupportedModel(
             f"{checkpoint.name} is of a type that transformers does not know, and brings code of its own",
-            hint="--trust-remote-code runs that code: use it only if you trust where the model comes from.",
+            hint="`trust_remote_code` runs that code: use it only if you trust where the model comes from.",
         )
     if isinstance(error, ImportError):
         package = next((name for name in _PACKAGES if name in text.lower()), "")

@@ -29,7 +29,7 @@ def why_not_hostable(config: Mapping[str, Any]) -> str | None:
         return "config.json has no model_type"
     if kind not in CONFIG_MAPPING_NAMES:
         if "auto_map" in config:
-            return f"transformers does not know the type {short(kind)}; --trust-remote-code runs the model's own code"
+            return f"transformers does not know the type {short(kind)}; `trust_remote_code` runs the model's own code"
         return f"transformers does not know the type {short(kind)}"
     parts = [part for part in config.values() if isinstance(part, Mapping) and "model_type" in part]
     if _attends(kind) or any(_attends(str(part["model_type"])) for part in parts):

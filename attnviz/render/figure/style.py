@@ -110,7 +110,7 @@ def new_figure(style: Style, size: tuple[float, float]) -> Figure:
         raise UsageError(
             f"a picture of {inches} at {style.dpi} dpi has {pixels / 1e6:.0f} million pixels, at most "
             f"{_PIXELS / 1e6:.0f} million can be drawn",
-            hint="Give a smaller --size or --dpi, or export .svg or .pdf at a low --dpi.",
+            hint="Give a smaller `size` or `dpi`, or export .svg or .pdf at a low `dpi`.",
         )
     figure = Figure(figsize=size, dpi=style.dpi, facecolor=style.paper, layout="constrained")
     FigureCanvasAgg(figure)
