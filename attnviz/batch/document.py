@@ -1,4 +1,4 @@
-"""A document of a corpus, as it was found."""
+"""A document of a corpus, as it was read."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ from typing import Any
 class Document:
     """One text of a corpus.
 
-    ``number`` counts all documents of the run from 0, ``source`` says which file, address or standard input (``-``).
-    ``row`` counts those of the file from 1 (rows, sentences, lines that are not blank), ``line`` is the line in which
-    it begins, as an editor counts it; None where the document is the whole file, or the file has no lines. ``reason``
-    says why it could not be read, and the ``text`` is empty then; ``note`` what the reader should know, such as the
-    encoding that was guessed. ``kept`` is what is kept of its other fields, by the name of each, of all its
-    ``columns``.
+    Args:
+        number: the document's number in the run, from 0.
+        source: the file or address that it was read from; ``-`` is standard input.
+        line: the line in which it begins, from 1; None if it is a whole file, or the file has no lines.
+        text: its text; empty if it could not be read.
+        reason: why it could not be read.
+        note: what the user should know of it, such as the encoding that was guessed.
+        row: its number in the file, from 1; None if it is a whole file.
+        kept: the values of the other fields that are kept, by name.
+        columns: the names of all its fields.
     """
 
     number: int
@@ -33,20 +37,20 @@ class Document:
 
     @property
     def size(self) -> int:
-        """About how many characters are held of it."""
+        """About how many characters it holds in memory."""
         return len(self.text) + sum(
             len(value if isinstance(value, str) else repr(value)) for value in self.kept.values()
         )
 
     @cached_property
     def id(self) -> str:
-        """The document by its content: SHA-256 of its text, or of where it stands and what was wrong with it."""
+        """SHA-256 of its text, or, if it could not be read, of its position and the reason."""
         content = self.text if not self.reason else f"{self.source}\0{self.row}\0{self.line}\0{self.reason}"
         return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
 
     @property
     def where(self) -> str:
-        """Where it stands, as it is shown: ``notes.txt:12``, or ``notes.parquet, row 12``."""
+        """Its position as it is shown: ``notes.txt:12``, or ``notes.parquet, row 12``."""
         if self.line is None:
             return self.source if self.row is None else f"{self.source}, row {self.row}"
         return f"{self.source}:{self.line}"

@@ -39,7 +39,7 @@ def _whole(value: Any) -> int | None:
 
 
 def _number(value: Any) -> float | None:
-    """As a float; a whole number only where it is exactly that."""
+    """The value as a float; None for a whole number that a float can't hold exactly."""
     return float(value) if type(value) is float or (type(value) is int and abs(value) <= _EXACT) else None
 
 
@@ -57,11 +57,11 @@ _FITS: dict[str, Callable[[Any], Any]] = {
     "date32": lambda value: value if type(value) is date else None,
     "time64[us]": lambda value: value if isinstance(value, time) else None,
 }
-"""The types of columns by their Arrow names: each gives a value as it is kept, None for one of another type."""
+"""The types of columns by their Arrow names. Each function returns a value as kept, or None if it does not fit."""
 
 
 def fitting(value: Any, column: KeptColumn) -> tuple[Any, str]:
-    """The ``value`` as its ``column`` has it, null where it does not fit; and then what the reader should know."""
+    """The ``value`` as the ``column`` holds it, and a note if it does not fit the type and becomes null."""
     if value is None:
         return None, ""
     if column.type == "string":
@@ -75,7 +75,7 @@ def fitting(value: Any, column: KeptColumn) -> tuple[Any, str]:
 
 
 def as_text(value: Any) -> str:
-    """Any value as text, as JSON has it where JSON can."""
+    """Any value as text: as JSON if it is nested or a truth value."""
     if isinstance(value, bytes):
         return value.decode(errors="replace")
     try:

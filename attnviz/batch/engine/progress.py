@@ -1,4 +1,4 @@
-"""Who is told how far a job is."""
+"""The progress of a job, as the engine reports it."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ if TYPE_CHECKING:
 
 
 class JobProgress(Protocol):
-    """Who looks on while a job runs."""
+    """Receives the progress of a job. The command line shows it, and tests record it."""
 
     def began(self, folder: RunFolder) -> None:
-        """The folder is open."""
+        """The output folder was opened."""
 
     def read(self, count: int) -> None:
-        """So many bytes more were read."""
+        """``count`` more bytes of input were read."""
 
     def found(self, documents: int) -> None:
-        """So many documents more were found in them."""
+        """``documents`` more documents were found in the input."""
 
     def worked(self, documents: int, tokens: int) -> None:
-        """So many documents and tokens more are done."""
+        """``documents`` more documents, with ``tokens`` tokens, were measured."""
 
     def failed(self, documents: int) -> None:
-        """So many documents more have failed."""
+        """``documents`` more documents failed."""
 
     def differs(self, verdict: str) -> None:
-        """The check has found documents that are beyond a tolerance."""
+        """The check found documents that differ from transformers; ``verdict`` says so in words."""

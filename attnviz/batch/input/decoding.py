@@ -1,4 +1,4 @@
-"""Bytes become text, in a stream of any length: UTF-8, or what charset-normalizer takes them for."""
+"""Decoding of a stream of any length: as UTF-8, or as the encoding that charset-normalizer guesses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from attnviz.batch.input.options import Unreadable
 from attnviz.encoding.file_types import file_type
 
 BLOCK = 1 << 16
-"""Bytes that are looked at together. Always full, so that how a pipe cuts its data decides nothing."""
+"""The bytes of a block. Blocks are filled up, so that the way in which a pipe cuts its data changes nothing."""
 _SAMPLE = 1 << 13
 _MARK = "attnviz.mark"
 _MARKED = "\udfff"
@@ -33,7 +33,7 @@ _LIKELY = (
 
 
 def _mark(error: UnicodeError) -> tuple[str, int]:
-    """Put a lone surrogate where bytes can't be decoded: ``mend`` finds it in the document that it ends up in."""
+    """Replace bytes that can't be decoded by a lone surrogate, which ``mend`` finds and counts in each document."""
     if not isinstance(error, UnicodeDecodeError):
         raise error
     return _MARKED, error.end
@@ -43,19 +43,19 @@ codecs.register_error(_MARK, _mark)
 
 
 def mend(text: str) -> tuple[str, int]:
-    """``text`` with U+FFFD for what is no character, and how often: undecodable bytes, lone surrogates."""
+    """The ``text`` with U+FFFD for lone surrogates, which stand for undecodable bytes; and how many there were."""
     return (text, 0) if text.isascii() else _LONE.subn("\ufffd", text)
 
 
 class Decoded:
-    """The text of ``pieces`` of bytes, to be gone through once; ``mend`` is due for each document of it.
+    """Iterates over the text of ``pieces`` of bytes, once. Call ``mend`` on each document of it.
 
-    A byte order mark decides, UTF-8 is next. The first block of ``size`` bytes that is no UTF-8 decides for all that
-    follows: where most of it is, or letters before it were, the file is UTF-8 with damaged places; else
-    charset-normalizer is asked, and ``note`` says what for ("read as cp1252"). What can't be decoded is marked.
+    A byte order mark decides the encoding; without one it is UTF-8. The first block of ``size`` bytes that is not UTF-8
+    decides for the rest: if most of its letters are UTF-8, or letters before it were, the file is UTF-8 with damaged
+    bytes; else charset-normalizer guesses, and ``note`` says what ("read as cp1252").
 
     Raises:
-        Unreadable: the beginning is no text, or as the pieces do.
+        Unreadable: the beginning is not text; or raised by the pieces.
     """
 
     def __init__(self, pieces: Iterable[bytes], size: int = BLOCK) -> None:
@@ -107,7 +107,7 @@ class Decoded:
 
 
 def _blocks(pieces: Iterable[bytes], size: int) -> Iterator[tuple[bytes, bool]]:
-    """The bytes in blocks of ``size``, and whether it is the last; what was read before an error comes before it."""
+    """Yield blocks of ``size`` bytes, each with whether it is the last; the bytes before an error come before it."""
     held = bytearray()
     try:
         for piece in pieces:
@@ -122,7 +122,7 @@ def _blocks(pieces: Iterable[bytes], size: int) -> Iterator[tuple[bytes, bool]]:
 
 
 def _require_text(data: bytes) -> None:
-    """Raise for what is UTF-8 by its bytes and yet no text. Some NULs in a text are characters as others."""
+    """Raise for bytes that are UTF-8 and yet not text. A few NULs in a text are allowed."""
     zeros = data.count(0)
     if zeros and (file_type(data) or data[257:262] == b"ustar" or 5 * zeros >= 2 * len(data)):
         raise Unreadable(_no_text(data))
@@ -137,7 +137,7 @@ def _controls(data: bytes) -> int:
 
 
 def _is_surrogates(data: bytes, last: bool) -> bool:
-    """Whether all that is wrong is surrogates written as UTF-8, as some programs do."""
+    """Whether the only errors are surrogates encoded as UTF-8, as some programs write them."""
     try:
         codecs.utf_8_decode(data, "surrogatepass", last)
     except UnicodeDecodeError:
@@ -146,7 +146,7 @@ def _is_surrogates(data: bytes, last: bool) -> bool:
 
 
 def _guess(data: bytes) -> str | None:
-    """The likeliest codec of the lines that are not ASCII; None where it is none."""
+    """The most likely codec of the lines that are not ASCII; None if none fits."""
     from charset_normalizer import from_bytes
 
     sample, whole = b"", True

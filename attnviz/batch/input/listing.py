@@ -1,4 +1,4 @@
-"""The files that inputs name: files, folders, patterns and addresses, listed as they come and in a fixed order."""
+"""The files that inputs name, in a fixed order: files, folders, patterns and addresses."""
 
 from __future__ import annotations
 
@@ -46,9 +46,13 @@ class StandardInput:
 class Entry:
     """A file that is to be read.
 
-    ``path`` is its path in ``files``, ``source`` the name that the user knows it by, and ``key`` is the same for all
-    names of the file. ``named`` says that the user has named the file itself, and not only a folder around it. An entry
-    with a ``reason`` is a folder that could not be listed.
+    Args:
+        files: what it is read from.
+        path: its path in ``files``.
+        source: the name that the user gave it, or its path below the folder that the user named.
+        key: the same for all names of the file.
+        named: whether the user named the file itself, and not only a folder around it.
+        reason: why a folder could not be listed; empty for a file.
     """
 
     files: Readable
@@ -79,7 +83,7 @@ class WalkRoot:
 
 
 class Pattern:
-    """A glob pattern, followed name by name: what its parts have matched so far is a set of positions in it.
+    """A glob pattern that is matched name by name; its state is the set of positions that it may have reached.
 
     ``**`` stands for any number of folders. Hidden names match only what begins with a dot itself.
     """
@@ -89,7 +93,7 @@ class Pattern:
 
     @property
     def named(self) -> bool:
-        """Whether it says what the files are called, as ``*.log`` does, and ``*`` does not."""
+        """Whether it says what the files are called: ``*.log`` does, ``*`` does not."""
         return self._parts[-1] not in ("*", "**")
 
     def start(self) -> frozenset[int]:
@@ -97,7 +101,7 @@ class Pattern:
         return self._open({0})
 
     def step(self, state: frozenset[int], name: str) -> frozenset[int]:
-        """The state after one more name; empty where nothing can match any more."""
+        """The state after one more name; empty if nothing can match any more."""
         ahead = [(at, self._parts[at]) for at in state if at < len(self._parts)]
         return self._open(
             {
@@ -108,7 +112,7 @@ class Pattern:
         )
 
     def matched(self, state: frozenset[int]) -> bool:
-        """Whether the names so far are what the pattern means."""
+        """Whether the names so far match the whole pattern."""
         return len(self._parts) in state
 
     def _open(self, state: set[int]) -> frozenset[int]:
@@ -120,11 +124,11 @@ class Pattern:
 
 
 EVERYTHING = Pattern("**")
-"""The pattern of a folder: whatever lies below it."""
+"""The pattern of a folder: all that lies below it."""
 
 
 def split_pattern(name: str) -> tuple[str, Pattern] | None:
-    """The folder in front of a glob pattern, ending in a slash or empty, and the pattern; None where it is none."""
+    """The folder before a glob pattern (with a slash at its end, or empty) and the pattern; None if it is not one."""
     magic = _MAGIC_OF_THE_WEB if is_web(name) else _MAGIC  # there a question mark is part of the address
     found = magic.search(name)
     if not found:

@@ -1,4 +1,4 @@
-"""How inputs are read: what the user says of them, and what a reader of a format gives."""
+"""How inputs are read: the options of the user, and the rows that the reader of a format returns."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any, Literal, get_args
 from attnviz.errors import UsageError
 
 MOST = 1 << 26
-"""The characters of the longest document: a bound, so that a file without an end needs no endless memory."""
+"""The most characters of a document: it bounds the memory that an endless file takes."""
 ALL = "all"
-"""In place of the columns that are kept: all."""
+"""Stands for all columns where the names of columns are expected."""
 Split = Literal["line", "paragraph"]
 
 
@@ -21,8 +21,8 @@ class ReadOptions:
     """How the inputs are cut into documents.
 
     Args:
-        split: a text file is a document, or each line of it (blank ones left out), or each paragraph: lines between
-            blank lines.
+        split: "line" or "paragraph" makes each line (that is not blank) or each paragraph of a text file a document;
+            None makes each file one.
         field: which field of JSON lines, or column of a table, holds the text.
         format: the ending, without its dot, of the format of standard input and of files without a known ending:
             ``jsonl``. With it, all files in folders are read.
@@ -45,7 +45,7 @@ class ReadOptions:
 
     @property
     def keeps_all(self) -> bool:
-        """Whether all columns are kept but that of the text."""
+        """Whether all columns but that of the text are kept."""
         return self.keep == (ALL,)
 
     def keeps(self, name: str) -> bool:
@@ -54,13 +54,13 @@ class ReadOptions:
 
     @property
     def too_long(self) -> str:
-        """Why a document is not read that is longer than ``most``."""
+        """The reason of a document that is longer than ``most``."""
         return f"it has more than {self.most:,} characters"
 
 
 @dataclass(frozen=True)
 class InputRow:
-    """One document of a file, as ``Document`` describes it; ``whole`` where it is all of the file."""
+    """One document of a file; the fields are those of ``Document``. ``whole`` marks a document that is a whole file."""
 
     line: int | None
     text: str = ""
@@ -72,4 +72,4 @@ class InputRow:
 
 
 class Unreadable(Exception):
-    """What follows in this file can't be read; the message says why. What was read before it counts."""
+    """Raised where the rest of a file can't be read; the message says why. The documents before it are kept."""

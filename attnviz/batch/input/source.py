@@ -1,4 +1,4 @@
-"""The documents of a corpus, from whatever its inputs are."""
+"""The documents of a corpus, read from all of its inputs."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ def read_documents(
     leave_out: str | None = None,
     meter: Callable[[int], None] | None = None,
 ) -> Iterator[Document]:
-    """The documents of files, folders, glob patterns, addresses and standard input (``-``), numbered from 0.
+    """Read the documents of files, folders, glob patterns, addresses and standard input (``-``), numbered from 0.
 
-    They come in the order of the inputs; folders and patterns sorted by path, without hidden files, links to folders
-    and, in folders, files of unknown ending; a file that several inputs name comes once. What can't be read is a
-    document with its reason. Inputs are looked up at once, and read as the documents are taken.
+    They come in the order of the inputs. The files of folders and patterns are sorted by path; hidden files, links to
+    folders and, in folders, files with an unknown suffix are left out. A file that several inputs name is read once. A
+    document that can't be read has a reason. The inputs are looked up at once, and read as the documents are taken.
 
     Args:
-        inputs: what to read; a path that exists is no pattern.
+        inputs: what to read; a path that exists is not a pattern.
         reading: how files are cut into documents.
-        stdin: standard input, where it may be read.
-        leave_out: the output folder, of which nothing is read.
-        meter: told of the bytes of input as they are read, before they are unpacked; ``total_size`` is all of them.
+        stdin: standard input, if it may be read.
+        leave_out: the output folder, whose files are not read.
+        meter: called with the number of bytes of each read, before decompression; they add up to ``total_size``.
 
     Raises:
-        UsageError: an input that does not exist or matches nothing, or an unknown format.
-        InputError: a folder without texts, an address that can't be reached, standard input that is closed.
+        UsageError: an input does not exist or matches nothing, or the format is unknown.
+        InputError: a folder has no texts, an address can't be reached, or standard input is closed.
     """
     default = find_format(reading.format) if reading.format else read_plain_text
     return _documents(_entries(inputs, reading, stdin, leave_out), reading, default, meter)
@@ -53,7 +53,7 @@ def read_documents(
 def total_size(
     inputs: Sequence[str], reading: ReadOptions, *, stdin: BinaryIO | None = None, leave_out: str | None = None
 ) -> int | None:
-    """The bytes of all files that ``read_documents`` reads; None where they are not known before they are read.
+    """The bytes of all files that ``read_documents`` reads; None if they are not known before.
 
     Raises:
         UsageError, InputError: as ``read_documents``.
@@ -70,7 +70,7 @@ def total_size(
 
 
 def _size(entry: Entry) -> int | None:
-    """The bytes of a file; 0 where it can't be read, and None where they are not known, or asking takes long."""
+    """The bytes of a file; 0 if it can't be read, and None if they are not known or asking would take long."""
     if is_remote(entry.source):
         return None
     try:
@@ -93,7 +93,7 @@ def _documents(
 def _rows(
     entry: Entry, reading: ReadOptions, default: Reader, meter: Callable[[int], None] | None
 ) -> Iterator[tuple[int | None, InputRow]]:
-    """What is in one file, each with its number, None for the whole; where it breaks off, the last says why."""
+    """Yield the rows of a file with their numbers (None for a whole file); if it breaks off, the last row says why."""
     if entry.reason:
         yield None, failed_row(None, entry.reason)
         return
@@ -117,7 +117,7 @@ def _ending_of(entry: Entry) -> str:
 
 
 _Input = tuple[str, Iterator[Entry]]
-"""One input: the key that all its files begin with, and its files."""
+"""One input: the common prefix of the keys of its files, and its files."""
 
 
 def _entries(
@@ -197,7 +197,7 @@ def _matched(name: str, prefix: str, pattern: Pattern, wanted: Callable[[Entry],
 
 
 def _some(entries: Iterator[Entry], none: AttnvizError) -> Iterator[Entry]:
-    """The ``entries``, of which the first is looked up at once; where there is none, the error ``none``."""
+    """The ``entries``; the first is looked up at once, and if there is none, the error ``none`` is raised."""
     first = next(entries, None)
     if first is None:
         raise none

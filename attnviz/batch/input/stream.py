@@ -1,4 +1,4 @@
-"""The bytes of an input: counted as they are read, and unpacked where they are packed."""
+"""The bytes of an input: counted as they are read, and decompressed."""
 
 from __future__ import annotations
 
@@ -15,17 +15,21 @@ from attnviz.batch.input.options import Unreadable
 from attnviz.batch.storage.errors import as_os_error, reason
 
 PACKINGS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
-"""Endings, and how such a file is packed."""
+"""Suffixes of compressed files, and their compression."""
 _PIECE = 1 << 16
 _PACKED = 1 << 12
-"""Packed bytes that are unpacked at once: they may hold a thousand times as many."""
+"""Compressed bytes that are decompressed together: they may hold a thousand times as many."""
 _MAGIC = {"gzip": rb"\x1f\x8b\x08", "zstd": rb"\x28\xb5\x2f\xfd", "bz2": rb"BZh[1-9](1AY&SY|\x17rE8P\x90)"}
 
 
 class Stream:
-    """An open input. ``packing`` is None where the first bytes are to say it, and empty where it is not packed.
+    """An open input.
 
-    ``meter`` is told how many bytes were read, in all those of the file where its ``size`` is known.
+    Args:
+        raw: the file.
+        packing: its compression; "" for none, and None if the first bytes are to tell.
+        meter: called with the number of bytes of each read; of a file of known ``size`` they add up to it.
+        size: the bytes of the file; 0 if unknown.
     """
 
     def __init__(
@@ -44,10 +48,10 @@ class Stream:
         self._counted.finish()
 
     def pieces(self) -> Iterator[bytes]:
-        """The unpacked bytes.
+        """Yield the decompressed bytes.
 
         Raises:
-            Unreadable: they can't be read or unpacked any further.
+            Unreadable: they can't be read or decompressed any further.
         """
         packing = self._packing()
         try:
@@ -60,7 +64,7 @@ class Stream:
             raise Unreadable(f"the {packing} data is broken ({error})" if packing else why(error)) from None
 
     def seekable(self) -> BinaryIO:
-        """The unpacked bytes as a file to move in: the input itself, or a copy of it on disk.
+        """The decompressed bytes as a seekable file: the input itself, or a copy of it on disk.
 
         Raises:
             Unreadable: as ``pieces``.
@@ -86,7 +90,7 @@ def why(error: Exception) -> str:
 
 
 class _Counted(io.RawIOBase):
-    """A file that says how much of it was read; what libraries raise in place of an OSError becomes one."""
+    """A file that counts the bytes that are read from it, and raises OSError for whatever a library raises."""
 
     def __init__(self, raw: BinaryIO, meter: Callable[[int], None] | None, size: int) -> None:
         self._raw, self._meter, self._size, self._count = raw, meter, size, 0
@@ -111,7 +115,7 @@ class _Counted(io.RawIOBase):
         return len(data)
 
     def finish(self) -> None:
-        """Count what nobody had to read: other columns of a table, the rest of what was given up."""
+        """Count what was not read: other columns of a table, the rest of a file that was given up."""
         self._add(max(self._size - self._count, 0))
 
     def _add(self, count: int) -> None:
@@ -128,7 +132,7 @@ def _plain(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _gunzip(file: BinaryIO) -> Iterator[bytes]:
-    """What ``gzip`` members hold, each after the other, up to the very byte that breaks one."""
+    """Decompress one ``gzip`` member after the other, up to the very byte that breaks one."""
     unpacker, data = None, b""
     first = True
     while data := data or file.read(_PACKED):

@@ -1,4 +1,4 @@
-"""The formats of inputs: one small file a format, chosen by the ending of a file's name."""
+"""The formats of inputs: one module for each format, chosen by the suffix of the file name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from attnviz.batch.input.stream import PACKINGS, Stream
 from attnviz.errors import UsageError
 
 Reader = Callable[[Stream, ReadOptions], Iterator[InputRow]]
-"""Reads the documents of one file; raises ``Unreadable`` or OSError where it can't go on."""
+"""Reads the documents of one file. Raises ``Unreadable`` or OSError where it can't go on."""
 FORMATS: dict[str, Reader] = {
     "txt": read_plain_text,
     "md": read_plain_text,
@@ -45,7 +45,7 @@ def find_format(name: str) -> Reader:
 
 
 def by_ending(name: str) -> tuple[Reader | None, str]:
-    """The reader of a file of this ``name``, None where its ending says nothing; and how it is packed, "" if not."""
+    """The reader for a file of this ``name`` (None if its suffix is unknown), and its compression ("" if none)."""
     path = PurePosixPath(name.lower())
     packing = PACKINGS.get(path.suffix, "")
     ending = path.with_suffix("").suffix if packing else path.suffix

@@ -12,7 +12,7 @@ from attnviz.batch.input.stream import Stream
 
 
 def read_conllu(stream: Stream, reading: ReadOptions) -> Iterator[InputRow]:
-    """The text of each sentence, with the line that it begins in: its ``# text``, or else its words."""
+    """Read each sentence of a treebank: its ``# text`` where it has one, else its words."""
     decoded = Decoded(stream.pieces())
     for line, block in paragraphs(decoded, reading.most):
         lines = [] if block is None else block.split("\n")
@@ -25,7 +25,7 @@ def read_conllu(stream: Stream, reading: ReadOptions) -> Iterator[InputRow]:
 
 
 def _comments(comments: list[str]) -> dict[str, str | None]:
-    """What the comments of a sentence say of it, but for its text."""
+    """The comments of a sentence by name, without its text."""
     from conllu import parse_token_and_metadata
 
     said = parse_token_and_metadata("\n".join(comments)).metadata if comments else {}
@@ -43,7 +43,7 @@ def _row(number: int, lines: list[str], comments: list[str], note: str) -> Input
 
 
 def _given(lines: list[str], comments: list[str]) -> str | None:
-    """The ``# text`` of a sentence whose lines have columns: to parse all of these takes ten times as long."""
+    """The ``# text`` of a sentence whose lines have columns. Parsing these as well would take ten times as long."""
     from conllu import parse_token_and_metadata
 
     if not comments or any("\t" not in line and line[0] != "#" for line in lines):
@@ -53,9 +53,9 @@ def _given(lines: list[str], comments: list[str]) -> str | None:
 
 
 def _joined(lines: list[str]) -> str:
-    """The words of a sentence without ``# text``, with the spaces that ``SpaceAfter=No`` does not take away.
+    """Join the words of a sentence that has no ``# text``; ``SpaceAfter=No`` means that no space follows.
 
-    Words that are written as one (``1-2``) stand as that one; those that are not written (``1.1``) do not.
+    A multiword token (``1-2``) stands for its words, and empty nodes (``1.1``) are left out.
     """
     from conllu import parse_token_and_metadata
 

@@ -1,4 +1,4 @@
-"""Tables of delimited text: a row a document, its text in a column, the first row names the columns."""
+"""CSV and TSV: each row is a document, one column holds its text, and the first row names the columns."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from attnviz.batch.input.options import InputRow, ReadOptions, Unreadable
 from attnviz.batch.input.stream import Stream
 
 _SEPARATOR = re.compile(r'"?sep=([^"\r\n])"?', re.IGNORECASE)
-"""A first line that Excel reads, and others write for it: it says what stands between fields."""
+"""A first line that names the delimiter; Excel reads it, and other programs write it for Excel."""
 
 
 def read_csv(stream: Stream, reading: ReadOptions) -> Iterator[InputRow]:
-    """The text of each row, with the line that it begins in.
+    """Read each row of a CSV file.
 
-    Between fields stands a comma, or what spreadsheets write in its place: whichever finds the column in the header, or
-    what a line ``sep=;`` before the header says.
+    The delimiter is the one of ``,;`` tab and ``|`` with which the header has the column of the text, or the one that
+    a line ``sep=;`` before the header names.
     """
     yield from _read(stream, reading, ",;\t|")
 
 
 def read_tsv(stream: Stream, reading: ReadOptions) -> Iterator[InputRow]:
-    """``read_csv``, with tabs between the fields."""
+    """Read each row of a TSV file."""
     yield from _read(stream, reading, "\t")
 
 
 class _Lines:
-    """The lines as the csv module wants them; after one that is too long it goes on, as a generator would not."""
+    """The lines for the csv module. Unlike a generator, it can go on after it raised for a line that is too long."""
 
     def __init__(self, texts: Iterable[str], most: int) -> None:
         self._lines = lines(texts, most)
         self._quoted = False
         self.last = 0
-        """The line that was read last, as an editor counts it."""
+        """The number of the line that was read last, from 1."""
 
     def __iter__(self) -> _Lines:
         return self
@@ -51,11 +51,11 @@ class _Lines:
         return line + "\n"
 
     def begin(self) -> None:
-        """A row begins."""
+        """Begin a row."""
         self._quoted = False
 
     def skip(self) -> None:
-        """Go to the end of the row that is not read to its end: where the field in quotation marks is closed."""
+        """Skip the rest of a row: go on to the line in which its open quotation mark is closed."""
         while self._quoted:
             with suppress(_TooLong):
                 if next(self, None) is None:
@@ -95,7 +95,7 @@ def _read(stream: Stream, reading: ReadOptions, delimiters: str) -> Iterator[Inp
 
 
 def _apart(names: list[str]) -> list[str]:
-    """The ``names`` of columns, each another: of two that are the same the second has its place behind it."""
+    """The ``names`` of columns made unique: a name that was there before gets the number of its column."""
     return [f"{name}_{i + 1}" if name in names[:i] else name for i, name in enumerate(names)]
 
 

@@ -1,4 +1,4 @@
-"""JSON lines: an object a line, its text in a field."""
+"""JSON Lines: each line is an object, one field of which holds the text."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _KINDS: dict[type, str] = {
 
 
 def read_jsonl(stream: Stream, reading: ReadOptions) -> Iterator[InputRow]:
-    """The text of each line's field, with the line's number; blank lines are none."""
+    """Read the object in each line; blank lines are skipped."""
     decoded = Decoded(stream.pieces())
     for number, line in lines(decoded, reading.most):
         if line is None:

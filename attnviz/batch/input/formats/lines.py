@@ -1,4 +1,4 @@
-"""Texts cut into lines and paragraphs, as they come."""
+"""A stream of text cut into lines or paragraphs."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 
 
 def lines(texts: Iterable[str], most: int) -> Iterator[tuple[int, str | None]]:
-    """The lines of a text that comes in parts, without their ends, and their numbers from 1.
+    """Yield the number (from 1) and the text of each line, without its end, of a text that comes in parts.
 
-    One of more than ``most`` characters is None, and is not held. A line ends as in any system's files.
+    A line of more than ``most`` characters is None, and is not held in memory. Lines end in LF, CR LF or CR.
     """
     held: list[str] = []
     size, number = 0, 1
@@ -42,9 +42,9 @@ def _with_end(texts: Iterable[str]) -> Iterator[str | None]:
 
 
 def paragraphs(texts: Iterable[str], most: int) -> Iterator[tuple[int, str | None]]:
-    """The paragraphs of a text that comes in parts, and the number of their first lines: lines between blank lines.
+    """Yield the number of the first line and the text of each paragraph: the lines between blank lines.
 
-    One of more than ``most`` characters is None, and is not held.
+    A paragraph of more than ``most`` characters is None, and is not held in memory.
     """
     held: list[str] = []
     begin, size = 0, -1

@@ -1,4 +1,4 @@
-"""Parquet: a row a document, its text in a column; of the others nothing is read."""
+"""Parquet: each row is a document, one column holds its text; columns that are not kept are not read."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _TOGETHER = 1 << 22
-"""Bytes of text that are unpacked at once, about."""
+"""About how many bytes of text are decompressed together."""
 _ROWS = 1024
 
 
 def read_parquet(stream: Stream, reading: ReadOptions) -> Iterator[InputRow]:
-    """The text of each row; there are no lines."""
+    """Read each row; documents of Parquet have no lines."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -50,15 +50,15 @@ def _require_texts(schema: Any, field: str) -> None:
 
 
 def _column(file: Any, field: str) -> int:
-    """Which of the file's columns the field is: one that holds records has several."""
+    """The position of the field among the leaf columns of the file: a column of structs has several."""
     names = [file.schema.column(place).path for place in range(len(file.schema))]
     return names.index(field)
 
 
 def _texts(file: Any, group: int, column: int, reading: ReadOptions) -> Iterator[tuple[bytes | None, dict[str, Any]]]:
-    """The texts in one group of rows, each with its other fields, in so small batches that few are in memory.
+    """Yield each text of a row group with its other fields, in batches small enough for memory.
 
-    Of the fields that are not kept there are the names alone.
+    Fields that are not kept are None.
     """
     import pyarrow as pa
 
@@ -78,7 +78,7 @@ def _texts(file: Any, group: int, column: int, reading: ReadOptions) -> Iterator
 
 
 def _values(column: pa.Array) -> list[Any]:
-    """A column's values as Python's; a string that is no UTF-8 has U+FFFD in it."""
+    """The values of a column as Python objects; in a string that is not UTF-8, U+FFFD stands for wrong bytes."""
     import pyarrow as pa
 
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type

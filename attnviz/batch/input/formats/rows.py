@@ -1,4 +1,4 @@
-"""What every format makes of a text that it found, or of one that it did not find."""
+"""The rows that all formats make: of a text, or of the reason why there is none."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LETTERS = 40
 
 
 def text_row(line: int | None, text: str, note: str = "") -> InputRow:
-    """The document of ``text``: without lone surrogates, which no model reads; failed where it is empty."""
+    """The row of a ``text``, with U+FFFD for lone surrogates, which no model reads. An empty text is a failed row."""
     if not text.strip():
         return failed_row(line, "the text is empty")
     text, lost = mend(text)
@@ -26,12 +26,12 @@ def text_row(line: int | None, text: str, note: str = "") -> InputRow:
 
 
 def failed_row(line: int | None, reason: str) -> InputRow:
-    """The document that could not be read."""
+    """The row of a document that could not be read."""
     return InputRow(line, reason=mend(reason)[0])
 
 
 def with_fields(row: InputRow, fields: Mapping[str, Any], reading: ReadOptions) -> InputRow:
-    """The ``row`` with those of its ``fields`` that are kept; what is nested becomes text."""
+    """The ``row`` with those of its ``fields`` that are kept; nested values become text."""
     if not reading.keep:
         return row
     kept = {
@@ -43,7 +43,7 @@ def with_fields(row: InputRow, fields: Mapping[str, Any], reading: ReadOptions) 
 
 
 def no_field(wanted: str, fields: Sequence[str], kind: str = "field") -> str:
-    """Why there is no text: the field is not among ``fields``."""
+    """The reason of a row without the field of the text; it lists the ``fields`` that there are."""
     return f"no {kind} '{wanted}': there {'are' if len(fields) > 1 else 'is'} {_listed(fields)}"
 
 

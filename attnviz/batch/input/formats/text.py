@@ -1,4 +1,4 @@
-"""Plain text: a document a file, or a line, or a paragraph."""
+"""Plain text: each file, line or paragraph is a document."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CUTS = {"line": lines, "paragraph": paragraphs}
 
 
 def read_plain_text(stream: Stream, reading: ReadOptions) -> Iterator[InputRow]:
-    """The document, or its parts with the line that they begin in; blank lines are none."""
+    """Read the whole file, or each line or paragraph; blank lines are skipped."""
     decoded = Decoded(stream.pieces())
     if reading.split is None:
         text = _whole(decoded, reading.most)
@@ -30,7 +30,7 @@ def read_plain_text(stream: Stream, reading: ReadOptions) -> Iterator[InputRow]:
 
 
 def _whole(texts: Iterable[str], most: int) -> str | None:
-    """The text, None where it has more than ``most`` characters: the rest is not read, it may have no end."""
+    """The whole text; None if it has more than ``most`` characters, and then the rest is not read."""
     held, size = [], 0
     for text in texts:
         held.append(text)
