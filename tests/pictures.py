@@ -14,13 +14,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.terminal_theme import SVG_EXPORT_THEME
 
-from attnviz.analysis.text.summary import summarise
 from attnviz.cli.app import app
 from attnviz.interface import Attention, load
 from attnviz.render.terminal import screen as terminal
 from attnviz.render.terminal.report import check_line
 from tests import corpus
 from tests.benchmarks import smollm2
+from tests.records import summary_of
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 BANK = (SAMPLES / "bank.txt").read_text().strip()
@@ -34,7 +34,7 @@ def screen(folder: Path | None = None, width: int = 80) -> str:
     model = load(folder or "default")
     attention = model.attend(BANK)
     assert isinstance(attention, Attention)
-    summary, check = summarise(attention), model.check(BANK)
+    summary, check = summary_of(attention), model.check(BANK)
     console = Console(
         record=True, width=width, file=io.StringIO(), color_system="truecolor", force_terminal=True, markup=False,
         highlight=False, emoji=False,

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from attnviz.analysis.text.observing import replay
+from attnviz.analysis.text.summary import Summary, summarise
 from attnviz.encoding import Encoding, Word
-from attnviz.record import Array, Attention, EncoderDecoder
+from attnviz.record import Array, Attention, EncoderDecoder, Request
 
 Spelled = str | tuple[str, Sequence[str]]
 """A word of one token, or a word and its pieces."""
@@ -21,6 +23,11 @@ def record(
     encoding = encoding_of(words, **facts)
     assert weights.shape[2:] == (len(encoding), len(encoding))
     return Attention("tests/fixed", "native", causal, encoding, weights, numbers=numbers)
+
+
+def summary_of(attention: Attention, **asked: Any) -> Summary:
+    """What is shown of a record, by fields of a ``Request``."""
+    return summarise(replay(attention, Request(**asked)))
 
 
 def cross_record(

@@ -23,7 +23,6 @@ from jsonschema import Draft202012Validator
 from PIL import Image
 
 from attnviz import manual
-from attnviz.analysis.text.summary import summarise
 from attnviz.batch.engine import finish
 from attnviz.batch.input.formats import FORMATS
 from attnviz.batch.input.stream import PACKINGS
@@ -33,6 +32,7 @@ from attnviz.record import schemas
 from attnviz.render.document import summary_document
 from tests import corpus, pictures, readme, tiny, translators
 from tests.model.variants import all_variants
+from tests.records import summary_of
 from tests.schemas import validate
 from tests.test_hub import cached
 
@@ -84,7 +84,7 @@ def test_llms_txt_is_made_from_the_pages() -> None:
 
 
 def test_the_chapter_on_json_describes_every_name(tiny_attention: Attention) -> None:
-    validate(made := summary_document(summarise(tiny_attention), None))
+    validate(made := summary_document(summary_of(tiny_attention), None))
     names = CHAPTERS["json"].split("\n## ")
     assert _described(names[2]) == list(made)
     for title, schema in zip(names[2:], ("show", "batch", "cost", "record"), strict=True):

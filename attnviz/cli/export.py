@@ -19,13 +19,13 @@ from attnviz.cli.options import (
     spread,
 )
 from attnviz.cli.reading import decode_argument
-from attnviz.cli.wanted import Wanted
+from attnviz.cli.request import read_request
 from attnviz.errors import UsageError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from attnviz.record import Observation, Record
+    from attnviz.record import Observation
     from attnviz.render.figure import Style
 
 PICTURES = (".png", ".svg", ".pdf")
@@ -72,13 +72,13 @@ def export(
     Without --layer and --head the picture is a grid of all heads; with them, one head with its words.
     """
     text, out = _arguments(arguments)
-    wanted, inches = Wanted.of(maps, size=CELLS), parse_size(size)
+    request, inches = read_request(maps, size=CELLS, evidence=False), parse_size(size)
     from attnviz import record as records
     from attnviz.render.labels import clean
 
     path = output_path(out, PICTURES + records.FORMATS, force=force)
     if path.suffix in records.FORMATS:
-        if wanted.heads.chosen or maps.which or maps.rows or maps.cols:
+        if request.heads.chosen or maps.which or maps.rows or maps.cols:
             raise UsageError(
                 f"a {path.suffix} record holds all heads and maps: "
                 "--map, --layer, --head, --rows and --cols are for pictures"
@@ -90,9 +90,9 @@ def export(
         isolate_matplotlib()
         from attnviz.render import figure
 
-        found, loaded = source.observe(text, reading, start, model, wanted)
+        found, _ = source.observe(text, reading, start, model, request)
         style = figure.Style(theme, cmap, inches, dpi, title and decode_argument(title))
-        picture = _draw(found, wanted, start if loaded else None, style)
+        picture = _draw(found, style)
         with replace_output(path, force=force) as partial, partial.open("wb") as stream:
             missing = figure.save_figure(picture, stream, path.suffix)
         if missing:
@@ -110,13 +110,15 @@ def _arguments(arguments: list[str]) -> tuple[str | None, str]:
     return (arguments[0] if len(arguments) == 2 else None), arguments[-1]
 
 
-def _draw(found: Record | Observation, wanted: Wanted, passage: str | None, style: Style) -> Figure:
+def _draw(found: Observation, style: Style) -> Figure:
+    from attnviz.analysis.text.shown_maps import grid
+    from attnviz.analysis.text.summary import summarise
     from attnviz.render import figure
 
-    if not wanted.heads.chosen:
-        return figure.draw_grid(*wanted.grid(found, passage), style)
-    summary = wanted.summary(found, passage)
+    if not found.request.heads.chosen:
+        return figure.draw_grid(found, grid(found), style)
+    summary = summarise(found)
     count = len(summary.maps)
     if count > 1:
         raise UsageError(f"--layer and --head name {count} heads, a picture shows one, or all of them as a grid")
-    return figure.draw_head(summary.attention, summary.units, summary.maps[0], style)
+    return figure.draw_head(found, summary.units, summary.maps[0], style)

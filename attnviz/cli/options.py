@@ -15,9 +15,9 @@ from attnviz.cli.reading import decode_argument
 from attnviz.errors import UsageError
 
 if TYPE_CHECKING:
-    from attnviz.analysis.text.summary import Heads
-    from attnviz.analysis.text.window import Span, Window
     from attnviz.interface import Model
+    from attnviz.record import Crop, Heads
+    from attnviz.record.request import Span
 
 _MODEL, _TEXT, VIEW = "Model", "Text", "What is shown"
 """The panels of the help."""
@@ -227,7 +227,7 @@ MemoryOption = Annotated[
 
 def parse_heads(layer: str | None, head: str | None) -> Heads:
     """``--layer`` and ``--head``: a number, a list, ranges; ``mean`` for the heads."""
-    from attnviz.analysis.text.summary import Heads
+    from attnviz.record import Heads
 
     mean = head == "mean"
     return Heads(_numbers("--layer", layer), None if mean else _numbers("--head", head), mean)
@@ -250,11 +250,11 @@ def _numbers(option: str, value: str | None) -> tuple[int, ...] | None:
     return tuple(dict.fromkeys(numbers))
 
 
-def parse_window(rows: str | None, columns: str | None) -> Window:
+def parse_crop(rows: str | None, columns: str | None) -> Crop:
     """``--rows`` and ``--cols``: ``3:40`` from 3 to 39, ``3:`` to the end, ``:40`` from the start, ``3`` alone."""
-    from attnviz.analysis.text.window import Window
+    from attnviz.record import Crop
 
-    return Window(_span("--rows", rows), _span("--cols", columns))
+    return Crop(_span("--rows", rows), _span("--cols", columns))
 
 
 def _span(option: str, value: str | None) -> Span:

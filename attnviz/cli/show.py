@@ -18,13 +18,13 @@ from attnviz.cli.options import (
     spread,
 )
 from attnviz.cli.reading import decode_argument
-from attnviz.cli.wanted import Wanted
+from attnviz.cli.request import read_request
 
 if TYPE_CHECKING:
     from attnviz.analysis.text.summary import Summary
     from attnviz.interface import Model
     from attnviz.model.check.judge import Check
-    from attnviz.record import Observation, Record
+    from attnviz.record import Observation
 
 
 @spread
@@ -64,9 +64,11 @@ def show(
 ) -> None:
     """Show which words each head of each layer looks at."""
     words = tuple(map(decode_argument, token or ()))
-    wanted = Wanted.of(maps, everything=everything, words=words, cell=cell, top=top, links=links)
-    found, loaded = source.observe(text, reading, start, model, wanted, evidence=check)
-    summary = wanted.summary(found, start if loaded else None)
+    request = read_request(maps, everything=everything, words=words, cell=cell, top=top, links=links, evidence=check)
+    found, loaded = source.observe(text, reading, start, model, request)
+    from attnviz.analysis.text.summary import summarise
+
+    summary = summarise(found)
     unchecked = _unchecked(loaded) if check else "--no-check"
     checking = (lambda: None) if unchecked or not loaded else lambda: _check(loaded, found)
     if as_json:
@@ -104,7 +106,7 @@ def _unchecked(model: Model | None) -> str:
     return model.uncheckable if model else "the record was read from a file"
 
 
-def _check(model: Model, found: Record | Observation) -> Check:
+def _check(model: Model, found: Observation) -> Check:
     """The check of what was shown."""
     with console.errors().status("checking against transformers …"):
         return model.check_record(found)

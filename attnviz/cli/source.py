@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attnviz.cli import console
 from attnviz.cli.options import ModelOptions, TextOptions
@@ -11,9 +12,8 @@ from attnviz.cli.reading import decode_argument, read_file, read_standard_input,
 from attnviz.errors import UsageError, few
 
 if TYPE_CHECKING:
-    from attnviz.cli.wanted import Wanted
     from attnviz.interface import Model
-    from attnviz.record import Attention, MapName, Observation, Record
+    from attnviz.record import Observation, Record, Request
 
 
 def attend(
@@ -50,44 +50,30 @@ def attend(
 
 
 def observe(
-    text: str | None,
-    reading: TextOptions,
-    start: str | None,
-    model: ModelOptions,
-    wanted: Wanted,
-    *,
-    evidence: bool = False,
-) -> tuple[Record | Observation, Model | None]:
-    """What there is to show of a text: the record of all weights, or of a long text an observation; and the model.
+    text: str | None, reading: TextOptions, start: str | None, model: ModelOptions, request: Request
+) -> tuple[Observation, Model | None]:
+    """What is asked of a text, observed; and the model. Of a saved record there is no model.
 
-    ``start`` is a passage of the text, from which it is looked, or without a text a record to be read. ``evidence``:
-    what is shown will be checked.
+    ``start`` is a passage of the text, from which it is looked, or without a text a record to be read.
 
     Raises:
-        UsageError, InputError, ModelError: as ``attend``; also for what is ``wanted`` of a long text.
+        UsageError, InputError, ModelError: as ``attend``; also for what the ``request`` asks of the text.
     """
     if start is not None and text is None and reading.file is None:
-        return _read(start, reading), None
+        from attnviz.analysis.text.observing import replay
+
+        return replay(_read(start, reading), request), None
     text, words = read_text(text, reading.file), read_words(reading.words)
-    loaded = model.load()
-    given = reading.given()
+    loaded, request = model.load(), replace(request, passage=start)
     from attnviz.cli.progress import run_progress
 
     with run_progress(loaded) as progress:
-        slides: dict[str, Any] = {"windows": reading.windows, "stride": reading.stride, "lexicon": words}
-        if reading.windows or reading.stride is not None or loaded.is_long(text, **_sizing(given)):
-            kept = wanted.kept(start)
-            slides["evidence"] = evidence
-            found: Record | Observation = loaded.observe(text, **given, **kept, **slides, observers=[progress])
-        else:
-            found = loaded.attend(text, **given, words=words, observers=[progress])
+        found = loaded.inspect(
+            text, **reading.given(), request=request, words=words, windows=reading.windows, stride=reading.stride,
+            observers=[progress],
+        )  # fmt: skip
     explain(loaded)
     return found, loaded
-
-
-def _sizing(given: dict[str, Any]) -> dict[str, Any]:
-    """What the length of a text depends on."""
-    return {name: value for name, value in given.items() if name != "target"}
 
 
 def _read(record: str, reading: TextOptions) -> Record:
@@ -110,24 +96,6 @@ def explain(model: Model) -> None:
             f"{model.name} has tensors of no use for a model of its config: {few(unread)}",
             "transformers passes them over as well; are config.json and the weights of the same model?",
         )
-
-
-def pick_map(record: Record, wanted: MapName | None) -> Attention:
-    """The map that ``--map`` names, of an encoder–decoder's three; cross if it names none.
-
-    Raises:
-        UsageError: a map is named, and the record has only one.
-    """
-    from attnviz.record import Attention
-
-    if not isinstance(record, Attention):
-        return {"encoder": record.encoder, "decoder": record.decoder, "cross": record.cross}[wanted or "cross"]
-    if wanted is not None:
-        raise UsageError(
-            f"there is no {wanted} map to choose: this model has one kind of attention",
-            hint="Leave --map out: it is for models with an encoder and a decoder.",
-        )
-    return record
 
 
 def read_text(text: str | None, file: Path | None) -> str:

@@ -36,6 +36,8 @@ class Judged(Opened):
 
         self.require_checkable()
         judge = judge or Judge(self.checkpoint)
+        if isinstance(found, record.Observation) and found.whole is not None:
+            found = found.whole
         if isinstance(found, record.Observation):
             return self._check_observation(found, judge, progress)
         note = found.note if isinstance(found, record.Attention) else found.encoder.note

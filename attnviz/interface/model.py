@@ -148,7 +148,43 @@ class Model(Judged):
             cross=made("cross", decoded, encoding),
         )
 
-    def is_long(
+    def inspect(
+        self,
+        text: str,
+        pair: str | None = None,
+        target: str | None = None,
+        *,
+        request: record.Request,
+        words: Words | None = None,
+        windows: bool = False,
+        stride: int | None = None,
+        observers: Sequence[Observer] = (),
+        **options: Any,
+    ) -> record.Observation:
+        """Observe a text as its length asks for: with all its weights where they are few, else as ``observe`` does.
+
+        Args:
+            request: what is asked of the text.
+            words, windows, stride, observers: as for ``attend`` and ``observe``.
+            options: ``generate``, ``truncate`` and ``chat`` of ``attend``.
+
+        Raises:
+            InputError, UsageError, ModelError: as ``attend`` and ``observe``.
+        """
+        from attnviz.analysis.text.observing import replay
+        from attnviz.analysis.text.plan import plan
+
+        sliding = windows or stride is not None
+        size = 0 if sliding else self.size(text, pair, **options)
+        if plan(size, request, windows=sliding).way == "kept":
+            found = self._attend(text, pair, target, None, observers, words=words, **options)
+            return replay(found, request)
+        return self.observe(
+            text, pair, target, **options, lexicon=words, windows=windows, stride=stride, request=request,
+            observers=observers,
+        )  # fmt: skip
+
+    def size(
         self,
         text: str,
         pair: str | None = None,
@@ -156,19 +192,18 @@ class Model(Judged):
         generate: int | None = None,
         truncate: bool = False,
         chat: bool = False,
-    ) -> bool:
-        """Whether the weights of all heads of the text take so much that ``observe`` is to be preferred to ``attend``.
+    ) -> int:
+        """The bytes that the weights of all heads of a text take, about.
 
         Raises:
             InputError, UsageError: as ``encode``.
         """
-        from attnviz.model import backends as backends
-        from attnviz.model.cost import limits as foresee
+        from attnviz.model.cost import limits
 
-        foresee.require_text_fits(self.checkpoint, self.options, text, self.backend.limit, truncate=truncate)
+        limits.require_text_fits(self.checkpoint, self.options, text, self.backend.limit, truncate=truncate)
         tokens = len(self.encode(text, pair, truncate=truncate, chat=chat)) + (generate or 0)
         heads = self.backend.heads[self.backend.kinds[0]] or _HEADS
-        return heads * tokens * tokens * self.options.dtype.itemsize > backends.LONG
+        return heads * tokens * tokens * self.options.dtype.itemsize
 
     def observe(
         self,
@@ -179,49 +214,52 @@ class Model(Judged):
         generate: int | None = None,
         truncate: bool = False,
         chat: bool = False,
-        kind: record.MapName | None = None,
         observers: Sequence[Observer] = (),
         windows: bool = False,
         stride: int | None = None,
         lexicon: Words | None = None,
-        evidence: bool = True,
-        **wanted: Any,
+        request: record.Request | None = None,
+        **asked: Any,
     ) -> record.Observation:
         """Run a text of any length and keep what a summary needs of its attention, nothing that grows with N².
 
-        Everything kept is exact. ``analysis.text.surveyed.summarise_observation`` makes of it what ``show`` prints.
+        Everything kept is exact. ``analysis.text.summary.summarise`` makes of it what ``show`` prints.
 
         Args:
             generate, truncate, chat: as for ``attend``.
-            kind: which of an encoder–decoder's three maps: encoder, decoder or cross (the default).
             observers: others that see the run.
             windows: where the text has more tokens than the model has positions, slide over it in windows of as many
                 as it has, each ``stride`` tokens after the one before (half of one by default). Links are found between
                 what stands in one window, at the places of the whole text.
             lexicon: what is known to be a word, the ``words`` of ``attend``.
-            evidence: keep some rows of the run, which ``check_record`` judges.
-            wanted: fields of ``analysis.observe.Wanted``: ``tokens``, ``special``, ``everything``, ``words``,
-                ``passage``, ``top``, ``links``, ``window``, ``layers``, ``size``, ``language``.
+            request: what is asked of the text.
+            asked: fields of a ``Request``, where none is given.
 
         Raises:
             InputError, UsageError, ModelError: as ``attend``; a word, passage or row that the text does not have.
         """
-        from attnviz.analysis.text.observing import Wanted, observe
+        from attnviz.analysis.text.observing import observe
+
+        request = request or record.Request(**asked)
 
         if windows or stride is not None:
             if not windows:
                 raise UsageError("--stride is given, and no --windows that it could be of")
-            given = {"--pair": pair, "--target": target, "--generate": generate, "--truncate": truncate, "--map": kind}
+            given = {
+                "--pair": pair,
+                "--target": target,
+                "--generate": generate,
+                "--truncate": truncate,
+                "--map": request.map,
+            }
             document, cut = self._windows(
                 text, stride, [name for name, value in given.items() if value], chat=chat, words=lexicon
             )
-            want = Wanted(**wanted)
-            return observe(self.name, self.backend, document, None, "self", want, observers, cut, evidence=evidence)
+            return observe(self.name, self.backend, document, None, request, observers, cut)
         read, written = self.inputs(text, pair, target, generate=generate, truncate=truncate, chat=chat, words=lexicon)
-        if written is None and kind is not None:
-            raise UsageError(f"{self.name} has one map, and none for {kind}: it is no encoder–decoder")
-        which = "self" if written is None else kind or "cross"
-        return observe(self.name, self.backend, read, written, which, Wanted(**wanted), observers, evidence=evidence)
+        if written is None and request.map is not None:
+            raise UsageError(f"{self.name} has one map, and none for {request.map}: it is no encoder–decoder")
+        return observe(self.name, self.backend, read, written, request, observers)
 
     def _record(
         self,
@@ -276,7 +314,7 @@ class Model(Judged):
         """
         import torch
 
-        options = {"generate": generate, "truncate": truncate, "chat": chat}
+        options: dict[str, Any] = {"generate": generate, "truncate": truncate, "chat": chat}
         if input_ids is not None or beside:
             given = Given.of(text, input_ids, beside, {"pair": pair, "target": target, **options})
             return check_given(self, given, float64=float64)
@@ -289,8 +327,5 @@ class Model(Judged):
             return exact.check(
                 text, pair, target, generate=generate, truncate=truncate, chat=chat, progress=progress, judge=judge
             )
-        if self.is_long(text, pair, generate=generate, truncate=truncate, chat=chat):
-            observation = self.observe(text, pair, target, generate=generate, truncate=truncate, chat=chat)
-            return self.check_record(observation, progress, judge)
-        found = self.attend(text, pair, target, generate=generate, truncate=truncate, chat=chat)
+        found = self.inspect(text, pair, target, request=record.Request(), **options)
         return self.check_record(found, progress, judge)

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from attnviz import record
 from attnviz.analysis.languages import language_code
-from attnviz.analysis.text.links import Link, find_unit, select, strongest
-from attnviz.analysis.text.offsets import dominant_offset_heads, dominant_offsets, positional_heads
-from attnviz.analysis.text.summary import grid
-from attnviz.analysis.text.units import in_words
+from attnviz.analysis.text.links import Link
 from attnviz.attention.memory import free_memory
 from attnviz.errors import InputError
 
@@ -46,14 +40,12 @@ class Attention(record.Attention, _Saveable):
         Raises:
             UsageError: the text has no such word; a language that there is not.
         """
-        units = in_words(self, language_code(language))
-        selection = select(units, positional_heads(self), causal=self.causal, special=special)
-        selection = replace(
-            selection, dominant_offsets=dominant_offsets(dominant_offset_heads(self), units, self.encoding)
-        )
-        if word is not None:
-            selection = replace(selection, queries=np.isin(np.arange(len(units.queries)), find_unit(units, word)))
-        return strongest(selection, top)
+        from attnviz.analysis.text.observing import replay
+        from attnviz.analysis.text.summary import links_from
+
+        words = () if word is None else (word,)
+        asked = record.Request(special=special, words=words, links=top, language=language_code(language))
+        return links_from(replay(self, asked))
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Attention:
@@ -70,9 +62,12 @@ class Attention(record.Attention, _Saveable):
         return cls(**vars(found))
 
     def _repr_png_(self) -> bytes:
+        from attnviz.analysis.text.observing import replay
+        from attnviz.analysis.text.shown_maps import grid
         from attnviz.render.figure import Style, draw_grid, to_png
 
-        return to_png(draw_grid(self, grid(in_words(self)), Style(dpi=100)))
+        observation = replay(self)
+        return to_png(draw_grid(observation, grid(observation), Style(dpi=100)))
 
 
 class EncoderDecoder(record.EncoderDecoder, _Saveable):

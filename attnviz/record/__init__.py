@@ -3,21 +3,27 @@
 from attnviz.record.attention import Array, Attention, Backend, EncoderDecoder, Kind, MapName, Record
 from attnviz.record.files import FORMATS, read, save, write
 from attnviz.record.observation import Evidence, Observation, Pooled, Rows, Top
+from attnviz.record.request import Cell, Crop, Heads, Request, Unit
 
 __all__ = [
     "FORMATS",
     "Array",
     "Attention",
     "Backend",
+    "Cell",
+    "Crop",
     "EncoderDecoder",
     "Evidence",
+    "Heads",
     "Kind",
     "MapName",
     "Observation",
     "Pooled",
     "Record",
+    "Request",
     "Rows",
     "Top",
+    "Unit",
     "read",
     "save",
     "write",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.encoding import Encoding, Windows
-from attnviz.record.attention import Array, Backend, Kind
+from attnviz.record.attention import Array, Backend, Kind, Record
+from attnviz.record.request import Request, Unit
 from attnviz.record.texts import Texts
 
 Places = NDArray[np.int32]
@@ -75,15 +76,15 @@ class Evidence:
 class Observation(Texts):
     """One input's attention, as far as it was observed; the first fields are those of ``Attention``.
 
-    ``unit`` is what links, bands, rows and maps are counted in: words or tokens. ``query_mask`` (n,) and ``key_mask``
-    (m,) say which units count in the links and ``itself`` whether a unit's link to itself does; where ``special``
-    or ``everything`` was asked for, more of them do. ``bands`` holds the strongest links of each head in the bands
+    ``request`` is what was asked for: the unit in which links, bands, rows and maps are counted, and what counts.
+    ``query_mask`` (n,) and ``key_mask`` (m,) say which units count in the links and ``itself`` whether a unit's link
+    to itself does. ``bands`` holds the strongest links of each head in the bands
     of distances that begin at ``edges`` units. ``figures`` are those of ``HeadStats`` by name, (L, H), in tokens,
     and the ``sink`` that ``metrics`` defines; ``profile`` (L, H, bands + 1) is the share of attention that each
     distance in tokens gets (the token itself, then the bands that begin at ``distances``), without the first token.
     ``received`` (L, H, M) is what each token's key receives from the queries of other passages; ``passages`` are
     the first tokens of the passages, of which a text has two at least or none. ``average`` (asked, m): the weights
-    of the queries ``asked`` over the units, averaged over all heads; ``named``: they are all that was asked for.
+    of the queries ``asked`` over the units, averaged over all heads.
     ``made`` and ``made_average`` are the links and the averages, in tokens, of the queries that predicted the
     tokens that the model wrote. ``within`` (N,): the tokens whose queries were observed at all, where a passage was
     asked for.
@@ -91,15 +92,15 @@ class Observation(Texts):
     ``windows`` are those in which a text was read that is longer than the model has positions. Then weights are zero
     where no window has both ends, and what the special tokens around each window get is in the ``figures`` alone, and
     in the ``profile``. ``window_sinks``: the first token of each window is a sink that does not count as a key, as the
-    first of a text that is read at once. ``language`` is the code of the language whose function words do not count.
-    ``evidence`` is what a check needs, where it was wanted.
+    first of a text that is read at once. ``evidence`` is what a check needs, where it was wanted. ``whole`` has all
+    weights, of all maps of the model, where these were kept; ``note`` is that of an ``Attention``.
     """
 
     model: str
     backend: Backend
     causal: bool
     encoding: Encoding
-    unit: Literal["word", "token"]
+    request: Request
     query_mask: NDArray[np.bool_]
     key_mask: NDArray[np.bool_]
     itself: bool
@@ -113,20 +114,43 @@ class Observation(Texts):
     passages: tuple[int, ...]
     maps: Pooled
     asked: tuple[int, ...] = ()
-    named: bool = False
     average: Array | None = None
     made: Top | None = None
     made_average: Array | None = None
-    special: bool = False
-    everything: bool = False
     within: NDArray[np.bool_] | None = None
     kind: Kind = "self"
     keys: Encoding | None = None
     numbers: tuple[int, ...] = ()
     windows: Windows | None = None
     window_sinks: bool = False
-    language: str = "en"
     evidence: Evidence | None = None
+    whole: Record | None = None
+    note: str = ""
+
+    @property
+    def unit(self) -> Unit:
+        """What links, bands, rows and maps are counted in."""
+        return self.request.unit
+
+    @property
+    def special(self) -> bool:
+        """Whether special tokens, punctuation and sinks count."""
+        return self.request.special
+
+    @property
+    def everything(self) -> bool:
+        """Whether everything counts."""
+        return self.request.everything
+
+    @property
+    def named(self) -> bool:
+        """Whether what was ``asked`` for is all that is wanted."""
+        return bool(self.request.words)
+
+    @property
+    def language(self) -> str:
+        """The code of the language whose function words do not count."""
+        return self.request.language
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -135,4 +159,4 @@ class Observation(Texts):
         return layers, heads, len(self.encoding), keys
 
     def __repr__(self) -> str:
-        return f"<Survey of {self.model}: {self.layers} layers × {self.heads} heads, {len(self.tokens)} tokens>"
+        return f"<Observation of {self.model}: {self.layers} layers × {self.heads} heads, {len(self.tokens)} tokens>"

@@ -9,11 +9,12 @@ import numpy as np
 
 from attnviz.analysis.languages import function_words
 from attnviz.analysis.text.links import Attended, Link
-from attnviz.analysis.text.long_range import LongRange, Profile
-from attnviz.analysis.text.summary import HeadMap, Summary
+from attnviz.analysis.text.long_range import LongRange, Passage, Profile
+from attnviz.analysis.text.shown_maps import HeadMap
+from attnviz.analysis.text.summary import Summary
 from attnviz.analysis.text.units import Reading
 from attnviz.encoding import Encoding
-from attnviz.record import Array, Attention, Observation
+from attnviz.record import Array
 from attnviz.record.schemas import VERSIONS
 
 if TYPE_CHECKING:
@@ -23,25 +24,25 @@ if TYPE_CHECKING:
 
 def summary_document(summary: Summary, check: Check | None) -> dict[str, Any]:
     """Everything that ``show`` prints. ``check`` is null where it was not made."""
-    attention, units = summary.attention, summary.units
+    observation, units = summary.observation, summary.units
     return {
         "schema_version": VERSIONS["show"],
-        "model": attention.model,
-        "backend": attention.backend,
-        "note": (attention.note if isinstance(attention, Attention) else "") or None,
-        "layers": attention.layers,
-        "heads": attention.heads,
-        "layer_numbers": list(attention.layer_numbers),
-        "map": attention.kind,
-        **_text(attention.encoding),
+        "model": observation.model,
+        "backend": observation.backend,
+        "note": observation.note or None,
+        "layers": observation.layers,
+        "heads": observation.heads,
+        "layer_numbers": list(observation.layer_numbers),
+        "map": observation.kind,
+        **_text(observation.encoding),
         "windows": [
             {"start": window.start, "stop": window.stop, "first_query": window.first, "last_query": window.last - 1}
-            for window in ((attention.windows or ()) if isinstance(attention, Observation) else ())
+            for window in observation.windows or ()
         ],
-        "generated_tokens": attention.encoding.generated,
-        "keys": None if attention.keys is None else _text(attention.keys),
+        "generated_tokens": observation.encoding.generated,
+        "keys": None if observation.keys is None else _text(observation.keys),
         "unit": units.kind,
-        "weights_kept": "all" if isinstance(attention, Attention) else "observed",
+        "weights_kept": "observed" if observation.whole is None else "all",
         "function_words": {"language": units.language, "known": bool(function_words(units.language))},
         "links": [_link(link) for link in summary.links],
         "special_share": _round(summary.special_share),
@@ -53,12 +54,14 @@ def summary_document(summary: Summary, check: Check | None) -> dict[str, Any]:
         "top_attended": [
             {"query": row.query, "query_index": row.query_index, **_looks(row, units)} for row in summary.attended
         ],
-        "long_range_links": [_long_range(band) for band in summary.long_range],
-        "distance_profile": None if summary.profile is None else _profile(summary.profile),
-        "received": [asdict(passage) | {"received": _round(passage.received)} for passage in summary.passages],
+        "long_range_links": [_long_range(band) for band in summary.long_range if summary.is_long],
+        "distance_profile": _profile(summary.profile) if summary.profile and summary.is_long else None,
+        "received": [
+            asdict(passage) | {"received": _round(passage.received)} for passage in summary.passages if summary.is_long
+        ],
         "generated": [
             {
-                "token": attention.tokens[row.query_index + 1],
+                "token": observation.tokens[row.query_index + 1],
                 "token_index": row.query_index + 1,
                 **_looks(row, summary.pieces),
             }
@@ -103,6 +106,10 @@ def _long_range(band: LongRange) -> dict[str, Any]:
         for found in band.links
     ]
     return {"near": band.near, "far": band.far, "links": links}
+
+
+def _passage(passage: Passage) -> dict[str, Any]:
+    return asdict(passage) | {"received": _round(passage.received)}
 
 
 def _profile(profile: Profile) -> dict[str, Any]:

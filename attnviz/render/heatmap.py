@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.analysis.text.long_range import Profile
-from attnviz.analysis.text.summary import HeadMap, Summary
+from attnviz.analysis.text.shown_maps import HeadMap
+from attnviz.analysis.text.summary import Summary
 from attnviz.analysis.text.units import Reading
 
 Values = NDArray[np.floating]

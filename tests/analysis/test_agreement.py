@@ -11,11 +11,12 @@ from transformers import MistralConfig, MistralForCausalLM
 from attnviz.analysis.corpus import packed
 from attnviz.analysis.corpus.alone import measure_alone
 from attnviz.analysis.corpus.metrics import NAMES, Asked, Measured
+from attnviz.analysis.text.observing import replay
 from attnviz.analysis.text.offsets import DOMINANT, MANY_QUERIES, POSITIONAL
-from attnviz.analysis.text.summary import Cell, Summary, summarise
-from attnviz.analysis.text.surveyed import summarise_observation
+from attnviz.analysis.text.summary import Summary, summarise
 from attnviz.encoding import encode, slide_windows
 from attnviz.interface import Model, load
+from attnviz.record import Attention, Cell, Request
 from tests import tiny
 
 WORDS = ["bank", "approved", "loan", "company", "strong", "financial", "river", "a", "b", "c", "d", "e", "f"]
@@ -45,10 +46,12 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def shown(model: Model, text: str, backend: str) -> dict[str, Summary]:
     """What ``show`` says of the text, by the cell: from all weights, from an observation, or from one in windows."""
     if backend == "short":
-        whole: Any = model.attend(text)
-        return {cell: summarise(whole, cell=cell, links=SHOWN) for cell in CELLS}
-    observation = model.observe(text, windows=backend == "windows", links=SHOWN)
-    return {cell: summarise_observation(observation, cell=cell, links=SHOWN) for cell in CELLS}
+        whole = model.attend(text)
+        assert isinstance(whole, Attention)
+        observation = replay(whole, Request(links=SHOWN))
+    else:
+        observation = model.observe(text, windows=backend == "windows", links=SHOWN)
+    return {cell: summarise(observation, cell=cell) for cell in CELLS}
 
 
 def measured(model: Model, text: str, backend: str) -> Measured:
@@ -74,7 +77,7 @@ def assert_same(show: dict[str, Summary], batch: Measured) -> None:
     for share, name in ((one.special_share, "special"), (one.punctuation_share, "punctuation")):
         assert share == pytest.approx(np.nan_to_num(figures[name]).mean(), abs=1e-6), name
     offset, part = figures["offset"], figures["offset_share"]
-    many = sum(not mark for mark in one.attention.encoding.special) >= MANY_QUERIES
+    many = sum(not mark for mark in one.observation.encoding.special) >= MANY_QUERIES
     for heads, which in (
         (one.positional, part >= POSITIONAL),
         (one.dominant, many & (part >= DOMINANT) & (part < POSITIONAL)),

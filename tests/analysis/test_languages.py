@@ -9,9 +9,9 @@ import unicodedata
 import pytest
 
 from attnviz.analysis.languages import function_words, language_code, language_name
-from attnviz.analysis.text.links import select, strongest
-from attnviz.analysis.text.units import in_words, is_function_word
+from attnviz.analysis.text.units import is_function_word
 from attnviz.errors import UsageError
+from tests.analysis.whole import in_words, select, strongest
 from tests.records import random_weights, record
 
 

@@ -8,22 +8,31 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attnviz.analysis.text.links import (
-    Link,
+from attnviz.analysis.text import offsets
+from attnviz.analysis.text.links import Link, find_unit
+from attnviz.analysis.text.observing import replay
+from attnviz.analysis.text.offsets import Positional
+from attnviz.errors import UsageError
+from attnviz.record import Array, Attention, Request
+from tests.analysis.test_observation import assert_equal
+from tests.analysis.whole import (
     Selection,
+    Units,
     best_heads,
-    find_unit,
+    in_tokens,
+    in_words,
     select,
     strongest,
+    summarise,
     top_attended,
 )
-from attnviz.analysis.text.offsets import Positional, positional_heads
-from attnviz.analysis.text.units import Units, in_tokens, in_words
-from attnviz.errors import UsageError
-from attnviz.record import Array
-from tests.records import Spelled, cross_record, peaked, query_mask, random_weights, record
+from tests.records import Spelled, cross_record, peaked, query_mask, random_weights, record, summary_of
 
 NOUNS = ("bank", "loan", "company", "river", "water", "money", "house", "stone", "cloud", "paper")
+
+
+def positional_heads(attention: Attention) -> list[Positional]:
+    return offsets.positional_heads(replay(attention))
 
 
 def units_of(words: list[Spelled], weights: Array) -> Units:
@@ -99,6 +108,27 @@ def test_top_attended_are_a_querys_strongest_links_and_largest_means(drawn: tupl
         means = {k: float(units.weights[:, :, q, k].astype(float).mean()) for k in keys}
         assert [k for k, _ in found.average] == sorted(keys, key=lambda k: -means[k])[:top]
         assert [weight for _, weight in found.average] == pytest.approx([means[k] for k, _ in found.average], rel=1e-5)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.data())
+def test_what_is_shown_of_a_record_is_what_all_its_weights_say(data: st.DataObject) -> None:
+    layers, heads, n = (data.draw(st.integers(1, most)) for most in (3, 3, 10))
+    cross, seed = data.draw(st.booleans()), data.draw(st.integers(0, 999))
+    if cross:
+        m = data.draw(st.integers(1, 10))
+        attention = cross_record(NOUNS[:n], NOUNS[:m], random_weights((layers, heads, n, m), seed=seed))
+    else:
+        causal = data.draw(st.booleans())
+        attention = record(NOUNS[:n], random_weights((layers, heads, n), seed=seed, causal=causal), causal=causal)
+    request = Request(
+        unit=data.draw(st.sampled_from(["word", "token"])),
+        special=data.draw(st.booleans()),
+        everything=data.draw(st.booleans()),
+        top=data.draw(st.integers(1, 4)),
+        links=data.draw(st.integers(1, 12)),
+    )
+    assert_equal(summarise(attention, request), summary_of(attention, **vars(request)))
 
 
 def test_a_pair_is_listed_once_in_the_head_where_it_is_strongest() -> None:

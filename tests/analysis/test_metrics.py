@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attnviz.analysis.text import metrics
 from attnviz.record import Array
+from tests.analysis import whole as metrics
 from tests.records import query_mask, random_weights
 
 

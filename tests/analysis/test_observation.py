@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,24 +10,24 @@ import numpy as np
 import pytest
 
 from attnviz import record
-from attnviz.analysis.text import maps
+from attnviz.analysis.text import maps, observers
 from attnviz.analysis.text.links import counting
 from attnviz.analysis.text.long_range import LongRange
-from attnviz.analysis.text.summary import Heads, Summary, summarise
-from attnviz.analysis.text.survey_observers import AVERAGED
-from attnviz.analysis.text.surveyed import summarise_observation
-from attnviz.analysis.text.units import in_tokens, in_words, within
-from attnviz.analysis.text.window import Window
+from attnviz.analysis.text.observers import AVERAGED
+from attnviz.analysis.text.observing import replay
+from attnviz.analysis.text.summary import Summary, summarise
+from attnviz.analysis.text.units import within
 from attnviz.attention.kernel import Observer, Tile
 from attnviz.errors import UsageError
 from attnviz.interface import Model, load
-from attnviz.record import Array, Attention, Observation
+from attnviz.record import Array, Attention, Crop, Heads, Observation
+from tests.analysis import whole
+from tests.analysis.whole import Whole, in_tokens, in_words
 
 TEXT = (
     "The bank approved the loan, because of it.\n\nThe company had strong financials: the loan of the bank.\n\n"
     "A river had it. The  river\nbank had financials!"
 )
-KEPT = ("tokens", "special", "everything", "words", "passage")
 
 
 @pytest.fixture(scope="module")
@@ -34,26 +35,25 @@ def models(tiny_bert: Path, tiny_llama: Path, tiny_t5: Path, tiny_mixtral: Path)
     return {"bert": load(tiny_bert), "llama": load(tiny_llama), "t5": load(tiny_t5), "hosted": load(tiny_mixtral)}
 
 
-def both(
-    model: Model, texts: tuple[str, ...] = (TEXT,), *, kind: Any = None, **options: Any
-) -> tuple[Attention, Observation]:
+def both(model: Model, texts: tuple[str, ...] = (TEXT,), **options: Any) -> tuple[Attention, Observation]:
     """All weights, and the observation of the same text."""
     run = {"generate": options.pop("generate")} if "generate" in options else {}
     found = model.attend(*texts, **run)
     if isinstance(found, record.EncoderDecoder):
-        found = getattr(found, kind or "cross")
-    return found, model.observe(*texts, kind=kind, **run, **options)
+        found = getattr(found, options.get("map") or "cross")
+    return found, model.observe(*texts, **run, **options)
 
 
-def summaries(model: Model, **options: Any) -> tuple[Summary, Summary]:
-    kept = {name: options[name] for name in KEPT if name in options}
-    shown = {name: options[name] for name in ("heads", "cell", "top", "links") if name in options}
-    texts = {name: options[name] for name in ("texts", "kind", "generate") if name in options}
-    found, observation = both(model, **texts, **kept)
-    return summarise(found, **kept, **shown), summarise_observation(observation, **shown)
+def summaries(model: Model, **options: Any) -> tuple[Whole, Summary]:
+    """What all weights say, and what was observed; what is said of a record by itself is the same."""
+    found, observation = both(model, **options)
+    request = observation.request
+    naive = whole.summarise(found, request)
+    assert_equal(naive, summarise(replay(found, replace(request, map=None))))
+    return naive, summarise(observation)
 
 
-def assert_equal(naive: Summary, found: Summary, *, named: bool = False) -> None:
+def assert_equal(naive: Whole | Summary, found: Summary) -> None:
     """Weights to rounding: the softmax of an observation is another than that of all weights."""
     assert [vars(link) | {"weight": 0} for link in found.links] == [vars(link) | {"weight": 0} for link in naive.links]
     np.testing.assert_allclose([it.weight for it in found.links], [it.weight for it in naive.links], rtol=3e-5)
@@ -69,26 +69,32 @@ def assert_equal(naive: Summary, found: Summary, *, named: bool = False) -> None
         np.testing.assert_array_equal(ours.rows, theirs.rows)
         np.testing.assert_array_equal(ours.columns, theirs.columns)
         np.testing.assert_allclose(ours.weights, theirs.weights, rtol=1e-5, atol=1e-6)
-    assert_attended(naive, found, named=named)
+    assert_attended(naive, found)
     assert (found.units.kind, found.units.queries.labels) == (naive.units.kind, naive.units.queries.labels)
     assert (found.units.keys.names, found.units.layers) == (naive.units.keys.names, naive.units.layers)
 
 
-def assert_attended(naive: Summary, found: Summary, *, named: bool) -> None:
+def assert_attended(naive: Whole | Summary, found: Summary) -> None:
     pairs = list(zip(found.attended, naive.attended, strict=True))
-    for i, (ours, theirs) in enumerate([*pairs, *zip(found.generated, naive.generated, strict=True)]):
+    for ours, theirs in [*pairs, *zip(found.generated, naive.generated, strict=True)]:
         assert (ours.query, ours.query_index) == (theirs.query, theirs.query_index)
         places = [[(link.layer, link.head, link.key, link.key_index) for link in it.best] for it in (ours, theirs)]
         assert places[0] == places[1]
         for a, b in zip(ours.best, theirs.best, strict=True):
             assert (a.query, a.query_index) == (b.query, b.query_index)
             assert a.weight == pytest.approx(b.weight, rel=3e-5)
-        if named or i < AVERAGED or i >= len(pairs):
-            assert [key for key, _ in ours.average] == [key for key, _ in theirs.average]
-            expected = [weight for _, weight in theirs.average]
-            assert [weight for _, weight in ours.average] == pytest.approx(expected, rel=3e-5)
-        else:
-            assert ours.average == ()
+        assert [key for key, _ in ours.average] == [key for key, _ in theirs.average]
+        expected = [weight for _, weight in theirs.average]
+        assert [weight for _, weight in ours.average] == pytest.approx(expected, rel=3e-5)
+
+
+def test_averages_are_those_of_the_first_words_where_all_would_be_too_many(
+    models: dict[str, Model], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(observers, "AVERAGES", 1)
+    every = replay(models["bert"].attend("bank loan company river " * 6))
+    rows = summarise(every).attended
+    assert [bool(row.average) for row in rows] == [True] * AVERAGED + [False] * (24 - AVERAGED)
 
 
 @pytest.mark.parametrize("name", ["bert", "llama", "t5", "hosted"])
@@ -96,10 +102,10 @@ def assert_attended(naive: Summary, found: Summary, *, named: bool) -> None:
     "options",
     [
         {},
-        {"tokens": True},
+        {"unit": "token"},
         {"special": True},
         {"everything": True},
-        {"tokens": True, "everything": True},
+        {"unit": "token", "everything": True},
         {"heads": Heads((1,), (0, 2)), "links": 40},
         {"heads": Heads((1,), mean=True), "top": 5},
         {"links": 1, "top": 1, "cell": "entropy"},
@@ -117,26 +123,22 @@ def test_so_it_has_of_distances(name: str, models: dict[str, Model]) -> None:
 
 
 @pytest.mark.parametrize("name", ["bert", "llama", "t5"])
-@pytest.mark.parametrize("options", [{}, {"tokens": True, "special": True}])
+@pytest.mark.parametrize("options", [{}, {"unit": "token", "special": True}])
 def test_words_may_be_asked_for(name: str, options: dict[str, Any], models: dict[str, Model]) -> None:
-    words = ["of"] if name == "t5" else ["the", "river:2"]
+    words = ("of",) if name == "t5" else ("the", "river:2")
     texts = {"texts": (TEXT, None, "The loan of the river of it")} if name == "t5" else {}
-    assert_equal(*summaries(models[name], words=words, **options, **texts), named=True)
+    assert_equal(*summaries(models[name], words=words, **options, **texts))
 
 
 def test_a_word_that_does_not_count_is_listed_and_its_links_are_not(models: dict[str, Model]) -> None:
-    found, observation = both(models["bert"], words=["the"], links=1000)
-    assert_equal(
-        summarise(found, words=["the"], links=1000), summarise_observation(observation, links=1000), named=True
-    )
-    assert (
-        summarise_observation(observation).long_range == summarise_observation(models["bert"].observe(TEXT)).long_range
-    )
+    found, observation = both(models["bert"], words=("the",), links=1000)
+    assert_equal(whole.summarise(found, observation.request), summarise(observation))
+    assert summarise(observation).long_range == summarise(models["bert"].observe(TEXT)).long_range
 
 
 @pytest.mark.parametrize("name", ["bert", "llama", "t5", "hosted"])
 @pytest.mark.parametrize("cell", ["link", "entropy", "sink", "distance"])
-@pytest.mark.parametrize("options", [{}, {"tokens": True}, {"everything": True}])
+@pytest.mark.parametrize("options", [{}, {"unit": "token"}, {"everything": True}])
 def test_of_a_passage_only_its_words_look(
     name: str, cell: Any, options: dict[str, Any], models: dict[str, Model]
 ) -> None:
@@ -156,7 +158,7 @@ def test_a_passage_of_a_word_and_a_mark_is_shown_alike(models: dict[str, Model])
 
 @pytest.mark.parametrize("kind", ["encoder", "decoder", "cross"])
 def test_any_map_of_an_encoder_decoder_may_be_surveyed(kind: Any, models: dict[str, Model]) -> None:
-    assert_equal(*summaries(models["t5"], kind=kind, texts=(TEXT,), generate=9))
+    assert_equal(*summaries(models["t5"], map=kind, texts=(TEXT,), generate=9))
 
 
 def test_a_pair_is_surveyed(models: dict[str, Model]) -> None:
@@ -164,7 +166,7 @@ def test_a_pair_is_surveyed(models: dict[str, Model]) -> None:
 
 
 @pytest.mark.parametrize("name", ["llama", "hosted", "t5"])
-@pytest.mark.parametrize("options", [{}, {"special": True}, {"everything": True, "tokens": True}])
+@pytest.mark.parametrize("options", [{}, {"special": True}, {"everything": True, "unit": "token"}])
 def test_new_tokens_have_the_rows_they_were_made_from(
     name: str, options: dict[str, Any], models: dict[str, Model]
 ) -> None:
@@ -189,8 +191,8 @@ def test_the_tiles_do_not_matter(models: dict[str, Model], monkeypatch: pytest.M
 def test_long_range_links_are_the_strongest_of_each_distance(
     name: str, passage: str | None, models: dict[str, Model], *, tokens: bool
 ) -> None:
-    found, observation = both(models[name], tokens=tokens, passage=passage)
-    summary, units = summarise_observation(observation), (in_tokens if tokens else in_words)(found)
+    found, observation = both(models[name], unit="token" if tokens else "word", passage=passage)
+    summary, units = summarise(observation), (in_tokens if tokens else in_words)(found)
     assert [(far.near, far.far) for far in summary.long_range] == [(1, 10), (10, None)]
     n = len(units.queries)
     apart = np.abs(np.arange(n)[:, None] - np.arange(n))
@@ -217,7 +219,7 @@ def assert_told(far: LongRange, found: Attention) -> None:
 @pytest.mark.parametrize("passage", [None, "the loan of the bank"])
 def test_the_profile_says_how_far_attention_goes(name: str, passage: str | None, models: dict[str, Model]) -> None:
     found, observation = both(models[name], passage=passage)
-    profile, n = summarise_observation(observation).profile, len(found.tokens)
+    profile, n = summarise(observation).profile, len(found.tokens)
     assert profile is not None
     assert profile.edges == (1, 10)
     rows = np.ones(n, bool) if passage is None else within("token", found.encoding, passage)
@@ -233,11 +235,11 @@ def test_the_profile_says_how_far_attention_goes(name: str, passage: str | None,
 
 
 @pytest.mark.parametrize("name", ["bert", "llama", "t5"])
-@pytest.mark.parametrize("options", [{}, {"tokens": True, "special": True}, {"passage": "the loan"}])
+@pytest.mark.parametrize("options", [{}, {"unit": "token", "special": True}, {"passage": "the loan"}])
 def test_passages_receive_what_the_others_give(name: str, options: dict[str, Any], models: dict[str, Model]) -> None:
     texts = (TEXT, None, "The loan of the river: the loan.") if name == "t5" else (TEXT,)
     found, observation = both(models[name], texts, **options)
-    summary = summarise_observation(observation)
+    summary = summarise(observation)
     received = [passage.received for passage in summary.passages]
     assert received == pytest.approx(naive_received(found, summary, observation), rel=1e-4, nan_ok=True)
     assert [passage.number for passage in summary.passages] == [1, 2, 3]
@@ -272,8 +274,8 @@ def naive_received(found: Attention, summary: Summary, observation: Observation)
 
 
 def test_a_text_of_one_passage_has_none_and_two_texts_have_no_distances(models: dict[str, Model]) -> None:
-    assert summarise_observation(models["bert"].observe("The bank had it.")).passages == []
-    summary = summarise_observation(models["t5"].observe(TEXT, None, "The loan"))
+    assert summarise(models["bert"].observe("The bank had it.")).passages == []
+    summary = summarise(models["t5"].observe(TEXT, None, "The loan"))
     assert (summary.long_range, summary.profile) == ([], None)
 
 
@@ -286,7 +288,7 @@ def test_maps_are_pooled_where_there_are_too_many_words(
     name: str, options: dict[str, Any], models: dict[str, Model]
 ) -> None:
     found, observation = both(models[name], size=10, **options)
-    (head,) = summarise_observation(observation).maps
+    (head,) = summarise(observation).maps
     n = len(found.words)
     assert (head.down, head.across, head.size) == (4, 4, (n, n))
     np.testing.assert_array_equal(head.rows, range(0, n, 4))
@@ -299,19 +301,20 @@ def test_maps_are_pooled_where_there_are_too_many_words(
 
 
 def test_a_window_is_exact(models: dict[str, Model]) -> None:
-    found, observation = both(models["bert"], size=10, window=Window((3, 12), (20, 28)))
-    (head,) = summarise_observation(observation, heads=Heads((1,), (2,))).maps
+    found, observation = both(models["bert"], size=10, crop=Crop((3, 12), (20, 28)))
+    (head,) = summarise(observation, heads=Heads((1,), (2,))).maps
     weights = in_words(found).weights[1, 2]
     assert (head.down, head.across, head.size) == (1, 1, None)
     assert set(head.rows) <= set(range(3, 12))
     assert set(head.columns) <= set(range(20, 28))
     np.testing.assert_allclose(head.weights, weights[np.ix_(head.rows, head.columns)], rtol=1e-5)
     with pytest.raises(UsageError, match="no rows 3:99"):
-        models["bert"].observe(TEXT, window=Window((3, 99)))
+        models["bert"].observe(TEXT, crop=Crop((3, 99)))
 
 
 def test_all_maps_together_have_a_bound(models: dict[str, Model], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(maps, "_CELLS", 3 * 4 * 6 * 6)
+    for name in ("_EXACT", "_CELLS"):
+        monkeypatch.setattr(maps, name, 3 * 4 * 6 * 6)
     assert models["bert"].observe(TEXT).maps.values.size <= 3 * 4 * 6 * 6
 
 
@@ -347,17 +350,16 @@ def test_a_survey_tells_of_its_texts_as_a_record_does(models: dict[str, Model]) 
             assert getattr(observation, fact) == getattr(found, fact)
         assert observation.layer_numbers == found.layer_numbers
         assert observation.shape == found.shape
-    assert (
-        repr(models["bert"].observe("The bank")) == f"<Survey of {models['bert'].name}: 3 layers × 4 heads, 4 tokens>"
-    )
+    said = repr(models["bert"].observe("The bank"))
+    assert said == f"<Observation of {models['bert'].name}: 3 layers × 4 heads, 4 tokens>"
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"words": ["money"]}, "no word 'money'"),
+        ({"words": ("money",)}, "no word 'money'"),
         ({"passage": "the money"}, "no passage 'the money'"),
-        ({"kind": "cross"}, "has one map, and none for cross"),
+        ({"map": "cross"}, "has one map, and none for cross"),
     ],
 )
 def test_what_is_not_there_is_an_error(options: dict[str, Any], said: str, models: dict[str, Model]) -> None:

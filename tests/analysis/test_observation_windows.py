@@ -1,4 +1,4 @@
-"""Surveys of texts that are longer than the model: read in windows, against the weights put together from these."""
+"""Observations of texts longer than the model: read in windows, against the weights put together from these."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attnviz.analysis.text.metrics import sink
+from attnviz.analysis.text.observing import replay
 from attnviz.analysis.text.summary import Summary, summarise
-from attnviz.analysis.text.surveyed import summarise_observation
 from attnviz.errors import InputError, UsageError
 from attnviz.interface import Model, load
 from attnviz.record import Attention, Observation
 from attnviz.render.document import summary_document
 from attnviz.render.terminal import screen as terminal
 from tests import tiny
+from tests.analysis import whole
+from tests.analysis.whole import sink
 from tests.documents import Array, Read, read_windows
 
 TEXT = "\n\n".join(
@@ -46,7 +47,7 @@ def both(model: Model, **wanted: Any) -> tuple[Read, Observation]:
     ), observation
 
 
-def assert_alike(found: Summary, naive: Summary) -> None:
+def assert_alike(found: Summary, naive: Summary | whole.Whole) -> None:
     assert [(x.layer, x.head, x.query_index, x.key_index) for x in found.links] == [
         (x.layer, x.head, x.query_index, x.key_index) for x in naive.links
     ]
@@ -57,12 +58,12 @@ def assert_alike(found: Summary, naive: Summary) -> None:
     assert np.nanmax(np.abs(found.overview - naive.overview)) < 1e-6
 
 
-@pytest.mark.parametrize("options", [{}, {"tokens": True}, {"special": True}])
+@pytest.mark.parametrize("options", [{}, {"unit": "token"}, {"special": True}])
 def test_links_and_maps_are_of_the_whole_text(model: Model, options: dict[str, bool]) -> None:
     read, observation = both(model, **options)
-    whole = Attention("m", "native", observation.causal, read.document, read.whole)
+    attention = Attention("m", "native", observation.causal, read.document, read.whole)
     assert observation.window_sinks == (observation.causal and "special" not in options)
-    assert_alike(summarise_observation(observation), summarise(whole, **options))
+    assert_alike(summarise(observation), whole.summarise(attention, observation.request))
 
 
 def test_shares_and_sinks_are_of_the_windows(model: Model) -> None:
@@ -70,7 +71,7 @@ def test_shares_and_sinks_are_of_the_windows(model: Model) -> None:
     special = np.array(read.document.special)
     kept = [(weights[:, :, window.kept], window) for weights, window in zip(read.each, read.windows, strict=True)]
     shares = np.concatenate([rows[..., special[window.places]].sum(-1) for rows, window in kept], axis=-1)
-    assert summarise_observation(observation).special_share == pytest.approx(shares.mean())
+    assert summarise(observation).special_share == pytest.approx(shares.mean())
     assert shares.shape[-1] == len(read.document)
     if not observation.causal:
         sinks = [rows.mean(2).max(-1) * rows.shape[2] for rows, _ in kept]
@@ -85,7 +86,7 @@ def test_passages_are_compared_with_what_their_windows_see(model: Model, passage
     starts = [*observation.passages, len(read.document)]
     received, expected = naive_passages(read, observation, content, starts)
     ratio = received / received.sum() / (expected / np.nansum(expected))
-    found = [each.received for each in summarise_observation(observation).passages]
+    found = [each.received for each in summarise(observation).passages]
     assert len(found) == 9
     assert np.allclose(found, ratio, atol=1e-5, equal_nan=True)
 
@@ -113,7 +114,7 @@ def naive_passages(read: Read, observation: Observation, content: Array, starts:
 def test_a_text_that_fits_is_read_at_once(model: Model) -> None:
     observation = model.observe(tiny.SENTENCE, windows=True)
     assert observation.windows is None
-    assert_alike(summarise_observation(observation), summarise(model.attend(tiny.SENTENCE)))
+    assert_alike(summarise(observation), summarise(replay(model.attend(tiny.SENTENCE))))
     assert observation.figures["sink"] == pytest.approx(sink(model.attend(tiny.SENTENCE).weights, observation.causal))
 
 
@@ -151,7 +152,7 @@ def test_views_say_in_which_windows_a_text_was_read(model: Model) -> None:
     longest = max(len(window.encoding) for window in observation.windows)
     said = terminal.summary_heading(observation).plain
     assert f"in {len(observation.windows)} windows of {longest} tokens, which no link leaves" in said
-    on_progress = summary_document(summarise_observation(observation), None)["windows"]
+    on_progress = summary_document(summarise(observation), None)["windows"]
     assert [(each["first_query"], each["last_query"] + 1) for each in on_progress] == [
         (w.first, w.last) for w in observation.windows
     ]

@@ -10,16 +10,16 @@ import pytest
 
 from attnviz.analysis.text import offsets
 from attnviz.analysis.text.kept import without
-from attnviz.analysis.text.links import best_heads, select, strongest, top_attended
 from attnviz.analysis.text.long_range import LISTED
+from attnviz.analysis.text.observing import replay
 from attnviz.analysis.text.offsets import DominantOffset, dominant_offset_heads, dominant_offsets, positional_heads
-from attnviz.analysis.text.summary import Summary, summarise
-from attnviz.analysis.text.surveyed import summarise_observation
-from attnviz.analysis.text.units import in_tokens, in_words
+from attnviz.analysis.text.summary import summarise
 from attnviz.interface import load
-from attnviz.record import Attention, Top
+from attnviz.record import Attention, Request, Top
+from tests.analysis import whole
 from tests.analysis.test_observation import TEXT, assert_equal
-from tests.records import Array, query_mask, random_weights, record
+from tests.analysis.whole import best_heads, in_tokens, in_words, select, strongest, top_attended
+from tests.records import Array, query_mask, random_weights, record, summary_of
 
 
 def half(offset: int, n: int, share: float) -> Array:
@@ -41,11 +41,11 @@ def long_record(*heads: Array) -> Attention:
 def test_an_offset_is_dominant_where_half_of_many_queries_look_at_one_offset(
     share: float, n: int, expected: bool
 ) -> None:
-    found = dominant_offset_heads(long_record(half(-3, n, share), random_weights((1, 1, n))[0, 0]))
+    found = dominant_offset_heads(replay(long_record(half(-3, n, share), random_weights((1, 1, n))[0, 0])))
     assert [(it.layer, it.head, it.offset) for it in found] == ([(0, 0, -3)] if expected else [])
     if found:
         assert 0.55 < found[0].share < 0.65
-    assert bool(positional_heads(long_record(half(-3, n, share)))) == (share > 0.9)
+    assert bool(positional_heads(replay(long_record(half(-3, n, share))))) == (share > 0.9)
 
 
 @pytest.mark.parametrize("offset", [-2, -1, 1, 2])
@@ -64,7 +64,7 @@ def test_links_at_the_offset_are_left_out_and_others_of_the_head_are_not() -> No
     weights = half(-1, 120, 0.6)
     weights[100] = query_mask(-50, 120)[100]
     attention = long_record(weights, random_weights((1, 1, 120))[0, 0] * 0.5)
-    summary = summarise(attention, links=20)
+    summary = summary_of(attention, links=20)
     assert [(head.head, head.offset) for head in summary.dominant] == [(0, -1)]
     assert (summary.links[0].query_index, summary.links[0].key_index, summary.links[0].head) == (100, 50, 0)
     assert not [link for link in summary.links if link.head == 0 and link.key_index == link.query_index - 1]
@@ -72,7 +72,7 @@ def test_links_at_the_offset_are_left_out_and_others_of_the_head_are_not() -> No
         it for row in summary.attended for it in row.best if it.head == 0 and it.key_index == it.query_index - 1
     ]
     assert summary.overview[0, 0] == 1
-    everything = summarise(attention, links=20, everything=True)
+    everything = summary_of(attention, links=20, everything=True)
     assert everything.dominant == []
     assert {link.query_index - link.key_index for link in everything.links} & {1}
 
@@ -107,7 +107,7 @@ def test_kept_links_lose_those_at_the_offset() -> None:
     assert without(top, np.ones(2, bool), []) is top
 
 
-@pytest.mark.parametrize("options", [{}, {"tokens": True}, {"special": True}, {"passage": "had strong financials"}])
+@pytest.mark.parametrize("options", [{}, {"unit": "token"}, {"special": True}, {"passage": "had strong financials"}])
 @pytest.mark.parametrize("name", ["bert", "llama"])
 def test_a_survey_leaves_out_the_same(
     name: str, options: dict[str, Any], tiny_bert: Path, tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
@@ -115,9 +115,9 @@ def test_a_survey_leaves_out_the_same(
     monkeypatch.setattr(offsets, "DOMINANT", 0.05)
     monkeypatch.setattr(offsets, "MANY_QUERIES", 6)
     model = load(tiny_bert if name == "bert" else tiny_llama)
-    naive = summarise(model.attend(TEXT, generate=4 if name == "llama" else None), links=60, **options)  # type: ignore[arg-type]
+    naive = whole.summarise(model.attend(TEXT, generate=4 if name == "llama" else None), Request(links=60, **options))  # type: ignore[arg-type]
     observation = model.observe(TEXT, generate=4 if name == "llama" else None, links=60, **options)
-    found = summarise_observation(observation, links=60)
+    found = summarise(observation, links=60)
     assert len(naive.dominant) > 2
     assert found.dominant == naive.dominant
     assert_equal(naive, found)
@@ -125,7 +125,7 @@ def test_a_survey_leaves_out_the_same(
         ours = [(it.link.query_index, it.link.key_index, it.link.layer, it.link.head) for it in band.links]
         assert ours == [link[:4] for link in expected[:LISTED]]
     # Of links that are weaker than all that was kept nobody knows, and none is shown that is not among the strongest.
-    few = summarise_observation(model.observe(TEXT, generate=4 if name == "llama" else None, top=1, links=1, **options))
+    few = summarise(model.observe(TEXT, generate=4 if name == "llama" else None, top=1, links=1, **options))
     by_edge = dict(zip([band.near for band in found.long_range], by_bands(naive), strict=True))
     for band in few.long_range:
         expected = by_edge[band.near]
@@ -133,7 +133,7 @@ def test_a_survey_leaves_out_the_same(
         assert ours == [link[:4] for link in expected[: len(ours)]]
 
 
-def by_bands(found: Summary) -> list[list[tuple[int, int, int, int, float]]]:
+def by_bands(found: whole.Whole) -> list[list[tuple[int, int, int, int, float]]]:
     """The links of each band of distances, each pair in its best head: those that no head has at its offset."""
     units: Any = found.units
     apart = abs(np.subtract.outer(np.arange(len(found.query_mask)), np.arange(len(found.key_mask))))

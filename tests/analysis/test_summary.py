@@ -7,14 +7,14 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
-from attnviz.analysis.text import metrics
-from attnviz.analysis.text.links import select
-from attnviz.analysis.text.summary import Cell, HeadMap, Heads, Summary, grid, pick_maps, shown_units, summarise
-from attnviz.analysis.text.units import Units, in_tokens, in_words
-from attnviz.analysis.text.window import Window
+from attnviz.analysis.text.observing import replay
+from attnviz.analysis.text.shown_maps import HeadMap, grid, shown_units
+from attnviz.analysis.text.summary import Summary
 from attnviz.errors import UsageError
-from attnviz.record import Array, Attention
-from tests.records import Spelled, cross_record, peaked, query_mask, random_weights, record
+from attnviz.record import Array, Attention, Cell, Crop, Heads, Request
+from tests.analysis import whole as metrics
+from tests.analysis.whole import Units, in_tokens, in_words
+from tests.records import Spelled, cross_record, peaked, query_mask, random_weights, record, summary_of
 
 SENTENCE: list[Spelled] = ["[CLS]", "the", "bank", ("loans", ["loan", "##s"]), "money", ".", "[SEP]"]
 N = 8  # tokens
@@ -44,11 +44,11 @@ def shown(weights: Array) -> Array:
 
 
 def maps_of(**heads: Any) -> list[tuple[int, int | None]]:
-    return places(summarise(attention(), heads=Heads(**heads)).maps)
+    return places(summary_of(attention(), heads=Heads(**heads)).maps)
 
 
 def test_the_map_is_by_default_that_of_the_strongest_link() -> None:
-    summary = summarise(attention())
+    summary = summary_of(attention())
     assert places(summary.maps) == [(1, 2)]
     (link, *_) = summary.links
     assert (link.query, link.key, link.layer, link.head, link.weight) == ("money", "bank", 1, 2, 0.75)
@@ -78,7 +78,7 @@ def test_layer_and_head_zero_are_wishes_too() -> None:
 
 
 def test_the_mean_is_the_mean_of_a_layers_heads() -> None:
-    summary = summarise(attention(), heads=Heads(layers=(1,), mean=True))
+    summary = summary_of(attention(), heads=Heads(layers=(1,), mean=True))
     assert places(summary.maps) == [(1, None)]
     np.testing.assert_allclose(summary.maps[0].weights, shown(in_words(attention()).weights[1].mean(0)), atol=1e-7)
 
@@ -88,38 +88,38 @@ def test_the_mean_without_a_layer_is_one_map_a_layer() -> None:
 
 
 def test_a_map_holds_the_weights_of_its_head() -> None:
-    (head,) = summarise(attention(), heads=Heads((0,), (3,))).maps
-    np.testing.assert_array_equal(head.weights, shown(in_words(attention()).weights[0, 3]))
+    (head,) = summary_of(attention(), heads=Heads((0,), (3,))).maps
+    np.testing.assert_allclose(head.weights, shown(in_words(attention()).weights[0, 3]), rtol=1e-6)
 
 
 def test_with_special_the_strongest_link_of_all_tokens_decides() -> None:
-    summary = summarise(attention(), special=True)
+    summary = summary_of(attention(), special=True)
     assert [(link.query, link.key) for link in summary.links[:2]] == [("bank", "[CLS]"), ("money", ".")]
     assert places(summary.maps) == [(0, 0)]
 
 
 def test_with_everything_function_words_and_self_links_count() -> None:
-    pairs = {(link.query, link.key) for link in summarise(attention(), everything=True).links}
+    pairs = {(link.query, link.key) for link in summary_of(attention(), everything=True).links}
     assert {("bank", "the"), ("bank", "bank"), ("bank", "[CLS]"), ("money", ".")} <= pairs
 
 
 def test_a_head_that_counts_is_preferred_to_a_stronger_positional_one() -> None:
     weak = random_weights((1, 1, 10))[0, 0] * 0.01 + 0.99 / 10
-    summary = summarise(record(NOUNS, np.stack([query_mask(1, 10), weak])[None]))
+    summary = summary_of(record(NOUNS, np.stack([query_mask(1, 10), weak])[None]))
     assert places(summary.maps) == [(0, 1)]
     assert [(found.layer, found.head) for found in summary.positional] == [(0, 0)]
     assert np.isnan(summary.overview).tolist() == [[True, False]]
 
 
 def test_where_every_head_is_positional_a_map_is_shown_all_the_same() -> None:
-    summary = summarise(record(NOUNS, query_mask(1, 10)[None, None]))
+    summary = summary_of(record(NOUNS, query_mask(1, 10)[None, None]))
     assert summary.links == []
     assert places(summary.maps) == [(0, 0)]
     assert [row.best for row in summary.attended] == [()] * 10
 
 
 def test_a_text_without_content_words_is_summarised_all_the_same() -> None:
-    summary = summarise(record(["[CLS]", "the", ".", "[SEP]"], random_weights((2, 2, 4))))
+    summary = summary_of(record(["[CLS]", "the", ".", "[SEP]"], random_weights((2, 2, 4))))
     assert summary.links == []
     assert summary.attended == []
     assert not summary.overview.any()
@@ -140,20 +140,20 @@ def test_a_text_without_content_words_is_summarised_all_the_same() -> None:
 )
 def test_a_layer_or_head_that_is_not_there_is_an_error_that_says_what_is(heads: Heads, said: str) -> None:
     with pytest.raises(UsageError) as caught:
-        summarise(attention(), heads=heads)
+        summary_of(attention(), heads=heads)
     assert caught.value.message == said
 
 
 def test_a_word_that_is_not_there_is_an_error() -> None:
     with pytest.raises(UsageError, match="the text has no word 'river'"):
-        summarise(attention(), words=["bank", "river"])
+        summary_of(attention(), words=("bank", "river"))
 
 
 def test_a_word_is_no_token_and_a_token_no_word() -> None:
-    summarise(attention(), words=["loans"])
-    summarise(attention(), words=["##s"], tokens=True)
+    summary_of(attention(), words=("loans",))
+    summary_of(attention(), words=("##s",), unit="token")
     with pytest.raises(UsageError, match="the text has no token 'loans'"):
-        summarise(attention(), words=["loans"], tokens=True)
+        summary_of(attention(), words=("loans",), unit="token")
 
 
 # Numbers
@@ -162,15 +162,15 @@ def test_a_word_is_no_token_and_a_token_no_word() -> None:
 def test_shares_are_of_all_attention_in_tokens_whatever_counts() -> None:
     found = attention()
     special = found.weights[..., [0, 7]].sum(-1).mean()
-    for options in ({}, {"special": True}, {"tokens": True}, {"everything": True}):
-        summary = summarise(found, **options)
+    for options in ({}, {"special": True}, {"unit": "token"}, {"everything": True}):
+        summary = summary_of(found, **options)
         assert summary.special_share == pytest.approx(special, abs=1e-6)
         assert summary.punctuation_share == pytest.approx(found.weights[..., 6].mean(), abs=1e-6)
 
 
 def test_the_overview_of_links_is_each_heads_largest_weight_that_counts() -> None:
-    summary = summarise(attention())
-    weights, counting = summary.units.weights, [2, 3, 4]  # bank, loans, money
+    summary = summary_of(attention())
+    weights, counting = in_words(attention()).weights, [2, 3, 4]  # bank, loans, money
     for place in np.ndindex(3, 4):
         expected = max(weights[place][q, k] for q in counting for k in counting if q != k)
         assert summary.overview[place] == pytest.approx(expected)
@@ -182,23 +182,25 @@ def test_the_overview_of_links_is_each_heads_largest_weight_that_counts() -> Non
 def test_the_other_overviews_are_the_metrics_in_tokens(cell: Any, *, tokens: bool) -> None:
     found = attention()
     expected = metrics.sink(found.weights, False) if cell == "sink" else getattr(metrics, cell)(found.weights)
-    np.testing.assert_array_equal(summarise(found, cell=cell, tokens=tokens).overview, expected)
+    np.testing.assert_allclose(
+        summary_of(found, cell=cell, unit="token" if tokens else "word").overview, expected, rtol=1e-6
+    )
 
 
 def test_the_sink_of_a_causal_record_is_the_causal_one() -> None:
     causal = record(["a1", "b1", "c1", "d1"], random_weights((2, 2, 4), causal=True), causal=True)
-    np.testing.assert_array_equal(summarise(causal, cell="sink").overview, metrics.sink(causal.weights, True))
+    np.testing.assert_allclose(summary_of(causal, cell="sink").overview, metrics.sink(causal.weights, True), rtol=1e-6)
 
 
 def test_top_and_links_are_how_many_are_listed() -> None:
-    summary = summarise(attention(), top=1, links=4)
+    summary = summary_of(attention(), top=1, links=4)
     assert len(summary.links) == 4
     assert {len(row.best) for row in summary.attended} == {len(row.average) for row in summary.attended} == {1}
 
 
 def test_the_attended_are_those_of_all_words_that_count_or_of_those_named() -> None:
-    assert [row.query for row in summarise(attention()).attended] == ["bank", "loans", "money"]
-    named = summarise(attention(), words=["the", "BANK:1"]).attended
+    assert [row.query for row in summary_of(attention()).attended] == ["bank", "loans", "money"]
+    named = summary_of(attention(), words=("the", "BANK:1")).attended
     assert [(row.query, row.query_index) for row in named] == [("the", 1), ("bank", 2)]
 
 
@@ -209,7 +211,7 @@ def units() -> Units:
     return in_words(attention())
 
 
-def shown_words(found: Units, window: Window | None = None, *, special: bool = False) -> list[list[str]]:
+def shown_words(found: Units, window: Crop | None = None, *, special: bool = False) -> list[list[str]]:
     return [[found.queries.labels[i] for i in axis] for axis in shown_units(found, window, special=special)]
 
 
@@ -227,26 +229,27 @@ def test_a_map_of_too_few_words_shows_everything() -> None:
 
 
 def test_a_window_cuts_the_maps_of_the_heads_and_of_the_grid() -> None:
-    window = Window((2, 4), (1, None))
-    (head,) = summarise(attention(), heads=Heads((0,), (3,)), window=window).maps
+    window = Crop((2, 4), (1, None))
+    (head,) = summary_of(attention(), heads=Heads((0,), (3,)), crop=window).maps
     assert (head.rows.tolist(), head.columns.tolist()) == ([2, 3], [1, 2, 3, 4])
     whole = units().weights
-    np.testing.assert_array_equal(head.weights, whole[0, 3, 2:4, 1:5])
-    np.testing.assert_array_equal(grid(units(), window).weights, whole[:, :, 2:4, 1:5])
-    (mean,) = summarise(attention(), heads=Heads((1,), mean=True), window=window).maps
+    np.testing.assert_allclose(head.weights, whole[0, 3, 2:4, 1:5], rtol=1e-6)
+    shown_of_all = grid(replay(attention(), Request(crop=window))).weights
+    np.testing.assert_allclose(shown_of_all, whole[:, :, 2:4, 1:5], rtol=1e-6)
+    (mean,) = summary_of(attention(), heads=Heads((1,), mean=True), crop=window).maps
     np.testing.assert_allclose(mean.weights, whole[1, :, 2:4, 1:5].mean(0), atol=1e-7)
 
 
 def test_a_window_changes_nothing_but_the_maps() -> None:
-    whole, part = summarise(attention()), summarise(attention(), window=Window((5, 7)))
+    whole, part = summary_of(attention()), summary_of(attention(), crop=Crop((5, 7)))
     assert (part.links, part.attended) == (whole.links, whole.attended)
     np.testing.assert_array_equal(part.overview, whole.overview)
 
 
 def test_a_window_without_two_words_shows_what_is_there() -> None:
-    assert shown_words(units(), Window((5, 7), (0, 2))) == [[".", "[SEP]"], ["[CLS]", "the"]]
-    assert shown_words(units(), Window((3, 4), (5, 6))) == [["loans"], ["."]]
-    assert shown_words(units(), Window((None, 3), (4, None)), special=True) == [
+    assert shown_words(units(), Crop((5, 7), (0, 2))) == [[".", "[SEP]"], ["[CLS]", "the"]]
+    assert shown_words(units(), Crop((3, 4), (5, 6))) == [["loans"], ["."]]
+    assert shown_words(units(), Crop((None, 3), (4, None)), special=True) == [
         ["[CLS]", "the", "bank"],
         ["money", ".", "[SEP]"],
     ]
@@ -255,37 +258,37 @@ def test_a_window_without_two_words_shows_what_is_there() -> None:
 @pytest.mark.parametrize(
     ("window", "said"),
     [
-        (Window((2, 8)), "no rows 2:8: there are 7 words"),
-        (Window((7, None)), "no rows 7:: there are 7 words"),
-        (Window((9, 10)), "no rows 9:10: there are 7 words"),
-        (Window((None, None), (0, 8)), "no columns 0:8: there are 7 words"),
-        (Window((3, 3)), "no rows 3:3: the range is empty"),
-        (Window((5, 2)), "no rows 5:2: the range is empty"),
+        (Crop((2, 8)), "no rows 2:8: there are 7 words"),
+        (Crop((7, None)), "no rows 7:: there are 7 words"),
+        (Crop((9, 10)), "no rows 9:10: there are 7 words"),
+        (Crop((None, None), (0, 8)), "no columns 0:8: there are 7 words"),
+        (Crop((3, 3)), "no rows 3:3: the range is empty"),
+        (Crop((5, 2)), "no rows 5:2: the range is empty"),
     ],
 )
-def test_a_window_beyond_the_text_is_refused_with_the_size(window: Window, said: str) -> None:
+def test_a_window_beyond_the_text_is_refused_with_the_size(window: Crop, said: str) -> None:
     with pytest.raises(UsageError) as error:
-        summarise(attention(), window=window)
+        summary_of(attention(), crop=window)
     assert str(error.value).splitlines() == [said, "They are numbered from 0 to 6."]
 
 
 def test_a_window_counts_tokens_where_tokens_are_shown() -> None:
-    (head,) = summarise(attention(), tokens=True, window=Window((3, 5))).maps
+    (head,) = summary_of(attention(), unit="token", crop=Crop((3, 5))).maps
     assert head.rows.tolist() == [3, 4]
     with pytest.raises(UsageError, match="there are 8 tokens"):
-        summarise(attention(), tokens=True, window=Window((3, 9)))
+        summary_of(attention(), unit="token", crop=Crop((3, 9)))
 
 
 def test_the_rows_of_a_cross_map_are_of_the_target_and_its_columns_of_the_source() -> None:
-    (head,) = summarise(cross(), window=Window((1, 2), (2, 4))).maps
+    (head,) = summary_of(cross(), crop=Crop((1, 2), (2, 4))).maps
     assert (head.rows.tolist(), head.columns.tolist()) == ([1], [2, 3])
     with pytest.raises(UsageError, match="no columns 0:9: there are 6 words"):
-        summarise(cross(), window=Window((1, 2), (0, 9)))
+        summary_of(cross(), crop=Crop((1, 2), (0, 9)))
 
 
 def test_maps_of_tokens_show_tokens() -> None:
     tokens = in_tokens(attention())
-    (head,) = pick_maps(select(tokens, causal=False), Heads((0,), (0,)), special=False)
+    (head,) = summary_of(attention(), unit="token", heads=Heads((0,), (0,))).maps
     assert head.weights.shape == (5, 5)
     for shown in (head.rows, head.columns):
         assert [tokens.queries.labels[i] for i in shown] == ["the", "bank", "loan", "##s", "money"]
@@ -299,19 +302,19 @@ def hybrid(numbers: tuple[int, ...] = (3, 7, 11)) -> Attention:
 
 
 def test_layers_are_asked_for_and_named_by_their_own_numbers() -> None:
-    summary = summarise(hybrid())
+    summary = summary_of(hybrid())
     assert places(summary.maps) == [(7, 2)]
     assert summary.links[0].layer == 7
     assert {link.layer for row in summary.attended for link in row.best} <= {3, 7, 11}
     weights = in_words(attention()).weights
     for number, layer in ((3, 0), (11, 2)):
-        (head,) = summarise(hybrid(), heads=Heads((number,), (3,))).maps
+        (head,) = summary_of(hybrid(), heads=Heads((number,), (3,))).maps
         assert (head.layer, head.head) == (number, 3)
-        np.testing.assert_array_equal(head.weights, shown(weights[layer, 3]))
-    (mean,) = summarise(hybrid(), heads=Heads((11,), mean=True)).maps
+        np.testing.assert_allclose(head.weights, shown(weights[layer, 3]), rtol=1e-6)
+    (mean,) = summary_of(hybrid(), heads=Heads((11,), mean=True)).maps
     np.testing.assert_allclose(mean.weights, shown(weights[2].mean(0)), atol=1e-7)
-    assert places(summarise(hybrid(), heads=Heads(mean=True)).maps) == [(3, None), (7, None), (11, None)]
-    assert places(summarise(hybrid(), heads=Heads((3,))).maps) == [(3, 1)]
+    assert places(summary_of(hybrid(), heads=Heads(mean=True)).maps) == [(3, None), (7, None), (11, None)]
+    assert places(summary_of(hybrid(), heads=Heads((3,))).maps) == [(3, 1)]
 
 
 @pytest.mark.parametrize(
@@ -323,7 +326,7 @@ def test_layers_are_asked_for_and_named_by_their_own_numbers() -> None:
 )
 def test_a_layer_without_attention_is_an_error_that_says_which_have_it(numbers: tuple[int, ...], said: str) -> None:
     with pytest.raises(UsageError) as caught:
-        summarise(hybrid(numbers), heads=Heads((1,)))
+        summary_of(hybrid(numbers), heads=Heads((1,)))
     assert caught.value.message == said
 
 
@@ -339,7 +342,7 @@ def cross() -> Attention:
 
 
 def test_a_cross_map_has_the_words_of_both_texts() -> None:
-    summary = summarise(cross())
+    summary = summary_of(cross())
     (head,) = summary.maps
     assert (head.layer, head.head) == (1, 0)
     assert head.weights.shape == (3, 4)
@@ -356,18 +359,18 @@ def test_a_cross_map_has_the_words_of_both_texts() -> None:
 def test_the_overviews_of_a_cross_map_are_the_metrics(cell: Any) -> None:
     weights = cross().weights
     expected = metrics.sink(weights, False) if cell == "sink" else metrics.entropy(weights)
-    np.testing.assert_array_equal(summarise(cross(), cell=cell).overview, expected)
+    np.testing.assert_allclose(summary_of(cross(), cell=cell).overview, expected, rtol=1e-6)
 
 
 def test_there_is_no_distance_between_two_texts() -> None:
     with pytest.raises(UsageError, match="no distance between two texts") as caught:
-        summarise(cross(), cell="distance")
+        summary_of(cross(), cell="distance")
     assert caught.value.hint == "Ask for link, entropy or sink."
 
 
 def test_a_map_of_too_few_words_of_one_text_shows_all_of_that_one() -> None:
     few = cross_record(["[<s>]", "Bank", "."], SOURCE, random_weights((1, 1, 3, 7)))
-    (head,) = summarise(few).maps
+    (head,) = summary_of(few).maps
     assert (head.rows.tolist(), head.columns.tolist()) == ([0, 1, 2], [0, 1, 2, 3])
 
 
@@ -391,16 +394,17 @@ def naive_generated(
 
 
 def assert_generated(summary: Summary, expected: list[Any]) -> None:
-    found = summary.generated
+    found, found_in = summary.generated, summary.observation.whole
+    assert isinstance(found_in, Attention)
     assert [row.query_index + 1 for row in found] == [token for token, _, _ in expected]
     for row, (_, best, mean) in zip(found, expected, strict=True):
-        assert row.query == summary.attention.tokens[row.query_index]
+        assert row.query == found_in.tokens[row.query_index]
         assert [(link.key_index, link.weight) for link in row.best] == best
         for link in row.best:
             assert link.query_index == row.query_index
-            assert link.key == summary.attention.key_tokens[link.key_index]
-            layer = summary.attention.layer_numbers.index(link.layer)
-            assert summary.attention.weights[layer, link.head, link.query_index, link.key_index] == link.weight
+            assert link.key == found_in.key_tokens[link.key_index]
+            layer = found_in.layer_numbers.index(link.layer)
+            assert found_in.weights[layer, link.head, link.query_index, link.key_index] == link.weight
         assert [key for key, _ in row.average] == [key for key, _ in mean]
         assert [weight for _, weight in row.average] == pytest.approx([weight for _, weight in mean], rel=1e-5)
 
@@ -414,28 +418,31 @@ def test_a_new_token_has_the_row_of_the_token_before_it(
     weights = random_weights((2, 3, 7), causal=True)
     found = record(STORY, weights, causal=True, generated=generated, numbers=numbers)
     # Function words count and so does the token itself; the first token, punctuation and special tokens do not.
-    assert_generated(summarise(found, tokens=tokens), naive_generated(found, 3, lambda key: key in (1, 2, 4, 5)))
-    assert len(summarise(found).generated) == min(generated, 6)  # before the first token there is none
+    assert_generated(
+        summary_of(found, unit="token" if tokens else "word"),
+        naive_generated(found, 3, lambda key: key in (1, 2, 4, 5)),
+    )
+    assert len(summary_of(found).generated) == min(generated, 6)  # before the first token there is none
 
 
 @pytest.mark.parametrize("options", [{"special": True}, {"everything": True}])
 def test_with_special_or_all_a_new_token_may_have_looked_anywhere(options: dict[str, bool]) -> None:
     found = record(STORY, random_weights((2, 3, 7), causal=True), causal=True, generated=4)
-    assert_generated(summarise(found, top=9, **options), naive_generated(found, 9, lambda _: True))
+    assert_generated(summary_of(found, top=9, **options), naive_generated(found, 9, lambda _: True))
 
 
 def test_a_new_token_of_a_target_has_the_row_before_it_in_the_cross_map_too() -> None:
     found = cross_record(["[<s>]", "Die", "Bank"], SOURCE, random_weights((2, 2, 3, 7)), generated=2)
-    assert_generated(summarise(found), naive_generated(found, 3, lambda key: key < 5))
-    assert summarise(found).generated[0].query == "[<s>]"
+    assert_generated(summary_of(found), naive_generated(found, 3, lambda key: key < 5))
+    assert summary_of(found).generated[0].query == "[<s>]"
 
 
 def test_the_first_token_of_a_source_is_a_key_like_any() -> None:
     weights = peaked((1, 1, 2, 7), {(0, 0, 0, 0): 0.9})
-    (row,) = summarise(cross_record(["[<s>]", "Bank"], SOURCE, weights, generated=1), top=1).generated
+    (row,) = summary_of(cross_record(["[<s>]", "Bank"], SOURCE, weights, generated=1), top=1).generated
     assert [(link.key, link.key_index) for link in row.best] == [("The", 0)]
 
 
 def test_where_nothing_was_generated_there_are_no_rows() -> None:
-    assert summarise(attention()).generated == []
-    assert summarise(cross()).generated == []
+    assert summary_of(attention()).generated == []
+    assert summary_of(cross()).generated == []

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attnviz.analysis.text.links import find_unit
-from attnviz.analysis.text.units import in_tokens, in_words
 from attnviz.record import Attention
+from tests.analysis.whole import in_tokens, in_words
 from tests.records import Spelled, cross_record, random_weights, record
 
 

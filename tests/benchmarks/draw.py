@@ -11,8 +11,8 @@ from collections.abc import Callable
 import numpy as np
 from matplotlib.figure import Figure
 
-from attnviz.analysis.text.summary import grid
-from attnviz.analysis.text.units import in_words
+from attnviz.analysis.text.observing import replay
+from attnviz.analysis.text.shown_maps import grid
 from attnviz.render.figure import draw_grid, to_png
 from tests.records import random_weights, record
 
@@ -43,10 +43,11 @@ def main() -> None:
     """Print the table as it stands in the README."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     attention = record([f"word{i}" for i in range(WORDS)], random_weights((LAYERS, HEADS, WORDS)))
-    maps = grid(in_words(attention))
+    observation = replay(attention)
+    maps = grid(observation)
     mosaic, axes = [], []
     for _ in range(rounds + 1):
-        mosaic.append(seconds(lambda: to_png(draw_grid(attention, maps))))
+        mosaic.append(seconds(lambda: to_png(draw_grid(observation, maps))))
         axes.append(seconds(lambda: subplots(attention.weights)))
     ours, theirs = (statistics.median(times[1:]) for times in (mosaic, axes))  # the first round loads the fonts
     print("| what | against | ratio | at most |\n|---|---|---|---|")

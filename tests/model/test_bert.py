@@ -11,13 +11,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassification, BertModel
 
-from attnviz.analysis.text.units import in_words
 from attnviz.checkpoint import open_checkpoint
 from attnviz.errors import InputError
 from attnviz.interface import Model, load
 from attnviz.model.hosted.precision import precision
 from attnviz.model.native.backend import Native, open_native
 from tests import tiny
+from tests.analysis.whole import in_words
 from tests.model.parity import DTYPES, assert_same, assert_telling, ours, theirs
 
 SHAPES: dict[str, dict[str, Any]] = {

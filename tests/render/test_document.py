@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from jsonschema import ValidationError
 
-from attnviz.analysis.text.summary import Heads, summarise
 from attnviz.model.check.judge import Check, LayerCheck, RowCounts
-from attnviz.record import Attention
+from attnviz.record import Attention, Heads
 from attnviz.render.document import check_document, summary_document
-from tests.records import Spelled, cross_record, query_mask, random_weights, record, three_maps
+from tests.analysis.whole import in_words
+from tests.records import Spelled, cross_record, query_mask, random_weights, record, summary_of, three_maps
 from tests.schemas import validate
 
 BANK: list[Spelled] = ["[CLS]", "The", "bank", "approved", "the", ("loans", ["loan", "##s"]), ".", "[SEP]"]
@@ -34,7 +34,7 @@ FAILED = check(0.02, double=check(0.019, dtype="float64"))
 
 def made(attention: Attention, found: Check | None = None, **options: Any) -> dict[str, Any]:
     """The document as its reader gets it."""
-    text = json.dumps(summary_document(summarise(attention, **options), found), allow_nan=False)
+    text = json.dumps(summary_document(summary_of(attention, **options), found), allow_nan=False)
     parsed: dict[str, Any] = json.loads(text)
     return parsed
 
@@ -52,7 +52,7 @@ def test_a_note_and_who_attends_are_said() -> None:
     "options",
     [
         {},
-        {"tokens": True},
+        {"unit": "token"},
         {"special": True},
         {"everything": True},
         {"heads": Heads((0, 1), (0, 2))},
@@ -117,25 +117,25 @@ def test_texts_stand_in_it_as_they_are() -> None:
 
 def test_links_are_the_summarys_and_point_at_words_and_weights() -> None:
     attention = bank()
-    summary = summarise(attention)
+    summary, weights = summary_of(attention), in_words(attention).weights
     found = made(attention)
     assert len(found["links"]) == len(summary.links) > 0
     for link in [*found["links"], *(link for row in found["top_attended"] for link in row["best"])]:
         assert found["words"][link["query_index"]] == link["query"]
         assert found["words"][link["key_index"]] == link["key"]
         place = link["layer"], link["head"], link["query_index"], link["key_index"]
-        assert link["weight"] == pytest.approx(summary.units.weights[place], rel=1e-6)
+        assert link["weight"] == pytest.approx(weights[place], rel=1e-6)
 
 
 def test_links_between_tokens_point_at_tokens() -> None:
-    found = made(bank(), tokens=True)
+    found = made(bank(), unit="token")
     assert found["unit"] == "token"
     assert all(found["tokens"][link["query_index"]] == link["query"] for link in found["links"])
 
 
 def test_a_map_holds_the_weights_between_the_units_at_its_indices() -> None:
     attention = bank()
-    weights = summarise(attention).units.weights
+    weights = in_words(attention).weights
     (found,) = made(attention, heads=Heads((1,), (2,)))["maps"]
     assert (found["layer"], found["head"]) == (1, 2)
     assert found["indices"] == [1, 2, 3, 4, 5]
@@ -149,7 +149,7 @@ def test_a_map_of_one_text_says_its_indices_thrice_and_one_of_two_says_each() ->
     attention = cross_record(["[<s>]", "Die", "Bank"], BANK, random_weights((2, 3, 3, 9)))
     (found,) = made(attention, heads=Heads((1,), (2,)))["maps"]
     assert (found["indices"], found["query_indices"], found["key_indices"]) == (None, [1, 2], [1, 2, 3, 4, 5])
-    expected = summarise(attention).units.weights[1, 2][np.ix_(found["query_indices"], found["key_indices"])]
+    expected = in_words(attention).weights[1, 2][np.ix_(found["query_indices"], found["key_indices"])]
     np.testing.assert_allclose(found["weights"], expected, rtol=1e-6)
 
 
@@ -189,7 +189,7 @@ def test_layers_are_named_by_their_own_numbers() -> None:
 @pytest.mark.parametrize("tokens", [False, True])
 def test_new_tokens_are_listed_with_what_the_token_before_them_looked_at(*, tokens: bool) -> None:
     attention = record(BANK, random_weights((2, 3, 9), causal=True), causal=True, generated=3)
-    found = made(attention, tokens=tokens)
+    found = made(attention, unit="token" if tokens else "word")
     assert found["generated_tokens"] == 3
     assert [(row["token"], row["token_index"]) for row in found["generated"]] == [("##s", 6), (".", 7), ("[SEP]", 8)]
     for row in found["generated"]:
@@ -212,7 +212,7 @@ def test_a_mean_is_called_mean() -> None:
 
 def test_numbers_have_the_digits_of_float32() -> None:
     attention = bank()
-    for row, values in zip(made(attention)["overview"]["values"], summarise(attention).overview, strict=True):
+    for row, values in zip(made(attention)["overview"]["values"], summary_of(attention).overview, strict=True):
         assert [np.float32(number) for number in row] == pytest.approx(values.astype(np.float32), rel=1e-6)
         assert all(len(str(number).replace("0.", "").lstrip("0")) <= 8 for number in row)
 
@@ -227,14 +227,16 @@ def test_a_head_that_is_left_out_is_null_in_the_overview_and_listed() -> None:
 
 def test_entropy_of_nothing_is_zero_and_not_minus_zero() -> None:
     text = json.dumps(
-        summary_document(summarise(record(NOUNS, query_mask(0, 10)[None, None]), cell="entropy", everything=True), None)
+        summary_document(
+            summary_of(record(NOUNS, query_mask(0, 10)[None, None]), cell="entropy", everything=True), None
+        )
     )
     assert "-0.0" not in text
 
 
 def test_averages_are_of_all_heads() -> None:
     attention = bank()
-    weights = summarise(attention).units.weights.mean((0, 1))
+    weights = in_words(attention).weights.mean((0, 1))
     for row in made(attention)["top_attended"]:
         for key in row["average"]:
             assert key["weight"] == pytest.approx(weights[row["query_index"], key["key_index"]], rel=1e-5)

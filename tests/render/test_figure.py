@@ -13,12 +13,13 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
-from attnviz.analysis.text.summary import Grid, HeadMap, grid
-from attnviz.analysis.text.units import Units, in_words
+from attnviz.analysis.text.observing import replay
+from attnviz.analysis.text.shown_maps import Grid, HeadMap, grid
 from attnviz.errors import UsageError
-from attnviz.record import Attention
+from attnviz.record import Attention, Observation, Request
 from attnviz.render import palette
 from attnviz.render.figure import Style, colormap, draw_grid, draw_head, save_figure, style, to_png
+from tests.analysis.whole import Units, in_words
 from tests.records import Array, cross_record, peaked, random_weights, record
 from tests.render.screen import luminance
 
@@ -36,20 +37,21 @@ def noun_record(weights: Array, **facts: Any) -> Attention:
 def head_figure(attention: Attention, layer: int = 0, head: int = 0, style: Style | None = None) -> Figure:
     units = in_words(attention)
     shown = np.arange(len(units.queries)), np.arange(len(units.keys))
-    return draw_head(attention, units, HeadMap(layer, head, units.weights[layer, head], *shown), style)
+    return draw_head(replay(attention), units, HeadMap(layer, head, units.weights[layer, head], *shown), style)
 
 
-def pooled_map(weights: Array, joins: int) -> tuple[Attention, Units, HeadMap]:
+def pooled_map(weights: Array, joins: int) -> tuple[Observation, Units, HeadMap]:
     """The map of one head in which each cell stands for ``joins`` × ``joins`` words."""
     count = len(weights) * joins
     attention = noun_record(random_weights((1, 1, count)))
     begins = np.arange(0, count, joins)
     head = HeadMap(0, 0, weights, begins, begins, joins, joins, (count, count))
-    return attention, in_words(attention), head
+    return replay(attention), in_words(attention), head
 
 
 def grid_figure(attention: Attention, style: Style | None = None, **options: Any) -> Figure:
-    return draw_grid(attention, grid(in_words(attention), **options), style)
+    observation = replay(attention, Request(**options))
+    return draw_grid(observation, grid(observation), style)
 
 
 def pixels(figure: Figure) -> Array:
@@ -149,7 +151,9 @@ def test_numbers_stand_where_words_are_that_are_shown() -> None:
     attention = noun_record(random_weights((1, 1, 300)))
     units = in_words(attention)
     rows, columns = np.arange(100, 200), np.arange(0, 300, 2)
-    figure = draw_head(attention, units, HeadMap(0, 0, units.weights[0, 0][np.ix_(rows, columns)], rows, columns))
+    figure = draw_head(
+        replay(attention), units, HeadMap(0, 0, units.weights[0, 0][np.ix_(rows, columns)], rows, columns)
+    )
     across, down = figure.axes[0].xaxis, figure.axes[0].yaxis
     for axis, numbers in ((across, columns), (down, rows)):
         labels = [int(label.get_text()) for label in axis.get_ticklabels()]
@@ -239,9 +243,9 @@ def test_a_grid_of_more_words_than_pixels_is_pooled_and_says_so() -> None:
 def test_a_grid_that_was_pooled_before_says_how_many_weights_a_point_joins() -> None:
     attention = noun_record(random_weights((2, 2, 10)))
     maps = Grid(attention.weights, 128, 64, (1280, 640))
-    figure = draw_grid(attention, maps)
+    figure = draw_grid(replay(attention), maps)
     assert figure.get_supxlabel() == "each point is the largest of 128 × 64 weights"
-    figure = draw_grid(attention, maps, Style(size=(2, 2), dpi=10))
+    figure = draw_grid(replay(attention), maps, Style(size=(2, 2), dpi=10))
     down, across = re.findall(r"\d+", figure.get_supxlabel())
     assert int(down) > 128
     assert int(across) > 64
@@ -513,9 +517,9 @@ def test_a_notebook_shows_the_grid(tiny_attention: Any) -> None:
 
 
 def test_a_picture_of_too_many_pixels_is_refused_before_it_is_drawn() -> None:
-    attention = record(["bank", "loan"], random_weights((1, 1, 2)))
+    observation = replay(record(["bank", "loan"], random_weights((1, 1, 2))))
     with pytest.raises(UsageError, match="14400 million pixels, at most 200 million"):
-        draw_grid(attention, grid(in_words(attention)), Style(size=(100, 100), dpi=1200))
+        draw_grid(observation, grid(observation), Style(size=(100, 100), dpi=1200))
 
 
 @pytest.mark.parametrize("draw", [head_figure, grid_figure])

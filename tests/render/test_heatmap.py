@@ -5,10 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attnviz.analysis.text.summary import HeadMap, Heads, summarise
-from attnviz.analysis.text.units import Units, in_words, read_in
+from attnviz.analysis.text.shown_maps import HeadMap
+from attnviz.analysis.text.units import read_in
+from attnviz.record import Heads
 from attnviz.render.heatmap import Heatmap, head_heatmap, head_name, overview_heatmap, pool
-from tests.records import cross_record, encoding_of, query_mask, random_weights, record
+from tests.analysis.whole import Units, in_words
+from tests.records import cross_record, encoding_of, query_mask, random_weights, record, summary_of
 
 WORDS = ("[CLS]", "the", "bank", "loans", "money", ".", "[SEP]")
 NOUNS = ("bank", "loan", "company", "river", "water", "money", "house", "stone", "cloud", "paper")
@@ -41,7 +43,7 @@ def test_a_map_of_nothing_has_a_scale_all_the_same() -> None:
 
 @pytest.mark.parametrize(("cell", "percent"), [("link", True), ("sink", True), ("entropy", False), ("distance", False)])
 def test_the_overview_has_layers_down_and_heads_across(cell: str, *, percent: bool) -> None:
-    summary = summarise(record(WORDS, random_weights((2, 3, 7))), cell=cell)  # type: ignore[arg-type]
+    summary = summary_of(record(WORDS, random_weights((2, 3, 7))), cell=cell)  # type: ignore[arg-type]
     found = overview_heatmap(summary)
     assert (found.rows, found.columns) == (("L0", "L1"), ("H0", "H1", "H2"))
     np.testing.assert_array_equal(found.values, summary.overview)
@@ -51,19 +53,19 @@ def test_the_overview_has_layers_down_and_heads_across(cell: str, *, percent: bo
 
 def test_the_overviews_scale_does_not_count_heads_that_are_left_out() -> None:
     weights = np.stack([query_mask(-1, 10), random_weights((1, 1, 10))[0, 0]])[None]
-    found = overview_heatmap(summarise(record(NOUNS, weights)))
+    found = overview_heatmap(summary_of(record(NOUNS, weights)))
     assert np.isnan(found.values[0, 0])
     assert found.high == found.values[0, 1] < 1
 
 
 def test_an_overview_of_nothing_has_a_scale_all_the_same() -> None:
-    assert overview_heatmap(summarise(record(["[CLS]", "the"], random_weights((1, 2, 2))))).high == 1
+    assert overview_heatmap(summary_of(record(["[CLS]", "the"], random_weights((1, 2, 2))))).high == 1
 
 
 def test_a_head_has_a_name() -> None:
-    summary = summarise(record(WORDS, random_weights((2, 3, 7))), heads=Heads((1,), (2,)))
+    summary = summary_of(record(WORDS, random_weights((2, 3, 7))), heads=Heads((1,), (2,)))
     assert head_name(summary.maps[0]) == "L1 H2"
-    summary = summarise(record(WORDS, random_weights((2, 3, 7))), heads=Heads((1,), mean=True))
+    summary = summary_of(record(WORDS, random_weights((2, 3, 7))), heads=Heads((1,), mean=True))
     assert head_name(summary.maps[0]) == "L1, mean of its heads"
 
 
@@ -138,6 +140,6 @@ def test_a_cross_map_has_the_words_of_the_target_down_and_of_the_source_across()
 
 
 def test_layers_have_their_own_numbers() -> None:
-    summary = summarise(record(WORDS, random_weights((2, 3, 7)), numbers=(3, 11)), heads=Heads((11,), (2,)))
+    summary = summary_of(record(WORDS, random_weights((2, 3, 7)), numbers=(3, 11)), heads=Heads((11,), (2,)))
     assert overview_heatmap(summary).rows == ("L3", "L11")
     assert head_name(summary.maps[0]) == "L11 H2"

@@ -9,14 +9,14 @@ from rich.console import Group
 
 from attnviz.analysis.text.links import Link
 from attnviz.analysis.text.long_range import LongRange, LongRangeLink, Passage, Profile
-from attnviz.analysis.text.summary import Summary, summarise
+from attnviz.analysis.text.summary import Summary
 from attnviz.encoding import Place
 from attnviz.record import Attention
 from attnviz.render.document import summary_document
 from attnviz.render.heatmap import profile_heatmap
 from attnviz.render.terminal import screen as terminal
 from attnviz.render.terminal.long import LongRangeLinks, MostRead
-from tests.records import random_weights, record
+from tests.records import random_weights, record, summary_of
 from tests.render.screen import Colours, lines, printed
 from tests.schemas import validate
 
@@ -50,7 +50,7 @@ LONG_RANGE = [
 
 def long_summary() -> Summary:
     words = [f"w{i}" for i in range(300)]
-    summary = summarise(record(words, random_weights((2, 1, 300))))
+    summary = summary_of(record(words, random_weights((2, 1, 300))))
     return replace(summary, long_range=LONG_RANGE, profile=PROFILE, passages=passages(0.5, 2.25, np.nan, 1.0))
 
 
@@ -166,7 +166,7 @@ def test_no_more_than_eight_passages_are_listed() -> None:
 
 def test_a_short_text_has_none_of_these() -> None:
     words = [f"w{i}" for i in range(9)]
-    found = lines(Group(*terminal.summary_parts(summarise(record(words, random_weights((2, 1, 9)))), named=False)), 80)
+    found = lines(Group(*terminal.summary_parts(summary_of(record(words, random_weights((2, 1, 9)))), named=False)), 80)
     assert not [
         line for line in found if line.startswith(("Long-range links", "Distance profile", "Most read passages"))
     ]
@@ -198,7 +198,7 @@ def test_the_document_has_what_the_screen_shows() -> None:
 
 
 def test_the_document_of_a_short_text_has_the_same_names_and_nothing_in_them(tiny_attention: Attention) -> None:
-    found = summary_document(summarise(tiny_attention), None)
+    found = summary_document(summary_of(tiny_attention), None)
     validate(found)
     assert (found["long_range_links"], found["distance_profile"], found["received"]) == ([], None, [])
     assert found["weights_kept"] == "all"

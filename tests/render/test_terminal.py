@@ -8,10 +8,10 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Group
 
-from attnviz.analysis.text.summary import Heads, summarise
-from attnviz.record import Attention
+from attnviz.analysis.text.observing import replay
+from attnviz.record import Attention, Heads
 from attnviz.render.terminal import screen as terminal
-from tests.records import Spelled, cross_record, peaked, query_mask, random_weights, record, three_maps
+from tests.records import Spelled, cross_record, peaked, query_mask, random_weights, record, summary_of, three_maps
 from tests.render.screen import Colours, lines, printed
 
 BANK: list[Spelled] = ["[CLS]", "The", "bank", "approved", "the", ("loans", ["loan", "##s"]), ".", "[SEP]"]
@@ -38,8 +38,8 @@ def random(words: list[Spelled], *, heads: int = 4, causal: bool = False) -> Att
 def shown(
     attention: Attention, width: int = 80, colours: Colours = None, *, named: bool = False, **options: Any
 ) -> list[str]:
-    """The lines that ``summary_parts`` prints."""
-    return lines(Group(*terminal.summary_parts(summarise(attention, **options), named=named)), width, colours)
+    """The lines that ``show`` prints."""
+    return lines(Group(*terminal.summary_parts(summary_of(attention, **options), named=named)), width, colours)
 
 
 def section(title: str, found: list[str]) -> list[str]:
@@ -97,7 +97,7 @@ def test_the_whole_screen_is_the_same_without_colour_and_with_256() -> None:
 
 def test_colour_is_used_where_there_is_one_and_only_there() -> None:
     def screen(colours: Colours, **options: bool) -> str:
-        return printed(Group(*terminal.summary_parts(summarise(bank()), named=False)), 80, colours, **options)
+        return printed(Group(*terminal.summary_parts(summary_of(bank()), named=False)), 80, colours, **options)
 
     assert "\x1b[" not in screen(None)
     assert ";2;" in screen("truecolor")
@@ -122,7 +122,7 @@ def test_the_terminal_decides_between_blocks_and_characters(
     environment: dict[str, str], system: str | None, *, blocks: bool
 ) -> None:
     many = random([f"w{i}" for i in range(40)])
-    parts = Group(*terminal.summary_parts(summarise(many), named=False))
+    parts = Group(*terminal.summary_parts(summary_of(many), named=False))
     text = printed(parts, 80, color_system="auto", no_color=None, force_terminal=True, _environ=environment)
     assert ("▀" in text) is blocks
     assert (";2;" in text, ";5;" in text) == (blocks and system == "truecolor", blocks and system == "256")
@@ -130,7 +130,7 @@ def test_the_terminal_decides_between_blocks_and_characters(
 
 @pytest.mark.parametrize("colours", [None, "truecolor"])
 @pytest.mark.parametrize("width", [40, 80, 200])
-@pytest.mark.parametrize("options", [{}, {"everything": True}, {"tokens": True, "special": True}])
+@pytest.mark.parametrize("options", [{}, {"everything": True}, {"unit": "token", "special": True}])
 def test_nothing_in_the_words_acts_on_the_terminal_or_makes_a_line_too_wide(
     width: int, colours: Colours, options: dict[str, bool]
 ) -> None:
@@ -145,20 +145,20 @@ def test_nothing_in_the_words_acts_on_the_terminal_or_makes_a_line_too_wide(
 
 def test_the_heading_names_model_way_and_sizes() -> None:
     attention = replace(bank(), model="sentence-transformers/all-MiniLM-L6-v2", backend="hosted")
-    assert lines(terminal.summary_heading(attention)) == [
+    assert lines(terminal.summary_heading(replay(attention))) == [
         "all-MiniLM-L6-v2 · hosted · 2 layers × 3 heads · 9 tokens · 8 words"
     ]
 
 
 def test_the_heading_says_what_was_cut_off() -> None:
-    assert "12 tokens" in lines(terminal.summary_heading(bank(dropped=12)))[0]
-    assert "cut" in lines(terminal.summary_heading(bank(dropped=12)))[0]
-    assert "cut" not in lines(terminal.summary_heading(bank()))[0]
+    assert "12 tokens" in lines(terminal.summary_heading(replay(bank(dropped=12))))[0]
+    assert "cut" in lines(terminal.summary_heading(replay(bank(dropped=12))))[0]
+    assert "cut" not in lines(terminal.summary_heading(replay(bank())))[0]
 
 
 def test_the_heading_says_how_many_tokens_are_generated() -> None:
     attention = record(BANK, random_weights((2, 3, 9), causal=True), causal=True, generated=4)
-    assert lines(terminal.summary_heading(attention))[0].endswith(" · 9 tokens (4 generated) · 8 words")
+    assert lines(terminal.summary_heading(replay(attention)))[0].endswith(" · 9 tokens (4 generated) · 8 words")
 
 
 @pytest.mark.parametrize("name", ["encoder", "decoder", "cross"])
@@ -170,16 +170,16 @@ def test_the_heading_of_one_map_of_three_says_which_and_what_looks_at_what(name:
         "decoder": "3 tokens (1 generated) · 3 words",
         "cross": "3 target tokens (1 generated) look at 9 source tokens",
     }
-    assert lines(terminal.summary_heading(found), 120) == [start + sizes[name]]
+    assert lines(terminal.summary_heading(replay(found)), 120) == [start + sizes[name]]
 
 
 def test_the_heading_of_a_cross_map_counts_what_was_cut_off_of_both_texts() -> None:
     found = three_maps(BANK, ["Die", "Bank"], dropped=2).cross
     assert found.keys
-    assert "2 tokens cut off" in lines(terminal.summary_heading(found), 120)[0]
+    assert "2 tokens cut off" in lines(terminal.summary_heading(replay(found)), 120)[0]
     assert (
         "7 tokens cut off"
-        in lines(terminal.summary_heading(replace(found, keys=replace(found.keys, dropped=5))), 120)[0]
+        in lines(terminal.summary_heading(replay(replace(found, keys=replace(found.keys, dropped=5)))), 120)[0]
     )
 
 
@@ -236,7 +236,7 @@ def test_the_whole_screen_of_a_cross_map_at_80_columns() -> None:
 
 @pytest.mark.parametrize("colours", [None, "truecolor"])
 @pytest.mark.parametrize("width", [30, 40, 80, 200])
-@pytest.mark.parametrize("options", [{}, {"everything": True}, {"tokens": True, "special": True}])
+@pytest.mark.parametrize("options", [{}, {"everything": True}, {"unit": "token", "special": True}])
 @pytest.mark.parametrize("turned", [False, True])
 def test_no_words_of_two_texts_act_on_the_terminal_or_make_a_line_too_wide(
     width: int, colours: Colours, options: dict[str, bool], *, turned: bool
@@ -298,7 +298,7 @@ def test_without_new_tokens_there_is_no_such_section() -> None:
     "words", [EVIL, ["日本", "bank", "👩\u200d👩\u200d👧", "\x1b[1m", "e\u0301"]], ids=["evil", "wide"]
 )
 def test_links_stand_in_columns_whatever_the_words(words: list[Spelled]) -> None:
-    summary = summarise(random(words), everything=True)
+    summary = summary_of(random(words), everything=True)
     found = lines(terminal.StrongestLinks(summary), 120)
     assert len(found) == len(summary.links)
     for part in (" → ", f"{summary.links[0].weight:.2f}"[:1] + ".", "L", " H"):
@@ -307,21 +307,21 @@ def test_links_stand_in_columns_whatever_the_words(words: list[Spelled]) -> None
 
 def test_a_bar_is_as_long_as_its_weight() -> None:
     peaks = {(0, 0, 0, 1): 1.0, (0, 1, 1, 2): 0.75, (0, 2, 2, 0): 0.5}
-    found = lines(terminal.StrongestLinks(summarise(record(NOUNS[:3], peaked((1, 3, 3), peaks)), links=3)))
+    found = lines(terminal.StrongestLinks(summary_of(record(NOUNS[:3], peaked((1, 3, 3), peaks)), links=3)))
     assert [line.count("█") for line in found] == [24, 18, 12]
 
 
 def test_a_link_is_one_line_of_80_columns_however_long_its_words() -> None:
     words: list[Spelled] = ["antidisestablishmentarianism", "floccinaucinihilipilification"]
     attention = record(words, peaked((1, 1, 2), {(0, 0, 0, 1): 1.0}))
-    (line,) = lines(terminal.StrongestLinks(summarise(attention, links=1)), 80, broken=False)
+    (line,) = lines(terminal.StrongestLinks(summary_of(attention, links=1)), 80, broken=False)
     assert cell_len(line) <= 80
 
 
 @pytest.mark.parametrize("width", [10, 24, 30, 40, 60])
 def test_a_narrow_console_gets_shorter_bars_of_one_scale_and_a_line_a_link(width: int) -> None:
     peaks = {(0, 0, 0, 1): 1.0, (0, 0, 1, 2): 0.5}
-    summary = summarise(record(NOUNS[:3], peaked((1, 1, 3), peaks)), links=2)
+    summary = summary_of(record(NOUNS[:3], peaked((1, 1, 3), peaks)), links=2)
     found = lines(terminal.StrongestLinks(summary), width)
     assert len(found) == 2
     whole, half = (line.count("█") + line.count("▌") / 2 for line in found)
@@ -332,7 +332,7 @@ def test_a_narrow_console_gets_shorter_bars_of_one_scale_and_a_line_a_link(width
 
 def test_words_that_occur_twice_are_numbered_as_they_can_be_asked_for() -> None:
     weights = peaked((1, 1, 4), {(0, 0, 0, 2): 0.75, (0, 0, 3, 0): 0.7})
-    found = lines(terminal.StrongestLinks(summarise(record(["bank", "loan", "Bank", "money"], weights), links=2)))
+    found = lines(terminal.StrongestLinks(summary_of(record(["bank", "loan", "Bank", "money"], weights), links=2)))
     assert found[0].split()[:3] == ["bank:1", "→", "Bank:2"]
     assert found[1].split()[:3] == ["money", "→", "bank:1"]
 
@@ -340,7 +340,7 @@ def test_words_that_occur_twice_are_numbered_as_they_can_be_asked_for() -> None:
 def test_where_no_words_count_it_says_so() -> None:
     found = shown(random(["[CLS]", "the", ".", "[SEP]"]))
     assert section("Strongest links", found)[0] == "  none: no two words count here"
-    assert section("Strongest links", shown(random(["[CLS]", "the"]), tokens=True))[0].endswith(
+    assert section("Strongest links", shown(random(["[CLS]", "the"]), unit="token"))[0].endswith(
         "no two tokens count here"
     )
 
@@ -414,7 +414,7 @@ def test_links_at_the_usual_offset_of_a_head_are_said_to_be_left_out() -> None:
 @pytest.mark.parametrize("cell", ["link", "entropy", "sink", "distance"])
 def test_the_overview_is_of_the_cell_that_was_asked_for(cell: Any) -> None:
     attention = random(list(NOUNS))
-    summary = summarise(attention, cell=cell)
+    summary = summary_of(attention, cell=cell)
     rows = [line.split() for line in section("Overview", shown(attention, cell=cell)) if line.startswith("L")]
     assert [row[0] for row in rows] == ["L0", "L1", "L2"]
     for row, values in zip(rows, summary.overview, strict=True):

@@ -16,8 +16,7 @@ from attnviz.analysis.check.plain import Plain, Read, read, read_other
 from attnviz.analysis.check.shown import ShownLinks, ShownMap, judge_top, units_of
 from attnviz.analysis.check.units import Block, in_document
 from attnviz.analysis.text.links import counting
-from attnviz.analysis.text.summary import makers_of
-from attnviz.analysis.text.units import Reading, read_in
+from attnviz.analysis.text.units import Reading, makers_of, reading_of
 from attnviz.attention.window import KeyWindow
 from attnviz.encoding import Encoding, Window
 from attnviz.errors import InputError
@@ -65,9 +64,7 @@ class Examined:
         self.apart: Kept = {}
         """|Δ| of the rows that were kept in the run."""
         self.theirs: Kept = {}
-        self._units = read_in(
-            observation.unit, observation.encoding, observation.keys, observation.layer_numbers, observation.language
-        )
+        self._units = reading_of(observation)
         self._made = _Made(observation, self.differences)
         self._layers = {number: _Layer(self, place) for place, number in enumerate(observation.layer_numbers)}
 
@@ -235,9 +232,7 @@ class _Made:
     @cached_property
     def _keys(self) -> Tensor:
         observation = self._survey
-        pieces = read_in(
-            "token", observation.encoding, observation.keys, observation.layer_numbers, observation.language
-        )
+        pieces = reading_of(observation, "token")
         _, keys, _ = counting(
             pieces,
             causal=observation.causal,

@@ -15,8 +15,7 @@ import torch
 
 from attnviz.analysis.check.differences import Tolerance
 from attnviz.analysis.check.examined import Examined, Piece, evidence_of
-from attnviz.analysis.text.summary import Heads
-from attnviz.analysis.text.surveyed import summarise_observation
+from attnviz.analysis.text.summary import summarise
 from attnviz.checkpoint import Checkpoint
 from attnviz.encoding import Encoding
 from attnviz.model.backends import WIDER, Options
@@ -43,7 +42,7 @@ from attnviz.model.check.sampling import (
 )
 from attnviz.model.hosted import Hosted, why_not_hostable
 from attnviz.model.native.backend import Native
-from attnviz.record import Observation
+from attnviz.record import Heads, Observation
 
 
 def pieces_of(observation: Observation) -> tuple[list[Piece], bool]:
@@ -67,7 +66,7 @@ def _printed(observation: Observation) -> Iterator[int]:
     """The tokens of the units from which the links lead that ``show`` prints."""
     if not observation.maps.layers:
         return
-    summary = summarise_observation(observation, heads=Heads(observation.maps.layers[:1]))
+    summary = summarise(observation, heads=Heads(observation.maps.layers[:1]))
     units = [link.query_index for link in summary.links]
     units += [far.link.query_index for band in summary.long_range for far in band.links]
     for unit in dict.fromkeys(units):

@@ -6,14 +6,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from attnviz.analysis.text.crop import spans
 from attnviz.analysis.text.units import Mask, Reading
-from attnviz.analysis.text.window import Window, spans
 from attnviz.attention.kernel import Observer, Tile
 from attnviz.attention.observers import InUnits, Tiles
-from attnviz.record import Pooled
+from attnviz.record import Crop, Pooled
 
+_EXACT = 1 << 26
+"""So many weights of all heads are kept one by one: 256 MiB in float32."""
 _CELLS = 1 << 24
-"""The most cells of the maps of all heads: 64 MiB in float32."""
+"""The most cells of the maps of all heads where they are pooled: 64 MiB in float32."""
+SIZE = 256
+"""The most cells across and down of a pooled map, where nobody says how many."""
 
 
 class Maps(Observer):
@@ -22,28 +26,28 @@ class Maps(Observer):
     def __init__(
         self,
         units: Reading,
-        window: Window,
+        crop: Crop,
         passage: Mask | None,
         *,
         sink: bool,
         special: bool,
-        size: int,
+        size: int | None,
         layers: int,
         only: tuple[int, ...] | None = None,
     ) -> None:
-        """Observe a ``window`` of tiles in ``units``, of which only those in ``passage`` look.
+        """Observe what a ``crop`` shows of tiles in ``units``, of which only those in ``passage`` look.
 
         Args:
             sink: the first unit is looked at as any other, also where the map is pooled.
             special: special tokens and punctuation are shown.
-            size: the most cells across and down.
+            size: the most cells across and down; None is all weights where there is memory for them.
             layers: how many there will be.
             only: the numbers of the layers whose maps are kept; None keeps all.
         """
         self._units, self._passage, self._sink, self._special = units, passage, sink, special
         self._size, self._layers, self._only = size, layers if only is None else len(only), only
-        self._rows, self._columns = spans(window, units)
-        if passage is not None and window.rows == (None, None):
+        self._rows, self._columns = spans(crop, units)
+        if passage is not None and crop.rows == (None, None):
             found = np.flatnonzero(passage)
             self._rows = int(found[0]), int(found[-1]) + 1
         self._tiles: Tiles | None = None
@@ -54,10 +58,18 @@ class Maps(Observer):
         if self._only is not None and tile.layer not in self._only:
             return
         if self._counted is None:
-            side = min(self._size, max(1, int((_CELLS / (self._layers * tile.shape[0])) ** 0.5)))
+            side = self._side(tile.shape[0])
             self._tiles = Tiles(side, side, queries=self._rows, keys=self._columns)
             self._counted = masked([self._tiles], self._units, *self._counting(side))
         self._counted.tile(tile)
+
+    def _side(self, heads: int) -> int:
+        """The most cells across and down, where each layer has so many ``heads``."""
+        down, across = (stop - start for start, stop in (self._rows, self._columns))
+        heads *= self._layers
+        if max(down, across) <= (self._size or max(down, across)) and heads * down * across <= _EXACT:
+            return max(down, across)
+        return min(self._size or SIZE, max(1, int((_CELLS / heads) ** 0.5)))
 
     def _counting(self, side: int) -> tuple[Mask | None, Mask | None]:
         """What is not zero: all that a map shows and, where it is pooled, not the sink.

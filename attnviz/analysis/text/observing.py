@@ -6,18 +6,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from attnviz.analysis.text.survey_observers import Source, TextObservers, Wanted
-from attnviz.attention.kernel import Observer
+import numpy as np
+
+from attnviz.analysis.text.observers import Source, TextObservers
+from attnviz.attention.kernel import Observer, Tile
 from attnviz.attention.observers import Only
+from attnviz.attention.window import CAUSAL, EVERYTHING
 from attnviz.encoding import Encoding, Windows
+from attnviz.errors import UsageError
 from attnviz.model.windows import run_windows
-from attnviz.record import Kind, Observation
+from attnviz.record import Attention, Kind, MapName, Observation, Record, Request
 
 if TYPE_CHECKING:
     from attnviz.model.hosted import Hosted
     from attnviz.model.native.backend import Native
-
-__all__ = ["Wanted", "is_causal", "observe"]
 
 _LAYERS = 48
 """How many layers a model is taken to have where that is known after a run only."""
@@ -30,33 +32,73 @@ def observe(
     backend: Native | Hosted,
     read: Encoding,
     written: Encoding | None,
-    kind: Kind,
-    wanted: Wanted,
+    request: Request,
     others: Sequence[Observer] = (),
     windows: Windows | None = None,
-    *,
-    evidence: bool = True,
 ) -> Observation:
-    """Run ``backend`` on the text ``read`` (and what its decoder has ``written``) and keep what is ``wanted``.
+    """Run ``backend`` on the text ``read`` (and what its decoder has ``written``) and keep what is asked for.
 
-    A text that is longer than the model has positions is run in ``windows``. ``evidence`` is kept for a check, or not.
+    A text that is longer than the model has positions is run in ``windows``.
 
     Raises:
         UsageError: a word, a passage or a row that the text does not have.
         InputError, ModelError: as the run.
     """
+    kind: Kind = "self" if written is None else request.map or "cross"
     causal = is_causal(backend, read, written, kind)
     encoding = read if written is None or kind == "encoder" else written
     source = Source(kind, causal, encoding, read if kind == "cross" else None, windows)
-    kept = TextObservers(source, wanted, backend.layers.get(kind, _LAYERS))
-    gathered = kept.gathering(backend.heads[kind]) if evidence else None
+    kept = TextObservers(source, request, backend.layers.get(kind, _LAYERS))
+    gathered = kept.gathering(backend.heads[kind]) if request.evidence else None
     seeing = [gathered] if gathered else []
     if windows:
         run_windows(backend, windows, [*kept.in_windows(), *seeing], others)
     else:
-        backend.run(read, [Only(kind, [kept.stats, *kept.observers, *seeing]), *others], written)
+        backend.run(read, [Only(kind, [*kept.at_once(), *seeing]), *others], written)
     found = kept.record(name, backend.path)
     return replace(found, evidence=gathered.evidence(kind, read, written)) if gathered else found
+
+
+def replay(record: Record, request: Request | None = None) -> Observation:
+    """Show all weights of a ``record`` to the observers, as a run does, a layer at a time.
+
+    They are read in float64, so that what is found of them has no rounding of its own.
+
+    Raises:
+        UsageError: a word, a passage or a row that the text does not have; a map of a record that has only one.
+    """
+    import torch
+
+    request = request or Request()
+    attention = pick_map(record, request.map)
+    source = Source(attention.kind, attention.causal, attention.encoding, attention.keys)
+    kept = TextObservers(source, request, attention.layers)
+    window = CAUSAL if attention.causal else EVERYTHING
+    for number, layer in zip(attention.layer_numbers, attention.weights, strict=True):
+        weights = torch.from_numpy(layer.astype(np.float64))
+        heads, n, m = layer.shape
+        tile = Tile(number, 0, 0, weights, (heads, n, m), attention.kind, window=window)
+        for observer in kept.at_once():
+            observer.tile(tile)
+    found = kept.record(attention.model, attention.backend)
+    maps = replace(found.maps, values=found.maps.values.astype(np.promote_types(attention.weights.dtype, np.float32)))
+    return replace(found, maps=maps, whole=record, note=attention.note)
+
+
+def pick_map(record: Record, wanted: MapName | None) -> Attention:
+    """The map of that name, of an encoder–decoder's three; cross if none is named.
+
+    Raises:
+        UsageError: a map is named, and the record has only one.
+    """
+    if not isinstance(record, Attention):
+        return {"encoder": record.encoder, "decoder": record.decoder, "cross": record.cross}[wanted or "cross"]
+    if wanted is not None:
+        raise UsageError(
+            f"there is no {wanted} map to choose: this model has one kind of attention",
+            hint="Name none: maps have names where a model has an encoder and a decoder.",
+        )
+    return record
 
 
 def is_causal(backend: Native | Hosted, read: Encoding, written: Encoding | None, kind: Kind) -> bool:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from attnviz.analysis.text.units import Reading
 from attnviz.encoding import Encoding
-from attnviz.record import Attention, Observation
+from attnviz.record import Observation
 
 MIN_QUERIES = 6
 """A head is called positional on no fewer queries than this: on three words every head has one offset."""
@@ -44,7 +44,7 @@ class DominantOffset:
     keys: NDArray[np.intp]
 
 
-def positional_heads(found: Attention | Observation) -> list[Positional]:
+def positional_heads(found: Observation) -> list[Positional]:
     """The heads of which one offset holds the largest weight in 90 % of the queries.
 
     Counted in tokens, which is what such a head counts in; special tokens are no queries. Short texts have no
@@ -53,32 +53,19 @@ def positional_heads(found: Attention | Observation) -> list[Positional]:
     return [head for head in _heads(found, MIN_QUERIES) if head.share >= POSITIONAL]
 
 
-def dominant_offset_heads(found: Attention | Observation) -> list[Positional]:
+def dominant_offset_heads(found: Observation) -> list[Positional]:
     """The heads that are not positional, and of which one offset holds the largest weight in half of many queries."""
     return [head for head in _heads(found, MANY_QUERIES) if DOMINANT <= head.share < POSITIONAL]
 
 
-def _heads(found: Attention | Observation, least: int) -> Iterator[Positional]:
+def _heads(found: Observation, least: int) -> Iterator[Positional]:
     """Each head with its commonest offset; none where there are fewer than ``least`` queries, or two texts."""
     queries = np.flatnonzero(~np.array(found.encoding.special))
     if len(queries) < least or found.keys is not None:
         return
-    if isinstance(found, Attention):
-        offsets, shares = _commonest(found, queries)
-    else:
-        offsets, shares = found.figures["offset"], found.figures["offset_share"]
+    offsets, shares = found.figures["offset"], found.figures["offset_share"]
     for layer, head in np.ndindex(offsets.shape):
         yield Positional(found.layer_numbers[layer], head, int(offsets[layer, head]), float(shares[layer, head]))
-
-
-def _commonest(attention: Attention, queries: NDArray[np.intp]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The offset that holds the largest weight most often, and in which share of ``queries``, (L, H) each."""
-    offsets = attention.weights[:, :, queries].argmax(-1) - queries  # (L, H, queries)
-    best = np.zeros((2, *offsets.shape[:2]))
-    for place in np.ndindex(offsets.shape[:2]):
-        values, counts = np.unique(offsets[place], return_counts=True)
-        best[:, *place] = values[counts.argmax()], counts.max() / len(queries)
-    return best[0], best[1]
 
 
 def dominant_offsets(heads: Sequence[Positional], units: Reading, encoding: Encoding) -> list[DominantOffset]:

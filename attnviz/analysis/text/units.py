@@ -1,21 +1,19 @@
-"""A text read in words or in tokens: their labels, which of them carry content, and the weights between them."""
+"""A text read in words or in tokens: their labels, and which of them carry content."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.analysis.languages import ENGLISH, function_words, plain
 from attnviz.encoding import Encoding, WordSpans, is_blank, is_punctuation
-from attnviz.record import Array, Attention
+from attnviz.record import Observation, Unit
 
 Mask = NDArray[np.bool_]
-Unit = Literal["word", "token"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,38 +69,23 @@ class Reading:
         return self.queries is self.keys
 
 
-@dataclass(frozen=True, eq=False)
-class Units(Reading):
-    """The words or tokens of a record, and all the weights between them, (L, H, n, m)."""
-
-    weights: Array = field(kw_only=True)
-
-
-def in_words(attention: Attention, language: str = ENGLISH) -> Units:
-    """Word weights: summed over the key's pieces, averaged over the query's (Clark et al. 2019)."""
-    queries, keys = ([word.start for word in text.words] for text in (attention.encoding, attention.key_encoding))
-    weights = np.add.reduceat(attention.weights, keys, axis=-1)  # (L, H, N, M) → (L, H, N, m)
-    weights = np.add.reduceat(weights, queries, axis=-2)
-    weights /= np.diff([*queries, len(attention.tokens)])[:, None].astype(weights.dtype)
-    return _units("word", attention, weights, language)
-
-
-def in_tokens(attention: Attention, language: str = ENGLISH) -> Units:
-    """Token weights as they are; a token is a function word where the word that it is a piece of is one."""
-    return _units("token", attention, attention.weights, language)
-
-
-def _units(kind: Unit, attention: Attention, weights: Array, language: str) -> Units:
-    reading = read_in(kind, attention.encoding, attention.keys, attention.layer_numbers, language)
-    return Units(**vars(reading), weights=weights)
-
-
 def read_in(
     kind: Unit, encoding: Encoding, keys: Encoding | None, layers: tuple[int, ...], language: str = ENGLISH
 ) -> Reading:
     """The words or tokens of ``encoding``, which look at those of ``keys``; None: at themselves."""
     queries = _axis(kind, encoding, language)
     return Reading(kind, queries, queries if keys is None else _axis(kind, keys, language), layers, language)
+
+
+def reading_of(observation: Observation, unit: Unit | None = None) -> Reading:
+    """What was observed in its own units, or in others."""
+    return read_in(
+        unit or observation.unit,
+        observation.encoding,
+        observation.keys,
+        observation.layer_numbers,
+        observation.language,
+    )
 
 
 def within(kind: Unit, encoding: Encoding, passage: str) -> Mask:
@@ -115,6 +98,12 @@ def within(kind: Unit, encoding: Encoding, passage: str) -> Mask:
     for start, stop in WordSpans(encoding).find(passage):
         words[start:stop] = True
     return words if kind == "word" else np.repeat(words, [word.stop - word.start for word in encoding.words])
+
+
+def makers_of(encoding: Encoding) -> range:
+    """The queries that predicted the tokens that the model wrote: each the token before; the first token has none."""
+    n = len(encoding)
+    return range(max(n - encoding.generated, 1) - 1, n - 1)
 
 
 def is_function_word(text: str, language: str = ENGLISH) -> bool:

@@ -66,8 +66,8 @@ def largest(tile: Tile, k: int) -> tuple[Tensor, Tensor]:
         )
         return best.view(h, n, k), found.view(h, n, k)
     if blocks <= 2 * k:
-        weights, columns = tile.weights.topk(k)
-        return weights, columns
+        weights, columns = tile.weights.sort(dim=-1, stable=True, descending=True)  # of equal ones the first come first
+        return weights[..., :k], columns[..., :k]
     chosen = tile.peaks.view(h * n, blocks).topk(k, sorted=False).indices  # (h·n, k)
     lines = _blocks(tile, chosen)  # (h·n, k, BLOCK)
     places = lines.amax(1).topk(k, sorted=False).indices  # (h·n, k)

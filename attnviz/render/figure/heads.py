@@ -12,9 +12,9 @@ from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from attnviz.analysis.text.summary import Grid, HeadMap
+from attnviz.analysis.text.shown_maps import Grid, HeadMap
 from attnviz.analysis.text.units import Reading
-from attnviz.record import Attention, Observation
+from attnviz.record import Observation
 from attnviz.render import palette
 from attnviz.render.figure.style import Style, colormap, new_figure, own_settings
 from attnviz.render.heatmap import head_heatmap, head_name, pool, pool_largest
@@ -43,7 +43,7 @@ _SLIM = 3.0
 
 
 @own_settings()
-def draw_head(attention: Attention | Observation, units: Reading, head: HeadMap, style: Style | None = None) -> Figure:
+def draw_head(observation: Observation, units: Reading, head: HeadMap, style: Style | None = None) -> Figure:
     """One head: rows look, columns are looked at, both labelled with their words, as far as they can be read.
 
     Of a larger map the axes say the numbers of the words; of one with more words than cells can be told apart, each
@@ -82,7 +82,7 @@ def draw_head(attention: Attention | Observation, units: Reading, head: HeadMap,
         axes.set_ylabel(f"looks ({target}{units.kind}s)")
     if named and most <= _NUMBERED:
         _write_numbers(axes, image, heatmap.values)
-    _finish(figure, axes, image, style, f"{_short(attention)}  {head_name(head)}", heatmap.pooled)
+    _finish(figure, axes, image, style, f"{_short(observation)}  {head_name(head)}", heatmap.pooled)
     return figure
 
 
@@ -100,7 +100,7 @@ def _margin(labels: tuple[str, ...]) -> float:
 
 
 @own_settings()
-def draw_grid(attention: Attention | Observation, maps: Grid, style: Style | None = None) -> Figure:
+def draw_grid(observation: Observation, maps: Grid, style: Style | None = None) -> Figure:
     """All heads as one image: layers down, heads across, one shared scale.
 
     Drawn as one mosaic, not as hundreds of axes; a head of more words than its place has pixels is pooled.
@@ -122,9 +122,9 @@ def draw_grid(attention: Attention | Observation, maps: Grid, style: Style | Non
     aspect = (tile[1] / n) / (tile[0] / m)
     image = axes.imshow(mosaic, cmap=cmap, vmin=0, vmax=high, interpolation="nearest", aspect=aspect)
     axes.set_xticks(np.arange(heads) * across + (m - 1) / 2, [f"H{i}" for i in range(heads)])
-    axes.set_yticks(np.arange(layers) * down + (n - 1) / 2, [f"L{number}" for number in attention.layer_numbers])
+    axes.set_yticks(np.arange(layers) * down + (n - 1) / 2, [f"L{number}" for number in observation.layer_numbers])
     axes.xaxis.tick_top()
-    _finish(figure, axes, image, style, f"{_short(attention)}  {layers} layers × {heads} heads", pooled)
+    _finish(figure, axes, image, style, f"{_short(observation)}  {layers} layers × {heads} heads", pooled)
     return figure
 
 
@@ -147,11 +147,11 @@ def _pooled(maps: Grid, pixels: Sequence[int]) -> tuple[NDArray[np.floating], st
     return weights, f"each point is the largest of {joined[0]:,} × {joined[1]:,} weights"
 
 
-def _short(attention: Attention | Observation) -> str:
+def _short(observation: Observation) -> str:
     """The model, and which of its maps where it has several."""
-    kind = "" if attention.kind == "self" else f"  {attention.kind}"
-    whose = "  observed" if attention.backend == "observed" else ""
-    return clean(attention.model.rpartition("/")[2]) + kind + whose
+    kind = "" if observation.kind == "self" else f"  {observation.kind}"
+    whose = "  observed" if observation.backend == "observed" else ""
+    return clean(observation.model.rpartition("/")[2]) + kind + whose
 
 
 def _name_ticks(axes: Axes, rows: tuple[str, ...], columns: tuple[str, ...]) -> None:

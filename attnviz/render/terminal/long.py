@@ -29,13 +29,15 @@ _WORD = 24
 
 
 def long_sections(summary: Summary) -> Iterator[tuple[str, str, RenderableType]]:
-    """The sections that there are: the title, what its numbers are, and what stands below."""
+    """The sections of a long text: the title, what its numbers are, and what stands below."""
+    if not summary.is_long:
+        return
     unit = summary.units.kind
     if summary.long_range:
         note = f"the strongest of each distance, with the {unit}s around both ends"
         yield "Long-range links", note, LongRangeLinks(summary.long_range, unit)
     if summary.profile is not None:
-        heatmap = profile_heatmap(summary.profile, summary.units.layers, len(summary.attention.tokens))
+        heatmap = profile_heatmap(summary.profile, summary.units.layers, len(summary.observation.tokens))
         note = "in % of attention, by tokens apart; first: the first token"
         yield "Distance profile", note, Blocks(heatmap)
     if any(not math.isnan(passage.received) for passage in summary.passages):

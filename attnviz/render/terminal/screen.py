@@ -12,9 +12,9 @@ from rich.text import Text
 from attnviz.analysis.languages import ENGLISH, NONE, function_words, language_name, plain
 from attnviz.analysis.text.links import Attended
 from attnviz.analysis.text.offsets import Positional
-from attnviz.analysis.text.summary import Cell, Summary
+from attnviz.analysis.text.summary import Summary
 from attnviz.analysis.text.units import Axis
-from attnviz.record import Attention, Observation
+from attnviz.record import Cell, Observation
 from attnviz.render.heatmap import head_heatmap, head_name, overview_heatmap
 from attnviz.render.labels import clean, fit, fit_right, shorten, width
 from attnviz.render.terminal import long
@@ -35,9 +35,9 @@ _CELLS: dict[Cell, str] = {
 
 
 def summary_parts(summary: Summary, *, named: bool) -> Iterator[RenderableType]:
-    """All that ``summary_parts`` prints before the check, top to bottom; ``named``: the listed words were asked for."""
+    """All that ``show`` prints before the check, top to bottom; ``named``: the listed words were asked for."""
     unit = summary.units.kind
-    yield summary_heading(summary.attention)
+    yield summary_heading(summary.observation)
     yield _title("Strongest links", f"each pair of {unit}s once, in the head where it is strongest")
     yield StrongestLinks(summary)
     yield from _left_out(summary)
@@ -57,30 +57,32 @@ def summary_parts(summary: Summary, *, named: bool) -> Iterator[RenderableType]:
     yield Text()
 
 
-def summary_heading(attention: Attention | Observation) -> Text:
+def summary_heading(observation: Observation) -> Text:
     """The model, the way, and the sizes."""
-    line = Text(clean(attention.model.rpartition("/")[2]), "bold")
-    whose = "observed: the model's own weights" if attention.backend == "observed" else attention.backend
-    line.append(f" · {whose} · {attention.layers} layers × {attention.heads} heads · {_texts(attention)}", "not bold")
-    if isinstance(attention, Observation) and attention.windows:
-        windows = attention.windows
+    line = Text(clean(observation.model.rpartition("/")[2]), "bold")
+    whose = "observed: the model's own weights" if observation.backend == "observed" else observation.backend
+    line.append(
+        f" · {whose} · {observation.layers} layers × {observation.heads} heads · {_texts(observation)}", "not bold"
+    )
+    if observation.windows:
+        windows = observation.windows
         line.append(f" · in {len(windows)} windows of {windows.widest} tokens, which no link leaves", "bold yellow")
-    dropped = attention.encoding.dropped + (attention.keys.dropped if attention.keys else 0)
-    if isinstance(attention, Attention) and attention.note:
-        line.append(f" · {clean(attention.note)}", "bold yellow")
+    dropped = observation.encoding.dropped + (observation.keys.dropped if observation.keys else 0)
+    if observation.note:
+        line.append(f" · {clean(observation.note)}", "bold yellow")
     if dropped:
         line.append(f" · {dropped} tokens cut off", "bold yellow")
     return line
 
 
-def _texts(attention: Attention | Observation) -> str:
+def _texts(observation: Observation) -> str:
     """The sizes of the text, or of both; and which map it is, of a model that has three."""
-    new = f" ({attention.encoding.generated} generated)" if attention.encoding.generated else ""
-    tokens = f"{len(attention.tokens):,}"
-    if attention.keys is not None:
-        return f"{attention.kind} · {tokens} target tokens{new} look at {len(attention.keys):,} source tokens"
-    kind = "" if attention.kind == "self" else f"{attention.kind} · "
-    return f"{kind}{tokens} tokens{new} · {len(attention.words):,} words"
+    new = f" ({observation.encoding.generated} generated)" if observation.encoding.generated else ""
+    tokens = f"{len(observation.tokens):,}"
+    if observation.keys is not None:
+        return f"{observation.kind} · {tokens} target tokens{new} look at {len(observation.keys):,} source tokens"
+    kind = "" if observation.kind == "self" else f"{observation.kind} · "
+    return f"{kind}{tokens} tokens{new} · {len(observation.words):,} words"
 
 
 def _title(title: str, note: str) -> Text:

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from attnviz import record
-from attnviz.analysis.text.units import in_words
 from attnviz.attention import kernel
 from attnviz.attention.observers import (
     Band,
@@ -25,6 +24,7 @@ from attnviz.interface import load
 from attnviz.model.native.backend import Native
 from attnviz.model.windows import run_windows
 from tests import tiny
+from tests.analysis.whole import in_words
 from tests.documents import LONG_TEXT, Array, Read, read_windows
 
 

@@ -1,9 +1,9 @@
-"""The observers of an observation: what it is asked to keep, and the record of what they kept."""
+"""The observers of one text: what a request asks them to keep, and the record of what they kept."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -17,9 +17,7 @@ from attnviz.analysis.text.links import counting, find_unit
 from attnviz.analysis.text.long_range import LISTED
 from attnviz.analysis.text.maps import Maps, masked
 from attnviz.analysis.text.metrics import sink_of
-from attnviz.analysis.text.summary import makers_of
-from attnviz.analysis.text.units import Mask, Reading, Unit, read_in, within
-from attnviz.analysis.text.window import Window
+from attnviz.analysis.text.units import Mask, Reading, makers_of, read_in, within
 from attnviz.attention.kernel import Observer
 from attnviz.attention.observers import (
     EDGES,
@@ -36,39 +34,17 @@ from attnviz.attention.observers import (
     WindowStats,
 )
 from attnviz.encoding import Encoding, Windows, WordSpans
-from attnviz.record import Array, Backend, Kind, Observation, Top
+from attnviz.record import Array, Backend, Kind, Observation, Request, Top, Unit
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 AVERAGED = 16
-"""Of how many units at the text's beginning the average over all heads is kept, where none are asked for by name."""
+"""Of how many units at a long text's beginning the average over all heads is kept, where none are asked for by name."""
+AVERAGES = 1 << 20
+"""Where the averages of all units are no more numbers than this, all are kept."""
 _SAMPLED = 8
 """Of so many of the units that are asked for, and of the new tokens, rows are kept for the check."""
-SIZE = 256
-"""The most cells across and down of the pooled map of a head."""
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What an observation is asked to keep.
-
-    ``tokens``, ``special``, ``everything``, ``words``, ``passage``, ``top``, ``links``, ``window`` and ``language``
-    are as for ``summarise``; ``layers`` are those of which maps are kept (None: all), of ``size`` cells at most across
-    and down.
-    """
-
-    tokens: bool = False
-    special: bool = False
-    everything: bool = False
-    words: Sequence[str] = ()
-    passage: str | None = None
-    top: int = 8
-    links: int = 8
-    window: Window | None = None
-    layers: tuple[int, ...] | None = None
-    size: int = SIZE
-    language: str = ENGLISH
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,17 +68,16 @@ class Source:
 
 
 class TextObservers:
-    """The observers of an observation of ``source``, and the record of what they kept of what is ``wanted``."""
+    """The observers of ``source``, and the record of what they kept of what the ``request`` asks for."""
 
-    def __init__(self, source: Source, wanted: Wanted, layers: int) -> None:
+    def __init__(self, source: Source, request: Request, layers: int) -> None:
         """``layers`` is how many there will be, for all that is known."""
-        self.source, self.wanted = source, wanted
-        self.unit: Unit = "token" if wanted.tokens else "word"
-        self.units, self.pieces = (source.read(unit, wanted.language) for unit in (self.unit, "token"))
+        self.source, self.request, self.unit = source, request, request.unit
+        self.units, self.pieces = (source.read(unit, request.language) for unit in (self.unit, "token"))
         self.query_mask, self.key_mask, self.itself = self._counting()
         self.asked = self._asked()
         self.passages = _passages(source.key_encoding)
-        one, special = self.units.one_text, wanted.special or wanted.everything
+        one, special = self.units.one_text, request.special or request.everything
         self.stats = (WindowStats if source.windows else HeadStats)(
             {"special": self.pieces.keys.special, "punctuation": self.pieces.keys.punctuation},
             self._within["token"],
@@ -110,25 +85,29 @@ class TextObservers:
         )
         self.received = Received(self.passages if one else ())
         # One more than are listed: one of a query may be at its head's offset.
-        self.links = TopLinks(max(wanted.top, wanted.links) + 1)
+        self.links = TopLinks(max(request.top, request.links) + 1)
         self.edges = tuple(edge for edge in EDGES if edge < len(self.units.queries)) if one else ()
         self.bands = Band(self.edges, LISTED) if self.edges else None
         self.maps = Maps(
             self.units,
-            wanted.window or Window(),
+            request.crop,
             self._within[self.unit],
             sink=not source.causal or not one or special,
             special=special,
-            size=wanted.size,
+            size=request.size,
             layers=layers,
-            only=wanted.layers,
+            only=request.heads.layers,
         )
         self.average = Average(self.asked)
         self.makers = makers_of(source.encoding)
-        self.made, self.made_average = TopLinks(wanted.top + 1), Average(range(len(self.makers)))
+        self.made, self.made_average = TopLinks(max(request.top, request.links) + 1), Average(range(len(self.makers)))
         self.window_sinks = source.causal and not special and source.windows is not None and not source.windows.lead
         self.window_received = WindowReceived(self._within["token"])
         self.observers = [self._receiving(), *self._in_units(), *self._making()]
+
+    def at_once(self) -> list[Observer]:
+        """What observes the text, where it is run at once."""
+        return [self.stats, *self.observers]
 
     def in_windows(self) -> list[InWindows]:
         """What observes the windows, where the text is run in these."""
@@ -146,20 +125,22 @@ class TextObservers:
     @cached_property
     def _within(self) -> dict[Unit, Mask | None]:
         """The tokens and the units of the passage that is asked for; None for all of the text."""
-        passage, encoding = self.wanted.passage, self.source.encoding
+        passage, encoding = self.request.passage, self.source.encoding
         return {kind: None if passage is None else within(kind, encoding, passage) for kind in ("token", self.unit)}
 
     def _counting(self) -> tuple[Mask, Mask, bool]:
-        wanted, passage = self.wanted, self._within[self.unit]
+        request, passage = self.request, self._within[self.unit]
         query_mask, key_mask, itself = counting(
-            self.units, causal=self.source.causal, special=wanted.special, everything=wanted.everything
+            self.units, causal=self.source.causal, special=request.special, everything=request.everything
         )
         return query_mask if passage is None else query_mask & passage, key_mask, itself
 
     def _asked(self) -> tuple[int, ...]:
-        if self.wanted.words:
-            return tuple(i for word in self.wanted.words for i in find_unit(self.units, word))
-        return tuple(np.flatnonzero(self.query_mask)[:AVERAGED].tolist())
+        if self.request.words:
+            return tuple(i for word in self.request.words for i in find_unit(self.units, word))
+        looking = np.flatnonzero(self.query_mask)
+        few = len(looking) * len(self.units.keys) <= AVERAGES
+        return tuple((looking if few else looking[:AVERAGED]).tolist())
 
     def _receiving(self) -> Observer:
         """``received``, from the queries of the passage that is asked for, or from all."""
@@ -180,7 +161,7 @@ class TextObservers:
             self.maps,
             *([self.average] if self.asked else []),
         ]
-        if self.wanted.tokens:
+        if self.unit == "token":
             return seeing
         queries, keys = (
             [word.start for word in text.words] for text in (self.source.encoding, self.source.key_encoding)
@@ -191,51 +172,47 @@ class TextObservers:
         """What is observed of the queries that predicted the generated tokens."""
         if not self.makers:
             return []
-        wanted = self.wanted
+        request, causal = self.request, self.source.causal
         _, keys, _ = counting(
-            self.pieces, causal=self.source.causal, special=wanted.special, function=True, everything=wanted.everything
+            self.pieces, causal=causal, special=request.special, function=True, everything=request.everything
         )
         counted = InUnits([self.made], range(len(self.makers)), range(len(keys)), key_mask=keys)
         return [Rows([counted, self.made_average], self.makers.start, self.makers.stop)]
 
-    def record(self, name: str, path: Backend) -> Observation:
+    def record(self, name: str, backend: Backend) -> Observation:
         """What was kept."""
-        source, wanted, numbers = self.source, self.wanted, self.links.layers()
+        source, numbers = self.source, self.links.layers()
         figures = self.stats.figures
         distances = tuple(edge for edge in EDGES if edge < len(source.encoding))
         profile = figures.pop("profile")[..., : len(distances) + 1]
         return Observation(
-            name,
-            path,
-            source.causal,
-            source.encoding,
-            self.unit,
-            self.query_mask,
-            self.key_mask,
-            self.itself,
-            Top(*_stacked(self.links)),
-            self.edges,
-            self._bands(profile.shape[:2]),
-            figures | {"sink": self._sink()},
-            profile,
-            distances,
-            _joined(self.received.layer(number) for number in numbers).astype(np.float32),
-            self.passages,
-            self.maps.pooled(),
-            self.asked,
-            bool(wanted.words),
-            self.average.rows.cpu().numpy() if self.asked else None,
-            Top(*_stacked(self.made)) if self.makers else None,
-            self.made_average.rows.cpu().numpy() if self.makers else None,
-            wanted.special,
-            wanted.everything,
-            self._within["token"],
-            source.kind,
-            source.keys,
-            () if numbers == tuple(range(len(numbers))) else numbers,
-            source.windows,
-            self.window_sinks,
-            wanted.language,
+            model=name,
+            backend=backend,
+            causal=source.causal,
+            encoding=source.encoding,
+            request=self.request,
+            query_mask=self.query_mask,
+            key_mask=self.key_mask,
+            itself=self.itself,
+            links=Top(*_stacked(self.links)),
+            edges=self.edges,
+            bands=self._bands(profile.shape[:2]),
+            figures=figures | {"sink": self._sink()},
+            profile=profile,
+            distances=distances,
+            received=_joined(self.received.layer(number) for number in numbers).astype(np.float32),
+            passages=self.passages,
+            maps=self.maps.pooled(),
+            asked=self.asked,
+            average=self.average.rows.cpu().numpy() if self.asked else None,
+            made=Top(*_stacked(self.made)) if self.makers else None,
+            made_average=self.made_average.rows.cpu().numpy() if self.makers else None,
+            within=self._within["token"],
+            kind=source.kind,
+            keys=source.keys,
+            numbers=() if numbers == tuple(range(len(numbers))) else numbers,
+            windows=source.windows,
+            window_sinks=self.window_sinks,
         )
 
     def _bands(self, shape: tuple[int, ...]) -> Top:
@@ -246,7 +223,7 @@ class TextObservers:
         return Top(weights, keys, queries)
 
     def _sink(self) -> NDArray[np.float64]:
-        """As ``metrics.sink``; of windows the mean, by how many queries are kept of each."""
+        """As ``sink_of``; of windows the mean, by how many queries are kept of each."""
         causal = self.source.causal
         if self.source.windows:
             places, seen = zip(*self.window_received.parts, strict=True)

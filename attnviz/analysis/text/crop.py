@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from attnviz.analysis.text.units import Reading
 from attnviz.errors import UsageError
-
-Span = tuple[int | None, int | None]
-"""From a unit's number to another's (exclusive); None is the first, or the end."""
-
-
-@dataclass(frozen=True)
-class Window:
-    """The rows and columns that are wanted of every map, by the numbers of their units."""
-
-    rows: Span = (None, None)
-    columns: Span = (None, None)
+from attnviz.record import Crop
+from attnviz.record.request import Span
 
 
-def spans(window: Window, units: Reading) -> tuple[tuple[int, int], tuple[int, int]]:
-    """The first unit and the end of the rows and of the columns of ``window``.
+def spans(crop: Crop, units: Reading) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The first unit and the end of the rows and of the columns of ``crop``.
 
     Raises:
         UsageError: the text has not so many, or none are left; the message says how many there are.
     """
     return (
-        _span("rows", window.rows, len(units.queries), units.kind),
-        _span("columns", window.columns, len(units.keys), units.kind),
+        _span("rows", crop.rows, len(units.queries), units.kind),
+        _span("columns", crop.columns, len(units.keys), units.kind),
     )
 
 

@@ -1,0 +1,160 @@
+"""The maps of an observation as they are shown: of which heads, and which rows and columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnviz.analysis.text.crop import spans
+from attnviz.analysis.text.units import Axis, Reading, reading_of
+from attnviz.errors import UsageError
+from attnviz.record import Array, Crop, Heads, Observation
+
+Numbers = NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
+class HeadMap:
+    """What is shown of the weights of one head, or of the mean of a layer's (``head`` is None).
+
+    ``layer`` is the model's own number. ``weights`` (r, c) are those of the units ``rows`` (r,) to the units
+    ``columns`` (c,); or, where there were too many to keep, cells of ``down`` × ``across`` units, of which each has
+    the largest weight and begins at its unit in ``rows`` and ``columns``; ``size`` units were so joined.
+    """
+
+    layer: int
+    head: int | None
+    weights: Array
+    rows: Numbers
+    columns: Numbers
+    down: int = 1
+    across: int = 1
+    size: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """What is shown of all heads, (L, H, r, c); pooled as a ``HeadMap`` is."""
+
+    weights: Array
+    down: int = 1
+    across: int = 1
+    size: tuple[int, int] | None = None
+
+
+def head_maps(observation: Observation, units: Reading, strength: NDArray[np.float64], wanted: Heads) -> list[HeadMap]:
+    """The maps of the ``wanted`` heads; ``strength`` is as for ``pick_heads``.
+
+    Raises:
+        UsageError: a layer or head that the model does not have.
+    """
+    return [_map(observation, units, *place) for place in pick_heads(units, strength, wanted)]
+
+
+def _map(observation: Observation, units: Reading, layer: int, head: int | None) -> HeadMap:
+    """What is shown of one head; the mean is that of the cells."""
+    maps = observation.maps
+    place = maps.layers.index(units.layers[layer])
+    values = maps.values[place].mean(0) if head is None else maps.values[place, head]
+    rows, columns, places = _cut(observation, units)
+    return HeadMap(units.layers[layer], head, values[places], rows, columns, maps.down, maps.across, _size(observation))
+
+
+def grid(observation: Observation) -> Grid:
+    """The maps of all heads."""
+    maps = observation.maps
+    _, _, (rows, columns) = _cut(observation, reading_of(observation))
+    return Grid(maps.values[:, :, rows, columns], maps.down, maps.across, _size(observation))
+
+
+def _size(observation: Observation) -> tuple[int, int] | None:
+    """How many units were joined, where they were."""
+    return observation.maps.size if observation.maps.down > 1 or observation.maps.across > 1 else None
+
+
+def _cut(
+    observation: Observation, units: Reading
+) -> tuple[NDArray[np.intp], NDArray[np.intp], tuple[NDArray[np.intp], ...]]:
+    """The units at which shown rows and columns begin, and where they are in a map.
+
+    These are those of a short text's map, or all cells where there are too many units.
+    """
+    maps, special = observation.maps, observation.special or observation.everything
+    rows = _rows(observation, units.queries, special=special)
+    columns = _shown(units.keys, maps.key, maps.size[1], maps.across, special=special)
+    return rows, columns, np.ix_((rows - maps.query) // maps.down, (columns - maps.key) // maps.across)
+
+
+def _rows(observation: Observation, axis: Axis, *, special: bool) -> NDArray[np.intp]:
+    """The units at which a map's rows begin; of a passage as a short text's map shows it."""
+    maps = observation.maps
+    if observation.within is None or maps.down > 1:
+        return _shown(axis, maps.query, maps.size[0], maps.down, special=special)
+    passage = (
+        observation.within
+        if observation.unit == "token"
+        else observation.within[[word.start for word in observation.encoding.words]]
+    )
+    inside = maps.query + np.flatnonzero(passage[maps.query : maps.query + maps.size[0]])
+    words = np.intersect1d(inside, shown_of(axis, 0, len(axis), special=special))
+    for found in (words, inside):
+        if len(found):
+            return found
+    return np.arange(maps.query, maps.query + maps.size[0])
+
+
+def _shown(axis: Axis, first: int, count: int, step: int, *, special: bool) -> NDArray[np.intp]:
+    """The units at which a map's rows or columns begin, of the ``count`` units from ``first`` on."""
+    stop = first + count
+    return np.arange(first, stop, step) if step > 1 else shown_of(axis, first, stop, special=special)
+
+
+def shown_units(units: Reading, crop: Crop | None = None, *, special: bool) -> tuple[Numbers, Numbers]:
+    """The units that a map shows as rows and as columns, of all or of a ``crop``.
+
+    Special tokens and punctuation are left out, unless they are asked for or fewer than two others are left.
+    """
+    rows, columns = spans(crop or Crop(), units)
+    return shown_of(units.queries, *rows, special=special), shown_of(units.keys, *columns, special=special)
+
+
+def shown_of(axis: Axis, start: int, stop: int, *, special: bool) -> Numbers:
+    """``shown_units`` of one text, from ``start`` to ``stop`` (exclusive)."""
+    words = start + np.flatnonzero(~(axis.special | axis.punctuation)[start:stop])
+    return np.arange(start, stop) if special or len(words) < min(2, stop - start) else words
+
+
+def pick_heads(units: Reading, strength: NDArray[np.float64], wanted: Heads) -> list[tuple[int, int | None]]:
+    """The wanted heads by their places in ``strength`` (L, H); where layer or head is left open, the strongest.
+
+    The head of a layer's mean is None. ``strength`` is the largest weight of each head, and 1 more where it counts:
+    such heads come first; among the others (all positional, or no pair) the largest link decides.
+
+    Raises:
+        UsageError: a layer or head that the model does not have.
+    """
+    count, width = strength.shape
+    some = "" if units.layers == tuple(range(count)) else "attention in "
+    _require("layer", wanted.layers, units.layers, f"this model has {some}layers")
+    _require("head", wanted.heads, range(width), "each layer of this model has heads")
+    asked = [units.layers.index(number) for number in wanted.layers or ()]
+    if wanted.mean:
+        return [(layer, None) for layer in asked or range(count)]
+    if wanted.heads is not None:
+        layers = asked or [int(strength[:, wanted.heads].max(1).argmax())]
+        return [(layer, head) for layer in layers for head in wanted.heads]
+    if asked:
+        return [(layer, int(strength[layer].argmax())) for layer in asked]
+    layer, head = divmod(int(strength.argmax()), width)
+    return [(layer, head)]
+
+
+def _require(what: str, wanted: Sequence[int] | None, there: Sequence[int], owner: str) -> None:
+    for number in wanted or ():
+        if number not in there:
+            gapless = there[-1] - there[0] == len(there) - 1
+            listed = f"{there[0]}–{there[-1]}" if gapless else ", ".join(map(str, there))
+            raise UsageError(f"no {what} {number}: {owner} {listed}")
