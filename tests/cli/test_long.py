@@ -36,6 +36,7 @@ def test_a_survey_shows_the_maps_of_all_weights(run: Run, monkeypatch: pytest.Mo
     given = ["show", S, "--json", "--no-check", *options]
     whole = document(run(*given))
     monkeypatch.setattr("attnviz.model.backends.LONG", 0)
+    monkeypatch.setattr("attnviz.analysis.text.summary.LONG", 0)
     kept = document(run(*given))
     assert (whole["weights_kept"], kept["weights_kept"]) == ("all", "observed")
     (ours,), (theirs,) = kept["maps"], whole["maps"]  # type: ignore[misc]

@@ -28,8 +28,10 @@ def plan(size: int, request: Request, *, windows: bool) -> Plan:
     """
     if windows:
         return Plan("windows", "the text is read in windows")
+    if size > backends.LONG:
+        return Plan("observed", "all weights are too many")
     if size <= FEW:
         return Plan("kept", "all weights are few")
-    if request.evidence and size <= backends.LONG:
+    if request.evidence:
         return Plan("kept", "all weights fit, and are checked")
-    return Plan("observed", "the weights are too many" if size > backends.LONG else "nobody asks for all weights")
+    return Plan("observed", "nobody asks for all weights")
