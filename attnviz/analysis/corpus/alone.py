@@ -107,7 +107,7 @@ def run_alone(backend: Native | Hosted, encoding: Encoding, observers: Sequence[
     if kind == "self":
         backend.run(encoding, observers)
     elif backend.path == "native":
-        memory = backend.remember(encoding, observers)
+        memory = backend.run_encoder(encoding, observers)
         if memory is not None:
             require_finite(memory, backend.network.tensors)
     else:

@@ -1,1 +1,1 @@
-"""What a transformer of ours is made of: facts that a config says, and the mathematics of positions."""
+"""The building blocks of a native transformer: facts from its config, and the mathematics of positions."""

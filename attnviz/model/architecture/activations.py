@@ -1,4 +1,4 @@
-"""The activations of the MLPs, under the names that configs give them. They may overwrite what they are given."""
+"""The activation functions of MLPs, by the names that configs use. They may overwrite their argument."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-# In place, which torch's functional form is not: of many tokens new memory costs more than its numbers.
+# In place, unlike torch's functional form: for many tokens, allocating costs more than computing.
 _gelu: Callable[[Tensor], Tensor] = partial(torch.ops.aten.gelu_, approximate="none")
 _tanh_gelu: Callable[[Tensor], Tensor] = partial(torch.ops.aten.gelu_, approximate="tanh")
 
 
 def _fast_gelu(x: Tensor) -> Tensor:
-    """The tanh form with √(2/π) rounded to eight digits, as BLOOM and older models have it."""
+    """The tanh approximation of GELU with √(2/π) rounded to eight digits, as in BLOOM and older models."""
     return 0.5 * x * (1.0 + torch.tanh(x * 0.7978845608 * (1.0 + 0.044715 * x * x)))
 
 
 def _bloom_gelu(x: Tensor) -> Tensor:
-    """The tanh form with √(2/π) rounded as BLOOM was trained."""
+    """The tanh approximation of GELU with √(2/π) rounded as in BLOOM's training."""
     return 0.5 * x * (1.0 + torch.tanh(0.79788456 * x * (1.0 + 0.044715 * x * x)))
 
 

@@ -1,4 +1,4 @@
-"""A model's config.json, read attribute by attribute, so that nothing in it is passed over."""
+"""Read a model's config.json attribute by attribute, so that none is ignored by accident."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from attnviz.checkpoint.config_limits import require_sizes
 from attnviz.errors import ModelError, UnsupportedModel, short
 from attnviz.model.architecture.activations import ACTIVATIONS
 
-# What a config may hold without changing a weight of the attention: bookkeeping, training, heads, generation.
+# Attributes that do not change any attention weight: bookkeeping, training, heads, generation.
 _HARMLESS = frozenset({
     "_attn_implementation", "_attn_implementation_autoset", "_model_name_or_path", "_name_or_path", "_num_labels",
     "architectures", "attn_implementation", "auto_map", "bos_token_id", "chunk_size_feed_forward", "cls_token_id",
@@ -22,7 +22,7 @@ _HARMLESS = frozenset({
     "summary_proj_to_labels", "summary_type", "summary_use_proj", "task_specific_params", "tie_encoder_decoder",
     "tie_word_embeddings", "tokenizer_class", "torch_dtype", "torchscript", "transformers_version",
     "unk_token_id", "use_bfloat16", "use_cache",
-    # Older versions of transformers wrote how to generate into every config.
+    # Older versions of transformers wrote the generation settings into every config.
     "bad_words_ids", "begin_suppress_tokens", "decoder_start_token_id", "diversity_penalty", "do_sample",
     "early_stopping", "encoder_no_repeat_ngram_size", "exponential_decay_length_penalty", "forced_bos_token_id",
     "forced_eos_token_id", "length_penalty", "max_length", "min_length", "no_repeat_ngram_size",
@@ -33,10 +33,14 @@ _HARMLESS = frozenset({
 
 
 class Config:
-    """A model's config.json, read attribute by attribute.
+    """A model's config.json.
 
-    ``defaults`` are those of a model type where they are not its family's. ``close`` raises for what nobody has read
-    and that is not known to be harmless: a config that asks for something we do not know is not guessed at.
+    ``close`` raises for attributes that were not read and are not known to be harmless, so that a config which asks for
+    something unknown is refused.
+
+    Args:
+        values: the content of config.json.
+        defaults: the model type's defaults where they differ from its family's.
     """
 
     def __init__(self, values: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> None:
@@ -45,13 +49,13 @@ class Config:
         self._read: set[str] = {"model_type"}
 
     def get(self, name: str, default: Any) -> Any:
-        """The value of ``name``; ``default`` where it is absent or null."""
+        """Return the value of ``name``; ``default`` if it is absent or null."""
         self._read.add(name)
         value = self._values.get(name)
         return self._defaults.get(name, default) if value is None else value
 
     def size(self, name: str, default: int | None = None) -> int:
-        """A whole number above zero."""
+        """Return a whole number above zero."""
         value = self.get(name, default)
         if value is None:
             raise ModelError(f"config.json has no {name}")
@@ -61,40 +65,40 @@ class Config:
         return value
 
     def optional(self, name: str, default: int | None = None) -> int | None:
-        """A whole number above zero, or None where it is null; ``default`` only where it is absent."""
+        """Return a whole number above zero, or None if it is null; ``default`` only if it is absent."""
         return self.size(name, default) if self._is_said(name, default) else None
 
     def _is_said(self, name: str, default: Any) -> bool:
-        """Whether ``name`` is not null, or has a default where it is absent."""
+        """Whether ``name`` is not null, or is absent and has a default."""
         self._read.add(name)
         return self._values.get(name, self._defaults.get(name, default)) is not None
 
     def count(self, name: str, default: int) -> int:
-        """A whole number, zero or above."""
+        """Return a whole number, zero or above."""
         value = self.get(name, default)
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
             raise ModelError(f"config.json: {name} is {short(value)}, expected a whole number, zero or above")
         return value
 
     def either(self, name: str, other: str, default: int) -> int:
-        """A size that transformers knows by two names, which must agree where a config has both."""
+        """Return a size that transformers knows by two names, which must agree if a config has both."""
         size = self.size(name, self.get(other, default))
         self.expect(other, size)
         return size
 
     def number(self, name: str, default: float) -> float:
-        """A number."""
+        """Return a number."""
         value = self.get(name, default)
         if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= sys.float_info.max:
             raise ModelError(f"config.json: {name} is {short(value)}, expected a number")
         return float(value)
 
     def optional_number(self, name: str, default: float | None = None) -> float | None:
-        """A number, or None where it is null; ``default`` only where it is absent."""
+        """Return a number, or None if it is null; ``default`` only if it is absent."""
         return self.number(name, default or 0.0) if self._is_said(name, default) else None
 
     def expect(self, name: str, *allowed: Any) -> Any:
-        """One of ``allowed``, the first of them where it is absent."""
+        """Return one of ``allowed``, the first of them if it is absent; raise for any other value."""
         value = self.get(name, allowed[0])
         if value not in allowed:
             raise UnsupportedModel(
@@ -103,14 +107,14 @@ class Config:
         return value
 
     def flag(self, name: str, default: bool = False) -> bool:
-        """True or false."""
+        """Return true or false."""
         value = self.get(name, default)
         if not isinstance(value, bool):
             raise ModelError(f"config.json: {name} is {short(value)}, expected true or false")
         return value
 
     def activation(self, name: str, default: str) -> str:
-        """The name of an activation."""
+        """Return the name of an activation function."""
         value = self.get(name, default)
         if not isinstance(value, str) or value not in ACTIVATIONS:
             known = ", ".join(sorted(ACTIVATIONS))
@@ -118,40 +122,43 @@ class Config:
         return value
 
     def width(self, name: str, default: int, heads: int) -> int:
-        """A width that divides into ``heads`` heads."""
+        """Return a width that is divisible by ``heads``."""
         value = self.size(name, default)
         if value % heads:
             raise ModelError(f"config.json: {name} {value} does not divide by its {heads} attention heads")
         return value
 
     def direction(self) -> KeyWindow:
-        """A decoder's window where ``is_decoder`` is set, else an encoder's."""
+        """Return a decoder's window if ``is_decoder`` is set, otherwise an encoder's."""
         self.expect("add_cross_attention", False)
         return CAUSAL if self.flag("is_decoder") else EVERYTHING
 
     def decoder(self) -> None:
-        """The model is a decoder that stands alone."""
+        """Require a decoder without an encoder."""
         self.expect("is_encoder_decoder", False)
         self.expect("add_cross_attention", False)
         self.ignore("chunk_size_feed_forward", "is_decoder", "attention_dropout")
 
     def head_size(self, width: int, heads: int) -> int:
-        """``head_dim``, else the width of one of ``heads`` heads."""
+        """Return ``head_dim``, or by default the ``width`` divided by the number of ``heads``."""
         size = self.optional("head_dim")
         if size is None and width % heads:
             raise ModelError(f"config.json: hidden_size {width} does not divide by its {heads} attention heads")
         return size or width // heads
 
     def kv_heads(self, heads: int, default: int | None = None) -> int:
-        """The number of key-value heads, as many as query ``heads`` where it is null."""
+        """Return the number of key-value heads; as many as query ``heads`` if it is null."""
         count = self.optional("num_key_value_heads", default) or heads
         if heads % count:
             raise ModelError(f"config.json: {heads} attention heads do not share {count} key-value heads evenly")
         return count
 
     def layer_windows(self, window: int | None, default: Sequence[str]) -> tuple[KeyWindow, ...]:
-        """How far each layer of a decoder sees, from ``layer_types``: as far as ``window`` tokens, itself counted, or
-        all that came before. ``default`` is said of each layer where the config does not.
+        """Return the window of each layer of a decoder from ``layer_types``.
+
+        Args:
+            window: the number of keys that a sliding layer sees, the query's own included.
+            default: the type of each layer if the config does not say it.
         """
         kinds = self.each("layer_types", default)
         known = {"full_attention": CAUSAL} | ({"sliding_attention": KeyWindow(window - 1, 0)} if window else {})
@@ -170,20 +177,20 @@ class Config:
         return self.layer_windows(self.optional("sliding_window", 4096), kinds)
 
     def each(self, name: str, default: Sequence[Any]) -> Sequence[Any]:
-        """A list with an entry for each layer, as ``default`` has."""
+        """Return a list with one entry per layer, as many as ``default`` has."""
         value = self.get(name, default)
         if not isinstance(value, list | tuple) or len(value) != len(default):
             raise ModelError(f"config.json: {name} is {short(value)}, expected one for each of {len(default)} layers")
         return value
 
     def window(self) -> KeyWindow:
-        """How far all layers of a decoder see: as far as ``sliding_window``, or all that came before."""
+        """Return the window of all layers of a decoder: ``sliding_window`` keys, or all earlier ones."""
         window = self.optional("sliding_window")
         return KeyWindow(window - 1, 0) if window else CAUSAL
 
     def upper_windows(self, count: int) -> tuple[KeyWindow, ...]:
-        """How far each of ``count`` layers sees where ``use_sliding_window`` gives those from ``max_window_layers`` on
-        a window.
+        """Return the window of each of ``count`` layers; with ``use_sliding_window`` those from ``max_window_layers``
+        on slide.
         """
         window, below = self.optional("sliding_window", 4096), self.number("max_window_layers", 28)
         if not self.flag("use_sliding_window"):
@@ -192,7 +199,7 @@ class Config:
         return self.layer_windows(window, kinds)
 
     def only(self, name: str, allowed: Any) -> None:
-        """Refuse another value than ``allowed``, since transformers passes it over: it would run another model."""
+        """Refuse any value but ``allowed``: transformers ignores the attribute, so that it would run another model."""
         value = self.get(name, allowed)
         if value != allowed:
             raise ModelError(
@@ -201,11 +208,11 @@ class Config:
             )
 
     def ignore(self, *names: str) -> None:
-        """Attributes of this family that change nothing in its attention."""
+        """Mark attributes of this family that do not change its attention as read."""
         self._read.update(names)
 
     def close(self) -> None:
-        """Raise ``UnsupportedModel`` for attributes that nobody has read."""
+        """Raise ``UnsupportedModel`` for attributes that were not read."""
         values = {**self._defaults, **self._values}
         unread = sorted(values.keys() - self._read - _HARMLESS)
         if unread:

@@ -1,4 +1,4 @@
-"""A spec in words: what ``attnviz models PATH`` prints."""
+"""Describe a spec in words, for ``attnviz models PATH``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TIED = "the token vectors (tied)"
 
 
 def describe(spec: Spec) -> dict[str, str]:
-    """What the model is made of: facts by name, in words."""
+    """Return what the model is made of: facts by name, in words."""
     if spec.encoder:
         facts = {f"encoder {name}": words for name, words in _stack(spec.encoder).items()}
         facts |= {f"decoder {name}": words for name, words in _stack(spec).items()}
@@ -40,10 +40,10 @@ def describe(spec: Spec) -> dict[str, str]:
 
 
 def parameters(spec: Spec) -> int:
-    """How many numbers the model's tensors hold; what layers or stacks share counts once."""
+    """Return the number of parameters; tensors that layers or stacks share count once."""
     sizes = {name: math.prod(shape) for name, shape in tensor_shapes(spec).items()}
     if spec.encoder and spec.encoder.embedding.vocabulary == spec.embedding.vocabulary:
-        sizes.pop("encoder.embed.tokens.weight")  # one table, in all but very few models
+        sizes.pop("encoder.embed.tokens.weight")  # nearly all models share one table
     for i, place in enumerate(spec.stored or ()):
         if place in (spec.stored or ())[:i]:
             sizes = {name: size for name, size in sizes.items() if not name.startswith(f"layers.{i}.")}
@@ -69,7 +69,7 @@ def _stack(spec: Spec) -> dict[str, str]:
 
 
 def _of_all(spec: Spec, say: Callable[[AttentionSpec], str]) -> str:
-    """What ``say`` says of the attention of all layers, and of which where that differs."""
+    """Return what ``say`` returns for the attention of all layers; if it differs, for which layers."""
     said: dict[str, list[int]] = {}
     for number, layer in enumerate(spec.layers):
         said.setdefault(say(layer.attention), []).append(number)
@@ -79,7 +79,7 @@ def _of_all(spec: Spec, say: Callable[[AttentionSpec], str]) -> str:
 
 
 def join_ranges(numbers: Iterable[int]) -> str:
-    """``0–3, 5, 7–9``: consecutive numbers joined."""
+    """Join consecutive numbers: ``0–3, 5, 7–9``."""
     parts: list[list[int]] = []
     for number in numbers:
         if parts and number == parts[-1][-1] + 1:

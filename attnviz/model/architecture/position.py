@@ -1,4 +1,4 @@
-"""Where a token stands, said to the embeddings, by turning queries and keys, or by adding to the scores."""
+"""Position encodings: added to the embeddings, rotating queries and keys, or added to the scores."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from attnviz.model.architecture.spec import (
 
 
 def position_rows(ids: Tensor, at: Tensor, spec: Learned | Sinusoidal) -> Tensor:
-    """The rows of the position table for the tokens ``ids`` (…, T) at the positions ``at`` (…, T)."""
+    """Return the rows of the position table for the tokens ``ids`` (…, T) at the positions ``at`` (…, T)."""
     if spec.padding is None:
         return at + spec.offset
     counted = ids != spec.padding
@@ -32,7 +32,10 @@ def position_rows(ids: Tensor, at: Tensor, spec: Learned | Sinusoidal) -> Tensor
 
 
 def sinusoids(row: Tensor, width: int, dtype: torch.dtype, spec: Sinusoidal) -> Tensor:
-    """The sines, then the cosines, of the rows ``row`` (T,) in waves of 2π to 20000π tokens, (T, width)."""
+    """Return the sinusoidal position vectors (T, width) of the rows ``row`` (T,): sines, then cosines.
+
+    The wavelengths run from 2π to 20000π tokens (Vaswani et al. 2017).
+    """
     half = (width + 1) // 2
     if spec.whole:
         exact = torch.promote_types(dtype, torch.float32)
@@ -46,9 +49,10 @@ def sinusoids(row: Tensor, width: int, dtype: torch.dtype, spec: Sinusoidal) -> 
 
 
 def rotary_factors(rotary: Rotary, at: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Return the factors of ``apply_rotary`` at the positions ``at`` (T,), of dimensions and their partners (T, size).
+    """Return the factors of ``apply_rotary`` for dimensions and their partners at the positions ``at`` (T,), each (T,
+    size).
 
-    That is the cosine, and the sine with its sign, of angles in float32 at least (Su et al. 2021, eq. 34).
+    These are the cosine and the signed sine of the angles (Su et al. 2021, eq. 34), in float32 at least.
     """
     exact = torch.promote_types(dtype, torch.float32)
     steps = torch.arange(0, rotary.size, 2, dtype=exact, device=at.device) / rotary.size
@@ -61,7 +65,9 @@ def rotary_factors(rotary: Rotary, at: Tensor, dtype: torch.dtype) -> tuple[Tens
 
 
 def _scaled(rotary: Rotary, steps: Tensor, length: int) -> tuple[Tensor, float]:
-    """The angles that a text of ``length`` tokens turns by from token to token, and what multiplies their sines."""
+    """Return the angle per token of each dimension in a text of ``length`` tokens, and the factor of sines and
+    cosines.
+    """
     waves = rotary.theta**steps
     plain = 1.0 / waves
     match rotary.scaling:
@@ -82,14 +88,14 @@ def _scaled(rotary: Rotary, steps: Tensor, length: int) -> tuple[Tensor, float]:
 
 
 def _llama3(scaling: Llama3, plain: Tensor) -> Tensor:
-    turned = scaling.original * plain / (2 * math.pi)  # how often each wave turns in the original length
+    turned = scaling.original * plain / (2 * math.pi)  # rotations of each dimension in the original length
     blend = ((turned - scaling.low) / (scaling.high - scaling.low)).clamp(0, 1)
     return (1 - blend) * plain / scaling.factor + blend * plain
 
 
 def _yarn(scaling: Yarn, rotary: Rotary, waves: Tensor) -> Tensor:
     def dimension(turned: float) -> float:
-        """The dimension whose wave turns so often in the original length."""
+        """Return the dimension that rotates so often in the original length."""
         return rotary.size * math.log(scaling.original / (turned * 2 * math.pi)) / (2 * math.log(rotary.theta))
 
     low, high = dimension(scaling.fast), dimension(scaling.slow)
@@ -103,7 +109,7 @@ def _yarn(scaling: Yarn, rotary: Rotary, waves: Tensor) -> Tensor:
 
 
 def apply_rotary(x: Tensor, rotary: Rotary, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turn ``x`` (heads, T, D) by what ``rotary_factors`` gives."""
+    """Rotate ``x`` (heads, T, D) by the factors of ``rotary_factors``."""
     turned, kept = x[..., : rotary.size].to(cos.dtype), x[..., rotary.size :]
     if rotary.interleaved:
         partner = turned.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)  # type: ignore[no-untyped-call]
@@ -114,8 +120,10 @@ def apply_rotary(x: Tensor, rotary: Rotary, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 def alibi_bias(heads: int, spec: ALiBi) -> Bias:
-    """−slope_h · |q − k|, the slopes of Press et al. 2022: a geometric row from 2^(−8/H); for H that is no power
-    of two, the row of the next lower power followed by every other slope of the next higher one.
+    """Return the bias −slope_h · |q − k| of ALiBi.
+
+    The slopes (Press et al. 2022) are a geometric series from 2^(−8/H). If H is not a power of two, they are those of
+    the next lower power, followed by every other slope of the next higher one.
     """
     lower = 2 ** math.floor(math.log2(heads))
     row = [2 ** (-8 * (i + 1) / lower) for i in range(lower)]
@@ -124,7 +132,7 @@ def alibi_bias(heads: int, spec: ALiBi) -> Bias:
     rounded = torch.tensor(row, dtype=torch.bfloat16)[:, None, None]
 
     def bias(at: Tensor, to: Tensor) -> Tensor:
-        if spec.bfloat16:  # the same for all queries: the softmax does not see what is added to a whole row
+        if spec.bfloat16:  # independent of the query: the softmax ignores what is added to a whole row
             return (rounded.to(at.device) * to[None, None, :]).double() * spec.scale
         distance = (at[:, None] - to[None, :]).abs()  # (n, m)
         return -slopes.to(at.device) * distance
@@ -133,7 +141,7 @@ def alibi_bias(heads: int, spec: ALiBi) -> Bias:
 
 
 def relative_bias(table: Tensor, spec: RelativeBuckets) -> Bias:
-    """The learned bias of the bucket in which key minus query falls; ``table`` is (buckets, H)."""
+    """Return the learned bias by bucket of key minus query; ``table`` is (buckets, H)."""
 
     def bias(at: Tensor, to: Tensor) -> Tensor:
         buckets = _bucket(to[None, :] - at[:, None], spec, table.dtype)
@@ -143,7 +151,10 @@ def relative_bias(table: Tensor, spec: RelativeBuckets) -> Bias:
 
 
 def _bucket(ahead: Tensor, spec: RelativeBuckets, dtype: torch.dtype) -> Tensor:
-    """Raffel et al. 2020: half of the buckets are one distance each, the rest grow with its logarithm."""
+    """Return the bucket of each distance: half of the buckets hold one distance each, the rest grow logarithmically.
+
+    The scheme is T5's (Raffel et al. 2020).
+    """
     buckets, first = spec.buckets, torch.zeros_like(ahead)
     if spec.bidirectional:
         buckets //= 2
@@ -152,7 +163,7 @@ def _bucket(ahead: Tensor, spec: RelativeBuckets, dtype: torch.dtype) -> Tensor:
     else:
         distance = (-ahead).clamp(min=0)
     exact = buckets // 2
-    # In the type of the model: where a distance lies on an edge, rounding decides its bucket.
+    # In the model's type: for a distance on an edge, rounding decides the bucket.
     near = distance.clamp(min=1).to(torch.promote_types(dtype, torch.float32))
     growth = torch.log(near / exact) / math.log(spec.max_distance / exact)
     far = (exact + (growth * (buckets - exact)).long()).clamp(max=buckets - 1)
@@ -162,9 +173,15 @@ def _bucket(ahead: Tensor, spec: RelativeBuckets, dtype: torch.dtype) -> Tensor:
 def disentangled_bias(
     q: Tensor, k: Tensor, queries: Tensor | None, keys: Tensor | None, spec: Disentangled, scale: float
 ) -> Bias:
-    """Contents · positions and positions · contents, times ``scale`` (He et al. 2021, eq. 4).
+    """Return the content-to-position and position-to-content scores, times ``scale`` (He et al. 2021, eq. 4).
 
-    ``q`` and ``k`` (…, H, T, D) are those of the contents, ``queries`` and ``keys`` (H, 2·span, D) of the positions.
+    Args:
+        q: the queries of the contents, (…, H, T, D).
+        k: the keys of the contents, (…, H, T, D).
+        queries: the queries of the relative positions, (H, 2·span, D); None if they are not used.
+        keys: their keys, likewise.
+        spec: the facts of the positions.
+        scale: the factor of all scores.
     """
 
     def bias(at: Tensor, to: Tensor) -> Tensor:
@@ -182,7 +199,7 @@ def disentangled_bias(
 
 
 def _log_bucket(distance: Tensor, spec: Disentangled, dtype: torch.dtype) -> Tensor:
-    """Signed distances up to half of the span as they are, farther ones by their logarithm (He et al. 2021)."""
+    """Return signed distances, unchanged up to half of the span, and logarithmic beyond (He et al. 2021)."""
     if spec.max_distance is None:
         return distance
     middle = spec.span // 2

@@ -1,7 +1,7 @@
-"""Rotary positions as configs say them: in ``rope_parameters`` today, in ``rope_theta`` and ``rope_scaling`` before.
+"""Read rotary positions from a config: ``rope_parameters`` today, ``rope_theta`` and ``rope_scaling`` before.
 
-transformers 5 writes all of it into ``rope_parameters``, one for the model or one for each type of layer; on the Hub
-most configs have the older form. Where a config has both, transformers follows the older one, and so do we.
+transformers 5 writes ``rope_parameters``, one for the model or one for each type of layer; most configs on the Hub have
+the older form. If a config has both, transformers follows the older one, and so does attnviz.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _KNOWN = {
     "yarn": ("factor", "attention_factor", "beta_fast", "beta_slow", "mscale", "mscale_all_dim", "truncate"),
     "longrope": ("factor", "attention_factor", "short_factor", "long_factor"),
 }  # fmt: skip
-# What configs hold beside a scaling that makes no use of it.
+# Attributes that configs have even if their scaling does not use them.
 _IDLE = ("factor", "original_max_position_embeddings")
 
 
@@ -40,15 +40,20 @@ def rotary(
     interleaved: bool = False,
     spellings: Mapping[str, str] | None = None,
 ) -> Rotary:
-    """The rotary positions of heads of ``head_size``, of layers of type ``kind`` where these differ.
+    """Return the rotary positions for heads of ``head_size``.
 
     Args:
-        theta: the family's default, ``theta_name`` the older attribute that says another.
-        partial: the part of each head that turns, by default; None where the family can only turn whole heads.
+        config: the config.
+        head_size: the size of a head.
+        theta: the family's default base.
+        theta_name: the older attribute for the base.
+        partial: the default fraction of each head that rotates; None if the family can only rotate whole heads.
         longest: the family's default of ``max_position_embeddings``.
-        original: its default of ``original_max_position_embeddings``, where it has one outside of the scaling.
-        scaled: whether the older ``rope_scaling`` is said of these layers.
-        spellings: the family's other names of scalings.
+        original: the family's default of ``original_max_position_embeddings``, if it has one outside the scaling.
+        kind: the type of layer, if the types differ.
+        scaled: whether the older ``rope_scaling`` applies to these layers.
+        interleaved: whether neighbouring dimensions form pairs.
+        spellings: other names that the family uses for scalings.
     """
     said = _said(config, kind, scaled)
     base = _number(said, "rope_theta", config.number(theta_name, theta))
@@ -59,7 +64,7 @@ def rotary(
     if name not in _KNOWN:
         raise UnsupportedModel(f"config.json: rope_type is {short(name)}; our forward pass knows {', '.join(_KNOWN)}")
     unknown = {key for key, value in said.items() if value is not None} - {*_KNOWN[name], *_IDLE}
-    if kind is not None and said.get("truncate") is False:  # transformers does not find it there and truncates
+    if kind is not None and said.get("truncate") is False:  # transformers does not read it there, and truncates
         unknown.add("truncate")
     if unknown:
         raise UnsupportedModel(f"config.json: {name} rotary scaling with {', '.join(sorted(unknown))}")
@@ -68,13 +73,13 @@ def rotary(
         raise UnsupportedModel(f"config.json: {size} of {head_size} dimensions turn")
     longest = config.size("max_position_embeddings", longest)
     outside = config.optional("original_max_position_embeddings", original)
-    if outside and kind is None:  # transformers follows it rather than the scaling's own
+    if outside and kind is None:  # transformers prefers it to the scaling's own
         said["original_max_position_embeddings"] = outside
     return Rotary(base, size, interleaved, _scaling(name, said, longest, size))
 
 
 def _said(config: Config, kind: str | None, scaled: bool) -> dict[str, Any]:
-    """What the config says of the layers of type ``kind``."""
+    """Return the config's rotary settings for layers of type ``kind``."""
     older, newer = (_mapping(config, name) for name in ("rope_scaling", "rope_parameters"))
     if kind is None:
         return dict(older or newer)
@@ -92,7 +97,7 @@ def _mapping(config: Config, name: str) -> Mapping[str, Any]:
 
 
 def _number(said: dict[str, Any], name: str, default: float | None = None) -> float:
-    """Take the number ``name`` out of what the config says."""
+    """Remove the number ``name`` from the settings, and return it."""
     value = said.pop(name, None)
     value = default if value is None else value
     if not isinstance(value, int | float) or isinstance(value, bool):

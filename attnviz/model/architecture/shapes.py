@@ -1,4 +1,4 @@
-"""Our names of the tensors that a spec needs, and their shapes."""
+"""The tensors that a spec needs: attnviz's names for them, and their shapes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TensorShape = tuple[int, ...]
 
 
 def tensor_shapes(spec: Spec) -> dict[str, TensorShape]:
-    """Our name and the shape of every tensor that ``spec`` needs; those of its encoder begin with ``encoder.``."""
+    """Return the name and shape of each tensor that ``spec`` needs; those of its encoder begin with ``encoder.``."""
     found = dict(_spec(spec))
     if spec.encoder:
         found |= {f"encoder.{name}": shape for name, shape in tensor_shapes(spec.encoder).items()}
@@ -34,7 +34,7 @@ def tensor_shapes(spec: Spec) -> dict[str, TensorShape]:
 
 
 def head_shapes(spec: Spec) -> dict[str, TensorShape]:
-    """Those of the head, which only generating needs."""
+    """Return the tensors of the head, which only generation needs."""
     if spec.head is None:
         return {}
     table = "embed.tokens.weight" if spec.head.tied else "head.weight"
@@ -44,7 +44,7 @@ def head_shapes(spec: Spec) -> dict[str, TensorShape]:
 
 
 def optional_shapes(spec: Spec) -> dict[str, TensorShape]:
-    """Those that are read where a checkpoint has them, and made where it has not."""
+    """Return the tensors that are read if a checkpoint has them, and computed otherwise."""
     found: dict[str, TensorShape] = {}
     positions = spec.embedding.positions
     if isinstance(positions, Sinusoidal) and positions.stored:

@@ -1,8 +1,7 @@
-"""What a transformer of ours is made of: facts, in frozen dataclasses.
+"""The facts that describe a transformer, as frozen dataclasses.
 
-A family file turns a config into a ``Spec``; the forward pass reads nothing else. What makes two families differ
-is a different value here, never a name: ``position=Rotary(...)``, not ``use_rope=True``. Sizes are in the shape
-letters of ``kernel.py``.
+A family file turns a config into a ``Spec``; the forward pass reads nothing else. Families differ in values, not in
+names: ``position=Rotary(...)``, not ``use_rope=True``. Sizes use the shape letters of ``kernel.py``.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from attnviz.attention.window import KeyWindow
 
 @dataclass(frozen=True)
 class LayerNorm:
-    """(x − mean) / √(variance + eps) · (offset + weight) + bias (Ba et al. 2016); weight and bias may be missing."""
+    """(x − mean) / √(variance + eps) · (offset + weight) + bias (Ba et al. 2016); weight and bias are optional."""
 
     eps: float
     bias: bool = True
@@ -45,7 +44,7 @@ class PostNorm:
 class PreNorm:
     """x = x + f(norm(x)), as in GPT-2 and Llama.
 
-    ``attention`` is false where the attention reads x as it is (ModernBERT's first layer: the embeddings are normed).
+    ``attention`` is False if the attention reads x without a norm (ModernBERT's first layer, after normed embeddings).
     """
 
     norm: Norm
@@ -68,7 +67,7 @@ class SandwichNorm:
 
 @dataclass(frozen=True)
 class ParallelNorm:
-    """x = x + attention(norm(x)) + mlp(norm'(x)); ``shared`` where both read one norm (GPT-J), else two (NeoX)."""
+    """x = x + attention(norm(x)) + mlp(norm'(x)); both use one norm if ``shared`` (GPT-J), otherwise two (NeoX)."""
 
     norm: Norm
     shared: bool
@@ -78,7 +77,7 @@ class ParallelNorm:
 class Learned:
     """A table of ``count`` position vectors, added to the embeddings; position 0 is row ``offset``.
 
-    Tokens with the id ``padding`` are not counted and have the row before position 0, also inside a text (RoBERTa).
+    Tokens with the id ``padding`` are not counted, and use the row before position 0, even inside a text (RoBERTa).
     """
 
     count: int
@@ -90,9 +89,15 @@ class Learned:
 class Sinusoidal:
     """``count`` position vectors, sines in the first half and cosines in the second (Vaswani et al. 2017).
 
-    They are float32 whatever the model's type: the tables that the models were trained with. Where ``whole``, the
-    slowest wave is the whole of 20000π tokens, and they are made in the model's type. Position 0 is row ``offset``;
-    tokens with the id ``padding`` are not counted and have zeros. ``stored``: a checkpoint that has them is read.
+    They are float32 whatever the model's type, as in the training of the models.
+
+    Args:
+        count: the number of positions.
+        whole: if True, the longest wavelength is exactly 20000π tokens, and the vectors are computed in the model's
+            type.
+        offset: the row of position 0.
+        padding: the id of tokens that are not counted, and whose vectors are zero.
+        stored: whether a checkpoint may contain the vectors, which are then read.
     """
 
     count: int
@@ -111,7 +116,7 @@ class Linear:
 
 @dataclass(frozen=True)
 class Dynamic:
-    """The base grows with texts longer than ``original`` tokens ("NTK-aware" scaling)."""
+    """The base grows for texts longer than ``original`` tokens ("NTK-aware" scaling)."""
 
     factor: float
     original: int
@@ -119,7 +124,9 @@ class Dynamic:
 
 @dataclass(frozen=True)
 class Llama3:
-    """Long waves are stretched by ``factor``, short ones kept, those between blended (Grattafiori et al. 2024)."""
+    """Long wavelengths are stretched by ``factor``, short ones kept, those between blended (Grattafiori et al.
+    2024).
+    """
 
     factor: float
     low: float
@@ -129,9 +136,15 @@ class Llama3:
 
 @dataclass(frozen=True)
 class Yarn:
-    """Waves that turn fewer than ``slow`` times in ``original`` tokens are stretched by ``factor``, those that turn
-    more than ``fast`` times are kept (Peng et al. 2023). ``attention`` multiplies sines and cosines; ``truncate``
-    rounds the ends of the ramp between.
+    """Slow dimensions are stretched by ``factor``, fast ones kept, those between blended (Peng et al. 2023).
+
+    Args:
+        factor: the stretching factor.
+        original: the number of tokens of the training.
+        attention: the factor of sines and cosines.
+        fast: dimensions that rotate more often in the original length are kept.
+        slow: dimensions that rotate less often are stretched fully.
+        truncate: whether the ends of the ramp between them are rounded.
     """
 
     factor: float
@@ -144,9 +157,9 @@ class Yarn:
 
 @dataclass(frozen=True)
 class LongRope:
-    """Each wave is stretched by its own factor, ``long`` beyond ``original`` tokens, else ``short`` (Ding et al. 2024).
+    """Each dimension has its own factor: ``long`` beyond ``original`` tokens, otherwise ``short`` (Ding et al. 2024).
 
-    ``attention`` multiplies sines and cosines.
+    ``attention`` is the factor of sines and cosines.
     """
 
     short: tuple[float, ...]
@@ -157,10 +170,10 @@ class LongRope:
 
 @dataclass(frozen=True)
 class Rotary:
-    """Queries and keys are turned by their position (Su et al. 2021), in the first ``size`` of D dimensions.
+    """Rotate queries and keys by their position (Su et al. 2021), in the first ``size`` of D dimensions.
 
-    Dimension pairs are (i, i + size/2), or (2i, 2i + 1) where ``interleaved``. ``scaling`` reaches beyond the
-    length of the training.
+    Dimension pairs are (i, i + size/2), or (2i, 2i + 1) if ``interleaved``. ``scaling`` extends the positions beyond
+    the length of the training.
     """
 
     theta: float
@@ -171,9 +184,9 @@ class Rotary:
 
 @dataclass(frozen=True)
 class ALiBi:
-    """−slope_h · distance · ``scale`` is added to the scores (Press et al. 2022).
+    """Add −slope_h · distance · ``scale`` to the scores (Press et al. 2022).
 
-    ``bfloat16``: slope times position is rounded so, as Falcon was trained.
+    ``bfloat16``: slope times position is rounded to it, as in Falcon's training.
     """
 
     scale: float = 1.0
@@ -182,10 +195,10 @@ class ALiBi:
 
 @dataclass(frozen=True)
 class RelativeBuckets:
-    """A learned bias per bucket of distance and head is added to the scores (Raffel et al. 2020).
+    """Add a learned bias per bucket of distance and head to the scores (Raffel et al. 2020).
 
-    ``bidirectional`` gives half of the buckets to keys behind the query, half ahead. ``shared``: one table serves all
-    layers, else each has its own (Chung et al. 2023).
+    ``bidirectional`` gives half of the buckets to earlier keys, half to later ones. ``shared``: one table serves all
+    layers; otherwise each has its own (Chung et al. 2023).
     """
 
     buckets: int
@@ -196,11 +209,18 @@ class RelativeBuckets:
 
 @dataclass(frozen=True)
 class Disentangled:
-    """Contents look at relative positions and positions at contents (He et al. 2021, eq. 4).
+    """Contents attend to relative positions and positions to contents (He et al. 2021, eq. 4).
 
-    A table of 2·``span`` vectors of width C, normed by ``norm``, serves all layers; row span + bucket(q − k), clipped.
-    Distances beyond half of ``span`` share buckets that grow with the logarithm up to ``max_distance``; None: one
-    bucket each. ``shared``: the layer's own query and key projections make queries and keys of the table's vectors.
+    A table of 2·``span`` vectors of width C serves all layers; a distance uses row span + bucket(q − k), clipped.
+
+    Args:
+        span: half of the number of vectors.
+        max_distance: distances beyond half of ``span`` share buckets that grow logarithmically up to this; None for one
+            bucket each.
+        content_to_position: whether contents attend to positions.
+        position_to_content: whether positions attend to contents.
+        shared: whether the layer's own query and key projections serve the table too.
+        norm: the norm of the table.
     """
 
     span: int
@@ -213,8 +233,10 @@ class Disentangled:
 
 @dataclass(frozen=True)
 class QKNorm:
-    """Queries and keys are normed before they are turned: over ``head`` (D weights for all heads), over ``each``
-    head (D weights for each), or over the whole ``width`` of all heads.
+    """Norm queries and keys before they are rotated.
+
+    ``over`` is ``head`` (D weights for all heads), ``each`` (D weights for each head) or ``width`` (all heads
+    together).
     """
 
     norm: Norm
@@ -225,8 +247,8 @@ class QKNorm:
 class AttentionSpec:
     """One attention sublayer: ``heads`` query heads share ``kv_heads`` key-value heads of ``head_size``.
 
-    The scores are q·k · ``scale``, then ``softcap`` · tanh(score / softcap) where there is one. ``clip`` bounds what
-    the query, key and value projections give.
+    The scores are q·k · ``scale``, then ``softcap`` · tanh(score / softcap) if there is one. ``clip`` limits the
+    outputs of the query, key and value projections.
     """
 
     heads: int
@@ -262,9 +284,9 @@ class GatedMLP:
 
 @dataclass(frozen=True)
 class Convolution:
-    """x = norm(x + activation(what each token and its ``size`` − 1 neighbours gave to the layer, weighed)).
+    """x = norm(x + activation(convolution of the layer's input over ``size`` tokens)).
 
-    ``groups`` are the parts of the width that are weighed apart (DeBERTa-v2, whose first layer ends so).
+    ``groups`` is the number of groups of the convolution (DeBERTa-v2 has one after its first layer).
     """
 
     size: int
@@ -275,9 +297,15 @@ class Convolution:
 
 @dataclass(frozen=True)
 class Layer:
-    """One block. ``cross`` is the attention of a decoder's queries to an encoder's keys, between the other two.
+    """One block.
 
-    ``residual`` multiplies what each sublayer adds (Granite), and ``convolution`` comes after them.
+    Args:
+        attention: the self-attention.
+        mlp: the MLP.
+        norms: where the norms are.
+        cross: the attention of a decoder to its encoder, between the other two sublayers.
+        residual: the factor of what each sublayer adds (Granite).
+        convolution: a convolution after the sublayers.
     """
 
     attention: AttentionSpec
@@ -290,7 +318,9 @@ class Layer:
 
 @dataclass(frozen=True)
 class Projection:
-    """Embeddings of ``size`` become C wide: the ``tokens`` alone, before positions are added, or all after the norm."""
+    """Project embeddings of ``size`` to width C: only the ``tokens``, before positions are added, or all after the
+    norm.
+    """
 
     size: int
     bias: bool = True
@@ -299,7 +329,7 @@ class Projection:
 
 @dataclass(frozen=True)
 class Embedding:
-    """Token vectors times ``scale``, plus positions and token types, then a norm, where there are any."""
+    """Token vectors times ``scale``, plus positions and token types, then a norm, as far as there are any."""
 
     vocabulary: int
     positions: Learned | Sinusoidal | None = None
@@ -311,9 +341,9 @@ class Embedding:
 
 @dataclass(frozen=True)
 class Head:
-    """Hidden states become scores of the next token: with the token embeddings (``tied``) or a matrix of their own.
+    """Project hidden states to scores of the next token, with the token embeddings (``tied``) or a matrix of its own.
 
-    A bias that is "optional" is zero where the checkpoint has none.
+    An "optional" bias is zero if the checkpoint has none.
     """
 
     tied: bool
@@ -322,12 +352,19 @@ class Head:
 
 @dataclass(frozen=True)
 class Spec:
-    """A whole model of width C, or the decoder of one that has an ``encoder``.
+    """A whole model of width C, or the decoder of an encoder–decoder.
 
-    ``final_norm`` follows the last layer of pre-norm models, and ``final_size`` is the width that the last hidden
-    states are projected to, where it is another. ``stored`` is the place of each layer in the checkpoint's names,
-    where it is not the layer's number (ALBERT's layers share their weights). ``start`` is the token with which a
-    decoder begins that has an encoder; where it ``wraps``, the last token of its text comes round to the start.
+    Args:
+        width: the size C of the hidden states.
+        embedding: the embeddings.
+        layers: the blocks.
+        final_norm: the norm after the last layer of pre-norm models.
+        final_size: the width to which the last hidden states are projected, if it is another.
+        stored: the number of each layer in the checkpoint's names, if layers share their weights (ALBERT).
+        head: the head that predicts tokens.
+        encoder: the encoder.
+        start: the start token of a decoder with an encoder.
+        wraps: whether the text's last token is moved to the start instead.
     """
 
     width: int
@@ -343,7 +380,7 @@ class Spec:
 
     @property
     def limit(self) -> int | None:
-        """The most tokens that the model has positions for, None where it has no such limit."""
+        """The number of positions that the model has; None if it has no such limit."""
         positions = self.embedding.positions
         return positions.count if positions else None
 

@@ -1,4 +1,4 @@
-"""The native way: a checkpoint's family, spec and tensors become a network of ours, and a text runs through it."""
+"""The native backend: build a network from a checkpoint's family, spec and tensors, and run texts through it."""
 
 from __future__ import annotations
 
@@ -21,14 +21,17 @@ from attnviz.model.native.forward import Network
 
 
 class Native:
-    """A network of ours that runs encodings."""
+    """A network of attnviz's own forward pass that runs encodings."""
 
     path: Literal["native"] = "native"
 
     def __init__(self, network: Network, start: int | None = None, unread: tuple[str, ...] = ()) -> None:
-        """``start`` is the token with which a decoder begins where its spec names none.
+        """Wrap a network.
 
-        ``unread`` are tensors of the checkpoint that the network has no use for.
+        Args:
+            network: the network.
+            start: the start token of a decoder whose spec names none.
+            unread: the names of the checkpoint's tensors that the network does not use.
         """
         self.network = network
         self.unread = unread
@@ -43,22 +46,22 @@ class Native:
         return [spec.encoder, spec] if spec.encoder else [spec]
 
     def run(self, encoding: Encoding, observers: Sequence[Observer] = (), target: Encoding | None = None) -> Tensor:
-        """Run one input and return the last hidden states (T, C), the decoder's where there is one.
+        """Run one input and return the last hidden states (T, C), the decoder's if there is one.
 
-        Where there are observers and none asks for the last hidden states, all is left out on which no weight depends,
-        and what it returns are the queries and keys of the last attention.
+        If there are observers and none needs the last hidden states, everything that no weight depends on is left out;
+        the result is then the queries and keys of the last attention.
 
         Raises:
-            InputError: an encoder–decoder without a ``target``, or a target or a pair for a model that takes none.
+            InputError: an encoder–decoder gets no ``target``, or another model gets one, or a pair that it can't read.
             ModelError: the tokenizer and the model do not belong together, or the result is not finite; the message
-                names the tensors that hold NaN.
+                names the tensors that are not finite.
         """
         memory = None
         network, read = self.network, encoding
         if network.encoder:
             if target is None:
                 raise InputError("the model is an encoder–decoder: it needs a target text as well")
-            memory, read = self.remember(encoding, observers), target
+            memory, read = self.run_encoder(encoding, observers), target
         elif target is not None:
             raise InputError("the model has no decoder: it takes no target")
         _require(network, read)
@@ -70,12 +73,12 @@ class Native:
 
     @property
     def layers(self) -> dict[Kind, int]:
-        """How many layers each kind of attention has."""
+        """The number of layers of each kind of attention."""
         return dict(zip(self.kinds, (len(spec.layers) for spec in (*self._stacks(), self.network.spec)), strict=False))
 
     @property
     def heads(self) -> dict[Kind, int]:
-        """How many heads all layers of each kind have together."""
+        """The number of heads of all layers of each kind together."""
         stacks = self._stacks()
         counts = [sum(layer.attention.heads for layer in spec.layers) for spec in stacks]
         counts.append(sum(layer.cross.heads for layer in stacks[-1].layers if layer.cross))
@@ -83,11 +86,11 @@ class Native:
 
     @property
     def vocabulary(self) -> int:
-        """How many tokens have vectors."""
+        """The number of tokens that have vectors."""
         return self._stacks()[0].embedding.vocabulary
 
-    def remember(self, encoding: Encoding, observers: Sequence[Observer] = ()) -> Tensor | None:
-        """What the encoder gives the decoder, (M, C); None where there is no encoder."""
+    def run_encoder(self, encoding: Encoding, observers: Sequence[Observer] = ()) -> Tensor | None:
+        """Return the encoder's output for the decoder, (M, C); None if there is no encoder."""
         encoder = self.network.encoder
         if encoder is None:
             return None
@@ -107,7 +110,7 @@ def _require(network: Network, encoding: Encoding) -> None:
 
 
 def open_native(checkpoint: Checkpoint, dtype: torch.dtype = torch.float32, device: str = "cpu") -> Native:
-    """Our network of ``checkpoint``, in ``dtype`` and on ``device``.
+    """Build the network of ``checkpoint``, in ``dtype`` and on ``device``.
 
     Raises:
         UnsupportedModel: no family file expresses the config exactly.
@@ -125,7 +128,7 @@ def open_native(checkpoint: Checkpoint, dtype: torch.dtype = torch.float32, devi
 
 
 def read_spec(checkpoint: Checkpoint) -> tuple[Family, Spec]:
-    """The family of ``checkpoint``, and what its config says.
+    """Return the family of ``checkpoint`` and the spec of its config.
 
     Raises:
         UnsupportedModel: no family file expresses the config exactly.
@@ -138,7 +141,7 @@ def read_spec(checkpoint: Checkpoint) -> tuple[Family, Spec]:
 
 @contextlib.contextmanager
 def naming(checkpoint: Checkpoint) -> Iterator[None]:
-    """Inside, errors of the model get the checkpoint's name before what is wrong."""
+    """Prepend the checkpoint's name to the message of a ``ModelError`` raised inside the block."""
     try:
         yield
     except ModelError as error:

@@ -1,4 +1,4 @@
-"""The forward pass over a spec: all mathematics of all families, without a family's name."""
+"""The forward pass over a spec: the mathematics of all families, without any family's name."""
 
 from __future__ import annotations
 
@@ -37,14 +37,15 @@ from attnviz.model.native.run import Biases, Run
 from attnviz.model.native.run import KVCache as KVCache
 
 MANY = 256
-"""Of so many tokens a bias is added to the product on the CPU; torch would fill the result with it before."""
+"""The number of tokens from which a bias is added to the product on the CPU; torch would first fill the result
+with it."""
 
 
 class Network:
-    """A model ready to run: a spec and the tensors that it needs, under the names of ``weights.shapes``.
+    """A model that is ready to run: a spec and its tensors, under the names of ``tensor_shapes``.
 
-    Where the spec has an encoder, ``encoder`` is that network and this one the decoder. It computes in the type of
-    its norms and matrices, on their device; the embeddings may be kept in another.
+    If the spec has an encoder, ``encoder`` is its network and this one the decoder. The network computes in the type
+    and on the device of its matrices; the embeddings may have another type.
     """
 
     def __init__(self, spec: Spec, tensors: Mapping[str, Tensor], *, kind: Kind = "self") -> None:
@@ -69,11 +70,16 @@ class Network:
         past: KVCache | None = None,
         whole: bool = True,
     ) -> Tensor:
-        """Run T tokens and return the last hidden states (T, C); the observers see all weights on the way.
+        """Run T tokens and return the last hidden states (T, C); the observers see all weights.
 
-        ``memory`` (M, C) is what the encoder gave. With ``past`` the tokens follow those that it has read, and it
-        reads them too. Where not the ``whole`` is wanted, all is left out on which no weight depends, from the values
-        of the last attention on; then it returns the queries and keys of that, all in a row.
+        Args:
+            ids: the token ids.
+            type_ids: the token types; all 0 by default.
+            observers: what sees the tiles and hidden states.
+            memory: the encoder's output (M, C).
+            past: the keys and values of the tokens before these; those of these tokens are added.
+            whole: if False, everything that no weight depends on is left out, from the values of the last attention on;
+                the result is then its queries and keys, flattened.
         """
         run = Run(len(ids), self.device, observers, past, memory)
         x = self.through(ids, type_ids, run, whole=whole)
@@ -82,7 +88,7 @@ class Network:
         return x
 
     def through(self, ids: Sequence[int], type_ids: Sequence[int], run: Run, *, whole: bool) -> Tensor:
-        """What a call returns, of a ``run`` that is under way; in inference mode."""
+        """Run the tokens in a given ``run``, as a call does; the caller must be in inference mode."""
         observers = run.observers
         x = self._embed(torch.tensor(ids, device=self.device), type_ids, run)  # (T, C)
         table = self._relative_table()
@@ -109,7 +115,7 @@ class Network:
         if projection and projection.tokens:
             x = self._linear("embed.project", x)
         row = partial(run.rows, ids)
-        # The order of these sums is that of the published models: float addition is not associative.
+        # Summed in the order of the published models, since float addition is not associative.
         if embedding.types:
             rows = torch.tensor(type_ids or (0,) * len(ids), device=self.device)
             x = x + tensors["embed.types.weight"][rows]
@@ -122,7 +128,9 @@ class Network:
         return self._linear("embed.project", x) if projection and not projection.tokens else x
 
     def _relative_table(self) -> Tensor:
-        """The table of relative positions that all layers share: of biases, or of normed vectors; empty for none."""
+        """Return the table of relative positions that all layers share: biases, or normed vectors; empty if there is
+        none.
+        """
         table = self.tensors.get("relative.weight", torch.empty(0))
         spec = self.spec.layers[0].attention.position
         if isinstance(spec, Disentangled) and spec.norm:
@@ -144,7 +152,9 @@ class Network:
         return self._convolve(f"{at}.convolution", layer.convolution, entered, x, run) if layer.convolution else x
 
     def _look(self, i: int, layer: Layer, x: Tensor, run: Run, table: Tensor) -> Tensor:
-        """Show the weights of the last layer, and return the queries and keys that they are made of, in a row."""
+        """Show the weights of the last layer to the observers, and return the queries and keys behind them,
+        flattened.
+        """
         at, attention = f"layers.{i}", partial(self._attention, i, layer.attention, run, table)
         if layer.cross:
             x = self._residual(f"{at}.attention", layer, attention, x)
@@ -152,7 +162,7 @@ class Network:
         return attention(self._entering(f"{at}.attention", layer, x), shown=True)
 
     def _entering(self, at: str, layer: Layer, x: Tensor) -> Tensor:
-        """What the sublayer ``at`` reads."""
+        """Return the input of the sublayer ``at``."""
         match layer.norms:
             case PreNorm(kind, attention):
                 return self._norm(f"{at}.norm", kind, x) if attention or not at.endswith("attention") else x
@@ -174,7 +184,9 @@ class Network:
     def _attention(
         self, i: int, spec: AttentionSpec, run: Run, table: Tensor, x: Tensor, *, shown: bool = False
     ) -> Tensor:
-        """What the attention adds; where it is only to be ``shown``, its queries and keys in a row."""
+        """Return the output of the attention; if its weights are only to be ``shown``, its queries and keys,
+        flattened.
+        """
         at = f"layers.{i}.attention"
         q = self._heads(f"{at}.query", spec, spec.heads, x)
         k = self._heads(f"{at}.key", spec, spec.kv_heads, x)
@@ -190,7 +202,7 @@ class Network:
     def _cross(self, i: int, spec: AttentionSpec, run: Run, x: Tensor, *, shown: bool = False) -> Tensor:
         at, memory = f"layers.{i}.cross", run.memory
         if memory is None:
-            raise ValueError("a decoder that attends to an encoder needs what the encoder gave")
+            raise ValueError("a decoder that attends to an encoder needs the encoder's output")
 
         def read() -> tuple[Tensor, Tensor]:
             k, v = (self._heads(f"{at}.{name}", spec, spec.kv_heads, memory) for name in ("key", "value"))
@@ -202,7 +214,7 @@ class Network:
         return torch.cat((q.flatten(), k.flatten())) if shown else self._linear(f"{at}.output", context)
 
     def _heads(self, at: str, spec: AttentionSpec, heads: int, x: Tensor) -> Tensor:
-        """The queries, keys or values of all heads, (heads, T, D)."""
+        """Return the queries, keys or values of all heads, (heads, T, D)."""
         x = self._linear(at, x)
         if spec.clip is not None:
             x = x.clamp(-spec.clip, spec.clip)
@@ -214,9 +226,10 @@ class Network:
         return self._norm(f"{at}_norm", norm.norm, x.view(-1, heads, spec.head_size)).transpose(0, 1)
 
     def _biases(self, at: str, spec: AttentionSpec, table: Tensor) -> Biases | None:
-        """What makes of queries and keys what their scores get for their positions; None for nothing.
+        """Return the function that computes the position biases of scores from queries and keys; None if there are
+        none.
 
-        ``table`` is that of relative positions that all layers share.
+        ``table`` is the table of relative positions that all layers share.
         """
         match spec.position:
             case ALiBi() as slopes:
@@ -263,7 +276,7 @@ class Network:
         if weight is None or (isinstance(norm, LayerNorm) and weight.dim() == 1):
             return functional.layer_norm(x, x.shape[-1:], weight, self.tensors.get(f"{at}.bias"), norm.eps)
         exact = x.to(torch.promote_types(x.dtype, torch.float32))
-        if isinstance(norm, LayerNorm):  # each head with weights of its own, (heads, D)
+        if isinstance(norm, LayerNorm):  # each head has its own weights, (heads, D)
             exact = functional.layer_norm(exact, exact.shape[-1:], eps=norm.eps)
             return exact.to(x.dtype) * weight
         return functional.rms_norm(exact, exact.shape[-1:], eps=norm.eps).to(x.dtype) * weight

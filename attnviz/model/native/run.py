@@ -1,4 +1,4 @@
-"""One run of a network: who looks on, what has been read, and how its tokens attend."""
+"""The state of one run of a network: its observers, positions, cache, and how its tokens attend."""
 
 from __future__ import annotations
 
@@ -13,34 +13,36 @@ from attnviz.model.architecture import position
 from attnviz.model.architecture.spec import AttentionSpec, Learned, Rotary, Sinusoidal
 
 Biases = Callable[[Tensor, Tensor], Bias | None]
-"""The queries and keys of all heads (…, heads, T, D) → what their scores get for their positions."""
+"""Compute the position biases of scores from the queries and keys of all heads (…, heads, T, D)."""
 
 
 class KVCache:
-    """What a decoder has read: the keys and values of its layers, so that the next tokens are run alone."""
+    """The keys and values of the tokens that a decoder has read, so that further tokens run alone."""
 
     def __init__(self) -> None:
         self.length = 0
         self._read: dict[str, tuple[Tensor, Tensor]] = {}
 
     def extend(self, at: str, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """The keys and values (G, M, D) of the attention ``at`` so far, with those of the new tokens behind them."""
+        """Append new keys and values of the attention ``at``, and return all so far, (G, M, D)."""
         if at in self._read:
             k, v = (torch.cat((old, new), dim=1) for old, new in zip(self._read[at], (k, v), strict=True))
         self._read[at] = k, v
         return k, v
 
     def keep(self, at: str, make: Callable[[], tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-        """The keys and values of the attention ``at`` to an encoder, made once: they stay the same."""
+        """Return the keys and values of the attention ``at`` to an encoder; they are made once, since they never
+        change.
+        """
         if at not in self._read:
             self._read[at] = make()
         return self._read[at]
 
 
 class Run:
-    """A run of one text, or of the tokens that follow what ``past`` has read, through one stack of layers.
+    """A run of one text, or of the tokens that follow those in ``past``, through one stack of layers.
 
-    ``memory`` (M, C) is what the encoder gave to a decoder.
+    ``memory`` (M, C) is the encoder's output for a decoder.
     """
 
     def __init__(
@@ -57,11 +59,11 @@ class Run:
         self._turns: dict[Rotary, tuple[Tensor, Tensor]] = {}
 
     def rows(self, ids: Tensor, spec: Learned | Sinusoidal) -> Tensor:
-        """The rows of the position table for the tokens ``ids`` (T,)."""
+        """Return the rows of the position table for the tokens ``ids`` (T,)."""
         return position.position_rows(ids, self.positions, spec)
 
     def turns(self, rotary: Rotary, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """What ``position.rotate`` turns queries and keys by, both (T, size); made for the first layer that asks."""
+        """Return the factors of ``position.apply_rotary``, each (T, size); computed once per run."""
         if rotary not in self._turns:
             self._turns[rotary] = self._turn(rotary, dtype)
         return self._turns[rotary]
@@ -72,9 +74,9 @@ class Run:
     def attend(
         self, layer: int, kind: Kind, spec: AttentionSpec, q: Tensor, k: Tensor, v: Tensor | None, biases: Biases | None
     ) -> Tensor:
-        """What the queries ``q`` (H, T, D) take from ``k`` and ``v`` (G, M, D), (T, H·D).
+        """Return the context (T, H·D) of the queries ``q`` (H, T, D) over ``k`` and ``v`` (G, M, D).
 
-        Without ``v`` the weights are shown to the observers, and nothing is taken: (T, 0).
+        Without ``v`` the weights are only shown to the observers; the result is (T, 0).
         """
         context = attend(
             q,
@@ -92,5 +94,7 @@ class Run:
         return context.transpose(0, 1).flatten(1)  # (H, T, D) → (T, H·D)
 
     def neighbours(self, mix: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        """``mix`` (…, C, n) → the same shape of the states ``x`` (T, C) of each text by itself."""
+        """Apply the convolution ``mix``, (…, C, n) → the same shape, to the states ``x`` (T, C) of each text by
+        itself.
+        """
         return mix(x.t()).t()  # (T, C) → (C, T), as a convolution wants it, and back

@@ -1,4 +1,4 @@
-"""The tensors that a spec needs, taken from a checkpoint: found under its names, cut apart, their shapes verified."""
+"""Take the tensors that a spec needs from a checkpoint: find them by the family's names, split and verify them."""
 
 from __future__ import annotations
 
@@ -18,22 +18,26 @@ from attnviz.model.families import Family
 _CUTS = {"qkv": ("query", "key", "value"), "groups": ("query", "key", "value"), "gate_up": ("gate", "up")}
 
 _NEEDLESS = re.compile(
-    r"^(lm_head|cls|score|classifier|qa_outputs|classification_head)\."  # read the last hidden states
-    r"|(^|\.)(pooler\..*"  # as these
+    r"^(lm_head|cls|score|classifier|qa_outputs|classification_head)\."  # heads, after the last hidden states
+    r"|(^|\.)(pooler\..*"  # likewise
     r"|position_ids|token_type_ids"  # 0, 1, 2, … and 0, 0, 0, …
     r"|(attn|attention|crossattention)\.(masked_)?bias"  # causal masks
-    r"|(encoder|decoder)\.version|embed_positions\.(_float_tensor|weights)|attn\.embed_positions"  # made anew
-    r"|rotary_emb\.inv_freq"  # the same
-    r"|EncDecAttention\.relative_attention_bias\.weight)$"  # of T5's first version, which never read it
+    r"|(encoder|decoder)\.version|embed_positions\.(_float_tensor|weights)|attn\.embed_positions"  # computed
+    r"|rotary_emb\.inv_freq"  # computed
+    r"|EncDecAttention\.relative_attention_bias\.weight)$"  # in T5's first version, which never used it
 )
-"""What checkpoints hold beside what a weight of the attention depends on; transformers passes it over as well."""
+"""Tensors on which no attention weight depends; transformers ignores them as well."""
 
 
 @dataclass(frozen=True)
 class TensorLocation:
-    """Where tensors of ours stand in a checkpoint: as ``our`` name, in ``theirs``, of which several are stacked.
+    """Where tensors are in a checkpoint.
 
-    ``parts`` are our names of what they are cut into, and ``groups`` the key-value heads of their layer.
+    Args:
+        theirs: the checkpoint's names; several tensors are stacked.
+        our: attnviz's name of the whole.
+        parts: attnviz's names of the tensors into which it is split.
+        groups: the number of key-value heads of the layer.
     """
 
     theirs: tuple[str, ...]
@@ -45,12 +49,12 @@ class TensorLocation:
 def take_tensors(
     family: Family, spec: Spec, tensors: Mapping[str, Tensor], dtype: torch.dtype, device: str = "cpu"
 ) -> dict[str, Tensor]:
-    """The tensors that ``spec`` needs, under our names, in ``dtype`` and on ``device``, found under the family's.
+    """Return the tensors that ``spec`` needs, under attnviz's names, in ``dtype`` and on ``device``.
 
-    The token embeddings keep their type: of a large table few rows are read.
+    The token embeddings keep their type, since only few rows of a large table are read.
 
     Raises:
-        ModelError: tensors are missing or have another shape than the config says; the message names them.
+        ModelError: tensors are missing, or have another shape than the config says; the message names them.
     """
     return {
         name: tensor.to(device) if name.endswith("embed.tokens.weight") else tensor.to(device, dtype)
@@ -61,7 +65,7 @@ def take_tensors(
 def take_head(
     family: Family, spec: Spec, tensors: Mapping[str, Tensor], dtype: torch.dtype, device: str = "cpu"
 ) -> tuple[Tensor, Tensor | None]:
-    """The matrix (vocabulary, C) that makes scores of hidden states, and its bias.
+    """Return the matrix (vocabulary, C) that projects hidden states to scores, and its bias.
 
     Raises:
         ModelError: the model has no head that predicts tokens, or the checkpoint lacks it.
@@ -77,15 +81,15 @@ def take_head(
 
 
 def shapes_of(tensors: Mapping[str, Tensor]) -> Mapping[str, TensorShape]:
-    """The shape of each tensor, from the header of a file where it is in one."""
+    """Return the shape of each tensor, from the headers of files if possible."""
     own = getattr(tensors, "shapes", None)
     return own() if own else {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
 def find_unread(family: Family, spec: Spec, tensors: Mapping[str, Tensor]) -> tuple[str, ...]:
-    """The checkpoint's tensors that are neither read nor known to be needless: a head's, a mask, a copy.
+    """Return the names of tensors that are neither read nor known to be needless, such as heads, masks and copies.
 
-    transformers passes them over as well, and warns.
+    transformers ignores them too, with a warning.
 
     Raises:
         ModelError: as ``take_tensors``.
@@ -101,15 +105,15 @@ def find_unread(family: Family, spec: Spec, tensors: Mapping[str, Tensor]) -> tu
         for name in names
     }
     others = [name for name in stored if name not in read and family.plain(name) not in copies]
-    begun = {name.partition(".")[0] for name in read}  # of a pickle transformers has taken the prefix away
+    begun = {name.partition(".")[0] for name in read}  # transformers removes the prefix from a pickle's names
     others += [name for name in getattr(tensors, "unexpected", ()) if family.plain(name).partition(".")[0] in begun]
     return without_needless(others, read, family.prefix)
 
 
 def without_needless(names: Iterable[str], read: Iterable[str], prefix: str) -> tuple[str, ...]:
-    """Of the ``names`` of tensors, those that are not known to be needless beside tensors that are ``read``.
+    """Return the ``names`` of tensors that are not known to be needless beside the tensors that are ``read``.
 
-    Where a head put a ``prefix`` before the names of the body, what has none is of the head.
+    If the names of the body begin with ``prefix``, names without it belong to a head.
     """
     body = prefix if any(name.startswith(prefix) for name in read) else ""
     return tuple(sorted(name for name in names if name.startswith(body) and not _NEEDLESS.search(name)))
@@ -118,14 +122,14 @@ def without_needless(names: Iterable[str], read: Iterable[str], prefix: str) -> 
 def _needed(
     family: Family, spec: Spec, stored: Mapping[str, TensorShape]
 ) -> tuple[list[TensorLocation], dict[str, TensorShape]]:
-    """What ``spec`` needs and may have, and where it is."""
+    """Return where the tensors are that ``spec`` needs or may use, and their shapes."""
     may = {our: shape for our, shape in optional_shapes(spec).items() if _has(family, spec, stored, our)}
     needed = tensor_shapes(spec) | may
     return _locate(family, spec, stored, needed), needed
 
 
 def _has(family: Family, spec: Spec, stored: Collection[str], our: str) -> bool:
-    """Whether the checkpoint has what we call ``our``."""
+    """Whether the checkpoint has the tensor that attnviz calls ``our``."""
     plain = set(map(family.plain, stored))
     return any(name == our and plain.issuperset(theirs) for theirs, name, _ in _places(family, spec, {}))
 
@@ -133,7 +137,7 @@ def _has(family: Family, spec: Spec, stored: Collection[str], our: str) -> bool:
 def _locate(
     family: Family, spec: Spec, stored: Mapping[str, TensorShape], needed: Mapping[str, TensorShape]
 ) -> list[TensorLocation]:
-    """Where each tensor that is needed stands, its shape verified; nothing is read."""
+    """Return where each needed tensor is, with its shape verified; nothing is read."""
     names = {family.plain(name): name for name in stored}
     found: list[TensorLocation] = []
     taken: set[str] = set()
@@ -157,11 +161,13 @@ def _locate(
 
 
 def _places(family: Family, spec: Spec, needed: Mapping[str, TensorShape]) -> Iterator[tuple[list[str], str, int]]:
-    """Their names and ours of all layers, and the number of key-value heads in that layer."""
+    """Yield the checkpoint's names and attnviz's name of each tensor, and the number of key-value heads of its
+    layer.
+    """
     for theirs, ours in family.names.items():
         for our in (ours,) if isinstance(ours, str) else ours:
             stack = spec.encoder if our.startswith("encoder.") and spec.encoder else spec
-            if stack is spec and not spec.causal:  # perhaps an encoder alone
+            if stack is spec and not spec.causal:  # it may be an encoder alone
                 our = our.removeprefix("encoder.")
             for i, layer in enumerate(stack.layers if "{}" in our else stack.layers[:1]):
                 at = stack.stored[i] if stack.stored else i
@@ -171,13 +177,13 @@ def _places(family: Family, spec: Spec, needed: Mapping[str, TensorShape]) -> It
 
 
 def _parts(our: str) -> list[str]:
-    """The names of what the tensor ``our`` is, one or several."""
+    """Return the names of the tensors that ``our`` contains, one or several."""
     at, what, last = ("." + our.removesuffix(".T")).rsplit(".", 2)
     return [f"{at}.{part}.{last}".lstrip(".") for part in _CUTS.get(what, (what,))]
 
 
 def _verify(place: TensorLocation, stored: Mapping[str, TensorShape], needed: Mapping[str, TensorShape]) -> None:
-    """Raise a ``ModelError`` where the tensors at ``place`` have another shape than what is needed."""
+    """Raise a ``ModelError`` if the tensors at ``place`` have another shape than needed."""
     name = place.theirs[0]
     said = {stored[one] for one in place.theirs}
     shape = stored[name] if len(place.theirs) == 1 else (len(place.theirs), *stored[name])
@@ -201,7 +207,7 @@ def _shapes(place: TensorLocation, needed: Mapping[str, TensorShape]) -> list[Te
 def _load(
     tensors: Mapping[str, Tensor], places: list[TensorLocation], needed: Mapping[str, TensorShape]
 ) -> dict[str, Tensor]:
-    """What is needed, read and cut apart, in the order of ``needed``."""
+    """Read and split the needed tensors, in the order of ``needed``."""
     taken: dict[str, Tensor] = {}
     for place in places:
         loaded = [tensors[name] for name in place.theirs]
@@ -211,7 +217,7 @@ def _load(
 
 
 def _cut(place: TensorLocation, tensor: Tensor, parts: list[TensorShape]) -> dict[str, Tensor]:
-    """The tensors that ``tensor`` holds, under their names."""
+    """Split ``tensor`` into its parts, by name."""
     names = _parts(place.our)
     if place.our.endswith(".T"):
         tensor = tensor.t()
