@@ -1,1 +1,1 @@
-"""The check: what was shown, compared with the transformers model's own eager attention."""
+"""The check: compare what was shown with the transformers model's own attention."""

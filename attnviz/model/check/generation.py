@@ -1,7 +1,7 @@
-"""The check of what a model wrote: transformers writes too, greedily, and the ids are compared.
+"""Check what a model generated: transformers generates too, greedily, and the ids are compared.
 
-Where the two choose differently, they may have found two tokens equally good but for rounding: transformers' scores of
-both say how far they are apart, and those of the same step in a wider type how far rounding moves them.
+If the two choose different tokens, both may be equally good but for rounding: transformers' scores of both tokens say
+how far apart they are, and its scores in a wider type say how much rounding moves them.
 """
 
 from __future__ import annotations
@@ -32,12 +32,18 @@ def check_generation(
     target: Encoding | None,
     own: Literal["eager", "sdpa"] = "eager",
 ) -> GenerationCheck | None:
-    """Compare the tokens that the model wrote behind ``read``, or its decoder as ``target``; None where it wrote none.
+    """Compare the tokens that the model generated after ``read``, or as ``target``; return None if there are none.
 
-    ``own`` is the attention by which transformers' model runs.
+    Args:
+        checkpoint: the checkpoint.
+        options: how it is run.
+        backend: the backend that generated.
+        read: the encoding of the input, with what a decoder alone generated.
+        target: the encoding of a decoder beside an encoder.
+        own: the attention with which transformers' model runs.
 
     Raises:
-        ModelError: transformers can't load the model with its head, or can't write with it.
+        ModelError: transformers can't load the model with its head, or can't generate with it.
     """
     text = read if target is None else target
     if not text.generated:
@@ -63,7 +69,7 @@ def check_generation(
 
 @dataclass(frozen=True)
 class _Writing:
-    """What was written by a model of ours, and how transformers' models are asked about it."""
+    """What a native model generated, and how transformers is forced to generate the same."""
 
     checkpoint: Checkpoint
     options: Options
@@ -74,21 +80,21 @@ class _Writing:
 
     @property
     def text(self) -> Encoding:
-        """The text that ends with what was written."""
+        """The encoding that ends with the generated tokens."""
         return self.read if self.target is None else self.target
 
     @property
     def first(self) -> int:
-        """The place of the first token that was written."""
+        """The position of the first generated token."""
         return len(self.text) - self.text.generated
 
     def open(self, options: Options) -> Any:
-        """The transformers model with its head."""
+        """Open the transformers model with its head."""
         given = placement(self.checkpoint, options)
         return open_with_head(self.checkpoint, *given, trust_remote_code=options.trust_remote_code)
 
     def follow(self, writer: Any, keep: Sequence[int] = ()) -> ForcedRun:
-        """What transformers makes of it."""
+        """Force transformers to generate the same tokens."""
         begun, ids = self.text.ids[: self.first], self.text.ids[self.first :]
         source, decoded = (begun, ()) if self.target is None else (self.read.ids, begun)
         try:
@@ -97,7 +103,7 @@ class _Writing:
             raise ModelError(f"{self.checkpoint.name}: transformers can't write with it ({error})") from error
 
     def differing(self, found: ForcedRun) -> list[Choice]:
-        """Where transformers would have begun, gone on or ended otherwise."""
+        """Return where transformers would have begun, continued or ended differently."""
         ids, first = self.text.ids, self.first
         begins = zip(range(first), ids, found.start, strict=False)
         choices = [Choice(i, mine, theirs, torch.inf, 0.0) for i, mine, theirs in begins if mine != theirs]
@@ -109,7 +115,7 @@ class _Writing:
 
 
 def _moved(found: ForcedRun, exact: ForcedRun, step: int) -> float:
-    """How far rounding moves the scores of one step at most; 0 where they were not kept."""
+    """Return the most that rounding moves any score of one step; 0 if its scores were not kept."""
     if step not in found.scores or step not in exact.scores:
         return 0.0
     moved: Tensor = (found.scores[step].to(exact.scores[step]) - exact.scores[step]).abs()

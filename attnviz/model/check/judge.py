@@ -1,9 +1,9 @@
-"""The check: what was shown of a text against the transformers model's own attention, in every layer and head.
+"""Check what was shown of a text against the transformers model's own attention, in every layer and head.
 
-transformers loads the same checkpoint with its eager attention and runs the same token ids in the same type; the
-weights that it gives are compared with those of the record, whoever changed them since they were made. Of a long text,
-whose weights are not made all at once, the rows of some queries are. Beyond the tolerance, both sides run again in a
-wider type: rounding collapses there, a mistake stays. And what was shown must be no farther off than rounding explains.
+transformers loads the same checkpoint with eager attention and runs the same ids in the same type; its weights are
+compared with those of the record, which may have been changed since they were computed. For a long text, whose weights
+are not kept all at once, the rows of some queries are compared. Beyond the tolerance, both sides run again in a wider
+type: rounding shrinks there, a mistake does not; and what was shown must be no farther off than rounding explains.
 """
 
 from __future__ import annotations
@@ -50,10 +50,15 @@ HALF = (torch.bfloat16, torch.float16)
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """What was shown of a text: of each kind all weights (L, H, N, M), and the model's ``numbers`` of these layers.
+    """What was shown of a text.
 
-    ``states`` are the hidden states (T, C) that entered each layer in the run that made the weights, as far as they
-    were kept. A decoder read ``target``.
+    Args:
+        encoding: the input.
+        target: the decoder's input.
+        weights: all weights of each kind, (L, H, N, M).
+        numbers: the model's numbers of these layers.
+        states: the hidden states (T, C) that entered each layer in the run that made the weights, as far as they were
+            kept.
     """
 
     encoding: Encoding
@@ -64,10 +69,10 @@ class Shown:
 
     @classmethod
     def of(cls, record: Record) -> Shown:
-        """What a record shows.
+        """Return what a record shows.
 
         Raises:
-            InputError: it is of one stack of an encoder–decoder: it does not say what the other one read.
+            InputError: the record is one map of an encoder–decoder, and lacks the input of the other half.
         """
         maps = [record] if isinstance(record, Attention) else [record.encoder, record.decoder, record.cross]
         read, target = maps[0].encoding, None
@@ -91,7 +96,7 @@ def _tensor(array: Array) -> Tensor:
 
 
 def one_map_error(kind: Kind, model: str) -> InputError:
-    """That a map alone can't be checked, since it takes both halves of the model."""
+    """Return the error for a single map of an encoder–decoder: the check needs the inputs of both halves."""
     return InputError(
         f"the {kind} map does not say what the other half of {model} read, and the check needs both",
         hint="The cross map has both texts; so has: attnviz check",
@@ -99,7 +104,7 @@ def one_map_error(kind: Kind, model: str) -> InputError:
 
 
 def make_shown(backend: Native | Hosted, encoding: Encoding, target: Encoding | None = None) -> Shown:
-    """Run a text, and what there is to show of it."""
+    """Run a text, and keep all that can be shown of it."""
     weights, states = Weights(backend.layers), HiddenStates(whole=False)
     backend.run(encoding, [weights, states], target)
     return Shown(
@@ -120,12 +125,16 @@ def check_encoding(
     progress: OnProgress | None = None,
     judge: Judge | None = None,
 ) -> Check:
-    """Run ``encoding`` (and a decoder's ``target``) our way and by transformers' own attention, and compare.
+    """Run ``encoding`` (and a decoder's ``target``) with attnviz and with transformers' own attention, and compare.
 
     Args:
-        way: the model as ``options`` say, where it is open already.
-        progress: is told how far the comparison of a long text is.
-        judge: transformers' model, where more than one text is checked.
+        checkpoint: the checkpoint.
+        encoding: the input.
+        target: the decoder's input.
+        options: how the checkpoint is run.
+        backend: the model with these options, if it is open already.
+        progress: called during the comparison of a long text.
+        judge: the reference models, to keep them open when several texts are checked.
 
     Raises:
         InputError: there is no memory for what transformers' model needs for a long text.
@@ -144,7 +153,7 @@ def check_encoding(
 def check_shown(
     shown: Shown, checkpoint: Checkpoint, options: Options, backend: Native | Hosted, judge: Judge | None = None
 ) -> Check:
-    """Compare what was ``shown`` by ``backend`` with what transformers' own attention makes of the same ids.
+    """Compare what ``backend`` showed with what transformers' own attention makes of the same ids.
 
     Raises:
         InputError, ModelError: as ``check_encoding``.
@@ -156,7 +165,7 @@ def check_shown(
 
 
 class Judge:
-    """The models that are run of a checkpoint to compare with, opened when they are needed and kept."""
+    """The models of a checkpoint that a check runs, opened at the first use and kept."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint
@@ -164,7 +173,7 @@ class Judge:
         self._ways: dict[Options, Native | Hosted] = {}
 
     def of(self, options: Options, backend: Native | Hosted | None) -> Hosted:
-        """The transformers model with these ``options``; in the hosted ``backend`` with these it is there already."""
+        """Return the transformers model with these ``options``; a hosted ``backend`` already contains it."""
         if isinstance(backend, Hosted):
             return backend
         if options not in self._open:
@@ -172,7 +181,7 @@ class Judge:
         return self._open[options]
 
     def backend(self, options: Options) -> Native | Hosted:
-        """Our side with these ``options``."""
+        """Return attnviz's backend with these ``options``."""
         if options not in self._ways:
             self._ways[options] = open_backend(self.checkpoint, options)[0]
         return self._ways[options]
@@ -186,7 +195,7 @@ def _check_rows(
     judge: Judge,
     progress: OnProgress | None,
 ) -> Check:
-    """The check of a long text. Half precision hides all but gross mistakes: it is checked in float32."""
+    """Check a long text. Half precision hides all but gross mistakes, so such a model is checked in float32."""
     quantised = judge.checkpoint.quantised
     if options.dtype in HALF and not quantised:
         options = replace(options, dtype=torch.float32)
@@ -211,7 +220,7 @@ def _check_rows(
 
 @contextlib.contextmanager
 def explaining(reason: str | None) -> Iterator[None]:
-    """Say, where weights do not fit into memory, for what ``reason`` those of a few queries would not do."""
+    """Add to memory errors inside the block the ``reason`` why the rows of a few queries were not enough."""
     try:
         yield
     except InputError as error:
@@ -222,7 +231,7 @@ def explaining(reason: str | None) -> Iterator[None]:
 
 
 class _Comparison:
-    """What was shown by a ``backend`` with these ``options``, and transformers' own."""
+    """The comparison of what a ``backend`` with these ``options`` showed with transformers' own attention."""
 
     def __init__(self, shown: Shown, options: Options, backend: Native | Hosted, judge: Judge) -> None:
         self._shown, self._options, self._judge = shown, options, judge
@@ -230,7 +239,7 @@ class _Comparison:
         self._theirs: dict[Against, Reference | None] = {}
 
     def verdict(self) -> Check:
-        """The verdict, with that in a wider type where it must decide."""
+        """Return the verdict, with that of a wider type if it must decide."""
         dtype, quantised = self._options.dtype, self._judge.checkpoint.quantised
         if dtype in HALF and not quantised:
             return self._rounded(None)
@@ -240,7 +249,9 @@ class _Comparison:
         return result if result.agrees or quantised or dtype not in WIDER else self._rounded(result)
 
     def theirs(self, against: Against) -> Reference | None:
-        """What transformers says by its attention of that name; None where the model has none."""
+        """Return the weights and states by transformers' attention ``against``; None if the model does not
+        support it.
+        """
         if against not in self._theirs:
             shown, numbers = self._shown, self._shown.numbers
             by = self._side.reference if against == "eager" else self._side.by_sdpa
@@ -255,11 +266,13 @@ class _Comparison:
         return replace(summarise_layers(found, self._options.dtype, tolerance), against=against)
 
     def _contradict(self) -> bool:
-        """Whether transformers' two ways of attention differ by more than rounding, in the last layer of any stack."""
+        """Whether transformers' eager attention and SDPA differ by more than rounding, in the last layer of any
+        stack.
+        """
         return attentions_disagree(self.theirs("eager") or {}, self.theirs("sdpa") or {})
 
     def _rounded(self, result: Check | None) -> Check:
-        """The ``result``, with that of both sides in a wider type, which says how far rounding goes in this one."""
+        """Return the ``result`` with the verdict of a wider type, which says how much rounding does in this one."""
         options = replace(self._options, dtype=WIDER[self._options.dtype])
         backend = self._judge.backend(options)
         wider = _Comparison(
@@ -273,7 +286,7 @@ class _Comparison:
 
 
 def _compared(shown: Shown, theirs: Reference) -> Iterator[Compared]:
-    """What is found of each layer of each kind."""
+    """Yield the comparison of each layer of each kind."""
     for kind, weights in shown.weights.items():
         reference, hidden = theirs.get(kind, (None, None))
         if reference is not None and len(reference) != len(weights):
@@ -286,7 +299,7 @@ def _compared(shown: Shown, theirs: Reference) -> Iterator[Compared]:
 
 
 def _pair(mine: Sequence[Tensor], theirs: Tensor | None, number: int) -> tuple[Tensor, Tensor] | None:
-    """The states (T, C) that leave the layer ``number``, of both sides; None where one of them has none."""
+    """Return the states (T, C) after the layer ``number`` of both sides; None if one of them has none."""
     if theirs is None or number + 1 >= len(mine):
         return None
     if number + 1 >= len(theirs):
@@ -295,7 +308,7 @@ def _pair(mine: Sequence[Tensor], theirs: Tensor | None, number: int) -> tuple[T
 
 
 def _rounding(shown: Shown, theirs: Reference, exact: Reference, wider: str) -> Iterator[Rounding]:
-    """What rounding explains of each layer of each kind; of the states where there are no weights."""
+    """Yield how much of the difference rounding explains, by layer and kind; of the states if there are no weights."""
     for kind, weights in shown.weights.items():
         (reference, hidden), (precise, states) = theirs.get(kind, (None, None)), exact.get(kind, (None, None))
         for i, number in enumerate(shown.numbers[kind]):

@@ -1,4 +1,4 @@
-"""What a check says: layer by layer how far what was shown and transformers' own attention are apart."""
+"""The report of a check: how far what was shown and transformers' own attention differ, layer by layer."""
 
 from __future__ import annotations
 
@@ -15,31 +15,32 @@ from attnviz.errors import ModelError
 Against = Literal["eager", "sdpa"]
 
 TOLERANCES = {torch.float32: 1e-5, torch.float64: 1e-10}
-"""Rounding adds up to about 1e-6 in float32 and 1e-15 in float64; a mistake is larger than either."""
+"""Rounding adds up to about 1e-6 in float32 and 1e-15 in float64; mistakes are larger."""
 COARSE = 0.03
-"""Quantised weights have no other type to be compared in, and their kernels add up in orders of their own."""
+"""The tolerance of quantised weights, which can't be compared in another type, and whose kernels sum in other
+orders."""
 ROUNDING_BOUND = 6.0
-"""Rounding explains a head so many times as far from transformers' as transformers' own rounding moves that head.
+"""Rounding explains a difference up to this many times the distance by which rounding moves transformers' own weights.
 
-Two, where both sides round as much and away from each other; times three, since two sums of the same numbers in other
-orders round alike on average only. The most was 3.4, over 1,170 layers of test models in each of bfloat16, float16 and
-float32.
+Two, since both sides round, in opposite directions at worst; times three, since two sums of the same numbers in
+different orders round alike only on average. The largest ratio was 3.4, over 1,170 layers of test models in each of
+bfloat16, float16 and float32.
 """
 TIE_BOUND = 4.0
-"""Rounding explains two scores so many times as far apart as transformers' own rounding moves any score of that step.
+"""Rounding explains a difference of two scores up to this many times the most it moves any score of that step.
 
-Each of the two scores is rounded, and on both sides.
+Each of the two scores is rounded, on both sides.
 """
 
 
 def tolerance_of(dtype: torch.dtype) -> float:
-    """How far two weights may be apart, of which rounding is to be explained: no tolerance does in half precision."""
+    """Return how far two weights may differ before rounding must be examined; half precision uses float32's."""
     return TOLERANCES.get(dtype, TOLERANCES[torch.float32])
 
 
 @dataclass(frozen=True)
 class RowCounts:
-    """Of how many queries the weights were ``compared``, of the ``total`` that a map has."""
+    """The number of queries whose weights were ``compared``, of the ``total`` of a map."""
 
     compared: int
     total: int
@@ -47,11 +48,18 @@ class RowCounts:
 
 @dataclass(frozen=True)
 class LayerCheck:
-    """One layer's largest and mean |Δ| of the weights, its worst head, and the largest |Δ| of the states after it.
+    """The differences in one layer.
 
-    ``kind`` says of which map. None is what there is not: cross-attention has no states of its own, no weight depends
-    on the last states, and the eager attention of some models returns no weights. Of a long text, the states were
-    compared in the same ``rows`` as the weights, and those of the last layer only.
+    Args:
+        kind: the kind of the map.
+        layer: the layer's number.
+        max_abs_diff: the largest |Δ| of the weights; None if eager attention returns none.
+        mean_abs_diff: the mean |Δ| of the weights; likewise.
+        worst_head: the head with the largest difference; likewise.
+        hidden_abs_diff: the largest |Δ| of the hidden states after the layer; None if there are none to compare:
+            cross-attention has none of its own, no weight depends on the last ones, and for a long text only those of
+            the last layer are compared.
+        rows: how many rows of weights (and states) were compared.
     """
 
     kind: Kind
@@ -65,10 +73,11 @@ class LayerCheck:
 
 @dataclass(frozen=True)
 class InputCheck:
-    """What transformers' own tokenizer makes of the same text.
+    """The comparison of the ids with those of transformers' own tokenizer.
 
-    ``differs`` says what differs first, and is empty where nothing does. ``reason`` says why there is no other maker of
-    the ids than attnviz, or none that knows more of them than the file of the tokenizer does.
+    Args:
+        differs: the first difference; empty if there is none.
+        reason: why no independent tokenizer could be compared; empty if one was.
     """
 
     differs: str = ""
@@ -77,9 +86,12 @@ class InputCheck:
 
 @dataclass(frozen=True)
 class WindowCounts:
-    """How many windows transformers ``read``, of the ``total`` that a text was read in, and in how many rows stand.
+    """How many windows of a text in windows were checked.
 
-    The ``rows`` whose weights are compared are those of so many windows.
+    Args:
+        read: the windows that transformers read.
+        rows: the windows that contain the compared rows.
+        total: all windows.
     """
 
     read: int
@@ -89,11 +101,14 @@ class WindowCounts:
 
 @dataclass(frozen=True)
 class Recomputed:
-    """What was made anew from transformers' weights of what is shown: the figures and maps of some heads, and links.
+    """What was recomputed from transformers' weights: the figures and maps of some heads, and links.
 
-    ``heads`` of ``total`` were there in all their rows: none of a text of which transformers did not read all
-    ``windows``. ``apart`` is the largest difference as a part of what rounding may make of it, so that 1 is as much as
-    may be, and ``what`` says what differs most.
+    Args:
+        heads: the heads whose weights were compared in full; none if transformers did not read all ``windows``.
+        total: all heads.
+        apart: the largest difference, divided by what rounding may cause; at most 1 passes.
+        what: what differs most.
+        windows: for a text in windows, how many were checked.
     """
 
     heads: int
@@ -104,16 +119,24 @@ class Recomputed:
 
     @property
     def passed(self) -> bool:
-        """Whether all that is shown is what it must be."""
+        """Whether everything that is shown is right."""
         return self.apart <= 1
 
 
 @dataclass(frozen=True)
 class Rounding:
-    """In the head where it is most, how many ``times`` as far both are apart as rounding moves transformers' own.
+    """How large a difference is, compared with rounding, in the head where this is largest.
 
-    That is from a run in the type of the check to one in ``exact``, a wider type; the distance of two maps is the root
-    of the sum of the squares of what they differ by. ``head`` is None where hidden states were compared.
+    Rounding is the distance from transformers' weights in the type of the check to those in ``exact``, a wider type.
+    The distance of two maps is the root of the sum of squared differences.
+
+    Args:
+        times: the difference, divided by rounding.
+        exact: the wider type.
+        kind: the kind of the map.
+        layer: the layer's number.
+        head: the head; None if hidden states were compared.
+        bound: the largest ratio that rounding explains.
     """
 
     times: float
@@ -131,10 +154,14 @@ class Rounding:
 
 @dataclass(frozen=True)
 class Choice:
-    """A token that transformers would have chosen otherwise: the ``place`` in its text, and both ids.
+    """A generated token that transformers would have chosen differently.
 
-    ``apart`` is how far transformers' score of its own choice is above that of ours, ``explained`` how far rounding may
-    part the two. ``theirs`` is None where transformers ends the text here.
+    Args:
+        place: its position in the text.
+        ours: the id that was generated.
+        theirs: the id that transformers would choose; None if it ends the text here.
+        apart: how far transformers' score of its own choice is above that of ours.
+        explained: how far apart rounding may put the two.
     """
 
     place: int
@@ -146,9 +173,12 @@ class Choice:
 
 @dataclass(frozen=True)
 class GenerationCheck:
-    """What was found of the tokens that the model wrote: how many were ``compared``, and those that differ.
+    """The comparison of generated tokens.
 
-    ``by`` is who wrote them: of a hosted model transformers itself, so that there is nothing to compare.
+    Args:
+        compared: how many were compared.
+        by: what generated them; in a hosted model it is transformers itself, so that there is nothing to compare.
+        differ: the tokens that transformers would have chosen differently.
     """
 
     compared: int
@@ -157,23 +187,29 @@ class GenerationCheck:
 
     @property
     def wrong(self) -> Choice | None:
-        """The first token that rounding does not explain."""
+        """The first token that rounding does not explain; None if there is none."""
         return next((choice for choice in self.differ if not choice.apart <= choice.explained), None)
 
 
 @dataclass(frozen=True)
 class Check:
-    """What the check found, layer by layer.
+    """The result of a check.
 
-    ``heads`` is how many were compared: 0 where the model's own attention returns no weights; then ``max_abs_diff`` is
-    that of the hidden states, as a part of each layer's largest. ``against`` is the attention of transformers that was
-    compared with: its SDPA where the eager one, which returns weights, contradicts that.
-
-    Beyond the tolerance, and always in half precision, the same is checked in a wider type as well, which is
-    ``double``, and ``rounding`` says whether rounding explains the difference: a mistake in either makes the check
-    fail. ``written`` is what was found of the tokens that the model wrote, if it wrote any, and ``inputs`` what
-    transformers' tokenizer makes of the text; ``recomputed`` is what was made anew of what an observation shows.
-    ``rerun``: transformers has no weights to hold an observation to, so the model ran again, and that was compared.
+    Args:
+        heads: how many heads were compared; 0 if the model's own attention returns no weights.
+        dtype: the type in which both sides ran.
+        tolerance: the largest difference of that type.
+        max_abs_diff: the largest difference of the weights, or without weights of the hidden states, relative to the
+            largest state of the layer.
+        worst: the layer with that difference.
+        layers: all layers.
+        double: the check in a wider type, made in half precision and beyond the tolerance.
+        against: transformers' attention that was compared with; its SDPA if its eager one contradicts that.
+        rounding: whether rounding explains the difference; a mistake in either type makes the check fail.
+        written: the comparison of generated tokens, if there are any.
+        inputs: the comparison of the ids with transformers' tokenizer.
+        recomputed: what was recomputed of an observation.
+        rerun: whether another run was compared, since transformers has no weights to compare an observation with.
     """
 
     heads: int
@@ -192,14 +228,15 @@ class Check:
 
     @property
     def passed(self) -> bool:
-        """Whether transformers makes the same ids, and every head and every token that the model wrote agree."""
+        """Whether the ids, every head, and every generated token agree with transformers."""
         return not self.inputs.differs and self.agrees and (self.written is None or self.written.wrong is None)
 
     @property
     def agrees(self) -> bool:
         """Whether every head agrees: within the tolerance, or within what rounding explains and in a wider type.
 
-        Of an observation, the check in the wider type is of what was shown, within what rounding explains: it decides.
+        For an observation, the check in the wider type compares what was shown, within what rounding explains: it
+        decides.
         """
         explained = self.rounding.explains if self.rounding else self.double is not None
         near = self.max_abs_diff <= self.tolerance or explained
@@ -208,13 +245,19 @@ class Check:
 
     @property
     def rows(self) -> dict[Kind, RowCounts]:
-        """Of each kind of map, how many of its rows were compared."""
+        """The number of compared rows, by kind of map."""
         return {layer.kind: layer.rows for layer in self.layers if layer.rows is not None}
 
 
 @dataclass(frozen=True)
 class Compared:
-    """One layer's part of a check: how many ``heads`` were compared, and |Δ| of the states as a part of the largest."""
+    """One layer's part of a check.
+
+    Args:
+        layer: the differences.
+        heads: how many heads were compared.
+        relative: the |Δ| of the states, relative to the largest.
+    """
 
     layer: LayerCheck
     heads: int
@@ -224,7 +267,7 @@ class Compared:
 def compare_layer(
     kind: Kind, number: int, apart: Tensor | None, states: tuple[float | None, float], rows: RowCounts | None = None
 ) -> Compared:
-    """What is found of one layer by |Δ| of its weights ``apart`` (H, N, M), and of its ``states`` as given."""
+    """Summarise one layer from |Δ| of its weights, ``apart`` (H, N, M), and the differences of its ``states``."""
     hidden, relative = states
     if apart is None:
         return Compared(LayerCheck(kind, number, None, None, None, hidden, rows), 0, relative)
@@ -234,14 +277,14 @@ def compare_layer(
 
 
 def weight_differences(mine: Tensor, other: Tensor) -> Tensor:
-    """|Δ| of two layers' weights (H, N, M), ours and transformers'."""
+    """Return |Δ| of two layers' weights (H, N, M), attnviz's and transformers'."""
     if mine.shape != other.shape:
         raise ModelError(f"our attention has the shape {tuple(mine.shape)}, transformers' {tuple(other.shape)}")
     return (mine - other.to(mine)).abs().nan_to_num(nan=torch.inf)
 
 
 def state_differences(mine: Tensor, other: Tensor) -> tuple[float, float]:
-    """The largest |Δ| of the states (T, C) after a layer, and that as a part of the largest state."""
+    """Return the largest |Δ| of the states (T, C) after a layer, and that relative to the largest state."""
     if mine.shape != other.shape:
         raise ModelError(f"our hidden states have the shape {tuple(mine.shape)}, transformers' {tuple(other.shape)}")
     far = float((mine - other.to(mine)).abs().nan_to_num(nan=torch.inf).max())
@@ -249,9 +292,9 @@ def state_differences(mine: Tensor, other: Tensor) -> tuple[float, float]:
 
 
 def rounding_ratio(mine: Tensor, theirs: Tensor, exact: Tensor) -> Tensor:
-    """How many times as far ``mine`` is from ``theirs`` (…, N, M) as rounding moved these from ``exact``, (…).
+    """Return the distance of ``mine`` from ``theirs`` (…, N, M), divided by that of ``theirs`` from ``exact``, (…).
 
-    No type rounds to less than half its epsilon.
+    The divisor is at least half the epsilon of the type.
     """
     a, b, c = (tensor.detach().to("cpu", torch.float64) for tensor in (mine, theirs, exact))
     apart, moved = (torch.linalg.vector_norm(tensor, dim=(-2, -1)) for tensor in (a - b, b - c))
@@ -261,12 +304,12 @@ def rounding_ratio(mine: Tensor, theirs: Tensor, exact: Tensor) -> Tensor:
 
 
 def worst_rounding(times: Tensor, wider: str, kind: Kind, number: int) -> Rounding:
-    """The head of a layer that is farthest off, of all (H,)."""
+    """Return the largest of a layer's ratios (H,) and its head."""
     return Rounding(float(times.max()), wider, kind, number, int(times.argmax()))
 
 
 def summarise_layers(found: Sequence[Compared], dtype: torch.dtype, tolerance: float | None = None) -> Check:
-    """The verdict on all layers, which ran in ``dtype``; None is the tolerance of that type."""
+    """Make a ``Check`` of all layers, which ran in ``dtype``; the ``tolerance`` is that of the type by default."""
     heads = sum(each.heads for each in found)
 
     def distance(each: Compared) -> float:

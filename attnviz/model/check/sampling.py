@@ -1,7 +1,7 @@
-"""The check of a long text: the weights of some queries, in every layer and head.
+"""Check a long text: compare the weights of some queries, in every layer and head.
 
-transformers runs by its SDPA and its eager function says what the weights of these queries are (``hosted/sampled.py``);
-nobody makes an array of N·M.
+transformers runs with its SDPA, and its eager function computes the weights of these queries
+(``hosted/row_sampler.py``); there is no N × M array.
 """
 
 from __future__ import annotations
@@ -37,22 +37,23 @@ if TYPE_CHECKING:
     from attnviz.model.hosted import Hosted, Reference
 
 ROWS = 64
-"""So many queries are drawn, the first and the last among them."""
+"""How many queries are drawn, the first and the last among them."""
 FEWEST = 8
-"""So many at least: fewer than ``ROWS`` are drawn where the weights of those take more bytes than ``ROOM``."""
+"""The fewest queries to draw if the weights of ``ROWS`` take more bytes than ``ROOM``."""
 ROOM = 1 << 31
 ALL_WINDOWS = 256
-"""Of so many windows transformers reads each one, and of more some: then their links are judged, and no figures."""
+"""The most windows that transformers reads completely; of more, some are read, and only their links are checked."""
 FULL_WEIGHTS = 1 << 27
-"""Of so many weights the heads are drawn that are compared in all rows, in turn from each layer; at least one is."""
+"""The most weights of heads that are compared in all rows, drawn from the layers in turn; there is at least one
+head."""
 
 Result = TypeVar("Result")
 
 OnProgress = Callable[[int, int], None]
-"""Is told how many attentions of how many, in all layers, have been compared."""
+"""Called with the number of attention layers compared so far, and their total."""
 
 SampledRows = dict[tuple[Kind, int], tuple[Tensor, Tensor]]
-"""Of each layer of each kind the rows (H, Q, M) of both sides, ours and transformers'."""
+"""By kind and layer: the rows (H, Q, M) of attnviz and of transformers."""
 
 
 def check_rows(
@@ -66,11 +67,11 @@ def check_rows(
 ) -> Check:
     """Compare the weights of some queries of ``backend`` and of transformers' model ``judge``, both in ``dtype``.
 
-    Both are added to what is ``kept``, where that is wanted.
+    If ``kept`` is given, the compared rows are added to it.
 
     Raises:
         InputError: there is no memory for the position biases that transformers' model makes of the text.
-        ModelError: the two have not the same layers, or their weights not the same shapes.
+        ModelError: the two differ in their layers, or in the shapes of their weights.
     """
     if isinstance(backend, Native):
         require_biases(backend, encoding, target, dtype)
@@ -91,7 +92,7 @@ def check_rows(
 
 
 def require_biases(backend: Native, encoding: Encoding, target: Encoding | None, dtype: torch.dtype) -> None:
-    """Raise where the biases do not fit that T5 makes in transformers: of all heads, queries and keys, three times."""
+    """Raise if T5's biases in transformers, of all heads, queries and keys, three times, do not fit into memory."""
     spec, free = backend.network.spec, free_memory()
     if free is None or not isinstance(spec.layers[0].attention.position, RelativeBuckets):
         return
@@ -108,14 +109,14 @@ def require_biases(backend: Native, encoding: Encoding, target: Encoding | None,
 
 
 class _Whole(Observer):
-    """Wants hidden states, though it keeps none: so our forward pass leaves nothing out of the last ones."""
+    """Asks for hidden states without keeping any, so that the forward pass computes the last ones completely."""
 
     def hidden(self, layer: int, states: Tensor, kind: Kind = "self") -> None:
         """Keep nothing."""
 
 
 class _Comparison:
-    """Compares layer by layer, as transformers comes to them, and keeps what it found of each."""
+    """Compare layers as transformers reaches them, and keep the results."""
 
     def __init__(
         self,
@@ -124,7 +125,14 @@ class _Comparison:
         progress: OnProgress | None,
         kept: SampledRows | None,
     ) -> None:
-        """``totals`` are how many queries each map has."""
+        """Prepare the comparison.
+
+        Args:
+            ours: attnviz's rows by kind.
+            totals: the number of queries of each map.
+            progress: called after each layer.
+            kept: gets the compared rows.
+        """
         self._ours, self._totals, self._progress, self._kept = ours, totals, progress, kept
         self._places = [(kind, number) for kind, pairs in ours.items() for number in pairs.layers()]
         self._found: dict[tuple[Kind, int], Compared] = {}
@@ -143,7 +151,9 @@ class _Comparison:
             self._progress(len(self._found), len(self._places))
 
     def sorted(self, stack: Kind, states: tuple[float, float]) -> list[Compared]:
-        """All layers in their order; ``states`` is what is found of the states that leave the last one of ``stack``."""
+        """Return all layers in order; ``states`` are the differences of the states after the last layer of
+        ``stack``.
+        """
         missing = [place for place in self._places if place not in self._found]
         if missing:
             raise ModelError(f"transformers attends in {len(self._found)} layers, ours are {len(self._places)}")
@@ -159,7 +169,7 @@ def _without_weights(found: Compared) -> Compared:
 
 
 def draw_queries(backend: Native | Hosted, encoding: Encoding, target: Encoding | None = None) -> dict[Kind, Tensor]:
-    """The queries whose weights are compared, (Q,) of each kind, in ascending order; the same each time."""
+    """Return the queries whose weights are compared, (Q,) of each kind, ascending; always the same."""
     maps = map_shapes(backend, encoding, target)
     size = 4 * sum(backend.heads[kind] * keys for kind, (_, keys) in maps.items())
     count = min(ROWS, max(FEWEST, ROOM // size))
@@ -167,7 +177,7 @@ def draw_queries(backend: Native | Hosted, encoding: Encoding, target: Encoding 
 
 
 def _draw(count: int, total: int) -> Tensor:
-    """``count`` of ``total`` rows, or all where there are no more."""
+    """Return ``count`` of ``total`` rows, or all if there are no more."""
     if total <= count:
         return torch.arange(total)
     between = torch.randperm(total - 2, generator=torch.Generator().manual_seed(0))[: count - 2] + 1
@@ -175,9 +185,10 @@ def _draw(count: int, total: int) -> Tensor:
 
 
 def draw_words(starts: Sequence[int], stop: int, count: int, wanted: Iterable[int] = ()) -> list[int]:
-    """The units, first, last, ``wanted`` and drawn ones, that have ``count`` tokens at most, in ascending order.
+    """Return units with at most ``count`` tokens in all, ascending: the first, the last, the ``wanted``, and random
+    ones.
 
-    ``starts`` are the first tokens of all units, which end at ``stop``. There is one unit at least.
+    There is at least one unit. ``starts`` are the first tokens of all units, which end at ``stop``.
     """
     ends = [*starts[1:], stop]
     order = torch.randperm(len(starts), generator=torch.Generator().manual_seed(0)).tolist()
@@ -192,7 +203,9 @@ def draw_words(starts: Sequence[int], stop: int, count: int, wanted: Iterable[in
 
 
 def draw_heads(layers: Sequence[int], heads: int, weights: int) -> dict[int, list[int]]:
-    """The heads of each layer that are compared in all rows, the same each time; a head has so many ``weights``."""
+    """Return the heads of each layer that are compared in all rows, always the same; each head has ``weights``
+    weights.
+    """
     generator = torch.Generator().manual_seed(0)
     count = max(1, min(len(layers) * heads, FULL_WEIGHTS // max(1, weights)))
     turns = [(layer, torch.randperm(heads, generator=generator).tolist()) for layer in layers]
@@ -202,11 +215,11 @@ def draw_heads(layers: Sequence[int], heads: int, weights: int) -> dict[int, lis
 
 
 class NoReferenceWeights(Exception):
-    """transformers' eager attention gives no weights to compare with, or contradicts its SDPA."""
+    """transformers' eager attention returns no weights to compare with, or contradicts its SDPA."""
 
 
 def attentions_disagree(eager: Reference, sdpa: Reference) -> bool:
-    """Whether transformers' two ways of attention differ by more than rounding, in the last layer of any stack."""
+    """Whether transformers' eager attention and SDPA differ by more than rounding, in the last layer of any stack."""
     from attnviz.model.hosted.row_sampler import contexts_differ
 
     pairs = [(eager[kind][1], sdpa[kind][1]) for kind in sdpa if kind in eager]
@@ -217,12 +230,13 @@ def attentions_disagree(eager: Reference, sdpa: Reference) -> bool:
 def examine_by_either(
     examine: Callable[[Against], Result], agrees: Callable[[Result], bool], contradicts: Callable[[], bool]
 ) -> tuple[Result, Against]:
-    """What ``examine`` finds by transformers' eager attention, or by its SDPA where the eager one is no judge.
+    """Examine transformers' eager attention, or its SDPA if the eager one can't serve as the reference.
 
-    It is none where it gives no weights, or where what it says does not agree and ``contradicts`` SDPA.
+    It can't if it returns no weights, or if the result does not agree and ``contradicts`` says that it contradicts
+    SDPA.
 
     Raises:
-        Unjudged: SDPA has no weights either.
+        NoReferenceWeights: there are no weights by SDPA either.
     """
     try:
         found = examine("eager")
@@ -237,7 +251,7 @@ def examine_by_either(
 def contradicts_itself(
     judge: Hosted, texts: tuple[Encoding, Encoding | None], kind: Kind, numbers: Sequence[int]
 ) -> bool:
-    """Whether transformers' eager attention and its SDPA contradict each other in a text."""
+    """Whether transformers' eager attention and its SDPA contradict each other for a text."""
     return attentions_disagree(judge.reference(*texts), judge.by_sdpa(*texts, {kind: numbers}) or {})
 
 
@@ -257,18 +271,22 @@ def show_reference(
     whole: bool,
     by: Against = "eager",
 ) -> None:
-    """Show the weights of one ``kind`` as transformers' attention makes them, layer by layer.
+    """Pass the weights of one ``kind`` by transformers' attention to callbacks, layer by layer.
 
     Args:
-        texts: what the model reads, and its decoder.
-        rows: the queries (Q,) whose weights in all heads (H, Q, M) ``see_rows`` is shown, by the layer's number.
-        heads: those of each layer that ``see_heads`` is shown in full: (layer, heads, query, key, (h, n, m)), some
-            rows at a time.
-        whole: transformers makes all weights at once, as models must that attend by themselves.
-        by: its eager attention, or its SDPA, which is asked for them.
+        judge: the transformers model.
+        texts: the inputs of the model and of its decoder.
+        kind: the kind of map.
+        rows: the queries (Q,) whose weights in all heads, (H, Q, M), go to ``see_rows``, with the layer's number.
+        heads: the heads of each layer whose weights go to ``see_heads`` in full, some rows at a time: (layer, heads,
+            query, key, (h, n, m)).
+        see_rows: the callback for rows.
+        see_heads: the callback for heads.
+        whole: whether transformers computes all weights at once, as models must that attend by themselves.
+        by: its eager attention, or its SDPA, which is probed.
 
     Raises:
-        Unjudged: there are none, or wrong ones.
+        NoReferenceWeights: there are none, or wrong ones.
         InputError, UnsupportedModel, ModelError: as ``Hosted.run``.
     """
     from attnviz.model.hosted.row_sampler import CHUNK

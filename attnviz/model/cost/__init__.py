@@ -1,1 +1,1 @@
-"""What a run costs: estimates from the config, limits known before it, and measured rates."""
+"""The cost of a run: estimates from the config, limits that are verified before it, and measured rates."""

@@ -1,7 +1,7 @@
-"""What a text of so many tokens costs: scores, floating-point operations and memory, reckoned before anything runs.
+"""Estimate the cost of a text from its number of tokens: scores, floating-point operations and memory.
 
-The shape letters are those of ``kernel.py``. What is reckoned is what attnviz does: weights pass by observers, and no
-more than one layer's keys and values are there at a time.
+The shape letters are those of ``kernel.py``. The estimates are for a run with observers, which keeps the keys and
+values of one layer at a time, and no weights.
 """
 
 from __future__ import annotations
@@ -23,19 +23,20 @@ LINKS_PER_QUERY = 8
 MAP_CELLS = 256
 """How many cells, down and across, ``Tiles`` keeps of each head."""
 TARGET_TOKENS = 32
-"""How many tokens a decoder reads that has an encoder: what it writes where no target is given."""
+"""The number of tokens of a decoder with an encoder, if no target is given."""
 
 _TILES = (os.cpu_count() or 1) + 3
-"""How many arrays of a tile's size there are: in each thread's hands, waiting, and what observers make of them."""
+"""The number of arrays of a tile's size at a time: one per thread, those waiting, and those that observers make."""
 TOKEN_BYTES = 800
-"""The bytes that an ``Encoding`` and its making take of each token; measured."""
+"""The measured bytes per token of an ``Encoding`` and of making it."""
 
 
 @dataclass(frozen=True)
 class AttentionBlock:
-    """One layer's attention: ``heads`` of ``head_size`` share ``kv_heads`` keys and values. A reach of None is unknown.
+    """One layer's attention: ``heads`` of ``head_size`` share ``kv_heads`` keys and values. A window of None is
+    unknown.
 
-    ``kind`` is "cross" where a decoder's queries look at an encoder's keys.
+    ``kind`` is "cross" for the attention of a decoder to its encoder.
     """
 
     heads: int
@@ -49,8 +50,12 @@ class AttentionBlock:
 class Stack:
     """The layers that one text runs through.
 
-    ``linear`` is how many numbers of matrices each of its tokens is multiplied with, ``remembered`` how many each token
-    of the encoder is; None is unknown.
+    Args:
+        blocks: the attention of each layer.
+        width: the size of the hidden states.
+        inner: the size of the MLP's inner layer.
+        linear: the number of matrix weights with which each token is multiplied; None is unknown.
+        remembered: the same for each token of the encoder, whose keys and values a decoder computes.
     """
 
     blocks: tuple[AttentionBlock, ...]
@@ -62,9 +67,13 @@ class Stack:
 
 @dataclass(frozen=True)
 class ModelShape:
-    """What a model's cost depends on: its stacks, an encoder's first; its parameters; the tokens that it takes.
+    """The sizes on which a model's cost depends.
 
-    ``unknown`` says in words what a config leaves open, and how it is reckoned.
+    Args:
+        stacks: the stacks of layers, an encoder's first.
+        parameters: the number of parameters; None is unknown.
+        limit: the number of positions; None for no limit.
+        unknown: what the config leaves open, and how it is counted, in words.
     """
 
     stacks: tuple[Stack, ...]
@@ -75,13 +84,21 @@ class ModelShape:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a text of ``tokens`` costs. FLOPs count multiplications and additions; memory is in bytes.
+    """The cost of a text. FLOPs count multiplications and additions; memory is in bytes.
 
-    ``scores`` is how many a head of one layer has (N²) and ``all_scores`` how many all have; ``seen`` are those of them
-    whose query sees the key: no others are needed; None where that is unknown. ``keys_values`` are those of all layers,
-    which a model keeps while it writes on; attnviz keeps ``one_layer`` of them. ``weights``: all weights of all heads.
-    ``model``, ``activations`` and ``kept`` make the ``peak`` of a run with observers, beside Python and torch
-    themselves; what is unknown counts nothing in it.
+    Args:
+        tokens: the number of tokens.
+        scores: the scores of one head in one layer, N².
+        all_scores: the scores of all heads and layers.
+        seen: the scores whose query sees the key, the only ones needed; None is unknown.
+        linear_flops: the FLOPs of the linear layers; None is unknown.
+        attention_flops: the FLOPs of attention.
+        keys_values: the keys and values of all layers, which a model keeps while it generates.
+        one_layer: the keys and values that attnviz keeps at a time.
+        weights: all weights of all heads.
+        model: the model's parameters; None is unknown.
+        activations: the hidden states and tiles.
+        kept: what observers keep.
     """
 
     tokens: int
@@ -99,12 +116,12 @@ class Cost:
 
     @property
     def peak(self) -> int:
-        """The memory of a run with observers."""
+        """The memory of a run with observers, beside Python and torch; unknown parts count as 0."""
         return (self.model or 0) + self.activations + self.kept
 
 
 def model_shape(spec: Spec) -> ModelShape:
-    """What the cost of a native model depends on."""
+    """Return the sizes on which the cost of a native model depends."""
     stacks = [spec.encoder, spec] if spec.encoder else [spec]
     limits = [stack.limit for stack in stacks if stack.limit is not None]
     return ModelShape(tuple(map(_stack, stacks)), parameters(spec), min(limits, default=None))
@@ -128,7 +145,7 @@ def _block(spec: AttentionSpec, kind: Literal["self", "cross"] = "self") -> Atte
 
 
 def visible_scores(window: KeyWindow, queries: int, keys: int) -> int:
-    """How many scores of ``queries`` × ``keys`` have a query that sees the key."""
+    """Return how many scores of ``queries`` × ``keys`` have a query that sees the key."""
     ahead = keys if window.right is None else window.right
     rising = min(queries, max(0, keys - ahead - 1))  # the queries that do not see the last key
     upto = rising * (ahead + 1) + rising * (rising - 1) // 2 + (queries - rising) * keys
@@ -137,9 +154,13 @@ def visible_scores(window: KeyWindow, queries: int, keys: int) -> int:
 
 
 def estimate_cost(shape: ModelShape, tokens: int, *, bytes_: int = 4, target: int | None = None) -> Cost:
-    """What ``tokens`` cost a model of ``shape`` whose numbers have ``bytes_``; scores have four at least.
+    """Estimate the cost of ``tokens`` tokens.
 
-    An encoder reads them; then its decoder reads ``target`` tokens (None: ``TARGET_TOKENS``).
+    Args:
+        shape: the model.
+        tokens: the number of tokens, which an encoder reads if there is one.
+        bytes_: the bytes of one of the model's numbers; scores take at least four.
+        target: the number of tokens of the decoder; ``TARGET_TOKENS`` by default.
     """
     lengths = _lengths(shape, tokens, target)
     exact = max(4, bytes_)
@@ -172,7 +193,7 @@ def _lengths(shape: ModelShape, tokens: int, target: int | None) -> list[int]:
 
 
 def _maps(shape: ModelShape, lengths: list[int]) -> Iterator[tuple[AttentionBlock, int, int]]:
-    """The attention of each layer, with its N and M."""
+    """Yield the attention of each layer, with its N and M."""
     for stack, length in zip(shape.stacks, lengths, strict=True):
         for block in stack.blocks:
             yield block, length, lengths[0] if block.kind == "cross" else length
@@ -188,7 +209,10 @@ def _linear(shape: ModelShape, lengths: list[int]) -> int | None:
 
 
 def state_memory(shape: ModelShape, lengths: Sequence[int], *, bytes_: int) -> int:
-    """The memory of so many tokens in each stack: states, and the most that an MLP or an attention has beside them."""
+    """Return the bytes of the hidden states, and of the largest intermediate result of an MLP or attention.
+
+    ``lengths`` are the numbers of tokens of the stacks.
+    """
     most = 0
     for stack, length in zip(shape.stacks, lengths, strict=True):
         widest = max((block.heads + block.kv_heads) * block.head_size for block in stack.blocks)
@@ -202,7 +226,9 @@ def _tiles(maps: list[tuple[AttentionBlock, int, int]], bytes_: int) -> int:
 
 
 def _kept(maps: list[tuple[AttentionBlock, int, int]]) -> int:
-    """What ``TopLinks``, ``HeadStats``, ``Received`` and ``Tiles`` keep, and the record that is made of it."""
+    """Return the bytes that ``TopLinks``, ``HeadStats``, ``Received`` and ``Tiles`` keep, and of the record made from
+    them.
+    """
     return 2 * sum(
         block.heads * (n * (8 * LINKS_PER_QUERY + 4) + 8 * m + 4 * min(n, MAP_CELLS) * min(m, MAP_CELLS))
         for block, n, m in maps

@@ -1,4 +1,4 @@
-"""What can't be run is refused before it is: a text for which there are too few positions, or too little memory."""
+"""Refuse texts that can't be run before they are: too few positions, or too little memory."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from attnviz.model.backends import Options, available_devices
 from attnviz.model.cost.estimates import estimate_cost
 
 _FEW = 1000
-"""So many tokens fit wherever the model does: they are not reckoned with."""
+"""The number of tokens that fit wherever the model does, so that memory is not estimated for them."""
 
 
 def free_device_memory(options: Options) -> int | None:
-    """The bytes that are free where a model with these ``options`` runs; None where nothing says so."""
+    """Return the free bytes on the device of ``options``; None if unknown."""
     device = options.device or "cpu"
     return memory.free_memory(available_devices()[0] if device == "auto" else device)
 
@@ -24,10 +24,10 @@ def free_device_memory(options: Options) -> int | None:
 def require_text_fits(
     checkpoint: Checkpoint, options: Options, text: str, limit: int | None, *, truncate: bool = False
 ) -> None:
-    """Raise for a text that is far too long, before minutes are spent on cutting all of it into tokens.
+    """Raise for a text that is far too long, before it is encoded, which may take minutes.
 
     Raises:
-        InputError: it has more tokens than the model takes (unless ``truncate``), or than there is memory for.
+        InputError: the text has more tokens than the model takes (unless ``truncate``), or than there is memory for.
     """
     tokens = minimum_tokens(checkpoint.tokenizer, text)
     if limit is not None and tokens > limit and not truncate:
@@ -39,7 +39,7 @@ def require_text_fits(
 
 
 def require_memory(checkpoint: Checkpoint, options: Options, tokens: int, target: int | None = None) -> None:
-    """Raise where a run of ``tokens`` (and of a decoder's ``target``), the model loaded, takes more than is free.
+    """Raise if a run of ``tokens`` tokens (and a decoder's ``target``) needs more memory than is free beside the model.
 
     Raises:
         InputError: with both numbers.
@@ -59,5 +59,5 @@ def require_memory(checkpoint: Checkpoint, options: Options, tokens: int, target
             "its run",
             f"{in_words(taken)} beside the model",
             f"{in_words(free)} are free",
-            hint=f"Give a shorter text. What a text costs is said by: attnviz cost --tokens {tokens}",
+            hint=f"Give a shorter text. To see what a text costs: attnviz cost --tokens {tokens}",
         )

@@ -1,4 +1,4 @@
-"""How fast this machine is: a short run of the model and of the kernel, from which the time of a long one follows."""
+"""Measure how fast this machine is with a short run of the model and the kernel, to estimate the time of a long one."""
 
 from __future__ import annotations
 
@@ -28,36 +28,42 @@ from attnviz.model.hosted import Hosted
 from attnviz.model.native.backend import Native
 
 _SECONDS = 0.7
-"""How long the model's longer run shall take."""
+"""How long the model's longer run should take."""
 _FEW, _MANY = 32, 512
-"""Between how many tokens the model's runs are."""
+"""The fewest and the most tokens of the model's runs."""
 _SCORES = 24_000_000
-"""How many scores the kernel's longer run has, of all heads."""
+"""The number of scores in the kernel's longer run, of all heads."""
 
 
 @dataclass(frozen=True)
 class Rates:
-    """Seconds: of one floating-point operation in the linear layers, of a query and of a score of one head."""
+    """Seconds per floating-point operation of the linear layers, and per query and per score of one head."""
 
     operation: float
     query: float
     score: float
 
     def seconds(self, needed: Cost, shape: ModelShape) -> float:
-        """How long a run of ``needed`` takes with observers."""
+        """Return the seconds of a run of ``needed`` with observers."""
         return self.operation * (needed.linear_flops or 0) + self.attention(needed, shape)
 
     def attention(self, needed: Cost, shape: ModelShape) -> float:
-        """The part of that which goes by scores."""
+        """Return the seconds of its attention."""
         scores = needed.all_scores if needed.seen is None else needed.seen
         return self.score * scores + self.query * needed.tokens * sum(b.heads for s in shape.stacks for b in s.blocks)
 
 
 def measure_rates(backend: Native | Hosted, shape: ModelShape, ids: Sequence[int], *, bytes_: int) -> Rates:
-    """Run the model on a few hundred tokens, which are ``ids`` again and again, and the kernel on random numbers.
+    """Run the model on a few hundred tokens, and the kernel on random numbers.
 
-    The kernel's time is a part for each query and one for each score that is seen, found from two lengths; what the
-    model takes beyond it belongs to its linear layers. ``bytes_`` are those of one of the model's numbers.
+    The kernel's time is split into a part per query and a part per visible score, from runs of two lengths; the rest of
+    the model's time belongs to its linear layers.
+
+    Args:
+        backend: the model.
+        shape: its sizes.
+        ids: the token ids to repeat.
+        bytes_: the bytes of one of the model's numbers.
     """
     block = max((block for stack in shape.stacks for block in stack.blocks), key=lambda block: block.heads)
     tensor = (
@@ -67,13 +73,13 @@ def measure_rates(backend: Native | Hosted, shape: ModelShape, ids: Sequence[int
     )
     query, score = _kernel(block, tensor.device)
     few = min(_FEW, shape.limit or _FEW)
-    _model(backend, few, ids)  # files are read, threads are started
+    _model(backend, few, ids)  # a first run also reads files and starts threads
     taken = _model(backend, few, ids)
     many = max(few, min(int(few * _SECONDS / taken), shape.limit or _MANY, _MANY))
     taken = _model(backend, many, ids)
     needed = estimate_cost(shape, many, bytes_=bytes_, target=many)
     kernel = Rates(0, query, score).attention(needed, shape)
-    # The kernel's share is small in a short run; whatever it was, the rest has taken some time.
+    # The kernel's share is small in a short run; however large it seems, the rest took some time.
     return Rates(max(taken - kernel, taken / 10) / (needed.linear_flops or 1), query, score)
 
 
@@ -82,7 +88,7 @@ def _observers() -> list[Observer]:
 
 
 def _model(backend: Native | Hosted, tokens: int, ids: Sequence[int]) -> float:
-    """The seconds that the model takes for ``tokens``."""
+    """Return the seconds of a run of ``tokens`` tokens."""
     read = (tuple(ids) * -(-tokens // len(ids)))[:tokens]
     text = Encoding("", None, read, (0,) * tokens, ("",) * tokens, (False,) * tokens, ())
     target = text if len(backend.kinds) > 1 else None
@@ -90,7 +96,7 @@ def _model(backend: Native | Hosted, tokens: int, ids: Sequence[int]) -> float:
 
 
 def _kernel(block: AttentionBlock, device: torch.device) -> tuple[float, float]:
-    """The seconds of the kernel and its observers for each query, and for each score that is seen, of one head."""
+    """Return the seconds of the kernel and its observers per query and per visible score of one head."""
     window = block.window or EVERYTHING
     long = max(128, min(4096, math.isqrt(_SCORES * (1 if window.right is None else 2) // block.heads)))
     lengths = long // 4, long
@@ -114,7 +120,7 @@ def _kernel(block: AttentionBlock, device: torch.device) -> tuple[float, float]:
 
 
 def _timed(run: Callable[[], Any]) -> float:
-    """The seconds until the result of ``run`` is there; a GPU has gone on without waiting until it is read."""
+    """Return the seconds until the result of ``run`` is there; reading it waits for a GPU."""
     start = time.perf_counter()
     float(run().sum())
     return time.perf_counter() - start
