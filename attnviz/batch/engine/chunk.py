@@ -1,4 +1,4 @@
-"""Documents by the chunk: what is measured, written and, if need be, done again at once."""
+"""Chunks of documents: each is measured, written and, if need be, processed again as one."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from attnviz.batch.input.options import ReadOptions
 from attnviz.batch.input.source import read_documents
 
 SIZE = PART
-"""The most documents of a chunk: so many fill packs of like lengths, and are soon done again."""
+"""The most documents of a chunk: enough to fill packs of similar lengths, and few enough to process again."""
 CHARACTERS = 4 * PART_TOKENS
-"""The most characters that a chunk's documents have, unless one alone has more: memory does not grow with them."""
+"""The most characters of a chunk, unless one document has more: they bound the memory."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Chunk:
 
     @cached_property
     def digest(self) -> str:
-        """What the rows of the chunk depend on beside the model: its documents, where they stand and what was noted."""
+        """The digest of all that its rows depend on beside the model: its documents, their positions and notes."""
         found = hashlib.sha256()
         for each in self.documents:
             kept = sorted(each.kept.items())
@@ -37,7 +37,7 @@ class Chunk:
 
 
 def chunks(documents: Iterable[Document], size: int = SIZE, characters: int = CHARACTERS) -> Iterator[Chunk]:
-    """Cut ``documents`` into chunks; where the cuts are depends on the documents alone."""
+    """Cut ``documents`` into chunks; the cuts depend on the documents alone."""
     number, held, room = 0, list[Document](), characters
     for each in documents:
         if held and (len(held) == size or each.size > room):
@@ -52,5 +52,5 @@ def chunks(documents: Iterable[Document], size: int = SIZE, characters: int = CH
 def read_chunks(
     inputs: Sequence[str], reading: ReadOptions, leave_out: str, size: int, meter: Callable[[int], None]
 ) -> Iterator[Chunk]:
-    """The chunks, of ``size`` documents at most, of all inputs: the same ones in whichever process they are read."""
+    """Read all inputs in chunks of at most ``size`` documents; every process reads the same ones."""
     return chunks(read_documents(inputs, reading, leave_out=leave_out, meter=meter), size)

@@ -1,8 +1,8 @@
-"""A run on a Ray cluster: the same chunks, worked on by actors that each hold the model.
+"""A run on a Ray cluster: the same chunks, processed by actors that each hold the model.
 
-Ray Data reads ahead, gives each actor the next chunk, starts a lost actor anew and gives it again what it had; nothing
-of that is done here. An actor writes the rows of a chunk itself, whole or as good as not at all, so that only counts
-come back. The parts are summed up by tasks of the same cluster.
+Ray Data reads ahead, gives each actor the next chunk, restarts a lost actor and gives it its chunk again; nothing of
+that is done here. An actor writes the part of a chunk itself, so that only counts come back. Tasks of the same cluster
+sum up the parts.
 """
 
 from __future__ import annotations
@@ -31,27 +31,29 @@ if TYPE_CHECKING:  # torch comes with them, which who reads need not wait for
     from attnviz.batch.output.parts import PartFacts
 
 RETRIES = 3
-"""How often a chunk is tried again whose actor was lost with it; one that kills each of them ends the run."""
+"""How often a chunk is tried again after its actor was lost; a chunk that kills them all ends the run."""
 CPUS = 2
-"""How many an actor has where it was not said, if a machine has as many."""
+"""The CPUs of an actor by default, if a machine has as many."""
 AHEAD = 256 * 2**20
-"""The bytes of the chunks, and of what else Ray Data holds, that may wait for an actor."""
+"""The bytes of chunks, and of what else Ray Data holds, that may wait for an actor."""
 
 GO_ON = "What is done stays, and the same command goes on from there."
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Read = Callable[[Callable[[int], None]], Iterable[Chunk]]
-"""Reads chunks; what it is given is told of the bytes that are read."""
+"""Reads chunks, and calls its argument with the number of bytes of each read."""
 Bundle = dict[str, "pa.Array"]
-"""What goes from one to the other: a column of one pickled object."""
+"""What processes exchange: a column with one pickled object."""
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """Which cluster: the ``address`` of one that this machine is of (``auto`` finds it), or None for one on it alone.
+    """Which cluster to use.
 
-    ``cpus`` is how many an actor has; None gives each two, or one beside a GPU where the model runs on these.
+    Args:
+        address: the address of a cluster that this machine is part of; ``auto`` finds it, None starts one here.
+        cpus: the CPUs of an actor; None for two, or for one beside a GPU.
     """
 
     address: str | None = None
@@ -60,10 +62,10 @@ class Cluster:
 
 @contextlib.contextmanager
 def joined(cluster: Cluster, device: str) -> Iterator[Joined]:
-    """The cluster, for as long as it is needed, to run models on the ``device``.
+    """Join a cluster that runs models on the ``device``, and leave it at the end.
 
     Raises:
-        UsageError: Ray is not installed, or no such cluster; no actor fits it.
+        UsageError: Ray is not installed, there is no such cluster, or no machine of it has room for an actor.
     """
     gpu = device.startswith("cuda")
     if gpu and device != "cuda":
@@ -76,47 +78,47 @@ def joined(cluster: Cluster, device: str) -> Iterator[Joined]:
 
 @dataclass(frozen=True)
 class Joined:
-    """A cluster that is joined; ``needs`` is what an actor needs, and there is room for so many ``actors``."""
+    """A cluster that was joined: what an actor ``needs``, and for how many ``actors`` there is room."""
 
     ray: ModuleType
     needs: Mapping[str, int]
     actors: int
 
-    def run(self, read: Read, make: Callable[[], Bench], watch: JobProgress) -> Iterator[PartFacts]:
-        """Work on all chunks that ``read`` gives, and say of each what there is of it, as soon as it is done.
+    def run(self, read: Read, make: Callable[[], Bench], progress: JobProgress) -> Iterator[PartFacts]:
+        """Process all chunks that ``read`` yields, and yield the facts of each part as soon as it is done.
 
-        Both functions are called on the cluster: ``read`` once, or again where its process is lost, on the machine
-        where the run was started; ``make`` in each actor. Both find the working directory that there is here. How far
-        the run is, ``watch`` is told of chunks that are done: what is read ahead does not count.
+        Both functions are called on the cluster, in the working directory of this process: ``read`` once (again if its
+        process is lost) on the machine where the run was started, ``make`` in each actor. ``progress`` counts chunks
+        that are done, and not what is read ahead.
 
         Raises:
             UsageError: a chunk can't be written.
             SomeFailed: as ``Bench.do``.
-            ModelError: an actor was lost again and again with the same chunk, or failed as nobody foresaw.
+            ModelError: actors were lost again and again with the same chunk, or failed unexpectedly.
         """
         with contextlib.closing(_worked(self, read, make)) as worked:  # before the connection is
             for done in map(_unpacked, worked):
-                watch.read(done.read)
-                watch.found(done.documents)
-                watch.worked(done.documents, done.tokens)
+                progress.read(done.read)
+                progress.found(done.documents)
+                progress.worked(done.documents, done.tokens)
                 yield done.facts
 
     def each(self, do: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
-        """``do`` for each of the ``items``, by any machine, and what comes of it in their order: as ``map``.
+        """Call ``do`` on each of the ``items``, on any machine, and yield the results in order, as ``map`` does.
 
         Raises:
             AttnvizError: as ``do``.
-            ModelError: a machine was lost again and again with the same item, or failed as nobody foresaw.
+            ModelError: machines were lost again and again with the same item, or failed unexpectedly.
         """
         with contextlib.closing(_each(self.ray, do, items)) as found:
             yield from map(_unpacked, found)
 
 
 def _room(ray: ModuleType, cpus: int | None, *, gpu: bool) -> tuple[dict[str, int], int]:
-    """What an actor needs, and how many there is room for.
+    """What an actor needs, and the number of actors that there is room for.
 
     Raises:
-        UsageError: for none.
+        UsageError: there is room for none.
     """
     machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     most = max((int(machine.get("CPU", 0)) for machine in machines), default=0)
@@ -136,7 +138,7 @@ def _amounts(of: Mapping[str, int]) -> str:
 
 
 def _worked(joined: Joined, read: Read, make: Callable[[], Bench]) -> Generator[Mapping[str, pa.Array]]:
-    """What comes of all chunks, from Ray Data."""
+    """Yield the results of all chunks from Ray Data."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     ray = joined.ray
@@ -165,7 +167,7 @@ def _worked(joined: Joined, read: Read, make: Callable[[], Bench]) -> Generator[
 
 
 def _each(ray: ModuleType, do: Callable[[Item], Result], items: Sequence[Item]) -> Generator[Mapping[str, pa.Array]]:
-    """What comes of each item, from Ray Data: of a task each."""
+    """Yield the result of each item from Ray Data: each is a task."""
     _set(ray, in_order=True)
     many = ray.data.from_items([pickle.dumps(item) for item in items], override_num_blocks=len(items))
     where = os.getcwd()  # noqa: PTH109
@@ -189,7 +191,7 @@ def _taken(ray: ModuleType, data: Any) -> Generator[Mapping[str, pa.Array]]:
 
 
 def _lost(ray: ModuleType, error: Exception) -> ModelError:
-    """What Ray gave up on, without its pages of traces."""
+    """The error for what Ray gave up on, without its pages of traces."""
     unread = re.search(r"System error: (.+)", str(error))  # of what Ray gives a worker; also where an actor died of it
     if unread:
         return ModelError(
@@ -208,10 +210,7 @@ def _lost(ray: ModuleType, error: Exception) -> ModelError:
 
 @dataclass(frozen=True, eq=False)
 class _Done:
-    """What comes back of a chunk: what there is of it, and how many documents and tokens were worked on now.
-
-    For it so many bytes were ``read``.
-    """
+    """The result of a chunk: the facts of its part, the documents and tokens that were measured now, the bytes read."""
 
     facts: PartFacts
     documents: int
@@ -220,7 +219,7 @@ class _Done:
 
 
 def _read(_: object, read: Read, where: str) -> Iterator[Bundle]:
-    """Runs where the run was started: the chunks, each with the bytes that were read for it, or what went wrong."""
+    """Yield the chunks, each with the bytes read for it, or an error. Runs where the run was started."""
     _enter(where)
     met = [0]
 
@@ -236,7 +235,7 @@ def _read(_: object, read: Read, where: str) -> Iterator[Bundle]:
 
 
 def _done(bundle: Mapping[str, Any], do: Callable[[Any], object], where: str) -> Bundle:
-    """Runs anywhere: what comes of an item, or what went wrong with it."""
+    """The result of an item, or an error. Runs on any machine."""
     _enter(where)
     try:
         return _packed(do(pickle.loads(bundle["item"][0])))  # noqa: S301  (what _each made)
@@ -245,7 +244,7 @@ def _done(bundle: Mapping[str, Any], do: Callable[[Any], object], where: str) ->
 
 
 class _Actor:
-    """Holds the model, and works on one chunk after the other."""
+    """Holds the model, and processes one chunk after the other."""
 
     def __init__(self, make: Callable[[], Bench], where: str) -> None:
         _enter(where)
@@ -276,13 +275,13 @@ def _do(bench: Bench, chunk: Chunk, read: int) -> _Done:
 
 
 def _enter(where: str) -> None:
-    """Paths are meant from where the command was given; a machine without that folder has addresses of all."""
+    """Change to the folder in which the command was given, since paths are relative to it, if it is there."""
     with contextlib.suppress(OSError):
         os.chdir(where)
 
 
 def _ours(error: Exception, what: str) -> AttnvizError:
-    """The error as it can be told; one that nobody foresaw says where it was raised."""
+    """The error as one of ours; an unexpected one says where it was raised."""
     if isinstance(error, AttnvizError):
         return error
     frame = traceback.extract_tb(error.__traceback__)[-1]
@@ -297,7 +296,7 @@ def _packed(item: object) -> Bundle:
 
 
 def _unpacked(bundle: Mapping[str, pa.Array]) -> Any:
-    """What was packed; raises it where it is an error."""
+    """The object that was packed; an error is raised."""
     item = pickle.loads(bundle["item"][0].as_py())  # noqa: S301  (what _packed made)
     if isinstance(item, AttnvizError):
         raise item

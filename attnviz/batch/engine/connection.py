@@ -1,4 +1,4 @@
-"""The connection to a Ray cluster, or to one that is started on this machine for as long as it lasts."""
+"""The connection to a Ray cluster, or to one that is started on this machine for the time of a run."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from attnviz.batch.storage.errors import reason
 from attnviz.errors import UsageError
 
 WAIT = 10.0
-"""Seconds in which a cluster must answer."""
+"""The seconds within which a cluster must answer."""
 
 JOINING = 20.0
-"""Seconds in which it must be joined."""
+"""The seconds within which joining it must succeed."""
 
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # what a worker without a GPU sees of them, as Ray will have it
     "RAY_BACKEND_LOG_LEVEL": "fatal",
 }
-"""Variables that are read when Ray is imported: what each of them keeps back would be shown between our lines."""
+"""Environment variables that Ray reads when it is imported; they keep its messages out of ours."""
 
 
 @contextlib.contextmanager
 def connected(address: str | None) -> Iterator[ModuleType]:
-    """Ray, connected to the cluster at ``address``, or to one that is started here and ended after.
+    """Connect Ray to the cluster at ``address``, or to one that is started here and ended afterwards.
 
     Raises:
         UsageError: Ray is not installed, or no cluster answers.
@@ -90,12 +90,12 @@ def _connect(ray: ModuleType, address: str | None) -> None:
 
 
 def _cause(error: Exception) -> str:
-    """The last line of the error behind an error, where there is one: the trace in its message ends in the reason."""
+    """The reason of an error: the last line of the trace in its message, or in that of its cause."""
     return (str(error.__cause__ or error).splitlines() or [type(error).__name__])[-1]
 
 
 def _require_reachable(address: str | None) -> None:
-    """Ray itself would wait for longer, and say less."""
+    """Raise if nothing answers at the address; Ray itself would wait longer and say less."""
     if (address or "").startswith("ray://"):
         raise UsageError(
             f"the address is {address}, but a run is of the cluster itself: its folder is locked, and texts are read, "
@@ -115,7 +115,7 @@ def _require_reachable(address: str | None) -> None:
 
 
 def _require_joinable(address: str) -> None:
-    """Join the cluster in a process that can be ended: where something answers that is no Ray, that takes minutes.
+    """Join the cluster in a process that can be ended: if what answers is not Ray, joining takes minutes.
 
     Raises:
         UsageError: it can't be joined.
@@ -146,7 +146,7 @@ def _require_joinable(address: str) -> None:
 
 @contextlib.contextmanager
 def _own_signals() -> Iterator[None]:
-    """Ray sets a handler for SIGTERM: the one that there was is set again."""
+    """Restore the handler for SIGTERM, which Ray replaces."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -159,7 +159,7 @@ def _own_signals() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _hushed() -> Iterator[None]:
-    """Nothing is shown that is written to standard error: what is no Python in Ray says there which level it logs."""
+    """Discard what is written to standard error, where the native parts of Ray log."""
     kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nothing, 2)

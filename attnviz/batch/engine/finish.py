@@ -1,4 +1,4 @@
-"""The end of a run: its tables are read once, and what they have in common is written beside them."""
+"""The end of a run: its tables are read once and summed up, and the summary is written beside them."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from attnviz.batch.output.summary import add_part, summary_files
 from attnviz.render.about import About
 
 GROUP = 256
-"""So many parts are summed up one by one, and then added to those before: the sums of a corpus are rounded the same
-whoever makes them."""
+"""The parts of a group. Groups are summed up one by one and then merged, so that the sums of a corpus are rounded the
+same on one machine and on a cluster."""
 
 Numbers: TypeAlias = Sequence[int]
 Each: TypeAlias = Callable[[Callable[[Numbers], Collector], Sequence[Numbers]], Iterable[Collector]]
-"""Does something with each of several groups of parts, and gives what comes of it in their order; as ``map`` does."""
+"""Calls a function on each group of parts, and returns the results in order, as ``map`` does."""
 
 
 def finish(folder: RunFolder, worker: Worker, about: About, each: Each = map) -> Corpus:
-    """Collect the parts of a run, and write its summary, picture and page where anything was measured.
+    """Sum up the parts of a run, and write its summary, picture and page if anything was measured.
 
     Raises:
         UsageError: a part is damaged, or the files can't be written.
@@ -45,7 +45,7 @@ def finish(folder: RunFolder, worker: Worker, about: About, each: Each = map) ->
 
 
 def _summed(numbers: Numbers, group: _Group, each: Each) -> Collector:
-    """All parts; there is one at least."""
+    """The sums of all parts, of which there is at least one."""
     groups = [[*some] for _, some in groupby(numbers, lambda number: number // GROUP)]
     found: Iterator[Collector] = iter((each if len(groups) > 1 else map)(group, groups))
     first = next(found)  # what is added to nothing would be rounded
@@ -56,7 +56,7 @@ def _summed(numbers: Numbers, group: _Group, each: Each) -> Collector:
 
 @dataclass(frozen=True)
 class _Group:
-    """Sums up some of the parts, in this process or another."""
+    """Sums up a group of parts, in this process or another."""
 
     files: PartFiles
     layers: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""A job: a corpus, a model and a folder, from the first text to the last page."""
+"""A job: a corpus that is measured with a model, from its inputs to the output folder."""
 
 from __future__ import annotations
 
@@ -35,25 +35,25 @@ from attnviz.interface import Model, load
 from attnviz.render.about import About
 
 FAR_AHEAD = 1 << 20
-"""So many parts may be written on a cluster before it is known here that any was."""
+"""The parts that are claimed in run.json before a cluster begins, since its workers can't claim any."""
 _NOTED = 10.0
-"""Seconds after which run.json says again how far a run is: should it be killed, its time is not lost."""
+"""Seconds between two notes of the progress in run.json, so that the time of a run that is killed is not lost."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is asked for.
+    """What is to be done.
 
     Args:
-        inputs: files, folders, patterns, addresses; ``-`` is standard input.
-        output: the folder of the results, or its address.
+        inputs: files, folders, patterns or addresses; ``-`` is standard input.
+        output: the output folder, or its address.
         model: the keyword arguments of ``load``.
-        formats: those of the tables beside Parquet.
+        formats: the formats of the tables beside Parquet.
         check: which documents are compared with transformers.
-        strict: the first document that fails ends the run.
-        overwrite: begin anew where there is another run.
-        cluster: the Ray cluster that runs it; None is this machine without Ray.
-        command: the command line, as run.json remembers it.
+        strict: whether the first document that fails ends the run.
+        overwrite: whether the results of another run are replaced.
+        cluster: the Ray cluster that runs it; None for this machine without Ray.
+        command: the command line that run.json notes.
         chunk: the most documents of a part.
     """
 
@@ -71,7 +71,7 @@ class Job:
     chunk: int = SIZE
 
     def identity(self, model: Model) -> Identity:
-        """What its rows depend on, beside the texts."""
+        """All that the rows depend on, beside the texts."""
         asked, checkpoint = self.how.asked, model.checkpoint
         options: dict[str, Any] = {
             "top": asked.top,
@@ -96,7 +96,7 @@ class Job:
 
 @dataclass(frozen=True, eq=False)
 class JobResult:
-    """What came of a job: where it lies, the verdict of its check, and what its documents have in common."""
+    """The result of a job: its output folder, the verdict of the check, and the figures of the corpus."""
 
     where: str
     checked: Checked
@@ -104,30 +104,32 @@ class JobResult:
     about: About
 
 
-def run_job(job: Job, watch: JobProgress, stdin: BinaryIO | None = None) -> JobResult:
-    """Do a job, or go on with it where it was stopped.
+def run_job(job: Job, progress: JobProgress, stdin: BinaryIO | None = None) -> JobResult:
+    """Run a job, or resume it where it was stopped.
 
     Raises:
-        UsageError: an input or a folder that can't be; a folder of another run; what can't be written.
-        InputError: a folder without texts; there is no document at all.
-        ModelError: a model that can't be loaded.
-        SomeFailed: the job is strict, and a document failed.
+        UsageError: an input does not exist; the output folder is of another run, or can't be written to.
+        InputError: a folder has no texts, or there is no document at all.
+        ModelError: the model can't be loaded.
+        SomeFailed: a document failed in a strict job.
     """
-    found = read_documents(job.inputs, job.reading, stdin=stdin, leave_out=job.output, meter=watch.read)
+    found = read_documents(job.inputs, job.reading, stdin=stdin, leave_out=job.output, meter=progress.read)
     if job.cluster and STANDARD_INPUT in job.inputs:
         raise UsageError(
             "a cluster does not read standard input: what a lost worker had could not be read again",
             hint="Save it in a file, and give that.",
         )
-    cut = chunks(_counted(found, watch), job.chunk)
+    cut = chunks(_counted(found, progress), job.chunk)
     cut, columns = _keeping(cut, job)
     model = load(**job.model)
     worker = Worker(model, job.how)
     with open_folder(job.output, job.identity(model), formats=job.formats, overwrite=job.overwrite) as folder:
-        watch.began(folder)
+        progress.began(folder)
         with _joined(job, worker) as joined:
             with folder.unchanged_if_refused():
-                total = _work(job, _parts(job, worker, folder, cut, columns, watch, joined), folder, watch, joined)
+                total = _work(
+                    job, _parts(job, worker, folder, cut, columns, progress, joined), folder, progress, joined
+                )
             about = _about(job, model, folder, total)
             corpus = finish(folder, worker, about, joined.each if joined else map)
         ended = datetime.now(UTC).isoformat(timespec="seconds")
@@ -137,7 +139,7 @@ def run_job(job: Job, watch: JobProgress, stdin: BinaryIO | None = None) -> JobR
 
 @contextlib.contextmanager
 def _joined(job: Job, worker: Worker) -> Iterator[Joined | None]:
-    """The cluster that a job is for; None where that is this machine without Ray."""
+    """The cluster that runs the job; None for this machine without Ray."""
     if job.cluster is None:
         yield None
         return
@@ -146,10 +148,10 @@ def _joined(job: Job, worker: Worker) -> Iterator[Joined | None]:
 
 
 def _keeping(cut: Iterator[Chunk], job: Job) -> tuple[Iterator[Chunk], tuple[KeptColumn, ...]]:
-    """The chunks of a job, and the columns that are kept of them, which the first says.
+    """The chunks of a job, and the columns that are kept, which the first chunk decides.
 
     Raises:
-        InputError: there are none, where that must be known before anything is written.
+        InputError: there are no chunks, if that must be known before anything is written.
     """
     if not job.reading.keep and not job.cluster:
         return cut, ()
@@ -168,9 +170,9 @@ def _nothing() -> InputError:
 
 
 def _work(
-    job: Job, made: Iterable[PartFacts], folder: RunFolder, watch: JobProgress, joined: Joined | None
+    job: Job, made: Iterable[PartFacts], folder: RunFolder, progress: JobProgress, joined: Joined | None
 ) -> JobTotals:
-    """Make all parts that are not there yet; run.json says now and then how far it is, and at last of all of them."""
+    """Make all parts that are not there yet, note the progress in run.json, and return the totals."""
     earlier, ended = folder.manifest.facts, folder.complete
     start = noted = time.monotonic()
     folder.expect(inputs=list(job.inputs), command=job.command, check_mode=job.check)
@@ -178,10 +180,10 @@ def _work(
         folder.begin(FAR_AHEAD)  # its workers can't
     total, before = JobTotals(), float(earlier.get("seconds", 0))
     for part in made:
-        watch.failed(part.failed)
+        progress.failed(part.failed)
         total.add(part)
         if part.check and part.check["failed"]:
-            watch.differs(str(total.checked))
+            progress.differs(str(total.checked))
         total.seconds = round(before + time.monotonic() - start, 3)
         if time.monotonic() - noted > _NOTED:
             folder.progress(**total.facts)
@@ -202,25 +204,25 @@ def _parts(
     folder: RunFolder,
     cut: Iterable[Chunk],
     columns: tuple[KeptColumn, ...],
-    watch: JobProgress,
+    progress: JobProgress,
     joined: Joined | None,
 ) -> Iterator[PartFacts]:
-    """What there is of each chunk, by the engine that was asked for."""
+    """Yield the facts of each part, from the engine that was asked for."""
     if joined is None:
-        return run_chunks(make_bench(job, folder, worker, columns=columns), cut, watch.worked)
+        return run_chunks(make_bench(job, folder, worker, columns=columns), cut, progress.worked)
     reading = partial(read_chunks, job.inputs, job.reading, job.output, job.chunk)
-    return joined.run(reading, partial(make_bench, job, folder.files, columns=columns), watch)
+    return joined.run(reading, partial(make_bench, job, folder.files, columns=columns), progress)
 
 
-def _counted(found: Iterable[Document], watch: JobProgress) -> Iterator[Document]:
+def _counted(found: Iterable[Document], progress: JobProgress) -> Iterator[Document]:
     for each in found:
-        watch.found(1)
+        progress.found(1)
         yield each
 
 
 @dataclass
 class JobTotals:
-    """What there is of all parts together, and the ``seconds`` that they took."""
+    """The totals of all parts, and the ``seconds`` that the run took."""
 
     parts: int = 0
     documents: int = 0
@@ -231,7 +233,7 @@ class JobTotals:
     checked: Checked = field(default_factory=Checked)
 
     def add(self, part: PartFacts) -> None:
-        """Count a part."""
+        """Add the facts of a part."""
         self.parts += 1
         for name in ("documents", "failed", "tokens", "links"):
             setattr(self, name, getattr(self, name) + getattr(part, name))
@@ -240,7 +242,7 @@ class JobTotals:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What run.json says of it."""
+        """The totals as run.json notes them."""
         counts = {name: value for name, value in vars(self).items() if name != "checked"}
         return counts | {"check": asdict(self.checked) | {"passed": self.checked.passed, "verdict": str(self.checked)}}
 
@@ -248,7 +250,7 @@ class JobTotals:
 def make_bench(
     job: Job, keeper: PartStore, worker: Worker | None = None, *, columns: tuple[KeptColumn, ...] = ()
 ) -> Bench:
-    """What works on the chunks of a job; loads the model where there is no ``worker`` that has it."""
+    """Make what processes the chunks of a job; the model is loaded if there is no ``worker``."""
     worker = worker or Worker(load(**job.model), job.how)
     return Bench(worker, Checker(worker, job.check), keeper, job.strict, columns)
 

@@ -1,4 +1,4 @@
-"""A run on this machine: chunks are read and encoded ahead, measured, and written behind, all at once."""
+"""A run on this machine: one thread reads and encodes the next chunk, one measures, and one writes the last."""
 
 from __future__ import annotations
 
@@ -22,21 +22,25 @@ Item = TypeVar("Item")
 
 
 class PartStore(Protocol):
-    """What keeps the rows: the open folder, or on a cluster its files alone."""
+    """Stores parts: the open output folder, or, on a cluster, its files alone."""
 
     def finished(self, number: int, digest: str) -> PartFacts | None:
-        """What there is of a part; None where it is still to be made."""
+        """The facts of a part; None if it is not complete."""
 
     def write(self, number: int, digest: str, tables: PartTables, check: Mapping[str, Any] | None = None) -> PartFacts:
-        """Write a part, whole or as good as not at all."""
+        """Write a part; one that is interrupted counts as not written."""
 
 
 @dataclass(frozen=True, eq=False)
 class Bench:
-    """Where chunks are worked on: the ``worker`` measures, the ``checker`` checks, and the ``keeper`` has the rows.
+    """Measures, checks and stores chunks.
 
-    ``strict``: a chunk with a document that fails is not kept, and the run ends there. ``kept`` are the columns of the
-    input that are.
+    Args:
+        worker: measures documents.
+        checker: compares some of them with transformers.
+        keeper: stores the parts.
+        strict: end the run at the first document that fails, and do not store its chunk.
+        kept: the columns of the input that are kept.
     """
 
     worker: Worker
@@ -46,11 +50,11 @@ class Bench:
     kept: tuple[KeptColumn, ...] = ()
 
     def do(self, chunk: Chunk, on_progress: OnProgress) -> PartFacts:
-        """All that is to be done with a chunk, and what there is of it then; one that is there already stays as it is.
+        """Process a chunk, unless its part is there already, and return the facts of the part.
 
         Raises:
-            UsageError: it can't be written, or its texts are not those of the run that is resumed.
-            SomeFailed: a document failed, and the run is strict.
+            UsageError: the part can't be written, or its texts are not those of the run that is resumed.
+            SomeFailed: a document failed in a strict run.
         """
         facts = self.keeper.finished(chunk.number, chunk.digest)
         if facts is None:
@@ -61,7 +65,7 @@ class Bench:
     def measure(
         self, chunk: Chunk, encoded: list[Encoded], on_progress: OnProgress
     ) -> tuple[list[DocumentResult], Checked | None]:
-        """What was found of each document, and the check of some."""
+        """The result of each document, and the verdict of the check on some."""
         found = self.worker.measure(chunk, encoded, on_progress)
         failed = next((each for each in found if each.measured is None), None)
         if self.strict and failed:
@@ -69,7 +73,7 @@ class Bench:
         return found, self.checker.check(found)
 
     def keep(self, chunk: Chunk, found: list[DocumentResult], checked: Checked | None) -> PartFacts:
-        """Write what was found."""
+        """Write the part of a chunk."""
         rows = build_tables(found, tuple(self.worker.heads), self.kept)
         facts = self.keeper.write(chunk.number, chunk.digest, rows, asdict(checked) if checked else None)
         release_memory()
@@ -77,7 +81,7 @@ class Bench:
 
 
 def release_memory() -> None:
-    """Give memory that nobody uses back to the system: the allocators of all threads would keep theirs."""
+    """Return free memory to the system, which the allocators of all threads would keep."""
     import pyarrow as pa
 
     pa.default_memory_pool().release_unused()
@@ -87,7 +91,7 @@ def release_memory() -> None:
 
 
 def run_chunks(bench: Bench, chunks: Iterable[Chunk], on_progress: OnProgress) -> Iterator[PartFacts]:
-    """Work on all ``chunks`` that are not there yet, and say of each, in order, what there is of it.
+    """Process all ``chunks`` that are not there yet, and yield the facts of each part in order.
 
     Raises:
         UsageError, SomeFailed: as ``Bench.do``.
@@ -113,7 +117,7 @@ def run_chunks(bench: Bench, chunks: Iterable[Chunk], on_progress: OnProgress) -
 
 
 def prefetch(items: Iterator[Item]) -> Iterator[Item]:
-    """``items``, of which the next is made in a thread while the one before is used."""
+    """Yield the ``items``; a thread makes the next one while the last one is used."""
     end = object()
     with ThreadPoolExecutor(1, "attnviz-read") as pool:
         waiting = pool.submit(next, items, end)

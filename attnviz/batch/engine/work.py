@@ -26,7 +26,7 @@ from attnviz.model.inputs import as_error
 
 Encoded = Encoding | AttnvizError
 OnProgress = Callable[[int, int], None]
-"""Is told how many documents and tokens more are done."""
+"""Called with the number of documents and of tokens that were done since the last call."""
 
 
 @dataclass(frozen=True)
