@@ -6,9 +6,12 @@ README's table is made; with ``-k qwen2`` it does so for one family, and the row
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import json
+import tempfile
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -30,53 +33,59 @@ from tests.model.parity import (
     theirs_of,
     write_report,
 )
-from tests.model.variants import Variant, all_variants
+from tests.model.variants import all_variants
 
 CASES = all_variants()
-each = pytest.mark.parametrize(("family", "name"), CASES, ids=[f"{family}: {name}" for family, name in CASES])
+Case = tuple[str, str]
+"""A family and the name of one of its variants."""
+
+
+@pytest.fixture(scope="module", params=CASES, ids=[f"{family}: {name}" for family, name in CASES])
+def case(request: pytest.FixtureRequest) -> Case:
+    """Of the module, so that the tests of one variant follow each other and share its models."""
+    return request.param  # type: ignore[no-any-return]
+
+
+@lru_cache(maxsize=len(DTYPES))
+def both(case: Case, dtype: torch.dtype) -> tuple[Any, Network]:
+    """The transformers model of a variant and ours, by way of the disk. Not to be changed."""
+    with precision(dtype), tempfile.TemporaryDirectory() as folder:
+        model = make(CASES[case], dtype)
+        return model, saved(model, Path(folder), dtype)
 
 
 @pytest.mark.parity
 @pytest.mark.parametrize("dtype", DTYPES, ids=["float32", "float64"])
-@each
-def test_against_transformers(
-    family: str, name: str, dtype: torch.dtype, tmp_path: Path, report: Callable[..., None]
-) -> None:
-    variant = CASES[family, name]
+def test_against_transformers(case: Case, dtype: torch.dtype, report: Callable[..., None]) -> None:
+    variant = CASES[case]
+    model, network = both(case, dtype)
     with precision(dtype):
-        model = make(variant, dtype)
         expected = theirs_of(model, variant)
-        network = saved(model, tmp_path, dtype)
     found = ours_of(network, variant)
     assert found.keys() == expected.keys()
     for kind in expected:
         assert_same(found[kind], expected[kind], dtype)
         assert_telling(expected[kind][0])
-    report(family, name, dtype, max(float(apart(found[kind], expected[kind])[0].max()) for kind in expected))
+    report(*case, dtype, max(float(apart(found[kind], expected[kind])[0].max()) for kind in expected))
 
 
-@each
-def test_one_token(family: str, name: str, tmp_path: Path) -> None:
-    variant = CASES[family, name]
-    short = Variant(
-        variant.model,
-        variant.config,
+def test_one_token(case: Case) -> None:
+    variant = CASES[case]
+    short = dataclasses.replace(
+        variant,
         ids=variant.ids[:1],
         types=variant.types and variant.types[:1],
         target=variant.target and variant.target[:1],
-        scale=variant.scale,
-        edit=variant.edit,
     )
-    model = make(short, torch.float32)
-    expected, found = theirs_of(model, short), ours_of(saved(model, tmp_path, torch.float32), short)
+    model, network = both(case, torch.float32)
+    expected, found = theirs_of(model, short), ours_of(network, short)
     for kind in expected:
         assert_same(found[kind], expected[kind], torch.float32)
 
 
-@each
-def test_small_tiles_change_nothing(family: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    variant = CASES[family, name]
-    network = saved(make(variant, torch.float64), tmp_path, torch.float64)
+def test_small_tiles_change_nothing(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    variant = CASES[case]
+    _, network = both(case, torch.float64)
     whole = ours_of(network, variant)
     monkeypatch.setattr(kernel, "TILE", 4 * len(variant.ids) * 5)
     tiled = ours_of(network, variant)
@@ -88,14 +97,14 @@ FIRST = dict(reversed(CASES))
 """One variant of each family."""
 
 
-@pytest.mark.parametrize("side", ["left", "right"])
 @pytest.mark.parametrize("family", FIRST)
-def test_padding_changes_nothing(family: str, side: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_padding_changes_nothing(family: str, side: str) -> None:
     """We run a text without padding; transformers says the same of it in a batch that is padded on either side."""
-    variant = CASES[family, FIRST[family]]
-    model = make(variant, torch.float32)
+    case = family, FIRST[family]
+    variant = CASES[case]
+    model, network = both(case, torch.float32)
     takes_positions = "position_ids" in inspect.signature(model.forward).parameters
-    network = saved(model, tmp_path, torch.float32)
     if side == "left" and network.spec.embedding.positions and not (takes_positions or counts_padding(network)):
         pytest.skip("its positions count the padding: transformers gives other results on the left")
     pads, length = 4, len(variant.ids)
