@@ -222,8 +222,13 @@ def assert_current(name: str, now: str) -> None:
     assert now == committed, "make it anew: python -m tests.pictures"
 
 
-def test_what_the_pages_show_exists() -> None:
+def test_what_the_pages_show_and_link_to_exists() -> None:
     for name, page in {**PAGES, "samples/README.md": SAMPLES}.items():
-        shown = re.findall(r"\]\(([^):#]+)(?:#[\w-]*)?\)", page)
+        folder = (ROOT / name).parent
+        shown = re.findall(r"\]\(([^):]+)\)", page)
         shown += re.findall(r"^\| `([\w.-]+)` \|", page if page is SAMPLES else "", re.MULTILINE)
-        assert [link for link in shown if not ((ROOT / name).parent / link).exists()] == [], name
+        for link in shown:
+            path, _, heading = link.partition("#")
+            assert (folder / path).exists(), f"{name}: {link}"
+            titles = re.findall(r"^#+ (.*)", (folder / path).read_text("utf-8") if heading else "", re.MULTILINE)
+            assert not heading or heading in [title.lower().replace(" ", "-") for title in titles], f"{name}: {link}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from attnviz.manual import CHAPTERS
+
 
 def complete_model(incomplete: str) -> list[str]:
     """The default model, and those of the Hub that are in its cache; where none fits, shells offer files."""
@@ -31,6 +33,18 @@ def complete_format(incomplete: str) -> list[str]:
 def complete_colour_map(incomplete: str) -> list[str]:
     """Our colour maps, and the best known of matplotlib's."""
     return _fitting(incomplete, "ink", "ember", "viridis", "magma", "inferno", "plasma", "cividis", "Greys", "Blues")
+
+
+def complete_chapter(incomplete: str) -> list[str]:
+    """The chapters of the manual."""
+    return _fitting(incomplete, *CHAPTERS)
+
+
+def complete_schema(incomplete: str) -> list[str]:
+    """The documents that have a schema."""
+    from attnviz.record.schemas import VERSIONS
+
+    return _fitting(incomplete, *VERSIONS)
 
 
 def _fitting(incomplete: str, *values: str) -> list[str]:

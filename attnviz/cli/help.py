@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Iterator, Mapping
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from attnviz.cli import console, streams
+from attnviz.cli import completion, console, streams
 from attnviz.cli.commands import nearest
 
 if TYPE_CHECKING:
@@ -23,7 +24,11 @@ def help_(
     context: typer.Context,
     chapter: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[CHAPTER]", help="A chapter or a command; without one, all are listed."),
+        typer.Argument(
+            metavar="[CHAPTER]",
+            help="A chapter or a command; without one, all are listed.",
+            autocompletion=completion.complete_chapter,
+        ),
     ] = None,
 ) -> None:
     """Show a chapter of the manual, or list all chapters."""
@@ -40,7 +45,7 @@ def help_(
     if name not in manual.CHAPTERS:
         _show_options(context, name)
     elif out.is_terminal:
-        _page(Manual(manual.chapter(name)), out)
+        page(Manual(manual.chapter(name)), out)
     else:  # files and programs get the Markdown itself
         streams.put(manual.chapter(name).text.encode())
 
@@ -58,20 +63,23 @@ def _show_options(context: typer.Context, name: str) -> None:
     context.parent.command.commands[name].make_context(name, ["--help"], context.parent)  # type: ignore[attr-defined]
 
 
-def _page(shown: RenderableType, out: Console) -> None:
+def page(shown: RenderableType, out: Console) -> None:
     """Print on a terminal; through the reader's pager what is longer than the screen."""
-    if len(out.render_lines(shown)) < out.height:
+    os.environ.pop("MANPAGER", None)  # pydoc, which calls the pager, would take that of manual pages
+    name = next(iter(os.environ.get("PAGER", "").split()), "")
+    if not name:
+        os.environ.pop("PAGER", None)  # may be blank
+    if len(out.render_lines(shown)) < out.height or (name and not shutil.which(name)):
         out.print(shown)
         return
-    with _interruptible(), out.pager(styles=_pager_shows_styles()):
+    with _interruptible(), out.pager(styles=_shows_styles(name or "less")):
         out.print(shown)
 
 
-def _pager_shows_styles() -> bool:
-    """Whether the pager can show colours: ``less`` does with its option R, others may print the escapes as they are."""
-    pager = os.environ.get("MANPAGER") or os.environ.get("PAGER") or "less"
-    options = os.environ.setdefault("LESS", "FRX")
-    return os.name != "nt" and Path(pager.split()[0]).name == "less" and "r" in f"{options} {pager}".lower()
+def _shows_styles(pager: str) -> bool:
+    """Whether the pager shows colours: ``less`` does by its option R, others may print the escapes as they are."""
+    options = os.environ.setdefault("LESS", "FRX") + os.environ.get("PAGER", "")
+    return os.name != "nt" and Path(pager).name == "less" and "r" in options.lower()
 
 
 @contextlib.contextmanager

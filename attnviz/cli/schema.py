@@ -7,13 +7,18 @@ from typing import Annotated
 
 import typer
 
-from attnviz.cli import console, streams
+from attnviz.cli import completion, console, streams
 from attnviz.cli.commands import nearest
 
 
 def schema(
     name: Annotated[
-        str | None, typer.Argument(metavar="[show|batch|run|cost|record]", help="Of what; without it, all are listed.")
+        str | None,
+        typer.Argument(
+            metavar="[show|batch|run|cost|record]",
+            help="Of what; without it, all are listed.",
+            autocompletion=completion.complete_schema,
+        ),
     ] = None,
 ) -> None:
     """Print the JSON schema of what show, cost, batch or export writes."""

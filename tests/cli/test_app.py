@@ -265,6 +265,8 @@ def test_values_that_are_no_fixed_choice_are_offered_too(tmp_path: Path, monkeyp
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "nothing"))
     assert completion.complete_model("") == ["default"]
     assert completion.complete_format("j") == ["jsonl"]
+    assert completion.complete_chapter("c") == ["commands", "corpora", "cluster", "check"]
+    assert completion.complete_schema("r") == ["run", "record"]
     assert all(colormap(Style(cmap=name)) for name in completion.complete_colour_map(""))
 
 

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from attnviz import manual
+from attnviz.cli.help import page
 from attnviz.record import schemas
 from attnviz.render.terminal.manual import Manual
 from tests.cli.conftest import Run
@@ -91,6 +92,16 @@ def test_a_chapter_longer_than_the_screen_goes_through_the_pager(tmp_path: Path)
     text = paged.read_text(encoding="utf-8")
     assert "\nWindows" in text
     assert "\x1b" not in text  # who knows what this pager makes of it
+
+
+@pytest.mark.parametrize("pager", ["no-such-pager --option", "  "])
+def test_a_pager_that_is_not_there_is_done_without(
+    pager: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PAGER", pager)
+    monkeypatch.setenv("LESS", "")
+    page(Manual(manual.chapter("long")), Console(file=sys.stdout, force_terminal=True, width=80, height=9))
+    assert "Windows" in capsys.readouterr().out
 
 
 def on_terminal(*arguments: str, rows: int, pager: str) -> str:
