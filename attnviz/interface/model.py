@@ -256,7 +256,9 @@ class Model(Judged):
                 text, stride, [name for name, value in given.items() if value], chat=chat, words=lexicon
             )
             return observe(self.name, self.backend, document, None, request, observers, cut)
-        read, written = self.inputs(text, pair, target, generate=generate, truncate=truncate, chat=chat, words=lexicon)
+        read, written = self.inputs(
+            text, pair, target, generate=generate, truncate=truncate, chat=chat, words=lexicon, shown=True
+        )
         if written is None and request.map is not None:
             raise UsageError(f"{self.name} has one map, and none for {request.map}: it is no encoder–decoder")
         return observe(self.name, self.backend, read, written, request, observers)

@@ -129,8 +129,12 @@ class Opened:
         truncate: bool = False,
         chat: bool = False,
         words: Words | None = None,
+        shown: bool = False,
     ) -> tuple[Encoding, Encoding | None]:
-        """What the model reads, and what its decoder reads where it has an encoder too; as for ``attend``."""
+        """What the model reads, and what its decoder reads where it has an encoder too; as for ``attend``.
+
+        ``shown``: it runs next, and its hidden states are not wanted.
+        """
         from attnviz.model.cost import limits as foresee
 
         if generate is not None and (not isinstance(generate, int) or generate < 0):
@@ -158,7 +162,7 @@ class Opened:
             return source, None
         from attnviz.model.generation import generate_continuation
 
-        return generate_continuation(self.checkpoint, self.options, self.backend, source, count)
+        return generate_continuation(self.checkpoint, self.options, self.backend, source, count, shown=shown)
 
     def _windows(
         self, text: str, stride: int | None, others: Sequence[str], *, chat: bool, words: Words | None

@@ -15,6 +15,7 @@ from attnviz.model.cost.limits import require_memory
 from attnviz.model.families import find_family
 from attnviz.model.native import weights
 from attnviz.model.native.backend import Native, naming
+from attnviz.model.native.forward import KVCache
 from attnviz.model.native.generation import generate, read_rules
 
 if TYPE_CHECKING:
@@ -28,12 +29,19 @@ _FEW = 32
 
 
 def generate_continuation(
-    checkpoint: Checkpoint, options: Options, backend: Native | Hosted, source: Encoding, count: int
+    checkpoint: Checkpoint,
+    options: Options,
+    backend: Native | Hosted,
+    source: Encoding,
+    count: int,
+    *,
+    shown: bool = False,
 ) -> tuple[Encoding, Encoding | None]:
     """Let the model write ``count`` tokens greedily, or fewer where it ends the text or has no room.
 
     A decoder goes on with ``source``, which grows; an encoder–decoder writes its decoder's text, which is the second
-    encoding. Our own forward pass writes in the native way, transformers in the hosted one.
+    encoding. Our own forward pass writes in the native way, transformers in the hosted one. ``shown``: what is written
+    runs next, for observers of its attention; as far as it can be, what was read is kept for them.
 
     Raises:
         InputError: the text leaves no room for a token.
@@ -47,13 +55,19 @@ def generate_continuation(
         count = min(count, backend.limit - read)
     if count < 1:
         raise InputError(f"the text has {read} tokens, all that the model takes: there is no room to go on")
+    past: KVCache | None = None
     if isinstance(backend, Native):
+        if shown and not two and backend.network.steady:
+            past = KVCache(queries=True)
         with naming(checkpoint):
-            first, ids = _native(checkpoint, backend, source, count)
+            first, ids = _native(checkpoint, backend, source, count, past)
     else:
         first, ids = _hosted(checkpoint, options, backend, source, count)
     if not two:
-        return append_generated(checkpoint.tokenizer, source, ids), None
+        written = append_generated(checkpoint.tokenizer, source, ids)
+        if isinstance(backend, Native) and past is not None:
+            backend.keep(written.ids, written.type_ids, past)
+        return written, None
     begun = replace(decoder_start(checkpoint.tokenizer, first), lexicon=source.lexicon)
     return source, append_generated(checkpoint.tokenizer, begun, ids)
 
@@ -70,7 +84,9 @@ def _require_room(checkpoint: Checkpoint, options: Options, backend: Native | Ho
         require_memory(checkpoint, options, read + count if backend.limit is None else min(read + count, backend.limit))
 
 
-def _native(checkpoint: Checkpoint, backend: Native, source: Encoding, count: int) -> tuple[int, list[int]]:
+def _native(
+    checkpoint: Checkpoint, backend: Native, source: Encoding, count: int, past: KVCache | None = None
+) -> tuple[int, list[int]]:
     """The token before the first that is written, and those that are."""
     network = backend.network
     family = find_family(checkpoint.config)
@@ -78,7 +94,7 @@ def _native(checkpoint: Checkpoint, backend: Native, source: Encoding, count: in
     rules = read_rules(checkpoint.config, checkpoint.generation, network.spec.embedding.vocabulary)
     begin = opening(checkpoint, backend)
     rules = rules if begin is None else replace(rules, start=begin[0], first=begin[1])
-    ids = generate(network, head, source.ids, source.type_ids, rules=rules, count=count)
+    ids = generate(network, head, source.ids, source.type_ids, rules=rules, count=count, past=past)
     start = network.spec.start if rules.start is None else rules.start
     return source.ids[-1] if start is None else start, ids
 

@@ -16,6 +16,8 @@ import transformers
 from safetensors.torch import load_file
 from torch import Tensor
 
+from attnviz.analysis.text.observing import replay
+from attnviz.attention.observers import Weights
 from attnviz.attention.window import CAUSAL, EVERYTHING, KeyWindow
 from attnviz.errors import ExitCode, ModelError, UnsupportedModel, UsageError
 from attnviz.interface import load
@@ -241,6 +243,41 @@ def test_the_cache_gives_what_a_full_run_gives(name: str, cuts: tuple[int, ...],
     parts = [network(IDS[start:end], memory=memory, past=past) for start, end in zip((0, *cuts), ends, strict=True)]
     assert past.length == len(IDS)
     torch.testing.assert_close(torch.cat(parts), network(IDS, memory=memory), rtol=0, atol=TOLERANCES[dtype])
+
+
+@pytest.mark.parametrize("name", [name for name in SPECS if name != "an encoder"])
+def test_what_was_read_is_shown_as_a_run_shows_it(name: str) -> None:
+    spec, generator = SPECS[name], torch.Generator().manual_seed(4)
+    shapes = weights.tensor_shapes(spec).items()
+    network = Network(spec, {at: torch.randn(shape, generator=generator, dtype=torch.float64) for at, shape in shapes})
+    past, shown, seen = KVCache(queries=True), Weights(), Weights()
+    for start, end in ((0, 9), (9, 10), (10, len(IDS))):
+        network(IDS[start:end], past=past)
+    network.show(past, [shown])
+    network(IDS, (), [seen])
+    torch.testing.assert_close(shown.stacked("self"), seen.stacked("self"), rtol=0, atol=1e-10)
+
+
+def test_a_text_that_was_written_runs_no_second_time(tiny_llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, run = load(tiny_llama, dtype="float64"), Network.through
+    read: list[int] = []
+
+    def through(self: Network, ids: Any, *given: Any, **more: Any) -> Tensor:
+        read.append(len(ids))
+        return run(self, ids, *given, **more)
+
+    monkeypatch.setattr(Network, "through", through)
+    found = model.observe(tiny.SENTENCE, generate=4)
+    assert found.encoding.generated == 4
+    assert read == [len(found.tokens) - 4, 1, 1, 1, 1]
+    again = model.observe(tiny.SENTENCE, generate=4, unit="token")
+    assert again.encoding.ids == found.encoding.ids
+    kept = replay(model.attend(tiny.SENTENCE, generate=4))
+    assert abs(kept.links.weights - found.links.weights).max() < 1e-10
+    assert kept.made is not None
+    assert found.made is not None
+    assert (kept.made.keys == found.made.keys).all()
+    assert model.check_record(found).passed
 
 
 @pytest.mark.parametrize(

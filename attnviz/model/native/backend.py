@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -17,7 +18,21 @@ from attnviz.model.architecture.spec import Spec
 from attnviz.model.families import Family, find_family
 from attnviz.model.inputs import require_finite, require_fit, require_token
 from attnviz.model.native import weights
-from attnviz.model.native.forward import Network
+from attnviz.model.native.forward import KVCache, Network
+
+
+@dataclass(frozen=True, eq=False)
+class Written:
+    """The tokens of a text that the model has written the end of, and what it kept of them."""
+
+    ids: tuple[int, ...]
+    type_ids: tuple[int, ...]
+    past: KVCache
+
+    def is_of(self, encoding: Encoding) -> bool:
+        """Whether all of the text was read, and is the one of ``encoding``."""
+        same = (self.ids, self.type_ids) == (tuple(encoding.ids), tuple(encoding.type_ids))
+        return same and self.past.length == len(self.ids)
 
 
 class Native:
@@ -34,6 +49,7 @@ class Native:
             unread: the names of the checkpoint's tensors that the network does not use.
         """
         self.network = network
+        self._written: Written | None = None
         self.unread = unread
         self.kinds: tuple[Kind, ...] = ("encoder", "decoder", "cross") if network.encoder else ("self",)
         own = start if network.encoder and network.spec.start is None else network.spec.start
@@ -44,6 +60,10 @@ class Native:
     def _stacks(self) -> list[Spec]:
         spec = self.network.spec
         return [spec.encoder, spec] if spec.encoder else [spec]
+
+    def keep(self, ids: Sequence[int], type_ids: Sequence[int], past: KVCache) -> None:
+        """Keep what the model has read while it wrote ``ids``: the next run of these shows it, and runs nothing."""
+        self._written = Written(tuple(ids), tuple(type_ids), past)
 
     def run(self, encoding: Encoding, observers: Sequence[Observer] = (), target: Encoding | None = None) -> Tensor:
         """Run one input and return the last hidden states (T, C), the decoder's if there is one.
@@ -65,9 +85,13 @@ class Native:
         elif target is not None:
             raise InputError("the model has no decoder: it takes no target")
         _require(network, read)
-        seeing = (observer for observer in observers if type(observer).hidden is not Observer.hidden)
-        whole = not observers or any(observer.whole for observer in seeing)
-        states = network(read.ids, read.type_ids, observers, memory=memory, whole=whole)
+        written, self._written = self._written, None
+        seeing = [observer for observer in observers if type(observer).hidden is not Observer.hidden]
+        if written and observers and not seeing and written.is_of(read):
+            states = network.show(written.past, observers)
+        else:
+            whole = not observers or any(observer.whole for observer in seeing)
+            states = network(read.ids, read.type_ids, observers, memory=memory, whole=whole)
         require_finite(states, network.tensors)
         return states
 

@@ -20,9 +20,11 @@ from attnviz.model.architecture.spec import (
     BranchNorm,
     Convolution,
     Disentangled,
+    Dynamic,
     GatedMLP,
     Layer,
     LayerNorm,
+    LongRope,
     Norm,
     ParallelNorm,
     PostNorm,
@@ -86,6 +88,28 @@ class Network:
         if past:
             past.length += len(ids)
         return x
+
+    @torch.inference_mode()
+    def show(self, past: KVCache, observers: Sequence[Observer]) -> Tensor:
+        """Show the observers the attention of what ``past`` has read, of which it kept the queries.
+
+        No token runs again. It returns the queries and keys of the last layer, all in a row; ``past`` is used up.
+        """
+        run, table, last = Run(past.length, self.device, observers), self._relative_table(), torch.empty(0)
+        for i, layer in enumerate(self.spec.layers):
+            at = f"layers.{i}.attention"
+            q, k = past.take(at)
+            run.attend(i, self.kind, layer.attention, q, k, None, self._biases(at, layer.attention, table))
+            last = torch.cat((q.flatten(), k.flatten()))
+        return last
+
+    @property
+    def steady(self) -> bool:
+        """Whether the queries and keys of a token stay the same when others follow it."""
+        positions = [layer.attention.position for layer in self.spec.layers]
+        return self.spec.causal and not any(
+            isinstance(position, Rotary) and isinstance(position.scaling, Dynamic | LongRope) for position in positions
+        )
 
     def through(self, ids: Sequence[int], type_ids: Sequence[int], run: Run, *, whole: bool) -> Tensor:
         """Run the tokens in a given ``run``, as a call does; the caller must be in inference mode."""
@@ -196,6 +220,7 @@ class Network:
             q, k = turned[: spec.heads], turned[spec.heads :]
         if run.past:
             k, v = run.past.extend(at, k, k if v is None else v)
+            run.past.keep_queries(at, q)
         context = run.attend(i, self.kind, spec, q, k, v, self._biases(at, spec, table))
         return torch.cat((q.flatten(), k.flatten())) if shown else self._linear(f"{at}.output", context)
 

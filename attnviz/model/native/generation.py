@@ -147,11 +147,13 @@ def generate(
     *,
     rules: Rules,
     count: int,
+    past: KVCache | None = None,
 ) -> list[int]:
     """At most ``count`` ids that follow ``ids``, or that a decoder makes of ``ids`` after its start token.
 
     ``head`` is what ``weights.take_head`` gives. A stop token is the last of them; a model that has positions for
-    fewer tokens ends where these end.
+    fewer tokens ends where these end. A ``past`` that is given has read all tokens in the end, the last one too where
+    there is room for it.
 
     Raises:
         ModelError: no config says which token the decoder begins with.
@@ -165,7 +167,8 @@ def generate(
                 hint="Such models begin with the code of a language: give the target text yourself.",
             )
         memory, read, type_ids = network.encoder(ids, type_ids), [start], ()
-    given, past, fresh = len(read), KVCache(), read
+    wanted, past = past, past or KVCache()
+    given, fresh = len(read), read
     if network.spec.limit is not None:
         count = min(count, network.spec.limit + 1 - given)  # the last token is not read again
     while len(read) < given + count:
@@ -175,6 +178,8 @@ def generate(
         read, fresh, type_ids = [*read, token], [token], ()
         if token in rules.stop:
             break
+    if wanted is not None and (network.spec.limit is None or len(read) <= network.spec.limit):
+        network(fresh, type_ids, memory=memory, past=past)
     return read[given:]
 
 

@@ -19,8 +19,10 @@ Biases = Callable[[Tensor, Tensor], Bias | None]
 class KVCache:
     """The keys and values of the tokens that a decoder has read, so that further tokens run alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, queries: bool = False) -> None:
+        """``queries``: they are kept as well, so that the attention can be shown afterwards without another run."""
         self.length = 0
+        self._queries: dict[str, list[Tensor]] | None = {} if queries else None
         self._read: dict[str, tuple[Tensor, Tensor]] = {}
 
     def extend(self, at: str, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
@@ -29,6 +31,17 @@ class KVCache:
             k, v = (torch.cat((old, new), dim=1) for old, new in zip(self._read[at], (k, v), strict=True))
         self._read[at] = k, v
         return k, v
+
+    def keep_queries(self, at: str, q: Tensor) -> None:
+        """Keep the queries (H, T, D) of new tokens, where queries are kept."""
+        if self._queries is not None:
+            self._queries.setdefault(at, []).append(q)
+
+    def take(self, at: str) -> tuple[Tensor, Tensor]:
+        """The queries (H, T, D) and keys (G, T, D) of all tokens in the attention ``at``, which are kept no longer."""
+        if self._queries is None:
+            raise ValueError("the queries were not kept")
+        return torch.cat(self._queries.pop(at), dim=1), self._read.pop(at)[0]
 
     def keep(self, at: str, make: Callable[[], tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
         """Return the keys and values of the attention ``at`` to an encoder; they are made once, since they never
