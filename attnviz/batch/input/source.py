@@ -86,8 +86,8 @@ def _documents(
     for entry in entries:
         # Names of files are bytes: what is no UTF-8 in them can't be written anywhere.
         source = entry.source.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        for place, row in _rows(entry, reading, default, meter):
-            yield Document(next(number), source, row.line, row.text, row.reason, row.note, place, row.kept, row.columns)
+        for at, row in _rows(entry, reading, default, meter):
+            yield Document(next(number), source, row.line, row.text, row.reason, row.note, at, row.kept, row.columns)
 
 
 def _rows(

@@ -1,4 +1,4 @@
-"""The folder of a run: begun, or gone on with, by one run at a time."""
+"""The output folder of a run. One run at a time begins or resumes it."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from attnviz.batch.output.writers import WRITERS
 from attnviz.errors import AttnvizError, UsageError
 
 CLAIMED = 64
-"""So many parts are noted in run.json before the first of them is written."""
+"""How many parts run.json notes before the first of them is written."""
 
 
 class RunFolder:
-    """The folder of a run that is open. Made by ``open_folder``.
+    """The open output folder of a run, made by ``open_folder``.
 
-    Nothing is changed in it until the run writes something: a run that is refused, or finds no text, leaves it as it
+    It stays unchanged until the run writes something: a run that is refused, or finds no text, leaves it as it
     was. Methods raise a ``UsageError`` where something can't be read or written.
     """
 
     def __init__(
         self, files: PartFiles, about: Manifest, require_ours: Callable[[], None], old: Manifest | None = None
     ) -> None:
-        """``old`` is the run that was there and is to be replaced."""
+        """``old`` is the run that was there and is replaced."""
         self.files = files
-        """Its parts, for other processes to write too: they can be sent there."""
+        """Its parts, which other processes can write too: they can be pickled."""
         self.manifest = about
         self._require_ours = require_ours
         self._old = old
@@ -47,15 +47,15 @@ class RunFolder:
 
     @property
     def complete(self) -> bool:
-        """Whether a run has come to its end here, and nothing was written since but what ``put`` puts."""
+        """Whether a run has ended here, and since then nothing was written but by ``put``."""
         return self.manifest.complete
 
     def expect(self, **facts: Any) -> None:
-        """Have ``facts`` noted in run.json as soon as anything is written."""
+        """Note ``facts`` in run.json as soon as anything is written."""
         self._facts |= facts
 
     def begin(self, parts: int = 0) -> None:
-        """Be about to write the first so many ``parts``: run.json says so, and what was to be replaced is gone."""
+        """Prepare to write up to ``parts`` parts: note it in run.json, and delete the run that is replaced."""
         if self._begun and parts <= self.manifest.parts:
             return
         self._require_ours()
@@ -70,24 +70,24 @@ class RunFolder:
         storage.make(*self.files.folders())
 
     def finished(self, number: int, digest: str) -> PartFacts | None:
-        """What the part ``number`` holds, if all of it is there; None if it is still to be made.
+        """The facts of the part ``number``; None if it is not complete.
 
         Raises:
-            UsageError: it is there, and of texts with another ``digest``, or damaged; the run has ended without it.
+            UsageError: it is of texts with another ``digest``, or damaged, or the run ended without it.
         """
         return None if self._old is not None else self.files.finished(number, digest)
 
     def write(self, number: int, digest: str, tables: PartTables, check: Mapping[str, Any] | None = None) -> PartFacts:
-        """Write the part ``number``: whole, or as good as not at all; ``check`` is kept with it."""
+        """Write the part ``number``, with the verdict of the ``check``. If interrupted, it counts as not written."""
         self._require_ours()
         self.begin(number + CLAIMED if number >= self.manifest.parts else 0)
         return self.files.write(number, digest, tables, check)
 
     def require_last(self, number: int) -> None:
-        """Say that no part follows ``number`` (−1: there is none at all).
+        """Require that no part follows ``number`` (−1: that there is no part).
 
         Raises:
-            UsageError: some do: they are of texts that are not there any more.
+            UsageError: some parts do; they are of texts that are not in the input any more.
         """
         beyond = [] if self._old is not None else [other for other in self.files.numbers() if other > number]
         if beyond:
@@ -97,7 +97,7 @@ class RunFolder:
             )
 
     def put(self, name: str, content: bytes | Callable[[BinaryIO], object]) -> None:
-        """Write one of the ``RESULTS``, whole: its content, or what a function writes into a file."""
+        """Write one of the ``RESULTS``, given its content or a function that writes it."""
         if name not in manifest.RESULTS:
             raise ValueError(f"{name} is none of {', '.join(manifest.RESULTS)}")
         if not isinstance(content, bytes):
@@ -113,25 +113,25 @@ class RunFolder:
         self.files.storage.write(name, content)
 
     def note(self, *, complete: bool | None = None, **facts: Any) -> None:
-        """Write ``facts``, and whether the run has come to its end, into run.json."""
+        """Write ``facts``, and whether the run has ended, into run.json."""
         self._require_ours()
         about = self.manifest.noting(complete=complete, **facts)
         self.files.storage.write(manifest.FILE, manifest.to_json(about))
         self.manifest = about
 
     def progress(self, **facts: Any) -> None:
-        """``note`` how far a run is; nothing of one that has not written anything yet."""
+        """Note the progress of a run that has written something."""
         if self._begun:
             self.note(**facts)
 
     def end(self, *, parts: int, **facts: Any) -> None:
-        """Note that the run has come to its end, with so many ``parts``."""
+        """Note that the run has ended with ``parts`` parts."""
         self.manifest = replace(self.manifest, parts=parts)
         self.note(complete=True, parts=parts, **self._facts, **facts)
 
     @contextlib.contextmanager
     def unchanged_if_refused(self) -> Iterator[None]:
-        """Give run.json back as it was, where what is done inside fails; not where that has added parts to a run."""
+        """Restore run.json if the body fails, unless it added parts to the run."""
         before, parts = self.manifest, self.files.numbers()
         said = None if self._old is not None else _said(self.files.storage)
         try:
@@ -151,7 +151,7 @@ class RunFolder:
 def open_folder(
     where: str, identity: Identity, *, formats: Sequence[str] = (), overwrite: bool = False
 ) -> Iterator[RunFolder]:
-    """Make the folder ``where`` (a path or a URL) for a run, or go on with what the same run has left there.
+    """Open the folder ``where`` (a path or a URL) for a new run, or to resume the same run.
 
     Args:
         formats: those beside Parquet, ``csv`` or ``jsonl``; they are the option ``format`` of the identity.
@@ -184,7 +184,7 @@ def open_folder(
 
 
 def _replaceable(storage: Storage, found: Manifest, identity: Identity) -> bool:
-    """Whether a run has measured nothing, so that nobody misses it; one that has must be the same.
+    """Whether the run that was found has measured nothing; if it has, it must be the same run.
 
     Raises:
         UsageError: it is another.
@@ -201,7 +201,7 @@ def _replaceable(storage: Storage, found: Manifest, identity: Identity) -> bool:
 
 
 def _require_room(storage: Storage, found: Manifest | None) -> None:
-    """Raise where a file that is no run's is called as one that a run writes."""
+    """Raise if a file that no run wrote has the name of a file that a run writes."""
     files, folders, parts = (found.files, found.folders, found.parts) if found else ((), (), 0)
     names = storage.names()
     strange = [name for name in names if name in manifest.RESULTS and name not in files]
@@ -219,7 +219,7 @@ def _in_the_way(where: str, name: str) -> UsageError:
 
 
 def _require_ours(storage: Storage) -> bool:
-    """Whether a run has been there; what is neither a run's folder nor empty is refused."""
+    """Whether the folder is of a run; raise if it is neither that nor empty."""
     names = storage.names()
     if names and manifest.FILE not in names:
         raise UsageError(
@@ -235,7 +235,7 @@ def _found(storage: Storage) -> Manifest | None:
 
 
 def _said(storage: Storage) -> bytes | None:
-    """What stands in run.json; None where there is none."""
+    """The content of run.json; None if there is none."""
     file = storage.open(manifest.FILE)
     if file is None:
         return None
@@ -244,7 +244,7 @@ def _said(storage: Storage) -> bytes | None:
 
 
 def _clear(storage: Storage, found: Manifest) -> None:
-    """Delete all that a run has written but run.json, which says that the folder is ours and is replaced after."""
+    """Delete all that a run wrote but run.json, which marks the folder as ours and is replaced afterwards."""
     storage.write(manifest.FILE, manifest.to_json(found.noting(complete=False)))  # should this be the last that is done
     clear(storage, found.folders, found.parts)
     for name in found.files:

@@ -1,4 +1,4 @@
-"""``run.json``: what a run was made from, how, and what came of it: enough to repeat it."""
+"""``run.json``: the inputs and options of a run, enough to repeat it, and its results."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from attnviz.record.schemas import VERSIONS
 FILE = "run.json"
 _FORMAT = f"attnviz.run/{VERSIONS['run']}"
 _PACKAGES = ("attnviz", "numba", "numpy", "tokenizers", "torch", "transformers")
-"""Packages whose version can change a number."""
+"""Packages whose version can change a figure."""
 RESULTS = ("summary.json", "summary.parquet", "heads.png", "report.html")
-"""The files that a run may write beside its tables."""
+"""The files that a run writes beside its tables."""
 FOLDERS = tuple(f"{table}.{suffix}" for suffix in WRITERS for table in TABLE_NAMES)
-"""The folders that a run may write the parts of its tables to."""
+"""The folders that a run writes the parts of its tables to."""
 _NUMBERS = ("device", "dtype")
 """How it is computed, which the user may say."""
 
@@ -44,11 +44,15 @@ class Identity:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What stands in ``run.json``.
+    """The content of ``run.json``.
 
-    ``facts`` are what came of the run and what it was given: inputs, counts, times, the check, the command line.
-    ``complete`` says whether it has come to its end. What it has written, or is about to, are the ``files`` beside the
-    tables, and in each of the ``folders`` the first so many ``parts``.
+    Args:
+        identity: all that the rows depend on.
+        facts: the inputs, counts, times, the verdict of the check, the command line.
+        complete: whether the run has ended.
+        files: the files beside the tables that it wrote, or is about to write.
+        folders: the folders of its parts.
+        parts: the number of parts that it wrote, or is about to write, in each folder.
     """
 
     identity: Identity
@@ -59,12 +63,12 @@ class Manifest:
     parts: int = 0
 
     def noting(self, *, complete: bool | None = None, **facts: Any) -> Manifest:
-        """With these ``facts``, beside or in place of those that it has."""
+        """The manifest with these ``facts`` added or replaced."""
         return replace(self, facts={**self.facts, **facts}, complete=self.complete if complete is None else complete)
 
 
 def versions() -> dict[str, str]:
-    """The versions of what computes."""
+    """The versions of the packages that compute."""
     found = {}
     for package in _PACKAGES:
         try:
@@ -88,10 +92,10 @@ def to_json(manifest: Manifest) -> bytes:
 
 
 def from_json(content: bytes, name: str) -> Manifest:
-    """Read what ``to_json`` wrote; ``name`` is how the file is shown.
+    """Read what ``to_json`` wrote from a file that is shown as ``name``.
 
     Raises:
-        UsageError: it is damaged, of another version of attnviz, or no run's.
+        UsageError: it is damaged, of another version of attnviz, or not of a run.
     """
     hint = "Give another folder; nothing in this one was changed."
     try:
@@ -106,7 +110,7 @@ def from_json(content: bytes, name: str) -> Manifest:
 
 
 def _wrote(read: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], int]:
-    """What a run has written: names that a run gives and no others, for they may be deleted."""
+    """What a run wrote. Only names that a run gives are accepted, since these files may be deleted."""
     files, folders, parts = tuple(read["files"]), tuple(read["folders"]), read["parts"]
     strange = [name for name in files if name not in RESULTS] + [name for name in folders if name not in FOLDERS]
     if strange or type(parts) is not int or parts < 0:
@@ -121,7 +125,7 @@ def _identity(read: Mapping[str, Any]) -> Identity:
 
 
 def differences(old: Identity, new: Identity) -> list[str]:
-    """In which respects ``new`` is not ``old``, each in words; empty where both make the same rows."""
+    """The differences between two identities in words; empty if both make the same rows."""
     # As they read back from a file, in which a tuple is a list.
     before, now = (json.loads(json.dumps(asdict(identity))) for identity in (old, new))
     found = []

@@ -1,6 +1,6 @@
-"""The files of a run's parts: each table of some consecutive documents, in each format that was asked for.
+"""The files of a run's parts: the tables of some consecutive documents, in each format that was asked for.
 
-The part of the documents is written last and says what belongs to it, so that a run that is killed leaves behind a
+The file of the documents is written last and lists what belongs to it, so that a run that is killed leaves behind a
 whole part, or one that counts as none.
 """
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"part-(\d{8,})\.(\w+)")
 _FACTS, _SUM = b"attnviz.part", b"attnviz.part.sha256"
-"""The keys in the metadata of a documents' part under which its facts stand, and a digest of these and the columns."""
+"""The metadata keys of the facts in a part of the documents, and of a digest of these facts and the columns."""
 _AGAIN = "Delete it and give the same command again: it is made anew."
 
 
 @dataclass(frozen=True)
 class PartFacts:
-    """What a part holds: the ``digest`` of its texts, as its reader made it, and how much there is of everything.
+    """The facts of a part: the ``digest`` of its texts, and the counts of what it holds.
 
-    ``heads`` and ``links`` are rows. ``sizes`` are the bytes of the files that belong to it, by their folder, ``check``
+    ``heads`` and ``links`` are rows. ``sizes`` are the bytes of the files that belong to it, by their folder; ``check``
     is what the check of its documents found, empty where none was made.
     """
 
@@ -50,9 +50,9 @@ class PartFacts:
 
 @dataclass(frozen=True)
 class PartFiles:
-    """The parts in a ``storage``, in Parquet and beside it in ``formats``. Any process may write any of them.
+    """The parts in a ``storage``, in Parquet and in ``formats`` beside it. Any process may write any of them.
 
-    ``ended`` is how many there are of a run that has come to its end: it is not added to.
+    ``ended`` is the number of parts of a run that has ended, to which none are added.
     """
 
     storage: Storage
@@ -60,10 +60,10 @@ class PartFiles:
     ended: int | None = None
 
     def finished(self, number: int, digest: str) -> PartFacts | None:
-        """What the part ``number`` holds, if all of it is there; None if it is still to be made.
+        """The facts of the part ``number``; None if it is not complete.
 
         Raises:
-            UsageError: it is there, and of texts with another ``digest``, or damaged; the run has ended without it.
+            UsageError: it is of texts with another ``digest``, or damaged, or the run ended without it.
         """
         if self.ended is not None and number >= self.ended:
             raise UsageError(
@@ -80,10 +80,10 @@ class PartFiles:
         return facts
 
     def facts(self, number: int) -> PartFacts | None:
-        """What the part ``number`` holds; None where it is not there, or a file that belongs to it is not.
+        """The facts of the part ``number``; None if it, or a file that belongs to it, is missing.
 
         Raises:
-            UsageError: somebody has changed what it says of itself, or its columns.
+            UsageError: its facts or its columns were changed.
         """
         name = _name("documents", "parquet", number)
         file = self.storage.open(name)
@@ -102,7 +102,7 @@ class PartFiles:
         return facts if whole else None
 
     def write(self, number: int, digest: str, tables: PartTables, check: Mapping[str, Any] | None = None) -> PartFacts:
-        """Write the part ``number``, over what there may be of it; ``check`` is kept with it.
+        """Write or replace the part ``number``, with the verdict of the ``check``.
 
         Raises:
             UsageError: it can't be written.
@@ -166,19 +166,19 @@ class PartFiles:
         return any(facts is not None and facts.documents > facts.failed for facts in found)
 
     def sweep(self) -> None:
-        """Delete what is half-written, by processes that are no more."""
+        """Delete what processes that were killed left half-written."""
         for folder in ("", *self.folders()):
             self.storage.sweep(folder)
 
     def folders(self) -> list[str]:
-        """The folders that the parts lie in."""
+        """The folders of the parts."""
         return [f"{table}.{suffix}" for suffix in ("parquet", *self.formats) for table in TABLE_NAMES]
 
 
 def clear(storage: Storage, folders: tuple[str, ...], parts: int) -> None:
-    """Delete the first so many ``parts`` in the ``folders``, and these where nothing else is in them.
+    """Delete the first ``parts`` parts in the ``folders``, and the folders if they are empty then.
 
-    Those of the documents in Parquet go first: a part of which some is left is none.
+    The documents in Parquet go first, since without them the rest of a part does not count.
     """
     for folder in sorted(folders, key=lambda name: name != "documents.parquet"):
         for number, name in _parts(storage.names(folder), folder.rpartition(".")[2]):
@@ -188,7 +188,7 @@ def clear(storage: Storage, folders: tuple[str, ...], parts: int) -> None:
 
 
 def strangers(storage: Storage, folder: str, parts: int) -> list[str]:
-    """What is called as a part in the ``folder``, and is none of the first so many ``parts``."""
+    """The files in the ``folder`` that have the name of a part, but not of one of the first ``parts`` parts."""
     found = _parts(storage.names(folder), folder.rpartition(".")[2])
     return [f"{folder}/{name}" for number, name in found if number >= parts]
 
@@ -229,10 +229,10 @@ def _facts(
 
 
 def _read_facts(file: BinaryIO, number: int) -> PartFacts | None:
-    """The facts in a documents' part; None where it is no whole Parquet file.
+    """The facts in a part of the documents; None if it is not a complete Parquet file.
 
     Raises:
-        ValueError: it is one, and does not say what was written; the message says why.
+        ValueError: the file is complete, and its facts are not those that were written; the message says why.
     """
     import pyarrow as pa
 
@@ -256,7 +256,7 @@ def _read_facts(file: BinaryIO, number: int) -> PartFacts | None:
 
 
 def _sum(said: bytes, kind: pa.Schema) -> bytes:
-    """The digest of what a part says of itself and of its columns."""
+    """The digest of a part's facts and columns."""
     return hashlib.sha256(said + repr(_columns(kind)).encode()).hexdigest().encode()
 
 

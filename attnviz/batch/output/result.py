@@ -1,4 +1,4 @@
-"""What was found of one document: the row of every table that it has."""
+"""The result of one document, from which its rows of the tables are made."""
 
 from __future__ import annotations
 
@@ -11,10 +11,15 @@ from attnviz.encoding import Encoding
 
 @dataclass(frozen=True, eq=False)
 class DocumentResult:
-    """A document and what was measured of it; ``reason`` says why nothing was, and ``encoding`` may be None then.
+    """A document and what was measured of it.
 
-    ``windows`` is in how many parts it was read: 1 where the model read it whole. ``seconds`` is its share of the time
-    that was spent on it and those that ran with it.
+    Args:
+        document: the document.
+        encoding: its tokens; None if it could not be encoded.
+        measured: its figures and links; None if it failed.
+        windows: the number of windows in which it was read; 1 if the model read it whole.
+        seconds: its share of the time that was spent on it and those that ran with it.
+        reason: why it failed.
     """
 
     document: Document

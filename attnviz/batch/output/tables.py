@@ -1,4 +1,4 @@
-"""What was found of documents, as Arrow tables."""
+"""The results of documents as Arrow tables."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
-"""Lone surrogates, which no UTF-8 holds: a file name or a broken JSON escape can bring them."""
+"""Lone surrogates, which UTF-8 can't encode; they come from file names and broken JSON escapes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,9 +60,9 @@ def table_schema(table: str, kept: Sequence[KeptColumn] = ()) -> pa.Schema:
 
 
 def build_tables(found: Sequence[DocumentResult], layers: Sequence[int], kept: Sequence[KeptColumn] = ()) -> PartTables:
-    """The rows of all that was ``found``, by the number of the document; ``layers`` (L,) are the layers' own numbers.
+    """The rows of all results, in the order of the documents; ``layers`` (L,) are the layers' own numbers.
 
-    What failed has a row among the documents alone. A figure that is NaN is null.
+    A document that failed has a row among the documents alone. A figure that is NaN becomes null.
     """
     found = sorted(found, key=lambda one: one.document.number)
     measured = [(one, one.measured) for one in found if one.measured is not None]
@@ -75,7 +75,7 @@ def build_tables(found: Sequence[DocumentResult], layers: Sequence[int], kept: S
 
 
 def _documents(found: Sequence[DocumentResult], figures: NDArray[np.float64], kept: Sequence[KeptColumn]) -> pa.Table:
-    """``figures`` (D, L, H, METRICS) are of those that have some, in their order."""
+    """The table of the documents; ``figures`` (D, L, H, METRICS) are of those that were measured, in order."""
     kind = table_schema("documents", kept)
     columns: dict[str, Any] = {name: [] for name in kind.names if name not in MEANS}
     for one in found:
@@ -89,7 +89,7 @@ def _documents(found: Sequence[DocumentResult], figures: NDArray[np.float64], ke
 
 
 def _kept(document: Document, kept: Sequence[KeptColumn]) -> dict[str, Any]:
-    """What is kept of the document's other fields; where something can't be, the note says so."""
+    """The document's fields that are kept; the note says what could not be."""
     if not kept:
         return {}
     values, notes = {}, [document.note]
@@ -181,12 +181,12 @@ def _joined(each: Sequence[Links], name: str, kind: type[np.generic]) -> NDArray
     return np.concatenate(arrays).astype(kind, copy=False) if arrays else np.empty(0, kind)
 
 
-def _texts(words: Sequence[Word], *places: NDArray[np.int64]) -> list[pa.Array]:
-    """The texts of the words at each of the ``places``: only words that have a link are made Arrow's."""
+def _texts(words: Sequence[Word], *positions: NDArray[np.int64]) -> list[pa.Array]:
+    """The texts of the words at each of the ``positions``. Only words that have a link are converted to Arrow."""
     import pyarrow as pa
 
     linked = np.zeros(len(words), bool)
-    for some in places:
+    for some in positions:
         linked[some] = True
     found = [word.text for word in compress(words, linked)]
     try:
@@ -194,7 +194,7 @@ def _texts(words: Sequence[Word], *places: NDArray[np.int64]) -> list[pa.Array]:
     except UnicodeEncodeError:
         texts = pa.array(list(map(_writable, found)), pa.string())
     order = np.cumsum(linked) - 1
-    return [texts.take(pa.array(order[some])) for some in places]
+    return [texts.take(pa.array(order[some])) for some in positions]
 
 
 def _writable(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Tables as the bytes of a file: Parquet, CSV, and JSON Lines."""
+"""Tables as the bytes of a file: Parquet, CSV and JSON Lines."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 _ROWS = 1 << 16
-"""Rows that are turned into text at once."""
+"""The rows that are converted to text together."""
 _FORMULA = r"\A('*[=+\-@\t\r\n＝＋－＠])"
-"""How a text begins that a spreadsheet runs: the signs that OWASP lists, also as wide as Chinese characters."""
+"""The beginnings of texts that a spreadsheet runs: the characters that OWASP lists, and their full-width forms."""
 
 
 def as_parquet(table: pa.Table) -> pa.Buffer:
-    """The table as a Parquet file, its texts and whole numbers by a dictionary, compressed with Zstandard.
+    """The table as a Parquet file, compressed with Zstandard, with dictionaries of its texts and whole numbers.
 
-    Each page has a checksum, so that ``open_parquet`` sees a bit that has flipped.
+    Each page has a checksum, so that ``open_parquet`` notices a flipped bit.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -32,16 +32,16 @@ def as_parquet(table: pa.Table) -> pa.Buffer:
 
 
 def open_parquet(file: BinaryIO) -> pq.ParquetFile:
-    """A Parquet file whose pages are held to their checksums as they are read. Raises ArrowException and OSError."""
+    """Open a Parquet file and verify the checksums of its pages as they are read. Raises ArrowException, OSError."""
     import pyarrow.parquet as pq
 
     return pq.ParquetFile(file, page_checksum_verification=True)
 
 
 def as_csv(table: pa.Table) -> pa.Buffer:
-    """The table as CSV with a header; every text is quoted, and what is null has nothing between the commas.
+    """The table as CSV with a header: every text is quoted, and null is an empty field.
 
-    A text that a spreadsheet would run has an apostrophe in front.
+    A text that a spreadsheet would run gets an apostrophe in front.
     """
     import pyarrow as pa
     from pyarrow import csv
@@ -54,10 +54,10 @@ def as_csv(table: pa.Table) -> pa.Buffer:
 
 
 def _harmless(column: Any) -> Any:
-    """Texts (of an array or a column) with an apostrophe before what a spreadsheet runs as a formula.
+    """The texts of an array or a column, with an apostrophe before those that a spreadsheet runs as a formula.
 
-    One more stands before texts that have apostrophes in front of such a sign already, so that who reads the file can
-    take the first away and has what was there.
+    Texts that have apostrophes before such a character already get one more, so that a reader of the file can remove
+    the first and has the original.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -70,7 +70,7 @@ def _harmless(column: Any) -> Any:
 
 
 def as_json_lines(table: pa.Table) -> bytes:
-    """The table as JSON Lines: an object a row, each number in the fewest digits that give it back."""
+    """The table as JSON Lines: an object for each row, each number in the fewest digits that restore it."""
     return b"".join(map(_lines, table.to_batches(max_chunksize=_ROWS)))
 
 
@@ -86,7 +86,7 @@ def _lines(batch: pa.RecordBatch) -> pa.Buffer:
 
 
 def _as_json(column: pa.Array) -> pa.Array:
-    """Each value as JSON, text where it is no number; what is null stays so."""
+    """Each value as JSON: numbers and truth values as such, all else as text; null stays null."""
     import pyarrow as pa
 
     kind = column.type
@@ -102,4 +102,4 @@ WRITERS: dict[str, Callable[[pa.Table], pa.Buffer | bytes]] = {
     "csv": as_csv,
     "jsonl": as_json_lines,
 }
-"""How a table becomes a file, by the suffix of that; Parquet is always written."""
+"""The functions that turn a table into a file, by its suffix. Parquet is always written."""

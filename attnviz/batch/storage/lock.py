@@ -1,4 +1,4 @@
-"""One run a folder: a lock of the operating system's, or where there is none an object that says who writes."""
+"""Locks, so that one run at a time writes to a folder: a lock of the operating system, or an object in a store."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from attnviz.errors import UsageError
 
 FILE = ".attnviz.lock"
 REFRESHED = 30.0
-"""Seconds after which a run says again that it writes."""
+"""The seconds after which a run refreshes its lock object."""
 DEAD = 300.0
-"""Seconds after which a run that has not said so is taken for dead."""
+"""The seconds after which a run that has not refreshed its lock object counts as dead."""
 PATIENCE = 5.0
-"""Seconds for which the end waits for a word that is on its way."""
+"""The seconds for which the end of a run waits for a refresh that is under way."""
 _HINT = "Wait for its end, or give another folder."
 
 
 @contextlib.contextmanager
 def lock_file(folder: str, shown: str) -> Iterator[Callable[[], None]]:
-    """Keep other runs out of ``folder``, a folder of this machine; the end of the process, however it comes, lets go.
+    """Keep other runs out of a folder of this machine. The lock ends with the process, however that ends.
 
     Raises:
         UsageError: another run writes there, or the folder can't be written to.
@@ -55,9 +55,9 @@ def lock_file(folder: str, shown: str) -> Iterator[Callable[[], None]]:
 def lock_object(files: Any, path: str, name: str) -> Iterator[Callable[[], None]]:
     """Keep other runs out of a folder of an fsspec file system by the object ``path``, which is shown as ``name``.
 
-    It is written anew every half minute. Where two runs begin in the same moment, or one stood still for minutes, the
-    one whose object was replaced notices it then, and what is yielded raises. What both have written until then is
-    the same, since a part is put whole and has the same rows in each.
+    It is refreshed every half minute. If two runs begin at the same moment, or one stood still for minutes, the run
+    whose object was replaced notices it at the next refresh, and the function that is yielded raises. Until then both
+    write the same, since a part is written whole and has the same rows in both.
 
     Raises:
         UsageError: another run writes there.
@@ -77,7 +77,7 @@ def lock_object(files: Any, path: str, name: str) -> Iterator[Callable[[], None]
 
 
 class _Object:
-    """The object at ``path`` that says which run writes."""
+    """The object at ``path`` that names the run that writes."""
 
     def __init__(self, files: Any, path: str, name: str) -> None:
         self._files, self._path, self._name = files, path, name

@@ -63,12 +63,12 @@ def _joined(lines: list[str]) -> str:
     text: str = sentence.metadata.get("text", "")
     within = 0
     for token in sentence if not text else ():
-        place = token["id"]
-        if isinstance(place, tuple):
-            if place[1] == ".":
+        number = token["id"]
+        if isinstance(number, tuple):
+            if number[1] == ".":
                 continue
-            within = place[2]
-        elif place is not None and place <= within:
+            within = number[2]
+        elif number is not None and number <= within:
             continue
         glued = (token.get("misc") or {}).get("SpaceAfter") == "No"
         text += token["form"] + ("" if glued else " ")

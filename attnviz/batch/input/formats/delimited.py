@@ -71,7 +71,7 @@ def _read(stream: Stream, reading: ReadOptions, delimiters: str) -> Iterator[Inp
     decoded = Decoded(stream.pieces())
     source = _Lines(decoded, reading.most)
     delimiter, columns = _header(source, reading.field, delimiters)
-    place = columns.index(reading.field)
+    position = columns.index(reading.field)
     rows = csv.reader(source, delimiter=delimiter, strict=True)
     names = _apart(columns)
     while True:
@@ -90,7 +90,7 @@ def _read(stream: Stream, reading: ReadOptions, delimiters: str) -> Iterator[Inp
             yield failed_row(line, f"broken row: {_count(fields)}, but {_count(columns)} in the header")
         elif fields:
             yield with_fields(
-                text_row(line, fields[place], decoded.note), dict(zip(names, fields, strict=True)), reading
+                text_row(line, fields[position], decoded.note), dict(zip(names, fields, strict=True)), reading
             )
 
 

@@ -51,7 +51,7 @@ def _require_texts(schema: Any, field: str) -> None:
 
 def _column(file: Any, field: str) -> int:
     """The position of the field among the leaf columns of the file: a column of structs has several."""
-    names = [file.schema.column(place).path for place in range(len(file.schema))]
+    names = [file.schema.column(i).path for i in range(len(file.schema))]
     return names.index(field)
 
 
