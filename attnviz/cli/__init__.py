@@ -1,1 +1,1 @@
-"""The command line: one small file a command; ``app`` gathers them."""
+"""The command line: one small file per command; ``app`` assembles them."""

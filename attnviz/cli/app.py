@@ -1,4 +1,4 @@
-"""The command line, gathered: ``run_app`` runs it."""
+"""Assemble the command line; ``run_app`` runs it."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ for command in (show, export, batch, check, models, cost, schema, help_):
 
 
 def run_app() -> None:
-    """Run the command line, and exit with one of ``ExitCode``, or 128 + a signal's number."""
-    # Modules are not garbage: with millions of objects from imports, each collection costs more than it frees.
+    """Run the command line, and exit with one of ``ExitCode``, or 128 + the number of a signal."""
+    # Imports create millions of objects that are never freed: each collection costs more than it gains.
     gc.set_threshold(1_000_000)
     with guard_streams():
         try:

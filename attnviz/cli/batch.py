@@ -1,4 +1,4 @@
-"""``attnviz batch``: whole corpora, from text files to tables."""
+"""``attnviz batch``: analyse whole corpora, from text files to tables."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def batch(
     split: Annotated[
         Literal["line", "paragraph"] | None,
         typer.Option(
-            help="Of plain text: a document a line, or a paragraph.", show_default="file", rich_help_panel=_IN
+            help="Split plain text into documents by line or paragraph.", show_default="file", rich_help_panel=_IN
         ),
     ] = None,
     text_field: Annotated[
@@ -50,7 +50,7 @@ def batch(
         str | None,
         typer.Option(
             metavar="NAMES",
-            help="Columns of the input that documents has too: ticket,priority or all.",
+            help="Input columns to copy into the documents table: ticket,priority or all.",
             show_default="none",
             rich_help_panel=_IN,
         ),
@@ -82,14 +82,14 @@ def batch(
     ],
     top: Annotated[
         int,
-        typer.Option(min=0, max=10_000, metavar="N", help="Links of a document and layer.", rich_help_panel=_OUT),
+        typer.Option(min=0, max=10_000, metavar="N", help="Links per document and layer.", rich_help_panel=_OUT),
     ] = 8,
     special: Annotated[
-        bool, typer.Option("--special", help="Links of special tokens and punctuation too.", rich_help_panel=_OUT)
+        bool, typer.Option("--special", help="Count special tokens and punctuation.", rich_help_panel=_OUT)
     ] = False,
     everything: Annotated[
         bool,
-        typer.Option("--all", help="Links of everything: function words, positional heads.", rich_help_panel=_OUT),
+        typer.Option("--all", help="Count everything: function words and positional heads too.", rich_help_panel=_OUT),
     ] = False,
     language: LanguageOption = "en",
     words: Annotated[
@@ -111,7 +111,7 @@ def batch(
         ),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Begin anew where another run's results are.", rich_help_panel=_OUT)
+        bool, typer.Option("--overwrite", help="Start over if another run's results are there.", rich_help_panel=_OUT)
     ] = False,
     check: Annotated[
         Literal["none", "sample", "all"],
@@ -151,7 +151,7 @@ def batch(
     """Analyse a corpus: texts in, tables of every document, head and link out.
 
     The folder gets documents, heads and links as Parquet, a summary, a picture and a page.
-    A run that was stopped goes on where it was.
+    A run that was stopped continues where it was.
     """
     if engine == "local" and (address is not None or cpus is not None):
         raise UsageError("--address and --cpus are for a cluster", hint="Add --engine ray, or leave them out.")
@@ -186,7 +186,7 @@ def batch(
         shlex.join(["attnviz", *sys.argv[1:]]),
     )
     stdin = sys.stdin.buffer if STANDARD_INPUT in inputs and sys.stdin else None
-    # To know the time that is left all files are looked at once before.
+    # The sizes of all files are needed to estimate the remaining time.
     total = None if quiet else total_size(job.inputs, job.reading, stdin=stdin, leave_out=output)
     with corpus_progress(None if quiet else console.errors(), total) as on_progress:
         done = run_job(job, on_progress, stdin)
@@ -194,7 +194,7 @@ def batch(
 
 
 def _names(keep: str | None) -> tuple[str, ...]:
-    """The columns that are to be kept."""
+    """Split the columns to keep."""
     names = [name.strip() for name in (keep or "").split(",")]
     if keep is not None and not all(names):
         raise UsageError(f"--keep {keep!r} has a name that is empty", hint="Give names with commas between: --keep a,b")
@@ -202,7 +202,7 @@ def _names(keep: str | None) -> tuple[str, ...]:
 
 
 def _say(done: JobResult, files: Sequence[tuple[str, str]]) -> None:
-    """The end of a run: a table with where everything lies, if it may be said, and what went wrong."""
+    """Print the results of a run with where they are, and what went wrong."""
     from attnviz.analysis.corpus.roles import roles
     from attnviz.render.terminal import corpus as tables
 
@@ -214,7 +214,7 @@ def _say(done: JobResult, files: Sequence[tuple[str, str]]) -> None:
 
 
 def _require_good(done: JobResult) -> None:
-    """Say what went wrong, and end with the code for it."""
+    """Print what went wrong, and exit with its code."""
     from attnviz.render.labels import clean
 
     counts = done.corpus.counts
@@ -242,7 +242,7 @@ _FILES = (
 
 
 def _files(done: JobResult, formats: Sequence[str]) -> list[tuple[str, str]]:
-    """Where everything lies."""
+    """Return the files of the results, and what each contains."""
     beside = "".join(f", .{name}/" for name in dict.fromkeys(formats) if name != "parquet")
     tables = [(f"{table}.parquet/{beside}", what) for table, what in _TABLES.items()]
     return [(done.where, "all of it:"), *tables, *(_FILES if done.corpus.counts.measured else _FILES[-1:])]

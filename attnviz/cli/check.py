@@ -1,4 +1,4 @@
-"""``attnviz check``: our attention against transformers' own, layer by layer."""
+"""``attnviz check``: compare attnviz's attention with transformers' own, layer by layer."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ BANK = "The bank approved the loan because the company had strong financials."
 @spread
 def check(
     text: Annotated[
-        str | None, typer.Argument(help="The text; - reads standard input; without one, a sentence of ours.")
+        str | None, typer.Argument(help="The text; - reads standard input; without one, an example.")
     ] = None,
     *,
     reading: TextOptions,
     model: ModelOptions,
     float64: Annotated[bool, typer.Option("--float64", help="Run both sides in double precision.")] = False,
 ) -> None:
-    """Attend, and check that against the model's own attention, in every layer and head."""
+    """Compare attnviz's attention with the model's own, in every layer and head."""
     text = source.read_text(BANK if text is None and reading.file is None else text, reading.file)
     reading.require_whole()
-    read_words(reading.words)  # which change nothing of what is compared
+    read_words(reading.words)  # only verified: words do not change what is compared
     from attnviz.render.terminal.report import check_line, check_table, unchecked_line
 
     loaded = model.load()

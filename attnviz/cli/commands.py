@@ -1,4 +1,4 @@
-"""The commands as a group: what is typed in place of a command is understood, and the right one said."""
+"""The group of commands, which understands mistyped commands and suggests what was meant."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ EXAMPLES = (
 )
 """Three commands to begin with, and what they do."""
 _LONG = 200
-"""A text of more characters is not repeated."""
+"""The most characters of a text that a message repeats."""
 
 
 class Commands(TyperGroup):
     """The group of all commands."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command that the first of ``args`` names.
+        """Return the command that the first of ``args`` names.
 
         Raises:
-            UsageError: there is none; it says what was perhaps meant.
+            UsageError: there is none; the hint suggests what was meant.
         """
         if args[0] not in self.commands and not ctx.resilient_parsing:
             raise _unknown(args, self.commands)
@@ -41,7 +41,7 @@ class Commands(TyperGroup):
 
 
 def examples() -> Text:
-    """What ``attnviz`` alone prints."""
+    """Return what ``attnviz`` prints without a command."""
     text = Text("attnviz shows where a transformer looks: the attention of every layer and head.\n\n")
     for command, what in EXAMPLES:
         text.append(f"  {what}:\n    ", "dim").append(f"{quoted(command)}\n\n", "bold")
@@ -51,14 +51,14 @@ def examples() -> Text:
 
 
 def quoted(words: Sequence[str]) -> str:
-    """The words as a command line that can be typed again."""
+    """Quote the words as a command line that can be typed."""
     if os.name == "nt":
         return subprocess.list2cmdline(words)
     return " ".join(f'"{word}"' if _simple(word) else shlex.quote(word) for word in words)
 
 
 def _simple(word: str) -> bool:
-    """Whether double quotation marks, which read better, do for a text."""
+    """Whether a text can stand in double quotation marks, which read better."""
     return " " in word and not set(word) & set('"$`\\!')
 
 
@@ -86,7 +86,7 @@ def _shown(name: str) -> str:
 
 
 def _meant(first: str, rest: Sequence[str], commands: Sequence[str]) -> list[str]:
-    """The command line that was perhaps meant: a mistyped command, a file, or else a text to be shown."""
+    """Return the command line that was probably meant: a mistyped command, a file, or a text to show."""
     if first == "version":
         return ["--version"]
     near = difflib.get_close_matches(first, commands, 1)

@@ -1,4 +1,4 @@
-"""What a shell offers for the values of options, where it is more than a fixed choice; it loads nothing heavy."""
+"""Shell completion for the values of options that are not fixed choices; it loads nothing heavy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from attnviz.manual import CHAPTERS
 
 
 def complete_model(incomplete: str) -> list[str]:
-    """The default model, and those of the Hub that are in its cache; where none fits, shells offer files."""
+    """Complete the default model and the models in the Hub's cache; shells add files if none fits."""
     home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
     cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
     try:
@@ -21,17 +21,17 @@ def complete_model(incomplete: str) -> list[str]:
 
 
 def complete_device(incomplete: str) -> list[str]:
-    """The kinds of devices."""
+    """Complete the kinds of devices."""
     return _fitting(incomplete, "cpu", "cuda", "mps", "auto")
 
 
 def complete_format(incomplete: str) -> list[str]:
-    """The formats of tables beside Parquet."""
+    """Complete the table formats beside Parquet."""
     return _fitting(incomplete, "csv", "jsonl")
 
 
 def complete_colour_map(incomplete: str) -> list[str]:
-    """Our colour maps, and the best known of matplotlib's."""
+    """Complete attnviz's colour maps, and the best known of matplotlib's."""
     return _fitting(incomplete, "ink", "ember", "viridis", "magma", "inferno", "plasma", "cividis", "Greys", "Blues")
 
 

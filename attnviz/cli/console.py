@@ -1,4 +1,4 @@
-"""What commands say: to standard output, and to standard error."""
+"""Print to standard output and standard error."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
 
 def output() -> Console:
-    """The console on standard output. Text is data: no markup, no highlighting, no emoji names."""
-    # Of a file that is named rich knows the encoding.
+    """Return the console on standard output. Text is data: no markup, no highlighting, no emoji names."""
+    # rich takes the encoding from a file that is passed explicitly.
     return Console(file=sys.stdout, markup=False, highlight=False, emoji=False)
 
 
 def print_json(document: Any) -> None:
-    """Print one JSON document for programs: UTF-8 whatever the locale is."""
+    """Print a JSON document for programs, in UTF-8 whatever the locale is."""
     text = json.dumps(document, ensure_ascii=False, allow_nan=False)
-    # A name of a file that is not UTF-8 has lone surrogates, which JSON can hold as escapes.
+    # File names that are not UTF-8 contain lone surrogates, which JSON can escape.
     streams.put(f"{text}\n".encode("utf-8", "backslashreplace"))
 
 
 def errors() -> Console:
-    """The console on standard error."""
+    """Return the console on standard error."""
     return Console(file=sys.stderr, stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
@@ -43,19 +43,19 @@ def print_error(error: str) -> None:
 
 
 def warn(*lines: str) -> None:
-    """Print what the reader should know of a result that was made all the same."""
+    """Print a warning about a result."""
     _say("warning: ", "bold yellow", lines)
 
 
 def note(line: str) -> None:
-    """Print on standard error what the reader may want to know."""
+    """Print a remark on standard error."""
     from attnviz.render.labels import clean
 
     errors().print(Text(clean(line), "dim"))
 
 
 def _say(kind: str, style: str, lines: Sequence[str]) -> None:
-    """Print lines on standard error. Text of users and files stands in them: nothing may act on the terminal."""
+    """Print lines on standard error, cleaned: text from users and files must not control the terminal."""
     from attnviz.render.labels import clean
 
     what, *more = [clean(line) for line in lines if line]
@@ -66,7 +66,7 @@ def _say(kind: str, style: str, lines: Sequence[str]) -> None:
 
 @contextlib.contextmanager
 def fail_if_checked(check: Check | None) -> Iterator[None]:
-    """Inside, what was checked is printed; a failed check is the exit code even where it could not be printed."""
+    """Exit with a failed check's code at the end of the block, even if printing inside it failed."""
     try:
         yield
     finally:
@@ -75,7 +75,7 @@ def fail_if_checked(check: Check | None) -> Iterator[None]:
 
 
 def fail_check(check: Check) -> NoReturn:
-    """A failed check is loud: what differs, on standard error, and the exit code for it."""
+    """Report a failed check on standard error, and exit with its code."""
     from attnviz.render.terminal.report import check_line
 
     errors().print(check_line(check))

@@ -1,4 +1,4 @@
-"""How far a run over a corpus is, on standard error: a bar on a terminal, else a line now and then."""
+"""Show the progress of a run over a corpus on standard error: a bar on a terminal, else a line at intervals."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from attnviz.batch.output.folder import RunFolder
 
 _EVERY = 0.25
-"""The seconds between two pictures of the bar."""
+"""The seconds between two updates of the bar."""
 _LINES = 10.0
 """The seconds between two plain lines."""
 
 
 class CorpusProgress:
-    """Counts what is done; may be told by several threads.
+    """Count what is done; several threads may call it.
 
-    ``total`` is how many bytes there are to read; None where nobody knows. ``on`` is None where nothing is to be said.
+    ``total`` is the number of bytes to read; None if unknown. ``on`` is None to print nothing.
     """
 
     def __init__(self, on: Console | None, total: int | None, clock: Callable[[], float] = time.monotonic) -> None:
@@ -40,36 +40,36 @@ class CorpusProgress:
         self._differs = False
 
     def began(self, folder: RunFolder) -> None:
-        """The folder of the results is open: what is half-written there goes should a signal end the run."""
+        """Register the folder of the results: a signal that ends the run removes its temporary files."""
         CLEANUPS.add(folder.abandon)
 
     def read(self, count: int) -> None:
-        """So many bytes more were read."""
+        """Count bytes that were read."""
         self._bytes += count
 
     def found(self, documents: int) -> None:
-        """So many documents more were found in them."""
+        """Count documents that were found in them."""
         self._found += documents
 
     def worked(self, documents: int, tokens: int) -> None:
-        """So many documents and tokens more are done."""
+        """Count documents and tokens that are done."""
         self._documents += documents
         self._tokens += tokens
         self._tell()
 
     def failed(self, documents: int) -> None:
-        """So many documents more have failed."""
+        """Count documents that failed."""
         self._failed += documents
         self._tell()
 
     def differs(self, verdict: str) -> None:
-        """The check has failed; it is said at once, and once, as nobody need wait for the end of such a run."""
+        """Print a failed check at once, and only once, since nobody needs to wait for the end of such a run."""
         if self._on is not None and not self._differs:
             self._on.print(Text(f"✗ {clean(verdict)}", "bold red"))
         self._differs = True
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.stop()
 
@@ -92,7 +92,7 @@ class CorpusProgress:
 
     @property
     def _done(self) -> float:
-        """The bytes of the documents that are done, as far as can be known: they are read ahead."""
+        """The bytes of the documents that are done, estimated, since documents are read ahead."""
         return self._bytes * min(1.0, self._documents / self._found) if self._found else 0.0
 
     def _words(self, elapsed: float) -> str:
@@ -108,7 +108,7 @@ class CorpusProgress:
 def corpus_progress(
     on: Console | None, total: int | None, clock: Callable[[], float] = time.monotonic
 ) -> Iterator[CorpusProgress]:
-    """A ``CorpusProgress`` whose bar is taken away at the end, whatever happens."""
+    """Show a ``CorpusProgress`` inside the block, and remove its bar at the end."""
     on_progress = CorpusProgress(on, total, clock)
     try:
         yield on_progress

@@ -1,4 +1,4 @@
-"""``attnviz cost``: what a text or a corpus would cost, before it is paid."""
+"""``attnviz cost``: estimate the cost of a text or a corpus before it is run."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from attnviz.render.terminal.cost import Estimate
 
 SAMPLE_TEXT = "The bank approved the loan because the company had strong financials."
-"""What the model reads, again and again, where its time is measured."""
+"""The text that is repeated to measure the model's time."""
 _CORPUS = "Corpus"
 """A panel of the help."""
 _MOST, _MOST_TOKENS = 10**15, 10**18
-"""More documents, and more tokens in all, has no corpus."""
+"""The most documents of a corpus, and the most tokens in all."""
 
 
 def _whole(value: str) -> int:
-    """``1e9``, ``1_000_000`` or ``2.5e6`` as a whole number of documents."""
+    """Parse ``1e9``, ``1_000_000`` or ``2.5e6`` as a whole number of documents."""
     try:
         number = Decimal(value)
     except InvalidOperation:
@@ -57,7 +57,7 @@ def cost(
             min=1,
             max=10**12,
             metavar="N",
-            help="Of N tokens, without a text; of a corpus each document, 25 by default.",
+            help="N tokens instead of a text; for a corpus, N per document (25 by default).",
         ),
     ] = None,
     file: Annotated[Path | None, typer.Option("--file", "-f", help="Read the text from a UTF-8 file.")] = None,
@@ -66,7 +66,7 @@ def cost(
         typer.Option(
             parser=_whole,
             metavar="N",
-            help="A corpus of so many such texts, 1e9 for instance, and its tables.",
+            help="A corpus of N such texts, for instance 1e9, and its tables.",
             rich_help_panel=_CORPUS,
         ),
     ] = None,
@@ -76,16 +76,16 @@ def cost(
             min=1,
             max=10**6,
             metavar="N",
-            help="How many links its tables keep of each document and layer.",
+            help="Links that its tables keep per document and layer.",
             show_default="8",
             rich_help_panel=_CORPUS,
         ),
     ] = None,
     model: ModelOptions,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")] = False,
-    measure: Annotated[bool, typer.Option(help="Run the model for a moment to say how long it would take.")] = True,
+    measure: Annotated[bool, typer.Option(help="Run the model briefly to estimate the time.")] = True,
 ) -> None:
-    """Say what a text, or a whole corpus, would cost: scores, memory and time."""
+    """Estimate the cost of a text, or a whole corpus: scores, memory and time."""
     given = text is not None or file is not None
     if tokens is not None and given:
         raise UsageError("both a text and --tokens are given", hint="Give one of them.")
@@ -115,7 +115,7 @@ def cost(
 
 
 def _text(model: Model, found: Overview, tokens: int, *, measure: bool) -> Estimate:
-    """What one text costs."""
+    """Return the cost of one text."""
     from attnviz.model import overview
     from attnviz.model.cost import estimates as costs
     from attnviz.model.cost.limits import free_device_memory
@@ -131,7 +131,7 @@ def _text(model: Model, found: Overview, tokens: int, *, measure: bool) -> Estim
 def _corpus(
     model: Model, found: Overview, documents: int, tokens: int | None, top: int | None, *, measure: bool
 ) -> CorpusEstimate:
-    """What ``documents`` of so many ``tokens`` cost."""
+    """Return the cost of ``documents`` documents of ``tokens`` tokens."""
     from attnviz.analysis.corpus import cost as costs
     from attnviz.analysis.corpus.metrics import Asked
     from attnviz.model import overview
@@ -139,7 +139,7 @@ def _corpus(
     from attnviz.render.terminal.corpus_cost import CorpusEstimate
 
     shape, bytes_ = overview.checkpoint_shape(model.checkpoint), model.options.dtype.itemsize
-    shape = replace(shape, stacks=shape.stacks[:1])  # of an encoder–decoder the encoder reads them
+    shape = replace(shape, stacks=shape.stacks[:1])  # in an encoder–decoder only the encoder reads them
     length = costs.SENTENCE if tokens is None else tokens
     if documents * length > _MOST_TOKENS:
         raise UsageError(f"{documents:,} documents of {length:,} tokens are more than there is: 1e18 tokens at most")
@@ -151,7 +151,7 @@ def _corpus(
 
 
 def _pace(model: Model, shape: ModelShape, needed: CorpusCost, asked: Asked) -> float:
-    """The seconds that each document of a corpus takes."""
+    """Return the seconds per document of a corpus."""
     from attnviz.analysis.corpus.cost import is_short, pace, reading
     from attnviz.model.cost.estimates import estimate_cost as cost_of
 
@@ -163,19 +163,19 @@ def _pace(model: Model, shape: ModelShape, needed: CorpusCost, asked: Asked) -> 
 
 
 def _count(model: Model, text: str) -> int:
-    """How many tokens the model reads of ``text``, whether or not it has positions for them."""
+    """Return how many tokens ``text`` has, whether or not the model has positions for them."""
     from attnviz.encoding import encode
 
     return len(encode(model.checkpoint.tokenizer, text))
 
 
 def _fits(size: int | None, free: int | None) -> bool:
-    """Whether a model of so many bytes can be measured."""
+    """Whether a model of this size can be measured."""
     return free is None or (size or 0) < free
 
 
 def _rates(model: Model) -> Rates:
-    """How fast this machine is, from a short run."""
+    """Measure how fast this machine is with a short run."""
     from attnviz.model import overview
     from attnviz.model.cost.measuring import measure_rates
 

@@ -1,4 +1,4 @@
-"""Where a command writes to: looked at before anything is computed."""
+"""Output files: verify the path before anything is computed, and replace files atomically."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from attnviz.errors import UsageError
 
 
 def output_path(name: str, suffixes: tuple[str, ...], *, force: bool) -> Path:
-    """The path of an output, verified before anything is computed.
+    """Return the path of an output, verified before anything is computed.
 
     Raises:
         UsageError: the suffix is unknown, the folder is missing or can't be written to, or the file exists and
-            ``force`` is not given.
+            ``force`` is False.
     """
     from attnviz.record.writing import require_replaceable
 
@@ -28,7 +28,7 @@ def output_path(name: str, suffixes: tuple[str, ...], *, force: bool) -> Path:
         if not path.parent.is_dir():
             raise UsageError(f"there is no folder {path.parent}", hint=f"Make it first: mkdir -p {path.parent}")
         require_replaceable(path, force)
-        folder = Path(os.path.realpath(path)).parent  # of what a link leads to
+        folder = Path(os.path.realpath(path)).parent  # the folder of a link's target
     except (OSError, ValueError) as error:  # too long for a path, or with a NUL in it
         raise UsageError(f"{name} can't be a file ({getattr(error, 'strerror', None) or error})") from None
     if not os.access(folder, os.W_OK):
@@ -38,10 +38,10 @@ def output_path(name: str, suffixes: tuple[str, ...], *, force: bool) -> Path:
 
 @contextlib.contextmanager
 def replace_output(path: Path, *, force: bool) -> Iterator[Path]:
-    """A new file that becomes ``path`` when all went well, and vanishes otherwise, by a signal too.
+    """Yield a new file that becomes ``path`` if the block succeeds, and is removed otherwise, even by a signal.
 
     Raises:
-        UsageError: the folder can't be written to, the disk is full, or the file has come into being meanwhile.
+        UsageError: the folder can't be written to, the disk is full, or the file was created meanwhile.
     """
     from attnviz.record import writing
 

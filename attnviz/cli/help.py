@@ -1,4 +1,4 @@
-"""``attnviz help``: the manual in the terminal."""
+"""``attnviz help``: show the manual in the terminal."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def help_(
 
 
 def _commands(context: typer.Context) -> Mapping[str, str]:
-    """All commands, and what each does."""
+    """Return all commands, and what each does."""
     assert context.parent is not None  # noqa: S101
     group = context.parent.command
     return {name: command.get_short_help_str(200) for name, command in group.commands.items()}  # type: ignore[attr-defined]
 
 
 def _show_options(context: typer.Context, name: str) -> None:
-    """What ``attnviz NAME --help`` prints."""
+    """Print what ``attnviz NAME --help`` prints."""
     assert context.parent is not None  # noqa: S101
     context.parent.command.commands[name].make_context(name, ["--help"], context.parent)  # type: ignore[attr-defined]
 
@@ -84,7 +84,9 @@ def _shows_styles(pager: str) -> bool:
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[None]:
-    """Inside, Ctrl-C is the pager's: should it end this process, the pager would go on without a terminal."""
+    """Leave Ctrl-C to the pager inside the block: if it ended this process, the pager would continue without a
+    terminal.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return

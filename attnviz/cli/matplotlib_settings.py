@@ -1,4 +1,4 @@
-"""matplotlib as it comes: what its user has set for other programs does not reach the command line's pictures."""
+"""Isolate matplotlib from the user's settings for other programs."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 
 
 def isolate_matplotlib() -> None:
-    """Before matplotlib is imported: it reads no settings but its own, and says nothing on standard error.
+    """Make matplotlib, before it is imported, use its default settings and print nothing on standard error.
 
-    A backend that is not installed and a ``matplotlibrc`` with a mistake would end it while it is imported.
+    A backend that is not installed, or a faulty ``matplotlibrc``, would make its import fail.
     """
     logging.getLogger("matplotlib").setLevel(logging.CRITICAL)
     if "matplotlib" in sys.modules:
@@ -25,6 +25,6 @@ def isolate_matplotlib() -> None:
         return
     package = Path(found.origin).parent
     os.environ["MATPLOTLIBRC"] = str(package / "mpl-data" / "matplotlibrc")
-    if Path("matplotlibrc").exists():  # which is read before all others
+    if Path("matplotlibrc").exists():  # it takes precedence over all others
         with contextlib.chdir(package):
             importlib.import_module("matplotlib")

@@ -1,4 +1,4 @@
-"""``attnviz models``: what attnviz runs, and how it would run a given checkpoint."""
+"""``attnviz models``: list what attnviz runs, or describe how it would run a checkpoint."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from attnviz.cli.options import ModelOptions
 
 def models(
     path: Annotated[
-        str | None, typer.Argument(metavar="[PATH]", help="A folder or a Hub id; without one, all that runs is listed.")
+        str | None,
+        typer.Argument(metavar="[PATH]", help="A folder or a Hub id; without one, the supported models are listed."),
     ] = None,
     gguf: Annotated[str | None, typer.Option(metavar="FILE", help="A GGUF file, alone or in PATH.")] = None,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hub model.")] = None,
     trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Let a model run code that it brings along.")
+        bool, typer.Option("--trust-remote-code", help="Let a model run code of its own.")
     ] = False,
 ) -> None:
     """List the families that attnviz runs, or say how it would run a checkpoint, and why."""

@@ -1,4 +1,4 @@
-"""Groups of options as the parameters of a command."""
+"""Groups of options, as dataclasses, that commands share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, get_type_hints
 
 @functools.cache
 def _parameters(group: Any) -> list[inspect.Parameter]:
-    """The fields of a group of options as parameters; made once, since it costs a command's start milliseconds."""
+    """Return the fields of a group as parameters; cached, since it takes milliseconds of a command's start."""
     types = get_type_hints(group, include_extras=True)
     return [
         inspect.Parameter(
@@ -22,7 +22,7 @@ def _parameters(group: Any) -> list[inspect.Parameter]:
 
 
 def spread(command: Callable[..., None]) -> Callable[..., None]:
-    """``command`` with the fields of its parameters that are groups of options as options of their own."""
+    """Replace the parameters of ``command`` that are groups of options by the groups' fields."""
     types = get_type_hints(command, include_extras=True)
     parameters: list[inspect.Parameter] = []
     for name, parameter in inspect.signature(command).parameters.items():

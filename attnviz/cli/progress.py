@@ -1,4 +1,4 @@
-"""How far a long run is, on standard error: the layer, the tiles within it, and the time that is left."""
+"""Show the progress of a long run on standard error: the layer, its tiles, and the remaining time."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from attnviz.interface import Model
 
 PATIENCE = 2.0
-"""The seconds in which nothing is shown: most runs are over by then."""
+"""The seconds before anything is shown: most runs are over by then."""
 _EVERY = 0.25
-"""The seconds between two pictures. They are drawn between tiles: no thread takes time from the run."""
+"""The seconds between two updates, which are drawn between tiles, so that no thread takes time from the run."""
 
 
 class RunProgress(Observer):
-    """Counts the scores that pass by; a terminal gets a bar that vanishes when it is closed.
+    """Count the scores of the tiles; on a terminal a bar is shown, and removed when it is closed.
 
-    Work is counted in scores that are seen: in a causal layer it grows with the square of the query's place.
-    ``layers`` is how many there will be, of all kinds; None is unknown.
+    Work is measured in visible scores: in a causal layer it grows with the square of the query's position. ``layers``
+    is the number of layers of all kinds; None if unknown.
     """
 
     def __init__(self, layers: int | None, on: Console, clock: Callable[[], float] = time.monotonic) -> None:
@@ -44,7 +44,7 @@ class RunProgress(Observer):
         self._bar: Bar | None = None
 
     def tile(self, tile: Tile) -> None:
-        """Count a tile, and draw the bar if it is time."""
+        """Count a tile, and update the bar if it is time."""
         if (tile.kind, tile.layer) != self._at:
             self._at = tile.kind, tile.layer
             self._begun.add(self._at)
@@ -57,13 +57,13 @@ class RunProgress(Observer):
             self._draw(tile, now - self._start)
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.stop()
 
     def _draw(self, tile: Tile, elapsed: float) -> None:
         heads, queries, keys = tile.shape
-        # Tiles at the edge of what is seen hold a little more than is.
+        # Tiles at the edge of a window also hold scores that are not visible.
         within = min(1.0, self._scores / max(1, heads * visible_scores(tile.window, queries, keys)))
         done = len(self._begun) - 1 + within
         total = None if self._layers is None else max(self._layers, len(self._begun))
@@ -82,11 +82,11 @@ class RunProgress(Observer):
 
 @contextlib.contextmanager
 def run_progress(model: Model) -> Iterator[RunProgress]:
-    """An observer for a run of ``model`` that shows how far it is, where somebody looks on."""
+    """Yield an observer that shows the progress of a run of ``model``."""
     from attnviz.model import overview
 
     layers: int | None = sum(model.backend.layers.values())
-    if not layers:  # a hosted model says so only when it has run
+    if not layers:  # a hosted model knows it only after a run
         try:
             layers = sum(len(stack.blocks) for stack in overview.checkpoint_shape(model.checkpoint).stacks)
         except ModelError:

@@ -1,4 +1,4 @@
-"""Reading a text from a file or standard input: no more of it than memory can hold, and only if it is text."""
+"""Read a text from a file or standard input: no more than memory can hold, and only if it is text."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from attnviz.encoding import Lexicon
 
 BYTES_PER_BYTE = 400
-"""A text needs up to this many times its bytes to be cut into tokens and words; measured with both kinds of tokenizer
-on prose (200 times) and on letters at random, which become many tokens (400 times)."""
+"""The memory to encode a text, per byte; measured with both kinds of tokenizer on prose (200), and on random letters,
+which become many tokens (400)."""
 DEFAULT_BYTES = 1 << 26
-"""How many bytes are read where nothing says how much memory is free."""
+"""The most bytes that are read if the free memory is unknown."""
 _PIECE = 1 << 20
 
 
 def read_file(path: Path) -> str:
-    """The text in ``path``.
+    """Read the text in ``path``.
 
     Raises:
         InputError: it can't be read, is larger than memory can hold, or is not text in UTF-8.
@@ -40,7 +40,7 @@ def read_file(path: Path) -> str:
 
 
 def decode_argument(text: str) -> str:
-    """A text of the command line: UTF-8 also where the locale knows ASCII alone, and left every other byte over."""
+    """Decode a command-line argument as UTF-8, even if the locale only knows ASCII and left other bytes undecoded."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -50,10 +50,10 @@ def decode_argument(text: str) -> str:
 
 
 def read_words(path: Path | None) -> Lexicon | None:
-    """The words that are listed in ``path``, or of which it says in JSON where they are; None without a file.
+    """Read known words from ``path``: a list, or JSON that may also say where they are; return None without a file.
 
     Raises:
-        InputError: as ``read_file``; it has no words, or some that can't be.
+        InputError: as ``read_file``; or it has no words, or invalid ones.
     """
     if path is None:
         return None
@@ -63,10 +63,10 @@ def read_words(path: Path | None) -> Lexicon | None:
 
 
 def read_standard_input() -> str:
-    """The text of standard input, up to its end.
+    """Read the text from standard input, up to its end.
 
     Raises:
-        InputError: as ``read_file``; also where standard input is closed.
+        InputError: as ``read_file``; or standard input is closed.
     """
     if sys.stdin is None:
         raise InputError(
@@ -74,12 +74,12 @@ def read_standard_input() -> str:
         )
     try:
         return _read(sys.stdin.buffer, "standard input")
-    except OSError as error:  # it is no more, or was never meant to be read
+    except OSError as error:  # it was closed, or is not readable
         raise InputError(f"standard input can't be read ({error.strerror or error})") from None
 
 
 def max_text_bytes() -> int:
-    """How many bytes a text may have."""
+    """Return how many bytes a text may have."""
     from attnviz.attention.memory import free_memory
 
     free = free_memory()
@@ -87,7 +87,7 @@ def max_text_bytes() -> int:
 
 
 def _read(stream: IO[bytes], name: str, size: int = 0) -> str:
-    """Read in pieces, so that what has no end ends: a device, a pipe that goes on and on."""
+    """Read in pieces, so that an endless device or pipe is noticed."""
     bound = max_text_bytes()
     if size > bound:
         raise _too_large(name, size, "", bound)
@@ -110,7 +110,7 @@ def _too_large(name: str, size: int, more: str, bound: int) -> InputError:
 
 
 def _require_text(data: bytearray, name: str) -> None:
-    """Raise for what is no text, as its first bytes show."""
+    """Raise if the first bytes show that this is not text."""
     from attnviz.encoding.file_types import file_type
 
     kind = file_type(data)

@@ -1,4 +1,4 @@
-"""``attnviz schema``: the JSON schemas of what attnviz writes."""
+"""``attnviz schema``: print the JSON schemas of what attnviz writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ctrl-C, the signal to terminate and a terminal that goes end the program at once, wherever it is."""
+"""End the program at once on Ctrl-C, a termination signal, or the end of its terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Any
 
 CLEANUPS: set[Callable[[], None]] = set()
-"""What must be done even so: temporary files that are there at the moment are taken away."""
+"""Functions to call even then: they remove temporary files."""
 
 _SAID = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 if hasattr(signal, "SIGHUP"):  # not on Windows
@@ -20,10 +20,10 @@ if hasattr(signal, "SIGHUP"):  # not on Windows
 
 @contextlib.contextmanager
 def end_on_signals() -> Iterator[None]:
-    """Inside, these signals end the process with 128 + their number (130 for Ctrl-C) and one line.
+    """Make these signals end the process inside the block, with 128 + their number (130 for Ctrl-C) and one line.
 
-    It is not left to an exception: one that is raised in the middle of an import or of another thread's work can be
-    swallowed, or wait for threads to end. A signal that is ignored, as under nohup, stays so.
+    They do not raise an exception: one raised during an import or another thread's work can be swallowed, or wait for
+    threads to end. A signal that is ignored, as under nohup, stays ignored.
     """
     before: dict[signal.Signals, Any] = {}
     if threading.current_thread() is threading.main_thread():
@@ -41,7 +41,7 @@ def _end(number: int, _: FrameType | None) -> None:
     try:
         for clean in list(CLEANUPS):
             clean()
-        # The line that a progress bar stands in is cleared, and the cursor that it hid is shown.
+        # Clear the line of a progress bar, and show the cursor that it hid.
         line = f"{_SAID[signal.Signals(number)]}\n"
         if os.isatty(2):
             line = f"\r\x1b[2K\x1b[?25h{line}"
@@ -51,7 +51,7 @@ def _end(number: int, _: FrameType | None) -> None:
 
 
 def main() -> None:
-    """What the console script calls: from here on, also while everything else is imported, signals end it at once."""
+    """Run the console script: signals end it at once, even while everything else is imported."""
     with end_on_signals():
         from attnviz.cli import streams
 

@@ -1,4 +1,4 @@
-"""Standard output and standard error, guarded: full, closed or of few characters, they end nothing in a traceback."""
+"""Guard standard output and standard error: if they are full, closed or lack characters, there is no traceback."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import BinaryIO, TextIO, cast
 from attnviz.errors import ExitCode, UsageError
 
 READABLE = "attnviz.readable"
-"""The name of what stands for characters that a terminal's encoding does not have."""
+"""The name of the error handler that replaces characters missing in a terminal's encoding."""
 
 _PLAIN = {
     **dict(zip("→·×…–−•“”‘’⋮", ">.x~--*\"\"'':", strict=True)),
@@ -27,11 +27,11 @@ _PLAIN = {
     "≥": ">=",
     "≤": "<=",
 }
-"""What our own signs become; those in pictures and tables keep their width."""
+"""The ASCII replacements of attnviz's own characters; those in pictures and tables keep their width."""
 
 
 def _readable(error: UnicodeError) -> tuple[str, int]:
-    """Signs of ours in ASCII; what a text has is escaped, so that nobody mistakes it for something else."""
+    """Replace attnviz's characters by ASCII, and escape those of a text, so that they are not mistaken for others."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     missing = error.object[error.start : error.end]
@@ -43,10 +43,10 @@ codecs.register_error(READABLE, _readable)
 
 
 class _Guarded(io.TextIOWrapper):
-    """A standard stream that knows what to do where it can't be written to."""
+    """A standard stream that handles its own failures."""
 
     def write(self, text: str, /) -> int:
-        """Write, as any file does."""
+        """Write text, as any file does."""
         with self._minding():
             super().write(text)
         return len(text)
@@ -57,7 +57,7 @@ class _Guarded(io.TextIOWrapper):
             super().flush()
 
     def put(self, data: bytes) -> None:
-        """Write bytes, whatever the encoding of the stream is."""
+        """Write bytes, whatever the stream's encoding is."""
         self.flush()
         with self._minding():
             self.buffer.write(data)
@@ -72,19 +72,21 @@ class _Guarded(io.TextIOWrapper):
             self.fail(error)
 
     def _let_go(self) -> None:
-        """What is still to be written goes nowhere: else the interpreter would fail with it at its end."""
+        """Redirect pending output to nowhere; otherwise the interpreter would fail to write it at exit."""
         with contextlib.suppress(OSError, ValueError):
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self.fileno())
             os.close(nowhere)
 
     def fail(self, error: OSError) -> None:
-        """Standard error has nobody to tell: the command goes on, and keeps its exit code."""
+        """Ignore a failure of standard error, which can't be reported: the command continues, and keeps its
+        exit code.
+        """
 
 
 class _Output(_Guarded):
     def fail(self, error: OSError) -> None:
-        """Raise: quietly where whoever read has stopped, as after ``| head``."""
+        """Exit: quietly if the reader has closed the stream, as ``| head`` does, else with an error."""
         if isinstance(error, BrokenPipeError) or (os.name == "nt" and error.errno == errno.EINVAL):
             raise SystemExit(ExitCode.UNREAD)
         raise UsageError(
@@ -94,7 +96,7 @@ class _Output(_Guarded):
 
 
 class _Closed(io.RawIOBase):
-    """Standard output of a program that was started without."""
+    """The standard output of a program that was started without one."""
 
     def writable(self) -> bool:
         return True
@@ -104,7 +106,7 @@ class _Closed(io.RawIOBase):
 
 
 def fill_closed_streams() -> None:
-    """Fill the places of standard streams that are closed: a file that is opened must not come to stand there."""
+    """Occupy the file numbers of closed standard streams, so that no file that is opened gets one of them."""
     with contextlib.suppress(OSError):
         while (handle := os.open(os.devnull, os.O_RDWR)) < 3:
             pass
@@ -113,7 +115,7 @@ def fill_closed_streams() -> None:
 
 @contextlib.contextmanager
 def guard_streams() -> Iterator[None]:
-    """Inside, standard output and standard error are guarded."""
+    """Guard standard output and standard error inside the block."""
     before = sys.stdout, sys.stderr
     sys.stdout = _Output(cast("BinaryIO", _Closed()), encoding="utf-8", write_through=True)
     if before[0] is not None:
@@ -132,7 +134,7 @@ def guard_streams() -> Iterator[None]:
 
 
 def _wrapped(kind: type[_Guarded], stream: TextIO) -> TextIO:
-    """The stream anew, with the same bytes behind it; as it is where it has none."""
+    """Return a guarded stream over the same bytes; a stream without bytes is returned unchanged."""
     if not isinstance(stream, io.TextIOWrapper):
         return stream
     stream.flush()
@@ -140,7 +142,7 @@ def _wrapped(kind: type[_Guarded], stream: TextIO) -> TextIO:
 
 
 def put(data: bytes) -> None:
-    """Write bytes to standard output, as they are."""
+    """Write bytes to standard output unchanged."""
     if isinstance(sys.stdout, _Guarded):
         sys.stdout.put(data)
     else:

@@ -1,1 +1,1 @@
-"""What a person sees, from records and numbers: pure functions; only the command line writes files."""
+"""Views of records and numbers, as pure functions; only the command line writes files."""

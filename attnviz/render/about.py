@@ -1,4 +1,4 @@
-"""How a corpus was read: what stands beside its figures, so that they can be trusted and had again."""
+"""How a corpus was analysed: the facts that stand beside its figures, so that they can be trusted and reproduced."""
 
 from __future__ import annotations
 
@@ -10,9 +10,19 @@ from dataclasses import dataclass, field
 class About:
     """The facts of a run, as they are shown.
 
-    ``backend`` is how the model ran (``native`` or ``hosted``), ``inputs`` the files, folders and addresses as
-    they were given. ``check`` says in words how the weights compare with the model's own, and ``passed`` is None
-    where they were not compared. ``options`` and ``versions`` are names and values; ``seconds`` the time that it took.
+    Args:
+        model: the model's name.
+        backend: how the model ran, ``native`` or ``hosted``.
+        dtype: the type of its numbers.
+        inputs: the files, folders and addresses as they were given.
+        revision: the model's commit.
+        device: the device.
+        check: how the weights compare with the model's own, in words.
+        passed: whether they agree; None if they were not compared.
+        options: the options by name.
+        versions: the versions of packages by name.
+        started: when the run began.
+        seconds: how long it took.
     """
 
     model: str

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def summary_document(summary: Summary, check: Check | None) -> dict[str, Any]:
-    """Everything that ``show`` prints. ``check`` is null where it was not made."""
+    """Return everything that ``show`` prints; ``check`` is null if it was not made."""
     observation, units = summary.observation, summary.units
     return {
         "schema_version": VERSIONS["show"],
@@ -127,7 +127,7 @@ def _looks(row: Attended, units: Reading) -> dict[str, Any]:
 
 
 def check_document(check: Check) -> dict[str, Any]:
-    """The verdict of the check and its numbers."""
+    """Return the verdict of the check and its numbers."""
     rounding = check.rounding
     return {
         "passed": check.passed,
@@ -178,12 +178,12 @@ def _link(link: Link) -> dict[str, Any]:
 
 
 def _round(number: float) -> float | None:
-    """Seven significant digits, all that float32 holds; NaN, which JSON does not know, is null."""
+    """Round to seven significant digits, all that float32 holds; NaN, which JSON does not have, becomes null."""
     return None if np.isnan(number) else float(f"{number:.7g}")
 
 
 def _finite(number: float | None) -> float | None:
-    """JSON knows neither infinity nor NaN: a difference that is no number is null."""
+    """Return null for infinity and NaN, which JSON does not have."""
     return None if number is None or not np.isfinite(number) else number
 
 

@@ -1,4 +1,4 @@
-"""Text as it may be shown: nothing in it can move the cursor, change a colour or turn the line around."""
+"""Clean text for display: nothing in it can move the cursor, change a colour or reverse the line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ _SPACES = {"\n": "⏎", "\r": "⏎", "\t": "⇥"}
 
 @cache
 def clean(text: str) -> str:
-    """``text`` on one line: controls and bidirectional marks become visible or vanish, spaces become plain."""
+    """Return ``text`` as one line: control and bidirectional characters become visible or vanish, spaces become
+    plain.
+    """
     return "".join(map(_clean, text)) or "␣"
 
 
@@ -26,7 +28,7 @@ def _clean(character: str) -> str:
         code = ord(character)
         return chr(0x2400 + code) if code < 0x20 else "␡" if code == 0x7F else "�"
     if category == "Cf":
-        # Joiners hold an emoji or a syllable together; what else is invisible could hide or reverse text.
+        # Joiners hold an emoji or a syllable together; other invisible characters could hide or reverse text.
         return character if character in "\u200c\u200d" else ""
     if category in ("Cs", "Co", "Cn"):
         return "�"
@@ -34,7 +36,7 @@ def _clean(character: str) -> str:
 
 
 def shorten(text: str, most: int) -> str:
-    """``text`` cleaned and in ``most`` columns at most, cut with an ellipsis."""
+    """Return ``text``, cleaned and cut to ``most`` columns with an ellipsis."""
     text = clean(text)
     if cell_len(text) <= most:
         return text
@@ -42,7 +44,7 @@ def shorten(text: str, most: int) -> str:
 
 
 def shorten_left(text: str, most: int) -> str:
-    """``shorten``, but what is cut off is the beginning."""
+    """Return ``text``, cleaned and cut at its beginning to ``most`` columns with an ellipsis."""
     text = clean(text)
     if cell_len(text) <= most:
         return text
@@ -56,22 +58,22 @@ def shorten_left(text: str, most: int) -> str:
 
 
 def fit(text: str, width: int) -> str:
-    """``text`` cleaned and in exactly ``width`` columns: padded, or cut with an ellipsis."""
+    """Return ``text``, cleaned and padded or cut to exactly ``width`` columns."""
     return set_cell_size(shorten(text, width), width)
 
 
 def fit_right(text: str, size: int) -> str:
-    """``fit``, but padded on the left."""
+    """Return ``text``, cleaned and padded on the left, or cut, to exactly ``size`` columns."""
     short = shorten(text, size)
     return " " * (size - cell_len(short)) + short
 
 
 def width(text: str) -> int:
-    """The columns that ``text`` takes once cleaned."""
+    """Return the columns that ``text`` takes once cleaned."""
     return cell_len(clean(text))
 
 
 def letters(text: str, most: int) -> list[str]:
-    """What a reader sees as single characters of ``text``, cleaned; at most ``most``, the last an ellipsis then."""
+    """Return the characters that a reader sees in ``text``, cleaned; of more than ``most`` the last is an ellipsis."""
     found: list[str] = regex.findall(r"\X", clean(text))
     return found if len(found) <= most else [*found[: most - 1], "⋮"]

@@ -1,4 +1,4 @@
-"""The layer × head maps of a corpus, before they are drawn: one a figure, each with its own scale."""
+"""The layer × head maps of a corpus, before they are drawn: one per figure, each with its own scale."""
 
 from __future__ import annotations
 
@@ -15,18 +15,24 @@ Values = NDArray[np.floating]
 
 INDUCTION = Metric("induction", "share", "weight to the tokens that followed this one before, on repeated random "
                    "tokens (Olsson et al. 2022)")  # fmt: skip
-"""What the heads' scores on repeated random tokens are, which are no figure of a document."""
+"""The metric of the heads' scores on repeated random tokens, which are not a figure of documents."""
 
 _INDUCES = next(role.threshold for role in ROLES if role.name == "induction")
-"""The scale of that map goes so far at least: where no head has the role, the largest of small scores is no find."""
+"""The smallest end of that map's scale, so that the largest of many small scores does not look like a find."""
 
 
 @dataclass(frozen=True, eq=False)
 class MetricMap:
-    """The ``values`` (L, H) of a figure, its means over the corpus; NaN where a head has none.
+    """The means of a figure over the corpus, by layer and head.
 
-    ``deviation`` and the quantiles ``low`` and ``high`` (0.05 and 0.95) are None where there is one value only. The
-    scale goes from 0 to ``most``, or from −``most`` where it is ``two_sided``.
+    Args:
+        metric: the figure.
+        values: the means, (L, H); NaN where a head has none.
+        most: the end of the scale.
+        two_sided: whether the scale begins at −``most`` instead of 0.
+        deviation: the standard deviations; None if there is only one value.
+        low: the 0.05 quantiles; likewise.
+        high: the 0.95 quantiles; likewise.
     """
 
     metric: Metric
@@ -39,17 +45,17 @@ class MetricMap:
 
     @property
     def title(self) -> str:
-        """The figure's name, as it is written."""
+        """The figure's name in words."""
         return self.metric.name.replace("_", " ")
 
     def shares(self) -> Values:
-        """Where on the scale each value is, from 0 to 1."""
+        """Return the place of each value on the scale, from 0 to 1."""
         part = self.values / self.most
         return (part + 1) / 2 if self.two_sided else part
 
 
 def corpus_maps(corpus: Corpus) -> list[MetricMap]:
-    """The maps of all figures of which there are values."""
+    """Return the maps of all figures that have values."""
     found = []
     for metric in AMOUNTS:
         kept = corpus.figures[metric.name]
@@ -61,19 +67,19 @@ def corpus_maps(corpus: Corpus) -> list[MetricMap]:
 
 
 def _map(metric: Metric, values: Values, *spread: Values, least: float = 0.0) -> MetricMap:
-    """The map of ``values``, whose scale goes to ``least`` at least."""
+    """Return the map of ``values``, with a scale up to at least ``least``."""
     most = max(float(np.nanmax(np.abs(values))), least) or 1.0
     return MetricMap(metric, values, most, bool(np.nanmin(values) < 0), *spread)
 
 
 def tick_numbers(count: int, most: int = 10) -> range:
-    """Some of ``count`` numbers from 0 on, at most ``most``: all of a few, or every second, fifth, tenth and so on."""
+    """Return at most ``most`` of ``count`` numbers from 0 on: all, or every second, fifth, tenth and so on."""
     steps = (1, 2, 3, 4, 5, 8, 10, 16, 20, 32, 50, 100)
     return range(0, count, next((step for step in steps if count <= step * most), max(1, -(-count // most))))
 
 
 def format_number(value: float, unit: str) -> str:
-    """``43 %``, ``3.1 %``, ``1.93`` or ``−12.4``: shares in percent, the rest in three figures."""
+    """Format a value: ``43 %``, ``3.1 %``, ``1.93`` or ``−12.4``; shares in percent, others with three digits."""
     if np.isnan(value):
         return "none"
     if unit == "share":
@@ -84,6 +90,6 @@ def format_number(value: float, unit: str) -> str:
 
 
 def scale_ends(shown: MetricMap) -> tuple[str, str]:
-    """The numbers at the low and the high end of the scale."""
+    """Return the numbers at the low and the high end of the scale."""
     unit = shown.metric.unit
     return format_number(-shown.most if shown.two_sided else 0.0, unit), format_number(shown.most, unit)

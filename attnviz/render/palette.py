@@ -1,4 +1,4 @@
-"""Value → colour: two sequential palettes whose lightness runs one way, so that they read in grey as well."""
+"""Colours of values: two sequential palettes whose lightness is monotonic, so that they also work in grey."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ PALETTES = {
     "ember": ("#12121f", "#3a1657", "#8b2468", "#d6454f", "#f7913d", "#fdeaa5"),
     "ink": ("#ffffff", "#d9e7f5", "#95bde1", "#4c87c6", "#204f98", "#0b1e48"),
 }
-"""Name → colours from low to high: ``ember`` for dark surroundings, ``ink`` for paper."""
+"""The colours from low to high, by name: ``ember`` for dark backgrounds, ``ink`` for paper."""
 _BELOW = {
     "ember": ("#12121f", "#14304f", "#1d5f86", "#3b98ad", "#8acbc4", "#e2f5ea"),
     "ink": ("#ffffff", "#f9dfcb", "#eea974", "#cf6a2b", "#8f3a10", "#471806"),
 }
-"""The same for values below 0, from 0 down."""
+"""The colours of negative values, from 0 down."""
 
 # The Oklab space (Ottosson 2020), in which equal steps look equal: linear RGB → cone responses → Lab.
 _TO_CONES = np.array(
@@ -39,18 +39,18 @@ _TO_LAB = np.array(
 
 @cache
 def colour_table(name: str) -> Colours:
-    """The 256 colours of a palette, (256, 3)."""
+    """Return the 256 colours of a palette, (256, 3)."""
     return _between(PALETTES[name], 256)
 
 
 @cache
 def two_sided_table(name: str) -> Colours:
-    """The 256 colours of a palette for values of both signs, (256, 3): 0 is in the middle."""
+    """Return the 256 colours of a palette for values of both signs, (256, 3), with 0 in the middle."""
     return np.concatenate((_between(_BELOW[name], 128)[::-1], _between(PALETTES[name], 128)))
 
 
 def _between(colours: tuple[str, ...], count: int) -> Colours:
-    """``count`` colours from the first to the last, in equal steps."""
+    """Return ``count`` colours from the first to the last, in equal steps of Oklab."""
     anchors = np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in colours]) / 255
     linear = np.where(anchors <= 0.04045, anchors / 12.92, ((anchors + 0.055) / 1.055) ** 2.4)
     lab = np.cbrt(linear @ _TO_CONES.T) @ _TO_LAB.T
@@ -63,12 +63,14 @@ def _between(colours: tuple[str, ...], count: int) -> Colours:
 
 
 def value_colours(values: NDArray[np.floating], low: float, high: float, name: str = "ember") -> Colours:
-    """The colour of each value between ``low`` and ``high``, (…, 3); values beyond are clipped."""
+    """Return the colour of each value between ``low`` and ``high``, (…, 3); values outside are clipped."""
     span = high - low if high > low else 1.0
     steps = np.clip((values - low) / span, 0, 1) * 255
     return np.asarray(colour_table(name)[np.nan_to_num(steps).round().astype(int)])
 
 
 def is_light(colour: Colours) -> bool:
-    """Whether black text reads better on ``colour`` than white (relative luminance by ITU-R BT.709 weights)."""
+    """Whether black text reads better on ``colour`` than white (relative luminance with the weights of ITU-R
+    BT.709).
+    """
     return float(colour @ np.array([0.2126, 0.7152, 0.0722])) > 128

@@ -1,4 +1,4 @@
-"""Pictures, as matplotlib figures: all heads or one head of a text, and the heads' figures over a corpus."""
+"""Pictures as matplotlib figures: all heads or one head of a text, and the figures of heads over a corpus."""
 
 from attnviz.render.figure.heads import draw_grid as draw_grid
 from attnviz.render.figure.heads import draw_head as draw_head

@@ -1,4 +1,4 @@
-"""All figures of all heads over a corpus, as one picture of many small maps."""
+"""Draw all figures of all heads over a corpus as one picture of many small maps."""
 
 from __future__ import annotations
 
@@ -23,27 +23,34 @@ from attnviz.render.maps import MetricMap, scale_ends, tick_numbers
 _AREA = 4.2
 """Square inches of a map."""
 _SLIM = 2.5
-"""How much longer than wide, or wider than long, a map may be."""
+"""The largest ratio of the sides of a map."""
 _LEFT, _RIGHT, _ABOVE, _BELOW = 0.46, 0.14, 0.34, 0.66
 """Inches around a map: the layers' numbers, a gap, its title, and the heads' numbers with the scale."""
 _HEAD, _FOOT, _SIDE = 0.62, 0.12, 0.1
 """Inches above all maps, below them, and to their left and right."""
 _SCREEN = 1.4
-"""How much wider than high the picture should be."""
+"""The ratio of the picture's width to its height."""
 _SEPARATED, _LARGE = 40, 16
-"""Up to so many layers or heads there are lines between the cells, and up to so many they are wide."""
+"""The most layers or heads with lines between the cells, and with wide ones."""
 
 Box = tuple[float, float, float, float]
-"""Inches from the left and the bottom of the picture: left, low, right, high."""
+"""A rectangle in inches from the left and the bottom of the picture: left, bottom, right, top."""
 
 
 @own_settings()
 def draw_maps(
     maps: Sequence[MetricMap], layers: Sequence[int], title: str, note: str, style: Style | None = None
 ) -> Figure:
-    """The ``maps`` (L, H) side by side, layers down and heads across, each with its scale; ``layers`` are numbers.
+    """Draw the ``maps`` (L, H) side by side, layers down and heads across, each with its own scale.
 
-    Drawn on one sheet that is measured in inches: axes of their own for every map and scale take seconds.
+    They are drawn on one pair of axes that measures inches: separate axes for every map and scale take seconds.
+
+    Args:
+        maps: the maps.
+        layers: the layers' numbers.
+        title: the title.
+        note: a line below the title.
+        style: how the picture looks.
     """
     style = style or Style()
     rows, columns = maps[0].values.shape if maps else (1, 1)
@@ -67,7 +74,7 @@ def draw_maps(
 
 
 def _columns(count: int, wide: float, high: float) -> int:
-    """How many maps stand side by side so that the picture fits a screen, and its last line is not nearly empty."""
+    """Return how many maps to put side by side so that the picture fits a screen and its last row is nearly full."""
 
     def badness(columns: int) -> float:
         lines = math.ceil(count / columns)
@@ -77,7 +84,9 @@ def _columns(count: int, wide: float, high: float) -> int:
 
 
 def _sheet(style: Style, wide: float, high: float) -> tuple[Figure, Axes]:
-    """A figure of so many inches, and axes over all of it that count in inches; a size that is given stretches it."""
+    """Return a figure of this size in inches, and axes over all of it that measure inches; a given size
+    stretches it.
+    """
     figure = new_figure(style, (wide, high))
     figure.set_layout_engine("none")
     axes = figure.add_axes((0, 0, 1, 1))
@@ -91,7 +100,7 @@ def _write(sheet: Axes, style: Style, left: float, low: float, text: str, **opti
 
 
 def _paint(sheet: Axes, shares: NDArray[np.floating], box: Box, colours: Colormap) -> None:
-    """An image of ``shares`` of a scale in the ``box``."""
+    """Draw ``shares`` of a scale as an image in the ``box``."""
     left, low, right, high = box
     image = AxesImage(sheet, cmap=colours, interpolation="nearest", extent=(left, right, low, high), origin="upper")
     image.set_data(np.ma.masked_invalid(shares))
@@ -100,7 +109,7 @@ def _paint(sheet: Axes, shares: NDArray[np.floating], box: Box, colours: Colorma
 
 
 def _draw(sheet: Axes, shown: MetricMap, box: Box, style: Style) -> None:
-    """The cells, the lines between them, and the frame."""
+    """Draw the cells, the lines between them, and the frame."""
     _paint(sheet, shown.shares(), box, _colours(shown, style))
     left, low, right, high = box
     rows, columns = shown.values.shape
@@ -113,7 +122,7 @@ def _draw(sheet: Axes, shown: MetricMap, box: Box, style: Style) -> None:
 
 
 def _label(sheet: Axes, shown: MetricMap, box: Box, layers: Sequence[int], style: Style) -> None:
-    """The title, and the numbers of layers and heads."""
+    """Write the title, and the numbers of layers and heads."""
     left, low, right, high = box
     rows, columns = shown.values.shape
     _write(sheet, style, left, high + 0.06, shown.title, size=10, weight="bold", va="bottom")

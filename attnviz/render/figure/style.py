@@ -1,4 +1,4 @@
-"""How pictures look, and how they are saved."""
+"""The look of pictures, and saving them."""
 
 from __future__ import annotations
 
@@ -27,14 +27,19 @@ from attnviz.render.labels import clean
 Theme = Literal["light", "dark"]
 
 _PIXELS = 200_000_000
-"""The most pixels of a picture: beyond, drawing takes more memory than most machines have."""
+"""The most pixels of a picture: drawing more takes more memory than most machines have."""
 
 
 @dataclass(frozen=True)
 class Style:
-    """How a picture looks. ``size`` is (width, height) in inches; None leaves a value to the picture.
+    """The look of a picture.
 
-    A ``title`` without a letter is none.
+    Args:
+        theme: the colours of text and background.
+        cmap: a colour map of attnviz or matplotlib; None for the theme's.
+        size: width and height in inches; None for the picture's own.
+        dpi: pixels per inch.
+        title: a title instead of the usual one; without a letter there is none.
     """
 
     theme: Theme = "light"
@@ -59,7 +64,7 @@ class Style:
         return "#c4c4d0" if self.theme == "light" else "#45455c"
 
     def titled(self, usual: str) -> str:
-        """The title, which is the ``usual`` one unless another is given, or none."""
+        """Return the title: the ``usual`` one unless another is given; empty for none."""
         if self.title is None:
             return clean(usual)
         return clean(self.title) if self.title.strip() else ""
@@ -70,9 +75,9 @@ _DRAWING = threading.RLock()
 
 @contextlib.contextmanager
 def own_settings() -> Iterator[None]:
-    """Inside, matplotlib has its settings of the factory, since those of its user must not change a picture.
+    """Use matplotlib's default settings inside the block, so that the user's do not change a picture.
 
-    Usable as a decorator. The settings are those of the whole process, so that only one thread draws at a time.
+    It is also a decorator. The settings belong to the whole process, so only one thread draws at a time.
     """
     plain: dict[Any, Any] = {name: value for name, value in mpl.rcParamsDefault.items() if name != "backend"}
     with _DRAWING, mpl.rc_context(plain | {"svg.fonttype": "path", "pdf.fonttype": 42}):
@@ -80,10 +85,10 @@ def own_settings() -> Iterator[None]:
 
 
 def colormap(style: Style) -> Colormap:
-    """The style's colour map: one of ours, or any of matplotlib's.
+    """Return the style's colour map, one of attnviz's or matplotlib's.
 
     Raises:
-        UsageError: there is none of this name; the message says the nearest.
+        UsageError: there is none of this name; the hint has the nearest names.
     """
     name = style.cmap or ("ink" if style.theme == "light" else "ember")
     if name in palette.PALETTES:
@@ -98,7 +103,7 @@ def colormap(style: Style) -> Colormap:
 
 
 def new_figure(style: Style, size: tuple[float, float]) -> Figure:
-    """An empty figure of so many inches, or of the style's.
+    """Return an empty figure of this size in inches, or of the style's.
 
     Raises:
         UsageError: it would have too many pixels.
@@ -118,7 +123,7 @@ def new_figure(style: Style, size: tuple[float, float]) -> Figure:
 
 
 def to_png(figure: Figure) -> bytes:
-    """The figure as the bytes of a PNG."""
+    """Return the figure as the bytes of a PNG."""
     buffer = io.BytesIO()
     save_figure(figure, buffer, ".png")
     return buffer.getvalue()
@@ -126,7 +131,9 @@ def to_png(figure: Figure) -> bytes:
 
 @own_settings()
 def save_figure(figure: Figure, file: BinaryIO, suffix: str) -> list[str]:
-    """Write the figure as ``suffix`` says, with fonts that have its characters; return those that no font has."""
+    """Write the figure in the format of ``suffix``, with fonts for its characters; return the characters that no font
+    has.
+    """
     for text in figure.findobj(Text):
         text.set_fontfamily(_fonts())
     with warnings.catch_warnings(record=True) as caught:
@@ -138,7 +145,7 @@ def save_figure(figure: Figure, file: BinaryIO, suffix: str) -> list[str]:
 
 @cache
 def _fonts() -> list[str]:
-    """The default font, and after it those installed ones that write what it can't."""
+    """Return the default font, followed by installed fonts that have characters it lacks."""
     wanted = ("Noto Sans", "Noto Sans CJK", "Noto Sans JP", "WenQuanYi", "Source Han Sans", "PingFang", "Hiragino Sans",
               "Microsoft YaHei", "MS Gothic", "Malgun Gothic", "Arial Unicode MS", "Noto Emoji", "Symbola")  # fmt: skip
     installed = sorted({font.name for font in font_manager.fontManager.ttflist})

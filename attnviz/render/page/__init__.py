@@ -1,4 +1,4 @@
-"""What a person wants to know of a corpus on one page: a single HTML file that needs nothing else, not even scripts."""
+"""The report on a corpus: a single HTML page that needs no other files and works without scripts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from attnviz.render.page.sections import count_of
 
 
 def corpus_page(corpus: Corpus, found: Sequence[Found], about: About) -> str:
-    """The page; ``found`` are the roles of the heads."""
+    """Return the page as HTML; ``found`` are the roles of the heads."""
     style = _file("style.css") + svg.map_style(len(corpus.layers), corpus.heads)
     script = _file("script.js")
     name = escape_text(about.model.rpartition("/")[2])
@@ -56,5 +56,5 @@ def _file(name: str) -> str:
 
 
 def _digest(content: str) -> str:
-    """What the page's policy names a style or script by, so that no other one takes effect."""
+    """Return the digest by which the page's security policy allows a style or script, and no other."""
     return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()

@@ -1,4 +1,4 @@
-"""Pieces of HTML. Text that is not ours goes through ``escape_text``; all that these return is HTML already."""
+"""Pieces of HTML. All functions return HTML; text from elsewhere must go through ``escape_text``."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _WORD = 40
 
 
 def escape_text(words: str) -> str:
-    """Any text as HTML that shows it: markup in it is no markup, and nothing turns the line around."""
+    """Return text as HTML that shows it literally: no markup, and nothing that reverses the line."""
     return html.escape(clean(words)) if words else ""
 
 
 def word(label: str) -> str:
-    """A word of a document, kept apart from the direction of what is around it."""
+    """Return a word of a document as HTML, isolated from the writing direction around it."""
     return f"<bdi>{html.escape(shorten(label, _WORD))}</bdi>"
 
 
 def document_position(found: Where) -> str:
-    """Which document, and where it is from."""
+    """Return the number of a document, and the file and line it is from."""
     row = "" if found.row is None else f", row {found.row:,}"
     line = row if found.line is None else f":{found.line:,}"
     return f"{found.document:,} · <bdi>{escape_text(found.source)}</bdi>{line}"
@@ -32,7 +32,7 @@ def document_position(found: Where) -> str:
 
 @dataclass(frozen=True)
 class TableCell:
-    """A cell of a table; ``value`` is what it is sorted by, if that is not its text. ``kind`` is its class."""
+    """A cell of a table; it is sorted by ``value`` if there is one, else by its text. ``kind`` is its CSS class."""
 
     html: str
     value: float | None = None
@@ -40,12 +40,12 @@ class TableCell:
 
 
 def number_cell(shown: str, value: float) -> TableCell:
-    """A cell with a number."""
+    """Return a cell with a number."""
     return TableCell(shown, value, "n")
 
 
 def sortable_table(heads: Sequence[tuple[str, str]], rows: Iterable[Sequence[TableCell]]) -> str:
-    """A table that can be sorted; each column has its head and its class."""
+    """Return a table that can be sorted; ``heads`` are the columns' titles and classes."""
     top = "".join(f"<th scope=col{_class(kind)}>{head}</th>" for head, kind in heads)
     body = "\n".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
     return (
@@ -63,7 +63,7 @@ def _class(kind: str) -> str:
 
 
 def bar(share: float) -> str:
-    """A bar as long as ``share`` of its room."""
+    """Return a bar that fills ``share`` of its width."""
     return (
         '<svg class="bar hide" viewBox="0 0 100 1" preserveAspectRatio="none" aria-hidden="true">'
         f'<rect width="{100 * share:.1f}" height="1"/></svg>'
@@ -71,5 +71,5 @@ def bar(share: float) -> str:
 
 
 def section(name: str, about: str, *parts: str) -> str:
-    """A part of the page with its heading and what it is."""
+    """Return a section with its heading and introduction."""
     return "\n".join([f"<section>\n<h2>{name}</h2>", f"<p class=about>{about}</p>", *parts, "</section>"])

@@ -1,4 +1,4 @@
-"""The parts of the page."""
+"""The sections of the report on a corpus."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ _ABOUT_ROLES = (
     "the thresholds are conventions, so look at the scores near them too."
 )
 _SHOWN = 12
-"""How many heads of a role are seen at once."""
+"""How many heads of a role are shown before the rest is folded."""
 
 
 def count_of(count: int, name: str) -> str:
-    """``1 head``, ``1,024 heads``."""
+    """Write a count: ``1 head``, ``1,024 heads``."""
     return f"{count:,} {name}" if count == 1 else f"{count:,} {name}s"
 
 
 def tiles_section(corpus: Corpus, about: About) -> str:
-    """The numbers of the corpus."""
+    """Return the key numbers of the corpus."""
     counts = corpus.counts
     shown = [(f"{counts.measured:,}", "documents measured", "")]
     if counts.failed:
@@ -56,7 +56,7 @@ def tiles_section(corpus: Corpus, about: About) -> str:
 
 
 def findings_section(corpus: Corpus, found: Sequence[Found]) -> str:
-    """The findings in sentences."""
+    """Return the main findings as sentences."""
     heads = len(corpus.layers) * corpus.heads
     said = [
         f"<b>{len(each.heads):,}</b> of {heads:,} heads {_DOES[each.role.name][len(each.heads) > 1]}."
@@ -87,7 +87,7 @@ _DOES = {
 
 
 def roles_section(found: Sequence[Found], shown: Sequence[MetricMap]) -> str:
-    """Which heads do what; empty where nothing was measured."""
+    """Return the heads of each role; empty if nothing was measured."""
     return section("Roles", _ABOUT_ROLES, f"<div class=roles>{''.join(map(_role, found))}</div>") if shown else ""
 
 
@@ -123,7 +123,7 @@ def _nearest(found: Found) -> str:
 
 
 def typical_section(corpus: Corpus, *, everything: bool) -> str:
-    """The words that link typically; all of them where ``everything`` was asked for."""
+    """Return the typical links; ``everything``: function words were counted too."""
     if not corpus.typical:
         return ""
     most = max(pair.documents for pair in corpus.typical)
@@ -156,7 +156,7 @@ def _at_most(documents: int, missed: int) -> str:
 
 
 def longest_section(corpus: Corpus) -> str:
-    """The links between words that stand far apart."""
+    """Return the longest links."""
     if not corpus.longest:
         return ""
     rows = [
@@ -175,7 +175,7 @@ def longest_section(corpus: Corpus) -> str:
 
 
 def outliers_section(corpus: Corpus) -> str:
-    """The documents unlike the others."""
+    """Return the documents that differ most from the others."""
     if not corpus.outliers:
         return ""
     rows = [
@@ -199,7 +199,7 @@ def outliers_section(corpus: Corpus) -> str:
 
 
 def reasons_section(name: str, about: str, found: Sequence[Reason]) -> str:
-    """Reasons and how often there are; empty where there are none."""
+    """Return a table of reasons and their counts; empty if there are none."""
     if not found:
         return ""
     rows = [
@@ -214,14 +214,14 @@ def reasons_section(name: str, about: str, found: Sequence[Reason]) -> str:
 
 
 def inputs_line(about: About) -> str:
-    """What was read."""
+    """Return what was read."""
     named = ", ".join(f"<code>{escape_text(each)}</code>" for each in about.inputs[:_SHOWN])
     more = len(about.inputs) - _SHOWN
     return f"Read from {named}{f' and {more:,} more' if more > 0 else ''}." if named else ""
 
 
 def run_section(about: About) -> str:
-    """How it was made, so that it can be had again."""
+    """Return how the report was made, so that it can be reproduced."""
     facts = {
         "model": about.model,
         "revision": about.revision,

@@ -1,4 +1,4 @@
-"""The layer × head maps as SVG, whose colours are those of the reader's theme; each cell says its value."""
+"""The layer × head maps as SVG, in the colours of the reader's theme; each cell has its value as a tooltip."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from attnviz.render.maps import MetricMap, format_number, scale_ends, tick_numbe
 from attnviz.render.page.html import escape_text
 
 _STEPS = 32
-"""How many colours a scale has."""
+"""The number of colours of a scale."""
 _WIDTH, _LEFT, _FOOT = 300, 24, 14
 """The width of a map, of the layers' numbers in it, and the height of the heads' numbers."""
 _FLAT, _TALL = 0.4, 1.25
-"""How high a map is at least and at most, by its width."""
+"""The smallest and the largest ratio of a map's height to its width."""
 _SPREAD = 1000
-"""Of more heads than this the page does not say how far the documents differ: it would be too large to open."""
+"""The most heads whose tooltips also show how far documents differ; with more the page would be too large."""
 _LINES = 40
-"""Up to so many layers or heads there are lines between the cells."""
+"""The most layers or heads with lines between the cells."""
 _THEMES = (("ink", ""), ("ember", "@media screen and (prefers-color-scheme: dark)"))
 
 
 def map_style(layers: int, heads: int) -> str:
-    """The style sheet of the maps: the cells' size and their colours.
+    """Return the style sheet of the maps: the cells' size and colours.
 
-    The classes are ``c0`` to ``c31`` of a scale from 0, and ``d0`` to ``d31`` of a two-sided one.
+    The classes are ``c0`` to ``c31`` for a scale from 0, and ``d0`` to ``d31`` for a two-sided one.
     """
     wide, high = _size(layers, heads)
     line = 1 if max(layers, heads) <= _LINES else 0
@@ -46,7 +46,7 @@ def _theme(name: str) -> str:
 
 
 def map_figure(shown: MetricMap, layers: Sequence[int]) -> str:
-    """A map with its title, what it is, and its scale."""
+    """Return a map with its title, description and scale."""
     low, high = scale_ends(shown)
     unit = "" if shown.metric.unit == "share" else shown.metric.unit
     kind = "d" if shown.two_sided else "c"
@@ -56,7 +56,7 @@ def map_figure(shown: MetricMap, layers: Sequence[int]) -> str:
 
 
 def _size(rows: int, columns: int) -> tuple[float, float]:
-    """How wide and high a cell is."""
+    """Return the width and height of a cell."""
     across = _WIDTH - _LEFT
     return across / columns, across * min(max(rows / columns, _FLAT), _TALL) / rows
 

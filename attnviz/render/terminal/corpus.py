@@ -1,4 +1,4 @@
-"""What was found in a corpus, as a short table in the terminal; the page and the files say the rest."""
+"""A short table of what was found in a corpus; the page and the files have the rest."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _WORD = 24
 def corpus_table(
     corpus: Corpus, found: Sequence[Found], about: About, files: Sequence[tuple[str, str]]
 ) -> RenderableType:
-    """Counts, the strongest heads of each role, the most typical links, and the ``files`` with what each is."""
+    """Return counts, the strongest heads of each role, the most typical links, and the ``files`` with their content."""
     parts = [_counts(corpus, about)]
     blocks = [
         [(each.role.name, _heads(each)) for each in found if each.heads],
@@ -36,7 +36,7 @@ def corpus_table(
     ]
     for block in filter(None, blocks):
         grid = Table.grid(padding=(0, 2))
-        grid.add_column(overflow="fold")  # a name that is cut is none
+        grid.add_column(overflow="fold")  # a path that is cut can't be used
         for name, words in block:
             grid.add_row(Text(clean(name), "cyan" if block is blocks[-1] else ""), words)
         parts += [Text(), Padding(grid, (0, 0, 0, 2), expand=False)]

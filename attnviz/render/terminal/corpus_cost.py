@@ -1,4 +1,4 @@
-"""What a corpus would cost: as a table in the terminal, and as one JSON document."""
+"""The cost of a corpus: as a table in the terminal, and as a JSON document."""
 
 from __future__ import annotations
 
@@ -18,9 +18,15 @@ from attnviz.render.terminal.cost import cost_heading, duration, fits, format_co
 
 @dataclass(frozen=True)
 class CorpusEstimate:
-    """All that is known before a run: ``free`` bytes of memory, and the ``seconds`` of one machine, if measured.
+    """The estimate of a corpus.
 
-    ``bytes_`` are those of one of the model's numbers.
+    Args:
+        overview: how the model runs.
+        shape: the model's sizes.
+        cost: the cost.
+        bytes_: the bytes of one of the model's numbers.
+        free: the free bytes of memory; None if unknown.
+        seconds: the time of one machine; None if it was not measured.
     """
 
     overview: Overview
@@ -31,7 +37,9 @@ class CorpusEstimate:
     seconds: float | None
 
     def cluster(self) -> dict[str, int | None]:
-        """How many machines like this one, and how many GPUs, are done in a day and in an hour; None is unknown."""
+        """Return how many machines like this one, and how many GPUs, finish in a day and in an hour; None if
+        unknown.
+        """
         return {
             f"{name}_{within}": None if seconds is None else workers(seconds, most)
             for name, seconds in (("machines", self.seconds), ("gpus", self.cost.gpu_seconds))
@@ -40,14 +48,14 @@ class CorpusEstimate:
 
 
 def corpus_cost_table(found: CorpusEstimate) -> RenderableType:
-    """The cost, a line for each part of it."""
+    """Return the cost, one line for each part."""
     cost = found.cost
     what = f"{_many(cost.documents, 'document')} of {_many(cost.tokens, 'token')}"
     return Group(cost_heading(found.overview, what), Text(), name_table([*_needed(found), *_taken(found)]))
 
 
 def _needed(found: CorpusEstimate) -> list[tuple[str, str]]:
-    """What does not depend on the machine, but for the memory of tiles."""
+    """Return the lines that do not depend on the machine, except for the memory of tiles."""
     cost, size = found.cost, found.cost.bytes
     windows = f", each document in {cost.windows:,} windows" if cost.windows > 1 else ""
     parts = [] if cost.model is None else [f"{in_words(cost.model)} model"]
@@ -65,7 +73,7 @@ def _needed(found: CorpusEstimate) -> list[tuple[str, str]]:
 
 
 def _taken(found: CorpusEstimate) -> list[tuple[str, str]]:
-    """What depends on who does it."""
+    """Return the lines that depend on the machine."""
     cost, seconds = found.cost, found.seconds
     rows = [
         ("free memory", fits(found.free, cost.peak)),
@@ -83,7 +91,7 @@ def _taken(found: CorpusEstimate) -> list[tuple[str, str]]:
 
 
 def _pace(found: CorpusEstimate) -> str:
-    """How fast that is, the other way round where a document takes long."""
+    """Return the documents per second, or the time per document if one takes long."""
     if not found.seconds:
         return ""
     each = found.seconds / found.cost.documents
@@ -91,7 +99,7 @@ def _pace(found: CorpusEstimate) -> str:
 
 
 def _gpu(found: CorpusEstimate) -> str:
-    """What is assumed of a GPU, and what those who feed it have to do, in words."""
+    """Return the assumptions about a GPU, and the work of the CPUs that feed it, in words."""
     cost = found.cost
     peak, single = (GPU_PEAK[size] / 1e12 for size in (found.bytes_, 4))
     more = "" if peak == single else f", {single:.0f} of them in attention"
@@ -108,7 +116,7 @@ def _many(number: int, what: str) -> str:
 
 
 def corpus_cost_document(found: CorpusEstimate) -> dict[str, Any]:
-    """All numbers, for programs: bytes, seconds, FLOPs."""
+    """Return all numbers for programs: bytes, seconds, FLOPs."""
     cost = found.cost
     own = {name: value for name, value in asdict(cost).items() if name not in ("model", "rows", "bytes")}
     return {

@@ -1,4 +1,4 @@
-"""What a text would cost: as a table in the terminal, and as one JSON document."""
+"""The cost of a text: as a table in the terminal, and as a JSON document."""
 
 from __future__ import annotations
 
@@ -19,7 +19,15 @@ from attnviz.render.labels import clean
 
 @dataclass(frozen=True)
 class Estimate:
-    """All that is known before a run: ``free`` bytes of memory, and the ``seconds`` that it takes, if measured."""
+    """The estimate of a text.
+
+    Args:
+        overview: how the model runs.
+        shape: the model's sizes.
+        cost: the cost.
+        free: the free bytes of memory; None if unknown.
+        seconds: the time of the run; None if it was not measured.
+    """
 
     overview: Overview
     shape: ModelShape
@@ -29,18 +37,18 @@ class Estimate:
 
     @property
     def fits(self) -> bool | None:
-        """Whether the run's peak is free; None where nobody knows."""
+        """Whether the run's peak fits the free memory; None if unknown."""
         return None if self.free is None else self.cost.peak <= self.free
 
 
 def cost_heading(overview: Overview, what: str) -> Text:
-    """The first line: the model, its type, how it is run, and ``what`` is reckoned."""
+    """Return the first line: the model, its type, how it runs, and ``what`` is estimated."""
     line = Text(clean(overview.name), "bold").append(f" · {clean(overview.model_type)} · {overview.backend}", "dim")
     return line.append(f" · {what}")
 
 
 def name_table(rows: Iterable[tuple[str, str]]) -> Table:
-    """Each name with what it is."""
+    """Return a table of names and their descriptions."""
     found = Table.grid(padding=(0, 2))
     for name, words in rows:
         found.add_row(Text(f"  {name}", "dim"), Text(words))
@@ -48,7 +56,7 @@ def name_table(rows: Iterable[tuple[str, str]]) -> Table:
 
 
 def cost_table(found: Estimate) -> RenderableType:
-    """The cost, a line for each part of it."""
+    """Return the cost, one line for each part."""
     return Group(cost_heading(found.overview, f"{found.cost.tokens:,} tokens"), Text(), name_table(_rows(found)))
 
 
@@ -75,20 +83,20 @@ def _rows(found: Estimate) -> list[tuple[str, str]]:
 
 
 def operations(linear: int | None, attention: int) -> str:
-    """The floating-point operations of both parts; those of the linear layers where they are known."""
+    """Describe the floating-point operations of both parts; those of the linear layers if they are known."""
     known = "" if linear is None else f"{format_count(linear)} FLOP in linear layers, "
     return f"{known}{format_count(attention)} FLOP in attention"
 
 
 def fits(free: int | None, peak: int) -> str:
-    """How much memory is ``free``, and whether it is enough for ``peak``."""
+    """Describe how much memory is ``free``, and whether ``peak`` fits."""
     if free is None:
         return "not known"
     return f"{in_words(free)}: {'it fits' if peak <= free else 'it does not fit'}"
 
 
 def format_count(number: float) -> str:
-    """A large number: ``12,345`` or ``1.35 × 10¹²``."""
+    """Format a large number: ``12,345`` or ``1.35 × 10¹²``."""
     if number < 1e6:
         return f"{number:,.0f}"
     digits, power = f"{number:.2e}".split("e")
@@ -98,7 +106,7 @@ def format_count(number: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """``9 ms``, ``0.3 s``, ``12 s``, ``41 min``, ``3.2 h`` or ``5.0 days``."""
+    """Format a duration: ``9 ms``, ``0.3 s``, ``12 s``, ``41 min``, ``3.2 h`` or ``5.0 days``."""
     if seconds < 0.095:
         return f"{seconds * 1000:.0f} ms" if seconds > 0.0005 else "less than 1 ms"
     for most, unit, of in ((99.5, "s", 1), (99.5 * 60, "min", 60), (48 * 3600, "h", 3600)):
@@ -109,7 +117,7 @@ def duration(seconds: float) -> str:
 
 
 def cost_document(found: Estimate) -> dict[str, Any]:
-    """All numbers, for programs: bytes, seconds, FLOPs."""
+    """Return all numbers for programs: bytes, seconds, FLOPs."""
     cost = asdict(found.cost)
     size = cost.pop("model")
     return {

@@ -1,4 +1,4 @@
-"""What ``show`` prints of a long text only: long-range links, how far attention goes, which passages are read."""
+"""What ``show`` prints only for a long text: long-range links, how far attention goes, and the most read passages."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _PASSAGES = 8
 _BAR = 16
 _LEAD = len("    0.46  L10 H10 ")
 _CONTEXT = 32
-"""The fewest columns of a word in its context for both ends of a link to stand on one line."""
+"""The fewest columns of a word in its context with which both ends of a link fit one line."""
 _WORD = 24
 """The most columns of a word in its context."""
 
 
 def long_sections(summary: Summary) -> Iterator[tuple[str, str, RenderableType]]:
-    """The sections of a long text: the title, what its numbers are, and what stands below."""
+    """Yield the sections for a long text: the title, a note about the numbers, and the content."""
     if not summary.is_long:
         return
     unit = summary.units.kind
@@ -47,10 +47,10 @@ def long_sections(summary: Summary) -> Iterator[tuple[str, str, RenderableType]]
 
 @dataclass(frozen=True, eq=False)
 class LongRangeLinks:
-    """Of each band of distances its links: weight, head, and each end in its context, the words one below the other.
+    """The links of each band of distances: weight, head, and both ends in their context, with the words aligned.
 
-    Both ends stand on one line where the console is wide enough. A word is bold, and between asterisks where
-    the console shows no bold.
+    Both ends share a line if the console is wide enough. A word is bold, or between asterisks if the console has no
+    bold.
     """
 
     long_range: list[LongRange]
@@ -69,7 +69,7 @@ class LongRangeLinks:
                 yield from self._lines(link, where, room, mark, one=both >= _CONTEXT)
 
     def _lines(self, link: LongRangeLink, where: int, room: int, mark: str, *, one: bool) -> Iterator[Text]:
-        """A link on ``one`` line or on two, with ``room`` for each end."""
+        """Yield a link on ``one`` line or on two, with ``room`` columns for each end."""
         query, key = (
             Text.assemble((fit(_where(place), where), "dim"), "  ", _context(place, room, mark))
             for place in (link.query, link.key)
@@ -84,7 +84,7 @@ class LongRangeLinks:
 
 
 def _band(band: LongRange, unit: str) -> str:
-    """``10–99 words apart``."""
+    """Write a band of distances: ``10–99 words apart``."""
     if band.far is None:
         return f"{band.near:,} {unit}s apart and more"
     last = band.far - 1
@@ -92,12 +92,12 @@ def _band(band: LongRange, unit: str) -> str:
 
 
 def _where(place: Place) -> str:
-    """``line 12``, behind the page where the text has pages."""
+    """Write the place of a word: ``line 12``, after the page if the text has pages."""
     return f"line {place.line:,}" if place.page is None else f"page {place.page:,}, line {place.line:,}"
 
 
 def _context(place: Place, room: int, mark: str) -> Text:
-    """The word in bold and between two ``mark``s, with as much around it as there is ``room`` for."""
+    """Return the word in bold and between two ``mark``s, with as much context as fits ``room`` columns."""
     before, after = _set_apart(place.before, before=True), _set_apart(place.after, before=False)
     word = mark + shorten(place.word, min(_WORD, room - 2 * len(mark))) + mark
     left = max(0, (room - cell_len(word)) // 2)
@@ -108,7 +108,7 @@ def _context(place: Place, room: int, mark: str) -> Text:
 
 
 def _set_apart(text: str, *, before: bool) -> str:
-    """What stands ``before`` a word, or after it, with a space between unless punctuation stands at the word."""
+    """Return the context before or after a word, with a space between unless punctuation is adjacent to the word."""
     text = " ".join(text.split())
     at = unicodedata.category(text[-1 if before else 0]) if text else ""
     if not text or at in ("Pd", *(("Ps", "Pi") if before else ("Pe", "Pf", "Po"))):
@@ -118,7 +118,7 @@ def _set_apart(text: str, *, before: bool) -> str:
 
 @dataclass(frozen=True, eq=False)
 class MostRead:
-    """The passages that others look at most: how much, a bar, the line, and the first words."""
+    """The passages that receive most attention: how much, a bar, the line, and the first words."""
 
     passages: list[Passage]
 

@@ -1,4 +1,4 @@
-"""Chapters of the manual in a terminal: Markdown whose tables and links can be read at any width."""
+"""Show chapters of the manual in a terminal: Markdown whose tables and links are readable at any width."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rich.theme import Theme
 from attnviz.manual import Chapter
 
 WIDEST = 100
-"""The columns beyond which lines of text are hard to follow."""
+"""The columns beyond which lines of text are hard to read."""
 _CELL = 24
 """The columns that a cell of a table needs to be readable."""
 _THEME = Theme(
@@ -47,7 +47,7 @@ class Manual:
 
 
 def contents(chapters: Sequence[Chapter], commands: Sequence[tuple[str, str]]) -> RenderableType:
-    """The chapters and the commands with a line each; both are pairs of a name and what it is about."""
+    """Return the chapters and commands, each with a line about it."""
     listed = _listed([(chapter.name, chapter.summary) for chapter in chapters])
     return Group(
         Text("The chapters, each shown by attnviz help CHAPTER:\n", "bold"),
@@ -67,7 +67,7 @@ def _listed(rows: Sequence[tuple[str, str]]) -> Table:
 
 
 def _readable(text: str) -> str:
-    """The Markdown as a terminal can use it: links to chapters become the commands that show them."""
+    """Return Markdown for a terminal: links to chapters become the commands that show them."""
     text = re.sub(r"^### (attnviz \w+)\n\n```text\n.*?```$", r"- `\1 --help`", text, flags=re.DOTALL | re.MULTILINE)
     text = re.sub(r"!\[(.*?)\]\((?:\.\./)*(.*?)\)", r"Picture: \1 (\2)", text)
     text = re.sub(r"\[([^\[\]]*)\]\((\w+)\.md\)", r"\1 (`attnviz help \2`)", text)
@@ -75,13 +75,13 @@ def _readable(text: str) -> str:
 
 
 class _Heading(Heading):
-    """A heading at the left, also the first."""
+    """A left-aligned heading, also at the first level."""
 
     LEVEL_ALIGN = {}  # noqa: RUF012  (a class variable of rich)
 
 
 class _Table(TableElement):
-    """A table; where its columns would be too narrow to read, a paragraph for each row."""
+    """A table; if its columns would be too narrow to read, a paragraph for each row."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         rows = [[cell.content for cell in row.cells] for row in (self.body.rows if self.body else ())]

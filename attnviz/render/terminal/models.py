@@ -1,4 +1,4 @@
-"""What attnviz runs, as tables in the terminal."""
+"""The families that attnviz runs, and how it runs a checkpoint, as tables in the terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from attnviz.render.labels import clean
 
 
 def families_table(rows: Iterable[FamilySummary], hosted: Iterable[str]) -> RenderableType:
-    """The native families with their aliases, and the types of models that are hosted."""
+    """Return the native families with their aliases, and the model types that are hosted."""
     table = Table.grid(padding=(0, 2))
     names = set()
     for row in rows:
@@ -36,7 +36,7 @@ def families_table(rows: Iterable[FamilySummary], hosted: Iterable[str]) -> Rend
 
 
 def overview_table(found: Overview) -> RenderableType:
-    """How a checkpoint would be run, why, and what it is made of."""
+    """Return how a checkpoint runs, why, and what it is made of."""
     line = Text(clean(found.name), "bold").append(f" · {clean(found.model_type)} · ", "not bold")
     line.append(
         found.backend, "green" if found.backend == "native" else "yellow" if found.backend == "hosted" else "red"

@@ -1,4 +1,4 @@
-"""The check in the terminal: its verdict in a line, and a table of what it found in each layer."""
+"""The report of a check in the terminal: its verdict in a line, and a table of the layers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def check_line(check: Check) -> Text:
-    """``✓ 72 heads agree with transformers to 2.4e-07 in all 15 rows``, or what disagrees; what the model wrote too."""
+    """Return the verdict: ``✓ 72 heads agree with transformers to 2.4e-07 in all 15 rows``, or what disagrees."""
     if check.inputs.differs:
         return Text(f"✗ attnviz reads the text otherwise than transformers: {clean(check.inputs.differs)}", "bold red")
     if check.recomputed and not check.recomputed.passed:
@@ -41,7 +41,7 @@ def check_line(check: Check) -> Text:
 
 
 def _rounded(check: Check) -> str:
-    """What rounding has to do with a difference that is none."""
+    """Describe the rounding that explains a difference; empty if there is nothing to explain."""
     rounding, double = check.rounding, check.double
     if not double:
         return ""
@@ -53,7 +53,7 @@ def _rounded(check: Check) -> str:
 
 
 def _disagreement(check: Check) -> str:
-    """How far both are apart, and whether that is so in a wider type too."""
+    """Describe how far both sides differ, and whether they do in a wider type too."""
     rounding, double = check.rounding, check.double
     known = "" if check.dtype in ("bfloat16", "float16") else f"; tolerance {check.tolerance:.0e}"
     line = (
@@ -71,7 +71,7 @@ def _disagreement(check: Check) -> str:
 
 
 def _otherwise(wrong: Choice) -> str:
-    """What transformers would have written."""
+    """Describe what transformers would have generated."""
     theirs = "ends the text" if wrong.theirs is None else f"writes {wrong.theirs}"
     line = f"✗ attnviz wrote the token {wrong.ours} at place {wrong.place}, where transformers {theirs}"
     if not isfinite(wrong.apart):
@@ -80,7 +80,7 @@ def _otherwise(wrong: Choice) -> str:
 
 
 def _written(check: Check) -> str:
-    """How many of the tokens that the model wrote are those of transformers; empty where it wrote none."""
+    """Describe how many generated tokens agree with transformers; empty if there are none."""
     written = check.written
     if written is None:
         return ""
@@ -95,7 +95,7 @@ def _written(check: Check) -> str:
 
 
 def _recomputed(check: Check) -> str:
-    """What was made anew from transformers' weights, and agrees."""
+    """Describe what was recomputed from transformers' weights, and agrees."""
     found = check.recomputed
     if not found:
         return ""
@@ -121,7 +121,7 @@ def _whole(check: Check) -> bool:
 
 
 def _rows(check: Check) -> str:
-    """`` in 64 of 20,000 rows each``, or `` in all 15 rows``; by map where these differ."""
+    """Describe the compared rows: `` in 64 of 20,000 rows each``, or `` in all 15 rows``; by map if these differ."""
     if _whole(check):
         counts = dict.fromkeys(f"{rows.total:,}" for rows in check.rows.values())
         return f" in all {' and '.join(counts)} rows" if counts else ""
@@ -136,18 +136,20 @@ def _rows(check: Check) -> str:
 
 
 def _place(layer: LayerCheck) -> str:
-    """``L5 H7``, ``cross L0 H3``, or the layer alone where no heads were compared."""
+    """Return ``L5 H7``, ``cross L0 H3``, or the layer alone if no heads were compared."""
     kind = "" if layer.kind == "self" else f"{layer.kind} "
     return f"{kind}L{layer.layer}" + ("" if layer.worst_head is None else f" H{layer.worst_head}")
 
 
 def unchecked_line(why: str) -> Text:
-    """That there was no check, and why."""
+    """Return the line that says that there was no check, and why."""
     return Text(f"not checked against transformers ({why})", "dim")
 
 
 def check_table(check: Check) -> Table:
-    """Per layer: the largest and mean difference of the weights, the worst head, the difference of the states."""
+    """Return a table of the layers: the largest and mean difference of weights, the worst head, the difference of
+    states.
+    """
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", title_justify="left")
     for title in ("layer", "max |Δ| weights", "mean |Δ| weights", "worst head", "max |Δ| hidden states"):
         table.add_column(title, justify="right")
