@@ -175,16 +175,34 @@ class Model(Judged):
         from attnviz.analysis.text.plan import plan
 
         sliding = windows or stride is not None
-        size = 0 if sliding else self.size(text, pair, **options)
+        size = 0 if sliding else self._size(text, pair, **options)
         if plan(size, request, windows=sliding).way == "kept":
-            found = self._attend(text, pair, target, None, observers, words=words, **options)
+            found = self.attend(text, pair, target, words=words, observers=observers, **options)
             return replay(found, request)
         return self.observe(
             text, pair, target, **options, lexicon=words, windows=windows, stride=stride, request=request,
             observers=observers,
         )  # fmt: skip
 
-    def size(
+    def is_long(
+        self,
+        text: str,
+        pair: str | None = None,
+        *,
+        generate: int | None = None,
+        truncate: bool = False,
+        chat: bool = False,
+    ) -> bool:
+        """Whether the weights of all heads of the text take so much that ``observe`` is to be preferred to ``attend``.
+
+        Raises:
+            InputError, UsageError: as ``encode``.
+        """
+        from attnviz.model import backends
+
+        return self._size(text, pair, generate=generate, truncate=truncate, chat=chat) > backends.LONG
+
+    def _size(
         self,
         text: str,
         pair: str | None = None,
@@ -193,11 +211,7 @@ class Model(Judged):
         truncate: bool = False,
         chat: bool = False,
     ) -> int:
-        """The bytes that the weights of all heads of a text take, about.
-
-        Raises:
-            InputError, UsageError: as ``encode``.
-        """
+        """The bytes that the weights of all heads of a text take, about."""
         from attnviz.model.cost import limits
 
         limits.require_text_fits(self.checkpoint, self.options, text, self.backend.limit, truncate=truncate)
