@@ -1,4 +1,4 @@
-"""Fixtures of all tests: no network, an own cache, and the models that most of them share."""
+"""Fixtures of all tests: no network, a cache of their own, and the models that most of them share."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def report(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[str, str, torch.dtype, float], None]]:
-    """Take the largest difference of a family's variant; with ``--report`` it is in the parity table at the end."""
+    """Record the largest difference of a family's variant; ``--report`` writes it to the parity table at the end."""
     from tests.model import parity
 
     found: parity.Report = {}

@@ -1,4 +1,4 @@
-"""The corpus of samples/ in the tables of ``attnviz batch``, and what the README asks of them."""
+"""The corpus of samples/ in the tables of ``attnviz batch``, and the README's queries on them."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ WHERE lower(query) = 'bank' AND lower(key) = 'river'
 GROUP BY source, line ORDER BY weight DESC LIMIT 5;
 """,
 }
-"""Questions, and what asks them of the tables in results/."""
+"""Questions, and the queries that answer them from the tables in results/."""
 
 
 def analyse(folder: Path) -> None:
-    """Write what the first command of the README writes, into ``results`` in a folder."""
+    """Run the README's first command with the output ``results`` in a folder."""
     with contextlib.chdir(ROOT):  # sources are named as they are given
         app(["batch", CORPUS, "--output", str(folder / "results"), "--quiet", "--check", "none"], standalone_mode=False)
 
 
 def questions() -> str:
-    """Every question as Markdown: its query, and what that finds."""
+    """Return every question as Markdown: its query and its answer."""
     with tempfile.TemporaryDirectory() as folder:
         analyse(Path(folder))
         shown = (
@@ -57,7 +57,7 @@ def questions() -> str:
 
 
 def answer(query: str, folder: Path) -> str:
-    """What a query finds in the ``results`` in a folder, as a table."""
+    """Return the result of a query on the ``results`` in a folder, as a table."""
     with duckdb.connect() as connection:
         found = connection.execute(query.replace("'results/", f"'{folder}/results/"))
         names = [each[0] for each in found.description]

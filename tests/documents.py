@@ -1,4 +1,4 @@
-"""A document in windows, and the weights between its tokens as they are put together from the windows' full ones."""
+"""A document in windows, and the weights between its tokens, assembled from the windows' full weights."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LONG_TEXT = (
 
 @dataclass(frozen=True, eq=False)
 class Read:
-    """A document read in windows, one by one and apart from what is tested."""
+    """A document read in windows, one by one, without the code under test."""
 
     backend: Native
     document: Encoding

@@ -1,6 +1,6 @@
-"""Makes the pictures that the README shows: ``python -m tests.pictures``.
+"""Make the pictures that the README shows: ``python -m tests.pictures``.
 
-Tests keep those of the terminal and of the corpus up to date.
+Tests keep the pictures of the terminal and of the corpus up to date.
 """
 
 from __future__ import annotations

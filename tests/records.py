@@ -1,4 +1,4 @@
-"""Records with weights that a test chooses: what the analysis and the views are tested on, without a model."""
+"""Records with chosen weights, to test analysis and views without a model."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ Spelled = str | tuple[str, Sequence[str]]
 def record(
     words: Sequence[Spelled], weights: Array, *, causal: bool = False, numbers: tuple[int, ...] = (), **facts: Any
 ) -> Attention:
-    """A record of ``words``; those in square brackets are special tokens. ``facts`` go to ``Encoding``."""
+    """Return a record of ``words``; those in square brackets are special tokens. ``facts`` are fields of the
+    ``Encoding``.
+    """
     encoding = encoding_of(words, **facts)
     assert weights.shape[2:] == (len(encoding), len(encoding))
     return Attention("tests/fixed", "native", causal, encoding, weights, numbers=numbers)
 
 
 def summary_of(attention: Attention, **asked: Any) -> Summary:
-    """What is shown of a record, by fields of a ``Request``."""
+    """Return the summary of a record for a ``Request`` with these fields."""
     return summarise(replay(attention, Request(**asked)))
 
 
@@ -81,7 +83,7 @@ def is_special(word: str) -> bool:
 
 
 def random_weights(shape: tuple[int, ...], *, seed: int = 0, causal: bool = False, dtype: str = "float32") -> Array:
-    """Random weights (layers, heads, n, m), m being n unless given, of which every row sums to 1."""
+    """Return random weights (layers, heads, n, m), of which every row sums to 1; m is n by default."""
     layers, heads, n, m = (*shape, shape[2])[:4]
     scores = np.random.default_rng(seed).normal(scale=2, size=(layers, heads, n, m))
     weights = np.exp(np.where(np.tri(n, dtype=bool), scores, -np.inf) if causal else scores)
@@ -89,7 +91,7 @@ def random_weights(shape: tuple[int, ...], *, seed: int = 0, causal: bool = Fals
 
 
 def peaked(shape: tuple[int, ...], peaks: Mapping[tuple[int, int, int, int], float]) -> Array:
-    """Weights with the given peaks (layer, head, query, key); the rest of each row is spread evenly."""
+    """Return weights with the given peaks (layer, head, query, key); the rest of each row is uniform."""
     weights = np.full((*shape, shape[2])[:4], np.nan)
     for place, weight in peaks.items():
         weights[place] = weight

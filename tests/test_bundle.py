@@ -1,4 +1,4 @@
-"""The installed default model: found without an import, verified once, refused where it is another file."""
+"""The installed default model: found without an import, verified once, refused if it is another file."""
 
 from __future__ import annotations
 

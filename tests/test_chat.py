@@ -1,4 +1,4 @@
-"""A model's chat template writes one message of a user; nothing of it is ever trusted."""
+"""A model's chat template formats a user's message, and is never trusted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where models come from, and what a damaged or a hostile one gets: a clear error, and nothing executed."""
+"""Opening models, and what damaged or hostile ones cause: a clear error, and nothing executed."""
 
 from __future__ import annotations
 
@@ -249,7 +249,7 @@ def test_an_older_checkpoint_of_older_spelling_is_the_same_model(folder: Path, t
 
 
 def test_a_tensor_that_an_older_checkpoint_lacks_is_never_made_up(folder: Path) -> None:
-    """transformers fills what is missing with random numbers and only warns."""
+    """transformers fills missing tensors with random numbers, and only warns."""
     lost = "encoder.layer.1.attention.self.query.weight"
     tiny.to_pickle(folder, lambda state: state.pop(lost))
     assert lost in failure(folder).message
@@ -300,7 +300,7 @@ def test_safetensors_are_read_and_not_the_pickle_beside_them(folder: Path, tiny_
 
 
 def vocabulary_only(folder: Path) -> None:
-    """What BERT was published with before there was a tokenizer.json."""
+    """Make a BERT with a vocabulary only, as before there was a tokenizer.json."""
     folder.joinpath("tokenizer.json").unlink()
     folder.joinpath("vocab.txt").write_text("\n".join(tiny.VOCABULARY) + "\n")
     folder.joinpath("tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer", "do_lower_case": true}')

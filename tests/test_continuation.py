@@ -1,4 +1,4 @@
-"""What a model writes behind what it read: the same tokens and words as if the whole had been a text."""
+"""Generated tokens after the input: the same tokens and words as if the whole had been one text."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def spans(encoding: Encoding) -> list[tuple[int, int]]:
 
 
 def written(tokenizer: Tokenizer, encoding: Encoding, ids: Sequence[int], step: int) -> Encoding:
-    """``encoding`` continued by ``step`` of ``ids`` at a time."""
+    """Return ``encoding`` continued by ``ids``, ``step`` at a time."""
     for i in range(0, len(ids), step):
         encoding = append_generated(tokenizer, encoding, ids[i : i + step])
     return encoding
@@ -144,7 +144,7 @@ def test_a_token_behind_the_vocabulary_is_shown_by_its_number() -> None:
 
 
 def test_pieces_that_end_a_word_are_shown_without_their_end() -> None:
-    """The first GPT writes its words so."""
+    """The first GPT writes words this way."""
     vocabulary = {piece: i for i, piece in enumerate(["the</w>", "ban", "k</w>", "t", "h", "e</w>", "b", "a", "n"])}
     merges = [("t", "h"), ("th", "e</w>"), ("b", "a"), ("ba", "n")]
     vocabulary |= {"th": 9, "ba": 10}

@@ -1,4 +1,4 @@
-"""A checkpoint's digest changes with whatever changes its results, and with nothing else."""
+"""A checkpoint's digest changes with everything that changes its results, and with nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stranger's files: what is no file, or larger than any model's, is refused before anything reads it."""
+"""A stranger's files are refused before they are opened, if they are not files or larger than any model's."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_a_product_of_sizes_is_bounded_too(kind: str) -> None:
 
 
 def gguf(path: Path, *, tensors: int = 1, settings: int = 1, blocks: int = 1, value: bytes | None = None) -> Path:
-    """A GGUF file of one setting and a tensor of 8 numbers; what it claims may be more."""
+    """Return a GGUF file of one setting and a tensor of 8 numbers, which may claim more."""
 
     def string(text: bytes) -> bytes:
         return struct.pack("<Q", len(text)) + text

@@ -1,4 +1,4 @@
-"""Models from the Hub and from its cache: what is found, what is fetched, and what is said where neither can be."""
+"""Models from the Hub and its cache: what is found, what is downloaded, and the messages if neither is possible."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def listed(snapshot: Path, *more: str) -> None:
 def test_what_is_cached_is_opened_without_asking_the_hub(
     hub: Path, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where the repository has pickles that were never fetched, since safetensors were there."""
+    """Even if the repository has pickles that were never downloaded, since safetensors were there."""
     snapshot = cached(hub, tiny_bert)
     listed(snapshot, "pytorch_model.bin")
     download, asked = huggingface_hub.snapshot_download, []
@@ -123,7 +123,7 @@ def test_offline_a_shard_that_is_not_cached_is_said_to_be_fetched(hub: Path, tmp
 
 
 class Online:
-    """A Hub that has ``folder``, and a cache that keeps what was fetched from it, maybe not all."""
+    """A Hub that has ``folder``, and a cache that keeps what was downloaded, which may not be everything."""
 
     def __init__(self, folder: Path, cache: Path) -> None:
         self.folder, self.cache = folder, cache
@@ -176,7 +176,7 @@ def test_a_chat_template_in_a_file_of_its_own_is_fetched(
 
 
 def test_a_cached_model_without_its_chat_template_is_used(hub: Path, tiny_bert: Path) -> None:
-    """As a snapshot that was fetched before there was one, or by somebody who needed none."""
+    """Such as a snapshot that was downloaded before the template existed."""
     snapshot = cached(hub, tiny_bert)
     listed(snapshot, "chat_template.jinja")
     assert open_checkpoint(REPO).reference == snapshot

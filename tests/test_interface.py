@@ -1,4 +1,4 @@
-"""What a notebook uses: load, attend, links, save and open, check, and a record that draws itself."""
+"""The Python interface: load, attend, links, save and open, check, and a record that draws itself."""
 
 from __future__ import annotations
 

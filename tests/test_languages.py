@@ -1,4 +1,4 @@
-"""Models of many languages: which language a text is in, and what the decoder begins with."""
+"""Models of many languages: the language of a text, and what the decoder begins with."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def by_transformers(folder: Path, **languages: str) -> tuple[list[int], list[int]]:
-    """What transformers makes of the text and of the target, shifted by the model's own function."""
+    """Return what transformers makes of the text and of the target, shifted by the model's own function."""
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **languages)
     model = transformers.AutoModelForSeq2SeqLM.from_pretrained(folder)
     made = tokenizer(SOURCE, text_target=TARGET, return_tensors="pt")

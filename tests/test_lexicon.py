@@ -1,4 +1,4 @@
-"""Words that somebody knows are cut whole: those of a list, or those that stand where it is said."""
+"""Known words are not split: those of a list, or those at given positions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.vocabularies import KINDS
 
 @cache
 def in_bytes() -> Tokenizer:
-    """A tokenizer of which each byte is a token, so that a text may be cut anywhere."""
+    """Return a tokenizer whose tokens are bytes, so that a text may be split anywhere."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = Tokenizer(models.BPE({piece: i for i, piece in enumerate(alphabet)}, []))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

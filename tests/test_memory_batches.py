@@ -1,4 +1,4 @@
-"""Texts by the list, and rows with padding: each record is that of transformers on the very batch."""
+"""Lists of texts, and rows with padding: each record is that of transformers for the same batch."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ MODELS: dict[str, Any] = {
 
 
 def theirs(model: Any, **beside: Any) -> list[NDArray[Any]]:
-    """What transformers says of the batch, (L, H, n, n) for each row, without padding."""
+    """Return transformers' weights of the batch, (L, H, n, n) for each row, without padding."""
     with torch.inference_mode():
         given = {name: torch.tensor(value) for name, value in beside.items()}
         maps = model(

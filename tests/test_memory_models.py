@@ -1,4 +1,4 @@
-"""A model in memory is run as it is: natively where config and tensors say all of it, else by transformers."""
+"""A model in memory runs unchanged: natively if config and tensors describe it completely, else by transformers."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def mixtral() -> Any:
 
 
 def own(model: Any, text: str = TEXT) -> NDArray[Any]:
-    """What transformers says itself, (L, H, N, N)."""
+    """Return transformers' own weights, (L, H, N, N)."""
     before, training = model.config._attn_implementation, model.training
     model.set_attn_implementation("eager")
     model.eval()
@@ -53,7 +53,7 @@ def own(model: Any, text: str = TEXT) -> NDArray[Any]:
 
 
 def assert_right(mine: Any, model: Any, reason: str | None = None) -> None:
-    """The record is what the model says, and so is the check's verdict; hosted for a ``reason``, None is native."""
+    """Assert that the record and the verdict of the check are right; hosted for a ``reason``, native for None."""
     found = mine.attend(TEXT)
     np.testing.assert_allclose(found.weights, own(model), atol=1e-5)
     assert found.backend == ("native" if reason is None else "hosted")

@@ -1,4 +1,4 @@
-"""A model that attends by itself hands in its own weights: shown as such, never as ours."""
+"""A model that attends by itself returns its own weights, which are shown as such."""
 
 from __future__ import annotations
 

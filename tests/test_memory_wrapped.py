@@ -1,4 +1,4 @@
-"""A model inside another object, with adapters, or beside the folder that was given, is found or named."""
+"""A model inside another object, with adapters, or beside the given folder, is found or named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A normalizer that writes far more than it reads is refused before memory is eaten."""
+"""A normalizer that writes far more than it reads is refused before it fills the memory."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ SUFFIXES = (".json", ".safetensors")
 
 
 def example(dtype: str = "float32") -> Attention:
-    """A record in which no field has its default: a pair, pieces, non-ASCII, a truncated text."""
+    """Return a record in which no field has its default: a pair, pieces, non-ASCII, a truncated text."""
     encoding = Encoding(
         text="The fin\tancials “你好” \x1b[31m",
         pair="\u202eIt's 😀",

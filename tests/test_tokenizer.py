@@ -1,4 +1,4 @@
-"""The ids of a text are those that transformers' own tokenizer gives, whatever settings lie beside tokenizer.json."""
+"""Token ids equal those of transformers' own tokenizer, whatever settings are beside tokenizer.json."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ SETTINGS: dict[str, tuple[str, str, dict[str, Any] | None]] = {
 
 
 def opened(folder: Path) -> Tokenizer:
-    """Our tokenizer of ``folder``, which is a model else."""
+    """Return our tokenizer of ``folder``, which is otherwise a complete model."""
     config = json.loads(folder.joinpath("config.json").read_text())
     return checkpoint.open_tokenizer(folder, config)
 
@@ -177,7 +177,7 @@ def test_a_vocabulary_that_no_package_reads_is_refused(tmp_path: Path) -> None:
 
 
 def test_many_tokens_in_the_settings_are_added_at_once(tmp_path: Path) -> None:
-    """One by one, 5,000 take a minute, and 20,000 a quarter of an hour."""
+    """Added one by one, 5,000 take a minute, and 20,000 a quarter of an hour."""
     names = [f"<extra{number}>" for number in range(5000)]
     fill(tmp_path, "qwen2", {"extra_special_tokens": names, "mask_token": "<extra7>"})
     KINDS["qwen2"]().save(str(tmp_path / "tokenizer.json"))

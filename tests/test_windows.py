@@ -1,4 +1,4 @@
-"""Documents that are longer than the model, cut into windows."""
+"""Documents that are longer than the model's limit, split into windows."""
 
 from __future__ import annotations
 

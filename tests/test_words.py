@@ -1,4 +1,4 @@
-"""Words of every kind of tokenizer: whatever the pieces are, a reader finds the words of the text."""
+"""Words of every kind of tokenizer: whatever the pieces are, the words are those of the text."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ METASPACE = [*BYTE_FALLBACK, "t5", "xlm_roberta"]
 
 
 def words(kind: str, text: str) -> list[str]:
-    """The words of ``text`` that can be seen."""
+    """Return the visible words of ``text``."""
     encoding = encode(KINDS[kind](), text)
     return [word.text for word in encoding.words if not encoding.special[word.start] and word.text.strip()]
 
@@ -218,7 +218,7 @@ def test_a_mask_of_any_name_is_a_word_where_it_is_declared() -> None:
 
 @pytest.mark.parametrize("part", ["\u0301", ".", "ab", "\n"])
 def test_one_long_word_takes_time_by_its_length(part: str) -> None:
-    """Looked through again for each of its tokens, it would take minutes."""
+    """If it were searched again for each of its tokens, it would take minutes."""
     start = time.process_time()
     encoding = encode(KINDS["gpt2"](), "a" + part * (30_000 // len(part)) + "a")
     assert len(read_in("token", encoding, None, ()).queries) == len(encoding)

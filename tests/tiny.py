@@ -1,4 +1,4 @@
-"""Tiny random models, made by transformers from a config and saved: what the tests run without a network."""
+"""Tiny random models, made by transformers from a config and saved: the tests need no network."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SENTENCE = "The bank approved the loan because the company had strong financials
 
 
 def wordpiece() -> Tokenizer:
-    """BERT's tokenizer over a small vocabulary: any lower-case Latin word is known, by its letters at worst."""
+    """Return BERT's tokenizer over a small vocabulary that contains all lower-case Latin letters."""
     tokenizer = Tokenizer(
         models.WordPiece(
             {token: i for i, token in enumerate(VOCABULARY)}, unk_token="[UNK]", max_input_chars_per_word=100
@@ -47,7 +47,7 @@ def wordpiece() -> Tokenizer:
 
 
 def randomise(model: torch.nn.Module, seed: int = 0, scale: float = 0.4) -> None:
-    """Give every parameter values that matter: attention far from uniform, no norm weight one, no bias zero."""
+    """Give every parameter a value that matters: attention far from uniform, no norm weight one, no bias zero."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -74,9 +74,9 @@ def bert(folder: Path, *, seed: int = 0, save: dict[str, Any] | None = None, **c
 
 
 def telling_bert(folder: Path, *, seed: int = 0, **config: Any) -> Path:
-    """As ``bert``, but the attention of every layer stays between uniform and one-hot, whatever the shape.
+    """Save a BERT as ``bert``, but with attention between uniform and one-hot in every layer, whatever the shape.
 
-    Post-norms make tokens alike from layer to layer where what is added is large beside them, so it is small here.
+    With post-norms, large additions make tokens alike from layer to layer, so they are small here.
     """
     shape = BertConfig.from_pretrained(bert(folder, seed=seed, **config))
     model = BertModel(shape).eval()
@@ -156,7 +156,7 @@ def to_pickle(folder: Path, change: Callable[[dict[str, Any]], object] = bool) -
 
 
 class Hostile:
-    """A part of a pickle that touches ``path`` where it is unpickled."""
+    """A part of a pickle that touches ``path`` when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

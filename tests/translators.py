@@ -1,4 +1,4 @@
-"""Tiny models that translate, with tokenizers that transformers' own classes make and save."""
+"""Tiny translation models, with tokenizers that transformers' own classes make and save."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small tokenizers of every kind, trained here: what decides about words is how a kind cuts and marks its pieces."""
+"""Small tokenizers of every kind, trained here: words depend on how a kind splits and marks its pieces."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def qwen2() -> Tokenizer:
 
 
 def _sentencepiece_bpe(specials: list[str], size: int = 700) -> Tokenizer:
-    """A BPE with byte fallback whose pieces do not cross words, before its normalizer and pre-tokenizer are set."""
+    """Return a BPE with byte fallback whose pieces do not cross words, without normalizer and pre-tokenizer."""
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
     trainer = trainers.BpeTrainer(

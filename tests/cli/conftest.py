@@ -1,4 +1,4 @@
-"""The command line, run in this process as the console script runs it, and what it printed."""
+"""Run the command line in this process, as the console script does, and capture what it prints."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.records import three_maps
 
 @dataclass(frozen=True)
 class Result:
-    """How a command ended and what it printed."""
+    """The exit code of a command, and what it printed."""
 
     code: Any
     out: str
@@ -28,7 +28,7 @@ class Result:
 
     @property
     def lines(self) -> list[str]:
-        """Standard output without the spaces that tables pad their lines with."""
+        """Standard output, line by line, without trailing spaces."""
         return [line.rstrip() for line in self.out.splitlines()]
 
     @property

@@ -22,7 +22,7 @@ TELLING = (
     "heavy = ('torch', 'transformers', 'matplotlib')\n"
     "atexit.register(lambda: print('loaded:', *[name for name in heavy if name in sys.modules]))\n"
 ) + SCRIPT
-"""Says at its end which of the heavy packages were loaded."""
+"""Code that prints at exit which heavy packages were loaded."""
 
 
 def script(*arguments: object, code: str = SCRIPT, **options: object) -> subprocess.CompletedProcess[str]:

@@ -63,7 +63,7 @@ def test_a_hosted_record_is_exported_and_shown_as_hosted(run: Run, tiny_mixtral:
 
 @pytest.fixture
 def wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Our kernel has a scale that is 1 % too large, in both ways."""
+    """Give the kernel a scale that is 1 % too large, in both backends."""
     attend: Callable[..., Any] = kernel.attend
 
     def wrong(*tensors: Any, scale: float, **options: Any) -> Any:

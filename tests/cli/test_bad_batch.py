@@ -1,4 +1,6 @@
-"""Bad input of ``attnviz batch``: each is said, is a row with its reason where others can go on, and no traceback."""
+"""Bad input of ``attnviz batch``: it is reported, as a row with its reason if others can continue, without a
+traceback.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def batch(run: Run, tmp_path: Path) -> Callable[..., Result]:
-    """Run it with an output in the test's folder, and without the check."""
+    """Run ``batch`` with an output in the test's folder, and without the check."""
     return lambda *given, **more: run("batch", *given, "-o", tmp_path / "out", "--check", "none", **more)
 
 
@@ -55,7 +57,7 @@ def rows(tmp_path: Path) -> list[dict[str, Any]]:
 
 
 def some_failed(result: Result, tmp_path: Path, *reasons: str) -> list[dict[str, Any]]:
-    """The rows of a run in which the first document is good, and of others that failed it says why."""
+    """Return the rows of a run whose first document is good, and which reports the others as failed."""
     assert result.code == 6, result.err
     assert "Traceback" not in result.err
     found = rows(tmp_path)
@@ -199,7 +201,9 @@ def test_a_missing_field_says_which_there_are(batch: Batch, folder: Path, tmp_pa
 def test_what_may_not_be_read_is_a_row(
     batch: Batch, folder: Path, tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file, a folder in the folder, and that itself; whoever may read anything is refused by the system's calls."""
+    """A file, a folder in the folder, and the folder itself; a user who may read everything gets the error by a
+    patch.
+    """
     folder.joinpath("1").mkdir()
     folder.joinpath("1", "a.txt").write_text(GOOD)
     folder.joinpath("1.txt").write_text(GOOD)

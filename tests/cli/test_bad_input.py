@@ -1,4 +1,4 @@
-"""What bad input gets: a clear message on standard error, its exit code, no traceback, nothing half-written."""
+"""Bad input: a clear message on standard error, its exit code, no traceback, nothing half-written."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def assert_refused(result: Result, code: int, *said: str) -> None:
 
 @dataclass(frozen=True)
 class Case:
-    """A command line, what it reads, and what it gets."""
+    """A command line, its standard input, and the expected error."""
 
     arguments: tuple[object, ...]
     code: int
@@ -228,7 +228,7 @@ def test_standard_input_that_can_not_be_read_is_refused(monkeypatch: pytest.Monk
 
 @pytest.fixture
 def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Free memory in which 3 MB of text can be cut into tokens."""
+    """Pretend that memory suffices to encode 3 MB of text."""
     monkeypatch.setattr(memory, "free_memory", lambda *_: 3_000_000 * reading.BYTES_PER_BYTE)
 
 
@@ -248,7 +248,7 @@ def test_a_device_without_an_end_is_refused(run: Run) -> None:
 
 @pytest.mark.usefixtures("little_memory")
 def test_a_pipe_without_an_end_is_refused(run: Run, tmp_path: Path) -> None:
-    """It is read in pieces, and given up where memory would end."""
+    """It is read in pieces, until memory would not suffice."""
     path = tmp_path / "pipe"
     os.mkfifo(path)
 
@@ -313,7 +313,7 @@ def test_text_in_utf_16_is_refused_with_what_converts_it(run: Run, tmp_path: Pat
 
 @pytest.mark.parametrize("line", ["a", "ab ", "."])
 def test_one_endless_line_is_refused_soon(line: str, run: Run, tmp_path: Path) -> None:
-    """Whether it is one word that no tokenizer knows, or more tokens than the model takes."""
+    """Either a single word that no tokenizer knows, or more tokens than the model takes."""
     path = tmp_path / "line.txt"
     path.write_text(line * (1_000_000 // len(line)))
     start = time.process_time()

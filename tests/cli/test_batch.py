@@ -1,4 +1,4 @@
-"""``attnviz batch``: a corpus in, a folder of tables out, and what is said of it."""
+"""``attnviz batch``: from a corpus to a folder of tables, and its messages."""
 
 from __future__ import annotations
 

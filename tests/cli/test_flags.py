@@ -1,4 +1,4 @@
-"""Messages name parameters as Python does; on the command line they are flags."""
+"""Messages of the library name parameters; the command line prints them as flags."""
 
 from __future__ import annotations
 

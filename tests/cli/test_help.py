@@ -105,7 +105,7 @@ def test_a_pager_that_is_not_there_is_done_without(
 
 
 def on_terminal(*arguments: str, rows: int, pager: str) -> str:
-    """What a command prints on a terminal of 80 columns and so many ``rows``."""
+    """Return what a command prints on a terminal of 80 columns and ``rows`` rows."""
     import pty
 
     shown = bytearray()

@@ -1,4 +1,4 @@
-"""``--words``: a list of words, or their places, on the screen, in records, in a check and in a corpus."""
+"""``--words``: a list of words, or their positions, on the screen, in records, in a check and in a corpus."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``--language``: whose function words do not count, on the screen, in JSON, and in the tables of a corpus."""
+"""``--language``: which function words do not count, on the screen, in JSON, and in the tables of a corpus."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The progress bar: nothing for two seconds, then layer, tile and time left; and nothing where nobody looks."""
+"""The progress bar: nothing for two seconds, then layer, tile and remaining time; nothing without a terminal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.cli.conftest import Run
 
 
 class Clock:
-    """A clock that goes on when it is told to."""
+    """A clock that advances on demand."""
 
     now = 100.0
 
@@ -29,7 +29,7 @@ class Clock:
 
 
 class Screen:
-    """A terminal, or a file, and what was drawn on it."""
+    """A terminal, or a file, and what is drawn on it."""
 
     def __init__(self, *, terminal: bool = True) -> None:
         self._out = io.StringIO()
@@ -121,7 +121,7 @@ def test_where_nobody_looks_nothing_is_drawn() -> None:
 def test_commands_show_how_far_they_are(
     name: str, command: str, run: Run, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All layers of all kinds were counted: the last is the last."""
+    """All layers of all kinds are counted, so that the bar ends at the last."""
     screen = Screen()
     monkeypatch.setattr(console, "errors", lambda: screen.console)
     monkeypatch.setattr(progress, "PATIENCE", 0)

@@ -315,7 +315,7 @@ def test_json_of_a_saved_record(run: Run, saved: Path) -> None:
 
 @pytest.fixture
 def wrong_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Our attention has a scale that is 1 % too large."""
+    """Give the attention a scale that is 1 % too large."""
     attend: Callable[..., Any] = runs.attend
 
     def wrong(*tensors: Any, scale: float, **options: Any) -> Any:

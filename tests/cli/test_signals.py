@@ -1,4 +1,4 @@
-"""Ctrl-C ends the program at once and leaves nothing behind; so does the signal to terminate."""
+"""Ctrl-C and the signal to terminate end the program at once, and leave nothing behind."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PLACES = {
 
 
 def interrupted(place: str, folder: Path, *arguments: object, by: int = signal.SIGINT) -> tuple[int, str]:
-    """How a command ended that was sent a signal at ``place``, and what it said."""
+    """Run a command, signal it at ``place``, and return its exit code and messages."""
     # Whoever runs the tests may ignore Ctrl-C and the end of the terminal, as nohup does, and its children with it.
     heed = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)"
     heed += "\nsignal.signal(signal.SIGHUP, signal.SIG_DFL)"
@@ -82,7 +82,7 @@ def test_a_signal_to_end_leaves_nothing_either(by: int, code: int, said: str, ti
 
 
 def test_a_run_is_ended_while_it_computes(tiny_llama: Path, tmp_path: Path) -> None:
-    """Nothing stands still here: the signal comes in the middle of the kernel."""
+    """The signal arrives in the middle of the kernel."""
     path = tmp_path / "long.txt"
     path.write_text("bank of the river " * 3000)
     start = time.monotonic()

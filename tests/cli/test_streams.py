@@ -1,4 +1,4 @@
-"""Standard streams that are full, closed, or of few characters."""
+"""Standard streams that are full, closed, or lack characters."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_an_error_keeps_its_code_where_it_can_not_be_said(
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there are no devices")
 def test_the_interpreter_itself_ends_with_the_code() -> None:
-    """At its end it flushes what could not be written, and would say so with a code of its own."""
+    """At exit it flushes pending output, and would report a failure with a code of its own."""
     command = f"{sys.executable} -c '{SCRIPT}'"
     lines = (f"{command} --version >/dev/full", f"{command} show '' <&- >&- 2>&-")
     script = (

@@ -1,4 +1,4 @@
-"""What the parity tests share: both forward passes, and how they are compared."""
+"""Helpers of the parity tests: both forward passes, and their comparison."""
 
 from __future__ import annotations
 
@@ -27,11 +27,13 @@ DTYPES = tuple(TOLERANCES)
 Report = dict[str, dict[str, dict[str, float]]]
 """The largest difference by family, variant and dtype."""
 Result = tuple[Tensor, Tensor]
-"""Weights (L, H, N, M) and hidden states (L + 1, T, C) (the last of them of another width in a few models)."""
+"""Weights (L, H, N, M) and hidden states (L + 1, T, C); in a few models the last have another width."""
 
 
 def make(variant: Variant, dtype: torch.dtype) -> Any:
-    """The transformers model of a variant, in ``dtype``, with parameters that matter. Make it inside ``precision``."""
+    """Make the transformers model of a variant in ``dtype``, with parameters that matter; call it inside
+    ``precision``.
+    """
     kind = getattr(transformers, variant.model)
     model = kind._from_config(kind.config_class(**variant.config), attn_implementation="eager").eval()
     tiny.randomise(model, scale=variant.scale)
@@ -41,14 +43,14 @@ def make(variant: Variant, dtype: torch.dtype) -> Any:
 
 
 def spec_of(variant: Variant) -> Spec:
-    """The spec of a variant, by its config alone."""
+    """Return the spec of a variant, from its config alone."""
     config = getattr(transformers, variant.model).config_class(**variant.config).to_dict()
     config["architectures"] = [variant.model]
     return find_family(config).spec(config)
 
 
 def saved(model: Any, folder: Path, dtype: torch.dtype) -> Network:
-    """Our network of the model, by way of the disk."""
+    """Return our network of the model, saved to disk and loaded."""
     model.save_pretrained(folder)
     config = json.loads((folder / "config.json").read_text())
     family = find_family(config)
@@ -66,7 +68,7 @@ def inputs(ids: Sequence[int], types: Sequence[int] | None = None, target: Seque
 
 
 def theirs_of(model: Any, variant: Variant) -> dict[Kind, Result]:
-    """What the transformers model, which must be eager, says itself, by kind of map (cross has no states)."""
+    """Return the results of the transformers model, which must be eager, by kind of map (cross has no states)."""
     assert model.config._attn_implementation == "eager"
     with torch.inference_mode():
         given = inputs(variant.ids, variant.types, variant.target)
@@ -81,7 +83,7 @@ def theirs_of(model: Any, variant: Variant) -> dict[Kind, Result]:
 
 
 def ours_of(network: Network, variant: Variant) -> dict[Kind, Result]:
-    """What our forward pass says, by kind of map."""
+    """Return the results of our forward pass, by kind of map."""
     weights_, states = Weights(), HiddenStates()
     types = variant.types or [0] * len(variant.ids)
     if network.encoder is None or variant.target is None:
@@ -95,24 +97,25 @@ def ours_of(network: Network, variant: Variant) -> dict[Kind, Result]:
 
 
 def _stack(states: Sequence[Tensor]) -> Tensor:
-    """The states of all layers, (L + 1, T, C); where the last are of another width, they are filled up with zeros."""
+    """Stack the states of all layers, (L + 1, T, C); last states of another width are padded with zeros."""
     widest = max(state.shape[-1] for state in states)
     return torch.cat([torch.nn.functional.pad(state, (0, widest - state.shape[-1])) for state in states])
 
 
 def theirs(model: Any, ids: Sequence[int], type_ids: Sequence[int] | None = None) -> Result:
-    """What the transformers model, which must be eager, says itself."""
+    """Return the results of the transformers model, which must be eager."""
     return theirs_of(model, Variant("", {}, ids, type_ids))["self"]
 
 
 def ours(network: Network, ids: Sequence[int], type_ids: Sequence[int] | None = None) -> Result:
-    """What our forward pass says."""
+    """Return the results of our forward pass."""
     return ours_of(network, Variant("", {}, ids, type_ids))["self"]
 
 
 def apart(mine: Result, other: Result) -> tuple[Tensor, Tensor]:
-    """The largest difference of the weights, per layer and head, and of the states, per layer and as a part of the
-    layer's largest where that is above one.
+    """Return the largest difference of the weights, per layer and head, and of the states, per layer.
+
+    The latter is relative to the layer's largest state if that is above one.
     """
     for name, a, b in zip(("weights", "states"), mine, other, strict=True):
         assert a.dtype == b.dtype, f"{name}: {a.dtype} and {b.dtype}"
@@ -124,7 +127,7 @@ def apart(mine: Result, other: Result) -> tuple[Tensor, Tensor]:
 
 
 def assert_same(mine: Result, other: Result, dtype: torch.dtype) -> None:
-    """Every weight is the same within the tolerance of ``dtype``, every state within it of the layer's largest."""
+    """Assert that weights agree within the tolerance of ``dtype``, and states within it times the layer's largest."""
     assert mine[0].dtype == dtype
     heads, states = apart(mine, other)
     assert bool((heads <= TOLERANCES[dtype]).all()), f"weights differ per layer and head by\n{heads}"
@@ -132,7 +135,9 @@ def assert_same(mine: Result, other: Result, dtype: torch.dtype) -> None:
 
 
 def assert_telling(weights: Tensor) -> None:
-    """No layer is near uniform, where every kernel is right, nor near one-hot, where only the argmax counts."""
+    """Assert that no layer is near uniform, where any kernel is right, or near one-hot, where only the argmax
+    counts.
+    """
     spread = entropy(weights)
     assert bool((spread < 0.9).all()), f"near uniform: {spread}"
     assert bool((spread > 0.1).all()), f"near one-hot: {spread}"
@@ -146,7 +151,7 @@ def entropy(weights: Tensor) -> Tensor:
 
 
 def write_report(path: Path, found: Report) -> None:
-    """Write what was ``found`` over what the file says of it; the rest stays, but for variants that are no more."""
+    """Update the file with what was ``found``; other rows stay, except those of variants that no longer exist."""
     said: Report = json.loads(path.read_bytes()) if path.exists() else {}
     merged: Report = {}
     for family, name in all_variants():

@@ -1,4 +1,4 @@
-"""Config.json of well-known decoders, in the spelling of their time: only what says something about the model."""
+"""The config.json of well-known decoders, in the spelling of their time, as far as it describes the model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which way a checkpoint is run, in which type of numbers, and what is said where none runs it."""
+"""Which backend runs a checkpoint, in which type, and what is reported if none can."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests import tiny
 
 
 def changed(folder: Path, target: Path, **config: Any) -> Path:
-    """A copy of the model in ``folder`` with other attributes in its config."""
+    """Return a copy of the model in ``folder`` with other attributes in its config."""
     shutil.copytree(folder, target, dirs_exist_ok=True)
     path = target / "config.json"
     path.write_text(json.dumps(json.loads(path.read_bytes()) | config))
@@ -88,7 +88,7 @@ def test_a_damaged_config_is_no_reason_to_host(tiny_bert: Path, tmp_path: Path) 
 
 
 def own_code(plain: Path, folder: Path) -> Path:
-    """A Llama whose type transformers does not know, and whose code touches ``executed`` beside the folder."""
+    """Make a Llama of a type that transformers does not know, whose code touches ``executed`` beside the folder."""
     model = changed(
         plain,
         folder / "model",
@@ -181,7 +181,7 @@ def test_the_fastest_device_is_the_first_that_is_present(
 
 
 class States(Observer):
-    """Writes down the types of the hidden states."""
+    """Records the types of the hidden states."""
 
     def __init__(self) -> None:
         self.found: set[torch.dtype] = set()

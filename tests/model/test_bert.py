@@ -1,4 +1,4 @@
-"""BERT from its files: random ones of many shapes and spellings, and the real default model."""
+"""BERT from files: random ones of many shapes and spellings, and the real default model."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ PAIR = "The river bank was strong."
 
 
 def assert_parity(folder: Path, dtype: torch.dtype, text: str, pair: str | None = None, *, telling: bool = True) -> int:
-    """Every layer, head and state of ``text`` agrees; return the number of tokens."""
+    """Assert that every layer, head and state of ``text`` agrees; return the number of tokens."""
     encoding = load(folder).encode(text, pair)
     with precision(dtype):
         model = BertModel.from_pretrained(folder, attn_implementation="eager", dtype=dtype).eval()
@@ -79,7 +79,7 @@ def test_the_longest_text_that_fits_against_transformers(tmp_path: Path, dtype: 
 
 
 def test_token_types_count(tiny_model: Model) -> None:
-    """The same tokens as one text and as a pair: only the types differ, and the weights with them."""
+    """The same tokens as one text and as a pair differ only in their types, and so do the weights."""
     assert isinstance(tiny_model.backend, Native)
     network = tiny_model.backend.network
     encoding = tiny_model.encode("the bank", "the loan")
@@ -136,7 +136,7 @@ def gamma_and_beta(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def with_extras(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """What heads and older versions of transformers saved beside the encoder."""
+    """Add the tensors that heads and older versions of transformers saved beside the encoder."""
     assert "pooler.dense.weight" in tensors
     return tensors | {
         "embeddings.position_ids": torch.arange(64)[None],
@@ -150,7 +150,7 @@ def without_pooler(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def old(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """As the first checkpoints were: a prefix, gamma and beta, and a head's own norm."""
+    """Rename tensors as in the first checkpoints: a prefix, gamma and beta, and a head's own norm."""
     return {f"bert.{name}": tensor for name, tensor in gamma_and_beta(tensors).items()} | {
         "cls.predictions.transform.LayerNorm.gamma": torch.ones(32)
     }

@@ -1,4 +1,4 @@
-"""The check finds what is wrong, forgives rounding, compares with the model itself, and leaves no trace."""
+"""The check finds mistakes, forgives rounding, compares with the model itself, and leaves no trace."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LAYERS, HEADS = 3, 4
 
 @pytest.fixture
 def damage(monkeypatch: pytest.MonkeyPatch) -> Callable[[Attend], None]:
-    """Put a function in the place of the kernel that the forward pass calls."""
+    """Replace the kernel that the forward pass calls."""
 
     def put(attend: Attend) -> None:
         monkeypatch.setattr(run, "attend", attend)
@@ -50,7 +50,7 @@ def number(found: float | None) -> float:
 
 
 def assert_caught(check: Check) -> None:
-    """Beyond tolerance in float32, and in float64 as much: it is no rounding."""
+    """Assert that the difference is beyond tolerance in float32 and in float64, so that it is not rounding."""
     assert not check.passed
     assert check.max_abs_diff > 10 * check.tolerance
     assert check.double is not None
@@ -112,7 +112,7 @@ def test_an_error_in_the_mixing_is_caught_by_the_next_layer(
 def test_the_worst_head_is_the_damaged_one(
     layer: int, head: int, tiny_model: Model, damage: Callable[[Attend], None]
 ) -> None:
-    """One head of one layer is shown wrongly; what goes on to the next layer is right."""
+    """One head of one layer is shown wrongly; the input of the next layer is right."""
 
     def shown_wrongly(q: Tensor, *kv: Tensor, **facts: Any) -> Tensor:
         if facts["layer"] != layer:
@@ -136,7 +136,7 @@ def test_the_worst_head_is_the_damaged_one(
 def test_rounding_beyond_the_tolerance_passes_by_float64(
     tiny_model: Model, damage: Callable[[Attend], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Scores in another order of summation: nothing but rounding, and gone in float64."""
+    """Scores summed in another order differ by rounding only, which vanishes in float64."""
 
     def rounding(q: Tensor, k: Tensor, v: Tensor, **facts: Any) -> Tensor:
         noise = 1 + 1e-7 * torch.randn(q.shape, generator=torch.Generator().manual_seed(0))
@@ -166,7 +166,7 @@ def test_weights_that_are_no_numbers_never_agree(tiny_model: Model, monkeypatch:
 def falsify(
     monkeypatch: pytest.MonkeyPatch, change: Callable[[list[Tensor], Tensor], tuple[list[Tensor] | None, Tensor]]
 ) -> None:
-    """Let transformers' side say what ``change`` makes of its weights and states."""
+    """Make transformers' side return what ``change`` makes of its weights and states."""
     reference = Hosted.reference
 
     def changed(self: Hosted, *texts: Any) -> Reference:
@@ -181,7 +181,7 @@ def falsify(
 def test_where_there_are_no_weights_to_compare_the_states_decide(
     tiny_model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As a part of the largest state: a model whose states are large may differ by more."""
+    """Relative to the largest state: a model with large states may differ by more."""
     falsify(monkeypatch, lambda _, states: (None, states))
     check = tiny_model.check(tiny.SENTENCE)
     assert (check.heads, check.passed) == (0, True)
@@ -330,7 +330,7 @@ def test_the_check_executes_no_pickle(tmp_path: Path) -> None:
 def test_the_check_asks_transformers_for_data_from_the_disk_and_never_for_code(
     tiny_model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By its options, since what they keep from happening depends on transformers' version."""
+    """Tested by the options, since their effect depends on transformers' version."""
     asked: dict[str, Any] = {}
     load_bert = BertModel.from_pretrained
 
@@ -345,7 +345,9 @@ def test_the_check_asks_transformers_for_data_from_the_disk_and_never_for_code(
 
 @pytest.fixture
 def in_memory(tiny_bert: Path) -> tuple[Any, Any]:
-    """A model and a tokenizer with settings that the check needs otherwise: SDPA, training, padding, truncation."""
+    """Return a model and a tokenizer with settings that the check must override: SDPA, training, padding,
+    truncation.
+    """
     model = BertModel.from_pretrained(tiny_bert, attn_implementation="sdpa").train()
     tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(tiny_bert / "tokenizer.json"), pad_token="[PAD]")
     tokenizer.backend_tokenizer.enable_truncation(4)

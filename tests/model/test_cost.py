@@ -1,4 +1,4 @@
-"""What a text costs, against numbers worked out by hand for SmolLM2-135M, and against what runs take."""
+"""The cost of a text, compared with numbers worked out by hand for SmolLM2-135M, and with real runs."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_the_kept_bytes_are_those_of_the_observers(tiny_llama: Path) -> None:
 
 
 class Slow(Observer):
-    """Makes each score take its time, as a slow machine does, on a clock of its own."""
+    """Makes each score take time, as on a slow machine, by a clock of its own."""
 
     now = 0.0
 

@@ -1,4 +1,4 @@
-"""The configs of the encoders: silent, null, old and published ones say what transformers makes of them."""
+"""Configs of encoders: empty, null, old and published ones are read as transformers reads them."""
 
 from __future__ import annotations
 

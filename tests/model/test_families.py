@@ -1,4 +1,4 @@
-"""The registry and the files of the families hold together, and a config that they can't express is refused."""
+"""The registry and the files of the families match, and a config that they can't express is refused."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def needed(spec: Spec) -> set[str]:
 
 
 def mapped(family: Family, layers: int) -> set[str]:
-    """Our names of all tensors that the family's checkpoints may hold."""
+    """Return our names of all tensors that the family's checkpoints may have."""
     ours = [our for value in family.names.values() for our in places(value)]
     return {part for our in ours for i in range(layers) for part in _parts(our.format(i))}
 
@@ -79,7 +79,7 @@ def test_a_prefix_and_an_older_spelling_come_off_and_nothing_else(kind: str) -> 
 
 
 def test_no_name_in_a_family_file_is_of_no_use() -> None:
-    """A name that no model needs is a mistake in it, which no missing tensor would show."""
+    """A name that no model needs is a mistake, which no missing tensor would reveal."""
     used: dict[int, set[str]] = {}  # by map: some families share one
     specs = [(name, {"model_type": name}) for name in FAMILIES]
     for (name, _), variant in all_variants().items():
@@ -121,7 +121,7 @@ def test_a_config_that_says_nothing_is_that_of_transformers(kind: str) -> None:
 
 
 def test_null_says_something_where_it_does_in_transformers() -> None:
-    """Mistral's later models have a ``sliding_window`` of null: they have no window, whatever the type's default."""
+    """Mistral's later models have a ``sliding_window`` of null: no window, whatever the type's default."""
     family = find_family({"model_type": "mistral"})
     seen = [family.spec(said).layers[0].attention for said in ({}, {"sliding_window": None}, {"sliding_window": 7})]
     assert [attention.window for attention in seen] == [KeyWindow(4095, 0), CAUSAL, KeyWindow(6, 0)]
@@ -202,7 +202,7 @@ def test_what_the_forward_pass_does_not_know_is_refused_by_name_and_value(name: 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_config_with_any_value_is_read_or_refused(kind: str) -> None:
-    """Never anything but our own error: no value of JSON ends in a traceback."""
+    """Only attnviz errors: no JSON value ends in a traceback."""
     said = transformers.CONFIG_MAPPING[kind]().to_dict()
     family = find_family(said)
     for name in said.keys() - {"model_type"}:

@@ -1,4 +1,4 @@
-"""What can't be run is refused before it is."""
+"""Texts that can't be run are refused before they are."""
 
 from __future__ import annotations
 

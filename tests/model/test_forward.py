@@ -1,4 +1,4 @@
-"""What the forward pass promises beside parity, which ``test_parity`` is for: whom it shows what, and when."""
+"""Properties of the forward pass beside parity (``test_parity``): what observers see, and when."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def ids_of(case: tuple[str, str]) -> list[int]:
 
 
 class Order(Observer):
-    """Writes down what comes when."""
+    """Records the order of events."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, Kind, int]] = []
@@ -176,7 +176,7 @@ def test_the_longest_text_that_fits_uses_the_last_position(case: tuple[str, str]
 
 @pytest.mark.parametrize("case", CAUSAL, ids=[family for family, _ in CAUSAL])
 def test_the_rows_of_a_run_in_parts_are_those_of_a_whole_run(case: tuple[str, str], tmp_path: Path) -> None:
-    """The tokens of a part see those before it, and the observers see what they would see of the whole."""
+    """The tokens of a part see those before it, and observers see the rows of the whole run."""
     variant = CASES[case]
     mine = saved(make(variant, torch.float64), tmp_path, torch.float64)
     expected, states = ours(mine, variant.ids)

@@ -1,4 +1,4 @@
-"""Greedy decoding against transformers' ``generate``, and the cache that it runs on against full runs."""
+"""Greedy generation compared with transformers' ``generate``, and the KV cache compared with full runs."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ COUNT = 24
 
 @dataclass(frozen=True)
 class Both:
-    """A model of transformers, and ours of the same tensors by way of the disk."""
+    """A transformers model, and our network of the same tensors, saved to disk and loaded."""
 
     model: Any
     network: Network
@@ -129,7 +129,7 @@ def test_ids_are_those_of_transformers(name: str, both: Callable[[str], Both]) -
 
 
 def said(free: list[int]) -> dict[str, dict[str, Any]]:
-    """What generation configs demand, so that it matters for a model that would say ``free``."""
+    """Return generation settings that change what a model would generate without them."""
     return {
         "a stop token": {"eos_token_id": free[6]},
         "one of several stop tokens": {"eos_token_id": [free[9], free[6]]},

@@ -1,6 +1,6 @@
-"""The scores of the next token, from our last hidden states and the head that we take, against those of transformers.
+"""The scores of the next token from our last hidden states and head, compared with those of transformers.
 
-What transformers does to them afterwards (a cap, a multiplier) leaves their order and is not compared.
+Later changes of the scores in transformers (a cap, a multiplier) keep their order, and are not compared.
 """
 
 from __future__ import annotations

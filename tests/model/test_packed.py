@@ -1,4 +1,4 @@
-"""A pack of documents runs as each of them alone, and nothing is computed on which no weight depends."""
+"""A pack of documents gives the same results as each alone, and computes only what some weight depends on."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_each_document_has_the_weights_that_it_has_alone(network: Network) -> No
 
 
 def test_the_last_layer_needs_only_its_queries_and_keys(network: Network) -> None:
-    """In a pack, and of one text where nobody asks for hidden states; the weights are the same without the rest."""
+    """In a pack, and for one text without observers of hidden states; the weights stay the same."""
     ids, types = inputs(network)
     last = f"layers.{len(network.spec.layers) - 1}."
     needed = ("attention.query.", "attention.key.", "attention.norm.")

@@ -42,13 +42,13 @@ Case = tuple[str, str]
 
 @pytest.fixture(scope="module", params=CASES, ids=[f"{family}: {name}" for family, name in CASES])
 def case(request: pytest.FixtureRequest) -> Case:
-    """Of the module, so that the tests of one variant follow each other and share its models."""
+    """A module-scoped parameter, so that the tests of one variant run together and share its models."""
     return request.param  # type: ignore[no-any-return]
 
 
 @lru_cache(maxsize=len(DTYPES))
 def both(case: Case, dtype: torch.dtype) -> tuple[Any, Network]:
-    """The transformers model of a variant and ours, by way of the disk. Not to be changed."""
+    """The transformers model of a variant and ours, saved to disk and loaded; not to be changed."""
     with precision(dtype), tempfile.TemporaryDirectory() as folder:
         model = make(CASES[case], dtype)
         return model, saved(model, Path(folder), dtype)
@@ -100,7 +100,7 @@ FIRST = dict(reversed(CASES))
 @pytest.mark.parametrize("family", FIRST)
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_padding_changes_nothing(family: str, side: str) -> None:
-    """We run a text without padding; transformers says the same of it in a batch that is padded on either side."""
+    """We run a text without padding; transformers gives the same result in a batch that is padded on either side."""
     case = family, FIRST[family]
     variant = CASES[case]
     model, network = both(case, torch.float32)
@@ -124,7 +124,7 @@ def test_padding_changes_nothing(family: str, side: str) -> None:
 
 
 def counts_padding(network: Network) -> bool:
-    """Whether the model itself counts only tokens that are no padding."""
+    """Whether the model itself counts only tokens that are not padding."""
     return getattr(network.spec.embedding.positions, "padding", None) is not None
 
 

@@ -1,4 +1,4 @@
-"""What is said of a checkpoint before it runs: which way, why, and what it is made of, in words and numbers."""
+"""The overview of a checkpoint: its backend, the reason, and what it is made of, in words and numbers."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ COUNTED = [(family, name) for family, name in CASES if name != "embeddings of th
 
 @pytest.mark.parametrize(("family", "name"), COUNTED, ids=[f"{family}: {name}" for family, name in COUNTED])
 def test_parameters_are_those_of_the_tensors_that_are_used(family: str, name: str, tmp_path: Path) -> None:
-    """What layers or stacks share is one tensor in the file, and is counted once; sines are not parameters."""
+    """A shared tensor is counted once; sines are not parameters."""
     make(CASES[family, name], torch.float32).save_pretrained(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     found = find_family(config)

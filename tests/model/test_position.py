@@ -1,4 +1,4 @@
-"""Positions against the functions of transformers that say the same."""
+"""Position encodings compared with the corresponding functions of transformers."""
 
 from __future__ import annotations
 

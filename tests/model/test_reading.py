@@ -1,4 +1,6 @@
-"""transformers' tokenizer as the judge of ids: where it is one, and where the verdict says that it is none."""
+"""Comparing ids with transformers' tokenizer: when it can serve as the reference, and when the verdict says it
+can't.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rotary positions as configs say them, against the functions of transformers that read the same configs."""
+"""Rotary positions of configs, compared with the functions of transformers that read the same configs."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def read(config: dict[str, Any], **facts: Any) -> Rotary:
 
 
 def theirs(config: Any, length: int) -> tuple[torch.Tensor, float]:
-    """The angles from token to token and the factor of the sines, in float64."""
+    """Return the angles per token and the factor of the sines, in float64."""
     with precision(torch.float64):
         kind = config.rope_parameters["rope_type"]
         if kind == "default":

@@ -1,6 +1,6 @@
-"""The check of long texts: of some rows, by transformers' own functions, and without an array of all queries and keys.
+"""The check of long texts: of some rows, by transformers' own functions, without an N × M array.
 
-What is long is made short here: every text is.
+The limit for long texts is lowered, so that every text is long.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def everything_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def damage(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
-    """Put a function in the place of the kernel, in both ways; it is given the right one."""
+    """Replace the kernel in both backends; the function gets the right one."""
     right = kernel.attend
 
     def put(wrong: Any) -> None:
@@ -122,7 +122,7 @@ def test_a_right_kernel_passes(name: str, tmp_path: Path) -> None:
 
 
 def one_head(right: Any, q: Tensor, *kv: Tensor, **facts: Any) -> Any:
-    """The head 2 of layer 1 is shown wrongly; what goes on is right."""
+    """Show head 2 of layer 1 wrongly; the input of the next layer is right."""
     if facts["layer"] != 1:
         return right(q, *kv, **facts)
     wrong = q.clone()
@@ -142,7 +142,7 @@ def mixing(right: Any, *qkv: Tensor, **facts: Any) -> Any:
 
 
 class _FarRow(Observer):
-    """Shows what the last query of layer 1 sees, one key further on."""
+    """Shows the weights of the last query of layer 1 shifted by one key."""
 
     def __init__(self, observers: Any) -> None:
         self.observers = observers
@@ -188,7 +188,7 @@ def test_a_mask_that_is_off_by_one_is_caught(
 
 
 def test_a_mask_that_is_read_wrongly_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the hosted way our reading of transformers' masks is on trial too: the other side does not share it."""
+    """In the hosted backend our reading of transformers' masks is checked too: the other side does not use it."""
     see = masks.visibility_of_rows
 
     def wrong(*facts: Any) -> masks.Visibility:
@@ -202,7 +202,7 @@ def test_a_mask_that_is_read_wrongly_is_caught(tmp_path: Path, monkeypatch: pyte
 
 
 class _Largest(TorchDispatchMode):
-    """Writes down the shape of the largest tensor of numbers or truths that is made; bytes are those of files."""
+    """Records the shape of the largest tensor of numbers or booleans that is made; tensors of bytes come from files."""
 
     shape: tuple[int, ...] = (0,)
 
@@ -225,7 +225,7 @@ class _Largest(TorchDispatchMode):
 def test_nobody_makes_an_array_of_all_queries_and_keys(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """But for T5, whose position biases are such an array."""
+    """Except for T5, whose position biases are such an array."""
     for module, constant in ((kernel, "TILE"), (row_sampler, "_TILE"), (masks, "_TILE")):
         monkeypatch.setattr(module, constant, 4 * LENGTH * DRAWN)
     path, smallest = folder(name, tmp_path), WRITTEN if name == "bart" else LENGTH
@@ -384,7 +384,7 @@ def test_progress_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_what_is_long_is_known_before(name: str, tmp_path: Path) -> None:
-    """Exactly for what runs natively; the configs of hosted models tell of the encoder's layers only."""
+    """Exactly for native models; the configs of hosted models only give the encoder's layers."""
     checkpoint = open_checkpoint(folder(name, tmp_path))
     target = encoding(TARGET) if "decoder" in (kinds := open_backend(checkpoint, Options())[0].kinds) else None
     for backend in (open_backend(checkpoint, Options())[0], open_by_transformers(checkpoint, Options())):

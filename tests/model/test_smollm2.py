@@ -1,4 +1,4 @@
-"""A real decoder: SmolLM2-135M agrees with transformers, writes what transformers writes, and fills windows of text."""
+"""A real decoder: SmolLM2-135M agrees with transformers, generates the same tokens, and reads long texts in windows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tensors of a checkpoint are those that its config asks for, or the message says which are not."""
+"""The tensors of a checkpoint match its config, or the message names those that do not."""
 
 from __future__ import annotations
 

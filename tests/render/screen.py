@@ -1,4 +1,4 @@
-"""What a renderable puts on a screen: the characters, and the colours of each cell, decoded from the escapes."""
+"""Render on a screen: the characters, and the colours of each cell, decoded from the escapes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def console(width: int = 80, colours: Colours = None, **options: Any) -> Console
 def printed(
     renderable: RenderableType, width: int = 80, colours: Colours = None, *, broken: bool = True, **options: Any
 ) -> str:
-    """What is printed, escapes and all; if not ``broken``, lines are as long as they are, not broken at the edge."""
+    """Return what is printed, with escapes; unless ``broken``, lines are not wrapped at the edge."""
     screen = console(width, colours, **options)
     how: dict[str, Any] = {} if broken else {"no_wrap": True, "overflow": "ignore", "crop": False}
     screen.print(renderable, **how)
@@ -55,7 +55,7 @@ class Cell:
 
 
 def cells(renderable: RenderableType, width: int = 80, colours: Colours = "truecolor") -> list[list[Cell]]:
-    """Each line's cells; a letter that is two columns wide is followed by an empty one."""
+    """Return each line's cells; a letter that is two columns wide is followed by an empty one."""
     return [_decode(line) for line in printed(renderable, width, colours).removesuffix("\n").split("\n")]
 
 

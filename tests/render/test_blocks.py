@@ -129,7 +129,7 @@ def test_the_brightest_half_block_is_the_largest_weight(peak: tuple[int, int]) -
 
 
 def halves(screen: list[list[Cell]]) -> list[tuple[list[RGB | None], list[RGB | None]]]:
-    """The colours of the upper and of the lower rows, a line each."""
+    """Return the colours of the upper and of the lower rows, one line each."""
     blocks = [[cell for cell in line if cell.text == "▀"] for line in screen]
     return [([cell.ink for cell in line], [cell.paper for cell in line]) for line in blocks if line]
 
@@ -224,7 +224,7 @@ def test_what_is_not_pooled_does_not_say_so() -> None:
 
 
 def numbered(n: int, step: int = 1, *, joins: int = 1) -> Heatmap:
-    """A map of units that are called w0, w1 …; ``joins`` of them were pooled to each cell before."""
+    """Return a map of units called w0, w1 …, in which each cell was pooled from ``joins`` of them."""
     numbers = np.arange(0, n * step, step)
     labels = tuple(f"w{i}" for i in numbers)
     size = n * joins, n * joins
@@ -322,7 +322,7 @@ def test_labels_stand_above_their_columns_whatever_is_in_them(width: int, colour
 
 
 def _ends(row: list[Cell], columns: int) -> list[int]:
-    """Where the columns of a row end: after the last digit of a number, or at equal steps in a row of blocks."""
+    """Return where the columns of a row end: after the last digit of a number, or at equal steps in a row of blocks."""
     numbers = [match.end() for match in re.finditer(r"\d+", "".join(cell.text or " " for cell in row))]
     if numbers:
         return numbers

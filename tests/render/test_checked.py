@@ -1,4 +1,4 @@
-"""The check in the terminal."""
+"""The report of a check in the terminal."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def check(apart: float = 2.4e-7, *, dtype: str = "float32", double: Check | None
 
 
 def rounded(times: float, apart: float, double: Check, dtype: str = "float32") -> Check:
-    """Beyond the tolerance, and ``times`` as far as rounding goes."""
+    """Return a check beyond the tolerance, ``times`` as far as rounding goes."""
     rounding = Rounding(times, double.dtype, "self", 1, 2)
     return replace(check(apart, dtype=dtype, double=double), rounding=rounding)
 
 
 def blind(apart: float) -> Check:
-    """Of a model whose own attention returns no weights."""
+    """Return a check of a model whose own attention returns no weights."""
     layer = LayerCheck("self", 4, None, None, None, apart, ALL)
     return Check(0, "float32", 1e-5, apart, layer, (layer,))
 

@@ -33,7 +33,7 @@ FAILED = check(0.02, double=check(0.019, dtype="float64"))
 
 
 def made(attention: Attention, found: Check | None = None, **options: Any) -> dict[str, Any]:
-    """The document as its reader gets it."""
+    """Return the document as its reader gets it."""
     text = json.dumps(summary_document(summary_of(attention, **options), found), allow_nan=False)
     parsed: dict[str, Any] = json.loads(text)
     return parsed

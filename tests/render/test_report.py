@@ -24,7 +24,7 @@ EVIL = '<script>alert("1")</script>\u202e\x1b[31m&amp;'
 
 
 class Page(HTMLParser):
-    """What stands on a page: how often each element, its attributes, and all text outside of style and script."""
+    """The content of a page: counts of elements, their attributes, and all text outside style and script."""
 
     def __init__(self, html: str) -> None:
         super().__init__()

@@ -170,8 +170,10 @@ class Config:
         return tuple(known[kind] for kind in kinds)
 
     def windows_by_pattern(self, count: int, every: int) -> tuple[KeyWindow, ...]:
-        """How far each of ``count`` layers sees: as far as ``sliding_window``, and one of ``every`` layers, the last of
-        them, all that came before; unless ``layer_types`` says it otherwise.
+        """Return the window of each of ``count`` layers: one of ``every`` layers, the last, sees all earlier keys, the
+        others slide.
+
+        ``layer_types`` takes precedence.
         """
         kinds = ["sliding_attention" if (i + 1) % every else "full_attention" for i in range(count)]
         return self.layer_windows(self.optional("sliding_window", 4096), kinds)

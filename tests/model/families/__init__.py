@@ -1,6 +1,6 @@
-"""What is special to each family: its configs as published, in the spelling of their time, and what it refuses.
+"""What is special to each family: published configs in the spelling of their time, and configs that it refuses.
 
-Of a published config only what says something about the model is repeated here.
+A published config is repeated here as far as it says something about the model.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def read(config: Mapping[str, Any]) -> Spec:
 
 
 def written(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The config as transformers reads it and writes it again."""
+    """Return the config as transformers reads and writes it."""
     values = {name: copy.deepcopy(value) for name, value in config.items() if name != "model_type"}
     return CONFIG_MAPPING[config["model_type"]](**values).to_dict()
 
@@ -35,7 +35,7 @@ def assert_defaults(kind: str) -> None:
 
 
 def assert_published(config: Mapping[str, Any]) -> None:
-    """We read the config as transformers does, and pass over nothing that we do not know."""
+    """Assert that we read the config as transformers does, and ignore nothing unknown."""
     spec = read(config)
     assert spec == read(written(config))
     assert spec.causal

@@ -73,7 +73,7 @@ def test_what_the_forward_pass_does_not_know_is_refused() -> None:
 
 
 def test_scores_that_are_upcast_are_the_same(tmp_path: Path) -> None:
-    """In float64 transformers refuses to run so, which is why this is no variant."""
+    """In float64 transformers refuses this setting, so it is not a variant."""
     variant = gpt2(reorder_and_upcast_attn=True, scale_attn_by_inverse_layer_idx=True)
     model = make(variant, torch.float32)
     found = ours_of(saved(model, tmp_path, torch.float32), variant)

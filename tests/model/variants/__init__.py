@@ -1,5 +1,6 @@
-"""What parity is tested on: for each family a module of its name with ``VARIANTS``, one for each thing that changes
-the mathematics. The key says what that is, in the words of the README's table.
+"""The variants for parity: per family a module with ``VARIANTS``, one for each thing that changes the mathematics.
+
+The key names it, in the words of the README's table.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ SHAPE: dict[str, Any] = {
 
 
 def sharpen(model: torch.nn.Module) -> None:
-    """Larger queries, and outputs so small that layers of the same weights do not make all tokens one."""
+    """Enlarge queries, and reduce outputs, so that layers with the same weights do not make all tokens alike."""
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.endswith("query.weight"):

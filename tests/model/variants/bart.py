@@ -26,7 +26,7 @@ SHAPE: dict[str, Any] = {
 
 
 def prepare(model: torch.nn.Module, sharpness: float) -> None:
-    """Larger queries, positions that are still sinusoids, and biases of the head, which are no parameters."""
+    """Enlarge queries, keep the sinusoidal positions, and set the biases of the head, which are not parameters."""
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.endswith("q_proj.weight"):

@@ -17,7 +17,7 @@ SHAPE: dict[str, Any] = {
 
 
 def sharpen(model: torch.nn.Module) -> None:
-    """Post-norms make tokens alike where what is added is large beside them: small values, larger queries."""
+    """Use small values and large queries: with post-norms, large additions make tokens alike."""
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.endswith("query.weight"):

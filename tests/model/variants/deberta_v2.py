@@ -27,7 +27,7 @@ CONVOLUTION: dict[str, Any] = V3 | {"conv_kernel_size": 3, "conv_act": "gelu"}
 
 
 def sharpen(model: torch.nn.Module) -> None:
-    """Larger queries beside small values, see the variants of BERT, and positions that matter."""
+    """Use large queries and small values, as in the variants of BERT, and positions that matter."""
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.endswith(("query_proj.weight", "rel_embeddings.weight")):

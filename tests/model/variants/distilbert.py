@@ -17,7 +17,7 @@ SHAPE: dict[str, Any] = {
 
 
 def sharpen(model: torch.nn.Module) -> None:
-    """Larger queries beside small values, see the variants of BERT."""
+    """Use large queries and small values, as in the variants of BERT."""
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.endswith("q_lin.weight"):

@@ -26,8 +26,9 @@ def alibi(scale: float = 0.3, **config: Any) -> Variant:
 
 
 def once(model: torch.nn.Module) -> None:
-    """transformers' eager attention adds ALiBi to the scores and again with the mask, its other ways of attention and
-    the code that the models were trained with add it once: take it from the scores, the mask keeps it.
+    """Remove ALiBi from the scores of transformers' eager attention, where it is also in the mask.
+
+    Its other attention functions, and the code that the models were trained with, add it once.
     """
 
     def without(module: torch.nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any]:

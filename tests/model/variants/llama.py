@@ -23,7 +23,7 @@ FACTORS = {"short_factor": [1.0, 1.3, 1.7, 2.0], "long_factor": [1.0, 4.0, 9.0, 
 
 
 def sharpen(model: torch.nn.Module) -> None:
-    """Normed queries and keys are short: larger weights of their norms make attention telling."""
+    """Enlarge the weights of the query and key norms: normed queries and keys are short."""
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "self_attn.q_" in name and "norm" in name and name.endswith("weight"):

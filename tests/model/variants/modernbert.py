@@ -25,7 +25,7 @@ def modernbert(model: str = "ModernBertModel", **config: Any) -> Variant:
 
 
 def angles(**everywhere: Any) -> dict[str, Any]:
-    """Rotary positions of both kinds of layers, with bases so near that a text of the tests shows them."""
+    """Give both kinds of layers rotary bases so small that a short text shows the difference."""
     return {
         "full_attention": {"rope_type": "default", "rope_theta": 900.0} | everywhere,
         "sliding_attention": {"rope_type": "default", "rope_theta": 30.0},

@@ -19,7 +19,7 @@ SHAPE: dict[str, Any] = {
 
 
 def sharpen(model: torch.nn.Module) -> None:
-    """Larger queries beside small values, see the variants of BERT, and biases that matter."""
+    """Use large queries and small values, as in the variants of BERT, and biases that matter."""
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.endswith(("attn.q.weight", "relative_attention_bias.weight")):

@@ -22,7 +22,7 @@ def opt(model: str = "OPTModel", **config: Any) -> Variant:
 
 
 def sharpen(model: torch.nn.Module) -> None:
-    """Post-norms make tokens alike where what is added is large beside them: small values, larger queries.
+    """Use small values and large queries: with post-norms, large additions make tokens alike.
 
     The first layer reads embeddings that are not normed.
     """

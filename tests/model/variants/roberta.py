@@ -20,7 +20,7 @@ INSIDE = (*IDS[:9], 1, 1, *IDS[9:], 1)  # the padding id 1 inside the text and a
 
 
 def sharpen(model: torch.nn.Module) -> None:
-    """Larger queries beside small values, see the variants of BERT."""
+    """Use large queries and small values, as in the variants of BERT."""
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.endswith("query.weight"):
