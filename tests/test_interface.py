@@ -71,7 +71,7 @@ def test_attend_cuts_a_long_text_only_if_told_to(tiny_model: Model) -> None:
 
 def test_the_model_is_opened_once(tiny_model: Model) -> None:
     assert tiny_model.backend is tiny_model.backend
-    assert (tiny_model.backend.path, tiny_model.reason) == ("native", "")
+    assert (tiny_model.backend.name, tiny_model.reason) == ("native", "")
 
 
 def test_links_from_a_word_are_its_own_and_the_strongest(tiny_attention: Attention) -> None:
@@ -245,7 +245,7 @@ def attended(t5: Model) -> EncoderDecoder:
 
 
 def test_an_encoder_decoder_gives_its_three_maps(t5: Model, attended: EncoderDecoder) -> None:
-    assert t5.backend.path == "native"
+    assert t5.backend.name == "native"
     shapes = {"encoder": (3, 4, 15, 15), "decoder": (2, 4, 7, 7), "cross": (2, 4, 7, 15)}
     for kind, shape in shapes.items():
         found = getattr(attended, kind)

@@ -171,7 +171,7 @@ def batch(
 
     known = read_words(words)
     if known and known.spans:
-        raise UsageError("--words has the places of one text's words, expected a list", hint="Give one word a line.")
+        raise UsageError("--words has the positions of one text's words, expected a list", hint="Give one word a line.")
     job = Job(
         tuple(inputs),
         output,

@@ -87,7 +87,7 @@ def _read(record: str, reading: TextOptions) -> Record:
 
 def explain(model: Model) -> None:
     """Say why the model is hosted or observed, where it is; and what is not read."""
-    if model.backend.path == "observed":
+    if model.backend.name == "observed":
         console.note(f"observed: the model attends by itself, these are its own weights ({model.reason})")
     elif model.reason:
         console.note(f"hosted: transformers runs the model, our kernel is its attention ({model.reason})")

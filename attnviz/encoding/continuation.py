@@ -78,12 +78,12 @@ def _open_words(
     tokens, special = grown.tokens[first:], grown.special[first:]
     # A special token separates its neighbours, as a line break does.
     text, spans = join_pieces([b"\n" if mark else piece for mark, piece in zip(special, spelt, strict=True)])
-    places: list[CharacterSpan | None] = [
+    offsets: list[CharacterSpan | None] = [
         None if mark else (0, *span) for mark, span in zip(special, spans, strict=True)
     ]
     words = None if grown.lexicon is None or grown.lexicon.spans else grown.lexicon
     cuts = [words.cut(text) if words else Cuts.of(text)]
-    begins = word_starts(cuts, places, gaps)
+    begins = word_starts(cuts, offsets, gaps)
     last = max(starts, default=first)
     # White space at the end of the input may belong to the word that follows.
     end = next((i for i in range(read, first, -1) if not is_blank(grown.tokens[i - 1])), first)
@@ -92,7 +92,7 @@ def _open_words(
         # be inside a word.
         if i != last or not is_punctuation(starts[i]):
             begins[i - first] = i in starts
-    cut = cut_words(begins, tokens, cuts, places)
+    cut = cut_words(begins, tokens, cuts, offsets)
     new = (replace(word, start=word.start + first, stop=word.stop + first) for word in cut)
     return tuple(_spelt(old.get(word.start), word, grown.tokens) for word in new)
 

@@ -279,7 +279,7 @@ def _read(
         )
     texts = (text,) if pair is None else (text, pair)
     cuts = [words.cut(part, first=not i) if words else Cuts.of(part) for i, part in enumerate(texts)]
-    places: list[CharacterSpan | None] = [
+    offsets: list[CharacterSpan | None] = [
         None if mark or sequence is None else (sequence, *span)
         for mark, sequence, span in zip(special, pieces.sequence_ids, pieces.offsets, strict=True)
     ]
@@ -291,7 +291,7 @@ def _read(
         type_ids=tuple(pieces.type_ids),
         tokens=tokens,
         special=special,
-        words=cut_words(word_starts(cuts, places, gaps), tokens, cuts, places),
+        words=cut_words(word_starts(cuts, offsets, gaps), tokens, cuts, offsets),
         dropped=dropped,
         lexicon=words,
         source=EncodingSource(text, pair, limit=len(ids) if dropped else None),

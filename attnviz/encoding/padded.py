@@ -78,8 +78,8 @@ def encode_id_rows(
         if seen != [0] * first + [1] * sum(seen) + [0] * (len(seen) - first - sum(seen)):
             raise InputError(f"{where} has holes: padding stands before a text or behind it, not inside")
         types = given["token_type_ids"][i].tolist() if "token_type_ids" in given else [0] * len(row)
-        places = given["position_ids"][i].tolist() if "position_ids" in given else None
-        found.append(_read(tokenizer, row, seen, types, places))
+        own = given["position_ids"][i].tolist() if "position_ids" in given else None
+        found.append(_read(tokenizer, row, seen, types, own))
     return found, batch
 
 
@@ -90,14 +90,14 @@ def encode_ids(tokenizer: Tokenizer, ids: Sequence[int], type_ids: Sequence[int]
 
 
 def _read(
-    tokenizer: Tokenizer, row: Sequence[int], seen: Sequence[int], types: Sequence[int], places: Sequence[int] | None
+    tokenizer: Tokenizer, row: Sequence[int], seen: Sequence[int], types: Sequence[int], positions: Sequence[int] | None
 ) -> tuple[Encoding, Padded]:
     first, count = seen.index(1), sum(seen)
     plain = encode_ids(tokenizer, row[first : first + count], types[first : first + count])
     n = len(row)
     padded = Padded(
         plain.text, None, tuple(row), tuple(types), ("",) * n, (False,) * n, (),
-        mask=tuple(seen), positions=None if places is None else tuple(places),
+        mask=tuple(seen), positions=None if positions is None else tuple(positions),
     )  # fmt: skip
     return plain, padded
 

@@ -121,19 +121,19 @@ def _inside(text: str) -> set[int]:
 
 
 def word_starts(
-    cuts: Sequence[Cuts], places: Sequence[CharacterSpan | None], whole: Collection[int] = ()
+    cuts: Sequence[Cuts], offsets: Sequence[CharacterSpan | None], whole: Collection[int] = ()
 ) -> list[bool]:
     """Return for each token whether it begins a word.
 
     Args:
         cuts: the boundaries of each text.
-        places: the place of each token; a token without one (a special token) is a word of its own.
+        offsets: the characters of each token; a token without any (a special token) is a word of its own.
         whole: the tokens that are words of their own too, such as ``[MASK]``.
     """
     begins: list[bool] = []
     blank: int | None = None  # the start of the current word while it is only white space
     before: CharacterSpan | None = None
-    for i, place in enumerate(places):
+    for i, place in enumerate(offsets):
         if place is None or before is None or before[0] != place[0]:
             begins.append(True)
             _end(begins, blank)
@@ -141,7 +141,7 @@ def word_starts(
         elif cuts[place[0]].is_break(place):
             begins.append(False)
             # Spaces before a line break belong to the line's last word, unless the text begins with them.
-            if blank and places[blank - 1] is not None:
+            if blank and offsets[blank - 1] is not None:
                 _end(begins, blank)
                 blank = None
         else:
@@ -163,15 +163,15 @@ def _end(begins: list[bool], blank: int | None) -> None:
 
 
 def cut_words(
-    begins: Sequence[bool], tokens: Sequence[str], cuts: Sequence[Cuts], places: Sequence[CharacterSpan | None]
+    begins: Sequence[bool], tokens: Sequence[str], cuts: Sequence[Cuts], offsets: Sequence[CharacterSpan | None]
 ) -> tuple[Word, ...]:
     """Return the words that begin where ``begins`` says, spelt as in the text, or by their token if it has no place."""
     starts = [i for i, begin in enumerate(begins) if begin]
     words = []
     for start, stop in pairwise([*starts, len(tokens)]):
-        label, first = tokens[start], places[start]
+        label, first = tokens[start], offsets[start]
         if first is not None:
-            end = max(place[2] for place in places[start:stop] if place and place[0] == first[0])
+            end = max(place[2] for place in offsets[start:stop] if place and place[0] == first[0])
             label = cuts[first[0]].whole(first[1], end) or cuts[first[0]].text[first[1] : end] or label
         words.append(Word(label, start, stop))
     return tuple(words)

@@ -290,7 +290,7 @@ class Model(Judged):
         numbers = weights.layers(kind)
         return Attention(
             self.name,
-            self.backend.path,
+            self.backend.name,
             self.backend.causal(kind),
             queries,
             as_array(weights.stacked(kind)),

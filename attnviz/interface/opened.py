@@ -74,7 +74,7 @@ class Opened:
 
         backend = self.backend
         return (
-            choose_backend(open_by_transformers(self.checkpoint, self.options)) if backend.path == "native" else backend
+            choose_backend(open_by_transformers(self.checkpoint, self.options)) if backend.name == "native" else backend
         )
 
     @property
@@ -92,7 +92,7 @@ class Opened:
     @property
     def uncheckable(self) -> str:
         """Why there is nothing of ours that could be checked; empty where there is."""
-        observed = self.backend.path == "observed"
+        observed = self.backend.name == "observed"
         return "the weights are the model's own (observed): there is nothing of ours to check" if observed else ""
 
     def encode(

@@ -165,7 +165,7 @@ def _judge(model: Opened, row: Row, found: Found) -> tuple[Check, list[Tensor]]:
     from attnviz.errors import ModelError
     from attnviz.model.check.report import compare_layer, summarise_layers, weight_differences
 
-    if _backend(model, row.padded).path == "observed":
+    if _backend(model, row.padded).name == "observed":
         raise UsageError(f"{model.name} attends by itself in transformers, and so are the weights of rows with padding")
     theirs = model.by_transformers.reference(row.padded, row.target)
     compared, others = [], []
@@ -196,7 +196,7 @@ def _is_alike(backend: Native | Hosted, padded: Padded) -> bool:
     """
     if padded.plain:
         return True
-    if backend.path != "native" or padded.positions is not None:
+    if backend.name != "native" or padded.positions is not None:
         return False
     from attnviz.model.architecture.spec import Dynamic, LongRope, Rotary
 
@@ -232,7 +232,7 @@ def _record(model: Opened, backend: Native | Hosted, row: Row, kind: record.Kind
     queries = row.target if kind in ("decoder", "cross") and row.target else row.plain
     return Attention(
         model.name,
-        backend.path,
+        backend.name,
         backend.causal(kind),  # of the run without padding, which came last
         queries,
         weights.stacked(kind).cpu().numpy(),

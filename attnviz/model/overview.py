@@ -88,7 +88,7 @@ def _hosted_overview(
         from attnviz.model.hosted.dry_run import dry_run
 
         found = dry_run(checkpoint)
-    return found.path, {"not read": few(found.unread, 10)} if found.unread else {}
+    return found.name, {"not read": few(found.unread, 10)} if found.unread else {}
 
 
 def _is_tied(family: families.Family, checkpoint: Checkpoint) -> bool:

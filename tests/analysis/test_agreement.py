@@ -111,7 +111,7 @@ def assert_same(show: dict[str, Summary], batch: Measured) -> None:
     indirect=["model"],
 )
 def test_of_a_text_that_the_model_reads_at_once(model: Model, text: str) -> None:
-    native = model.backend.path == "native"  # a hosted model is slow, and measured by the same code
+    native = model.backend.name == "native"  # a hosted model is slow, and measured by the same code
     batch = [measured(model, text, backend) for backend in (("pack", "alone") if native else ("pack",))]
     for show in (shown(model, text, backend) for backend in (("short", "long") if native else ("long",))):
         for each in batch:

@@ -159,7 +159,7 @@ def test_layers_that_see_a_part_of_the_text(
 ) -> None:
     folder, layer_windows = make(tmp_path)
     model = load(folder, dtype="float64")
-    assert model.backend.path == ("hosted" if make is near_hosted else "native")
+    assert model.backend.name == ("hosted" if make is near_hosted else "native")
     for text in (UNLIKE, "A bank."):
         encoding = model.encode(text)
         weights, seen = weights_of(model, encoding), [seen_in(len(encoding), **window) for window in layer_windows]

@@ -51,7 +51,7 @@ def inductive_gpt2(folder: Path) -> Path:
 
 def test_a_head_of_induction_is_found(tmp_path: Path) -> None:
     model = load(inductive_gpt2(tmp_path))
-    assert model.backend.path == "native"
+    assert model.backend.name == "native"
     score = induction(model.backend, model.checkpoint.tokenizer)
     assert score is not None
     assert score.shape == (2, 1)

@@ -44,13 +44,13 @@ def test_what_a_family_file_expresses_is_native(name: str, request: pytest.Fixtu
     checkpoint = open_checkpoint(request.getfixturevalue(name))
     backend, reason = open_backend(checkpoint, Options())
     assert isinstance(backend, Native)
-    assert (backend.path, reason, hosted_reason(checkpoint)) == ("native", "", "")
+    assert (backend.name, reason, hosted_reason(checkpoint)) == ("native", "", "")
 
 
 def test_a_type_without_a_family_file_is_hosted_and_the_reason_names_it(tiny_mixtral: Path) -> None:
     model = load(tiny_mixtral)
     assert isinstance(model.backend, Hosted)
-    assert model.backend.path == "hosted"
+    assert model.backend.name == "hosted"
     assert model.reason.startswith("attnviz has no forward pass of its own for models of type 'mixtral'")
     assert model.attend(tiny.SENTENCE).backend == "hosted"
 

@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 def test_it_agrees_with_transformers_in_every_head(real_decoder: Path) -> None:
     model = load(real_decoder)
-    assert model.backend.path == "native"
+    assert model.backend.name == "native"
     check = model.check(tiny.SENTENCE * 8)
     assert check.heads == 270
     assert check.passed

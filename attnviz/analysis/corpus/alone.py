@@ -90,7 +90,7 @@ def measure_alone(
 
 def _workers(backend: Native | Hosted, windows: Windows) -> int:
     """How many windows run at once; those that cut words come one by one, for what they have of a word is added up."""
-    if backend.path != "native" or backend.network.device.type != "cpu" or not windows.whole_words:
+    if backend.name != "native" or backend.network.device.type != "cpu" or not windows.whole_words:
         return 1
     import torch
 
@@ -106,7 +106,7 @@ def run_alone(backend: Native | Hosted, encoding: Encoding, observers: Sequence[
     kind = backend.kinds[0]
     if kind == "self":
         backend.run(encoding, observers)
-    elif backend.path == "native":
+    elif backend.name == "native":
         memory = backend.run_encoder(encoding, observers)
         if memory is not None:
             require_finite(memory, backend.network.tensors)

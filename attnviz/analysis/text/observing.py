@@ -55,7 +55,7 @@ def observe(
         run_windows(backend, windows, [*kept.in_windows(), *seeing], others)
     else:
         backend.run(read, [Only(kind, [*kept.at_once(), *seeing]), *others], written)
-    found = kept.record(name, backend.path)
+    found = kept.record(name, backend.name)
     return replace(found, evidence=gathered.evidence(kind, read, written)) if gathered else found
 
 
@@ -103,7 +103,7 @@ def pick_map(record: Record, wanted: MapName | None) -> Attention:
 
 def is_causal(backend: Native | Hosted, read: Encoding, written: Encoding | None, kind: Kind) -> bool:
     """Whether no query sees a later key: of a hosted model a run shows it, here one of a few tokens."""
-    if backend.path != "native":
+    if backend.name != "native":
         backend.run(_beginning(read), (), None if written is None else _beginning(written))
     return backend.causal(kind)
 

@@ -225,7 +225,7 @@ class Checker:
 
 def layer_windows(backend: Native | Hosted, encoding: Encoding) -> dict[int, KeyWindow]:
     """How far the queries of each layer see that reads a text: of a hosted model a run of it shows that."""
-    if backend.path == "native":
+    if backend.name == "native":
         spec = backend.network.spec.encoder or backend.network.spec
         return {number: layer.attention.window for number, layer in enumerate(spec.layers)}
     seen = LayerWindows()

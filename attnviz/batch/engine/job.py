@@ -265,7 +265,7 @@ def _about(job: Job, model: Model, folder: RunFolder, total: JobTotals) -> About
     }
     return About(
         model=model.name,
-        backend=model.backend.path,
+        backend=model.backend.name,
         dtype=identity.dtype,
         inputs=job.inputs,
         revision=identity.revision or "",

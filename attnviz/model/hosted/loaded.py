@@ -34,7 +34,7 @@ class Loaded:
             start: the token with which a decoder begins.
             unread: the names of the checkpoint's tensors that the model does not use.
         """
-        self.model, self.name, self.unread = model, name, unread
+        self.model, self.model_name, self.unread = model, name, unread
         self._accepts = dict(inspect.signature(model.forward).parameters)
         self._takes_all = any(each.kind is each.VAR_KEYWORD for each in self._accepts.values())
         if self._takes_all:  # a forward of the user's may pass on what the one of transformers takes
@@ -73,12 +73,12 @@ class Loaded:
             with attend_with(self.model, hook, own), quiet_transformers(), exact, torch.inference_mode():
                 return self.model(**inputs, **self._accepted(wanted | {"return_dict": True}))
         except AttnvizError as error:
-            error.message = f"{self.name}: {error.message}"
+            error.message = f"{self.model_name}: {error.message}"
             raise
         except (TypeError, ValueError, LookupError, AttributeError, RuntimeError, ImportError) as error:
             alone = "" if self._reads == "input_ids" else f": it reads {self._reads} as well"
             raise UnsupportedModel(
-                f"{self.name}: transformers' {type(self.model).__name__} can't run this text{alone} ({error})",
+                f"{self.model_name}: transformers' {type(self.model).__name__} can't run this text{alone} ({error})",
                 hint="" if getattr(self.model, "base_model", self.model) is self.model else _INSIDE,
             ) from error
 
@@ -90,7 +90,7 @@ class Loaded:
         if "input_ids" not in self._accepts and (self._reads != "input_ids" or not self._takes_all):
             kind, reads = type(self.model).__name__, self._reads
             reads = next(iter(self._accepts), "nothing") if reads == "input_ids" else reads
-            raise UnsupportedModel(f"{self.name}: transformers' {kind} reads {reads}, not text")
+            raise UnsupportedModel(f"{self.model_name}: transformers' {kind} reads {reads}, not text")
         self._fits(encoding)
         device = self._device()
         inputs = {"input_ids": torch.tensor([encoding.ids], device=device)}
@@ -117,7 +117,9 @@ class Loaded:
         }
         refused = sorted(wanted.keys() - self._accepts.keys())
         if refused:
-            raise UnsupportedModel(f"{self.name}: {type(self.model).__name__} takes no {' and no '.join(refused)}")
+            raise UnsupportedModel(
+                f"{self.model_name}: {type(self.model).__name__} takes no {' and no '.join(refused)}"
+            )
         return wanted
 
     def _shapes(self, encoding: Encoding, target: Encoding | None) -> dict[Kind, tuple[int, int]]:

@@ -41,7 +41,7 @@ class Hosted(Loaded):
     The model, which belongs to whoever loaded it, is restored after each run.
     """
 
-    path: Literal["hosted", "observed"] = "hosted"
+    name: Literal["hosted", "observed"] = "hosted"
     layers: Mapping[Kind, int] = {}
     """Empty, since the number of layers of each kind is known only after a run."""
 
@@ -87,8 +87,8 @@ class Hosted(Loaded):
         if silent:
             whose = "" if self.kinds == ("self",) else f"the {' and '.join(silent)} attention of "
             raise AttendsByItself(
-                f"{self.name}: {whose}transformers' {type(self.model).__name__} attends by itself, and not through the "
-                "AttentionInterface where ours could take its place"
+                f"{self.model_name}: {whose}transformers' {type(self.model).__name__} attends by itself, and not "
+                "through the AttentionInterface where ours could take its place"
             )
 
     def causal(self, kind: Kind = "self") -> bool:

@@ -30,7 +30,7 @@ _ROUNDING = {torch.float16: 2.0**-9, torch.bfloat16: 2.0**-7, torch.float64: 1e-
 class Observed(Hosted):
     """A loaded model that attends by itself: observers see its ``output_attentions`` as tiles."""
 
-    path: Literal["hosted", "observed"] = "observed"
+    name: Literal["hosted", "observed"] = "observed"
 
     def run(self, encoding: Encoding, observers: Sequence[Observer] = (), target: Encoding | None = None) -> Tensor:
         """Run one input as ``Hosted.run``; the result is empty if the model returns no hidden states.
@@ -89,7 +89,7 @@ class Observed(Hosted):
 
     def _maps(self, output: Any, kind: Kind, shape: tuple[int, int]) -> dict[int, Tensor]:
         """Return the weights (H, N, M) of each layer that has some."""
-        name, whose = OUTPUT_FIELDS[kind], f"{self.name}: {type(self.model).__name__}"
+        name, whose = OUTPUT_FIELDS[kind], f"{self.model_name}: {type(self.model).__name__}"
         given = _value(output, name)
         found = {layer: each for layer, each in enumerate(given or ()) if each is not None}
         if not found:
@@ -106,7 +106,7 @@ def choose_backend(hosted: Hosted) -> Hosted:
     Raises:
         UnsupportedModel: the model attends by itself and returns no weights, or neither backend can run it.
     """
-    other = Observed(hosted.model, hosted.name, hosted.start, hosted.unread)
+    other = Observed(hosted.model, hosted.model_name, hosted.start, hosted.unread)
     encoding, target = _few(hosted)
     if not has_own_attention(hosted.model):
         other.run(encoding, (), target)

@@ -38,7 +38,7 @@ class Written:
 class Native:
     """A network of attnviz's own forward pass that runs encodings."""
 
-    path: Literal["native"] = "native"
+    name: Literal["native"] = "native"
 
     def __init__(self, network: Network, start: int | None = None, unread: tuple[str, ...] = ()) -> None:
         """Wrap a network.

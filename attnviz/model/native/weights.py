@@ -75,8 +75,8 @@ def take_head(
         raise ModelError(f"models of type {family.name!r} have no head that predicts the next token")
     if spec.head and spec.head.bias == "optional" and not _has(family, spec, tensors, "head.bias"):
         del needed["head.bias"]
-    places = _locate(family, spec, shapes_of(tensors), needed)
-    matrix, *bias = (tensor.to(device, dtype) for tensor in _load(tensors, places, needed).values())
+    locations = _locate(family, spec, shapes_of(tensors), needed)
+    matrix, *bias = (tensor.to(device, dtype) for tensor in _load(tensors, locations, needed).values())
     return matrix, bias[0] if bias else None
 
 
@@ -95,9 +95,9 @@ def find_unread(family: Family, spec: Spec, tensors: Mapping[str, Tensor]) -> tu
         ModelError: as ``take_tensors``.
     """
     stored = shapes_of(tensors)
-    places, _ = _needed(family, spec, stored)
-    read = {name for place in places for name in place.theirs}
-    taken = {part for place in places for part in place.parts}
+    locations, _ = _needed(family, spec, stored)
+    read = {name for place in locations for name in place.theirs}
+    taken = {part for place in locations for part in place.parts}
     copies = {
         name
         for names, our, _ in _places(family, spec, tensor_shapes(spec) | head_shapes(spec))
@@ -205,11 +205,11 @@ def _shapes(place: TensorLocation, needed: Mapping[str, TensorShape]) -> list[Te
 
 
 def _load(
-    tensors: Mapping[str, Tensor], places: list[TensorLocation], needed: Mapping[str, TensorShape]
+    tensors: Mapping[str, Tensor], locations: list[TensorLocation], needed: Mapping[str, TensorShape]
 ) -> dict[str, Tensor]:
     """Read and split the needed tensors, in the order of ``needed``."""
     taken: dict[str, Tensor] = {}
-    for place in places:
+    for place in locations:
         loaded = [tensors[name] for name in place.theirs]
         cut = _cut(place, loaded[0] if len(loaded) == 1 else torch.stack(loaded), _shapes(place, needed))
         taken |= {part: cut[part] for part in place.parts}
