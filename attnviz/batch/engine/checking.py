@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 Mode = Literal["none", "sample", "all"]
 FIRST = 3
-"""So many documents of the run are checked whatever is drawn."""
+"""The first documents of a run that are checked, whatever is drawn."""
 EVERY = 100
-"""One of so many is drawn by its content: the same ones in every run, however it was cut or resumed."""
+"""One document in so many is drawn, by its content: the same ones in every run, however it was cut or resumed."""
 NAMED = 100
-"""So many documents that are beyond a tolerance are named, the first ones; all of them are counted."""
+"""The most documents beyond a tolerance that are named; all of them are counted."""
 _REASONS = 5
-"""So many reasons are kept: each document may have one of its own."""
+"""The most reasons that are kept: each document may have one of its own."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Checked:
 
     @property
     def passed(self) -> bool | None:
-        """Whether all that were checked agree; None where none could be."""
+        """Whether all documents that were checked agree; None if none could be checked."""
         return not self.failed if self.documents else None
 
     def __str__(self) -> str:
@@ -110,14 +110,14 @@ def merge_checks(parts: Iterable[Checked]) -> Checked:
 
 @dataclass
 class Checker:
-    """Checks what a ``worker`` found; transformers' model is opened with the first document and kept."""
+    """Checks the results of a ``worker``. The model of transformers is opened with the first document and kept."""
 
     worker: Worker
     mode: Mode
     _judge: Judge | None = field(default=None, init=False)
 
     def check(self, found: Sequence[DocumentResult]) -> Checked | None:
-        """The verdict on those of the documents that are drawn; None where none are."""
+        """The verdict on the documents that are drawn; None if none are."""
         drawn = [each for each in found if self._drawn(each)]
         checked = [
             self._check(each.document.number, each.encoding, each.measured)

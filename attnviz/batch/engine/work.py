@@ -1,4 +1,4 @@
-"""The work on a chunk: its documents are encoded, and measured together where they are short, else one by one."""
+"""The work on a chunk: its documents are encoded, and measured together if they are short, else one by one."""
 
 from __future__ import annotations
 
@@ -76,14 +76,14 @@ class Worker:
         return is_causal(backend, start, start if "cross" in backend.kinds else None, backend.kinds[0])
 
     def encode(self, chunk: Chunk) -> list[Encoded]:
-        """What the model reads of each document, or why it can't."""
+        """Encode each document, or return the error that says why it can't be."""
         texts = [each.text for each in chunk.documents if not each.reason]
         with self._tokenizing:
             found = iter(encode_many(self.model.checkpoint.tokenizer, texts, words=self.how.words))
         return [InputError(each.reason) if each.reason else self._fitting(next(found)) for each in chunk.documents]
 
     def _fitting(self, encoded: Encoded) -> Encoded:
-        """``encoded``, or the error that the model has too few positions for it, or the machine too little memory."""
+        """``encoded``, or an error if the model has too few positions for it, or the machine too little memory."""
         if not isinstance(encoded, Encoding):
             return encoded
         limit = self.model.backend.limit
@@ -100,7 +100,7 @@ class Worker:
     def measure(
         self, chunk: Chunk, encoded: Sequence[Encoded], on_progress: OnProgress = nobody
     ) -> list[DocumentResult]:
-        """What was found of each document of the ``chunk``; one that fails does not touch the others."""
+        """Measure each document of the ``chunk``; one that fails does not affect the others."""
         documents, found = chunk.documents, dict[int, DocumentResult]()
         short, long = dict[int, Encoding](), dict[int, Encoding]()
         for i, each in enumerate(encoded):
@@ -114,14 +114,14 @@ class Worker:
         return [found[i] for i in range(len(documents))]
 
     def is_short(self, encoding: Encoding) -> bool:
-        """Whether a document is run with others: the weights of a layer are made at once then."""
+        """Whether a document is run together with others: the weights of a layer are computed at once then."""
         limit = self.model.backend.limit
         return (limit is None or len(encoding) <= limit) and fits_tile(max(self.heads.values()), len(encoding))
 
     def _together(
         self, documents: Sequence[Document], encodings: Sequence[Encoding], on_progress: OnProgress
     ) -> list[DocumentResult]:
-        """Short documents, packed; each has the part of the time that it has of the tokens."""
+        """Measure short documents in packs; the time is shared out by tokens."""
         if not documents:
             return []
         start = time.perf_counter()
@@ -132,7 +132,7 @@ class Worker:
         return [_found(document, encoding, got, each * len(encoding)) for document, encoding, got in rows]
 
     def _alone(self, document: Document, encoding: Encoding, on_progress: OnProgress) -> DocumentResult:
-        """A long document, run whole where the model can, else in windows."""
+        """Measure a long document: whole if the model can read it, else in windows."""
         start = time.perf_counter()
         try:
             windows = self.windows(encoding)
@@ -151,7 +151,7 @@ class Worker:
         return replace(found, windows=len(windows)) if windows else found
 
     def windows(self, encoding: Encoding) -> Windows | None:
-        """The windows in which a document is read; None where the model reads it whole.
+        """The windows in which a document is read; None if the model reads it whole.
 
         Raises:
             InputError, UsageError: as ``slide_windows``.
@@ -165,7 +165,7 @@ class Worker:
 
 
 def _heads(model: Model) -> dict[int, int]:
-    """How many heads each layer has: a run of one token shows it."""
+    """The number of heads of each layer, which a run of one token shows."""
     seen = _Heads()
     run_alone(model.backend, decoder_start(model.checkpoint.tokenizer, 0), [seen])
     require_equal_heads(seen.heads.values())

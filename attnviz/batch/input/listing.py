@@ -21,7 +21,7 @@ class Readable(Protocol):
     """What an input is read from: a file system, or standard input."""
 
     def size(self, path: str) -> int | None:
-        """The bytes of a file; None where they are not known before it is read."""
+        """The bytes of a file; None if they are not known before it is read."""
 
     def open(self, path: str) -> AbstractContextManager[BinaryIO]:
         """The bytes of a file."""

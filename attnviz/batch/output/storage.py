@@ -1,4 +1,4 @@
-"""The folder that results are written to, on whatever file system it lies."""
+"""The folder that results are written to, on any file system."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Storage:
         return f"{self.where}/{name}" if name else self.where
 
     def make(self, *folders: str) -> None:
-        """Make the folder, or ``folders`` in it, and those above, where they are not there yet."""
+        """Make the folder, or ``folders`` in it, and those above, if they do not exist."""
         for folder in folders or ("",):
             with as_usage_error(self._shown(folder), "made"):
                 self._files.make(self._path(folder))
@@ -58,13 +58,13 @@ class Storage:
             self.delete(f"{folder}/{name}" if folder else name)
 
     def size(self, name: str) -> int | None:
-        """The bytes of a file; None where there is none."""
+        """The bytes of a file; None if there is none."""
         with as_usage_error(self._shown(name), "read"), contextlib.suppress(FileNotFoundError, NotADirectoryError):
             return self._files.size(self._path(name))
         return None
 
     def open(self, name: str) -> BinaryIO | None:
-        """A file to be read, from any position; None where there is none."""
+        """Open a file for reading, from any position; None if there is none."""
         with as_usage_error(self._shown(name), "read"), contextlib.suppress(FileNotFoundError, NotADirectoryError):
             return self._files.open(self._path(name))
         return None
@@ -80,11 +80,11 @@ class Storage:
             self._files.delete(self._path(name))
 
     def abandon(self) -> None:
-        """Delete what this process is writing at the moment, since it ends."""
+        """Delete what this process has half-written, since it ends."""
         self._files.abandon()
 
     def locked(self) -> contextlib.AbstractContextManager[Callable[[], None]]:
-        """Keep other runs out; the function raises where another run has taken the folder over nevertheless.
+        """Keep other runs out; the function raises if another run has taken the folder over nevertheless.
 
         Raises:
             UsageError: another run writes there.

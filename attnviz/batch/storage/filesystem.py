@@ -14,7 +14,7 @@ _PARTIAL = re.compile(r"\..+\.[0-9a-f]{8}\.partial", re.DOTALL)
 
 
 class FileSystem(ABC):
-    """Files and folders by their paths. All methods but ``key`` raise OSError, FileNotFoundError where nothing is."""
+    """Files and folders by their paths. Methods raise OSError, and FileNotFoundError if nothing lies there."""
 
     is_local: ClassVar[bool]
     """Whether it is this machine's."""
@@ -25,7 +25,7 @@ class FileSystem(ABC):
 
     @abstractmethod
     def entries(self, folder: str) -> list[tuple[str, EntryKind | None]]:
-        """The names in a folder, ``sort_entries``; None marks what is not read: pipes, devices, links to folders."""
+        """The names and kinds in a folder, sorted; None for what is not read: pipes, devices, links to folders."""
 
     @abstractmethod
     def key(self, path: str) -> str:
@@ -33,15 +33,15 @@ class FileSystem(ABC):
 
     @abstractmethod
     def size(self, path: str) -> int | None:
-        """The bytes of a file; None where they are not known before it is read."""
+        """The bytes of a file; None if they are not known before it is read."""
 
     @abstractmethod
     def open(self, path: str) -> BinaryIO:
-        """A file to be read, from any position."""
+        """Open a file for reading, from any position."""
 
     @abstractmethod
     def make(self, folder: str) -> None:
-        """Make a folder and those above it, where they do not exist."""
+        """Make a folder and those above it, if they do not exist."""
 
     @abstractmethod
     def write(self, path: str, content: bytes | memoryview) -> None:
@@ -53,11 +53,11 @@ class FileSystem(ABC):
 
     @abstractmethod
     def abandon(self) -> None:
-        """Delete what this process is writing at the moment, since it ends."""
+        """Delete what this process has half-written, since it ends."""
 
     @abstractmethod
     def locked(self, folder: str, shown: str) -> AbstractContextManager[Callable[[], None]]:
-        """Keep other runs out of a folder; the function raises where another run took it over nevertheless.
+        """Keep other runs out of a folder; the function raises if another run took it over nevertheless.
 
         Raises:
             UsageError: another run writes to the folder, which is shown as ``shown``.
@@ -65,7 +65,7 @@ class FileSystem(ABC):
 
 
 def sort_entries(entries: Iterable[tuple[str, EntryKind | None]]) -> list[tuple[str, EntryKind | None]]:
-    """The entries of a folder as paths are sorted: ``a.txt`` before what lies in ``a/``."""
+    """Sort the entries of a folder as their paths are sorted: ``a.txt`` comes before what lies in ``a/``."""
     return sorted(entries, key=lambda entry: f"{entry[0]}/" if entry[1] == "folder" else entry[0])
 
 

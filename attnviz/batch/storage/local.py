@@ -23,7 +23,7 @@ class LocalFiles(FileSystem):
         self._writing: set[str] = set()
 
     def kind(self, path: str) -> EntryKind | None:
-        """A broken link is a file, and so is what we may not look at: opening it says what is wrong."""
+        """What lies there. A broken link, or what we may not look at, is a file: opening it says what is wrong."""
         if not path:
             return None
         try:
@@ -49,7 +49,7 @@ class LocalFiles(FileSystem):
         return found.st_size if stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode) else None
 
     def open(self, path: str) -> BinaryIO:
-        """A file to be read."""
+        """Open a file for reading."""
         _require_whole(path)
         return Path(path).open("rb")
 
@@ -111,7 +111,7 @@ def _require_whole(path: str) -> None:
 
 
 def _sync_names(folder: Path) -> None:
-    """Have the names in ``folder`` survive a power failure from here on, where its file system can do that."""
+    """Write the names in ``folder`` to the disk, if its file system can, so that they survive a power failure."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

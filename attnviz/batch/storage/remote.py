@@ -11,7 +11,7 @@ from attnviz.batch.storage.filesystem import EntryKind, FileSystem, partial_path
 from attnviz.batch.storage.lock import FILE, lock_object
 
 _OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "memory"}
-"""Where nobody sees half of an object, and a folder is only a part of names."""
+"""Object stores: an object is written as a whole, and a folder is only a part of names."""
 _LISTED = {"hf"}
 """Where a file is looked up in the listing of its folder, so that listings are worth keeping."""
 
@@ -76,13 +76,13 @@ class RemoteFiles(FileSystem):
         return found
 
     def open(self, path: str) -> BinaryIO:
-        """A file to be read, which is read ahead in parts."""
+        """Open a file for reading; it is read ahead in parts."""
         with as_os_error():
             opened: BinaryIO = self._files.open(path, "rb")
         return opened
 
     def make(self, folder: str) -> None:
-        """Make a folder, where there are any."""
+        """Make a folder, unless the store has none."""
         if not self._is_object_store:
             with as_os_error():
                 self._files.makedirs(folder, exist_ok=True)
@@ -131,5 +131,5 @@ class RemoteFiles(FileSystem):
         """What is half-written has no name yet, or one that the next run sweeps away: the network is not waited for."""
 
     def locked(self, folder: str, shown: str) -> contextlib.AbstractContextManager[Callable[[], None]]:
-        """Keep other runs out by an object that says who writes."""
+        """Keep other runs out by an object that names the run that writes."""
         return lock_object(self._files, f"{folder}/{FILE}", f"{shown}/{FILE}")

@@ -85,7 +85,7 @@ class Family:
         return spec
 
     def _renamed(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """The attributes under the names that ``read`` knows; where a config has both, the other name counts."""
+        """The attributes under the names that ``read`` knows; if a config has both names, the other one counts."""
         plain = {name: value for name, value in config.items() if name not in self.attributes}
         other = {self.attributes[name]: value for name, value in config.items() if name in self.attributes}
         return plain | {name: value for name, value in other.items() if value is not None}
@@ -115,7 +115,7 @@ DECODER_NAMES: Names = {
     "norm.weight": "norm.weight",
     "lm_head.weight": "head.weight",
 }
-"""The names of decoders that are built like a Llama; families add theirs, and take away what they do not have."""
+"""The names of decoders that are built like a Llama. A family adds and takes away what differs."""
 
 QK_NORM_NAMES: Names = {
     "layers.{}.self_attn.q_norm.weight": "layers.{}.attention.query_norm.weight",
@@ -128,7 +128,7 @@ LAYER_NORM_NAMES: Names = {
     **both("layers.{}.post_attention_layernorm", "layers.{}.mlp.norm"),
     **both("norm", "norm"),
 }
-"""The names of their norms where these have biases."""
+"""The names of norms with biases in such decoders."""
 
 
 def names_without(names: Names, *parts: str) -> Names:
