@@ -41,7 +41,7 @@ def test_compiled_models_run_by_the_one_inside() -> None:
 
 @pytest.mark.parametrize("model", [nn.Linear(1, 1), nn.DataParallel(nn.Linear(1, 1)), object()])
 def test_what_is_no_model_of_transformers(model: Any) -> None:
-    with pytest.raises(ModelError, match="is no model of transformers"):
+    with pytest.raises(ModelError, match="is not a transformers model"):
         attnviz.load((model, TOKENIZER))
 
 

@@ -47,7 +47,7 @@ def open_adapter(name: str, folder: Path, said: Mapping[str, Any]) -> Checkpoint
     """
     base, method = said.get("base_model_name_or_path"), str(said.get("peft_type"))
     if not isinstance(base, str) or not base:
-        raise ModelError(f"{folder / ADAPTER} names no model that the adapter is for", hint=DOWNLOAD_AGAIN)
+        raise ModelError(f"{folder / ADAPTER} does not name its base model", hint=DOWNLOAD_AGAIN)
     about = f"{name} is an adapter ({method}) for the model {base}"
     try:
         import peft

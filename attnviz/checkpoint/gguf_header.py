@@ -93,7 +93,7 @@ class _Header:
         elif kind in _BYTES:
             self._skip(_BYTES[kind])
         else:
-            raise ValueError(f"its header has a value of the type {kind}, which there is not")
+            raise ValueError(f"its header has a value of the unknown type {kind}")
         return None
 
     def _string(self) -> bytes:

@@ -41,7 +41,7 @@ def open_in_memory(model: Any, tokenizer: Any) -> Checkpoint:
     inner, wrapped = _unwrapped(model)
     if not (hasattr(inner, "named_modules") and hasattr(getattr(inner, "config", None), "model_type")):
         raise ModelError(
-            f"a {type(inner).__module__}.{type(inner).__name__} is no model of transformers",
+            f"a {type(inner).__module__}.{type(inner).__name__} is not a transformers model",
             hint="Give the PreTrainedModel that is inside: attnviz.load((model, tokenizer)).",
         )
     if any(tensor.is_meta for tensor in inner.parameters()):

@@ -65,7 +65,7 @@ def overview(checkpoint: Checkpoint, options: Options | None = None) -> Overview
             unread = weights.find_unread(family, spec, checkpoint.tensors)
         if unread:
             facts["not read"] = few(unread, 10)
-        return Overview(checkpoint.name, kind, "native", "a family file says all that its config asks for", facts)
+        return Overview(checkpoint.name, kind, "native", "a family file expresses all of its config", facts)
     facts = _from_config(checkpoint)
     try:
         backend, unused = _hosted_overview(checkpoint, options or Options())

@@ -42,7 +42,7 @@ def test_a_native_model_says_so_and_what_it_is_made_of(run: Run, tiny_llama: Pat
     result = run("models", tiny_llama)
     assert (result.code, result.err) == (0, "")
     assert result.lines[0] == f"{tiny_llama.name} · llama · native"
-    assert result.lines[1] == "  a family file says all that its config asks for"
+    assert result.lines[1] == "  a family file expresses all of its config"
     found = facts(result)
     assert (found["layers"], found["heads"]) == ("3", "4 of size 8, 2 key-value heads")
     assert found["sees"] == "itself and all before"

@@ -147,7 +147,7 @@ def plan_of(folder: Path, **config: Any) -> Overview:
 def test_a_native_model(tiny_llama: Path) -> None:
     found = plan_of(tiny_llama)
     assert (found.name, found.model_type, found.backend) == (tiny_llama.name, "llama", "native")
-    assert found.reason == "a family file says all that its config asks for"
+    assert found.reason == "a family file expresses all of its config"
     config = json.loads((tiny_llama / "config.json").read_text())
     assert found.facts == describe(find_family(config).spec(config))
     stored = load_file(tiny_llama / "model.safetensors")

@@ -52,7 +52,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
 def fails(run: Run, *command: object, place: str) -> None:
     result = run(*command)
     assert result.code == 5
-    assert f"✗ attnviz reads the text otherwise than transformers: {place}" in result.said
+    assert f"✗ attnviz tokenizes the text differently from transformers: {place}" in result.said
     assert "Do not rely on this picture" in result.said
 
 

@@ -129,20 +129,20 @@ def test_the_check_of_some_rows_says_so() -> None:
 @pytest.mark.parametrize(
     ("windows", "said"),
     [
-        (None, "; figures, maps and links of all heads, made anew from all rows, too"),
+        (None, "; figures, maps and links of all heads, recomputed from all rows, too"),
         (
             WindowCounts(3, 3, 3),
-            "; figures, maps and links of all heads, made anew from all rows of all 3 windows, too",
+            "; figures, maps and links of all heads, recomputed from all rows of all 3 windows, too",
         ),
         (
             WindowCounts(80, 3, 80),
-            " from 3 of 80 windows; figures, maps and links of all heads, made anew from all rows of all 80 windows, "
+            " from 3 of 80 windows; figures, maps and links of all heads, recomputed from all rows of all 80 windows, "
             "too",
         ),
         (
             WindowCounts(3, 3, 1000),
             " from 3 of 1,000 windows, and the links of these rows; figures and maps, which are of all 1,000 windows, "
-            "were not made anew",
+            "were not recomputed",
         ),
     ],
 )
@@ -171,12 +171,12 @@ WRITTEN = {
         GenerationCheck(
             5, differ=(Choice(11, 7, 8, 1e-7, 4e-7), Choice(12, 7, 8, 0.5, 4e-7), Choice(13, 1, 2, 9, 4e-7))
         ),
-        "✗ attnviz wrote the token 7 at place 12, where transformers writes 8: it scores that 5.0e-01 higher, "
+        "✗ attnviz wrote the token 7 at position 12, where transformers writes 8: it scores that 5.0e-01 higher, "
         "and rounding explains 4.0e-07",
     ),
     "ended": (
         GenerationCheck(5, differ=(Choice(14, 7, None, float("inf"), 0),)),
-        "✗ attnviz wrote the token 7 at place 14, where transformers ends the text",
+        "✗ attnviz wrote the token 7 at position 14, where transformers ends the text",
     ),
 }
 

@@ -84,10 +84,10 @@ def _taken(found: CorpusEstimate) -> list[tuple[str, str]]:
         machines, gpus = needed[f"machines_{within}"], needed[f"gpus_{within}"]
         who = [] if machines is None else [f"{_many(machines, 'machine')} like this one"]
         who += [] if gpus is None else [_many(gpus, f"{GPU} GPU")]
-        rows.append((words, " or ".join(who) or "not known"))
+        rows.append((words, " or ".join(who) or "unknown"))
     if cost.gpu_seconds is not None:
         rows.append(("a GPU", _gpu(found)))
-    return rows + [("not known", words) for words in found.shape.unknown]
+    return rows + [("unknown", words) for words in found.shape.unknown]
 
 
 def _pace(found: CorpusEstimate) -> str:
@@ -104,7 +104,7 @@ def _gpu(found: CorpusEstimate) -> str:
     peak, single = (GPU_PEAK[size] / 1e12 for size in (found.bytes_, 4))
     more = "" if peak == single else f", {single:.0f} of them in attention"
     seconds = cost.gpu_seconds or 0.0
-    said = f"reckoned, not measured, at {GPU_SHARE:.0%} of {peak:.0f} TFLOP/s{more}: {duration(seconds)} of one"
+    said = f"estimated, not measured, at {GPU_SHARE:.0%} of {peak:.0f} TFLOP/s{more}: {duration(seconds)} of one"
     if seconds < 1:
         return said
     read, written = format_count(cost.documents / seconds), in_words(cost.bytes.total / seconds)

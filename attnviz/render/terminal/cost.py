@@ -79,7 +79,7 @@ def _rows(found: Estimate) -> list[tuple[str, str]]:
     if shape.limit is not None and cost.tokens > shape.limit:
         over = f"the model has positions for {shape.limit:,} tokens only: --windows slides over the text"
         rows.append(("limit", over))
-    return rows + [("not known", words) for words in shape.unknown]
+    return rows + [("unknown", words) for words in shape.unknown]
 
 
 def operations(linear: int | None, attention: int) -> str:
@@ -91,7 +91,7 @@ def operations(linear: int | None, attention: int) -> str:
 def fits(free: int | None, peak: int) -> str:
     """Describe how much memory is ``free``, and whether ``peak`` fits."""
     if free is None:
-        return "not known"
+        return "unknown"
     return f"{in_words(free)}: {'it fits' if peak <= free else 'it does not fit'}"
 
 

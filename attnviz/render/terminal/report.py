@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 def check_line(check: Check) -> Text:
     """Return the verdict: ``✓ 72 heads agree with transformers to 2.4e-07 in all 15 rows``, or what disagrees."""
     if check.inputs.differs:
-        return Text(f"✗ attnviz reads the text otherwise than transformers: {clean(check.inputs.differs)}", "bold red")
+        return Text(
+            f"✗ attnviz tokenizes the text differently from transformers: {clean(check.inputs.differs)}", "bold red"
+        )
     if check.recomputed and not check.recomputed.passed:
         return Text(f"✗ {_wrong(check.recomputed)}", "bold red")
     if not check.agrees:
@@ -73,7 +75,7 @@ def _disagreement(check: Check) -> str:
 def _otherwise(wrong: Choice) -> str:
     """Describe what transformers would have generated."""
     theirs = "ends the text" if wrong.theirs is None else f"writes {wrong.theirs}"
-    line = f"✗ attnviz wrote the token {wrong.ours} at place {wrong.place}, where transformers {theirs}"
+    line = f"✗ attnviz wrote the token {wrong.ours} at position {wrong.place}, where transformers {theirs}"
     if not isfinite(wrong.apart):
         return line
     return f"{line}: it scores that {wrong.apart:.1e} higher, and rounding explains {wrong.explained:.1e}"
@@ -102,17 +104,17 @@ def _recomputed(check: Check) -> str:
     windows = found.windows
     of = f" from {windows.rows:,} of {windows.total:,} windows" if windows and windows.rows < windows.total else ""
     if windows and windows.read < windows.total:
-        unread = f"figures and maps, which are of all {windows.total:,} windows, were not made anew"
+        unread = f"figures and maps, which are of all {windows.total:,} windows, were not recomputed"
         return f"{of}, and the links of these rows; {unread}"
     some = "all heads" if found.heads == found.total else f"{found.heads:,} of {found.total:,} heads"
     rows = f"all rows of all {windows.total:,} windows" if windows else "all rows"
-    return f"{of}; figures, maps and links of {some}, made anew from {rows}, too"
+    return f"{of}; figures, maps and links of {some}, recomputed from {rows}, too"
 
 
 def _wrong(found: Recomputed) -> str:
     times = f"{found.apart:,.0f} times as far as rounding goes"
     if not isfinite(found.apart):
-        times = "as no rounding can"
+        times = "beyond any rounding"
     return f"attnviz and transformers differ in what is shown: {found.what}, {times}"
 
 
