@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, count, pairwise
 from typing import BinaryIO
@@ -15,7 +16,7 @@ from attnviz.batch.input.options import InputRow, ReadOptions, Unreadable
 from attnviz.batch.input.stream import Stream, why
 from attnviz.batch.storage.addresses import file_system_of, is_remote, is_web
 from attnviz.batch.storage.errors import reason
-from attnviz.batch.storage.filesystem import EntryKind, FileSystem, with_slash
+from attnviz.batch.storage.filesystem import with_slash
 from attnviz.errors import AttnvizError, InputError, UsageError
 
 STANDARD_INPUT = "-"
@@ -130,7 +131,8 @@ def _entries(
 
     without = ""
     if leave_out is not None:
-        files, path = _reached(leave_out)
+        with _reaching(leave_out):
+            files, path = file_system_of(leave_out)
         without = with_slash(files.key(path))
     found = [_look_up(name, wanted, stdin, without) for name in dict.fromkeys(inputs)]
     keys = sorted(key for key, _ in found)
@@ -151,8 +153,9 @@ def _once(entries: Iterator[Entry]) -> Iterator[Entry]:
 def _look_up(name: str, wanted: Callable[[Entry], bool], stdin: BinaryIO | None, without: str) -> _Input:
     if name == STANDARD_INPUT:
         return _standard(stdin)
-    files, path = _reached(name)
-    kind = _kind(files, path, name)
+    with _reaching(name):
+        files, path = file_system_of(name)
+        kind = files.kind(path)
     if kind == "file":
         folder, slash, own = path.rpartition("/")
         key = with_slash(files.key(folder + slash)) + own
@@ -187,9 +190,11 @@ def _walked(name: str, folder: WalkRoot, wanted: Callable[[Entry], bool], withou
 
 
 def _matched(name: str, prefix: str, pattern: Pattern, wanted: Callable[[Entry], bool], without: str) -> _Input:
-    files, path = _reached(prefix)
+    with _reaching(prefix):
+        files, path = file_system_of(prefix)
+        is_folder = files.kind(path or ".") == "folder"
     folder = WalkRoot(files, path and with_slash(path), prefix, with_slash(files.key(path)))
-    entries = walk(folder, pattern, wanted, without) if _kind(files, path or ".", prefix) == "folder" else iter(())
+    entries = walk(folder, pattern, wanted, without) if is_folder else iter(())
     none = UsageError(
         f"no file matches {name!r}", hint="Patterns are *, ? and [abc] within a name, and ** for any folders."
     )
@@ -204,22 +209,13 @@ def _some(entries: Iterator[Entry], none: AttnvizError) -> Iterator[Entry]:
     return chain([first], entries)
 
 
-def _reached(name: str) -> tuple[FileSystem, str]:
+@contextlib.contextmanager
+def _reaching(name: str) -> Iterator[None]:
+    """Turn an OSError inside into the error that ``name`` can't be reached."""
     try:
-        return file_system_of(name)
+        yield
     except OSError as error:
-        raise _unreachable(name, error) from None
-
-
-def _kind(files: FileSystem, path: str, name: str) -> EntryKind | None:
-    try:
-        return files.kind(path)
-    except OSError as error:
-        raise _unreachable(name, error) from None
-
-
-def _unreachable(name: str, error: OSError) -> InputError:
-    return InputError(
-        f"{name} can't be reached ({reason(error)})",
-        hint="Check the network, the address and whether you may read it; or download the files and give their folder.",
-    )
+        raise InputError(
+            f"{name} can't be reached ({reason(error)})",
+            hint="Check the network, the address and your right to read; or download the files and give their folder.",
+        ) from None
