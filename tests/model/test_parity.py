@@ -97,8 +97,8 @@ FIRST = dict(reversed(CASES))
 """One variant of each family."""
 
 
-@pytest.mark.parametrize("family", FIRST)
 @pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("family", FIRST)
 def test_padding_changes_nothing(family: str, side: str) -> None:
     """We run a text without padding; transformers gives the same result in a batch that is padded on either side."""
     case = family, FIRST[family]
