@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -84,6 +85,11 @@ def real_decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder = smollm2.folder(shared)
     assert folder is not None
     return folder
+
+
+def pytest_collection_finish() -> None:
+    """What is there by now stays to the end: no garbage collection walks through it again."""
+    gc.freeze()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -66,7 +66,8 @@ MODELS: dict[str, tuple[str, dict[str, Any], float]] = {
 }
 
 
-def folder(name: str, path: Path) -> Path:
+@tiny.made_once
+def folder(path: Path, name: str) -> Path:
     kind, config, scale = MODELS[name]
     model = getattr(transformers, kind)
     return tiny.save(path, model(model.config_class(**config)), scale=scale)
@@ -102,7 +103,7 @@ def damage(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_right_kernel_passes(name: str, tmp_path: Path) -> None:
-    check = run(folder(name, tmp_path))
+    check = run(folder(tmp_path, name))
     assert check.passed
     assert (check.double, check.against) == (None, "eager")
     two = name in ("t5", "bart")
@@ -163,7 +164,7 @@ def far_row(right: Any, *qkv: Tensor, observers: Any = (), **facts: Any) -> Any:
 @pytest.mark.parametrize("name", MODELS)
 def test_mistakes_are_caught(name: str, mistake: Any, tmp_path: Path, damage: Callable[[Any], None]) -> None:
     damage(mistake)
-    check = run(folder(name, tmp_path))
+    check = run(folder(tmp_path, name))
     assert not check.passed
     assert check.max_abs_diff > 3 * check.tolerance
     assert check.double is not None
@@ -184,7 +185,7 @@ def test_a_mask_that_is_off_by_one_is_caught(
         return right(*qkv, window=window if far is None else dataclasses.replace(window, **{side: far + 1}), **facts)
 
     damage(off)
-    assert not run(folder(name, tmp_path)).passed
+    assert not run(folder(tmp_path, name)).passed
 
 
 def test_a_mask_that_is_read_wrongly_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,7 +199,7 @@ def test_a_mask_that_is_read_wrongly_is_caught(tmp_path: Path, monkeypatch: pyte
         return dataclasses.replace(found, window=dataclasses.replace(found.window, left=found.window.left + 1))
 
     monkeypatch.setattr(masks, "visibility_of_rows", wrong)
-    assert not run(folder("gpt-oss", tmp_path)).passed
+    assert not run(folder(tmp_path, "gpt-oss")).passed
 
 
 class _Largest(TorchDispatchMode):
@@ -228,7 +229,7 @@ def test_nobody_makes_an_array_of_all_queries_and_keys(
     """Except for T5, whose position biases are such an array."""
     for module, constant in ((kernel, "TILE"), (row_sampler, "_TILE"), (masks, "_TILE")):
         monkeypatch.setattr(module, constant, 4 * LENGTH * DRAWN)
-    path, smallest = folder(name, tmp_path), WRITTEN if name == "bart" else LENGTH
+    path, smallest = folder(tmp_path, name), WRITTEN if name == "bart" else LENGTH
     with _Largest() as largest:
         assert run(path).passed
     assert 4 * LENGTH * DRAWN <= largest.numel < smallest * smallest, largest.shape
@@ -244,7 +245,7 @@ def refuse(*_: Any, **__: Any) -> Any:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_other_side_is_the_models_own(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    judge = open_by_transformers(open_checkpoint(folder(name, tmp_path)), Options())
+    judge = open_by_transformers(open_checkpoint(folder(tmp_path, name)), Options())
     target = encoding(TARGET) if "cross" in judge.kinds else None
     drawn = sampling.draw_queries(judge, encoding(IDS), target)
     expected = judge.reference(encoding(IDS), target)
@@ -274,7 +275,7 @@ def test_the_other_side_is_the_models_own(name: str, tmp_path: Path, monkeypatch
 def test_our_side_is_our_kernel(name: str, tmp_path: Path, damage: Callable[[Any], None]) -> None:
     damage(refuse)
     with pytest.raises(AssertionError, match="our kernel was called"):
-        run(folder(name, tmp_path))
+        run(folder(tmp_path, name))
 
 
 def test_rounding_beyond_the_tolerance_passes_by_float64(
@@ -286,7 +287,7 @@ def test_rounding_beyond_the_tolerance_passes_by_float64(
 
     damage(rounding)
     monkeypatch.setitem(TOLERANCES, torch.float32, 1e-9)
-    check = run(folder("llama", tmp_path))
+    check = run(folder(tmp_path, "llama"))
     assert check.max_abs_diff > check.tolerance
     assert check.double is not None
     assert (check.double.dtype, check.double.passed, check.passed) == ("float64", True, True)
@@ -301,7 +302,7 @@ def test_where_eager_attention_contradicts_sdpa_the_last_states_decide(
         "eager_attention_forward",
         lambda *tensors, scaling, **facts: own(*tensors, scaling=scaling * 2, **facts),
     )
-    path = folder("bert", tmp_path)
+    path = folder(tmp_path, "bert")
     check = run(path)
     assert (check.passed, check.against, check.heads) == (True, "sdpa", 0)
     assert (check.worst.hidden_abs_diff is not None, check.rows) == (True, {"self": RowCounts(DRAWN, LENGTH)})
@@ -312,7 +313,7 @@ def test_where_eager_attention_contradicts_sdpa_the_last_states_decide(
 
 def test_a_mistake_of_ours_is_no_contradiction_of_theirs(tmp_path: Path, damage: Callable[[Any], None]) -> None:
     damage(scale)
-    assert run(folder("bert", tmp_path)).against == "eager"
+    assert run(folder(tmp_path, "bert")).against == "eager"
 
 
 FALCON = {"vocab_size": len(tiny.VOCABULARY), "hidden_size": 32, "num_attention_heads": 4, "num_hidden_layers": 2}
@@ -333,7 +334,7 @@ def test_a_model_that_attends_by_itself_is_compared_as_a_whole_or_refused(
 
 
 def test_position_biases_that_do_not_fit_are_foreseen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = folder("t5", tmp_path)
+    path = folder(tmp_path, "t5")
     monkeypatch.setattr(sampling, "free_memory", lambda: 3 * 4 * 4 * LENGTH * LENGTH)
     assert run(path).passed
     monkeypatch.setattr(sampling, "free_memory", lambda: 3 * 4 * 4 * LENGTH * LENGTH - 1)
@@ -346,7 +347,7 @@ def test_position_biases_that_do_not_fit_are_foreseen(tmp_path: Path, monkeypatc
 def test_the_same_rows_are_drawn_each_time_the_first_and_the_last_among_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    backend = open_backend(open_checkpoint(folder("bart", tmp_path)), Options())[0]
+    backend = open_backend(open_checkpoint(folder(tmp_path, "bart")), Options())[0]
     texts = encoding(IDS), encoding(TARGET[:DRAWN])
     drawn, again = (sampling.draw_queries(backend, *texts) for _ in range(2))
     assert drawn.keys() == {"encoder", "decoder", "cross"}
@@ -363,7 +364,7 @@ def test_the_same_rows_are_drawn_each_time_the_first_and_the_last_among_them(
 def test_another_number_of_layers_is_an_error_and_no_comparison(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, own = folder("bert", tmp_path), Hosted.sampled
+    path, own = folder(tmp_path, "bert"), Hosted.sampled
 
     def without(wanted: int) -> Any:
         def sample(self: Hosted, texts: Any, rows: Any, see: Any, target: Any) -> Any:
@@ -378,14 +379,14 @@ def test_another_number_of_layers_is_an_error_and_no_comparison(
 
 def test_progress_is_told(tmp_path: Path) -> None:
     on_progress: list[tuple[int, int]] = []
-    run(folder("llama", tmp_path), progress=lambda *done: on_progress.append(done))
+    run(folder(tmp_path, "llama"), progress=lambda *done: on_progress.append(done))
     assert on_progress == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_what_is_long_is_known_before(name: str, tmp_path: Path) -> None:
     """Exactly for native models; the configs of hosted models only give the encoder's layers."""
-    checkpoint = open_checkpoint(folder(name, tmp_path))
+    checkpoint = open_checkpoint(folder(tmp_path, name))
     target = encoding(TARGET) if "decoder" in (kinds := open_backend(checkpoint, Options())[0].kinds) else None
     for backend in (open_backend(checkpoint, Options())[0], open_by_transformers(checkpoint, Options())):
         weights = Weights()
