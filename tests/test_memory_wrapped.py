@@ -101,7 +101,7 @@ def test_an_adapter_whose_model_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"adapter \(LORA\) for the model \./nowhere(: there is no|, and peft)"):
         attnviz.load(tmp_path)
     tmp_path.joinpath("adapter_config.json").write_text('{"peft_type": "LORA"}')
-    with pytest.raises(ModelError, match="names no model"):
+    with pytest.raises(ModelError, match="does not name its base model"):
         attnviz.load(tmp_path)
 
 

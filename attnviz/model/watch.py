@@ -18,13 +18,13 @@ _PLAIN = (int, float, str, bytes, bool, complex, type(None), torch.dtype, torch.
 class ModelWatch:
     """A snapshot of a model's modules, hooks, attributes, configs and tensors.
 
-    A tensor that was replaced or written to is noticed by its address and version. Of tensors that were copied, only
-    the values are compared, by checksum.
+    A tensor that was replaced or written to is noticed by its address and version. If the backend holds copies, their
+    sources' values are compared too, by checksum, since not every write changes a version.
 
     Args:
         model: the model in memory.
-        copied: the tensors that were read when it was opened.
-        running: the tensors with which the backend runs; those it shares with the model count as changed at any write.
+        copied: the model's tensors that were read when it was opened.
+        running: the tensors with which the backend runs; writes to those it shares with the model take effect at once.
     """
 
     def __init__(self, model: nn.Module, copied: Mapping[str, Tensor], running: Iterable[Tensor]) -> None:
