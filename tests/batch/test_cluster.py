@@ -100,13 +100,13 @@ def test_either_engine_goes_on_where_the_other_was_stopped(
 @pytest.mark.parametrize(
     ("case", "kind", "message", "hint"),
     [
-        ("deadly", "ModelError", "workers died 2 times over the same documents", "higher --cpus"),
+        ("deadly", "ModelError", "workers died 2 times over the same documents", "higher `cpus`"),
         ("broken", "ModelError", "a worker failed with the documents 0 to 0 (KeyError: 'no such thing', at ", "stays"),
         ("too_large", "UsageError", "a worker needs 10000 CPUs, but no machine of the cluster has that: 2 CPUs", "few"),
-        ("without_gpu", "UsageError", "a worker needs 1 CPU and 1 GPU, but no machine of the cluster has", "--device"),
+        ("without_gpu", "UsageError", "a worker needs 1 CPU and 1 GPU, but no machine of the cluster has", "`device`"),
         ("not_installed", "ModelError", "a worker of the cluster can't load what it is to do (No module named 'not_in",
          "needs attnviz, Python and the packages"),
-        ("strict", "SomeFailed", "{corpus}:20: ", "Without --strict"),
+        ("strict", "SomeFailed", "{corpus}:20: ", "Without `strict`"),
         ("empty", "InputError", "there are no documents in what is to be read", "empty?"),
     ],
 )  # fmt: skip
