@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attnviz.encoding import Encoding, LargeUnit, Spans, append_generated, encode, large_units
@@ -49,6 +49,7 @@ def test_blank_lines_part_paragraphs_and_are_no_lines() -> None:
     assert parts_of("line", text) == ["one", "two", "three", "four", "five"]
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="aB.!?。 \n\r\f\"'”1…-", max_size=60))
 def test_cuts_rise_and_each_unit_is_of_one_that_is_larger(text: str) -> None:
     paragraphs, lines, sentences = (cuts_of(unit, text) for unit in ("paragraph", "line", "sentence"))
@@ -113,6 +114,7 @@ def test_what_a_model_wrote_begins_a_unit_though_it_ends_a_word() -> None:
 
 
 @pytest.mark.parametrize("unit", UNITS)
+@settings(deadline=None)
 @given(text=st.text(alphabet="aé.!? \n\f今。\u0301", min_size=1, max_size=40).filter(lambda text: text.strip() != ""))
 def test_units_cut_the_tokens_without_a_gap(unit: LargeUnit, text: str) -> None:
     encoding = encode(gpt2(), text)

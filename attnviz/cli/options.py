@@ -187,9 +187,24 @@ class MapOptions:
         str | None,
         typer.Option(metavar="A:B", help="Only these columns of the maps: 3:40, 3:, :40, 3.", rich_help_panel=VIEW),
     ] = None
-    tokens: Annotated[bool, typer.Option("--tokens", help="The model's tokens, not words.", rich_help_panel=VIEW)] = (
-        False
-    )
+    unit: Annotated[
+        Literal["token", "word", "sentence", "line", "paragraph"] | None,
+        typer.Option(
+            metavar="UNIT",
+            help="What rows, columns and links are: token, word, sentence, line or paragraph.",
+            show_default="word",
+            rich_help_panel=VIEW,
+        ),
+    ] = None
+    tokens: Annotated[bool, typer.Option("--tokens", help="Short for --unit token.", rich_help_panel=VIEW)] = False
+    per_token: Annotated[
+        bool,
+        typer.Option(
+            "--per-token",
+            help="Divide by the tokens of what is looked at, so that length does not win.",
+            rich_help_panel=VIEW,
+        ),
+    ] = False
     special: Annotated[
         bool, typer.Option("--special", help="Count special tokens and punctuation.", rich_help_panel=VIEW)
     ] = False
@@ -201,7 +216,7 @@ FromOption = Annotated[
     typer.Option(
         "--from",
         metavar="FILE|WORDS",
-        help="Without a text, a record that 'export' saved; with one, a passage of it: only its words look.",
+        help="Without a text, a record that 'export' saved; with one, a passage of it, or generated: only that looks.",
         rich_help_panel=_TEXT,
     ),
 ]

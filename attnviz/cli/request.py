@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from attnviz.cli.options import MapOptions, parse_crop, parse_heads
+from attnviz.errors import UsageError
 
 if TYPE_CHECKING:
     from attnviz.record import Request
@@ -19,8 +20,12 @@ def read_request(maps: MapOptions, **more: Any) -> Request:
     from attnviz.analysis.languages import language_code
     from attnviz.record import Request
 
+    if maps.tokens and maps.unit not in (None, "token"):
+        raise UsageError(f"both --tokens and --unit {maps.unit} are given", hint="Give one of them.")
+    unit = "token" if maps.tokens else maps.unit or "word"
     return Request(
-        unit="token" if maps.tokens else "word",
+        unit=unit,
+        per_token=maps.per_token,
         special=maps.special,
         heads=parse_heads(maps.layer, maps.head),
         crop=parse_crop(maps.rows, maps.cols),

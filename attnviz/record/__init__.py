@@ -2,7 +2,7 @@
 
 from attnviz.record.attention import Array, Attention, Backend, EncoderDecoder, Kind, MapName, Record
 from attnviz.record.files import FORMATS, read, save, write
-from attnviz.record.observation import Evidence, Observation, Pooled, Rows, Top
+from attnviz.record.observation import Evidence, KeySpan, Observation, Others, Pooled, Rows, Top
 from attnviz.record.request import Cell, Crop, Heads, Request, Unit
 
 __all__ = [
@@ -15,9 +15,11 @@ __all__ = [
     "EncoderDecoder",
     "Evidence",
     "Heads",
+    "KeySpan",
     "Kind",
     "MapName",
     "Observation",
+    "Others",
     "Pooled",
     "Record",
     "Request",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,8 @@ from attnviz.record.request import Request, Unit
 from attnviz.record.texts import Texts
 
 Places = NDArray[np.int32]
+KeySpan = tuple[int | None, int | None]
+"""How many keys before and after it a query sees; None for all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +75,18 @@ class Evidence:
 
 
 @dataclass(frozen=True, eq=False)
+class Others:
+    """What each unit gets from the queries of a text outside of it, all of them: ``weights`` (L, H, m) are sums.
+
+    ``counts`` (L, m) is how many of these queries see the unit; or where weights are per token, how many of its tokens
+    they see together.
+    """
+
+    weights: NDArray[np.float64]
+    counts: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
 class Observation(Texts):
     """One input's attention, as far as it was observed; the first fields are those of ``Attention``.
 
@@ -85,9 +99,11 @@ class Observation(Texts):
     ``received`` (L, H, M) is what each token's key receives from the queries of other passages; ``passages`` are
     the first tokens of the passages, of which a text has two at least or none. ``average`` (asked, m): the weights
     of the queries ``asked`` over the units, averaged over all heads.
-    ``made`` and ``made_average`` are the links and the averages, in tokens, of the queries that predicted the
-    tokens that the model wrote. ``within`` (N,): the tokens whose queries were observed at all, where a passage was
-    asked for.
+    ``made`` and ``made_average`` are the links and the averages of the queries that predicted the tokens that the
+    model wrote: to tokens, or to units where these are larger than words. In such units ``named_links`` and ``average``
+    are those of the words ``asked``, where some were named, and ``others`` is what all other queries look at.
+    ``within`` (N,): the tokens whose queries were observed at all, where not all were, and ``looking`` (n,) the units
+    to which these belong. ``layer_windows`` say how many keys before and after it a query of each layer sees.
 
     ``windows`` are those in which a text was read that is longer than the model has positions. Then weights are zero
     where no window has both ends, and what the special tokens around each window get is in the ``figures`` alone, and
@@ -117,7 +133,11 @@ class Observation(Texts):
     average: Array | None = None
     made: Top | None = None
     made_average: Array | None = None
+    named_links: Top | None = None
     within: NDArray[np.bool_] | None = None
+    looking: NDArray[np.bool_] | None = None
+    others: Others | None = None
+    layer_windows: Mapping[int, KeySpan] = field(default_factory=dict)
     kind: Kind = "self"
     keys: Encoding | None = None
     numbers: tuple[int, ...] = ()
@@ -131,6 +151,11 @@ class Observation(Texts):
     def unit(self) -> Unit:
         """What links, bands, rows and maps are counted in."""
         return self.request.unit
+
+    @property
+    def large(self) -> bool:
+        """Whether the units are larger than words."""
+        return self.unit not in ("token", "word")
 
     @property
     def special(self) -> bool:

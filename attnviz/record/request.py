@@ -7,7 +7,7 @@ from typing import Literal
 
 from attnviz.record.attention import MapName
 
-Unit = Literal["word", "token"]
+Unit = Literal["token", "word", "sentence", "line", "paragraph"]
 Cell = Literal["link", "entropy", "sink", "distance"]
 Span = tuple[int | None, int | None]
 """From a unit's number to another's (exclusive); None is the first, or the end."""
@@ -45,6 +45,9 @@ class Request:
         everything: everything counts: function words, positional heads and self-links as well.
         words: the units whose attention is wanted (``the:2``); none is all that count.
         passage: some words of the text: only they look, in all that is found but positional heads and new tokens.
+        generated: only the tokens look that the model wrote: to each belongs the row of the token before it, from
+            which it was predicted.
+        per_token: weights are divided by how many tokens of the key's unit the query sees.
         heads: the heads whose maps are wanted.
         crop: the part of the maps that is wanted.
         cell: what a cell of the overview is.
@@ -61,6 +64,8 @@ class Request:
     everything: bool = False
     words: tuple[str, ...] = ()
     passage: str | None = None
+    generated: bool = False
+    per_token: bool = False
     heads: Heads = Heads()
     crop: Crop = Crop()
     cell: Cell = "link"

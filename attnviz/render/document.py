@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from attnviz.analysis.text.links import Attended, Link
 from attnviz.analysis.text.long_range import LongRange, Passage, Profile
 from attnviz.analysis.text.shown_maps import HeadMap
 from attnviz.analysis.text.summary import Summary
-from attnviz.analysis.text.units import Reading
+from attnviz.analysis.text.units import Axis, Reading
 from attnviz.encoding import Encoding
 from attnviz.record import Array
 from attnviz.record.schemas import VERSIONS
@@ -42,6 +43,10 @@ def summary_document(summary: Summary, check: Check | None) -> dict[str, Any]:
         "generated_tokens": observation.encoding.generated,
         "keys": None if observation.keys is None else _text(observation.keys),
         "unit": units.kind,
+        "units": _units(units.queries, len(observation.encoding)),
+        "key_units": None if observation.keys is None else _units(units.keys, len(observation.keys)),
+        "per_token": observation.request.per_token,
+        "from_generated": observation.request.generated,
         "weights_kept": "observed" if observation.whole is None else "all",
         "function_words": {"language": units.language, "known": bool(function_words(units.language))},
         "links": [_link(link) for link in summary.links],
@@ -63,7 +68,7 @@ def summary_document(summary: Summary, check: Check | None) -> dict[str, Any]:
             {
                 "token": observation.tokens[row.query_index + 1],
                 "token_index": row.query_index + 1,
-                **_looks(row, summary.pieces),
+                **_looks(row, units if observation.large else summary.pieces),
             }
             for row in summary.generated
         ],
@@ -119,11 +124,34 @@ def _profile(profile: Profile) -> dict[str, Any]:
 
 def _looks(row: Attended, units: Reading) -> dict[str, Any]:
     return {
-        "best": [_link(link) for link in row.best],
+        "best": [
+            {**_link(link), "baseline": _baseline(row.best_baselines, place)} for place, link in enumerate(row.best)
+        ],
         "average": [
-            {"key": units.keys.labels[key], "key_index": key, "weight": _round(weight)} for key, weight in row.average
+            {
+                "key": units.keys.labels[key],
+                "key_index": key,
+                "weight": _round(weight),
+                "baseline": _baseline(row.average_baselines, place),
+            }
+            for place, (key, weight) in enumerate(row.average)
         ],
     }
+
+
+def _baseline(baselines: Sequence[float | None], place: int) -> float | None:
+    baseline = baselines[place] if baselines else None
+    return None if baseline is None else _round(baseline)
+
+
+def _units(axis: Axis, tokens: int) -> list[dict[str, Any]] | None:
+    """Return where units larger than words stand, of a text of so many tokens."""
+    if not axis.lines:
+        return None
+    stops = (*axis.starts[1:].tolist(), tokens)
+    columns = zip(axis.labels, axis.starts.tolist(), stops, axis.lines, axis.special.tolist(), strict=True)
+    names = ("label", "start", "stop", "line", "special")
+    return [dict(zip(names, row, strict=True)) for row in columns]
 
 
 def check_document(check: Check) -> dict[str, Any]:

@@ -24,9 +24,11 @@ _SHORTENED = 1_000
 class Heatmap:
     """Values (rows, columns) between ``low`` and ``high``; NaN is nothing.
 
-    ``percent``: the values are weights, written in percent. ``numbers``: of the units at which rows and columns begin,
-    as ``--rows`` and ``--cols`` count them; None where they are no units of a text. Of a pooled map each value is the
-    largest of ``down`` × ``across``, ``size`` is how many there were, and ``how`` says more of it.
+    ``percent``: the values are weights, written in percent; where they are small, in percent · 10 ** −``exponent``.
+    ``named``: the labels of rows are their numbers and words, those of columns numbers alone. ``numbers``: of the
+    units at which rows and columns begin, as ``--rows`` and ``--cols`` count them; None where they are no units of a
+    text. Of a pooled map each value is the largest of ``down`` × ``across``, ``size`` is how many there were, and
+    ``how`` says more of it.
     """
 
     values: Values
@@ -35,11 +37,20 @@ class Heatmap:
     low: float
     high: float
     percent: bool = True
+    exponent: int = 0
+    named: bool = False
     numbers: tuple[Numbers, Numbers] | None = None
     down: int = 1
     across: int = 1
     size: tuple[int, int] | None = None
     how: str = ""
+
+    @property
+    def unit(self) -> str:
+        """In what the values are written: ``%``, ``0.01 %``; empty for numbers of other kinds."""
+        if not self.percent:
+            return ""
+        return f"{10.0**-self.exponent:.{self.exponent}f} %" if self.exponent else "%"
 
     @property
     def pooled(self) -> str:
@@ -53,18 +64,27 @@ class Heatmap:
 
 def head_heatmap(units: Reading, head: HeadMap) -> Heatmap:
     """The map of one head: rows look, columns are looked at; the scale ends at the largest weight shown."""
+    named = bool(units.keys.lines)
     return Heatmap(
         head.weights,
-        tuple(units.queries.labels[i] for i in head.rows),
-        tuple(units.keys.labels[i] for i in head.columns),
+        tuple(units.queries.names[i] if named else units.queries.labels[i] for i in head.rows),
+        tuple(str(i) if named else units.keys.labels[i] for i in head.columns),
         0.0,
         float(head.weights.max()) or 1.0,
+        exponent=exponent_of(head.weights) if head.per_token else 0,
+        named=named,
         numbers=(head.rows, head.columns),
         down=head.down,
         across=head.across,
         size=head.size,
         how=" in each head before the mean" if head.head is None and head.size else "",
     )
+
+
+def exponent_of(values: Values) -> int:
+    """The power of ten by which the largest of ``values`` must be multiplied to be ten percent or more."""
+    most = float(np.nanmax(values, initial=0.0))
+    return max(0, math.ceil(-math.log10(most) - 1)) if 0 < most < 1 else 0
 
 
 def overview_heatmap(summary: Summary) -> Heatmap:
@@ -77,6 +97,9 @@ def overview_heatmap(summary: Summary) -> Heatmap:
         low=0.0,
         high=high or 1.0,
         percent=summary.cell in ("link", "sink"),
+        exponent=exponent_of(summary.overview)
+        if summary.cell == "link" and summary.observation.request.per_token
+        else 0,
     )
 
 

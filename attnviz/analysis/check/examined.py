@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from attnviz.analysis.check.differences import Differences, Tolerance
+from attnviz.analysis.check.large import UnitRows
+from attnviz.analysis.check.made import Made
 from attnviz.analysis.check.plain import Plain, Read, read, read_other
-from attnviz.analysis.check.shown import ShownLinks, ShownMap, judge_top, units_of
+from attnviz.analysis.check.shown import ShownLinks, ShownMap, units_of
 from attnviz.analysis.check.units import Block, in_document
-from attnviz.analysis.text.links import counting
-from attnviz.analysis.text.units import Reading, makers_of, reading_of
+from attnviz.analysis.text.units import Reading, left_out, reading_of
 from attnviz.attention.window import KeyWindow
 from attnviz.encoding import Encoding, Window
 from attnviz.errors import InputError
@@ -65,7 +64,7 @@ class Examined:
         """|Δ| of the rows that were kept in the run."""
         self.theirs: Kept = {}
         self._units = reading_of(observation)
-        self._made = _Made(observation, self.differences)
+        self._made = Made(observation, self.differences)
         self._layers = {number: _Layer(self, place) for place, number in enumerate(observation.layer_numbers)}
 
     @property
@@ -138,15 +137,15 @@ class Examined:
             if piece.window is not None:
                 block = in_document(piece.window, *block, sinks=not observation.window_sinks)  # type: ignore[misc]
             if block is not None:
-                layer.see_rows(block)
+                layer.see_rows(piece.window, block)
 
     def see_units(self, place: int, block: Block) -> None:
         """See rows of units in all heads of a layer."""
         self._made.add(place, block)
 
-    def see_tokens(self, place: int, block: Block) -> None:
+    def see_tokens(self, place: int, window: Window | None, block: Block) -> None:
         """See rows of tokens in all heads of a layer."""
-        self._made.add_tokens(place, block)
+        self._made.add_tokens(place, window, block)
 
 
 class _Layer:
@@ -163,6 +162,9 @@ class _Layer:
         self._links = ShownLinks(observation, examined.units, place, self._heads, differences)
         self._map = ShownMap(observation, examined.units, self._number, place, self._heads, differences)
         self._in_units = units_of(observation)
+        self._unit_rows: UnitRows | None = None
+        if observation.large or observation.request.generated or observation.request.per_token:
+            self._unit_rows = UnitRows(observation, len(self._heads), observation.layer_windows[self._number])
         self._plain = Plain(
             len(self._heads),
             observation.shape[3],
@@ -172,9 +174,11 @@ class _Layer:
             causal=observation.causal,
         )
 
-    def see_rows(self, block: Block) -> None:
-        """See rows of all heads that follow each other, of whole units."""
-        self._examined.see_tokens(self._place, block)
+    def see_rows(self, window: Window | None, block: Block) -> None:
+        """See rows of all heads that follow each other, of whole words."""
+        self._examined.see_tokens(self._place, window, block)
+        if self._unit_rows is not None:
+            return
         for units in units_of(self._survey).rows(*block):
             self._sampled.add(*units)
             self._examined.see_units(self._place, units)
@@ -189,6 +193,9 @@ class _Layer:
         if block is None:
             return
         self._map.add_tokens(*block)
+        if self._unit_rows is not None:
+            self._unit_rows.add(window, *block)
+            return
         for units in self._in_units.rows(*block):
             self._links.add(*units)
             self._map.add(*units)
@@ -200,6 +207,10 @@ class _Layer:
         """Hold the figures, which are of all rows, to what they must be."""
         if not self._heads:
             return
+        if self._unit_rows is not None:
+            for part in (self._links, self._map):
+                part.add(0, 0, self._unit_rows.weights)
+            self._unit_rows.judge_others(self._differences, self._place, self._heads)
         self._links.end()
         self._map.end()
         differences, plain, found = self._differences, self._plain, self._plain.figures
@@ -216,66 +227,6 @@ class _Layer:
             return  # nothing is shown by distance from one text to another
         profile = torch.from_numpy(np.asarray(self._survey.profile)[self._place][self._heads])
         differences.values("profile", profile, plain.profile)
-
-
-class _Made:
-    """What is shown of the average of all heads, and of the queries that predicted the tokens that the model wrote."""
-
-    def __init__(self, observation: Observation, differences: Differences) -> None:
-        self._survey, self._differences = observation, differences
-        self._asked: dict[int, Tensor] = defaultdict(
-            lambda: torch.zeros(len(observation.key_mask), dtype=torch.float64)
-        )
-        self._makers: dict[int, Tensor] = defaultdict(lambda: torch.zeros(observation.shape[3], dtype=torch.float64))
-        self._range = makers_of(observation.encoding)
-
-    @cached_property
-    def _keys(self) -> Tensor:
-        observation = self._survey
-        pieces = reading_of(observation, "token")
-        _, keys, _ = counting(
-            pieces,
-            causal=observation.causal,
-            special=observation.special,
-            function=True,
-            everything=observation.everything,
-        )
-        return torch.from_numpy(keys)
-
-    def add(self, place: int, block: Block) -> None:
-        """See rows of units in all heads of the layer at ``place``."""
-        del place
-        query, key, weights = block
-        for i in range(weights.shape[1]):
-            if query + i in self._survey.asked:
-                self._asked[query + i][key : key + weights.shape[2]] += weights[:, i].sum(0, dtype=torch.float64)
-
-    def add_tokens(self, place: int, block: Block) -> None:
-        """See rows of tokens."""
-        made, (query, key, weights) = self._survey.made, block
-        if made is None:
-            return
-        for i in range(weights.shape[1]):
-            row = query + i - self._range.start
-            if query + i not in self._range:
-                continue
-            self._makers[row][key : key + weights.shape[2]] += weights[:, i].sum(0, dtype=torch.float64)
-            shown = tuple(torch.from_numpy(np.asarray(each)[place, :, row : row + 1]) for each in
-                          (made.weights, made.keys))  # fmt: skip
-            counted = torch.where(self._keys[key : key + weights.shape[2]], weights[:, i : i + 1], 0.0)
-            judge_top(self._differences, "new tokens", shown, key, counted)  # type: ignore[arg-type]
-
-    def end(self) -> None:
-        """All layers were seen."""
-        observation, count = self._survey, self._survey.layers * self._survey.heads
-        for asked, found, rows in (
-            (observation.asked, self._asked, observation.average),
-            (range(len(self._range)), self._makers, observation.made_average),
-        ):
-            for query, total in found.items():
-                if rows is not None:
-                    row = torch.from_numpy(np.asarray(rows[asked.index(query)]))
-                    self._differences.values("averages", row, total / count)
 
 
 def evidence_of(observation: Observation) -> Evidence:
@@ -299,4 +250,8 @@ def _read(observation: Observation, window: Window | None) -> Read:
         else read_other(observation.encoding, observation.keys, within)
     )
     sets = {name: found.sets[name] for name in ("special", "punctuation")}
+    if observation.large:
+        marks = left_out(observation.key_encoding, reading_of(observation))
+        places = slice(None) if observation.keys is not None else found.places
+        sets = {name: torch.from_numpy(mask)[places] for name, mask in marks.items()}
     return Read(found.ids, found.places, found.counting, found.telling, sets, found.stop)

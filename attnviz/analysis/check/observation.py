@@ -64,7 +64,7 @@ def pieces_of(observation: Observation) -> tuple[list[Piece], bool]:
 
 def _printed(observation: Observation) -> Iterator[int]:
     """The tokens of the units from which the links lead that ``show`` prints."""
-    if not observation.maps.layers:
+    if not observation.maps.layers or observation.large or observation.request.generated:
         return
     summary = summarise(observation, heads=Heads(observation.maps.layers[:1]))
     units = [link.query_index for link in summary.links]

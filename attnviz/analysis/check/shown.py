@@ -10,7 +10,7 @@ from torch import Tensor
 
 from attnviz.analysis.check.differences import Differences
 from attnviz.analysis.check.units import Units
-from attnviz.analysis.text.units import Reading
+from attnviz.analysis.text.units import Reading, reading_of
 from attnviz.record import Observation, Top
 
 
@@ -44,7 +44,8 @@ class ShownLinks:
         self._survey, self._units, self._differences = observation, units, differences
         some = layer, list(heads)
         listed = observation.query_mask.copy()
-        listed[list(observation.asked)] = True
+        if observation.named_links is None:
+            listed[list(observation.asked)] = True
         self._listed, self._looking = torch.from_numpy(listed), torch.from_numpy(observation.query_mask)
         self._looked_at = torch.from_numpy(observation.key_mask)
         self._links = _top(observation.links, some)
@@ -101,10 +102,9 @@ class ShownLinks:
 
 def units_of(observation: Observation) -> Units:
     """What makes units of the tokens of an observation's texts."""
-    texts = observation.encoding, observation.key_encoding
-    if observation.unit == "token":
-        return Units(*(range(len(text) + 1) for text in texts))
-    return Units(*([*(word.start for word in text.words), len(text)] for text in texts))
+    units = reading_of(observation)
+    texts = (observation.encoding, units.queries), (observation.key_encoding, units.keys)
+    return Units(*([*axis.starts.tolist(), len(text)] for text, axis in texts))
 
 
 class ShownMap:
@@ -178,10 +178,7 @@ def _largest(values: Tensor, axis: int, start: int, step: int) -> tuple[Tensor, 
 
 def _in_maps(observation: Observation, units: Reading) -> tuple[np.ndarray, np.ndarray]:
     """Which units look and are looked at in the maps: where these are pooled, neither marks nor the sink."""
-    passage = np.ones(len(units.queries), bool)
-    if observation.within is not None:
-        words = [word.start for word in observation.encoding.words]
-        passage = observation.within if observation.unit == "token" else observation.within[words]
+    passage = np.ones(len(units.queries), bool) if observation.looking is None else observation.looking
     if observation.special or observation.everything or observation.maps.down * observation.maps.across == 1:
         return passage, np.ones(len(units.keys), bool)
     rows, columns = (~(axis.special | axis.punctuation) for axis in (units.queries, units.keys))

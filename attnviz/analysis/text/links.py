@@ -60,12 +60,18 @@ def _counting(axis: Axis, *, special: bool, function: bool) -> Mask:
 
 @dataclass(frozen=True)
 class Attended:
-    """What one query looks at most: ``best``, each key in its best head, and ``average``: (key's index, weight)."""
+    """What one query looks at most: ``best``, each key in its best head, and ``average``: (key's index, weight).
+
+    Of units larger than words the baselines are what other queries that see the key give to it on average, in that head
+    or in all; None where there are no others.
+    """
 
     query: str
     query_index: int
     best: tuple[Link, ...]
     average: tuple[tuple[int, float], ...]
+    best_baselines: tuple[float | None, ...] = ()
+    average_baselines: tuple[float | None, ...] = ()
 
 
 def top_keys(row: Array, keys: Mask, top: int) -> tuple[tuple[int, float], ...]:

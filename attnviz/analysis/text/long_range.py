@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from attnviz.analysis.text.kept import strongest_pairs
 from attnviz.analysis.text.links import Link
 from attnviz.analysis.text.offsets import DominantOffset
-from attnviz.analysis.text.units import Mask, Reading
+from attnviz.analysis.text.units import Axis, Mask, Reading
 from attnviz.encoding import Encoding, Place, Window, WordSpans
 from attnviz.record import Observation, Top
 
@@ -57,12 +57,12 @@ class Profile:
 class Passage:
     """The units ``start`` to ``stop`` (exclusive) of a text, and how much the rest of it looks at them.
 
-    ``number`` counts from 1, ``text`` are its first words. ``received``: of the attention that the queries of other
-    passages give to the units that count outside of their own passage, in all heads, the share that goes to this one;
-    divided by the share that it had if each of these queries looked alike at all units that count and that it sees (up
-    to its own place where the model is causal, and in its window where a long text is read in these; the windows of
-    some layers aside). So 1 is what was to be expected, and 2 twice that. NaN where no other passage sees this one, or
-    nothing in it counts.
+    ``number`` counts from 1, or is that of the unit where units are larger than words; ``text`` are its first words.
+    ``received``: of the attention that the queries of other passages give to the units that count outside of their own
+    passage, in all heads, the share that goes to this one; divided by the share that it had if each of these queries
+    looked alike at all units that count and that it sees (up to its own place where the model is causal, and in its
+    window where a long text is read in these; the windows of some layers aside). So 1 is what was to be expected, and 2
+    twice that. NaN where no other passage sees this one, or nothing in it counts.
     """
 
     number: int
@@ -82,7 +82,7 @@ def find_long_range(
     knows its others below some weight, links below that are not listed.
     """
     places, found = WordSpans(observation.encoding), []
-    words = _words(observation.encoding, units)
+    words = _words(observation.encoding, units.queries)
     for band, near in enumerate(observation.edges):
         kept = observation.bands
         queries = None if kept.queries is None else kept.queries[:, :, band].copy()
@@ -156,12 +156,7 @@ def find_passages(observation: Observation, keys: Reading) -> list[Passage]:
         return []
     encoding = observation.key_encoding
     starts = np.array([*observation.passages, len(encoding)])
-    words = _words(encoding, keys)  # of each unit its word
-    firsts = (
-        np.array([encoding.words[word].start for word in words])
-        if observation.unit == "word"
-        else np.arange(len(words))
-    )
+    words, firsts = _words(encoding, keys.keys), keys.keys.starts
     content = np.repeat(observation.key_mask, np.diff([*firsts, len(encoding)]))  # (M,)
     received = np.add.reduceat(np.where(content, observation.received.sum((0, 1), dtype=np.float64), 0), starts[:-1])
     expected = _expected(observation, content, starts)
@@ -171,8 +166,10 @@ def find_passages(observation: Observation, keys: Reading) -> list[Passage]:
     places, found = WordSpans(encoding), []
     bounds = np.searchsorted(firsts, starts)
     for i, (start, stop) in enumerate(pairwise(bounds)):
-        line, text = places.beginning(int(words[start]), int(words[stop - 1]) + 1)
-        found.append(Passage(i + 1, line, int(start), int(stop), text, float(ratio[i])))
+        number, line, text = i + 1, *places.beginning(int(words[start]), int(words[stop - 1]) + 1)
+        if observation.large:
+            number, line, text = i, keys.keys.lines[i], keys.keys.labels[i]
+        found.append(Passage(number, line, int(start), int(stop), text, float(ratio[i])))
     return found
 
 
@@ -213,7 +210,7 @@ def _expected_of(
     return np.asarray(size * others)
 
 
-def _words(encoding: Encoding, units: Reading) -> NDArray[np.intp]:
-    """The number of the word that each unit of ``encoding`` is, or is a piece of."""
-    words = np.arange(len(encoding.words))
-    return words if units.kind == "word" else np.repeat(words, [word.stop - word.start for word in encoding.words])
+def _words(encoding: Encoding, units: Axis) -> NDArray[np.intp]:
+    """The number of the word that each unit of ``encoding`` is, is a piece of, or begins with."""
+    firsts = [word.start for word in encoding.words]
+    return np.searchsorted(firsts, units.starts, side="right") - 1

@@ -11,11 +11,11 @@ import numpy as np
 from attnviz.analysis.text.observers import Source, TextObservers
 from attnviz.attention.kernel import Observer, Tile
 from attnviz.attention.observers import Only
-from attnviz.attention.window import CAUSAL, EVERYTHING
+from attnviz.attention.window import EVERYTHING, KeyWindow
 from attnviz.encoding import Encoding, Windows
 from attnviz.errors import UsageError
 from attnviz.model.windows import run_windows
-from attnviz.record import Attention, Kind, MapName, Observation, Record, Request
+from attnviz.record import Array, Attention, Kind, MapName, Observation, Record, Request
 
 if TYPE_CHECKING:
     from attnviz.model.hosted import Hosted
@@ -73,16 +73,27 @@ def replay(record: Record, request: Request | None = None) -> Observation:
     attention = pick_map(record, request.map)
     source = Source(attention.kind, attention.causal, attention.encoding, attention.keys)
     kept = TextObservers(source, request, attention.layers)
-    window = CAUSAL if attention.causal else EVERYTHING
     for number, layer in zip(attention.layer_numbers, attention.weights, strict=True):
         weights = torch.from_numpy(layer.astype(np.float64))
         heads, n, m = layer.shape
+        window = _window(attention, layer)
         tile = Tile(number, 0, 0, weights, (heads, n, m), attention.kind, window=window)
         for observer in kept.at_once():
             observer.tile(tile)
     found = kept.record(attention.model, attention.backend)
     maps = replace(found.maps, values=found.maps.values.astype(np.promote_types(attention.weights.dtype, np.float32)))
     return replace(found, maps=maps, whole=record, note=attention.note)
+
+
+def _window(attention: Attention, layer: Array) -> KeyWindow:
+    """How far the queries of a ``layer`` (H, N, M) see, as its weights tell: some head gives some to every key."""
+    if attention.keys is not None:
+        return EVERYTHING
+    size = layer.shape[-1]
+    queries, keys = np.nonzero(layer.any(0))
+    left, right = int((queries - keys).max(initial=0)), int((keys - queries).max(initial=0))
+    ahead = 0 if attention.causal else None if right >= size - 1 else right
+    return KeyWindow(None if left >= size - 1 else left, ahead)
 
 
 def pick_map(record: Record, wanted: MapName | None) -> Attention:

@@ -68,14 +68,22 @@ def _heads(found: Observation, least: int) -> Iterator[Positional]:
         yield Positional(found.layer_numbers[layer], head, int(offsets[layer, head]), float(shares[layer, head]))
 
 
-def dominant_offsets(heads: Sequence[Positional], units: Reading, encoding: Encoding) -> list[DominantOffset]:
-    """Where the ``heads`` look in ``units``: at their offset from a word's first token, or ahead from its last."""
-    words = [(word.start, word.stop) for word in encoding.words]
-    spans = np.array(words if units.kind == "word" else [(i, i + 1) for i in range(len(encoding))])
-    unit_of = np.repeat(np.arange(len(spans)), spans[:, 1] - spans[:, 0])
+def dominant_offsets(
+    heads: Sequence[Positional], units: Reading, encoding: Encoding, shift: int = 0
+) -> list[DominantOffset]:
+    """Where the ``heads`` look in ``units``: at their offset from a unit's first token, or ahead from its last.
+
+    Args:
+        heads: the heads.
+        units: words or tokens.
+        encoding: the text.
+        shift: from where the row of a token looks: −1 where it is that of the token before.
+    """
+    starts, stops = units.queries.starts, np.append(units.queries.starts[1:], len(encoding))
+    unit_of = np.repeat(np.arange(len(starts)), stops - starts)
     found = []
     for head in heads:
-        at = spans[:, 0] + head.offset if head.offset <= 0 else spans[:, 1] - 1 + head.offset
+        at = (starts if head.offset <= 0 else stops - 1) + head.offset + shift
         there = (at >= 0) & (at < len(unit_of))
         keys = np.where(there, unit_of[at.clip(0, len(unit_of) - 1)], -1)
         found.append(DominantOffset(units.layers.index(head.layer), head.head, keys))

@@ -22,7 +22,8 @@ class HeadMap:
 
     ``layer`` is the model's own number. ``weights`` (r, c) are those of the units ``rows`` (r,) to the units
     ``columns`` (c,); or, where there were too many to keep, cells of ``down`` × ``across`` units, of which each has
-    the largest weight and begins at its unit in ``rows`` and ``columns``; ``size`` units were so joined.
+    the largest weight and begins at its unit in ``rows`` and ``columns``; ``size`` units were so joined. ``per_token``
+    says that weights are divided by how many tokens of the column's unit the query sees.
     """
 
     layer: int
@@ -33,6 +34,7 @@ class HeadMap:
     down: int = 1
     across: int = 1
     size: tuple[int, int] | None = None
+    per_token: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +62,11 @@ def _map(observation: Observation, units: Reading, layer: int, head: int | None)
     place = maps.layers.index(units.layers[layer])
     values = maps.values[place].mean(0) if head is None else maps.values[place, head]
     rows, columns, places = _cut(observation, units)
-    return HeadMap(units.layers[layer], head, values[places], rows, columns, maps.down, maps.across, _size(observation))
+    shown = values[places]
+    per_token = observation.request.per_token
+    return HeadMap(
+        units.layers[layer], head, shown, rows, columns, maps.down, maps.across, _size(observation), per_token
+    )
 
 
 def grid(observation: Observation) -> Grid:
@@ -91,13 +97,9 @@ def _cut(
 def _rows(observation: Observation, axis: Axis, *, special: bool) -> NDArray[np.intp]:
     """The units at which a map's rows begin; of a passage as a short text's map shows it."""
     maps = observation.maps
-    if observation.within is None or maps.down > 1:
+    passage = observation.looking
+    if passage is None or maps.down > 1:
         return _shown(axis, maps.query, maps.size[0], maps.down, special=special)
-    passage = (
-        observation.within
-        if observation.unit == "token"
-        else observation.within[[word.start for word in observation.encoding.words]]
-    )
     inside = maps.query + np.flatnonzero(passage[maps.query : maps.query + maps.size[0]])
     words = np.intersect1d(inside, shown_of(axis, 0, len(axis), special=special))
     for found in (words, inside):
@@ -124,7 +126,8 @@ def shown_units(units: Reading, crop: Crop | None = None, *, special: bool) -> t
 def shown_of(axis: Axis, start: int, stop: int, *, special: bool) -> Numbers:
     """``shown_units`` of one text, from ``start`` to ``stop`` (exclusive)."""
     words = start + np.flatnonzero(~(axis.special | axis.punctuation)[start:stop])
-    return np.arange(start, stop) if special or len(words) < min(2, stop - start) else words
+    fewest = min(1 if axis.lines else 2, stop - start)
+    return np.arange(start, stop) if special or len(words) < fewest else words
 
 
 def pick_heads(units: Reading, strength: NDArray[np.float64], wanted: Heads) -> list[tuple[int, int | None]]:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attnviz.analysis.text.kept import strongest_keys, strongest_pairs, without
-from attnviz.analysis.text.links import Attended, Link, counting, top_keys
+from attnviz.analysis.text.attended import apart_in, attended, generated, strongest_named
+from attnviz.analysis.text.kept import strongest_pairs, without
+from attnviz.analysis.text.links import Attended, Link
 from attnviz.analysis.text.long_range import LongRange, Passage, Profile, find_long_range, find_passages, find_profile
 from attnviz.analysis.text.offsets import (
-    DominantOffset,
     Positional,
     dominant_offset_heads,
-    dominant_offsets,
     positional_heads,
 )
 from attnviz.analysis.text.shown_maps import HeadMap, head_maps
-from attnviz.analysis.text.units import Mask, Reading, makers_of, reading_of
+from attnviz.analysis.text.units import Mask, Reading, reading_of
 from attnviz.errors import UsageError
 from attnviz.record import Cell, Heads, Observation
 
@@ -88,7 +86,7 @@ def summarise(
     units = reading_of(observation)
     pieces = units if observation.unit == "token" else reading_of(observation, "token")
     dominant, counted = _dominant(observation), _counted(observation)
-    apart = dominant_offsets(dominant, units, observation.encoding)
+    apart = apart_in(observation, units, -1 if asked.generated else 0)
     kept = without(observation.links, observation.query_mask, apart)
     strength = kept.weights.max((-2, -1), initial=0).astype(np.float64)  # (L, H, n, k) → (L, H)
     return Summary(
@@ -106,10 +104,8 @@ def summarise(
         cell=cell,
         overview=_overview(observation, counted, strength, cell),
         maps=head_maps(observation, units, strength + counted, heads or asked.heads),
-        attended=_attended(observation, units, counted, apart, top),
-        generated=_generated(
-            observation, pieces, counted, dominant_offsets(dominant, pieces, observation.encoding), top
-        ),
+        attended=attended(observation, units, counted, apart, top),
+        generated=generated(observation, units, pieces, counted, top),
         long_range=find_long_range(observation, units, counted, apart),
         profile=find_profile(observation),
         passages=find_passages(observation, units),
@@ -121,14 +117,16 @@ def links_from(observation: Observation) -> list[Link]:
     units, query_mask = reading_of(observation), observation.query_mask
     if observation.named:
         query_mask = np.isin(np.arange(len(query_mask)), observation.asked)
-    apart = dominant_offsets(_dominant(observation), units, observation.encoding)
-    kept = without(observation.links, query_mask, apart)
+    if observation.named_links is not None:
+        links = observation.named_links
+        return strongest_named(observation, units, _counted(observation), links, observation.request.links)
+    kept = without(observation.links, query_mask, apart_in(observation, units))
     return strongest_pairs(units, kept, _counted(observation), observation.request.links)
 
 
 def _dominant(observation: Observation) -> list[Positional]:
     """The heads whose links at one offset do not count."""
-    return [] if observation.everything else dominant_offset_heads(observation)
+    return [] if observation.everything or observation.large else dominant_offset_heads(observation)
 
 
 def _counted(observation: Observation) -> Mask:
@@ -144,40 +142,3 @@ def _overview(observation: Observation, heads: Mask, strength: NDArray[np.float6
     if cell == "distance" and observation.keys is not None:
         raise UsageError("there is no distance between two texts", hint="Ask for link, entropy or sink.")
     return np.where(heads, strength, np.nan) if cell == "link" else observation.figures[cell]
-
-
-def _attended(
-    observation: Observation, units: Reading, heads: Mask, apart: Sequence[DominantOffset], top: int
-) -> list[Attended]:
-    """What was asked for by name, or else all units that look, each with its keys."""
-    asked = {query: row for row, query in enumerate(observation.asked)}
-    rows = observation.asked if observation.named else np.flatnonzero(observation.query_mask).tolist()
-    found = []
-    kept = without(observation.links, np.ones(len(observation.query_mask), bool), apart)
-    for query, best in zip(rows, strongest_keys(units, kept, heads, rows, top), strict=True):
-        average: tuple[tuple[int, float], ...] = ()
-        if query in asked and observation.average is not None:
-            mean, keys = observation.average[asked[query]], observation.key_mask.copy()
-            if not observation.itself:
-                keys[query] = False
-            average = top_keys(mean, keys, top)
-        found.append(Attended(units.queries.labels[query], query, best, average))
-    return found
-
-
-def _generated(
-    observation: Observation, pieces: Reading, heads: Mask, apart: Sequence[DominantOffset], top: int
-) -> list[Attended]:
-    """The rows that predicted the generated tokens, each that of the token before."""
-    makers = makers_of(observation.encoding)
-    if observation.made is None or observation.made_average is None:
-        return []
-    _, keys, _ = counting(
-        pieces, causal=observation.causal, special=observation.special, function=True, everything=observation.everything
-    )
-    kept = without(observation.made, np.ones(len(makers), bool), apart, makers.start)
-    best = strongest_keys(pieces, kept, heads, range(len(makers)), top, first=makers.start)
-    return [
-        Attended(pieces.queries.labels[query], query, links, top_keys(mean, keys, top))
-        for query, links, mean in zip(makers, best, observation.made_average, strict=True)
-    ]

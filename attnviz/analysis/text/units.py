@@ -1,4 +1,4 @@
-"""A text read in words or in tokens: their labels, and which of them carry content."""
+"""A text read in units, from tokens to paragraphs: where they begin, their labels, and which of them carry content."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.analysis.languages import ENGLISH, function_words, plain
-from attnviz.encoding import Encoding, WordSpans, is_blank, is_punctuation
+from attnviz.encoding import Encoding, Spans, WordSpans, is_blank, is_punctuation, large_units
 from attnviz.record import Observation, Unit
 
 Mask = NDArray[np.bool_]
@@ -18,15 +18,19 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Axis:
-    """The words or tokens of one text, and which of them carry content.
+    """The units of one text, and which of them carry content.
 
-    ``special``, ``punctuation`` and ``function`` (function words) mark what is no content; a unit has at most one.
+    ``starts`` are their first tokens. ``special``, ``punctuation`` and ``function`` (function words) mark what is no
+    content; a unit has at most one. Units larger than words have the ``lines`` on which they begin; where their first
+    is the sink of a causal model, it is marked as special.
     """
 
     labels: tuple[str, ...]
+    starts: NDArray[np.intp]
     special: Mask
     punctuation: Mask
     function: Mask
+    lines: tuple[int, ...] = ()
 
     @property
     def content(self) -> Mask:
@@ -35,7 +39,12 @@ class Axis:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """The labels, with ``:1``, ``:2`` … behind those that occur more than once, as ``find_unit`` reads them."""
+        """The labels, with ``:1``, ``:2`` … behind those that occur more than once, as ``find_unit`` reads them.
+
+        Units larger than words have their number in front.
+        """
+        if self.lines:
+            return tuple(f"{number} {label}" for number, label in enumerate(self.labels))
         times = Counter(label.casefold() for label in self.labels)
         seen: Counter[str] = Counter()
         names = []
@@ -51,7 +60,7 @@ class Axis:
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """A record's words or tokens that look (n) and that are looked at (m).
+    """A record's units that look (n) and that are looked at (m).
 
     Where a text looks at itself, ``queries`` and ``keys`` are one object. ``layers`` are the L layers' own numbers,
     ``language`` the code of the language whose function words are marked.
@@ -70,10 +79,16 @@ class Reading:
 
 
 def read_in(
-    kind: Unit, encoding: Encoding, keys: Encoding | None, layers: tuple[int, ...], language: str = ENGLISH
+    kind: Unit,
+    encoding: Encoding,
+    keys: Encoding | None,
+    layers: tuple[int, ...],
+    language: str = ENGLISH,
+    *,
+    causal: bool = False,
 ) -> Reading:
-    """The words or tokens of ``encoding``, which look at those of ``keys``; None: at themselves."""
-    queries = _axis(kind, encoding, language)
+    """The units of ``encoding``, which look at those of ``keys``; None: at themselves."""
+    queries = _axis(kind, encoding, language, causal=causal and keys is None)
     return Reading(kind, queries, queries if keys is None else _axis(kind, keys, language), layers, language)
 
 
@@ -85,6 +100,7 @@ def reading_of(observation: Observation, unit: Unit | None = None) -> Reading:
         observation.keys,
         observation.layer_numbers,
         observation.language,
+        causal=observation.causal,
     )
 
 
@@ -100,6 +116,14 @@ def within(kind: Unit, encoding: Encoding, passage: str) -> Mask:
     return words if kind == "word" else np.repeat(words, [word.stop - word.start for word in encoding.words])
 
 
+def left_out(encoding: Encoding, units: Reading) -> dict[str, Mask]:
+    """The tokens that are looked at and are in special units, or in punctuation, (M,) each."""
+    keys = units.keys
+    lengths = np.diff([*keys.starts, len(encoding)])
+    marks = {"special": keys.special, "punctuation": keys.punctuation}
+    return {name: np.repeat(mask, lengths) for name, mask in marks.items()}
+
+
 def makers_of(encoding: Encoding) -> range:
     """The queries that predicted the tokens that the model wrote: each the token before; the first token has none."""
     n = len(encoding)
@@ -111,17 +135,31 @@ def is_function_word(text: str, language: str = ENGLISH) -> bool:
     return plain(text) in function_words(language)
 
 
-def _axis(kind: Unit, encoding: Encoding, language: str) -> Axis:
+def _axis(kind: Unit, encoding: Encoding, language: str, *, causal: bool = False) -> Axis:
     """In tokens, white space alone is punctuation too: in words it is never by itself."""
+    if kind != "word" and kind != "token":
+        return _large_axis(large_units(kind, encoding, causal=causal), encoding)
     words = encoding.words
     special = np.array(encoding.special)
     punctuation = np.array([is_punctuation(word.text) for word in words])
     function = np.array([is_function_word(word.text, language) for word in words])
+    starts = np.array([word.start for word in words])
     if kind == "word":
-        labels, special = tuple(word.text for word in words), special[[word.start for word in words]]
+        labels, special = tuple(word.text for word in words), special[starts]
     else:
+        starts = np.arange(len(encoding))
         labels, times = encoding.tokens, [word.stop - word.start for word in words]
         blank = np.array([is_blank(token) for token in labels])
         punctuation, function = (np.repeat(marks, times) for marks in (punctuation, function))
         punctuation, function = punctuation | blank, function & ~blank
-    return Axis(labels, special, punctuation & ~special, function & ~special)
+    return Axis(labels, starts, special, punctuation & ~special, function & ~special)
+
+
+def _large_axis(spans: Spans, encoding: Encoding) -> Axis:
+    special, starts = np.array(spans.special), np.array(spans.starts)
+    special[0] |= spans.sink
+    tokens = np.repeat(
+        [is_punctuation(word.text) for word in encoding.words], [w.stop - w.start for w in encoding.words]
+    )
+    punctuation = np.logical_and.reduceat(tokens, starts) & ~special
+    return Axis(spans.labels, starts, special, punctuation, np.zeros(len(spans), bool), spans.lines)

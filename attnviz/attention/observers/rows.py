@@ -4,27 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from attnviz.attention.tile import Observer, Tile
 
 
 class Rows(Observer):
-    """Hands on the queries from ``start`` to ``stop`` (exclusive) alone, which then are numbered from 0."""
+    """Hands on some ``queries`` alone, which rise; they then are numbered from 0."""
 
-    def __init__(self, observers: Sequence[Observer], start: int, stop: int) -> None:
+    def __init__(self, observers: Sequence[Observer], queries: Sequence[int] | NDArray[np.intp]) -> None:
         self.observers = observers
-        self._start, self._stop = start, stop
+        self._queries = torch.as_tensor(queries)
 
     def tile(self, tile: Tile) -> None:
         """Hand on the part of the tile that is wanted."""
-        first, last = max(tile.query, self._start), min(tile.query + tile.weights.shape[1], self._stop)
+        ends = torch.tensor([tile.query, tile.query + tile.weights.shape[1]])
+        first, last = torch.searchsorted(self._queries, ends).tolist()
         if first >= last:
             return
-        weights = tile.weights[:, first - tile.query : last - tile.query].contiguous()
-        shape = tile.shape[0], self._stop - self._start, tile.shape[2]
-        part = Tile(tile.layer, first - self._start, tile.key, weights, shape, tile.kind, tile.head)
+        rows = (self._queries[first:last] - tile.query).to(tile.weights.device)
+        shape = tile.shape[0], len(self._queries), tile.shape[2]
+        part = Tile(tile.layer, first, tile.key, tile.weights[:, rows], shape, tile.kind, tile.head, window=tile.window)
         for observer in self.observers:
             observer.tile(part)
 

@@ -78,12 +78,13 @@ class InUnits(Observer):
         if not count:
             return
         weights = weights[:, :count].contiguous()
-        lengths = (ends[:count] - self._first[0][first : first + count])[:, None]
+        # A unit none of whose queries is observed has no length.
+        lengths = (ends[:count] - self._first[0][first : first + count])[:, None].clamp(min=1)
         if int(lengths.max()) > 1:
             weights /= lengths.to(weights)
         self._count(weights, first, low)
         shape = heads, len(self._first[0]), len(self._first[1])
-        seen = Tile(tile.layer, first, low, weights, shape, tile.kind, tile.head)
+        seen = Tile(tile.layer, first, low, weights, shape, tile.kind, tile.head, window=tile.window)
         for observer in self.observers:
             observer.tile(seen)
 

@@ -22,6 +22,8 @@ from attnviz.render.labels import clean, shorten, width
 
 _LABEL = 20
 """The most columns of a word label."""
+_NAME = 40
+"""The most columns of the number and the first words of a passage."""
 _CELL, _NUMBERED_CELL = 0.32, 0.42
 """Inches of a cell with a word label, and of one with its weight in it."""
 _NUMBERED = 16
@@ -59,7 +61,10 @@ def draw_head(observation: Observation, units: Reading, head: HeadMap, style: St
     most = max(rows, columns)
     side = max(2.4, most * (_CELL if most > _NUMBERED else _NUMBERED_CELL)) if named else _BIG
     across, down = (max(_SHORT, side * count / most) for count in (columns, rows))
-    left, top = (_margin(labels) if named else 0.5 for labels in (heatmap.rows, heatmap.columns))
+    across_names, most_wide = heatmap.columns, _NAME if heatmap.named else _LABEL
+    if heatmap.named and not set(head.columns.tolist()) <= set(head.rows.tolist()):
+        across_names = tuple(units.keys.names[i] for i in head.columns)  # else the rows say what the numbers are
+    left, top = (_margin(labels, most_wide) if named else 0.5 for labels in (heatmap.rows, across_names))
     figure = new_figure(style, (across + left + 1.2, down + top + 0.9))
     axes = figure.add_subplot()
     aspect = (down / rows) / (across / columns)
@@ -69,7 +74,7 @@ def draw_head(observation: Observation, units: Reading, head: HeadMap, style: St
     axes.xaxis.tick_top()
     axes.xaxis.set_label_position("top")
     if named:
-        _name_ticks(axes, heatmap.rows, heatmap.columns)
+        _name_ticks(axes, heatmap.rows, across_names, most_wide)
         axes.set_xticks(np.arange(columns + 1) - 0.5, minor=True)
         axes.set_yticks(np.arange(rows + 1) - 0.5, minor=True)
         axes.grid(which="minor", color=style.paper, linewidth=0.6)
@@ -81,8 +86,10 @@ def draw_head(observation: Observation, units: Reading, head: HeadMap, style: St
         axes.set_xlabel(f"looked at ({source}{units.kind}s)")
         axes.set_ylabel(f"looks ({target}{units.kind}s)")
     if named and most <= _NUMBERED:
-        _write_numbers(axes, image, heatmap.values)
-    _finish(figure, axes, image, style, f"{_short(observation)}  {head_name(head)}", heatmap.pooled)
+        _write_numbers(axes, image, heatmap.values, 10.0**heatmap.exponent)
+    written = f"numbers in {heatmap.unit}" if heatmap.exponent and named and most <= _NUMBERED else ""
+    note, per_token = "; ".join(filter(None, (heatmap.pooled, written))), " per token" if head.per_token else ""
+    _finish(figure, axes, image, style, f"{_short(observation)}  {head_name(head)}", note, per_token)
     return figure
 
 
@@ -94,9 +101,9 @@ def _number_ticks(axis: Axis, numbers: NDArray[np.intp]) -> None:
     axis.set_ticklabels([f"{number:,}" for number in shown])
 
 
-def _margin(labels: tuple[str, ...]) -> float:
-    """The inches that the longest of the labels takes."""
-    return 0.1 * max(width(shorten(label, _LABEL)) for label in labels)
+def _margin(labels: tuple[str, ...], most: int) -> float:
+    """The inches that the longest of the labels takes, of which none has more than ``most`` columns."""
+    return 0.1 * max(width(shorten(label, most)) for label in labels)
 
 
 @own_settings()
@@ -154,26 +161,29 @@ def _short(observation: Observation) -> str:
     return clean(observation.model.rpartition("/")[2]) + kind + whose
 
 
-def _name_ticks(axes: Axes, rows: tuple[str, ...], columns: tuple[str, ...]) -> None:
-    across, down = ([shorten(label, _LABEL) for label in labels] for labels in (columns, rows))
+def _name_ticks(axes: Axes, rows: tuple[str, ...], columns: tuple[str, ...], most: int) -> None:
+    across, down = ([shorten(label, most) for label in labels] for labels in (columns, rows))
     axes.set_xticks(range(len(columns)), across, rotation=90, parse_math=False)
     axes.set_yticks(range(len(rows)), down, parse_math=False)
 
 
-def _write_numbers(axes: Axes, image: AxesImage, values: NDArray[np.floating]) -> None:
+def _write_numbers(axes: Axes, image: AxesImage, values: NDArray[np.floating], times: float) -> None:
+    """The weights in percent, or where they are small so many ``times`` that."""
     colours = np.asarray(image.to_rgba(values))[..., :3] * 255
     for (row, column), value in np.ndenumerate(values):
-        if value >= 0.005:
+        if times * value >= 0.005:
             ink = "#000000" if palette.is_light(colours[row, column]) else "#ffffff"
-            axes.text(column, row, f"{100 * value:.0f}", ha="center", va="center", size=7, color=ink)
+            axes.text(column, row, f"{100 * times * value:.0f}", ha="center", va="center", size=7, color=ink)
 
 
-def _finish(figure: Figure, axes: Axes, image: AxesImage, style: Style, title: str, note: str) -> None:
+def _finish(
+    figure: Figure, axes: Axes, image: AxesImage, style: Style, title: str, note: str, per_token: str = ""
+) -> None:
     """Title, scale, note and colours."""
     if title := style.titled(title):
         figure.suptitle(title, color=style.ink, size=11, x=0.02, ha="left", parse_math=False)
     bar = figure.colorbar(image, ax=axes, shrink=0.6, aspect=30, pad=0.02)
-    bar.set_label("attention weight", color=style.ink, size=8)
+    bar.set_label(f"attention weight{per_token}", color=style.ink, size=8)
     bar.outline.set_visible(False)
     for part in (axes, bar.ax):
         part.tick_params(which="both", colors=style.ink, length=0, labelsize=8)

@@ -16,6 +16,8 @@ from attnviz.render.labels import fit, fit_right, letters, shorten, width
 
 _LABEL = 14
 """The most columns of a row label, and of a cell; longer words are cut."""
+_NAME = 48
+"""The most columns of a row label that is the number and the first words of a passage."""
 _TICK = 14
 """The most columns of a label above a map whose columns are too narrow for labels of their own."""
 _MARK = "╷"
@@ -44,7 +46,7 @@ class Blocks:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         shown = _with_numbers(self.heatmap) if self.heatmap.pooled else self.heatmap
-        label = _widest(shown.rows, options)
+        label = _widest(shown.rows, options, named=shown.named)
         room = options.max_width - label - 1
         cell = min(room // len(shown.columns), _LABEL)
         # Labels side by side read best; they take their cells with them where there is room for it.
@@ -59,7 +61,7 @@ class Blocks:
     def _narrow(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The map where no numbers stand in its cells."""
         plain = _plain(console)
-        label = _widest(_numbered_names(self.heatmap, 0), options)
+        label = _widest(_numbered_names(self.heatmap, 0), options, named=self.heatmap.named)
         room = options.max_width - label - 1
         margin = 0 if plain else label + 1  # the labels of the lower rows
         thin = 2 if any(width(letter) > 1 for text in self.heatmap.columns for letter in letters(text, _TALL)) else 1
@@ -80,15 +82,16 @@ def _plain(console: Console) -> bool:
     return console.no_color or console.color_system in (None, "standard", "windows")
 
 
-def _widest(names: Sequence[str], options: ConsoleOptions) -> int:
-    """The columns of the row labels ``names``."""
-    return min(max(map(width, names)), _LABEL, options.max_width // 4)
+def _widest(names: Sequence[str], options: ConsoleOptions, *, named: bool) -> int:
+    """The columns of the row labels ``names``; those of sentences and passages may be longer than words."""
+    most = (_NAME, options.max_width * 2 // 5) if named else (_LABEL, options.max_width // 4)
+    return min(max(map(width, names)), *most)
 
 
 def _numbered_names(heatmap: Heatmap, axis: int) -> Sequence[str]:
     """The labels of the rows (``axis`` 0) or columns, behind the numbers of their units where they have some."""
     labels = (heatmap.rows, heatmap.columns)[axis]
-    if heatmap.numbers is None:
+    if heatmap.numbers is None or heatmap.named:
         return labels
     numbers = heatmap.numbers[axis]
     digits = len(str(numbers[-1]))
@@ -102,7 +105,7 @@ def _with_numbers(heatmap: Heatmap) -> Heatmap:
 
 def _row_label(name: str, label: int, heatmap: Heatmap) -> str:
     """Words stand at the map; numbers stand one below the other, their words behind them."""
-    return fit_right(name, label) if heatmap.numbers is None else fit(name, label)
+    return fit_right(name, label) if heatmap.numbers is None and not heatmap.named else fit(name, label)
 
 
 def _narrow_labels(heatmap: Heatmap, label: int, cell: int) -> Iterator[Text]:
@@ -111,10 +114,10 @@ def _narrow_labels(heatmap: Heatmap, label: int, cell: int) -> Iterator[Text]:
     Where each column is a word of its own all words stand below.
     """
     if heatmap.numbers is not None:
-        pooled = heatmap.across > 1
+        pooled = heatmap.across > 1 and not heatmap.named
         names = _numbered_names(heatmap, 1) if pooled else [str(number) for number in heatmap.numbers[1]]
         yield Text(" " * (label + 1) + _ticks([name.strip() for name in names], cell))
-        if pooled:
+        if pooled or heatmap.named:
             return
     yield from _column_labels(heatmap, label, cell)
 
@@ -154,9 +157,9 @@ def _numbered(heatmap: Heatmap, label: int, cell: int, plain: bool) -> Iterator[
     yield from _column_labels(heatmap, label, cell)
     colours = palette.value_colours(heatmap.values, heatmap.low, heatmap.high)
     for name, row, tints in zip(heatmap.rows, heatmap.values, colours, strict=True):
-        line = Text(fit_right(name, label) + " ")
+        line = Text((fit if heatmap.named else fit_right)(name, label) + " ")
         for value, tint in zip(row, tints, strict=True):
-            number = _in_cell(_number(float(value), heatmap.percent), cell)
+            number = _in_cell(_number(float(value), heatmap), cell)
             if np.isnan(value):
                 line.append(number, "dim")
             elif plain:
@@ -169,14 +172,15 @@ def _numbered(heatmap: Heatmap, label: int, cell: int, plain: bool) -> Iterator[
 
 def _needed(heatmap: Heatmap) -> int:
     """The columns that a cell takes with its number."""
-    return 1 + max(len(_number(float(value), heatmap.percent)) for value in heatmap.values.flat)
+    return 1 + max(len(_number(float(value), heatmap)) for value in heatmap.values.flat)
 
 
-def _number(value: float, percent: bool) -> str:
+def _number(value: float, heatmap: Heatmap) -> str:
     """A value in three columns at most: a weight in percent, anything else with a decimal while it fits."""
     if np.isnan(value):
         return "–"
-    if percent:
+    value *= 10.0**heatmap.exponent
+    if heatmap.percent:
         return f"{100 * value:.0f}" if value >= 0.005 else ""
     return f"{value:.1f}" if value < 9.95 else f"{value:.0f}"
 
@@ -208,11 +212,12 @@ def _hex(colour: palette.Colours) -> str:
 
 def _scale(heatmap: Heatmap, label: int, room: int, plain: bool) -> Text:
     """The colours, or shades, from low to high between their values."""
-    low, high = (_number(value, heatmap.percent) or "0" for value in (heatmap.low, heatmap.high))
+    low, high = (_number(value, heatmap) or "0" for value in (heatmap.low, heatmap.high))
     line = Text(" " * (label + 1) + f"{low} ")
     if plain:
         line.append(_SHADES)
     else:
         for tint in palette.value_colours(np.linspace(0, 1, max(2, min(_SCALE, room - 8))), 0, 1):
             line.append(" ", Style(bgcolor=_hex(tint)))
-    return line.append(f" {high}{' %' if heatmap.percent else ''}")
+    unit = f" × {heatmap.unit}" if heatmap.exponent else " %" if heatmap.percent else ""
+    return line.append(f" {high}{unit}")

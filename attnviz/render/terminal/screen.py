@@ -5,29 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
-from rich.table import Table
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.text import Text
 
 from attnviz.analysis.languages import ENGLISH, NONE, function_words, language_name, plain
-from attnviz.analysis.text.links import Attended
 from attnviz.analysis.text.offsets import Positional
 from attnviz.analysis.text.summary import Summary
 from attnviz.analysis.text.units import Axis
 from attnviz.record import Cell, Observation
 from attnviz.render.heatmap import head_heatmap, head_name, overview_heatmap
-from attnviz.render.labels import clean, fit, fit_right, shorten, width
+from attnviz.render.labels import clean, fit, fit_right
 from attnviz.render.terminal import long
 from attnviz.render.terminal.blocks import Blocks
+from attnviz.render.terminal.looks import LABEL, attended, baseline_note, generated, legend, weight, widest
 
-_LABEL = 17
-"""The most columns of a word in a list; longer ones are cut."""
 _BAR = 24
-_WORDS = 12
-"""The most words that are listed with what they look at, unless some are asked for by name."""
+_AROUND = len("   →   0.46  L10 H10 ")
 
 _CELLS: dict[Cell, str] = {
-    "link": "each head's strongest link between the {unit}s that count, in %",
+    "link": "each head's strongest link between the {unit}s that count, in {percent}",
     "entropy": "each head's mean entropy in nats: low looks at one token, high at many",
     "sink": "the largest mean share that one token takes of a head's attention, in %",
     "distance": "how many tokens away each head looks, on average",
@@ -37,22 +33,29 @@ _CELLS: dict[Cell, str] = {
 def summary_parts(summary: Summary, *, named: bool) -> Iterator[RenderableType]:
     """All that ``show`` prints before the check, top to bottom; ``named``: the listed words were asked for."""
     unit = summary.units.kind
+    per_token = " per token" if summary.observation.request.per_token else ""
     yield summary_heading(summary.observation)
     yield _title("Strongest links", f"each pair of {unit}s once, in the head where it is strongest")
     yield StrongestLinks(summary)
     yield from _left_out(summary)
-    yield _title("Overview", _CELLS[summary.cell].format(unit=unit))
-    yield Blocks(overview_heatmap(summary), scale=True)
+    overview = overview_heatmap(summary)
+    each = per_token if summary.cell == "link" else ""
+    yield _title("Overview", _CELLS[summary.cell].format(unit=unit, percent=f"{overview.unit}{each}"))
+    yield Blocks(overview, scale=True)
     for head in summary.maps:
-        yield _title(head_name(head), "each row looks at the columns, in % of its attention")
-        yield Blocks(head_heatmap(summary.units, head), scale=True)
-    yield _title(f"What each {unit} looks at most", "")
+        heatmap = head_heatmap(summary.units, head)
+        yield _title(head_name(head), f"each row looks at the columns, in {heatmap.unit} of its attention{per_token}")
+        yield Blocks(heatmap, scale=True)
+        yield from legend(summary.units, head)
+    looking = "word" if summary.observation.named_links is not None else unit
+    yield _title(f"What each {looking} looks at most", baseline_note(summary))
     yield attended(summary, named=named)
     for title, note, part in long.long_sections(summary):
         yield _title(title, note)
         yield part
     if summary.generated:
-        yield _title("What each new token looked at when it was made", "the row of the token before it")
+        note = "; ".join(filter(None, ("the row of the token before it", baseline_note(summary))))
+        yield _title("What each new token looked at when it was made", note)
         yield generated(summary)
     yield Text()
 
@@ -102,19 +105,25 @@ class StrongestLinks:
         if not links:
             yield Text(f"  none: no two {units.kind}s count here", "dim")
             return
-        first = _widest([queries[link.query_index] for link in links])
-        second = _widest([keys[link.key_index] for link in links])
-        room = options.max_width - first - second - len("   →   0.46  L10 H10 ")
-        bar = max(0, min(_BAR, room))
+        first, second = self._widths(options.max_width)
+        per_token = self.summary.observation.request.per_token
+        bar = max(0, min(_BAR, options.max_width - first - second - _AROUND - 3 * per_token))
+        most = max(link.weight for link in links) if per_token else 1.0
         for link in links:
             query, key = fit_right(queries[link.query_index], first), fit(keys[link.key_index], second)
-            line = Text(f"  {query} → {key}  {link.weight:.2f}  ", no_wrap=True, overflow="crop")
+            number = weight(link.weight, per_token=per_token)
+            line = Text(f"  {query} → {key}  {number}  ", no_wrap=True, overflow="crop")
             line.append(f"{f'L{link.layer} H{link.head}':<8}", "cyan")
-            yield line.append("█" * int(link.weight * bar) + "▌" * (link.weight * bar % 1 >= 0.5), "magenta")
+            length = link.weight / most * bar
+            yield line.append("█" * int(length) + "▌" * (length % 1 >= 0.5), "magenta")
 
-
-def _widest(labels: Iterable[str]) -> int:
-    return min(max(map(width, labels), default=0), _LABEL)
+    def _widths(self, room: int) -> tuple[int, int]:
+        """The columns of the queries' names and of the keys'; those of passages take what there is room for."""
+        units, links = self.summary.units, self.summary.links
+        names = [units.queries.names[link.query_index] for link in links]
+        others = [units.keys.names[link.key_index] for link in links]
+        most = max(LABEL, (room - _BAR - _AROUND) // 2) if units.keys.lines else LABEL
+        return widest(names, most), widest(others, most)
 
 
 def _left_out(summary: Summary) -> Iterator[RenderableType]:
@@ -123,8 +132,11 @@ def _left_out(summary: Summary) -> Iterator[RenderableType]:
     keys = units.keys
     shares = []
     if keys.special.any():
-        marks = " ".join(dict.fromkeys(clean(keys.labels[i]) for i in keys.special.nonzero()[0]))
-        shares.append((summary.special_share, marks))
+        pieces = summary.pieces.keys
+        marks = " ".join(dict.fromkeys(clean(pieces.labels[i]) for i in pieces.special.nonzero()[0]))
+        sink = "the first token, on which causal models rest" if keys.lines and not pieces.special[0] else ""
+        owner = " and ".join(filter(None, (sink * bool(keys.special[0]), marks)))
+        shares.append((summary.special_share, owner))
     if keys.punctuation.any():
         shares.append((summary.punctuation_share, "punctuation"))
     if shares:
@@ -183,38 +195,3 @@ def _dominant(found: Sequence[Positional]) -> str:
 def _offset(found: Positional) -> str:
     side, steps = "before" if found.offset < 0 else "after", abs(found.offset)
     return {0: "itself", 1: f"the one {side}"}.get(steps, f"the one {steps} {side}")
-
-
-def attended(summary: Summary, *, named: bool) -> RenderableType:
-    """For each word its keys by their best head, and by the average over all heads."""
-    units, rows = summary.units, summary.attended
-    listed = rows if named else rows[:_WORDS]
-    table = _looks(units.kind, [units.queries.names[row.query_index] for row in listed], listed, units.keys.names)
-    return _cut(table, len(listed), len(rows), f"{units.kind}s; --token WORD shows any")
-
-
-def generated(summary: Summary) -> RenderableType:
-    """For each token that the model wrote the keys of the query that predicted it, as ``attended`` lists them."""
-    units, rows = summary.pieces, summary.generated
-    listed = rows[:_WORDS]
-    table = _looks("new token", [units.queries.names[row.query_index + 1] for row in listed], listed, units.keys.names)
-    return _cut(table, len(listed), len(rows), "new tokens; --json has all")
-
-
-def _cut(table: Table, listed: int, all_: int, what: str) -> RenderableType:
-    return table if listed == all_ else Group(table, Text(f"  … {listed} of {all_} {what}", "dim"))
-
-
-def _looks(title: str, firsts: Sequence[str], rows: Sequence[Attended], keys: Sequence[str]) -> Table:
-    """A row for each of ``firsts`` with the keys of its row; ``keys`` are the names of all keys."""
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    for column in (f"  {title}", "in its best head", "on average over all heads"):
-        table.add_column(column)
-    strong = _widest(keys[link.key_index] for row in rows for link in row.best)
-    usual = _widest(keys[key] for row in rows for key, _ in row.average)
-    for first, row in zip(firsts, rows, strict=True):
-        best = [f"{fit(keys[it.key_index], strong)} {it.weight:.2f} L{it.layer} H{it.head}" for it in row.best]
-        average = [f"{fit(keys[key], usual)} {weight:.2f}" for key, weight in row.average]
-        cells = (f"  {shorten(first, _LABEL)}", "\n".join(best) or "–", "\n".join(average) or "–")
-        table.add_row(*map(Text, cells))
-    return table

@@ -1,0 +1,99 @@
+"""Attention per token of a unit: what a long passage, or one that many queries see, has no more of for that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnviz.attention.kernel import Observer, Tile
+from attnviz.attention.window import KeyWindow
+from attnviz.encoding import Windows
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Numbers = NDArray[np.intp]
+_BLOCK = 1024
+"""How many queries are looked at together."""
+_KEPT = 1 << 24
+"""How many factors are kept for the next head or layer: 128 MiB."""
+
+
+class Seen:
+    """How many tokens of each unit the queries of a text see; ``starts`` are the first tokens of the key's units.
+
+    A query sees what the window of a layer has of the ``keys`` tokens, and where the text was read in ``windows`` what
+    the one has that keeps the query: without its first token where that is a sink.
+    """
+
+    def __init__(
+        self, queries: int, keys: int, starts: Numbers, windows: Windows | None = None, *, window_sinks: bool = False
+    ) -> None:
+        self.starts, self._stops = starts, np.append(starts[1:], keys)
+        self._places = np.arange(queries)
+        self._low, self._high = np.zeros(queries, np.intp), np.full(queries, keys)
+        for (start, stop), (first, last) in zip(windows.spans, windows.kept, strict=True) if windows else ():
+            self._low[first:last], self._high[first:last] = start + window_sinks, stop
+
+    def counts(self, queries: Numbers, window: KeyWindow) -> NDArray[np.int64]:
+        """How many tokens of each unit the ``queries`` see in a layer with this ``window``, (n, m)."""
+        at, low, high = (each[queries][:, None] for each in (self._places, self._low, self._high))
+        if window.left is not None:
+            low = np.maximum(low, at - window.left)
+        if window.right is not None:
+            high = np.minimum(high, at + window.right + 1)
+        seen: NDArray[np.int64] = np.maximum(np.minimum(self._stops, high) - np.maximum(self.starts, low), 0)
+        return seen
+
+    def total(self, queries: Numbers, window: KeyWindow, *, per_token: bool, elsewhere: bool) -> NDArray[np.float64]:
+        """Of each unit how many of the ``queries`` see it, or how many of its tokens they see together, (m,).
+
+        Args:
+            per_token: tokens are counted, not queries.
+            elsewhere: only queries count that stand in other units, where text and keys are one text.
+        """
+        found = np.zeros(len(self.starts))
+        for some in np.array_split(queries, max(1, -(-len(queries) // _BLOCK))):
+            seen = self.counts(some, window)
+            if elsewhere:
+                seen[np.arange(len(some)), np.searchsorted(self.starts, some, side="right") - 1] = 0
+            found += (seen if per_token else seen > 0).sum(0)
+        return found
+
+
+class PerToken(Observer):
+    """Hands tiles in units on, in which a weight is divided by how many tokens of the key's unit the query sees.
+
+    So a unit's weight to another is the mean of the weights between the tokens of both, as far as these see each
+    other. ``queries`` are those that are observed, which rise, and ``starts`` the first of each unit among them.
+    """
+
+    def __init__(self, observers: Sequence[Observer], seen: Seen, queries: Numbers, starts: Numbers) -> None:
+        self.observers = observers
+        self._seen, self._queries = seen, queries
+        self._starts = np.append(starts, len(queries))
+        self._factors: dict[tuple[int, int, int, int, KeyWindow], Tensor] = {}
+
+    def tile(self, tile: Tile) -> None:
+        """Divide the weights of the tile."""
+        weights = tile.weights * self._of(tile)
+        seen = Tile(tile.layer, tile.query, tile.key, weights, tile.shape, tile.kind, tile.head, window=tile.window)
+        for observer in self.observers:
+            observer.tile(seen)
+
+    def _of(self, tile: Tile) -> Tensor:
+        """What the weights (n, m) of the tile are multiplied by; those of other heads and layers by the same."""
+        n, m = tile.weights.shape[1:]
+        place = tile.query, n, tile.key, m, tile.window
+        if place not in self._factors:
+            if sum(each.numel() for each in self._factors.values()) > _KEPT:
+                self._factors.clear()
+            starts = self._starts[tile.query : tile.query + n + 1]
+            counts = self._seen.counts(self._queries[starts[0] : starts[-1]], tile.window)[:, tile.key : tile.key + m]
+            before = np.concatenate((np.zeros((1, m), np.int64), counts.cumsum(0)))
+            pairs = before[starts[1:] - starts[0]] - before[starts[:-1] - starts[0]]
+            self._factors[place] = tile.weights.new_tensor(np.diff(starts)[:, None] / np.maximum(pairs, 1))
+        return self._factors[place]

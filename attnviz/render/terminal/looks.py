@@ -1,0 +1,140 @@
+"""The tables of ``show``: what each word, passage or new token looks at most, and which passages the numbers are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.table import Table
+from rich.text import Text
+
+from attnviz.analysis.text.links import Attended
+from attnviz.analysis.text.shown_maps import HeadMap
+from attnviz.analysis.text.summary import Summary
+from attnviz.analysis.text.units import Axis, Reading
+from attnviz.render.labels import fit, shorten, width
+
+LABEL = 17
+"""The most columns of a word in a list; longer ones are cut."""
+_WORDS = 12
+"""The most rows that are listed with what they look at, unless some are asked for by name."""
+_LEGEND = 30
+"""The most passages that are named below a map."""
+
+
+def weight(value: float, *, per_token: bool) -> str:
+    """``0.46``; or ``0.0046`` where it is per token."""
+    return f"{value:.2g}" if per_token and value < 0.095 else f"{value:.2f}"
+
+
+def widest(labels: Iterable[str], most: int = LABEL) -> int:
+    """The columns of the widest of ``labels``, or as many as it may have."""
+    return min(max(map(width, labels), default=0), most)
+
+
+def baseline_note(summary: Summary) -> str:
+    """What the numbers in brackets are; empty where there are none."""
+    if not summary.units.keys.lines:
+        return ""
+    return "in brackets: from the text's other tokens on average"
+
+
+def attended(summary: Summary, *, named: bool) -> RenderableType:
+    """For each unit its keys by their best head, and by the average over all heads."""
+    units, rows = summary.units, summary.attended
+    listed = rows if named else rows[:_WORDS]
+    words = summary.observation.named_links is not None
+    firsts = [row.query if words else units.queries.names[row.query_index] for row in listed]
+    looks = _Looks("word" if words else units.kind, firsts, listed, units.keys, _per_token(summary))
+    return _cut(
+        looks,
+        len(listed),
+        len(rows),
+        f"{units.kind}s; {'--json has all' if units.queries.lines else '--token WORD shows any'}",
+    )
+
+
+def generated(summary: Summary) -> RenderableType:
+    """For each token that the model wrote the keys of the query that predicted it, as ``attended`` lists them."""
+    pieces, rows = summary.pieces, summary.generated
+    keys = summary.units.keys if summary.units.keys.lines else pieces.keys
+    listed = rows[:_WORDS]
+    firsts = [pieces.queries.names[row.query_index + 1] for row in listed]
+    looks = _Looks("new token", firsts, listed, keys, _per_token(summary))
+    return _cut(looks, len(listed), len(rows), "new tokens; --json has all")
+
+
+def _per_token(summary: Summary) -> bool:
+    return summary.observation.request.per_token
+
+
+def _cut(table: RenderableType, listed: int, all_: int, what: str) -> RenderableType:
+    return table if listed == all_ else Group(table, Text(f"  … {listed} of {all_} {what}", "dim"))
+
+
+@dataclass(frozen=True, eq=False)
+class _Looks:
+    """A row for each of ``firsts`` with the ``keys`` of its row; names of passages take what there is room for."""
+
+    title: str
+    firsts: Sequence[str]
+    rows: Sequence[Attended]
+    keys: Axis
+    per_token: bool
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+        for column in (f"  {self.title}", "in its best head", "on average over all heads"):
+            table.add_column(column)
+        best = [[self._best(row, place) for place in range(len(row.best))] for row in self.rows]
+        average = [[self._average(row, place) for place in range(len(row.average))] for row in self.rows]
+        names = self._names()
+        lists = [[(names[key], number) for row in found for key, number in row] for found in (best, average)]
+        room = options.max_width - 2 - widest(self.firsts) - 4
+        room -= sum(1 + max((len(number) for _, number in each), default=0) for each in lists)
+        most = max(LABEL, room // 2) if self.keys.lines else LABEL
+        sizes = [widest((name for name, _ in each), most) for each in lists]
+        for first, *found in zip(self.firsts, best, average, strict=True):
+            cells = [
+                "\n".join(f"{fit(names[key], size)} {number}" for key, number in row) or "–"
+                for row, size in zip(found, sizes, strict=True)
+            ]
+            table.add_row(Text(f"  {shorten(first, LABEL)}"), *map(Text, cells))
+        yield table
+
+    def _names(self) -> Sequence[str]:
+        """Passages are named with their line."""
+        if not self.keys.lines:
+            return self.keys.names
+        labelled = zip(self.keys.lines, self.keys.labels, strict=True)
+        return [f"{number} (line {line}) {label}" for number, (line, label) in enumerate(labelled)]
+
+    def _best(self, row: Attended, place: int) -> tuple[int, str]:
+        link = row.best[place]
+        return link.key_index, f"{self._number(link.weight, row.best_baselines, place)} L{link.layer} H{link.head}"
+
+    def _average(self, row: Attended, place: int) -> tuple[int, str]:
+        key, value = row.average[place]
+        return key, self._number(value, row.average_baselines, place)
+
+    def _number(self, value: float, baselines: Sequence[float | None], place: int) -> str:
+        """The weight, and its baseline in brackets where there is one."""
+        number = weight(value, per_token=self.per_token)
+        baseline = baselines[place] if baselines else None
+        return number if baseline is None else f"{number} ({weight(baseline, per_token=self.per_token)})"
+
+
+def legend(units: Reading, head: HeadMap) -> Iterator[RenderableType]:
+    """Which passages the numbers of a map's columns are, where its rows do not say it."""
+    keys, columns = units.keys, head.columns.tolist()
+    if not keys.lines or (units.one_text and set(columns) <= set(head.rows.tolist())):
+        return
+    digits, lines = (max(len(str(each)) for each in numbers) for numbers in (columns, keys.lines))
+    for number in columns[:_LEGEND]:
+        line = Text(
+            f"  {number:>{digits}}  line {keys.lines[number]:<{lines}}  ", "dim", no_wrap=True, overflow="ellipsis"
+        )
+        yield line.append(shorten(keys.labels[number], 60), "not dim")
+    if len(columns) > _LEGEND:
+        yield Text(f"  … {_LEGEND} of {len(columns)} {units.kind}s", "dim")
