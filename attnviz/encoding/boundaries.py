@@ -1,13 +1,13 @@
-"""Where the sentences, lines and paragraphs of a text begin.
+"""Find where the sentences, lines and paragraphs of a text begin.
 
-A paragraph ends at a blank line or a page's end, a line at a line break. A sentence ends
+A paragraph ends at a blank line or the end of a page, a line at a line break. A sentence ends
 
 - after ``.``, ``!``, ``?``, ``…`` or what ends sentences in other scripts (Unicode's Sentence_Break STerm and ATerm),
-  with the quotes and brackets that close behind it, before white space; not where a lower-case letter follows (as
+  with closing quotes and brackets after it, before white space; not if a lower-case letter follows (as
   Unicode Standard Annex 29 has it), and not after an initial (``J. Smith``), a common title or abbreviation (``Dr.``),
   or a number that begins a line (``1. Open the lid``);
 - after ``。``, ``！``, ``？`` and ``｡``, whatever follows;
-- at a line break, unless a line that ends in a letter or a comma goes on with a lower-case letter; at a blank line.
+- at a blank line; at a line break, unless the line ends in a letter or a comma and the next one begins in lower case.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ _ABBREVIATION = regex.compile(
     regex.VERBOSE,
 )
 _WORD = 16
-"""How many characters before a full stop may tell that it ends no sentence."""
+"""The number of characters before a full stop in which an abbreviation is recognised."""
 
 
 def cuts_of(unit: LargeUnit, text: str) -> list[int]:
-    """The characters at which units of ``text`` begin, in order; those of the first unit, 0, are left out."""
+    """Return the characters at which units of ``text`` begin, in order, without the first unit's 0."""
     paragraphs = [found.end() for found in _PARAGRAPH.finditer(text)]
     if unit == "paragraph":
         return paragraphs

@@ -12,17 +12,20 @@ from attnviz.encoding.spans import WordSpans
 from attnviz.encoding.words import CharacterSpan, is_blank
 
 _ROLES = frozenset(("system", "developer", "user", "human", "assistant", "model", "tool", "function", "ipython"))
-"""What chat templates write behind a special token, on a line of its own."""
+"""The roles that chat templates write after a special token, on a line of their own."""
 
 
 @dataclass(frozen=True)
 class Spans:
-    """The units of a text, which cut its tokens without a gap; all tuples have one entry a unit.
+    """Consecutive units that cover all tokens of a text; all tuples have one entry per unit.
 
-    ``starts`` are their first tokens, ``labels`` their first words on one line, and ``lines`` the lines (from 1) on
-    which they begin. ``special`` marks units that are no part of the text: its special tokens, of which those side by
-    side are one unit, together with the name of a role that a chat template writes there. ``sink`` says that unit 0
-    is the first token of the text alone, on which causal models rest.
+    Args:
+        starts: the first tokens.
+        labels: the first words, on one line.
+        lines: the lines, from 1, on which the units begin.
+        special: whether a unit is not part of the text: adjacent special tokens are one such unit, with the name of a
+            role that a chat template writes there.
+        sink: whether unit 0 is the first token alone, on which causal models rest.
     """
 
     starts: tuple[int, ...]
@@ -36,10 +39,10 @@ class Spans:
 
 
 def large_units(unit: LargeUnit, encoding: Encoding, *, causal: bool) -> Spans:
-    """Cut ``encoding`` into sentences, lines or paragraphs.
+    """Split ``encoding`` into sentences, lines or paragraphs.
 
-    A pair's second text, what follows a special token, and what the model wrote itself each begin a unit. In a
-    ``causal`` model the first token of the text is a unit by itself, so that its weight counts for no passage.
+    The second text of a pair, the text after a special token, and generated tokens each begin a unit. In a ``causal``
+    model the first token of the text is a unit of its own, so that its weight counts for no passage.
     """
     places = WordSpans(encoding)
     marks = _special(encoding, places)
@@ -59,7 +62,7 @@ def large_units(unit: LargeUnit, encoding: Encoding, *, causal: bool) -> Spans:
 def _units(
     unit: LargeUnit, encoding: Encoding, places: WordSpans, special: list[bool], *, sink: bool
 ) -> Iterator[tuple[int, bool]]:
-    """The first token of each unit, and whether it is no part of the text."""
+    """Yield the first token of each unit, and whether the unit is not part of the text."""
     cuts = [cuts_of(unit, text) for text in places.texts]
     written = len(encoding) - encoding.generated
     part, before = (0, 0), None
@@ -75,7 +78,9 @@ def _units(
 
 
 def _special(encoding: Encoding, places: WordSpans) -> list[bool]:
-    """Which words are no part of the text: special tokens, and behind them white space and the name of a role."""
+    """Return whether each word is not part of the text: special tokens, and after them white space and the name of a
+    role.
+    """
     words, marks = encoding.words, [encoding.special[word.start] for word in encoding.words]
     found = list(marks)
     for i in range(1, len(words)):
@@ -86,7 +91,7 @@ def _special(encoding: Encoding, places: WordSpans) -> list[bool]:
 
 
 def _is_line(after: list[bool], places: WordSpans, place: CharacterSpan | None) -> bool:
-    """Whether nothing follows a word on its line but a special token."""
+    """Whether only a special token follows a word on its line."""
     if place is None or not after or after[0]:
         return True
     number, _, stop = place

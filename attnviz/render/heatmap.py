@@ -1,4 +1,4 @@
-"""What any heatmap shows, before it is drawn: values, labels, scale; and how it is pooled where it does not fit."""
+"""A heatmap before it is drawn: values, labels and scale, pooled if it does not fit."""
 
 from __future__ import annotations
 
@@ -17,18 +17,27 @@ from attnviz.analysis.text.units import Reading
 Values = NDArray[np.floating]
 Numbers = NDArray[np.intp]
 _SHORTENED = 1_000
-"""Up to here the ends of a band are written out."""
+"""The largest end of a band of distances that is written in full."""
 
 
 @dataclass(frozen=True, eq=False)
 class Heatmap:
-    """Values (rows, columns) between ``low`` and ``high``; NaN is nothing.
+    """Values (rows, columns) with labels and a scale.
 
-    ``percent``: the values are weights, written in percent; where they are small, in percent · 10 ** −``exponent``.
-    ``named``: the labels of rows are their numbers and words, those of columns numbers alone. ``numbers``: of the
-    units at which rows and columns begin, as ``--rows`` and ``--cols`` count them; None where they are no units of a
-    text. Of a pooled map each value is the largest of ``down`` × ``across``, ``size`` is how many there were, and
-    ``how`` says more of it.
+    Args:
+        values: the values; NaN for none.
+        rows: the row labels.
+        columns: the column labels.
+        low: the low end of the scale.
+        high: the high end of the scale.
+        percent: whether the values are weights, written in percent.
+        exponent: small weights are written in percent · 10 ** −exponent.
+        named: whether row labels are numbers and words, and column labels numbers alone.
+        numbers: the numbers of the units at which rows and columns begin; None if they are not units of a text.
+        down: in a pooled map, how many rows each value joins; it is their largest.
+        across: how many columns each value joins.
+        size: how many rows and columns there were before pooling.
+        how: more about the pooling, in words.
     """
 
     values: Values
@@ -47,14 +56,14 @@ class Heatmap:
 
     @property
     def unit(self) -> str:
-        """In what the values are written: ``%``, ``0.01 %``; empty for numbers of other kinds."""
+        """The unit in which values are written: ``%`` or ``0.01 %``; empty for values that are not weights."""
         if not self.percent:
             return ""
         return f"{10.0**-self.exponent:.{self.exponent}f} %" if self.exponent else "%"
 
     @property
     def pooled(self) -> str:
-        """How cells were joined; empty where they were not."""
+        """How cells were pooled, in words; empty if they were not."""
         if self.down == self.across == 1:
             return ""
         high, wide = self.size or self.values.shape
@@ -63,7 +72,7 @@ class Heatmap:
 
 
 def head_heatmap(units: Reading, head: HeadMap) -> Heatmap:
-    """The map of one head: rows look, columns are looked at; the scale ends at the largest weight shown."""
+    """Return the map of one head: rows are queries, columns keys; the scale ends at the largest weight shown."""
     named = bool(units.keys.lines)
     return Heatmap(
         head.weights,
@@ -88,7 +97,7 @@ def exponent_of(values: Values) -> int:
 
 
 def overview_heatmap(summary: Summary) -> Heatmap:
-    """One cell a head: rows are layers, columns heads; NaN where a head is left out."""
+    """Return a map with one cell per head: rows are layers, columns heads; NaN for heads that are left out."""
     high = float(np.nanmax(summary.overview, initial=0.0))
     return Heatmap(
         summary.overview,
@@ -104,7 +113,7 @@ def overview_heatmap(summary: Summary) -> Heatmap:
 
 
 def profile_heatmap(profile: Profile, layers: Sequence[int], tokens: int) -> Heatmap:
-    """How much attention goes how far: rows are layers, columns distances that a text of so many ``tokens`` has."""
+    """Return how much attention goes how far: rows are layers, columns the distances in a text of ``tokens`` tokens."""
     bands = sum(edge < tokens for edge in profile.edges)
     values = np.column_stack((profile.shares[:, : bands + 1], profile.first))
     ends = [*profile.edges[1:], None]
@@ -113,7 +122,7 @@ def profile_heatmap(profile: Profile, layers: Sequence[int], tokens: int) -> Hea
 
 
 def _band(near: int, stop: int | None) -> str:
-    """``10–99``, ``1k–10k``, ``≥1M``."""
+    """Write a band of distances: ``10–99``, ``1k–10k``, ``≥1M``."""
     if stop is None:
         return f"≥{_short(near)}"
     return f"{near}–{stop - 1}" if stop <= _SHORTENED else f"{_short(near)}–{_short(stop)}"
@@ -127,19 +136,19 @@ def _short(number: int) -> str:
 
 
 def head_name(head: HeadMap) -> str:
-    """``L5 H7``, or ``L5, mean of its heads``."""
+    """Return ``L5 H7``, or ``L5, mean of its heads``."""
     return f"L{head.layer}, mean of its heads" if head.head is None else f"L{head.layer} H{head.head}"
 
 
 def pool_largest(values: Values, down: int, across: int) -> Values:
-    """The largest of each ``down`` × ``across`` values of the last two axes; NaN only where all of them are."""
+    """Return the largest of each ``down`` × ``across`` values of the last two axes; NaN only if all of them are."""
     high, wide = values.shape[-2:]
     joined = np.fmax.reduceat(np.fmax.reduceat(values, range(0, wide, across), axis=-1), range(0, high, down), axis=-2)
     return np.asarray(joined)
 
 
 def pool(heatmap: Heatmap, rows: int, columns: int) -> Heatmap:
-    """``heatmap`` in at most ``rows`` × ``columns`` cells, each the largest value of the cells that it joins.
+    """Pool ``heatmap`` to at most ``rows`` × ``columns`` cells, each the largest value of the cells that it joins.
 
     The largest, not the mean: one strong link among a hundred weak ones is what the reader looks for.
     """

@@ -1,4 +1,4 @@
-"""A grid of all heads, or one head with its words."""
+"""Draw a grid of all heads, or one head with its words."""
 
 from __future__ import annotations
 
@@ -25,31 +25,31 @@ _LABEL = 20
 _NAME = 40
 """The most columns of the number and the first words of a passage."""
 _CELL, _NUMBERED_CELL = 0.32, 0.42
-"""Inches of a cell with a word label, and of one with its weight in it."""
+"""Inches of a cell with a word label, and of one with its weight written in it."""
 _NUMBERED = 16
-"""The most words of a map in whose cells the weights are written."""
+"""The most words of a map whose cells contain their weights."""
 _NAMED = 80
 """The most words of a map whose axes name them."""
 _BIG = 10.0
 """Inches of the longer side of a larger map."""
 _AROUND = 1.5
-"""Inches that axes, title and scale may take of such a picture's shorter side."""
+"""Inches that axes, title and scale may take of the picture's shorter side."""
 _CELLS = 1000
-"""The most cells of a map across or down; fewer where there are not so many pixels."""
+"""The most cells of a map across or down, if there are enough pixels."""
 _SHORT = 1.2
-"""The fewest inches of a map's shorter side: no map is a sliver, and the scale beside it can be read."""
+"""The fewest inches of a map's shorter side, so that it is visible and its scale readable."""
 _GRID_WIDTH = 12.0
 """Inches of the longer side of a grid of all heads."""
 _SLIM = 3.0
-"""How much longer than wide, or wider than long, a head's place in the grid may be."""
+"""The largest ratio of the sides of a head's place in the grid."""
 
 
 @own_settings()
 def draw_head(observation: Observation, units: Reading, head: HeadMap, style: Style | None = None) -> Figure:
-    """One head: rows look, columns are looked at, both labelled with their words, as far as they can be read.
+    """Draw one head: rows are queries, columns keys, both labelled with their words if these can be read.
 
-    Of a larger map the axes say the numbers of the words; of one with more words than cells can be told apart, each
-    cell is the largest of several.
+    The axes of a larger map show the numbers of its words. If a map has more words than visible cells, each cell shows
+    the largest weight of several.
     """
     style = style or Style()
     whole = head_heatmap(units, head)
@@ -94,7 +94,7 @@ def draw_head(observation: Observation, units: Reading, head: HeadMap, style: St
 
 
 def _number_ticks(axis: Axis, numbers: NDArray[np.intp]) -> None:
-    """Round numbers of units, each at the cell that has it; ``numbers`` are the units at which the cells begin."""
+    """Set ticks at round unit numbers; ``numbers`` are the units at which the cells begin."""
     wanted = MaxNLocator(nbins=10, integer=True).tick_values(numbers[0], numbers[-1])
     shown = [int(number) for number in wanted if numbers[0] <= number <= numbers[-1]]
     axis.set_ticks([float(place) for place in np.searchsorted(numbers, shown, side="right") - 1])
@@ -102,15 +102,15 @@ def _number_ticks(axis: Axis, numbers: NDArray[np.intp]) -> None:
 
 
 def _margin(labels: tuple[str, ...], most: int) -> float:
-    """The inches that the longest of the labels takes, of which none has more than ``most`` columns."""
+    """Return the inches of the longest label, which has at most ``most`` columns."""
     return 0.1 * max(width(shorten(label, most)) for label in labels)
 
 
 @own_settings()
 def draw_grid(observation: Observation, maps: Grid, style: Style | None = None) -> Figure:
-    """All heads as one image: layers down, heads across, one shared scale.
+    """Draw all heads as one image: layers down, heads across, with one shared scale.
 
-    Drawn as one mosaic, not as hundreds of axes; a head of more words than its place has pixels is pooled.
+    It is one mosaic rather than hundreds of axes; a head with more words than its place has pixels is pooled.
     """
     style = style or Style()
     layers, heads = maps.weights.shape[:2]
@@ -136,7 +136,7 @@ def draw_grid(observation: Observation, maps: Grid, style: Style | None = None) 
 
 
 def _tile(shape: tuple[int, ...]) -> tuple[float, float]:
-    """The inches across and down of one head's place, for weights (L, H, n, m); none becomes a sliver."""
+    """Return the inches across and down of one head's place, for weights (L, H, n, m)."""
     layers, heads, n, m = shape
     ratio = min(max(n / m, 1 / _SLIM), _SLIM)
     across = _GRID_WIDTH / max(heads, layers * ratio)
@@ -144,7 +144,7 @@ def _tile(shape: tuple[int, ...]) -> tuple[float, float]:
 
 
 def _pooled(maps: Grid, pixels: Sequence[int]) -> tuple[NDArray[np.floating], str]:
-    """The maps of all heads, (L, H, n, m), in at most as many points across and down as there are ``pixels``."""
+    """Return the maps of all heads, (L, H, n, m), pooled to at most as many points as there are ``pixels``, and how."""
     n, m = maps.weights.shape[2:]
     across, down = -(-m // pixels[0]), -(-n // pixels[1])
     joined = down * maps.down, across * maps.across
@@ -155,7 +155,7 @@ def _pooled(maps: Grid, pixels: Sequence[int]) -> tuple[NDArray[np.floating], st
 
 
 def _short(observation: Observation) -> str:
-    """The model, and which of its maps where it has several."""
+    """Return the model's name, and which of its maps this is if it has several."""
     kind = "" if observation.kind == "self" else f"  {observation.kind}"
     whose = "  observed" if observation.backend == "observed" else ""
     return clean(observation.model.rpartition("/")[2]) + kind + whose
@@ -179,7 +179,7 @@ def _write_numbers(axes: Axes, image: AxesImage, values: NDArray[np.floating], t
 def _finish(
     figure: Figure, axes: Axes, image: AxesImage, style: Style, title: str, note: str, per_token: str = ""
 ) -> None:
-    """Title, scale, note and colours."""
+    """Add the title, the colour scale and the note, and set all colours."""
     if title := style.titled(title):
         figure.suptitle(title, color=style.ink, size=11, x=0.02, ha="left", parse_math=False)
     bar = figure.colorbar(image, ax=axes, shrink=0.6, aspect=30, pad=0.02)

@@ -1,4 +1,4 @@
-"""A heatmap in the characters of a terminal."""
+"""Draw a heatmap with the characters of a terminal."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ _NAME = 48
 _TICK = 14
 """The most columns of a label above a map whose columns are too narrow for labels of their own."""
 _MARK = "╷"
-"""Stands before such a label, where its column begins."""
+"""The sign before such a label, at the beginning of its column."""
 _TALL = 10
-"""The most lines of the column labels, where they read downwards."""
+"""The most lines of vertical column labels."""
 _SCALE = 24
 """The columns of the colour scale."""
 _SHADES = " ·:-=+*#%@"
-"""Ten steps from nothing to the largest weight, where there is no colour."""
+"""Ten steps from nothing to the largest weight, for terminals without colour."""
 
 
 @dataclass(frozen=True, eq=False)
 class Blocks:
     """A heatmap with labels on both axes, as wide as the console allows.
 
-    With room for three columns a cell the number stands in it; else, and where there are more rows than columns in
-    the room, two rows share a line of half blocks, the upper row's label on the left and the lower row's on the
-    right; what still does not fit is pooled, and said to be. Without colour the cells are numbers, or shades of
-    characters. Where no numbers stand in the cells the units are named with their own, by which a reader zooms in,
-    and ``scale`` adds the scale.
+    If there is room for three columns per cell, the cells contain their numbers. Otherwise, or if there are too many
+    rows, two rows share a line of half blocks, with the upper row's label on the left and the lower row's on the right;
+    what does not fit is pooled, with a note. Without colour the cells are numbers, or shades of characters. If the
+    cells contain no numbers, labels include the numbers of their units, with which a reader can zoom in, and ``scale``
+    adds the scale.
     """
 
     heatmap: Heatmap
@@ -59,7 +59,7 @@ class Blocks:
             yield from self._narrow(console, options)
 
     def _narrow(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """The map where no numbers stand in its cells."""
+        """Draw the map without numbers in its cells."""
         plain = _plain(console)
         label = _widest(_numbered_names(self.heatmap, 0), options, named=self.heatmap.named)
         room = options.max_width - label - 1
@@ -76,20 +76,20 @@ class Blocks:
 
 
 def _plain(console: Console) -> bool:
-    """Whether the console shows too few colours for a heatmap, or has no half blocks."""
+    """Whether the console has too few colours for a heatmap, or no half blocks."""
     if not console.encoding.startswith("utf"):
         return True
     return console.no_color or console.color_system in (None, "standard", "windows")
 
 
 def _widest(names: Sequence[str], options: ConsoleOptions, *, named: bool) -> int:
-    """The columns of the row labels ``names``; those of sentences and passages may be longer than words."""
+    """Return the columns of the row labels ``names``; sentences and passages may be longer than words."""
     most = (_NAME, options.max_width * 2 // 5) if named else (_LABEL, options.max_width // 4)
     return min(max(map(width, names)), *most)
 
 
 def _numbered_names(heatmap: Heatmap, axis: int) -> Sequence[str]:
-    """The labels of the rows (``axis`` 0) or columns, behind the numbers of their units where they have some."""
+    """Return the labels of the rows (``axis`` 0) or columns, after the numbers of their units if they have some."""
     labels = (heatmap.rows, heatmap.columns)[axis]
     if heatmap.numbers is None or heatmap.named:
         return labels
@@ -104,14 +104,14 @@ def _with_numbers(heatmap: Heatmap) -> Heatmap:
 
 
 def _row_label(name: str, label: int, heatmap: Heatmap) -> str:
-    """Words stand at the map; numbers stand one below the other, their words behind them."""
+    """Align words to the map; align numbers with each other, followed by their words."""
     return fit_right(name, label) if heatmap.numbers is None and not heatmap.named else fit(name, label)
 
 
 def _narrow_labels(heatmap: Heatmap, label: int, cell: int) -> Iterator[Text]:
-    """The labels of columns too narrow for a number: now and then a unit's number, with its word in a pooled map.
+    """Yield the labels of columns too narrow for a number: unit numbers at intervals, with their words in a pooled map.
 
-    Where each column is a word of its own all words stand below.
+    If each column is a single word, all words follow below.
     """
     if heatmap.numbers is not None:
         pooled = heatmap.across > 1 and not heatmap.named
@@ -123,7 +123,7 @@ def _narrow_labels(heatmap: Heatmap, label: int, cell: int) -> Iterator[Text]:
 
 
 def _ticks(names: Sequence[str], cell: int) -> str:
-    """The first of ``names``, and others at equal steps as far as they have room, each where its column begins."""
+    """Return ``names`` at equal steps as far as they have room, each where its column begins."""
     step = -(-(min(max(map(width, names)), _TICK) + 2) // cell)
     line = ""
     for i in range(0, len(names), step):
@@ -134,7 +134,7 @@ def _ticks(names: Sequence[str], cell: int) -> str:
 
 
 def _column_labels(heatmap: Heatmap, label: int, cell: int) -> Iterator[Text]:
-    """The column labels: side by side where they fit their cells, else downwards and standing on the map."""
+    """Yield the column labels: horizontal if they fit their cells, otherwise vertical, ending at the map."""
     if cell > 2 and all(width(text) < cell for text in heatmap.columns):
         stacks = [[text] for text in heatmap.columns]
     else:
@@ -146,7 +146,7 @@ def _column_labels(heatmap: Heatmap, label: int, cell: int) -> Iterator[Text]:
 
 
 def _in_cell(text: str, cell: int) -> str:
-    """``text`` in a cell of its own, above or at the place of the last digit of a number."""
+    """Align ``text`` in a cell with the last digit of its number."""
     if not text:
         return " " * cell
     room = cell - 1 if cell > 2 else cell
@@ -171,12 +171,12 @@ def _numbered(heatmap: Heatmap, label: int, cell: int, plain: bool) -> Iterator[
 
 
 def _needed(heatmap: Heatmap) -> int:
-    """The columns that a cell takes with its number."""
+    """Return the columns that a cell with its number takes."""
     return 1 + max(len(_number(float(value), heatmap)) for value in heatmap.values.flat)
 
 
 def _number(value: float, heatmap: Heatmap) -> str:
-    """A value in three columns at most: a weight in percent, anything else with a decimal while it fits."""
+    """Format a value in at most three columns: a weight in percent, others with a decimal if it fits."""
     if np.isnan(value):
         return "–"
     value *= 10.0**heatmap.exponent
@@ -186,7 +186,7 @@ def _number(value: float, heatmap: Heatmap) -> str:
 
 
 def _halved(heatmap: Heatmap, label: int, cell: int) -> Iterator[Text]:
-    """Two rows a line: the upper half block has the upper row's colour, its background the lower row's."""
+    """Yield two rows per line: a half block in the upper row's colour on a background in the lower row's."""
     names = _numbered_names(heatmap, 0)
     colours = palette.value_colours(heatmap.values, heatmap.low, heatmap.high)
     for i in range(0, len(colours), 2):
@@ -200,7 +200,7 @@ def _halved(heatmap: Heatmap, label: int, cell: int) -> Iterator[Text]:
 
 
 def _shaded(heatmap: Heatmap, label: int, cell: int) -> Iterator[Text]:
-    """A row a line, each cell a character that is darker the larger the weight."""
+    """Yield one row per line; the larger the weight, the darker the character."""
     steps = np.clip((heatmap.values - heatmap.low) / (heatmap.high - heatmap.low or 1), 0, 1) * (len(_SHADES) - 1)
     for name, row in zip(_numbered_names(heatmap, 0), np.nan_to_num(steps).round().astype(int), strict=True):
         yield Text(_row_label(name, label, heatmap) + " " + "".join(_SHADES[step] * cell for step in row))
@@ -211,7 +211,7 @@ def _hex(colour: palette.Colours) -> str:
 
 
 def _scale(heatmap: Heatmap, label: int, room: int, plain: bool) -> Text:
-    """The colours, or shades, from low to high between their values."""
+    """Return the colours, or shades, between the lowest and the highest value."""
     low, high = (_number(value, heatmap) or "0" for value in (heatmap.low, heatmap.high))
     line = Text(" " * (label + 1) + f"{low} ")
     if plain:

@@ -1,4 +1,4 @@
-"""The tables of ``show``: what each word, passage or new token looks at most, and which passages the numbers are."""
+"""The tables of ``attnviz show``: what each word, passage or new token looks at most, and the numbers of passages."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from attnviz.render.labels import fit, shorten, width
 LABEL = 17
 """The most columns of a word in a list; longer ones are cut."""
 _WORDS = 12
-"""The most rows that are listed with what they look at, unless some are asked for by name."""
+"""The most rows that are listed with their keys, unless words are asked for by name."""
 _LEGEND = 30
 """The most passages that are named below a map."""
 
 
 def weight(value: float, *, per_token: bool) -> str:
-    """``0.46``; or ``0.0046`` where it is per token."""
+    """Format a weight: ``0.46``; or ``0.0046`` if it is per token."""
     return f"{value:.2g}" if per_token and value < 0.095 else f"{value:.2f}"
 
 
 def widest(labels: Iterable[str], most: int = LABEL) -> int:
-    """The columns of the widest of ``labels``, or as many as it may have."""
+    """Return the columns of the widest of ``labels``, at most ``most``."""
     return min(max(map(width, labels), default=0), most)
 
 
 def baseline_note(summary: Summary) -> str:
-    """What the numbers in brackets are; empty where there are none."""
+    """Return what the numbers in brackets are; empty if there are none."""
     if not summary.units.keys.lines:
         return ""
     return "in brackets: from the text's other tokens on average"
 
 
 def attended(summary: Summary, *, named: bool) -> RenderableType:
-    """For each unit its keys by their best head, and by the average over all heads."""
+    """Return a table of each unit's keys: those of its best head, and those by the average over all heads."""
     units, rows = summary.units, summary.attended
     listed = rows if named else rows[:_WORDS]
     words = summary.observation.named_links is not None
@@ -56,7 +56,7 @@ def attended(summary: Summary, *, named: bool) -> RenderableType:
 
 
 def generated(summary: Summary) -> RenderableType:
-    """For each token that the model wrote the keys of the query that predicted it, as ``attended`` lists them."""
+    """Return such a table for each generated token, by the query that predicted it."""
     pieces, rows = summary.pieces, summary.generated
     keys = summary.units.keys if summary.units.keys.lines else pieces.keys
     listed = rows[:_WORDS]
@@ -75,7 +75,7 @@ def _cut(table: RenderableType, listed: int, all_: int, what: str) -> Renderable
 
 @dataclass(frozen=True, eq=False)
 class _Looks:
-    """A row for each of ``firsts`` with the ``keys`` of its row; names of passages take what there is room for."""
+    """A row for each of ``firsts`` with its ``keys``; names of passages take the available room."""
 
     title: str
     firsts: Sequence[str]
@@ -104,7 +104,7 @@ class _Looks:
         yield table
 
     def _names(self) -> Sequence[str]:
-        """Passages are named with their line."""
+        """Return the names of the keys; those of passages include their lines."""
         if not self.keys.lines:
             return self.keys.names
         labelled = zip(self.keys.lines, self.keys.labels, strict=True)
@@ -119,14 +119,14 @@ class _Looks:
         return key, self._number(value, row.average_baselines, place)
 
     def _number(self, value: float, baselines: Sequence[float | None], place: int) -> str:
-        """The weight, and its baseline in brackets where there is one."""
+        """Format the weight, with its baseline in brackets if there is one."""
         number = weight(value, per_token=self.per_token)
         baseline = baselines[place] if baselines else None
         return number if baseline is None else f"{number} ({weight(baseline, per_token=self.per_token)})"
 
 
 def legend(units: Reading, head: HeadMap) -> Iterator[RenderableType]:
-    """Which passages the numbers of a map's columns are, where its rows do not say it."""
+    """Yield the passages behind the numbers of a map's columns, if its rows do not name them."""
     keys, columns = units.keys, head.columns.tolist()
     if not keys.lines or (units.one_text and set(columns) <= set(head.rows.tolist())):
         return

@@ -1,4 +1,4 @@
-"""A summary in the terminal: one function for each thing that ``summary_parts`` prints."""
+"""A summary in the terminal: one function for each part that ``attnviz show`` prints."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _CELLS: dict[Cell, str] = {
 
 
 def summary_parts(summary: Summary, *, named: bool) -> Iterator[RenderableType]:
-    """All that ``show`` prints before the check, top to bottom; ``named``: the listed words were asked for."""
+    """Yield all that ``show`` prints before the check, in order; ``named``: the listed words were asked for by name."""
     unit = summary.units.kind
     per_token = " per token" if summary.observation.request.per_token else ""
     yield summary_heading(summary.observation)
@@ -61,7 +61,7 @@ def summary_parts(summary: Summary, *, named: bool) -> Iterator[RenderableType]:
 
 
 def summary_heading(observation: Observation) -> Text:
-    """The model, the way, and the sizes."""
+    """Return the line with the model, its backend, and the sizes."""
     line = Text(clean(observation.model.rpartition("/")[2]), "bold")
     whose = "observed: the model's own weights" if observation.backend == "observed" else observation.backend
     line.append(
@@ -79,7 +79,7 @@ def summary_heading(observation: Observation) -> Text:
 
 
 def _texts(observation: Observation) -> str:
-    """The sizes of the text, or of both; and which map it is, of a model that has three."""
+    """Describe the size of the text, or of both texts, and which map it is of a model that has three."""
     new = f" ({observation.encoding.generated} generated)" if observation.encoding.generated else ""
     tokens = f"{len(observation.tokens):,}"
     if observation.keys is not None:
@@ -89,13 +89,13 @@ def _texts(observation: Observation) -> str:
 
 
 def _title(title: str, note: str) -> Text:
-    """A section's title, after an empty line, and what its numbers are."""
+    """Return a section's title, after an empty line, and a note about its numbers."""
     return Text("\n").append(title, "bold").append(f"  {note}" if note else "", "dim")
 
 
 @dataclass(frozen=True, eq=False)
 class StrongestLinks:
-    """``bank → loan  0.46  L5 H7`` and a bar, a line each; a narrow console gets shorter bars, all of one scale."""
+    """One line per link: ``bank → loan 0.46 L5 H7`` and a bar; on a narrow console all bars are shorter."""
 
     summary: Summary
 
@@ -127,7 +127,7 @@ class StrongestLinks:
 
 
 def _left_out(summary: Summary) -> Iterator[RenderableType]:
-    """How much of the attention goes where no links are listed, and what else is left out."""
+    """Yield notes on how much attention goes where no links are listed, and on what else is left out."""
     units = summary.units
     keys = units.keys
     shares = []
@@ -170,7 +170,7 @@ def _function_words(language: str, axes: Iterable[Axis]) -> str:
 
 @dataclass(frozen=True)
 class _Note:
-    """A remark in dim text, indented on all its lines."""
+    """A remark in dim text, all of whose lines are indented."""
 
     text: str
 
@@ -185,7 +185,7 @@ def _positional(found: Positional) -> str:
 
 
 def _dominant(found: Sequence[Positional]) -> str:
-    """The head that does it most often by name, and how many others there are."""
+    """Describe the head that looks at its dominant offset most often, and count the others."""
     most = max(found, key=lambda head: head.share)
     more = len(found) - 1
     others = f" (and so of {more} more head{'s' * (more > 1)})" if more else ""
