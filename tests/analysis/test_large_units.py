@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import pytest
 from attnviz import record
 from attnviz.analysis.text.observing import replay
 from attnviz.analysis.text.summary import Summary, summarise
+from attnviz.errors import UsageError
 from attnviz.interface import Model, load
-from attnviz.record import Attention, Request, Unit
+from attnviz.record import Attention, Observation, Request, Unit
 from tests import tiny
 from tests.analysis.large import Large, large
 
@@ -80,3 +82,151 @@ def test_maps_and_rows_are_those_of_all_weights(
     seen = seen_by(attention, 9 if name == "mistral" else None)
     naive = large(attention, request, seen, {i: i for i in range(len(attention.tokens))})
     assert_alike(summarise(replay(attention, request)), naive)
+
+
+@pytest.mark.parametrize("name", ["llama", "mistral"])
+@pytest.mark.parametrize("unit", ["token", "word", *UNITS])
+@pytest.mark.parametrize("per_token", [False, True])
+def test_generated_tokens_look_with_the_rows_that_made_them(
+    name: str, unit: Unit, per_token: bool, attentions: dict[str, Attention]
+) -> None:
+    attention = attentions[name]
+    n = len(attention.tokens)
+    request = Request(unit=unit, per_token=per_token, generated=True, heads=record.Heads((0, 1), (0, 1, 2)), top=9)
+    found = summarise(replay(attention, request))
+    rows = {i: i + 1 for i in range(n - 7, n - 1)}
+    seen = seen_by(attention, 9 if name == "mistral" else None)
+    naive = large(attention, request, seen, rows)
+    assert_maps(found, naive)
+    if unit in UNITS:
+        assert_alike(found, naive)
+        starts = found.units.queries.starts
+        assert {starts[row.query_index] >= n - 6 for row in found.attended} == {True}
+        assert [row.query_index for row in found.generated] == list(range(n - 7, n - 1))
+        for row in found.generated:
+            alone = large(attention, replace(request, unit="token"), seen, {row.query_index: row.query_index + 1})
+            weights = np.add.reduceat(alone.weights[:, :, row.query_index + 1], starts, axis=-1)
+            tokens = np.add.reduceat(seen[row.query_index], starts) if per_token else 1
+            weights = weights / np.maximum(tokens, 1)
+            for link in row.best:
+                assert link.weight == pytest.approx(weights[link.layer, link.head, link.key_index], rel=3e-5)
+            own = np.searchsorted(starts, row.query_index + 1, side="right") - 1
+            assert own not in {link.key_index for link in row.best}
+
+
+@pytest.mark.parametrize("name", ["bert", "llama", "t5"])
+@pytest.mark.parametrize("unit", UNITS)
+def test_only_the_words_of_a_passage_look(name: str, unit: Unit, attentions: dict[str, Attention]) -> None:
+    attention, passage = attentions[name], "river bank"
+    request = Request(unit=unit, passage=passage, heads=record.Heads((0, 1), (0, 1, 2)))
+    found = summarise(replay(attention, request))
+    tokens = [i for i in range(len(attention.tokens)) if attention.tokens[i] in ("river", "bank")]
+    inside = [i for i in tokens if {i - 1, i + 1} & set(tokens)]
+    naive = large(attention, request, seen_by(attention), {i: i for i in inside})
+    assert_maps(found, naive)
+    assert_alike(found, naive)
+    assert len(found.attended) == 1
+
+
+@pytest.mark.parametrize("name", ["bert", "llama", "t5"])
+def test_a_word_is_looked_up_among_larger_units(name: str, attentions: dict[str, Attention]) -> None:
+    attention = attentions[name]
+    word = "river:1" if name != "t5" else "river"
+    found = summarise(replay(attention, Request(unit="sentence", words=(word,), top=20)))
+    (row,) = found.attended
+    place = attention.encoding.words[row.query_index]
+    assert place.text == "river"
+    a = attention.weights[:, :, place.start : place.stop].mean(-2)
+    weights = np.add.reduceat(a, found.units.keys.starts, axis=-1)
+    own = np.searchsorted(found.units.queries.starts, place.start, side="right") - 1
+    assert row.best
+    for link in row.best:
+        assert link.weight == pytest.approx(float(weights[link.layer, link.head, link.key_index]), rel=3e-5)
+        assert found.units.keys.special[link.key_index] == np.False_
+        assert attention.keys is not None or link.key_index != own
+
+
+def assert_maps(found: Summary, naive: Large) -> None:
+    assert found.maps
+    for head in found.maps:
+        expected = naive.weights[head.layer, head.head][np.ix_(head.rows, head.columns)]
+        np.testing.assert_allclose(head.weights, expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("llama", {"unit": "sentence", "per_token": True}),
+        ("llama", {"unit": "paragraph", "generated": True}),
+        ("mistral", {"unit": "line", "per_token": True, "generated": True}),
+        ("bert", {"unit": "line", "words": ("river",), "per_token": True}),
+        ("bert", {"unit": "sentence", "passage": "the loan"}),
+        ("llama", {"unit": "word", "generated": True, "per_token": True}),
+    ],
+)
+def test_a_long_text_is_observed_and_checked_as_a_short_one(
+    name: str, asked: dict[str, Any], models: dict[str, Model], attentions: dict[str, Attention]
+) -> None:
+    model, attention, request = models[name], attentions[name], Request(**asked)
+    observed = model.observe(TEXT, generate=None if name == "bert" else 6, request=request)
+    kept, found = summarise(replay(attention, request)), summarise(observed)
+    assert [vars(link) | {"weight": 0} for link in found.links] == [vars(link) | {"weight": 0} for link in kept.links]
+    for ours, theirs in zip((*found.attended, *found.generated), (*kept.attended, *kept.generated), strict=True):
+        assert ours.query_index == theirs.query_index
+        assert [link.key_index for link in ours.best] == [link.key_index for link in theirs.best]
+        assert ours.average_baselines == pytest.approx(theirs.average_baselines, rel=1e-4)
+    assert found.special_share == pytest.approx(kept.special_share, abs=1e-6)
+    assert model.check_record(observed).passed
+
+
+def broken(found: Observation, name: str) -> Observation:
+    """What is shown of two heads in each other's place."""
+
+    def swap(array: np.ndarray) -> np.ndarray:
+        array = array.copy()
+        array[-1, [1, 2]] = array[-1, [2, 1]]
+        return array
+
+    part = getattr(found, name)
+    names = {"others": ("weights",), "maps": ("values",)}.get(name, ("weights", "keys"))
+    return replace(found, **{name: replace(part, **{each: swap(getattr(part, each)) for each in names})})
+
+
+@pytest.mark.parametrize("name", ["links", "maps", "others", "made"])
+def test_mutation_of_larger_units(name: str, models: dict[str, Model]) -> None:
+    found = models["llama"].observe(TEXT, generate=6, request=Request(unit="sentence", per_token=True))
+    check = models["llama"].check_record(broken(found, name))
+    assert not check.passed
+
+
+def test_mutation_of_the_words_that_were_asked_for(models: dict[str, Model]) -> None:
+    found = models["bert"].observe(TEXT, request=Request(unit="line", words=("river",)))
+    assert not models["bert"].check_record(broken(found, "named_links")).passed
+
+
+@pytest.mark.parametrize("per_token", [False, True])
+def test_a_text_in_windows_is_seen_as_far_as_its_windows(per_token: bool, models: dict[str, Model]) -> None:
+    model = models["bert"]
+    text = "\n\n".join([TEXT] * 3)
+    found = model.observe(text, windows=True, request=Request(unit="sentence", per_token=per_token))
+    assert found.windows
+    assert len(found.windows) > 1
+    assert found.others is not None
+    assert model.check_record(found).passed
+
+
+def test_what_can_not_be_looked_from_is_said(attentions: dict[str, Attention]) -> None:
+    for asked in (Request(generated=True), Request(passage="generated")):
+        with pytest.raises(UsageError, match="wrote none of the text"):
+            replay(attentions["bert"], asked)
+    found = replay(attentions["llama"], Request(passage="generated"))
+    assert found.request.generated
+
+
+def test_a_text_of_one_sentence_is_one_row(models: dict[str, Model]) -> None:
+    for name in ("bert", "llama"):
+        summary = summarise(replay(models[name].attend("The bank of the river"), Request(unit="sentence")))
+        assert [head.weights.shape for head in summary.maps] == [(1, 1)]
+        assert summary.links == []
+        assert [row.best for row in summary.attended] == [()]
+        assert summary.special_share > 0

@@ -82,6 +82,7 @@ class TextObservers:
         self.asked = self._asked()
         self.passages = self._passages()
         one, special = self.units.one_text, request.special or request.everything
+        self.window_sinks = source.causal and not special and source.windows is not None and not source.windows.lead
         self.stats = (WindowStats if source.windows else HeadStats)(
             left_out(source.key_encoding, self.units if self.large else self.pieces),
             self.looking.queries_mask,
@@ -104,7 +105,6 @@ class TextObservers:
             only=request.heads.layers,
         )
         self.average = Average(() if self.named else self.asked)
-        self.window_sinks = source.causal and not special and source.windows is not None and not source.windows.lead
         self.window_received = WindowReceived(self.looking.queries_mask)
         self.layer_windows = LayerWindows()
         self.observers = [
