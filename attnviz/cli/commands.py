@@ -63,10 +63,10 @@ def _simple(word: str) -> bool:
 
 
 def nearest(asked: str, known: Mapping[str, str], kind: str, command: str) -> str:
-    """The value of the name that is ``asked`` for, in any case.
+    """Return the value of the name ``asked``, ignoring case.
 
     Raises:
-        UsageError: nothing is called so; it says what was perhaps meant, and that the ``command`` lists all.
+        UsageError: there is no such name; the hint suggests the nearest.
     """
     if asked.lower() in known:
         return known[asked.lower()]

@@ -36,12 +36,12 @@ def complete_colour_map(incomplete: str) -> list[str]:
 
 
 def complete_chapter(incomplete: str) -> list[str]:
-    """The chapters of the manual."""
+    """Complete the chapters of the manual."""
     return _fitting(incomplete, *CHAPTERS)
 
 
 def complete_schema(incomplete: str) -> list[str]:
-    """The documents that have a schema."""
+    """Complete the documents that have a schema."""
     from attnviz.record.schemas import VERSIONS
 
     return _fitting(incomplete, *VERSIONS)

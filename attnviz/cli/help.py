@@ -64,11 +64,11 @@ def _show_options(context: typer.Context, name: str) -> None:
 
 
 def page(shown: RenderableType, out: Console) -> None:
-    """Print on a terminal; through the reader's pager what is longer than the screen."""
+    """Print to a terminal; use the reader's pager for what is longer than the screen."""
     os.environ.pop("MANPAGER", None)  # pydoc, which calls the pager, would take that of manual pages
     name = next(iter(os.environ.get("PAGER", "").split()), "")
     if not name:
-        os.environ.pop("PAGER", None)  # may be blank
+        os.environ.pop("PAGER", None)  # it may be blank
     if len(out.render_lines(shown)) < out.height or (name and not shutil.which(name)):
         out.print(shown)
         return
@@ -77,7 +77,7 @@ def page(shown: RenderableType, out: Console) -> None:
 
 
 def _shows_styles(pager: str) -> bool:
-    """Whether the pager shows colours: ``less`` does by its option R, others may print the escapes as they are."""
+    """Whether the pager shows colours: ``less`` does with its option R; others may print the escapes literally."""
     options = os.environ.setdefault("LESS", "FRX") + os.environ.get("PAGER", "")
     return os.name != "nt" and Path(pager).name == "less" and "r" in options.lower()
 

@@ -91,7 +91,7 @@ def head_heatmap(units: Reading, head: HeadMap) -> Heatmap:
 
 
 def exponent_of(values: Values) -> int:
-    """The power of ten by which the largest of ``values`` must be multiplied to be ten percent or more."""
+    """Return the power of ten that brings the largest of ``values`` to ten percent or more."""
     most = float(np.nanmax(values, initial=0.0))
     return max(0, math.ceil(-math.log10(most) - 1)) if 0 < most < 1 else 0
 

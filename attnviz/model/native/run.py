@@ -20,7 +20,12 @@ class KVCache:
     """The keys and values of the tokens that a decoder has read, so that further tokens run alone."""
 
     def __init__(self, *, queries: bool = False) -> None:
-        """``queries``: they are kept as well, so that the attention can be shown afterwards without another run."""
+        """Make an empty cache.
+
+        Args:
+            queries: whether to keep the queries too, so that the attention can be observed afterwards without another
+                run.
+        """
         self.length = 0
         self._queries: dict[str, list[Tensor]] | None = {} if queries else None
         self._read: dict[str, tuple[Tensor, Tensor]] = {}
@@ -33,12 +38,12 @@ class KVCache:
         return k, v
 
     def keep_queries(self, at: str, q: Tensor) -> None:
-        """Keep the queries (H, T, D) of new tokens, where queries are kept."""
+        """Keep the queries (H, T, D) of new tokens, if queries are kept."""
         if self._queries is not None:
             self._queries.setdefault(at, []).append(q)
 
     def take(self, at: str) -> tuple[Tensor, Tensor]:
-        """The queries (H, T, D) and keys (G, T, D) of all tokens in the attention ``at``, which are kept no longer."""
+        """Return the queries (H, T, D) and keys (G, T, D) of all tokens in the attention ``at``, and drop them."""
         if self._queries is None:
             raise ValueError("the queries were not kept")
         return torch.cat(self._queries.pop(at), dim=1), self._read.pop(at)[0]

@@ -168,7 +168,7 @@ def _name_ticks(axes: Axes, rows: tuple[str, ...], columns: tuple[str, ...], mos
 
 
 def _write_numbers(axes: Axes, image: AxesImage, values: NDArray[np.floating], times: float) -> None:
-    """The weights in percent, or where they are small so many ``times`` that."""
+    """Write the weights in percent, or ``times`` that if they are small."""
     colours = np.asarray(image.to_rgba(values))[..., :3] * 255
     for (row, column), value in np.ndenumerate(values):
         if times * value >= 0.005:
