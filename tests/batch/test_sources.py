@@ -315,6 +315,15 @@ def test_data_sets_of_the_hub_are_read_as_other_addresses(hub: Hub) -> None:
         read_documents(["hf://datasets/of/none"], ReadOptions())
 
 
+def test_a_store_that_refuses_is_not_taken_for_one_without_the_file(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise PermissionError("Forbidden")
+
+    monkeypatch.setattr(type(hub), "info", refuse)  # what isfile and isdir say is no, as those of most stores do
+    with pytest.raises(InputError, match=r"hf://datasets/of/none can't be reached \(Forbidden\)"):
+        read_documents(["hf://datasets/of/none"], ReadOptions())
+
+
 def test_offline_the_hub_can_not_be_reached() -> None:
     for name in ("hf://datasets/of/reviews", "hf://datasets/of/reviews/**/*.parquet"):
         with pytest.raises(InputError, match=r"can't be reached \(.*offline mode is enabled(.|\n)*download the files"):
