@@ -15,7 +15,7 @@ from attnviz.cli.options import (
     MemoryOption,
     ModelOptions,
     TextOptions,
-    parse_size,
+    parse_inches,
     spread,
 )
 from attnviz.cli.reading import decode_argument
@@ -72,7 +72,7 @@ def export(
     Without --layer and --head the picture is a grid of all heads; with them, one head with its words.
     """
     text, out = _arguments(arguments)
-    request, inches = read_request(maps, size=CELLS, evidence=False), parse_size(size)
+    request, inches = read_request(maps, size=CELLS, evidence=False), parse_inches(size)
     from attnviz import record as records
     from attnviz.render.labels import clean
 

@@ -283,7 +283,7 @@ def _span(option: str, value: str | None) -> Span:
     return (start, stop) if found[2] else (start, int(found[1]) + 1)
 
 
-def parse_size(value: str | None) -> tuple[float, float] | None:
+def parse_inches(value: str | None) -> tuple[float, float] | None:
     """``8x6`` as inches, width and height."""
     if value is None:
         return None

@@ -12,7 +12,7 @@ from attnviz.errors import UsageError
 from attnviz.interface.opened import Opened
 
 if TYPE_CHECKING:
-    from attnviz.model.check.judge import Check, Judge, OnProgress
+    from attnviz.model.check.judge import Check, Judge, OnLayerChecked
     from attnviz.model.check.report import InputCheck
 
 
@@ -20,7 +20,10 @@ class Judged(Opened):
     """An opened model whose records can be judged."""
 
     def check_record(
-        self, found: record.Record | record.Observation, progress: OnProgress | None = None, judge: Judge | None = None
+        self,
+        found: record.Record | record.Observation,
+        progress: OnLayerChecked | None = None,
+        judge: Judge | None = None,
     ) -> Check:
         """Judge a record of this model by transformers' own attention: its weights, or what an observation shows.
 
@@ -50,7 +53,7 @@ class Judged(Opened):
         check = check_shown(shown, self.checkpoint, self.options, self.backend, judge)
         return replace(check, inputs=self.inputs_anew([(shown.encoding, shown.target)]))
 
-    def _check_observation(self, found: record.Observation, judge: Judge, progress: OnProgress | None) -> Check:
+    def _check_observation(self, found: record.Observation, judge: Judge, progress: OnLayerChecked | None) -> Check:
         from attnviz.analysis.check.observation import check_observation, texts_of
         from attnviz.model.check.sampling import NoReferenceWeights
 
@@ -67,7 +70,7 @@ class Judged(Opened):
         encoding: Encoding,
         target: Encoding | None = None,
         *,
-        progress: OnProgress | None = None,
+        progress: OnLayerChecked | None = None,
         judge: Judge | None = None,
     ) -> Check:
         """Check what the model reads; an encoder–decoder needs the ``target`` that its decoder reads too."""

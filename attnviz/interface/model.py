@@ -18,7 +18,7 @@ from attnviz.interface.rows import Given, attend_row, check_given, read
 if TYPE_CHECKING:
     from attnviz.attention.kernel import Observer
     from attnviz.attention.observers import HiddenStates, Weights
-    from attnviz.model.check.judge import Check, Judge, OnProgress
+    from attnviz.model.check.judge import Check, Judge, OnLayerChecked
 
 _HEADS = 1024
 """How many heads a model is taken to have that does not say it."""
@@ -200,7 +200,7 @@ class Model(Judged):
         """
         from attnviz.model import backends
 
-        return self._size(text, pair, generate=generate, truncate=truncate, chat=chat) > backends.LONG
+        return self._size(text, pair, generate=generate, truncate=truncate, chat=chat) > backends.MAX_KEPT_BYTES
 
     def _size(
         self,
@@ -310,7 +310,7 @@ class Model(Judged):
         float64: bool = False,
         truncate: bool = False,
         chat: bool = False,
-        progress: OnProgress | None = None,
+        progress: OnLayerChecked | None = None,
         judge: Judge | None = None,
         input_ids: Any = None,
         **beside: Any,

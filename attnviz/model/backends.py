@@ -24,7 +24,7 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.
 WIDER = {torch.bfloat16: torch.float32, torch.float16: torch.float32, torch.float32: torch.float64}
 """The type in which to repeat a computation in another type, to see what rounding did."""
 
-LONG = 1 << 28
+MAX_KEPT_BYTES = 1 << 28
 """The size in bytes above which the weights of a text are not kept all at once."""
 
 

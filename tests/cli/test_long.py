@@ -17,7 +17,7 @@ S = tiny.SENTENCE
 @pytest.fixture
 def survey_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every text is long, even a short one."""
-    monkeypatch.setattr("attnviz.model.backends.LONG", 0)
+    monkeypatch.setattr("attnviz.model.backends.MAX_KEPT_BYTES", 0)
 
 
 def document(result: Result) -> dict[str, object]:
@@ -35,7 +35,7 @@ def document(result: Result) -> dict[str, object]:
 def test_a_survey_shows_the_maps_of_all_weights(run: Run, monkeypatch: pytest.MonkeyPatch, options: list[str]) -> None:
     given = ["show", S, "--json", "--no-check", *options]
     whole = document(run(*given))
-    monkeypatch.setattr("attnviz.model.backends.LONG", 0)
+    monkeypatch.setattr("attnviz.model.backends.MAX_KEPT_BYTES", 0)
     monkeypatch.setattr("attnviz.analysis.text.summary.LONG", 0)
     kept = document(run(*given))
     assert (whole["weights_kept"], kept["weights_kept"]) == ("all", "observed")

@@ -26,8 +26,8 @@ from attnviz.model.architecture.spec import (
     ALiBi,
     AttentionSpec,
     Embedding,
-    Layer,
     LayerNorm,
+    LayerSpec,
     Learned,
     PreNorm,
     RelativeBuckets,
@@ -208,7 +208,7 @@ def attention(position: Any = None, window: KeyWindow = CAUSAL, heads: int = 4) 
 
 def decoder(*attentions: AttentionSpec, positions: Any = None, encoder: Spec | None = None) -> Spec:
     cross = attention(window=EVERYTHING) if encoder else None
-    layers = tuple(Layer(each, MLP(24, "gelu"), PreNorm(LayerNorm(1e-5)), cross) for each in attentions)
+    layers = tuple(LayerSpec(each, MLP(24, "gelu"), PreNorm(LayerNorm(1e-5)), cross) for each in attentions)
     return Spec(16, Embedding(VOCABULARY, positions), layers, final_norm=RMSNorm(1e-6), encoder=encoder)
 
 

@@ -81,8 +81,8 @@ def run(path: Path, options: Options | None = None, progress: Any = None) -> Che
 
 @pytest.fixture(autouse=True)
 def everything_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(check_module, "LONG", 0)
-    monkeypatch.setattr(backends, "LONG", 0)
+    monkeypatch.setattr(check_module, "MAX_KEPT_BYTES", 0)
+    monkeypatch.setattr(backends, "MAX_KEPT_BYTES", 0)
     monkeypatch.setattr(sampling, "ROWS", DRAWN)
 
 
@@ -233,7 +233,7 @@ def test_nobody_makes_an_array_of_all_queries_and_keys(
     with _Largest() as largest:
         assert run(path).passed
     assert 4 * LENGTH * DRAWN <= largest.numel < smallest * smallest, largest.shape
-    monkeypatch.setattr(check_module, "LONG", 1 << 28)
+    monkeypatch.setattr(check_module, "MAX_KEPT_BYTES", 1 << 28)
     with _Largest() as largest:
         run(path)
     assert largest.numel >= 4 * LENGTH * LENGTH
@@ -398,10 +398,10 @@ def test_what_is_long_is_known_before(name: str, tmp_path: Path) -> None:
 
 def test_a_short_text_is_compared_in_all_rows(tiny_model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (check_module, backends):
-        monkeypatch.setattr(module, "LONG", 4 * 12 * 15 * 15)
+        monkeypatch.setattr(module, "MAX_KEPT_BYTES", 4 * 12 * 15 * 15)
     assert tiny_model.check(tiny.SENTENCE).rows == {"self": RowCounts(15, 15)}
     for module in (check_module, backends):
-        monkeypatch.setattr(module, "LONG", 4 * 12 * 15 * 15 - 1)
+        monkeypatch.setattr(module, "MAX_KEPT_BYTES", 4 * 12 * 15 * 15 - 1)
     assert tiny_model.check(tiny.SENTENCE).rows == {"self": RowCounts(DRAWN, 15)}
 
 

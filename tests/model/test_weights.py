@@ -22,8 +22,8 @@ from attnviz.model.architecture.spec import (
     AttentionSpec,
     Convolution,
     Embedding,
-    Layer,
     LayerNorm,
+    LayerSpec,
     Learned,
     PostNorm,
     PreNorm,
@@ -80,7 +80,7 @@ def test_the_shapes_of_a_random_bert_are_those_of_its_file(tiny_bert: Path) -> N
 
 def test_a_spec_needs_no_tensor_for_what_it_lacks() -> None:
     attention = AttentionSpec(2, 1, 3, 1.0, CAUSAL, RelativeBuckets(8, 20, bidirectional=False), bias=False)
-    layer = Layer(attention, MLP(7, "relu", bias=False), PreNorm(LayerNorm(1e-5, bias=False)))
+    layer = LayerSpec(attention, MLP(7, "relu", bias=False), PreNorm(LayerNorm(1e-5, bias=False)))
     spec = Spec(4, Embedding(9, positions=Learned(10, offset=2)), (layer,), final_norm=RMSNorm(1e-6))
     assert tensor_shapes(spec) == {
         "embed.tokens.weight": (9, 4),
@@ -100,7 +100,7 @@ def test_a_spec_needs_no_tensor_for_what_it_lacks() -> None:
 
 
 def test_a_layer_that_ends_with_a_convolution_needs_its_weights_and_norm() -> None:
-    layer = Layer(AttentionSpec(2, 2, 2, 1.0, CAUSAL), MLP(7, "relu"), PostNorm(LayerNorm(1e-5)))
+    layer = LayerSpec(AttentionSpec(2, 2, 2, 1.0, CAUSAL), MLP(7, "relu"), PostNorm(LayerNorm(1e-5)))
     convolved = replace(layer, convolution=Convolution(3, 2, "tanh", LayerNorm(1e-5)))
     needed = tensor_shapes(Spec(4, Embedding(9), (convolved, layer)))
     assert {name: shape for name, shape in needed.items() if "convolution" in name} == {
@@ -113,7 +113,7 @@ def test_a_layer_that_ends_with_a_convolution_needs_its_weights_and_norm() -> No
 
 def test_a_norm_may_have_no_weights() -> None:
     plain = LayerNorm(1e-5, bias=False, weight=False)
-    layer = Layer(AttentionSpec(2, 2, 2, 1.0, CAUSAL), MLP(7, "relu"), PreNorm(plain))
+    layer = LayerSpec(AttentionSpec(2, 2, 2, 1.0, CAUSAL), MLP(7, "relu"), PreNorm(plain))
     assert not [name for name in tensor_shapes(Spec(4, Embedding(9), (layer,), final_norm=plain)) if "norm" in name]
 
 

@@ -44,7 +44,7 @@ WINDOWS = " ".join([TEXT] * 2)
 
 @pytest.fixture(autouse=True)
 def _everything_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("attnviz.model.backends.LONG", 0)
+    monkeypatch.setattr("attnviz.model.backends.MAX_KEPT_BYTES", 0)
 
 
 BACKENDS = ("native", "hosted", "windows")

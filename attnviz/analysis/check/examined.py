@@ -20,7 +20,7 @@ from attnviz.attention.window import KeyWindow
 from attnviz.encoding import Encoding, Window
 from attnviz.errors import InputError
 from attnviz.model.check.report import Against, Rounding, rounding_ratio, weight_differences, worst_rounding
-from attnviz.model.check.sampling import OnProgress, show_reference
+from attnviz.model.check.sampling import OnLayerChecked, show_reference
 from attnviz.model.hosted import Hosted
 from attnviz.record import Evidence, Observation
 
@@ -73,7 +73,7 @@ class Examined:
         return self._units
 
     def look(
-        self, judge: Hosted, pieces: Sequence[Piece], progress: OnProgress | None, *, whole: bool, by: Against
+        self, judge: Hosted, pieces: Sequence[Piece], progress: OnLayerChecked | None, *, whole: bool, by: Against
     ) -> None:
         """Let ``judge`` read all ``pieces``; ``whole`` and ``by`` are as for ``show_reference``."""
         observation, done = self.observe, 0

@@ -34,7 +34,7 @@ from attnviz.model.check.report import (
 from attnviz.model.check.sampling import (
     ALL_WINDOWS,
     ROWS,
-    OnProgress,
+    OnLayerChecked,
     contradicts_itself,
     draw_heads,
     examine_by_either,
@@ -108,7 +108,7 @@ def check_observation(
     options: Options,
     backend: Native | Hosted,
     judge: Judge,
-    progress: OnProgress | None = None,
+    progress: OnLayerChecked | None = None,
 ) -> Check:
     """Hold what a ``observe`` of the model ``backend`` shows to transformers' model, both with the same ``options``.
 

@@ -28,7 +28,7 @@ def plan(size: int, request: Request, *, windows: bool) -> Plan:
     """
     if windows:
         return Plan("windows", "the text is read in windows")
-    if size > backends.LONG:
+    if size > backends.MAX_KEPT_BYTES:
         return Plan("observed", "all weights are too many")
     if size <= FEW:
         return Plan("kept", "all weights are few")

@@ -192,7 +192,7 @@ class Checker:
 
     def _document(self, encoding: Encoding, measured: Measured) -> Document:
         from attnviz.analysis.check.tables import Document
-        from attnviz.model.backends import LONG
+        from attnviz.model.backends import MAX_KEPT_BYTES
         from attnviz.model.hosted import why_not_hostable
         from attnviz.model.native.backend import Native
 
@@ -210,7 +210,7 @@ class Checker:
             layer_windows=layer_windows(backend, longest),
             kind=backend.kinds[0],
             target=self._target(encoding),
-            whole=alone or size <= LONG,
+            whole=alone or size <= MAX_KEPT_BYTES,
         )
 
     def _target(self, encoding: Encoding) -> Encoding | None:

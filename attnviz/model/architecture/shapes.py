@@ -9,8 +9,8 @@ from attnviz.model.architecture.spec import (
     Disentangled,
     Embedding,
     GatedMLP,
-    Layer,
     LayerNorm,
+    LayerSpec,
     Learned,
     Norm,
     ParallelNorm,
@@ -85,7 +85,7 @@ def _embedding(spec: Embedding, width: int) -> Iterator[tuple[str, TensorShape]]
         yield from _linear("embed.project", width, projection.size, projection.bias)
 
 
-def _layer(at: str, layer: Layer, width: int) -> Iterator[tuple[str, TensorShape]]:
+def _layer(at: str, layer: LayerSpec, width: int) -> Iterator[tuple[str, TensorShape]]:
     inner, bias, norms = layer.mlp.size, layer.mlp.bias, layer.norms
     yield from _attention(f"{at}.attention", layer.attention, width)
     if layer.cross:

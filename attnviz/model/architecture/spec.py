@@ -296,7 +296,7 @@ class Convolution:
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerSpec:
     """One block.
 
     Args:
@@ -369,7 +369,7 @@ class Spec:
 
     width: int
     embedding: Embedding
-    layers: tuple[Layer, ...]
+    layers: tuple[LayerSpec, ...]
     final_norm: Norm | None = None
     final_size: int | None = None
     stored: tuple[str, ...] | None = None

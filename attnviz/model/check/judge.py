@@ -21,7 +21,7 @@ from attnviz.attention.observers import HiddenStates, Weights
 from attnviz.checkpoint import Checkpoint
 from attnviz.encoding import Encoding
 from attnviz.errors import InputError, ModelError
-from attnviz.model.backends import LONG, WIDER, Options, open_backend, open_by_transformers, weights_size
+from attnviz.model.backends import MAX_KEPT_BYTES, WIDER, Options, open_backend, open_by_transformers, weights_size
 from attnviz.model.check.generation import check_generation
 from attnviz.model.check.report import (
     COARSE,
@@ -39,7 +39,7 @@ from attnviz.model.check.report import TOLERANCES as TOLERANCES
 from attnviz.model.check.report import Check as Check
 from attnviz.model.check.report import LayerCheck as LayerCheck
 from attnviz.model.check.report import RowCounts as RowCounts
-from attnviz.model.check.sampling import OnProgress as OnProgress
+from attnviz.model.check.sampling import OnLayerChecked as OnLayerChecked
 from attnviz.model.check.sampling import SampledRows, attentions_disagree, check_rows
 from attnviz.model.hosted import Hosted, Reference, why_not_hostable
 from attnviz.model.native.backend import Native
@@ -122,7 +122,7 @@ def check_encoding(
     target: Encoding | None = None,
     options: Options | None = None,
     backend: Native | Hosted | None = None,
-    progress: OnProgress | None = None,
+    progress: OnLayerChecked | None = None,
     judge: Judge | None = None,
 ) -> Check:
     """Run ``encoding`` (and a decoder's ``target``) with attnviz and with transformers' own attention, and compare.
@@ -142,7 +142,7 @@ def check_encoding(
     """
     options, judge = options or Options(), judge or Judge(checkpoint)
     backend = backend or judge.backend(options)
-    long = weights_size(backend, encoding, target) > LONG
+    long = weights_size(backend, encoding, target) > MAX_KEPT_BYTES
     alone = why_not_hostable(checkpoint.config) if long and isinstance(backend, Native) else None
     if long and alone is None:
         return _check_rows(encoding, target, options, backend, judge, progress)
@@ -193,7 +193,7 @@ def _check_rows(
     options: Options,
     backend: Native | Hosted,
     judge: Judge,
-    progress: OnProgress | None,
+    progress: OnLayerChecked | None,
 ) -> Check:
     """Check a long text. Half precision hides all but gross mistakes, so such a model is checked in float32."""
     quantised = judge.checkpoint.quantised

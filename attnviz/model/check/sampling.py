@@ -47,9 +47,9 @@ FULL_WEIGHTS = 1 << 27
 """The most weights of heads that are compared in all rows, drawn from the layers in turn; there is at least one
 head."""
 
-Result = TypeVar("Result")
+Examined = TypeVar("Examined")
 
-OnProgress = Callable[[int, int], None]
+OnLayerChecked = Callable[[int, int], None]
 """Called with the number of attention layers compared so far, and their total."""
 
 SampledRows = dict[tuple[Kind, int], tuple[Tensor, Tensor]]
@@ -62,7 +62,7 @@ def check_rows(
     encoding: Encoding,
     target: Encoding | None,
     dtype: torch.dtype,
-    progress: OnProgress | None = None,
+    progress: OnLayerChecked | None = None,
     kept: SampledRows | None = None,
 ) -> Check:
     """Compare the weights of some queries of ``backend`` and of transformers' model ``judge``, both in ``dtype``.
@@ -122,7 +122,7 @@ class _Comparison:
         self,
         ours: Mapping[Kind, Pairs],
         totals: Mapping[Kind, int],
-        progress: OnProgress | None,
+        progress: OnLayerChecked | None,
         kept: SampledRows | None,
     ) -> None:
         """Prepare the comparison.
@@ -228,8 +228,8 @@ def attentions_disagree(eager: Reference, sdpa: Reference) -> bool:
 
 
 def examine_by_either(
-    examine: Callable[[Against], Result], agrees: Callable[[Result], bool], contradicts: Callable[[], bool]
-) -> tuple[Result, Against]:
+    examine: Callable[[Against], Examined], agrees: Callable[[Examined], bool], contradicts: Callable[[], bool]
+) -> tuple[Examined, Against]:
     """Examine transformers' eager attention, or its SDPA if the eager one can't serve as the reference.
 
     It can't if it returns no weights, or if the result does not agree and ``contradicts`` says that it contradicts

@@ -9,8 +9,8 @@ from attnviz.model.architecture.spec import (
     MLP,
     AttentionSpec,
     Embedding,
-    Layer,
     LayerNorm,
+    LayerSpec,
     Learned,
     PostNorm,
     Projection,
@@ -49,7 +49,7 @@ def spec(config: Config) -> Spec:
         "down_scale_factor", "gap_size", "net_structure_type", "num_memory_blocks",
     )  # fmt: skip
     norm = LayerNorm(config.number("layer_norm_eps", 1e-12))
-    layer = Layer(
+    layer = LayerSpec(
         attention=AttentionSpec(heads, heads, width // heads, scale=(width // heads) ** -0.5, window=EVERYTHING),
         mlp=MLP(config.size("intermediate_size", 16384), config.activation("hidden_act", "gelu_new")),
         norms=PostNorm(norm),

@@ -12,8 +12,8 @@ from attnviz.model.architecture.spec import (
     AttentionSpec,
     Embedding,
     Head,
-    Layer,
     LayerNorm,
+    LayerSpec,
     Learned,
     PostNorm,
     PreNorm,
@@ -112,10 +112,12 @@ def bart_spec(
     )
 
 
-def _layer(config: Config, part: str, width: int, norms: PostNorm | PreNorm, *, cross: bool) -> Layer:
+def _layer(config: Config, part: str, width: int, norms: PostNorm | PreNorm, *, cross: bool) -> LayerSpec:
     """A layer of the ``part``, "encoder" or "decoder"."""
     heads = config.size(f"{part}_attention_heads", 16)
     size = config.width("d_model", width, heads) // heads
     attention = AttentionSpec(heads, heads, size, size**-0.5, CAUSAL if part == "decoder" else EVERYTHING)
     mlp = MLP(config.size(f"{part}_ffn_dim", 4096), config.activation("activation_function", "gelu"))
-    return Layer(attention, mlp, norms, AttentionSpec(heads, heads, size, size**-0.5, EVERYTHING) if cross else None)
+    return LayerSpec(
+        attention, mlp, norms, AttentionSpec(heads, heads, size, size**-0.5, EVERYTHING) if cross else None
+    )

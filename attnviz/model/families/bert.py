@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from attnviz.model.architecture.config import Config
-from attnviz.model.architecture.spec import MLP, AttentionSpec, Embedding, Layer, LayerNorm, Learned, PostNorm, Spec
+from attnviz.model.architecture.spec import MLP, AttentionSpec, Embedding, LayerNorm, LayerSpec, Learned, PostNorm, Spec
 from attnviz.model.families import both
 
 PREFIX = "bert."
@@ -38,7 +38,7 @@ def spec(config: Config) -> Spec:
         "pooler_size_per_head", "pooler_type",
     )  # fmt: skip
     norm = LayerNorm(config.number("layer_norm_eps", 1e-12))
-    layer = Layer(
+    layer = LayerSpec(
         attention=AttentionSpec(
             heads, heads, width // heads, scale=(width // heads) ** -0.5, window=config.direction()
         ),

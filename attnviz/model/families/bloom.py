@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
-from attnviz.model.architecture.spec import MLP, ALiBi, AttentionSpec, Embedding, Head, Layer, LayerNorm, PreNorm, Spec
+from attnviz.model.architecture.spec import (
+    MLP,
+    ALiBi,
+    AttentionSpec,
+    Embedding,
+    Head,
+    LayerNorm,
+    LayerSpec,
+    PreNorm,
+    Spec,
+)
 from attnviz.model.families import both
 
 PREFIX = "transformer."
@@ -38,7 +48,7 @@ def spec(config: Config) -> Spec:
     )  # fmt: skip
     norm = LayerNorm(config.number("layer_norm_epsilon", 1e-5))
     size = width // heads
-    layer = Layer(
+    layer = LayerSpec(
         attention=AttentionSpec(heads, heads, size, scale=size**-0.5, window=CAUSAL, position=ALiBi()),
         mlp=MLP(4 * width, "bloom_gelu"),
         norms=PreNorm(norm),

@@ -12,8 +12,8 @@ from attnviz.model.architecture.spec import (
     Embedding,
     GatedMLP,
     Head,
-    Layer,
     LayerNorm,
+    LayerSpec,
     ParallelNorm,
     QKNorm,
     Spec,
@@ -32,7 +32,7 @@ def spec(config: Config) -> Spec:
     heads, width = config.size("num_attention_heads", 64), config.size("hidden_size", 8192)
     size, bias = config.head_size(width, heads), config.flag("attention_bias")
     norm = LayerNorm(config.number("layer_norm_eps", 1e-5), bias=False)
-    layer = Layer(
+    layer = LayerSpec(
         attention=AttentionSpec(
             heads=heads,
             kv_heads=config.kv_heads(heads),

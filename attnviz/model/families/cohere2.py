@@ -12,8 +12,8 @@ from attnviz.model.architecture.spec import (
     Embedding,
     GatedMLP,
     Head,
-    Layer,
     LayerNorm,
+    LayerSpec,
     ParallelNorm,
     Spec,
 )
@@ -50,7 +50,7 @@ def spec(config: Config) -> Spec:
     return Spec(
         width=width,
         embedding=Embedding(config.size("vocab_size", 256000)),
-        layers=tuple(Layer(each, mlp, ParallelNorm(norm, shared=True)) for each in attentions),
+        layers=tuple(LayerSpec(each, mlp, ParallelNorm(norm, shared=True)) for each in attentions),
         final_norm=norm,
         head=Head(tied=config.flag("tie_word_embeddings", default=True)),
     )

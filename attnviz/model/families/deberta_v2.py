@@ -13,8 +13,8 @@ from attnviz.model.architecture.spec import (
     Convolution,
     Disentangled,
     Embedding,
-    Layer,
     LayerNorm,
+    LayerSpec,
     Learned,
     PostNorm,
     Spec,
@@ -60,7 +60,7 @@ def spec(config: Config) -> Spec:
     norm = LayerNorm(config.number("layer_norm_eps", 1e-7))
     kinds = _kinds(config)
     longest = config.size("max_position_embeddings", 512)
-    layer = Layer(
+    layer = LayerSpec(
         attention=AttentionSpec(
             heads,
             heads,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attnviz.attention.window import EVERYTHING
 from attnviz.model.architecture.config import Config
-from attnviz.model.architecture.spec import MLP, AttentionSpec, Embedding, Layer, LayerNorm, Learned, PostNorm, Spec
+from attnviz.model.architecture.spec import MLP, AttentionSpec, Embedding, LayerNorm, LayerSpec, Learned, PostNorm, Spec
 from attnviz.model.families import both
 
 PREFIX = "distilbert."
@@ -39,7 +39,7 @@ def spec(config: Config) -> Spec:
         "sinusoidal_pos_embds",  # what the table of positions begins with: the checkpoint has it
     )  # fmt: skip
     norm = LayerNorm(1e-12)
-    layer = Layer(
+    layer = LayerSpec(
         attention=AttentionSpec(heads, heads, width // heads, scale=(width // heads) ** -0.5, window=EVERYTHING),
         mlp=MLP(config.size("hidden_dim", 3072), config.activation("activation", "gelu")),
         norms=PostNorm(norm),

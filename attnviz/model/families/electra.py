@@ -7,8 +7,8 @@ from attnviz.model.architecture.spec import (
     MLP,
     AttentionSpec,
     Embedding,
-    Layer,
     LayerNorm,
+    LayerSpec,
     Learned,
     PostNorm,
     Projection,
@@ -35,7 +35,7 @@ def spec(config: Config) -> Spec:
         "summary_activation", "summary_last_dropout", "summary_type", "summary_use_proj",
     )  # fmt: skip
     norm = LayerNorm(config.number("layer_norm_eps", 1e-12))
-    layer = Layer(
+    layer = LayerSpec(
         attention=AttentionSpec(
             heads, heads, width // heads, scale=(width // heads) ** -0.5, window=config.direction()
         ),

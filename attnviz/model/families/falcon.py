@@ -14,8 +14,8 @@ from attnviz.model.architecture.spec import (
     AttentionSpec,
     Embedding,
     Head,
-    Layer,
     LayerNorm,
+    LayerSpec,
     ParallelNorm,
     PreNorm,
     Rotary,
@@ -50,7 +50,7 @@ def spec(config: Config) -> Spec:
     config.expect("apply_residual_connection_post_layernorm", False)
     config.ignore("hidden_dropout", "max_position_embeddings", "rope_parameters", "rope_scaling", "rope_theta")
     norm = LayerNorm(config.number("layer_norm_epsilon", 1e-5))
-    layer = Layer(
+    layer = LayerSpec(
         attention=AttentionSpec(
             heads,
             _kv_heads(config, heads),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
-from attnviz.model.architecture.spec import AttentionSpec, Embedding, GatedMLP, Head, Layer, PreNorm, RMSNorm, Spec
+from attnviz.model.architecture.spec import AttentionSpec, Embedding, GatedMLP, Head, LayerSpec, PreNorm, RMSNorm, Spec
 from attnviz.model.families import DECODER_NAMES
 
 PREFIX = "model."
@@ -26,7 +26,7 @@ def spec(config: Config) -> Spec:
     bias = config.flag("attention_bias")
     activation = config.activation("hidden_act", "gelu_pytorch_tanh")
     norm = RMSNorm(config.number("rms_norm_eps", 1e-6), offset=1.0)
-    layer = Layer(
+    layer = LayerSpec(
         attention=AttentionSpec(
             heads=heads,
             kv_heads=config.kv_heads(heads, 16),

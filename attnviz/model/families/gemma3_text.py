@@ -14,7 +14,7 @@ from attnviz.model.architecture.spec import (
     Embedding,
     GatedMLP,
     Head,
-    Layer,
+    LayerSpec,
     QKNorm,
     RMSNorm,
     SandwichNorm,
@@ -52,7 +52,7 @@ def spec(config: Config) -> Spec:
     return Spec(
         width=width,
         embedding=Embedding(config.size("vocab_size", 262208), scale=width**0.5),
-        layers=tuple(Layer(each, mlp, SandwichNorm(norm)) for each in _attentions(config, attention)),
+        layers=tuple(LayerSpec(each, mlp, SandwichNorm(norm)) for each in _attentions(config, attention)),
         final_norm=norm,
         head=Head(tied=config.flag("tie_word_embeddings", default=True)),
     )

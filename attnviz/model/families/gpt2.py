@@ -9,8 +9,8 @@ from attnviz.model.architecture.spec import (
     AttentionSpec,
     Embedding,
     Head,
-    Layer,
     LayerNorm,
+    LayerSpec,
     Learned,
     PreNorm,
     Spec,
@@ -54,7 +54,7 @@ def spec(config: Config) -> Spec:
     norm = LayerNorm(config.number("layer_norm_epsilon", 1e-5))
     mlp = MLP(config.size("n_inner", 4 * width), config.activation("activation_function", "gelu_new"))
     layers = (
-        Layer(
+        LayerSpec(
             AttentionSpec(heads, heads, width // heads, scale / (i + 1 if by_layer else 1), CAUSAL), mlp, PreNorm(norm)
         )
         for i in range(config.size("n_layer", 12))

@@ -13,8 +13,8 @@ from attnviz.model.architecture.spec import (
     AttentionSpec,
     Embedding,
     Head,
-    Layer,
     LayerNorm,
+    LayerSpec,
     Learned,
     PreNorm,
     Spec,
@@ -49,7 +49,7 @@ def spec(config: Config) -> Spec:
     norm = LayerNorm(config.number("layer_norm_epsilon", 1e-5))
     mlp = MLP(config.size("intermediate_size", 4 * width), config.activation("activation_function", "gelu_new"))
     layers = (
-        Layer(AttentionSpec(heads, heads, width // heads, 1.0, window, bias=False), mlp, PreNorm(norm))
+        LayerSpec(AttentionSpec(heads, heads, width // heads, 1.0, window, bias=False), mlp, PreNorm(norm))
         for window in _layer_windows(config)
     )
     return Spec(

@@ -12,8 +12,8 @@ from attnviz.model.architecture.spec import (
     AttentionSpec,
     Embedding,
     Head,
-    Layer,
     LayerNorm,
+    LayerSpec,
     ParallelNorm,
     PreNorm,
     Spec,
@@ -49,7 +49,7 @@ def spec(config: Config) -> Spec:
     )  # fmt: skip
     norm = LayerNorm(config.number("layer_norm_eps", 1e-5))
     parallel = config.flag("use_parallel_residual", True)
-    layer = Layer(
+    layer = LayerSpec(
         attention=AttentionSpec(
             heads,
             heads,

@@ -10,8 +10,8 @@ from attnviz.model.architecture.spec import (
     AttentionSpec,
     Embedding,
     Head,
-    Layer,
     LayerNorm,
+    LayerSpec,
     ParallelNorm,
     Rotary,
     Spec,
@@ -52,7 +52,7 @@ def spec(config: Config) -> Spec:
     config.expect("scale_attn_weights", True)
     config.ignore("n_positions", "n_ctx", "attn_pdrop", "embd_pdrop", "resid_pdrop")
     norm = LayerNorm(config.number("layer_norm_epsilon", 1e-5))
-    layer = Layer(
+    layer = LayerSpec(
         attention=AttentionSpec(
             heads,
             heads,

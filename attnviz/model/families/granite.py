@@ -7,7 +7,7 @@ from __future__ import annotations
 from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
-from attnviz.model.architecture.spec import AttentionSpec, Embedding, GatedMLP, Head, Layer, PreNorm, RMSNorm, Spec
+from attnviz.model.architecture.spec import AttentionSpec, Embedding, GatedMLP, Head, LayerSpec, PreNorm, RMSNorm, Spec
 from attnviz.model.families.llama import NAMES as LLAMA_NAMES
 
 PREFIX = "model."
@@ -22,7 +22,7 @@ def spec(config: Config) -> Spec:
     heads, width = config.size("num_attention_heads", 32), config.size("hidden_size", 4096)
     size, bias = config.head_size(width, heads), config.flag("attention_bias")
     norm = RMSNorm(config.number("rms_norm_eps", 1e-6))
-    layer = Layer(
+    layer = LayerSpec(
         attention=AttentionSpec(
             heads=heads,
             kv_heads=config.kv_heads(heads),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
-from attnviz.model.architecture.spec import AttentionSpec, Embedding, GatedMLP, Head, Layer, PreNorm, RMSNorm, Spec
+from attnviz.model.architecture.spec import AttentionSpec, Embedding, GatedMLP, Head, LayerSpec, PreNorm, RMSNorm, Spec
 from attnviz.model.families import names_without
 from attnviz.model.families.llama import NAMES as LLAMA_NAMES
 
@@ -19,7 +19,7 @@ def spec(config: Config) -> Spec:
     config.decoder()
     heads, size = config.size("num_attention_heads", 20), config.size("head_dim", 128)
     norm = RMSNorm(config.number("rms_norm_eps", 1e-8))
-    layer = Layer(
+    layer = LayerSpec(
         attention=AttentionSpec(
             heads=heads,
             kv_heads=config.kv_heads(heads, 20),

@@ -10,7 +10,7 @@ from dataclasses import replace
 from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
-from attnviz.model.architecture.spec import AttentionSpec, Embedding, GatedMLP, Head, Layer, PreNorm, RMSNorm, Spec
+from attnviz.model.architecture.spec import AttentionSpec, Embedding, GatedMLP, Head, LayerSpec, PreNorm, RMSNorm, Spec
 from attnviz.model.families import DECODER_NAMES, both
 
 PREFIX = "model."
@@ -63,7 +63,7 @@ def spec(config: Config) -> Spec:
     mlp = GatedMLP(
         config.size("intermediate_size", 11008), config.activation("hidden_act", "silu"), config.flag("mlp_bias")
     )
-    layer = Layer(attention, mlp, PreNorm(norm))
+    layer = LayerSpec(attention, mlp, PreNorm(norm))
     return Spec(
         width=width,
         embedding=Embedding(config.size("vocab_size", 32000)),
@@ -73,7 +73,7 @@ def spec(config: Config) -> Spec:
     )
 
 
-def _layers(config: Config, layer: Layer, count: int) -> tuple[Layer, ...]:
+def _layers(config: Config, layer: LayerSpec, count: int) -> tuple[LayerSpec, ...]:
     """``count`` layers, each with its own reach, rotary or not.
 
     Of a Llama itself every layer turns and sees all, also where its config has a ``sliding_window``: transformers

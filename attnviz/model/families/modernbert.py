@@ -6,7 +6,7 @@ from attnviz.attention.window import EVERYTHING, KeyWindow
 from attnviz.errors import UnsupportedModel
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
-from attnviz.model.architecture.spec import AttentionSpec, Embedding, GatedMLP, Layer, LayerNorm, PreNorm, Spec
+from attnviz.model.architecture.spec import AttentionSpec, Embedding, GatedMLP, LayerNorm, LayerSpec, PreNorm, Spec
 from attnviz.model.families import both
 
 PREFIX = "model."
@@ -49,7 +49,7 @@ def spec(config: Config) -> Spec:
         embedding=Embedding(vocabulary=config.size("vocab_size", 50368), norm=norm),
         # The first layer reads embeddings, which are normed.
         layers=tuple(
-            Layer(attentions[kind], mlp, PreNorm(norm, attention=i > 0)) for i, kind in enumerate(_kinds(config))
+            LayerSpec(attentions[kind], mlp, PreNorm(norm, attention=i > 0)) for i, kind in enumerate(_kinds(config))
         ),
         final_norm=norm,
     )

@@ -8,8 +8,8 @@ from attnviz.model.architecture.spec import (
     MLP,
     AttentionSpec,
     Embedding,
-    Layer,
     LayerNorm,
+    LayerSpec,
     Learned,
     PostNorm,
     RelativeBuckets,
@@ -47,7 +47,7 @@ def spec(config: Config) -> Spec:
     config.expect("pruned_heads", {})
     config.ignore("hidden_dropout_prob", "attention_probs_dropout_prob", "chunk_size_feed_forward")
     norm = LayerNorm(config.number("layer_norm_eps", 1e-12))
-    layer = Layer(
+    layer = LayerSpec(
         attention=AttentionSpec(
             heads,
             heads,

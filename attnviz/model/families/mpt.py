@@ -8,7 +8,17 @@ from typing import Any
 from attnviz.attention.window import CAUSAL
 from attnviz.errors import ModelError
 from attnviz.model.architecture.config import Config
-from attnviz.model.architecture.spec import MLP, ALiBi, AttentionSpec, Embedding, Head, Layer, LayerNorm, PreNorm, Spec
+from attnviz.model.architecture.spec import (
+    MLP,
+    ALiBi,
+    AttentionSpec,
+    Embedding,
+    Head,
+    LayerNorm,
+    LayerSpec,
+    PreNorm,
+    Spec,
+)
 
 PREFIX = "transformer."
 ATTRIBUTES = {"hidden_size": "d_model", "num_attention_heads": "n_heads", "num_hidden_layers": "n_layers"}
@@ -40,7 +50,7 @@ def spec(config: Config) -> Spec:
         "resid_pdrop", "tokenizer_name", "verbose",
     )  # fmt: skip
     norm = LayerNorm(config.number("layer_norm_epsilon", 1e-5), bias=False)
-    layer = Layer(
+    layer = LayerSpec(
         attention=_attention(config.get("attn_config", {}), heads, width // heads),
         mlp=MLP(4 * width, "gelu", bias=False),
         norms=PreNorm(norm),

@@ -5,7 +5,16 @@ from __future__ import annotations
 from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
-from attnviz.model.architecture.spec import AttentionSpec, Embedding, GatedMLP, Head, Layer, LayerNorm, PreNorm, Spec
+from attnviz.model.architecture.spec import (
+    AttentionSpec,
+    Embedding,
+    GatedMLP,
+    Head,
+    LayerNorm,
+    LayerSpec,
+    PreNorm,
+    Spec,
+)
 from attnviz.model.families import DECODER_NAMES, names_without
 
 PREFIX = "model."
@@ -19,7 +28,7 @@ def spec(config: Config) -> Spec:
     heads, width = config.size("num_attention_heads", 32), config.size("hidden_size", 4096)
     size, bias = config.head_size(width, heads), config.flag("attention_bias")
     norm = LayerNorm(1e-5, bias=False, weight=False)
-    layer = Layer(
+    layer = LayerSpec(
         attention=AttentionSpec(
             heads=heads,
             kv_heads=config.kv_heads(heads),

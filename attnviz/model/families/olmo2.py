@@ -11,7 +11,7 @@ from attnviz.model.architecture.spec import (
     Embedding,
     GatedMLP,
     Head,
-    Layer,
+    LayerSpec,
     QKNorm,
     RMSNorm,
     Spec,
@@ -34,7 +34,7 @@ def spec(config: Config) -> Spec:
     heads, width = config.size("num_attention_heads", 32), config.size("hidden_size", 4096)
     size, bias = config.head_size(width, heads), config.flag("attention_bias")
     norm = RMSNorm(config.number("rms_norm_eps", 1e-5))
-    layer = Layer(
+    layer = LayerSpec(
         attention=AttentionSpec(
             heads=heads,
             kv_heads=config.kv_heads(heads),

@@ -13,7 +13,7 @@ from attnviz.model.architecture.spec import (
     Embedding,
     GatedMLP,
     Head,
-    Layer,
+    LayerSpec,
     QKNorm,
     RMSNorm,
     Spec,
@@ -43,7 +43,7 @@ def spec(config: Config) -> Spec:
     return Spec(
         width=width,
         embedding=Embedding(config.size("vocab_size", 50304)),
-        layers=tuple(Layer(each, mlp, BranchNorm(norm)) for each in _attentions(config, attention)),
+        layers=tuple(LayerSpec(each, mlp, BranchNorm(norm)) for each in _attentions(config, attention)),
         final_norm=norm,
         head=Head(tied=config.flag("tie_word_embeddings")),
     )

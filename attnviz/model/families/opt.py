@@ -9,8 +9,8 @@ from attnviz.model.architecture.spec import (
     AttentionSpec,
     Embedding,
     Head,
-    Layer,
     LayerNorm,
+    LayerSpec,
     Learned,
     PostNorm,
     PreNorm,
@@ -54,7 +54,7 @@ def spec(config: Config) -> Spec:
     # Models fine-tuned before transformers 4.20.1 lack the last norm.
     ends_normed = not config.flag("_remove_final_layer_norm") and before
     inner = config.size("word_embed_proj_dim", width)
-    layer = Layer(
+    layer = LayerSpec(
         attention=AttentionSpec(heads, heads, size, size**-0.5, CAUSAL, bias=bias, output_bias=bias),
         mlp=MLP(config.size("ffn_dim", 3072), config.activation("activation_function", "relu"), bias=bias),
         norms=PreNorm(norm) if before else PostNorm(norm),

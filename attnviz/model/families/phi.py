@@ -10,8 +10,8 @@ from attnviz.model.architecture.spec import (
     AttentionSpec,
     Embedding,
     Head,
-    Layer,
     LayerNorm,
+    LayerSpec,
     ParallelNorm,
     QKNorm,
     Spec,
@@ -43,7 +43,7 @@ def spec(config: Config) -> Spec:
     heads, width = config.size("num_attention_heads", 32), config.size("hidden_size", 2048)
     size = config.head_size(width, heads)
     norm = LayerNorm(config.number("layer_norm_eps", 1e-5))
-    layer = Layer(
+    layer = LayerSpec(
         attention=AttentionSpec(
             heads=heads,
             kv_heads=config.kv_heads(heads),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
-from attnviz.model.architecture.spec import AttentionSpec, Embedding, GatedMLP, Head, Layer, PreNorm, RMSNorm, Spec
+from attnviz.model.architecture.spec import AttentionSpec, Embedding, GatedMLP, Head, LayerSpec, PreNorm, RMSNorm, Spec
 
 PREFIX = "model."
 
@@ -36,7 +36,7 @@ def spec(config: Config) -> Spec:
     position = rotary(
         config, size, partial=1.0, longest=4096, original=4096, spellings={"su": "longrope", "yarn": "longrope"}
     )
-    layer = Layer(
+    layer = LayerSpec(
         attention=AttentionSpec(
             heads=heads,
             kv_heads=config.kv_heads(heads),

@@ -7,7 +7,7 @@ from dataclasses import replace
 from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
-from attnviz.model.architecture.spec import AttentionSpec, Embedding, GatedMLP, Head, Layer, PreNorm, RMSNorm, Spec
+from attnviz.model.architecture.spec import AttentionSpec, Embedding, GatedMLP, Head, LayerSpec, PreNorm, RMSNorm, Spec
 from attnviz.model.families import DECODER_NAMES, names_without
 
 PREFIX = "model."
@@ -36,7 +36,7 @@ def spec(config: Config) -> Spec:
     return Spec(
         width=width,
         embedding=Embedding(config.size("vocab_size", 151936)),
-        layers=tuple(Layer(replace(attention, window=window), mlp, PreNorm(norm)) for window in layer_windows),
+        layers=tuple(LayerSpec(replace(attention, window=window), mlp, PreNorm(norm)) for window in layer_windows),
         final_norm=norm,
         head=Head(tied=config.flag("tie_word_embeddings")),
     )

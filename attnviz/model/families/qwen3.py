@@ -12,7 +12,7 @@ from attnviz.model.architecture.spec import (
     Embedding,
     GatedMLP,
     Head,
-    Layer,
+    LayerSpec,
     PreNorm,
     QKNorm,
     RMSNorm,
@@ -47,7 +47,7 @@ def spec(config: Config) -> Spec:
     return Spec(
         width=config.size("hidden_size", 4096),
         embedding=Embedding(config.size("vocab_size", 151936)),
-        layers=tuple(Layer(replace(attention, window=window), mlp, PreNorm(norm)) for window in layer_windows),
+        layers=tuple(LayerSpec(replace(attention, window=window), mlp, PreNorm(norm)) for window in layer_windows),
         final_norm=norm,
         head=Head(tied=config.flag("tie_word_embeddings")),
     )

@@ -6,7 +6,7 @@ XLM-RoBERTa (Conneau et al. 2020) and CamemBERT (Martin et al. 2020) are the sam
 from __future__ import annotations
 
 from attnviz.model.architecture.config import Config
-from attnviz.model.architecture.spec import MLP, AttentionSpec, Embedding, Layer, LayerNorm, Learned, PostNorm, Spec
+from attnviz.model.architecture.spec import MLP, AttentionSpec, Embedding, LayerNorm, LayerSpec, Learned, PostNorm, Spec
 from attnviz.model.families.bert import NAMES as BERT_NAMES
 
 PREFIX = "roberta."
@@ -28,7 +28,7 @@ def spec(config: Config) -> Spec:
         "hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout", "chunk_size_feed_forward",
     )  # fmt: skip
     norm = LayerNorm(config.number("layer_norm_eps", 1e-12))
-    layer = Layer(
+    layer = LayerSpec(
         attention=AttentionSpec(
             heads, heads, width // heads, scale=(width // heads) ** -0.5, window=config.direction()
         ),

@@ -12,8 +12,8 @@ from attnviz.model.architecture.spec import (
     Embedding,
     GatedMLP,
     Head,
-    Layer,
     LayerNorm,
+    LayerSpec,
     ParallelNorm,
     PreNorm,
     QKNorm,
@@ -39,7 +39,7 @@ def spec(config: Config) -> Spec:
     width = config.width("hidden_size", 2560, heads)
     size, eps = width // heads, config.number("layer_norm_eps", 1e-5)
     norm = LayerNorm(eps)
-    layer = Layer(
+    layer = LayerSpec(
         attention=AttentionSpec(
             heads=heads,
             kv_heads=config.kv_heads(heads, 32),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
-from attnviz.model.architecture.spec import MLP, AttentionSpec, Embedding, Head, Layer, LayerNorm, PreNorm, Spec
+from attnviz.model.architecture.spec import MLP, AttentionSpec, Embedding, Head, LayerNorm, LayerSpec, PreNorm, Spec
 from attnviz.model.families import DECODER_NAMES, LAYER_NORM_NAMES, both, names_without
 
 PREFIX = "model."
@@ -26,7 +26,7 @@ def spec(config: Config) -> Spec:
     heads, width = config.size("num_attention_heads", 24), config.size("hidden_size", 3072)
     size, bias = config.head_size(width, heads), config.flag("use_bias", default=True)
     norm = LayerNorm(config.number("norm_epsilon", 1e-5))
-    layer = Layer(
+    layer = LayerSpec(
         attention=AttentionSpec(
             heads=heads,
             kv_heads=config.kv_heads(heads, 2),

@@ -14,7 +14,7 @@ from attnviz.model.architecture.spec import (
     Embedding,
     GatedMLP,
     Head,
-    Layer,
+    LayerSpec,
     PreNorm,
     RelativeBuckets,
     RMSNorm,
@@ -109,7 +109,7 @@ def _stack(config: Config, layers: int, *, decoder: bool, shared: bool) -> Spec:
     window = CAUSAL if decoder else EVERYTHING
     attention = AttentionSpec(heads, heads, size, 1.0, window, buckets, bias=False, output_bias=False)
     cross = AttentionSpec(heads, heads, size, 1.0, EVERYTHING, bias=False, output_bias=False)
-    layer = Layer(attention, _mlp(config), PreNorm(norm), cross if decoder else None)
+    layer = LayerSpec(attention, _mlp(config), PreNorm(norm), cross if decoder else None)
     return Spec(width, Embedding(config.size("vocab_size", 32128)), (layer,) * layers, final_norm=norm)
 
 

@@ -22,8 +22,8 @@ from attnviz.model.architecture.spec import (
     Disentangled,
     Dynamic,
     GatedMLP,
-    Layer,
     LayerNorm,
+    LayerSpec,
     LongRope,
     Norm,
     ParallelNorm,
@@ -161,7 +161,7 @@ class Network:
             return self._norm("relative.norm", spec.norm, table)
         return table
 
-    def _layer(self, i: int, layer: Layer, x: Tensor, run: Run, table: Tensor) -> Tensor:
+    def _layer(self, i: int, layer: LayerSpec, x: Tensor, run: Run, table: Tensor) -> Tensor:
         at = f"layers.{i}"
         attention = partial(self._attention, i, layer.attention, run, table)
         inner = partial(self._mlp, f"{at}.mlp", layer.mlp)
@@ -175,7 +175,7 @@ class Network:
         x = self._residual(f"{at}.mlp", layer, inner, x)
         return self._convolve(f"{at}.convolution", layer.convolution, entered, x, run) if layer.convolution else x
 
-    def _look(self, i: int, layer: Layer, x: Tensor, run: Run, table: Tensor) -> Tensor:
+    def _look(self, i: int, layer: LayerSpec, x: Tensor, run: Run, table: Tensor) -> Tensor:
         """Show the weights of the last layer to the observers, and return the queries and keys behind them,
         flattened.
         """
@@ -185,7 +185,7 @@ class Network:
             return self._cross(i, layer.cross, run, self._entering(f"{at}.cross", layer, x), shown=True)
         return attention(self._entering(f"{at}.attention", layer, x), shown=True)
 
-    def _entering(self, at: str, layer: Layer, x: Tensor) -> Tensor:
+    def _entering(self, at: str, layer: LayerSpec, x: Tensor) -> Tensor:
         """Return the input of the sublayer ``at``."""
         match layer.norms:
             case PreNorm(kind, attention):
@@ -194,7 +194,7 @@ class Network:
                 return self._norm(f"{at}.norm", kind, x)
         return x
 
-    def _residual(self, at: str, layer: Layer, sublayer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    def _residual(self, at: str, layer: LayerSpec, sublayer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         branch = sublayer(self._entering(at, layer, x))
         match layer.norms:
             case PostNorm(kind):

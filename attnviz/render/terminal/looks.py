@@ -23,7 +23,7 @@ _LEGEND = 30
 """The most passages that are named below a map."""
 
 
-def weight(value: float, *, per_token: bool) -> str:
+def format_weight(value: float, *, per_token: bool) -> str:
     """Format a weight: ``0.46``; or ``0.0046`` if it is per token."""
     return f"{value:.2g}" if per_token and value < 0.095 else f"{value:.2f}"
 
@@ -40,7 +40,7 @@ def baseline_note(summary: Summary) -> str:
     return "in brackets: from the text's other tokens on average"
 
 
-def attended(summary: Summary, *, named: bool) -> RenderableType:
+def attended_table(summary: Summary, *, named: bool) -> RenderableType:
     """Return a table of each unit's keys: those of its best head, and those by the average over all heads."""
     units, rows = summary.units, summary.attended
     listed = rows if named else rows[:_WORDS]
@@ -55,7 +55,7 @@ def attended(summary: Summary, *, named: bool) -> RenderableType:
     )
 
 
-def generated(summary: Summary) -> RenderableType:
+def generated_table(summary: Summary) -> RenderableType:
     """Return such a table for each generated token, by the query that predicted it."""
     pieces, rows = summary.pieces, summary.generated
     keys = summary.units.keys if summary.units.keys.lines else pieces.keys
@@ -120,9 +120,9 @@ class _Looks:
 
     def _number(self, value: float, baselines: Sequence[float | None], place: int) -> str:
         """Format the weight, with its baseline in brackets if there is one."""
-        number = weight(value, per_token=self.per_token)
+        number = format_weight(value, per_token=self.per_token)
         baseline = baselines[place] if baselines else None
-        return number if baseline is None else f"{number} ({weight(baseline, per_token=self.per_token)})"
+        return number if baseline is None else f"{number} ({format_weight(baseline, per_token=self.per_token)})"
 
 
 def legend(units: Reading, head: HeadMap) -> Iterator[RenderableType]:

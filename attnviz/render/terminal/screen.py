@@ -17,7 +17,15 @@ from attnviz.render.heatmap import head_heatmap, head_name, overview_heatmap
 from attnviz.render.labels import clean, fit, fit_right
 from attnviz.render.terminal import long
 from attnviz.render.terminal.blocks import Blocks
-from attnviz.render.terminal.looks import LABEL, attended, baseline_note, generated, legend, weight, widest
+from attnviz.render.terminal.looks import (
+    LABEL,
+    attended_table,
+    baseline_note,
+    format_weight,
+    generated_table,
+    legend,
+    widest,
+)
 
 _BAR = 24
 _AROUND = len("   →   0.46  L10 H10 ")
@@ -49,14 +57,14 @@ def summary_parts(summary: Summary, *, named: bool) -> Iterator[RenderableType]:
         yield from legend(summary.units, head)
     looking = "word" if summary.observation.named_links is not None else unit
     yield _title(f"What each {looking} looks at most", baseline_note(summary))
-    yield attended(summary, named=named)
+    yield attended_table(summary, named=named)
     for title, note, part in long.long_sections(summary):
         yield _title(title, note)
         yield part
     if summary.generated:
         note = "; ".join(filter(None, ("the row of the token before it", baseline_note(summary))))
         yield _title("What each new token looked at when it was made", note)
-        yield generated(summary)
+        yield generated_table(summary)
     yield Text()
 
 
@@ -111,7 +119,7 @@ class StrongestLinks:
         most = max(link.weight for link in links) if per_token else 1.0
         for link in links:
             query, key = fit_right(queries[link.query_index], first), fit(keys[link.key_index], second)
-            number = weight(link.weight, per_token=per_token)
+            number = format_weight(link.weight, per_token=per_token)
             line = Text(f"  {query} → {key}  {number}  ", no_wrap=True, overflow="crop")
             line.append(f"{f'L{link.layer} H{link.head}':<8}", "cyan")
             length = link.weight / most * bar
