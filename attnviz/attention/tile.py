@@ -112,6 +112,10 @@ class Observer:
     shares = False
     whole = True
 
+    def wants(self, layer: int, kind: Kind) -> bool:  # noqa: ARG002
+        """Whether it needs the weights of a layer."""
+        return True
+
     def tile(self, tile: Tile) -> None:
         """See one tile of weights."""
 

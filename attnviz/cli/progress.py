@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 
-from attnviz.attention.kernel import Observer, Tile
+from attnviz.attention.kernel import Kind, Observer, Tile
 from attnviz.cli import console
 from attnviz.errors import ModelError
 from attnviz.model.cost.estimates import visible_scores
@@ -30,11 +30,17 @@ class RunProgress(Observer):
     """Count the scores of the tiles; on a terminal a bar is shown, and removed when it is closed.
 
     Work is measured in visible scores: in a causal layer it grows with the square of the query's position. ``layers``
-    is the number of layers of all kinds; None if unknown.
+    is the number of layers of all kinds; None if unknown. ``only`` are the layers that were asked for; None is all.
     """
 
-    def __init__(self, layers: int | None, on: Console, clock: Callable[[], float] = time.monotonic) -> None:
-        self._layers, self._clock = layers, clock
+    def __init__(
+        self,
+        layers: int | None,
+        on: Console,
+        clock: Callable[[], float] = time.monotonic,
+        only: Collection[int] | None = None,
+    ) -> None:
+        self._layers, self._clock, self._only = layers, clock, only
         self._begun: set[tuple[str, int]] = set()
         self._at: tuple[str, int] | None = None
         self._scores = self._tiles = 0
@@ -42,6 +48,10 @@ class RunProgress(Observer):
         self._next = self._start + PATIENCE
         self._on = on
         self._bar: Bar | None = None
+
+    def wants(self, layer: int, kind: Kind) -> bool:  # noqa: ARG002
+        """Whether somebody asked for the layer."""
+        return self._only is None or layer in self._only
 
     def tile(self, tile: Tile) -> None:
         """Count a tile, and update the bar if it is time."""
@@ -81,7 +91,7 @@ class RunProgress(Observer):
 
 
 @contextlib.contextmanager
-def run_progress(model: Model) -> Iterator[RunProgress]:
+def run_progress(model: Model, only: Collection[int] | None = None) -> Iterator[RunProgress]:
     """Yield an observer that shows the progress of a run of ``model``."""
     from attnviz.model import overview
 
@@ -91,7 +101,9 @@ def run_progress(model: Model) -> Iterator[RunProgress]:
             layers = sum(len(stack.blocks) for stack in overview.checkpoint_shape(model.checkpoint).stacks)
         except ModelError:
             layers = None
-    progress = RunProgress(layers, console.errors())
+    if only is not None:
+        layers = len(only)
+    progress = RunProgress(layers, console.errors(), only=only)
     try:
         yield progress
     finally:

@@ -67,7 +67,8 @@ def observe(
     loaded, request = model.load(), replace(request, passage=start)
     from attnviz.cli.progress import run_progress
 
-    with run_progress(loaded) as progress:
+    only = request.heads.layers if loaded.backend.name == "native" else None
+    with run_progress(loaded, only) as progress:
         found = loaded.inspect(
             text, **reading.given(), request=request, words=words, windows=reading.windows, stride=reading.stride,
             observers=[progress],

@@ -108,7 +108,8 @@ class Observation(Texts):
     ``windows`` are those in which a text was read that is longer than the model has positions. Then weights are zero
     where no window has both ends, and what the special tokens around each window get is in the ``figures`` alone, and
     in the ``profile``. ``window_sinks``: the first token of each window is a sink that does not count as a key, as the
-    first of a text that is read at once. ``evidence`` is what a check needs, where it was wanted. ``whole`` has all
+    first of a text that is read at once. ``evidence`` is what a check needs, where it was wanted. ``unobserved`` are
+    the layers that nobody asked for: all that is said is said of the others. ``whole`` has all
     weights, of all maps of the model, where these were kept; ``note`` is that of an ``Attention``.
     """
 
@@ -144,6 +145,7 @@ class Observation(Texts):
     windows: Windows | None = None
     window_sinks: bool = False
     evidence: Evidence | None = None
+    unobserved: tuple[int, ...] = ()
     whole: Record | None = None
     note: str = ""
 

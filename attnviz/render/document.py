@@ -34,6 +34,7 @@ def summary_document(summary: Summary, check: Check | None) -> dict[str, Any]:
         "layers": observation.layers,
         "heads": observation.heads,
         "layer_numbers": list(observation.layer_numbers),
+        "unobserved_layers": list(observation.unobserved),
         "map": observation.kind,
         **_text(observation.encoding),
         "windows": [

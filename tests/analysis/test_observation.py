@@ -20,7 +20,10 @@ from attnviz.analysis.text.units import within
 from attnviz.attention.kernel import Observer, Tile
 from attnviz.errors import UsageError
 from attnviz.interface import Model, load
+from attnviz.model.native.forward import Network
 from attnviz.record import Array, Attention, Crop, Heads, Observation
+from attnviz.render.document import summary_document
+from attnviz.render.terminal import screen as terminal
 from tests.analysis import whole
 from tests.analysis.whole import Whole, in_tokens, in_words
 
@@ -46,11 +49,12 @@ def both(model: Model, texts: tuple[str, ...] = (TEXT,), **options: Any) -> tupl
 
 def summaries(model: Model, **options: Any) -> tuple[Whole, Summary]:
     """What all weights say, and what was observed; what is said of a record by itself is the same."""
+    heads = options.pop("heads", Heads())  # of all layers, as more is compared than maps
     found, observation = both(model, **options)
-    request = observation.request
+    request = replace(observation.request, heads=heads)
     naive = whole.summarise(found, request)
     assert_equal(naive, summarise(replay(found, replace(request, map=None))))
-    return naive, summarise(observation)
+    return naive, summarise(observation, heads=heads)
 
 
 def assert_equal(naive: Whole | Summary, found: Summary) -> None:
@@ -319,6 +323,29 @@ def test_all_maps_together_have_a_bound(models: dict[str, Model], monkeypatch: p
 
 
 # The run
+
+
+@pytest.mark.parametrize("generate", [None, 4])
+def test_of_layers_that_are_asked_for_no_others_are_observed_or_run(
+    generate: int | None, models: dict[str, Model], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, ran, layer = models["llama"], list[int](), Network._layer
+    monkeypatch.setattr(Network, "_layer", lambda self, i, *given: (ran.append(i), layer(self, i, *given))[1])
+    whole = model.observe(TEXT, generate=generate)
+    ran.clear()
+    found = model.observe(TEXT, generate=generate, heads=Heads((1,), (2,)))
+    assert generate or ran == [0]  # of the last one the weights are made, and no more
+    assert (found.layer_numbers, found.unobserved, found.shape[0]) == ((1,), (0, 2), 1)
+    for name, figure in found.figures.items():
+        np.testing.assert_allclose(figure[0], whole.figures[name][1], rtol=1e-5, err_msg=name)
+    (head,), (same,) = summarise(found).maps, summarise(whole, heads=Heads((1,), (2,))).maps
+    np.testing.assert_allclose(head.weights, same.weights, rtol=1e-5)
+    heading = terminal.summary_heading(found).plain
+    assert "only L1 looked at" in heading
+    assert summary_document(summarise(found), None)["unobserved_layers"] == [0, 2]
+    assert model.check_record(found).passed
+    with pytest.raises(UsageError, match="no layer 9: this model has layers 0–2"):
+        model.observe(TEXT, heads=Heads((9,)))
 
 
 def test_others_see_the_run(models: dict[str, Model]) -> None:

@@ -58,7 +58,7 @@ class Examined:
         layers: Mapping[int, Tolerance] | None = None,
     ) -> None:
         """``heads`` are those of each layer, by its own number, that are made in full; ``layers`` have a tolerance."""
-        self.observe, self.heads = observation, heads
+        self.observation, self.heads = observation, heads
         self.differences = Differences(tolerance, layers or {})
         self.apart: Kept = {}
         """|Δ| of the rows that were kept in the run."""
@@ -76,7 +76,7 @@ class Examined:
         self, judge: Hosted, pieces: Sequence[Piece], progress: OnLayerChecked | None, *, whole: bool, by: Against
     ) -> None:
         """Let ``judge`` read all ``pieces``; ``whole`` and ``by`` are as for ``show_reference``."""
-        observation, done = self.observe, 0
+        observation, done = self.observation, 0
         for piece in pieces:
             text = _read(observation, piece.window)
 
@@ -100,9 +100,9 @@ class Examined:
     def rounding(self, exact: Kept, dtype: str) -> Rounding:
         """Of all heads beyond the tolerance, how far rounding explains it: transformers says ``exact`` in ``dtype``."""
         found = []
-        for number in self.observe.layer_numbers:
+        for number in self.observation.layer_numbers:
             mine, theirs, right = [], [], []
-            for kept in evidence_of(self.observe).rows:
+            for kept in evidence_of(self.observation).rows:
                 place, count = (kept.window or 0, number), len(kept.queries)
                 mine.append(torch.from_numpy(np.asarray(kept.weights[number])).flatten(1))
                 theirs.append(self.theirs[place][:, :count].flatten(1))
@@ -110,7 +110,7 @@ class Examined:
             rows = [torch.cat(parts, 1)[:, None] for parts in (mine, theirs, right)]  # (H, 1, all rows' weights)
             times = rounding_ratio(rows[0], rows[1], rows[2])
             beyond = (rows[0] - rows[1].to(rows[0])).abs().amax((-2, -1)) > self.differences.tolerance.weight
-            found.append(worst_rounding(torch.where(beyond, times, 0.0), dtype, self.observe.kind, number))
+            found.append(worst_rounding(torch.where(beyond, times, 0.0), dtype, self.observation.kind, number))
         return max(found, key=lambda each: each.times)
 
     def end(self, *, every: bool) -> None:
@@ -122,7 +122,9 @@ class Examined:
 
     def _see_rows(self, piece: Piece, number: int, theirs: Tensor) -> None:
         """Compare the rows (H, Q, M) of a layer, and the links of the units that they are of."""
-        observation, evidence = self.observe, evidence_of(self.observe)
+        observation, evidence = self.observation, evidence_of(self.observation)
+        if number not in self._layers:  # of which nothing is shown
+            return
         theirs = theirs.cpu()
         self.theirs[piece.number, number] = theirs
         for kept in evidence.rows:
@@ -152,7 +154,7 @@ class _Layer:
     """What is shown of one layer, at the ``place`` that it has in the observation."""
 
     def __init__(self, examined: Examined, place: int) -> None:
-        observation = examined.observe
+        observation = examined.observation
         self._examined, self._survey, self._place = examined, observation, place
         self._number = observation.layer_numbers[place]
         self._heads = list(examined.heads[self._number])

@@ -91,9 +91,8 @@ def heads_of(observation: Observation, pieces: Sequence[Piece], *, every: bool) 
     """The heads of each layer that are made in full: none where not every window is read."""
     weights = sum(len(piece.window.encoding) ** 2 for piece in pieces if piece.window)
     weights = weights or observation.shape[2] * observation.shape[3]
-    if not every:
-        return {number: [] for number in observation.layer_numbers}
-    return draw_heads(observation.layer_numbers, observation.shape[1], weights)
+    none: dict[int, list[int]] = {number: [] for number in (*observation.layer_numbers, *observation.unobserved)}
+    return none | draw_heads(observation.layer_numbers, observation.shape[1], weights) if every else none
 
 
 def rows_of(observation: Observation) -> RowCounts:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from attnviz.analysis.text.observers import Source, TextObservers
+from attnviz.analysis.text.shown_maps import require_layers
 from attnviz.attention.kernel import Observer, Tile
 from attnviz.attention.observers import Only
 from attnviz.attention.window import EVERYTHING, KeyWindow
@@ -48,15 +49,51 @@ def observe(
     causal = is_causal(backend, read, written, kind)
     encoding = read if written is None or kind == "encoder" else written
     source = Source(kind, causal, encoding, read if kind == "cross" else None, windows)
+    layers = _layers(backend, kind, request) if windows is None else None
     kept = TextObservers(source, request, backend.layers.get(kind, _LAYERS))
     gathered = kept.gathering(backend.heads[kind]) if request.evidence else None
     seeing = [gathered] if gathered else []
     if windows:
         run_windows(backend, windows, [*kept.in_windows(), *seeing], others)
     else:
-        backend.run(read, [Only(kind, [*kept.at_once(), *seeing]), *others], written)
+        observers = [*kept.at_once(), *seeing]
+        seen = Only(kind, observers) if layers is None else OfLayers(kind, observers, layers)
+        backend.run(read, [seen, *others], written)
     found = kept.record(name, backend.name)
+    if layers is not None:
+        rest = (number for number in range(backend.layers[kind]) if number not in layers)
+        found = replace(found, unobserved=tuple(rest))
     return replace(found, evidence=gathered.evidence(kind, read, written)) if gathered else found
+
+
+class OfLayers(Only):
+    """Hands on the tiles of one ``kind`` and of some ``layers``; the model need not run any further."""
+
+    def __init__(self, kind: Kind, observers: Sequence[Observer], layers: Collection[int]) -> None:
+        super().__init__(kind, observers)
+        self.layers = layers
+
+    def wants(self, layer: int, kind: Kind) -> bool:
+        """Whether it is one of the layers."""
+        return kind == self.kind and layer in self.layers
+
+    def tile(self, tile: Tile) -> None:
+        """Hand on a tile of the layers."""
+        if tile.layer in self.layers:
+            super().tile(tile)
+
+
+def _layers(backend: Native | Hosted, kind: Kind, request: Request) -> tuple[int, ...] | None:
+    """The layers that are observed, where some were asked for and the model can stop after them; None for all.
+
+    Raises:
+        UsageError: a layer that the model does not have.
+    """
+    wanted = request.heads.layers
+    if wanted is None or backend.name != "native":
+        return None
+    require_layers(wanted, range(backend.layers[kind]))
+    return tuple(sorted(wanted))
 
 
 def replay(record: Record, request: Request | None = None) -> Observation:

@@ -140,8 +140,7 @@ def pick_heads(units: Reading, strength: NDArray[np.float64], wanted: Heads) -> 
         UsageError: a layer or head that the model does not have.
     """
     count, width = strength.shape
-    some = "" if units.layers == tuple(range(count)) else "attention in "
-    _require("layer", wanted.layers, units.layers, f"this model has {some}layers")
+    require_layers(wanted.layers or (), units.layers)
     _require("head", wanted.heads, range(width), "each layer of this model has heads")
     asked = [units.layers.index(number) for number in wanted.layers or ()]
     if wanted.mean:
@@ -153,6 +152,12 @@ def pick_heads(units: Reading, strength: NDArray[np.float64], wanted: Heads) -> 
         return [(layer, int(strength[layer].argmax())) for layer in asked]
     layer, head = divmod(int(strength.argmax()), width)
     return [(layer, head)]
+
+
+def require_layers(wanted: Sequence[int], there: Sequence[int]) -> None:
+    """Raise a ``UsageError`` where one of the ``wanted`` layers is not ``there``."""
+    some = "" if list(there) == list(range(len(there))) else "attention in "
+    _require("layer", wanted, there, f"this model has {some}layers")
 
 
 def _require(what: str, wanted: Sequence[int] | None, there: Sequence[int], owner: str) -> None:

@@ -99,6 +99,8 @@ class Network:
         for i, layer in enumerate(self.spec.layers):
             at = f"layers.{i}.attention"
             q, k = past.take(at)
+            if not any(observer.wants(i, self.kind) for observer in observers):
+                continue
             run.attend(i, self.kind, layer.attention, q, k, None, self._biases(at, layer.attention, table))
             last = torch.cat((q.flatten(), k.flatten()))
         return last
@@ -111,15 +113,22 @@ class Network:
             isinstance(position, Rotary) and isinstance(position.scaling, Dynamic | LongRope) for position in positions
         )
 
+    def _last(self, observers: Sequence[Observer]) -> int:
+        """The last layer of which an observer wants the weights; the last of all where nobody wants any."""
+        kinds: tuple[Kind, ...] = (self.kind, "cross")
+        wanted = [i for i in range(len(self.spec.layers)) if any(o.wants(i, kind) for o in observers for kind in kinds)]
+        return max(wanted, default=len(self.spec.layers) - 1)
+
     def through(self, ids: Sequence[int], type_ids: Sequence[int], run: Run, *, whole: bool) -> Tensor:
         """Run the tokens in a given ``run``, as a call does; the caller must be in inference mode."""
         observers = run.observers
+        last = self._last(observers)
         x = self._embed(torch.tensor(ids, device=self.device), type_ids, run)  # (T, C)
         table = self._relative_table()
         for i, layer in enumerate(self.spec.layers):
             for observer in observers:
                 observer.hidden(i, x, self.kind)
-            if not whole and i == len(self.spec.layers) - 1:
+            if not whole and i == last:
                 return self._look(i, layer, x, run, table)
             x = self._layer(i, layer, x, run, table)
         if self.spec.final_norm:

@@ -75,6 +75,9 @@ def summary_heading(observation: Observation) -> Text:
     line.append(
         f" · {whose} · {observation.layers} layers × {observation.heads} heads · {_texts(observation)}", "not bold"
     )
+    if observation.unobserved:
+        seen = ", ".join(f"L{number}" for number in observation.layer_numbers)
+        line.append(f" · only {seen} looked at: all below is said of that", "bold yellow")
     if observation.windows:
         windows = observation.windows
         line.append(f" · in {len(windows)} windows of {windows.widest} tokens, which no link leaves", "bold yellow")
