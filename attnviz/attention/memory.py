@@ -41,7 +41,7 @@ def parse_size(value: str) -> int:
     except (KeyError, ValueError):
         size = 0.0
     if not 1 <= size < 1e18:
-        raise UsageError(f"--max-memory is {value!r}, expected a size such as 500MB, 4GB, 4GiB or 2e9 (bytes)")
+        raise UsageError(f"`max_memory` is {value!r}, expected a size such as 500MB, 4GB, 4GiB or 2e9 (bytes)")
     return int(size)
 
 
@@ -134,7 +134,7 @@ def require_room(taken: int, tokens: int, most: int | None, *, device: str = "cp
     """
     free = free_memory(device)
     if most is not None and (free is None or most <= free):
-        allowed = f"--max-memory allows {in_words(most)}"
+        allowed = f"`max_memory` allows {in_words(most)}"
     elif free is None:
         return
     elif most is not None:
@@ -148,5 +148,5 @@ def require_room(taken: int, tokens: int, most: int | None, *, device: str = "cp
             "the weights of all its heads",
             f"{at_least}{in_words(taken)}",
             allowed,
-            hint="Give a shorter text, or allow more with --max-memory; show and pictures do without.",
+            hint="Give a shorter text, or allow more with `max_memory`; show and pictures do without.",
         )

@@ -258,13 +258,13 @@ class Model(Judged):
 
         if windows or stride is not None:
             if not windows:
-                raise UsageError("--stride is given, and no --windows that it could be of")
+                raise UsageError("`stride` is given, and no `windows` that it could be of")
             given = {
-                "--pair": pair,
-                "--target": target,
-                "--generate": generate,
-                "--truncate": truncate,
-                "--map": request.map,
+                "`pair`": pair,
+                "`target`": target,
+                "`generate`": generate,
+                "`truncate`": truncate,
+                "`map`": request.map,
             }
             document, cut = self._windows(
                 text, stride, [name for name, value in given.items() if value], chat=chat, words=lexicon

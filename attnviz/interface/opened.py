@@ -174,9 +174,9 @@ class Opened:
         if "cross" in self.backend.kinds:
             raise UsageError(f"{self.name} is an encoder–decoder: it reads no text in windows")
         if others:
-            raise UsageError(f"--windows slides over one text, as it is: it does not go with {' and '.join(others)}")
+            raise UsageError(f"`windows` slides over one text, as it is: it does not go with {' and '.join(others)}")
         if self.backend.limit is None:
-            raise UsageError(f"{self.name} reads texts of any length: leave --windows out")
+            raise UsageError(f"{self.name} reads texts of any length: leave `windows` out")
         tokenizer, marks = self.checkpoint.tokenizer, not chat
         read = chat_text(self.checkpoint, text) if chat else text
         document = encode(tokenizer, read, marks=marks, words=_known(words, text, read))

@@ -77,7 +77,7 @@ def _require_room(checkpoint: Checkpoint, options: Options, backend: Native | Ho
     most = _MOST if backend.limit is None else backend.limit
     if count > max(most, _FEW):
         of = "attnviz lets a model write" if backend.limit is None else "the model takes"
-        raise UsageError(f"--generate asks for {count:,} tokens, and {of} {most:,} at most", hint="Ask for fewer.")
+        raise UsageError(f"`generate` asks for {count:,} tokens, and {of} {most:,} at most", hint="Ask for fewer.")
     if "cross" in backend.kinds:
         require_memory(checkpoint, options, 1, count)
     else:

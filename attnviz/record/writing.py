@@ -59,7 +59,7 @@ def require_replaceable(path: Path, force: bool) -> None:
     if path.exists() and not path.is_file():
         raise UsageError(f"{path} is a pipe or a device, expected a file")
     if not force:  # also a link to what is not there
-        raise UsageError(f"{path} exists", hint="Replace it with --force, or give another name.")
+        raise UsageError(f"{path} exists", hint="Replace it with `force`, or give another name.")
 
 
 def _place(path: Path) -> Path:

@@ -122,16 +122,16 @@ def test_without_windows_a_long_text_is_refused_and_they_are_named(model: Model)
     if not model.backend.causal():
         with pytest.raises(InputError, match="the model takes 24") as caught:
             model.observe(TEXT)
-        assert "--windows" in caught.value.hint
+        assert "`windows`" in caught.value.hint
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"windows": True, "pair": "It."}, "does not go with --pair"),
-        ({"windows": True, "truncate": True, "generate": 2}, "does not go with --generate and --truncate"),
+        ({"windows": True, "pair": "It."}, "does not go with `pair`"),
+        ({"windows": True, "truncate": True, "generate": 2}, "does not go with `generate` and `truncate`"),
         ({"windows": True, "stride": 0}, "`stride` is 0, expected 1 to"),
-        ({"stride": 3}, "--stride is given, and no --windows"),
+        ({"stride": 3}, "`stride` is given, and no `windows`"),
     ],
 )
 def test_what_windows_do_not_go_with(model: Model, options: dict[str, Any], said: str) -> None:
@@ -142,7 +142,7 @@ def test_what_windows_do_not_go_with(model: Model, options: dict[str, Any], said
 def test_models_that_read_no_windows(tiny_t5: Path, tiny_llama: Path) -> None:
     with pytest.raises(UsageError, match="is an encoder–decoder: it reads no text in windows"):
         load(tiny_t5).observe(TEXT, windows=True)
-    with pytest.raises(UsageError, match="reads texts of any length: leave --windows out"):
+    with pytest.raises(UsageError, match="reads texts of any length: leave `windows` out"):
         load(tiny_llama).observe(TEXT, windows=True)
 
 

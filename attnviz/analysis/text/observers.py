@@ -6,12 +6,12 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.analysis.languages import ENGLISH
-from attnviz.analysis.text.evidence import Gathering
 from attnviz.analysis.text.links import counting, find_unit
 from attnviz.analysis.text.long_range import LISTED
 from attnviz.analysis.text.looking import Looking, look_from, settled
@@ -38,6 +38,9 @@ from attnviz.attention.observers import (
 )
 from attnviz.encoding import Encoding, Windows, WordSpans
 from attnviz.record import Backend, Kind, Observation, Others, Request, Top, Unit
+
+if TYPE_CHECKING:
+    from attnviz.analysis.text.evidence import Gathering
 
 AVERAGED = 16
 """Of how many units at a long text's beginning the average over all heads is kept, where none are asked for by name."""
@@ -125,6 +128,8 @@ class TextObservers:
 
     def gathering(self, heads: int) -> Gathering:
         """What keeps rows for a check; ``heads`` are those of all layers."""
+        from attnviz.analysis.text.evidence import Gathering
+
         encoding = self.source.encoding
         # Of larger units there are too many rows: words are kept, and the units are judged in the heads made in full.
         starts = range(len(encoding)) if self.unit == "token" else [word.start for word in encoding.words]

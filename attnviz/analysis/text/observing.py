@@ -144,7 +144,7 @@ def pick_map(record: Record, wanted: MapName | None) -> Attention:
     if wanted is not None:
         raise UsageError(
             f"there is no {wanted} map to choose: this model has one kind of attention",
-            hint="Name none: maps have names where a model has an encoder and a decoder.",
+            hint="Leave `map` out: it is for models with an encoder and a decoder.",
         )
     return record
 

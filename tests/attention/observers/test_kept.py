@@ -125,7 +125,7 @@ def test_all_that_weights_keeps_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = observers.Weights(most=2 * 4_000_000)
     for layer in range(2):
         kept.tile(Tile(layer, 0, 0, torch.zeros(1, 1, 1000), (1, 1000, 1000)))
-    with pytest.raises(InputError, match=r"at least 12 MB, and --max-memory allows 8.0 MB"):
+    with pytest.raises(InputError, match=r"at least 12 MB, and `max_memory` allows 8.0 MB"):
         kept.tile(Tile(2, 0, 0, torch.zeros(1, 1, 1000), (1, 1000, 1000)))
 
 
