@@ -143,7 +143,7 @@ def test_a_gguf_header_that_fits_its_file_is_read(tmp_path: Path) -> None:
         ({"blocks": 9}, "claims 9 layers and has 1 tensors"),
         ({"value": struct.pack("<IQ", 8, 1 << 60)}, "claims 1,152,921,504,606,846,976 bytes of a string"),
         ({"value": struct.pack("<IIQ", 9, 4, 1 << 60)}, "claims 1,152,921,504,606,846,976 items of a list"),
-        ({"value": struct.pack("<I", 77)}, "a value of the type 77"),
+        ({"value": struct.pack("<I", 77)}, "a value of the unknown type 77"),
     ],
 )
 def test_a_gguf_header_that_claims_more_than_the_file_holds_is_refused(
