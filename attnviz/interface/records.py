@@ -29,7 +29,15 @@ class Attention(record.Attention, _Saveable):
     """The record, with what a notebook wants of it: links from a word, and its own drawing."""
 
     def links(
-        self, word: str | None = None, *, top: int = 10, special: bool = False, language: str = "English"
+        self,
+        word: str | None = None,
+        *,
+        top: int = 10,
+        special: bool = False,
+        language: str = "English",
+        unit: record.Unit = "word",
+        per_token: bool = False,
+        passage: str | None = None,
     ) -> list[Link]:
         """The strongest links between words, from ``word`` only if given (``"the:2"``: its second occurrence).
 
@@ -37,14 +45,31 @@ class Attention(record.Attention, _Saveable):
         of ``language`` and positional heads are left out, and in long texts the links at a head's usual offset; with
         ``special`` the first two come in.
 
+        Args:
+            word: the word that looks.
+            top: how many links.
+            special: count special tokens, punctuation and sinks too.
+            language: whose function words do not count.
+            unit: what is linked: ``token``, ``word``, ``sentence``, ``line`` or ``paragraph``.
+            per_token: divide weights by how many tokens of the key's unit the query sees.
+            passage: some words of the text, which alone look; or ``generated``, for what the model wrote.
+
         Raises:
-            UsageError: the text has no such word; a language that there is not.
+            UsageError: the text has no such word or passage; a unit or a language that there is not.
         """
         from attnviz.analysis.text.observing import replay
         from attnviz.analysis.text.summary import links_from
 
         words = () if word is None else (word,)
-        asked = record.Request(special=special, words=words, links=top, language=language_code(language))
+        asked = record.Request(
+            unit=unit,
+            special=special,
+            words=words,
+            passage=passage,
+            per_token=per_token,
+            links=top,
+            language=language_code(language),
+        )
         return links_from(replay(self, asked))
 
     @classmethod

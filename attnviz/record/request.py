@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
+from attnviz.errors import UsageError
 from attnviz.record.attention import MapName
 
 Unit = Literal["token", "word", "sentence", "line", "paragraph"]
@@ -75,3 +77,11 @@ class Request:
     language: str = "en"
     map: MapName | None = None
     evidence: bool = True
+
+    def __post_init__(self) -> None:
+        """Raise a ``UsageError`` for a unit that there is not."""
+        known = get_args(Unit)
+        if self.unit not in known:
+            near = difflib.get_close_matches(str(self.unit), known, 1)
+            perhaps = f"Perhaps {near[0]}? " if near else ""
+            raise UsageError(f"there is no unit {self.unit!r}", hint=f"{perhaps}Units are {', '.join(known)}.")

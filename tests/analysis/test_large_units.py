@@ -230,3 +230,17 @@ def test_a_text_of_one_sentence_is_one_row(models: dict[str, Model]) -> None:
         assert summary.links == []
         assert [row.best for row in summary.attended] == [()]
         assert summary.special_share > 0
+
+
+def test_the_links_of_a_record_are_between_any_units(models: dict[str, Model]) -> None:
+    attention = models["llama"].attend(TEXT, generate=4)
+    (strongest, *_) = attention.links(unit="paragraph", top=3)
+    request = Request(unit="paragraph", links=3)
+    assert [strongest] == summarise(replay(attention, request)).links[:1]
+    from_word = attention.links("river:1", unit="sentence")
+    assert {link.query for link in from_word} == {"river"}
+    made = attention.links(unit="line", passage="generated", per_token=True)
+    assert {link.query_index for link in made} == {max(link.query_index for link in made)}
+    with pytest.raises(UsageError, match="no unit 'sentances'") as caught:
+        attention.links(unit="sentances")  # type: ignore[arg-type]
+    assert "Perhaps sentence?" in str(caught.value.hint)

@@ -84,5 +84,5 @@ def look_from(encoding: Encoding, units: Reading, request: Request) -> Looking:
 def _nothing_generated() -> UsageError:
     return UsageError(
         "the model wrote none of the text, so there are no generated tokens to look from",
-        hint="Let it write some, such as 20 tokens more.",
+        hint="Let it write some, such as 20 tokens: `generate` 20.",
     )

@@ -120,7 +120,8 @@ def links_from(observation: Observation) -> list[Link]:
     if observation.named_links is not None:
         links = observation.named_links
         return strongest_named(observation, units, _counted(observation), links, observation.request.links)
-    kept = without(observation.links, query_mask, apart_in(observation, units))
+    shift = -1 if observation.request.generated else 0
+    kept = without(observation.links, query_mask, apart_in(observation, units, shift))
     return strongest_pairs(units, kept, _counted(observation), observation.request.links)
 
 

@@ -19,6 +19,8 @@ LABEL = 17
 """The most columns of a word in a list; longer ones are cut."""
 _WORDS = 12
 """The most rows that are listed with their keys, unless words are asked for by name."""
+_NAME = 12
+"""The fewest columns of a passage in a list: its number and its line."""
 _LEGEND = 30
 """The most passages that are named below a map."""
 
@@ -93,7 +95,7 @@ class _Looks:
         lists = [[(names[key], number) for row in found for key, number in row] for found in (best, average)]
         room = options.max_width - 2 - widest(self.firsts) - 4
         room -= sum(1 + max((len(number) for _, number in each), default=0) for each in lists)
-        most = max(LABEL, room // 2) if self.keys.lines else LABEL
+        most = max(_NAME, room // 2) if self.keys.lines else LABEL
         sizes = [widest((name for name, _ in each), most) for each in lists]
         for first, *found in zip(self.firsts, best, average, strict=True):
             cells = [
