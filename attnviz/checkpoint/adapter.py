@@ -72,7 +72,7 @@ def open_adapter(name: str, folder: Path, said: Mapping[str, Any]) -> Checkpoint
     loader = getattr(transformers, _TASKS.get(str(said.get("task_type")), "AutoModel"))
     model = load_by_transformers(place, loader.from_pretrained, dtype="auto")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # peft asks for what an older transformers had
+        warnings.simplefilter("ignore", FutureWarning)  # peft uses names that older versions of transformers had
         adapted = load_by_transformers(
             folder, lambda path, **_: peft.PeftModel.from_pretrained(model, str(path)).eval()
         )

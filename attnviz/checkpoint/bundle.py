@@ -63,7 +63,7 @@ def _verify(paths: dict[str, Path]) -> None:
         partial.write_text(json.dumps(known | marks))
         partial.replace(remembered)
     except OSError:
-        pass  # a read-only home costs the tenth of a second that hashing takes, nothing else
+        pass  # with a read-only home the files are hashed each time, which takes a tenth of a second
 
 
 _REINSTALL = f"Install it again: python -m pip install --force-reinstall --no-deps {PACKAGE}"

@@ -209,7 +209,7 @@ def _say(done: JobResult, files: Sequence[tuple[str, str]]) -> None:
     try:
         if files:
             console.output().print(tables.corpus_table(done.corpus, roles(done.corpus), done.about, files))
-    finally:  # what went wrong is the exit code even where the table could not be printed
+    finally:  # failures decide the exit code even if the table could not be printed
         _require_good(done)
 
 

@@ -94,7 +94,7 @@ def _meant(first: str, rest: Sequence[str], commands: Sequence[str]) -> list[str
         return [near[0], *rest]
     if _is_file(first):
         return ["show", "--from" if first.endswith((".json", ".safetensors")) else "--file", first, *rest]
-    # Words that were not put into quotation marks are one text; from the first option on they are options.
+    # Words without quotation marks form one text, up to the first option.
     count = next((i for i, word in enumerate(rest) if word.startswith("-")), len(rest))
     text = " ".join([first, *rest[:count]])
     if len(text) > _LONG or not text.isprintable():

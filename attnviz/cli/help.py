@@ -65,7 +65,7 @@ def _show_options(context: typer.Context, name: str) -> None:
 
 def page(shown: RenderableType, out: Console) -> None:
     """Print to a terminal; use the reader's pager for what is longer than the screen."""
-    os.environ.pop("MANPAGER", None)  # pydoc, which calls the pager, would take that of manual pages
+    os.environ.pop("MANPAGER", None)  # pydoc, which calls the pager, would prefer it to PAGER
     name = next(iter(os.environ.get("PAGER", "").split()), "")
     if not name:
         os.environ.pop("PAGER", None)  # it may be blank

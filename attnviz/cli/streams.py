@@ -19,7 +19,7 @@ READABLE = "attnviz.readable"
 _PLAIN = {
     **dict(zip("→·×…–−•“”‘’⋮", ">.x~--*\"\"'':", strict=True)),
     **dict(zip("█▌▀│─╭╮╰╯╷⏎⇥␣�", "#:#|-++++|^^_?", strict=True)),
-    **dict.fromkeys(map(chr, range(0x2800, 0x2900)), "*"),  # dots, of which what turns is made
+    **dict.fromkeys(map(chr, range(0x2800, 0x2900)), "*"),  # the dots of spinners
     "✓": "[ok]",
     "✗": "[FAILED]",
     "Δ": "d",

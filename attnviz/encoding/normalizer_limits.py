@@ -80,7 +80,9 @@ def _growth(facts: Mapping[str, Any]) -> int:
     """Return the most characters that a rule writes for one."""
     if facts["type"] == "Replace":
         pattern, content = facts["pattern"], len(facts["content"])
-        length = len(pattern.get("String", ""))  # an expression may match nothing, between all characters
+        length = len(
+            pattern.get("String", "")
+        )  # a regular expression may match the empty string between all characters
         return max(-(-content // length), 1) if length else 1 + content
     if facts["type"] == "Precompiled":
         return _longest(base64.b64decode(facts["precompiled_charsmap"]))

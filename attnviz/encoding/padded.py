@@ -107,7 +107,7 @@ def _rows(given: Any, name: str) -> tuple[Numbers, bool]:
     given = given.detach().cpu() if hasattr(given, "detach") else given
     mask = name == "attention_mask"
     if mask and hasattr(given, "is_floating_point") and given.is_floating_point():
-        given = given.float()  # numpy knows no bfloat16
+        given = given.float()  # numpy has no bfloat16
     try:
         numbers = np.asarray(given)
     except (TypeError, ValueError):  # rows of different lengths

@@ -67,7 +67,7 @@ def _units(
     written = len(encoding) - encoding.generated
     part, before = (0, 0), None
     for word, place, mark in zip(encoding.words, places.words, special, strict=True):
-        if place is not None and word.text.strip():  # a line break that is a word by itself stands in what parts
+        if place is not None and word.text.strip():  # a word that is only a line break belongs to the boundary
             part = place[0], bisect_right(cuts[place[0]], place[1])
         inside = {at for at in (written, int(sink)) if word.start < at < word.stop}
         for start in sorted({word.start, *inside}):

@@ -82,7 +82,7 @@ def _hosted_overview(
 ) -> tuple[Literal["native", "hosted", "observed"], dict[str, str]]:
     """Return the backend of a checkpoint that transformers runs, and the fact of which tensors it does not use."""
     require_hostable(checkpoint, options, hosted_reason(checkpoint))
-    if options.trust_remote_code:  # only a run of its code tells
+    if options.trust_remote_code:  # only running its code can tell
         found = open_backend(checkpoint, options)[0]
     else:
         from attnviz.model.hosted.dry_run import dry_run
@@ -144,7 +144,7 @@ def checkpoint_shape(checkpoint: Checkpoint) -> ModelShape:
     size = said.get("head size", width // heads)
     block = AttentionBlock(heads, said.get("key-value heads", heads), size, CAUSAL if causal else None)
     stack = Stack((block,) * said["layers"], width, said.get("inner", 4 * width), linear)
-    # A rotary model may go beyond what it was trained for: only a run knows its limit.
+    # A rotary model may go beyond the length of its training: only a run shows its limit.
     return ModelShape((stack,), said.get("parameters"), None, tuple(unknown))
 
 

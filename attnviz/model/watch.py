@@ -85,5 +85,5 @@ def _place(tensor: Tensor) -> int:
     """Return the address of a tensor's memory."""
     try:
         return tensor.untyped_storage().data_ptr()
-    except (RuntimeError, NotImplementedError):  # one without memory of its own
+    except (RuntimeError, NotImplementedError):  # a tensor without memory of its own
         return id(tensor)

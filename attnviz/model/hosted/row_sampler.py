@@ -159,7 +159,7 @@ class _Call:
         count, size = self.value.shape[2:]
         mask, found = self._mask(rows), []
         mask = None if mask is None else mask[..., keys]
-        facts = self._facts(rows) | {"is_causal": False}  # the mask says what is seen
+        facts = self._facts(rows) | {"is_causal": False}  # the mask contains the causality too
         for first in range(0, count, size):
             units = torch.eye(count, device=self.value.device, dtype=self.value.dtype)[:, first : first + size]
             units = functional.pad(units, (0, size - units.shape[1])).expand(*self.value.shape[:2], -1, -1)
@@ -305,5 +305,5 @@ def eager_function(module: nn.Module | _Some) -> Callable[..., tuple[Tensor, Ten
 
 def contexts_differ(one: Tensor, other: Tensor) -> bool:
     """Whether two contexts differ by more than rounding."""
-    rounding = max(1e-3, 16 * torch.finfo(other.dtype).eps)  # of sums of some dozens of terms, in half precision
+    rounding = max(1e-3, 16 * torch.finfo(other.dtype).eps)  # for sums of dozens of terms in half precision
     return bool(float((one - other).abs().max()) > rounding * max(1.0, float(other.abs().max())))

@@ -189,7 +189,7 @@ def _verify(place: TensorLocation, stored: Mapping[str, TensorShape], needed: Ma
     shape = stored[name] if len(place.theirs) == 1 else (len(place.theirs), *stored[name])
     if place.our.endswith(".T"):
         shape = shape[::-1]
-    if place.our == "head.bias":  # some have it as one row
+    if place.our == "head.bias":  # some checkpoints store it as one row
         shape = (math.prod(shape),)
     parts = _shapes(place, needed)
     expected = (sum(part[0] for part in parts), *parts[0][1:])

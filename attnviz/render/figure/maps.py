@@ -113,7 +113,7 @@ def _draw(sheet: Axes, shown: MetricMap, box: Box, style: Style) -> None:
     _paint(sheet, shown.shares(), box, _colours(shown, style))
     left, low, right, high = box
     rows, columns = shown.values.shape
-    if max(rows, columns) <= _SEPARATED:  # lines between more cells would be all there is
+    if max(rows, columns) <= _SEPARATED:  # lines between more cells would hide them
         xs, ys = np.linspace(left, right, columns + 1)[1:-1], np.linspace(low, high, rows + 1)[1:-1]
         lines = [[(x, low), (x, high)] for x in xs] + [[(left, y), (right, y)] for y in ys]
         width = 0.8 if max(rows, columns) <= _LARGE else 0.4

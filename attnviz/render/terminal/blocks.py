@@ -49,7 +49,7 @@ class Blocks:
         label = _widest(shown.rows, options, named=shown.named)
         room = options.max_width - label - 1
         cell = min(room // len(shown.columns), _LABEL)
-        # Labels side by side read best; they take their cells with them where there is room for it.
+        # Horizontal labels read best; cells are as wide as they need if there is room.
         widest = max(4, 1 + max(map(width, shown.columns)))
         if len(shown.rows) <= room and cell > 1 and cell >= _needed(shown):
             yield from _numbered(shown, label, widest if widest <= cell else min(cell, 4), _plain(console))
