@@ -112,7 +112,7 @@ def check_observation(
     """Hold what a ``observe`` of the model ``backend`` shows to transformers' model, both with the same ``options``.
 
     Raises:
-        Unjudged: transformers' attention gives no weights to compare with.
+        NoReferenceWeights: transformers' attention gives no weights to compare with.
         InputError: there is no memory for what transformers' model needs.
         UnsupportedModel, ModelError: as ``Hosted.run``.
     """

@@ -90,7 +90,7 @@ def differences_of(
     Layers may have tolerances of their ``own``.
 
     Raises:
-        Unjudged: transformers' eager attention gives no weights to compare with.
+        NoReferenceWeights: transformers' eager attention gives no weights to compare with.
         InputError, UnsupportedModel, ModelError: as ``Hosted.run``.
     """
     pieces, numbers = document.pieces(), document.numbers
