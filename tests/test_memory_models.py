@@ -133,7 +133,7 @@ def test_what_is_done_to_a_model_later_is_followed(reason: str) -> None:
     model = llama()
     mine = attnviz.load((model, TOKENIZER))
     before = mine.attend(TEXT)
-    assert before.path == "native"
+    assert before.backend == "native"
     CHANGES[reason](model)
     found = mine.attend(TEXT)
     np.testing.assert_allclose(found.weights, own(model), atol=1e-5)
