@@ -171,12 +171,12 @@ class Model(Judged):
         Raises:
             InputError, UsageError, ModelError: as ``attend`` and ``observe``.
         """
+        from attnviz.analysis.plan import plan_text
         from attnviz.analysis.text.observing import replay
-        from attnviz.analysis.text.plan import plan
 
         sliding = windows or stride is not None
         size = 0 if sliding else self._size(text, pair, **options)
-        if plan(size, request, windows=sliding).way == "kept":
+        if plan_text(size, request, windows=sliding).way == "kept":
             found = self.attend(text, pair, target, words=words, observers=observers, **options)
             return replay(found, request)
         return self.observe(

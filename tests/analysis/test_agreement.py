@@ -23,6 +23,10 @@ WORDS = ["bank", "approved", "loan", "company", "strong", "financial", "river", 
 SENTENCE = "The bank approved the loan, because of it!"
 LONG = " ".join(f"{WORDS[i * i % 13]}{',' * (i % 9 == 4)} {WORDS[(i * 5 + i // 7) % 13]}" for i in range(55)) + "."
 SHOWN, MEASURED = 20, 60
+SAME = (
+    "entropy", "normalised_entropy", "distance", "signed_distance", "self", "previous", "next", "first", "special",
+    "punctuation", "sink", "offset", "offset_share",
+)  # fmt: skip
 CELLS: tuple[Cell, ...] = ("entropy", "distance", "sink", "link")
 
 
@@ -74,6 +78,12 @@ def assert_same(show: dict[str, Summary], batch: Measured) -> None:
     for name in ("entropy", "distance", "sink"):
         np.testing.assert_allclose(show[name].overview, figures[name], atol=1e-6, err_msg=name)
     one = show["link"]
+    for name in SAME:
+        shown = one.observation.figures[name]
+        np.testing.assert_allclose(shown, np.nan_to_num(figures[name]), atol=1e-6, err_msg=name)
+    if not one.observation.windows and not one.observation.passages:
+        np.testing.assert_allclose(one.observation.received.max(-1), figures["received"], atol=1e-5)
+        np.testing.assert_array_equal(one.observation.received.argmax(-1), figures["received_position"])
     for share, name in ((one.special_share, "special"), (one.punctuation_share, "punctuation")):
         assert share == pytest.approx(np.nan_to_num(figures[name]).mean(), abs=1e-6), name
     offset, part = figures["offset"], figures["offset_share"]

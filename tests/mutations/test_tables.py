@@ -268,7 +268,7 @@ def test_mutation_of_tables(
 def alone(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     """Let every document run alone, as long ones do, where the ``path`` is that of these."""
     if path == "long":
-        monkeypatch.setattr("attnviz.batch.engine.work.fits_tile", lambda *_: False)
+        monkeypatch.setattr("attnviz.analysis.plan.fits_tile", lambda *_: False)
 
 
 @pytest.mark.parametrize("model", ["tiny_bert", "tiny_llama"])

@@ -11,8 +11,8 @@ from functools import cached_property, partial
 from attnviz.analysis.corpus.alone import measure_alone, run_alone
 from attnviz.analysis.corpus.metrics import Asked, Measured
 from attnviz.analysis.corpus.packed import measure, nobody
+from attnviz.analysis.plan import plan_document
 from attnviz.analysis.text.observing import is_causal
-from attnviz.attention.block_sizes import fits_tile
 from attnviz.attention.kernel import Observer, Tile
 from attnviz.attention.tile import require_equal_heads
 from attnviz.batch.document import Document
@@ -115,8 +115,8 @@ class Worker:
 
     def is_short(self, encoding: Encoding) -> bool:
         """Whether a document is run together with others: the weights of a layer are computed at once then."""
-        limit = self.model.backend.limit
-        return (limit is None or len(encoding) <= limit) and fits_tile(max(self.heads.values()), len(encoding))
+        heads, limit = max(self.heads.values()), self.model.backend.limit
+        return plan_document(heads, len(encoding), limit).way == "packed"
 
     def _together(
         self, documents: Sequence[Document], encodings: Sequence[Encoding], on_progress: OnProgress

@@ -1,0 +1,47 @@
+"""How a text is read: at once with all its weights kept or only observed, in windows, or packed with other texts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from attnviz.attention.block_sizes import fits_tile
+from attnviz.model import backends
+from attnviz.record import Request
+
+FEW = 1 << 24
+"""Where all weights take no more bytes than this, they are kept: it costs nothing, and no compiled code is loaded."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The ``way`` of a text, and ``why``."""
+
+    way: Literal["kept", "observed", "windows", "packed"]
+    why: str
+
+
+def plan_text(size: int, request: Request, *, windows: bool) -> Plan:
+    """Return the plan of a text that is shown, whose weights of all heads take ``size`` bytes.
+
+    Weights that are kept are replayed to the observers that else see them pass by, and a check compares them in full.
+    Of a longer text the check has the rows that were kept as evidence.
+    """
+    if windows:
+        return Plan("windows", "the text is read in windows")
+    if size > backends.MAX_KEPT_BYTES:
+        return Plan("observed", "all weights are too many")
+    if size <= FEW:
+        return Plan("kept", "all weights are few")
+    if request.evidence:
+        return Plan("kept", "all weights fit, and are checked")
+    return Plan("observed", "nobody asks for all weights")
+
+
+def plan_document(heads: int, tokens: int, limit: int | None) -> Plan:
+    """Return the plan of a document of a corpus, for a model of so many ``heads`` a layer and ``limit`` positions."""
+    if limit is not None and tokens > limit:
+        return Plan("windows", "the document has more tokens than the model has positions")
+    if fits_tile(heads, tokens):
+        return Plan("packed", "the weights of a layer are computed at once")
+    return Plan("observed", "the weights of a layer are too many to be computed at once")
