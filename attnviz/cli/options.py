@@ -212,11 +212,11 @@ class MapOptions:
 
 
 FromOption = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         "--from",
         metavar="FILE|WORDS",
-        help="Without a text, a record that 'export' saved; with one, a passage of it, or generated: only that looks.",
+        help="A record that 'export' saved, in place of a text; then a passage, or generated: only that looks.",
         rich_help_panel=_TEXT,
     ),
 ]

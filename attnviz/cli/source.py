@@ -19,25 +19,27 @@ if TYPE_CHECKING:
 def attend(
     text: str | None,
     reading: TextOptions,
-    record: str | None,
+    start: list[str] | None,
     model: ModelOptions,
     *,
     max_memory: int | None = None,
 ) -> tuple[Record, Model | None]:
-    """The record of all weights of the text, and the model that made it; of a saved ``record`` there is no model.
+    """The record of all weights of the text, and the model that made it; of a saved record there is no model.
+
+    ``start`` has the saved record that is read in place of a text.
 
     Raises:
         UsageError: no text, or more than one source.
         InputError: a text or record that can't be read.
         ModelError: a model that can't be loaded.
     """
-    if record is not None:
-        if text is not None or reading.file is not None:
+    if start:
+        if text is not None or reading.file is not None or len(start) > 1:
             raise UsageError(
                 "a record holds the whole text: --from picks a passage only where something is shown or drawn",
                 hint="Leave --from out.",
             )
-        return _read(record, reading), None
+        return _read(start[0], reading), None
     reading.require_whole()
     text, words = read_text(text, reading.file), read_words(reading.words)
     loaded = model.load()
@@ -50,21 +52,25 @@ def attend(
 
 
 def observe(
-    text: str | None, reading: TextOptions, start: str | None, model: ModelOptions, request: Request
+    text: str | None, reading: TextOptions, start: list[str] | None, model: ModelOptions, request: Request
 ) -> tuple[Observation, Model | None]:
     """What is asked of a text, observed; and the model. Of a saved record there is no model.
 
-    ``start`` is a passage of the text, from which it is looked, or without a text a record to be read.
+    ``start`` has a passage of the text, from which it is looked; without a text a record to be read comes before it.
 
     Raises:
         UsageError, InputError, ModelError: as ``attend``; also for what the ``request`` asks of the text.
     """
-    if start is not None and text is None and reading.file is None:
+    record, *passages = start if start and text is None and reading.file is None else (None, *(start or ()))
+    if len(passages) > 1:
+        raise UsageError(f"--from names {len(passages)} passages: {few(passages)}", hint="Give one of them.")
+    request = replace(request, passage=passages[0] if passages else None)
+    if record is not None:
         from attnviz.analysis.text.observing import replay
 
-        return replay(_read(start, reading), request), None
+        return replay(_read(record, reading), request), None
     text, words = read_text(text, reading.file), read_words(reading.words)
-    loaded, request = model.load(), replace(request, passage=start)
+    loaded = model.load()
     from attnviz.cli.progress import run_progress
 
     only = request.heads.layers if loaded.backend.name == "native" else None

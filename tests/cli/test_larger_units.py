@@ -18,7 +18,7 @@ def test_passages_are_named_with_their_number_and_line(run: Run, tiny_llama: Pat
     assert shown.code == 0
     assert "each pair of paragraphs once" in shown.out
     assert "2 (line 3) A" in shown.out
-    assert "in brackets: from the text's other tokens on average" in shown.out
+    assert "in brackets: other tokens on average" in shown.out
     assert "What each new token looked at when it was made" in shown.out
 
 
@@ -57,6 +57,12 @@ def test_a_saved_record_is_shown_in_any_unit(run: Run, tiny_llama: Path, tmp_pat
     assert first["links"] == second["links"]
     assert first["units"] == second["units"]
     assert first["generated"] == second["generated"]
+    shown = run("show", "--from", saved, "--from", "generated", "--unit", "line", "--json", "--no-check")
+    assert json.loads(shown.out)["from_generated"]
+    shown = run("show", "--from", saved, "--from", "river bank", "--from", "loan")
+    assert shown.code == 2
+    assert "--from names 2 passages: river bank, loan" in shown.err
+    assert run("export", "--from", saved, "--from", "loan", tmp_path / "other.json").code == 2
 
 
 @pytest.mark.parametrize("more", [(), ("--per-token",), ("--from", "river bank")])

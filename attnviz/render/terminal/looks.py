@@ -39,7 +39,7 @@ def baseline_note(summary: Summary) -> str:
     """Return what the numbers in brackets are; empty if there are none."""
     if not summary.units.keys.lines:
         return ""
-    return "in brackets: from the text's other tokens on average"
+    return "in brackets: other tokens on average"
 
 
 def attended_table(summary: Summary, *, named: bool) -> RenderableType:
