@@ -11,33 +11,40 @@ is ever made here.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from itertools import product
-from types import ModuleType
+from itertools import pairwise
+from threading import Lock
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from attnviz.attention.block_sizes import TILE
+from attnviz.attention.block_sizes import LANES, TILE
 from attnviz.attention.pipeline import in_order
-from attnviz.attention.tile import BLOCK, compiled
+from attnviz.attention.shared import starts
 from attnviz.attention.tile import Kind as Kind
 from attnviz.attention.tile import Observer as Observer
+from attnviz.attention.tile import Task, find_loops
 from attnviz.attention.tile import Tile as Tile
-from attnviz.attention.window import EVERYTHING, KeyWindow
+from attnviz.attention.window import CAUSAL, EVERYTHING, KeyWindow
 
 Bias = Callable[[Tensor, Tensor], Tensor]
 """(query positions (n,), key positions (m,)) → what is added to the scores, broadcastable to (H, n, m)."""
 
 # In a causal layer a tile of few queries computes few keys in vain; of fewer than these the products are slow.
-# Observers take as long for a tile of few as for one of many: for them it has twice as many.
-CAUSAL_ROWS = 64
+CAUSAL_ROWS = 128
 # So many keys at once stay in a core's own cache while they are multiplied with the queries of a tile.
 COLUMNS = 1024
-# Of fewer weights a layer's tiles are not spread over threads.
-PARALLEL = 1 << 23
+# Tiles begin at a multiple of so many keys.
+_STEP = 64
+# Of fewer weights a layer's tiles are not spread over threads, and torch observes them: short texts need no compiler.
+PARALLEL = 1 << 22
+# So many tasks a thread has, as some take longer than others.
+_TASKS = 4
+PASSES = "attnviz.attention.compiled.passes"
 
 
 def attend(
@@ -67,8 +74,11 @@ def attend(
             query sum to less than 1 (gpt-oss).
     """
     (heads, queries, _), (groups, keys, _) = q.shape, k.shape
-    shares = any(observer.shares for observer in observers)
-    most = None if window.right is None else CAUSAL_ROWS * (1 + shares)
+    observers = [observer for observer in observers if observer.wants(layer, kind)]
+    square = window == EVERYTHING or (window == CAUSAL and not first and queries == keys)
+    if not observers and square and bias is None and softcap is None and sinks is None and v.dtype is torch.float32:
+        return _unseen(q, k, v, scale, causal=window.right is not None)
+    most = None if window.right is None else CAUSAL_ROWS
     rows, together = _cut(heads, groups, queries, keys, rows, most, bias is not None)
     exact = torch.promote_types(q.dtype, torch.float32)
     q, k = q.to(exact), k.to(exact)
@@ -76,27 +86,52 @@ def attend(
     early = math.frexp(scale)[0] == 0.5
     if early:
         q, scale = q * scale, 1.0
-    loops = compiled(q[:, :1].contiguous()) if shares else None
-    # The loops have no NaN: of a damaged model they would make weights that look sound.
-    loops = loops if loops and math.isfinite(q.sum() + k.sum()) else None
-    keeps_scores = shares and not loops
+    large = q.device.type == "cpu" and heads * queries * keys > PARALLEL
+    loops = q.device.type == "cpu" and exact is torch.float32 and bool(observers)
+    loops = loops and (large or any(observer.many for observer in observers))
+    # The compiled pass has no NaN: of a damaged model it would make weights that look sound.
+    loops = loops and find_loops(PASSES) is not None and math.isfinite(q.sum() + k.sum())
+    workers = torch.get_num_threads() if large else 1
     positions = torch.arange(max(first + queries, keys), device=q.device)
     context = v.new_empty((heads, queries, v.shape[-1]))
-    given = (q, k, v, scale, window, bias, softcap, sinks, first, layer, kind)
-    call = _Call(*given, loops, keeps_scores, positions, context)
-    # The tiles of some heads come one after another, so that their keys and values stay in the cache.
-    cuts = [
-        (group, min(group + together, groups), start, min(start + rows, queries))
-        for group, start in product(range(0, groups, together), range(0, queries, rows))
-    ]
+    call = _Call(q, k, v, scale, window, bias, softcap, sinks, rows, loops, observers, positions, context)
+    task = Task(layer, kind, (heads, queries, keys), window, first, 0, heads, 0, queries, loops, exact)
+    tasks = [*_tasks(task, groups, together, workers, observers)]
     # Tiles are computed in few places: new memory for each costs more than its numbers.
-    size = heads // groups * together * min(rows, queries) * keys
-    workers = torch.get_num_threads() if loops and len(cuts) > 1 and heads * queries * keys > PARALLEL else 1
-    places = [q.new_empty(size * (1 + keeps_scores)) for _ in range(workers + 2 if workers > 1 else 1)]
-    for tile in in_order(call.tile, cuts, places, workers):
-        for observer in observers:
-            observer.tile(tile)
+    size = heads // groups * together * min(rows, queries) * (keys + LANES)
+    workers = min(workers, len(tasks))
+    places = [q.new_empty(size) for _ in range(workers + 2 if workers > 1 else 1)]
+    for seen in in_order(call.run, tasks, places, workers):
+        for part in seen:
+            part.end()
     return context
+
+
+def _tasks(layer: Task, groups: int, together: int, workers: int, observers: Sequence[Observer]) -> Iterable[Task]:
+    """The ``layer`` in parts of some key-value heads, and of queries which begin where all ``observers`` let them."""
+    heads, queries, _ = layer.shape
+    wanted = 1 if workers == 1 else max(1, _TASKS * workers // -(-groups // together))
+    share = np.arange(1, wanted) / wanted
+    # In a causal layer the last queries see most.
+    edges = queries * (share if layer.window.right is None or layer.first else np.sqrt(share))
+    allowed = starts(observers)
+    if allowed is not None:
+        some = np.array([0, *allowed, queries])
+        edges = some[np.searchsorted(some, edges)]
+    cuts = sorted({0, queries, *edges.astype(int).tolist()})
+    # The tiles of some heads come one after another, so that their keys and values stay in the cache.
+    for group in range(0, groups, together):
+        head, last = (each * heads // groups for each in (group, min(group + together, groups)))
+        for start, stop in pairwise(cuts):
+            yield replace(layer, head=head, heads=last - head, start=start, stop=stop)
+
+
+def _unseen(q: Tensor, k: Tensor, v: Tensor, scale: float, *, causal: bool) -> Tensor:
+    """The context of a layer of which nobody wants the weights."""
+    share = len(q) // len(k)
+    k, v = (part.repeat_interleave(share, 0) if share > 1 else part for part in (k, v))
+    causal = causal and q.shape[1] > 1
+    return functional.scaled_dot_product_attention(q[None], k[None], v[None], is_causal=causal, scale=scale)[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,72 +146,84 @@ class _Call:
     bias: Bias | None
     softcap: float | None
     sinks: Tensor | None
-    first: int
-    layer: int
-    kind: Kind
-    loops: ModuleType | None
-    keeps_scores: bool
+    rows: int
+    loops: bool
+    observers: Sequence[Observer]
     positions: Tensor
     context: Tensor
+    seeing: Lock = field(default_factory=Lock)
 
-    def tile(self, cut: tuple[int, int, int, int], place: Tensor) -> Tile:
-        """Compute the weights of the key-value heads and queries of ``cut`` in ``place``, and their context."""
-        group, last, start, stop = cut
-        (heads, queries, _), (groups, keys, _) = self.q.shape, self.k.shape
-        head, h, n = group * heads // groups, (last - group) * heads // groups, stop - start
-        begin, window = self.first + start, self.window
+    def run(self, task: Task, place: Tensor) -> list[Observer]:
+        """Show the tiles of a ``task``, which are made in ``place``, and return the parts that have seen them."""
+        seers = [part for observer in self.observers for part in observer.parts(task)]
+        for start in range(task.start, task.stop, self.rows):
+            tile, weighed = self._weighed(task, start, min(start + self.rows, task.stop), place, seers)
+            for seer in seers:
+                if not seer.own:  # it sees those of other threads, too
+                    with self.seeing:
+                        seer.tile(tile)
+                elif seer is not weighed:
+                    seer.tile(tile)
+            self._mix(tile)
+        return [part for part in seers if part.own]
+
+    def _weighed(
+        self, task: Task, start: int, stop: int, place: Tensor, seers: Sequence[Observer]
+    ) -> tuple[Tile, Observer | None]:
+        """The weights of some queries in ``place``, and who has seen them as they were made."""
+        begin, n, window, keys = task.first + start, stop - start, self.window, self.k.shape[1]
+        groups = slice(task.head * len(self.k) // len(self.q), (task.head + task.heads) * len(self.k) // len(self.q))
         # Keys that no query of the tile sees are not computed; blocks of keys begin at the same places in all tiles.
-        low = 0 if window.left is None else max(0, begin - window.left) // BLOCK * BLOCK
-        high = keys if window.right is None else min(keys, self.first + stop + window.right)
-        m = high - low
+        low = 0 if window.left is None else max(0, begin - window.left) // _STEP * _STEP
+        high = keys if window.right is None else min(keys, task.first + stop + window.right)
+        h, m = task.heads, high - low
+        width = -(-m // LANES) * LANES if self.loops else m
+        scores = place[: h * n * width].view(h, n, width)[..., :m]
         # (h, n, D) → (g, h/g·n, D): the queries of the heads that share a key head stand together.
-        grouped = self.q[head : head + h, start:stop].reshape(last - group, -1, self.q.shape[-1])
-        scores, *more = (part[: h * n * m].view(h, n, m) for part in place.chunk(1 + self.keeps_scores))
-        _multiply(grouped, self.k[group:last, low:high], scores.view(last - group, -1, m))
+        grouped = self.q[task.head : task.head + h, start:stop].reshape(
+            groups.stop - groups.start, -1, self.q.shape[-1]
+        )
+        made = place[: h * n * width].view(len(grouped), -1, width)[..., :m]
+        _multiply(grouped, self.k[groups, low:high], made)
         if self.scale != 1:
             scores.mul_(self.scale)
         if self.softcap is not None:
             scores.div_(self.softcap).tanh_().mul_(self.softcap)
         at, to = self.positions[begin : begin + n], self.positions[low:high]
         if self.bias is not None:
-            scores += self.bias(at, to)
-        sinks = None if self.sinks is None else self.sinks[head : head + h]
-        about = Tile(self.layer, start, low, scores, (heads, queries, keys), self.kind, head, window, first=self.first)
-        if self.loops:
-            tile = _compiled_softmax(self.loops, about, sinks)
-        else:
-            hide(scores, at, to, window, begin, low)
-            weights = _softmax(scores, sinks, more[0] if more else scores)
-            if self.bias is not None and more:  # it may hide keys by −∞, or ones that are hidden already
-                scores.clamp_(min=_least(scores.dtype))
-            tile = replace(about, weights=weights, scores=scores if more else None)
-        mixed = torch.bmm(tile.weights.to(self.v.dtype).view(last - group, -1, m), self.v[group:last, low:high])
-        self.context[head : head + h, start:stop] = mixed.view(h, n, -1)
-        return tile
+            bias = self.bias(at, to)
+            scores += bias if len(bias) == 1 else bias[task.head : task.head + h]
+        sinks = None if self.sinks is None else self.sinks[task.head : task.head + h]
+        tile = Tile(task.layer, start, low, scores, task.shape, task.kind, task.head, window, task.first)
+        for seer in seers if self.loops else ():
+            if seer.weigh(tile, place[: h * n * width], sinks):
+                return tile, seer
+        hide(scores, at, to, window, begin, low)
+        _softmax(scores, sinks)
+        return tile, None
+
+    def _mix(self, tile: Tile) -> None:
+        """Fill in the context of a tile's queries."""
+        h, n, m = tile.weights.shape
+        groups = slice(tile.head * len(self.k) // len(self.q), (tile.head + h) * len(self.k) // len(self.q))
+        # (h, n, m) → (g, h/g·n, m)
+        weights = tile.weights.to(self.v.dtype).view(groups.stop - groups.start, -1, m)
+        values = self.v[groups, tile.key : tile.key + m]
+        if weights.is_contiguous():
+            mixed = torch.bmm(weights, values)
+        else:  # of which bmm would make a copy
+            mixed = torch.stack([torch.mm(*pair) for pair in zip(weights, values, strict=True)])
+        self.context[tile.head : tile.head + h, tile.query : tile.query + n] = mixed.view(h, n, -1)
 
 
 def _multiply(q: Tensor, k: Tensor, scores: Tensor) -> None:
     """Fill ``scores`` (g, r, m) with Q Kᵀ of ``q`` (g, r, D) and ``k`` (g, m, D)."""
-    if k.device.type != "cpu" or k.shape[1] <= COLUMNS:
+    if k.device.type != "cpu" or (k.shape[1] <= COLUMNS and scores.is_contiguous()):
         torch.bmm(q, k.transpose(1, 2), out=scores)
         return
     for queries, keys, place in zip(q, k, scores, strict=True):
         for low in range(0, len(keys), COLUMNS):
             torch.mm(queries, keys[low : low + COLUMNS].T, out=place[:, low : low + COLUMNS])
-
-
-def _compiled_softmax(loops: ModuleType, tile: Tile, sinks: Tensor | None) -> Tile:
-    """Turn the scores that ``tile`` holds into its weights, and bring along what observers share of it."""
-    h, n, m = tile.weights.shape
-    blocks = -(-m // BLOCK)
-    peaks, sums = tile.weights.new_empty(2, h, n, blocks)
-    entropy, distance, received = (tile.weights.new_empty(shape) for shape in ((h, n), (h, n, 2), (h, m)))
-    behind, ahead = (-1 if side is None else side for side in (tile.window.left, tile.window.right))
-    given = tile.weights.new_full((h,), -torch.inf) if sinks is None else sinks.float().contiguous()
-    shared = (peaks, sums, entropy, distance, received)
-    loops.softmax(tile.weights.numpy(), tile.own, behind, ahead, given.numpy(), *(array.numpy() for array in shared))
-    vars(tile).update(peaks=peaks, sums=sums, entropy=entropy, distance=distance, received=received)
-    return tile
 
 
 def _cut(
@@ -190,12 +237,13 @@ def _cut(
     return rows, groups if whole else max(1, min(groups, TILE // (share * min(rows, queries) * keys)))
 
 
-def _softmax(scores: Tensor, sinks: Tensor | None, place: Tensor) -> Tensor:
-    """The softmax over the keys of ``scores`` (h, n, m), in ``place``; one of its terms is the sink's if there are."""
+def _softmax(scores: Tensor, sinks: Tensor | None) -> None:
+    """The softmax over the keys of ``scores`` (h, n, m), in their place; one of its terms is the sink's."""
     if sinks is None:
-        return torch.softmax(scores, dim=-1, out=place)
+        torch.softmax(scores, dim=-1, out=scores)
+        return
     column = sinks.to(scores)[:, None, None].expand(-1, scores.shape[1], 1)
-    return place.copy_(torch.softmax(torch.cat((scores, column), dim=-1), dim=-1)[..., :-1])
+    scores.copy_(torch.softmax(torch.cat((scores, column), dim=-1), dim=-1)[..., :-1])
 
 
 def hide(scores: Tensor, at: Tensor, to: Tensor, window: KeyWindow, query: int, key: int) -> None:

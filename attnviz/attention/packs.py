@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from types import ModuleType
 from typing import Any
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from attnviz.attention.kernel import hide
-from attnviz.attention.sums import Bools, Ints, Sums, Texts, about, add, before_stop, surprises, wide
+from attnviz.attention.sums import Bools, Ints, Sums, Texts, add, surprises, wide
 from attnviz.attention.tile import find_loops
 from attnviz.attention.window import KeyWindow
 
@@ -76,8 +76,7 @@ class Marks:
     @cached_property
     def about(self) -> tuple[NDArray[Any], ...]:
         """What the compiled pass reads of the tokens; the surprises are those of a layer and its lengths."""
-        nothing = np.zeros(0, np.int64)
-        return (*about(self.texts), nothing, nothing, before_stop(self.texts))
+        return self.texts.flags, self.texts.earlier, *self.texts.own, self.texts.inside
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,7 +154,6 @@ class Measure:
         return slice(group.first, group.first + group.count)
 
 
-@cache
 def _loops() -> ModuleType | None:
     return find_loops("attnviz.attention.compiled.packs")
 

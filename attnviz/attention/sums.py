@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -111,6 +111,21 @@ class Texts:
         return self.counting & (self.places + self.first < np.repeat(self.stop, np.diff(self.queries)))
 
     @cached_property
+    def flags(self) -> NDArray[np.uint8]:
+        """What each query counts for, as bits that the compiled pass reads (Q,)."""
+        bits = (self.counting, self.telling, self.confident)
+        weights = np.array([1, 2, 4], np.uint8)
+        return np.asarray(weights @ np.stack(bits).astype(np.uint8))
+
+    @cached_property
+    def inside(self) -> NDArray[np.float32]:
+        """1 for each key (K,) in front of where its text stops, 0 for the others, and behind all for whole vectors."""
+        lengths = np.diff(self.keys)
+        places = np.arange(self.keys[-1]) - np.repeat(self.keys[:-1], lengths)
+        inside = (places < np.repeat(self.stop, lengths)).astype(np.float32)
+        return np.append(inside, np.zeros(LANES, np.float32))
+
+    @cached_property
     def earlier(self) -> Ints:
         """``before``, with −1 where nothing is said."""
         return np.full(self.queries[-1], -1) if self.before is None else self.before
@@ -127,6 +142,8 @@ class Texts:
     @cached_property
     def own(self) -> tuple[Ints, Ints]:
         """Where the passage of each query begins and ends (Q,); nowhere where there are none."""
+        if not self.passages:
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
         edges = np.array([*self.passages, self.keys[-1]])
         number = np.searchsorted(edges, np.arange(self.queries[-1]), side="right") - 1
         inside = number >= 0
@@ -187,15 +204,17 @@ def add(
     some, a = _Some(texts, weights, text, query, key), weights.to(wide(weights))
     count, h, n, m = a.shape
     heads = slice(head, head + h)
-    counted = a * some.counting[:, None, :, None]
-    entropy = torch.special.entr(a).sum(-1)
-    peaks = torch.where(some.before_stop[:, None, None], a, 0).amax(-1)
+    counted = a if some.counting.all() else a * some.counting[:, None, :, None]
+    entropy, largest = torch.special.entr(a).sum(-1), a.amax(-1)
+    whole = bool(some.before_stop.all())
+    peaks = largest if whole else torch.where(some.before_stop[:, None, None], a, 0).amax(-1)
+    repeated = torch.zeros_like(largest) if texts.before is None else torch.where(some.same[:, None], a, 0).sum(-1)
     columns = (
         (entropy, some.counting),
         (entropy * surprises(texts, window, text)[query : query + n].to(a), some.counting),
         (peaks, some.confident),
-        (torch.where(some.same[:, None], a, 0).sum(-1), some.counting),
-        (a.amax(-1), some.counting),
+        (repeated, some.counting),
+        (largest, some.counting),
     )
     scalars = torch.stack([(column * rows[:, None]).sum(-1) for column, rows in columns], dim=-1)  # (B, h, SCALARS)
     sums.scalars[heads, text : text + count] += _numbers(scalars.transpose(0, 1))
@@ -243,6 +262,7 @@ class _Some:
             self.own = tensor((keys >= begins) & (keys < ends))  # (n, m)
 
 
+@lru_cache(maxsize=64)
 def surprises(texts: Texts, window: KeyWindow, text: int = 0) -> Tensor:
     """1 / ln n of each query of a text, where n is how many keys it may see; 0 where that is one."""
     queries, keys = (int(each[text + 1] - each[text]) for each in (texts.queries, texts.keys))
@@ -251,20 +271,6 @@ def surprises(texts: Texts, window: KeyWindow, text: int = 0) -> Tensor:
     high = last if window.right is None else torch.minimum(at + window.right, last)
     seen = high - (0 if window.left is None else (at - window.left).clamp(min=0)) + 1
     return torch.where(seen > 1, 1 / seen.double().log(), 0)
-
-
-def about(texts: Texts) -> tuple[NDArray[np.uint8], Ints]:
-    """What the compiled pass reads of each query: what it counts for, as bits, and ``earlier``."""
-    bits = (texts.counting, texts.telling, texts.confident)
-    return np.sum([mask.astype(np.uint8) << i for i, mask in enumerate(bits)], axis=0, dtype=np.uint8), texts.earlier
-
-
-def before_stop(texts: Texts) -> NDArray[np.float32]:
-    """1 for each key (K,) in front of where its text stops, 0 for the others, and behind them for whole vectors."""
-    lengths = np.diff(texts.keys)
-    places = np.arange(texts.keys[-1]) - np.repeat(texts.keys[:-1], lengths)
-    inside = (places < np.repeat(texts.stop, lengths)).astype(np.float32)
-    return np.append(inside, np.zeros(LANES, np.float32))
 
 
 def _skewed(a: Tensor) -> Tensor:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from types import ModuleType
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from attnviz.attention.window import EVERYTHING, KeyWindow
 from attnviz.errors import UnsupportedModel
 from attnviz.record import Kind as Kind
+
 
 BLOCK = 64
 """How many keys a block has: what observers share of a tile (``Tile.peaks``, ``Tile.sums``) is kept by the block."""
@@ -24,9 +27,8 @@ class Tile:
     """Weights as observers see them: of the heads, queries and keys from ``head``, ``query`` and ``key`` on.
 
     ``weights`` is (h, n, m); keys outside the tile have weight zero. ``shape`` is the (H, N, M) of the layer's map
-    of that ``kind``. ``scores`` are what the weights are the softmax of, where they were kept for ``entropy``; both
-    belong to the kernel, which writes them over when all observers have seen them. ``first`` is the position of query
-    0.
+    of that ``kind``. The weights belong to the kernel, which writes them over when all observers have seen them.
+    ``first`` is the position of query 0.
     """
 
     layer: int
@@ -37,7 +39,6 @@ class Tile:
     kind: Kind = "self"
     head: int = 0
     window: KeyWindow = EVERYTHING
-    scores: Tensor | None = None
     first: int = 0
 
     @property
@@ -55,44 +56,6 @@ class Tile:
         """The sum of the weights of each block, (h, n, b)."""
         return torch.cat([part.sum(-1) for part in self._blocks], dim=-1)
 
-    @cached_property
-    def entropy(self) -> Tensor:
-        """−Σ A ln A of each query in nats, (h, n). Where there are ``scores`` it uses them up: no logarithm is taken.
-
-        With s* the largest score and A* its weight, ln A = ln A* + s − s*, so the entropy is −ln A*·ΣA − ΣA·(s − s*).
-        """
-        if self.scores is None:
-            entropy: Tensor = torch.special.entr(self.weights).sum(-1)
-            return entropy
-        mass = self.sums.sum(-1)
-        below = self.scores.sub_(self.scores.amax(-1, keepdim=True))
-        # A sink may leave no weight at all, which then has no logarithm.
-        most: Tensor = self.peaks.amax(-1).clamp(min=torch.finfo(self.weights.dtype).tiny)
-        return -most.log() * mass - torch.mul(self.weights, below, out=below).sum(-1)
-
-    @cached_property
-    def distance(self) -> Tensor:
-        """Σ A · (q − k) and Σ A · |q − k| of each query, (h, n, 2)."""
-        n, m = self.weights.shape[1:]
-        # Places are counted from the first query, so that what is near is not lost among large numbers.
-        places = torch.arange(-self.own, m - self.own, dtype=self.weights.dtype, device=self.weights.device)
-        rows = torch.arange(n, device=places.device)
-        signed = rows * self.sums.sum(-1) - self.weights @ places
-        left = min(max(0, self.own + 1), m)
-        if self.window.right == 0 or left == m:
-            return torch.stack((signed, signed), dim=-1)
-        # Keys behind the query count as negative there, and so twice back. All rows see those behind the last query.
-        edge = min(max(left, self.own + n), m)
-        near, far = self.weights[..., left:edge], self.weights[..., edge:]
-        ahead = (near * (places[left:edge] - rows[:, None]).clamp(min=0)).sum(-1)
-        ahead = ahead + far @ places[edge:] - rows * far.sum(-1)
-        return torch.stack((signed, signed + 2 * ahead), dim=-1)
-
-    @cached_property
-    def received(self) -> Tensor:
-        """The sum of the weights that the tile's queries give to each key, (h, m)."""
-        return self.weights.sum(1)
-
     @property
     def _blocks(self) -> list[Tensor]:
         """The weights in whole blocks, (h, n, b, BLOCK), and those that are left over, (h, n, 1, m % BLOCK)."""
@@ -101,15 +64,43 @@ class Tile:
         return parts if whole == self.weights.shape[-1] else [*parts, self.weights[..., None, whole:]]
 
 
+@dataclass(frozen=True)
+class Task:
+    """Some heads of a layer, and some of their queries, whose tiles one thread makes one after another.
+
+    They are ``heads`` from ``head`` on, and the queries from ``start`` to ``stop``; the rest is as a ``Tile`` says it.
+    ``compiled`` says whether its observers may use the compiled passes.
+    """
+
+    layer: int
+    kind: Kind
+    shape: tuple[int, int, int]
+    window: KeyWindow
+    first: int
+    head: int
+    heads: int
+    start: int
+    stop: int
+    compiled: bool = False
+    dtype: torch.dtype = torch.float32
+
+
 class Observer:
     """Sees the weights and hidden states that pass by; a subclass keeps what it wants of them.
 
-    Tiles come one at a time, those of a head in the order of their queries. ``shares`` says whether it reads what
-    observers share of a tile (``peaks``, ``sums``, ``entropy``, ``distance``): then the softmax brings that along.
-    ``whole`` says whether one that sees hidden states needs those that leave the last layer too.
+    The tiles of a layer come from several threads, but to one observer one at a time: those of a task in the order of
+    their queries, and the tasks in any order. Who wants to see them in those threads gives ``parts``.
+
+    Attributes:
+        starts: the queries at which a task may begin, beside the first; None is any.
+        many: it sees so many runs that the compiled passes are worth their loading for short ones too.
+        own: it is the part of a task, and sees no other.
+        whole: where it sees hidden states, it needs those that leave the last layer too.
     """
 
-    shares = False
+    own = False
+    starts: Sequence[int] | NDArray[np.int64] | None = None
+    many = False
     whole = True
 
     def wants(self, layer: int, kind: Kind) -> bool:  # noqa: ARG002
@@ -119,20 +110,25 @@ class Observer:
     def tile(self, tile: Tile) -> None:
         """See one tile of weights."""
 
+    def parts(self, task: Task) -> Iterable[Observer]:  # noqa: ARG002
+        """Who sees the tiles of a task, in the thread that makes them: others for each task, or itself."""
+        return (self,)
+
+    def weigh(self, tile: Tile, scores: Tensor, sinks: Tensor | None) -> bool:  # noqa: ARG002
+        """Turn the scores of a tile into its weights and see them, of a part that does so in one pass; else False.
+
+        ``scores`` is all the memory of ``tile.weights``, whose rows have room for whole vectors.
+        """
+        return False
+
+    def end(self) -> None:
+        """Hand on what was seen of a task: the parts of tasks do so in the order of these, after each other."""
+
     def hidden(self, layer: int, states: Tensor, kind: Kind = "self") -> None:
         """See the hidden states (T, C) that enter ``layer``, or leave the last one (``layer`` = L)."""
 
 
-def compiled(like: Tensor) -> ModuleType | None:
-    """The compiled loops (``loops``), where they can work on ``like``: on the CPU, in float32, with numba."""
-    return _loops() if like.device.type == "cpu" and like.dtype is torch.float32 and like.is_contiguous() else None
-
-
 @cache
-def _loops() -> ModuleType | None:
-    return find_loops("attnviz.attention.compiled.tiles")
-
-
 def find_loops(module: str) -> ModuleType | None:
     """A ``module`` of compiled loops; None where it can't be compiled here."""
     try:

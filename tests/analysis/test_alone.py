@@ -16,10 +16,10 @@ from transformers import MistralConfig, MistralForCausalLM, ModernBertConfig, Mo
 
 from attnviz.analysis.corpus.alone import measure_alone
 from attnviz.analysis.corpus.metrics import NAMES, Asked, Links, Measured
-from attnviz.analysis.corpus.totals import Part, Total
 from attnviz.attention import kernel
 from attnviz.attention.kernel import Kind, Tile
-from attnviz.attention.observers import Weights
+from attnviz.attention.observers import HeadSums, Weights
+from attnviz.attention.totals import Total
 from attnviz.encoding import Encoding, Window, Windows, encode, is_punctuation, slide_windows
 from attnviz.errors import ModelError, UnsupportedModel
 from attnviz.interface import Model, load
@@ -307,14 +307,13 @@ def test_a_damaged_encoder_gives_no_figures(dtype: str, tiny_t5: Path, tmp_path:
 
 
 def test_layers_with_different_numbers_of_heads_are_refused() -> None:
-    total = Total(4, causal=False)
+    total, sums = Total(4), HeadSums()
     encoding = Encoding("", None, (5, 6), (0, 0), ("a", "b"), (False, False), ())
-    part = Part(Window(encoding, 0, 0, 2, 0, 2, np.arange(2)), {"special": np.zeros(2, bool), "sep": np.zeros(2, bool)})
+    window = Window(encoding, 0, 0, 2, 0, 2, np.arange(2))
     for layer, heads in enumerate((2, 3)):
-        for observer in part.observers:
-            observer.tile(Tile(layer, 0, 0, torch.full((heads, 2, 2), 0.5), (heads, 2, 2)))
+        sums.tile(Tile(layer, 0, 0, torch.full((heads, 2, 2), 0.5), (heads, 2, 2)))
     with pytest.raises(UnsupportedModel, match="its layers have 2, 3 heads"):
-        total.add(part)
+        total.add(window, sums.sums)
 
 
 class Counted:

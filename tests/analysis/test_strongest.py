@@ -12,7 +12,6 @@ from attnviz.analysis.corpus.strongest import Strongest
 from attnviz.analysis.text.links import counting
 from attnviz.analysis.text.units import read_in
 from attnviz.attention.kernel import Tile
-from attnviz.attention.observers import InUnits
 from attnviz.encoding import Encoding, Word
 from tests.analysis import naive
 
@@ -59,22 +58,21 @@ def test_what_is_left_out_on_the_way_is_not_among_the_strongest(
     offset, share = (expected.figures[..., NAMES.index(name)] for name in ("offset", "offset_share"))
     assert (share[:, 2] >= 0.9).all()
     assert ((share[:, :2] > 0.5) & (share[:, :2] < 0.9)).all()
-    found = show(Strongest(text.words, asked.top, tokens, everything=asked.everything), text, weights, asked)
+    found = show(text, weights, asked)
     for name, theirs in vars(expected.links).items():
-        np.testing.assert_array_equal(getattr(found.links(offset, share), name), theirs, err_msg=name)
+        np.testing.assert_array_equal(getattr(found.links_of(offset, share), name), theirs, err_msg=name)
     kept = sum(len(layer.joined()) for layer in found._found.values())
     assert (kept < HEADS * len(text.words)) == (room == 8)
 
 
-def show(found: Strongest, text: Encoding, weights: np.ndarray, asked: Asked) -> Strongest:
+def show(text: Encoding, weights: np.ndarray, asked: Asked) -> Strongest:
     """Show all weights in tiles of some heads and rows."""
     words, n = read_in("word", text, None, ()), len(text)
     query_mask, key_mask, itself = counting(words, causal=False, special=asked.special, everything=asked.everything)
-    starts = [word.start for word in text.words]
-    units = InUnits([found], starts, starts, query_mask=query_mask, key_mask=key_mask, itself=itself)
+    found = Strongest(text.words, asked, n, query_mask, key_mask, itself=itself)
     for layer, maps in enumerate(torch.from_numpy(weights)):
         for head in range(0, HEADS, 2):
             for query in range(0, n, 7):
                 part = maps[head : head + 2, query : query + 7].contiguous()
-                units.tile(Tile(layer, query, 0, part, (HEADS, n, n), head=head))
+                found.tile(Tile(layer, query, 0, part, (HEADS, n, n), head=head))
     return found

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from attnviz.attention import kernel
-from attnviz.attention.kernel import BLOCK, Bias, Observer, Tile, attend
-from attnviz.attention.observers import HeadStats, Weights
+from attnviz.attention.kernel import Bias, Observer, Tile, attend
+from attnviz.attention.observers import HeadSums, Weights
 from attnviz.attention.window import CAUSAL, EVERYTHING, KeyWindow
 
 KEY_WINDOWS = st.one_of(
@@ -169,7 +169,7 @@ def test_tiles_hold_each_query_once_and_no_block_that_none_of_their_queries_sees
         assert h % (case.heads // case.groups) == 0
         rows = range(tile.query, tile.query + n)
         visible = [key for key in range(case.keys) if any(case.sees(query, key) for query in rows)]
-        assert tile.key == visible[0] // BLOCK * BLOCK
+        assert tile.key == visible[0] // kernel._STEP * kernel._STEP
         assert tile.key + m == visible[-1] + 1
         places += [(head, query) for head in range(tile.head, tile.head + h) for query in rows]
         if case.rows is not None:
@@ -268,6 +268,6 @@ def test_large_scores_do_not_overflow() -> None:
 def test_what_is_no_number_shows_in_the_context_whoever_observes(damaged: str, value: float) -> None:
     parts = {name: torch.randn(2, 9, 4) for name in "qkv"}
     parts[damaged][..., 1] = value
-    for observers in ([], [HeadStats()], [Weights()]):
+    for observers in ([], [HeadSums()], [HeadSums(many=True)], [Weights()]):
         context = attend(**parts, scale=0.5, observers=observers)
         assert not context.isfinite().all(), observers

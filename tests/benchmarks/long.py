@@ -1,4 +1,4 @@
-"""Long texts: a run with HeadStats, TopLinks(8), Tiles and Received against transformers, SmolLM2 in float32.
+"""Long texts: a run with HeadSums and Units against transformers, SmolLM2 in float32.
 
 ``python -m tests.benchmarks.long 512 4096 8192`` prints for each number of tokens the time and the peak memory of our
 run as a part of those of transformers' SDPA, which returns no weights, and of its eager attention with
@@ -45,13 +45,13 @@ def _ids(tokens: int) -> list[int]:
 
 def _ours(_: str, tokens: int, device: str) -> Any:
     import attnviz
-    from attnviz.attention.observers import HeadStats, Received, Tiles, TopLinks
+    from attnviz.model.cost.measuring import _observers
 
     network = attnviz.load(folder() or "", device=device).backend.network  # type: ignore[union-attr]
-    network(_ids(64), (), [HeadStats(), TopLinks(8)])  # the loops are compiled once
+    network(_ids(1000), (), _observers(1000))  # the loops are compiled once
 
     def run() -> None:
-        observers = [HeadStats(), TopLinks(8), Tiles(128, 128), Received()]
+        observers = _observers(tokens)
         network(_ids(tokens), (), observers, whole=False)
         assert observers[0].figures["entropy"].shape == (30, 9)
 

@@ -6,15 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from attnviz.attention.kernel import Observer, Tile
-from attnviz.attention.observers import HeadStats, Received, Tiles, TopLinks
+from attnviz.attention.observers import HeadSums, Units
 from attnviz.attention.window import KeyWindow
 from attnviz.checkpoint import open_checkpoint
 from attnviz.interface import Model, load
 from attnviz.model import overview
-from attnviz.model.cost import estimates as costs
+from attnviz.model.cost import measuring
 from attnviz.model.cost.estimates import AttentionBlock, Cost, ModelShape, estimate_cost, model_shape, visible_scores
 from attnviz.model.cost.measuring import measure_rates
 from attnviz.model.families import find_family
@@ -123,18 +122,13 @@ def test_what_a_config_does_not_say_is_said(tiny_mixtral: Path) -> None:
 def test_the_kept_bytes_are_those_of_the_observers(tiny_llama: Path) -> None:
     model = load(tiny_llama)
     text = "the bank of it " * 50
-    observers = [TopLinks(costs.LINKS_PER_QUERY), HeadStats(), Received(), Tiles(costs.MAP_CELLS, costs.MAP_CELLS)]
     encoding = model.encode(text)
-    model.backend.run(encoding, observers)
-    kept = sum(
-        tensor.numel() * tensor.element_size()
-        for observer in observers
-        for value in vars(observer).values()
-        if isinstance(value, dict)
-        for layer in value.values()
-        for tensor in (layer if isinstance(layer, tuple) else [layer])
-        if isinstance(tensor, torch.Tensor)
-    )
+    sums, units = measuring._observers(len(encoding))
+    assert isinstance(sums, HeadSums)
+    assert isinstance(units, Units)
+    model.backend.run(encoding, [sums, units])
+    layers = [*(layer for layer, _ in sums.sums.values()), *units.found.values()]
+    kept = sum(array.nbytes for layer in layers for array in vars(layer).values())
     made = overview.checkpoint_shape(model.checkpoint)
     reckoned = estimate_cost(made, len(encoding)).kept - 800 * len(encoding)
     assert 1.5 * kept < reckoned < 2.5 * kept  # the record holds it once more
@@ -155,7 +149,7 @@ def test_a_time_for_each_score_is_found_and_the_rest_is_linear(
     from attnviz.model.cost import measuring as module
 
     monkeypatch.setattr(module.time, "perf_counter", lambda: Slow.now)
-    monkeypatch.setattr(module, "_observers", lambda: [Slow()])
+    monkeypatch.setattr(module, "_observers", lambda _: [Slow()])
     made = overview.checkpoint_shape(tiny_model.checkpoint)
     rates = measure_rates(tiny_model.backend, made, tiny_model.encode("the bank").ids, bytes_=4)
     assert rates.score == pytest.approx(1e-6, rel=1e-3)

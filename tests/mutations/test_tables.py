@@ -11,16 +11,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 import transformers
 
 from attnviz.analysis.corpus import alone as alone_module
 from attnviz.analysis.corpus.metrics import METRICS, NAMES, Asked, Measured
+from attnviz.attention import kernel
+from attnviz.attention.compiled import HIDDEN
 from attnviz.attention.compiled import packs as pack_loops
+from attnviz.attention.compiled import passes as loops
 from attnviz.attention.compiled import products as pack_products
-from attnviz.attention.compiled import tiles as loops
-from attnviz.attention.observers import SpanSums
-from attnviz.attention.observers.span import FIGURES
 from attnviz.batch.document import Document
 from attnviz.batch.engine.checking import Checker
 from attnviz.batch.engine.chunk import chunks
@@ -72,13 +71,14 @@ def test_what_is_right_passes(show: Callable[[str], int], backend: str) -> None:
 def test_mutation_the_compiled_softmax_of_a_long_text(
     show: Callable[[str], int], monkeypatch: pytest.MonkeyPatch, backend: str
 ) -> None:
-    own = loops.softmax
+    own = loops.weigh
 
     def wrong(scores: Any, *given: Any) -> None:
         own(scores, *given)
         scores *= np.float32(1.05)
 
-    monkeypatch.setattr(loops, "softmax", wrong)
+    monkeypatch.setattr(kernel, "PARALLEL", 0)
+    monkeypatch.setattr(loops, "weigh", wrong)
     assert show(backend) == 5
 
 
@@ -277,10 +277,13 @@ def test_mutation_the_entropy_of_long_documents(
 ) -> None:
     """Times 1.5 where the observer of a document that runs alone adds it up."""
     alone(monkeypatch, "long")
-    own = SpanSums.sums
-    monkeypatch.setattr(
-        SpanSums, "sums", lambda self, number: own(self, number) * torch.tensor([1.5] + [1.0] * (len(FIGURES) - 1))
-    )
+    own = loops.weigh
+
+    def wrong(*given: Any) -> None:
+        own(*given)
+        given[6][:, 0] *= 1.5  # the sums of the entropy
+
+    monkeypatch.setattr(loops, "weigh", wrong)
     assert tables(model) == 5
 
 
@@ -376,13 +379,16 @@ def test_mutation_of_a_window_and_of_sinks_in_the_compiled_loops(
     wrong: str | None,
 ) -> None:
     """One key more is seen, or what the sinks take is not taken; None is what is right."""
-    own = loops.softmax
+    own = loops.weigh
 
-    def harmed(scores: Any, at: int, behind: int, ahead: int, sinks: Any, *given: Any) -> None:
+    def harmed(scores: Any, shape: Any, window: Any, places: Any, sinks: Any, *given: Any) -> None:
+        behind, ahead = window
         behind = behind + (wrong == "window" and behind >= 0)
-        own(scores, at, behind, ahead, np.full_like(sinks, -np.inf) if wrong == "sinks" else sinks, *given)
+        sinks = np.full_like(sinks, HIDDEN) if wrong == "sinks" else sinks
+        own(scores, shape, (behind, ahead), places, sinks, *given)
 
-    monkeypatch.setattr(loops, "softmax", harmed)
+    monkeypatch.setattr(kernel, "PARALLEL", 0)
+    monkeypatch.setattr(loops, "weigh", harmed)
     alone(monkeypatch, "long")
     (tmp_path / "a.txt").write_text(TEXT.replace("\n", " "))
     given: dict[str, list[object]] = {

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attnviz.analysis.corpus.metrics import NAMES, Asked, Measured
+from attnviz.analysis.corpus.metrics import NAMES, Asked, Measured, stacked
 from attnviz.analysis.corpus.strongest import Strongest
-from attnviz.analysis.corpus.totals import Part, Total
 from attnviz.analysis.text.links import counting
 from attnviz.analysis.text.observing import is_causal
-from attnviz.analysis.text.units import Mask, read_in
+from attnviz.analysis.text.units import read_in
 from attnviz.attention.kernel import Observer
-from attnviz.attention.observers import InUnits, Only, Sliding
+from attnviz.attention.observers import HeadSums, Only, Sliding
 from attnviz.attention.pipeline import in_order
+from attnviz.attention.totals import Document, Total
 from attnviz.encoding import Encoding, Window, Windows
 from attnviz.model.inputs import require_finite
 
@@ -63,29 +62,27 @@ def measure_alone(
     if causal is None:
         causal = is_causal(backend, encoding, _written(backend, encoding), backend.kinds[0])
     windows = windows or Windows.of_one(encoding)
-    strongest = Strongest(encoding.words, asked.top, encoding.special.count(False), everything=asked.everything)
-    in_words = _in_words(strongest, encoding, asked, causal=causal)
-    shared = None if windows.whole_words else in_words()
+    document = _document(encoding, causal=causal)
     # Of one window the first token is the document's, which is a word that does not count.
     sinks = not causal or asked.special or asked.everything or windows.lead > 0
-    sets = _sets(encoding)
+    strongest = _strongest(encoding, asked, causal=causal)
 
-    def run(window: Window, _: Tensor) -> Part:
-        part = Part(window, sets)
-        links = Sliding([shared or in_words()], len(encoding), sinks=sinks)
+    def run(window: Window, _: Tensor) -> tuple[Window, HeadSums]:
+        sums = HeadSums(document.texts(window), many=True)
+        links = Sliding([strongest], len(encoding), sinks=sinks)
         links.enter(window)
-        run_alone(backend, window.encoding, [*part.observers, *([links] if asked.top else [])])
-        return part
+        run_alone(backend, window.encoding, [sums, *([links] if asked.top else [])])
+        return window, sums
 
-    total = Total(windows.widest, causal=causal)
+    total = Total(windows.widest)
     workers = _workers(backend, windows)
-    for part in in_order(run, windows, [torch.empty(0)] * (workers + 1), workers):
-        total.add(part)
+    for window, sums in in_order(run, windows, [torch.empty(0)] * (workers + 1), workers):
+        total.add(window, sums.sums)
         if on_progress:
-            on_progress(part.window.last - part.window.first)
-    figures = total.figures()
+            on_progress(window.last - window.first)
+    figures = stacked(total.figures())
     offset, share = (figures[..., NAMES.index(name)] for name in ("offset", "offset_share"))
-    return Measured(figures, strongest.links(offset, share))
+    return Measured(figures, strongest.links_of(offset, share))
 
 
 def _workers(backend: Native | Hosted, windows: Windows) -> int:
@@ -121,22 +118,24 @@ def _written(backend: Native | Hosted, encoding: Encoding) -> Encoding | None:
     return replace(encoding, ids=encoding.ids[:1], type_ids=encoding.type_ids[:1])
 
 
-def _in_words(strongest: Strongest, encoding: Encoding, asked: Asked, *, causal: bool) -> Callable[[], InUnits]:
-    """What makes ``strongest`` of tiles in words, in which what does not count is zero."""
+def _strongest(encoding: Encoding, asked: Asked, *, causal: bool) -> Strongest:
+    """What keeps the strongest links of the words that count."""
     words = read_in("word", encoding, None, (), asked.language)
     query_mask, key_mask, itself = counting(words, causal=causal, special=asked.special, everything=asked.everything)
-    starts = np.array([word.start for word in encoding.words])
-    return partial(InUnits, [strongest], starts, starts, query_mask=query_mask, key_mask=key_mask, itself=itself)
+    text = encoding.special.count(False)
+    return Strongest(encoding.words, asked, text, query_mask, key_mask, itself=itself)
 
 
-def _sets(encoding: Encoding) -> dict[str, Mask]:
-    """Which tokens each share is that of, (N,); ``cls`` and ``sep`` are the special ones before and after the text."""
+def _document(encoding: Encoding, *, causal: bool) -> Document:
+    """What is said of the tokens; ``cls`` and ``sep`` are the special ones before and after the text."""
     tokens = read_in("token", encoding, None, ()).queries
     places, text = np.arange(len(encoding)), np.flatnonzero(~tokens.special)
     first, last = (text[0], text[-1]) if len(text) else (len(encoding), len(encoding))
-    return {
+    sets = {
         "cls": places < first,
         "sep": places > last,
         "special": tokens.special,
         "punctuation": tokens.punctuation,
     }
+    all_ = np.ones(len(encoding), np.bool_)
+    return Document(all_, ~tokens.special, sets, causal, tail=sets["sep"], repeats=True)

@@ -9,10 +9,12 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from attnviz.analysis.corpus.metrics import Links
+from attnviz.analysis.corpus.metrics import Asked
+from attnviz.analysis.corpus.metrics import Links as Table
 from attnviz.analysis.text.offsets import DOMINANT, MANY_QUERIES, MIN_QUERIES, POSITIONAL
-from attnviz.attention.kernel import Observer, Tile
-from attnviz.attention.observers.links import largest
+from attnviz.analysis.text.units import Mask
+from attnviz.attention.observers.reading import Found, Links, Units
+from attnviz.attention.tile import Task
 from attnviz.encoding import Word
 
 Ints = NDArray[np.int64]
@@ -21,7 +23,7 @@ _ROOM = 1 << 14
 """Of how many links of a layer at least it is not looked which can be left out."""
 
 
-class Strongest(Observer):
+class Strongest(Units):
     """Finds the ``top`` links between words in each layer; of the words that do not count the weights are zero.
 
     Which heads look at an offset, and at which, is known at the end only. So a link of a head is kept as long as it
@@ -30,52 +32,51 @@ class Strongest(Observer):
     each other so many of each offset; nothing grows with the number of words.
 
     Args:
-        words: those of the document, which tiles are in.
+        words: those of the document.
+        asked: how many of each layer are wanted, and whether any are left out because of their offset.
         text: how many tokens of the document are not special.
-        everything: no link is left out because of its offset.
+        query_mask: the words that look; ``key_mask`` those that are looked at, ``itself`` also a word by itself.
     """
 
-    shares = True
+    keeps_links = False
 
-    def __init__(self, words: Sequence[Word], top: int, text: int, *, everything: bool) -> None:
+    def __init__(
+        self, words: Sequence[Word], asked: Asked, text: int, query_mask: Mask, key_mask: Mask, *, itself: bool
+    ) -> None:
         self._words = np.array([(word.start, word.stop) for word in words], np.int64).reshape(-1, 2)
-        self._top = top
-        self._positional = not everything and text >= MIN_QUERIES
-        self._habitual = not everything and text >= MANY_QUERIES
+        self._top = asked.top
+        self._positional = not asked.everything and text >= MIN_QUERIES
+        self._dominant = not asked.everything and text >= MANY_QUERIES
+        # One more than are wanted: one of a query may be at its head's offset.
+        links = Links(self._top + self._dominant, query_mask, key_mask, itself=itself)
+        super().__init__(self._words[:, 0], self._words[:, 0], links=links, many=True)
         self._found: dict[int, _Layer] = {}
-        self._keeping = Lock()
+        self._adding = Lock()
 
-    def tile(self, tile: Tile) -> None:
-        """Keep the links of the tile that can be among the strongest; tiles may come in any order, and at once."""
-        with self._keeping:
-            layer = self._found.setdefault(tile.layer, _Layer(np.zeros(tile.shape[0]), _ROOM))
-        some = self._promising(tile, layer.least[tile.head : tile.head + len(tile.weights), None])
-        if len(some):
-            with self._keeping:
+    def _layer(self, task: Task) -> _Layer:
+        with self._adding:
+            return self._found.setdefault(task.layer, _Layer(np.zeros(task.shape[0]), _ROOM))
+
+    def floor(self, task: Task) -> NDArray[np.float32]:
+        """Below which weight no link of a head can be among the strongest any more."""
+        least = self._layer(task).least[task.head : task.head + task.heads]
+        return np.nextafter(least.astype(np.float32), np.float32(0))
+
+    def merge(self, task: Task, first: int, part: Found) -> None:
+        """Keep the links of a task that can be among the strongest; windows may come in any order, and at once."""
+        head, query, place = np.nonzero(part.weights)
+        layer, weights = self._layer(task), part.weights[head, query, place].astype(np.float64)
+        if len(weights):
+            some = _Some(head + task.head, query + first, part.keys[head, query, place].astype(np.int64), weights)
+            with self._adding:
                 layer.add(some)
                 if layer.size > layer.room:
                     self._sift(layer)
 
-    def _promising(self, tile: Tile, least: NDArray[np.float64]) -> _Some:
-        """The largest weights of each query, where they are not below the ``least`` (h, 1) of its head."""
-        peaks = tile.peaks.amax(-1)
-        rows = (peaks > 0) & (peaks >= peaks.new_tensor(least))  # in a long text hardly any
-        if not rows.any():
-            return _joined(())
-        seen = Tile(tile.layer, 0, 0, tile.weights[rows][None], tile.shape)
-        vars(seen).update(peaks=tile.peaks[rows][None])
-        # One more than are wanted: one of a query may be at its head's offset.
-        k = min(self._top + self._habitual, tile.weights.shape[-1])
-        weights, keys = (part[0].cpu().numpy() for part in largest(seen, k))  # (rows, k)
-        head, query = np.nonzero(rows.cpu().numpy())
-        row, column = np.nonzero((weights > 0) & (weights >= least[head]))
-        places = head[row] + tile.head, query[row] + tile.query, keys[row, column] + tile.key
-        return _Some(*places, weights[row, column].astype(np.float64))
-
     def _sift(self, layer: _Layer) -> None:
         """Leave out what can't be among the strongest of its head any more."""
         some = layer.joined()
-        low, high = self._offsets(some) if self._habitual else np.zeros((2, len(some)), np.int64)
+        low, high = self._offsets(some) if self._dominant else np.zeros((2, len(some)), np.int64)
         kept = []
         for head in range(len(layer.least)):
             of_head = np.flatnonzero(some.head == head)
@@ -97,7 +98,7 @@ class Strongest(Observer):
             # How many of them there are at one offset at most: as it rises, ranges begin before others end.
             begins, ends = np.sort(low[:count]), np.sort(high[:count])
             together = np.arange(1, count + 1) - np.searchsorted(ends, begins)
-            if not self._habitual or count - together.max() >= self._top:
+            if not self._dominant or count - together.max() >= self._top:
                 return count
             count *= 2
         return 0
@@ -108,12 +109,12 @@ class Strongest(Observer):
         ahead = some.key > some.query
         return np.where(ahead, first - stop + 1, first - start), np.where(ahead, last - stop, last - 1 - start)
 
-    def links(self, offset: NDArray[np.float64], share: NDArray[np.float64]) -> Links:
+    def links_of(self, offset: NDArray[np.float64], share: NDArray[np.float64]) -> Table:
         """The strongest links of each layer; ``offset`` and ``share`` (L, H) are those of the heads."""
         found = [self._ranked(self._found[number], offset[i], share[i]) for i, number in enumerate(sorted(self._found))]
         layers = np.repeat(np.arange(len(found)), [len(some) for some in found])
         every = _joined(found)
-        return Links(
+        return Table(
             layers.astype(np.int16),
             every.head.astype(np.int16),
             every.query.astype(np.int32),
@@ -126,7 +127,7 @@ class Strongest(Observer):
         some = layer.joined()
         if self._positional:
             some = some.take(np.flatnonzero(~(share >= POSITIONAL)[some.head]))
-        if self._habitual:
+        if self._dominant:
             low, high = self._offsets(some)
             at = offset[some.head]
             some = some.take(np.flatnonzero(~((share >= DOMINANT)[some.head] & (low <= at) & (at <= high))))

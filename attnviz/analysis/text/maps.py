@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from attnviz.analysis.text.crop import spans
 from attnviz.analysis.text.units import Mask, Reading
 from attnviz.attention.kernel import Observer, Tile
-from attnviz.attention.observers import InUnits, Tiles
+from attnviz.attention.observers import InUnits, Map, Tiles, Units
+from attnviz.attention.observers.reading import step
 from attnviz.record import Crop, Pooled
 
 _EXACT = 1 << 26
@@ -20,78 +23,81 @@ SIZE = 256
 """The most cells across and down of a pooled map, where nobody says how many."""
 
 
+def plan_maps(
+    units: Reading,
+    crop: Crop,
+    passage: Mask | None,
+    *,
+    sink: bool,
+    special: bool,
+    size: int | None,
+    layers: int,
+    only: tuple[int, ...] | None = None,
+) -> Callable[[int], Map]:
+    """Which part of the maps is kept, by how many heads a layer has, in no more cells than there is room for.
+
+    Args:
+        units: what rows and columns are.
+        crop: which of them are shown; of the rows only those in ``passage`` look.
+        passage: the units of the passage that is asked for.
+        sink: the first unit is looked at as any other, also where the map is pooled.
+        special: special tokens and punctuation are shown.
+        size: the most cells across and down; None is all weights where there is memory for them.
+        layers: how many there will be.
+        only: the numbers of the layers whose maps are kept; None keeps all.
+    """
+    rows, columns = spans(crop, units)
+    if passage is not None and crop.rows == (None, None):
+        found = np.flatnonzero(passage)
+        rows = int(found[0]), int(found[-1]) + 1
+    count = layers if only is None else len(only)
+
+    def plan(heads: int) -> Map:
+        side = _side(rows, columns, size, max(1, count) * heads)
+        down, across = (step(stop - start, side) for start, stop in (rows, columns))
+        query_mask, key_mask = passage, None
+        if max(down, across) > 1 and not special:
+            # The sink would outshine all others in its cell, and the scale with it.
+            query_mask, key_mask = (~(axis.special | axis.punctuation) for axis in (units.queries, units.keys))
+            key_mask[0] &= sink
+            query_mask = query_mask if passage is None else query_mask & passage
+        return Map(*rows, *columns, down, across, query_mask, key_mask, only)
+
+    return plan
+
+
+def _side(rows: tuple[int, int], columns: tuple[int, int], size: int | None, heads: int) -> int:
+    """The most cells across and down of the maps of so many ``heads``."""
+    down, across = (stop - start for start, stop in (rows, columns))
+    if max(down, across) <= (size or max(down, across)) and heads * down * across <= _EXACT:
+        return max(down, across)
+    return min(size or SIZE, max(1, int((_CELLS / heads) ** 0.5)))
+
+
 class Maps(Observer):
-    """Keeps a map of each head in cells, and not more of these than there is memory for."""
+    """Keeps what is planned of the maps, of tiles in units that are not those of the run: of some queries, per token."""
 
-    def __init__(
-        self,
-        units: Reading,
-        crop: Crop,
-        passage: Mask | None,
-        *,
-        sink: bool,
-        special: bool,
-        size: int | None,
-        layers: int,
-        only: tuple[int, ...] | None = None,
-    ) -> None:
-        """Observe what a ``crop`` shows of tiles in ``units``, of which only those in ``passage`` look.
-
-        Args:
-            sink: the first unit is looked at as any other, also where the map is pooled.
-            special: special tokens and punctuation are shown.
-            size: the most cells across and down; None is all weights where there is memory for them.
-            layers: how many there will be.
-            only: the numbers of the layers whose maps are kept; None keeps all.
-        """
-        self._units, self._passage, self._sink, self._special = units, passage, sink, special
-        self._size, self._layers, self._only = size, layers if only is None else len(only), only
-        self._rows, self._columns = spans(crop, units)
-        if passage is not None and crop.rows == (None, None):
-            found = np.flatnonzero(passage)
-            self._rows = int(found[0]), int(found[-1]) + 1
-        self._tiles: Tiles | None = None
-        self._counted: Observer | None = None
+    def __init__(self, units: Reading, plan: Callable[[int], Map]) -> None:
+        self._units, self._plan = units, plan
+        self._map: Map | None = None
+        self._tiles = Tiles(1, 1)
+        self._counted: Observer = Observer()
 
     def tile(self, tile: Tile) -> None:
         """Pool the tile; the first one says how many heads there are."""
-        if self._only is not None and tile.layer not in self._only:
-            return
-        if self._counted is None:
-            side = self._side(tile.shape[0])
-            self._tiles = Tiles(side, side, queries=self._rows, keys=self._columns)
-            self._counted = masked([self._tiles], self._units, *self._counting(side))
-        self._counted.tile(tile)
-
-    def _side(self, heads: int) -> int:
-        """The most cells across and down, where each layer has so many ``heads``."""
-        down, across = (stop - start for start, stop in (self._rows, self._columns))
-        heads *= self._layers
-        if max(down, across) <= (self._size or max(down, across)) and heads * down * across <= _EXACT:
-            return max(down, across)
-        return min(self._size or SIZE, max(1, int((_CELLS / heads) ** 0.5)))
-
-    def _counting(self, side: int) -> tuple[Mask | None, Mask | None]:
-        """What is not zero: all that a map shows and, where it is pooled, not the sink.
-
-        The sink would outshine all others in its cell, and the scale with it.
-        """
-        pooled = max(stop - start for start, stop in (self._rows, self._columns)) > side
-        if not pooled or self._special:
-            return self._passage, None
-        query_mask, key_mask = (~(axis.special | axis.punctuation) for axis in (self._units.queries, self._units.keys))
-        key_mask[0] &= self._sink
-        return query_mask if self._passage is None else query_mask & self._passage, key_mask
+        if self._map is None:
+            map_ = self._map = self._plan(tile.shape[0])
+            rows, columns = (map_.top, map_.bottom), (map_.left, map_.right)
+            self._tiles = Tiles(*map_.shape, queries=rows, keys=columns)
+            self._counted = masked([self._tiles], self._units, map_.queries, map_.keys)
+        if self._map.layers is None or tile.layer in self._map.layers:
+            self._counted.tile(tile)
 
     def pooled(self) -> Pooled:
         """The cells of all heads."""
-        (top, bottom), (left, right) = self._rows, self._columns
-        size = bottom - top, right - left
-        if self._tiles is None:  # no layer has one of the numbers that were asked for
-            return Pooled(np.zeros((0, 0, 0, 0), np.float32), 1, 1, top, left, size, ())
-        numbers = self._tiles.layers()
-        values = np.stack([self._tiles.layer(number).cpu().numpy() for number in numbers])
-        return Pooled(values, self._tiles.down, self._tiles.across, top, left, size, numbers)
+        tiles, map_ = self._tiles, self._map or Map(0, 0, 0, 0)
+        cells = {number: tiles.layer(number).cpu().numpy() for number in tiles.layers()}
+        return _pooled(cells, replace(map_, down=tiles.down, across=tiles.across))
 
 
 def masked(
@@ -105,3 +111,17 @@ def masked(
     """``observers`` of tiles in ``units``, in which what does not count is zero."""
     sizes = map(range, (len(units.queries), len(units.keys)))
     return InUnits(observers, *sizes, query_mask=query_mask, key_mask=key_mask, itself=itself)
+
+
+def pooled(units: Units) -> Pooled:
+    """The cells of all heads."""
+    map_ = units.map
+    numbers = [number for number in units.layers() if map_.layers is None or number in map_.layers]
+    return _pooled({number: units.found[number].cells for number in numbers}, map_)
+
+
+def _pooled(cells: Mapping[int, NDArray[np.floating]], map_: Map) -> Pooled:
+    nothing = np.zeros((0, 0, 0, 0), np.float32)  # no layer has one of the numbers that were asked for
+    values = np.stack([*cells.values()]) if cells else nothing
+    size = map_.bottom - map_.top, map_.right - map_.left
+    return Pooled(values, map_.down, map_.across, map_.top, map_.left, size, tuple(cells))

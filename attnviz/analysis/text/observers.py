@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,33 +15,40 @@ from attnviz.analysis.languages import ENGLISH
 from attnviz.analysis.text.links import counting, find_unit
 from attnviz.analysis.text.long_range import LISTED
 from attnviz.analysis.text.looking import Looking, look_from, settled
-from attnviz.analysis.text.maps import Maps, masked
-from attnviz.analysis.text.metrics import sink_of
+from attnviz.analysis.text.maps import Maps, masked, plan_maps, pooled
 from attnviz.analysis.text.others import LayerWindows, sum_others
 from attnviz.analysis.text.per_token import PerToken, Seen
-from attnviz.analysis.text.tables import Table, joined, stacked
+from attnviz.analysis.text.tables import Table, stacked
 from attnviz.analysis.text.units import Mask, Reading, left_out, makers_of, read_in
+from attnviz.attention.figures import EDGES
 from attnviz.attention.kernel import Observer
 from attnviz.attention.observers import (
-    EDGES,
     Average,
     Band,
-    HeadStats,
+    HeadSums,
     InUnits,
     InWindows,
-    Received,
+    Links,
+    Map,
     Rows,
     Sliding,
     TopLinks,
-    WindowReceived,
-    WindowStats,
+    Units,
+    WindowSums,
 )
+from attnviz.attention.sums import Texts
+from attnviz.attention.totals import Document
 from attnviz.encoding import Encoding, Windows, WordSpans
-from attnviz.record import Backend, Kind, Observation, Others, Request, Top, Unit
+from attnviz.record import Array, Backend, Kind, Observation, Others, Pooled, Request, Top, Unit
 
 if TYPE_CHECKING:
     from attnviz.analysis.text.evidence import Gathering
 
+FIGURES = (
+    "entropy", "normalised_entropy", "distance", "signed_distance", "self", "previous", "next", "largest", "first",
+    "special", "punctuation", "offset", "offset_share", "sink",
+)  # fmt: skip
+"""The figures of heads that are shown of a text."""
 AVERAGED = 16
 """Of how many units at a long text's beginning the average over all heads is kept, where none are asked for by name."""
 AVERAGES = 1 << 20
@@ -86,18 +93,12 @@ class TextObservers:
         self.passages = self._passages()
         one, special = self.units.one_text, request.special or request.everything
         self.window_sinks = source.causal and not special and source.windows is not None and not source.windows.lead
-        self.stats = (WindowStats if source.windows else HeadStats)(
-            left_out(source.key_encoding, self.units if self.large else self.pieces),
-            self.looking.queries_mask,
-            telling=~self.pieces.queries.special,
-        )
-        self.received = Received(self.passages if one else ())
+        self.window_sinks = source.causal and not special and source.windows is not None and not source.windows.lead
+        self.stats = self._stats(self.looking.queries_mask)
         # One more than are listed: one of a query may be at its head's offset.
         self.k = max(request.top, request.links) + 1
-        self.links = TopLinks(self.k)
         self.edges = tuple(edge for edge in EDGES if edge < len(self.units.queries)) if one else ()
-        self.bands = Band(self.edges, LISTED) if self.edges else None
-        self.maps = Maps(
+        maps = plan_maps(
             self.units,
             request.crop,
             self.looking.units_mask,
@@ -107,24 +108,26 @@ class TextObservers:
             layers=layers,
             only=request.heads.layers,
         )
-        self.average = Average(() if self.named else self.asked)
-        self.window_received = WindowReceived(self.looking.queries_mask)
+        self.seeing = self._in_one_pass(maps) if self._is_plain() else InParts(self, maps)
         self.layer_windows = LayerWindows()
         self.observers = [
             self.layer_windows,
-            *self._receiving(),
-            *self._in_units(),
+            self.seeing if isinstance(self.seeing, Units) else self.seeing.observer,
             *(table.observer for table in (self.made, self.named) if table),
         ]
 
     def at_once(self) -> list[Observer]:
         """What observes the text, where it is run at once."""
-        return [self.stats, *self.observers]
+        return [*self._counting_all(), *self.observers]
 
     def in_windows(self) -> list[InWindows]:
         """What observes the windows, where the text is run in these."""
         sliding = Sliding(self.observers, len(self.source.encoding), sinks=not self.window_sinks)
-        return [self.stats, self.window_received, sliding] if isinstance(self.stats, WindowStats) else []
+        return [*(each for each in self._counting_all() if isinstance(each, WindowSums)), sliding]
+
+    def _counting_all(self) -> list[HeadSums | WindowSums]:
+        """What adds up, and beside larger units what adds up whoever looks."""
+        return [self.stats, *([self.everyone] if self.large and self.everyone is not self.stats else [])]
 
     def gathering(self, heads: int) -> Gathering:
         """What keeps rows for a check; ``heads`` are those of all layers."""
@@ -154,22 +157,24 @@ class TextObservers:
         few = len(looking) * len(self.units.keys) <= AVERAGES
         return tuple((looking if few else looking[:AVERAGED]).tolist())
 
-    def _receiving(self) -> list[Observer]:
-        """``received``, from the queries that look; and beside larger units from all."""
-        query_mask = self.looking.queries_mask
-        if query_mask is None:
-            return [self.received]
-        looking: Observer = masked([self.received], self.pieces, query_mask, None)
-        return [looking, self.everyone] if self.large else [looking]
-
     @cached_property
-    def everyone(self) -> Received:
+    def everyone(self) -> HeadSums | WindowSums:
         """What the keys receive from all queries of other passages, whoever looks."""
-        return (
-            self.received
-            if self.looking.queries_mask is None
-            else Received(self.passages if self.units.one_text else ())
-        )
+        return self.stats if self.looking.queries_mask is None else self._stats(None)
+
+    def _stats(self, looking: Mask | None) -> HeadSums | WindowSums:
+        """What figures are read from, and what keys receive, of the queries that are ``looking``, or of all."""
+        source = self.source
+        about: dict[str, Any] = {
+            "counting": np.ones(len(source.encoding), bool) if looking is None else looking,
+            "telling": ~self.pieces.queries.special,
+            "sets": left_out(source.key_encoding, self.units if self.large else self.pieces),
+            "causal": source.causal,
+            "passages": self.passages if self.units.one_text else (),
+        }
+        if source.windows:
+            return WindowSums(Document(**about), source.windows.widest, sinks=not self.window_sinks)
+        return HeadSums(Texts.one(len(source.encoding), len(source.key_encoding), **about), firsts=True)
 
     def _passages(self) -> tuple[int, ...]:
         """The first tokens of the passages of the text that is looked at, where it has several."""
@@ -180,29 +185,38 @@ class TextObservers:
             starts = [encoding.words[start].start for start, _ in WordSpans(encoding).passages()]
         return tuple(starts) if len(starts) > 1 else ()
 
-    def _in_units(self) -> list[Observer]:
-        """What is observed in words or tokens."""
-        # What somebody asked for by name is listed with its keys, though it may be a word that does not count.
+    def _is_plain(self) -> bool:
+        """Whether all rows of the text are read, and nothing is divided per token."""
+        rows = not self.looking.every and (self.large or self.request.generated)
+        return not rows and not (self.request.per_token and self.unit != "token")
+
+    @property
+    def listed(self) -> Mask:
+        """Whose links are kept: what somebody asked for by name, too, though it may be a word that does not count."""
         listed = self.query_mask.copy()
         if not self.named:
             listed[list(self.asked)] = True
-        groups: list[tuple[Mask, list[Observer]]] = [(listed, [self.links])]
-        if self.bands is not None:
-            alike = np.array_equal(listed, self.query_mask)
-            groups = [(listed, [self.links, self.bands])] if alike else [*groups, (self.query_mask, [self.bands])]
-        seeing: list[Observer] = [
-            *(masked(each, self.units, query_mask, self.key_mask, itself=self.itself) for query_mask, each in groups),
-            self.maps,
-            *([self.average] if self.asked and not self.named else []),
-        ]
-        looking, keys = self.looking, self.units.keys.starts
-        rows = not looking.every and (self.large or self.request.generated)
-        if self.unit == "token" and not rows:
-            return seeing
-        if not rows:
-            looking = Looking(np.arange(looking.size), np.arange(looking.size), looking.size, self.units)
-        units: list[Observer] = [InUnits(self._measure(seeing, looking.queries, looking.starts), looking.starts, keys)]
-        return [Rows(units, looking.queries)] if rows else units
+        return listed
+
+    @property
+    def averaged(self) -> tuple[int, ...]:
+        """The units whose average over all heads is kept."""
+        return () if self.named else self.asked
+
+    def _in_one_pass(self, maps: Callable[[int], Map]) -> Units:
+        """What reads links, maps and averages of all rows."""
+        links = Links(
+            self.k,
+            self.listed,
+            self.key_mask,
+            itself=self.itself,
+            edges=self.edges,
+            listed=LISTED,
+            near=self.query_mask,
+        )
+        starts = self.units.queries.starts, self.units.keys.starts
+        many = self.source.windows is not None
+        return Units(*starts, links=links, map_=maps, averaged=self.averaged, many=many)
 
     def _measure(
         self, observers: Sequence[Observer], queries: NDArray[np.intp], starts: NDArray[np.intp]
@@ -248,11 +262,11 @@ class TextObservers:
 
     def record(self, name: str, backend: Backend) -> Observation:
         """What was kept."""
-        source, numbers = self.source, self.links.layers()
+        source, numbers = self.source, self.seeing.layers()
         made, named = (table.found() if table else (None, None) for table in (self.made, self.named))
         figures = self.stats.figures
         distances = tuple(edge for edge in EDGES if edge < len(source.encoding))
-        profile = figures.pop("profile")[..., : len(distances) + 1]
+        links, bands, maps, average = _found(self.seeing) if isinstance(self.seeing, Units) else self.seeing.found()
         return Observation(
             model=name,
             backend=backend,
@@ -262,17 +276,17 @@ class TextObservers:
             query_mask=self.query_mask,
             key_mask=self.key_mask,
             itself=self.itself,
-            links=Top(*stacked(self.links)),
+            links=links,
             edges=self.edges,
-            bands=self._bands(profile.shape[:2]),
-            figures=figures | {"sink": self._sink()},
-            profile=profile,
+            bands=bands,
+            figures={name: np.nan_to_num(figures[name]) for name in FIGURES},
+            profile=self.stats.profile[..., : len(distances) + 1],
             distances=distances,
-            received=joined(self.received.layer(number) for number in numbers).astype(np.float32),
+            received=self.stats.received(others=True).astype(np.float32),
             passages=self.passages,
-            maps=self.maps.pooled(),
+            maps=maps,
             asked=self.asked,
-            average=named[1] if self.named else self.average.rows.cpu().numpy() if self.asked else None,
+            average=named[1] if self.named else average if self.asked else None,
             made=made[0],
             made_average=made[1],
             named_links=named[0],
@@ -290,7 +304,7 @@ class TextObservers:
     def _others(self, numbers: tuple[int, ...]) -> Others:
         """What each unit gets from the queries outside of it."""
         return sum_others(
-            joined(self.everyone.layer(number) for number in numbers),
+            self.everyone.received(others=True),
             self.seen,
             [self.layer_windows.found[number] for number in numbers],
             len(self.source.encoding),
@@ -298,21 +312,55 @@ class TextObservers:
             one_text=self.source.keys is None,
         )
 
-    def _bands(self, shape: tuple[int, ...]) -> Top:
-        if self.bands is None:
-            nothing = np.zeros((*shape, 0, LISTED), np.int32)
-            return Top(nothing.astype(np.float32), nothing, nothing)
-        weights, queries, keys = stacked(self.bands)
-        return Top(weights, keys, queries)
 
-    def _sink(self) -> NDArray[np.float64]:
-        """As ``sink_of``; of windows the mean, by how many queries are kept of each."""
-        causal = self.source.causal
-        if self.source.windows:
-            places, seen = zip(*self.window_received.parts, strict=True)
-            totals = (joined(map(each.total, each.layers())) for each in seen)
-            parts = [sink_of(*each, causal=causal)[0] for each in zip(totals, places, strict=True)]
-            return np.average(parts, axis=0, weights=[len(each) for each in places])
-        queries, passage = np.arange(len(self.source.encoding)), self.looking.queries_mask
-        total = joined(map(self.received.total, self.received.layers()))
-        return sink_of(total, queries if passage is None else queries[passage], causal=causal)[0]
+def _found(units: Units) -> tuple[Top, Top, Pooled, Array]:
+    """The links, those of the bands, the maps and the averages that were read in one pass."""
+    found = [units.found[number] for number in units.layers()]
+    names = ("weights", "keys"), ("strong", "strong_keys", "strong_queries")
+    links, bands = (Top(*(np.stack([getattr(layer, name) for layer in found]) for name in some)) for some in names)
+    return links, bands, pooled(units), units.average
+
+
+class InParts:
+    """What reads links, maps and averages of some rows only, or per token: observers behind each other."""
+
+    def __init__(self, text: TextObservers, maps: Callable[[int], Map]) -> None:
+        self._text = text
+        self._links = TopLinks(text.k)
+        self._bands = Band(text.edges, LISTED) if text.edges else None
+        self._maps, self._average = Maps(text.units, maps), Average(text.averaged)
+        self.observer = self._observer()
+
+    def layers(self) -> tuple[int, ...]:
+        """The numbers of the layers that were seen."""
+        return self._links.layers()
+
+    def _observer(self) -> Observer:
+        text = self._text
+        listed, counted = text.listed, text.query_mask
+        groups: list[tuple[Mask, list[Observer]]] = [(listed, [self._links])]
+        if self._bands is not None:
+            alike = np.array_equal(listed, counted)
+            groups = [(listed, [self._links, self._bands])] if alike else [*groups, (counted, [self._bands])]
+        seeing: list[Observer] = [
+            *(masked(each, text.units, mask, text.key_mask, itself=text.itself) for mask, each in groups),
+            self._maps,
+            *([self._average] if text.averaged else []),
+        ]
+        looking, keys = text.looking, text.units.keys.starts
+        rows = not looking.every and (text.large or text.request.generated)
+        if not rows:
+            looking = Looking(np.arange(looking.size), np.arange(looking.size), looking.size, text.units)
+        units = InUnits(text._measure(seeing, looking.queries, looking.starts), looking.starts, keys)
+        return Rows([units], looking.queries) if rows else units
+
+    def found(self) -> tuple[Top, Top, Pooled, Array]:
+        """The links, those of the bands, the maps and the averages."""
+        links = Top(*stacked(self._links))
+        nothing = np.zeros((*links.weights.shape[:2], 0, LISTED), np.int32)
+        bands = Top(nothing.astype(np.float32), nothing, nothing)
+        if self._bands is not None:
+            weights, queries, keys = stacked(self._bands)
+            bands = Top(weights, keys, queries)
+        average = self._average.rows.cpu().numpy() if self._text.averaged else np.zeros((0, 0), np.float32)
+        return links, bands, self._maps.pooled(), average

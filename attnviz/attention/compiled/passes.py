@@ -13,10 +13,11 @@ import numpy as np
 from numba import njit
 
 from attnviz.attention.block_sizes import LANES
+from attnviz.attention.compiled import HIDDEN
 from attnviz.attention.compiled.math import LOWEST, above, exp, larger
 from attnviz.attention.compiled.simd import at_least, between, largest, load, splat, store, total
 
-_zero, _hidden = np.float32(0), np.float32(-3.0e38)
+_zero, _hidden = np.float32(0), np.float32(HIDDEN)
 COUNTING, TELLING, CONFIDENT = 1, 2, 4
 """What a query counts for, as bits: the sums, the commonest offset, the confidence."""
 _CHUNK = 64 * LANES

@@ -4,39 +4,36 @@ What nobody observes is never stored. All of them are exact: nothing is sampled,
 """
 
 from attnviz.attention.observers.cropped import Cropped
-from attnviz.attention.observers.duplicates import DuplicateTokens
-from attnviz.attention.observers.figures import EDGES
 from attnviz.attention.observers.kept import HiddenStates, Pairs, Weights, as_array, stack
+from attnviz.attention.observers.only import Only
+from attnviz.attention.observers.statistics import HeadSums
 from attnviz.attention.observers.links import Band, TopLinks
 from attnviz.attention.observers.pooled import Tiles
+from attnviz.attention.observers.reading import Found, Links, Map, Units
 from attnviz.attention.observers.rows import Average, Rows
-from attnviz.attention.observers.span import SpanSums
-from attnviz.attention.observers.statistics import Confidence, HeadStats, Received
-from attnviz.attention.observers.units import InUnits, Only
-from attnviz.attention.observers.windows import InWindows, Sliding, WindowReceived, WindowStats
+from attnviz.attention.observers.units import InUnits
+from attnviz.attention.observers.windows import InWindows, Sliding, WindowSums
 
 __all__ = [
-    "EDGES",
     "Average",
     "Band",
-    "Confidence",
     "Cropped",
-    "DuplicateTokens",
-    "HeadStats",
+    "Found",
+    "HeadSums",
     "HiddenStates",
     "InUnits",
     "InWindows",
+    "Links",
+    "Map",
     "Only",
     "Pairs",
-    "Received",
     "Rows",
     "Sliding",
-    "SpanSums",
     "Tiles",
     "TopLinks",
+    "Units",
     "Weights",
-    "WindowReceived",
-    "WindowStats",
+    "WindowSums",
     "as_array",
     "stack",
 ]

@@ -16,6 +16,8 @@ class Cropped(Observer):
     So padding is left out: nothing is lost where the queries of a part give the other keys no weight.
     """
 
+    starts = ()
+
     def __init__(self, parts: Mapping[Kind, tuple[slice, slice]], observers: Sequence[Observer]) -> None:
         self._parts, self._observers = parts, observers
 

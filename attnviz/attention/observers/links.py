@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from attnviz.attention.tile import BLOCK, Observer, Tile, compiled
+from attnviz.attention.tile import BLOCK, Observer, Tile
 
 
 class TopLinks(Observer):
@@ -16,8 +16,6 @@ class TopLinks(Observer):
 
     ``keys`` (M,) says which keys count; None counts all.
     """
-
-    shares = True
 
     def __init__(self, k: int, keys: Tensor | None = None) -> None:
         self.k = k
@@ -58,13 +56,6 @@ def largest(tile: Tile, k: int) -> tuple[Tensor, Tensor]:
     """
     h, n, _ = tile.weights.shape
     blocks = tile.peaks.shape[-1]
-    loops = compiled(tile.weights)
-    if loops:
-        best, found = tile.weights.new_empty(h * n, k), torch.empty(h * n, k, dtype=torch.int64)
-        loops.largest(
-            *(part.view(h * n, -1).numpy() for part in (tile.weights, tile.peaks)), best.numpy(), found.numpy()
-        )
-        return best.view(h, n, k), found.view(h, n, k)
     if blocks <= 2 * k:
         weights, columns = tile.weights.sort(dim=-1, stable=True, descending=True)  # of equal ones the first come first
         return weights[..., :k], columns[..., :k]
@@ -74,19 +65,6 @@ def largest(tile: Tile, k: int) -> tuple[Tensor, Tensor]:
     weights, best = lines.gather(2, places[:, None].expand(-1, k, -1)).flatten(1).topk(k)
     columns = chosen.gather(1, best // k) * BLOCK + places.gather(1, best % k)
     return weights.view(h, n, k), columns.view(h, n, k)
-
-
-def strongest_key(tile: Tile) -> Tensor:
-    """The column of the largest weight of each row of ``tile``, (h, n)."""
-    h, n, m = tile.weights.shape
-    loops = compiled(tile.weights)
-    if loops:
-        columns = torch.empty(h, n, dtype=torch.int64)
-        given = tile.weights.view(-1, m), tile.peaks.view(h * n, -1), columns.view(-1)
-        loops.strongest(*(part.numpy() for part in given))
-        return columns
-    block = tile.peaks.argmax(-1).view(h * n, 1)
-    return (block * BLOCK + _blocks(tile, block).argmax(-1)).view(h, n)
 
 
 def _blocks(tile: Tile, chosen: Tensor) -> Tensor:
@@ -104,8 +82,6 @@ class Band(Observer):
     ``edges`` (1, 10, 100, …) begin the bands; the last has no end. The distance is that between the places of query
     and key, to either side. Memory: L·H·bands·k.
     """
-
-    shares = True
 
     def __init__(self, edges: Sequence[int], k: int) -> None:
         self.edges, self.k = tuple(edges), k

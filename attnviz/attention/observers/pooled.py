@@ -19,8 +19,6 @@ class Tiles(Observer):
     kept weight by weight. Memory: L·H·rows·columns.
     """
 
-    shares = True
-
     def __init__(
         self,
         rows: int,

@@ -15,6 +15,8 @@ from attnviz.attention.tile import Observer, Tile
 class Rows(Observer):
     """Hands on some ``queries`` alone, which rise; they then are numbered from 0."""
 
+    starts = ()
+
     def __init__(self, observers: Sequence[Observer], queries: Sequence[int] | NDArray[np.intp]) -> None:
         self.observers = observers
         self._queries = torch.as_tensor(queries)

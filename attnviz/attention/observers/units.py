@@ -1,4 +1,4 @@
-"""Observers between the kernel and others: they hand tiles on, of one kind only, or read in other units."""
+"""An observer that hands tiles on in other units, to whatever observers; ``reading`` reads most of these at once."""
 
 from __future__ import annotations
 
@@ -10,21 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from attnviz.attention.tile import Kind, Observer, Tile, compiled
-
-
-class Only(Observer):
-    """Hands on the tiles of one ``kind``: an encoder–decoder has three maps."""
-
-    def __init__(self, kind: Kind, observers: Sequence[Observer]) -> None:
-        self.kind, self.observers = kind, observers
-        self.shares = any(observer.shares for observer in observers)
-
-    def tile(self, tile: Tile) -> None:
-        """Hand on a tile of the kind."""
-        if tile.kind == self.kind:
-            for observer in self.observers:
-                observer.tile(tile)
+from attnviz.attention.tile import Observer, Tile
 
 
 class InUnits(Observer):
@@ -35,6 +21,8 @@ class InUnits(Observer):
     not count is zero in them: ``query_mask`` (n,) and ``key_mask`` (m,) say which units do, and ``itself`` whether
     a unit's weight to the unit of its own number does.
     """
+
+    starts = ()
 
     def __init__(
         self,
@@ -117,11 +105,8 @@ class InUnits(Observer):
 def _sum(weights: Tensor, rows: Tensor, columns: Tensor, place: Tensor) -> None:
     """Add the ``weights`` (h, n, m) up in ``place``, each in the row and column of its query's and key's unit."""
     n, m = weights.shape[1:]
-    loops = compiled(weights)
     if len(torch.unique_consecutive(columns)) == m and len(torch.unique_consecutive(rows)) == n:
         place[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = weights
-    elif loops:
-        loops.in_units(weights.numpy(), rows.numpy(), columns.numpy(), place.numpy())
     else:
         rows, columns = rows.to(weights.device), columns.to(weights.device)
         part = weights.new_zeros(*weights.shape[:2], place.shape[-1]).index_add_(2, columns, weights)

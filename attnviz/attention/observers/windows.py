@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attnviz.attention.observers.statistics import HeadStats, Received, merged
-from attnviz.attention.observers.units import InUnits
-from attnviz.attention.tile import Observer, Tile
+from attnviz.attention.figures import Figures
+from attnviz.attention.observers.statistics import HeadSums
+from attnviz.attention.shared import many
+from attnviz.attention.tile import Observer, Task, Tile
+from attnviz.attention.totals import Document, Total
 from attnviz.encoding import Window
 
 
@@ -34,8 +37,11 @@ class Sliding(InWindows):
             a key: that of a causal model without special tokens in front.
     """
 
+    starts = ()
+
     def __init__(self, observers: Sequence[Observer], length: int, *, sinks: bool = True) -> None:
         self.observers = observers
+        self.many = many(observers)
         self._length = length
         self._sinks = sinks
         self._window: Window | None = None
@@ -44,11 +50,20 @@ class Sliding(InWindows):
         """See the next window."""
         self._window = window
 
+    @property
+    def window(self) -> Window:
+        """The window that is run."""
+        if self._window is None:
+            raise RuntimeError("no window has been entered")
+        return self._window
+
     def tile(self, tile: Tile) -> None:
         """Hand on the rows of a window's tile that are kept, and of these the columns of the text."""
-        window = self._window
-        if window is None:
-            raise RuntimeError("no window has been entered")
+        self.hand_on(tile, self.observers)
+
+    def hand_on(self, tile: Tile, observers: Iterable[Observer]) -> None:
+        """Show ``observers`` what is kept of a tile."""
+        window = self.window
         n, m = tile.weights.shape[1:]
         shift = window.start - window.lead  # from places in the window to those in the document
         first, last = max(window.first - shift, tile.query), min(window.last - shift, tile.query + n)
@@ -60,76 +75,105 @@ class Sliding(InWindows):
             weights = weights.clone()
             weights[..., 0] = 0
         shape = tile.shape[0], self._length, self._length
-        seen = Tile(
-            tile.layer, first + shift, low + shift, weights.contiguous(), shape, tile.kind, tile.head, tile.window
-        )
-        for observer in self.observers:
+        seen = Tile(tile.layer, first + shift, low + shift, weights, shape, tile.kind, tile.head, tile.window)
+        for observer in observers:
             observer.tile(seen)
 
+    def parts(self, task: Task) -> Iterable[Observer]:
+        """Who sees what is kept of a task."""
+        window, shape = self.window, (task.shape[0], self._length, self._length)
+        shift = window.start - window.lead
+        start, stop = max(window.first, task.start + shift), min(window.last, task.stop + shift)
+        if start < stop:
+            own = replace(task, shape=shape, start=start, stop=stop)
+            parts = [part for observer in self.observers for part in observer.parts(own)]
+            shared = [part for part in parts if not part.own]
+            yield _Slid(self, [part for part in parts if part.own])
+            if shared:
+                yield _Slid(self, shared, own=False)
 
-class WindowStats(InWindows):
-    """``HeadStats`` over the queries that are kept, each with all of its window: the special tokens around it too.
+
+class _Slid(Observer):
+    """Parts of a task that see what is kept of its window."""
+
+    def __init__(self, sliding: Sliding, parts: Sequence[Observer], *, own: bool = True) -> None:
+        self._sliding, self._parts, self.own = sliding, parts, own
+
+    def tile(self, tile: Tile) -> None:
+        self._sliding.hand_on(tile, self._parts)
+
+    def end(self) -> None:
+        for part in self._parts:
+            part.end()
+
+
+class WindowSums(InWindows):
+    """``HeadSums`` over the queries that are kept of each window, each with all that it sees: special tokens, too.
 
     Distances are the document's where both ends are text. The ``first`` key is the window's, and
-    ``normalised_entropy`` goes by the keys that a query may see in the window. ``sets``, ``counting`` and ``telling``
-    (N,) are those of ``HeadStats`` for the document; the special tokens around a window belong to the sets to which
-    those at the document's ends belong.
+    ``normalised_entropy`` goes by the keys that a query may see in the window. The special tokens around a window
+    belong to the sets to which those at the document's ends belong.
+
+    Args:
+        document: what is said of its tokens.
+        widest: how many tokens the longest window has.
+        sinks: as for ``Sliding``: whether the first token of a window receives as others do.
     """
 
-    shares = True
+    many = True
 
-    def __init__(
-        self,
-        sets: Mapping[str, NDArray[np.bool_]] | None = None,
-        counting: NDArray[np.bool_] | None = None,
-        *,
-        telling: NDArray[np.bool_] | None = None,
-    ) -> None:
-        self._sets = sets or {}
-        self._counting = counting
-        self._telling = counting if telling is None else telling
-        self._parts: list[HeadStats] = []
+    def __init__(self, document: Document, widest: int, *, sinks: bool = True) -> None:
+        self._document, self._sinks = document, sinks
+        self._total = Total(widest)
+        self._now: tuple[Window, HeadSums] | None = None
+        self._received: list[NDArray[np.float64]] = []
 
     def enter(self, window: Window) -> None:
         """See the next window."""
-        counting, telling = (
-            window.kept if mask is None else window.kept & mask[window.places]
-            for mask in (self._counting, self._telling)
-        )
-        sets = {name: keys[window.places] for name, keys in self._sets.items()}
-        self._parts.append(HeadStats(sets, counting, telling=telling))
-
-    def tile(self, tile: Tile) -> None:
-        """Add the figures of the tile's queries."""
-        self._parts[-1].tile(tile)
+        self._leave()
+        self._now = window, HeadSums(self._document.texts(window), firsts=True, many=True)
 
     @property
-    def figures(self) -> dict[str, NDArray[np.float64]]:
-        """The figures of all heads by name, averaged over the queries of all windows."""
-        return merged(self._parts)
-
-
-class WindowReceived(InWindows):
-    """What the keys of each window receive from the queries that are kept of it, its special tokens among them.
-
-    ``counting`` (N,) says which queries of the document count; None is all.
-    """
-
-    def __init__(self, counting: NDArray[np.bool_] | None = None) -> None:
-        self._counting = counting
-        self._now: Observer = Observer()
-        self.parts: list[tuple[NDArray[np.intp], Received]] = []
-        """Of each window that has some the places of the queries that count, and what they give."""
-
-    def enter(self, window: Window) -> None:
-        """See the next window."""
-        query_mask = window.kept if self._counting is None else window.kept & self._counting[window.places]
-        self._now = Observer()
-        if query_mask.any():
-            received, places = Received(), range(len(query_mask))
-            self.parts.append((np.flatnonzero(query_mask), received))
-            self._now = InUnits([received], places, places, query_mask=query_mask)
+    def _sums(self) -> HeadSums:
+        if self._now is None:
+            raise RuntimeError("no window has been entered")
+        return self._now[1]
 
     def tile(self, tile: Tile) -> None:
-        """Add what the tile's queries give."""
-        self._now.tile(tile)
+        """Add the tile of a window."""
+        self._sums.tile(tile)
+
+    def parts(self, task: Task) -> Iterable[Observer]:
+        """Who adds up what a task of the window has."""
+        return self._sums.parts(task)
+
+    def _leave(self) -> None:
+        """Add the window that was run to the document."""
+        if self._now is None:
+            return
+        (window, sums), self._now = self._now, None
+        self._total.add(window, sums.sums)
+        if not self._received:
+            shape = (*sums.received().shape[:2], len(self._document.counting))
+            self._received = [np.zeros(shape), np.zeros(shape)]
+        first = window.lead + (not self._sinks and not window.lead)
+        start, stop = window.start + first - window.lead, window.stop
+        for whole, others in zip(self._received, (False, True), strict=True):
+            whole[..., start:stop] += sums.received(others=others)[..., first : first + stop - start]
+
+    @property
+    def figures(self) -> Figures:
+        """All figures by name, (L, H) each."""
+        self._leave()
+        return self._total.figures()
+
+    @property
+    def profile(self) -> NDArray[np.float64]:
+        """How far each head looks, (L, H, 1 + EDGES)."""
+        self._leave()
+        return self._total.profile
+
+    def received(self, *, others: bool = False) -> NDArray[np.float64]:
+        """What the tokens of the text receive, as ``Sliding`` hands it on, (L, H, N); ``others`` as for ``HeadSums``."""
+        self._leave()
+        return self._received[others]

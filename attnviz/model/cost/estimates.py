@@ -19,9 +19,9 @@ from attnviz.model.architecture.shapes import tensor_shapes
 from attnviz.model.architecture.spec import AttentionSpec, Spec
 
 LINKS_PER_QUERY = 8
-"""How many links ``TopLinks`` keeps of each query."""
+"""How many links ``Units`` keeps of each query."""
 MAP_CELLS = 256
-"""How many cells, down and across, ``Tiles`` keeps of each head."""
+"""How many cells, down and across, ``Units`` keeps of each head."""
 TARGET_TOKENS = 32
 """The number of tokens of a decoder with an encoder, if no target is given."""
 
@@ -226,10 +226,10 @@ def _tiles(maps: list[tuple[AttentionBlock, int, int]], bytes_: int) -> int:
 
 
 def _kept(maps: list[tuple[AttentionBlock, int, int]]) -> int:
-    """Return the bytes that ``TopLinks``, ``HeadStats``, ``Received`` and ``Tiles`` keep, and of the record made from
+    """Return the bytes that ``HeadSums`` and ``Units`` keep, and of the record made from
     them.
     """
     return 2 * sum(
-        block.heads * (n * (8 * LINKS_PER_QUERY + 4) + 8 * m + 4 * min(n, MAP_CELLS) * min(m, MAP_CELLS))
+        block.heads * (8 * n * LINKS_PER_QUERY + 8 * m + 12 * (n + m) + 4 * min(n, MAP_CELLS) * min(m, MAP_CELLS))
         for block, n, m in maps
     )

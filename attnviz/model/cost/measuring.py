@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from attnviz.attention.kernel import Observer, attend
-from attnviz.attention.observers import HeadStats, Received, Tiles, TopLinks
+from attnviz.attention.observers import HeadSums, Links, Map, Units
+from attnviz.attention.observers.reading import step
 from attnviz.attention.window import EVERYTHING
 from attnviz.encoding import Encoding
 from attnviz.model.cost.estimates import (
@@ -83,8 +84,11 @@ def measure_rates(backend: Native | Hosted, shape: ModelShape, ids: Sequence[int
     return Rates(max(taken - kernel, taken / 10) / (needed.linear_flops or 1), query, score)
 
 
-def _observers() -> list[Observer]:
-    return [TopLinks(LINKS_PER_QUERY), HeadStats(), Received(), Tiles(MAP_CELLS, MAP_CELLS)]
+def _observers(tokens: int) -> list[Observer]:
+    """What observes a text of so many tokens, in these."""
+    across = step(tokens, MAP_CELLS)
+    map_ = Map(0, tokens, 0, tokens, across, across)
+    return [HeadSums(), Units(range(tokens), range(tokens), links=Links(LINKS_PER_QUERY), map_=lambda _: map_)]
 
 
 def _model(backend: Native | Hosted, tokens: int, ids: Sequence[int]) -> float:
@@ -92,7 +96,7 @@ def _model(backend: Native | Hosted, tokens: int, ids: Sequence[int]) -> float:
     read = (tuple(ids) * -(-tokens // len(ids)))[:tokens]
     text = Encoding("", None, read, (0,) * tokens, ("",) * tokens, (False,) * tokens, ())
     target = text if len(backend.kinds) > 1 else None
-    return _timed(lambda: backend.run(text, _observers(), target))
+    return _timed(lambda: backend.run(text, _observers(tokens), target))
 
 
 def _kernel(block: AttentionBlock, device: torch.device) -> tuple[float, float]:
@@ -108,7 +112,7 @@ def _kernel(block: AttentionBlock, device: torch.device) -> tuple[float, float]:
         )
 
         def run(q: Tensor = q, k: Tensor = k, v: Tensor = v) -> Tensor:
-            return attend(q, k, v, scale=block.head_size**-0.5, window=window, observers=_observers())
+            return attend(q, k, v, scale=block.head_size**-0.5, window=window, observers=_observers(q.shape[1]))
 
         run()
         times.append(min(_timed(run), _timed(run)) / block.heads)

@@ -8,7 +8,6 @@ Whoever measures turns the scores into weights, and has seen them then.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
 from itertools import groupby
 from types import ModuleType
 
@@ -163,6 +162,5 @@ def _compiled(part: Tensor) -> bool:
     )
 
 
-@cache
 def _products() -> ModuleType | None:
     return find_loops("attnviz.attention.compiled.products")

@@ -16,10 +16,10 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from attnviz.attention import kernel, tile
+from attnviz.attention import kernel
+from attnviz.attention.figures import EDGES
 from attnviz.attention.kernel import Bias, Observer, attend
 from attnviz.attention.observers import Weights
-from attnviz.attention.observers.statistics import EDGES
 from attnviz.attention.window import CAUSAL, EVERYTHING, KeyWindow
 
 Biased = Literal["none", "slopes", "one for all heads", "hiding"]
@@ -53,8 +53,9 @@ class Case:
         q, k, v, bias, sinks = self._inputs()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(kernel, "TILE", self.bound)
+            patch.setattr(kernel, "PARALLEL", 0)  # in tasks of several threads, compiled
             if self.by_torch:
-                patch.setattr(tile, "_loops", lambda: None)
+                patch.setattr(kernel, "find_loops", lambda _: None)
             options = {"scale": 0.5, "window": self.window, "softcap": self.softcap, "rows": self.rows}
             context = attend(
                 q, k, v, bias=_lookup(bias), sinks=sinks, layer=5, observers=[*observers, weights], **options
@@ -153,6 +154,15 @@ def means(weights: Tensor, visible: Tensor) -> dict[str, Tensor]:
         "largest": weights.amax(-1),
         "first": weights[..., 0],
     }
+
+
+def sink_of(weights: Tensor, counting: Tensor, *, causal: bool) -> Tensor:
+    """The largest mean weight that a key takes of the queries that count, in a causal map of those from it on, (H,)."""
+    n, m = weights.shape[1:]
+    may = counting[:, None] & ((places_apart(n, m) >= 0) | (not causal))
+    after = may.sum(0)
+    taken = (weights * counting[:, None]).sum(1) / after.clamp(min=1)
+    return torch.where(after * 2 >= counting.sum(), taken, -1).amax(-1)
 
 
 def profile_of(weights: Tensor) -> Tensor:

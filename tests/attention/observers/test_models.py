@@ -13,7 +13,7 @@ import transformers
 
 from attnviz.attention import kernel
 from attnviz.attention.kernel import Kind, Observer, Tile
-from attnviz.attention.observers import HeadStats, Only, Received, TopLinks, Weights
+from attnviz.attention.observers import HeadSums, Links, Only, Units, Weights
 from attnviz.attention.window import CAUSAL, EVERYTHING, KeyWindow
 from attnviz.encoding import Encoding
 from attnviz.model.hosted import Hosted
@@ -107,24 +107,28 @@ def test_observers_of_a_model_keep_what_its_weights_say(
 ) -> None:
     monkeypatch.setattr(kernel, "TILE", bound)
     weights = Weights()
-    kept = {kind: (TopLinks(5), HeadStats(), Received()) for kind in of.layer_windows}
+    monkeypatch.setattr(kernel, "PARALLEL", 0)  # the passes are compiled
+    sizes = {"encoder": (LENGTH, LENGTH), "decoder": (WRITTEN, WRITTEN), "cross": (WRITTEN, LENGTH)}
+    kept = {
+        kind: (Units(*map(range, sizes.get(kind, (LENGTH, LENGTH))), links=Links(5)), HeadSums(firsts=True))
+        for kind in of.layer_windows
+    }
     backend = of.backend(tmp_path)
     assert backend.kinds == tuple(kept)
     run(backend, [weights, *(Only(kind, each) for kind, each in kept.items())])
-    for kind, (top, stats, received) in kept.items():
-        assert top.layers() == stats.layers() == received.layers() == weights.layers(kind) == (0, 1)
-        figures = stats.figures
+    for kind, (units, sums) in kept.items():
+        assert units.layers() == sums.layers == weights.layers(kind) == (0, 1)
+        figures, received, profile = sums.figures, sums.received(), sums.profile
         for layer, window in enumerate(of.layer_windows[kind]):
-            full = weights.layer(layer, kind)
-            assert torch.equal(top.layer(layer)[0], full.topk(5).values)
-            there = full.gather(-1, top.layer(layer)[1].clamp(min=0).long())
-            assert torch.equal(there * (top.layer(layer)[1] >= 0), top.layer(layer)[0])
-            torch.testing.assert_close(received.layer(layer), full.double().sum(1), rtol=1e-5, atol=1e-6)
+            full, found = weights.layer(layer, kind), units.found[layer]
+            np.testing.assert_allclose(found.weights, full.topk(5).values, rtol=1e-6)
+            there = full.gather(-1, torch.from_numpy(found.keys).clamp(min=0).long())
+            np.testing.assert_allclose(there * (found.keys >= 0), found.weights, rtol=1e-6)
+            np.testing.assert_allclose(received[layer], full.double().sum(1), rtol=1e-5, atol=1e-5)
             expected = means(full.double(), visible(window, *full.shape[1:]))
             for name, rows in expected.items():
                 np.testing.assert_allclose(figures[name][layer], rows.nanmean(-1), rtol=1e-5, atol=1e-5, err_msg=name)
-            profile = profile_of(full.double()).mean(1)
-            np.testing.assert_allclose(figures["profile"][layer], profile, rtol=1e-5, atol=1e-5)
+            np.testing.assert_allclose(profile[layer], profile_of(full.double()).mean(1), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["llama", "mixtral, hosted"])

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from attnviz.attention.kernel import Kind, Observer, Tile, attend
-from attnviz.attention.observers import Band, HeadStats, InUnits, Only, Pairs, Received, Tiles, TopLinks, Weights
+from attnviz.attention.kernel import Tile
+from attnviz.attention.observers import Band, InUnits, Pairs, Tiles, TopLinks, Weights
 from attnviz.attention.window import CAUSAL, KeyWindow
 from tests.attention.observers.naive import Case, cases
 
@@ -97,12 +96,11 @@ def test_observers_in_units_see_what_the_full_weights_in_units_are(case: Case, d
         queries, keys = random(case.queries, 0.8, 1), random(case.keys, 0.8, 2)
     else:
         queries, keys = data.draw(cuts(case.queries)), data.draw(cuts(case.keys))
-    kept, top, band, received, tiles = Weights(), TopLinks(3), Band((1, 10, 100), 3), Received(), Tiles(9, 5)
+    kept, top, band, tiles = Weights(), TopLinks(3), Band((1, 10, 100), 3), Tiles(9, 5)
     rows = Pairs([0, len(queries) - 1])
-    stats = HeadStats()
-    case.watch(InUnits([kept, top, band, received, tiles, rows, stats], queries, keys))
+    case.watch(InUnits([kept, top, band, tiles, rows], queries, keys))
     whole = kept.layer(5)
-    again = TopLinks(3), Band((1, 10, 100), 3), Received(), Tiles(9, 5), HeadStats()
+    again = TopLinks(3), Band((1, 10, 100), 3), Tiles(9, 5)
     for observer in again:
         observer.tile(Tile(5, 0, 0, whole.clone(), whole.shape))
     for mine, other in ((top, again[0]), (band, again[1])):
@@ -113,38 +111,5 @@ def test_observers_in_units_see_what_the_full_weights_in_units_are(case: Case, d
     heads = torch.arange(case.heads)[:, None, None]
     there = whole[heads, query_mask.clamp(min=0).long(), key_mask.clamp(min=0).long()]
     assert torch.equal(torch.where(query_mask >= 0, there, 0), values)
-    assert torch.equal(tiles.layer(5), again[3].layer(5))
+    assert torch.equal(tiles.layer(5), again[2].layer(5))
     assert torch.equal(rows.layer(5), whole[:, [0, -1]])
-    torch.testing.assert_close(received.layer(5), again[2].layer(5), rtol=1e-6, atol=1e-6)
-    for name, figure in stats.figures.items():
-        if "offset" not in name:
-            np.testing.assert_allclose(figure, again[4].figures[name], rtol=1e-5, atol=1e-5, err_msg=name)
-
-
-def test_the_maps_of_an_encoder_decoder_are_told_apart() -> None:
-    kept: dict[Kind, Weights] = {kind: Weights() for kind in ("encoder", "decoder", "cross")}
-    stats = HeadStats()
-    q, k = torch.randn(2, 5, 4), torch.randn(2, 5, 4)
-    observers: list[Observer] = [Only(kind, [weights]) for kind, weights in kept.items()]
-    observers.append(Only("cross", [stats]))
-    for kind in kept:
-        attend(q, k, k, scale=1.0 if kind == "cross" else 0.5, kind=kind, observers=observers)
-    assert [weights.layers(kind) for kind, weights in kept.items()] == [(0,)] * 3
-    assert [weights.layers("cross") for weights in kept.values()] == [(), (), (0,)]
-    torch.testing.assert_close(kept["cross"].layer(0, "cross"), (q @ k.transpose(1, 2)).softmax(-1))
-    entropy = torch.special.entr(kept["cross"].layer(0, "cross")).sum(-1).mean(-1)
-    torch.testing.assert_close(torch.from_numpy(stats.figures["entropy"][0]).float(), entropy)
-
-
-@pytest.mark.parametrize("shares", [False, True])
-def test_the_softmax_brings_along_what_is_shared_only_for_observers_that_read_it(shares: bool) -> None:
-    brought: list[bool] = []
-
-    class Reading(Observer):
-        def tile(self, tile: Tile) -> None:
-            brought.append("entropy" in vars(tile))
-
-    reading = Reading()
-    reading.shares = shares
-    Case(1, 1, 5, 5).watch(Only("self", [reading]))
-    assert brought == [shares]
