@@ -174,6 +174,6 @@ class WindowSums(InWindows):
         return self._total.profile
 
     def received(self, *, others: bool = False) -> NDArray[np.float64]:
-        """What the tokens of the text receive, as ``Sliding`` hands it on, (L, H, N); ``others`` as for ``HeadSums``."""
+        """What the tokens of the text receive, as ``Sliding`` hands it on, (L, H, N); ``others`` as there."""
         self._leave()
         return self._received[others]
