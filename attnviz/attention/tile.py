@@ -17,7 +17,6 @@ from attnviz.attention.window import EVERYTHING, KeyWindow
 from attnviz.errors import UnsupportedModel
 from attnviz.record import Kind as Kind
 
-
 BLOCK = 64
 """How many keys a block has: what observers share of a tile (``Tile.peaks``, ``Tile.sums``) is kept by the block."""
 

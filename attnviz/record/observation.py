@@ -93,7 +93,7 @@ class Observation(Texts):
     ``request`` is what was asked for: the unit in which links, bands, rows and maps are counted, and what counts.
     ``query_mask`` (n,) and ``key_mask`` (m,) say which units count in the links and ``itself`` whether a unit's link
     to itself does. ``bands`` holds the strongest links of each head in the bands
-    of distances that begin at ``edges`` units. ``figures`` are those of ``HeadStats`` by name, (L, H), in tokens,
+    of distances that begin at ``edges`` units. ``figures`` are those of ``HeadSums`` by name, (L, H), in tokens,
     and the ``sink`` that ``metrics`` defines; ``profile`` (L, H, bands + 1) is the share of attention that each
     distance in tokens gets (the token itself, then the bands that begin at ``distances``), without the first token.
     ``received`` (L, H, M) is what each token's key receives from the queries of other passages; ``passages`` are

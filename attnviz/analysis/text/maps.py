@@ -75,7 +75,7 @@ def _side(rows: tuple[int, int], columns: tuple[int, int], size: int | None, hea
 
 
 class Maps(Observer):
-    """Keeps what is planned of the maps, of tiles in units that are not those of the run: of some queries, per token."""
+    """Keeps what is planned of the maps, of tiles in units of some queries, or per token."""
 
     def __init__(self, units: Reading, plan: Callable[[int], Map]) -> None:
         self._units, self._plan = units, plan

@@ -369,16 +369,16 @@ class _Part(Observer):
         if k and low < high:
             listed = seen[:, low - first : high - first] * looks[low:high, None]
             best, keys = (part.reshape(len(a), high - low, k) for part in _largest(listed.flatten(0, 1), k))
-            there = (best > 0) & (best >= self._floor[:, None, None])
+            picked = (best > 0) & (best >= self._floor[:, None, None])
             place = slice(low - self._kept[0], high - self._kept[0])
-            found.weights[:, place], found.keys[:, place] = np.where(there, best, 0), np.where(there, keys, -1)
+            found.weights[:, place], found.keys[:, place] = np.where(picked, best, 0), np.where(picked, keys, -1)
         if near.any():
             self._read_bands(seen * near[units, None], (queries - at).abs(), first)
         self._read_cells(a * mask[:m].to(a) * shown[units, None], first)
         slots = self._slots[first - self._first : first - self._first + n]
-        there = np.flatnonzero(slots >= 0)
-        if len(there):
-            found.rows[slots[there]] += a[:, torch.from_numpy(there).to(a.device)].sum(0).cpu().numpy()
+        asked = np.flatnonzero(slots >= 0)
+        if len(asked):
+            found.rows[slots[asked]] += a[:, torch.from_numpy(asked).to(a.device)].sum(0).cpu().numpy()
 
     def _read_bands(self, a: Tensor, apart: Tensor, first: int) -> None:
         """Keep the strongest links of each band of the weights (h, n, U), whose ends are ``apart``."""
