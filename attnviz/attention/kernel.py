@@ -101,9 +101,15 @@ def attend(
     size = heads // groups * together * min(rows, queries) * (keys + LANES)
     workers = min(workers, len(tasks))
     places = [q.new_empty(size) for _ in range(workers + 2 if workers > 1 else 1)]
-    for seen in in_order(call.run, tasks, places, workers):
-        for part in seen:
-            part.end()
+    threads = torch.get_num_threads()
+    try:
+        if loops:  # products made by several threads may differ in their last bits
+            torch.set_num_threads(1)
+        for seen in in_order(call.run, tasks, places, workers):
+            for part in seen:
+                part.end()
+    finally:
+        torch.set_num_threads(threads)
     return context
 
 

@@ -167,7 +167,7 @@ class Sums:
     scalars: NDArray[np.float64]
     received: Floats
     own: Floats
-    firsts: NDArray[np.float32]
+    firsts: NDArray[np.float64]
     diagonals: Floats
     counts: NDArray[np.int32]
 
@@ -180,7 +180,7 @@ class Sums:
             np.zeros((heads, len(texts), len(SCALARS))),
             np.zeros((heads, keys + room), kind),
             np.zeros((heads, keys if texts.passages else 0), kind),
-            np.zeros((heads, int(texts.queries[-1]) if firsts else 0), np.float32),
+            np.zeros((heads, int(texts.queries[-1]) if firsts else 0)),
             np.zeros((heads, offsets + room), kind),
             np.zeros((heads, offsets), np.int32),
         )

@@ -42,7 +42,8 @@ class Document:
             sets={name: keys[places] for name, keys in self.sets.items()},
             before=before_of(window.encoding.ids) if self.repeats else None,
             causal=self.causal,
-            passages=(window.lead, *inside) if begun else tuple(inside),
+            # A special token at the document's beginning belongs to the first passage, or to none.
+            passages=(max(0, self.passages[0] - shift), *inside) if begun else tuple(inside),
         )
 
 

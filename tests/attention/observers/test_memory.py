@@ -70,7 +70,7 @@ def test_no_array_is_larger_than_a_tile(
     if not compiled:
         monkeypatch.setattr(kernel, "find_loops", lambda _: None)
     # A tile's numbers may have 8 bytes, and its rows may be filled up, once by as much as they are long: by offset.
-    bound = 8 * BOUND * (LENGTH + 64) // LENGTH
+    bound = 8 * BOUND * (LENGTH + 80) // LENGTH
     assert largest(all_observers(), window, biased=biased) <= bound < 4 * LENGTH**2 / 8
 
 

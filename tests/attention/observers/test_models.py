@@ -122,7 +122,7 @@ def test_observers_of_a_model_keep_what_its_weights_say(
         for layer, window in enumerate(of.layer_windows[kind]):
             full, found = weights.layer(layer, kind), units.found[layer]
             np.testing.assert_allclose(found.weights, full.topk(5).values, rtol=1e-6)
-            there = full.gather(-1, torch.from_numpy(found.keys).clamp(min=0).long())
+            there = full.gather(-1, torch.from_numpy(found.keys).clamp(min=0).long()).numpy()
             np.testing.assert_allclose(there * (found.keys >= 0), found.weights, rtol=1e-6)
             np.testing.assert_allclose(received[layer], full.double().sum(1), rtol=1e-5, atol=1e-5)
             expected = means(full.double(), visible(window, *full.shape[1:]))
