@@ -93,7 +93,6 @@ class TextObservers:
         self.passages = self._passages()
         one, special = self.units.one_text, request.special or request.everything
         self.window_sinks = source.causal and not special and source.windows is not None and not source.windows.lead
-        self.window_sinks = source.causal and not special and source.windows is not None and not source.windows.lead
         self.stats = self._stats(self.looking.queries_mask)
         # One more than are listed: one of a query may be at its head's offset.
         self.k = max(request.top, request.links) + 1
