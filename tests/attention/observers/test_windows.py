@@ -165,9 +165,8 @@ def test_figures_of_heads_are_of_the_windows_rows(tiled: Read, some: bool) -> No
     for name in each_row[0]:
         near(shown[name], np.nanmean([each[name] for each in each_row], axis=0))
     for name, members in {"special": special, "comma": comma}.items():
-        near(
-            np.nan_to_num(shown[name]), np.mean([row[..., members[places]].sum(-1) for row, _, places in rows], axis=0)
-        )
+        shares = np.mean([row[..., members[places]].sum(-1) for row, _, places in rows], axis=0)
+        near(np.nan_to_num(shown[name]), shares)
     offsets = np.stack([row.argmax(-1) - at for row, at, _ in rows])  # (rows, L, H)
     for layer, head in np.ndindex(offsets.shape[1:]):
         values, counts = np.unique(offsets[:, layer, head], return_counts=True)
