@@ -155,6 +155,7 @@ _NORMALIZERS = {"nfc": normalizers.NFC(), "nfd": normalizers.NFD(), "nfkc": norm
 @given(_MARKED, st.sampled_from(["NFC", "NFD"]), st.sampled_from(sorted(KINDS)), st.sampled_from([*_NORMALIZERS, ""]))
 @example("마실까해요", "NFD", "qwen2", "")
 @example("น้ำ", "NFC", "gpt2", "")
+@example("étés\u0600", "NFC", "bert", "nfc")
 def test_each_character_is_in_one_word_and_whole(text: str, form: str, kind: str, normalizer: str) -> None:
     text = unicodedata.normalize(form, text)
     tokenizer = with_normalizer(KINDS[kind](), _NORMALIZERS[normalizer]) if normalizer else KINDS[kind]()
@@ -164,8 +165,11 @@ def test_each_character_is_in_one_word_and_whole(text: str, form: str, kind: str
         return
     words = [word.text for word in encoding.words if not encoding.special[word.start] and word.text.strip()]
     if tokenizer.token_to_id("<unk>") is None:  # others have no token for what they do not know
-        assert [part for word in words for part in regex.findall(r"\X", word) if part.strip()] == [
-            part for part in regex.findall(r"\X", text) if part.strip()
+        # BERT removes control and format characters: at the end of a word there is no token that has them.
+        seen = regex.sub(r"\p{C}", "", text) if kind == "bert" else text
+        found = [regex.sub(r"\p{C}", "", word) if kind == "bert" else word for word in words]
+        assert [part for word in found for part in regex.findall(r"\X", word) if part.strip()] == [
+            part for part in regex.findall(r"\X", seen) if part.strip()
         ]
     at = 0
     edges = {0, *(found.end() for found in regex.finditer(r"\X", text))}

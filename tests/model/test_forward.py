@@ -86,7 +86,7 @@ def test_observers_see_the_encoder_first_and_then_each_layer_of_the_decoder_with
 
 
 def test_a_decoder_that_crosses_needs_what_the_encoder_gave(network: Open) -> None:
-    with pytest.raises(ValueError, match="needs what the encoder gave"):
+    with pytest.raises(ValueError, match="needs the encoder's output"):
         network(ENCODER_DECODER)([1, 2])
 
 

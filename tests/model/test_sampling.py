@@ -413,7 +413,7 @@ def test_a_survey_that_kept_nothing_for_its_check_says_so(tiny_model: Model) -> 
 @pytest.mark.parametrize("kind", ["encoder", "decoder", "cross"])
 def test_each_map_of_an_encoder_decoder_is_checked(tiny_t5: Path, kind: Any) -> None:
     model = load(tiny_t5)
-    check = model.check_record(model.observe(tiny.SENTENCE, None, "the bank had it", kind=kind))
+    check = model.check_record(model.observe(tiny.SENTENCE, None, "the bank had it", map=kind))
     assert check.passed
     assert {layer.kind for layer in check.layers} == {kind}
     assert check.recomputed
