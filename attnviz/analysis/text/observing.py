@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attnviz.analysis.plan import FEW
 from attnviz.analysis.text.observers import Source, TextObservers
 from attnviz.analysis.text.shown_maps import require_layers
 from attnviz.attention.kernel import Observer, Tile
@@ -99,7 +100,7 @@ def _layers(backend: Native | Hosted, kind: Kind, request: Request) -> tuple[int
 def replay(record: Record, request: Request | None = None) -> Observation:
     """Show all weights of a ``record`` to the observers, as a run does, a layer at a time.
 
-    They are read in float64, so that what is found of them has no rounding of its own.
+    Few weights are read in float64, by plain torch; more in their own type, by what is compiled for long texts.
 
     Raises:
         UsageError: a word, a passage or a row that the text does not have; a map of a record that has only one.
@@ -110,8 +111,9 @@ def replay(record: Record, request: Request | None = None) -> Observation:
     attention = pick_map(record, request.map)
     source = Source(attention.kind, attention.causal, attention.encoding, attention.keys)
     kept = TextObservers(source, request, attention.layers)
+    dtype = np.float64 if attention.weights.nbytes <= FEW else np.promote_types(attention.weights.dtype, np.float32)
     for number, layer in zip(attention.layer_numbers, attention.weights, strict=True):
-        weights = torch.from_numpy(layer.astype(np.float64))
+        weights = torch.from_numpy(layer.astype(dtype))
         heads, n, m = layer.shape
         window = _window(attention, layer)
         tile = Tile(number, 0, 0, weights, (heads, n, m), attention.kind, window=window)
