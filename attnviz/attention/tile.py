@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from attnviz.attention.compiled import ON_COMPILE
 from attnviz.attention.window import EVERYTHING, KeyWindow
 from attnviz.errors import UnsupportedModel
 from attnviz.record import Kind as Kind
@@ -131,9 +132,27 @@ class Observer:
 def find_loops(module: str) -> ModuleType | None:
     """A ``module`` of compiled loops; None where it can't be compiled here."""
     try:
-        return importlib.import_module(module)
+        found = importlib.import_module(module)
+        _announce_compilation()
+        return found
     except (ImportError, RuntimeError):  # no numba for a new version of Python, or no folder for what it compiles
         return None
+
+
+@cache
+def _announce_compilation() -> None:
+    """Call the functions of ``ON_COMPILE`` whenever numba compiles, and not when it loads from its cache."""
+    from numba.core import event
+
+    class Compilation(event.Listener):  # type: ignore[misc]
+        def on_start(self, _event: object) -> None:
+            for function in tuple(ON_COMPILE):
+                function()
+
+        def on_end(self, _event: object) -> None:
+            pass
+
+    event.register("numba:compile", Compilation())
 
 
 def require_equal_heads(layers: Iterable[int]) -> None:

@@ -54,6 +54,24 @@ def note(line: str) -> None:
     errors().print(Text(clean(line), "dim"))
 
 
+@contextlib.contextmanager
+def compilation_noted(on: Console | None) -> Iterator[None]:
+    """Print one line if something is compiled inside the block, since that takes seconds; None prints nothing."""
+    from attnviz.attention.compiled import ON_COMPILE
+
+    def say() -> None:
+        ON_COMPILE.remove(say)
+        if on is not None:
+            on.print(Text("compiling the passes over weights, once on this machine: a few seconds …", "dim"))
+
+    ON_COMPILE.append(say)
+    try:
+        yield
+    finally:
+        if say in ON_COMPILE:
+            ON_COMPILE.remove(say)
+
+
 def _say(kind: str, style: str, lines: Sequence[str]) -> None:
     """Print lines on standard error, cleaned: text from users and files must not control the terminal."""
     from attnviz.render.labels import clean

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.text import Text
 
+from attnviz.cli.console import compilation_noted
 from attnviz.cli.signals import CLEANUPS
 from attnviz.render.labels import clean
 from attnviz.render.terminal.cost import duration
@@ -111,6 +112,7 @@ def corpus_progress(
     """Show a ``CorpusProgress`` inside the block, and remove its bar at the end."""
     on_progress = CorpusProgress(on, total, clock)
     try:
-        yield on_progress
+        with compilation_noted(on):
+            yield on_progress
     finally:
         on_progress.close()

@@ -103,8 +103,10 @@ def run_progress(model: Model, only: Collection[int] | None = None) -> Iterator[
             layers = None
     if only is not None:
         layers = len(only)
-    progress = RunProgress(layers, console.errors(), only=only)
+    on = console.errors()
+    progress = RunProgress(layers, on, only=only)
     try:
-        yield progress
+        with console.compilation_noted(on):
+            yield progress
     finally:
         progress.close()

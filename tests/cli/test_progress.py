@@ -12,6 +12,7 @@ import torch
 from rich.console import Console
 
 from attnviz.attention.kernel import Tile
+from attnviz.attention.tile import find_loops
 from attnviz.attention.window import CAUSAL
 from attnviz.cli import console, progress
 from attnviz.cli.progress import RunProgress
@@ -149,3 +150,19 @@ def test_the_bar_is_taken_away_where_the_run_fails(tiny_llama: Path, monkeypatch
         fail()
     assert "layer 1 of 3" in screen.raw
     assert screen.raw.endswith("\x1b[2K")
+
+
+def test_compilation_is_noted_once_and_what_is_compiled_not() -> None:
+    screen = Screen(terminal=False)
+    numba = pytest.importorskip("numba")
+    assert find_loops("attnviz.attention.compiled.passes")
+    one, other = numba.njit(lambda x: x + 1), numba.njit(lambda x: x + 2)
+    with console.compilation_noted(screen.console):
+        assert one(1.0) == 2
+        assert one(2.0) == 3
+        assert other(1.0) == 3
+    assert screen.raw.count("compiling") == 1
+    numba.njit(lambda x: x + 3)(1.0)
+    with console.compilation_noted(None):
+        numba.njit(lambda x: x + 4)(1.0)
+    assert screen.raw.count("compiling") == 1
