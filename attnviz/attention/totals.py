@@ -31,9 +31,9 @@ class Document:
     def texts(self, window: Window) -> Texts:
         """What is said of the tokens of a window: the queries that are kept of it count."""
         kept, places = window.kept, window.places
-        shift = window.start - window.lead
-        inside = [place - shift for place in self.passages if window.start < place < window.stop]
-        begun = self.passages and self.passages[0] <= window.start
+        # By its place in the document each token is in a passage, 0 in front of the first: so are special tokens.
+        numbers = np.searchsorted(self.passages, places, side="right")
+        begin = np.diff(numbers, prepend=0) != 0
         return Texts.one(
             len(kept),
             counting=kept & self.counting[places],
@@ -42,8 +42,7 @@ class Document:
             sets={name: keys[places] for name, keys in self.sets.items()},
             before=before_of(window.encoding.ids) if self.repeats else None,
             causal=self.causal,
-            # A special token at the document's beginning belongs to the first passage, or to none.
-            passages=(max(0, self.passages[0] - shift), *inside) if begun else tuple(inside),
+            passages=tuple(np.flatnonzero(begin & (numbers > 0)).tolist()),
         )
 
 
