@@ -13,7 +13,8 @@ from attnviz.analysis.corpus.metrics import Asked
 from attnviz.analysis.corpus.metrics import Links as Table
 from attnviz.analysis.text.offsets import DOMINANT, MANY_QUERIES, MIN_QUERIES, POSITIONAL
 from attnviz.analysis.text.units import Mask
-from attnviz.attention.observers.reading import Found, Links, Units
+from attnviz.attention.observers.reading import Units
+from attnviz.attention.observers.selection import Found, Links
 from attnviz.attention.tile import Task
 from attnviz.encoding import Word
 

@@ -12,7 +12,7 @@ from attnviz.analysis.text.crop import spans
 from attnviz.analysis.text.units import Mask, Reading
 from attnviz.attention.kernel import Observer, Tile
 from attnviz.attention.observers import InUnits, Map, Tiles, Units
-from attnviz.attention.observers.reading import step
+from attnviz.attention.observers.selection import step
 from attnviz.record import Crop, Pooled
 
 _EXACT = 1 << 26

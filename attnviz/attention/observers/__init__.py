@@ -8,8 +8,9 @@ from attnviz.attention.observers.kept import HiddenStates, Pairs, Weights, as_ar
 from attnviz.attention.observers.links import Band, TopLinks
 from attnviz.attention.observers.only import Only
 from attnviz.attention.observers.pooled import Tiles
-from attnviz.attention.observers.reading import Found, Links, Map, Units
+from attnviz.attention.observers.reading import Units
 from attnviz.attention.observers.rows import Average, Rows
+from attnviz.attention.observers.selection import Found, Links, Map
 from attnviz.attention.observers.statistics import HeadSums
 from attnviz.attention.observers.units import InUnits
 from attnviz.attention.observers.windows import InWindows, Sliding, WindowSums

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from attnviz.attention.kernel import Observer, attend
 from attnviz.attention.observers import HeadSums, Links, Map, Units
-from attnviz.attention.observers.reading import step
+from attnviz.attention.observers.selection import step
 from attnviz.attention.window import EVERYTHING
 from attnviz.encoding import Encoding
 from attnviz.model.cost.estimates import (

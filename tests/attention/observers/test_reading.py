@@ -14,7 +14,7 @@ from torch import Tensor
 
 from attnviz.attention.kernel import Kind, Observer, Tile, attend
 from attnviz.attention.observers import HeadSums, Links, Map, Only, Units, Weights
-from attnviz.attention.observers.reading import Found, step
+from attnviz.attention.observers.selection import Found, step
 from attnviz.attention.window import CAUSAL, KeyWindow
 from tests.attention.observers.naive import Case, cases
 
