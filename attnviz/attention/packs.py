@@ -74,6 +74,16 @@ class Marks:
         return np.add.reduceat(self.texts.telling, self.texts.queries[:-1], dtype=np.int64)
 
     @cached_property
+    def spans(self) -> Ints:
+        """Where each document begins among the tokens, and how many of these are text (2, B + 1)."""
+        return np.stack([self.texts.queries, np.append(self.text, 0)])
+
+    @cached_property
+    def masks(self) -> Bools:
+        """The ``query_mask`` and ``key_mask`` (2, W)."""
+        return np.stack([self.query_mask, self.key_mask])
+
+    @cached_property
     def about(self) -> tuple[NDArray[Any], ...]:
         """What the compiled pass reads of the tokens; the surprises are those of a layer and its lengths."""
         return self.texts.flags, self.texts.earlier, *self.texts.own, self.texts.inside
@@ -115,14 +125,18 @@ class Measure:
             torch.softmax(scores, dim=-1, out=scores)
             self.weights(layer, window, group, scores)
             return
-        marks, rules, sums = self._marks, self._marks.rules, found.sums
-        loops.measure(
-            with_room(scores).numpy(), group.first, window.ends, (marks.texts.queries, marks.text),
+        marks, rules, sums, a = self._marks, self._marks.rules, found.sums, with_room(scores).numpy()
+        loops.weigh_pack(
+            a, group.first, window.ends, marks.texts.queries,
             (surprises(marks.texts, window, group.first).numpy(), *marks.about),
             (sums.scalars, sums.received, sums.own, sums.firsts, sums.diagonals, sums.counts),
-            (marks.words, marks.edges, marks.query_mask, marks.key_mask, marks.itself),
-            (rules.least, rules.positional, rules.many, rules.habit),
-            (found.heads, found.queries, found.keys, found.weights),
+        )  # fmt: skip
+        heads, top = a.shape[1], self._top
+        loops.find_links(
+            a, group.first, marks.spans, sums.counts, (marks.words, marks.edges), marks.masks, marks.itself,
+            (rules.least, rules.positional, rules.many, rules.habit), np.empty((2, heads), np.int64),
+            np.empty(heads, np.int64), np.empty(top), (found.heads, found.queries, found.keys),
+            found.weights,
         )  # fmt: skip
 
     def weights(self, layer: int, window: KeyWindow, group: Group, weights: Tensor) -> None:

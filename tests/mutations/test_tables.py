@@ -290,16 +290,16 @@ def test_mutation_the_entropy_of_long_documents(
 def test_mutation_links_of_packs_in_the_wrong_head_at_half_their_weight(
     tables: Callable[[str | Path], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = pack_loops.measure
+    own = pack_loops.find_links
 
     def wrong(scores: Any, first: int, *given: Any) -> None:
         own(scores, first, *given)
-        heads, _, _, weights = given[-1]
+        (heads, _, _), weights = given[-2:]
         some = slice(first, first + len(scores))
         heads[some] = (heads[some] + 1) % scores.shape[1]
         weights[some] *= 0.5
 
-    monkeypatch.setattr(pack_loops, "measure", wrong)
+    monkeypatch.setattr(pack_loops, "find_links", wrong)
     assert tables("tiny_llama") == 5
 
 

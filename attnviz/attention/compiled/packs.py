@@ -1,102 +1,108 @@
-"""The one pass over the scores of packed documents on the CPU, compiled by numba: weights, sums and links.
+"""The strongest links of packed documents on the CPU, compiled by numba: each pair of words in its best head.
 
 ``attention.packs`` computes the same with torch where numba is missing, on other devices and in other types, and says
-what each array is; the tests hold one to the other.
+what each array is; the tests hold one to the other. numba takes long to compile its own numpy: there are plain loops.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from numba import njit
 
-from attnviz.attention.compiled.passes import weigh_pack
-
-# Where scores are no numbers there is division by zero, which is to go on.
-_plain: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}
+from attnviz.attention.compiled.passes import INLINE, PLAIN
+from attnviz.attention.compiled.passes import weigh_pack as weigh_pack
 
 
-@njit(**_plain)  # type: ignore[untyped-decorator]
-def measure(
-    scores: Any, first: int, window: Any, texts: Any, about: Any, sums: Any, words: Any, rules: Any, links: Any
-) -> None:
-    """Turn the ``scores`` (B, H, n, width) of the documents from ``first`` on into weights, and measure them.
+@njit(**PLAIN)  # type: ignore[untyped-decorator]
+def find_links(
+    a: Any, first: int, texts: Any, counts: Any, words: Any, masks: Any, itself: bool, rules: Any, heads: Any,
+    usual: Any, values: Any, found: Any, weights: Any,
+) -> None:  # fmt: skip
+    """Fill in the strongest links of the documents from ``first`` on, whose weights ``a`` (B, H, n, width) are.
 
-    ``texts`` says where the documents begin among the tokens, and how many of these are text. What is found is added to
-    ``sums``, and filled into the arrays of ``links`` (B, top), which are those of the whole pack, as ``words`` are.
+    Args:
+        texts: (2, B + 1), where the documents begin among the tokens, and how many of these are text.
+        counts: how often each offset has the largest weight, as ``Sums`` has it.
+        words: where the words of the documents begin among all, and which token each begins with.
+        masks: (2, W), which words look, and which are looked at; ``itself``: whether a word looks at itself.
+        rules: the fields of ``Rules``.
+        heads: room for numbers of heads (2, H); ``usual``: for keys (H,).
+        values: room for the weights (top,), of more bits than are kept.
+        found: the heads, queries and keys of the links, (B, top) each; ``weights``: theirs (B, top).
     """
-    starts, text = texts
-    weigh_pack(scores, first, window, starts, about, sums)
-    counts, n = sums[5], scores.shape[2]
-    usual = np.empty((scores.shape[1], 2))
-    for b in range(len(scores)):
+    n = a.shape[2]
+    for b in range(a.shape[0]):
         d = first + b
-        for h in range(len(usual)):
-            own = counts[h, 2 * starts[d] : 2 * starts[d + 1]]
-            best = own.argmax()
-            usual[h, 0], usual[h, 1] = best - n + 1, own[best] / text[d] if text[d] else 0.0
-        _links(scores[b], d, text[d], words, rules, usual, links)
+        count = _choose_heads(counts, 2 * texts[0, d], n, texts[1, d], rules, heads)
+        for place in range(len(values)):
+            values[place] = 0.0
+        if count and len(values):
+            _read_words(a, b, d, count, words, masks, itself, heads, usual, values, found)
+        for place in range(len(values)):
+            weights[d, place] = values[place]
 
 
-@njit(**_plain)  # type: ignore[untyped-decorator]
-def _links(a: Any, d: int, text: int, words: Any, rules: Any, offsets: Any, links: Any) -> None:
-    """Fill in the strongest links of the document ``d``: each pair of words in its best head, the first of equals.
-
-    ``offsets`` (H, 2) are at which offset each head looks, and in what share of the tokens of the text.
-    """
-    bounds, edges, query_mask, key_mask, itself = words
+@njit(**INLINE)  # type: ignore[untyped-decorator]
+def _choose_heads(counts: Any, begin: int, n: int, text: int, rules: Any, heads: Any) -> int:
+    """Fill in which heads are read, and the offset at which each always looks, or ``n``; say how many are read."""
     least, positional, many, habit = rules
-    top = links[0].shape[1]
-    first, count = bounds[d], bounds[d + 1] - bounds[d]
-    shares = offsets[:, 1]
-    heads = np.flatnonzero((shares < positional) | (text < least))
-    if not top or not len(heads):
-        return
-    begins = edges[first + d : first + d + count + 1]  # and where the last ends
-    queries, keys = np.flatnonzero(query_mask[first : first + count]), np.flatnonzero(key_mask[first : first + count])
-    starts, stops = begins[keys], begins[keys + 1]
-    best, by = np.zeros((len(queries), len(keys))), np.zeros((len(queries), len(keys)), np.int16)
-    habitual = (shares >= habit) & (text >= many)
-    usual = np.empty(len(heads), np.int64)
-    for i, q in enumerate(queries):
-        low, high = begins[q], begins[q + 1]
-        for place, h in enumerate(heads):
-            offset = int(offsets[h, 0])
-            usual[place] = (low if offset <= 0 else high - 1) + offset if habitual[h] else -1
-        for j in range(len(keys)):
-            start, stop = starts[j], stops[j]
-            if start == low and not itself:
+    count = 0
+    for h in range(counts.shape[0]):
+        best = begin
+        for offset in range(begin, begin + 2 * n):
+            if counts[h, offset] > counts[h, best]:
+                best = offset
+        share = counts[h, best] / text if text else 0.0
+        if share < positional or text < least:
+            heads[0, count] = h
+            heads[1, count] = best - begin - n + 1 if share >= habit and text >= many else n
+            count += 1
+    return count
+
+
+@njit(**INLINE)  # type: ignore[untyped-decorator]
+def _read_words(
+    a: Any, b: int, d: int, count: int, words: Any, masks: Any, itself: bool, heads: Any, usual: Any, values: Any,
+    found: Any,
+) -> None:  # fmt: skip
+    """Read the words of the document ``d`` in ``count`` heads: of equals the first head, and the first pair."""
+    bounds, edges = words
+    n, first = a.shape[2], bounds[d]
+    begin, last = first + d, bounds[d + 1] - first
+    for q in range(last):
+        if not masks[0, first + q]:
+            continue
+        low, high = edges[begin + q], edges[begin + q + 1]
+        for place in range(count):
+            offset = heads[1, place]
+            usual[place] = -1 if offset == n else (low if offset <= 0 else high - 1) + offset
+        for k in range(last):
+            start, stop = edges[begin + k], edges[begin + k + 1]
+            if not masks[1, first + k] or (start == low and not itself):
                 continue
-            most, own = 0.0, 0
-            for place, h in enumerate(heads):
+            most, head = 0.0, 0
+            for place in range(count):
+                if start <= usual[place] < stop:
+                    continue
                 weight = 0.0
                 for row in range(low, high):
                     for column in range(start, stop):
-                        weight += a[h, row, column]
-                weight = 0.0 if start <= usual[place] < stop else weight
+                        weight += a[b, heads[0, place], row, column]
                 if weight > most:
-                    most, own = weight, place
-            best[i, j], by[i, j] = most / (high - low), heads[own]
-    _rank(best, by, queries, keys, links[0][d], links[1][d], links[2][d], links[3][d])
+                    most, head = weight, heads[0, place]
+            most /= high - low
+            if most > values[len(values) - 1]:
+                _insert(most, head, q, k, d, values, found)
 
 
-@njit(**_plain)  # type: ignore[untyped-decorator]
-def _rank(best: Any, by: Any, queries: Any, keys: Any, heads: Any, at: Any, to: Any, weights: Any) -> None:
-    """Fill in the ``heads``, queries, keys and ``weights`` (top,) of the strongest links; the rest stays as it is."""
-    top, size = len(weights), 0
-    values = np.zeros(top)  # of more bits than are kept
-    for i in range(len(queries)):
-        for j in range(len(keys)):
-            value = best[i, j]
-            if value <= (values[top - 1] if size == top else 0.0):
-                continue
-            size = min(size + 1, top)
-            place = size - 1
-            while place > 0 and values[place - 1] < value:
-                values[place], heads[place] = values[place - 1], heads[place - 1]
-                at[place], to[place] = at[place - 1], to[place - 1]
-                place -= 1
-            values[place], heads[place], at[place], to[place] = value, by[i, j], queries[i], keys[j]
-    for place in range(size):
-        weights[place] = values[place]
+@njit(**INLINE)  # type: ignore[untyped-decorator]
+def _insert(value: float, head: int, query: int, key: int, d: int, values: Any, found: Any) -> None:
+    """Put a link of the document ``d`` in its place among those that are ``found``, behind its equals."""
+    heads, queries, keys = found
+    place = len(values) - 1
+    while place > 0 and values[place - 1] < value:
+        values[place], heads[d, place] = values[place - 1], heads[d, place - 1]
+        queries[d, place], keys[d, place] = queries[d, place - 1], keys[d, place - 1]
+        place -= 1
+    values[place], heads[d, place], queries[d, place], keys[d, place] = value, head, query, key

@@ -23,10 +23,12 @@ COUNTING, TELLING, CONFIDENT = 1, 2, 4
 _CHUNK = 64 * LANES
 """So many numbers are added up as float32; of more the roundings would add up."""
 # Where scores are no numbers there is division by zero, which is to go on.
-_plain: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}
+PLAIN: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}
+INLINE: dict[str, Any] = {"inline": "always"}
+"""Of a function that only compiled ones call: it is compiled as part of these, not for itself before."""
 
 
-@njit(**_plain)  # type: ignore[untyped-decorator]
+@njit(**PLAIN)  # type: ignore[untyped-decorator]
 def weigh(
     a: Any, shape: Any, window: Any, places: Any, sinks: Any, about: Any, scalars: Any, by_key: Any, by_offset: Any
 ) -> None:
@@ -54,7 +56,7 @@ def weigh(
         )  # fmt: skip
 
 
-@njit(**_plain)  # type: ignore[untyped-decorator]
+@njit(**PLAIN)  # type: ignore[untyped-decorator]
 def weigh_pack(a: Any, first: int, window: Any, starts: Any, about: Any, sums: Any) -> None:
     """Turn the scores ``a`` (B, H, n, width) of the documents from ``first`` on into weights, and add to ``sums``.
 
@@ -76,7 +78,7 @@ def weigh_pack(a: Any, first: int, window: Any, starts: Any, about: Any, sums: A
             )  # fmt: skip
 
 
-@njit(**_plain)  # type: ignore[untyped-decorator]
+@njit(**INLINE)  # type: ignore[untyped-decorator]
 def _add_rows(
     a: Any, start: int, shape: Any, window: Any, places: Any, sink: Any, about: Any,
     scalars: Any, received: Any, own: Any, firsts: Any, diagonals: Any, counts: Any, zero: int,

@@ -16,16 +16,20 @@ from attnviz.attention.compiled.simd import load, splat, store
 _zero = np.float32(0)
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def make_scores(q: Any, k: Any, first: int, scale: float, scores: Any) -> None:
     """Fill in the ``scores`` (B, H, n, width) of the queries (H, T, D) and keys (G, T, D) from the token ``first`` on.
 
     A row of scores has ``width`` numbers, whole vectors, of which the first n are for the keys.
     """
+    # numba takes longer to compile its own numpy than the loops.
+    _make_scores(q, k, first, np.float32(scale), scores, np.zeros((q.shape[2], scores.shape[3]), np.float32))
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _make_scores(q: Any, k: Any, first: int, factor: Any, scores: Any, keys: Any) -> None:
+    """Fill in the ``scores``; ``keys`` (D, width) is room for keys in columns, with zeros behind them."""
     count, heads, n, width = scores.shape
     size, share = q.shape[2], heads // len(k)
-    keys = np.zeros((size, width), np.float32)  # in columns
-    factor = np.float32(scale)
     for b in range(count):
         start = first + b * n
         for h in range(heads):

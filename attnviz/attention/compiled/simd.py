@@ -13,7 +13,8 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 from numba.core.datamodel import PrimitiveModel
-from numba.extending import intrinsic, overload, register_model
+from numba.core.typing.templates import AbstractTemplate, infer_global
+from numba.extending import intrinsic, lower_builtin, register_model
 
 from attnviz.attention.block_sizes import LANES
 
@@ -136,20 +137,17 @@ def at_least(context: Any, x: Any, least: Any) -> Any:  # noqa: ARG001
 def _arithmetic(operation: Callable[[Any, Any], Any], build: str) -> None:
     """Let ``operation`` work on vectors, and on a vector and a number."""
 
-    @intrinsic  # type: ignore[untyped-decorator]
-    def apply(context: Any, x: Any, y: Any) -> Any:  # noqa: ARG001
-        def generate(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-            return getattr(builder, build)(*(_splat(builder, each) for each in args), flags=("contract",))
+    # An ``overload`` would be shorter, but is a function to compile for each pair of types.
+    @infer_global(operation)
+    class _Template(AbstractTemplate):  # type: ignore[misc]
+        def generic(self, args: Any, _keywords: Any) -> Any:
+            return floats(*(floats if each == floats else types.float32 for each in args)) if floats in args else None
 
-        kinds = [floats if each == floats else types.float32 for each in (x, y)]
-        return floats(*kinds), generate
+    def generate(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        return getattr(builder, build)(*(_splat(builder, each) for each in args), flags=("contract",))
 
-    @overload(operation)  # type: ignore[untyped-decorator]
-    def operate(x: Any, y: Any) -> Any:
-        def applied(x: Any, y: Any) -> Any:
-            return apply(x, y)
-
-        return applied if floats in (x, y) else None
+    for kinds in ((floats, floats), (floats, types.float32), (types.float32, floats)):
+        lower_builtin(operation, *kinds)(generate)
 
 
 _arithmetic(operator.add, "fadd")
