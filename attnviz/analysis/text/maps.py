@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from attnviz.analysis.text.crop import spans
 from attnviz.analysis.text.units import Mask, Reading
-from attnviz.attention.kernel import Observer, Tile
-from attnviz.attention.observers import InUnits, Map, Tiles, Units
+from attnviz.attention.observers import Map, Units
 from attnviz.attention.observers.selection import step
 from attnviz.record import Crop, Pooled
 
@@ -74,54 +71,11 @@ def _side(rows: tuple[int, int], columns: tuple[int, int], size: int | None, hea
     return min(size or SIZE, max(1, int((_CELLS / heads) ** 0.5)))
 
 
-class Maps(Observer):
-    """Keeps what is planned of the maps, of tiles in units of some queries, or per token."""
-
-    def __init__(self, units: Reading, plan: Callable[[int], Map]) -> None:
-        self._units, self._plan = units, plan
-        self._map: Map | None = None
-        self._tiles = Tiles(1, 1)
-        self._counted: Observer = Observer()
-
-    def tile(self, tile: Tile) -> None:
-        """Pool the tile; the first one says how many heads there are."""
-        if self._map is None:
-            map_ = self._map = self._plan(tile.shape[0])
-            rows, columns = (map_.top, map_.bottom), (map_.left, map_.right)
-            self._tiles = Tiles(*map_.shape, queries=rows, keys=columns)
-            self._counted = masked([self._tiles], self._units, map_.queries, map_.keys)
-        if self._map.layers is None or tile.layer in self._map.layers:
-            self._counted.tile(tile)
-
-    def pooled(self) -> Pooled:
-        """The cells of all heads."""
-        tiles, map_ = self._tiles, self._map or Map(0, 0, 0, 0)
-        cells = {number: tiles.layer(number).cpu().numpy() for number in tiles.layers()}
-        return _pooled(cells, replace(map_, down=tiles.down, across=tiles.across))
-
-
-def masked(
-    observers: Sequence[Observer],
-    units: Reading,
-    query_mask: Mask | None,
-    key_mask: Mask | None,
-    *,
-    itself: bool = True,
-) -> InUnits:
-    """``observers`` of tiles in ``units``, in which what does not count is zero."""
-    sizes = map(range, (len(units.queries), len(units.keys)))
-    return InUnits(observers, *sizes, query_mask=query_mask, key_mask=key_mask, itself=itself)
-
-
 def pooled(units: Units) -> Pooled:
     """The cells of all heads."""
     map_ = units.map
-    numbers = [number for number in units.layers() if map_.layers is None or number in map_.layers]
-    return _pooled({number: units.found[number].cells for number in numbers}, map_)
-
-
-def _pooled(cells: Mapping[int, NDArray[np.floating]], map_: Map) -> Pooled:
+    numbers = tuple(number for number in units.layers() if map_.layers is None or number in map_.layers)
     nothing = np.zeros((0, 0, 0, 0), np.float32)  # no layer has one of the numbers that were asked for
-    values = np.stack([*cells.values()]) if cells else nothing
+    values = np.stack([units.found[number].cells for number in numbers]) if numbers else nothing
     size = map_.bottom - map_.top, map_.right - map_.left
-    return Pooled(values, map_.down, map_.across, map_.top, map_.left, size, tuple(cells))
+    return Pooled(values, map_.down, map_.across, map_.top, map_.left, size, numbers)

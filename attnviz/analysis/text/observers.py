@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -15,31 +15,18 @@ from attnviz.analysis.languages import ENGLISH
 from attnviz.analysis.text.links import counting, find_unit
 from attnviz.analysis.text.long_range import LISTED
 from attnviz.analysis.text.looking import Looking, look_from, settled
-from attnviz.analysis.text.maps import Maps, masked, plan_maps, pooled
+from attnviz.analysis.text.maps import plan_maps
 from attnviz.analysis.text.others import LayerWindows, sum_others
 from attnviz.analysis.text.per_token import PerToken, Seen
-from attnviz.analysis.text.tables import Table, stacked
+from attnviz.analysis.text.tables import Table, found_in
 from attnviz.analysis.text.units import Mask, Reading, left_out, makers_of, read_in
 from attnviz.attention.figures import EDGES
 from attnviz.attention.kernel import Observer
-from attnviz.attention.observers import (
-    Average,
-    Band,
-    HeadSums,
-    InUnits,
-    InWindows,
-    Links,
-    Map,
-    Rows,
-    Sliding,
-    TopLinks,
-    Units,
-    WindowSums,
-)
+from attnviz.attention.observers import HeadSums, InWindows, Links, Map, Rows, Sliding, Units, WindowSums
 from attnviz.attention.sums import Texts
 from attnviz.attention.totals import Document
 from attnviz.encoding import Encoding, Windows, WordSpans
-from attnviz.record import Array, Backend, Kind, Observation, Others, Pooled, Request, Top, Unit
+from attnviz.record import Backend, Kind, Observation, Others, Request, Unit
 
 if TYPE_CHECKING:
     from attnviz.analysis.text.evidence import Gathering
@@ -107,13 +94,10 @@ class TextObservers:
             layers=layers,
             only=request.heads.layers,
         )
-        self.seeing = self._in_one_pass(maps) if self._is_plain() else InParts(self, maps)
+        self.seeing, reading = self._reading(maps)
         self.layer_windows = LayerWindows()
-        self.observers = [
-            self.layer_windows,
-            self.seeing if isinstance(self.seeing, Units) else self.seeing.observer,
-            *(table.observer for table in (self.made, self.named) if table),
-        ]
+        tables = [table.observer for table in (self.made, self.named) if table]
+        self.observers: list[Observer] = [self.layer_windows, reading, *tables]
 
     def at_once(self) -> list[Observer]:
         """What observes the text, where it is run at once."""
@@ -184,11 +168,6 @@ class TextObservers:
             starts = [encoding.words[start].start for start, _ in WordSpans(encoding).passages()]
         return tuple(starts) if len(starts) > 1 else ()
 
-    def _is_plain(self) -> bool:
-        """Whether all rows of the text are read, and nothing is divided per token."""
-        rows = not self.looking.every and (self.large or self.request.generated)
-        return not rows and not (self.request.per_token and self.unit != "token")
-
     @property
     def listed(self) -> Mask:
         """Whose links are kept: what somebody asked for by name, too, though it may be a word that does not count."""
@@ -202,8 +181,12 @@ class TextObservers:
         """The units whose average over all heads is kept."""
         return () if self.named else self.asked
 
-    def _in_one_pass(self, maps: Callable[[int], Map]) -> Units:
-        """What reads links, maps and averages of all rows."""
+    def _reading(self, maps: Callable[[int], Map]) -> tuple[Units, Observer]:
+        """What reads links, maps and averages, and what shows it the rows that look."""
+        source, looking = self.source, self.looking
+        rows = not looking.every and (self.large or self.request.generated)
+        if not rows:
+            looking = Looking(np.arange(looking.size), np.arange(looking.size), looking.size, self.units)
         links = Links(
             self.k,
             self.listed,
@@ -213,16 +196,20 @@ class TextObservers:
             listed=LISTED,
             near=self.query_mask,
         )
-        starts = self.units.queries.starts, self.units.keys.starts
-        many = self.source.windows is not None
-        return Units(*starts, links=links, map_=maps, averaged=self.averaged, many=many)
+        units = Units(
+            looking.starts,
+            self.units.keys.starts,
+            links=links,
+            map_=maps,
+            averaged=self.averaged,
+            factors=self._per_token(looking.queries, looking.starts),
+            many=source.windows is not None,
+        )
+        return units, Rows([units], looking.queries) if rows else units
 
-    def _measure(
-        self, observers: Sequence[Observer], queries: NDArray[np.intp], starts: NDArray[np.intp]
-    ) -> list[Observer]:
-        """``observers`` of weights, or behind what divides these per token where that is asked for."""
-        per_token = self.request.per_token and self.unit != "token"
-        return [PerToken(observers, self.seen, queries, starts)] if per_token else list(observers)
+    def _per_token(self, queries: NDArray[np.intp], starts: NDArray[np.intp]) -> PerToken | None:
+        """What divides the weights of some ``queries`` per token, where that is asked for."""
+        return PerToken(self.seen, queries, starts) if self.request.per_token and self.unit != "token" else None
 
     @cached_property
     def seen(self) -> Seen:
@@ -246,8 +233,9 @@ class TextObservers:
             reading, causal=self.source.causal, special=request.special, function=True, everything=request.everything
         )
         makers = np.array(self.makers)
-        measure = self._measure if self.large else lambda observers, *_: list(observers)
-        return Table(makers, np.arange(len(makers)), reading.keys, keys, self.k, measure)
+        starts = np.arange(len(makers))
+        per_token = self._per_token(makers, starts) if self.large else None
+        return Table(makers, starts, reading.keys, keys, self.k, per_token)
 
     @cached_property
     def named(self) -> Table | None:
@@ -257,7 +245,7 @@ class TextObservers:
         words = [self.source.encoding.words[i] for i in self.asked]
         queries = np.concatenate([np.arange(word.start, word.stop) for word in words])
         starts = np.cumsum([0, *(word.stop - word.start for word in words[:-1])])
-        return Table(queries, starts, self.units.keys, self.key_mask, self.k, self._measure)
+        return Table(queries, starts, self.units.keys, self.key_mask, self.k, self._per_token(queries, starts))
 
     def record(self, name: str, backend: Backend) -> Observation:
         """What was kept."""
@@ -265,7 +253,7 @@ class TextObservers:
         made, named = (table.found() if table else (None, None) for table in (self.made, self.named))
         figures = self.stats.figures
         distances = tuple(edge for edge in EDGES if edge < len(source.encoding))
-        links, bands, maps, average = _found(self.seeing) if isinstance(self.seeing, Units) else self.seeing.found()
+        links, bands, maps, average = found_in(self.seeing)
         return Observation(
             model=name,
             backend=backend,
@@ -310,56 +298,3 @@ class TextObservers:
             per_token=self.request.per_token,
             one_text=self.source.keys is None,
         )
-
-
-def _found(units: Units) -> tuple[Top, Top, Pooled, Array]:
-    """The links, those of the bands, the maps and the averages that were read in one pass."""
-    found = [units.found[number] for number in units.layers()]
-    names = ("weights", "keys"), ("strong", "strong_keys", "strong_queries")
-    links, bands = (Top(*(np.stack([getattr(layer, name) for layer in found]) for name in some)) for some in names)
-    return links, bands, pooled(units), units.average
-
-
-class InParts:
-    """What reads links, maps and averages of some rows only, or per token: observers behind each other."""
-
-    def __init__(self, text: TextObservers, maps: Callable[[int], Map]) -> None:
-        self._text = text
-        self._links = TopLinks(text.k)
-        self._bands = Band(text.edges, LISTED) if text.edges else None
-        self._maps, self._average = Maps(text.units, maps), Average(text.averaged)
-        self.observer = self._observer()
-
-    def layers(self) -> tuple[int, ...]:
-        """The numbers of the layers that were seen."""
-        return self._links.layers()
-
-    def _observer(self) -> Observer:
-        text = self._text
-        listed, counted = text.listed, text.query_mask
-        groups: list[tuple[Mask, list[Observer]]] = [(listed, [self._links])]
-        if self._bands is not None:
-            alike = np.array_equal(listed, counted)
-            groups = [(listed, [self._links, self._bands])] if alike else [*groups, (counted, [self._bands])]
-        seeing: list[Observer] = [
-            *(masked(each, text.units, mask, text.key_mask, itself=text.itself) for mask, each in groups),
-            self._maps,
-            *([self._average] if text.averaged else []),
-        ]
-        looking, keys = text.looking, text.units.keys.starts
-        rows = not looking.every and (text.large or text.request.generated)
-        if not rows:
-            looking = Looking(np.arange(looking.size), np.arange(looking.size), looking.size, text.units)
-        units = InUnits(text._measure(seeing, looking.queries, looking.starts), looking.starts, keys)
-        return Rows([units], looking.queries) if rows else units
-
-    def found(self) -> tuple[Top, Top, Pooled, Array]:
-        """The links, those of the bands, the maps and the averages."""
-        links = Top(*stacked(self._links))
-        nothing = np.zeros((*links.weights.shape[:2], 0, LISTED), np.int32)
-        bands = Top(nothing.astype(np.float32), nothing, nothing)
-        if self._bands is not None:
-            weights, queries, keys = stacked(self._bands)
-            bands = Top(weights, keys, queries)
-        average = self._average.rows.cpu().numpy() if self._text.averaged else np.zeros((0, 0), np.float32)
-        return links, bands, self._maps.pooled(), average

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
-from attnviz.attention.kernel import Observer, Tile
 from attnviz.attention.window import KeyWindow
 from attnviz.encoding import Windows
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 Numbers = NDArray[np.intp]
 _BLOCK = 1024
@@ -64,36 +57,27 @@ class Seen:
         return found
 
 
-class PerToken(Observer):
-    """Hands tiles in units on, in which a weight is divided by how many tokens of the key's unit the query sees.
+class PerToken:
+    """What divides a unit's weight by how many tokens of the key's unit its queries see: ``factors`` of ``Units``.
 
     So a unit's weight to another is the mean of the weights between the tokens of both, as far as these see each
     other. ``queries`` are those that are observed, which rise, and ``starts`` the first of each unit among them.
     """
 
-    def __init__(self, observers: Sequence[Observer], seen: Seen, queries: Numbers, starts: Numbers) -> None:
-        self.observers = observers
+    def __init__(self, seen: Seen, queries: Numbers, starts: Numbers) -> None:
         self._seen, self._queries = seen, queries
         self._starts = np.append(starts, len(queries))
-        self._factors: dict[tuple[int, int, int, int, KeyWindow], Tensor] = {}
+        self._factors: dict[tuple[int, int, KeyWindow], NDArray[np.float64]] = {}
 
-    def tile(self, tile: Tile) -> None:
-        """Divide the weights of the tile."""
-        weights = tile.weights * self._of(tile)
-        seen = Tile(tile.layer, tile.query, tile.key, weights, tile.shape, tile.kind, tile.head, window=tile.window)
-        for observer in self.observers:
-            observer.tile(seen)
-
-    def _of(self, tile: Tile) -> Tensor:
-        """What the weights (n, m) of the tile are multiplied by; those of other heads and layers by the same."""
-        n, m = tile.weights.shape[1:]
-        place = tile.query, n, tile.key, m, tile.window
+    def __call__(self, first: int, count: int, window: KeyWindow) -> NDArray[np.float64]:
+        """What the weights of ``count`` units from ``first`` on are multiplied by (n, m), in all heads and layers."""
+        place = first, count, window
         if place not in self._factors:
-            if sum(each.numel() for each in self._factors.values()) > _KEPT:
+            if sum(each.size for each in self._factors.values()) > _KEPT:
                 self._factors.clear()
-            starts = self._starts[tile.query : tile.query + n + 1]
-            counts = self._seen.counts(self._queries[starts[0] : starts[-1]], tile.window)[:, tile.key : tile.key + m]
-            before = np.concatenate((np.zeros((1, m), np.int64), counts.cumsum(0)))
+            starts = self._starts[first : first + count + 1]
+            counts = self._seen.counts(self._queries[starts[0] : starts[-1]], window)
+            before = np.concatenate((np.zeros((1, counts.shape[1]), np.int64), counts.cumsum(0)))
             pairs = before[starts[1:] - starts[0]] - before[starts[:-1] - starts[0]]
-            self._factors[place] = tile.weights.new_tensor(np.diff(starts)[:, None] / np.maximum(pairs, 1))
+            self._factors[place] = np.diff(starts)[:, None] / np.maximum(pairs, 1)
         return self._factors[place]

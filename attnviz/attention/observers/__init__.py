@@ -5,24 +5,18 @@ What nobody observes is never stored. All of them are exact: nothing is sampled,
 
 from attnviz.attention.observers.cropped import Cropped
 from attnviz.attention.observers.kept import HiddenStates, Pairs, Weights, as_array, stack
-from attnviz.attention.observers.links import Band, TopLinks
 from attnviz.attention.observers.only import Only
-from attnviz.attention.observers.pooled import Tiles
 from attnviz.attention.observers.reading import Units
-from attnviz.attention.observers.rows import Average, Rows
+from attnviz.attention.observers.rows import Rows
 from attnviz.attention.observers.selection import Found, Links, Map
 from attnviz.attention.observers.statistics import HeadSums
-from attnviz.attention.observers.units import InUnits
 from attnviz.attention.observers.windows import InWindows, Sliding, WindowSums
 
 __all__ = [
-    "Average",
-    "Band",
     "Cropped",
     "Found",
     "HeadSums",
     "HiddenStates",
-    "InUnits",
     "InWindows",
     "Links",
     "Map",
@@ -30,8 +24,6 @@ __all__ = [
     "Pairs",
     "Rows",
     "Sliding",
-    "Tiles",
-    "TopLinks",
     "Units",
     "Weights",
     "WindowSums",

@@ -15,16 +15,19 @@ from attnviz.attention.observers.reading_tasks import UnitsOfTask
 from attnviz.attention.observers.selection import NO_MAP, Found, Links, Map
 from attnviz.attention.sums import Bools, Ints
 from attnviz.attention.tile import Observer, Task, Tile
+from attnviz.attention.window import KeyWindow
 
 Masks = tuple[
     NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]
 ]  # fmt: skip
 
+Factors = Callable[[int, int, KeyWindow], NDArray[np.float64]]
+
 
 class Units(Observer):
     """Keeps links, maps and averages of a text in units: to a unit the sum over its tokens, from a unit their mean.
 
-    So are word weights defined (Clark et al. 2019).
+    So are word weights defined (Clark et al. 2019). A unit may have no tokens: nothing is found of it.
 
     Args:
         queries: the first tokens of the units that look, which cut the text without a gap.
@@ -32,6 +35,7 @@ class Units(Observer):
         links: which links are kept; None: none are.
         map_: of how many heads which part of the maps is kept; None: none.
         averaged: the units whose rows are averaged over all heads.
+        factors: (first unit, how many, the layer's window) → what their weights are multiplied by (n, M); None: 1.
         many: there will be many short runs.
     """
 
@@ -45,6 +49,7 @@ class Units(Observer):
         links: Links | None = None,
         map_: Callable[[int], Map] | None = None,
         averaged: Sequence[int] = (),
+        factors: Factors | None = None,
         many: bool = False,
     ) -> None:
         self.units = np.asarray(queries, np.int64)
@@ -55,6 +60,7 @@ class Units(Observer):
         self.map = NO_MAP
         self._map = map_
         self.averaged = np.asarray(averaged, np.int64)
+        self.factors = factors
         self.found: dict[int, Found] = {}
         self.shapes: dict[int, tuple[int, int, int]] = {}
         self._open: dict[tuple[int, int], NDArray[np.float64]] = {}

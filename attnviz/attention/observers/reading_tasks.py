@@ -53,7 +53,8 @@ class UnitsOfTask(Observer):
 
     def tile(self, tile: Tile) -> None:
         """Read the units that end in a tile."""
-        loops = find_loops(COMPILED) if self._task.compiled else None
+        compiled = self._task.compiled and self._whole.factors is None
+        loops = find_loops(COMPILED) if compiled else None
         if loops is None:
             self._by_torch(tile)
         else:
@@ -97,12 +98,14 @@ class UnitsOfTask(Observer):
             self._open[:] = rows[:, count].cpu().numpy()
         if not count:
             return
-        lengths = np.diff(self._ends[self._unit : self._unit + count + 1])
+        lengths = np.maximum(np.diff(self._ends[self._unit : self._unit + count + 1]), 1)
         of = np.searchsorted(whole.firsts, np.arange(rows.shape[2]), side="right") - 1
         words = a.new_zeros(h, count, len(whole.firsts)).index_add_(
             2, torch.from_numpy(of).to(a.device), rows[:, :count]
         )
         words /= torch.from_numpy(lengths).to(words)[:, None]
+        if whole.factors is not None:
+            words *= torch.from_numpy(whole.factors(self._unit, count, tile.window)).to(words)
         self._read(words, self._unit)
 
     def _read(self, a: Tensor, first: int) -> None:

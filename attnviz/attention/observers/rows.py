@@ -1,4 +1,4 @@
-"""Observers of some queries: their rows are handed on, or averaged over the heads."""
+"""An observer that hands on the rows of some queries."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from attnviz.attention.tile import Observer, Tile
 
@@ -32,28 +31,3 @@ class Rows(Observer):
         part = Tile(tile.layer, first, tile.key, tile.weights[:, rows], shape, tile.kind, tile.head, window=tile.window)
         for observer in self.observers:
             observer.tile(part)
-
-
-class Average(Observer):
-    """Keeps the rows of some ``queries``, averaged over all heads of all layers: Q·M numbers."""
-
-    def __init__(self, queries: Sequence[int]) -> None:
-        self._queries = torch.tensor(queries, dtype=torch.long)
-        self._sum = torch.zeros(0)
-        self._heads: dict[int, int] = {}
-
-    def tile(self, tile: Tile) -> None:
-        """Add the rows of the tile that are wanted."""
-        n, m = tile.weights.shape[1:]
-        if not self._heads:
-            self._sum = tile.weights.new_zeros(len(self._queries), tile.shape[2])
-        self._heads[tile.layer] = tile.shape[0]
-        wanted = torch.nonzero((self._queries >= tile.query) & (self._queries < tile.query + n)).flatten()
-        if len(wanted):
-            rows = tile.weights[:, (self._queries[wanted] - tile.query).to(tile.weights.device)].sum(0)
-            self._sum[wanted.to(rows.device), tile.key : tile.key + m] += rows
-
-    @property
-    def rows(self) -> Tensor:
-        """The averages, (Q, M), in the order of ``queries``."""
-        return self._sum / sum(self._heads.values())

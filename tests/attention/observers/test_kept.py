@@ -6,14 +6,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
 from attnviz.attention import kernel, memory, observers
 from attnviz.attention.kernel import Observer, Tile
-from attnviz.attention.observers import HiddenStates, Weights, stack
+from attnviz.attention.observers import HiddenStates, Pairs, Weights, stack
 from attnviz.errors import ExitCode, InputError
 from attnviz.interface import Model, load
 from tests import tiny
+from tests.attention.observers.naive import Case, cases
 
 
 def tile(layer: int, query: int, key: int, weights: Tensor, shape: tuple[int, int, int] = (1, 3, 4)) -> Tile:
@@ -140,3 +143,21 @@ def test_no_more_is_allowed_than_is_free(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_where_nothing_says_how_much_is_free_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "free_memory", lambda _: None)
     observers.Weights().tile(Tile(0, 0, 0, torch.zeros(1, 1, 5), (1, 1, 5)))
+
+
+@settings(deadline=None, max_examples=30)
+@given(case=cases(dtypes=(torch.float32, torch.float64)), data=st.data())
+def test_pairs_are_rows_and_cells_of_the_map(case: Case, data: st.DataObject) -> None:
+    queries = data.draw(st.lists(st.integers(0, case.queries - 1), max_size=9))
+    keys = data.draw(st.lists(st.integers(0, case.keys - 1), max_size=9))
+    rows, cells = Pairs(queries), Pairs(queries, keys)
+    weights = case.watch(rows, cells)
+    assert rows.layers() == cells.layers() == (5,)
+    assert torch.equal(rows.layer(5).double(), weights[:, queries])
+    assert torch.equal(cells.layer(5).double(), weights[:, queries][..., keys])
+
+
+def test_pairs_of_nothing_are_empty() -> None:
+    case, observers = Case(2, 1, 5, 5), (Pairs([]), Pairs([], [1]), Pairs([1, 1], []), Pairs([], []))
+    case.watch(*observers)
+    assert [tuple(each.layer(5).shape) for each in observers] == [(2, 0, 5), (2, 0, 1), (2, 2, 0), (2, 0, 0)]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from attnviz.attention.kernel import Kind, Observer, Tile, attend
-from attnviz.attention.observers import HeadSums, Links, Map, Only, Units, Weights
+from attnviz.attention.observers import HeadSums, Links, Map, Only, Rows, Units, Weights
 from attnviz.attention.observers.selection import Found, step
 from attnviz.attention.window import CAUSAL, KeyWindow
 from tests.attention.observers.naive import Case, cases
@@ -124,6 +124,35 @@ def test_what_is_found_in_units(case: Case, data: st.DataObject | None) -> None:
     assert units.layers() == (5,)
     assert_found(units.found[5], weights, links, map_)
     same(units.average, weights[:, averaged].mean(0))
+
+
+def test_units_without_tokens_and_weights_that_are_multiplied() -> None:
+    """Of some queries only: the second unit has none, and neither has the last."""
+    case, queries, keys = Case(2, 1, 20, 20, window=CAUSAL, rows=3), [1, 2, 3, 9, 10, 19], [0, 4, 5, 12]
+    starts = [0, 2, 2, 3, 6]
+    factors = np.random.default_rng(0).random((5, 4))
+    units = Units(
+        starts, keys, links=Links(2, edges=(1,), listed=2), map_=lambda _: Map(0, 5, 0, 4), averaged=[0, 3],
+        factors=lambda first, count, _: factors[first : first + count],
+    )  # fmt: skip
+    weights = in_units(case.watch(Rows([units], queries))[:, queries], [0, 2, 3], keys)
+    whole = torch.zeros(2, 5, 4, dtype=torch.float64)
+    whole[:, [0, 2, 3]] = weights * torch.from_numpy(factors)[[0, 2, 3]]
+    same(units.found[5].cells, whole)
+    same(units.found[5].weights, whole.topk(2).values)
+    same(units.average, whole[:, [0, 3]].mean(0))
+
+
+@pytest.mark.parametrize("window", [CAUSAL, KeyWindow(), KeyWindow(left=2, right=0)])
+def test_links_of_equal_weights_are_of_different_keys(window: KeyWindow) -> None:
+    n = 80
+    units, q = Units(range(n), range(n), links=Links(4)), torch.zeros(2, n, 4)
+    attend(q, q, q, scale=1.0, window=window, observers=[units])
+    found = units.found[0]
+    for keys, values in zip(found.keys.reshape(-1, 4), found.weights.reshape(-1, 4), strict=True):
+        there = keys[keys >= 0]
+        assert len(set(there.tolist())) == len(there) == (values > 0).sum()
+        assert there.tolist() == sorted(there.tolist()), "of equal ones the first"
 
 
 def test_a_replay_of_weights_in_tiles_finds_the_same() -> None:
