@@ -72,7 +72,7 @@ def test_an_existing_file_needs_force(tmp_path: Path) -> None:
     path.write_text("mine")
     with pytest.raises(UsageError, match=r"a\.png exists") as caught:
         output_path(str(path), SUFFIXES, force=False)
-    assert "--force" in caught.value.hint
+    assert "`force`" in caught.value.hint
     assert output_path(str(path), SUFFIXES, force=True) == path
 
 

@@ -93,7 +93,10 @@ def test_a_decoder_that_crosses_needs_what_the_encoder_gave(network: Open) -> No
 @pytest.mark.parametrize("case", [PARALLEL, ("llama", "grouped queries"), ("bert", "encoder")], ids=str)
 def test_observing_changes_nothing(case: tuple[str, str], network: Open) -> None:
     ids = ids_of(case)
-    assert torch.equal(network(case)(ids), network(case)(ids, (), [Order(), Order()]))
+    # A layer of which nobody wants the weights is computed without them: the sums are rounded in another order.
+    seen = network(case)(ids, (), [Order(), Order()])
+    torch.testing.assert_close(network(case)(ids), seen, rtol=1e-5, atol=1e-5)
+    assert torch.equal(network(case)(ids, (), [Order()]), seen)
 
 
 @pytest.mark.parametrize("case", [PARALLEL, ("llama", "grouped queries"), ("bert", "encoder")], ids=str)

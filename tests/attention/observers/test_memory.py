@@ -23,6 +23,12 @@ BOUND = 1 << 19
 """Weights of a tile; the map of the two heads has 34 times as many."""
 
 
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The notes are of the thread that takes them."""
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+
+
 class Allocations(TorchDispatchMode):
     """Notes how many bytes the largest storage has that any operation gave back."""
 
