@@ -25,9 +25,9 @@ from torch.nn import functional
 from attnviz.attention.block_sizes import LANES, TILE
 from attnviz.attention.pipeline import in_order
 from attnviz.attention.shared import starts
+from attnviz.attention.tile import PASSES, Task, find_loops
 from attnviz.attention.tile import Kind as Kind
 from attnviz.attention.tile import Observer as Observer
-from attnviz.attention.tile import Task, find_loops
 from attnviz.attention.tile import Tile as Tile
 from attnviz.attention.window import CAUSAL, EVERYTHING, KeyWindow
 
@@ -44,7 +44,6 @@ _STEP = 64
 PARALLEL = 1 << 22
 # So many tasks a thread has, as some take longer than others.
 _TASKS = 4
-PASSES = "attnviz.attention.compiled.passes"
 
 
 def attend(

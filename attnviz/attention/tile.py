@@ -1,11 +1,11 @@
-"""A tile of weights, as the kernel shows it to observers, and what they share of it."""
+"""A tile of weights, as the kernel shows it to observers, and what an observer is."""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from types import ModuleType
 
 import numpy as np
@@ -18,8 +18,8 @@ from attnviz.attention.window import EVERYTHING, KeyWindow
 from attnviz.errors import UnsupportedModel
 from attnviz.record import Kind as Kind
 
-BLOCK = 64
-"""How many keys a block has: what observers share of a tile (``Tile.peaks``, ``Tile.sums``) is kept by the block."""
+PASSES = "attnviz.attention.compiled.passes"
+"""The module of the compiled pass that turns scores into weights."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,23 +45,6 @@ class Tile:
     def own(self) -> int:
         """The column of the key at the place of the tile's first query."""
         return self.first + self.query - self.key
-
-    @cached_property
-    def peaks(self) -> Tensor:
-        """The largest weight of each ``BLOCK`` keys from ``key`` on, (h, n, b); the last block may have fewer keys."""
-        return torch.cat([part.amax(-1) for part in self._blocks], dim=-1)
-
-    @cached_property
-    def sums(self) -> Tensor:
-        """The sum of the weights of each block, (h, n, b)."""
-        return torch.cat([part.sum(-1) for part in self._blocks], dim=-1)
-
-    @property
-    def _blocks(self) -> list[Tensor]:
-        """The weights in whole blocks, (h, n, b, BLOCK), and those that are left over, (h, n, 1, m % BLOCK)."""
-        whole = self.weights.shape[-1] // BLOCK * BLOCK
-        parts = [self.weights[..., :whole].view(*self.weights.shape[:-1], -1, BLOCK)] if whole else []
-        return parts if whole == self.weights.shape[-1] else [*parts, self.weights[..., None, whole:]]
 
 
 @dataclass(frozen=True)

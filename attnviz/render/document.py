@@ -62,9 +62,7 @@ def summary_document(summary: Summary, check: Check | None) -> dict[str, Any]:
         ],
         "long_range_links": [_long_range(band) for band in summary.long_range if summary.is_long],
         "distance_profile": _profile(summary.profile) if summary.profile and summary.is_long else None,
-        "received": [
-            asdict(passage) | {"received": _round(passage.received)} for passage in summary.passages if summary.is_long
-        ],
+        "received": [_passage(passage) for passage in summary.passages if summary.is_long],
         "generated": [
             {
                 "token": observation.tokens[row.query_index + 1],

@@ -14,9 +14,7 @@ from attnviz.attention.block_sizes import LANES
 from attnviz.attention.compiled import HIDDEN
 from attnviz.attention.figures import Figures, figures, profile
 from attnviz.attention.sums import Sums, Texts, add, surprises
-from attnviz.attention.tile import Observer, Task, Tile, find_loops, require_equal_heads
-
-PASSES = "attnviz.attention.compiled.passes"
+from attnviz.attention.tile import PASSES, Observer, Task, Tile, find_loops, require_equal_heads
 
 
 class HeadSums(Observer):

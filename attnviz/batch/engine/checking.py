@@ -10,7 +10,7 @@ import numpy as np
 
 from attnviz.analysis.corpus.alone import run_alone
 from attnviz.analysis.corpus.metrics import Measured
-from attnviz.attention.kernel import Observer, Tile
+from attnviz.analysis.text.others import LayerWindows
 from attnviz.attention.window import KeyWindow
 from attnviz.batch.engine.work import Worker
 from attnviz.batch.output.result import DocumentResult
@@ -230,15 +230,4 @@ def layer_windows(backend: Native | Hosted, encoding: Encoding) -> dict[int, Key
         return {number: layer.attention.window for number, layer in enumerate(spec.layers)}
     seen = LayerWindows()
     run_alone(backend, encoding, [seen])
-    return seen.found
-
-
-class LayerWindows(Observer):
-    """Keeps how far the queries of each layer see."""
-
-    def __init__(self) -> None:
-        self.found: dict[int, KeyWindow] = {}
-
-    def tile(self, tile: Tile) -> None:
-        """See the layer of the tile."""
-        self.found[tile.layer] = tile.window
+    return {number: KeyWindow(*span) for number, span in seen.found.items()}
