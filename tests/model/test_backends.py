@@ -47,6 +47,24 @@ def test_what_a_family_file_expresses_is_native(name: str, request: pytest.Fixtu
     assert (backend.name, reason, hosted_reason(checkpoint)) == ("native", "", "")
 
 
+def test_a_short_text_runs_in_one_thread_and_a_long_one_in_all(
+    tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Threads(Observer):
+        def hidden(self, *_: object) -> None:
+            seen.append(torch.get_num_threads())
+
+    model, before, seen = load(tiny_bert), torch.get_num_threads(), list[int]()
+    torch.set_num_threads(2)
+    try:
+        model.attend(tiny.SENTENCE, observers=[Threads()])
+        monkeypatch.setattr("attnviz.model.native.backend._SHORT", 0)
+        model.attend(tiny.SENTENCE, observers=[Threads()])
+        assert (set(seen), seen[0], seen[-1], torch.get_num_threads()) == ({1, 2}, 1, 2, 2)
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_a_type_without_a_family_file_is_hosted_and_the_reason_names_it(tiny_mixtral: Path) -> None:
     model = load(tiny_mixtral)
     assert isinstance(model.backend, Hosted)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import torch
@@ -19,6 +20,9 @@ from attnviz.model.families import Family, find_family
 from attnviz.model.inputs import require_finite, require_fit, require_token
 from attnviz.model.native import weights
 from attnviz.model.native.forward import KVCache, Network
+
+_SHORT = 1 << 29
+"""So many multiplications take one core about 10 ms: several threads would spend more on waiting for each other."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +80,12 @@ class Native:
             ModelError: the tokenizer and the model do not belong together, or the result is not finite; the message
                 names the tensors that are not finite.
         """
+        tokens = len(encoding) + len(target or ())
+        size, width = self._sizes
+        with _threads(1 if tokens * (size + tokens * width) < _SHORT else torch.get_num_threads()):
+            return self._run(encoding, observers, target)
+
+    def _run(self, encoding: Encoding, observers: Sequence[Observer], target: Encoding | None) -> Tensor:
         memory = None
         network, read = self.network, encoding
         if network.encoder:
@@ -94,6 +104,13 @@ class Native:
             states = network(read.ids, read.type_ids, observers, memory=memory, whole=whole)
         require_finite(states, network.tensors)
         return states
+
+    @cached_property
+    def _sizes(self) -> tuple[int, int]:
+        """How many numbers each token is multiplied with in matrices, and with each other token in attention."""
+        matrices = (tensor.numel() for name, tensor in self.network.tensors.items() if not name.startswith("embed."))
+        layers = (layer.attention for stack in self._stacks() for layer in stack.layers)
+        return sum(matrices), sum(2 * attention.heads * attention.head_size for attention in layers)
 
     @property
     def layers(self) -> dict[Kind, int]:
@@ -126,6 +143,17 @@ class Native:
         if kind == "cross":
             return False
         return self._stacks()[0 if kind == "encoder" else -1].causal
+
+
+@contextlib.contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Let torch compute in so many threads inside the block."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _require(network: Network, encoding: Encoding) -> None:
