@@ -34,8 +34,8 @@ class Read:
         n = len(self.document)
         found = np.zeros((*self.each[0].shape[:2], n, n))
         for window, weights in zip(self.windows, self.each, strict=True):
-            for row, query in enumerate(window.places):
-                for column, key in enumerate(window.places):
+            for row, query in enumerate(window.positions):
+                for column, key in enumerate(window.positions):
                     text = window.start <= key < window.stop
                     if window.first <= query < window.last and text and (self.sinks or column > 0):
                         found[:, :, query, key] = weights[:, :, row, column]

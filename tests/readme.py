@@ -16,7 +16,7 @@ from attnviz.analysis.corpus.roles import ROLES
 from attnviz.cli.app import app
 from attnviz.manual import CHAPTERS, FOLDER, chapter
 from attnviz.model.overview import list_families
-from attnviz.record.schemas import schema
+from attnviz.record.schemas import schema_text
 
 ROOT = Path(__file__).parent.parent
 PAGES = (ROOT / "README.md", *(FOLDER / f"{name}.md" for name in CHAPTERS))
@@ -89,7 +89,7 @@ def compared() -> str:
 
 def names(document: str, part: str = "") -> str:
     """The names of a JSON document, or of a ``part`` of it, as a table: what its schema says of each."""
-    found = json.loads(schema(document))
+    found = json.loads(schema_text(document))
     properties = (found["$defs"][part] if part else found)["properties"]
     rows = (f"| `{name}` | {_described(each, found)} |" for name, each in properties.items())
     return "\n".join(["| name | what |", "|---|---|", *rows])

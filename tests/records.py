@@ -10,7 +10,7 @@ import numpy as np
 from attnviz.analysis.text.observing import replay
 from attnviz.analysis.text.summary import Summary, summarise
 from attnviz.encoding import Encoding, Word
-from attnviz.record import Array, Attention, EncoderDecoder, Request
+from attnviz.record import Array, AttentionRecord, EncoderDecoderRecord, Request
 
 Spelled = str | tuple[str, Sequence[str]]
 """A word of one token, or a word and its pieces."""
@@ -18,32 +18,32 @@ Spelled = str | tuple[str, Sequence[str]]
 
 def record(
     words: Sequence[Spelled], weights: Array, *, causal: bool = False, numbers: tuple[int, ...] = (), **facts: Any
-) -> Attention:
+) -> AttentionRecord:
     """Return a record of ``words``; those in square brackets are special tokens. ``facts`` are fields of the
     ``Encoding``.
     """
     encoding = encoding_of(words, **facts)
     assert weights.shape[2:] == (len(encoding), len(encoding))
-    return Attention("tests/fixed", "native", causal, encoding, weights, numbers=numbers)
+    return AttentionRecord("tests/fixed", "native", causal, encoding, weights, numbers=numbers)
 
 
-def summary_of(attention: Attention, **asked: Any) -> Summary:
+def summary_of(attention: AttentionRecord, **asked: Any) -> Summary:
     """Return the summary of a record for a ``Request`` with these fields."""
     return summarise(replay(attention, Request(**asked)))
 
 
 def cross_record(
     queries: Sequence[Spelled], keys: Sequence[Spelled], weights: Array, *, numbers: tuple[int, ...] = (), **facts: Any
-) -> Attention:
+) -> AttentionRecord:
     """A cross map: ``queries`` look at ``keys``; ``facts`` go to the queries' ``Encoding``."""
     target, source = encoding_of(queries, **facts), encoding_of(keys)
     assert weights.shape[2:] == (len(target), len(source))
-    return Attention("tests/fixed", "native", False, target, weights, "cross", source, numbers)
+    return AttentionRecord("tests/fixed", "native", False, target, weights, "cross", source, numbers)
 
 
 def three_maps(
     source: Sequence[Spelled], target: Sequence[Spelled], shape: tuple[int, int] = (2, 3), **facts: Any
-) -> EncoderDecoder:
+) -> EncoderDecoderRecord:
     """An encoder–decoder's record with random weights of ``shape`` (layers, heads); ``facts`` go to the target."""
     keys, queries = encoding_of(source), encoding_of(target, **facts)
     weights = {
@@ -51,10 +51,10 @@ def three_maps(
         "decoder": random_weights((*shape, len(queries)), seed=1, causal=True),
         "cross": random_weights((*shape, len(queries), len(keys)), seed=2),
     }
-    return EncoderDecoder(
-        Attention("tests/fixed", "native", False, keys, weights["encoder"], "encoder"),
-        Attention("tests/fixed", "native", True, queries, weights["decoder"], "decoder"),
-        Attention("tests/fixed", "native", False, queries, weights["cross"], "cross", keys),
+    return EncoderDecoderRecord(
+        AttentionRecord("tests/fixed", "native", False, keys, weights["encoder"], "encoder"),
+        AttentionRecord("tests/fixed", "native", True, queries, weights["decoder"], "decoder"),
+        AttentionRecord("tests/fixed", "native", False, queries, weights["cross"], "cross", keys),
     )
 
 

@@ -18,7 +18,7 @@ def validate(document: Any, name: str = "show") -> None:
 
 @cache
 def _validator(name: str) -> Draft202012Validator:
-    schema = json.loads(schemas.schema(name))
+    schema = json.loads(schemas.schema_text(name))
     Draft202012Validator.check_schema(schema)
     return Draft202012Validator(_closed(schema))
 

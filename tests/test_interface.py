@@ -168,7 +168,7 @@ def test_three_maps_are_opened_as_they_were_saved(suffix: str, three: EncoderDec
     three.save(str(path))
     opened = EncoderDecoder.open(str(path))
     assert type(opened) is EncoderDecoder
-    assert isinstance(opened, record.EncoderDecoder)
+    assert isinstance(opened, record.EncoderDecoderRecord)
     for name in ("encoder", "decoder", "cross"):
         before, after = getattr(three, name), getattr(opened, name)
         assert type(after) is Attention
@@ -219,7 +219,7 @@ def test_a_record_draws_itself(tiny_attention: Attention) -> None:
 
 
 def test_the_record_of_the_interface_is_a_record(tiny_attention: Attention) -> None:
-    assert isinstance(tiny_attention, record.Attention)
+    assert isinstance(tiny_attention, record.AttentionRecord)
 
 
 def test_check_says_the_largest_difference(tiny_model: Model) -> None:

@@ -18,14 +18,14 @@ from safetensors.numpy import load_file, save_file
 
 from attnviz.encoding import Encoding, Word
 from attnviz.errors import InputError, UsageError
-from attnviz.record import Array, Attention, EncoderDecoder, Record, read, save, write
+from attnviz.record import Array, AttentionRecord, EncoderDecoderRecord, Record, read, save, write
 from tests.records import cross_record, encoding_of, random_weights, record, three_maps
 from tests.schemas import validate
 
 SUFFIXES = (".json", ".safetensors")
 
 
-def example(dtype: str = "float32") -> Attention:
+def example(dtype: str = "float32") -> AttentionRecord:
     """Return a record in which no field has its default: a pair, pieces, non-ASCII, a truncated text."""
     encoding = Encoding(
         text="The fin\tancials “你好” \x1b[31m",
@@ -45,35 +45,35 @@ def example(dtype: str = "float32") -> Attention:
         generated=2,
     )
     weights = random_weights((2, 3, 6), causal=True, dtype=dtype)
-    return Attention("someone/model", "hosted", True, encoding, weights, numbers=(3, 7))
+    return AttentionRecord("someone/model", "hosted", True, encoding, weights, numbers=(3, 7))
 
 
-def cross_example(dtype: str = "float32") -> Attention:
+def cross_example(dtype: str = "float32") -> AttentionRecord:
     """A cross map of 6 target tokens, 2 of them generated, and 4 source tokens."""
     one = example()
     keys = replace(encoding_of(["[CLS]", "naïve", ("bänke", ["bän", "\\xf0"])]), pair="“", dropped=1)
     return replace(one, causal=False, kind="cross", keys=keys, weights=random_weights((2, 3, 6, 4), dtype=dtype))
 
 
-def three(dtype: str = "float32") -> EncoderDecoder:
+def three(dtype: str = "float32") -> EncoderDecoderRecord:
     cross = cross_example(dtype)
     assert cross.keys
     encoder = replace(cross, encoding=cross.keys, keys=None, kind="encoder", weights=random_weights((3, 2, 4)))
     decoder = replace(cross, keys=None, kind="decoder", causal=True, weights=random_weights((2, 3, 6), causal=True))
-    return EncoderDecoder(replace(encoder, numbers=()), decoder, cross)
+    return EncoderDecoderRecord(replace(encoder, numbers=()), decoder, cross)
 
 
 EXAMPLES: dict[str, Callable[[str], Record]] = {"one text": example, "cross": cross_example, "three maps": three}
 
 
 def assert_same(read_back: Record, record: Record) -> None:
-    if isinstance(record, EncoderDecoder):
-        assert isinstance(read_back, EncoderDecoder)
+    if isinstance(record, EncoderDecoderRecord):
+        assert isinstance(read_back, EncoderDecoderRecord)
         for name in ("encoder", "decoder", "cross"):
             assert_same(getattr(read_back, name), getattr(record, name))
         return
     attention = record
-    assert type(read_back) is Attention
+    assert type(read_back) is AttentionRecord
     facts = {name: value for name, value in vars(attention).items() if name != "weights"}
     assert {name: value for name, value in vars(read_back).items() if name != "weights"} == facts
     assert read_back.weights.dtype == attention.weights.dtype
@@ -191,7 +191,7 @@ def test_files_of_the_older_formats_are_read(tmp_path: Path, suffix: str, facts:
     encoding = Encoding(
         "a bc", None, (5, 6, 7), (0, 0, 0), ("a", "b", "##c"), (False,) * 3, (Word("a", 0, 1), Word("bc", 1, 3)), 1
     )
-    expected = Attention("someone/model", "native", True, encoding, weights)
+    expected = AttentionRecord("someone/model", "native", True, encoding, weights)
     if facts is SECOND:
         expected = replace(expected, backend="hosted", numbers=(3, 7), encoding=replace(encoding, generated=1))
     assert_same(read(path), expected)
@@ -461,7 +461,7 @@ def safetensors(path: Path, weights: Array, **metadata: str) -> Path:
     return path
 
 
-def facts_of(attention: Attention, folder: Path) -> str:
+def facts_of(attention: AttentionRecord, folder: Path) -> str:
     """The record's facts as the safetensors header holds them."""
     write(attention, folder / "facts.json", ".json")
     return json.dumps(json.loads((folder / "facts.json").read_bytes()) | {"weights": None})
@@ -644,7 +644,7 @@ def test_whatever_a_field_holds_the_record_is_valid_or_refused(
             taken += 1
             write(found, again, suffix)
             assert_same(read(again), found)
-    assert taken or suffix == ".json" or isinstance(whole, EncoderDecoder)  # some are true of a record
+    assert taken or suffix == ".json" or isinstance(whole, EncoderDecoderRecord)  # some are true of a record
 
 
 def places(facts: dict[str, Any]) -> list[tuple[str, ...]]:

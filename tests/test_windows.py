@@ -35,7 +35,7 @@ def test_each_token_is_kept_from_one_window_in_order(text: str, limit: int, part
         pairwise([0, *(window.last for window in windows)])
     )
     assert windows[-1].last == len(document)
-    kept = np.concatenate([window.places[window.kept] for window in windows])
+    kept = np.concatenate([window.positions[window.kept] for window in windows])
     assert kept.tolist() == list(range(len(document)))
 
 
@@ -47,17 +47,17 @@ def test_a_window_reads_its_part_of_the_document_between_the_special_tokens(
         return
     document, windows = cut(text, limit, causal=causal)
     for window in windows:
-        read, places = window.encoding, window.places
-        assert len(read) == len(places) <= limit
-        assert places[1:-1].tolist() == list(range(window.start, window.stop))
+        read, positions = window.encoding, window.positions
+        assert len(read) == len(positions) <= limit
+        assert positions[1:-1].tolist() == list(range(window.start, window.stop))
         for name in ("ids", "type_ids", "tokens", "special"):
-            assert getattr(read, name) == tuple(getattr(document, name)[place] for place in places)
+            assert getattr(read, name) == tuple(getattr(document, name)[place] for place in positions)
         assert [(word.start, word.stop) for word in read.words] == list(
             pairwise([0, *(word.stop for word in read.words)])
         )
         assert read.words[-1].stop == len(read)
         words = {(word.text, word.start, word.stop) for word in document.words}
-        assert {(word.text, places[word.start], places[word.stop - 1] + 1) for word in read.words} <= words
+        assert {(word.text, positions[word.start], positions[word.stop - 1] + 1) for word in read.words} <= words
 
 
 def test_windows_overlap_by_half_and_the_last_reaches_back() -> None:

@@ -55,10 +55,10 @@ def totals(sums: Sums, texts: Texts) -> dict[str, tuple[NDArray[np.float64], NDA
         found[name] = np.where(there, diagonals[:, at], 0.0).astype(np.float64), counts[name]
     found["first"] = sums.received[:, texts.keys[:-1]].astype(np.float64), counts["first"]
     for name, keys in texts.sets.items():
-        places = np.flatnonzero(keys)
-        before = np.zeros((len(sums.received), len(places) + 1))
-        np.cumsum(sums.received[:, places], axis=1, dtype=np.float64, out=before[:, 1:])
-        edges = np.searchsorted(places, texts.keys)
+        positions = np.flatnonzero(keys)
+        before = np.zeros((len(sums.received), len(positions) + 1))
+        np.cumsum(sums.received[:, positions], axis=1, dtype=np.float64, out=before[:, 1:])
+        edges = np.searchsorted(positions, texts.keys)
         found[name] = before[:, edges[1:]] - before[:, edges[:-1]], np.where(np.diff(edges), counts["first"], 0)
     return found
 
@@ -84,7 +84,7 @@ def profile(sums: Sums, texts: Texts) -> NDArray[np.float64]:
     counted = max(1, int(texts.counting.sum()))
     bounds = (0, *EDGES, 1 << 40)
     distances = abs(_offsets(texts))
-    firsts = texts.places + texts.first
+    firsts = texts.positions + texts.first
     shares = [
         sums.diagonals[:, (near <= distances) & (distances < far)].sum(-1, dtype=np.float64)
         - sums.firsts[:, (near <= firsts) & (firsts < far)].sum(-1, dtype=np.float64)
@@ -96,7 +96,7 @@ def profile(sums: Sums, texts: Texts) -> NDArray[np.float64]:
 @lru_cache(maxsize=8)
 def _counts(texts: Texts) -> dict[str, NDArray[np.float64]]:
     """Of how many queries each total is a sum, (B,)."""
-    at, lengths = texts.places + texts.first, np.repeat(np.diff(texts.keys), np.diff(texts.queries))
+    at, lengths = texts.positions + texts.first, np.repeat(np.diff(texts.keys), np.diff(texts.queries))
     masks = dict.fromkeys((*SCALARS, "distance", "signed_distance", "first"), texts.counting)
     masks["confidence"] = texts.confident
     masks["duplicate"] = texts.counting & (texts.earlier >= 0)

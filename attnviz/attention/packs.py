@@ -40,7 +40,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Rules:
+class OffsetRules:
     """Which links are left out: those of a head with one offset in a share of ``positional`` of the text's tokens,
     where it has ``least`` of these; and where it has ``many`` and the share is ``habit``, those at that offset.
     """
@@ -66,7 +66,7 @@ class Marks:
     query_mask: Bools
     key_mask: Bools
     itself: bool
-    rules: Rules
+    rules: OffsetRules
 
     @cached_property
     def text(self) -> Ints:
@@ -90,7 +90,7 @@ class Marks:
 
 
 @dataclass(frozen=True, eq=False)
-class Layer:
+class PackLayer:
     """What was found of one layer: ``sums``, and the ``top`` links of each document, (B, top) each.
 
     A link has its head, its words' numbers in the document and its weight; 0 where there are fewer. A document whose
@@ -109,7 +109,7 @@ class Measure:
     """Turns the scores of packed documents into weights and keeps what is measured of them; a ``packed.See``."""
 
     def __init__(self, marks: Marks, top: int) -> None:
-        self.layers: dict[int, Layer] = {}
+        self.layers: dict[int, PackLayer] = {}
         self._marks, self._top = marks, top
         self.texts = marks.texts
 
@@ -149,11 +149,11 @@ class Measure:
         found.weights[place, :count], found.heads[place, :count] = strength, heads
         found.queries[place, :count], found.keys[place, :count] = queries, keys
 
-    def _found(self, layer: int, heads: int, *, single: bool = False) -> Layer:
+    def _found(self, layer: int, heads: int, *, single: bool = False) -> PackLayer:
         if layer not in self.layers:
             texts = self._marks.texts
             shape = len(texts), self._top
-            self.layers[layer] = Layer(
+            self.layers[layer] = PackLayer(
                 Sums.new(heads, texts, single=single),
                 np.zeros(shape, np.int16),
                 np.zeros(shape, np.int32),

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
@@ -101,14 +101,14 @@ class Texts:
         return self.first + np.diff(self.queries) - 1
 
     @cached_property
-    def places(self) -> Ints:
+    def positions(self) -> Ints:
         """The number of each query in its text (Q,)."""
         return np.arange(self.queries[-1]) - np.repeat(self.queries[:-1], np.diff(self.queries))
 
     @cached_property
     def confident(self) -> Bools:
         """The queries that count and are not behind the text (Q,)."""
-        return self.counting & (self.places + self.first < np.repeat(self.stop, np.diff(self.queries)))
+        return self.counting & (self.positions + self.first < np.repeat(self.stop, np.diff(self.queries)))
 
     @cached_property
     def flags(self) -> NDArray[np.uint8]:
@@ -121,8 +121,8 @@ class Texts:
     def inside(self) -> NDArray[np.float32]:
         """1 for each key (K,) in front of where its text stops, 0 for the others, and behind all for whole vectors."""
         lengths = np.diff(self.keys)
-        places = np.arange(self.keys[-1]) - np.repeat(self.keys[:-1], lengths)
-        inside = (places < np.repeat(self.stop, lengths)).astype(np.float32)
+        positions = np.arange(self.keys[-1]) - np.repeat(self.keys[:-1], lengths)
+        inside = (positions < np.repeat(self.stop, lengths)).astype(np.float32)
         return np.append(inside, np.zeros(LANES, np.float32))
 
     @cached_property
@@ -133,7 +133,7 @@ class Texts:
     @cached_property
     def same(self) -> Ints:
         """The first token of the same id of each query (Q,), by its number among all."""
-        start = self.places - np.arange(len(self.places))
+        start = self.positions - np.arange(len(self.positions))
         found = np.where(self.earlier >= 0, self.earlier - start, np.arange(len(start)))
         while not np.array_equal(found, found[found]):
             found = found[found]
@@ -283,6 +283,16 @@ def _skewed(a: Tensor) -> Tensor:
 def _of_texts(array: NDArray[Any], starts: Ints, text: int, count: int) -> NDArray[Any]:
     """A view of ``array`` (H, …) at some texts of one length, (H, B, length)."""
     return array[:, starts[text] : starts[text + count]].reshape(len(array), count, -1)
+
+
+def earlier_tokens(ids: Sequence[int]) -> list[int]:
+    """The number of the last earlier token of the same id for each token of a text, −1 for none."""
+    last: dict[int, int] = {}
+    found = []
+    for i, number in enumerate(ids):
+        found.append(last.get(number, -1))
+        last[number] = i
+    return found
 
 
 def _numbers(tensor: Tensor) -> NDArray[np.float64]:

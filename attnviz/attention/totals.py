@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.attention.figures import EDGES, Figures, profile, sinks, totals
-from attnviz.attention.sums import Bools, Ints, Sums, Texts
+from attnviz.attention.sums import Bools, Sums, Texts, earlier_tokens
 from attnviz.attention.tile import require_equal_heads
 from attnviz.encoding import Window
 
@@ -17,7 +17,7 @@ Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Document:
+class DocumentMasks:
     """What is said of the tokens of a document, as ``Texts`` says it; ``tail`` are those behind the text (N,)."""
 
     counting: Bools
@@ -30,30 +30,20 @@ class Document:
 
     def texts(self, window: Window) -> Texts:
         """What is said of the tokens of a window: the queries that are kept of it count."""
-        kept, places = window.kept, window.places
+        kept, positions = window.kept, window.positions
         # By its place in the document each token is in a passage, 0 in front of the first: so are special tokens.
-        numbers = np.searchsorted(self.passages, places, side="right")
+        numbers = np.searchsorted(self.passages, positions, side="right")
         begin = np.diff(numbers, prepend=0) != 0
         return Texts.one(
             len(kept),
-            counting=kept & self.counting[places],
-            telling=kept & self.telling[places],
-            stop=None if self.tail is None else len(kept) - int(self.tail[places].sum()),
-            sets={name: keys[places] for name, keys in self.sets.items()},
-            before=before_of(window.encoding.ids) if self.repeats else None,
+            counting=kept & self.counting[positions],
+            telling=kept & self.telling[positions],
+            stop=None if self.tail is None else len(kept) - int(self.tail[positions].sum()),
+            sets={name: keys[positions] for name, keys in self.sets.items()},
+            before=np.array(earlier_tokens(window.encoding.ids)) if self.repeats else None,
             causal=self.causal,
             passages=tuple(np.flatnonzero(begin & (numbers > 0)).tolist()),
         )
-
-
-def before_of(ids: tuple[int, ...]) -> Ints:
-    """The number of the last earlier token of the same id for each of a text's, −1 for none."""
-    last: dict[int, int] = {}
-    found = np.full(len(ids), -1)
-    for i, number in enumerate(ids):
-        found[i] = last.get(number, -1)
-        last[number] = i
-    return found
 
 
 class Total:
@@ -85,7 +75,7 @@ class Total:
             self._means[name] = before[0] + total, np.asarray(before[1] + every)
         self._count_offsets(found, texts)
         sink, key = (np.stack(each)[..., 0] for each in zip(*(sinks(*layer) for layer in found), strict=True))
-        self._sinks.append((counted, sink, window.places[key.astype(np.intp)]))
+        self._sinks.append((counted, sink, window.positions[key.astype(np.intp)]))
         if found[0][0].firsts.shape[1]:
             self._profile = self._profile + counted * np.stack([profile(*layer) for layer in found])
         self._received.add(np.stack([sums.received for sums, _ in found]), window)
@@ -143,8 +133,8 @@ class _MostReceived:
         more = received[..., text].copy()
         more[..., : self._text.shape[-1]] += self._text
         self._text = more
-        for place in np.flatnonzero((window.places < window.start) | (window.places >= window.stop)):
-            key = int(window.places[place])
+        for place in np.flatnonzero((window.positions < window.start) | (window.positions >= window.stop)):
+            key = int(window.positions[place])
             self._special[key] = self._special.get(key, 0) + received[..., place]
 
     def _pass(self, start: int) -> None:
@@ -160,6 +150,6 @@ class _MostReceived:
         """The most that one key receives, and its place, the first of equal ones, (L, H) each."""
         self._pass(self._start + self._text.shape[-1])
         given = np.stack([self._most, *self._special.values()])
-        places = np.stack([self._key, *(np.full_like(self._key, place) for place in self._special)])
+        positions = np.stack([self._key, *(np.full_like(self._key, place) for place in self._special)])
         most = given.max(0)
-        return most, np.where(given == most, places, np.inf).min(0)
+        return most, np.where(given == most, positions, np.inf).min(0)

@@ -83,14 +83,14 @@ def export(
                 f"a {path.suffix} record holds all heads and maps: "
                 "--map, --layer, --head, --rows and --cols are for pictures"
             )
-        record, _ = source.attend(text, reading, start, model, max_memory=max_memory)
+        record, _ = source.attend_source(text, reading, start, model, max_memory=max_memory)
         with replace_output(path, force=force) as partial:
             records.write(record, partial, path.suffix)
     else:
         isolate_matplotlib()
         from attnviz.render import figure
 
-        found, _ = source.observe(text, reading, start, model, request)
+        found, _ = source.observe_source(text, reading, start, model, request)
         style = figure.Style(theme, cmap, inches, dpi, title and decode_argument(title))
         picture = _draw(found, style)
         with replace_output(path, force=force) as partial, partial.open("wb") as stream:

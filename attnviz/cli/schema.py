@@ -26,8 +26,10 @@ def schema(
 
     if name is None:
         for each, version in schemas.VERSIONS.items():
-            console.output().print(f"{each:8} version {version}  {json.loads(schemas.schema(each))['title']}")
+            console.output().print(f"{each:8} version {version}  {json.loads(schemas.schema_text(each))['title']}")
         return
     streams.put(
-        schemas.schema(nearest(name, {each: each for each in schemas.VERSIONS}, "schema", "attnviz schema")).encode()
+        schemas.schema_text(
+            nearest(name, {each: each for each in schemas.VERSIONS}, "schema", "attnviz schema")
+        ).encode()
     )

@@ -65,7 +65,7 @@ def show(
     """Show which words each head of each layer looks at."""
     words = tuple(map(decode_argument, token or ()))
     request = read_request(maps, everything=everything, words=words, cell=cell, top=top, links=links, evidence=check)
-    found, loaded = source.observe(text, reading, start, model, request)
+    found, loaded = source.observe_source(text, reading, start, model, request)
     from attnviz.analysis.text.summary import summarise
 
     summary = summarise(found)

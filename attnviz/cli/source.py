@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from attnviz.record import Observation, Record, Request
 
 
-def attend(
+def attend_source(
     text: str | None,
     reading: TextOptions,
     start: list[str] | None,
@@ -51,7 +51,7 @@ def attend(
     return found, loaded
 
 
-def observe(
+def observe_source(
     text: str | None, reading: TextOptions, start: list[str] | None, model: ModelOptions, request: Request
 ) -> tuple[Observation, Model | None]:
     """What is asked of a text, observed; and the model. Of a saved record there is no model.
@@ -59,7 +59,7 @@ def observe(
     ``start`` has a passage of the text, from which it is looked; without a text a record to be read comes before it.
 
     Raises:
-        UsageError, InputError, ModelError: as ``attend``; also for what the ``request`` asks of the text.
+        UsageError, InputError, ModelError: as ``attend_source``; also for what the ``request`` asks of the text.
     """
     record, *passages = start if start and text is None and reading.file is None else (None, *(start or ()))
     if len(passages) > 1:

@@ -44,12 +44,12 @@ class Window:
     stop: int
     first: int
     last: int
-    places: NDArray[np.intp]
+    positions: NDArray[np.intp]
 
     @property
     def kept(self) -> NDArray[np.bool_]:
         """Whether each of the window's tokens is kept as a query, (T,)."""
-        kept = np.zeros(len(self.places), bool)
+        kept = np.zeros(len(self.positions), bool)
         kept[self.first - self.start + self.lead : self.last - self.start + self.lead] = True
         return kept
 
@@ -94,7 +94,7 @@ class Windows(Sequence[Window]):
             return replace(self, spans=self.spans[number], kept=self.kept[number])
         document, lead, tail, span = self.document, self.lead, self.tail, self.spans[number]
         return Window(
-            _part(document, lead, tail, *span), lead, *span, *self.kept[number], _places(document, lead, tail, *span)
+            _part(document, lead, tail, *span), lead, *span, *self.kept[number], _positions(document, lead, tail, *span)
         )
 
     @property
@@ -194,7 +194,7 @@ def _at_most(edges: Sequence[int], place: int) -> int:
     return edges[bisect_right(edges, place) - 1]
 
 
-def _places(document: Encoding, lead: int, tail: int, start: int, stop: int) -> NDArray[np.intp]:
+def _positions(document: Encoding, lead: int, tail: int, start: int, stop: int) -> NDArray[np.intp]:
     """Return the document's positions of a window's tokens, (T,)."""
     end = len(document)
     return np.concatenate((np.arange(lead), np.arange(start, stop), np.arange(end - tail, end)))

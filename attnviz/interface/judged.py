@@ -43,7 +43,7 @@ class Judged(Opened):
             found = found.whole
         if isinstance(found, record.Observation):
             return self._check_observation(found, judge, progress)
-        note = found.note if isinstance(found, record.Attention) else found.encoder.note
+        note = found.note if isinstance(found, record.AttentionRecord) else found.encoder.note
         if note:
             raise UsageError(
                 f"the record is of a row whose {note}: it does not say with what the row was filled up",

@@ -13,7 +13,7 @@ from attnviz.errors import UsageError
 from attnviz.interface.judged import Judged
 from attnviz.interface.opened import Words
 from attnviz.interface.records import Attention, EncoderDecoder
-from attnviz.interface.rows import Given, attend_row, check_given, read
+from attnviz.interface.rows import Given, attend_row, check_given, read_rows
 
 if TYPE_CHECKING:
     from attnviz.attention.kernel import Observer
@@ -113,7 +113,7 @@ class Model(Judged):
         if input_ids is not None or beside:
             self.follow()
             given = Given.of(text, input_ids, beside, {"pair": pair, "target": target, **options})
-            rows, batch = read(self, given)
+            rows, batch = read_rows(self, given)
             found = [attend_row(self, row, max_memory, observers) for row in rows]
             return found if batch else found[0]
         if isinstance(text, list | tuple):

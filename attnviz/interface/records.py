@@ -25,7 +25,7 @@ class _Saveable:
         record.save(self, Path(path))
 
 
-class Attention(record.Attention, _Saveable):
+class Attention(record.AttentionRecord, _Saveable):
     """The record, with what a notebook wants of it: links from a word, and its own drawing."""
 
     def links(
@@ -80,7 +80,7 @@ class Attention(record.Attention, _Saveable):
             InputError: the file is missing, damaged, no record, or an encoder–decoder's three maps.
         """
         found = record.read(Path(path), most=free_memory())
-        if isinstance(found, record.EncoderDecoder):
+        if isinstance(found, record.EncoderDecoderRecord):
             raise InputError(
                 f"{path} holds the three maps of an encoder–decoder", hint="Open it with EncoderDecoder.open."
             )
@@ -95,7 +95,7 @@ class Attention(record.Attention, _Saveable):
         return to_png(draw_grid(observation, grid(observation), Style(dpi=100)))
 
 
-class EncoderDecoder(record.EncoderDecoder, _Saveable):
+class EncoderDecoder(record.EncoderDecoderRecord, _Saveable):
     """The three attentions of an encoder–decoder, each as a notebook wants it; it draws itself as the cross map."""
 
     encoder: Attention
@@ -110,7 +110,7 @@ class EncoderDecoder(record.EncoderDecoder, _Saveable):
             InputError: the file is missing, damaged, no record, or a single map.
         """
         found = record.read(Path(path), most=free_memory())
-        if not isinstance(found, record.EncoderDecoder):
+        if not isinstance(found, record.EncoderDecoderRecord):
             raise InputError(
                 f"{path} holds one map, not the three of an encoder–decoder", hint="Open it with Attention.open."
             )

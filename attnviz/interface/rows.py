@@ -67,7 +67,7 @@ class Row:
     target: Encoding | None
 
 
-def read(model: Opened, given: Given) -> tuple[list[Row], bool]:
+def read_rows(model: Opened, given: Given) -> tuple[list[Row], bool]:
     """The rows, and whether they are a batch.
 
     Raises:
@@ -124,7 +124,7 @@ def check_given(model: Opened, given: Given, *, float64: bool = False) -> Check:
 
     Raises:
         UsageError: the model attends by itself in transformers, which does not say how it does without our kernel.
-        InputError, ModelError: as ``read`` and ``attend_row``.
+        InputError, ModelError: as ``read_rows`` and ``attend_row``.
     """
     import torch
 
@@ -134,7 +134,7 @@ def check_given(model: Opened, given: Given, *, float64: bool = False) -> Check:
         return check_given(type(model)(model.checkpoint, replace(model.options, dtype=dtype)), given)
     if model.uncheckable:
         raise UsageError(model.uncheckable)
-    rows, _ = read(model, given)
+    rows, _ = read_rows(model, given)
     judged = [_judge(model, row, attend_row(model, row, None, ())) for row in rows]
     worst = _worst(check for check, _ in judged)
     if worst.passed or dtype is not torch.float32 or model.checkpoint.quantised:

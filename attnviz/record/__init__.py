@@ -1,6 +1,6 @@
 """The frozen records that everything after the forward pass reads; saving and loading them."""
 
-from attnviz.record.attention import Array, Attention, Backend, EncoderDecoder, Kind, MapName, Record
+from attnviz.record.attention import Array, AttentionRecord, Backend, EncoderDecoderRecord, Kind, MapName, Record
 from attnviz.record.files import FORMATS, read, save, write
 from attnviz.record.observation import Evidence, KeySpan, Observation, Others, Pooled, Rows, Top
 from attnviz.record.request import Cell, Crop, Heads, Request, Unit
@@ -8,11 +8,11 @@ from attnviz.record.request import Cell, Crop, Heads, Request, Unit
 __all__ = [
     "FORMATS",
     "Array",
-    "Attention",
+    "AttentionRecord",
     "Backend",
     "Cell",
     "Crop",
-    "EncoderDecoder",
+    "EncoderDecoderRecord",
     "Evidence",
     "Heads",
     "KeySpan",

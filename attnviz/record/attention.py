@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.encoding import Encoding
-from attnviz.record.texts import Texts
+from attnviz.record.texts import RecordTexts
 
 Array = NDArray[np.floating[Any]]
 Kind = Literal["self", "encoder", "decoder", "cross"]
@@ -18,7 +18,7 @@ Backend = Literal["native", "hosted", "observed"]
 
 
 @dataclass(frozen=True, eq=False)
-class Attention(Texts):
+class AttentionRecord(RecordTexts):
     """The attention of one input: one map a head.
 
     ``weights`` is (layers, heads, queries, keys), each row a softmax. ``backend`` says who made Q, K and V: our own
@@ -56,12 +56,12 @@ class Attention(Texts):
 
 
 @dataclass(frozen=True, eq=False)
-class EncoderDecoder:
+class EncoderDecoderRecord:
     """The three attentions of an encoder–decoder: the source's, the target's, and the target's to the source."""
 
-    encoder: Attention
-    decoder: Attention
-    cross: Attention
+    encoder: AttentionRecord
+    decoder: AttentionRecord
+    cross: AttentionRecord
 
     @property
     def model(self) -> str:
@@ -77,4 +77,4 @@ class EncoderDecoder:
         return f"<EncoderDecoder of {self.model}: {', '.join(sizes)}, {source} source and {target} target tokens>"
 
 
-Record = Attention | EncoderDecoder
+Record = AttentionRecord | EncoderDecoderRecord

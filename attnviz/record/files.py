@@ -14,7 +14,7 @@ import numpy as np
 
 from attnviz.encoding import Encoding
 from attnviz.errors import InputError, UsageError
-from attnviz.record.attention import Array, Attention, EncoderDecoder, Record
+from attnviz.record.attention import Array, AttentionRecord, EncoderDecoderRecord, Record
 from attnviz.record.valid import FORMAT, MAPS, VERSION, Load, record, require_shape, require_type
 from attnviz.record.writing import replaced
 
@@ -52,9 +52,9 @@ def write(record: Record, path: Path, suffix: str) -> None:
     # The facts of one map lie open, those of three under their names.
     facts: dict[str, Any] = dict(_HEAD)
     tensors = {}
-    if isinstance(record, EncoderDecoder):
+    if isinstance(record, EncoderDecoderRecord):
         for name in MAPS:
-            each: Attention = getattr(record, name)
+            each: AttentionRecord = getattr(record, name)
             facts[name], tensors[_tensor(name)] = _facts(each), np.ascontiguousarray(each.weights)
     else:
         facts, tensors = facts | _facts(record), {_tensor(""): np.ascontiguousarray(record.weights)}
@@ -75,7 +75,7 @@ def _tensor(name: str) -> str:
 
 
 def _write_json(record: Record, file: IO[str]) -> None:
-    if isinstance(record, EncoderDecoder):
+    if isinstance(record, EncoderDecoderRecord):
         file.write(json.dumps(_HEAD)[:-1])
         for name in MAPS:
             file.write(f', "{name}": ')
@@ -86,7 +86,7 @@ def _write_json(record: Record, file: IO[str]) -> None:
         file.write("\n")
 
 
-def _write_map(attention: Attention, facts: Mapping[str, Any], file: IO[str]) -> None:
+def _write_map(attention: AttentionRecord, facts: Mapping[str, Any], file: IO[str]) -> None:
     """One map as a JSON object; its weights layer by layer, since together they may be a huge text."""
     file.write(json.dumps({**facts, **_facts(attention)}, ensure_ascii=False)[:-1])
     file.write(f', "dtype": "{attention.weights.dtype}", "weights": [')
@@ -103,7 +103,7 @@ def _numbers(array: Array) -> str:
     return "[" + ",".join(str(number) for number in array) + "]"
 
 
-def _facts(attention: Attention) -> dict[str, Any]:
+def _facts(attention: AttentionRecord) -> dict[str, Any]:
     return {
         "model": attention.model,
         "backend": attention.backend,

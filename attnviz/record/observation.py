@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from attnviz.encoding import Encoding, Windows
 from attnviz.record.attention import Array, Backend, Kind, Record
 from attnviz.record.request import Request, Unit
-from attnviz.record.texts import Texts
+from attnviz.record.texts import RecordTexts
 
-Places = NDArray[np.int32]
+Positions = NDArray[np.int32]
 KeySpan = tuple[int | None, int | None]
 """How many keys before and after it a query sees; None for all."""
 
@@ -23,12 +23,12 @@ KeySpan = tuple[int | None, int | None]
 class Top:
     """The strongest links that count: of each unit (L, H, n, k), or of each band of distances (L, H, bands, k).
 
-    The strongest come first; where there are fewer, the weight is 0 and the place −1.
+    The strongest come first; where there are fewer, the weight is 0 and the position −1.
     """
 
     weights: Array
-    keys: Places
-    queries: Places | None = None
+    keys: Positions
+    queries: Positions | None = None
     """None where the third axis is that of the queries."""
 
 
@@ -87,8 +87,8 @@ class Others:
 
 
 @dataclass(frozen=True, eq=False)
-class Observation(Texts):
-    """One input's attention, as far as it was observed; the first fields are those of ``Attention``.
+class Observation(RecordTexts):
+    """One input's attention, as far as it was observed; the first fields are those of ``AttentionRecord``.
 
     ``request`` is what was asked for: the unit in which links, bands, rows and maps are counted, and what counts.
     ``query_mask`` (n,) and ``key_mask`` (m,) say which units count in the links and ``itself`` whether a unit's link
@@ -110,7 +110,7 @@ class Observation(Texts):
     in the ``profile``. ``window_sinks``: the first token of each window is a sink that does not count as a key, as the
     first of a text that is read at once. ``evidence`` is what a check needs, where it was wanted. ``unobserved`` are
     the layers that nobody asked for: all that is said is said of the others. ``whole`` has all
-    weights, of all maps of the model, where these were kept; ``note`` is that of an ``Attention``.
+    weights, of all maps of the model, where these were kept; ``note`` is that of an ``AttentionRecord``.
     """
 
     model: str

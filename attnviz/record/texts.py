@@ -5,7 +5,7 @@ from __future__ import annotations
 from attnviz.encoding import Encoding
 
 
-class Texts:
+class RecordTexts:
     """The texts and layers of a record, which has these fields and a ``shape`` that begins with (L, H)."""
 
     encoding: Encoding

@@ -10,7 +10,7 @@ from typing import Any, get_args
 import numpy as np
 
 from attnviz.encoding import Encoding, Word
-from attnviz.record.attention import Array, Attention, Backend, EncoderDecoder, Kind, MapName
+from attnviz.record.attention import Array, AttentionRecord, Backend, EncoderDecoderRecord, Kind, MapName
 from attnviz.record.schemas import VERSIONS
 
 Facts = dict[str, Any]
@@ -38,7 +38,7 @@ _BFLOAT16 = 2.0**-7
 """The same of bfloat16, which is kept as float32."""
 
 
-def record(facts: Any, load: Load) -> Attention | EncoderDecoder:
+def record(facts: Any, load: Load) -> AttentionRecord | EncoderDecoderRecord:
     """The record of ``facts``; ``load`` reads the weights when it is known which shape they must have.
 
     Raises:
@@ -53,7 +53,7 @@ def record(facts: Any, load: Load) -> Attention | EncoderDecoder:
     if "cross" not in facts:
         return _attention(_renewed(facts, form), "", load)
     parts = {name: _renewed(_is(facts[name], dict, name), form) for name in MAPS}
-    three = EncoderDecoder(**{name: _attention(part, name, load) for name, part in parts.items()})
+    three = EncoderDecoderRecord(**{name: _attention(part, name, load) for name, part in parts.items()})
     encoder, decoder, cross = three.encoder, three.decoder, three.cross
     if (
         (encoder.kind, decoder.kind, cross.kind) != MAPS
@@ -72,7 +72,7 @@ def _renewed(facts: Facts, form: str) -> Facts:
     return _SINCE_FIRST | renewed if form == FIRST_FORMAT else renewed
 
 
-def _attention(facts: Facts, name: str, load: Load) -> Attention:
+def _attention(facts: Facts, name: str, load: Load) -> AttentionRecord:
     kind: Kind = _one_of(facts, "kind", get_args(Kind))
     backend: Backend = _one_of(facts, "backend", _BACKENDS)
     causal = _is(facts["causal"], bool, "causal")
@@ -86,7 +86,7 @@ def _attention(facts: Facts, name: str, load: Load) -> Attention:
     if numbers and (len(numbers) != len(weights) or any(b <= a for a, b in pairwise((-1, *numbers)))):
         raise ValueError(f"its layers have the numbers {numbers}, expected {len(weights)} that grow from 0")
     name, note = _text(facts["model"], "model"), _text(facts.get("note", ""), "note")
-    return Attention(name, backend, causal, encoding, weights, kind, keys, numbers, note=note)
+    return AttentionRecord(name, backend, causal, encoding, weights, kind, keys, numbers, note=note)
 
 
 def require_shape(shape: Sequence[int], units: tuple[int, int]) -> None:

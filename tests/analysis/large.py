@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.encoding import large_units
-from attnviz.record import Attention, Request
+from attnviz.record import AttentionRecord, Request
 
 Floats = NDArray[np.float64]
 
@@ -21,7 +21,7 @@ class Large:
     baseline: Floats
 
 
-def spans(attention: Attention, request: Request, *, keys: bool) -> list[tuple[int, int]]:
+def spans(attention: AttentionRecord, request: Request, *, keys: bool) -> list[tuple[int, int]]:
     encoding = attention.key_encoding if keys else attention.encoding
     if request.unit == "token":
         return [(i, i + 1) for i in range(len(encoding))]
@@ -32,7 +32,7 @@ def spans(attention: Attention, request: Request, *, keys: bool) -> list[tuple[i
     return list(zip(starts, [*starts[1:], len(encoding)], strict=True))
 
 
-def large(attention: Attention, request: Request, seen: NDArray[np.bool_], rows: dict[int, int]) -> Large:
+def large(attention: AttentionRecord, request: Request, seen: NDArray[np.bool_], rows: dict[int, int]) -> Large:
     """``seen`` (N, M) says which keys each query sees; ``rows`` which token each query that looks is shown as."""
     a = attention.weights.astype(np.float64)
     queries, keys = (spans(attention, request, keys=which) for which in (False, True))

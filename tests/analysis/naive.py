@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
-from attnviz.analysis.corpus.metrics import NAMES, Asked, Links, Measured
+from attnviz.analysis.corpus.metrics import NAMES, Asked, Measured, WordLinks
 from attnviz.analysis.text.links import counting
 from attnviz.analysis.text.offsets import MANY_QUERIES, MIN_QUERIES, POSITIONAL
 from attnviz.analysis.text.units import read_in
@@ -71,7 +71,7 @@ def _figures(a: Weights, encoding: Encoding, seen: NDArray[np.bool_], *, causal:
     }
 
 
-def _links(a: Weights, encoding: Encoding, asked: Asked, figures: Weights, *, causal: bool) -> Links:
+def _links(a: Weights, encoding: Encoding, asked: Asked, figures: Weights, *, causal: bool) -> WordLinks:
     """As ``summarise`` finds them, layer by layer: positional heads, and at their offset dominant ones, left out."""
     units = read_in("word", encoding, None, tuple(range(len(a))), asked.language)
     queries, keys, itself = counting(units, causal=causal, special=asked.special, everything=asked.everything)
@@ -97,4 +97,6 @@ def _links(a: Weights, encoding: Encoding, asked: Asked, figures: Weights, *, ca
         order = sorted(best, key=lambda pair: (-best[pair][0], pair))[: asked.top]
         found += [(layer, best[pair][1], *pair, best[pair][0]) for pair in order]
     columns = [np.array(column) for column in zip(*found, strict=True)] if found else [np.array([])] * 5
-    return Links(*(column.astype(kind) for column, kind in zip(columns, ("i2", "i2", "i4", "i4", "f4"), strict=True)))
+    return WordLinks(
+        *(column.astype(kind) for column, kind in zip(columns, ("i2", "i2", "i4", "i4", "f4"), strict=True))
+    )

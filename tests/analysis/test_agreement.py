@@ -16,7 +16,7 @@ from attnviz.analysis.text.offsets import DOMINANT, MANY_QUERIES, POSITIONAL
 from attnviz.analysis.text.summary import Summary, summarise
 from attnviz.encoding import encode, slide_windows
 from attnviz.interface import Model, load
-from attnviz.record import Attention, Cell, Request
+from attnviz.record import AttentionRecord, Cell, Request
 from tests import tiny
 
 WORDS = ["bank", "approved", "loan", "company", "strong", "financial", "river", "a", "b", "c", "d", "e", "f"]
@@ -51,7 +51,7 @@ def shown(model: Model, text: str, backend: str) -> dict[str, Summary]:
     """What ``show`` says of the text, by the cell: from all weights, from an observation, or from one in windows."""
     if backend == "short":
         whole = model.attend(text)
-        assert isinstance(whole, Attention)
+        assert isinstance(whole, AttentionRecord)
         observation = replay(whole, Request(links=SHOWN))
     else:
         observation = model.observe(text, windows=backend == "windows", links=SHOWN)

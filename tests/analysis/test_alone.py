@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from transformers import MistralConfig, MistralForCausalLM, ModernBertConfig, ModernBertModel
 
 from attnviz.analysis.corpus.alone import measure_alone
-from attnviz.analysis.corpus.metrics import NAMES, Asked, Links, Measured
+from attnviz.analysis.corpus.metrics import NAMES, Asked, Measured, WordLinks
 from attnviz.attention import kernel
 from attnviz.attention.kernel import Kind, Tile
 from attnviz.attention.observers import HeadSums, Weights
@@ -67,7 +67,7 @@ def by_layers(weights: Array, encoding: Encoding, asked: Asked, seen: list[np.nd
     numbers = [np.full(len(layer.links), number, np.int16) for number, layer in enumerate(layers)]
     links = [{**vars(layer.links), "layer": number} for layer, number in zip(layers, numbers, strict=True)]
     joined = {name: np.concatenate([part[name] for part in links]) for name in links[0]}
-    return Measured(np.concatenate([layer.figures for layer in layers]), Links(**joined))
+    return Measured(np.concatenate([layer.figures for layer in layers]), WordLinks(**joined))
 
 
 def seen_in(n: int, *, behind: int | None = None, ahead: int | None = None) -> np.ndarray:
@@ -234,7 +234,7 @@ def in_windows(read: Read, *, causal: bool) -> Array:
     offsets, received = [], np.zeros((*read.each[0].shape[:2], n))
     sinks, sink_places, kept = [], [], []
     for window, weights in zip(read.windows, read.each, strict=True):
-        places, ids = window.places, np.array(window.encoding.ids)
+        places, ids = window.positions, np.array(window.encoding.ids)
         queries = [row for row, place in enumerate(places) if window.first <= place < window.last]
         inner = ~sets["sep"][places]
         for row in queries:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from attnviz.analysis.corpus.accumulation import OTHER, Collector, Reasons
-from attnviz.analysis.corpus.modes import Places, from_either_end
+from attnviz.analysis.corpus.modes import ModeCounter, from_either_end
 from attnviz.analysis.corpus.outliers import Where
 from attnviz.analysis.corpus.typical_links import LongestLinks, PairCounter, TypicalPair
 from tests.analysis.corpora import HEADS, LAYERS, Figures, Row, documents, figures, links
@@ -42,7 +42,7 @@ def test_a_corpus_of_which_nothing_was_measured() -> None:
     collected.add(documents([0, 1], reasons={0: "empty", 1: "empty"}), figures(0), links())
     corpus = collected.corpus()
     assert (corpus.counts.measured, corpus.typical, corpus.longest, corpus.outliers) == (0, (), (), ())
-    assert np.isnan(corpus.places["offset"].share).all()
+    assert np.isnan(corpus.modes["offset"].share).all()
     assert [(each.text, each.documents, each.first.document) for each in corpus.failures] == [("empty", 2, 0)]
 
 
@@ -80,10 +80,10 @@ def test_parts_do_not_matter(merged: bool) -> None:
         np.testing.assert_allclose(figure.mean, same.mean, rtol=1e-12)
         np.testing.assert_allclose(figure.deviation, same.deviation, rtol=1e-12)
         assert (figure.quantile(0.25) == same.quantile(0.25)).all()
-    for name, place in one.places.items():
-        assert (place.place == other.places[name].place).all()
-        assert (place.share == other.places[name].share).all()
-        np.testing.assert_allclose(place.weighted, other.places[name].weighted, rtol=1e-12)
+    for name, place in one.modes.items():
+        assert (place.value == other.modes[name].value).all()
+        assert (place.share == other.modes[name].share).all()
+        np.testing.assert_allclose(place.weighted, other.modes[name].weighted, rtol=1e-12)
     assert (one.tokens.count, one.tokens.maximum) == (other.tokens.count, other.tokens.maximum)
 
 
@@ -268,7 +268,7 @@ def test_short_documents_are_neither_outlying_nor_positional() -> None:
     collected.add(documents([39], words=3), some(found, 39, 40), links())
     corpus = collected.corpus()
     assert all(each.where.document != 39 for each in corpus.outliers)
-    assert (corpus.places["offset"].documents == 39).all()
+    assert (corpus.modes["offset"].documents == 39).all()
     assert (corpus.counts.measured, corpus.counts.short) == (40, 1)
     assert corpus.counts.left_out.startswith(
         "1 document has fewer than 6 tokens, special ones not counted: it is left out of"
@@ -285,7 +285,7 @@ def test_how_long_a_document_is_is_counted_in_tokens_of_its_text(tokens: int, sp
     collected.add(replace(one, tokens=np.array([tokens]), special=np.array([special])), figures(1), links())
     corpus = collected.corpus()
     assert corpus.counts.short == short
-    assert (corpus.places["offset"].documents == 1 - short).all()
+    assert (corpus.modes["offset"].documents == 1 - short).all()
 
 
 def test_the_commonest_offset_and_how_much_looks_there() -> None:
@@ -295,18 +295,18 @@ def test_the_commonest_offset_and_how_much_looks_there() -> None:
     found["offset"][1, 1, 2] = np.nan
     collected = collector()
     collected.add(documents(range(4)), found, links())
-    offset = collected.corpus().places["offset"]
-    assert (offset.place[0, 0], offset.share[0, 0]) == (-1, 0.75)
+    offset = collected.corpus().modes["offset"]
+    assert (offset.value[0, 0], offset.share[0, 0]) == (-1, 0.75)
     assert offset.weighted[0, 0] == pytest.approx(0.6)
     assert (offset.documents[1, 2], offset.share[1, 2]) == (3, pytest.approx(1 / 3))
 
 
 def test_places_out_of_reach_are_elsewhere() -> None:
-    places = Places(1, 2, -2, 3)
-    places.add(np.array([[[4.0, -3.0]], [[-2.0, -9.0]]]), np.ones((2, 1, 2)))
-    found = places.commonest()
+    modes = ModeCounter(1, 2, -2, 3)
+    modes.add(np.array([[[4.0, -3.0]], [[-2.0, -9.0]]]), np.ones((2, 1, 2)))
+    found = modes.commonest()
     assert found.share.tolist() == [[0.5, 0.0]]
-    assert found.place[0, 0] == -2
+    assert found.value[0, 0] == -2
 
 
 def test_positions_near_the_end_are_counted_from_there() -> None:

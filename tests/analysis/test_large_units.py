@@ -14,7 +14,7 @@ from attnviz.analysis.text.observing import replay
 from attnviz.analysis.text.summary import Summary, summarise
 from attnviz.errors import UsageError
 from attnviz.interface import Model, load
-from attnviz.record import Attention, Observation, Request, Unit
+from attnviz.record import AttentionRecord, Observation, Request, Unit
 from tests import tiny
 from tests.analysis.large import Large, large
 
@@ -34,16 +34,16 @@ def models(
 
 
 @pytest.fixture(scope="module")
-def attentions(models: dict[str, Model]) -> dict[str, Attention]:
+def attentions(models: dict[str, Model]) -> dict[str, AttentionRecord]:
     """All weights of the text, with six generated tokens where the model writes some."""
     found: dict[str, Any] = {"bert": models["bert"].attend(TEXT)}
     found |= {name: models[name].attend(TEXT, generate=6) for name in ("llama", "mistral")}
     cross = models["t5"].attend(TEXT, target="The river bank. It had the loan, of the company.")
-    assert isinstance(cross, record.EncoderDecoder)
+    assert isinstance(cross, record.EncoderDecoderRecord)
     return found | {"t5": cross.cross}
 
 
-def seen_by(attention: Attention, window: int | None = None) -> np.ndarray:
+def seen_by(attention: AttentionRecord, window: int | None = None) -> np.ndarray:
     n, m = attention.weights.shape[2:]
     apart = np.arange(n)[:, None] - np.arange(m)
     seen = apart >= 0 if attention.causal else np.ones((n, m), bool)
@@ -75,7 +75,7 @@ def assert_alike(found: Summary, naive: Large) -> None:
 @pytest.mark.parametrize("unit", UNITS)
 @pytest.mark.parametrize("per_token", [False, True])
 def test_maps_and_rows_are_those_of_all_weights(
-    name: str, unit: Unit, per_token: bool, attentions: dict[str, Attention]
+    name: str, unit: Unit, per_token: bool, attentions: dict[str, AttentionRecord]
 ) -> None:
     attention = attentions[name]
     request = Request(unit=unit, per_token=per_token, heads=record.Heads((0, 1), (0, 1, 2)))
@@ -88,7 +88,7 @@ def test_maps_and_rows_are_those_of_all_weights(
 @pytest.mark.parametrize("unit", ["token", "word", *UNITS])
 @pytest.mark.parametrize("per_token", [False, True])
 def test_generated_tokens_look_with_the_rows_that_made_them(
-    name: str, unit: Unit, per_token: bool, attentions: dict[str, Attention]
+    name: str, unit: Unit, per_token: bool, attentions: dict[str, AttentionRecord]
 ) -> None:
     attention = attentions[name]
     n = len(attention.tokens)
@@ -116,7 +116,7 @@ def test_generated_tokens_look_with_the_rows_that_made_them(
 
 @pytest.mark.parametrize("name", ["bert", "llama", "t5"])
 @pytest.mark.parametrize("unit", UNITS)
-def test_only_the_words_of_a_passage_look(name: str, unit: Unit, attentions: dict[str, Attention]) -> None:
+def test_only_the_words_of_a_passage_look(name: str, unit: Unit, attentions: dict[str, AttentionRecord]) -> None:
     attention, passage = attentions[name], "river bank"
     request = Request(unit=unit, passage=passage, heads=record.Heads((0, 1), (0, 1, 2)))
     found = summarise(replay(attention, request))
@@ -129,7 +129,7 @@ def test_only_the_words_of_a_passage_look(name: str, unit: Unit, attentions: dic
 
 
 @pytest.mark.parametrize("name", ["bert", "llama", "t5"])
-def test_a_word_is_looked_up_among_larger_units(name: str, attentions: dict[str, Attention]) -> None:
+def test_a_word_is_looked_up_among_larger_units(name: str, attentions: dict[str, AttentionRecord]) -> None:
     attention = attentions[name]
     word = "river:1" if name != "t5" else "river"
     found = summarise(replay(attention, Request(unit="sentence", words=(word,), top=20)))
@@ -165,7 +165,7 @@ def assert_maps(found: Summary, naive: Large) -> None:
     ],
 )
 def test_a_long_text_is_observed_and_checked_as_a_short_one(
-    name: str, asked: dict[str, Any], models: dict[str, Model], attentions: dict[str, Attention]
+    name: str, asked: dict[str, Any], models: dict[str, Model], attentions: dict[str, AttentionRecord]
 ) -> None:
     model, attention, request = models[name], attentions[name], Request(**asked)
     observed = model.observe(TEXT, generate=None if name == "bert" else 6, request=request)
@@ -215,7 +215,7 @@ def test_a_text_in_windows_is_seen_as_far_as_its_windows(per_token: bool, models
     assert model.check_record(found).passed
 
 
-def test_what_can_not_be_looked_from_is_said(attentions: dict[str, Attention]) -> None:
+def test_what_can_not_be_looked_from_is_said(attentions: dict[str, AttentionRecord]) -> None:
     for asked in (Request(generated=True), Request(passage="generated")):
         with pytest.raises(UsageError, match="wrote none of the text"):
             replay(attentions["bert"], asked)

@@ -13,7 +13,7 @@ from attnviz.analysis.text.links import Link, find_unit
 from attnviz.analysis.text.observing import replay
 from attnviz.analysis.text.offsets import Positional
 from attnviz.errors import UsageError
-from attnviz.record import Array, Attention, Request
+from attnviz.record import Array, AttentionRecord, Request
 from tests.analysis.test_observation import assert_equal
 from tests.analysis.whole import (
     Selection,
@@ -31,7 +31,7 @@ from tests.records import Spelled, cross_record, peaked, query_mask, random_weig
 NOUNS = ("bank", "loan", "company", "river", "water", "money", "house", "stone", "cloud", "paper")
 
 
-def positional_heads(attention: Attention) -> list[Positional]:
+def positional_heads(attention: AttentionRecord) -> list[Positional]:
     return offsets.positional_heads(replay(attention))
 
 

@@ -21,7 +21,7 @@ from attnviz.attention.kernel import Observer, Tile
 from attnviz.errors import UsageError
 from attnviz.interface import Model, load
 from attnviz.model.native.forward import Network
-from attnviz.record import Array, Attention, Crop, Heads, Observation
+from attnviz.record import Array, AttentionRecord, Crop, Heads, Observation
 from attnviz.render.document import summary_document
 from attnviz.render.terminal import screen as terminal
 from tests.analysis import whole
@@ -38,11 +38,11 @@ def models(tiny_bert: Path, tiny_llama: Path, tiny_t5: Path, tiny_mixtral: Path)
     return {"bert": load(tiny_bert), "llama": load(tiny_llama), "t5": load(tiny_t5), "hosted": load(tiny_mixtral)}
 
 
-def both(model: Model, texts: tuple[str, ...] = (TEXT,), **options: Any) -> tuple[Attention, Observation]:
+def both(model: Model, texts: tuple[str, ...] = (TEXT,), **options: Any) -> tuple[AttentionRecord, Observation]:
     """All weights, and the observation of the same text."""
     run = {"generate": options.pop("generate")} if "generate" in options else {}
     found = model.attend(*texts, **run)
-    if isinstance(found, record.EncoderDecoder):
+    if isinstance(found, record.EncoderDecoderRecord):
         found = getattr(found, options.get("map") or "cross")
     return found, model.observe(*texts, **run, **options)
 
@@ -209,7 +209,7 @@ def test_long_range_links_are_the_strongest_of_each_distance(
         assert_told(far, found)
 
 
-def assert_told(far: LongRange, found: Attention) -> None:
+def assert_told(far: LongRange, found: AttentionRecord) -> None:
     lines = found.encoding.text.split("\n")
     for it in far.links:
         assert it.distance == abs(it.link.query_index - it.link.key_index)
@@ -254,7 +254,7 @@ def test_passages_receive_what_the_others_give(name: str, options: dict[str, Any
     assert np.isnan(received[-1]) == (name == "llama")
 
 
-def naive_received(found: Attention, summary: Summary, observation: Observation) -> list[float]:
+def naive_received(found: AttentionRecord, summary: Summary, observation: Observation) -> list[float]:
     """Query by query, key by key."""
     n, m = found.weights.shape[2:]
     passage_of = np.searchsorted(observation.passages, np.arange(m), side="right") - 1

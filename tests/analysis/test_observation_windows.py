@@ -12,7 +12,7 @@ from attnviz.analysis.text.observing import replay
 from attnviz.analysis.text.summary import Summary, summarise
 from attnviz.errors import InputError, UsageError
 from attnviz.interface import Model, load
-from attnviz.record import Attention, Observation
+from attnviz.record import AttentionRecord, Observation
 from attnviz.render.document import summary_document
 from attnviz.render.terminal import screen as terminal
 from tests import tiny
@@ -61,7 +61,7 @@ def assert_alike(found: Summary, naive: Summary | whole.Whole) -> None:
 @pytest.mark.parametrize("options", [{}, {"unit": "token"}, {"special": True}])
 def test_links_and_maps_are_of_the_whole_text(model: Model, options: dict[str, bool]) -> None:
     read, observation = both(model, **options)
-    attention = Attention("m", "native", observation.causal, read.document, read.whole)
+    attention = AttentionRecord("m", "native", observation.causal, read.document, read.whole)
     assert observation.window_sinks == (observation.causal and "special" not in options)
     assert_alike(summarise(observation), whole.summarise(attention, observation.request))
 
@@ -70,7 +70,7 @@ def test_shares_and_sinks_are_of_the_windows(model: Model) -> None:
     read, observation = both(model)
     special = np.array(read.document.special)
     kept = [(weights[:, :, window.kept], window) for weights, window in zip(read.each, read.windows, strict=True)]
-    shares = np.concatenate([rows[..., special[window.places]].sum(-1) for rows, window in kept], axis=-1)
+    shares = np.concatenate([rows[..., special[window.positions]].sum(-1) for rows, window in kept], axis=-1)
     assert summarise(observation).special_share == pytest.approx(shares.mean())
     assert shares.shape[-1] == len(read.document)
     if not observation.causal:

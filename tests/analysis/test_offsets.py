@@ -15,7 +15,7 @@ from attnviz.analysis.text.observing import replay
 from attnviz.analysis.text.offsets import DominantOffset, dominant_offset_heads, dominant_offsets, positional_heads
 from attnviz.analysis.text.summary import summarise
 from attnviz.interface import load
-from attnviz.record import Attention, Request, Top
+from attnviz.record import AttentionRecord, Request, Top
 from tests.analysis import whole
 from tests.analysis.test_observation import TEXT, assert_equal
 from tests.analysis.whole import best_heads, in_tokens, in_words, select, strongest, top_attended
@@ -30,7 +30,7 @@ def half(offset: int, n: int, share: float) -> Array:
     return weights
 
 
-def long_record(*heads: Array) -> Attention:
+def long_record(*heads: Array) -> AttentionRecord:
     n = heads[0].shape[-1]
     return record([f"w{i}" for i in range(n)], np.stack(heads)[None])
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from attnviz.analysis.corpus.accumulation import Collector
-from attnviz.analysis.corpus.roles import ROLES, Found, offset_name, roles
+from attnviz.analysis.corpus.roles import ROLES, RoleHeads, offset_name, roles
 from tests.analysis.corpora import HEADS, LAYERS, corpus, documents, figures, links
 
 
-def by_name(**given: float) -> dict[str, Found]:
+def by_name(**given: float) -> dict[str, RoleHeads]:
     return {found.role.name: found for found in roles(corpus(**given))}
 
 

@@ -11,7 +11,7 @@ from attnviz.analysis.text.observing import replay
 from attnviz.analysis.text.shown_maps import HeadMap, grid, shown_units
 from attnviz.analysis.text.summary import Summary
 from attnviz.errors import UsageError
-from attnviz.record import Array, Attention, Cell, Crop, Heads, Request
+from attnviz.record import Array, AttentionRecord, Cell, Crop, Heads, Request
 from tests.analysis import whole as metrics
 from tests.analysis.whole import Units, in_tokens, in_words
 from tests.records import Spelled, cross_record, peaked, query_mask, random_weights, record, summary_of
@@ -21,7 +21,7 @@ N = 8  # tokens
 NOUNS = ("bank", "loan", "company", "river", "water", "money", "house", "stone", "cloud", "paper")
 
 
-def attention() -> Attention:
+def attention() -> AttentionRecord:
     """Strongest content link: money → bank in L1 H2; L0's own is bank → money in H1; stronger ones do not count."""
     peaks = {
         (1, 2, 5, 2): 0.75,
@@ -297,7 +297,7 @@ def test_maps_of_tokens_show_tokens() -> None:
 # Layers with numbers of their own
 
 
-def hybrid(numbers: tuple[int, ...] = (3, 7, 11)) -> Attention:
+def hybrid(numbers: tuple[int, ...] = (3, 7, 11)) -> AttentionRecord:
     return replace(attention(), numbers=numbers)
 
 
@@ -335,7 +335,7 @@ def test_a_layer_without_attention_is_an_error_that_says_which_have_it(numbers: 
 SOURCE: list[Spelled] = ["The", "bank", ("loans", ["loan", "##s"]), "money", ".", "[SEP]"]
 
 
-def cross() -> Attention:
+def cross() -> AttentionRecord:
     """Five target words look at seven source tokens; Bank → bank is strongest, in L1 H0."""
     weights = peaked((2, 2, 5, 7), {(1, 0, 2, 1): 0.875, (0, 1, 1, 4): 0.5, (0, 0, 0, 6): 0.9})
     return cross_record(["[<s>]", "Die", "Bank", "gab", "."], SOURCE, weights)
@@ -380,7 +380,7 @@ STORY: list[Spelled] = ["The", "of", "bank", ".", ("loans", ["loan", "##s"]), "[
 
 
 def naive_generated(
-    attention: Attention, top: int, allowed: Callable[[int], bool]
+    attention: AttentionRecord, top: int, allowed: Callable[[int], bool]
 ) -> list[tuple[int, list[tuple[int, float]], list[tuple[int, float]]]]:
     """For each new token its place, the strongest keys by their best head, and by the average over all heads."""
     n, rows = len(attention.tokens), []
@@ -395,7 +395,7 @@ def naive_generated(
 
 def assert_generated(summary: Summary, expected: list[Any]) -> None:
     found, found_in = summary.generated, summary.observation.whole
-    assert isinstance(found_in, Attention)
+    assert isinstance(found_in, AttentionRecord)
     assert [row.query_index + 1 for row in found] == [token for token, _, _ in expected]
     for row, (_, best, mean) in zip(found, expected, strict=True):
         assert row.query == found_in.tokens[row.query_index]

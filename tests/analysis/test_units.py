@@ -6,13 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attnviz.analysis.text.links import find_unit
-from attnviz.record import Attention
+from attnviz.record import AttentionRecord
 from tests.analysis.whole import in_tokens, in_words
 from tests.records import Spelled, cross_record, random_weights, record
 
 
 @st.composite
-def attentions(draw: st.DrawFn) -> Attention:
+def attentions(draw: st.DrawFn) -> AttentionRecord:
     """Random weights over words of random numbers of pieces."""
     counts = draw(st.lists(st.integers(1, 4), min_size=1, max_size=8))
     words: list[Spelled] = [(f"w{i}", [f"w{i}.{j}" for j in range(count)]) for i, count in enumerate(counts)]
@@ -28,7 +28,7 @@ def attentions(draw: st.DrawFn) -> Attention:
 
 @settings(deadline=None, max_examples=60)
 @given(attentions())
-def test_rows_sum_to_one_in_words_as_in_tokens(attention: Attention) -> None:
+def test_rows_sum_to_one_in_words_as_in_tokens(attention: AttentionRecord) -> None:
     for units in (in_words(attention), in_tokens(attention)):
         assert units.weights.shape == (attention.layers, attention.heads, len(units.queries), len(units.keys))
         assert units.weights.dtype == attention.weights.dtype
@@ -37,7 +37,7 @@ def test_rows_sum_to_one_in_words_as_in_tokens(attention: Attention) -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(attentions())
-def test_a_word_weight_is_the_sum_over_the_keys_pieces_and_the_mean_over_the_querys(attention: Attention) -> None:
+def test_a_word_weight_is_the_sum_over_the_keys_pieces_and_the_mean_over_the_querys(attention: AttentionRecord) -> None:
     merged = in_words(attention).weights
     spans = [range(word.start, word.stop) for word in attention.encoding.words]
     for layer in range(attention.layers):

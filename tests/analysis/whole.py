@@ -18,7 +18,7 @@ from attnviz.analysis.text.links import Attended, Link, counting, find_unit, top
 from attnviz.analysis.text.offsets import DominantOffset, Positional, dominant_offsets
 from attnviz.analysis.text.shown_maps import HeadMap, pick_heads, shown_units
 from attnviz.analysis.text.units import Mask, Reading, read_in, within
-from attnviz.record import Array, Attention, Request, Unit
+from attnviz.record import Array, AttentionRecord, Request, Unit
 
 PerHead = NDArray[np.float64]
 
@@ -30,7 +30,7 @@ class Units(Reading):
     weights: Array = field(kw_only=True)
 
 
-def in_words(attention: Attention, language: str = ENGLISH) -> Units:
+def in_words(attention: AttentionRecord, language: str = ENGLISH) -> Units:
     """Word weights: summed over the key's pieces, averaged over the query's (Clark et al. 2019)."""
     queries, keys = ([word.start for word in text.words] for text in (attention.encoding, attention.key_encoding))
     weights = np.add.reduceat(attention.weights, keys, axis=-1)  # (L, H, N, M) → (L, H, N, m)
@@ -39,12 +39,12 @@ def in_words(attention: Attention, language: str = ENGLISH) -> Units:
     return _units("word", attention, weights, language)
 
 
-def in_tokens(attention: Attention, language: str = ENGLISH) -> Units:
+def in_tokens(attention: AttentionRecord, language: str = ENGLISH) -> Units:
     """Token weights as they are; a token is a function word where the word that it is a piece of is one."""
     return _units("token", attention, attention.weights, language)
 
 
-def _units(kind: Unit, attention: Attention, weights: Array, language: str) -> Units:
+def _units(kind: Unit, attention: AttentionRecord, weights: Array, language: str) -> Units:
     reading = read_in(kind, attention.encoding, attention.keys, attention.layer_numbers, language)
     return Units(**vars(reading), weights=weights)
 
@@ -83,17 +83,17 @@ def share(weights: Array, keys: NDArray[np.bool_]) -> float:
     return float(weights[..., keys].sum(-1, dtype=np.float64).mean())
 
 
-def positional_heads(found: Attention) -> list[Positional]:
+def positional_heads(found: AttentionRecord) -> list[Positional]:
     """The heads of which one offset holds the largest weight in 90 % of the queries that are no special tokens."""
     return [head for head in _heads(found, rules.MIN_QUERIES) if head.share >= rules.POSITIONAL]
 
 
-def dominant_offset_heads(found: Attention) -> list[Positional]:
+def dominant_offset_heads(found: AttentionRecord) -> list[Positional]:
     """Those that are not positional, of which one offset does so in half of many queries."""
     return [head for head in _heads(found, rules.MANY_QUERIES) if rules.DOMINANT <= head.share < rules.POSITIONAL]
 
 
-def _heads(found: Attention, least: int) -> list[Positional]:
+def _heads(found: AttentionRecord, least: int) -> list[Positional]:
     queries = np.flatnonzero(~np.array(found.encoding.special))
     if len(queries) < least or found.keys is not None:
         return []
@@ -231,7 +231,7 @@ def top_attended(selection: Selection, queries: Sequence[int], top: int) -> list
 class Whole:
     """What ``Summary`` has, from all weights."""
 
-    attention: Attention
+    attention: AttentionRecord
     units: Units
     pieces: Units
     query_mask: Mask
@@ -248,7 +248,7 @@ class Whole:
     generated: list[Attended]
 
 
-def summarise(attention: Attention, request: Request | None = None) -> Whole:
+def summarise(attention: AttentionRecord, request: Request | None = None) -> Whole:
     """What is asked for, and all that counts by default."""
     ask = request or Request()
     pieces = in_tokens(attention, ask.language)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from attnviz.analysis.corpus.metrics import METRICS, Links, Measured
+from attnviz.analysis.corpus.metrics import METRICS, Measured, WordLinks
 from attnviz.batch.document import Document
 from attnviz.batch.output.manifest import Identity
 from attnviz.batch.output.result import DocumentResult
@@ -44,9 +44,9 @@ def found(number: int, text: str = TEXT, **about: Any) -> DocumentResult:
     """A document with random figures and links."""
     rng, some = np.random.default_rng(number), len(LAYERS) * TOP
     figures = rng.random((len(LAYERS), HEADS, len(METRICS)))
-    figures[..., [metric.kind == "place" for metric in METRICS]] *= -9
+    figures[..., [metric.kind == "position" for metric in METRICS]] *= -9
     encoded = encoding(text)
-    links = Links(
+    links = WordLinks(
         np.repeat(np.arange(len(LAYERS), dtype=np.int16), TOP),
         rng.integers(0, HEADS, some).astype(np.int16),
         rng.integers(0, len(encoded.words), some).astype(np.int32),

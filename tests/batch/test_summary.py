@@ -46,7 +46,7 @@ def documents_table(reasons: list[str | None], first: int = 0) -> pa.Table:
 def heads_table(found: Figures) -> pa.Table:
     columns: dict[str, pa.Array] = {}
     for metric in METRICS:
-        kind = pa.int32() if metric.kind == "place" else pa.float32()
+        kind = pa.int32() if metric.kind == "position" else pa.float32()
         columns[metric.name] = pa.array(found[metric.name].ravel(), from_pandas=True).cast(kind)
     return pa.table(columns)
 
@@ -88,7 +88,7 @@ def test_parts_of_tables_are_collected(dictionary: bool) -> None:
     np.testing.assert_allclose(corpus.figures["entropy"].mean, 1.5)
     np.testing.assert_allclose(corpus.figures["sink"].mean, found["sink"].mean(0), rtol=1e-6)
     assert (corpus.figures["duplicate"].count == 2).all()
-    assert corpus.places["received_position"].documents[0, :2].tolist() == [2, 3]
+    assert corpus.modes["received_position"].documents[0, :2].tolist() == [2, 3]
     best = corpus.typical[0]
     assert (best.strongest.query, best.strongest.key, best.documents, best.weight) == ("Loan", "bank", 2, 0.625)
     assert corpus.longest[0].distance == 9

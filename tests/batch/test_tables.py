@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow import csv
 
-from attnviz.analysis.corpus.metrics import NAMES, Links, Measured
+from attnviz.analysis.corpus.metrics import NAMES, Measured, WordLinks
 from attnviz.batch.document import Document
 from attnviz.batch.output.columns import MEANS, TABLES
 from attnviz.batch.output.result import DocumentResult
@@ -124,7 +124,7 @@ def test_nothing_measured_makes_empty_tables_of_the_same_columns(found: list[Doc
 def test_no_links_are_no_rows() -> None:
     one = made.found(0)
     assert one.measured is not None
-    none = Links(*(np.empty(0, kind) for kind in ("i2", "i2", "i4", "i4", "f4")))
+    none = WordLinks(*(np.empty(0, kind) for kind in ("i2", "i2", "i4", "i4", "f4")))
     assert build_tables([replace(one, measured=Measured(one.measured.figures, none))], LAYERS).links.num_rows == 0
 
 

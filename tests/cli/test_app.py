@@ -180,7 +180,7 @@ def test_an_interrupt_ends_without_a_traceback(run: Run, monkeypatch: pytest.Mon
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("attnviz.cli.source.observe", interrupt)
+    monkeypatch.setattr("attnviz.cli.source.observe_source", interrupt)
     result = run("show", "The bank")
     assert result.code == 130
     assert "Traceback" not in result.err
@@ -190,7 +190,7 @@ def test_a_mistake_of_ours_is_not_hidden(run: Run, monkeypatch: pytest.MonkeyPat
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("attnviz.cli.source.observe", fail)
+    monkeypatch.setattr("attnviz.cli.source.observe_source", fail)
     with pytest.raises(ZeroDivisionError):
         run("show", "The bank")
 

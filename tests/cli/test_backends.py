@@ -13,7 +13,7 @@ import pytest
 
 from attnviz.attention import kernel
 from attnviz.model.native import run as runs
-from attnviz.record import EncoderDecoder, read
+from attnviz.record import EncoderDecoderRecord, read
 from tests import tiny
 from tests.cli.conftest import Run
 from tests.model.test_backends import own_code
@@ -161,7 +161,7 @@ def test_the_three_maps_are_exported_and_read_back(run: Run, tiny_t5: Path, tmp_
     path = tmp_path / "three.safetensors"
     assert run("export", S, path, *TARGET, "-m", tiny_t5).code == 0
     found = read(path)
-    assert isinstance(found, EncoderDecoder)
+    assert isinstance(found, EncoderDecoderRecord)
     assert found.cross.weights.shape == (2, 4, 7, 15)
     assert run("show", "--from", path, "--map", "decoder").code == 0
 

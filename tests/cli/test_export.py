@@ -162,7 +162,7 @@ def test_a_record_of_three_maps_is_written_whole(run: Run, tmp_path: Path, saved
     assert run("export", "--from", saved_three, path).code == 0
     assert run("export", "--from", path, tmp_path / "again.json").code == 0
     assert json.loads((tmp_path / "again.json").read_bytes()) == json.loads(saved_three.read_bytes())
-    assert isinstance(record.read(path), record.EncoderDecoder)
+    assert isinstance(record.read(path), record.EncoderDecoderRecord)
 
 
 # Files that exist, and ends halfway
@@ -184,7 +184,7 @@ def test_an_existing_file_is_left_alone_without_force(run: Run, tmp_path: Path, 
 def test_an_output_that_can_not_be_is_found_before_the_model_is_loaded(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("attnviz.cli.source.attend", lambda *_, **__: pytest.fail("was computed"))
+    monkeypatch.setattr("attnviz.cli.source.attend_source", lambda *_, **__: pytest.fail("was computed"))
     (tmp_path / "out.png").write_text("mine")
     for name in ("out.png", "out.gif", "no/out.png"):
         assert run("export", S, tmp_path / name).code == 2

@@ -40,7 +40,7 @@ from attnviz.model.families import find_family
 from attnviz.model.hosted.precision import precision
 from attnviz.model.native import weights
 from attnviz.model.native.forward import KVCache, Network
-from attnviz.model.native.generation import Rules, allowed, generate, read_rules
+from attnviz.model.native.generation import GenerationRules, allowed, generate, read_rules
 from tests import tiny
 from tests.model.parity import DTYPES, TOLERANCES, make
 from tests.model.variants import IDS, VOCABULARY
@@ -163,11 +163,11 @@ def test_what_the_generation_config_demands_is_kept_and_matters(what: str, both:
 
 def test_the_older_form_is_read_from_the_config() -> None:
     config = {"decoder_start_token_id": 58100, "bad_words_ids": [[58100]], "eos_token_id": 0, "forced_eos_token_id": 0}
-    rules = Rules(start=58100, stop=(0,), banned=((58100,),), last=(0,))
+    rules = GenerationRules(start=58100, stop=(0,), banned=((58100,),), last=(0,))
     assert read_rules(config | {"num_beams": 6, "min_length": None}) == rules
     assert read_rules({"bad_words_ids": [[3]]}, config) == rules
-    assert read_rules({"decoder_start_token_id": 5}, {"bos_token_id": 7}) == Rules(start=5)
-    assert read_rules({}, {"bos_token_id": 7}) == Rules(start=7)
+    assert read_rules({"decoder_start_token_id": 5}, {"bos_token_id": 7}) == GenerationRules(start=5)
+    assert read_rules({}, {"bos_token_id": 7}) == GenerationRules(start=7)
 
 
 @pytest.mark.parametrize("demand", [{"guidance_scale": 1.5}, {"sequence_bias": [[[3], 1.0]]}, {"stop_strings": ["."]}])
@@ -181,23 +181,23 @@ def test_a_translation_needs_a_beginning(both: Callable[[str], Both]) -> None:
     network, head = both("mbart").network, both("mbart").head
     silent = Network(replace(network.spec, start=None), network.tensors)
     with pytest.raises(ModelError, match="which token a translation begins with"):
-        generate(silent, head, IDS, rules=Rules(), count=3)
+        generate(silent, head, IDS, rules=GenerationRules(), count=3)
     begun = Network(replace(network.spec, start=2), network.tensors)
-    assert generate(silent, head, IDS, rules=Rules(start=2), count=3) == generate(
-        begun, head, IDS, rules=Rules(), count=3
+    assert generate(silent, head, IDS, rules=GenerationRules(start=2), count=3) == generate(
+        begun, head, IDS, rules=GenerationRules(), count=3
     )
 
 
 def test_a_text_ends_where_the_positions_end(both: Callable[[str], Both]) -> None:
     network, head = both("a decoder").network, both("a decoder").head
     assert network.spec.limit == 40
-    assert len(generate(network, head, PROMPT, rules=Rules(), count=100)) == 36
-    assert generate(network, head, [5] * 41, rules=Rules(), count=100) == []
+    assert len(generate(network, head, PROMPT, rules=GenerationRules(), count=100)) == 36
+    assert generate(network, head, [5] * 41, rules=GenerationRules(), count=100) == []
 
 
 def test_rules_leave_the_scores_as_they_are() -> None:
     scores = torch.arange(5.0)
-    found = allowed(Rules(never=(4,), penalty=2.0), scores, [3], [], 1, 9)
+    found = allowed(GenerationRules(never=(4,), penalty=2.0), scores, [3], [], 1, 9)
     assert found.tolist() == [0, 1, 2, 1.5, -torch.inf]
     assert scores.tolist() == [0, 1, 2, 3, 4]
 

@@ -22,7 +22,7 @@ from attnviz.model.architecture import position
 from attnviz.model.hosted import masks
 from attnviz.model.native import forward, weights
 from attnviz.model.native import run as runs
-from attnviz.record import Attention, EncoderDecoder
+from attnviz.record import AttentionRecord, EncoderDecoderRecord
 from tests import tiny
 from tests.cli.conftest import Run
 
@@ -80,13 +80,13 @@ def test_mutation_two_heads_are_swapped_in_the_record_after_the_run(
 ) -> None:
     attend = Model.attend
 
-    def swap(found: Attention) -> Attention:
+    def swap(found: AttentionRecord) -> AttentionRecord:
         order = [1, 0, *range(2, found.heads)]
         return replace(found, weights=found.weights[:, order])
 
     def swapped(self: Model, *given: Any, **more: Any) -> Any:
         found = attend(self, *given, **more)
-        if isinstance(found, EncoderDecoder):
+        if isinstance(found, EncoderDecoderRecord):
             return replace(found, cross=swap(found.cross))
         return swap(found)
 

@@ -9,7 +9,7 @@ import pytest
 from jsonschema import ValidationError
 
 from attnviz.model.check.judge import Check, LayerCheck, RowCounts
-from attnviz.record import Attention, Heads
+from attnviz.record import AttentionRecord, Heads
 from attnviz.render.document import check_document, summary_document
 from tests.analysis.whole import in_words
 from tests.records import Spelled, cross_record, query_mask, random_weights, record, summary_of, three_maps
@@ -19,7 +19,7 @@ BANK: list[Spelled] = ["[CLS]", "The", "bank", "approved", "the", ("loans", ["lo
 NOUNS = ("bank", "loan", "company", "river", "water", "money", "house", "stone", "cloud", "paper")
 
 
-def bank() -> Attention:
+def bank() -> AttentionRecord:
     return record(BANK, random_weights((2, 3, 9)))
 
 
@@ -32,7 +32,7 @@ PASSED = check()
 FAILED = check(0.02, double=check(0.019, dtype="float64"))
 
 
-def made(attention: Attention, found: Check | None = None, **options: Any) -> dict[str, Any]:
+def made(attention: AttentionRecord, found: Check | None = None, **options: Any) -> dict[str, Any]:
     """Return the document as its reader gets it."""
     text = json.dumps(summary_document(summary_of(attention, **options), found), allow_nan=False)
     parsed: dict[str, Any] = json.loads(text)
@@ -87,7 +87,7 @@ def test_the_document_fits_the_schema(options: dict[str, Any], found: Check | No
         "one word each", "encoder", "decoder",
     ],
 )  # fmt: skip
-def test_the_document_of_any_record_fits_the_schema(attention: Attention) -> None:
+def test_the_document_of_any_record_fits_the_schema(attention: AttentionRecord) -> None:
     validate(made(attention))
 
 
@@ -328,7 +328,7 @@ def test_a_difference_that_is_no_number_is_null() -> None:
     assert found["layers"][0]["hidden_abs_diff"] is None
 
 
-def test_a_real_record_and_its_check_fit_the_schema(tiny_attention: Attention, tiny_model: Any) -> None:
+def test_a_real_record_and_its_check_fit_the_schema(tiny_attention: AttentionRecord, tiny_model: Any) -> None:
     found = made(tiny_attention, tiny_model.check_record(tiny_attention))
     validate(found)
     assert found["check"]["passed"]

@@ -16,7 +16,7 @@ from PIL import Image
 from attnviz.analysis.text.observing import replay
 from attnviz.analysis.text.shown_maps import Grid, HeadMap, grid
 from attnviz.errors import UsageError
-from attnviz.record import Attention, Observation, Request
+from attnviz.record import AttentionRecord, Observation, Request
 from attnviz.render import palette
 from attnviz.render.figure import Style, colormap, draw_grid, draw_head, save_figure, style, to_png
 from tests.analysis.whole import Units, in_words
@@ -28,13 +28,13 @@ Theme = Literal["light", "dark"]
 SMALL = Style(size=(4, 4), dpi=60)
 
 
-def noun_record(weights: Array, **facts: Any) -> Attention:
+def noun_record(weights: Array, **facts: Any) -> AttentionRecord:
     n = weights.shape[-1]
     words = NOUNS[:n] if n <= len(NOUNS) else [f"w{i}" for i in range(n)]
     return record(words, weights, **facts)
 
 
-def head_figure(attention: Attention, layer: int = 0, head: int = 0, style: Style | None = None) -> Figure:
+def head_figure(attention: AttentionRecord, layer: int = 0, head: int = 0, style: Style | None = None) -> Figure:
     units = in_words(attention)
     shown = np.arange(len(units.queries)), np.arange(len(units.keys))
     return draw_head(replay(attention), units, HeadMap(layer, head, units.weights[layer, head], *shown), style)
@@ -49,7 +49,7 @@ def pooled_map(weights: Array, joins: int) -> tuple[Observation, Units, HeadMap]
     return replay(attention), in_words(attention), head
 
 
-def grid_figure(attention: Attention, style: Style | None = None, **options: Any) -> Figure:
+def grid_figure(attention: AttentionRecord, style: Style | None = None, **options: Any) -> Figure:
     observation = replay(attention, Request(**options))
     return draw_grid(observation, grid(observation), style)
 
@@ -271,7 +271,9 @@ def test_a_grid_of_no_weight_can_be_drawn() -> None:
 # Two texts
 
 
-def cross(n: int, m: int, peaks: dict[tuple[int, int, int, int], float] | None = None, heads: int = 3) -> Attention:
+def cross(
+    n: int, m: int, peaks: dict[tuple[int, int, int, int], float] | None = None, heads: int = 3
+) -> AttentionRecord:
     weights = peaked((2, heads, n, m), peaks) if peaks else random_weights((2, heads, n, m))
     return cross_record([f"q{i}" for i in range(n)], [f"k{i}" for i in range(m)], weights, numbers=(2, 5))
 

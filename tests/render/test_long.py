@@ -11,7 +11,7 @@ from attnviz.analysis.text.links import Link
 from attnviz.analysis.text.long_range import LongRange, LongRangeLink, Passage, Profile
 from attnviz.analysis.text.summary import Summary
 from attnviz.encoding import Place
-from attnviz.record import Attention
+from attnviz.record import AttentionRecord
 from attnviz.render.document import summary_document
 from attnviz.render.heatmap import profile_heatmap
 from attnviz.render.terminal import screen as terminal
@@ -197,7 +197,7 @@ def test_the_document_has_what_the_screen_shows() -> None:
     assert found["received"][1]["line"] == 11
 
 
-def test_the_document_of_a_short_text_has_the_same_names_and_nothing_in_them(tiny_attention: Attention) -> None:
+def test_the_document_of_a_short_text_has_the_same_names_and_nothing_in_them(tiny_attention: AttentionRecord) -> None:
     found = summary_document(summary_of(tiny_attention), None)
     validate(found)
     assert (found["long_range_links"], found["distance_profile"], found["received"]) == ([], None, [])

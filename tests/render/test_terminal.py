@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from rich.console import Group
 
 from attnviz.analysis.text.observing import replay
-from attnviz.record import Attention, Heads
+from attnviz.record import AttentionRecord, Heads
 from attnviz.render.terminal import screen as terminal
 from tests.records import Spelled, cross_record, peaked, query_mask, random_weights, record, summary_of, three_maps
 from tests.render.screen import Colours, lines, printed
@@ -22,7 +22,7 @@ EVIL: list[Spelled] = [
 ]  # fmt: skip
 
 
-def bank(**facts: Any) -> Attention:
+def bank(**facts: Any) -> AttentionRecord:
     """Two layers of three heads; bank → loans in L1 H2, approved → bank in L0 H1, much on [CLS] in L0 H0."""
     peaks = {
         (1, 2, 2, 5): 0.5, (1, 2, 2, 6): 0.25, (1, 2, 5, 2): 0.25, (1, 2, 6, 2): 0.5,
@@ -31,12 +31,12 @@ def bank(**facts: Any) -> Attention:
     return record(BANK, peaked((2, 3, 9), peaks), **facts)
 
 
-def random(words: list[Spelled], *, heads: int = 4, causal: bool = False) -> Attention:
+def random(words: list[Spelled], *, heads: int = 4, causal: bool = False) -> AttentionRecord:
     return record(words, random_weights((3, heads, len(words)), causal=causal), causal=causal)
 
 
 def shown(
-    attention: Attention, width: int = 80, colours: Colours = None, *, named: bool = False, **options: Any
+    attention: AttentionRecord, width: int = 80, colours: Colours = None, *, named: bool = False, **options: Any
 ) -> list[str]:
     """The lines that ``show`` prints."""
     return lines(Group(*terminal.summary_parts(summary_of(attention, **options), named=named)), width, colours)
@@ -186,7 +186,7 @@ def test_the_heading_of_a_cross_map_counts_what_was_cut_off_of_both_texts() -> N
 # Two texts
 
 
-def cross(**facts: Any) -> Attention:
+def cross(**facts: Any) -> AttentionRecord:
     """Bank → bank in L4 H1, gab → loans in L2 H0, and much of the source's end."""
     peaks = {(1, 1, 2, 2): 0.75, (0, 0, 3, 5): 0.25, (0, 0, 3, 6): 0.25, (0, 1, 1, 8): 0.625}
     words: list[Spelled] = ["[<s>]", "Die", "Bank", "gab"]
@@ -265,7 +265,7 @@ def test_the_shares_of_a_cross_map_are_of_the_source() -> None:
 # What the new tokens were made from
 
 
-def story(generated: int) -> Attention:
+def story(generated: int) -> AttentionRecord:
     words = [f"w{i}" for i in range(20)]
     return record(words, random_weights((2, 3, 20), causal=True), causal=True, generated=generated)
 
@@ -348,7 +348,7 @@ def test_where_no_words_count_it_says_so() -> None:
 # What is left out
 
 
-def notes(attention: Attention, **options: Any) -> str:
+def notes(attention: AttentionRecord, **options: Any) -> str:
     found = section("Strongest links", shown(attention, 200, **options))
     return "\n".join(line.strip() for line in found if " → " not in line and "none:" not in line)
 

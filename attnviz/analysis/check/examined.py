@@ -12,7 +12,7 @@ from torch import Tensor
 from attnviz.analysis.check.differences import Differences, Tolerance
 from attnviz.analysis.check.large import UnitRows
 from attnviz.analysis.check.made import Made
-from attnviz.analysis.check.plain import Plain, Read, read, read_other
+from attnviz.analysis.check.plain import MarkedText, Plain, mark_cross_text, mark_text
 from attnviz.analysis.check.shown import ShownLinks, ShownMap, units_of
 from attnviz.analysis.check.units import Block, in_document
 from attnviz.analysis.text.units import Reading, left_out, reading_of
@@ -87,7 +87,7 @@ class Examined:
                 if progress:
                     progress(done, len(pieces) * len(self._layers))
 
-            def heads(number: int, _: Sequence[int], query: int, key: int, part: Tensor, text: Read = text,
+            def heads(number: int, _: Sequence[int], query: int, key: int, part: Tensor, text: MarkedText = text,
                       piece: Piece = piece) -> None:  # fmt: skip
                 self._layers[number].see(text, piece.window, query, key, part)
 
@@ -185,7 +185,7 @@ class _Layer:
             self._sampled.add(*units)
             self._examined.see_units(self._place, units)
 
-    def see(self, text: Read, window: Window | None, query: int, key: int, weights: Tensor) -> None:
+    def see(self, text: MarkedText, window: Window | None, query: int, key: int, weights: Tensor) -> None:
         """See some rows of the heads that are made in full."""
         weights = weights.cpu()
         self._plain.add(text, query, key, weights)
@@ -202,7 +202,7 @@ class _Layer:
             self._links.add(*units)
             self._map.add(*units)
 
-    def end_text(self, text: Read) -> None:
+    def end_text(self, text: MarkedText) -> None:
         self._plain.end(text)
 
     def end(self) -> None:
@@ -244,16 +244,16 @@ def evidence_of(observation: Observation) -> Evidence:
     return observation.evidence
 
 
-def _read(observation: Observation, window: Window | None) -> Read:
+def _read(observation: Observation, window: Window | None) -> MarkedText:
     within = None if observation.within is None else torch.from_numpy(observation.within)
     found = (
-        read(observation.encoding, window, within)
+        mark_text(observation.encoding, window, within)
         if observation.keys is None
-        else read_other(observation.encoding, observation.keys, within)
+        else mark_cross_text(observation.encoding, observation.keys, within)
     )
     sets = {name: found.sets[name] for name in ("special", "punctuation")}
     if observation.large:
         marks = left_out(observation.key_encoding, reading_of(observation))
-        places = slice(None) if observation.keys is not None else found.places
-        sets = {name: torch.from_numpy(mask)[places] for name, mask in marks.items()}
-    return Read(found.ids, found.places, found.counting, found.telling, sets, found.stop)
+        positions = slice(None) if observation.keys is not None else found.positions
+        sets = {name: torch.from_numpy(mask)[positions] for name, mask in marks.items()}
+    return MarkedText(found.ids, found.positions, found.counting, found.telling, sets, found.stop)

@@ -109,7 +109,7 @@ def check_observation(
     judge: Judge,
     progress: OnLayerChecked | None = None,
 ) -> Check:
-    """Hold what a ``observe`` of the model ``backend`` shows to transformers' model, both with the same ``options``.
+    """Hold what an observation of the model ``backend`` shows to transformers' model, both with the same ``options``.
 
     Raises:
         NoReferenceWeights: transformers' attention gives no weights to compare with.

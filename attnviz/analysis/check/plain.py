@@ -21,16 +21,16 @@ from attnviz.encoding import Encoding, Window, is_blank, is_punctuation
 
 
 @dataclass(frozen=True, eq=False)
-class Read:
+class MarkedText:
     """What a model read at once, a text or a window of one: T tokens, and what counts as what of them.
 
-    ``places`` are those of its tokens in the document. ``counting`` are the queries that figures are averaged over,
+    ``positions`` (T,) are those of its tokens in the document. ``counting`` are the queries that figures average over,
     ``telling`` those whose offsets are counted. ``sets`` are the keys of which the share is a figure. From ``stop`` on
     there are the special tokens behind the text, which the ``confidence`` of a document leaves out.
     """
 
     ids: Tensor
-    places: Tensor
+    positions: Tensor
     counting: Tensor
     telling: Tensor
     sets: Mapping[str, Tensor]
@@ -46,7 +46,7 @@ class Read:
         return torch.tensor(found)
 
 
-def read(encoding: Encoding, window: Window | None = None, within: Tensor | None = None) -> Read:
+def mark_text(encoding: Encoding, window: Window | None = None, within: Tensor | None = None) -> MarkedText:
     """A document, or a ``window`` of it; only the queries ``within`` (N,) are averaged over."""
     special = torch.tensor(encoding.special)
     n, text = len(encoding), (~special).nonzero().flatten()
@@ -57,22 +57,22 @@ def read(encoding: Encoding, window: Window | None = None, within: Tensor | None
         punctuation[word.start : word.stop] = is_punctuation(word.text)
     punctuation |= torch.tensor([is_blank(token) for token in encoding.tokens])
     sets = {"cls": at < first, "sep": at > last, "special": special, "punctuation": punctuation & ~special}
-    places = at if window is None else torch.from_numpy(np.asarray(window.places))
+    positions = at if window is None else torch.from_numpy(np.asarray(window.positions))
     kept = torch.ones(n, dtype=torch.bool) if window is None else torch.from_numpy(window.kept)
-    tail = sets["sep"][places]
-    return Read(
+    tail = sets["sep"][positions]
+    return MarkedText(
         ids=torch.tensor((window.encoding if window else encoding).ids),
-        places=places,
-        counting=kept if within is None else kept & within[places],
-        telling=kept & ~special[places],
-        sets={name: keys[places] for name, keys in sets.items()},
-        stop=len(places) - int(tail.sum()),
+        positions=positions,
+        counting=kept if within is None else kept & within[positions],
+        telling=kept & ~special[positions],
+        sets={name: keys[positions] for name, keys in sets.items()},
+        stop=len(positions) - int(tail.sum()),
     )
 
 
-def read_other(encoding: Encoding, keys: Encoding, within: Tensor | None = None) -> Read:
+def mark_cross_text(encoding: Encoding, keys: Encoding, within: Tensor | None = None) -> MarkedText:
     """A text that looks at another one, ``keys``."""
-    key_mask, query_mask = read(keys), read(encoding, within=within)
+    key_mask, query_mask = mark_text(keys), mark_text(encoding, within=within)
     return replace(key_mask, counting=query_mask.counting, telling=query_mask.telling)
 
 
@@ -110,21 +110,21 @@ class Plain:
         self._now = torch.zeros(0)
         self.sinks: list[tuple[int, Tensor, Tensor]] = []
         """Of each text that was read: how many queries counted, what each key takes (h, T), −1 where few see it, and
-        the places of the keys."""
+        the positions of the keys."""
         self.offsets = torch.zeros(heads, 1, dtype=torch.float64)
         """How many queries have their largest weight at each offset, from −``width`` to ``width``."""
         self.width = 0
         self.doubtful = torch.zeros(heads, dtype=torch.float64)
         """Of how many queries rounding decides at which offset that is."""
 
-    def add(self, text: Read, query: int, key: int, weights: Tensor) -> None:
+    def add(self, text: MarkedText, query: int, key: int, weights: Tensor) -> None:
         """See the weights (h, n, m) of ``text`` from the row ``query`` and the column ``key`` on."""
         a = weights.double().cpu()
         n, m = a.shape[1:]
         at, to = torch.arange(query, query + n), torch.arange(key, key + m)
         counting = text.counting[at]
         apart = (at[:, None] - to).double()
-        entropy, seen = torch.special.entr(a).sum(-1), self._seen(at, len(text.places))
+        entropy, seen = torch.special.entr(a).sum(-1), self._seen(at, len(text.positions))
         self._mean("entropy", entropy, counting)
         self._mean("normalised_entropy", torch.where(seen > 1, entropy / seen.double().log(), 0.0), counting)
         self._mean("signed_distance", torch.einsum("hnm,nm->hn", a, apart), counting)
@@ -133,7 +133,7 @@ class Plain:
             column = at + offset
             inside = (column >= key) & (column < key + m)
             found = a.gather(2, (column - key).clamp(0, m - 1).expand(len(a), n)[..., None])[..., 0] * inside
-            self._mean(name, found, counting & (column >= 0) & (column < len(text.places)))
+            self._mean(name, found, counting & (column >= 0) & (column < len(text.positions)))
         self._mean("first", a[..., 0] if key == 0 else torch.zeros_like(entropy), counting)
         for name, keys in text.sets.items():
             self._mean(name, a @ keys[to].double(), counting)
@@ -143,15 +143,15 @@ class Plain:
             same = (text.ids[at][:, None] == text.ids[to]) & (apart > 0)
             self._mean("duplicate", torch.einsum("hnm,nm->hn", a, same.double()), counting & text.repeated[at])
         given = torch.einsum("hnm,n->hm", a, counting.double())
-        self.received.index_add_(1, text.places[to], given)
+        self.received.index_add_(1, text.positions[to], given)
         if self._now.numel() == 0:
-            self._now = torch.zeros(self._heads, len(text.places), dtype=torch.float64)
+            self._now = torch.zeros(self._heads, len(text.positions), dtype=torch.float64)
         self._now[:, key : key + m] += given
         self._look(a, at - key, text.telling[at])
         if self._edges is not None:
             self._count_bands(a, at - key, key, counting)
 
-    def _confident(self, text: Read, a: Tensor, at: Tensor, to: Tensor, counting: Tensor) -> None:
+    def _confident(self, text: MarkedText, a: Tensor, at: Tensor, to: Tensor, counting: Tensor) -> None:
         if not self._by_text:
             self._mean("largest", a.amax(-1), counting)
         elif text.stop:
@@ -182,8 +182,8 @@ class Plain:
             grown[:, width - old // 2 : width - old // 2 + old] = self.offsets
             self.offsets, self.width = grown, width
         peak, best = a.max(-1)  # (h, n)
-        places = best - own + self.width
-        self.offsets.scatter_add_(1, places, telling.double().expand(len(a), -1))
+        bins = best - own + self.width
+        self.offsets.scatter_add_(1, bins, telling.double().expand(len(a), -1))
         near = peak * (1 - 2 * self._tolerance.part) - 2 * self._tolerance.weight
         ties = (a >= near[..., None]).sum(-1) > 1
         self.doubtful += (ties & telling).sum(-1)
@@ -205,11 +205,11 @@ class Plain:
             if near:
                 self.bands[:, band] += up_to(own + far) - up_to(own + near)
 
-    def end(self, text: Read) -> None:
+    def end(self, text: MarkedText) -> None:
         """All rows of ``text`` have been seen."""
-        places = text.counting.nonzero().flatten()
-        if len(places) and self._now.numel():
-            self.sinks.append((len(places), self._taken(places), text.places))
+        queries = text.counting.nonzero().flatten()
+        if len(queries) and self._now.numel():
+            self.sinks.append((len(queries), self._taken(queries), text.positions))
         self._now = torch.zeros(0)
 
     def _taken(self, queries: Tensor) -> Tensor:
@@ -258,11 +258,11 @@ class Plain:
     def judge_sink(self, differences: Differences, place: Tensor) -> None:
         """Hold to what keys take the ``place`` (h,) in the document that is the sink of most queries."""
         surely, maybe = (torch.zeros(self._heads, self._keys, dtype=torch.float64) for _ in range(2))
-        for count, taken, places in self.sinks:
+        for count, taken, positions in self.sinks:
             near = taken >= (taken.amax(-1) - 2 * self._tolerance.allows(taken.amax(-1)))[:, None]
             alone = near & (near.sum(-1) == 1)[:, None]
-            surely.index_add_(1, places, count * alone.double())
-            maybe.index_add_(1, places, count * near.double())
+            surely.index_add_(1, positions, count * alone.double())
+            maybe.index_add_(1, positions, count * near.double())
         at = place.nan_to_num(nan=-1).long()
         inside = (at >= 0) & (at < self._keys)
         have = maybe.gather(1, at.clamp(0, self._keys - 1)[:, None])[:, 0]

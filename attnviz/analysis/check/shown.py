@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from attnviz.analysis.check.differences import Differences
-from attnviz.analysis.check.units import Units
+from attnviz.analysis.check.units import ToUnits
 from attnviz.analysis.text.units import Reading, reading_of
 from attnviz.record import Observation, Top
 
@@ -56,7 +56,7 @@ class ShownLinks:
             self._bands = *_top(bands, some), torch.from_numpy(np.asarray(bands.queries)[some]).long()
         self._found = 0
 
-    def units(self) -> Units:
+    def units(self) -> ToUnits:
         """What makes units of tokens."""
         return units_of(self._survey)
 
@@ -100,11 +100,11 @@ class ShownLinks:
             self._differences.never("long-range links", happens=self._found != int((self._bands[0] > 0).sum()))
 
 
-def units_of(observation: Observation) -> Units:
+def units_of(observation: Observation) -> ToUnits:
     """What makes units of the tokens of an observation's texts."""
     units = reading_of(observation)
     texts = (observation.encoding, units.queries), (observation.key_encoding, units.keys)
-    return Units(*([*axis.starts.tolist(), len(text)] for text, axis in texts))
+    return ToUnits(*([*axis.starts.tolist(), len(text)] for text, axis in texts))
 
 
 class ShownMap:

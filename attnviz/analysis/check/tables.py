@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from attnviz.analysis.check.differences import Differences, Tolerance
-from attnviz.analysis.check.plain import Plain, Read, read
-from attnviz.analysis.check.units import Block, Units, in_document
+from attnviz.analysis.check.plain import MarkedText, Plain, mark_text
+from attnviz.analysis.check.units import Block, ToUnits, in_document
 from attnviz.analysis.corpus.metrics import METRICS, NAMES, Asked, Measured
 from attnviz.analysis.text.links import counting
 from attnviz.analysis.text.offsets import DOMINANT, MANY_QUERIES, MIN_QUERIES, POSITIONAL
@@ -25,7 +25,7 @@ from attnviz.model.hosted import Hosted
 
 
 @dataclass(frozen=True, eq=False)
-class Document:
+class MeasuredDocument:
     """What is to be known of a document to make anew what was ``measured`` of it.
 
     ``layer_windows`` are those of the model's layers by their own numbers, ``kind`` is that of its first attention, and
@@ -75,7 +75,7 @@ class Document:
 
 
 def differences_of(
-    document: Document,
+    document: MeasuredDocument,
     judge: Hosted,
     tolerance: Tolerance,
     by: Against = "eager",
@@ -105,7 +105,7 @@ def differences_of(
     }
     kept: dict[int, list[Tensor]] = {number: [] for number in numbers}
     for window, rows in pieces:
-        text = read(document.encoding, window)
+        text = mark_text(document.encoding, window)
 
         def see_rows(number: int, theirs: Tensor, window: Window | None = window, rows: Tensor = rows) -> None:
             kept[number].append(theirs.cpu().flatten(1)[:, None])
@@ -113,7 +113,7 @@ def differences_of(
                 layers[number].see_rows(window, rows, theirs.cpu())
 
         def see_heads(
-            number: int, _: Sequence[int], query: int, key: int, part: Tensor, text: Read = text,
+            number: int, _: Sequence[int], query: int, key: int, part: Tensor, text: MarkedText = text,
             window: Window | None = window,
         ) -> None:  # fmt: skip
             layers[number].see(text, window, query, key, part.cpu())
@@ -132,7 +132,7 @@ def differences_of(
 class _Layer:
     """One layer, at the ``place`` that it has in the tables, of which some ``heads`` are made in full."""
 
-    def __init__(self, document: Document, place: int, heads: Sequence[int], differences: Differences) -> None:
+    def __init__(self, document: MeasuredDocument, place: int, heads: Sequence[int], differences: Differences) -> None:
         self._document, self._place, self._heads, self._differences = document, place, list(heads), differences
         window = document.layer_windows[document.numbers[place]]
         length = len(document.encoding)
@@ -151,7 +151,7 @@ class _Layer:
                 for units in self._links.units().rows(*block):
                     self._links.add(range(self._document.heads), *units)
 
-    def see(self, text: Read, window: Window | None, query: int, key: int, weights: Tensor) -> None:
+    def see(self, text: MarkedText, window: Window | None, query: int, key: int, weights: Tensor) -> None:
         """See some rows of the heads in full."""
         self._plain.add(text, query, key, weights)
         if self._document.asked.top:
@@ -168,7 +168,7 @@ class _Layer:
         block = in_document(window, query, key, weights, sinks=sinks)
         return [] if block is None else [block]
 
-    def end_text(self, text: Read) -> None:
+    def end_text(self, text: MarkedText) -> None:
         self._plain.end(text)
 
     def end(self) -> None:
@@ -194,7 +194,7 @@ class _Layer:
 class _Links:
     """The links that were written of a layer."""
 
-    def __init__(self, document: Document, place: int, differences: Differences) -> None:
+    def __init__(self, document: MeasuredDocument, place: int, differences: Differences) -> None:
         self._encoding, self._asked, self._differences = document.encoding, document.asked, differences
         links = document.measured.links
         some = np.flatnonzero(links.layer == place)
@@ -234,10 +234,10 @@ class _Links:
         self._differences.never("links", happens=len(set(pairs.tolist())) != len(pairs))
         self._differences.at_most("links", self._weight[1:], self._weight[:-1])
 
-    def units(self) -> Units:
+    def units(self) -> ToUnits:
         """What makes words of tokens."""
         edges = [*(word.start for word in self._encoding.words), len(self._encoding)]
-        return Units(edges, edges)
+        return ToUnits(edges, edges)
 
     def add(self, heads: Sequence[int], query: int, key: int, weights: Tensor) -> None:
         """See the words' rows (h, n, m) of ``heads``."""

@@ -31,7 +31,7 @@ def in_document(window: Window, query: int, key: int, weights: Tensor, *, sinks:
     return first + shift, low + shift, part
 
 
-class Units:
+class ToUnits:
     """Turns rows of tokens, which come in the order of the text, into rows of units: of whole ones only.
 
     To a unit goes the sum over its tokens, from it the mean. ``queries`` and ``keys`` are the first tokens of the

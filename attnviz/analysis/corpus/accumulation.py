@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from attnviz.analysis.corpus.distribution import Distribution
 from attnviz.analysis.corpus.metrics import METRICS
-from attnviz.analysis.corpus.modes import OFFSETS, POSITIONS, Commonest, Places, from_either_end
+from attnviz.analysis.corpus.modes import OFFSETS, POSITIONS, ModeCounter, Modes, from_either_end
 from attnviz.analysis.corpus.outliers import Outlier, Outliers, Where
 from attnviz.analysis.corpus.typical_links import LinkRows, LongestLinks, Occurrence, PairCounter, TypicalPair
 from attnviz.analysis.languages import PRONOUNS
@@ -99,7 +99,7 @@ class Reason:
 class Corpus:
     """A corpus that was read by L layers of H heads.
 
-    ``figures`` are those of each head by the names of ``AMOUNTS``; ``places`` where it looks by those of the places:
+    ``figures`` are those of each head by the names of ``AMOUNTS``; ``modes`` what is commonest over the documents:
     ``offset``, with the mean share of a document's tokens that look there, and ``sink_position`` and
     ``received_position``, which count from the end where they are below 0. ``induction`` (L, H) are the heads' scores
     on repeated random tokens, where they were measured.
@@ -109,7 +109,7 @@ class Corpus:
     heads: int
     counts: Counts
     figures: Mapping[str, Distribution]
-    places: Mapping[str, Commonest]
+    modes: Mapping[str, Modes]
     tokens: Distribution
     typical: tuple[TypicalPair, ...]
     longest: tuple[Occurrence, ...]
@@ -132,9 +132,9 @@ class Collector:
         self._counts = Counts()
         self._figures = {metric.name: Distribution((len(layers), heads)) for metric in AMOUNTS}
         self._tokens = Distribution(accuracy=0.001)
-        self._offsets = Places(len(layers), heads, *OFFSETS)
+        self._offsets = ModeCounter(len(layers), heads, *OFFSETS)
         self._positions = {
-            name: Places(len(layers), heads, *POSITIONS) for name in ("sink_position", "received_position")
+            name: ModeCounter(len(layers), heads, *POSITIONS) for name in ("sink_position", "received_position")
         }
         self._pairs = PairCounter(without=frozenset() if pronouns else PRONOUNS)
         self._longest, self._outliers = LongestLinks(top), Outliers(top)
@@ -173,9 +173,9 @@ class Collector:
     def _measured(self, figures: Figures, tokens: NDArray[np.int64]) -> None:
         for name, distribution in self._figures.items():
             distribution.add(figures[name])
-        for name, places in self._positions.items():
+        for name, modes in self._positions.items():
             found = from_either_end(figures[name], tokens)
-            places.add(found, np.ones_like(found))
+            modes.add(found, np.ones_like(found))
 
     def _long_enough(
         self, documents: DocumentRows, figures: Figures, rows: Sequence[int], enough: NDArray[np.bool_]
@@ -195,8 +195,8 @@ class Collector:
         self._counts = Counts(**{name: count + getattr(theirs, name) for name, count in vars(ours).items()})
         for name, distribution in self._figures.items():
             distribution.merge(other._figures[name])
-        for name, places in self._positions.items():
-            places.merge(other._positions[name])
+        for name, modes in self._positions.items():
+            modes.merge(other._positions[name])
         self._tokens.merge(other._tokens)
         self._offsets.merge(other._offsets)
         self._pairs.merge(other._pairs)
@@ -207,13 +207,13 @@ class Collector:
 
     def corpus(self) -> Corpus:
         """All that was collected."""
-        positions = {name: places.commonest() for name, places in self._positions.items()}
+        positions = {name: modes.commonest() for name, modes in self._positions.items()}
         return Corpus(
             layers=self.layers,
             heads=self.heads,
             counts=self._counts,
             figures=self._figures,
-            places={"offset": self._offsets.commonest(), **positions},
+            modes={"offset": self._offsets.commonest(), **positions},
             tokens=self._tokens,
             typical=tuple(self._pairs.top(self._top, self._counts.measured)),
             longest=tuple(self._longest.links),

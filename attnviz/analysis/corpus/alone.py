@@ -16,7 +16,7 @@ from attnviz.analysis.text.units import read_in
 from attnviz.attention.kernel import Observer
 from attnviz.attention.observers import HeadSums, Only, Sliding
 from attnviz.attention.pipeline import in_order
-from attnviz.attention.totals import Document, Total
+from attnviz.attention.totals import DocumentMasks, Total
 from attnviz.encoding import Encoding, Window, Windows
 from attnviz.model.inputs import require_finite
 
@@ -126,16 +126,16 @@ def _strongest(encoding: Encoding, asked: Asked, *, causal: bool) -> Strongest:
     return Strongest(encoding.words, asked, text, query_mask, key_mask, itself=itself)
 
 
-def _document(encoding: Encoding, *, causal: bool) -> Document:
+def _document(encoding: Encoding, *, causal: bool) -> DocumentMasks:
     """What is said of the tokens; ``cls`` and ``sep`` are the special ones before and after the text."""
     tokens = read_in("token", encoding, None, ()).queries
-    places, text = np.arange(len(encoding)), np.flatnonzero(~tokens.special)
+    positions, text = np.arange(len(encoding)), np.flatnonzero(~tokens.special)
     first, last = (text[0], text[-1]) if len(text) else (len(encoding), len(encoding))
     sets = {
-        "cls": places < first,
-        "sep": places > last,
+        "cls": positions < first,
+        "sep": positions > last,
         "special": tokens.special,
         "punctuation": tokens.punctuation,
     }
     all_ = np.ones(len(encoding), np.bool_)
-    return Document(all_, ~tokens.special, sets, causal, tail=sets["sep"], repeats=True)
+    return DocumentMasks(all_, ~tokens.special, sets, causal, tail=sets["sep"], repeats=True)

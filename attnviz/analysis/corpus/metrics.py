@@ -16,13 +16,13 @@ from attnviz.analysis.languages import ENGLISH
 class Metric:
     """One figure of a head: its name, its unit, and what it is, with the source of the definition.
 
-    A ``place`` says where something is, and has no mean over a corpus; an ``amount`` has.
+    An ``amount`` has a mean over a corpus; a ``position`` (of a key, or relative to the query) has a commonest value.
     """
 
     name: str
     unit: str
     meaning: str
-    kind: Literal["amount", "place"] = "amount"
+    kind: Literal["amount", "position"] = "amount"
 
 
 METRICS = (
@@ -40,14 +40,14 @@ METRICS = (
     Metric("punctuation", "share", "weight to the tokens of punctuation and of white space; null without any"),
     Metric("sink", "share", "the largest mean weight that one key takes: of all queries, in a decoder of those from it "
            "on, where these are half of all; a sink where above 0.3 (Gu et al. 2025)"),
-    Metric("sink_position", "token", "which key that is, from 0", "place"),
+    Metric("sink_position", "token", "which key that is, from 0", "position"),
     Metric("confidence", "share", "the largest weight of a query, the mean over the queries; the special tokens behind "
            "the text neither look nor are looked at here (Voita et al. 2019)"),
     Metric("received", "queries", "the most that one key receives: the sum of the weights that all queries give it"),
-    Metric("received_position", "token", "which key that is, from 0", "place"),
+    Metric("received_position", "token", "which key that is, from 0", "position"),
     Metric("duplicate", "share", "weight to earlier tokens of the same id, the mean over the queries that have some "
            "(Wang et al. 2022); null without any"),
-    Metric("offset", "tokens", "key − query that holds the largest weight of most of the text's tokens", "place"),
+    Metric("offset", "tokens", "key − query that holds the largest weight of most of the text's tokens", "position"),
     Metric("offset_share", "share", "of the text's tokens whose largest weight is at that offset (Voita et al. 2019: "
            "positional from 0.9)"),
 )  # fmt: skip
@@ -61,7 +61,7 @@ def stacked(figures: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
 
 
 @dataclass(frozen=True, eq=False)
-class Links:
+class WordLinks:
     """Links between words, one entry each: layers and heads by their place, words by their number in the document.
 
     Ordered by layer, and in a layer from the strongest on; each pair of words once a layer, in its best head.
@@ -82,7 +82,7 @@ class Measured:
     """The ``figures`` (L, H, METRICS) of one document, NaN where it has none, and its strongest ``links``."""
 
     figures: NDArray[np.float64]
-    links: Links
+    links: WordLinks
 
 
 @dataclass(frozen=True)

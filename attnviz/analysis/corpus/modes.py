@@ -1,4 +1,4 @@
-"""Modes: the commonest offset or key of each head over a corpus, counted in memory that stays flat."""
+"""Modes: the commonest offset or position of each head over a corpus, counted in constant memory."""
 
 from __future__ import annotations
 
@@ -8,27 +8,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 OFFSETS = (-32, 32)
-"""Offsets that are told apart; what is farther away counts as elsewhere."""
+"""The smallest and largest offset that is counted by itself; farther ones are no candidates."""
 POSITIONS = (-2, 15)
-"""Keys that are told apart: the first ones, and below 0 the last ones, −1 the last of all."""
+"""The positions that are counted by themselves: the first keys from 0, and the last ones below 0, −1 the last key."""
 
 
 @dataclass(frozen=True, eq=False)
-class Commonest:
-    """For each head the commonest ``place`` (L, H), in which ``share`` of the ``documents`` it is, and ``weighted``.
+class Modes:
+    """The commonest ``value`` of each head (L, H), an offset or a position, over some documents.
 
-    ``weighted`` is the mean over the documents of what was counted with the place, 0 where another place was found.
-    Where a head has no place that is told apart, ``share`` is 0; without documents it is NaN.
+    ``share`` is the share of the ``documents`` that have it: 0 where no document has a value that is counted, NaN
+    without documents. ``weighted`` is the mean over the documents of the weight that was counted with it, 0 for
+    documents with another value.
     """
 
-    place: NDArray[np.int64]
+    value: NDArray[np.int64]
     share: NDArray[np.float64]
     weighted: NDArray[np.float64]
     documents: NDArray[np.int64]
 
 
-class Places:
-    """Counts for each of L × H heads how often each place from ``low`` to ``high`` was found."""
+class ModeCounter:
+    """Counts for each of L × H heads how many documents have each value from ``low`` to ``high``."""
 
     def __init__(self, layers: int, heads: int, low: int, high: int) -> None:
         self._low = low
@@ -37,31 +38,31 @@ class Places:
         self._found = np.zeros((layers * heads, high - low + 1))
         self._weight = np.zeros((layers * heads, high - low + 1))
 
-    def add(self, places: NDArray[np.floating], weights: NDArray[np.floating]) -> None:
-        """Count ``places`` (B, L, H), NaN for none, and sum the ``weights`` (B, L, H) that are found with them."""
+    def add(self, values: NDArray[np.floating], weights: NDArray[np.floating]) -> None:
+        """Count the ``values`` of B documents, NaN for none, and add up the ``weights`` beside them, (B, L, H) each."""
         heads, width = self._found.shape
-        flat = np.asarray(places, np.float64).reshape(-1, heads)  # (B, L, H) → (B, L·H)
+        flat = np.asarray(values, np.float64).reshape(-1, heads)  # (B, L, H) → (B, L·H)
         self._documents += np.isfinite(flat).sum(0)
         number = flat - self._low
-        on_progress = (number >= 0) & (number < width)  # not where NaN
-        cells = (np.arange(heads) * width + np.where(on_progress, number, 0).astype(np.int64))[on_progress]
-        for kept, counted in ((self._found, None), (self._weight, np.asarray(weights, np.float64))):
-            given = None if counted is None else counted.reshape(-1, heads)[on_progress]
+        counted = (number >= 0) & (number < width)  # not where NaN
+        cells = (np.arange(heads) * width + np.where(counted, number, 0).astype(np.int64))[counted]
+        for kept, added in ((self._found, None), (self._weight, np.asarray(weights, np.float64))):
+            given = None if added is None else added.reshape(-1, heads)[counted]
             kept += np.bincount(cells, given, heads * width).reshape(heads, width)
 
-    def merge(self, other: Places) -> None:
-        """Add all that ``other`` has counted of the same heads and places."""
+    def merge(self, other: ModeCounter) -> None:
+        """Add the counts of ``other``, of the same heads and values."""
         self._documents += other._documents
         self._found += other._found
         self._weight += other._weight
 
-    def commonest(self) -> Commonest:
-        """The places found in most documents; of those found as often that with the larger weights."""
+    def commonest(self) -> Modes:
+        """The value that most documents have; of equally common ones the one with the larger weights."""
         heads = np.arange(len(self._found))
         weight = self._weight / (self._weight.max(initial=0) + 1)  # less than one document
         best = (self._found + weight).argmax(1)
         many = np.where(self._documents > 0, self._documents, np.nan)
-        return Commonest(
+        return Modes(
             (best + self._low).reshape(self._shape),
             (self._found[heads, best] / many).reshape(self._shape),
             (self._weight[heads, best] / many).reshape(self._shape),
@@ -78,7 +79,7 @@ def from_either_end(positions: NDArray[np.floating], tokens: NDArray[np.integer]
     return np.where((behind >= POSITIONS[0]) & (positions > 0), behind, positions)
 
 
-def position_name(place: int) -> str:
+def position_name(position: int) -> str:
     """``the first token``, ``token 3`` (from 0), ``the last token`` or ``the last but one``."""
     names = {0: "the first token", -1: "the last token", -2: "the last but one"}
-    return names.get(place, f"token {place}")
+    return names.get(position, f"token {position}")

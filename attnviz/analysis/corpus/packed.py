@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attnviz.analysis.corpus.metrics import Asked, Links, Measured, stacked
+from attnviz.analysis.corpus.metrics import Asked, Measured, WordLinks, stacked
 from attnviz.analysis.text.offsets import DOMINANT, MANY_QUERIES, MIN_QUERIES, POSITIONAL
 from attnviz.analysis.text.units import is_function_word
 from attnviz.encoding import Encoding, Word, is_blank, is_punctuation
 from attnviz.errors import AttnvizError, InputError, ModelError
 
 if TYPE_CHECKING:
-    from attnviz.attention.packs import Layer, Marks
+    from attnviz.attention.packs import Marks, PackLayer
     from attnviz.attention.sums import Texts
     from attnviz.model.hosted import Hosted
     from attnviz.model.native.backend import Native
@@ -133,7 +133,7 @@ def _hosted(backend: Hosted, encoding: Encoding, asked: Asked) -> Found:
         return error
 
 
-def _documents(layers: Sequence[Layer], texts: Texts) -> list[Measured]:
+def _documents(layers: Sequence[PackLayer], texts: Texts) -> list[Measured]:
     """What was found of each document of a pack.
 
     Raises:
@@ -150,7 +150,7 @@ def _documents(layers: Sequence[Layer], texts: Texts) -> list[Measured]:
     found = []
     for own, *links in zip(figures, *columns, strict=True):
         there = links[-1] > 0
-        found.append(Measured(own, Links(numbers[there], *(column[there] for column in links))))
+        found.append(Measured(own, WordLinks(numbers[there], *(column[there] for column in links))))
     return found
 
 
@@ -159,8 +159,8 @@ _LINK = ("heads", "queries", "keys", "weights")
 
 def marks(encodings: Sequence[Encoding], asked: Asked, *, causal: bool) -> Marks:
     """What counts as what in the documents of a pack, which look at themselves in a model that is ``causal`` or not."""
-    from attnviz.attention.packs import Marks, Rules
-    from attnviz.attention.sums import Texts
+    from attnviz.attention.packs import Marks, OffsetRules
+    from attnviz.attention.sums import Texts, earlier_tokens
 
     starts, lead, tail, words = [0], [], [], [0]
     before, edges = list[int](), list[int]()
@@ -173,7 +173,7 @@ def marks(encodings: Sequence[Encoding], asked: Asked, *, causal: bool) -> Marks
         tail.append(stop)
         starts.append(starts[-1] + n)
         special += marked
-        before += before_of(encoding.ids)
+        before += earlier_tokens(encoding.ids)
         counted = len(key_mask)
         for word in encoding.words:
             (dots, function), mark = _class(word.text, asked.language), marked[word.start]
@@ -199,22 +199,12 @@ def marks(encodings: Sequence[Encoding], asked: Asked, *, causal: bool) -> Marks
     sets = {"cls": lead_, "sep": behind, "special": special_, "punctuation": punctuation_}
     all_ = np.ones(len(special_), np.bool_)
     texts = Texts(starts_, starts_, all_, ~special_, tail_, sets, before_, causal)
-    rules = Rules(least, POSITIONAL, many, DOMINANT)
+    rules = OffsetRules(least, POSITIONAL, many, DOMINANT)
     return Marks(texts, words_, edges_, looking, looked_at, itself=asked.everything, rules=rules)
 
 
 _NEVER = 1 << 31
 """So many tokens no text has."""
-
-
-def before_of(ids: Sequence[int]) -> list[int]:
-    """The place of the last earlier token of the same id for each of a document's, −1 for none."""
-    last: dict[int, int] = {}
-    found = []
-    for i, number in enumerate(ids):
-        found.append(last.get(number, -1))
-        last[number] = i
-    return found
 
 
 @lru_cache(maxsize=1 << 16)

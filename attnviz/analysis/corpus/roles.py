@@ -71,7 +71,7 @@ class HeadRole:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class RoleHeads:
     """A role, the ``scores`` (L, H) of all heads, None where they were not measured, and the ``heads`` that have it.
 
     The heads with the largest scores come first.
@@ -82,16 +82,16 @@ class Found:
     heads: tuple[HeadRole, ...]
 
 
-def roles(corpus: Corpus) -> tuple[Found, ...]:
+def roles(corpus: Corpus) -> tuple[RoleHeads, ...]:
     """Which heads have which of ``ROLES``, in that order."""
     scores = _scores(corpus)
-    return tuple(Found(role, scores[role.name], _heads(corpus, role, scores[role.name])) for role in ROLES)
+    return tuple(RoleHeads(role, scores[role.name], _heads(corpus, role, scores[role.name])) for role in ROLES)
 
 
 def _scores(corpus: Corpus) -> Mapping[str, Scores | None]:
     named = ("sink", "previous", "next", "self", "duplicate", "punctuation")
     return {
-        "positional": corpus.places["offset"].weighted,
+        "positional": corpus.modes["offset"].weighted,
         "induction": corpus.induction,
         "broad": corpus.figures["normalised_entropy"].mean,
         **{name: corpus.figures[name].mean for name in named},
@@ -101,10 +101,10 @@ def _scores(corpus: Corpus) -> Mapping[str, Scores | None]:
 def _heads(corpus: Corpus, role: Role, scores: Scores | None) -> tuple[HeadRole, ...]:
     if scores is None:
         return ()
-    places = np.argwhere(role.holds(scores)).tolist()
+    having = np.argwhere(role.holds(scores)).tolist()
     found = (
         HeadRole(corpus.layers[layer], head, float(scores[layer, head]), _detail(corpus, role.name, layer, head))
-        for layer, head in places
+        for layer, head in having
     )
     return tuple(sorted(found, key=lambda each: -each.score))
 
@@ -112,10 +112,10 @@ def _heads(corpus: Corpus, role: Role, scores: Scores | None) -> tuple[HeadRole,
 def _detail(corpus: Corpus, name: str, layer: int, head: int) -> str:
     """Where the head looks."""
     if name == "positional":
-        return offset_name(int(corpus.places["offset"].place[layer, head]))
+        return offset_name(int(corpus.modes["offset"].value[layer, head]))
     if name == "sink":
-        found = corpus.places["sink_position"]
-        return position_name(int(found.place[layer, head])) if found.share[layer, head] >= 0.5 else ""
+        found = corpus.modes["sink_position"]
+        return position_name(int(found.value[layer, head])) if found.share[layer, head] >= 0.5 else ""
     return ""
 
 

@@ -9,12 +9,11 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from attnviz.analysis.corpus.metrics import Asked
-from attnviz.analysis.corpus.metrics import Links as Table
+from attnviz.analysis.corpus.metrics import Asked, WordLinks
 from attnviz.analysis.text.offsets import DOMINANT, MANY_QUERIES, MIN_QUERIES, POSITIONAL
 from attnviz.analysis.text.units import Mask
 from attnviz.attention.observers.reading import Units
-from attnviz.attention.observers.selection import Found, Links
+from attnviz.attention.observers.selection import LayerFindings, LinkSelection
 from attnviz.attention.tile import Task
 from attnviz.encoding import Word
 
@@ -49,7 +48,7 @@ class Strongest(Units):
         self._positional = not asked.everything and text >= MIN_QUERIES
         self._dominant = not asked.everything and text >= MANY_QUERIES
         # One more than are wanted: one of a query may be at its head's offset.
-        links = Links(self._top + self._dominant, query_mask, key_mask, itself=itself)
+        links = LinkSelection(self._top + self._dominant, query_mask, key_mask, itself=itself)
         super().__init__(self._words[:, 0], self._words[:, 0], links=links, many=True)
         self._found: dict[int, _Layer] = {}
         self._adding = Lock()
@@ -63,7 +62,7 @@ class Strongest(Units):
         least = self._layer(task).least[task.head : task.head + task.heads]
         return np.nextafter(least.astype(np.float32), np.float32(0))
 
-    def merge(self, task: Task, first: int, part: Found) -> None:
+    def merge(self, task: Task, first: int, part: LayerFindings) -> None:
         """Keep the links of a task that can be among the strongest; windows may come in any order, and at once."""
         head, query, place = np.nonzero(part.weights)
         layer, weights = self._layer(task), part.weights[head, query, place].astype(np.float64)
@@ -110,12 +109,12 @@ class Strongest(Units):
         ahead = some.key > some.query
         return np.where(ahead, first - stop + 1, first - start), np.where(ahead, last - stop, last - 1 - start)
 
-    def links_of(self, offset: NDArray[np.float64], share: NDArray[np.float64]) -> Table:
+    def links_of(self, offset: NDArray[np.float64], share: NDArray[np.float64]) -> WordLinks:
         """The strongest links of each layer; ``offset`` and ``share`` (L, H) are those of the heads."""
         found = [self._ranked(self._found[number], offset[i], share[i]) for i, number in enumerate(sorted(self._found))]
         layers = np.repeat(np.arange(len(found)), [len(some) for some in found])
         every = _joined(found)
-        return Table(
+        return WordLinks(
             layers.astype(np.int16),
             every.head.astype(np.int16),
             every.query.astype(np.int32),

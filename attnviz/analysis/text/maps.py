@@ -8,7 +8,7 @@ import numpy as np
 
 from attnviz.analysis.text.crop import spans
 from attnviz.analysis.text.units import Mask, Reading
-from attnviz.attention.observers import Map, Units
+from attnviz.attention.observers import MapSelection, Units
 from attnviz.attention.observers.selection import step
 from attnviz.record import Crop, Pooled
 
@@ -30,7 +30,7 @@ def plan_maps(
     size: int | None,
     layers: int,
     only: tuple[int, ...] | None = None,
-) -> Callable[[int], Map]:
+) -> Callable[[int], MapSelection]:
     """Which part of the maps is kept, by how many heads a layer has, in no more cells than there is room for.
 
     Args:
@@ -49,7 +49,7 @@ def plan_maps(
         rows = int(found[0]), int(found[-1]) + 1
     count = layers if only is None else len(only)
 
-    def plan(heads: int) -> Map:
+    def plan(heads: int) -> MapSelection:
         side = _side(rows, columns, size, max(1, count) * heads)
         down, across = (step(stop - start, side) for start, stop in (rows, columns))
         query_mask, key_mask = passage, None
@@ -58,7 +58,7 @@ def plan_maps(
             query_mask, key_mask = (~(axis.special | axis.punctuation) for axis in (units.queries, units.keys))
             key_mask[0] &= sink
             query_mask = query_mask if passage is None else query_mask & passage
-        return Map(*rows, *columns, down, across, query_mask, key_mask, only)
+        return MapSelection(*rows, *columns, down, across, query_mask, key_mask, only)
 
     return plan
 

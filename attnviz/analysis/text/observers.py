@@ -18,13 +18,22 @@ from attnviz.analysis.text.looking import Looking, look_from, settled
 from attnviz.analysis.text.maps import plan_maps
 from attnviz.analysis.text.others import LayerWindows, sum_others
 from attnviz.analysis.text.per_token import PerToken, Seen
-from attnviz.analysis.text.tables import Table, found_in
+from attnviz.analysis.text.tables import LinkTable, found_in
 from attnviz.analysis.text.units import Mask, Reading, left_out, makers_of, read_in
 from attnviz.attention.figures import EDGES
 from attnviz.attention.kernel import Observer
-from attnviz.attention.observers import HeadSums, InWindows, Links, Map, Rows, Sliding, Units, WindowSums
+from attnviz.attention.observers import (
+    HeadSums,
+    InWindows,
+    LinkSelection,
+    MapSelection,
+    OnlyQueries,
+    Sliding,
+    Units,
+    WindowSums,
+)
 from attnviz.attention.sums import Texts
-from attnviz.attention.totals import Document
+from attnviz.attention.totals import DocumentMasks
 from attnviz.encoding import Encoding, Windows, WordSpans
 from attnviz.record import Backend, Kind, Observation, Others, Request, Unit
 
@@ -156,7 +165,7 @@ class TextObservers:
             "passages": self.passages if self.units.one_text else (),
         }
         if source.windows:
-            return WindowSums(Document(**about), source.windows.widest, sinks=not self.window_sinks)
+            return WindowSums(DocumentMasks(**about), source.windows.widest, sinks=not self.window_sinks)
         return HeadSums(Texts.one(len(source.encoding), len(source.key_encoding), **about), firsts=True)
 
     def _passages(self) -> tuple[int, ...]:
@@ -181,13 +190,13 @@ class TextObservers:
         """The units whose average over all heads is kept."""
         return () if self.named else self.asked
 
-    def _reading(self, maps: Callable[[int], Map]) -> tuple[Units, Observer]:
+    def _reading(self, maps: Callable[[int], MapSelection]) -> tuple[Units, Observer]:
         """What reads links, maps and averages, and what shows it the rows that look."""
         source, looking = self.source, self.looking
         rows = not looking.every and (self.large or self.request.generated)
         if not rows:
             looking = Looking(np.arange(looking.size), np.arange(looking.size), looking.size, self.units)
-        links = Links(
+        links = LinkSelection(
             self.k,
             self.listed,
             self.key_mask,
@@ -205,7 +214,7 @@ class TextObservers:
             factors=self._per_token(looking.queries, looking.starts),
             many=source.windows is not None,
         )
-        return units, Rows([units], looking.queries) if rows else units
+        return units, OnlyQueries([units], looking.queries) if rows else units
 
     def _per_token(self, queries: NDArray[np.intp], starts: NDArray[np.intp]) -> PerToken | None:
         """What divides the weights of some ``queries`` per token, where that is asked for."""
@@ -224,7 +233,7 @@ class TextObservers:
         )
 
     @cached_property
-    def made(self) -> Table | None:
+    def made(self) -> LinkTable | None:
         """What the queries look at that predicted the generated tokens: at tokens, or at larger units."""
         if not self.makers:
             return None
@@ -235,17 +244,17 @@ class TextObservers:
         makers = np.array(self.makers)
         starts = np.arange(len(makers))
         per_token = self._per_token(makers, starts) if self.large else None
-        return Table(makers, starts, reading.keys, keys, self.k, per_token)
+        return LinkTable(makers, starts, reading.keys, keys, self.k, per_token)
 
     @cached_property
-    def named(self) -> Table | None:
+    def named(self) -> LinkTable | None:
         """What the words look at that were asked for by name, where units are larger."""
         if not (self.large and self.request.words):
             return None
         words = [self.source.encoding.words[i] for i in self.asked]
         queries = np.concatenate([np.arange(word.start, word.stop) for word in words])
         starts = np.cumsum([0, *(word.stop - word.start for word in words[:-1])])
-        return Table(queries, starts, self.units.keys, self.key_mask, self.k, self._per_token(queries, starts))
+        return LinkTable(queries, starts, self.units.keys, self.key_mask, self.k, self._per_token(queries, starts))
 
     def record(self, name: str, backend: Backend) -> Observation:
         """What was kept."""

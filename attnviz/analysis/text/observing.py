@@ -17,7 +17,7 @@ from attnviz.attention.window import EVERYTHING, KeyWindow
 from attnviz.encoding import Encoding, Windows
 from attnviz.errors import UsageError
 from attnviz.model.windows import run_windows
-from attnviz.record import Array, Attention, Kind, MapName, Observation, Record, Request
+from attnviz.record import Array, AttentionRecord, Kind, MapName, Observation, Record, Request
 
 if TYPE_CHECKING:
     from attnviz.model.hosted import Hosted
@@ -124,7 +124,7 @@ def replay(record: Record, request: Request | None = None) -> Observation:
     return replace(found, maps=maps, whole=record, note=attention.note)
 
 
-def _window(attention: Attention, layer: Array) -> KeyWindow:
+def _window(attention: AttentionRecord, layer: Array) -> KeyWindow:
     """How far the queries of a ``layer`` (H, N, M) see, as its weights tell: some head gives some to every key."""
     if attention.keys is not None:
         return EVERYTHING
@@ -135,13 +135,13 @@ def _window(attention: Attention, layer: Array) -> KeyWindow:
     return KeyWindow(None if left >= size - 1 else left, ahead)
 
 
-def pick_map(record: Record, wanted: MapName | None) -> Attention:
+def pick_map(record: Record, wanted: MapName | None) -> AttentionRecord:
     """The map of that name, of an encoder–decoder's three; cross if none is named.
 
     Raises:
         UsageError: a map is named, and the record has only one.
     """
-    if not isinstance(record, Attention):
+    if not isinstance(record, AttentionRecord):
         return {"encoder": record.encoder, "decoder": record.decoder, "cross": record.cross}[wanted or "cross"]
     if wanted is not None:
         raise UsageError(

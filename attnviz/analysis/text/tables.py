@@ -9,11 +9,11 @@ from attnviz.analysis.text.maps import pooled
 from attnviz.analysis.text.per_token import PerToken
 from attnviz.analysis.text.units import Axis, Mask
 from attnviz.attention.kernel import Observer
-from attnviz.attention.observers import Links, Rows, Units
+from attnviz.attention.observers import LinkSelection, OnlyQueries, Units
 from attnviz.record import Array, Pooled, Top
 
 
-class Table:
+class LinkTable:
     """Of each of some ``rows`` and each head the ``k`` strongest ``keys`` that count, and its average over all heads.
 
     A row is the mean of its queries; all ``queries`` rise, and ``starts`` are the first of each row among them.
@@ -29,9 +29,9 @@ class Table:
         k: int,
         per_token: PerToken | None,
     ) -> None:
-        links = Links(k, keys=key_mask)
+        links = LinkSelection(k, keys=key_mask)
         self._units = Units(starts, keys.starts, links=links, averaged=range(len(starts)), factors=per_token)
-        self.observer: Observer = Rows([self._units], queries)
+        self.observer: Observer = OnlyQueries([self._units], queries)
 
     def found(self) -> tuple[Top, Array]:
         """The links of each row (L, H, n, k), and the averages (n, m)."""

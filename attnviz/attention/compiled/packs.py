@@ -26,7 +26,7 @@ def find_links(
         counts: how often each offset has the largest weight, as ``Sums`` has it.
         words: where the words of the documents begin among all, and which token each begins with.
         masks: (2, W), which words look, and which are looked at; ``itself``: whether a word looks at itself.
-        rules: the fields of ``Rules``.
+        rules: the fields of ``OffsetRules``.
         heads: room for numbers of heads (2, H); ``usual``: for keys (H,).
         values: room for the weights (top,), of more bits than are kept.
         found: the heads, queries and keys of the links, (B, top) each; ``weights``: theirs (B, top).

@@ -20,7 +20,7 @@ _plain: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}
 
 
 @njit(**_plain)  # type: ignore[untyped-decorator]
-def read(
+def read_units(
     a: Any, shape: Any, places: Any, window: Any, queries: Any, keys: Any, open_: Any,
     links: Any, bands: Any, map_: Any, average: Any,
 ) -> None:  # fmt: skip

@@ -7,22 +7,22 @@ from attnviz.attention.observers.cropped import Cropped
 from attnviz.attention.observers.kept import HiddenStates, Pairs, Weights, as_array, stack
 from attnviz.attention.observers.only import Only
 from attnviz.attention.observers.reading import Units
-from attnviz.attention.observers.rows import Rows
-from attnviz.attention.observers.selection import Found, Links, Map
+from attnviz.attention.observers.rows import OnlyQueries
+from attnviz.attention.observers.selection import LayerFindings, LinkSelection, MapSelection
 from attnviz.attention.observers.statistics import HeadSums
 from attnviz.attention.observers.windows import InWindows, Sliding, WindowSums
 
 __all__ = [
     "Cropped",
-    "Found",
     "HeadSums",
     "HiddenStates",
     "InWindows",
-    "Links",
-    "Map",
+    "LayerFindings",
+    "LinkSelection",
+    "MapSelection",
     "Only",
+    "OnlyQueries",
     "Pairs",
-    "Rows",
     "Sliding",
     "Units",
     "Weights",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from attnviz.attention.block_sizes import LANES
 from attnviz.attention.observers.reading_tasks import UnitsOfTask
-from attnviz.attention.observers.selection import NO_MAP, Found, Links, Map
+from attnviz.attention.observers.selection import NO_MAP, LayerFindings, LinkSelection, MapSelection
 from attnviz.attention.sums import Bools, Ints
 from attnviz.attention.tile import Observer, Task, Tile
 from attnviz.attention.window import KeyWindow
@@ -46,8 +46,8 @@ class Units(Observer):
         queries: Sequence[int] | Ints,
         keys: Sequence[int] | Ints,
         *,
-        links: Links | None = None,
-        map_: Callable[[int], Map] | None = None,
+        links: LinkSelection | None = None,
+        map_: Callable[[int], MapSelection] | None = None,
         averaged: Sequence[int] = (),
         factors: Factors | None = None,
         many: bool = False,
@@ -56,12 +56,12 @@ class Units(Observer):
         self.starts = self.units
         self.many = many
         self.firsts = np.asarray(keys, np.int64)
-        self.links = links or Links(0, stop=0)
+        self.links = links or LinkSelection(0, stop=0)
         self.map = NO_MAP
         self._map = map_
         self.averaged = np.asarray(averaged, np.int64)
         self.factors = factors
-        self.found: dict[int, Found] = {}
+        self.found: dict[int, LayerFindings] = {}
         self.shapes: dict[int, tuple[int, int, int]] = {}
         self._open: dict[tuple[int, int], NDArray[np.float64]] = {}
         self._keeping = Lock()
@@ -87,7 +87,7 @@ class Units(Observer):
         """Who reads the tiles of a task."""
         return (UnitsOfTask(self, task),)
 
-    def of(self, task: Task) -> Found:
+    def of(self, task: Task) -> LayerFindings:
         """What was found of the layer of a task."""
         with self._keeping:
             if task.layer not in self.found:
@@ -98,14 +98,14 @@ class Units(Observer):
                 self.found[task.layer] = self.new(task, task.shape[0], stop=stop)
             return self.found[task.layer]
 
-    def new(self, task: Task, heads: int, first: int | None = None, stop: int | None = None) -> Found:
+    def new(self, task: Task, heads: int, first: int | None = None, stop: int | None = None) -> LayerFindings:
         """What is found where nothing was seen; of the links those of some of the units."""
         links, kind = self.links, np.float64 if task.dtype is torch.float64 else np.float32
         first = links.first if first is None else first
         stop = (len(self.units) if links.stop is None else links.stop) if stop is None else stop
         count = heads, max(0, stop - first), min(links.k, len(self.firsts))
         bands = heads, len(links.edges), links.listed
-        return Found(
+        return LayerFindings(
             np.zeros(count, kind),
             np.full(count, -1, np.int32),
             np.zeros(bands, kind),
@@ -115,7 +115,7 @@ class Units(Observer):
             np.zeros((len(self.averaged), len(self.firsts))),
         )
 
-    def map_of(self, layer: int) -> Map:
+    def map_of(self, layer: int) -> MapSelection:
         """Which part of the map of a layer is kept."""
         return self.map if self.map.layers is None or layer in self.map.layers else NO_MAP
 
@@ -123,14 +123,14 @@ class Units(Observer):
         """Below which weight links of the heads of a task are not kept, (h,)."""
         return np.zeros(task.heads, np.float32)
 
-    def merge(self, task: Task, first: int, part: Found) -> None:
+    def merge(self, task: Task, first: int, part: LayerFindings) -> None:
         """Add what was found of a task, whose links are those of the units from ``first`` on."""
         found, heads = self.of(task), slice(task.head, task.head + task.heads)
         place = slice(first - self.links.first, first - self.links.first + part.weights.shape[1])
         found.weights[heads, place], found.keys[heads, place] = part.weights, part.keys
         self.rank(found, heads, part)
 
-    def rank(self, found: Found, heads: slice, part: Found) -> None:
+    def rank(self, found: LayerFindings, heads: slice, part: LayerFindings) -> None:
         """Keep the strongest links of each band, of those that were kept and those of a part."""
         if not part.strong.size:
             return

@@ -67,7 +67,7 @@ class UnitsOfTask(Observer):
         h, n, m = weights.shape
         looks, counts, near, shown, mask = whole.masks
         rows = torch.as_strided(weights, ((h - 1) * weights.stride(0) + (n - 1) * weights.stride(1) + m,), (1,))
-        loops.read(
+        loops.read_units(
             rows.numpy(), (h, n, m, weights.stride(0), weights.stride(1)), (tile.query, tile.key), tile.window.ends,
             (self._ends, self._unit), whole.columns, self._open,
             (looks, counts, whole.links.itself, self._kept[0], self._floor, found.weights, found.keys),

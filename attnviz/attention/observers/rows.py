@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from attnviz.attention.tile import Observer, Tile
 
 
-class Rows(Observer):
+class OnlyQueries(Observer):
     """Hands on some ``queries`` alone, which rise; they then are numbered from 0."""
 
     starts = ()

@@ -11,7 +11,7 @@ from attnviz.attention.sums import Bools, Floats
 
 
 @dataclass(frozen=True, eq=False)
-class Links:
+class LinkSelection:
     """Which links are kept: of each query the ``k`` strongest, and ``listed`` of each band of distances.
 
     Args:
@@ -37,7 +37,7 @@ class Links:
 
 
 @dataclass(frozen=True, eq=False)
-class Map:
+class MapSelection:
     """Which part of the maps is kept: the units from ``top`` to ``bottom`` and from ``left`` to ``right``.
 
     A cell is the largest weight of ``down`` × ``across`` units that look and are looked at (N,), (M,); None is all.
@@ -60,7 +60,7 @@ class Map:
         return -(-(self.bottom - self.top) // self.down), -(-(self.right - self.left) // self.across)
 
 
-NO_MAP = Map(0, 0, 0, 0)
+NO_MAP = MapSelection(0, 0, 0, 0)
 
 
 def step(size: int, most: int) -> int:
@@ -70,7 +70,7 @@ def step(size: int, most: int) -> int:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class LayerFindings:
     """What was found of a layer.
 
     Attributes:

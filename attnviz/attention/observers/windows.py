@@ -12,7 +12,7 @@ from attnviz.attention.figures import Figures
 from attnviz.attention.observers.statistics import HeadSums
 from attnviz.attention.shared import many
 from attnviz.attention.tile import Observer, Task, Tile
-from attnviz.attention.totals import Document, Total
+from attnviz.attention.totals import DocumentMasks, Total
 from attnviz.encoding import Window
 
 
@@ -122,7 +122,7 @@ class WindowSums(InWindows):
 
     many = True
 
-    def __init__(self, document: Document, widest: int, *, sinks: bool = True) -> None:
+    def __init__(self, document: DocumentMasks, widest: int, *, sinks: bool = True) -> None:
         self._document, self._sinks = document, sinks
         self._total = Total(widest)
         self._now: tuple[Window, HeadSums] | None = None

@@ -19,7 +19,7 @@ from attnviz.errors import AttnvizError
 from attnviz.model.inputs import as_error
 
 if TYPE_CHECKING:
-    from attnviz.analysis.check.tables import Document
+    from attnviz.analysis.check.tables import MeasuredDocument
     from attnviz.model.check.judge import Judge
     from attnviz.model.hosted import Hosted
     from attnviz.model.native.backend import Native
@@ -145,7 +145,7 @@ class Checker:
         except (AttnvizError, RuntimeError, MemoryError) as error:
             return Checked(unchecked=1, reasons=(as_error(error).message,))
 
-    def _judged(self, judge: Judge, number: int, document: Document) -> Checked:
+    def _judged(self, judge: Judge, number: int, document: MeasuredDocument) -> Checked:
         """The verdict on a document."""
         from attnviz.analysis.check.differences import Tolerance
         from attnviz.analysis.check.tables import differences_of
@@ -190,8 +190,8 @@ class Checker:
             inputs=inputs,
         )
 
-    def _document(self, encoding: Encoding, measured: Measured) -> Document:
-        from attnviz.analysis.check.tables import Document
+    def _document(self, encoding: Encoding, measured: Measured) -> MeasuredDocument:
+        from attnviz.analysis.check.tables import MeasuredDocument
         from attnviz.model.backends import MAX_KEPT_BYTES
         from attnviz.model.hosted import why_not_hostable
         from attnviz.model.native.backend import Native
@@ -201,7 +201,7 @@ class Checker:
         longest = max((window.encoding for window in windows), key=len) if windows else encoding
         size = 4 * len(longest) ** 2 * measured.figures.shape[0] * measured.figures.shape[1]
         alone = isinstance(backend, Native) and why_not_hostable(worker.model.checkpoint.config) is not None
-        return Document(
+        return MeasuredDocument(
             encoding=encoding,
             measured=measured,
             windows=windows,

@@ -33,7 +33,7 @@ _DOCUMENT = Column("document", "int64", "", "the document's number in the run, f
 _LAYER = Column("layer", "int16", "", "the model's own number of the layer, from 0")
 _HEAD = Column("head", "int16", "", "the head in its layer, from 0")
 _METRICS = tuple(
-    Column(metric.name, "int32" if metric.kind == "place" else "float32", metric.unit, metric.meaning)
+    Column(metric.name, "int32" if metric.kind == "position" else "float32", metric.unit, metric.meaning)
     for metric in METRICS
 )
 

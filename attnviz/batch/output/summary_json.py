@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from attnviz.analysis.corpus.accumulation import AMOUNTS, Corpus, Reason
 from attnviz.analysis.corpus.distribution import ACCURACY, QUANTILES, SMALLEST, Distribution
-from attnviz.analysis.corpus.modes import Commonest
+from attnviz.analysis.corpus.modes import Modes
 from attnviz.analysis.corpus.outliers import COMPARED, FAR, LEAST, Outlier
-from attnviz.analysis.corpus.roles import Found
+from attnviz.analysis.corpus.roles import RoleHeads
 from attnviz.analysis.corpus.typical_links import LONG_WEIGHT, Occurrence, TypicalPair
 from attnviz.analysis.languages import ENGLISH, function_words
 from attnviz.analysis.text.offsets import MIN_QUERIES
@@ -25,7 +25,7 @@ _DIGITS = 6
 """Significant digits of all numbers: sums that are made in another order differ beyond these."""
 
 
-def document(corpus: Corpus, found: tuple[Found, ...], about: About) -> dict[str, Any]:
+def document(corpus: Corpus, found: tuple[RoleHeads, ...], about: About) -> dict[str, Any]:
     """All that the summary says, for programs. Arrays are (layers, heads), null where a head has no figure."""
     language = about.options.get("language", ENGLISH)
     return {
@@ -48,7 +48,7 @@ def document(corpus: Corpus, found: tuple[Found, ...], about: About) -> dict[str
             }
             for metric in AMOUNTS
         },
-        "places": {name: _place(place) for name, place in corpus.places.items()},
+        "places": {name: _mode(mode) for name, mode in corpus.modes.items()},
         "roles": [_role(each) for each in found],
         "induction": None if corpus.induction is None else _rows(corpus.induction),
         "typical_links": [_typical(pair) for pair in corpus.typical],
@@ -76,15 +76,15 @@ def statistics(figures: Distribution) -> dict[str, NDArray[Any]]:
     }
 
 
-def _place(place: Commonest) -> dict[str, Any]:
+def _mode(mode: Modes) -> dict[str, Any]:
     return {
-        "place": np.where(place.share > 0, place.place, np.array(None)).tolist(),
-        "share": _rows(place.share),
-        "documents": place.documents.tolist(),
+        "place": np.where(mode.share > 0, mode.value, np.array(None)).tolist(),
+        "share": _rows(mode.share),
+        "documents": mode.documents.tolist(),
     }
 
 
-def _role(found: Found) -> dict[str, Any]:
+def _role(found: RoleHeads) -> dict[str, Any]:
     role = found.role
     return {
         "role": role.name,

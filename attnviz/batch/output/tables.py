@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attnviz.analysis.corpus.metrics import METRICS, NAMES, Links, Measured
+from attnviz.analysis.corpus.metrics import METRICS, NAMES, Measured, WordLinks
 from attnviz.batch.document import Document
 from attnviz.batch.kept import KeptColumn, arrow_type, fitting
 from attnviz.batch.output.columns import MEANS, TABLES, Column
@@ -145,7 +145,7 @@ def _heads(numbers: NDArray[np.int64], figures: NDArray[np.float64], layers: NDA
         "head": np.tile(np.arange(heads, dtype=np.int16), documents * len(layers)),
     }
     for metric, values in zip(METRICS, rows, strict=True):
-        if metric.kind == "place":
+        if metric.kind == "position":
             missing = np.isnan(values)
             values = pa.array(np.where(missing, 0, values).astype(np.int32), mask=missing)
         columns[metric.name] = values
@@ -176,7 +176,7 @@ def _links(
     return _table(table_schema("links"), columns)
 
 
-def _joined(each: Sequence[Links], name: str, kind: type[np.generic]) -> NDArray[Any]:
+def _joined(each: Sequence[WordLinks], name: str, kind: type[np.generic]) -> NDArray[Any]:
     arrays = [getattr(links, name) for links in each]
     return np.concatenate(arrays).astype(kind, copy=False) if arrays else np.empty(0, kind)
 

@@ -43,7 +43,7 @@ from attnviz.model.check.sampling import OnLayerChecked as OnLayerChecked
 from attnviz.model.check.sampling import SampledRows, attentions_disagree, check_rows
 from attnviz.model.hosted import Hosted, Reference, why_not_hostable
 from attnviz.model.native.backend import Native
-from attnviz.record import Array, Attention, EncoderDecoder, Record
+from attnviz.record import Array, AttentionRecord, EncoderDecoderRecord, Record
 
 HALF = (torch.bfloat16, torch.float16)
 
@@ -74,9 +74,9 @@ class Shown:
         Raises:
             InputError: the record is one map of an encoder–decoder, and lacks the input of the other half.
         """
-        maps = [record] if isinstance(record, Attention) else [record.encoder, record.decoder, record.cross]
+        maps = [record] if isinstance(record, AttentionRecord) else [record.encoder, record.decoder, record.cross]
         read, target = maps[0].encoding, None
-        if isinstance(record, EncoderDecoder):
+        if isinstance(record, EncoderDecoderRecord):
             target = record.decoder.encoding
         elif record.kind != "self":
             if record.keys is None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from attnviz.attention.kernel import Observer, attend
-from attnviz.attention.observers import HeadSums, Links, Map, Units
+from attnviz.attention.observers import HeadSums, LinkSelection, MapSelection, Units
 from attnviz.attention.observers.selection import step
 from attnviz.attention.window import EVERYTHING
 from attnviz.encoding import Encoding
@@ -87,8 +87,8 @@ def measure_rates(backend: Native | Hosted, shape: ModelShape, ids: Sequence[int
 def _observers(tokens: int) -> list[Observer]:
     """What observes a text of so many tokens, in these."""
     across = step(tokens, MAP_CELLS)
-    map_ = Map(0, tokens, 0, tokens, across, across)
-    return [HeadSums(), Units(range(tokens), range(tokens), links=Links(LINKS_PER_QUERY), map_=lambda _: map_)]
+    map_ = MapSelection(0, tokens, 0, tokens, across, across)
+    return [HeadSums(), Units(range(tokens), range(tokens), links=LinkSelection(LINKS_PER_QUERY), map_=lambda _: map_)]
 
 
 def _model(backend: Native | Hosted, tokens: int, ids: Sequence[int]) -> float:

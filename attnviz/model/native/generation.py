@@ -28,7 +28,7 @@ _UNKNOWN: Mapping[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Rules:
+class GenerationRules:
     """What a model's configs demand of what it generates, in the order in which it is applied.
 
     Args:
@@ -62,7 +62,7 @@ class Rules:
 
 def read_rules(
     config: Mapping[str, Any], generation: Mapping[str, Any] | None = None, vocabulary: int | None = None
-) -> Rules:
+) -> GenerationRules:
     """The rules that ``generation_config.json`` says or, in older models that have none, ``config.json``.
 
     ``vocabulary`` is how many tokens the model knows; None is not to compare.
@@ -81,7 +81,7 @@ def read_rules(
     if said[start] is None:
         start = "bos_token_id"
     reading = _Reading(said, vocabulary)
-    return Rules(
+    return GenerationRules(
         start=reading.one(start),
         stop=reading.ids("eos_token_id", within=False),  # one that there is not is never written
         penalty=reading.factor("repetition_penalty"),
@@ -145,7 +145,7 @@ def generate(
     ids: Sequence[int],
     type_ids: Sequence[int] = (),
     *,
-    rules: Rules,
+    rules: GenerationRules,
     count: int,
     past: KVCache | None = None,
 ) -> list[int]:
@@ -184,7 +184,7 @@ def generate(
 
 
 def allowed(
-    rules: Rules, scores: Tensor, read: Sequence[int], source: Sequence[int], given: int, longest: int
+    rules: GenerationRules, scores: Tensor, read: Sequence[int], source: Sequence[int], given: int, longest: int
 ) -> Tensor:
     """The ``scores`` (vocabulary,) of the token that follows ``read``, −∞ where the rules forbid it.
 

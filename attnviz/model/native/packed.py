@@ -70,19 +70,19 @@ class Packed(Run):
             group = Group(first, start, len(list(same)), length)
             self._groups.append(group)
             first, start = first + group.count, group.tokens.stop
-        self._places = torch.arange(max(lengths), device=device)
+        self._positions = torch.arange(max(lengths), device=device)
 
     def rows(self, ids: Tensor, spec: Learned | Sinusoidal) -> Tensor:
         """As of one text: each document begins at position 0."""
         found = []
         for group in self._groups:
-            at = self._places[: group.length].expand(group.count, -1)
+            at = self._positions[: group.length].expand(group.count, -1)
             found.append(position.position_rows(ids[group.tokens].view(group.count, -1), at, spec).flatten())
         return torch.cat(found)
 
     def _turn(self, rotary: Rotary, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         # Angles may depend on the length of the text.
-        turns = [position.rotary_factors(rotary, self._places[: group.length], dtype) for group in self._groups]
+        turns = [position.rotary_factors(rotary, self._positions[: group.length], dtype) for group in self._groups]
         counts = [group.count for group in self._groups]
         cos, sin = (
             torch.cat([part.repeat(count, 1) for part, count in zip(parts, counts, strict=True)])
@@ -138,7 +138,7 @@ class Packed(Run):
             scores.div_(spec.softcap).tanh_().mul_(spec.softcap)
         bias = biases(_apart(q, group), _apart(k, group)) if biases else None
         if bias:
-            at = self._places[:length]
+            at = self._positions[:length]
             scores += bias(at, at)
         return scores
 

@@ -9,6 +9,6 @@ VERSIONS: Mapping[str, int] = {"show": 1, "batch": 1, "run": 2, "cost": 1, "reco
 """The ``schema_version`` of each document. It grows when a name goes or its meaning changes, not for a new name."""
 
 
-def schema(name: str) -> str:
+def schema_text(name: str) -> str:
     """The schema of one of ``VERSIONS``, as the text of its file."""
     return (Path(__file__).parent / f"{name}.json").read_text(encoding="utf-8")

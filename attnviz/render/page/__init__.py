@@ -9,7 +9,7 @@ from importlib.resources import files
 from string import Template
 
 from attnviz.analysis.corpus.accumulation import Corpus
-from attnviz.analysis.corpus.roles import Found
+from attnviz.analysis.corpus.roles import RoleHeads
 from attnviz.render.about import About
 from attnviz.render.maps import MetricMap, corpus_maps
 from attnviz.render.page import sections, svg
@@ -17,7 +17,7 @@ from attnviz.render.page.html import escape_text, section
 from attnviz.render.page.sections import count_of
 
 
-def corpus_page(corpus: Corpus, found: Sequence[Found], about: About) -> str:
+def corpus_page(corpus: Corpus, found: Sequence[RoleHeads], about: About) -> str:
     """Return the page as HTML; ``found`` are the roles of the heads."""
     style = _file("style.css") + svg.map_style(len(corpus.layers), corpus.heads)
     script = _file("script.js")

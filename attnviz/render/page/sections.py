@@ -8,7 +8,7 @@ import numpy as np
 
 from attnviz.analysis.corpus.accumulation import Corpus, Reason
 from attnviz.analysis.corpus.outliers import FAR
-from attnviz.analysis.corpus.roles import Found, HeadRole
+from attnviz.analysis.corpus.roles import HeadRole, RoleHeads
 from attnviz.analysis.corpus.typical_links import LONG_WEIGHT, TIMES
 from attnviz.analysis.text.offsets import MIN_QUERIES
 from attnviz.render.about import About
@@ -55,7 +55,7 @@ def tiles_section(corpus: Corpus, about: About) -> str:
     return f"<ul class=tiles>{items}</ul>"
 
 
-def findings_section(corpus: Corpus, found: Sequence[Found]) -> str:
+def findings_section(corpus: Corpus, found: Sequence[RoleHeads]) -> str:
     """Return the main findings as sentences."""
     heads = len(corpus.layers) * corpus.heads
     said = [
@@ -86,12 +86,12 @@ _DOES = {
 """What one head of a role does, and what several do."""
 
 
-def roles_section(found: Sequence[Found], shown: Sequence[MetricMap]) -> str:
+def roles_section(found: Sequence[RoleHeads], shown: Sequence[MetricMap]) -> str:
     """Return the heads of each role; empty if nothing was measured."""
     return section("Roles", _ABOUT_ROLES, f"<div class=roles>{''.join(map(_role, found))}</div>") if shown else ""
 
 
-def _role(found: Found) -> str:
+def _role(found: RoleHeads) -> str:
     role = found.role
     source = f" ({escape_text(role.source)})" if role.source else ""
     rule = escape_text(role.rule).replace(" ", "&nbsp;")
@@ -116,7 +116,7 @@ def _heads(heads: Sequence[HeadRole]) -> str:
     return f"<ul class=heads>{''.join(items)}</ul>"
 
 
-def _nearest(found: Found) -> str:
+def _nearest(found: RoleHeads) -> str:
     if found.scores is None or np.isnan(found.scores).all():
         return "No head has this score."
     return f"No head; the largest score is {format_number(float(np.nanmax(found.scores)), 'share')}."

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from attnviz.analysis.corpus.accumulation import Corpus
-from attnviz.analysis.corpus.roles import Found
+from attnviz.analysis.corpus.roles import RoleHeads
 from attnviz.analysis.corpus.typical_links import TypicalPair
 from attnviz.analysis.languages import ENGLISH, NONE, function_words, language_name
 from attnviz.render.about import About
@@ -24,7 +24,7 @@ _WORD = 24
 
 
 def corpus_table(
-    corpus: Corpus, found: Sequence[Found], about: About, files: Sequence[tuple[str, str]]
+    corpus: Corpus, found: Sequence[RoleHeads], about: About, files: Sequence[tuple[str, str]]
 ) -> RenderableType:
     """Return counts, the strongest heads of each role, the most typical links, and the ``files`` with their content."""
     parts = [_counts(corpus, about)]
@@ -63,7 +63,7 @@ def _counts(corpus: Corpus, about: About) -> RenderableType:
     return line
 
 
-def _heads(found: Found) -> Text:
+def _heads(found: RoleHeads) -> Text:
     strongest = found.heads[:_HEADS]
     said = [f"L{each.layer} H{each.head} {format_number(each.score, 'share')}" for each in strongest]
     line = Text(", ".join(said))

@@ -13,9 +13,8 @@ from torch.utils._pytree import tree_leaves
 
 from attnviz.attention import kernel
 from attnviz.attention.kernel import Observer, attend
-from attnviz.attention.observers import HeadSums, Links, Map, Pairs, Units, Weights
-from attnviz.attention.sums import Texts
-from attnviz.attention.totals import before_of
+from attnviz.attention.observers import HeadSums, LinkSelection, MapSelection, Pairs, Units, Weights
+from attnviz.attention.sums import Texts, earlier_tokens
 from attnviz.attention.window import CAUSAL, EVERYTHING, KeyWindow
 
 LENGTH = 3000
@@ -56,10 +55,10 @@ def largest(observers: list[Observer], window: KeyWindow, *, biased: bool = Fals
 
 def all_observers() -> list[Observer]:
     words = [0, *(int(at) for at in np.flatnonzero(np.random.default_rng(0).random(LENGTH) < 0.7) if at)]
-    sets, before = {"some": np.arange(LENGTH) % 7 == 0}, before_of(tuple(i % 40 for i in range(LENGTH)))
+    sets, before = {"some": np.arange(LENGTH) % 7 == 0}, np.array(earlier_tokens([i % 40 for i in range(LENGTH)]))
     texts = Texts.one(LENGTH, sets=sets, stop=LENGTH - 5, before=before, passages=(0, 500, 1700))
-    links = Links(8, keys=np.arange(len(words)) % 3 > 0, itself=False, edges=(1, 10, 100), listed=8)
-    map_ = Map(0, len(words), 0, len(words), 64, 64)
+    links = LinkSelection(8, keys=np.arange(len(words)) % 3 > 0, itself=False, edges=(1, 10, 100), listed=8)
+    map_ = MapSelection(0, len(words), 0, len(words), 64, 64)
     units = Units(words, words, links=links, map_=lambda _: map_, averaged=[3])
     return [Pairs([5]), HeadSums(texts, firsts=True), units]
 

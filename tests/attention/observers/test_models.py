@@ -13,7 +13,7 @@ import transformers
 
 from attnviz.attention import kernel
 from attnviz.attention.kernel import Kind, Observer, Tile
-from attnviz.attention.observers import HeadSums, Links, Only, Units, Weights
+from attnviz.attention.observers import HeadSums, LinkSelection, Only, Units, Weights
 from attnviz.attention.window import CAUSAL, EVERYTHING, KeyWindow
 from attnviz.encoding import Encoding
 from attnviz.model.hosted import Hosted
@@ -110,7 +110,7 @@ def test_observers_of_a_model_keep_what_its_weights_say(
     monkeypatch.setattr(kernel, "PARALLEL", 0)  # the passes are compiled
     sizes = {"encoder": (LENGTH, LENGTH), "decoder": (WRITTEN, WRITTEN), "cross": (WRITTEN, LENGTH)}
     kept = {
-        kind: (Units(*map(range, sizes.get(kind, (LENGTH, LENGTH))), links=Links(5)), HeadSums(firsts=True))
+        kind: (Units(*map(range, sizes.get(kind, (LENGTH, LENGTH))), links=LinkSelection(5)), HeadSums(firsts=True))
         for kind in of.layer_windows
     }
     backend = of.backend(tmp_path)

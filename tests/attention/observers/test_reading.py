@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from attnviz.attention.kernel import Kind, Observer, Tile, attend
-from attnviz.attention.observers import HeadSums, Links, Map, Only, Rows, Units, Weights
-from attnviz.attention.observers.selection import Found, step
+from attnviz.attention.observers import HeadSums, LinkSelection, MapSelection, Only, OnlyQueries, Units, Weights
+from attnviz.attention.observers.selection import LayerFindings, step
 from attnviz.attention.window import CAUSAL, KeyWindow
 from tests.attention.observers.naive import Case, cases
 
@@ -62,7 +62,7 @@ def assert_strongest(values: np.ndarray, queries: np.ndarray, keys: np.ndarray, 
     np.testing.assert_allclose(at, values[there], rtol=1e-5, atol=1e-6)
 
 
-def assert_found(found: Found, weights: Tensor, links: Links, map_: Map) -> None:
+def assert_found(found: LayerFindings, weights: Tensor, links: LinkSelection, map_: MapSelection) -> None:
     """``weights`` (H, n, m) are in units."""
     n, m = weights.shape[1:]
     queries, keys = (
@@ -108,7 +108,7 @@ def test_what_is_found_in_units(case: Case, data: st.DataObject | None) -> None:
     masks = [None if generator.random() < 0.3 else generator.random(size) < 0.6 for size in (n, m, n)]
     first, itself = int(generator.integers(0, n)), bool(generator.random() < 0.5)
     stop = None if generator.random() < 0.5 else int(generator.integers(first, n + 1))
-    links = Links(
+    links = LinkSelection(
         int(generator.integers(1, 6)), masks[0], masks[1], itself=itself, first=first, stop=stop,
         edges=(1, 10, 100)[: int(generator.integers(0, 4))], listed=3, near=masks[2],
     )  # fmt: skip
@@ -117,7 +117,7 @@ def test_what_is_found_in_units(case: Case, data: st.DataObject | None) -> None:
     top, left = min(top, bottom - 1), min(left, right - 1)
     down, across = (int(generator.choice([1, 2, 3, 16, 17, 64])) for _ in range(2))
     shown = [generator.random(size) < 0.6 for size in (n, m)] if generator.random() < 0.5 else [None, None]
-    map_ = Map(top, bottom, left, right, down, across, *shown)
+    map_ = MapSelection(top, bottom, left, right, down, across, *shown)
     averaged = generator.integers(0, n, 3).tolist()
     units = Units(queries, keys, links=links, map_=lambda _: map_, averaged=averaged)
     weights = in_units(case.watch(units), queries, keys)
@@ -132,10 +132,10 @@ def test_units_without_tokens_and_weights_that_are_multiplied() -> None:
     starts = [0, 2, 2, 3, 6]
     factors = np.random.default_rng(0).random((5, 4))
     units = Units(
-        starts, keys, links=Links(2, edges=(1,), listed=2), map_=lambda _: Map(0, 5, 0, 4), averaged=[0, 3],
-        factors=lambda first, count, _: factors[first : first + count],
+        starts, keys, links=LinkSelection(2, edges=(1,), listed=2), map_=lambda _: MapSelection(0, 5, 0, 4),
+        averaged=[0, 3], factors=lambda first, count, _: factors[first : first + count],
     )  # fmt: skip
-    weights = in_units(case.watch(Rows([units], queries))[:, queries], [0, 2, 3], keys)
+    weights = in_units(case.watch(OnlyQueries([units], queries))[:, queries], [0, 2, 3], keys)
     whole = torch.zeros(2, 5, 4, dtype=torch.float64)
     whole[:, [0, 2, 3]] = weights * torch.from_numpy(factors)[[0, 2, 3]]
     same(units.found[5].cells, whole)
@@ -146,7 +146,7 @@ def test_units_without_tokens_and_weights_that_are_multiplied() -> None:
 @pytest.mark.parametrize("window", [CAUSAL, KeyWindow(), KeyWindow(left=2, right=0)])
 def test_links_of_equal_weights_are_of_different_keys(window: KeyWindow) -> None:
     n = 80
-    units, q = Units(range(n), range(n), links=Links(4)), torch.zeros(2, n, 4)
+    units, q = Units(range(n), range(n), links=LinkSelection(4)), torch.zeros(2, n, 4)
     attend(q, q, q, scale=1.0, window=window, observers=[units])
     found = units.found[0]
     for keys, values in zip(found.keys.reshape(-1, 4), found.weights.reshape(-1, 4), strict=True):
@@ -158,7 +158,7 @@ def test_links_of_equal_weights_are_of_different_keys(window: KeyWindow) -> None
 def test_a_replay_of_weights_in_tiles_finds_the_same() -> None:
     case = replace(LONG, rows=100)
     queries = random(1100, 0.6, 3)
-    links, kept = Links(3, edges=(1, 30), listed=2), Weights()
+    links, kept = LinkSelection(3, edges=(1, 30), listed=2), Weights()
     live, again = (Units(queries, queries, links=links, averaged=[7]) for _ in range(2))
     case.watch(live, kept)
     for start in range(0, 1100, 90):

@@ -14,8 +14,7 @@ from torch import Tensor
 
 from attnviz.attention.kernel import Observer, Tile, attend
 from attnviz.attention.observers import HeadSums
-from attnviz.attention.sums import Texts
-from attnviz.attention.totals import before_of
+from attnviz.attention.sums import Texts, earlier_tokens
 from attnviz.attention.window import CAUSAL, KeyWindow
 from tests.attention.observers.naive import Case, cases, entropy_of, means, places_apart, profile_of, sink_of
 
@@ -121,7 +120,7 @@ def test_figures_of_what_counts(case: Case, share: float, tail: int) -> None:
             telling=telling,
             stop=stop,
             sets=sets,
-            before=before_of(tuple(ids.tolist())),
+            before=np.array(earlier_tokens(ids.tolist())),
             causal=case.window.right == 0,
         ),
         firsts=True,

@@ -10,9 +10,18 @@ import pytest
 
 from attnviz import record
 from attnviz.attention import kernel
-from attnviz.attention.observers import HeadSums, Links, Map, Pairs, Sliding, Units, Weights, WindowSums
+from attnviz.attention.observers import (
+    HeadSums,
+    LinkSelection,
+    MapSelection,
+    Pairs,
+    Sliding,
+    Units,
+    Weights,
+    WindowSums,
+)
 from attnviz.attention.sums import Texts
-from attnviz.attention.totals import Document
+from attnviz.attention.totals import DocumentMasks
 from attnviz.encoding import encode, slide_windows
 from attnviz.interface import load
 from attnviz.model.native.backend import Native
@@ -71,14 +80,14 @@ def test_weights_stand_at_the_places_of_the_document(tiled: Read) -> None:
 
 
 def test_top_links(tiled: Read) -> None:
-    kept = found(tiled, links=Links(5))
+    kept = found(tiled, links=LinkSelection(5))
     near(kept["weights"], -np.sort(-tiled.whole)[..., :5])
     there = np.take_along_axis(tiled.whole, kept["keys"].astype(int), -1)
     near(np.where(kept["weights"] > 0, there, 0), kept["weights"])
 
 
 def test_bands_of_distance(tiled: Read) -> None:
-    kept = found(tiled, links=Links(0, edges=(1, 4, 16), listed=3))["strong"]
+    kept = found(tiled, links=LinkSelection(0, edges=(1, 4, 16), listed=3))["strong"]
     places = np.arange(len(tiled.document))
     apart = np.abs(places[:, None] - places)
     for i, (low, high) in enumerate([(1, 4), (4, 16), (16, 1000)]):
@@ -87,7 +96,7 @@ def test_bands_of_distance(tiled: Read) -> None:
 
 
 def test_nothing_is_found_beyond_a_window(tiled: Read) -> None:
-    kept = found(tiled, links=Links(0, edges=(1, 24), listed=1))["strong"]
+    kept = found(tiled, links=LinkSelection(0, edges=(1, 24), listed=1))["strong"]
     assert kept[:, :, 0].all()
     assert not kept[:, :, 1].any()
 
@@ -95,7 +104,7 @@ def test_nothing_is_found_beyond_a_window(tiled: Read) -> None:
 @pytest.mark.parametrize("passages", [(), (1, 60, 110)])
 def test_what_keys_receive(tiled: Read, passages: tuple[int, ...]) -> None:
     n = len(tiled.document)
-    document = Document(np.ones(n, bool), np.ones(n, bool), {}, causal=False, passages=passages)
+    document = DocumentMasks(np.ones(n, bool), np.ones(n, bool), {}, causal=False, passages=passages)
     kept = WindowSums(document, tiled.windows.widest, sinks=tiled.sinks)
     run_windows(tiled.backend, tiled.windows, [kept])
     near(kept.received(), tiled.whole.sum(2, dtype=np.float64))
@@ -109,7 +118,7 @@ def test_pooled_cells(tiled: Read) -> None:
     n = len(tiled.document)
     expected = np.maximum.reduceat(tiled.whole, range(0, n, 4), axis=2)
     expected = np.maximum.reduceat(expected, range(0, n, 8), axis=3)
-    near(found(tiled, map_=lambda _: Map(0, n, 0, n, 4, 8))["cells"], expected)
+    near(found(tiled, map_=lambda _: MapSelection(0, n, 0, n, 4, 8))["cells"], expected)
 
 
 def test_chosen_rows(tiled: Read) -> None:
@@ -122,9 +131,14 @@ def test_chosen_rows(tiled: Read) -> None:
 def test_words_even_those_that_are_longer_than_a_window(tiled: Read) -> None:
     starts = [word.start for word in tiled.document.words]
     assert max(word.stop - word.start for word in tiled.document.words) > 24
-    units = Units(starts, starts, links=Links(1, itself=False), map_=lambda _: Map(0, len(starts), 0, len(starts)))
+    units = Units(
+        starts,
+        starts,
+        links=LinkSelection(1, itself=False),
+        map_=lambda _: MapSelection(0, len(starts), 0, len(starts)),
+    )
     show(tiled, units)
-    whole = record.Attention("m", "native", False, tiled.document, tiled.whole)
+    whole = record.AttentionRecord("m", "native", False, tiled.document, tiled.whole)
     near(np.stack([units.found[i].cells for i in units.layers()]), in_words(whole).weights)
 
 
@@ -150,13 +164,13 @@ def test_figures_of_heads_are_of_the_windows_rows(tiled: Read, some: bool) -> No
     special, comma = np.array(document.special), np.array([token == "," for token in document.tokens])
     counting = ~special if some else None
     all_ = np.ones(len(document), bool) if counting is None else counting
-    about = Document(all_, all_, {"special": special, "comma": comma}, causal=False)
+    about = DocumentMasks(all_, all_, {"special": special, "comma": comma}, causal=False)
     stats = WindowSums(about, tiled.windows.widest)
     run_windows(tiled.backend, tiled.windows, [stats])
     rows = [
-        (weights[:, :, row].astype(np.float64), row, window.places)
+        (weights[:, :, row].astype(np.float64), row, window.positions)
         for window, weights in zip(tiled.windows, tiled.each, strict=True)
-        for row, query in enumerate(window.places)
+        for row, query in enumerate(window.positions)
         if window.first <= query < window.last and not (some and special[query])
     ]
     assert len(rows) == len(document) - (special.sum() if some else 0)
@@ -186,7 +200,7 @@ def test_one_window_has_the_figures_of_its_text(tiny_bert: object) -> None:
     windows = slide_windows(model.checkpoint.tokenizer, document, limit=64, causal=False)
     special = np.array(document.special)
     plain = HeadSums(Texts.one(len(document), counting=~special, sets={"special": special}))
-    stats = WindowSums(Document(~special, ~special, {"special": special}, causal=False), windows.widest)
+    stats = WindowSums(DocumentMasks(~special, ~special, {"special": special}, causal=False), windows.widest)
     model.backend.run(document, [plain])
     run_windows(model.backend, windows, [stats])
     shown = stats.figures
