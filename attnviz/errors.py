@@ -8,7 +8,7 @@ backquotes (`stride`); the command line says it as a flag (--stride).
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 class ExitCode(enum.IntEnum):
@@ -44,6 +44,18 @@ def short(value: object, most: int = 80) -> str:
     return said if len(said) <= most else f"{said[: most - 1]}…"
 
 
+def did_you_mean(asked: str, known: Iterable[str], least: float = 0.6) -> str:
+    """Return ``Did you mean sentence? `` for a name that is spelt like one of the ``known``; otherwise nothing.
+
+    ``least`` is how alike two names must be, from 0 to 1.
+    """
+    import difflib
+
+    names = {name.casefold(): name for name in known}
+    near = difflib.get_close_matches(asked[:200].casefold(), names, 1, least)
+    return f"Did you mean {names[near[0]]}? " if near else ""
+
+
 _LONGEST = 2000
 """The most characters of a message; the middle of a longer one is left out, as its end says what was expected."""
 
@@ -73,6 +85,12 @@ class UsageError(AttnvizError):
     """An option or output that is not possible: ``no head 14 in layer 2: this model has heads 0–11``."""
 
     exit_code = ExitCode.USAGE
+
+
+def not_one_of(option: str, value: str, known: Sequence[str]) -> UsageError:
+    """Return the error for an ``option`` whose ``value`` is none of the ``known``, with what was probably meant."""
+    message = f"{option} is {short(value)}, expected one of {', '.join(known)}"
+    return UsageError(message, hint=did_you_mean(value, known).strip())
 
 
 class InputError(AttnvizError):

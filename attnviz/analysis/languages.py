@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import unicodedata
 from functools import cache
 
-from attnviz.errors import UsageError
+from attnviz.errors import UsageError, did_you_mean
 
 # The closed classes of English without personal pronouns and negation: determiners, prepositions, conjunctions,
 # auxiliaries, particles.
@@ -71,9 +70,8 @@ def language_code(name: str) -> str:
         return known.get(said) or known[main]
     if re.fullmatch("[a-z]{2,3}", main):
         return main
-    near = difflib.get_close_matches(said, known, 1, 0.7)
-    if near or not said.isalpha() or len(said) > 40:
-        meant = f"Did you mean {near[0]}? " if near else ""
+    meant = did_you_mean(said, known, 0.7)
+    if meant or not said.isalpha() or len(said) > 40:
         have = ", ".join(sorted(set(known.values())))
         raise UsageError(f"there is no language {name!r}", hint=f"{meant}Function words are known of: {have} (or none)")
     return said

@@ -9,7 +9,7 @@ import typer
 
 from attnviz.cli.batch import batch
 from attnviz.cli.check import check
-from attnviz.cli.commands import Commands, examples
+from attnviz.cli.commands import Command, Commands, examples
 from attnviz.cli.console import output, print_error
 from attnviz.cli.cost import cost
 from attnviz.cli.export import export
@@ -53,7 +53,7 @@ def attnviz(
 
 
 for command in (show, export, batch, check, models, cost, schema, help_):
-    app.command(command.__name__.removesuffix("_"))(command)
+    app.command(command.__name__.removesuffix("_"), cls=Command)(command)
 
 
 def run_app() -> None:

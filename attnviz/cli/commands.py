@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
 import os
+import re
 import shlex
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import typer
 from rich.text import Text
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
-from attnviz.errors import UsageError
+from attnviz.errors import UsageError, not_one_of
 
 _SENTENCE = "The bank approved the loan."
 EXAMPLES = (
@@ -38,6 +41,26 @@ class Commands(TyperGroup):
         if args[0] not in self.commands and not ctx.resilient_parsing:
             raise _unknown(args, self.commands)
         return super().resolve_command(ctx, args)
+
+
+class Command(TyperCommand):
+    """A command that suggests what was meant by a mistyped value of an option."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Return the arguments that are left over.
+
+        Raises:
+            UsageError: the value of an option is none of those that there are.
+        """
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            # typer keeps the value in its message only: Value error, 'sentense' is not one of 'token', 'word'.
+            found = re.search(r"('.*'|\".*\") is not one of ", error.message)
+            known = getattr(getattr(error.param, "type_descriptor", None), "choices", None)
+            if not (found and known and error.param):
+                raise
+            raise not_one_of(error.param.opts[0], ast.literal_eval(found[1]), tuple(map(str, known))) from None
 
 
 def examples() -> Text:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from attnviz.errors import UsageError, short
+from attnviz.errors import UsageError, did_you_mean, short
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -111,8 +110,8 @@ class Languages:
         bare = self.marking.bare(code) if isinstance(code, str) else ""
         if bare in self.tokens:
             return bare
-        near = get_close_matches(bare, self.tokens, 1, 0.6) if len(bare) < _LONGEST else []
-        hint = f"Did you mean {near[0]}?" if near else f"Give one of them: {self._some()}."
+        meant = did_you_mean(bare, self.tokens) if len(bare) < _LONGEST else ""
+        hint = meant.strip() or f"Give one of them: {self._some()}."
         raise UsageError(
             f"{option} is {short(code)}: it is none of the {len(self.tokens)} languages of the model", hint=hint
         )

@@ -11,7 +11,7 @@ import torch
 from attnviz.attention.kernel import Kind
 from attnviz.checkpoint import Checkpoint, TrackedTensors
 from attnviz.encoding import Encoding
-from attnviz.errors import UnsupportedModel, UsageError
+from attnviz.errors import UnsupportedModel, UsageError, did_you_mean, not_one_of
 from attnviz.model.families import near_miss
 from attnviz.model.native.backend import Native, open_native, read_spec
 from attnviz.model.watch import ModelWatch
@@ -50,9 +50,10 @@ def read_options(dtype: str, device: str | None, *, trust_remote_code: bool) -> 
         UsageError: there is no such type, or this machine has no such device; the message lists those there are.
     """
     if dtype not in DTYPES:
-        raise UsageError(f"`dtype` is {dtype!r}, expected one of {', '.join(DTYPES)}")
-    if device not in (*available_devices(), "auto", None):
-        raise UsageError(f"`device` is {device!r}; this machine has {', '.join(available_devices())}")
+        raise not_one_of("`dtype`", dtype, tuple(DTYPES))
+    if device is not None and device not in (*available_devices(), "auto"):
+        meant = did_you_mean(device, (*available_devices(), "auto"), 0.7).strip()
+        raise UsageError(f"`device` is {device!r}; this machine has {', '.join(available_devices())}", hint=meant)
     return Options(DTYPES[dtype], device, trust_remote_code)
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from attnviz.errors import UsageError
+from attnviz.errors import not_one_of
 from attnviz.record.attention import MapName
 
 Unit = Literal["token", "word", "sentence", "line", "paragraph"]
@@ -82,6 +81,4 @@ class Request:
         """Raise a ``UsageError`` for a unit that there is not."""
         known = get_args(Unit)
         if self.unit not in known:
-            near = difflib.get_close_matches(str(self.unit), known, 1)
-            perhaps = f"Perhaps {near[0]}? " if near else ""
-            raise UsageError(f"there is no unit {self.unit!r}", hint=f"{perhaps}Units are {', '.join(known)}.")
+            raise not_one_of("`unit`", str(self.unit), known)

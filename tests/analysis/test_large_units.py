@@ -241,6 +241,6 @@ def test_the_links_of_a_record_are_between_any_units(models: dict[str, Model]) -
     assert {link.query for link in from_word} == {"river"}
     made = attention.links(unit="line", passage="generated", per_token=True)
     assert {link.query_index for link in made} == {max(link.query_index for link in made)}
-    with pytest.raises(UsageError, match="no unit 'sentances'") as caught:
+    with pytest.raises(UsageError, match="`unit` is 'sentances', expected one of token, word") as caught:
         attention.links(unit="sentances")  # type: ignore[arg-type]
-    assert "Perhaps sentence?" in str(caught.value.hint)
+    assert "Did you mean sentence?" in str(caught.value.hint)

@@ -131,6 +131,29 @@ def test_what_is_no_command_is_answered_with_the_one_that_was_meant(
     assert shlex.split(second.removeprefix("Did you mean this? ")) == ["attnviz", *meant]
 
 
+@pytest.mark.parametrize(
+    ("typed", "said", "meant"),
+    [
+        (
+            "show x --unit sentense",
+            "--unit is 'sentense', expected one of token, word, sentence, line, paragraph",
+            "sentence",
+        ),
+        ("export x y.png --theme drak", "--theme is 'drak', expected one of light, dark", "dark"),
+        ("show x --map cros", "--map is 'cros', expected one of encoder, decoder, cross", "cross"),
+        ("batch x --check al", "--check is 'al', expected one of none, sample, all", "all"),
+        ("show x --device cpuu", "--device is 'cpuu'; this machine has cpu", "cpu"),
+        ("show x --unit it's", '--unit is "it\'s", expected one of token, word, sentence, line, paragraph', ""),
+    ],
+)
+def test_what_is_no_value_of_an_option_is_answered_with_the_one_that_was_meant(
+    typed: str, said: str, meant: str, run: Run
+) -> None:
+    result = run(*typed.split(" "))
+    assert (result.code, result.out) == (2, "")
+    assert result.err.splitlines() == [f"error: {said}", *([f"Did you mean {meant}?"] if meant else [])]
+
+
 def test_the_package_runs_as_a_module() -> None:
     command = [sys.executable, "-m", "attnviz", "--nothing"]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60, check=False)

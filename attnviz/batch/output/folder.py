@@ -15,7 +15,7 @@ from attnviz.batch.output.parts import PartFacts, PartFiles, clear, strangers
 from attnviz.batch.output.storage import Storage, open_storage
 from attnviz.batch.output.tables import PartTables
 from attnviz.batch.output.writers import WRITERS
-from attnviz.errors import AttnvizError, UsageError
+from attnviz.errors import AttnvizError, UsageError, not_one_of
 
 CLAIMED = 64
 """How many parts run.json notes before the first of them is written."""
@@ -164,7 +164,7 @@ def open_folder(
     """
     unknown = [name for name in formats if name not in WRITERS]
     if unknown:
-        raise UsageError(f"`formats` is {unknown[0]!r}, expected one of {', '.join(WRITERS)}")
+        raise not_one_of("`formats`", unknown[0], tuple(WRITERS))
     beside = tuple(sorted(set(formats) - {"parquet"}))
     identity = replace(identity, options={**identity.options, "format": beside})
     storage = open_storage(where)
