@@ -1,0 +1,57 @@
+"""Where numba keeps what it compiles, where the package's folder can't be written."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from attnviz.attention import compiled
+from attnviz.attention.compiled import ON_COMPILE
+from attnviz.attention.tile import find_loops
+
+pytest.importorskip("numba")
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A module of compiled loops beside which nothing can be written, whoever runs the tests; its name."""
+    folder = tmp_path / f"loops_{tmp_path.name}"
+    folder.mkdir()
+    shutil.copy(Path(compiled.__path__[0]) / "math.py", folder)
+    (folder / "__pycache__").touch()  # no folder: numba can make none
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    return f"{folder.name}.math"
+
+
+def compilations(module: str) -> int:
+    """How often something was compiled for a process that begins to use ``module``."""
+    said, say = [], lambda: said.append(1)
+    sys.modules.pop(module, None)
+    ON_COMPILE.append(say)
+    try:
+        loops = find_loops.__wrapped__(module)
+        assert loops
+        assert loops.maximum(np.array([1, 3, 2], np.float32)) == 3
+    finally:
+        ON_COMPILE.remove(say)
+    return len(said)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="where a cache folder is, is said by XDG_CACHE_HOME")
+def test_what_is_compiled_is_kept_in_the_users_folder_where_the_packages_cannot_be_written(
+    package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    assert compilations(package) > 0
+    assert [*cache.rglob("*.nbc")]
+    assert compilations(package) == 0
+    shutil.rmtree(cache)
+    cache.touch()  # nor can the user's be written: torch computes
+    sys.modules.pop(package)
+    assert find_loops.__wrapped__(package) is None
