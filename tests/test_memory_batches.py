@@ -175,7 +175,7 @@ def test_what_is_no_text_is_refused_as_such() -> None:
     for wrong in (3, b"bank", [("bank", "river")], [None], (each for each in TEXT)):
         with pytest.raises(UsageError, match=r"a text is a \w+, expected a str|no text is given"):
             mine.attend(wrong)
-    for ask in (mine.check, mine.observe, mine.encode, mine.is_long):
+    for ask in (mine.check, mine.observe, mine.encode):
         with pytest.raises(UsageError, match="a text is a list, expected a str"):
             ask([TEXT])
     with pytest.raises(UsageError, match="a text is a int, expected a str"):

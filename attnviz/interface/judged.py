@@ -35,7 +35,8 @@ class Judged(Opened):
             UsageError: padding moved what the record shows, and it does not say which.
             ModelError: transformers can't load or run the model, or has other layers and heads than the record.
         """
-        from attnviz.model.check.judge import Judge, Shown, check_shown
+        from attnviz.model.check.judge import Judge, check_shown
+        from attnviz.model.check.shown import Shown
 
         self.require_checkable()
         judge = judge or Judge(self.checkpoint)
@@ -55,7 +56,7 @@ class Judged(Opened):
 
     def _check_observation(self, found: record.Observation, judge: Judge, progress: OnLayerChecked | None) -> Check:
         from attnviz.analysis.check.observation import check_observation, texts_of
-        from attnviz.model.check.sampling import NoReferenceWeights
+        from attnviz.model.check.references import NoReferenceWeights
 
         reads = [(read, None) for read in found.windows.sample] if found.windows else [texts_of(found)]
         try:

@@ -8,20 +8,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
 from attnviz import record
-from attnviz.encoding import Encoding
 from attnviz.errors import UsageError
 from attnviz.interface.judged import Judged
 from attnviz.interface.opened import Words
-from attnviz.interface.records import Attention, EncoderDecoder
+from attnviz.interface.records import Attention, EncoderDecoder, attention_of
 from attnviz.interface.rows import Given, attend_row, check_given, read_rows
 
 if TYPE_CHECKING:
     from attnviz.attention.kernel import Observer
-    from attnviz.attention.observers import HiddenStates, Weights
     from attnviz.model.check.judge import Check, Judge, OnLayerChecked
-
-_HEADS = 1024
-"""How many heads a model is taken to have that does not say it."""
 
 
 class Model(Judged):
@@ -139,7 +134,7 @@ class Model(Judged):
         weights, states = Weights(self.backend.layers, max_memory), HiddenStates(whole=False)
         kept = [weights] if self.uncheckable else [weights, states]
         self.backend.run(encoding, [*kept, *observers], decoded)
-        made = partial(self._record, weights, states)
+        made = partial(attention_of, self.name, self.backend, weights, states=states)
         if decoded is None:
             return made("self", encoding)
         return EncoderDecoder(
@@ -183,41 +178,6 @@ class Model(Judged):
             text, pair, target, **options, lexicon=words, windows=windows, stride=stride, request=request,
             observers=observers,
         )  # fmt: skip
-
-    def is_long(
-        self,
-        text: str,
-        pair: str | None = None,
-        *,
-        generate: int | None = None,
-        truncate: bool = False,
-        chat: bool = False,
-    ) -> bool:
-        """Whether the weights of all heads of the text take so much that ``observe`` is to be preferred to ``attend``.
-
-        Raises:
-            InputError, UsageError: as ``encode``.
-        """
-        from attnviz.model import backends
-
-        return self._size(text, pair, generate=generate, truncate=truncate, chat=chat) > backends.MAX_KEPT_BYTES
-
-    def _size(
-        self,
-        text: str,
-        pair: str | None = None,
-        *,
-        generate: int | None = None,
-        truncate: bool = False,
-        chat: bool = False,
-    ) -> int:
-        """The bytes that the weights of all heads of a text take, about."""
-        from attnviz.model.cost import limits
-
-        limits.require_text_fits(self.checkpoint, self.options, text, self.backend.limit, truncate=truncate)
-        tokens = len(self.encode(text, pair, truncate=truncate, chat=chat)) + (generate or 0)
-        heads = self.backend.heads[self.backend.kinds[0]] or _HEADS
-        return heads * tokens * tokens * self.options.dtype.itemsize
 
     def observe(
         self,
@@ -276,29 +236,6 @@ class Model(Judged):
         if written is None and request.map is not None:
             raise UsageError(f"{self.name} has one map, and none for {request.map}: it is no encoder–decoder")
         return observe(self.name, self.backend, read, written, request, observers)
-
-    def _record(
-        self,
-        weights: Weights,
-        states: HiddenStates,
-        kind: record.Kind,
-        queries: Encoding,
-        keys: Encoding | None = None,
-    ) -> Attention:
-        from attnviz.attention.observers import as_array
-
-        numbers = weights.layers(kind)
-        return Attention(
-            self.name,
-            self.backend.name,
-            self.backend.causal(kind),
-            queries,
-            as_array(weights.stacked(kind)),
-            kind,
-            keys,
-            numbers=() if numbers == tuple(range(len(numbers))) else numbers,
-            states=tuple(as_array(state) for state in states.each(kind)),
-        )
 
     def check(
         self,

@@ -21,6 +21,8 @@ Words = Lexicon | Iterable[str] | Iterable[Sequence[int]]
 """What is known to be a word: a list, or pairs (start, stop) of a text's characters."""
 NEW_TOKENS = 32
 """How many tokens an encoder–decoder writes where no target is given."""
+_HEADS = 1024
+"""How many heads a model is taken to have that does not say it."""
 
 
 class Opened:
@@ -163,6 +165,23 @@ class Opened:
         from attnviz.model.generation import generate_continuation
 
         return generate_continuation(self.checkpoint, self.options, self.backend, source, count, shown=shown)
+
+    def _size(
+        self,
+        text: str,
+        pair: str | None = None,
+        *,
+        generate: int | None = None,
+        truncate: bool = False,
+        chat: bool = False,
+    ) -> int:
+        """About how many bytes the weights of all heads of a text take."""
+        from attnviz.model.cost import limits
+
+        limits.require_text_fits(self.checkpoint, self.options, text, self.backend.limit, truncate=truncate)
+        tokens = len(self.encode(text, pair, truncate=truncate, chat=chat)) + (generate or 0)
+        heads = self.backend.heads[self.backend.kinds[0]] or _HEADS
+        return heads * tokens * tokens * self.options.dtype.itemsize
 
     def _windows(
         self, text: str, stride: int | None, others: Sequence[str], *, chat: bool, words: Words | None

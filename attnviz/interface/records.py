@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attnviz import record
 from attnviz.analysis.languages import language_code
 from attnviz.analysis.text.links import Link
 from attnviz.attention.memory import free_memory
+from attnviz.encoding import Encoding
 from attnviz.errors import InputError
+
+if TYPE_CHECKING:
+    from attnviz.attention.observers import HiddenStates, Weights
+    from attnviz.model.hosted import Hosted
+    from attnviz.model.native.backend import Native
 
 
 class _Saveable:
@@ -118,3 +124,32 @@ class EncoderDecoder(record.EncoderDecoderRecord, _Saveable):
 
     def _repr_png_(self) -> bytes:
         return self.cross._repr_png_()
+
+
+def attention_of(
+    model: str,
+    backend: Native | Hosted,
+    weights: Weights,
+    kind: record.Kind,
+    queries: Encoding,
+    keys: Encoding | None = None,
+    *,
+    states: HiddenStates | None = None,
+    note: str = "",
+) -> Attention:
+    """The record of one map of a run, from the ``weights`` that were kept of it."""
+    from attnviz.attention.observers import as_array
+
+    numbers = weights.layers(kind)
+    return Attention(
+        model,
+        backend.name,
+        backend.causal(kind),
+        queries,
+        as_array(weights.stacked(kind)),
+        kind,
+        keys,
+        numbers=() if numbers == tuple(range(len(numbers))) else numbers,
+        note=note,
+        states=tuple(as_array(state) for state in states.each(kind)) if states else (),
+    )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from attnviz import record
 from attnviz.encoding import Encoding, Padded, encode_id_rows
 from attnviz.errors import InputError, UsageError
-from attnviz.interface.records import Attention, EncoderDecoder
+from attnviz.interface.records import Attention, EncoderDecoder, attention_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -115,7 +115,18 @@ def attend_row(model: Opened, row: Row, max_memory: int | None, observers: Seque
     else:
         backend.run(row.padded, [Cropped(_parts(row), [weights, *observers])], row.target)
         note = _moved(backend, row, weights, max_memory)
-    made = {kind: _record(model, backend, row, kind, weights, note) for kind in backend.kinds}
+    made = {
+        kind: attention_of(
+            model.name,
+            backend,  # as it was in the run without padding, which came last
+            weights,
+            kind,
+            row.target if kind in ("decoder", "cross") and row.target else row.plain,
+            row.plain if kind == "cross" else None,
+            note=note,
+        )
+        for kind in backend.kinds
+    }
     return made["self"] if "self" in made else EncoderDecoder(made["encoder"], made["decoder"], made["cross"])
 
 
@@ -163,7 +174,7 @@ def _judge(model: Opened, row: Row, found: Found) -> tuple[Check, list[Tensor]]:
     import torch
 
     from attnviz.errors import ModelError
-    from attnviz.model.check.report import compare_layer, summarise_layers, weight_differences
+    from attnviz.model.check.comparing import compare_layer, summarise_layers, weight_differences
 
     if _backend(model, row.padded).name == "observed":
         raise UsageError(f"{model.name} attends by itself in transformers, and so are the weights of rows with padding")
@@ -225,19 +236,3 @@ def _moved(backend: Native | Hosted, row: Row, weights: Any, max_memory: int | N
         return ""
     why = "position_ids" if row.padded.positions is not None else "padding"
     return f"{why} moved the weights by up to {apart:.2g} from those of the same tokens alone"
-
-
-def _record(model: Opened, backend: Native | Hosted, row: Row, kind: record.Kind, weights: Any, note: str) -> Attention:
-    numbers = weights.layers(kind)
-    queries = row.target if kind in ("decoder", "cross") and row.target else row.plain
-    return Attention(
-        model.name,
-        backend.name,
-        backend.causal(kind),  # of the run without padding, which came last
-        queries,
-        weights.stacked(kind).cpu().numpy(),
-        kind,
-        row.plain if kind == "cross" else None,
-        numbers=() if numbers == tuple(range(len(numbers))) else numbers,
-        note=note,
-    )

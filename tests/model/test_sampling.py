@@ -31,10 +31,10 @@ from attnviz.errors import InputError, ModelError
 from attnviz.interface import Model, load
 from attnviz.model import backends
 from attnviz.model.backends import Options, open_backend, open_by_transformers, weights_size
+from attnviz.model.check import drawing, sampling
 from attnviz.model.check import judge as check_module
-from attnviz.model.check import sampling
 from attnviz.model.check.judge import TOLERANCES, Check, RowCounts
-from attnviz.model.hosted import Hosted, masks, row_sampler
+from attnviz.model.hosted import Hosted, attention_call, masks
 from attnviz.model.hosted.masks import LazyMask
 from attnviz.model.native import forward
 from attnviz.model.native import run as run_module
@@ -83,7 +83,7 @@ def run(path: Path, options: Options | None = None, progress: Any = None) -> Che
 def everything_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check_module, "MAX_KEPT_BYTES", 0)
     monkeypatch.setattr(backends, "MAX_KEPT_BYTES", 0)
-    monkeypatch.setattr(sampling, "ROWS", DRAWN)
+    monkeypatch.setattr(drawing, "ROWS", DRAWN)
 
 
 @pytest.fixture
@@ -227,7 +227,7 @@ def test_nobody_makes_an_array_of_all_queries_and_keys(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Except for T5, whose position biases are such an array."""
-    for module, constant in ((kernel, "TILE"), (row_sampler, "_TILE"), (masks, "_TILE")):
+    for module, constant in ((kernel, "TILE"), (attention_call, "_TILE"), (masks, "_TILE")):
         monkeypatch.setattr(module, constant, 4 * LENGTH * DRAWN)
     path, smallest = folder(tmp_path, name), WRITTEN if name == "bart" else LENGTH
     with _Largest() as largest:
@@ -247,7 +247,7 @@ def refuse(*_: Any, **__: Any) -> Any:
 def test_the_other_side_is_the_models_own(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     judge = open_by_transformers(open_checkpoint(folder(tmp_path, name)), Options())
     target = encoding(TARGET) if "cross" in judge.kinds else None
-    drawn = sampling.draw_queries(judge, encoding(IDS), target)
+    drawn = drawing.draw_queries(judge, encoding(IDS), target)
     expected = judge.reference(encoding(IDS), target)
     found: dict[tuple[Kind, int], Tensor] = {}
 
@@ -349,7 +349,7 @@ def test_the_same_rows_are_drawn_each_time_the_first_and_the_last_among_them(
 ) -> None:
     backend = open_backend(open_checkpoint(folder(tmp_path, "bart")), Options())[0]
     texts = encoding(IDS), encoding(TARGET[:DRAWN])
-    drawn, again = (sampling.draw_queries(backend, *texts) for _ in range(2))
+    drawn, again = (drawing.draw_queries(backend, *texts) for _ in range(2))
     assert drawn.keys() == {"encoder", "decoder", "cross"}
     for kind, rows in drawn.items():
         assert torch.equal(rows, again[kind])
@@ -357,8 +357,8 @@ def test_the_same_rows_are_drawn_each_time_the_first_and_the_last_among_them(
         assert len(rows) == DRAWN
     assert drawn["encoder"][[0, -1]].tolist() == [0, LENGTH - 1]
     assert drawn["cross"].tolist() == drawn["decoder"].tolist() == list(range(DRAWN))
-    monkeypatch.setattr(sampling, "ROOM", 1)
-    assert len(sampling.draw_queries(backend, *texts)["encoder"]) == sampling.FEWEST < DRAWN
+    monkeypatch.setattr(drawing, "ROOM", 1)
+    assert len(drawing.draw_queries(backend, *texts)["encoder"]) == drawing.FEWEST < DRAWN
 
 
 def test_another_number_of_layers_is_an_error_and_no_comparison(

@@ -19,8 +19,10 @@ from attnviz.analysis.text.units import Reading, left_out, reading_of
 from attnviz.attention.window import KeyWindow
 from attnviz.encoding import Encoding, Window
 from attnviz.errors import InputError
-from attnviz.model.check.report import Against, Rounding, rounding_ratio, weight_differences, worst_rounding
-from attnviz.model.check.sampling import OnLayerChecked, show_reference
+from attnviz.model.check.comparing import rounding_ratio, weight_differences, worst_rounding
+from attnviz.model.check.references import show_reference
+from attnviz.model.check.report import Against, Rounding
+from attnviz.model.check.sampling import OnLayerChecked
 from attnviz.model.hosted import Hosted
 from attnviz.record import Evidence, Observation
 

@@ -19,27 +19,12 @@ from attnviz.analysis.text.summary import summarise
 from attnviz.checkpoint import Checkpoint
 from attnviz.encoding import Encoding
 from attnviz.model.backends import WIDER, Options
+from attnviz.model.check.comparing import compare_layer, summarise_layers
+from attnviz.model.check.drawing import ALL_WINDOWS, ROWS, draw_heads
 from attnviz.model.check.judge import Judge, explaining
-from attnviz.model.check.report import (
-    COARSE,
-    Against,
-    Check,
-    Recomputed,
-    RowCounts,
-    WindowCounts,
-    compare_layer,
-    summarise_layers,
-    tolerance_of,
-)
-from attnviz.model.check.sampling import (
-    ALL_WINDOWS,
-    ROWS,
-    OnLayerChecked,
-    contradicts_itself,
-    draw_heads,
-    examine_by_either,
-    require_biases,
-)
+from attnviz.model.check.references import contradicts_itself, examine_by_either
+from attnviz.model.check.report import COARSE, Against, Check, Recomputed, RowCounts, WindowCounts, tolerance_of
+from attnviz.model.check.sampling import OnLayerChecked, require_biases
 from attnviz.model.hosted import Hosted, why_not_hostable
 from attnviz.model.native.backend import Native
 from attnviz.record import Heads, Observation

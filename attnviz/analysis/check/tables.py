@@ -19,8 +19,9 @@ from attnviz.analysis.text.units import read_in
 from attnviz.attention.kernel import Kind
 from attnviz.attention.window import KeyWindow
 from attnviz.encoding import Encoding, Window, Windows
+from attnviz.model.check.drawing import ALL_WINDOWS, ROWS, draw_heads
+from attnviz.model.check.references import show_reference
 from attnviz.model.check.report import Against
-from attnviz.model.check.sampling import ALL_WINDOWS, ROWS, draw_heads, show_reference
 from attnviz.model.hosted import Hosted
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from attnviz.attention.kernel import Kind, Tile
 from attnviz.attention.observers import InWindows, Pairs
 from attnviz.encoding import Encoding, Window, Windows
-from attnviz.model.check import sampling
+from attnviz.model.check import drawing
 from attnviz.record import Evidence, Rows
 
 
@@ -18,7 +18,7 @@ class Gathering(InWindows):
     """Keeps rows of whole units of an ``encoding``: the first, the last, some that are ``wanted``, and drawn ones.
 
     Of a text in ``windows`` they are those of the first, a middle and the last one. Memory: as many rows as
-    ``sampling.ROWS``, or fewer where those of all heads take more than ``sampling.ROOM``.
+    ``drawing.ROWS``, or fewer where those of all heads take more than ``drawing.ROOM``.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class Gathering(InWindows):
         keys: int,
     ) -> None:
         """``starts`` are the first tokens of the units; ``heads`` those of all layers."""
-        count = min(sampling.ROWS, max(sampling.FEWEST, sampling.ROOM // (4 * max(1, heads) * keys)))
+        count = min(drawing.ROWS, max(drawing.FEWEST, drawing.ROOM // (4 * max(1, heads) * keys)))
         self._pairs: dict[int | None, tuple[NDArray[np.intp], Pairs]] = {}
         self._layer_windows: dict[int, tuple[int | None, int | None]] = {}
         self._numbers = {} if windows is None else {windows[i].start: i for i in windows.sampled}
@@ -75,7 +75,7 @@ class Gathering(InWindows):
 def _tokens(starts: Sequence[int], stop: int, count: int, wanted: Sequence[int]) -> list[int]:
     ends = [*starts[1:], stop]
     return [
-        token for unit in sampling.draw_words(starts, stop, count, wanted) for token in range(starts[unit], ends[unit])
+        token for unit in drawing.draw_words(starts, stop, count, wanted) for token in range(starts[unit], ends[unit])
     ]
 
 

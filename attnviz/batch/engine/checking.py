@@ -133,7 +133,7 @@ class Checker:
 
     def _check(self, number: int, encoding: Encoding, measured: Measured) -> Checked:
         from attnviz.model.check.judge import Judge  # with it comes transformers
-        from attnviz.model.check.sampling import NoReferenceWeights
+        from attnviz.model.check.references import NoReferenceWeights
 
         self._judge = self._judge or Judge(self.worker.model.checkpoint)
         try:
@@ -150,8 +150,8 @@ class Checker:
         from attnviz.analysis.check.differences import Tolerance
         from attnviz.analysis.check.tables import differences_of
         from attnviz.model.backends import WIDER
+        from attnviz.model.check.references import contradicts_itself, examine_by_either
         from attnviz.model.check.report import COARSE, tolerance_of
-        from attnviz.model.check.sampling import contradicts_itself, examine_by_either
 
         model = self.worker.model
         options, checkpoint = model.options, model.checkpoint

@@ -17,7 +17,7 @@ from transformers.masking_utils import eager_mask
 
 from attnviz.attention.kernel import Kind
 from attnviz.model.hosted.attention import AttentionCalls, hide_unchosen, require_supported
-from attnviz.model.hosted.row_sampler import eager_function
+from attnviz.model.hosted.attention_call import eager_function
 
 
 class EagerProbe:

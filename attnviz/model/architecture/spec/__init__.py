@@ -1,0 +1,64 @@
+"""The facts that describe a transformer, as frozen dataclasses.
+
+A family file turns a config into a ``Spec``; the forward pass reads nothing else. Families differ in values, not in
+names: ``position=Rotary(...)``, not ``use_rope=True``. Sizes use the shape letters of ``kernel.py``.
+"""
+
+from attnviz.model.architecture.spec.blocks import MLP, AttentionSpec, Convolution, GatedMLP, LayerSpec
+from attnviz.model.architecture.spec.norms import (
+    BranchNorm,
+    LayerNorm,
+    Norm,
+    ParallelNorm,
+    PostNorm,
+    PreNorm,
+    QKNorm,
+    RMSNorm,
+    SandwichNorm,
+)
+from attnviz.model.architecture.spec.positions import (
+    ALiBi,
+    Disentangled,
+    Dynamic,
+    Learned,
+    Linear,
+    Llama3,
+    LongRope,
+    RelativeBuckets,
+    Rotary,
+    Sinusoidal,
+    Yarn,
+)
+from attnviz.model.architecture.spec.whole import Embedding, Head, Projection, Spec
+
+__all__ = [
+    "MLP",
+    "ALiBi",
+    "AttentionSpec",
+    "BranchNorm",
+    "Convolution",
+    "Disentangled",
+    "Dynamic",
+    "Embedding",
+    "GatedMLP",
+    "Head",
+    "LayerNorm",
+    "LayerSpec",
+    "Learned",
+    "Linear",
+    "Llama3",
+    "LongRope",
+    "Norm",
+    "ParallelNorm",
+    "PostNorm",
+    "PreNorm",
+    "Projection",
+    "QKNorm",
+    "RMSNorm",
+    "RelativeBuckets",
+    "Rotary",
+    "SandwichNorm",
+    "Sinusoidal",
+    "Spec",
+    "Yarn",
+]

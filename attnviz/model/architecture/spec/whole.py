@@ -1,0 +1,84 @@
+"""A whole model: embeddings, blocks and head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from attnviz.model.architecture.spec.blocks import LayerSpec
+from attnviz.model.architecture.spec.norms import Norm
+from attnviz.model.architecture.spec.positions import Learned, Sinusoidal
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Project embeddings of ``size`` to width C: only the ``tokens``, before positions are added, or all after the
+    norm.
+    """
+
+    size: int
+    bias: bool = True
+    tokens: bool = False
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """Token vectors times ``scale``, plus positions and token types, then a norm, as far as there are any."""
+
+    vocabulary: int
+    positions: Learned | Sinusoidal | None = None
+    types: int = 0
+    norm: Norm | None = None
+    scale: float = 1.0
+    projection: Projection | None = None
+
+
+@dataclass(frozen=True)
+class Head:
+    """Project hidden states to scores of the next token, with the token embeddings (``tied``) or a matrix of its own.
+
+    An "optional" bias is zero if the checkpoint has none.
+    """
+
+    tied: bool
+    bias: bool | Literal["optional"] = False
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A whole model of width C, or the decoder of an encoder–decoder.
+
+    Args:
+        width: the size C of the hidden states.
+        embedding: the embeddings.
+        layers: the blocks.
+        final_norm: the norm after the last layer of pre-norm models.
+        final_size: the width to which the last hidden states are projected, if it is another.
+        stored: the number of each layer in the checkpoint's names, if layers share their weights (ALBERT).
+        head: the head that predicts tokens.
+        encoder: the encoder.
+        start: the start token of a decoder with an encoder.
+        wraps: whether the text's last token is moved to the start instead.
+    """
+
+    width: int
+    embedding: Embedding
+    layers: tuple[LayerSpec, ...]
+    final_norm: Norm | None = None
+    final_size: int | None = None
+    stored: tuple[str, ...] | None = None
+    head: Head | None = None
+    encoder: Spec | None = None
+    start: int | None = None
+    wraps: bool = False
+
+    @property
+    def limit(self) -> int | None:
+        """The number of positions that the model has; None if it has no such limit."""
+        positions = self.embedding.positions
+        return positions.count if positions else None
+
+    @property
+    def causal(self) -> bool:
+        """Whether no query sees a later key."""
+        return all(layer.attention.window.right == 0 for layer in self.layers)

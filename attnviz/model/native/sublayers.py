@@ -1,0 +1,106 @@
+"""The parts of a block, computed from its tensors: projections, biases of the scores, MLPs and norms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from attnviz.attention.block_sizes import TOGETHER
+from attnviz.model.architecture import position
+from attnviz.model.architecture.activations import ACTIVATIONS
+from attnviz.model.architecture.spec import (
+    MLP,
+    ALiBi,
+    AttentionSpec,
+    Convolution,
+    Disentangled,
+    GatedMLP,
+    LayerNorm,
+    Norm,
+    RelativeBuckets,
+)
+from attnviz.model.native.run import Biases, Run
+from attnviz.model.native.run import KVCache as KVCache
+
+MANY = 256
+"""The number of tokens from which a bias is added to the product on the CPU; torch would first fill the result
+with it."""
+
+
+class Sublayers:
+    """Computes the parts of blocks from ``tensors``; each part is named ``at`` as in ``tensor_shapes``."""
+
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        self.tensors = tensors
+
+    def _heads(self, at: str, spec: AttentionSpec, heads: int, x: Tensor) -> Tensor:
+        """Return the queries, keys or values of all heads, (heads, T, D)."""
+        x = self._linear(at, x)
+        if spec.clip is not None:
+            x = x.clamp(-spec.clip, spec.clip)
+        norm = spec.qk_norm
+        if norm is None or at.endswith("value"):
+            return x.view(-1, heads, spec.head_size).transpose(0, 1)  # (T, heads·D) → (heads, T, D)
+        if norm.over == "width":
+            return self._norm(f"{at}_norm", norm.norm, x).view(-1, heads, spec.head_size).transpose(0, 1)
+        return self._norm(f"{at}_norm", norm.norm, x.view(-1, heads, spec.head_size)).transpose(0, 1)
+
+    def _biases(self, at: str, spec: AttentionSpec, table: Tensor) -> Biases | None:
+        """Return the function that computes the position biases of scores from queries and keys; None if there are
+        none.
+
+        ``table`` is the table of relative positions that all layers share.
+        """
+        match spec.position:
+            case ALiBi() as slopes:
+                alibi = position.alibi_bias(spec.heads, slopes)
+                return lambda _q, _k: alibi
+            case RelativeBuckets() as buckets:
+                own = table if buckets.shared else self.tensors[f"{at}.relative.weight"]
+                relative = position.relative_bias(own, buckets)
+                return lambda _q, _k: relative
+            case Disentangled() as apart:
+                names = ("query", "key") if apart.shared else ("position_query", "position_key")
+                queries, keys = (
+                    self._heads(f"{at}.{name}", spec, spec.heads, table) if wanted else None
+                    for name, wanted in zip(names, (apart.position_to_content, apart.content_to_position), strict=True)
+                )
+                return lambda q, k: position.disentangled_bias(q, k, queries, keys, apart, spec.scale)
+        return None
+
+    def _mlp(self, at: str, spec: MLP | GatedMLP, x: Tensor) -> Tensor:
+        if len(x) > TOGETHER:
+            return torch.cat([self._mlp(at, spec, x[i : i + TOGETHER]) for i in range(0, len(x), TOGETHER)])
+        activation = ACTIVATIONS[spec.activation]
+        if isinstance(spec, GatedMLP):
+            inner = activation(self._linear(f"{at}.gate", x)).mul_(self._linear(f"{at}.up", x))
+        else:
+            inner = activation(self._linear(f"{at}.up", x))
+        return self._linear(f"{at}.down", inner)
+
+    def _convolve(self, at: str, spec: Convolution, entered: Tensor, x: Tensor, run: Run) -> Tensor:
+        weight, bias = self.tensors[f"{at}.weight"], self.tensors[f"{at}.bias"]
+        mix = partial(functional.conv1d, weight=weight, bias=bias, padding=spec.size // 2, groups=spec.groups)
+        return self._norm(f"{at}.norm", spec.norm, x + ACTIVATIONS[spec.activation](run.neighbours(mix, entered)))
+
+    def _linear(self, at: str, x: Tensor) -> Tensor:
+        weight, bias = self.tensors[f"{at}.weight"], self.tensors.get(f"{at}.bias")
+        if bias is None or len(x) < MANY or x.device.type != "cpu":
+            return functional.linear(x, weight, bias)
+        return functional.linear(x, weight).add_(bias)
+
+    def _norm(self, at: str, norm: Norm, x: Tensor) -> Tensor:
+        weight = self.tensors.get(f"{at}.weight")
+        if weight is not None and norm.offset:
+            weight = weight + norm.offset
+        if weight is None or (isinstance(norm, LayerNorm) and weight.dim() == 1):
+            return functional.layer_norm(x, x.shape[-1:], weight, self.tensors.get(f"{at}.bias"), norm.eps)
+        exact = x.to(torch.promote_types(x.dtype, torch.float32))
+        if isinstance(norm, LayerNorm):  # each head has its own weights, (heads, D)
+            exact = functional.layer_norm(exact, exact.shape[-1:], eps=norm.eps)
+            return exact.to(x.dtype) * weight
+        return functional.rms_norm(exact, exact.shape[-1:], eps=norm.eps).to(x.dtype) * weight
