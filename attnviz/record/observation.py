@@ -63,14 +63,12 @@ class Rows:
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What a check needs beside what is shown: some ``rows`` of the very run, and what its layers were.
+    """What a check needs beside what is shown: some ``rows`` of the very run.
 
-    ``layer_windows`` say how many keys before and after it a query of each layer sees, None for all. ``other`` is what
-    the other half of an encoder–decoder read.
+    ``other`` is what the other half of an encoder–decoder read.
     """
 
     rows: tuple[Rows, ...]
-    layer_windows: Mapping[int, tuple[int | None, int | None]]
     other: Encoding | None = None
 
 

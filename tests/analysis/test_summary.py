@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from attnviz.analysis.text.observing import replay
-from attnviz.analysis.text.shown_maps import HeadMap, grid, shown_units
+from attnviz.analysis.text.shown_maps import HeadMap, grid
 from attnviz.analysis.text.summary import Summary
 from attnviz.errors import UsageError
 from attnviz.record import Array, AttentionRecord, Cell, Crop, Heads, Request
 from tests.analysis import whole as metrics
-from tests.analysis.whole import Units, in_tokens, in_words
+from tests.analysis.whole import Units, in_tokens, in_words, shown_units
 from tests.records import Spelled, cross_record, peaked, query_mask, random_weights, record, summary_of
 
 SENTENCE: list[Spelled] = ["[CLS]", "the", "bank", ("loans", ["loan", "##s"]), "money", ".", "[SEP]"]

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from attnviz.analysis.languages import ENGLISH
 from attnviz.analysis.text import offsets as rules
+from attnviz.analysis.text.crop import spans
 from attnviz.analysis.text.links import Attended, Link, counting, find_unit, top_keys
 from attnviz.analysis.text.offsets import DominantOffset, Positional, dominant_offsets
-from attnviz.analysis.text.shown_maps import HeadMap, pick_heads, shown_units
+from attnviz.analysis.text.shown_maps import HeadMap, pick_heads, shown_of
 from attnviz.analysis.text.units import Mask, Reading, read_in, within
-from attnviz.record import Array, AttentionRecord, Request, Unit
+from attnviz.record import Array, AttentionRecord, Crop, Request, Unit
 
 PerHead = NDArray[np.float64]
 
@@ -281,6 +282,14 @@ def summarise(attention: AttentionRecord, request: Request | None = None) -> Who
         pick_maps(selection, ask), top_attended(selection, queries, ask.top),
         top_attended(making, range(max(n - new, 1) - 1, n - 1) if new else [], ask.top),
     )  # fmt: skip
+
+
+def shown_units(
+    units: Reading, crop: Crop | None = None, *, special: bool
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The units that a map shows as rows and as columns, of all or of a ``crop``."""
+    rows, columns = spans(crop or Crop(), units)
+    return shown_of(units.queries, *rows, special=special), shown_of(units.keys, *columns, special=special)
 
 
 def pick_maps(selection: Selection, ask: Request) -> list[HeadMap]:

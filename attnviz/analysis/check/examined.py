@@ -172,7 +172,7 @@ class _Layer:
         self._plain = Plain(
             len(self._heads),
             observation.shape[3],
-            KeyWindow(*evidence_of(observation).layer_windows[self._number]),
+            KeyWindow(*observation.layer_windows[self._number]),
             differences.tolerance,
             edges=observation.distances,
             causal=observation.causal,

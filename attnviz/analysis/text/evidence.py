@@ -33,7 +33,6 @@ class Gathering(InWindows):
         """``starts`` are the first tokens of the units; ``heads`` those of all layers."""
         count = min(drawing.ROWS, max(drawing.FEWEST, drawing.ROOM // (4 * max(1, heads) * keys)))
         self._pairs: dict[int | None, tuple[NDArray[np.intp], Pairs]] = {}
-        self._layer_windows: dict[int, tuple[int | None, int | None]] = {}
         self._numbers = {} if windows is None else {windows[i].start: i for i in windows.sampled}
         if windows is None:
             self._keep(None, _tokens(starts, len(encoding), count, wanted), 0)
@@ -58,7 +57,6 @@ class Gathering(InWindows):
 
     def tile(self, tile: Tile) -> None:
         """Keep the rows of the tile that are drawn."""
-        self._layer_windows[tile.layer] = tile.window.left, tile.window.right
         if self._now is not None:
             self._now.tile(tile)
 
@@ -69,7 +67,7 @@ class Gathering(InWindows):
             for number, (queries, pairs) in self._pairs.items()
         )
         other = {"encoder": written, "decoder": read}.get(kind)
-        return Evidence(rows, self._layer_windows, other)
+        return Evidence(rows, other)
 
 
 def _tokens(starts: Sequence[int], stop: int, count: int, wanted: Sequence[int]) -> list[int]:

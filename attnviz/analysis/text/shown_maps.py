@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from attnviz.analysis.text.crop import spans
 from attnviz.analysis.text.units import Axis, Reading, reading_of
 from attnviz.errors import UsageError
-from attnviz.record import Array, Crop, Heads, Observation
+from attnviz.record import Array, Heads, Observation
 
 Numbers = NDArray[np.intp]
 
@@ -114,17 +113,11 @@ def _shown(axis: Axis, first: int, count: int, step: int, *, special: bool) -> N
     return np.arange(first, stop, step) if step > 1 else shown_of(axis, first, stop, special=special)
 
 
-def shown_units(units: Reading, crop: Crop | None = None, *, special: bool) -> tuple[Numbers, Numbers]:
-    """The units that a map shows as rows and as columns, of all or of a ``crop``.
+def shown_of(axis: Axis, start: int, stop: int, *, special: bool) -> Numbers:
+    """The units that a map shows as rows or columns, of those from ``start`` to ``stop`` (exclusive).
 
     Special tokens and punctuation are left out, unless they are asked for or fewer than two others are left.
     """
-    rows, columns = spans(crop or Crop(), units)
-    return shown_of(units.queries, *rows, special=special), shown_of(units.keys, *columns, special=special)
-
-
-def shown_of(axis: Axis, start: int, stop: int, *, special: bool) -> Numbers:
-    """``shown_units`` of one text, from ``start`` to ``stop`` (exclusive)."""
     words = start + np.flatnonzero(~(axis.special | axis.punctuation)[start:stop])
     fewest = min(1 if axis.lines else 2, stop - start)
     return np.arange(start, stop) if special or len(words) < fewest else words
