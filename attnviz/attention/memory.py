@@ -122,31 +122,37 @@ def too_large(tokens: int, what: str, taken: str, allowed: str, *, hint: str) ->
     return InputError(f"the text has {tokens:,} tokens: {what} would take {taken}, and {allowed}", hint=hint)
 
 
-def require_room(taken: int, tokens: int, most: int | None, *, device: str = "cpu", whole: bool = True) -> None:
-    """Raise where the weights of all heads of ``tokens``, which take ``taken`` bytes, are too many to keep.
+class Room:
+    """How many bytes the weights of all heads may take: ``most``, or where that is None a quarter of what is free.
 
-    Args:
-        most: the bytes that they may take; None is a quarter of what is free.
-        whole: whether ``taken`` is all of them, or what is known so far.
-
-    Raises:
-        InputError: with both numbers, and what to do.
+    What is free is asked for once, before the first of them are kept.
     """
-    free = free_memory(device)
-    if most is not None and (free is None or most <= free):
-        allowed = f"`max_memory` allows {in_words(most)}"
-    elif free is None:
-        return
-    elif most is not None:
-        most, allowed = free, f"{in_words(free)} are free"
-    else:
-        most, allowed = free // SHARE, f"a quarter of the {in_words(free)} that are free is allowed"
-    if taken > most:
+
+    def __init__(self, most: int | None, device: str = "cpu") -> None:
+        free = free_memory(device)
+        self._most, self._allowed = most, f"`max_memory` allows {in_words(most or 0)}"
+        if free is not None and most is None:
+            self._most = free // SHARE
+            self._allowed = f"a quarter of the {in_words(free)} that are free is allowed"
+        elif free is not None and most is not None and most > free:
+            self._most, self._allowed = free, f"{in_words(free)} are free"
+
+    def require(self, taken: int, tokens: int, *, whole: bool = True) -> None:
+        """Raise where the weights of ``tokens``, which take ``taken`` bytes, are too many to keep.
+
+        Args:
+            whole: whether ``taken`` is all of them, or what is known so far.
+
+        Raises:
+            InputError: with both numbers, and what to do.
+        """
+        if self._most is None or taken <= self._most:
+            return
         at_least = "" if whole else "at least "
         raise too_large(
             tokens,
             "the weights of all its heads",
             f"{at_least}{in_words(taken)}",
-            allowed,
+            self._allowed,
             hint="Give a shorter text, or allow more with `max_memory`; show and pictures do without.",
         )

@@ -11,6 +11,7 @@ import torch
 import transformers
 from safetensors.torch import load_file
 from torch import Tensor
+from transformers.initialization import no_init_weights
 
 from attnviz.attention.kernel import Kind
 from attnviz.attention.observers import HiddenStates, Weights
@@ -35,7 +36,9 @@ def make(variant: Variant, dtype: torch.dtype) -> Any:
     ``precision``.
     """
     kind = getattr(transformers, variant.model)
-    model = kind._from_config(kind.config_class(**variant.config), attn_implementation="eager").eval()
+    with no_init_weights():  # all parameters get their values below
+        model = kind._from_config(kind.config_class(**variant.config), attn_implementation="eager").eval()
+    model.tie_weights()
     tiny.randomise(model, scale=variant.scale)
     if variant.edit:
         variant.edit(model)
@@ -52,10 +55,19 @@ def spec_of(variant: Variant) -> Spec:
 def saved(model: Any, folder: Path, dtype: torch.dtype) -> Network:
     """Return our network of the model, saved to disk and loaded."""
     model.save_pretrained(folder)
-    config = json.loads((folder / "config.json").read_text())
+    return network_of(*files_of(folder), dtype)
+
+
+def files_of(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return the config and the tensors of a model that was saved."""
+    return json.loads((folder / "config.json").read_text()), load_file(folder / "model.safetensors")
+
+
+def network_of(config: dict[str, Any], tensors: dict[str, Tensor], dtype: torch.dtype) -> Network:
+    """Return our network of what was read."""
     family = find_family(config)
     spec = family.spec(config)
-    return Network(spec, weights.take_tensors(family, spec, load_file(folder / "model.safetensors"), dtype))
+    return Network(spec, weights.take_tensors(family, spec, tensors, dtype))
 
 
 def inputs(ids: Sequence[int], types: Sequence[int] | None = None, target: Sequence[int] | None = None) -> Any:

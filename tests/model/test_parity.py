@@ -27,9 +27,10 @@ from tests.model.parity import (
     apart,
     assert_same,
     assert_telling,
+    files_of,
     make,
+    network_of,
     ours_of,
-    saved,
     theirs_of,
     write_report,
 )
@@ -46,12 +47,25 @@ def case(request: pytest.FixtureRequest) -> Case:
     return request.param  # type: ignore[no-any-return]
 
 
+@lru_cache(maxsize=1)
+def made(case: Case) -> tuple[Any, dict[str, Any], dict[str, torch.Tensor]]:
+    """The transformers model of a variant in float32, and what it is on disk."""
+    model = make(CASES[case], torch.float32)
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        return model, *files_of(Path(folder))
+
+
 @lru_cache(maxsize=len(DTYPES))
 def both(case: Case, dtype: torch.dtype) -> tuple[Any, Network]:
-    """The transformers model of a variant and ours, saved to disk and loaded; not to be changed."""
-    with precision(dtype), tempfile.TemporaryDirectory() as folder:
-        model = make(CASES[case], dtype)
-        return model, saved(model, Path(folder), dtype)
+    """The transformers model of a variant and ours of what it saved, in ``dtype``; not to be changed."""
+    model, *files = made(case)
+    if dtype is torch.float64:
+        state = model.state_dict()
+        with precision(dtype):  # angles and slopes are computed when a model is made
+            model = make(CASES[case], dtype)
+        model.load_state_dict(state)
+    return model, network_of(*files, dtype)
 
 
 @pytest.mark.parity

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from attnviz.attention.memory import require_room
+from attnviz.attention.memory import Room
 from attnviz.attention.tile import Kind, Observer, Tile, require_equal_heads
 from attnviz.attention.window import KeyWindow
 from attnviz.record import Array
@@ -27,6 +27,7 @@ class Weights(Observer):
     def __init__(self, layers: Mapping[Kind, int] | None = None, most: int | None = None) -> None:
         self._count = layers or {}
         self._most, self._taken = most, 0
+        self._room: Room | None = None
         self._whole: dict[Kind, Tensor] = {}
         self._maps: dict[Kind, dict[int, Tensor]] = {}
         self._layer_windows: dict[tuple[Kind, int], KeyWindow] = {}
@@ -54,7 +55,8 @@ class Weights(Observer):
     def _take(self, shape: tuple[int, ...], like: Tensor, *, whole: bool) -> None:
         """Raise where weights of ``shape``, with those that are kept already, are more than there is room for."""
         self._taken += math.prod(shape) * like.element_size()
-        require_room(self._taken, shape[-1], self._most, device=str(like.device), whole=whole)
+        self._room = self._room or Room(self._most, str(like.device))
+        self._room.require(self._taken, shape[-1], whole=whole)
 
     def layers(self, kind: Kind = "self") -> tuple[int, ...]:
         """The numbers of the layers that have attention of ``kind``."""
