@@ -1,20 +1,19 @@
-"""How much is computed at once: read by those who compute and, without torch, by those who reckon its memory."""
+"""How much is computed at once. Estimates of memory read these numbers too, without torch."""
 
 TILE = 1 << 23
-"""So many weights a tile has at most: 32 MiB in float32, small beside any model, and of 32,768 keys there are still so
-many rows that their products are fast."""
+"""The most weights of a tile. They take 32 MiB in float32, which is little beside any model, and with 32,768 keys there
+are still enough rows for fast matrix products."""
 TOGETHER = 4096
-"""So many tokens pass an MLP at once: of a long text its inner states would be the largest thing there is."""
+"""The most tokens that pass an MLP at once: a long text's inner states would take more memory than all else."""
 PACK = 4096
-"""So many tokens a pack of documents has: its states stay in the cache, and of fewer the products of matrices are
-slower."""
+"""The most tokens of a pack of documents: its states still fit the cache; with fewer, matrix products are slower."""
 PACK_CELLS = 1 << 19
-"""So many weights of a pack are made at once, 2 MiB in float32, but of one document at least."""
+"""The most weights of a pack that are computed at once (2 MiB in float32), of at least one document."""
 
 LANES = 16
-"""So many floats the compiled loops over packs take at once; a row of scores has room for a whole number of these."""
+"""The number of floats in a vector of the compiled loops; each row of scores has room for whole vectors."""
 
 
 def fits_tile(heads: int, tokens: int) -> bool:
-    """Whether all weights of a layer of so many ``heads`` fit a tile: such documents run in packs."""
+    """Whether the weights of a layer with that many ``heads`` and ``tokens`` fit a tile: such documents run in packs."""
     return heads * tokens * tokens <= TILE

@@ -1,4 +1,4 @@
-"""The figures of heads, read from the sums of B texts: of each the one definition, whatever the text's length."""
+"""The figures of heads, computed from the sums of B texts. Each figure is defined here, for texts of any length."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from numpy.typing import NDArray
 from attnviz.attention.sums import SCALARS, Bools, Floats, Ints, Sums, Texts
 
 EDGES = (1, 10, 100, 1_000, 10_000, 100_000, 1_000_000)
-"""Where the bands of distances begin; before them there is only the query itself."""
+"""The distances at which the bands begin; distance 0, the query itself, is a band of its own."""
 Figures = dict[str, NDArray[np.float64]]
 
 
 def figures(sums: Sums, texts: Texts) -> Figures:
     """All figures of one layer by name, (H, B) each, NaN where a text has none.
 
-    They are the means of ``totals``; ``sink`` and ``sink_position`` (the largest mean weight that one key takes, and
-    which key), ``received`` and ``received_position`` (the most that one key receives); ``offset`` and ``offset_share``
-    (which key − query holds the largest weight most often, and of what share of the queries).
+    They are the means of the ``totals``, and six more: ``sink`` and ``sink_position``, the largest mean weight that one
+    key takes, and which key that is; ``received`` and ``received_position``, the most that one key receives, and which
+    key that is; ``offset`` and ``offset_share``, the key − query at which most queries have their largest weight, and
+    the share of these queries.
     """
     found = {name: total / np.where(count, count, np.nan) for name, (total, count) in totals(sums, texts).items()}
     keys = int(texts.keys[-1])
@@ -34,13 +35,14 @@ def figures(sums: Sums, texts: Texts) -> Figures:
 
 
 def totals(sums: Sums, texts: Texts) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """The sums of figures over the queries that count (H, B), and of how many queries each is one (B,), by name.
+    """By name, the sum of each figure over the queries that count (H, B), and the number of these queries (B,).
 
-    ``entropy`` (−Σ A ln A, nats), ``normalised_entropy`` (by ln n, n the keys that a query may see), ``confidence``
-    (the largest weight where what stands behind the text neither looks nor is looked at), ``duplicate`` (the weight on
-    earlier tokens of the same id, of the queries that have some), ``largest``; ``distance`` (Σ A·|q − k|),
-    ``signed_distance`` (Σ A·(q − k)), ``self``, ``previous`` and ``next`` (of the queries that have one); ``first`` and
-    the share of each of the sets, of no queries where a text has none of its keys.
+    ``entropy`` is −Σ A ln A, in nats; ``normalised_entropy`` is divided by ln n, n the keys that a query may see.
+    ``largest`` is the largest weight, and ``confidence`` the same without the special tokens behind the text.
+    ``duplicate`` is the weight on earlier tokens of the same id, over the queries that have some. ``distance`` is
+    Σ A·|q − k|, ``signed_distance`` Σ A·(q − k). ``self``, ``previous`` and ``next`` are the weights at the offsets 0,
+    −1 and +1, over the queries that have such a key, ``first`` that of the first key. Each set has the weight on its
+    keys; the number of queries is 0 if the text has none of these.
     """
     counts = _counts(texts)
     found = {name: (sums.scalars[..., i], counts[name]) for i, name in enumerate(SCALARS)}
@@ -64,10 +66,11 @@ def totals(sums: Sums, texts: Texts) -> dict[str, tuple[NDArray[np.float64], NDA
 
 
 def sinks(sums: Sums, texts: Texts) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The largest mean weight that one key takes, and which key that is, (H, B) each.
+    """The largest mean weight that one key takes, and which key that is, (H, B) each (Gu et al. 2025).
 
-    Of the queries from it on, of all where the texts are not causal (Gu et al. 2025): a query that a layer's window
-    keeps from the key gives it 0. Of the last keys there are few queries; those that have half of all are compared.
+    The mean is over the queries from the key on, or over all queries if the texts are not causal; a query whose window
+    excludes the key counts with 0. Only keys that at least half of all queries could see are compared, since the last
+    keys of a causal text have too few.
     """
     after = _after(texts)
     every = np.repeat(np.diff(_before(texts.counting)[texts.queries]), np.diff(texts.keys))
@@ -77,9 +80,9 @@ def sinks(sums: Sums, texts: Texts) -> tuple[NDArray[np.float64], NDArray[np.flo
 
 
 def profile(sums: Sums, texts: Texts) -> NDArray[np.float64]:
-    """The mean share of the query itself and of each band of distances from ``EDGES`` on, without the first key.
+    """The mean share of attention on the query itself and on each band of distances, (H, 1 + EDGES).
 
-    (H, 1 + EDGES), of one text of which the weights of the first key were kept.
+    The first key is left out. ``sums`` are of one text, with the weights of its first key.
     """
     counted = max(1, int(texts.counting.sum()))
     bounds = (0, *EDGES, 1 << 40)
@@ -95,7 +98,7 @@ def profile(sums: Sums, texts: Texts) -> NDArray[np.float64]:
 
 @lru_cache(maxsize=8)
 def _counts(texts: Texts) -> dict[str, NDArray[np.float64]]:
-    """Of how many queries each total is a sum, (B,)."""
+    """The number of queries that each total sums over, (B,)."""
     at, lengths = texts.positions + texts.first, np.repeat(np.diff(texts.keys), np.diff(texts.queries))
     masks = dict.fromkeys((*SCALARS, "distance", "signed_distance", "first"), texts.counting)
     masks["confidence"] = texts.confident
@@ -107,14 +110,14 @@ def _counts(texts: Texts) -> dict[str, NDArray[np.float64]]:
 
 @lru_cache(maxsize=8)
 def _offsets(texts: Texts) -> NDArray[np.float64]:
-    """The offset of each place among those of all texts, key − query."""
+    """The offset key − query of each column of ``Sums.diagonals``."""
     starts = np.repeat(texts.offsets[:-1] + texts.zeros, np.diff(texts.offsets))
     return np.arange(texts.offsets[-1], dtype=np.float64) - starts
 
 
 @lru_cache(maxsize=8)
 def _after(texts: Texts) -> Ints:
-    """Of how many queries each key (K,) may be the sink: those that count at its place or behind it, or all."""
+    """The number of queries that a key's mean is over (K,): those that count from its position on, or all."""
     before = _before(texts.counting)
     ends = np.repeat(before[texts.queries[1:]], np.diff(texts.keys))
     if not texts.causal:
@@ -123,12 +126,12 @@ def _after(texts: Texts) -> Ints:
 
 
 def _before(mask: Bools) -> Ints:
-    """How many of ``mask`` (n,) are true in front of each place, (n + 1,)."""
+    """The number of true values of ``mask`` (n,) before each index, (n + 1,)."""
     return np.concatenate(([0], mask.cumsum()))
 
 
 def _largest(values: Floats | NDArray[np.int32], starts: Ints) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The largest of the ``values`` (H, …) of each text, and the first place in the text that has it, (H, B) each."""
+    """The largest of the ``values`` (H, …) of each text, and the first index in the text that has it, (H, B) each."""
     most = np.maximum.reduceat(values, starts[:-1], axis=1)
     same = values == np.repeat(most, np.diff(starts), axis=1)
     numbers = np.where(same, np.arange(values.shape[1], dtype=np.int32), values.shape[1])

@@ -4,8 +4,8 @@ The shape letters, here and everywhere: ``B`` documents, ``T`` packed tokens, ``
 ``G`` key-value heads, ``N`` queries, ``M`` keys, ``D`` head size, ``C`` hidden size. ``n`` and ``m`` are the
 queries and keys of one tile.
 
-The weights of a tile live until its observers have seen them, and are written over then; no array of all H·N·M weights
-is ever made here.
+The weights of a tile are overwritten when its observers have seen them; the kernel never makes an array of all H·N·M
+weights.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ from attnviz.attention.tile import Tile as Tile
 from attnviz.attention.window import CAUSAL, EVERYTHING, KeyWindow
 
 Bias = Callable[[Tensor, Tensor], Tensor]
-"""(query positions (n,), key positions (m,)) → what is added to the scores, broadcastable to (H, n, m)."""
+"""Takes query positions (n,) and key positions (m,); returns what is added to the scores, broadcastable to (H, n, m)."""
 
-# In a causal layer a tile of few queries computes few keys in vain; of fewer than these the products are slow.
+# The most queries of a tile in a causal layer: fewer waste less on hidden keys, but make the products slow.
 CAUSAL_ROWS = 128
-# So many keys at once stay in a core's own cache while they are multiplied with the queries of a tile.
+# The number of keys that fit a core's own cache while they are multiplied with the queries of a tile.
 COLUMNS = 1024
-# Tiles begin at a multiple of so many keys.
+# The first key of each tile is a multiple of this.
 _STEP = 64
-# Of fewer weights a layer's tiles are not spread over threads, and torch observes them: short texts need no compiler.
+# Layers with fewer weights run in one thread, and torch observes them, so that short texts need no compiler.
 PARALLEL = 1 << 22
-# So many tasks a thread has, as some take longer than others.
+# The number of tasks per thread: more than one, since some take longer than others.
 _TASKS = 4
 
 
@@ -81,14 +81,14 @@ def attend(
     rows, together = _cut(heads, groups, queries, keys, rows, most, bias is not None)
     exact = torch.promote_types(q.dtype, torch.float32)
     q, k = q.to(exact), k.to(exact)
-    # A power of two can be multiplied into the queries, of which there are fewer numbers: no bit is lost.
+    # A scale that is a power of two is multiplied into the queries, which are fewer than the scores; this is exact.
     early = math.frexp(scale)[0] == 0.5
     if early:
         q, scale = q * scale, 1.0
     large = q.device.type == "cpu" and heads * queries * keys > PARALLEL
     loops = q.device.type == "cpu" and exact is torch.float32 and bool(observers)
     loops = loops and (large or any(observer.many for observer in observers))
-    # The compiled pass has no NaN: of a damaged model it would make weights that look sound.
+    # The compiled pass does not know NaN: it would make plausible weights of a damaged model.
     loops = loops and find_loops(PASSES) is not None and math.isfinite(q.sum() + k.sum())
     workers = torch.get_num_threads() if large else 1
     positions = torch.arange(max(first + queries, keys), device=q.device)
@@ -96,15 +96,15 @@ def attend(
     call = _Call(q, k, v, scale, window, bias, softcap, sinks, rows, loops, observers, positions, context)
     task = Task(layer, kind, (heads, queries, keys), window, first, 0, heads, 0, queries, loops, exact)
     tasks = [*_tasks(task, groups, together, workers, observers)]
-    # Tiles are computed in few places: new memory for each costs more than its numbers.
+    # Tiles are computed in a few buffers: allocating memory for each would take longer than its numbers.
     size = heads // groups * together * min(rows, queries) * (keys + LANES)
     workers = min(workers, len(tasks))
-    places = [q.new_empty(size) for _ in range(workers + 2 if workers > 1 else 1)]
+    buffers = [q.new_empty(size) for _ in range(workers + 2 if workers > 1 else 1)]
     threads = torch.get_num_threads()
     try:
         if loops:  # products made by several threads may differ in their last bits
             torch.set_num_threads(1)
-        for seen in in_order(call.run, tasks, places, workers):
+        for seen in in_order(call.run, tasks, buffers, workers):
             for part in seen:
                 part.end()
     finally:
@@ -113,7 +113,7 @@ def attend(
 
 
 def _tasks(layer: Task, groups: int, together: int, workers: int, observers: Sequence[Observer]) -> Iterable[Task]:
-    """The ``layer`` in parts of some key-value heads, and of queries which begin where all ``observers`` let them."""
+    """Split a ``layer`` into tasks of some key-value heads and queries, beginning where all ``observers`` allow it."""
     heads, queries, _ = layer.shape
     wanted = 1 if workers == 1 else max(1, _TASKS * workers // -(-groups // together))
     share = np.arange(1, wanted) / wanted
@@ -132,7 +132,7 @@ def _tasks(layer: Task, groups: int, together: int, workers: int, observers: Seq
 
 
 def _unseen(q: Tensor, k: Tensor, v: Tensor, scale: float, *, causal: bool) -> Tensor:
-    """The context of a layer of which nobody wants the weights."""
+    """The context of a layer whose weights no observer wants."""
     share = len(q) // len(k)
     k, v = (part.repeat_interleave(share, 0) if share > 1 else part for part in (k, v))
     causal = causal and q.shape[1] > 1
@@ -141,7 +141,7 @@ def _unseen(q: Tensor, k: Tensor, v: Tensor, scale: float, *, causal: bool) -> T
 
 @dataclass(frozen=True, eq=False)
 class _Call:
-    """One call of ``attend``: what all tiles have in common; they fill in the ``context`` (H, N, E)."""
+    """What all tiles of one call of ``attend`` share; each fills in its part of the ``context`` (H, N, E)."""
 
     q: Tensor
     k: Tensor
@@ -158,13 +158,13 @@ class _Call:
     context: Tensor
     seeing: Lock = field(default_factory=Lock)
 
-    def run(self, task: Task, place: Tensor) -> list[Observer]:
-        """Show the tiles of a ``task``, which are made in ``place``, and return the parts that have seen them."""
+    def run(self, task: Task, buffer: Tensor) -> list[Observer]:
+        """Compute the tiles of a ``task`` in ``buffer``, show them, and return the observers' parts for this task."""
         seers = [part for observer in self.observers for part in observer.parts(task)]
         for start in range(task.start, task.stop, self.rows):
-            tile, weighed = self._weighed(task, start, min(start + self.rows, task.stop), place, seers)
+            tile, weighed = self._weighed(task, start, min(start + self.rows, task.stop), buffer, seers)
             for seer in seers:
-                if not seer.own:  # it sees those of other threads, too
+                if not seer.own:  # it also sees the tiles of other threads
                     with self.seeing:
                         seer.tile(tile)
                 elif seer is not weighed:
@@ -173,22 +173,22 @@ class _Call:
         return [part for part in seers if part.own]
 
     def _weighed(
-        self, task: Task, start: int, stop: int, place: Tensor, seers: Sequence[Observer]
+        self, task: Task, start: int, stop: int, buffer: Tensor, seers: Sequence[Observer]
     ) -> tuple[Tile, Observer | None]:
-        """The weights of some queries in ``place``, and who has seen them as they were made."""
+        """Compute the weights of some queries in ``buffer``; also return the observer that has seen them, if any."""
         begin, n, window, keys = task.first + start, stop - start, self.window, self.k.shape[1]
         groups = slice(task.head * len(self.k) // len(self.q), (task.head + task.heads) * len(self.k) // len(self.q))
-        # Keys that no query of the tile sees are not computed; blocks of keys begin at the same places in all tiles.
+        # Keys that no query of the tile sees are left out; all tiles cut the keys at the same multiples.
         low = 0 if window.left is None else max(0, begin - window.left) // _STEP * _STEP
         high = keys if window.right is None else min(keys, task.first + stop + window.right)
         h, m = task.heads, high - low
         width = -(-m // LANES) * LANES if self.loops else m
-        scores = place[: h * n * width].view(h, n, width)[..., :m]
+        scores = buffer[: h * n * width].view(h, n, width)[..., :m]
         # (h, n, D) → (g, h/g·n, D): the queries of the heads that share a key head stand together.
         grouped = self.q[task.head : task.head + h, start:stop].reshape(
             groups.stop - groups.start, -1, self.q.shape[-1]
         )
-        made = place[: h * n * width].view(len(grouped), -1, width)[..., :m]
+        made = buffer[: h * n * width].view(len(grouped), -1, width)[..., :m]
         _multiply(grouped, self.k[groups, low:high], made)
         if self.scale != 1:
             scores.mul_(self.scale)
@@ -201,7 +201,7 @@ class _Call:
         sinks = None if self.sinks is None else self.sinks[task.head : task.head + h]
         tile = Tile(task.layer, start, low, scores, task.shape, task.kind, task.head, window, task.first)
         for seer in seers if self.loops else ():
-            if seer.weigh(tile, place[: h * n * width], sinks):
+            if seer.weigh(tile, buffer[: h * n * width], sinks):
                 return tile, seer
         hide(scores, at, to, window, begin, low)
         _softmax(scores, sinks)
@@ -216,7 +216,7 @@ class _Call:
         values = self.v[groups, tile.key : tile.key + m]
         if weights.is_contiguous():
             mixed = torch.bmm(weights, values)
-        else:  # of which bmm would make a copy
+        else:  # bmm would copy them
             mixed = torch.stack([torch.mm(*pair) for pair in zip(weights, values, strict=True)])
         self.context[tile.head : tile.head + h, tile.query : tile.query + n] = mixed.view(h, n, -1)
 
@@ -226,15 +226,15 @@ def _multiply(q: Tensor, k: Tensor, scores: Tensor) -> None:
     if k.device.type != "cpu" or (k.shape[1] <= COLUMNS and scores.is_contiguous()):
         torch.bmm(q, k.transpose(1, 2), out=scores)
         return
-    for queries, keys, place in zip(q, k, scores, strict=True):
+    for queries, keys, buffer in zip(q, k, scores, strict=True):
         for low in range(0, len(keys), COLUMNS):
-            torch.mm(queries, keys[low : low + COLUMNS].T, out=place[:, low : low + COLUMNS])
+            torch.mm(queries, keys[low : low + COLUMNS].T, out=buffer[:, low : low + COLUMNS])
 
 
 def _cut(
     heads: int, groups: int, queries: int, keys: int, rows: int | None, most: int | None, whole: bool
 ) -> tuple[int, int]:
-    """How many queries (``most`` at most) and key-value heads a tile has; all of these where it must be ``whole``."""
+    """The number of queries (at most ``most``) and of key-value heads of a tile; all heads if it must be ``whole``."""
     share = heads // groups
     if rows is None:
         rows = max(1, TILE // ((heads if whole else share) * keys))
@@ -243,7 +243,7 @@ def _cut(
 
 
 def _softmax(scores: Tensor, sinks: Tensor | None) -> None:
-    """The softmax over the keys of ``scores`` (h, n, m), in their place; one of its terms is the sink's."""
+    """Replace ``scores`` (h, n, m) by their softmax over the keys, which includes the score of the sink, if any."""
     if sinks is None:
         torch.softmax(scores, dim=-1, out=scores)
         return
@@ -252,9 +252,9 @@ def _softmax(scores: Tensor, sinks: Tensor | None) -> None:
 
 
 def hide(scores: Tensor, at: Tensor, to: Tensor, window: KeyWindow, query: int, key: int) -> None:
-    """Take from the ``scores`` (h, n, m) what the queries do not see; ``query`` and ``key`` are the first positions.
+    """Hide from the ``scores`` (h, n, m) the keys outside of the window; ``query`` and ``key`` are the first positions.
 
-    Only where the tile's reach ends are there keys that some of its queries see and others do not.
+    Only the keys at the edges of the tile are touched: its queries all see the others.
     """
     count = len(at)
     if window.right is not None:
@@ -267,10 +267,10 @@ def hide(scores: Tensor, at: Tensor, to: Tensor, window: KeyWindow, query: int, 
 
 @lru_cache(maxsize=8)
 def _beyond(queries: int, keys: int, first: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """The least number where key + ``first`` > query, else 0, (queries, keys): faster to add than to fill in."""
+    """The least number where key + ``first`` > query, else 0, (queries, keys); adding is faster than filling in."""
     return torch.full((queries, keys), _least(dtype), dtype=dtype, device=device).triu_(1 - first)
 
 
 def _least(dtype: torch.dtype) -> float:
-    """What stands for −∞: its weight is exactly 0, and times 0 it is no NaN, as observers need it."""
+    """The number that stands for −∞: its weight is exactly 0, and unlike −∞ it is not NaN times 0."""
     return torch.finfo(dtype).min

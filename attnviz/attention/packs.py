@@ -1,4 +1,4 @@
-"""What is measured of packed documents, layer by layer: figures of every head, and the strongest links of words."""
+"""Measure packed documents, layer by layer: the figures of every head, and the strongest links between words."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from attnviz.attention.window import KeyWindow
 
 @dataclass(frozen=True)
 class Group:
-    """``count`` documents of ``length`` tokens each: from the pack's document ``first`` and token ``start`` on."""
+    """``count`` documents of ``length`` tokens each, from document ``first`` and token ``start`` of the pack on."""
 
     first: int
     start: int
@@ -30,19 +30,24 @@ class Group:
 
     @property
     def tokens(self) -> slice:
-        """Where its tokens are in the pack."""
+        """The slice of its tokens in the pack."""
         return slice(self.start, self.start + self.count * self.length)
 
     def parts(self, count: int) -> Iterator[Group]:
-        """The group in parts of ``count`` documents."""
+        """Split the group into groups of ``count`` documents."""
         for i in range(0, self.count, count):
             yield Group(self.first + i, self.start + i * self.length, min(count, self.count - i), self.length)
 
 
 @dataclass(frozen=True)
 class OffsetRules:
-    """Which links are left out: those of a head with one offset in a share of ``positional`` of the text's tokens,
-    where it has ``least`` of these; and where it has ``many`` and the share is ``habit``, those at that offset.
+    """Which links are left out, by the share of a text's tokens that look at a head's most frequent offset.
+
+    Args:
+        least: a text with fewer tokens loses no links.
+        positional: from this share on, a head loses all its links.
+        many: the number of tokens from which ``habit`` holds.
+        habit: from this share on, a head loses its links at that offset.
     """
 
     least: int
@@ -53,11 +58,16 @@ class OffsetRules:
 
 @dataclass(frozen=True, eq=False)
 class Marks:
-    """What is said of the tokens and words of a pack of B documents, one after another.
+    """The tokens and words of a pack of B documents, one after another, and what counts.
 
-    ``texts`` are the tokens. ``words`` (B + 1,) is where the words of each document begin among all W; ``edges``
-    (W + B,) are the first tokens of these in the document, and behind the last word of each its length. ``query_mask``
-    and ``key_mask`` (W,) say which words count as queries and keys, ``itself`` whether a word's link to itself does.
+    Args:
+        texts: the tokens.
+        words: where each document's words begin among all W words (B + 1,).
+        edges: for each document, the first tokens of its words, and then its length (W + B,).
+        query_mask: which words count as queries (W,).
+        key_mask: which words count as keys (W,).
+        itself: whether a link from a word to itself counts.
+        rules: which links are left out.
     """
 
     texts: Texts
@@ -70,12 +80,12 @@ class Marks:
 
     @cached_property
     def text(self) -> Ints:
-        """How many tokens of each document are text (B,)."""
+        """The number of tokens of each document that are no special tokens (B,)."""
         return np.add.reduceat(self.texts.telling, self.texts.queries[:-1], dtype=np.int64)
 
     @cached_property
     def spans(self) -> Ints:
-        """Where each document begins among the tokens, and how many of these are text (2, B + 1)."""
+        """Where each document begins among the tokens, and how many of its tokens are text (2, B + 1)."""
         return np.stack([self.texts.queries, np.append(self.text, 0)])
 
     @cached_property
@@ -85,16 +95,16 @@ class Marks:
 
     @cached_property
     def about(self) -> tuple[NDArray[Any], ...]:
-        """What the compiled pass reads of the tokens; the surprises are those of a layer and its lengths."""
+        """What the compiled pass reads of the tokens, beside the surprises, which depend on the layer's window."""
         return self.texts.flags, self.texts.earlier, *self.texts.own, self.texts.inside
 
 
 @dataclass(frozen=True, eq=False)
 class PackLayer:
-    """What was found of one layer: ``sums``, and the ``top`` links of each document, (B, top) each.
+    """The ``sums`` of one layer, and the ``top`` strongest links of each document, (B, top) each.
 
-    A link has its head, its words' numbers in the document and its weight; 0 where there are fewer. A document whose
-    scores were no numbers is not ``finite`` (B,).
+    A link has a head, the numbers of its two words in the document, and a weight, which is 0 if there are fewer links.
+    ``finite`` (B,) is False for documents with scores that are not finite.
     """
 
     sums: Sums
@@ -106,7 +116,7 @@ class PackLayer:
 
 
 class Measure:
-    """Turns the scores of packed documents into weights and keeps what is measured of them; a ``packed.See``."""
+    """Turns the scores of packed documents into weights and measures these; it is called as a ``packed.See``."""
 
     def __init__(self, marks: Marks, top: int) -> None:
         self.layers: dict[int, PackLayer] = {}
@@ -117,7 +127,7 @@ class Measure:
         """Turn the ``scores`` (B, H, n, n) of the documents of ``group`` into weights and measure them."""
         loops = _loops() if scores.device.type == "cpu" and scores.dtype is torch.float32 else None
         found = self._found(layer, scores.shape[1], single=loops is not None)
-        # No number is: the compiled loops could not tell. A sum is finite only where all of it is.
+        # The compiled loops do not notice NaN or ∞; a sum is finite only if all its terms are.
         found.finite[self._place(group)] &= torch.isfinite(scores.sum((1, 2, 3))).cpu().numpy()
         if not loops:
             at = torch.arange(group.length, device=scores.device)
@@ -173,7 +183,7 @@ def _loops() -> ModuleType | None:
 
 
 class _Words:
-    """The words of the documents of a group, as tensors (B, …)."""
+    """The words of a group's documents, as tensors (B, …)."""
 
     def __init__(self, marks: Marks, group: Group, device: torch.device) -> None:
         self._count, self._n = group.count, group.length
@@ -182,7 +192,7 @@ class _Words:
 
     @cached_property
     def _words(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """First tokens and ends of the words (B, W), which look and are looked at, and the tokens' words (B, n)."""
+        """First tokens, ends, query mask and key mask of the words (B, W each), and the word of each token (B, n)."""
         marks, group = self._marks, self._group
         most = int(np.diff(marks.words[group.first : group.first + group.count + 1]).max())
         starts, stops = (torch.full((self._count, most), self._n) for _ in range(2))
@@ -201,9 +211,10 @@ class _Words:
         return starts, stops, query_mask, key_mask, of
 
     def links(self, weights: Tensor, counts: NDArray[np.int32], top: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The weights, heads, queries and keys of the strongest links, (B, top) each or fewer; weight 0 for none.
+        """The weights, heads, queries and keys of the strongest links in ``weights`` (B, H, n, n), (B, top) each.
 
-        They are read from the ``weights`` (B, H, n, n); ``counts`` are those of the sums of the pack.
+        The second size is smaller if there are fewer pairs of words; a weight of 0 is no link. ``counts`` are those
+        of the pack's sums.
         """
         a = weights.to(wide(weights))
         starts, stops, query_mask, key_mask, of = self._words
@@ -231,5 +242,5 @@ class _Words:
 
 
 def with_room(scores: Tensor) -> Tensor:
-    """The scores (B, H, n, n) with the room behind their rows, (B, H, n, width), as compiled loops read them."""
+    """The scores (B, H, n, n) with the memory behind each row, (B, H, n, width), as the compiled loops read them."""
     return scores.as_strided((*scores.shape[:3], scores.stride(2)), scores.stride())

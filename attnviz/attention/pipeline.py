@@ -1,4 +1,4 @@
-"""Work that is done by several threads at once and handed on in order, in as few places of memory as that takes."""
+"""Compute results in several threads, and hand them on in order, with a few buffers of memory."""
 
 from __future__ import annotations
 
@@ -16,28 +16,29 @@ Result = TypeVar("Result")
 
 
 def in_order(
-    compute: Callable[[Job, Tensor], Result], jobs: Sequence[Job], places: Sequence[Tensor], workers: int
+    compute: Callable[[Job, Tensor], Result], jobs: Sequence[Job], buffers: Sequence[Tensor], workers: int
 ) -> Iterator[Result]:
-    """``compute(job, place)`` of each of ``jobs``, in their order.
+    """Yield ``compute(job, buffer)`` for each job, in the order of ``jobs``.
 
-    A result's place is used again when the next is asked for. With one worker it is computed when it is asked for. With
-    more, so many threads compute ahead, each by itself: torch's own, which would meet after every operation, rest.
+    The buffer of a result is reused when the next result is asked for. With one worker, each result is computed when it
+    is asked for. With more, that many threads compute ahead, and torch's own threads rest, since they would wait for
+    each other after every operation.
     """
     if workers == 1:
         for job in jobs:
-            yield compute(job, places[0])
+            yield compute(job, buffers[0])
         return
-    free, waiting = deque(places), deque[tuple[Future[Result], Tensor]]()
+    free, waiting = deque(buffers), deque[tuple[Future[Result], Tensor]]()
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         for job in jobs:
             if not free:
-                future, place = waiting.popleft()
+                future, buffer = waiting.popleft()
                 yield future.result()
-                free.append(place)
-            place = free.popleft()
-            waiting.append((_pool(workers).submit(_quietly, compute, job, place), place))
+                free.append(buffer)
+            buffer = free.popleft()
+            waiting.append((_pool(workers).submit(_quietly, compute, job, buffer), buffer))
         while waiting:
             yield waiting.popleft()[0].result()
     finally:
@@ -47,9 +48,9 @@ def in_order(
         torch.set_num_threads(threads)
 
 
-def _quietly(compute: Callable[[Job, Tensor], Result], job: Job, place: Tensor) -> Result:
-    with torch.inference_mode():  # the mode is the thread's, and not inherited
-        return compute(job, place)
+def _quietly(compute: Callable[[Job, Tensor], Result], job: Job, buffer: Tensor) -> Result:
+    with torch.inference_mode():  # threads do not inherit the mode
+        return compute(job, buffer)
 
 
 @cache

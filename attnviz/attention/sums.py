@@ -1,6 +1,6 @@
-"""What is counted of attention: sums over the queries of texts, by key and by offset, from which all figures are read.
+"""Sums of attention over the queries of texts, by key and by offset, from which all figures are computed.
 
-``add`` is the definition of each sum, in torch; ``compiled.passes`` adds the same to them on the CPU, in one pass.
+``add`` defines each sum, in torch; ``compiled.passes`` computes the same in one pass on the CPU.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from attnviz.attention.block_sizes import LANES
 from attnviz.attention.window import KeyWindow
 
 SCALARS = ("entropy", "normalised_entropy", "confidence", "duplicate", "largest")
-"""What is one number of each query: −Σ A ln A; that by ln n, n the keys that it may see; the largest weight where what
-stands behind the text neither looks nor is looked at; the weight on earlier tokens of the same id; the largest weight.
+"""The sums of one number per query: −Σ A ln A; the same divided by ln n, n the keys that the query may see; the largest
+weight without the special tokens behind the text; the weight on earlier tokens of the same id; the largest weight.
 """
 
 Bools = NDArray[np.bool_]
@@ -30,19 +30,19 @@ Floats = NDArray[np.floating]
 
 @dataclass(frozen=True, eq=False)
 class Texts:
-    """What is said of the tokens of B texts, one after another, which look at themselves or at the texts ``keys``.
+    """The tokens of B texts, one after another, and what counts. A text looks at itself, or at another text.
 
     Args:
         queries: where each text begins among all Q queries, and where the last ends (B + 1,).
-        keys: the same of the K tokens that are looked at.
-        counting: the queries that are averaged over (Q,).
-        telling: the queries whose largest weight tells at which offset a head looks (Q,).
-        stop: where the special tokens behind each text begin (B,), by its own numbers.
-        sets: the keys whose share is wanted, by name (K,).
-        before: the number in its text of the last earlier token of the same id, −1 for none (Q,); None: none has one.
-        causal: no query sees a later key.
-        passages: the first keys of the passages of one text, if it has some.
-        first: the position of the first query, where it is not the one of the first key.
+        keys: likewise for the K tokens that are looked at.
+        counting: the queries that figures average over (Q,).
+        telling: the queries whose offset of the largest weight is counted (Q,).
+        stop: the number of each text's token at which the special tokens behind it begin (B,).
+        sets: by name, the keys whose share is a figure (K,).
+        before: the number of the last earlier token of the same id in its text, −1 for none (Q,); None for none at all.
+        causal: whether no query sees a later key.
+        passages: the first keys of the passages, of a single text that has some.
+        first: the position of the first query, if the first key has another.
     """
 
     queries: Ints
@@ -70,7 +70,7 @@ class Texts:
         passages: tuple[int, ...] = (),
         first: int = 0,
     ) -> Texts:
-        """One text of so many ``queries`` and ``keys`` (None: it looks at itself); all count where nothing is said."""
+        """One text of that many ``queries`` and ``keys`` (None if it looks at itself); by default all queries count."""
         keys = queries if keys is None else keys
         counting = np.ones(queries, np.bool_) if counting is None else counting
         return Texts(
@@ -92,12 +92,12 @@ class Texts:
 
     @cached_property
     def offsets(self) -> Ints:
-        """Where the offsets of each text begin: from −``first`` − n + 1 to m − 1, and one is left over (B + 1,)."""
+        """The index of each text's first offset, which is −``first`` − n + 1; the last is m − 1, and one is unused (B + 1,)."""
         return self.queries + self.keys + self.first * np.arange(len(self.queries))
 
     @cached_property
     def zeros(self) -> Ints:
-        """Where among its offsets each text has the offset 0 (B,)."""
+        """The index of the offset 0 among the offsets of each text (B,)."""
         return self.first + np.diff(self.queries) - 1
 
     @cached_property
@@ -107,19 +107,19 @@ class Texts:
 
     @cached_property
     def confident(self) -> Bools:
-        """The queries that count and are not behind the text (Q,)."""
+        """The queries that count and are no special tokens behind the text (Q,)."""
         return self.counting & (self.positions + self.first < np.repeat(self.stop, np.diff(self.queries)))
 
     @cached_property
     def flags(self) -> NDArray[np.uint8]:
-        """What each query counts for, as bits that the compiled pass reads (Q,)."""
+        """The masks of the queries, as bits that the compiled pass reads (Q,)."""
         bits = (self.counting, self.telling, self.confident)
         weights = np.array([1, 2, 4], np.uint8)
         return np.asarray(weights @ np.stack(bits).astype(np.uint8))
 
     @cached_property
     def inside(self) -> NDArray[np.float32]:
-        """1 for each key (K,) in front of where its text stops, 0 for the others, and behind all for whole vectors."""
+        """1 for each key (K,) before its text's ``stop``, 0 for the others; padded with 0 for whole vectors."""
         lengths = np.diff(self.keys)
         positions = np.arange(self.keys[-1]) - np.repeat(self.keys[:-1], lengths)
         inside = (positions < np.repeat(self.stop, lengths)).astype(np.float32)
@@ -127,12 +127,12 @@ class Texts:
 
     @cached_property
     def earlier(self) -> Ints:
-        """``before``, with −1 where nothing is said."""
+        """``before``; all −1 if it is None."""
         return np.full(self.queries[-1], -1) if self.before is None else self.before
 
     @cached_property
     def same(self) -> Ints:
-        """The first token of the same id of each query (Q,), by its number among all."""
+        """For each query the first token of the same id, by its number among all tokens (Q,)."""
         start = self.positions - np.arange(len(self.positions))
         found = np.where(self.earlier >= 0, self.earlier - start, np.arange(len(start)))
         while not np.array_equal(found, found[found]):
@@ -141,7 +141,7 @@ class Texts:
 
     @cached_property
     def own(self) -> tuple[Ints, Ints]:
-        """Where the passage of each query begins and ends (Q,); nowhere where there are none."""
+        """The begin and end of each query's passage (Q,); empty if there are no passages."""
         if not self.passages:
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
         edges = np.array([*self.passages, self.keys[-1]])
@@ -153,15 +153,15 @@ class Texts:
 
 @dataclass(frozen=True, eq=False)
 class Sums:
-    """What is added up of one layer of B texts, over the queries that count.
+    """The sums of one layer of B texts, over the queries that count.
 
     Attributes:
         scalars: (H, B, SCALARS).
-        received: what each key gets (H, K …).
-        own: what each key gets from queries of its own passage (H, K or 0).
-        firsts: the weight of the first key of each query, which no sum is (H, Q or 0).
-        diagonals: the weight at each offset, key − query (H, ``Texts.offsets`` …).
-        counts: how many of the ``telling`` queries have their largest weight at each offset (H, …).
+        received: the weight that each key receives (H, K …).
+        own: the part of it that comes from queries of the key's own passage (H, K or 0).
+        firsts: the weight of each query on the first key, not summed (H, Q or 0).
+        diagonals: the weight at each offset key − query (H, ``Texts.offsets`` …).
+        counts: the number of ``telling`` queries whose largest weight is at each offset (H, …).
     """
 
     scalars: NDArray[np.float64]
@@ -173,7 +173,7 @@ class Sums:
 
     @staticmethod
     def new(heads: int, texts: Texts, *, firsts: bool = False, single: bool = False) -> Sums:
-        """Sums of nothing; ``single`` ones are of float32, with room behind them for whole vectors."""
+        """Sums that are all zero; ``single`` makes them float32, padded for whole vectors."""
         kind, room = (np.float32, LANES) if single else (np.float64, 0)
         keys, offsets = int(texts.keys[-1]), int(texts.offsets[-1])
         return Sums(
@@ -197,9 +197,9 @@ def add(
     query: int = 0,
     key: int = 0,
 ) -> None:
-    """Add ``weights`` (B, h, n, m) of texts of one length, the first of which has the number ``text``.
+    """Add the ``weights`` (B, h, n, m) of texts of equal length, from the number ``text`` on.
 
-    They are those of the heads, queries and keys from ``head``, ``query`` and ``key`` on.
+    They are the weights of the heads, queries and keys from ``head``, ``query`` and ``key`` on.
     """
     some, a = _Some(texts, weights, text, query, key), weights.to(wide(weights))
     count, h, n, m = a.shape
@@ -235,7 +235,7 @@ def add(
 
 
 class _Some:
-    """What is said of the queries and keys of some weights, as tensors beside them."""
+    """The masks of the queries and keys of some weights, as tensors on the same device."""
 
     def __init__(self, texts: Texts, weights: Tensor, text: int, query: int, key: int) -> None:
         count, _, n, m = weights.shape
@@ -243,7 +243,7 @@ class _Some:
         at = texts.queries[numbers, None] + query + np.arange(n)  # (B, n)
         keys = key + np.arange(m)
         self.place = texts.first + query - key
-        """The column of the key at the place of the first query."""
+        """The column of the key at the position of the first query."""
 
         def tensor(array: NDArray[np.generic]) -> Tensor:
             return torch.from_numpy(array).to(weights.device)
@@ -264,7 +264,7 @@ class _Some:
 
 @lru_cache(maxsize=64)
 def surprises(texts: Texts, window: KeyWindow, text: int = 0) -> Tensor:
-    """1 / ln n of each query of a text, where n is how many keys it may see; 0 where that is one."""
+    """1 / ln n for each query of a text, n the number of keys that it may see; 0 for n = 1."""
     queries, keys = (int(each[text + 1] - each[text]) for each in (texts.queries, texts.keys))
     at = torch.arange(queries) + texts.first
     last = torch.full_like(at, keys - 1)
@@ -274,7 +274,7 @@ def surprises(texts: Texts, window: KeyWindow, text: int = 0) -> Tensor:
 
 
 def _skewed(a: Tensor) -> Tensor:
-    """The rows of ``a`` (B, h, n, m), shifted so that a column has the weights of one offset, (B, h, n, n + m − 1)."""
+    """Shift the rows of ``a`` (B, h, n, m) so that each column holds one offset, (B, h, n, n + m − 1)."""
     n, m = a.shape[2:]
     rows = torch.nn.functional.pad(a.flip(2), (0, n)).flatten(2)[..., : n * (n + m - 1)]
     return rows.view(*a.shape[:3], n + m - 1)
@@ -300,5 +300,5 @@ def _numbers(tensor: Tensor) -> NDArray[np.float64]:
 
 
 def wide(like: Tensor) -> torch.dtype:
-    """The type in which many weights are added up: float64, where the device has it."""
+    """The type in which many weights are added up: float64, if the device has it."""
     return torch.float32 if like.device.type == "mps" else torch.float64

@@ -1,4 +1,4 @@
-"""A tile of weights, as the kernel shows it to observers, and what an observer is."""
+"""Tiles of weights, and observers, to which the kernel shows them."""
 
 from __future__ import annotations
 
@@ -19,16 +19,15 @@ from attnviz.errors import UnsupportedModel
 from attnviz.record import Kind as Kind
 
 PASSES = "attnviz.attention.compiled.passes"
-"""The module of the compiled pass that turns scores into weights."""
+"""The module of the compiled pass over one text."""
 
 
 @dataclass(frozen=True, eq=False)
 class Tile:
-    """Weights as observers see them: of the heads, queries and keys from ``head``, ``query`` and ``key`` on.
+    """Weights (h, n, m) of some heads, queries and keys, from ``head``, ``query`` and ``key`` on.
 
-    ``weights`` is (h, n, m); keys outside the tile have weight zero. ``shape`` is the (H, N, M) of the layer's map
-    of that ``kind``. The weights belong to the kernel, which writes them over when all observers have seen them.
-    ``first`` is the position of query 0.
+    Keys outside the tile have weight zero. ``shape`` is (H, N, M), that of the layer's whole map of this ``kind``.
+    The kernel overwrites the weights when all observers have seen them. ``first`` is the position of query 0.
     """
 
     layer: int
@@ -43,16 +42,16 @@ class Tile:
 
     @property
     def own(self) -> int:
-        """The column of the key at the place of the tile's first query."""
+        """The column of the key at the position of the tile's first query."""
         return self.first + self.query - self.key
 
 
 @dataclass(frozen=True)
 class Task:
-    """Some heads of a layer, and some of their queries, whose tiles one thread makes one after another.
+    """The part of a layer that one thread computes, tile by tile.
 
-    They are ``heads`` from ``head`` on, and the queries from ``start`` to ``stop``; the rest is as a ``Tile`` says it.
-    ``compiled`` says whether its observers may use the compiled passes.
+    It has the queries from ``start`` to ``stop`` of the ``heads`` heads from ``head`` on; the other fields are those
+    of a ``Tile``. ``compiled`` says whether its observers may use the compiled passes.
     """
 
     layer: int
@@ -69,16 +68,17 @@ class Task:
 
 
 class Observer:
-    """Sees the weights and hidden states that pass by; a subclass keeps what it wants of them.
+    """Sees the weights and hidden states of a run; a subclass keeps what it needs of them.
 
-    The tiles of a layer come from several threads, but to one observer one at a time: those of a task in the order of
-    their queries, and the tasks in any order. Who wants to see them in those threads gives ``parts``.
+    Several threads compute the tiles of a layer, but an observer sees one tile at a time. It sees the tiles of a task
+    in the order of their queries, and the tasks in any order. To see tiles in several threads at once, an observer
+    returns ``parts``.
 
     Attributes:
-        starts: the queries at which a task may begin, beside the first; None is any.
-        many: it sees so many runs that the compiled passes are worth their loading for short ones too.
-        own: it is the part of a task, and sees no other.
-        whole: where it sees hidden states, it needs those that leave the last layer too.
+        starts: the queries at which a task may begin, beside the first; None for any.
+        many: whether it will see so many runs that even short ones should use the compiled passes.
+        own: whether it is the part of a single task.
+        whole: whether it needs the hidden states that leave the last layer, if it sees hidden states.
     """
 
     own = False
@@ -94,18 +94,18 @@ class Observer:
         """See one tile of weights."""
 
     def parts(self, task: Task) -> Iterable[Observer]:  # noqa: ARG002
-        """Who sees the tiles of a task, in the thread that makes them: others for each task, or itself."""
+        """The observers that see the tiles of a task: this one, or parts that see them in the task's thread."""
         return (self,)
 
     def weigh(self, tile: Tile, scores: Tensor, sinks: Tensor | None) -> bool:  # noqa: ARG002
-        """Turn the scores of a tile into its weights and see them, of a part that does so in one pass; else False.
+        """Turn the scores of a tile into weights and see them in one pass; return False if it can't.
 
-        ``scores`` is all the memory of ``tile.weights``, whose rows have room for whole vectors.
+        ``scores`` is the memory of ``tile.weights``, whose rows have room for whole vectors.
         """
         return False
 
     def end(self) -> None:
-        """Hand on what was seen of a task: the parts of tasks do so in the order of these, after each other."""
+        """Hand on what was seen of a task. Parts are called one at a time, in the order of their tasks."""
 
     def hidden(self, layer: int, states: Tensor, kind: Kind = "self") -> None:
         """See the hidden states (T, C) that enter ``layer``, or leave the last one (``layer`` = L)."""
@@ -113,18 +113,18 @@ class Observer:
 
 @cache
 def find_loops(module: str) -> ModuleType | None:
-    """A ``module`` of compiled loops; None where it can't be compiled here."""
+    """Import a ``module`` of compiled loops; return None if it can't be compiled here."""
     try:
         found = importlib.import_module(module)
         _announce_compilation()
         return found
-    except (ImportError, RuntimeError):  # no numba for a new version of Python, or no folder for what it compiles
+    except (ImportError, RuntimeError):  # numba lacks this version of Python, or has no folder for its cache
         return None
 
 
 @cache
 def _announce_compilation() -> None:
-    """Call the functions of ``ON_COMPILE`` whenever numba compiles, and not when it loads from its cache."""
+    """Call the functions of ``ON_COMPILE`` whenever numba compiles, but not when it loads from its cache."""
     from numba.core import event
 
     class Compilation(event.Listener):  # type: ignore[misc]
@@ -139,7 +139,7 @@ def _announce_compilation() -> None:
 
 
 def require_equal_heads(layers: Iterable[int]) -> None:
-    """Raise where the ``layers``, each with so many heads, have not the same number of them.
+    """Raise if the ``layers``, given by their numbers of heads, differ in these.
 
     Raises:
         UnsupportedModel: with the numbers.

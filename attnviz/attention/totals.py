@@ -1,4 +1,4 @@
-"""The figures of a document, added up from those of its windows; a document that is read whole is one window."""
+"""Add up the figures of a document from its windows; a document that is read at once is one window."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Doubles = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class DocumentMasks:
-    """What is said of the tokens of a document, as ``Texts`` says it; ``tail`` are those behind the text (N,)."""
+    """The masks of ``Texts`` for a whole document; ``tail`` marks the special tokens behind the text (N,)."""
 
     counting: Bools
     telling: Bools
@@ -29,9 +29,9 @@ class DocumentMasks:
     repeats: bool = False
 
     def texts(self, window: Window) -> Texts:
-        """What is said of the tokens of a window: the queries that are kept of it count."""
+        """The ``Texts`` of one window, of which only the queries count that are kept."""
         kept, positions = window.kept, window.positions
-        # By its place in the document each token is in a passage, 0 in front of the first: so are special tokens.
+        # The number of each token's passage; 0 for tokens in front of the first passage, such as special tokens.
         numbers = np.searchsorted(self.passages, positions, side="right")
         begin = np.diff(numbers, prepend=0) != 0
         return Texts.one(
@@ -47,20 +47,20 @@ class DocumentMasks:
 
 
 class Total:
-    """What all windows have together; ``widest`` is the number of tokens of the longest."""
+    """The sums over all windows; ``widest`` is the number of tokens of the longest one."""
 
     def __init__(self, widest: int) -> None:
         self._widest = widest
         self._means: dict[str, tuple[Doubles, Doubles]] = {}
         self._there: set[str] = set()
-        """The sets of which some window has keys: a share of no keys is no figure."""
+        """The sets that have keys in some window; the others have no share."""
         self._counts: NDArray[np.int64] = np.zeros(0, np.int64)
         self._sinks: list[tuple[int, Doubles, NDArray[np.intp]]] = []
         self._profile: Doubles = np.zeros(len(EDGES) + 1)
         self._received = _MostReceived()
 
     def add(self, window: Window, layers: Mapping[int, tuple[Sums, Texts]]) -> None:
-        """Add a window that was run; windows come in the order of the text."""
+        """Add a window; windows are added in the order of the text."""
         found = [layers[number] for number in sorted(layers)]
         require_equal_heads(len(sums.scalars) for sums, _ in found)
         texts = found[0][1]
@@ -102,11 +102,11 @@ class Total:
 
     @property
     def profile(self) -> Doubles:
-        """How far each head looks, (L, H, 1 + EDGES), where the weights of the first keys were kept."""
+        """The shares of attention by distance, (L, H, 1 + EDGES), if the weights of the first keys were kept."""
         return self._profile / max(1, sum(count for count, _, _ in self._sinks))
 
     def _sink(self) -> tuple[Doubles, Doubles]:
-        """The mean over the windows, and the key that is the sink of most queries, the first of equal ones."""
+        """The mean sink over the windows, and the key that is the sink of most queries; of equal ones the first."""
         queries, values, keys = (np.array(each) for each in zip(*self._sinks, strict=True))  # (windows, L, H)
         place = np.zeros(values.shape[1:])
         for head in np.ndindex(place.shape):
@@ -116,18 +116,18 @@ class Total:
 
 
 class _MostReceived:
-    """Which key of a document receives most; what keys receive is kept only of those that may receive more."""
+    """Finds the key of a document that receives most; it forgets keys that no later window contains."""
 
     def __init__(self) -> None:
         self._start = 0
-        self._text: Doubles = np.zeros((1, 1, 0))  # (L, H, n): what the text tokens from ``start`` on have so far
+        self._text: Doubles = np.zeros((1, 1, 0))  # (L, H, n): what the text tokens from ``start`` on received so far
         self._most: Doubles = np.full((1, 1), -1.0)
         self._key: NDArray[np.intp] = np.zeros((1, 1), np.intp)
         self._special: dict[int, Doubles] = {}
-        """What the special tokens around all windows have, by their places."""
+        """What the special tokens around the windows received, by position."""
 
     def add(self, received: Doubles, window: Window) -> None:
-        """Add what the tokens of the ``window`` receive, (L, H, T)."""
+        """Add what the tokens of a ``window`` receive, (L, H, T)."""
         text = slice(window.lead, window.lead + window.stop - window.start)
         self._pass(window.start)
         more = received[..., text].copy()
@@ -138,7 +138,7 @@ class _MostReceived:
             self._special[key] = self._special.get(key, 0) + received[..., place]
 
     def _pass(self, start: int) -> None:
-        """See the text tokens before ``start``, which no later window has."""
+        """Take the largest of the text tokens before ``start``, which no later window contains."""
         done, self._text = np.split(self._text, [start - self._start], axis=-1)
         if done.shape[-1]:
             most, key = done.max(-1), done.argmax(-1) + self._start
@@ -147,7 +147,7 @@ class _MostReceived:
         self._start = start
 
     def found(self) -> tuple[Doubles, Doubles]:
-        """The most that one key receives, and its place, the first of equal ones, (L, H) each."""
+        """The most that one key receives, and its position, (L, H) each; of equal keys the first."""
         self._pass(self._start + self._text.shape[-1])
         given = np.stack([self._most, *self._special.values()])
         positions = np.stack([self._key, *(np.full_like(self._key, place) for place in self._special)])

@@ -14,7 +14,7 @@ class KeyWindow:
 
     @property
     def ends(self) -> tuple[int, int]:
-        """Both, −1 where there is no end, as compiled loops read them."""
+        """``left`` and ``right`` as the compiled loops read them: −1 for no end."""
         return -1 if self.left is None else self.left, -1 if self.right is None else self.right
 
 

@@ -1,4 +1,4 @@
-"""The frozen records that everything after the forward pass reads; saving and loading them."""
+"""Frozen records, which everything after the forward pass reads; and how they are saved and loaded."""
 
 from attnviz.record.attention import Array, AttentionRecord, Backend, EncoderDecoderRecord, Kind, MapName, Record
 from attnviz.record.files import FORMATS, read, save, write

@@ -19,16 +19,20 @@ Backend = Literal["native", "hosted", "observed"]
 
 @dataclass(frozen=True, eq=False)
 class AttentionRecord(RecordTexts):
-    """The attention of one input: one map a head.
+    """The attention weights of one input, in all layers and heads.
 
-    ``weights`` is (layers, heads, queries, keys), each row a softmax. ``backend`` says who made Q, K and V: our own
-    forward pass (native) or the transformers model (hosted); or that the weights are the model's own (observed).
-    ``causal``: no query sees a later key. ``kind``: a
-    model's only attention (self), or one of an encoder–decoder's three. ``encoding`` holds the tokens of the queries,
-    and of the keys as well unless ``keys`` does: in cross-attention the decoder's text looks at the encoder's.
-    ``numbers`` are the model's own numbers of the layers where only some have attention; empty means 0 to L − 1.
-    ``note`` is what a reader must know of the input, such as that padding moved the weights.
-    ``states`` are the hidden states (N, C) that entered each layer, for the check; they are not saved.
+    Attributes:
+        model: the model's name.
+        backend: who made Q, K and V: our own forward pass (native) or the transformers model (hosted); observed: the
+            weights are the model's own.
+        causal: whether no query sees a later key.
+        encoding: the tokens of the queries, and of the keys as well, unless ``keys`` is given.
+        weights: (layers, heads, queries, keys); each row is a softmax.
+        kind: self for a model's only attention, else which of an encoder–decoder's three it is.
+        keys: the tokens of the keys; in cross-attention these are the encoder's.
+        numbers: the model's own numbers of the layers, where only some have attention; empty means 0 to L − 1.
+        note: what a reader must know of the input, such as that padding moved the weights.
+        states: the hidden states (N, C) that entered each layer, for the check; they are not saved.
     """
 
     model: str

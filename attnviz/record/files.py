@@ -1,4 +1,4 @@
-"""Records as files: JSON, readable anywhere, or safetensors, compact; both exact."""
+"""Save records as JSON, which is readable anywhere, or as safetensors, which is compact; both are exact."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from attnviz.record.writing import replaced
 
 FORMATS = (".json", ".safetensors")
 _HEAD: Mapping[str, Any] = {"format": FORMAT, "schema_version": VERSION}
-"""What every record begins with."""
+"""The first fields of every record."""
 
 
 def save(record: Record, path: Path) -> None:
-    """Write the record to ``path``, which says the format by its ending; whole, or not at all.
+    """Write the record to ``path``, whose ending says the format. The file is written whole or not at all.
 
     Raises:
         UsageError: the ending is none of ``FORMATS``, or the file can't be written.
@@ -35,7 +35,7 @@ def save(record: Record, path: Path) -> None:
 
 
 def write(record: Record, path: Path, suffix: str) -> None:
-    """Write the record to ``path`` as ``.json`` (readable anywhere) or ``.safetensors`` (compact); both exact.
+    """Write the record to ``path`` in the format of ``suffix``, ``.json`` or ``.safetensors``.
 
     Raises:
         UsageError: ``suffix`` is neither.
@@ -49,7 +49,7 @@ def write(record: Record, path: Path, suffix: str) -> None:
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    # The facts of one map lie open, those of three under their names.
+    # The facts of a single map are top-level fields; those of three are nested under the names of the maps.
     facts: dict[str, Any] = dict(_HEAD)
     tensors = {}
     if isinstance(record, EncoderDecoderRecord):
@@ -87,7 +87,7 @@ def _write_json(record: Record, file: IO[str]) -> None:
 
 
 def _write_map(attention: AttentionRecord, facts: Mapping[str, Any], file: IO[str]) -> None:
-    """One map as a JSON object; its weights layer by layer, since together they may be a huge text."""
+    """Write one map as a JSON object. The weights are written layer by layer, since all at once may be a huge text."""
     file.write(json.dumps({**facts, **_facts(attention)}, ensure_ascii=False)[:-1])
     file.write(f', "dtype": "{attention.weights.dtype}", "weights": [')
     for i, layer in enumerate(attention.weights):
@@ -131,7 +131,7 @@ def _encoding_facts(encoding: Encoding) -> dict[str, Any]:
 
 
 def read(path: Path, *, most: int | None = None) -> Record:
-    """Read a record that ``write`` wrote; ``most`` is how many bytes of memory there are for it.
+    """Read a record that ``write`` wrote; it may take ``most`` bytes of memory.
 
     Raises:
         InputError: the file is missing, damaged, no record, or too large; nothing in it is ever executed.
@@ -164,27 +164,32 @@ def _require_room(needed: int, most: int) -> None:
 
 
 def _parsed(data: bytes, most: int) -> Any:
-    """What the JSON says, where there is memory for it: it may be short and have millions of objects."""
-    largest = {b",": 40, b"[": 64, b"{": 240, b'"': 30}  # bytes that Python takes for what begins with each sign
+    """Parse JSON, if there is memory for the result: a short text may have millions of objects."""
+    largest = {
+        b",": 40,
+        b"[": 64,
+        b"{": 240,
+        b'"': 30,
+    }  # the bytes that Python takes for the value after each character
     _require_room(5 * len(data) + sum(size * data.count(sign) for sign, size in largest.items()), most)
     return json.loads(data)
 
 
 @contextmanager
 def _opened_json(path: Path, size: int, most: int) -> Iterator[tuple[Any, Load]]:
-    """The facts of a JSON file, and what reads its weights."""
+    """Yield the facts of a JSON file, and the function that reads its weights."""
     _require_room(5 * size, most)  # as bytes, and as text of up to four bytes a character
     facts = _parsed(path.read_bytes(), most)
 
     def load(name: str, units: tuple[int, int]) -> Array:
         found = facts[name] if name else facts
         require_type(found["dtype"])
-        numbers = np.array(found.pop("weights"), object)  # no type that numpy would make of what is in it
+        numbers = np.array(found.pop("weights"), object)  # numpy would otherwise choose a type by the values
         require_shape(numbers.shape, units)
         kinds = set(map(type, numbers.flat)) - {float, int}
         if kinds:
             raise ValueError(f"its weights hold {', '.join(sorted(kind.__name__ for kind in kinds))}, expected numbers")
-        with np.errstate(over="ignore"):  # infinity is refused as such
+        with np.errstate(over="ignore"):  # infinite weights are refused later, with a message of their own
             return numbers.astype(found["dtype"])
 
     yield facts, load
@@ -192,7 +197,7 @@ def _opened_json(path: Path, size: int, most: int) -> Iterator[tuple[Any, Load]]
 
 @contextmanager
 def _opened_tensors(path: Path, size: int, most: int) -> Iterator[tuple[Any, Load]]:
-    """The facts of a safetensors file, and what reads its weights."""
+    """Yield the facts of a safetensors file, and the function that reads its weights."""
     from safetensors import SafetensorError, safe_open
 
     types = {"F16": "float16", "F32": "float32", "F64": "float64"}

@@ -1,4 +1,4 @@
-"""The record of a text whose weights are too many to keep: what the observers of its run kept."""
+"""The record of what was observed of a text, of any length: what the observers of its run kept."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class Top:
 
 @dataclass(frozen=True, eq=False)
 class Pooled:
-    """The weights (L, H, rows, columns) in cells, each the largest of ``down`` × ``across`` units.
+    """Maps of weights (L, H, rows, columns): each cell is the largest weight of ``down`` × ``across`` units.
 
-    The cells begin at the units ``query`` and ``key``; ``size`` units were joined. ``layers`` are the own numbers of
-    the layers that were kept.
+    The first cell begins at the units ``query`` and ``key``, and the cells cover ``size`` units. ``layers`` are the
+    model's own numbers of the layers that have maps.
     """
 
     values: Array
@@ -51,9 +51,9 @@ class Pooled:
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Rows of weights that passed by in the run that an observation is of: by layer (H, Q, M), of ``queries`` (Q,).
+    """Rows of weights that were kept of an observation's own run: (H, Q, M) by layer, of some ``queries`` (Q,).
 
-    Where a text was read in windows they are those of the ``window`` of that number.
+    For a text in windows, ``window`` is the number of the window that they belong to.
     """
 
     queries: NDArray[np.intp]
@@ -63,9 +63,9 @@ class Rows:
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What a check needs beside what is shown: some ``rows`` of the very run.
+    """What a check needs beside the observation: some ``rows`` of its run.
 
-    ``other`` is what the other half of an encoder–decoder read.
+    ``other`` is the input of the other half of an encoder–decoder.
     """
 
     rows: tuple[Rows, ...]
@@ -74,10 +74,10 @@ class Evidence:
 
 @dataclass(frozen=True, eq=False)
 class Others:
-    """What each unit gets from the queries of a text outside of it, all of them: ``weights`` (L, H, m) are sums.
+    """What each unit receives from all queries of the text that are not in the unit itself.
 
-    ``counts`` (L, m) is how many of these queries see the unit; or where weights are per token, how many of its tokens
-    they see together.
+    ``weights`` (L, H, m) are sums over these queries. ``counts`` (L, m) is the number of them that see the unit; if
+    weights are per token, it is the number of its tokens that they see, added up over the queries.
     """
 
     weights: NDArray[np.float64]
@@ -86,29 +86,42 @@ class Others:
 
 @dataclass(frozen=True, eq=False)
 class Observation(RecordTexts):
-    """One input's attention, as far as it was observed; the first fields are those of ``AttentionRecord``.
+    """The attention of one input, as far as it was observed.
 
-    ``request`` is what was asked for: the unit in which links, bands, rows and maps are counted, and what counts.
-    ``query_mask`` (n,) and ``key_mask`` (m,) say which units count in the links and ``itself`` whether a unit's link
-    to itself does. ``bands`` holds the strongest links of each head in the bands
-    of distances that begin at ``edges`` units. ``figures`` are those of ``HeadSums`` by name, (L, H), in tokens,
-    and the ``sink`` that ``metrics`` defines; ``profile`` (L, H, bands + 1) is the share of attention that each
-    distance in tokens gets (the token itself, then the bands that begin at ``distances``), without the first token.
-    ``received`` (L, H, M) is what each token's key receives from the queries of other passages; ``passages`` are
-    the first tokens of the passages, of which a text has two at least or none. ``average`` (asked, m): the weights
-    of the queries ``asked`` over the units, averaged over all heads.
-    ``made`` and ``made_average`` are the links and the averages of the queries that predicted the tokens that the
-    model wrote: to tokens, or to units where these are larger than words. In such units ``named_links`` and ``average``
-    are those of the words ``asked``, where some were named, and ``others`` is what all other queries look at.
-    ``within`` (N,): the tokens whose queries were observed at all, where not all were, and ``looking`` (n,) the units
-    to which these belong. ``layer_windows`` say how many keys before and after it a query of each layer sees.
+    Fields that are not listed here are those of an ``AttentionRecord``.
 
-    ``windows`` are those in which a text was read that is longer than the model has positions. Then weights are zero
-    where no window has both ends, and what the special tokens around each window get is in the ``figures`` alone, and
-    in the ``profile``. ``window_sinks``: the first token of each window is a sink that does not count as a key, as the
-    first of a text that is read at once. ``evidence`` is what a check needs, where it was wanted. ``unobserved`` are
-    the layers that nobody asked for: all that is said is said of the others. ``whole`` has all
-    weights, of all maps of the model, where these were kept; ``note`` is that of an ``AttentionRecord``.
+    Attributes:
+        request: what was asked for: among others the unit in which links, bands, rows and maps are counted.
+        query_mask: which units count as queries in the links (n,).
+        key_mask: which units count as keys in the links (m,).
+        itself: whether a link from a unit to itself counts.
+        links: the strongest links of each unit.
+        edges: where the bands of distances begin, in units.
+        bands: the strongest links of each head in each band.
+        figures: the figures of the heads by name, (L, H), in tokens; see ``HeadSums``.
+        profile: the share of attention by distance in tokens (L, H, bands + 1): the token itself, then the bands that
+            begin at ``distances``. The first token is left out.
+        received: what each key receives (L, H, M), from the queries of other passages only if there are ``passages``.
+        passages: the first tokens of the passages; empty for a text with less than two.
+        maps: the maps of the heads.
+        asked: the units that the request names.
+        average: the weights of the rows of ``asked``, averaged over all heads (asked, m).
+        made: the strongest links of the queries that predicted the generated tokens. Their keys are tokens, or units
+            if these are larger than words.
+        made_average: the weights of these queries, averaged over all heads.
+        named_links: the strongest links of the ``asked`` words, if units are larger than words.
+        within: the tokens whose queries were observed (N,); None if all were.
+        looking: the units of these tokens (n,); likewise.
+        others: what each unit receives from all other queries, if units are larger than words.
+        layer_windows: for each layer, by its own number, how many keys before and after it a query sees.
+        windows: the windows in which a text was read that is longer than the model's positions. Weights between tokens
+            that no window has both are then zero; what the special tokens around each window receive is only in
+            ``figures`` and ``profile``.
+        window_sinks: whether the first token of each window is a sink, which does not count as a key, like the first
+            token of a text that is read at once.
+        evidence: what a check needs, if the request asks for it.
+        unobserved: the layers that the request leaves out; all other fields leave them out too.
+        whole: all weights, of all maps of the model, if they were kept.
     """
 
     model: str

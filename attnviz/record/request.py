@@ -11,12 +11,12 @@ from attnviz.record.attention import MapName
 Unit = Literal["token", "word", "sentence", "line", "paragraph"]
 Cell = Literal["link", "entropy", "sink", "distance"]
 Span = tuple[int | None, int | None]
-"""From a unit's number to another's (exclusive); None is the first, or the end."""
+"""The numbers of the first unit and of the one behind the last; None is the first unit of all, or the end."""
 
 
 @dataclass(frozen=True)
 class Heads:
-    """Which heads somebody asked for; None is left to the strongest link. ``mean`` averages a layer's heads."""
+    """The layers and heads whose maps are wanted; None is left to the strongest link. ``mean`` averages over heads."""
 
     layers: tuple[int, ...] | None = None
     heads: tuple[int, ...] | None = None
@@ -24,13 +24,13 @@ class Heads:
 
     @property
     def chosen(self) -> bool:
-        """Whether anything was asked for."""
+        """Whether any field was set."""
         return self != Heads()
 
 
 @dataclass(frozen=True)
 class Crop:
-    """The rows and columns that are wanted of every map, by the numbers of their units."""
+    """The part of each map that is wanted, as ranges of units."""
 
     rows: Span = (None, None)
     columns: Span = (None, None)
@@ -45,19 +45,19 @@ class Request:
         special: special tokens, punctuation and sinks count too.
         everything: everything counts: function words, positional heads and self-links as well.
         words: the units whose attention is wanted (``the:2``); none is all that count.
-        passage: some words of the text: only they look, in all that is found but positional heads and new tokens.
-        generated: only the tokens look that the model wrote: to each belongs the row of the token before it, from
-            which it was predicted.
+        passage: some words of the text; only they count as queries, except for positional heads and generated tokens.
+        generated: only the generated tokens count as queries. The row of each is that of the token before it, which
+            predicted it.
         per_token: weights are divided by how many tokens of the key's unit the query sees.
         heads: the heads whose maps are wanted.
         crop: the part of the maps that is wanted.
-        cell: what a cell of the overview is.
-        top: how many keys a unit gets.
+        cell: which figure of each head the overview shows.
+        top: how many keys are listed of each unit.
         links: how many links are listed.
-        size: the most cells across and down of a map; None is all weights where there is memory for them.
+        size: the most rows and columns of a map; None keeps all weights if there is memory for them.
         language: the code of the language whose function words do not count.
         map: which of an encoder–decoder's three maps; None is the cross map.
-        evidence: keep of the run what a check needs.
+        evidence: whether to keep what a check needs of the run.
     """
 
     unit: Unit = "word"
@@ -78,7 +78,7 @@ class Request:
     evidence: bool = True
 
     def __post_init__(self) -> None:
-        """Raise a ``UsageError`` for a unit that there is not."""
+        """Raise a ``UsageError`` if the unit is unknown."""
         known = get_args(Unit)
         if self.unit not in known:
             raise not_one_of("`unit`", str(self.unit), known)

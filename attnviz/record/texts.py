@@ -1,4 +1,4 @@
-"""What records say of their texts and layers, whatever they keep of the weights."""
+"""The texts and layers of a record; the same for all kinds of records."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from attnviz.encoding import Encoding
 
 
 class RecordTexts:
-    """The texts and layers of a record, which has these fields and a ``shape`` that begins with (L, H)."""
+    """The texts and layers of a record. A subclass has these fields, and a ``shape`` that begins with (L, H)."""
 
     encoding: Encoding
     keys: Encoding | None

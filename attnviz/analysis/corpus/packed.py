@@ -57,9 +57,9 @@ def measure(
     threads = torch.get_num_threads() if network.device.type == "cpu" else 1
     packs = [[fit[i] for i in numbers] for numbers in pack([len(encodings[number]) for number in fit], threads)]
     several = min(threads, len(packs)) if len(packs) > 1 else 1
-    places = [torch.empty(0)] * (several + 1)  # packs have memory of their own
+    buffers = [torch.empty(0)] * (several + 1)  # packs have memory of their own
     results = in_order(
-        lambda numbers, _: _together(network, [encodings[number] for number in numbers], asked), packs, places, several
+        lambda numbers, _: _together(network, [encodings[number] for number in numbers], asked), packs, buffers, several
     )
     for numbers, pack_found in zip(packs, results, strict=True):
         found |= zip(numbers, pack_found, strict=True)
