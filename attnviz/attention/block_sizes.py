@@ -15,5 +15,5 @@ LANES = 16
 
 
 def fits_tile(heads: int, tokens: int) -> bool:
-    """Whether the weights of a layer with that many ``heads`` and ``tokens`` fit a tile: such documents run in packs."""
+    """Whether all weights of a layer fit a tile, (``heads``, ``tokens``, ``tokens``): such documents run in packs."""
     return heads * tokens * tokens <= TILE

@@ -32,7 +32,7 @@ from attnviz.attention.tile import Tile as Tile
 from attnviz.attention.window import CAUSAL, EVERYTHING, KeyWindow
 
 Bias = Callable[[Tensor, Tensor], Tensor]
-"""Takes query positions (n,) and key positions (m,); returns what is added to the scores, broadcastable to (H, n, m)."""
+"""Takes query positions (n,) and key positions (m,); returns what is added to the scores, as wide as (H, n, m) or 1."""
 
 # The most queries of a tile in a causal layer: fewer waste less on hidden keys, but make the products slow.
 CAUSAL_ROWS = 128

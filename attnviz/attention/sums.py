@@ -92,7 +92,7 @@ class Texts:
 
     @cached_property
     def offsets(self) -> Ints:
-        """The index of each text's first offset, which is −``first`` − n + 1; the last is m − 1, and one is unused (B + 1,)."""
+        """The index of each text's first offset, −``first`` − n + 1, up to m − 1; one more is unused (B + 1,)."""
         return self.queries + self.keys + self.first * np.arange(len(self.queries))
 
     @cached_property
