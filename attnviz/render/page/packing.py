@@ -1,0 +1,111 @@
+"""Weights as few bytes: the square root of each as one byte, and a second byte for the strongest of each row."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnviz.record import Array, Pooled, Top
+
+EXACT = 16
+"""So many of the strongest weights of each row have a second byte."""
+STEPS = (255, 127, 63)
+"""In how many steps the roots are told apart: fewer where the page would be too large otherwise."""
+MOST = 12_000_000
+"""The most bytes of a map, before base64 makes a third more of them."""
+
+Bytes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Deflated bytes, and how far a weight that is read from them may be from what it was.
+
+    Attributes:
+        data: the bytes, deflated without a header.
+        steps: in how many steps the roots were told apart.
+        error: the largest difference of a weight.
+        exact_error: the largest difference of a weight that has a second byte.
+        links: how many links each row has, where only the strongest were kept.
+    """
+
+    data: bytes
+    steps: int
+    error: float
+    exact_error: float
+    links: int = 0
+
+    def base64(self) -> str:
+        """The bytes as text that may stand in HTML."""
+        return base64.b64encode(self.data).decode()
+
+
+def pack_weights(weights: Array, *, causal: bool) -> Packed | None:
+    """Pack all ``weights`` (L, H, N, M), of a ``causal`` map those that are not behind the query; None: too many.
+
+    First come the roots, row by row, and then the second bytes of the ``EXACT`` largest roots of each row: of equal
+    ones the first, in the order of the keys.
+    """
+    for steps in STEPS:
+        parts = [_layer(layer, steps, causal=causal) for layer in weights]
+        data = _deflate([part[0] for part in parts] + [part[1] for part in parts])
+        if len(data) <= MOST:
+            return Packed(data, steps, max(part[2] for part in parts), max(part[3] for part in parts))
+        if len(data) > 2 * MOST:
+            break
+    return None
+
+
+def _layer(weights: Array, steps: int, *, causal: bool) -> tuple[bytes, bytes, float, float]:
+    """The roots and the second bytes of one layer (H, N, M), and the largest error without and with the second."""
+    roots = np.sqrt(weights.astype(np.float32).clip(0, 1)) * np.float32(steps)
+    first = np.rint(roots).astype(np.uint8)
+    heads, n, m = first.shape
+    seen = np.tri(n, m, dtype=bool) if causal else np.ones((n, m), bool)
+    # Each weight has a rank of its own: the larger root first, and of equal ones the first key.
+    order = (255 - first.astype(np.int32)) * m + np.arange(m, dtype=np.int32)
+    order[:, ~seen] = 256 * m
+    count = min(EXACT, m)
+    largest = np.partition(order, count - 1, axis=-1)[..., count - 1 : count] if count < m else np.full(1, 256 * m)
+    strong = (order <= largest) & seen
+    second = np.floor((roots - first + 0.5) * 256).clip(0, 255).astype(np.uint8)
+    exact = (first - 0.5 + (second + 0.5) / 256) / steps
+    known = np.where(strong, exact, first / steps).clip(0, 1) ** 2
+    apart = np.abs(known - weights)
+    return (
+        first[:, seen].tobytes(),
+        second[strong].tobytes(),
+        float(apart[:, seen].max(initial=0)),
+        float(apart[strong].max(initial=0)),
+    )
+
+
+def pack_links(links: Top, maps: Pooled, most: int) -> Packed:
+    """Pack the strongest ``links`` of each unit (L, H, n, k) and the cells of ``maps``, in ``most`` bytes if possible.
+
+    As many links of each row are kept as fit, one at least. First come the roots of the cells, then those of the
+    links, then the second bytes of these, then the numbers of their keys in three bytes, the lowest first.
+    """
+    count = links.weights.shape[-1]
+    while True:
+        weights, keys = links.weights[..., :count], links.keys[..., :count].astype(np.uint32)
+        roots = np.sqrt(weights.astype(np.float64).clip(0, 1)) * 255
+        first = np.rint(roots).astype(np.uint8)
+        second = np.floor((roots - first + 0.5) * 256).clip(0, 255).astype(np.uint8)
+        cells = np.rint(np.sqrt(maps.values.astype(np.float32).clip(0, 1)) * 255).astype(np.uint8)
+        planes = [(keys >> shift & 255).astype(np.uint8) for shift in (0, 8, 16)]
+        data = _deflate([array.tobytes() for array in (cells, first, second, *planes)])
+        if len(data) <= most or count == 1:
+            exact = ((first - 0.5 + (second + 0.5) / 256) / 255).clip(0, 1) ** 2
+            apart = float(np.abs(exact - weights).max(initial=0))
+            return Packed(data, 255, float(np.abs((cells / 255.0) ** 2 - maps.values).max(initial=0)), apart, count)
+        count -= 1
+
+
+def _deflate(parts: list[bytes]) -> bytes:
+    packer = zlib.compressobj(9 if sum(map(len, parts)) < 1 << 22 else 6, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return b"".join([*map(packer.compress, parts), packer.flush()])

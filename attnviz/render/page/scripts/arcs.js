@@ -1,0 +1,142 @@
+// The same weights as lines: queries left, keys right.
+
+const ARCS = { label: 12, gap: 7, least: 13, cut: 96 };
+
+class Arcs {
+  constructor(page) {
+    this.page = page;
+    this.layers = new Layers("Lines from each word to what it looks at");
+    this.element = make("div", { class: "arcs" }, this.layers.element);
+    const { top } = this.layers;
+    top.addEventListener("pointermove", (event) => {
+      if (event.pointerType !== "touch") page.state.hover(this.at(event.offsetX, event.offsetY));
+    });
+    top.addEventListener("pointerleave", () => page.state.hover(null));
+    top.addEventListener("click", (event) => {
+      const found = this.at(event.offsetX, event.offsetY);
+      if (found) page.state.pinWord(found.query ?? found.key, found.query === undefined ? "key" : "query", false);
+    });
+  }
+
+  /** All lines that are drawn, the weakest first. */
+  fill() {
+    const { view, state, grid } = this.page;
+    const { cells } = grid;
+    this.lines = [];
+    this.count = 0;
+    this.total = 0;
+    const [r0, r1, c0, c1] = grid.seen;
+    const first = (units, from) => units[from];
+    const last = (units, end, step, count) => (end < units.length ? units[end] : Math.min(count, units[units.length - 1] + step));
+    this.rows = [first(cells.rows, r0), last(cells.rows, r1, cells.down, view.queries.count)];
+    this.columns = [first(cells.columns, c0), last(cells.columns, c1, cells.across, view.keys.count)];
+    state.shown.forEach((head, hue) => this.add(head, hue));
+    this.lines.sort((a, b) => a.weight - b.weight);
+    if (this.lines.length > 20000) this.lines = this.lines.slice(-20000);
+  }
+
+  add(head, hue) {
+    const { view, state } = this.page;
+    const m = view.keys.count;
+    const matrix = view.map.whole ? view.matrix(head) : null;
+    const row = new Float32Array(m);
+    for (const query of view.rows) {
+      const see = (key, weight) => {
+        this.total++;
+        if (weight < state.least) return;
+        this.count++;
+        const inside = query >= this.rows[0] && query < this.rows[1] && key >= this.columns[0] && key < this.columns[1];
+        if (inside) this.lines.push({ query, key, weight, hue });
+      };
+      if (matrix) for (const key of view.columns) see(key, matrix[query * m + key]);
+      else view.map.links(head, query, see);
+    }
+    void row;
+  }
+
+  plan(width, height) {
+    const { view } = this.page;
+    const units = (axis, all, [from, to]) => all.filter((i) => i >= from && i < to);
+    const rows = units(view.queries, view.rows, this.rows);
+    const columns = units(view.keys, view.columns, this.columns);
+    const side = (axis, some) => Math.min(ARCS.cut, Math.max(24, ...some.slice(0, 500).map((i) => textWidth(axis.labels[i], ARCS.label)))) + ARCS.gap;
+    const top = 14;
+    const place = (some) => new Map(some.map((unit, i) => [unit, top + ((height - 2 * top) * (i + 0.5)) / some.length]));
+    return {
+      width, height, rows, columns,
+      left: side(view.queries, rows), right: width - side(view.keys, columns),
+      y: [place(rows), place(columns)],
+      every: [rows, columns].map((some) => Math.max(1, Math.ceil((ARCS.least * some.length) / (height - 2 * top)))),
+    };
+  }
+
+  draw(width, height) {
+    this.now = this.plan(width, height);
+    this.labels(this.layers.base(width, height));
+    this.mark();
+  }
+
+  labels(draw) {
+    const { colours } = this.page;
+    const { rows, columns, every } = this.now;
+    rows.forEach((unit, i) => i % every[0] === 0 && this.label(draw, 0, unit, { fill: colours.ink }));
+    columns.forEach((unit, i) => i % every[1] === 0 && this.label(draw, 1, unit, { fill: colours.ink }));
+  }
+
+  label(draw, side, unit, how) {
+    const { view } = this.page;
+    const { left, right, y } = this.now;
+    const axis = side ? view.keys : view.queries;
+    const text = fitted(axis.labels[unit], ARCS.label, ARCS.cut);
+    const at = y[side].get(unit);
+    if (at !== undefined) draw.text(text, side ? right + ARCS.gap : left - ARCS.gap, at, { size: ARCS.label, align: side ? "left" : "right", ...how });
+  }
+
+  mark() {
+    if (this.now) this.markOn(this.layers.over(this.now.width, this.now.height));
+  }
+
+  markOn(draw) {
+    const { state, colours, grid } = this.page;
+    const { left, right, y } = this.now;
+    const { query, key } = state.at;
+    const heads = state.shown.length;
+    const { top } = grid.on;
+    const any = query !== null || key !== null;
+    const lit = (line) => (query === null || line.query === query) && (key === null || line.key === key);
+    const near = (line) => line.query === query || line.key === key;
+    for (const line of this.lines) {
+      const y0 = y[0].get(line.query);
+      const y1 = y[1].get(line.key);
+      if (y0 === undefined || y1 === undefined) continue;
+      const strength = Math.min(1, line.weight / Math.max(top, 1e-9));
+      const colour = heads > 1 ? colours.hues[line.hue] : colours.accent;
+      const faint = any && !lit(line) ? (near(line) ? 0.4 : 0.12) : 1;
+      draw.curve(left, y0, right, y1, colour, 0.8 + 3.2 * strength, Math.max(0.04, (0.15 + 0.85 * strength) * faint / (any ? 1 : heads)));
+    }
+    if (query !== null) this.lift(draw, 0, query);
+    if (key !== null) this.lift(draw, 1, key);
+  }
+
+  /** A label that stands out, though others may be left out around it. */
+  lift(draw, side, unit) {
+    const { colours } = this.page;
+    const { left, right, y } = this.now;
+    const at = y[side].get(unit);
+    if (at === undefined) return;
+    draw.box(side ? right + 2 : 0, at - 8, (side ? this.now.width - right : left) - 2, 16, colours.wash);
+    this.label(draw, side, unit, { fill: colours.ink, bold: true });
+  }
+
+  /** The word at a place. */
+  at(x, y) {
+    if (!this.now) return null;
+    const { left, right, rows, columns, height } = this.now;
+    const side = x < left ? 0 : x > right ? 1 : null;
+    if (side === null) return null;
+    const some = side ? columns : rows;
+    const i = Math.floor(((y - 14) / (height - 28)) * some.length);
+    if (i < 0 || i >= some.length) return null;
+    return side ? { key: some[i] } : { query: some[i] };
+  }
+}

@@ -1,0 +1,108 @@
+// The weights: unpacked in the browser, and read row by row.
+
+const bytesOf = (base64) => {
+  const text = atob(base64);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
+};
+
+async function inflate(bytes) {
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+/** All weights of a map, head by head: a byte for the square root of each, and one more for the strongest of a row. */
+class WholeMap {
+  constructor(facts, texts, bytes) {
+    Object.assign(this, { facts, bytes, whole: true });
+    this.heads = facts.layers.length * facts.heads;
+    this.n = texts[facts.queries].token.labels.length;
+    this.m = texts[facts.keys].token.labels.length;
+    const { n, m } = this;
+    this.starts = new Int32Array(n + 1); // of the first bytes of each row, within a head
+    this.seconds = new Int32Array(n + 1);
+    for (let i = 0; i < n; i++) {
+      const length = this.length(i);
+      this.starts[i + 1] = this.starts[i] + length;
+      this.seconds[i + 1] = this.seconds[i] + Math.min(facts.exact, length);
+    }
+    this.size = this.starts[n];
+    // Layer by layer come the first bytes of its heads; the second bytes of all follow.
+    this.after = this.heads * this.size;
+    this.table = Float32Array.from({ length: 256 }, (_, byte) => Math.min(1, (byte / facts.steps) ** 2));
+    this.counts = new Int32Array(256);
+  }
+
+  length(query) {
+    return this.facts.causal ? query + 1 : this.m;
+  }
+
+  /** Fill `out` (m) with the weights of one token, as exact as they are known. */
+  row(head, query, out) {
+    const { bytes, table, counts, facts } = this;
+    const length = this.length(query);
+    const start = head * this.size + this.starts[query];
+    let second = this.after + head * this.seconds[this.n] + this.seconds[query];
+    out.fill(0);
+    counts.fill(0);
+    for (let i = 0; i < length; i++) counts[bytes[start + i]]++;
+    let left = Math.min(facts.exact, length);
+    let least = 255;
+    while (counts[least] < left) left -= counts[least--];
+    for (let i = 0; i < length; i++) {
+      const byte = bytes[start + i];
+      if (byte > least || (byte === least && left-- > 0)) {
+        const root = (byte - 0.5 + (bytes[second++] + 0.5) / 256) / facts.steps;
+        out[i] = root <= 0 ? 0 : Math.min(1, root * root);
+      } else out[i] = table[byte];
+    }
+  }
+
+  /** One weight, by its first byte alone. */
+  about(head, query, key) {
+    return key < this.length(query) ? this.table[this.bytes[head * this.size + this.starts[query] + key]] : 0;
+  }
+}
+
+/** The strongest links of each unit, and pooled cells: what is kept of a long text. */
+class LongMap {
+  constructor(facts, bytes) {
+    Object.assign(this, { facts, bytes, whole: false });
+    const long = facts.long;
+    this.heads = facts.layers.length * facts.heads;
+    this.n = long.axes[0].labels.length;
+    this.m = long.axes[1].labels.length;
+    this.cells = long.rows * long.columns;
+    this.after = this.heads * this.cells;
+    this.count = this.heads * this.n * long.links;
+  }
+
+  /** Call `see(key, weight)` for each link that is kept of a unit. */
+  links(head, query, see) {
+    const { bytes, after, count, facts } = this;
+    const start = (head * this.n + query) * facts.long.links;
+    for (let at = start; at < start + facts.long.links; at++) {
+      const first = bytes[after + at];
+      const root = (first - 0.5 + (bytes[after + count + at] + 0.5) / 256) / facts.steps;
+      const keys = after + 2 * count + at;
+      const key = bytes[keys] | (bytes[keys + count] << 8) | (bytes[keys + 2 * count] << 16);
+      if (key < this.m && root > 0) see(key, Math.min(1, root * root));
+    }
+  }
+
+  row(head, query, out) {
+    out.fill(0);
+    this.links(head, query, (key, weight) => (out[key] = weight));
+  }
+
+  cell(head, row, column) {
+    return (this.bytes[head * this.cells + row * this.facts.long.columns + column] / this.facts.steps) ** 2;
+  }
+}
+
+async function openMap(model, number, weights) {
+  const facts = model.maps[number];
+  const bytes = await inflate(bytesOf(weights[number]));
+  return facts.long ? new LongMap(facts, bytes) : new WholeMap(facts, model.texts, bytes);
+}

@@ -1,0 +1,305 @@
+// The heads in hand as a heatmap: rows look, columns are looked at.
+
+const GRID = { most: 40, tall: 620, gap: 6, bars: 40, foot: 34, slanted: 0.72, cut: 92, boxes: 6000, label: 12 };
+
+class Grid {
+  constructor(page) {
+    this.page = page;
+    this.layers = new Layers("Heatmap");
+    this.readout = make("p", { class: "readout", "aria-live": "polite" });
+    this.zoomOut = make("button", { type: "button", onclick: () => this.zoom(null) }, "whole map");
+    this.legend = make("div", { class: "legend" });
+    this.element = make("div", { class: "grid" }, this.layers.element, this.legend);
+    this.part = null; // [first row, end, first column, end] of the cells
+    this.listen();
+  }
+
+  listen() {
+    const { top } = this.layers;
+    const { state } = this.page;
+    let from = null;
+    top.addEventListener("pointerdown", (event) => {
+      from = { x: event.offsetX, y: event.offsetY };
+      this.band = null;
+    });
+    top.addEventListener("pointermove", (event) => {
+      if (event.pointerType === "touch") return;
+      if (from && event.buttons === 1 && Math.hypot(event.offsetX - from.x, event.offsetY - from.y) > 6) {
+        this.band = [from.x, from.y, event.offsetX, event.offsetY];
+        this.mark();
+        return;
+      }
+      const found = this.at(event.offsetX, event.offsetY);
+      state.hover(found && this.linkAt(found));
+    });
+    top.addEventListener("pointerleave", () => {
+      from = this.band = null;
+      state.hover(null);
+    });
+    top.addEventListener("click", (event) => {
+      from = null;
+      if (this.band) {
+        this.zoomTo(this.band);
+        return;
+      }
+      const found = this.at(event.offsetX, event.offsetY);
+      if (!found) return;
+      const { query, key } = this.linkAt(found);
+      if (query !== null && key !== null) state.pinLink(query, key);
+      else state.pinWord(query ?? key, query !== null ? "query" : "key", false);
+    });
+  }
+
+  /** The units of a place: of a cell of many units its strongest link, if one is kept. */
+  linkAt({ row, column }) {
+    const { view, state } = this.page;
+    const { rows, columns, down, across } = this.cells;
+    if (row === null || column === null)
+      return { query: row === null ? null : rows[row], key: column === null ? null : columns[column] };
+    if (down === 1 && across === 1) return { query: rows[row], key: columns[column] };
+    let best = { query: rows[row], key: columns[column], weight: 0 };
+    const [first, end] = [columns[column], columns[column] + across];
+    for (let query = rows[row]; query < Math.min(rows[row] + down, view.queries.count); query++)
+      for (const head of state.shown)
+        view.map.links(head, query, (key, weight) => {
+          if (key >= first && key < end && weight > best.weight) best = { query, key, weight };
+        });
+    return { query: best.query, key: best.key };
+  }
+
+  zoomTo([x0, y0, x1, y1]) {
+    this.band = null;
+    const [a, b] = [this.at(Math.min(x0, x1), Math.min(y0, y1)), this.at(Math.max(x0, x1), Math.max(y0, y1))];
+    if (!a || !b || [a.row, a.column, b.row, b.column].includes(null)) this.mark();
+    else this.zoom([a.row, b.row + 1, a.column, b.column + 1]);
+  }
+
+  zoom(part) {
+    this.part = part;
+    this.page.redraw();
+  }
+
+  /** The heads, or what is shown of them, have changed. */
+  fill() {
+    const { view, state } = this.page;
+    this.cells = view.cells(state.shown);
+    this.top = this.cells.values.reduce((most, value) => Math.max(most, value), 0);
+    const [rows, columns] = [this.cells.rows.length, this.cells.columns.length];
+    if (this.part && (this.part[1] > rows || this.part[3] > columns)) this.part = null;
+    this.unseen = view.unseen(state.shown);
+    this.got = view.received(state.shown);
+  }
+
+  get seen() {
+    return this.part ?? [0, this.cells.rows.length, 0, this.cells.columns.length];
+  }
+
+  plan(width) {
+    const { view } = this.page;
+    const [r0, r1, c0, c1] = this.seen;
+    const [rows, columns] = [r1 - r0, c1 - c0];
+    const widest = (axis, units, most) => {
+      const some = units.length > 400 ? units.filter((_, i) => i % Math.ceil(units.length / 400) === 0) : units;
+      return Math.min(most, Math.max(20, ...some.map((i) => textWidth(axis.labels[i], GRID.label))));
+    };
+    const left = widest(view.queries, this.cells.rows.slice(r0, r1), GRID.cut) + 12;
+    const high = widest(view.keys, this.cells.columns.slice(c0, c1), GRID.cut) * GRID.slanted + 16;
+    const right = this.unseen ? GRID.bars + GRID.gap : 0;
+    const over = Math.max(0, high * 0.8 - right); // the last labels lean out
+    const room = Math.max(60, width - left - Math.max(right, over));
+    const size = Math.min(GRID.most, room / columns, GRID.tall / rows);
+    const wide = size * columns;
+    const needed = Math.ceil(left + wide + Math.max(right, over) + 2);
+    return { r0, r1, c0, c1, rows, columns, left, high, size, wide, tall: size * rows, width: Math.min(width, needed) };
+  }
+
+  get height() {
+    return this.now.high + this.now.tall + GRID.gap + GRID.foot;
+  }
+
+  get on() {
+    const { state, overview } = this.page;
+    const top = state.shared && overview.done ? Math.max(...overview.tops, 1e-9) : this.top;
+    return { place: scale(top, state.log), top };
+  }
+
+  draw(width) {
+    this.now = this.plan(width);
+    this.paint(this.layers.base(this.now.width, this.height));
+    this.mark();
+    this.say();
+  }
+
+  /** Draw cells, labels and bars with a canvas or as SVG. */
+  paint(draw, boxes = GRID.boxes) {
+    const { view, colours } = this.page;
+    const { r0, r1, c0, c1, rows, columns, left, high, size, wide, tall } = this.now;
+    const { place } = this.on;
+    const values = new Float32Array(rows * columns);
+    const all = this.cells.columns.length;
+    for (let r = r0; r < r1; r++)
+      for (let c = c0; c < c1; c++) values[(r - r0) * columns + c - c0] = place(this.cells.values[r * all + c]);
+    if (values.length > boxes) {
+      // Cells smaller than pixels would be dropped, so that the largest of some stands for all.
+      const step = Math.ceil(1 / (size * (window.devicePixelRatio || 1)));
+      const small = pooled(values, rows, columns, step, step);
+      draw.image(small.values, small.columns, small.rows, left, high, wide, tall, colours);
+    } else {
+      const space = size >= 10 ? 1 : size >= 5 ? 0.5 : 0;
+      for (let i = 0; i < values.length; i++) {
+        const [r, c] = [Math.floor(i / columns), i % columns];
+        draw.box(left + c * size, high + r * size, size - space, size - space, colours.colour(values[i]));
+      }
+    }
+    draw.box(left - 0.5, high - 0.5, wide + 1, tall + 1, null, colours.line);
+    const every = Math.max(1, Math.ceil(13 / size));
+    const label = { size: GRID.label, fill: colours.ink };
+    for (let r = r0; r < r1; r += every) this.rowLabel(draw, r, label);
+    for (let c = c0; c < c1; c += every) this.columnLabel(draw, c, label);
+    this.bars(draw);
+    this.writeValues(draw, place);
+    void view;
+  }
+
+  /** The weights as numbers, where cells have room for them. */
+  writeValues(draw, place) {
+    const { colours } = this.page;
+    const { r0, r1, c0, c1, left, high, size } = this.now;
+    if (size < 26) return;
+    for (let r = r0; r < r1; r++)
+      for (let c = c0; c < c1; c++) {
+        const value = this.cells.values[r * this.cells.columns.length + c];
+        const share = place(value);
+        if (value < 0.005) continue;
+        const fill = colours.text(share);
+        draw.text(String(Math.round(100 * value)), left + (c - c0 + 0.5) * size, high + (r - r0 + 0.5) * size, { fill, size: 10, align: "center" });
+      }
+  }
+
+  rowLabel(draw, r, how) {
+    const { view } = this.page;
+    const { r0, left, high, size } = this.now;
+    const text = fitted(view.queries.labels[this.cells.rows[r]], GRID.label, left - 12);
+    draw.text(text, left - 7, high + (r - r0 + 0.5) * size, { ...how, align: "right" });
+  }
+
+  columnLabel(draw, c, how) {
+    const { view } = this.page;
+    const { c0, left, high, size } = this.now;
+    const text = fitted(view.keys.labels[this.cells.columns[c]], GRID.label, GRID.cut);
+    draw.text(text, left + (c - c0 + 0.5) * size - 2, high - 7, { ...how, turn: -45 });
+  }
+
+  /** Beside the rows what they give to units that are not shown, under the columns what these get. */
+  bars(draw) {
+    const { colours } = this.page;
+    const { r0, r1, c0, c1, left, high, size, wide, tall } = this.now;
+    const thick = Math.max(0.5, Math.min(size - 1, 10));
+    if (this.unseen) {
+      const x = left + wide + GRID.gap;
+      for (let r = r0; r < r1; r++)
+        draw.box(x, high + (r - r0 + 0.5) * size - thick / 2, GRID.bars * this.unseen[r], thick, colours.frame);
+    }
+    const most = Math.max(...this.cells.columns.map((i) => this.got[i]), 1e-9);
+    const y = high + tall + GRID.gap;
+    for (let c = c0; c < c1; c++) {
+      const long = (GRID.foot - 6) * (this.got[this.cells.columns[c]] / most);
+      draw.box(left + (c - c0 + 0.5) * size - thick / 2, y, thick, long, colours.accent);
+    }
+  }
+
+  /** Mark the units that are pinned or pointed at. */
+  mark() {
+    if (!this.now) return;
+    const draw = this.layers.over(this.now.width, this.height);
+    this.markOn(draw);
+    this.tell();
+  }
+
+  markOn(draw) {
+    const { state, colours } = this.page;
+    const { r0, r1, c0, c1, left, high, size, wide, tall } = this.now;
+    const { query, key } = state.at;
+    const row = query === null ? -1 : this.find(this.cells.rows, query, this.cells.down);
+    const column = key === null ? -1 : this.find(this.cells.columns, key, this.cells.across);
+    const bold = { size: GRID.label, bold: true, fill: colours.ink };
+    const behind = (x, y, width, height) => draw.box(x, y, width, height, colours.card);
+    if (row >= r0 && row < r1) {
+      const y = high + (row - r0) * size;
+      draw.box(left, y, wide, size, null, colours.accent, 1);
+      behind(0, y + size / 2 - 8, left - 4, 16);
+      this.rowLabel(draw, row, bold);
+    }
+    if (column >= c0 && column < c1) {
+      draw.box(left + (column - c0) * size, high, size, tall, null, colours.accent, 1);
+      this.columnLabel(draw, column, bold);
+    }
+    if (row >= r0 && row < r1 && column >= c0 && column < c1)
+      draw.box(left + (column - c0) * size - 1, high + (row - r0) * size - 1, size + 2, size + 2, null, colours.ink, 2);
+    if (this.band) {
+      const [x0, y0, x1, y1] = this.band;
+      draw.box(Math.min(x0, x1), Math.min(y0, y1), Math.abs(x1 - x0), Math.abs(y1 - y0), null, colours.accent, 1.5);
+    }
+  }
+
+  /** The cell that has a unit, or −1. */
+  find(firsts, unit, step) {
+    if (step === 1) return firsts.indexOf(unit);
+    const at = Math.floor((unit - firsts[0]) / step);
+    return at >= 0 && at < firsts.length ? at : -1;
+  }
+
+  /** The row and column at a place; in the labels and bars only one of them. */
+  at(x, y) {
+    if (!this.now) return null;
+    const { r0, r1, c0, c1, left, high, size, wide, tall } = this.now;
+    const row = r0 + Math.floor((y - high) / size);
+    const column = c0 + Math.floor((x - left) / size);
+    const inRows = y >= high && y < high + tall && row < r1;
+    const inColumns = x >= left && x < left + wide && column < c1;
+    if (inRows && inColumns) return { row, column };
+    if (inRows) return { row, column: null };
+    return inColumns ? { row: null, column } : null;
+  }
+
+  /** Say in words what is pointed at. */
+  tell() {
+    const { view, state } = this.page;
+    const { query, key } = state.at;
+    const heads = state.shown;
+    const which = heads.length === 1 ? state.headName(heads[0]) : `mean of ${heads.length} heads`;
+    const parts = [make("b", {}, which)];
+    const word = (axis, i) => make("bdi", {}, axis.labels[i]);
+    if (query !== null && key !== null) {
+      const weight = view.of(heads, { query, key: null })[key];
+      const kept = view.map.whole || weight > 0;
+      parts.push(" ", word(view.queries, query), " → ", word(view.keys, key), " ", make("b", {}, kept ? percent(weight) : "not among the strongest"));
+    } else if (query !== null) {
+      const row = this.cells.rows.indexOf(query);
+      parts.push(" ", word(view.queries, query), " looks at …");
+      if (this.unseen && row >= 0) parts.push(` ${percent(this.unseen[row], 0)} goes to words that are not shown`);
+    } else if (key !== null) parts.push(" … look at ", word(view.keys, key), `, which gets ${percent(this.got[key])} on average`);
+    this.readout.replaceChildren(...parts);
+  }
+
+  say() {
+    const { state, colours, view } = this.page;
+    const { top } = this.on;
+    const bar = make("span", { class: "ramp" });
+    bar.style.background = `linear-gradient(90deg, ${[0, 32, 64, 96, 128, 160, 192, 224, 255].map((i) => colours.css[i]).join(", ")})`;
+    const whose = state.shared ? "the largest of all heads" : state.shown.length > 1 ? "the largest of their mean" : "this head’s largest";
+    const low = state.log ? percent(top / 1000, 2) : "0";
+    const parts = [make("span", {}, low), bar, make("span", {}, percent(top)), make("span", { class: "soft" }, `${whose}${state.log ? ", logarithmic" : ""}`)];
+    const { down, across } = this.cells;
+    if (down > 1 || across > 1) parts.push(make("span", { class: "soft" }, `each cell is the largest of ${down} × ${across} ${view.unit}s`));
+    if (this.unseen) {
+      const mean = this.unseen.reduce((sum, each) => sum + each, 0) / this.unseen.length;
+      parts.push(make("span", { class: "soft" }, `${percent(mean, 0)} of the attention is on what is not shown (grey bars)`));
+    }
+    if (view.renormalised) parts.push(make("span", { class: "bad" }, "renormalised: rows sum to 1 over what is shown"));
+    if (this.part) parts.push(this.zoomOut);
+    this.legend.replaceChildren(...parts);
+    const names = state.shown.map((head) => state.headName(head)).join(", ");
+    this.layers.top.setAttribute("aria-label", `Heatmap of ${names}: rows look at columns; the table below has its numbers`);
+  }
+}

@@ -1,0 +1,338 @@
+// The page: what it is made of, and what happens when the reader does something.
+
+const KEYS = [
+  ["← → ↑ ↓", "the head beside, the layer above or below"],
+  ["Esc", "free what is pinned; once more: back to the answer"],
+  ["/", "find a word; Enter pins it"],
+  ["t", "words or tokens"],
+  ["s", "special tokens and punctuation, shown or not"],
+  ["l", "linear or logarithmic scale"],
+  ["[ and ]", "one generated token back or on"],
+  ["?", "these keys"],
+];
+
+class Page {
+  constructor(element, model, weights) {
+    Object.assign(this, { element, model, weights });
+    this.maps = [];
+    this.state = new State(model);
+    this.overview = new Overview(this);
+    this.grid = new Grid(this);
+    this.arcs = new Arcs(this);
+    this.words = new Words(this);
+    this.ranking = new Ranking(this);
+    this.tools = this.toolbar();
+    this.dialog = this.keys();
+    this.command = make("code", { class: "command" });
+    this.head = make("h2", {});
+    this.build();
+    this.listen();
+  }
+
+  build() {
+    const copy = make("button", { type: "button", onclick: () => this.copy(commandOf(this), copy) }, "copy the command");
+    const svg = make("button", { type: "button", onclick: () => download(new Blob([pictureSvg(this)], { type: "image/svg+xml" }), `${this.fileName()}.svg`) }, "save as SVG");
+    const png = make("button", { type: "button", onclick: async () => download(await picturePng(this), `${this.fileName()}.png`) }, "save as PNG");
+    const hand = make(
+      "section",
+      { class: "card hand" },
+      make("div", { class: "title" }, this.head, make("div", { class: "saves" }, svg, png)),
+      this.grid.readout,
+      make("div", { class: "both" }, this.grid.element, this.arcs.element),
+      this.model.command ? make("p", { class: "copies" }, this.command, copy) : "",
+    );
+    this.element.append(
+      this.words.element,
+      this.tools,
+      make("div", { class: "levels" }, make("div", { class: "side" }, this.overview.element, this.ranking.element, this.ranking.alignment), make("div", { class: "side" }, hand, this.ranking.numbers, this.about())),
+      this.dialog,
+    );
+  }
+
+  /** What must be known of the numbers. */
+  about() {
+    const [facts] = [this.model.maps[this.model.map]];
+    const error = (value) => (value < 1e-4 ? value.toExponential(0) : value.toFixed(4));
+    const packed = facts.long
+      ? `Of each ${facts.unit} the ${facts.long.links} strongest links of each head are kept, to ${error(facts.exact_error)}; the cells of the maps to ${error(facts.error)}.`
+      : facts.error <= facts.exact_error
+        ? `All weights are exact to ${error(facts.error)}.`
+        : `The ${facts.exact} strongest weights of each row are exact to ${error(facts.exact_error)}, all others to ${error(facts.error)}.`;
+    return make(
+      "p", { class: "hint foot" },
+      `${packed} A weight says where a head reads, not why, and not how much of it counts. Press ? for the keys. Made by attnviz.`,
+    );
+  }
+
+  toolbar() {
+    const { state } = this;
+    const box = (name, label, title) => {
+      const input = make("input", { type: "checkbox", id: `switch-${name}` });
+      input.addEventListener("change", () => this.toggle(name, input.checked));
+      this[`box_${name}`] = input;
+      return make("label", { title }, input, label);
+    };
+    this.unit = make("select", { "aria-label": "Unit" }, make("option", { value: "word" }, "words"), make("option", { value: "token" }, "tokens"));
+    this.unit.addEventListener("change", () => this.toUnit(this.unit.value));
+    this.least = make("input", { type: "range", min: 0, max: 100, step: 1, "aria-label": "The least weight of a line" });
+    this.least.addEventListener("input", () => state.change({ least: Number(this.least.value) / 100 }));
+    this.left = make("span", { class: "left" });
+    this.find = make("input", { type: "search", placeholder: "find a word  /", "aria-label": "Find a word" });
+    this.find.addEventListener("keydown", (event) => this.search(event));
+    this.found = make("datalist", { id: "found-words" });
+    this.find.setAttribute("list", "found-words");
+    this.which = make("select", { "aria-label": "Map" }, ...this.model.maps.map((map, i) => make("option", { value: i }, map.name === "cross" ? "target → source" : map.name)));
+    this.which.addEventListener("change", () => this.toMap(Number(this.which.value)));
+    return make(
+      "div",
+      { class: "tools", role: "toolbar", "aria-label": "What is shown" },
+      this.model.maps.length > 1 ? this.which : "",
+      this.unit,
+      box("special", "special tokens and punctuation", "Show tokens that the model adds, punctuation, and the first token on which causal models rest"),
+      box("renormalised", "renormalise", "Let each row sum to 1 over what is shown: these are not the model’s weights"),
+      box("log", "logarithmic", "A scale on which weak links can be seen"),
+      box("shared", "one scale for all heads", "The same colour is the same weight in each head"),
+      make("label", { class: "range" }, "lines of ", this.least, this.left),
+      this.find,
+      this.found,
+      make("button", { type: "button", title: "All keys", onclick: () => this.dialog.showModal() }, "?"),
+    );
+  }
+
+  keys() {
+    const rows = KEYS.map(([key, what]) => make("tr", {}, make("th", { scope: "row" }, make("kbd", {}, key)), make("td", {}, what)));
+    return make(
+      "dialog", { "aria-label": "Keys" },
+      make("h2", {}, "Keys"),
+      make("table", {}, make("tbody", {}, ...rows)),
+      make("p", { class: "hint" }, "Everywhere: the pointer shows, a click pins, a second click or Esc frees. On heads a click adds, a double click shows only that one. Drag over the heatmap to enlarge a part."),
+      make("form", { method: "dialog" }, make("button", {}, "close")),
+    );
+  }
+
+  listen() {
+    this.state.listeners.push((what) => {
+      this.pending = what === "change" || this.pending === "change" ? "change" : "hover";
+      if (!this.frame) this.frame = requestAnimationFrame(() => this.update());
+    });
+    document.addEventListener("keydown", (event) => this.key(event));
+    window.addEventListener("hashchange", () => {
+      if (location.hash.slice(1) !== this.address) this.go(location.hash.slice(1));
+    });
+    const dark = window.matchMedia("(prefers-color-scheme: dark)");
+    dark.addEventListener("change", () => this.recolour());
+    window.addEventListener("beforeprint", () => this.recolour(false));
+    window.addEventListener("afterprint", () => this.recolour());
+    new ResizeObserver(() => {
+      if (this.view && this.width !== this.element.clientWidth) this.redraw();
+    }).observe(this.element);
+  }
+
+  recolour(dark = window.matchMedia("(prefers-color-scheme: dark)").matches) {
+    this.colours = new Palette(this.model, dark, getComputedStyle(this.element));
+    if (this.view) this.redraw();
+  }
+
+  /** Go to what an address says; empty is the answer. */
+  async go(address) {
+    const said = this.state.read(address);
+    await this.openMap();
+    this.state.readWords(said, this.view);
+    if (![...said.keys()].some((name) => ["head", "pin", "word", "key"].includes(name))) this.state.toAnswer();
+    this.state.change({});
+  }
+
+  async openMap() {
+    const { map } = this.state;
+    this.maps[map] ??= await openMap(this.model, map, this.weights);
+    this.setView();
+  }
+
+  setView() {
+    const { state } = this;
+    this.view = new View(this.maps[state.map], this.model, state.unit, state.special, state.renormalised);
+    state.unit = this.view.unit === "token" ? "token" : "word";
+    this.key0 = this.viewKey();
+    this.words.fill();
+    this.found.replaceChildren(...[...new Set(this.view.queries.labels)].slice(0, 500).map((value) => make("option", { value })));
+    this.overview.scan();
+  }
+
+  viewKey() {
+    const { map, unit, special, renormalised } = this.state;
+    return JSON.stringify([map, unit, special, renormalised]);
+  }
+
+  update() {
+    const { pending, state } = this;
+    this.frame = this.pending = null;
+    if (!this.view) return;
+    if (pending === "change" && this.viewKey() !== this.key0) this.setView();
+    const heads = state.shown.join();
+    if (pending === "change" || heads !== this.drawn) this.redraw(pending === "change");
+    else this.mark();
+    this.overview.mark();
+  }
+
+  /** Draw anew what the heads in hand show; where more has changed, all of it. */
+  redraw(all = true) {
+    const { state } = this;
+    this.width = this.element.clientWidth;
+    this.drawn = state.shown.join();
+    const names = state.shown.map((head) => state.headName(head));
+    this.head.textContent = names.length > 1 ? `Mean of ${names.join(", ")}` : `Head ${names[0]}`;
+    const roles = names.length > 1 ? "" : this.ranking.rolesOf(state.shown[0]);
+    if (roles) this.head.append(make("small", {}, ` ${roles}`));
+    this.grid.fill();
+    this.arcs.fill();
+    const room = this.grid.element.parentElement.clientWidth;
+    const beside = room >= 560;
+    this.grid.draw(beside ? room - Math.max(240, room * 0.34) - 18 : room);
+    this.grid.element.style.width = `${this.grid.now.width}px`;
+    const lines = beside ? Math.min(420, room - this.grid.now.width - 20) : Math.min(420, room);
+    this.arcs.draw(lines, Math.max(240, Math.min(this.grid.height, 700)));
+    this.words.mark();
+    if (!all) return;
+    this.overview.draw();
+    this.ranking.fill();
+    this.words.sayStep();
+    this.sayTools();
+    this.address = state.write(this.view);
+    try {
+      history.replaceState(null, "", `#${this.address}`);
+    } catch {
+      // A frame without an address of its own.
+    }
+  }
+
+  mark() {
+    this.grid.mark();
+    this.arcs.mark();
+    this.words.mark();
+  }
+
+  scanned() {
+    this.element.dataset.ready = "1";
+    if (this.state.shared) this.redraw();
+    else this.overview.draw();
+  }
+
+  sayTools() {
+    const { state, view } = this;
+    const long = Boolean(view.facts.long);
+    this.which.value = state.map;
+    this.unit.value = state.unit;
+    this.unit.disabled = long;
+    for (const name of ["special", "renormalised", "log", "shared"]) this[`box_${name}`].checked = state[name];
+    this.box_special.disabled = long;
+    this.box_renormalised.disabled = long || state.special;
+    this.least.value = Math.round(100 * state.least);
+    this.left.textContent = ` ${Math.round(100 * state.least)} % or more: ${this.arcs.count.toLocaleString("en")} of ${this.arcs.total.toLocaleString("en")}`;
+    this.command.textContent = commandOf(this);
+  }
+
+  toggle(name, value) {
+    if (name === "special") this.state.change({ special: value, renormalised: false });
+    else this.state.change({ [name]: value });
+  }
+
+  /** Show words or tokens; what is pinned stays where it is in the text. */
+  toUnit(unit) {
+    const { state, view, model } = this;
+    if (unit === state.unit || view.facts.long) return;
+    const to = (axis, text, i) => {
+      if (i === null) return null;
+      const { starts } = model.texts[text][unit];
+      const token = axis.starts[i];
+      let found = 0;
+      while (found + 1 < starts.length && starts[found + 1] <= token) found++;
+      return found;
+    };
+    state.change({
+      unit,
+      query: to(view.queries, view.facts.queries, state.query),
+      key: to(view.keys, view.facts.keys, state.key),
+    });
+  }
+
+  async toMap(map) {
+    this.state.reset(map);
+    await this.openMap();
+    this.state.change({});
+  }
+
+  search(event) {
+    if (event.key === "Escape") this.find.blur();
+    if (event.key !== "Enter") return;
+    const { view, state } = this;
+    const text = this.find.value.trim();
+    const exact = view.queries.find(text);
+    const near = exact ?? view.queries.labels.findIndex((label) => label.toLowerCase().startsWith(text.toLowerCase()));
+    const found = text === "" || near < 0 ? null : near;
+    this.find.setAttribute("aria-invalid", found === null ? "true" : "false");
+    if (found === null) return;
+    state.change({ query: found, key: null, step: null, order: "word" });
+    this.words.elements.query.get(found)?.scrollIntoView({ block: "nearest" });
+    this.find.blur();
+  }
+
+  key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || this.dialog.open || !this.view) return;
+    if (/^(input|select|textarea)$/i.test(event.target.tagName) && event.target.type !== "checkbox") return;
+    const { state } = this;
+    const { heads, layers } = state.facts;
+    const now = state.heads[state.heads.length - 1];
+    const [layer, head] = [Math.floor(now / heads), now % heads];
+    const to = (l, h) => state.onlyHead(((l + layers.length) % layers.length) * heads + ((h + heads) % heads));
+    const does = {
+      ArrowLeft: () => to(layer, head - 1),
+      ArrowRight: () => to(layer, head + 1),
+      ArrowUp: () => to(layer - 1, head),
+      ArrowDown: () => to(layer + 1, head),
+      Escape: () => state.free(),
+      "/": () => this.find.focus(),
+      "?": () => this.dialog.showModal(),
+      t: () => this.toUnit(state.unit === "word" ? "token" : "word"),
+      s: () => this.view.facts.long || this.toggle("special", !state.special),
+      l: () => state.change({ log: !state.log }),
+      "[": () => this.words.toStep((state.step ?? 1) - 1),
+      "]": () => this.words.toStep((state.step ?? -1) + 1),
+    }[event.key];
+    if (!does) return;
+    event.preventDefault();
+    does();
+  }
+
+  fileName() {
+    const { state } = this;
+    return `attention-${state.heads.map((head) => state.headName(head).replace(" ", "")).join("-")}`;
+  }
+
+  async copy(text, button) {
+    const before = button.textContent;
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      const area = make("textarea", {});
+      area.value = text;
+      this.element.append(area);
+      area.select();
+      document.execCommand("copy");
+      area.remove();
+    }
+    button.textContent = "copied";
+    setTimeout(() => (button.textContent = before), 1200);
+  }
+}
+
+/** Draw the page of `model` in the element `el`; `weights` are the packed maps, in base64. */
+async function render({ el, model, weights = model.weights }) {
+  if (typeof DecompressionStream === "undefined") {
+    el.append(make("p", { class: "bad" }, "This browser can’t unpack the weights (it has no DecompressionStream). Open the page in one from 2023 or later: Chrome 80, Firefox 113, Safari 16.4."));
+    return null;
+  }
+  const page = new Page(el, model, weights);
+  page.recolour();
+  await page.go(location.hash.slice(1));
+  return page;
+}

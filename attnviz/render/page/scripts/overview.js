@@ -1,0 +1,204 @@
+// All heads at once: one small picture each, in the order that the reader wants.
+
+const THUMB = { least: 12, most: 46, gap: 3, label: 30, foot: 14 };
+
+class Overview {
+  constructor(page) {
+    this.page = page;
+    this.layers = new Layers("All heads");
+    this.canvas = this.layers.top;
+    this.order = make("select", { "aria-label": "Order of the heads" });
+    for (const name of ORDERS) this.order.append(make("option", { value: name }, name));
+    this.order.addEventListener("change", () => page.state.change({ order: this.order.value }));
+    this.about = make("p", { class: "hint" });
+    this.element = make(
+      "section",
+      { class: "card overview" },
+      make("div", { class: "title" }, make("h2", {}, "All heads"), make("label", {}, "order ", this.order)),
+      make("div", { class: "scrolled" }, this.layers.element),
+      this.about,
+    );
+    this.pictures = [];
+    this.tops = [];
+    const head = (event) => this.at(event.offsetX, event.offsetY);
+    this.canvas.addEventListener("pointermove", (event) => {
+      if (event.pointerType === "touch") return;
+      const found = head(event);
+      page.state.hover(found === null ? null : { head: found });
+    });
+    this.canvas.addEventListener("pointerleave", () => page.state.hover(null));
+    this.canvas.addEventListener("click", (event) => {
+      const found = head(event);
+      if (found !== null) page.state.addHead(found);
+    });
+    this.canvas.addEventListener("dblclick", (event) => {
+      const found = head(event);
+      if (found !== null) page.state.onlyHead(found);
+    });
+  }
+
+  /** Make the pictures of all heads again, a few at a time so that the page stays at hand. */
+  scan() {
+    const { view } = this.page;
+    const count = view.map.heads;
+    this.scanning = view;
+    this.pictures = Array(count).fill(null);
+    this.tops = new Float32Array(count);
+    let next = 0;
+    const some = () => {
+      if (this.scanning !== view) return;
+      const until = performance.now() + 12;
+      while (next < count && performance.now() < until) this.picture(next++);
+      if (next < count) {
+        this.draw();
+        setTimeout(some);
+        return;
+      }
+      this.scanning = null;
+      this.page.scanned();
+    };
+    some();
+  }
+
+  get done() {
+    return this.scanning === null;
+  }
+
+  picture(head) {
+    const { view } = this.page;
+    const cells = view.cells([head]);
+    const [rows, columns] = [cells.rows.length, cells.columns.length];
+    const small = pooled(cells.values, rows, columns, Math.ceil(rows / THUMB.most), Math.ceil(columns / THUMB.most));
+    this.pictures[head] = small;
+    this.tops[head] = small.values.reduce((most, value) => Math.max(most, value), 0);
+  }
+
+  /** The heads in the order that is wanted, and the number by which, where there is one. */
+  ordered() {
+    const { state, view } = this.page;
+    const { facts } = state;
+    const heads = [...Array(view.map.heads).keys()];
+    let values = null;
+    let label = (value) => percent(value, 0);
+    if (state.order === "link") values = facts.strength;
+    else if (state.order === "word") {
+      const at = { query: state.query, key: state.key };
+      if (at.query !== null || at.key !== null) values = heads.map((head) => view.score(head, at));
+    } else if (state.order === "role") {
+      const names = Object.keys(facts.roles);
+      const role = (head) => names.findIndex((name) => facts.roles[name].includes(head));
+      const place = heads.map((head) => (role(head) + names.length + 1) % (names.length + 1));
+      heads.sort((a, b) => place[a] - place[b] || a - b);
+      return { heads, values: place, label: (value) => names[value] ?? "" };
+    } else if (state.order !== "layer") {
+      values = facts.figures[state.order] ?? null;
+      if (state.order !== "sink") label = (value) => value.toFixed(1);
+    }
+    if (values) heads.sort((a, b) => (values[b] ?? -1) - (values[a] ?? -1) || a - b);
+    return { heads, values, label };
+  }
+
+  layout(width) {
+    const { state, view } = this.page;
+    const byLayer = state.order === "layer";
+    const left = byLayer ? THUMB.label : 0;
+    const across = byLayer ? view.facts.heads : 0;
+    const cell = (count) => (width - left) / count - THUMB.gap;
+    const columns = across || Math.max(1, Math.floor(width / (38 + THUMB.gap)));
+    const size = Math.max(THUMB.least, Math.min(THUMB.most, cell(columns)));
+    const foot = byLayer ? 0 : THUMB.foot * 2;
+    return { byLayer, left, columns, size, foot, top: byLayer ? 16 : 0 };
+  }
+
+  draw() {
+    const { page } = this;
+    const { state, view, colours } = page;
+    const width = this.element.clientWidth - 34;
+    if (width <= 0) return;
+    const ordered = this.ordered();
+    const plan = this.layout(width);
+    const { left, columns, size, foot, top } = plan;
+    const pitch = size + THUMB.gap;
+    const lines = Math.ceil(ordered.heads.length / columns);
+    const height = top + lines * (pitch + foot);
+    this.size = [Math.max(width, left + columns * pitch), height];
+    const draw = this.layers.base(...this.size);
+    this.places = [];
+    const shared = Math.max(...this.tops, 1e-9);
+    ordered.heads.forEach((head, i) => {
+      const x = left + (i % columns) * pitch;
+      const y = top + Math.floor(i / columns) * (pitch + foot);
+      this.places.push({ head, x, y, size, high: size + foot });
+      const small = this.pictures[head];
+      if (small) {
+        const on = scale(state.shared ? shared : this.tops[head], state.log);
+        draw.image(small.values.map(on), small.columns, small.rows, x, y, size, size, colours);
+      } else draw.box(x, y, size, size, colours.wash);
+      draw.box(x + 0.5, y + 0.5, size - 1, size - 1, null, colours.line);
+      if (!foot) return;
+      draw.text(state.headName(head).replace(" ", ""), x + size / 2, y + size + 8, { fill: colours.ink, size: 10, align: "center" });
+      const value = ordered.values?.[head] ?? null;
+      const said = value === null ? "" : ordered.label(value);
+      draw.text(fitted(said, 9.5, pitch), x + size / 2, y + size + 20, { fill: colours.soft, size: 9.5, align: "center" });
+    });
+    if (plan.byLayer) this.labels(draw, plan, pitch);
+    this.say();
+    this.mark();
+  }
+
+  /** Frame the heads in hand, and the one under the pointer. */
+  mark() {
+    const { state, colours } = this.page;
+    if (!this.size) return;
+    const draw = this.layers.over(...this.size);
+    state.heads.forEach((head, i) => this.frame(draw, head, state.heads.length > 1 ? colours.hues[i] : colours.accent, 2.5));
+    if (state.over?.head !== undefined) this.frame(draw, state.over.head, colours.ink, 1.5);
+  }
+
+  labels(draw, { left, top, size }, pitch) {
+    const { view, colours } = this.page;
+    const { layers, heads } = view.facts;
+    const every = Math.ceil(13 / pitch);
+    layers.forEach((layer, i) => {
+      if (i % every === 0)
+        draw.text(`L${layer}`, left - 6, top + i * pitch + size / 2, { fill: colours.soft, size: 11, align: "right" });
+    });
+    const step = Math.ceil(24 / pitch);
+    for (let head = 0; head < heads; head += step)
+      draw.text(`H${head}`, left + head * pitch + size / 2, 7, { fill: colours.soft, size: 11, align: "center" });
+  }
+
+  frame(draw, head, colour, line) {
+    const place = this.places.find((each) => each.head === head);
+    if (place) draw.box(place.x, place.y, place.size, place.size, null, colour, line);
+  }
+
+  say() {
+    const { state, view } = this.page;
+    const about = {
+      layer: "Layers down, heads across.",
+      link: "The head of the strongest link first; positional heads last.",
+      word: "By what the pinned word gives or gets.",
+      entropy: "The head that spreads its attention most comes first (entropy in nats).",
+      sink: "The share that one key takes, whatever the query.",
+      distance: "The mean distance that a head looks, in tokens.",
+      role: "By what a head does in this text.",
+    };
+    this.order.value = state.order;
+    for (const option of this.order.options) {
+      const word = option.value === "word" && state.query === null && state.key === null;
+      const figure = ["distance"].includes(option.value) && !view.facts.figures[option.value];
+      option.disabled = word || figure;
+    }
+    this.about.textContent = `${about[state.order]} Click adds a head, a double click shows only it.`;
+    const names = state.heads.map((head) => state.headName(head)).join(", ");
+    this.canvas.setAttribute("aria-label", `All heads; in hand: ${names}`);
+  }
+
+  at(x, y) {
+    const found = (this.places ?? []).find(
+      (place) => x >= place.x && x < place.x + place.size + THUMB.gap && y >= place.y && y < place.y + place.high,
+    );
+    return found ? found.head : null;
+  }
+}

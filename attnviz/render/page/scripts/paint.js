@@ -1,0 +1,182 @@
+// Colours, numbers, and drawing that becomes pixels or SVG.
+
+const HUES = {
+  light: ["#204f98", "#c8551b", "#0b7a5b", "#a63d7f", "#8a6a00", "#3a8fc2", "#6b4fa3", "#5a6570"],
+  dark: ["#f7913d", "#5db4f0", "#4fcf9e", "#ee8fc2", "#e6cf4a", "#b79cf0", "#ff7d6b", "#b9c1cc"],
+};
+
+const DIGITS = { share: 1 };
+
+const percent = (value, digits = DIGITS.share) => `${(100 * value).toFixed(digits)} %`;
+
+const times = (value) => (value === null ? "" : `${value >= 9.95 ? Math.round(value).toLocaleString("en") : value.toFixed(1)} ×`);
+
+/** The colours of the page as it is now, light or dark. */
+class Palette {
+  constructor(model, dark, style) {
+    const bytes = bytesOf(model.palettes[dark ? "ember" : "ink"]);
+    const value = (name) => style.getPropertyValue(`--${name}`).trim();
+    this.rgb = bytes;
+    this.css = Array.from({ length: 256 }, (_, i) => `rgb(${bytes[3 * i]} ${bytes[3 * i + 1]} ${bytes[3 * i + 2]})`);
+    this.light = Array.from(
+      { length: 256 },
+      (_, i) => 0.2126 * bytes[3 * i] + 0.7152 * bytes[3 * i + 1] + 0.0722 * bytes[3 * i + 2] > 128,
+    );
+    this.hues = HUES[dark ? "dark" : "light"];
+    for (const name of ["paper", "card", "ink", "soft", "line", "frame", "accent", "wash"]) this[name] = value(name);
+  }
+
+  step(share) {
+    return share <= 0 ? 0 : share >= 1 ? 255 : Math.round(255 * share);
+  }
+
+  colour(share) {
+    return this.css[this.step(share)];
+  }
+
+  text(share) {
+    return this.light[this.step(share)] ? "#12121f" : "#ffffff";
+  }
+}
+
+/** Where a weight is on the scale that ends at `top`; a logarithmic one begins at a thousandth of it. */
+const scale = (top, log) =>
+  log
+    ? (value) => (value * 1000 <= top ? 0 : 1 + Math.log10(value / top) / 3)
+    : (value) => (top ? value / top : 0);
+
+const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, "Noto Sans", sans-serif';
+
+/** Set a canvas to `width` × `height` CSS pixels and return a context that draws in these. */
+function canvasContext(canvas, width, height) {
+  const ratio = Math.max(1, window.devicePixelRatio || 1);
+  const [w, h] = [Math.max(1, Math.round(width * ratio)), Math.max(1, Math.round(height * ratio))];
+  if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h];
+  canvas.style.width = `${width}px`;
+  canvas.style.height = `${height}px`;
+  const context = canvas.getContext("2d");
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context.clearRect(0, 0, width, height);
+  return new Pixels(context);
+}
+
+/** Two canvases, one over the other: what is pointed at is drawn without the rest. */
+class Layers {
+  constructor(label) {
+    this.under = make("canvas", { "aria-hidden": "true" });
+    this.top = make("canvas", { class: "top", tabindex: "0", role: "img", "aria-label": label });
+    this.element = make("div", { class: "layers" }, this.under, this.top);
+  }
+
+  base(width, height) {
+    return canvasContext(this.under, width, height);
+  }
+
+  over(width, height) {
+    return canvasContext(this.top, width, height);
+  }
+}
+
+/** What the pictures are drawn with; `Svg` understands the same. */
+class Pixels {
+  constructor(context) {
+    this.context = context;
+  }
+
+  box(x, y, width, height, fill, stroke = null, line = 1) {
+    const c = this.context;
+    if (fill) {
+      c.fillStyle = fill;
+      c.fillRect(x, y, width, height);
+    }
+    if (stroke) {
+      c.strokeStyle = stroke;
+      c.lineWidth = line;
+      c.strokeRect(x, y, width, height);
+    }
+  }
+
+  curve(x0, y0, x1, y1, stroke, line, opacity) {
+    const c = this.context;
+    c.globalAlpha = opacity;
+    c.strokeStyle = stroke;
+    c.lineWidth = line;
+    c.beginPath();
+    c.moveTo(x0, y0);
+    c.bezierCurveTo((x0 + x1) / 2, y0, (x0 + x1) / 2, y1, x1, y1);
+    c.stroke();
+    c.globalAlpha = 1;
+  }
+
+  text(text, x, y, { fill, size = 12, align = "left", bold = false, turn = 0 }) {
+    const c = this.context;
+    c.save();
+    c.translate(x, y);
+    if (turn) c.rotate((turn * Math.PI) / 180);
+    c.font = `${bold ? 600 : 400} ${size}px ${FONT}`;
+    c.fillStyle = fill;
+    c.textAlign = align;
+    c.textBaseline = "middle";
+    c.fillText(text, 0, 0);
+    c.restore();
+  }
+
+  image(values, wide, high, x, y, width, height, colours) {
+    const picture = new OffscreenCanvas(wide, high);
+    const context = picture.getContext("2d");
+    const image = context.createImageData(wide, high);
+    for (let i = 0; i < values.length; i++) {
+      const step = 3 * colours.step(values[i]);
+      image.data.set([colours.rgb[step], colours.rgb[step + 1], colours.rgb[step + 2], 255], 4 * i);
+    }
+    context.putImageData(image, 0, 0);
+    this.context.imageSmoothingEnabled = false;
+    this.context.drawImage(picture, x, y, width, height);
+  }
+}
+
+const measuring = document.createElement("canvas").getContext("2d");
+
+function textWidth(text, size, bold = false) {
+  measuring.font = `${bold ? 600 : 400} ${size}px ${FONT}`;
+  return measuring.measureText(text).width;
+}
+
+/** A label that fits into `width`, with an ellipsis where it is cut. */
+function fitted(text, size, width) {
+  if (textWidth(text, size) <= width) return text;
+  const letters = [...text];
+  let [low, high] = [0, letters.length];
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (textWidth(`${letters.slice(0, middle).join("")}…`, size) <= width) low = middle;
+    else high = middle - 1;
+  }
+  return `${letters.slice(0, low).join("")}…`;
+}
+
+/** The largest of each `down` × `across` values. */
+function pooled(values, rows, columns, down, across) {
+  const [high, wide] = [Math.ceil(rows / down), Math.ceil(columns / across)];
+  const found = new Float32Array(high * wide);
+  for (let r = 0; r < rows; r++) {
+    const at = Math.floor(r / down) * wide;
+    for (let c = 0; c < columns; c++) {
+      const place = at + Math.floor(c / across);
+      const value = values[r * columns + c];
+      if (value > found[place]) found[place] = value;
+    }
+  }
+  return { values: found, rows: high, columns: wide };
+}
+
+/** An element with attributes and children; text is text. */
+function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes))
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (value === true) element.setAttribute(name, "");
+    else if (value !== false && value !== null) element.setAttribute(name, value);
+  element.append(...children.filter((child) => child !== null));
+  return element;
+}

@@ -1,0 +1,133 @@
+"""The page of a text: a single HTML file with the attention of all heads, which needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from attnviz.analysis.text.links import Link
+from attnviz.analysis.text.units import Reading
+from attnviz.encoding import Encoding
+from attnviz.errors import UsageError
+from attnviz.record import Observation
+from attnviz.render import palette
+from attnviz.render.labels import clean, shorten
+from attnviz.render.maps import format_number
+from attnviz.render.page.content import MapContent, headline, map_content, text_content
+from attnviz.render.page.environment import file, render, script_json
+
+SCRIPTS = ("data", "view", "paint", "state", "overview", "grid", "arcs", "words", "pair", "save", "main")
+"""The files of the script in their order; together they are one module that exports ``render``."""
+LARGEST = 25_000_000
+"""A page of more bytes is not made."""
+_WORD = 30
+
+
+@dataclass(frozen=True)
+class TextAbout:
+    """What is said of the run beside its attention.
+
+    Attributes:
+        command: the command that shows the text again; empty where there is none.
+        check: the verdict of the check in words; empty where none was made.
+        passed: whether it passed.
+    """
+
+    command: str = ""
+    check: str = ""
+    passed: bool = True
+
+
+def script() -> str:
+    """Return the module: ``render({el, model})`` draws the page in an element."""
+    return "\n".join(file(f"scripts/{name}.js") for name in SCRIPTS) + "\nexport { render };\n"
+
+
+def text_page(found: Sequence[Observation], about: TextAbout | None = None) -> str:
+    """Return the page of one text; of an encoder–decoder ``found`` has its maps, and the page opens with the last.
+
+    Raises:
+        UsageError: the page would be larger than a browser opens with ease.
+    """
+    about = about or TextAbout()
+    texts: list[Encoding] = []
+    maps = [map_content(each, texts) for each in found]
+    opened = len(maps) - 1
+    first, units = found[opened], maps[opened].summary.units
+    link = headline(maps, opened)
+    content = {
+        "version": 1,
+        "model": clean(first.model),
+        "backend": first.backend,
+        "command": about.command,
+        "texts": [text_content(each, first.language) for each in texts],
+        "maps": [each.facts for each in maps],
+        "map": opened,
+        "palettes": {name: base64.b64encode(palette.colour_table(name).tobytes()).decode() for name in ("ink", "ember")},
+    }
+    name = clean(first.model).rpartition("/")[2]
+    page = render(
+        "text.html",
+        title=f"{_said(link)} · {name}" if link else name,
+        name=name,
+        model=clean(first.model),
+        headline=link and _link(link, units),
+        links=[_link(each, units) for each in maps[opened].summary.links[:8]],
+        sizes=_sizes(first, units),
+        check=about.check,
+        passed=about.passed,
+        note=first.note,
+        style=file("style.css") + file("text.css"),
+        script=script() + file("scripts/page.js"),
+        content=script_json(content),
+        packed=[each.packed.base64() for each in maps],
+    )
+    if len(page) > LARGEST:
+        raise UsageError(
+            f"the page would have {len(page) / 1e6:.0f} MB, a browser opens {LARGEST / 1e6:.0f} MB with ease",
+            hint="Show a shorter text, or larger units: `unit` sentence or paragraph.",
+        )
+    return page
+
+
+def _said(link: Link) -> str:
+    return f"{shorten(link.query, _WORD)} → {shorten(link.key, _WORD)}"
+
+
+def _link(link: Link, units: Reading) -> dict[str, str | int]:
+    """A link as the template writes it, and the address at which the page shows it."""
+    names = (clean(units.queries.names[link.query_index]), clean(units.keys.names[link.key_index]))
+    pin = ",".join(quote(name, safe="") for name in names)
+    return {
+        "query": shorten(link.query, _WORD),
+        "key": shorten(link.key, _WORD),
+        "share": format_number(link.weight, "share"),
+        "layer": link.layer,
+        "head": link.head,
+        "address": f"head={link.layer}.{link.head}&pin={pin}",
+    }
+
+
+def _sizes(found: Observation, units: Reading) -> str:
+    """How large model and text are."""
+    layers, heads, queries, keys = found.shape
+    tokens = f"{queries:,} tokens" if found.keys is None else f"{queries:,} tokens that look at {keys:,}"
+    backend = {"native": "attnviz’s own forward pass", "hosted": "run by transformers, with attnviz’s kernel",
+               "observed": "the model’s own weights"}[found.backend]  # fmt: skip
+    return f"{layers} layers × {heads} heads, {tokens}, {backend}"
+
+
+def packed_maps(page: str) -> tuple[dict[str, object], list[bytes]]:
+    """Return what a page holds: its content and the deflated weights of its maps."""
+    def part(name: str) -> str:
+        return page.split(f' id="{name}">', 1)[1].split("</script>", 1)[0]
+
+    content: dict[str, object] = json.loads(part("content"))
+    count = page.count('<script type="application/octet-stream"')
+    return content, [base64.b64decode(part(f"weights-{number}")) for number in range(count)]
+
+
+__all__ = ["MapContent", "TextAbout", "packed_maps", "script", "text_page"]
