@@ -15,7 +15,9 @@ from rich.console import Console
 from rich.terminal_theme import SVG_EXPORT_THEME
 
 from attnviz.cli.app import app
+from attnviz.cli.page import CELLS, KEPT, page_of
 from attnviz.interface import Attention, load
+from attnviz.record import Request
 from attnviz.render.terminal import screen as terminal
 from attnviz.render.terminal.report import check_line
 from tests import corpus
@@ -50,6 +52,12 @@ def screen(folder: Path | None = None, width: int = 80) -> str:
     return svg.replace("Fira Code", "ui-monospace, Menlo, Consolas, DejaVu Sans Mono")
 
 
+def page() -> str:
+    """The page that ``attnviz export --file samples/bank.txt`` writes."""
+    found = load("default").inspect(BANK, request=Request(size=CELLS, top=KEPT))
+    return page_of(found, "attnviz show --file samples/bank.txt")
+
+
 def make() -> None:
     """Write all pictures to samples/."""
     (SAMPLES / "bank.svg").write_text(screen(), encoding="utf-8")
@@ -60,6 +68,7 @@ def make() -> None:
         (SAMPLES / "bank-smollm2.svg").write_text(screen(decoder), encoding="utf-8")
     for name, more in (("bank-heads.png", []), ("bank-L5-H7.png", ["--layer", "5", "--head", "7", "--theme", "dark"])):
         app(["export", BANK, str(SAMPLES / name), "--force", "--dpi", "110", *more], standalone_mode=False)
+    (SAMPLES / "bank.html").write_text(page(), encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
         corpus.analyse(Path(folder))
         shutil.copyfile(Path(folder) / "results" / "heads.png", SAMPLES / "corpus-heads.png")

@@ -33,6 +33,7 @@ from attnviz.render.document import summary_document
 from tests import corpus, pictures, readme, tiny, translators
 from tests.model.variants import all_variants
 from tests.records import summary_of
+from tests.render.browsers import unpacked
 from tests.schemas import validate
 from tests.test_hub import cached
 
@@ -213,6 +214,21 @@ def test_the_terminal_picture_is_what_show_prints(real_model: Model) -> None:  #
 @pytest.mark.slow
 def test_the_picture_of_a_decoder_is_what_show_prints(real_decoder: Path) -> None:
     assert_current("bank-smollm2.svg", pictures.screen(real_decoder))
+
+
+@pytest.mark.real
+def test_the_page_is_what_export_writes(real_model: Model) -> None:  # noqa: ARG001
+    now, committed = pictures.page(), (ROOT / "samples" / "bank.html").read_text(encoding="utf-8")
+    assert len(committed) < 300_000
+    (content, (weights,)), (old, (before,)) = unpacked(now), unpacked(committed)
+    # The last digits of weights depend on the processor.
+    np.testing.assert_allclose(weights, before, atol=1e-4)
+    for facts in (content["maps"][0], old["maps"][0]):
+        for name in ("figures", "strength", "links", "error", "exact_error"):
+            del facts[name]
+    assert content == old, "make it anew: python -m tests.pictures"
+    shown = (re.sub(r"<script type=.application/.*?</script>", "", page, flags=re.DOTALL) for page in (now, committed))
+    assert next(shown) == next(shown), "make it anew: python -m tests.pictures"
 
 
 def assert_current(name: str, now: str) -> None:

@@ -1,12 +1,13 @@
-"""``attnviz export``: a text's attention as a picture, or as a record to read back."""
+"""``attnviz export``: a text's attention as a picture, as a page, or as a record to read back."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from attnviz.cli import completion, console, source
+from attnviz.cli import completion, console, page, source
 from attnviz.cli.files import output_path, replace_output
 from attnviz.cli.matplotlib_settings import isolate_matplotlib
 from attnviz.cli.options import (
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from attnviz.render.figure import Style
 
 PICTURES = (".png", ".svg", ".pdf")
+PAGES = (".html",)
 CELLS = 1000
 """The most cells across and down that are kept of a long text's maps for a picture."""
 
@@ -67,7 +69,7 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Replace a file that exists.")] = False,
     max_memory: MemoryOption = None,
 ) -> None:
-    """Write a picture (.png, .svg, .pdf) of all heads or one, or a record (.json, .safetensors).
+    """Write a picture (.png, .svg, .pdf), a page (.html) to look around in, or a record (.json, .safetensors).
 
     Without --layer and --head the picture is a grid of all heads; with them, one head with its words.
     """
@@ -76,8 +78,15 @@ def export(
     from attnviz import record as records
     from attnviz.render.labels import clean
 
-    path = output_path(out, PICTURES + records.FORMATS, force=force)
-    if path.suffix in records.FORMATS:
+    path = output_path(out, PICTURES + PAGES + records.FORMATS, force=force)
+    if path.suffix in PAGES:
+        page.require_page_options(maps, {"--cmap": cmap, "--size": size, "--title": title, "--theme": theme == "dark"})
+        request = replace(request, size=page.CELLS, top=page.KEPT, evidence=True)  # all weights, where they fit
+        found, _ = source.observe_source(text, reading, start, model, request)
+        written = page.page_of(found, page.command_of(text, start, reading, model, maps))
+        with replace_output(path, force=force) as partial:
+            partial.write_text(written, encoding="utf-8")
+    elif path.suffix in records.FORMATS:
         if request.heads.chosen or maps.which or maps.rows or maps.cols:
             raise UsageError(
                 f"a {path.suffix} record holds all heads and maps: "

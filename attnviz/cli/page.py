@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+import webbrowser
 from dataclasses import MISSING, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from attnviz.cli import console
 from attnviz.cli.commands import quoted
 from attnviz.cli.options import MapOptions, ModelOptions, TextOptions
 from attnviz.errors import UsageError
@@ -33,17 +38,52 @@ def page_of(found: Observation, command: str, check: Check | None = None) -> str
     return text_page(maps_of(found), about)
 
 
+def open_page(found: Observation, command: str, check: Check | None) -> None:
+    """Write a page to a temporary file, open it in the browser if there is one, and say where it is.
+
+    Raises:
+        UsageError: it can't be written.
+    """
+    written = page_of(found, command, check)
+    try:
+        handle, name = tempfile.mkstemp(prefix="attnviz-", suffix=".html")
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(written)
+    except OSError as error:
+        raise UsageError(
+            f"no page can be written to {tempfile.gettempdir()} ({error.strerror})",
+            hint="Write it elsewhere: attnviz export TEXT page.html",
+        ) from None
+    opened = _has_browser() and webbrowser.open(Path(name).as_uri())
+    console.note(f"the page is {name}" if opened else f"no browser opened; the page is {name}")
+
+
+def _has_browser() -> bool:
+    """Whether there is a browser that is not one of the terminal, which would take over the screen."""
+    try:
+        return type(webbrowser.get()) is not webbrowser.GenericBrowser or "BROWSER" in os.environ
+    except webbrowser.Error:
+        return False
+
+
 def maps_of(found: Observation) -> list[Observation]:
     """All maps of an encoder–decoder whose weights were kept, the one asked for last; else what was found."""
     from dataclasses import replace
 
     from attnviz.analysis.text.observing import replay
-    from attnviz.record import EncoderDecoder
+    from attnviz.record import EncoderDecoderRecord, MapName
 
-    if not isinstance(found.whole, EncoderDecoder):
+    if not isinstance(found.whole, EncoderDecoderRecord):
         return [found]
-    others = [name for name in ("encoder", "decoder", "cross") if name != found.kind]
-    return [*(replay(found.whole, replace(found.request, map=name, words=())) for name in others), found]
+    names: tuple[MapName, ...] = ("encoder", "decoder", "cross")
+    others = [name for name in names if name != found.kind]
+    return [
+        *(
+            replay(found.whole, replace(found.request, map=name, words=(), passage=None, generated=False))
+            for name in others
+        ),
+        found,
+    ]
 
 
 def require_page_options(maps: MapOptions, given: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from attnviz.cli import console, source
+from attnviz.cli import console, page, source
 from attnviz.cli.options import (
     VIEW,
     FromOption,
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from attnviz.interface import Model
     from attnviz.model.check.judge import Check
     from attnviz.record import Observation
+
+    Then = Callable[[Check | None], None]
 
 
 @spread
@@ -61,32 +63,46 @@ def show(
     ] = "link",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")] = False,
     check: Annotated[bool, typer.Option(help="Compare with transformers afterwards.")] = True,
+    opened: Annotated[bool, typer.Option("--open", help="Open a page to look around in, in the browser.")] = False,
 ) -> None:
     """Show which words each head of each layer looks at."""
     words = tuple(map(decode_argument, token or ()))
-    request = read_request(maps, everything=everything, words=words, cell=cell, top=top, links=links, evidence=check)
+    if opened:
+        page.require_page_options(maps, {})
+    request = read_request(
+        maps, everything=everything, words=words, cell=cell, top=top, links=links, evidence=check or opened
+    )
     found, loaded = source.observe_source(text, reading, start, model, request)
     from attnviz.analysis.text.summary import summarise
 
     summary = summarise(found)
     unchecked = _unchecked(loaded) if check else "--no-check"
     checking = (lambda: None) if unchecked or not loaded else lambda: _check(loaded, found)
+    command = page.command_of(text, start, reading, model, maps)
+    then = (lambda checked: page.open_page(found, command, checked)) if opened else _nothing
     if as_json:
-        _print_document(summary, checking)
+        _print_document(summary, checking, then)
     else:
-        _print_screen(summary, checking, named=bool(token), unchecked=unchecked)
+        _print_screen(summary, checking, then, named=bool(token), unchecked=unchecked)
 
 
-def _print_document(summary: Summary, checking: Callable[[], Check | None]) -> None:
+def _nothing(_: Check | None) -> None:
+    """Nothing comes after the check."""
+
+
+def _print_document(summary: Summary, checking: Callable[[], Check | None], then: Then) -> None:
     """One JSON document, which holds the check: it comes first."""
     from attnviz.render.document import summary_document
 
     checked = checking()
     with console.fail_if_checked(checked):
         console.print_json(summary_document(summary, checked))
+        then(checked)
 
 
-def _print_screen(summary: Summary, checking: Callable[[], Check | None], *, named: bool, unchecked: str) -> None:
+def _print_screen(
+    summary: Summary, checking: Callable[[], Check | None], then: Then, *, named: bool, unchecked: str
+) -> None:
     """Everything on the screen, and then the check, so that nobody waits for it."""
     from attnviz.render.terminal import screen as terminal
     from attnviz.render.terminal.report import check_line, unchecked_line
@@ -99,6 +115,7 @@ def _print_screen(summary: Summary, checking: Callable[[], Check | None], *, nam
     with console.fail_if_checked(checked):
         if checked is None or checked.passed:
             out.print(check_line(checked) if checked else unchecked_line(unchecked))
+        then(checked)
 
 
 def _unchecked(model: Model | None) -> str:

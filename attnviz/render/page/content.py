@@ -14,7 +14,7 @@ from attnviz.analysis.text.observing import pick_map
 from attnviz.analysis.text.roles import roles_in_text
 from attnviz.analysis.text.summary import Summary, summarise
 from attnviz.analysis.text.units import Axis, read_in
-from attnviz.encoding import Encoding
+from attnviz.encoding import Encoding, WordSpans
 from attnviz.record import Observation
 from attnviz.render.labels import clean
 from attnviz.render.page.packing import EXACT, Packed, pack_links, pack_weights
@@ -107,9 +107,17 @@ def _number(texts: list[Encoding], encoding: Encoding) -> int:
 
 
 def text_content(encoding: Encoding, language: str) -> dict[str, Any]:
-    """A text in words and in tokens; ``generated`` is how many tokens at its end the model wrote."""
+    """A text in words and in tokens; ``generated`` is how many tokens at its end the model wrote.
+
+    Of a pair ``second`` is the first unit of the second text.
+    """
     words, tokens = (read_in(unit, encoding, None, (), language).queries for unit in ("word", "token"))
-    return {"word": _axis(words), "token": _axis(tokens), "generated": encoding.generated}
+    found: dict[str, Any] = {"word": _axis(words), "token": _axis(tokens), "generated": encoding.generated}
+    if encoding.pair is not None:
+        second = next((i for i, place in enumerate(WordSpans(encoding).words) if place and place[0] == 1), None)
+        if second is not None:
+            found["word"]["second"], found["token"]["second"] = second, encoding.words[second].start
+    return found
 
 
 def _axis(axis: Axis) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def _layer(weights: Array, steps: int, *, causal: bool) -> tuple[bytes, bytes, f
     """The roots and the second bytes of one layer (H, N, M), and the largest error without and with the second."""
     roots = np.sqrt(weights.astype(np.float32).clip(0, 1)) * np.float32(steps)
     first = np.rint(roots).astype(np.uint8)
-    heads, n, m = first.shape
+    n, m = first.shape[1:]
     seen = np.tri(n, m, dtype=bool) if causal else np.ones((n, m), bool)
     # Each weight has a rank of its own: the larger root first, and of equal ones the first key.
     order = (255 - first.astype(np.int32)) * m + np.arange(m, dtype=np.int32)

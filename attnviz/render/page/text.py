@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -16,7 +15,7 @@ from attnviz.record import Observation
 from attnviz.render import palette
 from attnviz.render.labels import clean, shorten
 from attnviz.render.maps import format_number
-from attnviz.render.page.content import MapContent, headline, map_content, text_content
+from attnviz.render.page.content import headline, map_content, text_content
 from attnviz.render.page.environment import file, render, script_json
 
 SCRIPTS = ("data", "view", "paint", "state", "overview", "grid", "arcs", "words", "pair", "save", "main")
@@ -66,7 +65,9 @@ def text_page(found: Sequence[Observation], about: TextAbout | None = None) -> s
         "texts": [text_content(each, first.language) for each in texts],
         "maps": [each.facts for each in maps],
         "map": opened,
-        "palettes": {name: base64.b64encode(palette.colour_table(name).tobytes()).decode() for name in ("ink", "ember")},
+        "palettes": {
+            name: base64.b64encode(palette.colour_table(name).tobytes()).decode() for name in ("ink", "ember")
+        },
     }
     name = clean(first.model).rpartition("/")[2]
     page = render(
@@ -76,7 +77,7 @@ def text_page(found: Sequence[Observation], about: TextAbout | None = None) -> s
         model=clean(first.model),
         headline=link and _link(link, units),
         links=[_link(each, units) for each in maps[opened].summary.links[:8]],
-        sizes=_sizes(first, units),
+        sizes=_sizes(first),
         check=about.check,
         passed=about.passed,
         note=first.note,
@@ -111,23 +112,10 @@ def _link(link: Link, units: Reading) -> dict[str, str | int]:
     }
 
 
-def _sizes(found: Observation, units: Reading) -> str:
+def _sizes(found: Observation) -> str:
     """How large model and text are."""
     layers, heads, queries, keys = found.shape
     tokens = f"{queries:,} tokens" if found.keys is None else f"{queries:,} tokens that look at {keys:,}"
     backend = {"native": "attnviz’s own forward pass", "hosted": "run by transformers, with attnviz’s kernel",
                "observed": "the model’s own weights"}[found.backend]  # fmt: skip
     return f"{layers} layers × {heads} heads, {tokens}, {backend}"
-
-
-def packed_maps(page: str) -> tuple[dict[str, object], list[bytes]]:
-    """Return what a page holds: its content and the deflated weights of its maps."""
-    def part(name: str) -> str:
-        return page.split(f' id="{name}">', 1)[1].split("</script>", 1)[0]
-
-    content: dict[str, object] = json.loads(part("content"))
-    count = page.count('<script type="application/octet-stream"')
-    return content, [base64.b64decode(part(f"weights-{number}")) for number in range(count)]
-
-
-__all__ = ["MapContent", "TextAbout", "packed_maps", "script", "text_page"]

@@ -152,10 +152,10 @@ class Grid {
       }
     }
     draw.box(left - 0.5, high - 0.5, wide + 1, tall + 1, null, colours.line);
-    const every = Math.max(1, Math.ceil(13 / size));
+    const every = (room) => Math.max(1, Math.ceil(room / size));
     const label = { size: GRID.label, fill: colours.ink };
-    for (let r = r0; r < r1; r += every) this.rowLabel(draw, r, label);
-    for (let c = c0; c < c1; c += every) this.columnLabel(draw, c, label);
+    for (let r = r0; r < r1; r += every(13)) this.rowLabel(draw, r, label);
+    for (let c = c0; c < c1; c += every(17)) this.columnLabel(draw, c, label);
     this.bars(draw);
     this.writeValues(draw, place);
     void view;

@@ -334,5 +334,6 @@ async function render({ el, model, weights = model.weights }) {
   const page = new Page(el, model, weights);
   page.recolour();
   await page.go(location.hash.slice(1));
+  el.dispatchEvent(new CustomEvent("attnviz", { detail: page, bubbles: true }));
   return page;
 }

@@ -1,6 +1,6 @@
 // All heads at once: one small picture each, in the order that the reader wants.
 
-const THUMB = { least: 12, most: 46, gap: 3, label: 30, foot: 14 };
+const THUMB = { least: 16, most: 46, gap: 3, label: 30, foot: 14, tall: 560 };
 
 class Overview {
   constructor(page) {
@@ -105,7 +105,8 @@ class Overview {
     const across = byLayer ? view.facts.heads : 0;
     const cell = (count) => (width - left) / count - THUMB.gap;
     const columns = across || Math.max(1, Math.floor(width / (38 + THUMB.gap)));
-    const size = Math.max(THUMB.least, Math.min(THUMB.most, cell(columns)));
+    const tall = byLayer ? THUMB.tall / view.facts.layers.length - THUMB.gap : THUMB.most;
+    const size = Math.max(THUMB.least, Math.min(THUMB.most, tall, cell(columns)));
     const foot = byLayer ? 0 : THUMB.foot * 2;
     return { byLayer, left, columns, size, foot, top: byLayer ? 16 : 0 };
   }

@@ -54,14 +54,16 @@ class Ranking {
     const { query, key } = state;
     const rows = this.best({ query, key }).map(([head, weight]) => {
       const lift = view.lift(head, query, key);
-      return this.row(head, percent(weight), times(lift?.toKey ?? null), times(lift?.atDistance ?? null), this.rolesOf(head));
+      const lifts = lift ? [times(lift.toKey), ...(view.one ? [times(lift.atDistance)] : [])] : [];
+      return this.row(head, percent(weight), ...lifts, this.rolesOf(head));
     });
     const title = ["Which heads take ", this.word1(view.queries, query), " to ", this.word1(view.keys, key)];
     const distance = view.one ? Math.abs(key - query) : 0;
     const note = view.map.whole
       ? `How unusual: the weight beside the head’s mean weight to this ${view.unit}${view.one ? `, and beside its mean at this distance (${distance})` : ""}.`
       : "Of each unit only the strongest links were kept.";
-    this.show(title, note, ["head", "weight", "to this word", "at this distance", "role"], rows);
+    const lifts = view.map.whole ? ["to this word", ...(view.one ? ["at this distance"] : [])] : [];
+    this.show(title, note, ["head", "weight", ...lifts, "role"], rows);
   }
 
   word() {

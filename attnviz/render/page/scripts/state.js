@@ -127,7 +127,7 @@ class State {
   write(view) {
     const { layers, heads } = this.facts;
     const said = [`head=${this.heads.map((head) => `${layers[Math.floor(head / heads)]}.${head % heads}`).join(",")}`];
-    const name = (axis, i) => encodeURIComponent(axis.name(i));
+    const name = (axis, i) => encodeURIComponent(axis.name(i)).replaceAll("%3A", ":");
     if (this.query !== null && this.key !== null)
       said.push(`pin=${name(view.queries, this.query)},${name(view.keys, this.key)}`);
     else if (this.query !== null) said.push(`word=${name(view.queries, this.query)}`);

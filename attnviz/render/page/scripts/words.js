@@ -59,7 +59,7 @@ class Words {
   line(role, axis, name) {
     const { view } = this.page;
     const text = this.page.model.texts[role === "query" ? view.facts.queries : view.facts.keys];
-    const second = view.facts.long ? undefined : text[view.unit].second;
+    const second = text[view.unit]?.second;
     const cut = second ? [[0, second], [second, axis.count]] : [[0, axis.count]];
     return cut.map(([from, to]) => {
       const line = make("p", { dir: "auto", class: axis.count > 60 ? "many" : "few" });
@@ -109,6 +109,18 @@ class Words {
         if (element.tabIndex >= 0) element.setAttribute("aria-pressed", from || to ? "true" : "false");
       }
     this.say(query, key);
+    if (!state.over) this.toPinned();
+  }
+
+  /** Scroll a long text, and not the page, to what is pinned. */
+  toPinned() {
+    const { state, view } = this.page;
+    const side = state.query !== null || view.one ? "query" : "key";
+    const element = this.elements[side].get(state.query ?? state.key);
+    if (!element || this.lines.scrollHeight <= this.lines.clientHeight) return;
+    const [inner, outer] = [element.getBoundingClientRect(), this.lines.getBoundingClientRect()];
+    if (inner.top < outer.top || inner.bottom > outer.bottom)
+      this.lines.scrollTop += inner.top - outer.top - outer.height / 2;
   }
 
   say(query, key) {

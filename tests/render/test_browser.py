@@ -1,0 +1,355 @@
+"""The page of a text, used as a reader uses it, in headless Chromium."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from attnviz.analysis.text.observing import replay
+from attnviz.record import Array, AttentionRecord, Observation, Request
+from attnviz.render.page.text import TextAbout, text_page
+from tests.records import Spelled, random_weights, record, three_maps
+from tests.render.browsers import Opened, chromium
+
+SENTENCE: tuple[Spelled, ...] = (
+    "[CLS]", "the", "bank", "gave", ("loans", ["loan", "##s"]), "to", "the", "company", ".", "[SEP]",
+)  # fmt: skip
+EVIL = "</script><img src=x onerror=alert(1)>"
+
+Open = Callable[..., Opened]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def opened(browser: Any, tmp_path: Path) -> Iterator[Open]:
+    """Open the page of what was found, at a state; at the end nothing was fetched, and nothing complained of."""
+    pages: list[Opened] = []
+
+    def open_page(found: Observation | Sequence[Observation], state: str = "", **options: Any) -> Opened:
+        path = tmp_path / f"{len(pages)}.html"
+        found = [found] if isinstance(found, Observation) else found
+        path.write_text(text_page(found, TextAbout('attnviz show "the bank"')), encoding="utf-8")
+        pages.append(Opened(browser, path, state, **options))
+        return pages[-1]
+
+    yield open_page
+    for page in pages:
+        page.close()
+
+
+def bank(shape: tuple[int, int] = (3, 4)) -> AttentionRecord:
+    return record(SENTENCE, random_weights((*shape, 11)))
+
+
+def in_words(attention: AttentionRecord) -> Array:
+    """The weights between words: summed over the key's pieces, averaged over the query's."""
+    keys, queries = (
+        np.array([[word.start <= token < word.stop for token in range(len(encoding))] for word in encoding.words], float)
+        for encoding in (attention.key_encoding, attention.encoding)
+    )
+    return np.asarray(queries / queries.sum(1, keepdims=True) @ (attention.weights @ keys.T))
+
+
+def share(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def head_of(page: Opened) -> tuple[int, int]:
+    found = re.match(r"head=(\d+)\.(\d+)", page.state)
+    assert found
+    return int(found[1]), int(found[2])
+
+
+def cell(page: Opened, row: int, column: int) -> tuple[float, float]:
+    """Where a cell of the heatmap is on the screen."""
+    box = page.tab.locator(".grid canvas.top").bounding_box()
+    # The reader finds it by its labels; the page is asked for where it drew them.
+    left, high, size = page.tab.evaluate("() => { const { left, high, size } = page.grid.now; return [left, high, size]; }")
+    return box["x"] + left + (column + 0.5) * size, box["y"] + high + (row + 0.5) * size
+
+
+def thumb(page: Opened, layer: int, head: int, heads: int) -> tuple[float, float]:
+    """Where a head's small picture is on the screen."""
+    box = page.tab.locator(".overview canvas.top").bounding_box()
+    x, y, size = page.tab.evaluate(
+        "(head) => { const p = page.overview.places.find((each) => each.head === head); return [p.x, p.y, p.size]; }",
+        layer * heads + head,
+    )
+    return box["x"] + x + size / 2, box["y"] + y + size / 2
+
+
+def test_it_opens_on_the_answer_and_its_numbers_are_those_of_the_record(opened: Open) -> None:
+    attention = bank()
+    page = opened(replay(attention, Request()))
+    layer, head = head_of(page)
+    weights = in_words(attention)
+    content = [1 + word for word in (0, 1, 2, 3, 4, 5, 6)]
+    rows, columns, numbers = page.table()
+    assert rows == columns == [attention.words[i] for i in content]
+    np.testing.assert_allclose(numbers, weights[layer, head][np.ix_(content, content)], atol=6e-4)
+    counted = [2, 3, 4, 7]  # content words
+    among = weights[:, :, counted][..., counted] * ~np.eye(4, dtype=bool)
+    assert page.readout.endswith(share(among.max()))
+    assert among[layer, head].max() == among.max()
+    assert page.text("h1") == f"{page.readout.split()[2]} looks at {page.readout.split()[4]}"
+
+
+def test_the_pointer_shows_a_click_pins_and_a_second_click_or_escape_frees(opened: Open) -> None:
+    attention = bank()
+    page = opened(replay(attention, Request()), "head=1.2&word=gave")
+    weights = in_words(attention)[1, 2]
+    assert page.state == "head=1.2&word=gave"
+    page.tab.mouse.move(*cell(page, 1, 6))
+    page.settle()
+    assert page.readout == f"L1 H2 bank → company {share(weights[2, 7])}"
+    assert page.state == "head=1.2&word=gave"
+    page.tab.mouse.move(5, 5)
+    page.settle()
+    assert "gave looks at" in page.readout
+    page.tab.mouse.click(*cell(page, 1, 6))
+    page.settle()
+    assert page.state == "head=1.2&pin=bank,company"
+    page.tab.mouse.click(*cell(page, 1, 6))
+    page.settle()
+    assert page.state == "head=1.2"
+    page.word("loans").click()
+    page.settle()
+    assert page.state == "head=1.2&word=loans"
+    page.tab.mouse.move(5, 5)
+    page.settle()
+    assert page.word("company").get_attribute("title") == share(weights[4, 7])
+    page.word("company").click()
+    page.settle()
+    assert page.state == "head=1.2&pin=loans,company"
+    page.press("Escape")
+    assert page.state == "head=1.2"
+    page.press("Escape")
+    assert page.state.split("&")[0] == "head={}.{}".format(*head_of(opened(replay(attention, Request()))))
+
+
+def test_a_click_adds_a_head_and_a_double_click_shows_only_it(opened: Open) -> None:
+    attention = bank()
+    page = opened(replay(attention, Request()), "head=0.0&pin=bank,gave")
+    weights = in_words(attention)
+    page.tab.mouse.move(*thumb(page, 2, 3, 4))
+    page.settle()
+    assert page.readout == f"L2 H3 bank → gave {share(weights[2, 3, 2, 3])}"
+    page.tab.mouse.click(*thumb(page, 2, 3, 4))
+    page.tab.mouse.move(5, 5)
+    page.settle()
+    assert page.state == "head=0.0,2.3&pin=bank,gave"
+    mean = (weights[0, 0] + weights[2, 3]) / 2
+    assert page.readout == f"mean of 2 heads bank → gave {share(mean[2, 3])}"
+    np.testing.assert_allclose(page.table()[2], mean[1:8, 1:8], atol=6e-4)
+    page.tab.mouse.dblclick(*thumb(page, 1, 1, 4))
+    page.settle()
+    assert page.state == "head=1.1&pin=bank,gave"
+    for key, state in {"ArrowRight": "1.2", "ArrowDown": "2.2", "ArrowUp": "1.2", "ArrowLeft": "1.1"}.items():
+        page.press(key)
+        assert page.state == f"head={state}&pin=bank,gave"
+
+
+def test_switches_say_what_they_do_and_change_the_numbers(opened: Open) -> None:
+    attention = bank()
+    page = opened(replay(attention, Request()), "head=1.2")
+    weights = in_words(attention)[1, 2]
+    outside = 1 - weights[1:8, 1:8].sum(1)
+    assert f"{100 * outside.mean():.0f} % of the attention is on what is not shown" in page.text(".legend")
+    page.press("s")
+    assert page.table()[2].shape == (10, 10)
+    np.testing.assert_allclose(page.table()[2], weights, atol=6e-4)
+    page.press("s")
+    page.tab.locator("#switch-renormalised").check()
+    page.settle()
+    assert "renormalised" in page.text(".legend")
+    kept = weights[1:8, 1:8]
+    np.testing.assert_allclose(page.table()[2], kept / kept.sum(1, keepdims=True), atol=6e-4)
+    page.tab.locator("#switch-renormalised").uncheck()
+    page.press("t")
+    words, _, numbers = page.table()
+    assert words == ["the", "bank", "gave", "loan", "##s", "to", "the", "company"]
+    np.testing.assert_allclose(numbers, attention.weights[1, 2, 1:9, 1:9], atol=6e-4)
+    page.tab.locator("#switch-shared").check()
+    page.settle()
+    largest = attention.weights[:, :, 1:9, 1:9].max()
+    assert f"{share(largest)} the largest of all heads" in page.text(".legend")
+    page.tab.locator(".range input").fill("25")
+    page.settle()
+    links = int((attention.weights[1, 2, 1:9, 1:9] >= 0.25).sum())
+    assert page.text(".left") == f"25 % or more: {links} of 64"
+    assert page.state == "head=1.2&unit=token&min=0.25&shared=1"
+
+
+def test_a_link_to_a_state_shows_it(opened: Open) -> None:
+    attention = bank()
+    page = opened(replay(attention, Request()), "head=9.9,x&pin=%E0%A4%A,nobody&min=7&order=up&unit=letter")
+    assert page.state.startswith("head=")
+    weights = in_words(attention)
+    for layer, head in ((0, 1), (2, 2)):
+        for query, key in ((2, 3), (7, 4)):
+            names = f"{attention.words[query]},{attention.words[key]}"
+            page.go(f"head={layer}.{head}&pin={names}")
+            assert page.readout.endswith(share(weights[layer, head, query, key]))
+    page.go("head=0.1&pin=the:2,bank")
+    assert page.readout == f"L0 H1 the → bank {share(weights[0, 1, 6, 2])}"
+    assert page.state == "head=0.1&pin=the:2,bank"
+    page.tab.locator(".links a").last.click()
+    page.settle()
+    assert page.state != "head=0.1&pin=the:2,bank"
+
+
+def test_a_word_ranks_the_heads_and_two_say_which_take_one_to_the_other(opened: Open) -> None:
+    attention = bank()
+    page = opened(replay(attention, Request()))
+    weights = in_words(attention)
+    page.press("/")
+    page.tab.keyboard.type("compa")
+    page.press("Enter")
+    assert "word=company&order=word" in page.state
+    given = weights[:, :, 7, [1, 2, 3, 4, 5, 6]].max(-1)
+    best = np.unravel_index(given.argmax(), given.shape)
+    row = page.text(".ranking tbody tr:first-child")
+    assert row.startswith(f"L{best[0]} H{best[1]} {share(given.max())}")
+    assert page.tab.evaluate("() => page.overview.places[0].head") == best[0] * 4 + best[1]
+    page.go("head=0.0&pin=company,bank")
+    between = weights[:, :, 7, 2]
+    best = np.unravel_index(between.argmax(), between.shape)
+    found = page.text(".ranking tbody tr:first-child").split()
+    head = weights[best]
+    to_key = between.max() / np.mean([head[query, 2] for query in range(1, 8) if query != 7])
+    apart = between.max() / np.mean([head[query, query - 5] for query in range(6, 8) if query != 7])
+    assert found[:4] == [f"L{best[0]}", f"H{best[1]}", f"{100 * between.max():.1f}", "%"]
+    assert float(found[4]) == pytest.approx(to_key, abs=0.06)
+    assert float(found[6]) == pytest.approx(apart, abs=0.06)
+
+
+def test_two_texts_stand_in_two_rows_and_are_aligned(opened: Open) -> None:
+    made = three_maps(["the", "bank", "loans", "[</s>]"], ["[<s>]", "Die", "Bank", "leiht"])
+    found = [replay(made, Request(map=name)) for name in ("encoder", "decoder", "cross")]
+    page = opened(found, "head=1.1")
+    weights = made.cross.weights[1, 1]
+    best = weights[1:, :3].argmax(1)
+    rows = [page.text(f".alignment tbody tr:nth-child({i + 1})") for i in range(3)]
+    words = ("Die", "Bank", "leiht"), ("the", "bank", "loans")
+    assert rows == [f"{words[0][i]} {words[1][key]} {share(weights[1 + i, key])}" for i, key in enumerate(best)]
+    page.word("Bank").click()
+    page.word("loans", "key").click()
+    page.settle()
+    assert page.state == "head=1.1&pin=Bank,loans"
+    assert page.readout.endswith(share(weights[2, 2]))
+    page.tab.locator("select[aria-label=Map]").select_option("1")
+    page.ready()
+    page.settle()
+    assert "map=decoder" in page.state
+    page.go("head=0.2&pin=leiht,Bank&map=decoder")
+    assert page.readout.endswith(share(made.decoder.weights[0, 2, 3, 2]))
+
+
+def test_a_slider_goes_through_what_the_model_wrote(opened: Open) -> None:
+    weights = random_weights((2, 2, 8), causal=True)
+    attention = record(["the", "bank", "gave", "a", "loan", "to", "the", "firm"], weights, causal=True, generated=3)
+    page = opened(replay(attention, Request()), "head=0.1")
+    for token in ("to", "the", "firm"):
+        page.press("]")
+        assert f"of 3: {token}, predicted from" in page.text(".steps")
+    assert page.state == "head=0.1&word=the:2&step=2"
+    assert page.word("gave").get_attribute("title") == share(weights[0, 1, 6, 2])
+    page.tab.locator(".steps input").fill("1")
+    page.settle()
+    assert page.state == "head=0.1&word=loan&step=0"
+
+
+def test_text_of_strangers_is_text_and_stands_as_it_is_read(opened: Open) -> None:
+    words = [EVIL, "שלום", "עולם", "नमस्ते", "🦊👩‍👩‍👧", "銀行", "&lt;b>", "x" * 300]
+    attention = replace(record(words, random_weights((1, 2, 8))), model=EVIL)
+    page = opened(replay(attention, Request()), "head=0.1&pin=" + ",".join(("%F0%9F%A6%8A%F0%9F%91%A9%E2%80%8D%F0%9F%91%A9%E2%80%8D%F0%9F%91%A7", "%E9%8A%80%E8%A1%8C")))
+    assert page.readout == f"L0 H1 🦊👩‍👩‍👧 → 銀行 {share(attention.weights[0, 1, 4, 5])}"
+    assert page.tab.locator("img").count() == 0
+    assert EVIL in page.text(".words")
+    page.word("नमस्ते").click()
+    page.settle()
+    assert not page.said
+    first, second = (page.word(word).bounding_box() for word in ("שלום", "עולם"))
+    assert first["y"] == second["y"]
+
+
+def test_a_browser_that_can_not_unpack_says_so(browser: Any, tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    path.write_text(text_page([replay(bank(), Request())]), encoding="utf-8")
+    tab = browser.new_page()
+    tab.add_init_script("delete window.DecompressionStream")
+    tab.goto(path.as_uri())
+    assert "This browser can’t unpack the weights" in tab.inner_text("main")
+    tab.close()
+
+
+def test_what_is_seen_is_saved(opened: Open, tmp_path: Path) -> None:
+    page = opened(replay(bank(), Request()), "head=1.2&pin=bank,company", accept_downloads=True)
+    with page.tab.expect_download() as svg:
+        page.tab.get_by_text("save as SVG").click()
+    svg.value.save_as(tmp_path / "a.svg")
+    root = ElementTree.parse(tmp_path / "a.svg").getroot()
+    drawn = "".join(root.itertext())
+    assert "L1 H2" in drawn
+    assert "company" in drawn
+    assert len(root.findall(".//{*}rect")) > 49
+    with page.tab.expect_download() as png:
+        page.tab.get_by_text("save as PNG").click()
+    png.value.save_as(tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.width > 1000
+    assert svg.value.suggested_filename == "attention-L1H2.svg"
+    assert page.text(".command") == 'attnviz show "the bank" --layer 1 --head 2 --token bank'
+
+
+def test_a_long_text_shows_cells_and_its_strongest_links(opened: Open) -> None:
+    words = [f"word{i}" for i in range(120)]
+    whole = replay(record(words, random_weights((2, 2, 120))), Request(size=16, top=4, special=True))
+    page = opened(replace(whole, whole=None))
+    assert "each cell is the largest of 8 × 8 words" in page.text(".legend")
+    layer, head = head_of(page)
+    links = whole.links
+    query = int(links.weights[layer, head, :, 0].argmax())
+    assert page.readout.endswith(share(float(links.weights[layer, head, query, 0])))
+    page.tab.mouse.click(*cell(page, query // 8, int(links.keys[layer, head, query, 0]) // 8))
+    page.settle()
+    page.tab.mouse.click(*cell(page, query // 8, int(links.keys[layer, head, query, 0]) // 8))
+    page.tab.mouse.move(5, 5)
+    page.settle()
+    assert page.readout.endswith(share(float(links.weights[layer, head, query, 0])))
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(400, "dark"), (1600, "light")])
+def test_nothing_is_wider_than_the_screen(opened: Open, width: int, scheme: str) -> None:
+    page = opened(replay(bank(), Request()), viewport={"width": width, "height": 800}, color_scheme=scheme)
+    assert page.tab.evaluate("document.documentElement.scrollWidth") <= width
+    paper = page.tab.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (max(map(int, re.findall(r"\d+", paper))) < 60) == (scheme == "dark")
+
+
+@pytest.mark.slow
+def test_a_page_of_many_heads_and_tokens_shows_their_weights(opened: Open) -> None:
+    weights = random_weights((12, 12, 256))
+    attention = record([f"w{i}" for i in range(256)], weights)
+    page = opened(replay(attention, Request(size=128)))
+    for layer, head, query, key in ((0, 0, 17, 200), (11, 11, 255, 0), (5, 7, 100, 100)):
+        page.go(f"head={layer}.{head}&pin=w{query},w{key}")
+        assert page.readout.startswith(f"L{layer} H{head} w{query} → w{key} ")
+        assert float(page.readout.split()[-2]) / 100 == pytest.approx(weights[layer, head, query, key], abs=1.5e-3)
+    for layer, head in ((3, 4), (9, 2)):
+        query, key = divmod(int(weights[layer, head].argmax()), 256)
+        page.go(f"head={layer}.{head}&pin=w{query},w{key}")
+        assert page.readout.endswith(share(weights[layer, head, query, key]))
