@@ -130,7 +130,7 @@ MISSING = "/no/such/place"
         case("show", S, "-m", "\0", code=4, said="error: "),
         case("show", S, "--revision", "main", code=2, said="is a folder: --revision is for models from the Hub"),
         # Outputs
-        case("export", S, "out.gif", code=2, said="out.gif ends in '.gif', expected one of .png, .svg, .pdf, .json"),
+        case("export", S, "out.gif", code=2, said="ends in '.gif', expected one of .png, .svg, .pdf, .html, .json"),
         case("export", S, code=2, said="has no suffix, expected one of .png"),
         case("export", "out.png", code=2, said="no text is given"),
         case("export", "The", "bank", "out.png", code=2, said=("3 arguments are given", "quotation marks")),

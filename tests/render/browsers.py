@@ -85,7 +85,8 @@ class Opened:
         """The numbers of the head in hand: the words that look, those looked at, and the weights."""
         rows = self.tab.evaluate(
             "() => { document.querySelector('.numbers').open = true;"
-            " return [...document.querySelectorAll('.matrix tr')].map((row) => [...row.cells].map((c) => c.textContent)); }"
+            " const cells = (row) => [...row.cells].map((cell) => cell.textContent);"
+            " return [...document.querySelectorAll('.matrix tr')].map(cells); }"
         )
         return [row[0] for row in rows[1:]], rows[0][1:], np.array([row[1:] for row in rows[1:]], float) / 100
 

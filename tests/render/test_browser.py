@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from xml.etree import ElementTree
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -57,7 +57,9 @@ def bank(shape: tuple[int, int] = (3, 4)) -> AttentionRecord:
 def in_words(attention: AttentionRecord) -> Array:
     """The weights between words: summed over the key's pieces, averaged over the query's."""
     keys, queries = (
-        np.array([[word.start <= token < word.stop for token in range(len(encoding))] for word in encoding.words], float)
+        np.array(
+            [[word.start <= token < word.stop for token in range(len(encoding))] for word in encoding.words], float
+        )
         for encoding in (attention.key_encoding, attention.encoding)
     )
     return np.asarray(queries / queries.sum(1, keepdims=True) @ (attention.weights @ keys.T))
@@ -77,7 +79,9 @@ def cell(page: Opened, row: int, column: int) -> tuple[float, float]:
     """Where a cell of the heatmap is on the screen."""
     box = page.tab.locator(".grid canvas.top").bounding_box()
     # The reader finds it by its labels; the page is asked for where it drew them.
-    left, high, size = page.tab.evaluate("() => { const { left, high, size } = page.grid.now; return [left, high, size]; }")
+    left, high, size = page.tab.evaluate(
+        "() => { const { left, high, size } = page.grid.now; return [left, high, size]; }"
+    )
     return box["x"] + left + (column + 0.5) * size, box["y"] + high + (row + 0.5) * size
 
 
@@ -275,7 +279,11 @@ def test_a_slider_goes_through_what_the_model_wrote(opened: Open) -> None:
 def test_text_of_strangers_is_text_and_stands_as_it_is_read(opened: Open) -> None:
     words = [EVIL, "שלום", "עולם", "नमस्ते", "🦊👩‍👩‍👧", "銀行", "&lt;b>", "x" * 300]
     attention = replace(record(words, random_weights((1, 2, 8))), model=EVIL)
-    page = opened(replay(attention, Request()), "head=0.1&pin=" + ",".join(("%F0%9F%A6%8A%F0%9F%91%A9%E2%80%8D%F0%9F%91%A9%E2%80%8D%F0%9F%91%A7", "%E9%8A%80%E8%A1%8C")))
+    page = opened(
+        replay(attention, Request()),
+        "head=0.1&pin="
+        + ",".join(("%F0%9F%A6%8A%F0%9F%91%A9%E2%80%8D%F0%9F%91%A9%E2%80%8D%F0%9F%91%A7", "%E9%8A%80%E8%A1%8C")),
+    )
     assert page.readout == f"L0 H1 🦊👩‍👩‍👧 → 銀行 {share(attention.weights[0, 1, 4, 5])}"
     assert page.tab.locator("img").count() == 0
     assert EVIL in page.text(".words")

@@ -96,7 +96,9 @@ def test_json_in_a_script_can_not_end_it(value: str) -> None:
 def test_a_page_needs_and_allows_nothing_else() -> None:
     html = page_of(record(WORDS, random_weights((1, 2, 8))))
     found = Page(html)
-    policy = next(value or "" for tag, name, value in found.attributes if tag == "meta" and "default-src" in (value or ""))
+    policy = next(
+        value or "" for tag, name, value in found.attributes if tag == "meta" and "default-src" in (value or "")
+    )
     assert policy.startswith("default-src 'none'; ")
     assert "connect-src" not in policy
     style, script = (re.findall(rf"<{tag}[^>]*>(.*?)</{tag}>", html, re.DOTALL)[-1] for tag in ("style", "script"))
