@@ -92,7 +92,7 @@ def cost(
     if top is not None and documents is None:
         raise UsageError("--top is given, and no --documents that it could be of", hint="Leave --top out.")
     if tokens is None and (given or documents is None):
-        text = source.read_text(text, file)
+        text = source.read_text(text, file, "cost")
     loaded = model.load()
     from attnviz.model import overview
     from attnviz.render.terminal import corpus_cost as corpora

@@ -79,6 +79,8 @@ def export(
     from attnviz.render.labels import clean
 
     path = output_path(out, PICTURES + PAGES + records.FORMATS, force=force)
+    if text is None and reading.file is None and not start:
+        raise _NO_TEXT
     if path.suffix in PAGES:
         page.require_page_options(maps, {"--cmap": cmap, "--size": size, "--title": title, "--theme": theme == "dark"})
         request = replace(request, size=page.CELLS, top=page.KEPT, evidence=True)  # all weights, where they fit
@@ -108,6 +110,12 @@ def export(
             boxes = f"no installed font has {' '.join(missing)}: drawn as boxes"
             console.warn(boxes, "Install a font that has them, such as Noto Sans CJK.")
     console.output().print(f"wrote {clean(str(path))}", soft_wrap=True)
+
+
+_NO_TEXT = UsageError(
+    "no text is given",
+    hint='Give a sentence before the file: attnviz export "The bank approved the loan." heads.png (or --file)',
+)
 
 
 def _arguments(arguments: list[str]) -> tuple[str | None, str]:

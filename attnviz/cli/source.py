@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from attnviz.cli import console
 from attnviz.cli.options import ModelOptions, TextOptions
@@ -61,6 +62,8 @@ def observe_source(
     Raises:
         UsageError, InputError, ModelError: as ``attend_source``; also for what the ``request`` asks of the text.
     """
+    if start and (text is not None or reading.file is not None) and _is_file(start[0]):
+        _refuse_both(start[0])
     record, *passages = start if start and text is None and reading.file is None else (None, *(start or ()))
     if len(passages) > 1:
         raise UsageError(f"--from names {len(passages)} passages: {few(passages)}", hint="Give one of them.")
@@ -85,11 +88,24 @@ def observe_source(
 
 def _read(record: str, reading: TextOptions) -> Record:
     if reading != TextOptions():
-        raise UsageError("both a text and --from are given", hint="A record holds its text: give --from alone.")
+        _refuse_both(record)
     from attnviz.attention.memory import free_memory
     from attnviz.record import read
 
     return read(Path(record), most=free_memory())
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):  # it is no name that a file could have
+        return False
+
+
+def _refuse_both(record: str) -> NoReturn:
+    raise UsageError(
+        f"both a text and the record {record} are given", hint="A record holds its text: give --from alone."
+    )
 
 
 def explain(model: Model) -> None:
@@ -105,8 +121,8 @@ def explain(model: Model) -> None:
         )
 
 
-def read_text(text: str | None, file: Path | None) -> str:
-    """The text of the argument, of ``file``, or of standard input (``-``).
+def read_text(text: str | None, file: Path | None, command: str = "show") -> str:
+    """The text of the argument, of ``file``, or of standard input (``-``), for a ``command``.
 
     Raises:
         UsageError: none is given, or two are.
@@ -118,6 +134,9 @@ def read_text(text: str | None, file: Path | None) -> str:
         return read_file(file)
     if text is None:
         raise UsageError(
-            "no text is given", hint='Give a sentence: attnviz show "The bank approved the loan." (or --file, or -)'
+            "no text is given",
+            hint=f'Give a sentence: attnviz {command} "The bank approved the loan." (or --file, or -)',
         )
+    if _is_file(text):
+        console.note(f"the text is {text!r} itself; the file of that name is read with --file {shlex.quote(text)}")
     return read_standard_input() if text == "-" else decode_argument(text)

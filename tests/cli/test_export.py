@@ -94,6 +94,23 @@ def test_a_record_becomes_a_picture_and_another_record(run: Run, tmp_path: Path,
     assert json.loads((tmp_path / "a.json").read_bytes()) == json.loads(saved.read_bytes())
 
 
+def test_a_record_beside_a_text_is_refused(run: Run, saved: Path) -> None:
+    for command in (("show", S), ("show", "--file", saved), ("export", S, "out.png")):
+        result = run(*command, "--from", saved)
+        assert result.code == 2
+        assert f"both a text and the record {saved} are given" in result.err.replace("\n", "")
+
+
+def test_a_text_that_names_a_file_is_shown_with_a_remark(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("bank loan").write_text(S)
+    result = run("show", "bank loan", "--no-check")
+    assert (result.code, result.lines[0].split(" · ")[-1]) == (0, "4 words")
+    assert "the file of that name is read with --file 'bank loan'" in result.err.replace("\n", " ")
+
+
 def test_the_text_may_come_from_a_file_or_standard_input(run: Run, tmp_path: Path, saved: Path) -> None:
     (tmp_path / "bank.txt").write_text(S)
     assert run("export", "--file", tmp_path / "bank.txt", tmp_path / "a.json").code == 0

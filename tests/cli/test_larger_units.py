@@ -82,4 +82,4 @@ def test_what_does_not_go_together_is_said(run: Run, tiny_bert: Path, tiny_llama
     assert "--generate 20" in shown.err
     shown = run("show", PROMPT, "--model", tiny_bert, "--unit", "sentances")
     assert shown.code == 2
-    assert "'sentence'" in shown.err
+    assert "Did you mean sentence?" in shown.err

@@ -330,6 +330,15 @@ def test_a_narrow_console_gets_shorter_bars_of_one_scale_and_a_line_a_link(width
     assert max(map(cell_len, found)) <= width
 
 
+@pytest.mark.parametrize("width", [30, 36, 40, 60])
+def test_a_narrow_console_cuts_long_names_and_no_weights(width: int) -> None:
+    words: list[Spelled] = ["antidisestablishmentarianism", "bank", "floccinaucinihilipilification"]
+    weights = peaked((1, 1, 3), {(0, 0, 0, 1): 0.5, (0, 0, 2, 0): 0.46})
+    found = lines(terminal.StrongestLinks(summary_of(record(words, weights), links=2)), width)
+    assert ["0.50  L0 H0" in found[0], "0.46  L0 H0" in found[1]] == [True, True]
+    assert max(map(cell_len, found)) <= width
+
+
 def test_words_that_occur_twice_are_numbered_as_they_can_be_asked_for() -> None:
     weights = peaked((1, 1, 4), {(0, 0, 0, 2): 0.75, (0, 0, 3, 0): 0.7})
     found = lines(terminal.StrongestLinks(summary_of(record(["bank", "loan", "Bank", "money"], weights), links=2)))

@@ -29,6 +29,8 @@ from attnviz.render.terminal.looks import (
 
 _BAR = 24
 _AROUND = len("   →   0.46  L10 H10 ")
+_LEAST = 3
+"""The fewest columns of a name on a narrow console."""
 
 _CELLS: dict[Cell, str] = {
     "link": "each head's strongest link between the {unit}s that count, in {percent}",
@@ -134,7 +136,11 @@ class StrongestLinks:
         names = [units.queries.names[link.query_index] for link in links]
         others = [units.keys.names[link.key_index] for link in links]
         most = max(LABEL, (room - _BAR - _AROUND) // 2) if units.keys.lines else LABEL
-        return widest(names, most), widest(others, most)
+        first, second = widest(names, most), widest(others, most)
+        # The weights are what the list is for: where both names do not fit beside them, the longer one is cut first.
+        free = room - _AROUND - 3 * self.summary.observation.request.per_token
+        first = min(first, max(_LEAST, free // 2, free - second))
+        return first, min(second, max(_LEAST, free - first))
 
 
 def _left_out(summary: Summary) -> Iterator[RenderableType]:
