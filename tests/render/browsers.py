@@ -36,8 +36,7 @@ class Opened:
     """A page in a tab of its own, and what it asked for and complained of."""
 
     def __init__(self, browser: Any, path: Path, state: str = "", **options: Any) -> None:
-        self.context = browser.new_context(**({"viewport": {"width": 1400, "height": 900}} | options))
-        self.tab = self.context.new_page()
+        self.tab = browser.new_page(**({"viewport": {"width": 1400, "height": 900}} | options))
         self.fetched: list[str] = []
         self.said: list[str] = []
         self.tab.on("request", lambda request: self.fetched.append(request.url))
@@ -92,7 +91,7 @@ class Opened:
 
     def close(self) -> None:
         """Close it; nothing was fetched but the page, and nothing was complained of."""
-        self.context.close()
+        self.tab.close()
         assert [url.partition("#")[0] for url in self.fetched] == [self.url] * len(self.fetched)
         assert not self.said
 

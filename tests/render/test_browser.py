@@ -268,7 +268,7 @@ def test_a_slider_goes_through_what_the_model_wrote(opened: Open) -> None:
     page = opened(replay(attention, Request()), "head=0.1")
     for token in ("to", "the", "firm"):
         page.press("]")
-        assert f"of 3: {token}, predicted from" in page.text(".steps")
+        assert f"of 3: “{token}”, predicted from" in page.text(".steps")
     assert page.state == "head=0.1&word=the:2&step=2"
     assert page.word("gave").get_attribute("title") == share(weights[0, 1, 6, 2])
     page.tab.locator(".steps input").fill("1")
@@ -292,6 +292,10 @@ def test_text_of_strangers_is_text_and_stands_as_it_is_read(opened: Open) -> Non
     assert not page.said
     first, second = (page.word(word).bounding_box() for word in ("שלום", "עולם"))
     assert first["y"] == second["y"]
+    hebrew = replay(record(["[CLS]", "שלום", "עולם", "bank"], random_weights((1, 2, 4))), Request())
+    page = opened(hebrew)
+    first, second = (page.word(word).bounding_box() for word in ("שלום", "עולם"))
+    assert first["x"] > second["x"]
 
 
 def test_a_browser_that_can_not_unpack_says_so(browser: Any, tmp_path: Path) -> None:

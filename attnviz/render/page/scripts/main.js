@@ -180,7 +180,8 @@ class Page {
     this.width = this.element.clientWidth;
     this.drawn = state.shown.join();
     const names = state.shown.map((head) => state.headName(head));
-    this.head.textContent = names.length > 1 ? `Mean of ${names.join(", ")}` : `Head ${names[0]}`;
+    if (names.length > 1) this.head.replaceChildren("Mean of ", ...state.heads.map((head, i) => this.chip(head, i)));
+    else this.head.textContent = `Head ${names[0]}`;
     const roles = names.length > 1 ? "" : this.ranking.rolesOf(state.shown[0]);
     if (roles) this.head.append(make("small", {}, ` ${roles}`));
     this.grid.fill();
@@ -203,6 +204,13 @@ class Page {
     } catch {
       // A frame without an address of its own.
     }
+  }
+
+  /** One of several heads, in the colour of its lines; a click lets go of it. */
+  chip(head, i) {
+    const chip = make("button", { type: "button", class: "chip", title: "let go of this head", onclick: () => this.state.addHead(head) }, this.state.headName(head));
+    chip.style.borderColor = this.colours.hues[i];
+    return chip;
   }
 
   mark() {

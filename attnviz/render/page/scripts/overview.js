@@ -100,15 +100,28 @@ class Overview {
 
   layout(width) {
     const { state, view } = this.page;
-    const byLayer = state.order === "layer";
-    const left = byLayer ? THUMB.label : 0;
-    const across = byLayer ? view.facts.heads : 0;
-    const cell = (count) => (width - left) / count - THUMB.gap;
-    const columns = across || Math.max(1, Math.floor(width / (38 + THUMB.gap)));
-    const tall = byLayer ? THUMB.tall / view.facts.layers.length - THUMB.gap : THUMB.most;
-    const size = Math.max(THUMB.least, Math.min(THUMB.most, tall, cell(columns)));
-    const foot = byLayer ? 0 : THUMB.foot * 2;
-    return { byLayer, left, columns, size, foot, top: byLayer ? 16 : 0 };
+    const { heads, layers } = view.facts;
+    if (state.order !== "layer") {
+      const columns = Math.max(1, Math.floor(width / (38 + THUMB.gap)));
+      const size = Math.min(THUMB.most, width / columns - THUMB.gap);
+      const pitch = [size + THUMB.gap, size + THUMB.gap + 2 * THUMB.foot];
+      const lines = Math.ceil((heads * layers.length) / columns);
+      const place = (i) => [(i % columns) * pitch[0], Math.floor(i / columns) * pitch[1]];
+      return { size, foot: 2 * THUMB.foot, place, width, height: lines * pitch[1], pitch: pitch[0] };
+    }
+    // A model of many layers stands in several blocks, so that its pictures are as large as they can be.
+    const sizeOf = (blocks) =>
+      Math.min(THUMB.most, width / blocks / heads - THUMB.gap - THUMB.label / heads, THUMB.tall / Math.ceil(layers.length / blocks) - THUMB.gap);
+    const blocks = [1, 2, 3, 4].reduce((best, each) => (sizeOf(each) > sizeOf(best) + 0.5 ? each : best), 1);
+    const size = Math.max(THUMB.least, sizeOf(blocks));
+    const pitch = size + THUMB.gap;
+    const rows = Math.ceil(layers.length / blocks);
+    const block = THUMB.label + heads * pitch + THUMB.gap;
+    const place = (head) => {
+      const layer = Math.floor(head / heads);
+      return [Math.floor(layer / rows) * block + THUMB.label + (head % heads) * pitch, 16 + (layer % rows) * pitch];
+    };
+    return { byLayer: true, size, foot: 0, place, width: Math.max(width, blocks * block), height: 16 + rows * pitch, rows, block, pitch };
   }
 
   draw() {
@@ -118,17 +131,13 @@ class Overview {
     if (width <= 0) return;
     const ordered = this.ordered();
     const plan = this.layout(width);
-    const { left, columns, size, foot, top } = plan;
-    const pitch = size + THUMB.gap;
-    const lines = Math.ceil(ordered.heads.length / columns);
-    const height = top + lines * (pitch + foot);
-    this.size = [Math.max(width, left + columns * pitch), height];
+    const { size, foot, pitch } = plan;
+    this.size = [plan.width, plan.height];
     const draw = this.layers.base(...this.size);
     this.places = [];
     const shared = Math.max(...this.tops, 1e-9);
     ordered.heads.forEach((head, i) => {
-      const x = left + (i % columns) * pitch;
-      const y = top + Math.floor(i / columns) * (pitch + foot);
+      const [x, y] = plan.place(i);
       this.places.push({ head, x, y, size, high: size + foot });
       const small = this.pictures[head];
       if (small) {
@@ -142,7 +151,7 @@ class Overview {
       const said = value === null ? "" : ordered.label(value);
       draw.text(fitted(said, 9.5, pitch), x + size / 2, y + size + 20, { fill: colours.soft, size: 9.5, align: "center" });
     });
-    if (plan.byLayer) this.labels(draw, plan, pitch);
+    if (plan.byLayer) this.labels(draw, plan);
     this.say();
     this.mark();
   }
@@ -156,17 +165,17 @@ class Overview {
     if (state.over?.head !== undefined) this.frame(draw, state.over.head, colours.ink, 1.5);
   }
 
-  labels(draw, { left, top, size }, pitch) {
+  labels(draw, { place, size, rows, pitch }) {
     const { view, colours } = this.page;
     const { layers, heads } = view.facts;
-    const every = Math.ceil(13 / pitch);
+    const label = { fill: colours.soft, size: 11 };
     layers.forEach((layer, i) => {
-      if (i % every === 0)
-        draw.text(`L${layer}`, left - 6, top + i * pitch + size / 2, { fill: colours.soft, size: 11, align: "right" });
+      const [x, y] = place(i * heads);
+      draw.text(`L${layer}`, x - 6, y + size / 2, { ...label, align: "right" });
+      if (i % rows) return;
+      for (let head = 0; head < heads; head += Math.ceil(24 / pitch))
+        draw.text(`H${head}`, x + head * pitch + size / 2, 7, { ...label, align: "center" });
     });
-    const step = Math.ceil(24 / pitch);
-    for (let head = 0; head < heads; head += step)
-      draw.text(`H${head}`, left + head * pitch + size / 2, 7, { fill: colours.soft, size: 11, align: "center" });
   }
 
   frame(draw, head, colour, line) {

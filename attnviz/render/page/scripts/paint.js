@@ -16,7 +16,7 @@ class Palette {
   constructor(model, dark, style) {
     const bytes = bytesOf(model.palettes[dark ? "ember" : "ink"]);
     const value = (name) => style.getPropertyValue(`--${name}`).trim();
-    this.rgb = bytes;
+    this.pixels = Uint32Array.from({ length: 256 }, (_, i) => 0xff000000 | (bytes[3 * i + 2] << 16) | (bytes[3 * i + 1] << 8) | bytes[3 * i]);
     this.css = Array.from({ length: 256 }, (_, i) => `rgb(${bytes[3 * i]} ${bytes[3 * i + 1]} ${bytes[3 * i + 2]})`);
     this.light = Array.from(
       { length: 256 },
@@ -125,10 +125,8 @@ class Pixels {
     const picture = new OffscreenCanvas(wide, high);
     const context = picture.getContext("2d");
     const image = context.createImageData(wide, high);
-    for (let i = 0; i < values.length; i++) {
-      const step = 3 * colours.step(values[i]);
-      image.data.set([colours.rgb[step], colours.rgb[step + 1], colours.rgb[step + 2], 255], 4 * i);
-    }
+    const pixels = new Uint32Array(image.data.buffer);
+    for (let i = 0; i < values.length; i++) pixels[i] = colours.pixels[colours.step(values[i])];
     context.putImageData(image, 0, 0);
     this.context.imageSmoothingEnabled = false;
     this.context.drawImage(picture, x, y, width, height);
@@ -137,9 +135,18 @@ class Pixels {
 
 const measuring = document.createElement("canvas").getContext("2d");
 
-function textWidth(text, size, bold = false) {
-  measuring.font = `${bold ? 600 : 400} ${size}px ${FONT}`;
-  return measuring.measureText(text).width;
+const widths = new Map();
+
+function textWidth(text, size) {
+  const name = `${size} ${text}`;
+  let width = widths.get(name);
+  if (width === undefined) {
+    if (widths.size > 50000) widths.clear();
+    measuring.font = `400 ${size}px ${FONT}`;
+    width = measuring.measureText(text).width;
+    widths.set(name, width);
+  }
+  return width;
 }
 
 /** A label that fits into `width`, with an ellipsis where it is cut. */

@@ -137,12 +137,13 @@ class Ranking {
       make("tr", {}, make("td", {}, this.word1(view.queries, query)), make("td", {}, this.word1(view.keys, key)), make("td", { class: "n" }, percent(weight))),
     );
     const lines = found.map(([query, key, weight]) => `${view.queries.labels[query]}\t${view.keys.labels[key]}\t${weight.toFixed(4)}`);
-    const copy = make("button", { type: "button", onclick: () => this.page.copy(["target\tsource\tweight", ...lines].join("\n"), copy) }, "copy");
-    const head = make("tr", {}, ...["target", "source", "weight"].map((name, i) => make("th", { scope: "col", class: i === 2 ? "n" : null }, name)));
+    const sides = view.one ? ["second text", "first text"] : ["target", "source"];
+    const copy = make("button", { type: "button", onclick: () => this.page.copy([`${sides.join("\t")}\tweight`, ...lines].join("\n"), copy) }, "copy");
+    const head = make("tr", {}, ...[...sides, "weight"].map((name, i) => make("th", { scope: "col", class: i === 2 ? "n" : null }, name)));
     const names = state.heads.map((each) => state.headName(each)).join(", ");
     this.alignment.replaceChildren(
       make("div", { class: "title" }, make("h2", {}, "Alignment"), copy),
-      make("p", { class: "hint" }, `The source word that each target word looks at most, by ${names}.`),
+      make("p", { class: "hint" }, `Which word of the ${sides[1]} each word of the ${sides[0]} looks at most, by ${names}.`),
       make("div", { class: "scroll" }, make("table", {}, make("thead", {}, head), make("tbody", {}, ...body))),
     );
   }

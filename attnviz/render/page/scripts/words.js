@@ -2,6 +2,13 @@
 
 const FOCUSABLE = 600;
 
+/** How a text is read, by its first letter; what stands isolated says nothing to the browser. */
+function directionOf(axis, from, to) {
+  const labels = axis.labels.slice(from, to).filter((_, i) => !axis.special.has(from + i));
+  const first = /\p{L}/u.exec(labels.join(" "))?.[0] ?? "";
+  return /[\p{sc=Hebr}\p{sc=Arab}\p{sc=Syrc}\p{sc=Thaa}\p{sc=Nkoo}]/u.test(first) ? "rtl" : "ltr";
+}
+
 class Words {
   constructor(page) {
     this.page = page;
@@ -62,7 +69,7 @@ class Words {
     const second = text[view.unit]?.second;
     const cut = second ? [[0, second], [second, axis.count]] : [[0, axis.count]];
     return cut.map(([from, to]) => {
-      const line = make("p", { dir: "auto", class: axis.count > 60 ? "many" : "few" });
+      const line = make("p", { dir: directionOf(axis, from, to), class: axis.count > 60 ? "many" : "few" });
       if (name) line.append(make("span", { class: "role" }, name));
       for (let i = from; i < to; i++) {
         if (!view.special && axis.special.has(i)) continue;
@@ -92,8 +99,11 @@ class Words {
     const place = scale(state.shared && (query !== null || key !== null) ? grid.on.top : top, state.log);
     const elements = view.one ? this.elements.query : this.elements[side];
     const paint = (element, share) => {
-      element.style.backgroundColor = share > 0.004 ? colours.colour(share) : "";
-      element.style.color = share > 0.004 ? colours.text(share) : "";
+      const colour = share > 0.004 ? colours.colour(share) : "";
+      if (element.shade === colour) return;
+      element.shade = colour;
+      element.style.backgroundColor = colour;
+      element.style.color = colour && colours.text(share);
     };
     for (const [i, element] of elements) {
       paint(element, counts[i] ? place(values[i]) : 0);
@@ -179,8 +189,8 @@ class Words {
     this.slider.value = step + 1;
     const token = text.token.labels.length - text.generated + step;
     this.said.replaceChildren(
-      `${step + 1} of ${text.generated}: `, make("bdi", { class: "named" }, text.token.labels[token]),
-      ", predicted from ", make("bdi", { class: "named" }, text.token.labels[token - 1]),
+      `${step + 1} of ${text.generated}: “`, make("bdi", { class: "named" }, text.token.labels[token]),
+      "”, predicted from “", make("bdi", { class: "named" }, text.token.labels[token - 1]), "”",
     );
   }
 }
