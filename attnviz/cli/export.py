@@ -80,7 +80,7 @@ def export(
 
     path = output_path(out, PICTURES + PAGES + records.FORMATS, force=force)
     if text is None and reading.file is None and not start:
-        raise _NO_TEXT
+        raise _no_text()
     if path.suffix in PAGES:
         page.require_page_options(maps, {"--cmap": cmap, "--size": size, "--title": title, "--theme": theme == "dark"})
         request = replace(request, size=page.CELLS, top=page.KEPT, evidence=True)  # all weights, where they fit
@@ -112,10 +112,11 @@ def export(
     console.output().print(f"wrote {clean(str(path))}", soft_wrap=True)
 
 
-_NO_TEXT = UsageError(
-    "no text is given",
-    hint='Give a sentence before the file: attnviz export "The bank approved the loan." heads.png (or --file)',
-)
+def _no_text() -> UsageError:
+    return UsageError(
+        "no text is given",
+        hint='Give a sentence before the file: attnviz export "The bank approved the loan." heads.png (or --file)',
+    )
 
 
 def _arguments(arguments: list[str]) -> tuple[str | None, str]:

@@ -196,6 +196,12 @@ def test_the_check_table_has_a_line_a_layer() -> None:
     ]
 
 
+def test_a_narrow_check_table_has_fewer_columns_and_whole_numbers() -> None:
+    for width in (30, 40, 77):
+        found = [line.split() for line in lines(check_table(check()), width)]
+        assert found[-2:] == [["L0", "1.2e-07", "3.0e-07"], ["L1", "2.4e-07", "4.0e-07"]], width
+
+
 def test_the_check_table_leaves_out_what_there_is_not_and_names_the_map() -> None:
     crossed = LayerCheck("cross", 0, 2e-7, 1e-8, 1, None)
     assert [line.split() for line in lines(check_table(replace(check(), layers=(crossed,))))[1:]] == [

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import TYPE_CHECKING
 
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -13,6 +14,11 @@ from attnviz.render.labels import clean
 
 if TYPE_CHECKING:
     from attnviz.model.check.report import Check, Choice, LayerCheck, Recomputed
+
+_WIDE = 78
+"""The columns that the whole table of layers takes."""
+_MORE = ("mean |Δ| weights", "worst head")
+"""The columns of that table that a narrow console leaves out."""
 
 
 def check_line(check: Check) -> Text:
@@ -148,18 +154,34 @@ def unchecked_line(why: str) -> Text:
     return Text(f"not checked against transformers ({why})", "dim")
 
 
-def check_table(check: Check) -> Table:
+def check_table(check: Check) -> RenderableType:
     """Return a table of the layers: the largest and mean difference of weights, the worst head, the difference of
     states.
     """
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", title_justify="left")
-    for title in ("layer", "max |Δ| weights", "mean |Δ| weights", "worst head", "max |Δ| hidden states"):
-        table.add_column(title, justify="right")
-    for layer in check.layers:
-        table.add_row(
-            _place(replace(layer, worst_head=None)),
-            *("–" if value is None else f"{value:.1e}" for value in (layer.max_abs_diff, layer.mean_abs_diff)),
-            "–" if layer.worst_head is None else f"H{layer.worst_head}",
-            "–" if layer.hidden_abs_diff is None else f"{layer.hidden_abs_diff:.1e}",
-        )
-    return table
+    return _CheckTable(check)
+
+
+@dataclass(frozen=True)
+class _CheckTable:
+    """The table of ``check_table``; on a narrow console it has fewer columns, and no number is cut."""
+
+    check: Check
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", title_justify="left")
+        narrow = options.max_width < _WIDE
+        for title in ("layer", "max |Δ| weights", *_MORE * (not narrow), "max |Δ| hidden states"):
+            table.add_column(title, justify="right")
+        for layer in self.check.layers:
+            more = (_number(layer.mean_abs_diff), "–" if layer.worst_head is None else f"H{layer.worst_head}")
+            table.add_row(
+                _place(replace(layer, worst_head=None)),
+                _number(layer.max_abs_diff),
+                *more * (not narrow),
+                _number(layer.hidden_abs_diff),
+            )
+        yield table
+
+
+def _number(difference: float | None) -> str:
+    return "–" if difference is None else f"{difference:.1e}"
