@@ -40,7 +40,9 @@ CAUSAL_ROWS = 128
 COLUMNS = 1024
 # The first key of each tile is a multiple of this.
 _STEP = 64
-# Layers with fewer weights run in one thread, and torch observes them, so that short texts need no compiler.
+# Layers with fewer weights run in one thread, and torch observes them: loading compiled loops takes longer.
+SHORT = 1 << 20
+# Layers with fewer weights use what is compiled already, so that they never wait for the compiler.
 PARALLEL = 1 << 22
 # The number of tasks per thread: more than one, since some take longer than others.
 _TASKS = 4
@@ -85,16 +87,17 @@ def attend(
     early = math.frexp(scale)[0] == 0.5
     if early:
         q, scale = q * scale, 1.0
-    large = q.device.type == "cpu" and heads * queries * keys > PARALLEL
-    loops = q.device.type == "cpu" and exact is torch.float32 and bool(observers)
-    loops = loops and (large or any(observer.many for observer in observers))
+    many = any(observer.many for observer in observers)
+    compiling = many or heads * queries * keys > PARALLEL
+    large = q.device.type == "cpu" and heads * queries * keys > min(SHORT, PARALLEL)
+    loops = q.device.type == "cpu" and exact is torch.float32 and bool(observers) and (large or many)
     # The compiled pass does not know NaN: it would make plausible weights of a damaged model.
     loops = loops and find_loops(PASSES) is not None and math.isfinite(q.sum() + k.sum())
     workers = torch.get_num_threads() if large else 1
     positions = torch.arange(max(first + queries, keys), device=q.device)
     context = v.new_empty((heads, queries, v.shape[-1]))
     call = _Call(q, k, v, scale, window, bias, softcap, sinks, rows, loops, observers, positions, context)
-    task = Task(layer, kind, (heads, queries, keys), window, first, 0, heads, 0, queries, loops, exact)
+    task = Task(layer, kind, (heads, queries, keys), window, first, 0, heads, 0, queries, loops, exact, compiling)
     tasks = [*_tasks(task, groups, together, workers, observers)]
     # Tiles are computed in a few buffers: allocating memory for each would take longer than its numbers.
     size = heads // groups * together * min(rows, queries) * (keys + LANES)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
@@ -51,7 +52,8 @@ class Task:
     """The part of a layer that one thread computes, tile by tile.
 
     It has the queries from ``start`` to ``stop`` of the ``heads`` heads from ``head`` on; the other fields are those
-    of a ``Tile``. ``compiled`` says whether its observers may use the compiled passes.
+    of a ``Tile``. ``compiled`` says whether its observers may use the compiled passes, and ``compiling`` whether these
+    may be compiled for it, which takes seconds once on a machine.
     """
 
     layer: int
@@ -65,6 +67,7 @@ class Task:
     stop: int
     compiled: bool = False
     dtype: torch.dtype = torch.float32
+    compiling: bool = False
 
 
 class Observer:
@@ -129,13 +132,43 @@ def _announce_compilation() -> None:
 
     class Compilation(event.Listener):  # type: ignore[misc]
         def on_start(self, _event: object) -> None:
+            if getattr(_HERE, "cached_only", False):
+                raise _NotCompiledError
             for function in tuple(ON_COMPILE):
                 function()
 
         def on_end(self, _event: object) -> None:
-            pass
+            if not getattr(_HERE, "cached_only", False):
+                _NOT_COMPILED.clear()
 
     event.register("numba:compile", Compilation())
+
+
+_HERE = threading.local()
+_NOT_COMPILED: set[Callable[..., object]] = set()
+"""The loops of which numba's cache has nothing for some arguments, until something is compiled."""
+
+
+class _NotCompiledError(Exception):
+    """Raised within numba, to keep it from compiling."""
+
+
+def run_loop(loop: Callable[..., object], *arguments: object, compiling: bool) -> bool:
+    """Call a compiled ``loop``; return False, without a call, if it is not compiled yet and ``compiling`` is False."""
+    if compiling:
+        loop(*arguments)
+        return True
+    if loop in _NOT_COMPILED:
+        return False
+    _HERE.cached_only = True
+    try:
+        loop(*arguments)
+    except _NotCompiledError:
+        _NOT_COMPILED.add(loop)
+        return False
+    finally:
+        _HERE.cached_only = False
+    return True
 
 
 def require_equal_heads(layers: Iterable[int]) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import shutil
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 
 from attnviz.attention import compiled
 from attnviz.attention.compiled import ON_COMPILE
-from attnviz.attention.tile import find_loops
+from attnviz.attention.tile import find_loops, run_loop
 
 pytest.importorskip("numba")
 
@@ -28,15 +29,20 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return f"{folder.name}.math"
 
 
+def fresh(module: str) -> ModuleType:
+    """The ``module`` as a process finds it that begins to use it."""
+    sys.modules.pop(module, None)
+    loops = find_loops.__wrapped__(module)
+    assert loops
+    return loops
+
+
 def compilations(module: str) -> int:
     """How often something was compiled for a process that begins to use ``module``."""
     said, say = [], lambda: said.append(1)
-    sys.modules.pop(module, None)
     ON_COMPILE.append(say)
     try:
-        loops = find_loops.__wrapped__(module)
-        assert loops
-        assert loops.maximum(np.array([1, 3, 2], np.float32)) == 3
+        assert fresh(module).maximum(np.array([1, 3, 2], np.float32)) == 3
     finally:
         ON_COMPILE.remove(say)
     return len(said)
@@ -55,3 +61,26 @@ def test_what_is_compiled_is_kept_in_the_users_folder_where_the_packages_cannot_
     cache.touch()  # nor can the user's be written: torch computes
     sys.modules.pop(package)
     assert find_loops.__wrapped__(package) is None
+
+
+def test_what_may_not_be_compiled_is_loaded_where_it_was_compiled_before(
+    package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = np.array([1, 3, 2], np.float32)
+
+    def ran(*, compiling: bool) -> bool:
+        return run_loop(fresh(package).maximum, row, compiling=compiling)
+
+    monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path / "cache"))
+    said, say = [], lambda: said.append(1)
+    monkeypatch.setattr("attnviz.attention.tile.ON_COMPILE", [say])
+    assert not ran(compiling=False)
+    loops = fresh(package)
+    assert [run_loop(loops.maximum, row, compiling=False) for _ in range(2)] == [False, False]
+    assert said == []
+    assert ran(compiling=True)
+    assert said
+    said.clear()
+    assert run_loop(loops.maximum, row, compiling=False)  # another has compiled it in between
+    assert ran(compiling=False)
+    assert said == []

@@ -76,6 +76,6 @@ def pooled(units: Units) -> Pooled:
     map_ = units.map
     numbers = tuple(number for number in units.layers() if map_.layers is None or number in map_.layers)
     nothing = np.zeros((0, 0, 0, 0), np.float32)  # no layer has one of the numbers that were asked for
-    values = np.stack([units.found[number].cells for number in numbers]) if numbers else nothing
+    values = units.cells(numbers) if numbers else nothing
     size = map_.bottom - map_.top, map_.right - map_.left
     return Pooled(values, map_.down, map_.across, map_.top, map_.left, size, numbers)

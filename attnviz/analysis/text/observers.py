@@ -78,7 +78,7 @@ class TextObservers:
 
     def __init__(self, source: Source, request: Request, layers: int) -> None:
         """``layers`` is how many there will be, for all that is known."""
-        request = settled(request, source.encoding)
+        request, self._layers = settled(request, source.encoding), layers
         self.source, self.request, self.unit = source, request, request.unit
         self.large = self.unit not in ("token", "word")
         self.units, self.pieces = (source.read(unit, request.language) for unit in (self.unit, "token"))
@@ -213,6 +213,7 @@ class TextObservers:
             averaged=self.averaged,
             factors=self._per_token(looking.queries, looking.starts),
             many=source.windows is not None,
+            layers=self._layers,
         )
         return units, OnlyQueries([units], looking.queries) if rows else units
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from threading import Lock
 
@@ -37,6 +38,7 @@ class Units(Observer):
         averaged: the units whose rows are averaged over all heads.
         factors: (first unit, how many, the layer's window) → what their weights are multiplied by (n, M); None: 1.
         many: there will be many short runs.
+        layers: how many layers there will be, if that is known.
     """
 
     keeps_links = True
@@ -51,6 +53,7 @@ class Units(Observer):
         averaged: Sequence[int] = (),
         factors: Factors | None = None,
         many: bool = False,
+        layers: int = 0,
     ) -> None:
         self.units = np.asarray(queries, np.int64)
         self.starts = self.units
@@ -63,6 +66,8 @@ class Units(Observer):
         self.factors = factors
         self.found: dict[int, LayerFindings] = {}
         self.shapes: dict[int, tuple[int, int, int]] = {}
+        self._layers = layers
+        self._cells: NDArray[np.floating] | None = None
         self._open: dict[tuple[int, int], NDArray[np.float64]] = {}
         self._keeping = Lock()
 
@@ -95,8 +100,25 @@ class Units(Observer):
                 if self._map:
                     self.map, self._map = self._map(task.shape[0]), None
                 stop = None if self.keeps_links else self.links.first
-                self.found[task.layer] = self.new(task, task.shape[0], stop=stop)
+                self.found[task.layer] = self._placed(task.layer, self.new(task, task.shape[0], stop=stop))
             return self.found[task.layer]
+
+    def _placed(self, layer: int, found: LayerFindings) -> LayerFindings:
+        """Give the map of a new ``layer`` its place among those of all, so that it is never copied."""
+        if not found.cells.size or self.map.layers is not None or layer >= self._layers:
+            return found
+        if self._cells is None:
+            self._cells = np.zeros((self._layers, *found.cells.shape), found.cells.dtype)
+        fits = self._cells.shape[1:] == found.cells.shape
+        return replace(found, cells=self._cells[layer]) if fits else found
+
+    def cells(self, layers: Sequence[int]) -> NDArray[np.floating]:
+        """The maps of some ``layers``, (L, H, rows, columns)."""
+        maps = [self.found[layer].cells for layer in layers]
+        whole, count = self._cells, len(maps)
+        if whole is not None and all(cells.base is whole for cells in maps) and [*layers] == [*range(count)]:
+            return whole[:count]
+        return np.stack(maps)
 
     def new(self, task: Task, heads: int, first: int | None = None, stop: int | None = None) -> LayerFindings:
         """What is found where nothing was seen; of the links those of some of the units."""

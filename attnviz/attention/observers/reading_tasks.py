@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from attnviz.attention.sums import Ints
-from attnviz.attention.tile import Observer, Task, Tile, find_loops
+from attnviz.attention.tile import Observer, Task, Tile, find_loops, run_loop
 
 if TYPE_CHECKING:
     from attnviz.attention.observers.reading import Units
@@ -55,24 +55,25 @@ class UnitsOfTask(Observer):
         """Read the units that end in a tile."""
         compiled = self._task.compiled and self._whole.factors is None
         loops = find_loops(COMPILED) if compiled else None
-        if loops is None:
+        if loops is None or not self._compiled(loops, tile):
             self._by_torch(tile)
-        else:
-            self._compiled(loops, tile)
         self._last = tile.query + tile.weights.shape[1]
         self._unit = _unit(self._ends, self._last)
 
-    def _compiled(self, loops: ModuleType, tile: Tile) -> None:
+    def _compiled(self, loops: ModuleType, tile: Tile) -> bool:
+        """Read a tile in one compiled pass; return False if that is not compiled yet and may not be."""
         whole, found, weights = self._whole, self._found, tile.weights
         h, n, m = weights.shape
         looks, counts, near, shown, mask = whole.masks
         rows = torch.as_strided(weights, ((h - 1) * weights.stride(0) + (n - 1) * weights.stride(1) + m,), (1,))
-        loops.read_units(
+        return run_loop(
+            loops.read_units,
             rows.numpy(), (h, n, m, weights.stride(0), weights.stride(1)), (tile.query, tile.key), tile.window.ends,
             (self._ends, self._unit), whole.columns, self._open,
             (looks, counts, whole.links.itself, self._kept[0], self._floor, found.weights, found.keys),
             (near, np.array(whole.links.edges, np.int64), found.strong, found.strong_queries, found.strong_keys),
             (shown, mask, *self._bounds, found.cells), (self._slots, self._first, found.rows),
+            compiling=self._task.compiling,
         )  # fmt: skip
 
     @property

@@ -14,7 +14,7 @@ from attnviz.attention.block_sizes import LANES
 from attnviz.attention.compiled import HIDDEN
 from attnviz.attention.figures import Figures, figures, profile
 from attnviz.attention.sums import Sums, Texts, add, surprises
-from attnviz.attention.tile import PASSES, Observer, Task, Tile, find_loops, require_equal_heads
+from attnviz.attention.tile import PASSES, Observer, Task, Tile, find_loops, require_equal_heads, run_loop
 
 
 class HeadSums(Observer):
@@ -113,12 +113,13 @@ class _Part(Observer):
         diagonals = np.zeros((h, n + width + LANES), np.float32)
         given = np.full(h, HIDDEN, np.float32) if sinks is None else sinks.float().clamp(min=HIDDEN).numpy()
         zero = int(texts.zeros[0])
-        passes.weigh(
-            scores.numpy(), (h, n, m, width), tile.window.ends, (tile.query, low, tile.own), given,
+        if not run_loop(
+            passes.weigh, scores.numpy(), (h, n, m, width), tile.window.ends, (tile.query, low, tile.own), given,
             (_shares(texts, tile), texts.flags, texts.earlier, *texts.own, texts.inside[low:]),
             sums.scalars[:, 0], (received, own, sums.firsts),
-            (diagonals, sums.counts, zero),
-        )  # fmt: skip
+            (diagonals, sums.counts, zero), compiling=self._task.compiling,
+        ):  # fmt: skip
+            return False
         sums.received[:, low : low + m] += received[:, :m]
         if texts.passages:
             sums.own[:, low : low + m] += own[:, :m]
