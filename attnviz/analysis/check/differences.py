@@ -1,4 +1,4 @@
-"""How far what is shown is from what it must be, each difference as a part of what rounding may make of it."""
+"""Differences between what is shown and what transformers' weights give, each divided by what rounding may cause."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 SINGLE = 2.0**-22
-"""What is kept in float32 is rounded by a part of 2⁻²⁴; and some of it is added up before."""
+"""The relative rounding of values that are kept in float32: 2⁻²⁴, and more where values were added up first."""
 SLACK = 12.0
-"""Where float64 explains a difference, ours may be so many times as large as that of transformers' own two types.
+"""Rounding explains a difference up to this many times the one between transformers' own two types.
 
-Twice ``verdict.TIMES``: these are the largest differences in some rows of a layer, and others may be rounded more.
+Twice ``report.ROUNDING_BOUND``: the latter is measured on some rows of a layer, and other rows may be rounded more.
 """
 
 
@@ -23,9 +23,9 @@ Place = TypeVar("Place")
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How far two values may be apart: ``weight``, and ``part`` of the value itself.
+    """How far two values may differ: by ``weight``, plus ``part`` times the value.
 
-    Two weights agree where they are within ε (``verdict.TOLERANCES``). Rounding moves scores, and a weight A by
+    Two weights agree if they are within ε (``report.TOLERANCES``). Rounding moves scores, and a weight A by
     A·(1 − A)·R where these move by R against each other; so R = 4ε is the most that keeps every weight within ε.
     Then each weight is right to a part of R, also one that is small. A figure that adds up weights with factors that
     are not negative is right to the same part of itself: shares, what a key receives, Σ A·|q − k|, the means and
@@ -38,11 +38,11 @@ class Tolerance:
 
     @classmethod
     def of(cls, weight: float) -> Tolerance:
-        """That in which each weight may be off by ``weight``."""
+        """The tolerance in which each weight may be off by ``weight``."""
         return cls(weight, max(4 * weight, SINGLE))
 
     def by_rounding(self, theirs: Mapping[Place, Tensor], exact: Mapping[Place, Tensor]) -> Tolerance:
-        """What rounding explains, where transformers' own weights (…, M) are ``theirs``, and in float64 ``exact``.
+        """The tolerance that rounding explains: transformers' weights (…, M) are ``theirs``, and ``exact`` in float64.
 
         No type rounds to less than half its epsilon.
         """
@@ -60,9 +60,9 @@ class Tolerance:
 
 @dataclass
 class Differences:
-    """The largest difference of each thing that is shown, as a part of its tolerance: 1 is as much as may be.
+    """The largest difference of each kind of value that is shown, divided by its tolerance; at most 1 passes.
 
-    What rounding explains may be another tolerance in each of the ``layers``, by the model's own number.
+    ``layers`` have tolerances of their own, by the model's number of the layer.
     """
 
     tolerance: Tolerance
@@ -71,7 +71,7 @@ class Differences:
     _most: dict[str, float] = field(default_factory=lambda: {"weights": 0.0, "figures": 0.0})
 
     def within(self, layer: int) -> Differences:
-        """The same, of one ``layer``: what is noted there is noted here."""
+        """A view with the tolerance of one ``layer``; what is noted there is noted here too."""
         return Differences(self.layers.get(layer, self.tolerance), self.layers, self.found, self._most)
 
     @property
@@ -81,13 +81,13 @@ class Differences:
 
     @property
     def figures(self) -> float:
-        """The largest |Δ| of other values, as a part of the value where it is above 1."""
+        """The largest |Δ| of other values, relative to the value if that is above 1."""
         return self._most["figures"]
 
     def values(self, what: str, shown: Tensor, right: Tensor, of: Tensor | None = None) -> None:
-        """Note how far the values ``shown`` are from the ``right`` ones; both have no number at the same places.
+        """Note how far the values ``shown`` are from the ``right`` ones; NaN must be in the same entries of both.
 
-        ``of`` is what the tolerance is a part of, where that is not the value itself.
+        ``of`` is the value that the tolerance is relative to, if that is not the value itself.
         """
         shown, right = shown.double().cpu(), right.double().cpu()
         if shown.shape != right.shape:
@@ -110,17 +110,17 @@ class Differences:
         self.parts(what, apart / self.tolerance.allows(right))
 
     def at_most(self, what: str, value: Tensor, most: Tensor) -> None:
-        """Note by how much each ``value`` is above the ``most`` that it may be."""
+        """Note by how much each ``value`` exceeds its limit ``most``."""
         value, most = value.double(), most.double()
         self.parts(what, (value - most).clamp(min=0) / self.tolerance.allows(most))
 
     def never(self, what: str, *, happens: bool | Tensor) -> None:
-        """Note something that no rounding can do."""
+        """Note a mistake that rounding can't cause, if it ``happens``."""
         if bool(torch.as_tensor(happens).any()):
             self.parts(what, torch.tensor(torch.inf))
 
     def parts(self, what: str, parts: Tensor) -> None:
-        """Note differences that are parts of their tolerance already."""
+        """Note differences that are already divided by their tolerance."""
         if parts.numel():
             most = float(parts.nan_to_num(nan=torch.inf).max())
             self.found[what] = max(self.found.get(what, 0.0), most)
@@ -132,5 +132,5 @@ class Differences:
 
     @property
     def worst(self) -> str:
-        """What that is of."""
+        """The kind of value that has the largest difference."""
         return max(self.found, key=self.found.__getitem__, default="")

@@ -1,4 +1,4 @@
-"""One look at transformers' model, and how far what an observation shows is from what it says."""
+"""Compare what an observation shows with one run of transformers' model."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ _FIGURES = (
 )  # fmt: skip
 
 Kept = dict[tuple[int, int], Tensor]
-"""By the number of the window, or 0, and of the layer: rows (H, Q, M)."""
+"""Rows (H, Q, M) by the number of the window (0 without windows) and of the layer."""
 
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """What transformers reads at once: the text, or the window ``number`` of it, of which the ``rows`` are compared.
+    """What transformers reads at once: the text, or its window ``number``; and the ``rows`` that are compared.
 
-    The first of these, ``mine``, are rows that were kept in the run.
+    The first ``mine`` of these rows were kept in the observed run.
     """
 
     number: int
@@ -50,7 +50,7 @@ class Piece:
 
 
 class Examined:
-    """What one look at transformers' model shows of an observation."""
+    """Collects the differences between an observation and one run of transformers' model."""
 
     def __init__(
         self,
@@ -59,11 +59,11 @@ class Examined:
         heads: Mapping[int, Sequence[int]],
         layers: Mapping[int, Tolerance] | None = None,
     ) -> None:
-        """``heads`` are those of each layer, by its own number, that are made in full; ``layers`` have a tolerance."""
+        """``heads`` are compared in all rows, by the layer's own number; ``layers`` have tolerances of their own."""
         self.observation, self.heads = observation, heads
         self.differences = Differences(tolerance, layers or {})
         self.apart: Kept = {}
-        """|Δ| of the rows that were kept in the run."""
+        """|Δ| of the rows that were kept in the observed run."""
         self.theirs: Kept = {}
         self._units = reading_of(observation)
         self._made = Made(observation, self.differences)
@@ -100,7 +100,7 @@ class Examined:
                 layer.end_text(text)
 
     def rounding(self, exact: Kept, dtype: str) -> Rounding:
-        """Of all heads beyond the tolerance, how far rounding explains it: transformers says ``exact`` in ``dtype``."""
+        """How far rounding explains heads beyond the tolerance; ``exact`` are transformers' weights in ``dtype``."""
         found = []
         for number in self.observation.layer_numbers:
             mine, theirs, right = [], [], []
@@ -116,16 +116,16 @@ class Examined:
         return max(found, key=lambda each: each.times)
 
     def end(self, *, every: bool) -> None:
-        """All was seen; ``every``: each window was."""
+        """Finish the comparison; ``every`` says whether every window was read."""
         self._made.end()
         if every:
             for layer in self._layers.values():
                 layer.end()
 
     def _see_rows(self, piece: Piece, number: int, theirs: Tensor) -> None:
-        """Compare the rows (H, Q, M) of a layer, and the links of the units that they are of."""
+        """Compare the rows (H, Q, M) of a layer, and the links of the units of these rows."""
         observation, evidence = self.observation, evidence_of(self.observation)
-        if number not in self._layers:  # of which nothing is shown
+        if number not in self._layers:  # nothing of this layer is shown
             return
         theirs = theirs.cpu()
         self.theirs[piece.number, number] = theirs
@@ -153,7 +153,7 @@ class Examined:
 
 
 class _Layer:
-    """What is shown of one layer, at the ``place`` that it has in the observation."""
+    """Compares what is shown of one layer; ``place`` is its index in the observation."""
 
     def __init__(self, examined: Examined, place: int) -> None:
         observation = examined.observation
@@ -179,7 +179,7 @@ class _Layer:
         )
 
     def see_rows(self, window: Window | None, block: Block) -> None:
-        """See rows of all heads that follow each other, of whole words."""
+        """See consecutive rows of whole words, in all heads."""
         self._examined.see_tokens(self._place, window, block)
         if self._unit_rows is not None:
             return
@@ -188,7 +188,7 @@ class _Layer:
             self._examined.see_units(self._place, units)
 
     def see(self, text: MarkedText, window: Window | None, query: int, key: int, weights: Tensor) -> None:
-        """See some rows of the heads that are made in full."""
+        """See some rows of the heads that are compared in full."""
         weights = weights.cpu()
         self._plain.add(text, query, key, weights)
         block: Block | None = (query, key, weights)
@@ -208,7 +208,7 @@ class _Layer:
         self._plain.end(text)
 
     def end(self) -> None:
-        """Hold the figures, which are of all rows, to what they must be."""
+        """Compare the figures, which need all rows."""
         if not self._heads:
             return
         if self._unit_rows is not None:
@@ -234,10 +234,10 @@ class _Layer:
 
 
 def evidence_of(observation: Observation) -> Evidence:
-    """What was kept for the check.
+    """Return what was kept for the check.
 
     Raises:
-        InputError: nothing was.
+        InputError: the observation was made without evidence.
     """
     if observation.evidence is None:
         raise InputError(

@@ -1,8 +1,4 @@
-"""Units larger than words, and what made the model's own tokens, from rows of transformers' weights: plainly.
-
-All rows of some heads are added up in float64, token by token, in units by which they are numbered; nothing is shared
-with the observers.
-"""
+"""Sum rows of transformers' weights to units larger than words, independently of the observers, in float64."""
 
 from __future__ import annotations
 
@@ -18,7 +14,7 @@ from attnviz.record import KeySpan, Observation
 
 
 class KeyUnits:
-    """Adds the columns of rows of tokens up to units, in a layer with this ``layer_window``."""
+    """Sums the columns of rows of tokens to units, in a layer with this ``layer_window``."""
 
     def __init__(self, observation: Observation, starts: Sequence[int], layer_window: KeySpan) -> None:
         """``starts`` are the first tokens of the units that are looked at."""
@@ -27,7 +23,7 @@ class KeyUnits:
         self._units = unit_of(starts, len(observation.key_encoding))
 
     def sum(self, window: Window | None, query: int, key: int, weights: Tensor) -> tuple[Tensor, Tensor]:
-        """Of rows (h, n, m) the sums over units (h, n, U), and how many tokens of each unit the rows see, (n, U)."""
+        """The sums of rows (h, n, m) over units (h, n, U), and how many tokens of a unit each row sees (n, U)."""
         h, n, m = weights.shape
         rows, columns = torch.arange(query, query + n), torch.arange(key, key + m)
         to, wide = self._units[columns], torch.float64
@@ -36,7 +32,7 @@ class KeyUnits:
         return summed, torch.zeros(n, self.count, dtype=wide).index_add_(1, to, visible)
 
     def _visible(self, window: Window | None, rows: Tensor, columns: Tensor) -> Tensor:
-        """Which of the columns each row sees, (n, m)."""
+        """Whether each row sees each column, (n, m)."""
         left, right = self._layer_window
         apart = columns - rows[:, None]
         visible = torch.ones(apart.shape, dtype=torch.bool)
@@ -50,12 +46,12 @@ class KeyUnits:
 
 
 def unit_of(starts: Sequence[int], size: int) -> Tensor:
-    """The number of the unit of each of so many tokens."""
+    """The number of the unit of each of ``size`` tokens."""
     return torch.bucketize(torch.arange(size), torch.as_tensor(starts), right=True) - 1
 
 
 class UnitRows:
-    """Adds rows of tokens up to rows of units, in ``heads`` of a layer with this ``layer_window``."""
+    """Sums rows of tokens to rows of units, in ``heads`` heads of a layer with this ``layer_window``."""
 
     def __init__(self, observation: Observation, heads: int, layer_window: KeySpan) -> None:
         self._observation = observation
@@ -89,12 +85,12 @@ class UnitRows:
 
     @property
     def weights(self) -> Tensor:
-        """What the units give to each other, (h, n, m)."""
+        """The weights between the units, (h, n, m)."""
         by = self._pairs if self._observation.request.per_token else self._rows[:, None].expand_as(self._pairs)
         return self._sums / by.clamp(min=1)
 
     def judge_others(self, differences: Differences, layer: int, heads: list[int]) -> None:
-        """Hold what the units get from the queries outside of them to these; ``layer`` is its place."""
+        """Compare what units receive from queries outside of them; ``layer`` is the layer's index."""
         others = self._observation.others
         if others is None:
             return

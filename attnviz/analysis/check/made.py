@@ -1,4 +1,4 @@
-"""What is shown of the average of all heads, of new tokens, and of words that were asked for: held to all heads."""
+"""Check averages over all heads, and the rows of generated tokens and of the words that were asked for."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from attnviz.record import Array, Observation, Top
 
 
 class Made:
-    """What is shown of the average of all heads, and of the rows of new tokens and of words that were asked for."""
+    """Collects the averages over all heads, and the rows of generated tokens and of the words that were asked for."""
 
     def __init__(self, observation: Observation, differences: Differences) -> None:
         self._observation, self._differences = observation, differences
@@ -34,7 +34,7 @@ class Made:
         ]
 
     def add(self, place: int, block: Block) -> None:
-        """See rows of units in all heads of the layer at ``place``."""
+        """See rows of units in all heads of the layer with the index ``place``."""
         del place
         query, key, weights = block
         for i in range(weights.shape[1]):
@@ -42,12 +42,12 @@ class Made:
                 self._asked[query + i][key : key + weights.shape[2]] += weights[:, i].sum(0, dtype=torch.float64)
 
     def add_tokens(self, place: int, window: Window | None, block: Block) -> None:
-        """See rows of tokens in all heads of the layer at ``place``."""
+        """See rows of tokens in all heads of the layer with the index ``place``."""
         for table in self._tables:
             table.add(self._differences, self._observation, place, window, block)
 
     def end(self) -> None:
-        """All layers were seen."""
+        """Compare the averages, when all layers were seen."""
         observation, count = self._observation, self._observation.layers * self._observation.heads
         averages = [(found, table.averages[row]) for table in self._tables for row, found in table.found.items()]
         if observation.average is not None and observation.named_links is None:
@@ -58,7 +58,7 @@ class Made:
 
 @dataclass(frozen=True, eq=False)
 class _Table:
-    """Some rows, each the mean of the queries of a ``span``: the ``top`` keys in each head, and ``averages`` of all."""
+    """Rows that are the means over ``spans`` of queries: their ``top`` keys in each head, and ``averages`` over all."""
 
     what: str
     spans: Sequence[tuple[int, int]]
@@ -72,7 +72,7 @@ class _Table:
     def add(
         self, differences: Differences, observation: Observation, place: int, window: Window | None, block: Block
     ) -> None:
-        """See rows of tokens: those of the rows that are whole in them."""
+        """Compare the rows whose queries all are in a block of rows of tokens."""
         query, key, weights = block
         number = observation.layer_numbers[place]
         keys = KeyUnits(observation, self.starts, observation.layer_windows[number])
@@ -89,7 +89,7 @@ class _Table:
 
 
 def _new_tokens(observation: Observation) -> _Table:
-    """The queries that predicted the tokens that the model wrote; they look at tokens, or at larger units."""
+    """The table of the queries that predicted the generated tokens; their keys are tokens, or larger units."""
     units = reading_of(observation, None if observation.large else "token")
     _, keys, _ = counting(
         units,
@@ -103,7 +103,7 @@ def _new_tokens(observation: Observation) -> _Table:
 
 
 def _named(observation: Observation) -> _Table:
-    """The words that were asked for, which look at larger units."""
+    """The table of the words that were asked for, whose keys are larger units."""
     words = [observation.encoding.words[i] for i in observation.asked]
     spans, units = [(word.start, word.stop) for word in words], reading_of(observation)
     links, average = observation.named_links, observation.average

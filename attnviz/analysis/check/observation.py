@@ -1,8 +1,8 @@
-"""The check of an observation: what is shown of a long text, held to transformers' own weights.
+"""Check what an observation shows of a long text against transformers' own weights.
 
-In every layer and head the weights of some queries, which were kept in the very run that is shown, and their links are
-compared; and of some heads, in turn from each layer, all that is shown of them: each figure, link, cell of a map and
-what each key receives are made anew from all rows of transformers' eager attention, by the plain definitions.
+In every layer and head, the weights of some queries, which were kept in the observed run, are compared, and the links
+of these queries. For some heads, drawn from all layers, everything is compared: each figure, link, map cell, and what
+each key receives are recomputed from all rows of transformers' eager attention, by the definitions in ``plain``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from attnviz.record import Heads, Observation
 
 
 def pieces_of(observation: Observation) -> tuple[list[Piece], bool]:
-    """What transformers reads of an observation's text, and whether that is all of it."""
+    """The parts of an observation's text that transformers reads, and whether they are all of it."""
     evidence, windows = evidence_of(observation), observation.windows
     kept = {rows.window or 0: rows.queries for rows in evidence.rows}
     if not windows:
@@ -48,7 +48,7 @@ def pieces_of(observation: Observation) -> tuple[list[Piece], bool]:
 
 
 def _printed(observation: Observation) -> Iterator[int]:
-    """The tokens of the units from which the links lead that ``show`` prints."""
+    """The tokens of the units that are queries of the links that ``show`` prints."""
     if not observation.maps.layers or observation.large or observation.request.generated:
         return
     summary = summarise(observation, heads=Heads(observation.maps.layers[:1]))
@@ -60,7 +60,7 @@ def _printed(observation: Observation) -> Iterator[int]:
 
 
 def texts_of(observation: Observation) -> tuple[Encoding, Encoding | None]:
-    """What the model read, and its decoder."""
+    """The input of the model, and that of its decoder, if it has an encoder too."""
     other = evidence_of(observation).other
     match observation.kind:
         case "cross":
@@ -73,7 +73,7 @@ def texts_of(observation: Observation) -> tuple[Encoding, Encoding | None]:
 
 
 def heads_of(observation: Observation, pieces: Sequence[Piece], *, every: bool) -> dict[int, list[int]]:
-    """The heads of each layer that are made in full: none where not every window is read."""
+    """The heads of each layer that are compared in full; none unless ``every`` window is read."""
     weights = sum(len(piece.window.encoding) ** 2 for piece in pieces if piece.window)
     weights = weights or observation.shape[2] * observation.shape[3]
     none: dict[int, list[int]] = {number: [] for number in (*observation.layer_numbers, *observation.unobserved)}
@@ -81,7 +81,7 @@ def heads_of(observation: Observation, pieces: Sequence[Piece], *, every: bool) 
 
 
 def rows_of(observation: Observation) -> RowCounts:
-    """Of how many queries the weights are compared."""
+    """The number of queries whose weights are compared."""
     kept = observation.evidence.rows if observation.evidence else ()
     return RowCounts(sum(len(rows.queries) for rows in kept), observation.shape[2])
 
@@ -94,7 +94,7 @@ def check_observation(
     judge: Judge,
     progress: OnLayerChecked | None = None,
 ) -> Check:
-    """Hold what an observation of the model ``backend`` shows to transformers' model, both with the same ``options``.
+    """Compare an observation of the model ``backend`` with transformers' model, both run with the same ``options``.
 
     Raises:
         NoReferenceWeights: transformers' attention gives no weights to compare with.

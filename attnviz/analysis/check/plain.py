@@ -1,7 +1,7 @@
-"""The figures of heads straight from their weights: the plain definitions that whatever is shown is held to.
+"""Compute the figures of heads directly from weights, as the reference for what is shown.
 
-Nothing here is shared with the observers and loops that make what is shown. Weights come as rows, some at a time, so
-that a long text needs no array of all its queries and keys; all is added up in float64.
+Nothing here is shared with the observers and the compiled loops. Weights come some rows at a time, so that a long text
+needs no array of all its queries and keys, and are added up in float64.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from attnviz.encoding import Encoding, Window, is_blank, is_punctuation
 
 @dataclass(frozen=True, eq=False)
 class MarkedText:
-    """What a model read at once, a text or a window of one: T tokens, and what counts as what of them.
+    """The T tokens of a text, or of one window of it, and which of them count.
 
     ``positions`` (T,) are those of its tokens in the document. ``counting`` are the queries that figures average over,
-    ``telling`` those whose offsets are counted. ``sets`` are the keys of which the share is a figure. From ``stop`` on
-    there are the special tokens behind the text, which the ``confidence`` of a document leaves out.
+    ``telling`` those whose offsets are counted. ``sets`` are the keys whose share is a figure. The special tokens
+    behind the text begin at ``stop``; the ``confidence`` of a document leaves them out.
     """
 
     ids: Tensor
@@ -38,7 +38,7 @@ class MarkedText:
 
     @cached_property
     def repeated(self) -> Tensor:
-        """Which tokens stand there once before."""
+        """Whether each token occurs earlier in the text."""
         seen, found = set[int](), []
         for number in self.ids.tolist():
             found.append(number in seen)
@@ -47,7 +47,7 @@ class MarkedText:
 
 
 def mark_text(encoding: Encoding, window: Window | None = None, within: Tensor | None = None) -> MarkedText:
-    """A document, or a ``window`` of it; only the queries ``within`` (N,) are averaged over."""
+    """Mark the tokens of a document, or of a ``window`` of it; only the queries ``within`` (N,) count."""
     special = torch.tensor(encoding.special)
     n, text = len(encoding), (~special).nonzero().flatten()
     first, last = (int(text[0]), int(text[-1])) if len(text) else (n, n)
@@ -71,7 +71,7 @@ def mark_text(encoding: Encoding, window: Window | None = None, within: Tensor |
 
 
 def mark_cross_text(encoding: Encoding, keys: Encoding, within: Tensor | None = None) -> MarkedText:
-    """A text that looks at another one, ``keys``."""
+    """Mark the tokens of a text whose keys are another text, ``keys``."""
     key_mask, query_mask = mark_text(keys), mark_text(encoding, within=within)
     return replace(key_mask, counting=query_mask.counting, telling=query_mask.telling)
 

@@ -1,4 +1,4 @@
-"""Rows of weights, by their places in the document, and in its words: plainly, and with nothing of the observers'."""
+"""Rows of weights at their positions in the document, and between units; independent of the observers."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Block = tuple[int, int, Tensor]
 
 
 def in_document(window: Window, query: int, key: int, weights: Tensor, *, sinks: bool) -> Block | None:
-    """The rows that are kept of a ``window``, and of these the columns of the text, at their places in the document.
+    """The rows that are kept of a ``window``, without special tokens as keys, at their positions in the document.
 
     Args:
-        sinks: False where the first token of the window does not count as a key.
+        sinks: False if the first token of the window does not count as a key.
     """
     shift = window.start - window.lead
     first, last = max(window.first - shift, query), min(window.last - shift, query + weights.shape[1])
@@ -32,10 +32,10 @@ def in_document(window: Window, query: int, key: int, weights: Tensor, *, sinks:
 
 
 class ToUnits:
-    """Turns rows of tokens, which come in the order of the text, into rows of units: of whole ones only.
+    """Turns rows of tokens, which come in the order of the text, into rows of units.
 
-    To a unit goes the sum over its tokens, from it the mean. ``queries`` and ``keys`` are the first tokens of the
-    units, and where the last one ends.
+    The weight to a unit is the sum over its tokens, and from a unit the mean. A unit is returned when all of its rows
+    were seen. ``queries`` and ``keys`` are the first tokens of the units, and the end of the last one.
     """
 
     def __init__(self, queries: Sequence[int], keys: Sequence[int]) -> None:
@@ -43,7 +43,7 @@ class ToUnits:
         self._open: Block | None = None
 
     def rows(self, query: int, key: int, weights: Tensor) -> Iterator[Block]:
-        """The units that the rows, with those that are left from before, have whole."""
+        """The units that these rows, with those left over from before, complete."""
         if self._open is not None:
             query, key, weights = _joined(self._open, (query, key, weights))
         self._open = None
@@ -71,7 +71,7 @@ class ToUnits:
 
 
 def _joined(one: Block, other: Block) -> Block:
-    """Rows that follow each other, with the keys of both."""
+    """Join two consecutive blocks of rows, with the keys of both."""
     key = min(one[1], other[1])
     high = max(block[1] + block[2].shape[2] for block in (one, other))
     rows = []

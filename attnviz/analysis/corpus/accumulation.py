@@ -1,6 +1,6 @@
-"""What a corpus has in common: its figures over all documents, its typical links, and the documents unlike the others.
+"""Collect the findings on a corpus: its figures over all documents, its typical links, its outlying documents.
 
-Documents are added part by part, and what is kept does not grow with their number.
+Documents are added part by part, in memory that does not grow with their number.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Figures = Mapping[str, NDArray[np.floating]]
 AMOUNTS = tuple(metric for metric in METRICS if metric.kind == "amount")
 """The figures that have a mean."""
 _GROUPS = 100
-"""How many different reasons are told apart; what comes later counts with ``OTHER``."""
+"""The most different reasons that are counted by themselves; further ones count as ``OTHER``."""
 OTHER = "other reasons"
 _NUMBER = re.compile(r"\d[\d,.]*(?<![,.])")
 _MOST = 200
@@ -34,10 +34,10 @@ _MOST = 200
 
 @dataclass(frozen=True, eq=False)
 class DocumentRows:
-    """Documents, an entry each; ``reason`` says why one was not measured and is empty where it was.
+    """Documents, one entry each. ``reason`` says why a document was not measured; it is empty if it was.
 
-    ``note`` is what the reader should know of a document, ``words`` are those of the text, and ``special`` says how
-    many of the ``tokens`` are.
+    ``note`` is what the reader should know of a document, ``words`` the number of words of its text, and ``special``
+    how many of its ``tokens`` are special.
     """
 
     number: NDArray[np.int64]
@@ -51,16 +51,16 @@ class DocumentRows:
     row: Sequence[int | None] = ()
 
     def where(self, row: int) -> Where:
-        """Which document that is, and where it is from."""
+        """The number and origin of the document in a ``row``."""
         place = self.row[row] if self.row else None
         return Where(int(self.number[row]), self.source[row], self.line[row], int(self.tokens[row]), place)
 
 
 @dataclass(frozen=True)
 class Counts:
-    """How many there are of each; words and tokens of the documents that were measured.
+    """How many documents there are, and the words and tokens of those that were measured.
 
-    So many of these are ``short``: they have fewer than ``MIN_QUERIES`` tokens, special ones not counted.
+    ``short`` is the number of documents with fewer than ``MIN_QUERIES`` tokens, special ones not counted.
     """
 
     documents: int = 0
@@ -77,7 +77,7 @@ class Counts:
 
     @property
     def left_out(self) -> str:
-        """What the reader should know of the documents that some findings leave out; empty where there are none."""
+        """The note on short documents, which some findings leave out; empty if there are none."""
         if not self.short:
             return ""
         one = self.short == 1
@@ -88,7 +88,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Reason:
-    """Why ``documents`` documents failed, or what was noted of them; ``text`` is of the ``first`` of them."""
+    """Why documents failed, or what was noted of them, and how many; ``text`` is that of the ``first`` document."""
 
     text: str
     documents: int
@@ -97,7 +97,7 @@ class Reason:
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """A corpus that was read by L layers of H heads.
+    """The findings on a corpus, for a model of L layers with H heads.
 
     ``figures`` are those of each head by the names of ``AMOUNTS``; ``modes`` what is commonest over the documents:
     ``offset``, with the mean share of a document's tokens that look there, and ``sink_position`` and
@@ -120,10 +120,10 @@ class Corpus:
 
 
 class Collector:
-    """Collects a corpus of models with such ``layers`` (their own numbers) of so many ``heads``.
+    """Collects the findings on a corpus, for a model with ``heads`` heads in each of its ``layers``.
 
-    ``top`` is how many typical pairs, longest links and outlying documents there are in the end; pairs with English
-    ``pronouns`` are typical only if they are asked for.
+    ``layers`` are the model's own numbers. ``top`` is the number of typical pairs, of longest links and of outlying
+    documents to find. Pairs with English ``pronouns`` count as typical only on request.
     """
 
     def __init__(self, layers: Sequence[int], heads: int, top: int = 20, *, pronouns: bool = False) -> None:
@@ -141,9 +141,9 @@ class Collector:
         self._failures, self._notes = Reasons(), Reasons()
 
     def add(self, documents: DocumentRows, figures: Figures, links: LinkRows) -> None:
-        """Add documents in the order of their numbers, all that there is of each.
+        """Add all rows of some documents, in the order of their numbers.
 
-        ``figures`` has, by the names of ``METRICS``, those of the documents that were measured: (B, L, H) each.
+        ``figures`` are those of the measured documents, by the names of ``METRICS``, (B, L, H) each.
         """
         self._reasons(documents)
         rows = [row for row, reason in enumerate(documents.reason) if not reason]
@@ -180,13 +180,13 @@ class Collector:
     def _long_enough(
         self, documents: DocumentRows, figures: Figures, rows: Sequence[int], enough: NDArray[np.bool_]
     ) -> None:
-        """What is asked of documents with so many tokens only that their figures are no accident."""
+        """Add the figures that need documents of at least ``MIN_QUERIES`` tokens to mean anything."""
         some = {name: values[enough] for name, values in figures.items()}
         self._offsets.add(some["offset"], some["offset_share"])
         self._outliers.add(some, [documents.where(row) for row, long in zip(rows, enough, strict=True) if long])
 
     def merge(self, other: Collector) -> None:
-        """Add all that ``other`` has collected, of documents behind those that are here.
+        """Add what ``other`` has collected of later documents.
 
         Means are rounded otherwise than had the documents been added one by one; all else is the same, as far as
         typical pairs are counted exactly.
@@ -206,7 +206,7 @@ class Collector:
         self._notes.merge(other._notes)
 
     def corpus(self) -> Corpus:
-        """All that was collected."""
+        """The findings so far."""
         positions = {name: modes.commonest() for name, modes in self._positions.items()}
         return Corpus(
             layers=self.layers,
@@ -224,7 +224,7 @@ class Collector:
 
 
 class Reasons:
-    """Counts reasons; those that differ in their numbers only are one."""
+    """Counts reasons; reasons that differ only in numbers are counted as one."""
 
     def __init__(self) -> None:
         self._found: dict[str, Reason] = {}
@@ -246,5 +246,5 @@ class Reasons:
         self._found[name] = replace(known, documents=known.documents + reason.documents) if known else reason
 
     def found(self) -> tuple[Reason, ...]:
-        """The commonest first; of those as common the one that was found first."""
+        """All reasons, the commonest first; of equally common ones that of the earliest document."""
         return tuple(sorted(self._found.values(), key=lambda each: (-each.documents, each.first.document)))

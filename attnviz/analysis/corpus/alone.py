@@ -1,4 +1,4 @@
-"""What is measured of one document that is run by itself: of any length, whole or in windows, and nothing N × N."""
+"""Measure one document of any length by itself, at once or in windows, without any N × N array."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def measure_alone(
 
     Of an encoder–decoder it is the encoder's attention that is measured.
 
-    A document that is longer than the model is run in its ``windows`` (``encoding.slide``), on the CPU as many at once
+    A document that is longer than the model is run in its ``windows`` (``slide_windows``), on the CPU as many at once
     as torch has threads, and then memory is that of these windows. Each query counts once, with all that it sees in the
     window that keeps it. Positions and words are those of the document. ``first`` is the share of the window's first
     token, and ``duplicate`` that of the window's earlier tokens. The special tokens around a window are taken for those
@@ -63,7 +63,7 @@ def measure_alone(
         causal = is_causal(backend, encoding, _written(backend, encoding), backend.kinds[0])
     windows = windows or Windows.of_one(encoding)
     document = _document(encoding, causal=causal)
-    # Of one window the first token is the document's, which is a word that does not count.
+    # Without windows the first token is the document's first word, which does not count as a key.
     sinks = not causal or asked.special or asked.everything or windows.lead > 0
     strongest = _strongest(encoding, asked, causal=causal)
 
@@ -86,7 +86,7 @@ def measure_alone(
 
 
 def _workers(backend: Native | Hosted, windows: Windows) -> int:
-    """How many windows run at once; those that cut words come one by one, for what they have of a word is added up."""
+    """How many windows run at once; windows that cut words run one by one, since the parts of a word are added up."""
     if backend.name != "native" or backend.network.device.type != "cpu" or not windows.whole_words:
         return 1
     import torch
@@ -95,7 +95,7 @@ def _workers(backend: Native | Hosted, windows: Windows) -> int:
 
 
 def run_alone(backend: Native | Hosted, encoding: Encoding, observers: Sequence[Observer]) -> None:
-    """Show ``observers`` how a text looks at itself: in an encoder–decoder that is the encoder's attention.
+    """Run a text and show ``observers`` its self-attention; in an encoder–decoder that of the encoder.
 
     Raises:
         InputError, ModelError: as ``backend.run``.
@@ -112,14 +112,14 @@ def run_alone(backend: Native | Hosted, encoding: Encoding, observers: Sequence[
 
 
 def _written(backend: Native | Hosted, encoding: Encoding) -> Encoding | None:
-    """What the decoder reads where there is one: any token, as no weight of the encoder depends on it."""
+    """The decoder's input, if there is a decoder: any token will do, since no weight of the encoder depends on it."""
     if backend.kinds[0] == "self":
         return None
     return replace(encoding, ids=encoding.ids[:1], type_ids=encoding.type_ids[:1])
 
 
 def _strongest(encoding: Encoding, asked: Asked, *, causal: bool) -> Strongest:
-    """What keeps the strongest links of the words that count."""
+    """The observer of the strongest links between words that count."""
     words = read_in("word", encoding, None, (), asked.language)
     query_mask, key_mask, itself = counting(words, causal=causal, special=asked.special, everything=asked.everything)
     text = encoding.special.count(False)
@@ -127,7 +127,7 @@ def _strongest(encoding: Encoding, asked: Asked, *, causal: bool) -> Strongest:
 
 
 def _document(encoding: Encoding, *, causal: bool) -> DocumentMasks:
-    """What is said of the tokens; ``cls`` and ``sep`` are the special ones before and after the text."""
+    """The masks of the tokens; ``cls`` and ``sep`` are the special tokens before and after the text."""
     tokens = read_in("token", encoding, None, ()).queries
     positions, text = np.arange(len(encoding)), np.flatnonzero(~tokens.special)
     first, last = (text[0], text[-1]) if len(text) else (len(encoding), len(encoding))

@@ -1,4 +1,4 @@
-"""What a corpus costs: documents of one length, every head measured, its tables written; reckoned beforehand."""
+"""Estimate what a corpus costs: documents of one length, with all heads measured and all tables written."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from attnviz.model.native.backend import Native
 
 PART = 1024
-"""So many documents a part file of each table has, and so many are in a worker's memory at once."""
+"""The number of documents in a part file of each table, and in a worker's memory at once."""
 PART_TOKENS = 1 << 20
-"""Fewer have a part file where they are long: it has about this many tokens at most."""
+"""The most tokens of a part file, about: of long documents a part file has fewer."""
 SENTENCE = 25
-"""The tokens of a document of which nothing else is known: a sentence of some 20 words and its special tokens."""
+"""The tokens of a document of unknown length: a sentence of some 20 words, and special tokens."""
 DAY, HOUR = 86_400, 3_600
 
 # Bytes on disk a row, by Parquet with zstd: measured on the tables of 1,024 sentences of English EWT in the default
@@ -36,22 +36,22 @@ _DOCUMENT = 80
 _FIGURE_KEPT = 12
 _LINK_KEPT = 100
 _WORKERS = os.cpu_count() or 1
-"""So many packs are run at once."""
+"""The number of packs that run at once."""
 _LONG_ENOUGH = 1.0
-"""The seconds that documents are run for, to see how many it does."""
+"""The seconds for which documents are run to measure the speed."""
 _ARRAYS = 3
-"""So many arrays of weights each of them has: scores, weights, and what is made of them."""
+"""The number of arrays of the size of the weights that a pack needs: scores, weights, and a temporary one."""
 
 GPU = "H100"
 GPU_SHARE = 0.3
-"""How much of its peak a GPU does."""
+"""The share of its peak that a GPU reaches."""
 GPU_PEAK = {2: 989e12, 4: 67e12, 8: 67e12}
 """FLOP/s of an H100 SXM by the bytes of a number: float32 without TF32, the others in tensor cores (NVIDIA 2023)."""
 
 
 @dataclass(frozen=True)
 class Tables:
-    """Something of each table of a corpus, rows or bytes; of ``links`` it is the most there can be."""
+    """The rows or bytes of each table of a corpus; for ``links`` the most there can be."""
 
     documents: int
     heads: int
@@ -59,13 +59,13 @@ class Tables:
 
     @property
     def total(self) -> int:
-        """That of all tables."""
+        """The sum over all tables."""
         return self.documents + self.heads + self.links
 
 
 @dataclass(frozen=True)
 class CorpusCost:
-    """What ``documents`` of ``tokens`` each cost. FLOPs count multiplications and additions; memory is in bytes.
+    """The cost of ``documents`` documents of ``tokens`` tokens each, in FLOPs (additions too) and bytes.
 
     A document is read in so many ``windows``. Of each table there are ``parts`` files, of ``part`` documents each. A
     worker has the ``model``, the ``activations`` of a pack and the ``results`` of a part, beside Python and torch
@@ -89,7 +89,7 @@ class CorpusCost:
 
     @property
     def all_tokens(self) -> int:
-        """The tokens of all documents; what windows share counts once."""
+        """The tokens of all documents; tokens that two windows share count once."""
         return self.documents * self.tokens
 
     @property
@@ -99,7 +99,7 @@ class CorpusCost:
 
 
 def corpus_cost(shape: ModelShape, documents: int, tokens: int, *, top: int = Asked.top, bytes_: int = 4) -> CorpusCost:
-    """What ``documents`` cost that all have ``tokens``; ``bytes_`` are those of one of the model's numbers.
+    """The cost of ``documents`` documents of ``tokens`` tokens; a number of the model takes ``bytes_`` bytes.
 
     Where their lengths differ, attention costs more than at their mean: it grows with the square of each. ``shape`` is
     of one stack.
@@ -132,7 +132,7 @@ def corpus_cost(shape: ModelShape, documents: int, tokens: int, *, top: int = As
 
 
 def reading(shape: ModelShape, tokens: int) -> tuple[int, int]:
-    """The tokens that the model reads at once of a document of ``tokens``, and in how many windows, each half new."""
+    """The tokens that the model reads at once of a document of ``tokens``, and the number of windows, half new each."""
     if shape.limit is None or tokens <= shape.limit:
         return tokens, 1
     return shape.limit, 1 + -(-(tokens - shape.limit) // -(-shape.limit // 2))
@@ -173,12 +173,12 @@ def _seconds(backend: Native | Hosted, documents: Sequence[Encoding], asked: Ask
 
 
 def workers(seconds: float, within: float) -> int:
-    """How many at once are done ``within`` seconds with what takes one of them ``seconds``."""
+    """How many workers finish ``within`` that many seconds what takes one worker ``seconds``."""
     return max(1, math.ceil(seconds / within))
 
 
 def _activations(shape: ModelShape, tokens: int, texts: int, bytes_: int) -> int:
-    """Of the packs that run at once, of ``texts`` of ``tokens`` at most."""
+    """The memory of the packs that run at once, of at most ``texts`` texts of ``tokens`` tokens."""
     pack = max(1, min(PACK // tokens, texts))
     cells = max(block.heads for block in shape.stacks[0].blocks) * tokens * tokens
     weights = max(cells, min(PACK_CELLS, pack * cells)) * max(4, bytes_)

@@ -1,4 +1,4 @@
-"""How a figure is distributed over any number of documents: mean, deviation and quantiles, in memory that stays flat.
+"""The distribution of a figure over any number of documents: mean, deviation and quantiles, in constant memory.
 
 Mean and deviation are merged as by Chan et al. (1979); quantiles come from counts in logarithmic buckets, as DDSketch
 has them (Masson et al. 2019). Counts, extremes and quantiles do not depend on the order in which documents come, nor
@@ -18,17 +18,17 @@ Values = NDArray[np.float64]
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 ACCURACY = 0.01
-"""How far a quantile is from the value that has its rank, relative to that value, at most."""
+"""The largest relative difference between a quantile and the value that has its rank."""
 SMALLEST = 1e-12
-"""What is nearer to 0 counts as 0 in the quantiles."""
+"""Values nearer to 0 than this count as 0 in the quantiles."""
 _ROOM = 64
-"""By how many buckets the range grows: rarely, and never by much."""
+"""The number of buckets by which the range grows."""
 
 
 class Distribution:
-    """The distribution of a figure in each of ``shape`` cells (all heads, say). Values that are not finite don't count.
+    """The distribution of a figure in each cell of ``shape``, such as (L, H). Values that are not finite don't count.
 
-    All results have the ``shape``; where a cell has no value its count is 0 and the rest NaN.
+    All results have this ``shape``. A cell without values has the count 0, and NaN otherwise.
     """
 
     def __init__(self, shape: Sequence[int] = (), accuracy: float = ACCURACY) -> None:
@@ -60,7 +60,7 @@ class Distribution:
         self._tally(found, there)
 
     def merge(self, other: Distribution) -> None:
-        """Add all that ``other`` has counted.
+        """Add the values that ``other`` has counted.
 
         Raises:
             AttnvizError: it counts in other cells or buckets.
@@ -99,12 +99,12 @@ class Distribution:
         self._buckets += more.reshape(cells, width).astype(self._buckets.dtype)
 
     def _widen(self) -> None:
-        """Have counts that are wide enough for so many values; narrow ones take half the memory."""
+        """Switch to wider counts when values are too many for narrow ones, which take half the memory."""
         if self._buckets.dtype == np.uint32 and self._count.max(initial=0) > np.iinfo(np.uint32).max:
             self._buckets = self._buckets.astype(np.uint64)
 
     def _window(self, low: int, high: int) -> None:
-        """Have buckets from ``low`` to ``high``."""
+        """Extend the buckets so that they reach from ``low`` to ``high``."""
         first, stop = self._first, self._first + self._buckets.shape[1]
         before = 0 if low >= first else -(-(first - low) // _ROOM) * _ROOM
         behind = 0 if high < stop else -(-(high + 1 - stop) // _ROOM) * _ROOM
@@ -114,7 +114,7 @@ class Distribution:
 
     @property
     def count(self) -> NDArray[np.int64]:
-        """In how many documents there is a value."""
+        """The number of documents that have a value."""
         return self._count.reshape(self.shape)
 
     @property
@@ -124,7 +124,7 @@ class Distribution:
 
     @property
     def deviation(self) -> Values:
-        """The standard deviation over the documents, which are all that there are: the square root of the variance."""
+        """The standard deviation over the documents, taken as the whole population."""
         return self._where(np.sqrt(self._apart / np.maximum(self._count, 1)))
 
     @property

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 PERIOD, REPEATS, EXAMPLES = 25, 4, 10
 """How many random tokens there are, how often they come, and how many such texts are read (Olsson et al. 2022)."""
 LEAST = 5
-"""Of fewer tokens in a row a head that looks at a fixed distance could not be told from one of induction."""
+"""With fewer tokens, a head that looks at a fixed distance could not be told from an induction head."""
 _ENDS = 0.1
 """The share of the vocabulary at either end that is left out."""
 
@@ -106,5 +106,5 @@ class _Matching(Observer):
 
     @property
     def score(self) -> NDArray[np.float64]:
-        """The sums by the queries of one text, (L, H)."""
+        """The sums divided by the number of queries, (L, H)."""
         return np.stack([self._sums[number] for number in sorted(self._sums)]) / self._queries

@@ -62,9 +62,9 @@ def stacked(figures: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, eq=False)
 class WordLinks:
-    """Links between words, one entry each: layers and heads by their place, words by their number in the document.
+    """Links between words, one entry each: the indices of layer and head, and the words' numbers in the document.
 
-    Ordered by layer, and in a layer from the strongest on; each pair of words once a layer, in its best head.
+    They are ordered by layer, the strongest first in each. A layer has each pair of words once, in its best head.
     """
 
     layer: NDArray[np.int16]
@@ -79,7 +79,7 @@ class WordLinks:
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """The ``figures`` (L, H, METRICS) of one document, NaN where it has none, and its strongest ``links``."""
+    """The ``figures`` (L, H, METRICS) of one document, NaN for missing ones, and its strongest ``links``."""
 
     figures: NDArray[np.float64]
     links: WordLinks
@@ -87,7 +87,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Asked:
-    """What is measured: the ``top`` links of each layer; the others are those of ``summarise``."""
+    """What is measured: ``top`` links in each layer; the other fields are those of a ``Request``."""
 
     top: int = 8
     special: bool = False

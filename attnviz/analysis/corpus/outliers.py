@@ -1,4 +1,4 @@
-"""Documents that are unlike others of about their length: those whose mean figures are far from theirs, and which.
+"""Find documents whose mean figures are far from those of other documents of about the same length.
 
 Far is measured as by Iglewicz & Hoaglin (1993), from the median and in units of a spread that a few outliers do not
 change. All figures depend on the length of a text (in a short one, more weight goes to special tokens and to itself),
@@ -20,11 +20,11 @@ from attnviz.analysis.corpus.metrics import METRICS
 
 COMPARED = tuple(metric.name for metric in METRICS if metric.unit == "share" and metric.name != "offset_share")
 FAR = 3.5
-"""From how many deviations on a document is outlying (Iglewicz & Hoaglin 1993)."""
+"""The number of deviations from which on a document is outlying (Iglewicz & Hoaglin 1993)."""
 LEAST = 20
-"""In fewer documents than this none is outlying."""
+"""The fewest documents among which one can be outlying."""
 ALIKE = 100
-"""So many documents of about the same length are compared, if there are as many."""
+"""The number of documents of about the same length that are compared, if there are as many."""
 _ACCURACY = 0.001
 _NORMAL = 1.349
 """How many standard deviations lie between the quartiles of a normal distribution."""
@@ -32,9 +32,9 @@ _NORMAL = 1.349
 
 @dataclass(frozen=True)
 class Where:
-    """A document of a corpus: its number, and where it is from.
+    """The number and origin of a document of a corpus.
 
-    ``row`` and ``line`` are None where it is a whole file, and ``line`` where that has no lines.
+    ``row`` and ``line`` are None for a whole file; ``line`` is None for files without lines too.
     """
 
     document: int
@@ -46,10 +46,10 @@ class Where:
 
 @dataclass(frozen=True)
 class Outlier:
-    """A document ``far`` from the others: by the mean ``value`` over all heads of its figure ``metric``.
+    """A document whose ``metric`` is far from that of other documents, by its mean ``value`` over all heads.
 
-    ``typical`` is the median of documents of about its length, ``far`` in deviations: above 0 where the value is
-    larger.
+    ``typical`` is the median of the documents of about its length. ``far`` is the distance from it in deviations,
+    above 0 if the value is larger.
     """
 
     where: Where
@@ -60,7 +60,7 @@ class Outlier:
 
 
 class Outliers:
-    """Keeps the documents with the largest and smallest means of each figure, of which the farthest are outlying."""
+    """Keeps the documents with the largest and smallest mean of each figure, among which outliers are found."""
 
     def __init__(self, kept: int) -> None:
         self._kept = kept
@@ -97,7 +97,7 @@ class Outliers:
         return sorted(best.values(), key=lambda found: (-abs(found.far), found.where.document))[: self._kept]
 
     def _alike(self, name: str) -> list[_Range]:
-        """The documents by their lengths; the longest, if they are few, with those that are next to them."""
+        """The documents by their lengths; if the longest are few, they are joined with the next shorter ones."""
         found: list[_Range] = []
         for length in sorted(length for figure, length in self._ranges if figure == name):
             if not found or found[-1].documents >= ALIKE:
@@ -110,7 +110,7 @@ class Outliers:
 
 
 class _Range:
-    """The means of one figure in documents of some lengths, and the documents at either end of these."""
+    """The means of one figure over documents of similar length, and the documents at either end of their range."""
 
     def __init__(self) -> None:
         self._all = Distribution(accuracy=_ACCURACY)
@@ -131,7 +131,7 @@ class _Range:
         self._keep(other._ends, kept)
 
     def _keep(self, more: list[tuple[float, Where]], kept: int) -> None:
-        """Keep so many of the smallest and of the largest means."""
+        """Keep ``kept`` of the smallest and of the largest means."""
         found = sorted([*self._ends, *more], key=lambda each: (each[0], each[1].document))
         self._ends = found if len(found) <= 2 * kept else found[:kept] + found[-kept:]
 

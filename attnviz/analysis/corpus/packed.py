@@ -1,4 +1,4 @@
-"""Many short documents measured together: figures of all heads and the strongest links, as of each one run alone."""
+"""Measure many short documents together: figures of all heads and strongest links, as if each was run alone."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Found = Measured | AttnvizError
 
 
 def nobody(*_: int) -> None:
-    """Is told how far the work is, and does not mind."""
+    """A callback for progress that does nothing."""
 
 
 def measure(
@@ -34,7 +34,7 @@ def measure(
     asked: Asked,
     on_progress: Callable[[int, int], None] = nobody,
 ) -> list[Found]:
-    """What is measured of each of ``encodings``, in their order, or why it could not be.
+    """Measure each of the ``encodings``; return the results in their order, or the error of a document.
 
     Where our own forward pass runs the model, short documents run together, in packs of as many tokens as is fast:
     memory is bounded by these, not by how many documents there are. Of an encoder–decoder the encoder is measured.
@@ -73,7 +73,7 @@ def _told(on_progress: Callable[[int, int], None], encoding: Encoding, found: Fo
 
 
 def _refused(network: Network, encoding: Encoding) -> AttnvizError | None:
-    """Why the network does not read the document; None where it does."""
+    """The error if the network can't read the document; else None."""
     from attnviz.model.inputs import require_fit
 
     embedding, limit = network.spec.embedding, network.spec.limit
@@ -87,7 +87,7 @@ def _refused(network: Network, encoding: Encoding) -> AttnvizError | None:
 
 
 def _together(network: Network, encodings: Sequence[Encoding], asked: Asked) -> Sequence[Found]:
-    """What is measured of a pack; where it fails as a whole, of its halves, and at last of each document alone."""
+    """Measure a pack; if it fails as a whole, measure its halves, and in the end each document alone."""
     from attnviz.model.inputs import as_error
 
     try:
@@ -116,7 +116,7 @@ def _pack(network: Network, encodings: Sequence[Encoding], asked: Asked) -> Sequ
 
 
 def _hosted(backend: Hosted, encoding: Encoding, asked: Asked) -> Found:
-    """What is measured of a document by all of its weights, as a hosted model gives them."""
+    """Measure a document from all of its weights, as a hosted model gives them."""
     from attnviz.attention.observers import Only, Weights
     from attnviz.attention.packs import Group, Measure
 
@@ -134,7 +134,7 @@ def _hosted(backend: Hosted, encoding: Encoding, asked: Asked) -> Found:
 
 
 def _documents(layers: Sequence[PackLayer], texts: Texts) -> list[Measured]:
-    """What was found of each document of a pack.
+    """The results of each document of a pack.
 
     Raises:
         UnsupportedModel: the layers have not the same number of heads.
@@ -158,7 +158,7 @@ _LINK = ("heads", "queries", "keys", "weights")
 
 
 def marks(encodings: Sequence[Encoding], asked: Asked, *, causal: bool) -> Marks:
-    """What counts as what in the documents of a pack, which look at themselves in a model that is ``causal`` or not."""
+    """The masks of the documents of a pack, for the self-attention of a model that is ``causal`` or not."""
     from attnviz.attention.packs import Marks, OffsetRules
     from attnviz.attention.sums import Texts, earlier_tokens
 
@@ -204,7 +204,7 @@ def marks(encodings: Sequence[Encoding], asked: Asked, *, causal: bool) -> Marks
 
 
 _NEVER = 1 << 31
-"""So many tokens no text has."""
+"""More tokens than any text has."""
 
 
 @lru_cache(maxsize=1 << 16)

@@ -1,4 +1,4 @@
-"""What each head does over a corpus: its roles, each with the score that it goes by and the threshold of that.
+"""The roles of heads over a corpus, each defined by a score and a threshold.
 
 A head may have several roles, or none.
 """
@@ -18,14 +18,14 @@ from attnviz.analysis.text.offsets import POSITIONAL
 Scores = NDArray[np.floating]
 
 _DIGITS = 6
-"""Digits of a score that count: a mean that is summed in another order differs beyond these."""
+"""The digits of a score that count; later ones depend on the order of the sums."""
 
 
 @dataclass(frozen=True)
 class Role:
-    """A role: what its ``score`` is, and the ``threshold`` from which on a head has it (``above`` which, if so).
+    """A role: its ``score``, and the ``threshold`` from which on a head has it; with ``above``, only beyond it.
 
-    ``source`` is of the threshold; empty where it is attnviz's own.
+    ``source`` is the publication of the threshold; empty if it is attnviz's own.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Role:
         return f"{'>' if self.above else '≥'} {self.threshold:g}"
 
     def holds(self, scores: Scores) -> NDArray[np.bool_]:
-        """Which of the scores are large enough, however the sums in them were rounded; NaN is not."""
+        """Whether each score is large enough, regardless of rounding; NaN is not."""
         scores = np.round(scores, _DIGITS)
         return scores > self.threshold if self.above else scores >= self.threshold
 
@@ -62,7 +62,7 @@ ROLES = (
 
 @dataclass(frozen=True)
 class HeadRole:
-    """A head that has a role: ``layer`` is the model's number; ``detail`` says at which offset or key, if it is one."""
+    """A head that has a role. ``layer`` is the model's own number; ``detail`` names the offset or key, if any."""
 
     layer: int
     head: int
@@ -72,7 +72,7 @@ class HeadRole:
 
 @dataclass(frozen=True, eq=False)
 class RoleHeads:
-    """A role, the ``scores`` (L, H) of all heads, None where they were not measured, and the ``heads`` that have it.
+    """A role, the ``scores`` (L, H) of all heads (None if not measured), and the ``heads`` that have the role.
 
     The heads with the largest scores come first.
     """
@@ -83,7 +83,7 @@ class RoleHeads:
 
 
 def roles(corpus: Corpus) -> tuple[RoleHeads, ...]:
-    """Which heads have which of ``ROLES``, in that order."""
+    """The heads that have each of ``ROLES``, in that order."""
     scores = _scores(corpus)
     return tuple(RoleHeads(role, scores[role.name], _heads(corpus, role, scores[role.name])) for role in ROLES)
 
@@ -110,7 +110,7 @@ def _heads(corpus: Corpus, role: Role, scores: Scores | None) -> tuple[HeadRole,
 
 
 def _detail(corpus: Corpus, name: str, layer: int, head: int) -> str:
-    """Where the head looks."""
+    """The offset or key of a head with a role, if the role has one."""
     if name == "positional":
         return offset_name(int(corpus.modes["offset"].value[layer, head]))
     if name == "sink":

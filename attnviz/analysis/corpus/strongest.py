@@ -1,4 +1,4 @@
-"""The strongest links of a document of any length: only what can still be among them is kept."""
+"""Find the strongest links of a document of any length; only candidates are kept."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from attnviz.encoding import Word
 Ints = NDArray[np.int64]
 
 _ROOM = 1 << 14
-"""Of how many links of a layer at least it is not looked which can be left out."""
+"""The number of links of a layer from which on those are dropped that can't be among the strongest."""
 
 
 class Strongest(Units):
-    """Finds the ``top`` links between words in each layer; of the words that do not count the weights are zero.
+    """Finds the ``top`` links between words in each layer; weights of words that do not count are taken as zero.
 
     Which heads look at an offset, and at which, is known at the end only. So a link of a head is kept as long as it
     can be among the strongest whatever its head's offset is: unless ``top`` stronger ones stay with every offset
@@ -47,7 +47,7 @@ class Strongest(Units):
         self._top = asked.top
         self._positional = not asked.everything and text >= MIN_QUERIES
         self._dominant = not asked.everything and text >= MANY_QUERIES
-        # One more than are wanted: one of a query may be at its head's offset.
+        # One more than wanted, since one link of each query may be at its head's dominant offset.
         links = LinkSelection(self._top + self._dominant, query_mask, key_mask, itself=itself)
         super().__init__(self._words[:, 0], self._words[:, 0], links=links, many=True)
         self._found: dict[int, _Layer] = {}
@@ -58,12 +58,12 @@ class Strongest(Units):
             return self._found.setdefault(task.layer, _Layer(np.zeros(task.shape[0]), _ROOM))
 
     def floor(self, task: Task) -> NDArray[np.float32]:
-        """Below which weight no link of a head can be among the strongest any more."""
+        """The weight below which a head's links can't be among the strongest any more."""
         least = self._layer(task).least[task.head : task.head + task.heads]
         return np.nextafter(least.astype(np.float32), np.float32(0))
 
     def merge(self, task: Task, first: int, part: LayerFindings) -> None:
-        """Keep the links of a task that can be among the strongest; windows may come in any order, and at once."""
+        """Keep the links of a task that may be among the strongest; windows may come in any order, and at once."""
         head, query, place = np.nonzero(part.weights)
         layer, weights = self._layer(task), part.weights[head, query, place].astype(np.float64)
         if len(weights):
@@ -74,7 +74,7 @@ class Strongest(Units):
                     self._sift(layer)
 
     def _sift(self, layer: _Layer) -> None:
-        """Leave out what can't be among the strongest of its head any more."""
+        """Drop links that can't be among the strongest of their head any more."""
         some = layer.joined()
         low, high = self._offsets(some) if self._dominant else np.zeros((2, len(some)), np.int64)
         kept = []
@@ -92,10 +92,10 @@ class Strongest(Units):
         layer.room = max(_ROOM, 2 * layer.size)
 
     def _enough(self, low: Ints, high: Ints) -> int:
-        """How many of a head's links, the strongest first, leave ``top`` whatever offset is left out; 0: not all do."""
+        """How many of a head's strongest links suffice for ``top`` whatever offset is left out; 0 if all do not."""
         count = self._top
         while count <= len(low):
-            # How many of them there are at one offset at most: as it rises, ranges begin before others end.
+            # The most links that share an offset: the largest number of ranges that overlap.
             begins, ends = np.sort(low[:count]), np.sort(high[:count])
             together = np.arange(1, count + 1) - np.searchsorted(ends, begins)
             if not self._dominant or count - together.max() >= self._top:
@@ -104,7 +104,7 @@ class Strongest(Units):
         return 0
 
     def _offsets(self, some: _Some) -> tuple[Ints, Ints]:
-        """The offsets, first and last, of heads for which each link is one at their offset; as ``dominant_offsets``."""
+        """The first and last offset that a head may have so that each link is at it; as in ``dominant_offsets``."""
         (start, stop), (first, last) = self._words[some.query].T, self._words[some.key].T
         ahead = some.key > some.query
         return np.where(ahead, first - stop + 1, first - start), np.where(ahead, last - stop, last - 1 - start)
@@ -123,7 +123,7 @@ class Strongest(Units):
         )
 
     def _ranked(self, layer: _Layer, offset: NDArray[np.float64], share: NDArray[np.float64]) -> _Some:
-        """The strongest of one layer, each pair in its best head; of equal ones the first pair, and the first head."""
+        """The strongest links of one layer, each pair in its best head; of equal ones the first pair and head."""
         some = layer.joined()
         if self._positional:
             some = some.take(np.flatnonzero(~(share >= POSITIONAL)[some.head]))
