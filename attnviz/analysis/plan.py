@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -36,6 +37,11 @@ def plan_text(size: int, request: Request, *, windows: bool) -> Plan:
     if request.evidence:
         return Plan("kept", "all weights fit, and are checked")
     return Plan("observed", "nobody asks for all weights")
+
+
+def fits_few(heads: int, lengths: Iterable[int]) -> bool:
+    """Whether all weights of documents of these ``lengths``, in so many ``heads`` of all layers, are few."""
+    return 4 * heads * sum(tokens * tokens for tokens in lengths) <= FEW
 
 
 def plan_document(heads: int, tokens: int, limit: int | None) -> Plan:

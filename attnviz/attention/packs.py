@@ -116,23 +116,30 @@ class PackLayer:
 
 
 class Measure:
-    """Turns the scores of packed documents into weights and measures these; it is called as a ``packed.See``."""
+    """Turns the scores of packed documents into weights and measures these; it is called as a ``packed.See``.
 
-    def __init__(self, marks: Marks, top: int) -> None:
+    Where it can't be ``compiled``, or is not to be, torch does the same.
+    """
+
+    def __init__(self, marks: Marks, top: int, *, compiled: bool = True) -> None:
         self.layers: dict[int, PackLayer] = {}
-        self._marks, self._top = marks, top
+        self._marks, self._top, self._compiled = marks, top, compiled
         self.texts = marks.texts
 
     def __call__(self, layer: int, window: KeyWindow, group: Group, scores: Tensor) -> None:
         """Turn the ``scores`` (B, H, n, n) of the documents of ``group`` into weights and measure them."""
-        loops = _loops() if scores.device.type == "cpu" and scores.dtype is torch.float32 else None
+        single = scores.device.type == "cpu" and scores.dtype is torch.float32
+        loops = _loops() if self._compiled and single else None
         found = self._found(layer, scores.shape[1], single=loops is not None)
         # The compiled loops do not notice NaN or ∞; a sum is finite only if all its terms are.
-        found.finite[self._place(group)] &= torch.isfinite(scores.sum((1, 2, 3))).cpu().numpy()
+        finite = torch.isfinite(scores.sum((1, 2, 3)))
+        found.finite[self._place(group)] &= finite.cpu().numpy()
         if not loops:
             at = torch.arange(group.length, device=scores.device)
             hide(scores, at, at, window, 0, 0)
             torch.softmax(scores, dim=-1, out=scores)
+            # As in the compiled loops; NaN would spread to the sums of other documents.
+            scores.masked_fill_(~finite[:, None, None, None], 0)
             self.weights(layer, window, group, scores)
             return
         marks, rules, sums, a = self._marks, self._marks.rules, found.sums, with_room(scores).numpy()

@@ -131,14 +131,10 @@ ASKED = [
 
 @pytest.mark.parametrize("asked", ASKED, ids=str)
 @pytest.mark.parametrize("compiled", [True, False], ids=["numba", "torch"])
-def test_what_counts_is_what_the_definitions_say(
-    asked: Asked, compiled: bool, long_bert: Model, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if not compiled:
-        monkeypatch.setattr(pack_figures, "_loops", lambda: None)
+def test_what_counts_is_what_the_definitions_say(asked: Asked, compiled: bool, long_bert: Model) -> None:
     network = network_of(long_bert)
     texts = LONG[4:] if asked.everything else LONG  # in the shortest all weights are 1, and equal
-    for encoding, one in zip(texts, measure(long_bert.backend, texts, asked), strict=True):
+    for encoding, one in zip(texts, measure(long_bert.backend, texts, asked, many=compiled), strict=True):
         assert_same(one, alone(network, encoding, asked), rtol=2e-5)
 
 
@@ -202,14 +198,15 @@ def test_packs_and_parts_change_nothing(long_bert: Model, monkeypatch: pytest.Mo
             assert_same(one, other, rtol=1e-5)
 
 
-def test_what_can_not_be_measured_leaves_the_others_as_they_are(tiny_bert: Path) -> None:
+@pytest.mark.parametrize("compiled", [True, False], ids=["numba", "torch"])
+def test_what_can_not_be_measured_leaves_the_others_as_they_are(compiled: bool, tiny_bert: Path) -> None:
     model = load(tiny_bert)
     network_of(model).tensors["embed.tokens.weight"][17] = torch.nan
     fine = [encoding_of(["[CLS]", "bank", "river", "[SEP]"], ids=(2, 30, i, 3)) for i in range(20, 26)]
     broken = encoding_of(["[CLS]", "bank", "[SEP]"], ids=(2, 17, 3))
     strange = encoding_of(["[CLS]", "bank", "[SEP]"], ids=(2, 4000, 3))
     endless = encoding_of(["bank"] * 65, ids=(7,) * 65)
-    found = measure(model.backend, [*fine[:3], broken, strange, endless, *fine[3:]], Asked())
+    found = measure(model.backend, [*fine[:3], broken, strange, endless, *fine[3:]], Asked(), many=compiled)
     for one, encoding in zip([*found[:3], *found[6:]], fine, strict=True):
         assert_same(one, alone(network_of(model), encoding, Asked()), rtol=2e-5)
     assert isinstance(found[3], ModelError)
@@ -232,10 +229,10 @@ def test_damage_to_the_last_layer_is_seen(what: str, tiny_bert: Path) -> None:
 def test_a_document_that_can_not_run_fails_alone(tiny_bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = packed._pack
 
-    def picky(network: Network, encodings: list[Encoding], asked: Asked) -> object:
+    def picky(network: Network, encodings: list[Encoding], asked: Asked, many: bool) -> object:
         if any(len(encoding) == 19 for encoding in encodings):
             raise RuntimeError("not enough memory")
-        return own(network, encodings, asked)
+        return own(network, encodings, asked, many)
 
     monkeypatch.setattr(packed, "_pack", picky)
     found = measure(load(tiny_bert).backend, TEXTS, Asked())

@@ -103,8 +103,8 @@ def test_a_wrong_figure_fails_where_the_weights_are_right(
 ) -> None:
     own = work.measure
 
-    def wrong(*given: Any) -> Any:
-        some = own(*given)
+    def wrong(*given: Any, **how: Any) -> Any:
+        some = own(*given, **how)
         harm(some[1])
         return some
 
@@ -183,8 +183,8 @@ def test_where_it_can_not_be_made_that_is_said(worker: Worker, monkeypatch: pyte
 def test_a_verdict_is_kept_in_json(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     own = work.measure
 
-    def endless(*given: Any) -> Any:
-        found = own(*given)
+    def endless(*given: Any, **how: Any) -> Any:
+        found = own(*given, **how)
         for measured in found:
             measured.links.weight[:1] = np.inf
         return found

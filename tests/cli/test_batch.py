@@ -197,8 +197,8 @@ def test_a_check_that_fails_is_loud(
 ) -> None:
     own = work.measure
 
-    def wrong(*given: Any) -> Any:
-        some = own(*given)
+    def wrong(*given: Any, **how: Any) -> Any:
+        some = own(*given, **how)
         some[2].figures[1, 3, 0] *= 1.01
         return some
 

@@ -290,6 +290,7 @@ def test_mutation_the_entropy_of_long_documents(
 def test_mutation_links_of_packs_in_the_wrong_head_at_half_their_weight(
     tables: Callable[[str | Path], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("attnviz.analysis.plan.FEW", 0)
     own = pack_loops.find_links
 
     def wrong(scores: Any, first: int, *given: Any) -> None:
@@ -307,6 +308,7 @@ def test_mutation_a_pack_leaks_a_token_over_its_boundary(
     tables: Callable[[str | Path], int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The compiled product takes the last key of the document before for a document's first one."""
+    monkeypatch.setattr("attnviz.analysis.plan.FEW", 0)
     own, leaks = pack_products.make_scores, 0
 
     def wrong(q: Any, k: Any, first: int, scale: float, scores: Any) -> None:

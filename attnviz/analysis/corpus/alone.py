@@ -75,7 +75,8 @@ def measure_alone(
         return window, sums
 
     total = Total(windows.widest)
-    workers = _workers(backend, windows)
+    # Windows that cut words run one by one, since the parts of a word are added up.
+    workers = count_workers(backend, len(windows)) if windows.whole_words else 1
     for window, sums in in_order(run, windows, [torch.empty(0)] * (workers + 1), workers):
         total.add(window, sums.sums)
         if on_progress:
@@ -85,13 +86,13 @@ def measure_alone(
     return Measured(figures, strongest.links_of(offset, share))
 
 
-def _workers(backend: Native | Hosted, windows: Windows) -> int:
-    """How many windows run at once; windows that cut words run one by one, since the parts of a word are added up."""
-    if backend.name != "native" or backend.network.device.type != "cpu" or not windows.whole_words:
+def count_workers(backend: Native | Hosted, texts: int) -> int:
+    """Return how many of the ``texts`` run at once: as many as torch has threads on the CPU, each in one of these."""
+    if backend.name != "native" or backend.network.device.type != "cpu":
         return 1
     import torch
 
-    return min(torch.get_num_threads(), len(windows))
+    return min(torch.get_num_threads(), texts)
 
 
 def run_alone(backend: Native | Hosted, encoding: Encoding, observers: Sequence[Observer]) -> None:

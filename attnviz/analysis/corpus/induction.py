@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from attnviz.analysis.corpus.alone import run_alone
+from attnviz.analysis.corpus.alone import count_workers, run_alone
 from attnviz.attention.kernel import Observer, Tile
+from attnviz.attention.pipeline import in_order
 from attnviz.encoding import Encoding, Word
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+    from torch import Tensor
 
     from attnviz.model.hosted import Hosted
     from attnviz.model.native.backend import Native
@@ -44,18 +46,27 @@ def induction(backend: Native | Hosted, tokenizer: Tokenizer, *, seed: int = 0) 
     Raises:
         InputError, ModelError: as ``backend.run``.
     """
+    import torch
+
     tokens = _neither_common_nor_rare(tokenizer)
     lead = _in_front(tokenizer, tokens)
     room = PERIOD * REPEATS if backend.limit is None else backend.limit - len(lead)
     period = min(PERIOD, len(tokens), room // 2)
     if period < LEAST:
         return None
-    matching = _Matching(len(lead), period, min(REPEATS, room // period))
+    repeats = min(REPEATS, room // period)
     generator = np.random.default_rng(seed)
-    for _ in range(EXAMPLES):
-        chosen = generator.choice(tokens, period, replace=False).tolist()
-        run_alone(backend, _encoding(tokenizer, lead, chosen * matching.repeats), [matching])
-    return matching.score / EXAMPLES
+    chosen = [generator.choice(tokens, period, replace=False).tolist() for _ in range(EXAMPLES)]
+    texts = [_encoding(tokenizer, lead, each * repeats) for each in chosen]
+
+    def score(text: Encoding, _: Tensor) -> NDArray[np.float64]:
+        matching = _Matching(len(lead), period, repeats)
+        run_alone(backend, text, [matching])
+        return matching.score
+
+    workers = count_workers(backend, EXAMPLES)
+    scores = np.stack([*in_order(score, texts, [torch.empty(0)] * (workers + 1), workers)])
+    return np.asarray(scores.mean(0))
 
 
 def _neither_common_nor_rare(tokenizer: Tokenizer) -> NDArray[np.int64]:
@@ -89,20 +100,20 @@ class _Matching(Observer):
 
     def __init__(self, lead: int, period: int, repeats: int) -> None:
         """A text of ``lead`` tokens, and ``period`` tokens ``repeats`` times over."""
-        self.repeats = repeats
         place = np.arange(lead + period * repeats) - lead
         apart = place[:, None] - place + 1  # from each key's predecessor to the query
-        self._counts = (place > 0) & (apart > 0) & (apart % period == 0)
+        self._pairs = np.nonzero((place > 0) & (apart > 0) & (apart % period == 0))
         self._queries = period * (repeats - 1)
         self._sums: dict[int, NDArray[np.float64]] = {}
 
     def tile(self, tile: Tile) -> None:
         """Add the weights of the tile that count."""
-        weights = tile.weights.cpu().numpy()
-        h, n, m = weights.shape
-        counts = self._counts[tile.query : tile.query + n, tile.key : tile.key + m]
+        h, n, m = tile.weights.shape
+        queries, keys = (each - first for each, first in zip(self._pairs, (tile.query, tile.key), strict=True))
+        inside = (queries >= 0) & (queries < n) & (keys >= 0) & (keys < m)
+        weights = tile.weights.cpu().numpy()[:, queries[inside], keys[inside]]
         sums = self._sums.setdefault(tile.layer, np.zeros(tile.shape[0]))
-        sums[tile.head : tile.head + h] += weights.sum((1, 2), dtype=np.float64, where=counts)
+        sums[tile.head : tile.head + h] += weights.sum(1, dtype=np.float64)
 
     @property
     def score(self) -> NDArray[np.float64]:

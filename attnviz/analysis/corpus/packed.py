@@ -33,13 +33,15 @@ def measure(
     encodings: Sequence[Encoding],
     asked: Asked,
     on_progress: Callable[[int, int], None] = nobody,
+    *,
+    many: bool = True,
 ) -> list[Found]:
     """Measure each of the ``encodings``; return the results in their order, or the error of a document.
 
     Where our own forward pass runs the model, short documents run together, in packs of as many tokens as is fast:
     memory is bounded by these, not by how many documents there are. Of an encoder–decoder the encoder is measured.
     What happens to one document does not touch the others. ``on_progress`` is told after each pack how many more
-    documents and tokens are done.
+    documents and tokens are done. Unless there are ``many`` documents, the compiled passes are not worth their loading.
     """
     import torch
 
@@ -59,7 +61,10 @@ def measure(
     several = min(threads, len(packs)) if len(packs) > 1 else 1
     buffers = [torch.empty(0)] * (several + 1)  # packs have memory of their own
     results = in_order(
-        lambda numbers, _: _together(network, [encodings[number] for number in numbers], asked), packs, buffers, several
+        lambda numbers, _: _together(network, [encodings[number] for number in numbers], asked, many),
+        packs,
+        buffers,
+        several,
     )
     for numbers, pack_found in zip(packs, results, strict=True):
         found |= zip(numbers, pack_found, strict=True)
@@ -86,26 +91,28 @@ def _refused(network: Network, encoding: Encoding) -> AttnvizError | None:
     return None
 
 
-def _together(network: Network, encodings: Sequence[Encoding], asked: Asked) -> Sequence[Found]:
+def _together(network: Network, encodings: Sequence[Encoding], asked: Asked, many: bool) -> Sequence[Found]:
     """Measure a pack; if it fails as a whole, measure its halves, and in the end each document alone."""
     from attnviz.model.inputs import as_error
 
     try:
-        return _pack(network, encodings, asked)
+        return _pack(network, encodings, asked, many)
     except (RuntimeError, MemoryError) as error:
         if len(encodings) == 1:
             return [as_error(error)]
     half = len(encodings) // 2
-    return [*_together(network, encodings[:half], asked), *_together(network, encodings[half:], asked)]
+    halves = encodings[:half], encodings[half:]
+    return [found for some in halves for found in _together(network, some, asked, many)]
 
 
-def _pack(network: Network, encodings: Sequence[Encoding], asked: Asked) -> Sequence[Found]:
+def _pack(network: Network, encodings: Sequence[Encoding], asked: Asked, many: bool) -> Sequence[Found]:
     from attnviz.attention.packs import Measure
     from attnviz.model.inputs import not_finite
     from attnviz.model.native.packed import run_packed
 
-    seen = Measure(marks(encodings, asked, causal=network.spec.causal), asked.top)
-    run_packed(network, [each.ids for each in encodings], [each.type_ids for each in encodings], seen)
+    seen = Measure(marks(encodings, asked, causal=network.spec.causal), asked.top, compiled=many)
+    ids, type_ids = [each.ids for each in encodings], [each.type_ids for each in encodings]
+    run_packed(network, ids, type_ids, seen, compiled=many)
     layers = [layer for _, layer in sorted(seen.layers.items())]
     found = _documents(layers, seen.texts)
     finite = np.logical_and.reduce([layer.finite for layer in layers])

@@ -11,7 +11,7 @@ from functools import cached_property, partial
 from attnviz.analysis.corpus.alone import measure_alone, run_alone
 from attnviz.analysis.corpus.metrics import Asked, Measured
 from attnviz.analysis.corpus.packed import measure, nobody
-from attnviz.analysis.plan import plan_document
+from attnviz.analysis.plan import fits_few, plan_document
 from attnviz.analysis.text.observing import is_causal
 from attnviz.attention.kernel import Observer, Tile
 from attnviz.attention.tile import require_equal_heads
@@ -109,7 +109,10 @@ class Worker:
             else:
                 (short if self.is_short(each) else long)[i] = each
         on_progress(len(found), 0)
-        found |= zip(short, self._together([documents[i] for i in short], [*short.values()], on_progress), strict=True)
+        # A first chunk of few documents is likely all that there is.
+        many = chunk.number > 0 or not fits_few(sum(self.heads.values()), map(len, short.values()))
+        together = self._together([documents[i] for i in short], [*short.values()], on_progress, many=many)
+        found |= zip(short, together, strict=True)
         found |= {i: self._alone(documents[i], each, on_progress) for i, each in long.items()}
         return [found[i] for i in range(len(documents))]
 
@@ -119,13 +122,13 @@ class Worker:
         return plan_document(heads, len(encoding), limit).way == "packed"
 
     def _together(
-        self, documents: Sequence[Document], encodings: Sequence[Encoding], on_progress: OnProgress
+        self, documents: Sequence[Document], encodings: Sequence[Encoding], on_progress: OnProgress, *, many: bool
     ) -> list[DocumentResult]:
         """Measure short documents in packs; the time is shared out by tokens."""
         if not documents:
             return []
         start = time.perf_counter()
-        found = measure(self.model.backend, encodings, self.how.asked, on_progress)
+        found = measure(self.model.backend, encodings, self.how.asked, on_progress, many=many)
         tokens = sum(map(len, encodings))
         each = (time.perf_counter() - start) / tokens
         rows = zip(documents, encodings, found, strict=True)

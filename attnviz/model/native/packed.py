@@ -48,22 +48,29 @@ def pack(lengths: Sequence[int], workers: int = 1) -> list[list[int]]:
 
 
 @torch.inference_mode()
-def run_packed(network: Network, ids: Sequence[Sequence[int]], type_ids: Sequence[Sequence[int]], see: See) -> None:
+def run_packed(
+    network: Network,
+    ids: Sequence[Sequence[int]],
+    type_ids: Sequence[Sequence[int]],
+    see: See,
+    *,
+    compiled: bool = True,
+) -> None:
     """Run the documents of a pack, which are sorted by length, and let ``see`` turn all their scores into weights.
 
     Nothing is computed on which no weight depends.
     """
-    run = Packed([len(document) for document in ids], network.device, see)
+    run = Packed([len(document) for document in ids], network.device, see, compiled=compiled)
     tokens, types = ([number for document in each for number in document] for each in (ids, type_ids))
     network.through(tokens, types, run, whole=False)
 
 
 class Packed(Run):
-    """The run of a pack of documents of the ``lengths``; they rise."""
+    """The run of a pack of documents of the ``lengths``, which rise; with ``compiled`` products where that can be."""
 
-    def __init__(self, lengths: Sequence[int], device: torch.device, see: See) -> None:
+    def __init__(self, lengths: Sequence[int], device: torch.device, see: See, *, compiled: bool = True) -> None:
         super().__init__(sum(lengths), device)
-        self._see = see
+        self._see, self._compiled = see, compiled
         self._groups: list[Group] = []
         first = start = 0
         for length, same in groupby(lengths):
@@ -96,7 +103,8 @@ class Packed(Run):
         """As of one text, (T, H·D), of each document by itself; without ``v`` (T, 0)."""
         del kind
         taken = q.new_empty(q.shape[1], spec.heads, v.shape[-1] if v is not None else 0)
-        products = _products() if all(_compiled(part) for part in (q, k, v) if part is not None) else None
+        compiled = self._compiled and all(_compiled(part) for part in (q, k, v) if part is not None)
+        products = _products() if compiled else None
         for whole in self._groups:
             for group in whole.parts(max(1, PACK_CELLS // (spec.heads * whole.length**2))):
                 scores = self._scores(spec, group, q, k, biases, products)

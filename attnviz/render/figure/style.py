@@ -138,7 +138,11 @@ def save_figure(figure: Figure, file: BinaryIO, suffix: str) -> list[str]:
         text.set_fontfamily(_fonts())
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        figure.savefig(file, format=suffix[1:], facecolor=figure.get_facecolor())
+        if suffix == ".png":
+            canvas: Any = FigureCanvasAgg(figure)
+            canvas.print_png(file)  # ``savefig`` would draw all of it once before
+        else:
+            figure.savefig(file, format=suffix[1:], facecolor=figure.get_facecolor())
     missing = [re.match(r"Glyph (\d+) ", str(warning.message)) for warning in caught]
     return sorted({chr(int(match[1])) for match in missing if match})
 
