@@ -1,4 +1,4 @@
-"""What each unit looks at most, and each token that the model wrote, when it was made."""
+"""What each unit looks at most, and what each generated token looked at when it was made."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from attnviz.record import Observation, Top
 
 
 def apart_in(observation: Observation, units: Reading, shift: int = 0) -> list[DominantOffset]:
-    """The heads whose links at one offset do not count, and which keys in words or tokens these are.
+    """The heads whose links at one offset are left out, with the keys at that offset, in words or tokens.
 
-    ``shift`` is as for ``dominant_offsets``. From one large unit to another there is no offset.
+    ``shift`` is as for ``dominant_offsets``. Units larger than words have no offsets.
     """
     if observation.everything or units.keys.lines:
         return []
@@ -30,7 +30,7 @@ def apart_in(observation: Observation, units: Reading, shift: int = 0) -> list[D
 def attended(
     observation: Observation, units: Reading, heads: Mask, apart: Sequence[DominantOffset], top: int
 ) -> list[Attended]:
-    """What was asked for by name, or else all units that look, each with its keys."""
+    """The units that were asked for by name, or all units that count as queries, each with its keys."""
     if observation.named_links is not None:
         return _named(observation, units, heads, observation.named_links, top)
     asked = {query: row for row, query in enumerate(observation.asked)}
@@ -53,7 +53,7 @@ def attended(
 
 
 def _named(observation: Observation, units: Reading, heads: Mask, links: Top, top: int) -> list[Attended]:
-    """The words that were asked for by name, and what they look at in larger units."""
+    """The words that were asked for by name, with their keys, which are larger units."""
     words = [observation.encoding.words[i] for i in observation.asked]
     links, masks = _elsewhere(observation, units, links, observation.key_mask, [word.start for word in words])
     best = strongest_keys(_asked(observation, units), links, heads, range(len(words)), top)
@@ -75,9 +75,9 @@ def strongest_named(observation: Observation, units: Reading, heads: Mask, links
 def _elsewhere(
     observation: Observation, units: Reading, links: Top, key_mask: Mask, tokens: Sequence[int]
 ) -> tuple[Top, Sequence[Mask]]:
-    """``links`` (L, H, n, k) and, for each row, the keys that count: without the unit in which its token stands.
+    """``links`` (L, H, n, k) and for each row the keys that count, without the unit that contains the row's token.
 
-    So in units larger than words, unless everything counts.
+    That unit is left out only of units larger than words, and only unless everything counts.
     """
     if observation.itself or not observation.large:
         return links, [key_mask] * len(tokens)
@@ -87,7 +87,7 @@ def _elsewhere(
 
 
 def _asked(observation: Observation, units: Reading) -> Reading:
-    """The words that were asked for by name, which look at larger units."""
+    """A reading whose queries are the words that were asked for by name, and whose keys are larger units."""
     words, some = reading_of(observation, "word").queries, list(observation.asked)
     labels = tuple(words.labels[i] for i in some)
     axis = Axis(labels, words.starts[some], words.special[some], words.punctuation[some], words.function[some])
@@ -95,12 +95,12 @@ def _asked(observation: Observation, units: Reading) -> Reading:
 
 
 def _numbered(observation: Observation, links: Sequence[Link]) -> tuple[Link, ...]:
-    """Links of the words asked for, with the numbers that these have in the text."""
+    """The links with the numbers that the words asked for have in the text."""
     return tuple(replace(link, query_index=observation.asked[link.query_index]) for link in links)
 
 
 def generated(observation: Observation, units: Reading, pieces: Reading, heads: Mask, top: int) -> list[Attended]:
-    """The rows that predicted the generated tokens, each that of the token before."""
+    """The rows of the tokens that predicted the generated ones."""
     makers = makers_of(observation.encoding)
     if observation.made is None or observation.made_average is None:
         return []
@@ -125,7 +125,7 @@ def generated(observation: Observation, units: Reading, pieces: Reading, heads: 
 def _beside(
     observation: Observation, units: Reading, rows: list[Attended], queries: Sequence[Numbers]
 ) -> list[Attended]:
-    """``rows``, each of some ``queries``, with their baselines."""
+    """Add the baselines to ``rows``, which are each of some ``queries``."""
     if observation.others is None:
         return rows
     baselines = Baselines(observation, observation.others, units.keys.starts)

@@ -1,4 +1,4 @@
-"""The part of a map that a reader zooms into."""
+"""Find the part of a map that a ``Crop`` names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def spans(crop: Crop, units: Reading) -> tuple[tuple[int, int], tuple[int, int]]
     """The first unit and the end of the rows and of the columns of ``crop``.
 
     Raises:
-        UsageError: the text has not so many, or none are left; the message says how many there are.
+        UsageError: the text has fewer units, or the range is empty; the message says how many units there are.
     """
     return (
         _span("rows", crop.rows, len(units.queries), units.kind),

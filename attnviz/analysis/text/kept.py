@@ -1,4 +1,4 @@
-"""Links out of what was observed: each pair once, and each query's keys, in the head where they are strongest."""
+"""Find the strongest links in what observers kept: of all pairs of units, and of each query."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from attnviz.analysis.text.units import Mask, Reading
 from attnviz.record import Array, Top
 
 _ROWS = 1024
-"""How many queries are looked through at once."""
+"""The number of queries that are searched at once."""
 
 
 def without(top: Top, query_mask: Mask, dominant_offsets: Sequence[DominantOffset], first: int = 0) -> Top:
-    """``top`` (L, H, n, k) without the links of units that are not ``query_mask`` (n,), and of heads at their offset.
+    """Set to 0 the weights in ``top`` (L, H, n, k) of queries outside of ``query_mask`` (n,), and of links at offsets.
 
-    Their weights are 0; one link of a query at most is at the offset. ``first`` is the query of row 0.
+    At most one link of each query is at the dominant offset of its head. ``first`` is the query of row 0.
     """
     if query_mask.all() and not dominant_offsets:
         return top
@@ -35,8 +35,8 @@ def without(top: Top, query_mask: Mask, dominant_offsets: Sequence[DominantOffse
 def strongest_pairs(units: Reading, top: Top, heads: Mask, count: int) -> list[Link]:
     """The ``count`` strongest links of the ``heads`` that count (L, H), each pair of units once.
 
-    Exact where ``top`` has k ≥ ``count``: a pair that is among them has, in its best head, fewer than ``count`` links
-    before it. Where weights are equal the first pair comes first, and of it the first head.
+    The result is exact if ``top`` has k ≥ ``count``, since fewer than ``count`` links precede a pair of the result in
+    its best head. Of equal weights the first pair comes first, and of its heads the first.
     """
     candidates: list[tuple[float, int, int, int, int]] = []
     for layer, head in np.argwhere(heads).tolist():
@@ -51,7 +51,7 @@ def strongest_pairs(units: Reading, top: Top, heads: Mask, count: int) -> list[L
 
 
 def _strongest(top: Top, layer: int, head: int, count: int) -> list[tuple[float, int, int]]:
-    """The ``count`` strongest links of one head, or more where weights are equal: (weight, query, key)."""
+    """The ``count`` strongest links of one head, and those that are equal to the last: (weight, query, key)."""
     weights, keys = top.weights[layer, head], top.keys[layer, head]  # (n, k), or (k,) where ``top`` has queries
     least = np.partition(weights, weights.size - count, None)[weights.size - count] if weights.size > count else 0
     places = np.nonzero((weights >= least) & (weights > 0))
@@ -62,9 +62,9 @@ def _strongest(top: Top, layer: int, head: int, count: int) -> list[tuple[float,
 def strongest_keys(
     units: Reading, top: Top, heads: Mask, rows: Sequence[int], count: int, first: int = 0
 ) -> list[tuple[Link, ...]]:
-    """For each of ``rows`` of ``top`` (L, H, n, k) its ``count`` strongest keys by the heads that count (L, H).
+    """The ``count`` strongest keys of each of the ``rows`` of ``top`` (L, H, n, k), in the ``heads`` that count (L, H).
 
-    ``first`` is the query of row 0. Exact where k ≥ ``count``.
+    ``first`` is the query of row 0. The result is exact if k ≥ ``count``.
     """
     numbers, k = np.flatnonzero(heads), top.keys.shape[-1]
     shape = -1, *top.keys.shape[2:]
@@ -84,12 +84,12 @@ def strongest_keys(
 
 
 def _largest(weights: Array, keys: NDArray[np.integer[Any]], count: int) -> list[list[tuple[float, int, int]]]:
-    """For each row the ``count`` largest of its own ``weights`` (n, c) with different keys: (weight, key, column)."""
+    """The ``count`` largest ``weights`` (n, c) of each row with different keys, as (weight, key, column)."""
     found: list[list[tuple[float, int, int]]] = [[] for _ in weights]
     none = np.iinfo(keys.dtype).max
     for _ in range(count if weights.size else 0):
         largest = weights.max(1)
-        # Among equal weights the first key, and of it the first head.
+        # Of equal weights the first key is taken, and of its heads the first.
         equal = weights == largest[:, None]
         key = np.where(equal, keys, none).min(1)
         same = keys == key[:, None]

@@ -1,4 +1,4 @@
-"""Links: which query looks at which key, in which head, how much."""
+"""Links between units, and which units count in them."""
 
 from __future__ import annotations
 
@@ -32,12 +32,11 @@ def counting(
 ) -> tuple[Mask, Mask, bool]:
     """Which queries (n,) and keys (m,) count, and whether self-links do.
 
-    By default these are links between different content words. In a causal model the first unit is a sink as [CLS] is
-    in BERT, and left out as a key (Xiao et al. 2024). Two texts are neither causal nor is a unit of one the same as a
-    unit of the other.
+    By default only links between different content words count. The first unit of a causal model is a sink, like [CLS]
+    in BERT, and does not count as a key (Xiao et al. 2024). Between two texts, there are no self-links.
 
     Args:
-        causal: no query sees a later key.
+        causal: whether no query sees a later key.
         special: special tokens, punctuation and sinks count too.
         function: function words count too.
         everything: all of these count, and self-links as well.
@@ -60,10 +59,10 @@ def _counting(axis: Axis, *, special: bool, function: bool) -> Mask:
 
 @dataclass(frozen=True)
 class Attended:
-    """What one query looks at most: ``best``, each key in its best head, and ``average``: (key's index, weight).
+    """The keys that one query looks at most: ``best`` in their best heads, ``average`` over all heads (index, weight).
 
-    Of units larger than words the baselines are what other queries that see the key give to it on average, in that head
-    or in all; None where there are no others.
+    For units larger than words, the baselines are the average weights of the other queries that see the key, in that
+    head or in all; None if there are no others.
     """
 
     query: str
@@ -75,16 +74,16 @@ class Attended:
 
 
 def top_keys(row: Array, keys: Mask, top: int) -> tuple[tuple[int, float], ...]:
-    """The ``top`` of the ``keys`` that count with the largest weights in ``row``, and these, the largest first."""
+    """The ``top`` largest weights of ``row`` among the ``keys`` that count, largest first, as (key, weight)."""
     order = np.argsort(-np.where(keys, row, -1), kind="stable")[:top]
     return tuple((int(key), float(row[key])) for key in order if keys[key] and row[key] > 0)
 
 
 def find_unit(units: Reading, wanted: str) -> list[int]:
-    """The indices of the queries that read ``wanted``, in any case; ``the:2`` is the second of them only.
+    """The indices of the queries whose text is ``wanted``, ignoring case; ``the:2`` is only the second of them.
 
     Raises:
-        UsageError: there is none, or not so many; the message says what there is.
+        UsageError: there is none, or too few; the message lists what there is.
     """
     exact = _indices(units, wanted)
     if exact:

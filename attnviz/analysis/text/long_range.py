@@ -1,4 +1,4 @@
-"""What only long texts have: links by their distance, how much attention goes how far, and who is read by all."""
+"""Findings on long texts: links by distance, attention by distance, and the passages that receive most."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from attnviz.encoding import Encoding, Place, Window, WordSpans
 from attnviz.record import Observation, Top
 
 LISTED = 3
-"""How many links of a band of distances are found."""
+"""The number of links that are found in each band of distances."""
 
 
 @dataclass(frozen=True)
 class LongRangeLink:
-    """A link between units ``distance`` units apart, and where both stand."""
+    """A link between units that are ``distance`` units apart, and the places of both in the text."""
 
     link: Link
     distance: int
@@ -42,10 +42,10 @@ class LongRange:
 
 @dataclass(frozen=True, eq=False)
 class Profile:
-    """How much attention goes how far: the mean over queries and heads, by distance in tokens.
+    """The share of attention by distance in tokens, averaged over queries and heads.
 
-    ``first`` (L,) is the share of the first token, which ``shares`` (L, bands + 1) leave out: the share of the query
-    itself, and of each band of distances that begins at ``edges``. Together they are all attention.
+    ``first`` (L,) is the share of the first token. ``shares`` (L, bands + 1) are those of the query itself and of the
+    bands of distances that begin at ``edges``, without the first token. Together they are 1.
     """
 
     edges: tuple[int, ...]
@@ -55,14 +55,14 @@ class Profile:
 
 @dataclass(frozen=True)
 class Passage:
-    """The units ``start`` to ``stop`` (exclusive) of a text, and how much the rest of it looks at them.
+    """A passage, the units from ``start`` to ``stop`` (exclusive), and how much the rest of the text looks at it.
 
-    ``number`` counts from 1, or is that of the unit where units are larger than words; ``text`` are its first words.
-    ``received``: of the attention that the queries of other passages give to the units that count outside of their own
-    passage, in all heads, the share that goes to this one; divided by the share that it had if each of these queries
-    looked alike at all units that count and that it sees (up to its own place where the model is causal, and in its
-    window where a long text is read in these; the windows of some layers aside). So 1 is what was to be expected, and 2
-    twice that. NaN where no other passage sees this one, or nothing in it counts.
+    ``number`` counts from 1, or is the number of the unit if units are larger than words; ``text`` are its first words.
+    ``received`` compares two shares. The first is the share of this passage in all attention that goes, in all heads,
+    from queries to counting units outside of their own passage. The second is what that share would be if each query
+    looked equally at all counting units that it sees: earlier ones in a causal model, and those in its window of the
+    text if there are windows; the windows of layers are ignored. ``received`` is the first divided by the second, so 1
+    is as expected. It is NaN if no other passage sees this one, or if no unit in it counts.
     """
 
     number: int
@@ -78,8 +78,8 @@ def find_long_range(
 ) -> list[LongRange]:
     """The strongest links of each band of distances that has some, in the ``heads`` that count (L, H).
 
-    The links of a head at its offset are left out, of which it may have thousands; where so many were kept that nobody
-    knows its others below some weight, links below that are not listed.
+    Links at the dominant offset of a head are left out; it may have thousands. If these have crowded out other links
+    that are weaker than some weight, no links below that weight are listed.
     """
     places, found = WordSpans(observation.encoding), []
     words = _words(observation.encoding, units.queries)
@@ -105,10 +105,11 @@ def find_long_range(
 
 
 def _elsewhere(observation: Observation, top: Top, dominant: DominantOffset, near: int, far: int | None) -> float:
-    """Have in ``top`` (L, H, k), of one band, the strongest links of a head that are not at its offset.
+    """Replace a head's links in ``top`` (L, H, k), of one band, by the strongest ones that are not at its offset.
 
-    They are found among the strongest of the band and those of each query. What neither keeps is no stronger than the
-    weakest of either: that weight is returned where fewer than k are as strong, for below it there may be others.
+    They are found among the strongest links of the band and of each query. A link in neither list is no stronger than
+    the weakest link of both. If fewer than k links are that strong, this weight is returned, since weaker links may be
+    missing; else 0.
     """
     place = dominant.layer, dominant.head
     if top.queries is None or not _at_offset(dominant, top.queries[place], top.keys[place]).any():
@@ -135,12 +136,12 @@ def _elsewhere(observation: Observation, top: Top, dominant: DominantOffset, nea
 
 
 def _at_offset(dominant: DominantOffset, queries: NDArray[np.integer[Any]], keys: NDArray[np.integer[Any]]) -> Mask:
-    """Which of the links are at the head's offset."""
+    """Whether each link is at the head's offset."""
     return np.asarray((dominant.keys[queries] == keys) & (queries >= 0))
 
 
 def find_profile(observation: Observation) -> Profile | None:
-    """How far each layer looks; None where a text looks at another."""
+    """The profile of distances; None for cross-attention."""
     if observation.keys is not None:
         return None
     # (L, H, bands + 1) → (L, bands + 1)
@@ -148,7 +149,7 @@ def find_profile(observation: Observation) -> Profile | None:
 
 
 def find_passages(observation: Observation, keys: Reading) -> list[Passage]:
-    """The passages of the text that is looked at, and what each receives from the others; none if it has only one.
+    """The passages of the keys' text, and what each receives from the others; none if there is only one.
 
     ``keys`` is the text in the observation's units.
     """
@@ -174,7 +175,7 @@ def find_passages(observation: Observation, keys: Reading) -> list[Passage]:
 
 
 def _expected(observation: Observation, content: Mask, starts: NDArray[np.intp]) -> NDArray[np.float64]:
-    """What each passage got if all queries of other passages looked alike at all content that they see."""
+    """What each passage would receive if all queries of other passages looked equally at all content that they see."""
     queries = np.ones(len(observation.encoding), bool) if observation.within is None else observation.within
     if observation.windows:
         return np.asarray(
@@ -187,7 +188,9 @@ def _expected(observation: Observation, content: Mask, starts: NDArray[np.intp])
         others: NDArray[np.float64] = queries.sum() - np.add.reduceat(queries.astype(np.float64), starts[:-1])
         return np.asarray(size * others)
     seen = content.cumsum()
-    each = np.where(queries & (seen > 0), 1 / np.maximum(seen, 1), 0)  # what a query gives to each content that it sees
+    each = np.where(
+        queries & (seen > 0), 1 / np.maximum(seen, 1), 0
+    )  # the equal share of each content unit that a query sees
     later = np.append(each[::-1].cumsum()[::-1], 0)
     return np.asarray(size * later[starts[1:]])
 
@@ -195,7 +198,7 @@ def _expected(observation: Observation, content: Mask, starts: NDArray[np.intp])
 def _expected_of(
     observation: Observation, window: Window, queries: Mask, content: Mask, starts: NDArray[np.intp]
 ) -> NDArray[np.float64]:
-    """What the queries that are kept of ``window`` gave to the passages, in as far as it has some of them."""
+    """``_expected`` for the queries that are kept of a ``window``, and the parts of passages that it contains."""
     seen = np.zeros(len(content) + 1)  # how much content of the window there is before each token
     seen[window.start + 1 :] = content[window.start :].cumsum()
     if observation.window_sinks:
@@ -211,6 +214,6 @@ def _expected_of(
 
 
 def _words(encoding: Encoding, units: Axis) -> NDArray[np.intp]:
-    """The number of the word that each unit of ``encoding`` is, is a piece of, or begins with."""
+    """For each unit of ``encoding`` the number of the word that it is, is part of, or begins with."""
     firsts = [word.start for word in encoding.words]
     return np.searchsorted(firsts, units.starts, side="right") - 1

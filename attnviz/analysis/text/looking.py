@@ -1,4 +1,4 @@
-"""Which queries look: those of all of a text, of a passage, or those that made what the model wrote."""
+"""Find the queries that count: all of a text, those of a passage, or those that predicted the generated tokens."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from attnviz.record import Request
 
 @dataclass(frozen=True, eq=False)
 class Looking:
-    """The ``queries`` that look, of ``size`` of a text, and the ``tokens`` whose rows these are, which both rise.
+    """The ``queries`` that count, of a text of ``size`` queries, and the ``tokens`` that they are the rows of.
 
-    A token's row is that of its own query; or of a token that the model wrote that of the query before it, from which
-    it was predicted. ``units`` are the units of the text. ``every``: all queries look.
+    The row of a token is its own query; the row of a generated token is the query before it, which predicted it. Both
+    arrays ascend. ``units`` are the units of the text, and ``every`` says whether all queries count.
     """
 
     queries: NDArray[np.intp]
@@ -30,28 +30,28 @@ class Looking:
 
     @cached_property
     def starts(self) -> NDArray[np.intp]:
-        """The first of each unit among the ``queries``; units of which none looks have the same as the next."""
+        """The index in ``queries`` at which each unit begins; a unit without queries has the index of the next one."""
         return np.searchsorted(self.tokens, self.units.queries.starts)
 
     @property
     def queries_mask(self) -> Mask | None:
-        """Which queries look (N,), None for all."""
+        """The queries that count (N,); None for all."""
         return None if self.every else np.isin(np.arange(self.size), self.queries)
 
     @property
     def units_mask(self) -> Mask | None:
-        """The units to which these belong (n,), None for all."""
+        """The units that have such queries (n,); None for all."""
         if self.every:
             return None
         return np.diff(np.append(self.starts, len(self.tokens))) > 0
 
 
 GENERATED = "generated"
-"""Stands for what the model wrote, as a passage of a text of which it wrote some."""
+"""The name of the passage that the model generated."""
 
 
 def settled(request: Request, encoding: Encoding) -> Request:
-    """``request``, in which ``GENERATED`` is no passage where the model wrote some of the text."""
+    """Return ``request`` with ``generated`` in place of the passage ``GENERATED``, if the model generated some text."""
     if request.passage == GENERATED and encoding.generated:
         return replace(request, passage=None, generated=True)
     return request
@@ -61,7 +61,7 @@ def look_from(encoding: Encoding, units: Reading, request: Request) -> Looking:
     """The queries that the ``request`` asks for.
 
     Raises:
-        UsageError: the text does not have the passage, or nothing that the model wrote.
+        UsageError: the text does not have the passage, or the model generated none of it.
     """
     size = len(encoding)
     every = np.arange(size)

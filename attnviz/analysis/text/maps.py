@@ -13,11 +13,11 @@ from attnviz.attention.observers.selection import step
 from attnviz.record import Crop, Pooled
 
 _EXACT = 1 << 26
-"""So many weights of all heads are kept one by one: 256 MiB in float32."""
+"""The most weights of all heads that are kept without pooling: 256 MiB in float32."""
 _CELLS = 1 << 24
-"""The most cells of the maps of all heads where they are pooled: 64 MiB in float32."""
+"""The most cells of the pooled maps of all heads: 64 MiB in float32."""
 SIZE = 256
-"""The most cells across and down of a pooled map, where nobody says how many."""
+"""The most rows and columns of a pooled map by default."""
 
 
 def plan_maps(
@@ -31,13 +31,13 @@ def plan_maps(
     layers: int,
     only: tuple[int, ...] | None = None,
 ) -> Callable[[int], MapSelection]:
-    """Which part of the maps is kept, by how many heads a layer has, in no more cells than there is room for.
+    """Return a function from the number of heads in a layer to the part of the maps that is kept.
 
     Args:
         units: what rows and columns are.
-        crop: which of them are shown; of the rows only those in ``passage`` look.
+        crop: which of them are shown; only the rows in ``passage`` count.
         passage: the units of the passage that is asked for.
-        sink: the first unit is looked at as any other, also where the map is pooled.
+        sink: whether the first unit counts as a key in pooled maps too.
         special: special tokens and punctuation are shown.
         size: the most cells across and down; None is all weights where there is memory for them.
         layers: how many there will be.
@@ -64,7 +64,7 @@ def plan_maps(
 
 
 def _side(rows: tuple[int, int], columns: tuple[int, int], size: int | None, heads: int) -> int:
-    """The most cells across and down of the maps of so many ``heads``."""
+    """The most rows and columns of the maps of ``heads`` heads."""
     down, across = (stop - start for start, stop in (rows, columns))
     if max(down, across) <= (size or max(down, across)) and heads * down * across <= _EXACT:
         return max(down, across)
@@ -72,7 +72,7 @@ def _side(rows: tuple[int, int], columns: tuple[int, int], size: int | None, hea
 
 
 def pooled(units: Units) -> Pooled:
-    """The cells of all heads."""
+    """The maps of all heads, from the cells that ``units`` kept."""
     map_ = units.map
     numbers = tuple(number for number in units.layers() if map_.layers is None or number in map_.layers)
     nothing = np.zeros((0, 0, 0, 0), np.float32)  # no layer has one of the numbers that were asked for

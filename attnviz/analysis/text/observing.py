@@ -1,4 +1,4 @@
-"""One run of a model, and observers that keep of its attention what a summary needs, and nothing N × N."""
+"""Run a model with the observers of a request, or replay a record for them; nothing N × N is kept."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from attnviz.model.native.backend import Native
 
 _LAYERS = 48
-"""How many layers a model is taken to have where that is known after a run only."""
+"""The number of layers to assume for models that show theirs only in a run."""
 _PROBE = 8
-"""How many tokens a hosted model reads so that it shows whether it is causal."""
+"""The number of tokens that a hosted model reads to show whether it is causal."""
 
 
 def observe(
@@ -68,7 +68,7 @@ def observe(
 
 
 class OfLayers(Only):
-    """Hands on the tiles of one ``kind`` and of some ``layers``; the model need not run any further."""
+    """Hands on the tiles of some ``layers`` of one ``kind``; the model can stop after the last of them."""
 
     def __init__(self, kind: Kind, observers: Sequence[Observer], layers: Collection[int]) -> None:
         super().__init__(kind, observers)
@@ -85,7 +85,7 @@ class OfLayers(Only):
 
 
 def _layers(backend: Native | Hosted, kind: Kind, request: Request) -> tuple[int, ...] | None:
-    """The layers that are observed, where some were asked for and the model can stop after them; None for all.
+    """The layers that are observed if the request names some and the model can stop after them; None for all.
 
     Raises:
         UsageError: a layer that the model does not have.
@@ -100,7 +100,7 @@ def _layers(backend: Native | Hosted, kind: Kind, request: Request) -> tuple[int
 def replay(record: Record, request: Request | None = None) -> Observation:
     """Show all weights of a ``record`` to the observers, as a run does, a layer at a time.
 
-    Few weights are read in float64, by plain torch; more in their own type, by what is compiled for long texts.
+    Small records are read in float64 by torch, larger ones in their own type by the compiled passes.
 
     Raises:
         UsageError: a word, a passage or a row that the text does not have; a map of a record that has only one.
@@ -125,7 +125,7 @@ def replay(record: Record, request: Request | None = None) -> Observation:
 
 
 def _window(attention: AttentionRecord, layer: Array) -> KeyWindow:
-    """How far the queries of a ``layer`` (H, N, M) see, as its weights tell: some head gives some to every key."""
+    """The window of a ``layer`` (H, N, M), inferred from its weights: some head gives each visible key some weight."""
     if attention.keys is not None:
         return EVERYTHING
     size = layer.shape[-1]
@@ -136,7 +136,7 @@ def _window(attention: AttentionRecord, layer: Array) -> KeyWindow:
 
 
 def pick_map(record: Record, wanted: MapName | None) -> AttentionRecord:
-    """The map of that name, of an encoder–decoder's three; cross if none is named.
+    """The map with the ``wanted`` name of an encoder–decoder's record; the cross map by default.
 
     Raises:
         UsageError: a map is named, and the record has only one.
@@ -152,7 +152,7 @@ def pick_map(record: Record, wanted: MapName | None) -> AttentionRecord:
 
 
 def is_causal(backend: Native | Hosted, read: Encoding, written: Encoding | None, kind: Kind) -> bool:
-    """Whether no query sees a later key: of a hosted model a run shows it, here one of a few tokens."""
+    """Whether no query sees a later key; a hosted model shows it in a run, for which a few tokens suffice."""
     if backend.name != "native":
         backend.run(_beginning(read), (), None if written is None else _beginning(written))
     return backend.causal(kind)

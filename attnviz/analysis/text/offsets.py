@@ -1,8 +1,8 @@
-"""Heads that look at an offset: which they are, and which links say no more than that.
+"""Heads that look at a fixed offset, whose links there say nothing about the text.
 
-A head of which one offset holds the largest weight in 90 % of the queries is positional (Voita et al. 2019), and left
-out as a whole. In a long text one that does so in half of the queries has thousands of such links, each near 1: of it
-the links at that offset are left out, and the others count.
+A head is positional if its largest weight is at the same offset in 90 % of the queries (Voita et al. 2019); it is left
+out as a whole. If it does so in half of the queries of a long text, it has thousands of such links with weights near 1:
+then only its links at that offset are left out.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from attnviz.encoding import Encoding
 from attnviz.record import Observation
 
 MIN_QUERIES = 6
-"""A head is called positional on no fewer queries than this: on three words every head has one offset."""
+"""The fewest queries that can make a head positional: on three words every head has one offset."""
 POSITIONAL = 0.9
 MANY_QUERIES = 100
-"""On fewer queries half of them have one offset by chance."""
+"""The fewest queries for ``DOMINANT``: of fewer, half may share an offset by chance."""
 DOMINANT = 0.5
 
 
@@ -37,7 +37,7 @@ class Positional:
 
 @dataclass(frozen=True, eq=False)
 class DominantOffset:
-    """A head of a layer (by its place), and for each unit the key at the head's offset from it (n,), −1 for none."""
+    """A head of a layer (its index), and for each unit the key at the head's offset from it (n,), −1 for none."""
 
     layer: int
     head: int
@@ -45,21 +45,21 @@ class DominantOffset:
 
 
 def positional_heads(found: Observation) -> list[Positional]:
-    """The heads of which one offset holds the largest weight in 90 % of the queries.
+    """The heads whose largest weight is at the same offset in 90 % of the queries.
 
-    Counted in tokens, which is what such a head counts in; special tokens are no queries. Short texts have no
-    positional heads, and there are no offsets from one text to another.
+    Offsets are in tokens, since such a head counts tokens; special tokens are no queries. Short texts have no
+    positional heads, and neither has cross-attention.
     """
     return [head for head in _heads(found, MIN_QUERIES) if head.share >= POSITIONAL]
 
 
 def dominant_offset_heads(found: Observation) -> list[Positional]:
-    """The heads that are not positional, and of which one offset holds the largest weight in half of many queries."""
+    """The heads whose largest weight is at the same offset in half of many queries, without the positional ones."""
     return [head for head in _heads(found, MANY_QUERIES) if DOMINANT <= head.share < POSITIONAL]
 
 
 def _heads(found: Observation, least: int) -> Iterator[Positional]:
-    """Each head with its commonest offset; none where there are fewer than ``least`` queries, or two texts."""
+    """Each head with its commonest offset; none if there are fewer than ``least`` queries, or two texts."""
     queries = np.flatnonzero(~np.array(found.encoding.special))
     if len(queries) < least or found.keys is not None:
         return

@@ -1,4 +1,4 @@
-"""Attention per token of a unit: what a long passage, or one that many queries see, has no more of for that."""
+"""Attention per token of a unit, so that a long passage does not get more because it is long."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from attnviz.encoding import Windows
 
 Numbers = NDArray[np.intp]
 _BLOCK = 1024
-"""How many queries are looked at together."""
+"""The number of queries that are counted at once."""
 _KEPT = 1 << 24
-"""How many factors are kept for the next head or layer: 128 MiB."""
+"""The most factors that are cached for the next head or layer: 128 MiB."""
 
 
 class Seen:
-    """How many tokens of each unit the queries of a text see; ``starts`` are the first tokens of the key's units.
+    """Counts how many tokens of each unit the queries of a text see; ``starts`` are the first tokens of the units.
 
-    A query sees what the window of a layer has of the ``keys`` tokens, and where the text was read in ``windows`` what
-    the one has that keeps the query: without its first token where that is a sink.
+    A query sees those of the ``keys`` tokens that are in its layer's window. If the text was read in ``windows``, they
+    must also be in the one that keeps the query, and the first token of that one is left out if it is a sink.
     """
 
     def __init__(
         self, queries: int, keys: int, starts: Numbers, windows: Windows | None = None, *, window_sinks: bool = False
     ) -> None:
         self.starts, self._stops = starts, np.append(starts[1:], keys)
-        self._places = np.arange(queries)
+        self._positions = np.arange(queries)
         self._low, self._high = np.zeros(queries, np.intp), np.full(queries, keys)
         for (start, stop), (first, last) in zip(windows.spans, windows.kept, strict=True) if windows else ():
             self._low[first:last], self._high[first:last] = start + window_sinks, stop
 
     def counts(self, queries: Numbers, window: KeyWindow) -> NDArray[np.int64]:
         """How many tokens of each unit the ``queries`` see in a layer with this ``window``, (n, m)."""
-        at, low, high = (each[queries][:, None] for each in (self._places, self._low, self._high))
+        at, low, high = (each[queries][:, None] for each in (self._positions, self._low, self._high))
         if window.left is not None:
             low = np.maximum(low, at - window.left)
         if window.right is not None:
@@ -42,11 +42,11 @@ class Seen:
         return seen
 
     def total(self, queries: Numbers, window: KeyWindow, *, per_token: bool, elsewhere: bool) -> NDArray[np.float64]:
-        """Of each unit how many of the ``queries`` see it, or how many of its tokens they see together, (m,).
+        """How many of the ``queries`` see each unit, or how many of its tokens they see in all, (m,).
 
         Args:
-            per_token: tokens are counted, not queries.
-            elsewhere: only queries count that stand in other units, where text and keys are one text.
+            per_token: whether tokens are counted, not queries.
+            elsewhere: whether only queries outside of the unit count; queries and keys are then one text.
         """
         found = np.zeros(len(self.starts))
         for some in np.array_split(queries, max(1, -(-len(queries) // _BLOCK))):
@@ -58,10 +58,10 @@ class Seen:
 
 
 class PerToken:
-    """What divides a unit's weight by how many tokens of the key's unit its queries see: ``factors`` of ``Units``.
+    """The ``factors`` of ``Units`` that divide a weight by how many tokens of the key's unit the queries see.
 
-    So a unit's weight to another is the mean of the weights between the tokens of both, as far as these see each
-    other. ``queries`` are those that are observed, which rise, and ``starts`` the first of each unit among them.
+    The weight between two units is then the mean of the weights between their tokens, as far as these see each other.
+    ``queries`` are the observed ones, ascending, and ``starts`` the index at which each unit begins among them.
     """
 
     def __init__(self, seen: Seen, queries: Numbers, starts: Numbers) -> None:
@@ -70,7 +70,7 @@ class PerToken:
         self._factors: dict[tuple[int, int, KeyWindow], NDArray[np.float64]] = {}
 
     def __call__(self, first: int, count: int, window: KeyWindow) -> NDArray[np.float64]:
-        """What the weights of ``count`` units from ``first`` on are multiplied by (n, m), in all heads and layers."""
+        """The factors (n, m) of the weights of ``count`` units from ``first`` on, the same in all heads."""
         place = first, count, window
         if place not in self._factors:
             if sum(each.size for each in self._factors.values()) > _KEPT:

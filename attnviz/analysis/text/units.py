@@ -1,4 +1,4 @@
-"""A text read in units, from tokens to paragraphs: where they begin, their labels, and which of them carry content."""
+"""The units of a text, from tokens to paragraphs: their first tokens, labels, and which of them carry content."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ Mask = NDArray[np.bool_]
 class Axis:
     """The units of one text, and which of them carry content.
 
-    ``starts`` are their first tokens. ``special``, ``punctuation`` and ``function`` (function words) mark what is no
-    content; a unit has at most one. Units larger than words have the ``lines`` on which they begin; where their first
-    is the sink of a causal model, it is marked as special.
+    ``starts`` are their first tokens. ``special``, ``punctuation`` and ``function`` mark special tokens, punctuation
+    and function words, which carry no content; a unit has at most one of these marks. Units larger than words have the
+    numbers of the ``lines`` on which they begin; the first one is marked as special if it is the sink of a causal
+    model.
     """
 
     labels: tuple[str, ...]
