@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,17 +29,18 @@ class Read:
     """(L, H, T, T) of each window."""
     sinks: bool
 
-    @property
+    @cached_property
     def whole(self) -> Array:
-        """The weights (L, H, N, N) between the document's tokens, put together token by token."""
+        """The weights (L, H, N, N) between the document's tokens, put together window by window."""
         n = len(self.document)
         found = np.zeros((*self.each[0].shape[:2], n, n))
         for window, weights in zip(self.windows, self.each, strict=True):
-            for row, query in enumerate(window.positions):
-                for column, key in enumerate(window.positions):
-                    text = window.start <= key < window.stop
-                    if window.first <= query < window.last and text and (self.sinks or column > 0):
-                        found[:, :, query, key] = weights[:, :, row, column]
+            places = window.positions
+            rows = np.flatnonzero((window.first <= places) & (places < window.last))
+            columns = np.flatnonzero((window.start <= places) & (places < window.stop))
+            columns = columns if self.sinks else columns[columns > 0]
+            found[:, :, places[rows, None], places[columns]] = weights[:, :, rows[:, None], columns]
+        found.flags.writeable = False
         return found
 
 

@@ -186,7 +186,7 @@ def test_of_an_encoder_decoder_the_encoder_is_measured(tiny_t5: Path, hosted: bo
     assert_alike(measure_alone(backend, encoding, Asked()), expected)
 
 
-@pytest.fixture(params=["bert", "bert in other strides", "llama", "llama without marks"])
+@pytest.fixture(scope="module", params=["bert", "bert in other strides", "llama", "llama without marks"])
 def read(
     request: pytest.FixtureRequest, tiny_bert: Path, tiny_llama: Path, opened: Callable[[Path, str], Model]
 ) -> Read:

@@ -81,8 +81,7 @@ def largest(theme: Theme) -> Array:
 # One head
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("peak", [(0, 3), (2, 1), (5, 5)])
+@pytest.mark.parametrize(("theme", "peak"), [("light", (0, 3)), ("dark", (2, 1)), ("light", (5, 5))])
 def test_the_strongest_colour_is_where_the_largest_weight_is(peak: tuple[int, int], theme: Theme) -> None:
     weights = peaked((2, 2, 6), {(1, 0, *peak): 0.75})
     x, y = place_of(largest(theme), head_figure(noun_record(weights), 1, 0, Style(theme, dpi=70)))
@@ -178,8 +177,7 @@ def test_the_scale_ends_at_the_largest_weight_that_is_shown() -> None:
 # All heads
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("peak", [(0, 0, 0, 7), (1, 2, 5, 1), (2, 3, 9, 9)])
+@pytest.mark.parametrize(("theme", "peak"), [("light", (0, 0, 0, 7)), ("dark", (1, 2, 5, 1)), ("light", (2, 3, 9, 9))])
 def test_the_strongest_colour_of_the_grid_is_in_the_head_and_cell_of_the_largest_weight(
     peak: tuple[int, int, int, int], theme: Theme
 ) -> None:
@@ -278,8 +276,15 @@ def cross(
     return cross_record([f"q{i}" for i in range(n)], [f"k{i}" for i in range(m)], weights, numbers=(2, 5))
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize(("size", "peak"), [((3, 8), (2, 6)), ((9, 4), (7, 0)), ((2, 40), (0, 31)), ((40, 2), (33, 1))])
+@pytest.mark.parametrize(
+    ("theme", "size", "peak"),
+    [
+        ("light", (3, 8), (2, 6)),
+        ("dark", (9, 4), (7, 0)),
+        ("light", (2, 40), (0, 31)),
+        ("dark", (40, 2), (33, 1)),
+    ],
+)
 def test_the_strongest_colour_of_a_cross_map_is_at_its_query_and_key(
     size: tuple[int, int], peak: tuple[int, int], theme: Theme
 ) -> None:
@@ -326,9 +331,14 @@ def test_no_map_is_a_sliver(n: int, m: int) -> None:
         assert max(figure.get_size_inches()) < 40
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize(
-    ("n", "m", "peak"), [(4, 10, (1, 2, 3, 7)), (12, 5, (0, 1, 10, 4)), (2, 30, (1, 0, 1, 29)), (30, 2, (0, 2, 17, 0))]
+    ("n", "m", "peak", "theme"),
+    [
+        (4, 10, (1, 2, 3, 7), "light"),
+        (12, 5, (0, 1, 10, 4), "dark"),
+        (2, 30, (1, 0, 1, 29), "light"),
+        (30, 2, (0, 2, 17, 0), "dark"),
+    ],
 )
 def test_the_strongest_colour_of_a_cross_grid_is_in_the_head_and_cell_of_the_largest_weight(
     n: int, m: int, peak: tuple[int, int, int, int], theme: Theme
@@ -511,6 +521,15 @@ def test_a_character_is_taken_from_the_next_font_that_has_it(suffix: str, monkey
     assert saved(head_figure(attention, style=SMALL), suffix)[1] == [letter]
     monkeypatch.setattr(style, "_fonts", lambda: ["DejaVu Sans", "STIXGeneral"])
     assert saved(head_figure(attention, style=SMALL), suffix)[1] == []
+
+
+def test_no_font_is_looked_up_that_no_character_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(style, "_fonts", lambda: ["DejaVu Sans", "cmr10", "STIXGeneral", "DejaVu Serif"])
+    figures = [head_figure(record([word, "loan"], random_weights((1, 1, 2)))) for word in ("bank", "\U0001d4d0")]
+    for figure in figures:
+        saved(figure, ".png")
+    families = [figure.axes[0].title.get_fontfamily() for figure in figures]
+    assert families == [["DejaVu Sans"], ["DejaVu Sans", "STIXGeneral"]]
 
 
 def test_a_notebook_shows_the_grid(tiny_attention: Any) -> None:

@@ -134,8 +134,9 @@ def save_figure(figure: Figure, file: BinaryIO, suffix: str) -> list[str]:
     """Write the figure in the format of ``suffix``, with fonts for its characters; return the characters that no font
     has.
     """
+    fonts = _fonts_for(_characters(figure))
     for text in figure.findobj(Text):
-        text.set_fontfamily(_fonts())
+        text.set_fontfamily(fonts)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         if suffix == ".png":
@@ -145,6 +146,36 @@ def save_figure(figure: Figure, file: BinaryIO, suffix: str) -> list[str]:
             figure.savefig(file, format=suffix[1:], facecolor=figure.get_facecolor())
     missing = [re.match(r"Glyph (\d+) ", str(warning.message)) for warning in caught]
     return sorted({chr(int(match[1])) for match in missing if match})
+
+
+def _characters(figure: Figure) -> set[str]:
+    """Return what the texts of the figure are made of; labels of ticks are written when it is drawn."""
+    axes = [axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)]
+    labels = [label for axis in axes for label in getattr(axis.get_major_formatter(), "seq", ())]
+    return set("".join([*labels, *(text.get_text() for text in figure.findobj(Text))]))
+
+
+def _fonts_for(characters: set[str]) -> list[str]:
+    """Return the default font and, of the others, each that is the first to have one of the ``characters``.
+
+    matplotlib looks up every font of the list for every text that it draws.
+    """
+    default, *others = _fonts()
+    found, missing = [default], characters - _letters(default) - {"\n"}
+    for name in others:
+        if missing & _letters(name):
+            found.append(name)
+            missing -= _letters(name)
+        if not missing:
+            break
+    return found
+
+
+@cache
+def _letters(font: str) -> frozenset[str]:
+    """Return the characters that a font has."""
+    path = font_manager.findfont(font_manager.FontProperties(family=font))
+    return frozenset(map(chr, font_manager.get_font(path).get_charmap()))
 
 
 @cache

@@ -36,7 +36,7 @@ def show(read: Read, *observers: kernel.Observer) -> None:
     run_windows(read.backend, read.windows, [Sliding(observers, len(read.document), sinks=read.sinks)])
 
 
-@pytest.fixture(params=["bert", "bert in other strides", "llama", "llama without marks"])
+@pytest.fixture(scope="module", params=["bert", "bert in other strides", "llama", "llama without marks"])
 def read(request: pytest.FixtureRequest, tiny_bert: object, tiny_llama: object) -> Read:
     """A document of 160 tokens with words longer than a window, in windows of 24."""
     causal = request.param.startswith("llama")
