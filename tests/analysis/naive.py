@@ -12,6 +12,7 @@ from attnviz.analysis.text.links import counting
 from attnviz.analysis.text.offsets import MANY_QUERIES, MIN_QUERIES, POSITIONAL
 from attnviz.analysis.text.units import read_in
 from attnviz.encoding import Encoding, is_punctuation
+from tests.documents import Array, Read
 
 Weights = NDArray[np.floating]
 
@@ -20,12 +21,13 @@ def measured(weights: Weights, encoding: Encoding, asked: Asked, *, causal: bool
     """By ``weights`` (L, H, N, N) of a document; ``seen`` (N, N) says which keys a query may see."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # means of nothing are NaN here
-        found = [[_figures(head, encoding, seen, causal=causal) for head in layer] for layer in np.float64(weights)]
+        found = [[figures_of(head, encoding, seen, causal=causal) for head in layer] for layer in np.float64(weights)]
     figures = np.array([[[head[name] for name in NAMES] for head in layer] for layer in found])
     return Measured(figures, _links(np.float64(weights), encoding, asked, figures, causal=causal))
 
 
-def _figures(a: Weights, encoding: Encoding, seen: NDArray[np.bool_], *, causal: bool) -> dict[str, float]:
+def figures_of(a: Weights, encoding: Encoding, seen: NDArray[np.bool_], *, causal: bool) -> dict[str, float]:
+    """Every figure of a head by its name, from its weights (N, N), NaN where there is none."""
     n = len(a)
     places = np.arange(n)
     apart = places[:, None] - places[None, :]
@@ -62,6 +64,7 @@ def _figures(a: Weights, encoding: Encoding, seen: NDArray[np.bool_], *, causal:
         "punctuation": share(punctuation),
         "sink": takes.max(),
         "sink_position": asked[takes.argmax()],
+        "largest": a.max(1).mean(),
         "confidence": a[~tail][:, ~tail].max(1).mean(),
         "received": received.max(),
         "received_position": received.argmax(),
@@ -100,3 +103,76 @@ def _links(a: Weights, encoding: Encoding, asked: Asked, figures: Weights, *, ca
     return WordLinks(
         *(column.astype(kind) for column, kind in zip(columns, ("i2", "i2", "i4", "i4", "f4"), strict=True))
     )
+
+
+def figures_in_windows(read: Read, *, causal: bool, behind: int | None = None) -> dict[str, Array]:
+    """Every figure of a document from the full weights of its windows, row by row, (L, H) each.
+
+    ``behind`` is how many keys before it a query sees, where a layer has a window.
+    """
+    document, n = read.document, len(read.document)
+    special = np.array(document.special)
+    text = np.flatnonzero(~special)
+    punctuation = np.zeros(n, bool)
+    for word in document.words:
+        punctuation[word.start : word.stop] = is_punctuation(word.text)
+    punctuation |= [not token.replace("▁", " ").strip() for token in document.tokens]
+    sets = {
+        "cls": np.arange(n) < text[0],
+        "sep": np.arange(n) > text[-1],
+        "special": special,
+        "punctuation": punctuation & ~special,
+    }
+    rows: dict[str, list[Array]] = {name: [] for name in (*NAMES, "largest")}
+    offsets, received = [], np.zeros((*read.each[0].shape[:2], n))
+    sinks, sink_places, kept = [], [], []
+    for window, weights in zip(read.windows, read.each, strict=True):
+        places, ids = window.positions, np.array(window.encoding.ids)
+        queries = [row for row, place in enumerate(places) if window.first <= place < window.last]
+        inner = ~sets["sep"][places]
+        for row in queries:
+            a = weights[:, :, row]  # (L, H, T)
+            apart = row - np.arange(len(places))
+            seen = (apart >= 0) if causal else np.ones(len(places), bool)
+            seen &= behind is None or apart <= behind
+            entropy = -(a * np.log(a, where=a > 0, out=np.zeros_like(a))).sum(-1)
+            rows["entropy"].append(entropy)
+            rows["normalised_entropy"].append(entropy / np.log(seen.sum()) if seen.sum() > 1 else 0 * entropy)
+            rows["distance"].append((a * abs(apart)).sum(-1))
+            rows["signed_distance"].append((a * apart).sum(-1))
+            rows["self"].append(a[..., row])
+            if row:
+                rows["previous"].append(a[..., row - 1])
+            if row + 1 < len(places):
+                rows["next"].append(a[..., row + 1])
+            rows["first"].append(a[..., 0])
+            for name, keys in sets.items():
+                if keys.any():
+                    rows[name].append(a[..., keys[places]].sum(-1))
+            rows["largest"].append(a.max(-1))
+            if inner[row]:
+                rows["confidence"].append(a[..., inner].max(-1))
+            same = (ids == ids[row]) & (apart > 0)
+            if same.any():
+                rows["duplicate"].append(a[..., same].sum(-1))
+            if not special[places[row]]:
+                offsets.append(a.argmax(-1) - row)
+            for key, place in enumerate(places):
+                received[..., place] += a[..., key]
+        query_mask = np.array([sum(not causal or row >= key for row in queries) for key in range(len(places))])
+        common = np.flatnonzero(query_mask * 2 >= len(queries))
+        taken = weights[:, :, queries].sum(2)[..., common] / query_mask[common]
+        sinks.append(taken.max(-1))
+        sink_places.append(places[common][taken.argmax(-1)])
+        kept.append(len(queries))
+    found = {name: np.mean(row, axis=0) for name, row in rows.items() if row}
+    found |= {"received": received.max(-1), "received_position": received.argmax(-1)}
+    found["sink"] = np.average(sinks, axis=0, weights=kept)
+    for name in ("sink_position", "offset", "offset_share"):
+        found[name] = np.zeros(received.shape[:2])
+    for head in np.ndindex(*received.shape[:2]):
+        votes = np.bincount([places[head] for places in sink_places], kept)
+        values, counts = np.unique([each[head] for each in offsets], return_counts=True)
+        found["sink_position"][head] = votes.argmax()
+        found["offset"][head], found["offset_share"][head] = values[counts.argmax()], counts.max() / len(offsets)
+    return {name: found.get(name, np.full(received.shape[:2], np.nan)) for name in rows}

@@ -20,7 +20,7 @@ from attnviz.attention import kernel
 from attnviz.attention.kernel import Kind, Tile
 from attnviz.attention.observers import HeadSums, Weights
 from attnviz.attention.totals import Total
-from attnviz.encoding import Encoding, Window, Windows, encode, is_punctuation, slide_windows
+from attnviz.encoding import Encoding, Window, Windows, encode, slide_windows
 from attnviz.errors import ModelError, UnsupportedModel
 from attnviz.interface import Model, load
 from attnviz.model.backends import open_by_transformers
@@ -208,79 +208,12 @@ def read(
 def test_a_document_in_windows(read: Read, asked: Asked) -> None:
     causal = read.backend.causal()
     read = replace(read, sinks=read.sinks or asked.special or asked.everything)
-    expected = in_windows(read, causal=causal)
+    found = naive.figures_in_windows(read, causal=causal)
+    expected = np.stack([found[name] for name in NAMES], axis=-1)
     links = naive._links(read.whole, read.document, asked, expected, causal=causal)
-    found = measure_alone(read.backend, read.document, asked, read.windows, causal=causal)
-    assert_alike(found, Measured(expected, links))
+    measured = measure_alone(read.backend, read.document, asked, read.windows, causal=causal)
+    assert_alike(measured, Measured(expected, links))
     assert len(links) >= read.whole.shape[0] * 3
-
-
-def in_windows(read: Read, *, causal: bool) -> Array:
-    """The figures of a document from the full weights of its windows, row by row."""
-    document, n = read.document, len(read.document)
-    special = np.array(document.special)
-    text = np.flatnonzero(~special)
-    punctuation = np.zeros(n, bool)
-    for word in document.words:
-        punctuation[word.start : word.stop] = is_punctuation(word.text)
-    punctuation |= [not token.replace("▁", " ").strip() for token in document.tokens]
-    sets = {
-        "cls": np.arange(n) < text[0],
-        "sep": np.arange(n) > text[-1],
-        "special": special,
-        "punctuation": punctuation & ~special,
-    }
-    rows: dict[str, list[Array]] = {name: [] for name in NAMES}
-    offsets, received = [], np.zeros((*read.each[0].shape[:2], n))
-    sinks, sink_places, kept = [], [], []
-    for window, weights in zip(read.windows, read.each, strict=True):
-        places, ids = window.positions, np.array(window.encoding.ids)
-        queries = [row for row, place in enumerate(places) if window.first <= place < window.last]
-        inner = ~sets["sep"][places]
-        for row in queries:
-            a = weights[:, :, row]  # (L, H, T)
-            apart = row - np.arange(len(places))
-            seen = (apart >= 0) if causal else np.ones(len(places), bool)
-            entropy = -(a * np.log(a, where=a > 0, out=np.zeros_like(a))).sum(-1)
-            rows["entropy"].append(entropy)
-            rows["normalised_entropy"].append(entropy / np.log(seen.sum()) if seen.sum() > 1 else 0 * entropy)
-            rows["distance"].append((a * abs(apart)).sum(-1))
-            rows["signed_distance"].append((a * apart).sum(-1))
-            rows["self"].append(a[..., row])
-            if row:
-                rows["previous"].append(a[..., row - 1])
-            if row + 1 < len(places):
-                rows["next"].append(a[..., row + 1])
-            rows["first"].append(a[..., 0])
-            for name, keys in sets.items():
-                if keys.any():
-                    rows[name].append(a[..., keys[places]].sum(-1))
-            if inner[row]:
-                rows["confidence"].append(a[..., inner].max(-1))
-            same = (ids == ids[row]) & (apart > 0)
-            if same.any():
-                rows["duplicate"].append(a[..., same].sum(-1))
-            if not special[places[row]]:
-                offsets.append(a.argmax(-1) - row)
-            for key, place in enumerate(places):
-                received[..., place] += a[..., key]
-        query_mask = np.array([sum(not causal or row >= key for row in queries) for key in range(len(places))])
-        common = np.flatnonzero(query_mask * 2 >= len(queries))
-        taken = weights[:, :, queries].sum(2)[..., common] / query_mask[common]
-        sinks.append(taken.max(-1))
-        sink_places.append(places[common][taken.argmax(-1)])
-        kept.append(len(queries))
-    found = {name: np.mean(row, axis=0) for name, row in rows.items() if row}
-    found |= {"received": received.max(-1), "received_position": received.argmax(-1)}
-    found["sink"] = np.average(sinks, axis=0, weights=kept)
-    for name in ("sink_position", "offset", "offset_share"):
-        found[name] = np.zeros(received.shape[:2])
-    for head in np.ndindex(*received.shape[:2]):
-        votes = np.bincount([places[head] for places in sink_places], kept)
-        values, counts = np.unique([each[head] for each in offsets], return_counts=True)
-        found["sink_position"][head] = votes.argmax()
-        found["offset"][head], found["offset_share"][head] = values[counts.argmax()], counts.max() / len(offsets)
-    return np.stack([found.get(name, np.full(received.shape[:2], np.nan)) for name in NAMES], axis=-1)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

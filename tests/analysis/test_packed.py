@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -130,7 +130,7 @@ ASKED = [
 ]
 
 
-@lru_cache(maxsize=None)
+@cache
 def all_alone(network: Network, asked: Asked) -> list[Measured]:
     return [alone(network, encoding, asked) for encoding in LONG]
 
