@@ -21,7 +21,7 @@ from attnviz.analysis.text.observers import FIGURES
 from attnviz.analysis.text.observing import replay
 from attnviz.analysis.text.offsets import DOMINANT, MANY_QUERIES, POSITIONAL
 from attnviz.analysis.text.summary import Summary, summarise
-from attnviz.attention import kernel, packs
+from attnviz.attention import kernel
 from attnviz.attention.compiled import passes
 from attnviz.attention.observers import HeadSums, Weights
 from attnviz.encoding import Encoding, Windows, encode, slide_windows
@@ -93,10 +93,11 @@ def shown(model: Model, text: str, backend: str) -> dict[str, Summary]:
 
 
 def measured(model: Model, text: str, backend: str) -> Measured:
-    """What ``batch`` says of it: in a pack beside another text, alone, or in windows."""
+    """What ``batch`` says of it: in a pack beside another text, of many or few, alone, or in windows."""
     encoding, asked = encode(model.checkpoint.tokenizer, text), Asked(top=MEASURED)
-    if backend == "pack":
-        found = packed.measure(model.backend, [model.encode("a river"), encoding], asked)[1]
+    if backend in ("pack", "few"):
+        texts = [model.encode("a river"), encoding]
+        found = packed.measure(model.backend, texts, asked, many=backend == "pack")[1]
         assert isinstance(found, Measured)
         return found
     causal, limit = model.backend.causal("self"), model.backend.limit or 0
@@ -234,9 +235,8 @@ def ways_at_once(model: Model, text: str) -> Iterator[tuple[str, Figures]]:
     """Each way to the figures of a text that the model reads at once."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kernel, "find_loops", lambda _: None)
-        patch.setattr(packs, "_loops", lambda: None)
         yield "definitions", sums_of(model, text)
-        yield "batch, a pack in torch", of_batch(measured(model, text, "pack"))
+    yield "batch, one of few", of_batch(measured(model, text, "few"))
     yield "compiled", sums_of(model, text)
     yield "batch, a pack", of_batch(measured(model, text, "pack"))
     yield "batch, alone", of_batch(measured(model, text, "alone"))
