@@ -16,6 +16,8 @@ from attnviz.attention.compiled.math import larger
 from attnviz.attention.compiled.simd import largest, load, splat, store
 
 _zero = np.float32(0)
+_FEW = 8
+"""So many rows are added up as float32; of more the roundings would add up."""
 _plain: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}
 
 
@@ -46,24 +48,30 @@ def read_units(
     starts = keys[0]
     room = len(starts) + LANES
     line, sums, seen = np.zeros(room, np.float32), np.zeros(room), np.zeros(room, np.float32)
+    together = np.zeros(m, np.float32)
     for head in range(h):
         u = unit
         for i in range(n):
             at, token = head * heads + i * rows, query + i
             first, last = firsts[u], firsts[u + 1]
-            if last - first > 1:
+            few = last - first <= _FEW and first >= query and last <= query + n
+            if last - first > 1 and not few:
                 for j in range(m):
                     open_[head, key + j] += a[at + j]
-                if token < last - 1:
-                    continue
+            if token < last - 1:
+                continue
             right = len(keys[1]) if window[1] < 0 else min(len(keys[1]), token + window[1] + 1)
             left = 0 if window[0] < 0 else max(0, first - window[0])
-            if last - first > 1:
+            if few:
+                left, right = max(left, key), min(right, key + m)
+                row = a[at : at + m]
+                if last - first > 1:
+                    _add_rows(a, at, rows, last - first, right - key, together)
+                    row = together
+                low, high = _add_tokens(row, key, left, right, keys, sums)
+            else:
                 low, high = _add_tokens(open_[head], 0, left, right, keys, sums)
                 open_[head, left:right] = 0
-            else:
-                left, right = max(left, key), min(right, key + m)
-                low, high = _add_tokens(a[at : at + m], key, left, right, keys, sums)
             part = 1.0 / (last - first)
             for j in range(low, high):
                 line[j] = sums[j] * part
@@ -84,11 +92,24 @@ def _add_tokens(row: Any, key: int, left: int, right: int, keys: Any, sums: Any)
     if starts[low] < left:
         sums[low] = 0.0  # of its tokens only those that follow
         begin = low + 1
-    for u in range(begin, high):
-        sums[u] = row[starts[u] - key]
+    # Unsigned indices are not tested for being negative.
+    for u in range(np.uintp(begin), np.uintp(high)):
+        sums[u] = row[np.uintp(starts[u] - key)]
     for e in range(before[left], before[right]):
-        sums[units[rest[e]]] += row[rest[e] - key]
+        sums[np.uintp(units[rest[e]])] += row[np.uintp(rest[e] - key)]
     return low, high
+
+
+@njit(**_plain)  # type: ignore[untyped-decorator]
+def _add_rows(a: Any, at: int, apart: int, count: int, m: int, together: Any) -> None:
+    """Add ``count`` rows of ``m`` weights up, the last of which begins at ``at``."""
+    last, other = a[at : at + m], a[at - apart : at - apart + m]
+    for j in range(m):
+        together[j] = last[j] + other[j]
+    for i in range(2, count):
+        other = a[at - i * apart : at - i * apart + m]
+        for j in range(m):
+            together[j] += other[j]
 
 
 @njit(**_plain)  # type: ignore[untyped-decorator]
