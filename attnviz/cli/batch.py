@@ -44,7 +44,7 @@ def batch(
     ] = None,
     text_field: Annotated[
         str,
-        typer.Option(metavar="NAME", help="The field or column that is the text.", rich_help_panel=_IN),
+        typer.Option(metavar="NAME", help="The field or column with the text.", rich_help_panel=_IN),
     ] = "text",
     keep: Annotated[
         str | None,
@@ -59,7 +59,7 @@ def batch(
         Literal["text", "jsonl", "csv", "tsv", "conllu"] | None,
         typer.Option(
             metavar="FORMAT",
-            help="What standard input and files of unknown ending are: text, jsonl, csv, tsv or conllu.",
+            help="The format of standard input and of files with an unknown ending: text, jsonl, csv, tsv or conllu.",
             show_default="text",
             rich_help_panel=_IN,
         ),
@@ -105,7 +105,7 @@ def batch(
         typer.Option(
             "--format",
             metavar="FORMAT",
-            help="csv or jsonl beside Parquet.",
+            help="Write the tables as csv or jsonl too.",
             rich_help_panel=_OUT,
             autocompletion=completion.complete_format,
         ),

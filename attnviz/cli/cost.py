@@ -76,7 +76,7 @@ def cost(
             min=1,
             max=10**6,
             metavar="N",
-            help="Links that its tables keep per document and layer.",
+            help="Links per document and layer in its tables.",
             show_default="8",
             rich_help_panel=_CORPUS,
         ),

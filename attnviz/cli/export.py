@@ -49,7 +49,7 @@ def export(
     model: ModelOptions,
     maps: MapOptions,
     theme: Annotated[
-        Literal["light", "dark"], typer.Option(help="Paper or night.", rich_help_panel="Picture")
+        Literal["light", "dark"], typer.Option(help="A light or a dark background.", rich_help_panel="Picture")
     ] = "light",
     cmap: Annotated[
         str | None,
@@ -64,7 +64,7 @@ def export(
     ] = None,
     dpi: Annotated[int, typer.Option(min=20, max=1200, help="Pixels an inch.", rich_help_panel="Picture")] = 200,
     title: Annotated[
-        str | None, typer.Option(help='Instead of model and head; "" for none.', rich_help_panel="Picture")
+        str | None, typer.Option(help='The title, by default model and head; "" for none.', rich_help_panel="Picture")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that exists.")] = False,
     max_memory: MemoryOption = None,

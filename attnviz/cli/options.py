@@ -86,7 +86,7 @@ WordsOption = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Words to cut whole, one a line, where a script has no spaces; or .json: [[start, stop], …].",
+        help="Words to cut whole, one a line, where a script has no spaces; or .json with pairs of characters.",
         rich_help_panel=_TEXT,
     ),
 ]
@@ -152,7 +152,7 @@ LanguageOption = Annotated[
     str,
     typer.Option(
         metavar="CODE",
-        help="Whose function words do not count: de, German, zh, … or none.",
+        help="The language whose function words do not count: de, German, zh, … or none.",
         rich_help_panel=VIEW,
     ),
 ]
@@ -167,7 +167,7 @@ class MapOptions:
         typer.Option(
             "--map",
             metavar="WHICH",
-            help="Of an encoder–decoder: encoder, decoder or cross.",
+            help="Which map of an encoder–decoder: encoder, decoder or cross.",
             show_default="cross",
             rich_help_panel=VIEW,
         ),
@@ -191,7 +191,7 @@ class MapOptions:
         Literal["token", "word", "sentence", "line", "paragraph"] | None,
         typer.Option(
             metavar="UNIT",
-            help="What rows, columns and links are: token, word, sentence, line or paragraph.",
+            help="The unit of rows, columns and links: token, word, sentence, line or paragraph.",
             show_default="word",
             rich_help_panel=VIEW,
         ),
@@ -201,7 +201,7 @@ class MapOptions:
         bool,
         typer.Option(
             "--per-token",
-            help="Divide by the tokens of what is looked at, so that length does not win.",
+            help="Divide weights by the tokens of what is looked at, so that length does not win.",
             rich_help_panel=VIEW,
         ),
     ] = False
@@ -216,7 +216,7 @@ FromOption = Annotated[
     typer.Option(
         "--from",
         metavar="FILE|WORDS",
-        help="A record that 'export' saved, in place of a text; then a passage, or generated: only that looks.",
+        help="A record that 'export' saved, instead of a text; or a passage, or generated: only that looks.",
         rich_help_panel=_TEXT,
     ),
 ]

@@ -16,7 +16,7 @@ def schema(
         str | None,
         typer.Argument(
             metavar="[show|batch|run|cost|record]",
-            help="Of what; without it, all are listed.",
+            help="Which document; without it, all are listed.",
             autocompletion=completion.complete_schema,
         ),
     ] = None,

@@ -50,7 +50,7 @@ def show(
         ),
     ] = None,
     top: Annotated[
-        int, typer.Option(min=1, metavar="N", help="How many words each word gets.", rich_help_panel=VIEW)
+        int, typer.Option(min=1, metavar="N", help="How many keys are listed for each word.", rich_help_panel=VIEW)
     ] = 3,
     links: Annotated[
         int, typer.Option(min=1, metavar="N", help="How many links are listed.", rich_help_panel=VIEW)
@@ -58,7 +58,9 @@ def show(
     cell: Annotated[
         Literal["link", "entropy", "sink", "distance"],
         typer.Option(
-            metavar="WHAT", help="The overview: link, entropy, sink or distance of each head.", rich_help_panel=VIEW
+            metavar="WHAT",
+            help="What the overview has of each head: link, entropy, sink or distance.",
+            rich_help_panel=VIEW,
         ),
     ] = "link",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")] = False,

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from typer.main import get_command
 
 from attnviz import manual
+from attnviz.cli.app import app
 from attnviz.cli.help import page
 from attnviz.record import schemas
 from attnviz.render.terminal.manual import Manual
@@ -25,6 +27,12 @@ def test_help_lists_all_chapters_and_commands(run: Run) -> None:
         assert f"{name} {manual.chapter(name).summary}" in shown
     for command in ("show", "batch", "schema", "help"):
         assert re.search(rf"^  {command} +[A-Z]", result.out, re.MULTILINE)
+
+
+def test_no_help_has_brackets_which_the_screen_would_take_for_markup() -> None:
+    for command in vars(get_command(app))["commands"].values():
+        said = [command.help, *(getattr(parameter, "help", None) for parameter in command.params)]
+        assert not [text for text in said if text and "[" in text], command.name
 
 
 @pytest.mark.parametrize("asked", [["corpora"], ["Corpora"], ["whole", "corpora"]])
