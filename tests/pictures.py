@@ -26,6 +26,8 @@ from tests.records import summary_of
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 BANK = (SAMPLES / "bank.txt").read_text().strip()
+RIVER = "The bank flooded the meadow because the river had strong currents."
+"""A sentence of the other bank, word beside word."""
 
 
 def screen(folder: Path | None = None, width: int = 80) -> str:
@@ -58,6 +60,23 @@ def page() -> str:
     return page_of(found, "attnviz show --file samples/bank.txt")
 
 
+VIEWS: dict[str, list[str]] = {
+    "bank-heads.png": [],
+    "bank-L5-H7.png": ["--layer", "5", "--head", "7", "--theme", "dark"],
+    "bank-arcs.png": ["--view", "arcs", "--layer", "5", "--head", "7"],
+    "bank-token.png": ["--view", "token", "--token", "bank", "--layer", "5"],
+    "bank-profile.png": ["--view", "profile"],
+    "bank-difference.png": ["--layer", "5", "--head", "7", "--versus", RIVER],
+}
+"""The pictures of the bank sentence, and what else ``attnviz export`` is told of each."""
+
+
+def draw_views(folder: Path) -> None:
+    """Draw the bank sentence in all ways."""
+    for name, more in VIEWS.items():
+        app(["export", BANK, str(folder / name), "--force", "--dpi", "110", *more], standalone_mode=False)
+
+
 def make() -> None:
     """Write all pictures to samples/."""
     (SAMPLES / "bank.svg").write_text(screen(), encoding="utf-8")
@@ -66,8 +85,7 @@ def make() -> None:
         print(f"bank-smollm2.svg stays as it is: {smollm2.PACKAGES}")
     else:
         (SAMPLES / "bank-smollm2.svg").write_text(screen(decoder), encoding="utf-8")
-    for name, more in (("bank-heads.png", []), ("bank-L5-H7.png", ["--layer", "5", "--head", "7", "--theme", "dark"])):
-        app(["export", BANK, str(SAMPLES / name), "--force", "--dpi", "110", *more], standalone_mode=False)
+    draw_views(SAMPLES)
     (SAMPLES / "bank.html").write_text(page(), encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
         corpus.analyse(Path(folder))

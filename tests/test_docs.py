@@ -196,13 +196,21 @@ def test_the_queries_of_the_readme_find_what_it_shows(analysed: Path) -> None:
 
 @pytest.mark.real
 def test_the_picture_of_the_corpus_is_what_batch_draws(analysed: Path) -> None:
-    now, committed = (
-        np.asarray(Image.open(path).convert("RGB"), np.int16)
-        for path in (analysed / "results" / "heads.png", ROOT / "samples" / "corpus-heads.png")
-    )
-    assert now.shape == committed.shape
+    assert_same_picture(analysed / "results" / "heads.png", ROOT / "samples" / "corpus-heads.png")
+
+
+@pytest.mark.real
+def test_the_pictures_of_all_views_are_what_export_draws(real_model: Model, tmp_path: Path) -> None:  # noqa: ARG001
+    pictures.draw_views(tmp_path)
+    for name in pictures.VIEWS:
+        assert_same_picture(tmp_path / name, ROOT / "samples" / name)
+
+
+def assert_same_picture(now: Path, committed: Path) -> None:
+    new, old = (np.asarray(Image.open(path).convert("RGB"), np.int16) for path in (now, committed))
+    assert new.shape == old.shape
     # Colours may be rounded another way on another processor.
-    assert np.mean(np.abs(now - committed) > 4) < 1e-3, "make it anew: python -m tests.pictures"
+    assert np.mean(np.abs(new - old) > 4) < 1e-3, "make it anew: python -m tests.pictures"
 
 
 @pytest.mark.real

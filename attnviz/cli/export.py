@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from attnviz.cli import completion, console, page, source
+from attnviz.cli import console, page, pictures, source
 from attnviz.cli.files import output_path, replace_output
 from attnviz.cli.matplotlib_settings import isolate_matplotlib
 from attnviz.cli.options import (
@@ -16,18 +17,16 @@ from attnviz.cli.options import (
     MemoryOption,
     ModelOptions,
     TextOptions,
-    parse_inches,
     spread,
 )
-from attnviz.cli.reading import decode_argument
+from attnviz.cli.pictures import PictureOptions
 from attnviz.cli.request import read_request
-from attnviz.errors import UsageError
+from attnviz.errors import UsageError, few
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from attnviz.record import Observation
-    from attnviz.render.figure import Style
+    from attnviz.record import Request
 
 PICTURES = (".png", ".svg", ".pdf")
 PAGES = (".html",)
@@ -48,33 +47,16 @@ def export(
     start: FromOption = None,
     model: ModelOptions,
     maps: MapOptions,
-    theme: Annotated[
-        Literal["light", "dark"], typer.Option(help="A light or a dark background.", rich_help_panel="Picture")
-    ] = "light",
-    cmap: Annotated[
-        str | None,
-        typer.Option(
-            help="ink, ember, or a colour map of matplotlib.",
-            rich_help_panel="Picture",
-            autocompletion=completion.complete_colour_map,
-        ),
-    ] = None,
-    size: Annotated[
-        str | None, typer.Option(metavar="WxH", help="Inches, such as 8x6.", rich_help_panel="Picture")
-    ] = None,
-    dpi: Annotated[int, typer.Option(min=20, max=1200, help="Pixels an inch.", rich_help_panel="Picture")] = 200,
-    title: Annotated[
-        str | None, typer.Option(help='The title, by default model and head; "" for none.', rich_help_panel="Picture")
-    ] = None,
+    picture: PictureOptions,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that exists.")] = False,
     max_memory: MemoryOption = None,
 ) -> None:
     """Write a picture (.png, .svg, .pdf), a page (.html) to look around in, or a record (.json, .safetensors).
 
-    Without --layer and --head the picture is a grid of all heads; with them, one head with its words.
+    Without --layer and --head the picture is a grid of all heads; with them, these heads with their words.
     """
     text, out = _arguments(arguments)
-    request, inches = read_request(maps, size=CELLS, evidence=False), parse_inches(size)
+    request = read_request(maps, size=CELLS, evidence=False)
     from attnviz import record as records
     from attnviz.render.labels import clean
 
@@ -82,33 +64,32 @@ def export(
     if text is None and reading.file is None and not start:
         raise _no_text()
     if path.suffix in PAGES:
-        page.require_page_options(maps, {"--cmap": cmap, "--size": size, "--title": title, "--theme": theme == "dark"})
+        page.require_page_options(maps, picture.given())
         request = replace(request, size=page.CELLS, top=page.KEPT, evidence=True)  # all weights, where they fit
         found, _ = source.observe_source(text, reading, start, model, request)
         written = page.page_of(found, page.command_of(text, start, reading, model, maps))
         with replace_output(path, force=force) as partial:
             partial.write_text(written, encoding="utf-8")
     elif path.suffix in records.FORMATS:
-        if request.heads.chosen or maps.which or maps.rows or maps.cols:
+        if request.heads.chosen or maps.which or maps.rows or maps.cols or picture.chooses:
             raise UsageError(
                 f"a {path.suffix} record holds all heads and maps: "
-                "--map, --layer, --head, --rows and --cols are for pictures"
+                "--map, --layer, --head, --rows, --cols, --view and --token are for pictures"
             )
         record, _ = source.attend_source(text, reading, start, model, max_memory=max_memory)
         with replace_output(path, force=force) as partial:
             records.write(record, partial, path.suffix)
     else:
         isolate_matplotlib()
-        from attnviz.render import figure
-
-        found, _ = source.observe_source(text, reading, start, model, request)
-        style = figure.Style(theme, cmap, inches, dpi, title and decode_argument(title))
-        picture = _draw(found, style)
-        with replace_output(path, force=force) as partial, partial.open("wb") as stream:
-            missing = figure.save_figure(picture, stream, path.suffix)
-        if missing:
-            boxes = f"no installed font has {' '.join(missing)}: drawn as boxes"
-            console.warn(boxes, "Install a font that has them, such as Noto Sans CJK.")
+        view, style = picture.chosen(request), picture.style()
+        if view == "difference":
+            drawn = _difference(text, reading, start, model, request, picture)
+        else:
+            found, _ = source.observe_source(
+                text, reading, start, model, pictures.adapt_request(view, request, picture.words())
+            )
+            drawn = pictures.draw(found, view, picture, style)
+        _save(drawn, path, force=force)
     console.output().print(f"wrote {clean(str(path))}", soft_wrap=True)
 
 
@@ -119,6 +100,48 @@ def _no_text() -> UsageError:
     )
 
 
+def _difference(
+    text: str | None, reading: TextOptions, start: list[str] | None, model: ModelOptions, request: Request,
+    picture: PictureOptions,
+) -> Figure:  # fmt: skip
+    """Draw two texts, or one text in two models."""
+    from attnviz.analysis.text.aligned import align
+    from attnviz.analysis.text.summary import summarise
+    from attnviz.record import Heads
+    from attnviz.render import figure
+
+    first, _ = source.observe_source(text, reading, start, model, request)
+    one = summarise(first)
+    head = one.maps[0]
+    heads = Heads((head.layer,), None if head.head is None else (head.head,), head.head is None)
+    if start and not picture.versus:
+        raise UsageError("a record holds one model: --versus-model needs a text", hint="Give --versus TEXT as well.")
+    other = model if picture.versus_model is None else replace(model, model=picture.versus_model)
+    given = reading if picture.versus is None else replace(reading, file=None)
+    second, _ = source.observe_source(
+        text if picture.versus is None else picture.versus, given, None if start else start, other,
+        replace(request, heads=heads),
+    )  # fmt: skip
+    return figure.draw_difference(align(one, summarise(second)), one.units, picture.style())
+
+
+def _save(drawn: Figure, path: Path, *, force: bool) -> None:
+    """Write the picture, and say what a reader should know of it."""
+    from attnviz.render import figure
+
+    with replace_output(path, force=force) as partial, partial.open("wb") as stream:
+        saved = figure.save_figure(drawn, stream, path.suffix)
+    if saved.missing:
+        boxes = f"no installed font has {few(saved.missing)}: drawn as boxes"
+        packages = " or ".join(figure.packages_for("".join(saved.missing)))
+        console.warn(boxes, f"Install a font that has them; on Debian: {packages}.")
+    if saved.raster:
+        most = f"of more than {figure.VECTOR_CELLS:,} cells"
+        console.note(
+            f"the map is an image inside the {path.suffix[1:].upper()}: one {most} ({saved.raster:,}) is no path each"
+        )
+
+
 def _arguments(arguments: list[str]) -> tuple[str | None, str]:
     """The text, where there is one, and the output."""
     if len(arguments) > 2:
@@ -126,17 +149,3 @@ def _arguments(arguments: list[str]) -> tuple[str | None, str]:
             f"{len(arguments)} arguments are given, expected a text and a file", hint="Put the text in quotation marks."
         )
     return (arguments[0] if len(arguments) == 2 else None), arguments[-1]
-
-
-def _draw(found: Observation, style: Style) -> Figure:
-    from attnviz.analysis.text.shown_maps import grid
-    from attnviz.analysis.text.summary import summarise
-    from attnviz.render import figure
-
-    if not found.request.heads.chosen:
-        return figure.draw_grid(found, grid(found), style)
-    summary = summarise(found)
-    count = len(summary.maps)
-    if count > 1:
-        raise UsageError(f"--layer and --head name {count} heads, a picture shows one, or all of them as a grid")
-    return figure.draw_head(found, summary.units, summary.maps[0], style)

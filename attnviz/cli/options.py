@@ -181,11 +181,19 @@ class MapOptions:
     ] = None
     rows: Annotated[
         str | None,
-        typer.Option(metavar="A:B", help="Only these rows of the maps, by number: 120:160.", rich_help_panel=VIEW),
+        typer.Option(
+            metavar="A:B|WORD",
+            help="Only these rows of the maps: 120:160, or a word: bank, the:2.",
+            rich_help_panel=VIEW,
+        ),
     ] = None
     cols: Annotated[
         str | None,
-        typer.Option(metavar="A:B", help="Only these columns of the maps: 3:40, 3:, :40, 3.", rich_help_panel=VIEW),
+        typer.Option(
+            metavar="A:B|WORD",
+            help="Only these columns of the maps: 3:40, 3:, :40, 3, or a word.",
+            rich_help_panel=VIEW,
+        ),
     ] = None
     unit: Annotated[
         Literal["token", "word", "sentence", "line", "paragraph"] | None,
@@ -266,19 +274,24 @@ def _numbers(option: str, value: str | None) -> tuple[int, ...] | None:
 
 
 def parse_crop(rows: str | None, columns: str | None) -> Crop:
-    """``--rows`` and ``--cols``: ``3:40`` from 3 to 39, ``3:`` to the end, ``:40`` from the start, ``3`` alone."""
+    """``--rows`` and ``--cols``: ``3:40`` from 3 to 39, ``3:`` to the end, ``:40`` from the start, ``3`` alone; or a
+    word (``the:2``).
+    """
     from attnviz.record import Crop
 
     return Crop(_span("--rows", rows), _span("--cols", columns))
 
 
-def _span(option: str, value: str | None) -> Span:
+def _span(option: str, value: str | None) -> Span | str:
     if value is None:
         return None, None
+    value = decode_argument(value).strip()
     # No text has numbers of ten digits, and Python reads no number of thousands of them.
-    found = re.fullmatch(r"(?=.*[0-9])([0-9]{1,9})?(:)?([0-9]{1,9})?", value.strip())
+    found = re.fullmatch(r"(?=.*[0-9])([0-9]{1,9})?(:)?([0-9]{1,9})?", value)
+    if not found and re.search(r"[^0-9:\-\s]", value):
+        return value
     if not found or (found[3] and not found[2]):
-        raise UsageError(f"{option} is {value!r}, expected numbers such as 3:40, 3:, :40 or 3")
+        raise UsageError(f"{option} is {value!r}, expected numbers such as 3:40, 3:, :40 or 3, or a word")
     start, stop = (None if part is None else int(part) for part in (found[1], found[3]))
     return (start, stop) if found[2] else (start, int(found[1]) + 1)
 
@@ -294,3 +307,33 @@ def parse_inches(value: str | None) -> tuple[float, float] | None:
     if not (1 <= width <= 100 and 1 <= height <= 100):
         raise UsageError(f"--size is {value!r}, expected width x height in inches from 1 to 100, such as 8x6")
     return width, height
+
+
+_INCHES = {"in": 1.0, "cm": 1 / 2.54, "mm": 1 / 25.4, "pt": 1 / 72}
+"""Inches by unit of length."""
+
+
+def parse_width(value: str | None) -> float | None:
+    """``3.3in``, ``84mm``, ``8.4cm`` or ``240pt`` as inches."""
+    if value is None:
+        return None
+    found = re.fullmatch(r"\s*([0-9]{1,5}(?:\.[0-9]{1,6})?)\s*(in|cm|mm|pt)\s*", value.lower())
+    inches = float(found[1]) * _INCHES[found[2]] if found else 0.0
+    if not 1 <= inches <= 100:
+        expected = "expected a width from 1 to 100 inches with its unit, such as 3.3in, 84mm, 8.4cm or 240pt"
+        raise UsageError(f"--width is {value!r}, {expected}")
+    return inches
+
+
+def parse_weight(option: str, value: str | None) -> float | None:
+    """``0.5`` or ``50%`` as a weight above 0 and at most 1."""
+    if value is None:
+        return None
+    found = re.fullmatch(r"\s*([0-9]{0,4}\.?[0-9]{0,12})\s*(%)?\s*", value)
+    try:
+        weight = float(found[1]) / (100 if found[2] else 1) if found else 0.0
+    except ValueError:
+        weight = 0.0
+    if not 0 < weight <= 1:
+        raise UsageError(f"{option} is {value!r}, expected a weight above 0 and at most 1, such as 0.5 or 50%")
+    return weight

@@ -9,6 +9,7 @@ from pathlib import Path
 CHAPTERS = (
     "reading",
     "commands",
+    "pictures",
     "long",
     "corpora",
     "cluster",

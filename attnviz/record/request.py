@@ -30,10 +30,10 @@ class Heads:
 
 @dataclass(frozen=True)
 class Crop:
-    """The part of each map that is wanted, as ranges of units."""
+    """The part of each map that is wanted, as ranges of units or as one word (``the:2``)."""
 
-    rows: Span = (None, None)
-    columns: Span = (None, None)
+    rows: Span | str = (None, None)
+    columns: Span | str = (None, None)
 
 
 @dataclass(frozen=True)

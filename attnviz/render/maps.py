@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.analysis.corpus.accumulation import AMOUNTS, Corpus
-from attnviz.analysis.corpus.metrics import Metric
+from attnviz.analysis.corpus.metrics import METRICS, Metric
 from attnviz.analysis.corpus.roles import ROLES
+from attnviz.record import Observation
 
 Values = NDArray[np.floating]
 
@@ -64,6 +65,17 @@ def corpus_maps(corpus: Corpus) -> list[MetricMap]:
     if corpus.induction is not None:
         found.append(_map(INDUCTION, corpus.induction, least=_INDUCES))
     return found
+
+
+PROFILE = ("entropy", "distance", "special", "sink")
+"""The figures of one text's heads that a picture of its profile shows."""
+
+
+def profile_maps(observation: Observation) -> list[MetricMap]:
+    """Return the maps of the figures of one text's heads that have values."""
+    metrics = {metric.name: metric for metric in METRICS}
+    figures = {name: np.asarray(observation.figures[name]) for name in PROFILE}
+    return [_map(metrics[name], values) for name, values in figures.items() if not np.isnan(values).all()]
 
 
 def _map(metric: Metric, values: Values, *spread: Values, least: float = 0.0) -> MetricMap:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +70,7 @@ def value_colours(values: NDArray[np.floating], low: float, high: float, name: s
     return np.asarray(colour_table(name)[np.nan_to_num(steps).round().astype(int)])
 
 
-def is_light(colour: Colours) -> bool:
+def is_light(colour: NDArray[Any]) -> bool:
     """Whether black text reads better on ``colour`` than white (relative luminance with the weights of ITU-R
     BT.709).
     """

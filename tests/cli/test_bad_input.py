@@ -107,9 +107,15 @@ MISSING = "/no/such/place"
         case("show", S, "--layer", "2-1", code=2, said="the range is empty"),
         *(
             case("show", S, "--rows", value, code=2, said="expected numbers such as 3:40, 3:, :40 or 3")
-            for value in ("", ":", "a", "3:b", "1:2:3", "-3", "3-4", "3 4", "1" * 5000)
+            for value in ("", ":", "1:2:3", "-3", "3-4", "3 4", "1" * 5000)
         ),
         case("show", S, "--cols", "0:15", code=2, said="no columns 0:15: there are 14 words"),
+        *(
+            case("show", S, "--rows", value, code=2, said=f"the text has no word '{value}'")
+            for value in ("a", "3:b", "river")
+        ),
+        case("show", S, "--cols", "the", code=2, said=("'the' is 3 words of the text", "The:1, the:2, the:3")),
+        case("show", S, "--rows", "the:4", code=2, said="no the:4: 'the' occurs 3 times"),
         case("show", S, "--rows", "14", code=2, said="numbered from 0 to 13"),
         case("show", S, "--rows", "4:4", code=2, said="no rows 4:4: the range is empty"),
         case("show", S, "--rows", "16", "--tokens", code=2, said="there are 15 tokens"),
@@ -146,10 +152,27 @@ MISSING = "/no/such/place"
             case("export", S, "out.png", "--size", value, code=2, said="expected width x height in inches from 1")
             for value in ("8", "8x", "8x6x4", "0x5", "101x5", "axb", "nanx5", "infxinf", "-3x4", "\x1b[1m")
         ],
-        case("export", S, "out.png", "--head", "0,1", code=2, said="name 2 heads, a picture shows one, or all of them"),
-        case("export", S, "out.png", "--head", "mean", code=2, said="--layer and --head name 3 heads"),
+        case("export", S, "out.png", "--view", "mosaic", code=2, said=("--view is 'mosaic'", "grid, head, arcs")),
+        case("export", S, "out.png", "--view", "token", code=2, said=("what one word looks at", "--token bank")),
+        case("export", S, "out.png", "--view", "token", "--token", "river", code=2, said="no word 'river'"),
+        case("export", S, "out.png", "--view", "token", "--token", "the", code=2, said="'the' is 3 words of the text"),
+        case("export", S, "out.png", "--view", "grid", "--token", "bank", code=2, said="--token is for --view head"),
+        case("export", S, "out.png", "--view", "difference", code=2, said="needs another text or another model"),
+        case("export", S, "out.png", "--view", "arcs", "--versus", "a", code=2, said="are for --view difference"),
+        case("export", S, "out.png", "--horizontal", code=2, said="--horizontal is for --view arcs, not grid"),
+        case("export", S, "out.png", "--size", "4x3", "--width", "3in", code=2, said="both --width and --size"),
+        *(
+            case("export", S, "out.png", "--width", value, code=2, said="expected a width from 1 to 100 inches with")
+            for value in ("3", "", "3 feet", "0.5in", "9999mm", "nanin", "-3in", "\x1b[1m")
+        ),
+        *(
+            case("export", S, "out.png", "--vmax", value, code=2, said="expected a weight above 0 and at most 1")
+            for value in ("0", "2", "", ".", "150%", "nan", "-1", "1e-3")
+        ),
         case("export", S, "out.png", "--head", "9", code=2, said="no head 9"),
+        case("export", S, "out.png", "--view", "grid", "--head", "9", code=2, said="no head 9"),
         case("export", S, "out.json", "--layer", "0", code=2, said="a .json record holds all heads"),
+        case("export", S, "out.json", "--view", "arcs", code=2, said="a .json record holds all heads"),
         case("export", S, "out.json", "--rows", "1:3", code=2, said="a .json record holds all heads"),
         case("export", S, "out.png", "--rows", "1:99", code=2, said="no rows 1:99: there are 14 words"),
         case("export", S, "out.json", "--map", "cross", code=2, said="all heads and maps: --map, --layer, --head"),

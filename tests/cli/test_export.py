@@ -15,7 +15,7 @@ from PIL import Image
 from attnviz import record
 from attnviz.interface import Attention
 from attnviz.render import figure, palette
-from attnviz.render.figure import style
+from attnviz.render.figure import fonts
 from tests import tiny
 from tests.cli.conftest import Run
 
@@ -144,11 +144,57 @@ def test_a_name_with_escapes_is_said_harmlessly(run: Run, tmp_path: Path) -> Non
 
 
 def test_characters_that_no_font_has_are_said(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(style, "_fonts", lambda: ["DejaVu Sans"])
+    monkeypatch.setattr(fonts, "_installed", lambda: ())
+    for cached in (fonts._font_of, fonts.families, fonts.text_width):
+        cached.cache_clear()
     result = run("export", "日 bank 本", tmp_path / "a.png", "--layer", "0", *SMALL)
     assert result.code == 0
-    assert result.said.startswith("warning: no installed font has 日 本: drawn as boxes")
+    assert result.said.startswith("warning: no installed font has 日, 本: drawn as boxes")
+    assert "fonts-noto-cjk" in result.said
     assert (tmp_path / "a.png").exists()
+    for cached in (fonts._font_of, fonts.families, fonts.text_width):
+        cached.cache_clear()
+
+
+VIEWS = {
+    "grid": ["--layer", "1-2"],
+    "head": ["--layer", "1", "--head", "0-2"],
+    "arcs": ["--layer", "1", "--head", "0,2", "--horizontal"],
+    "token": ["--token", "bank"],
+    "profile": [],
+    "difference": ["--versus", "the river flooded the bank because the water had strong currents .", "--layer", "0"],
+}
+
+
+@pytest.mark.parametrize(("view", "options"), VIEWS.items(), ids=VIEWS)
+def test_each_view_is_a_picture_of_the_width_asked_for_and_the_same_each_time(
+    run: Run, tmp_path: Path, view: str, options: list[str]
+) -> None:
+    written = []
+    for name in ("a.png", "b.png"):
+        result = run(
+            "export", S, tmp_path / name, "--view", view, "--width", "84mm", "--dpi", "60", "--vmax", "1", *options
+        )
+        assert (result.code, result.err) == (0, "")
+        written.append((tmp_path / name).read_bytes())
+    assert written[0] == written[1]
+    assert picture(tmp_path / "a.png").shape[1] == round(84 / 25.4 * 60)
+
+
+def test_a_record_gives_each_view_too(run: Run, tmp_path: Path, saved: Path) -> None:
+    for view, options in VIEWS.items():
+        if view != "difference":
+            path = tmp_path / f"{view}.png"
+            assert run("export", "--from", saved, path, "--view", view, *SMALL, *options).code == 0
+            assert picture(path).std() > 0
+
+
+def test_an_svg_of_too_many_cells_says_that_it_holds_an_image(run: Run, tmp_path: Path) -> None:
+    assert run("export", S, tmp_path / "few.svg", "--layer", "1", *SMALL).err == ""
+    result = run("export", "bank loan " * 20, tmp_path / "many.svg", "--size", "9x9", "--dpi", "90")
+    assert result.code == 0
+    assert "the map is an image inside the SVG" in result.said
+    assert b"<image" in (tmp_path / "many.svg").read_bytes()
 
 
 def test_a_picture_is_not_checked(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

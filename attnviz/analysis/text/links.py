@@ -12,6 +12,8 @@ from attnviz.record import Array
 
 _NAMED = 30
 """The most words that an error lists."""
+_FEW = 3
+"""How many of a word's occurrences an error lists."""
 
 
 @dataclass(frozen=True)
@@ -85,23 +87,38 @@ def find_unit(units: Reading, wanted: str) -> list[int]:
     Raises:
         UsageError: there is none, or too few; the message lists what there is.
     """
-    exact = _indices(units, wanted)
+    return _find(units.queries, wanted, units.kind, "text" if units.one_text else "target text")
+
+
+def only_unit(axis: Axis, wanted: str, unit: str) -> int:
+    """The index of the one unit of ``axis`` that reads ``wanted``.
+
+    Raises:
+        UsageError: there is none, or there are several.
+    """
+    found = _find(axis, wanted, unit, "text")
+    if len(found) > 1:
+        names = ", ".join(axis.names[i] for i in found[:_FEW])
+        more = ", …" if len(found) > _FEW else ""
+        raise UsageError(f"{wanted!r} is {len(found)} {unit}s of the text", hint=f"Name one of them: {names}{more}.")
+    return found[0]
+
+
+def _find(axis: Axis, wanted: str, unit: str, text: str) -> list[int]:
+    exact = _indices(axis, wanted)
     if exact:
         return exact
     label, _, number = wanted.rpartition(":")
-    found = _indices(units, label) if number.isdecimal() else []
+    found = _indices(axis, label) if number.isdecimal() else []
     if not found:
-        text = "text" if units.one_text else "target text"
-        labels = list(dict.fromkeys(units.queries.labels))
+        labels = list(dict.fromkeys(axis.labels))
         more = f" and {len(labels) - _NAMED} more" if len(labels) > _NAMED else ""
-        raise UsageError(
-            f"the {text} has no {units.kind} {wanted!r}", hint=f"It has: {', '.join(labels[:_NAMED])}{more}"
-        )
+        raise UsageError(f"the {text} has no {unit} {wanted!r}", hint=f"It has: {', '.join(labels[:_NAMED])}{more}")
     if len(number) > 9 or not 1 <= int(number) <= len(found):
         times = "once" if len(found) == 1 else f"{len(found)} times"
         raise UsageError(f"no {wanted}: {label!r} occurs {times}", hint=f"Count from 1: {label}:1")
     return [found[int(number) - 1]]
 
 
-def _indices(units: Reading, wanted: str) -> list[int]:
-    return [i for i, label in enumerate(units.queries.labels) if label.casefold() == wanted.casefold()]
+def _indices(axis: Axis, wanted: str) -> list[int]:
+    return [i for i, label in enumerate(axis.labels) if label.casefold() == wanted.casefold()]

@@ -38,12 +38,17 @@ class HeadMap:
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """What is shown of all heads, (L, H, r, c); pooled as a ``HeadMap`` is."""
+    """What is shown of all heads, (L, H, r, c); pooled as a ``HeadMap`` is.
+
+    ``layers`` and ``heads`` are their own numbers; without any they are those of the observation, and from 0 on.
+    """
 
     weights: Array
     down: int = 1
     across: int = 1
     size: tuple[int, int] | None = None
+    layers: tuple[int, ...] = ()
+    heads: tuple[int, ...] = ()
 
 
 def head_maps(observation: Observation, units: Reading, strength: NDArray[np.float64], wanted: Heads) -> list[HeadMap]:
@@ -60,7 +65,7 @@ def _map(observation: Observation, units: Reading, layer: int, head: int | None)
     maps = observation.maps
     place = maps.layers.index(units.layers[layer])
     values = maps.values[place].mean(0) if head is None else maps.values[place, head]
-    rows, columns, places = _cut(observation, units)
+    rows, columns, places = shown_cells(observation, units)
     shown = values[places]
     per_token = observation.request.per_token
     return HeadMap(
@@ -68,11 +73,35 @@ def _map(observation: Observation, units: Reading, layer: int, head: int | None)
     )
 
 
+def hidden_shares(weights: Array, observation: Observation, *, pooled: bool) -> Array | None:
+    """Return which share of each row of ``weights`` (…, r, c) lies on columns that are not shown, (…, r).
+
+    The weights of a query sum to 1, and so do those of a unit. None where the maps do not tell: cells that are
+    ``pooled`` hold the largest weight, and weights per token do not sum to 1.
+    """
+    if pooled or observation.request.per_token:
+        return None
+    return np.asarray(np.clip(1 - weights.sum(-1, dtype=np.float64), 0, 1))
+
+
 def grid(observation: Observation) -> Grid:
-    """The maps of all heads."""
-    maps = observation.maps
-    _, _, (rows, columns) = _cut(observation, reading_of(observation))
-    return Grid(maps.values[:, :, rows, columns], maps.down, maps.across, _size(observation))
+    """Return the maps of all heads, or of the layers and heads that were asked for.
+
+    Raises:
+        UsageError: a layer or head that the model does not have.
+    """
+    maps, wanted = observation.maps, observation.request.heads
+    units = reading_of(observation)
+    require_layers(wanted.layers or (), units.layers)
+    _require("head", wanted.heads, range(maps.values.shape[1]), "each layer of this model has heads")
+    _, _, (rows, columns) = shown_cells(observation, units)
+    values, layers = maps.values, maps.layers
+    if wanted.layers is not None:
+        layers = tuple(number for number in layers if number in wanted.layers)
+        values = values[[maps.layers.index(number) for number in layers]]
+    if wanted.heads is not None:
+        values = values[:, list(wanted.heads)]
+    return Grid(values[:, :, rows, columns], maps.down, maps.across, _size(observation), layers, wanted.heads or ())
 
 
 def _size(observation: Observation) -> tuple[int, int] | None:
@@ -80,7 +109,7 @@ def _size(observation: Observation) -> tuple[int, int] | None:
     return observation.maps.size if observation.maps.down > 1 or observation.maps.across > 1 else None
 
 
-def _cut(
+def shown_cells(
     observation: Observation, units: Reading
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], tuple[NDArray[np.intp], ...]]:
     """The units at which shown rows and columns begin, and where they are in a map.

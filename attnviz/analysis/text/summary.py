@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from attnviz.analysis.text.kept import strongest_pairs, without
 from attnviz.analysis.text.links import Attended, Link
 from attnviz.analysis.text.long_range import LongRange, Passage, Profile, find_long_range, find_passages, find_profile
 from attnviz.analysis.text.offsets import (
+    DominantOffset,
     Positional,
     dominant_offset_heads,
     positional_heads,
@@ -55,6 +57,11 @@ class Summary:
     long_range: list[LongRange]
     profile: Profile | None
     passages: list[Passage]
+
+    @property
+    def strongest_heads(self) -> tuple[tuple[int, int], ...]:
+        """Layer and head of each of the strongest links, the strongest first."""
+        return tuple(dict.fromkeys((link.layer, link.head) for link in self.links))
 
     @property
     def is_long(self) -> bool:
@@ -103,7 +110,9 @@ def summarise(
         dominant=dominant,
         cell=cell,
         overview=_overview(observation, counted, strength, cell),
-        maps=head_maps(observation, units, strength + counted, heads or asked.heads),
+        maps=head_maps(
+            observation, units, _strength_of_words(observation, strength, apart) + counted, heads or asked.heads
+        ),
         attended=attended(observation, units, counted, apart, top),
         generated=generated(observation, units, pieces, counted, top),
         long_range=find_long_range(observation, units, counted, apart),
@@ -123,6 +132,21 @@ def links_from(observation: Observation) -> list[Link]:
     shift = -1 if observation.request.generated else 0
     kept = without(observation.links, query_mask, apart_in(observation, units, shift))
     return strongest_pairs(units, kept, _counted(observation), observation.request.links)
+
+
+def _strength_of_words(
+    observation: Observation, strength: NDArray[np.float64], apart: Sequence[DominantOffset]
+) -> NDArray[np.float64]:
+    """The largest weight of each head from the words that were asked for; ``strength`` where none were."""
+    if not observation.named:
+        return strength
+    links = observation.named_links
+    if links is None:
+        every = np.ones(len(observation.query_mask), bool)
+        found = without(observation.links, every, apart).weights[:, :, list(observation.asked)]
+    else:
+        found = links.weights
+    return np.asarray(found.max((-2, -1), initial=0), np.float64)
 
 
 def _dominant(observation: Observation) -> list[Positional]:

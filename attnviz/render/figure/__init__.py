@@ -1,10 +1,17 @@
-"""Pictures as matplotlib figures: all heads or one head of a text, and the figures of heads over a corpus."""
+"""Pictures as matplotlib figures: heads of a text, lines between its words, and figures of heads."""
 
-from attnviz.render.figure.heads import draw_grid as draw_grid
-from attnviz.render.figure.heads import draw_head as draw_head
+from attnviz.render.figure.arcs import draw_arcs as draw_arcs
+from attnviz.render.figure.difference import draw_difference as draw_difference
+from attnviz.render.figure.fonts import packages_for as packages_for
+from attnviz.render.figure.grid import draw_grid as draw_grid
+from attnviz.render.figure.head import draw_heads as draw_heads
 from attnviz.render.figure.maps import draw_maps as draw_maps
+from attnviz.render.figure.profile import draw_profile as draw_profile
+from attnviz.render.figure.saving import VECTOR_CELLS as VECTOR_CELLS
+from attnviz.render.figure.saving import Saved as Saved
+from attnviz.render.figure.saving import save_figure as save_figure
+from attnviz.render.figure.saving import to_png as to_png
+from attnviz.render.figure.shading import draw_shading as draw_shading
 from attnviz.render.figure.style import Style as Style
 from attnviz.render.figure.style import Theme as Theme
 from attnviz.render.figure.style import colormap as colormap
-from attnviz.render.figure.style import save_figure as save_figure
-from attnviz.render.figure.style import to_png as to_png

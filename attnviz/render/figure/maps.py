@@ -16,12 +16,15 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from attnviz.render import palette
+from attnviz.render.figure.fonts import wrap
 from attnviz.render.figure.style import Style, colormap, new_figure, own_settings
 from attnviz.render.labels import clean
 from attnviz.render.maps import MetricMap, scale_ends, tick_numbers
 
 _AREA = 4.2
 """Square inches of a map."""
+_NARROW = 0.9
+"""The fewest inches across a map in a picture of a given width."""
 _SLIM = 2.5
 """The largest ratio of the sides of a map."""
 _LEFT, _RIGHT, _ABOVE, _BELOW = 0.46, 0.14, 0.34, 0.66
@@ -58,14 +61,23 @@ def draw_maps(
     across, down = math.sqrt(_AREA / ratio), math.sqrt(_AREA * ratio)
     wide, high = across + _LEFT + _RIGHT, down + _ABOVE + _BELOW
     count = _columns(max(1, len(maps)), wide, high)
+    if style.width and not style.size:
+        room = style.width - 2 * _SIDE
+        count = max(1, min(len(maps), int(room / (_NARROW + _LEFT + _RIGHT))))
+        across = max(0.2, room / count - _LEFT - _RIGHT)
+        wide, down = room / count, across * ratio
+        high = down + _ABOVE + _BELOW
     lines = max(1, math.ceil(len(maps) / count))
-    figure, sheet = _sheet(style, count * wide + 2 * _SIDE, lines * high + _HEAD + _FOOT)
+    title_size, note_size = (9.0, 7.0) if style.width else (13.0, 8.5)
+    notes = wrap(clean(note), note_size, count * wide) if note else []
+    head = _HEAD + 0.14 * max(0, len(notes) - 1)
+    figure, sheet = _sheet(style, count * wide + 2 * _SIDE, lines * high + head + _FOOT)
     top = sheet.get_ylim()[1]
-    _write(sheet, style, _SIDE, top - 0.12, style.titled(title), size=13, weight="bold", va="top")
-    _write(sheet, style, _SIDE, top - 0.38, clean(note), size=8.5, alpha=0.75, va="top")
+    _write(sheet, style, _SIDE, top - 0.12, style.titled(title), size=title_size, weight="bold", va="top")
+    _write(sheet, style, _SIDE, top - 0.38, "\n".join(notes), size=note_size, alpha=0.75, va="top")
     for place, shown in enumerate(maps):
         line, column = divmod(place, count)
-        left, upper = _SIDE + column * wide + _LEFT, top - _HEAD - line * high - _ABOVE
+        left, upper = _SIDE + column * wide + _LEFT, top - head - line * high - _ABOVE
         box = left, upper - down, left + across, upper
         _draw(sheet, shown, box, style)
         _label(sheet, shown, box, layers, style)
@@ -87,8 +99,7 @@ def _sheet(style: Style, wide: float, high: float) -> tuple[Figure, Axes]:
     """Return a figure of this size in inches, and axes over all of it that measure inches; a given size
     stretches it.
     """
-    figure = new_figure(style, (wide, high))
-    figure.set_layout_engine("none")
+    figure = new_figure(style, style.size or (wide, high))
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
     axes.set(xlim=(0, wide), ylim=(0, high))
@@ -126,10 +137,10 @@ def _label(sheet: Axes, shown: MetricMap, box: Box, layers: Sequence[int], style
     left, low, right, high = box
     rows, columns = shown.values.shape
     _write(sheet, style, left, high + 0.06, shown.title, size=10, weight="bold", va="bottom")
-    for row in tick_numbers(rows):
+    for row in tick_numbers(rows, max(1, min(10, int((high - low) / 0.13)))):
         height = high - (row + 0.5) * (high - low) / rows
         _write(sheet, style, left - 0.04, height, f"L{layers[row]}", size=7, ha="right", va="center_baseline")
-    for column in tick_numbers(columns):
+    for column in tick_numbers(columns, max(1, min(10, int((right - left) / 0.24)))):
         place = left + (column + 0.5) * (right - left) / columns
         _write(sheet, style, place, low - 0.04, f"H{column}", size=7, ha="center", va="top")
 

@@ -1,24 +1,18 @@
-"""The look of pictures, and saving them."""
+"""The look of pictures."""
 
 from __future__ import annotations
 
 import contextlib
 import difflib
-import io
-import re
 import threading
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 import matplotlib as mpl
-from matplotlib import font_manager
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Colormap, ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.text import Text
 
 from attnviz.errors import UsageError
 from attnviz.render import palette
@@ -40,6 +34,11 @@ class Style:
         size: width and height in inches; None for the picture's own.
         dpi: pixels per inch.
         title: a title instead of the usual one; without a letter there is none.
+        width: the width in inches, such as a column of a paper; the height follows from what is drawn.
+        vmax: the weight at which the scale ends, so that pictures can be compared; None for the largest shown.
+        log: whether the scale is logarithmic.
+        own_scale: whether each head has a scale of its own.
+        annotate: whether cells contain their weights; None if there is room for them.
     """
 
     theme: Theme = "light"
@@ -47,6 +46,21 @@ class Style:
     size: tuple[float, float] | None = None
     dpi: int = 200
     title: str | None = None
+    width: float | None = None
+    vmax: float | None = None
+    log: bool = False
+    own_scale: bool = False
+    annotate: bool | None = None
+
+    @property
+    def given_width(self) -> float | None:
+        """The width in inches, if one is given."""
+        return self.size[0] if self.size else self.width
+
+    @property
+    def given_height(self) -> float | None:
+        """The height in inches, if one is given."""
+        return self.size[1] if self.size else None
 
     @property
     def ink(self) -> str:
@@ -57,6 +71,16 @@ class Style:
     def paper(self) -> str:
         """The colour behind everything."""
         return "#ffffff" if self.theme == "light" else "#0c0c14"
+
+    @property
+    def soft(self) -> str:
+        """The colour of what is said by the way."""
+        return "#62626e" if self.theme == "light" else "#a0a0b4"
+
+    @property
+    def accent(self) -> str:
+        """The colour of what is pointed out; it is not among those of the maps."""
+        return "#d9480f" if self.theme == "light" else "#4fd1e8"
 
     @property
     def frame(self) -> str:
@@ -71,6 +95,11 @@ class Style:
 
 
 _DRAWING = threading.RLock()
+_SETTINGS: dict[Any, Any] = {
+    "svg.fonttype": "none",  # text stays text
+    "svg.hashsalt": "attnviz",  # the same names in each run
+    "pdf.fonttype": 42,  # TrueType: journals refuse Type 3
+}
 
 
 @contextlib.contextmanager
@@ -80,7 +109,7 @@ def own_settings() -> Iterator[None]:
     It is also a decorator. The settings belong to the whole process, so only one thread draws at a time.
     """
     plain: dict[Any, Any] = {name: value for name, value in mpl.rcParamsDefault.items() if name != "backend"}
-    with _DRAWING, mpl.rc_context(plain | {"svg.fonttype": "path", "pdf.fonttype": 42}):
+    with _DRAWING, mpl.rc_context(plain | _SETTINGS):
         yield
 
 
@@ -103,12 +132,11 @@ def colormap(style: Style) -> Colormap:
 
 
 def new_figure(style: Style, size: tuple[float, float]) -> Figure:
-    """Return an empty figure of this size in inches, or of the style's.
+    """Return an empty figure of this size in inches.
 
     Raises:
         UsageError: it would have too many pixels.
     """
-    size = style.size or size
     pixels = size[0] * size[1] * style.dpi**2
     if pixels > _PIXELS:
         inches = f"{size[0]:.0f} × {size[1]:.0f} inches"
@@ -117,71 +145,6 @@ def new_figure(style: Style, size: tuple[float, float]) -> Figure:
             f"{_PIXELS / 1e6:.0f} million can be drawn",
             hint="Give a smaller `size` or `dpi`, or export .svg or .pdf at a low `dpi`.",
         )
-    figure = Figure(figsize=size, dpi=style.dpi, facecolor=style.paper, layout="constrained")
+    figure = Figure(figsize=size, dpi=style.dpi, facecolor=style.paper)
     FigureCanvasAgg(figure)
     return figure
-
-
-def to_png(figure: Figure) -> bytes:
-    """Return the figure as the bytes of a PNG."""
-    buffer = io.BytesIO()
-    save_figure(figure, buffer, ".png")
-    return buffer.getvalue()
-
-
-@own_settings()
-def save_figure(figure: Figure, file: BinaryIO, suffix: str) -> list[str]:
-    """Write the figure in the format of ``suffix``, with fonts for its characters; return the characters that no font
-    has.
-    """
-    fonts = _fonts_for(_characters(figure))
-    for text in figure.findobj(Text):
-        text.set_fontfamily(fonts)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        if suffix == ".png":
-            canvas: Any = FigureCanvasAgg(figure)
-            canvas.print_png(file)  # ``savefig`` would draw all of it once before
-        else:
-            figure.savefig(file, format=suffix[1:], facecolor=figure.get_facecolor())
-    missing = [re.match(r"Glyph (\d+) ", str(warning.message)) for warning in caught]
-    return sorted({chr(int(match[1])) for match in missing if match})
-
-
-def _characters(figure: Figure) -> set[str]:
-    """Return what the texts of the figure are made of; labels of ticks are written when it is drawn."""
-    axes = [axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)]
-    labels = [label for axis in axes for label in getattr(axis.get_major_formatter(), "seq", ())]
-    return set("".join([*labels, *(text.get_text() for text in figure.findobj(Text))]))
-
-
-def _fonts_for(characters: set[str]) -> list[str]:
-    """Return the default font and, of the others, each that is the first to have one of the ``characters``.
-
-    matplotlib looks up every font of the list for every text that it draws.
-    """
-    default, *others = _fonts()
-    found, missing = [default], characters - _letters(default) - {"\n"}
-    for name in others:
-        if missing & _letters(name):
-            found.append(name)
-            missing -= _letters(name)
-        if not missing:
-            break
-    return found
-
-
-@cache
-def _letters(font: str) -> frozenset[str]:
-    """Return the characters that a font has."""
-    path = font_manager.findfont(font_manager.FontProperties(family=font))
-    return frozenset(map(chr, font_manager.get_font(path).get_charmap()))
-
-
-@cache
-def _fonts() -> list[str]:
-    """Return the default font, followed by installed fonts that have characters it lacks."""
-    wanted = ("Noto Sans", "Noto Sans CJK", "Noto Sans JP", "WenQuanYi", "Source Han Sans", "PingFang", "Hiragino Sans",
-              "Microsoft YaHei", "MS Gothic", "Malgun Gothic", "Arial Unicode MS", "Noto Emoji", "Symbola")  # fmt: skip
-    installed = sorted({font.name for font in font_manager.fontManager.ttflist})
-    return ["DejaVu Sans", *(name for start in wanted for name in installed if name.startswith(start))]

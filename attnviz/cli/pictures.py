@@ -1,0 +1,207 @@
+"""The pictures of ``attnviz export``: what each shows, and which options it takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from attnviz.cli import completion
+from attnviz.cli.options import parse_inches, parse_weight, parse_width
+from attnviz.cli.reading import decode_argument
+from attnviz.errors import UsageError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from attnviz.record import Observation, Request
+    from attnviz.render.figure import Style
+
+View = Literal["grid", "head", "arcs", "token", "profile", "difference"]
+_PANEL = "Picture"
+_MOST_HEADS = 36
+"""The most heads that are drawn side by side."""
+
+
+@dataclass(frozen=True)
+class PictureOptions:
+    """What is drawn, and how it looks."""
+
+    view: Annotated[
+        View | None,
+        typer.Option(
+            metavar="VIEW",
+            help="grid (all heads), head, arcs (lines between words), token (what one word looks at), profile (figures "
+            "of heads) or difference (two texts or models).",
+            show_default="grid, or head with --layer or --head",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None
+    token: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WORD",
+            help="This word looks: it picks the head, and is pointed out. the:2 is the second 'the'.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None
+    versus: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="The other text of a difference.", rich_help_panel=_PANEL)
+    ] = None
+    versus_model: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="The other model of a difference.", rich_help_panel=_PANEL)
+    ] = None
+    horizontal: Annotated[
+        bool, typer.Option("--horizontal", help="Arcs between two lines of words.", rich_help_panel=_PANEL)
+    ] = False
+    scale: Annotated[
+        Literal["linear", "log"], typer.Option(help="How weights become colours.", rich_help_panel=_PANEL)
+    ] = "linear"
+    vmax: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WEIGHT",
+            help="Where the scale ends, such as 1 or 50%, so that pictures can be compared.",
+            show_default="the largest shown",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None
+    own_scale: Annotated[
+        bool, typer.Option("--own-scale", help="A scale of its own for each head.", rich_help_panel=_PANEL)
+    ] = False
+    annotate: Annotated[
+        bool | None,
+        typer.Option(
+            "--annotate/--no-annotate",
+            help="Write weights into the cells.",
+            show_default="where there is room",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None
+    theme: Annotated[
+        Literal["light", "dark"], typer.Option(help="A light or a dark background.", rich_help_panel=_PANEL)
+    ] = "light"
+    cmap: Annotated[
+        str | None,
+        typer.Option(
+            help="ink, ember, or a colour map of matplotlib.",
+            rich_help_panel=_PANEL,
+            autocompletion=completion.complete_colour_map,
+        ),
+    ] = None
+    width: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LENGTH", help="The width, such as 3.3in or 84mm; the height follows.", rich_help_panel=_PANEL
+        ),
+    ] = None
+    size: Annotated[str | None, typer.Option(metavar="WxH", help="Inches, such as 8x6.", rich_help_panel=_PANEL)] = None
+    dpi: Annotated[int, typer.Option(min=20, max=1200, help="Pixels an inch.", rich_help_panel=_PANEL)] = 200
+    title: Annotated[
+        str | None, typer.Option(help='The title, by default model and head; "" for none.', rich_help_panel=_PANEL)
+    ] = None
+
+    def given(self) -> dict[str, bool]:
+        """Whether each option was given, by its flag."""
+        usual = PictureOptions()
+        return {
+            f"--{field.name.replace('_', '-')}": getattr(self, field.name) != getattr(usual, field.name)
+            for field in fields(self)
+        }
+
+    @property
+    def chooses(self) -> bool:
+        """Whether anything is asked of what is drawn, not of its looks."""
+        return bool(self.view or self.token or self.versus or self.versus_model)
+
+    def style(self) -> Style:
+        """The look of the picture.
+
+        Raises:
+            UsageError: a length or a weight that can't be read; both a width and a size.
+        """
+        from attnviz.render.figure import Style
+
+        if self.width and self.size:
+            raise UsageError("both --width and --size are given", hint="--size has the width already.")
+        return Style(
+            theme=self.theme,
+            cmap=self.cmap,
+            size=parse_inches(self.size),
+            dpi=self.dpi,
+            title=self.title and decode_argument(self.title),
+            width=parse_width(self.width),
+            vmax=parse_weight("--vmax", self.vmax),
+            log=self.scale == "log",
+            own_scale=self.own_scale,
+            annotate=self.annotate,
+        )
+
+    def chosen(self, request: Request) -> View:
+        """The view that is asked for.
+
+        Raises:
+            UsageError: options that do not go with it.
+        """
+        chosen = request.heads.chosen or bool(self.token)
+        view: View = self.view or ("difference" if self.versus or self.versus_model else "head" if chosen else "grid")
+        if (self.versus or self.versus_model) and view != "difference":
+            raise UsageError(f"--versus and --versus-model are for --view difference, not {view}")
+        if view == "difference" and not (self.versus or self.versus_model):
+            raise UsageError(
+                "--view difference needs another text or another model",
+                hint="Give --versus TEXT or --versus-model MODEL.",
+            )
+        if self.horizontal and view != "arcs":
+            raise UsageError(f"--horizontal is for --view arcs, not {view}")
+        if self.token and view in ("grid", "profile", "difference"):
+            raise UsageError(f"--token is for --view head, arcs and token, not {view}")
+        if view == "token" and len(self.token or ()) != 1:
+            raise UsageError("--view token shows what one word looks at", hint="Name it: --token bank, --token the:2.")
+        return view
+
+    def words(self) -> tuple[str, ...]:
+        """The words that look."""
+        return tuple(map(decode_argument, self.token or ()))
+
+
+def adapt_request(view: View, request: Request, words: tuple[str, ...]) -> Request:
+    """What must be observed for a ``view``: of a long text, of one word that looks its row alone."""
+    request = replace(request, words=words)
+    if view == "token" and request.crop.rows == (None, None):
+        return replace(request, crop=replace(request.crop, rows=words[0]))
+    return request
+
+
+def draw(found: Observation, view: View, options: PictureOptions, style: Style) -> Figure:
+    """Draw what was observed of one text.
+
+    Raises:
+        UsageError: a layer or head that there is not; a view that the observation can't give.
+    """
+    from attnviz.analysis.text.shown_maps import grid
+    from attnviz.analysis.text.summary import summarise
+    from attnviz.render import figure
+
+    if view == "profile":
+        return figure.draw_profile(found, style)
+    summary = summarise(found)
+    if view == "grid":
+        return figure.draw_grid(found, grid(found), style, summary.strongest_heads)
+    if view == "token":
+        from attnviz.analysis.text.shading import find_shading
+
+        return figure.draw_shading(found, find_shading(found, summary.units, options.words()[0]), style)
+    if len(summary.maps) > _MOST_HEADS:
+        raise UsageError(
+            f"--layer and --head name {len(summary.maps)} heads, at most {_MOST_HEADS} are drawn side by side",
+            hint="Use --view grid.",
+        )
+    if view == "arcs":
+        from attnviz.analysis.text.arcs import find_arcs
+
+        arcs = find_arcs(found, summary.units, summary.maps)
+        return figure.draw_arcs(found, arcs, style, horizontal=options.horizontal)
+    marked = found.asked if found.named and not found.large else ()
+    return figure.draw_heads(found, summary.units, summary.maps, style, marked)

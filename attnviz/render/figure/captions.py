@@ -1,0 +1,48 @@
+"""What pictures say in words: names of axes, and notes on scales and on what is not drawn."""
+
+from __future__ import annotations
+
+from attnviz.analysis.text.units import Reading
+from attnviz.record import Observation
+from attnviz.render.figure.style import Style
+from attnviz.render.labels import clean
+
+_NEGLIGIBLE = 0.005
+"""The smallest share of hidden weight that is said."""
+
+
+def picture_name(observation: Observation) -> str:
+    """Return the model's name, and which of its maps this is if it has several."""
+    kind = "" if observation.kind == "self" else f"  {observation.kind}"
+    whose = "  observed" if observation.backend == "observed" else ""
+    return clean(observation.model.rpartition("/")[2]) + kind + whose
+
+
+def axis_names(units: Reading) -> tuple[str, str]:
+    """Return the names of a map's vertical and horizontal axis."""
+    target, source = ("", "") if units.one_text else ("target ", "source ")
+    return f"looks ({target}{units.kind}s)", f"looked at ({source}{units.kind}s)"
+
+
+def bar_label(*, per_token: bool) -> str:
+    """Return what a scale of weights is of."""
+    return f"attention weight{' per token' if per_token else ''} (%)"
+
+
+def scale_note(style: Style, heads: int) -> str:
+    """Return what a reader must know of the scale of a picture of so many heads; empty for the usual one."""
+    shared = "" if heads == 1 else "one scale for all heads"
+    if style.own_scale and heads > 1:
+        shared = "each head has a scale of its own, to its largest weight"
+    log = "logarithmic scale: weights below its beginning have the lowest colour" if style.log else ""
+    return "; ".join(filter(None, (shared, log)))
+
+
+def hidden_note(observation: Observation, share: float) -> str:
+    """Return which ``share`` of the shown rows' weight lies on what is not drawn, in words; empty if none does."""
+    if share < _NEGLIGIBLE:
+        return ""
+    hidden = [] if observation.special or observation.everything else ["special tokens and punctuation"]
+    if observation.request.crop.columns != (None, None):
+        hidden.append("columns left out")
+    return f"hidden: {100 * share:.0f} % of these rows’ weight, on {' and '.join(hidden) or 'what is not drawn'}"

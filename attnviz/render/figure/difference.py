@@ -1,0 +1,74 @@
+"""Draw two maps side by side on one scale, and their difference on a diverging one."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.figure import Figure
+
+from attnviz.analysis.text.aligned import Aligned
+from attnviz.analysis.text.units import Reading
+from attnviz.render import palette
+from attnviz.render.figure import sheet
+from attnviz.render.figure.captions import axis_names, bar_label
+from attnviz.render.figure.fonts import shorten_to
+from attnviz.render.figure.panels import Around, Panel, draw_panels
+from attnviz.render.figure.sheet import LABEL, Scale
+from attnviz.render.figure.style import Style, own_settings
+from attnviz.render.heatmap import Heatmap
+from attnviz.render.labels import clean
+
+_NAMED = 80
+"""The most words of a map whose axes name them."""
+_HEADING = 2.6
+"""The most inches of the beginning of a text over its map."""
+
+
+@own_settings()
+def draw_difference(aligned: Aligned, units: Reading, style: Style | None = None) -> Figure:
+    """Draw both maps on one scale and, where their rows and columns correspond, the second minus the first.
+
+    Args:
+        aligned: the maps.
+        units: what the rows and columns of the first are.
+        style: how the picture looks.
+
+    Raises:
+        UsageError: the picture would have too many pixels.
+    """
+    style = style or Style()
+    largest = max(float(each.weights.max(initial=0.0)) for each in aligned.maps)
+    scale = Scale(sheet.norm_of(style, largest), sheet.colours_of(style))
+    panels = []
+    for place, each in enumerate(aligned.maps):
+        heatmap = Heatmap(each.weights, each.rows, each.columns, 0.0, largest)
+        bar = bar_label(per_token=False) if place else None
+        heading = shorten_to(clean(each.name), LABEL, _HEADING)
+        panels.append(Panel(heading, heatmap, each.columns, scale, each.hidden, bar=bar))
+    notes = ["both on one scale"]
+    if (change := aligned.difference) is None:
+        notes.append("no difference is drawn: the rows or the columns of the two do not correspond")
+    else:
+        panels.append(_difference(aligned, change, style))
+        notes[0] += "; the difference is the second minus the first, in percentage points"
+    named = max(max(each.weights.shape) for each in aligned.maps) <= _NAMED
+    head = aligned.head
+    title = f"{clean(aligned.title)}  L{head[0]} {'mean of its heads' if head[1] is None else f'H{head[1]}'}"
+    around = Around(title, notes, axis_names(units), "", named)
+    return draw_panels(panels, around, style)
+
+
+def _difference(aligned: Aligned, change: np.ndarray, style: Style) -> Panel:
+    """Return the map of the difference."""
+    most = float(np.abs(change).max(initial=0.0)) or 1.0
+    table = palette.two_sided_table("ink" if style.theme == "light" else "ember")
+    scale = Scale(Normalize(-most, most), ListedColormap(table / 255, "difference"))
+    rows, columns = aligned.labels
+    return Panel(
+        "difference",
+        Heatmap(change, rows, columns, -most, most),
+        columns,
+        scale,
+        bar="difference (points)",
+        signed=True,
+    )

@@ -1,0 +1,101 @@
+"""Draw one head, or several side by side on one scale, with the words that look and those looked at."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from attnviz.analysis.text.shown_maps import HeadMap, hidden_shares
+from attnviz.analysis.text.units import Reading
+from attnviz.record import Observation
+from attnviz.render.figure import sheet
+from attnviz.render.figure.captions import axis_names, bar_label, hidden_note, picture_name, scale_note
+from attnviz.render.figure.panels import BIG, Around, Panel, draw_panels
+from attnviz.render.figure.sheet import Scale
+from attnviz.render.figure.style import Style, own_settings
+from attnviz.render.heatmap import Heatmap, head_heatmap, head_name, pool
+
+_NAMED = 80
+"""The most words of a map whose axes name them."""
+_CELLS = 1000
+"""The most cells of a map across or down, if there are enough pixels."""
+_MARGIN = 1.5
+"""Inches that words, title and scale may take of the picture's shorter side."""
+
+
+@own_settings()
+def draw_heads(
+    observation: Observation,
+    units: Reading,
+    heads: Sequence[HeadMap],
+    style: Style | None = None,
+    marked: Collection[int] = (),
+) -> Figure:
+    """Draw the maps of ``heads`` side by side: rows are queries, columns keys, labelled with their words.
+
+    They share one scale unless the style gives each its own. The sides of a map of many words show numbers. If a map
+    has more words than visible cells, each cell is the largest weight of several. Beside the rows stands which share
+    of their weight lies on tokens that are not drawn, where it is large.
+
+    Args:
+        observation: what was observed.
+        units: the words of its text, or other units.
+        heads: the maps.
+        style: how the picture looks.
+        marked: the queries whose rows are pointed out.
+
+    Raises:
+        UsageError: the picture would have too many pixels.
+    """
+    style = style or Style()
+    maps, named = _heatmaps(units, heads, style)
+    across = columns_of(units, heads[0], maps[0])
+    largest = [float(np.nanmax(heatmap.values)) for heatmap in maps]
+    own = style.own_scale and len(heads) > 1
+    colours = sheet.colours_of(style)
+    panels = []
+    for head, heatmap, most in zip(heads, maps, largest, strict=True):
+        name = f"L{head.layer} {'mean' if head.head is None else f'H{head.head}'}" if len(heads) > 1 else ""
+        panels.append(
+            Panel(
+                f"{name}  to {sheet.percent(style.vmax or most)} %" if own else name,
+                heatmap,
+                across,
+                Scale(sheet.norm_of(style, most if own else max(largest)), colours),
+                hidden_shares(head.weights, observation, pooled=head.size is not None),
+                [row for row, query in enumerate(head.rows) if query in marked and not heatmap.pooled],
+            )
+        )
+    title = picture_name(observation) + (f"  {head_name(heads[0])}" if len(heads) == 1 else "")
+    bar = "" if own else bar_label(per_token=heads[0].per_token)
+    notes = _notes(observation, panels, style)
+    return draw_panels(panels, Around(title, notes, axis_names(units), bar, named), style)
+
+
+def _heatmaps(units: Reading, heads: Sequence[HeadMap], style: Style) -> tuple[list[Heatmap], bool]:
+    """Return the maps, pooled to what can be seen, and whether words can name their rows and columns."""
+    whole = [head_heatmap(units, head) for head in heads]
+    named = max(whole[0].values.shape) <= _NAMED and not whole[0].pooled
+    side = min(style.size) if style.size else style.width or BIG + _MARGIN
+    room = max(0.5, side - _MARGIN) / math.ceil(math.sqrt(len(heads)))
+    most = _NAMED if named else min(_CELLS, int(room * style.dpi))
+    return [pool(heatmap, most, most) for heatmap in whole], named
+
+
+def columns_of(units: Reading, head: HeadMap, heatmap: Heatmap) -> tuple[str, ...]:
+    """Return the labels of columns: in units larger than words numbers, unless the rows do not say what these are."""
+    if heatmap.named and not set(head.columns.tolist()) <= set(head.rows.tolist()):
+        return tuple(units.keys.names[i] for i in head.columns)
+    return heatmap.columns
+
+
+def _notes(observation: Observation, panels: Sequence[Panel], style: Style) -> list[str]:
+    """Return what must be said of the picture, a note each."""
+    heatmap = panels[0].heatmap
+    known = [panel.hidden for panel in panels if panel.hidden is not None]
+    hidden = hidden_note(observation, float(np.mean([share.mean() for share in known]))) if known else ""
+    written = f"numbers in {heatmap.unit}" if heatmap.exponent and style.annotate is not False else ""
+    return [note for note in (heatmap.pooled, written, scale_note(style, len(panels)), hidden) if note]

@@ -1,0 +1,265 @@
+"""Maps side by side, each with its words, on one sheet."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from attnviz.render.figure import cells, sheet
+from attnviz.render.figure.cells import Side
+from attnviz.render.figure.sheet import BAR, EDGE, LABEL, SMALL, Frame, Scale, Sheet
+from attnviz.render.figure.style import Style
+from attnviz.render.heatmap import Heatmap
+
+_CELL, _SEVERAL = 0.42, 0.28
+"""The most inches of a cell of a map alone and of several, unless a picture is asked to be wide."""
+_SMALL, _LEAST = 0.2, 1.2
+"""The fewest inches of a cell with a word, and of a map, before maps stand below each other."""
+BIG = 8.0
+"""Inches of the longer side of a map of many words."""
+_NUMBERED = 16
+"""The most words of a map whose cells contain their weights unasked."""
+_TALL = 10.0
+"""The most inches of a map's height, unless a picture is asked to be higher."""
+_SHORT = 0.55
+"""The fewest inches of a map's shorter side."""
+_PAGE = 14.0
+"""The most inches of a picture of several maps, unless more are asked for."""
+_GAP, _UNDER = 0.18, 0.08
+"""Inches between maps side by side and between lines of maps."""
+_STRIP = 0.42
+"""Inches of the strip that says what share of a row is not drawn, with the gap before it."""
+_LARGE = 0.5
+"""From such a share on of a row's weight, what is not drawn is said of each row."""
+_UPRIGHT = 1.1
+"""The fewest inches of maps beside which the scale stands; it lies below lower ones."""
+_AXIS, _HEADING = 0.17, 0.19
+"""Inches of the name of an axis, and of the heading of a map."""
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """One map of a picture.
+
+    Args:
+        heading: what stands over it; empty for none.
+        heatmap: the map.
+        across: the words over its columns.
+        scale: what has its norm and its colours.
+        hidden: which share of each row's weight is not drawn, (r,); None if unknown.
+        marked: the rows that are pointed out.
+        bar: the label of a scale of its own beside it; None if it shares the picture's.
+        signed: whether values are differences, written with their sign.
+    """
+
+    heading: str
+    heatmap: Heatmap
+    across: tuple[str, ...]
+    scale: Scale
+    hidden: NDArray[np.floating] | None = None
+    marked: Collection[int] = ()
+    bar: str | None = None
+    signed: bool = False
+
+    @property
+    def largest(self) -> float:
+        """The largest value."""
+        return float(np.nanmax(self.heatmap.values))
+
+
+@dataclass(frozen=True)
+class Around:
+    """What is said around the maps.
+
+    Args:
+        title: the title.
+        notes: the notes below.
+        axes: the names of the vertical and the horizontal axis.
+        bar: the label of the scale that the maps share; empty if there is none.
+        named: whether words can name rows and columns.
+    """
+
+    title: str
+    notes: list[str]
+    axes: tuple[str, str]
+    bar: str
+    named: bool
+
+
+def draw_panels(panels: Sequence[Panel], around: Around, style: Style) -> Figure:
+    """Draw maps of one size side by side, in as many lines as the width asks for.
+
+    Raises:
+        UsageError: the picture would have too many pixels.
+    """
+    plan = _plan(panels, around, style)
+    page = sheet.new_sheet(style, plan.frame, plan.height)
+    for place, panel in enumerate(panels):
+        _draw_panel(page, plan, place, panel, around.axes)
+    if around.bar:
+        _draw_bar(page, plan, panels, around.bar)
+    return page.figure
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Where everything goes, in inches.
+
+    Args:
+        frame: the title and the notes.
+        height: the height of the picture.
+        sides: the labels of rows and of columns, for each map.
+        across, down: the size of a map.
+        per_line, lines: how many maps stand side by side, and how many lines of them there are.
+        left: what stands to the left of a map that has labels there.
+        own: whether each map has labels of its own at its left; else only the first of a line.
+        over: what stands over each.
+        after: what stands to the right of each map: the strip of hidden shares, a scale of its own, a gap.
+        strip: what the strip takes.
+        upright: whether the scale stands beside the maps.
+        stands: whether the words over columns stand on end.
+        numbers: whether cells contain their weights.
+        separated: whether there are lines between cells.
+    """
+
+    frame: Frame
+    height: float
+    sides: tuple[tuple[Side, Side], ...]
+    across: float
+    down: float
+    per_line: int
+    lines: int
+    left: float
+    own: bool
+    over: float
+    after: tuple[float, ...]
+    strip: float
+    upright: bool
+    stands: bool
+    numbers: bool
+    separated: bool
+
+    def corner(self, place: int) -> tuple[float, float]:
+        """Return the left and the top of the map at ``place``."""
+        line = place // self.per_line
+        before = range(line * self.per_line, place)
+        left = EDGE + self.left + sum(self.across + self.after[i] + self.left * self.own for i in before)
+        return left, self.frame.above + self.over + line * (self.down + self.over + _UNDER)
+
+
+def _plan(panels: Sequence[Panel], around: Around, style: Style) -> _Plan:
+    """Return the plan of a picture."""
+    heatmap, count, named = panels[0].heatmap, len(panels), around.named
+    rows, columns = heatmap.values.shape
+    own = any(panel.heatmap.rows != heatmap.rows for panel in panels)
+    large = any(panel.hidden is not None and panel.hidden.max(initial=0) >= _LARGE for panel in panels)
+    strip = _STRIP if large else 0.0
+    natural = (BIG if count == 1 else BIG / 2) / max(rows, columns)
+    natural = min(_CELL if count == 1 else _SEVERAL, natural) if named else natural
+    cell, width = natural, style.given_width or _PAGE
+    upright, below = True, 0.0
+    per_line = 1
+    for _ in range(3):  # the labels depend on the cells, and these on the labels
+        share = width / per_line if own else width
+        down_sides = [cells.side_labels(p.heatmap, p.heatmap.rows, cell, share, named=named) for p in panels]
+        left = _AXIS + max(side.inches for side in down_sides) + 0.05
+        upright = (style.given_height or rows * cell + 1) >= _UPRIGHT + 1
+        bar = sheet.bar_room() if upright else 0.05
+        after = [strip + (bar if panel.bar else 0.0) + _GAP for panel in panels]
+        shared = bar if around.bar else 0.0
+        fixed = 2 * EDGE + left * (not own) + shared - _GAP
+        extra = max(after) + left * own
+        least = min(columns * natural, max(_LEAST, columns * _SMALL)) + extra
+        per_line = _per_line(count, least, width - fixed)
+        extras = max(sum(after[i : i + per_line]) for i in range(0, count, per_line)) + left * own * per_line
+        if style.given_width:
+            cell = max(0.2, (width - fixed - extras) / per_line) / columns
+        else:
+            cell = min(natural, max(_SMALL, (_PAGE - fixed - extras) / per_line / columns)) if named else natural
+            width = fixed + extras + per_line * max(_SHORT, columns * cell)
+    across = max(0.2 if style.given_width else _SHORT, columns * cell)
+    across_sides = [
+        cells.side_labels(panel.heatmap, panel.across, across / columns, max(width, 4.0), named=named)
+        for panel in panels
+    ]
+    stands = any(side.labels and cells.stand_on_end(side, across / columns) for side in across_sides)
+    words = max(side.inches for side in across_sides) if stands else 0.13
+    over = (_HEADING if any(panel.heading for panel in panels) else 0.0) + _AXIS + 0.05 + words
+    lines = math.ceil(count / per_line)
+    down = max(_SHORT, min(rows * cell, _TALL))
+    frame = sheet.frame(style, around.title, around.notes, width)
+    if not upright and (around.bar or any(panel.bar for panel in panels)):
+        below = 0.5
+    fixed = frame.above + frame.below + below + lines * (over + _UNDER)
+    if style.given_height:
+        down = max(0.2, (style.given_height - fixed) / lines)
+    numbers = style.annotate
+    if numbers is None:
+        room = all(cells.has_room_for_numbers(panel.heatmap, across / columns, down / rows) for panel in panels)
+        numbers = named and max(rows, columns) <= _NUMBERED and room
+    sides = tuple(zip(down_sides, across_sides, strict=True))
+    return _Plan(
+        frame, fixed + lines * down, sides, across, down, per_line, lines, left, own, over, tuple(after), strip,
+        upright, stands, numbers, separated=named,
+    )  # fmt: skip
+
+
+def _per_line(count: int, least: float, room: float) -> int:
+    """Return how many of ``count`` maps that take at ``least`` so much stand side by side in the ``room``."""
+    lines = math.ceil(count / min(count, max(1, int(room / least + 1e-6))))
+    return math.ceil(count / lines)  # as even as can be
+
+
+def _draw_panel(page: Sheet, plan: _Plan, place: int, panel: Panel, names: tuple[str, str]) -> None:
+    """Draw one map with its labels."""
+    left, top = plan.corner(place)
+    rows, columns = panel.heatmap.values.shape
+    axes = page.axes(left, top, plan.across, plan.down)
+    cells.draw_cells(axes, panel.heatmap, panel.scale, lines=page.style.paper if plan.separated else None)
+    down, across = panel.heatmap.numbers or (None, None)
+    down_side, across_side = plan.sides[place]
+    cells.label_side(axes.xaxis, across_side, across, plan.across / columns, upright=plan.stands)
+    if plan.own or place % plan.per_line == 0:
+        cells.label_side(axes.yaxis, down_side, down, plan.down / rows)
+    else:
+        axes.set_yticks([])
+    if place % plan.per_line == 0:
+        axes.set_ylabel(names[0], color=page.style.soft, size=SMALL, labelpad=2)
+    if place < plan.per_line:
+        axes.set_xlabel(names[1], color=page.style.soft, size=SMALL, labelpad=3)
+    if plan.numbers:
+        points = min(SMALL, max(4.0, min(plan.across / columns, plan.down / rows) * 72 * 0.55))
+        cells.write_weights(axes, panel.scale, panel.heatmap, points, signed=panel.signed)
+    for row in panel.marked:
+        box = Rectangle((-0.5, row - 0.5), columns, 1, fill=False, edgecolor=page.style.accent, lw=1.3, clip_on=False)
+        axes.add_patch(box)
+    if plan.strip and panel.hidden is not None:
+        cells.draw_hidden(page, axes, panel.hidden, (left + plan.across + 0.05, top, plan.strip - 0.07, plan.down))
+    if panel.bar:
+        box_ = _bar_box(plan, left, left + plan.across + plan.strip, top, plan.down)
+        sheet.draw_bar(page, panel.scale, panel.bar, box_, panel.largest)
+    if panel.heading:
+        above = 0.07 + (across_side.inches if plan.stands else 0.13) + _AXIS * (place < plan.per_line)
+        page.write(left, top - above, panel.heading, LABEL, weight="bold", va="bottom")
+
+
+def _bar_box(plan: _Plan, left: float, right: float, top: float, height: float) -> tuple[float, float, float, float]:
+    """Return where a scale stands beside maps, or lies below them."""
+    if plan.upright:
+        return right + 0.12, top, BAR, height
+    return left, top + height + 0.1, min(2.5, right - left), BAR
+
+
+def _draw_bar(page: Sheet, plan: _Plan, panels: Sequence[Panel], label: str) -> None:
+    """Draw the scale that the maps share."""
+    left, top = plan.corner(0)
+    right = max(plan.corner(place)[0] for place in range(len(panels))) + plan.across + plan.strip
+    height = (plan.lines - 1) * (plan.down + plan.over + _UNDER) + plan.down
+    largest = max(panel.largest for panel in panels)
+    sheet.draw_bar(page, panels[0].scale, label, _bar_box(plan, left, right, top, height), largest)
