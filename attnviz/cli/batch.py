@@ -160,7 +160,6 @@ def batch(
     _require_installed()
     isolate_matplotlib()
     model.warn()
-    from attnviz.analysis.corpus.metrics import Asked
     from attnviz.analysis.languages import language_code
     from attnviz.batch.engine.cluster import Cluster
     from attnviz.batch.engine.job import Job, run_job
@@ -168,6 +167,7 @@ def batch(
     from attnviz.batch.input.options import ReadOptions
     from attnviz.batch.input.source import STANDARD_INPUT, total_size
     from attnviz.cli.corpus_progress import corpus_progress
+    from attnviz.record import Request
 
     known = read_words(words)
     if known and known.spans:
@@ -177,7 +177,12 @@ def batch(
         output,
         asdict(model),
         ReadOptions(split, text_field, read_as, keep=_names(keep)),
-        WorkOptions(Asked(top, special, everything, language_code(language)), windows, stride, known),
+        WorkOptions(
+            Request(links=top, special=special, everything=everything, language=language_code(language)),
+            windows,
+            stride,
+            known,
+        ),
         tuple(formats or ()),
         check,
         strict,

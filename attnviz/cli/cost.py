@@ -15,11 +15,11 @@ from attnviz.errors import UnsupportedModel, UsageError
 
 if TYPE_CHECKING:
     from attnviz.analysis.corpus.cost import CorpusCost
-    from attnviz.analysis.corpus.metrics import Asked
     from attnviz.interface import Model
     from attnviz.model.cost.estimates import ModelShape
     from attnviz.model.cost.measuring import Rates
     from attnviz.model.overview import Overview
+    from attnviz.record import Request
     from attnviz.render.terminal.corpus_cost import CorpusEstimate
     from attnviz.render.terminal.cost import Estimate
 
@@ -133,9 +133,9 @@ def _corpus(
 ) -> CorpusEstimate:
     """Return the cost of ``documents`` documents of ``tokens`` tokens."""
     from attnviz.analysis.corpus import cost as costs
-    from attnviz.analysis.corpus.metrics import Asked
     from attnviz.model import overview
     from attnviz.model.cost.limits import free_device_memory
+    from attnviz.record import Request
     from attnviz.render.terminal.corpus_cost import CorpusEstimate
 
     shape, bytes_ = overview.checkpoint_shape(model.checkpoint), model.options.dtype.itemsize
@@ -143,14 +143,14 @@ def _corpus(
     length = costs.SENTENCE if tokens is None else tokens
     if documents * length > _MOST_TOKENS:
         raise UsageError(f"{documents:,} documents of {length:,} tokens are more than there is: 1e18 tokens at most")
-    asked = Asked() if top is None else Asked(top)
-    needed = costs.corpus_cost(shape, documents, length, top=asked.top, bytes_=bytes_)
+    request = Request() if top is None else Request(links=top)
+    needed = costs.corpus_cost(shape, documents, length, top=request.links, bytes_=bytes_)
     free = free_device_memory(model.options)
-    each = _pace(model, shape, needed, asked) if measure and _fits(needed.model, free) else None
+    each = _pace(model, shape, needed, request) if measure and _fits(needed.model, free) else None
     return CorpusEstimate(found, shape, needed, bytes_, free, None if each is None else each * documents)
 
 
-def _pace(model: Model, shape: ModelShape, needed: CorpusCost, asked: Asked) -> float:
+def _pace(model: Model, shape: ModelShape, needed: CorpusCost, request: Request) -> float:
     """Return the seconds per document of a corpus."""
     from attnviz.analysis.corpus.cost import is_short, pace, reading
     from attnviz.model.cost.estimates import estimate_cost as cost_of
@@ -159,7 +159,7 @@ def _pace(model: Model, shape: ModelShape, needed: CorpusCost, asked: Asked) -> 
     if windows > 1 or not is_short(shape, read):
         return windows * _rates(model).seconds(cost_of(shape, read, bytes_=model.options.dtype.itemsize), shape)
     with console.errors().status("measuring …"):
-        return pace(model.backend, model.encode(SAMPLE_TEXT).ids, read, asked)
+        return pace(model.backend, model.encode(SAMPLE_TEXT).ids, read, request)
 
 
 def _count(model: Model, text: str) -> int:

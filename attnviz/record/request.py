@@ -53,7 +53,7 @@ class Request:
         crop: the part of the maps that is wanted.
         cell: which figure of each head the overview shows.
         top: how many keys are listed of each unit.
-        links: how many links are listed.
+        links: how many links are listed; of each layer, for the documents of a corpus.
         size: the most rows and columns of a map; None keeps all weights if there is memory for them.
         language: the code of the language whose function words do not count.
         map: which of an encoder–decoder's three maps; None is the cross map.

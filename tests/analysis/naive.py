@@ -7,17 +7,20 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
-from attnviz.analysis.corpus.metrics import NAMES, Asked, Measured, WordLinks
+from attnviz.analysis.corpus.metrics import NAMES, Measured, WordLinks
 from attnviz.analysis.text.links import counting
 from attnviz.analysis.text.offsets import MANY_QUERIES, MIN_QUERIES, POSITIONAL
 from attnviz.analysis.text.units import read_in
 from attnviz.encoding import Encoding, is_punctuation
+from attnviz.record import Request
 from tests.documents import Array, Read
 
 Weights = NDArray[np.floating]
 
 
-def measured(weights: Weights, encoding: Encoding, asked: Asked, *, causal: bool, seen: NDArray[np.bool_]) -> Measured:
+def measured(
+    weights: Weights, encoding: Encoding, asked: Request, *, causal: bool, seen: NDArray[np.bool_]
+) -> Measured:
     """By ``weights`` (L, H, N, N) of a document; ``seen`` (N, N) says which keys a query may see."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # means of nothing are NaN here
@@ -74,7 +77,7 @@ def figures_of(a: Weights, encoding: Encoding, seen: NDArray[np.bool_], *, causa
     }
 
 
-def _links(a: Weights, encoding: Encoding, asked: Asked, figures: Weights, *, causal: bool) -> WordLinks:
+def _links(a: Weights, encoding: Encoding, asked: Request, figures: Weights, *, causal: bool) -> WordLinks:
     """As ``summarise`` finds them, layer by layer: positional heads, and at their offset dominant ones, left out."""
     units = read_in("word", encoding, None, tuple(range(len(a))), asked.language)
     queries, keys, itself = counting(units, causal=causal, special=asked.special, everything=asked.everything)
@@ -97,7 +100,7 @@ def _links(a: Weights, encoding: Encoding, asked: Asked, figures: Weights, *, ca
                 weight = weights[words[q].start : words[q].stop, words[k].start : words[k].stop].sum(1).mean()
                 if weight > best.get((q, k), (0.0, 0))[0]:
                     best[q, k] = weight, head
-        order = sorted(best, key=lambda pair: (-best[pair][0], pair))[: asked.top]
+        order = sorted(best, key=lambda pair: (-best[pair][0], pair))[: asked.links]
         found += [(layer, best[pair][1], *pair, best[pair][0]) for pair in order]
     columns = [np.array(column) for column in zip(*found, strict=True)] if found else [np.array([])] * 5
     return WordLinks(

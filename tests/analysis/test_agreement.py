@@ -16,7 +16,7 @@ from transformers import BloomConfig, BloomForCausalLM, GptOssConfig, GptOssForC
 
 from attnviz.analysis.corpus import alone, packed
 from attnviz.analysis.corpus.alone import measure_alone
-from attnviz.analysis.corpus.metrics import NAMES, Asked, Measured
+from attnviz.analysis.corpus.metrics import NAMES, Measured
 from attnviz.analysis.text.observers import FIGURES
 from attnviz.analysis.text.observing import replay
 from attnviz.analysis.text.offsets import DOMINANT, MANY_QUERIES, POSITIONAL
@@ -94,7 +94,7 @@ def shown(model: Model, text: str, backend: str) -> dict[str, Summary]:
 
 def measured(model: Model, text: str, backend: str) -> Measured:
     """What ``batch`` says of it: in a pack beside another text, of many or few, alone, or in windows."""
-    encoding, asked = encode(model.checkpoint.tokenizer, text), Asked(top=MEASURED)
+    encoding, asked = encode(model.checkpoint.tokenizer, text), Request(links=MEASURED)
     if backend in ("pack", "few"):
         texts = [model.encode("a river"), encoding]
         found = packed.measure(model.backend, texts, asked, many=backend == "pack")[1]

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from transformers import MistralConfig, MistralForCausalLM, ModernBertConfig, ModernBertModel
 
 from attnviz.analysis.corpus.alone import measure_alone
-from attnviz.analysis.corpus.metrics import NAMES, Asked, Measured, WordLinks
+from attnviz.analysis.corpus.metrics import NAMES, Measured, WordLinks
 from attnviz.attention import kernel
 from attnviz.attention.kernel import Kind, Tile
 from attnviz.attention.observers import HeadSums, Weights
@@ -25,6 +25,7 @@ from attnviz.errors import ModelError, UnsupportedModel
 from attnviz.interface import Model, load
 from attnviz.model.backends import open_by_transformers
 from attnviz.model.native.backend import Native
+from attnviz.record import Request
 from tests import tiny
 from tests.analysis import naive
 from tests.documents import LONG_TEXT, Array, Read, read_windows
@@ -58,7 +59,7 @@ def assert_alike(found: Measured, expected: Measured, close: float = EXACT) -> N
             np.testing.assert_array_equal(ours[~alike], theirs[~alike], err_msg=name)
 
 
-def by_layers(weights: Array, encoding: Encoding, asked: Asked, seen: list[np.ndarray], *, causal: bool) -> Measured:
+def by_layers(weights: Array, encoding: Encoding, asked: Request, seen: list[np.ndarray], *, causal: bool) -> Measured:
     """As ``naive.measured`` of weights (L, H, N, N), where each layer sees what is its own."""
     layers = [
         naive.measured(layer[None], encoding, asked, causal=causal, seen=visible)
@@ -103,14 +104,16 @@ def test_a_text_read_whole(
     encoding = model.encode(TEXTS[text], truncate=True)
     causal = family != "bert"
     seen = seen_in(len(encoding), ahead=0 if causal else None)
-    expected = naive.measured(weights_of(model, encoding), encoding, Asked(), causal=causal, seen=seen)
-    assert_alike(measure_alone(model.backend, encoding, Asked()), expected, EXACT if dtype == "float64" else SINGLE)
+    expected = naive.measured(weights_of(model, encoding), encoding, Request(), causal=causal, seen=seen)
+    assert_alike(measure_alone(model.backend, encoding, Request()), expected, EXACT if dtype == "float64" else SINGLE)
 
 
-@pytest.mark.parametrize("asked", [Asked(top=2), Asked(special=True), Asked(top=30, everything=True), Asked(top=0)])
+@pytest.mark.parametrize(
+    "asked", [Request(links=2), Request(special=True), Request(links=30, everything=True), Request(links=0)]
+)
 @pytest.mark.parametrize("family", ["bert", "llama"])
 def test_what_is_asked_for(
-    family: str, asked: Asked, request: pytest.FixtureRequest, opened: Callable[[Path, str], Model]
+    family: str, asked: Request, request: pytest.FixtureRequest, opened: Callable[[Path, str], Model]
 ) -> None:
     model = opened(request.getfixturevalue(f"tiny_{family}"), "float64")
     encoding = model.encode(TEXTS["long"], truncate=True)
@@ -124,9 +127,9 @@ def test_a_document_of_many_tiles(tiny_llama: Path, monkeypatch: pytest.MonkeyPa
     model = load(tiny_llama, dtype="float64")
     encoding = model.encode(TEXTS["long"])
     seen = seen_in(len(encoding), ahead=0)
-    expected = naive.measured(weights_of(model, encoding), encoding, Asked(), causal=True, seen=seen)
+    expected = naive.measured(weights_of(model, encoding), encoding, Request(), causal=True, seen=seen)
     monkeypatch.setattr(kernel, "TILE", 11 * len(encoding))
-    assert_alike(measure_alone(model.backend, encoding, Asked()), expected)
+    assert_alike(measure_alone(model.backend, encoding, Request()), expected)
 
 
 _SHAPE = {
@@ -170,8 +173,8 @@ def test_layers_that_see_a_part_of_the_text(
         encoding = model.encode(text)
         weights, seen = weights_of(model, encoding), [seen_in(len(encoding), **window) for window in layer_windows]
         assert not weights[:, :, ~seen[1]][1:].any()
-        expected = by_layers(weights, encoding, Asked(), seen, causal=make is not near_encoder)
-        assert_alike(measure_alone(model.backend, encoding, Asked()), expected)
+        expected = by_layers(weights, encoding, Request(), seen, causal=make is not near_encoder)
+        assert_alike(measure_alone(model.backend, encoding, Request()), expected)
 
 
 @pytest.mark.parametrize("hosted", [False, True])
@@ -182,8 +185,8 @@ def test_of_an_encoder_decoder_the_encoder_is_measured(tiny_t5: Path, hosted: bo
     weights = weights_of(model, encoding, encoding, "encoder")
     seen = seen_in(len(encoding))
     assert weights.shape[:2] == (3, 4)
-    expected = naive.measured(weights, encoding, Asked(), causal=False, seen=seen)
-    assert_alike(measure_alone(backend, encoding, Asked()), expected)
+    expected = naive.measured(weights, encoding, Request(), causal=False, seen=seen)
+    assert_alike(measure_alone(backend, encoding, Request()), expected)
 
 
 @pytest.fixture(scope="module", params=["bert", "bert in other strides", "llama", "llama without marks"])
@@ -204,8 +207,8 @@ def read(
     return read_windows(backend, document, windows, sinks=marked or not causal)
 
 
-@pytest.mark.parametrize("asked", [Asked(), Asked(top=3, special=True), Asked(top=200, everything=True)])
-def test_a_document_in_windows(read: Read, asked: Asked) -> None:
+@pytest.mark.parametrize("asked", [Request(), Request(links=3, special=True), Request(links=200, everything=True)])
+def test_a_document_in_windows(read: Read, asked: Request) -> None:
     causal = read.backend.causal()
     read = replace(read, sinks=read.sinks or asked.special or asked.everything)
     found = naive.figures_in_windows(read, causal=causal)
@@ -227,10 +230,10 @@ def test_a_damaged_model_gives_no_figures(dtype: str, part: str, value: float, t
     save_file(state, folder / "model.safetensors")
     model = load(folder, dtype=dtype)
     with pytest.raises(ModelError, match="NaN"):
-        measure_alone(model.backend, model.encode(tiny.SENTENCE), Asked())
+        measure_alone(model.backend, model.encode(tiny.SENTENCE), Request())
     windows = slide_windows(model.checkpoint.tokenizer, model.encode(tiny.SENTENCE), limit=12, causal=False)
     with pytest.raises(ModelError, match="NaN"):
-        measure_alone(model.backend, model.encode(tiny.SENTENCE), Asked(), windows)
+        measure_alone(model.backend, model.encode(tiny.SENTENCE), Request(), windows)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -242,7 +245,7 @@ def test_a_damaged_encoder_gives_no_figures(dtype: str, tiny_t5: Path, tmp_path:
     save_file(state, folder / "model.safetensors")
     model = load(folder, dtype=dtype)
     with pytest.raises(ModelError, match="NaN"):
-        measure_alone(model.backend, model.encode(tiny.SENTENCE), Asked())
+        measure_alone(model.backend, model.encode(tiny.SENTENCE), Request())
 
 
 def test_layers_with_different_numbers_of_heads_are_refused() -> None:
@@ -289,7 +292,7 @@ def test_windows_are_made_when_it_is_their_turn_and_gone_after_it(
     measure_alone(
         model.backend,
         document,
-        Asked(),
+        Request(),
         windows,
         causal=False,
         on_progress=lambda count: known.append((len(counted.made), count)),
@@ -301,9 +304,9 @@ def test_windows_are_made_when_it_is_their_turn_and_gone_after_it(
     assert sum(count for _, count in known) == len(document)
 
 
-@pytest.mark.parametrize("asked", [Asked(), Asked(top=3, special=True)])
+@pytest.mark.parametrize("asked", [Request(), Request(links=3, special=True)])
 def test_windows_on_many_threads_measure_the_same_to_the_last_bit(
-    asked: Asked, tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
+    asked: Request, tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = load(tiny_llama)
     tokenizer = model.checkpoint.tokenizer

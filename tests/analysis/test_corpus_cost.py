@@ -10,12 +10,12 @@ import pytest
 
 from attnviz.analysis.corpus import cost as costs
 from attnviz.analysis.corpus.cost import corpus_cost, is_short, pace, reading, workers
-from attnviz.analysis.corpus.metrics import Asked
 from attnviz.encoding import Encoding
 from attnviz.errors import ModelError
 from attnviz.interface import Model
 from attnviz.model.cost.estimates import ModelShape, estimate_cost, model_shape
 from attnviz.model.families import find_family
+from attnviz.record import Request
 
 MINILM = {
     "model_type": "bert",
@@ -126,7 +126,7 @@ def test_the_pace_is_that_of_as_many_documents_as_take_a_second(
     monkeypatch.setattr(costs, "_WORKERS", 2)
     counts: list[int] = []
 
-    def seconds(_backend: object, documents: Sequence[Encoding], _asked: Asked) -> float:
+    def seconds(_backend: object, documents: Sequence[Encoding], _asked: Request) -> float:
         counts.append(len(documents))
         assert [document.ids for document in documents] == [(5, 6, 7, 5, 6, 7, 5)] * len(documents)
         return each * len(documents) + 0.001
@@ -134,7 +134,7 @@ def test_the_pace_is_that_of_as_many_documents_as_take_a_second(
     monkeypatch.setattr(costs, "_seconds", seconds)
     for each, most in ((0.01, 101), (1e-4, 2 * 586), (3.0, 2)):
         counts.clear()
-        assert pace(tiny_model.backend, (5, 6, 7), 7, Asked()) == pytest.approx(each + 0.001 / counts[-1])
+        assert pace(tiny_model.backend, (5, 6, 7), 7, Request()) == pytest.approx(each + 0.001 / counts[-1])
         assert counts[0] == 1
         assert 0.8 * most < counts[-1] <= most
 
@@ -144,4 +144,4 @@ def test_a_model_that_can_not_run_the_documents_says_so(tiny_model: Model, monke
         "attnviz.analysis.corpus.packed.measure", lambda _, documents, __: [ModelError("no")] * len(documents)
     )
     with pytest.raises(ModelError, match="no"):
-        pace(tiny_model.backend, (5,), 7, Asked())
+        pace(tiny_model.backend, (5,), 7, Request())

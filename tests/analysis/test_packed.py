@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from attnviz.analysis.corpus import packed
-from attnviz.analysis.corpus.metrics import NAMES, Asked, Measured
+from attnviz.analysis.corpus.metrics import NAMES, Measured
 from attnviz.analysis.corpus.packed import Found, marks, measure
 from attnviz.attention import packs as pack_figures
 from attnviz.attention.block_sizes import LANES
@@ -24,6 +24,7 @@ from attnviz.interface import Model, load
 from attnviz.model.native import packed as packs
 from attnviz.model.native.backend import Native
 from attnviz.model.native.forward import Network
+from attnviz.record import Request
 from tests import tiny
 from tests.analysis import naive
 from tests.model.parity import make, saved
@@ -66,7 +67,7 @@ def document(seed: int, length: int, *, few: int = VOCABULARY) -> Encoding:
     return encoding_of(words, ids=ids)
 
 
-def alone(network: Network, encoding: Encoding, asked: Asked) -> Measured:
+def alone(network: Network, encoding: Encoding, asked: Request) -> Measured:
     """By the definitions, layer by layer, from the weights of the document run alone."""
     kept, n = Weights(), len(encoding)
     network(encoding.ids, encoding.type_ids, [kept])
@@ -112,9 +113,9 @@ SHUFFLED = random.Random(0).sample(TEXTS, len(TEXTS))
 @pytest.mark.parametrize("case", [*CHOSEN, *MORE], ids=": ".join)
 def test_every_family_measures_together_what_it_does_alone(case: tuple[str, str], tmp_path: Path) -> None:
     both = saved(make(CASES[case], torch.float64), tmp_path, torch.float64)
-    found = measure(Native(both), SHUFFLED, Asked(top=3))
+    found = measure(Native(both), SHUFFLED, Request(links=3))
     for encoding, one in zip(SHUFFLED, found, strict=True):
-        assert_same(one, alone(both.encoder or both, encoding, Asked(top=3)), rtol=1e-9)
+        assert_same(one, alone(both.encoder or both, encoding, Request(links=3)), rtol=1e-9)
 
 
 @pytest.fixture(scope="module")
@@ -125,19 +126,19 @@ def long_bert(tmp_path_factory: pytest.TempPathFactory) -> Model:
 
 LONG = [*TEXTS, document(10, 150), document(11, 150), document(13, 260, few=20)]
 ASKED = [
-    *(Asked(), Asked(top=0), Asked(top=3, special=True)),
-    pytest.param(Asked(top=30, everything=True), marks=pytest.mark.slow),
+    *(Request(), Request(links=0), Request(links=3, special=True)),
+    pytest.param(Request(links=30, everything=True), marks=pytest.mark.slow),
 ]
 
 
 @cache
-def all_alone(network: Network, asked: Asked) -> list[Measured]:
+def all_alone(network: Network, asked: Request) -> list[Measured]:
     return [alone(network, encoding, asked) for encoding in LONG]
 
 
 @pytest.mark.parametrize("asked", ASKED, ids=str)
 @pytest.mark.parametrize("compiled", [True, False], ids=["numba", "torch"])
-def test_what_counts_is_what_the_definitions_say(asked: Asked, compiled: bool, long_bert: Model) -> None:
+def test_what_counts_is_what_the_definitions_say(asked: Request, compiled: bool, long_bert: Model) -> None:
     texts = LONG[4:] if asked.everything else LONG  # in the shortest all weights are 1, and equal
     found = measure(long_bert.backend, texts, asked, many=compiled)
     for one, expected in zip(found, all_alone(network_of(long_bert), asked)[-len(texts) :], strict=True):
@@ -149,7 +150,7 @@ def test_what_counts_is_what_the_definitions_say(asked: Asked, compiled: bool, l
 def test_the_compiled_pass_is_that_of_torch(window: KeyWindow, length: int) -> None:
     pytest.importorskip("attnviz.attention.compiled.packs")
     count, heads = 3, 4
-    asked = marks([document(seed, length) for seed in range(count)], Asked(top=5), causal=window.right == 0)
+    asked = marks([document(seed, length) for seed in range(count)], Request(links=5), causal=window.right == 0)
     room = torch.full((count, heads, length, -(-length // LANES) * LANES), torch.nan)
     room[..., :length] = torch.randn(count, heads, length, length, generator=torch.Generator().manual_seed(length)) * 3
     found = []
@@ -189,14 +190,14 @@ def test_short_texts_are_cut_into_packs_of_as_many_tokens_for_each_worker() -> N
 
 
 def test_packs_and_parts_change_nothing(long_bert: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = measure(long_bert.backend, TEXTS, Asked())
+    whole = measure(long_bert.backend, TEXTS, Request())
     monkeypatch.setattr(packs, "PACK", 20)
     monkeypatch.setattr(packs, "PACK_CELLS", 1000)
     threads = torch.get_num_threads()
     for workers in (1, 3):
         torch.set_num_threads(workers)
         try:
-            parts = measure(long_bert.backend, TEXTS, Asked())
+            parts = measure(long_bert.backend, TEXTS, Request())
         finally:
             torch.set_num_threads(threads)
         for one, other in zip(parts, whole, strict=True):
@@ -212,36 +213,36 @@ def test_what_can_not_be_measured_leaves_the_others_as_they_are(compiled: bool, 
     broken = encoding_of(["[CLS]", "bank", "[SEP]"], ids=(2, 17, 3))
     strange = encoding_of(["[CLS]", "bank", "[SEP]"], ids=(2, 4000, 3))
     endless = encoding_of(["bank"] * 65, ids=(7,) * 65)
-    found = measure(model.backend, [*fine[:3], broken, strange, endless, *fine[3:]], Asked(), many=compiled)
+    found = measure(model.backend, [*fine[:3], broken, strange, endless, *fine[3:]], Request(), many=compiled)
     for one, encoding in zip([*found[:3], *found[6:]], fine, strict=True):
-        assert_same(one, alone(network_of(model), encoding, Asked()), rtol=2e-5)
+        assert_same(one, alone(network_of(model), encoding, Request()), rtol=2e-5)
     assert isinstance(found[3], ModelError)
     assert "give NaN: embed.tokens.weight" in found[3].message
     assert isinstance(found[4], ModelError)
     assert "do not belong together" in found[4].message
     assert isinstance(found[5], InputError)
     assert "65 tokens, the model takes 64" in found[5].message
-    assert measure(model.backend, [], Asked()) == []
+    assert measure(model.backend, [], Request()) == []
 
 
 @pytest.mark.parametrize("what", ["query", "key"])
 def test_damage_to_the_last_layer_is_seen(what: str, tiny_bert: Path) -> None:
     model = load(tiny_bert)
     network_of(model).tensors[f"layers.2.attention.{what}.weight"][3] = torch.inf
-    found = measure(model.backend, TEXTS[:2], Asked())
+    found = measure(model.backend, TEXTS[:2], Request())
     assert all(isinstance(one, ModelError) and f"layers.2.attention.{what}" in one.message for one in found)
 
 
 def test_a_document_that_can_not_run_fails_alone(tiny_bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = packed._pack
 
-    def picky(network: Network, encodings: list[Encoding], asked: Asked, many: bool) -> object:
+    def picky(network: Network, encodings: list[Encoding], asked: Request, many: bool) -> object:
         if any(len(encoding) == 19 for encoding in encodings):
             raise RuntimeError("not enough memory")
         return own(network, encodings, asked, many)
 
     monkeypatch.setattr(packed, "_pack", picky)
-    found = measure(load(tiny_bert).backend, TEXTS, Asked())
+    found = measure(load(tiny_bert).backend, TEXTS, Request())
     for one, encoding in zip(found, TEXTS, strict=True):
         assert isinstance(one, ModelError if len(encoding) == 19 else Measured)
 
@@ -249,20 +250,20 @@ def test_a_document_that_can_not_run_fails_alone(tiny_bert: Path, monkeypatch: p
 def test_hosted_models_measure_each_by_all_of_its_weights(tiny_mixtral: Path) -> None:
     model = load(tiny_mixtral)
     encodings = [model.encode(text) for text in (tiny.SENTENCE, "The bank of the river.", "It had the loan!")]
-    found = measure(model.backend, encodings, Asked())
+    found = measure(model.backend, encodings, Request())
     for one, encoding in zip(found, encodings, strict=True):
         kept, n = Weights(), len(encoding)
         model.backend.run(encoding, [kept])
         expected = naive.measured(
-            kept.stacked().numpy(), encoding, Asked(), causal=True, seen=np.tril(np.ones((n, n), bool))
+            kept.stacked().numpy(), encoding, Request(), causal=True, seen=np.tril(np.ones((n, n), bool))
         )
         assert_same(one, expected, rtol=1e-6)
     strange = encoding_of(["bank"], ids=(4000,))
-    assert isinstance(measure(model.backend, [strange, encodings[0]], Asked())[0], AttnvizError)
+    assert isinstance(measure(model.backend, [strange, encodings[0]], Request())[0], AttnvizError)
 
 
 def test_half_precision_measures_in_float32(tiny_bert: Path) -> None:
-    exact, half = (measure(load(tiny_bert, dtype=dtype).backend, TEXTS, Asked()) for dtype in ("float32", "bfloat16"))
+    exact, half = (measure(load(tiny_bert, dtype=dtype).backend, TEXTS, Request()) for dtype in ("float32", "bfloat16"))
     entropy = NAMES.index("entropy")
     for one, other in zip(half, exact, strict=True):
         assert isinstance(one, Measured)

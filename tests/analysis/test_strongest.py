@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from attnviz.analysis.corpus import strongest
-from attnviz.analysis.corpus.metrics import NAMES, Asked
+from attnviz.analysis.corpus.metrics import NAMES
 from attnviz.analysis.corpus.strongest import Strongest
 from attnviz.analysis.text.links import counting
 from attnviz.analysis.text.units import read_in
 from attnviz.attention.kernel import Tile
 from attnviz.encoding import Encoding, Word
+from attnviz.record import Request
 from tests.analysis import naive
 
 HEADS = 4
@@ -45,10 +46,12 @@ def weights_of(generator: np.random.Generator, tokens: int) -> np.ndarray:
     return weights
 
 
-@pytest.mark.parametrize("asked", [Asked(top=3), Asked(top=1), Asked(top=5, everything=True), Asked(special=True)])
+@pytest.mark.parametrize(
+    "asked", [Request(links=3), Request(links=1), Request(links=5, everything=True), Request(special=True)]
+)
 @pytest.mark.parametrize("tokens", [260, 90])
 def test_what_is_left_out_on_the_way_is_not_among_the_strongest(
-    asked: Asked, tokens: int, monkeypatch: pytest.MonkeyPatch
+    asked: Request, tokens: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     generator = np.random.default_rng(tokens)
     text, weights = document(generator, tokens), weights_of(generator, tokens)
@@ -66,7 +69,7 @@ def test_what_is_left_out_on_the_way_is_not_among_the_strongest(
         assert (kept < HEADS * len(text.words)) == (room == 8)
 
 
-def show(text: Encoding, weights: np.ndarray, asked: Asked) -> Strongest:
+def show(text: Encoding, weights: np.ndarray, asked: Request) -> Strongest:
     """Show all weights in tiles of some heads and rows."""
     words, n = read_in("word", text, None, ()), len(text)
     query_mask, key_mask, itself = counting(words, causal=False, special=asked.special, everything=asked.everything)

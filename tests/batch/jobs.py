@@ -13,12 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from attnviz.analysis.corpus.metrics import METRICS, NAMES, Asked, Measured
+from attnviz.analysis.corpus.metrics import METRICS, NAMES, Measured
 from attnviz.attention.observers import Only, Weights
 from attnviz.batch.engine.job import Job
 from attnviz.batch.input.options import ReadOptions
 from attnviz.encoding import Encoding
 from attnviz.interface import Model
+from attnviz.record import Request
 from attnviz.render import figure
 from tests.analysis import naive
 
@@ -96,7 +97,7 @@ def without_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(figure, "to_png", lambda _: b"no picture")
 
 
-def by_definition(model: Model, encoding: Encoding, asked: Asked) -> Measured:
+def by_definition(model: Model, encoding: Encoding, asked: Request) -> Measured:
     """What is measured of a text that the model reads at once, from all of its weights."""
     kept, kind = Weights(), model.backend.kinds[0]
     target = model.encode("a") if len(model.backend.kinds) > 1 else None

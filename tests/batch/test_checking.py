@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from attnviz.analysis.check.differences import Differences, Tolerance
-from attnviz.analysis.corpus.metrics import NAMES, Asked, Measured
+from attnviz.analysis.corpus.metrics import NAMES, Measured
 from attnviz.batch.document import Document
 from attnviz.batch.engine import work
 from attnviz.batch.engine.checking import NAMED, Checked, Checker, Mode, merge_checks
@@ -24,12 +24,13 @@ from attnviz.encoding import encode
 from attnviz.interface import load
 from attnviz.model.hosted import Hosted
 from attnviz.model.native import run
+from attnviz.record import Request
 from tests.batch.jobs import LONG, SENTENCES
 
 
 @pytest.fixture(scope="module")
 def worker(tiny_bert: Path) -> Worker:
-    return Worker(load(tiny_bert), WorkOptions(Asked(top=2)))
+    return Worker(load(tiny_bert), WorkOptions(Request(links=2)))
 
 
 def corpus(count: int) -> list[Document]:

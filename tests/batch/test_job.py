@@ -16,13 +16,13 @@ from typing import Any
 import fsspec
 import pytest
 
-from attnviz.analysis.corpus.metrics import Asked
 from attnviz.batch.engine import job as jobs
 from attnviz.batch.engine.job import run_job
 from attnviz.batch.engine.work import WorkOptions
 from attnviz.batch.input.options import ReadOptions
 from attnviz.batch.storage.lock import lock_file
 from attnviz.errors import AttnvizError, InputError, UsageError
+from attnviz.record import Request
 from tests import tiny
 from tests.batch.jobs import LONG, SENTENCES, Seen, facts, job, lines, rows, table, without_picture
 
@@ -151,9 +151,9 @@ def test_a_run_that_has_ended_says_the_same_again(corpus: Path, tiny_bert: Path,
 
 
 CHANGED: dict[str, tuple[Callable[[jobs.Job], jobs.Job], str]] = {
-    "top": (lambda job: replace(job, how=WorkOptions(Asked(top=3))), "`top` was 8, is 3"),
-    "special": (lambda job: replace(job, how=WorkOptions(Asked(special=True))), "`special` was off, is on"),
-    "all": (lambda job: replace(job, how=WorkOptions(Asked(everything=True))), "`all` was off, is on"),
+    "top": (lambda job: replace(job, how=WorkOptions(Request(links=3))), "`top` was 8, is 3"),
+    "special": (lambda job: replace(job, how=WorkOptions(Request(special=True))), "`special` was off, is on"),
+    "all": (lambda job: replace(job, how=WorkOptions(Request(everything=True))), "`all` was off, is on"),
     "windows": (lambda job: replace(job, how=WorkOptions(windows=False)), "`windows` was on, is off"),
     "stride": (lambda job: replace(job, how=WorkOptions(stride=9)), "`stride` was not given, is 9"),
     "split": (lambda job: replace(job, reading=ReadOptions()), "`split` was line, is not given"),
@@ -262,7 +262,7 @@ def test_a_run_that_found_no_text_is_not_in_the_way_of_the_right_one(tiny_bert: 
 def test_overwrite_begins_anew(corpus: Path, tiny_bert: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     small = job(corpus, out, tiny_bert, chunk=10)
-    run_job(replace(small, how=WorkOptions(Asked(top=1)), formats=("csv",)), Seen())
+    run_job(replace(small, how=WorkOptions(Request(links=1)), formats=("csv",)), Seen())
     lines(corpus, CORPUS[:5])
     done = run_job(replace(small, overwrite=True), Seen())
     assert done.corpus.counts.documents == 5

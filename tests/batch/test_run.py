@@ -12,7 +12,6 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from attnviz.analysis.corpus.alone import measure_alone
-from attnviz.analysis.corpus.metrics import Asked
 from attnviz.attention import block_sizes as sizes
 from attnviz.attention.kernel import Tile
 from attnviz.batch.engine import run as runs
@@ -23,6 +22,7 @@ from attnviz.batch.engine.work import Worker, WorkOptions
 from attnviz.encoding import encode, slide_windows
 from attnviz.errors import SomeFailed, UnsupportedModel
 from attnviz.interface import load
+from attnviz.record import Request
 from tests import tiny
 from tests.batch.jobs import (
     LONG,
@@ -51,7 +51,7 @@ def test_the_rows_of_each_document_are_those_of_its_weights(
     name: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     folder: Path = request.getfixturevalue(name)
-    asked = Asked(top=4)
+    asked = Request(links=4)
     out, seen = tmp_path / "out", Seen()
     run_job(job(lines(tmp_path / "a.txt", SENTENCES), out, folder, how=WorkOptions(asked), chunk=4), seen)
     model = load(folder)
@@ -67,7 +67,7 @@ def test_the_rows_of_each_document_are_those_of_its_weights(
 
 
 def test_a_document_that_is_longer_than_the_model_is_read_in_windows(tiny_bert: Path, tmp_path: Path) -> None:
-    out, asked = tmp_path / "out", Asked(top=5)
+    out, asked = tmp_path / "out", Request(links=5)
     run_job(job(lines(tmp_path / "a.txt", TEXTS), out, tiny_bert, how=WorkOptions(asked, stride=10)), Seen())
     model = load(tiny_bert)
     encoding = encode(model.checkpoint.tokenizer, LONG)
@@ -86,7 +86,7 @@ def test_a_model_without_a_limit_reads_it_whole(
     model = load(tiny_llama)
     for number in (3, 4):
         encoding = model.encode(TEXTS[number])
-        assert_rows(tmp_path / "out", number, encoding, by_definition(model, encoding, Asked()))
+        assert_rows(tmp_path / "out", number, encoding, by_definition(model, encoding, Request()))
     assert table(tmp_path / "out", "documents")["windows"].to_pylist() == [1] * 7
 
 
@@ -136,7 +136,7 @@ def test_a_document_of_which_the_model_makes_nan_fails_alone(tiny_bert: Path, tm
     assert (done.corpus.counts.failed, seen.failures, facts(out)["facts"]["failed"]) == (2, 2, 2)
     assert done.checked.passed
     assert_rows(
-        out, 5, load(model).encode(texts[5]), by_definition(load(tiny_bert), load(model).encode(texts[5]), Asked())
+        out, 5, load(model).encode(texts[5]), by_definition(load(tiny_bert), load(model).encode(texts[5]), Request())
     )
 
 

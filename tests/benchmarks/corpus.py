@@ -32,11 +32,12 @@ import torch
 from torch import Tensor
 
 import attnviz
-from attnviz.analysis.corpus.metrics import Asked, Measured
+from attnviz.analysis.corpus.metrics import Measured
 from attnviz.analysis.corpus.packed import measure
 from attnviz.checkpoint.bundle import find_bundle
 from attnviz.encoding import Encoding, encode_many
 from attnviz.interface import Model
+from attnviz.record import Request
 from tests.benchmarks.cold import ATTNVIZ
 
 BATCH = 32
@@ -55,7 +56,7 @@ def ours(model: Model) -> Callable[[list[str]], object]:
     def run(texts: list[str]) -> object:
         tokenizer, limit = model.checkpoint.tokenizer, model.backend.limit
         encodings = encode_many(tokenizer, texts, limit=limit)
-        found = measure(model.backend, [each for each in encodings if isinstance(each, Encoding)], Asked())
+        found = measure(model.backend, [each for each in encodings if isinstance(each, Encoding)], Request())
         assert all(isinstance(one, Measured) for one in found)
         return found
 

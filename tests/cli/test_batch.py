@@ -16,10 +16,11 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from attnviz.analysis.corpus.metrics import METRICS, Asked
+from attnviz.analysis.corpus.metrics import METRICS
 from attnviz.batch.engine import work
 from attnviz.cli import console
 from attnviz.interface import load
+from attnviz.record import Request
 from tests import tiny
 from tests.batch.jobs import LONG, SENTENCES, assert_rows, by_definition, facts, lines, table, without_picture
 from tests.cli.conftest import Result, Run
@@ -65,7 +66,7 @@ def test_a_folder_of_texts_becomes_tables_a_summary_a_picture_and_a_page(
     model = load(tiny_bert)
     for number, text in enumerate(SENTENCES[:5]):
         encoding = model.encode(text)
-        assert_rows(out, number, encoding, by_definition(model, encoding, Asked()))
+        assert_rows(out, number, encoding, by_definition(model, encoding, Request()))
     assert json.loads(out.joinpath("summary.json").read_bytes())["counts"]["documents"] == 5
     amounts = sum(metric.kind == "amount" for metric in METRICS)
     assert pq.read_table(out / "summary.parquet").num_rows == 3 * 4 * amounts
@@ -122,10 +123,10 @@ def test_what_is_kept_of_the_links_is_asked_for(run: Run, tiny_bert: Path, tmp_p
     path = lines(tmp_path / "a.txt", SENTENCES)
     model = load(tiny_bert)
     for number, (flags, asked) in enumerate({
-        ("--top", 2): Asked(2),
-        ("--top", 0): Asked(0),
-        ("--special",): Asked(8, special=True),
-        ("--all", "--top", 500): Asked(500, everything=True),
+        ("--top", 2): Request(links=2),
+        ("--top", 0): Request(links=0),
+        ("--special",): Request(links=8, special=True),
+        ("--all", "--top", 500): Request(links=500, everything=True),
     }.items()):  # fmt: skip
         out = tmp_path / str(number)
         assert run("batch", path, "--split", "line", "-o", out, "--check", "none", *flags).code == 0

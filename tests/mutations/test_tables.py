@@ -14,7 +14,7 @@ import pytest
 import transformers
 
 from attnviz.analysis.corpus import alone as alone_module
-from attnviz.analysis.corpus.metrics import METRICS, NAMES, Asked, Measured
+from attnviz.analysis.corpus.metrics import METRICS, NAMES, Measured
 from attnviz.attention import kernel
 from attnviz.attention.compiled import HIDDEN
 from attnviz.attention.compiled import packs as pack_loops
@@ -29,7 +29,7 @@ from attnviz.encoding import Encoding
 from attnviz.interface import Model, load
 from attnviz.model.check.judge import Judge
 from attnviz.model.native.backend import Native
-from attnviz.record import Observation
+from attnviz.record import Observation, Request
 from tests import tiny
 from tests.cli.conftest import Run, run
 
@@ -255,7 +255,7 @@ def test_mutation_of_tables(
     """
     if (path, model) not in checkers:
         alone(monkeypatch, path)
-        worker = Worker(load(request.getfixturevalue(model)), WorkOptions(Asked(top=3)))
+        worker = Worker(load(request.getfixturevalue(model)), WorkOptions(Request(links=3)))
         text = (DOCUMENTS[2] if model == "tiny_bert" else DOCUMENTS[0]).replace("\n", " ")
         chunk = next(iter(chunks([Document(0, "a.txt", 1, text)], 8)))
         checkers[path, model] = Checker(worker, "all"), worker.measure(chunk, worker.encode(chunk))[0]

@@ -12,7 +12,7 @@ from torch import Tensor
 from attnviz.analysis.check.differences import Differences, Tolerance
 from attnviz.analysis.check.plain import MarkedText, Plain, mark_text
 from attnviz.analysis.check.units import Block, ToUnits, in_document
-from attnviz.analysis.corpus.metrics import METRICS, NAMES, Asked, Measured
+from attnviz.analysis.corpus.metrics import METRICS, NAMES, Measured
 from attnviz.analysis.text.links import counting
 from attnviz.analysis.text.offsets import DOMINANT, MANY_QUERIES, MIN_QUERIES, POSITIONAL
 from attnviz.analysis.text.units import read_in
@@ -23,6 +23,7 @@ from attnviz.model.check.drawing import ALL_WINDOWS, ROWS, draw_heads
 from attnviz.model.check.references import show_reference
 from attnviz.model.check.report import Against
 from attnviz.model.hosted import Hosted
+from attnviz.record import Request
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +38,7 @@ class MeasuredDocument:
     encoding: Encoding
     measured: Measured
     windows: Windows | None
-    asked: Asked
+    request: Request
     causal: bool
     layer_windows: Mapping[int, KeyWindow]
     kind: Kind
@@ -155,7 +156,7 @@ class _Layer:
     def see(self, text: MarkedText, window: Window | None, query: int, key: int, weights: Tensor) -> None:
         """See some rows of the heads in full."""
         self._plain.add(text, query, key, weights)
-        if self._document.asked.top:
+        if self._document.request.links:
             for block in self._placed(window, query, key, weights):
                 for units in self._units.rows(*block):
                     self._links.add(self._heads, *units)
@@ -164,8 +165,8 @@ class _Layer:
         if window is None:
             return [(query, key, weights)]
         document = self._document
-        asked = document.asked
-        sinks = not document.causal or asked.special or asked.everything or window.lead > 0
+        request = document.request
+        sinks = not document.causal or request.special or request.everything or window.lead > 0
         block = in_document(window, query, key, weights, sinks=sinks)
         return [] if block is None else [block]
 
@@ -196,27 +197,27 @@ class _Links:
     """The links that were written of a layer."""
 
     def __init__(self, document: MeasuredDocument, place: int, differences: Differences) -> None:
-        self._encoding, self._asked, self._differences = document.encoding, document.asked, differences
+        self._encoding, self._request, self._differences = document.encoding, document.request, differences
         links = document.measured.links
         some = np.flatnonzero(links.layer == place)
         columns = (getattr(links, name)[some] for name in ("head", "query", "key", "weight"))
         self._head, self._query, self._key, self._weight = map(torch.from_numpy, columns)
         self._query, self._key = self._query.long(), self._key.long()
-        words = read_in("word", document.encoding, None, (), document.asked.language)
+        words = read_in("word", document.encoding, None, (), document.request.language)
         query_mask, key_mask, self._itself = counting(
-            words, causal=document.causal, special=document.asked.special, everything=document.asked.everything
+            words, causal=document.causal, special=document.request.special, everything=document.request.everything
         )
         self._looking, self._looked_at = torch.from_numpy(query_mask), torch.from_numpy(key_mask)
         offset, share = (
             torch.from_numpy(document.measured.figures[place, :, NAMES.index(name)])
             for name in ("offset", "offset_share")
         )
-        text = 0 if document.asked.everything else document.encoding.special.count(False)
+        text = 0 if document.request.everything else document.encoding.special.count(False)
         self._out = (share >= POSITIONAL) & (text >= MIN_QUERIES)
         self._dominant = (share >= DOMINANT) & (text >= MANY_QUERIES) & ~self._out
         self._usual = self._keys_at(offset)
         self._found = torch.zeros(len(some), dtype=torch.bool)
-        full = len(some) == document.asked.top
+        full = len(some) == document.request.links
         self._least = self._weight[-1].double() if full and len(some) else torch.zeros(()).double()
         self._require_order()
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attnviz.analysis.corpus.metrics import NAMES, Asked, Measured, stacked
+from attnviz.analysis.corpus.metrics import NAMES, Measured, stacked
 from attnviz.analysis.corpus.strongest import Strongest
 from attnviz.analysis.text.links import counting
 from attnviz.analysis.text.observing import is_causal
@@ -19,6 +19,7 @@ from attnviz.attention.pipeline import in_order
 from attnviz.attention.totals import DocumentMasks, Total
 from attnviz.encoding import Encoding, Window, Windows
 from attnviz.model.inputs import require_finite
+from attnviz.record import Request
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 def measure_alone(
     backend: Native | Hosted,
     encoding: Encoding,
-    asked: Asked,
+    request: Request,
     windows: Windows | None = None,
     *,
     causal: bool | None = None,
@@ -64,14 +65,14 @@ def measure_alone(
     windows = windows or Windows.of_one(encoding)
     document = _document(encoding, causal=causal)
     # Without windows the first token is the document's first word, which does not count as a key.
-    sinks = not causal or asked.special or asked.everything or windows.lead > 0
-    strongest = _strongest(encoding, asked, causal=causal)
+    sinks = not causal or request.special or request.everything or windows.lead > 0
+    strongest = _strongest(encoding, request, causal=causal)
 
     def run(window: Window, _: Tensor) -> tuple[Window, HeadSums]:
         sums = HeadSums(document.texts(window), many=True)
         links = Sliding([strongest], len(encoding), sinks=sinks)
         links.enter(window)
-        run_alone(backend, window.encoding, [sums, *([links] if asked.top else [])])
+        run_alone(backend, window.encoding, [sums, *([links] if request.links else [])])
         return window, sums
 
     total = Total(windows.widest)
@@ -119,12 +120,14 @@ def _written(backend: Native | Hosted, encoding: Encoding) -> Encoding | None:
     return replace(encoding, ids=encoding.ids[:1], type_ids=encoding.type_ids[:1])
 
 
-def _strongest(encoding: Encoding, asked: Asked, *, causal: bool) -> Strongest:
+def _strongest(encoding: Encoding, request: Request, *, causal: bool) -> Strongest:
     """The observer of the strongest links between words that count."""
-    words = read_in("word", encoding, None, (), asked.language)
-    query_mask, key_mask, itself = counting(words, causal=causal, special=asked.special, everything=asked.everything)
+    words = read_in("word", encoding, None, (), request.language)
+    query_mask, key_mask, itself = counting(
+        words, causal=causal, special=request.special, everything=request.everything
+    )
     text = encoding.special.count(False)
-    return Strongest(encoding.words, asked, text, query_mask, key_mask, itself=itself)
+    return Strongest(encoding.words, request, text, query_mask, key_mask, itself=itself)
 
 
 def _document(encoding: Encoding, *, causal: bool) -> DocumentMasks:

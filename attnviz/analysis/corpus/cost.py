@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from attnviz.analysis.corpus.metrics import METRICS, Asked
+from attnviz.analysis.corpus.metrics import METRICS
 from attnviz.attention.block_sizes import PACK, PACK_CELLS, fits_tile
 from attnviz.encoding import Encoding, Word
 from attnviz.errors import AttnvizError
 from attnviz.model.cost.estimates import TOKEN_BYTES, ModelShape, estimate_cost, state_memory
+from attnviz.record import Request
 
 if TYPE_CHECKING:
     from attnviz.model.hosted import Hosted
@@ -98,7 +99,9 @@ class CorpusCost:
         return (self.model or 0) + self.activations + self.results
 
 
-def corpus_cost(shape: ModelShape, documents: int, tokens: int, *, top: int = Asked.top, bytes_: int = 4) -> CorpusCost:
+def corpus_cost(
+    shape: ModelShape, documents: int, tokens: int, *, top: int = Request.links, bytes_: int = 4
+) -> CorpusCost:
     """The cost of ``documents`` documents of ``tokens`` tokens; a number of the model takes ``bytes_`` bytes.
 
     Where their lengths differ, attention costs more than at their mean: it grows with the square of each. ``shape`` is
@@ -143,7 +146,7 @@ def is_short(shape: ModelShape, tokens: int) -> bool:
     return fits_tile(max(block.heads for block in shape.stacks[0].blocks), tokens)
 
 
-def pace(backend: Native | Hosted, ids: Sequence[int], tokens: int, asked: Asked) -> float:
+def pace(backend: Native | Hosted, ids: Sequence[int], tokens: int, request: Request) -> float:
     """The seconds that a document of ``tokens``, which are ``ids`` again and again, takes of this machine among many.
 
     Raises:
@@ -153,20 +156,20 @@ def pace(backend: Native | Hosted, ids: Sequence[int], tokens: int, asked: Asked
     names = tuple(map(str, read))
     words = tuple(Word(name, i, i + 1) for i, name in enumerate(names))
     one = Encoding("", None, read, (0,) * tokens, names, (False,) * tokens, words)
-    _seconds(backend, [one], asked)  # files are read, loops are compiled
-    taken, count = _seconds(backend, [one] * _WORKERS, asked), _WORKERS
+    _seconds(backend, [one], request)  # files are read, loops are compiled
+    taken, count = _seconds(backend, [one] * _WORKERS, request), _WORKERS
     most = -(-PACK // tokens) * _WORKERS
     while taken < _LONG_ENOUGH / 2 and count < most:
         count = min(most, math.ceil(count * _LONG_ENOUGH / taken))
-        taken = _seconds(backend, [one] * count, asked)
+        taken = _seconds(backend, [one] * count, request)
     return taken / count
 
 
-def _seconds(backend: Native | Hosted, documents: Sequence[Encoding], asked: Asked) -> float:
+def _seconds(backend: Native | Hosted, documents: Sequence[Encoding], request: Request) -> float:
     from attnviz.analysis.corpus.packed import measure
 
     start = time.perf_counter()
-    for found in measure(backend, documents, asked):
+    for found in measure(backend, documents, request):
         if isinstance(found, AttnvizError):
             raise found
     return time.perf_counter() - start

@@ -9,8 +9,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from attnviz.analysis.languages import ENGLISH
-
 
 @dataclass(frozen=True)
 class Metric:
@@ -83,13 +81,3 @@ class Measured:
 
     figures: NDArray[np.float64]
     links: WordLinks
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What is measured: ``top`` links in each layer; the other fields are those of a ``Request``."""
-
-    top: int = 8
-    special: bool = False
-    everything: bool = False
-    language: str = ENGLISH

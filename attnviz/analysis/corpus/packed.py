@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attnviz.analysis.corpus.metrics import Asked, Measured, WordLinks, stacked
+from attnviz.analysis.corpus.metrics import Measured, WordLinks, stacked
 from attnviz.analysis.text.offsets import DOMINANT, MANY_QUERIES, MIN_QUERIES, POSITIONAL
 from attnviz.analysis.text.units import is_function_word
 from attnviz.encoding import Encoding, Word, is_blank, is_punctuation
 from attnviz.errors import AttnvizError, InputError, ModelError
+from attnviz.record import Request
 
 if TYPE_CHECKING:
     from attnviz.attention.packs import Marks, PackLayer
@@ -31,7 +32,7 @@ def nobody(*_: int) -> None:
 def measure(
     backend: Native | Hosted,
     encodings: Sequence[Encoding],
-    asked: Asked,
+    request: Request,
     on_progress: Callable[[int, int], None] = nobody,
     *,
     many: bool = True,
@@ -50,7 +51,7 @@ def measure(
     from attnviz.model.native.packed import pack
 
     if not isinstance(backend, Native):
-        return [_told(on_progress, encoding, _hosted(backend, encoding, asked)) for encoding in encodings]
+        return [_told(on_progress, encoding, _hosted(backend, encoding, request)) for encoding in encodings]
     network = backend.network.encoder or backend.network
     refused = [_refused(network, encoding) for encoding in encodings]
     found: dict[int, Found] = {number: error for number, error in enumerate(refused) if error}
@@ -61,7 +62,7 @@ def measure(
     several = min(threads, len(packs)) if len(packs) > 1 else 1
     buffers = [torch.empty(0)] * (several + 1)  # packs have memory of their own
     results = in_order(
-        lambda numbers, _: _together(network, [encodings[number] for number in numbers], asked, many),
+        lambda numbers, _: _together(network, [encodings[number] for number in numbers], request, many),
         packs,
         buffers,
         several,
@@ -91,26 +92,26 @@ def _refused(network: Network, encoding: Encoding) -> AttnvizError | None:
     return None
 
 
-def _together(network: Network, encodings: Sequence[Encoding], asked: Asked, many: bool) -> Sequence[Found]:
+def _together(network: Network, encodings: Sequence[Encoding], request: Request, many: bool) -> Sequence[Found]:
     """Measure a pack; if it fails as a whole, measure its halves, and in the end each document alone."""
     from attnviz.model.inputs import as_error
 
     try:
-        return _pack(network, encodings, asked, many)
+        return _pack(network, encodings, request, many)
     except (RuntimeError, MemoryError) as error:
         if len(encodings) == 1:
             return [as_error(error)]
     half = len(encodings) // 2
     halves = encodings[:half], encodings[half:]
-    return [found for some in halves for found in _together(network, some, asked, many)]
+    return [found for some in halves for found in _together(network, some, request, many)]
 
 
-def _pack(network: Network, encodings: Sequence[Encoding], asked: Asked, many: bool) -> Sequence[Found]:
+def _pack(network: Network, encodings: Sequence[Encoding], request: Request, many: bool) -> Sequence[Found]:
     from attnviz.attention.packs import Measure
     from attnviz.model.inputs import not_finite
     from attnviz.model.native.packed import run_packed
 
-    seen = Measure(marks(encodings, asked, causal=network.spec.causal), asked.top, compiled=many)
+    seen = Measure(marks(encodings, request, causal=network.spec.causal), request.links, compiled=many)
     ids, type_ids = [each.ids for each in encodings], [each.type_ids for each in encodings]
     run_packed(network, ids, type_ids, seen, compiled=many)
     layers = [layer for _, layer in sorted(seen.layers.items())]
@@ -122,7 +123,7 @@ def _pack(network: Network, encodings: Sequence[Encoding], asked: Asked, many: b
     return [one if good else ModelError(why.message, hint=why.hint) for one, good in zip(found, finite, strict=True)]
 
 
-def _hosted(backend: Hosted, encoding: Encoding, asked: Asked) -> Found:
+def _hosted(backend: Hosted, encoding: Encoding, request: Request) -> Found:
     """Measure a document from all of its weights, as a hosted model gives them."""
     from attnviz.attention.observers import Only, Weights
     from attnviz.attention.packs import Group, Measure
@@ -131,7 +132,7 @@ def _hosted(backend: Hosted, encoding: Encoding, asked: Asked) -> Found:
     start = Encoding("", None, (backend.start or 0,), (0,), ("",), (True,), (Word("", 0, 1),))
     try:
         backend.run(encoding, [Only(kind, [kept])], start if len(backend.kinds) > 1 else None)
-        seen = Measure(marks([encoding], asked, causal=backend.causal(kind)), asked.top)
+        seen = Measure(marks([encoding], request, causal=backend.causal(kind)), request.links)
         group = Group(0, 0, 1, len(encoding))
         for layer in kept.layers(kind):
             seen.weights(layer, kept.window(layer, kind), group, kept.layer(layer, kind)[None])
@@ -164,7 +165,7 @@ def _documents(layers: Sequence[PackLayer], texts: Texts) -> list[Measured]:
 _LINK = ("heads", "queries", "keys", "weights")
 
 
-def marks(encodings: Sequence[Encoding], asked: Asked, *, causal: bool) -> Marks:
+def marks(encodings: Sequence[Encoding], request: Request, *, causal: bool) -> Marks:
     """The masks of the documents of a pack, for the self-attention of a model that is ``causal`` or not."""
     from attnviz.attention.packs import Marks, OffsetRules
     from attnviz.attention.sums import Texts, earlier_tokens
@@ -183,19 +184,19 @@ def marks(encodings: Sequence[Encoding], asked: Asked, *, causal: bool) -> Marks
         before += earlier_tokens(encoding.ids)
         counted = len(key_mask)
         for word in encoding.words:
-            (dots, function), mark = _class(word.text, asked.language), marked[word.start]
+            (dots, function), mark = _class(word.text, request.language), marked[word.start]
             parts = zip(marked[word.start : word.stop], encoding.tokens[word.start : word.stop], strict=True)
             punctuation += [(dots or is_blank(token)) and not one for one, token in parts]
             # As ``links.counting`` says.
-            content = (asked.special or not (mark or dots)) and (mark or not function)
-            query_mask.append(content or asked.everything)
+            content = (request.special or not (mark or dots)) and (mark or not function)
+            query_mask.append(content or request.everything)
             edges.append(word.start)
         key_mask += query_mask[counted:]
-        if causal and not (asked.special or asked.everything):
+        if causal and not (request.special or request.everything):
             key_mask[counted] = False
         edges.append(n)
         words.append(len(query_mask))
-    least, many = (_NEVER, _NEVER) if asked.everything else (MIN_QUERIES, MANY_QUERIES)
+    least, many = (_NEVER, _NEVER) if request.everything else (MIN_QUERIES, MANY_QUERIES)
     starts_, tail_, before_, words_, edges_ = (
         np.array(each, np.int64) for each in (starts, tail, before, words, edges)
     )
@@ -207,7 +208,7 @@ def marks(encodings: Sequence[Encoding], asked: Asked, *, causal: bool) -> Marks
     all_ = np.ones(len(special_), np.bool_)
     texts = Texts(starts_, starts_, all_, ~special_, tail_, sets, before_, causal)
     rules = OffsetRules(least, POSITIONAL, many, DOMINANT)
-    return Marks(texts, words_, edges_, looking, looked_at, itself=asked.everything, rules=rules)
+    return Marks(texts, words_, edges_, looking, looked_at, itself=request.everything, rules=rules)
 
 
 _NEVER = 1 << 31

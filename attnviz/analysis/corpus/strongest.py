@@ -9,13 +9,14 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from attnviz.analysis.corpus.metrics import Asked, WordLinks
+from attnviz.analysis.corpus.metrics import WordLinks
 from attnviz.analysis.text.offsets import DOMINANT, MANY_QUERIES, MIN_QUERIES, POSITIONAL
 from attnviz.analysis.text.units import Mask
 from attnviz.attention.observers.reading import Units
 from attnviz.attention.observers.selection import LayerFindings, LinkSelection
 from attnviz.attention.tile import Task
 from attnviz.encoding import Word
+from attnviz.record import Request
 
 Ints = NDArray[np.int64]
 
@@ -33,7 +34,7 @@ class Strongest(Units):
 
     Args:
         words: those of the document.
-        asked: how many of each layer are wanted, and whether any are left out because of their offset.
+        request: how many of each layer are wanted, and whether any are left out because of their offset.
         text: how many tokens of the document are not special.
         query_mask: the words that look; ``key_mask`` those that are looked at, ``itself`` also a word by itself.
     """
@@ -41,12 +42,12 @@ class Strongest(Units):
     keeps_links = False
 
     def __init__(
-        self, words: Sequence[Word], asked: Asked, text: int, query_mask: Mask, key_mask: Mask, *, itself: bool
+        self, words: Sequence[Word], request: Request, text: int, query_mask: Mask, key_mask: Mask, *, itself: bool
     ) -> None:
         self._words = np.array([(word.start, word.stop) for word in words], np.int64).reshape(-1, 2)
-        self._top = asked.top
-        self._positional = not asked.everything and text >= MIN_QUERIES
-        self._dominant = not asked.everything and text >= MANY_QUERIES
+        self._top = request.links
+        self._positional = not request.everything and text >= MIN_QUERIES
+        self._dominant = not request.everything and text >= MANY_QUERIES
         # One more than wanted, since one link of each query may be at its head's dominant offset.
         links = LinkSelection(self._top + self._dominant, query_mask, key_mask, itself=itself)
         super().__init__(self._words[:, 0], self._words[:, 0], links=links, many=True)

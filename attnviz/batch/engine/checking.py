@@ -205,7 +205,7 @@ class Checker:
             encoding=encoding,
             measured=measured,
             windows=windows,
-            asked=worker.how.asked,
+            request=worker.how.request,
             causal=worker.causal,
             layer_windows=layer_windows(backend, longest),
             kind=backend.kinds[0],

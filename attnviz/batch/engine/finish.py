@@ -32,7 +32,7 @@ def finish(folder: RunFolder, worker: Worker, about: About, each: Each = map) ->
         UsageError: a part is damaged, or the files can't be written.
         UnsupportedModel: the layers have different numbers of heads.
     """
-    pronouns = worker.how.asked.everything
+    pronouns = worker.how.request.everything
     group = _Group(folder.files, tuple(worker.heads), max(worker.heads.values()), pronouns)
     corpus = _summed(folder.files.numbers(), group, each).corpus()
     if not corpus.counts.measured:

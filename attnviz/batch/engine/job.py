@@ -72,12 +72,12 @@ class Job:
 
     def identity(self, model: Model) -> Identity:
         """All that the rows depend on, beside the texts."""
-        asked, checkpoint = self.how.asked, model.checkpoint
+        request, checkpoint = self.how.request, model.checkpoint
         options: dict[str, Any] = {
-            "top": asked.top,
-            "special": asked.special,
-            "all": asked.everything,
-            "language": asked.language,
+            "top": request.links,
+            "special": request.special,
+            "all": request.everything,
+            "language": request.language,
             "words": self.how.words and self.how.words.name,
             "windows": self.how.windows,
             "stride": self.how.stride,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 
 from attnviz.analysis.corpus.alone import measure_alone, run_alone
-from attnviz.analysis.corpus.metrics import Asked, Measured
+from attnviz.analysis.corpus.metrics import Measured
 from attnviz.analysis.corpus.packed import measure, nobody
 from attnviz.analysis.plan import fits_few, plan_document
 from attnviz.analysis.text.observing import is_causal
@@ -23,6 +23,7 @@ from attnviz.errors import AttnvizError, InputError, UsageError
 from attnviz.interface import Model
 from attnviz.model.cost import limits as foresee
 from attnviz.model.inputs import as_error
+from attnviz.record import Request
 
 Encoded = Encoding | AttnvizError
 OnProgress = Callable[[int, int], None]
@@ -36,7 +37,7 @@ class WorkOptions:
     The ``words`` of a list are cut whole.
     """
 
-    asked: Asked = field(default_factory=Asked)
+    request: Request = field(default_factory=Request)
     windows: bool = True
     stride: int | None = None
     words: Lexicon | None = None
@@ -128,7 +129,7 @@ class Worker:
         if not documents:
             return []
         start = time.perf_counter()
-        found = measure(self.model.backend, encodings, self.how.asked, on_progress, many=many)
+        found = measure(self.model.backend, encodings, self.how.request, on_progress, many=many)
         tokens = sum(map(len, encodings))
         each = (time.perf_counter() - start) / tokens
         rows = zip(documents, encodings, found, strict=True)
@@ -142,7 +143,7 @@ class Worker:
             got: Measured | AttnvizError = measure_alone(
                 self.model.backend,
                 encoding,
-                self.how.asked,
+                self.how.request,
                 windows,
                 causal=self.causal,
                 on_progress=partial(on_progress, 0),
