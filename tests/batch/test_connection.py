@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from importlib.util import find_spec
 
 import pytest
 
@@ -10,8 +11,10 @@ from attnviz.batch.engine import connection
 from attnviz.batch.engine.connection import connected
 from attnviz.errors import UsageError
 
-pytestmark = pytest.mark.ray
-pytest.importorskip("ray.data")
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed"),
+]
 
 
 @pytest.mark.parametrize(

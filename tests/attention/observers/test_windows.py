@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -22,18 +23,13 @@ from attnviz.attention.observers import (
 )
 from attnviz.attention.sums import Texts
 from attnviz.attention.totals import DocumentMasks
-from attnviz.encoding import encode, slide_windows
+from attnviz.encoding import Encoding, encode, slide_windows
 from attnviz.interface import load
 from attnviz.model.native.backend import Native
 from attnviz.model.windows import run_windows
 from tests import tiny
 from tests.analysis.whole import in_words
 from tests.documents import LONG_TEXT, Array, Read, read_windows
-
-
-def show(read: Read, *observers: kernel.Observer) -> None:
-    """Slide over the document."""
-    run_windows(read.backend, read.windows, [Sliding(observers, len(read.document), sinks=read.sinks)])
 
 
 @pytest.fixture(scope="module", params=["bert", "bert in other strides", "llama", "llama without marks"])
@@ -52,11 +48,57 @@ def read(request: pytest.FixtureRequest, tiny_bert: object, tiny_llama: object) 
     return read_windows(backend, document, windows, sinks=marked)
 
 
-@pytest.fixture(params=[1 << 22, 4 * 20**2, 24 * 9], ids=["whole", "heads apart", "some rows"])
-def tiled(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, read: Read) -> Read:
-    """The document, whose windows are run in tiles of several shapes."""
-    monkeypatch.setattr(kernel, "TILE", request.param)
-    return read
+PASSAGES = {"without passages": (), "with passages": (1, 60, 110)}
+CHOSEN = (0, 50, 51, -1)
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A document, and what its observers kept of one run of its windows."""
+
+    read: Read
+    weights: Weights
+    rows: Pairs
+    units: dict[str, Units]
+    sums: dict[str, WindowSums]
+
+    def found(self, name: str) -> dict[str, Array]:
+        """What was found in some units, of all layers."""
+        units = self.units[name]
+        layers = [vars(units.found[number]) for number in units.layers()]
+        return {name: np.stack([layer[name] for layer in layers]) for name in layers[0]}
+
+
+@pytest.fixture(scope="module", params=[1 << 22, 4 * 20**2, 24 * 9], ids=["whole", "heads apart", "some rows"])
+def seen(request: pytest.FixtureRequest, read: Read) -> Seen:
+    """The document, whose windows are run once, in tiles of several shapes."""
+    document, n = read.document, len(read.document)
+    tokens, starts = range(n), [word.start for word in document.words]
+    selections: dict[str, dict[str, Any]] = {
+        "links": {"links": LinkSelection(5)},
+        "bands": {"links": LinkSelection(0, edges=(1, 4, 16), listed=3)},
+        "beyond": {"links": LinkSelection(0, edges=(1, 24), listed=1)},
+        "cells": {"map_": lambda _: MapSelection(0, n, 0, n, 4, 8)},
+    }
+    units = {name: Units(tokens, tokens, **given) for name, given in selections.items()}
+    cells = MapSelection(0, len(starts), 0, len(starts))
+    units["words"] = Units(starts, starts, links=LinkSelection(1, itself=False), map_=lambda _: cells)
+    every, (special, comma) = np.ones(n, bool), marks_of(document)
+    masks = {name: DocumentMasks(every, every, {}, causal=False, passages=cuts) for name, cuts in PASSAGES.items()}
+    for name, counting in (("all", every), ("some", ~special)):
+        masks[name] = DocumentMasks(counting, counting, {"special": special, "comma": comma}, causal=False)
+    sums = {name: WindowSums(about, read.windows.widest, sinks=read.sinks) for name, about in masks.items()}
+    seen = Seen(read, Weights(), Pairs([at % n for at in CHOSEN]), units, sums)
+    sliding = Sliding([seen.weights, seen.rows, *units.values()], n, sinks=read.sinks)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kernel, "TILE", request.param)
+        run_windows(read.backend, read.windows, [sliding, *sums.values()])
+    return seen
+
+
+def marks_of(document: Encoding) -> tuple[Array, Array]:
+    """The special tokens of a document, and its commas, as masks."""
+    return np.array(document.special), np.array([token == "," for token in document.tokens])
 
 
 def near(found: Array, expected: Array) -> None:
@@ -64,82 +106,59 @@ def near(found: Array, expected: Array) -> None:
     assert np.abs(found - expected).max() < 1e-10
 
 
-def found(read: Read, **given: Any) -> dict[str, Array]:
-    """What is found in tokens, of all layers."""
-    tokens = range(len(read.document))
-    units = Units(tokens, tokens, **given)
-    show(read, units)
-    layers = [vars(units.found[number]) for number in units.layers()]
-    return {name: np.stack([layer[name] for layer in layers]) for name in layers[0]}
+def test_weights_stand_at_the_places_of_the_document(seen: Seen) -> None:
+    near(seen.weights.stacked().numpy(), seen.read.whole)
 
 
-def test_weights_stand_at_the_places_of_the_document(tiled: Read) -> None:
-    kept = Weights()
-    show(tiled, kept)
-    near(kept.stacked().numpy(), tiled.whole)
-
-
-def test_top_links(tiled: Read) -> None:
-    kept = found(tiled, links=LinkSelection(5))
-    near(kept["weights"], -np.sort(-tiled.whole)[..., :5])
-    there = np.take_along_axis(tiled.whole, kept["keys"].astype(int), -1)
+def test_top_links(seen: Seen) -> None:
+    kept, whole = seen.found("links"), seen.read.whole
+    near(kept["weights"], -np.sort(-whole)[..., :5])
+    there = np.take_along_axis(whole, kept["keys"].astype(int), -1)
     near(np.where(kept["weights"] > 0, there, 0), kept["weights"])
 
 
-def test_bands_of_distance(tiled: Read) -> None:
-    kept = found(tiled, links=LinkSelection(0, edges=(1, 4, 16), listed=3))["strong"]
-    places = np.arange(len(tiled.document))
+def test_bands_of_distance(seen: Seen) -> None:
+    kept, whole = seen.found("bands")["strong"], seen.read.whole
+    places = np.arange(len(seen.read.document))
     apart = np.abs(places[:, None] - places)
     for i, (low, high) in enumerate([(1, 4), (4, 16), (16, 1000)]):
-        inside = np.where((apart >= low) & (apart < high), tiled.whole, 0)
+        inside = np.where((apart >= low) & (apart < high), whole, 0)
         near(kept[:, :, i], -np.sort(-inside.reshape(*inside.shape[:2], -1))[..., :3])
 
 
-def test_nothing_is_found_beyond_a_window(tiled: Read) -> None:
-    kept = found(tiled, links=LinkSelection(0, edges=(1, 24), listed=1))["strong"]
+def test_nothing_is_found_beyond_a_window(seen: Seen) -> None:
+    kept = seen.found("beyond")["strong"]
     assert kept[:, :, 0].all()
     assert not kept[:, :, 1].any()
 
 
-@pytest.mark.parametrize("passages", [(), (1, 60, 110)])
-def test_what_keys_receive(tiled: Read, passages: tuple[int, ...]) -> None:
-    n = len(tiled.document)
-    document = DocumentMasks(np.ones(n, bool), np.ones(n, bool), {}, causal=False, passages=passages)
-    kept = WindowSums(document, tiled.windows.widest, sinks=tiled.sinks)
-    run_windows(tiled.backend, tiled.windows, [kept])
-    near(kept.received(), tiled.whole.sum(2, dtype=np.float64))
-    foreign = tiled.whole.copy()
-    for start, stop in pairwise((*passages, n) if passages else ()):
+@pytest.mark.parametrize("name", PASSAGES)
+def test_what_keys_receive(seen: Seen, name: str) -> None:
+    kept, whole, passages = seen.sums[name], seen.read.whole, PASSAGES[name]
+    near(kept.received(), whole.sum(2, dtype=np.float64))
+    foreign = whole.copy()
+    for start, stop in pairwise((*passages, whole.shape[-1]) if passages else ()):
         foreign[:, :, start:stop, start:stop] = 0
     near(kept.received(others=True), foreign.sum(2, dtype=np.float64))
 
 
-def test_pooled_cells(tiled: Read) -> None:
-    n = len(tiled.document)
-    expected = np.maximum.reduceat(tiled.whole, range(0, n, 4), axis=2)
+def test_pooled_cells(seen: Seen) -> None:
+    n = len(seen.read.document)
+    expected = np.maximum.reduceat(seen.read.whole, range(0, n, 4), axis=2)
     expected = np.maximum.reduceat(expected, range(0, n, 8), axis=3)
-    near(found(tiled, map_=lambda _: MapSelection(0, n, 0, n, 4, 8))["cells"], expected)
+    near(seen.found("cells")["cells"], expected)
 
 
-def test_chosen_rows(tiled: Read) -> None:
-    chosen = [0, 50, 51, len(tiled.document) - 1]
-    kept = Pairs(chosen)
-    show(tiled, kept)
-    near(np.stack([kept.layer(i).numpy() for i in kept.layers()]), tiled.whole[:, :, chosen])
+def test_chosen_rows(seen: Seen) -> None:
+    rows = np.stack([seen.rows.layer(number).numpy() for number in seen.rows.layers()])
+    near(rows, seen.read.whole[:, :, CHOSEN])
 
 
-def test_words_even_those_that_are_longer_than_a_window(tiled: Read) -> None:
-    starts = [word.start for word in tiled.document.words]
-    assert max(word.stop - word.start for word in tiled.document.words) > 24
-    units = Units(
-        starts,
-        starts,
-        links=LinkSelection(1, itself=False),
-        map_=lambda _: MapSelection(0, len(starts), 0, len(starts)),
-    )
-    show(tiled, units)
-    whole = record.AttentionRecord("m", "native", False, tiled.document, tiled.whole)
-    near(np.stack([units.found[i].cells for i in units.layers()]), in_words(whole).weights)
+def test_words_even_those_that_are_longer_than_a_window(seen: Seen) -> None:
+    document = seen.read.document
+    assert max(word.stop - word.start for word in document.words) > 24
+    whole = record.AttentionRecord("m", "native", False, document, seen.read.whole)
+    near(seen.found("words")["cells"], in_words(whole).weights)
 
 
 def figures(row: Array, at: int) -> dict[str, Array]:
@@ -159,17 +178,12 @@ def figures(row: Array, at: int) -> dict[str, Array]:
 
 
 @pytest.mark.parametrize("some", [False, True])
-def test_figures_of_heads_are_of_the_windows_rows(tiled: Read, some: bool) -> None:
-    document = tiled.document
-    special, comma = np.array(document.special), np.array([token == "," for token in document.tokens])
-    counting = ~special if some else None
-    all_ = np.ones(len(document), bool) if counting is None else counting
-    about = DocumentMasks(all_, all_, {"special": special, "comma": comma}, causal=False)
-    stats = WindowSums(about, tiled.windows.widest)
-    run_windows(tiled.backend, tiled.windows, [stats])
+def test_figures_of_heads_are_of_the_windows_rows(seen: Seen, some: bool) -> None:
+    document, stats = seen.read.document, seen.sums["some" if some else "all"]
+    special, comma = marks_of(document)
     rows = [
         (weights[:, :, row].astype(np.float64), row, window.positions)
-        for window, weights in zip(tiled.windows, tiled.each, strict=True)
+        for window, weights in zip(seen.read.windows, seen.read.each, strict=True)
         for row, query in enumerate(window.positions)
         if window.first <= query < window.last and not (some and special[query])
     ]
