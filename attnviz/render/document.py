@@ -15,7 +15,7 @@ from attnviz.analysis.text.shown_maps import HeadMap
 from attnviz.analysis.text.summary import Summary
 from attnviz.analysis.text.units import Axis, Reading
 from attnviz.encoding import Encoding
-from attnviz.record import Array
+from attnviz.record import Array, Observation
 from attnviz.record.schemas import VERSIONS
 
 if TYPE_CHECKING:
@@ -24,32 +24,11 @@ if TYPE_CHECKING:
 
 
 def summary_document(summary: Summary, check: Check | None) -> dict[str, Any]:
-    """Return everything that ``show`` prints; ``check`` is null if it was not made."""
+    """Return everything that ``show`` prints; without a ``check`` that is null."""
     observation, units = summary.observation, summary.units
     return {
         "schema_version": VERSIONS["show"],
-        "model": observation.model,
-        "backend": observation.backend,
-        "note": observation.note or None,
-        "layers": observation.layers,
-        "heads": observation.heads,
-        "layer_numbers": list(observation.layer_numbers),
-        "unobserved_layers": list(observation.unobserved),
-        "map": observation.kind,
-        **_text(observation.encoding),
-        "windows": [
-            {"start": window.start, "stop": window.stop, "first_query": window.first, "last_query": window.last - 1}
-            for window in observation.windows or ()
-        ],
-        "generated_tokens": observation.encoding.generated,
-        "keys": None if observation.keys is None else _text(observation.keys),
-        "unit": units.kind,
-        "units": _units(units.queries, len(observation.encoding)),
-        "key_units": None if observation.keys is None else _units(units.keys, len(observation.keys)),
-        "per_token": observation.request.per_token,
-        "from_generated": observation.request.generated,
-        "weights_kept": "observed" if observation.whole is None else "all",
-        "function_words": {"language": units.language, "known": bool(function_words(units.language))},
+        **_observed(observation, units),
         "links": [_link(link) for link in summary.links],
         "special_share": _round(summary.special_share),
         "punctuation_share": _round(summary.punctuation_share),
@@ -72,6 +51,34 @@ def summary_document(summary: Summary, check: Check | None) -> dict[str, Any]:
             for row in summary.generated
         ],
         "check": check and check_document(check),
+    }
+
+
+def _observed(observation: Observation, units: Reading) -> dict[str, Any]:
+    """What was read, by which model, and in which units it was observed."""
+    return {
+        "model": observation.model,
+        "backend": observation.backend,
+        "note": observation.note or None,
+        "layers": observation.layers,
+        "heads": observation.heads,
+        "layer_numbers": list(observation.layer_numbers),
+        "unobserved_layers": list(observation.unobserved),
+        "map": observation.kind,
+        **_text(observation.encoding),
+        "windows": [
+            {"start": window.start, "stop": window.stop, "first_query": window.first, "last_query": window.last - 1}
+            for window in observation.windows or ()
+        ],
+        "generated_tokens": observation.encoding.generated,
+        "keys": None if observation.keys is None else _text(observation.keys),
+        "unit": units.kind,
+        "units": _units(units.queries, len(observation.encoding)),
+        "key_units": None if observation.keys is None else _units(units.keys, len(observation.keys)),
+        "per_token": observation.request.per_token,
+        "from_generated": observation.request.generated,
+        "weights_kept": "observed" if observation.whole is None else "all",
+        "function_words": {"language": units.language, "known": bool(function_words(units.language))},
     }
 
 

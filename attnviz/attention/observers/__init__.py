@@ -1,6 +1,6 @@
-"""What is kept of a forward pass: small objects to whom the kernel shows each tile of weights.
+"""Observers: objects that see each tile of weights of a forward pass, and keep what is asked for.
 
-What nobody observes is never stored. All of them are exact: nothing is sampled, nothing left to chance.
+What no observer keeps is never stored. All of them are exact: nothing is sampled.
 """
 
 from attnviz.attention.observers.cropped import Cropped

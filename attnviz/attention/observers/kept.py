@@ -18,10 +18,10 @@ from attnviz.record import Array
 
 
 class Weights(Observer):
-    """Keeps every weight. Memory: L·H·N·M numbers of each kind; more than there is room for raises ``InputError``.
+    """Keeps all weights, L·H·N·M numbers of each kind; raises an ``InputError`` if there is no room for them.
 
-    ``layers`` is how many layers of each kind there will be, where that is known: then each weight is written once, to
-    where it stays. ``most`` is how many bytes all may take; None is a quarter of free memory.
+    ``layers`` is the number of layers of each kind, if it is known; then weights are written directly into one array.
+    ``most`` is the number of bytes that all may take; by default a quarter of free memory.
     """
 
     def __init__(self, layers: Mapping[Kind, int] | None = None, most: int | None = None) -> None:
@@ -53,7 +53,7 @@ class Weights(Observer):
         return self._whole[tile.kind][tile.layer]
 
     def _take(self, shape: tuple[int, ...], like: Tensor, *, whole: bool) -> None:
-        """Raise where weights of ``shape``, with those that are kept already, are more than there is room for."""
+        """Raise if there is no room for weights of ``shape`` beside those that are kept already."""
         self._taken += math.prod(shape) * like.element_size()
         self._room = self._room or Room(self._most, str(like.device))
         self._room.require(self._taken, shape[-1], whole=whole)
@@ -82,8 +82,8 @@ class Weights(Observer):
 def _zeros(shape: tuple[int, ...], like: Tensor) -> Tensor:
     """Zeros of the kind of ``like``.
 
-    On the CPU they are pages that cost nothing until they are written to, as half of a causal map never is. Where rows
-    are longer than pages these are small ones; else numpy's, which asks for large ones, is faster.
+    On the CPU, pages of zeros cost nothing until they are written to, which half of a causal map never is. For rows
+    longer than a page small pages are used; otherwise numpy is faster, since it asks for large ones.
     """
     size = math.prod(shape) * like.element_size()
     if like.device.type != "cpu" or not size:
@@ -94,7 +94,7 @@ def _zeros(shape: tuple[int, ...], like: Tensor) -> Tensor:
 
 
 class Pairs(Observer):
-    """Keeps the rows of some ``queries`` exactly, of all keys or of some: L·H·Q·M numbers."""
+    """Keeps the rows of some ``queries``, for all keys or some: L·H·Q·M numbers."""
 
     def __init__(self, queries: Sequence[int], keys: Sequence[int] | None = None) -> None:
         self.queries = torch.tensor(queries, dtype=torch.long)  # also where there are none
@@ -129,9 +129,9 @@ class Pairs(Observer):
 
 
 class HiddenStates(Observer):
-    """Keeps the hidden states: what enters the first layer and what leaves each one, (L + 1, T, C).
+    """Keeps the hidden states that enter the first layer and leave each layer, (L + 1, T, C).
 
-    Where not the ``whole`` is wanted, a forward pass that ends with the last weights leaves out the last of them.
+    Unless they are needed as a ``whole``, a forward pass may end with the last weights and leave out the last states.
     """
 
     def __init__(self, *, whole: bool = True) -> None:
@@ -152,7 +152,7 @@ class HiddenStates(Observer):
 
 
 def stack(states: Sequence[Tensor]) -> Tensor:
-    """States (…, T, C) one above the other; where a model's last are narrower than the rest, zeros fill them up."""
+    """Stack states (…, T, C); if the last ones of a model are narrower, they are padded with zeros."""
     widest = max(state.shape[-1] for state in states)
     return torch.stack([functional.pad(state, (0, widest - state.shape[-1])) for state in states])
 

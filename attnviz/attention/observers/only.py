@@ -1,4 +1,4 @@
-"""An observer between the kernel and others: an encoder–decoder has three maps, and they see one."""
+"""An observer that hands on the tiles of one of an encoder–decoder's three maps."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Only(Observer):
         self.starts, self.many = starts(observers), many(observers)
 
     def wants(self, layer: int, kind: Kind) -> bool:
-        """Whether it is the kind, and one of them needs the layer."""
+        """Whether the kind is right, and one of the observers needs the layer."""
         return kind == self.kind and any(observer.wants(layer, kind) for observer in self.observers)
 
     def tile(self, tile: Tile) -> None:
@@ -26,7 +26,7 @@ class Only(Observer):
                 observer.tile(tile)
 
     def parts(self, task: Task) -> Iterable[Observer]:
-        """Who sees a task of the kind."""
+        """The observers that see a task of the kind."""
         if task.kind == self.kind:
             for observer in self.observers:
                 if observer.wants(task.layer, task.kind):

@@ -12,7 +12,7 @@ from attnviz.attention.tile import Observer, Tile
 
 
 class OnlyQueries(Observer):
-    """Hands on some ``queries`` alone, which rise; they then are numbered from 0."""
+    """Hands on only some ``queries``, in ascending order, and numbers them from 0."""
 
     starts = ()
 
@@ -21,7 +21,7 @@ class OnlyQueries(Observer):
         self._queries = torch.as_tensor(queries)
 
     def tile(self, tile: Tile) -> None:
-        """Hand on the part of the tile that is wanted."""
+        """Hand on the rows of the tile that are among the queries."""
         ends = torch.tensor([tile.query, tile.query + tile.weights.shape[1]])
         first, last = torch.searchsorted(self._queries, ends).tolist()
         if first >= last:

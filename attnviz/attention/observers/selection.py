@@ -1,4 +1,4 @@
-"""Which links and which part of the maps are kept, and what was found of a layer."""
+"""Select the links and the part of the maps to keep; and hold what was found in a layer."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ class LinkSelection:
     """Which links are kept: of each query the ``k`` strongest, and ``listed`` of each band of distances.
 
     Args:
-        k: how many of each unit that looks.
-        queries: the units whose links are kept (N,); None is all.
-        keys: the units that are looked at (M,); None is all.
-        itself: the unit of a query's own number is looked at, too.
-        first: the first unit whose links are kept, and ``stop`` the end; None is the end of the text.
-        edges: where the bands of distances begin, in units to either side; the last has no end.
-        listed: how many of each band.
-        near: the units that look in the bands (N,); None is ``queries``.
+        k: how many links of each query unit.
+        queries: the units whose links are kept (N,); None for all.
+        keys: the units that count as keys (M,); None for all.
+        itself: whether a link from a unit to itself counts.
+        first: the first unit whose links are kept.
+        stop: the unit behind the last one; None for the end of the text.
+        edges: where the bands of distances begin, in units to either side; the last band has no end.
+        listed: how many links of each band.
+        near: the units whose links in the bands are kept (N,); None for ``queries``.
     """
 
     k: int
@@ -40,8 +41,8 @@ class LinkSelection:
 class MapSelection:
     """Which part of the maps is kept: the units from ``top`` to ``bottom`` and from ``left`` to ``right``.
 
-    A cell is the largest weight of ``down`` × ``across`` units that look and are looked at (N,), (M,); None is all.
-    ``layers`` are those that have a map; None is all.
+    A cell is the largest weight of ``down`` × ``across`` units. The units ``queries`` (N,) and ``keys`` (M,) count;
+    ``layers`` have a map; None for all.
     """
 
     top: int
@@ -64,21 +65,21 @@ NO_MAP = MapSelection(0, 0, 0, 0)
 
 
 def step(size: int, most: int) -> int:
-    """How many of ``size`` units a cell joins so that there are at most ``most`` cells: powers of 2, or many 64."""
+    """How many of ``size`` units a cell joins so that there are at most ``most`` cells: a power of 2, or n · 64."""
     wanted = -(-size // most)
     return -(-wanted // 64) * 64 if wanted > 64 else 1 << max(0, wanted - 1).bit_length()
 
 
 @dataclass(frozen=True, eq=False)
 class LayerFindings:
-    """What was found of a layer.
+    """What was found in a layer.
 
     Attributes:
-        weights: the strongest links of each unit, in order, 0 where there are fewer (H, n, k).
-        keys: whom they look at, −1 where there are fewer.
+        weights: the strongest links of each unit, in order (H, n, k); 0 if there are fewer.
+        keys: the keys of these links; −1 if there are fewer.
         strong: the strongest of each band (H, bands, listed); with ``strong_queries`` and ``strong_keys``.
         cells: the map (H, rows, columns).
-        rows: the sums over the heads of the rows that are averaged (rows, M).
+        rows: the rows to average, summed over the heads (rows, M).
     """
 
     weights: Floats

@@ -1,4 +1,4 @@
-"""The observer of figures: it keeps, of each layer, the sums from which all figures of heads are read."""
+"""The observer of figures: it adds up, for each layer, the sums from which all figures of heads are computed."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from attnviz.attention.tile import PASSES, Observer, Task, Tile, find_loops, req
 
 
 class HeadSums(Observer):
-    """Adds up what the figures of each head are read from, and what each key receives: L·H·(4·N + M) numbers.
+    """Adds up the sums from which all figures are computed, and what each key receives: L·H·(4·N + M) numbers.
 
     Args:
-        texts: what is said of the text, which is one; None: it looks at itself or not, and all queries count.
-        firsts: keep the weight of the first key of each query, which ``profile`` needs.
-        many: there will be many short runs.
+        texts: the one text, and what counts in it; None if all queries count.
+        firsts: whether to keep each query's weight on the first key, which ``profile`` needs.
+        many: whether there will be many short runs.
     """
 
     def __init__(self, texts: Texts | None = None, *, firsts: bool = False, many: bool = False) -> None:
@@ -33,16 +33,16 @@ class HeadSums(Observer):
         self._adding = Lock()
 
     def tile(self, tile: Tile) -> None:
-        """Add the tile, as the definitions say."""
+        """Add the tile by the definition in ``sums``."""
         sums, texts = self.of(tile)
         add(sums, texts, tile.weights[None], tile.window, head=tile.head, query=tile.query, key=tile.key)
 
     def parts(self, task: Task) -> Iterable[Observer]:
-        """Who adds up what a task has."""
+        """The part that adds up the tiles of a task."""
         return (_Part(self, task),)
 
     def of(self, seen: Tile | Task) -> tuple[Sums, Texts]:
-        """The sums of a layer, and what is said of its text."""
+        """The sums of a layer, and its text."""
         with self._adding:
             if seen.layer not in self._sums:
                 heads, queries, keys = seen.shape
@@ -52,7 +52,7 @@ class HeadSums(Observer):
             return self._sums[seen.layer]
 
     def merge(self, task: Task, part: Sums) -> None:
-        """Add what was added up of a ``task``."""
+        """Add the sums of a ``task``."""
         sums, _ = self.of(task)
         heads = slice(task.head, task.head + task.heads)
         for name in ("scalars", "received", "own", "firsts", "diagonals", "counts"):
@@ -66,7 +66,7 @@ class HeadSums(Observer):
 
     @property
     def sums(self) -> Mapping[int, tuple[Sums, Texts]]:
-        """The sums of each layer, and the text that they are of."""
+        """The sums of each layer, with its text."""
         return self._sums
 
     @property
@@ -78,18 +78,18 @@ class HeadSums(Observer):
 
     @property
     def profile(self) -> NDArray[np.float64]:
-        """How far each head looks, (L, H, 1 + EDGES), where ``firsts`` were kept."""
+        """The share of attention by distance (L, H, 1 + EDGES), if ``firsts`` were kept."""
         return np.stack([profile(*self._sums[number]) for number in self.layers])
 
     def received(self, *, others: bool = False) -> NDArray[np.float64]:
-        """What each key receives, (L, H, M); from ``others`` only: not from the queries of its own passage."""
+        """What each key receives (L, H, M); with ``others``, without the queries of its own passage."""
         sums = [self._sums[number][0] for number in self.layers]
         own = [layer.own if others and layer.own.shape[1] else 0 for layer in sums]
         return np.stack([(layer.received - some).clip(min=0) for layer, some in zip(sums, own, strict=True)])
 
 
 class _Part(Observer):
-    """What is added up of a task."""
+    """Adds up the tiles of a task."""
 
     own = True
 
@@ -99,7 +99,7 @@ class _Part(Observer):
         self._sums = Sums.new(task.heads, self._texts, firsts=sums.firsts.shape[1] > 0)
 
     def tile(self, tile: Tile) -> None:
-        """Add a tile, as the definitions say."""
+        """Add a tile by the definition in ``sums``."""
         add(self._sums, self._texts, tile.weights[None], tile.window, query=tile.query, key=tile.key)
 
     def weigh(self, tile: Tile, scores: Tensor, sinks: Tensor | None) -> bool:
@@ -128,7 +128,7 @@ class _Part(Observer):
         return True
 
     def end(self) -> None:
-        """Add it to that of other tasks."""
+        """Add the sums to those of the layer."""
         self._whole.merge(self._task, self._sums)
 
 
