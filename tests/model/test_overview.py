@@ -8,19 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from safetensors.torch import load_file, save_file
 
 from attnviz.checkpoint import Checkpoint, open_checkpoint
 from attnviz.errors import ModelError
 from attnviz.model import overview as plans
-from attnviz.model.architecture.description import describe, join_ranges, parameters
-from attnviz.model.architecture.spec import Sinusoidal
+from attnviz.model.architecture.description import describe, join_ranges
 from attnviz.model.families import ALIASES, FAMILIES, find_family
-from attnviz.model.native import weights
 from attnviz.model.overview import Overview, list_families, overview
 from tests import tiny
-from tests.model.parity import make, spec_of
+from tests.model.parity import spec_of
 from tests.model.variants import Variant, all_variants
 
 CASES = all_variants()
@@ -115,27 +112,6 @@ def test_every_variant_is_described(family: str, name: str) -> None:
 )
 def test_numbers_of_layers_are_joined(numbers: list[int], said: str) -> None:
     assert join_ranges(numbers) == said
-
-
-COUNTED = [(family, name) for family, name in CASES if name != "embeddings of their own"]
-
-
-@pytest.mark.parametrize(("family", "name"), COUNTED, ids=[f"{family}: {name}" for family, name in COUNTED])
-def test_parameters_are_those_of_the_tensors_that_are_used(family: str, name: str, tmp_path: Path) -> None:
-    """A shared tensor is counted once; sines are not parameters."""
-    make(CASES[family, name], torch.float32).save_pretrained(tmp_path)
-    config = json.loads((tmp_path / "config.json").read_text())
-    found = find_family(config)
-    spec = found.spec(config)
-    stored = load_file(tmp_path / "model.safetensors")
-    used = weights.take_tensors(found, spec, stored, torch.float32)
-    sines = {
-        f"{stack}embed.positions.weight"
-        for stack, part in (("", spec), ("encoder.", spec.encoder))
-        if part and isinstance(part.embedding.positions, Sinusoidal)
-    }
-    taken = {tensor.data_ptr(): tensor.numel() for name, tensor in used.items() if name not in sines}
-    assert parameters(spec) == sum(taken.values())
 
 
 def plan_of(folder: Path, **config: Any) -> Overview:

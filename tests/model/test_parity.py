@@ -19,8 +19,12 @@ import pytest
 import torch
 
 from attnviz.attention import kernel
+from attnviz.model.architecture.description import parameters
+from attnviz.model.architecture.spec import Sinusoidal
+from attnviz.model.families import find_family
 from attnviz.model.hosted.precision import precision
 from attnviz.model.native.forward import Network
+from attnviz.model.native.weights import take_tensors
 from tests.model.parity import (
     DTYPES,
     TOLERANCES,
@@ -105,6 +109,23 @@ def test_small_tiles_change_nothing(case: Case, monkeypatch: pytest.MonkeyPatch)
     tiled = ours_of(network, variant)
     for kind in whole:
         assert_same(tiled[kind], whole[kind], torch.float64)
+
+
+def test_parameters_are_those_of_the_tensors_that_are_used(case: Case) -> None:
+    """A shared tensor is counted once; sines are not parameters."""
+    if case[1] == "embeddings of their own":
+        pytest.skip("it stores an embedding for each side, which a spec does not tell")
+    _, config, stored = made(case)
+    family = find_family(config)
+    spec = family.spec(config)
+    used = take_tensors(family, spec, stored, torch.float32)
+    sines = {
+        f"{stack}embed.positions.weight"
+        for stack, part in (("", spec), ("encoder.", spec.encoder))
+        if part and isinstance(part.embedding.positions, Sinusoidal)
+    }
+    taken = {tensor.data_ptr(): tensor.numel() for name, tensor in used.items() if name not in sines}
+    assert parameters(spec) == sum(taken.values())
 
 
 FIRST = dict(reversed(CASES))

@@ -17,8 +17,8 @@ from attnviz.attention.observers import HeadSums, LinkSelection, MapSelection, P
 from attnviz.attention.sums import Texts, earlier_tokens
 from attnviz.attention.window import CAUSAL, EVERYTHING, KeyWindow
 
-LENGTH = 3000
-BOUND = 1 << 19
+LENGTH = 1500
+BOUND = 1 << 17
 """Weights of a tile; the map of the two heads has 34 times as many."""
 
 
@@ -42,7 +42,7 @@ class Allocations(TorchDispatchMode):
 
 
 def largest(observers: list[Observer], window: KeyWindow, *, biased: bool = False) -> int:
-    """The bytes of the largest array that a layer of 3,000 tokens makes."""
+    """The bytes of the largest array that a layer of 1,500 tokens makes."""
     q, k, v = (torch.randn(heads, LENGTH, 4) for heads in (2, 1, 1))
     bias = (lambda at, to: (at[:, None] - to).abs().float()[None] / -9) if biased else None
     with Allocations() as made:
@@ -56,7 +56,7 @@ def largest(observers: list[Observer], window: KeyWindow, *, biased: bool = Fals
 def all_observers() -> list[Observer]:
     words = [0, *(int(at) for at in np.flatnonzero(np.random.default_rng(0).random(LENGTH) < 0.7) if at)]
     sets, before = {"some": np.arange(LENGTH) % 7 == 0}, np.array(earlier_tokens([i % 40 for i in range(LENGTH)]))
-    texts = Texts.one(LENGTH, sets=sets, stop=LENGTH - 5, before=before, passages=(0, 500, 1700))
+    texts = Texts.one(LENGTH, sets=sets, stop=LENGTH - 5, before=before, passages=(0, 500, 1100))
     links = LinkSelection(8, keys=np.arange(len(words)) % 3 > 0, itself=False, edges=(1, 10, 100), listed=8)
     map_ = MapSelection(0, len(words), 0, len(words), 64, 64)
     units = Units(words, words, links=links, map_=lambda _: map_, averaged=[3])
@@ -66,7 +66,7 @@ def all_observers() -> list[Observer]:
 @pytest.mark.parametrize("compiled", [True, False], ids=["numba", "torch"])
 @pytest.mark.parametrize(
     ("window", "biased"),
-    [(CAUSAL, False), (EVERYTHING, False), (EVERYTHING, True), (KeyWindow(left=700, right=700), False)],
+    [(CAUSAL, False), (EVERYTHING, False), (EVERYTHING, True), (KeyWindow(left=350, right=350), False)],
 )
 def test_no_array_is_larger_than_a_tile(
     window: KeyWindow, biased: bool, compiled: bool, monkeypatch: pytest.MonkeyPatch
