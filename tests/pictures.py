@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.terminal_theme import SVG_EXPORT_THEME
 
 from attnviz.cli.app import app
-from attnviz.cli.page import CELLS, KEPT, page_of
+from attnviz.cli.page import CELLS, KEPT, page_of, sources_of
 from attnviz.interface import Attention, load
 from attnviz.record import Request
 from attnviz.render.terminal import screen as terminal
@@ -57,7 +57,7 @@ def screen(folder: Path | None = None, width: int = 80) -> str:
 def page() -> str:
     """The page that ``attnviz export --file samples/bank.txt`` writes."""
     found = load("default").inspect(BANK, request=Request(size=CELLS, top=KEPT))
-    return page_of(found, "attnviz show --file samples/bank.txt")
+    return page_of(sources_of(found), "attnviz show --file samples/bank.txt")
 
 
 VIEWS: dict[str, list[str]] = {

@@ -8,15 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from attnviz.attention.block_sizes import LANES
 from attnviz.attention.window import KeyWindow
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 SCALARS = ("entropy", "normalised_entropy", "confidence", "duplicate", "largest")
 """The sums of one number per query: −Σ A ln A; the same divided by ln n, n the keys that the query may see; the largest
@@ -201,6 +203,8 @@ def add(
 
     They are the weights of the heads, queries and keys from ``head``, ``query`` and ``key`` on.
     """
+    import torch
+
     some, a = _Some(texts, weights, text, query, key), weights.to(wide(weights))
     count, h, n, m = a.shape
     heads = slice(head, head + h)
@@ -238,6 +242,8 @@ class _Some:
     """The masks of the queries and keys of some weights, as tensors on the same device."""
 
     def __init__(self, texts: Texts, weights: Tensor, text: int, query: int, key: int) -> None:
+        import torch
+
         count, _, n, m = weights.shape
         numbers = slice(text, text + count)
         at = texts.queries[numbers, None] + query + np.arange(n)  # (B, n)
@@ -264,17 +270,25 @@ class _Some:
 
 @lru_cache(maxsize=64)
 def surprises(texts: Texts, window: KeyWindow, text: int = 0) -> Tensor:
+    """``shares_of_spread`` as a tensor."""
+    import torch
+
+    return torch.from_numpy(shares_of_spread(texts, window, text))
+
+
+def shares_of_spread(texts: Texts, window: KeyWindow, text: int = 0) -> NDArray[np.float64]:
     """1 / ln n for each query of a text, n the number of keys that it may see; 0 for n = 1."""
     queries, keys = (int(each[text + 1] - each[text]) for each in (texts.queries, texts.keys))
-    at = torch.arange(queries) + texts.first
-    last = torch.full_like(at, keys - 1)
-    high = last if window.right is None else torch.minimum(at + window.right, last)
-    seen = high - (0 if window.left is None else (at - window.left).clamp(min=0)) + 1
-    return torch.where(seen > 1, 1 / seen.double().log(), 0)
+    at = np.arange(queries) + texts.first
+    high = keys - 1 if window.right is None else np.minimum(at + window.right, keys - 1)
+    seen = high - (0 if window.left is None else (at - window.left).clip(min=0)) + np.ones_like(at)
+    return np.where(seen > 1, 1 / np.log(np.maximum(seen, 2)), 0)
 
 
 def _skewed(a: Tensor) -> Tensor:
     """Shift the rows of ``a`` (B, h, n, m) so that each column holds one offset, (B, h, n, n + m − 1)."""
+    import torch
+
     n, m = a.shape[2:]
     rows = torch.nn.functional.pad(a.flip(2), (0, n)).flatten(2)[..., : n * (n + m - 1)]
     return rows.view(*a.shape[:3], n + m - 1)
@@ -301,4 +315,6 @@ def _numbers(tensor: Tensor) -> NDArray[np.float64]:
 
 def wide(like: Tensor) -> torch.dtype:
     """The type in which many weights are added up: float64, if the device has it."""
+    import torch
+
     return torch.float32 if like.device.type == "mps" else torch.float64

@@ -65,9 +65,8 @@ def export(
         raise _no_text()
     if path.suffix in PAGES:
         page.require_page_options(maps, picture.given())
-        request = replace(request, size=page.CELLS, top=page.KEPT, evidence=True)  # all weights, where they fit
-        found, _ = source.observe_source(text, reading, start, model, request)
-        written = page.page_of(found, page.command_of(text, start, reading, model, maps))
+        sources = page.read_sources(text, start, reading, model, request)
+        written = page.page_of(sources, page.command_of(text, start, reading, model, maps))
         with replace_output(path, force=force) as partial:
             partial.write_text(written, encoding="utf-8")
     elif path.suffix in records.FORMATS:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 import tempfile
 import webbrowser
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attnviz.cli import console
+from attnviz.cli import console, source
 from attnviz.cli.commands import quoted
 from attnviz.cli.options import MapOptions, ModelOptions, TextOptions
 from attnviz.errors import UsageError
 
 if TYPE_CHECKING:
     from attnviz.model.check.judge import Check
-    from attnviz.record import Observation
+    from attnviz.record import Observation, Record, Request
+    from attnviz.render.page.content import Source
 
 CELLS = 128
 """The most cells across and down that a page has of a map whose weights are too many."""
@@ -25,17 +26,55 @@ KEPT = 8
 _FLAGS = {"which": "map"}
 
 
-def page_of(found: Observation, command: str, check: Check | None = None) -> str:
-    """The page of what was found of a text; of an encoder–decoder whose weights were kept it has all three maps.
+def read_sources(
+    text: str | None, start: list[str] | None, reading: TextOptions, model: ModelOptions, request: Request
+) -> list[Source]:
+    """What a page is made of. Of a saved record no weight is computed, and torch not imported.
+
+    Raises:
+        UsageError, InputError, ModelError: as ``source.observe_source``.
+    """
+    from attnviz.render.page.content import shows_all
+
+    request = replace(request, size=CELLS, top=KEPT, evidence=True)  # all weights, where they fit
+    if start and len(start) == 1 and text is None and reading.file is None and shows_all(request):
+        return _all_maps(source.read_saved(start[0], reading), request)
+    return sources_of(source.observe_source(text, reading, start, model, request)[0])
+
+
+def sources_of(found: Observation) -> list[Source]:
+    """What was found of a text, or all its weights where they were kept and all of them are asked for."""
+    from attnviz.render.page.content import shows_all
+
+    return [found] if found.whole is None or not shows_all(found.request) else _all_maps(found.whole, found.request)
+
+
+def _all_maps(record: Record, request: Request) -> list[Source]:
+    """The map of a record, or all of an encoder–decoder, the one asked for last."""
+    from attnviz.analysis.text.recorded import read_record
+    from attnviz.record import EncoderDecoderRecord, Heads, MapName
+
+    names: tuple[MapName, ...] = ("encoder", "decoder", "cross") if isinstance(record, EncoderDecoderRecord) else ()
+    others = [name for name in names if name != (request.map or "cross")]
+    return [
+        *(read_record(record, replace(request, map=name, heads=Heads())) for name in others),
+        read_record(record, request),
+    ]
+
+
+def page_of(found: list[Source], command: str, check: Check | None = None) -> str:
+    """The page of what was ``found`` of a text.
 
     Raises:
         UsageError: the page would be too large.
     """
     from attnviz.render.page.text import TextAbout, text_page
+
+    if check is None:
+        return text_page(found, TextAbout(command))
     from attnviz.render.terminal.report import check_line
 
-    about = TextAbout(command, str(check_line(check)) if check else "", check.passed if check else True)
-    return text_page(maps_of(found), about)
+    return text_page(found, TextAbout(command, str(check_line(check)), check.passed))
 
 
 def open_page(found: Observation, command: str, check: Check | None) -> None:
@@ -44,7 +83,7 @@ def open_page(found: Observation, command: str, check: Check | None) -> None:
     Raises:
         UsageError: it can't be written.
     """
-    written = page_of(found, command, check)
+    written = page_of(sources_of(found), command, check)
     try:
         handle, name = tempfile.mkstemp(prefix="attnviz-", suffix=".html")
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
@@ -64,26 +103,6 @@ def _has_browser() -> bool:
         return type(webbrowser.get()) is not webbrowser.GenericBrowser or "BROWSER" in os.environ
     except webbrowser.Error:
         return False
-
-
-def maps_of(found: Observation) -> list[Observation]:
-    """All maps of an encoder–decoder whose weights were kept, the one asked for last; else what was found."""
-    from dataclasses import replace
-
-    from attnviz.analysis.text.observing import replay
-    from attnviz.record import EncoderDecoderRecord, MapName
-
-    if not isinstance(found.whole, EncoderDecoderRecord):
-        return [found]
-    names: tuple[MapName, ...] = ("encoder", "decoder", "cross")
-    others = [name for name in names if name != found.kind]
-    return [
-        *(
-            replay(found.whole, replace(found.request, map=name, words=(), passage=None, generated=False))
-            for name in others
-        ),
-        found,
-    ]
 
 
 def require_page_options(maps: MapOptions, given: dict[str, Any]) -> None:

@@ -40,7 +40,7 @@ def attend_source(
                 "a record holds the whole text: --from picks a passage only where something is shown or drawn",
                 hint="Leave --from out.",
             )
-        return _read(start[0], reading), None
+        return read_saved(start[0], reading), None
     reading.require_whole()
     text, words = read_text(text, reading.file), read_words(reading.words)
     loaded = model.load()
@@ -71,7 +71,7 @@ def observe_source(
     if record is not None:
         from attnviz.analysis.text.observing import replay
 
-        return replay(_read(record, reading), request), None
+        return replay(read_saved(record, reading), request), None
     text, words = read_text(text, reading.file), read_words(reading.words)
     loaded = model.load()
     from attnviz.cli.progress import run_progress
@@ -86,7 +86,13 @@ def observe_source(
     return found, loaded
 
 
-def _read(record: str, reading: TextOptions) -> Record:
+def read_saved(record: str, reading: TextOptions) -> Record:
+    """The record in a file.
+
+    Raises:
+        UsageError: options of a text are given with it.
+        InputError: it can't be read.
+    """
     if reading != TextOptions():
         _refuse_both(record)
     from attnviz.attention.memory import free_memory

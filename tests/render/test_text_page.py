@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from attnviz.analysis.text.observing import replay
+from attnviz.analysis.text.recorded import read_record
 from attnviz.errors import UsageError
 from attnviz.record import Array, AttentionRecord, Heads, Observation, Request
 from attnviz.render.page import packing, text
@@ -27,7 +28,7 @@ def observed(attention: AttentionRecord, **asked: Any) -> Observation:
 
 
 def page_of(attention: AttentionRecord, **asked: Any) -> str:
-    return text_page([observed(attention, **asked)])
+    return text_page([read_record(attention, Request(**asked))])
 
 
 @pytest.mark.parametrize("causal", [False, True])
@@ -74,7 +75,9 @@ def test_a_page_of_more_than_a_browser_opens_is_refused(monkeypatch: pytest.Monk
 def test_text_in_a_page_is_text() -> None:
     words = [EVIL, "&amp;<!--", "\u202e\x1b[31m", "'\"`", "שלום", "🦊"]
     attention = replace(record(words, random_weights((2, 2, 6))), model=EVIL)
-    html = text_page([observed(attention)], TextAbout(command=f"attnviz show '{EVIL}'", check=EVIL, passed=False))
+    html = text_page(
+        [read_record(attention, Request())], TextAbout(command=f"attnviz show '{EVIL}'", check=EVIL, passed=False)
+    )
     found = Page(html)
     assert found.elements["script"] == 3  # the content, the weights, and the module
     assert found.elements["img"] == 0
@@ -129,7 +132,7 @@ def test_a_page_opens_with_the_strongest_link_or_the_head_that_is_asked_for() ->
 
 def test_an_encoder_decoder_has_its_three_maps_and_two_texts() -> None:
     made = three_maps(["The", "bank", "loans", "[</s>]"], ["[<s>]", "Die", "Bank"])
-    found = [replay(made, Request(map=name)) for name in ("encoder", "decoder", "cross")]
+    found = [read_record(made, Request(map=name)) for name in ("encoder", "decoder", "cross")]
     content, weights = unpacked(text_page(found))
     assert [(each["name"], each["queries"], each["keys"]) for each in content["maps"]] == [
         ("encoder", 0, 0), ("decoder", 1, 1), ("cross", 1, 0),
@@ -142,8 +145,7 @@ def test_an_encoder_decoder_has_its_three_maps_and_two_texts() -> None:
 
 def test_what_was_only_observed_has_links_and_cells(monkeypatch: pytest.MonkeyPatch) -> None:
     weights = random_weights((2, 2, 60))
-    whole = observed(record([f"word{i}" for i in range(60)], weights), size=16, top=4)
-    found = replace(whole, whole=None)
+    found = observed(record([f"word{i}" for i in range(60)], weights), size=16, top=4)
     content, (data,) = unpacked(text_page([found]))
     facts = content["maps"][0]
     long = facts["long"]
@@ -159,7 +161,7 @@ def test_what_was_only_observed_has_links_and_cells(monkeypatch: pytest.MonkeyPa
 
 
 def test_large_units_are_shown_as_they_were_observed(tiny_attention: AttentionRecord) -> None:
-    content, (data,) = unpacked(page_of(tiny_attention, unit="sentence"))
+    content, (data,) = unpacked(text_page([observed(tiny_attention, unit="sentence")]))
     assert content["maps"][0]["unit"] == "sentence"
     assert "long" in content["maps"][0]
     assert data
@@ -176,3 +178,12 @@ def test_roles_are_told_of_one_text() -> None:
     assert roles["previous"] == [0]
     assert roles["positional"] == [0]
     assert roles["broad"] == [1]
+
+
+def test_too_many_weights_become_links_and_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    attention = record([f"w{i}" for i in range(60)], random_weights((2, 2, 60)))
+    monkeypatch.setattr("attnviz.render.page.content._LARGEST", 100)
+    content, _ = unpacked(page_of(attention, size=16))
+    assert content["maps"][0]["long"]["down"] == 4
+    whole, _ = unpacked(text_page([observed(attention, size=16)]))
+    assert content == whole

@@ -10,14 +10,13 @@ import numpy as np
 
 from attnviz.analysis.plan import FEW
 from attnviz.analysis.text.observers import Source, TextObservers
+from attnviz.analysis.text.recorded import layer_window, pick_map
 from attnviz.analysis.text.shown_maps import require_layers
 from attnviz.attention.kernel import Observer, Tile
 from attnviz.attention.observers import Only
-from attnviz.attention.window import EVERYTHING, KeyWindow
 from attnviz.encoding import Encoding, Windows
-from attnviz.errors import UsageError
 from attnviz.model.windows import run_windows
-from attnviz.record import Array, AttentionRecord, Kind, MapName, Observation, Record, Request
+from attnviz.record import Kind, Observation, Record, Request
 
 if TYPE_CHECKING:
     from attnviz.model.hosted import Hosted
@@ -115,40 +114,13 @@ def replay(record: Record, request: Request | None = None) -> Observation:
     for number, layer in zip(attention.layer_numbers, attention.weights, strict=True):
         weights = torch.from_numpy(layer.astype(dtype))
         heads, n, m = layer.shape
-        window = _window(attention, layer)
+        window = layer_window(attention, layer)
         tile = Tile(number, 0, 0, weights, (heads, n, m), attention.kind, window=window)
         for observer in kept.at_once():
             observer.tile(tile)
     found = kept.record(attention.model, attention.backend)
     maps = replace(found.maps, values=found.maps.values.astype(np.promote_types(attention.weights.dtype, np.float32)))
     return replace(found, maps=maps, whole=record, note=attention.note)
-
-
-def _window(attention: AttentionRecord, layer: Array) -> KeyWindow:
-    """The window of a ``layer`` (H, N, M), inferred from its weights: some head gives each visible key some weight."""
-    if attention.keys is not None:
-        return EVERYTHING
-    size = layer.shape[-1]
-    queries, keys = np.nonzero(layer.any(0))
-    left, right = int((queries - keys).max(initial=0)), int((keys - queries).max(initial=0))
-    ahead = 0 if attention.causal else None if right >= size - 1 else right
-    return KeyWindow(None if left >= size - 1 else left, ahead)
-
-
-def pick_map(record: Record, wanted: MapName | None) -> AttentionRecord:
-    """The map with the ``wanted`` name of an encoder–decoder's record; the cross map by default.
-
-    Raises:
-        UsageError: a map is named, and the record has only one.
-    """
-    if not isinstance(record, AttentionRecord):
-        return {"encoder": record.encoder, "decoder": record.decoder, "cross": record.cross}[wanted or "cross"]
-    if wanted is not None:
-        raise UsageError(
-            f"there is no {wanted} map to choose: this model has one kind of attention",
-            hint="Leave `map` out: it is for models with an encoder and a decoder.",
-        )
-    return record
 
 
 def is_causal(backend: Native | Hosted, read: Encoding, written: Encoding | None, kind: Kind) -> bool:

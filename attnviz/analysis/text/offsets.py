@@ -7,15 +7,15 @@ then only its links at that offset are left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.analysis.text.units import Reading
 from attnviz.encoding import Encoding
-from attnviz.record import Observation
 
 MIN_QUERIES = 6
 """The fewest queries that can make a head positional: on three words every head has one offset."""
@@ -44,7 +44,27 @@ class DominantOffset:
     keys: NDArray[np.intp]
 
 
-def positional_heads(found: Observation) -> list[Positional]:
+class Measured(Protocol):
+    """A text and the figures of its heads: what tells at which offsets they look."""
+
+    @property
+    def encoding(self) -> Encoding:
+        """The text that looks."""
+
+    @property
+    def keys(self) -> Encoding | None:
+        """The text that is looked at, if it is another."""
+
+    @property
+    def figures(self) -> Mapping[str, NDArray[np.float64]]:
+        """The figures by name, (L, H) each."""
+
+    @property
+    def layer_numbers(self) -> tuple[int, ...]:
+        """The model's own numbers of the layers."""
+
+
+def positional_heads(found: Measured) -> list[Positional]:
     """The heads whose largest weight is at the same offset in 90 % of the queries.
 
     Offsets are in tokens, since such a head counts tokens; special tokens are no queries. Short texts have no
@@ -53,12 +73,12 @@ def positional_heads(found: Observation) -> list[Positional]:
     return [head for head in _heads(found, MIN_QUERIES) if head.share >= POSITIONAL]
 
 
-def dominant_offset_heads(found: Observation) -> list[Positional]:
+def dominant_offset_heads(found: Measured) -> list[Positional]:
     """The heads whose largest weight is at the same offset in half of many queries, without the positional ones."""
     return [head for head in _heads(found, MANY_QUERIES) if DOMINANT <= head.share < POSITIONAL]
 
 
-def _heads(found: Observation, least: int) -> Iterator[Positional]:
+def _heads(found: Measured, least: int) -> Iterator[Positional]:
     """Each head with its commonest offset; none if there are fewer than ``least`` queries, or two texts."""
     queries = np.flatnonzero(~np.array(found.encoding.special))
     if len(queries) < least or found.keys is not None:

@@ -17,7 +17,7 @@ from attnviz.batch.output.summary_json import document, statistics
 from attnviz.batch.output.writers import as_parquet
 from attnviz.render.about import About
 from attnviz.render.maps import corpus_maps
-from attnviz.render.page import corpus_page
+from attnviz.render.page.corpus import corpus_page
 
 if TYPE_CHECKING:
     import pyarrow as pa

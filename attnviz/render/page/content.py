@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.analysis.text.links import Link
-from attnviz.analysis.text.observing import pick_map
+from attnviz.analysis.text.recorded import Recorded
 from attnviz.analysis.text.roles import roles_in_text
-from attnviz.analysis.text.summary import Summary, summarise
-from attnviz.analysis.text.units import Axis, read_in
+from attnviz.analysis.text.units import Axis, Reading, read_in
 from attnviz.encoding import Encoding, WordSpans
-from attnviz.record import Observation
+from attnviz.record import Observation, Request
 from attnviz.render.labels import clean
 from attnviz.render.page.packing import EXACT, Packed, pack_links, pack_weights
 
@@ -29,20 +27,47 @@ _LINKS = 13_000_000
 """The most bytes that the strongest links of a long text may take."""
 
 
+Source = Observation | Recorded
+"""What a page is made of: what was observed of a text, or all weights of a record."""
+
+
 @dataclass(frozen=True, eq=False)
 class MapContent:
-    """One map of the page: what is said of it as JSON, and its weights."""
+    """One map of the page: what is said of it as JSON, its weights, and its strongest links between ``units``."""
 
     facts: dict[str, Any]
     packed: Packed
-    summary: Summary
+    links: list[Link]
+    units: Reading
 
 
-def map_content(found: Observation, texts: list[Encoding]) -> MapContent:
+@dataclass(frozen=True, eq=False)
+class _Answer:
+    """What a map opens with: strongest links, the strength of each head (L, H), and heads (place of layer, head)."""
+
+    units: Reading
+    links: list[Link]
+    strength: NDArray[np.float64]
+    heads: list[tuple[int, int]]
+
+
+def shows_all(request: Request) -> bool:
+    """Whether a page can show what is asked for from all weights: all rows, in words or tokens."""
+    limited = request.per_token or request.passage is not None or request.generated
+    return request.unit in ("word", "token") and not limited
+
+
+def map_content(found: Source, texts: list[Encoding]) -> MapContent:
     """What the page says of what was ``found``; ``texts`` are those of the page, to which its own are added."""
-    summary = summarise(found)
-    units = summary.units
-    packed = _whole(found)
+    long: dict[str, Any] = {}
+    answer = _answer(found)
+    if isinstance(found, Observation):
+        packed, long = _long(found, answer.units)
+    else:
+        whole = _whole(found)
+        if whole is None:
+            return map_content(_observed(found), texts)
+        packed = whole
     facts: dict[str, Any] = {
         "name": found.kind,
         "causal": found.causal,
@@ -50,51 +75,67 @@ def map_content(found: Observation, texts: list[Encoding]) -> MapContent:
         "heads": found.heads,
         "queries": _number(texts, found.encoding),
         "keys": _number(texts, found.key_encoding),
-        "unit": found.unit,
-        "special": found.special,
+        "unit": found.request.unit,
+        "special": found.request.special,
         "figures": {name: _numbers(found.figures[name]) for name in FIGURES if _is_told(found, name)},
         "roles": {name: [layer * found.heads + head for layer, head in heads]
                   for name, heads in roles_in_text(found).items()},
-        "strength": _numbers(summary.overview if summary.cell == "link" else summarise(found, cell="link").overview),
-        "open": [_place(found, head.layer, head.head) for head in summary.maps if head.head is not None][:8],
-        "links": [_link(found, link) for link in summary.links[:LISTED]],
+        "strength": _numbers(answer.strength),
+        "open": [layer * found.heads + head for layer, head in answer.heads][:8],
+        "links": [_link(found, link) for link in answer.links[:LISTED]],
     }  # fmt: skip
-    if packed is None:
-        packed = pack_links(found.links, found.maps, _LINKS)
-        maps = found.maps
-        facts["long"] = {
-            "links": packed.links,
-            "axes": [_axis(units.queries), _axis(units.keys)],
-            "rows": maps.values.shape[2],
-            "columns": maps.values.shape[3],
-            "down": maps.down,
-            "across": maps.across,
-            "row": maps.query,
-            "column": maps.key,
-        }
+    facts |= {"long": long} if long else {}
     facts |= {"steps": packed.steps, "exact": EXACT, "error": packed.error, "exact_error": packed.exact_error}
-    return MapContent(facts, packed, summary)
+    return MapContent(facts, packed, answer.links, answer.units)
 
 
-def _whole(found: Observation) -> Packed | None:
-    """All weights, where they were kept, the page may hold them, and rows are words or tokens."""
-    if found.whole is None or found.large or found.request.per_token:
-        return None
-    weights = pick_map(found.whole, found.request.map).weights
+def _answer(found: Source) -> _Answer:
+    if isinstance(found, Recorded):
+        return _Answer(found.units, found.pairs, found.overview, found.opened)
+    from attnviz.analysis.text.summary import summarise
+
+    summary = summarise(found, cell="link")
+    places = [(found.layer_numbers.index(head.layer), head.head) for head in summary.maps if head.head is not None]
+    return _Answer(summary.units, summary.links, summary.overview, places)
+
+
+def _whole(found: Recorded) -> Packed | None:
+    """All weights, where the page may hold them."""
+    weights = found.attention.weights
     return pack_weights(weights, causal=found.causal) if weights.size <= _LARGEST else None
 
 
-def _is_told(found: Observation, figure: str) -> bool:
+def _observed(found: Recorded) -> Observation:
+    """What is kept of weights that are too many for the page."""
+    from attnviz.analysis.text.observing import replay
+
+    return replace(replay(found.attention, replace(found.request, map=None)), whole=None)
+
+
+def _long(found: Observation, units: Reading) -> tuple[Packed, dict[str, Any]]:
+    """The strongest links and the cells, and how they are stored."""
+    maps = found.maps
+    packed = pack_links(found.links, maps, _LINKS)
+    return packed, {
+        "links": packed.links,
+        "axes": [_axis(units.queries), _axis(units.keys)],
+        "rows": maps.values.shape[2],
+        "columns": maps.values.shape[3],
+        "down": maps.down,
+        "across": maps.across,
+        "row": maps.query,
+        "column": maps.key,
+    }
+
+
+def _is_told(found: Source, figure: str) -> bool:
     return found.keys is None or figure not in ("distance", "previous", "next", "self")
 
 
-def _place(found: Observation, layer: int, head: int) -> int:
-    return found.layer_numbers.index(layer) * found.heads + head
-
-
-def _link(found: Observation, link: Link) -> list[int | float]:
+def _link(found: Source, link: Link) -> list[int | float]:
     """A link as (head, query, key, weight)."""
-    return [_place(found, link.layer, link.head), link.query_index, link.key_index, _short(link.weight)]
+    place = found.layer_numbers.index(link.layer) * found.heads + link.head
+    return [place, link.query_index, link.key_index, _short(link.weight)]
 
 
 def _number(texts: list[Encoding], encoding: Encoding) -> int:
@@ -144,9 +185,3 @@ def _numbers(values: NDArray[np.float64]) -> list[float | None]:
 def _short(value: float) -> float:
     """Four digits, which are more than are shown."""
     return float(f"{value:.4g}")
-
-
-def headline(maps: Sequence[MapContent], first: int) -> Link | None:
-    """The strongest link of the map that the page opens with."""
-    links = maps[first].summary.links
-    return links[0] if links else None

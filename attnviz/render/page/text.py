@@ -11,11 +11,10 @@ from attnviz.analysis.text.links import Link
 from attnviz.analysis.text.units import Reading
 from attnviz.encoding import Encoding
 from attnviz.errors import UsageError
-from attnviz.record import Observation
 from attnviz.render import palette
 from attnviz.render.labels import clean, shorten
 from attnviz.render.maps import format_number
-from attnviz.render.page.content import headline, map_content, text_content
+from attnviz.render.page.content import LISTED, Source, map_content, text_content
 from attnviz.render.page.environment import file, render, script_json
 
 SCRIPTS = ("data", "view", "paint", "state", "overview", "grid", "arcs", "words", "pair", "save", "main")
@@ -45,7 +44,7 @@ def script() -> str:
     return "\n".join(file(f"scripts/{name}.js") for name in SCRIPTS) + "\nexport { render };\n"
 
 
-def text_page(found: Sequence[Observation], about: TextAbout | None = None) -> str:
+def text_page(found: Sequence[Source], about: TextAbout | None = None) -> str:
     """Return the page of one text; of an encoder–decoder ``found`` has its maps, and the page opens with the last.
 
     Raises:
@@ -55,14 +54,14 @@ def text_page(found: Sequence[Observation], about: TextAbout | None = None) -> s
     texts: list[Encoding] = []
     maps = [map_content(each, texts) for each in found]
     opened = len(maps) - 1
-    first, units = found[opened], maps[opened].summary.units
-    link = headline(maps, opened)
+    first, units, links = found[opened], maps[opened].units, maps[opened].links
+    link = links[0] if links else None
     content = {
         "version": 1,
         "model": clean(first.model),
         "backend": first.backend,
         "command": about.command,
-        "texts": [text_content(each, first.language) for each in texts],
+        "texts": [text_content(each, first.request.language) for each in texts],
         "maps": [each.facts for each in maps],
         "map": opened,
         "palettes": {
@@ -76,7 +75,7 @@ def text_page(found: Sequence[Observation], about: TextAbout | None = None) -> s
         name=name,
         model=clean(first.model),
         headline=link and _link(link, units),
-        links=[_link(each, units) for each in maps[opened].summary.links[:8]],
+        links=[_link(each, units) for each in links[:LISTED]],
         sizes=_sizes(first),
         check=about.check,
         passed=about.passed,
@@ -112,7 +111,7 @@ def _link(link: Link, units: Reading) -> dict[str, str | int]:
     }
 
 
-def _sizes(found: Observation) -> str:
+def _sizes(found: Source) -> str:
     """How large model and text are."""
     layers, heads, queries, keys = found.shape
     tokens = f"{queries:,} tokens" if found.keys is None else f"{queries:,} tokens that look at {keys:,}"

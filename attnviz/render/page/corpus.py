@@ -1,0 +1,48 @@
+"""The report on a corpus: a single HTML page that needs no other files and works without scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attnviz.analysis.corpus.accumulation import Corpus
+from attnviz.analysis.corpus.roles import RoleHeads
+from attnviz.render.about import About
+from attnviz.render.labels import clean
+from attnviz.render.maps import MetricMap, corpus_maps
+from attnviz.render.page import sections, svg
+from attnviz.render.page.environment import file, render
+from attnviz.render.page.html import section
+from attnviz.render.page.sections import count_of
+
+
+def corpus_page(corpus: Corpus, found: Sequence[RoleHeads], about: About) -> str:
+    """Return the page as HTML; ``found`` are the roles of the heads."""
+    style = file("style.css") + svg.map_style(len(corpus.layers), corpus.heads)
+    script = file("script.js")
+    name = clean(about.model.rpartition("/")[2])
+    shown = corpus_maps(corpus)
+    body = [
+        sections.tiles_section(corpus, about),
+        sections.findings_section(corpus, found),
+        section("Maps", sections.ABOUT_MAPS, _maps(shown, corpus)) if shown else "",
+        sections.roles_section(found, shown),
+        sections.typical_section(corpus, everything="all" in about.options),
+        sections.longest_section(corpus),
+        sections.outliers_section(corpus),
+        sections.reasons_section("Failures", "Documents that could not be measured, and why.", corpus.failures),
+        sections.reasons_section("Notes", "What is to be known of documents that were measured.", corpus.notes),
+        sections.run_section(about),
+    ]
+    return render(
+        "corpus.html",
+        title=f"{name}: {count_of(corpus.counts.documents, 'document')}",
+        heading=f"Where {name} looks in {count_of(corpus.counts.measured, 'document')}",
+        lead=sections.inputs_line(about),
+        body="\n".join(part for part in body if part),
+        style=style,
+        script=script,
+    )
+
+
+def _maps(shown: Sequence[MetricMap], corpus: Corpus) -> str:
+    return f"<div class=maps>\n{chr(10).join(svg.map_figure(each, corpus.layers) for each in shown)}\n</div>"
