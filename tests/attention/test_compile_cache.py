@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import hashlib
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -10,6 +13,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+import attnviz
 from attnviz.attention import compiled
 from attnviz.attention.compiled import ON_COMPILE
 from attnviz.attention.tile import find_loops, run_loop
@@ -84,3 +88,27 @@ def test_what_may_not_be_compiled_is_loaded_where_it_was_compiled_before(
     assert run_loop(loops.maximum, row, compiling=False)  # another has compiled it in between
     assert ran(compiling=False)
     assert said == []
+
+
+def imported(path: Path, found: set[Path]) -> set[Path]:
+    """The package's files that a file of compiled loops imports, and those that these do."""
+    package = Path(attnviz.__path__[0])
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("attnviz."):
+            place = package.joinpath(*node.module.split(".")[1:])  # type: ignore[union-attr]
+            file = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+            if file not in found:
+                found.add(file)
+                imported(file, found)
+    return found
+
+
+@pytest.mark.parametrize("name", ["packs", "passes", "products", "units"])
+def test_a_change_of_what_compiled_loops_import_changes_their_file(name: str) -> None:
+    # numba loads from its cache what it compiled of a file with the same content, after an update of the package too.
+    path = Path(compiled.__path__[0]) / f"{name}.py"
+    texts = "".join(file.read_text("utf-8") for file in sorted(imported(path, set())))
+    digest = hashlib.sha256(texts.encode()).hexdigest()[:12]
+    mark = re.search(r"^# Its imports, for numba's cache: ([0-9a-f]{12})$", path.read_text("utf-8"), re.MULTILINE)
+    assert mark
+    assert mark[1] == digest, f"in {name}.py write: # Its imports, for numba's cache: {digest}"

@@ -4,6 +4,7 @@
 ``width`` numbers, whole vectors, of which those of its m keys come first; with these it stays in the core's cache.
 """
 
+# Its imports, for numba's cache: ebb62acdb59e
 from __future__ import annotations
 
 import math

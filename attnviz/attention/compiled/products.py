@@ -3,6 +3,7 @@
 Libraries for products of matrices are made for large ones; of twenty tokens they want copies and take longer.
 """
 
+# Its imports, for numba's cache: 09a644bd2fba
 from __future__ import annotations
 
 from typing import Any

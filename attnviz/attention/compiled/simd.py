@@ -1,7 +1,7 @@
 """Vectors of sixteen floats for the compiled loops: one value in numba, one or a few registers in the machine.
 
 What a compiler makes of a loop over a row is fast where rows are long; of twenty weights it takes most one by one.
-numba's cache does not see that this file has changed: who changes it clears what was compiled of its users.
+numba's cache does not see that this file has changed: each file that uses it has a line with a digest of its imports.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@
 is added up in the tokens of the keys until its unit ends, then in their units, and is read there by all.
 """
 
+# Its imports, for numba's cache: b855896846d7
 from __future__ import annotations
 
 from typing import Any
