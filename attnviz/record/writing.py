@@ -6,7 +6,7 @@ import contextlib
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from attnviz.errors import UsageError
@@ -24,24 +24,52 @@ def replaced(path: Path, *, force: bool) -> Iterator[Path]:
     Raises:
         UsageError: the folder can't be written to, the disk is full, or there is a file and ``force`` is not given.
     """
-    partial = None
+
+    def may_replace(partial: Path) -> None:
+        require_replaceable(path, force)
+        with contextlib.suppress(FileNotFoundError):
+            partial.chmod(stat.S_IMODE(place.stat().st_mode))
+
     try:
         require_replaceable(path, force)
         place = _place(path)
         partial = place.with_name(f".{place.stem[:40]}-{secrets.token_hex(4)}{place.suffix}")
-        _WRITING.add(partial)
-        partial.touch(exist_ok=False)
-        yield partial
-        _settle(partial)
-        require_replaceable(path, force)
-        with contextlib.suppress(FileNotFoundError):
-            partial.chmod(stat.S_IMODE(place.stat().st_mode))
-        partial.replace(place)
+        with renamed(partial, place, may_replace):
+            yield partial
     except OSError as error:
         raise UsageError(f"{path} can't be written ({error.strerror or error})") from None
+
+
+@contextlib.contextmanager
+def renamed(partial: Path, place: Path, settled: Callable[[Path], None] | None = None) -> Iterator[None]:
+    """Make the new file ``partial``, and rename it to ``place`` if the block succeeds; delete it otherwise.
+
+    The content is on the disk before the new name is. ``settled`` is called with ``partial`` between the two.
+
+    Raises:
+        OSError: one of the two can't be written.
+    """
+    _WRITING.add(partial)
+    try:
+        partial.touch(exist_ok=False)
+        yield
+        _settle(partial)
+        if settled:
+            settled(partial)
+        partial.replace(place)
+        sync_names(place.parent)
     finally:
-        if partial is not None:
-            _forget(partial)
+        _forget(partial)
+
+
+def sync_names(folder: Path) -> None:
+    """Write the names in ``folder`` to the disk, if its file system can, so that they survive a power failure."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def abandon() -> None:

@@ -12,15 +12,13 @@ from typing import BinaryIO
 
 from attnviz.batch.storage.filesystem import EntryKind, FileSystem, partial_path, sort_entries
 from attnviz.batch.storage.lock import lock_file
+from attnviz.record.writing import abandon, renamed, sync_names
 
 
 class LocalFiles(FileSystem):
     """This machine. What was written is still there under its name after a power failure."""
 
     is_local = True
-
-    def __init__(self) -> None:
-        self._writing: set[str] = set()
 
     def kind(self, path: str) -> EntryKind | None:
         """What lies there. A broken link, or what we may not look at, is a file: opening it says what is wrong."""
@@ -56,26 +54,13 @@ class LocalFiles(FileSystem):
     def make(self, folder: str) -> None:
         """Make a folder."""
         Path(folder).mkdir(parents=True, exist_ok=True)
-        _sync_names(Path(folder).parent)
+        sync_names(Path(folder).parent)
 
     def write(self, path: str, content: bytes | memoryview) -> None:
         """Write a file under another name, and rename it when all of it is on the disk."""
-        partial = partial_path(path)
-        self._writing.add(partial)
-        try:
-            with Path(partial).open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(partial).replace(path)
-            _sync_names(Path(path).parent)
-        finally:
-            self._forget(partial)
-
-    def _forget(self, partial: str) -> None:
-        with contextlib.suppress(OSError):
-            Path(partial).unlink(missing_ok=True)
-        self._writing.discard(partial)
+        partial = Path(partial_path(path))
+        with renamed(partial, Path(path)):
+            partial.write_bytes(content)
 
     def delete(self, path: str) -> None:
         """Delete a file or an empty folder."""
@@ -88,8 +73,7 @@ class LocalFiles(FileSystem):
 
     def abandon(self) -> None:
         """Delete what is half-written by this process."""
-        for partial in list(self._writing):
-            self._forget(partial)
+        abandon()
 
     def locked(self, folder: str, shown: str) -> contextlib.AbstractContextManager[Callable[[], None]]:
         """Keep other runs out by a lock of the operating system's."""
@@ -108,13 +92,3 @@ def _require_whole(path: str) -> None:
     link = Path(path)
     if link.is_symlink() and not link.exists():
         raise FileNotFoundError(errno.ENOENT, f"a broken link, to {os.readlink(path)}")  # noqa: PTH115
-
-
-def _sync_names(folder: Path) -> None:
-    """Write the names in ``folder`` to the disk, if its file system can, so that they survive a power failure."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
