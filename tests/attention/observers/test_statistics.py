@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from attnviz.attention.kernel import Observer, Tile, attend
-from attnviz.attention.observers import HeadSums
+from attnviz.attention.observers import HeadSums, LinkSelection, Units
 from attnviz.attention.sums import Texts, earlier_tokens
 from attnviz.attention.window import CAUSAL, KeyWindow
 from tests.attention.observers.naive import Case, cases, entropy_of, means, places_apart, profile_of, sink_of
@@ -152,6 +152,17 @@ def test_several_layers_are_apart() -> None:
         expected.append(entropy_of(case.watch(numbered)).mean(-1))
     assert sums.layers == (0, 1)
     torch.testing.assert_close(torch.from_numpy(sums.figures["entropy"]), torch.stack(expected), **CLOSE)
+
+
+def test_torch_adds_up_what_is_not_compiled_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("statistics", "reading_tasks"):
+        monkeypatch.setattr(f"attnviz.attention.observers.{module}.run_loop", lambda *_, **__: False)
+    case = Case(6, 3, 203, 203, window=CAUSAL, sinks=True)
+    sums, units, every = HeadSums(firsts=True), Units(range(203), range(203), links=LinkSelection(3)), torch.ones(203)
+    weights = case.watch(sums, units)
+    assert_figures(sums, case, weights, every.bool(), every.bool())
+    links = torch.from_numpy(units.found[5].weights).double()
+    torch.testing.assert_close(links, weights.topk(3).values, **CLOSE)
 
 
 @pytest.mark.parametrize("many", [False, True], ids=["torch", "compiled"])
