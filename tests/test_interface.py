@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import subprocess
 import sys
@@ -216,6 +217,21 @@ def test_a_record_draws_itself(tiny_attention: Attention) -> None:
     colours = image.convert("RGB").getcolors(maxcolors=1 << 24)
     assert colours is not None
     assert len(colours) > 50
+
+
+def test_a_record_shows_its_page_in_a_frame_with_a_picture_and_a_line(
+    tiny_attention: Attention, three: EncoderDecoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for each in (tiny_attention, three):
+        bundle = each._repr_mimebundle_(include=None, exclude=None)
+        assert base64.b64decode(bundle["image/png"]) == each._repr_png_()
+        assert bundle["text/plain"] == repr(each)
+        html = bundle["text/html"]
+        assert html.startswith('<iframe srcdoc="&lt;!doctype html&gt;')
+        assert ' sandbox="allow-scripts" ' in html
+        assert html.count("<") == 2
+    monkeypatch.setattr("attnviz.interface.records._FRAMED", 1000)
+    assert set(tiny_attention._repr_mimebundle_()) == {"image/png", "text/plain"}
 
 
 def test_the_record_of_the_interface_is_a_record(tiny_attention: Attention) -> None:

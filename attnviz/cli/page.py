@@ -16,7 +16,7 @@ from attnviz.errors import UsageError
 
 if TYPE_CHECKING:
     from attnviz.model.check.judge import Check
-    from attnviz.record import Observation, Record, Request
+    from attnviz.record import Observation, Request
     from attnviz.render.page.content import Source
 
 CELLS = 128
@@ -38,7 +38,9 @@ def read_sources(
 
     request = replace(request, size=CELLS, top=KEPT, evidence=True)  # all weights, where they fit
     if start and len(start) == 1 and text is None and reading.file is None and shows_all(request):
-        return _all_maps(source.read_saved(start[0], reading), request)
+        from attnviz.analysis.text.recorded import read_maps
+
+        return [*read_maps(source.read_saved(start[0], reading), request)]
     return sources_of(source.observe_source(text, reading, start, model, request)[0])
 
 
@@ -46,20 +48,11 @@ def sources_of(found: Observation) -> list[Source]:
     """What was found of a text, or all its weights where they were kept and all of them are asked for."""
     from attnviz.render.page.content import shows_all
 
-    return [found] if found.whole is None or not shows_all(found.request) else _all_maps(found.whole, found.request)
+    if found.whole is None or not shows_all(found.request):
+        return [found]
+    from attnviz.analysis.text.recorded import read_maps
 
-
-def _all_maps(record: Record, request: Request) -> list[Source]:
-    """The map of a record, or all of an encoder–decoder, the one asked for last."""
-    from attnviz.analysis.text.recorded import read_record
-    from attnviz.record import EncoderDecoderRecord, Heads, MapName
-
-    names: tuple[MapName, ...] = ("encoder", "decoder", "cross") if isinstance(record, EncoderDecoderRecord) else ()
-    others = [name for name in names if name != (request.map or "cross")]
-    return [
-        *(read_record(record, replace(request, map=name, heads=Heads())) for name in others),
-        read_record(record, request),
-    ]
+    return [*read_maps(found.whole, found.request)]
 
 
 def page_of(found: list[Source], command: str, check: Check | None = None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +20,12 @@ if TYPE_CHECKING:
     from attnviz.model.native.backend import Native
 
 
+_FRAMED = 5_000_000
+"""A larger page is not put into a notebook, which would carry it along."""
+
+
 class _Saveable:
-    """A record that can be saved."""
+    """A record that can be saved, and shows itself in a notebook."""
 
     def save(self: Any, path: str | os.PathLike[str]) -> None:
         """Save as ``.json`` or ``.safetensors``, in one file; ``attnviz show --from`` and ``open`` read it.
@@ -29,6 +34,15 @@ class _Saveable:
             UsageError: the name ends otherwise, or the file can't be written; one that was there stays as it was.
         """
         record.save(self, Path(path))
+
+    def _repr_mimebundle_(self: Any, **_: Any) -> dict[str, str]:
+        """The page in a frame; a picture and a line of text for readers that show no frames, or do not trust it."""
+        from attnviz.analysis.text.recorded import read_maps
+        from attnviz.render.page.text import page_frame, text_page
+
+        found = {"text/plain": repr(self), "image/png": base64.b64encode(self._repr_png_()).decode()}
+        page = text_page([*read_maps(self, record.Request())])
+        return found | {"text/html": page_frame(page)} if len(page) <= _FRAMED else found
 
 
 class Attention(record.AttentionRecord, _Saveable):

@@ -17,7 +17,7 @@ from attnviz.analysis.text.observing import replay
 from attnviz.analysis.text.recorded import read_record
 from attnviz.record import Array, AttentionRecord, Request
 from attnviz.render.page.content import Source
-from attnviz.render.page.text import TextAbout, text_page
+from attnviz.render.page.text import TextAbout, page_frame, text_page
 from tests.records import Spelled, random_weights, record, three_maps
 from tests.render.browsers import Opened, chromium
 
@@ -344,6 +344,28 @@ def test_a_long_text_shows_cells_and_its_strongest_links(opened: Open) -> None:
     page.tab.mouse.move(5, 5)
     page.settle()
     assert page.readout.endswith(share(float(links.weights[layer, head, query, 0])))
+
+
+def test_in_a_notebook_it_lives_in_a_frame_that_reaches_nothing(browser: Any, tmp_path: Path) -> None:
+    attention = bank()
+    frame = page_frame(text_page([read_record(attention, Request())]))
+    (tmp_path / "notebook.html").write_text(f"<meta charset=utf-8><p>a cell</p>{frame}", encoding="utf-8")
+    tab = browser.new_page()
+    said: list[str] = []
+    tab.on("console", lambda message: said.append(message.text))
+    tab.on("pageerror", lambda error: said.append(str(error)))
+    tab.goto((tmp_path / "notebook.html").as_uri())
+    inner = tab.frame_locator("iframe")
+    inner.locator("#page[data-ready]").wait_for()
+    link = inner.locator(".links a").last
+    words = link.locator("bdi").all_inner_texts()
+    weight = link.locator("b").inner_text()
+    link.click()
+    tab.wait_for_timeout(100)
+    assert inner.locator(".readout").inner_text().endswith(f"{words[0]} → {words[1]} {weight}")
+    assert not inner.locator(".saves").is_visible()
+    tab.close()
+    assert not said
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(400, "dark"), (1600, "light")])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,18 @@ from attnviz.attention.sums import Texts as TextMasks
 from attnviz.attention.window import EVERYTHING, KeyWindow
 from attnviz.encoding import Encoding
 from attnviz.errors import UsageError
-from attnviz.record import Array, AttentionRecord, Backend, Kind, MapName, Record, Request, Top
+from attnviz.record import (
+    Array,
+    AttentionRecord,
+    Backend,
+    EncoderDecoderRecord,
+    Heads,
+    Kind,
+    MapName,
+    Record,
+    Request,
+    Top,
+)
 from attnviz.record.texts import RecordTexts
 
 
@@ -133,6 +144,14 @@ def read_record(record: Record, request: Request) -> Recorded:
         attention, attention.encoding, attention.keys, attention.numbers, request, units, found, heads_mask, strength,
         pairs,
     )  # fmt: skip
+
+
+def read_maps(record: Record, request: Request) -> list[Recorded]:
+    """Read the map of a ``record``, or all three of an encoder–decoder, the one that is asked for last."""
+    names: tuple[MapName, ...] = ("encoder", "decoder", "cross") if isinstance(record, EncoderDecoderRecord) else ()
+    others = [name for name in names if name != (request.map or "cross")]
+    found = [read_record(record, replace(request, map=name, heads=Heads())) for name in others]
+    return [*found, read_record(record, request)]
 
 
 def _figures(attention: AttentionRecord) -> dict[str, NDArray[np.float64]]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from jinja2 import DictLoader, Environment, StrictUndefined
 
-_NAMES = ("base.html", "corpus.html", "text.html")
+_NAMES = ("base.html", "corpus.html", "frame.html", "text.html")
 
 
 def render(template: str, /, **values: Any) -> str:

@@ -93,6 +93,11 @@ def text_page(found: Sequence[Source], about: TextAbout | None = None) -> str:
     return page
 
 
+def page_frame(page: str, height: int = 820) -> str:
+    """Return a ``page`` in a frame for a notebook: it may run its script, and reach nothing around it."""
+    return render("frame.html", page=page, title="attention", height=height)
+
+
 def _said(link: Link) -> str:
     return f"{shorten(link.query, _WORD)} → {shorten(link.key, _WORD)}"
 

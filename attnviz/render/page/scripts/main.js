@@ -340,6 +340,15 @@ async function render({ el, model, weights = model.weights }) {
     return null;
   }
   const page = new Page(el, model, weights);
+  // In a frame without an address of its own a link to a state would leave it, and nothing can be saved.
+  const framed = location.href.startsWith("about:");
+  el.classList.toggle("framed", framed);
+  if (framed)
+    for (const link of el.querySelectorAll(".links a"))
+      link.addEventListener("click", (event) => {
+        event.preventDefault();
+        page.go(link.getAttribute("href").slice(1));
+      });
   page.recolour();
   await page.go(location.hash.slice(1));
   el.dispatchEvent(new CustomEvent("attnviz", { detail: page, bubbles: true }));
