@@ -75,7 +75,7 @@ def profile_maps(observation: Observation) -> list[MetricMap]:
     """Return the maps of the figures of one text's heads that have values."""
     metrics = {metric.name: metric for metric in METRICS}
     figures = {name: np.asarray(observation.figures[name]) for name in PROFILE}
-    return [_map(metrics[name], values) for name, values in figures.items() if not np.isnan(values).all()]
+    return [_map(metrics[name], values) for name, values in figures.items() if np.nan_to_num(values).any()]
 
 
 def _map(metric: Metric, values: Values, *spread: Values, least: float = 0.0) -> MetricMap:

@@ -277,6 +277,7 @@ def test_arcs_of_many_words_are_the_strongest_and_say_how_many_are_left_out() ->
     strongest = max(arcs.links, key=lambda link: link[-1])
     assert (arcs.queries[strongest[1]], arcs.keys[strongest[2]]) == ("w150", "w20")
     assert arcs.left_out > 0
+    assert all(arcs.queries[query] != arcs.keys[key] for _, query, key, _ in arcs.links)
     assert f"{arcs.left_out:,} others are left out" in notes(draw_arcs(observation, arcs, SMALL))
 
 
@@ -320,6 +321,13 @@ def test_shading_of_one_layer_is_a_line_a_head() -> None:
     shading = find_shading(observation, summarise(observation).units, "loan")
     assert shading.lines == ((1, 0), (1, 1), (1, 2))
     np.testing.assert_allclose(shading.weights, attention.weights[1, :, 2, 1:5], rtol=1e-6)
+
+
+def test_too_many_words_to_shade_are_refused() -> None:
+    attention = record([f"w{i}" for i in range(150)], random_weights((30, 1, 150)))
+    observation = replay(attention)
+    with pytest.raises(UsageError, match="30 lines of 150 words are too many"):
+        find_shading(observation, summarise(observation).units, "w3")
 
 
 def test_a_text_too_long_to_shade_says_so() -> None:

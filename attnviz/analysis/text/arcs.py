@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from attnviz.analysis.text.shown_maps import HeadMap, hidden_shares
-from attnviz.analysis.text.units import Reading
+from attnviz.analysis.text.shown_maps import HeadMap, Numbers, hidden_shares
+from attnviz.analysis.text.units import Mask, Reading
 from attnviz.errors import UsageError
 from attnviz.record import Observation
 
@@ -68,18 +68,26 @@ def find_arcs(observation: Observation, units: Reading, maps: Sequence[HeadMap])
     if len(maps) > MOST_HEADS:
         weights, averaged = weights.mean(0, keepdims=True), len(maps)
         heads = heads[:1]
-    order = np.argsort(weights, None)[::-1]
-    order = order[: np.count_nonzero(weights)]
-    kept = list(zip(*np.unravel_index(order[:MOST_LINKS], weights.shape), strict=True))
     rows, columns = maps[0].rows, maps[0].columns
+    total = int(np.count_nonzero(weights))
+    many = max(len(rows), len(columns)) > MOST_WORDS
+    if many:
+        weights = np.where(_counting(observation, rows, columns), weights, 0)
+    order = np.argsort(weights, None)[::-1][: min(MOST_LINKS, np.count_nonzero(weights))]
+    kept = zip(*np.unravel_index(order, weights.shape), strict=True)
     lines = [(int(h), int(rows[q]), int(columns[k]), float(weights[h, q, k])) for h, q, k in kept]
-    if max(len(rows), len(columns)) <= MOST_WORDS:
-        shown_rows, shown_columns = rows.tolist(), columns.tolist()
-    else:
+    shown_rows, shown_columns = rows.tolist(), columns.tolist()
+    if many:
         lines = _of_few_words(lines)
         shown_rows, shown_columns = sorted({q for _, q, _, _ in lines}), sorted({k for _, _, k, _ in lines})
-    arcs = _arcs(units, lines, shown_rows, shown_columns, heads, total=len(order))
+    arcs = _arcs(units, lines, shown_rows, shown_columns, heads, total=total)
     return replace(arcs, averaged=averaged, hidden=hidden)
+
+
+def _counting(observation: Observation, rows: Numbers, columns: Numbers) -> Mask:
+    """Which of the weights (r, c) are links that count: a long text would show its sinks and self-links alone."""
+    found = observation.query_mask[rows][:, None] & observation.key_mask[columns]
+    return found if observation.itself or observation.keys is not None else found & (rows[:, None] != columns)
 
 
 def _of_few_words(lines: Sequence[Line]) -> list[Line]:

@@ -12,6 +12,9 @@ from attnviz.analysis.text.units import Reading
 from attnviz.errors import UsageError
 from attnviz.record import Array, Observation
 
+MOST_SHADED = 4_000
+"""The most words of all lines together."""
+
 
 @dataclass(frozen=True, eq=False)
 class Shading:
@@ -59,6 +62,11 @@ def find_shading(observation: Observation, units: Reading, word: str) -> Shading
     else:
         lines = [(maps.layers[i], head) for i in layers for head in heads]
         weights = np.stack([rows[i, head] for i in layers for head in heads])
+    if weights.size > MOST_SHADED:
+        raise UsageError(
+            f"{len(lines)} lines of {len(columns):,} {units.kind}s are too many to read",
+            hint="Name some layers, or show fewer columns.",
+        )
     shares = hidden_shares(weights, observation, pooled=False)
     labels = units.keys.names if units.keys.lines else units.keys.labels
     asks = query if units.one_text and query in columns else None

@@ -206,7 +206,7 @@ def _notes(observation: Observation, arcs: Arcs, style: Style) -> list[str]:
     if arcs.averaged:
         notes.append(f"the mean of {arcs.averaged} heads")
     if arcs.left_out:
-        notes.append(f"the {len(arcs.links):,} strongest links; {arcs.left_out:,} others are left out")
+        notes.append(f"the {len(arcs.links):,} strongest links that count; {arcs.left_out:,} others are left out")
     if arcs.hidden is not None:
         notes.append(hidden_note(observation, arcs.hidden))
     return [note for note in notes if note]
