@@ -8,7 +8,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from attnviz.attention.sums import SCALARS, Bools, Floats, Ints, Sums, Texts
+from attnviz.attention.sums import SCALARS, Sums
+from attnviz.attention.texts import Bools, Floats, Ints, Texts
 
 EDGES = (1, 10, 100, 1_000, 10_000, 100_000, 1_000_000)
 """The distances at which the bands begin; distance 0, the query itself, is a band of its own."""

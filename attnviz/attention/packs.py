@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from attnviz.attention.kernel import hide
-from attnviz.attention.sums import Bools, Ints, Sums, Texts, add, surprises, wide
+from attnviz.attention.sums import Sums, add, surprises, wide
+from attnviz.attention.texts import Bools, Ints, Texts
 from attnviz.attention.tile import find_loops
 from attnviz.attention.window import KeyWindow
 

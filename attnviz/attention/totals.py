@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.attention.figures import EDGES, Figures, profile, sinks, totals
-from attnviz.attention.sums import Bools, Sums, Texts, earlier_tokens
+from attnviz.attention.sums import Sums
+from attnviz.attention.texts import Bools, Texts, earlier_tokens
 from attnviz.attention.tile import require_equal_heads
 from attnviz.encoding import Window
 

@@ -17,7 +17,7 @@ from attnviz.record import Request
 
 if TYPE_CHECKING:
     from attnviz.attention.packs import Marks, PackLayer
-    from attnviz.attention.sums import Texts
+    from attnviz.attention.texts import Texts
     from attnviz.model.hosted import Hosted
     from attnviz.model.native.backend import Native
     from attnviz.model.native.forward import Network
@@ -168,7 +168,7 @@ _LINK = ("heads", "queries", "keys", "weights")
 def marks(encodings: Sequence[Encoding], request: Request, *, causal: bool) -> Marks:
     """The masks of the documents of a pack, for the self-attention of a model that is ``causal`` or not."""
     from attnviz.attention.packs import Marks, OffsetRules
-    from attnviz.attention.sums import Texts, earlier_tokens
+    from attnviz.attention.texts import Texts, earlier_tokens
 
     starts, lead, tail, words = [0], [], [], [0]
     before, edges = list[int](), list[int]()

@@ -32,7 +32,7 @@ from attnviz.attention.observers import (
     Units,
     WindowSums,
 )
-from attnviz.attention.sums import Texts
+from attnviz.attention.texts import Texts
 from attnviz.attention.totals import DocumentMasks
 from attnviz.encoding import Encoding, Windows, WordSpans
 from attnviz.record import Backend, Kind, Observation, Others, Request, Unit

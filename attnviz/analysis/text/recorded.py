@@ -14,7 +14,7 @@ from attnviz.analysis.text.shown_maps import pick_heads
 from attnviz.analysis.text.units import Mask, Reading, left_out, read_in
 from attnviz.attention.figures import figures
 from attnviz.attention.sums import SCALARS, Sums, shares_of_spread
-from attnviz.attention.sums import Texts as TextMasks
+from attnviz.attention.texts import Texts as TextMasks
 from attnviz.attention.window import EVERYTHING, KeyWindow
 from attnviz.encoding import Encoding
 from attnviz.errors import UsageError

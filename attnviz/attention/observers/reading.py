@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from attnviz.attention.block_sizes import LANES
 from attnviz.attention.observers.reading_tasks import UnitsOfTask
 from attnviz.attention.observers.selection import NO_MAP, LayerFindings, LinkSelection, MapSelection
-from attnviz.attention.sums import Bools, Ints
+from attnviz.attention.texts import Bools, Ints
 from attnviz.attention.tile import Observer, Task, Tile
 from attnviz.attention.window import KeyWindow
 

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from attnviz.attention.sums import Ints
+from attnviz.attention.texts import Ints
 from attnviz.attention.tile import Observer, Task, Tile, find_loops, run_loop
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from attnviz.attention.sums import Bools, Floats
+from attnviz.attention.texts import Bools, Floats
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,8 @@ from torch import Tensor
 from attnviz.attention.block_sizes import LANES
 from attnviz.attention.compiled import HIDDEN
 from attnviz.attention.figures import Figures, figures, profile
-from attnviz.attention.sums import Sums, Texts, add, surprises
+from attnviz.attention.sums import Sums, add, surprises
+from attnviz.attention.texts import Texts
 from attnviz.attention.tile import PASSES, Observer, Task, Tile, find_loops, require_equal_heads, run_loop
 
 

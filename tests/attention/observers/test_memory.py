@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 from attnviz.attention import kernel
 from attnviz.attention.kernel import Observer, attend
 from attnviz.attention.observers import HeadSums, LinkSelection, MapSelection, Pairs, Units, Weights
-from attnviz.attention.sums import Texts, earlier_tokens
+from attnviz.attention.texts import Texts, earlier_tokens
 from attnviz.attention.window import CAUSAL, EVERYTHING, KeyWindow
 
 LENGTH = 1500

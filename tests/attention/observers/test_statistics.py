@@ -14,7 +14,7 @@ from torch import Tensor
 
 from attnviz.attention.kernel import Observer, Tile, attend
 from attnviz.attention.observers import HeadSums, LinkSelection, Units
-from attnviz.attention.sums import Texts, earlier_tokens
+from attnviz.attention.texts import Texts, earlier_tokens
 from attnviz.attention.window import CAUSAL, KeyWindow
 from tests.attention.observers.naive import Case, cases, entropy_of, means, places_apart, profile_of, sink_of
 

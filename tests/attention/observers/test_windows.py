@@ -21,7 +21,7 @@ from attnviz.attention.observers import (
     Weights,
     WindowSums,
 )
-from attnviz.attention.sums import Texts
+from attnviz.attention.texts import Texts
 from attnviz.attention.totals import DocumentMasks
 from attnviz.encoding import Encoding, encode, slide_windows
 from attnviz.interface import load
