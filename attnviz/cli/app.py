@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from collections.abc import Callable
+from functools import cache
+from typing import Annotated, Any
 
 import typer
+from typer.main import get_command
 
 from attnviz.cli.batch import batch
 from attnviz.cli.check import check
@@ -56,12 +59,18 @@ for command in (show, export, batch, check, models, cost, schema, help_):
     app.command(command.__name__.removesuffix("_"), cls=Command)(command)
 
 
+@cache
+def command_group() -> Callable[..., Any]:
+    """Return the commands with their parameters, which typer reads from the signatures of the functions."""
+    return get_command(app)
+
+
 def run_app() -> None:
     """Run the command line, and exit with one of ``ExitCode``, or 128 + the number of a signal."""
     with guard_streams():
         try:
             with end_on_signals():
-                app(prog_name="attnviz")
+                command_group()(prog_name="attnviz")
         except AttnvizError as error:
-            print_error(with_flags(str(error), flags_of(app)))
+            print_error(with_flags(str(error), flags_of(command_group())))
             sys.exit(error.exit_code)

@@ -5,9 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-import typer
-from typer.main import get_command
-
 _PARAMETER = re.compile("`([a-z][a-z0-9_]*)`")
 
 
@@ -16,10 +13,10 @@ def with_flags(text: str, flags: Mapping[str, str]) -> str:
     return _PARAMETER.sub(lambda match: flags.get(match[1], match[0]), text)
 
 
-def flags_of(app: typer.Typer) -> dict[str, str]:
+def flags_of(group: object) -> dict[str, str]:
     """Return the flags of all commands, by their parameters' names (``formats``) and by their own (``format``)."""
     flags: dict[str, str] = {}
-    for command in getattr(get_command(app), "commands", {}).values():
+    for command in getattr(group, "commands", {}).values():
         for parameter in command.params:
             flag = next((name for name in parameter.opts if name.startswith("--")), None)
             if flag:

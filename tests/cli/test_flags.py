@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from attnviz.cli.app import app
+from attnviz.cli.app import command_group
 from attnviz.cli.flags import flags_of, with_flags
 from tests.cli.conftest import Run
 
@@ -24,7 +24,7 @@ from tests.cli.conftest import Run
     ],
 )
 def test_parameters_become_flags(said: str, shown: str) -> None:
-    assert with_flags(said, flags_of(app)) == shown
+    assert with_flags(said, flags_of(command_group())) == shown
 
 
 def test_an_error_of_the_library_names_flags(run: Run, tmp_path: Path) -> None:
