@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from attnviz.cli import console, page, pictures, source
+from attnviz.cli import console, page, source
 from attnviz.cli.files import output_path, replace_output
 from attnviz.cli.matplotlib_settings import isolate_matplotlib
 from attnviz.cli.options import (
@@ -20,6 +20,7 @@ from attnviz.cli.options import (
     spread,
 )
 from attnviz.cli.pictures import PictureOptions
+from attnviz.cli.reading import decode_argument
 from attnviz.cli.request import read_request
 from attnviz.errors import UsageError, few
 
@@ -80,15 +81,7 @@ def export(
             records.write(record, partial, path.suffix)
     else:
         isolate_matplotlib()
-        view, style = picture.chosen(request), picture.style()
-        if view == "difference":
-            drawn = _difference(text, reading, start, model, request, picture)
-        else:
-            found, _ = source.observe_source(
-                text, reading, start, model, pictures.adapt_request(view, request, picture.words())
-            )
-            drawn = pictures.draw(found, view, picture, style)
-        _save(drawn, path, force=force)
+        _save(_draw(text, reading, start, model, request, picture), path, force=force)
     console.output().print(f"wrote {clean(str(path))}", soft_wrap=True)
 
 
@@ -99,29 +92,27 @@ def _no_text() -> UsageError:
     )
 
 
-def _difference(
+def _draw(
     text: str | None, reading: TextOptions, start: list[str] | None, model: ModelOptions, request: Request,
     picture: PictureOptions,
 ) -> Figure:  # fmt: skip
-    """Draw two texts, or one text in two models."""
-    from attnviz.analysis.text.aligned import align
-    from attnviz.analysis.text.summary import summarise
-    from attnviz.record import Heads
+    """Draw a text, two texts, or one text in two models."""
     from attnviz.render import figure
 
-    first, _ = source.observe_source(text, reading, start, model, request)
-    one = summarise(first)
-    head = one.maps[0]
-    heads = Heads((head.layer,), None if head.head is None else (head.head,), head.head is None)
-    if start and not picture.versus:
+    request, style = replace(request, words=picture.words()), picture.style()
+    versus = picture.versus is not None or picture.versus_model is not None
+    view = figure.choose_view(picture.view, request, versus=versus, horizontal=picture.horizontal)
+    found, _ = source.observe_source(text, reading, start, model, figure.request_for(view, request))
+    if view != "difference":
+        return figure.draw_view(found, view, style, horizontal=picture.horizontal)
+    if start and picture.versus is None:
         raise UsageError("a record holds one model: --versus-model needs a text", hint="Give --versus TEXT as well.")
-    other = model if picture.versus_model is None else replace(model, model=picture.versus_model)
-    given = reading if picture.versus is None else replace(reading, file=None)
-    second, _ = source.observe_source(
-        text if picture.versus is None else picture.versus, given, None if start else start, other,
-        replace(request, heads=heads),
-    )  # fmt: skip
-    return figure.draw_difference(align(one, summarise(second)), one.units, picture.style())
+    if picture.versus_model is not None:
+        model = replace(model, model=picture.versus_model)
+    if picture.versus is not None:
+        text, reading, start = decode_argument(picture.versus), replace(reading, file=None), None
+    other, _ = source.observe_source(text, reading, start, model, replace(request, heads=figure.same_heads(found)))
+    return figure.draw_two(found, other, style)
 
 
 def _save(drawn: Figure, path: Path, *, force: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -13,15 +13,10 @@ from attnviz.cli.reading import decode_argument
 from attnviz.errors import UsageError
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from attnviz.record import Observation, Request
     from attnviz.render.figure import Style
 
 View = Literal["grid", "head", "arcs", "token", "profile", "difference"]
 _PANEL = "Picture"
-_MOST_HEADS = 36
-"""The most heads that are drawn side by side."""
 
 
 @dataclass(frozen=True)
@@ -138,70 +133,6 @@ class PictureOptions:
             annotate=self.annotate,
         )
 
-    def chosen(self, request: Request) -> View:
-        """The view that is asked for.
-
-        Raises:
-            UsageError: options that do not go with it.
-        """
-        chosen = request.heads.chosen or bool(self.token)
-        view: View = self.view or ("difference" if self.versus or self.versus_model else "head" if chosen else "grid")
-        if (self.versus or self.versus_model) and view != "difference":
-            raise UsageError(f"--versus and --versus-model are for --view difference, not {view}")
-        if view == "difference" and not (self.versus or self.versus_model):
-            raise UsageError(
-                "--view difference needs another text or another model",
-                hint="Give --versus TEXT or --versus-model MODEL.",
-            )
-        if self.horizontal and view != "arcs":
-            raise UsageError(f"--horizontal is for --view arcs, not {view}")
-        if self.token and view in ("grid", "profile", "difference"):
-            raise UsageError(f"--token is for --view head, arcs and token, not {view}")
-        if view == "token" and len(self.token or ()) != 1:
-            raise UsageError("--view token shows what one word looks at", hint="Name it: --token bank, --token the:2.")
-        return view
-
     def words(self) -> tuple[str, ...]:
         """The words that look."""
         return tuple(map(decode_argument, self.token or ()))
-
-
-def adapt_request(view: View, request: Request, words: tuple[str, ...]) -> Request:
-    """What must be observed for a ``view``: of a long text, of one word that looks its row alone."""
-    request = replace(request, words=words)
-    if view == "token" and request.crop.rows == (None, None):
-        return replace(request, crop=replace(request.crop, rows=words[0]))
-    return request
-
-
-def draw(found: Observation, view: View, options: PictureOptions, style: Style) -> Figure:
-    """Draw what was observed of one text.
-
-    Raises:
-        UsageError: a layer or head that there is not; a view that the observation can't give.
-    """
-    from attnviz.analysis.text.shown_maps import grid
-    from attnviz.analysis.text.summary import summarise
-    from attnviz.render import figure
-
-    if view == "profile":
-        return figure.draw_profile(found, style)
-    summary = summarise(found)
-    if view == "grid":
-        return figure.draw_grid(found, grid(found), style, summary.strongest_heads)
-    if view == "token":
-        from attnviz.analysis.text.shading import find_shading
-
-        return figure.draw_shading(found, find_shading(found, summary.units, options.words()[0]), style)
-    if len(summary.maps) > _MOST_HEADS:
-        raise UsageError(
-            f"--layer and --head name {len(summary.maps)} heads, at most {_MOST_HEADS} are drawn side by side",
-            hint="Use --view grid.",
-        )
-    if view == "arcs":
-        from attnviz.analysis.text.arcs import find_arcs
-
-        arcs = find_arcs(found, summary.units, summary.maps)
-        return figure.draw_arcs(found, arcs, style, horizontal=options.horizontal)
-    marked = found.asked if found.named and not found.large else ()
-    return figure.draw_heads(found, summary.units, summary.maps, style, marked)

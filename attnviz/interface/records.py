@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import base64
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, SupportsInt, cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 from attnviz import record
 from attnviz.analysis.languages import language_code
 from attnviz.analysis.text.links import Link
 from attnviz.attention.memory import free_memory
 from attnviz.encoding import Encoding
-from attnviz.errors import InputError
+from attnviz.errors import InputError, UsageError
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from attnviz.attention.observers import HiddenStates, Weights
     from attnviz.model.hosted import Hosted
     from attnviz.model.native.backend import Native
+    from attnviz.render.figure import View
 
 
 _FRAMED = 5_000_000
@@ -43,6 +51,41 @@ class _Saveable:
         found = {"text/plain": repr(self), "image/png": base64.b64encode(self._repr_png_()).decode()}
         page = text_page([*read_maps(self, record.Request())])
         return found | {"text/html": page_frame(page)} if len(page) <= _FRAMED else found
+
+
+@dataclass(frozen=True, eq=False)
+class Matrix:
+    """The weights of one head.
+
+    Attributes:
+        values: the weights, (queries, keys).
+        rows: the labels of the queries.
+        columns: the labels of the keys.
+    """
+
+    values: record.Array
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.array(self.values, dtype, copy=copy)
+
+    def to_pandas(self) -> Any:
+        """The weights as a frame with the labels as index and columns.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        try:
+            import pandas as pd  # type: ignore[import-untyped,unused-ignore]
+        except ImportError:
+            raise UsageError("pandas is not installed", hint="pip install pandas") from None
+        return pd.DataFrame(self.values, index=list(self.rows), columns=list(self.columns))
+
+
+def _numbers(given: int | Sequence[int] | None) -> tuple[int, ...] | None:
+    """One number or several as a tuple."""
+    return None if given is None else (int(given),) if isinstance(given, SupportsInt) else tuple(map(int, given))
 
 
 class Attention(record.AttentionRecord, _Saveable):
@@ -91,6 +134,87 @@ class Attention(record.AttentionRecord, _Saveable):
             language=language_code(language),
         )
         return links_from(replay(self, asked))
+
+    def plot(
+        self,
+        *,
+        layer: int | Sequence[int] | None = None,
+        head: int | Sequence[int] | Literal["mean"] | None = None,
+        view: View | None = None,
+        token: str | None = None,
+        versus: record.AttentionRecord | None = None,
+        unit: record.Unit = "word",
+        special: bool = False,
+        rows: str | tuple[int | None, int | None] = (None, None),
+        columns: str | tuple[int | None, int | None] = (None, None),
+        language: str = "English",
+        horizontal: bool = False,
+        **style: Any,
+    ) -> Figure:
+        """Draw the record as ``attnviz export`` does.
+
+        Args:
+            layer: which layers; the one of the strongest link if None.
+            head: which heads, or ``"mean"``.
+            view: ``grid``, ``head``, ``arcs``, ``token``, ``profile`` or ``difference``; by default the one that fits.
+            token: the word that looks; it picks the head.
+            versus: the other record of a difference.
+            unit: what rows and columns are.
+            special: draw special tokens and punctuation too.
+            rows, columns: which of them are drawn: two numbers of units, or a word.
+            language: whose function words do not count.
+            horizontal: whether the words of arcs stand side by side.
+            style: the fields of ``attnviz.render.figure.Style``: ``theme``, ``width``, ``vmax``, ``log``, …
+
+        Returns:
+            A matplotlib figure, which a notebook shows and ``figure.savefig`` writes.
+
+        Raises:
+            UsageError: a layer, head, word, view or style that there is not.
+        """
+        from attnviz.analysis.text.observing import replay
+        from attnviz.render import figure
+
+        request = record.Request(
+            unit=unit,
+            special=special,
+            words=() if token is None else (token,),
+            heads=record.Heads(
+                _numbers(layer), None if head == "mean" else _numbers(cast("int | None", head)), head == "mean"
+            ),
+            crop=record.Crop(rows, columns),
+            language=language_code(language),
+        )
+        look = figure.style_of(**style)
+        chosen = figure.choose_view(view, request, versus=versus is not None, horizontal=horizontal)
+        found = replay(self, figure.request_for(chosen, request))
+        if versus is None:
+            return figure.draw_view(found, chosen, look, horizontal=horizontal)
+        return figure.draw_two(found, replay(versus, replace(request, heads=figure.same_heads(found))), look)
+
+    def matrix(self, layer: int, head: int, unit: record.Unit = "word", *, special: bool = True) -> Matrix:
+        """The weights of one head with the labels of rows and columns.
+
+        Args:
+            layer: the layer, by its own number.
+            head: the head.
+            unit: what rows and columns are.
+            special: keep special tokens and punctuation, with which the rows sum to 1.
+
+        Returns:
+            ``values`` (queries, keys), ``rows`` and ``columns``; ``.to_pandas()`` is a frame of them.
+
+        Raises:
+            UsageError: a layer, head or unit that there is not.
+        """
+        from attnviz.analysis.text.aligned import named_map
+        from attnviz.analysis.text.observing import replay
+        from attnviz.analysis.text.summary import summarise
+
+        heads = record.Heads((layer,), (head,))
+        summary = summarise(replay(self, record.Request(unit=unit, special=special, heads=heads)))
+        shown = named_map(summary.observation, summary.units, summary.maps[0], "")
+        return Matrix(shown.weights, shown.rows, shown.columns)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Attention:

@@ -153,13 +153,13 @@ MISSING = "/no/such/place"
             for value in ("8", "8x", "8x6x4", "0x5", "101x5", "axb", "nanx5", "infxinf", "-3x4", "\x1b[1m")
         ],
         case("export", S, "out.png", "--view", "mosaic", code=2, said=("--view is 'mosaic'", "grid, head, arcs")),
-        case("export", S, "out.png", "--view", "token", code=2, said=("what one word looks at", "--token bank")),
+        case("export", S, "out.png", "--view", "token", code=2, said=("what one word", "Name it with --token")),
         case("export", S, "out.png", "--view", "token", "--token", "river", code=2, said="no word 'river'"),
         case("export", S, "out.png", "--view", "token", "--token", "the", code=2, said="'the' is 3 words of the text"),
-        case("export", S, "out.png", "--view", "grid", "--token", "bank", code=2, said="--token is for --view head"),
-        case("export", S, "out.png", "--view", "difference", code=2, said="needs another text or another model"),
-        case("export", S, "out.png", "--view", "arcs", "--versus", "a", code=2, said="are for --view difference"),
-        case("export", S, "out.png", "--horizontal", code=2, said="--horizontal is for --view arcs, not grid"),
+        case("export", S, "out.png", "--view", "grid", "--token", "bank", code=2, said="--token is for the views head"),
+        case("export", S, "out.png", "--view", "difference", code=2, said=("another text", "--versus or --versus-m")),
+        case("export", S, "out.png", "--view", "arcs", "--versus", "a", code=2, said="is for the view difference"),
+        case("export", S, "out.png", "--horizontal", code=2, said="--horizontal is for the view arcs, not for grid"),
         case("export", S, "out.png", "--size", "4x3", "--width", "3in", code=2, said="both --width and --size"),
         *(
             case("export", S, "out.png", "--width", value, code=2, said="expected a width from 1 to 100 inches with")

@@ -15,3 +15,10 @@ from attnviz.render.figure.shading import draw_shading as draw_shading
 from attnviz.render.figure.style import Style as Style
 from attnviz.render.figure.style import Theme as Theme
 from attnviz.render.figure.style import colormap as colormap
+from attnviz.render.figure.style import style_of as style_of
+from attnviz.render.figure.views import View as View
+from attnviz.render.figure.views import choose_view as choose_view
+from attnviz.render.figure.views import draw_two as draw_two
+from attnviz.render.figure.views import draw_view as draw_view
+from attnviz.render.figure.views import request_for as request_for
+from attnviz.render.figure.views import same_heads as same_heads

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import math
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args
 
 import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -92,6 +93,29 @@ class Style:
         if self.title is None:
             return clean(usual)
         return clean(self.title) if self.title.strip() else ""
+
+
+def style_of(**given: Any) -> Style:
+    """Return the style with these fields.
+
+    Raises:
+        UsageError: there is no such field, or it can't have this value.
+    """
+    known = [field.name for field in fields(Style)]
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            perhaps = f"Perhaps {near[0]}? " if near else ""
+            raise UsageError(f"a picture has no {name!r}", hint=f"{perhaps}There are {', '.join(known)}.")
+    style = Style(**given)
+    if style.theme not in get_args(Theme):
+        raise UsageError(f"there is no theme {style.theme!r}", hint="Themes are light and dark.")
+    for name, value in (("width", style.width), ("vmax", style.vmax), ("dpi", style.dpi)):
+        if value is not None and not 0 < value < math.inf:
+            raise UsageError(f"`{name}` is {value!r}, expected a number above 0")
+    if style.vmax is not None and style.vmax > 1:
+        raise UsageError(f"`vmax` is {style.vmax!r}, expected a weight above 0 and at most 1")
+    return style
 
 
 _DRAWING = threading.RLock()

@@ -1,0 +1,114 @@
+"""The pictures of a text by name: what each needs to be observed, and how it is drawn."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import replace
+from typing import Literal, cast, get_args
+
+from matplotlib.figure import Figure
+
+from attnviz.analysis.text.aligned import align
+from attnviz.analysis.text.arcs import find_arcs
+from attnviz.analysis.text.shading import find_shading
+from attnviz.analysis.text.shown_maps import grid
+from attnviz.analysis.text.summary import summarise
+from attnviz.errors import UsageError
+from attnviz.record import Heads, Observation, Request
+from attnviz.render.figure.arcs import draw_arcs
+from attnviz.render.figure.difference import draw_difference
+from attnviz.render.figure.grid import draw_grid
+from attnviz.render.figure.head import draw_heads
+from attnviz.render.figure.profile import draw_profile
+from attnviz.render.figure.shading import draw_shading
+from attnviz.render.figure.style import Style
+
+View = Literal["grid", "head", "arcs", "token", "profile", "difference"]
+_MOST_HEADS = 36
+"""The most heads that are drawn side by side."""
+
+
+def choose_view(view: str | None, request: Request, *, versus: bool = False, horizontal: bool = False) -> View:
+    """Return the view that is asked for; without a name the one that fits the ``request``.
+
+    Args:
+        view: its name, or None.
+        request: what is asked of the text.
+        versus: whether there is another text or model.
+        horizontal: whether words are to stand side by side.
+
+    Raises:
+        UsageError: there is no such view, or what is asked for does not go with it.
+    """
+    if view is None:
+        view = "difference" if versus else "head" if request.heads.chosen or request.words else "grid"
+    known = get_args(View)
+    if view not in known:
+        near = difflib.get_close_matches(str(view), known, 1)
+        perhaps = f"Perhaps {near[0]}? " if near else ""
+        raise UsageError(f"there is no view {view!r}", hint=f"{perhaps}Views are {', '.join(known)}.")
+    if versus and view != "difference":
+        raise UsageError(f"another text or model is for the view difference, not for {view}")
+    if view == "difference" and not versus:
+        raise UsageError("a difference needs another text or another model", hint="Give `versus` or `versus_model`.")
+    if horizontal and view != "arcs":
+        raise UsageError(f"`horizontal` is for the view arcs, not for {view}")
+    if request.words and view in ("grid", "profile", "difference"):
+        raise UsageError(f"`token` is for the views head, arcs and token, not for {view}")
+    if view == "token" and len(request.words) != 1:
+        raise UsageError("the view token shows what one word looks at", hint="Name it with `token`: bank, or the:2.")
+    return cast("View", view)
+
+
+def request_for(view: View, request: Request) -> Request:
+    """Return what must be observed for a ``view``: of one word that looks, its row alone."""
+    if view == "token" and request.crop.rows == (None, None):
+        return replace(request, crop=replace(request.crop, rows=request.words[0]))
+    return request
+
+
+def draw_view(observation: Observation, view: View, style: Style, *, horizontal: bool = False) -> Figure:
+    """Draw what was observed of one text.
+
+    Args:
+        observation: what was observed, with the request that says which heads and words are wanted.
+        view: any but ``difference``.
+        style: how the picture looks.
+        horizontal: whether the words of arcs stand side by side.
+
+    Raises:
+        UsageError: a layer or head that the model does not have; a view that the observation can't give.
+    """
+    if view == "profile":
+        return draw_profile(observation, style)
+    summary = summarise(observation)
+    units = summary.units
+    if view == "grid":
+        return draw_grid(observation, grid(observation), style, summary.strongest_heads)
+    if view == "token":
+        return draw_shading(observation, find_shading(observation, units, observation.request.words[0]), style)
+    if len(summary.maps) > _MOST_HEADS:
+        raise UsageError(
+            f"`layer` and `head` name {len(summary.maps)} heads, at most {_MOST_HEADS} are drawn side by side",
+            hint="Draw the view grid.",
+        )
+    if view == "arcs":
+        return draw_arcs(observation, find_arcs(observation, units, summary.maps), style, horizontal=horizontal)
+    marked = observation.asked if observation.named and not observation.large else ()
+    return draw_heads(observation, units, summary.maps, style, marked)
+
+
+def same_heads(observation: Observation) -> Heads:
+    """Return the head that a difference shows first, so that the other text or model shows the same."""
+    head = summarise(observation).maps[0]
+    return Heads((head.layer,), None if head.head is None else (head.head,), head.head is None)
+
+
+def draw_two(first: Observation, second: Observation, style: Style) -> Figure:
+    """Draw the first head of two observations side by side, and their difference.
+
+    Raises:
+        UsageError: a text so long that its weights were not kept one by one.
+    """
+    one = summarise(first)
+    return draw_difference(align(one, summarise(second)), one.units, style)
