@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from attnviz.cli import completion
-from attnviz.cli.options import parse_inches, parse_weight, parse_width
+from attnviz.cli.parsing import parse_inches, parse_weight, parse_width
 from attnviz.cli.reading import decode_argument
 from attnviz.errors import UsageError
 

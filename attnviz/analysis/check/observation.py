@@ -20,7 +20,7 @@ from attnviz.checkpoint import Checkpoint
 from attnviz.encoding import Encoding
 from attnviz.model.backends import WIDER, Options
 from attnviz.model.check.comparing import compare_layer, summarise_layers
-from attnviz.model.check.drawing import ALL_WINDOWS, ROWS, draw_heads
+from attnviz.model.check.drawing import ALL_WINDOWS, ROWS, sample_heads
 from attnviz.model.check.judge import Judge, explaining
 from attnviz.model.check.references import contradicts_itself, examine_by_either
 from attnviz.model.check.report import COARSE, Against, Check, Recomputed, RowCounts, WindowCounts, tolerance_of
@@ -77,7 +77,7 @@ def heads_of(observation: Observation, pieces: Sequence[Piece], *, every: bool) 
     weights = sum(len(piece.window.encoding) ** 2 for piece in pieces if piece.window)
     weights = weights or observation.shape[2] * observation.shape[3]
     none: dict[int, list[int]] = {number: [] for number in (*observation.layer_numbers, *observation.unobserved)}
-    return none | draw_heads(observation.layer_numbers, observation.shape[1], weights) if every else none
+    return none | sample_heads(observation.layer_numbers, observation.shape[1], weights) if every else none
 
 
 def rows_of(observation: Observation) -> RowCounts:

@@ -19,7 +19,7 @@ from attnviz.analysis.text.units import read_in
 from attnviz.attention.kernel import Kind
 from attnviz.attention.window import KeyWindow
 from attnviz.encoding import Encoding, Window, Windows
-from attnviz.model.check.drawing import ALL_WINDOWS, ROWS, draw_heads
+from attnviz.model.check.drawing import ALL_WINDOWS, ROWS, sample_heads
 from attnviz.model.check.references import show_reference
 from attnviz.model.check.report import Against
 from attnviz.model.hosted import Hosted
@@ -100,7 +100,7 @@ def differences_of(
     size = sum(len(window.encoding if window else document.encoding) ** 2 for window, _ in pieces)
     chosen: dict[int, list[int]] = {number: [] for number in numbers}
     if figures and document.every:
-        chosen = draw_heads(numbers, document.heads, size)
+        chosen = sample_heads(numbers, document.heads, size)
     layers = {
         number: _Layer(document, place, chosen[number], differences.within(number))
         for place, number in enumerate(numbers)

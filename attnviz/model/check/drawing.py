@@ -63,7 +63,7 @@ def draw_words(starts: Sequence[int], stop: int, count: int, wanted: Iterable[in
     return sorted(found)
 
 
-def draw_heads(layers: Sequence[int], heads: int, weights: int) -> dict[int, list[int]]:
+def sample_heads(layers: Sequence[int], heads: int, weights: int) -> dict[int, list[int]]:
     """Return the heads of each layer that are compared in all rows, always the same; each head has ``weights``
     weights.
     """

@@ -153,60 +153,85 @@ class _Plan:
         return left, self.frame.above + self.over + line * (self.down + self.over + _UNDER)
 
 
+@dataclass(frozen=True)
+class _Across:
+    """What decides how wide a picture is, in inches.
+
+    Args:
+        width: the width of the picture.
+        cell: the width of a cell.
+        sides: the labels of each map's rows.
+        per_line: how many maps stand side by side.
+        left: what stands to the left of a map that has labels there.
+        after: what stands to the right of each map.
+        upright: whether the scale stands beside the maps.
+    """
+
+    width: float
+    cell: float
+    sides: tuple[Side, ...]
+    per_line: int
+    left: float
+    after: tuple[float, ...]
+    upright: bool
+
+
+def _fit_across(panels: Sequence[Panel], around: Around, style: Style, strip: float, *, own: bool) -> _Across:
+    """Return the widths of a picture; labels depend on the size of cells, and this on the labels."""
+    count, named = len(panels), around.named
+    rows, columns = panels[0].heatmap.values.shape
+    natural = (BIG if count == 1 else BIG / 2) / max(rows, columns)
+    natural = min(_CELL if count == 1 else _SEVERAL, natural) if named else natural
+    found = _Across(style.given_width or _PAGE, natural, (), 1, 0.0, (), upright=True)
+    for _ in range(3):
+        share = found.width / found.per_line if own else found.width
+        sides = tuple(cells.side_labels(p.heatmap, p.heatmap.rows, found.cell, share, named=named) for p in panels)
+        left = _AXIS + max(side.inches for side in sides) + 0.05
+        upright = (style.given_height or rows * found.cell + 1) >= _UPRIGHT + 1
+        bar = sheet.bar_room() if upright else 0.05
+        after = tuple(strip + (bar if panel.bar else 0.0) + _GAP for panel in panels)
+        fixed = 2 * EDGE + left * (not own) + (bar if around.bar else 0.0) - _GAP
+        least = min(columns * natural, max(_LEAST, columns * _SMALL)) + max(after) + left * own
+        per_line = _per_line(count, least, (style.given_width or _PAGE) - fixed)
+        extras = max(sum(after[i : i + per_line]) for i in range(0, count, per_line)) + left * own * per_line
+        if style.given_width:
+            width, cell = style.given_width, max(0.2, (style.given_width - fixed - extras) / per_line) / columns
+        else:
+            cell = min(natural, max(_SMALL, (_PAGE - fixed - extras) / per_line / columns)) if named else natural
+            width = fixed + extras + per_line * max(_SHORT, columns * cell)
+        found = _Across(width, cell, sides, per_line, left, after, upright)
+    return found
+
+
 def _plan(panels: Sequence[Panel], around: Around, style: Style) -> _Plan:
     """Return the plan of a picture."""
-    heatmap, count, named = panels[0].heatmap, len(panels), around.named
+    heatmap, named = panels[0].heatmap, around.named
     rows, columns = heatmap.values.shape
     own = any(panel.heatmap.rows != heatmap.rows for panel in panels)
     large = any(panel.hidden is not None and panel.hidden.max(initial=0) >= _LARGE for panel in panels)
     strip = _STRIP if large else 0.0
-    natural = (BIG if count == 1 else BIG / 2) / max(rows, columns)
-    natural = min(_CELL if count == 1 else _SEVERAL, natural) if named else natural
-    cell, width = natural, style.given_width or _PAGE
-    upright, below = True, 0.0
-    per_line = 1
-    for _ in range(3):  # the labels depend on the cells, and these on the labels
-        share = width / per_line if own else width
-        down_sides = [cells.side_labels(p.heatmap, p.heatmap.rows, cell, share, named=named) for p in panels]
-        left = _AXIS + max(side.inches for side in down_sides) + 0.05
-        upright = (style.given_height or rows * cell + 1) >= _UPRIGHT + 1
-        bar = sheet.bar_room() if upright else 0.05
-        after = [strip + (bar if panel.bar else 0.0) + _GAP for panel in panels]
-        shared = bar if around.bar else 0.0
-        fixed = 2 * EDGE + left * (not own) + shared - _GAP
-        extra = max(after) + left * own
-        least = min(columns * natural, max(_LEAST, columns * _SMALL)) + extra
-        per_line = _per_line(count, least, width - fixed)
-        extras = max(sum(after[i : i + per_line]) for i in range(0, count, per_line)) + left * own * per_line
-        if style.given_width:
-            cell = max(0.2, (width - fixed - extras) / per_line) / columns
-        else:
-            cell = min(natural, max(_SMALL, (_PAGE - fixed - extras) / per_line / columns)) if named else natural
-            width = fixed + extras + per_line * max(_SHORT, columns * cell)
-    across = max(0.2 if style.given_width else _SHORT, columns * cell)
-    across_sides = [
-        cells.side_labels(panel.heatmap, panel.across, across / columns, max(width, 4.0), named=named)
-        for panel in panels
-    ]
-    stands = any(side.labels and cells.stand_on_end(side, across / columns) for side in across_sides)
-    words = max(side.inches for side in across_sides) if stands else 0.13
-    over = (_HEADING if any(panel.heading for panel in panels) else 0.0) + _AXIS + 0.05 + words
-    lines = math.ceil(count / per_line)
-    down = max(_SHORT, min(rows * cell, _TALL))
-    frame = sheet.frame(style, around.title, around.notes, width)
-    if not upright and (around.bar or any(panel.bar for panel in panels)):
-        below = 0.5
-    fixed = frame.above + frame.below + below + lines * (over + _UNDER)
+    fit = _fit_across(panels, around, style, strip, own=own)
+    across = max(0.2 if style.given_width else _SHORT, columns * fit.cell)
+    cell, room = across / columns, max(fit.width, 4.0)
+    words = [cells.side_labels(panel.heatmap, panel.across, cell, room, named=named) for panel in panels]
+    stands = any(side.labels and cells.stand_on_end(side, cell) for side in words)
+    heading = _HEADING if any(panel.heading for panel in panels) else 0.0
+    over = heading + _AXIS + 0.05 + (max(side.inches for side in words) if stands else 0.13)
+    lines = math.ceil(len(panels) / fit.per_line)
+    down = max(_SHORT, min(rows * fit.cell, _TALL))
+    frame = sheet.frame(style, around.title, around.notes, fit.width)
+    lies = not fit.upright and (around.bar or any(panel.bar for panel in panels))
+    fixed = frame.above + frame.below + (0.5 if lies else 0.0) + lines * (over + _UNDER)
     if style.given_height:
         down = max(0.2, (style.given_height - fixed) / lines)
     numbers = style.annotate
     if numbers is None:
-        room = all(cells.has_room_for_numbers(panel.heatmap, across / columns, down / rows) for panel in panels)
-        numbers = named and max(rows, columns) <= _NUMBERED and room
-    sides = tuple(zip(down_sides, across_sides, strict=True))
+        fits = all(cells.has_room_for_numbers(panel.heatmap, cell, down / rows) for panel in panels)
+        numbers = named and max(rows, columns) <= _NUMBERED and fits
+    sides = tuple(zip(fit.sides, words, strict=True))
     return _Plan(
-        frame, fixed + lines * down, sides, across, down, per_line, lines, left, own, over, tuple(after), strip,
-        upright, stands, numbers, separated=named,
+        frame, fixed + lines * down, sides, across, down, fit.per_line, lines, fit.left, own, over, fit.after, strip,
+        fit.upright, stands, numbers, separated=named,
     )  # fmt: skip
 
 
