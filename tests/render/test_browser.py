@@ -199,6 +199,38 @@ def test_switches_say_what_they_do_and_change_the_numbers(opened: Open) -> None:
     assert page.state == "head=1.2&unit=token&min=0.25&shared=1"
 
 
+def test_a_part_of_the_heatmap_is_enlarged_and_moved(opened: Open) -> None:
+    words = [f"w{i}" for i in range(40)]
+    attention = record(words, random_weights((1, 2, 40)))
+    page = opened(read_record(attention, Request()), "head=0.1")
+
+    def seen() -> list[int]:
+        return list(page.tab.evaluate("() => page.grid.seen"))
+
+    page.tab.mouse.move(*cell(page, 10, 20))
+    page.tab.mouse.down()
+    page.tab.mouse.move(*cell(page, 19, 24), steps=3)
+    page.tab.mouse.up()
+    page.settle()
+    assert seen() == [10, 20, 20, 25]
+    assert page.state == "head=0.1"
+    page.tab.mouse.click(*cell(page, 3, 2))
+    page.settle()
+    assert page.readout == f"L0 H1 w13 → w22 {share(attention.weights[0, 1, 13, 22])}"
+    page.tab.mouse.move(*cell(page, 3, 2))
+    page.tab.mouse.wheel(0, 60)
+    page.settle()
+    assert seen() == [11, 21, 20, 25]
+    for _ in range(4):
+        page.press("-")
+    assert seen() == [0, 40, 0, 40]
+    page.press("+")
+    first, last, left, right = seen()
+    assert (last - first, right - left) == (20, 20)
+    assert first <= 13 < last
+    assert left <= 22 < right
+
+
 def test_a_link_to_a_state_shows_it(opened: Open) -> None:
     attention = bank()
     page = opened(read_record(attention, Request()), "head=9.9,x&pin=%E0%A4%A,nobody&min=7&order=up&unit=letter")
@@ -374,6 +406,11 @@ def test_nothing_is_wider_than_the_screen(opened: Open, width: int, scheme: str)
     assert page.tab.evaluate("document.documentElement.scrollWidth") <= width
     paper = page.tab.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (max(map(int, re.findall(r"\d+", paper))) < 60) == (scheme == "dark")
+    assert page.tab.evaluate("() => page.colours.dark") == (scheme == "dark")
+    page.tab.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert page.tab.evaluate("() => [page.colours.dark, page.colours.card]") == [False, "#ffffff"]
+    page.tab.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    assert page.tab.evaluate("() => page.colours.dark") == (scheme == "dark")
 
 
 @pytest.mark.slow

@@ -7,7 +7,11 @@ class Grid {
     this.page = page;
     this.layers = new Layers("Heatmap");
     this.readout = make("p", { class: "readout", "aria-live": "polite" });
-    this.zoomOut = make("button", { type: "button", onclick: () => this.zoom(null) }, "whole map");
+    this.zooms = make(
+      "span", { class: "zooms" },
+      make("button", { type: "button", title: "enlarge (+)", "aria-label": "enlarge", onclick: () => this.zoomBy(0.5) }, "+"),
+      make("button", { type: "button", title: "shrink (−)", "aria-label": "shrink", onclick: () => this.zoomBy(2) }, "−"),
+    );
     this.legend = make("div", { class: "legend" });
     this.element = make("div", { class: "grid" }, this.layers.element, this.legend);
     this.part = null; // [first row, end, first column, end] of the cells
@@ -36,6 +40,17 @@ class Grid {
       from = this.band = null;
       state.hover(null);
     });
+    top.addEventListener(
+      "wheel",
+      (event) => {
+        if (!event.ctrlKey && !this.part) return;
+        event.preventDefault();
+        const found = this.at(event.offsetX, event.offsetY);
+        if (event.ctrlKey) this.zoomBy(event.deltaY < 0 ? 0.8 : 1.25, found);
+        else this.pan(event.deltaY, event.deltaX);
+      },
+      { passive: false },
+    );
     top.addEventListener("click", (event) => {
       from = null;
       if (this.band) {
@@ -75,8 +90,46 @@ class Grid {
   }
 
   zoom(part) {
-    this.part = part;
-    this.page.redraw();
+    const [rows, columns] = [this.cells.rows.length, this.cells.columns.length];
+    const whole = part && part[0] <= 0 && part[1] >= rows && part[2] <= 0 && part[3] >= columns;
+    this.part = whole ? null : part;
+    this.page.redraw(false);
+  }
+
+  /** Show `factor` times as many rows and columns, around a place, what is pinned, or the middle. */
+  zoomBy(factor, around = null) {
+    const { state } = this.page;
+    const [r0, r1, c0, c1] = this.seen;
+    const middle = (place, firsts, unit, step, from, to) => {
+      const pinned = unit === null ? -1 : this.find(firsts, unit, step);
+      return place ?? (pinned < 0 ? (from + to) / 2 : pinned + 0.5);
+    };
+    const { rows, columns, down, across } = this.cells;
+    const row = middle(around?.row, rows, state.query, down, r0, r1);
+    const column = middle(around?.column, columns, state.key, across, c0, c1);
+    this.zoom([...this.span(row, (r1 - r0) * factor, r0, r1, rows.length), ...this.span(column, (c1 - c0) * factor, c0, c1, columns.length)]);
+  }
+
+  /** `count` of `all`, in which `place` stands where it did between `from` and `to`. */
+  span(place, count, from, to, all) {
+    const size = Math.max(Math.min(4, all), Math.min(all, Math.round(count)));
+    const inside = Math.min(to, Math.max(from, place));
+    const first = Math.round(inside - ((inside - from) / (to - from)) * size);
+    const start = Math.max(0, Math.min(all - size, first));
+    return [start, start + size];
+  }
+
+  pan(down, right) {
+    const [r0, r1, c0, c1] = this.part;
+    const step = (wheel, size) => Math.sign(wheel) * Math.ceil((Math.abs(wheel) * size) / 600);
+    const moved = (from, to, by, all) => {
+      const start = Math.max(0, Math.min(all - (to - from), from + by));
+      return [start, start + to - from];
+    };
+    this.zoom([
+      ...moved(r0, r1, step(down, r1 - r0), this.cells.rows.length),
+      ...moved(c0, c1, step(right, c1 - c0), this.cells.columns.length),
+    ]);
   }
 
   /** The heads, or what is shown of them, have changed. */
@@ -297,7 +350,7 @@ class Grid {
       parts.push(make("span", { class: "soft" }, `${percent(mean, 0)} of the attention is on what is not shown (grey bars)`));
     }
     if (view.renormalised) parts.push(make("span", { class: "bad" }, "renormalised: rows sum to 1 over what is shown"));
-    if (this.part) parts.push(this.zoomOut);
+    if (this.cells.values.length > 16) parts.push(this.zooms);
     this.legend.replaceChildren(...parts);
     const names = state.shown.map((head) => state.headName(head)).join(", ");
     this.layers.top.setAttribute("aria-label", `Heatmap of ${names}: rows look at columns; the table below has its numbers`);

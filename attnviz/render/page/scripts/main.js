@@ -4,6 +4,7 @@ const KEYS = [
   ["← → ↑ ↓", "the head beside, the layer above or below"],
   ["Esc", "free what is pinned; once more: back to the answer"],
   ["/", "find a word; Enter pins it"],
+  ["+ and −", "enlarge or shrink the heatmap; dragging enlarges a part, the wheel with Ctrl too"],
   ["t", "words or tokens"],
   ["s", "special tokens and punctuation, shown or not"],
   ["l", "linear or logarithmic scale"],
@@ -105,7 +106,7 @@ class Page {
       "dialog", { "aria-label": "Keys" },
       make("h2", {}, "Keys"),
       make("table", {}, make("tbody", {}, ...rows)),
-      make("p", { class: "hint" }, "Everywhere: the pointer shows, a click pins, a second click or Esc frees. On heads a click adds, a double click shows only that one. Drag over the heatmap to enlarge a part."),
+      make("p", { class: "hint" }, "Everywhere: the pointer shows, a click pins, a second click or Esc frees. On heads a click adds, a double click shows only that one."),
       make("form", { method: "dialog" }, make("button", {}, "close")),
     );
   }
@@ -121,11 +122,23 @@ class Page {
     });
     const dark = window.matchMedia("(prefers-color-scheme: dark)");
     dark.addEventListener("change", () => this.recolour());
-    window.addEventListener("beforeprint", () => this.recolour(false));
-    window.addEventListener("afterprint", () => this.recolour());
+    window.addEventListener("beforeprint", () => this.print(true));
+    window.addEventListener("afterprint", () => this.print(false));
     new ResizeObserver(() => {
-      if (this.view && this.width !== this.element.clientWidth) this.redraw();
+      if (this.view && !this.printed && this.width !== this.element.clientWidth) this.redraw();
     }).observe(this.element);
+  }
+
+  /** On paper it is light, and its tables are open. */
+  print(printed) {
+    this.printed = printed;
+    document.documentElement.classList.toggle("printed", printed);
+    this.recolour(...(printed ? [false] : []));
+    if (!printed) return;
+    // Printed canvases hide what is behind them, so that the marks are drawn on the pictures themselves.
+    this.overview.markOn(new Pixels(this.overview.layers.under.getContext("2d")));
+    this.grid.markOn(new Pixels(this.grid.layers.under.getContext("2d")));
+    this.arcs.markOn(new Pixels(this.arcs.layers.under.getContext("2d")));
   }
 
   recolour(dark = window.matchMedia("(prefers-color-scheme: dark)").matches) {
@@ -299,6 +312,9 @@ class Page {
       ArrowDown: () => to(layer + 1, head),
       Escape: () => state.free(),
       "/": () => this.find.focus(),
+      "+": () => this.grid.zoomBy(0.5),
+      "=": () => this.grid.zoomBy(0.5),
+      "-": () => this.grid.zoomBy(2),
       "?": () => this.dialog.showModal(),
       t: () => this.toUnit(state.unit === "word" ? "token" : "word"),
       s: () => this.view.facts.long || this.toggle("special", !state.special),

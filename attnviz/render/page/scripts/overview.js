@@ -42,6 +42,7 @@ class Overview {
     const { view } = this.page;
     const count = view.map.heads;
     this.scanning = view;
+    this.now = null;
     this.pictures = Array(count).fill(null);
     this.tops = new Float32Array(count);
     let next = 0;
@@ -54,7 +55,7 @@ class Overview {
         setTimeout(some);
         return;
       }
-      this.scanning = null;
+      this.scanning = this.now = null;
       this.page.scanned();
     };
     some();
@@ -129,6 +130,13 @@ class Overview {
     const { state, view, colours } = page;
     const width = this.element.clientWidth - 34;
     if (width <= 0) return;
+    const at = state.order === "word" ? [state.query, state.key] : [];
+    const now = [width, window.devicePixelRatio, colours.dark, state.order, state.log, state.shared, ...at].join();
+    if (now === this.now && this.done) {
+      this.mark();
+      return;
+    }
+    this.now = now;
     const ordered = this.ordered();
     const plan = this.layout(width);
     const { size, foot, pitch } = plan;
@@ -152,15 +160,18 @@ class Overview {
       draw.text(fitted(said, 9.5, pitch), x + size / 2, y + size + 20, { fill: colours.soft, size: 9.5, align: "center" });
     });
     if (plan.byLayer) this.labels(draw, plan);
-    this.say();
     this.mark();
   }
 
   /** Frame the heads in hand, and the one under the pointer. */
   mark() {
-    const { state, colours } = this.page;
     if (!this.size) return;
-    const draw = this.layers.over(...this.size);
+    this.say();
+    this.markOn(this.layers.over(...this.size));
+  }
+
+  markOn(draw) {
+    const { state, colours } = this.page;
     state.heads.forEach((head, i) => this.frame(draw, head, state.heads.length > 1 ? colours.hues[i] : colours.accent, 2.5));
     if (state.over?.head !== undefined) this.frame(draw, state.over.head, colours.ink, 1.5);
   }

@@ -22,6 +22,7 @@ class Palette {
       { length: 256 },
       (_, i) => 0.2126 * bytes[3 * i] + 0.7152 * bytes[3 * i + 1] + 0.0722 * bytes[3 * i + 2] > 128,
     );
+    this.dark = dark;
     this.hues = HUES[dark ? "dark" : "light"];
     for (const name of ["paper", "card", "ink", "soft", "line", "frame", "accent", "wash"]) this[name] = value(name);
   }

@@ -179,14 +179,11 @@ class View {
     if (this.map.whole) {
       const [mean, m] = [this.mean(heads), this.keys.count];
       for (const row of this.rows) for (let key = 0; key < m; key++) got[key] += mean[row * m + key] / this.rows.length;
-    } else {
-      const row = new Float32Array(this.keys.count);
-      for (const head of heads)
-        for (const query of this.rows) {
-          this.row(head, query, row);
-          for (let key = 0; key < row.length; key++) got[key] += row[key] / this.rows.length / heads.length;
-        }
+      return got;
     }
+    const share = this.rows.length * heads.length;
+    const see = (key, weight) => (got[key] += weight / share);
+    for (const head of heads) for (const query of this.rows) this.map.links(head, query, see);
     return got;
   }
 
@@ -202,16 +199,16 @@ class View {
       return found;
     }
     const found = new Float32Array(this.queries.count);
-    const row = new Float32Array(this.keys.count);
     if (this.map.whole) {
       const [mean, m] = [this.mean(heads), this.keys.count];
       for (let i = 0; i < found.length; i++) found[i] = mean[i * m + key];
-    } else
-      for (const head of heads)
-        for (let i = 0; i < found.length; i++) {
-          this.row(head, i, row);
-          found[i] += row[key] / heads.length;
-        }
+      return found;
+    }
+    for (const head of heads)
+      for (let i = 0; i < found.length; i++)
+        this.map.links(head, i, (other, weight) => {
+          if (other === key) found[i] += weight / heads.length;
+        });
     return found;
   }
 

@@ -107,7 +107,9 @@ class Words {
     };
     for (const [i, element] of elements) {
       paint(element, counts[i] ? place(values[i]) : 0);
-      element.title = counts[i] ? percent(values[i]) : "";
+      const value = counts[i] ? values[i] : null;
+      if (element.value !== value) element.title = value === null ? "" : percent(value);
+      element.value = value;
     }
     if (!view.one) for (const element of this.elements[side === "key" ? "query" : "key"].values()) paint(element, 0);
     for (const role of ["query", "key"])
