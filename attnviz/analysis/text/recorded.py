@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -98,7 +99,7 @@ class Recorded(RecordTexts):
     def opened(self) -> list[tuple[int, int]]:
         """The heads that are asked for, or the one of the strongest link: (place of the layer, head)."""
         picked = pick_heads(self.units, self.strength + self.heads_mask, self.request.heads)
-        return [(layer, head) for layer, head in picked if head is not None]
+        return heads_of(picked, self.heads)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +110,11 @@ class _Measured:
     keys: Encoding | None
     figures: dict[str, NDArray[np.float64]]
     layer_numbers: tuple[int, ...]
+
+
+def heads_of(picked: Sequence[tuple[int, int | None]], count: int) -> list[tuple[int, int]]:
+    """The ``picked`` heads; for the mean of a layer (None) all its ``count`` heads."""
+    return [(layer, head) for layer, one in picked for head in (range(count) if one is None else [one])]
 
 
 def read_record(record: Record, request: Request) -> Recorded:

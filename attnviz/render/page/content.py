@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.analysis.text.links import Link
-from attnviz.analysis.text.recorded import Recorded
+from attnviz.analysis.text.recorded import Recorded, heads_of
 from attnviz.analysis.text.roles import roles_in_text
 from attnviz.analysis.text.units import Axis, Reading, read_in
 from attnviz.encoding import Encoding, WordSpans
@@ -81,7 +81,7 @@ def map_content(found: Source, texts: list[Encoding]) -> MapContent:
         "roles": {name: [layer * found.heads + head for layer, head in heads]
                   for name, heads in roles_in_text(found).items()},
         "strength": _numbers(answer.strength),
-        "open": [layer * found.heads + head for layer, head in answer.heads][:8],
+        "open": [layer * found.heads + head for layer, head in answer.heads],
         "links": [_link(found, link) for link in answer.links[:LISTED]],
     }  # fmt: skip
     facts |= {"long": long} if long else {}
@@ -95,8 +95,8 @@ def _answer(found: Source) -> _Answer:
     from attnviz.analysis.text.summary import summarise
 
     summary = summarise(found, cell="link")
-    places = [(found.layer_numbers.index(head.layer), head.head) for head in summary.maps if head.head is not None]
-    return _Answer(summary.units, summary.links, summary.overview, places)
+    picked = [(found.layer_numbers.index(head.layer), head.head) for head in summary.maps]
+    return _Answer(summary.units, summary.links, summary.overview, heads_of(picked, found.heads))
 
 
 def _whole(found: Recorded) -> Packed | None:

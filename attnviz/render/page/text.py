@@ -17,7 +17,21 @@ from attnviz.render.maps import format_number
 from attnviz.render.page.content import LISTED, Source, map_content, text_content
 from attnviz.render.page.environment import file, render, script_json
 
-SCRIPTS = ("data", "view", "paint", "state", "overview", "grid", "arcs", "words", "pair", "save", "main")
+SCRIPTS = (
+    "data",
+    "view",
+    "paint",
+    "state",
+    "overview",
+    "zoom",
+    "grid",
+    "arcs",
+    "words",
+    "pair",
+    "save",
+    "tools",
+    "main",
+)
 """The files of the script in their order; together they are one module that exports ``render``."""
 LARGEST = 25_000_000
 """A page of more bytes is not made."""

@@ -27,19 +27,26 @@ class Arcs {
     this.total = 0;
     const [r0, r1, c0, c1] = grid.seen;
     const first = (units, from) => units[from];
-    const last = (units, end, step, count) => (end < units.length ? units[end] : Math.min(count, units[units.length - 1] + step));
+    const last = (units, end, step, count) =>
+      end < units.length ? units[end] : Math.min(count, units[units.length - 1] + step);
     this.rows = [first(cells.rows, r0), last(cells.rows, r1, cells.down, view.queries.count)];
     this.columns = [first(cells.columns, c0), last(cells.columns, c1, cells.across, view.keys.count)];
-    state.shown.forEach((head, hue) => this.add(head, hue));
+    if (this.mixed) this.add(null, 0);
+    else state.shown.forEach((head, hue) => this.add(head, hue));
     this.lines.sort((a, b) => a.weight - b.weight);
     if (this.lines.length > 20000) this.lines = this.lines.slice(-20000);
   }
 
+  /** Whether there are too many heads for a hue each: then the lines are those of their mean. */
+  get mixed() {
+    return this.page.state.shown.length > HUES.light.length && this.page.view.map.whole;
+  }
+
+  /** The links of a head, or of the mean of all that are shown. */
   add(head, hue) {
     const { view, state } = this.page;
     const m = view.keys.count;
-    const matrix = view.map.whole ? view.matrix(head) : null;
-    const row = new Float32Array(m);
+    const matrix = view.map.whole ? (head === null ? view.mean(state.shown) : view.matrix(head)) : null;
     for (const query of view.rows) {
       const see = (key, weight) => {
         this.total++;
@@ -51,7 +58,6 @@ class Arcs {
       if (matrix) for (const key of view.columns) see(key, matrix[query * m + key]);
       else view.map.links(head, query, see);
     }
-    void row;
   }
 
   plan(width, height) {
@@ -59,12 +65,19 @@ class Arcs {
     const units = (axis, all, [from, to]) => all.filter((i) => i >= from && i < to);
     const rows = units(view.queries, view.rows, this.rows);
     const columns = units(view.keys, view.columns, this.columns);
-    const side = (axis, some) => Math.min(ARCS.cut, Math.max(24, ...some.slice(0, 500).map((i) => textWidth(axis.labels[i], ARCS.label)))) + ARCS.gap;
+    const side = (axis, some) =>
+      Math.min(ARCS.cut, Math.max(24, ...some.slice(0, 500).map((i) => textWidth(axis.labels[i], ARCS.label)))) +
+      ARCS.gap;
     const top = 14;
-    const place = (some) => new Map(some.map((unit, i) => [unit, top + ((height - 2 * top) * (i + 0.5)) / some.length]));
+    const place = (some) =>
+      new Map(some.map((unit, i) => [unit, top + ((height - 2 * top) * (i + 0.5)) / some.length]));
     return {
-      width, height, rows, columns,
-      left: side(view.queries, rows), right: width - side(view.keys, columns),
+      width,
+      height,
+      rows,
+      columns,
+      left: side(view.queries, rows),
+      right: width - side(view.keys, columns),
       y: [place(rows), place(columns)],
       every: [rows, columns].map((some) => Math.max(1, Math.ceil((ARCS.least * some.length) / (height - 2 * top)))),
     };
@@ -89,7 +102,12 @@ class Arcs {
     const axis = side ? view.keys : view.queries;
     const text = fitted(axis.labels[unit], ARCS.label, ARCS.cut);
     const at = y[side].get(unit);
-    if (at !== undefined) draw.text(text, side ? right + ARCS.gap : left - ARCS.gap, at, { size: ARCS.label, align: side ? "left" : "right", ...how });
+    if (at !== undefined)
+      draw.text(text, side ? right + ARCS.gap : left - ARCS.gap, at, {
+        size: ARCS.label,
+        align: side ? "left" : "right",
+        ...how,
+      });
   }
 
   mark() {
@@ -100,7 +118,7 @@ class Arcs {
     const { state, colours, grid } = this.page;
     const { left, right, y } = this.now;
     const { query, key } = state.at;
-    const heads = state.shown.length;
+    const heads = this.mixed ? 1 : state.shown.length;
     const { top } = grid.on;
     const any = query !== null || key !== null;
     const lit = (line) => (query === null || line.query === query) && (key === null || line.key === key);
@@ -110,9 +128,17 @@ class Arcs {
       const y1 = y[1].get(line.key);
       if (y0 === undefined || y1 === undefined) continue;
       const strength = Math.min(1, line.weight / Math.max(top, 1e-9));
-      const colour = heads > 1 ? colours.hues[line.hue] : colours.accent;
+      const colour = heads > 1 ? colours.hues[line.hue % 8] : colours.accent;
       const faint = any && !lit(line) ? (near(line) ? 0.4 : 0.12) : 1;
-      draw.curve(left, y0, right, y1, colour, 0.8 + 3.2 * strength, Math.max(0.04, (0.15 + 0.85 * strength) * faint / (any ? 1 : heads)));
+      draw.curve(
+        left,
+        y0,
+        right,
+        y1,
+        colour,
+        0.8 + 3.2 * strength,
+        Math.max(0.04, ((0.15 + 0.85 * strength) * faint) / (any ? 1 : heads)),
+      );
     }
     if (query !== null) this.lift(draw, 0, query);
     if (key !== null) this.lift(draw, 1, key);

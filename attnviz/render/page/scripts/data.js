@@ -19,7 +19,7 @@ class WholeMap {
     this.heads = facts.layers.length * facts.heads;
     this.n = texts[facts.queries].token.labels.length;
     this.m = texts[facts.keys].token.labels.length;
-    const { n, m } = this;
+    const { n } = this;
     this.starts = new Int32Array(n + 1); // of the first bytes of each row, within a head
     this.seconds = new Int32Array(n + 1);
     for (let i = 0; i < n; i++) {

@@ -2,19 +2,13 @@
 
 const GRID = { most: 40, tall: 620, gap: 6, bars: 40, foot: 34, slanted: 0.72, cut: 92, boxes: 6000, label: 12 };
 
-class Grid {
+class Grid extends Zoomed {
   constructor(page) {
-    this.page = page;
+    super(page);
     this.layers = new Layers("Heatmap");
     this.readout = make("p", { class: "readout", "aria-live": "polite" });
-    this.zooms = make(
-      "span", { class: "zooms" },
-      make("button", { type: "button", title: "enlarge (+)", "aria-label": "enlarge", onclick: () => this.zoomBy(0.5) }, "+"),
-      make("button", { type: "button", title: "shrink (−)", "aria-label": "shrink", onclick: () => this.zoomBy(2) }, "−"),
-    );
     this.legend = make("div", { class: "legend" });
     this.element = make("div", { class: "grid" }, this.layers.element, this.legend);
-    this.part = null; // [first row, end, first column, end] of the cells
     this.listen();
   }
 
@@ -82,56 +76,6 @@ class Grid {
     return { query: best.query, key: best.key };
   }
 
-  zoomTo([x0, y0, x1, y1]) {
-    this.band = null;
-    const [a, b] = [this.at(Math.min(x0, x1), Math.min(y0, y1)), this.at(Math.max(x0, x1), Math.max(y0, y1))];
-    if (!a || !b || [a.row, a.column, b.row, b.column].includes(null)) this.mark();
-    else this.zoom([a.row, b.row + 1, a.column, b.column + 1]);
-  }
-
-  zoom(part) {
-    const [rows, columns] = [this.cells.rows.length, this.cells.columns.length];
-    const whole = part && part[0] <= 0 && part[1] >= rows && part[2] <= 0 && part[3] >= columns;
-    this.part = whole ? null : part;
-    this.page.redraw(false);
-  }
-
-  /** Show `factor` times as many rows and columns, around a place, what is pinned, or the middle. */
-  zoomBy(factor, around = null) {
-    const { state } = this.page;
-    const [r0, r1, c0, c1] = this.seen;
-    const middle = (place, firsts, unit, step, from, to) => {
-      const pinned = unit === null ? -1 : this.find(firsts, unit, step);
-      return place ?? (pinned < 0 ? (from + to) / 2 : pinned + 0.5);
-    };
-    const { rows, columns, down, across } = this.cells;
-    const row = middle(around?.row, rows, state.query, down, r0, r1);
-    const column = middle(around?.column, columns, state.key, across, c0, c1);
-    this.zoom([...this.span(row, (r1 - r0) * factor, r0, r1, rows.length), ...this.span(column, (c1 - c0) * factor, c0, c1, columns.length)]);
-  }
-
-  /** `count` of `all`, in which `place` stands where it did between `from` and `to`. */
-  span(place, count, from, to, all) {
-    const size = Math.max(Math.min(4, all), Math.min(all, Math.round(count)));
-    const inside = Math.min(to, Math.max(from, place));
-    const first = Math.round(inside - ((inside - from) / (to - from)) * size);
-    const start = Math.max(0, Math.min(all - size, first));
-    return [start, start + size];
-  }
-
-  pan(down, right) {
-    const [r0, r1, c0, c1] = this.part;
-    const step = (wheel, size) => Math.sign(wheel) * Math.ceil((Math.abs(wheel) * size) / 600);
-    const moved = (from, to, by, all) => {
-      const start = Math.max(0, Math.min(all - (to - from), from + by));
-      return [start, start + to - from];
-    };
-    this.zoom([
-      ...moved(r0, r1, step(down, r1 - r0), this.cells.rows.length),
-      ...moved(c0, c1, step(right, c1 - c0), this.cells.columns.length),
-    ]);
-  }
-
   /** The heads, or what is shown of them, have changed. */
   fill() {
     const { view, state } = this.page;
@@ -141,10 +85,6 @@ class Grid {
     if (this.part && (this.part[1] > rows || this.part[3] > columns)) this.part = null;
     this.unseen = view.unseen(state.shown);
     this.got = view.received(state.shown);
-  }
-
-  get seen() {
-    return this.part ?? [0, this.cells.rows.length, 0, this.cells.columns.length];
   }
 
   plan(width) {
@@ -185,7 +125,7 @@ class Grid {
 
   /** Draw cells, labels and bars with a canvas or as SVG. */
   paint(draw, boxes = GRID.boxes) {
-    const { view, colours } = this.page;
+    const { colours } = this.page;
     const { r0, r1, c0, c1, rows, columns, left, high, size, wide, tall } = this.now;
     const { place } = this.on;
     const values = new Float32Array(rows * columns);
@@ -211,7 +151,6 @@ class Grid {
     for (let c = c0; c < c1; c += every(17)) this.columnLabel(draw, c, label);
     this.bars(draw);
     this.writeValues(draw, place);
-    void view;
   }
 
   /** The weights as numbers, where cells have room for them. */
@@ -225,7 +164,11 @@ class Grid {
         const share = place(value);
         if (value < 0.005) continue;
         const fill = colours.text(share);
-        draw.text(String(Math.round(100 * value)), left + (c - c0 + 0.5) * size, high + (r - r0 + 0.5) * size, { fill, size: 10, align: "center" });
+        draw.text(String(Math.round(100 * value)), left + (c - c0 + 0.5) * size, high + (r - r0 + 0.5) * size, {
+          fill,
+          size: 10,
+          align: "center",
+        });
       }
   }
 
@@ -275,12 +218,10 @@ class Grid {
     const { query, key } = state.at;
     const row = query === null ? -1 : this.find(this.cells.rows, query, this.cells.down);
     const column = key === null ? -1 : this.find(this.cells.columns, key, this.cells.across);
-    const bold = { size: GRID.label, bold: true, fill: colours.ink };
-    const behind = (x, y, width, height) => draw.box(x, y, width, height, colours.card);
+    const bold = { size: GRID.label, bold: true, fill: colours.ink, halo: colours.card };
     if (row >= r0 && row < r1) {
       const y = high + (row - r0) * size;
       draw.box(left, y, wide, size, null, colours.accent, 1);
-      behind(0, y + size / 2 - 8, left - 4, 16);
       this.rowLabel(draw, row, bold);
     }
     if (column >= c0 && column < c1) {
@@ -326,12 +267,20 @@ class Grid {
     if (query !== null && key !== null) {
       const weight = view.of(heads, { query, key: null })[key];
       const kept = view.map.whole || weight > 0;
-      parts.push(" ", word(view.queries, query), " → ", word(view.keys, key), " ", make("b", {}, kept ? percent(weight) : "not among the strongest"));
+      parts.push(
+        " ",
+        word(view.queries, query),
+        " → ",
+        word(view.keys, key),
+        " ",
+        make("b", {}, kept ? percent(weight) : "not among the strongest"),
+      );
     } else if (query !== null) {
       const row = this.cells.rows.indexOf(query);
       parts.push(" ", word(view.queries, query), " looks at …");
       if (this.unseen && row >= 0) parts.push(` ${percent(this.unseen[row], 0)} goes to words that are not shown`);
-    } else if (key !== null) parts.push(" … look at ", word(view.keys, key), `, which gets ${percent(this.got[key])} on average`);
+    } else if (key !== null)
+      parts.push(" … look at ", word(view.keys, key), `, which gets ${percent(this.got[key])} on average`);
     this.readout.replaceChildren(...parts);
   }
 
@@ -340,19 +289,34 @@ class Grid {
     const { top } = this.on;
     const bar = make("span", { class: "ramp" });
     bar.style.background = `linear-gradient(90deg, ${[0, 32, 64, 96, 128, 160, 192, 224, 255].map((i) => colours.css[i]).join(", ")})`;
-    const whose = state.shared ? "the largest of all heads" : state.shown.length > 1 ? "the largest of their mean" : "this head’s largest";
+    const whose = state.shared
+      ? "the largest of all heads"
+      : state.shown.length > 1
+        ? "the largest of their mean"
+        : "this head’s largest";
     const low = state.log ? percent(top / 1000, 2) : "0";
-    const parts = [make("span", {}, low), bar, make("span", {}, percent(top)), make("span", { class: "soft" }, `${whose}${state.log ? ", logarithmic" : ""}`)];
+    const parts = [
+      make("span", {}, low),
+      bar,
+      make("span", {}, percent(top)),
+      make("span", { class: "soft" }, `${whose}${state.log ? ", logarithmic" : ""}`),
+    ];
     const { down, across } = this.cells;
-    if (down > 1 || across > 1) parts.push(make("span", { class: "soft" }, `each cell is the largest of ${down} × ${across} ${view.unit}s`));
+    if (down > 1 || across > 1)
+      parts.push(make("span", { class: "soft" }, `each cell is the largest of ${down} × ${across} ${view.unit}s`));
     if (this.unseen) {
       const mean = this.unseen.reduce((sum, each) => sum + each, 0) / this.unseen.length;
-      parts.push(make("span", { class: "soft" }, `${percent(mean, 0)} of the attention is on what is not shown (grey bars)`));
+      parts.push(
+        make("span", { class: "soft" }, `${percent(mean, 0)} of the attention is on what is not shown (grey bars)`),
+      );
     }
     if (view.renormalised) parts.push(make("span", { class: "bad" }, "renormalised: rows sum to 1 over what is shown"));
     if (this.cells.values.length > 16) parts.push(this.zooms);
     this.legend.replaceChildren(...parts);
     const names = state.shown.map((head) => state.headName(head)).join(", ");
-    this.layers.top.setAttribute("aria-label", `Heatmap of ${names}: rows look at columns; the table below has its numbers`);
+    this.layers.top.setAttribute(
+      "aria-label",
+      `Heatmap of ${names}: rows look at columns; the table below has its numbers`,
+    );
   }
 }

@@ -1,19 +1,8 @@
 // The page: what it is made of, and what happens when the reader does something.
 
-const KEYS = [
-  ["← → ↑ ↓", "the head beside, the layer above or below"],
-  ["Esc", "free what is pinned; once more: back to the answer"],
-  ["/", "find a word; Enter pins it"],
-  ["+ and −", "enlarge or shrink the heatmap; dragging enlarges a part, the wheel with Ctrl too"],
-  ["t", "words or tokens"],
-  ["s", "special tokens and punctuation, shown or not"],
-  ["l", "linear or logarithmic scale"],
-  ["[ and ]", "one generated token back or on"],
-  ["?", "these keys"],
-];
-
-class Page {
+class Page extends Tools {
   constructor(element, model, weights) {
+    super();
     Object.assign(this, { element, model, weights });
     this.maps = [];
     this.state = new State(model);
@@ -31,9 +20,24 @@ class Page {
   }
 
   build() {
-    const copy = make("button", { type: "button", onclick: () => this.copy(commandOf(this), copy) }, "copy the command");
-    const svg = make("button", { type: "button", onclick: () => download(new Blob([pictureSvg(this)], { type: "image/svg+xml" }), `${this.fileName()}.svg`) }, "save as SVG");
-    const png = make("button", { type: "button", onclick: async () => download(await picturePng(this), `${this.fileName()}.png`) }, "save as PNG");
+    const copy = make(
+      "button",
+      { type: "button", onclick: () => this.copy(commandOf(this), copy) },
+      "copy the command",
+    );
+    const svg = make(
+      "button",
+      {
+        type: "button",
+        onclick: () => download(new Blob([pictureSvg(this)], { type: "image/svg+xml" }), `${this.fileName()}.svg`),
+      },
+      "save as SVG",
+    );
+    const png = make(
+      "button",
+      { type: "button", onclick: async () => download(await picturePng(this), `${this.fileName()}.png`) },
+      "save as PNG",
+    );
     const hand = make(
       "section",
       { class: "card hand" },
@@ -45,7 +49,12 @@ class Page {
     this.element.append(
       this.words.element,
       this.tools,
-      make("div", { class: "levels" }, make("div", { class: "side" }, this.overview.element, this.ranking.element, this.ranking.alignment), make("div", { class: "side" }, hand, this.ranking.numbers, this.about())),
+      make(
+        "div",
+        { class: "levels" },
+        make("div", { class: "side" }, this.overview.element, this.ranking.element, this.ranking.alignment),
+        make("div", { class: "side" }, hand, this.ranking.numbers, this.about()),
+      ),
       this.dialog,
     );
   }
@@ -60,54 +69,9 @@ class Page {
         ? `All weights are exact to ${error(facts.error)}.`
         : `The ${facts.exact} strongest weights of each row are exact to ${error(facts.exact_error)}, all others to ${error(facts.error)}.`;
     return make(
-      "p", { class: "hint foot" },
+      "p",
+      { class: "hint foot" },
       `${packed} A weight says where a head reads, not why, and not how much of it counts. Press ? for the keys. Made by attnviz.`,
-    );
-  }
-
-  toolbar() {
-    const { state } = this;
-    const box = (name, label, title) => {
-      const input = make("input", { type: "checkbox", id: `switch-${name}` });
-      input.addEventListener("change", () => this.toggle(name, input.checked));
-      this[`box_${name}`] = input;
-      return make("label", { title }, input, label);
-    };
-    this.unit = make("select", { "aria-label": "Unit" }, make("option", { value: "word" }, "words"), make("option", { value: "token" }, "tokens"));
-    this.unit.addEventListener("change", () => this.toUnit(this.unit.value));
-    this.least = make("input", { type: "range", min: 0, max: 100, step: 1, "aria-label": "The least weight of a line" });
-    this.least.addEventListener("input", () => state.change({ least: Number(this.least.value) / 100 }));
-    this.left = make("span", { class: "left" });
-    this.find = make("input", { type: "search", placeholder: "find a word  /", "aria-label": "Find a word" });
-    this.find.addEventListener("keydown", (event) => this.search(event));
-    this.found = make("datalist", { id: "found-words" });
-    this.find.setAttribute("list", "found-words");
-    this.which = make("select", { "aria-label": "Map" }, ...this.model.maps.map((map, i) => make("option", { value: i }, map.name === "cross" ? "target → source" : map.name)));
-    this.which.addEventListener("change", () => this.toMap(Number(this.which.value)));
-    return make(
-      "div",
-      { class: "tools", role: "toolbar", "aria-label": "What is shown" },
-      this.model.maps.length > 1 ? this.which : "",
-      this.unit,
-      box("special", "special tokens and punctuation", "Show tokens that the model adds, punctuation, and the first token on which causal models rest"),
-      box("renormalised", "renormalise", "Let each row sum to 1 over what is shown: these are not the model’s weights"),
-      box("log", "logarithmic", "A scale on which weak links can be seen"),
-      box("shared", "one scale for all heads", "The same colour is the same weight in each head"),
-      make("label", { class: "range" }, "lines of ", this.least, this.left),
-      this.find,
-      this.found,
-      make("button", { type: "button", title: "All keys", onclick: () => this.dialog.showModal() }, "?"),
-    );
-  }
-
-  keys() {
-    const rows = KEYS.map(([key, what]) => make("tr", {}, make("th", { scope: "row" }, make("kbd", {}, key)), make("td", {}, what)));
-    return make(
-      "dialog", { "aria-label": "Keys" },
-      make("h2", {}, "Keys"),
-      make("table", {}, make("tbody", {}, ...rows)),
-      make("p", { class: "hint" }, "Everywhere: the pointer shows, a click pins, a second click or Esc frees. On heads a click adds, a double click shows only that one."),
-      make("form", { method: "dialog" }, make("button", {}, "close")),
     );
   }
 
@@ -167,7 +131,9 @@ class Page {
     state.unit = this.view.unit === "token" ? "token" : "word";
     this.key0 = this.viewKey();
     this.words.fill();
-    this.found.replaceChildren(...[...new Set(this.view.queries.labels)].slice(0, 500).map((value) => make("option", { value })));
+    this.found.replaceChildren(
+      ...[...new Set(this.view.queries.labels)].slice(0, 500).map((value) => make("option", { value })),
+    );
     this.overview.scan();
   }
 
@@ -193,7 +159,9 @@ class Page {
     this.width = this.element.clientWidth;
     this.drawn = state.shown.join();
     const names = state.shown.map((head) => state.headName(head));
-    if (names.length > 1) this.head.replaceChildren("Mean of ", ...state.heads.map((head, i) => this.chip(head, i)));
+    if (names.length > 8) this.head.textContent = `Mean of ${names.length} heads`;
+    else if (names.length > 1)
+      this.head.replaceChildren("Mean of ", ...state.heads.map((head, i) => this.chip(head, i)));
     else this.head.textContent = `Head ${names[0]}`;
     const roles = names.length > 1 ? "" : this.ranking.rolesOf(state.shown[0]);
     if (roles) this.head.append(make("small", {}, ` ${roles}`));
@@ -221,7 +189,11 @@ class Page {
 
   /** One of several heads, in the colour of its lines; a click lets go of it. */
   chip(head, i) {
-    const chip = make("button", { type: "button", class: "chip", title: "let go of this head", onclick: () => this.state.addHead(head) }, this.state.headName(head));
+    const chip = make(
+      "button",
+      { type: "button", class: "chip", title: "let go of this head", onclick: () => this.state.addHead(head) },
+      this.state.headName(head),
+    );
     chip.style.borderColor = this.colours.hues[i];
     return chip;
   }
@@ -236,20 +208,6 @@ class Page {
     this.element.dataset.ready = "1";
     if (this.state.shared) this.redraw();
     else this.overview.draw();
-  }
-
-  sayTools() {
-    const { state, view } = this;
-    const long = Boolean(view.facts.long);
-    this.which.value = state.map;
-    this.unit.value = state.unit;
-    this.unit.disabled = long;
-    for (const name of ["special", "renormalised", "log", "shared"]) this[`box_${name}`].checked = state[name];
-    this.box_special.disabled = long;
-    this.box_renormalised.disabled = long || state.special;
-    this.least.value = Math.round(100 * state.least);
-    this.left.textContent = ` ${Math.round(100 * state.least)} % or more: ${this.arcs.count.toLocaleString("en")} of ${this.arcs.total.toLocaleString("en")}`;
-    this.command.textContent = commandOf(this);
   }
 
   toggle(name, value) {
@@ -282,21 +240,6 @@ class Page {
     this.state.change({});
   }
 
-  search(event) {
-    if (event.key === "Escape") this.find.blur();
-    if (event.key !== "Enter") return;
-    const { view, state } = this;
-    const text = this.find.value.trim();
-    const exact = view.queries.find(text);
-    const near = exact ?? view.queries.labels.findIndex((label) => label.toLowerCase().startsWith(text.toLowerCase()));
-    const found = text === "" || near < 0 ? null : near;
-    this.find.setAttribute("aria-invalid", found === null ? "true" : "false");
-    if (found === null) return;
-    state.change({ query: found, key: null, step: null, order: "word" });
-    this.words.elements.query.get(found)?.scrollIntoView({ block: "nearest" });
-    this.find.blur();
-  }
-
   key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || this.dialog.open || !this.view) return;
     if (/^(input|select|textarea)$/i.test(event.target.tagName) && event.target.type !== "checkbox") return;
@@ -316,6 +259,7 @@ class Page {
       "=": () => this.grid.zoomBy(0.5),
       "-": () => this.grid.zoomBy(2),
       "?": () => this.dialog.showModal(),
+      m: () => state.wholeLayer(layer),
       t: () => this.toUnit(state.unit === "word" ? "token" : "word"),
       s: () => this.view.facts.long || this.toggle("special", !state.special),
       l: () => state.change({ log: !state.log }),
@@ -352,7 +296,13 @@ class Page {
 /** Draw the page of `model` in the element `el`; `weights` are the packed maps, in base64. */
 async function render({ el, model, weights = model.weights }) {
   if (typeof DecompressionStream === "undefined") {
-    el.append(make("p", { class: "bad" }, "This browser can’t unpack the weights (it has no DecompressionStream). Open the page in one from 2023 or later: Chrome 80, Firefox 113, Safari 16.4."));
+    el.append(
+      make(
+        "p",
+        { class: "bad" },
+        "This browser can’t unpack the weights (it has no DecompressionStream). Open the page in one from 2023 or later: Chrome 80, Firefox 113, Safari 16.4.",
+      ),
+    );
     return null;
   }
   const page = new Page(el, model, weights);

@@ -112,7 +112,11 @@ class Overview {
     }
     // A model of many layers stands in several blocks, so that its pictures are as large as they can be.
     const sizeOf = (blocks) =>
-      Math.min(THUMB.most, width / blocks / heads - THUMB.gap - THUMB.label / heads, THUMB.tall / Math.ceil(layers.length / blocks) - THUMB.gap);
+      Math.min(
+        THUMB.most,
+        width / blocks / heads - THUMB.gap - THUMB.label / heads,
+        THUMB.tall / Math.ceil(layers.length / blocks) - THUMB.gap,
+      );
     const blocks = [1, 2, 3, 4].reduce((best, each) => (sizeOf(each) > sizeOf(best) + 0.5 ? each : best), 1);
     const size = Math.max(THUMB.least, sizeOf(blocks));
     const pitch = size + THUMB.gap;
@@ -122,12 +126,22 @@ class Overview {
       const layer = Math.floor(head / heads);
       return [Math.floor(layer / rows) * block + THUMB.label + (head % heads) * pitch, 16 + (layer % rows) * pitch];
     };
-    return { byLayer: true, size, foot: 0, place, width: Math.max(width, blocks * block), height: 16 + rows * pitch, rows, block, pitch };
+    return {
+      byLayer: true,
+      size,
+      foot: 0,
+      place,
+      width: Math.max(width, blocks * block),
+      height: 16 + rows * pitch,
+      rows,
+      block,
+      pitch,
+    };
   }
 
   draw() {
     const { page } = this;
-    const { state, view, colours } = page;
+    const { state, colours } = page;
     const width = this.element.clientWidth - 34;
     if (width <= 0) return;
     const at = state.order === "word" ? [state.query, state.key] : [];
@@ -154,10 +168,18 @@ class Overview {
       } else draw.box(x, y, size, size, colours.wash);
       draw.box(x + 0.5, y + 0.5, size - 1, size - 1, null, colours.line);
       if (!foot) return;
-      draw.text(state.headName(head).replace(" ", ""), x + size / 2, y + size + 8, { fill: colours.ink, size: 10, align: "center" });
+      draw.text(state.headName(head).replace(" ", ""), x + size / 2, y + size + 8, {
+        fill: colours.ink,
+        size: 10,
+        align: "center",
+      });
       const value = ordered.values?.[head] ?? null;
       const said = value === null ? "" : ordered.label(value);
-      draw.text(fitted(said, 9.5, pitch), x + size / 2, y + size + 20, { fill: colours.soft, size: 9.5, align: "center" });
+      draw.text(fitted(said, 9.5, pitch), x + size / 2, y + size + 20, {
+        fill: colours.soft,
+        size: 9.5,
+        align: "center",
+      });
     });
     if (plan.byLayer) this.labels(draw, plan);
     this.mark();
@@ -172,7 +194,9 @@ class Overview {
 
   markOn(draw) {
     const { state, colours } = this.page;
-    state.heads.forEach((head, i) => this.frame(draw, head, state.heads.length > 1 ? colours.hues[i] : colours.accent, 2.5));
+    const some = state.heads.length > 1 && state.heads.length <= 8;
+    const hue = (i) => (some ? colours.hues[i] : colours.accent);
+    state.heads.forEach((head, i) => this.frame(draw, head, hue(i), 2.5));
     if (state.over?.head !== undefined) this.frame(draw, state.over.head, colours.ink, 1.5);
   }
 

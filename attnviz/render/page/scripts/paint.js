@@ -9,14 +9,18 @@ const DIGITS = { share: 1 };
 
 const percent = (value, digits = DIGITS.share) => `${(100 * value).toFixed(digits)} %`;
 
-const times = (value) => (value === null ? "" : `${value >= 9.95 ? Math.round(value).toLocaleString("en") : value.toFixed(1)} ×`);
+const times = (value) =>
+  value === null ? "" : `${value >= 9.95 ? Math.round(value).toLocaleString("en") : value.toFixed(1)} ×`;
 
 /** The colours of the page as it is now, light or dark. */
 class Palette {
   constructor(model, dark, style) {
     const bytes = bytesOf(model.palettes[dark ? "ember" : "ink"]);
     const value = (name) => style.getPropertyValue(`--${name}`).trim();
-    this.pixels = Uint32Array.from({ length: 256 }, (_, i) => 0xff000000 | (bytes[3 * i + 2] << 16) | (bytes[3 * i + 1] << 8) | bytes[3 * i]);
+    this.pixels = Uint32Array.from(
+      { length: 256 },
+      (_, i) => 0xff000000 | (bytes[3 * i + 2] << 16) | (bytes[3 * i + 1] << 8) | bytes[3 * i],
+    );
     this.css = Array.from({ length: 256 }, (_, i) => `rgb(${bytes[3 * i]} ${bytes[3 * i + 1]} ${bytes[3 * i + 2]})`);
     this.light = Array.from(
       { length: 256 },
@@ -42,9 +46,7 @@ class Palette {
 
 /** Where a weight is on the scale that ends at `top`; a logarithmic one begins at a thousandth of it. */
 const scale = (top, log) =>
-  log
-    ? (value) => (value * 1000 <= top ? 0 : 1 + Math.log10(value / top) / 3)
-    : (value) => (top ? value / top : 0);
+  log ? (value) => (value * 1000 <= top ? 0 : 1 + Math.log10(value / top) / 3) : (value) => (top ? value / top : 0);
 
 const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, "Noto Sans", sans-serif';
 
@@ -109,7 +111,8 @@ class Pixels {
     c.globalAlpha = 1;
   }
 
-  text(text, x, y, { fill, size = 12, align = "left", bold = false, turn = 0 }) {
+  /** Text at a place, turned by degrees; a `halo` of that colour covers what is behind it. */
+  text(text, x, y, { fill, size = 12, align = "left", bold = false, turn = 0, halo = null }) {
     const c = this.context;
     c.save();
     c.translate(x, y);
@@ -118,6 +121,12 @@ class Pixels {
     c.fillStyle = fill;
     c.textAlign = align;
     c.textBaseline = "middle";
+    if (halo) {
+      c.strokeStyle = halo;
+      c.lineWidth = 5;
+      c.lineJoin = "round";
+      c.strokeText(text, 0, 0);
+    }
     c.fillText(text, 0, 0);
     c.restore();
   }

@@ -24,25 +24,43 @@ class Ranking {
   best(at) {
     const { view } = this.page;
     const scored = [...Array(view.map.heads).keys()].map((head) => [head, view.score(head, at)]);
-    return scored.sort((a, b) => b[1] - a[1] || a[0] - b[0]).slice(0, RANKED).filter(([, weight]) => weight > 0);
+    return scored
+      .sort((a, b) => b[1] - a[1] || a[0] - b[0])
+      .slice(0, RANKED)
+      .filter(([, weight]) => weight > 0);
   }
 
   show(title, note, heads, rows) {
     const head = make("tr", {}, ...heads.map((name, i) => make("th", { scope: "col", class: i ? "n" : null }, name)));
     const table = make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows));
-    this.element.replaceChildren(make("h2", {}, ...title), make("p", { class: "hint" }, note), make("div", { class: "scroll" }, table));
+    this.element.replaceChildren(
+      make("h2", {}, ...title),
+      make("p", { class: "hint" }, note),
+      make("div", { class: "scroll" }, table),
+    );
   }
 
   row(head, ...cells) {
     const { state } = this.page;
-    const button = make("button", { type: "button", class: "head", onclick: () => state.onlyHead(head) }, state.headName(head));
+    const button = make(
+      "button",
+      { type: "button", class: "head", onclick: () => state.onlyHead(head) },
+      state.headName(head),
+    );
     const marked = state.heads.includes(head);
-    return make("tr", { class: marked ? "now" : null }, make("th", { scope: "row" }, button), ...cells.map((cell) => make("td", { class: "n" }, cell)));
+    return make(
+      "tr",
+      { class: marked ? "now" : null },
+      make("th", { scope: "row" }, button),
+      ...cells.map((cell) => make("td", { class: "n" }, cell)),
+    );
   }
 
   rolesOf(head) {
     const { roles } = this.page.state.facts;
-    return Object.keys(roles).filter((name) => roles[name].includes(head)).join(", ");
+    return Object.keys(roles)
+      .filter((name) => roles[name].includes(head))
+      .join(", ");
   }
 
   word1(axis, i) {
@@ -62,7 +80,7 @@ class Ranking {
     const note = view.map.whole
       ? `How unusual: the weight beside the head’s mean weight to this ${view.unit}${view.one ? `, and beside its mean at this distance (${distance})` : ""}.`
       : "Of each unit only the strongest links were kept.";
-    const lifts = view.map.whole ? ["to this word", ...(view.one ? ["at this distance"] : [])] : [];
+    const lifts = view.map.whole ? [`to this ${view.unit}`, ...(view.one ? ["at this distance"] : [])] : [];
     this.show(title, note, ["head", "weight", ...lifts, "role"], rows);
   }
 
@@ -76,9 +94,20 @@ class Ranking {
       const label = make("bdi", {}, found === null ? "" : (gives ? view.keys : view.queries).labels[found]);
       return this.row(head, percent(weight), label, this.rolesOf(head));
     });
-    const title = gives ? ["Where ", this.word1(view.queries, query), " looks, head by head"] : ["What looks at ", this.word1(view.keys, key), ", head by head"];
-    this.show(title, `The strongest link of each head ${gives ? "from" : "to"} the word. Click a second word for a pair.`, ["head", "weight", gives ? "looks at" : "from", "role"], rows);
-    const turn = make("button", { type: "button", onclick: () => this.turn() }, gives ? "what looks at it" : "what it looks at");
+    const title = gives
+      ? ["Where ", this.word1(view.queries, query), " looks, head by head"]
+      : ["What looks at ", this.word1(view.keys, key), ", head by head"];
+    this.show(
+      title,
+      `The strongest link of each head ${gives ? "from" : "to"} it. Click a second ${view.unit} for a pair.`,
+      ["head", "weight", gives ? "looks at" : "from", "role"],
+      rows,
+    );
+    const turn = make(
+      "button",
+      { type: "button", onclick: () => this.turn() },
+      gives ? "what looks at it" : "what it looks at",
+    );
     if (view.one) this.element.querySelector(".hint").append(" ", turn);
   }
 
@@ -93,25 +122,44 @@ class Ranking {
     const values = view.of([head], { query, key });
     const units = query !== null ? view.columns : view.rows;
     let best = null;
-    for (const i of units) if ((!view.one || i !== (query ?? key)) && (best === null || values[i] > values[best])) best = i;
+    for (const i of units)
+      if ((!view.one || i !== (query ?? key)) && (best === null || values[i] > values[best])) best = i;
     return best;
   }
 
   roles() {
     const { state } = this.page;
-    const { roles, figures } = state.facts;
+    const { roles } = state.facts;
     const names = Object.keys(roles);
     const items = names.map((name) => {
-      const heads = roles[name].slice(0, 8).map((head) =>
-        make("li", {}, make("button", { type: "button", class: "head", onclick: () => state.onlyHead(head) }, state.headName(head))),
-      );
+      const heads = roles[name]
+        .slice(0, 8)
+        .map((head) =>
+          make(
+            "li",
+            {},
+            make(
+              "button",
+              { type: "button", class: "head", onclick: () => state.onlyHead(head) },
+              state.headName(head),
+            ),
+          ),
+        );
       const more = roles[name].length > 8 ? [make("li", { class: "soft" }, `and ${roles[name].length - 8} more`)] : [];
-      return make("div", { class: "roleline" }, make("h3", {}, `${name} `, make("small", {}, roles[name].length)), make("ul", { class: "heads" }, ...heads, ...more));
+      return make(
+        "div",
+        { class: "roleline" },
+        make("h3", {}, `${name} `, make("small", {}, roles[name].length)),
+        make("ul", { class: "heads" }, ...heads, ...more),
+      );
     });
-    void figures;
     this.element.replaceChildren(
       make("h2", {}, "What heads do in this text"),
-      make("p", { class: "hint" }, "By the thresholds of the corpus report, on this one text. Click a word above to see which heads it uses."),
+      make(
+        "p",
+        { class: "hint" },
+        "By the thresholds of the corpus report, on this one text. Click a word above to see which heads it uses.",
+      ),
       ...(items.length ? items : [make("p", {}, "No head has a role here.")]),
     );
   }
@@ -134,16 +182,36 @@ class Ranking {
       if (best !== null && values[best] > 0) found.push([query, best, values[best]]);
     }
     const body = found.map(([query, key, weight]) =>
-      make("tr", {}, make("td", {}, this.word1(view.queries, query)), make("td", {}, this.word1(view.keys, key)), make("td", { class: "n" }, percent(weight))),
+      make(
+        "tr",
+        {},
+        make("td", {}, this.word1(view.queries, query)),
+        make("td", {}, this.word1(view.keys, key)),
+        make("td", { class: "n" }, percent(weight)),
+      ),
     );
-    const lines = found.map(([query, key, weight]) => `${view.queries.labels[query]}\t${view.keys.labels[key]}\t${weight.toFixed(4)}`);
+    const lines = found.map(
+      ([query, key, weight]) => `${view.queries.labels[query]}\t${view.keys.labels[key]}\t${weight.toFixed(4)}`,
+    );
     const sides = view.one ? ["second text", "first text"] : ["target", "source"];
-    const copy = make("button", { type: "button", onclick: () => this.page.copy([`${sides.join("\t")}\tweight`, ...lines].join("\n"), copy) }, "copy");
-    const head = make("tr", {}, ...[...sides, "weight"].map((name, i) => make("th", { scope: "col", class: i === 2 ? "n" : null }, name)));
+    const copy = make(
+      "button",
+      { type: "button", onclick: () => this.page.copy([`${sides.join("\t")}\tweight`, ...lines].join("\n"), copy) },
+      "copy",
+    );
+    const head = make(
+      "tr",
+      {},
+      ...[...sides, "weight"].map((name, i) => make("th", { scope: "col", class: i === 2 ? "n" : null }, name)),
+    );
     const names = state.heads.map((each) => state.headName(each)).join(", ");
     this.alignment.replaceChildren(
       make("div", { class: "title" }, make("h2", {}, "Alignment"), copy),
-      make("p", { class: "hint" }, `Which word of the ${sides[1]} each word of the ${sides[0]} looks at most, by ${names}.`),
+      make(
+        "p",
+        { class: "hint" },
+        `Which word of the ${sides[1]} each word of the ${sides[0]} looks at most, by ${names}.`,
+      ),
       make("div", { class: "scroll" }, make("table", {}, make("thead", {}, head), make("tbody", {}, ...body))),
     );
   }
@@ -160,17 +228,47 @@ class Ranking {
     const { cells } = grid;
     let table;
     if (cells.values.length <= 900 && cells.down === 1) {
-      const head = make("tr", {}, make("td", {}), ...cells.columns.map((key) => make("th", { scope: "col" }, make("bdi", {}, view.keys.labels[key]))));
+      const head = make(
+        "tr",
+        {},
+        make("td", {}),
+        ...cells.columns.map((key) => make("th", { scope: "col" }, make("bdi", {}, view.keys.labels[key]))),
+      );
       const rows = cells.rows.map((query, r) =>
-        make("tr", {}, make("th", { scope: "row" }, make("bdi", {}, view.queries.labels[query])),
-          ...cells.columns.map((_, c) => make("td", { class: "n" }, (100 * cells.values[r * cells.columns.length + c]).toFixed(1)))),
+        make(
+          "tr",
+          {},
+          make("th", { scope: "row" }, make("bdi", {}, view.queries.labels[query])),
+          ...cells.columns.map((_, c) =>
+            make("td", { class: "n" }, (100 * cells.values[r * cells.columns.length + c]).toFixed(1)),
+          ),
+        ),
       );
-      table = make("table", { class: "matrix" }, make("caption", {}, `${names}: rows look at columns, in percent`), make("tbody", {}, head, ...rows));
+      table = make(
+        "table",
+        { class: "matrix" },
+        make("caption", {}, `${names}: rows look at columns, in percent`),
+        make("tbody", {}, head, ...rows),
+      );
     } else {
-      const rows = arcs.lines.slice(-100).reverse().map(({ query, key, weight }) =>
-        make("tr", {}, make("td", {}, this.word1(view.queries, query)), make("td", {}, this.word1(view.keys, key)), make("td", { class: "n" }, percent(weight))),
+      const rows = arcs.lines
+        .slice(-100)
+        .reverse()
+        .map(({ query, key, weight }) =>
+          make(
+            "tr",
+            {},
+            make("td", {}, this.word1(view.queries, query)),
+            make("td", {}, this.word1(view.keys, key)),
+            make("td", { class: "n" }, percent(weight)),
+          ),
+        );
+      table = make(
+        "table",
+        {},
+        make("caption", {}, `${names}: its ${rows.length} strongest links`),
+        make("tbody", {}, ...rows),
       );
-      table = make("table", {}, make("caption", {}, `${names}: its ${rows.length} strongest links`), make("tbody", {}, ...rows));
     }
     this.numbers.replaceChildren(summary, make("div", { class: "scroll" }, table));
   }

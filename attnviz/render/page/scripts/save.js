@@ -7,7 +7,10 @@ class Svg {
   }
 
   escape(text) {
-    return String(text).replace(/[&<>"]/g, (letter) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[letter]);
+    return String(text).replace(
+      /[&<>"]/g,
+      (letter) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[letter],
+    );
   }
 
   move(x, y, drawing) {
@@ -19,21 +22,28 @@ class Svg {
   box(x, y, width, height, fill, stroke = null, line = 1) {
     const n = (value) => +value.toFixed(2);
     const edge = stroke ? ` stroke="${this.escape(stroke)}" stroke-width="${line}"` : "";
-    this.parts.push(`<rect x="${n(x)}" y="${n(y)}" width="${n(width)}" height="${n(height)}" fill="${this.escape(fill ?? "none")}"${edge}/>`);
+    this.parts.push(
+      `<rect x="${n(x)}" y="${n(y)}" width="${n(width)}" height="${n(height)}" fill="${this.escape(fill ?? "none")}"${edge}/>`,
+    );
   }
 
   curve(x0, y0, x1, y1, stroke, line, opacity) {
     const n = (value) => +value.toFixed(2);
     const middle = n((x0 + x1) / 2);
     const path = `M${n(x0)} ${n(y0)}C${middle} ${n(y0)} ${middle} ${n(y1)} ${n(x1)} ${n(y1)}`;
-    this.parts.push(`<path d="${path}" fill="none" stroke="${this.escape(stroke)}" stroke-width="${n(line)}" opacity="${n(opacity)}"/>`);
+    this.parts.push(
+      `<path d="${path}" fill="none" stroke="${this.escape(stroke)}" stroke-width="${n(line)}" opacity="${n(opacity)}"/>`,
+    );
   }
 
-  text(text, x, y, { fill, size = 12, align = "left", bold = false, turn = 0 }) {
+  text(text, x, y, { fill, size = 12, align = "left", bold = false, turn = 0, halo = null }) {
     const anchor = { left: "start", right: "end", center: "middle" }[align];
     const turned = turn ? ` transform="rotate(${turn} ${x} ${y})"` : "";
+    const around = halo
+      ? ` stroke="${this.escape(halo)}" stroke-width="5" stroke-linejoin="round" paint-order="stroke"`
+      : "";
     this.parts.push(
-      `<text x="${+x.toFixed(2)}" y="${+y.toFixed(2)}" font-size="${size}" font-weight="${bold ? 600 : 400}" text-anchor="${anchor}" dominant-baseline="central" fill="${this.escape(fill)}"${turned}>${this.escape(text)}</text>`,
+      `<text x="${+x.toFixed(2)}" y="${+y.toFixed(2)}" font-size="${size}" font-weight="${bold ? 600 : 400}" text-anchor="${anchor}" dominant-baseline="central" fill="${this.escape(fill)}"${around}${turned}>${this.escape(text)}</text>`,
     );
   }
 
@@ -77,7 +87,10 @@ function drawAll(page, draw) {
       arcs.labels(inner);
       arcs.markOn(inner);
     });
-  return { width: 48 + wide + (beside ? arcs.now.width : 0), height: 74 + Math.max(grid.height, beside ? arcs.now.height : 0) };
+  return {
+    width: 48 + wide + (beside ? arcs.now.width : 0),
+    height: 74 + Math.max(grid.height, beside ? arcs.now.height : 0),
+  };
 }
 
 function pictureSvg(page) {
@@ -105,7 +118,8 @@ function download(blob, name) {
 }
 
 /** A word as a shell reads it. */
-const quoted = (word) => (/^[\p{L}\p{N}_.:-]+$/u.test(word) && !word.startsWith("-") ? word : `'${word.replaceAll("'", "'\\''")}'`);
+const quoted = (word) =>
+  /^[\p{L}\p{N}_.:-]+$/u.test(word) && !word.startsWith("-") ? word : `'${word.replaceAll("'", "'\\''")}'`;
 
 /** The command that shows in a terminal what the page shows. */
 function commandOf(page) {

@@ -1,7 +1,7 @@
 // What the reader has chosen, and the address that says it.
 
 const ORDERS = ["layer", "link", "word", "entropy", "sink", "distance", "role"];
-const MOST_HEADS = 8;
+const MOST_HEADS = 64;
 
 /** What is pinned is `query` and `key`; what the pointer is at is `over`, and goes before it. */
 class State {
@@ -38,7 +38,7 @@ class State {
   /** Show what the page opens with: the head of the strongest link, and that link. */
   toAnswer() {
     const { open, links } = this.facts;
-    this.heads = open.length ? [...open] : [0];
+    this.heads = open.length ? open.slice(0, MOST_HEADS) : [0];
     [this.query, this.key] = [null, null];
     const link = links.find(([head]) => head === this.heads[0]);
     if (link && this.heads.length === 1) [, this.query, this.key] = link;
@@ -107,6 +107,12 @@ class State {
     this.tell("change");
   }
 
+  /** The mean of a layer's heads. */
+  wholeLayer(layer) {
+    const { heads } = this.facts;
+    this.change({ heads: Array.from({ length: heads }, (_, i) => layer * heads + i) });
+  }
+
   onlyHead(head) {
     this.change({ heads: [head] });
   }
@@ -147,10 +153,13 @@ class State {
   /** Read what an address says, but for words, which `readWords` finds when the map is open. */
   read(address) {
     const said = new Map(
-      address.split("&").filter(Boolean).map((part) => {
-        const at = part.indexOf("=");
-        return at < 0 ? [part, ""] : [part.slice(0, at), part.slice(at + 1)];
-      }),
+      address
+        .split("&")
+        .filter(Boolean)
+        .map((part) => {
+          const at = part.indexOf("=");
+          return at < 0 ? [part, ""] : [part.slice(0, at), part.slice(at + 1)];
+        }),
     );
     const map = this.model.maps.findIndex((each) => each.name === said.get("map"));
     this.reset(map < 0 ? this.model.map : map);

@@ -224,12 +224,11 @@ class View {
     }
     let most = 0;
     if (this.map.whole) {
-      for (const row of this.rows)
-        if (!this.one || row !== key) most = Math.max(most, this.about(head, row, key));
+      for (const row of this.rows) if (!this.one || row !== key) most = Math.max(most, this.about(head, row, key));
       return most;
     }
-    for (const query of this.rows)
-      this.map.links(head, query, (found, weight) => {
+    for (const row of this.rows)
+      this.map.links(head, row, (found, weight) => {
         if (found === key) most = Math.max(most, weight);
       });
     return most;

@@ -55,11 +55,15 @@ class Words {
 
   /** Write the words anew: the unit, the map or what is shown has changed. */
   fill() {
-    const { view, state } = this.page;
+    const { view } = this.page;
     this.elements = { query: new Map(), key: new Map() };
-    const rows = view.one ? [["query", view.queries, null]] : [["query", view.queries, "looks"], ["key", view.keys, "is looked at"]];
+    const rows = view.one
+      ? [["query", view.queries, null]]
+      : [
+          ["query", view.queries, "looks"],
+          ["key", view.keys, "is looked at"],
+        ];
     this.lines.replaceChildren(...rows.flatMap(([role, axis, name]) => this.line(role, axis, name)));
-    void state;
     this.fillSteps();
   }
 
@@ -67,7 +71,12 @@ class Words {
     const { view } = this.page;
     const text = this.page.model.texts[role === "query" ? view.facts.queries : view.facts.keys];
     const second = text[view.unit]?.second;
-    const cut = second ? [[0, second], [second, axis.count]] : [[0, axis.count]];
+    const cut = second
+      ? [
+          [0, second],
+          [second, axis.count],
+        ]
+      : [[0, axis.count]];
     return cut.map(([from, to]) => {
       const line = make("p", { dir: directionOf(axis, from, to), class: axis.count > 60 ? "many" : "few" });
       if (name) line.append(make("span", { class: "role" }, name));
@@ -82,7 +91,11 @@ class Words {
   word(role, axis, i) {
     const dull = axis.punctuation.has(i) || axis.special.has(i);
     const focus = axis.count <= FOCUSABLE ? { tabindex: "0", role: "button" } : {};
-    const element = make("bdi", { class: dull ? "word dull" : "word", "data-unit": i, "data-role": role, ...focus }, axis.labels[i]);
+    const element = make(
+      "bdi",
+      { class: dull ? "word dull" : "word", "data-unit": i, "data-role": role, ...focus },
+      axis.labels[i],
+    );
     this.elements[role].set(i, element);
     return element;
   }
@@ -92,7 +105,8 @@ class Words {
     const { view, state, colours, grid } = this.page;
     const { query, key } = state.at;
     const side = query !== null ? "key" : key !== null ? "query" : "key";
-    const values = query !== null || key !== null ? view.of(state.shown, { query, key: query === null ? key : null }) : grid.got;
+    const values =
+      query !== null || key !== null ? view.of(state.shown, { query, key: query === null ? key : null }) : grid.got;
     const counts = side === "key" ? view.isColumn : view.isRow;
     let top = 0;
     values.forEach((value, i) => (top = counts[i] ? Math.max(top, value) : top));
@@ -138,15 +152,17 @@ class Words {
   say(query, key) {
     const { view, state } = this.page;
     const word = (axis, i) => make("bdi", { class: "named" }, axis.labels[i]);
-    const heads = state.shown.map((head) => state.headName(head)).join(", ");
+    const names = state.shown.map((head) => state.headName(head));
+    const heads = names.length > 8 ? `${names.length} heads` : names.join(", ");
+    const { unit } = view;
     const parts =
       query !== null && key !== null
-        ? ["How much ", word(view.queries, query), " looks at each word, ", word(view.keys, key), " marked."]
+        ? ["How much ", word(view.queries, query), ` looks at each ${unit}, `, word(view.keys, key), " marked."]
         : query !== null
-          ? ["How much ", word(view.queries, query), " looks at each word. A second word makes a pair."]
+          ? ["How much ", word(view.queries, query), ` looks at each ${unit}. A second ${unit} makes a pair.`]
           : key !== null
-            ? ["How much each word looks at ", word(view.keys, key), "."]
-            : ["How much each word gets, on average. Click one to see what it looks at."];
+            ? [`How much each ${unit} looks at `, word(view.keys, key), "."]
+            : [`How much each ${unit} gets, on average. Click one to see what it looks at.`];
     if (!view.map.whole && state.at.query !== null) parts.push(" Only its strongest links were kept.");
     this.about.replaceChildren(make("b", {}, heads), " ", ...parts);
   }
@@ -160,12 +176,26 @@ class Words {
       this.steps.replaceChildren();
       return;
     }
-    this.slider = make("input", { type: "range", min: 1, max: count, step: 1, "aria-label": "The tokens that the model wrote" });
+    this.slider = make("input", {
+      type: "range",
+      min: 1,
+      max: count,
+      step: 1,
+      "aria-label": "The tokens that the model wrote",
+    });
     this.slider.value = (state.step ?? 0) + 1;
     this.slider.addEventListener("input", () => this.toStep(Number(this.slider.value) - 1));
     this.said = make("span", {});
-    const prev = make("button", { type: "button", "aria-label": "one token back", onclick: () => this.toStep((state.step ?? count) - 1) }, "‹");
-    const next = make("button", { type: "button", "aria-label": "one token on", onclick: () => this.toStep((state.step ?? -1) + 1) }, "›");
+    const prev = make(
+      "button",
+      { type: "button", "aria-label": "one token back", onclick: () => this.toStep((state.step ?? count) - 1) },
+      "‹",
+    );
+    const next = make(
+      "button",
+      { type: "button", "aria-label": "one token on", onclick: () => this.toStep((state.step ?? -1) + 1) },
+      "›",
+    );
     this.steps.replaceChildren(make("b", {}, "What it wrote"), prev, this.slider, next, this.said);
     this.sayStep();
   }
@@ -191,8 +221,11 @@ class Words {
     this.slider.value = step + 1;
     const token = text.token.labels.length - text.generated + step;
     this.said.replaceChildren(
-      `${step + 1} of ${text.generated}: “`, make("bdi", { class: "named" }, text.token.labels[token]),
-      "”, predicted from “", make("bdi", { class: "named" }, text.token.labels[token - 1]), "”",
+      `${step + 1} of ${text.generated}: “`,
+      make("bdi", { class: "named" }, text.token.labels[token]),
+      "”, predicted from “",
+      make("bdi", { class: "named" }, text.token.labels[token - 1]),
+      "”",
     );
   }
 }
