@@ -24,10 +24,10 @@ def corpus_page(corpus: Corpus, found: Sequence[RoleHeads], about: About) -> str
     body = [
         sections.tiles_section(corpus, about),
         sections.findings_section(corpus, found),
-        section("Maps", sections.ABOUT_MAPS, _maps(shown, corpus)) if shown else "",
-        sections.roles_section(found, shown),
         sections.typical_section(corpus, everything="all" in about.options),
         sections.longest_section(corpus),
+        sections.roles_section(found, shown),
+        section("Maps", sections.ABOUT_MAPS, _maps(shown, corpus)) if shown else "",
         sections.outliers_section(corpus),
         sections.reasons_section("Failures", "Documents that could not be measured, and why.", corpus.failures),
         sections.reasons_section("Notes", "What is to be known of documents that were measured.", corpus.notes),
