@@ -279,7 +279,7 @@ def summarise(attention: AttentionRecord, request: Request | None = None) -> Who
     return Whole(
         attention, units, pieces, selection.queries, selection.keys, selection.heads, strongest(selection, ask.links),
         share(weights, pieces.keys.special), share(weights, pieces.keys.punctuation), positional, dominant, overview,
-        pick_maps(selection, ask), top_attended(selection, queries, ask.top),
+        pick_maps(selection, ask, named), top_attended(selection, queries, ask.top),
         top_attended(making, range(max(n - new, 1) - 1, n - 1) if new else [], ask.top),
     )  # fmt: skip
 
@@ -292,13 +292,16 @@ def shown_units(
     return shown_of(units.queries, *rows, special=special), shown_of(units.keys, *columns, special=special)
 
 
-def pick_maps(selection: Selection, ask: Request) -> list[HeadMap]:
-    """The maps of the wanted heads."""
+def pick_maps(selection: Selection, ask: Request, named: Sequence[int]) -> list[HeadMap]:
+    """The maps of the wanted heads; of words ``named`` those in which one of them looks most."""
     units, special = selection.units, ask.special or ask.everything
     rows, columns = shown_units(units, ask.crop, special=special)
     if selection.within is not None:
         everything, _ = shown_units(units, ask.crop, special=True)
         rows = next(filter(len, (part[selection.within[part]] for part in (rows, everything))), everything)
+    strength = selection.strength
+    if named:
+        strength = replace(selection, queries=np.isin(np.arange(len(units.queries)), named)).strength
     return [
         HeadMap(
             units.layers[layer],
@@ -307,5 +310,5 @@ def pick_maps(selection: Selection, ask: Request) -> list[HeadMap]:
             rows,
             columns,
         )
-        for layer, head in pick_heads(units, selection.strength + selection.heads, ask.heads)
+        for layer, head in pick_heads(units, strength + selection.heads, ask.heads)
     ]
