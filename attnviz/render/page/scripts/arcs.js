@@ -2,6 +2,12 @@
 
 const ARCS = { label: 12, gap: 7, least: 13, cut: 96 };
 
+/** More lines than these could not be told apart. */
+const MOST_LINES = 2000;
+
+/** In so many steps lines are told apart by their weight. */
+const LEVELS = 12;
+
 class Arcs {
   constructor(page) {
     this.page = page;
@@ -34,7 +40,7 @@ class Arcs {
     if (this.mixed) this.add(null, 0);
     else state.shown.forEach((head, hue) => this.add(head, hue));
     this.lines.sort((a, b) => a.weight - b.weight);
-    if (this.lines.length > 20000) this.lines = this.lines.slice(-20000);
+    if (this.lines.length > MOST_LINES) this.lines = this.lines.slice(-MOST_LINES);
   }
 
   /** Whether there are too many heads for a hue each: then the lines are those of their mean. */
@@ -66,7 +72,7 @@ class Arcs {
     const rows = units(view.queries, view.rows, this.rows);
     const columns = units(view.keys, view.columns, this.columns);
     const side = (axis, some) =>
-      Math.min(ARCS.cut, Math.max(24, ...some.slice(0, 500).map((i) => textWidth(axis.labels[i], ARCS.label)))) +
+      Math.min(ARCS.cut, Math.max(24, ...some.slice(0, 500).map((i) => 1.08 * textWidth(axis.labels[i], ARCS.label)))) +
       ARCS.gap;
     const top = 14;
     const place = (some) =>
@@ -123,22 +129,22 @@ class Arcs {
     const any = query !== null || key !== null;
     const lit = (line) => (query === null || line.query === query) && (key === null || line.key === key);
     const near = (line) => line.query === query || line.key === key;
+    // Lines of one look are drawn at once: a few looks, from the faintest to the strongest.
+    const looks = new Map();
     for (const line of this.lines) {
-      const y0 = y[0].get(line.query);
-      const y1 = y[1].get(line.key);
-      if (y0 === undefined || y1 === undefined) continue;
-      const strength = Math.min(1, line.weight / Math.max(top, 1e-9));
-      const colour = heads > 1 ? colours.hues[line.hue % 8] : colours.accent;
-      const faint = any && !lit(line) ? (near(line) ? 0.4 : 0.12) : 1;
-      draw.curve(
-        left,
-        y0,
-        right,
-        y1,
-        colour,
-        0.8 + 3.2 * strength,
-        Math.max(0.04, ((0.15 + 0.85 * strength) * faint) / (any ? 1 : heads)),
-      );
+      const ends = [y[0].get(line.query), y[1].get(line.key)];
+      if (ends.includes(undefined)) continue;
+      const level = Math.min(LEVELS, Math.ceil((LEVELS * line.weight) / Math.max(top, 1e-9)));
+      const faint = !any || lit(line) ? 2 : near(line) ? 1 : 0;
+      const look = (faint * (LEVELS + 1) + level) * 8 + (line.hue % 8);
+      if (!looks.has(look)) looks.set(look, []);
+      looks.get(look).push(ends);
+    }
+    for (const look of [...looks.keys()].sort((a, b) => a - b)) {
+      const [faint, strength] = [Math.floor(look / 8 / (LEVELS + 1)), (Math.floor(look / 8) % (LEVELS + 1)) / LEVELS];
+      const colour = heads > 1 ? colours.hues[look % 8] : colours.accent;
+      const opacity = ((0.15 + 0.85 * strength) * [0.12, 0.4, 1][faint]) / (any ? 1 : heads);
+      draw.curves(left, right, looks.get(look), colour, 0.8 + 3.2 * strength, Math.max(0.04, opacity));
     }
     if (query !== null) this.lift(draw, 0, query);
     if (key !== null) this.lift(draw, 1, key);

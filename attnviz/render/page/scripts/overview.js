@@ -43,6 +43,7 @@ class Overview {
     const count = view.map.heads;
     this.scanning = view;
     this.now = null;
+    this.drawn = -150;
     this.pictures = Array(count).fill(null);
     this.tops = new Float32Array(count);
     let next = 0;
@@ -51,7 +52,8 @@ class Overview {
       const until = performance.now() + 12;
       while (next < count && performance.now() < until) this.picture(next++);
       if (next < count) {
-        this.draw();
+        // To draw all again takes longer the more there are.
+        if (performance.now() > this.drawn + 150) this.draw();
         setTimeout(some);
         return;
       }
@@ -157,15 +159,18 @@ class Overview {
     this.size = [plan.width, plan.height];
     const draw = this.layers.base(...this.size);
     this.places = [];
+    this.drawn = performance.now();
     const shared = Math.max(...this.tops, 1e-9);
+    const mosaic = new Mosaic(this.layers.under, this.size[0], colours);
     ordered.heads.forEach((head, i) => {
       const [x, y] = plan.place(i);
       this.places.push({ head, x, y, size, high: size + foot });
       const small = this.pictures[head];
-      if (small) {
-        const on = scale(state.shared ? shared : this.tops[head], state.log);
-        draw.image(small.values.map(on), small.columns, small.rows, x, y, size, size, colours);
-      } else draw.box(x, y, size, size, colours.wash);
+      if (small) mosaic.add(small, x, y, size, scale(state.shared ? shared : this.tops[head], state.log));
+    });
+    mosaic.put();
+    ordered.heads.forEach((head, i) => {
+      const [x, y] = plan.place(i);
       draw.box(x + 0.5, y + 0.5, size - 1, size - 1, null, colours.line);
       if (!foot) return;
       draw.text(state.headName(head).replace(" ", ""), x + size / 2, y + size + 8, {

@@ -99,14 +99,18 @@ class Pixels {
     }
   }
 
-  curve(x0, y0, x1, y1, stroke, line, opacity) {
+  /** Curves between two columns, of one look: each is [y0, y1]. */
+  curves(x0, x1, ends, stroke, line, opacity) {
     const c = this.context;
+    const middle = (x0 + x1) / 2;
     c.globalAlpha = opacity;
     c.strokeStyle = stroke;
     c.lineWidth = line;
     c.beginPath();
-    c.moveTo(x0, y0);
-    c.bezierCurveTo((x0 + x1) / 2, y0, (x0 + x1) / 2, y1, x1, y1);
+    for (const [y0, y1] of ends) {
+      c.moveTo(x0, y0);
+      c.bezierCurveTo(middle, y0, middle, y1, x1, y1);
+    }
     c.stroke();
     c.globalAlpha = 1;
   }
@@ -140,6 +144,34 @@ class Pixels {
     context.putImageData(image, 0, 0);
     this.context.imageSmoothingEnabled = false;
     this.context.drawImage(picture, x, y, width, height);
+  }
+}
+
+/** Many small pictures that are put on a canvas at once, which is faster than one by one. */
+class Mosaic {
+  constructor(canvas, width, colours) {
+    this.context = canvas.getContext("2d");
+    this.ratio = canvas.width / width;
+    this.wide = canvas.width;
+    this.image = this.context.createImageData(canvas.width, canvas.height);
+    this.pixels = new Uint32Array(this.image.data.buffer);
+    this.colours = colours;
+  }
+
+  /** Draw `values` (rows × columns) as a square; `place` says where each is on the scale. */
+  add({ values, rows, columns }, x, y, size, place) {
+    const { ratio, wide, pixels, colours } = this;
+    const steps = values.map((value) => colours.step(place(value)));
+    const [left, top, side] = [Math.round(x * ratio), Math.round(y * ratio), Math.floor(size * ratio)];
+    for (let j = 0; j < side; j++) {
+      const row = Math.floor((j * rows) / side) * columns;
+      const start = (top + j) * wide + left;
+      for (let i = 0; i < side; i++) pixels[start + i] = colours.pixels[steps[row + Math.floor((i * columns) / side)]];
+    }
+  }
+
+  put() {
+    this.context.putImageData(this.image, 0, 0);
   }
 }
 

@@ -27,12 +27,12 @@ class Svg {
     );
   }
 
-  curve(x0, y0, x1, y1, stroke, line, opacity) {
+  curves(x0, x1, ends, stroke, line, opacity) {
     const n = (value) => +value.toFixed(2);
     const middle = n((x0 + x1) / 2);
-    const path = `M${n(x0)} ${n(y0)}C${middle} ${n(y0)} ${middle} ${n(y1)} ${n(x1)} ${n(y1)}`;
+    const path = ends.map(([y0, y1]) => `M${n(x0)} ${n(y0)}C${middle} ${n(y0)} ${middle} ${n(y1)} ${n(x1)} ${n(y1)}`);
     this.parts.push(
-      `<path d="${path}" fill="none" stroke="${this.escape(stroke)}" stroke-width="${n(line)}" opacity="${n(opacity)}"/>`,
+      `<path d="${path.join("")}" fill="none" stroke="${this.escape(stroke)}" stroke-width="${n(line)}" opacity="${n(opacity)}"/>`,
     );
   }
 

@@ -79,7 +79,7 @@ class Words {
       : [[0, axis.count]];
     return cut.map(([from, to]) => {
       const line = make("p", { dir: directionOf(axis, from, to), class: axis.count > 60 ? "many" : "few" });
-      if (name) line.append(make("span", { class: "role" }, name));
+      if (name) line.append(make("span", { class: "side-name" }, name));
       for (let i = from; i < to; i++) {
         if (!view.special && axis.special.has(i)) continue;
         line.append(this.word(role, axis, i), " ");
