@@ -8,7 +8,7 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,13 @@ from typing import Any
 import fsspec
 import pytest
 
+from attnviz.batch.document import Document
 from attnviz.batch.engine import job as jobs
 from attnviz.batch.engine.job import run_job
+from attnviz.batch.engine.quoting import quotations
 from attnviz.batch.engine.work import WorkOptions
 from attnviz.batch.input.options import ReadOptions
+from attnviz.batch.input.source import read_documents
 from attnviz.batch.storage.lock import lock_file
 from attnviz.errors import AttnvizError, InputError, UsageError
 from attnviz.record import Request
@@ -48,7 +51,9 @@ def files(where: Path) -> list[str]:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
+from attnviz.batch.document import Document
 from attnviz.batch.engine.job import run_job
+from attnviz.batch.engine.quoting import quotations
 from attnviz.render import figure
 from tests.batch.jobs import Seen, job
 corpus, model, *runs = sys.argv[1:]
@@ -136,6 +141,25 @@ class Stopping(Seen):
         self.left -= 1
         if self.left < 0:
             raise KeyboardInterrupt
+
+
+def test_the_report_quotes_the_sentence_of_a_link_and_its_line(corpus: Path, tiny_bert: Path, tmp_path: Path) -> None:
+    done = run_job(job(corpus, tmp_path / "out", tiny_bert), Seen())
+    report = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    link = done.corpus.typical[0].strongest
+    assert f"{corpus.name}:{link.document + 1}" in report
+    assert CORPUS[link.document][:30] in report
+
+
+def test_inputs_that_are_gone_at_the_end_are_not_quoted(corpus: Path, tiny_bert: Path, tmp_path: Path) -> None:
+    found = run_job(job(corpus, tmp_path / "out", tiny_bert), Seen()).corpus
+
+    def gone() -> Iterator[Document]:
+        raise InputError("a.txt can't be read")
+
+    assert quotations(found, gone) == quotations(found, None) == {}
+    corpus.write_text("other words\n" * len(CORPUS))
+    assert quotations(found, lambda: read_documents([str(corpus)], ReadOptions(split="line"))) == {}
 
 
 def test_a_run_that_has_ended_says_the_same_again(corpus: Path, tiny_bert: Path, tmp_path: Path) -> None:

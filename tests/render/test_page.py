@@ -12,6 +12,7 @@ import pytest
 
 from attnviz.analysis.corpus.accumulation import Collector, Corpus, Reason
 from attnviz.analysis.corpus.outliers import Outlier, Where
+from attnviz.analysis.corpus.quotes import Quotation
 from attnviz.analysis.corpus.roles import roles
 from attnviz.render.about import About
 from attnviz.render.maps import corpus_maps
@@ -67,10 +68,21 @@ def test_the_page_says_what_was_found() -> None:
     assert "12 of 12 heads rest on one token, whatever the query." in found.text.replace("  ", " ")
     assert "L3 H3 70.0 % the first token" in found.text
     assert "No head; the largest score is 20.0 %." in found.text
-    assert re.search(r"loan → bank 5 0.83 50.0 % 50.0 % L1 H2 0", found.text)
-    assert re.search(r"far → away 40 25.0 % L3 H0 7", found.text)
+    assert re.search(r"loan → bank 5 0.83 50.0 % 50.0 % L1 H2 document 0", found.text)
+    assert re.search(r"far → away 40 25.0 % L3 H0 document 7", found.text)
     assert "360 tokens a second" in found.text
     assert "passed check against" in found.text
+
+
+def test_a_link_is_quoted_with_the_line_of_its_document_and_as_text() -> None:
+    rows: list[Row] = [(i, 1, 2, "loan", "bank", 3, 0.5) for i in range(5)]
+    made = corpus(30, rows)
+    quoted = {made.typical[0].strongest: Quotation(f"The bank {EVIL} approved the loan.", "notes.txt:12")}
+    html = corpus_page(made, (), ABOUT, quoted)
+    assert "<script>alert" not in html
+    found = Page(html)
+    assert found.elements["q"] == 2  # among the typical and among the longest
+    assert "approved the loan. 5 0.83 50.0 % 50.0 % L1 H2 notes.txt:12" in found.text
 
 
 def test_each_cell_of_a_map_says_its_head_and_value() -> None:

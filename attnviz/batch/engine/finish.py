@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from attnviz.analysis.corpus.accumulation import Collector, Corpus
 from attnviz.analysis.corpus.induction import induction
+from attnviz.batch.engine.quoting import Reread, quotations
 from attnviz.batch.engine.run import release_memory
 from attnviz.batch.engine.work import Worker
 from attnviz.batch.output.folder import RunFolder
@@ -25,8 +26,15 @@ Each: TypeAlias = Callable[[Callable[[Numbers], Collector], Sequence[Numbers]], 
 """Calls a function on each group of parts, and returns the results in order, as ``map`` does."""
 
 
-def finish(folder: RunFolder, worker: Worker, about: About, each: Each = map) -> Corpus:
+def finish(folder: RunFolder, worker: Worker, about: About, each: Each = map, reread: Reread | None = None) -> Corpus:
     """Sum up the parts of a run, and write its summary, picture and page if anything was measured.
+
+    Args:
+        folder: the output folder.
+        worker: what measured the documents.
+        about: the facts of the run.
+        each: calls a function on each group of parts.
+        reread: reads the documents again, some of which the page quotes; None if that is impossible.
 
     Raises:
         UsageError: a part is damaged, or the files can't be written.
@@ -39,7 +47,7 @@ def finish(folder: RunFolder, worker: Worker, about: About, each: Each = map) ->
         return corpus
     backend, tokenizer = worker.model.backend, worker.model.checkpoint.tokenizer
     corpus = replace(corpus, induction=induction(backend, tokenizer))
-    for name, content in summary_files(corpus, about).items():
+    for name, content in summary_files(corpus, about, quotations(corpus, reread)).items():
         folder.put(name, content)
     return corpus
 

@@ -19,6 +19,7 @@ from attnviz.batch.engine.chunk import SIZE, Chunk, chunks, read_chunks
 from attnviz.batch.engine.cluster import Cluster, Joined
 from attnviz.batch.engine.finish import finish
 from attnviz.batch.engine.progress import JobProgress
+from attnviz.batch.engine.quoting import Reread
 from attnviz.batch.engine.run import Bench, PartStore, run_chunks
 from attnviz.batch.engine.work import Worker, WorkOptions
 from attnviz.batch.input.keeping import kept_columns
@@ -131,10 +132,17 @@ def run_job(job: Job, progress: JobProgress, stdin: BinaryIO | None = None) -> J
                     job, _parts(job, worker, folder, cut, columns, progress, joined), folder, progress, joined
                 )
             about = _about(job, model, folder, total)
-            corpus = finish(folder, worker, about, joined.each if joined else map)
+            corpus = finish(folder, worker, about, joined.each if joined else map, _rereading(job))
         ended = datetime.now(UTC).isoformat(timespec="seconds")
         folder.end(ended=ended, **total.facts)
         return JobResult(folder.where, total.checked, corpus, about)
+
+
+def _rereading(job: Job) -> Reread | None:
+    """What reads the documents of a job again; None of standard input, which is gone."""
+    if STANDARD_INPUT in job.inputs:
+        return None
+    return lambda: read_documents(job.inputs, job.reading, leave_out=job.output)
 
 
 @contextlib.contextmanager

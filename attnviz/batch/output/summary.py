@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from attnviz.analysis.corpus.accumulation import AMOUNTS, Collector, Corpus, DocumentRows
 from attnviz.analysis.corpus.distribution import ACCURACY, QUANTILES, SMALLEST
 from attnviz.analysis.corpus.metrics import METRICS
+from attnviz.analysis.corpus.quotes import Quotations
 from attnviz.analysis.corpus.roles import roles
 from attnviz.analysis.corpus.typical_links import LinkRows
 from attnviz.batch.output.summary_json import document, statistics
@@ -86,8 +87,8 @@ def _column(table: pa.Table, name: str, kind: type[np.generic]) -> NDArray[Any]:
     return np.asarray(column.to_numpy()).astype(kind)
 
 
-def summary_files(corpus: Corpus, about: About) -> dict[str, bytes]:
-    """The files of the summary by their names."""
+def summary_files(corpus: Corpus, about: About, quotations: Quotations | None = None) -> dict[str, bytes]:
+    """The files of the summary by their names; the page has the ``quotations``."""
     from attnviz.render.figure import draw_maps, to_png
 
     found = roles(corpus)
@@ -103,7 +104,7 @@ def summary_files(corpus: Corpus, about: About) -> dict[str, bytes]:
         "summary.json": text.encode("utf-8", "replace"),
         "summary.parquet": _parquet(corpus),
         "heads.png": to_png(draw_maps(shown, corpus.layers, title, note)),
-        "report.html": corpus_page(corpus, found, about).encode("utf-8", "replace"),
+        "report.html": corpus_page(corpus, found, about, quotations).encode("utf-8", "replace"),
     }
 
 

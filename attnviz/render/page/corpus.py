@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from attnviz.analysis.corpus.accumulation import Corpus
+from attnviz.analysis.corpus.quotes import Quotations
 from attnviz.analysis.corpus.roles import RoleHeads
 from attnviz.render.about import About
 from attnviz.render.labels import clean
@@ -15,8 +16,16 @@ from attnviz.render.page.html import section
 from attnviz.render.page.sections import count_of
 
 
-def corpus_page(corpus: Corpus, found: Sequence[RoleHeads], about: About) -> str:
-    """Return the page as HTML; ``found`` are the roles of the heads."""
+def corpus_page(corpus: Corpus, found: Sequence[RoleHeads], about: About, quotations: Quotations | None = None) -> str:
+    """Return the page as HTML.
+
+    Args:
+        corpus: the findings on the corpus.
+        found: the roles of the heads.
+        about: the facts of the run.
+        quotations: the sentences of links, as far as they are known.
+    """
+    quotations = quotations or {}
     style = file("style.css") + svg.map_style(len(corpus.layers), corpus.heads)
     script = file("script.js")
     name = clean(about.model.rpartition("/")[2])
@@ -24,8 +33,8 @@ def corpus_page(corpus: Corpus, found: Sequence[RoleHeads], about: About) -> str
     body = [
         sections.tiles_section(corpus, about),
         sections.findings_section(corpus, found),
-        sections.typical_section(corpus, everything="all" in about.options),
-        sections.longest_section(corpus),
+        sections.typical_section(corpus, quotations, everything="all" in about.options),
+        sections.longest_section(corpus, quotations),
         sections.roles_section(found, shown),
         section("Maps", sections.ABOUT_MAPS, _maps(shown, corpus)) if shown else "",
         sections.outliers_section(corpus),

@@ -8,8 +8,9 @@ import numpy as np
 
 from attnviz.analysis.corpus.accumulation import Corpus, Reason
 from attnviz.analysis.corpus.outliers import FAR
+from attnviz.analysis.corpus.quotes import Quotations
 from attnviz.analysis.corpus.roles import HeadRole, RoleHeads
-from attnviz.analysis.corpus.typical_links import LONG_WEIGHT, TIMES
+from attnviz.analysis.corpus.typical_links import LONG_WEIGHT, TIMES, Occurrence
 from attnviz.analysis.text.offsets import MIN_QUERIES
 from attnviz.render.about import About
 from attnviz.render.maps import MetricMap, format_number
@@ -122,26 +123,26 @@ def _nearest(found: RoleHeads) -> str:
     return f"No head; the largest score is {format_number(float(np.nanmax(found.scores)), 'share')}."
 
 
-def typical_section(corpus: Corpus, *, everything: bool) -> str:
-    """Return the typical links; ``everything``: function words were counted too."""
+def typical_section(corpus: Corpus, quotations: Quotations, *, everything: bool) -> str:
+    """Return the typical links, each with a sentence; ``everything``: function words were counted too."""
     if not corpus.typical:
         return ""
     most = max(pair.documents for pair in corpus.typical)
     rows = [
         (
-            TableCell(f"{word(best.query)}<span class=arrow>→</span>{word(best.key)}", kind="w"),
+            TableCell(_linked(best, quotations), kind="w"),
             cell(f"{bar(pair.documents / most)}{_at_most(pair.documents, pair.missed)}", pair.documents),
             cell(format_number(pair.expected, ""), pair.expected),
             cell(format_number(pair.weight, "share"), pair.weight),
             cell(format_number(best.weight, "share"), best.weight),
             TableCell(f"L{best.layer} H{best.head}", best.layer * corpus.heads + best.head, "h"),
-            cell(f"{best.document:,}", best.document),
+            _document(best, quotations),
         )
         for pair in corpus.typical
         for best in (pair.strongest,)
     ]
     heads = [("looks → looked at", ""), ("documents", "n"), ("by chance", "n"), ("mean weight", "n"),
-             ("strongest", "n"), ("head", ""), ("in document", "n")]  # fmt: skip
+             ("strongest", "n"), ("head", ""), ("in", "")]  # fmt: skip
     about = (
         "Pairs of words that are among the strongest links of far more documents than by chance, given how many each "
         "of both has links in (log-likelihood ratio, Dunning 1993): words that are everywhere do not lead. The mean is "
@@ -151,25 +152,39 @@ def typical_section(corpus: Corpus, *, everything: bool) -> str:
     return section("Most typical links", about, sortable_table(heads, rows))
 
 
+def _linked(link: Occurrence, quotations: Quotations) -> str:
+    """Return a link as HTML, with the sentence that is quoted for it."""
+    pair = f"{word(link.query)}<span class=arrow>→</span>{word(link.key)}"
+    quotation = quotations.get(link)
+    return f"{pair}<q><bdi>{escape_text(quotation.text)}</bdi></q>" if quotation else pair
+
+
+def _document(link: Occurrence, quotations: Quotations) -> TableCell:
+    """Return the document of a link: its position as an editor shows it, or its number."""
+    quotation = quotations.get(link)
+    where = f"<bdi>{escape_text(quotation.where)}</bdi>" if quotation else f"document {link.document:,}"
+    return TableCell(where, link.document, "s")
+
+
 def _at_most(documents: int, missed: int) -> str:
     return f"{documents:,}–{documents + missed:,}" if missed else f"{documents:,}"
 
 
-def longest_section(corpus: Corpus) -> str:
-    """Return the longest links."""
+def longest_section(corpus: Corpus, quotations: Quotations) -> str:
+    """Return the longest links, each with a sentence of its document."""
     if not corpus.longest:
         return ""
     rows = [
         (
-            TableCell(f"{word(link.query)}<span class=arrow>→</span>{word(link.key)}", kind="w"),
+            TableCell(_linked(link, quotations), kind="w"),
             cell(f"{abs(link.distance):,}", abs(link.distance)),
             cell(format_number(link.weight, "share"), link.weight),
             TableCell(f"L{link.layer} H{link.head}", link.layer * corpus.heads + link.head, "h"),
-            cell(f"{link.document:,}", link.document),
+            _document(link, quotations),
         )
         for link in corpus.longest
     ]
-    heads = [("looks → looked at", ""), ("words apart", "n"), ("weight", "n"), ("head", ""), ("document", "n")]
+    heads = [("looks → looked at", ""), ("words apart", "n"), ("weight", "n"), ("head", ""), ("in", "")]
     about = f"Of each document its longest link with {format_number(LONG_WEIGHT, 'share')} of the attention at least."
     return section("Longest links", about, sortable_table(heads, rows))
 
