@@ -143,7 +143,11 @@ class Stopping(Seen):
             raise KeyboardInterrupt
 
 
-def test_the_report_quotes_the_sentence_of_a_link_and_its_line(corpus: Path, tiny_bert: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kept", [10**6, 0], ids=["kept", "read again"])
+def test_the_report_quotes_the_sentence_of_a_link_and_its_line(
+    corpus: Path, tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    monkeypatch.setattr("attnviz.batch.engine.quoting.MOST_KEPT", kept)
     done = run_job(job(corpus, tmp_path / "out", tiny_bert), Seen())
     report = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     link = done.corpus.typical[0].strongest

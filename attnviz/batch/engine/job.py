@@ -19,7 +19,7 @@ from attnviz.batch.engine.chunk import SIZE, Chunk, chunks, read_chunks
 from attnviz.batch.engine.cluster import Cluster, Joined
 from attnviz.batch.engine.finish import finish
 from attnviz.batch.engine.progress import JobProgress
-from attnviz.batch.engine.quoting import Reread
+from attnviz.batch.engine.quoting import Passing, Reread
 from attnviz.batch.engine.run import Bench, PartStore, run_chunks
 from attnviz.batch.engine.work import Worker, WorkOptions
 from attnviz.batch.input.keeping import kept_columns
@@ -120,7 +120,8 @@ def run_job(job: Job, progress: JobProgress, stdin: BinaryIO | None = None) -> J
             "a cluster does not read standard input: what a lost worker had could not be read again",
             hint="Save it in a file, and give that.",
         )
-    cut = chunks(_counted(found, progress), job.chunk)
+    passing = Passing()
+    cut = chunks(_counted(passing.keep(found), progress), job.chunk)
     cut, columns = _keeping(cut, job)
     model = load(**job.model)
     worker = Worker(model, job.how)
@@ -132,14 +133,16 @@ def run_job(job: Job, progress: JobProgress, stdin: BinaryIO | None = None) -> J
                     job, _parts(job, worker, folder, cut, columns, progress, joined), folder, progress, joined
                 )
             about = _about(job, model, folder, total)
-            corpus = finish(folder, worker, about, joined.each if joined else map, _rereading(job))
+            corpus = finish(folder, worker, about, joined.each if joined else map, _rereading(job, passing))
         ended = datetime.now(UTC).isoformat(timespec="seconds")
         folder.end(ended=ended, **total.facts)
         return JobResult(folder.where, total.checked, corpus, about)
 
 
-def _rereading(job: Job) -> Reread | None:
-    """What reads the documents of a job again; None of standard input, which is gone."""
+def _rereading(job: Job, passing: Passing) -> Reread | None:
+    """What reads the documents of a job again: those that are kept, or the inputs; None of what is gone."""
+    if (kept := passing.all) is not None:
+        return lambda: iter(kept)
     if STANDARD_INPUT in job.inputs:
         return None
     return lambda: read_documents(job.inputs, job.reading, leave_out=job.output)

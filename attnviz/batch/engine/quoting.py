@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from attnviz.analysis.corpus.accumulation import Corpus
 from attnviz.analysis.corpus.quotes import Quotation, Quotations, links_of, quote
@@ -12,6 +12,9 @@ from attnviz.errors import AttnvizError
 
 MOST_READ = 50_000_000
 """So many characters are read at most; documents behind them are not quoted, since reading would take too long."""
+
+MOST_KEPT = 8_000_000
+"""So many characters of documents are kept as they pass by, so that a small corpus need not be read again."""
 
 Reread = Callable[[], Iterator[Document]]
 """Reads the documents of the corpus again, from the first."""
@@ -35,3 +38,32 @@ def quotations(corpus: Corpus, reread: Reread | None) -> Quotations:
     except AttnvizError:
         pass  # what was there is there no more: the report does without
     return found
+
+
+class Passing:
+    """Keeps the documents that pass by, as long as they are few.
+
+    Attributes:
+        documents: those that passed; None if they were too many.
+    """
+
+    def __init__(self) -> None:
+        self.documents: list[Document] | None = []
+        self._room = MOST_KEPT
+        self._ended = False
+
+    def keep(self, documents: Iterable[Document]) -> Iterator[Document]:
+        """Hand on the ``documents``."""
+        for document in documents:
+            self._room -= document.size
+            if self._room < 0:
+                self.documents = None
+            elif self.documents is not None:
+                self.documents.append(document)
+            yield document
+        self._ended = True
+
+    @property
+    def all(self) -> list[Document] | None:
+        """All documents; None if they were too many, or did not pass here to the end."""
+        return self.documents if self._ended else None
