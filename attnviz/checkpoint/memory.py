@@ -60,7 +60,7 @@ def refresh(checkpoint: Checkpoint) -> Checkpoint:
     generation = getattr(model, "generation_config", None)
     return replace(
         checkpoint,
-        config=model.config.to_dict(),
+        config=model.config.to_dict() | {"architectures": [type(model).__name__]},  # not what it was saved as
         # The state_dict of quantised modules also has values that are not tensors.
         tensors=TrackedTensors({name: each for name, each in model.state_dict().items() if hasattr(each, "shape")}),
         generation=generation.to_dict() if generation else {},

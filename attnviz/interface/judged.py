@@ -35,7 +35,7 @@ class Judged(Opened):
             UsageError: padding moved what the record shows, and it does not say which.
             ModelError: transformers can't load or run the model, or has other layers and heads than the record.
         """
-        from attnviz.model.check.judge import Judge, check_shown
+        from attnviz.model.check.judge import Judge, check_logits, check_shown
         from attnviz.model.check.shown import Shown
 
         self.require_checkable()
@@ -52,6 +52,9 @@ class Judged(Opened):
             )
         shown = Shown.of(found)
         check = check_shown(shown, self.checkpoint, self.options, self.backend, judge)
+        if isinstance(found, record.AttentionRecord) and found.prediction and not self.checkpoint.quantised:
+            side = judge.of(self.options, self.backend)
+            check = replace(check, logits=check_logits(found.prediction, found.encoding, side))
         return replace(check, inputs=self.inputs_anew([(shown.encoding, shown.target)]))
 
     def _check_observation(self, found: record.Observation, judge: Judge, progress: OnLayerChecked | None) -> Check:

@@ -11,6 +11,7 @@ from attnviz import record
 from attnviz.errors import UsageError
 from attnviz.interface.judged import Judged
 from attnviz.interface.opened import Words
+from attnviz.interface.predicting import Predicting
 from attnviz.interface.records import Attention, EncoderDecoder, attention_of
 from attnviz.interface.rows import Given, attend_row, check_given, read_rows
 
@@ -133,10 +134,11 @@ class Model(Judged):
         encoding, decoded = self.inputs(text, pair, target, **options)
         weights, states = Weights(self.backend.layers, max_memory), HiddenStates(whole=False)
         kept = [weights] if self.uncheckable else [weights, states]
-        self.backend.run(encoding, [*kept, *observers], decoded)
+        predicting = Predicting(self.backend)
+        self.backend.run(encoding, [*kept, *predicting.observers, *observers], decoded)
         made = partial(attention_of, self.name, self.backend, weights, states=states)
         if decoded is None:
-            return made("self", encoding)
+            return made("self", encoding, prediction=predicting.of(encoding))
         return EncoderDecoder(
             encoder=made("encoder", encoding),
             decoder=made("decoder", decoded),
@@ -235,7 +237,9 @@ class Model(Judged):
         )
         if written is None and request.map is not None:
             raise UsageError(f"{self.name} has one map, and none for {request.map}: it is no encoder–decoder")
-        return observe(self.name, self.backend, read, written, request, observers)
+        predicting = Predicting(self.backend)
+        found = observe(self.name, self.backend, read, written, request, [*predicting.observers, *observers])
+        return found if written is not None else replace(found, prediction=predicting.of(read))
 
     def check(
         self,

@@ -274,6 +274,7 @@ def attention_of(
     *,
     states: HiddenStates | None = None,
     note: str = "",
+    prediction: record.Prediction | None = None,
 ) -> Attention:
     """The record of one map of a run, from the ``weights`` that were kept of it."""
     from attnviz.attention.observers import as_array
@@ -290,4 +291,5 @@ def attention_of(
         numbers=() if numbers == tuple(range(len(numbers))) else numbers,
         note=note,
         states=tuple(as_array(state) for state in states.each(kind)) if states else (),
+        prediction=prediction,
     )

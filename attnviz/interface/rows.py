@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from attnviz import record
 from attnviz.encoding import Encoding, Padded, encode_id_rows
 from attnviz.errors import InputError, UsageError
+from attnviz.interface.predicting import Predicting
 from attnviz.interface.records import Attention, EncoderDecoder, attention_of
 
 if TYPE_CHECKING:
@@ -109,11 +110,15 @@ def attend_row(model: Opened, row: Row, max_memory: int | None, observers: Seque
     backend = _backend(model, row.padded)
     weights = Weights(backend.layers, max_memory)
     whole = backend is model.backend and _is_alike(model.backend, row.padded)
+    predicting = Predicting(backend)
     if whole:
-        backend.run(row.plain, [weights, *observers], row.target)
-        note = ""
+        backend.run(row.plain, [weights, *predicting.observers, *observers], row.target)
+        prediction, note = predicting.of(row.plain), ""
     else:
         backend.run(row.padded, [Cropped(_parts(row), [weights, *observers])], row.target)
+        prediction = predicting.of(row.padded)
+        if prediction and prediction.per_token:
+            prediction = replace(prediction, logits=prediction.logits[row.padded.real])
         note = _moved(backend, row, weights, max_memory)
     made = {
         kind: attention_of(
@@ -124,6 +129,7 @@ def attend_row(model: Opened, row: Row, max_memory: int | None, observers: Seque
             row.target if kind in ("decoder", "cross") and row.target else row.plain,
             row.plain if kind == "cross" else None,
             note=note,
+            prediction=prediction,
         )
         for kind in backend.kinds
     }

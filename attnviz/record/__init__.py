@@ -3,6 +3,7 @@
 from attnviz.record.attention import Array, AttentionRecord, Backend, EncoderDecoderRecord, Kind, MapName, Record
 from attnviz.record.files import FORMATS, read, save, write
 from attnviz.record.observation import Evidence, KeySpan, Observation, Others, Pooled, Rows, Top
+from attnviz.record.prediction import Prediction, Problem
 from attnviz.record.request import Cell, Crop, Heads, Request, Unit
 
 __all__ = [
@@ -21,6 +22,8 @@ __all__ = [
     "Observation",
     "Others",
     "Pooled",
+    "Prediction",
+    "Problem",
     "Record",
     "Request",
     "Rows",

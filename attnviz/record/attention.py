@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.encoding import Encoding
+from attnviz.record.prediction import Prediction
 from attnviz.record.texts import RecordTexts
 
 Array = NDArray[np.floating[Any]]
@@ -33,6 +34,7 @@ class AttentionRecord(RecordTexts):
         numbers: the model's own numbers of the layers, where only some have attention; empty means 0 to L − 1.
         note: what a reader must know of the input, such as that padding moved the weights.
         states: the hidden states (N, C) that entered each layer, for the check; they are not saved.
+        prediction: what a classifier says of the text; None for other models.
     """
 
     model: str
@@ -45,6 +47,7 @@ class AttentionRecord(RecordTexts):
     numbers: tuple[int, ...] = ()
     note: str = ""
     states: tuple[Array, ...] = ()
+    prediction: Prediction | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -56,7 +59,8 @@ class AttentionRecord(RecordTexts):
         if self.keys is not None:
             sizes = f"{len(self.tokens)} target tokens look at {len(self.keys)} source tokens"
         note = f"; {self.note}" if self.note else ""
-        return f"<Attention of {self.model}: {self.layers} layers × {self.heads} heads, {sizes}{note}>"
+        said = f"; {self.prediction.describe(self.encoding)}" if self.prediction else ""
+        return f"<Attention of {self.model}: {self.layers} layers × {self.heads} heads, {sizes}{said}{note}>"
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ import numpy as np
 from attnviz.encoding import Encoding
 from attnviz.errors import InputError, UsageError
 from attnviz.record.attention import Array, AttentionRecord, EncoderDecoderRecord, Record
+from attnviz.record.prediction import prediction_facts
 from attnviz.record.valid import FORMAT, MAPS, VERSION, Load, record, require_shape, require_type
 from attnviz.record.writing import replaced
 
@@ -113,6 +114,7 @@ def _facts(attention: AttentionRecord) -> dict[str, Any]:
         "keys": None if attention.keys is None else _encoding_facts(attention.keys),
         "numbers": attention.numbers,
         **({"note": attention.note} if attention.note else {}),
+        **({"prediction": prediction_facts(attention.prediction)} if attention.prediction else {}),
     }
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from attnviz.encoding import Encoding, Windows
 from attnviz.record.attention import Array, Backend, Kind, Record
+from attnviz.record.prediction import Prediction
 from attnviz.record.request import Request, Unit
 from attnviz.record.texts import RecordTexts
 
@@ -159,6 +160,7 @@ class Observation(RecordTexts):
     unobserved: tuple[int, ...] = ()
     whole: Record | None = None
     note: str = ""
+    prediction: Prediction | None = None
 
     @property
     def unit(self) -> Unit:

@@ -11,6 +11,7 @@ import numpy as np
 
 from attnviz.encoding import Encoding, Word
 from attnviz.record.attention import Array, AttentionRecord, Backend, EncoderDecoderRecord, Kind, MapName
+from attnviz.record.prediction import Prediction, Problem
 from attnviz.record.schemas import VERSIONS
 
 Facts = dict[str, Any]
@@ -86,7 +87,29 @@ def _attention(facts: Facts, name: str, load: Load) -> AttentionRecord:
     if numbers and (len(numbers) != len(weights) or any(b <= a for a, b in pairwise((-1, *numbers)))):
         raise ValueError(f"its layers have the numbers {numbers}, expected {len(weights)} that grow from 0")
     name, note = _text(facts["model"], "model"), _text(facts.get("note", ""), "note")
-    return AttentionRecord(name, backend, causal, encoding, weights, kind, keys, numbers, note=note)
+    said = facts.get("prediction")
+    prediction = None if said is None else _prediction(_is(said, dict, "prediction"), len(encoding))
+    return AttentionRecord(
+        name, backend, causal, encoding, weights, kind, keys, numbers, note=note, prediction=prediction
+    )
+
+
+def _prediction(facts: Facts, tokens: int) -> Prediction:
+    labels = tuple(_text(one, "prediction") for one in _is(facts["labels"], list, "prediction"))
+    rows = _is(facts["logits"], list, "prediction")
+    each = _one_of(facts, "of", ("text", "token")) == "token"
+    if each and len(rows) != tokens:
+        raise ValueError(f"its prediction has {len(rows)} rows, expected {tokens}")
+    for row in rows if each else [rows]:
+        if len(_is(row, list, "prediction")) != len(labels) or not labels:
+            raise ValueError(f"its prediction has {len(row)} scores for {len(labels)} labels")
+        if any(type(score) not in (int, float) for score in row):
+            raise ValueError("its prediction has scores that are no numbers")
+    with np.errstate(over="ignore"):
+        logits = np.array(rows, np.float64).astype(np.float32)
+    if not np.isfinite(logits).all():
+        raise ValueError("its prediction holds NaN or infinity")
+    return Prediction(labels, logits, _one_of(facts, "problem", get_args(Problem)))
 
 
 def require_shape(shape: Sequence[int], units: tuple[int, int]) -> None:

@@ -16,6 +16,7 @@ from attnviz.analysis.text.summary import Summary
 from attnviz.analysis.text.units import Axis, Reading
 from attnviz.encoding import Encoding
 from attnviz.record import Array, Observation
+from attnviz.record.prediction import prediction_facts
 from attnviz.record.schemas import VERSIONS
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def _observed(observation: Observation, units: Reading) -> dict[str, Any]:
         "model": observation.model,
         "backend": observation.backend,
         "note": observation.note or None,
+        "prediction": observation.prediction and prediction_facts(observation.prediction),
         "layers": observation.layers,
         "heads": observation.heads,
         "layer_numbers": list(observation.layer_numbers),
@@ -185,6 +187,7 @@ def check_document(check: Check) -> dict[str, Any]:
         "recomputed": check.recomputed and _recomputed(check.recomputed),
         "wider": check.double and check_document(check.double),
         "written": check.written and _written(check.written),
+        "logits": check.logits and asdict(check.logits) | {"passed": check.logits.passed},
     }
 
 

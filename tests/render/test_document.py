@@ -277,6 +277,7 @@ def test_a_check_that_passed() -> None:
         "rounding": None,
         "wider": None,
         "written": None,
+        "logits": None,
     }
 
 

@@ -120,7 +120,7 @@ def replay(record: Record, request: Request | None = None) -> Observation:
             observer.tile(tile)
     found = kept.record(attention.model, attention.backend)
     maps = replace(found.maps, values=found.maps.values.astype(np.promote_types(attention.weights.dtype, np.float32)))
-    return replace(found, maps=maps, whole=record, note=attention.note)
+    return replace(found, maps=maps, whole=record, note=attention.note, prediction=attention.prediction)
 
 
 def is_causal(backend: Native | Hosted, read: Encoding, written: Encoding | None, kind: Kind) -> bool:

@@ -27,6 +27,7 @@ from attnviz.record import (
     Heads,
     Kind,
     MapName,
+    Prediction,
     Record,
     Request,
     Top,
@@ -69,6 +70,11 @@ class Recorded(RecordTexts):
     def model(self) -> str:
         """The model's name."""
         return self.attention.model
+
+    @property
+    def prediction(self) -> Prediction | None:
+        """What a classifier says of the text."""
+        return self.attention.prediction
 
     @property
     def backend(self) -> Backend:

@@ -151,6 +151,21 @@ class HiddenStates(Observer):
         return tuple(self._states.get(kind, ()))
 
 
+class LastStates(Observer):
+    """Keeps the hidden states (T, C) that leave the last layer, after its norm: what a classifier's head reads."""
+
+    def __init__(self) -> None:
+        self.states: Tensor | None = None
+
+    def wants(self, layer: int, kind: Kind) -> bool:  # noqa: ARG002
+        """It needs no weights."""
+        return False
+
+    def hidden(self, layer: int, states: Tensor, kind: Kind = "self") -> None:  # noqa: ARG002  (the last come last)
+        """Keep the states."""
+        self.states = states
+
+
 def stack(states: Sequence[Tensor]) -> Tensor:
     """Stack states (…, T, C); if the last ones of a model are narrower, they are padded with zeros."""
     widest = max(state.shape[-1] for state in states)

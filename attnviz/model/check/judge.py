@@ -30,7 +30,7 @@ from attnviz.model.check.comparing import (
 )
 from attnviz.model.check.generation import check_generation
 from attnviz.model.check.references import attentions_disagree
-from attnviz.model.check.report import COARSE, Against, Rounding
+from attnviz.model.check.report import COARSE, LOGITS_TOLERANCE, Against, LogitsCheck, Rounding
 from attnviz.model.check.report import TOLERANCES as TOLERANCES
 from attnviz.model.check.report import Check as Check
 from attnviz.model.check.report import LayerCheck as LayerCheck
@@ -40,6 +40,7 @@ from attnviz.model.check.sampling import SampledRows, check_rows
 from attnviz.model.check.shown import Shown, make_shown
 from attnviz.model.hosted import Hosted, Reference, why_not_hostable
 from attnviz.model.native.backend import Native
+from attnviz.record import Prediction
 
 HALF = (torch.bfloat16, torch.float16)
 
@@ -90,6 +91,21 @@ def check_shown(
     found = _Comparison(shown, options, backend, judge).verdict()
     written = check_generation(checkpoint, options, backend, shown.encoding, shown.target, found.against)
     return replace(found, written=written)
+
+
+def check_logits(prediction: Prediction, encoding: Encoding, side: Hosted) -> LogitsCheck | None:
+    """Compare a ``prediction`` with the scores of transformers' classifier ``side``, by its own eager attention.
+
+    None in half precision, where rounding hides all but gross mistakes, and where transformers has no classifier.
+    """
+    if side.labels is None or side.model.dtype in HALF:
+        return None
+    theirs = side.logits(encoding, own=True).double().cpu()
+    ours = torch.from_numpy(prediction.logits).double()
+    if ours.shape != theirs.shape:
+        raise ModelError(f"transformers gives {tuple(theirs.shape)} scores of labels, ours are {tuple(ours.shape)}")
+    largest = max(1.0, float(theirs.abs().max()))
+    return LogitsCheck(float((ours - theirs).abs().max()), LOGITS_TOLERANCE * largest)
 
 
 class Judge:

@@ -4,8 +4,9 @@ A family file says two things: ``spec(config)``, the facts of a model, and ``NAM
 tensor names to ours. ``{}`` is the layer; where the value is a tuple the tensor has all these places.
 ``PREFIX`` is what heads put before the names, and ``SPELLINGS`` are older last parts of names. ``ATTRIBUTES`` are other
 names of config attributes, which count where a config has both, as in transformers, and ``DEFAULTS`` is what configs
-of a model type default to where that is not the family's own. Of our names, these say that a tensor is several, cut
-by ``weights.take``:
+of a model type default to where that is not the family's own. ``classifier(config, each=…)`` is the head that
+classifies a text, or each token, where it is not that of most decoders. Of our names, these say that a tensor is
+several, cut by ``weights.take``:
 
 - ``….qkv``: queries, keys and values of all heads, one after the other;
 - ``….groups``: of each key-value head the queries of its query heads, its key and its value;
@@ -25,7 +26,7 @@ from typing import Any
 
 from attnviz.errors import ModelError, UnsupportedModel, short
 from attnviz.model.architecture.config import Config
-from attnviz.model.architecture.spec import Spec
+from attnviz.model.architecture.spec import Classifier, Dense, Spec
 
 FAMILIES = (
     "albert", "bart", "bert", "blenderbot", "bloom", "cohere", "cohere2", "deberta-v2", "distilbert", "electra",
@@ -53,6 +54,15 @@ UNSUPPORTED: Mapping[str, str] = {
 Names = Mapping[str, str | tuple[str, ...]]
 
 
+TOKEN_CLASSIFIER = Classifier((Dense("classifier"),))
+"""The head that classifies each token, in most models."""
+
+
+def last_token_classifier(config: Config, *, each: bool) -> Classifier:  # noqa: ARG001
+    """The heads of most decoders: scores of the last token, or of each."""
+    return Classifier((Dense("score"),), "each" if each else "last")
+
+
 @dataclass(frozen=True)
 class Family:
     """One family file, read; ``kind`` is the ``model_type`` of the model at hand, the family's or an alias."""
@@ -64,6 +74,15 @@ class Family:
     spellings: Mapping[str, str] = field(default_factory=dict)
     defaults: Mapping[str, Any] = field(default_factory=dict)
     attributes: Mapping[str, str] = field(default_factory=dict)
+    head: Callable[..., Classifier] = last_token_classifier
+
+    def classifier(self, config: Mapping[str, Any], *, each: bool) -> Classifier:
+        """The head with which a model classifies a text, or ``each`` token.
+
+        Raises:
+            ModelError, UnsupportedModel: the config asks for a head that is not known.
+        """
+        return self.head(Config(self._renamed(config), self.defaults), each=each)
 
     def spec(self, config: Mapping[str, Any]) -> Spec:
         """The facts of the model that ``config`` describes.
@@ -176,4 +195,5 @@ def find_family(config: Mapping[str, Any]) -> Family:
         getattr(module, "SPELLINGS", {}),
         getattr(module, "DEFAULTS", {}).get(kind, {}),
         getattr(module, "ATTRIBUTES", {}),
+        getattr(module, "classifier", last_token_classifier),
     )

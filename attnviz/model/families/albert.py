@@ -8,6 +8,8 @@ from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.spec import (
     MLP,
     AttentionSpec,
+    Classifier,
+    Dense,
     Embedding,
     LayerNorm,
     LayerSpec,
@@ -16,7 +18,7 @@ from attnviz.model.architecture.spec import (
     Projection,
     Spec,
 )
-from attnviz.model.families import both
+from attnviz.model.families import TOKEN_CLASSIFIER, both
 
 PREFIX = "albert."
 
@@ -76,3 +78,11 @@ def _stored(config: Config) -> tuple[str, ...]:
     require_sizes({"num_hidden_layers": steps * inner})
     # Divided as transformers does, whose floats decide where the groups do not divide the steps.
     return tuple(f"{int(step / (steps / groups))}.albert_layers.{i}" for step in range(steps) for i in range(inner))
+
+
+def classifier(config: Config, *, each: bool) -> Classifier:  # noqa: ARG001
+    """A linear map of the first token's state and a tanh, then the labels."""
+    if each:
+        return TOKEN_CLASSIFIER
+    layers = (Dense(f"{PREFIX}pooler", "tanh"), Dense("classifier"))
+    return Classifier(layers, "first")

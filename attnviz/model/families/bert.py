@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 from attnviz.model.architecture.config import Config
-from attnviz.model.architecture.spec import MLP, AttentionSpec, Embedding, LayerNorm, LayerSpec, Learned, PostNorm, Spec
-from attnviz.model.families import both
+from attnviz.model.architecture.spec import (
+    MLP,
+    AttentionSpec,
+    Classifier,
+    Dense,
+    Embedding,
+    LayerNorm,
+    LayerSpec,
+    Learned,
+    PostNorm,
+    Spec,
+)
+from attnviz.model.families import TOKEN_CLASSIFIER, both
 
 PREFIX = "bert."
 SPELLINGS = {"gamma": "weight", "beta": "bias"}
@@ -55,3 +66,11 @@ def spec(config: Config) -> Spec:
         ),
         layers=(layer,) * config.size("num_hidden_layers", 12),
     )
+
+
+def classifier(config: Config, *, each: bool) -> Classifier:  # noqa: ARG001
+    """A linear map of the first token's state and a tanh, then the labels."""
+    if each:
+        return TOKEN_CLASSIFIER
+    layers = (Dense(f"{PREFIX}pooler.dense", "tanh"), Dense("classifier"))
+    return Classifier(layers, "first")

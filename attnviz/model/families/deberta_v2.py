@@ -10,7 +10,9 @@ from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.spec import (
     MLP,
     AttentionSpec,
+    Classifier,
     Convolution,
+    Dense,
     Disentangled,
     Embedding,
     LayerNorm,
@@ -19,7 +21,7 @@ from attnviz.model.architecture.spec import (
     PostNorm,
     Spec,
 )
-from attnviz.model.families import both
+from attnviz.model.families import TOKEN_CLASSIFIER, both
 
 PREFIX = "deberta."
 
@@ -123,3 +125,11 @@ def _convolution(config: Config, width: int, norm: LayerNorm) -> Convolution | N
             f"and groups that divide the width {width}"
         )
     return Convolution(size, groups, activation, norm)
+
+
+def classifier(config: Config, *, each: bool) -> Classifier:
+    """A linear map of the first token's state and an activation, then the labels."""
+    if each:
+        return TOKEN_CLASSIFIER
+    layers = (Dense("pooler.dense", config.activation("pooler_hidden_act", "gelu")), Dense("classifier"))
+    return Classifier(layers, "first")

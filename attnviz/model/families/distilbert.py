@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from attnviz.attention.window import EVERYTHING
 from attnviz.model.architecture.config import Config
-from attnviz.model.architecture.spec import MLP, AttentionSpec, Embedding, LayerNorm, LayerSpec, Learned, PostNorm, Spec
-from attnviz.model.families import both
+from attnviz.model.architecture.spec import (
+    MLP,
+    AttentionSpec,
+    Classifier,
+    Dense,
+    Embedding,
+    LayerNorm,
+    LayerSpec,
+    Learned,
+    PostNorm,
+    Spec,
+)
+from attnviz.model.families import TOKEN_CLASSIFIER, both
 
 PREFIX = "distilbert."
 
@@ -53,3 +64,11 @@ def spec(config: Config) -> Spec:
         ),
         layers=(layer,) * layers,
     )
+
+
+def classifier(config: Config, *, each: bool) -> Classifier:  # noqa: ARG001
+    """A linear map of the first token's state and a ReLU, then the labels."""
+    if each:
+        return TOKEN_CLASSIFIER
+    layers = (Dense("pre_classifier", "relu"), Dense("classifier"))
+    return Classifier(layers, "first")

@@ -6,6 +6,8 @@ from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.spec import (
     MLP,
     AttentionSpec,
+    Classifier,
+    Dense,
     Embedding,
     LayerNorm,
     LayerSpec,
@@ -14,7 +16,7 @@ from attnviz.model.architecture.spec import (
     Projection,
     Spec,
 )
-from attnviz.model.families import both
+from attnviz.model.families import TOKEN_CLASSIFIER, both
 from attnviz.model.families.bert import NAMES as BERT_NAMES
 
 PREFIX = "electra."
@@ -53,3 +55,11 @@ def spec(config: Config) -> Spec:
         ),
         layers=(layer,) * config.size("num_hidden_layers", 12),
     )
+
+
+def classifier(config: Config, *, each: bool) -> Classifier:  # noqa: ARG001
+    """A linear map of the first token's state and a GELU, then the labels."""
+    if each:
+        return TOKEN_CLASSIFIER
+    layers = (Dense("classifier.dense", "gelu"), Dense("classifier.out_proj"))
+    return Classifier(layers, "first")

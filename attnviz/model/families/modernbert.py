@@ -6,7 +6,17 @@ from attnviz.attention.window import EVERYTHING, KeyWindow
 from attnviz.errors import UnsupportedModel
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
-from attnviz.model.architecture.spec import AttentionSpec, Embedding, GatedMLP, LayerNorm, LayerSpec, PreNorm, Spec
+from attnviz.model.architecture.spec import (
+    AttentionSpec,
+    Classifier,
+    Dense,
+    Embedding,
+    GatedMLP,
+    LayerNorm,
+    LayerSpec,
+    PreNorm,
+    Spec,
+)
 from attnviz.model.families import both
 
 PREFIX = "model."
@@ -89,3 +99,11 @@ def _attentions(config: Config, heads: int, size: int) -> dict[str, AttentionSpe
         )
         for kind, (window, theta) in facts.items()
     }
+
+
+def classifier(config: Config, *, each: bool) -> Classifier:
+    """A linear map, an activation and a norm, then the labels: of each state, of the first, or of their mean."""
+    pooling = config.expect("classifier_pooling", "cls", "mean")
+    activation, eps = config.activation("classifier_activation", "gelu"), config.number("norm_eps", 1e-5)
+    layers = (Dense("head.dense", activation, "head.norm", eps), Dense("classifier"))
+    return Classifier(layers, "each" if each else "first" if pooling == "cls" else "mean")

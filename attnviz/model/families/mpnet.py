@@ -7,6 +7,8 @@ from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.spec import (
     MLP,
     AttentionSpec,
+    Classifier,
+    Dense,
     Embedding,
     LayerNorm,
     LayerSpec,
@@ -15,7 +17,7 @@ from attnviz.model.architecture.spec import (
     RelativeBuckets,
     Spec,
 )
-from attnviz.model.families import both
+from attnviz.model.families import TOKEN_CLASSIFIER, both
 
 PREFIX = "mpnet."
 
@@ -69,3 +71,11 @@ def spec(config: Config) -> Spec:
         ),
         layers=(layer,) * config.size("num_hidden_layers", 12),
     )
+
+
+def classifier(config: Config, *, each: bool) -> Classifier:  # noqa: ARG001
+    """A linear map of the first token's state and a tanh, then the labels."""
+    if each:
+        return TOKEN_CLASSIFIER
+    layers = (Dense("classifier.dense", "tanh"), Dense("classifier.out_proj"))
+    return Classifier(layers, "first")

@@ -6,7 +6,19 @@ XLM-RoBERTa (Conneau et al. 2020) and CamemBERT (Martin et al. 2020) are the sam
 from __future__ import annotations
 
 from attnviz.model.architecture.config import Config
-from attnviz.model.architecture.spec import MLP, AttentionSpec, Embedding, LayerNorm, LayerSpec, Learned, PostNorm, Spec
+from attnviz.model.architecture.spec import (
+    MLP,
+    AttentionSpec,
+    Classifier,
+    Dense,
+    Embedding,
+    LayerNorm,
+    LayerSpec,
+    Learned,
+    PostNorm,
+    Spec,
+)
+from attnviz.model.families import TOKEN_CLASSIFIER
 from attnviz.model.families.bert import NAMES as BERT_NAMES
 
 PREFIX = "roberta."
@@ -46,3 +58,11 @@ def spec(config: Config) -> Spec:
         ),
         layers=(layer,) * config.size("num_hidden_layers", 12),
     )
+
+
+def classifier(config: Config, *, each: bool) -> Classifier:  # noqa: ARG001
+    """A linear map of the first token's state and a tanh, then the labels."""
+    if each:
+        return TOKEN_CLASSIFIER
+    layers = (Dense("classifier.dense", "tanh"), Dense("classifier.out_proj"))
+    return Classifier(layers, "first")

@@ -18,6 +18,7 @@ from attnviz.errors import AttnvizError, InputError, UnsupportedModel
 from attnviz.model.hosted.isolation import Function, attend_with, configs
 from attnviz.model.hosted.precision import precision
 from attnviz.model.inputs import require_fit
+from attnviz.model.labels import Labels
 
 _INSIDE = "Its own forward runs, not the model inside alone; that is shown by load((model.base_model, tokenizer))."
 
@@ -25,7 +26,15 @@ _INSIDE = "Its own forward runs, not the model inside alone; that is shown by lo
 class Loaded:
     """A loaded transformers model, which runs with any attention function."""
 
-    def __init__(self, model: Any, name: str, start: int | None = None, unread: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        model: Any,
+        name: str,
+        start: int | None = None,
+        unread: tuple[str, ...] = (),
+        classifier: Any = None,
+        labels: Labels | None = None,
+    ) -> None:
         """Wrap a loaded model.
 
         Args:
@@ -33,7 +42,10 @@ class Loaded:
             name: the name for messages.
             start: the token with which a decoder begins.
             unread: the names of the checkpoint's tensors that the model does not use.
+            classifier: the model around this one that classifies, if there is one.
+            labels: the labels of this classifier.
         """
+        self.classifier, self.labels = classifier, labels if classifier is not None else None
         self.model, self.model_name, self.unread = model, name, unread
         self._accepts = dict(inspect.signature(model.forward).parameters)
         self._takes_all = any(each.kind is each.VAR_KEYWORD for each in self._accepts.values())
@@ -65,13 +77,15 @@ class Loaded:
         target: Encoding | None,
         hook: Function | None,
         own: str | None = "eager",
+        whole: Any = None,
         **wanted: bool,
     ) -> Any:
+        """Run the model, or a ``whole`` around it."""
         inputs = self._inputs(encoding, target)
         exact = precision(self.model.dtype)
         try:
-            with attend_with(self.model, hook, own), quiet_transformers(), exact, torch.inference_mode():
-                return self.model(**inputs, **self._accepted(wanted | {"return_dict": True}))
+            with attend_with(whole or self.model, hook, own), quiet_transformers(), exact, torch.inference_mode():
+                return (whole or self.model)(**inputs, **self._accepted(wanted | {"return_dict": True}))
         except AttnvizError as error:
             error.message = f"{self.model_name}: {error.message}"
             raise

@@ -20,6 +20,7 @@ from attnviz.model.hosted.copies import cast, deep_copy
 from attnviz.model.hosted.model import Hosted
 from attnviz.model.hosted.modifications import may_change_inputs
 from attnviz.model.inputs import require_token
+from attnviz.model.labels import Labels
 from attnviz.model.lock import MODEL_LOCK
 from attnviz.model.native.weights import without_needless
 
@@ -38,7 +39,7 @@ def open_hosted(
     *,
     trust_remote_code: bool = False,
 ) -> Hosted:
-    """Load ``checkpoint`` with transformers, without its head.
+    """Load ``checkpoint`` with transformers, without its head; that of a classifier is kept beside the model.
 
     A model in memory is used as it is, or copied if another ``dtype`` or ``device`` is asked for.
 
@@ -55,7 +56,11 @@ def open_hosted(
     """
     start = _first(checkpoint, "decoder_start_token_id")
     unread: tuple[str, ...] = ()
-    if isinstance(checkpoint.reference, nn.Module):
+    labels = Labels.of(checkpoint)
+    classifier = _classifier(checkpoint, dtype, device, trust_remote_code) if labels else None
+    if classifier is not None:
+        model, unread = classifier[0].base_model, classifier[1]
+    elif isinstance(checkpoint.reference, nn.Module):
         model = _borrow(checkpoint.reference, dtype, device)
     else:
         try:
@@ -67,7 +72,36 @@ def open_hosted(
     if _wraps(type(model)):
         return Hosted(model, checkpoint.name, None, unread)
     start = _first(checkpoint, "bos_token_id") if start is None else start
-    return Hosted(model, checkpoint.name, start, unread)
+    return Hosted(model, checkpoint.name, start, unread, classifier and classifier[0], labels)
+
+
+def _classifier(
+    checkpoint: Checkpoint, dtype: torch.dtype | None, device: str | torch.device | None, trust: bool
+) -> tuple[Any, tuple[str, ...]] | None:
+    """Return the classifier, whose ``base_model`` is the model without a head, and the names of unread tensors.
+
+    None where the checkpoint lacks the head, or where the model inside is not what is loaded without it.
+    """
+    model = checkpoint.reference
+    if isinstance(model, nn.Module):
+        own = isinstance(model, transformers.PreTrainedModel) and _is_published(type(model))
+        if not own or may_change_inputs(model) or model.base_model is model:
+            return None
+        return _borrow_whole(model, dtype, device), ()
+    kind = _saved_class(None, checkpoint.config)
+    if kind is None or not _is_published(kind) or checkpoint.gguf is not None:
+        return None
+    try:
+        whole, unread = _load(checkpoint, dtype, device, trust, _saved_class)
+    except _Lacks:
+        return None
+    inside = whole.base_model
+    return (whole, unread) if type(inside) is model_class(whole.config, checkpoint.config) else None
+
+
+def _is_published(kind: type) -> bool:
+    """Whether ``kind`` is a class of transformers' own."""
+    return kind.__module__.startswith("transformers.")
 
 
 def require_start(checkpoint: Checkpoint, hosted: Hosted) -> None:

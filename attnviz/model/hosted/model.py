@@ -45,9 +45,9 @@ class Hosted(Loaded):
     layers: Mapping[Kind, int] = {}
     """Empty, since the number of layers of each kind is known only after a run."""
 
-    def __init__(self, model: Any, name: str, start: int | None = None, unread: tuple[str, ...] = ()) -> None:
+    def __init__(self, *given: Any, **named: Any) -> None:
         """Take the arguments of ``Loaded``."""
-        super().__init__(model, name, start, unread)
+        super().__init__(*given, **named)
         self._last = threading.local()  # each thread sees its own last run
 
     def run(self, encoding: Encoding, observers: Sequence[Observer] = (), target: Encoding | None = None) -> Tensor:
@@ -75,6 +75,19 @@ class Hosted(Loaded):
         last = last_hidden_state(output)
         require_finite(last, self.model.state_dict())
         return last
+
+    def logits(self, encoding: Encoding, states: Tensor | None = None, *, own: bool = False) -> Tensor:  # noqa: ARG002
+        """Return the scores of the ``labels``, (K,) of a text or (T, K) of its tokens.
+
+        The classifier attends with our kernel, or with its ``own`` eager attention.
+
+        Raises:
+            InputError, UnsupportedModel, ModelError: as ``run``.
+        """
+        hook = None if own or self.name == "observed" else KernelAttention(self.model, self._shapes(encoding, None))
+        output = self._forward(encoding, None, hook, whole=self.classifier)
+        logits: Tensor = output.logits[0]
+        return logits
 
     def dry_run(self, encoding: Encoding, target: Encoding | None = None) -> None:
         """Raise as ``run`` would, as far as this does not depend on numbers: the attention returns zeros."""

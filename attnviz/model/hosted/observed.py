@@ -106,7 +106,7 @@ def choose_backend(hosted: Hosted) -> Hosted:
     Raises:
         UnsupportedModel: the model attends by itself and returns no weights, or neither backend can run it.
     """
-    other = Observed(hosted.model, hosted.model_name, hosted.start, hosted.unread)
+    other = Observed(hosted.model, hosted.model_name, hosted.start, hosted.unread, hosted.classifier, hosted.labels)
     encoding, target = _few(hosted)
     if not has_own_attention(hosted.model):
         other.run(encoding, (), target)

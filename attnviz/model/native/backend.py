@@ -18,7 +18,9 @@ from attnviz.errors import InputError, ModelError
 from attnviz.model.architecture.spec import Spec
 from attnviz.model.families import Family, find_family
 from attnviz.model.inputs import require_finite, require_fit, require_token
+from attnviz.model.labels import Labels
 from attnviz.model.native import weights
+from attnviz.model.native.classifier import ClassifierHead, take_classifier
 from attnviz.model.native.forward import KVCache, Network
 
 _SHORT = 1 << 29
@@ -44,15 +46,26 @@ class Native:
 
     name: Literal["native"] = "native"
 
-    def __init__(self, network: Network, start: int | None = None, unread: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        network: Network,
+        start: int | None = None,
+        unread: tuple[str, ...] = (),
+        classifier: ClassifierHead | None = None,
+        labels: Labels | None = None,
+    ) -> None:
         """Wrap a network.
 
         Args:
             network: the network.
             start: the start token of a decoder whose spec names none.
             unread: the names of the checkpoint's tensors that the network does not use.
+            classifier: the head that classifies, if there is one.
+            labels: the labels of this head.
         """
         self.network = network
+        self._classifier = classifier
+        self.labels = labels if classifier else None
         self._written: Written | None = None
         self.unread = unread
         self.kinds: tuple[Kind, ...] = ("encoder", "decoder", "cross") if network.encoder else ("self",)
@@ -104,6 +117,12 @@ class Native:
             states = network(read.ids, read.type_ids, observers, memory=memory, whole=whole)
         require_finite(states, network.tensors)
         return states
+
+    def logits(self, encoding: Encoding, states: Tensor) -> Tensor:
+        """Return the scores of the ``labels``, (K,) of a text or (T, K), from the last hidden ``states`` (T, C)."""
+        if self._classifier is None:
+            raise ValueError("the model has no head that classifies")
+        return self._classifier(states, encoding.ids)
 
     @cached_property
     def _sizes(self) -> tuple[int, int]:
@@ -176,7 +195,8 @@ def open_native(checkpoint: Checkpoint, dtype: torch.dtype = torch.float32, devi
         for token in (spec.start, start) if spec.encoder else ():
             if token is not None:
                 require_token("decoder_start_token_id", token, spec.embedding.vocabulary)
-        return Native(network, start, unread)
+        classifier = take_classifier(family, spec, checkpoint, dtype, device)
+        return Native(network, start, unread, classifier, Labels.of(checkpoint) if classifier else None)
 
 
 def read_spec(checkpoint: Checkpoint) -> tuple[Family, Spec]:

@@ -94,6 +94,7 @@ def text_page(found: Sequence[Source], about: TextAbout | None = None) -> str:
         check=about.check,
         passed=about.passed,
         note=first.note,
+        said=first.prediction and clean(first.prediction.describe(first.encoding)),
         style=file("style.css") + file("text.css"),
         script=script() + file("scripts/page.js"),
         content=script_json(content),

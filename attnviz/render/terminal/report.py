@@ -34,14 +34,17 @@ def check_line(check: Check) -> Text:
     wrong = check.written and check.written.wrong
     if wrong:
         return Text(_otherwise(wrong), "bold red")
+    if check.logits and not check.logits.passed:
+        apart = f"by {check.logits.max_abs_diff:.1e} (tolerance {check.logits.tolerance:.0e})"
+        return Text(f"✗ the scores of the labels differ from transformers' {apart}", "bold red")
     whom = f"{check.heads} heads" if check.heads else "the hidden states"
     also = "" if check.heads else " (its attention returns no weights)"
     if check.against == "sdpa":
         also = " by its SDPA (its eager attention contradicts that)"
-    apart = f"to {check.max_abs_diff:.1e}" if check.max_abs_diff else "to the last bit"
+    apart = _apart(check.max_abs_diff)
     apart += f" in {check.dtype}" if check.double else ""
     unknown = f" (of the ids: {clean(check.inputs.reason)})" if check.inputs.reason else ""
-    found = f"{_rows(check)}{_rounded(check)}{_recomputed(check)}{_written(check)}"
+    found = f"{_rows(check)}{_rounded(check)}{_recomputed(check)}{_written(check)}{_scores(check)}"
     line = f"{whom} agree with transformers {apart}{also}{found}{unknown}"
     if check.rerun:
         return Text(f"not checked: transformers has no weights to hold this to; of another run, {line}", "dim")
@@ -100,6 +103,15 @@ def _written(check: Check) -> str:
     apart = max(choice.apart for choice in written.differ)
     others = f"{len(written.differ)} might as well be {'another' if len(written.differ) == 1 else 'others'}"
     return f"; of {tokens}, {others}: it scores both alike but for {apart:.0e}, which is rounding"
+
+
+def _scores(check: Check) -> str:
+    """Describe how far the scores of labels agree with transformers; empty if the model is no classifier."""
+    return f"; so do the scores of the labels, {_apart(check.logits.max_abs_diff)}" if check.logits else ""
+
+
+def _apart(most: float) -> str:
+    return f"to {most:.1e}" if most else "to the last bit"
 
 
 def _recomputed(check: Check) -> str:

@@ -45,6 +45,8 @@ def summary_parts(summary: Summary, *, named: bool) -> Iterator[RenderableType]:
     unit = summary.units.kind
     per_token = " per token" if summary.observation.request.per_token else ""
     yield summary_heading(summary.observation)
+    if summary.observation.prediction:
+        yield Text(clean(summary.observation.prediction.describe(summary.observation.encoding)), "bold cyan")
     yield _title("Strongest links", f"each pair of {unit}s once, in the head where it is strongest")
     yield StrongestLinks(summary)
     yield from _left_out(summary)

@@ -5,6 +5,7 @@ names: ``position=Rotary(...)``, not ``use_rope=True``. Sizes use the shape lett
 """
 
 from attnviz.model.architecture.spec.blocks import MLP, AttentionSpec, Convolution, GatedMLP, LayerSpec
+from attnviz.model.architecture.spec.classifier import Classifier, Dense
 from attnviz.model.architecture.spec.norms import (
     BranchNorm,
     LayerNorm,
@@ -36,7 +37,9 @@ __all__ = [
     "ALiBi",
     "AttentionSpec",
     "BranchNorm",
+    "Classifier",
     "Convolution",
+    "Dense",
     "Disentangled",
     "Dynamic",
     "Embedding",

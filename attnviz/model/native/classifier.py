@@ -1,0 +1,96 @@
+"""The head of a classifier: from the last hidden states to the scores of the labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from attnviz.checkpoint import Checkpoint
+from attnviz.errors import ModelError
+from attnviz.model.architecture.activations import ACTIVATIONS
+from attnviz.model.architecture.spec import Classifier, Dense, Spec
+from attnviz.model.families import TOKEN_CLASSIFIER, Family
+from attnviz.model.labels import Labels, pad_token
+from attnviz.model.native.weights import shapes_of
+
+
+class ClassifierHead:
+    """A head that is ready to run.
+
+    Args:
+        spec: what it is made of.
+        tensors: its tensors, under the checkpoint's names.
+        pad: the id of the padding token.
+    """
+
+    def __init__(self, spec: Classifier, tensors: Mapping[str, Tensor], pad: int | None = None) -> None:
+        self.spec, self.tensors, self.pad = spec, tensors, pad
+
+    @torch.inference_mode()
+    def __call__(self, states: Tensor, ids: Sequence[int]) -> Tensor:
+        """Return the scores (K,) of a text, or (T, K) of its tokens, from the last hidden states (T, C)."""
+        match self.spec.reads:
+            case "first":
+                states = states[0]
+            case "last":  # the last that is no padding, as in transformers
+                states = states[max((i for i, one in enumerate(ids) if one != self.pad), default=0)]
+            case "mean":
+                states = states.mean(0)
+        for layer in self.spec.layers:
+            states = self._through(layer, states)
+        return states
+
+    def _through(self, layer: Dense, x: Tensor) -> Tensor:
+        x = functional.linear(x, self.tensors[f"{layer.name}.weight"], self.tensors.get(f"{layer.name}.bias"))
+        x = ACTIVATIONS[layer.activation](x)
+        if layer.norm:
+            weight, bias = self.tensors[f"{layer.norm}.weight"], self.tensors.get(f"{layer.norm}.bias")
+            x = functional.layer_norm(x, x.shape[-1:], weight, bias, layer.eps)
+        return x
+
+
+def take_classifier(
+    family: Family, spec: Spec, checkpoint: Checkpoint, dtype: torch.dtype, device: str = "cpu"
+) -> ClassifierHead | None:
+    """Return the head of ``checkpoint``, if it is a classifier and has one.
+
+    Raises:
+        ModelError: its tensors do not fit each other or the model.
+    """
+    labels = Labels.of(checkpoint)
+    if labels is None or spec.encoder:
+        return None
+    stored = shapes_of(checkpoint.tensors)
+    heads = [family.classifier(checkpoint.config, each=labels.each), *([TOKEN_CLASSIFIER] if labels.each else [])]
+    head = next((head for head in heads if all(f"{layer.name}.weight" in stored for layer in head.layers)), None)
+    if head is None:
+        return None
+    width = spec.final_size or spec.width
+    for layer in head.layers:
+        width = _require_fit(layer, stored, width)
+    parts = [part for layer in head.layers for part in (layer.name, layer.norm) if part]
+    names = [f"{part}.{last}" for part in parts for last in ("weight", "bias")]
+    tensors = {name: checkpoint.tensors[name].to(device, dtype) for name in names if name in stored}
+    return ClassifierHead(head, tensors, pad_token(checkpoint.config))
+
+
+def _require_fit(layer: Dense, stored: Mapping[str, tuple[int, ...]], width: int) -> int:
+    """Return how many numbers leave the ``layer`` which ``width`` enter."""
+    shape = stored[f"{layer.name}.weight"]
+    if len(shape) != 2 or shape[1] != width or not shape[0]:
+        raise ModelError(
+            f"{layer.name}.weight has the shape {shape}, expected (…, {width})",
+            hint="config.json and the weights do not belong together: download the model again.",
+        )
+    for name in (f"{layer.name}.bias", *(f"{layer.norm}.{last}" for last in ("weight", "bias") if layer.norm)):
+        if stored.get(name, shape[:1]) != shape[:1]:
+            raise ModelError(
+                f"{name} has the shape {stored[name]}, expected {shape[:1]}",
+                hint="config.json and the weights do not belong together: download the model again.",
+            )
+    if layer.norm and f"{layer.norm}.weight" not in stored:
+        raise ModelError(f"the checkpoint lacks {layer.norm}.weight", hint="Download the model again.")
+    return shape[0]

@@ -1,0 +1,177 @@
+"""What classifiers say: the labels and scores of our own heads against transformers' logits."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from transformers import BertConfig, BertForSequenceClassification, BertForTokenClassification, PreTrainedTokenizerFast
+
+import attnviz
+from attnviz import record
+from attnviz.interface import Attention
+from attnviz.model.families import FAMILIES
+from tests import tiny
+from tests.model.variants import all_variants
+
+SHAPE = {
+    "vocab_size": len(tiny.VOCABULARY), "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "intermediate_size": 40, "max_position_embeddings": 64,
+}  # fmt: skip
+TWO = ("bart", "mbart", "plbart", "t5", "umt5")
+"""Encoder–decoders, whose heads read the decoder, which is given the text once more: they say nothing."""
+MOODS = {0: "NEGATIVE", 1: "POSITIVE", 2: "NEUTRAL"}
+
+
+def classifiers() -> dict[tuple[str, str], Any]:
+    """(family, class of transformers) → config, for each family that has classes which classify."""
+    found = {}
+    for (family, _), variant in all_variants().items():
+        for ending in ("ForSequenceClassification", "ForTokenClassification"):
+            stem = re.sub(r"(Model|For\w+|LMHeadModel|EncoderModel)$", "", variant.model)
+            name = f"{stem.removesuffix('LMHead')}{ending}"
+            left_out = stem == "Gemma3" or variant.target is not None or ("Seq" in ending and family in TWO)
+            if hasattr(transformers, name) and not left_out:
+                found.setdefault((family, name), variant.config)
+    return found
+
+
+@cache
+def tokenizer() -> PreTrainedTokenizerFast:
+    return PreTrainedTokenizerFast(tokenizer_object=tiny.wordpiece(), pad_token="[PAD]")
+
+
+def made(name: str, config: Any, **more: Any) -> Any:
+    kind = getattr(transformers, name)
+    shape = kind.config_class(**{**config, "vocab_size": len(tiny.VOCABULARY), "id2label": MOODS, **more})
+    model = kind._from_config(shape, attn_implementation="eager").eval()
+    tiny.randomise(model, scale=0.2)
+    return model
+
+
+def theirs(model: Any, ids: tuple[int, ...]) -> Any:
+    with torch.inference_mode():
+        return model(input_ids=torch.tensor([ids])).logits[0].numpy()
+
+
+@pytest.mark.parametrize("case", classifiers(), ids=" ".join)
+def test_heads_against_transformers(case: tuple[str, str]) -> None:
+    model = made(case[1], classifiers()[case])
+    ours = attnviz.load((model, tokenizer()))
+    assert ours.backend.name == "native"
+    att = ours.attend(tiny.SENTENCE)
+    assert isinstance(att, Attention)
+    assert att.prediction
+    logits = theirs(model, att.encoding.ids)
+    np.testing.assert_allclose(att.prediction.logits, logits, atol=1e-5 * max(1, np.abs(logits).max()), rtol=0)
+    assert att.prediction.per_token == case[1].endswith("ForTokenClassification")
+
+
+def test_most_families_have_a_case() -> None:
+    without = {*FAMILIES} - {family for family, _ in classifiers()}
+    assert without == {
+        "bart", "blenderbot", "cohere", "cohere2", "granite", "m2m_100", "marian", "mbart", "pegasus", "plbart",
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def moods(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("moods")
+    return tiny.save(folder, BertForSequenceClassification(BertConfig(**SHAPE, id2label=MOODS)))
+
+
+def test_padding_at_the_end_is_not_the_last_token() -> None:
+    model = made("LlamaForSequenceClassification", tiny.DECODER, pad_token_id=3)  # which the tokenizer ends texts with
+    att = attnviz.load((model, tokenizer())).attend(tiny.SENTENCE)
+    np.testing.assert_allclose(att.prediction.logits, theirs(model, att.encoding.ids), atol=1e-5)
+    other = made("LlamaForSequenceClassification", tiny.DECODER, pad_token_id=0)
+    apart = attnviz.load((other, tokenizer())).attend(tiny.SENTENCE).prediction.logits - att.prediction.logits
+    assert np.abs(apart).max() > 1e-3
+
+
+def test_a_hosted_classifier() -> None:
+    model = made("MixtralForSequenceClassification", tiny.DECODER, num_local_experts=4, num_experts_per_tok=2)
+    ours = attnviz.load((model, tokenizer()))
+    assert ours.backend.name == "hosted"
+    att = ours.attend(tiny.SENTENCE)
+    np.testing.assert_allclose(att.prediction.logits, theirs(model, att.encoding.ids), atol=1e-5)
+    check = ours.check(tiny.SENTENCE)
+    assert check.passed
+    assert check.logits
+
+
+def test_a_hosted_folder(tmp_path: Path) -> None:
+    model = made("MixtralForTokenClassification", tiny.DECODER, num_local_experts=4, num_experts_per_tok=2)
+    ours = attnviz.load(tiny.save(tmp_path / "model", model))
+    att = ours.attend(tiny.SENTENCE)
+    assert att.backend == "hosted"
+    np.testing.assert_allclose(att.prediction.logits, theirs(model, att.encoding.ids), atol=1e-5)
+
+
+def test_the_check_compares_the_logits(moods: Path) -> None:
+    model = attnviz.load(moods)
+    att = model.attend(tiny.SENTENCE)
+    found = model.check_record(att)
+    assert found.passed
+    assert found.logits
+    assert found.logits.max_abs_diff < 1e-5
+    wrong = replace(att, prediction=replace(att.prediction, logits=att.prediction.logits[::-1].copy()))
+    assert not model.check_record(wrong).passed
+
+
+def test_a_long_text_is_classified_too(moods: Path) -> None:
+    model = attnviz.load(moods)
+    observed = model.observe(tiny.SENTENCE)
+    assert observed.prediction
+    np.testing.assert_allclose(observed.prediction.logits, model.attend(tiny.SENTENCE).prediction.logits, atol=1e-6)
+
+
+def test_models_without_a_head_say_nothing(tmp_path: Path) -> None:
+    plain = tiny.bert(tmp_path / "plain")
+    assert attnviz.load(plain).attend(tiny.SENTENCE).prediction is None
+    config = json.loads((plain / "config.json").read_text())
+    (plain / "config.json").write_text(json.dumps(config | {"architectures": ["BertForSequenceClassification"]}))
+    assert attnviz.load(plain).attend(tiny.SENTENCE).prediction is None
+    assert attnviz.load(plain).check(tiny.SENTENCE).logits is None
+
+
+@pytest.mark.parametrize("suffix", record.FORMATS)
+@pytest.mark.parametrize("kind", [BertForSequenceClassification, BertForTokenClassification])
+def test_records_keep_it(kind: Any, suffix: str, tmp_path: Path) -> None:
+    model = attnviz.load(tiny.save(tmp_path / "model", kind(BertConfig(**SHAPE, id2label=MOODS))))
+    att = model.attend(tiny.SENTENCE)
+    att.save(tmp_path / f"one{suffix}")
+    read = Attention.open(tmp_path / f"one{suffix}")
+    assert att.prediction
+    assert read.prediction
+    np.testing.assert_array_equal(read.prediction.logits, att.prediction.logits)
+    assert read.prediction.logits.dtype == np.float32
+    assert (read.prediction.labels, read.prediction.problem) == (att.prediction.labels, att.prediction.problem)
+    assert repr(read) == repr(att)
+
+
+def test_padded_rows(moods: Path) -> None:
+    model = attnviz.load(moods)
+    alone = model.attend(tiny.SENTENCE)
+    ids = [*alone.encoding.ids]
+    padded = model.attend(
+        input_ids=[[*ids, 0, 0], [0, 0, *ids]], attention_mask=[[1] * len(ids) + [0, 0], [0, 0] + [1] * len(ids)]
+    )
+    np.testing.assert_allclose(padded[0].prediction.logits, alone.prediction.logits, atol=1e-6)
+    assert (
+        np.abs(padded[1].prediction.logits - alone.prediction.logits).max() > 1e-4
+    )  # where padding counts as positions
+    with torch.inference_mode():
+        bert = BertForSequenceClassification.from_pretrained(moods)
+        logits = bert(
+            input_ids=torch.tensor([[0, 0, *ids]]), attention_mask=torch.tensor([[0, 0] + [1] * len(ids)])
+        ).logits
+    np.testing.assert_allclose(padded[1].prediction.logits, logits[0].numpy(), atol=1e-5)
