@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from attnviz.analysis.text.observing import replay
+from attnviz.analysis.text.replaying import replay
 from attnviz.analysis.text.summary import Summary, summarise
 from attnviz.encoding import Encoding, Word
 from attnviz.record import Array, AttentionRecord, EncoderDecoderRecord, Request

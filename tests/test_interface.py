@@ -14,8 +14,8 @@ from PIL import Image
 
 import attnviz
 from attnviz import record
-from attnviz.analysis.text.observing import replay
 from attnviz.analysis.text.offsets import positional_heads
+from attnviz.analysis.text.replaying import replay
 from attnviz.errors import InputError, UsageError
 from attnviz.interface import Attention, EncoderDecoder, Model
 from tests import tiny

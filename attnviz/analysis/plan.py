@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from attnviz.attention.block_sizes import fits_tile
-from attnviz.model import backends
 from attnviz.record import Request
 
 FEW = 1 << 24
@@ -28,6 +27,8 @@ def plan_text(size: int, request: Request, *, windows: bool) -> Plan:
     Weights that are kept are replayed to the observers that else see them pass by, and a check compares them in full.
     Of a longer text the check has the rows that were kept as evidence.
     """
+    from attnviz.model import backends
+
     if windows:
         return Plan("windows", "the text is read in windows")
     if size > backends.MAX_KEPT_BYTES:

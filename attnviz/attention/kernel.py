@@ -82,6 +82,7 @@ def attend(
     most = None if window.right is None else CAUSAL_ROWS
     rows, together = _cut(heads, groups, queries, keys, rows, most, bias is not None)
     exact = torch.promote_types(q.dtype, torch.float32)
+    double = exact is torch.float64
     q, k = q.to(exact), k.to(exact)
     # A scale that is a power of two is multiplied into the queries, which are fewer than the scores; this is exact.
     early = math.frexp(scale)[0] == 0.5
@@ -97,7 +98,7 @@ def attend(
     positions = torch.arange(max(first + queries, keys), device=q.device)
     context = v.new_empty((heads, queries, v.shape[-1]))
     call = _Call(q, k, v, scale, window, bias, softcap, sinks, rows, loops, observers, positions, context)
-    task = Task(layer, kind, (heads, queries, keys), window, first, 0, heads, 0, queries, loops, exact, compiling)
+    task = Task(layer, kind, (heads, queries, keys), window, first, 0, heads, 0, queries, loops, double, compiling)
     tasks = [*_tasks(task, groups, together, workers, observers)]
     # Tiles are computed in a few buffers: allocating memory for each would take longer than its numbers.
     size = heads // groups * together * min(rows, queries) * (keys + LANES)

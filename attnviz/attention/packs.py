@@ -13,8 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from attnviz.attention.arrays import widened
 from attnviz.attention.kernel import hide
-from attnviz.attention.sums import Sums, add, surprises, wide
+from attnviz.attention.sums import Sums, add, shares_of_spread
 from attnviz.attention.texts import Bools, Ints, Texts
 from attnviz.attention.tile import find_loops
 from attnviz.attention.window import KeyWindow
@@ -96,7 +97,7 @@ class Marks:
 
     @cached_property
     def about(self) -> tuple[NDArray[Any], ...]:
-        """What the compiled pass reads of the tokens, beside the surprises, which depend on the layer's window."""
+        """What the compiled pass reads of the tokens, without what depends on the layer's window."""
         return self.texts.flags, self.texts.earlier, *self.texts.own, self.texts.inside
 
 
@@ -146,7 +147,7 @@ class Measure:
         marks, rules, sums, a = self._marks, self._marks.rules, found.sums, with_room(scores).numpy()
         loops.weigh_pack(
             a, group.first, window.ends, marks.texts.queries,
-            (surprises(marks.texts, window, group.first).numpy(), *marks.about),
+            (shares_of_spread(marks.texts, window, group.first), *marks.about),
             (sums.scalars, sums.received, sums.own, sums.firsts, sums.diagonals, sums.counts),
         )  # fmt: skip
         heads, top = a.shape[1], self._top
@@ -224,7 +225,7 @@ class _Words:
         The second size is smaller if there are fewer pairs of words; a weight of 0 is no link. ``counts`` are those
         of the pack's sums.
         """
-        a = weights.to(wide(weights))
+        a = widened(weights)
         starts, stops, query_mask, key_mask, of = self._words
         rules, most = self._marks.rules, starts.shape[1]
         member = (of[:, None] == torch.arange(most, device=a.device)[:, None]).to(a)[:, None]  # (B, 1, W, n)

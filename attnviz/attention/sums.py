@@ -1,24 +1,21 @@
 """Sums of attention over the queries of texts, by key and by offset, from which all figures are computed.
 
-``add`` defines each sum, in torch; ``compiled.passes`` computes the same in one pass on the CPU.
+``add`` defines each sum, in torch or numpy; ``compiled.passes`` computes the same in one pass on the CPU.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from attnviz.attention.arrays import AnyArray, as_numbers, entropies, functions_of, like, widened, zeros
 from attnviz.attention.block_sizes import LANES
-from attnviz.attention.texts import Floats, Ints, Texts
+from attnviz.attention.texts import Bools, Floats, Ints, Texts
 from attnviz.attention.window import KeyWindow
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
 
 SCALARS = ("entropy", "normalised_entropy", "confidence", "duplicate", "largest")
 """The sums of one number per query: −Σ A ln A; the same divided by ln n, n the keys that the query may see; the largest
@@ -64,7 +61,7 @@ class Sums:
 def add(
     sums: Sums,
     texts: Texts,
-    weights: Tensor,
+    weights: AnyArray,
     window: KeyWindow,
     *,
     text: int = 0,
@@ -76,47 +73,41 @@ def add(
 
     They are the weights of the heads, queries and keys from ``head``, ``query`` and ``key`` on.
     """
-    import torch
-
-    some, a = _Some(texts, weights, text, query, key), weights.to(wide(weights))
+    some, a, xp = _Some(texts, weights, text, query, key), widened(weights), functions_of(weights)
     count, h, n, m = a.shape
     heads = slice(head, head + h)
     counted = a if some.counting.all() else a * some.counting[:, None, :, None]
-    entropy, largest = torch.special.entr(a).sum(-1), a.amax(-1)
+    entropy, largest = entropies(a), xp.amax(a, -1)
     whole = bool(some.before_stop.all())
-    peaks = largest if whole else torch.where(some.before_stop[:, None, None], a, 0).amax(-1)
-    repeated = torch.zeros_like(largest) if texts.before is None else torch.where(some.same[:, None], a, 0).sum(-1)
+    peaks = largest if whole else xp.amax(xp.where(some.before_stop[:, None, None], a, 0), -1)
+    repeated = xp.zeros_like(largest) if texts.before is None else xp.where(some.same[:, None], a, 0).sum(-1)
+    shares = shares_of_spread(texts, window, text)[query : query + n]
     columns = (
         (entropy, some.counting),
-        (entropy * surprises(texts, window, text)[query : query + n].to(a), some.counting),
+        (entropy * widened(like(shares, a)), some.counting),
         (peaks, some.confident),
         (repeated, some.counting),
         (largest, some.counting),
     )
-    scalars = torch.stack([(column * rows[:, None]).sum(-1) for column, rows in columns], dim=-1)  # (B, h, SCALARS)
-    sums.scalars[heads, text : text + count] += _numbers(scalars.transpose(0, 1))
-    _of_texts(sums.received, texts.keys, text, count)[heads, :, key : key + m] += _numbers(
-        counted.sum(2).transpose(0, 1)
-    )
+    scalars = xp.stack([(column * rows[:, None]).sum(-1) for column, rows in columns], -1)  # (B, h, SCALARS)
+    sums.scalars[heads, text : text + count] += _by_heads(scalars)
+    _of_texts(sums.received, texts.keys, text, count)[heads, :, key : key + m] += _by_heads(counted.sum(2))
     first = int(texts.zeros[text]) - some.place - n + 1
     diagonals = _of_texts(sums.diagonals, texts.offsets, text, count)[heads, :, first : first + n + m - 1]
-    diagonals += _numbers(_skewed(counted).sum(2).transpose(0, 1))
-    offsets = a.argmax(-1) - torch.arange(n, device=a.device) + n - 1  # (B, h, n)
-    counts = a.new_zeros(count, h, n + m - 1).scatter_add_(-1, offsets, some.telling[:, None].to(a).expand(-1, h, -1))
+    diagonals += _by_heads(_skewed(counted).sum(2))
+    counts = _count_offsets(as_numbers(a.argmax(-1)), as_numbers(some.telling), m)
     found = _of_texts(sums.counts, texts.offsets, text, count)[heads, :, first : first + n + m - 1]
-    found += _numbers(counts.transpose(0, 1)).astype(np.int32)
+    found += counts.swapaxes(0, 1)
     if sums.own.shape[1]:
-        sums.own[heads, key : key + m] += _numbers(torch.where(some.own, counted[0], 0).sum(1))
+        sums.own[heads, key : key + m] += as_numbers(xp.where(some.own, counted[0], 0).sum(1))
     if sums.firsts.shape[1] and key == 0:
-        sums.firsts[heads, query : query + n] = _numbers(counted[0, ..., 0])
+        sums.firsts[heads, query : query + n] = as_numbers(counted[0, ..., 0])
 
 
 class _Some:
-    """The masks of the queries and keys of some weights, as tensors on the same device."""
+    """The masks of the queries and keys of some weights, of their kind and on their device."""
 
-    def __init__(self, texts: Texts, weights: Tensor, text: int, query: int, key: int) -> None:
-        import torch
-
+    def __init__(self, texts: Texts, weights: AnyArray, text: int, query: int, key: int) -> None:
         count, _, n, m = weights.shape
         numbers = slice(text, text + count)
         at = texts.queries[numbers, None] + query + np.arange(n)  # (B, n)
@@ -124,31 +115,21 @@ class _Some:
         self.place = texts.first + query - key
         """The column of the key at the position of the first query."""
 
-        def tensor(array: NDArray[np.generic]) -> Tensor:
-            return torch.from_numpy(array).to(weights.device)
-
         self.counting, self.telling, self.confident = (
-            tensor(each[at]) for each in (texts.counting, texts.telling, texts.confident)
+            like(each[at], weights) for each in (texts.counting, texts.telling, texts.confident)
         )
-        self.before_stop = tensor(keys < texts.stop[numbers, None])  # (B, m)
-        self.same = self.own = tensor(np.zeros((1, 1, 1), np.bool_))
+        self.before_stop = like(keys < texts.stop[numbers, None], weights)  # (B, m)
+        self.same = self.own = like(np.zeros((1, 1, 1), np.bool_), weights)
         if texts.before is not None:
             others = texts.same[(texts.keys[numbers, None] + keys).clip(max=len(texts.same) - 1)]
             earlier = keys < query + np.arange(n)[:, None]
-            self.same = tensor((texts.same[at][:, :, None] == others[:, None]) & earlier)  # (B, n, m)
+            self.same = like((texts.same[at][:, :, None] == others[:, None]) & earlier, weights)  # (B, n, m)
         if texts.passages:
             begins, ends = (each[at[0], None] for each in texts.own)
-            self.own = tensor((keys >= begins) & (keys < ends))  # (n, m)
+            self.own = like((keys >= begins) & (keys < ends), weights)  # (n, m)
 
 
 @lru_cache(maxsize=64)
-def surprises(texts: Texts, window: KeyWindow, text: int = 0) -> Tensor:
-    """``shares_of_spread`` as a tensor."""
-    import torch
-
-    return torch.from_numpy(shares_of_spread(texts, window, text))
-
-
 def shares_of_spread(texts: Texts, window: KeyWindow, text: int = 0) -> NDArray[np.float64]:
     """1 / ln n for each query of a text, n the number of keys that it may see; 0 for n = 1."""
     queries, keys = (int(each[text + 1] - each[text]) for each in (texts.queries, texts.keys))
@@ -158,13 +139,21 @@ def shares_of_spread(texts: Texts, window: KeyWindow, text: int = 0) -> NDArray[
     return np.where(seen > 1, 1 / np.log(np.maximum(seen, 2)), 0)
 
 
-def _skewed(a: Tensor) -> Tensor:
+def _skewed(a: AnyArray) -> AnyArray:
     """Shift the rows of ``a`` (B, h, n, m) so that each column holds one offset, (B, h, n, n + m − 1)."""
-    import torch
+    count, h, n, m = a.shape
+    # Shifted by its own number, a row has the weights of each offset in the columns of all others.
+    rows = zeros(a, count, h, n, n + m)
+    rows[..., :m] = functions_of(a).flip(a, (2,))
+    return rows.reshape(count, h, n * (n + m))[..., : n * (n + m - 1)].reshape(count, h, n, n + m - 1)
 
-    n, m = a.shape[2:]
-    rows = torch.nn.functional.pad(a.flip(2), (0, n)).flatten(2)[..., : n * (n + m - 1)]
-    return rows.view(*a.shape[:3], n + m - 1)
+
+def _count_offsets(keys: Ints, telling: Bools, m: int) -> NDArray[np.int32]:
+    """How many of the ``telling`` queries (B, n) have their largest weight, at ``keys`` (B, h, n), at each offset."""
+    count, h, n = keys.shape
+    rows = np.arange(count * h).reshape(count, h, 1) * (n + m - 1)
+    places = (rows + keys - np.arange(n) + n - 1)[np.broadcast_to(telling[:, None], keys.shape)]
+    return np.bincount(places, minlength=count * h * (n + m - 1)).reshape(count, h, -1).astype(np.int32)
 
 
 def _of_texts(array: NDArray[Any], starts: Ints, text: int, count: int) -> NDArray[Any]:
@@ -172,12 +161,6 @@ def _of_texts(array: NDArray[Any], starts: Ints, text: int, count: int) -> NDArr
     return array[:, starts[text] : starts[text + count]].reshape(len(array), count, -1)
 
 
-def _numbers(tensor: Tensor) -> NDArray[np.float64]:
-    return tensor.cpu().double().numpy()
-
-
-def wide(like: Tensor) -> torch.dtype:
-    """The type in which many weights are added up: float64, if the device has it."""
-    import torch
-
-    return torch.float32 if like.device.type == "mps" else torch.float64
+def _by_heads(a: AnyArray) -> NDArray[Any]:
+    """``a`` (B, h, …) as numbers (h, B, …)."""
+    return as_numbers(a).swapaxes(0, 1)

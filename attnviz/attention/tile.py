@@ -8,16 +8,19 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from attnviz.attention.arrays import AnyArray
 from attnviz.attention.compiled import ON_COMPILE
 from attnviz.attention.window import EVERYTHING, KeyWindow
 from attnviz.errors import UnsupportedModel
 from attnviz.record import Kind as Kind
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 PASSES = "attnviz.attention.compiled.passes"
 """The module of the compiled pass over one text."""
@@ -27,14 +30,15 @@ PASSES = "attnviz.attention.compiled.passes"
 class Tile:
     """Weights (h, n, m) of some heads, queries and keys, from ``head``, ``query`` and ``key`` on.
 
-    Keys outside the tile have weight zero. ``shape`` is (H, N, M), that of the layer's whole map of this ``kind``.
-    The kernel overwrites the weights when all observers have seen them. ``first`` is the position of query 0.
+    They are a tensor or, of a record, an array. Keys outside the tile have weight zero. ``shape`` is (H, N, M),
+    that of the layer's whole map of this ``kind``. The kernel overwrites the weights when all observers have seen them.
+    ``first`` is the position of query 0.
     """
 
     layer: int
     query: int
     key: int
-    weights: Tensor
+    weights: AnyArray
     shape: tuple[int, int, int]
     kind: Kind = "self"
     head: int = 0
@@ -54,6 +58,7 @@ class Task:
     It has the queries from ``start`` to ``stop`` of the ``heads`` heads from ``head`` on; the other fields are those
     of a ``Tile``. ``compiled`` says whether its observers may use the compiled passes, and ``compiling`` whether these
     may be compiled for it, which takes seconds once on a machine.
+    ``double`` says whether the weights are float64.
     """
 
     layer: int
@@ -66,7 +71,7 @@ class Task:
     start: int
     stop: int
     compiled: bool = False
-    dtype: torch.dtype = torch.float32
+    double: bool = False
     compiling: bool = False
 
 

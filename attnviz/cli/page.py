@@ -17,7 +17,6 @@ from attnviz.errors import UsageError
 if TYPE_CHECKING:
     from attnviz.model.check.judge import Check
     from attnviz.record import Observation, Request
-    from attnviz.render.page.content import Source
 
 CELLS = 128
 """The most cells across and down that a page has of a map whose weights are too many."""
@@ -28,34 +27,25 @@ _FLAGS = {"which": "map"}
 
 def read_sources(
     text: str | None, start: list[str] | None, reading: TextOptions, model: ModelOptions, request: Request
-) -> list[Source]:
-    """What a page is made of. Of a saved record no weight is computed, and torch not imported.
+) -> list[Observation]:
+    """What a page is made of.
 
     Raises:
         UsageError, InputError, ModelError: as ``source.observe_source``.
     """
-    from attnviz.render.page.content import shows_all
-
     request = replace(request, size=CELLS, top=KEPT, evidence=True)  # all weights, where they fit
-    if start and len(start) == 1 and text is None and reading.file is None and shows_all(request):
-        from attnviz.analysis.text.recorded import read_maps
-
-        return [*read_maps(source.read_saved(start[0], reading), request)]
     return sources_of(source.observe_source(text, reading, start, model, request)[0])
 
 
-def sources_of(found: Observation) -> list[Source]:
-    """What was found of a text, or all its weights where they were kept and all of them are asked for."""
+def sources_of(found: Observation) -> list[Observation]:
+    """What was found of a text, or of all maps of a model if all weights were kept and all of them are asked for."""
+    from attnviz.analysis.text.replaying import with_other_maps
     from attnviz.render.page.content import shows_all
 
-    if found.whole is None or not shows_all(found.request):
-        return [found]
-    from attnviz.analysis.text.recorded import read_maps
-
-    return [*read_maps(found.whole, found.request)]
+    return with_other_maps(found) if shows_all(found.request) else [found]
 
 
-def page_of(found: list[Source], command: str, check: Check | None = None) -> str:
+def page_of(found: list[Observation], command: str, check: Check | None = None) -> str:
     """The page of what was ``found`` of a text.
 
     Raises:

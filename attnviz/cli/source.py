@@ -69,7 +69,7 @@ def observe_source(
         raise UsageError(f"--from names {len(passages)} passages: {few(passages)}", hint="Give one of them.")
     request = replace(request, passage=passages[0] if passages else None)
     if record is not None:
-        from attnviz.analysis.text.observing import replay
+        from attnviz.analysis.text.replaying import replay
 
         return replay(read_saved(record, reading), request), None
     text, words = read_text(text, reading.file), read_words(reading.words)

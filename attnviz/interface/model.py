@@ -169,7 +169,7 @@ class Model(Judged):
             InputError, UsageError, ModelError: as ``attend`` and ``observe``.
         """
         from attnviz.analysis.plan import plan_text
-        from attnviz.analysis.text.observing import replay
+        from attnviz.analysis.text.replaying import replay
 
         sliding = windows or stride is not None
         size = 0 if sliding else self._size(text, pair, **options)

@@ -45,11 +45,11 @@ class _Saveable:
 
     def _repr_mimebundle_(self: Any, **_: Any) -> dict[str, str]:
         """The page in a frame; a picture and a line of text for readers that show no frames, or do not trust it."""
-        from attnviz.analysis.text.recorded import read_maps
+        from attnviz.analysis.text.replaying import replay, with_other_maps
         from attnviz.render.page.text import page_frame, text_page
 
         found = {"text/plain": repr(self), "image/png": base64.b64encode(self._repr_png_()).decode()}
-        page = text_page([*read_maps(self, record.Request())])
+        page = text_page(with_other_maps(replay(self)))
         return found | {"text/html": page_frame(page)} if len(page) <= _FRAMED else found
 
 
@@ -120,7 +120,7 @@ class Attention(record.AttentionRecord, _Saveable):
         Raises:
             UsageError: the text has no such word or passage; a unit or a language that there is not.
         """
-        from attnviz.analysis.text.observing import replay
+        from attnviz.analysis.text.replaying import replay
         from attnviz.analysis.text.summary import links_from
 
         words = () if word is None else (word,)
@@ -172,7 +172,7 @@ class Attention(record.AttentionRecord, _Saveable):
         Raises:
             UsageError: a layer, head, word, view or style that there is not.
         """
-        from attnviz.analysis.text.observing import replay
+        from attnviz.analysis.text.replaying import replay
         from attnviz.render import figure
 
         request = record.Request(
@@ -208,7 +208,7 @@ class Attention(record.AttentionRecord, _Saveable):
             UsageError: a layer, head or unit that there is not.
         """
         from attnviz.analysis.text.aligned import named_map
-        from attnviz.analysis.text.observing import replay
+        from attnviz.analysis.text.replaying import replay
         from attnviz.analysis.text.summary import summarise
 
         heads = record.Heads((layer,), (head,))
@@ -231,7 +231,7 @@ class Attention(record.AttentionRecord, _Saveable):
         return cls(**vars(found))
 
     def _repr_png_(self) -> bytes:
-        from attnviz.analysis.text.observing import replay
+        from attnviz.analysis.text.replaying import replay
         from attnviz.analysis.text.shown_maps import grid
         from attnviz.render.figure import Style, draw_grid, to_png
 

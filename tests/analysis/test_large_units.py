@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from attnviz import record
-from attnviz.analysis.text.observing import replay
+from attnviz.analysis.text.replaying import replay
 from attnviz.analysis.text.summary import Summary, summarise
 from attnviz.errors import UsageError
 from attnviz.interface import Model, load

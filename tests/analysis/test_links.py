@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from attnviz.analysis.text import offsets
 from attnviz.analysis.text.links import Link, find_unit
-from attnviz.analysis.text.observing import replay
 from attnviz.analysis.text.offsets import Positional
+from attnviz.analysis.text.replaying import replay
 from attnviz.errors import UsageError
 from attnviz.record import Array, AttentionRecord, Request
 from tests.analysis.test_observation import assert_equal

@@ -14,7 +14,7 @@ from attnviz.analysis.text import maps, observers
 from attnviz.analysis.text.links import counting
 from attnviz.analysis.text.long_range import LongRange
 from attnviz.analysis.text.observers import AVERAGED
-from attnviz.analysis.text.observing import replay
+from attnviz.analysis.text.replaying import replay
 from attnviz.analysis.text.summary import Summary, summarise
 from attnviz.analysis.text.units import within
 from attnviz.attention.kernel import Observer, Tile

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attnviz.analysis.text.observing import replay
+from attnviz.analysis.text.replaying import replay
 from attnviz.analysis.text.summary import Summary, summarise
 from attnviz.errors import InputError, UsageError
 from attnviz.interface import Model, load

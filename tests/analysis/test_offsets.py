@@ -11,8 +11,8 @@ import pytest
 from attnviz.analysis.text import offsets
 from attnviz.analysis.text.kept import without
 from attnviz.analysis.text.long_range import LISTED
-from attnviz.analysis.text.observing import replay
 from attnviz.analysis.text.offsets import DominantOffset, dominant_offset_heads, dominant_offsets, positional_heads
+from attnviz.analysis.text.replaying import replay
 from attnviz.analysis.text.summary import summarise
 from attnviz.interface import load
 from attnviz.record import AttentionRecord, Request, Top

@@ -7,7 +7,7 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
-from attnviz.analysis.text.observing import replay
+from attnviz.analysis.text.replaying import replay
 from attnviz.analysis.text.shown_maps import HeadMap, grid
 from attnviz.analysis.text.summary import Summary
 from attnviz.errors import UsageError

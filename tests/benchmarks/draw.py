@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from matplotlib.figure import Figure
 
-from attnviz.analysis.text.observing import replay
+from attnviz.analysis.text.replaying import replay
 from attnviz.analysis.text.shown_maps import grid
 from attnviz.render.figure import draw_grid, to_png
 from tests.records import random_weights, record

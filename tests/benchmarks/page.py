@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from attnviz.analysis.text.recorded import read_record
+from attnviz.analysis.text.replaying import replay
 from attnviz.cli.page import CELLS, KEPT
 from attnviz.record import Array, Request
 from attnviz.render.page.text import text_page
@@ -82,7 +82,7 @@ def main() -> None:
         for name, (layers, heads, n, bar) in SIZES.items():
             if only and name != only:
                 continue
-            found = read_record(
+            found = replay(
                 record([f"w{i}" for i in range(n)], weights_of(layers, heads, n)), Request(size=CELLS, top=KEPT)
             )
             begun = time.perf_counter()

@@ -25,13 +25,13 @@ TIMEOUT = 600
 
 def ours(layers: int, heads: int, n: int) -> Callable[[], str]:
     """attnviz's page of all heads."""
-    from attnviz.analysis.text.recorded import read_record
+    from attnviz.analysis.text.replaying import replay
     from attnviz.cli.page import CELLS, KEPT
     from attnviz.record import Request
     from attnviz.render.page.text import text_page
 
     kept = record([f"w{i}" for i in range(n)], weights_of(layers, heads, n))
-    return lambda: text_page([read_record(kept, Request(size=CELLS, top=KEPT))])
+    return lambda: text_page([replay(kept, Request(size=CELLS, top=KEPT))])
 
 
 def bertviz(layers: int, heads: int, n: int) -> Callable[[], str]:

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 import tempfile
 import webbrowser
 from pathlib import Path
@@ -109,13 +107,3 @@ def test_where_no_page_can_be_written_it_is_said(run: Run, tmp_path: Path, monke
     result = run("export", S, tmp_path / "missing" / "a.html")
     assert result.code == 2
     assert "there is no folder" in result.said
-
-
-def test_a_page_of_a_record_imports_no_torch(saved: Path, tmp_path: Path) -> None:
-    script = (
-        "import sys; from attnviz.cli.app import app\n"
-        f"app(['export', '--from', {str(saved)!r}, {str(tmp_path / 'a.html')!r}], standalone_mode=False)\n"
-        "print({'torch', 'transformers', 'numba', 'matplotlib'} & set(sys.modules))"
-    )
-    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert ran.stdout.splitlines()[-1] == "set()"

@@ -16,7 +16,7 @@ import transformers
 from safetensors.torch import load_file
 from torch import Tensor
 
-from attnviz.analysis.text.observing import replay
+from attnviz.analysis.text.replaying import replay
 from attnviz.attention.observers import Weights
 from attnviz.attention.window import CAUSAL, EVERYTHING, KeyWindow
 from attnviz.errors import ExitCode, ModelError, UnsupportedModel, UsageError

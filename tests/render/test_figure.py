@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont
 from PIL import Image
 
-from attnviz.analysis.text.observing import replay
+from attnviz.analysis.text.replaying import replay
 from attnviz.analysis.text.shown_maps import Grid, HeadMap, grid
 from attnviz.errors import UsageError
 from attnviz.record import AttentionRecord, Observation, Request

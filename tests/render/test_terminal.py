@@ -8,7 +8,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Group
 
-from attnviz.analysis.text.observing import replay
+from attnviz.analysis.text.replaying import replay
 from attnviz.record import AttentionRecord, Heads
 from attnviz.render.terminal import screen as terminal
 from tests.records import Spelled, cross_record, peaked, query_mask, random_weights, record, summary_of, three_maps

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attnviz.analysis.text.observing import replay
-from attnviz.analysis.text.recorded import read_record
+from attnviz.analysis.text.replaying import replay
 from attnviz.errors import UsageError
 from attnviz.record import Array, AttentionRecord, Heads, Observation, Request
 from attnviz.render.page import packing, text
@@ -24,11 +23,11 @@ WORDS = ["[CLS]", "The", "bank", "approved", ("loans", ["loan", "##s"]), ".", "[
 
 
 def observed(attention: AttentionRecord, **asked: Any) -> Observation:
-    return replay(attention, Request(**asked))
+    return replace(replay(attention, Request(**asked)), whole=None)
 
 
 def page_of(attention: AttentionRecord, **asked: Any) -> str:
-    return text_page([read_record(attention, Request(**asked))])
+    return text_page([replay(attention, Request(**asked))])
 
 
 @pytest.mark.parametrize("causal", [False, True])
@@ -76,7 +75,7 @@ def test_text_in_a_page_is_text() -> None:
     words = [EVIL, "&amp;<!--", "\u202e\x1b[31m", "'\"`", "שלום", "🦊"]
     attention = replace(record(words, random_weights((2, 2, 6))), model=EVIL)
     html = text_page(
-        [read_record(attention, Request())], TextAbout(command=f"attnviz show '{EVIL}'", check=EVIL, passed=False)
+        [replay(attention, Request())], TextAbout(command=f"attnviz show '{EVIL}'", check=EVIL, passed=False)
     )
     found = Page(html)
     assert found.elements["script"] == 3  # the content, the weights, and the module
@@ -132,7 +131,7 @@ def test_a_page_opens_with_the_strongest_link_or_the_head_that_is_asked_for() ->
 
 def test_an_encoder_decoder_has_its_three_maps_and_two_texts() -> None:
     made = three_maps(["The", "bank", "loans", "[</s>]"], ["[<s>]", "Die", "Bank"])
-    found = [read_record(made, Request(map=name)) for name in ("encoder", "decoder", "cross")]
+    found = [replay(made, Request(map=name)) for name in ("encoder", "decoder", "cross")]
     content, weights = unpacked(text_page(found))
     assert [(each["name"], each["queries"], each["keys"]) for each in content["maps"]] == [
         ("encoder", 0, 0), ("decoder", 1, 1), ("cross", 1, 0),

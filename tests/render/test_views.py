@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 
 from attnviz.analysis.text.aligned import Aligned, NamedMap, align
 from attnviz.analysis.text.arcs import MOST_WORDS, find_arcs
-from attnviz.analysis.text.observing import replay
+from attnviz.analysis.text.replaying import replay
 from attnviz.analysis.text.shading import find_shading
 from attnviz.analysis.text.shown_maps import grid
 from attnviz.analysis.text.summary import summarise

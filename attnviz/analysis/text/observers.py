@@ -21,7 +21,6 @@ from attnviz.analysis.text.per_token import PerToken, Seen
 from attnviz.analysis.text.tables import LinkTable, found_in
 from attnviz.analysis.text.units import Mask, Reading, left_out, makers_of, read_in
 from attnviz.attention.figures import EDGES
-from attnviz.attention.kernel import Observer
 from attnviz.attention.observers import (
     HeadSums,
     InWindows,
@@ -33,6 +32,7 @@ from attnviz.attention.observers import (
     WindowSums,
 )
 from attnviz.attention.texts import Texts
+from attnviz.attention.tile import Observer
 from attnviz.attention.totals import DocumentMasks
 from attnviz.encoding import Encoding, Windows, WordSpans
 from attnviz.record import Backend, Kind, Observation, Others, Request, Unit

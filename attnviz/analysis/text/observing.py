@@ -1,4 +1,4 @@
-"""Run a model with the observers of a request, or replay a record for them; nothing N × N is kept."""
+"""Run a model with the observers of a request; nothing N × N is kept."""
 
 from __future__ import annotations
 
@@ -6,17 +6,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from attnviz.analysis.plan import FEW
 from attnviz.analysis.text.observers import Source, TextObservers
-from attnviz.analysis.text.recorded import layer_window, pick_map
 from attnviz.analysis.text.shown_maps import require_layers
-from attnviz.attention.kernel import Observer, Tile
 from attnviz.attention.observers import Only
+from attnviz.attention.tile import Observer, Tile
 from attnviz.encoding import Encoding, Windows
 from attnviz.model.windows import run_windows
-from attnviz.record import Kind, Observation, Record, Request
+from attnviz.record import Kind, Observation, Request
 
 if TYPE_CHECKING:
     from attnviz.model.hosted import Hosted
@@ -94,33 +90,6 @@ def _layers(backend: Native | Hosted, kind: Kind, request: Request) -> tuple[int
         return None
     require_layers(wanted, range(backend.layers[kind]))
     return tuple(sorted(wanted))
-
-
-def replay(record: Record, request: Request | None = None) -> Observation:
-    """Show all weights of a ``record`` to the observers, as a run does, a layer at a time.
-
-    Small records are read in float64 by torch, larger ones in their own type by the compiled passes.
-
-    Raises:
-        UsageError: a word, a passage or a row that the text does not have; a map of a record that has only one.
-    """
-    import torch
-
-    request = request or Request()
-    attention = pick_map(record, request.map)
-    source = Source(attention.kind, attention.causal, attention.encoding, attention.keys)
-    kept = TextObservers(source, request, attention.layers)
-    dtype = np.float64 if attention.weights.nbytes <= FEW else np.promote_types(attention.weights.dtype, np.float32)
-    for number, layer in zip(attention.layer_numbers, attention.weights, strict=True):
-        weights = torch.from_numpy(layer.astype(dtype))
-        heads, n, m = layer.shape
-        window = layer_window(attention, layer)
-        tile = Tile(number, 0, 0, weights, (heads, n, m), attention.kind, window=window)
-        for observer in kept.at_once():
-            observer.tile(tile)
-    found = kept.record(attention.model, attention.backend)
-    maps = replace(found.maps, values=found.maps.values.astype(np.promote_types(attention.weights.dtype, np.float32)))
-    return replace(found, maps=maps, whole=record, note=attention.note, prediction=attention.prediction)
 
 
 def is_causal(backend: Native | Hosted, read: Encoding, written: Encoding | None, kind: Kind) -> bool:

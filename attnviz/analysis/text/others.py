@@ -9,7 +9,7 @@ import numpy as np
 
 from attnviz.analysis.text.links import Attended
 from attnviz.analysis.text.per_token import Numbers, Seen
-from attnviz.attention.kernel import Observer, Tile
+from attnviz.attention.tile import Observer, Tile
 from attnviz.attention.window import KeyWindow
 from attnviz.record import Array, KeySpan, Observation, Others
 

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from attnviz.analysis.text.maps import pooled
 from attnviz.analysis.text.per_token import PerToken
 from attnviz.analysis.text.units import Axis, Mask
-from attnviz.attention.kernel import Observer
 from attnviz.attention.observers import LinkSelection, OnlyQueries, Units
+from attnviz.attention.tile import Observer
 from attnviz.record import Array, Pooled, Top
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from attnviz.attention.tile import Kind, Observer, Tile
 from attnviz.attention.window import EVERYTHING
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Cropped(Observer):

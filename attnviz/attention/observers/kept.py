@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 import mmap
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional
 
+from attnviz.attention.arrays import like
 from attnviz.attention.memory import Room
 from attnviz.attention.tile import Kind, Observer, Tile, require_equal_heads
 from attnviz.attention.window import KeyWindow
 from attnviz.record import Array
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Weights(Observer):
@@ -46,7 +48,7 @@ class Weights(Observer):
         count = self._count.get(tile.kind, 0)
         if not count:
             self._take(tile.shape, tile.weights, whole=False)
-            return tile.weights.new_zeros(tile.shape)
+            return _zeros(tile.shape, tile.weights)
         if tile.kind not in self._whole:
             self._take((count, *tile.shape), tile.weights, whole=True)
             self._whole[tile.kind] = _zeros((count, *tile.shape), tile.weights)
@@ -76,6 +78,8 @@ class Weights(Observer):
             return self._whole[kind]
         maps = [self.layer(number, kind) for number in self.layers(kind)]
         require_equal_heads(map(len, maps))
+        import torch
+
         return torch.stack(maps)
 
 
@@ -88,6 +92,8 @@ def _zeros(shape: tuple[int, ...], like: Tensor) -> Tensor:
     size = math.prod(shape) * like.element_size()
     if like.device.type != "cpu" or not size:
         return like.new_zeros(shape)
+    import torch
+
     if shape[-1] * like.element_size() < 2 * mmap.PAGESIZE:
         return torch.from_numpy(np.zeros(shape, str(like.dtype).removeprefix("torch.")))
     return torch.frombuffer(mmap.mmap(-1, size), dtype=like.dtype).view(shape)
@@ -97,27 +103,28 @@ class Pairs(Observer):
     """Keeps the rows of some ``queries``, for all keys or some: L·H·Q·M numbers."""
 
     def __init__(self, queries: Sequence[int], keys: Sequence[int] | None = None) -> None:
-        self.queries = torch.tensor(queries, dtype=torch.long)  # also where there are none
-        self.keys = None if keys is None else torch.tensor(keys, dtype=torch.long)
+        self.queries = np.asarray(queries, np.int64)
+        self.keys = None if keys is None else np.asarray(keys, np.int64)
         self._rows: dict[int, Tensor] = {}
 
     def tile(self, tile: Tile) -> None:
         """Copy the rows of the tile that are wanted."""
         heads, _, keys = tile.shape
         (h, n, m), head, key = tile.weights.shape, tile.head, tile.key
-        wanted = torch.nonzero((self.queries >= tile.query) & (self.queries < tile.query + n)).flatten()
+        wanted = np.flatnonzero((self.queries >= tile.query) & (self.queries < tile.query + n))
         if tile.layer not in self._rows:
             shape = (heads, len(self.queries), keys if self.keys is None else len(self.keys))
             self._rows[tile.layer] = _zeros(shape, tile.weights)
         if not len(wanted):
             return
-        rows = tile.weights[:, (self.queries[wanted] - tile.query).to(tile.weights.device)]  # (h, w, m)
+        rows = tile.weights[:, like(self.queries[wanted] - tile.query, tile.weights)]  # (h, w, m)
         place = self._rows[tile.layer][head : head + h]
         if self.keys is None:
-            place[:, wanted, key : key + m] = rows
+            place[:, like(wanted, place), key : key + m] = rows
         else:
-            there = torch.nonzero((self.keys >= key) & (self.keys < key + m)).flatten()
-            place[:, wanted[:, None], there] = rows[..., (self.keys[there] - key).to(rows.device)]
+            there = np.flatnonzero((self.keys >= key) & (self.keys < key + m))
+            at = like(wanted[:, None], place), like(there, place)
+            place[:, at[0], at[1]] = rows[..., like(self.keys[there] - key, rows)]
 
     def layer(self, number: int) -> Tensor:
         """The rows of one layer, (H, Q, M), or of the chosen keys, in the order of ``queries`` and ``keys``."""
@@ -168,10 +175,12 @@ class LastStates(Observer):
 
 def stack(states: Sequence[Tensor]) -> Tensor:
     """Stack states (…, T, C); if the last ones of a model are narrower, they are padded with zeros."""
+    import torch
+
     widest = max(state.shape[-1] for state in states)
-    return torch.stack([functional.pad(state, (0, widest - state.shape[-1])) for state in states])
+    return torch.stack([torch.nn.functional.pad(state, (0, widest - state.shape[-1])) for state in states])
 
 
 def as_array(tensor: Tensor) -> Array:
     """``tensor`` as an array; numpy has no bfloat16."""
-    return (tensor.float() if tensor.dtype is torch.bfloat16 else tensor).cpu().numpy()
+    return (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).cpu().numpy()

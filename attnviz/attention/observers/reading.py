@@ -8,9 +8,9 @@ from functools import cached_property
 from threading import Lock
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from attnviz.attention.arrays import is_double
 from attnviz.attention.block_sizes import LANES
 from attnviz.attention.observers.reading_tasks import UnitsOfTask
 from attnviz.attention.observers.selection import NO_MAP, LayerFindings, LinkSelection, MapSelection
@@ -122,7 +122,7 @@ class Units(Observer):
 
     def new(self, task: Task, heads: int, first: int | None = None, stop: int | None = None) -> LayerFindings:
         """What is found where nothing was seen; of the links those of some of the units."""
-        links, kind = self.links, np.float64 if task.dtype is torch.float64 else np.float32
+        links, kind = self.links, np.float64 if task.double else np.float32
         first = links.first if first is None else first
         stop = (len(self.units) if links.stop is None else links.stop) if stop is None else stop
         count = heads, max(0, stop - first), min(links.k, len(self.firsts))
@@ -218,7 +218,7 @@ def _task(tile: Tile) -> Task:
     """The task that a tile is by itself."""
     h, n, _ = tile.weights.shape
     given = tile.layer, tile.kind, tile.shape, tile.window, tile.first, tile.head, h, tile.query, tile.query + n
-    return Task(*given, dtype=tile.weights.dtype)
+    return Task(*given, double=is_double(tile.weights))
 
 
 def _and(mask: Bools, other: Bools | None) -> Bools:

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from threading import Lock
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from attnviz.attention.block_sizes import LANES
 from attnviz.attention.compiled import HIDDEN
 from attnviz.attention.figures import Figures, figures, profile
-from attnviz.attention.sums import Sums, add, surprises
+from attnviz.attention.sums import Sums, add, shares_of_spread
 from attnviz.attention.texts import Texts
 from attnviz.attention.tile import PASSES, Observer, Task, Tile, find_loops, require_equal_heads, run_loop
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class HeadSums(Observer):
@@ -116,7 +119,7 @@ class _Part(Observer):
         zero = int(texts.zeros[0])
         if not run_loop(
             passes.weigh, scores.numpy(), (h, n, m, width), tile.window.ends, (tile.query, low, tile.own), given,
-            (_shares(texts, tile), texts.flags, texts.earlier, *texts.own, texts.inside[low:]),
+            (shares_of_spread(texts, tile.window), texts.flags, texts.earlier, *texts.own, texts.inside[low:]),
             sums.scalars[:, 0], (received, own, sums.firsts),
             (diagonals, sums.counts, zero), compiling=self._task.compiling,
         ):  # fmt: skip
@@ -131,7 +134,3 @@ class _Part(Observer):
     def end(self) -> None:
         """Add the sums to those of the layer."""
         self._whole.merge(self._task, self._sums)
-
-
-def _shares(texts: Texts, tile: Tile) -> NDArray[np.float64]:
-    return np.asarray(surprises(texts, tile.window).numpy())

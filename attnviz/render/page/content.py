@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.analysis.text.links import Link
-from attnviz.analysis.text.recorded import Recorded, heads_of
+from attnviz.analysis.text.replaying import pick_map
 from attnviz.analysis.text.roles import roles_in_text
+from attnviz.analysis.text.summary import summarise
 from attnviz.analysis.text.units import Axis, Reading, read_in
 from attnviz.encoding import Encoding, WordSpans
 from attnviz.record import Observation, Request
@@ -25,10 +26,6 @@ _LARGEST = 120_000_000
 """No more weights than these are tried to be packed one by one."""
 _LINKS = 13_000_000
 """The most bytes that the strongest links of a long text may take."""
-
-
-Source = Observation | Recorded
-"""What a page is made of: what was observed of a text, or all weights of a record."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,17 +54,12 @@ def shows_all(request: Request) -> bool:
     return request.unit in ("word", "token") and not limited
 
 
-def map_content(found: Source, texts: list[Encoding]) -> MapContent:
+def map_content(found: Observation, texts: list[Encoding]) -> MapContent:
     """What the page says of what was ``found``; ``texts`` are those of the page, to which its own are added."""
-    long: dict[str, Any] = {}
-    answer = _answer(found)
-    if isinstance(found, Observation):
+    answer, long = _answer(found), dict[str, Any]()
+    packed = _whole(found)
+    if packed is None:
         packed, long = _long(found, answer.units)
-    else:
-        whole = _whole(found)
-        if whole is None:
-            return map_content(_observed(found), texts)
-        packed = whole
     facts: dict[str, Any] = {
         "name": found.kind,
         "causal": found.causal,
@@ -89,27 +81,22 @@ def map_content(found: Source, texts: list[Encoding]) -> MapContent:
     return MapContent(facts, packed, answer.links, answer.units)
 
 
-def _answer(found: Source) -> _Answer:
-    if isinstance(found, Recorded):
-        return _Answer(found.units, found.pairs, found.overview, found.opened)
-    from attnviz.analysis.text.summary import summarise
-
+def _answer(found: Observation) -> _Answer:
     summary = summarise(found, cell="link")
-    picked = [(found.layer_numbers.index(head.layer), head.head) for head in summary.maps]
-    return _Answer(summary.units, summary.links, summary.overview, heads_of(picked, found.heads))
+    heads = [  # of the mean of a layer all its heads
+        (found.layer_numbers.index(shown.layer), head)
+        for shown in summary.maps
+        for head in (range(found.heads) if shown.head is None else [shown.head])
+    ]
+    return _Answer(summary.units, summary.links, summary.overview, heads)
 
 
-def _whole(found: Recorded) -> Packed | None:
-    """All weights, where the page may hold them."""
-    weights = found.attention.weights
+def _whole(found: Observation) -> Packed | None:
+    """All weights, where they were kept, the page may hold them, and all of them are asked for."""
+    if found.whole is None or not shows_all(found.request):
+        return None
+    weights = pick_map(found.whole, found.request.map).weights
     return pack_weights(weights, causal=found.causal) if weights.size <= _LARGEST else None
-
-
-def _observed(found: Recorded) -> Observation:
-    """What is kept of weights that are too many for the page."""
-    from attnviz.analysis.text.observing import replay
-
-    return replace(replay(found.attention, replace(found.request, map=None)), whole=None)
 
 
 def _long(found: Observation, units: Reading) -> tuple[Packed, dict[str, Any]]:
@@ -128,11 +115,11 @@ def _long(found: Observation, units: Reading) -> tuple[Packed, dict[str, Any]]:
     }
 
 
-def _is_told(found: Source, figure: str) -> bool:
+def _is_told(found: Observation, figure: str) -> bool:
     return found.keys is None or figure not in ("distance", "previous", "next", "self")
 
 
-def _link(found: Source, link: Link) -> list[int | float]:
+def _link(found: Observation, link: Link) -> list[int | float]:
     """A link as (head, query, key, weight)."""
     place = found.layer_numbers.index(link.layer) * found.heads + link.head
     return [place, link.query_index, link.key_index, _short(link.weight)]

@@ -11,10 +11,11 @@ from attnviz.analysis.text.links import Link
 from attnviz.analysis.text.units import Reading
 from attnviz.encoding import Encoding
 from attnviz.errors import UsageError
+from attnviz.record import Observation
 from attnviz.render import palette
 from attnviz.render.labels import clean, shorten
 from attnviz.render.maps import format_number
-from attnviz.render.page.content import LISTED, Source, map_content, text_content
+from attnviz.render.page.content import LISTED, map_content, text_content
 from attnviz.render.page.environment import file, render, script_json
 
 SCRIPTS = (
@@ -58,7 +59,7 @@ def script() -> str:
     return "\n".join(file(f"scripts/{name}.js") for name in SCRIPTS) + "\nexport { render };\n"
 
 
-def text_page(found: Sequence[Source], about: TextAbout | None = None) -> str:
+def text_page(found: Sequence[Observation], about: TextAbout | None = None) -> str:
     """Return the page of one text; of an encoder–decoder ``found`` has its maps, and the page opens with the last.
 
     Raises:
@@ -131,7 +132,7 @@ def _link(link: Link, units: Reading) -> dict[str, str | int]:
     }
 
 
-def _sizes(found: Source) -> str:
+def _sizes(found: Observation) -> str:
     """How large model and text are."""
     layers, heads, queries, keys = found.shape
     tokens = f"{queries:,} tokens" if found.keys is None else f"{queries:,} tokens that look at {keys:,}"
