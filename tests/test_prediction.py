@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attnviz.analysis.text.observing import replay
+from attnviz.analysis.text.replaying import replay
 from attnviz.analysis.text.summary import summarise
 from attnviz.errors import InputError
 from attnviz.record import AttentionRecord, Prediction, Problem, read, save
