@@ -235,6 +235,7 @@ def test_the_page_is_what_export_writes(real_model: Model) -> None:  # noqa: ARG
         for name in ("figures", "strength", "links", "error", "exact_error"):
             del facts[name]
     assert content == old, "make it anew: python -m tests.pictures"
+    # So do those of scores, which are packed beside them.
     shown = (re.sub(r"<script type=.application/.*?</script>", "", page, flags=re.DOTALL) for page in (now, committed))
     assert next(shown) == next(shown), "make it anew: python -m tests.pictures"
 

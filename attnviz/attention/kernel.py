@@ -85,7 +85,7 @@ def attend(
     double = exact is torch.float64
     q, k = q.to(exact), k.to(exact)
     # A scale that is a power of two is multiplied into the queries, which are fewer than the scores; this is exact.
-    early = math.frexp(scale)[0] == 0.5
+    early, factor = math.frexp(scale)[0] == 0.5, scale if bias is None and softcap is None else None
     if early:
         q, scale = q * scale, 1.0
     many = any(observer.many for observer in observers)
@@ -97,7 +97,7 @@ def attend(
     workers = torch.get_num_threads() if large else 1
     positions = torch.arange(max(first + queries, keys), device=q.device)
     context = v.new_empty((heads, queries, v.shape[-1]))
-    call = _Call(q, k, v, scale, window, bias, softcap, sinks, rows, loops, observers, positions, context)
+    call = _Call(q, k, v, scale, window, bias, softcap, sinks, rows, loops, observers, positions, context, factor)
     task = Task(layer, kind, (heads, queries, keys), window, first, 0, heads, 0, queries, loops, double, compiling)
     tasks = [*_tasks(task, groups, together, workers, observers)]
     # Tiles are computed in a few buffers: allocating memory for each would take longer than its numbers.
@@ -160,6 +160,7 @@ class _Call:
     observers: Sequence[Observer]
     positions: Tensor
     context: Tensor
+    factor: float | None
     seeing: Lock = field(default_factory=Lock)
 
     def run(self, task: Task, buffer: Tensor) -> list[Observer]:
@@ -204,6 +205,10 @@ class _Call:
             scores += bias if len(bias) == 1 else bias[task.head : task.head + h]
         sinks = None if self.sinks is None else self.sinks[task.head : task.head + h]
         tile = Tile(task.layer, start, low, scores, task.shape, task.kind, task.head, window, task.first)
+        for seer in seers:
+            if seer.scoring:
+                with self.seeing:
+                    seer.see_scores(tile, self.factor)
         for seer in seers if self.loops else ():
             if seer.weigh(tile, buffer[: h * n * width], sinks):
                 return tile, seer

@@ -87,12 +87,14 @@ class Observer:
         many: whether it will see so many runs that even short ones should use the compiled passes.
         own: whether it is the part of a single task.
         whole: whether it needs the hidden states that leave the last layer, if it sees hidden states.
+        scoring: whether it sees the scores of a tile, too.
     """
 
     own = False
     starts: Sequence[int] | NDArray[np.int64] | None = None
     many = False
     whole = True
+    scoring = False
 
     def wants(self, layer: int, kind: Kind) -> bool:  # noqa: ARG002
         """Whether it needs the weights of a layer."""
@@ -100,6 +102,12 @@ class Observer:
 
     def tile(self, tile: Tile) -> None:
         """See one tile of weights."""
+
+    def see_scores(self, tile: Tile, scale: float | None) -> None:
+        """See the scores of a tile, in the place of its weights, before the mask and the softmax.
+
+        They are the products of queries and keys times ``scale``; None if position biases or a cap changed them.
+        """
 
     def parts(self, task: Task) -> Iterable[Observer]:  # noqa: ARG002
         """The observers that see the tiles of a task: this one, or parts that see them in the task's thread."""

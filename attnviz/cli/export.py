@@ -66,8 +66,8 @@ def export(
         raise _no_text()
     if path.suffix in PAGES:
         page.require_page_options(maps, picture.given())
-        sources = page.read_sources(text, start, reading, model, request)
-        written = page.page_of(sources, page.command_of(text, start, reading, model, maps))
+        sources, products = page.read_sources(text, start, reading, model, request)
+        written = page.page_of(sources, page.command_of(text, start, reading, model, maps), products=products)
         with replace_output(path, force=force) as partial:
             partial.write_text(written, encoding="utf-8")
     elif path.suffix in records.FORMATS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import webbrowser
+from collections.abc import Mapping
 from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +16,10 @@ from attnviz.cli.options import MapOptions, ModelOptions, TextOptions
 from attnviz.errors import UsageError
 
 if TYPE_CHECKING:
+    from attnviz.attention.observers import Scores
     from attnviz.model.check.judge import Check
-    from attnviz.record import Observation, Request
+    from attnviz.record import Kind, Observation, Request
+    from attnviz.render.page.content import Products
 
 CELLS = 128
 """The most cells across and down that a page has of a map whose weights are too many."""
@@ -27,14 +30,36 @@ _FLAGS = {"which": "map"}
 
 def read_sources(
     text: str | None, start: list[str] | None, reading: TextOptions, model: ModelOptions, request: Request
-) -> list[Observation]:
-    """What a page is made of.
+) -> tuple[list[Observation], Mapping[Kind, Products]]:
+    """What a page is made of, and products of queries and keys where the text is short.
 
     Raises:
         UsageError, InputError, ModelError: as ``source.observe_source``.
     """
     request = replace(request, size=CELLS, top=KEPT, evidence=True)  # all weights, where they fit
-    return sources_of(source.observe_source(text, reading, start, model, request)[0])
+    recorded = text is None and reading.file is None
+    scores = None if recorded else keep_scores()
+    found, _ = source.observe_source(text, reading, start, model, request, [scores] if scores else [])
+    return sources_of(found), products_of(scores) if scores else {}
+
+
+def keep_scores() -> Scores:
+    """An observer that keeps the scores of a short text."""
+    from attnviz.attention.observers import Scores
+
+    return Scores()
+
+
+def products_of(scores: Scores) -> Mapping[Kind, Products]:
+    """The scores that were kept, by kind."""
+    from attnviz.attention.observers import as_array
+    from attnviz.render.page.content import Products
+
+    kinds = dict.fromkeys(kind for kind, _ in scores.scales)
+    return {
+        kind: Products(as_array(scores.stacked(kind)), tuple(scores.scales[kind, n] for n in scores.layers(kind)))
+        for kind in kinds
+    }
 
 
 def sources_of(found: Observation) -> list[Observation]:
@@ -45,7 +70,9 @@ def sources_of(found: Observation) -> list[Observation]:
     return with_other_maps(found) if shows_all(found.request) else [found]
 
 
-def page_of(found: list[Observation], command: str, check: Check | None = None) -> str:
+def page_of(
+    found: list[Observation], command: str, check: Check | None = None, products: Mapping[Kind, Products] | None = None
+) -> str:
     """The page of what was ``found`` of a text.
 
     Raises:
@@ -54,19 +81,19 @@ def page_of(found: list[Observation], command: str, check: Check | None = None) 
     from attnviz.render.page.text import TextAbout, text_page
 
     if check is None:
-        return text_page(found, TextAbout(command))
+        return text_page(found, TextAbout(command), products)
     from attnviz.render.terminal.report import check_line
 
-    return text_page(found, TextAbout(command, str(check_line(check)), check.passed))
+    return text_page(found, TextAbout(command, str(check_line(check)), check.passed), products)
 
 
-def open_page(found: Observation, command: str, check: Check | None) -> None:
+def open_page(found: Observation, command: str, check: Check | None, scores: Scores) -> None:
     """Write a page to a temporary file, open it in the browser if there is one, and say where it is.
 
     Raises:
         UsageError: it can't be written.
     """
-    written = page_of(sources_of(found), command, check)
+    written = page_of(sources_of(found), command, check, products_of(scores))
     try:
         handle, name = tempfile.mkstemp(prefix="attnviz-", suffix=".html")
         with os.fdopen(handle, "w", encoding="utf-8") as stream:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -13,6 +14,7 @@ from attnviz.cli.reading import decode_argument, read_file, read_standard_input,
 from attnviz.errors import UsageError, few
 
 if TYPE_CHECKING:
+    from attnviz.attention.kernel import Observer
     from attnviz.interface import Model
     from attnviz.record import Observation, Record, Request
 
@@ -53,11 +55,17 @@ def attend_source(
 
 
 def observe_source(
-    text: str | None, reading: TextOptions, start: list[str] | None, model: ModelOptions, request: Request
+    text: str | None,
+    reading: TextOptions,
+    start: list[str] | None,
+    model: ModelOptions,
+    request: Request,
+    observers: Sequence[Observer] = (),
 ) -> tuple[Observation, Model | None]:
     """What is asked of a text, observed; and the model. Of a saved record there is no model.
 
     ``start`` has a passage of the text, from which it is looked; without a text a record to be read comes before it.
+    Other ``observers`` see the run, too.
 
     Raises:
         UsageError, InputError, ModelError: as ``attend_source``; also for what the ``request`` asks of the text.
@@ -80,7 +88,7 @@ def observe_source(
     with run_progress(loaded, only) as progress:
         found = loaded.inspect(
             text, **reading.given(), request=request, words=words, windows=reading.windows, stride=reading.stride,
-            observers=[progress],
+            observers=[progress, *observers],
         )  # fmt: skip
     explain(loaded)
     return found, loaded

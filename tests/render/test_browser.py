@@ -14,7 +14,10 @@ import pytest
 from PIL import Image
 
 from attnviz.analysis.text.replaying import replay
+from attnviz.attention.observers import Scores
+from attnviz.interface import Attention, Model
 from attnviz.record import Array, AttentionRecord, Observation, Request
+from attnviz.render.page.content import Products
 from attnviz.render.page.text import TextAbout, page_frame, text_page
 from tests.records import Spelled, random_weights, record, three_maps
 from tests.render.browsers import Opened, chromium
@@ -328,6 +331,29 @@ def test_text_of_strangers_is_text_and_stands_as_it_is_read(opened: Open) -> Non
     page = opened(hebrew)
     first, second = (page.word(word).bounding_box() for word in ("שלום", "עולם"))
     assert first["x"] > second["x"]
+
+
+def test_a_weight_is_unfolded_to_its_product_scale_and_softmax(browser: Any, tmp_path: Path, tiny_model: Model) -> None:
+    scores = Scores()
+    attention = tiny_model.attend("the bank approved the loan", observers=[scores])
+    assert isinstance(attention, Attention)
+    kept = scores.stacked().numpy()
+    products = {"self": Products(kept, (8**-0.5,) * 3)}
+    path = tmp_path / "page.html"
+    path.write_text(text_page([replay(attention, Request())], products=products), encoding="utf-8")
+    page = Opened(browser, path, "head=2.1&pin=bank,loan")
+    page.tab.locator(".formula summary").click()
+    page.settle()
+    score, row = kept[2, 1, 2, 5], kept[2, 1, 2]
+    said = page.text(".formula").replace("−", "-")
+    assert f"q(bank) · k(loan) = {score * 8**0.5:.{3 if abs(score * 8**0.5) < 10 else 2}f}" in said
+    assert f"÷ √8 = {score:.{3 if abs(score) < 10 else 2}f}" in said
+    assert "all 7 keys are seen" in said
+    assert f"= {share(np.exp(score - row.max()) / np.exp(row - row.max()).sum())}" in said
+    assert said.endswith(share(attention.weights[2, 1, 2, 5]))
+    page.press("Escape")
+    assert not page.tab.locator(".formula").is_visible()
+    page.close()
 
 
 def test_a_browser_that_can_not_unpack_says_so(browser: Any, tmp_path: Path) -> None:

@@ -83,6 +83,36 @@ class Weights(Observer):
         return torch.stack(maps)
 
 
+class Scores(Weights):
+    """Keeps the scores of short texts: products of queries and keys, scaled, before the mask and the softmax.
+
+    Where a layer has more than ``MOST`` of them no more are kept. ``scales`` are those of the layers; None if position
+    biases or a cap changed the products as well.
+    """
+
+    MOST = 1 << 13
+    scoring = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._many = False
+        self.scales: dict[tuple[Kind, int], float | None] = {}
+
+    def wants(self, layer: int, kind: Kind) -> bool:  # noqa: ARG002
+        """Whether it needs the scores of a layer: of all, until one has too many."""
+        return not self._many
+
+    def see_scores(self, tile: Tile, scale: float | None) -> None:
+        """Copy the scores of a tile to their place."""
+        self._many |= math.prod(tile.shape) > self.MOST
+        if not self._many:
+            super().tile(tile)
+            self.scales[tile.kind, tile.layer] = scale
+
+    def tile(self, tile: Tile) -> None:
+        """The weights are not kept."""
+
+
 def _zeros(shape: tuple[int, ...], like: Tensor) -> Tensor:
     """Zeros of the kind of ``like``.
 

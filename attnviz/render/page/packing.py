@@ -116,6 +116,14 @@ def pack_links(links: Top, maps: Pooled, most: int) -> Packed:
         count -= 1
 
 
+def pack_scores(scores: Array, *, causal: bool) -> str:
+    """Pack the scores of all heads (L, H, N, M) in four bytes each, of a ``causal`` map those not behind the query."""
+    n, m = scores.shape[2:]
+    seen = np.tri(n, m, dtype=bool) if causal else np.ones((n, m), bool)
+    data = _deflate([scores.astype("<f4")[..., seen].tobytes()])
+    return base64.b64encode(data).decode()
+
+
 def _deflate(parts: list[bytes]) -> bytes:
     packer = zlib.compressobj(9 if sum(map(len, parts)) < 1 << 22 else 6, zlib.DEFLATED, -zlib.MAX_WBITS)
     return b"".join([*map(packer.compress, parts), packer.flush()])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -11,11 +11,11 @@ from attnviz.analysis.text.links import Link
 from attnviz.analysis.text.units import Reading
 from attnviz.encoding import Encoding
 from attnviz.errors import UsageError
-from attnviz.record import Observation
+from attnviz.record import Kind, Observation
 from attnviz.render import palette
 from attnviz.render.labels import clean, shorten
 from attnviz.render.maps import format_number
-from attnviz.render.page.content import LISTED, map_content, text_content
+from attnviz.render.page.content import LISTED, Products, map_content, text_content
 from attnviz.render.page.environment import file, render, script_json
 
 SCRIPTS = (
@@ -29,6 +29,7 @@ SCRIPTS = (
     "arcs",
     "words",
     "pair",
+    "formula",
     "save",
     "tools",
     "main",
@@ -59,15 +60,19 @@ def script() -> str:
     return "\n".join(file(f"scripts/{name}.js") for name in SCRIPTS) + "\nexport { render };\n"
 
 
-def text_page(found: Sequence[Observation], about: TextAbout | None = None) -> str:
+def text_page(
+    found: Sequence[Observation], about: TextAbout | None = None, products: Mapping[Kind, Products] | None = None
+) -> str:
     """Return the page of one text; of an encoder–decoder ``found`` has its maps, and the page opens with the last.
+
+    From the ``products`` of queries and keys, by kind, the page shows how a weight is made.
 
     Raises:
         UsageError: the page would be larger than a browser opens with ease.
     """
     about = about or TextAbout()
     texts: list[Encoding] = []
-    maps = [map_content(each, texts) for each in found]
+    maps = [map_content(each, texts, (products or {}).get(each.kind)) for each in found]
     opened = len(maps) - 1
     first, units, links = found[opened], maps[opened].units, maps[opened].links
     link = links[0] if links else None
@@ -100,6 +105,7 @@ def text_page(found: Sequence[Observation], about: TextAbout | None = None) -> s
         script=script() + file("scripts/page.js"),
         content=script_json(content),
         packed=[each.packed.base64() for each in maps],
+        scores=[each.scores for each in maps],
     )
     if len(page) > LARGEST:
         raise UsageError(

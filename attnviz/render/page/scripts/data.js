@@ -59,6 +59,11 @@ class WholeMap {
     }
   }
 
+  /** The score of a weight before the softmax, where the page has it. */
+  score(head, query, key) {
+    return this.scores.getFloat32(4 * (head * this.size + this.starts[query] + key), true);
+  }
+
   /** One weight, by its first byte alone. */
   about(head, query, key) {
     return key < this.length(query) ? this.table[this.bytes[head * this.size + this.starts[query] + key]] : 0;
@@ -101,8 +106,11 @@ class LongMap {
   }
 }
 
-async function openMap(model, number, weights) {
+async function openMap(model, number, weights, scores) {
   const facts = model.maps[number];
   const bytes = await inflate(bytesOf(weights[number]));
-  return facts.long ? new LongMap(facts, bytes) : new WholeMap(facts, model.texts, bytes);
+  if (facts.long) return new LongMap(facts, bytes);
+  const map = new WholeMap(facts, model.texts, bytes);
+  if (scores?.[number]) map.scores = new DataView((await inflate(bytesOf(scores[number]))).buffer);
+  return map;
 }

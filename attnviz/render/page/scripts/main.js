@@ -1,14 +1,15 @@
 // The page: what it is made of, and what happens when the reader does something.
 
 class Page extends Tools {
-  constructor(element, model, weights) {
+  constructor(element, model, weights, scores) {
     super();
-    Object.assign(this, { element, model, weights });
+    Object.assign(this, { element, model, weights, scores });
     this.maps = [];
     this.state = new State(model);
     this.overview = new Overview(this);
     this.grid = new Grid(this);
     this.arcs = new Arcs(this);
+    this.formula = new Formula(this);
     this.words = new Words(this);
     this.ranking = new Ranking(this);
     this.tools = this.toolbar();
@@ -44,6 +45,7 @@ class Page extends Tools {
       make("div", { class: "title" }, this.head, make("div", { class: "saves" }, svg, png)),
       this.grid.readout,
       make("div", { class: "both" }, this.grid.element, this.arcs.element),
+      this.formula.element,
       this.model.command ? make("p", { class: "copies" }, this.command, copy) : "",
     );
     this.element.append(
@@ -121,7 +123,7 @@ class Page extends Tools {
 
   async openMap() {
     const { map } = this.state;
-    this.maps[map] ??= await openMap(this.model, map, this.weights);
+    this.maps[map] ??= await openMap(this.model, map, this.weights, this.scores);
     this.setView();
   }
 
@@ -177,6 +179,7 @@ class Page extends Tools {
     if (!all) return;
     this.overview.draw();
     this.ranking.fill();
+    this.formula.fill();
     this.words.sayStep();
     this.sayTools();
     this.address = state.write(this.view);
@@ -293,8 +296,8 @@ class Page extends Tools {
   }
 }
 
-/** Draw the page of `model` in the element `el`; `weights` are the packed maps, in base64. */
-async function render({ el, model, weights = model.weights }) {
+/** Draw the page of `model` in the element `el`; `weights` are the packed maps and `scores` their scores, in base64. */
+async function render({ el, model, weights = model.weights, scores = model.scores }) {
   if (typeof DecompressionStream === "undefined") {
     el.append(
       make(
@@ -305,7 +308,7 @@ async function render({ el, model, weights = model.weights }) {
     );
     return null;
   }
-  const page = new Page(el, model, weights);
+  const page = new Page(el, model, weights, scores);
   // In a frame without an address of its own a link to a state would leave it, and nothing can be saved.
   const framed = location.href.startsWith("about:");
   el.classList.toggle("framed", framed);
