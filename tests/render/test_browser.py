@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from attnviz.analysis.text.replaying import replay
+from attnviz.analysis.text.replaying import replay, with_other_maps
 from attnviz.attention.observers import Scores
-from attnviz.interface import Attention, Model
+from attnviz.cli.page import products_of
+from attnviz.interface import Attention, Model, load
 from attnviz.record import Array, AttentionRecord, Observation, Request
 from attnviz.render.page.content import Products
 from attnviz.render.page.text import TextAbout, page_frame, text_page
+from tests import tiny
 from tests.records import Spelled, random_weights, record, three_maps
 from tests.render.browsers import Opened, chromium
 
@@ -354,6 +356,30 @@ def test_a_weight_is_unfolded_to_its_product_scale_and_softmax(browser: Any, tmp
     page.press("Escape")
     assert not page.tab.locator(".formula").is_visible()
     page.close()
+
+
+def test_a_window_and_positions_stand_in_the_formula(browser: Any, tmp_path: Path, tiny_t5: Path) -> None:
+    window = load(tiny.mistral(tmp_path / "mistral", sliding_window=3))
+    for name, model, state, said in (
+        ("window", window, "head=1.1&pin=loan,the:2", ("÷ √8", "3 of 10 keys are seen: none behind the query")),
+        ("cross", load(tiny_t5), "head=1.1&pin=river,bank", ("none in this model", "keys are seen")),
+        ("positions", load(tiny_t5), "head=1.1&pin=loan,bank&map=encoder", ("position terms or cap", "keys are seen")),
+    ):
+        scores = Scores()
+        target = {} if name == "window" else {"target": "the river"}
+        text = "the bank approved the loan of the river"
+        attention = model.attend(text, **target, observers=[scores])
+        found = with_other_maps(replay(attention, Request()))
+        path = tmp_path / f"{name}.html"
+        path.write_text(text_page(found, products=products_of(scores)), encoding="utf-8")
+        page = Opened(browser, path, state)
+        page.tab.locator(".formula summary").click()
+        page.settle()
+        formula = page.text(".formula")
+        for part in said:
+            assert part in formula
+        assert formula.endswith(page.readout.split("→")[1].split(maxsplit=1)[1])
+        page.close()
 
 
 def test_a_browser_that_can_not_unpack_says_so(browser: Any, tmp_path: Path) -> None:

@@ -98,6 +98,7 @@ def map_content(found: Observation, texts: list[Encoding], products: Products | 
     facts |= {"steps": packed.steps, "exact": EXACT, "error": packed.error, "exact_error": packed.exact_error}
     scores = ""
     if products is not None and not long and products.scores.shape == found.shape:
+        facts["windows"] = [found.layer_windows.get(number, (None, None)) for number in found.layer_numbers]
         facts["scales"] = [scale if scale is None else float(f"{scale:.6g}") for scale in products.scales]
         scores = pack_scores(products.scores, causal=found.causal)
     return MapContent(facts, packed, answer.links, answer.units, scores)

@@ -26,27 +26,35 @@ class Formula {
     else element.replaceChildren(summary, ...this.steps(...found));
   }
 
+  /** The keys that a query sees, from the first to the end. */
+  window(query, layer) {
+    const { map } = this.page.view;
+    const [left, right] = map.facts.windows[layer];
+    const first = left === null ? 0 : Math.max(0, query - left);
+    return [first, right === null ? map.m : Math.min(map.m, query + right + 1)];
+  }
+
   steps(query, key) {
     const { state, view } = this.page;
     const { map } = view;
     const [head] = state.heads;
     const { facts } = map;
-    const scale = facts.scales[Math.floor(head / facts.heads)];
+    const layer = Math.floor(head / facts.heads);
+    const factor = facts.scales[layer];
     const row = new Float32Array(map.m);
     map.row(head, query, row);
-    const seen = map.length(query);
-    const scores = Array.from({ length: seen }, (_, i) => map.score(head, query, i));
-    // Keys outside of a window have a score, and no weight.
-    const counted = scores.map((score, i) => (row[i] > 0 || i === key ? score : -Infinity));
+    const [first, end] = this.window(query, layer);
+    const counted = Array.from({ length: end - first }, (_, i) => map.score(head, query, first + i));
+    const score = map.score(head, query, key);
     const most = Math.max(...counted);
-    const sum = counted.reduce((total, score) => total + Math.exp(score - most), 0);
-    const rise = Math.exp(scores[key] - most);
+    const sum = counted.reduce((total, each) => total + Math.exp(each - most), 0);
+    const rise = Math.exp(score - most);
     const word = (axis, i) => make("bdi", { class: "named" }, axis.labels[i]);
     const [from, to] = [word(view.queries, state.query), word(view.keys, state.key)];
     const number = (value) => value.toFixed(Math.abs(value) < 10 ? 3 : 2).replace("-", "−");
     const line = (name, ...what) => make("tr", {}, make("th", { scope: "row" }, name), make("td", {}, ...what));
     const lines = [];
-    if (scale === null)
+    if (factor === null)
       lines.push(
         line(
           "score",
@@ -55,27 +63,27 @@ class Formula {
           ") · k(",
           to,
           ") with the model’s position terms or cap: ",
-          make("b", {}, number(scores[key])),
+          make("b", {}, number(score)),
         ),
       );
     else {
-      const root = 1 / scale ** 2;
+      const root = 1 / factor ** 2;
       const plain = Math.abs(root - Math.round(root)) < 1e-3 * root;
-      lines.push(line("product", "q(", from, ") · k(", to, ") = ", make("b", {}, number(scores[key] / scale))));
-      lines.push(
-        line("scale", plain ? `÷ √${Math.round(root)}` : `× ${scale}`, " = ", make("b", {}, number(scores[key]))),
-      );
+      const by = factor === 1 ? "none in this model: " : `${plain ? `÷ √${Math.round(root)}` : `× ${factor}`} = `;
+      lines.push(line("product", "q(", from, ") · k(", to, ") = ", make("b", {}, number(score / factor))));
+      lines.push(line("scale", by, make("b", {}, number(score))));
     }
     lines.push(
       line(
         "mask",
-        facts.causal ? `${seen} of ${map.m} keys are seen: none behind the query` : `all ${seen} keys are seen`,
+        end - first === map.m ? `all ${map.m} keys are seen` : `${end - first} of ${map.m} keys are seen`,
+        facts.causal ? ": none behind the query" : "",
       ),
     );
     lines.push(
       line(
         "softmax",
-        `e^(${number(scores[key])} − ${number(most)}) ÷ Σ e^(score − ${number(most)}) = ${number(rise)} ÷ ${number(sum)} = `,
+        `e^(${number(score)} − ${number(most)}) ÷ Σ e^(score − ${number(most)}) = ${number(rise)} ÷ ${number(sum)} = `,
         make("b", {}, percent(rise / sum)),
       ),
     );
