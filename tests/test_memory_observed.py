@@ -85,6 +85,8 @@ def test_a_model_of_somebodys_is_observed(code: dict[str, Any], tmp_path: Path) 
     assert attnviz.Attention.open(tmp_path / "record.json").backend == "observed"
     with pytest.raises(UsageError, match="nothing of ours to check"):
         mine.check(TEXT)
+    with pytest.raises(UsageError, match="no scores q·k"):
+        mine.attend(TEXT, scores=True)
     exact = attnviz.load((model, TOKENIZER), dtype="float64").attend(TEXT)
     np.testing.assert_allclose(exact.weights, said(model), atol=1e-5)
 

@@ -84,20 +84,21 @@ def attend(
     exact = torch.promote_types(q.dtype, torch.float32)
     double = exact is torch.float64
     q, k = q.to(exact), k.to(exact)
+    raw = [observer for observer in observers if observer.raw]
     # A scale that is a power of two is multiplied into the queries, which are fewer than the scores; this is exact.
-    early, factor = math.frexp(scale)[0] == 0.5, scale if bias is None and softcap is None else None
+    early, factor = math.frexp(scale)[0] == 0.5 and not raw, scale if bias is None and softcap is None else None
     if early:
         q, scale = q * scale, 1.0
     many = any(observer.many for observer in observers)
     compiling = many or heads * queries * keys > PARALLEL
     large = q.device.type == "cpu" and heads * queries * keys > min(SHORT, PARALLEL)
-    loops = q.device.type == "cpu" and exact is torch.float32 and bool(observers) and (large or many)
+    loops = q.device.type == "cpu" and exact is torch.float32 and bool(observers) and (large or many) and not raw
     # The compiled pass does not know NaN: it would make plausible weights of a damaged model.
     loops = loops and find_loops(PASSES) is not None and math.isfinite(q.sum() + k.sum())
     workers = torch.get_num_threads() if large else 1
     positions = torch.arange(max(first + queries, keys), device=q.device)
     context = v.new_empty((heads, queries, v.shape[-1]))
-    call = _Call(q, k, v, scale, window, bias, softcap, sinks, rows, loops, observers, positions, context, factor)
+    call = _Call(q, k, v, scale, window, bias, softcap, sinks, rows, loops, observers, raw, positions, context, factor)
     task = Task(layer, kind, (heads, queries, keys), window, first, 0, heads, 0, queries, loops, double, compiling)
     tasks = [*_tasks(task, groups, together, workers, observers)]
     # Tiles are computed in a few buffers: allocating memory for each would take longer than its numbers.
@@ -158,6 +159,7 @@ class _Call:
     rows: int
     loops: bool
     observers: Sequence[Observer]
+    raw: Sequence[Observer]
     positions: Tensor
     context: Tensor
     factor: float | None
@@ -184,8 +186,8 @@ class _Call:
         begin, n, window, keys = task.first + start, stop - start, self.window, self.k.shape[1]
         groups = slice(task.head * len(self.k) // len(self.q), (task.head + task.heads) * len(self.k) // len(self.q))
         # Keys that no query of the tile sees are left out; all tiles cut the keys at the same multiples.
-        low = 0 if window.left is None else max(0, begin - window.left) // _STEP * _STEP
-        high = keys if window.right is None else min(keys, task.first + stop + window.right)
+        low = 0 if window.left is None or self.raw else max(0, begin - window.left) // _STEP * _STEP
+        high = keys if window.right is None or self.raw else min(keys, task.first + stop + window.right)
         h, m = task.heads, high - low
         width = -(-m // LANES) * LANES if self.loops else m
         scores = buffer[: h * n * width].view(h, n, width)[..., :m]
@@ -195,6 +197,10 @@ class _Call:
         )
         made = buffer[: h * n * width].view(len(grouped), -1, width)[..., :m]
         _multiply(grouped, self.k[groups, low:high], made)
+        tile = Tile(task.layer, start, low, scores, task.shape, task.kind, task.head, window, task.first)
+        for observer in self.raw:
+            with self.seeing:
+                observer.see_raw_scores(tile, self.scale)
         if self.scale != 1:
             scores.mul_(self.scale)
         if self.softcap is not None:
@@ -204,7 +210,6 @@ class _Call:
             bias = self.bias(at, to)
             scores += bias if len(bias) == 1 else bias[task.head : task.head + h]
         sinks = None if self.sinks is None else self.sinks[task.head : task.head + h]
-        tile = Tile(task.layer, start, low, scores, task.shape, task.kind, task.head, window, task.first)
         for seer in seers:
             if seer.scoring:
                 with self.seeing:

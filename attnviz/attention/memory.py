@@ -137,11 +137,14 @@ class Room:
         elif free is not None and most is not None and most > free:
             self._most, self._allowed = free, f"{in_words(free)} are free"
 
-    def require(self, taken: int, tokens: int, *, whole: bool = True) -> None:
+    def require(
+        self, taken: int, tokens: int, *, whole: bool = True, what: str = "the weights of all its heads"
+    ) -> None:
         """Raise where the weights of ``tokens``, which take ``taken`` bytes, are too many to keep.
 
         Args:
             whole: whether ``taken`` is all of them, or what is known so far.
+            what: what is kept.
 
         Raises:
             InputError: with both numbers, and what to do.
@@ -151,7 +154,7 @@ class Room:
         at_least = "" if whole else "at least "
         raise too_large(
             tokens,
-            "the weights of all its heads",
+            what,
             f"{at_least}{in_words(taken)}",
             self._allowed,
             hint="Give a shorter text, or allow more with `max_memory`; show and pictures do without.",

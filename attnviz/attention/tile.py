@@ -88,6 +88,7 @@ class Observer:
         own: whether it is the part of a single task.
         whole: whether it needs the hidden states that leave the last layer, if it sees hidden states.
         scoring: whether it sees the scores of a tile, too.
+        raw: whether it sees the products q·k of all keys, too.
     """
 
     own = False
@@ -95,6 +96,7 @@ class Observer:
     many = False
     whole = True
     scoring = False
+    raw = False
 
     def wants(self, layer: int, kind: Kind) -> bool:  # noqa: ARG002
         """Whether it needs the weights of a layer."""
@@ -107,6 +109,12 @@ class Observer:
         """See the scores of a tile, in the place of its weights, before the mask and the softmax.
 
         They are the products of queries and keys times ``scale``; None if position biases or a cap changed them.
+        """
+
+    def see_raw_scores(self, tile: Tile, scale: float) -> None:
+        """See the products q·k of one tile in place of weights, for all keys, before they are multiplied by ``scale``.
+
+        Position biases, soft caps and masks come after that.
         """
 
     def parts(self, task: Task) -> Iterable[Observer]:  # noqa: ARG002

@@ -35,6 +35,7 @@ class Model(Judged):
         chat: bool = False,
         words: Words | None = None,
         max_memory: int | None = None,
+        scores: bool = False,
         observers: Sequence[Observer] = (),
     ) -> Attention | EncoderDecoder: ...
 
@@ -48,6 +49,7 @@ class Model(Judged):
         chat: bool = False,
         words: Words | None = None,
         max_memory: int | None = None,
+        scores: bool = False,
         observers: Sequence[Observer] = (),
     ) -> list[Attention | EncoderDecoder]: ...
 
@@ -72,6 +74,7 @@ class Model(Judged):
         chat: bool = False,
         words: Words | None = None,
         max_memory: int | None = None,
+        scores: bool = False,
         observers: Sequence[Observer] = (),
         input_ids: Any = None,
         **beside: Any,
@@ -95,7 +98,9 @@ class Model(Judged):
             chat: put the text into the model's chat template.
             words: what is known to be a word, since the text does not part it from others: a list, of which the longest
                 that fits is taken; or pairs (start, stop) of characters of ``text``.
-            max_memory: the bytes that the weights may take; None is a quarter of free memory.
+            max_memory: the bytes that the weights (and scores) may take; None is a quarter of free memory.
+            scores: keep q·k of all queries and keys too, in ``att.scores``, before scale, position bias, mask and
+                softmax; the scale of each layer is in ``att.scales``. They take as much memory as the weights.
             observers: others that see the run.
             beside: ``attention_mask`` (1 for a token, 0 for padding before or behind the text; without it all are
                 tokens), ``token_type_ids``, ``position_ids`` and, for an encoder–decoder, ``decoder_input_ids``.
@@ -106,6 +111,8 @@ class Model(Judged):
             ModelError: the checkpoint is damaged or unsupported, or has no head to generate with.
         """
         options: dict[str, Any] = {"generate": generate, "truncate": truncate, "chat": chat, "words": words}
+        if scores and (input_ids is not None or beside):
+            raise UsageError("`scores` are of texts, and `input_ids` are given")
         if input_ids is not None or beside:
             self.follow()
             given = Given.of(text, input_ids, beside, {"pair": pair, "target": target, **options})
@@ -115,8 +122,8 @@ class Model(Judged):
         if isinstance(text, list | tuple):
             if pair is not None or target is not None:
                 raise UsageError("a list of texts takes no pair and no target: give them one by one")
-            return [self._attend(each, None, None, max_memory, observers, **options) for each in text]
-        return self._attend(text, pair, target, max_memory, observers, **options)
+            return [self._attend(each, None, None, max_memory, observers, scores=scores, **options) for each in text]
+        return self._attend(text, pair, target, max_memory, observers, scores=scores, **options)
 
     def _attend(
         self,
@@ -125,18 +132,24 @@ class Model(Judged):
         target: str | None,
         max_memory: int | None,
         observers: Sequence[Observer],
+        *,
+        scores: bool = False,
         **options: Any,
     ) -> Attention | EncoderDecoder:
-        from attnviz.attention.observers import HiddenStates, Weights
+        from attnviz.attention.observers import HiddenStates, RawScores, Weights
 
         if text is None:
             raise UsageError("no text is given", hint='Give one, or input_ids: model.attend("The bank …")')
         encoding, decoded = self.inputs(text, pair, target, **options)
         weights, states = Weights(self.backend.layers, max_memory), HiddenStates(whole=False)
         kept = [weights] if self.uncheckable else [weights, states]
+        if scores and self.uncheckable:
+            raise UsageError("the model attends by itself (observed): it hands in its weights, and no scores q·k")
+        products = RawScores(weights) if scores else None
+        kept += [products] if products else []
         predicting = Predicting(self.backend)
         self.backend.run(encoding, [*kept, *predicting.observers, *observers], decoded)
-        made = partial(attention_of, self.name, self.backend, weights, states=states)
+        made = partial(attention_of, self.name, self.backend, weights, states=states, scores=products)
         if decoded is None:
             return made("self", encoding, prediction=predicting.of(encoding))
         return EncoderDecoder(

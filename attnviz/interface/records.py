@@ -22,7 +22,7 @@ from attnviz.errors import InputError, UsageError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from attnviz.attention.observers import HiddenStates, Weights
+    from attnviz.attention.observers import HiddenStates, RawScores, Weights
     from attnviz.model.hosted import Hosted
     from attnviz.model.native.backend import Native
     from attnviz.render.figure import View
@@ -275,6 +275,7 @@ def attention_of(
     states: HiddenStates | None = None,
     note: str = "",
     prediction: record.Prediction | None = None,
+    scores: RawScores | None = None,
 ) -> Attention:
     """The record of one map of a run, from the ``weights`` that were kept of it."""
     from attnviz.attention.observers import as_array
@@ -292,4 +293,6 @@ def attention_of(
         note=note,
         states=tuple(as_array(state) for state in states.each(kind)) if states else (),
         prediction=prediction,
+        scores=as_array(scores.stacked(kind)) if scores else None,
+        scales=scores.scales(kind) if scores else (),
     )

@@ -35,6 +35,9 @@ class AttentionRecord(RecordTexts):
         note: what a reader must know of the input, such as that padding moved the weights.
         states: the hidden states (N, C) that entered each layer, for the check; they are not saved.
         prediction: what a classifier says of the text; None for other models.
+        scores: q·k of all queries and keys in the shape of ``weights``, where they were asked for: before they are
+            multiplied by the scale, and before position biases, soft caps, masks and the softmax.
+        scales: what the scores of each layer are multiplied by (L,).
     """
 
     model: str
@@ -48,6 +51,8 @@ class AttentionRecord(RecordTexts):
     note: str = ""
     states: tuple[Array, ...] = ()
     prediction: Prediction | None = None
+    scores: Array | None = None
+    scales: tuple[float, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ from attnviz.encoding import Encoding
 from attnviz.errors import InputError, UsageError
 from attnviz.record.attention import Array, AttentionRecord, EncoderDecoderRecord, Record
 from attnviz.record.prediction import prediction_facts
-from attnviz.record.valid import FORMAT, MAPS, VERSION, Load, record, require_shape, require_type
+from attnviz.record.valid import FORMAT, MAPS, VERSION, Load, What, record, require_shape, require_type
 from attnviz.record.writing import replaced
 
 FORMATS = (".json", ".safetensors")
@@ -52,13 +52,14 @@ def write(record: Record, path: Path, suffix: str) -> None:
 
     # The facts of a single map are top-level fields; those of three are nested under the names of the maps.
     facts: dict[str, Any] = dict(_HEAD)
-    tensors = {}
+    tensors: dict[str, Array] = {}
     if isinstance(record, EncoderDecoderRecord):
         for name in MAPS:
             each: AttentionRecord = getattr(record, name)
-            facts[name], tensors[_tensor(name)] = _facts(each), np.ascontiguousarray(each.weights)
+            facts[name] = _facts(each)
+            tensors |= _tensors(each, name)
     else:
-        facts, tensors = facts | _facts(record), {_tensor(""): np.ascontiguousarray(record.weights)}
+        facts, tensors = facts | _facts(record), _tensors(record, "")
     try:
         save_file(tensors, path, metadata={"attnviz": json.dumps(facts)})
     except SafetensorError as error:
@@ -70,9 +71,16 @@ def _require_format(path: Path, suffix: str) -> None:
         raise UsageError(f"{path} ends in {suffix or 'nothing'!r}, expected {' or '.join(FORMATS)}")
 
 
-def _tensor(name: str) -> str:
-    """The name of a map's weights among the tensors of a file."""
-    return f"{name}.weights" if name else "weights"
+def _tensor(name: str, what: What = "weights") -> str:
+    """The name of a map's weights or scores among the tensors of a file."""
+    return f"{name}.{what}" if name else what
+
+
+def _tensors(attention: AttentionRecord, name: str) -> dict[str, Array]:
+    found = {_tensor(name): np.ascontiguousarray(attention.weights)}
+    if attention.scores is not None:
+        found[_tensor(name, "scores")] = np.ascontiguousarray(attention.scores)
+    return found
 
 
 def _write_json(record: Record, file: IO[str]) -> None:
@@ -90,11 +98,16 @@ def _write_json(record: Record, file: IO[str]) -> None:
 def _write_map(attention: AttentionRecord, facts: Mapping[str, Any], file: IO[str]) -> None:
     """Write one map as a JSON object. The weights are written layer by layer, since all at once may be a huge text."""
     file.write(json.dumps({**facts, **_facts(attention)}, ensure_ascii=False)[:-1])
-    file.write(f', "dtype": "{attention.weights.dtype}", "weights": [')
-    for i, layer in enumerate(attention.weights):
-        file.write("," if i else "")
-        file.write(_numbers(layer))
-    file.write("]}")
+    file.write(f', "dtype": "{attention.weights.dtype}"')
+    for what, values in (("weights", attention.weights), ("scores", attention.scores)):
+        if values is None:
+            continue
+        file.write(f', "{what}": [')
+        for i, layer in enumerate(values):
+            file.write("," if i else "")
+            file.write(_numbers(layer.astype(attention.weights.dtype)))
+        file.write("]")
+    file.write("}")
 
 
 def _numbers(array: Array) -> str:
@@ -114,6 +127,7 @@ def _facts(attention: AttentionRecord) -> dict[str, Any]:
         "keys": None if attention.keys is None else _encoding_facts(attention.keys),
         "numbers": attention.numbers,
         **({"note": attention.note} if attention.note else {}),
+        **({} if attention.scores is None else {"scales": list(attention.scales)}),
         **({"prediction": prediction_facts(attention.prediction)} if attention.prediction else {}),
     }
 
@@ -183,14 +197,14 @@ def _opened_json(path: Path, size: int, most: int) -> Iterator[tuple[Any, Load]]
     _require_room(5 * size, most)  # as bytes, and as text of up to four bytes a character
     facts = _parsed(path.read_bytes(), most)
 
-    def load(name: str, units: tuple[int, int]) -> Array:
+    def load(name: str, units: tuple[int, int], what: What = "weights") -> Array:
         found = facts[name] if name else facts
         require_type(found["dtype"])
-        numbers = np.array(found.pop("weights"), object)  # numpy would otherwise choose a type by the values
+        numbers = np.array(found.pop(what), object)  # numpy would otherwise choose a type by the values
         require_shape(numbers.shape, units)
         kinds = set(map(type, numbers.flat)) - {float, int}
         if kinds:
-            raise ValueError(f"its weights hold {', '.join(sorted(kind.__name__ for kind in kinds))}, expected numbers")
+            raise ValueError(f"its {what} hold {', '.join(sorted(kind.__name__ for kind in kinds))}, expected numbers")
         with np.errstate(over="ignore"):  # infinite weights are refused later, with a message of their own
             return numbers.astype(found["dtype"])
 
@@ -206,13 +220,13 @@ def _opened_tensors(path: Path, size: int, most: int) -> Iterator[tuple[Any, Loa
     try:
         with safe_open(path, framework="numpy") as file:
 
-            def load(name: str, units: tuple[int, int]) -> Array:
-                found = file.get_slice(_tensor(name))
+            def load(name: str, units: tuple[int, int], what: What = "weights") -> Array:
+                found = file.get_slice(_tensor(name, what))
                 require_shape(found.get_shape(), units)
                 require_type(types.get(found.get_dtype(), found.get_dtype()))
                 _require_room(2 * size, most)
-                weights: Array = file.get_tensor(_tensor(name))
-                return weights
+                values: Array = file.get_tensor(_tensor(name, what))
+                return values
 
             yield _parsed((file.metadata() or {})["attnviz"].encode(), most), load
     except SafetensorError as error:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import pairwise
-from typing import Any, get_args
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 
@@ -15,8 +16,15 @@ from attnviz.record.prediction import Prediction, Problem
 from attnviz.record.schemas import VERSIONS
 
 Facts = dict[str, Any]
-Load = Callable[[str, tuple[int, int]], Array]
-"""Reads the weights of a map, given its name and the queries and keys that they must be of."""
+What = Literal["weights", "scores"]
+
+
+class Load(Protocol):
+    """Reads the weights or scores of a map, given its name and the queries and keys that they must be of."""
+
+    def __call__(self, name: str, units: tuple[int, int], what: What = "weights") -> Array:
+        """Read them."""
+
 
 MAPS: tuple[MapName, ...] = get_args(MapName)
 VERSION = VERSIONS["record"]
@@ -86,12 +94,28 @@ def _attention(facts: Facts, name: str, load: Load) -> AttentionRecord:
     numbers = tuple(_count(number, "numbers") for number in _is(facts["numbers"], list, "numbers"))
     if numbers and (len(numbers) != len(weights) or any(b <= a for a, b in pairwise((-1, *numbers)))):
         raise ValueError(f"its layers have the numbers {numbers}, expected {len(weights)} that grow from 0")
-    name, note = _text(facts["model"], "model"), _text(facts.get("note", ""), "note")
+    model, note = _text(facts["model"], "model"), _text(facts.get("note", ""), "note")
     said = facts.get("prediction")
     prediction = None if said is None else _prediction(_is(said, dict, "prediction"), len(encoding))
-    return AttentionRecord(
-        name, backend, causal, encoding, weights, kind, keys, numbers, note=note, prediction=prediction
+    found = AttentionRecord(
+        model, backend, causal, encoding, weights, kind, keys, numbers, note=note, prediction=prediction
     )
+    if "scales" not in facts:
+        return found
+    scores = load(name, (len(encoding), len(keys or encoding)), "scores")
+    return replace(found, scores=scores, scales=_scales(facts["scales"], scores, weights))
+
+
+def _scales(given: Any, scores: Array, weights: Array) -> tuple[float, ...]:
+    """The scales of the layers, if they and the ``scores`` go with the ``weights``."""
+    if scores.shape != weights.shape or not all(np.isfinite(layer).all() for layer in scores):
+        raise ValueError(f"its scores {scores.shape} hold NaN or infinity, or are not in the shape of its weights")
+    scales = _is(given, list, "scales")
+    if len(scales) != len(weights) or any(
+        type(scale) not in (int, float) or not np.isfinite(scale) for scale in scales
+    ):
+        raise ValueError(f"its scales are {_short(scales)}, expected {len(weights)} numbers")
+    return tuple(map(float, scales))
 
 
 def _prediction(facts: Facts, tokens: int) -> Prediction:

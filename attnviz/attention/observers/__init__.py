@@ -4,7 +4,16 @@ What no observer keeps is never stored. All of them are exact: nothing is sample
 """
 
 from attnviz.attention.observers.cropped import Cropped
-from attnviz.attention.observers.kept import HiddenStates, LastStates, Pairs, Scores, Weights, as_array, stack
+from attnviz.attention.observers.kept import (
+    HiddenStates,
+    LastStates,
+    Pairs,
+    RawScores,
+    Scores,
+    Weights,
+    as_array,
+    stack,
+)
 from attnviz.attention.observers.only import Only
 from attnviz.attention.observers.reading import Units
 from attnviz.attention.observers.rows import OnlyQueries
@@ -24,6 +33,7 @@ __all__ = [
     "Only",
     "OnlyQueries",
     "Pairs",
+    "RawScores",
     "Scores",
     "Sliding",
     "Units",

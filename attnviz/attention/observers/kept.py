@@ -33,6 +33,7 @@ class Weights(Observer):
         self._whole: dict[Kind, Tensor] = {}
         self._maps: dict[Kind, dict[int, Tensor]] = {}
         self._layer_windows: dict[tuple[Kind, int], KeyWindow] = {}
+        self.what = "the weights of all its heads"
 
     def tile(self, tile: Tile) -> None:
         """Copy the tile to its place; what no tile covers is zero."""
@@ -58,7 +59,7 @@ class Weights(Observer):
         """Raise if there is no room for weights of ``shape`` beside those that are kept already."""
         self._taken += math.prod(shape) * like.element_size()
         self._room = self._room or Room(self._most, str(like.device))
-        self._room.require(self._taken, shape[-1], whole=whole)
+        self._room.require(self._taken, shape[-1], whole=whole, what=self.what)
 
     def layers(self, kind: Kind = "self") -> tuple[int, ...]:
         """The numbers of the layers that have attention of ``kind``."""
@@ -111,6 +112,36 @@ class Scores(Weights):
 
     def tile(self, tile: Tile) -> None:
         """The weights are not kept."""
+
+
+class RawScores(Weights):
+    """Keeps q·k of all queries and keys, and the scale of each layer, within the room of the ``weights``.
+
+    The scores are neither scaled nor masked, and have no position biases.
+    """
+
+    raw = True
+
+    def __init__(self, weights: Weights) -> None:
+        super().__init__(weights._count)
+        weights.what = "the weights and scores of all its heads"
+        self._beside = weights
+        self._scales: dict[tuple[Kind, int], float] = {}
+
+    def tile(self, tile: Tile) -> None:
+        """Weights are not kept here."""
+
+    def see_raw_scores(self, tile: Tile, scale: float) -> None:
+        """Copy the scores of the tile to their place."""
+        super().tile(tile)
+        self._scales[tile.kind, tile.layer] = scale
+
+    def scales(self, kind: Kind = "self") -> tuple[float, ...]:
+        """What the scores of each layer are multiplied by."""
+        return tuple(self._scales[kind, layer] for layer in self.layers(kind))
+
+    def _take(self, shape: tuple[int, ...], like: Tensor, *, whole: bool) -> None:
+        self._beside._take(shape, like, whole=whole)
 
 
 def _zeros(shape: tuple[int, ...], like: Tensor) -> Tensor:
