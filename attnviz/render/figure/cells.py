@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
+from matplotlib.axis import Axis, YAxis
 from matplotlib.collections import LineCollection
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
@@ -94,12 +94,14 @@ def label_side(axis: Axis, side: Side, numbers: NDArray[np.intp] | None, cell: f
     elif numbers is None:
         axis.set_ticks([])
     else:
-        _number_ticks(axis, numbers)
+        _number_ticks(axis, numbers, cell * len(numbers))
 
 
-def _number_ticks(axis: Axis, numbers: NDArray[np.intp]) -> None:
-    """Set ticks at round unit numbers; ``numbers`` are the units at which the cells begin."""
-    wanted = MaxNLocator(nbins=10, integer=True).tick_values(numbers[0], numbers[-1])
+def _number_ticks(axis: Axis, numbers: NDArray[np.intp], inches: float) -> None:
+    """Set ticks at round unit numbers; ``numbers`` are the units at which the cells begin, along so many inches."""
+    need = PITCH + 0.08 if isinstance(axis, YAxis) else text_width(f"{numbers[-1]:,}", SMALL) + 0.1
+    most = max(1, min(10, int(inches / need)))
+    wanted = MaxNLocator(nbins=most, integer=True).tick_values(numbers[0], numbers[-1])
     shown = [int(number) for number in wanted if numbers[0] <= number <= numbers[-1]]
     axis.set_ticks([float(place) for place in np.searchsorted(numbers, shown, side="right") - 1])
     axis.set_ticklabels([f"{number:,}" for number in shown], fontsize=SMALL)

@@ -61,7 +61,7 @@ def draw_grid(observation: Observation, maps: Grid, style: Style | None = None, 
     notes = [note for note in (pooled, *_notes(observation, maps, framed, style)) if note]
     around = sheet.frame(style, f"{picture_name(observation)}  {layers} layers × {heads} heads", notes, width)
     fixed = around.above + _OVER + around.below + (0.04 if upright else 0.5)
-    high = max(0.2, style.given_height - fixed) if style.given_height else high
+    high = max(sheet.LEAST, style.given_height - fixed) if style.given_height else high
     page = sheet.new_sheet(style, around, fixed + high)
     top, across = around.above + _OVER, columns * tile
     axes = page.axes(EDGE + left, top, across, high)
@@ -75,7 +75,11 @@ def draw_grid(observation: Observation, maps: Grid, style: Style | None = None, 
     places = [(numbers.index(layer), known[head]) for layer, head in framed if layer in numbers and head in known]
     _point_out(axes, places, tiles.shape[2:], style)
     label = "share of the head’s largest (%)" if style.own_scale else "attention weight (%)"
-    bar = (EDGE + left + across + 0.12, top, BAR, high) if upright else (EDGE + left, top + high + 0.08, 2.0, BAR)
+    bar = (
+        (EDGE + left + across + 0.12, top, BAR, high)
+        if upright
+        else (EDGE + left, top + high + 0.08, min(2.0, across), BAR)
+    )
     sheet.draw_bar(page, scale, label, bar, largest)
     return page.figure
 
@@ -85,14 +89,15 @@ def _tile(maps: Grid, shape: tuple[int, int], left: float, style: Style) -> tupl
     lines, columns = shape
     ratio = _ratio(maps)
     tile = high = 0.0
-    for room in (sheet.bar_room(), 0.1):
+    for upright in (True, False):
+        room = sheet.bar_room() if upright else 0.1
         tile = (_LONG - left - room) / max(columns, lines * ratio)
         if style.given_width:
-            tile = max(0.02, (style.given_width - 2 * EDGE - left - room) / columns)
-        high = lines * tile * ratio if style.given_height is None else max(0.2, style.given_height - 0.8)
-        if high >= _UPRIGHT:
-            return tile, high, True
-    return tile, high, False
+            tile = max(sheet.LEAST, style.given_width - 2 * EDGE - left - room) / columns
+        high = lines * tile * ratio if style.given_height is None else max(sheet.LEAST, style.given_height - 0.8)
+        if upright and high >= _UPRIGHT:
+            break
+    return tile, high, upright
 
 
 def _ratio(maps: Grid) -> float:

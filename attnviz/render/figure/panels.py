@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from attnviz.render.figure import cells, sheet
 from attnviz.render.figure.cells import Side
-from attnviz.render.figure.sheet import BAR, EDGE, LABEL, SMALL, Frame, Scale, Sheet
+from attnviz.render.figure.fonts import shorten_to
+from attnviz.render.figure.sheet import BAR, BOLD, EDGE, LABEL, SMALL, Frame, Scale, Sheet
 from attnviz.render.figure.style import Style
 from attnviz.render.heatmap import Heatmap
 
@@ -126,6 +127,7 @@ class _Plan:
         stands: whether the words over columns stand on end.
         numbers: whether cells contain their weights.
         separated: whether there are lines between cells.
+        words: what the words over a map take.
     """
 
     frame: Frame
@@ -144,6 +146,7 @@ class _Plan:
     stands: bool
     numbers: bool
     separated: bool
+    words: float
 
     def corner(self, place: int) -> tuple[float, float]:
         """Return the left and the top of the map at ``place``."""
@@ -176,13 +179,15 @@ class _Across:
     upright: bool
 
 
-def _fit_across(panels: Sequence[Panel], around: Around, style: Style, strip: float, *, own: bool) -> _Across:
+def _fit_across(
+    panels: Sequence[Panel], around: Around, style: Style, strip: float, given: int | None, *, own: bool
+) -> _Across:
     """Return the widths of a picture; labels depend on the size of cells, and this on the labels."""
     count, named = len(panels), around.named
-    rows, columns = panels[0].heatmap.values.shape
+    rows, columns = _largest(panels)
     natural = (BIG if count == 1 else BIG / 2) / max(rows, columns)
     natural = min(_CELL if count == 1 else _SEVERAL, natural) if named else natural
-    found = _Across(style.given_width or _PAGE, natural, (), 1, 0.0, (), upright=True)
+    found = _Across(style.given_width or _PAGE, natural, (), given or 1, 0.0, (), upright=True)
     for _ in range(3):
         share = found.width / found.per_line if own else found.width
         sides = tuple(cells.side_labels(p.heatmap, p.heatmap.rows, found.cell, share, named=named) for p in panels)
@@ -191,11 +196,12 @@ def _fit_across(panels: Sequence[Panel], around: Around, style: Style, strip: fl
         bar = sheet.bar_room() if upright else 0.05
         after = tuple(strip + (bar if panel.bar else 0.0) + _GAP for panel in panels)
         fixed = 2 * EDGE + left * (not own) + (bar if around.bar else 0.0) - _GAP
-        least = min(columns * natural, max(_LEAST, columns * _SMALL)) + max(after) + left * own
-        per_line = _per_line(count, least, (style.given_width or _PAGE) - fixed)
+        worded = columns * _SMALL if not style.given_width or columns * _SMALL + fixed <= style.given_width else 0.0
+        least = min(columns * natural, max(_LEAST, worded)) + max(after) + left * own
+        per_line = given or _per_line(count, least, (style.given_width or _PAGE) - fixed)
         extras = max(sum(after[i : i + per_line]) for i in range(0, count, per_line)) + left * own * per_line
         if style.given_width:
-            width, cell = style.given_width, max(0.2, (style.given_width - fixed - extras) / per_line) / columns
+            width, cell = style.given_width, (style.given_width - fixed - extras) / per_line / columns
         else:
             cell = min(natural, max(_SMALL, (_PAGE - fixed - extras) / per_line / columns)) if named else natural
             width = fixed + extras + per_line * max(_SHORT, columns * cell)
@@ -204,26 +210,38 @@ def _fit_across(panels: Sequence[Panel], around: Around, style: Style, strip: fl
 
 
 def _plan(panels: Sequence[Panel], around: Around, style: Style) -> _Plan:
-    """Return the plan of a picture."""
-    heatmap, named = panels[0].heatmap, around.named
-    rows, columns = heatmap.values.shape
-    own = any(panel.heatmap.rows != heatmap.rows for panel in panels)
+    """Return the plan of a picture; in a given size the maps stand in lines so that their cells become largest."""
+    count = len(panels)
+    choices = [None] if style.given_height is None else sorted({-(-count // lines) for lines in range(1, count + 1)})
+    plans = [_plan_lines(panels, around, style, per_line) for per_line in choices]
+    rows, columns = _largest(panels)
+    best = max(plans, key=lambda plan: min(plan.across / columns, plan.down / rows))
+    return replace(best, across=max(sheet.LEAST, best.across), down=max(sheet.LEAST, best.down))
+
+
+def _plan_lines(panels: Sequence[Panel], around: Around, style: Style, per_line: int | None) -> _Plan:
+    """Return the plan with so many maps in a line; None for as many as the width has room for."""
+    named = around.named
+    rows, columns = _largest(panels)
+    own = any(panel.heatmap.rows != panels[0].heatmap.rows for panel in panels)
     large = any(panel.hidden is not None and panel.hidden.max(initial=0) >= _LARGE for panel in panels)
     strip = _STRIP if large else 0.0
-    fit = _fit_across(panels, around, style, strip, own=own)
-    across = max(0.2 if style.given_width else _SHORT, columns * fit.cell)
+    fit = _fit_across(panels, around, style, strip, per_line, own=own)
+    across = columns * fit.cell if style.given_width else max(_SHORT, columns * fit.cell)
     cell, room = across / columns, max(fit.width, 4.0)
     words = [cells.side_labels(panel.heatmap, panel.across, cell, room, named=named) for panel in panels]
-    stands = any(side.labels and cells.stand_on_end(side, cell) for side in words)
+    counts = [panel.heatmap.values.shape[1] for panel in panels]
+    stands = any(side.labels and cells.stand_on_end(side, across / n) for side, n in zip(words, counts, strict=True))
+    upper = max(side.inches for side in words) if stands else 0.13
     heading = _HEADING if any(panel.heading for panel in panels) else 0.0
-    over = heading + _AXIS + 0.05 + (max(side.inches for side in words) if stands else 0.13)
+    over = heading + _AXIS + 0.05 + upper
     lines = math.ceil(len(panels) / fit.per_line)
     down = max(_SHORT, min(rows * fit.cell, _TALL))
     frame = sheet.frame(style, around.title, around.notes, fit.width)
     lies = not fit.upright and (around.bar or any(panel.bar for panel in panels))
     fixed = frame.above + frame.below + (0.5 if lies else 0.0) + lines * (over + _UNDER)
     if style.given_height:
-        down = max(0.2, (style.given_height - fixed) / lines)
+        down = (style.given_height - fixed) / lines
     numbers = style.annotate
     if numbers is None:
         fits = all(cells.has_room_for_numbers(panel.heatmap, cell, down / rows) for panel in panels)
@@ -231,8 +249,14 @@ def _plan(panels: Sequence[Panel], around: Around, style: Style) -> _Plan:
     sides = tuple(zip(fit.sides, words, strict=True))
     return _Plan(
         frame, fixed + lines * down, sides, across, down, fit.per_line, lines, fit.left, own, over, fit.after, strip,
-        fit.upright, stands, numbers, separated=named,
+        fit.upright, stands, numbers, separated=named, words=upper,
     )  # fmt: skip
+
+
+def _largest(panels: Sequence[Panel]) -> tuple[int, int]:
+    """Return the most rows and the most columns of the maps."""
+    shapes = [panel.heatmap.values.shape for panel in panels]
+    return max(rows for rows, _ in shapes), max(columns for _, columns in shapes)
 
 
 def _per_line(count: int, least: float, room: float) -> int:
@@ -259,7 +283,8 @@ def _draw_panel(page: Sheet, plan: _Plan, place: int, panel: Panel, names: tuple
     if place < plan.per_line:
         axes.set_xlabel(names[1], color=page.style.soft, size=SMALL, labelpad=3)
     if plan.numbers:
-        points = min(SMALL, max(4.0, min(plan.across / columns, plan.down / rows) * 72 * 0.55))
+        room = cells.has_room_for_numbers(panel.heatmap, plan.across / columns, plan.down / rows)
+        points = SMALL if room else max(4.0, min(SMALL, min(plan.across / columns, plan.down / rows) * 72 * 0.55))
         cells.write_weights(axes, panel.scale, panel.heatmap, points, signed=panel.signed)
     for row in panel.marked:
         box = Rectangle((-0.5, row - 0.5), columns, 1, fill=False, edgecolor=page.style.accent, lw=1.3, clip_on=False)
@@ -270,8 +295,10 @@ def _draw_panel(page: Sheet, plan: _Plan, place: int, panel: Panel, names: tuple
         box_ = _bar_box(plan, left, left + plan.across + plan.strip, top, plan.down)
         sheet.draw_bar(page, panel.scale, panel.bar, box_, panel.largest)
     if panel.heading:
-        above = 0.07 + (across_side.inches if plan.stands else 0.13) + _AXIS * (place < plan.per_line)
-        page.write(left, top - above, panel.heading, LABEL, weight="bold", va="bottom")
+        above = 0.07 + plan.words + _AXIS * (place < plan.per_line)
+        beside = page.width - EDGE - left if place % plan.per_line == plan.per_line - 1 else plan.across + plan.left
+        heading = shorten_to(panel.heading, LABEL * BOLD, beside)
+        page.write(left, top - above, heading, LABEL, weight="bold", va="bottom")
 
 
 def _bar_box(plan: _Plan, left: float, right: float, top: float, height: float) -> tuple[float, float, float, float]:

@@ -24,8 +24,10 @@ LINE = 0.135
 """Inches of a line of a note."""
 BAR = 0.1
 """Inches across the scale's bar."""
-_BOLD = 1.2
+BOLD = 1.2
 """How much wider bold letters are."""
+LEAST = 0.2
+"""The fewest inches of what is drawn, however small a picture is asked for."""
 DECADES = 3
 """How far below its end a logarithmic scale begins, in powers of ten."""
 
@@ -60,8 +62,8 @@ def frame(style: Style, title: str, notes: list[str], width: float) -> Frame:
     room = width - 2 * EDGE
     lines = [line for note in notes for line in wrap(note, SMALL, room)]
     title = style.titled(title)
-    if text_width(title, TITLE) * _BOLD > room:
-        title = "\n".join(shorten_to(line, TITLE * _BOLD, room) for line in wrap(title, TITLE * _BOLD, room))
+    if text_width(title, TITLE) * BOLD > room:
+        title = "\n".join(shorten_to(line, TITLE * BOLD, room) for line in wrap(title, TITLE * BOLD, room))
     return Frame(title, tuple(lines), width)
 
 
@@ -166,21 +168,29 @@ def draw_bar(sheet: Sheet, scale: Scale, label: str, box: tuple[float, float, fl
     bar.formatter = FuncFormatter(lambda value, _: (most[0] if value >= high * 0.9999 else "") + percent(value))
     bar.minorlocator = FixedLocator([])
     bar.update_ticks()
-    bar.set_label(label, color=sheet.style.ink, size=SMALL, labelpad=3)
+    bar.set_label(_bar_label(label, max(box[2:])), color=sheet.style.ink, size=SMALL, labelpad=3)
     bar.outline.set_visible(False)
     if bar.solids is not None:
         bar.solids.set(rasterized=False, edgecolor="face", linewidth=0.1)  # a vector file has no image for it
     axes.tick_params(which="both", colors=sheet.style.ink, length=2, width=0.5, labelsize=SMALL, pad=1.5)
 
 
+def _bar_label(label: str, inches: float) -> str:
+    """Return the label of a bar of this length: of a short one less of it, down to the unit in brackets."""
+    unit = label[label.find("(") + 1 : -1]
+    choices = (label, label.removeprefix("attention "), unit)
+    return next((each for each in choices if text_width(each, SMALL) <= inches), unit)
+
+
 def _bar_ticks(norm: Normalize, inches: float) -> list[float]:
     """Return round values for a bar of this length, with the end of the scale among them where there is room."""
     low, high = cast("float", norm.vmin), cast("float", norm.vmax)
     if isinstance(norm, LogNorm):
-        ticks = [10.0**power for power in range(-9, 1) if low * 0.999 <= 10.0**power <= high * 1.001]
+        powers = [10.0**power for power in range(-9, 1) if low * 0.999 <= 10.0**power <= high * 1.001]
+        ticks = [min(max(power, low), high) for power in powers]
         return [*ticks, high] if not ticks or high / ticks[-1] > 2 else ticks
     found = MaxNLocator(nbins=max(1, min(5, int(inches / 0.3)))).tick_values(low, high)
-    ticks = [float(tick) for tick in found if low - 1e-12 <= tick <= high * 1.0001]
+    ticks = [min(float(tick), high) for tick in found if low - 1e-12 <= tick <= high * 1.0001]
     step = ticks[1] - ticks[0] if len(ticks) > 1 else high
     return [*ticks, high] if high - ticks[-1] > 0.6 * step else ticks
 

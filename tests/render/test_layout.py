@@ -1,0 +1,111 @@
+"""Pictures of every width and size: nothing outside, nothing over something else, nothing too small to read."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.transforms import BboxBase
+
+from attnviz.analysis.text.aligned import align
+from attnviz.analysis.text.replaying import replay
+from attnviz.analysis.text.shown_maps import grid
+from attnviz.analysis.text.summary import summarise
+from attnviz.record import AttentionRecord, Heads, Request
+from attnviz.render.figure import Style, draw_difference, draw_grid, draw_heads
+from attnviz.render.figure.sheet import Scale, colours_of, draw_bar, frame, new_sheet
+from tests.records import random_weights, record
+
+SENTENCE = ["[CLS]", *"The bank approved the loan because the company had strong financials".split(), "[SEP]"]  # noqa: SIM905
+COLUMN, NARROW, SLIDE = Style(width=3.3, dpi=100), Style(width=2.0, dpi=100), Style(size=(8, 4), dpi=100)
+
+
+def sentence(words: list[str] = SENTENCE, shape: tuple[int, int] = (6, 12)) -> AttentionRecord:
+    return record(words, random_weights((*shape, len(words))))
+
+
+def long_text(words: int) -> AttentionRecord:
+    return sentence([f"word{number}" for number in range(words)], (1, 1))
+
+
+def heads_of(attention: AttentionRecord, heads: Heads, style: Style) -> Figure:
+    summary = summarise(replay(attention, Request(heads=heads)))
+    return draw_heads(summary.observation, summary.units, summary.maps, style)
+
+
+def difference(first: AttentionRecord, second: AttentionRecord, style: Style) -> Figure:
+    one, other = summarise(replay(first)), summarise(replay(second))
+    return draw_difference(align(one, other), one.units, style)
+
+
+def boxes(figure: Figure) -> list[tuple[str, BboxBase, float]]:
+    """The texts of a figure with the pixels that they take and their points."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    texts = [text for text in figure.findobj(Text) if isinstance(text, Text) and text.get_text().strip()]
+    found = [(text.get_text(), text.get_window_extent(canvas.get_renderer()), text.get_fontsize()) for text in texts]
+    return [(text, box, float(points)) for text, box, points in found if box.width]
+
+
+def assert_readable(figure: Figure) -> None:
+    found = boxes(figure)
+    width, height = figure.bbox.width, figure.bbox.height
+    outside = [
+        text for text, box, _ in found if box.x0 < -1 or box.y0 < -1 or box.x1 > width + 1 or box.y1 > height + 1
+    ]
+    assert outside == []
+    over = [
+        (one, other)
+        for (one, a, _), (other, b, _) in itertools.combinations(found, 2)
+        if min(a.x1, b.x1) - max(a.x0, b.x0) > 1 and min(a.y1, b.y1) - max(a.y0, b.y0) > 0.35 * min(a.height, b.height)
+    ]
+    assert over == []
+    assert [text for text, _, points in found if points < 6.5] == []
+
+
+@pytest.mark.parametrize("style", [COLUMN, NARROW, SLIDE], ids=["column", "narrow", "slide"])
+def test_a_grid_fits(style: Style) -> None:
+    for words in (SENTENCE, ["Hello"]):
+        observation = replay(sentence(words))
+        assert_readable(draw_grid(observation, grid(observation), style))
+
+
+@pytest.mark.parametrize("style", [COLUMN, NARROW, SLIDE], ids=["column", "narrow", "slide"])
+def test_heads_side_by_side_fit(style: Style) -> None:
+    assert_readable(heads_of(sentence(), Heads((0, 1), (0, 1, 2)), style))
+    assert_readable(heads_of(sentence(["Hello"]), Heads((0,), (0,)), style))
+
+
+@pytest.mark.parametrize("style", [COLUMN, NARROW], ids=["column", "narrow"])
+@pytest.mark.parametrize("words", [45, 330])
+def test_the_numbers_of_many_words_do_not_run_together(words: int, style: Style) -> None:
+    assert_readable(heads_of(long_text(words), Heads((0,), (0,)), style))
+
+
+@pytest.mark.parametrize("style", [Style(dpi=100), COLUMN, SLIDE], ids=["plain", "column", "slide"])
+def test_a_difference_of_a_short_and_a_longer_text_fits(style: Style) -> None:
+    short, longer = sentence(["[CLS]", "Hello", "[SEP]"]), sentence()
+    for first, second in ((short, longer), (longer, short)):
+        assert_readable(difference(first, second, style))
+
+
+def test_heads_of_a_long_text_stand_side_by_side_where_the_width_has_room() -> None:
+    attention = record([f"word{number}" for number in range(330)], random_weights((1, 6, 330)))
+    width, height = heads_of(attention, Heads((0,), tuple(range(6))), Style(width=6, dpi=60)).get_size_inches()
+    assert height < width
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_the_end_of_a_scale_just_below_a_round_number_is_written(*, log: bool) -> None:
+    style = Style(dpi=60)
+    colours = colours_of(style)
+    norm = LogNorm(0.00099995, 0.99995) if log else Normalize(0, 0.99995)
+    page = new_sheet(style, frame(style, "", [], 2.0), 4.0)
+    draw_bar(page, Scale(norm, colours), "attention weight (%)", (0.1, 0.1, 0.1, 3.0), 0.5)
+    ticks = page.figure.axes[0].get_yticks()
+    assert np.isclose(ticks[-1], 0.99995, rtol=1e-7)
