@@ -37,21 +37,24 @@ def read_sources(
         UsageError, InputError, ModelError: as ``source.observe_source``.
     """
     request = replace(request, size=CELLS, top=KEPT, evidence=True)  # all weights, where they fit
-    recorded = text is None and reading.file is None
-    scores = None if recorded else keep_scores()
+    scores = keep_scores(text, reading)
     found, _ = source.observe_source(text, reading, start, model, request, [scores] if scores else [])
-    return sources_of(found), products_of(scores) if scores else {}
+    return sources_of(found), products_of(scores)
 
 
-def keep_scores() -> Scores:
-    """An observer that keeps the scores of a short text."""
+def keep_scores(text: str | None, reading: TextOptions) -> Scores | None:
+    """An observer that keeps the scores of a short text; None for a record, which has none and imports no torch."""
+    if text is None and reading.file is None:
+        return None
     from attnviz.attention.observers import Scores
 
     return Scores()
 
 
-def products_of(scores: Scores) -> Mapping[Kind, Products]:
+def products_of(scores: Scores | None) -> Mapping[Kind, Products]:
     """The scores that were kept, by kind."""
+    if scores is None:
+        return {}
     from attnviz.attention.observers import as_array
     from attnviz.render.page.content import Products
 
@@ -87,7 +90,7 @@ def page_of(
     return text_page(found, TextAbout(command, str(check_line(check)), check.passed), products)
 
 
-def open_page(found: Observation, command: str, check: Check | None, scores: Scores) -> None:
+def open_page(found: Observation, command: str, check: Check | None, scores: Scores | None) -> None:
     """Write a page to a temporary file, open it in the browser if there is one, and say where it is.
 
     Raises:

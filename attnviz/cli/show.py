@@ -74,7 +74,7 @@ def show(
     request = read_request(
         maps, everything=everything, words=words, cell=cell, top=top, links=links, evidence=check or opened
     )
-    scores = page.keep_scores() if opened else None
+    scores = page.keep_scores(text, reading) if opened else None
     seeing = [scores] if scores else []
     found, loaded = source.observe_source(text, reading, start, model, request, seeing)
     from attnviz.analysis.text.summary import summarise
@@ -83,7 +83,7 @@ def show(
     unchecked = _unchecked(loaded) if check else "--no-check"
     checking = (lambda: None) if unchecked or not loaded else lambda: _check(loaded, found)
     command = page.command_of(text, start, reading, model, maps)
-    then = (lambda checked: page.open_page(found, command, checked, scores)) if scores else _nothing
+    then = (lambda checked: page.open_page(found, command, checked, scores)) if opened else _nothing
     if as_json:
         _print_document(summary, checking, then)
     else:
