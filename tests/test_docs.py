@@ -169,7 +169,12 @@ def test_the_commands_of_readme_and_samples_run(
 
 
 @pytest.mark.real
-def test_the_python_of_the_readme_runs(real_model: Model) -> None:  # noqa: ARG001
+def test_the_python_of_the_readme_runs(
+    real_model: Model,  # noqa: ARG001
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)  # it saves files
     blocks = [(page, block) for page in PAGES for block in re.findall(r"```python\n(.*?)```", PAGES[page], re.DOTALL)]
     assert blocks
     for page, block in blocks:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -13,10 +14,12 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertForSequenceClassification, BertForTokenClassification, PreTrainedTokenizerFast
 
 import attnviz
 from attnviz import record
+from attnviz.errors import ModelError
 from attnviz.interface import Attention
 from attnviz.model.families import FAMILIES
 from tests import tiny
@@ -141,6 +144,32 @@ def test_models_without_a_head_say_nothing(tmp_path: Path) -> None:
     (plain / "config.json").write_text(json.dumps(config | {"architectures": ["BertForSequenceClassification"]}))
     assert attnviz.load(plain).attend(tiny.SENTENCE).prediction is None
     assert attnviz.load(plain).check(tiny.SENTENCE).logits is None
+
+
+def damaged(moods: Path, folder: Path, **tensors: torch.Tensor) -> Path:
+    shutil.copytree(moods, folder)
+    save_file(
+        load_file(folder / "model.safetensors") | tensors, folder / "model.safetensors", metadata={"format": "pt"}
+    )
+    return folder
+
+
+def test_a_head_that_does_not_fit_the_model(moods: Path, tmp_path: Path) -> None:
+    folder = damaged(moods, tmp_path / "narrow", **{"classifier.weight": torch.zeros(3, 31)})
+    with pytest.raises(ModelError, match=r"classifier.weight has the shape \(3, 31\), expected \(…, 32\)"):
+        attnviz.load(folder).attend(tiny.SENTENCE)
+    folder = damaged(moods, tmp_path / "nan", **{"classifier.bias": torch.full((3,), torch.nan)})
+    with pytest.raises(ModelError, match="not finite"):
+        attnviz.load(folder).attend(tiny.SENTENCE)
+
+
+def test_more_scores_than_names(moods: Path, tmp_path: Path) -> None:
+    tensors = {"classifier.weight": torch.ones(4, 32), "classifier.bias": torch.arange(4.0)}
+    model = attnviz.load(damaged(moods, tmp_path / "more", **tensors))
+    att = model.attend(tiny.SENTENCE)
+    assert att.prediction.labels == ("NEGATIVE", "POSITIVE", "NEUTRAL", "LABEL_3")
+    assert model.check_record(att).passed  # of the attention: transformers refuses such a head
+    assert model.check_record(att).logits is None
 
 
 @pytest.mark.parametrize("suffix", record.FORMATS)

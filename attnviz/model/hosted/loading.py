@@ -93,7 +93,7 @@ def _classifier(
         return None
     try:
         whole, unread = _load(checkpoint, dtype, device, trust, _saved_class)
-    except _Lacks:
+    except ModelError:  # the head alone may be damaged; what else is wrong is found when the body is loaded
         return None
     inside = whole.base_model
     return (whole, unread) if type(inside) is model_class(whole.config, checkpoint.config) else None
