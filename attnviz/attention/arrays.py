@@ -29,8 +29,11 @@ def functions_of(a: AnyArray) -> Any:
 
 
 def like(array: NDArray[Any], a: AnyArray) -> AnyArray:
-    """``array`` as a tensor on the device of ``a``, if ``a`` is one."""
-    return array if isinstance(a, np.ndarray) else functions_of(a).from_numpy(array).to(a.device)
+    """``array`` as a tensor on the device of ``a``, if ``a`` is one; in float32 where the device has no float64."""
+    if isinstance(a, np.ndarray):
+        return array
+    narrow = a.device.type == "mps" and array.dtype == np.float64
+    return functions_of(a).from_numpy(array.astype(np.float32) if narrow else array).to(a.device)
 
 
 def as_numbers(a: AnyArray) -> NDArray[Any]:

@@ -84,7 +84,7 @@ def add(
     shares = shares_of_spread(texts, window, text)[query : query + n]
     columns = (
         (entropy, some.counting),
-        (entropy * widened(like(shares, a)), some.counting),
+        (entropy * like(shares, a), some.counting),
         (peaks, some.confident),
         (repeated, some.counting),
         (largest, some.counting),

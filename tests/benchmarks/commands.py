@@ -20,8 +20,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from attnviz.checkpoint.bundle import find_bundle
+from attnviz.record import write
 from tests.benchmarks import smollm2
 from tests.benchmarks.cold import ATTNVIZ, ENVIRONMENT
+from tests.records import random_weights, record
 from tests.tiny import SENTENCE
 
 LOAD = """
@@ -133,6 +135,9 @@ def rows(folder: Path, treebank: Path, model: Path, bundle: Path) -> dict[str, R
     sorted32 = "a script: eager, sorted batches of 32, entropy, distance, top 3"
     long, longer = ["show", "-f", large, *small], ["show", "-f", larger, *small]
     show = ["show", SENTENCE, "--no-check"]
+    words_of = SENTENCE.split()
+    write(record(words_of, random_weights((6, 12, len(words_of)))), folder / "a.safetensors", ".safetensors")
+    saved = ["show", "--from", str(folder / "a.safetensors")]
     return {
         "long": Row("`show --file` of 2,900 words", sdpa, long, SDPA, (*given, large), 1.4, 1.3),
         "longer": Row("the same of 5,780 words", sdpa, longer, SDPA, (*given, larger), 1.3, 1.3),
@@ -141,6 +146,7 @@ def rows(folder: Path, treebank: Path, model: Path, bundle: Path) -> dict[str, R
             sdpa, [*long, "--layer", "3", "--head", "2"], SDPA, (*given, large), 0.3,
         ),
         "show": Row("`show` of a sentence, `--no-check`", "import torch", show, TORCH, time=1.2),
+        "record": Row("`show --from` of a sentence's record", "import torch", saved, TORCH, time=0.5),
         "middle": Row("`show` of 360 words", eager, ["show", "-f", middle, *small], EAGER, (*given, middle), 0.8, 1.0),
         "batch": Row(
             "`batch` of 2,077 sentences", sorted32, [*batch, many], CORPUS, (*kept, many), time=3.0, faster=True
