@@ -392,6 +392,13 @@ def test_a_browser_that_can_not_unpack_says_so(browser: Any, tmp_path: Path) -> 
     tab.close()
 
 
+def test_an_address_that_changes_all_the_time_is_written_now_and_then(opened: Open) -> None:
+    page = opened(replay(bank(), Request()))
+    page.tab.evaluate("() => { for (let i = 0; i < 300; i++) { page.state.onlyHead(i % 12); page.update(); } }")
+    page.tab.evaluate("() => { page.written = []; }")
+    page.tab.wait_for_function("location.hash.startsWith('#head=2.3')")
+
+
 def test_what_is_seen_is_saved(opened: Open, tmp_path: Path) -> None:
     page = opened(replay(bank(), Request()), "head=1.2&pin=bank,company", accept_downloads=True)
     with page.tab.expect_download() as svg:

@@ -5,6 +5,7 @@ class Page extends Tools {
     super();
     Object.assign(this, { element, model, weights, scores });
     this.maps = [];
+    this.written = [];
     this.state = new State(model);
     this.overview = new Overview(this);
     this.grid = new Grid(this);
@@ -182,7 +183,22 @@ class Page extends Tools {
     this.formula.fill();
     this.words.sayStep();
     this.sayTools();
-    this.address = state.write(this.view);
+    this.writeAddress();
+  }
+
+  /** Write what is shown into the address; when that changes very often, which browsers forbid, only now and then. */
+  writeAddress() {
+    this.address = this.state.write(this.view);
+    const now = performance.now();
+    this.written = this.written.filter((time) => time > now - 20000);
+    if (this.written.length >= 100) {
+      this.later ??= setTimeout(() => {
+        this.later = null;
+        this.writeAddress();
+      }, 1000);
+      return;
+    }
+    this.written.push(now);
     try {
       history.replaceState(null, "", `#${this.address}`);
     } catch {
