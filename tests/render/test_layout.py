@@ -17,7 +17,8 @@ from attnviz.analysis.text.replaying import replay
 from attnviz.analysis.text.shown_maps import grid
 from attnviz.analysis.text.summary import summarise
 from attnviz.record import AttentionRecord, Heads, Request
-from attnviz.render.figure import Style, draw_difference, draw_grid, draw_heads
+from attnviz.render.figure import Style, View, draw_difference, draw_grid, draw_heads, draw_view
+from attnviz.render.figure.fonts import FAMILY
 from attnviz.render.figure.sheet import Scale, colours_of, draw_bar, frame, new_sheet
 from tests.records import random_weights, record
 
@@ -109,3 +110,22 @@ def test_the_end_of_a_scale_just_below_a_round_number_is_written(*, log: bool) -
     draw_bar(page, Scale(norm, colours), "attention weight (%)", (0.1, 0.1, 0.1, 3.0), 0.5)
     ticks = page.figure.axes[0].get_yticks()
     assert np.isclose(ticks[-1], 0.99995, rtol=1e-7)
+
+
+@pytest.mark.parametrize("horizontal", [False, True])
+def test_lines_between_more_words_than_fit_are_those_of_the_strongest_links(*, horizontal: bool) -> None:
+    observation = replay(long_text(50), Request(heads=Heads((0,), (0,))))
+    for style in (COLUMN, SLIDE):
+        figure = draw_view(observation, "arcs", style, horizontal=horizontal)
+        assert_readable(figure)
+    if horizontal:
+        assert "are left out" in str(draw_view(observation, "arcs", COLUMN, horizontal=True).get_supxlabel())
+
+
+@pytest.mark.parametrize("view", ["arcs", "token"])
+def test_a_figure_has_the_fonts_of_its_words_before_it_is_saved(view: View) -> None:
+    observation = replay(sentence(["[CLS]", "hello", "[SEP]"]), Request(words=("hello",)))
+    figure = draw_view(observation, view, COLUMN)
+    families = [text.get_fontfamily() for axes in figure.axes for text in axes.texts if text.get_text() == "hello"]
+    assert families
+    assert all(family[0] == FAMILY for family in families)

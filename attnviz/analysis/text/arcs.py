@@ -47,16 +47,22 @@ class Arcs:
     hidden: float | None = None
 
 
-def find_arcs(observation: Observation, units: Reading, maps: Sequence[HeadMap]) -> Arcs:
+def find_arcs(observation: Observation, units: Reading, maps: Sequence[HeadMap], most_words: int = MOST_WORDS) -> Arcs:
     """Return the lines of the heads of ``maps``; of a long text those of its strongest links.
 
     Where words were asked for, only these look.
 
+    Args:
+        observation: what was observed.
+        units: its words, or other units.
+        maps: the maps of the heads.
+        most_words: the most words of a side; of more only those of the strongest links are shown.
+
     Raises:
-        UsageError: a mean of heads of a text so long that its weights were not kept.
+        UsageError: a mean of heads, or more heads than are told apart, of a text whose weights were not kept.
     """
     if maps[0].size is not None:
-        return _long(observation, units, maps)
+        return _long(observation, units, maps, most_words)
     weights = np.stack([each.weights for each in maps]).astype(np.float64)  # (k, r, c)
     shares = hidden_shares(weights, observation, pooled=False)
     looking = np.ones(len(maps[0].rows), bool)
@@ -70,7 +76,7 @@ def find_arcs(observation: Observation, units: Reading, maps: Sequence[HeadMap])
         heads = heads[:1]
     rows, columns = maps[0].rows, maps[0].columns
     total = int(np.count_nonzero(weights))
-    many = max(len(rows), len(columns)) > MOST_WORDS
+    many = max(len(rows), len(columns)) > most_words
     if many:
         weights = np.where(_counting(observation, rows, columns), weights, 0)
     order = np.argsort(weights, None)[::-1][: min(MOST_LINKS, np.count_nonzero(weights))]
@@ -78,7 +84,7 @@ def find_arcs(observation: Observation, units: Reading, maps: Sequence[HeadMap])
     lines = [(int(h), int(rows[q]), int(columns[k]), float(weights[h, q, k])) for h, q, k in kept]
     shown_rows, shown_columns = rows.tolist(), columns.tolist()
     if many:
-        lines = _of_few_words(lines)
+        lines = _of_few_words(lines, most_words)
         shown_rows, shown_columns = sorted({q for _, q, _, _ in lines}), sorted({k for _, _, k, _ in lines})
     arcs = _arcs(units, lines, shown_rows, shown_columns, heads, total=total)
     return replace(arcs, averaged=averaged, hidden=hidden)
@@ -90,14 +96,14 @@ def _counting(observation: Observation, rows: Numbers, columns: Numbers) -> Mask
     return found if observation.itself or observation.keys is not None else found & (rows[:, None] != columns)
 
 
-def _of_few_words(lines: Sequence[Line]) -> list[Line]:
+def _of_few_words(lines: Sequence[Line], most: int) -> list[Line]:
     """Return the first of ``lines`` between at most so many words a side."""
     queries: set[int] = set()
     keys: set[int] = set()
     found = []
     for line in lines:
         _, query, key, _ = line
-        if len(queries | {query}) > MOST_WORDS or len(keys | {key}) > MOST_WORDS:
+        if len(queries | {query}) > most or len(keys | {key}) > most:
             continue
         queries.add(query)
         keys.add(key)
@@ -105,9 +111,14 @@ def _of_few_words(lines: Sequence[Line]) -> list[Line]:
     return found
 
 
-def _long(observation: Observation, units: Reading, maps: Sequence[HeadMap]) -> Arcs:
+def _long(observation: Observation, units: Reading, maps: Sequence[HeadMap], most_words: int) -> Arcs:
     """Return the strongest links that were kept of each query."""
-    heads = [(each.layer, each.head) for each in maps][:MOST_HEADS]
+    if len(maps) > MOST_HEADS:
+        raise UsageError(
+            f"of so long a text there are no links of the mean of {len(maps)} heads",
+            hint=f"Name at most {MOST_HEADS} heads, or show fewer words.",
+        )
+    heads = [(each.layer, each.head) for each in maps]
     lines: list[Line] = []
     for place, (layer, head) in enumerate(heads):
         if head is None:
@@ -122,7 +133,7 @@ def _long(observation: Observation, units: Reading, maps: Sequence[HeadMap]) -> 
             lines.append((place, query, int(keys[query, number]), float(weights[query, number])))
     lines.sort(key=lambda line: -line[-1])
     total = len(lines)
-    kept = _of_few_words(lines[: 10 * MOST_LINKS])
+    kept = _of_few_words(lines[: 10 * MOST_LINKS], most_words)
     shown = sorted({q for _, q, _, _ in kept}), sorted({k for _, _, k, _ in kept})
     return _arcs(units, kept, *shown, tuple(heads), total=total)
 

@@ -14,11 +14,12 @@ from matplotlib.figure import Figure
 from matplotlib.path import Path
 from numpy.typing import NDArray
 
-from attnviz.analysis.text.arcs import Arcs
+from attnviz.analysis.text.arcs import MOST_WORDS, Arcs
 from attnviz.record import Observation
 from attnviz.render.figure import sheet
 from attnviz.render.figure.captions import axis_names, hidden_note, picture_name
-from attnviz.render.figure.fonts import shorten_to, text_width
+from attnviz.render.figure.cells import PITCH
+from attnviz.render.figure.fonts import families, shorten_to, text_width
 from attnviz.render.figure.sheet import EDGE, LABEL, SMALL, Sheet
 from attnviz.render.figure.style import Style, own_settings
 from attnviz.render.labels import clean
@@ -31,6 +32,8 @@ _SPACE = 0.14
 """Inches between words side by side."""
 _BETWEEN = 2.2
 """Inches from one row of words to the other, unless a width is given."""
+_AROUND = 1.3
+"""Inches that the title, the names of the sides and of heads, and the notes may take."""
 _LONGEST = 1.6
 """The most inches of a word."""
 _FAINT = 1 / 255
@@ -74,6 +77,16 @@ def draw_arcs(observation: Observation, arcs: Arcs, style: Style | None = None, 
     if len(names) > 1:
         _draw_legend(page, names, around.above)
     return page.figure
+
+
+def room_for_words(style: Style, *, horizontal: bool = False) -> int:
+    """Return how many words a side of arcs has room for in the width or the size that is given."""
+    room = 99.0
+    if horizontal and style.given_width:
+        room = style.given_width - 2 * EDGE
+    elif style.given_height and not horizontal:
+        room = style.given_height - _AROUND
+    return max(2, min(MOST_WORDS, int(room / PITCH)))
 
 
 def _name(layer: int, head: int | None) -> str:
@@ -173,6 +186,7 @@ def _write_words(axes: Axes, layout: _Layout, sides: Sequence[Sequence[str]], st
             else:
                 options = {"ha": "left" if side else "right", "va": "center_baseline"}
                 x += 0.05 if side else -0.05
+            options["fontfamily"] = list(families(label))
             axes.text(x, y, label, size=LABEL, color=style.ink, parse_math=False, **options)
 
 

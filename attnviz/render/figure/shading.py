@@ -16,7 +16,7 @@ from attnviz.record import Observation
 from attnviz.render import palette
 from attnviz.render.figure import sheet
 from attnviz.render.figure.captions import hidden_note, picture_name
-from attnviz.render.figure.fonts import shorten_to, text_width
+from attnviz.render.figure.fonts import families, shorten_to, text_width
 from attnviz.render.figure.sheet import BAR, EDGE, LABEL, Scale
 from attnviz.render.figure.style import Style, own_settings
 from attnviz.render.labels import clean
@@ -102,7 +102,10 @@ def _draw_line(axes: Axes, boxes: _Boxes, colours: NDArray[np.floating], style: 
     axes.add_collection(PatchCollection(patches, facecolors=colours, edgecolors="none"), autolim=False)
     for i, ((x, y), size, word) in enumerate(zip(boxes.places, boxes.sizes, boxes.words, strict=True)):
         ink = "#000000" if palette.is_light(np.asarray(colours[i, :3] * 255)) else "#ffffff"
-        axes.text(x + _PAD, y + _LINE / 2, word, size=LABEL, color=ink, va="center_baseline", parse_math=False)
+        axes.text(
+            x + _PAD, y + _LINE / 2, word, size=LABEL, color=ink, va="center_baseline", parse_math=False,
+            fontfamily=list(families(word)),
+        )  # fmt: skip
         if i == boxes.query:
             axes.plot([x + _PAD, x + _PAD + size], [y + _LINE - 0.02] * 2, color=style.accent, linewidth=1.2)
 

@@ -15,7 +15,7 @@ from attnviz.analysis.text.shown_maps import grid
 from attnviz.analysis.text.summary import summarise
 from attnviz.errors import UsageError
 from attnviz.record import Heads, Observation, Request
-from attnviz.render.figure.arcs import draw_arcs
+from attnviz.render.figure.arcs import draw_arcs, room_for_words
 from attnviz.render.figure.difference import draw_difference
 from attnviz.render.figure.grid import draw_grid
 from attnviz.render.figure.head import draw_heads
@@ -93,7 +93,8 @@ def draw_view(observation: Observation, view: View, style: Style, *, horizontal:
             hint="Draw the view grid.",
         )
     if view == "arcs":
-        return draw_arcs(observation, find_arcs(observation, units, summary.maps), style, horizontal=horizontal)
+        arcs = find_arcs(observation, units, summary.maps, room_for_words(style, horizontal=horizontal))
+        return draw_arcs(observation, arcs, style, horizontal=horizontal)
     marked = observation.asked if observation.named and not observation.large else ()
     return draw_heads(observation, units, summary.maps, style, marked)
 
