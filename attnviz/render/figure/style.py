@@ -123,6 +123,7 @@ _SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "attnviz",  # the same names in each run
     "pdf.fonttype": 42,  # TrueType: journals refuse Type 3
+    "image.composite_image": False,  # it would draw several images of one pair of axes even when they are invisible
 }
 
 
