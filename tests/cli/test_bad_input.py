@@ -159,6 +159,8 @@ MISSING = "/no/such/place"
         case("export", S, "out.png", "--view", "grid", "--token", "bank", code=2, said="--token is for the views head"),
         case("export", S, "out.png", "--view", "difference", code=2, said=("another text", "--versus or --versus-m")),
         case("export", S, "out.png", "--view", "arcs", "--versus", "a", code=2, said="is for the view difference"),
+        case("export", S, "out.png", "--view", "arcs", "--own-scale", code=2, said="--own-scale is for the views grid"),
+        case("export", S, "out.png", "--annotate", code=2, said="--annotate is for the views head and difference"),
         case("export", S, "out.png", "--horizontal", code=2, said="--horizontal is for the view arcs, not for grid"),
         case("export", S, "out.png", "--size", "4x3", "--width", "3in", code=2, said="both --width and --size"),
         *(

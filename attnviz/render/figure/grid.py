@@ -192,6 +192,12 @@ def _notes(observation: Observation, maps: Grid, framed: Places, style: Style) -
     heads = maps.weights.shape[0] * maps.weights.shape[1]
     return [
         scale_note(style, heads) if style.own_scale or style.log else "",
-        "framed: the heads of the strongest links" if framed else "",
+        _framed_note(observation) if framed else "",
         "" if shares is None else hidden_note(observation, float(shares.mean())),
     ]
+
+
+def _framed_note(observation: Observation) -> str:
+    """Return why some heads are framed: a dark head may not be among them, since its links do not count."""
+    counts = "" if observation.everything else " between words that count; positional heads do not"
+    return f"framed: the heads of the strongest links{counts}"

@@ -60,6 +60,22 @@ def choose_view(view: str | None, request: Request, *, versus: bool = False, hor
     return cast("View", view)
 
 
+_OWN_SCALES, _ANNOTATED = ("grid", "head"), ("head", "difference")
+"""The views that know scales of heads, and those with weights in their cells."""
+
+
+def require_style(view: View, style: Style) -> None:
+    """Check that a ``view`` can look as the ``style`` says.
+
+    Raises:
+        UsageError: it has no scales of heads, or no cells with weights in them.
+    """
+    if style.own_scale and view not in _OWN_SCALES:
+        raise UsageError(f"`own_scale` is for the views {' and '.join(_OWN_SCALES)}, not for {view}")
+    if style.annotate is not None and view not in _ANNOTATED:
+        raise UsageError(f"`annotate` is for the views {' and '.join(_ANNOTATED)}, not for {view}")
+
+
 def request_for(view: View, request: Request) -> Request:
     """Return what must be observed for a ``view``: of one word that looks, its row alone."""
     if view == "token" and request.crop.rows == (None, None):
@@ -79,6 +95,7 @@ def draw_view(observation: Observation, view: View, style: Style, *, horizontal:
     Raises:
         UsageError: a layer or head that the model does not have; a view that the observation can't give.
     """
+    require_style(view, style)
     if view == "profile":
         return draw_profile(observation, style)
     summary = summarise(observation)
@@ -111,5 +128,6 @@ def draw_two(first: Observation, second: Observation, style: Style) -> Figure:
     Raises:
         UsageError: a text so long that its weights were not kept one by one.
     """
+    require_style("difference", style)
     one = summarise(first)
     return draw_difference(align(one, summarise(second)), one.units, style)
