@@ -202,6 +202,7 @@ def test_switches_say_what_they_do_and_change_the_numbers(opened: Open) -> None:
     assert page.state == "head=1.2&unit=token&min=0.25&shared=1"
 
 
+@pytest.mark.slow
 def test_a_part_of_the_heatmap_is_enlarged_and_moved(opened: Open) -> None:
     words = [f"w{i}" for i in range(40)]
     attention = record(words, random_weights((1, 2, 40)))
@@ -299,6 +300,7 @@ def test_two_texts_stand_in_two_rows_and_are_aligned(opened: Open) -> None:
     assert page.readout.endswith(share(made.decoder.weights[0, 2, 3, 2]))
 
 
+@pytest.mark.slow
 def test_a_slider_goes_through_what_the_model_wrote(opened: Open) -> None:
     weights = random_weights((2, 2, 8), causal=True)
     attention = record(["the", "bank", "gave", "a", "loan", "to", "the", "firm"], weights, causal=True, generated=3)
@@ -358,6 +360,7 @@ def test_a_weight_is_unfolded_to_its_product_scale_and_softmax(browser: Any, tmp
     page.close()
 
 
+@pytest.mark.slow
 def test_a_window_and_positions_stand_in_the_formula(browser: Any, tmp_path: Path, tiny_t5: Path) -> None:
     window = load(tiny.mistral(tmp_path / "mistral", sliding_window=3))
     for name, model, state, said in (
@@ -392,6 +395,7 @@ def test_a_browser_that_can_not_unpack_says_so(browser: Any, tmp_path: Path) -> 
     tab.close()
 
 
+@pytest.mark.slow
 def test_an_address_that_changes_all_the_time_is_written_now_and_then(opened: Open) -> None:
     page = opened(replay(bank(), Request()))
     page.tab.evaluate("() => { for (let i = 0; i < 300; i++) { page.state.onlyHead(i % 12); page.update(); } }")
@@ -399,6 +403,7 @@ def test_an_address_that_changes_all_the_time_is_written_now_and_then(opened: Op
     page.tab.wait_for_function("location.hash.startsWith('#head=2.3')")
 
 
+@pytest.mark.slow
 def test_what_is_seen_is_saved(opened: Open, tmp_path: Path) -> None:
     page = opened(replay(bank(), Request()), "head=1.2&pin=bank,company", accept_downloads=True)
     with page.tab.expect_download() as svg:
@@ -418,6 +423,7 @@ def test_what_is_seen_is_saved(opened: Open, tmp_path: Path) -> None:
     assert page.text(".command") == 'attnviz show "the bank" --layer 1 --head 2 --token bank'
 
 
+@pytest.mark.slow
 def test_a_long_text_shows_cells_and_its_strongest_links(opened: Open) -> None:
     words = [f"word{i}" for i in range(120)]
     whole = replay(record(words, random_weights((2, 2, 120))), Request(size=16, top=4, special=True))
@@ -436,6 +442,7 @@ def test_a_long_text_shows_cells_and_its_strongest_links(opened: Open) -> None:
     assert page.readout.endswith(share(float(links.weights[layer, head, query, 0])))
 
 
+@pytest.mark.slow
 def test_in_a_notebook_it_lives_in_a_frame_that_reaches_nothing(browser: Any, tmp_path: Path) -> None:
     attention = bank()
     frame = page_frame(text_page([replay(attention, Request())]))
@@ -458,6 +465,7 @@ def test_in_a_notebook_it_lives_in_a_frame_that_reaches_nothing(browser: Any, tm
     assert not said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "scheme"), [(400, "dark"), (1600, "light")])
 def test_nothing_is_wider_than_the_screen(opened: Open, width: int, scheme: str) -> None:
     page = opened(replay(bank(), Request()), viewport={"width": width, "height": 800}, color_scheme=scheme)
