@@ -238,6 +238,7 @@ def test_a_reader_that_stops_early_ends_it_quietly(saved: Path, tmp_path: Path) 
     assert code == 141
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 @pytest.mark.parametrize(
     ("environment", "blocks"),

@@ -13,6 +13,8 @@ import pytest
 
 from tests import tiny
 
+pytestmark = pytest.mark.slow  # each runs a whole process and waits for it
+
 # Says on standard output when it has come to a place, and stays there.
 _STAY = "print('there', flush=True); import time; time.sleep(60)"
 PLACES = {
