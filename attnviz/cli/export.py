@@ -111,8 +111,11 @@ def _draw(
         model = replace(model, model=picture.versus_model)
     if picture.versus is not None:
         text, reading, start = decode_argument(picture.versus), replace(reading, file=None), None
-    other, _ = source.observe_source(text, reading, start, model, replace(request, heads=figure.same_heads(found)))
-    return figure.draw_two(found, other, style)
+    return figure.draw_two(
+        found,
+        lambda heads: source.observe_source(text, reading, start, model, replace(request, heads=heads))[0],
+        style,
+    )
 
 
 def _save(drawn: Figure, path: Path, *, force: bool) -> None:

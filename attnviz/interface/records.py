@@ -190,7 +190,7 @@ class Attention(record.AttentionRecord, _Saveable):
         found = replay(self, figure.request_for(chosen, request))
         if versus is None:
             return figure.draw_view(found, chosen, look, horizontal=horizontal)
-        return figure.draw_two(found, replay(versus, replace(request, heads=figure.same_heads(found))), look)
+        return figure.draw_two(found, lambda heads: replay(versus, replace(request, heads=heads)), look)
 
     def matrix(self, layer: int, head: int, unit: record.Unit = "word", *, special: bool = True) -> Matrix:
         """The weights of one head with the labels of rows and columns.

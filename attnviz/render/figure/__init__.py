@@ -21,4 +21,3 @@ from attnviz.render.figure.views import choose_view as choose_view
 from attnviz.render.figure.views import draw_two as draw_two
 from attnviz.render.figure.views import draw_view as draw_view
 from attnviz.render.figure.views import request_for as request_for
-from attnviz.render.figure.views import same_heads as same_heads

@@ -29,13 +29,17 @@ def bar_label(*, per_token: bool) -> str:
     return f"attention weight{' per token' if per_token else ''} (%)"
 
 
+def log_note(style: Style) -> str:
+    """Return that the scale is logarithmic, and what that hides; empty if it is not."""
+    return "logarithmic scale: weights below its beginning have the lowest colour" if style.log else ""
+
+
 def scale_note(style: Style, heads: int) -> str:
     """Return what a reader must know of the scale of a picture of so many heads; empty for the usual one."""
     shared = "" if heads == 1 else "one scale for all heads"
     if style.own_scale and heads > 1:
         shared = "each head has a scale of its own, to its largest weight"
-    log = "logarithmic scale: weights below its beginning have the lowest colour" if style.log else ""
-    return "; ".join(filter(None, (shared, log)))
+    return "; ".join(filter(None, (shared, log_note(style))))
 
 
 def hidden_note(observation: Observation, share: float) -> str:

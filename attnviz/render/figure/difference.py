@@ -12,14 +12,12 @@ from attnviz.render import palette
 from attnviz.render.figure import sheet
 from attnviz.render.figure.captions import axis_names, bar_label
 from attnviz.render.figure.fonts import shorten_to
-from attnviz.render.figure.panels import Around, Panel, draw_panels
+from attnviz.render.figure.panels import NAMED, Around, Panel, draw_panels
 from attnviz.render.figure.sheet import LABEL, Scale
 from attnviz.render.figure.style import Style, own_settings
 from attnviz.render.heatmap import Heatmap
 from attnviz.render.labels import clean
 
-_NAMED = 80
-"""The most words of a map whose axes name them."""
 _HEADING = 2.6
 """The most inches of the beginning of a text over its map."""
 
@@ -51,7 +49,7 @@ def draw_difference(aligned: Aligned, units: Reading, style: Style | None = None
     else:
         panels.append(_difference(aligned, change, style))
         notes[0] += "; the difference is the second minus the first, in percentage points"
-    named = max(max(each.weights.shape) for each in aligned.maps) <= _NAMED
+    named = max(max(each.weights.shape) for each in aligned.maps) <= NAMED
     head = aligned.head
     title = f"{clean(aligned.title)}  L{head[0]} {'mean of its heads' if head[1] is None else f'H{head[1]}'}"
     around = Around(title, notes, axis_names(units), "", named)

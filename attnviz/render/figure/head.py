@@ -13,13 +13,11 @@ from attnviz.analysis.text.units import Reading
 from attnviz.record import Observation
 from attnviz.render.figure import sheet
 from attnviz.render.figure.captions import axis_names, bar_label, hidden_note, picture_name, scale_note
-from attnviz.render.figure.panels import BIG, Around, Panel, draw_panels
+from attnviz.render.figure.panels import BIG, NAMED, Around, Panel, draw_panels
 from attnviz.render.figure.sheet import Scale
 from attnviz.render.figure.style import Style, own_settings
 from attnviz.render.heatmap import Heatmap, head_heatmap, head_name, pool
 
-_NAMED = 80
-"""The most words of a map whose axes name them."""
 _CELLS = 1000
 """The most cells of a map across or down, if there are enough pixels."""
 _MARGIN = 1.5
@@ -78,10 +76,10 @@ def draw_heads(
 def _heatmaps(units: Reading, heads: Sequence[HeadMap], style: Style) -> tuple[list[Heatmap], bool]:
     """Return the maps, pooled to what can be seen, and whether words can name their rows and columns."""
     whole = [head_heatmap(units, head) for head in heads]
-    named = max(whole[0].values.shape) <= _NAMED and not whole[0].pooled
+    named = max(whole[0].values.shape) <= NAMED and not whole[0].pooled
     side = min(style.size) if style.size else style.width or BIG + _MARGIN
     room = max(0.5, side - _MARGIN) / math.ceil(math.sqrt(len(heads)))
-    most = _NAMED if named else min(_CELLS, int(room * style.dpi))
+    most = NAMED if named else min(_CELLS, int(room * style.dpi))
     return [pool(heatmap, most, most) for heatmap in whole], named
 
 

@@ -24,6 +24,8 @@ _SMALL, _LEAST = 0.2, 1.2
 """The fewest inches of a cell with a word, and of a map, before maps stand below each other."""
 BIG = 8.0
 """Inches of the longer side of a map of many words."""
+NAMED = 80
+"""The most words of a map whose axes name them."""
 _NUMBERED = 16
 """The most words of a map whose cells contain their weights unasked."""
 _TALL = 10.0

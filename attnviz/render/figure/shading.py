@@ -15,7 +15,7 @@ from attnviz.analysis.text.shading import Shading
 from attnviz.record import Observation
 from attnviz.render import palette
 from attnviz.render.figure import sheet
-from attnviz.render.figure.captions import hidden_note, picture_name
+from attnviz.render.figure.captions import hidden_note, log_note, picture_name
 from attnviz.render.figure.fonts import families, shorten_to, text_width
 from attnviz.render.figure.sheet import BAR, EDGE, LABEL, Scale
 from attnviz.render.figure.style import Style, own_settings
@@ -112,6 +112,5 @@ def _draw_line(axes: Axes, boxes: _Boxes, colours: NDArray[np.floating], style: 
 
 def _notes(observation: Observation, shading: Shading, style: Style) -> list[str]:
     """Return what must be said of the picture, a note each."""
-    log = "logarithmic scale: weights below its beginning have the lowest colour" if style.log else ""
     hidden = "" if shading.hidden is None else hidden_note(observation, shading.hidden)
-    return [note for note in (log, hidden) if note]
+    return [note for note in (log_note(style), hidden) if note]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal, cast, get_args
 
@@ -116,18 +117,19 @@ def draw_view(observation: Observation, view: View, style: Style, *, horizontal:
     return draw_heads(observation, units, summary.maps, style, marked)
 
 
-def same_heads(observation: Observation) -> Heads:
-    """Return the head that a difference shows first, so that the other text or model shows the same."""
-    head = summarise(observation).maps[0]
-    return Heads((head.layer,), None if head.head is None else (head.head,), head.head is None)
-
-
-def draw_two(first: Observation, second: Observation, style: Style) -> Figure:
+def draw_two(first: Observation, observe_other: Callable[[Heads], Observation], style: Style) -> Figure:
     """Draw the first head of two observations side by side, and their difference.
+
+    Args:
+        first: what was observed of one text by one model.
+        observe_other: observes the other text or model in the head that is shown of the ``first``.
+        style: how the picture looks.
 
     Raises:
         UsageError: a text so long that its weights were not kept one by one.
     """
     require_style("difference", style)
     one = summarise(first)
-    return draw_difference(align(one, summarise(second)), one.units, style)
+    head = one.maps[0]
+    heads = Heads((head.layer,), None if head.head is None else (head.head,), head.head is None)
+    return draw_difference(align(one, summarise(observe_other(heads))), one.units, style)
