@@ -12,7 +12,8 @@ from attnviz.render import palette
 from attnviz.render.figure import sheet
 from attnviz.render.figure.captions import axis_names, bar_label
 from attnviz.render.figure.fonts import shorten_to
-from attnviz.render.figure.panels import NAMED, Around, Panel, draw_panels
+from attnviz.render.figure.layout import NAMED, Around, Panel
+from attnviz.render.figure.panels import draw_panels
 from attnviz.render.figure.sheet import LABEL, Scale
 from attnviz.render.figure.style import Style, own_settings
 from attnviz.render.heatmap import Heatmap

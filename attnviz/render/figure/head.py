@@ -13,7 +13,8 @@ from attnviz.analysis.text.units import Reading
 from attnviz.record import Observation
 from attnviz.render.figure import sheet
 from attnviz.render.figure.captions import axis_names, bar_label, hidden_note, picture_name, scale_note
-from attnviz.render.figure.panels import BIG, NAMED, Around, Panel, draw_panels
+from attnviz.render.figure.layout import BIG, NAMED, Around, Panel
+from attnviz.render.figure.panels import draw_panels
 from attnviz.render.figure.sheet import Scale
 from attnviz.render.figure.style import Style, own_settings
 from attnviz.render.heatmap import Heatmap, head_heatmap, head_name, pool
