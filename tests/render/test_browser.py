@@ -171,6 +171,28 @@ def test_a_click_adds_a_head_and_a_double_click_shows_only_it(opened: Open) -> N
         assert page.state == f"head={state}&pin=bank,gave"
 
 
+def test_a_tap_shows_a_head_and_a_double_tap_adds_it(opened: Open) -> None:
+    attention = bank()
+    weights = in_words(attention)
+    page = opened(replay(attention, Request()), "head=0.0&pin=bank,gave", has_touch=True, is_mobile=True)
+    assert "A tap shows a head, a double tap adds it." in page.text(".overview .hint")
+    page.tab.touchscreen.tap(*thumb(page, 2, 3, 4))
+    page.settle()
+    assert page.state == "head=2.3&pin=bank,gave"
+    assert page.readout == f"L2 H3 bank → gave {share(weights[2, 3, 2, 3])}"
+    for _ in range(2):
+        page.tab.touchscreen.tap(*thumb(page, 1, 1, 4))
+    page.settle()
+    assert page.state == "head=2.3,1.1&pin=bank,gave"
+    page.tab.wait_for_timeout(450)
+    page.tab.touchscreen.tap(*thumb(page, 1, 1, 4))
+    page.settle()
+    assert page.state == "head=1.1&pin=bank,gave"
+    page.tab.touchscreen.tap(*cell(page, 0, 3))
+    page.settle()
+    assert page.readout == f"L1 H1 the → loans {share(weights[1, 1, 1, 4])}"
+
+
 def test_switches_say_what_they_do_and_change_the_numbers(opened: Open) -> None:
     attention = bank()
     page = opened(replay(attention, Request()), "head=1.2")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 import zlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +20,10 @@ STEPS = (255, 127, 63, 47)
 """In how many steps the roots are told apart: fewer where the page would be too large otherwise."""
 MOST = 11_850_000
 """The most bytes of a map, before base64 makes a third more of them."""
+_TOGETHER = 1 << 20
+"""About so many bytes are deflated as one."""
+_END = zlib.compressobj(wbits=-zlib.MAX_WBITS).flush()
+"""The block that ends what is deflated."""
 
 Bytes = NDArray[np.uint8]
 
@@ -51,9 +58,10 @@ def pack_weights(weights: Array, *, causal: bool) -> Packed | None:
     ones the first, in the order of the keys.
     """
     for steps in STEPS:
-        if _estimate(weights, steps, causal=causal) > 1.1 * MOST:
+        if _estimate(weights, steps, causal=causal) > MOST:
             continue
-        parts = [_layer(layer, steps, causal=causal) for layer in weights]
+        with ThreadPoolExecutor() as pool:
+            parts = [*pool.map(partial(_layer, steps=steps, causal=causal), weights)]
         data = _deflate([part[0] for part in parts] + [part[1] for part in parts])
         if len(data) <= MOST:
             return Packed(data, steps, max(part[2] for part in parts), max(part[3] for part in parts))
@@ -113,7 +121,7 @@ def pack_links(links: Top, maps: Pooled, most: int) -> Packed:
             exact = ((first - 0.5 + (second + 0.5) / 256) / 255).clip(0, 1) ** 2
             apart = float(np.abs(exact - weights).max(initial=0))
             return Packed(data, 255, float(np.abs((cells / 255.0) ** 2 - maps.values).max(initial=0)), apart, count)
-        count -= 1
+        count = max(1, min(count - 1, count * most // len(data)))
 
 
 def pack_scores(scores: Array, *, causal: bool) -> str:
@@ -124,6 +132,22 @@ def pack_scores(scores: Array, *, causal: bool) -> str:
     return base64.b64encode(data).decode()
 
 
-def _deflate(parts: list[bytes]) -> bytes:
-    packer = zlib.compressobj(9 if sum(map(len, parts)) < 1 << 22 else 6, zlib.DEFLATED, -zlib.MAX_WBITS)
-    return b"".join([*map(packer.compress, parts), packer.flush()])
+def _deflate(parts: Sequence[bytes]) -> bytes:
+    """Deflate ``parts`` one after another, in several threads where they are large."""
+    joined: list[list[bytes]] = [[]]
+    for part in parts:
+        if sum(map(len, joined[-1])) >= _TOGETHER:
+            joined.append([])
+        joined[-1].append(part)
+    with ThreadPoolExecutor() as pool:  # zlib lets other threads run meanwhile
+        return b"".join([*pool.map(_smallest, map(b"".join, joined)), _END])
+
+
+def _smallest(data: bytes) -> bytes:
+    """Deflate ``data`` in the way that takes the fewest bytes, up to the end of a byte, so that more may follow.
+
+    Weights are noise: to look for what comes again takes ten times as long, and seldom finds more than zeros in a row.
+    """
+    ways = (zlib.Z_RLE, zlib.Z_HUFFMAN_ONLY, *([zlib.Z_DEFAULT_STRATEGY] if len(data) < _TOGETHER else []))
+    packers = [zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, way) for way in ways]
+    return min((packer.compress(data) + packer.flush(zlib.Z_FULL_FLUSH) for packer in packers), key=len)

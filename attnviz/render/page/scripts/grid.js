@@ -80,7 +80,7 @@ class Grid extends Zoomed {
   fill() {
     const { view, state } = this.page;
     this.cells = view.cells(state.shown);
-    this.top = this.cells.values.reduce((most, value) => Math.max(most, value), 0);
+    this.top = largest(this.cells.values);
     const [rows, columns] = [this.cells.rows.length, this.cells.columns.length];
     if (this.part && (this.part[1] > rows || this.part[3] > columns)) this.part = null;
     this.unseen = view.unseen(state.shown);
@@ -131,17 +131,17 @@ class Grid extends Zoomed {
     const values = new Float32Array(rows * columns);
     const all = this.cells.columns.length;
     for (let r = r0; r < r1; r++)
-      for (let c = c0; c < c1; c++) values[(r - r0) * columns + c - c0] = place(this.cells.values[r * all + c]);
+      values.set(this.cells.values.subarray(r * all + c0, r * all + c1), (r - r0) * columns);
     if (values.length > boxes) {
       // Cells smaller than pixels would be dropped, so that the largest of some stands for all.
       const step = Math.ceil(1 / (size * (window.devicePixelRatio || 1)));
       const small = pooled(values, rows, columns, step, step);
-      draw.image(small.values, small.columns, small.rows, left, high, wide, tall, colours);
+      draw.image(small.values.map(place), small.columns, small.rows, left, high, wide, tall, colours);
     } else {
       const space = size >= 10 ? 1 : size >= 5 ? 0.5 : 0;
       for (let i = 0; i < values.length; i++) {
         const [r, c] = [Math.floor(i / columns), i % columns];
-        draw.box(left + c * size, high + r * size, size - space, size - space, colours.colour(values[i]));
+        draw.box(left + c * size, high + r * size, size - space, size - space, colours.colour(place(values[i])));
       }
     }
     draw.box(left - 0.5, high - 0.5, wide + 1, tall + 1, null, colours.line);

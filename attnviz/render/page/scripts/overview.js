@@ -2,6 +2,12 @@
 
 const THUMB = { least: 16, most: 46, gap: 3, label: 30, foot: 14, tall: 560 };
 
+/** In so many milliseconds two taps are one double tap. */
+const TWICE = 400;
+
+/** Whether the reader points with a finger. */
+const COARSE = window.matchMedia("(pointer: coarse)");
+
 class Overview {
   constructor(page) {
     this.page = page;
@@ -27,14 +33,32 @@ class Overview {
       page.state.hover(found === null ? null : { head: found });
     });
     this.canvas.addEventListener("pointerleave", () => page.state.hover(null));
+    let touched = false; // not all browsers say it of a click
+    this.canvas.addEventListener("pointerdown", (event) => (touched = event.pointerType === "touch"));
     this.canvas.addEventListener("click", (event) => {
       const found = head(event);
-      if (found !== null) page.state.addHead(found);
+      if (found === null) return;
+      if (touched) this.tap(found);
+      else page.state.addHead(found);
     });
     this.canvas.addEventListener("dblclick", (event) => {
       const found = head(event);
-      if (found !== null) page.state.onlyHead(found);
+      if (found !== null && !touched) page.state.onlyHead(found);
     });
+  }
+
+  /** A finger can't point before it taps: a tap shows a head, and a second one soon after adds it. */
+  tap(head) {
+    const { state } = this.page;
+    const now = performance.now();
+    if (this.tapped?.head === head && now - this.tapped.when < TWICE) {
+      state.heads = this.tapped.before;
+      this.tapped = null;
+      state.addHead(head);
+    } else {
+      this.tapped = { head, when: now, before: state.heads };
+      state.onlyHead(head);
+    }
   }
 
   /** Make the pictures of all heads again, a few at a time so that the page stays at hand. */
@@ -73,7 +97,7 @@ class Overview {
     const [rows, columns] = [cells.rows.length, cells.columns.length];
     const small = pooled(cells.values, rows, columns, Math.ceil(rows / THUMB.most), Math.ceil(columns / THUMB.most));
     this.pictures[head] = small;
-    this.tops[head] = small.values.reduce((most, value) => Math.max(most, value), 0);
+    this.tops[head] = largest(small.values);
   }
 
   /** The heads in the order that is wanted, and the number by which, where there is one. */
@@ -240,7 +264,10 @@ class Overview {
       const figure = ["distance"].includes(option.value) && !view.facts.figures[option.value];
       option.disabled = word || figure;
     }
-    this.about.textContent = `${about[state.order]} Click adds a head, a double click shows only it.`;
+    const how = COARSE.matches
+      ? "A tap shows a head, a double tap adds it."
+      : "Click adds a head, a double click shows only it.";
+    this.about.textContent = `${about[state.order]} ${how}`;
     const names = state.heads.map((head) => state.headName(head)).join(", ");
     this.canvas.setAttribute("aria-label", `All heads; in hand: ${names}`);
   }

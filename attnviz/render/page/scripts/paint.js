@@ -204,16 +204,26 @@ function fitted(text, size, width) {
   return `${letters.slice(0, low).join("")}…`;
 }
 
+function largest(values) {
+  let most = 0;
+  for (let i = 0; i < values.length; i++) if (values[i] > most) most = values[i];
+  return most;
+}
+
 /** The largest of each `down` × `across` values. */
 function pooled(values, rows, columns, down, across) {
+  if (down === 1 && across === 1) return { values, rows, columns };
   const [high, wide] = [Math.ceil(rows / down), Math.ceil(columns / across)];
   const found = new Float32Array(high * wide);
   for (let r = 0; r < rows; r++) {
     const at = Math.floor(r / down) * wide;
-    for (let c = 0; c < columns; c++) {
-      const place = at + Math.floor(c / across);
-      const value = values[r * columns + c];
-      if (value > found[place]) found[place] = value;
+    for (let column = 0, c = 0; column < wide; column++) {
+      let most = found[at + column];
+      for (const end = Math.min(columns, c + across); c < end; c++) {
+        const value = values[r * columns + c];
+        if (value > most) most = value;
+      }
+      found[at + column] = most;
     }
   }
   return { values: found, rows: high, columns: wide };

@@ -77,7 +77,7 @@ class Tools {
       make(
         "p",
         { class: "hint" },
-        "Everywhere: the pointer shows, a click pins, a second click or Esc frees. On heads a click adds, a double click shows only that one.",
+        "Everywhere: the pointer shows, a click pins, a second click or Esc frees. On heads a click adds, a double click shows only that one; a tap shows only one, a double tap adds it.",
       ),
       make("form", { method: "dialog" }, make("button", {}, "close")),
     );

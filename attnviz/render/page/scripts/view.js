@@ -143,8 +143,10 @@ class View {
     if (map.whole) {
       const [mean, m] = [this.mean(heads), this.keys.count];
       const values = new Float32Array(this.rows.length * this.columns.length);
+      const { columns } = this;
       let at = 0;
-      for (const row of this.rows) for (const column of this.columns) values[at++] = mean[row * m + column];
+      for (const row of this.rows)
+        for (let c = 0; c < columns.length; c++) values[at++] = mean[row * m + columns[c]];
       return { values, rows: this.rows, columns: this.columns, down: 1, across: 1 };
     }
     const long = map.facts.long;
