@@ -85,11 +85,19 @@ def test_a_link_is_quoted_with_the_line_of_its_document_and_as_text() -> None:
     assert "approved the loan. 5 0.83 50.0 % 50.0 % L1 H2 notes.txt:12" in found.text
 
 
-def test_each_cell_of_a_map_says_its_head_and_value() -> None:
+def steps(found: Page) -> list[int]:
+    """The numbers of the colours of all cells of all maps."""
+    return [int(value or "") for _, name, value in found.attributes if name == "data-s"]
+
+
+def test_each_cell_of_a_map_says_its_value_and_how_documents_differ() -> None:
     found = page(corpus(30, entropy=1.25))
-    assert "L3 H2: 1.25 nats ± 0.00; 5–95 % of the documents: 1.25 to 1.25" in found.text
+    assert "H0 H1 H2 H3 L0 1.25 1.25 1.25 1.25 L1 1.25" in found.text
+    said = [value for _, name, value in found.attributes if name == "title"]
+    assert said[0] == "± 0.00; 5–95 % of the documents: 1.25 to 1.25"
     assert found.elements["figure"] == 17
-    assert found.elements["rect"] == 17 * len(LAYERS) * HEADS
+    assert len(said) == len(steps(found)) == 17 * len(LAYERS) * HEADS
+    assert set(steps(found)[: len(LAYERS) * HEADS]) == {255}
 
 
 def test_maps_without_values_are_left_out_and_heads_without_are_said() -> None:
@@ -99,15 +107,15 @@ def test_maps_without_values_are_left_out_and_heads_without_are_said() -> None:
     collector.add(documents(range(3)), some, links())
     found = page(collector.corpus())
     assert found.elements["figure"] == 16
-    assert "L1 H1: none" in found.text
-    assert ("rect", "class", "none") in found.attributes
+    assert re.search(r"L1 \S+ % none ", found.text)
+    assert len(steps(found)) == 16 * len(LAYERS) * HEADS - 1
 
 
 def test_induction_has_a_map_where_it_was_measured() -> None:
     scores = np.zeros((len(LAYERS), HEADS))
     scores[2, 1] = 0.94
     found = page(replace(corpus(3), induction=scores))
-    assert "L3 H1: 94.0 %" in found.text
+    assert "L3 0.0 % 94.0 % 0.0 %" in found.text
     assert found.elements["figure"] == 18
 
 
@@ -131,7 +139,7 @@ def test_text_of_the_corpus_is_text() -> None:
     about = replace(ABOUT, model=EVIL, inputs=(EVIL,), options={EVIL: EVIL}, check=EVIL, revision=EVIL)
     html = corpus_page(made, roles(made), about)
     found = Page(html)
-    assert found.elements["script"] == 1
+    assert found.elements["script"] == 2  # the content and the module
     assert found.elements["img"] == 0
     assert found.text.count('<script>alert("1")') >= 8
     assert not {"\u202e", "\x1b"} & set(html)
@@ -142,12 +150,13 @@ def test_the_page_needs_and_allows_nothing_else() -> None:
     found = Page(html)
     policy = next(value for tag, name, value in found.attributes if tag == "meta" and "default-src" in (value or ""))
     for kind in ("style", "script"):
-        content = re.search(rf"<{kind}[^>]*>(.*?)</{kind}>", html, re.DOTALL)
+        content = re.search(rf"<{kind}(?: type=\"module\")?>(.*?)</{kind}>", html, re.DOTALL)
         assert content is not None
         digest = base64.b64encode(hashlib.sha256(content[1].encode()).digest()).decode()
         assert f"{kind}-src 'sha256-{digest}'" in (policy or "")
     assert "default-src 'none'" in (policy or "")
-    assert not {"src", "href", "style", "onclick"} & {name for _, name, _ in found.attributes}
+    assert not {"src", "style", "onclick"} & {name for _, name, _ in found.attributes}
+    assert all((value or "").startswith("#head=") for _, name, value in found.attributes if name == "href")
     assert "http" not in html.replace("http-equiv", "")
     assert "url(" not in html
 
@@ -175,13 +184,16 @@ def test_values_below_zero_have_a_scale_of_two_sides() -> None:
     some["signed_distance"] -= 0.5
     collector = Collector(LAYERS, HEADS)
     collector.add(documents(range(3)), some, links())
-    classes = [value for tag, name, value in page(collector.corpus()).attributes if (tag, name) == ("rect", "class")]
-    assert sum((value or "").startswith("d") for value in classes) == len(LAYERS) * HEADS
-    assert {value for value in classes if (value or "").startswith("d")} <= {f"d{i}" for i in range(16)}
+    found = page(collector.corpus())
+    maps = [name for tag, name, _ in found.attributes if tag == "figure" and name != "class"]
+    assert maps.count("data-signed") == 1
+    before = next(i for i, shown in enumerate(corpus_maps(collector.corpus())) if shown.two_sided)
+    cells = len(LAYERS) * HEADS
+    assert all(step < 128 for step in steps(found)[before * cells : (before + 1) * cells])
 
 
 def test_a_large_model_has_a_page_that_opens() -> None:
     html = corpus_page(corpus(2, layers=300), (), ABOUT)
-    assert "L299 H3" in html
+    assert '<th scope="row">L299</th>' in html
     assert "± " not in html
     assert len(html) < 2_500_000

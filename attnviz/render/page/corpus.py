@@ -1,4 +1,4 @@
-"""The report on a corpus: a single HTML page that needs no other files and works without scripts."""
+"""The report on a corpus: a single HTML page that needs no other files; without scripts its maps are tables."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from attnviz.analysis.corpus.quotes import Quotations
 from attnviz.analysis.corpus.roles import RoleHeads
 from attnviz.render.about import About
 from attnviz.render.labels import clean
-from attnviz.render.maps import MetricMap, corpus_maps
-from attnviz.render.page import sections, svg
-from attnviz.render.page.environment import file, render
+from attnviz.render.maps import corpus_maps
+from attnviz.render.page import sections
+from attnviz.render.page.environment import file, module, packed_palettes, render, script_json
+from attnviz.render.page.head_maps import maps_html
 from attnviz.render.page.html import section
 from attnviz.render.page.sections import count_of
+
+SCRIPTS = ("paint", "tables", "heads", "report")
+"""The files of the script in their order."""
 
 
 def corpus_page(corpus: Corpus, found: Sequence[RoleHeads], about: About, quotations: Quotations | None = None) -> str:
@@ -26,8 +30,6 @@ def corpus_page(corpus: Corpus, found: Sequence[RoleHeads], about: About, quotat
         quotations: the sentences of links, as far as they are known.
     """
     quotations = quotations or {}
-    style = file("style.css") + svg.map_style(len(corpus.layers), corpus.heads)
-    script = file("script.js")
     name = clean(about.model.rpartition("/")[2])
     shown = corpus_maps(corpus)
     body = [
@@ -36,7 +38,7 @@ def corpus_page(corpus: Corpus, found: Sequence[RoleHeads], about: About, quotat
         sections.typical_section(corpus, quotations, everything="all" in about.options),
         sections.longest_section(corpus, quotations),
         sections.roles_section(found, shown),
-        section("Maps", sections.ABOUT_MAPS, _maps(shown, corpus)) if shown else "",
+        section("Maps", sections.ABOUT_MAPS, maps_html(shown, corpus.layers)) if shown else "",
         sections.outliers_section(corpus),
         sections.reasons_section("Failures", "Documents that could not be measured, and why.", corpus.failures),
         sections.reasons_section("Notes", "What is to be known of documents that were measured.", corpus.notes),
@@ -48,10 +50,7 @@ def corpus_page(corpus: Corpus, found: Sequence[RoleHeads], about: About, quotat
         heading=f"Where {name} looks in {count_of(corpus.counts.measured, 'document')}",
         lead=sections.inputs_line(about),
         body="\n".join(part for part in body if part),
-        style=style,
-        script=script,
+        style=file("style.css"),
+        script=module(SCRIPTS) + file("scripts/start.js"),
+        content=script_json({"palettes": packed_palettes(signed=True)}),
     )
-
-
-def _maps(shown: Sequence[MetricMap], corpus: Corpus) -> str:
-    return f"<div class=maps>\n{chr(10).join(svg.map_figure(each, corpus.layers) for each in shown)}\n</div>"

@@ -5,13 +5,16 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from jinja2 import DictLoader, Environment, StrictUndefined
 
-_NAMES = ("base.html", "corpus.html", "frame.html", "text.html")
+from attnviz.render import palette
+
+_NAMES = ("base.html", "corpus.html", "frame.html", "maps.html", "text.html")
 
 
 def render(template: str, /, **values: Any) -> str:
@@ -33,6 +36,19 @@ def _environment() -> Environment:
 def file(name: str) -> str:
     """Return the text of a file of this package."""
     return files(__package__).joinpath(name).read_text("utf-8")
+
+
+def module(names: Sequence[str]) -> str:
+    """Return the files of the script that are named, as one module that exports ``render``."""
+    return "\n".join(file(f"scripts/{name}.js") for name in names) + "\nexport { render };\n"
+
+
+def packed_palettes(*, signed: bool = False) -> dict[str, str]:
+    """Return the colours of the light and the dark page, in base64; also those of ``signed`` values."""
+    tables = {name: palette.colour_table(name) for name in ("ink", "ember")}
+    if signed:
+        tables |= {f"{name}-signed": palette.two_sided_table(name) for name in ("ink", "ember")}
+    return {name: base64.b64encode(table.tobytes()).decode() for name, table in tables.items()}
 
 
 def digest(content: str) -> str:

@@ -20,7 +20,7 @@ from attnviz.render.terminal.cost import duration
 
 ABOUT_MAPS = (
     "One cell a head: layers down, heads across. Its colour is the mean over the documents; shares of attention are in "
-    "percent. Each map has a scale of its own. Point at a cell to read it."
+    "percent. Each map has a scale of its own. Point at a head to read it in all maps; a click pins it, Esc frees it."
 )
 _ABOUT_ROLES = (
     "What heads do over the whole corpus, by the score that stands beside each. A head may have several roles or none; "
@@ -105,16 +105,21 @@ def _role(found: RoleHeads) -> str:
         if rest := found.heads[_SHOWN:]:
             heads += f"<details><summary>{len(rest):,} more</summary>{_heads(rest)}</details>"
     name = f"<h3>{role.name} <small>· {count}</small></h3>"
-    return f"<div class=role><div>{name}<p>{about}</p></div><div>{heads}</div></div>"
+    return f'<div class="card role"><div>{name}<p>{about}</p></div><div>{heads}</div></div>'
 
 
 def _heads(heads: Sequence[HeadRole]) -> str:
     items = (
-        f"<li><b>L{each.layer} H{each.head}</b> {format_number(each.score, 'share')}"
+        f"<li><b>{_head(each.layer, each.head)}</b> {format_number(each.score, 'share')}"
         f"{f' <i>{escape_text(each.detail)}</i>' if each.detail else ''}</li>"
         for each in heads
     )
     return f"<ul class=heads>{''.join(items)}</ul>"
+
+
+def _head(layer: int, head: int) -> str:
+    """Return the name of a head, which leads to it in the maps."""
+    return f'<a href="#head={layer}.{head}">L{layer} H{head}</a>'
 
 
 def _nearest(found: RoleHeads) -> str:
@@ -135,7 +140,7 @@ def typical_section(corpus: Corpus, quotations: Quotations, *, everything: bool)
             cell(format_number(pair.expected, ""), pair.expected),
             cell(format_number(pair.weight, "share"), pair.weight),
             cell(format_number(best.weight, "share"), best.weight),
-            TableCell(f"L{best.layer} H{best.head}", best.layer * corpus.heads + best.head, "h"),
+            TableCell(_head(best.layer, best.head), best.layer * corpus.heads + best.head, "h"),
             _document(best, quotations),
         )
         for pair in corpus.typical
@@ -179,7 +184,7 @@ def longest_section(corpus: Corpus, quotations: Quotations) -> str:
             TableCell(_linked(link, quotations), kind="w"),
             cell(f"{abs(link.distance):,}", abs(link.distance)),
             cell(format_number(link.weight, "share"), link.weight),
-            TableCell(f"L{link.layer} H{link.head}", link.layer * corpus.heads + link.head, "h"),
+            TableCell(_head(link.layer, link.head), link.layer * corpus.heads + link.head, "h"),
             _document(link, quotations),
         )
         for link in corpus.longest

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -12,11 +11,10 @@ from attnviz.analysis.text.units import Reading
 from attnviz.encoding import Encoding
 from attnviz.errors import UsageError
 from attnviz.record import Kind, Observation
-from attnviz.render import palette
 from attnviz.render.labels import clean, shorten
 from attnviz.render.maps import format_number
 from attnviz.render.page.content import LISTED, Products, map_content, text_content
-from attnviz.render.page.environment import file, render, script_json
+from attnviz.render.page.environment import file, module, packed_palettes, render, script_json
 
 SCRIPTS = (
     "data",
@@ -55,11 +53,6 @@ class TextAbout:
     passed: bool = True
 
 
-def script() -> str:
-    """Return the module: ``render({el, model})`` draws the page in an element."""
-    return "\n".join(file(f"scripts/{name}.js") for name in SCRIPTS) + "\nexport { render };\n"
-
-
 def text_page(
     found: Sequence[Observation], about: TextAbout | None = None, products: Mapping[Kind, Products] | None = None
 ) -> str:
@@ -84,9 +77,7 @@ def text_page(
         "texts": [text_content(each, first.request.language) for each in texts],
         "maps": [each.facts for each in maps],
         "map": opened,
-        "palettes": {
-            name: base64.b64encode(palette.colour_table(name).tobytes()).decode() for name in ("ink", "ember")
-        },
+        "palettes": packed_palettes(),
     }
     name = clean(first.model).rpartition("/")[2]
     page = render(
@@ -101,8 +92,8 @@ def text_page(
         passed=about.passed,
         note=first.note,
         said=first.prediction and clean(first.prediction.describe(first.encoding)),
-        style=file("style.css") + file("text.css"),
-        script=script() + file("scripts/page.js"),
+        style=file("style.css"),
+        script=module(SCRIPTS) + file("scripts/start.js"),
         content=script_json(content),
         packed=[each.packed.base64() for each in maps],
         scores=[each.scores for each in maps],

@@ -288,7 +288,7 @@ class Grid extends Zoomed {
     const { state, colours, view } = this.page;
     const { top } = this.on;
     const bar = make("span", { class: "ramp" });
-    bar.style.background = `linear-gradient(90deg, ${[0, 32, 64, 96, 128, 160, 192, 224, 255].map((i) => colours.css[i]).join(", ")})`;
+    paintRamp(bar, colours);
     const whose = state.shared
       ? "the largest of all heads"
       : state.shown.length > 1

@@ -87,30 +87,22 @@ class Page extends Tools {
     window.addEventListener("hashchange", () => {
       if (location.hash.slice(1) !== this.address) this.go(location.hash.slice(1));
     });
-    const dark = window.matchMedia("(prefers-color-scheme: dark)");
-    dark.addEventListener("change", () => this.recolour());
-    window.addEventListener("beforeprint", () => this.print(true));
-    window.addEventListener("afterprint", () => this.print(false));
     new ResizeObserver(() => {
       if (this.view && !this.printed && this.width !== this.element.clientWidth) this.redraw();
     }).observe(this.element);
   }
 
-  /** On paper it is light, and its tables are open. */
-  print(printed) {
+  /** Draw it light or dark; on paper it is light, and its tables are open. */
+  recolour(dark, printed) {
     this.printed = printed;
-    document.documentElement.classList.toggle("printed", printed);
-    this.recolour(...(printed ? [false] : []));
+    this.colours = new Palette(this.model.palettes[dark ? "ember" : "ink"], dark, getComputedStyle(this.element));
+    if (!this.view) return;
+    this.redraw();
     if (!printed) return;
     // Printed canvases hide what is behind them, so that the marks are drawn on the pictures themselves.
     this.overview.markOn(new Pixels(this.overview.layers.under.getContext("2d")));
     this.grid.markOn(new Pixels(this.grid.layers.under.getContext("2d")));
     this.arcs.markOn(new Pixels(this.arcs.layers.under.getContext("2d")));
-  }
-
-  recolour(dark = window.matchMedia("(prefers-color-scheme: dark)").matches) {
-    this.colours = new Palette(this.model, dark, getComputedStyle(this.element));
-    if (this.view) this.redraw();
   }
 
   /** Go to what an address says; empty is the answer. */
@@ -334,7 +326,7 @@ async function render({ el, model, weights = model.weights, scores = model.score
         event.preventDefault();
         page.go(link.getAttribute("href").slice(1));
       });
-  page.recolour();
+  watchTheme((dark, printed) => page.recolour(dark, printed));
   await page.go(location.hash.slice(1));
   el.dispatchEvent(new CustomEvent("attnviz", { detail: page, bubbles: true }));
   return page;

@@ -5,6 +5,13 @@ const HUES = {
   dark: ["#f7913d", "#5db4f0", "#4fcf9e", "#ee8fc2", "#e6cf4a", "#b79cf0", "#ff7d6b", "#b9c1cc"],
 };
 
+const bytesOf = (base64) => {
+  const text = atob(base64);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
+};
+
 const DIGITS = { share: 1 };
 
 const percent = (value, digits = DIGITS.share) => `${(100 * value).toFixed(digits)} %`;
@@ -14,8 +21,9 @@ const times = (value) =>
 
 /** The colours of the page as it is now, light or dark. */
 class Palette {
-  constructor(model, dark, style) {
-    const bytes = bytesOf(model.palettes[dark ? "ember" : "ink"]);
+  /** `table` holds 256 colours in base64; the others are those of the page's `style`. */
+  constructor(table, dark, style) {
+    const bytes = bytesOf(table);
     const value = (name) => style.getPropertyValue(`--${name}`).trim();
     this.pixels = Uint32Array.from(
       { length: 256 },
@@ -42,6 +50,25 @@ class Palette {
   text(share) {
     return this.light[this.step(share)] ? "#12121f" : "#ffffff";
   }
+}
+
+/** Draw the scale of colours in an element. */
+function paintRamp(element, colours) {
+  const steps = [0, 32, 64, 96, 128, 160, 192, 224, 255].map((i) => colours.css[i]);
+  element.style.background = `linear-gradient(90deg, ${steps.join(", ")})`;
+}
+
+/** Call `see(dark, printed)` now and whenever the reader's wish changes; paper is light. */
+function watchTheme(see) {
+  const wish = window.matchMedia("(prefers-color-scheme: dark)");
+  const say = (printed) => {
+    document.documentElement.classList.toggle("printed", printed);
+    see(wish.matches && !printed, printed);
+  };
+  wish.addEventListener("change", () => say(false));
+  window.addEventListener("beforeprint", () => say(true));
+  window.addEventListener("afterprint", () => say(false));
+  say(false);
 }
 
 /** Where a weight is on the scale that ends at `top`; a logarithmic one begins at a thousandth of it. */
