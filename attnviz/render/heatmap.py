@@ -135,11 +135,6 @@ def _short(number: int) -> str:
     return str(number)
 
 
-def head_name(head: HeadMap) -> str:
-    """Return ``L5 H7``, or ``L5, mean of its heads``."""
-    return f"L{head.layer}, mean of its heads" if head.head is None else f"L{head.layer} H{head.head}"
-
-
 def pool_largest(values: Values, down: int, across: int) -> Values:
     """Return the largest of each ``down`` × ``across`` values of the last two axes; NaN only if all of them are."""
     high, wide = values.shape[-2:]

@@ -35,6 +35,11 @@ def _clean(character: str) -> str:
     return " " if category.startswith("Z") else character
 
 
+def head_name(layer: int, head: int | None) -> str:
+    """Return ``L5 H7``; for the mean of a layer's heads, whose ``head`` is None, ``L5, mean of its heads``."""
+    return f"L{layer}, mean of its heads" if head is None else f"L{layer} H{head}"
+
+
 def shorten(text: str, most: int) -> str:
     """Return ``text``, cleaned and cut to ``most`` columns with an ellipsis."""
     text = clean(text)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from attnviz.analysis.text.shown_maps import HeadMap
 from attnviz.analysis.text.units import read_in
 from attnviz.record import Heads
-from attnviz.render.heatmap import Heatmap, head_heatmap, head_name, overview_heatmap, pool
+from attnviz.render.heatmap import Heatmap, head_heatmap, overview_heatmap, pool
 from tests.analysis.whole import Units, in_words
 from tests.records import cross_record, encoding_of, query_mask, random_weights, record, summary_of
 
@@ -60,13 +60,6 @@ def test_the_overviews_scale_does_not_count_heads_that_are_left_out() -> None:
 
 def test_an_overview_of_nothing_has_a_scale_all_the_same() -> None:
     assert overview_heatmap(summary_of(record(["[CLS]", "the"], random_weights((1, 2, 2))))).high == 1
-
-
-def test_a_head_has_a_name() -> None:
-    summary = summary_of(record(WORDS, random_weights((2, 3, 7))), heads=Heads((1,), (2,)))
-    assert head_name(summary.maps[0]) == "L1 H2"
-    summary = summary_of(record(WORDS, random_weights((2, 3, 7))), heads=Heads((1,), mean=True))
-    assert head_name(summary.maps[0]) == "L1, mean of its heads"
 
 
 # Pooling
@@ -142,4 +135,4 @@ def test_a_cross_map_has_the_words_of_the_target_down_and_of_the_source_across()
 def test_layers_have_their_own_numbers() -> None:
     summary = summary_of(record(WORDS, random_weights((2, 3, 7)), numbers=(3, 11)), heads=Heads((11,), (2,)))
     assert overview_heatmap(summary).rows == ("L3", "L11")
-    assert head_name(summary.maps[0]) == "L11 H2"
+    assert (summary.maps[0].layer, summary.maps[0].head) == (11, 2)

@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from attnviz.render.labels import clean, fit, letters, width
+from attnviz.render.labels import clean, fit, head_name, letters, width
 
 # Any code point, surrogates too, and what is hard to measure or dangerous to print.
 _HARD = (
@@ -119,3 +119,7 @@ def test_a_letter_is_what_a_reader_takes_for_one() -> None:
 def test_too_many_letters_end_in_an_ellipsis_that_stands_upright() -> None:
     assert letters("financials", 5) == ["f", "i", "n", "a", "⋮"]
     assert letters("banks", 5) == ["b", "a", "n", "k", "s"]
+
+
+def test_a_head_has_a_name() -> None:
+    assert (head_name(1, 2), head_name(1, None)) == ("L1 H2", "L1, mean of its heads")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,8 +19,9 @@ from attnviz.analysis.text.shown_maps import grid
 from attnviz.analysis.text.summary import summarise
 from attnviz.record import AttentionRecord, Heads, Request
 from attnviz.render.figure import Style, View, draw_difference, draw_grid, draw_heads, draw_view
-from attnviz.render.figure.fonts import FAMILY
+from attnviz.render.figure.fonts import FAMILY, text_width
 from attnviz.render.figure.sheet import Scale, colours_of, draw_bar, frame, new_sheet
+from attnviz.render.figure.style import own_settings
 from tests.records import random_weights, record
 
 SENTENCE = ["[CLS]", *"The bank approved the loan because the company had strong financials".split(), "[SEP]"]  # noqa: SIM905
@@ -129,3 +131,73 @@ def test_a_figure_has_the_fonts_of_its_words_before_it_is_saved(view: View) -> N
     families = [text.get_fontfamily() for axes in figure.axes for text in axes.texts if text.get_text() == "hello"]
     assert families
     assert all(family[0] == FAMILY for family in families)
+
+
+RIVER = ["[CLS]", *"The bank flooded the meadow because the river had strong currents".split(), "[SEP]"]  # noqa: SIM905
+TEXTS = sentence(), sentence(RIVER)
+
+
+def test_a_difference_is_wide_and_names_each_word_in_a_column_of_a_paper() -> None:
+    figure = difference(*TEXTS, COLUMN)
+    assert_readable(figure)
+    maps = [axes for axes in figure.axes if axes.images]
+    assert len(maps) == 3
+    for axes in maps:
+        assert axes.get_window_extent().width > 0.37 * figure.bbox.width
+        assert len(axes.get_xticklabels()) == len(axes.get_yticklabels()) == 11
+    assert figure.get_size_inches()[1] < 10
+
+
+def test_a_difference_on_a_slide_is_one_line_of_maps_on_one_level() -> None:
+    for style in (Style(dpi=60), Style(size=(16, 9), dpi=60)):
+        figure = difference(*TEXTS, style)
+        assert_readable(figure)
+        maps = [axes.get_window_extent() for axes in figure.axes if axes.images]
+        assert len({round(box.y0) for box in maps}) == 1
+        assert sum(box.width for box in maps) > 0.55 * figure.bbox.width
+        headings = [text for text in figure.texts if text.get_text().startswith("The bank")]
+        assert len({text.get_position()[1] for text in headings}) == 1
+
+
+@pytest.mark.parametrize("annotate", [None, True, False])
+def test_the_unit_of_numbers_is_said_only_where_there_are_numbers(*, annotate: bool | None) -> None:
+    observation = replay(sentence(), Request(heads=Heads((0,), (0,)), per_token=True))
+    small = replace(observation, maps=replace(observation.maps, values=observation.maps.values / 1000))
+    for style in (COLUMN, Style(width=1.5, dpi=100)):
+        figure = draw_view(small, "head", replace(style, annotate=annotate))
+        numbers = any(text.get_text().isdigit() for axes in figure.axes for text in axes.texts)
+        assert ("numbers in" in str(figure.get_supxlabel())) == numbers
+        assert annotate is None or numbers == annotate
+
+
+@pytest.mark.parametrize("dpi", [60, 110, 150, 200])
+def test_a_profile_fits_at_any_resolution_and_its_letters_are_those_of_other_views(dpi: int) -> None:
+    for style in (Style(), Style(width=3.3), Style(size=(8, 4.5)), Style(width=2.0)):
+        figure = draw_view(replay(sentence()), "profile", replace(style, dpi=dpi))
+        with own_settings():
+            assert_readable(figure)
+        assert max(points for _, _, points in boxes(figure)) == 9.0
+        images = [image.get_extent() for axes in figure.axes for image in axes.images]
+        width, height = figure.get_size_inches()
+        assert all(0 <= left < right <= width and 0 <= low < high <= height for left, right, low, high in images)
+
+
+@pytest.mark.parametrize("dpi", [60, 110, 150])
+def test_text_is_as_wide_as_it_was_measured_at_any_resolution(dpi: int) -> None:
+    text = "one cell a head, each map on its own scale"
+    with own_settings():
+        page = new_sheet(Style(dpi=dpi), frame(Style(dpi=dpi), text, [text], 6.0), 2.0)
+        widths = {said: box.width / dpi for said, box, points in boxes(page.figure) if points == 7.0}
+    assert widths == {text: pytest.approx(text_width(text, 7.0), abs=0.02)}
+
+
+def test_a_logarithmic_scale_thins_the_lines_of_small_weights() -> None:
+    weights = np.full((1, 1, 13, 13), 0.001, np.float32)
+    weights[..., 5, 2], weights[..., 2, 5], weights[..., 3, 4] = 0.5, 0.05, 0.01
+    observation = replay(record(SENTENCE, weights), Request(heads=Heads((0,), (0,))))
+    figure = draw_view(observation, "arcs", Style(dpi=60, log=True))
+    (lines,) = figure.axes[0].collections
+    widths, opacity = lines.get_linewidths(), lines.get_edgecolor()[:, 3]
+    assert list(opacity) == pytest.approx([np.log10(2) / 2, 0.5, 1], abs=0.01)
+    assert list(widths / widths[-1]) == pytest.approx(list(opacity))
+    assert "width and opacity: weight, from 0.5 to 50 % on a logarithmic scale" in str(figure.get_supxlabel())

@@ -23,7 +23,7 @@ def picture(shown: list[MetricMap], layers: tuple[int, ...] = LAYERS, style: Sty
 
 
 def texts(figure: Figure) -> list[str]:
-    return [text.get_text() for text in figure.axes[0].texts]
+    return [text.get_text() for text in [*figure.axes[0].texts, *figure.texts]]
 
 
 def test_maps_are_the_means_of_all_amounts_that_there_are() -> None:

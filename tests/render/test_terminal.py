@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -468,6 +469,17 @@ def test_all_words_that_were_asked_for_are_listed() -> None:
     names = [f"w{i}" for i in range(20)]
     listed = section("What each word", shown(random(list(names)), named=True, words=names, top=1))
     assert [line.split()[0] for line in listed[1:]] == names
+
+
+@pytest.mark.parametrize("width", [30, 40, 50, 60, 80])
+def test_no_key_is_broken_at_any_width(width: int) -> None:
+    found = section("What each word looks at most", shown(random(["[CLS]", "bank", "approved", "financials"]), width))
+    assert all(cell_len(line) <= width for line in found)
+    assert sum(" L" in line for line in found) == 6
+    for line in found:
+        assert re.fullmatch(r".* 0\.\d\d L\d H\d( .*)?", line) or " L" not in line
+    titles = [line for line in found if line.startswith("  word ")]
+    assert len(titles) == (1 if width >= 60 else 2)
 
 
 def test_a_word_that_looks_at_nothing_that_counts_has_a_dash() -> None:

@@ -22,7 +22,7 @@ from attnviz.render.figure.cells import PITCH
 from attnviz.render.figure.fonts import families, shorten_to, text_width
 from attnviz.render.figure.sheet import EDGE, LABEL, SMALL, Sheet
 from attnviz.render.figure.style import Style, own_settings
-from attnviz.render.labels import clean
+from attnviz.render.labels import clean, head_name
 
 HUES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a3b8f", "#8a6d3b")
 """The hues of heads, which colour-blind readers can tell apart; the first six are those of Okabe and Ito (2008)."""
@@ -38,6 +38,10 @@ _LONGEST = 1.6
 """The most inches of a word."""
 _FAINT = 1 / 255
 """The least opacity that can be seen."""
+_WIDE = 1.6
+"""The points across a line."""
+_DECADES = 2
+"""How far below its end a logarithmic scale begins, in powers of ten: of more there would be a grid of lines."""
 
 
 @own_settings()
@@ -45,7 +49,8 @@ def draw_arcs(observation: Observation, arcs: Arcs, style: Style | None = None, 
     """Draw the words twice, queries left and keys right, with a line for each weight; or one above the other.
 
     A line's opacity is its weight, as a share of the scale's end, divided by the number of heads (as in bertviz, Vig
-    2019). Up to eight heads have a hue each.
+    2019); on a logarithmic scale, which would else be a grid of lines, so is its width. Up to eight heads have a hue
+    each.
 
     Args:
         observation: what was observed.
@@ -57,7 +62,7 @@ def draw_arcs(observation: Observation, arcs: Arcs, style: Style | None = None, 
         UsageError: the picture would have too many pixels.
     """
     style = style or Style()
-    names = [_name(layer, head) for layer, head in arcs.heads]
+    names = [head_name(layer, head) for layer, head in arcs.heads]
     longest = min(_LONGEST, max(0.3, (style.given_width or 99.0) / 3 - 0.2))
     sides = [[shorten_to(clean(label), LABEL, longest) for label in labels] for labels in (arcs.queries, arcs.keys)]
     layout = _across(sides, style) if horizontal else _down(sides, style)
@@ -87,10 +92,6 @@ def room_for_words(style: Style, *, horizontal: bool = False) -> int:
     elif style.given_height and not horizontal:
         room = style.given_height - _AROUND
     return max(2, min(MOST_WORDS, int(room / PITCH)))
-
-
-def _name(layer: int, head: int | None) -> str:
-    return f"L{layer} mean of its heads" if head is None else f"L{layer} H{head}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +154,8 @@ def _draw_lines(axes: Axes, arcs: Arcs, layout: _Layout, style: Style) -> None:
     tail, head = layout.place(0), layout.place(1)
     paths, colours, widths = [], [], []
     for place, query, key, weight in sorted(arcs.links, key=lambda link: link[-1]):
-        opacity = min(1.0, _share(weight, high, style)) / len(arcs.heads)
+        share = min(1.0, _share(weight, high, style))
+        opacity = share / len(arcs.heads)
         if opacity < _FAINT:
             continue
         start, end = tail[query], head[key]
@@ -161,7 +163,7 @@ def _draw_lines(axes: Axes, arcs: Arcs, layout: _Layout, style: Style) -> None:
         paths.append(Path(np.array([start, start + bend, end - bend, end]), [1, 4, 4, 4]))
         hue = HUES[place] if len(arcs.heads) > 1 else ("#204f98" if style.theme == "light" else "#f7913d")
         colours.append((*to_rgb(hue), opacity))
-        widths.append(1.6)
+        widths.append(_WIDE * share if style.log else _WIDE)
     axes.add_collection(PathCollection(paths, facecolors="none", edgecolors=colours, linewidths=widths))
 
 
@@ -169,7 +171,7 @@ def _share(weight: float, high: float, style: Style) -> float:
     """Return the place of a weight on the scale, from 0 to 1."""
     if not style.log:
         return weight / high
-    return max(0.0, 1 + float(np.log10(max(weight, 1e-12) / high)) / sheet.DECADES)
+    return max(0.0, 1 + float(np.log10(max(weight, 1e-12) / high)) / _DECADES)
 
 
 def _write_words(axes: Axes, layout: _Layout, sides: Sequence[Sequence[str]], style: Style) -> None:
@@ -214,9 +216,9 @@ def _notes(observation: Observation, arcs: Arcs, style: Style) -> list[str]:
     """Return what must be said of the picture, a note each."""
     high = style.vmax or max((weight for *_, weight in arcs.links), default=1.0)
     divided = f", divided by {len(arcs.heads)} heads" if len(arcs.heads) > 1 else ""
-    notes = [
-        f"opacity: weight, from 0 to {sheet.percent(high)} %{' on a logarithmic scale' if style.log else ''}{divided}"
-    ]
+    low, how = (high / 10**_DECADES, " on a logarithmic scale") if style.log else (0.0, "")
+    drawn = "width and opacity" if style.log else "opacity"
+    notes = [f"{drawn}: weight, from {sheet.percent(low)} to {sheet.percent(high)} %{how}{divided}"]
     if arcs.averaged:
         notes.append(f"the mean of {arcs.averaged} heads")
     if arcs.left_out:

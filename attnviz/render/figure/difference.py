@@ -17,7 +17,7 @@ from attnviz.render.figure.panels import draw_panels
 from attnviz.render.figure.sheet import LABEL, Scale
 from attnviz.render.figure.style import Style, own_settings
 from attnviz.render.heatmap import Heatmap
-from attnviz.render.labels import clean
+from attnviz.render.labels import clean, head_name
 
 _HEADING = 2.6
 """The most inches of the beginning of a text over its map."""
@@ -51,8 +51,7 @@ def draw_difference(aligned: Aligned, units: Reading, style: Style | None = None
         panels.append(_difference(aligned, change, style))
         notes[0] += "; the difference is the second minus the first, in percentage points"
     named = max(max(each.weights.shape) for each in aligned.maps) <= NAMED
-    head = aligned.head
-    title = f"{clean(aligned.title)}  L{head[0]} {'mean of its heads' if head[1] is None else f'H{head[1]}'}"
+    title = f"{clean(aligned.title)}  {head_name(*aligned.head)}"
     around = Around(title, notes, axis_names(units), "", named)
     return draw_panels(panels, around, style)
 

@@ -17,7 +17,8 @@ from attnviz.render.figure.layout import BIG, NAMED, Around, Panel
 from attnviz.render.figure.panels import draw_panels
 from attnviz.render.figure.sheet import Scale
 from attnviz.render.figure.style import Style, own_settings
-from attnviz.render.heatmap import Heatmap, head_heatmap, head_name, pool
+from attnviz.render.heatmap import Heatmap, head_heatmap, pool
+from attnviz.render.labels import head_name
 
 _CELLS = 1000
 """The most cells of a map across or down, if there are enough pixels."""
@@ -57,7 +58,7 @@ def draw_heads(
     colours = sheet.colours_of(style)
     panels = []
     for head, heatmap, most in zip(heads, maps, largest, strict=True):
-        name = f"L{head.layer} {'mean' if head.head is None else f'H{head.head}'}" if len(heads) > 1 else ""
+        name = head_name(head.layer, head.head) if len(heads) > 1 else ""
         panels.append(
             Panel(
                 f"{name}  to {sheet.percent(style.vmax or most)} %" if own else name,
@@ -68,10 +69,11 @@ def draw_heads(
                 [row for row, query in enumerate(head.rows) if query in marked and not heatmap.pooled],
             )
         )
-    title = picture_name(observation) + (f"  {head_name(heads[0])}" if len(heads) == 1 else "")
+    title = picture_name(observation) + (f"  {head_name(heads[0].layer, heads[0].head)}" if len(heads) == 1 else "")
     bar = "" if own else bar_label(per_token=heads[0].per_token)
     notes = _notes(observation, panels, style)
-    return draw_panels(panels, Around(title, notes, axis_names(units), bar, named), style)
+    written = f"numbers in {maps[0].unit}" if maps[0].exponent else ""
+    return draw_panels(panels, Around(title, notes, axis_names(units), bar, named, written), style)
 
 
 def _heatmaps(units: Reading, heads: Sequence[HeadMap], style: Style) -> tuple[list[Heatmap], bool]:
@@ -96,5 +98,4 @@ def _notes(observation: Observation, panels: Sequence[Panel], style: Style) -> l
     heatmap = panels[0].heatmap
     known = [panel.hidden for panel in panels if panel.hidden is not None]
     hidden = hidden_note(observation, float(np.mean([share.mean() for share in known]))) if known else ""
-    written = f"numbers in {heatmap.unit}" if heatmap.exponent and style.annotate is not False else ""
-    return [note for note in (heatmap.pooled, written, scale_note(style, len(panels)), hidden) if note]
+    return [note for note in (heatmap.pooled, scale_note(style, len(panels)), hidden) if note]

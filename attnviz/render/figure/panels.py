@@ -9,7 +9,7 @@ from matplotlib.patches import Rectangle
 
 from attnviz.render.figure import cells, sheet
 from attnviz.render.figure.fonts import shorten_to
-from attnviz.render.figure.layout import AXIS, UNDER, Around, Panel, Plan, plan_panels
+from attnviz.render.figure.layout import AXIS, Around, Panel, Plan, plan_panels
 from attnviz.render.figure.sheet import BAR, BOLD, EDGE, LABEL, SMALL, Sheet
 from attnviz.render.figure.style import Style
 
@@ -53,14 +53,17 @@ def _draw_panel(page: Sheet, plan: Plan, place: int, panel: Panel, names: tuple[
     for row in panel.marked:
         box = Rectangle((-0.5, row - 0.5), columns, 1, fill=False, edgecolor=page.style.accent, lw=1.3, clip_on=False)
         axes.add_patch(box)
-    if plan.strip and panel.hidden is not None:
-        cells.draw_hidden(page, axes, panel.hidden, (left + plan.across + 0.05, top, plan.strip - 0.07, plan.down))
+    column = place % plan.per_line
+    strip = plan.strips[column]
+    if strip and panel.hidden is not None:
+        cells.draw_hidden(page, axes, panel.hidden, (left + plan.across + 0.05, top, strip - 0.07, plan.down))
     if panel.bar:
-        box_ = _bar_box(plan, left, left + plan.across + plan.strip, top, plan.down)
+        box_ = _bar_box(plan, left, left + plan.across + strip, top, plan.down)
         sheet.draw_bar(page, panel.scale, panel.bar, box_, panel.largest)
     if panel.heading:
-        above = 0.07 + plan.words + AXIS * (place < plan.per_line)
-        beside = page.width - EDGE - left if place % plan.per_line == plan.per_line - 1 else plan.across + plan.left
+        above = 0.07 + plan.words(place) + AXIS * (place < plan.per_line)
+        following = plan.corner(place + 1)[0] - 0.1 if column < plan.per_line - 1 else page.width - EDGE
+        beside = max(plan.across, following - left - (0.0 if plan.own else plan.lefts[0]))
         heading = shorten_to(panel.heading, LABEL * BOLD, beside)
         page.write(left, top - above, heading, LABEL, weight="bold", va="bottom")
 
@@ -75,7 +78,7 @@ def _bar_box(plan: Plan, left: float, right: float, top: float, height: float) -
 def _draw_bar(page: Sheet, plan: Plan, panels: Sequence[Panel], label: str) -> None:
     """Draw the scale that the maps share."""
     left, top = plan.corner(0)
-    right = max(plan.corner(place)[0] for place in range(len(panels))) + plan.across + plan.strip
-    height = (plan.lines - 1) * (plan.down + plan.over + UNDER) + plan.down
+    right = max(plan.corner(place)[0] for place in range(len(panels))) + plan.across + max(plan.strips)
+    height = plan.tops[-1] - plan.tops[0] + plan.down
     largest = max(panel.largest for panel in panels)
     sheet.draw_bar(page, panels[0].scale, label, _bar_box(plan, left, right, top, height), largest)

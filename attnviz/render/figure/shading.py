@@ -19,7 +19,7 @@ from attnviz.render.figure.captions import hidden_note, log_note, picture_name
 from attnviz.render.figure.fonts import families, shorten_to, text_width
 from attnviz.render.figure.sheet import BAR, EDGE, LABEL, Scale
 from attnviz.render.figure.style import Style, own_settings
-from attnviz.render.labels import clean
+from attnviz.render.labels import clean, head_name
 
 _WIDE = 7.0
 """Inches of a picture, unless a width is given."""
@@ -39,7 +39,7 @@ def draw_shading(observation: Observation, shading: Shading, style: Style | None
         UsageError: the picture would have too many pixels.
     """
     style = style or Style()
-    names = [f"L{layer}" if head is None else f"L{layer} H{head}" for layer, head in shading.lines]
+    names = [f"L{layer}" if head is None else head_name(layer, head) for layer, head in shading.lines]
     left = EDGE + max(text_width(name, LABEL) for name in names) + 0.12
     room = sheet.bar_room()
     words = [shorten_to(clean(label), LABEL, 2.5) for label in shading.words]

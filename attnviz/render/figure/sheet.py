@@ -60,7 +60,7 @@ class Frame:
 def frame(style: Style, title: str, notes: list[str], width: float) -> Frame:
     """Return a frame with ``notes`` broken into lines that fit ``width`` inches."""
     room = width - 2 * EDGE
-    lines = [line for note in notes for line in wrap(note, SMALL, room)]
+    lines = [line for note in notes if note for line in wrap(note, SMALL, room)]
     title = style.titled(title)
     if text_width(title, TITLE) * BOLD > room:
         title = "\n".join(shorten_to(line, TITLE * BOLD, room) for line in wrap(title, TITLE * BOLD, room))
@@ -196,8 +196,8 @@ def _bar_ticks(norm: Normalize, inches: float) -> list[float]:
 
 
 def percent(value: float) -> str:
-    """Format a weight in percent: ``0``, ``20``, ``0.5`` or ``0.02``."""
-    return f"{100 * value:.3g}"
+    """Format a weight in percent: ``0``, ``20``, ``0.5``, ``0.02`` or ``−20``."""
+    return f"{100 * value:.3g}".replace("-", "−")
 
 
 def bar_room() -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import math
 import threading
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Colormap, ListedColormap
 from matplotlib.figure import Figure
 
-from attnviz.errors import UsageError
+from attnviz.errors import UsageError, did_you_mean, short
 from attnviz.render import palette
 from attnviz.render.labels import clean
 
@@ -104,9 +103,8 @@ def style_of(**given: Any) -> Style:
     known = [field.name for field in fields(Style)]
     for name in given:
         if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            perhaps = f"Perhaps {near[0]}? " if near else ""
-            raise UsageError(f"a picture has no {name!r}", hint=f"{perhaps}There are {', '.join(known)}.")
+            meant = did_you_mean(name, known)
+            raise UsageError(f"a picture has no {short(name)}", hint=f"{meant}There are {', '.join(known)}.")
     style = Style(**given)
     if style.theme not in get_args(Theme):
         raise UsageError(f"there is no theme {style.theme!r}", hint="Themes are light and dark.")
@@ -120,6 +118,7 @@ def style_of(**given: Any) -> Style:
 
 _DRAWING = threading.RLock()
 _SETTINGS: dict[Any, Any] = {
+    "text.hinting": "none",  # letters moved to whole pixels make lines up to a tenth longer at some resolutions
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "attnviz",  # the same names in each run
     "pdf.fonttype": 42,  # TrueType: journals refuse Type 3
@@ -142,18 +141,16 @@ def colormap(style: Style) -> Colormap:
     """Return the style's colour map, one of attnviz's or matplotlib's.
 
     Raises:
-        UsageError: there is none of this name; the hint has the nearest names.
+        UsageError: there is none of this name; the hint has the nearest.
     """
     name = style.cmap or ("ink" if style.theme == "light" else "ember")
     if name in palette.PALETTES:
         return ListedColormap(palette.colour_table(name) / 255, name)
     if name in mpl.colormaps:
         return mpl.colormaps[name]
-    names = [*palette.PALETTES, *mpl.colormaps]
-    near = difflib.get_close_matches(name, names, 3) or [*palette.PALETTES, "viridis", "magma"]
-    raise UsageError(
-        f"no colour map {name!r}", hint=f"Perhaps {', '.join(near)}? Ours are {', '.join(palette.PALETTES)}."
-    )
+    meant = did_you_mean(name, (*palette.PALETTES, *mpl.colormaps))
+    ours = f"Ours are {', '.join(palette.PALETTES)}; matplotlib has viridis, magma and others."
+    raise UsageError(f"no colour map {short(name)}", hint=meant + ours)
 
 
 def new_figure(style: Style, size: tuple[float, float]) -> Figure:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal, cast, get_args
@@ -14,7 +13,7 @@ from attnviz.analysis.text.arcs import find_arcs
 from attnviz.analysis.text.shading import find_shading
 from attnviz.analysis.text.shown_maps import grid
 from attnviz.analysis.text.summary import summarise
-from attnviz.errors import UsageError
+from attnviz.errors import UsageError, did_you_mean, short
 from attnviz.record import Heads, Observation, Request
 from attnviz.render.figure.arcs import draw_arcs, room_for_words
 from attnviz.render.figure.difference import draw_difference
@@ -45,9 +44,8 @@ def choose_view(view: str | None, request: Request, *, versus: bool = False, hor
         view = "difference" if versus else "head" if request.heads.chosen or request.words else "grid"
     known = get_args(View)
     if view not in known:
-        near = difflib.get_close_matches(str(view), known, 1)
-        perhaps = f"Perhaps {near[0]}? " if near else ""
-        raise UsageError(f"there is no view {view!r}", hint=f"{perhaps}Views are {', '.join(known)}.")
+        meant = did_you_mean(str(view), known)
+        raise UsageError(f"there is no view {short(view)}", hint=f"{meant}Views are {', '.join(known)}.")
     if versus and view != "difference":
         raise UsageError(f"another text or model is for the view difference, not for {view}")
     if view == "difference" and not versus:

@@ -76,6 +76,27 @@ def _cut(table: RenderableType, listed: int, all_: int, what: str) -> Renderable
 
 
 @dataclass(frozen=True, eq=False)
+class _Column:
+    """A column of keys: for each row of the table the names of its keys, with what is said of each."""
+
+    title: str
+    rows: Sequence[Sequence[tuple[str, str]]]
+
+    @property
+    def numbers(self) -> int:
+        """The columns of the terminal that the longest number takes, with the space before it."""
+        return 1 + max((len(number) for row in self.rows for _, number in row), default=0)
+
+    def widest(self, most: int) -> int:
+        """Return the columns that the names take, at most ``most``."""
+        return widest((name for row in self.rows for name, _ in row), most)
+
+    def cell(self, place: int, size: int) -> str:
+        """Return the keys of one row, a line each, with names of this size."""
+        return "\n".join(f"{fit(name, size)} {number}" for name, number in self.rows[place]) or "–"
+
+
+@dataclass(frozen=True, eq=False)
 class _Looks:
     """A row for each of ``firsts`` with its ``keys``; names of passages take the available room."""
 
@@ -86,22 +107,32 @@ class _Looks:
     per_token: bool
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-        for column in (f"  {self.title}", "in its best head", "on average over all heads"):
-            table.add_column(column)
+        names = self._names()
         best = [[self._best(row, place) for place in range(len(row.best))] for row in self.rows]
         average = [[self._average(row, place) for place in range(len(row.average))] for row in self.rows]
-        names = self._names()
-        lists = [[(names[key], number) for row in found for key, number in row] for found in (best, average)]
-        room = options.max_width - 2 - widest(self.firsts) - 4
-        room -= sum(1 + max((len(number) for _, number in each), default=0) for each in lists)
-        most = max(_NAME, room // 2) if self.keys.lines else LABEL
-        sizes = [widest((name for name, _ in each), most) for each in lists]
-        for first, *found in zip(self.firsts, best, average, strict=True):
-            cells = [
-                "\n".join(f"{fit(names[key], size)} {number}" for key, number in row) or "–"
-                for row, size in zip(found, sizes, strict=True)
-            ]
+        columns = [
+            _Column(title, [[(names[key], number) for key, number in row] for row in found])
+            for title, found in (("in its best head", best), ("on average over all heads", average))
+        ]
+        yield from self._tables(columns, options.max_width)
+
+    def _tables(self, columns: Sequence[_Column], wide: int) -> Iterator[Table]:
+        """Yield one table of all ``columns``; where it is wider than ``wide`` columns, one for each below the other."""
+        room = wide - 2 - widest(self.firsts) - sum(2 + column.numbers for column in columns)
+        most = max(_NAME, room // len(columns)) if self.keys.lines else LABEL
+        if len(columns) == 1:
+            most = max(1, min(most, room))
+        sizes = [column.widest(most) for column in columns]
+        if len(columns) > 1 and sum(sizes) > room:
+            for column in columns:
+                yield from self._tables([column], wide)
+            return
+        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+        table.add_column(f"  {self.title}", min_width=2 + widest(self.firsts))
+        for column, size in zip(columns, sizes, strict=True):
+            table.add_column(column.title, min_width=size + column.numbers)  # a title breaks, never a key
+        for place, first in enumerate(self.firsts):
+            cells = [column.cell(place, size) for column, size in zip(columns, sizes, strict=True)]
             table.add_row(Text(f"  {shorten(first, LABEL)}"), *map(Text, cells))
         yield table
 

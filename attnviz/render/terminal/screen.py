@@ -13,8 +13,8 @@ from attnviz.analysis.text.offsets import Positional
 from attnviz.analysis.text.summary import Summary
 from attnviz.analysis.text.units import Axis
 from attnviz.record import Cell, Observation
-from attnviz.render.heatmap import head_heatmap, head_name, overview_heatmap
-from attnviz.render.labels import clean, fit, fit_right
+from attnviz.render.heatmap import head_heatmap, overview_heatmap
+from attnviz.render.labels import clean, fit, fit_right, head_name
 from attnviz.render.terminal import long
 from attnviz.render.terminal.blocks import Blocks
 from attnviz.render.terminal.looks import (
@@ -56,7 +56,10 @@ def summary_parts(summary: Summary, *, named: bool) -> Iterator[RenderableType]:
     yield Blocks(overview, scale=True)
     for head in summary.maps:
         heatmap = head_heatmap(summary.units, head)
-        yield _title(head_name(head), f"each row looks at the columns, in {heatmap.unit} of its attention{per_token}")
+        yield _title(
+            head_name(head.layer, head.head),
+            f"each row looks at the columns, in {heatmap.unit} of its attention{per_token}",
+        )
         yield Blocks(heatmap, scale=True)
         yield from legend(summary.units, head)
     looking = "word" if summary.observation.named_links is not None else unit
