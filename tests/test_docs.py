@@ -88,7 +88,7 @@ def test_the_chapter_on_json_describes_every_name(tiny_attention: Attention) -> 
     validate(made := summary_document(summary_of(tiny_attention), None))
     names = CHAPTERS["json"].split("\n## ")
     assert _described(names[2]) == list(made)
-    for title, schema in zip(names[2:], ("show", "batch", "cost", "record"), strict=True):
+    for title, schema in zip(names[2:], ("show", "answer", "batch", "cost", "record"), strict=True):
         assert "schema_version" in _described(title), schema
 
 

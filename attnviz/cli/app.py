@@ -16,6 +16,7 @@ from attnviz.cli.commands import Command, Commands, examples
 from attnviz.cli.console import output, print_error
 from attnviz.cli.cost import cost
 from attnviz.cli.export import export
+from attnviz.cli.find import find
 from attnviz.cli.flags import flags_of, with_flags
 from attnviz.cli.help import help_
 from attnviz.cli.models import models
@@ -55,7 +56,7 @@ def attnviz(
         raise typer.Exit(ExitCode.USAGE)
 
 
-for command in (show, export, batch, check, models, cost, schema, help_):
+for command in (show, find, export, batch, check, models, cost, schema, help_):
     app.command(command.__name__.removesuffix("_"), cls=Command)(command)
 
 

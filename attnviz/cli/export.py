@@ -81,7 +81,7 @@ def export(
             records.write(record, partial, path.suffix)
     else:
         isolate_matplotlib()
-        _save(_draw(text, reading, start, model, request, picture), path, force=force)
+        save_picture(_draw(text, reading, start, model, request, picture), path, force=force)
     console.output().print(f"wrote {clean(str(path))}", soft_wrap=True)
 
 
@@ -118,7 +118,7 @@ def _draw(
     )
 
 
-def _save(drawn: Figure, path: Path, *, force: bool) -> None:
+def save_picture(drawn: Figure, path: Path, *, force: bool) -> None:
     """Write the picture, and say what a reader should know of it."""
     from attnviz.render import figure
 

@@ -15,13 +15,13 @@ def schema(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="[show|batch|run|cost|record]",
+            metavar="[show|answer|batch|run|cost|record]",
             help="Which document; without it, all are listed.",
             autocompletion=completion.complete_schema,
         ),
     ] = None,
 ) -> None:
-    """Print the JSON schema of what show, cost, batch or export writes."""
+    """Print the JSON schema of what show, find, cost, batch or export writes."""
     from attnviz.record import schemas
 
     if name is None:

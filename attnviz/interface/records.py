@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from attnviz.attention.observers import HiddenStates, RawScores, Weights
+    from attnviz.interface.tables import Table
     from attnviz.model.hosted import Hosted
     from attnviz.model.native.backend import Native
     from attnviz.render.figure import View
@@ -134,6 +135,41 @@ class Attention(record.AttentionRecord, _Saveable):
             language=language_code(language),
         )
         return links_from(replay(self, asked))
+
+    def find(
+        self,
+        from_: str | Sequence[str] = (),
+        to: str | Sequence[str] = (),
+        *,
+        rank: str = "lift",
+        both: bool = True,
+        unit: record.Unit = "word",
+        special: bool = False,
+        language: str = "English",
+    ) -> Table:
+        """Rank all heads by how much, and how unusually, some words look at others, as ``attnviz find`` does.
+
+        Args:
+            from_: what looks: a word (``"bank:2"``: its second occurrence), several words, or ``"/a pattern/"``.
+            to: what is looked at; where one side is not given, all units that count are taken.
+            rank: the column by which the rows are in order: ``lift``, ``weight``, ….
+            both: list the links in the other direction as well.
+            unit: what is linked.
+            special: special tokens, punctuation and sinks count where a side is not given.
+            language: whose function words do not count there.
+
+        Raises:
+            UsageError: neither side is given; the text has no such words.
+        """
+        from attnviz.analysis.text.find import find_links
+        from attnviz.analysis.text.replaying import replay
+        from attnviz.interface.tables import Table
+
+        sides = [(each,) if isinstance(each, str) else tuple(each) for each in (from_, to)]
+        if not any(sides):
+            raise UsageError("no words are given to look for", hint='Give some: att.find("bank", "loan")')
+        asked = record.Request(unit=unit, special=special, language=language_code(language), pairs=record.Pairs(*sides))
+        return Table.of(find_links(replay(self, asked), rank=rank, both=both))
 
     def plot(
         self,

@@ -9,6 +9,7 @@ from pathlib import Path
 CHAPTERS = (
     "reading",
     "commands",
+    "answers",
     "pictures",
     "long",
     "corpora",

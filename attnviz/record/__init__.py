@@ -2,9 +2,9 @@
 
 from attnviz.record.attention import Array, AttentionRecord, Backend, EncoderDecoderRecord, Kind, MapName, Record
 from attnviz.record.files import FORMATS, read, save, write
-from attnviz.record.observation import Evidence, KeySpan, Observation, Others, Pooled, Rows, Top
+from attnviz.record.observation import Evidence, KeySpan, Observation, Others, Pooled, Rows, Top, Usual
 from attnviz.record.prediction import Prediction, Problem
-from attnviz.record.request import Cell, Crop, Heads, Request, Unit
+from attnviz.record.request import Cell, Crop, Heads, Pairs, Request, Unit
 
 __all__ = [
     "FORMATS",
@@ -21,6 +21,7 @@ __all__ = [
     "MapName",
     "Observation",
     "Others",
+    "Pairs",
     "Pooled",
     "Prediction",
     "Problem",
@@ -29,6 +30,7 @@ __all__ = [
     "Rows",
     "Top",
     "Unit",
+    "Usual",
     "read",
     "save",
     "write",

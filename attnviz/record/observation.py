@@ -86,6 +86,33 @@ class Others:
 
 
 @dataclass(frozen=True, eq=False)
+class Usual:
+    """What is usual for each head, in units: what keys get, and what stands at a distance.
+
+    Attributes:
+        received: what each key gets from all queries (L, H, m).
+        diagonals: the weights at each distance query − key, from 1 − m to n − 1, added up (L, H, n + m − 1).
+        from_: the units whose rows were kept.
+        to: the units whose columns were kept.
+        rows: their weights (L, H, queries, m).
+        columns: their weights (L, H, n, keys).
+        many: how many queries see each key (L, m).
+        pairs: how many pairs at each distance see each other (L, n + m − 1).
+        even: what a query gives each token that it sees if it gives all the same (L, n).
+    """
+
+    received: NDArray[np.float64]
+    diagonals: NDArray[np.float64]
+    from_: NDArray[np.intp]
+    to: NDArray[np.intp]
+    rows: NDArray[np.float64]
+    columns: NDArray[np.float64]
+    many: NDArray[np.int64]
+    pairs: NDArray[np.int64]
+    even: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
 class Observation(RecordTexts):
     """The attention of one input, as far as it was observed.
 
@@ -121,6 +148,7 @@ class Observation(RecordTexts):
         window_sinks: whether the first token of each window is a sink, which does not count as a key, like the first
             token of a text that is read at once.
         evidence: what a check needs, if the request asks for it.
+        usual: what is usual for each head, if links are looked for.
         unobserved: the layers that the request leaves out; all other fields leave them out too.
         whole: all weights, of all maps of the model, if they were kept.
     """
@@ -157,6 +185,7 @@ class Observation(RecordTexts):
     windows: Windows | None = None
     window_sinks: bool = False
     evidence: Evidence | None = None
+    usual: Usual | None = None
     unobserved: tuple[int, ...] = ()
     whole: Record | None = None
     note: str = ""

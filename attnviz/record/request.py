@@ -37,6 +37,17 @@ class Crop:
 
 
 @dataclass(frozen=True)
+class Pairs:
+    """The links that are looked for: from some words, to some words; nothing is all that count.
+
+    Each is a unit (``bank``, ``bank:2``), several words of the text, or a regular expression (``/ban./``).
+    """
+
+    from_: tuple[str, ...] = ()
+    to: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Request:
     """What is asked of a text, and so what is observed of it.
 
@@ -58,6 +69,7 @@ class Request:
         language: the code of the language whose function words do not count.
         map: which of an encoder–decoder's three maps; None is the cross map.
         evidence: whether to keep what a check needs of the run.
+        pairs: the links that are looked for, for which each head's usual weights are added up; None: none are.
     """
 
     unit: Unit = "word"
@@ -76,6 +88,7 @@ class Request:
     language: str = "en"
     map: MapName | None = None
     evidence: bool = True
+    pairs: Pairs | None = None
 
     def __post_init__(self) -> None:
         """Raise a ``UsageError`` if the unit is unknown."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attnviz.analysis.languages import function_words
+from attnviz.analysis.table import Table
 from attnviz.analysis.text.links import Attended, Link
 from attnviz.analysis.text.long_range import LongRange, Passage, Profile
 from attnviz.analysis.text.shown_maps import HeadMap
@@ -226,3 +227,17 @@ def _finite(number: float | None) -> float | None:
 
 def _rows(array: Array) -> list[list[float | None]]:
     return [[_round(float(number)) for number in row] for row in array]
+
+
+def table_document(table: Table) -> dict[str, Any]:
+    """Return an answer, as the schema ``answer`` describes it."""
+    return {
+        "schema_version": VERSIONS["answer"],
+        "answer": table.name,
+        "title": table.title,
+        "about": dict(table.about),
+        "ranked": table.ranked or None,
+        "columns": [{"name": each.name, "kind": each.kind, "about": each.about} for each in table.columns],
+        "rows": [{name: _round(v) if isinstance(v, float) else v for name, v in row.items()} for row in table.rows()],
+        "notes": list(table.notes),
+    }

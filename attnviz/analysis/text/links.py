@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from attnviz.analysis.text.units import Axis, Mask, Reading
-from attnviz.errors import UsageError
+from attnviz.errors import UsageError, did_you_mean
 from attnviz.record import Array
 
 _NAMED = 30
@@ -87,7 +87,7 @@ def find_unit(units: Reading, wanted: str) -> list[int]:
     Raises:
         UsageError: there is none, or too few; the message lists what there is.
     """
-    return _find(units.queries, wanted, units.kind, "text" if units.one_text else "target text")
+    return find_in(units.queries, wanted, units.kind, "text" if units.one_text else "target text")
 
 
 def only_unit(axis: Axis, wanted: str, unit: str) -> int:
@@ -96,7 +96,7 @@ def only_unit(axis: Axis, wanted: str, unit: str) -> int:
     Raises:
         UsageError: there is none, or there are several.
     """
-    found = _find(axis, wanted, unit, "text")
+    found = find_in(axis, wanted, unit, "text")
     if len(found) > 1:
         names = ", ".join(axis.names[i] for i in found[:_FEW])
         more = ", …" if len(found) > _FEW else ""
@@ -104,7 +104,12 @@ def only_unit(axis: Axis, wanted: str, unit: str) -> int:
     return found[0]
 
 
-def _find(axis: Axis, wanted: str, unit: str, text: str) -> list[int]:
+def find_in(axis: Axis, wanted: str, unit: str, text: str) -> list[int]:
+    """The indices of the units of ``axis`` that read ``wanted``; the errors call them by ``unit``, and the ``text``.
+
+    Raises:
+        UsageError: there is none, or too few; the message lists what there is.
+    """
     exact = _indices(axis, wanted)
     if exact:
         return exact
@@ -113,7 +118,9 @@ def _find(axis: Axis, wanted: str, unit: str, text: str) -> list[int]:
     if not found:
         labels = list(dict.fromkeys(axis.labels))
         more = f" and {len(labels) - _NAMED} more" if len(labels) > _NAMED else ""
-        raise UsageError(f"the {text} has no {unit} {wanted!r}", hint=f"It has: {', '.join(labels[:_NAMED])}{more}")
+        near = did_you_mean(wanted, labels)
+        hint = f"{near}It has: {', '.join(labels[:_NAMED])}{more}"
+        raise UsageError(f"the {text} has no {unit} {wanted!r}", hint=hint)
     if len(number) > 9 or not 1 <= int(number) <= len(found):
         times = "once" if len(found) == 1 else f"{len(found)} times"
         raise UsageError(f"no {wanted}: {label!r} occurs {times}", hint=f"Count from 1: {label}:1")

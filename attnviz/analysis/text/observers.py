@@ -20,6 +20,7 @@ from attnviz.analysis.text.others import LayerWindows, sum_others
 from attnviz.analysis.text.per_token import PerToken, Seen
 from attnviz.analysis.text.tables import LinkTable, found_in
 from attnviz.analysis.text.units import Mask, Reading, left_out, makers_of, read_in
+from attnviz.analysis.text.usual import UsualOf
 from attnviz.attention.figures import EDGES
 from attnviz.attention.observers import (
     HeadSums,
@@ -106,7 +107,10 @@ class TextObservers:
         self.seeing, reading = self._reading(maps)
         self.layer_windows = LayerWindows()
         tables = [table.observer for table in (self.made, self.named) if table]
-        self.observers: list[Observer] = [self.layer_windows, reading, *tables]
+        self.usual = UsualOf(self.units, source.encoding, source.key_encoding, request.pairs) if request.pairs else None
+        self.observers: list[Observer] = [
+            self.layer_windows, reading, *tables, *([self.usual.observer] if self.usual else [])
+        ]  # fmt: skip
 
     def at_once(self) -> list[Observer]:
         """What observes the text, where it is run at once."""
@@ -294,6 +298,9 @@ class TextObservers:
             kind=source.kind,
             keys=source.keys,
             numbers=() if numbers == tuple(range(len(numbers))) else numbers,
+            usual=self.usual.found(self.seen, [self.layer_windows.found[each] for each in numbers])
+            if self.usual
+            else None,
             windows=source.windows,
             window_sinks=self.window_sinks,
         )

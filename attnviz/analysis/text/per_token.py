@@ -33,13 +33,18 @@ class Seen:
 
     def counts(self, queries: Numbers, window: KeyWindow) -> NDArray[np.int64]:
         """How many tokens of each unit the ``queries`` see in a layer with this ``window``, (n, m)."""
-        at, low, high = (each[queries][:, None] for each in (self._positions, self._low, self._high))
+        low, high = (each[:, None] for each in self.ends(queries, window))
+        seen: NDArray[np.int64] = np.maximum(np.minimum(self._stops, high) - np.maximum(self.starts, low), 0)
+        return seen
+
+    def ends(self, queries: Numbers, window: KeyWindow) -> tuple[Numbers, Numbers]:
+        """The first token that each of the ``queries`` sees, and the one behind the last, (n,) each."""
+        at, low, high = (each[queries] for each in (self._positions, self._low, self._high))
         if window.left is not None:
             low = np.maximum(low, at - window.left)
         if window.right is not None:
             high = np.minimum(high, at + window.right + 1)
-        seen: NDArray[np.int64] = np.maximum(np.minimum(self._stops, high) - np.maximum(self.starts, low), 0)
-        return seen
+        return low, high
 
     def total(self, queries: Numbers, window: KeyWindow, *, per_token: bool, elsewhere: bool) -> NDArray[np.float64]:
         """How many of the ``queries`` see each unit, or how many of its tokens they see in all, (m,).

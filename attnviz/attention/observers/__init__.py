@@ -19,6 +19,7 @@ from attnviz.attention.observers.reading import Units
 from attnviz.attention.observers.rows import OnlyQueries
 from attnviz.attention.observers.selection import LayerFindings, LinkSelection, MapSelection
 from attnviz.attention.observers.statistics import HeadSums
+from attnviz.attention.observers.usual import UsualWeights
 from attnviz.attention.observers.windows import InWindows, Sliding, WindowSums
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Scores",
     "Sliding",
     "Units",
+    "UsualWeights",
     "Weights",
     "WindowSums",
     "as_array",

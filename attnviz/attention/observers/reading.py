@@ -84,7 +84,7 @@ class Units(Observer):
 
     def tile(self, tile: Tile) -> None:
         """Read a tile, as the definitions say."""
-        part = UnitsOfTask(self, _task(tile))
+        part = UnitsOfTask(self, task_of(tile))
         part.tile(tile)
         part.end()
 
@@ -214,7 +214,7 @@ class Units(Observer):
         )
 
 
-def _task(tile: Tile) -> Task:
+def task_of(tile: Tile) -> Task:
     """The task that a tile is by itself."""
     h, n, _ = tile.weights.shape
     given = tile.layer, tile.kind, tile.shape, tile.window, tile.first, tile.head, h, tile.query, tile.query + n

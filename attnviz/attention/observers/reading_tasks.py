@@ -66,6 +66,10 @@ class UnitsOfTask(Observer):
         loops = find_loops(COMPILED) if compiled else None
         if loops is None or not self._compiled(loops, tile):
             self._by_definition(tile)
+        self._pass(tile)
+
+    def _pass(self, tile: Tile) -> None:
+        """Go on to what comes after a tile."""
         self._last = tile.query + tile.weights.shape[1]
         self._unit = _unit(self._ends, self._last)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-VERSIONS: Mapping[str, int] = {"show": 1, "batch": 1, "run": 2, "cost": 1, "record": 3}
+VERSIONS: Mapping[str, int] = {"show": 1, "batch": 1, "run": 2, "cost": 1, "record": 3, "answer": 1}
 """The ``schema_version`` of each document. It grows when a name goes or its meaning changes, not for a new name."""
 
 

@@ -14,7 +14,7 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 
 from attnviz.render import palette
 
-_NAMES = ("base.html", "corpus.html", "frame.html", "maps.html", "text.html")
+_NAMES = ("answer.html", "base.html", "corpus.html", "frame.html", "maps.html", "table.html", "text.html")
 
 
 def render(template: str, /, **values: Any) -> str:

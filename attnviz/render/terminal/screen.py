@@ -166,7 +166,7 @@ def _left_out(summary: Summary) -> Iterator[RenderableType]:
         (share, first), *rest = shares
         others = "".join(f", {share:.0%} to {owner}" for share, owner in rest)
         where = "counted here" if counted else "see --special"
-        yield _Note(f"{share:.0%} of the attention goes to {first}{others}; {where}.")
+        yield Note(f"{share:.0%} of the attention goes to {first}{others}; {where}.")
     also = []
     axes = ((units.queries, summary.query_mask), (keys, summary.key_mask))
     if any(axis.function.any() and not counting[axis.function].any() for axis, counting in axes):
@@ -178,9 +178,9 @@ def _left_out(summary: Summary) -> Iterator[RenderableType]:
     if summary.dominant:
         also.append(_dominant(summary.dominant))
     if also:
-        yield _Note(f"Also left out: {'; '.join(also)}. --all counts them.")
+        yield Note(f"Also left out: {'; '.join(also)}. --all counts them.")
     if units.language != NONE and not function_words(units.language):
-        yield _Note(f"No function words of {clean(language_name(units.language))} are known: all words count.")
+        yield Note(f"No function words of {clean(language_name(units.language))} are known: all words count.")
 
 
 def _function_words(language: str, axes: Iterable[Axis]) -> str:
@@ -191,7 +191,7 @@ def _function_words(language: str, axes: Iterable[Axis]) -> str:
 
 
 @dataclass(frozen=True)
-class _Note:
+class Note:
     """A remark in dim text, all of whose lines are indented."""
 
     text: str

@@ -1,0 +1,186 @@
+"""Which heads take one word to another, and how unusual that is for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnviz.analysis.table import Column, Table, ranked_by
+from attnviz.analysis.text.units import Reading, reading_of
+from attnviz.analysis.text.usual import places_of
+from attnviz.analysis.text.wanted import Place
+from attnviz.errors import UsageError
+from attnviz.record import Observation, Pairs, Usual
+
+RANKS = ("lift", "mean_lift", "key_lift", "distance_lift", "weight")
+"""What links can be ranked by."""
+MOST = 1000
+"""Of how many units links are ranked where only one side is named: of more, those with the largest weights."""
+_COLUMNS = (
+    Column("layer", "the layer of the head", "count"),
+    Column("head", "the head", "count"),
+    Column("query", "the word that looks, with the number of its occurrence where there are several"),
+    Column("key", "the word that is looked at"),
+    Column("query_index", "the number of the first unit of the query, from 0", "count", shown=False),
+    Column("key_index", "the number of the first unit of the key, from 0", "count", shown=False),
+    Column("weight", "the share of its attention that the query gives the key in this head", "weight"),
+    Column("lift", "the smaller of key_lift and distance_lift: how many times what is usual for this head", "lift"),
+    Column("key_lift", "weight / key_mean", "lift"),
+    Column("distance_lift", "weight / distance_mean", "lift"),
+    Column("key_mean", "what the other queries that see the key give it on average in this head", "weight"),
+    Column("distance_mean", "the head's average weight over the other pairs at the same distance", "weight"),
+    Column("mean_lift", "weight / the geometric mean of key_mean and distance_mean", "lift", shown=False),
+)
+_NOTE = (
+    "Lift is the weight divided by what is usual for the head: to this key (key_lift), and at this distance "
+    "(distance_lift). No mean counts as less than an even spread over what the query sees."
+)
+
+
+def find_links(observation: Observation, *, rank: str = "lift", both: bool = True) -> Table:
+    """Rank all heads by how much, and how unusually, some words look at others.
+
+    ``weight`` is the weight of a head from the query to the key: the sum over the tokens of the key, the mean over
+    those of the query (Clark et al. 2019). ``key_lift`` is that divided by the mean weight of the other queries that
+    see the key; ``distance_lift`` by the head's mean weight over the other pairs at the same distance. A mean counts
+    for no less than the weight that the key would get if the query spread its attention evenly over what it sees.
+    Several words that stand side by side are one query, or one key.
+
+    Args:
+        observation: made with ``pairs`` in its request.
+        rank: the column by which the links are ranked, one of ``RANKS``.
+        both: where words are looked for on both sides, list the other direction as well.
+
+    Raises:
+        UsageError: a query sees none of the keys; a rank that there is not.
+    """
+    if rank not in RANKS:
+        raise UsageError(f"links can't be ranked by {rank!r}", hint=f"Rank them by {', '.join(RANKS)}.")
+    units, usual, pairs = reading_of(observation), observation.usual, observation.request.pairs
+    if usual is None or pairs is None:
+        raise ValueError("the observation was made without pairs")
+    search = _Search(observation, units, usual)
+    links = search.directions(pairs, both=both and units.one_text)
+    if not links:
+        raise UsageError(search.unseen(pairs), hint="In a causal model, words see only what comes before them.")
+    values: dict[str, NDArray[Any]] = {
+        name: np.concatenate([np.asarray(link[name]) for link in links]) for name in links[0]
+    }
+    title = _title(pairs)
+    about = {
+        "model": observation.model, "text": observation.encoding.text, "unit": units.kind, "map": observation.kind,
+        "from": list(pairs.from_), "to": list(pairs.to),
+    }  # fmt: skip
+    return ranked_by(Table("find", title, _COLUMNS, values, about=about, notes=(_NOTE, *search.notes)), rank)
+
+
+def _title(pairs: Pairs) -> str:
+    from_, to = (" and ".join(map(repr, names)) for names in (pairs.from_, pairs.to))
+    if from_ and to:
+        return f"Which heads take {from_} to {to}?"
+    return f"What does {from_} look at?" if from_ else f"What looks at {to}?"
+
+
+class _Search:
+    """The links between places of one observation."""
+
+    def __init__(self, observation: Observation, units: Reading, usual: Usual) -> None:
+        self._observation, self._units, self._usual = observation, units, usual
+        self._n, self._m = len(units.queries), len(units.keys)
+        self._lengths, self._pieces = (
+            np.diff(np.append(axis.starts, size)).astype(float)
+            for axis, size in zip((units.queries, units.keys), observation.shape[2:], strict=True)
+        )
+        self._from = {int(unit): i for i, unit in enumerate(usual.from_)}
+        self._to = {int(unit): i for i, unit in enumerate(usual.to)}
+        self.notes: list[str] = []
+
+    def directions(self, pairs: Pairs, *, both: bool) -> list[dict[str, Any]]:
+        """The links from one to the other, and back where both sides are given."""
+        keys = self._observation.encoding if self._observation.keys is None else self._observation.keys
+        from_, to = places_of(self._units, self._observation.encoding, keys, pairs)
+        self._tell(from_, "query", pairs.from_)
+        self._tell(to, "key", pairs.to)
+        ways = [(from_ or self._counted(rows=True), to or self._counted(rows=False))]
+        if both and from_ and to:
+            ways.append((to, from_))
+        return [
+            link for queries, keys_ in ways for query in queries for key in keys_
+            if (link := self._link(query, key)) is not None
+        ]  # fmt: skip
+
+    def _tell(self, places: list[Place], side: str, wanted: tuple[str, ...]) -> None:
+        if len(places) > len(wanted) > 0:
+            names = ", ".join(place.name for place in places[:4]) + (", …" if len(places) > 4 else "")
+            self.notes.append(f"The {side} occurs {len(places)} times, each listed by itself: {names}.")
+
+    def _counted(self, *, rows: bool) -> list[Place]:
+        """All units that count, where none are named."""
+        axis = self._units.queries if rows else self._units.keys
+        mask = self._observation.query_mask if rows else self._observation.key_mask
+        counted, usual = np.flatnonzero(mask), self._usual
+        if len(counted) > MOST:
+            strength = usual.columns.max((0, 1, 3)) if rows else usual.rows.max((0, 1, 2))  # (n,) or (m,)
+            counted = np.sort(counted[np.argsort(-strength[counted], kind="stable")[:MOST]])
+            self.notes.append(
+                f"Of {mask.sum():,} {self._units.kind}s the {MOST:,} with the largest weights are ranked."
+            )
+        return [Place(axis.names[i], (i, i + 1)) for i in counted.tolist()]
+
+    def unseen(self, pairs: Pairs) -> str:
+        """Why there is no link."""
+        return f"no head sees a link from {', '.join(pairs.from_) or 'any word'} to {', '.join(pairs.to) or 'any word'}"
+
+    def _weights(self, query: Place, key: Place) -> NDArray[np.float64]:
+        """The weights between the units of both (L, H, queries, keys)."""
+        usual, queries, keys = self._usual, list(query.numbers), list(key.numbers)
+        if all(unit in self._from for unit in queries):
+            rows = usual.rows[:, :, [self._from[unit] for unit in queries]]
+            return np.asarray(rows[..., keys])
+        if all(unit in self._to for unit in keys):
+            columns = usual.columns[..., [self._to[unit] for unit in keys]]
+            return np.asarray(columns[:, :, queries])
+        raise ValueError("neither side was observed")
+
+    def _link(self, query: Place, key: Place) -> dict[str, Any] | None:
+        """The link of every head, as columns; None where no head sees it."""
+        queries, keys, usual = np.array(query.numbers), np.array(key.numbers), self._usual
+        share = self._lengths[queries] / max(self._lengths[queries].sum(), 1)
+        each = self._weights(query, key)
+        if not each.any() or (self._units.one_text and query == key):
+            return None
+        weight = (each.sum(-1) * share).sum(-1)  # (L, H)
+        even = (usual.even[:, queries] * share).sum(-1) * self._pieces[keys].sum()  # (L,)
+        beside = usual.received[..., keys].sum(-1) - each.sum((-1, -2))
+        seeing = np.maximum(usual.many[:, keys].max(-1) - len(queries), 0)
+        key_mean = np.divide(beside, seeing[:, None], out=np.zeros_like(beside), where=seeing[:, None] > 0)
+        distance_mean = self._at_distance(queries, keys, each, share)
+        layers, heads = weight.shape
+        numbers = np.repeat(self._observation.layer_numbers, heads), np.tile(np.arange(heads), layers)
+        key_lift = weight / np.maximum(key_mean, even[:, None])
+        distance_lift = weight / np.maximum(distance_mean, even[:, None])
+        found = {
+            "layer": numbers[0], "head": numbers[1], "query": np.full(layers * heads, query.name, object),
+            "key": np.full(layers * heads, key.name, object), "query_index": np.full(layers * heads, queries[0]),
+            "key_index": np.full(layers * heads, keys[0]), "weight": weight, "key_mean": key_mean,
+            "key_lift": key_lift, "distance_mean": distance_mean, "distance_lift": distance_lift,
+            "lift": np.fmin(key_lift, distance_lift), "mean_lift": np.sqrt(key_lift * distance_lift),
+        }  # fmt: skip
+        return {name: np.asarray(values).reshape(-1) for name, values in found.items()}
+
+    def _at_distance(
+        self, queries: NDArray[np.intp], keys: NDArray[np.intp], each: NDArray[np.float64], share: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """What the other pairs at the same distances get, added up over the keys, the mean over the queries (L, H)."""
+        if not self._units.one_text:
+            return np.full(each.shape[:2], np.nan)
+        usual, distances = self._usual, queries[:, None] - keys + self._m - 1
+        found, places = np.unique(distances, return_inverse=True)
+        places = places.reshape(distances.shape)
+        own = np.stack([each[..., places == place].sum(-1) for place in range(len(found))], -1)  # (L, H, distances)
+        others = np.maximum(usual.pairs[:, found] - np.bincount(places.ravel()), 0)[:, None]
+        sums = usual.diagonals[..., found] - own
+        means = np.divide(sums, others, out=np.zeros_like(sums), where=others > 0)[..., places]
+        return np.asarray((means.sum(-1) * share).sum(-1))

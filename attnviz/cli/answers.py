@@ -1,0 +1,130 @@
+"""What commands that answer a question share: how the answer is printed, or written to a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from attnviz.cli import console
+from attnviz.cli.files import output_path, replace_output
+from attnviz.cli.matplotlib_settings import isolate_matplotlib
+from attnviz.errors import UsageError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from attnviz.analysis.table import Table
+
+PICTURES = (".png", ".svg", ".pdf")
+TABLES = (".csv", ".parquet", ".jsonl")
+_PANEL = "Answer"
+_TOP = 12
+
+
+@dataclass(frozen=True)
+class AnswerOptions:
+    """How an answer is given."""
+
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Write the answer to a file: .csv, .parquet, .jsonl, .json, .html, .png, .svg or .pdf.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None
+    top: Annotated[str, typer.Option(metavar="N|all", help="How many rows are printed.", rich_help_panel=_PANEL)] = str(
+        _TOP
+    )
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document instead.", rich_help_panel=_PANEL)
+    ] = False
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that exists.", rich_help_panel=_PANEL)] = False
+
+    def most(self) -> int | None:
+        """How many rows are printed; None for all.
+
+        Raises:
+            UsageError: it is no number.
+        """
+        if self.top == "all":
+            return None
+        if not self.top.isdecimal() or not 0 < int(self.top) < 10**9:
+            raise UsageError(f"--top is {self.top!r}, expected a number from 1 on, or all")
+        return int(self.top)
+
+    def place(self) -> Path | None:
+        """The file, verified before anything is computed.
+
+        Raises:
+            UsageError: as ``output_path``; both a file and --json.
+        """
+        self.most()
+        if self.output is None:
+            return None
+        if self.as_json:
+            raise UsageError("both --json and -o are given", hint="Write the document to a file with -o FILE.json.")
+        return output_path(self.output, (*TABLES, ".json", ".html", *PICTURES), force=self.force)
+
+
+def give_answer(table: Table, options: AnswerOptions, draw: Callable[[], Figure] | None = None) -> None:
+    """Print a ``table``, or write it to the file that is asked for.
+
+    Args:
+        table: the answer.
+        options: how it is given.
+        draw: draws its picture; None: that of any table.
+
+    Raises:
+        UsageError: the file can't be written, or a library that it needs is missing.
+    """
+    path = options.place()
+    if path is not None:
+        _write(table, path, options, draw)
+        from attnviz.render.labels import clean
+
+        console.output().print(f"wrote {clean(str(path))}", soft_wrap=True)
+    elif options.as_json:
+        from attnviz.render.document import table_document
+
+        console.print_json(table_document(table))
+    else:
+        from attnviz.render.terminal.answer import answer_parts
+
+        out = console.output()
+        for part in answer_parts(table, options.most()):
+            out.print(part)
+
+
+def _write(table: Table, path: Path, options: AnswerOptions, draw: Callable[[], Figure] | None) -> None:
+    """Write the answer as the suffix says."""
+    content: bytes | None = None
+    if path.suffix in TABLES:
+        from attnviz.batch.output.writers import WRITERS
+
+        content = bytes(WRITERS[path.suffix[1:]](table.to_arrow()))
+    elif path.suffix == ".json":
+        import json
+
+        from attnviz.render.document import table_document
+
+        content = f"{json.dumps(table_document(table), ensure_ascii=False, allow_nan=False)}\n".encode()
+    elif path.suffix == ".html":
+        from attnviz.render.page.answer import answer_page
+
+        content = answer_page(table).encode()
+    if content is not None:
+        with replace_output(path, force=options.force) as partial:
+            partial.write_bytes(content)
+        return
+    from attnviz.cli.export import save_picture
+    from attnviz.render.figure import draw_answer
+
+    isolate_matplotlib()
+    save_picture(draw() if draw else draw_answer(table), path, force=options.force)

@@ -1,0 +1,119 @@
+"""Draw an answer: a map of layers and heads where its rows are about heads, and its first rows as bars."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from attnviz.analysis.table import Table
+from attnviz.errors import UsageError
+from attnviz.render.figure import sheet
+from attnviz.render.figure.fonts import shorten_to, text_width
+from attnviz.render.figure.sheet import EDGE, LABEL, SMALL, Sheet
+from attnviz.render.figure.style import Style, own_settings
+from attnviz.render.labels import clean
+from attnviz.render.terminal.answer import formatted
+
+_ROWS = 20
+"""The most rows that are drawn as bars."""
+_LINE = 0.17
+"""Inches of a row."""
+_MAP = 2.6
+"""The most inches across a map of heads."""
+_BARS = 1.6
+"""Inches of the longest bar."""
+_WIDE = 7.0
+
+
+@own_settings()
+def draw_answer(table: Table, style: Style | None = None) -> Figure:
+    """Draw the ranked column of a ``table``: of all heads as a map, of its first rows as bars.
+
+    Raises:
+        UsageError: the table has no rows, or none that can be ranked.
+    """
+    style = style or Style()
+    if not table.ranked or not len(table):
+        raise UsageError(
+            "there is nothing to draw: the table has no ranked rows", hint="Write .csv, .json or .parquet."
+        )
+    width = style.given_width or _WIDE
+    shown = table.top(_ROWS)
+    grid = _by_head(table) if table.of_heads else None
+    beside = grid is not None and width > 5
+    across = min(_MAP, width * 0.4) if beside else width - 2 * EDGE - 0.4
+    down = min(across * len(grid[0]) / max(len(grid[1]), 1), 3.4) if grid is not None else 0.0
+    about = table.column(table.ranked)
+    notes = [f"{about.name.replace('_', ' ')}: {about.about}"]
+    if len(table) > len(shown):
+        notes.append(f"The first {len(shown)} of {len(table):,} rows.")
+    around = sheet.frame(style, table.title, notes, width)
+    bars = _LINE * len(shown) + 0.1
+    inside = max(down + 0.45, bars) if beside else (down + 0.55 if grid is not None else 0) + bars
+    page = sheet.new_sheet(style, around, around.above + inside + around.below)
+    top, left = around.above + 0.05, EDGE
+    if grid is not None:
+        _draw_map(page, grid, (EDGE + 0.3, top + 0.2, across, down), style)
+        left, top = (EDGE + 0.3 + across + 0.35, top) if beside else (EDGE, top + down + 0.5)
+    _draw_bars(page, shown, (left, top, width - EDGE - left, bars), style)
+    return page.figure
+
+
+def _by_head(table: Table) -> tuple[list[int], list[int], NDArray[np.float64]]:
+    """The layers, the heads, and the largest value of each head (L, H); NaN where it has none."""
+    layers, heads = (sorted(set(table[name].tolist())) for name in ("layer", "head"))
+    found = np.full((len(layers), len(heads)), np.nan)
+    places = np.searchsorted(layers, table["layer"]), np.searchsorted(heads, table["head"])
+    np.fmax.at(found, places, np.asarray(table[table.ranked], float))
+    return layers, heads, found
+
+
+def _draw_map(
+    page: Sheet, grid: tuple[list[int], list[int], NDArray[np.float64]], box: tuple[float, float, float, float],
+    style: Style,
+) -> None:  # fmt: skip
+    layers, heads, values = grid
+    axes = page.axes(*box)
+    low, high = float(min(np.nanmin(values), 0)), float(np.nanmax(values))
+    colours = sheet.colours_of(style)
+    axes.imshow(values, cmap=colours, norm=Normalize(low, high or 1), interpolation="nearest", aspect="auto")
+    axes.xaxis.tick_top()
+    for axis, names, letter, inches in ((axes.xaxis, heads, "H", box[2]), (axes.yaxis, layers, "L", box[3])):
+        room = text_width(f"{letter}00 ", SMALL) if letter == "H" else 0.12
+        step = max(1, int(np.ceil(room * len(names) / max(inches, 0.01))))
+        axis.set_ticks(list(range(0, len(names), step)), [f"{letter}{name}" for name in names[::step]], size=SMALL)
+
+
+def _draw_bars(page: Sheet, table: Table, box: tuple[float, float, float, float], style: Style) -> None:
+    """Write the rows, each with a bar of its ranked value."""
+    left, top, across, _ = box
+    kind = table.column(table.ranked).kind
+    texts = [each.name for each in table.columns if each.kind == "text" and each.shown]
+    names = [_name(table, row, texts) for row in range(len(table))]
+    numbers = [formatted(value, kind) for value in table[table.ranked].tolist()]
+    wide = max(text_width(number, LABEL) for number in numbers) + 0.08
+    room = max(across - wide, 0.4)
+    longest = min(max(text_width(name, LABEL) for name in names) + 0.1, room * 0.72)
+    bar = min(_BARS, room - longest)
+    values = np.nan_to_num(np.asarray(table[table.ranked], float)).clip(0)
+    most = values.max() or 1.0
+    axes = page.axes(left + longest, top, bar, _LINE * len(table))
+    axes.barh(np.arange(len(table)), values / most, 0.62, color=sheet.colours_of(style)(0.62))
+    axes.set(xlim=(0, 1), ylim=(len(table) - 0.5, -0.5), xticks=[], yticks=[])
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    for row, (name, number) in enumerate(zip(names, numbers, strict=True)):
+        middle = top + _LINE * (row + 0.5)
+        text = shorten_to(name, LABEL, longest - 0.06)
+        page.write(left, middle, text, va="center")
+        page.write(left + longest + bar + 0.06, middle, number, va="center", color=style.soft)
+
+
+def _name(table: Table, row: int, texts: list[str]) -> str:
+    """What a row is about: its head, and its words."""
+    head = f"L{table['layer'][row]} H{table['head'][row]}  " if table.of_heads else ""
+    words = [clean(str(table[name][row])) for name in texts if table[name][row] not in (None, "")]
+    arrow = " → " if texts[:2] == ["query", "key"] else " · "
+    return head + arrow.join(words)
