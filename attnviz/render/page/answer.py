@@ -14,7 +14,12 @@ _ROWS = 40
 def answer_page(table: Table) -> str:
     """Return a page with all rows of a ``table``, which a click on a column's name sorts."""
     return render(
-        "answer.html", title=table.title, style=file("style.css"), script=file("script.js"), **_content(table)
+        "answer.html",
+        title=table.title,
+        style=file("style.css"),
+        script=module(SCRIPTS) + file("scripts/start.js"),
+        content=script_json({"palettes": packed_palettes()}),
+        **_content(table),
     )
 
 
