@@ -14,9 +14,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.terminal_theme import SVG_EXPORT_THEME
 
-from attnviz.attention.observers import Scores
 from attnviz.cli.app import app
-from attnviz.cli.page import CELLS, KEPT, page_of, products_of, sources_of
+from attnviz.cli.page import CELLS, KEPT, page_of, sources_of
 from attnviz.interface import Attention, load
 from attnviz.record import Request
 from attnviz.render.terminal import screen as terminal
@@ -57,9 +56,8 @@ def screen(folder: Path | None = None, width: int = 80) -> str:
 
 def page() -> str:
     """The page that ``attnviz export --file samples/bank.txt`` writes."""
-    scores = Scores()
-    found = load("default").inspect(BANK, request=Request(size=CELLS, top=KEPT), observers=[scores])
-    return page_of(sources_of(found), "attnviz show --file samples/bank.txt", products=products_of(scores))
+    found = load("default").inspect(BANK, request=Request(size=CELLS, top=KEPT), scores=True)
+    return page_of(sources_of(found), "attnviz show --file samples/bank.txt")
 
 
 VIEWS: dict[str, list[str]] = {

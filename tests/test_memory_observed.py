@@ -87,6 +87,8 @@ def test_a_model_of_somebodys_is_observed(code: dict[str, Any], tmp_path: Path) 
         mine.check(TEXT)
     with pytest.raises(UsageError, match="no scores q·k"):
         mine.attend(TEXT, scores=True)
+    with pytest.raises(UsageError, match=r"attends by itself .* and no queries and keys"):
+        mine.attend(TEXT, neurons=True)
     exact = attnviz.load((model, TOKENIZER), dtype="float64").attend(TEXT)
     np.testing.assert_allclose(exact.weights, said(model), atol=1e-5)
 

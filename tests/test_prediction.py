@@ -17,6 +17,7 @@ from attnviz.record import AttentionRecord, Prediction, Problem, read, save
 from attnviz.render.document import summary_document
 from attnviz.render.page.text import text_page
 from tests.records import encoding_of, random_weights, record
+from tests.render.browsers import unpacked
 from tests.schemas import validate
 
 HOSTILE = "\x1b[31m</script><b>\u202e" + "x" * 99
@@ -61,6 +62,7 @@ def test_labels_are_data(tmp_path: Path) -> None:
     assert "\u202e" not in repr(found)
     page = text_page([replay(found)])
     assert "label: B 73.1 %" in page
+    assert unpacked(page)[0]["prediction"]["label"] == "B"
     assert "</script><b>" not in page
     save(found, tmp_path / "one.json")
     again = read(tmp_path / "one.json")

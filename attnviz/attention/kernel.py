@@ -25,7 +25,7 @@ from torch.nn import functional
 from attnviz.attention.block_sizes import LANES, TILE
 from attnviz.attention.pipeline import in_order
 from attnviz.attention.shared import starts
-from attnviz.attention.tile import PASSES, Task, find_loops
+from attnviz.attention.tile import PASSES, Task, Terms, find_loops
 from attnviz.attention.tile import Kind as Kind
 from attnviz.attention.tile import Observer as Observer
 from attnviz.attention.tile import Tile as Tile
@@ -84,21 +84,22 @@ def attend(
     exact = torch.promote_types(q.dtype, torch.float32)
     double = exact is torch.float64
     q, k = q.to(exact), k.to(exact)
-    raw = [observer for observer in observers if observer.raw]
+    scored = [observer for observer in observers if queries * keys <= observer.most_scores]
+    for observer in scored:
+        observer.see_vectors(layer, kind, q, k)
     # A scale that is a power of two is multiplied into the queries, which are fewer than the scores; this is exact.
-    early, factor = math.frexp(scale)[0] == 0.5 and not raw, scale if bias is None and softcap is None else None
-    if early:
+    if math.frexp(scale)[0] == 0.5 and not scored:
         q, scale = q * scale, 1.0
     many = any(observer.many for observer in observers)
     compiling = many or heads * queries * keys > PARALLEL
     large = q.device.type == "cpu" and heads * queries * keys > min(SHORT, PARALLEL)
-    loops = q.device.type == "cpu" and exact is torch.float32 and bool(observers) and (large or many) and not raw
+    loops = q.device.type == "cpu" and exact is torch.float32 and bool(observers) and (large or many) and not scored
     # The compiled pass does not know NaN: it would make plausible weights of a damaged model.
     loops = loops and find_loops(PASSES) is not None and math.isfinite(q.sum() + k.sum())
     workers = torch.get_num_threads() if large else 1
     positions = torch.arange(max(first + queries, keys), device=q.device)
     context = v.new_empty((heads, queries, v.shape[-1]))
-    call = _Call(q, k, v, scale, window, bias, softcap, sinks, rows, loops, observers, raw, positions, context, factor)
+    call = _Call(q, k, v, scale, window, bias, softcap, sinks, rows, loops, observers, scored, positions, context)
     task = Task(layer, kind, (heads, queries, keys), window, first, 0, heads, 0, queries, loops, double, compiling)
     tasks = [*_tasks(task, groups, together, workers, observers)]
     # Tiles are computed in a few buffers: allocating memory for each would take longer than its numbers.
@@ -159,10 +160,9 @@ class _Call:
     rows: int
     loops: bool
     observers: Sequence[Observer]
-    raw: Sequence[Observer]
+    scored: Sequence[Observer]
     positions: Tensor
     context: Tensor
-    factor: float | None
     seeing: Lock = field(default_factory=Lock)
 
     def run(self, task: Task, buffer: Tensor) -> list[Observer]:
@@ -186,8 +186,8 @@ class _Call:
         begin, n, window, keys = task.first + start, stop - start, self.window, self.k.shape[1]
         groups = slice(task.head * len(self.k) // len(self.q), (task.head + task.heads) * len(self.k) // len(self.q))
         # Keys that no query of the tile sees are left out; all tiles cut the keys at the same multiples.
-        low = 0 if window.left is None or self.raw else max(0, begin - window.left) // _STEP * _STEP
-        high = keys if window.right is None or self.raw else min(keys, task.first + stop + window.right)
+        low = 0 if window.left is None or self.scored else max(0, begin - window.left) // _STEP * _STEP
+        high = keys if window.right is None or self.scored else min(keys, task.first + stop + window.right)
         h, m = task.heads, high - low
         width = -(-m // LANES) * LANES if self.loops else m
         scores = buffer[: h * n * width].view(h, n, width)[..., :m]
@@ -198,22 +198,20 @@ class _Call:
         made = buffer[: h * n * width].view(len(grouped), -1, width)[..., :m]
         _multiply(grouped, self.k[groups, low:high], made)
         tile = Tile(task.layer, start, low, scores, task.shape, task.kind, task.head, window, task.first)
-        for observer in self.raw:
+        at, to = self.positions[begin : begin + n], self.positions[low:high]
+        bias = None if self.bias is None else self.bias(at, to)
+        if bias is not None and len(bias) > 1:
+            bias = bias[task.head : task.head + h]
+        for observer in self.scored:
             with self.seeing:
-                observer.see_raw_scores(tile, self.scale)
+                observer.see_scores(tile, Terms(self.scale, self.softcap, bias))
         if self.scale != 1:
             scores.mul_(self.scale)
         if self.softcap is not None:
             scores.div_(self.softcap).tanh_().mul_(self.softcap)
-        at, to = self.positions[begin : begin + n], self.positions[low:high]
-        if self.bias is not None:
-            bias = self.bias(at, to)
-            scores += bias if len(bias) == 1 else bias[task.head : task.head + h]
+        if bias is not None:
+            scores += bias
         sinks = None if self.sinks is None else self.sinks[task.head : task.head + h]
-        for seer in seers:
-            if seer.scoring:
-                with self.seeing:
-                    seer.see_scores(tile, self.factor)
         for seer in seers if self.loops else ():
             if seer.weigh(tile, buffer[: h * n * width], sinks):
                 return tile, seer

@@ -51,6 +51,18 @@ class Tile:
         return self.first + self.query - self.key
 
 
+@dataclass(frozen=True, eq=False)
+class Terms:
+    """What makes logits of the products q·k: ``scale``, then ``softcap`` · tanh(logit / softcap), then plus ``bias``.
+
+    ``bias`` (h or 1, n, m) is that of positions; None where there is none, like ``softcap``.
+    """
+
+    scale: float
+    softcap: float | None
+    bias: Tensor | None
+
+
 @dataclass(frozen=True)
 class Task:
     """The part of a layer that one thread computes, tile by tile.
@@ -87,16 +99,14 @@ class Observer:
         many: whether it will see so many runs that even short ones should use the compiled passes.
         own: whether it is the part of a single task.
         whole: whether it needs the hidden states that leave the last layer, if it sees hidden states.
-        scoring: whether it sees the scores of a tile, too.
-        raw: whether it sees the products q·k of all keys, too.
+        most_scores: it sees the vectors and scores of layers that have no more queries times keys than this.
     """
 
     own = False
     starts: Sequence[int] | NDArray[np.int64] | None = None
     many = False
     whole = True
-    scoring = False
-    raw = False
+    most_scores: float = 0
 
     def wants(self, layer: int, kind: Kind) -> bool:  # noqa: ARG002
         """Whether it needs the weights of a layer."""
@@ -105,17 +115,11 @@ class Observer:
     def tile(self, tile: Tile) -> None:
         """See one tile of weights."""
 
-    def see_scores(self, tile: Tile, scale: float | None) -> None:
-        """See the scores of a tile, in the place of its weights, before the mask and the softmax.
+    def see_vectors(self, layer: int, kind: Kind, q: Tensor, k: Tensor) -> None:
+        """See the queries (H, N, D) and keys (G, M, D) of a layer as they are multiplied: all rotations are done."""
 
-        They are the products of queries and keys times ``scale``; None if position biases or a cap changed them.
-        """
-
-    def see_raw_scores(self, tile: Tile, scale: float) -> None:
-        """See the products q·k of one tile in place of weights, for all keys, before they are multiplied by ``scale``.
-
-        Position biases, soft caps and masks come after that.
-        """
+    def see_scores(self, tile: Tile, terms: Terms) -> None:
+        """See the products q·k of a tile in place of weights, for all keys, and the ``terms`` that come after them."""
 
     def parts(self, task: Task) -> Iterable[Observer]:  # noqa: ARG002
         """The observers that see the tiles of a task: this one, or parts that see them in the task's thread."""
@@ -192,12 +196,12 @@ def run_loop(loop: Callable[..., object], *arguments: object, compiling: bool) -
     return True
 
 
-def require_equal_heads(layers: Iterable[int]) -> None:
-    """Raise if the ``layers``, given by their numbers of heads, differ in these.
+def require_equal_heads(layers: Iterable[int], what: str = "heads") -> None:
+    """Raise if the ``layers``, given by their numbers of heads (or of ``what``), differ in these.
 
     Raises:
         UnsupportedModel: with the numbers.
     """
     heads = sorted({*layers})
     if len(heads) > 1:
-        raise UnsupportedModel(f"its layers have {', '.join(map(str, heads))} heads, attnviz shows equal numbers only")
+        raise UnsupportedModel(f"its layers have {', '.join(map(str, heads))} {what}, attnviz shows equal numbers only")

@@ -16,6 +16,7 @@ from attnviz.cli.options import (
     MapOptions,
     MemoryOption,
     ModelOptions,
+    NeuronsOption,
     TextOptions,
     spread,
 )
@@ -49,6 +50,7 @@ def export(
     model: ModelOptions,
     maps: MapOptions,
     picture: PictureOptions,
+    neurons: NeuronsOption = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that exists.")] = False,
     max_memory: MemoryOption = None,
 ) -> None:
@@ -66,8 +68,8 @@ def export(
         raise _no_text()
     if path.suffix in PAGES:
         page.require_page_options(maps, picture.given())
-        sources, products = page.read_sources(text, start, reading, model, request)
-        written = page.page_of(sources, page.command_of(text, start, reading, model, maps), products=products)
+        sources = page.read_sources(text, start, reading, model, request, neurons=neurons)
+        written = page.page_of(sources, page.command_of(text, start, reading, model, maps), neurons=neurons)
         with replace_output(path, force=force) as partial:
             partial.write_text(written, encoding="utf-8")
     elif path.suffix in records.FORMATS:
@@ -76,9 +78,11 @@ def export(
                 f"a {path.suffix} record holds all heads and maps: "
                 "--map, --layer, --head, --rows, --cols, --view and --token are for pictures"
             )
-        record, _ = source.attend_source(text, reading, start, model, max_memory=max_memory)
+        record, _ = source.attend_source(text, reading, start, model, max_memory=max_memory, neurons=neurons)
         with replace_output(path, force=force) as partial:
             records.write(record, partial, path.suffix)
+    elif neurons:
+        raise UsageError("--neurons are for pages and records: a picture shows weights")
     else:
         isolate_matplotlib()
         save_picture(_draw(text, reading, start, model, request, picture), path, force=force)

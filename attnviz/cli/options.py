@@ -227,6 +227,16 @@ FromOption = Annotated[
 ]
 
 
+NeuronsOption = Annotated[
+    bool,
+    typer.Option(
+        "--neurons",
+        help="Keep the query and key vectors: a weight unfolds dimension by dimension. For short texts.",
+        rich_help_panel=VIEW,
+    ),
+]
+
+
 def _bytes(value: str) -> int:
     from attnviz.attention.memory import parse_size
 

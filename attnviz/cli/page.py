@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import tempfile
 import webbrowser
-from collections.abc import Mapping
 from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +15,8 @@ from attnviz.cli.options import MapOptions, ModelOptions, TextOptions
 from attnviz.errors import UsageError
 
 if TYPE_CHECKING:
-    from attnviz.attention.observers import Scores
     from attnviz.model.check.judge import Check
-    from attnviz.record import Kind, Observation, Request
-    from attnviz.render.page.content import Products
+    from attnviz.record import Observation, Request
 
 CELLS = 128
 """The most cells across and down that a page has of a map whose weights are too many."""
@@ -29,40 +26,17 @@ _FLAGS = {"which": "map"}
 
 
 def read_sources(
-    text: str | None, start: list[str] | None, reading: TextOptions, model: ModelOptions, request: Request
-) -> tuple[list[Observation], Mapping[Kind, Products]]:
-    """What a page is made of, and products of queries and keys where the text is short.
+    text: str | None, start: list[str] | None, reading: TextOptions, model: ModelOptions, request: Request,
+    *, neurons: bool,
+) -> list[Observation]:  # fmt: skip
+    """What a page is made of, with scores where the text is short, and with vectors if ``neurons`` are asked for.
 
     Raises:
         UsageError, InputError, ModelError: as ``source.observe_source``.
     """
     request = replace(request, size=CELLS, top=KEPT, evidence=True)  # all weights, where they fit
-    scores = keep_scores(text, reading)
-    found, _ = source.observe_source(text, reading, start, model, request, [scores] if scores else [])
-    return sources_of(found), products_of(scores)
-
-
-def keep_scores(text: str | None, reading: TextOptions) -> Scores | None:
-    """An observer that keeps the scores of a short text; None for a record, which has none and imports no torch."""
-    if text is None and reading.file is None:
-        return None
-    from attnviz.attention.observers import Scores
-
-    return Scores()
-
-
-def products_of(scores: Scores | None) -> Mapping[Kind, Products]:
-    """The scores that were kept, by kind."""
-    if scores is None:
-        return {}
-    from attnviz.attention.observers import as_array
-    from attnviz.render.page.content import Products
-
-    kinds = dict.fromkeys(kind for kind, _ in scores.scales)
-    return {
-        kind: Products(as_array(scores.stacked(kind)), tuple(scores.scales[kind, n] for n in scores.layers(kind)))
-        for kind in kinds
-    }
+    found, _ = source.observe_source(text, reading, start, model, request, scores=True, neurons=neurons)
+    return sources_of(found)
 
 
 def sources_of(found: Observation) -> list[Observation]:
@@ -73,30 +47,28 @@ def sources_of(found: Observation) -> list[Observation]:
     return with_other_maps(found) if shows_all(found.request) else [found]
 
 
-def page_of(
-    found: list[Observation], command: str, check: Check | None = None, products: Mapping[Kind, Products] | None = None
-) -> str:
+def page_of(found: list[Observation], command: str, check: Check | None = None, *, neurons: bool = False) -> str:
     """The page of what was ``found`` of a text.
 
     Raises:
-        UsageError: the page would be too large.
+        UsageError: the page would be too large, or can't have the ``neurons`` that are asked for.
     """
     from attnviz.render.page.text import TextAbout, text_page
 
     if check is None:
-        return text_page(found, TextAbout(command), products)
+        return text_page(found, TextAbout(command, neurons=neurons))
     from attnviz.render.terminal.report import check_line
 
-    return text_page(found, TextAbout(command, str(check_line(check)), check.passed), products)
+    return text_page(found, TextAbout(command, str(check_line(check)), check.passed, neurons))
 
 
-def open_page(found: Observation, command: str, check: Check | None, scores: Scores | None) -> None:
+def open_page(found: Observation, command: str, check: Check | None, *, neurons: bool) -> None:
     """Write a page to a temporary file, open it in the browser if there is one, and say where it is.
 
     Raises:
-        UsageError: it can't be written.
+        UsageError: it can't be written, or as ``page_of``.
     """
-    written = page_of(sources_of(found), command, check, products_of(scores))
+    written = page_of(sources_of(found), command, check, neurons=neurons)
     try:
         handle, name = tempfile.mkstemp(prefix="attnviz-", suffix=".html")
         with os.fdopen(handle, "w", encoding="utf-8") as stream:

@@ -14,11 +14,13 @@ from attnviz.cli.options import (
     FromOption,
     MapOptions,
     ModelOptions,
+    NeuronsOption,
     TextOptions,
     spread,
 )
 from attnviz.cli.reading import decode_argument
 from attnviz.cli.request import read_request
+from attnviz.errors import UsageError
 
 if TYPE_CHECKING:
     from attnviz.analysis.text.summary import Summary
@@ -66,24 +68,25 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")] = False,
     check: Annotated[bool, typer.Option(help="Compare with transformers afterwards.")] = True,
     opened: Annotated[bool, typer.Option("--open", help="Open a page to look around in, in the browser.")] = False,
+    neurons: NeuronsOption = False,
 ) -> None:
     """Show which words each head of each layer looks at."""
     words = tuple(map(decode_argument, token or ()))
     if opened:
         page.require_page_options(maps, {})
+    elif neurons:
+        raise UsageError("--neurons are for the page: give --open as well")
     request = read_request(
         maps, everything=everything, words=words, cell=cell, top=top, links=links, evidence=check or opened
     )
-    scores = page.keep_scores(text, reading) if opened else None
-    seeing = [scores] if scores else []
-    found, loaded = source.observe_source(text, reading, start, model, request, seeing)
+    found, loaded = source.observe_source(text, reading, start, model, request, scores=opened, neurons=neurons)
     from attnviz.analysis.text.summary import summarise
 
     summary = summarise(found)
     unchecked = _unchecked(loaded) if check else "--no-check"
     checking = (lambda: None) if unchecked or not loaded else lambda: _check(loaded, found)
     command = page.command_of(text, start, reading, model, maps)
-    then = (lambda checked: page.open_page(found, command, checked, scores)) if opened else _nothing
+    then = (lambda checked: page.open_page(found, command, checked, neurons=neurons)) if opened else _nothing
     if as_json:
         _print_document(summary, checking, then)
     else:

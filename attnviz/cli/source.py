@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -14,7 +13,6 @@ from attnviz.cli.reading import decode_argument, read_file, read_standard_input,
 from attnviz.errors import UsageError, few
 
 if TYPE_CHECKING:
-    from attnviz.attention.kernel import Observer
     from attnviz.interface import Model
     from attnviz.record import Observation, Record, Request
 
@@ -26,6 +24,7 @@ def attend_source(
     model: ModelOptions,
     *,
     max_memory: int | None = None,
+    neurons: bool = False,
 ) -> tuple[Record, Model | None]:
     """The record of all weights of the text, and the model that made it; of a saved record there is no model.
 
@@ -49,7 +48,9 @@ def attend_source(
     from attnviz.cli.progress import run_progress
 
     with run_progress(loaded) as progress:
-        found = loaded.attend(text, **reading.given(), words=words, max_memory=max_memory, observers=[progress])
+        found = loaded.attend(
+            text, **reading.given(), words=words, max_memory=max_memory, neurons=neurons, observers=[progress]
+        )
     explain(loaded)
     return found, loaded
 
@@ -60,12 +61,14 @@ def observe_source(
     start: list[str] | None,
     model: ModelOptions,
     request: Request,
-    observers: Sequence[Observer] = (),
+    *,
+    scores: bool = False,
+    neurons: bool = False,
 ) -> tuple[Observation, Model | None]:
     """What is asked of a text, observed; and the model. Of a saved record there is no model.
 
     ``start`` has a passage of the text, from which it is looked; without a text a record to be read comes before it.
-    Other ``observers`` see the run, too.
+    ``scores`` and ``neurons`` are kept as ``Model.inspect`` does.
 
     Raises:
         UsageError, InputError, ModelError: as ``attend_source``; also for what the ``request`` asks of the text.
@@ -88,7 +91,7 @@ def observe_source(
     with run_progress(loaded, only) as progress:
         found = loaded.inspect(
             text, **reading.given(), request=request, words=words, windows=reading.windows, stride=reading.stride,
-            observers=[progress, *observers],
+            scores=scores, neurons=neurons, observers=[progress],
         )  # fmt: skip
     explain(loaded)
     return found, loaded

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 from attnviz import record
 from attnviz.errors import UsageError
 from attnviz.interface.judged import Judged
+from attnviz.interface.keeping import Keep
 from attnviz.interface.opened import Words
 from attnviz.interface.predicting import Predicting
 from attnviz.interface.records import Attention, EncoderDecoder, attention_of
@@ -36,6 +37,7 @@ class Model(Judged):
         words: Words | None = None,
         max_memory: int | None = None,
         scores: bool = False,
+        neurons: bool = False,
         observers: Sequence[Observer] = (),
     ) -> Attention | EncoderDecoder: ...
 
@@ -50,6 +52,7 @@ class Model(Judged):
         words: Words | None = None,
         max_memory: int | None = None,
         scores: bool = False,
+        neurons: bool = False,
         observers: Sequence[Observer] = (),
     ) -> list[Attention | EncoderDecoder]: ...
 
@@ -75,6 +78,7 @@ class Model(Judged):
         words: Words | None = None,
         max_memory: int | None = None,
         scores: bool = False,
+        neurons: bool = False,
         observers: Sequence[Observer] = (),
         input_ids: Any = None,
         **beside: Any,
@@ -99,8 +103,10 @@ class Model(Judged):
             words: what is known to be a word, since the text does not part it from others: a list, of which the longest
                 that fits is taken; or pairs (start, stop) of characters of ``text``.
             max_memory: the bytes that the weights (and scores) may take; None is a quarter of free memory.
-            scores: keep q·k of all queries and keys too, in ``att.scores``, before scale, position bias, mask and
-                softmax; the scale of each layer is in ``att.scales``. They take as much memory as the weights.
+            scores: keep q·k of all queries and keys too, in ``att.scores``, and what comes after them, in
+                ``att.scales``, ``att.softcaps`` and ``att.biases``; ``att.logits`` puts these together. They take as
+                much memory as the weights.
+            neurons: keep the vectors q and k too, in ``att.query_vectors`` and ``att.key_vectors``, and the scores.
             observers: others that see the run.
             beside: ``attention_mask`` (1 for a token, 0 for padding before or behind the text; without it all are
                 tokens), ``token_type_ids``, ``position_ids`` and, for an encoder–decoder, ``decoder_input_ids``.
@@ -111,19 +117,20 @@ class Model(Judged):
             ModelError: the checkpoint is damaged or unsupported, or has no head to generate with.
         """
         options: dict[str, Any] = {"generate": generate, "truncate": truncate, "chat": chat, "words": words}
-        if scores and (input_ids is not None or beside):
-            raise UsageError("`scores` are of texts, and `input_ids` are given")
+        if (scores or neurons) and (input_ids is not None or beside):
+            raise UsageError(f"`{'neurons' if neurons else 'scores'}` are of texts, and `input_ids` are given")
         if input_ids is not None or beside:
             self.follow()
             given = Given.of(text, input_ids, beside, {"pair": pair, "target": target, **options})
             rows, batch = read_rows(self, given)
             found = [attend_row(self, row, max_memory, observers) for row in rows]
             return found if batch else found[0]
+        options["keep"] = Keep.of(scores=scores, neurons=neurons)
         if isinstance(text, list | tuple):
             if pair is not None or target is not None:
                 raise UsageError("a list of texts takes no pair and no target: give them one by one")
-            return [self._attend(each, None, None, max_memory, observers, scores=scores, **options) for each in text]
-        return self._attend(text, pair, target, max_memory, observers, scores=scores, **options)
+            return [self._attend(each, None, None, max_memory, observers, **options) for each in text]
+        return self._attend(text, pair, target, max_memory, observers, **options)
 
     def _attend(
         self,
@@ -133,23 +140,21 @@ class Model(Judged):
         max_memory: int | None,
         observers: Sequence[Observer],
         *,
-        scores: bool = False,
+        keep: Keep,
         **options: Any,
     ) -> Attention | EncoderDecoder:
-        from attnviz.attention.observers import HiddenStates, RawScores, Weights
+        from attnviz.attention.observers import HiddenStates, Weights
 
         if text is None:
             raise UsageError("no text is given", hint='Give one, or input_ids: model.attend("The bank …")')
         encoding, decoded = self.inputs(text, pair, target, **options)
         weights, states = Weights(self.backend.layers, max_memory), HiddenStates(whole=False)
-        kept = [weights] if self.uncheckable else [weights, states]
-        if scores and self.uncheckable:
-            raise UsageError("the model attends by itself (observed): it hands in its weights, and no scores q·k")
-        products = RawScores(weights) if scores else None
-        kept += [products] if products else []
+        kept: list[Observer] = [weights] if self.uncheckable else [weights, states]
+        scores = keep.beside(weights, observed=bool(self.uncheckable))
+        kept += [scores] if scores else []
         predicting = Predicting(self.backend)
         self.backend.run(encoding, [*kept, *predicting.observers, *observers], decoded)
-        made = partial(attention_of, self.name, self.backend, weights, states=states, scores=products)
+        made = partial(attention_of, self.name, self.backend, weights, states=states, scores=scores)
         if decoded is None:
             return made("self", encoding, prediction=predicting.of(encoding))
         return EncoderDecoder(
@@ -168,6 +173,8 @@ class Model(Judged):
         words: Words | None = None,
         windows: bool = False,
         stride: int | None = None,
+        scores: bool = False,
+        neurons: bool = False,
         observers: Sequence[Observer] = (),
         **options: Any,
     ) -> record.Observation:
@@ -176,19 +183,27 @@ class Model(Judged):
         Args:
             request: what is asked of the text.
             words, windows, stride, observers: as for ``attend`` and ``observe``.
+            scores: keep the scores too, where the text is short.
+            neurons: keep the vectors and the scores, as for ``attend``.
             options: ``generate``, ``truncate`` and ``chat`` of ``attend``.
 
         Raises:
-            InputError, UsageError, ModelError: as ``attend`` and ``observe``.
+            InputError, UsageError, ModelError: as ``attend`` and ``observe``; ``neurons`` of a text that is too long
+                for all its weights to be kept.
         """
         from attnviz.analysis.plan import plan_text
         from attnviz.analysis.text.replaying import replay
+        from attnviz.render.page.unfolded import SCORED
 
         sliding = windows or stride is not None
         size = 0 if sliding else self._size(text, pair, **options)
         if plan_text(size, request, windows=sliding).way == "kept":
-            found = self.attend(text, pair, target, words=words, observers=observers, **options)
-            return replay(found, request)
+            keep = Keep.of(scores=scores, neurons=neurons, most=SCORED)
+            return replay(self._attend(text, pair, target, None, observers, words=words, keep=keep, **options), request)
+        if neurons:
+            raise UsageError(
+                "the text is too long for `neurons`: not even all its weights are kept", hint="Give a shorter text."
+            )
         return self.observe(
             text, pair, target, **options, lexicon=words, windows=windows, stride=stride, request=request,
             observers=observers,

@@ -22,7 +22,7 @@ from attnviz.errors import InputError, UsageError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from attnviz.attention.observers import HiddenStates, RawScores, Weights
+    from attnviz.attention.observers import HiddenStates, Scores, Weights
     from attnviz.interface.tables import Table
     from attnviz.model.hosted import Hosted
     from attnviz.model.native.backend import Native
@@ -311,13 +311,13 @@ def attention_of(
     states: HiddenStates | None = None,
     note: str = "",
     prediction: record.Prediction | None = None,
-    scores: RawScores | None = None,
+    scores: Scores | None = None,
 ) -> Attention:
     """The record of one map of a run, from the ``weights`` that were kept of it."""
     from attnviz.attention.observers import as_array
 
     numbers = weights.layers(kind)
-    return Attention(
+    found = Attention(
         model,
         backend.name,
         backend.causal(kind),
@@ -329,6 +329,17 @@ def attention_of(
         note=note,
         states=tuple(as_array(state) for state in states.each(kind)) if states else (),
         prediction=prediction,
-        scores=as_array(scores.stacked(kind)) if scores else None,
-        scales=scores.scales(kind) if scores else (),
+    )
+    if scores is None or scores.layers(kind) != numbers:
+        return found
+    biases, vectors = scores.biases(kind), scores.vectors(kind)
+    queries_of, keys_of = map(as_array, vectors) if vectors else (None, None)
+    return replace(
+        found,
+        scores=as_array(scores.products(kind)),
+        scales=scores.scales(kind),
+        softcaps=scores.softcaps(kind),
+        biases=None if biases is None else as_array(biases),
+        query_vectors=queries_of,
+        key_vectors=keys_of,
     )

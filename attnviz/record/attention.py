@@ -38,6 +38,10 @@ class AttentionRecord(RecordTexts):
         scores: q·k of all queries and keys in the shape of ``weights``, where they were asked for: before they are
             multiplied by the scale, and before position biases, soft caps, masks and the softmax.
         scales: what the scores of each layer are multiplied by (L,).
+        softcaps: the cap of each layer: the scaled scores x become cap · tanh(x / cap). Empty where no layer has one.
+        biases: what positions add to the scores after that, in the shape of ``weights``; None where they add nothing.
+        query_vectors, key_vectors: the vectors q (L, H, N, D) and k (L, H, M, D) whose products the scores are, where
+            they were asked for: all norms and rotations are done. Heads that share keys have the same ones.
     """
 
     model: str
@@ -53,11 +57,29 @@ class AttentionRecord(RecordTexts):
     prediction: Prediction | None = None
     scores: Array | None = None
     scales: tuple[float, ...] = ()
+    softcaps: tuple[float | None, ...] = ()
+    biases: Array | None = None
+    query_vectors: Array | None = None
+    key_vectors: Array | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
         """(L, H, N, M)."""
         return self.weights.shape
+
+    @property
+    def logits(self) -> Array | None:
+        """What the mask and the softmax make the weights of, (L, H, N, M), where the scores were asked for.
+
+        It is cap(scale · q·k) + bias, as far as the model has cap and bias.
+        """
+        if self.scores is None:
+            return None
+        found = self.scores * _of_layers(self.scales, self.scores)
+        for layer, cap in zip(found, self.softcaps, strict=False):
+            if cap is not None:
+                layer[:] = cap * np.tanh(layer / cap)
+        return found if self.biases is None else found + self.biases
 
     def __repr__(self) -> str:
         sizes = f"{len(self.tokens)} tokens, {len(self.words)} words"
@@ -66,6 +88,10 @@ class AttentionRecord(RecordTexts):
         note = f"; {self.note}" if self.note else ""
         said = f"; {self.prediction.describe(self.encoding)}" if self.prediction else ""
         return f"<Attention of {self.model}: {self.layers} layers × {self.heads} heads, {sizes}{said}{note}>"
+
+
+def _of_layers(values: tuple[float, ...], like: Array) -> Array:
+    return np.array(values, like.dtype)[:, None, None, None]
 
 
 @dataclass(frozen=True, eq=False)

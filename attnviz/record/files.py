@@ -16,7 +16,18 @@ from attnviz.encoding import Encoding
 from attnviz.errors import InputError, UsageError
 from attnviz.record.attention import Array, AttentionRecord, EncoderDecoderRecord, Record
 from attnviz.record.prediction import prediction_facts
-from attnviz.record.valid import FORMAT, MAPS, VERSION, Load, What, record, require_shape, require_type
+from attnviz.record.valid import (
+    BESIDE,
+    FORMAT,
+    MAPS,
+    VERSION,
+    Load,
+    Units,
+    What,
+    record,
+    require_shape,
+    require_type,
+)
 from attnviz.record.writing import replaced
 
 FORMATS = (".json", ".safetensors")
@@ -72,15 +83,19 @@ def _require_format(path: Path, suffix: str) -> None:
 
 
 def _tensor(name: str, what: What = "weights") -> str:
-    """The name of a map's weights or scores among the tensors of a file."""
+    """The name of a map's weights, or of what is kept beside them, among the tensors of a file."""
     return f"{name}.{what}" if name else what
 
 
+def _arrays(attention: AttentionRecord) -> dict[What, Array]:
+    """The weights, and what was kept beside them."""
+    names: tuple[What, ...] = ("weights", *BESIDE)
+    found = {name: getattr(attention, name) for name in names}
+    return {name: values for name, values in found.items() if values is not None}
+
+
 def _tensors(attention: AttentionRecord, name: str) -> dict[str, Array]:
-    found = {_tensor(name): np.ascontiguousarray(attention.weights)}
-    if attention.scores is not None:
-        found[_tensor(name, "scores")] = np.ascontiguousarray(attention.scores)
-    return found
+    return {_tensor(name, what): np.ascontiguousarray(each) for what, each in _arrays(attention).items()}
 
 
 def _write_json(record: Record, file: IO[str]) -> None:
@@ -99,9 +114,7 @@ def _write_map(attention: AttentionRecord, facts: Mapping[str, Any], file: IO[st
     """Write one map as a JSON object. The weights are written layer by layer, since all at once may be a huge text."""
     file.write(json.dumps({**facts, **_facts(attention)}, ensure_ascii=False)[:-1])
     file.write(f', "dtype": "{attention.weights.dtype}"')
-    for what, values in (("weights", attention.weights), ("scores", attention.scores)):
-        if values is None:
-            continue
+    for what, values in _arrays(attention).items():
         file.write(f', "{what}": [')
         for i, layer in enumerate(values):
             file.write("," if i else "")
@@ -127,8 +140,16 @@ def _facts(attention: AttentionRecord) -> dict[str, Any]:
         "keys": None if attention.keys is None else _encoding_facts(attention.keys),
         "numbers": attention.numbers,
         **({"note": attention.note} if attention.note else {}),
-        **({} if attention.scores is None else {"scales": list(attention.scales)}),
+        **({} if attention.scores is None else _scored_facts(attention)),
         **({"prediction": prediction_facts(attention.prediction)} if attention.prediction else {}),
+    }
+
+
+def _scored_facts(attention: AttentionRecord) -> dict[str, Any]:
+    return {
+        "scales": list(attention.scales),
+        **({"softcaps": list(attention.softcaps)} if attention.softcaps else {}),
+        "kept": [name for name in _arrays(attention) if name != "weights"],
     }
 
 
@@ -197,11 +218,11 @@ def _opened_json(path: Path, size: int, most: int) -> Iterator[tuple[Any, Load]]
     _require_room(5 * size, most)  # as bytes, and as text of up to four bytes a character
     facts = _parsed(path.read_bytes(), most)
 
-    def load(name: str, units: tuple[int, int], what: What = "weights") -> Array:
+    def load(name: str, units: Units, what: What = "weights") -> Array:
         found = facts[name] if name else facts
         require_type(found["dtype"])
         numbers = np.array(found.pop(what), object)  # numpy would otherwise choose a type by the values
-        require_shape(numbers.shape, units)
+        require_shape(numbers.shape, units, what)
         kinds = set(map(type, numbers.flat)) - {float, int}
         if kinds:
             raise ValueError(f"its {what} hold {', '.join(sorted(kind.__name__ for kind in kinds))}, expected numbers")
@@ -220,9 +241,9 @@ def _opened_tensors(path: Path, size: int, most: int) -> Iterator[tuple[Any, Loa
     try:
         with safe_open(path, framework="numpy") as file:
 
-            def load(name: str, units: tuple[int, int], what: What = "weights") -> Array:
+            def load(name: str, units: Units, what: What = "weights") -> Array:
                 found = file.get_slice(_tensor(name, what))
-                require_shape(found.get_shape(), units)
+                require_shape(found.get_shape(), units, what)
                 require_type(types.get(found.get_dtype(), found.get_dtype()))
                 _require_room(2 * size, most)
                 values: Array = file.get_tensor(_tensor(name, what))

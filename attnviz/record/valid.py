@@ -16,13 +16,18 @@ from attnviz.record.prediction import Prediction, Problem
 from attnviz.record.schemas import VERSIONS
 
 Facts = dict[str, Any]
-What = Literal["weights", "scores"]
+Beside = Literal["scores", "biases", "query_vectors", "key_vectors"]
+What = Literal["weights"] | Beside
+BESIDE: tuple[Beside, ...] = get_args(Beside)
+"""What may be kept beside the weights."""
+Units = tuple[int, int | None]
+"""The queries and keys of a map; for vectors the tokens and any size."""
 
 
 class Load(Protocol):
-    """Reads the weights or scores of a map, given its name and the queries and keys that they must be of."""
+    """Reads the weights of a map, or what is kept beside them, given its name and the units that they must be of."""
 
-    def __call__(self, name: str, units: tuple[int, int], what: What = "weights") -> Array:
+    def __call__(self, name: str, units: Units, what: What = "weights") -> Array:
         """Read them."""
 
 
@@ -102,20 +107,47 @@ def _attention(facts: Facts, name: str, load: Load) -> AttentionRecord:
     )
     if "scales" not in facts:
         return found
-    scores = load(name, (len(encoding), len(keys or encoding)), "scores")
-    return replace(found, scores=scores, scales=_scales(facts["scales"], scores, weights))
+    return _scored(found, facts, name, load)
 
 
-def _scales(given: Any, scores: Array, weights: Array) -> tuple[float, ...]:
-    """The scales of the layers, if they and the ``scores`` go with the ``weights``."""
-    if scores.shape != weights.shape or not all(np.isfinite(layer).all() for layer in scores):
-        raise ValueError(f"its scores {scores.shape} hold NaN or infinity, or are not in the shape of its weights")
-    scales = _is(given, list, "scales")
-    if len(scales) != len(weights) or any(
-        type(scale) not in (int, float) or not np.isfinite(scale) for scale in scales
+def _scored(found: AttentionRecord, facts: Facts, name: str, load: Load) -> AttentionRecord:
+    """A record with the scores of its file, and what else was kept beside the weights."""
+    layers, heads, queries, keys = found.shape
+    units: dict[Beside, Units] = {
+        "scores": (queries, keys), "biases": (queries, keys), "query_vectors": (queries, None),
+        "key_vectors": (keys, None),
+    }  # fmt: skip
+    kept = _is(facts.get("kept", ["scores"]), list, "kept")  # earlier records kept only these
+    if "scores" not in kept or ("query_vectors" in kept) != ("key_vectors" in kept):
+        raise ValueError(f"it keeps {_short(kept)}, expected scores, and both kinds of vectors or none")
+    arrays: dict[Beside, Array] = {}
+    for what in units:
+        if what in kept:
+            arrays[what] = each = load(name, units[what], what)
+            if each.shape[:2] != (layers, heads) or not all(np.isfinite(layer).all() for layer in each):
+                raise ValueError(f"its {what} {each.shape} hold NaN or infinity, or do not go with its weights")
+    if "query_vectors" in arrays and arrays["query_vectors"].shape[-1] != arrays["key_vectors"].shape[-1]:
+        raise ValueError("its query and key vectors differ in size")
+    caps = _numbers(facts.get("softcaps", []), "softcaps", layers) if "softcaps" in facts else ()
+    if any(cap is not None and cap <= 0 for cap in caps):
+        raise ValueError(f"its softcaps are {_short(list(caps))}, expected numbers above 0")
+    scales = tuple(scale for scale in _numbers(facts["scales"], "scales", layers) if scale is not None)
+    if len(scales) != layers:
+        raise ValueError(f"its scales are {_short(facts['scales'])}, expected {layers} numbers")
+    return replace(
+        found, scales=scales, softcaps=caps, scores=arrays["scores"], biases=arrays.get("biases"),
+        query_vectors=arrays.get("query_vectors"), key_vectors=arrays.get("key_vectors"),
+    )  # fmt: skip
+
+
+def _numbers(given: Any, name: str, layers: int) -> tuple[float | None, ...]:
+    """A finite number of each layer, or None."""
+    values = _is(given, list, name)
+    if len(values) != layers or any(
+        each is not None and (type(each) not in (int, float) or not np.isfinite(each)) for each in values
     ):
-        raise ValueError(f"its scales are {_short(scales)}, expected {len(weights)} numbers")
-    return tuple(map(float, scales))
+        raise ValueError(f"its {name} are {_short(values)}, expected {layers} numbers")
+    return tuple(None if each is None else float(each) for each in values)
 
 
 def _prediction(facts: Facts, tokens: int) -> Prediction:
@@ -136,10 +168,11 @@ def _prediction(facts: Facts, tokens: int) -> Prediction:
     return Prediction(labels, logits, _one_of(facts, "problem", get_args(Problem)))
 
 
-def require_shape(shape: Sequence[int], units: tuple[int, int]) -> None:
+def require_shape(shape: Sequence[int], units: Units, what: What = "weights") -> None:
     """Raise a ``ValueError`` unless ``shape`` is (layers, heads, queries, keys), the last two being ``units``."""
-    if len(shape) != 4 or 0 in shape or tuple(shape[2:]) != units:
-        raise ValueError(f"its weights have the shape {tuple(shape)}, expected (layers, heads, {units[0]}, {units[1]})")
+    if len(shape) != 4 or 0 in shape or shape[2] != units[0] or units[1] not in (None, shape[3]):
+        last = "any" if units[1] is None else units[1]
+        raise ValueError(f"its {what} have the shape {tuple(shape)}, expected (layers, heads, {units[0]}, {last})")
 
 
 def require_type(dtype: Any) -> None:

@@ -107,3 +107,48 @@ def test_where_no_page_can_be_written_it_is_said(run: Run, tmp_path: Path, monke
     result = run("export", S, tmp_path / "missing" / "a.html")
     assert result.code == 2
     assert "there is no folder" in result.said
+
+
+def formula_of(path: Path) -> dict[str, Any]:
+    """What the page says of its formulas, and whether it has the packed numbers."""
+    html = path.read_text("utf-8")
+    found: dict[str, Any] = unpacked(html)[0]["maps"][0]["formula"]
+    return found | {"scored": 'id="scores-0"' in html, "packed": 'id="vectors-0"' in html}
+
+
+def test_neurons_are_kept_in_pages_and_records(run: Run, tmp_path: Path) -> None:
+    assert run("export", S, tmp_path / "plain.html").code == 0
+    plain = formula_of(tmp_path / "plain.html")
+    assert (plain["scored"], plain["packed"], plain["vectors"]) == (True, False, [])
+    assert run("export", S, tmp_path / "a.html", "--neurons", "--layer", "1").code == 0
+    found = formula_of(tmp_path / "a.html")
+    assert (found["packed"], found["vectors"], found["size"]) == (True, [4, 5, 6, 7], 8)
+    assert run("export", S, tmp_path / "a.safetensors", "--neurons").code == 0
+    assert run("export", "--from", tmp_path / "a.safetensors", tmp_path / "b.html", "--layer", "1").code == 0
+    assert formula_of(tmp_path / "b.html") == found
+
+
+def test_a_record_without_scores_says_what_keeps_them(run: Run, tmp_path: Path, saved: Path) -> None:
+    assert run("export", "--from", saved, tmp_path / "a.html").code == 0
+    found = formula_of(tmp_path / "a.html")
+    assert not found["scored"]
+    assert "RECORD.safetensors --neurons" in found["missing"]
+    result = run("export", "--from", saved, tmp_path / "b.html", "--neurons")
+    assert result.code == 2
+    assert "RECORD.safetensors --neurons" in result.err
+
+
+def test_neurons_of_what_has_none_are_refused(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = run("export", S, tmp_path / "a.png", "--neurons")
+    assert (result.code, "--neurons are for pages and records" in result.err) == (2, True)
+    result = run("show", S, "--neurons")
+    assert (result.code, "give --open as well" in result.err) == (2, True)
+    monkeypatch.setattr("attnviz.render.page.unfolded.VECTORS", 1000)
+    result = run("export", S, tmp_path / "a.html", "--neurons")
+    assert result.code == 2
+    assert "a page has room for 1,000" in result.err
+    assert "Choose heads with --layer and --head" in result.err
+    assert not (tmp_path / "a.html").exists()
+    monkeypatch.setattr("attnviz.render.page.unfolded.SCORED", 100)
+    result = run("export", S, tmp_path / "a.html", "--neurons")
+    assert (result.code, "tokens are too many" in " ".join(result.err.split())) == (2, True)

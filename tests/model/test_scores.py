@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 import attnviz
-from attnviz.analysis.text.formula import weight_formula
 from attnviz.attention import kernel
-from attnviz.attention.observers import RawScores, Weights
+from attnviz.attention.observers import Scores, Weights
 from attnviz.attention.window import CAUSAL, KeyWindow
 from attnviz.errors import InputError, UsageError
 from attnviz.interface import Attention, EncoderDecoder
@@ -26,69 +25,98 @@ from tests.model.test_classifiers import made, tokenizer
 from tests.model.variants import all_variants
 from tests.schemas import validate
 
-Bias = NDArray[np.float64]
+FAMILIES = (
+    "bert",
+    "gpt2",
+    "llama",
+    "phi",
+    "qwen3",
+    "gemma2",
+    "bloom",
+    "mpt",
+    "falcon",
+    "modernbert",
+    "deberta-v2",
+    "mpnet",
+)
 
 
-def softmax(logits: NDArray[Any], hidden: NDArray[np.bool_]) -> NDArray[Any]:
+def softmax(att: Any) -> NDArray[Any]:
+    """The weights that the logits make, of the keys that are not hidden."""
+    logits = np.asarray(att.logits, np.float64)
+    hidden = (att.weights == 0).all(1, keepdims=True)
     exact = np.exp(np.where(hidden, -np.inf, logits) - np.where(hidden, -np.inf, logits).max(-1, keepdims=True))
     return np.asarray(exact / exact.sum(-1, keepdims=True))
 
 
-def rebuilt(att: Any, bias: NDArray[Any] | float = 0.0, cap: float | None = None) -> NDArray[Any]:
-    logits = np.asarray(att.scores, np.float64) * np.array(att.scales)[:, None, None, None]
-    logits = logits if cap is None else cap * np.tanh(logits / cap)
-    n, m = att.shape[2:]
-    hidden = ~np.tri(n, m, dtype=bool) if att.causal else np.zeros((n, m), bool)
-    return softmax(logits + bias, np.broadcast_to(hidden, logits.shape))
-
-
-def alibi(heads: int, tokens: int) -> Bias:
-    """Press et al. 2022: a slope for each head, times the distance of the key."""
-    slopes = 2.0 ** (-8 / heads * np.arange(1, heads + 1))
-    return np.asarray(slopes[:, None, None] * np.arange(tokens)[None, None])
-
-
-def model_of(family: str, variant: str | None = None) -> Any:
+def model_of(family: str, variant: str | None = None, **options: Any) -> Any:
     found = {name: each for (one, name), each in all_variants().items() if one == family}
     each = found[variant or next(iter(found))]
-    return attnviz.load((made(each.model, each.config), tokenizer()))
+    return attnviz.load((made(each.model, each.config), tokenizer()), **options)
 
 
-@pytest.mark.parametrize("family", ["bert", "gpt2", "llama", "phi", "qwen3"])
-def test_weights_of_scores(family: str) -> None:
-    att = model_of(family).attend(tiny.SENTENCE, scores=True)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_weights_are_made_of_vectors(family: str) -> None:
+    """The products of the vectors are the scores, and the softmax of what comes of these is the weights."""
+    att = model_of(family, dtype="float64").attend(tiny.SENTENCE, neurons=True)
+    layers, heads, tokens, _ = att.weights.shape
     assert att.scores.shape == att.weights.shape
-    assert att.scores.dtype == np.float32
-    np.testing.assert_allclose(rebuilt(att), att.weights, atol=2e-6)
+    assert att.query_vectors.shape[:3] == att.key_vectors.shape[:3] == (layers, heads, tokens)
+    dimensions = att.query_vectors[:, :, :, None] * att.key_vectors[:, :, None]
+    np.testing.assert_allclose(dimensions.sum(-1), att.scores, atol=1e-10, rtol=1e-10)
+    np.testing.assert_allclose(softmax(att), att.weights, atol=1e-10)
 
 
-def test_alibi() -> None:
-    model = model_of("bloom")
-    att = model.attend(tiny.SENTENCE, scores=True)
-    np.testing.assert_allclose(rebuilt(att, alibi(att.heads, att.shape[3])), att.weights, atol=2e-6)
-    assert np.abs(rebuilt(att) - att.weights).max() > 1e-3  # the scores are without it
+def test_what_each_family_adds_is_kept_apart() -> None:
+    plain, capped = (model_of(family).attend(tiny.SENTENCE, scores=True) for family in ("bert", "gemma2"))
+    assert plain.biases is None
+    assert not plain.softcaps
+    assert set(capped.softcaps) == {2.0}
+    scaled = capped.scores * np.array(capped.scales)[:, None, None, None]
+    np.testing.assert_allclose(capped.logits, 2 * np.tanh(scaled / 2), atol=1e-5)
+    bloom = model_of("bloom").attend(tiny.SENTENCE, scores=True)
+    slopes = 2.0 ** (-8 / bloom.heads * np.arange(1, bloom.heads + 1))  # Press et al. 2022
+    at = np.arange(bloom.shape[3])
+    bias = -slopes[:, None, None] * np.abs(at[:, None] - at)
+    np.testing.assert_allclose(bloom.biases, np.broadcast_to(bias, bloom.shape), atol=1e-6)
+
+
+def test_grouped_queries_have_the_keys_that_they_read(tmp_path: Path) -> None:
+    att = attnviz.load(tiny.llama(tmp_path)).attend(tiny.SENTENCE, neurons=True)
+    share = att.heads // 2
+    np.testing.assert_array_equal(att.key_vectors[:, :share], att.key_vectors[:, :1].repeat(share, 1))
+    assert (att.key_vectors[:, 0] != att.key_vectors[:, -1]).any()
 
 
 def test_relative_buckets(tmp_path: Path) -> None:
-    model = attnviz.load(tiny.t5(tmp_path / "t5"))
-    att = model.attend(tiny.SENTENCE, target="The bank", scores=True)
+    att = attnviz.load(tiny.t5(tmp_path / "t5")).attend(tiny.SENTENCE, target="The bank", neurons=True)
     assert isinstance(att, EncoderDecoder)
-    np.testing.assert_allclose(rebuilt(att.cross), att.cross.weights, atol=2e-6)
-    network = model.backend.network
-    for stack, each in ((network.encoder, att.encoder), (network, att.decoder)):
-        bias = stack._biases("", stack.spec.layers[0].attention, stack._relative_table())(None, None)
-        at = torch.arange(each.shape[2])
-        np.testing.assert_allclose(rebuilt(each, bias(at, at).numpy()), each.weights, atol=2e-6)
+    for each in (att.encoder, att.decoder, att.cross):
+        np.testing.assert_allclose(softmax(each), each.weights, atol=2e-6)
+        made_of = each.query_vectors @ each.key_vectors.swapaxes(-1, -2)
+        np.testing.assert_allclose(made_of, each.scores, atol=1e-4)
+    assert att.cross.biases is None
+    assert att.encoder.biases is not None
+    assert att.encoder.biases.any()
     att.save(tmp_path / "three.safetensors")
     again = EncoderDecoder.open(tmp_path / "three.safetensors")
     np.testing.assert_array_equal(again.cross.scores, att.cross.scores)
+    np.testing.assert_array_equal(again.encoder.biases, att.encoder.biases)
+    np.testing.assert_array_equal(again.cross.key_vectors, att.cross.key_vectors)
+
+
+def test_what_a_model_wrote_has_scores(tmp_path: Path) -> None:
+    att = attnviz.load(tiny.llama(tmp_path)).attend(tiny.SENTENCE, generate=3, neurons=True)
+    np.testing.assert_allclose(softmax(att), att.weights, atol=2e-6)
+    assert att.query_vectors.shape[2] == len(att.tokens)
 
 
 def test_a_hosted_model(tmp_path: Path) -> None:
     model = attnviz.load(tiny.mixtral(tmp_path))
-    att = model.attend(tiny.SENTENCE, scores=True)
+    att = model.attend(tiny.SENTENCE, neurons=True)
     assert att.backend == "hosted"
-    np.testing.assert_allclose(rebuilt(att), att.weights, atol=2e-6)
+    np.testing.assert_allclose(softmax(att), att.weights, atol=2e-6)
+    np.testing.assert_allclose(att.query_vectors @ att.key_vectors.swapaxes(-1, -2), att.scores, atol=1e-5)
     np.testing.assert_array_equal(att.weights, model.attend(tiny.SENTENCE).weights)
 
 
@@ -98,17 +126,21 @@ def test_the_kernel(window: KeyWindow) -> None:
     generator = torch.Generator().manual_seed(0)
     q, k, v = (torch.randn(heads, 70, 8, generator=generator) for heads in (4, 2, 2))
     with_scores, alone = Weights({"self": 1}), Weights({"self": 1})
-    scores = RawScores(with_scores)
+    scores = Scores(with_scores, vectors=True)
     for observers in ([with_scores, scores], [alone]):
         kernel.attend(q, k, v, scale=0.25, window=window, observers=observers, rows=16)
-    torch.testing.assert_close(scores.stacked()[0], q @ k.repeat_interleave(2, 0).mT)
+    torch.testing.assert_close(scores.products()[0], q @ k.repeat_interleave(2, 0).mT)
     torch.testing.assert_close(with_scores.stacked(), alone.stacked(), atol=1e-6, rtol=0)
     assert scores.scales() == (0.25,)
+    vectors = scores.vectors()
+    assert vectors
+    torch.testing.assert_close(vectors[0][0], q)
+    torch.testing.assert_close(vectors[1][0], k.repeat_interleave(2, 0))
 
 
 @pytest.fixture(scope="module")
 def att(tmp_path_factory: pytest.TempPathFactory) -> Attention:
-    found = attnviz.load(tiny.llama(tmp_path_factory.mktemp("llama"))).attend(tiny.SENTENCE, scores=True)
+    found = attnviz.load(tiny.llama(tmp_path_factory.mktemp("llama"))).attend(tiny.SENTENCE, neurons=True)
     assert isinstance(found, Attention)
     return found
 
@@ -119,15 +151,10 @@ def test_records(att: Attention, suffix: str, tmp_path: Path) -> None:
     again = Attention.open(tmp_path / f"one{suffix}")
     np.testing.assert_array_equal(again.scores, att.scores)
     assert again.scales == att.scales
+    np.testing.assert_array_equal(again.query_vectors, att.query_vectors)
+    np.testing.assert_array_equal(again.key_vectors, att.key_vectors)
     if suffix == ".json":
         validate(json.loads((tmp_path / "one.json").read_text()), "record")
-
-
-def test_the_formula_of_a_cell(att: Attention) -> None:
-    found = weight_formula(att, 1, 2, 6, 3)
-    assert found.weight == pytest.approx(found.softmax, rel=1e-4)
-    assert found.added == pytest.approx(0, abs=1e-4)
-    assert found.hidden == att.shape[3] - 7
 
 
 def shorter(facts: dict[str, Any]) -> None:
@@ -143,6 +170,13 @@ DAMAGE: dict[str, Callable[[dict[str, Any]], object]] = {
     "infinity": infinite,
     "no scores": lambda facts: facts.pop("scores"),
     "scales of fewer layers": lambda facts: facts["scales"].pop(),
+    "vectors of other tokens": lambda facts: facts["key_vectors"][0][0].pop(),
+    "vectors of two sizes": lambda facts: [
+        row.pop() for layer in facts["key_vectors"] for head in layer for row in head
+    ],
+    "one kind of vectors": lambda facts: facts["kept"].remove("key_vectors"),
+    "a cap of zero": lambda facts: facts.update(softcaps=[0] * len(facts["scales"])),
+    "a scale that is null": lambda facts: facts["scales"].__setitem__(0, None),
     "scales that are text": lambda facts: facts.update(scales=["1"] * len(facts["scales"])),
 }
 
@@ -175,10 +209,19 @@ def test_many_threads() -> None:
     generator = torch.Generator().manual_seed(0)
     q, k, v = (torch.randn(heads, 600, 8, generator=generator) for heads in (4, 2, 2))
     weights = Weights({"self": 1})
-    scores = RawScores(weights)
+    scores = Scores(weights)
     kernel.attend(q, k, v, scale=0.3, window=CAUSAL, observers=[weights, scores])
-    torch.testing.assert_close(scores.stacked()[0], q @ k.repeat_interleave(2, 0).mT)
+    torch.testing.assert_close(scores.products()[0], q @ k.repeat_interleave(2, 0).mT)
     assert not weights.stacked().triu(1).any()
+
+
+def test_a_layer_with_more_than_most_has_none() -> None:
+    q = k = v = torch.randn(2, 20, 8)
+    weights = Weights({"self": 1})
+    few, enough = Scores(weights, 399), Scores(weights, 400)
+    kernel.attend(q, k, v, scale=0.3, observers=[weights, few, enough])
+    assert few.layers() == ()
+    assert enough.layers() == (0,)
 
 
 def test_memory(tmp_path: Path) -> None:
@@ -195,3 +238,8 @@ def test_memory(tmp_path: Path) -> None:
 def test_ids_have_none(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="`scores` are of texts"):
         attnviz.load(tiny.llama(tmp_path)).attend(input_ids=[[5, 6]], scores=True)
+
+
+def test_ids_have_no_vectors(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="`neurons` are of texts"):
+        attnviz.load(tiny.llama(tmp_path)).attend(input_ids=[[5, 6]], neurons=True)

@@ -14,11 +14,8 @@ import pytest
 from PIL import Image
 
 from attnviz.analysis.text.replaying import replay, with_other_maps
-from attnviz.attention.observers import Scores
-from attnviz.cli.page import products_of
 from attnviz.interface import Attention, Model, load
 from attnviz.record import Array, AttentionRecord, Observation, Request
-from attnviz.render.page.content import Products
 from attnviz.render.page.text import TextAbout, page_frame, text_page
 from tests import tiny
 from tests.records import Spelled, random_weights, record, three_maps
@@ -359,52 +356,105 @@ def test_text_of_strangers_is_text_and_stands_as_it_is_read(opened: Open) -> Non
     assert first["x"] > second["x"]
 
 
-def test_a_weight_is_unfolded_to_its_product_scale_and_softmax(browser: Any, tmp_path: Path, tiny_model: Model) -> None:
-    scores = Scores()
-    attention = tiny_model.attend("the bank approved the loan", observers=[scores])
-    assert isinstance(attention, Attention)
-    kept = scores.stacked().numpy()
-    products = {"self": Products(kept, (8**-0.5,) * 3)}
-    path = tmp_path / "page.html"
-    path.write_text(text_page([replay(attention, Request())], products=products), encoding="utf-8")
-    page = Opened(browser, path, "head=2.1&pin=bank,loan")
+def unfolded(page: Opened) -> str:
+    """What the opened formula says."""
     page.tab.locator(".formula summary").click()
     page.settle()
-    score, row = kept[2, 1, 2, 5], kept[2, 1, 2]
-    said = page.text(".formula").replace("−", "-")
-    assert f"q(bank) · k(loan) = {score * 8**0.5:.{3 if abs(score * 8**0.5) < 10 else 2}f}" in said
-    assert f"÷ √8 = {score:.{3 if abs(score) < 10 else 2}f}" in said
+    return page.text(".formula").replace("−", "-")
+
+
+def number(value: float) -> str:
+    return f"{value:.{3 if abs(value) < 10 else 2}f}"
+
+
+def test_a_weight_is_unfolded_to_its_dimensions(opened: Open, tiny_model: Model) -> None:
+    attention = tiny_model.attend("the bank approved the loan", neurons=True)
+    assert isinstance(attention, Attention)
+    assert attention.scores is not None
+    page = opened(replay(attention, Request()), "head=2.1&pin=bank,loan")
+    said = unfolded(page)
+    product, row = attention.scores[2, 1, 2, 5], attention.scores[2, 1, 2] * 8**-0.5
+    assert f"q(bank) · k(loan) = {number(product)}" in said
+    assert f"÷ √8 = {number(row[5])}" in said
     assert "all 7 keys are seen" in said
-    assert f"= {share(np.exp(score - row.max()) / np.exp(row - row.max()).sum())}" in said
-    assert said.endswith(share(attention.weights[2, 1, 2, 5]))
+    assert f"= {share(np.exp(row[5] - row.max()) / np.exp(row - row.max()).sum())}" in said
+    assert share(attention.weights[2, 1, 2, 5]) in said
+    query, key, products = (
+        [float(one.replace("−", "-").split(": ")[1]) for one in bars.locator("title").all_text_contents()]
+        for bars in page.tab.locator(".neurons svg").all()
+    )
+    assert attention.query_vectors is not None
+    assert attention.key_vectors is not None
+    np.testing.assert_allclose(query, attention.query_vectors[2, 1, 2], atol=6e-4)
+    np.testing.assert_allclose(key, attention.key_vectors[2, 1, 5], atol=6e-4)
+    np.testing.assert_allclose(sum(products), product, atol=8 * 6e-4)
+    assert f"together {number(product)}" in said
+    largest = int(np.argmax(np.abs(products)))
+    assert page.tab.locator(".neurons li").first.inner_text().startswith(f"d{largest}: ")
     page.press("Escape")
     assert not page.tab.locator(".formula").is_visible()
-    page.close()
+
+
+def test_the_weight_of_words_unfolds_to_that_of_their_pieces(opened: Open, tiny_model: Model) -> None:
+    attention = tiny_model.attend("the banks approved the loans", neurons=True)
+    assert isinstance(attention, Attention)
+    page = opened(replay(attention, Request()), "head=1.2&pin=loans,banks")
+    said = unfolded(page)
+    pieces = {word.text: range(word.start, word.stop) for word in attention.encoding.words}
+    square = attention.weights[1, 2][np.ix_(pieces["loans"], pieces["banks"])]
+    assert square.size > 1
+    assert f"averaged over the {len(square)} of the query: {share(square.sum(1).mean())}" in said
+    assert f"summed over the {square.shape[1]} pieces of the key" in said
+    buttons = page.tab.locator(".pieces button")
+    assert buttons.all_inner_texts() == [share(weight) for weight in square.ravel()]
+    for at, weight in enumerate(square.ravel()):
+        buttons.nth(at).click()
+        page.settle()
+        assert page.tab.locator(".pieces [aria-pressed=true]").inner_text() == share(weight)
+        steps = page.tab.locator(".formula > table").inner_text()
+        assert steps.endswith(share(weight))
+    assert page.readout.endswith(share(square.sum(1).mean()))
+
+
+def test_where_no_scores_were_kept_the_formula_says_what_keeps_them(opened: Open) -> None:
+    assert "attnviz export" in unfolded(opened(replay(bank(), Request()), "head=1.1&pin=bank,company"))
+    long = record([f"w{i}" for i in range(92)], random_weights((1, 1, 92)))
+    assert "92 × 92 tokens are too many" in unfolded(opened(replay(long, Request()), "head=0.0&pin=w1,w2"))
+    observed = replace(bank(), backend="observed")
+    assert "attends by itself" in unfolded(opened(replay(observed, Request()), "head=1.1&pin=bank,company"))
+
+
+def test_a_sink_and_a_cap_stand_in_the_formula(opened: Open) -> None:
+    """One head over three words, whose softmax has one more term of e^1."""
+    products = np.array([[1.0, 5, 5], [2, 6, 5], [0, 4, 8]])
+    logits = 2 * np.tanh(products * 0.5 / 2) + np.eye(3)
+    weights = np.exp(logits) / (np.exp(logits).sum(-1, keepdims=True) + np.e)
+    found = replace(
+        record(["a", "b", "c"], weights[None, None].astype(np.float32)),
+        scores=products[None, None].astype(np.float32), scales=(0.5,), softcaps=(2.0,),
+        biases=np.eye(3, dtype=np.float32)[None, None],
+    )  # fmt: skip
+    said = unfolded(opened(replay(found, Request(special=True)), "head=0.0&pin=b,b&special=1"))
+    assert f"2 · tanh(3.000 ÷ 2) = {number(2 * np.tanh(1.5))}" in said
+    assert f"+ 1.000, what the model adds for where they stand = {number(2 * np.tanh(1.5) + 1)}" in said
+    assert f"{share(1 - weights[1].sum())} of the row" in said
+    assert said.endswith(share(weights[1, 1]))
 
 
 @pytest.mark.slow
-def test_a_window_and_positions_stand_in_the_formula(browser: Any, tmp_path: Path, tiny_t5: Path) -> None:
+def test_a_window_and_positions_stand_in_the_formula(opened: Open, tmp_path: Path, tiny_t5: Path) -> None:
     window = load(tiny.mistral(tmp_path / "mistral", sliding_window=3))
-    for name, model, state, said in (
-        ("window", window, "head=1.1&pin=loan,the:2", ("÷ √8", "3 of 10 keys are seen: none behind the query")),
-        ("cross", load(tiny_t5), "head=1.1&pin=river,bank", ("none in this model", "keys are seen")),
-        ("positions", load(tiny_t5), "head=1.1&pin=loan,bank&map=encoder", ("position terms or cap", "keys are seen")),
+    for target, model, state, said in (
+        ({}, window, "head=1.1&pin=loan,the:2", ("÷ √8", "3 of 10 keys are seen: none behind the query")),
+        ({"target": "the river"}, load(tiny_t5), "head=1.1&pin=river,bank", ("none in this model", "keys are seen")),
+        ({"target": "the river"}, load(tiny_t5), "head=1.1&pin=loan,bank&map=encoder", ("for where they stand",)),
     ):
-        scores = Scores()
-        target = {} if name == "window" else {"target": "the river"}
-        text = "the bank approved the loan of the river"
-        attention = model.attend(text, **target, observers=[scores])
-        found = with_other_maps(replay(attention, Request()))
-        path = tmp_path / f"{name}.html"
-        path.write_text(text_page(found, products=products_of(scores)), encoding="utf-8")
-        page = Opened(browser, path, state)
-        page.tab.locator(".formula summary").click()
-        page.settle()
-        formula = page.text(".formula")
+        attention = model.attend("the bank approved the loan of the river", **target, scores=True)
+        page = opened(with_other_maps(replay(attention, Request())), state)
+        formula = unfolded(page)
         for part in said:
             assert part in formula
         assert formula.endswith(page.readout.split("→")[1].split(maxsplit=1)[1])
-        page.close()
 
 
 def test_a_browser_that_can_not_unpack_says_so(browser: Any, tmp_path: Path) -> None:

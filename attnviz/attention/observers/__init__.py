@@ -8,8 +8,6 @@ from attnviz.attention.observers.kept import (
     HiddenStates,
     LastStates,
     Pairs,
-    RawScores,
-    Scores,
     Weights,
     as_array,
     stack,
@@ -17,6 +15,7 @@ from attnviz.attention.observers.kept import (
 from attnviz.attention.observers.only import Only
 from attnviz.attention.observers.reading import Units
 from attnviz.attention.observers.rows import OnlyQueries
+from attnviz.attention.observers.scores import Scores
 from attnviz.attention.observers.selection import LayerFindings, LinkSelection, MapSelection
 from attnviz.attention.observers.statistics import HeadSums
 from attnviz.attention.observers.usual import UsualWeights
@@ -34,7 +33,6 @@ __all__ = [
     "Only",
     "OnlyQueries",
     "Pairs",
-    "RawScores",
     "Scores",
     "Sliding",
     "Units",

@@ -23,11 +23,15 @@ class Weights(Observer):
     """Keeps all weights, L·H·N·M numbers of each kind; raises an ``InputError`` if there is no room for them.
 
     ``layers`` is the number of layers of each kind, if it is known; then weights are written directly into one array.
-    ``most`` is the number of bytes that all may take; by default a quarter of free memory.
+    ``most`` is the number of bytes that all may take; by default a quarter of free memory. Where they are kept
+    ``beside`` other numbers, they share the room of these.
     """
 
-    def __init__(self, layers: Mapping[Kind, int] | None = None, most: int | None = None) -> None:
-        self._count = layers or {}
+    def __init__(
+        self, layers: Mapping[Kind, int] | None = None, most: int | None = None, *, beside: Weights | None = None
+    ) -> None:
+        self.count = layers or {}
+        self._beside = beside
         self._most, self._taken = most, 0
         self._room: Room | None = None
         self._whole: dict[Kind, Tensor] = {}
@@ -46,17 +50,20 @@ class Weights(Observer):
 
     def _place(self, tile: Tile) -> Tensor:
         """Zeros for a new layer (H, N, M)."""
-        count = self._count.get(tile.kind, 0)
+        count = self.count.get(tile.kind, 0)
         if not count:
-            self._take(tile.shape, tile.weights, whole=False)
+            self.take(tile.shape, tile.weights, whole=False)
             return _zeros(tile.shape, tile.weights)
         if tile.kind not in self._whole:
-            self._take((count, *tile.shape), tile.weights, whole=True)
+            self.take((count, *tile.shape), tile.weights, whole=True)
             self._whole[tile.kind] = _zeros((count, *tile.shape), tile.weights)
         return self._whole[tile.kind][tile.layer]
 
-    def _take(self, shape: tuple[int, ...], like: Tensor, *, whole: bool) -> None:
-        """Raise if there is no room for weights of ``shape`` beside those that are kept already."""
+    def take(self, shape: tuple[int, ...], like: Tensor, *, whole: bool) -> None:
+        """Raise if there is no room for numbers of ``shape`` beside those that are kept already."""
+        if self._beside:
+            self._beside.take(shape, like, whole=whole)
+            return
         self._taken += math.prod(shape) * like.element_size()
         self._room = self._room or Room(self._most, str(like.device))
         self._room.require(self._taken, shape[-1], whole=whole, what=self.what)
@@ -82,66 +89,6 @@ class Weights(Observer):
         import torch
 
         return torch.stack(maps)
-
-
-class Scores(Weights):
-    """Keeps the scores of short texts: products of queries and keys, scaled, before the mask and the softmax.
-
-    Where a layer has more than ``MOST`` of them no more are kept. ``scales`` are those of the layers; None if position
-    biases or a cap changed the products as well.
-    """
-
-    MOST = 1 << 13
-    scoring = True
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._many = False
-        self.scales: dict[tuple[Kind, int], float | None] = {}
-
-    def wants(self, layer: int, kind: Kind) -> bool:  # noqa: ARG002
-        """Whether it needs the scores of a layer: of all, until one has too many."""
-        return not self._many
-
-    def see_scores(self, tile: Tile, scale: float | None) -> None:
-        """Copy the scores of a tile to their place."""
-        self._many |= math.prod(tile.shape) > self.MOST
-        if not self._many:
-            super().tile(tile)
-            self.scales[tile.kind, tile.layer] = scale
-
-    def tile(self, tile: Tile) -> None:
-        """The weights are not kept."""
-
-
-class RawScores(Weights):
-    """Keeps q·k of all queries and keys, and the scale of each layer, within the room of the ``weights``.
-
-    The scores are neither scaled nor masked, and have no position biases.
-    """
-
-    raw = True
-
-    def __init__(self, weights: Weights) -> None:
-        super().__init__(weights._count)
-        weights.what = "the weights and scores of all its heads"
-        self._beside = weights
-        self._scales: dict[tuple[Kind, int], float] = {}
-
-    def tile(self, tile: Tile) -> None:
-        """Weights are not kept here."""
-
-    def see_raw_scores(self, tile: Tile, scale: float) -> None:
-        """Copy the scores of the tile to their place."""
-        super().tile(tile)
-        self._scales[tile.kind, tile.layer] = scale
-
-    def scales(self, kind: Kind = "self") -> tuple[float, ...]:
-        """What the scores of each layer are multiplied by."""
-        return tuple(self._scales[kind, layer] for layer in self.layers(kind))
-
-    def _take(self, shape: tuple[int, ...], like: Tensor, *, whole: bool) -> None:
-        self._beside._take(shape, like, whole=whole)
 
 
 def _zeros(shape: tuple[int, ...], like: Tensor) -> Tensor:

@@ -14,9 +14,10 @@ from attnviz.analysis.text.roles import roles_in_text
 from attnviz.analysis.text.summary import summarise
 from attnviz.analysis.text.units import Axis, Reading, read_in
 from attnviz.encoding import Encoding, WordSpans
-from attnviz.record import Array, Observation, Request
+from attnviz.record import Observation, Request
 from attnviz.render.labels import clean
-from attnviz.render.page.packing import EXACT, Packed, pack_links, pack_scores, pack_weights
+from attnviz.render.page.packing import EXACT, Packed, pack_links, pack_weights
+from attnviz.render.page.unfolded import Unfolded, unfold
 
 FIGURES = ("entropy", "sink", "distance", "special", "punctuation", "previous", "next", "self")
 """The figures of heads that the page shows."""
@@ -29,28 +30,17 @@ _LINKS = 13_000_000
 
 
 @dataclass(frozen=True, eq=False)
-class Products:
-    """The scores of a map before the softmax (L, H, N, M), and of each layer by what the products were multiplied.
-
-    None: position biases or a cap changed them as well.
-    """
-
-    scores: Array
-    scales: tuple[float | None, ...]
-
-
-@dataclass(frozen=True, eq=False)
 class MapContent:
     """One map of the page: what is said of it as JSON, its weights, and its strongest links between ``units``.
 
-    ``scores`` are packed, where they were kept.
+    What unfolds a weight is packed, where it was kept.
     """
 
     facts: dict[str, Any]
     packed: Packed
     links: list[Link]
     units: Reading
-    scores: str = ""
+    unfolded: Unfolded
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,10 +59,11 @@ def shows_all(request: Request) -> bool:
     return request.unit in ("word", "token") and not limited
 
 
-def map_content(found: Observation, texts: list[Encoding], products: Products | None = None) -> MapContent:
+def map_content(found: Observation, texts: list[Encoding], *, neurons: bool = False) -> MapContent:
     """What the page says of what was ``found``; ``texts`` are those of the page, to which its own are added.
 
-    ``products`` are left out where not all weights are shown.
+    Raises:
+        UsageError: ``neurons`` are asked for, and there are none, or too many.
     """
     answer, long = _answer(found), dict[str, Any]()
     packed = _whole(found)
@@ -96,12 +87,8 @@ def map_content(found: Observation, texts: list[Encoding], products: Products | 
     }  # fmt: skip
     facts |= {"long": long} if long else {}
     facts |= {"steps": packed.steps, "exact": EXACT, "error": packed.error, "exact_error": packed.exact_error}
-    scores = ""
-    if products is not None and not long and products.scores.shape == found.shape:
-        facts["windows"] = [found.layer_windows.get(number, (None, None)) for number in found.layer_numbers]
-        facts["scales"] = [scale if scale is None else float(f"{scale:.6g}") for scale in products.scales]
-        scores = pack_scores(products.scores, causal=found.causal)
-    return MapContent(facts, packed, answer.links, answer.units, scores)
+    unfolded = unfold(found, whole=not long, neurons=neurons)
+    return MapContent(facts | {"formula": unfolded.facts}, packed, answer.links, answer.units, unfolded)
 
 
 def _answer(found: Observation) -> _Answer:

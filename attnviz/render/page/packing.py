@@ -124,12 +124,9 @@ def pack_links(links: Top, maps: Pooled, most: int) -> Packed:
         count = max(1, min(count - 1, count * most // len(data)))
 
 
-def pack_scores(scores: Array, *, causal: bool) -> str:
-    """Pack the scores of all heads (L, H, N, M) in four bytes each, of a ``causal`` map those not behind the query."""
-    n, m = scores.shape[2:]
-    seen = np.tri(n, m, dtype=bool) if causal else np.ones((n, m), bool)
-    data = _deflate([scores.astype("<f4")[..., seen].tobytes()])
-    return base64.b64encode(data).decode()
+def pack_floats(parts: Sequence[Array]) -> str:
+    """Pack numbers one part after the other, in four bytes each."""
+    return base64.b64encode(_deflate([part.astype("<f4").tobytes() for part in parts])).decode()
 
 
 def _deflate(parts: Sequence[bytes]) -> bytes:

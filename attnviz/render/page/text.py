@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -10,10 +10,11 @@ from attnviz.analysis.text.links import Link
 from attnviz.analysis.text.units import Reading
 from attnviz.encoding import Encoding
 from attnviz.errors import UsageError
-from attnviz.record import Kind, Observation
+from attnviz.record import Observation
+from attnviz.record.prediction import prediction_facts
 from attnviz.render.labels import clean, shorten
 from attnviz.render.maps import format_number
-from attnviz.render.page.content import LISTED, Products, map_content, text_content
+from attnviz.render.page.content import LISTED, map_content, text_content
 from attnviz.render.page.environment import file, module, packed_palettes, render, script_json
 
 SCRIPTS = (
@@ -27,6 +28,7 @@ SCRIPTS = (
     "arcs",
     "words",
     "pair",
+    "neurons",
     "formula",
     "save",
     "tools",
@@ -46,26 +48,26 @@ class TextAbout:
         command: the command that shows the text again; empty where there is none.
         check: the verdict of the check in words; empty where none was made.
         passed: whether it passed.
+        neurons: whether each map must have its query and key vectors.
     """
 
     command: str = ""
     check: str = ""
     passed: bool = True
+    neurons: bool = False
 
 
-def text_page(
-    found: Sequence[Observation], about: TextAbout | None = None, products: Mapping[Kind, Products] | None = None
-) -> str:
+def text_page(found: Sequence[Observation], about: TextAbout | None = None) -> str:
     """Return the page of one text; of an encoder–decoder ``found`` has its maps, and the page opens with the last.
 
-    From the ``products`` of queries and keys, by kind, the page shows how a weight is made.
+    Where scores were kept, the page shows how a weight is made.
 
     Raises:
-        UsageError: the page would be larger than a browser opens with ease.
+        UsageError: the page would be larger than a browser opens with ease; neurons must be there and are not.
     """
     about = about or TextAbout()
     texts: list[Encoding] = []
-    maps = [map_content(each, texts, (products or {}).get(each.kind)) for each in found]
+    maps = [map_content(each, texts, neurons=about.neurons) for each in found]
     opened = len(maps) - 1
     first, units, links = found[opened], maps[opened].units, maps[opened].links
     link = links[0] if links else None
@@ -74,6 +76,7 @@ def text_page(
         "model": clean(first.model),
         "backend": first.backend,
         "command": about.command,
+        "prediction": prediction_facts(first.prediction) if first.prediction else None,
         "texts": [text_content(each, first.request.language) for each in texts],
         "maps": [each.facts for each in maps],
         "map": opened,
@@ -96,7 +99,8 @@ def text_page(
         script=module(SCRIPTS) + file("scripts/start.js"),
         content=script_json(content),
         packed=[each.packed.base64() for each in maps],
-        scores=[each.scores for each in maps],
+        scores=[each.unfolded.scores for each in maps],
+        vectors=[each.unfolded.vectors for each in maps],
     )
     if len(page) > LARGEST:
         raise UsageError(

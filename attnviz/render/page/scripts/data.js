@@ -52,9 +52,31 @@ class WholeMap {
     }
   }
 
-  /** The score of a weight before the softmax, where the page has it. */
-  score(head, query, key) {
-    return this.scores.getFloat32(4 * (head * this.size + this.starts[query] + key), true);
+  /** What a weight is made of, where the page has it: the product q·k, what comes of it step by step, and the logit. */
+  terms(head, query, key) {
+    const { scales, softcaps, biased } = this.facts.formula;
+    const layer = Math.floor(head / this.facts.heads);
+    const at = head * this.size + this.starts[query] + key;
+    const product = this.scores[at];
+    const [scaled, cap] = [product * scales[layer], softcaps[layer] ?? null];
+    const capped = cap === null ? scaled : cap * Math.tanh(scaled / cap);
+    const bias = biased ? this.scores[this.heads * this.size + at] : 0;
+    return { product, scale: scales[layer], scaled, cap, capped, bias, logit: capped + bias };
+  }
+
+  /** The share of a query that a sink without a value takes. */
+  sink(head, query) {
+    const { sinks, biased } = this.facts.formula;
+    return sinks ? this.scores[(biased ? 2 : 1) * this.heads * this.size + head * this.n + query] : 0;
+  }
+
+  /** The query and key vectors of a weight, where the page has them. */
+  pair(head, query, key) {
+    const { vectors, size } = this.facts.formula;
+    const place = this.vectors ? vectors.indexOf(head) : -1;
+    if (place < 0) return null;
+    const one = (first) => this.vectors.subarray(first * size, (first + 1) * size);
+    return [one(place * this.n + query), one(vectors.length * this.n + place * this.m + key)];
   }
 
   /** One weight, by its first byte alone. */
@@ -99,11 +121,13 @@ class LongMap {
   }
 }
 
-async function openMap(model, number, weights, scores) {
+async function openMap(model, number, { weights, scores, vectors }) {
   const facts = model.maps[number];
   const bytes = await inflate(bytesOf(weights[number]));
   if (facts.long) return new LongMap(facts, bytes);
   const map = new WholeMap(facts, model.texts, bytes);
-  if (scores?.[number]) map.scores = new DataView((await inflate(bytesOf(scores[number]))).buffer);
+  const floats = async (base64) => new Float32Array((await inflate(bytesOf(base64))).buffer);
+  if (scores?.[number]) map.scores = await floats(scores[number]);
+  if (vectors?.[number]) map.vectors = await floats(vectors[number]);
   return map;
 }

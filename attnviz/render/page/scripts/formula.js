@@ -1,96 +1,186 @@
-// How one weight is made: product, scale, mask, softmax, with their numbers.
+// How one weight is made: product, scale, cap, positions, mask and softmax, with their numbers.
+
+const PIECES = 8; // across and down, a table of pieces that is read at a glance
+
+const signed = (value) => value.toFixed(Math.abs(value) < 10 ? 3 : 2).replace("-", "−");
+
+const line = (name, ...what) => make("tr", {}, make("th", { scope: "row" }, name), make("td", {}, ...what));
+
+const bold = (text) => make("b", {}, text);
 
 class Formula {
   constructor(page) {
     this.page = page;
+    this.neurons = new Neurons(page);
     this.element = make("details", { class: "formula" }, make("summary", {}, "How this weight is made"));
     this.element.addEventListener("toggle", () => this.fill());
   }
 
-  /** The tokens of what is pinned, in one head; null where there is no product to show. */
-  get tokens() {
+  /** Whether one weight is pinned: a query, a key, a head. */
+  get pinned() {
+    const { query, key, heads } = this.page.state;
+    return heads.length === 1 && query !== null && key !== null;
+  }
+
+  /** The tokens of what is pinned: from each of the queries to each of the keys. */
+  get pieces() {
     const { state, view } = this.page;
-    const { query, key, heads } = state;
-    if (!view.map.scores || heads.length !== 1 || query === null || key === null) return null;
-    const one = (axis, i) => (axis.stops[i] - axis.starts[i] === 1 ? axis.starts[i] : null);
-    const found = [one(view.queries, query), one(view.keys, key)];
-    return found.includes(null) || found[1] >= view.map.length(found[0]) ? null : found;
+    const range = (axis, i) =>
+      Array.from({ length: axis.stops[i] - axis.starts[i] }, (_, piece) => axis.starts[i] + piece);
+    return { queries: range(view.queries, state.query), keys: range(view.keys, state.key) };
   }
 
   fill() {
-    const { element } = this;
+    const { element, page } = this;
     const summary = element.firstElementChild;
-    const found = this.tokens;
-    element.hidden = found === null;
-    if (found === null || !element.open) element.replaceChildren(summary);
-    else element.replaceChildren(summary, ...this.steps(...found));
+    element.hidden = !this.pinned;
+    if (!this.pinned || !element.open) element.replaceChildren(summary);
+    else if (!page.view.map.scores) element.replaceChildren(summary, this.missing());
+    else element.replaceChildren(summary, ...this.unfolded());
   }
 
-  /** The keys that a query sees, from the first to the end. */
-  window(query, layer) {
-    const { map } = this.page.view;
-    const [left, right] = map.facts.windows[layer];
-    const first = left === null ? 0 : Math.max(0, query - left);
-    return [first, right === null ? map.m : Math.min(map.m, query + right + 1)];
+  missing() {
+    return make("p", { class: "hint" }, this.page.view.facts.formula.missing);
   }
 
-  steps(query, key) {
+  unfolded() {
     const { state, view } = this.page;
-    const { map } = view;
     const [head] = state.heads;
-    const { facts } = map;
-    const layer = Math.floor(head / facts.heads);
-    const factor = facts.scales[layer];
-    const row = new Float32Array(map.m);
-    map.row(head, query, row);
-    const [first, end] = this.window(query, layer);
-    const counted = Array.from({ length: end - first }, (_, i) => map.score(head, query, first + i));
-    const score = map.score(head, query, key);
-    const most = Math.max(...counted);
-    const sum = counted.reduce((total, each) => total + Math.exp(each - most), 0);
-    const rise = Math.exp(score - most);
-    const word = (axis, i) => make("bdi", { class: "named" }, axis.labels[i]);
-    const [from, to] = [word(view.queries, state.query), word(view.keys, state.key)];
-    const number = (value) => value.toFixed(Math.abs(value) < 10 ? 3 : 2).replace("-", "−");
-    const line = (name, ...what) => make("tr", {}, make("th", { scope: "row" }, name), make("td", {}, ...what));
-    const lines = [];
-    if (factor === null)
-      lines.push(
-        line(
-          "score",
-          "q(",
-          from,
-          ") · k(",
-          to,
-          ") with the model’s position terms or cap: ",
-          make("b", {}, number(score)),
-        ),
+    const { queries, keys } = this.pieces;
+    if (queries.length * keys.length === 1) return this.steps(head, queries[0], keys[0]);
+    const place = [state.map, head, state.query, state.key].join();
+    if (this.place !== place) [this.place, this.chosen] = [place, null];
+    this.chosen ??= this.strongest(head, queries, keys);
+    return [this.words(head, queries, keys), ...this.steps(head, ...this.chosen)];
+  }
+
+  strongest(head, queries, keys) {
+    const { map } = this.page.view;
+    let most = [queries[0], keys[0]];
+    for (const query of queries)
+      for (const key of keys) if (this.weight(head, query, key) > this.weight(head, ...most)) most = [query, key];
+    return map.length(most[0]) > most[1] ? most : [queries[queries.length - 1], keys[0]];
+  }
+
+  weight(head, query, key) {
+    const { map } = this.page.view;
+    return key < map.length(query) ? this.softmax(head, query, key).weight : 0;
+  }
+
+  label(side, token) {
+    const { view, model } = this.page;
+    return model.texts[side ? view.facts.keys : view.facts.queries].token.labels[token];
+  }
+
+  token(side, token) {
+    return make("bdi", { class: "named" }, this.label(side, token));
+  }
+
+  /** The weights between the pieces of two words, of which the weight of the words is made. */
+  words(head, queries, keys) {
+    const few = (all) => (all.length > PIECES ? all.slice(0, PIECES) : all);
+    const total = (query) => keys.reduce((sum, key) => sum + this.weight(head, query, key), 0);
+    const mean = queries.reduce((sum, query) => sum + total(query), 0) / queries.length;
+    const cell = (query, key) => {
+      const now = this.chosen[0] === query && this.chosen[1] === key;
+      const button = make(
+        "button",
+        {
+          type: "button",
+          "aria-pressed": String(now),
+          title: `unfold ${this.label(0, query)} → ${this.label(1, key)}`,
+          onclick: () => {
+            this.chosen = [query, key];
+            this.fill();
+          },
+        },
+        percent(this.weight(head, query, key)),
       );
-    else {
-      const root = 1 / factor ** 2;
-      const plain = Math.abs(root - Math.round(root)) < 1e-3 * root;
-      const by = factor === 1 ? "none in this model: " : `${plain ? `÷ √${Math.round(root)}` : `× ${factor}`} = `;
-      lines.push(line("product", "q(", from, ") · k(", to, ") = ", make("b", {}, number(score / factor))));
-      lines.push(line("scale", by, make("b", {}, number(score))));
-    }
-    lines.push(
-      line(
-        "mask",
-        end - first === map.m ? `all ${map.m} keys are seen` : `${end - first} of ${map.m} keys are seen`,
-        facts.causal ? ": none behind the query" : "",
+      button.disabled = key >= this.page.view.map.length(query);
+      return make("td", {}, button);
+    };
+    const heading = [make("td", {}), ...few(keys).map((key) => make("th", { scope: "col" }, this.token(1, key)))];
+    const rows = few(queries).map((query) =>
+      make(
+        "tr",
+        {},
+        make("th", { scope: "row" }, this.token(0, query)),
+        ...few(keys).map((key) => cell(query, key)),
+        make("td", {}, "Σ ", bold(percent(total(query)))),
       ),
     );
+    const left = queries.length > PIECES || keys.length > PIECES ? ` The first ${PIECES} pieces are listed.` : "";
+    const [n, m] = [queries.length, keys.length];
+    const by = [m > 1 ? `summed over the ${m} pieces of the key` : "", n > 1 ? `averaged over the ${n} of the query` : ""];
+    return make(
+      "div",
+      { class: "pieces" },
+      make(
+        "p",
+        { class: "hint" },
+        `The weight of these words is that of their pieces, ${by.filter(Boolean).join(" and ")}: `,
+        bold(percent(mean)),
+        `. Choose a cell to unfold it.${left}`,
+      ),
+      make("table", {}, make("thead", {}, make("tr", {}, ...heading, make("td", {}))), make("tbody", {}, ...rows)),
+    );
+  }
+
+  /** The softmax of one query, and what of it is the key's: the largest logit, the sum, and the weight. */
+  softmax(head, query, key) {
+    const { map } = this.page.view;
+    const logits = [];
+    for (let i = 0; i < map.length(query); i++) {
+      const { product, logit } = map.terms(head, query, i);
+      if (product !== -Infinity) logits.push(logit);
+    }
+    const most = Math.max(...logits);
+    const sum = logits.reduce((total, each) => total + Math.exp(each - most), 0);
+    const share = map.sink(head, query);
+    const sink = (sum * share) / (1 - share);
+    const terms = map.terms(head, query, key);
+    const rise = terms.product === -Infinity ? 0 : Math.exp(terms.logit - most);
+    return { terms, most, sum, sink, rise, seen: logits.length, weight: rise / (sum + sink) };
+  }
+
+  steps(head, query, key) {
+    const { map, facts } = this.page.view;
+    const { terms, most, sum, sink, rise, seen, weight } = this.softmax(head, query, key);
+    const [from, to] = [this.token(0, query), this.token(1, key)];
+    const behind = facts.causal ? ": none behind the query" : "";
+    const mask = line("mask", seen === map.m ? `all ${map.m} keys are seen` : `${seen} of ${map.m} keys are seen`, behind);
+    if (!rise && terms.product === -Infinity)
+      return [
+        make("table", {}, make("tbody", {}, mask, line("weight", "the mask hides ", to, " from ", from, ": ", bold("0 %")))),
+      ];
+    const root = 1 / terms.scale ** 2;
+    const plain = Math.abs(root - Math.round(root)) < 1e-3 * root;
+    const by = terms.scale === 1 ? "none in this model" : plain ? `÷ √${Math.round(root)}` : `× ${terms.scale}`;
+    const lines = [
+      line("product", "q(", from, ") · k(", to, ") = ", bold(signed(terms.product))),
+      line("scale", terms.scale === 1 ? `${by}: ` : `${by} = `, bold(signed(terms.scaled))),
+    ];
+    if (terms.cap !== null)
+      lines.push(line("soft cap", `${terms.cap} · tanh(${signed(terms.scaled)} ÷ ${terms.cap}) = `, bold(signed(terms.capped))));
+    if (facts.formula.biased)
+      lines.push(
+        line(
+          "positions",
+          `${terms.bias < 0 ? "−" : "+"} ${signed(Math.abs(terms.bias))}, what the model adds for where they stand = `,
+          bold(signed(terms.logit)),
+        ),
+      );
+    lines.push(mask);
+    if (sink)
+      lines.push(line("sink", `one more term without a value: ${signed(sink)}, ${percent(sink / (sum + sink))} of the row`));
     lines.push(
       line(
         "softmax",
-        `e^(${number(score)} − ${number(most)}) ÷ Σ e^(score − ${number(most)}) = ${number(rise)} ÷ ${number(sum)} = `,
-        make("b", {}, percent(rise / sum)),
+        `e^(${signed(terms.logit)} − ${signed(most)}) ÷ ${sink ? "(" : ""}Σ e^(score − ${signed(most)})${sink ? " + sink)" : ""} = ` +
+          `${signed(rise)} ÷ ${signed(sum + sink)} = `,
+        bold(percent(weight)),
       ),
     );
-    if (Math.abs(row[key] - rise / sum) > 0.002)
-      lines.push(
-        line("weight", make("b", {}, percent(row[key])), ": a sink without a value takes its share of the softmax"),
-      );
-    return [make("table", {}, make("tbody", {}, ...lines))];
+    return [make("table", {}, make("tbody", {}, ...lines)), ...this.neurons.strip(head, query, key, terms.product)];
   }
 }

@@ -1,9 +1,9 @@
 // The page: what it is made of, and what happens when the reader does something.
 
 class Page extends Tools {
-  constructor(element, model, weights, scores) {
+  constructor(element, model, packed) {
     super();
-    Object.assign(this, { element, model, weights, scores });
+    Object.assign(this, { element, model, packed });
     this.maps = [];
     this.written = [];
     this.state = new State(model);
@@ -116,7 +116,7 @@ class Page extends Tools {
 
   async openMap() {
     const { map } = this.state;
-    this.maps[map] ??= await openMap(this.model, map, this.weights, this.scores);
+    this.maps[map] ??= await openMap(this.model, map, this.packed);
     this.setView();
   }
 
@@ -304,8 +304,8 @@ class Page extends Tools {
   }
 }
 
-/** Draw the page of `model` in the element `el`; `weights` are the packed maps and `scores` their scores, in base64. */
-async function render({ el, model, weights = model.weights, scores = model.scores }) {
+/** Draw the page of `model` in the element `el`; `packed` are the maps' `weights`, `scores` and `vectors` in base64. */
+async function render({ el, model, packed = model }) {
   if (typeof DecompressionStream === "undefined") {
     el.append(
       make(
@@ -316,7 +316,7 @@ async function render({ el, model, weights = model.weights, scores = model.score
     );
     return null;
   }
-  const page = new Page(el, model, weights, scores);
+  const page = new Page(el, model, packed);
   // In a frame without an address of its own a link to a state would leave it, and nothing can be saved.
   const framed = location.href.startsWith("about:");
   el.classList.toggle("framed", framed);
