@@ -5,12 +5,9 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, SupportsInt, cast
-
-import numpy as np
-from numpy.typing import NDArray
 
 from attnviz import record
 from attnviz.analysis.languages import language_code
@@ -18,12 +15,14 @@ from attnviz.analysis.text.links import Link
 from attnviz.attention.memory import free_memory
 from attnviz.encoding import Encoding
 from attnviz.errors import InputError, UsageError
+from attnviz.interface.matrix import Matrix
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from attnviz.attention.observers import HiddenStates, Scores, Weights
     from attnviz.interface.tables import Table
+    from attnviz.interface.widget import AttentionWidget
     from attnviz.model.hosted import Hosted
     from attnviz.model.native.backend import Native
     from attnviz.render.figure import View
@@ -44,6 +43,25 @@ class _Saveable:
         """
         record.save(self, Path(path))
 
+    def widget(self: Any, state: str = "") -> AttentionWidget:
+        """The page as a widget of a notebook, whose ``state`` can be read and set: ``head=5.7&word=bank``.
+
+        Args:
+            state: what it opens with, as in the address of a page; empty is the strongest link.
+
+        Raises:
+            UsageError: anywidget is not installed.
+        """
+        from attnviz.analysis.text.replaying import replay, with_other_maps
+
+        try:
+            from attnviz.interface.widget import widget_of
+        except ImportError as error:
+            if error.name not in ("anywidget", "traitlets"):
+                raise
+            raise UsageError("anywidget is not installed", hint="Install it: pip install 'attnviz[widget]'") from None
+        return widget_of(with_other_maps(replay(self)), state)
+
     def _repr_mimebundle_(self: Any, **_: Any) -> dict[str, str]:
         """The page in a frame; a picture and a line of text for readers that show no frames, or do not trust it."""
         from attnviz.analysis.text.replaying import replay, with_other_maps
@@ -52,36 +70,6 @@ class _Saveable:
         found = {"text/plain": repr(self), "image/png": base64.b64encode(self._repr_png_()).decode()}
         page = text_page(with_other_maps(replay(self)))
         return found | {"text/html": page_frame(page)} if len(page) <= _FRAMED else found
-
-
-@dataclass(frozen=True, eq=False)
-class Matrix:
-    """The weights of one head.
-
-    Attributes:
-        values: the weights, (queries, keys).
-        rows: the labels of the queries.
-        columns: the labels of the keys.
-    """
-
-    values: record.Array
-    rows: tuple[str, ...]
-    columns: tuple[str, ...]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        return np.array(self.values, dtype, copy=copy)
-
-    def to_pandas(self) -> Any:
-        """The weights as a frame with the labels as index and columns.
-
-        Raises:
-            UsageError: pandas is not installed.
-        """
-        try:
-            import pandas as pd  # type: ignore[import-untyped,unused-ignore]
-        except ImportError:
-            raise UsageError("pandas is not installed", hint="pip install pandas") from None
-        return pd.DataFrame(self.values, index=list(self.rows), columns=list(self.columns))
 
 
 def _numbers(given: int | Sequence[int] | None) -> tuple[int, ...] | None:

@@ -153,6 +153,15 @@ def colormap(style: Style) -> Colormap:
     raise UsageError(f"no colour map {short(name)}", hint=meant + ours)
 
 
+class Picture(Figure):
+    """A figure that a notebook shows, also where pyplot, which teaches it to, was not imported."""
+
+    def _repr_png_(self) -> bytes:
+        from attnviz.render.figure.saving import to_png
+
+        return to_png(self)
+
+
 def new_figure(style: Style, size: tuple[float, float]) -> Figure:
     """Return an empty figure of this size in inches.
 
@@ -167,6 +176,6 @@ def new_figure(style: Style, size: tuple[float, float]) -> Figure:
             f"{_PIXELS / 1e6:.0f} million can be drawn",
             hint="Give a smaller `size` or `dpi`, or export .svg or .pdf at a low `dpi`.",
         )
-    figure = Figure(figsize=size, dpi=style.dpi, facecolor=style.paper)
+    figure = Picture(figsize=size, dpi=style.dpi, facecolor=style.paper)
     FigureCanvasAgg(figure)
     return figure

@@ -17,7 +17,7 @@ def answer_page(table: Table) -> str:
         "answer.html",
         title=table.title,
         style=file("style.css"),
-        script=module(SCRIPTS) + file("scripts/start.js"),
+        script=module(SCRIPTS),
         content=script_json({"palettes": packed_palettes()}),
         **_content(table),
     )

@@ -16,7 +16,7 @@ from attnviz.render.page.head_maps import maps_html
 from attnviz.render.page.html import section
 from attnviz.render.page.sections import count_of
 
-SCRIPTS = ("paint", "tables", "heads", "report")
+SCRIPTS = ("paint", "tables", "heads", "report", "start")
 """The files of the script in their order."""
 
 
@@ -51,6 +51,6 @@ def corpus_page(corpus: Corpus, found: Sequence[RoleHeads], about: About, quotat
         lead=sections.inputs_line(about),
         body="\n".join(part for part in body if part),
         style=file("style.css"),
-        script=module(SCRIPTS) + file("scripts/start.js"),
+        script=module(SCRIPTS),
         content=script_json({"palettes": packed_palettes(signed=True)}),
     )

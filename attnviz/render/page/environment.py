@@ -14,7 +14,16 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 
 from attnviz.render import palette
 
-_NAMES = ("answer.html", "base.html", "corpus.html", "frame.html", "maps.html", "table.html", "text.html")
+_NAMES = (
+    "answer.html",
+    "base.html",
+    "corpus.html",
+    "frame.html",
+    "maps.html",
+    "table.html",
+    "text.html",
+    "text_body.html",
+)
 
 
 def render(template: str, /, **values: Any) -> str:
@@ -39,8 +48,8 @@ def file(name: str) -> str:
 
 
 def module(names: Sequence[str]) -> str:
-    """Return the files of the script that are named, as one module that exports ``render``."""
-    return "\n".join(file(f"scripts/{name}.js") for name in names) + "\nexport { render };\n"
+    """Return the files of the script that are named, as one module."""
+    return "\n".join(file(f"scripts/{name}.js") for name in names)
 
 
 def packed_palettes(*, signed: bool = False) -> dict[str, str]:

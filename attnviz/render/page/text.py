@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote
 
 from attnviz.analysis.text.links import Link
@@ -14,7 +15,7 @@ from attnviz.record import Observation
 from attnviz.record.prediction import prediction_facts
 from attnviz.render.labels import clean, shorten
 from attnviz.render.maps import format_number
-from attnviz.render.page.content import LISTED, map_content, text_content
+from attnviz.render.page.content import LISTED, MapContent, map_content, text_content
 from attnviz.render.page.environment import file, module, packed_palettes, render, script_json
 
 SCRIPTS = (
@@ -34,10 +35,30 @@ SCRIPTS = (
     "tools",
     "main",
 )
-"""The files of the script in their order; together they are one module that exports ``render``."""
+"""The files of the script in their order, which have ``render({el, model})``; one more begins it."""
 LARGEST = 25_000_000
 """A page of more bytes is not made."""
 _WORD = 30
+
+
+@dataclass(frozen=True, eq=False)
+class TextParts:
+    """What a page of a text is made of.
+
+    Attributes:
+        content: what the script reads, as values of JSON.
+        maps: the maps.
+        shown: the values of the templates.
+    """
+
+    content: dict[str, Any]
+    maps: list[MapContent]
+    shown: dict[str, Any]
+
+    @property
+    def body(self) -> str:
+        """What stands in the page before its script draws, as HTML."""
+        return render("text_body.html", **self.shown)
 
 
 @dataclass(frozen=True)
@@ -65,6 +86,27 @@ def text_page(found: Sequence[Observation], about: TextAbout | None = None) -> s
     Raises:
         UsageError: the page would be larger than a browser opens with ease; neurons must be there and are not.
     """
+    parts = text_parts(found, about)
+    page = render(
+        "text.html",
+        style=file("style.css"),
+        script=module([*SCRIPTS, "start"]),
+        content=script_json(parts.content),
+        packed=[each.packed.base64() for each in parts.maps],
+        scores=[each.unfolded.scores for each in parts.maps],
+        vectors=[each.unfolded.vectors for each in parts.maps],
+        **parts.shown,
+    )
+    if len(page) > LARGEST:
+        raise UsageError(
+            f"the page would have {len(page) / 1e6:.0f} MB, a browser opens {LARGEST / 1e6:.0f} MB with ease",
+            hint="Show a shorter text, or larger units: `unit` sentence or paragraph.",
+        )
+    return page
+
+
+def text_parts(found: Sequence[Observation], about: TextAbout | None = None) -> TextParts:
+    """Return what the page of one text is made of; see ``text_page``."""
     about = about or TextAbout()
     texts: list[Encoding] = []
     maps = [map_content(each, texts, neurons=about.neurons) for each in found]
@@ -83,31 +125,19 @@ def text_page(found: Sequence[Observation], about: TextAbout | None = None) -> s
         "palettes": packed_palettes(),
     }
     name = clean(first.model).rpartition("/")[2]
-    page = render(
-        "text.html",
-        title=f"{_said(link)} · {name}" if link else name,
-        name=name,
-        model=clean(first.model),
-        headline=link and _link(link, units),
-        links=[_link(each, units) for each in links[:LISTED]],
-        sizes=_sizes(first),
-        check=about.check,
-        passed=about.passed,
-        note=first.note,
-        said=first.prediction and clean(first.prediction.describe(first.encoding)),
-        style=file("style.css"),
-        script=module(SCRIPTS) + file("scripts/start.js"),
-        content=script_json(content),
-        packed=[each.packed.base64() for each in maps],
-        scores=[each.unfolded.scores for each in maps],
-        vectors=[each.unfolded.vectors for each in maps],
-    )
-    if len(page) > LARGEST:
-        raise UsageError(
-            f"the page would have {len(page) / 1e6:.0f} MB, a browser opens {LARGEST / 1e6:.0f} MB with ease",
-            hint="Show a shorter text, or larger units: `unit` sentence or paragraph.",
-        )
-    return page
+    shown = {
+        "title": f"{_said(link)} · {name}" if link else name,
+        "name": name,
+        "model": clean(first.model),
+        "headline": link and _link(link, units),
+        "links": [_link(each, units) for each in links[:LISTED]],
+        "sizes": _sizes(first),
+        "check": about.check,
+        "passed": about.passed,
+        "note": first.note,
+        "said": first.prediction and clean(first.prediction.describe(first.encoding)),
+    }
+    return TextParts(content, maps, shown)
 
 
 def page_frame(page: str, height: int = 820) -> str:

@@ -1,9 +1,9 @@
 // The page: what it is made of, and what happens when the reader does something.
 
 class Page extends Tools {
-  constructor(element, model, packed) {
+  constructor(element, model, packed, place) {
     super();
-    Object.assign(this, { element, model, packed });
+    Object.assign(this, { element, model, packed, place });
     this.maps = [];
     this.written = [];
     this.state = new State(model);
@@ -83,9 +83,9 @@ class Page extends Tools {
       this.pending = what === "change" || this.pending === "change" ? "change" : "hover";
       if (!this.frame) this.frame = requestAnimationFrame(() => this.update());
     });
-    document.addEventListener("keydown", (event) => this.key(event));
-    window.addEventListener("hashchange", () => {
-      if (location.hash.slice(1) !== this.address) this.go(location.hash.slice(1));
+    this.place.keys.addEventListener("keydown", (event) => this.key(event));
+    this.place.watch((address) => {
+      if (address !== this.address) this.go(address);
     });
     new ResizeObserver(() => {
       if (this.view && !this.printed && this.width !== this.element.clientWidth) this.redraw();
@@ -191,11 +191,7 @@ class Page extends Tools {
       return;
     }
     this.written.push(now);
-    try {
-      history.replaceState(null, "", `#${this.address}`);
-    } catch {
-      // A frame without an address of its own.
-    }
+    this.place.write(this.address);
   }
 
   /** One of several heads, in the colour of its lines; a click lets go of it. */
@@ -279,6 +275,7 @@ class Page extends Tools {
     }[event.key];
     if (!does) return;
     event.preventDefault();
+    event.stopPropagation();
     does();
   }
 
@@ -304,8 +301,29 @@ class Page extends Tools {
   }
 }
 
-/** Draw the page of `model` in the element `el`; `packed` are the maps' `weights`, `scores` and `vectors` in base64. */
-async function render({ el, model, packed = model }) {
+/** Where a page is: what hears its keys, and where its state is read and written: in the address, if it has one. */
+function ownPlace() {
+  const framed = location.href.startsWith("about:");
+  return {
+    framed,
+    keys: document,
+    read: () => location.hash.slice(1),
+    write(state) {
+      try {
+        history.replaceState(null, "", `#${state}`);
+      } catch {
+        // A frame without an address of its own.
+      }
+    },
+    watch: (see) => window.addEventListener("hashchange", () => see(location.hash.slice(1))),
+  };
+}
+
+/**
+ * Draw the page of `model` in the element `el`; `packed` are the maps' `weights`, `scores` and `vectors`, as bytes or in
+ * base64. `place` says where the page is.
+ */
+async function render({ el, model, packed = model, place = ownPlace() }) {
   if (typeof DecompressionStream === "undefined") {
     el.append(
       make(
@@ -316,18 +334,17 @@ async function render({ el, model, packed = model }) {
     );
     return null;
   }
-  const page = new Page(el, model, packed);
-  // In a frame without an address of its own a link to a state would leave it, and nothing can be saved.
-  const framed = location.href.startsWith("about:");
-  el.classList.toggle("framed", framed);
-  if (framed)
+  const page = new Page(el, model, packed, place);
+  // From a frame nothing can be saved, and a link to a state would leave what has no address of its own.
+  el.classList.toggle("framed", place.framed);
+  if (place.framed || place.keys !== document)
     for (const link of el.querySelectorAll(".links a"))
       link.addEventListener("click", (event) => {
         event.preventDefault();
         page.go(link.getAttribute("href").slice(1));
       });
-  watchTheme((dark, printed) => page.recolour(dark, printed));
-  await page.go(location.hash.slice(1));
-  el.dispatchEvent(new CustomEvent("attnviz", { detail: page, bubbles: true }));
+  watchTheme(el, (dark, printed) => page.recolour(dark, printed));
+  await page.go(place.read());
+  el.dispatchEvent(new CustomEvent("attnviz", { detail: page, bubbles: true, composed: true }));
   return page;
 }

@@ -5,8 +5,10 @@ const HUES = {
   dark: ["#f7913d", "#5db4f0", "#4fcf9e", "#ee8fc2", "#e6cf4a", "#b79cf0", "#ff7d6b", "#b9c1cc"],
 };
 
-const bytesOf = (base64) => {
-  const text = atob(base64);
+/** Bytes that are written in base64, or come as a view of a buffer. */
+const bytesOf = (data) => {
+  if (typeof data !== "string") return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  const text = atob(data);
   const bytes = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
   return bytes;
@@ -59,10 +61,11 @@ function paintRamp(element, colours) {
 }
 
 /** Call `see(dark, printed)` now and whenever the reader's wish changes; paper is light. */
-function watchTheme(see) {
+function watchTheme(element, see) {
+  const root = element.getRootNode().host ?? document.documentElement;
   const wish = window.matchMedia("(prefers-color-scheme: dark)");
   const say = (printed) => {
-    document.documentElement.classList.toggle("printed", printed);
+    root.classList.toggle("printed", printed);
     see(wish.matches && !printed, printed);
   };
   wish.addEventListener("change", () => say(false));

@@ -8,7 +8,7 @@ class Report {
     this.maps = [...element.querySelectorAll(".map")].map((each) => new HeadMap(this, each));
     if (!this.maps.length) return;
     this.read();
-    watchTheme((dark) => this.recolour(dark));
+    watchTheme(element, (dark) => this.recolour(dark));
     document.addEventListener("keydown", (event) => {
       if (event.key === "Escape") this.pin(null);
     });
