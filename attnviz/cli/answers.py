@@ -124,7 +124,7 @@ def _write(table: Table, path: Path, options: AnswerOptions, draw: Callable[[], 
             partial.write_bytes(content)
         return
     from attnviz.cli.export import save_picture
-    from attnviz.render.figure import draw_answer
+    from attnviz.render.figure import Style, draw_answer
 
     isolate_matplotlib()
-    save_picture(draw() if draw else draw_answer(table), path, force=options.force)
+    save_picture(lambda _: draw() if draw else draw_answer(table), Style(), path, force=options.force)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,12 +25,13 @@ from attnviz.cli.options import (
 from attnviz.cli.pictures import PictureOptions
 from attnviz.cli.reading import decode_argument
 from attnviz.cli.request import read_request
-from attnviz.errors import UsageError, few
+from attnviz.errors import UsageError, few, short
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from attnviz.record import Request
+    from attnviz.record import Heads, Observation, Request
+    from attnviz.render.figure import Style
 
 PICTURES = (".png", ".svg", ".pdf")
 PAGES = (".html",)
@@ -85,7 +88,7 @@ def export(
         raise UsageError("--neurons are for pages and records: a picture shows weights")
     else:
         isolate_matplotlib()
-        save_picture(_draw(text, reading, start, model, request, picture), path, force=force)
+        save_picture(_drawing(text, reading, start, model, request, picture), picture.style(), path, force=force)
     console.output().print(f"wrote {clean(str(path))}", soft_wrap=True)
 
 
@@ -96,47 +99,61 @@ def _no_text() -> UsageError:
     )
 
 
-def _draw(
+def _drawing(
     text: str | None, reading: TextOptions, start: list[str] | None, model: ModelOptions, request: Request,
     picture: PictureOptions,
-) -> Figure:  # fmt: skip
-    """Draw a text, two texts, or one text in two models."""
+) -> Callable[[Style], Figure]:  # fmt: skip
+    """Return what draws a text, two texts, or one text in two models."""
     from attnviz.render import figure
 
-    request, style = replace(request, words=picture.words()), picture.style()
+    request = replace(request, words=picture.words())
     versus = picture.versus is not None or picture.versus_model is not None
     view = figure.choose_view(picture.view, request, versus=versus, horizontal=picture.horizontal)
     found, _ = source.observe_source(text, reading, start, model, figure.request_for(view, request))
     if view != "difference":
-        return figure.draw_view(found, view, style, horizontal=picture.horizontal)
+        return lambda style: figure.draw_view(found, view, style, horizontal=picture.horizontal)
     if start and picture.versus is None:
         raise UsageError("a record holds one model: --versus-model needs a text", hint="Give --versus TEXT as well.")
     if picture.versus_model is not None:
         model = replace(model, model=picture.versus_model)
     if picture.versus is not None:
         text, reading, start = decode_argument(picture.versus), replace(reading, file=None), None
-    return figure.draw_two(
-        found,
-        lambda heads: source.observe_source(text, reading, start, model, replace(request, heads=heads))[0],
-        style,
-    )
+
+    @cache
+    def other(heads: Heads) -> Observation:
+        return source.observe_source(text, reading, start, model, replace(request, heads=heads))[0]
+
+    return lambda style: figure.draw_two(found, other, style)
 
 
-def save_picture(drawn: Figure, path: Path, *, force: bool) -> None:
-    """Write the picture, and say what a reader should know of it."""
+def save_picture(draw: Callable[[Style], Figure], style: Style, path: Path, *, force: bool) -> None:
+    """Write what ``draw`` draws in this ``style``, and say what a reader should know of it."""
     from attnviz.render import figure
 
+    drawn = draw(style)
     with replace_output(path, force=force) as partial, partial.open("wb") as stream:
         saved = figure.save_figure(drawn, stream, path.suffix)
     if saved.missing:
         boxes = f"no installed font has {few(saved.missing)}: drawn as boxes"
         packages = " or ".join(figure.packages_for("".join(saved.missing)))
         console.warn(boxes, f"Install a font that has them; on Debian: {packages}.")
+    if saved.unreadable:
+        fits = figure.smallest_fit(draw, style)
+        said = few([short(text, 30) for text in saved.unreadable])
+        console.warn(
+            f"the picture is too small for its text: {said} can’t be read",
+            f"All of it fits from {_length(fits)} on." if fits else "",
+        )
     if saved.raster:
         most = f"of more than {figure.VECTOR_CELLS:,} cells"
         console.note(
             f"the map is an image inside the {path.suffix[1:].upper()}: one {most} ({saved.raster:,}) is no path each"
         )
+
+
+def _length(style: Style) -> str:
+    """Return the option that asks for the size or the width of a ``style``."""
+    return f"--size {style.size[0]:g}x{style.size[1]:g}" if style.size else f"--width {style.width or 0:g}in"
 
 
 def _arguments(arguments: list[str]) -> tuple[str | None, str]:

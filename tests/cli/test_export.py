@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import stat
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -195,6 +196,14 @@ def test_an_svg_of_too_many_cells_says_that_it_holds_an_image(run: Run, tmp_path
     assert result.code == 0
     assert "the map is an image inside the SVG" in result.said
     assert b"<image" in (tmp_path / "many.svg").read_bytes()
+
+
+def test_a_picture_too_small_for_its_text_says_which_size_has_room(run: Run, tmp_path: Path) -> None:
+    result = run("export", S, tmp_path / "a.png", "--size", "1x1", "--layer", "1")
+    assert result.code == 0
+    assert "the picture is too small for its text: 'looked at (words)'" in result.said
+    (size,) = re.findall(r"All of it fits from --size (\S+) on", result.said)
+    assert run("export", S, tmp_path / "b.png", "--size", size, "--layer", "1").err == ""
 
 
 def test_a_picture_is_not_checked(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

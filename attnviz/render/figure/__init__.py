@@ -3,6 +3,7 @@
 from attnviz.render.figure.answer import draw_answer as draw_answer
 from attnviz.render.figure.arcs import draw_arcs as draw_arcs
 from attnviz.render.figure.difference import draw_difference as draw_difference
+from attnviz.render.figure.fitting import smallest_fit as smallest_fit
 from attnviz.render.figure.fonts import packages_for as packages_for
 from attnviz.render.figure.grid import draw_grid as draw_grid
 from attnviz.render.figure.head import draw_heads as draw_heads

@@ -18,6 +18,7 @@ from matplotlib.image import AxesImage
 from matplotlib.text import Text
 
 from attnviz.render.figure import fonts
+from attnviz.render.figure.fitting import find_misfits
 from attnviz.render.figure.style import own_settings
 
 VECTOR_CELLS = 10_000
@@ -33,10 +34,12 @@ class Saved:
     Args:
         missing: the characters that no installed font has; boxes stand for them.
         raster: the cells of maps that an SVG or PDF holds as an image, since they are too many for paths.
+        unreadable: the texts that stand beyond the edges of the picture, or one over the other.
     """
 
     missing: list[str]
     raster: int = 0
+    unreadable: tuple[str, ...] = ()
 
 
 def to_png(figure: Figure) -> bytes:
@@ -61,7 +64,9 @@ def save_figure(figure: Figure, file: BinaryIO, suffix: str) -> Saved:
             canvas.print_png(file)  # ``savefig`` would draw all of it once before
         else:
             figure.savefig(file, format=suffix[1:], facecolor=figure.get_facecolor(), metadata=_UNDATED[suffix])
-    return Saved(missing, raster)
+            figure.draw_without_rendering()  # the file's own resolution has moved the names of axes
+        unreadable = find_misfits(figure).texts
+    return Saved(missing, raster, unreadable)
 
 
 @contextmanager
