@@ -41,6 +41,11 @@ def as_numbers(a: AnyArray) -> NDArray[Any]:
     return a if isinstance(a, np.ndarray) else np.asarray(a.cpu().numpy())
 
 
+def copied(a: AnyArray) -> AnyArray:
+    """A copy of ``a``."""
+    return a.copy() if isinstance(a, np.ndarray) else a.clone()
+
+
 def zeros(a: AnyArray, *shape: int) -> AnyArray:
     """Zeros of the type and on the device of ``a``."""
     return np.zeros(shape, a.dtype) if isinstance(a, np.ndarray) else a.new_zeros(shape)

@@ -22,6 +22,8 @@ CELLS = 128
 """The most cells across and down that a page has of a map whose weights are too many."""
 KEPT = 8
 """How many links of each word a page has then."""
+REGIONS = 4
+"""How many parts of each head's map it has then that are not pooled."""
 _FLAGS = {"which": "map"}
 
 
@@ -34,7 +36,7 @@ def read_sources(
     Raises:
         UsageError, InputError, ModelError: as ``source.observe_source``.
     """
-    request = replace(request, size=CELLS, top=KEPT, evidence=True)  # all weights, where they fit
+    request = replace(request, size=CELLS, top=KEPT, regions=REGIONS, evidence=True)  # all weights, where they fit
     found, _ = source.observe_source(text, reading, start, model, request, scores=True, neurons=neurons)
     return sources_of(found)
 

@@ -2,7 +2,7 @@
 
 from attnviz.record.attention import Array, AttentionRecord, Backend, EncoderDecoderRecord, Kind, MapName, Record
 from attnviz.record.files import FORMATS, read, save, write
-from attnviz.record.observation import Evidence, KeySpan, Observation, Others, Pooled, Rows, Top, Usual
+from attnviz.record.observation import Evidence, KeySpan, Observation, Others, Pooled, Region, Rows, Top, Usual
 from attnviz.record.prediction import Prediction, Problem
 from attnviz.record.request import Cell, Crop, Heads, Pairs, Request, Unit
 
@@ -26,6 +26,7 @@ __all__ = [
     "Prediction",
     "Problem",
     "Record",
+    "Region",
     "Request",
     "Rows",
     "Top",

@@ -51,6 +51,20 @@ class Pooled:
 
 
 @dataclass(frozen=True, eq=False)
+class Region:
+    """A part of a head's map that was kept as it is: the weights (n, m) of units, where the maps are pooled.
+
+    ``layer`` is the place of the layer, ``query`` and ``key`` are the first units.
+    """
+
+    layer: int
+    head: int
+    query: int
+    key: int
+    weights: Array
+
+
+@dataclass(frozen=True, eq=False)
 class Rows:
     """Rows of weights that were kept of an observation's own run: (H, Q, M) by layer, of some ``queries`` (Q,).
 
@@ -132,6 +146,7 @@ class Observation(RecordTexts):
         received: what each key receives (L, H, M), from the queries of other passages only if there are ``passages``.
         passages: the first tokens of the passages; empty for a text with less than two.
         maps: the maps of the heads.
+        regions: of each head the strongest parts of its map, not pooled, if the request asks for them.
         asked: the units that the request names.
         average: the weights of the rows of ``asked``, averaged over all heads (asked, m).
         made: the strongest links of the queries that predicted the generated tokens. Their keys are tokens, or units
@@ -170,6 +185,7 @@ class Observation(RecordTexts):
     received: NDArray[np.floating[Any]]
     passages: tuple[int, ...]
     maps: Pooled
+    regions: tuple[Region, ...] = ()
     asked: tuple[int, ...] = ()
     average: Array | None = None
     made: Top | None = None

@@ -66,6 +66,7 @@ class Request:
         top: how many keys are listed of each unit.
         links: how many links are listed; of each layer, for the documents of a corpus.
         size: the most rows and columns of a map; None keeps all weights if there is memory for them.
+        regions: how many of the strongest parts of each head's map are kept as they are where the maps are pooled.
         language: the code of the language whose function words do not count.
         map: which of an encoder–decoder's three maps; None is the cross map.
         evidence: whether to keep what a check needs of the run.
@@ -85,6 +86,7 @@ class Request:
     top: int = 3
     links: int = 8
     size: int | None = None
+    regions: int = 0
     language: str = "en"
     map: MapName | None = None
     evidence: bool = True

@@ -515,6 +515,55 @@ def test_a_long_text_shows_cells_and_its_strongest_links(opened: Open) -> None:
 
 
 @pytest.mark.slow
+def test_the_strongest_regions_of_a_long_text_are_shown_weight_by_weight(opened: Open) -> None:
+    words = [f"word{i}" for i in range(120)]
+    weights = random_weights((2, 2, 120))
+    weights[1, 0, 70, 33] = 0.995  # in the region of L1 H0 from word 64 and 32 on, which is opened
+    found = replay(record(words, weights), Request(size=16, top=4, special=True, regions=1))
+    page = opened(replace(found, whole=None), "head=1.0", viewport={"width": 1400, "height": 1400})
+    place = page.tab.evaluate("() => page.grid.regions.map(({ query, key }) => [query, key])")
+    assert place == [[64, 32]]
+    assert "This page holds words with special tokens and punctuation only" in page.text(".tools .hint")
+    pooled = page.text(".legend")
+    assert "each cell is the largest of 8 × 8 words" in pooled
+    assert "single weights around word70 → word33" in pooled
+    page.tab.mouse.click(*cell(page, 9, 5))
+    page.tab.mouse.move(5, 5)
+    page.settle()
+    assert page.state == "head=1.0&special=1&region=64.32"
+    assert "single weights of 32 × 32 words" in page.text(".legend")
+    page.tab.mouse.move(*cell(page, 20, 11))
+    page.settle()
+    assert page.readout == f"L1 H0 word84 → word43 {share(weights[1, 0, 84, 43])}"
+    page.tab.locator(".numbers summary").click()
+    page.settle()
+    rows, columns, numbers = page.table()
+    assert (rows, columns) == (words[64:96], words[32:64])
+    np.testing.assert_allclose(numbers, weights[1, 0, 64:96, 32:64], atol=6e-4)
+    page.press("+")
+    assert page.tab.evaluate("() => page.grid.seen") == [8, 24, 8, 24]
+    page.press("-")
+    page.press("-")
+    assert page.text(".legend") == pooled
+    page.tab.locator(".legend button.region").click()
+    page.settle()
+    assert page.state == "head=1.0&special=1&region=64.32"
+    page.press("Escape")
+    assert page.state == "head=1.0&special=1"
+    page.go("head=1.0&region=64.32&pin=word90,word50")
+    assert page.readout == f"L1 H0 word90 → word50 {share(weights[1, 0, 90, 50])}"
+    page.press("ArrowLeft")
+    assert "each cell is the largest of 8 × 8 words" in page.text(".legend")
+    page.go("head=1.0")
+    page.tab.mouse.move(*cell(page, 8, 4))
+    page.tab.mouse.down()
+    page.tab.mouse.move(*cell(page, 10, 6), steps=3)
+    page.tab.mouse.up()
+    page.settle()
+    assert "region=64.32" in page.state
+
+
+@pytest.mark.slow
 def test_in_a_notebook_it_lives_in_a_frame_that_reaches_nothing(browser: Any, tmp_path: Path) -> None:
     attention = bank()
     frame = page_frame(text_page([replay(attention, Request())]))

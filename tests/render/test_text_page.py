@@ -159,6 +159,28 @@ def test_what_was_only_observed_has_links_and_cells(monkeypatch: pytest.MonkeyPa
     assert 1 <= content["maps"][0]["long"]["links"] < k
 
 
+def test_the_strongest_regions_of_a_pooled_map_are_packed_as_they_are() -> None:
+    weights = random_weights((2, 3, 100))
+    content, (data,) = unpacked(
+        text_page([observed(record([f"word{i}" for i in range(100)], weights), size=16, top=4, regions=2)])
+    )
+    facts = content["maps"][0]
+    regions = facts["long"]["regions"]
+    assert [head for head, *_ in regions] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+    size = sum(rows * columns for *_, rows, columns in regions)
+    assert isinstance(data, bytes)
+    first, second = np.frombuffer(data[-2 * size :], np.uint8).reshape(2, -1).astype(float)
+    known, at = ((first - 0.5 + (second + 0.5) / 256) / 255) ** 2, 0
+    for head, query, key, rows, columns in regions:
+        part = weights[head // 3, head % 3, query : query + rows, key : key + columns]
+        found = known[at : at + rows * columns].reshape(rows, columns)
+        np.testing.assert_allclose(found, part, atol=facts["exact_error"] + 1e-6)
+        at += rows * columns
+    assert facts["exact_error"] < 2e-5
+    content, _ = unpacked(text_page([observed(record(["a", "b"], weights[..., :2, :2]), size=16, regions=2)]))
+    assert content["maps"][0]["long"]["regions"] == []
+
+
 def test_large_units_are_shown_as_they_were_observed(tiny_attention: AttentionRecord) -> None:
     content, (data,) = unpacked(text_page([observed(tiny_attention, unit="sentence")]))
     assert content["maps"][0]["unit"] == "sentence"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from attnviz.analysis.text.looking import Looking, look_from, settled
 from attnviz.analysis.text.maps import plan_maps
 from attnviz.analysis.text.others import LayerWindows, sum_others
 from attnviz.analysis.text.per_token import PerToken, Seen
-from attnviz.analysis.text.tables import LinkTable, found_in
+from attnviz.analysis.text.tables import LinkTable, found_in, regions_in
 from attnviz.analysis.text.units import Mask, Reading, left_out, makers_of, read_in
 from attnviz.analysis.text.usual import UsualOf
 from attnviz.attention.figures import EDGES
@@ -30,6 +30,7 @@ from attnviz.attention.observers import (
     OnlyQueries,
     Sliding,
     Units,
+    UnitsAndRegions,
     WindowSums,
 )
 from attnviz.attention.texts import Texts
@@ -209,7 +210,10 @@ class TextObservers:
             listed=LISTED,
             near=self.query_mask,
         )
-        units = Units(
+        size = max(len(self.units.queries), len(self.units.keys))
+        pools = self.request.size is not None and size > self.request.size
+        keeping = partial(UnitsAndRegions, regions=self.request.regions) if pools and self.request.regions else Units
+        units = keeping(
             looking.starts,
             self.units.keys.starts,
             links=links,
@@ -286,6 +290,7 @@ class TextObservers:
             received=self.stats.received(others=True).astype(np.float32),
             passages=self.passages,
             maps=maps,
+            regions=regions_in(self.seeing),
             asked=self.asked,
             average=named[1] if self.named else average if self.asked else None,
             made=made[0],

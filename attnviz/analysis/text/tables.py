@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from attnviz.analysis.text.maps import pooled
 from attnviz.analysis.text.per_token import PerToken
 from attnviz.analysis.text.units import Axis, Mask
-from attnviz.attention.observers import LinkSelection, OnlyQueries, Units
+from attnviz.attention.observers import LinkSelection, OnlyQueries, Units, UnitsAndRegions
 from attnviz.attention.tile import Observer
-from attnviz.record import Array, Pooled, Top
+from attnviz.record import Array, Pooled, Region, Top
 
 
 class LinkTable:
@@ -45,3 +45,15 @@ def found_in(units: Units) -> tuple[Top, Top, Pooled, Array]:
     names = ("weights", "keys"), ("strong", "strong_keys", "strong_queries")
     links, bands = (Top(*(np.stack([getattr(layer, name) for layer in found]) for name in some)) for some in names)
     return links, bands, pooled(units), units.average
+
+
+def regions_in(units: Units) -> tuple[Region, ...]:
+    """The regions that ``units`` kept, by layer and head, the strongest of a head first."""
+    if not isinstance(units, UnitsAndRegions):
+        return ()
+    return tuple(
+        Region(place, head, found.query, found.key, found.weights)
+        for place, number in enumerate(units.layers())
+        for head in range(units.shapes[number][0])
+        for found in units.kept(number, head)
+    )

@@ -14,6 +14,7 @@ from attnviz.attention.observers.kept import (
 )
 from attnviz.attention.observers.only import Only
 from attnviz.attention.observers.reading import Units
+from attnviz.attention.observers.regions import UnitsAndRegions
 from attnviz.attention.observers.rows import OnlyQueries
 from attnviz.attention.observers.scores import Scores
 from attnviz.attention.observers.selection import LayerFindings, LinkSelection, MapSelection
@@ -36,6 +37,7 @@ __all__ = [
     "Scores",
     "Sliding",
     "Units",
+    "UnitsAndRegions",
     "UsualWeights",
     "Weights",
     "WindowSums",

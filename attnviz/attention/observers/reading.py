@@ -84,9 +84,9 @@ class Units(Observer):
 
     def tile(self, tile: Tile) -> None:
         """Read a tile, as the definitions say."""
-        part = UnitsOfTask(self, task_of(tile))
-        part.tile(tile)
-        part.end()
+        for part in self.parts(task_of(tile)):
+            part.tile(tile)
+            part.end()
 
     def parts(self, task: Task) -> Iterable[Observer]:
         """Who reads the tiles of a task."""

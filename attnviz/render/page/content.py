@@ -110,9 +110,10 @@ def _whole(found: Observation) -> Packed | None:
 
 
 def _long(found: Observation, units: Reading) -> tuple[Packed, dict[str, Any]]:
-    """The strongest links and the cells, and how they are stored."""
+    """The strongest links, the cells and what is not pooled of them, and how they are stored."""
     maps = found.maps
-    packed = pack_links(found.links, maps, _LINKS)
+    regions = found.regions if max(maps.down, maps.across) > 1 else ()
+    packed = pack_links(found.links, maps, regions, _LINKS)
     return packed, {
         "links": packed.links,
         "axes": [_axis(units.queries), _axis(units.keys)],
@@ -122,6 +123,9 @@ def _long(found: Observation, units: Reading) -> tuple[Packed, dict[str, Any]]:
         "across": maps.across,
         "row": maps.query,
         "column": maps.key,
+        "regions": [
+            [each.layer * found.heads + each.head, each.query, each.key, *each.weights.shape] for each in regions
+        ],
     }
 
 

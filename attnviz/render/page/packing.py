@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from attnviz.record import Array, Pooled, Top
+from attnviz.record import Array, Pooled, Region, Top
 
 EXACT = 16
 """So many of the strongest weights of each row have a second byte."""
@@ -102,26 +102,35 @@ def _layer(weights: Array, steps: int, *, causal: bool) -> tuple[bytes, bytes, f
     )
 
 
-def pack_links(links: Top, maps: Pooled, most: int) -> Packed:
-    """Pack the strongest ``links`` of each unit (L, H, n, k) and the cells of ``maps``, in ``most`` bytes if possible.
+def pack_links(links: Top, maps: Pooled, regions: Sequence[Region], most: int) -> Packed:
+    """Pack the strongest ``links`` of each unit (L, H, n, k), the cells of ``maps``, and ``regions`` that are exact.
 
-    As many links of each row are kept as fit, one at least. First come the roots of the cells, then those of the
-    links, then the second bytes of these, then the numbers of their keys in three bytes, the lowest first.
+    They take ``most`` bytes if possible: as many links of each row are kept as fit, one at least. First come the roots
+    of the cells, then those of the links, then the second bytes of these, then the numbers of their keys in three
+    bytes, the lowest first; then the roots of the regions, one region after another, and the second bytes of these.
     """
     count = links.weights.shape[-1]
+    exact = np.concatenate([np.zeros(0, np.float32), *(region.weights.ravel() for region in regions)])
+    squares = _in_two_bytes(exact)
     while True:
         weights, keys = links.weights[..., :count], links.keys[..., :count].astype(np.uint32)
-        roots = np.sqrt(weights.astype(np.float64).clip(0, 1)) * 255
-        first = np.rint(roots).astype(np.uint8)
-        second = np.floor((roots - first + 0.5) * 256).clip(0, 255).astype(np.uint8)
+        first, second, apart = _in_two_bytes(weights)
         cells = np.rint(np.sqrt(maps.values.astype(np.float32).clip(0, 1)) * 255).astype(np.uint8)
         planes = [(keys >> shift & 255).astype(np.uint8) for shift in (0, 8, 16)]
-        data = _deflate([array.tobytes() for array in (cells, first, second, *planes)])
+        data = _deflate([array.tobytes() for array in (cells, first, second, *planes, *squares[:2])])
         if len(data) <= most or count == 1:
-            exact = ((first - 0.5 + (second + 0.5) / 256) / 255).clip(0, 1) ** 2
-            apart = float(np.abs(exact - weights).max(initial=0))
-            return Packed(data, 255, float(np.abs((cells / 255.0) ** 2 - maps.values).max(initial=0)), apart, count)
+            error = float(np.abs((cells / 255.0) ** 2 - maps.values).max(initial=0))
+            return Packed(data, 255, error, max(apart, squares[2]), count)
         count = max(1, min(count - 1, count * most // len(data)))
+
+
+def _in_two_bytes(weights: Array) -> tuple[Bytes, Bytes, float]:
+    """The roots of ``weights``, their second bytes, and the largest error of a weight that is read from both."""
+    roots = np.sqrt(weights.astype(np.float64).clip(0, 1)) * 255
+    first = np.rint(roots).astype(np.uint8)
+    second = np.floor((roots - first + 0.5) * 256).clip(0, 255).astype(np.uint8)
+    exact = ((first - 0.5 + (second + 0.5) / 256) / 255).clip(0, 1) ** 2
+    return first, second, float(np.abs(exact - weights).max(initial=0))
 
 
 def pack_floats(parts: Sequence[Array]) -> str:

@@ -18,6 +18,7 @@ from attnviz.attention.observers import (
     Pairs,
     Sliding,
     Units,
+    UnitsAndRegions,
     Weights,
     WindowSums,
 )
@@ -83,6 +84,7 @@ def seen(request: pytest.FixtureRequest, read: Read) -> Seen:
     units = {name: Units(tokens, tokens, **given) for name, given in selections.items()}
     cells = MapSelection(0, len(starts), 0, len(starts))
     units["words"] = Units(starts, starts, links=LinkSelection(1, itself=False), map_=lambda _: cells)
+    units["regions"] = UnitsAndRegions(starts, starts, links=LinkSelection(3), regions=4)
     every, (special, comma) = np.ones(n, bool), marks_of(document)
     masks = {name: DocumentMasks(every, every, {}, causal=False, passages=cuts) for name, cuts in PASSAGES.items()}
     for name, counting in (("all", every), ("some", ~special)):
@@ -159,6 +161,18 @@ def test_words_even_those_that_are_longer_than_a_window(seen: Seen) -> None:
     assert max(word.stop - word.start for word in document.words) > 24
     whole = record.AttentionRecord("m", "native", False, document, seen.read.whole)
     near(seen.found("words")["cells"], in_words(whole).weights)
+
+
+def test_regions_are_parts_of_the_document(seen: Seen) -> None:
+    document, units = seen.read.document, seen.units["regions"]
+    assert isinstance(units, UnitsAndRegions)
+    whole = in_words(record.AttentionRecord("m", "native", False, document, seen.read.whole)).weights
+    for layer, head in np.ndindex(whole.shape[:2]):
+        found = units.kept(layer, head)
+        assert len(found) == 4
+        for each in found:
+            part = whole[layer, head, each.query :, each.key :][: each.weights.shape[0], : each.weights.shape[1]]
+            np.testing.assert_allclose(each.weights, part, rtol=1e-6, atol=1e-7)
 
 
 def figures(row: Array, at: int) -> dict[str, Array]:

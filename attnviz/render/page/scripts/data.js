@@ -85,7 +85,7 @@ class WholeMap {
   }
 }
 
-/** The strongest links of each unit, and pooled cells: what is kept of a long text. */
+/** The strongest links of each unit, pooled cells, and regions that are not pooled: what is kept of a long text. */
 class LongMap {
   constructor(facts, bytes) {
     Object.assign(this, { facts, bytes, whole: false });
@@ -96,6 +96,32 @@ class LongMap {
     this.cells = long.rows * long.columns;
     this.after = this.heads * this.cells;
     this.count = this.heads * this.n * long.links;
+    this.regions = Array.from({ length: this.heads }, () => []);
+    let at = this.after + 5 * this.count;
+    const size = long.regions.reduce((sum, [, , , rows, columns]) => sum + rows * columns, 0);
+    for (const [head, query, key, rows, columns] of long.regions) {
+      this.regions[head].push({ query, key, rows, columns, at, second: at + size });
+      at += rows * columns;
+    }
+  }
+
+  /** A weight of the square root that stands in two bytes. */
+  exact(first, second) {
+    const root = (this.bytes[first] - 0.5 + (this.bytes[second] + 0.5) / 256) / this.facts.steps;
+    return root <= 0 ? 0 : Math.min(1, root * root);
+  }
+
+  /** The region of a head that has a link between two units, if one was kept. */
+  regionAt(head, query, key) {
+    return this.regions[head].find(
+      (each) =>
+        query >= each.query && query < each.query + each.rows && key >= each.key && key < each.key + each.columns,
+    );
+  }
+
+  inRegion(region, query, key) {
+    const at = (query - region.query) * region.columns + key - region.key;
+    return this.exact(region.at + at, region.second + at);
   }
 
   /** Call `see(key, weight)` for each link that is kept of a unit. */
@@ -103,17 +129,19 @@ class LongMap {
     const { bytes, after, count, facts } = this;
     const start = (head * this.n + query) * facts.long.links;
     for (let at = start; at < start + facts.long.links; at++) {
-      const first = bytes[after + at];
-      const root = (first - 0.5 + (bytes[after + count + at] + 0.5) / 256) / facts.steps;
+      const weight = this.exact(after + at, after + count + at);
       const keys = after + 2 * count + at;
       const key = bytes[keys] | (bytes[keys + count] << 8) | (bytes[keys + 2 * count] << 16);
-      if (key < this.m && root > 0) see(key, Math.min(1, root * root));
+      if (key < this.m && weight > 0) see(key, weight);
     }
   }
 
   row(head, query, out) {
     out.fill(0);
     this.links(head, query, (key, weight) => (out[key] = weight));
+    for (const region of this.regions[head])
+      if (query >= region.query && query < region.query + region.rows)
+        for (let key = region.key; key < region.key + region.columns; key++) out[key] = this.inRegion(region, query, key);
   }
 
   cell(head, row, column) {

@@ -53,10 +53,34 @@ class Grid extends Zoomed {
       }
       const found = this.at(event.offsetX, event.offsetY);
       if (!found) return;
+      const region = this.regionOf(found);
+      if (region) {
+        state.enlarge(region);
+        return;
+      }
       const { query, key } = this.linkAt(found);
       if (query !== null && key !== null) state.pinLink(query, key);
       else state.pinWord(query ?? key, query !== null ? "query" : "key", false);
     });
+  }
+
+  /** The parts of the map that may be enlarged to single cells. */
+  get regions() {
+    const { view, state } = this.page;
+    return view.regions(state.shown).filter((region) => region.rows > 1 && region.columns > 1);
+  }
+
+  /** The region in which a cell of the pooled map lies. */
+  regionOf({ row, column }) {
+    if (this.region || row === null || column === null) return null;
+    const { rows, columns, down, across } = this.cells;
+    return this.regions.find(
+      (each) =>
+        each.query < rows[row] + down &&
+        each.query + each.rows > rows[row] &&
+        each.key < columns[column] + across &&
+        each.key + each.columns > columns[column],
+    );
   }
 
   /** The units of a place: of a cell of many units its strongest link, if one is kept. */
@@ -79,7 +103,10 @@ class Grid extends Zoomed {
   /** The heads, or what is shown of them, have changed. */
   fill() {
     const { view, state } = this.page;
-    this.cells = view.cells(state.shown);
+    const region = this.regions.find(({ query, key }) => String([query, key]) === String(state.region));
+    this.cells = region ? view.cellsOf(region) : view.cells(state.shown);
+    if (region !== this.region) this.part = null;
+    this.region = region;
     this.top = largest(this.cells.values);
     const [rows, columns] = [this.cells.rows.length, this.cells.columns.length];
     if (this.part && (this.part[1] > rows || this.part[3] > columns)) this.part = null;
@@ -218,6 +245,7 @@ class Grid extends Zoomed {
     const { query, key } = state.at;
     const row = query === null ? -1 : this.find(this.cells.rows, query, this.cells.down);
     const column = key === null ? -1 : this.find(this.cells.columns, key, this.cells.across);
+    for (const region of this.region ? [] : this.regions) this.frame(draw, region);
     const bold = { size: GRID.label, bold: true, fill: colours.ink, halo: colours.card };
     if (row >= r0 && row < r1) {
       const y = high + (row - r0) * size;
@@ -234,6 +262,19 @@ class Grid extends Zoomed {
       const [x0, y0, x1, y1] = this.band;
       draw.box(Math.min(x0, x1), Math.min(y0, y1), Math.abs(x1 - x0), Math.abs(y1 - y0), null, colours.accent, 1.5);
     }
+  }
+
+  /** Frame a part of the pooled map that may be enlarged. */
+  frame(draw, region) {
+    const { colours } = this.page;
+    const { r0, r1, c0, c1, left, high, size } = this.now;
+    const { rows, columns, down, across } = this.cells;
+    const place = (unit, first, step, from, to) => Math.min(to, Math.max(from, (unit - first) / step)) - from;
+    const [y0, y1] = [region.query, region.query + region.rows].map((i) => size * place(i, rows[0], down, r0, r1));
+    const [x0, x1] = [region.key, region.key + region.columns].map((i) => size * place(i, columns[0], across, c0, c1));
+    if (x1 <= x0 || y1 <= y0) return;
+    draw.box(left + x0 - 1.5, high + y0 - 1.5, x1 - x0 + 3, y1 - y0 + 3, null, colours.card, 4);
+    draw.box(left + x0 - 1.5, high + y0 - 1.5, x1 - x0 + 3, y1 - y0 + 3, null, colours.ink, 1.5);
   }
 
   /** The cell that has a unit, or −1. */
@@ -266,7 +307,7 @@ class Grid extends Zoomed {
     const word = (axis, i) => make("bdi", {}, axis.labels[i]);
     if (query !== null && key !== null) {
       const weight = view.of(heads, { query, key: null })[key];
-      const kept = view.map.whole || weight > 0;
+      const kept = weight > 0 || view.isKnown(heads, query, key);
       parts.push(
         " ",
         word(view.queries, query),
@@ -282,6 +323,20 @@ class Grid extends Zoomed {
     } else if (key !== null)
       parts.push(" … look at ", word(view.keys, key), `, which gets ${percent(this.got[key])} on average`);
     this.readout.replaceChildren(...parts);
+  }
+
+  /** What shows the framed parts of the map, each called by its strongest link. */
+  links() {
+    const { view, state } = this.page;
+    if (!this.regions.length) return [];
+    const buttons = this.regions.map((region) => {
+      const { values, rows, columns } = view.cellsOf(region);
+      const best = values.indexOf(largest(values));
+      const names = [view.queries.labels[rows[Math.floor(best / columns.length)]], view.keys.labels[columns[best % columns.length]]];
+      const [from, to] = names.map((name) => make("bdi", {}, fitted(name, GRID.label, GRID.cut)));
+      return make("button", { type: "button", class: "region", onclick: () => state.enlarge(region) }, from, " → ", to);
+    });
+    return [make("span", { class: "soft" }, "framed, and shown by a click: the single weights around"), ...buttons];
   }
 
   say() {
@@ -303,7 +358,18 @@ class Grid extends Zoomed {
     ];
     const { down, across } = this.cells;
     if (down > 1 || across > 1)
-      parts.push(make("span", { class: "soft" }, `each cell is the largest of ${down} × ${across} ${view.unit}s`));
+      parts.push(
+        make("span", { class: "soft" }, `each cell is the largest of ${down} × ${across} ${view.unit}s`),
+        ...this.links(),
+      );
+    if (this.region) {
+      const { rows, columns } = this.cells;
+      const back = make("button", { type: "button", onclick: () => state.enlarge(null) }, "back to the whole map");
+      parts.push(
+        make("span", { class: "soft" }, `single weights of ${rows.length} × ${columns.length} ${view.unit}s`),
+        back,
+      );
+    }
     if (this.unseen) {
       const mean = this.unseen.reduce((sum, each) => sum + each, 0) / this.unseen.length;
       parts.push(

@@ -67,7 +67,7 @@ class Page extends Tools {
     const [facts] = [this.model.maps[this.model.map]];
     const error = (value) => (value < 1e-4 ? value.toExponential(0) : value.toFixed(4));
     const packed = facts.long
-      ? `Of each ${facts.unit} the ${facts.long.links} strongest links of each head are kept, to ${error(facts.exact_error)}; the cells of the maps to ${error(facts.error)}.`
+      ? `Of each ${facts.unit} the ${facts.long.links} strongest links of each head are kept, to ${error(facts.exact_error)}; the cells of the maps, each the largest weight in it, to ${error(facts.error)}.${facts.long.regions.length ? ` The framed parts of each map, around its strongest links, are kept weight by weight, to ${error(facts.exact_error)}.` : ""}`
       : facts.error <= facts.exact_error
         ? `All weights are exact to ${error(facts.error)}.`
         : `The ${facts.exact} strongest weights of each row are exact to ${error(facts.exact_error)}, all others to ${error(facts.error)}.`;

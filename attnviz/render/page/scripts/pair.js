@@ -2,6 +2,9 @@
 
 const RANKED = 12;
 
+/** A table of more weights is no help: as many as a region of a long text has. */
+const MOST_NUMBERS = 32 * 32;
+
 class Ranking {
   constructor(page) {
     this.page = page;
@@ -220,14 +223,14 @@ class Ranking {
   fillNumbers() {
     const { view, state, grid, arcs } = this.page;
     const summary = this.numbers.firstElementChild;
-    if (!this.numbers.open && view.rows.length * view.columns.length > 900) {
+    if (!this.numbers.open && grid.cells.values.length > MOST_NUMBERS) {
       this.numbers.replaceChildren(summary);
       return;
     }
     const names = state.heads.map((head) => state.headName(head)).join(", ");
     const { cells } = grid;
     let table;
-    if (cells.values.length <= 900 && cells.down === 1) {
+    if (cells.values.length <= MOST_NUMBERS && cells.down === 1) {
       const head = make(
         "tr",
         {},

@@ -21,7 +21,7 @@ class State {
       key: null,
       unit: facts.unit === "token" ? "token" : "word",
       order: "layer",
-      special: facts.special && !facts.long,
+      special: facts.special,
       renormalised: false,
       least: 0.1,
       log: false,
@@ -29,6 +29,11 @@ class State {
       step: null,
     });
     this.toAnswer();
+  }
+
+  /** Show a region of a pooled map as it is; null is the whole map. */
+  enlarge(region) {
+    this.change({ region: region && [region.query, region.key] });
   }
 
   get facts() {
@@ -43,6 +48,7 @@ class State {
     const link = links.find(([head]) => head === this.heads[0]);
     if (link && this.heads.length === 1) [, this.query, this.key] = link;
     this.order = "layer";
+    this.region = null; // its first units, where one is enlarged
   }
 
   /** The heads that are shown: those in hand, or the one under the pointer. */
@@ -120,7 +126,8 @@ class State {
   /** Free what is pinned; where nothing is, go back to the answer. */
   free() {
     if (this.over) this.hover(null);
-    if (this.query !== null || this.key !== null) this.change({ query: null, key: null, step: null });
+    if (this.region) this.enlarge(null);
+    else if (this.query !== null || this.key !== null) this.change({ query: null, key: null, step: null });
     else this.onlyAnswer();
   }
 
@@ -147,6 +154,7 @@ class State {
     if (this.log) said.push("scale=log");
     if (this.shared) said.push("shared=1");
     if (this.step !== null) said.push(`step=${this.step}`);
+    if (this.region) said.push(`region=${this.region.join(".")}`);
     return said.join("&");
   }
 
@@ -175,13 +183,14 @@ class State {
     [this.query, this.key] = [null, null];
     if (["word", "token"].includes(said.get("unit"))) this.unit = said.get("unit");
     if (ORDERS.includes(said.get("order"))) this.order = said.get("order");
-    this.special = said.get("special") === "1";
+    if (!this.facts.long) this.special = said.get("special") === "1";
     this.renormalised = said.get("renormalised") === "1" && !this.special;
     this.log = said.get("scale") === "log";
     this.shared = said.get("shared") === "1";
     const least = Number(said.get("min"));
     if (said.has("min") && least >= 0 && least <= 1) this.least = least;
     const step = Number(said.get("step"));
+    if (/^\d+\.\d+$/.test(said.get("region") ?? "")) this.region = said.get("region").split(".").map(Number);
     if (said.has("step") && Number.isInteger(step) && step >= 0) this.step = step;
     return said;
   }

@@ -33,6 +33,7 @@ class Tools {
     });
     this.least.addEventListener("input", () => state.change({ least: Number(this.least.value) / 100 }));
     this.left = make("span", { class: "left" });
+    this.why = make("p", { class: "hint" });
     this.find = make("input", { type: "search", placeholder: "find a word  /", "aria-label": "Find a word" });
     this.find.addEventListener("keydown", (event) => this.search(event));
     this.found = make("datalist", { id: "found-words" });
@@ -62,6 +63,7 @@ class Tools {
       this.find,
       this.found,
       make("button", { type: "button", title: "All keys", onclick: () => this.dialog.showModal() }, "?"),
+      this.why,
     );
   }
 
@@ -91,12 +93,21 @@ class Tools {
     this.unit.replaceChildren(...units.map((unit) => make("option", { value: unit }, `${unit}s`)));
     this.unit.value = long ? view.unit : state.unit;
     this.unit.disabled = long;
+    this.why.textContent = long ? this.oneOnly(view) : "";
     for (const name of ["special", "renormalised", "log", "shared"]) this[`box_${name}`].checked = state[name];
     this.box_special.disabled = long;
     this.box_renormalised.disabled = long || state.special;
     this.least.value = Math.round(100 * state.least);
     this.left.textContent = ` ${Math.round(100 * state.least)} % or more: ${this.arcs.count.toLocaleString("en")} of ${this.arcs.total.toLocaleString("en")}`;
     this.command.textContent = commandOf(this);
+  }
+
+  /** Why a long text has only one unit, and how to get others. */
+  oneOnly({ unit, facts }) {
+    const without = facts.special ? "with special tokens and punctuation" : "without special tokens and punctuation";
+    const others = [unit === "token" ? "without --tokens" : "with --tokens"];
+    others.push(facts.special ? "without --special" : "with --special");
+    return `This page holds ${unit}s ${without} only, since each choice would take as many bytes again: for another, export it ${others.join(" or ")}.`;
   }
 
   search(event) {

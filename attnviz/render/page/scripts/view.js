@@ -164,6 +164,26 @@ class View {
     };
   }
 
+  /** The regions of the heads that are shown which are kept exactly: those of one head. */
+  regions(heads) {
+    return this.map.whole || heads.length > 1 ? [] : this.map.regions[heads[0]];
+  }
+
+  /** The cells of a region of one head, one by one: without the units that are not shown. */
+  cellsOf(region) {
+    const rows = this.rows.filter((i) => i >= region.query && i < region.query + region.rows);
+    const columns = this.columns.filter((i) => i >= region.key && i < region.key + region.columns);
+    const values = Float32Array.from({ length: rows.length * columns.length }, (_, i) =>
+      this.map.inRegion(region, rows[Math.floor(i / columns.length)], columns[i % columns.length]),
+    );
+    return { values, rows, columns, down: 1, across: 1, region };
+  }
+
+  /** Whether a weight between two units is known in each of some heads, though it may be 0. */
+  isKnown(heads, query, key) {
+    return this.map.whole || heads.every((head) => this.map.regionAt(head, query, key));
+  }
+
   /** What each query gives to units that are not shown. */
   unseen(heads) {
     if (!this.map.whole || this.special || this.renormalised) return null;

@@ -33,14 +33,35 @@ class Zoomed {
 
   zoom(part) {
     const [rows, columns] = [this.cells.rows.length, this.cells.columns.length];
+    const region = part && this.enclosing(part);
+    if (region) {
+      this.page.state.enlarge(region);
+      return;
+    }
     const whole = part && part[0] <= 0 && part[1] >= rows && part[2] <= 0 && part[3] >= columns;
     this.part = whole ? null : part;
     this.page.redraw(false);
   }
 
+  /** The region of a pooled map in which a part of it lies. */
+  enclosing([r0, r1, c0, c1]) {
+    if (this.region) return null;
+    const { rows, columns, down, across } = this.cells;
+    const inside = (from, to, first, count) => from >= first && to <= first + count;
+    return this.regions.find(
+      (each) =>
+        inside(rows[r0], rows[r1 - 1] + down, each.query, each.rows) &&
+        inside(columns[c0], columns[c1 - 1] + across, each.key, each.columns),
+    );
+  }
+
   /** Show `factor` times as many rows and columns, around a place, what is pinned, or the middle. */
   zoomBy(factor, around = null) {
     const { state } = this.page;
+    if (factor > 1 && this.region && !this.part) {
+      state.enlarge(null);
+      return;
+    }
     const [r0, r1, c0, c1] = this.seen;
     const middle = (place, firsts, unit, step, from, to) => {
       const pinned = unit === null ? -1 : this.find(firsts, unit, step);
