@@ -231,6 +231,17 @@ def encode_target(
     return _joined(decoder_start(tokenizer, first), encoding, len(encoding) - 1)
 
 
+def encode_again(tokenizer: Tokenizer, encoding: Encoding, start: int | None) -> Encoding:
+    """Return ``encoding`` as the decoder of a classifier reads it once more: shifted right by one.
+
+    Args:
+        start: as for ``encode_target``.
+    """
+    first = encoding.ids[-1] if start is None else start
+    again = _joined(decoder_start(tokenizer, first), encoding, len(encoding) - 1)
+    return again if encoding.pair is None else replace(again, source=None)  # of one text alone it is known how to
+
+
 def decoder_start(tokenizer: Tokenizer, start: int) -> Encoding:
     """Return the encoding of a decoder that has generated nothing yet: the special token ``start`` alone."""
     token = Spelling(tokenizer).piece(start)

@@ -52,9 +52,10 @@ class Judged(Opened):
             )
         shown = Shown.of(found)
         check = check_shown(shown, self.checkpoint, self.options, self.backend, judge)
-        if isinstance(found, record.AttentionRecord) and found.prediction and not self.checkpoint.quantised:
+        read = found if isinstance(found, record.AttentionRecord) else found.encoder
+        if read.prediction and not self.checkpoint.quantised:
             side = judge.of(self.options, self.backend)
-            check = replace(check, logits=check_logits(found.prediction, found.encoding, side))
+            check = replace(check, logits=check_logits(read.prediction, read.encoding, side))
         return replace(check, inputs=self.inputs_anew([(shown.encoding, shown.target)]))
 
     def _check_observation(self, found: record.Observation, judge: Judge, progress: OnLayerChecked | None) -> Check:

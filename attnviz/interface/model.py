@@ -12,7 +12,7 @@ from attnviz.errors import UsageError
 from attnviz.interface.judged import Judged
 from attnviz.interface.keeping import Keep
 from attnviz.interface.opened import Words
-from attnviz.interface.predicting import Predicting
+from attnviz.interface.predicting import Predicting, unlabelled
 from attnviz.interface.records import Attention, EncoderDecoder, attention_of
 from attnviz.interface.rows import Given, attend_row, check_given, read_rows
 
@@ -85,7 +85,8 @@ class Model(Judged):
     ) -> Any:
         """Run ``text`` (and ``pair``) through the model with our own attention and keep the weights of all heads.
 
-        An encoder–decoder gives its three maps; its decoder reads ``target``, or what the model writes itself. Of a
+        An encoder–decoder gives its three maps; its decoder reads ``target``, or what the model writes itself; that of
+        a classifier reads the text once more. Of a
         list of texts each is run by itself, without padding, and there is a list of records, in order.
 
         In place of texts, ``input_ids`` and what is given ``beside`` them are what the model's own forward takes:
@@ -155,8 +156,9 @@ class Model(Judged):
         predicting = Predicting(self.backend)
         self.backend.run(encoding, [*kept, *predicting.observers, *observers], decoded)
         made = partial(attention_of, self.name, self.backend, weights, states=states, scores=scores)
+        made = partial(made, prediction=predicting.of(encoding))
         if decoded is None:
-            return made("self", encoding, prediction=predicting.of(encoding))
+            return made("self", encoding)
         return EncoderDecoder(
             encoder=made("encoder", encoding),
             decoder=made("decoder", decoded),
@@ -256,18 +258,22 @@ class Model(Judged):
                 "`truncate`": truncate,
                 "`map`": request.map,
             }
-            document, cut = self._windows(
+            read, cut = self._windows(
                 text, stride, [name for name, value in given.items() if value], chat=chat, words=lexicon
             )
-            return observe(self.name, self.backend, document, None, request, observers, cut)
-        read, written = self.inputs(
-            text, pair, target, generate=generate, truncate=truncate, chat=chat, words=lexicon, shown=True
-        )
+            if cut is not None:
+                found = observe(self.name, self.backend, read, None, request, observers, cut)
+                return replace(found, note=unlabelled(self.backend))
+            written = None
+        else:
+            read, written = self.inputs(
+                text, pair, target, generate=generate, truncate=truncate, chat=chat, words=lexicon, shown=True
+            )
         if written is None and request.map is not None:
             raise UsageError(f"{self.name} has one map, and none for {request.map}: it is no encoder–decoder")
         predicting = Predicting(self.backend)
         found = observe(self.name, self.backend, read, written, request, [*predicting.observers, *observers])
-        return found if written is not None else replace(found, prediction=predicting.of(read))
+        return replace(found, prediction=predicting.of(read))
 
     def check(
         self,

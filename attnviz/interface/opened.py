@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from attnviz.checkpoint import Checkpoint, chat_text, refresh
-from attnviz.encoding import Encoding, Lexicon, Windows, encode, encode_target, slide_windows
+from attnviz.encoding import Encoding, Lexicon, Windows, encode, encode_again, encode_target, slide_windows
 from attnviz.errors import UsageError, short
 
 if TYPE_CHECKING:
@@ -159,6 +159,8 @@ class Opened:
                 tokenizer, target, self.backend.start, limit=limit, truncate=truncate, marks=marks, words=known
             )
             return source, read
+        if two and generate is None and self.backend.labels is not None and self.backend.can_classify(source):
+            return source, encode_again(tokenizer, source, self.backend.start)
         count = NEW_TOKENS if generate is None and two else generate or 0
         if not count:
             return source, None

@@ -116,7 +116,7 @@ def attend_row(model: Opened, row: Row, max_memory: int | None, observers: Seque
         prediction, note = predicting.of(row.plain), ""
     else:
         backend.run(row.padded, [Cropped(_parts(row), [weights, *observers])], row.target)
-        prediction = predicting.of(row.padded)
+        prediction = predicting.of(row.plain if row.target else row.padded)
         if prediction and prediction.per_token:
             prediction = replace(prediction, logits=prediction.logits[row.padded.real])
         note = _moved(backend, row, weights, max_memory)

@@ -36,12 +36,12 @@ class Labels:
 
     @classmethod
     def of(cls, checkpoint: Checkpoint) -> Labels | None:
-        """Return the labels of the model in ``checkpoint``; None if it is no classifier, or an encoder–decoder."""
+        """Return the labels of the model in ``checkpoint``; None if it is no classifier."""
         config = checkpoint.config
         named = config.get("architectures") or [""]
         name = named[0] if isinstance(named, list) else ""
         ending = next((each for each in _ENDINGS if str(name).endswith(each)), None)
-        if ending is None or (config.get("is_encoder_decoder") and not _ENDINGS[ending]):
+        if ending is None:
             return None
         said = config.get("id2label")
         names = said if isinstance(said, dict) else {}
@@ -61,6 +61,12 @@ class Labels:
             )
         problem: Problem = self.problem or ("regression" if count == 1 else "single_label")
         return Prediction(tuple(self.names.get(i, f"LABEL_{i}") for i in range(count)), logits, problem)
+
+
+def end_token(config: Mapping[str, Any]) -> int | None:
+    """Return the id of the token that ends a text; None if the config names none."""
+    said = config.get("eos_token_id")
+    return said if isinstance(said, int) else None
 
 
 def pad_token(config: Mapping[str, Any]) -> int | None:

@@ -113,7 +113,10 @@ class EncoderDecoderRecord:
             for name, each in (("encoder", self.encoder), ("decoder", self.decoder))
         )
         source, target = len(self.encoder.tokens), len(self.decoder.tokens)
-        return f"<EncoderDecoder of {self.model}: {', '.join(sizes)}, {source} source and {target} target tokens>"
+        said = self.encoder.prediction
+        said_in_words = f"; {said.describe(self.encoder.encoding)}" if said else ""
+        tokens = f"{source} source and {target} target tokens"
+        return f"<EncoderDecoder of {self.model}: {', '.join(sizes)}, {tokens}{said_in_words}>"
 
 
 Record = AttentionRecord | EncoderDecoderRecord

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
@@ -14,14 +15,18 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from rich.console import Console
 from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertForSequenceClassification, BertForTokenClassification, PreTrainedTokenizerFast
 
 import attnviz
 from attnviz import record
+from attnviz.analysis.text.summary import summarise
 from attnviz.errors import ModelError
-from attnviz.interface import Attention
+from attnviz.interface import Attention, EncoderDecoder
 from attnviz.model.families import FAMILIES
+from attnviz.render.page.text import text_page
+from attnviz.render.terminal.screen import summary_parts
 from tests import tiny
 from tests.model.variants import all_variants
 
@@ -29,8 +34,10 @@ SHAPE = {
     "vocab_size": len(tiny.VOCABULARY), "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,
     "intermediate_size": 40, "max_position_embeddings": 64,
 }  # fmt: skip
-TWO = ("bart", "mbart", "plbart", "t5", "umt5")
-"""Encoder–decoders, whose heads read the decoder, which is given the text once more: they say nothing."""
+TWO = {"bart": "Bart", "mbart": "MBart", "plbart": "PLBart", "t5": "T5", "umt5": "UMT5"}
+"""Encoder–decoders, whose heads read the decoder, which is given the text once more."""
+ENDS = {"eos_token_id": 3, "pad_token_id": 0, "decoder_start_token_id": 3}
+"""The tokenizer's own special tokens."""
 MOODS = {0: "NEGATIVE", 1: "POSITIVE", 2: "NEUTRAL"}
 
 
@@ -76,6 +83,45 @@ def test_heads_against_transformers(case: tuple[str, str]) -> None:
     logits = theirs(model, att.encoding.ids)
     np.testing.assert_allclose(att.prediction.logits, logits, atol=1e-5 * max(1, np.abs(logits).max()), rtol=0)
     assert att.prediction.per_token == case[1].endswith("ForTokenClassification")
+
+
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize("family", TWO)
+def test_encoder_decoders_against_transformers(family: str, *, native: bool, tmp_path: Path) -> None:
+    config = next(each.config for (name, _), each in all_variants().items() if name == family)
+    model = made(f"{TWO[family]}ForSequenceClassification", config, **ENDS)
+    if native:
+        ours = attnviz.load(tiny.save(tmp_path / "model", model))
+    else:
+        model.register_forward_hook(lambda *_: None)  # so that transformers runs it
+        ours = attnviz.load((model, tokenizer()))
+    assert ours.backend.name == ("native" if native else "hosted")
+    att = ours.attend(tiny.SENTENCE)
+    assert isinstance(att, EncoderDecoder)
+    source = att.encoder.encoding.ids
+    said = theirs(model, source)
+    for each in (att.encoder, att.decoder, att.cross, ours.attend(tiny.SENTENCE, target="the loan").cross):
+        np.testing.assert_allclose(each.prediction.logits, said, atol=1e-5 * max(1, np.abs(said).max()), rtol=0)
+    assert att.decoder.encoding.ids[1:] == source[:-1]  # it reads the text once more
+    assert att.decoder.encoding.ids[0] == 3
+    assert "label: " in repr(att)
+    if native:
+        assert ours.attend(tiny.SENTENCE, generate=2).decoder.encoding.generated == 2
+    check = ours.check_record(att)
+    assert check.passed
+    assert check.logits
+    att.save(tmp_path / "three.json")
+    assert repr(EncoderDecoder.open(tmp_path / "three.json")) == repr(att)
+
+
+def test_an_encoder_decoder_says_nothing_of_a_text_without_an_end() -> None:
+    model = made(
+        "BartForSequenceClassification",
+        dict(all_variants()["bart", "encoder–decoder"].config),
+        **ENDS | {"eos_token_id": 1},
+    )
+    att = attnviz.load((model, tokenizer())).attend(tiny.SENTENCE, target="the loan")
+    assert att.cross.prediction is None
 
 
 def test_most_families_have_a_case() -> None:
@@ -135,6 +181,18 @@ def test_a_long_text_is_classified_too(moods: Path) -> None:
     observed = model.observe(tiny.SENTENCE)
     assert observed.prediction
     np.testing.assert_allclose(observed.prediction.logits, model.attend(tiny.SENTENCE).prediction.logits, atol=1e-6)
+
+
+def test_a_text_in_windows_says_why_it_has_no_label(moods: Path) -> None:
+    model = attnviz.load(moods)
+    assert model.observe(tiny.SENTENCE, windows=True).prediction  # it fits
+    found = model.observe(" ".join([tiny.SENTENCE] * 8), windows=True)
+    assert found.prediction is None
+    assert found.note == "no label: its classifier reads 64 tokens at once, and the text came in windows"
+    console = Console(width=200, file=io.StringIO())
+    console.print(next(iter(summary_parts(summarise(found), named=False))))
+    assert "no label: its classifier" in console.file.getvalue()
+    assert "no label: its classifier" in text_page([found])
 
 
 def test_models_without_a_head_say_nothing(tmp_path: Path) -> None:

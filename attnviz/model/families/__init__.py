@@ -57,6 +57,11 @@ Names = Mapping[str, str | tuple[str, ...]]
 TOKEN_CLASSIFIER = Classifier((Dense("classifier"),))
 """The head that classifies each token, in most models."""
 
+TWO_STACKS_CLASSIFIER = Classifier(
+    (Dense("classification_head.dense", "tanh"), Dense("classification_head.out_proj")), "end"
+)
+"""The head that classifies a text which an encoder and a decoder have read, in all models (Lewis et al. 2020)."""
+
 
 def last_token_classifier(config: Config, *, each: bool) -> Classifier:  # noqa: ARG001
     """The heads of most decoders: scores of the last token, or of each."""

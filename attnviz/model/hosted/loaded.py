@@ -81,7 +81,7 @@ class Loaded:
         **wanted: bool,
     ) -> Any:
         """Run the model, or a ``whole`` around it."""
-        inputs = self._inputs(encoding, target)
+        inputs = self._inputs(encoding, target, shifts=whole is not None)
         exact = precision(self.model.dtype)
         try:
             with attend_with(whole or self.model, hook, own), quiet_transformers(), exact, torch.inference_mode():
@@ -100,7 +100,8 @@ class Loaded:
         """Return the settings that the model's forward takes."""
         return {name: value for name, value in wanted.items() if self._takes_all or name in self._accepts}
 
-    def _inputs(self, encoding: Encoding, target: Encoding | None) -> dict[str, Tensor]:
+    def _inputs(self, encoding: Encoding, target: Encoding | None, *, shifts: bool = False) -> dict[str, Tensor]:
+        """What the model reads; one that ``shifts`` makes the decoder's text of the encoder's where none is given."""
         if "input_ids" not in self._accepts and (self._reads != "input_ids" or not self._takes_all):
             kind, reads = type(self.model).__name__, self._reads
             reads = next(iter(self._accepts), "nothing") if reads == "input_ids" else reads
@@ -117,6 +118,8 @@ class Loaded:
         if self.kinds == ("self",):
             if target is not None:
                 raise InputError("the model has no decoder: it takes no target")
+            return inputs
+        if target is None and shifts:
             return inputs
         if target is None:
             raise InputError("the model is an encoder–decoder: it needs a target text as well")

@@ -70,7 +70,7 @@ def open_hosted(
                 raise
             model, unread = _load(checkpoint, dtype, device, trust_remote_code, _saved_class)
     if _wraps(type(model)):
-        return Hosted(model, checkpoint.name, None, unread)
+        return Hosted(model, checkpoint.name, None, unread, classifier and classifier[0], labels)
     start = _first(checkpoint, "bos_token_id") if start is None else start
     return Hosted(model, checkpoint.name, start, unread, classifier and classifier[0], labels)
 

@@ -76,16 +76,28 @@ class Hosted(Loaded):
         require_finite(last, self.model.state_dict())
         return last
 
-    def logits(self, encoding: Encoding, states: Tensor | None = None, *, own: bool = False) -> Tensor:  # noqa: ARG002
+    def can_classify(self, encoding: Encoding) -> bool:
+        """Whether it has a head that classifies ``encoding``; that of two stacks reads at an end token."""
+        return self.labels is not None and (self.kinds == ("self",) or self.model.config.eos_token_id in encoding.ids)
+
+    def logits(
+        self,
+        encoding: Encoding,
+        states: Tensor | None = None,  # noqa: ARG002
+        target: Encoding | None = None,
+        *,
+        own: bool = False,
+    ) -> Tensor:
         """Return the scores of the ``labels``, (K,) of a text or (T, K) of its tokens.
 
-        The classifier attends with our kernel, or with its ``own`` eager attention.
+        The classifier attends with our kernel, or with its ``own`` eager attention. That of an encoder–decoder reads
+        ``target`` in its decoder; with its ``own`` attention it makes that of ``encoding`` where none is given.
 
         Raises:
             InputError, UnsupportedModel, ModelError: as ``run``.
         """
-        hook = None if own or self.name == "observed" else KernelAttention(self.model, self._shapes(encoding, None))
-        output = self._forward(encoding, None, hook, whole=self.classifier)
+        hook = None if own or self.name == "observed" else KernelAttention(self.model, self._shapes(encoding, target))
+        output = self._forward(encoding, target, hook, whole=self.classifier)
         logits: Tensor = output.logits[0]
         return logits
 

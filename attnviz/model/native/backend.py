@@ -118,6 +118,10 @@ class Native:
         require_finite(states, network.tensors)
         return states
 
+    def can_classify(self, encoding: Encoding) -> bool:
+        """Whether it has a head that classifies ``encoding``; that of two stacks reads at an end token."""
+        return self._classifier is not None and self._classifier.can_read(encoding.ids)
+
     def logits(self, encoding: Encoding, states: Tensor) -> Tensor:
         """Return the scores of the ``labels``, (K,) of a text or (T, K), from the last hidden ``states`` (T, C)."""
         if self._classifier is None:

@@ -12,8 +12,8 @@ from attnviz.checkpoint import Checkpoint
 from attnviz.errors import ModelError
 from attnviz.model.architecture.activations import ACTIVATIONS
 from attnviz.model.architecture.spec import Classifier, Dense, Spec
-from attnviz.model.families import TOKEN_CLASSIFIER, Family
-from attnviz.model.labels import Labels, pad_token
+from attnviz.model.families import TOKEN_CLASSIFIER, TWO_STACKS_CLASSIFIER, Family
+from attnviz.model.labels import Labels, end_token, pad_token
 from attnviz.model.native.weights import shapes_of
 
 
@@ -24,10 +24,17 @@ class ClassifierHead:
         spec: what it is made of.
         tensors: its tensors, under the checkpoint's names.
         pad: the id of the padding token.
+        end: the id of the token that ends a text.
     """
 
-    def __init__(self, spec: Classifier, tensors: Mapping[str, Tensor], pad: int | None = None) -> None:
-        self.spec, self.tensors, self.pad = spec, tensors, pad
+    def __init__(
+        self, spec: Classifier, tensors: Mapping[str, Tensor], pad: int | None = None, end: int | None = None
+    ) -> None:
+        self.spec, self.tensors, self.pad, self.end = spec, tensors, pad, end
+
+    def can_read(self, ids: Sequence[int]) -> bool:
+        """Whether the token is among the ``ids`` of a text at which the head reads."""
+        return self.spec.reads != "end" or self.end in ids
 
     @torch.inference_mode()
     def __call__(self, states: Tensor, ids: Sequence[int]) -> Tensor:
@@ -37,6 +44,8 @@ class ClassifierHead:
                 states = states[0]
             case "last":  # the last that is no padding, as in transformers
                 states = states[max((i for i, one in enumerate(ids) if one != self.pad), default=0)]
+            case "end":
+                states = states[max(i for i, one in enumerate(ids) if one == self.end)]
             case "mean":
                 states = states.mean(0)
         for layer in self.spec.layers:
@@ -61,10 +70,14 @@ def take_classifier(
         ModelError: its tensors do not fit each other or the model.
     """
     labels = Labels.of(checkpoint)
-    if labels is None or spec.encoder:
+    if labels is None or (spec.encoder and labels.each):
         return None
     stored = shapes_of(checkpoint.tensors)
-    heads = [family.classifier(checkpoint.config, each=labels.each), *([TOKEN_CLASSIFIER] if labels.each else [])]
+    heads = (
+        [TWO_STACKS_CLASSIFIER]
+        if spec.encoder
+        else [family.classifier(checkpoint.config, each=labels.each), *([TOKEN_CLASSIFIER] if labels.each else [])]
+    )
     head = next((head for head in heads if all(f"{layer.name}.weight" in stored for layer in head.layers)), None)
     if head is None:
         return None
@@ -74,7 +87,7 @@ def take_classifier(
     parts = [part for layer in head.layers for part in (layer.name, layer.norm) if part]
     names = [f"{part}.{last}" for part in parts for last in ("weight", "bias")]
     tensors = {name: checkpoint.tensors[name].to(device, dtype) for name in names if name in stored}
-    return ClassifierHead(head, tensors, pad_token(checkpoint.config))
+    return ClassifierHead(head, tensors, pad_token(checkpoint.config), end_token(checkpoint.config))
 
 
 def _require_fit(layer: Dense, stored: Mapping[str, tuple[int, ...]], width: int) -> int:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Reads = Literal["each", "first", "last", "mean"]
-"""Which states a head reads: those of each token, of the first, of the last that is no padding, or their mean."""
+Reads = Literal["each", "first", "last", "end", "mean"]
+"""Which states a head reads: those of each token, of the first, of the last that is no padding, of the last token that
+ends a text, or their mean."""
 
 
 @dataclass(frozen=True)
