@@ -13,6 +13,7 @@ from typer.main import get_command
 from attnviz.cli.batch import batch
 from attnviz.cli.check import check
 from attnviz.cli.commands import Command, Commands, examples
+from attnviz.cli.compare import compare
 from attnviz.cli.console import output, print_error
 from attnviz.cli.cost import cost
 from attnviz.cli.export import export
@@ -56,7 +57,7 @@ def attnviz(
         raise typer.Exit(ExitCode.USAGE)
 
 
-for command in (show, find, export, batch, check, models, cost, schema, help_):
+for command in (show, find, compare, export, batch, check, models, cost, schema, help_):
     app.command(command.__name__.removesuffix("_"), cls=Command)(command)
 
 

@@ -16,8 +16,10 @@ from attnviz.errors import UsageError
 if TYPE_CHECKING:
     from attnviz.interface import Model
 
-_MODEL, _TEXT, VIEW = "Model", "Text", "What is shown"
+MODEL, TEXT, VIEW = "Model", "Text", "What is shown"
 """The panels of the help."""
+MODEL_VARIABLE = "ATTNVIZ_MODEL"
+"""The variable of the environment that names the model where no option does."""
 
 
 @dataclass(frozen=True)
@@ -29,41 +31,41 @@ class ModelOptions:
         typer.Option(
             "--model",
             "-m",
-            envvar="ATTNVIZ_MODEL",
+            envvar=MODEL_VARIABLE,
             help="A folder, a Hub id, or 'default'.",
-            rich_help_panel=_MODEL,
+            rich_help_panel=MODEL,
             autocompletion=completion.complete_model,
         ),
     ] = "default"
     revision: Annotated[
-        str | None, typer.Option(help="Branch, tag or commit of a Hub model.", rich_help_panel=_MODEL)
+        str | None, typer.Option(help="Branch, tag or commit of a Hub model.", rich_help_panel=MODEL)
     ] = None
     gguf: Annotated[
-        str | None, typer.Option(metavar="FILE", help="A GGUF file, alone or in --model.", rich_help_panel=_MODEL)
+        str | None, typer.Option(metavar="FILE", help="A GGUF file, alone or in --model.", rich_help_panel=MODEL)
     ] = None
     dtype: Annotated[
         Literal["float32", "float64", "bfloat16", "float16"],
-        typer.Option(metavar="TYPE", help="float32, float64, bfloat16 or float16.", rich_help_panel=_MODEL),
+        typer.Option(metavar="TYPE", help="float32, float64, bfloat16 or float16.", rich_help_panel=MODEL),
     ] = "float32"
     device: Annotated[
         str,
         typer.Option(
             help="cpu, cuda, cuda:1, mps, or auto for the fastest.",
-            rich_help_panel=_MODEL,
+            rich_help_panel=MODEL,
             autocompletion=completion.complete_device,
         ),
     ] = "cpu"
     trust_remote_code: Annotated[
         bool,
-        typer.Option("--trust-remote-code", help="Let a model run code that it brings along.", rich_help_panel=_MODEL),
+        typer.Option("--trust-remote-code", help="Let a model run code that it brings along.", rich_help_panel=MODEL),
     ] = False
     source_lang: Annotated[
         str | None,
-        typer.Option(metavar="CODE", help="The text's language, for translation models.", rich_help_panel=_MODEL),
+        typer.Option(metavar="CODE", help="The text's language, for translation models.", rich_help_panel=MODEL),
     ] = None
     target_lang: Annotated[
         str | None,
-        typer.Option(metavar="CODE", help="The target's language, for translation models.", rich_help_panel=_MODEL),
+        typer.Option(metavar="CODE", help="The target's language, for translation models.", rich_help_panel=MODEL),
     ] = None
 
     def load(self) -> Model:
@@ -84,7 +86,7 @@ WordsOption = Annotated[
     typer.Option(
         metavar="FILE",
         help="Words to cut whole, one a line, where a script has no spaces; or .json with pairs of characters.",
-        rich_help_panel=_TEXT,
+        rich_help_panel=TEXT,
     ),
 ]
 
@@ -94,13 +96,13 @@ class TextOptions:
     """What the model reads, beside the argument."""
 
     file: Annotated[
-        Path | None, typer.Option("--file", "-f", help="Read the text from a UTF-8 file.", rich_help_panel=_TEXT)
+        Path | None, typer.Option("--file", "-f", help="Read the text from a UTF-8 file.", rich_help_panel=TEXT)
     ] = None
     pair: Annotated[
-        str | None, typer.Option(help="A second text, for models of sentence pairs.", rich_help_panel=_TEXT)
+        str | None, typer.Option(help="A second text, for models of sentence pairs.", rich_help_panel=TEXT)
     ] = None
     target: Annotated[
-        str | None, typer.Option(help="The decoder's text, for encoder–decoders.", rich_help_panel=_TEXT)
+        str | None, typer.Option(help="The decoder's text, for encoder–decoders.", rich_help_panel=TEXT)
     ] = None
     generate: Annotated[
         int | None,
@@ -110,24 +112,24 @@ class TextOptions:
             min=1,
             metavar="N",
             help="Let the model write N tokens more; an encoder–decoder without a target writes 32.",
-            rich_help_panel=_TEXT,
+            rich_help_panel=TEXT,
         ),
     ] = None
     chat: Annotated[
-        bool, typer.Option("--chat", help="Put the text into the model's chat template.", rich_help_panel=_TEXT)
+        bool, typer.Option("--chat", help="Put the text into the model's chat template.", rich_help_panel=TEXT)
     ] = False
     truncate: Annotated[
-        bool, typer.Option("--truncate", help="Cut a text that is too long for the model.", rich_help_panel=_TEXT)
+        bool, typer.Option("--truncate", help="Cut a text that is too long for the model.", rich_help_panel=TEXT)
     ] = False
 
     windows: Annotated[
         bool,
-        typer.Option("--windows", help="Slide over a text that is longer than the model.", rich_help_panel=_TEXT),
+        typer.Option("--windows", help="Slide over a text that is longer than the model.", rich_help_panel=TEXT),
     ] = False
     stride: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="N", help="Tokens from one window to the next.", show_default="half", rich_help_panel=_TEXT
+            min=1, metavar="N", help="Tokens from one window to the next.", show_default="half", rich_help_panel=TEXT
         ),
     ] = None
 
@@ -222,7 +224,7 @@ FromOption = Annotated[
         "--from",
         metavar="FILE|WORDS",
         help="A record that 'export' saved, instead of a text; or a passage, or generated: only that looks.",
-        rich_help_panel=_TEXT,
+        rich_help_panel=TEXT,
     ),
 ]
 

@@ -159,6 +159,35 @@ class Attention(record.AttentionRecord, _Saveable):
         asked = record.Request(unit=unit, special=special, language=language_code(language), pairs=record.Pairs(*sides))
         return Table.of(find_links(replay(self, asked), rank=rank, both=both))
 
+    def compare(
+        self,
+        other: record.AttentionRecord,
+        word: str | None = None,
+        *,
+        unit: record.Unit = "word",
+        special: bool = False,
+        language: str = "English",
+    ) -> Table:
+        """Rank all heads by how much the same words look elsewhere in another record, as ``attnviz compare`` does.
+
+        Args:
+            other: another text in the same model, or the same text in another model.
+            word: the only word whose rows are compared (``"bank:2"``).
+            unit: what rows and columns are.
+            special: compare the rows of special tokens and punctuation, too.
+            language: whose function words are left out.
+
+        Raises:
+            UsageError: no words of the two correspond, or they are not of one kind.
+        """
+        from attnviz.analysis.text.compare import beside, compare
+        from attnviz.analysis.text.replaying import replay
+        from attnviz.interface.tables import Table
+
+        asked = record.Request(unit=unit, special=special, language=language_code(language), pairs=record.Spread())
+        first = replay(self, asked)
+        return Table.of(compare(first, replay(other, replace(asked, pairs=beside(first))), word))
+
     def plot(
         self,
         *,

@@ -4,7 +4,7 @@ from attnviz.record.attention import Array, AttentionRecord, Backend, EncoderDec
 from attnviz.record.files import FORMATS, read, save, write
 from attnviz.record.observation import Evidence, KeySpan, Observation, Others, Pooled, Region, Rows, Top, Usual
 from attnviz.record.prediction import Prediction, Problem
-from attnviz.record.request import Cell, Crop, Heads, Pairs, Request, Unit
+from attnviz.record.request import Cell, Crop, Heads, Pairs, Request, Spread, Unit
 
 __all__ = [
     "FORMATS",
@@ -29,6 +29,7 @@ __all__ = [
     "Region",
     "Request",
     "Rows",
+    "Spread",
     "Top",
     "Unit",
     "Usual",

@@ -48,6 +48,17 @@ class Pairs:
 
 
 @dataclass(frozen=True)
+class Spread:
+    """The rows that are compared with those of another text: of a long one as many as memory has room for.
+
+    ``beside`` are the units of the other text; only rows of units that correspond to its ``rows`` are kept then.
+    """
+
+    beside: tuple[str, ...] = ()
+    rows: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class Request:
     """What is asked of a text, and so what is observed of it.
 
@@ -70,7 +81,8 @@ class Request:
         language: the code of the language whose function words do not count.
         map: which of an encoder–decoder's three maps; None is the cross map.
         evidence: whether to keep what a check needs of the run.
-        pairs: the links that are looked for, for which each head's usual weights are added up; None: none are.
+        pairs: the links that are looked for, or the rows that are compared, for which each head's usual weights are
+            added up; None: none are.
     """
 
     unit: Unit = "word"
@@ -90,7 +102,7 @@ class Request:
     language: str = "en"
     map: MapName | None = None
     evidence: bool = True
-    pairs: Pairs | None = None
+    pairs: Pairs | Spread | None = None
 
     def __post_init__(self) -> None:
         """Raise a ``UsageError`` if the unit is unknown."""

@@ -359,9 +359,22 @@ def test_a_difference_is_the_second_minus_the_first_on_a_scale_with_zero_in_the_
     assert [label.get_text() for label in figure.axes[3].get_yticklabels()] == ["a", "b / c"]
 
 
-def test_texts_of_other_lengths_are_drawn_side_by_side_without_a_difference() -> None:
+def test_the_difference_of_texts_of_other_lengths_has_the_words_of_both() -> None:
     first = summarise(replay(sentence()))
     second = summarise(replay(record(WORDS[:4], random_weights((2, 3, 4)))))
+    aligned = align(first, second)
+    figure = draw_difference(aligned, first.units, Style(dpi=60))
+    assert len([axes for axes in figure.axes if axes.images]) == 3
+    assert "the difference has the words that correspond" in notes(figure)
+    rows, columns = ([i for i, _ in pairs] for pairs in (aligned.rows, aligned.columns))
+    others = [[j for _, j in pairs] for pairs in (aligned.rows, aligned.columns)]
+    expected = aligned.maps[1].weights[np.ix_(*others)] - aligned.maps[0].weights[np.ix_(rows, columns)]
+    np.testing.assert_array_equal(aligned.difference, expected)
+
+
+def test_texts_without_a_word_in_common_have_no_difference() -> None:
+    first = summarise(replay(sentence()))
+    second = summarise(replay(record(["zebra", "gnu"], random_weights((2, 3, 2)))))
     figure = draw_difference(align(first, second), first.units, Style(dpi=60))
     assert len([axes for axes in figure.axes if axes.images]) == 2
     assert "no difference is drawn" in notes(figure)

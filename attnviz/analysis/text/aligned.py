@@ -1,9 +1,13 @@
-"""Two maps whose rows and columns correspond, for a picture of their difference."""
+"""Two maps and which of their rows and columns correspond, for a picture of their difference."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
+import numpy as np
+
+from attnviz.analysis.text.matching import match_words
 from attnviz.analysis.text.shown_maps import HeadMap, hidden_shares
 from attnviz.analysis.text.summary import Summary
 from attnviz.analysis.text.units import Reading
@@ -32,7 +36,7 @@ class NamedMap:
 
 @dataclass(frozen=True, eq=False)
 class Aligned:
-    """Two maps, row beside row and column beside column, where their texts have as many.
+    """Two maps, and the difference between the rows and columns that correspond, as ``match_words`` says.
 
     Attributes:
         maps: the two.
@@ -44,21 +48,46 @@ class Aligned:
     title: str
     head: tuple[int, int | None]
 
-    @property
+    @cached_property
     def difference(self) -> Array | None:
-        """The second minus the first, (r, c); None if they do not correspond."""
-        first, second = self.maps
-        return second.weights - first.weights if first.weights.shape == second.weights.shape else None
+        """The second minus the first, of the rows and columns that correspond (r, c); None if none do."""
+        if not self.rows or not self.columns:
+            return None
+        first, second = (
+            each.weights[np.ix_([row[side] for row in self.rows], [column[side] for column in self.columns])]
+            for side, each in enumerate(self.maps)
+        )
+        return np.asarray(second - first)
+
+    @cached_property
+    def rows(self) -> list[tuple[int, int]]:
+        """The rows that correspond: the number in the first, and in the second."""
+        return match_words(self.maps[0].rows, self.maps[1].rows)
+
+    @cached_property
+    def columns(self) -> list[tuple[int, int]]:
+        """The columns that correspond, likewise."""
+        return match_words(self.maps[0].columns, self.maps[1].columns)
+
+    @property
+    def alone(self) -> bool:
+        """Whether some rows or columns have no counterpart."""
+        sizes = {len(self.rows)} | {len(each.rows) for each in self.maps}
+        return len(sizes) > 1 or len({len(self.columns)} | {len(each.columns) for each in self.maps}) > 1
 
     @property
     def labels(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The labels of rows and columns of the difference: both words where they differ."""
         first, second = self.maps
-        return _both(first.rows, second.rows), _both(first.columns, second.columns)
+        return (
+            tuple(both_words(first.rows[i], second.rows[j]) for i, j in self.rows),
+            tuple(both_words(first.columns[i], second.columns[j]) for i, j in self.columns),
+        )
 
 
-def _both(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(a if a == b else f"{a} / {b}" for a, b in zip(first, second, strict=False))
+def both_words(first: str, second: str) -> str:
+    """The name of a word of two texts: both, where they differ."""
+    return first if first.casefold() == second.casefold() else f"{first} / {second}"
 
 
 def named_map(observation: Observation, units: Reading, head: HeadMap, name: str) -> NamedMap:

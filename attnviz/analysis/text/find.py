@@ -59,7 +59,7 @@ def find_links(observation: Observation, *, rank: str = "lift", both: bool = Tru
     if rank not in RANKS:
         raise UsageError(f"links can't be ranked by {rank!r}", hint=f"Rank them by {', '.join(RANKS)}.")
     units, usual, pairs = reading_of(observation), observation.usual, observation.request.pairs
-    if usual is None or pairs is None:
+    if usual is None or not isinstance(pairs, Pairs):
         raise ValueError("the observation was made without pairs")
     search = _Search(observation, units, usual)
     links = search.directions(pairs, both=both and units.one_text)

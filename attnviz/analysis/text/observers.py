@@ -108,7 +108,9 @@ class TextObservers:
         self.seeing, reading = self._reading(maps)
         self.layer_windows = LayerWindows()
         tables = [table.observer for table in (self.made, self.named) if table]
-        self.usual = UsualOf(self.units, source.encoding, source.key_encoding, request.pairs) if request.pairs else None
+        self.usual = (
+            UsualOf(self.units, source.encoding, source.key_encoding, request.pairs, layers) if request.pairs else None
+        )
         self.observers: list[Observer] = [
             self.layer_windows, reading, *tables, *([self.usual.observer] if self.usual else [])
         ]  # fmt: skip

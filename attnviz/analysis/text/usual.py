@@ -7,13 +7,19 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from attnviz.analysis.text.matching import match_words
 from attnviz.analysis.text.per_token import Seen
 from attnviz.analysis.text.units import Reading
 from attnviz.analysis.text.wanted import Place, find_places, units_of
 from attnviz.attention.observers import UsualWeights
 from attnviz.attention.window import KeyWindow
 from attnviz.encoding import Encoding
-from attnviz.record import KeySpan, Pairs, Usual
+from attnviz.record import KeySpan, Pairs, Spread, Usual
+
+_ROOM = 1 << 25
+"""How many weights of rows to be compared are kept: 256 MiB."""
+_HEADS, _LEAST = 16, 8
+"""How many heads a layer is taken to have, and the fewest rows that are kept."""
 
 
 def places_of(units: Reading, queries: Encoding, keys: Encoding, pairs: Pairs) -> tuple[list[Place], list[Place]]:
@@ -30,8 +36,12 @@ def places_of(units: Reading, queries: Encoding, keys: Encoding, pairs: Pairs) -
 class UsualOf:
     """What adds up what is usual for the heads of a text, and the record of that."""
 
-    def __init__(self, units: Reading, queries: Encoding, keys: Encoding, pairs: Pairs) -> None:
+    def __init__(self, units: Reading, queries: Encoding, keys: Encoding, pairs: Pairs | Spread, layers: int) -> None:
         self._units, self._sizes = units, (len(queries), len(keys))
+        if isinstance(pairs, Spread):
+            compared = rows_to_compare(units, pairs, max(_LEAST, _ROOM // (layers * _HEADS * max(len(units.keys), 1))))
+            self.observer = UsualWeights(units.queries.starts, units.keys.starts, from_=compared)
+            return
         from_, to = places_of(units, queries, keys, pairs)
         # Where both sides are given, rows give both directions.
         rows = [*from_, *(to if units.one_text and from_ else ())]
@@ -70,6 +80,15 @@ class UsualOf:
         last = np.maximum(np.searchsorted(self._units.keys.starts, ends, side="left"), first)
         queries = np.arange(n)
         return _covered(first, last, m), _covered(queries - last + m, queries - first + m, n + m - 1), even
+
+
+def rows_to_compare(units: Reading, spread: Spread, most: int) -> list[int]:
+    """The units whose rows are compared: those that correspond, or at most so many, evenly over the text."""
+    count = len(units.queries)
+    if spread.beside:
+        matched = dict(match_words(spread.beside, units.queries.labels))
+        return sorted(matched[row] for row in spread.rows if row in matched)
+    return sorted({*np.linspace(0, count - 1, min(most, count)).astype(int).tolist()})
 
 
 def _covered(first: NDArray[np.intp], last: NDArray[np.intp], size: int) -> NDArray[np.float64]:

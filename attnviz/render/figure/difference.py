@@ -46,10 +46,12 @@ def draw_difference(aligned: Aligned, units: Reading, style: Style | None = None
         panels.append(Panel(heading, heatmap, each.columns, scale, each.hidden, bar=bar))
     notes = ["both on one scale"]
     if (change := aligned.difference) is None:
-        notes.append("no difference is drawn: the rows or the columns of the two do not correspond")
+        notes.append("no difference is drawn: no rows or no columns of the two correspond")
     else:
         panels.append(_difference(aligned, change, style))
         notes[0] += "; the difference is the second minus the first, in percentage points"
+        if aligned.alone:
+            notes.append("the difference has the words that correspond in both")
     named = max(max(each.weights.shape) for each in aligned.maps) <= NAMED
     title = f"{clean(aligned.title)}  {head_name(*aligned.head)}"
     around = Around(title, notes, axis_names(units), "", named)
