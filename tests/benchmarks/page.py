@@ -10,21 +10,24 @@ import argparse
 import statistics
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from attnviz.analysis.text.replaying import replay
-from attnviz.cli.page import CELLS, KEPT
-from attnviz.record import Array, Request
+from attnviz.cli.page import CELLS, KEPT, REGIONS
+from attnviz.record import Array, Observation, Request
 from attnviz.render.page.text import text_page
 from tests.records import record
 from tests.render.browsers import Opened, chromium
 
 SIZES = {"72 heads, 15 tokens": (6, 12, 15, 0.3), "128": (12, 12, 128, 3.0), "256": (12, 12, 256, 9.0),
-         "512": (12, 12, 512, 16.0)}  # fmt: skip
+         "512": (12, 12, 512, 16.0), "4096": (30, 9, 4096, 25.0)}  # fmt: skip
 """Layers, heads, tokens, and the most megabytes."""
+LONG, DRAWN = 512, 3
+"""Of a text of more tokens all weights don't fit in memory: so many heads are drawn, and shown again and again."""
 
 
 def weights_of(layers: int, heads: int, n: int) -> Array:
@@ -35,6 +38,34 @@ def weights_of(layers: int, heads: int, n: int) -> Array:
     np.exp(scores, out=scores)
     scores /= scores.sum(-1, keepdims=True)
     return scores
+
+
+def observed(layers: int, heads: int, n: int) -> Observation:
+    """What a page of random weights is made of; of a long text a few heads, again and again."""
+    request, words = Request(size=CELLS, top=KEPT, regions=REGIONS), [f"w{i}" for i in range(n)]
+    if n <= LONG:
+        return replay(record(words, weights_of(layers, heads, n)), request)
+    few = replay(record(words, weights_of(1, DRAWN, n)), request)
+
+    def again(values: Array) -> Array:
+        return np.tile(values, (layers, heads // DRAWN, *[1] * (values.ndim - 2)))
+
+    return replace(
+        few,
+        whole=None,
+        links=replace(few.links, weights=again(few.links.weights), keys=again(few.links.keys)),
+        maps=replace(few.maps, values=again(few.maps.values), layers=tuple(range(layers))),
+        bands=replace(few.bands, **{name: again(getattr(few.bands, name)) for name in ("weights", "keys", "queries")}),
+        figures={name: again(values) for name, values in few.figures.items()},
+        profile=again(few.profile),
+        received=again(few.received),
+        regions=tuple(
+            replace(each, layer=layer, head=each.head + head)
+            for layer in range(layers)
+            for head in range(0, heads, DRAWN)
+            for each in few.regions
+        ),
+    )
 
 
 def measure(browser: Any, path: Path) -> tuple[float, float, float, float]:
@@ -82,9 +113,7 @@ def main() -> None:
         for name, (layers, heads, n, bar) in SIZES.items():
             if only and name != only:
                 continue
-            found = replay(
-                record([f"w{i}" for i in range(n)], weights_of(layers, heads, n)), Request(size=CELLS, top=KEPT)
-            )
+            found = observed(layers, heads, n)
             begun = time.perf_counter()
             html = text_page([found])
             written = time.perf_counter() - begun
