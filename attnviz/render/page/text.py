@@ -22,6 +22,7 @@ SCRIPTS = (
     "data",
     "view",
     "paint",
+    "cells",
     "state",
     "overview",
     "zoom",

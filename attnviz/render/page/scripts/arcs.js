@@ -38,7 +38,7 @@ class Arcs {
     this.rows = [first(cells.rows, r0), last(cells.rows, r1, cells.down, view.queries.count)];
     this.columns = [first(cells.columns, c0), last(cells.columns, c1, cells.across, view.keys.count)];
     if (this.mixed) this.add(null, 0);
-    else state.shown.forEach((head, hue) => this.add(head, hue));
+    else for (const [hue, head] of state.shown.entries()) this.add(head, hue);
     this.lines.sort((a, b) => a.weight - b.weight);
     if (this.lines.length > MOST_LINES) this.lines = this.lines.slice(-MOST_LINES);
   }
@@ -68,9 +68,9 @@ class Arcs {
 
   plan(width, height) {
     const { view } = this.page;
-    const units = (axis, all, [from, to]) => all.filter((i) => i >= from && i < to);
-    const rows = units(view.queries, view.rows, this.rows);
-    const columns = units(view.keys, view.columns, this.columns);
+    const units = (all, [from, to]) => all.filter((i) => i >= from && i < to);
+    const rows = units(view.rows, this.rows);
+    const columns = units(view.columns, this.columns);
     const side = (axis, some) =>
       Math.min(ARCS.cut, Math.max(24, ...some.slice(0, 500).map((i) => 1.08 * textWidth(axis.labels[i], ARCS.label)))) +
       ARCS.gap;
@@ -98,8 +98,8 @@ class Arcs {
   labels(draw) {
     const { colours } = this.page;
     const { rows, columns, every } = this.now;
-    rows.forEach((unit, i) => i % every[0] === 0 && this.label(draw, 0, unit, { fill: colours.ink }));
-    columns.forEach((unit, i) => i % every[1] === 0 && this.label(draw, 1, unit, { fill: colours.ink }));
+    for (const [side, units] of [rows, columns].entries())
+      for (let i = 0; i < units.length; i += every[side]) this.label(draw, side, units[i], { fill: colours.ink });
   }
 
   label(draw, side, unit, how) {

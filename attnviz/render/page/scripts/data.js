@@ -138,10 +138,13 @@ class LongMap {
 
   row(head, query, out) {
     out.fill(0);
-    this.links(head, query, (key, weight) => (out[key] = weight));
+    this.links(head, query, (key, weight) => {
+      out[key] = weight;
+    });
     for (const region of this.regions[head])
       if (query >= region.query && query < region.query + region.rows)
-        for (let key = region.key; key < region.key + region.columns; key++) out[key] = this.inRegion(region, query, key);
+        for (let key = region.key; key < region.key + region.columns; key++)
+          out[key] = this.inRegion(region, query, key);
   }
 
   cell(head, row, column) {

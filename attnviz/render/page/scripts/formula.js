@@ -44,7 +44,7 @@ class Formula {
   }
 
   unfolded() {
-    const { state, view } = this.page;
+    const { state } = this.page;
     const [head] = state.heads;
     const { queries, keys } = this.pieces;
     if (queries.length * keys.length === 1) return this.steps(head, queries[0], keys[0]);
@@ -111,7 +111,10 @@ class Formula {
     );
     const left = queries.length > PIECES || keys.length > PIECES ? ` The first ${PIECES} pieces are listed.` : "";
     const [n, m] = [queries.length, keys.length];
-    const by = [m > 1 ? `summed over the ${m} pieces of the key` : "", n > 1 ? `averaged over the ${n} of the query` : ""];
+    const by = [
+      m > 1 ? `summed over the ${m} pieces of the key` : "",
+      n > 1 ? `averaged over the ${n} of the query` : "",
+    ];
     return make(
       "div",
       { class: "pieces" },
@@ -148,10 +151,18 @@ class Formula {
     const { terms, most, sum, sink, rise, seen, weight } = this.softmax(head, query, key);
     const [from, to] = [this.token(0, query), this.token(1, key)];
     const behind = facts.causal ? ": none behind the query" : "";
-    const mask = line("mask", seen === map.m ? `all ${map.m} keys are seen` : `${seen} of ${map.m} keys are seen`, behind);
+    const mask = line(
+      "mask",
+      seen === map.m ? `all ${map.m} keys are seen` : `${seen} of ${map.m} keys are seen`,
+      behind,
+    );
     if (!rise && terms.product === -Infinity)
       return [
-        make("table", {}, make("tbody", {}, mask, line("weight", "the mask hides ", to, " from ", from, ": ", bold("0 %")))),
+        make(
+          "table",
+          {},
+          make("tbody", {}, mask, line("weight", "the mask hides ", to, " from ", from, ": ", bold("0 %"))),
+        ),
       ];
     const root = 1 / terms.scale ** 2;
     const plain = Math.abs(root - Math.round(root)) < 1e-3 * root;
@@ -161,7 +172,9 @@ class Formula {
       line("scale", terms.scale === 1 ? `${by}: ` : `${by} = `, bold(signed(terms.scaled))),
     ];
     if (terms.cap !== null)
-      lines.push(line("soft cap", `${terms.cap} · tanh(${signed(terms.scaled)} ÷ ${terms.cap}) = `, bold(signed(terms.capped))));
+      lines.push(
+        line("soft cap", `${terms.cap} · tanh(${signed(terms.scaled)} ÷ ${terms.cap}) = `, bold(signed(terms.capped))),
+      );
     if (facts.formula.biased)
       lines.push(
         line(
@@ -172,7 +185,9 @@ class Formula {
       );
     lines.push(mask);
     if (sink)
-      lines.push(line("sink", `one more term without a value: ${signed(sink)}, ${percent(sink / (sum + sink))} of the row`));
+      lines.push(
+        line("sink", `one more term without a value: ${signed(sink)}, ${percent(sink / (sum + sink))} of the row`),
+      );
     lines.push(
       line(
         "softmax",

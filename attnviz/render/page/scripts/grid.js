@@ -332,7 +332,10 @@ class Grid extends Zoomed {
     const buttons = this.regions.map((region) => {
       const { values, rows, columns } = view.cellsOf(region);
       const best = values.indexOf(largest(values));
-      const names = [view.queries.labels[rows[Math.floor(best / columns.length)]], view.keys.labels[columns[best % columns.length]]];
+      const names = [
+        view.queries.labels[rows[Math.floor(best / columns.length)]],
+        view.keys.labels[columns[best % columns.length]],
+      ];
       const [from, to] = names.map((name) => make("bdi", {}, fitted(name, GRID.label, GRID.cut)));
       return make("button", { type: "button", class: "region", onclick: () => state.enlarge(region) }, from, " → ", to);
     });

@@ -297,7 +297,9 @@ class Page extends Tools {
       area.remove();
     }
     button.textContent = "copied";
-    setTimeout(() => (button.textContent = before), 1200);
+    setTimeout(() => {
+      button.textContent = before;
+    }, 1200);
   }
 }
 

@@ -13,7 +13,8 @@ class Neurons {
   strip(head, query, key, product) {
     const { map, facts } = this.page.view;
     const vectors = map.pair(head, query, key);
-    if (!vectors) return facts.formula.unlisted ? [make("p", { class: "hint" }, `${this.why(facts)}.`)] : this.elsewhere();
+    if (!vectors)
+      return facts.formula.unlisted ? [make("p", { class: "hint" }, `${this.why(facts)}.`)] : this.elsewhere();
     const [q, k] = vectors;
     const products = q.map((value, i) => value * k[i]);
     const sum = (keep) => products.reduce((total, each) => total + (keep(each) ? each : 0), 0);

@@ -34,7 +34,9 @@ class Overview {
     });
     this.canvas.addEventListener("pointerleave", () => page.state.hover(null));
     let touched = false; // not all browsers say it of a click
-    this.canvas.addEventListener("pointerdown", (event) => (touched = event.pointerType === "touch"));
+    this.canvas.addEventListener("pointerdown", (event) => {
+      touched = event.pointerType === "touch";
+    });
     this.canvas.addEventListener("click", (event) => {
       const found = head(event);
       if (found === null) return;
@@ -225,7 +227,7 @@ class Overview {
     const { state, colours } = this.page;
     const some = state.heads.length > 1 && state.heads.length <= 8;
     const hue = (i) => (some ? colours.hues[i] : colours.accent);
-    state.heads.forEach((head, i) => this.frame(draw, head, hue(i), 2.5));
+    for (const [i, head] of state.heads.entries()) this.frame(draw, head, hue(i), 2.5);
     if (state.over?.head !== undefined) this.frame(draw, state.over.head, colours.ink, 1.5);
   }
 

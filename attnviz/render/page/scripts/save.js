@@ -99,7 +99,7 @@ function pictureSvg(page) {
   return draw.whole(width, height, page.colours.card);
 }
 
-async function picturePng(page) {
+function picturePng(page) {
   const { width, height } = drawAll(page, new Svg());
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [2 * width, 2 * height];

@@ -145,8 +145,7 @@ class View {
       const values = new Float32Array(this.rows.length * this.columns.length);
       const { columns } = this;
       let at = 0;
-      for (const row of this.rows)
-        for (let c = 0; c < columns.length; c++) values[at++] = mean[row * m + columns[c]];
+      for (const row of this.rows) for (let c = 0; c < columns.length; c++) values[at++] = mean[row * m + columns[c]];
       return { values, rows: this.rows, columns: this.columns, down: 1, across: 1 };
     }
     const long = map.facts.long;
@@ -204,7 +203,9 @@ class View {
       return got;
     }
     const share = this.rows.length * heads.length;
-    const see = (key, weight) => (got[key] += weight / share);
+    const see = (key, weight) => {
+      got[key] += weight / share;
+    };
     for (const head of heads) for (const query of this.rows) this.map.links(head, query, see);
     return got;
   }

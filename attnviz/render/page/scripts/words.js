@@ -109,7 +109,7 @@ class Words {
       query !== null || key !== null ? view.of(state.shown, { query, key: query === null ? key : null }) : grid.got;
     const counts = side === "key" ? view.isColumn : view.isRow;
     let top = 0;
-    values.forEach((value, i) => (top = counts[i] ? Math.max(top, value) : top));
+    for (const [i, value] of values.entries()) if (counts[i] && value > top) top = value;
     const place = scale(state.shared && (query !== null || key !== null) ? grid.on.top : top, state.log);
     const elements = view.one ? this.elements.query : this.elements[side];
     const paint = (element, share) => {
