@@ -24,6 +24,7 @@ CELLS = (
     "attnviz.load({translator!r}).attend('the bank approved the loan', target='the river')",
     "att.plot(layer=0, head=1, view='difference', versus=att)",
     "att.widget('head=1.1&pin=bank,loan')",
+    "att.compare(attnviz.load({encoder!r}).attend('the bank approved the house'))",
 )
 
 pytestmark = pytest.mark.slow
@@ -67,6 +68,9 @@ def test_a_record_is_a_page_a_picture_and_a_line(executed: Any) -> None:
         assert found["text/plain"].startswith(said)
         assert min(Image.open(io.BytesIO(base64.b64decode(found["image/png"]))).size) > 100
     assert "image/png" in bundle(executed, 3)
+    compared = bundle(executed, 5)
+    assert compared["text/html"].startswith("<table")
+    assert "H" in compared["text/plain"]
 
 
 def test_the_output_of_a_widget_holds_its_view_and_the_notebook_its_state(executed: Any) -> None:

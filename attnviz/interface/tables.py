@@ -33,7 +33,7 @@ class Table(table.Table):
 
         from attnviz.render.terminal.answer import answer_parts
 
-        console = Console(width=120, markup=False, highlight=False, emoji=False, color_system=None)
+        console = Console(width=120, markup=False, highlight=False, emoji=False, color_system=None, force_jupyter=False)
         with console.capture() as shown:
             for part in answer_parts(self, 12):
                 console.print(part)
