@@ -151,4 +151,5 @@ def test_neurons_of_what_has_none_are_refused(run: Run, tmp_path: Path, monkeypa
     assert not (tmp_path / "a.html").exists()
     monkeypatch.setattr("attnviz.render.page.unfolded.SCORED", 100)
     result = run("export", S, tmp_path / "a.html", "--neurons")
-    assert (result.code, "tokens are too many" in " ".join(result.err.split())) == (2, True)
+    said = " ".join(result.err.split())
+    assert (result.code, "tokens are too many" in said, "Give a shorter text" in said) == (2, True, True)

@@ -14,15 +14,19 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 import attnviz
+from attnviz.analysis.text.replaying import replay
 from attnviz.attention import kernel
 from attnviz.attention.observers import Scores, Weights
 from attnviz.attention.window import CAUSAL, KeyWindow
 from attnviz.errors import InputError, UsageError
 from attnviz.interface import Attention, EncoderDecoder
 from attnviz.record import FORMATS
+from attnviz.render.page.text import text_page
 from tests import tiny
 from tests.model.test_classifiers import made, tokenizer
+from tests.model.test_hosted import CASES
 from tests.model.variants import all_variants
+from tests.render.browsers import unpacked
 from tests.schemas import validate
 
 FAMILIES = (
@@ -118,6 +122,16 @@ def test_a_hosted_model(tmp_path: Path) -> None:
     np.testing.assert_allclose(softmax(att), att.weights, atol=2e-6)
     np.testing.assert_allclose(att.query_vectors @ att.key_vectors.swapaxes(-1, -2), att.scores, atol=1e-5)
     np.testing.assert_array_equal(att.weights, model.attend(tiny.SENTENCE).weights)
+
+
+def test_a_sink_takes_its_share_of_what_the_logits_make() -> None:
+    case = CASES["gpt-oss with sinks and windows"]
+    att = attnviz.load((made(case.name, case.config), tokenizer())).attend(tiny.SENTENCE, neurons=True)
+    assert att.backend == "hosted"
+    assert att.weights.sum(-1).min() < 0.5
+    np.testing.assert_allclose(softmax(att) * att.weights.sum(-1, keepdims=True), att.weights, atol=2e-6)
+    page = text_page([replay(att)])
+    assert unpacked(page)[0]["maps"][0]["formula"]["sinks"] is True
 
 
 @pytest.mark.parametrize("window", [CAUSAL, KeyWindow(3, 0), KeyWindow(2, 4)])

@@ -42,7 +42,8 @@ def unfold(found: Observation, *, whole: bool, neurons: bool) -> Unfolded:
     missing = _missing(found, record)
     if record is None or record.scores is None or missing:
         if neurons:
-            raise UsageError(missing)
+            fits = record is not None and record.shape[2] * record.shape[3] <= SCORED
+            raise UsageError(missing, hint="" if fits else _SHORTER)
         return Unfolded({"missing": missing})
     seen = _seen(record)
     queries, keys = record.shape[2:]
@@ -76,6 +77,7 @@ def unfold(found: Observation, *, whole: bool, neurons: bool) -> Unfolded:
     return Unfolded(facts, pack_floats(parts), vectors)
 
 
+_SHORTER = "Give a shorter text; show it in words or tokens."
 _ROUNDING = 1e-3
 """A row whose weights sum to less than 1 by more than this has a sink without a value, whatever the numbers' type."""
 

@@ -2,7 +2,11 @@
 
 const PIECES = 8; // across and down, a table of pieces that is read at a glance
 
-const signed = (value) => value.toFixed(Math.abs(value) < 10 ? 3 : 2).replace("-", "−");
+const signed = (value) => {
+  const size = Math.abs(value);
+  const text = size && size < 5e-4 ? value.toExponential(1) : value.toFixed(size < 10 ? 3 : 2);
+  return text.replaceAll("-", "−");
+};
 
 const line = (name, ...what) => make("tr", {}, make("th", { scope: "row" }, name), make("td", {}, ...what));
 
