@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -11,7 +14,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from attnviz.analysis.text.replaying import replay
-from attnviz.record import Crop, Heads, Observation, Request
+from attnviz.record import Crop, Heads, Observation, Request, write
 from attnviz.render.figure import Style, View, draw_two, draw_view, save_figure, smallest_fit
 from tests.records import random_weights, record
 
@@ -79,3 +82,29 @@ def test_a_width_alone_grows_alone() -> None:
     assert fits.size is None
     assert 0.8 < (fits.width or 0) < 2.5
     assert np.isclose((fits.width or 0) * 10 % 1, 0) or np.isclose((fits.width or 0) * 10 % 1, 1)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
+@pytest.mark.parametrize("view", VIEWS)
+def test_the_same_input_gives_the_same_bytes(view: View, suffix: str) -> None:
+    files = set()
+    for _ in range(2):
+        buffer = io.BytesIO()
+        save_figure(draw(view, Style(width=3.3, dpi=60)), buffer, suffix)
+        files.add(buffer.getvalue())
+    assert len(files) == 1
+
+
+@pytest.mark.slow
+def test_pictures_of_records_load_no_torch(tmp_path: Path) -> None:
+    path = tmp_path / "saved.json"
+    write(record(WORDS, random_weights((2, 4, len(WORDS)))), path, ".json")
+    more = {"token": ["--token", "bank"]}
+    lines = ["import sys", "from attnviz.cli.app import app"]
+    for view in VIEWS:
+        if view != "difference":  # its other text needs a model
+            asked = ["export", "--from", str(path), str(tmp_path / f"{view}.png"), "--view", view, *more.get(view, [])]
+            lines.append(f"app({asked!r}, standalone_mode=False)")
+    lines.append("assert not {'torch', 'transformers'} & set(sys.modules)")
+    subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True, capture_output=True)
+    assert len(list(tmp_path.glob("*.png"))) == len(VIEWS) - 1

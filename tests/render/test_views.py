@@ -398,10 +398,3 @@ def test_cells_are_paths_and_letters_text_in_vector_files() -> None:
 
 def test_the_cells_of_a_profile_are_paths_in_vector_files() -> None:
     assert "<image" not in saved(draw_profile(replay(sentence()), SMALL), ".svg").decode()
-
-
-@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
-def test_the_same_input_gives_the_same_bytes(suffix: str) -> None:
-    observation = replay(sentence())
-    files = {saved(draw_grid(observation, grid(observation), Style(width=4, dpi=60)), suffix) for _ in range(2)}
-    assert len(files) == 1
