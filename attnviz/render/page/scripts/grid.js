@@ -107,7 +107,7 @@ class Grid extends Zoomed {
     this.cells = region ? view.cellsOf(region) : view.cells(state.shown);
     if (region !== this.region) this.part = null;
     this.region = region;
-    this.top = largest(this.cells.values);
+    this.top = this.cells.top;
     const [rows, columns] = [this.cells.rows.length, this.cells.columns.length];
     if (this.part && (this.part[1] > rows || this.part[3] > columns)) this.part = null;
     this.unseen = view.unseen(state.shown);
@@ -155,10 +155,7 @@ class Grid extends Zoomed {
     const { colours } = this.page;
     const { r0, r1, c0, c1, rows, columns, left, high, size, wide, tall } = this.now;
     const { place } = this.on;
-    const values = new Float32Array(rows * columns);
-    const all = this.cells.columns.length;
-    for (let r = r0; r < r1; r++)
-      values.set(this.cells.values.subarray(r * all + c0, r * all + c1), (r - r0) * columns);
+    const values = this.part ? this.partOf(this.cells) : this.cells.values;
     if (values.length > boxes) {
       // Cells smaller than pixels would be dropped, so that the largest of some stands for all.
       const step = Math.ceil(1 / (size * (window.devicePixelRatio || 1)));
@@ -178,6 +175,15 @@ class Grid extends Zoomed {
     for (let c = c0; c < c1; c += every(17)) this.columnLabel(draw, c, label);
     this.bars(draw);
     this.writeValues(draw, place);
+  }
+
+  /** The values of the cells that are seen of an enlarged map. */
+  partOf(cells) {
+    const [r0, r1, c0, c1] = this.part;
+    const all = cells.columns.length;
+    const values = new Float32Array((r1 - r0) * (c1 - c0));
+    for (let r = r0; r < r1; r++) values.set(cells.values.subarray(r * all + c0, r * all + c1), (r - r0) * (c1 - c0));
+    return values;
   }
 
   /** The weights as numbers, where cells have room for them. */
@@ -330,8 +336,8 @@ class Grid extends Zoomed {
     const { view, state } = this.page;
     if (!this.regions.length) return [];
     const buttons = this.regions.map((region) => {
-      const { values, rows, columns } = view.cellsOf(region);
-      const best = values.indexOf(largest(values));
+      const { values, top, rows, columns } = view.cellsOf(region);
+      const best = values.indexOf(top);
       const names = [
         view.queries.labels[rows[Math.floor(best / columns.length)]],
         view.keys.labels[columns[best % columns.length]],

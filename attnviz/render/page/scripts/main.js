@@ -151,7 +151,9 @@ class Page extends Tools {
   /** Draw anew what the heads in hand show; where more has changed, all of it. */
   redraw(all = true) {
     const { state } = this;
+    // Sizes are asked for before anything changes, so that the browser lays the page out once.
     this.width = this.element.clientWidth;
+    const room = this.grid.element.parentElement.clientWidth;
     this.drawn = state.shown.join();
     const names = state.shown.map((head) => state.headName(head));
     if (names.length > 8) this.head.textContent = `Mean of ${names.length} heads`;
@@ -162,7 +164,6 @@ class Page extends Tools {
     if (roles) this.head.append(make("small", {}, ` ${roles}`));
     this.grid.fill();
     this.arcs.fill();
-    const room = this.grid.element.parentElement.clientWidth;
     const beside = room >= 560;
     this.grid.draw(beside ? room - Math.max(240, room * 0.34) - 18 : room);
     this.grid.element.style.width = `${this.grid.now.width}px`;

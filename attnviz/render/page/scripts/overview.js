@@ -99,7 +99,7 @@ class Overview {
     const [rows, columns] = [cells.rows.length, cells.columns.length];
     const small = pooled(cells.values, rows, columns, Math.ceil(rows / THUMB.most), Math.ceil(columns / THUMB.most));
     this.pictures[head] = small;
-    this.tops[head] = largest(small.values);
+    this.tops[head] = cells.top;
   }
 
   /** The heads in the order that is wanted, and the number by which, where there is one. */

@@ -83,10 +83,11 @@ class View {
     to.fill(0, at, at + m);
     const [start, stop] = [this.queries.starts[query], this.queries.stops[query]];
     const { out, unitOf } = this;
+    const share = 1 / (stop - start);
     for (let token = start; token < stop; token++) {
       this.map.row(head, token, out);
       const seen = this.map.length(token);
-      for (let key = 0; key < seen; key++) to[at + unitOf[key]] += out[key] / (stop - start);
+      for (let key = 0; key < seen; key++) to[at + unitOf[key]] += out[key] * share;
     }
     if (this.renormalised) this.renormalise(to, at, m);
   }
@@ -137,16 +138,21 @@ class View {
     return sum / (queries.stops[query] - queries.starts[query]);
   }
 
-  /** What stands in the cells of the picture of some heads: values (rows × columns), and which units these are. */
+  /** What stands in the cells of the picture of some heads: values (rows × columns), their `top`, and the units. */
   cells(heads) {
     const { map } = this;
     if (map.whole) {
       const [mean, m] = [this.mean(heads), this.keys.count];
       const values = new Float32Array(this.rows.length * this.columns.length);
       const { columns } = this;
-      let at = 0;
-      for (const row of this.rows) for (let c = 0; c < columns.length; c++) values[at++] = mean[row * m + columns[c]];
-      return { values, rows: this.rows, columns: this.columns, down: 1, across: 1 };
+      let [at, top] = [0, 0];
+      for (const row of this.rows)
+        for (let c = 0; c < columns.length; c++) {
+          const value = mean[row * m + columns[c]];
+          values[at++] = value;
+          if (value > top) top = value;
+        }
+      return { values, top, rows: this.rows, columns, down: 1, across: 1 };
     }
     const long = map.facts.long;
     const values = new Float32Array(map.cells);
@@ -156,6 +162,7 @@ class View {
     const firsts = (count, first, step) => Array.from({ length: count }, (_, i) => first + i * step);
     return {
       values,
+      top: largest(values),
       rows: firsts(long.rows, long.row, long.down),
       columns: firsts(long.columns, long.column, long.across),
       down: long.down,
@@ -175,7 +182,7 @@ class View {
     const values = Float32Array.from({ length: rows.length * columns.length }, (_, i) =>
       this.map.inRegion(region, rows[Math.floor(i / columns.length)], columns[i % columns.length]),
     );
-    return { values, rows, columns, down: 1, across: 1, region };
+    return { values, top: largest(values), rows, columns, down: 1, across: 1 };
   }
 
   /** Whether a weight between two units is known in each of some heads, though it may be 0. */
