@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from attnviz.attention.block_sizes import fits_tile
-from attnviz.record import Request
+from attnviz.errors import InputError
+from attnviz.record import Request, WeightsName, measure_of
 
 FEW = 1 << 24
 """Where all weights take no more bytes than this, they are kept: it costs nothing, and no compiled code is loaded."""
@@ -26,9 +27,15 @@ def plan_text(size: int, request: Request, *, windows: bool) -> Plan:
 
     Weights that are kept are replayed to the observers that else see them pass by, and a check compares them in full.
     Of a longer text the check has the rows that were kept as evidence.
+
+    Raises:
+        InputError: weights that are made of those of all heads at once, in windows or of a long text.
     """
     from attnviz.model import backends
 
+    if measure_of(request.weights).by_layer and not windows and size <= backends.MAX_KEPT_BYTES:
+        return Plan("kept", "they are made of the weights of all heads")
+    require_streamed(request.weights)
     if windows:
         return Plan("windows", "the text is read in windows")
     if size > backends.MAX_KEPT_BYTES:
@@ -38,6 +45,15 @@ def plan_text(size: int, request: Request, *, windows: bool) -> Plan:
     if request.evidence:
         return Plan("kept", "all weights fit, and are checked")
     return Plan("observed", "nobody asks for all weights")
+
+
+def require_streamed(name: WeightsName | None) -> None:
+    """Raise an ``InputError`` if weights of that name are made of those of all heads, which are not kept at once."""
+    if measure_of(name).by_layer:
+        raise InputError(
+            f"{name} is made of the weights of all layers and heads, which this text has too many of to keep",
+            hint="Give a shorter text, without windows; norm works for texts of any length.",
+        )
 
 
 def fits_few(heads: int, lengths: Iterable[int]) -> bool:

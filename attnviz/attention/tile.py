@@ -22,6 +22,8 @@ from attnviz.record import Kind as Kind
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from attnviz.attention.values import Values
+
 PASSES = "attnviz.attention.compiled.passes"
 """The module of the compiled pass over one text."""
 
@@ -100,6 +102,7 @@ class Observer:
         own: whether it is the part of a single task.
         whole: whether it needs the hidden states that leave the last layer, if it sees hidden states.
         most_scores: it sees the vectors and scores of layers that have no more queries times keys than this.
+        valued: whether it sees the values of the layers that it wants, too.
     """
 
     own = False
@@ -107,6 +110,7 @@ class Observer:
     many = False
     whole = True
     most_scores: float = 0
+    valued = False
 
     def wants(self, layer: int, kind: Kind) -> bool:  # noqa: ARG002
         """Whether it needs the weights of a layer."""
@@ -114,6 +118,9 @@ class Observer:
 
     def tile(self, tile: Tile) -> None:
         """See one tile of weights."""
+
+    def see_values(self, layer: int, kind: Kind, values: Values) -> None:
+        """See the values of a layer, before its tiles."""
 
     def see_vectors(self, layer: int, kind: Kind, q: Tensor, k: Tensor) -> None:
         """See the queries (H, N, D) and keys (G, M, D) of a layer as they are multiplied: all rotations are done."""

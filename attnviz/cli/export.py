@@ -81,7 +81,9 @@ def export(
                 f"a {path.suffix} record holds all heads and maps: "
                 "--map, --layer, --head, --rows, --cols, --view and --token are for pictures"
             )
-        record, _ = source.attend_source(text, reading, start, model, max_memory=max_memory, neurons=neurons)
+        record, _ = source.attend_source(
+            text, reading, start, model, max_memory=max_memory, neurons=neurons, weights=maps.weights
+        )
         with replace_output(path, force=force) as partial:
             records.write(record, partial, path.suffix)
     elif neurons:

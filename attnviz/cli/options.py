@@ -203,6 +203,16 @@ class MapOptions:
             rich_help_panel=VIEW,
         ),
     ] = None
+    weights: Annotated[
+        Literal["attention", "norm", "norm+heads", "norm+residual", "rollout", "flow", "zeroing"] | None,
+        typer.Option(
+            metavar="WHAT",
+            help="What the numbers are: attention, or where information comes from: norm, norm+heads, norm+residual, "
+            "rollout, flow or zeroing.",
+            show_default="attention, or what the record holds",
+            rich_help_panel=VIEW,
+        ),
+    ] = None
     tokens: Annotated[bool, typer.Option("--tokens", help="Short for --unit token.", rich_help_panel=VIEW)] = False
     per_token: Annotated[
         bool,

@@ -91,7 +91,7 @@ def parse_width(value: str | None) -> float | None:
 
 
 def parse_weight(option: str, value: str | None) -> float | None:
-    """``0.5`` or ``50%`` as a weight above 0 and at most 1."""
+    """``0.5`` or ``50%`` as a weight above 0; more than 1 may be a norm."""
     if value is None:
         return None
     found = re.fullmatch(r"\s*([0-9]{0,4}\.?[0-9]{0,12})\s*(%)?\s*", value)
@@ -99,6 +99,6 @@ def parse_weight(option: str, value: str | None) -> float | None:
         weight = float(found[1]) / (100 if found[2] else 1) if found else 0.0
     except ValueError:
         weight = 0.0
-    if not 0 < weight <= 1:
+    if not weight > 0 or (value.endswith("%") and weight > 1):
         raise UsageError(f"{option} is {value!r}, expected a weight above 0 and at most 1, such as 0.5 or 50%")
     return weight

@@ -32,5 +32,6 @@ def read_request(maps: MapOptions, **more: Any) -> Request:
         crop=parse_crop(maps.rows, maps.cols),
         language=language_code(maps.language),
         map=maps.which,
+        weights=maps.weights,
         **more,
     )

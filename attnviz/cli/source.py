@@ -14,7 +14,7 @@ from attnviz.errors import UsageError, few
 
 if TYPE_CHECKING:
     from attnviz.interface import Model
-    from attnviz.record import Observation, Record, Request
+    from attnviz.record import Observation, Record, Request, WeightsName
 
 
 def attend_source(
@@ -25,6 +25,7 @@ def attend_source(
     *,
     max_memory: int | None = None,
     neurons: bool = False,
+    weights: WeightsName | None = None,
 ) -> tuple[Record, Model | None]:
     """The record of all weights of the text, and the model that made it; of a saved record there is no model.
 
@@ -41,7 +42,9 @@ def attend_source(
                 "a record holds the whole text: --from picks a passage only where something is shown or drawn",
                 hint="Leave --from out.",
             )
-        return read_saved(start[0], reading), None
+        from attnviz.analysis.text.measures import measured
+
+        return measured(read_saved(start[0], reading), weights), None
     reading.require_whole()
     text, words = read_text(text, reading.file), read_words(reading.words)
     loaded = model.load()
@@ -49,8 +52,9 @@ def attend_source(
 
     with run_progress(loaded) as progress:
         found = loaded.attend(
-            text, **reading.given(), words=words, max_memory=max_memory, neurons=neurons, observers=[progress]
-        )
+            text, **reading.given(), words=words, max_memory=max_memory, neurons=neurons, weights=weights,
+            observers=[progress],
+        )  # fmt: skip
     explain(loaded)
     return found, loaded
 

@@ -42,6 +42,8 @@ class Judged(Opened):
         judge = judge or Judge(self.checkpoint)
         if isinstance(found, record.Observation) and found.whole is not None:
             found = found.whole
+        if not isinstance(found, record.Observation):
+            found = _attention_below(found)
         if isinstance(found, record.Observation):
             return self._check_observation(found, judge, progress)
         note = found.note if isinstance(found, record.AttentionRecord) else found.encoder.note
@@ -99,3 +101,24 @@ class Judged(Opened):
         self.follow()
         if self.uncheckable:
             raise UsageError(self.uncheckable)
+
+
+def _attention_below(found: record.Record) -> record.Record:
+    """The attention weights that a record was made of, which are what transformers has, too.
+
+    Raises:
+        UsageError: the record was read from a file, which does not hold them.
+    """
+    if isinstance(found, record.EncoderDecoderRecord):
+        return record.EncoderDecoderRecord(*map(_below, (found.encoder, found.decoder, found.cross)))
+    return _below(found)
+
+
+def _below(found: record.AttentionRecord) -> record.AttentionRecord:
+    below = found if found.measure == "attention" else found.below
+    if below is None:
+        raise UsageError(
+            f"the record holds {found.measure}, and not the attention weights below, which could be checked",
+            hint="Check the text: attnviz check TEXT",
+        )
+    return below

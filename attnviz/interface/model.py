@@ -11,6 +11,7 @@ from attnviz import record
 from attnviz.errors import UsageError
 from attnviz.interface.judged import Judged
 from attnviz.interface.keeping import Keep
+from attnviz.interface.measuring import Measuring
 from attnviz.interface.opened import Words
 from attnviz.interface.predicting import Predicting, unlabelled
 from attnviz.interface.records import Attention, EncoderDecoder, attention_of
@@ -38,6 +39,7 @@ class Model(Judged):
         max_memory: int | None = None,
         scores: bool = False,
         neurons: bool = False,
+        weights: record.WeightsName | None = None,
         observers: Sequence[Observer] = (),
     ) -> Attention | EncoderDecoder: ...
 
@@ -53,6 +55,7 @@ class Model(Judged):
         max_memory: int | None = None,
         scores: bool = False,
         neurons: bool = False,
+        weights: record.WeightsName | None = None,
         observers: Sequence[Observer] = (),
     ) -> list[Attention | EncoderDecoder]: ...
 
@@ -79,6 +82,7 @@ class Model(Judged):
         max_memory: int | None = None,
         scores: bool = False,
         neurons: bool = False,
+        weights: record.WeightsName | None = None,
         observers: Sequence[Observer] = (),
         input_ids: Any = None,
         **beside: Any,
@@ -108,6 +112,8 @@ class Model(Judged):
                 ``att.scales``, ``att.softcaps`` and ``att.biases``; ``att.logits`` puts these together. They take as
                 much memory as the weights.
             neurons: keep the vectors q and k too, in ``att.query_vectors`` and ``att.key_vectors``, and the scores.
+            weights: what ``att.weights`` are: ``attention``, or where information comes from: ``norm``, ``norm+heads``,
+                ``norm+residual``, ``rollout``, ``flow`` or ``zeroing``; ``attnviz manual answers`` explains them.
             observers: others that see the run.
             beside: ``attention_mask`` (1 for a token, 0 for padding before or behind the text; without it all are
                 tokens), ``token_type_ids``, ``position_ids`` and, for an encoder–decoder, ``decoder_input_ids``.
@@ -120,13 +126,15 @@ class Model(Judged):
         options: dict[str, Any] = {"generate": generate, "truncate": truncate, "chat": chat, "words": words}
         if (scores or neurons) and (input_ids is not None or beside):
             raise UsageError(f"`{'neurons' if neurons else 'scores'}` are of texts, and `input_ids` are given")
+        if weights not in (None, "attention") and (input_ids is not None or beside):
+            raise UsageError("`weights` are of texts, and `input_ids` are given")
         if input_ids is not None or beside:
             self.follow()
             given = Given.of(text, input_ids, beside, {"pair": pair, "target": target, **options})
             rows, batch = read_rows(self, given)
             found = [attend_row(self, row, max_memory, observers) for row in rows]
             return found if batch else found[0]
-        options["keep"] = Keep.of(scores=scores, neurons=neurons)
+        options |= {"keep": Keep.of(scores=scores, neurons=neurons), "measure": weights}
         if isinstance(text, list | tuple):
             if pair is not None or target is not None:
                 raise UsageError("a list of texts takes no pair and no target: give them one by one")
@@ -142,6 +150,7 @@ class Model(Judged):
         observers: Sequence[Observer],
         *,
         keep: Keep,
+        measure: record.WeightsName | None,
         **options: Any,
     ) -> Attention | EncoderDecoder:
         from attnviz.attention.observers import HiddenStates, Weights
@@ -153,16 +162,18 @@ class Model(Judged):
         kept: list[Observer] = [weights] if self.uncheckable else [weights, states]
         scores = keep.beside(weights, observed=bool(self.uncheckable))
         kept += [scores] if scores else []
+        measuring = Measuring(self.backend, measure, max_memory)
+        kept += measuring.observers
         predicting = Predicting(self.backend)
         self.backend.run(encoding, [*kept, *predicting.observers, *observers], decoded)
         made = partial(attention_of, self.name, self.backend, weights, states=states, scores=scores)
         made = partial(made, prediction=predicting.of(encoding))
         if decoded is None:
-            return made("self", encoding)
+            return measuring.of(made("self", encoding))
         return EncoderDecoder(
-            encoder=made("encoder", encoding),
-            decoder=made("decoder", decoded),
-            cross=made("cross", decoded, encoding),
+            encoder=measuring.of(made("encoder", encoding)),
+            decoder=measuring.of(made("decoder", decoded)),
+            cross=measuring.of(made("cross", decoded, encoding)),
         )
 
     def inspect(
@@ -200,8 +211,8 @@ class Model(Judged):
         sliding = windows or stride is not None
         size = 0 if sliding else self._size(text, pair, **options)
         if plan_text(size, request, windows=sliding).way == "kept":
-            keep = Keep.of(scores=scores, neurons=neurons, most=SCORED)
-            return replay(self._attend(text, pair, target, None, observers, words=words, keep=keep, **options), request)
+            options |= {"keep": Keep.of(scores=scores, neurons=neurons, most=SCORED), "measure": request.weights}
+            return replay(self._attend(text, pair, target, None, observers, words=words, **options), request)
         if neurons:
             raise UsageError(
                 "the text is too long for `neurons`: not even all its weights are kept", hint="Give a shorter text."

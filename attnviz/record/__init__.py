@@ -2,12 +2,15 @@
 
 from attnviz.record.attention import Array, AttentionRecord, Backend, EncoderDecoderRecord, Kind, MapName, Record
 from attnviz.record.files import FORMATS, read, save, write
+from attnviz.record.measure import ATTENTION, MEASURES, Measure, WeightsName, measure_of
 from attnviz.record.observation import Evidence, KeySpan, Observation, Others, Pooled, Region, Rows, Top, Usual
 from attnviz.record.prediction import Prediction, Problem
 from attnviz.record.request import Cell, Crop, Heads, Pairs, Request, Spread, Unit
 
 __all__ = [
+    "ATTENTION",
     "FORMATS",
+    "MEASURES",
     "Array",
     "AttentionRecord",
     "Backend",
@@ -19,6 +22,7 @@ __all__ = [
     "KeySpan",
     "Kind",
     "MapName",
+    "Measure",
     "Observation",
     "Others",
     "Pairs",
@@ -33,6 +37,8 @@ __all__ = [
     "Top",
     "Unit",
     "Usual",
+    "WeightsName",
+    "measure_of",
     "read",
     "save",
     "write",

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.encoding import Encoding
+from attnviz.record.measure import WeightsName
 from attnviz.record.prediction import Prediction
 from attnviz.record.texts import RecordTexts
 
@@ -28,7 +29,7 @@ class AttentionRecord(RecordTexts):
             weights are the model's own.
         causal: whether no query sees a later key.
         encoding: the tokens of the queries, and of the keys as well, unless ``keys`` is given.
-        weights: (layers, heads, queries, keys); each row is a softmax.
+        weights: (layers, heads, queries, keys); each row is a softmax, or what ``measure`` says.
         kind: self for a model's only attention, else which of an encoder–decoder's three it is.
         keys: the tokens of the keys; in cross-attention these are the encoder's.
         numbers: the model's own numbers of the layers, where only some have attention; empty means 0 to L − 1.
@@ -42,6 +43,8 @@ class AttentionRecord(RecordTexts):
         biases: what positions add to the scores after that, in the shape of ``weights``; None where they add nothing.
         query_vectors, key_vectors: the vectors q (L, H, N, D) and k (L, H, M, D) whose products the scores are, where
             they were asked for: all norms and rotations are done. Heads that share keys have the same ones.
+        measure: what the weights are: ``attention``, or what was made of it; see ``record.MEASURES``.
+        below: the attention weights that they were made of, for the check; they are not saved.
     """
 
     model: str
@@ -61,6 +64,8 @@ class AttentionRecord(RecordTexts):
     biases: Array | None = None
     query_vectors: Array | None = None
     key_vectors: Array | None = None
+    measure: WeightsName = "attention"
+    below: AttentionRecord | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -87,7 +92,8 @@ class AttentionRecord(RecordTexts):
             sizes = f"{len(self.tokens)} target tokens look at {len(self.keys)} source tokens"
         note = f"; {self.note}" if self.note else ""
         said = f"; {self.prediction.describe(self.encoding)}" if self.prediction else ""
-        return f"<Attention of {self.model}: {self.layers} layers × {self.heads} heads, {sizes}{said}{note}>"
+        what = "Attention" if self.measure == "attention" else f"Attention ({self.measure})"
+        return f"<{what} of {self.model}: {self.layers} layers × {self.heads} heads, {sizes}{said}{note}>"
 
 
 def _of_layers(values: tuple[float, ...], like: Array) -> Array:

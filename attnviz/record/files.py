@@ -140,6 +140,7 @@ def _facts(attention: AttentionRecord) -> dict[str, Any]:
         "keys": None if attention.keys is None else _encoding_facts(attention.keys),
         "numbers": attention.numbers,
         **({"note": attention.note} if attention.note else {}),
+        **({} if attention.measure == "attention" else {"measure": attention.measure}),
         **({} if attention.scores is None else _scored_facts(attention)),
         **({"prediction": prediction_facts(attention.prediction)} if attention.prediction else {}),
     }

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from attnviz.encoding import Encoding, Windows
 from attnviz.record.attention import Array, Backend, Kind, Record
+from attnviz.record.measure import Measure, measure_of
 from attnviz.record.prediction import Prediction
 from attnviz.record.request import Request, Unit
 from attnviz.record.texts import RecordTexts
@@ -211,6 +212,11 @@ class Observation(RecordTexts):
     def unit(self) -> Unit:
         """What links, bands, rows and maps are counted in."""
         return self.request.unit
+
+    @property
+    def measure(self) -> Measure:
+        """What weights, links and maps measure; the figures are of shares of its rows."""
+        return measure_of(self.request.weights)
 
     @property
     def large(self) -> bool:

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 from attnviz.errors import not_one_of
 from attnviz.record.attention import MapName
+from attnviz.record.measure import WeightsName, require_measure
 
 Unit = Literal["token", "word", "sentence", "line", "paragraph"]
 Cell = Literal["link", "entropy", "sink", "distance"]
@@ -81,6 +82,7 @@ class Request:
         language: the code of the language whose function words do not count.
         map: which of an encoder–decoder's three maps; None is the cross map.
         evidence: whether to keep what a check needs of the run.
+        weights: what the numbers of the maps measure; None is attention, or what a saved record holds.
         pairs: the links that are looked for, or the rows that are compared, for which each head's usual weights are
             added up; None: none are.
     """
@@ -103,9 +105,11 @@ class Request:
     map: MapName | None = None
     evidence: bool = True
     pairs: Pairs | Spread | None = None
+    weights: WeightsName | None = None
 
     def __post_init__(self) -> None:
-        """Raise a ``UsageError`` if the unit is unknown."""
+        """Raise a ``UsageError`` if the unit or the weights are unknown."""
         known = get_args(Unit)
         if self.unit not in known:
             raise not_one_of("`unit`", str(self.unit), known)
+        require_measure(self.weights)

@@ -12,6 +12,7 @@ import numpy as np
 
 from attnviz.encoding import Encoding, Word
 from attnviz.record.attention import Array, AttentionRecord, Backend, EncoderDecoderRecord, Kind, MapName
+from attnviz.record.measure import MEASURES, WeightsName
 from attnviz.record.prediction import Prediction, Problem
 from attnviz.record.schemas import VERSIONS
 
@@ -95,7 +96,10 @@ def _attention(facts: Facts, name: str, load: Load) -> AttentionRecord:
     if (kind == "cross") != (keys is not None) or (kind == "cross" and causal):
         raise ValueError(f"its kind is {kind!r}, which does not go with its keys or with being causal")
     weights = load(name, (len(encoding), len(keys or encoding)))
-    require_weights(weights, causal=causal)
+    measure: WeightsName = _one_of({"measure": "attention"} | facts, "measure", tuple(MEASURES))
+    require_weights(weights, causal=causal, share=MEASURES[measure].share)
+    if MEASURES[measure].by_layer and weights.shape[1] != 1:
+        raise ValueError(f"its layers have {weights.shape[1]} maps, expected 1 for {measure}")
     numbers = tuple(_count(number, "numbers") for number in _is(facts["numbers"], list, "numbers"))
     if numbers and (len(numbers) != len(weights) or any(b <= a for a, b in pairwise((-1, *numbers)))):
         raise ValueError(f"its layers have the numbers {numbers}, expected {len(weights)} that grow from 0")
@@ -103,7 +107,17 @@ def _attention(facts: Facts, name: str, load: Load) -> AttentionRecord:
     said = facts.get("prediction")
     prediction = None if said is None else _prediction(_is(said, dict, "prediction"), len(encoding))
     found = AttentionRecord(
-        model, backend, causal, encoding, weights, kind, keys, numbers, note=note, prediction=prediction
+        model,
+        backend,
+        causal,
+        encoding,
+        weights,
+        kind,
+        keys,
+        numbers,
+        note=note,
+        prediction=prediction,
+        measure=measure,
     )
     if "scales" not in facts:
         return found
@@ -181,18 +195,18 @@ def require_type(dtype: Any) -> None:
         raise ValueError(f"its weights are {_short(dtype)}, expected floating point: {', '.join(TYPES)}")
 
 
-def require_weights(weights: Array, *, causal: bool) -> None:
+def require_weights(weights: Array, *, causal: bool, share: bool = True) -> None:
     """Raise a ``ValueError`` unless every row of ``weights`` (L, H, N, M) may be a softmax, or what a sink left of it.
 
-    A layer at a time, since together they may fill the memory.
+    Where they are no ``share``, rows may have any sum. A layer at a time, since together they may fill the memory.
     """
     for layer in weights:
         if not np.isfinite(layer).all():
             raise ValueError("its weights hold NaN or infinity")
         low, most = float(layer.min()), float(layer.sum(-1, dtype=np.float64).max())
         if low < 0:
-            raise ValueError(f"its weights hold {low:.3g}, expected 0 to 1")
-        if most > 1 + _ROUNDING[layer.dtype.name] and most > 1 + _rounding(layer):
+            raise ValueError(f"its weights hold {low:.3g}, expected 0 {'to 1' if share else 'or more'}")
+        if share and most > 1 + _ROUNDING[layer.dtype.name] and most > 1 + _rounding(layer):
             raise ValueError(f"a row of its weights sums to {most:.6g}, expected 1 at most")
         if causal and np.triu(layer, 1).any():
             raise ValueError("a query looks at a later key, and its attention is causal")

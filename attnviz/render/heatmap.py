@@ -13,6 +13,7 @@ from attnviz.analysis.text.long_range import Profile
 from attnviz.analysis.text.shown_maps import HeadMap
 from attnviz.analysis.text.summary import Summary
 from attnviz.analysis.text.units import Reading
+from attnviz.record import Measure
 
 Values = NDArray[np.floating]
 Numbers = NDArray[np.intp]
@@ -30,8 +31,9 @@ class Heatmap:
         columns: the column labels.
         low: the low end of the scale.
         high: the high end of the scale.
-        percent: whether the values are weights, written in percent.
-        exponent: small weights are written in percent · 10 ** −exponent.
+        percent: whether the values are shares, written in percent.
+        exponent: small values are written in percent, or in ones, · 10 ** −exponent.
+        blank: whether values that round to nothing are left out, as those in percent are.
         named: whether row labels are numbers and words, and column labels numbers alone.
         numbers: the numbers of the units at which rows and columns begin; None if they are not units of a text.
         down: in a pooled map, how many rows each value joins; it is their largest.
@@ -47,6 +49,7 @@ class Heatmap:
     high: float
     percent: bool = True
     exponent: int = 0
+    blank: bool = False
     named: bool = False
     numbers: tuple[Numbers, Numbers] | None = None
     down: int = 1
@@ -56,10 +59,9 @@ class Heatmap:
 
     @property
     def unit(self) -> str:
-        """The unit in which values are written: ``%`` or ``0.01 %``; empty for values that are not weights."""
-        if not self.percent:
-            return ""
-        return f"{10.0**-self.exponent:.{self.exponent}f} %" if self.exponent else "%"
+        """The unit in which values are written: ``%`` or ``0.01 %``; without the sign for values that are no shares."""
+        unit = f"{10.0**-self.exponent:.{self.exponent}f}" if self.exponent else ""
+        return " ".join(filter(None, (unit, "%" * self.percent)))
 
     @property
     def pooled(self) -> str:
@@ -80,7 +82,9 @@ def head_heatmap(units: Reading, head: HeadMap) -> Heatmap:
         tuple(str(i) if named else units.keys.labels[i] for i in head.columns),
         0.0,
         float(head.weights.max()) or 1.0,
-        exponent=exponent_of(head.weights) if head.per_token else 0,
+        percent=units.measure.share,
+        blank=True,
+        exponent=_exponent(head.weights, units.measure, per_token=head.per_token),
         named=named,
         numbers=(head.rows, head.columns),
         down=head.down,
@@ -96,18 +100,25 @@ def exponent_of(values: Values) -> int:
     return max(0, math.ceil(-math.log10(most) - 1)) if 0 < most < 1 else 0
 
 
+def _exponent(values: Values, measure: Measure, *, per_token: bool) -> int:
+    """Return the power of ten with which weights are written: none for shares that are not per token."""
+    if measure.share:
+        return exponent_of(values) if per_token else 0
+    return exponent_of(values / 10)
+
+
 def overview_heatmap(summary: Summary) -> Heatmap:
     """Return a map with one cell per head: rows are layers, columns heads; NaN for heads that are left out."""
     high = float(np.nanmax(summary.overview, initial=0.0))
     return Heatmap(
         summary.overview,
         tuple(f"L{number}" for number in summary.units.layers),
-        tuple(f"H{i}" for i in range(summary.overview.shape[1])),
+        ("",) if summary.units.measure.by_layer else tuple(f"H{i}" for i in range(summary.overview.shape[1])),
         low=0.0,
         high=high or 1.0,
-        percent=summary.cell in ("link", "sink"),
-        exponent=exponent_of(summary.overview)
-        if summary.cell == "link" and summary.observation.request.per_token
+        percent=summary.units.measure.share if summary.cell == "link" else summary.cell == "sink",
+        exponent=_exponent(summary.overview, summary.units.measure, per_token=summary.observation.request.per_token)
+        if summary.cell == "link"
         else 0,
     )
 

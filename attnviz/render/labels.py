@@ -8,6 +8,8 @@ from functools import cache
 import regex
 from rich.cells import cell_len, set_cell_size
 
+from attnviz.record import ATTENTION, Measure
+
 _ELLIPSIS = "…"
 _SPACES = {"\n": "⏎", "\r": "⏎", "\t": "⇥"}
 
@@ -35,9 +37,16 @@ def _clean(character: str) -> str:
     return " " if category.startswith("Z") else character
 
 
-def head_name(layer: int, head: int | None) -> str:
-    """Return ``L5 H7``; for the mean of a layer's heads, whose ``head`` is None, ``L5, mean of its heads``."""
+def head_name(layer: int, head: int | None, measure: Measure = ATTENTION) -> str:
+    """Return ``L5 H7``, or ``L5`` where a layer has one map; for the mean of its heads, ``L5, mean of its heads``."""
+    if measure.by_layer:
+        return f"L{layer}"
     return f"L{layer}, mean of its heads" if head is None else f"L{layer} H{head}"
+
+
+def unit_of(measure: Measure, percent: str = "%") -> str:
+    """Return in what the numbers of a map are, for a title: ``in % of its attention``, or the formula."""
+    return f"in {percent} of its {measure.noun}" if measure.share else f"as {measure.formula}"
 
 
 def shorten(text: str, most: int) -> str:

@@ -22,7 +22,7 @@ def apart_in(observation: Observation, units: Reading, shift: int = 0) -> list[D
 
     ``shift`` is as for ``dominant_offsets``. Units larger than words have no offsets.
     """
-    if observation.everything or units.keys.lines:
+    if observation.everything or units.keys.lines or observation.measure.by_layer:
         return []
     return dominant_offsets(dominant_offset_heads(observation), units, observation.encoding, shift)
 

@@ -28,6 +28,7 @@ from attnviz.attention.observers import (
     LinkSelection,
     MapSelection,
     OnlyQueries,
+    RowShares,
     Sliding,
     Units,
     UnitsAndRegions,
@@ -37,7 +38,7 @@ from attnviz.attention.texts import Texts
 from attnviz.attention.tile import Observer
 from attnviz.attention.totals import DocumentMasks
 from attnviz.encoding import Encoding, Windows, WordSpans
-from attnviz.record import Backend, Kind, Observation, Others, Request, Unit
+from attnviz.record import Backend, Kind, Observation, Others, Request, Unit, measure_of
 
 if TYPE_CHECKING:
     from attnviz.analysis.text.evidence import Gathering
@@ -83,6 +84,7 @@ class TextObservers:
         request, self._layers = settled(request, source.encoding), layers
         self.source, self.request, self.unit = source, request, request.unit
         self.large = self.unit not in ("token", "word")
+        self.share = measure_of(request.weights).share
         self.units, self.pieces = (source.read(unit, request.language) for unit in (self.unit, "token"))
         self.makers = makers_of(source.encoding)
         self.looking = look_from(source.encoding, self.units, request)
@@ -122,11 +124,15 @@ class TextObservers:
     def in_windows(self) -> list[InWindows]:
         """What observes the windows, where the text is run in these."""
         sliding = Sliding(self.observers, len(self.source.encoding), sinks=not self.window_sinks)
-        return [*(each for each in self._counting_all() if isinstance(each, WindowSums)), sliding]
+        return [*(each for each in self._counting_all() if isinstance(each, InWindows)), sliding]
 
-    def _counting_all(self) -> list[HeadSums | WindowSums]:
-        """What adds up, and beside larger units what adds up whoever looks."""
-        return [self.stats, *([self.everyone] if self.large and self.everyone is not self.stats else [])]
+    def _counting_all(self) -> list[Observer]:
+        """What adds up, and beside larger units what adds up whoever looks.
+
+        The figures of heads are of shares: what is none is divided by the sum of its row.
+        """
+        everyone = [self.everyone] if self.large and self.everyone is not self.stats else []
+        return [self.stats if self.share else RowShares([self.stats]), *everyone]
 
     def gathering(self, heads: int) -> Gathering:
         """What keeps rows for a check; ``heads`` are those of all layers."""
@@ -159,7 +165,7 @@ class TextObservers:
     @cached_property
     def everyone(self) -> HeadSums | WindowSums:
         """What the keys receive from all queries of other passages, whoever looks."""
-        return self.stats if self.looking.queries_mask is None else self._stats(None)
+        return self.stats if self.share and self.looking.queries_mask is None else self._stats(None)
 
     def _stats(self, looking: Mask | None) -> HeadSums | WindowSums:
         """What figures are read from, and what keys receive, of the queries that are ``looking``, or of all."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
+from attnviz.analysis.plan import require_streamed
 from attnviz.analysis.text.observers import Source, TextObservers
 from attnviz.analysis.text.shown_maps import require_layers
-from attnviz.attention.observers import Only
+from attnviz.attention.observers import Only, ValueNorms
 from attnviz.attention.tile import Observer, Tile
 from attnviz.encoding import Encoding, Windows
 from attnviz.model.windows import run_windows
@@ -39,8 +41,9 @@ def observe(
 
     Raises:
         UsageError: a word, a passage or a row that the text does not have.
-        InputError, ModelError: as the run.
+        InputError, ModelError: as the run; weights that are made of those of all heads at once.
     """
+    require_streamed(request.weights)
     kind: Kind = "self" if written is None else request.map or "cross"
     causal = is_causal(backend, read, written, kind)
     encoding = read if written is None or kind == "encoder" else written
@@ -49,12 +52,14 @@ def observe(
     kept = TextObservers(source, request, backend.layers.get(kind, _LAYERS))
     gathered = kept.gathering(backend.heads[kind]) if request.evidence else None
     seeing = [gathered] if gathered else []
+    norms = request.weights == "norm"
     if windows:
-        run_windows(backend, windows, [*kept.in_windows(), *seeing], others)
+        inside = kept.in_windows()
+        run_windows(backend, windows, [*([ValueNorms(inside)] if norms else inside), *seeing], others)
     else:
-        observers = [*kept.at_once(), *seeing]
-        seen = Only(kind, observers) if layers is None else OfLayers(kind, observers, layers)
-        backend.run(read, [seen, *others], written)
+        only = partial(Only, kind) if layers is None else partial(OfLayers, kind, layers=layers)
+        seen = [ValueNorms([only(kept.at_once())]), only(seeing)] if norms else [only([*kept.at_once(), *seeing])]
+        backend.run(read, [*seen, *others], written)
     found = kept.record(name, backend.name)
     if layers is not None:
         rest = (number for number in range(backend.layers[kind]) if number not in layers)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from attnviz.analysis.plan import FEW
+from attnviz.analysis.text.measures import measured
 from attnviz.analysis.text.observers import Source, TextObservers
 from attnviz.attention.tile import Tile
 from attnviz.attention.window import EVERYTHING, KeyWindow
@@ -32,10 +33,13 @@ def replay(record: Record, request: Request | None = None) -> Observation:
     What is kept of small records is float64; of larger ones it has the type of their weights, float32 at least.
 
     Raises:
-        UsageError: a word, a passage or a row that the text does not have; a map of a record that has only one.
+        UsageError: a word, a passage or a row that the text does not have; a map of a record that has only one; weights
+            that the record neither has nor suffices for.
     """
     request = request or Request()
+    record = measured(record, request.weights)
     attention = pick_map(record, request.map)
+    request = replace(request, weights=attention.measure)
     source = Source(attention.kind, attention.causal, attention.encoding, attention.keys)
     kept = TextObservers(source, request, attention.layers)
     single = np.promote_types(attention.weights.dtype, np.float32)

@@ -77,9 +77,9 @@ def hidden_shares(weights: Array, observation: Observation, *, pooled: bool) -> 
     """Return which share of each row of ``weights`` (…, r, c) lies on columns that are not shown, (…, r).
 
     The weights of a query sum to 1, and so do those of a unit. None where the maps do not tell: cells that are
-    ``pooled`` hold the largest weight, and weights per token do not sum to 1.
+    ``pooled`` hold the largest weight, and weights per token and those that are no shares do not sum to 1.
     """
-    if pooled or observation.request.per_token:
+    if pooled or observation.request.per_token or not observation.measure.share:
         return None
     return np.asarray(np.clip(1 - weights.sum(-1, dtype=np.float64), 0, 1))
 

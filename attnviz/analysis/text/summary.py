@@ -106,7 +106,7 @@ def summarise(
         links=strongest_pairs(units, kept, counted, asked.links if links is None else links),
         special_share=float(observation.figures["special"].mean()),
         punctuation_share=float(observation.figures["punctuation"].mean()),
-        positional=positional_heads(observation),
+        positional=[] if observation.measure.by_layer else positional_heads(observation),
         dominant=dominant,
         cell=cell,
         overview=_overview(observation, counted, strength, cell),
@@ -151,13 +151,16 @@ def _strength_of_words(
 
 def _dominant(observation: Observation) -> list[Positional]:
     """The heads whose links at one offset do not count."""
-    return [] if observation.everything or observation.large else dominant_offset_heads(observation)
+    every = observation.everything or observation.large or observation.measure.by_layer
+    return [] if every else dominant_offset_heads(observation)
 
 
 def _counted(observation: Observation) -> Mask:
-    """The heads that count, (L, H)."""
+    """The heads that count, (L, H); of maps that say what came through all layers, that of the last."""
     counted = np.ones((observation.layers, observation.heads), bool)
-    for found in [] if observation.everything else positional_heads(observation):
+    if observation.measure.cumulative:
+        counted[:-1] = False
+    for found in [] if observation.everything or observation.measure.by_layer else positional_heads(observation):
         counted[observation.layer_numbers.index(found.layer), found.head] = False
     return counted
 
@@ -166,4 +169,6 @@ def _overview(observation: Observation, heads: Mask, strength: NDArray[np.float6
     """Of each head what the ``cell`` says."""
     if cell == "distance" and observation.keys is not None:
         raise UsageError("there is no distance between two texts", hint="Ask for link, entropy or sink.")
-    return np.where(heads, strength, np.nan) if cell == "link" else observation.figures[cell]
+    if cell != "link":
+        return observation.figures[cell]
+    return strength if observation.measure.by_layer else np.where(heads, strength, np.nan)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from attnviz.analysis.languages import ENGLISH, function_words, plain
 from attnviz.encoding import Encoding, Spans, WordSpans, is_blank, is_punctuation, large_units
-from attnviz.record import Observation, Unit
+from attnviz.record import ATTENTION, Measure, Observation, Unit
 
 Mask = NDArray[np.bool_]
 
@@ -64,7 +64,8 @@ class Reading:
     """A record's units that look (n) and that are looked at (m).
 
     Where a text looks at itself, ``queries`` and ``keys`` are one object. ``layers`` are the L layers' own numbers,
-    ``language`` the code of the language whose function words are marked.
+    ``language`` the code of the language whose function words are marked. ``measure`` is what the weights between the
+    units are.
     """
 
     kind: Unit
@@ -72,6 +73,7 @@ class Reading:
     keys: Axis
     layers: tuple[int, ...]
     language: str = ENGLISH
+    measure: Measure = ATTENTION
 
     @property
     def one_text(self) -> bool:
@@ -95,7 +97,7 @@ def read_in(
 
 def reading_of(observation: Observation, unit: Unit | None = None) -> Reading:
     """What was observed in its own units, or in others."""
-    return read_in(
+    found = read_in(
         unit or observation.unit,
         observation.encoding,
         observation.keys,
@@ -103,6 +105,7 @@ def reading_of(observation: Observation, unit: Unit | None = None) -> Reading:
         observation.language,
         causal=observation.causal,
     )
+    return replace(found, measure=observation.measure)
 
 
 def within(kind: Unit, encoding: Encoding, passage: str) -> Mask:

@@ -3,6 +3,7 @@
 What no observer keeps is never stored. All of them are exact: nothing is sampled.
 """
 
+from attnviz.attention.observers.changed import KeptValues, RowShares, ValueNorms
 from attnviz.attention.observers.cropped import Cropped
 from attnviz.attention.observers.kept import (
     HiddenStates,
@@ -27,6 +28,7 @@ __all__ = [
     "HeadSums",
     "HiddenStates",
     "InWindows",
+    "KeptValues",
     "LastStates",
     "LayerFindings",
     "LinkSelection",
@@ -34,11 +36,13 @@ __all__ = [
     "Only",
     "OnlyQueries",
     "Pairs",
+    "RowShares",
     "Scores",
     "Sliding",
     "Units",
     "UnitsAndRegions",
     "UsualWeights",
+    "ValueNorms",
     "Weights",
     "WindowSums",
     "as_array",

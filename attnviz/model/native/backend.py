@@ -110,7 +110,8 @@ class Native:
         _require(network, read)
         written, self._written = self._written, None
         seeing = [observer for observer in observers if type(observer).hidden is not Observer.hidden]
-        if written and observers and not seeing and written.is_of(read):
+        valued = any(observer.valued for observer in observers)
+        if written and observers and not seeing and not valued and written.is_of(read):
             states = network.show(written.past, observers)
         else:
             whole = not observers or any(observer.whole for observer in seeing)

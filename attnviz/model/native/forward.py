@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from attnviz.attention.kernel import Kind, Observer
+from attnviz.attention.values import Values
 from attnviz.model.architecture import position
 from attnviz.model.architecture.spec import (
     AttentionSpec,
@@ -210,15 +211,23 @@ class Network(Sublayers):
         at = f"layers.{i}.attention"
         q = self._heads(f"{at}.query", spec, spec.heads, x)
         k = self._heads(f"{at}.key", spec, spec.kv_heads, x)
-        v = None if shown else self._heads(f"{at}.value", spec, spec.kv_heads, x)
+        valued = run.valued(i, self.kind)
+        v = None if shown and not valued else self._heads(f"{at}.value", spec, spec.kv_heads, x)
         if isinstance(spec.position, Rotary):
             turned = position.apply_rotary(torch.cat((q, k)), spec.position, *run.turns(spec.position, self.dtype))
             q, k = turned[: spec.heads], turned[spec.heads :]
         if run.past:
             k, v = run.past.extend(at, k, k if v is None else v)
             run.past.keep_queries(at, q)
+        if v is not None:
+            for observer in valued:
+                observer.see_values(i, self.kind, self._values(at, v))
         context = run.attend(i, self.kind, spec, q, k, v, self._biases(at, spec, table))
         return torch.cat((q.flatten(), k.flatten())) if shown else self._linear(f"{at}.output", context)
+
+    def _values(self, at: str, v: Tensor) -> Values:
+        """Return the values ``v`` (G, M, D) with the matrix that the attention ``at`` writes with."""
+        return Values(v, self.tensors[f"{at}.output.weight"], self.tensors.get(f"{at}.output.bias"))
 
     def _cross(self, i: int, spec: AttentionSpec, run: Run, x: Tensor, *, shown: bool = False) -> Tensor:
         at, memory = f"layers.{i}.cross", run.memory
@@ -231,5 +240,7 @@ class Network(Sublayers):
 
         q = self._heads(f"{at}.query", spec, spec.heads, x)
         k, v = run.past.keep(at, read) if run.past else read()
+        for observer in run.valued(i, "cross"):
+            observer.see_values(i, "cross", self._values(at, v))
         context = run.attend(i, "cross", spec, q, k, v, None)
         return torch.cat((q.flatten(), k.flatten())) if shown else self._linear(f"{at}.output", context)

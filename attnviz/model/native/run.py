@@ -76,6 +76,10 @@ class Run:
         self.positions = torch.arange(self.first, self.first + count, device=device)
         self._turns: dict[Rotary, tuple[Tensor, Tensor]] = {}
 
+    def valued(self, layer: int, kind: Kind) -> list[Observer]:
+        """Return the observers that want to see the values of a layer."""
+        return [observer for observer in self.observers if observer.valued and observer.wants(layer, kind)]
+
     def rows(self, ids: Tensor, spec: Learned | Sinusoidal) -> Tensor:
         """Return the rows of the position table for the tokens ``ids`` (T,)."""
         return position.position_rows(ids, self.positions, spec)

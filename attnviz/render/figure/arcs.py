@@ -62,7 +62,7 @@ def draw_arcs(observation: Observation, arcs: Arcs, style: Style | None = None, 
         UsageError: the picture would have too many pixels.
     """
     style = style or Style()
-    names = [head_name(layer, head) for layer, head in arcs.heads]
+    names = [head_name(layer, head, observation.measure) for layer, head in arcs.heads]
     longest = min(_LONGEST, max(0.3, (style.given_width or 99.0) / 3 - 0.2))
     sides = [[shorten_to(clean(label), LABEL, longest) for label in labels] for labels in (arcs.queries, arcs.keys)]
     layout = _across(sides, style) if horizontal else _down(sides, style)
@@ -218,7 +218,10 @@ def _notes(observation: Observation, arcs: Arcs, style: Style) -> list[str]:
     divided = f", divided by {len(arcs.heads)} heads" if len(arcs.heads) > 1 else ""
     low, how = (high / 10**_DECADES, " on a logarithmic scale") if style.log else (0.0, "")
     drawn = "width and opacity" if style.log else "opacity"
-    notes = [f"{drawn}: weight, from {sheet.percent(low)} to {sheet.percent(high)} %{how}{divided}"]
+    measure = observation.measure
+    what = "weight" if measure.plain else measure.name
+    ends = f"{sheet.number(low, measure.share)} to {sheet.amount(high, measure)}"
+    notes = [f"{drawn}: {what}, from {ends}{how}{divided}"]
     if arcs.averaged:
         notes.append(f"the mean of {arcs.averaged} heads")
     if arcs.left_out:

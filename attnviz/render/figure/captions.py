@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from attnviz.analysis.text.units import Reading
-from attnviz.record import Observation
+from attnviz.record import Measure, Observation
 from attnviz.render.figure.style import Style
 from attnviz.render.labels import clean
 
@@ -15,7 +15,8 @@ def picture_name(observation: Observation) -> str:
     """Return the model's name, and which of its maps this is if it has several."""
     kind = "" if observation.kind == "self" else f"  {observation.kind}"
     whose = "  observed" if observation.backend == "observed" else ""
-    return clean(observation.model.rpartition("/")[2]) + kind + whose
+    measure = "" if observation.measure.plain else f"  {observation.measure.title}"
+    return clean(observation.model.rpartition("/")[2]) + kind + whose + measure
 
 
 def axis_names(units: Reading) -> tuple[str, str]:
@@ -24,9 +25,10 @@ def axis_names(units: Reading) -> tuple[str, str]:
     return f"looks ({target}{units.kind}s)", f"looked at ({source}{units.kind}s)"
 
 
-def bar_label(*, per_token: bool) -> str:
-    """Return what a scale of weights is of."""
-    return f"attention weight{' per token' if per_token else ''} (%)"
+def bar_label(measure: Measure, *, per_token: bool = False) -> str:
+    """Return what a scale of weights is of; ``(%)`` at its end says that they are written in percent."""
+    name = "attention weight" if measure.plain else measure.name
+    return f"{name}{' per token' if per_token else ''}{' (%)' if measure.share else ''}"
 
 
 def log_note(style: Style) -> str:
@@ -49,4 +51,5 @@ def hidden_note(observation: Observation, share: float) -> str:
     hidden = [] if observation.special or observation.everything else ["special tokens and punctuation"]
     if observation.request.crop.columns != (None, None):
         hidden.append("columns left out")
-    return f"hidden: {100 * share:.0f} % of these rows’ weight, on {' and '.join(hidden) or 'what is not drawn'}"
+    what = "weight" if observation.measure.plain else observation.measure.noun
+    return f"hidden: {100 * share:.0f} % of these rows’ {what}, on {' and '.join(hidden) or 'what is not drawn'}"

@@ -115,19 +115,24 @@ def stand_on_end(side: Side, cell: float) -> bool:
 def has_room_for_numbers(heatmap: Heatmap, across: float, down: float) -> bool:
     """Return whether weights can be written in cells of this size in inches."""
     sign = "−" if heatmap.low < 0 else ""
-    longest = f"{sign}{100 * 10.0**heatmap.exponent * float(np.nanmax(np.abs(heatmap.values))):.0f}"
+    longest = sign + _written(heatmap, float(np.nanmax(np.abs(heatmap.values))))
     return across >= text_width(longest, SMALL) + 0.02 and down >= PITCH and not heatmap.pooled
 
 
 def write_weights(axes: Axes, scale: Scale, heatmap: Heatmap, points: float, *, signed: bool = False) -> None:
     """Write the weights in percent, or in the map's smaller unit, in black or white as the cell is light or dark."""
-    times = 100 * 10.0**heatmap.exponent
     colours = np.asarray(scale.to_rgba(heatmap.values))[..., :3] * 255
     for (row, column), value in np.ndenumerate(heatmap.values):
-        if times * abs(value) >= 0.5:
+        if float(_written(heatmap, abs(float(value)))):
             ink = "#000000" if palette.is_light(colours[row, column]) else "#ffffff"
-            written = f"{times * value:{'+' if signed else ''}.0f}".replace("-", "−")
+            written = ("+" if signed and value > 0 else "") + _written(heatmap, float(value)).replace("-", "−")
             axes.text(column, row, written, ha="center", va="center", size=points, color=ink)
+
+
+def _written(heatmap: Heatmap, value: float) -> str:
+    """Return a weight as it is written into its cell."""
+    value *= 10.0**heatmap.exponent
+    return f"{100 * value:.0f}" if heatmap.percent else f"{value:.1f}"
 
 
 def draw_hidden(sheet: Sheet, axes: Axes, shares: NDArray[np.floating], box: tuple[float, float, float, float]) -> None:

@@ -37,38 +37,40 @@ def draw_difference(aligned: Aligned, units: Reading, style: Style | None = None
     """
     style = style or Style()
     largest = max(float(each.weights.max(initial=0.0)) for each in aligned.maps)
-    scale = Scale(sheet.norm_of(style, largest), sheet.colours_of(style))
+    share = units.measure.share
+    scale = Scale(sheet.norm_of(style, largest), sheet.colours_of(style), share)
     panels = []
     for place, each in enumerate(aligned.maps):
-        heatmap = Heatmap(each.weights, each.rows, each.columns, 0.0, largest)
-        bar = bar_label(per_token=False) if place else None
+        heatmap = Heatmap(each.weights, each.rows, each.columns, 0.0, largest, percent=share)
+        bar = bar_label(units.measure) if place else None
         heading = shorten_to(clean(each.name), LABEL, _HEADING)
         panels.append(Panel(heading, heatmap, each.columns, scale, each.hidden, bar=bar))
     notes = ["both on one scale"]
     if (change := aligned.difference) is None:
         notes.append("no difference is drawn: no rows or no columns of the two correspond")
     else:
-        panels.append(_difference(aligned, change, style))
-        notes[0] += "; the difference is the second minus the first, in percentage points"
+        panels.append(_difference(aligned, change, style, share=share))
+        notes[0] += f"; the difference is the second minus the first{', in percentage points' * share}"
         if aligned.alone:
             notes.append("the difference has the words that correspond in both")
     named = max(max(each.weights.shape) for each in aligned.maps) <= NAMED
-    title = f"{clean(aligned.title)}  {head_name(*aligned.head)}"
+    measure = "" if units.measure.plain else f"  {units.measure.title}"
+    title = f"{clean(aligned.title)}{measure}  {head_name(*aligned.head, units.measure)}"
     around = Around(title, notes, axis_names(units), "", named)
     return draw_panels(panels, around, style)
 
 
-def _difference(aligned: Aligned, change: np.ndarray, style: Style) -> Panel:
+def _difference(aligned: Aligned, change: np.ndarray, style: Style, *, share: bool) -> Panel:
     """Return the map of the difference."""
     most = float(np.abs(change).max(initial=0.0)) or 1.0
     table = palette.two_sided_table("ink" if style.theme == "light" else "ember")
-    scale = Scale(Normalize(-most, most), ListedColormap(table / 255, "difference"))
+    scale = Scale(Normalize(-most, most), ListedColormap(table / 255, "difference"), share)
     rows, columns = aligned.labels
     return Panel(
         "difference",
-        Heatmap(change, rows, columns, -most, most),
+        Heatmap(change, rows, columns, -most, most, percent=share),
         columns,
         scale,
-        bar="difference (points)",
+        bar="difference (points)" if share else "difference",
         signed=True,
     )

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from attnviz.analysis.text.shown_maps import Grid, hidden_shares
 from attnviz.record import Observation
 from attnviz.render.figure import sheet
-from attnviz.render.figure.captions import hidden_note, picture_name, scale_note
+from attnviz.render.figure.captions import bar_label, hidden_note, picture_name, scale_note
 from attnviz.render.figure.fonts import text_width
 from attnviz.render.figure.sheet import BAR, EDGE, LABEL, Scale
 from attnviz.render.figure.style import Style, own_settings
@@ -59,7 +59,8 @@ def draw_grid(observation: Observation, maps: Grid, style: Style | None = None, 
     width = style.given_width or 2 * EDGE + left + sheet.bar_room() * upright + columns * tile
     tiles, pooled = _pooled(maps, min(tile, high / lines / _ratio(maps)) * style.dpi)
     notes = [note for note in (pooled, *_notes(observation, maps, framed, style)) if note]
-    around = sheet.frame(style, f"{picture_name(observation)}  {layers} layers × {heads} heads", notes, width)
+    size = f"{layers} layers" + f" × {heads} heads" * (not observation.measure.by_layer)
+    around = sheet.frame(style, f"{picture_name(observation)}  {size}", notes, width)
     fixed = around.above + _OVER + around.below + (0.04 if upright else 0.5)
     high = max(sheet.LEAST, style.given_height - fixed) if style.given_height else high
     page = sheet.new_sheet(style, around, fixed + high)
@@ -68,13 +69,13 @@ def draw_grid(observation: Observation, maps: Grid, style: Style | None = None, 
     shown = _own(tiles) if style.own_scale else tiles
     largest = float(shown.max())
     norm = sheet.norm_of(replace(style, vmax=None) if style.own_scale else style, largest)
-    scale = Scale(norm, sheet.colours_of(style))
+    scale = Scale(norm, sheet.colours_of(style), style.own_scale or observation.measure.share)
     _draw(axes, _with_means(shown), scale, style)
     _label(axes, names, maps.heads or range(heads), _with_means(tiles).shape, (tile, high / lines), style)
     known = {number: place for place, number in enumerate(maps.heads or range(heads))}
     places = [(numbers.index(layer), known[head]) for layer, head in framed if layer in numbers and head in known]
     _point_out(axes, places, tiles.shape[2:], style)
-    label = "share of the head’s largest (%)" if style.own_scale else "attention weight (%)"
+    label = "share of the head’s largest (%)" if style.own_scale else bar_label(observation.measure)
     bar = (
         (EDGE + left + across + 0.12, top, BAR, high)
         if upright
@@ -199,5 +200,8 @@ def _notes(observation: Observation, maps: Grid, framed: Places, style: Style) -
 
 def _framed_note(observation: Observation) -> str:
     """Return why some heads are framed: a dark head may not be among them, since its links do not count."""
-    counts = "" if observation.everything else " between words that count; positional heads do not"
-    return f"framed: the heads of the strongest links{counts}"
+    if observation.measure.cumulative:
+        return "framed: the last layer, whose paths go through all"
+    apart = "" if observation.measure.by_layer else "; positional heads do not"
+    counts = "" if observation.everything else f" between words that count{apart}"
+    return f"framed: the {'layers' if observation.measure.by_layer else 'heads'} of the strongest links{counts}"

@@ -58,19 +58,20 @@ def draw_heads(
     colours = sheet.colours_of(style)
     panels = []
     for head, heatmap, most in zip(heads, maps, largest, strict=True):
-        name = head_name(head.layer, head.head) if len(heads) > 1 else ""
+        name = head_name(head.layer, head.head, units.measure) if len(heads) > 1 else ""
         panels.append(
             Panel(
-                f"{name}  to {sheet.percent(style.vmax or most)} %" if own else name,
+                f"{name}  to {sheet.amount(style.vmax or most, units.measure)}" if own else name,
                 heatmap,
                 across,
-                Scale(sheet.norm_of(style, most if own else max(largest)), colours),
+                Scale(sheet.norm_of(style, most if own else max(largest)), colours, units.measure.share),
                 hidden_shares(head.weights, observation, pooled=head.size is not None),
                 [row for row, query in enumerate(head.rows) if query in marked and not heatmap.pooled],
             )
         )
-    title = picture_name(observation) + (f"  {head_name(heads[0].layer, heads[0].head)}" if len(heads) == 1 else "")
-    bar = "" if own else bar_label(per_token=heads[0].per_token)
+    one = f"  {head_name(heads[0].layer, heads[0].head, units.measure)}" if len(heads) == 1 else ""
+    title = picture_name(observation) + one
+    bar = "" if own else bar_label(units.measure, per_token=heads[0].per_token)
     notes = _notes(observation, panels, style)
     written = f"numbers in {maps[0].unit}" if maps[0].exponent else ""
     return draw_panels(panels, Around(title, notes, axis_names(units), bar, named, written), style)

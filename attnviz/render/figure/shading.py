@@ -15,7 +15,7 @@ from attnviz.analysis.text.shading import Shading
 from attnviz.record import Observation
 from attnviz.render import palette
 from attnviz.render.figure import sheet
-from attnviz.render.figure.captions import hidden_note, log_note, picture_name
+from attnviz.render.figure.captions import bar_label, hidden_note, log_note, picture_name
 from attnviz.render.figure.fonts import families, shorten_to, text_width
 from attnviz.render.figure.sheet import BAR, EDGE, LABEL, Scale
 from attnviz.render.figure.style import Style, own_settings
@@ -39,7 +39,9 @@ def draw_shading(observation: Observation, shading: Shading, style: Style | None
         UsageError: the picture would have too many pixels.
     """
     style = style or Style()
-    names = [f"L{layer}" if head is None else head_name(layer, head) for layer, head in shading.lines]
+    names = [
+        f"L{layer}" if head is None else head_name(layer, head, observation.measure) for layer, head in shading.lines
+    ]
     left = EDGE + max(text_width(name, LABEL) for name in names) + 0.12
     room = sheet.bar_room()
     words = [shorten_to(clean(label), LABEL, 2.5) for label in shading.words]
@@ -48,8 +50,10 @@ def draw_shading(observation: Observation, shading: Shading, style: Style | None
     width = style.given_width or min(_WIDE, max(3.0, left + natural + room + EDGE))
     places, rows = _flow(sizes, max(0.5, width - left - room - EDGE))
     block = rows * _LINE + (0.06 if rows == 1 else 0.12)
-    means = ", mean of its heads" if shading.lines[0][1] is None else ""
-    title = f"{picture_name(observation)}  “{clean(shading.word)}” looks at, by {'layer' if means else 'head'}{means}"
+    by_layer = observation.measure.by_layer or shading.lines[0][1] is None
+    means = ", mean of its heads" * (by_layer and not observation.measure.by_layer)
+    verb = "looks at" if observation.measure.plain else "takes from"
+    title = f"{picture_name(observation)}  “{clean(shading.word)}” {verb}, by {'layer' if by_layer else 'head'}{means}"
     around = sheet.frame(style, title, _notes(observation, shading, style), width)
     high = len(names) * block
     page = sheet.new_sheet(style, around, around.above + high + around.below)
@@ -58,7 +62,7 @@ def draw_shading(observation: Observation, shading: Shading, style: Style | None
     axes.set(xlim=(0, page.width), ylim=(len(names) * block, 0))
     axes.set_axis_off()
     norm = sheet.norm_of(style, float(shading.weights.max(initial=0.0)))
-    scale = Scale(norm, sheet.colours_of(style))
+    scale = Scale(norm, sheet.colours_of(style), observation.measure.share)
     for line, name in enumerate(names):
         top = line * block
         axes.text(EDGE, top + _LINE / 2, name, size=LABEL, color=style.soft, va="center_baseline")
@@ -67,7 +71,8 @@ def draw_shading(observation: Observation, shading: Shading, style: Style | None
     bar = min(high, 2.2)
     largest = float(shading.weights.max(initial=0.0))
     box = (page.width - EDGE - room + 0.12, around.above + 0.02, BAR, bar - 0.04)
-    sheet.draw_bar(page, scale, "attention weight (%)" if bar > 1.2 else "weight (%)", box, largest)
+    label = bar_label(observation.measure)
+    sheet.draw_bar(page, scale, label if bar > 1.2 else label.removeprefix("attention "), box, largest)
     return page.figure
 
 

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
+from attnviz.record import Measure
 from attnviz.render.figure.fonts import families, shorten_to, text_width, wrap
 from attnviz.render.figure.style import Style, colormap, new_figure
 
@@ -119,10 +120,14 @@ def new_sheet(style: Style, around: Frame, height: float) -> Sheet:
 
 @dataclass(frozen=True, eq=False)
 class Scale:
-    """What turns values into colours: where they lie between the ends of the ``norm``, and the ``colours``."""
+    """What turns values into colours: where they lie between the ends of the ``norm``, and the ``colours``.
+
+    ``share`` says that values are shares, written in percent.
+    """
 
     norm: Normalize
     colours: Colormap
+    share: bool = True
 
     @property
     def high(self) -> float:
@@ -148,7 +153,7 @@ def colours_of(style: Style) -> Colormap:
 
 
 def draw_bar(sheet: Sheet, scale: Scale, label: str, box: tuple[float, float, float, float], largest: float) -> None:
-    """Draw the scale of weights as a bar in percent.
+    """Draw the scale of weights as a bar, in percent if they are shares.
 
     Args:
         sheet: where.
@@ -165,7 +170,9 @@ def draw_bar(sheet: Sheet, scale: Scale, label: str, box: tuple[float, float, fl
     high = scale.high
     most = ["≥" if largest > high * (1 + 1e-6) else ""]
     bar.locator = FixedLocator(_bar_ticks(scale.norm, max(box[2:])))
-    bar.formatter = FuncFormatter(lambda value, _: (most[0] if value >= high * 0.9999 else "") + percent(value))
+    bar.formatter = FuncFormatter(
+        lambda value, _: (most[0] if value >= high * 0.9999 else "") + number(value, scale.share)
+    )
     bar.minorlocator = FixedLocator([])
     bar.update_ticks()
     bar.set_label(_bar_label(label, max(box[2:])), color=sheet.style.ink, size=SMALL, labelpad=3)
@@ -177,7 +184,7 @@ def draw_bar(sheet: Sheet, scale: Scale, label: str, box: tuple[float, float, fl
 
 def _bar_label(label: str, inches: float) -> str:
     """Return the label of a bar of this length: of a short one less of it, down to the unit in brackets."""
-    unit = label[label.find("(") + 1 : -1]
+    unit = "%" if label.endswith("(%)") else label.partition(" ")[0]
     choices = (label, label.removeprefix("attention "), unit)
     return next((each for each in choices if text_width(each, SMALL) <= inches), unit)
 
@@ -195,9 +202,14 @@ def _bar_ticks(norm: Normalize, inches: float) -> list[float]:
     return [*ticks, high] if high - ticks[-1] > 0.6 * step else ticks
 
 
-def percent(value: float) -> str:
-    """Format a weight in percent: ``0``, ``20``, ``0.5``, ``0.02`` or ``−20``."""
-    return f"{100 * value:.3g}".replace("-", "−")
+def number(value: float, share: bool = True) -> str:
+    """Format a weight, in percent if it is a ``share``: ``0``, ``20``, ``0.5``, ``0.02`` or ``−20``."""
+    return f"{100 * value if share else value:.3g}".replace("-", "−")
+
+
+def amount(value: float, measure: Measure) -> str:
+    """Format a weight with its unit: ``20 %``, or ``1.5`` of a measure that is no share."""
+    return number(value, measure.share) + " %" * measure.share
 
 
 def bar_room() -> float:

@@ -111,8 +111,6 @@ def style_of(**given: Any) -> Style:
     for name, value in (("width", style.width), ("vmax", style.vmax), ("dpi", style.dpi)):
         if value is not None and not 0 < value < math.inf:
             raise UsageError(f"`{name}` is {value!r}, expected a number above 0")
-    if style.vmax is not None and style.vmax > 1:
-        raise UsageError(f"`vmax` is {style.vmax!r}, expected a weight above 0 and at most 1")
     return style
 
 

@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from attnviz.analysis.text.aligned import align
 from attnviz.analysis.text.arcs import find_arcs
 from attnviz.analysis.text.shading import find_shading
-from attnviz.analysis.text.shown_maps import grid
-from attnviz.analysis.text.summary import summarise
+from attnviz.analysis.text.shown_maps import grid, head_maps
+from attnviz.analysis.text.summary import Summary, summarise
 from attnviz.errors import UsageError, did_you_mean, short
-from attnviz.record import Heads, Observation, Request
+from attnviz.record import Heads, Measure, Observation, Request
 from attnviz.render.figure.arcs import draw_arcs, room_for_words
 from attnviz.render.figure.difference import draw_difference
 from attnviz.render.figure.grid import draw_grid
@@ -63,12 +63,14 @@ _OWN_SCALES, _ANNOTATED = ("grid", "head"), ("head", "difference")
 """The views that know scales of heads, and those with weights in their cells."""
 
 
-def require_style(view: View, style: Style) -> None:
-    """Check that a ``view`` can look as the ``style`` says.
+def require_style(view: View, style: Style, measure: Measure) -> None:
+    """Check that a ``view`` of a ``measure`` can look as the ``style`` says.
 
     Raises:
-        UsageError: it has no scales of heads, or no cells with weights in them.
+        UsageError: it has no scales of heads, or no cells with weights in them; a scale that shares never reach.
     """
+    if style.vmax is not None and style.vmax > 1 and measure.share:
+        raise UsageError(f"`vmax` is {style.vmax!r}, expected a weight above 0 and at most 1, such as 0.5 or 50%")
     if style.own_scale and view not in _OWN_SCALES:
         raise UsageError(f"`own_scale` is for the views {' and '.join(_OWN_SCALES)}, not for {view}")
     if style.annotate is not None and view not in _ANNOTATED:
@@ -94,11 +96,13 @@ def draw_view(observation: Observation, view: View, style: Style, *, horizontal:
     Raises:
         UsageError: a layer or head that the model does not have; a view that the observation can't give.
     """
-    require_style(view, style)
+    require_style(view, style, observation.measure)
     if view == "profile":
         return draw_profile(observation, style)
     summary = summarise(observation)
     units = summary.units
+    if view == "grid" and observation.measure.by_layer and observation.layers <= _MOST_HEADS:
+        return _draw_layers(observation, summary, style)
     if view == "grid":
         return draw_grid(observation, grid(observation), style, summary.strongest_heads)
     if view == "token":
@@ -115,6 +119,15 @@ def draw_view(observation: Observation, view: View, style: Style, *, horizontal:
     return draw_heads(observation, units, summary.maps, style, marked)
 
 
+def _draw_layers(observation: Observation, summary: Summary, style: Style) -> Figure:
+    """Draw the one map of each layer side by side; those that sum up all layers before each on a scale of its own."""
+    wanted = Heads(observation.request.heads.layers, mean=True)
+    maps = head_maps(observation, summary.units, summary.overview, wanted)
+    return draw_heads(
+        observation, summary.units, maps, replace(style, own_scale=style.own_scale or observation.measure.cumulative)
+    )
+
+
 def draw_two(first: Observation, observe_other: Callable[[Heads], Observation], style: Style) -> Figure:
     """Draw the first head of two observations side by side, and their difference.
 
@@ -126,7 +139,7 @@ def draw_two(first: Observation, observe_other: Callable[[Heads], Observation], 
     Raises:
         UsageError: a text so long that its weights were not kept one by one.
     """
-    require_style("difference", style)
+    require_style("difference", style, first.measure)
     one = summarise(first)
     head = one.maps[0]
     heads = Heads((head.layer,), None if head.head is None else (head.head,), head.head is None)

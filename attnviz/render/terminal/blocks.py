@@ -182,6 +182,8 @@ def _number(value: float, heatmap: Heatmap) -> str:
     value *= 10.0**heatmap.exponent
     if heatmap.percent:
         return f"{100 * value:.0f}" if value >= 0.005 else ""
+    if heatmap.blank and value < 0.05:
+        return ""
     return f"{value:.1f}" if value < 9.95 else f"{value:.0f}"
 
 

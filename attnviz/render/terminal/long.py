@@ -14,8 +14,9 @@ from rich.text import Text
 from attnviz.analysis.text.long_range import LongRange, LongRangeLink, Passage
 from attnviz.analysis.text.summary import Summary
 from attnviz.encoding import Place
+from attnviz.record import ATTENTION, Measure
 from attnviz.render.heatmap import profile_heatmap
-from attnviz.render.labels import fit, shorten, shorten_left, width
+from attnviz.render.labels import fit, head_name, shorten, shorten_left, width
 from attnviz.render.terminal.blocks import Blocks
 
 _PASSAGES = 8
@@ -35,10 +36,10 @@ def long_sections(summary: Summary) -> Iterator[tuple[str, str, RenderableType]]
     unit = summary.units.kind
     if summary.long_range:
         note = f"the strongest of each distance, with the {unit}s around both ends"
-        yield "Long-range links", note, LongRangeLinks(summary.long_range, unit)
+        yield "Long-range links", note, LongRangeLinks(summary.long_range, unit, summary.units.measure)
     if summary.profile is not None:
         heatmap = profile_heatmap(summary.profile, summary.units.layers, len(summary.observation.tokens))
-        note = "in % of attention, by tokens apart; first: the first token"
+        note = f"in % of {summary.units.measure.noun}, by tokens apart; first: the first token"
         yield "Distance profile", note, Blocks(heatmap)
     if any(not math.isnan(passage.received) for passage in summary.passages):
         note = "what others give them; 1.0 is an even share"
@@ -55,6 +56,7 @@ class LongRangeLinks:
 
     long_range: list[LongRange]
     unit: str
+    measure: Measure = ATTENTION
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         ends = [place for band in self.long_range for link in band.links for place in (link.query, link.key)]
@@ -74,7 +76,7 @@ class LongRangeLinks:
             Text.assemble((fit(_where(place), where), "dim"), "  ", _context(place, room, mark))
             for place in (link.query, link.key)
         )
-        head = f"{f'L{link.link.layer} H{link.link.head}':<8}"
+        head = f"{head_name(link.link.layer, link.link.head, self.measure):<8}"
         line = Text.assemble(f"    {link.link.weight:.2f}  ", (head, "cyan"), no_wrap=True, overflow="crop")
         if one:
             yield line.append(query).append(" → ").append(key)

@@ -9,11 +9,12 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
-from attnviz.analysis.text.links import Attended
+from attnviz.analysis.text.links import Attended, Link
 from attnviz.analysis.text.shown_maps import HeadMap
 from attnviz.analysis.text.summary import Summary
 from attnviz.analysis.text.units import Axis, Reading
-from attnviz.render.labels import fit, shorten, width
+from attnviz.record import ATTENTION, Measure
+from attnviz.render.labels import fit, head_name, shorten, width
 
 LABEL = 17
 """The most columns of a word in a list; longer ones are cut."""
@@ -28,6 +29,12 @@ _LEGEND = 30
 def format_weight(value: float, *, per_token: bool) -> str:
     """Format a weight: ``0.46``; or ``0.0046`` if it is per token."""
     return f"{value:.2g}" if per_token and value < 0.095 else f"{value:.2f}"
+
+
+def is_unbounded(summary: Summary) -> bool:
+    """Return whether weights may be of any size: they are per token, no shares, or spread over all layers' paths."""
+    measure = summary.units.measure
+    return summary.observation.request.per_token or measure.by_layer or not measure.share
 
 
 def widest(labels: Iterable[str], most: int = LABEL) -> int:
@@ -48,7 +55,7 @@ def attended_table(summary: Summary, *, named: bool) -> RenderableType:
     listed = rows if named else rows[:_WORDS]
     words = summary.observation.named_links is not None
     firsts = [row.query if words else units.queries.names[row.query_index] for row in listed]
-    looks = _Looks("word" if words else units.kind, firsts, listed, units.keys, _per_token(summary))
+    looks = _Looks("word" if words else units.kind, firsts, listed, units.keys, is_unbounded(summary), units.measure)
     return _cut(
         looks,
         len(listed),
@@ -63,12 +70,8 @@ def generated_table(summary: Summary) -> RenderableType:
     keys = summary.units.keys if summary.units.keys.lines else pieces.keys
     listed = rows[:_WORDS]
     firsts = [pieces.queries.names[row.query_index + 1] for row in listed]
-    looks = _Looks("new token", firsts, listed, keys, _per_token(summary))
+    looks = _Looks("new token", firsts, listed, keys, is_unbounded(summary), summary.units.measure)
     return _cut(looks, len(listed), len(rows), "new tokens; --json has all")
-
-
-def _per_token(summary: Summary) -> bool:
-    return summary.observation.request.per_token
 
 
 def _cut(table: RenderableType, listed: int, all_: int, what: str) -> RenderableType:
@@ -105,6 +108,7 @@ class _Looks:
     rows: Sequence[Attended]
     keys: Axis
     per_token: bool
+    measure: Measure = ATTENTION
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         names = self._names()
@@ -112,9 +116,16 @@ class _Looks:
         average = [[self._average(row, place) for place in range(len(row.average))] for row in self.rows]
         columns = [
             _Column(title, [[(names[key], number) for key, number in row] for row in found])
-            for title, found in (("in its best head", best), ("on average over all heads", average))
+            for title, found in zip(self._titles(), (best, average), strict=True)
         ]
-        yield from self._tables(columns, options.max_width)
+        yield from self._tables(columns[:1] if self.measure.cumulative else columns, options.max_width)
+
+    def _titles(self) -> tuple[str, str]:
+        if self.measure.cumulative:
+            return "through all layers", ""
+        if self.measure.by_layer:
+            return "in its best layer", "on average over all layers"
+        return "in its best head", "on average over all heads"
 
     def _tables(self, columns: Sequence[_Column], wide: int) -> Iterator[Table]:
         """Yield one table of all ``columns``; where it is wider than ``wide`` columns, one for each below the other."""
@@ -145,7 +156,10 @@ class _Looks:
 
     def _best(self, row: Attended, place: int) -> tuple[int, str]:
         link = row.best[place]
-        return link.key_index, f"{self._number(link.weight, row.best_baselines, place)} L{link.layer} H{link.head}"
+        return link.key_index, f"{self._number(link.weight, row.best_baselines, place)} {self._head(link)}"
+
+    def _head(self, link: Link) -> str:
+        return head_name(link.layer, link.head, self.measure)
 
     def _average(self, row: Attended, place: int) -> tuple[int, str]:
         key, value = row.average[place]

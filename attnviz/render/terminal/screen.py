@@ -14,7 +14,7 @@ from attnviz.analysis.text.summary import Summary
 from attnviz.analysis.text.units import Axis
 from attnviz.record import Cell, Observation
 from attnviz.render.heatmap import head_heatmap, overview_heatmap
-from attnviz.render.labels import clean, fit, fit_right, head_name
+from attnviz.render.labels import clean, fit, fit_right, head_name, unit_of
 from attnviz.render.terminal import long
 from attnviz.render.terminal.blocks import Blocks
 from attnviz.render.terminal.looks import (
@@ -23,6 +23,7 @@ from attnviz.render.terminal.looks import (
     baseline_note,
     format_weight,
     generated_table,
+    is_unbounded,
     legend,
     widest,
 )
@@ -33,10 +34,10 @@ _LEAST = 3
 """The fewest columns of a name on a narrow console."""
 
 _CELLS: dict[Cell, str] = {
-    "link": "each head's strongest link between the {unit}s that count, in {percent}",
-    "entropy": "each head's mean entropy in nats: low looks at one token, high at many",
-    "sink": "the largest mean share that one token takes of a head's attention, in %",
-    "distance": "how many tokens away each head looks, on average",
+    "link": "each {head}'s strongest link between the {unit}s that count, {percent}",
+    "entropy": "each {head}'s mean entropy in nats: low looks at one token, high at many",
+    "sink": "the largest mean share that one token takes of a {head}'s {noun}, in %",
+    "distance": "how many tokens away each {head} looks, on average",
 }
 
 
@@ -47,18 +48,23 @@ def summary_parts(summary: Summary, *, named: bool) -> Iterator[RenderableType]:
     yield summary_heading(summary.observation)
     if summary.observation.prediction:
         yield Text(clean(summary.observation.prediction.describe(summary.observation.encoding)), "bold cyan")
-    yield _title("Strongest links", f"each pair of {unit}s once, in the head where it is strongest")
+    measure = summary.units.measure
+    head_or_layer = "layer" if measure.by_layer else "head"
+    where = "through all layers" if measure.cumulative else f"in the {head_or_layer} where it is strongest"
+    yield _title("Strongest links", f"each pair of {unit}s once, {where}")
     yield StrongestLinks(summary)
     yield from _left_out(summary)
     overview = overview_heatmap(summary)
     each = per_token if summary.cell == "link" else ""
-    yield _title("Overview", _CELLS[summary.cell].format(unit=unit, percent=f"{overview.unit}{each}"))
+    percent = f"in {overview.unit}{each}" if measure.share else f"as {measure.formula}{each}"
+    about = _CELLS[summary.cell].format(unit=unit, percent=percent, head=head_or_layer, noun=measure.noun)
+    yield _title("Overview", about)
     yield Blocks(overview, scale=True)
     for head in summary.maps:
         heatmap = head_heatmap(summary.units, head)
         yield _title(
-            head_name(head.layer, head.head),
-            f"each row looks at the columns, in {heatmap.unit} of its attention{per_token}",
+            head_name(head.layer, head.head, measure) + f" {measure.name}" * (not measure.plain),
+            f"{measure.rows}, {unit_of(measure, heatmap.unit)}{per_token}",
         )
         yield Blocks(heatmap, scale=True)
         yield from legend(summary.units, head)
@@ -79,9 +85,9 @@ def summary_heading(observation: Observation) -> Text:
     """Return the line with the model, its backend, and the sizes."""
     line = Text(clean(observation.model.rpartition("/")[2]), "bold")
     whose = "observed: the model's own weights" if observation.backend == "observed" else observation.backend
-    line.append(
-        f" · {whose} · {observation.layers} layers × {observation.heads} heads · {_texts(observation)}", "not bold"
-    )
+    line.append(f" · {whose} · {_layers(observation)} · {_texts(observation)}", "not bold")
+    if not observation.measure.plain:
+        line.append(f" · {observation.measure.title} ({observation.measure.source})", "bold cyan")
     if observation.unobserved:
         seen = ", ".join(f"L{number}" for number in observation.layer_numbers)
         line.append(f" · only {seen} looked at: all below is said of that", "bold yellow")
@@ -94,6 +100,11 @@ def summary_heading(observation: Observation) -> Text:
     if dropped:
         line.append(f" · {dropped} tokens cut off", "bold yellow")
     return line
+
+
+def _layers(observation: Observation) -> str:
+    heads = "" if observation.measure.by_layer else f" × {observation.heads} heads"
+    return f"{observation.layers} layers{heads}"
 
 
 def _texts(observation: Observation) -> str:
@@ -124,14 +135,14 @@ class StrongestLinks:
             yield Text(f"  none: no two {units.kind}s count here", "dim")
             return
         first, second = self._widths(options.max_width)
-        per_token = self.summary.observation.request.per_token
+        per_token = is_unbounded(self.summary)
         bar = max(0, min(_BAR, options.max_width - first - second - _AROUND - 3 * per_token))
         most = max(link.weight for link in links) if per_token else 1.0
         for link in links:
             query, key = fit_right(queries[link.query_index], first), fit(keys[link.key_index], second)
             number = format_weight(link.weight, per_token=per_token)
             line = Text(f"  {query} → {key}  {number}  ", no_wrap=True, overflow="crop")
-            line.append(f"{f'L{link.layer} H{link.head}':<8}", "cyan")
+            line.append(f"{head_name(link.layer, link.head, units.measure):<8}", "cyan")
             length = link.weight / most * bar
             yield line.append("█" * int(length) + "▌" * (length % 1 >= 0.5), "magenta")
 
@@ -143,7 +154,7 @@ class StrongestLinks:
         most = max(LABEL, (room - _BAR - _AROUND) // 2) if units.keys.lines else LABEL
         first, second = widest(names, most), widest(others, most)
         # The weights are what the list is for: where both names do not fit beside them, the longer one is cut first.
-        free = room - _AROUND - 3 * self.summary.observation.request.per_token
+        free = room - _AROUND - 3 * is_unbounded(self.summary)
         first = min(first, max(_LEAST, free // 2, free - second))
         return first, min(second, max(_LEAST, free - first))
 
@@ -166,7 +177,8 @@ def _left_out(summary: Summary) -> Iterator[RenderableType]:
         (share, first), *rest = shares
         others = "".join(f", {share:.0%} to {owner}" for share, owner in rest)
         where = "counted here" if counted else "see --special"
-        yield Note(f"{share:.0%} of the attention goes to {first}{others}; {where}.")
+        noun = summary.units.measure.noun
+        yield Note(f"{share:.0%} of the {noun} goes to {first}{others}; {where}.")
     also = []
     axes = ((units.queries, summary.query_mask), (keys, summary.key_mask))
     if any(axis.function.any() and not counting[axis.function].any() for axis, counting in axes):

@@ -1,0 +1,68 @@
+"""Records of what is made of attention weights, and what a record of these suffices for: rollout and flow."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnviz.analysis.text.flow import flow
+from attnviz.analysis.text.rollout import rollout
+from attnviz.errors import UsageError
+from attnviz.record import AttentionRecord, EncoderDecoderRecord, Record, WeightsName
+
+Found = TypeVar("Found", bound=AttentionRecord)
+ALONG_PATHS = ("rollout", "flow")
+"""What is made of the attention weights alone."""
+
+
+def measured(record: Record, wanted: WeightsName | None) -> Record:
+    """The record with the ``wanted`` weights: those that it has, or rollout or flow of its attention.
+
+    Raises:
+        UsageError: it has others, from which they can't be computed.
+        InputError: as ``flow``.
+    """
+    held = record.cross.measure if isinstance(record, EncoderDecoderRecord) else record.measure
+    if wanted in (None, held):
+        return record
+    if held != "attention" or wanted not in ALONG_PATHS:
+        flag = "" if wanted == "attention" else f" --weights {wanted}"
+        raise UsageError(
+            f"the record holds {held}, of which {wanted} can't be computed",
+            hint=f"Keep it: attnviz export TEXT FILE.json{flag}",
+        )
+    if isinstance(record, EncoderDecoderRecord):
+        raise one_stack_error(wanted, record.model)
+    return along_paths(record, wanted)
+
+
+def one_stack_error(wanted: WeightsName, model: str) -> UsageError:
+    """The error where a text is to be followed through the layers of a model with two stacks."""
+    return UsageError(
+        f"{wanted} follows a text through the layers of one stack, and {model} is an encoder–decoder",
+        hint="Ask for norm: the norms of what each head takes from each token.",
+    )
+
+
+def along_paths(record: Found, wanted: WeightsName) -> Found:
+    """The rollout or flow of a record of attention weights, one map a layer.
+
+    Raises:
+        InputError, UsageError: as ``flow``; the record is of attention from one text to another.
+    """
+    if record.kind != "self":
+        raise one_stack_error(wanted, record.model)
+    weights = record.weights
+    found = rollout(weights, causal=record.causal) if wanted == "rollout" else flow(weights)
+    return made_of(record, wanted, found[:, None])
+
+
+def made_of(record: Found, measure: WeightsName, weights: NDArray[np.floating[Any]]) -> Found:
+    """A record of ``weights`` (L, H, N, M) that were made of those of another, in the same type."""
+    return replace(
+        record, weights=weights.astype(record.weights.dtype), measure=measure, below=record, states=(), scores=None,
+        scales=(), softcaps=(), biases=None, query_vectors=None, key_vectors=None,
+    )  # fmt: skip

@@ -1,0 +1,118 @@
+"""What the numbers of a map measure: attention weights, or what is made of them to say where information comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from attnviz.errors import not_one_of
+
+WeightsName = Literal["attention", "norm", "norm+heads", "norm+residual", "rollout", "flow", "zeroing"]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What the numbers of a map measure.
+
+    Attributes:
+        name: its name, as ``--weights`` takes it.
+        formula: what a number is, for titles and scales.
+        rows: what the row of a query says, for the title of a map.
+        noun: what shares of a row are shares of.
+        share: whether a row sums to 1 at most, so that its numbers are written in percent.
+        by_layer: whether a layer has one map, in place of one for each head.
+        cumulative: whether the map of a layer says what came through all layers up to it, so that the last says all.
+        source: the paper.
+    """
+
+    name: WeightsName
+    formula: str
+    rows: str
+    noun: str
+    share: bool = False
+    by_layer: bool = False
+    cumulative: bool = False
+    source: str = ""
+
+    @property
+    def plain(self) -> bool:
+        """Whether these are the attention weights themselves."""
+        return self.name == "attention"
+
+    @property
+    def title(self) -> str:
+        """Its name and its formula, in one line."""
+        return f"{self.name}: {self.formula}"
+
+
+ATTENTION = Measure("attention", "attention weight", "each row looks at the columns", "attention", share=True)
+
+MEASURES: Mapping[WeightsName, Measure] = {
+    each.name: each
+    for each in (
+        ATTENTION,
+        Measure(
+            "norm",
+            "‖A·f(x)‖",
+            "each row takes from the columns",
+            "value norms",
+            source="Kobayashi et al. 2020",
+        ),
+        Measure(
+            "norm+heads",
+            "‖Σ A·f(x)‖ over the heads",
+            "each row takes from the columns",
+            "norms of summed values",
+            by_layer=True,
+            source="Kobayashi et al. 2020",
+        ),
+        Measure(
+            "norm+residual",
+            "norm after the residual and the layer norm",
+            "each row is made of the columns",
+            "norms with the residual",
+            by_layer=True,
+            source="Kobayashi et al. 2021",
+        ),
+        Measure(
+            "rollout",
+            "share of paths that end there",
+            "the paths of each row end in the columns",
+            "rollout",
+            share=True,
+            by_layer=True,
+            cumulative=True,
+            source="Abnar & Zuidema 2020",
+        ),
+        Measure(
+            "flow",
+            "largest flow to the input",
+            "from each row so much can flow to the columns",
+            "flow",
+            by_layer=True,
+            cumulative=True,
+            source="Abnar & Zuidema 2020",
+        ),
+        Measure(
+            "zeroing",
+            "1 − cos without the value",
+            "each row changes so much without the value of the columns",
+            "changes",
+            by_layer=True,
+            source="Mohebbi et al. 2023",
+        ),
+    )
+}
+"""All measures by name."""
+
+
+def measure_of(name: WeightsName | None) -> Measure:
+    """The measure of a name; None is attention."""
+    return MEASURES[name or "attention"]
+
+
+def require_measure(name: str | None) -> None:
+    """Raise a ``UsageError`` if there is no measure of that name."""
+    if name is not None and name not in MEASURES:
+        raise not_one_of("`weights`", str(name), tuple(MEASURES))
