@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+Change = Callable[["Tensor"], "Tensor"]
+
 _TOGETHER = 1 << 22
 """About how many numbers of f(x) are made at once."""
+
+
+def _same(x: Tensor) -> Tensor:
+    return x
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +45,17 @@ class Values:
         """f(x) of some keys in one head, (M, C), in float32 at least."""
         import torch
 
-        exact, size = torch.promote_types(self.values.dtype, torch.float32), self.values.shape[-1]
-        values = self.values[head * len(self.values) // self.heads, start:stop].to(exact)
-        return values @ self.output[:, head * size : (head + 1) * size].to(exact).T
+        exact = torch.promote_types(self.values.dtype, torch.float32)
+        return self._of(head)[start:stop].to(exact) @ self._output(head).to(exact).T
+
+    def _of(self, head: int) -> Tensor:
+        """The values that a head reads (M, D)."""
+        return self.values[head * len(self.values) // self.heads]
+
+    def _output(self, head: int) -> Tensor:
+        """The part of W_O that a head writes with (C, D)."""
+        size = self.values.shape[-1]
+        return self.output[:, head * size : (head + 1) * size]
 
     def norms(self) -> Tensor:
         """‖f(x)‖₂ of each head and key, (H, M)."""
@@ -51,3 +66,30 @@ class Values:
             torch.cat([self.made(head, at, at + step).norm(dim=-1) for at in range(0, count, step)])
             for head in range(self.heads)
         ])  # fmt: skip
+
+    def mixed(self, weights: Tensor) -> Tensor:
+        """Σ_h Σ_j A[h, i, j] f_h(x_j) + b_O of each query (N, C): what the attention adds, by ``weights`` (H, N, M)."""
+        import torch
+
+        context = torch.cat([each @ self._of(head).to(each.dtype) for head, each in enumerate(weights)], -1)  # (N, H·D)
+        found = context @ self.output.to(context.dtype).T
+        return found if self.bias is None else found + self.bias.to(found.dtype)
+
+    def summed_norms(self, weights: Tensor, change: Change = _same) -> Tensor:
+        """‖Σ_h A[h, i, j] · f_h(x_j)‖₂ of each query and key (N, M), by ``weights`` (H, N, M), in float64.
+
+        ``change`` is a linear map of vectors (…, C) that is applied to f(x) before the norm. No sum is ever made:
+        ‖Σ a_h f_h‖² = Σ_h Σ_g a_h a_g ⟨f_h, f_g⟩, where the products do not depend on the query.
+        """
+        import torch
+
+        a = weights.double()
+        heads, queries, keys = a.shape
+        found = a.new_zeros((queries, keys))
+        step = max(1, _TOGETHER // (heads * max(len(self.output), queries)))
+        for at in range(0, keys, step):
+            f = change(torch.stack([self.made(head, at, at + step).double() for head in range(heads)]))  # (H, m, C)
+            products = torch.einsum("hmc,gmc->mhg", f, f)
+            some = a[:, :, at : at + step].permute(2, 1, 0)  # (m, N, H)
+            found[:, at : at + step] = ((some @ products) * some).sum(-1).clamp(min=0).sqrt().T
+        return found

@@ -79,6 +79,10 @@ class Encoding:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def beginning(self, tokens: int) -> Encoding:
+        """Its first tokens as a model reads them, for a run of which only the way it goes matters."""
+        return replace(self, ids=self.ids[:tokens], type_ids=self.type_ids[:tokens])
+
 
 def encode(
     tokenizer: Tokenizer,

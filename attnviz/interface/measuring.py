@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attnviz.analysis.text.measures import ALONG_PATHS, along_paths, made_of, one_stack_error
+from attnviz.analysis.text.measures import ALONG_PATHS, along_paths, made_of, one_stack_error, require_values
 from attnviz.errors import UsageError
 from attnviz.interface.records import Attention
 from attnviz.record import WeightsName, measure_of
 from attnviz.record.measure import require_measure
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
     from attnviz.attention.kernel import Observer
+    from attnviz.attention.values import Values
     from attnviz.model.hosted import Hosted
     from attnviz.model.native.backend import Native
 
@@ -31,11 +36,7 @@ class Measuring:
         self.observers: list[Observer] = []
         if self._measure.plain or self._measure.name in ALONG_PATHS:
             return
-        if backend.name == "observed":
-            raise UsageError(
-                f"the model attends by itself (observed): it hands in its weights, and no values for {name}",
-                hint="Ask for rollout, which is made of the weights alone.",
-            )
+        require_values(backend.name, name)
         from attnviz.attention.observers import KeptValues, ValueNorms, Weights
 
         self._norms = Weights(backend.layers, most)
@@ -57,4 +58,32 @@ class Measuring:
             return along_paths(found, name)
         if name == "norm":
             return made_of(found, name, as_array(self._norms.stacked(found.kind)))
-        raise one_stack_error(name, found.model)
+        if found.kind != "self" and name != "norm+heads":
+            raise one_stack_error(name, found.model)
+        import torch
+
+        values = [self._values.found[found.kind][number] for number in found.layer_numbers]
+        with torch.inference_mode():
+            weights = [torch.from_numpy(layer).to(values[0].values.device) for layer in found.weights]
+            if name == "norm+heads":
+                maps = torch.stack([each.summed_norms(a) for a, each in zip(weights, values, strict=True)])
+            else:
+                maps = self._through_layers(name, found, weights, values)
+        return made_of(found, name, as_array(maps)[:, None])
+
+    def _through_layers(
+        self, name: WeightsName, found: Attention, weights: Sequence[Tensor], values: Sequence[Values]
+    ) -> Tensor:
+        """The maps for which attnviz's own layers are run."""
+        if self._backend.name != "native":
+            raise UsageError(
+                f"{name} needs the layers of attnviz's own forward pass, and transformers runs {found.model}",
+                hint="Ask for norm, norm+heads, rollout or flow.",
+            )
+        import torch
+
+        from attnviz.model.native.contributions import changes_without, norms_with_residual
+
+        compute = norms_with_residual if name == "norm+residual" else changes_without
+        states = [torch.from_numpy(each).to(weights[0].device) for each in found.states]
+        return compute(self._backend.network, weights, values, states)

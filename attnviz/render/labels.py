@@ -45,8 +45,13 @@ def head_name(layer: int, head: int | None, measure: Measure = ATTENTION) -> str
 
 
 def unit_of(measure: Measure, percent: str = "%") -> str:
-    """Return in what the numbers of a map are, for a title: ``in % of its attention``, or the formula."""
-    return f"in {percent} of its {measure.noun}" if measure.share else f"as {measure.formula}"
+    """Return in what the numbers of a map are, for a title: ``in % of its attention``, or the formula.
+
+    ``percent`` is the unit of its ``Heatmap``, such as ``0.1 %`` or ``0.01``.
+    """
+    if measure.share:
+        return f"in {percent} of its {measure.noun}"
+    return f"{measure.formula}{f', in units of {percent}' if percent else ''}"
 
 
 def shorten(text: str, most: int) -> str:

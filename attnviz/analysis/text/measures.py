@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from attnviz.analysis.text.flow import flow
 from attnviz.analysis.text.rollout import rollout
 from attnviz.errors import UsageError
-from attnviz.record import AttentionRecord, EncoderDecoderRecord, Record, WeightsName
+from attnviz.record import AttentionRecord, Backend, EncoderDecoderRecord, Record, WeightsName
 
 Found = TypeVar("Found", bound=AttentionRecord)
 ALONG_PATHS = ("rollout", "flow")
@@ -37,6 +37,15 @@ def measured(record: Record, wanted: WeightsName | None) -> Record:
     if isinstance(record, EncoderDecoderRecord):
         raise one_stack_error(wanted, record.model)
     return along_paths(record, wanted)
+
+
+def require_values(backend: Backend, wanted: WeightsName | None) -> None:
+    """Raise a ``UsageError`` if weights of that name need values, and the model hands in its weights alone."""
+    if backend == "observed" and wanted not in (None, "attention", *ALONG_PATHS):
+        raise UsageError(
+            f"the model attends by itself (observed): it hands in its weights, and no values for {wanted}",
+            hint="Ask for rollout, which is made of the weights alone.",
+        )
 
 
 def one_stack_error(wanted: WeightsName, model: str) -> UsageError:

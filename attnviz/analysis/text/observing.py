@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from attnviz.analysis.plan import require_streamed
+from attnviz.analysis.text.measures import require_values
 from attnviz.analysis.text.observers import Source, TextObservers
 from attnviz.analysis.text.shown_maps import require_layers
 from attnviz.attention.observers import Only, ValueNorms
@@ -44,6 +45,7 @@ def observe(
         InputError, ModelError: as the run; weights that are made of those of all heads at once.
     """
     require_streamed(request.weights)
+    require_values(backend.name, request.weights)
     kind: Kind = "self" if written is None else request.map or "cross"
     causal = is_causal(backend, read, written, kind)
     encoding = read if written is None or kind == "encoder" else written
@@ -100,9 +102,5 @@ def _layers(backend: Native | Hosted, kind: Kind, request: Request) -> tuple[int
 def is_causal(backend: Native | Hosted, read: Encoding, written: Encoding | None, kind: Kind) -> bool:
     """Whether no query sees a later key; a hosted model shows it in a run, for which a few tokens suffice."""
     if backend.name != "native":
-        backend.run(_beginning(read), (), None if written is None else _beginning(written))
+        backend.run(read.beginning(_PROBE), (), None if written is None else written.beginning(_PROBE))
     return backend.causal(kind)
-
-
-def _beginning(encoding: Encoding) -> Encoding:
-    return replace(encoding, ids=encoding.ids[:_PROBE], type_ids=encoding.type_ids[:_PROBE])

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from attnviz.attention import kernel
 from attnviz.attention.kernel import Bias, Kind, Observer
+from attnviz.attention.values import Values
 from attnviz.attention.window import EVERYTHING
 from attnviz.errors import UnsupportedModel
 from attnviz.model.hosted import masks
@@ -28,6 +29,10 @@ _KNOWN = frozenset({
 })  # fmt: skip
 
 _CROSS = re.compile(r"cross|encoder_attn|encdec|enc_dec|encoder_decoder", re.IGNORECASE)
+
+
+Outputs = dict[tuple[Kind, int], tuple[Tensor, Tensor | None]]
+"""The matrix (C, H·D) that the heads of each kind and layer write with, and its bias (C,)."""
 
 
 @dataclass
@@ -64,6 +69,11 @@ class AttentionCalls:
         self._last = query, key, (kind, layer)
         return kind, layer, again
 
+    @property
+    def last(self) -> tuple[Kind, int]:
+        """The kind and layer of the last call."""
+        return self._last[2]
+
     def _next(self, module: nn.Module, shape: tuple[int, int]) -> tuple[Kind, int]:
         """Return the kind and layer of a new call. A module that several layers share is called once for each."""
         kind, numbers = self._places[module]
@@ -88,7 +98,11 @@ class KernelAttention:
     mask = staticmethod(masks.mask)
 
     def __init__(
-        self, model: nn.Module, shapes: Mapping[Kind, tuple[int, int]], observers: Sequence[Observer] = ()
+        self,
+        model: nn.Module,
+        shapes: Mapping[Kind, tuple[int, int]],
+        observers: Sequence[Observer] = (),
+        outputs: Outputs | None = None,
     ) -> None:
         """Prepare for one run.
 
@@ -96,7 +110,9 @@ class KernelAttention:
             model: the model.
             shapes: the shape (N, M) of each kind of map.
             observers: what sees the tiles.
+            outputs: the matrices that heads write with, for observers that see values.
         """
+        self._outputs = outputs or {}
         self._calls = AttentionCalls(model, shapes)
         self.seen = RunFacts(self._calls.layers)
         self._observers = observers
@@ -118,6 +134,9 @@ class KernelAttention:
         sinks = sinks_of(module, facts)
         kind, layer, again = self._calls.place(module, query, key)
         self.seen.causal[kind] = self.seen.causal.get(kind, True) and sight.causal
+        for observer in self._observers:
+            if observer.valued and not again and observer.wants(layer, kind):
+                observer.see_values(layer, kind, Values(value[0], *self._output(kind, layer)))
         context = kernel.attend(
             query[0],
             key[0],
@@ -132,6 +151,15 @@ class KernelAttention:
             observers=() if again else self._observers,
         )
         return context.transpose(0, 1)[None].contiguous(), None
+
+    def _output(self, kind: Kind, layer: int) -> tuple[Tensor, Tensor | None]:
+        if (kind, layer) not in self._outputs:
+            raise UnsupportedModel(
+                f"what the heads of layer {layer} give goes through something else before a matrix, or that can't "
+                "be read: there are no vectors whose norms these would be",
+                hint="Ask for rollout, which is made of the weights alone.",
+            )
+        return self._outputs[kind, layer]
 
 
 class DryRunAttention(KernelAttention):

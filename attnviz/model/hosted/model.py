@@ -14,8 +14,9 @@ from torch import Tensor
 from attnviz.attention.kernel import Kind, Observer
 from attnviz.encoding import Encoding
 from attnviz.errors import UnsupportedModel
-from attnviz.model.hosted.attention import DryRunAttention, KernelAttention, RunFacts
+from attnviz.model.hosted.attention import DryRunAttention, KernelAttention, Outputs, RunFacts
 from attnviz.model.hosted.loaded import Loaded, has_no_head, hidden_states, last_hidden_state
+from attnviz.model.hosted.outputs import OutputProbe
 from attnviz.model.hosted.probes import EagerProbe, SdpaProbe
 from attnviz.model.hosted.row_sampler import OnHeads, OnRows, Sampler
 from attnviz.model.inputs import require_finite
@@ -29,6 +30,10 @@ OUTPUT_FIELDS: dict[Kind, str] = {
     "decoder": "decoder_attentions",
     "cross": "cross_attentions",
 }
+
+
+_PROBED = 8
+"""How many tokens are run to see which matrices heads write with."""
 
 
 class AttendsByItself(UnsupportedModel):
@@ -62,7 +67,8 @@ class Hosted(Loaded):
             ModelError: the tokenizer and the model do not belong together, or the result is not finite.
         """
         wanted = any(type(observer).hidden is not Observer.hidden for observer in observers)
-        hook = KernelAttention(self.model, self._shapes(encoding, target), observers)
+        outputs = self._outputs(encoding, target) if any(observer.valued for observer in observers) else None
+        hook = KernelAttention(self.model, self._shapes(encoding, target), observers, outputs)
         output = self._forward(encoding, target, hook, output_hidden_states=wanted or not has_no_head(self.model))
         self._require_all(hook.seen.layers)
         self._last.seen = hook.seen
@@ -79,6 +85,14 @@ class Hosted(Loaded):
     def can_classify(self, encoding: Encoding) -> bool:
         """Whether it has a head that classifies ``encoding``; that of two stacks reads at an end token."""
         return self.labels is not None and (self.kinds == ("self",) or self.model.config.eos_token_id in encoding.ids)
+
+    def _outputs(self, encoding: Encoding, target: Encoding | None) -> Outputs:
+        """The matrices that heads write with, as a run of a few tokens shows them."""
+        read, written = encoding.beginning(_PROBED), target.beginning(_PROBED) if target else None
+        probe = OutputProbe(self.model, self._shapes(read, written))
+        with probe.watching(self.model):
+            self._forward(read, written, probe)
+        return probe.found
 
     def logits(
         self,

@@ -118,7 +118,7 @@ class Network(Sublayers):
                 observer.hidden(i, x, self.kind)
             if not whole and i == last:
                 return self._look(i, layer, x, run, table)
-            x = self._layer(i, layer, x, run, table)
+            x = self._layer(i, layer, x, run, partial(self._attention, i, layer.attention, run, table))
         if self.spec.final_norm:
             x = self._norm("norm", self.spec.final_norm, x)
         if self.spec.final_size:
@@ -158,9 +158,12 @@ class Network(Sublayers):
             return self._norm("relative.norm", spec.norm, table)
         return table
 
-    def _layer(self, i: int, layer: LayerSpec, x: Tensor, run: Run, table: Tensor) -> Tensor:
+    def layer(self, i: int, x: Tensor, attended: Tensor, run: Run) -> Tensor:
+        """Return what leaves layer ``i``, given the states ``x`` that enter it and what its attention adds, (T, C)."""
+        return self._layer(i, self.spec.layers[i], x, run, attention=lambda _: attended.clone())
+
+    def _layer(self, i: int, layer: LayerSpec, x: Tensor, run: Run, attention: Callable[[Tensor], Tensor]) -> Tensor:
         at = f"layers.{i}"
-        attention = partial(self._attention, i, layer.attention, run, table)
         inner = partial(self._mlp, f"{at}.mlp", layer.mlp)
         if isinstance(layer.norms, ParallelNorm):
             normed = self._entering(f"{at}.attention", layer, x)

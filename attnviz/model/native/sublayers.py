@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import torch
@@ -92,6 +92,20 @@ class Sublayers:
         if bias is None or len(x) < MANY or x.device.type != "cpu":
             return functional.linear(x, weight, bias)
         return functional.linear(x, weight).add_(bias)
+
+    def norm_parts(self, at: str, norm: Norm, x: Tensor) -> tuple[Callable[[Tensor], Tensor], Tensor]:
+        """Return the norm of the states ``x`` (T, C) as a linear map of the parts of a sum, and the factor of each sum.
+
+        norm(x) = factor (T, 1) · map(x) + bias: the norm of a sum is the sum of its mapped parts times the factor of
+        the whole sum (Kobayashi et al. 2021).
+        """
+        weight = self.tensors.get(f"{at}.weight")
+        gain = 1.0 if weight is None else weight + norm.offset
+        if isinstance(norm, LayerNorm):
+            return lambda part: (part - part.mean(-1, keepdim=True)) * gain, (
+                x.var(-1, correction=0, keepdim=True) + norm.eps
+            ).rsqrt()
+        return lambda part: part * gain, (x.square().mean(-1, keepdim=True) + norm.eps).rsqrt()
 
     def _norm(self, at: str, norm: Norm, x: Tensor) -> Tensor:
         weight = self.tensors.get(f"{at}.weight")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from attnviz.analysis.text.units import Reading
-from attnviz.record import Measure, Observation
+from attnviz.record import ATTENTION, Measure, Observation
 from attnviz.render.figure.style import Style
 from attnviz.render.labels import clean
 
@@ -36,11 +36,12 @@ def log_note(style: Style) -> str:
     return "logarithmic scale: weights below its beginning have the lowest colour" if style.log else ""
 
 
-def scale_note(style: Style, heads: int) -> str:
+def scale_note(style: Style, heads: int, measure: Measure = ATTENTION) -> str:
     """Return what a reader must know of the scale of a picture of so many heads; empty for the usual one."""
-    shared = "" if heads == 1 else "one scale for all heads"
+    head = "layer" if measure.by_layer else "head"
+    shared = "" if heads == 1 else f"one scale for all {head}s"
     if style.own_scale and heads > 1:
-        shared = "each head has a scale of its own, to its largest weight"
+        shared = f"each {head} has a scale of its own, to its largest {'weight' if measure.plain else 'number'}"
     return "; ".join(filter(None, (shared, log_note(style))))
 
 

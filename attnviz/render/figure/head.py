@@ -99,4 +99,4 @@ def _notes(observation: Observation, panels: Sequence[Panel], style: Style) -> l
     heatmap = panels[0].heatmap
     known = [panel.hidden for panel in panels if panel.hidden is not None]
     hidden = hidden_note(observation, float(np.mean([share.mean() for share in known]))) if known else ""
-    return [note for note in (heatmap.pooled, scale_note(style, len(panels)), hidden) if note]
+    return [note for note in (heatmap.pooled, scale_note(style, len(panels), observation.measure), hidden) if note]

@@ -56,7 +56,7 @@ def summary_parts(summary: Summary, *, named: bool) -> Iterator[RenderableType]:
     yield from _left_out(summary)
     overview = overview_heatmap(summary)
     each = per_token if summary.cell == "link" else ""
-    percent = f"in {overview.unit}{each}" if measure.share else f"as {measure.formula}{each}"
+    percent = f"in {overview.unit}{each}" if measure.share else f"{unit_of(measure, overview.unit)}{each}"
     about = _CELLS[summary.cell].format(unit=unit, percent=percent, head=head_or_layer, noun=measure.noun)
     yield _title("Overview", about)
     yield Blocks(overview, scale=True)

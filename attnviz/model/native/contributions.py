@@ -1,0 +1,122 @@
+"""What each token is made of in a layer: the norms of its parts, and what changes without the value of a token."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from attnviz.attention.values import Values
+from attnviz.errors import InputError
+from attnviz.model.architecture.spec import BranchNorm, ParallelNorm, PostNorm, SandwichNorm
+from attnviz.model.native.forward import Network
+from attnviz.model.native.run import Run
+
+MOST = 1e13
+"""How many multiplications value zeroing may take: some minutes."""
+_TOGETHER = 1 << 22
+"""About how many numbers of states are made at once."""
+
+
+@torch.inference_mode()
+def norms_with_residual(
+    network: Network, weights: Sequence[Tensor], values: Sequence[Values], states: Sequence[Tensor]
+) -> Tensor:
+    """‖part of token j in token i‖₂ after the attention, its residual connection and its layer norm, (L, N, N).
+
+    Where the norm comes after the sum, x' = LN(x + Σ A f(x)), the part is that of the normed sum; where it comes before
+    the attention, x' = x + Σ A f(LN(x)), there is none after it. Biases belong to no token (Kobayashi et al. 2021).
+
+    Args:
+        network: the network.
+        weights: those of each layer (H, N, N).
+        values: those of each layer.
+        states: the states (N, C) that enter each layer.
+    """
+    return torch.stack([
+        _with_residual(network, i, a, values[i], states[i].double()) for i, a in enumerate(weights)
+    ])  # fmt: skip
+
+
+def _with_residual(network: Network, i: int, weights: Tensor, values: Values, x: Tensor) -> Tensor:
+    layer, at, a = network.spec.layers[i], f"layers.{i}.attention", weights.double()
+    times = 1.0 if isinstance(layer.norms, PostNorm | ParallelNorm) else layer.residual
+    factor, own = torch.full((len(x), 1), times, dtype=x.dtype, device=x.device), x
+    match layer.norms:
+        case PostNorm(norm):
+            change, factor = network.norm_parts(f"{at}.norm", norm, x + values.mixed(a))
+            own = factor * change(x)
+        case BranchNorm(norm) | SandwichNorm(norm):
+            name = f"{at}.norm" if isinstance(layer.norms, BranchNorm) else f"{at}.norm_after"
+            change, scale = network.norm_parts(name, norm, values.mixed(a))
+            factor = scale * times
+        case _:
+            change = _same
+    found = factor * values.summed_norms(a, change)
+    itself = torch.stack([each.diagonal() for each in a])  # (H, N)
+    part = sum(itself[head, :, None] * values.made(head).double() for head in range(len(a)))
+    found.fill_diagonal_(0).diagonal().copy_((factor * change(torch.as_tensor(part)) + own).norm(dim=-1))
+    return found
+
+
+def _same(x: Tensor) -> Tensor:
+    return x
+
+
+@torch.inference_mode()
+def changes_without(
+    network: Network, weights: Sequence[Tensor], values: Sequence[Values], states: Sequence[Tensor]
+) -> Tensor:
+    """1 − cos of what leaves a layer at token i with the value of token j, and with zeros in its place, (L, N, N).
+
+    That is value zeroing (Mohebbi et al. 2023): each layer is run from what entered it, once for each token. The
+    arguments are as for ``norms_with_residual``.
+
+    Raises:
+        InputError: that takes too long for so many tokens.
+    """
+    _require_few(network, len(states[0]))
+    return torch.stack([
+        _without(network, i, a, values[i], states[i]) for i, a in enumerate(weights)
+    ])  # fmt: skip
+
+
+def _require_few(network: Network, n: int) -> None:
+    size = sum(tensor.numel() for name, tensor in network.tensors.items() if name.startswith("layers."))
+    if size * n * n > MOST:
+        raise InputError(
+            f"zeroing runs each layer once for each token: {n:,} tokens of this model are too many, up to "
+            f"{math.isqrt(int(MOST / size)):,} take some minutes",
+            hint="Give a shorter text; norm+residual takes less time, and says something similar.",
+        )
+
+
+def _without(network: Network, i: int, weights: Tensor, values: Values, x: Tensor) -> Tensor:
+    n, run = len(x), Run(len(x), network.device)
+    added = values.mixed(weights).to(x.dtype)
+    whole = network.layer(i, x, added, run)
+    found = torch.zeros((n, n), dtype=torch.float64, device=x.device)
+    f = torch.stack([values.made(head) for head in range(len(weights))])  # (H, N, C)
+    for queries, keys in _pairs(weights, x.shape[1], beside=network.spec.layers[i].convolution is not None):
+        lost = torch.einsum("hp,hpc->pc", weights[:, queries, keys].to(f.dtype), f[:, keys])
+        left = network.layer(i, x[queries], added[queries] - lost.to(x.dtype), run)
+        cosine = torch.cosine_similarity(left.double(), whole[queries].double(), dim=-1)
+        found[queries, keys] = (1 - cosine).clamp(min=0)
+    return found
+
+
+def _pairs(weights: Tensor, width: int, *, beside: bool) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield queries and keys of which one has something of the other, some at once.
+
+    Where a convolution mixes tokens that stand side by side (``beside``), all queries of a key come together.
+    """
+    n = weights.shape[1]
+    if beside:
+        for key in range(n):
+            yield torch.arange(n, device=weights.device), torch.full((n,), key, device=weights.device)
+        return
+    keys, queries = torch.nonzero(weights.any(0).T, as_tuple=True)
+    step = max(1, _TOGETHER // (len(weights) * width))
+    yield from zip(torch.split(queries, step), torch.split(keys, step), strict=True)
