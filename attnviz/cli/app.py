@@ -19,6 +19,7 @@ from attnviz.cli.cost import cost
 from attnviz.cli.export import export
 from attnviz.cli.find import find
 from attnviz.cli.flags import flags_of, with_flags
+from attnviz.cli.heads import heads
 from attnviz.cli.help import help_
 from attnviz.cli.models import models
 from attnviz.cli.schema import schema
@@ -57,7 +58,7 @@ def attnviz(
         raise typer.Exit(ExitCode.USAGE)
 
 
-for command in (show, find, compare, export, batch, check, models, cost, schema, help_):
+for command in (show, find, heads, compare, export, batch, check, models, cost, schema, help_):
     app.command(command.__name__.removesuffix("_"), cls=Command)(command)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from attnviz import record
 from attnviz.errors import UsageError
+from attnviz.interface.answering import Answering
 from attnviz.interface.judged import Judged
 from attnviz.interface.keeping import Keep
 from attnviz.interface.measuring import Measuring
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from attnviz.model.check.judge import Check, Judge, OnLayerChecked
 
 
-class Model(Judged):
+class Model(Judged, Answering):
     """A model that attends. Made by ``load``."""
 
     @overload

@@ -8,15 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.analysis.corpus.accumulation import AMOUNTS, Corpus
-from attnviz.analysis.corpus.metrics import METRICS, Metric
+from attnviz.analysis.corpus.metrics import INDUCTION, METRICS, Metric
 from attnviz.analysis.corpus.roles import ROLES
 from attnviz.record import Observation
 
 Values = NDArray[np.floating]
-
-INDUCTION = Metric("induction", "share", "weight to the tokens that followed this one before, on repeated random "
-                   "tokens (Olsson et al. 2022)")  # fmt: skip
-"""The metric of the heads' scores on repeated random tokens, which are not a figure of documents."""
 
 _INDUCES = next(role.threshold for role in ROLES if role.name == "induction")
 """The smallest end of that map's scale, so that the largest of many small scores does not look like a find."""
@@ -63,7 +59,7 @@ def corpus_maps(corpus: Corpus) -> list[MetricMap]:
         if kept.count.any():
             found.append(_map(metric, kept.mean, kept.deviation, kept.quantile(0.05), kept.quantile(0.95)))
     if corpus.induction is not None:
-        found.append(_map(INDUCTION, corpus.induction, least=_INDUCES))
+        found.append(_map(INDUCTION, corpus.induction.mean, least=_INDUCES))
     return found
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from attnviz.analysis.corpus.accumulation import Collector
+from attnviz.analysis.corpus.distribution import Distribution
 from attnviz.analysis.corpus.roles import ROLES, RoleHeads, offset_name, roles
 from tests.analysis.corpora import HEADS, LAYERS, corpus, documents, figures, links
 
@@ -78,7 +79,9 @@ def test_induction_is_given_or_not_measured() -> None:
     assert {each.role.name: each for each in roles(plain)}["induction"].scores is None
     scores = np.zeros((len(LAYERS), HEADS))
     scores[1, 2] = 0.94
-    found = {each.role.name: each for each in roles(replace(plain, induction=scores))}["induction"]
+    found = {each.role.name: each for each in roles(replace(plain, induction=Distribution.of(scores[None])))}[
+        "induction"
+    ]
     assert [(head.layer, head.head, head.score) for head in found.heads] == [(1, 2, 0.94)]
 
 

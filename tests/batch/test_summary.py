@@ -131,8 +131,8 @@ def test_the_table_has_a_row_for_each_head_and_figure() -> None:
     found = corpus(30, entropy=1.25, duplicate=np.nan)
     table = pq.read_table(io.BytesIO(summary_files(found, ABOUT)["summary.parquet"]))
     rows = table.to_pylist()
-    assert len(rows) == HEADS_OF_ALL * len(AMOUNTS)
-    assert [row["layer"] for row in rows[:: HEADS * len(AMOUNTS)]] == list(LAYERS)
+    assert len(rows) == HEADS_OF_ALL * (len(AMOUNTS) + 1)
+    assert [row["layer"] for row in rows[:: HEADS * (len(AMOUNTS) + 1)]] == list(LAYERS)
     by_place = {(row["layer"], row["head"], row["metric"]): row for row in rows}
     entropy = by_place[3, 2, "entropy"]
     assert (entropy["count"], entropy["mean"], entropy["unit"]) == (30, 1.25, "nats")

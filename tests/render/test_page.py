@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from attnviz.analysis.corpus.accumulation import Collector, Corpus, Reason
+from attnviz.analysis.corpus.distribution import Distribution
 from attnviz.analysis.corpus.outliers import Outlier, Where
 from attnviz.analysis.corpus.quotes import Quotation
 from attnviz.analysis.corpus.roles import roles
@@ -114,14 +115,16 @@ def test_maps_without_values_are_left_out_and_heads_without_are_said() -> None:
 def test_induction_has_a_map_where_it_was_measured() -> None:
     scores = np.zeros((len(LAYERS), HEADS))
     scores[2, 1] = 0.94
-    found = page(replace(corpus(3), induction=scores))
+    found = page(replace(corpus(3), induction=Distribution.of(scores[None])))
     assert "L3 0.0 % 94.0 % 0.0 %" in found.text
     assert found.elements["figure"] == 18
 
 
 def test_small_scores_of_induction_are_pale() -> None:
     (found,) = (
-        each for each in corpus_maps(replace(corpus(3), induction=np.full((3, HEADS), 0.02))) if each.values.max() < 0.1
+        each
+        for each in corpus_maps(replace(corpus(3), induction=Distribution.of(np.full((1, 3, HEADS), 0.02))))
+        if each.values.max() < 0.1
     )
     assert found.metric.name == "induction"
     assert found.shares().max() == pytest.approx(0.04)

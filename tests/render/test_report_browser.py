@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from attnviz.analysis.corpus.distribution import Distribution
 from attnviz.analysis.corpus.roles import roles
 from attnviz.render import palette
 from attnviz.render.about import About
@@ -24,7 +25,7 @@ ROWS: list[Row] = [
 ]
 ABOUT = About("maker/mini", "native", "float32", ("docs/",), seconds=2.0)
 SCORES = np.array([[0.01, 0.02, 0.03, 0.04], [0.05, 0.94, np.nan, 0.06], [0.07, 0.08, 0.09, 0.5]])
-FOUND = replace(corpus(30, ROWS), induction=SCORES)
+FOUND = replace(corpus(30, ROWS), induction=Distribution.of(SCORES[None]))
 NAMES = [f"L{layer} H{head}" for layer in LAYERS for head in range(HEADS)]
 
 

@@ -101,7 +101,7 @@ class Corpus:
 
     ``figures`` are those of each head by the names of ``AMOUNTS``; ``modes`` what is commonest over the documents:
     ``offset``, with the mean share of a document's tokens that look there, and ``sink_position`` and
-    ``received_position``, which count from the end where they are below 0. ``induction`` (L, H) are the heads' scores
+    ``received_position``, which count from the end where they are below 0. ``induction`` has the heads' scores (L, H)
     on repeated random tokens, where they were measured.
     """
 
@@ -116,7 +116,7 @@ class Corpus:
     outliers: tuple[Outlier, ...]
     failures: tuple[Reason, ...]
     notes: tuple[Reason, ...]
-    induction: NDArray[np.floating] | None = None
+    induction: Distribution | None = None
 
 
 class Collector:

@@ -13,15 +13,17 @@ from attnviz.analysis.corpus.strongest import Strongest
 from attnviz.analysis.text.links import counting
 from attnviz.analysis.text.observing import is_causal
 from attnviz.analysis.text.units import read_in
-from attnviz.attention.kernel import Observer
+from attnviz.attention.kernel import Observer, Tile
 from attnviz.attention.observers import HeadSums, Only, Sliding
 from attnviz.attention.pipeline import in_order
+from attnviz.attention.tile import require_equal_heads
 from attnviz.attention.totals import DocumentMasks, Total
-from attnviz.encoding import Encoding, Window, Windows
+from attnviz.encoding import Encoding, Window, Windows, decoder_start
 from attnviz.model.inputs import require_finite
 from attnviz.record import Request
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
     from torch import Tensor
 
     from attnviz.model.hosted import Hosted
@@ -111,6 +113,29 @@ def run_alone(backend: Native | Hosted, encoding: Encoding, observers: Sequence[
             require_finite(memory, backend.network.tensors)
     else:
         backend.run(encoding, [Only(kind, observers)], _written(backend, encoding))
+
+
+def heads_of(backend: Native | Hosted, tokenizer: Tokenizer) -> dict[int, int]:
+    """The number of heads of each layer that attends to itself, which a run of one token shows; of an encoder–decoder
+    those of the encoder.
+
+    Raises:
+        InputError, ModelError: as ``backend.run``; the layers have different numbers of heads.
+    """
+    seen = _Heads()
+    run_alone(backend, decoder_start(tokenizer, 0), [seen])
+    require_equal_heads(seen.heads.values())
+    return dict(sorted(seen.heads.items()))
+
+
+class _Heads(Observer):
+    """Sees how many heads there are."""
+
+    def __init__(self) -> None:
+        self.heads: dict[int, int] = {}
+
+    def tile(self, tile: Tile) -> None:
+        self.heads[tile.layer] = tile.shape[0]
 
 
 def _written(backend: Native | Hosted, encoding: Encoding) -> Encoding | None:

@@ -44,6 +44,13 @@ class Distribution:
         # Buckets are numbered by ⌈log x⌉ so that the smallest value that counts is in bucket 1, and 0 is in bucket 0.
         self._shift = int(np.ceil(np.log(SMALLEST) / self._base)) - 1
 
+    @staticmethod
+    def of(values: NDArray[np.floating]) -> Distribution:
+        """The distribution of ``values`` (B, …) in cells of the shape that is left."""
+        found = Distribution(values.shape[1:])
+        found.add(values)
+        return found
+
     def add(self, values: NDArray[np.floating | np.integer]) -> None:
         """Add the documents' ``values`` (B, *shape)."""
         found = np.asarray(values, np.float64).reshape(len(values), len(self._count))  # (B, *shape) → (B, cells)

@@ -1,25 +1,31 @@
-"""Induction: does a head look at what followed the same token before? Asked of random tokens that repeat."""
+"""Random tokens that repeat: does a head look at what followed the same token before, at it, or at the last token?"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import takewhile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.analysis.corpus.alone import count_workers, run_alone
+from attnviz.analysis.corpus.distribution import Distribution
 from attnviz.attention.kernel import Observer, Tile
+from attnviz.attention.observers import HeadSums
 from attnviz.attention.pipeline import in_order
+from attnviz.attention.texts import Texts, earlier_tokens
 from attnviz.encoding import Encoding, Word
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
-    from torch import Tensor
 
     from attnviz.model.hosted import Hosted
     from attnviz.model.native.backend import Native
+
+Found = TypeVar("Found")
 
 PERIOD, REPEATS, EXAMPLES = 25, 4, 10
 """How many random tokens there are, how often they come, and how many such texts are read (Olsson et al. 2022)."""
@@ -29,13 +35,14 @@ _ENDS = 0.1
 """The share of the vocabulary at either end that is left out."""
 
 
-def induction(backend: Native | Hosted, tokenizer: Tokenizer, *, seed: int = 0) -> NDArray[np.float64] | None:
+def induction(backend: Native | Hosted, tokenizer: Tokenizer, *, seed: int = 0) -> Distribution | None:
     """How well each head matches prefixes (Olsson et al. 2022), (L, H) between 0 and 1; None where no text fits.
 
     A text is 25 random tokens, four times over, behind the special tokens that the tokenizer puts in front of any
     text. The query at position i finds its own token at i − 25, i − 50 … before it: what counts is the weight that it
     gives to the tokens that followed it there, at i − 25k + 1, summed over k ≥ 1. The score is the mean of this over
-    all queries whose token came before, and over ten texts. Of an encoder–decoder it is the encoder that reads.
+    all queries whose token came before, and over ten texts, whose distribution it is. Of an encoder–decoder it is the
+    encoder that reads.
 
     Tokenizers number their tokens about as often as they occur, so the tenth of the ids at either end is never chosen,
     nor is a special token.
@@ -46,30 +53,86 @@ def induction(backend: Native | Hosted, tokenizer: Tokenizer, *, seed: int = 0) 
     Raises:
         InputError, ModelError: as ``backend.run``.
     """
+    made = _repeating(backend, tokenizer, seed)
+    if made is None:
+        return None
+
+    def score(text: Encoding) -> NDArray[np.float64]:
+        matching = made.matching()
+        run_alone(backend, text, [matching])
+        return matching.score
+
+    return Distribution.of(np.stack(run_each(backend, made.texts, score)))
+
+
+def repeats(
+    backend: Native | Hosted, tokenizer: Tokenizer, *, seed: int = 0, causal: bool = True
+) -> Mapping[str, Distribution] | None:
+    """``induction`` and, of the same random texts, ``previous`` and ``duplicate`` as ``METRICS`` define them.
+
+    Args:
+        backend, tokenizer: the model.
+        seed: of the random tokens.
+        causal: whether no query sees a later key.
+
+    Raises:
+        InputError, ModelError: as ``backend.run``.
+    """
+    made = _repeating(backend, tokenizer, seed)
+    if made is None:
+        return None
+
+    def scores(text: Encoding) -> list[NDArray[np.float64]]:
+        matching = made.matching()
+        before = np.array(earlier_tokens(text.ids), np.int64)
+        sums = HeadSums(Texts.one(len(text), before=before, causal=causal), many=True)
+        run_alone(backend, text, [matching, sums])
+        return [matching.score, sums.figures["previous"], sums.figures["duplicate"]]
+
+    each = zip(*run_each(backend, made.texts, scores), strict=True)
+    return {
+        name: Distribution.of(np.stack(found))
+        for name, found in zip(("induction", "previous", "duplicate"), each, strict=True)
+    }
+
+
+def run_each(backend: Native | Hosted, texts: Sequence[Encoding], run: Callable[[Encoding], Found]) -> list[Found]:
+    """What ``run`` returns of each of the ``texts``, several of which run at once, in order."""
     import torch
 
-    tokens = _neither_common_nor_rare(tokenizer)
+    workers = count_workers(backend, len(texts))
+    return [*in_order(lambda text, _: run(text), texts, [torch.empty(0)] * (workers + 1), workers)]
+
+
+@dataclass(frozen=True)
+class _Repeating:
+    """Random ``texts`` of ``lead`` tokens, and ``period`` tokens ``times`` over."""
+
+    texts: list[Encoding]
+    lead: int
+    period: int
+    times: int
+
+    def matching(self) -> _Matching:
+        return _Matching(self.lead, self.period, self.times)
+
+
+def _repeating(backend: Native | Hosted, tokenizer: Tokenizer, seed: int) -> _Repeating | None:
+    """The random texts; None where none fits."""
+    tokens = neither_common_nor_rare(tokenizer)
     lead = _in_front(tokenizer, tokens)
     room = PERIOD * REPEATS if backend.limit is None else backend.limit - len(lead)
     period = min(PERIOD, len(tokens), room // 2)
     if period < LEAST:
         return None
-    repeats = min(REPEATS, room // period)
+    times = min(REPEATS, room // period)
     generator = np.random.default_rng(seed)
     chosen = [generator.choice(tokens, period, replace=False).tolist() for _ in range(EXAMPLES)]
-    texts = [_encoding(tokenizer, lead, each * repeats) for each in chosen]
-
-    def score(text: Encoding, _: Tensor) -> NDArray[np.float64]:
-        matching = _Matching(len(lead), period, repeats)
-        run_alone(backend, text, [matching])
-        return matching.score
-
-    workers = count_workers(backend, EXAMPLES)
-    scores = np.stack([*in_order(score, texts, [torch.empty(0)] * (workers + 1), workers)])
-    return np.asarray(scores.mean(0))
+    texts = [of_tokens(tokenizer, each * times, lead) for each in chosen]
+    return _Repeating(texts, len(lead), period, times)
 
 
-def _neither_common_nor_rare(tokenizer: Tokenizer) -> NDArray[np.int64]:
+def neither_common_nor_rare(tokenizer: Tokenizer) -> NDArray[np.int64]:
     """The ids that a text may have."""
     special = {number for number, token in tokenizer.get_added_tokens_decoder().items() if token.special}
     ids = np.array(sorted(set(tokenizer.get_vocab().values()) - special), np.int64)
@@ -87,7 +150,8 @@ def _in_front(tokenizer: Tokenizer, tokens: NDArray[np.int64]) -> list[int]:
     ]
 
 
-def _encoding(tokenizer: Tokenizer, lead: list[int], chosen: list[int]) -> Encoding:
+def of_tokens(tokenizer: Tokenizer, chosen: Sequence[int], lead: Sequence[int] = ()) -> Encoding:
+    """A text of chosen tokens, each a word, behind special ones."""
     ids = (*lead, *chosen)
     tokens = tuple(tokenizer.id_to_token(number) or "" for number in ids)
     special = (*(True for _ in lead), *(False for _ in chosen))

@@ -50,6 +50,12 @@ METRICS = (
            "positional from 0.9)"),
 )  # fmt: skip
 """All figures, in the order of their columns."""
+INDUCTION = Metric("induction", "share", "weight to the tokens that followed this one before, on repeated random "
+                   "tokens (Olsson et al. 2022)")  # fmt: skip
+"""The metric of the heads' scores on repeated random tokens, which are not a figure of documents."""
+POSITIONAL = Metric("positional", "share", "of a document's tokens whose largest weight is at the head's commonest "
+                    "offset of the corpus; 0 in documents with another offset (Voita et al. 2019)")  # fmt: skip
+"""The score of the role of that name, of which the mean and the deviation are known."""
 NAMES = tuple(metric.name for metric in METRICS)
 
 

@@ -19,13 +19,14 @@ class Modes:
 
     ``share`` is the share of the ``documents`` that have it: 0 where no document has a value that is counted, NaN
     without documents. ``weighted`` is the mean over the documents of the weight that was counted with it, 0 for
-    documents with another value.
+    documents with another value; ``deviation`` is its standard deviation.
     """
 
     value: NDArray[np.int64]
     share: NDArray[np.float64]
     weighted: NDArray[np.float64]
     documents: NDArray[np.int64]
+    deviation: NDArray[np.float64]
 
 
 class ModeCounter:
@@ -36,7 +37,7 @@ class ModeCounter:
         self._shape = layers, heads
         self._documents = np.zeros(layers * heads, np.int64)
         self._found = np.zeros((layers * heads, high - low + 1))
-        self._weight = np.zeros((layers * heads, high - low + 1))
+        self._weight, self._squared = (np.zeros((layers * heads, high - low + 1)) for _ in range(2))
 
     def add(self, values: NDArray[np.floating], weights: NDArray[np.floating]) -> None:
         """Count the ``values`` of B documents, NaN for none, and add up the ``weights`` beside them, (B, L, H) each."""
@@ -46,7 +47,8 @@ class ModeCounter:
         number = flat - self._low
         counted = (number >= 0) & (number < width)  # not where NaN
         cells = (np.arange(heads) * width + np.where(counted, number, 0).astype(np.int64))[counted]
-        for kept, added in ((self._found, None), (self._weight, np.asarray(weights, np.float64))):
+        weight = np.asarray(weights, np.float64)
+        for kept, added in ((self._found, None), (self._weight, weight), (self._squared, weight**2)):
             given = None if added is None else added.reshape(-1, heads)[counted]
             kept += np.bincount(cells, given, heads * width).reshape(heads, width)
 
@@ -55,6 +57,7 @@ class ModeCounter:
         self._documents += other._documents
         self._found += other._found
         self._weight += other._weight
+        self._squared += other._squared
 
     def commonest(self) -> Modes:
         """The value that most documents have; of equally common ones the one with the larger weights."""
@@ -62,11 +65,13 @@ class ModeCounter:
         weight = self._weight / (self._weight.max(initial=0) + 1)  # less than one document
         best = (self._found + weight).argmax(1)
         many = np.where(self._documents > 0, self._documents, np.nan)
+        mean, square = self._weight[heads, best] / many, self._squared[heads, best] / many
         return Modes(
             (best + self._low).reshape(self._shape),
             (self._found[heads, best] / many).reshape(self._shape),
-            (self._weight[heads, best] / many).reshape(self._shape),
+            mean.reshape(self._shape),
             self._documents.reshape(self._shape),
+            np.sqrt((square - mean**2).clip(0)).reshape(self._shape),
         )
 
 

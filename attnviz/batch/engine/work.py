@@ -8,13 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 
-from attnviz.analysis.corpus.alone import measure_alone, run_alone
+from attnviz.analysis.corpus.alone import heads_of, measure_alone
 from attnviz.analysis.corpus.metrics import Measured
 from attnviz.analysis.corpus.packed import measure, nobody
 from attnviz.analysis.plan import fits_few, plan_document
 from attnviz.analysis.text.observing import is_causal
-from attnviz.attention.kernel import Observer, Tile
-from attnviz.attention.tile import require_equal_heads
 from attnviz.batch.document import Document
 from attnviz.batch.engine.chunk import Chunk
 from attnviz.batch.output.result import DocumentResult
@@ -55,7 +53,7 @@ class Worker:
     def __init__(self, model: Model, how: WorkOptions) -> None:
         self.model = model
         self.how = how
-        self.heads = _heads(model)
+        self.heads = heads_of(model.backend, model.checkpoint.tokenizer)
         """How many heads each layer has, by the model's own number of the layer."""
         # Texts are read ahead in another thread, and tokenizers don't bear to be set up in one and used in another.
         self._tokenizing = threading.Lock()
@@ -166,24 +164,6 @@ class Worker:
         tokenizer = self.model.checkpoint.tokenizer
         with self._tokenizing:
             return slide_windows(tokenizer, encoding, limit=limit, causal=self.causal, stride=self.how.stride)
-
-
-def _heads(model: Model) -> dict[int, int]:
-    """The number of heads of each layer, which a run of one token shows."""
-    seen = _Heads()
-    run_alone(model.backend, decoder_start(model.checkpoint.tokenizer, 0), [seen])
-    require_equal_heads(seen.heads.values())
-    return dict(sorted(seen.heads.items()))
-
-
-class _Heads(Observer):
-    """Sees how many heads there are."""
-
-    def __init__(self) -> None:
-        self.heads: dict[int, int] = {}
-
-    def tile(self, tile: Tile) -> None:
-        self.heads[tile.layer] = tile.shape[0]
 
 
 def _found(document: Document, encoding: Encoding, got: Measured | AttnvizError, seconds: float) -> DocumentResult:

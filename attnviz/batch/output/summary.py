@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 
 from attnviz.analysis.corpus.accumulation import AMOUNTS, Collector, Corpus, DocumentRows
 from attnviz.analysis.corpus.distribution import ACCURACY, QUANTILES, SMALLEST
-from attnviz.analysis.corpus.metrics import METRICS
+from attnviz.analysis.corpus.metrics import INDUCTION, METRICS, POSITIONAL
+from attnviz.analysis.corpus.modes import Modes
 from attnviz.analysis.corpus.quotes import Quotations
 from attnviz.analysis.corpus.roles import roles
 from attnviz.analysis.corpus.typical_links import LinkRows
@@ -28,7 +30,7 @@ _MEANINGS = {
     "head": "from 0",
     "metric": "the figure: its meaning is in the metadata of the schema",
     "unit": "of all values in the row",
-    "count": "documents in which the head has this figure",
+    "count": "documents in which the head has this figure; of induction, random texts",
     "mean": "over these documents",
     "deviation": "standard deviation over these documents (divided by their number)",
     **{
@@ -109,23 +111,34 @@ def summary_files(corpus: Corpus, about: About, quotations: Quotations | None = 
 
 
 def _parquet(corpus: Corpus) -> bytes:
-    """A row for each layer, head and figure."""
+    """A row for each layer, head and figure; behind the figures of documents are the scores of other roles."""
     import pyarrow as pa
 
     layers, count = len(corpus.layers), corpus.heads
-    cells, many = layers * count, len(AMOUNTS)
+    metrics, known = [*AMOUNTS], [statistics(corpus.figures[metric.name]) for metric in AMOUNTS]
+    metrics.append(POSITIONAL)
+    known.append(_of_modes(corpus.modes["offset"], [*known[0]]))
+    if corpus.induction is not None:
+        metrics.append(INDUCTION)
+        known.append(statistics(corpus.induction))
+    cells, many = layers * count, len(metrics)
     head = np.tile(np.arange(count, dtype=np.int16), layers)
     columns: dict[str, Any] = {
         "layer": np.repeat(np.repeat(np.array(corpus.layers, np.int16), count), many),
         "head": np.repeat(head, many),
-        "metric": [metric.name for metric in AMOUNTS] * cells,
-        "unit": [metric.unit for metric in AMOUNTS] * cells,
+        "metric": [metric.name for metric in metrics] * cells,
+        "unit": [metric.unit for metric in metrics] * cells,
     }
-    known = [statistics(corpus.figures[metric.name]) for metric in AMOUNTS]
     for name in known[0]:
         columns[name] = np.stack([each[name].ravel() for each in known], 1).ravel()  # (L·H, metrics) → rows
     arrays = {name: pa.array(values, from_pandas=True) for name, values in columns.items()}
     fields = [pa.field(name, array.type, metadata={"meaning": _MEANINGS[name]}) for name, array in arrays.items()]
-    meanings = {metric.name: f"{metric.meaning} [{metric.unit}]" for metric in AMOUNTS}
+    meanings = {metric.name: f"{metric.meaning} [{metric.unit}]" for metric in metrics}
     table = pa.table(list(arrays.values()), schema=pa.schema(fields, metadata=meanings))
     return bytes(as_parquet(table))
+
+
+def _of_modes(modes: Modes, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """What is known of the weights counted with the commonest values, by the ``names`` of columns; else NaN."""
+    there = {"count": modes.documents, "mean": modes.weighted, "deviation": modes.deviation}
+    return {name: there.get(name, np.full(modes.share.shape, np.nan)) for name in names}

@@ -50,7 +50,7 @@ def document(corpus: Corpus, found: tuple[RoleHeads, ...], about: About) -> dict
         },
         "places": {name: _mode(mode) for name, mode in corpus.modes.items()},
         "roles": [_role(each) for each in found],
-        "induction": None if corpus.induction is None else _rows(corpus.induction),
+        "induction": None if corpus.induction is None else _rows(corpus.induction.mean),
         "typical_links": [_typical(pair) for pair in corpus.typical],
         "longest_links": {"least_weight": LONG_WEIGHT, "links": [_link(link) for link in corpus.longest]},
         "outliers": {
@@ -92,7 +92,10 @@ def _role(found: RoleHeads) -> dict[str, Any]:
         "threshold": role.threshold,
         "above": role.above,
         "source": role.source,
-        "scores": None if found.scores is None else _rows(found.scores),
+        **{
+            name: None if values is None else _rows(values)
+            for name, values in (("scores", found.scores), ("low", found.low), ("high", found.high))
+        },
         "heads": [asdict(head) | {"score": _round(head.score)} for head in found.heads],
     }
 

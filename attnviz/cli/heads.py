@@ -1,0 +1,96 @@
+"""``attnviz heads``: what each head is for."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from attnviz.cli import console
+from attnviz.cli.answers import AnswerOptions, give_answer
+from attnviz.cli.options import VIEW, ModelOptions, spread
+from attnviz.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from attnviz.analysis.table import Table
+    from attnviz.errors import AttnvizError
+
+
+@spread
+def heads(
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[FILES]", help="Texts, as batch reads them; none: random tokens, in seconds."),
+    ] = None,
+    *,
+    from_: Annotated[
+        str | None, typer.Option("--from", metavar="DIR", help="Results of attnviz batch, instead of texts.")
+    ] = None,
+    split: Annotated[
+        Literal["line", "paragraph"] | None,
+        typer.Option(help="Split plain text into documents by line or paragraph.", show_default="file"),
+    ] = None,
+    text_field: Annotated[str, typer.Option(metavar="NAME", help="The field or column with the text.")] = "text",
+    role: Annotated[
+        str | None,
+        typer.Option(metavar="ROLE", help="Rank the heads by the score of a role.", rich_help_panel=VIEW),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="The seed of random tokens.", rich_help_panel=VIEW)] = 0,
+    model: ModelOptions,
+    answer: AnswerOptions,
+) -> None:
+    """Say what each head is for: its roles, with their scores.
+
+    Without files in seconds: induction, previous and duplicate tokens on random ones, and sinks.
+    """
+    answer.place()
+    if from_ is not None:
+        if inputs:
+            raise UsageError("both files and --from are given", hint="Results stand for the texts: leave one out.")
+        give_answer(_of_results(from_, role), answer)
+        return
+    loaded = model.load()
+    if not inputs:
+        if split or text_field != "text":
+            raise UsageError("--split and --text-field are of files, and none are given")
+        give_answer(loaded.heads(role=role, seed=seed), answer)
+        return
+    with _reading(inputs, split, text_field) as (texts, progress):
+        found = loaded.heads(texts, role=role, seed=seed, on_progress=progress)
+    give_answer(found, answer)
+
+
+def _of_results(where: str, role: str | None) -> Table:
+    """The answer out of the folder of a run."""
+    from attnviz.analysis.corpus.heads import heads_table, require_role
+    from attnviz.batch.output.results import read_heads
+
+    require_role(role, texts=True)
+    found = read_heads(where)
+    note = f"{found.about['documents']:,} documents, from {where}."
+    return heads_table(found.roles, found.layers, found.heads, role=role, about=found.about, notes=[note])
+
+
+@contextlib.contextmanager
+def _reading(
+    inputs: list[str], split: Literal["line", "paragraph"] | None, field: str
+) -> Iterator[tuple[Iterator[str | AttnvizError], Callable[[int, int], None]]]:
+    """The texts of the documents, and what is told of the progress."""
+    from attnviz.batch.input.options import ReadOptions
+    from attnviz.batch.input.source import STANDARD_INPUT, read_documents, total_size
+    from attnviz.cli.corpus_progress import corpus_progress
+
+    options = ReadOptions(split, field)
+    stdin = sys.stdin.buffer if STANDARD_INPUT in inputs and sys.stdin else None
+    total = total_size(inputs, options, stdin=stdin)
+    with corpus_progress(console.errors(), total) as progress:
+
+        def texts() -> Iterator[str | AttnvizError]:
+            for each in read_documents(inputs, options, stdin=stdin, meter=progress.read):
+                progress.found(1)
+                yield InputError(each.reason) if each.reason else each.text
+
+        yield texts(), progress.worked
