@@ -162,7 +162,7 @@ class Measure:
         """Measure the ``weights`` (B, H, n, n) of the documents of ``group``."""
         found, place = self._found(layer, weights.shape[1]), self._place(group)
         add(found.sums, self._marks.texts, weights, window, text=group.first)
-        links = _Words(self._marks, group, weights.device).links(weights, found.sums.counts, self._top)
+        links = _Links(self._marks, group, weights.device).strongest(weights, found.sums.counts, self._top)
         strength, heads, queries, keys = (each.cpu().numpy() for each in links)
         count = strength.shape[1]
         found.weights[place, :count], found.heads[place, :count] = strength, heads
@@ -191,58 +191,72 @@ def _loops() -> ModuleType | None:
     return find_loops("attnviz.attention.compiled.packs")
 
 
-class _Words:
-    """The words of a group's documents, as tensors (B, …)."""
+class PackWords:
+    """The words of a group's documents, as tensors (B, …); W are as many as the longest document has.
+
+    Args:
+        words: as of ``Marks``.
+        edges: as of ``Marks``.
+    """
+
+    def __init__(self, words: Ints, edges: Ints, group: Group, device: torch.device) -> None:
+        self._n = group.length
+        self._places = [(int(words[d]), int(words[d + 1])) for d in range(group.first, group.first + group.count)]
+        self.most = max(stop - start for start, stop in self._places)
+        starts, stops = (torch.full((group.count, self.most), self._n) for _ in range(2))
+        for b, (first, last) in enumerate(self._places):
+            own = torch.from_numpy(edges[first + group.first + b : last + group.first + b + 1])
+            starts[b, : last - first], stops[b, : last - first] = own[:-1], own[1:]
+        of = torch.searchsorted(starts, torch.arange(self._n).repeat(group.count, 1), right=True) - 1
+        self.starts, self.stops, self.of = (each.to(device) for each in (starts, stops, of))
+        """The first token and the end of each word (B, W), and the word of each token (B, n)."""
+
+    def masks(self, mask: Bools) -> Tensor:
+        """The ``mask`` of all words of the pack, of each document by itself (B, W)."""
+        found = torch.zeros(self.starts.shape, dtype=torch.bool)
+        for b, (first, last) in enumerate(self._places):
+            found[b, : last - first] = torch.from_numpy(mask[first:last])
+        return found.to(self.starts.device)
+
+    def between(self, weights: Tensor) -> Tensor:
+        """The weights between words (B, H, W, W) of those of tokens (B, H, n, n): a key's sum, a query's mean."""
+        a = widened(weights)
+        member = (self.of[:, None] == torch.arange(self.most, device=a.device)[:, None]).to(a)[:, None]  # (B, 1, W, n)
+        words: Tensor = member @ a @ member.mT / (self.stops - self.starts).clamp(min=1)[:, None, :, None]
+        return words
+
+
+class _Links:
+    """Finds the strongest links of a group's documents."""
 
     def __init__(self, marks: Marks, group: Group, device: torch.device) -> None:
-        self._count, self._n = group.count, group.length
         self._marks, self._group, self._device = marks, group, device
+        self._count, self._n = group.count, group.length
+        self._words = PackWords(marks.words, marks.edges, group, device)
         self._documents = slice(group.first, group.first + group.count)
 
-    @cached_property
-    def _words(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """First tokens, ends, query mask and key mask of the words (B, W each), and the word of each token (B, n)."""
-        marks, group = self._marks, self._group
-        most = int(np.diff(marks.words[group.first : group.first + group.count + 1]).max())
-        starts, stops = (torch.full((self._count, most), self._n) for _ in range(2))
-        query_mask, key_mask = (torch.zeros(self._count, most, dtype=torch.bool) for _ in range(2))
-        for b in range(self._count):
-            d = group.first + b
-            first, last = int(marks.words[d]), int(marks.words[d + 1])
-            edges = torch.from_numpy(marks.edges[first + d : last + d + 1])
-            starts[b, : last - first], stops[b, : last - first] = edges[:-1], edges[1:]
-            query_mask[b, : last - first] = torch.from_numpy(marks.query_mask[first:last])
-            key_mask[b, : last - first] = torch.from_numpy(marks.key_mask[first:last])
-        of = torch.searchsorted(starts, torch.arange(self._n).repeat(self._count, 1), right=True) - 1
-        starts, stops, query_mask, key_mask, of = (
-            each.to(self._device) for each in (starts, stops, query_mask, key_mask, of)
-        )
-        return starts, stops, query_mask, key_mask, of
-
-    def links(self, weights: Tensor, counts: NDArray[np.int32], top: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def strongest(self, weights: Tensor, counts: NDArray[np.int32], top: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The weights, heads, queries and keys of the strongest links in ``weights`` (B, H, n, n), (B, top) each.
 
         The second size is smaller if there are fewer pairs of words; a weight of 0 is no link. ``counts`` are those
         of the pack's sums.
         """
-        a = widened(weights)
-        starts, stops, query_mask, key_mask, of = self._words
-        rules, most = self._marks.rules, starts.shape[1]
-        member = (of[:, None] == torch.arange(most, device=a.device)[:, None]).to(a)[:, None]  # (B, 1, W, n)
-        words = member @ a @ member.mT / (stops - starts).clamp(min=1)[:, None, :, None]  # (B, H, W, W)
+        starts, stops, of, most = self._words.starts, self._words.stops, self._words.of, self._words.most
+        rules, words, device = self._marks.rules, self._words.between(weights), self._device
+        query_mask, key_mask = (self._words.masks(mask) for mask in (self._marks.query_mask, self._marks.key_mask))
         counted = query_mask[:, :, None] & key_mask[:, None, :]
         if not self._marks.itself:
-            counted = counted & ~torch.eye(most, dtype=torch.bool, device=a.device)
-        text = torch.from_numpy(self._marks.text[self._documents])[:, None, None].to(a)
+            counted = counted & ~torch.eye(most, dtype=torch.bool, device=device)
+        text = torch.from_numpy(self._marks.text[self._documents])[:, None, None].to(words)
         start = 2 * self._group.start
-        told = torch.from_numpy(counts[:, start : start + 2 * self._n * self._count]).to(self._device)
+        told = torch.from_numpy(counts[:, start : start + 2 * self._n * self._count]).to(device)
         told, offset = told.view(len(told), self._count, -1).transpose(0, 1).max(-1, keepdim=True)  # (B, H, 1)
         offset, share = offset - self._n + 1, told / text.clamp(min=1)
         out = (text >= rules.least) & (share >= rules.positional)
         usual = torch.where(offset <= 0, starts[:, None], stops[:, None] - 1) + offset  # (B, H, W)
         there = (usual >= 0) & (usual < self._n) & (text >= rules.many) & (share >= rules.habit)
-        key = of[:, None].expand(-1, a.shape[1], -1).gather(-1, usual.clamp(0, self._n - 1))
-        habitual = torch.where(there, key, -1)[..., None] == torch.arange(most, device=a.device)
+        key = of[:, None].expand(-1, words.shape[1], -1).gather(-1, usual.clamp(0, self._n - 1))
+        habitual = torch.where(there, key, -1)[..., None] == torch.arange(most, device=device)
         words = torch.where(counted[:, None] & ~out[..., None] & ~habitual, words, 0)
         head = words.argmax(1)  # (B, W, W)
         best = words.gather(1, head[:, None]).flatten(1)

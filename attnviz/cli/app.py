@@ -22,6 +22,7 @@ from attnviz.cli.flags import flags_of, with_flags
 from attnviz.cli.heads import heads
 from attnviz.cli.help import help_
 from attnviz.cli.models import models
+from attnviz.cli.relations import relations
 from attnviz.cli.schema import schema
 from attnviz.cli.show import show
 from attnviz.cli.signals import end_on_signals
@@ -58,7 +59,7 @@ def attnviz(
         raise typer.Exit(ExitCode.USAGE)
 
 
-for command in (show, find, heads, compare, export, batch, check, models, cost, schema, help_):
+for command in (show, find, heads, relations, compare, export, batch, check, models, cost, schema, help_):
     app.command(command.__name__.removesuffix("_"), cls=Command)(command)
 
 

@@ -157,7 +157,7 @@ def batch(
         raise UsageError("--address and --cpus are for a cluster", hint="Add --engine ray, or leave them out.")
     if stride is not None and not windows:
         raise UsageError("--stride is given, and --no-windows that it could be of")
-    _require_installed()
+    require_installed("batch")
     isolate_matplotlib()
     model.warn()
     from attnviz.analysis.languages import language_code
@@ -253,9 +253,11 @@ def _files(done: JobResult, formats: Sequence[str]) -> list[tuple[str, str]]:
     return [(done.where, "all of it:"), *tables, *(_FILES if done.corpus.counts.measured else _FILES[-1:])]
 
 
-def _require_installed() -> None:
+def require_installed(command: str) -> None:
+    """Raise a ``UsageError`` where a package of the extra ``batch`` is missing that the ``command`` needs."""
     missing = [name for name, module in _PACKAGES.items() if importlib.util.find_spec(module) is None]
     if missing:
         raise UsageError(
-            f"attnviz batch needs {' and '.join(missing)}", hint="Install what it needs: pip install 'attnviz[batch]'"
+            f"attnviz {command} needs {' and '.join(missing)}",
+            hint="Install what it needs: pip install 'attnviz[batch]'",
         )

@@ -154,9 +154,17 @@ def tokenizer_errors() -> Iterator[None]:
 
 
 def encode_many(
-    tokenizer: Tokenizer, texts: Sequence[str], *, limit: int | None = None, words: Lexicon | None = None
+    tokenizer: Tokenizer,
+    texts: Sequence[str],
+    *,
+    limit: int | None = None,
+    words: Lexicon | Sequence[Lexicon] | None = None,
 ) -> list[Encoding | AttnvizError]:
-    """Encode each of ``texts`` as ``encode`` does, but faster; return its encoding or its error, in order."""
+    """Encode each of ``texts`` as ``encode`` does, but faster; return its encoding or its error, in order.
+
+    ``words`` are those of all texts, or a list has those of each.
+    """
+    known = words if isinstance(words, Sequence) else [words] * len(texts)
     found: dict[int, Encoding | AttnvizError] = {}
     for number, text in enumerate(texts):
         try:
@@ -174,7 +182,7 @@ def encode_many(
             if limit is not None and len(pieces) > limit:
                 found[number] = encode(tokenizer, texts[number], limit=limit)  # raises
             else:
-                found[number] = _read(spelling, pieces, texts[number], None, words=words)
+                found[number] = _read(spelling, pieces, texts[number], None, words=known[number])
         except AttnvizError as error:
             found[number] = error
     return [found[number] for number in range(len(texts))]

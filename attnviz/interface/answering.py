@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from attnviz.errors import AttnvizError, UsageError
 from attnviz.interface.opened import Opened
+from attnviz.interface.treebanks import Sentences, find_relations, open_treebank
 
 if TYPE_CHECKING:
+    from attnviz.analysis.corpus.trees import Treebank
     from attnviz.interface.tables import Table
 
 
@@ -86,4 +88,29 @@ class Answering(Opened):
                 more=sink_columns(rates) if rates else {},
                 notes=[RANDOM, *sink_notes(rates, causal=causal)],
             )
+        )
+
+    def relations(
+        self,
+        treebank: Treebank | Sentences,
+        *,
+        relations: Sequence[str] = (),
+        merge_subtypes: bool = False,
+        least: int | None = None,
+    ) -> Table:
+        """Which head finds the heads of a treebank's words, relation by relation, as ``attnviz relations`` does.
+
+        Args:
+            treebank: a file in CoNLL-U, its text, or its sentences, as text or as the library ``conllu`` has them.
+            relations: only these; none for all that it has.
+            merge_subtypes: take ``nsubj:pass`` for ``nsubj``.
+            least: leave out relations with fewer words in one half of the sentences; None is 10.
+
+        Raises:
+            InputError: there is no tree, or no sentence that the model can read.
+            UsageError: the treebank has no such relation.
+            ModelError: the model can't be run.
+        """
+        return find_relations(
+            self, open_treebank(treebank), relations=relations, merge_subtypes=merge_subtypes, least=least
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -236,10 +237,10 @@ def test_damage_to_the_last_layer_is_seen(what: str, tiny_bert: Path) -> None:
 def test_a_document_that_can_not_run_fails_alone(tiny_bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = packed._pack
 
-    def picky(network: Network, encodings: list[Encoding], asked: Request, many: bool) -> object:
+    def picky(network: Network, encodings: list[Encoding], **asked: Any) -> object:
         if any(len(encoding) == 19 for encoding in encodings):
             raise RuntimeError("not enough memory")
-        return own(network, encodings, asked, many)
+        return own(network, encodings, **asked)
 
     monkeypatch.setattr(packed, "_pack", picky)
     found = measure(load(tiny_bert).backend, TEXTS, Request())

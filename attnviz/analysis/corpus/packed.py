@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from attnviz.analysis.corpus.metrics import Measured, WordLinks, stacked
+from attnviz.analysis.corpus.together import nobody, run_together
 from attnviz.analysis.text.offsets import DOMINANT, MANY_QUERIES, MIN_QUERIES, POSITIONAL
 from attnviz.analysis.text.units import is_function_word
 from attnviz.encoding import Encoding, Word, is_blank, is_punctuation
-from attnviz.errors import AttnvizError, InputError, ModelError
+from attnviz.errors import AttnvizError
 from attnviz.record import Request
 
 if TYPE_CHECKING:
     from attnviz.attention.packs import Marks, PackLayer
-    from attnviz.attention.texts import Texts
+    from attnviz.attention.texts import Bools, Texts
     from attnviz.model.hosted import Hosted
     from attnviz.model.native.backend import Native
     from attnviz.model.native.forward import Network
 
 Found = Measured | AttnvizError
-
-
-def nobody(*_: int) -> None:
-    """A callback for progress that does nothing."""
 
 
 def measure(
@@ -39,38 +36,13 @@ def measure(
 ) -> list[Found]:
     """Measure each of the ``encodings``; return the results in their order, or the error of a document.
 
-    Where our own forward pass runs the model, short documents run together, in packs of as many tokens as is fast:
-    memory is bounded by these, not by how many documents there are. Of an encoder–decoder the encoder is measured.
-    What happens to one document does not touch the others. ``on_progress`` is told after each pack how many more
-    documents and tokens are done. Unless there are ``many`` documents, the compiled passes are not worth their loading.
+    Where our own forward pass runs the model, short documents run together (``run_together``). Of an encoder–decoder
+    the encoder is measured. ``on_progress`` is told how many more documents and tokens are done. Unless there are
+    ``many`` documents, the compiled passes are not worth their loading.
     """
-    import torch
-
-    from attnviz.attention.pipeline import in_order
-    from attnviz.model.native.backend import Native
-    from attnviz.model.native.packed import pack
-
-    if not isinstance(backend, Native):
-        return [_told(on_progress, encoding, _hosted(backend, encoding, request)) for encoding in encodings]
-    network = backend.network.encoder or backend.network
-    refused = [_refused(network, encoding) for encoding in encodings]
-    found: dict[int, Found] = {number: error for number, error in enumerate(refused) if error}
-    on_progress(len(found), 0)
-    fit = [number for number, error in enumerate(refused) if not error]
-    threads = torch.get_num_threads() if network.device.type == "cpu" else 1
-    packs = [[fit[i] for i in numbers] for numbers in pack([len(encodings[number]) for number in fit], threads)]
-    several = min(threads, len(packs)) if len(packs) > 1 else 1
-    buffers = [torch.empty(0)] * (several + 1)  # packs have memory of their own
-    results = in_order(
-        lambda numbers, _: _together(network, [encodings[number] for number in numbers], request, many),
-        packs,
-        buffers,
-        several,
-    )
-    for numbers, pack_found in zip(packs, results, strict=True):
-        found |= zip(numbers, pack_found, strict=True)
-        on_progress(len(numbers), sum(len(encodings[number]) for number in numbers))
-    return [found[number] for number in range(len(encodings))]
+    if backend.name == "native":
+        return run_together(backend, encodings, partial(_pack, request=request, many=many), on_progress)
+    return [_told(on_progress, encoding, _hosted(backend, encoding, request)) for encoding in encodings]
 
 
 def _told(on_progress: Callable[[int, int], None], encoding: Encoding, found: Found) -> Found:
@@ -78,49 +50,17 @@ def _told(on_progress: Callable[[int, int], None], encoding: Encoding, found: Fo
     return found
 
 
-def _refused(network: Network, encoding: Encoding) -> AttnvizError | None:
-    """The error if the network can't read the document; else None."""
-    from attnviz.model.inputs import require_fit
-
-    embedding, limit = network.spec.embedding, network.spec.limit
-    try:
-        require_fit(encoding, embedding.vocabulary, embedding.types)
-    except AttnvizError as error:
-        return error
-    if limit is not None and len(encoding) > limit:
-        return InputError(f"the text has {len(encoding)} tokens, the model takes {limit}")
-    return None
-
-
-def _together(network: Network, encodings: Sequence[Encoding], request: Request, many: bool) -> Sequence[Found]:
-    """Measure a pack; if it fails as a whole, measure its halves, and in the end each document alone."""
-    from attnviz.model.inputs import as_error
-
-    try:
-        return _pack(network, encodings, request, many)
-    except (RuntimeError, MemoryError) as error:
-        if len(encodings) == 1:
-            return [as_error(error)]
-    half = len(encodings) // 2
-    halves = encodings[:half], encodings[half:]
-    return [found for some in halves for found in _together(network, some, request, many)]
-
-
-def _pack(network: Network, encodings: Sequence[Encoding], request: Request, many: bool) -> Sequence[Found]:
+def _pack(
+    network: Network, encodings: Sequence[Encoding], *, request: Request, many: bool
+) -> tuple[Sequence[Measured], Bools]:
     from attnviz.attention.packs import Measure
-    from attnviz.model.inputs import not_finite
     from attnviz.model.native.packed import run_packed
 
     seen = Measure(marks(encodings, request, causal=network.spec.causal), request.links, compiled=many)
     ids, type_ids = [each.ids for each in encodings], [each.type_ids for each in encodings]
     run_packed(network, ids, type_ids, seen, compiled=many)
     layers = [layer for _, layer in sorted(seen.layers.items())]
-    found = _documents(layers, seen.texts)
-    finite = np.logical_and.reduce([layer.finite for layer in layers])
-    if finite.all():
-        return found
-    why = not_finite(network.tensors)
-    return [one if good else ModelError(why.message, hint=why.hint) for one, good in zip(found, finite, strict=True)]
+    return _documents(layers, seen.texts), np.logical_and.reduce([layer.finite for layer in layers])
 
 
 def _hosted(backend: Hosted, encoding: Encoding, request: Request) -> Found:

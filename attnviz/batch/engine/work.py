@@ -10,7 +10,8 @@ from functools import cached_property, partial
 
 from attnviz.analysis.corpus.alone import heads_of, measure_alone
 from attnviz.analysis.corpus.metrics import Measured
-from attnviz.analysis.corpus.packed import measure, nobody
+from attnviz.analysis.corpus.packed import measure
+from attnviz.analysis.corpus.together import nobody
 from attnviz.analysis.plan import fits_few, plan_document
 from attnviz.analysis.text.observing import is_causal
 from attnviz.batch.document import Document

@@ -28,6 +28,7 @@ class ReadOptions:
             ``jsonl``. With it, all files in folders are read.
         most: the characters of the longest document; a longer one is not read.
         keep: which other fields or columns are kept of each document, ``all`` alone for all but that of the text.
+        trees: whether the text of a sentence in CoNLL-U is all of its lines.
 
     Raises:
         UsageError: there is no such ``split``.
@@ -38,6 +39,7 @@ class ReadOptions:
     format: str | None = None
     most: int = MOST
     keep: tuple[str, ...] = ()
+    trees: bool = False
 
     def __post_init__(self) -> None:
         if self.split not in (None, *get_args(Split)):

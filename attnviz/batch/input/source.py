@@ -8,7 +8,7 @@ from itertools import chain, count, pairwise
 from typing import BinaryIO
 
 from attnviz.batch.document import Document
-from attnviz.batch.input.formats import Reader, by_ending, endings, find_format
+from attnviz.batch.input.formats import FORMATS, Reader, by_ending, endings, find_format
 from attnviz.batch.input.formats.rows import failed_row
 from attnviz.batch.input.formats.text import read_plain_text
 from attnviz.batch.input.listing import EVERYTHING, Entry, Pattern, StandardInput, WalkRoot, split_pattern, walk
@@ -127,7 +127,10 @@ def _entries(
     """The files of all inputs, each once."""
 
     def wanted(entry: Entry) -> bool:
-        return entry.named or reading.format is not None or by_ending(_ending_of(entry))[0] is not None
+        known = by_ending(_ending_of(entry))[0]
+        if reading.trees:
+            return entry.named or known is FORMATS["conllu"]
+        return entry.named or reading.format is not None or known is not None
 
     without = ""
     if leave_out is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
@@ -11,6 +13,7 @@ from attnviz.analysis.table import Table
 from attnviz.errors import UsageError
 from attnviz.render.figure import sheet
 from attnviz.render.figure.fonts import shorten_to, text_width
+from attnviz.render.figure.relations import draw_relations
 from attnviz.render.figure.sheet import EDGE, LABEL, SMALL, Sheet
 from attnviz.render.figure.style import Style, own_settings
 from attnviz.render.labels import clean
@@ -25,16 +28,20 @@ _MAP = 2.6
 _BARS = 1.6
 """Inches of the longest bar."""
 _WIDE = 7.0
+_OWN: dict[str, Callable[[Table, Style], Figure]] = {"relations": draw_relations}
+"""Answers that have a picture of their own."""
 
 
 @own_settings()
 def draw_answer(table: Table, style: Style | None = None) -> Figure:
-    """Draw the ranked column of a ``table``: of all heads as a map, of its first rows as bars.
+    """Draw the ranked column of a ``table``: of all heads as a map, of its first rows as bars; or its own picture.
 
     Raises:
         UsageError: the table has no rows, or none that can be ranked.
     """
     style = style or Style()
+    if table.name in _OWN and len(table):
+        return _OWN[table.name](table, style)
     if not table.ranked or not len(table):
         raise UsageError(
             "there is nothing to draw: the table has no ranked rows", hint="Write .csv, .json or .parquet."

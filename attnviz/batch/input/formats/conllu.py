@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from attnviz.analysis.corpus.trees import spelled, surface
 from attnviz.batch.input.decoding import Decoded
 from attnviz.batch.input.formats.lines import paragraphs
 from attnviz.batch.input.formats.rows import failed_row, text_row, with_fields
@@ -12,13 +13,15 @@ from attnviz.batch.input.stream import Stream
 
 
 def read_conllu(stream: Stream, reading: ReadOptions) -> Iterator[InputRow]:
-    """Read each sentence of a treebank: its ``# text`` where it has one, else its words."""
+    """Read each sentence of a treebank: its ``# text`` where it has one, else its words; or its lines as they are."""
     decoded = Decoded(stream.pieces())
     for line, block in paragraphs(decoded, reading.most):
         lines = [] if block is None else block.split("\n")
         comments = [line for line in lines if line.startswith("#")]
         if block is None:
             yield failed_row(line, reading.too_long)
+        elif len(lines) > len(comments) and reading.trees:
+            yield text_row(line, block or "", decoded.note)
         elif len(lines) > len(comments):
             row = _row(line, lines, comments, decoded.note)
             yield with_fields(row, _comments(comments), reading) if reading.keep else row
@@ -53,23 +56,8 @@ def _given(lines: list[str], comments: list[str]) -> str | None:
 
 
 def _joined(lines: list[str]) -> str:
-    """Join the words of a sentence that has no ``# text``; ``SpaceAfter=No`` means that no space follows.
-
-    A multiword token (``1-2``) stands for its words, and empty nodes (``1.1``) are left out.
-    """
+    """Join the words of a sentence that has no ``# text``."""
     from conllu import parse_token_and_metadata
 
     sentence = parse_token_and_metadata("\n".join(lines))
-    text: str = sentence.metadata.get("text", "")
-    within = 0
-    for token in sentence if not text else ():
-        number = token["id"]
-        if isinstance(number, tuple):
-            if number[1] == ".":
-                continue
-            within = number[2]
-        elif number is not None and number <= within:
-            continue
-        glued = (token.get("misc") or {}).get("SpaceAfter") == "No"
-        text += token["form"] + ("" if glued else " ")
-    return text.rstrip(" ")
+    return sentence.metadata.get("text") or spelled(surface(sentence))

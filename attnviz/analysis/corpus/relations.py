@@ -1,0 +1,208 @@
+"""Which head finds a word's head, relation by relation: the table of Clark et al. 2019, section 4."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from math import sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnviz.analysis.corpus.aligned_words import Pairs
+from attnviz.analysis.table import Column, Table, ranked_by
+from attnviz.attention.peaks import Peaks
+from attnviz.errors import UsageError, did_you_mean, short
+
+OFFSETS = tuple(range(-5, 6))
+"""The fixed offsets of the baseline: the head is always so many words behind the dependent."""
+DIRECTIONS = ("dep → head", "head → dep")
+"""Who looks at whom: the dependent at its head, or the head at its dependent."""
+Z = 1.959964
+"""The quantile of the normal distribution of an interval of 95 %."""
+LEAST = 10
+"""The fewest words that a relation has in each half, or it is left out."""
+_CHOOSING, _REPORTED = 0, 1
+COLUMNS = (
+    Column("relation", "the dependency relation of a word to its head, as the treebank names it"),
+    Column("layer", "the layer of the best head", "count"),
+    Column("head", "the head that is right most often in the half of the sentences by which it is chosen", "count"),
+    Column("direction", "who looks at whom: the dependent at its head, or the head at its dependent"),
+    Column("accuracy", "share of the words with this relation where that word’s largest weight is on the other, in the "
+           "half of the sentences by which the head was not chosen (Clark et al. 2019)", "share"),
+    Column("baseline", "accuracy of the best fixed offset from −5 to 5, on the same half", "share"),
+    Column("offset", "that offset: head − dependent, in words", "number"),
+    Column("count", "words with this relation, in the same half", "count"),
+    Column("low", "the lower end of the 95 % interval of the accuracy (Wilson 1927)", "share"),
+    Column("high", "its upper end", "share"),
+    Column("margin", "low − baseline: above 0 the head is clearly better than any fixed offset", "share"),
+    Column("seen", "share of the words where this direction is visible: all unless the model is causal", "share",
+           shown=False),
+    Column("chosen_accuracy", "accuracy in the half of the sentences by which the head is chosen", "share",
+           shown=False),
+)  # fmt: skip
+
+
+def wilson(right: int, count: int) -> tuple[float, float]:
+    """The 95 % interval of a share of which ``right`` of ``count`` were seen (Wilson 1927); NaN of nothing."""
+    if not count:
+        return float("nan"), float("nan")
+    share, z = right / count, Z * Z / count
+    middle, half = share + z / 2, Z * sqrt(share * (1 - share) / count + z / (4 * count))
+    return max(0.0, (middle - half) / (1 + z)), min(1.0, (middle + half) / (1 + z))
+
+
+@dataclass(eq=False)
+class _Counts:
+    """What was counted of one relation in the two halves.
+
+    Attributes:
+        right: how often each direction of each head was right, (2 halves, 2 directions, L, H).
+        offsets: how often the head stood at each offset, (2, OFFSETS).
+        seen: how often each direction was visible, (2, 2).
+        count: how many words there were (2,).
+    """
+
+    right: NDArray[np.int64]
+    offsets: NDArray[np.int64] = field(default_factory=lambda: np.zeros((2, len(OFFSETS)), np.int64))
+    seen: NDArray[np.int64] = field(default_factory=lambda: np.zeros((2, 2), np.int64))
+    count: NDArray[np.int64] = field(default_factory=lambda: np.zeros(2, np.int64))
+
+
+class RelationCounts:
+    """Counts how often each head finds the head of a word, by relation.
+
+    Sentences 0, 2, 4, … choose the head of a relation, the others say how good it is.
+
+    Args:
+        causal: whether no word sees a later one.
+        merge_subtypes: count ``nsubj:pass`` as ``nsubj``.
+        least: leave out relations of which one half has fewer words.
+    """
+
+    def __init__(self, *, causal: bool, merge_subtypes: bool = False, least: int = LEAST) -> None:
+        self.causal = causal
+        self.least = least
+        self._merge = merge_subtypes
+        self._found: dict[str, _Counts] = {}
+        self.words = self.joined = self.lost = 0
+        self.layers: tuple[int, ...] = ()
+
+    def add(self, number: int, pairs: Pairs, peaks: Peaks) -> None:
+        """Count the sentence of this ``number``."""
+        dependents, heads = pairs.dependents, pairs.heads
+        self.joined += pairs.joined
+        self.lost += pairs.lost
+        self.words += len(dependents)
+        self.layers = peaks.layers
+        right = np.stack([peaks.words[..., dependents] == heads, peaks.words[..., heads] == dependents])
+        half = number % 2  # (2, L, H, R)
+        names = np.array([name_of(each, merge=self._merge) for each in pairs.relations], object)
+        for name in dict.fromkeys(names):
+            self._count(name, half, right[..., names == name], (heads - dependents)[names == name])
+
+    def _count(self, name: str, half: int, right: NDArray[np.bool_], offsets: NDArray[np.int64]) -> None:
+        counts = self._found.setdefault(name, _Counts(np.zeros((2, *right.shape[:-1]), np.int64)))
+        counts.right[half] += right.sum(-1)
+        counts.offsets[half] += [np.count_nonzero(offsets == offset) for offset in OFFSETS]
+        counts.seen[half] += (
+            [np.count_nonzero(offsets < 0), np.count_nonzero(offsets > 0)] if self.causal else len(offsets)
+        )
+        counts.count[half] += len(offsets)
+
+    def rows(self, relations: Sequence[str] = ()) -> dict[str, NDArray[Any]]:
+        """The columns of the table, of all relations or some, without those that are too rare."""
+        rare = self.rare
+        names = [name for name in relations or self._found if name in self._found and name not in rare]
+        rows = [_row(name, self._found[name]) for name in names]
+        kinds = {"relation": object, "direction": object, "layer": np.int64, "head": np.int64, "count": np.int64,
+                 "offset": np.int64}  # fmt: skip
+        return {
+            each.name: np.array([row[each.name] for row in rows], kinds.get(each.name, np.float64)) for each in COLUMNS
+        }
+
+    @property
+    def rare(self) -> list[str]:
+        """The relations of which one half of the sentences has too few words."""
+        return sorted(name for name, counts in self._found.items() if min(counts.count) < self.least)
+
+
+def _row(name: str, counts: _Counts) -> dict[str, Any]:
+    """The row of a relation: of heads that are equally often right in the choosing half, the first is the best."""
+    direction, layer, head = np.unravel_index(counts.right[_CHOOSING].argmax(), counts.right.shape[1:])
+    count, right = int(counts.count[_REPORTED]), int(counts.right[_REPORTED, direction, layer, head])
+    best = int(counts.offsets[_REPORTED].argmax())
+    baseline = counts.offsets[_REPORTED, best] / count
+    low, high = wilson(right, count)
+    return {
+        "relation": name, "layer": layer, "head": head, "direction": DIRECTIONS[direction], "accuracy": right / count,
+        "baseline": baseline, "offset": OFFSETS[best], "count": count, "low": low, "high": high,
+        "margin": low - baseline, "seen": counts.seen[_REPORTED, direction] / count,
+        "chosen_accuracy": counts.right[_CHOOSING, direction, layer, head] / counts.count[_CHOOSING],
+    }  # fmt: skip
+
+
+def name_of(relation: str, *, merge: bool) -> str:
+    """A relation's name, without its subtype where these are merged."""
+    return relation.partition(":")[0] if merge else relation
+
+
+def require_relations(wanted: Iterable[str], known: Iterable[str]) -> None:
+    """Raise a ``UsageError`` for a relation that the treebank does not have."""
+    names = sorted({*known})
+    for name in wanted:
+        if name not in names:
+            hint = f"{did_you_mean(name, names)}It has {', '.join(names)}."
+            raise UsageError(f"the treebank has no relation {short(name)}", hint=hint)
+
+
+def relations_table(
+    counts: RelationCounts, about: dict[str, Any], notes: Sequence[str] = (), wanted: Sequence[str] = ()
+) -> Table:
+    """The best head of each relation, those first that are furthest above the baseline.
+
+    The weights are those between words: to a word the sum over its tokens, from a word the mean (Clark et al. 2019,
+    section 4), without special tokens and without a word's own. A head is right where the word that the dependent
+    looks at most is its head, or, in the other direction, where that which the head looks at most is the dependent. The
+    head of a relation is chosen on one half of the sentences, and its figures are of the other half.
+
+    Args:
+        counts: what was counted.
+        about: what the table is of.
+        notes: what must be known of it.
+        wanted: only these relations; none for all.
+    """
+    values = counts.rows(wanted)
+    values["layer"] = np.asarray(counts.layers, np.int64)[values["layer"]]
+    table = Table("relations", "Which head knows which relation?", _columns(counts), values, about=about,
+                  notes=(_NOTE, *([_CAUSAL] if counts.causal else []), *_left(counts), *notes))  # fmt: skip
+    return ranked_by(table, "margin")
+
+
+def _columns(counts: RelationCounts) -> tuple[Column, ...]:
+    return tuple(replace(each, shown=True) if each.name == "seen" and counts.causal else each for each in COLUMNS)
+
+
+_NOTE = (
+    "Each relation’s head was chosen on every other sentence, and all figures are of the rest. The baseline is the "
+    "best of 11 fixed offsets on that rest. A margin above 0 is clearly above it."
+)
+_CAUSAL = (
+    "The model is causal: of a word and its head only the later one can look. Seen is how often that is the one which "
+    "this direction needs; where it is not, the head counts as not found. A first word without a special token before "
+    "it is a sink, and taken for no word’s head where the dependent looks."
+)
+
+
+def _left(counts: RelationCounts) -> list[str]:
+    """What was not counted, a sentence each."""
+    notes = []
+    if counts.joined:
+        notes.append(f"{counts.joined:,} words share a token with their heads, and are not counted.")
+    if counts.lost:
+        notes.append(f"{counts.lost:,} words have no token, or their heads have none, and are not counted.")
+    if counts.rare:
+        names = ", ".join(counts.rare)
+        notes.append(f"Left out, with fewer than {counts.least} words in one of the halves: {names}.")
+    return notes
