@@ -39,20 +39,25 @@ class AnswerOptions:
             rich_help_panel=_PANEL,
         ),
     ] = None
-    top: Annotated[str, typer.Option(metavar="N|all", help="How many rows are printed.", rich_help_panel=_PANEL)] = str(
-        _TOP
-    )
+    top: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|all", help="How many rows are printed.", show_default=str(_TOP), rich_help_panel=_PANEL
+        ),
+    ] = None
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document instead.", rich_help_panel=_PANEL)
     ] = False
     force: Annotated[bool, typer.Option("--force", help="Replace a file that exists.", rich_help_panel=_PANEL)] = False
 
-    def most(self) -> int | None:
-        """How many rows are printed; None for all.
+    def most(self, rows: int | None = _TOP) -> int | None:
+        """How many rows are printed; None for all. By default it is ``rows``.
 
         Raises:
             UsageError: it is no number.
         """
+        if self.top is None:
+            return rows
         if self.top == "all":
             return None
         if not self.top.isdecimal() or not 0 < int(self.top) < 10**9:
@@ -73,13 +78,16 @@ class AnswerOptions:
         return output_path(self.output, (*TABLES, ".json", ".html", *PICTURES), force=self.force)
 
 
-def give_answer(table: Table, options: AnswerOptions, draw: Callable[[], Figure] | None = None) -> None:
+def give_answer(
+    table: Table, options: AnswerOptions, draw: Callable[[], Figure] | None = None, *, rows: int | None = _TOP
+) -> None:
     """Print a ``table``, or write it to the file that is asked for.
 
     Args:
         table: the answer.
         options: how it is given.
         draw: draws its picture; None: that of any table.
+        rows: how many rows are printed if nobody says; None: all.
 
     Raises:
         UsageError: the file can't be written, or a library that it needs is missing.
@@ -98,7 +106,7 @@ def give_answer(table: Table, options: AnswerOptions, draw: Callable[[], Figure]
         from attnviz.render.terminal.answer import answer_parts
 
         out = console.output()
-        for part in answer_parts(table, options.most()):
+        for part in answer_parts(table, options.most(rows)):
             out.print(part)
 
 

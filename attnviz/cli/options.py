@@ -157,6 +157,18 @@ LanguageOption = Annotated[
 ]
 
 
+WeightsOption = Annotated[
+    Literal["attention", "norm", "norm+heads", "norm+residual", "rollout", "flow", "zeroing"] | None,
+    typer.Option(
+        metavar="WHAT",
+        help="What the numbers are: attention, or where information comes from: norm, norm+heads, norm+residual, "
+        "rollout, flow or zeroing.",
+        show_default="attention, or what the record holds",
+        rich_help_panel=VIEW,
+    ),
+]
+
+
 @dataclass(frozen=True)
 class MapOptions:
     """Which maps are shown, and what counts in them."""
@@ -203,16 +215,7 @@ class MapOptions:
             rich_help_panel=VIEW,
         ),
     ] = None
-    weights: Annotated[
-        Literal["attention", "norm", "norm+heads", "norm+residual", "rollout", "flow", "zeroing"] | None,
-        typer.Option(
-            metavar="WHAT",
-            help="What the numbers are: attention, or where information comes from: norm, norm+heads, norm+residual, "
-            "rollout, flow or zeroing.",
-            show_default="attention, or what the record holds",
-            rich_help_panel=VIEW,
-        ),
-    ] = None
+    weights: WeightsOption = None
     tokens: Annotated[bool, typer.Option("--tokens", help="Short for --unit token.", rich_help_panel=VIEW)] = False
     per_token: Annotated[
         bool,

@@ -147,7 +147,10 @@ class Opened:
         foresee.require_memory(self.checkpoint, self.options, len(source))
         two = "cross" in self.backend.kinds
         if target is not None and not two:
-            raise UsageError(f"{self.name} has no decoder beside an encoder: it takes no target")
+            raise UsageError(
+                f"{self.name} has no decoder beside an encoder: it takes no target",
+                hint="Give an encoder–decoder, such as T5, BART, Marian or NLLB; or read two texts with `pair`.",
+            )
         if target is not None and generate:
             raise UsageError("a target is given, and tokens to generate: one of them is the decoder's text")
         tokenizer, limit = self.checkpoint.tokenizer, self.backend.limit

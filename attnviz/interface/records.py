@@ -20,6 +20,7 @@ from attnviz.interface.matrix import Matrix
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from attnviz.analysis.text.word_alignment import AlignedUnit, Step
     from attnviz.attention.observers import HiddenStates, Scores, Weights
     from attnviz.interface.tables import Table
     from attnviz.interface.widget import AttentionWidget
@@ -312,6 +313,33 @@ class EncoderDecoder(record.EncoderDecoderRecord, _Saveable):
                 f"{path} holds one map, not the three of an encoder–decoder", hint="Open it with Attention.open."
             )
         return cls(**{name: Attention(**vars(each)) for name, each in vars(found).items()})
+
+    def align(
+        self,
+        *,
+        layer: int | Sequence[int] | None = None,
+        head: int | Sequence[int] | None = None,
+        step: Step = "reads",
+        unit: AlignedUnit = "word",
+    ) -> Table:
+        """The source word that each target word stands for, as ``attnviz align`` finds it.
+
+        Args:
+            layer: the layers whose heads are averaged; the one that ``usual_layer`` says by default.
+            head: the heads of these; all by default.
+            step: whose row a target word has: the step that ``reads`` it, or that ``predicts`` it.
+            unit: what is aligned: ``word``, ``token``, or what white space separates: ``space``.
+
+        Raises:
+            UsageError: a layer, head, step or unit that there is not.
+        """
+        from attnviz.analysis.text.replaying import replay
+        from attnviz.analysis.text.word_alignment import REQUEST, align, alignment_table, cross_weights
+        from attnviz.interface.tables import Table
+
+        cross = cross_weights(replay(self, REQUEST), step=step, unit=unit)
+        found = align(cross, record.Heads(_numbers(layer), _numbers(head)), step)
+        return Table.of(alignment_table([found], step=step, unit=unit, model=self.model))
 
     def _repr_png_(self) -> bytes:
         return self.cross._repr_png_()

@@ -84,7 +84,7 @@ def head_heatmap(units: Reading, head: HeadMap) -> Heatmap:
         float(head.weights.max()) or 1.0,
         percent=units.measure.share,
         blank=True,
-        exponent=_exponent(head.weights, units.measure, per_token=head.per_token),
+        exponent=exponent_in(head.weights, units.measure, per_token=head.per_token),
         named=named,
         numbers=(head.rows, head.columns),
         down=head.down,
@@ -100,7 +100,7 @@ def exponent_of(values: Values) -> int:
     return max(0, math.ceil(-math.log10(most) - 1)) if 0 < most < 1 else 0
 
 
-def _exponent(values: Values, measure: Measure, *, per_token: bool) -> int:
+def exponent_in(values: Values, measure: Measure, *, per_token: bool = False) -> int:
     """Return the power of ten with which weights are written: none for shares that are not per token."""
     if measure.share:
         return exponent_of(values) if per_token else 0
@@ -117,7 +117,7 @@ def overview_heatmap(summary: Summary) -> Heatmap:
         low=0.0,
         high=high or 1.0,
         percent=summary.units.measure.share if summary.cell == "link" else summary.cell == "sink",
-        exponent=_exponent(summary.overview, summary.units.measure, per_token=summary.observation.request.per_token)
+        exponent=exponent_in(summary.overview, summary.units.measure, per_token=summary.observation.request.per_token)
         if summary.cell == "link"
         else 0,
     )

@@ -18,8 +18,8 @@ from tests.cli.conftest import Run
         ("give `text_field`, `formats` or `format`", "give --text-field, --format or --format"),
         ("`everything` and `all`", "--all and --all"),
         (
-            "unset `HF_HUB_OFFLINE`; a `word` of others' stays, and ``",
-            "unset `HF_HUB_OFFLINE`; a `word` of others' stays, and ``",
+            "unset `HF_HUB_OFFLINE`; a `noun` of others' stays, and ``",
+            "unset `HF_HUB_OFFLINE`; a `noun` of others' stays, and ``",
         ),
     ],
 )

@@ -63,9 +63,10 @@ def commands(record: Path, folder: Path) -> list[list[str]]:
 def test_no_command_that_reads_a_record_imports_torch(
     name: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    run = commands(request.getfixturevalue(name), tmp_path)
+    saved = request.getfixturevalue(name)
+    run = commands(saved, tmp_path)
     if name == "saved_three":
-        run = [[*command, "--map", "encoder"] for command in run[::4]]
+        run = [["align", "--from", str(saved)], *([*command, "--map", "encoder"] for command in run[::4])]
     script = [sys.executable, "-c", _COMMANDS, json.dumps(run), json.dumps(HEAVY)]
     ran = subprocess.run(
         script, capture_output=True, text=True, check=False, env=os.environ | {"TMPDIR": str(tmp_path)}

@@ -93,7 +93,7 @@ def grid(observation: Observation) -> Grid:
     maps, wanted = observation.maps, observation.request.heads
     units = reading_of(observation)
     require_layers(wanted.layers or (), units.layers)
-    _require("head", wanted.heads, range(maps.values.shape[1]), "each layer of this model has heads")
+    require_heads(wanted.heads or (), maps.values.shape[1])
     _, _, (rows, columns) = shown_cells(observation, units)
     values, layers = maps.values, maps.layers
     if wanted.layers is not None:
@@ -163,7 +163,7 @@ def pick_heads(units: Reading, strength: NDArray[np.float64], wanted: Heads) -> 
     """
     count, width = strength.shape
     require_layers(wanted.layers or (), units.layers)
-    _require("head", wanted.heads, range(width), "each layer of this model has heads")
+    require_heads(wanted.heads or (), width)
     asked = [units.layers.index(number) for number in wanted.layers or ()]
     if wanted.mean:
         return [(layer, None) for layer in asked or range(count)]
@@ -182,8 +182,13 @@ def require_layers(wanted: Sequence[int], there: Sequence[int]) -> None:
     _require("layer", wanted, there, f"this model has {some}layers")
 
 
-def _require(what: str, wanted: Sequence[int] | None, there: Sequence[int], owner: str) -> None:
-    for number in wanted or ():
+def require_heads(wanted: Sequence[int], count: int) -> None:
+    """Raise a ``UsageError`` where one of the ``wanted`` heads is not among the ``count`` of each layer."""
+    _require("head", wanted, range(count), "each layer of this model has heads")
+
+
+def _require(what: str, wanted: Sequence[int], there: Sequence[int], owner: str) -> None:
+    for number in wanted:
         if number not in there:
             gapless = there[-1] - there[0] == len(there) - 1
             listed = f"{there[0]}–{there[-1]}" if gapless else ", ".join(map(str, there))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -46,14 +47,7 @@ class Axis:
         """
         if self.lines:
             return tuple(f"{number} {label}" for number, label in enumerate(self.labels))
-        times = Counter(label.casefold() for label in self.labels)
-        seen: Counter[str] = Counter()
-        names = []
-        for label in self.labels:
-            key = label.casefold()
-            seen[key] += 1
-            names.append(f"{label}:{seen[key]}" if times[key] > 1 else label)
-        return tuple(names)
+        return numbered(self.labels)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -79,6 +73,18 @@ class Reading:
     def one_text(self) -> bool:
         """Whether the text looks at itself, and not at another."""
         return self.queries is self.keys
+
+
+def numbered(labels: Sequence[str]) -> tuple[str, ...]:
+    """The labels, with ``:1``, ``:2`` … behind those that occur more than once."""
+    times = Counter(label.casefold() for label in labels)
+    seen: Counter[str] = Counter()
+    names = []
+    for label in labels:
+        key = label.casefold()
+        seen[key] += 1
+        names.append(f"{label}:{seen[key]}" if times[key] > 1 else label)
+    return tuple(names)
 
 
 def read_in(

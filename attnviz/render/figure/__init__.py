@@ -1,5 +1,6 @@
 """Pictures as matplotlib figures: heads of a text, lines between its words, and figures of heads."""
 
+from attnviz.render.figure.alignment import draw_alignment as draw_alignment
 from attnviz.render.figure.answer import draw_answer as draw_answer
 from attnviz.render.figure.arcs import draw_arcs as draw_arcs
 from attnviz.render.figure.difference import draw_difference as draw_difference

@@ -56,6 +56,7 @@ class Panel:
         scale: what has its norm and its colours.
         hidden: which share of each row's weight is not drawn, (r,); None if unknown.
         marked: the rows that are pointed out.
+        points: the cells that are pointed out, as row and column.
         bar: the label of a scale of its own beside it; None if it shares the picture's.
         signed: whether values are differences, written with their sign.
     """
@@ -66,6 +67,7 @@ class Panel:
     scale: Scale
     hidden: NDArray[np.floating] | None = None
     marked: Collection[int] = ()
+    points: Collection[tuple[int, int]] = ()
     bar: str | None = None
     signed: bool = False
 

@@ -53,6 +53,8 @@ def _draw_panel(page: Sheet, plan: Plan, place: int, panel: Panel, names: tuple[
     for row in panel.marked:
         box = Rectangle((-0.5, row - 0.5), columns, 1, fill=False, edgecolor=page.style.accent, lw=1.3, clip_on=False)
         axes.add_patch(box)
+    for row, column in panel.points:
+        axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=page.style.accent, lw=1.3))
     column = place % plan.per_line
     strip = plan.strips[column]
     if strip and panel.hidden is not None:
