@@ -92,6 +92,11 @@ class Table:
         """The table of some rows, in their order."""
         return replace(self, values={name: values[rows] for name, values in self.values.items()})
 
+    def without(self, *names: str) -> Table:
+        """The table without some columns."""
+        kept = tuple(each for each in self.columns if each.name not in names)
+        return replace(self, columns=kept, values={each.name: self.values[each.name] for each in kept})
+
     def top(self, most: int | None) -> Table:
         """The first ``most`` rows; None: all."""
         return self.take(slice(most))

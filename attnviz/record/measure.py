@@ -23,6 +23,7 @@ class Measure:
         share: whether a row sums to 1 at most, so that its numbers are written in percent.
         by_layer: whether a layer has one map, in place of one for each head.
         cumulative: whether the map of a layer says what came through all layers up to it, so that the last says all.
+        residual: whether a token's own part comes through the residual connection, too.
         source: the paper.
     """
 
@@ -33,6 +34,7 @@ class Measure:
     share: bool = False
     by_layer: bool = False
     cumulative: bool = False
+    residual: bool = False
     source: str = ""
 
     @property
@@ -73,6 +75,7 @@ MEASURES: Mapping[WeightsName, Measure] = {
             "each row is made of the columns",
             "norms",
             by_layer=True,
+            residual=True,
             source="Kobayashi et al. 2021",
         ),
         Measure(
@@ -83,6 +86,7 @@ MEASURES: Mapping[WeightsName, Measure] = {
             share=True,
             by_layer=True,
             cumulative=True,
+            residual=True,
             source="Abnar & Zuidema 2020",
         ),
         Measure(
@@ -92,6 +96,7 @@ MEASURES: Mapping[WeightsName, Measure] = {
             "flow",
             by_layer=True,
             cumulative=True,
+            residual=True,
             source="Abnar & Zuidema 2020",
         ),
         Measure(

@@ -68,6 +68,9 @@ def _observed(observation: Observation, units: Reading) -> dict[str, Any]:
         "layer_numbers": list(observation.layer_numbers),
         "unobserved_layers": list(observation.unobserved),
         "map": observation.kind,
+        "measure": {
+            name: getattr(observation.measure, name) for name in ("name", "formula", "share", "by_layer", "source")
+        },
         **_text(observation.encoding),
         "windows": [
             {"start": window.start, "stop": window.stop, "first_query": window.first, "last_query": window.last - 1}

@@ -11,7 +11,7 @@ import pytest
 
 from attnviz.interface import Attention
 from attnviz.model.native import run as runs
-from attnviz.record import write
+from attnviz.record import MEASURES, WeightsName, write
 from tests import tiny
 from tests.cli import test_streams as streams
 from tests.cli.conftest import Result, Run
@@ -369,3 +369,19 @@ def test_a_text_typed_where_the_locale_knows_ascii_alone_is_that_text(run: Run) 
     document = json.loads(result.out)
     assert (document["text"], document["pair"]) == ("café bank", "café bank")
     assert run("show", "caf\udce9 bank").code == 3  # Latin-1, which nobody has said
+
+
+@pytest.mark.parametrize("name", ["norm", "norm+heads", "norm+residual", "rollout", "flow", "zeroing"])
+def test_where_information_comes_from(name: WeightsName, run: Run) -> None:
+    """Every number is named, and none that is no share is written in percent."""
+    shown, measure = run("show", S, "--weights", name, "--no-check"), MEASURES[name]
+    assert measure.title in " ".join(shown.out.split())
+    assert "attention" not in shown.out
+    assert (" in %" in shown.out) == measure.share
+    if measure.by_layer:
+        assert not re.search(r"L\d H\d| heads", shown.out)
+    found = document(run("show", S, "--weights", name, "--json"))
+    assert found["measure"]["name"] == name
+    assert found["check"]["passed"]  # of the attention weights below
+    sums = np.array(found["maps"][0]["weights"]).sum(-1)
+    assert measure.share or (sums > 1).any() or name == "zeroing"

@@ -50,7 +50,10 @@ class Piece:
 
 
 class Examined:
-    """Collects the differences between an observation and one run of transformers' model."""
+    """Collects the differences between an observation and one run of transformers' model.
+
+    Of what is made of attention weights, such as norms, the rows of weights below are compared.
+    """
 
     def __init__(
         self,
@@ -117,6 +120,8 @@ class Examined:
 
     def end(self, *, every: bool) -> None:
         """Finish the comparison; ``every`` says whether every window was read."""
+        if not self.observation.measure.plain:
+            return
         self._made.end()
         if every:
             for layer in self._layers.values():
@@ -133,6 +138,8 @@ class Examined:
             if (kept.window or 0) == piece.number:
                 mine = torch.from_numpy(np.asarray(kept.weights[number]))
                 self.apart[piece.number, number] = weight_differences(mine, theirs[:, : piece.mine])
+        if not observation.measure.plain:
+            return
         order = piece.rows.argsort()
         rows = piece.rows[order]
         layer = self._layers[number]

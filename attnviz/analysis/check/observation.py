@@ -49,7 +49,8 @@ def pieces_of(observation: Observation) -> tuple[list[Piece], bool]:
 
 def _printed(observation: Observation) -> Iterator[int]:
     """The tokens of the units that are queries of the links that ``show`` prints."""
-    if not observation.maps.layers or observation.large or observation.request.generated:
+    apart = observation.large or observation.request.generated or not observation.measure.plain
+    if not observation.maps.layers or apart:
         return
     summary = summarise(observation, heads=Heads(observation.maps.layers[:1]))
     units = [link.query_index for link in summary.links]
@@ -77,7 +78,9 @@ def heads_of(observation: Observation, pieces: Sequence[Piece], *, every: bool) 
     weights = sum(len(piece.window.encoding) ** 2 for piece in pieces if piece.window)
     weights = weights or observation.shape[2] * observation.shape[3]
     none: dict[int, list[int]] = {number: [] for number in (*observation.layer_numbers, *observation.unobserved)}
-    return none | sample_heads(observation.layer_numbers, observation.shape[1], weights) if every else none
+    if not every or not observation.measure.plain:
+        return none
+    return none | sample_heads(observation.layer_numbers, observation.shape[1], weights)
 
 
 def rows_of(observation: Observation) -> RowCounts:
@@ -158,6 +161,8 @@ def _verdict(observation: Observation, found: Examined, pieces: Sequence[Piece],
     count = sum(map(len, found.heads.values()))
     differences = found.differences
     windows = None
+    if not observation.measure.plain:
+        return summarise_layers(compared, dtype)
     if observation.windows:
         windows = WindowCounts(len(pieces), len(evidence_of(observation).rows), len(observation.windows))
     recomputed = Recomputed(

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from attnviz.analysis.table import Column, Table, ranked_by
 from attnviz.analysis.text.aligned import both_words
+from attnviz.analysis.text.find import measured_notes
 from attnviz.analysis.text.links import find_in
 from attnviz.analysis.text.matching import match_words
 from attnviz.analysis.text.units import Reading, reading_of
 from attnviz.errors import UsageError
-from attnviz.record import Observation, Spread
+from attnviz.record import Measure, Observation, Spread
 
 Doubles = NDArray[np.float64]
 _COLUMNS = (
@@ -53,7 +54,7 @@ class _Rows:
 
 
 def compare(first: Observation, second: Observation, word: str | None = None) -> Table:
-    """Rank the heads by how much the rows of the same words differ.
+    """Rank the heads by how much the rows of the same words differ; rows of norms are divided by their sums.
 
     Words are paired as ``match_words`` says; a key that has no counterpart gets nothing from the other row. Where the
     models have the same numbers of layers and heads, each head is compared with its own; where they do not, with the
@@ -68,6 +69,8 @@ def compare(first: Observation, second: Observation, word: str | None = None) ->
     """
     if first.unit != second.unit or (first.keys is None) != (second.keys is None):
         raise UsageError("the two are not of one kind", hint="Compare the same units, and the same kind of map.")
+    if first.measure != second.measure:
+        raise UsageError(f"the first has {first.measure.name}, and the second {second.measure.name}")
     units = reading_of(first), reading_of(second)
     rows = _paired_rows((first, second), units, word)
     keys = _paired(units, queries=False)
@@ -93,9 +96,15 @@ def compare(first: Observation, second: Observation, word: str | None = None) ->
     }  # fmt: skip
     table = Table(
         "compare", _title(first, second, word), _COLUMNS, {name: found.reshape(-1) for name, found in values.items()},
-        about=_about(first, second, word), notes=_notes(units, rows, keys, sides),
+        about=_about(first, second, word), notes=(*_measured(first.measure), *_notes(units, rows, keys, sides)),
     )  # fmt: skip
-    return ranked_by(table, "divergence")
+    found = ranked_by(table, "divergence")
+    return found.without("head", "other_head") if first.measure.by_layer else found
+
+
+def _measured(measure: Measure) -> tuple[str, ...]:
+    divided = () if measure.share else ("Each row is divided by its sum, so that the two can be compared.",)
+    return *measured_notes(measure), *divided
 
 
 def beside(first: Observation) -> Spread:
@@ -157,6 +166,8 @@ def _side(
         raise ValueError("the observation was made without rows to compare")
     places = {int(unit): place for place, unit in enumerate(usual.from_)}
     found = usual.rows[:, :, [places[row[side]] for row in rows]]
+    if not observation.measure.share:
+        found = found / np.maximum(found.sum(-1, keepdims=True), np.finfo(float).tiny)
     paired = [key[side] for key in keys]
     alone = np.delete(found, paired, -1)
     missing = np.zeros((*found.shape[:-1], others - len(keys)))

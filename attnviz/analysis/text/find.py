@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from attnviz.analysis.text.units import Reading, reading_of
 from attnviz.analysis.text.usual import places_of
 from attnviz.analysis.text.wanted import Place
 from attnviz.errors import UsageError
-from attnviz.record import Observation, Pairs, Usual
+from attnviz.record import Measure, Observation, Pairs, Usual
 
 RANKS = ("lift", "mean_lift", "key_lift", "distance_lift", "weight")
 """What links can be ranked by."""
@@ -37,6 +38,7 @@ _NOTE = (
     "Lift is the weight divided by what is usual for the head: to this key (key_lift), and at this distance "
     "(distance_lift). No mean counts as less than an even spread over what the query sees."
 )
+_OWN = "The means of a key have in them what it keeps of itself by the residual connection: lifts are small."
 
 
 def find_links(observation: Observation, *, rank: str = "lift", both: bool = True) -> Table:
@@ -68,19 +70,41 @@ def find_links(observation: Observation, *, rank: str = "lift", both: bool = Tru
     values: dict[str, NDArray[Any]] = {
         name: np.concatenate([np.asarray(link[name]) for link in links]) for name in links[0]
     }
-    title = _title(pairs)
+    measure = observation.measure
+    title = _title(pairs, measure)
     about = {
         "model": observation.model, "text": observation.encoding.text, "unit": units.kind, "map": observation.kind,
-        "from": list(pairs.from_), "to": list(pairs.to),
+        "weights": measure.name, "from": list(pairs.from_), "to": list(pairs.to),
     }  # fmt: skip
-    return ranked_by(Table("find", title, _COLUMNS, values, about=about, notes=(_NOTE, *search.notes)), rank)
+    notes = (*measured_notes(measure), _NOTE, *([_OWN] if measure.residual else []), *search.notes)
+    found = ranked_by(Table("find", title, _columns(measure), values, about=about, notes=notes), rank)
+    return found.without("head") if measure.by_layer else found
 
 
-def _title(pairs: Pairs) -> str:
+def _title(pairs: Pairs, measure: Measure) -> str:
     from_, to = (" and ".join(map(repr, names)) for names in (pairs.from_, pairs.to))
     if from_ and to:
-        return f"Which heads take {from_} to {to}?"
+        return f"Which {'layers' if measure.by_layer else 'heads'} take {from_} to {to}?"
+    if not measure.plain:
+        return f"What does {from_} take from?" if from_ else f"What takes from {to}?"
     return f"What does {from_} look at?" if from_ else f"What looks at {to}?"
+
+
+def measured_notes(measure: Measure) -> tuple[str, ...]:
+    """What must be said of weights that are no attention weights."""
+    return () if measure.plain else (f"The weights are {measure.title} ({measure.source}).",)
+
+
+def _columns(measure: Measure) -> tuple[Column, ...]:
+    """The columns, with what the weights are; numbers of any size have as many digits as tell them apart."""
+    if measure.plain:
+        return _COLUMNS
+    about = f"{measure.title}, of the query and the key ({measure.source})"
+    return tuple(
+        replace(each, kind="number" if each.kind == "weight" else each.kind,
+                about=about if each.name == "weight" else each.about.replace("the head's", "its"))
+        for each in _COLUMNS
+    )  # fmt: skip
 
 
 class _Search:
@@ -96,6 +120,8 @@ class _Search:
         self._from = {int(unit): i for i, unit in enumerate(usual.from_)}
         self._to = {int(unit): i for i, unit in enumerate(usual.to)}
         self.notes: list[str] = []
+        # What a row sums to: 1 for shares, else what the rows of a head have on average (L, H).
+        self._rows = 1.0 if observation.measure.share else usual.received.sum(-1) / max(self._n, 1)
 
     def directions(self, pairs: Pairs, *, both: bool) -> list[dict[str, Any]]:
         """The links from one to the other, and back where both sides are given."""
@@ -152,15 +178,16 @@ class _Search:
         if not each.any() or (self._units.one_text and query == key):
             return None
         weight = (each.sum(-1) * share).sum(-1)  # (L, H)
-        even = (usual.even[:, queries] * share).sum(-1) * self._pieces[keys].sum()  # (L,)
+        even = (usual.even[:, queries] * share).sum(-1)[:, None] * self._pieces[keys].sum() * self._rows  # (L, H)
         beside = usual.received[..., keys].sum(-1) - each.sum((-1, -2))
         seeing = np.maximum(usual.many[:, keys].max(-1) - len(queries), 0)
         key_mean = np.divide(beside, seeing[:, None], out=np.zeros_like(beside), where=seeing[:, None] > 0)
         distance_mean = self._at_distance(queries, keys, each, share)
         layers, heads = weight.shape
         numbers = np.repeat(self._observation.layer_numbers, heads), np.tile(np.arange(heads), layers)
-        key_lift = weight / np.maximum(key_mean, even[:, None])
-        distance_lift = weight / np.maximum(distance_mean, even[:, None])
+        least = np.maximum(even, np.finfo(float).tiny)
+        key_lift = weight / np.maximum(key_mean, least)
+        distance_lift = weight / np.maximum(distance_mean, least)
         found = {
             "layer": numbers[0], "head": numbers[1], "query": np.full(layers * heads, query.name, object),
             "key": np.full(layers * heads, key.name, object), "query_index": np.full(layers * heads, queries[0]),

@@ -11,7 +11,7 @@ from attnviz.record import Array
 
 UNITS = 10**7
 """Capacities are whole numbers of 1 / UNITS."""
-MOST = 2e9
+MOST = 5e8
 """How many edges all flow problems of a text may have together: about a minute."""
 
 

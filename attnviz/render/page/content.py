@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -66,9 +66,10 @@ def map_content(found: Observation, texts: list[Encoding], *, neurons: bool = Fa
         UsageError: ``neurons`` are asked for, and there are none, or too many.
     """
     answer, long = _answer(found), dict[str, Any]()
-    packed = _whole(found)
+    most = _largest(found)
+    packed = _whole(found, most)
     if packed is None:
-        packed, long = _long(found, answer.units)
+        packed, long = _long(found, answer.units, most)
     facts: dict[str, Any] = {
         "name": found.kind,
         "causal": found.causal,
@@ -81,10 +82,11 @@ def map_content(found: Observation, texts: list[Encoding], *, neurons: bool = Fa
         "figures": {name: _numbers(found.figures[name]) for name in FIGURES if _is_told(found, name)},
         "roles": {name: [layer * found.heads + head for layer, head in heads]
                   for name, heads in roles_in_text(found).items()},
-        "strength": _numbers(answer.strength),
+        "strength": _numbers(answer.strength / most),
         "open": [layer * found.heads + head for layer, head in answer.heads],
-        "links": [_link(found, link) for link in answer.links[:LISTED]],
+        "links": [_link(found, link, most) for link in answer.links[:LISTED]],
     }  # fmt: skip
+    facts |= {} if found.measure.plain else {"measure": _measure(found, most)}
     facts |= {"long": long} if long else {}
     facts |= {"steps": packed.steps, "exact": EXACT, "error": packed.error, "exact_error": packed.exact_error}
     unfolded = unfold(found, whole=not long, neurons=neurons)
@@ -101,19 +103,41 @@ def _answer(found: Observation) -> _Answer:
     return _Answer(summary.units, summary.links, summary.overview, heads)
 
 
-def _whole(found: Observation) -> Packed | None:
+def _largest(found: Observation) -> float:
+    """What the page divides all weights by: 1 where they are shares, else their largest, so that they fit a byte."""
+    if found.measure.share:
+        return 1.0
+    if found.whole is not None:
+        return float(pick_map(found.whole, found.request.map).weights.max()) or 1.0
+    return max(float(found.maps.values.max(initial=0)), float(found.links.weights.max(initial=0))) or 1.0
+
+
+def _measure(found: Observation, most: float) -> dict[str, Any]:
+    """What the weights are, where they are not attention. The page has them divided by ``most``."""
+    measure = found.measure
+    return {
+        "name": measure.name, "title": measure.title, "source": measure.source, "noun": measure.noun,
+        "share": measure.share, "byLayer": measure.by_layer, "most": most,
+    }  # fmt: skip
+
+
+def _whole(found: Observation, most: float) -> Packed | None:
     """All weights, where they were kept, the page may hold them, and all of them are asked for."""
     if found.whole is None or not shows_all(found.request):
         return None
     weights = pick_map(found.whole, found.request.map).weights
+    weights = weights if most == 1 else weights / most
     return pack_weights(weights, causal=found.causal) if weights.size <= _LARGEST else None
 
 
-def _long(found: Observation, units: Reading) -> tuple[Packed, dict[str, Any]]:
+def _long(found: Observation, units: Reading, most: float) -> tuple[Packed, dict[str, Any]]:
     """The strongest links, the cells and what is not pooled of them, and how they are stored."""
-    maps = found.maps
+    maps, links = found.maps, found.links
     regions = found.regions if max(maps.down, maps.across) > 1 else ()
-    packed = pack_links(found.links, maps, regions, _LINKS)
+    if most != 1:
+        maps, links = replace(maps, values=maps.values / most), replace(links, weights=links.weights / most)
+        regions = tuple(replace(each, weights=each.weights / most) for each in regions)
+    packed = pack_links(links, maps, regions, _LINKS)
     return packed, {
         "links": packed.links,
         "axes": [_axis(units.queries), _axis(units.keys)],
@@ -133,10 +157,10 @@ def _is_told(found: Observation, figure: str) -> bool:
     return found.keys is None or figure not in ("distance", "previous", "next", "self")
 
 
-def _link(found: Observation, link: Link) -> list[int | float]:
+def _link(found: Observation, link: Link, most: float) -> list[int | float]:
     """A link as (head, query, key, weight)."""
     place = found.layer_numbers.index(link.layer) * found.heads + link.head
-    return [place, link.query_index, link.key_index, _short(link.weight)]
+    return [place, link.query_index, link.key_index, _short(link.weight / most)]
 
 
 def _number(texts: list[Encoding], encoding: Encoding) -> int:

@@ -11,9 +11,9 @@ from attnviz.analysis.text.links import Link
 from attnviz.analysis.text.units import Reading
 from attnviz.encoding import Encoding
 from attnviz.errors import UsageError
-from attnviz.record import Observation
+from attnviz.record import Measure, Observation
 from attnviz.record.prediction import prediction_facts
-from attnviz.render.labels import clean, shorten
+from attnviz.render.labels import clean, head_name, shorten
 from attnviz.render.maps import format_number
 from attnviz.render.page.content import LISTED, MapContent, map_content, text_content
 from attnviz.render.page.environment import file, module, packed_palettes, render, script_json
@@ -131,6 +131,8 @@ def text_parts(found: Sequence[Observation], about: TextAbout | None = None) -> 
         "name": name,
         "model": clean(first.model),
         "headline": link and _link(link, units),
+        "verb": "looks at" if first.measure.plain else "takes from",
+        "measure": None if first.measure.plain else f"{first.measure.title} ({first.measure.source})",
         "links": [_link(each, units) for each in links[:LISTED]],
         "sizes": _sizes(first),
         "check": about.check,
@@ -157,11 +159,24 @@ def _link(link: Link, units: Reading) -> dict[str, str | int]:
     return {
         "query": shorten(link.query, _WORD),
         "key": shorten(link.key, _WORD),
-        "share": format_number(link.weight, "share"),
-        "layer": link.layer,
-        "head": link.head,
+        "share": _share(link, units.measure),
+        "of": f" of its {units.measure.noun}" if units.measure.share else "",
+        "place": head_name(link.layer, link.head, units.measure),
+        "where": _where(link, units.measure),
         "address": f"head={link.layer}.{link.head}&pin={pin}",
     }
+
+
+def _share(link: Link, measure: Measure) -> str:
+    """How much a link is, without words."""
+    return format_number(link.weight, "share" if measure.share else "")
+
+
+def _where(link: Link, measure: Measure) -> str:
+    """Where a link is, in words."""
+    if measure.cumulative:
+        return "through all layers"
+    return f"in layer {link.layer}" if measure.by_layer else f"in head {link.head} of layer {link.layer}"
 
 
 def _sizes(found: Observation) -> str:
@@ -170,4 +185,4 @@ def _sizes(found: Observation) -> str:
     tokens = f"{queries:,} tokens" if found.keys is None else f"{queries:,} tokens that look at {keys:,}"
     backend = {"native": "attnviz’s own forward pass", "hosted": "run by transformers, with attnviz’s kernel",
                "observed": "the model’s own weights"}[found.backend]  # fmt: skip
-    return f"{layers} layers × {heads} heads, {tokens}, {backend}"
+    return f"{layers} layers{'' if found.measure.by_layer else f' × {heads} heads'}, {tokens}, {backend}"

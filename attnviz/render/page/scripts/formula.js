@@ -37,7 +37,7 @@ class Formula {
   fill() {
     const { element, page } = this;
     const summary = element.firstElementChild;
-    element.hidden = !this.pinned;
+    element.hidden = !this.pinned || Boolean(this.page.state.facts.measure);
     if (!this.pinned || !element.open) element.replaceChildren(summary);
     else if (!page.view.map.scores) element.replaceChildren(summary, this.missing());
     else element.replaceChildren(summary, ...this.unfolded());

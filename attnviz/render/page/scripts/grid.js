@@ -188,16 +188,17 @@ class Grid extends Zoomed {
 
   /** The weights as numbers, where cells have room for them. */
   writeValues(draw, place) {
-    const { colours } = this.page;
+    const { colours, amounts } = this.page;
     const { r0, r1, c0, c1, left, high, size } = this.now;
     if (size < 26) return;
     for (let r = r0; r < r1; r++)
       for (let c = c0; c < c1; c++) {
         const value = this.cells.values[r * this.cells.columns.length + c];
         const share = place(value);
-        if (value < 0.005) continue;
+        const text = amounts.short(value);
+        if (!text) continue;
         const fill = colours.text(share);
-        draw.text(String(Math.round(100 * value)), left + (c - c0 + 0.5) * size, high + (r - r0 + 0.5) * size, {
+        draw.text(text, left + (c - c0 + 0.5) * size, high + (r - r0 + 0.5) * size, {
           fill,
           size: 10,
           align: "center",
@@ -320,14 +321,14 @@ class Grid extends Zoomed {
         " → ",
         word(view.keys, key),
         " ",
-        make("b", {}, kept ? percent(weight) : "not among the strongest"),
+        make("b", {}, kept ? this.page.amounts.write(weight) : "not among the strongest"),
       );
     } else if (query !== null) {
       const row = this.cells.rows.indexOf(query);
       parts.push(" ", word(view.queries, query), " looks at …");
       if (this.unseen && row >= 0) parts.push(` ${percent(this.unseen[row], 0)} goes to words that are not shown`);
     } else if (key !== null)
-      parts.push(" … look at ", word(view.keys, key), `, which gets ${percent(this.got[key])} on average`);
+      parts.push(" … look at ", word(view.keys, key), `, which gets ${this.page.amounts.write(this.got[key])} on average`);
     this.readout.replaceChildren(...parts);
   }
 
@@ -358,11 +359,11 @@ class Grid extends Zoomed {
       : state.shown.length > 1
         ? "the largest of their mean"
         : "this head’s largest";
-    const low = state.log ? percent(top / 1000, 2) : "0";
+    const low = state.log ? this.page.amounts.write(top / 1000, 2) : "0";
     const parts = [
       make("span", {}, low),
       bar,
-      make("span", {}, percent(top)),
+      make("span", {}, this.page.amounts.write(top)),
       make("span", { class: "soft" }, `${whose}${state.log ? ", logarithmic" : ""}`),
     ];
     const { down, across } = this.cells;
@@ -382,7 +383,7 @@ class Grid extends Zoomed {
     if (this.unseen) {
       const mean = this.unseen.reduce((sum, each) => sum + each, 0) / this.unseen.length;
       parts.push(
-        make("span", { class: "soft" }, `${percent(mean, 0)} of the attention is on what is not shown (grey bars)`),
+        make("span", { class: "soft" }, `${percent(mean, 0)} of the ${this.page.amounts.noun} is on what is not shown (grey bars)`),
       );
     }
     if (view.renormalised) parts.push(make("span", { class: "bad" }, "renormalised: rows sum to 1 over what is shown"));

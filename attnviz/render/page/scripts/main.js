@@ -21,6 +21,11 @@ class Page extends Tools {
     this.listen();
   }
 
+  /** How the weights of the map in hand are written. */
+  get amounts() {
+    return new Amounts(this.state.facts.measure);
+  }
+
   build() {
     const copy = make(
       "button",
@@ -65,16 +70,20 @@ class Page extends Tools {
   /** What must be known of the numbers. */
   about() {
     const [facts] = [this.model.maps[this.model.map]];
-    const error = (value) => (value < 1e-4 ? value.toExponential(0) : value.toFixed(4));
+    const most = facts.measure?.most ?? 1;
+    const error = (part, value = part * most) => (value < 1e-4 ? value.toExponential(0) : value.toFixed(4));
     const packed = facts.long
       ? `Of each ${facts.unit} the ${facts.long.links} strongest links of each head are kept, to ${error(facts.exact_error)}; the cells of the maps, each the largest weight in it, to ${error(facts.error)}.${facts.long.regions.length ? ` The framed parts of each map, around its strongest links, are kept weight by weight, to ${error(facts.exact_error)}.` : ""}`
       : facts.error <= facts.exact_error
         ? `All weights are exact to ${error(facts.error)}.`
         : `The ${facts.exact} strongest weights of each row are exact to ${error(facts.exact_error)}, all others to ${error(facts.error)}.`;
+    const said = facts.measure
+      ? `The numbers are ${facts.measure.title} (${facts.measure.source}).`
+      : "A weight says where a head reads, not why, and not how much of it counts.";
     return make(
       "p",
       { class: "hint foot" },
-      `${packed} A weight says where a head reads, not why, and not how much of it counts. Press ? for the keys. Made by attnviz.`,
+      `${packed} ${said} Press ? for the keys. Made by attnviz.`,
     );
   }
 
@@ -159,7 +168,7 @@ class Page extends Tools {
     if (names.length > 8) this.head.textContent = `Mean of ${names.length} heads`;
     else if (names.length > 1)
       this.head.replaceChildren("Mean of ", ...state.heads.map((head, i) => this.chip(head, i)));
-    else this.head.textContent = `Head ${names[0]}`;
+    else this.head.textContent = state.facts.measure?.byLayer ? `Layer ${names[0]}` : `Head ${names[0]}`;
     const roles = names.length > 1 ? "" : this.ranking.rolesOf(state.shown[0]);
     if (roles) this.head.append(make("small", {}, ` ${roles}`));
     this.grid.fill();

@@ -17,10 +17,11 @@ class Overview {
     for (const name of ORDERS) this.order.append(make("option", { value: name }, name));
     this.order.addEventListener("change", () => page.state.change({ order: this.order.value }));
     this.about = make("p", { class: "hint" });
+    const all = page.state.facts.measure?.byLayer ? "All layers" : "All heads";
     this.element = make(
       "section",
       { class: "card overview" },
-      make("div", { class: "title" }, make("h2", {}, "All heads"), make("label", {}, "order ", this.order)),
+      make("div", { class: "title" }, make("h2", {}, all), make("label", {}, "order ", this.order)),
       make("div", { class: "scrolled" }, this.layers.element),
       this.about,
     );
@@ -108,7 +109,7 @@ class Overview {
     const { facts } = state;
     const heads = [...Array(view.map.heads).keys()];
     let values = null;
-    let label = (value) => percent(value, 0);
+    let label = (value) => this.page.amounts.write(value, 0);
     if (state.order === "link") values = facts.strength;
     else if (state.order === "word") {
       const at = { query: state.query, key: state.key };
@@ -121,7 +122,7 @@ class Overview {
       return { heads, values: place, label: (value) => names[value] ?? "" };
     } else if (state.order !== "layer") {
       values = facts.figures[state.order] ?? null;
-      if (state.order !== "sink") label = (value) => value.toFixed(1);
+      label = state.order === "sink" ? (value) => percent(value, 0) : (value) => value.toFixed(1);
     }
     if (values) heads.sort((a, b) => (values[b] ?? -1) - (values[a] ?? -1) || a - b);
     return { heads, values, label };
@@ -238,7 +239,7 @@ class Overview {
     layers.forEach((layer, i) => {
       const [x, y] = place(i * heads);
       draw.text(`L${layer}`, x - 6, y + size / 2, { ...label, align: "right" });
-      if (i % rows) return;
+      if (i % rows || view.facts.measure?.byLayer) return;
       for (let head = 0; head < heads; head += Math.ceil(24 / pitch))
         draw.text(`H${head}`, x + head * pitch + size / 2, 7, { ...label, align: "center" });
     });

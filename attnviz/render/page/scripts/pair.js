@@ -76,9 +76,10 @@ class Ranking {
     const rows = this.best({ query, key }).map(([head, weight]) => {
       const lift = view.lift(head, query, key);
       const lifts = lift ? [times(lift.toKey), ...(view.one ? [times(lift.atDistance)] : [])] : [];
-      return this.row(head, percent(weight), ...lifts, this.rolesOf(head));
+      return this.row(head, this.page.amounts.write(weight), ...lifts, this.rolesOf(head));
     });
-    const title = ["Which heads take ", this.word1(view.queries, query), " to ", this.word1(view.keys, key)];
+    const heads = state.facts.measure?.byLayer ? "layers" : "heads";
+    const title = [`Which ${heads} take `, this.word1(view.queries, query), " to ", this.word1(view.keys, key)];
     const distance = view.one ? Math.abs(key - query) : 0;
     const note = view.map.whole
       ? `How unusual: the weight beside the head’s mean weight to this ${view.unit}${view.one ? `, and beside its mean at this distance (${distance})` : ""}.`
@@ -95,7 +96,7 @@ class Ranking {
     const rows = best.map(([head, weight]) => {
       const found = this.partner(head, query, key);
       const label = make("bdi", {}, found === null ? "" : (gives ? view.keys : view.queries).labels[found]);
-      return this.row(head, percent(weight), label, this.rolesOf(head));
+      return this.row(head, this.page.amounts.write(weight), label, this.rolesOf(head));
     });
     const title = gives
       ? ["Where ", this.word1(view.queries, query), " looks, head by head"]
@@ -190,11 +191,11 @@ class Ranking {
         {},
         make("td", {}, this.word1(view.queries, query)),
         make("td", {}, this.word1(view.keys, key)),
-        make("td", { class: "n" }, percent(weight)),
+        make("td", { class: "n" }, this.page.amounts.write(weight)),
       ),
     );
     const lines = found.map(
-      ([query, key, weight]) => `${view.queries.labels[query]}\t${view.keys.labels[key]}\t${weight.toFixed(4)}`,
+      ([query, key, weight]) => `${view.queries.labels[query]}\t${view.keys.labels[key]}\t${(weight * this.page.amounts.most).toFixed(4)}`,
     );
     const sides = view.one ? ["second text", "first text"] : ["target", "source"];
     const copy = make(
@@ -263,7 +264,7 @@ class Ranking {
             {},
             make("td", {}, this.word1(view.queries, query)),
             make("td", {}, this.word1(view.keys, key)),
-            make("td", { class: "n" }, percent(weight)),
+            make("td", { class: "n" }, this.page.amounts.write(weight)),
           ),
         );
       table = make(

@@ -14,8 +14,8 @@ class State {
 
   reset(map) {
     const facts = this.model.maps[map];
+    this.map = map;
     Object.assign(this, {
-      map,
       heads: [],
       query: null,
       key: null,
@@ -23,7 +23,7 @@ class State {
       order: "layer",
       special: facts.special,
       renormalised: false,
-      least: 0.1,
+      least: this.usualLeast,
       log: false,
       shared: false,
       step: null,
@@ -131,8 +131,14 @@ class State {
     else this.onlyAnswer();
   }
 
+  /** The least weight of a line, where the reader has chosen none: what is spread over all layers is small. */
+  get usualLeast() {
+    return this.facts.measure?.byLayer ? 0.01 : 0.1;
+  }
+
   headName(head) {
-    const { layers, heads } = this.facts;
+    const { layers, heads, measure } = this.facts;
+    if (measure?.byLayer) return `L${layers[head]}`;
     return `L${layers[Math.floor(head / heads)]} H${head % heads}`;
   }
 
@@ -150,7 +156,7 @@ class State {
     if (this.order !== "layer") said.push(`order=${this.order}`);
     if (this.special) said.push("special=1");
     if (this.renormalised) said.push("renormalised=1");
-    if (this.least !== 0.1) said.push(`min=${this.least}`);
+    if (this.least !== this.usualLeast) said.push(`min=${this.least}`);
     if (this.log) said.push("scale=log");
     if (this.shared) said.push("shared=1");
     if (this.step !== null) said.push(`step=${this.step}`);

@@ -98,7 +98,7 @@ class Tools {
     this.box_special.disabled = long;
     this.box_renormalised.disabled = long || state.special;
     this.least.value = Math.round(100 * state.least);
-    this.left.textContent = ` ${Math.round(100 * state.least)} % or more: ${this.arcs.count.toLocaleString("en")} of ${this.arcs.total.toLocaleString("en")}`;
+    this.left.textContent = ` ${Math.round(100 * state.least)} %${this.amounts.share ? "" : " of the largest"} or more: ${this.arcs.count.toLocaleString("en")} of ${this.arcs.total.toLocaleString("en")}`;
     this.command.textContent = commandOf(this);
   }
 

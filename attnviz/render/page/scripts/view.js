@@ -192,7 +192,8 @@ class View {
 
   /** What each query gives to units that are not shown. */
   unseen(heads) {
-    if (!this.map.whole || this.special || this.renormalised) return null;
+    const share = this.map.facts.measure?.share ?? true;
+    if (!this.map.whole || this.special || this.renormalised || !share) return null;
     const [mean, m] = [this.mean(heads), this.keys.count];
     return this.rows.map((row) => {
       let sum = 0;

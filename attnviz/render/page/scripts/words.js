@@ -122,7 +122,7 @@ class Words {
     for (const [i, element] of elements) {
       paint(element, counts[i] ? place(values[i]) : 0);
       const value = counts[i] ? values[i] : null;
-      if (element.value !== value) element.title = value === null ? "" : percent(value);
+      if (element.value !== value) element.title = value === null ? "" : this.page.amounts.write(value);
       element.value = value;
     }
     if (!view.one) for (const element of this.elements[side === "key" ? "query" : "key"].values()) paint(element, 0);
