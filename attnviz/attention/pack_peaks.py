@@ -22,10 +22,11 @@ class PackPeaks:
         words: where each document's words begin among all W words (B + 1,).
         edges: for each document, the first tokens of its words, and then its length (W + B,).
         keys: which words may be looked at (W,).
+        before: as of ``PeakUnits``.
     """
 
-    def __init__(self, words: Ints, edges: Ints, keys: Bools) -> None:
-        self._words, self._edges, self._keys = words, edges, keys
+    def __init__(self, words: Ints, edges: Ints, keys: Bools, *, before: bool = False) -> None:
+        self._words, self._edges, self._keys, self._before = words, edges, keys, before
         self._found: dict[int, Places] = {}
         self.finite = np.ones(len(words) - 1, np.bool_)
         """Whether the scores of each document are all finite (B,)."""
@@ -38,7 +39,7 @@ class PackPeaks:
         hide(scores, at, at, window, 0, 0)
         torch.softmax(scores, dim=-1, out=scores)
         words, keys = self._of(group, scores.device)
-        found = peaks(words.between(scores), keys[:, None]).cpu().numpy()  # (B, H, W)
+        found = peaks(words.between(scores), keys[:, None], before=self._before).cpu().numpy()  # (B, H, W)
         if layer not in self._found:
             self._found[layer] = np.empty((scores.shape[1], len(self._keys)), np.int32)
         for number, each in enumerate(found, group.first):

@@ -40,14 +40,15 @@ class Peaks:
         return cls(np.stack([layers[number] for number in sorted(layers)]), tuple(sorted(layers)))
 
 
-def peaks(a: AnyArray, keys: AnyArray, first: int = 0) -> AnyArray:
+def peaks(a: AnyArray, keys: AnyArray, first: int = 0, *, before: bool = False) -> AnyArray:
     """The place of the largest weight in each row of ``a`` (…, n, W), of the words from ``first`` on; −1 where it is 0.
 
-    Of a word's own weight, and of those of words that are no ``keys`` (…, W), nothing is seen.
+    Of a word's own weight, and of those of words that are no ``keys`` (…, W), nothing is seen; with ``before`` nor of
+    those that come after it.
     """
     xp, (n, m) = functions_of(a), a.shape[-2:]
-    itself = like(np.arange(first, first + n)[:, None] == np.arange(m), a)
-    seen = xp.where(keys[..., None, :] & ~itself, a, 0)
+    at, to = np.arange(first, first + n)[:, None], np.arange(m)
+    seen = xp.where(keys[..., None, :] & like(to < at if before else to != at, a), a, 0)
     return xp.where(xp.amax(seen, -1) > 0, xp.argmax(seen, -1), -1)
 
 
@@ -57,13 +58,14 @@ class PeakUnits(Units):
     Args:
         words: the first token of each word.
         keys: which words may be looked at (W,).
+        before: whether only words before the one that looks may.
     """
 
     keeps_links = False
 
-    def __init__(self, words: Sequence[int] | Ints, keys: Bools) -> None:
+    def __init__(self, words: Sequence[int] | Ints, keys: Bools, *, before: bool = False) -> None:
         super().__init__(words, words)
-        self.keys = keys
+        self.keys, self.before = keys, before
         self._layers_found: dict[int, Places] = {}
 
     def tile(self, tile: Tile) -> None:
@@ -94,7 +96,7 @@ class _PeaksOfTask(UnitsOfTask):
 
     def __init__(self, whole: PeakUnits, task: Task) -> None:
         super().__init__(whole, task)
-        self._keys, self._place = whole.keys, whole.place(task)
+        self._keys, self._before, self._place = whole.keys, whole.before, whole.place(task)
 
     def tile(self, tile: Tile) -> None:
         """Read the words that end in a tile."""
@@ -102,4 +104,6 @@ class _PeaksOfTask(UnitsOfTask):
         self._pass(tile)
 
     def _read(self, a: AnyArray, first: int) -> None:
-        self._place[:, first : first + a.shape[1]] = as_numbers(peaks(a, like(self._keys, a), first))
+        self._place[:, first : first + a.shape[1]] = as_numbers(
+            peaks(a, like(self._keys, a), first, before=self._before)
+        )

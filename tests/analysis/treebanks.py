@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 Word = tuple[str, int, str]
 """A word, the number of its head from 1 on (0 for the root), and its relation."""
@@ -21,10 +21,11 @@ WORDS: list[list[Word]] = [
 ]  # fmt: skip
 
 
-def sentence(words: Sequence[Word], *comments: str) -> str:
-    """A sentence in CoNLL-U, with spaces between all words."""
+def sentence(words: Sequence[Word], *comments: str, entities: Mapping[int, str] | None = None) -> str:
+    """A sentence in CoNLL-U, with spaces between all words; ``entities`` has marks of words by their numbers."""
+    marks = {number: f"Entity={mark}" for number, mark in (entities or {}).items()}
     rows = [
-        f"{number}\t{form}\t_\t_\t_\t_\t{head}\t{relation}\t_\t_"
+        f"{number}\t{form}\t_\t_\t_\t_\t{head}\t{relation}\t_\t{marks.get(number, '_')}"
         for number, (form, head, relation) in enumerate(words, 1)
     ]
     return "\n".join([*comments, *rows])
@@ -32,3 +33,13 @@ def sentence(words: Sequence[Word], *comments: str) -> str:
 
 TREEBANK = "\n\n".join(sentence(words, f"# sent_id = {number}") for number, words in enumerate(WORDS)) + "\n\n"
 """The sentences of ``WORDS``."""
+
+MENTIONS = [
+    ("# newdoc id = a", WORDS[0], {1: "(e1-org-2", 2: "e1)", 4: "(e2-abs-2", 5: "e2)"}),
+    ("# sent_id = 2", [("it", 2, "nsubj"), ("had", 0, "root"), ("it", 2, "obj")], {1: "(e1)", 3: "(e2)"}),
+    ("# sent_id = 3", WORDS[5], {1: "(e2-abs-2", 3: "(e1[1/1]-org", 4: "(e1-org-2", 5: "e1)e1[1/1])e2)"}),
+    ("# newdoc", WORDS[3], {1: "(e9)", 3: "(e8-abs(e7-abs)", 6: "e8)"}),
+    ("# sent_id = 5", [("banks", 2, "nsubj"), ("had", 0, "root"), ("loans", 2, "obj")], {1: "(e9)", 3: "(e8)"}),
+]
+"""Sentences of two documents, with the marks of CorefUD."""
+COREFERENCE = "\n\n".join(sentence(words, comment, entities=marks) for comment, words, marks in MENTIONS) + "\n\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,13 +12,13 @@ from attnviz.analysis.corpus.alone import run_alone
 from attnviz.analysis.corpus.together import nobody, run_together
 from attnviz.analysis.plan import plan_document
 from attnviz.attention.observers import Sliding
+from attnviz.attention.peaks import Peaks, PeakUnits
 from attnviz.encoding import Encoding, slide_windows
 from attnviz.errors import AttnvizError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from attnviz.attention.peaks import Peaks
     from attnviz.attention.texts import Bools
     from attnviz.model.hosted import Hosted
     from attnviz.model.native.backend import Native
@@ -34,35 +34,44 @@ def find_peaks(
     encodings: Sequence[Encoding],
     *,
     causal: bool,
+    keys: Sequence[Bools] | None = None,
     on_progress: Callable[[int, int], None] = nobody,
 ) -> list[Peaks | AttnvizError]:
     """The peaks of each of the ``encodings``, or its error, in order.
 
     Where our own forward pass runs the model, short ones run together; what is longer than the model is read in
     windows. Special tokens are no word's peak; nor is the first word of a text that has none in front, if the model is
-    ``causal``: it is a sink in their place.
+    ``causal``: it is a sink in their place. Where ``keys`` say which words of each text may be looked at (W,), peaks
+    are those of them that come before the word.
     """
+    masks = [_keys(encoding, sinks=causal) for encoding in encodings] if keys is None else keys
+    before = keys is not None
     layers, heads = backend.layers.get(backend.kinds[0], 1), backend.heads[backend.kinds[0]]
     each = -(-heads // max(layers, 1)) if heads else _HEADS
     ways = [plan_document(each, len(encoding), backend.limit).way for encoding in encodings]
     short = [i for i, way in enumerate(ways) if way == "packed" and backend.name == "native"]
     found: dict[int, Peaks | AttnvizError] = {}
     if short and backend.name == "native":
-        see = partial(_pack, sinks=causal)
+        of = {id(encoding): mask for encoding, mask in zip(encodings, masks, strict=True)}
+        see = partial(_pack, masks=of, before=before)
         found |= zip(short, run_together(backend, [encodings[i] for i in short], see, on_progress), strict=True)
     for i in sorted(set(range(len(encodings))) - set(short)):
-        found[i] = _alone(backend, tokenizer, encodings[i], causal=causal)
+        seen = PeakUnits([word.start for word in encodings[i].words], masks[i], before=before)
+        found[i] = _alone(backend, tokenizer, encodings[i], seen, causal=causal)
         on_progress(1, len(encodings[i]))
     return [found[i] for i in range(len(encodings))]
 
 
-def _pack(network: Network, encodings: Sequence[Encoding], *, sinks: bool) -> tuple[Sequence[Peaks], Bools]:
+def _pack(
+    network: Network, encodings: Sequence[Encoding], *, masks: Mapping[int, Bools], before: bool
+) -> tuple[Sequence[Peaks], Bools]:
     from attnviz.attention.pack_peaks import PackPeaks
     from attnviz.model.native.packed import run_packed
 
     edges = [[*(word.start for word in each.words), len(each)] for each in encodings]
     words = np.cumsum([0, *(len(each.words) for each in encodings)])
-    seen = PackPeaks(words, np.concatenate(edges), np.concatenate([_keys(each, sinks=sinks) for each in encodings]))
+    keys = np.concatenate([masks[id(each)] for each in encodings])
+    seen = PackPeaks(words, np.concatenate(edges), keys, before=before)
     run_packed(network, [each.ids for each in encodings], [each.type_ids for each in encodings], seen)
     return seen.peaks, seen.finite
 
@@ -74,12 +83,12 @@ def _keys(encoding: Encoding, *, sinks: bool) -> Bools:
     return keys
 
 
-def _alone(backend: Native | Hosted, tokenizer: Tokenizer, encoding: Encoding, *, causal: bool) -> Peaks | AttnvizError:
+def _alone(
+    backend: Native | Hosted, tokenizer: Tokenizer, encoding: Encoding, seen: PeakUnits, *, causal: bool
+) -> Peaks | AttnvizError:
     """The peaks of one text, in windows where it is longer than the model."""
-    from attnviz.attention.peaks import PeakUnits
     from attnviz.model.inputs import as_error
 
-    seen = PeakUnits([word.start for word in encoding.words], _keys(encoding, sinks=causal))
     try:
         if backend.limit is None or len(encoding) <= backend.limit:
             run_alone(backend, encoding, [seen])

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attnviz.analysis.corpus import coreference
 from attnviz.analysis.corpus.aligned_words import Pairs
+from attnviz.analysis.corpus.coreference import Passage
 from attnviz.analysis.table import Column, Table, ranked_by
 from attnviz.attention.peaks import Peaks
 from attnviz.errors import UsageError, did_you_mean, short
@@ -32,7 +34,7 @@ COLUMNS = (
     Column("accuracy", "share of the words with this relation where that word’s largest weight is on the other, in the "
            "half of the sentences by which the head was not chosen (Clark et al. 2019)", "share"),
     Column("baseline", "accuracy of the best fixed offset from −5 to 5, on the same half", "share"),
-    Column("offset", "that offset: head − dependent, in words", "number"),
+    Column("offset", "that offset: head − dependent, in words; none for coreference", "number"),
     Column("count", "words with this relation, in the same half", "count"),
     Column("low", "the lower end of the 95 % interval of the accuracy (Wilson 1927)", "share"),
     Column("high", "its upper end", "share"),
@@ -59,15 +61,17 @@ class _Counts:
 
     Attributes:
         right: how often each direction of each head was right, (2 halves, 2 directions, L, H).
-        offsets: how often the head stood at each offset, (2, OFFSETS).
+        offsets: how often the head stood at each offset, (2, OFFSETS); of mentions, how often each guess was right.
         seen: how often each direction was visible, (2, 2).
         count: how many words there were (2,).
+        ways: the directions.
     """
 
     right: NDArray[np.int64]
     offsets: NDArray[np.int64] = field(default_factory=lambda: np.zeros((2, len(OFFSETS)), np.int64))
     seen: NDArray[np.int64] = field(default_factory=lambda: np.zeros((2, 2), np.int64))
     count: NDArray[np.int64] = field(default_factory=lambda: np.zeros(2, np.int64))
+    ways: tuple[str, ...] = DIRECTIONS
 
 
 class RelationCounts:
@@ -111,16 +115,33 @@ class RelationCounts:
         )
         counts.count[half] += len(offsets)
 
+    def add_mentions(self, number: int, passage: Passage, peaks: Peaks) -> None:
+        """Count the mentions of the passage of this ``number``."""
+        half, count = number % 2, len(passage.antecedents)
+        if not count:
+            return
+        right = passage.right(peaks)
+        counts = self._found.setdefault(coreference.NAME, _Counts(np.zeros((2, 1, *right.shape), np.int64)))
+        counts.ways, counts.offsets = (coreference.DIRECTION,), counts.offsets[:, :2]
+        counts.right[half, 0] += right
+        counts.offsets[half] += passage.guesses.sum(1)
+        counts.seen[half] += count
+        counts.count[half] += count
+
     def rows(self, relations: Sequence[str] = ()) -> dict[str, NDArray[Any]]:
         """The columns of the table, of all relations or some, without those that are too rare."""
         rare = self.rare
         names = [name for name in relations or self._found if name in self._found and name not in rare]
         rows = [_row(name, self._found[name]) for name in names]
-        kinds = {"relation": object, "direction": object, "layer": np.int64, "head": np.int64, "count": np.int64,
-                 "offset": np.int64}  # fmt: skip
+        kinds = {"relation": object, "direction": object, "layer": np.int64, "head": np.int64, "count": np.int64}
         return {
             each.name: np.array([row[each.name] for row in rows], kinds.get(each.name, np.float64)) for each in COLUMNS
         }
+
+    @property
+    def names(self) -> list[str]:
+        """The relations that were counted."""
+        return list(self._found)
 
     @property
     def rare(self) -> list[str]:
@@ -136,8 +157,9 @@ def _row(name: str, counts: _Counts) -> dict[str, Any]:
     baseline = counts.offsets[_REPORTED, best] / count
     low, high = wilson(right, count)
     return {
-        "relation": name, "layer": layer, "head": head, "direction": DIRECTIONS[direction], "accuracy": right / count,
-        "baseline": baseline, "offset": OFFSETS[best], "count": count, "low": low, "high": high,
+        "relation": name, "layer": layer, "head": head, "direction": counts.ways[direction],
+        "accuracy": right / count, "baseline": baseline,
+        "offset": OFFSETS[best] if counts.ways is DIRECTIONS else None, "count": count, "low": low, "high": high,
         "margin": low - baseline, "seen": counts.seen[_REPORTED, direction] / count,
         "chosen_accuracy": counts.right[_CHOOSING, direction, layer, head] / counts.count[_CHOOSING],
     }  # fmt: skip
@@ -197,7 +219,7 @@ _CAUSAL = (
 
 def _left(counts: RelationCounts) -> list[str]:
     """What was not counted, a sentence each."""
-    notes = []
+    notes = [coreference.NOTE] if coreference.NAME in counts.names else []
     if counts.joined:
         notes.append(f"{counts.joined:,} words share a token with their heads, and are not counted.")
     if counts.lost:

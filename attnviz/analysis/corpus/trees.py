@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -27,6 +28,14 @@ class Given:
 
 
 @dataclass(frozen=True, slots=True)
+class Mention:
+    """Words that mention an entity, by the ``head`` among them: the number of the word on which the others depend."""
+
+    entity: str
+    head: int
+
+
+@dataclass(frozen=True, slots=True)
 class Tree:
     """The dependency tree of a sentence, of n words.
 
@@ -35,12 +44,16 @@ class Tree:
         spans: the first and last (exclusive) character of each word; words of one multiword token may share one.
         heads: the number of each word's head from 0 on, −1 for a root.
         relations: what each word is to its head, such as ``nsubj``.
+        mentions: of which entities it speaks, where the treebank says that.
+        opens: whether a new document begins with it.
     """
 
     text: str
     spans: tuple[Span, ...]
     heads: tuple[int, ...]
     relations: tuple[str, ...]
+    mentions: tuple[Mention, ...] = ()
+    opens: bool = False
 
     @property
     def known(self) -> set[str]:
@@ -110,8 +123,41 @@ def read_tree(lines: str) -> Tree:
     if sum(len(each.words) for each in surfaces) != len(words) or max(lasts, default=0) > len(words):
         raise InputError("broken sentence: a multiword token has not the words that its number says")
     text = sentence.metadata.get("text") or spelled(surfaces)
-    return Tree(text, tuple(_spans(text, surfaces)), tuple(map(_head, words, [len(words)] * len(words))),
-                tuple(token["deprel"] for token in words))  # fmt: skip
+    heads = tuple(_head(token, len(words)) for token in words)
+    mentions = tuple(_mentions(sentence, heads)) if "Entity=" in lines else ()
+    opens = any(name == "newdoc" or name.startswith("newdoc ") for name in sentence.metadata)
+    relations = tuple(token["deprel"] for token in words)
+    return Tree(text, tuple(_spans(text, surfaces)), heads, relations, mentions, opens)
+
+
+_MARK = re.compile(r"(\()?([^-()\[\]]+)(\[\d+/\d+\])?(?:-[^()]*)?(\))?")
+"""A mark of Entity: ``(e1-person-1`` begins a mention, ``e1)`` ends it; ``[1/2]`` is a part of one with a gap."""
+
+
+def _mentions(tokens: Iterable[Mapping[str, Any]], heads: Sequence[int]) -> Iterator[Mention]:
+    """The mentions of a sentence as CorefUD marks them, without those with gaps, or without words.
+
+    Raises:
+        InputError: a mention ends that has not begun, or does not end.
+    """
+    begun: dict[str, list[int]] = {}
+    at = 0  # the number of the next word: an empty node has none
+    for token in tokens:
+        number, is_word = token["id"], isinstance(token["id"], int)
+        for begins, entity, part, ends in _MARK.findall((token.get("misc") or {}).get("Entity") or ""):
+            name = entity + part
+            if begins:
+                begun.setdefault(name, []).append(at)
+            if ends and not begun.get(name):
+                raise InputError(
+                    f"broken sentence: a mention of {short(entity, 40)} ends at {number} and does not begin"
+                )
+            words = range(begun[name].pop(), at + is_word) if ends else range(0)
+            if words and not part:
+                yield Mention(entity, next((word for word in words if heads[word] not in words), words[0]))
+        at += is_word
+    if any(begun.values()):
+        raise InputError("broken sentence: a mention does not end")
 
 
 def _require_columns(lines: str) -> None:
