@@ -23,6 +23,7 @@ class Document:
         row: its number in the file, from 1; None if it is a whole file.
         kept: the values of the other fields that are kept, by name.
         columns: the names of all its fields.
+        target: the second text of a pair; None if it is no pair.
     """
 
     number: int
@@ -34,18 +35,23 @@ class Document:
     row: int | None = None
     kept: Mapping[str, Any] = field(default_factory=dict)
     columns: Sequence[str] = ()
+    target: str | None = None
 
     @property
     def size(self) -> int:
         """About how many characters it holds in memory."""
-        return len(self.text) + sum(
-            len(value if isinstance(value, str) else repr(value)) for value in self.kept.values()
+        return (
+            len(self.text)
+            + len(self.target or "")
+            + sum(len(value if isinstance(value, str) else repr(value)) for value in self.kept.values())
         )
 
     @cached_property
     def id(self) -> str:
-        """SHA-256 of its text, or, if it could not be read, of its position and the reason."""
-        content = self.text if not self.reason else f"{self.source}\0{self.row}\0{self.line}\0{self.reason}"
+        """SHA-256 of its text (or texts), or, if it could not be read, of its position and the reason."""
+        content = self.text if self.target is None else f"{self.text}\0{self.target}"
+        if self.reason:
+            content = f"{self.source}\0{self.row}\0{self.line}\0{self.reason}"
         return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
 
     @property

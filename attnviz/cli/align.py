@@ -2,21 +2,53 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Literal
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
-from attnviz.cli import console, source
-from attnviz.cli.answers import AnswerOptions, give_answer
+from attnviz.cli import source
+from attnviz.cli.aligning import Aligning
+from attnviz.cli.answers import AnswerOptions
 from attnviz.cli.options import TEXT, VIEW, ModelOptions, TextOptions, WeightsOption, spread
 from attnviz.cli.parsing import parse_heads
 from attnviz.errors import UsageError
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+_PAIRS = "Many pairs"
+"""The panel of the help."""
 
-    from attnviz.analysis.text.word_alignment import Alignment
+
+@dataclass(frozen=True)
+class PairOptions:
+    """Files of sentence pairs, and gold alignments of them."""
+
+    pairs: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Sentence pairs: lines 'source ||| target', or a table with both; given twice, two parallel files.",
+            rich_help_panel=_PAIRS,
+        ),
+    ] = None
+    source_field: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="The field or column of a table with the source.", rich_help_panel=_PAIRS),
+    ] = "source"
+    target_field: Annotated[str, typer.Option(metavar="NAME", help="That with the target.", rich_help_panel=_PAIRS)] = (
+        "target"
+    )
+    gold: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Gold links, a line a pair: 0-0 sure, 0?0 or 0p0 possible; says the alignment error rate.",
+            rich_help_panel=_PAIRS,
+        ),
+    ] = None
+    one_based: Annotated[
+        bool, typer.Option("--one-based", help="The gold links count words from 1.", rich_help_panel=_PAIRS)
+    ] = False
 
 
 @spread
@@ -53,7 +85,7 @@ def align(
         typer.Option(
             metavar="UNIT",
             help="What is aligned: word, token, or what white space separates (space), as gold files count.",
-            show_default="word, or space for pharaoh",
+            show_default="word, or space for files and pharaoh",
             rich_help_panel=VIEW,
         ),
     ] = None,
@@ -64,34 +96,28 @@ def align(
             "--format", metavar="FORMAT", help="table, or pharaoh: a line 0-0 2-1 for each pair.", rich_help_panel=VIEW
         ),
     ] = "table",
+    many: PairOptions,
     reading: TextOptions,
     model: ModelOptions,
     answer: AnswerOptions,
 ) -> None:
     """Say which word of the source each word of the target stands for, from cross-attention."""
     answer.place()
-    if form == "pharaoh" and (answer.output or answer.as_json):
-        raise UsageError("--format pharaoh prints lines, and a document or a file is asked for")
-    if text is None and reading.file is None and not start:
+    if form == "pharaoh" and (answer.output or answer.as_json or many.gold):
+        raise UsageError("--format pharaoh prints lines, and a document, a file or a comparison is asked for")
+    alone = text is not None or reading != TextOptions() or bool(start)
+    if alone is bool(many.pairs):
         raise UsageError(
-            "no text is given",
-            hint='Give a source and a target: attnviz align "The dog sleeps." --target "Der Hund schläft." -m MODEL',
+            "both one pair and --pairs are given" if alone else "no text is given",
+            hint='Give a source and a target: attnviz align "The dog sleeps." --target "Der Hund schläft." -m MODEL; '
+            "or --pairs FILE.",
         )
-    from attnviz.analysis.text.word_alignment import REQUEST, alignment_table, cross_weights
-    from attnviz.analysis.text.word_alignment import align as align_words
+    from attnviz.analysis.text.word_alignment import REQUEST
 
-    heads = parse_heads(layer, head)
-    counted = unit or ("space" if form == "pharaoh" else "word")
-    found, _ = source.observe_source(text, reading, start, model, replace(REQUEST, weights=weights))
-    alignment = align_words(cross_weights(found, step=step, unit=counted), heads, step)
-    if form == "pharaoh":
-        console.output().print(alignment.pharaoh, soft_wrap=True)
-        return
-    table = alignment_table([alignment], step=step, unit=counted, model=found.model)
-    give_answer(table, answer, lambda: _draw(alignment, step, found.model), rows=None)
-
-
-def _draw(alignment: Alignment, step: str, model: str) -> Figure:
-    from attnviz.render import figure
-
-    return figure.draw_alignment(alignment, step, model)
+    counted = unit or ("space" if many.pairs or many.gold or form == "pharaoh" else "word")
+    run = Aligning(parse_heads(layer, head), step, counted, form, replace(REQUEST, weights=weights), answer)
+    gold = (many.gold, int(many.one_based)) if many.gold else None
+    if many.pairs:
+        run.files(many.pairs, (many.source_field, many.target_field), gold, model)
+    else:
+        run.one(source.observe_source(text, reading, start, model, run.request)[0], gold)

@@ -99,7 +99,7 @@ def test_heads_are_those_that_were_asked_for_and_else_the_mean_of_the_usual_laye
     found = maps(np.asarray(random_weights((3, 2, 7, 7), dtype="float32")))
     cross = cross_weights(replay(found, REQUEST))
     assert align(cross).weights == pytest.approx(cross.weights[1].mean(0))
-    assert align(cross).heads == "the mean of the heads of L1"
+    assert align(cross).heads == "all heads of L1"
     assert align(cross, step="predicts").weights == pytest.approx(cross.weights[1].mean(0))
     assert align(cross, Heads((2,), (1,))).weights == pytest.approx(cross.weights[2, 1])
     assert align(cross, Heads((2,), (1,))).heads == "L2 H1"

@@ -38,7 +38,7 @@ def test_each_target_word_has_a_row(run: Run, diagonal: Path) -> None:
         "  chien   dog       1.00  the          0.00     0.0%",
         "  rouge   red       1.00  the          0.00     0.0%",
     ]
-    assert result.lines[5].startswith("  Weights: the mean of the heads of L0, at the step that reads the target word")
+    assert result.lines[5].startswith("  Weights: the mean of all heads of L0, at the step that reads the target word")
 
 
 def test_programs_get_lines_of_pharaoh(run: Run, diagonal: Path) -> None:
@@ -51,7 +51,7 @@ def test_the_document_is_as_the_schema_says(run: Run, tiny_t5: Path) -> None:
     document = json.loads(run("align", A, "--target", B, "-m", tiny_t5, "--json").out)
     validate(document, "answer")
     assert [row["target"] for row in document["rows"]] == ["The:1", "river", "had", "the:2", "bank", "."]
-    assert document["about"]["heads"] == "the mean of the heads of L0"
+    assert document["about"]["heads"] == "all heads of L0"
     assert all(0 < row["weight"] <= 1 - row["special"] + 1e-6 for row in document["rows"])
 
 
@@ -120,3 +120,85 @@ def test_norms_are_aligned_as_weights_are(run: Run, tiny_t5: Path, tmp_path: Pat
     assert "norm: ‖A·f(x)‖" in document["notes"][0]
     assert max(row["weight"] for row in document["rows"]) > 1
     assert run(*given, "-o", tmp_path / "norm.png").code == 0
+
+
+PAIRS = "The bank ||| the loan\nThe bank approved it ||| it had a river\n\nThe loan . ||| . the\n"
+GOLD = "0-0 1-1\n0-0 1?1 2p2 3-3\n\n0-1 2-0\n"
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> Path:
+    (tmp_path / "pairs.txt").write_text(PAIRS)
+    (tmp_path / "gold.txt").write_text(GOLD)
+    return tmp_path / "pairs.txt"
+
+
+def test_pairs_have_a_line_each_also_where_they_can_not_be_aligned(run: Run, tiny_t5: Path, pairs: Path) -> None:
+    result = run("align", "--pairs", pairs, "-m", tiny_t5, "--format", "pharaoh")
+    assert result.code == ExitCode.SOME_FAILED
+    assert "1 of 4 pairs could not be aligned" in result.said
+    assert "pairs.txt:3: the line is empty" in result.said
+    lines = result.out.split("\n")
+    assert len(lines) == 5
+    assert lines[2] == lines[4] == ""
+    assert sorted(link.split("-")[1] for link in lines[1].split()) == ["0", "1", "2", "3"]
+    alone = run("align", "The loan .", "--target", ". the", "-m", tiny_t5, "--format", "pharaoh")
+    assert alone.out.strip() == lines[3]
+
+
+def test_parallel_files_give_what_lines_with_bars_give(run: Run, tiny_t5: Path, tmp_path: Path) -> None:
+    split = [line.split(" ||| ") for line in PAIRS.splitlines() if line]
+    for place, name in enumerate(("x.en", "x.de")):
+        (tmp_path / name).write_text("".join(pair[place] + "\n" for pair in split))
+    (tmp_path / "x.txt").write_text("".join(" ||| ".join(pair) + "\n" for pair in split))
+    files = "--pairs", tmp_path / "x.en", "--pairs", tmp_path / "x.de"
+    ours = run("align", *files, "-m", tiny_t5, "--json", "--unit", "token")
+    theirs = run("align", "--pairs", tmp_path / "x.txt", "-m", tiny_t5, "--json", "--unit", "token")
+    assert ours.code == theirs.code == 0
+    assert ours.out == theirs.out
+    assert {row["pair"] for row in json.loads(ours.out)["rows"]} == {1, 2, 3}
+
+
+def test_gold_links_rank_the_heads_by_their_errors(run: Run, tiny_t5: Path, pairs: Path) -> None:
+    given = "align", "--pairs", pairs, "--gold", pairs.with_name("gold.txt"), "-m", tiny_t5
+    document = json.loads(run(*given, "--json").out)
+    validate(document, "answer")
+    assert document["ranked"] == "aer"
+    assert len(document["rows"]) == 2 * 4 + 2 + 1
+    assert (document["about"]["pairs"], document["about"]["sure"]) == (3, 6)
+    one = json.loads(run(*given, "--layer", "1", "--head", "2", "--json").out)["rows"]
+    assert one == [row for row in document["rows"] if row["heads"] == "L1 H2"]
+    assert run(*given, "-o", pairs.with_name("x.png")).code == ExitCode.SOME_FAILED
+    assert pairs.with_name("x.png").stat().st_size > 1000
+
+
+def test_a_record_is_compared_with_one_line_of_gold(run: Run, diagonal: Path, tmp_path: Path) -> None:
+    (tmp_path / "gold").write_text("0-0 1-2 2-1\n")
+    rows = json.loads(run("align", "--from", diagonal, "--gold", tmp_path / "gold", "--json").out)["rows"]
+    assert {row["aer"] for row in rows} == {0}
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "message"),
+    [
+        (("--pairs", "{pairs}", "A text"), ExitCode.USAGE, "both one pair and --pairs are given"),
+        (("--pairs", "{pairs}", "--target", "x"), ExitCode.USAGE, "both one pair and --pairs are given"),
+        (("--pairs", "none.txt"), ExitCode.USAGE, "there is no file or folder 'none.txt'"),
+        (("--pairs", "{pairs}", "-o", "x.png"), ExitCode.USAGE, "a picture is of one pair, and there are 4"),
+        (("--pairs", "{pairs}", "--gold", "{short}"), ExitCode.INPUT, "has 1 lines and there are 4 pairs"),
+        (("--pairs", "{pairs}", "--gold", "{far}"), ExitCode.INPUT, "the link 0-9, and the target has 2 words"),
+        (("--pairs", "{pairs}", "--pairs", "{short}"), ExitCode.INPUT, "line 2 has no counterpart"),
+        (("--pairs", "{pairs}", "--gold", "{short}", "--format", "pharaoh"), ExitCode.USAGE, "prints lines"),
+        (("--pairs", "{blank}"), ExitCode.SOME_FAILED, "2 of 2 pairs could not be aligned"),
+    ],
+)
+def test_bad_files_say_what_to_do(
+    run: Run, tiny_t5: Path, pairs: Path, given: tuple[str, ...], code: ExitCode, message: str
+) -> None:
+    folder = pairs.parent
+    for name, content in (("short", "0-0\n"), ("far", "0-9\n\n\n\n"), ("blank", "\n\n")):
+        (folder / name).write_text(content)
+    names = {name: folder / name for name in ("short", "far", "blank")}
+    result = run("align", "-m", tiny_t5, *(each.format(pairs=pairs, **names) for each in given))
+    assert (result.code, message in result.said) == (code, True), result.err
+    assert "Traceback" not in result.err

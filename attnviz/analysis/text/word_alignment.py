@@ -63,7 +63,7 @@ class Alignment:
         source, target: the words.
         weights: (n, m).
         special: what each target word gives to special tokens (n,).
-        heads: which heads these are the mean of, in words.
+        heads: which heads these are of, in words; the mean of several.
         measure: what the weights are.
     """
 
@@ -161,14 +161,11 @@ def usual_layer(layers: Sequence[int], step: Step) -> int:
 
 
 def _said(layers: Sequence[int], heads: Sequence[int] | None, measure: Measure) -> str:
-    """``L2 H5``; ``the mean of the heads of L2``; ``the mean of L2,3 H1,4``; ``L2`` where a layer has one map."""
+    """``L2 H5``; ``all heads of L2``; ``L2,3 H1,4``; ``L2`` where a layer has one map."""
     where = "L" + ",".join(map(str, layers))
     if measure.by_layer:
-        return where if len(layers) == 1 else f"the mean of {where}"
-    if heads is None:
-        return f"the mean of the heads of {where}"
-    name = f"{where} H{','.join(map(str, heads))}"
-    return name if len(layers) == len(heads) == 1 else f"the mean of {name}"
+        return where
+    return f"all heads of {where}" if heads is None else f"{where} H{','.join(map(str, heads))}"
 
 
 def _members(encoding: Encoding, unit: AlignedUnit) -> tuple[tuple[str, ...], NDArray[np.intp]]:
@@ -240,8 +237,13 @@ def alignment_table(
         "pairs": len(alignments),
     }
     what = "Weights" if measure.plain else f"Weights ({measure.title})"
-    note = f"{what}: {heads}, at the step that {step} the target word ({_WHY[step]})."
+    note = f"{what}: {mean_of(heads)}, at the step that {step} the target word ({_WHY[step]})."
     return Table("align", "Which source word does each target word stand for?", columns, values, "", about, (note,))
+
+
+def mean_of(heads: str) -> str:
+    """The ``heads`` of an alignment, with what was made of several."""
+    return heads if re.fullmatch(r"L\d+( H\d+)?", heads) else f"the mean of {heads}"
 
 
 def _in_unit(column: Column, measure: Measure) -> Column:

@@ -28,6 +28,10 @@ class ReadOptions:
             ``jsonl``. With it, all files in folders are read.
         most: the characters of the longest document; a longer one is not read.
         keep: which other fields or columns are kept of each document, ``all`` alone for all but that of the text.
+        target: which field or column holds the second text of a pair; None reads no pairs. A plain text has a pair in
+            each line then: ``source ||| target``.
+        blank: whether a blank line of a text that is split by line is a document that can't be read, so that lines are
+            counted as they stand; else it is skipped.
         trees: whether the text of a sentence in CoNLL-U is all of its lines.
 
     Raises:
@@ -39,6 +43,8 @@ class ReadOptions:
     format: str | None = None
     most: int = MOST
     keep: tuple[str, ...] = ()
+    target: str | None = None
+    blank: bool = False
     trees: bool = False
 
     def __post_init__(self) -> None:
@@ -47,12 +53,17 @@ class ReadOptions:
 
     @property
     def keeps_all(self) -> bool:
-        """Whether all columns but that of the text are kept."""
+        """Whether all columns but those of the texts are kept."""
         return self.keep == (ALL,)
 
     def keeps(self, name: str) -> bool:
         """Whether the column is kept."""
-        return name != self.field if self.keeps_all else name in self.keep
+        return name not in (self.field, self.target) if self.keeps_all else name in self.keep
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The fields or columns that hold texts."""
+        return (self.field,) if self.target is None else (self.field, self.target)
 
     @property
     def too_long(self) -> str:
@@ -71,6 +82,7 @@ class InputRow:
     whole: bool = False
     kept: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     columns: Sequence[str] = ()
+    target: str | None = None
 
 
 class Unreadable(Exception):

@@ -88,7 +88,9 @@ def _documents(
         # Names of files are bytes: what is no UTF-8 in them can't be written anywhere.
         source = entry.source.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
         for at, row in _rows(entry, reading, default, meter):
-            yield Document(next(number), source, row.line, row.text, row.reason, row.note, at, row.kept, row.columns)
+            yield Document(
+                next(number), source, row.line, row.text, row.reason, row.note, at, row.kept, row.columns, row.target
+            )
 
 
 def _rows(

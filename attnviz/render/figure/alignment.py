@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from attnviz.analysis.text.word_alignment import Alignment
+from attnviz.analysis.text.word_alignment import Alignment, mean_of
 from attnviz.render.figure import sheet
 from attnviz.render.figure.captions import bar_label
 from attnviz.render.figure.layout import NAMED, Around, Panel
@@ -40,10 +40,8 @@ def draw_alignment(alignment: Alignment, step: str, model: str, style: Style | N
     scale = Scale(sheet.norm_of(style, high), sheet.colours_of(style), measure.share)
     hidden = alignment.special / np.maximum(alignment.special + alignment.weights.sum(-1), 1e-12)
     panel = Panel("", heatmap, alignment.source, scale, hidden, points=links)
-    notes = [
-        f"framed: the source word that gets most from each target word; {alignment.heads}, at the step that {step} "
-        "the target word"
-    ]
+    heads = f"{mean_of(alignment.heads)}, at the step that {step} the target word"
+    notes = [f"framed: the source word that gets most from each target word; {heads}"]
     if hidden.mean() >= 0.005:
         notes.append(f"hidden: {100 * hidden.mean():.0f} % of the {measure.noun}, on special tokens")
     title = f"{clean(model.rpartition('/')[2])}  alignment{'' if measure.plain else f'  {measure.title}'}"

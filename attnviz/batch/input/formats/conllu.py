@@ -24,7 +24,7 @@ def read_conllu(stream: Stream, reading: ReadOptions) -> Iterator[InputRow]:
             yield text_row(line, block or "", decoded.note)
         elif len(lines) > len(comments):
             row = _row(line, lines, comments, decoded.note)
-            yield with_fields(row, _comments(comments), reading) if reading.keep else row
+            yield with_fields(row, _comments(comments), reading) if reading.keep or reading.target else row
 
 
 def _comments(comments: list[str]) -> dict[str, str | None]:

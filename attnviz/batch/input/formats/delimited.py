@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 
 from attnviz.batch.input.decoding import Decoded
@@ -70,7 +70,7 @@ def _read(stream: Stream, reading: ReadOptions, delimiters: str) -> Iterator[Inp
     csv.field_size_limit(reading.most)  # of the whole process; what stands there by default is too small for texts
     decoded = Decoded(stream.pieces())
     source = _Lines(decoded, reading.most)
-    delimiter, columns = _header(source, reading.field, delimiters)
+    delimiter, columns = _header(source, reading.texts, delimiters)
     position = columns.index(reading.field)
     rows = csv.reader(source, delimiter=delimiter, strict=True)
     names = _apart(columns)
@@ -99,7 +99,7 @@ def _apart(names: list[str]) -> list[str]:
     return [f"{name}_{i + 1}" if name in names[:i] else name for i, name in enumerate(names)]
 
 
-def _header(source: _Lines, field: str, delimiters: str) -> tuple[str, list[str]]:
+def _header(source: _Lines, wanted: Sequence[str], delimiters: str) -> tuple[str, list[str]]:
     try:
         line = next((line for line in source if line.strip()), "")
         if said := _SEPARATOR.fullmatch(line.strip("\r\n")):
@@ -111,9 +111,10 @@ def _header(source: _Lines, field: str, delimiters: str) -> tuple[str, list[str]
     if not line:
         raise Unreadable("it is empty: there is no row with the columns' names")
     for delimiter, names in headers:
-        if field in names:
+        if set(wanted) <= set(names):
             return delimiter, names
-    raise Unreadable(no_field(field, max((names for _, names in headers), key=len), "column"))
+    names = max((names for _, names in headers), key=lambda names: (len(set(wanted) & set(names)), len(names)))
+    raise Unreadable(no_field(next(name for name in wanted if name not in names), names, "column"))
 
 
 def _names(line: str, delimiter: str) -> list[str]:

@@ -27,7 +27,8 @@ def read_parquet(stream: Stream, reading: ReadOptions) -> Iterator[InputRow]:
         with pq.ParquetFile(
             stream.seekable(), buffer_size=1 << 16, pre_buffer=False, page_checksum_verification=True
         ) as file:
-            _require_texts(file.schema_arrow, reading.field)
+            for name in reading.texts:
+                _require_texts(file.schema_arrow, name)
             column = _column(file, reading.field)
             for group in range(file.num_row_groups):
                 for text, fields in _texts(file, group, column, reading):
@@ -63,7 +64,8 @@ def _texts(file: Any, group: int, column: int, reading: ReadOptions) -> Iterator
     import pyarrow as pa
 
     about, field, names = file.metadata.row_group(group), reading.field, file.schema_arrow.names
-    kept = [name for name in names if name != field and reading.keeps(name) and names.count(name) == 1]
+    wanted = [name for name in names if reading.keeps(name) or name == reading.target]
+    kept = [name for name in wanted if name != field and names.count(name) == 1]
     size = about.total_byte_size if kept else about.column(column).total_uncompressed_size
     rows = min(max(_TOGETHER // max(size // max(about.num_rows, 1), 1), 1), _ROWS)
     for batch in file.iter_batches(rows, row_groups=[group], columns=[field, *kept], use_threads=False):
@@ -71,7 +73,7 @@ def _texts(file: Any, group: int, column: int, reading: ReadOptions) -> Iterator
         texts = batch.column(field).cast(pa.large_string(), safe=False).cast(pa.large_binary()).to_pylist()
         others = {name: _values(batch.column(name)) for name in kept}
         for i, text in enumerate(texts):
-            fields = dict.fromkeys(names) if reading.keep else {}
+            fields: dict[str, Any] = dict.fromkeys(names) if reading.keep else {}
             if reading.keeps(field):
                 fields[field] = None if text is None else text.decode(errors="replace")
             yield text, fields | {name: values[i] for name, values in others.items()}

@@ -14,15 +14,40 @@ _FIELDS = 12
 _LETTERS = 40
 
 
-def text_row(line: int | None, text: str, note: str = "") -> InputRow:
+SEPARATOR = "|||"
+"""What stands between the texts of a pair in a line of plain text, as fast_align and others read it."""
+
+
+def text_row(line: int | None, text: str, note: str = "", *, what: str = "text") -> InputRow:
     """The row of a ``text``, with U+FFFD for lone surrogates, which no model reads. An empty text is a failed row."""
     if not text.strip():
-        return failed_row(line, "the text is empty")
+        return failed_row(line, f"the {what} is empty")
     text, lost = mend(text)
     if lost:
         what = "1 character that can't be read is" if lost == 1 else f"{lost:,} characters that can't be read are"
         note = "; ".join(filter(None, (note, f"{what} replaced by U+FFFD")))
     return InputRow(line, text, note=note)
+
+
+def pair_row(line: int | None, text: str, target: str, note: str = "") -> InputRow:
+    """The row of a pair of texts; a failed row where one of them is empty."""
+    row, other = text_row(line, text, note, what="source"), text_row(line, target, what="target")
+    if row.reason or other.reason:
+        return row if row.reason else other
+    return replace(row, target=other.text, note="; ".join(filter(None, (row.note, other.note))))
+
+
+def line_row(line: int, text: str, note: str, reading: ReadOptions) -> InputRow:
+    """The row of a line of plain text, which has a pair where pairs are read."""
+    if reading.target is None:
+        return text_row(line, text, note, what="line" if reading.blank else "text")
+    source, separator, target = text.partition(SEPARATOR)
+    if not text.strip():
+        return failed_row(line, "the line is empty")
+    if not separator or SEPARATOR in target:
+        count = text.count(SEPARATOR)
+        return failed_row(line, f"the line has {SEPARATOR} {count} times, expected one pair: source {SEPARATOR} target")
+    return pair_row(line, source.strip(), target.strip(), note)
 
 
 def failed_row(line: int | None, reason: str) -> InputRow:
@@ -31,7 +56,9 @@ def failed_row(line: int | None, reason: str) -> InputRow:
 
 
 def with_fields(row: InputRow, fields: Mapping[str, Any], reading: ReadOptions) -> InputRow:
-    """The ``row`` with those of its ``fields`` that are kept; nested values become text."""
+    """The ``row`` with its target, and with those of its ``fields`` that are kept; nested values become text."""
+    if reading.target is not None and not row.reason:
+        row = _with_target(row, fields, reading.target)
     if not reading.keep:
         return row
     kept = {
@@ -40,6 +67,15 @@ def with_fields(row: InputRow, fields: Mapping[str, Any], reading: ReadOptions) 
         if reading.keeps(name)
     }
     return replace(row, kept=kept, columns=tuple(fields))
+
+
+def _with_target(row: InputRow, fields: Mapping[str, Any], name: str) -> InputRow:
+    if name not in fields:
+        return failed_row(row.line, no_field(name, list(fields)))
+    target = fields[name]
+    if not isinstance(target, str):
+        return failed_row(row.line, f"the field '{name}' has no text")
+    return pair_row(row.line, row.text, target, row.note)
 
 
 def no_field(wanted: str, fields: Sequence[str], kind: str = "field") -> str:
