@@ -15,7 +15,7 @@ from attnviz.cli.options import ModelOptions, spread
 from attnviz.errors import SomeFailed, few
 
 if TYPE_CHECKING:
-    from attnviz.analysis.corpus.trees import Given
+    from attnviz.analysis.corpus.treebank import Given
 
 _PANEL = "What is counted"
 
@@ -24,7 +24,10 @@ _PANEL = "What is counted"
 def relations(
     treebanks: Annotated[
         list[str],
-        typer.Argument(metavar="TREEBANK", help="Files in CoNLL-U, folders, globs or URLs; - reads standard input."),
+        typer.Argument(
+            metavar="TREEBANK",
+            help="Files in CoNLL-U, folders, globs or URLs, or tables of pairs of words; - reads standard input.",
+        ),
     ],
     *,
     relation: Annotated[
@@ -52,7 +55,7 @@ def relations(
     """
     answer.place()
     require_installed("relations")
-    from attnviz.analysis.corpus.trees import read_trees
+    from attnviz.analysis.corpus.treebank import read_trees
     from attnviz.cli.corpus_progress import corpus_progress
     from attnviz.interface.treebanks import find_relations
 
@@ -77,10 +80,12 @@ def relations(
 
 def _sentences(inputs: Sequence[str]) -> Iterator[Given]:
     """The sentences of all inputs, with the line where each begins."""
-    from attnviz.analysis.corpus.trees import Given
+    from attnviz.analysis.corpus.treebank import Given
+    from attnviz.analysis.corpus.word_pairs import FIELDS
     from attnviz.batch.input.options import ReadOptions
     from attnviz.batch.input.source import STANDARD_INPUT, read_documents
 
     stdin = sys.stdin.buffer if STANDARD_INPUT in inputs and sys.stdin else None
-    for each in read_documents(inputs, ReadOptions(format="conllu", trees=True), stdin=stdin):
-        yield Given(each.where, each.text, each.reason)
+    reading = ReadOptions(format="conllu", keep=FIELDS, trees=True)
+    for each in read_documents(inputs, reading, stdin=stdin):
+        yield Given(each.where, each.text, each.reason, each.kept if each.columns else None)

@@ -10,7 +10,7 @@ from attnviz.interface.opened import Opened
 from attnviz.interface.treebanks import Sentences, find_relations, open_treebank
 
 if TYPE_CHECKING:
-    from attnviz.analysis.corpus.trees import Treebank
+    from attnviz.analysis.corpus.treebank import Treebank
     from attnviz.interface.tables import Table
 
 
@@ -101,7 +101,8 @@ class Answering(Opened):
         """Which head finds the heads of a treebank's words, relation by relation, as ``attnviz relations`` does.
 
         Args:
-            treebank: a file in CoNLL-U, its text, or its sentences, as text or as the library ``conllu`` has them.
+            treebank: a file in CoNLL-U, its text, or its sentences, as text or as the library ``conllu`` has them; or
+                pairs of words, mappings with ``text``, ``from``, ``to`` and ``relation``.
             relations: only these; none for all that it has.
             merge_subtypes: take ``nsubj:pass`` for ``nsubj``.
             least: leave out relations with fewer words in one half of the sentences; None is 10.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attnviz.analysis.corpus.cost import PART
 from attnviz.analysis.corpus.together import nobody
-from attnviz.analysis.corpus.trees import Given, Tree, Treebank, paragraphs_of, read_trees
+from attnviz.analysis.corpus.treebank import Given, Treebank, paragraphs_of, read_trees
+from attnviz.analysis.corpus.trees import Tree
 from attnviz.encoding import decoder_start
 from attnviz.errors import AttnvizError, InputError, UsageError, few
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from attnviz.interface.tables import Table
 
 Sentences = str | os.PathLike[str] | Iterable[Any]
-"""A file in CoNLL-U, its text, or its sentences: as text, or as ``conllu`` has them."""
+"""A file in CoNLL-U, its text, or its sentences: as text, or as ``conllu`` has them; or pairs of words, as mappings."""
 _PASSAGE = 512
 """The most tokens of a passage in which mentions are looked for."""
 _PASSAGES = 64
@@ -53,8 +54,11 @@ def _given(sentences: Sentences) -> Iterator[Given]:
         yield from paragraphs_of(text, str(path))
     else:
         for number, sentence in enumerate(sentences, 1):
-            lines = sentence if isinstance(sentence, str) else sentence.serialize()
-            yield Given(f"sentence {number}", lines.strip())
+            where = f"sentence {number}"
+            if isinstance(sentence, Mapping):
+                yield Given(where, str(sentence.get("text") or ""), fields=sentence)
+            else:
+                yield Given(where, (sentence if isinstance(sentence, str) else sentence.serialize()).strip())
 
 
 def find_relations(
@@ -156,12 +160,12 @@ def _notes(treebank: Treebank, failed: Sequence[str], kind: str) -> list[str]:
     notes = []
     if kind == "encoder":
         notes.append("These are the heads of the encoder.")
-    for places, what in (
-        (treebank.broken, "can't be read as trees"),
-        (treebank.unaligned, "have words that do not spell their # text"),
-        (failed, "can't be run"),
+    for places, why in (
+        (treebank.broken, "since they can't be read as trees"),
+        (treebank.unaligned, "since their words do not spell their # text"),
+        (failed, "since the model can't read them"),
     ):
         if places:
-            of = f"{len(places):,} of {treebank.sentences:,} sentences {what} and are left out"
-            notes.append(f"{of}: {few(places, _NAMED)}.")
+            of = f"{len(places):,} of {treebank.sentences:,} sentences"
+            notes.append(f"Left out, {why}: {of} ({few(places, _NAMED)}).")
     return notes

@@ -10,7 +10,8 @@ import pytest
 from attnviz.analysis.corpus.aligned_words import Aligned, align
 from attnviz.analysis.corpus.coreference import Passage, passages
 from attnviz.analysis.corpus.looks import find_peaks
-from attnviz.analysis.corpus.trees import paragraphs_of, read_tree, read_trees
+from attnviz.analysis.corpus.treebank import paragraphs_of, read_trees
+from attnviz.analysis.corpus.trees import read_tree
 from attnviz.attention.peaks import Peaks
 from attnviz.errors import InputError
 from attnviz.interface import load

@@ -13,7 +13,7 @@ from attnviz.analysis.corpus import looks
 from attnviz.analysis.corpus.aligned_words import Aligned, Pairs, align
 from attnviz.analysis.corpus.looks import find_peaks
 from attnviz.analysis.corpus.relations import DIRECTIONS, OFFSETS, RelationCounts, relations_table, wilson
-from attnviz.analysis.corpus.trees import paragraphs_of, read_trees
+from attnviz.analysis.corpus.treebank import paragraphs_of, read_trees
 from attnviz.analysis.plan import Plan
 from attnviz.attention.peaks import Peaks
 from attnviz.errors import InputError, UsageError
@@ -107,7 +107,7 @@ def test_longer_texts_than_the_model_are_read_in_windows(tmp_path: Path) -> None
     model = load(tiny.telling_bert(tmp_path, max_position_embeddings=12))
     table = model.relations("\n\n".join([sentence(WORDS[0] * 3)] * 2), least=1)
     assert table["count"].sum() > 0
-    assert not any("can't be run" in note for note in table.notes)
+    assert not any("can't read them" in note for note in table.notes)
 
 
 def test_a_causal_model_sees_only_what_comes_before(tiny_llama: Path) -> None:

@@ -6,7 +6,8 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from attnviz.analysis.corpus.aligned_words import Aligned, align
-from attnviz.analysis.corpus.trees import Unaligned, paragraphs_of, read_tree, read_trees
+from attnviz.analysis.corpus.treebank import paragraphs_of, read_trees
+from attnviz.analysis.corpus.trees import Unaligned, read_tree
 from attnviz.errors import InputError
 from tests import tiny
 

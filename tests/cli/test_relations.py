@@ -61,7 +61,17 @@ def test_broken_sentences_are_named_and_the_rest_goes_on(run: Run, treebank: Pat
     assert result.code == ExitCode.SOME_FAILED
     assert "1 of 8 sentences can't be read as trees" in result.said
     assert f"{treebank}:52: no CoNLL-U: '1\\tbank\\t_' has 3 columns" in result.err.replace("\n", "")
-    assert "1 of 8 sentences have words that do not spell their # text" in " ".join(result.out.split())
+    assert "Left out, since their words do not spell their # text: 1 of 8 sentences" in " ".join(result.out.split())
+
+
+def test_a_table_of_pairs_is_a_treebank_too(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "pairs.csv"
+    rows = ["The bank had the loan.,bank,had,agreement", "It had loans.,It,had,agreement", "It had it.,it,had,x"]
+    file.write_text("\n".join(["text,from,to,relation", *rows]))
+    result = run("relations", file, "--least", "1")
+    assert result.code == ExitCode.SOME_FAILED
+    assert f"{file}:4: 'it' occurs 2 times" in result.err.replace("\n", "")
+    assert "agreement" in result.out
 
 
 @pytest.mark.parametrize(

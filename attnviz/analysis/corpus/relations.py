@@ -212,18 +212,20 @@ _NOTE = (
 )
 _CAUSAL = (
     "The model is causal: of a word and its head only the later one can look. Seen is how often that is the one which "
-    "this direction needs; where it is not, the head counts as not found. A first word without a special token before "
-    "it is a sink, and taken for no word’s head where the dependent looks."
+    "this direction needs; where it is not, the other counts as not found. A first word without a special token before "
+    "it is a sink, and no word is taken to look at it."
 )
 
 
 def _left(counts: RelationCounts) -> list[str]:
     """What was not counted, a sentence each."""
     notes = [coreference.NOTE] if coreference.NAME in counts.names else []
-    if counts.joined:
-        notes.append(f"{counts.joined:,} words share a token with their heads, and are not counted.")
-    if counts.lost:
-        notes.append(f"{counts.lost:,} words have no token, or their heads have none, and are not counted.")
+    for count, why in (
+        (counts.joined, "since one token has parts of them and their heads"),
+        (counts.lost, "since they or their heads have no token"),
+    ):
+        if count:
+            notes.append(f"Not counted, {why}: {count:,} {'word' if count == 1 else 'words'}.")
     if counts.rare:
         names = ", ".join(counts.rare)
         notes.append(f"Left out, with fewer than {counts.least} words in one of the halves: {names}.")
