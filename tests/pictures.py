@@ -38,7 +38,7 @@ def screen(folder: Path | None = None, width: int = 80) -> str:
     model = load(folder or "default")
     attention = model.attend(BANK)
     assert isinstance(attention, Attention)
-    summary, check = summary_of(attention), model.check(BANK)
+    summary, check = summary_of(attention, rank="lift"), model.check(BANK)
     console = Console(
         record=True, width=width, file=io.StringIO(), color_system="truecolor", force_terminal=True, markup=False,
         highlight=False, emoji=False,
@@ -56,7 +56,7 @@ def screen(folder: Path | None = None, width: int = 80) -> str:
 
 def page() -> str:
     """The page that ``attnviz export --file samples/bank.txt`` writes."""
-    found = load("default").inspect(BANK, request=Request(size=CELLS, top=KEPT), scores=True)
+    found = load("default").inspect(BANK, request=Request(size=CELLS, top=KEPT, rank="lift"), scores=True)
     return page_of(sources_of(found), "attnviz show --file samples/bank.txt")
 
 

@@ -57,6 +57,15 @@ def show(
     links: Annotated[
         int, typer.Option(min=1, metavar="N", help="How many links are listed.", rich_help_panel=VIEW)
     ] = 8,
+    rank: Annotated[
+        Literal["lift", "weight"] | None,
+        typer.Option(
+            metavar="WHAT",
+            help="What the links at the top are ranked by: lift (how many times what is usual for the head) or weight.",
+            show_default="lift",
+            rich_help_panel=VIEW,
+        ),
+    ] = None,
     cell: Annotated[
         Literal["link", "entropy", "sink", "distance"],
         typer.Option(
@@ -77,7 +86,7 @@ def show(
     elif neurons:
         raise UsageError("--neurons are for the page: give --open as well")
     request = read_request(
-        maps, everything=everything, words=words, cell=cell, top=top, links=links, evidence=check or opened
+        maps, everything=everything, words=words, cell=cell, rank=rank, top=top, links=links, evidence=check or opened
     )
     found, loaded = source.observe_source(text, reading, start, model, request, scores=opened, neurons=neurons)
     from attnviz.analysis.text.summary import summarise

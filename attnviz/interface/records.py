@@ -33,6 +33,10 @@ _FRAMED = 5_000_000
 """A larger page is not put into a notebook, which would carry it along."""
 
 
+_SHOWN = record.Request(rank="lift")
+"""What is asked of a record that shows itself."""
+
+
 class _Saveable:
     """A record that can be saved, and shows itself in a notebook."""
 
@@ -61,7 +65,7 @@ class _Saveable:
             if error.name not in ("anywidget", "traitlets"):
                 raise
             raise UsageError("anywidget is not installed", hint="Install it: pip install 'attnviz[widget]'") from None
-        return widget_of(with_other_maps(replay(self)), state)
+        return widget_of(with_other_maps(replay(self, _SHOWN)), state)
 
     def _repr_mimebundle_(self: Any, **_: Any) -> dict[str, str]:
         """The page in a frame; a picture and a line of text for readers that show no frames, or do not trust it."""
@@ -69,7 +73,7 @@ class _Saveable:
         from attnviz.render.page.text import page_frame, text_page
 
         found = {"text/plain": repr(self), "image/png": base64.b64encode(self._repr_png_()).decode()}
-        page = text_page(with_other_maps(replay(self)))
+        page = text_page(with_other_maps(replay(self, _SHOWN)))
         return found | {"text/html": page_frame(page)} if len(page) <= _FRAMED else found
 
 
@@ -289,7 +293,7 @@ class Attention(record.AttentionRecord, _Saveable):
         from attnviz.analysis.text.shown_maps import grid
         from attnviz.render.figure import Style, draw_grid, to_png
 
-        observation = replay(self)
+        observation = replay(self, _SHOWN)
         return to_png(draw_grid(observation, grid(observation), Style(dpi=100)))
 
 

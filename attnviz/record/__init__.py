@@ -5,7 +5,7 @@ from attnviz.record.files import FORMATS, read, save, write
 from attnviz.record.measure import ATTENTION, MEASURES, Measure, WeightsName, measure_of
 from attnviz.record.observation import Evidence, KeySpan, Observation, Others, Pooled, Region, Rows, Top, Usual
 from attnviz.record.prediction import Prediction, Problem
-from attnviz.record.request import Cell, Crop, Heads, Pairs, Request, Spread, Unit
+from attnviz.record.request import Cell, Crop, Heads, Pairs, Rank, Request, Spread, Unit
 
 __all__ = [
     "ATTENTION",
@@ -29,6 +29,7 @@ __all__ = [
     "Pooled",
     "Prediction",
     "Problem",
+    "Rank",
     "Record",
     "Region",
     "Request",

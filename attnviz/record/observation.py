@@ -106,14 +106,15 @@ class Usual:
 
     Attributes:
         received: what each key gets from all queries (L, H, m).
-        diagonals: the weights at each distance query − key, from 1 − m to n − 1, added up (L, H, n + m − 1).
+        diagonals: the weights at each distance query − key, from 1 − m to n − 1, added up (L, H, n + m − 1); empty
+            between two texts.
         from_: the units whose rows were kept.
         to: the units whose columns were kept.
         rows: their weights (L, H, queries, m).
         columns: their weights (L, H, n, keys).
         many: how many queries see each key (L, m).
-        pairs: how many pairs at each distance see each other (L, n + m − 1).
-        even: what a query gives each token that it sees if it gives all the same (L, n).
+        pairs: how many pairs at each distance see each other (L, n + m − 1); likewise.
+        even: what a query gives each token that it sees if it gives all the same (L, H, n).
     """
 
     received: NDArray[np.float64]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from attnviz.errors import not_one_of
+from attnviz.errors import UsageError, not_one_of
 from attnviz.record.attention import MapName
 from attnviz.record.measure import WeightsName, require_measure
 
 Unit = Literal["token", "word", "sentence", "line", "paragraph"]
+Rank = Literal["weight", "lift"]
 Cell = Literal["link", "entropy", "sink", "distance"]
 Span = tuple[int | None, int | None]
 """The numbers of the first unit and of the one behind the last; None is the first unit of all, or the end."""
@@ -76,6 +77,8 @@ class Request:
         crop: the part of the maps that is wanted.
         cell: which figure of each head the overview shows.
         top: how many keys are listed of each unit.
+        rank: what the strongest links are ranked by: their ``weight``, or their ``lift``, how many times what is usual
+            for the head they are (see ``analysis.text.usual``).
         links: how many links are listed; of each layer, for the documents of a corpus.
         size: the most rows and columns of a map; None keeps all weights if there is memory for them.
         regions: how many of the strongest parts of each head's map are kept as they are where the maps are pooled.
@@ -98,6 +101,7 @@ class Request:
     crop: Crop = Crop()
     cell: Cell = "link"
     top: int = 3
+    rank: Rank = "weight"
     links: int = 8
     size: int | None = None
     regions: int = 0
@@ -108,8 +112,13 @@ class Request:
     weights: WeightsName | None = None
 
     def __post_init__(self) -> None:
-        """Raise a ``UsageError`` if the unit or the weights are unknown."""
+        """Raise a ``UsageError`` if the unit or the weights are unknown, or fields do not go together."""
         known = get_args(Unit)
         if self.unit not in known:
             raise not_one_of("`unit`", str(self.unit), known)
         require_measure(self.weights)
+        if self.per_token and (self.pairs or self.rank == "lift"):
+            raise UsageError(
+                "`per_token` is given, and weights are compared with what is usual: that is of whole weights",
+                hint="Leave `per_token` out, or rank by weight.",
+            )

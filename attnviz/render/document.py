@@ -215,7 +215,9 @@ def _layer(layer: LayerCheck) -> dict[str, Any]:
 
 
 def _link(link: Link) -> dict[str, Any]:
-    return asdict(link) | {"weight": _round(link.weight)}
+    found = asdict(link) | {"weight": _round(link.weight)}
+    lift = found.pop("lift")
+    return found if lift is None else found | {"lift": _round(lift)}
 
 
 def _round(number: float) -> float | None:

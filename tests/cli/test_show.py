@@ -45,20 +45,21 @@ def test_everything_is_shown_in_order_and_the_check_last(run: Run, tiny_bert: Pa
     assert (result.code, result.err) == (0, "")
     assert result.lines[0] == f"{tiny_bert.name} · native · 3 layers × 4 heads · 15 tokens · 14 words"
     (the_map,) = maps(result)
-    assert titles(result)[:4] == ["Strongest links", "Overview", the_map, "What each word looks at most"]
+    assert titles(result)[:4] == ["Unusual links", "Overview", the_map, "What each word looks at most"]
     assert result.lines[-1].startswith("✓ 12 heads agree with transformers ")
 
 
 def test_the_map_is_that_of_the_first_link(run: Run) -> None:
     result = run("show", S, "--no-check")
-    first = result.lines[result.lines.index(next(line for line in result.lines if line.startswith("Strongest"))) + 1]
+    first = result.lines[result.lines.index(next(line for line in result.lines if line.startswith("Unusual"))) + 1]
     layer, head = first.split()[4:6]
+    assert first.split()[6].endswith("×")
     assert maps(result) == [f"{layer} {head}"]
 
 
 def test_the_numbers_are_those_of_the_record(run: Run, tiny_attention: Attention) -> None:
     (link, *_) = tiny_attention.links(top=1)
-    out = run("show", S, "--no-check").out
+    out = run("show", S, "--no-check", "--rank", "weight").out
     assert f"{link.query} → {link.key}" in " ".join(out.split())
     assert f"{link.weight:.2f}  L{link.layer} H{link.head}" in out
 
@@ -328,7 +329,7 @@ def wrong_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_failed_check_is_loud_after_the_picture(run: Run) -> None:
     result = run("show", S)
     assert result.code == 5
-    assert titles(result)[0] == "Strongest links"
+    assert titles(result)[0] == "Unusual links"
     assert result.lines[-1] == ""
     assert "✓" not in result.out
     assert "✗" not in result.out
@@ -385,3 +386,29 @@ def test_where_information_comes_from(name: WeightsName, run: Run) -> None:
     assert found["check"]["passed"]  # of the attention weights below
     sums = np.array(found["maps"][0]["weights"]).sum(-1)
     assert measure.share or (sums > 1).any() or name == "zeroing"
+
+
+def test_links_are_ranked_by_lift_unless_it_is_asked_otherwise(run: Run) -> None:
+    lifts = [link["lift"] for link in document(run("show", S, "--json", "--no-check"))["links"]]
+    assert lifts == sorted(lifts, reverse=True)
+    weights = document(run("show", S, "--json", "--no-check", "--rank", "weight"))["links"]
+    assert [link["weight"] for link in weights] == sorted((link["weight"] for link in weights), reverse=True)
+    assert not any("lift" in link for link in weights)
+
+
+def test_the_lift_of_a_link_is_that_of_find(run: Run) -> None:
+    (link, *_) = document(run("show", S, "--json", "--no-check"))["links"]
+    rows = json.loads(run("find", S, "--from", link["query"], "--to", link["key"], "--json").out)["rows"]
+    (row,) = [row for row in rows if all(row[name] == link[name] for name in ("layer", "head", "query_index"))]
+    assert (row["weight"], row["lift"]) == pytest.approx((link["weight"], link["lift"]), rel=1e-6)
+
+
+@pytest.mark.parametrize("options", [["--unit", "sentence"], ["--per-token", "--unit", "sentence"]])
+def test_what_has_no_lift_is_ranked_by_weight(run: Run, options: list[str]) -> None:
+    assert titles(run("show", f"{S} It paid. {S}", "--no-check", *options))[0] == "Strongest links"
+
+
+def test_a_rank_that_does_not_go_with_the_rest_is_refused(run: Run) -> None:
+    result = run("show", S, "--per-token", "--rank", "lift")
+    assert result.code == 2
+    assert "--per-token is given" in result.err

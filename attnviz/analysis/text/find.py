@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from attnviz.analysis.table import Column, Table, ranked_by
 from attnviz.analysis.text.units import Reading, reading_of
-from attnviz.analysis.text.usual import places_of
+from attnviz.analysis.text.usual import lifts_of, places_of, sizes_of
 from attnviz.analysis.text.wanted import Place
 from attnviz.errors import UsageError
 from attnviz.record import Measure, Observation, Pairs, Usual
@@ -34,6 +34,7 @@ _COLUMNS = (
     Column("distance_mean", "the head's average weight over the other pairs at the same distance", "weight"),
     Column("mean_lift", "weight / the geometric mean of key_mean and distance_mean", "lift", shown=False),
 )
+_FIGURES = tuple(column.name for column in _COLUMNS[6:])
 _NOTE = (
     "Lift is the weight divided by what is usual for the head: to this key (key_lift), and at this distance "
     "(distance_lift). No mean counts as less than an even spread over what the query sees."
@@ -112,16 +113,10 @@ class _Search:
 
     def __init__(self, observation: Observation, units: Reading, usual: Usual) -> None:
         self._observation, self._units, self._usual = observation, units, usual
-        self._n, self._m = len(units.queries), len(units.keys)
-        self._lengths, self._pieces = (
-            np.diff(np.append(axis.starts, size)).astype(float)
-            for axis, size in zip((units.queries, units.keys), observation.shape[2:], strict=True)
-        )
+        self._sizes = sizes_of(units, observation.shape[2:])
         self._from = {int(unit): i for i, unit in enumerate(usual.from_)}
         self._to = {int(unit): i for i, unit in enumerate(usual.to)}
         self.notes: list[str] = []
-        # What a row sums to: 1 for shares, else what the rows of a head have on average (L, H).
-        self._rows = 1.0 if observation.measure.share else usual.received.sum(-1) / max(self._n, 1)
 
     def directions(self, pairs: Pairs, *, both: bool) -> list[dict[str, Any]]:
         """The links from one to the other, and back where both sides are given."""
@@ -172,42 +167,26 @@ class _Search:
 
     def _link(self, query: Place, key: Place) -> dict[str, Any] | None:
         """The link of every head, as columns; None where no head sees it."""
-        queries, keys, usual = np.array(query.numbers), np.array(key.numbers), self._usual
-        share = self._lengths[queries] / max(self._lengths[queries].sum(), 1)
-        each = self._weights(query, key)
-        if not each.any() or (self._units.one_text and query == key):
+        if self._units.one_text and query == key:
             return None
-        weight = (each.sum(-1) * share).sum(-1)  # (L, H)
-        even = (usual.even[:, queries] * share).sum(-1)[:, None] * self._pieces[keys].sum() * self._rows  # (L, H)
-        beside = usual.received[..., keys].sum(-1) - each.sum((-1, -2))
-        seeing = np.maximum(usual.many[:, keys].max(-1) - len(queries), 0)
-        key_mean = np.divide(beside, seeing[:, None], out=np.zeros_like(beside), where=seeing[:, None] > 0)
-        distance_mean = self._at_distance(queries, keys, each, share)
-        layers, heads = weight.shape
-        numbers = np.repeat(self._observation.layer_numbers, heads), np.tile(np.arange(heads), layers)
-        least = np.maximum(even, np.finfo(float).tiny)
-        key_lift = weight / np.maximum(key_mean, least)
-        distance_lift = weight / np.maximum(distance_mean, least)
-        found = {
-            "layer": numbers[0], "head": numbers[1], "query": np.full(layers * heads, query.name, object),
-            "key": np.full(layers * heads, key.name, object), "query_index": np.full(layers * heads, queries[0]),
-            "key_index": np.full(layers * heads, keys[0]), "weight": weight, "key_mean": key_mean,
-            "key_lift": key_lift, "distance_mean": distance_mean, "distance_lift": distance_lift,
-            "lift": np.fmin(key_lift, distance_lift), "mean_lift": np.sqrt(key_lift * distance_lift),
+        weights = self._weights(query, key)
+        if not weights.any():
+            return None
+        layers, heads = weights.shape[:2]
+        count = layers * heads
+        queries, keys = (np.tile(np.array(place.numbers), (count, 1)) for place in (query, key))
+        places = np.repeat(np.arange(layers), heads), np.tile(np.arange(heads), layers)
+        found = lifts_of(
+            self._usual,
+            self._sizes,
+            places,
+            queries,
+            keys,
+            weights.reshape(count, *weights.shape[2:]),
+        )
+        return {
+            "layer": np.array(self._observation.layer_numbers)[places[0]], "head": places[1],
+            "query": np.full(count, query.name, object), "key": np.full(count, key.name, object),
+            "query_index": queries[:, 0], "key_index": keys[:, 0],
+            **{name: getattr(found, name) for name in _FIGURES},
         }  # fmt: skip
-        return {name: np.asarray(values).reshape(-1) for name, values in found.items()}
-
-    def _at_distance(
-        self, queries: NDArray[np.intp], keys: NDArray[np.intp], each: NDArray[np.float64], share: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """What the other pairs at the same distances get, added up over the keys, the mean over the queries (L, H)."""
-        if not self._units.one_text:
-            return np.full(each.shape[:2], np.nan)
-        usual, distances = self._usual, queries[:, None] - keys + self._m - 1
-        found, places = np.unique(distances, return_inverse=True)
-        places = places.reshape(distances.shape)
-        own = np.stack([each[..., places == place].sum(-1) for place in range(len(found))], -1)  # (L, H, distances)
-        others = np.maximum(usual.pairs[:, found] - np.bincount(places.ravel()), 0)[:, None]
-        sums = usual.diagonals[..., found] - own
-        means = np.divide(sums, others, out=np.zeros_like(sums), where=others > 0)[..., places]
-        return np.asarray((means.sum(-1) * share).sum(-1))

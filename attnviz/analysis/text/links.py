@@ -18,7 +18,10 @@ _FEW = 3
 
 @dataclass(frozen=True)
 class Link:
-    """One weight: the unit ``query`` gives ``weight`` of its attention to ``key``, in head ``head`` of ``layer``."""
+    """One weight: the unit ``query`` gives ``weight`` of its attention to ``key``, in head ``head`` of ``layer``.
+
+    ``lift`` is how many times what is usual for the head that is; None where it was not asked for.
+    """
 
     layer: int
     head: int
@@ -27,6 +30,7 @@ class Link:
     query_index: int
     key_index: int
     weight: float
+    lift: float | None = None
 
 
 def counting(

@@ -20,7 +20,7 @@ from attnviz.analysis.text.others import LayerWindows, sum_others
 from attnviz.analysis.text.per_token import PerToken, Seen
 from attnviz.analysis.text.tables import LinkTable, found_in, regions_in
 from attnviz.analysis.text.units import Mask, Reading, left_out, makers_of, read_in
-from attnviz.analysis.text.usual import UsualOf
+from attnviz.analysis.text.usual import select_usual, usual_of
 from attnviz.attention.figures import EDGES
 from attnviz.attention.observers import (
     HeadSums,
@@ -32,13 +32,14 @@ from attnviz.attention.observers import (
     Sliding,
     Units,
     UnitsAndRegions,
+    UsualSelection,
     WindowSums,
 )
 from attnviz.attention.texts import Texts
 from attnviz.attention.tile import Observer
 from attnviz.attention.totals import DocumentMasks
 from attnviz.encoding import Encoding, Windows, WordSpans
-from attnviz.record import Backend, Kind, Observation, Others, Request, Unit, measure_of
+from attnviz.record import Backend, KeySpan, Kind, Observation, Others, Request, Unit, Usual, measure_of
 
 if TYPE_CHECKING:
     from attnviz.analysis.text.evidence import Gathering
@@ -110,12 +111,8 @@ class TextObservers:
         self.seeing, reading = self._reading(maps)
         self.layer_windows = LayerWindows()
         tables = [table.observer for table in (self.made, self.named) if table]
-        self.usual = (
-            UsualOf(self.units, source.encoding, source.key_encoding, request.pairs, layers) if request.pairs else None
-        )
-        self.observers: list[Observer] = [
-            self.layer_windows, reading, *tables, *([self.usual.observer] if self.usual else [])
-        ]  # fmt: skip
+        others = [] if self.usual is None or self.usual is self.seeing else [self.usual]
+        self.observers: list[Observer] = [self.layer_windows, reading, *others, *tables]
 
     def at_once(self) -> list[Observer]:
         """What observes the text, where it is run at once."""
@@ -230,8 +227,24 @@ class TextObservers:
             factors=self._per_token(looking.queries, looking.starts),
             many=source.windows is not None,
             layers=self._layers,
+            usual=None if rows else self._usual,
         )
         return units, OnlyQueries([units], looking.queries) if rows else units
+
+    @cached_property
+    def _usual(self) -> UsualSelection | None:
+        """Whose weights are kept beside what is usual for the heads; None where that is not added up."""
+        source, request = self.source, self.request
+        if not request.pairs and request.rank != "lift":
+            return None
+        return select_usual(self.units, source.encoding, source.key_encoding, request.pairs, self._layers)
+
+    @cached_property
+    def usual(self) -> Units | None:
+        """What adds up what is usual for the heads, of all queries: what reads the links, where it sees them all."""
+        if self._usual is None or self.seeing.usual is not None:
+            return self.seeing if self._usual else None
+        return Units(self.units.queries.starts, self.units.keys.starts, many=self.seeing.many, usual=self._usual)
 
     def _per_token(self, queries: NDArray[np.intp], starts: NDArray[np.intp]) -> PerToken | None:
         """What divides the weights of some ``queries`` per token, where that is asked for."""
@@ -311,12 +324,14 @@ class TextObservers:
             kind=source.kind,
             keys=source.keys,
             numbers=() if numbers == tuple(range(len(numbers))) else numbers,
-            usual=self.usual.found(self.seen, [self.layer_windows.found[each] for each in numbers])
-            if self.usual
-            else None,
+            usual=self._found_usual([self.layer_windows.found[each] for each in numbers]),
             windows=source.windows,
             window_sinks=self.window_sinks,
         )
+
+    def _found_usual(self, windows: list[KeySpan]) -> Usual | None:
+        sizes = len(self.source.encoding), len(self.source.key_encoding)
+        return usual_of(self.usual, self.units, sizes, self.seen, windows, share=self.share) if self.usual else None
 
     def _others(self, numbers: tuple[int, ...]) -> Others:
         """What each unit gets from the queries outside of it."""

@@ -20,8 +20,9 @@ from attnviz.analysis.text.offsets import (
 )
 from attnviz.analysis.text.shown_maps import HeadMap, head_maps
 from attnviz.analysis.text.units import Mask, Reading, reading_of
+from attnviz.analysis.text.unusual import lifted, unusual_pairs
 from attnviz.errors import UsageError
-from attnviz.record import Cell, Heads, Observation
+from attnviz.record import Cell, Heads, Observation, Top
 
 LONG = 250
 """From so many tokens on it is shown of a text how far its attention goes, and which passages are read."""
@@ -96,6 +97,8 @@ def summarise(
     apart = apart_in(observation, units, -1 if asked.generated else 0)
     kept = without(observation.links, observation.query_mask, apart)
     strength = kept.weights.max((-2, -1), initial=0).astype(np.float64)  # (L, H, n, k) → (L, H)
+    lifts = lifted(observation, units, kept) if asked.rank == "lift" else None
+    worth = strength if lifts is None or observation.named else lifts.weights.max((-2, -1), initial=0)
     return Summary(
         observation=observation,
         units=units,
@@ -103,7 +106,7 @@ def summarise(
         query_mask=observation.query_mask,
         key_mask=observation.key_mask,
         heads=counted,
-        links=strongest_pairs(units, kept, counted, asked.links if links is None else links),
+        links=_links(units, kept, lifts, counted, asked.links if links is None else links),
         special_share=float(observation.figures["special"].mean()),
         punctuation_share=float(observation.figures["punctuation"].mean()),
         positional=[] if observation.measure.by_layer else positional_heads(observation),
@@ -111,7 +114,10 @@ def summarise(
         cell=cell,
         overview=_overview(observation, counted, strength, cell),
         maps=head_maps(
-            observation, units, _strength_of_words(observation, strength, apart) + counted, heads or asked.heads
+            observation,
+            units,
+            _strength_of_words(observation, worth, apart) + counted * (1 + worth.max(initial=0)),
+            heads or asked.heads,
         ),
         attended=attended(observation, units, counted, apart, top),
         generated=generated(observation, units, pieces, counted, top),
@@ -131,7 +137,15 @@ def links_from(observation: Observation) -> list[Link]:
         return strongest_named(observation, units, _counted(observation), links, observation.request.links)
     shift = -1 if observation.request.generated else 0
     kept = without(observation.links, query_mask, apart_in(observation, units, shift))
-    return strongest_pairs(units, kept, _counted(observation), observation.request.links)
+    lifts = lifted(observation, units, kept) if observation.request.rank == "lift" else None
+    return _links(units, kept, lifts, _counted(observation), observation.request.links)
+
+
+def _links(units: Reading, kept: Top, lifts: Top | None, heads: Mask, count: int) -> list[Link]:
+    """The links at the top: by lift, where that is given, or by weight."""
+    if lifts is None:
+        return strongest_pairs(units, kept, heads, count)
+    return unusual_pairs(units, kept, lifts, heads, count)
 
 
 def _strength_of_words(

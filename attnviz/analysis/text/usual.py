@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +13,13 @@ from attnviz.analysis.text.matching import match_words
 from attnviz.analysis.text.per_token import Seen
 from attnviz.analysis.text.units import Reading
 from attnviz.analysis.text.wanted import Place, find_places, units_of
-from attnviz.attention.observers import UsualWeights
+from attnviz.attention.observers import Units, UsualSelection
 from attnviz.attention.window import KeyWindow
 from attnviz.encoding import Encoding
 from attnviz.record import KeySpan, Pairs, Spread, Usual
 
+Doubles = NDArray[np.float64]
+Ints = NDArray[np.intp]
 _ROOM = 1 << 25
 """How many weights of rows to be compared are kept: 256 MiB."""
 _HEADS, _LEAST = 16, 8
@@ -33,53 +37,149 @@ def places_of(units: Reading, queries: Encoding, keys: Encoding, pairs: Pairs) -
     return list(dict.fromkeys(from_)), list(dict.fromkeys(to))
 
 
-class UsualOf:
-    """What adds up what is usual for the heads of a text, and the record of that."""
+def select_usual(
+    units: Reading, queries: Encoding, keys: Encoding, pairs: Pairs | Spread | None, layers: int
+) -> UsualSelection:
+    """Whose weights are kept beside what is usual for the heads.
 
-    def __init__(self, units: Reading, queries: Encoding, keys: Encoding, pairs: Pairs | Spread, layers: int) -> None:
-        self._units, self._sizes = units, (len(queries), len(keys))
-        if isinstance(pairs, Spread):
-            compared = rows_to_compare(units, pairs, max(_LEAST, _ROOM // (layers * _HEADS * max(len(units.keys), 1))))
-            self.observer = UsualWeights(units.queries.starts, units.keys.starts, from_=compared)
-            return
-        from_, to = places_of(units, queries, keys, pairs)
-        # Where both sides are given, rows give both directions.
-        rows = [*from_, *(to if units.one_text and from_ else ())]
-        self.observer = UsualWeights(
-            units.queries.starts, units.keys.starts, from_=units_of(rows), to=() if from_ else units_of(to)
+    Raises:
+        UsageError: as ``find_places``.
+    """
+    if isinstance(pairs, Spread):
+        most = max(_LEAST, _ROOM // (layers * _HEADS * max(len(units.keys), 1)))
+        return UsualSelection(rows_to_compare(units, pairs, most))
+    from_, to = places_of(units, queries, keys, pairs or Pairs())
+    # Where both sides are given, rows give both directions.
+    rows = [*from_, *(to if units.one_text and from_ else ())]
+    return UsualSelection(units_of(rows), () if from_ else units_of(to))
+
+
+def usual_of(
+    observer: Units, units: Reading, sizes: tuple[int, int], seen: Seen, windows: Sequence[KeySpan], *, share: bool
+) -> Usual:
+    """What ``observer`` added up.
+
+    Args:
+        observer: the observer.
+        units: its units.
+        sizes: how many tokens look, and are looked at.
+        seen: what the queries see of the keys.
+        windows: those of the layers, in order.
+        share: whether the rows of weights sum to 1.
+    """
+    selection = observer.usual or UsualSelection()
+    found = [observer.found[layer].usual for layer in observer.layers()]
+    received, diagonals, rows, columns = (
+        np.stack([getattr(layer, name) for layer in found]) for name in ("received", "diagonals", "rows", "columns")
+    )
+    counts = {window: _visible(units, sizes, seen, KeyWindow(*window)) for window in set(windows)}
+    many, pairs, even = (np.stack([counts[window][i] for window in windows]) for i in range(3))
+    if not units.one_text:  # there is no distance between two texts
+        diagonals, pairs = diagonals[..., :0], pairs[..., :0]
+    return Usual(
+        received, diagonals, np.asarray(selection.from_, np.intp), np.asarray(selection.to, np.intp), rows, columns,
+        many.astype(np.int64), pairs.astype(np.int64), _even(received, even, share=share),
+    )  # fmt: skip
+
+
+def _even(received: Doubles, even: Doubles, *, share: bool) -> Doubles:
+    """What a query gives each token that it sees if it gives all the same (L, H, n).
+
+    Rows sum to 1; those of norms to what the rows of the head have on average.
+    """
+    if share:
+        return np.broadcast_to(even[:, None], (*received.shape[:2], even.shape[-1]))
+    return np.asarray(even[:, None] * received.sum(-1, keepdims=True) / max(even.shape[-1], 1))
+
+
+def _visible(units: Reading, sizes: tuple[int, int], seen: Seen, window: KeyWindow) -> tuple[Doubles, ...]:
+    """How many queries see each key (m,), how many pairs there are at each distance, and even weights (n,)."""
+    low, high = seen.ends(np.arange(sizes[0]), window)
+    starts = units.queries.starts
+    n, m = len(starts), len(units.keys)
+    lengths = np.diff(np.append(starts, sizes[0]))
+    full = np.flatnonzero(lengths > 0)  # a unit may have no tokens
+    firsts, ends = np.zeros(n, np.intp), np.zeros(n, np.intp)
+    even = np.zeros(n)
+    firsts[full] = np.minimum.reduceat(low, starts[full])
+    ends[full] = np.maximum.reduceat(high, starts[full])
+    even[full] = np.add.reduceat(1 / np.maximum(high - low, 1), starts[full]) / lengths[full]
+    stops = np.append(units.keys.starts[1:], sizes[1])
+    first = np.searchsorted(stops, firsts, side="right")
+    last = np.maximum(np.searchsorted(units.keys.starts, ends, side="left"), first)
+    queries = np.arange(n)
+    return _covered(first, last, m), _covered(queries - last + m, queries - first + m, n + m - 1), even
+
+
+def sizes_of(units: Reading, tokens: tuple[int, int]) -> tuple[Doubles, Doubles]:
+    """How many tokens the units have that look, and that are looked at; the texts have so many ``tokens``."""
+    axes = zip((units.queries, units.keys), tokens, strict=True)
+    queries, keys = (np.diff(np.append(axis.starts, size)).astype(float) for axis, size in axes)
+    return queries, keys
+
+
+@dataclass(frozen=True, eq=False)
+class Lifts:
+    """How many times what is usual some weights are, (P,) each; NaN where there is nothing to compare with."""
+
+    weight: Doubles
+    key_mean: Doubles
+    distance_mean: Doubles
+    key_lift: Doubles
+    distance_lift: Doubles
+
+    @property
+    def lift(self) -> Doubles:
+        """The smaller of the two lifts; between two texts there is only that of the key."""
+        return np.fmin(self.key_lift, self.distance_lift)
+
+    @property
+    def mean_lift(self) -> Doubles:
+        """The weight, divided by the geometric mean of both means."""
+        return np.sqrt(self.key_lift * self.distance_lift)
+
+
+def lifts_of(
+    usual: Usual, sizes: tuple[Doubles, Doubles], heads: tuple[Ints, Ints], queries: Ints, keys: Ints, weights: Doubles
+) -> Lifts:
+    """Compare P weights with what is usual for their heads.
+
+    Each is from Q units to K units that stand side by side: the mean over the tokens of the queries, the sum over the
+    keys. The means are those of the other queries that see a key, and of the other pairs at the same distances. Neither
+    counts for less than what the keys would get if the queries spread their attention evenly over what they see.
+
+    Args:
+        usual: what is usual.
+        sizes: how many tokens the units have that look (n,), and that are looked at (m,).
+        heads: the indices of layer and head, (P,) each.
+        queries: the units that look (P, Q).
+        keys: the units that are looked at (P, K).
+        weights: the weights between them (P, Q, K).
+    """
+    layer, head = (each[:, None] for each in heads)
+    share = sizes[0][queries] / np.maximum(sizes[0][queries].sum(-1, keepdims=True), 1)
+    weight = (weights.sum(-1) * share).sum(-1)
+    even = (usual.even[layer, head, queries] * share).sum(-1) * sizes[1][keys].sum(-1)
+    beside = usual.received[layer, head, keys].sum(-1) - weights.sum((-1, -2))
+    seeing = np.maximum(usual.many[layer, keys].max(-1) - queries.shape[1], 0)
+    key_mean = _mean(beside, seeing)
+    distance_mean = np.full(len(weight), np.nan)
+    if usual.pairs.size:
+        apart = (queries[:, :, None] - keys[:, None] + usual.received.shape[-1] - 1).reshape(
+            len(weight), queries.shape[1] * keys.shape[1]
         )
+        same = apart[:, :, None] == apart[:, None]
+        own = (same * weights.reshape(len(weight), 1, apart.shape[1])).sum(-1)
+        means = _mean(usual.diagonals[layer, head, apart] - own, usual.pairs[layer, apart] - same.sum(-1))
+        distance_mean = (means.reshape(weights.shape).sum(-1) * share).sum(-1)
+    least = np.maximum(even, np.finfo(float).tiny)
+    lifts = (weight / np.maximum(mean, least) for mean in (key_mean, distance_mean))
+    return Lifts(weight, key_mean, distance_mean, *lifts)
 
-    def found(self, seen: Seen, windows: Sequence[KeySpan]) -> Usual:
-        """What was added up; ``windows`` are those of the layers, in order."""
-        observer, layers = self.observer, sorted(self.observer.sums)
-        received, diagonals, rows, columns = (
-            np.stack([getattr(observer.sums[layer], name) for layer in layers])
-            for name in ("received", "diagonals", "rows", "columns")
-        )
-        counts = {window: self._visible(seen, KeyWindow(*window)) for window in set(windows)}
-        many, pairs, even = (np.stack([counts[window][i] for window in windows]) for i in range(3))
-        return Usual(
-            received, diagonals, observer.from_, observer.to, rows, columns,
-            many.astype(np.int64), pairs.astype(np.int64), even,
-        )  # fmt: skip
 
-    def _visible(self, seen: Seen, window: KeyWindow) -> tuple[NDArray[np.float64], ...]:
-        """How many queries see each key (m,), how many pairs there are at each distance, and even weights (n,)."""
-        low, high = seen.ends(np.arange(self._sizes[0]), window)
-        starts = self._units.queries.starts
-        n, m = len(starts), len(self._units.keys)
-        lengths = np.diff(np.append(starts, self._sizes[0]))
-        full = np.flatnonzero(lengths > 0)  # a unit may have no tokens
-        firsts, ends = np.zeros(n, np.intp), np.zeros(n, np.intp)
-        even = np.zeros(n)
-        firsts[full] = np.minimum.reduceat(low, starts[full])
-        ends[full] = np.maximum.reduceat(high, starts[full])
-        even[full] = np.add.reduceat(1 / np.maximum(high - low, 1), starts[full]) / lengths[full]
-        stops = np.append(self._units.keys.starts[1:], self._sizes[1])
-        first = np.searchsorted(stops, firsts, side="right")
-        last = np.maximum(np.searchsorted(self._units.keys.starts, ends, side="left"), first)
-        queries = np.arange(n)
-        return _covered(first, last, m), _covered(queries - last + m, queries - first + m, n + m - 1), even
+def _mean(sums: Doubles, counts: NDArray[np.integer[Any]]) -> Doubles:
+    """The sums divided by the counts, 0 where there are none."""
+    return np.asarray(np.divide(sums, counts, out=np.zeros_like(sums), where=counts > 0))
 
 
 def rows_to_compare(units: Reading, spread: Spread, most: int) -> list[int]:

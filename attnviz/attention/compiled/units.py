@@ -25,7 +25,7 @@ _plain: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}
 @njit(**_plain)  # type: ignore[untyped-decorator]
 def read_units(
     a: Any, shape: Any, places: Any, window: Any, queries: Any, keys: Any, open_: Any,
-    links: Any, bands: Any, map_: Any, average: Any,
+    links: Any, bands: Any, map_: Any, average: Any, usual: Any,
 ) -> None:  # fmt: skip
     """Read the units that end in a tile of weights ``a``.
 
@@ -44,6 +44,9 @@ def read_units(
         map_: which units look; which are looked at; the first query and key, and the ends; how many are joined down and
             across; the cells (h, rows, columns).
         average: the row of each unit from one on, or −1; that unit; the rows (rows, U).
+        usual: what each key gets (h, U), where nothing is added up (h, 0); what stands at each distance (h, …), and the
+            first unit that looks; the row of each unit that looks, or −1, and the rows (h, rows, U); the keys whose
+            columns are kept, and the columns (h, N, columns).
     """
     (h, n, m, heads, rows), (query, key), (firsts, unit) = shape, places, queries
     starts = keys[0]
@@ -79,6 +82,7 @@ def read_units(
             line[high : high + LANES] = 0
             if low < high:
                 _read_line(line, seen, low, high, u, head, links, bands, map_, average)
+                _add_line(line, low, high, u, head, usual)
             u += 1
 
 
@@ -143,6 +147,27 @@ def _read_line(
     if slot >= 0:
         for j in range(low, high):
             rows[slot, j] += line[j]
+
+
+@njit(**_plain)  # type: ignore[untyped-decorator]
+def _add_line(line: Any, low: int, high: int, u: int, head: int, usual: Any) -> None:
+    """Add the weights ``line`` of the unit ``u`` to what is usual for a head."""
+    received, diagonals, first, slots, rows, keys, columns = usual
+    units = received.shape[1]
+    if not units:
+        return
+    for j in range(low, high):
+        received[head, j] += line[j]
+    at = u - first + units - 1
+    for j in range(low, high):
+        diagonals[head, at - j] += line[j]
+    slot = slots[u]
+    if slot >= 0:
+        for j in range(low, high):
+            rows[head, slot, j] = line[j]
+    for c in range(len(keys)):
+        if low <= keys[c] < high:
+            columns[head, u, c] = line[keys[c]]
 
 
 @njit(**_plain)  # type: ignore[untyped-decorator]

@@ -18,9 +18,8 @@ from attnviz.attention.observers.reading import Units
 from attnviz.attention.observers.regions import UnitsAndRegions
 from attnviz.attention.observers.rows import OnlyQueries
 from attnviz.attention.observers.scores import Scores
-from attnviz.attention.observers.selection import LayerFindings, LinkSelection, MapSelection
+from attnviz.attention.observers.selection import LayerFindings, LinkSelection, MapSelection, UsualSelection
 from attnviz.attention.observers.statistics import HeadSums
-from attnviz.attention.observers.usual import UsualWeights
 from attnviz.attention.observers.windows import InWindows, Sliding, WindowSums
 
 __all__ = [
@@ -41,7 +40,7 @@ __all__ = [
     "Sliding",
     "Units",
     "UnitsAndRegions",
-    "UsualWeights",
+    "UsualSelection",
     "ValueNorms",
     "Weights",
     "WindowSums",

@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 from attnviz.attention.arrays import is_double
 from attnviz.attention.block_sizes import LANES
 from attnviz.attention.observers.reading_tasks import UnitsOfTask
-from attnviz.attention.observers.selection import NO_MAP, LayerFindings, LinkSelection, MapSelection
+from attnviz.attention.observers.selection import (
+    NO_MAP,
+    NOTHING_USUAL,
+    LayerFindings,
+    LayerUsual,
+    LinkSelection,
+    MapSelection,
+    UsualSelection,
+)
 from attnviz.attention.texts import Bools, Ints
 from attnviz.attention.tile import Observer, Task, Tile
 from attnviz.attention.window import KeyWindow
@@ -37,6 +45,7 @@ class Units(Observer):
         map_: of how many heads which part of the maps is kept; None: none.
         averaged: the units whose rows are averaged over all heads.
         factors: (first unit, how many, the layer's window) → what their weights are multiplied by (n, M); None: 1.
+        usual: that what is usual for each head is added up; None: it is not.
         many: there will be many short runs.
         layers: how many layers there will be, if that is known.
     """
@@ -52,6 +61,7 @@ class Units(Observer):
         map_: Callable[[int], MapSelection] | None = None,
         averaged: Sequence[int] = (),
         factors: Factors | None = None,
+        usual: UsualSelection | None = None,
         many: bool = False,
         layers: int = 0,
     ) -> None:
@@ -64,6 +74,7 @@ class Units(Observer):
         self._map = map_
         self.averaged = np.asarray(averaged, np.int64)
         self.factors = factors
+        self.usual = usual
         self.found: dict[int, LayerFindings] = {}
         self.shapes: dict[int, tuple[int, int, int]] = {}
         self._layers = layers
@@ -100,7 +111,8 @@ class Units(Observer):
                 if self._map:
                     self.map, self._map = self._map(task.shape[0]), None
                 stop = None if self.keeps_links else self.links.first
-                self.found[task.layer] = self._placed(task.layer, self.new(task, task.shape[0], stop=stop))
+                found = self._placed(task.layer, self.new(task, task.shape[0], stop=stop))
+                self.found[task.layer] = replace(found, usual=self.new_usual(task.shape[0], len(self.units)))
             return self.found[task.layer]
 
     def _placed(self, layer: int, found: LayerFindings) -> LayerFindings:
@@ -135,7 +147,17 @@ class Units(Observer):
             np.full(bands, -1, np.int32),
             np.zeros((heads, *self.map_of(task.layer).shape), kind),
             np.zeros((len(self.averaged), len(self.firsts))),
+            NOTHING_USUAL,
         )
+
+    def new_usual(self, heads: int, count: int, *, part: bool = False) -> LayerUsual:
+        """What is usual of ``count`` units that look where nothing was seen; of a ``part`` without what is kept."""
+        usual, m = self.usual, len(self.firsts)
+        if usual is None:
+            return LayerUsual(*(np.zeros((heads, *shape)) for shape in ((0,), (0,), (0, 0), (0, 0))))
+        rows, columns = (0, 0) if part else (len(usual.from_), len(usual.to))
+        shapes = (m,), (max(0, count + m - 1),), (rows, m), (count, columns)
+        return LayerUsual(*(np.zeros((heads, *shape)) for shape in shapes))
 
     def map_of(self, layer: int) -> MapSelection:
         """Which part of the map of a layer is kept."""
@@ -192,6 +214,15 @@ class Units(Observer):
             _and(np.ones(n, np.bool_), map_.queries).astype(np.uint8),
             _of_keys(map_.keys, m),
         )
+
+    @cached_property
+    def chosen(self) -> tuple[Ints, Ints]:
+        """The row that is kept of each unit that looks, −1 for none (N,); and the keys whose columns are kept."""
+        slots = np.full(len(self.units), -1)
+        if self.usual is None:
+            return slots, np.zeros(0, np.int64)
+        slots[np.asarray(self.usual.from_, np.int64)] = np.arange(len(self.usual.from_))
+        return slots, np.asarray(self.usual.to, np.int64)
 
     @cached_property
     def slots(self) -> Ints:

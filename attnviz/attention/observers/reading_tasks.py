@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from attnviz.attention.arrays import (
@@ -55,6 +56,7 @@ class UnitsOfTask(Observer):
         self._found = replace(
             sums, cells=sums.cells[:, self._rows].copy(), rows=np.zeros((len(self._averaged), len(whole.firsts)))
         )
+        self._usual = whole.new_usual(task.heads, last - self._first, part=True)
         self._floor = whole.floor(task)
         self._open = whole.open(task)
         self._ends = np.append(whole.units, task.shape[1])
@@ -88,8 +90,15 @@ class UnitsOfTask(Observer):
             (looks, counts, whole.links.itself, self._kept[0], self._floor, found.weights, found.keys),
             (near, np.array(whole.links.edges, np.int64), found.strong, found.strong_queries, found.strong_keys),
             (shown, mask, *self._bounds, found.cells), (self._slots, self._first, found.rows),
+            self._arguments(),
             compiling=self._task.compiling,
         )  # fmt: skip
+
+    def _arguments(self) -> tuple[object, ...]:
+        """What is usual, as the compiled pass takes it: rows and columns go to their places in the layer at once."""
+        sums, (slots, keys) = self._usual, self._whole.chosen
+        layer, heads = self._whole.of(self._task).usual, slice(self._task.head, self._task.head + self._task.heads)
+        return sums.received, sums.diagonals, self._first, slots, layer.rows[heads], keys, layer.columns[heads]
 
     @property
     def _bounds(self) -> tuple[int, ...]:
@@ -142,10 +151,23 @@ class UnitsOfTask(Observer):
         if near.any():
             self._read_bands(seen * near[units, None], abs(queries - at), first)
         self._read_cells(a * mask[:m] * shown[units, None], first)
+        if self._whole.usual is not None:
+            self._add_usual(a, first)
         slots = self._slots[first - self._first : first - self._first + n]
         asked = np.flatnonzero(slots >= 0)
         if len(asked):
             found.rows[slots[asked]] += as_numbers(a[:, like(asked, a)].sum(0))
+
+    def _add_usual(self, a: AnyArray, first: int) -> None:
+        """Add the weights (h, n, U) to what is usual for their heads."""
+        n, m = a.shape[1:]
+        sums, (slots, keys), low = self._usual, self._whole.chosen, first - self._first
+        sums.received[:] += as_numbers(a.sum(1))
+        sums.diagonals[:, low : low + n + m - 1] += diagonal_sums(as_numbers(a))
+        layer, heads = self._whole.of(self._task).usual, slice(self._task.head, self._task.head + len(a))
+        kept = np.flatnonzero(slots[first : first + n] >= 0)
+        layer.rows[heads, slots[first + kept]] = as_numbers(a[:, like(kept, a)])
+        layer.columns[heads, first : first + n] = as_numbers(a[:, :, like(keys, a)])
 
     def _read_bands(self, a: AnyArray, apart: Ints, first: int) -> None:
         """Keep the strongest links of each band of the weights (h, n, U), whose ends are ``apart``."""
@@ -181,12 +203,24 @@ class UnitsOfTask(Observer):
         cells = found.cells[heads, self._rows]
         np.maximum(cells, part.cells, out=cells)
         found.rows[self._averaged] += part.rows
+        found.usual.received[heads] += self._usual.received
+        size = self._usual.diagonals.shape[1]
+        found.usual.diagonals[heads, self._first : self._first + size] += self._usual.diagonals
         whole.merge(task, self._kept[0], part)
 
 
 def _unit(starts: Ints, token: int) -> int:
     """The unit of a token."""
     return int(np.searchsorted(starts, token, side="right")) - 1
+
+
+def diagonal_sums(a: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The sums of ``a`` (h, n, m) over each diagonal, from that of the last key to that of the last query."""
+    h, n, m = a.shape
+    sheared = np.zeros((h, n, n + m))
+    step = sheared.itemsize
+    as_strided(sheared, (h, n, m), (n * (n + m) * step, (n + m + 1) * step, step))[...] = a[:, :, ::-1]
+    return np.asarray(sheared[:, :, : n + m - 1].sum(1))
 
 
 def _largest(a: AnyArray, k: int) -> tuple[NDArray[np.float64], Ints]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,6 +72,39 @@ def step(size: int, most: int) -> int:
 
 
 @dataclass(frozen=True, eq=False)
+class UsualSelection:
+    """That what is usual for each head is added up, and whose weights are kept beside it.
+
+    Args:
+        from_: the units whose rows are kept.
+        to: the units whose columns are kept.
+    """
+
+    from_: Sequence[int] = ()
+    to: Sequence[int] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class LayerUsual:
+    """What is usual for the heads of a layer, in units; without keys where nothing is added up.
+
+    Attributes:
+        received: what each key gets from all queries, (H, m).
+        diagonals: the weights at each distance query − key, from 1 − m to n − 1, added up (H, n + m − 1).
+        rows: the weights of the chosen queries, (H, queries, m).
+        columns: the weights of the chosen keys, (H, n, keys).
+    """
+
+    received: NDArray[np.float64]
+    diagonals: NDArray[np.float64]
+    rows: NDArray[np.float64]
+    columns: NDArray[np.float64]
+
+
+NOTHING_USUAL = LayerUsual(*(np.zeros((0,) * axes) for axes in (2, 2, 3, 3)))
+
+
+@dataclass(frozen=True, eq=False)
 class LayerFindings:
     """What was found in a layer.
 
@@ -80,6 +114,7 @@ class LayerFindings:
         strong: the strongest of each band (H, bands, listed); with ``strong_queries`` and ``strong_keys``.
         cells: the map (H, rows, columns).
         rows: the rows to average, summed over the heads (rows, M).
+        usual: what is usual for the heads.
     """
 
     weights: Floats
@@ -89,3 +124,4 @@ class LayerFindings:
     strong_keys: NDArray[np.int32]
     cells: Floats
     rows: NDArray[np.float64]
+    usual: LayerUsual

@@ -17,7 +17,7 @@ from attnviz.render.figure.relations import draw_relations
 from attnviz.render.figure.sheet import EDGE, LABEL, SMALL, Sheet
 from attnviz.render.figure.style import Style, own_settings
 from attnviz.render.labels import clean
-from attnviz.render.terminal.answer import formatted
+from attnviz.render.values import formatted
 
 _ROWS = 20
 """The most rows that are drawn as bars."""

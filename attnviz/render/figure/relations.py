@@ -12,7 +12,7 @@ from attnviz.render.figure.fonts import shorten_to, text_width
 from attnviz.render.figure.sheet import EDGE, LABEL, SMALL
 from attnviz.render.figure.style import Style
 from attnviz.render.labels import clean
-from attnviz.render.terminal.answer import formatted
+from attnviz.render.values import formatted
 
 _ROWS = 40
 """The most relations that are drawn."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from attnviz.analysis.table import Table
 from attnviz.render.page.corpus import SCRIPTS
 from attnviz.render.page.environment import file, module, packed_palettes, render, script_json
-from attnviz.render.terminal.answer import formatted
+from attnviz.render.values import formatted
 
 _ROWS = 40
 """The most rows that a notebook shows."""

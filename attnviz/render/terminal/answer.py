@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.text import Text
 
-from attnviz.analysis.table import Column, Kind, Table
+from attnviz.analysis.table import Column, Table
 from attnviz.render.labels import clean, fit, fit_right
 from attnviz.render.terminal.screen import Note
+from attnviz.render.values import formatted
 
 _BAR = 16
 _LABEL = 18
@@ -28,21 +28,6 @@ def answer_parts(table: Table, most: int | None) -> Iterator[RenderableType]:
         yield Note(f"{most:,} of {len(table):,} rows; --top all lists them all.")
     for note in table.notes:
         yield Note(clean(note))
-
-
-def formatted(value: Any, kind: Kind) -> str:
-    """A value as a reader sees it; nothing for one that there is not."""
-    if kind == "text":
-        return clean(str(value)) if value is not None and value != "" else "–"
-    if value is None or value != value:
-        return "–"
-    if kind == "count":
-        return f"{value:,}"
-    if kind == "share":
-        return f"{100 * value:.1f}%"
-    if kind == "lift":
-        return f"{value:.1f}×" if value < 100 else f"{value:,.0f}×"
-    return f"{value:.3g}" if kind == "number" else f"{value:.2f}"
 
 
 class Rows:

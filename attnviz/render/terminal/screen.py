@@ -27,9 +27,11 @@ from attnviz.render.terminal.looks import (
     legend,
     widest,
 )
+from attnviz.render.values import formatted
 
 _BAR = 24
 _AROUND = len("   →   0.46  L10 H10 ")
+_LIFT = len(" 10.5×  ")
 _LEAST = 3
 """The fewest columns of a name on a narrow console."""
 
@@ -50,8 +52,11 @@ def summary_parts(summary: Summary, *, named: bool) -> Iterator[RenderableType]:
         yield Text(clean(summary.observation.prediction.describe(summary.observation.encoding)), "bold cyan")
     measure = summary.units.measure
     head_or_layer = "layer" if measure.by_layer else "head"
-    where = "through all layers" if measure.cumulative else f"in the {head_or_layer} where it is strongest"
-    yield _title("Strongest links", f"each pair of {unit}s once, {where}")
+    if summary.observation.request.rank == "lift":
+        yield _title("Unusual links", f"each pair of {unit}s once; × times what is usual for the head")
+    else:
+        where = "through all layers" if measure.cumulative else f"in the {head_or_layer} where it is strongest"
+        yield _title("Strongest links", f"each pair of {unit}s once, {where}")
     yield StrongestLinks(summary)
     yield from _left_out(summary)
     overview = overview_heatmap(summary)
@@ -124,7 +129,10 @@ def _title(title: str, note: str) -> Text:
 
 @dataclass(frozen=True, eq=False)
 class StrongestLinks:
-    """One line per link: ``bank → loan 0.46 L5 H7`` and a bar; on a narrow console all bars are shorter."""
+    """One line per link: ``bank → loan 0.46 L5 H7`` and a bar; on a narrow console all bars are shorter.
+
+    Where links are ranked by lift, that stands behind the weight, and the bars are of it.
+    """
 
     summary: Summary
 
@@ -136,14 +144,18 @@ class StrongestLinks:
             return
         first, second = self._widths(options.max_width)
         per_token = is_unbounded(self.summary)
-        bar = max(0, min(_BAR, options.max_width - first - second - _AROUND - 3 * per_token))
-        most = max(link.weight for link in links) if per_token else 1.0
-        for link in links:
+        lifted = links[0].lift is not None
+        bar = max(0, min(_BAR, options.max_width - first - second - _AROUND - 3 * per_token - _LIFT * lifted))
+        values = [link.weight if link.lift is None else link.lift for link in links]
+        most = max(values) if per_token or lifted else 1.0
+        for link, value in zip(links, values, strict=True):
             query, key = fit_right(queries[link.query_index], first), fit(keys[link.key_index], second)
             number = format_weight(link.weight, per_token=per_token)
             line = Text(f"  {query} → {key}  {number}  ", no_wrap=True, overflow="crop")
             line.append(f"{head_name(link.layer, link.head, units.measure):<8}", "cyan")
-            length = link.weight / most * bar
+            if link.lift is not None:
+                line.append(f"{formatted(link.lift, 'lift'):>{_LIFT - 2}}  ", "bold")
+            length = value / most * bar
             yield line.append("█" * int(length) + "▌" * (length % 1 >= 0.5), "magenta")
 
     def _widths(self, room: int) -> tuple[int, int]:
@@ -154,7 +166,7 @@ class StrongestLinks:
         most = max(LABEL, (room - _BAR - _AROUND) // 2) if units.keys.lines else LABEL
         first, second = widest(names, most), widest(others, most)
         # The weights are what the list is for: where both names do not fit beside them, the longer one is cut first.
-        free = room - _AROUND - 3 * is_unbounded(self.summary)
+        free = room - _AROUND - 3 * is_unbounded(self.summary) - _LIFT * any(link.lift is not None for link in links)
         first = min(first, max(_LEAST, free // 2, free - second))
         return first, min(second, max(_LEAST, free - first))
 
