@@ -38,6 +38,14 @@ def heads(
         str | None,
         typer.Option(metavar="ROLE", help="Rank the heads by the score of a role.", rich_help_panel=VIEW),
     ] = None,
+    clusters: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|auto",
+            help="Put heads that behave alike into N clusters, or as many as part them best.",
+            rich_help_panel=VIEW,
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="The seed of random tokens.", rich_help_panel=VIEW)] = 0,
     model: ModelOptions,
     answer: AnswerOptions,
@@ -47,20 +55,32 @@ def heads(
     Without files in seconds: induction, previous and duplicate tokens on random ones, and sinks.
     """
     answer.place()
+    into = _clusters(clusters)
     if from_ is not None:
         if inputs:
             raise UsageError("both files and --from are given", hint="Results stand for the texts: leave one out.")
+        if into is not None:
+            raise UsageError("--clusters compares rows, which results do not keep", hint="Give the texts themselves.")
         give_answer(_of_results(from_, role), answer)
         return
     loaded = model.load()
     if not inputs:
         if split or text_field != "text":
             raise UsageError("--split and --text-field are of files, and none are given")
-        give_answer(loaded.heads(role=role, seed=seed), answer)
+        give_answer(loaded.heads(role=role, clusters=into, seed=seed), answer)
         return
     with _reading(inputs, split, text_field) as (texts, progress):
-        found = loaded.heads(texts, role=role, seed=seed, on_progress=progress)
+        found = loaded.heads(texts, role=role, clusters=into, seed=seed, on_progress=progress)
     give_answer(found, answer)
+
+
+def _clusters(given: str | None) -> int | Literal["auto"] | None:
+    """``auto`` or a number of clusters."""
+    if given is None or given == "auto":
+        return given  # type: ignore[return-value]
+    if not given.isdecimal() or not 2 <= int(given[:9]) < 10**6:
+        raise UsageError(f"--clusters is {given!r}, expected a number from 2 on, or auto")
+    return int(given)
 
 
 def _of_results(where: str, role: str | None) -> Table:

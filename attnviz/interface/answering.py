@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from attnviz.errors import AttnvizError, UsageError
 from attnviz.interface.opened import Opened
@@ -22,6 +22,7 @@ class Answering(Opened):
         texts: Iterable[str | AttnvizError] | None = None,
         *,
         role: str | None = None,
+        clusters: int | Literal["auto"] | None = None,
         seed: int = 0,
         on_progress: Callable[[int, int], None] | None = None,
     ) -> Table:
@@ -33,62 +34,25 @@ class Answering(Opened):
         Args:
             texts: the documents, one by one; an error stands for one that could not be read.
             role: the role by whose score the heads are ranked.
-            seed: of the random tokens.
+            clusters: put heads that behave alike into so many clusters; ``"auto"``: as many as part them best.
+            seed: of the random tokens, and of the documents whose rows are compared.
             on_progress: is told how many more documents and tokens are done.
 
         Raises:
-            UsageError: there is no such role.
+            UsageError: there is no such role; clusters without scipy.
             InputError: there are no texts, or none that could be measured.
             ModelError: the model can't be run.
         """
-        from attnviz.analysis.corpus.alone import heads_of
-        from attnviz.analysis.corpus.heads import (
-            RANDOM,
-            heads_table,
-            random_roles,
-            require_role,
-            sink_columns,
-            sink_notes,
-        )
-        from attnviz.analysis.corpus.induction import repeats
-        from attnviz.analysis.corpus.measuring import Reader
-        from attnviz.analysis.corpus.roles import roles
-        from attnviz.analysis.corpus.sinks import sinks
-        from attnviz.analysis.text.observing import is_causal
-        from attnviz.encoding import decoder_start
+        from attnviz.analysis.corpus.asked import HeadQuestion
         from attnviz.interface.tables import Table
 
         if isinstance(texts, str):
             raise UsageError("`texts` is one text, expected a list", hint="Give model.heads([text]).")
-        require_role(role, texts=texts is not None)
+        if clusters is not None and clusters != "auto" and (isinstance(clusters, bool | str) or clusters < 2):
+            raise UsageError(f"`clusters` is {clusters!r}, expected a number from 2 on, or auto")
         self.follow()
-        backend, tokenizer, about = self.backend, self.checkpoint.tokenizer, {"model": self.name}
-        start = decoder_start(tokenizer, 0)
-        causal = is_causal(backend, start, start if "cross" in backend.kinds else None, backend.kinds[0])
-        if texts is not None:
-            reader = Reader(backend, tokenizer, causal, on_progress or (lambda *_: None))
-            corpus = reader.corpus(texts, seed=seed)
-            counts = corpus.counts
-            failed = f", {counts.failed:,} failed ({corpus.failures[0].text})" if counts.failed else ""
-            note = f"{counts.measured:,} documents of {counts.tokens:,} tokens{failed}."
-            found = {"documents": counts.measured, "failed": counts.failed, "tokens": counts.tokens, "seed": seed}
-            return Table.of(
-                heads_table(roles(corpus), corpus.layers, corpus.heads, role=role, about=about | found, notes=[note])
-            )
-        layers = heads_of(backend, tokenizer)
-        repeated = repeats(backend, tokenizer, seed=seed, causal=causal)
-        rates = sinks(backend, tokenizer, seed=seed) if causal else None
-        return Table.of(
-            heads_table(
-                random_roles(repeated, rates, [*layers]),
-                [*layers],
-                max(layers.values()),
-                role=role,
-                about=about | {"seed": seed, "sink_rates": dict(rates.rates) if rates else None},
-                more=sink_columns(rates) if rates else {},
-                notes=[RANDOM, *sink_notes(rates, causal=causal)],
-            )
-        )
+        asked = HeadQuestion(self.name, self.backend, self.checkpoint.tokenizer, role, clusters, seed)
+        return Table.of(asked.of_random_tokens() if texts is None else asked.of_texts(texts, on_progress))
 
     def relations(
         self,

@@ -14,6 +14,7 @@ from attnviz.errors import UsageError
 from attnviz.render.figure import sheet
 from attnviz.render.figure.fonts import shorten_to, text_width
 from attnviz.render.figure.relations import draw_relations
+from attnviz.render.figure.roles import draw_clusters, draw_roles
 from attnviz.render.figure.sheet import EDGE, LABEL, SMALL, Sheet
 from attnviz.render.figure.style import Style, own_settings
 from attnviz.render.labels import clean
@@ -40,6 +41,8 @@ def draw_answer(table: Table, style: Style | None = None) -> Figure:
         UsageError: the table has no rows, or none that can be ranked.
     """
     style = style or Style()
+    if table.name == "heads" and not table.ranked and len(table):
+        return draw_clusters(table, style) if "cluster" in table.values else draw_roles(table, style)
     if table.name in _OWN and len(table):
         return _OWN[table.name](table, style)
     if not table.ranked or not len(table):
