@@ -20,7 +20,7 @@ from attnviz.interface import Attention, load
 from attnviz.record import Request
 from attnviz.render.terminal import screen as terminal
 from attnviz.render.terminal.report import check_line
-from tests import corpus
+from tests import corpus, relations
 from tests.benchmarks import smollm2
 from tests.records import summary_of
 
@@ -87,6 +87,7 @@ def make() -> None:
         (SAMPLES / "bank-smollm2.svg").write_text(screen(decoder), encoding="utf-8")
     draw_views(SAMPLES)
     (SAMPLES / "bank.html").write_text(page(), encoding="utf-8")
+    relations.PICTURE.write_bytes(relations.picture())
     with tempfile.TemporaryDirectory() as folder:
         corpus.analyse(Path(folder))
         shutil.copyfile(Path(folder) / "results" / "heads.png", SAMPLES / "corpus-heads.png")

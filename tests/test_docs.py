@@ -30,7 +30,7 @@ from attnviz.cli import app
 from attnviz.interface import Attention, Model
 from attnviz.record import schemas
 from attnviz.render.document import summary_document
-from tests import corpus, pictures, readme, tiny, translators
+from tests import corpus, pictures, readme, relations, tiny, translators
 from tests.model.variants import all_variants
 from tests.records import summary_of
 from tests.render.browsers import unpacked
@@ -202,6 +202,12 @@ def test_the_queries_of_the_readme_find_what_it_shows(analysed: Path) -> None:
 @pytest.mark.real
 def test_the_picture_of_the_corpus_is_what_batch_draws(analysed: Path) -> None:
     assert_same_picture(analysed / "results" / "heads.png", ROOT / "samples" / "corpus-heads.png")
+
+
+def test_the_picture_of_relations_is_that_of_their_table(tmp_path: Path) -> None:
+    now = tmp_path / "relations.png"
+    now.write_bytes(relations.picture())
+    assert_same_picture(now, relations.PICTURE)
 
 
 @pytest.mark.real

@@ -151,6 +151,10 @@ def rows(folder: Path, treebank: Path, model: Path, bundle: Path) -> dict[str, R
         "batch": Row(
             "`batch` of 2,077 sentences", sorted32, [*batch, many], CORPUS, (*kept, many), time=3.0, faster=True
         ),
+        "relations": Row(
+            "`relations` of 2,001 sentences", "`batch` of them", ["relations", str(treebank), "--json"], ATTNVIZ,
+            (*batch, str(treebank)), 1.3,
+        ),
         "large batch": Row("the same, 20,000", sorted32, [*batch, most], CORPUS, (*kept, most), time=2.5, faster=True),
         "one document": Row("`batch` of one sentence", "import torch", [*batch, one], TORCH, time=2.0),
         "first show": Row("first ever long `show`", "the second", long, "", first=True),
