@@ -51,6 +51,10 @@ def show(
             rich_help_panel=VIEW,
         ),
     ] = None,
+    received: Annotated[
+        bool,
+        typer.Option("--received", help="List what looks at each word, not what it looks at.", rich_help_panel=VIEW),
+    ] = False,
     top: Annotated[
         int, typer.Option(min=1, metavar="N", help="How many keys are listed for each word.", rich_help_panel=VIEW)
     ] = 3,
@@ -86,7 +90,15 @@ def show(
     elif neurons:
         raise UsageError("--neurons are for the page: give --open as well")
     request = read_request(
-        maps, everything=everything, words=words, cell=cell, rank=rank, top=top, links=links, evidence=check or opened
+        maps,
+        everything=everything,
+        words=words,
+        cell=cell,
+        rank=rank,
+        received=received,
+        top=top,
+        links=links,
+        evidence=check or opened,
     )
     found, loaded = source.observe_source(text, reading, start, model, request, scores=opened, neurons=neurons)
     from attnviz.analysis.text.summary import summarise

@@ -86,6 +86,8 @@ class Request:
         map: which of an encoder–decoder's three maps; None is the cross map.
         evidence: whether to keep what a check needs of the run.
         weights: what the numbers of the maps measure; None is attention, or what a saved record holds.
+        received: whether it is wanted what looks at the ``words``, or at all units that count, in place of what they
+            look at.
         pairs: the links that are looked for, or the rows that are compared, for which each head's usual weights are
             added up; None: none are.
     """
@@ -108,6 +110,7 @@ class Request:
     language: str = "en"
     map: MapName | None = None
     evidence: bool = True
+    received: bool = False
     pairs: Pairs | Spread | None = None
     weights: WeightsName | None = None
 

@@ -41,6 +41,9 @@ def summary_document(summary: Summary, check: Check | None) -> dict[str, Any]:
         "top_attended": [
             {"query": row.query, "query_index": row.query_index, **_looks(row, units)} for row in summary.attended
         ],
+        "top_received": [
+            {"key": row.query, "key_index": row.query_index, **_received(row, units)} for row in summary.received
+        ],
         "long_range_links": [_long_range(band) for band in summary.long_range if summary.is_long],
         "distance_profile": _profile(summary.profile) if summary.profile and summary.is_long else None,
         "received": [_passage(passage) for passage in summary.passages if summary.is_long],
@@ -147,6 +150,16 @@ def _looks(row: Attended, units: Reading) -> dict[str, Any]:
                 "baseline": _baseline(row.average_baselines, place),
             }
             for place, (key, weight) in enumerate(row.average)
+        ],
+    }
+
+
+def _received(row: Attended, units: Reading) -> dict[str, Any]:
+    return {
+        "best": [_link(link) for link in row.best],
+        "average": [
+            {"query": units.queries.labels[query], "query_index": query, "weight": _round(weight)}
+            for query, weight in row.average
         ],
     }
 

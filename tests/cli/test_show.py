@@ -412,3 +412,25 @@ def test_a_rank_that_does_not_go_with_the_rest_is_refused(run: Run) -> None:
     result = run("show", S, "--per-token", "--rank", "lift")
     assert result.code == 2
     assert "--per-token is given" in result.err
+
+
+@pytest.mark.parametrize("survey", [False, True])
+def test_what_looks_at_a_word(
+    run: Run, tiny_attention: Attention, monkeypatch: pytest.MonkeyPatch, survey: bool
+) -> None:
+    if survey:
+        monkeypatch.setattr("attnviz.model.backends.MAX_KEPT_BYTES", 0)
+    (row,) = document(run("show", S, "--json", "--no-check", "--received", "--token", "loan"))["top_received"]
+    words, weights = tiny_attention.words, np.stack([
+        [tiny_attention.matrix(layer, head).values for head in range(4)] for layer in range(3)
+    ])  # fmt: skip
+    column = weights[..., words.index("loan")]
+    counted = [i for i, word in enumerate(words) if word in ("bank", "approved", "company", "strong", "financials")]
+    best = sorted(counted, key=lambda i: -column[..., i].max())[:3]
+    average = sorted(counted, key=lambda i: -column[..., i].mean())[:3]
+    assert [link["query_index"] for link in row["best"]] == best
+    assert [link["weight"] for link in row["best"]] == pytest.approx([column[..., i].max() for i in best], rel=1e-5)
+    assert [each["query_index"] for each in row["average"]] == average
+    shown = run("show", S, "--no-check", "--received", "--token", "loan").out
+    assert "What looks at each word most" in shown
+    assert "What each word looks at most" not in shown

@@ -46,7 +46,7 @@ def strongest_pairs(units: Reading, top: Top, heads: Mask, count: int) -> list[L
         if len(found) == count:
             break
         if (query, key) not in found:
-            found[query, key] = _link(units, (layer, head), query, key, -weight)
+            found[query, key] = link_of(units, (layer, head), query, key, -weight)
     return list(found.values())
 
 
@@ -76,7 +76,7 @@ def strongest_keys(
         ours, theirs = (each.transpose(1, 0, 2).reshape(len(some), -1) for each in (weights[place], keys[place]))
         for row, listed in zip(some, _largest(ours, theirs, count), strict=True):
             links = (
-                _link(units, divmod(int(numbers[at // k]), heads.shape[1]), int(row) + first, key, weight)
+                link_of(units, divmod(int(numbers[at // k]), heads.shape[1]), int(row) + first, key, weight)
                 for weight, key, at in listed
             )
             found.append(tuple(links))
@@ -100,6 +100,7 @@ def _largest(weights: Array, keys: NDArray[np.integer[Any]], count: int) -> list
     return found
 
 
-def _link(units: Reading, place: tuple[int, int], query: int, key: int, weight: float) -> Link:
+def link_of(units: Reading, place: tuple[int, int], query: int, key: int, weight: float) -> Link:
+    """The link of a head, given by the indices of its layer and itself."""
     layer, head = place
     return Link(units.layers[layer], head, units.queries.labels[query], units.keys.labels[key], query, key, weight)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from attnviz.analysis.text.others import LayerWindows, sum_others
 from attnviz.analysis.text.per_token import PerToken, Seen
 from attnviz.analysis.text.tables import LinkTable, found_in, regions_in
 from attnviz.analysis.text.units import Mask, Reading, left_out, makers_of, read_in
-from attnviz.analysis.text.usual import select_usual, usual_of
+from attnviz.analysis.text.usual import select_usual, usual_of, wanted_keys
 from attnviz.attention.figures import EDGES
 from attnviz.attention.observers import (
     HeadSums,
@@ -151,6 +151,8 @@ class TextObservers:
         return query_mask if looking is None else query_mask & looking, key_mask, itself
 
     def _asked(self) -> tuple[int, ...]:
+        if self.request.received:
+            return ()
         if self.request.words:
             units = self.source.read("word") if self.large else self.units
             found = tuple(i for word in self.request.words for i in find_unit(units, word))
@@ -235,9 +237,11 @@ class TextObservers:
     def _usual(self) -> UsualSelection | None:
         """Whose weights are kept beside what is usual for the heads; None where that is not added up."""
         source, request = self.source, self.request
-        if not request.pairs and request.rank != "lift":
+        if not request.pairs and request.rank != "lift" and not request.received:
             return None
-        return select_usual(self.units, source.encoding, source.key_encoding, request.pairs, self._layers)
+        keys = wanted_keys(self.units, request.words, self.key_mask, self._layers) if request.received else ()
+        selection = select_usual(self.units, source.encoding, source.key_encoding, request.pairs, self._layers)
+        return replace(selection, to=sorted({*selection.to, *keys}))
 
     @cached_property
     def usual(self) -> Units | None:

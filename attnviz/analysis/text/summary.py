@@ -18,6 +18,7 @@ from attnviz.analysis.text.offsets import (
     dominant_offset_heads,
     positional_heads,
 )
+from attnviz.analysis.text.receiving import received
 from attnviz.analysis.text.shown_maps import HeadMap, head_maps
 from attnviz.analysis.text.units import Mask, Reading, reading_of
 from attnviz.analysis.text.unusual import lifted, unusual_pairs
@@ -35,7 +36,8 @@ class Summary:
     ``units`` are the words or tokens that all of it is about, ``pieces`` the tokens. ``query_mask`` (n,), ``key_mask``
     (m,) and ``heads`` (L, H) are the units and heads that count. ``overview`` is (L, H), NaN where the head does not.
     ``generated`` has a row for each token that the model wrote: what the token before it looks at, since from there it
-    was predicted; ``query_index + 1`` is the token's own place. Unless everything counts, ``positional`` heads are
+    was predicted; ``query_index + 1`` is the token's own place. ``received`` has what looks at units, if that was asked
+    for. Unless everything counts, ``positional`` heads are
     left out and of ``dominant`` ones the links at their offset.
     """
 
@@ -54,6 +56,7 @@ class Summary:
     overview: NDArray[np.float64]
     maps: list[HeadMap]
     attended: list[Attended]
+    received: list[Attended]
     generated: list[Attended]
     long_range: list[LongRange]
     profile: Profile | None
@@ -120,6 +123,7 @@ def summarise(
             heads or asked.heads,
         ),
         attended=attended(observation, units, counted, apart, top),
+        received=received(observation, units, counted, top),
         generated=generated(observation, units, pieces, counted, top),
         long_range=find_long_range(observation, units, counted, apart),
         profile=find_profile(observation),

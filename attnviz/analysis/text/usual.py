@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attnviz.analysis.text.links import find_in
 from attnviz.analysis.text.matching import match_words
 from attnviz.analysis.text.per_token import Seen
-from attnviz.analysis.text.units import Reading
+from attnviz.analysis.text.units import Mask, Reading
 from attnviz.analysis.text.wanted import Place, find_places, units_of
 from attnviz.attention.observers import Units, UsualSelection
 from attnviz.attention.window import KeyWindow
@@ -46,12 +47,27 @@ def select_usual(
         UsageError: as ``find_places``.
     """
     if isinstance(pairs, Spread):
-        most = max(_LEAST, _ROOM // (layers * _HEADS * max(len(units.keys), 1)))
-        return UsualSelection(rows_to_compare(units, pairs, most))
+        return UsualSelection(rows_to_compare(units, pairs, _room(layers, len(units.keys))))
     from_, to = places_of(units, queries, keys, pairs or Pairs())
     # Where both sides are given, rows give both directions.
     rows = [*from_, *(to if units.one_text and from_ else ())]
     return UsualSelection(units_of(rows), () if from_ else units_of(to))
+
+
+def wanted_keys(units: Reading, words: Sequence[str], counted: Mask, layers: int) -> list[int]:
+    """The units of which it is wanted what looks at them: those that are named, or as many as there is room for.
+
+    Raises:
+        UsageError: a word that the text does not have.
+    """
+    if words:
+        return sorted({unit for word in words for unit in find_in(units.keys, word, units.kind, "text")})
+    return [int(key) for key in np.flatnonzero(counted)[: _room(layers, len(units.queries))]]
+
+
+def _room(layers: int, units: int) -> int:
+    """How many rows or columns of so many ``units`` are kept."""
+    return max(_LEAST, _ROOM // (layers * _HEADS * max(units, 1)))
 
 
 def usual_of(

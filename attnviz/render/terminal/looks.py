@@ -64,6 +64,15 @@ def attended_table(summary: Summary, *, named: bool) -> RenderableType:
     )
 
 
+def received_table(summary: Summary, *, named: bool) -> RenderableType:
+    """Return such a table of what looks at each unit."""
+    units, rows = summary.units, summary.received
+    listed = rows if named else rows[:_WORDS]
+    firsts = [units.keys.names[row.query_index] for row in listed]
+    looks = _Looks(units.kind, firsts, listed, units.queries, is_unbounded(summary), units.measure, received=True)
+    return _cut(looks, len(listed), len(rows), f"{units.kind}s; --token WORD shows any")
+
+
 def generated_table(summary: Summary) -> RenderableType:
     """Return such a table for each generated token, by the query that predicted it."""
     pieces, rows = summary.pieces, summary.generated
@@ -101,7 +110,10 @@ class _Column:
 
 @dataclass(frozen=True, eq=False)
 class _Looks:
-    """A row for each of ``firsts`` with its ``keys``; names of passages take the available room."""
+    """A row for each of ``firsts`` with its ``keys``; names of passages take the available room.
+
+    With ``received``, the ``keys`` are what looks at the firsts.
+    """
 
     title: str
     firsts: Sequence[str]
@@ -109,6 +121,7 @@ class _Looks:
     keys: Axis
     per_token: bool
     measure: Measure = ATTENTION
+    received: bool = False
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         names = self._names()
@@ -156,7 +169,10 @@ class _Looks:
 
     def _best(self, row: Attended, place: int) -> tuple[int, str]:
         link = row.best[place]
-        return link.key_index, f"{self._number(link.weight, row.best_baselines, place)} {self._head(link)}"
+        return (
+            link.query_index if self.received else link.key_index,
+            f"{self._number(link.weight, row.best_baselines, place)} {self._head(link)}",
+        )
 
     def _head(self, link: Link) -> str:
         return head_name(link.layer, link.head, self.measure)

@@ -25,6 +25,7 @@ from attnviz.render.terminal.looks import (
     generated_table,
     is_unbounded,
     legend,
+    received_table,
     widest,
 )
 from attnviz.render.values import formatted
@@ -74,8 +75,12 @@ def summary_parts(summary: Summary, *, named: bool) -> Iterator[RenderableType]:
         yield Blocks(heatmap, scale=True)
         yield from legend(summary.units, head)
     looking = "word" if summary.observation.named_links is not None else unit
-    yield _title(f"What each {looking} looks at most", baseline_note(summary))
-    yield attended_table(summary, named=named)
+    if summary.observation.request.received:
+        yield _title(f"What looks at each {unit} most", "")
+        yield received_table(summary, named=named)
+    else:
+        yield _title(f"What each {looking} looks at most", baseline_note(summary))
+        yield attended_table(summary, named=named)
     for title, note, part in long.long_sections(summary):
         yield _title(title, note)
         yield part
