@@ -37,6 +37,10 @@ def relations(
     merge_subtypes: Annotated[
         bool, typer.Option("--merge-subtypes", help="Take nsubj:pass for nsubj.", rich_help_panel=_PANEL)
     ] = False,
+    all_heads: Annotated[
+        bool,
+        typer.Option("--all-heads", help="All heads of each relation, not the best alone.", rich_help_panel=_PANEL),
+    ] = False,
     least: Annotated[
         int,
         typer.Option(
@@ -67,6 +71,7 @@ def relations(
             relations=relation or (),
             merge_subtypes=merge_subtypes,
             least=least,
+            all_heads=all_heads,
             on_progress=progress.worked,
             source=few(treebanks),
         )

@@ -61,6 +61,7 @@ class Answering(Opened):
         relations: Sequence[str] = (),
         merge_subtypes: bool = False,
         least: int | None = None,
+        all_heads: bool = False,
     ) -> Table:
         """Which head finds the heads of a treebank's words, relation by relation, as ``attnviz relations`` does.
 
@@ -70,6 +71,7 @@ class Answering(Opened):
             relations: only these; none for all that it has.
             merge_subtypes: take ``nsubj:pass`` for ``nsubj``.
             least: leave out relations with fewer words in one half of the sentences; None is 10.
+            all_heads: a row for each head and relation, not for the best head alone.
 
         Raises:
             InputError: there is no tree, or no sentence that the model can read.
@@ -77,5 +79,6 @@ class Answering(Opened):
             ModelError: the model can't be run.
         """
         return find_relations(
-            self, open_treebank(treebank), relations=relations, merge_subtypes=merge_subtypes, least=least
-        )
+            self, open_treebank(treebank), relations=relations, merge_subtypes=merge_subtypes, least=least,
+            all_heads=all_heads,
+        )  # fmt: skip

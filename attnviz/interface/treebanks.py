@@ -68,6 +68,7 @@ def find_relations(
     relations: Sequence[str] = (),
     merge_subtypes: bool = False,
     least: int | None = None,
+    all_heads: bool = False,
     on_progress: Callable[[int, int], None] = nobody,
     source: str = "",
 ) -> Table:
@@ -95,9 +96,13 @@ def find_relations(
         raise InputError(f"none of the {len(failed):,} sentences can be read by the model ({failed[0]})")
     if not relations or NAME in relations:
         reading.count_mentions(trees)
-    about = {"model": model.name, "treebank": source, "map": kind, "sentences": len(trees) - len(failed),
-             "words": counts.words, "subtypes": "merged" if merge_subtypes else "kept"}  # fmt: skip
-    return Table.of(relations_table(counts, about, _notes(treebank, failed, kind), tuple(dict.fromkeys(relations))))
+    about = {
+        "model": model.name, "treebank": source, "map": kind, "sentences": len(trees) - len(failed),
+        "words": counts.words, "subtypes": "merged" if merge_subtypes else "kept",
+        "heads": "all" if all_heads else "best",
+    }  # fmt: skip
+    notes, wanted = _notes(treebank, failed, kind), tuple(dict.fromkeys(relations))
+    return Table.of(relations_table(counts, about, notes, wanted, all_heads=all_heads))
 
 
 class _Reading:

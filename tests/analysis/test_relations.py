@@ -193,6 +193,17 @@ def test_one_relation_and_one_that_there_is_not(tiny_model: Model) -> None:
     assert error.value.hint.startswith("Did you mean nsubj? It has ")
 
 
+def test_all_heads_of_a_relation_are_listed_and_drawn_as_a_map(tiny_model: Model) -> None:
+    table = tiny_model.relations(TREEBANK, relations=["det"], least=1, all_heads=True)
+    (best,) = tiny_model.relations(TREEBANK, relations=["det"], least=1).rows()
+    rows = {(row["layer"], row["head"]): row for row in table.rows()}
+    assert len(rows) == len(table) == 12
+    assert rows[best["layer"], best["head"]] == best
+    assert max(row["chosen_accuracy"] for row in rows.values()) == best["chosen_accuracy"]
+    assert table.title == "Which heads know det?"
+    assert len(table.plot().axes) == 2  # the map, and the bars
+
+
 def test_rare_relations_are_left_out_and_named(tiny_model: Model) -> None:
     table = tiny_model.relations(TREEBANK, least=3)
     assert min(table["count"]) >= 3

@@ -23,6 +23,7 @@ DIRECTIONS = ("dep → head", "head → dep")
 """Who looks at whom: the dependent at its head, or the head at its dependent."""
 Z = 1.959964
 """The quantile of the normal distribution of an interval of 95 %."""
+TITLE = "Which head knows which relation?"
 LEAST = 10
 """The fewest words that a relation has in each half, or it is left out."""
 _CHOOSING, _REPORTED = 0, 1
@@ -128,11 +129,15 @@ class RelationCounts:
         counts.seen[half] += count
         counts.count[half] += count
 
-    def rows(self, relations: Sequence[str] = ()) -> dict[str, NDArray[Any]]:
+    def rows(self, relations: Sequence[str] = (), *, all_heads: bool = False) -> dict[str, NDArray[Any]]:
         """The columns of the table, of all relations or some, without those that are too rare."""
         rare = self.rare
         names = [name for name in relations or self._found if name in self._found and name not in rare]
-        rows = [_row(name, self._found[name]) for name in names]
+        rows = [
+            _row(name, self._found[name], layer, head)
+            for name in names
+            for layer, head in (_heads(self._found[name]) if all_heads else [_best(self._found[name])])
+        ]
         kinds = {"relation": object, "direction": object, "layer": np.int64, "head": np.int64, "count": np.int64}
         return {
             each.name: np.array([row[each.name] for row in rows], kinds.get(each.name, np.float64)) for each in COLUMNS
@@ -149,9 +154,20 @@ class RelationCounts:
         return sorted(name for name, counts in self._found.items() if min(counts.count) < self.least)
 
 
-def _row(name: str, counts: _Counts) -> dict[str, Any]:
-    """The row of a relation: of heads that are equally often right in the choosing half, the first is the best."""
-    direction, layer, head = np.unravel_index(counts.right[_CHOOSING].argmax(), counts.right.shape[1:])
+def _heads(counts: _Counts) -> list[tuple[int, int]]:
+    """All layers and heads."""
+    return list(np.ndindex(*counts.right.shape[2:]))
+
+
+def _best(counts: _Counts) -> tuple[int, int]:
+    """The layer and head that is right most often in the choosing half; of equal ones the first."""
+    _, layer, head = np.unravel_index(counts.right[_CHOOSING].argmax(), counts.right.shape[1:])
+    return int(layer), int(head)
+
+
+def _row(name: str, counts: _Counts, layer: int, head: int) -> dict[str, Any]:
+    """The row of a relation and a head, in the direction in which that is right more often in the choosing half."""
+    direction = int(counts.right[_CHOOSING, :, layer, head].argmax())
     count, right = int(counts.count[_REPORTED]), int(counts.right[_REPORTED, direction, layer, head])
     best = int(counts.offsets[_REPORTED].argmax())
     baseline = counts.offsets[_REPORTED, best] / count
@@ -180,9 +196,14 @@ def require_relations(wanted: Iterable[str], known: Iterable[str]) -> None:
 
 
 def relations_table(
-    counts: RelationCounts, about: dict[str, Any], notes: Sequence[str] = (), wanted: Sequence[str] = ()
+    counts: RelationCounts,
+    about: dict[str, Any],
+    notes: Sequence[str] = (),
+    wanted: Sequence[str] = (),
+    *,
+    all_heads: bool = False,
 ) -> Table:
-    """The best head of each relation, those first that are furthest above the baseline.
+    """The best head of each relation, those first that are furthest above the baseline; or all heads by accuracy.
 
     The weights are those between words: to a word the sum over its tokens, from a word the mean (Clark et al. 2019,
     section 4), without special tokens and without a word's own. A head is right where the word that the dependent
@@ -194,12 +215,14 @@ def relations_table(
         about: what the table is of.
         notes: what must be known of it.
         wanted: only these relations; none for all.
+        all_heads: whether each relation has a row for each head, each in its better direction.
     """
-    values = counts.rows(wanted)
+    values = counts.rows(wanted, all_heads=all_heads)
     values["layer"] = np.asarray(counts.layers, np.int64)[values["layer"]]
-    table = Table("relations", "Which head knows which relation?", _columns(counts), values, about=about,
-                  notes=(_NOTE, *([_CAUSAL] if counts.causal else []), *_left(counts), *notes))  # fmt: skip
-    return ranked_by(table, "margin")
+    title = f"Which heads know {' and '.join(wanted) or 'which relation'}?" if all_heads else TITLE
+    notes = (_ALL if all_heads else _NOTE, *([_CAUSAL] if counts.causal else []), *_left(counts, wanted), *notes)
+    table = Table("relations", title, _columns(counts), values, about=about, notes=notes)
+    return ranked_by(table, "accuracy" if all_heads else "margin")
 
 
 def _columns(counts: RelationCounts) -> tuple[Column, ...]:
@@ -210,6 +233,10 @@ _NOTE = (
     "Each relation’s head was chosen on every other sentence, and all figures are of the rest. The baseline is the "
     "best of 11 fixed offsets on that rest. A margin above 0 is clearly above it."
 )
+_ALL = (
+    "Each head’s direction was chosen on every other sentence, and all figures are of the rest. The baseline is the "
+    "best of 11 fixed offsets on that rest. Of so many heads some look good by chance."
+)
 _CAUSAL = (
     "The model is causal: of a word and its head only the later one can look. Seen is how often that is the one which "
     "this direction needs; where it is not, the other counts as not found. A first word without a special token before "
@@ -217,7 +244,7 @@ _CAUSAL = (
 )
 
 
-def _left(counts: RelationCounts) -> list[str]:
+def _left(counts: RelationCounts, wanted: Sequence[str]) -> list[str]:
     """What was not counted, a sentence each."""
     notes = [coreference.NOTE] if coreference.NAME in counts.names else []
     for count, why in (
@@ -226,7 +253,7 @@ def _left(counts: RelationCounts) -> list[str]:
     ):
         if count:
             notes.append(f"Not counted, {why}: {count:,} {'word' if count == 1 else 'words'}.")
-    if counts.rare:
-        names = ", ".join(counts.rare)
+    names = ", ".join(name for name in counts.rare if not wanted or name in wanted)
+    if names:
         notes.append(f"Left out, with fewer than {counts.least} words in one of the halves: {names}.")
     return notes

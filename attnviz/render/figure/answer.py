@@ -43,7 +43,7 @@ def draw_answer(table: Table, style: Style | None = None) -> Figure:
     style = style or Style()
     if table.name == "heads" and not table.ranked and len(table):
         return draw_clusters(table, style) if "cluster" in table.values else draw_roles(table, style)
-    if table.name in _OWN and len(table):
+    if table.name in _OWN and len(table) and table.about.get("heads") != "all":
         return _OWN[table.name](table, style)
     if not table.ranked or not len(table):
         raise UsageError(
