@@ -49,11 +49,16 @@ def did_you_mean(asked: str, known: Iterable[str], least: float = 0.6) -> str:
 
     ``least`` is how alike two names must be, from 0 to 1.
     """
+    near = find_alike(asked, known, 1, least)
+    return f"Did you mean {near[0]}? " if near else ""
+
+
+def find_alike(asked: str, known: Iterable[str], most: int = 1, least: float = 0.6) -> list[str]:
+    """The ``known`` names that are spelt like ``asked``, whatever their case: at most so many, the nearest first."""
     import difflib
 
     names = {name.casefold(): name for name in known}
-    near = difflib.get_close_matches(asked[:200].casefold(), names, 1, least)
-    return f"Did you mean {names[near[0]]}? " if near else ""
+    return [names[near] for near in difflib.get_close_matches(asked[:200].casefold(), names, most, least)]
 
 
 _LONGEST = 2000

@@ -77,7 +77,8 @@ def attend(
     (heads, queries, _), (groups, keys, _) = q.shape, k.shape
     observers = [observer for observer in observers if observer.wants(layer, kind)]
     square = window == EVERYTHING or (window == CAUSAL and not first and queries == keys)
-    if not observers and square and bias is None and softcap is None and sinks is None and v.dtype is torch.float32:
+    plain = square and bias is None and softcap is None and sinks is None and v.dtype is torch.float32
+    if not observers and plain and _is_finite(q, k):
         return _unseen(q, k, v, scale, causal=window.right is not None)
     most = None if window.right is None else CAUSAL_ROWS
     rows, together = _cut(heads, groups, queries, keys, rows, most, bias is not None)
@@ -94,8 +95,7 @@ def attend(
     compiling = many or heads * queries * keys > PARALLEL
     large = q.device.type == "cpu" and heads * queries * keys > min(SHORT, PARALLEL)
     loops = q.device.type == "cpu" and exact is torch.float32 and bool(observers) and (large or many) and not scored
-    # The compiled pass does not know NaN: it would make plausible weights of a damaged model.
-    loops = loops and find_loops(PASSES) is not None and math.isfinite(q.sum() + k.sum())
+    loops = loops and find_loops(PASSES) is not None and _is_finite(q, k)
     workers = torch.get_num_threads() if large else 1
     positions = torch.arange(max(first + queries, keys), device=q.device)
     context = v.new_empty((heads, queries, v.shape[-1]))
@@ -135,6 +135,11 @@ def _tasks(layer: Task, groups: int, together: int, workers: int, observers: Seq
         head, last = (each * heads // groups for each in (group, min(group + together, groups)))
         for start, stop in pairwise(cuts):
             yield replace(layer, head=head, heads=last - head, start=start, stop=stop)
+
+
+def _is_finite(q: Tensor, k: Tensor) -> bool:
+    """Whether queries and keys are numbers: of NaN compiled passes make plausible weights, torch a context of 0."""
+    return math.isfinite(q.sum() + k.sum())
 
 
 def _unseen(q: Tensor, k: Tensor, v: Tensor, scale: float, *, causal: bool) -> Tensor:

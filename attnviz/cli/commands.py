@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import os
 import re
 import shlex
@@ -16,7 +15,7 @@ import typer
 from rich.text import Text
 from typer.core import TyperCommand, TyperGroup
 
-from attnviz.errors import UsageError, not_one_of
+from attnviz.errors import UsageError, find_alike, not_one_of
 
 _SENTENCE = "The bank approved the loan."
 EXAMPLES = (
@@ -93,7 +92,7 @@ def nearest(asked: str, known: Mapping[str, str], kind: str, command: str) -> st
     """
     if asked.lower() in known:
         return known[asked.lower()]
-    near = difflib.get_close_matches(asked[:_LONG].lower(), known, 1)
+    near = find_alike(asked, known)
     meant = f"Did you mean this? {command} {known[near[0]]}" if near else f"{command} lists all."
     raise UsageError(f"there is no {kind} {_shown(asked)}", hint=meant)
 
@@ -112,7 +111,7 @@ def _meant(first: str, rest: Sequence[str], commands: Sequence[str]) -> list[str
     """Return the command line that was probably meant: a mistyped command, a file, or a text to show."""
     if first == "version":
         return ["--version"]
-    near = difflib.get_close_matches(first, commands, 1)
+    near = find_alike(first, commands)
     if near:
         return [near[0], *rest]
     if _is_file(first):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ import regex
 from attnviz.encoding.boundaries import LargeUnit, cuts_of
 from attnviz.encoding.encode import Encoding
 from attnviz.encoding.words import CharacterSpan
-from attnviz.errors import UsageError
+from attnviz.errors import UsageError, find_alike
 
 _LINE = re.compile(r"\r\n?|\n")
 _AWAY = 1000
@@ -146,10 +145,9 @@ class WordSpans:
                 if found:
                     place = self.place(found[0][0])
                     return f"Line {place.line} has: {place.word} {place.after}".rstrip()
-        labels = {word.text.casefold(): word.text for word in self.encoding.words}
-        alike = difflib.get_close_matches(wanted[0].casefold(), labels, 3, 0.7)
+        alike = find_alike(wanted[0], (word.text for word in self.encoding.words), 3, 0.7)
         if alike:
-            return f"It has: {', '.join(labels[label] for label in alike)}"
+            return f"It has: {', '.join(alike)}"
         return "Give words as the text writes them, whole and in their order."
 
 

@@ -425,7 +425,7 @@ DAMAGES: dict[str, tuple[Damage, tuple[str, ...]]] = {
     "no model type": (config(model_type=None), ("config.json has no model_type",)),
     "unknown model type": (
         config(model_type="brt"),
-        ("models of type 'brt'", "Did you mean 'bert'?", "transformers does not know the type 'brt'", "attnviz models"),
+        ("models of type 'brt'", "Did you mean bert?", "transformers does not know the type 'brt'", "attnviz models"),
     ),
     "a type that neither way runs": (config(model_type="xlnet"), ("two streams", "does not attend through its")),
     "escapes in the model type": (config(model_type="\x1b[31mbert"), ("models of type '\\x1b[31mbert'",)),

@@ -95,7 +95,7 @@ def test_a_model_that_neither_way_runs_is_an_error_that_says_both_reasons(tiny_b
         f"{tmp_path.name}: attnviz has no forward pass of its own for models of type 'brt'; "
         "and transformers does not know the type 'brt'"
     )
-    assert error.hint == "Did you mean 'bert'? What attnviz runs is listed by: attnviz models"
+    assert error.hint == "Did you mean bert? What attnviz runs is listed by: attnviz models"
 
 
 def test_a_damaged_config_is_no_reason_to_host(tiny_bert: Path, tmp_path: Path) -> None:

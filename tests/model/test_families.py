@@ -282,7 +282,7 @@ def test_an_attribute_may_have_another_name(said: dict[str, Any], width: int) ->
 def test_an_unknown_type_is_told_what_is_supported_and_what_is_near() -> None:
     with pytest.raises(UnsupportedModel) as caught:
         find_family({"model_type": "brt"})
-    assert near_miss({"model_type": "brt"}) == "Did you mean 'bert'? "
+    assert near_miss({"model_type": "brt"}) == "Did you mean bert? "
     assert all(name in caught.value.hint for name in FAMILIES)
 
 

@@ -18,13 +18,12 @@ Of their names, a second ``{}`` is the head: the tensors of all heads are one of
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from attnviz.errors import ModelError, UnsupportedModel, short
+from attnviz.errors import ModelError, UnsupportedModel, did_you_mean, short
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.spec import Classifier, Dense, Spec
 
@@ -166,9 +165,8 @@ def module_name(family: str) -> str:
 
 
 def near_miss(config: Mapping[str, Any]) -> str:
-    """``Did you mean 'bert'? `` for a model type that no way knows, and is spelt like one of ours; else nothing."""
-    near = difflib.get_close_matches(str(config.get("model_type"))[:40], (*FAMILIES, *ALIASES), 1, 0.75)
-    return f"Did you mean {near[0]!r}? " if near else ""
+    """``Did you mean bert? `` for a model type that no way knows, and is spelt like one of ours; else nothing."""
+    return did_you_mean(str(config.get("model_type")), (*FAMILIES, *ALIASES), 0.75)
 
 
 def find_family(config: Mapping[str, Any]) -> Family:
