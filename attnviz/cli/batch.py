@@ -46,6 +46,14 @@ def batch(
         str,
         typer.Option(metavar="NAME", help="The field or column with the text.", rich_help_panel=_IN),
     ] = "text",
+    target_field: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The field with the target: tables of cross-attention. A plain text has lines 'source ||| target'.",
+            rich_help_panel=_IN,
+        ),
+    ] = None,
     keep: Annotated[
         str | None,
         typer.Option(
@@ -176,12 +184,13 @@ def batch(
         tuple(inputs),
         output,
         asdict(model),
-        ReadOptions(split, text_field, read_as, keep=_names(keep)),
+        ReadOptions(split, text_field, read_as, keep=_names(keep), target=target_field),
         WorkOptions(
             Request(links=top, special=special, everything=everything, language=language_code(language)),
             windows,
             stride,
             known,
+            target_field is not None,
         ),
         tuple(formats or ()),
         check,

@@ -147,10 +147,7 @@ class Opened:
         foresee.require_memory(self.checkpoint, self.options, len(source))
         two = "cross" in self.backend.kinds
         if target is not None and not two:
-            raise UsageError(
-                f"{self.name} has no decoder beside an encoder: it takes no target",
-                hint="Give an encoder–decoder, such as T5, BART, Marian or NLLB; or read two texts with `pair`.",
-            )
+            raise no_decoder(self.name)
         if target is not None and generate:
             raise UsageError("a target is given, and tokens to generate: one of them is the decoder's text")
         tokenizer, limit = self.checkpoint.tokenizer, self.backend.limit
@@ -210,6 +207,14 @@ class Opened:
             tokenizer, document, limit=self.backend.limit, causal=causal, stride=stride, marks=marks
         )
         return document, windows if len(windows) > 1 else None
+
+
+def no_decoder(name: str) -> UsageError:
+    """The error of a target that is given to the model of this ``name``, which reads none."""
+    return UsageError(
+        f"{name} has no decoder beside an encoder: it takes no target",
+        hint="Give an encoder–decoder, such as T5, BART, Marian or NLLB; or read two texts with `pair`.",
+    )
 
 
 def _of_chat(encoding: Encoding, text: str) -> Encoding:

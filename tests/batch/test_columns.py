@@ -30,7 +30,10 @@ def test_the_markdown_has_a_table_each_and_a_row_a_column() -> None:
     text = columns_as_markdown()
     rows = [line for line in text.splitlines() if line.startswith("| `")]
     assert len(rows) == sum(len(kind.columns) for kind in TABLES)
-    assert "| `distance` | int32 | words | \\|query_position − key_position\\| |" in rows
+    assert (
+        "| `distance` | int32 | words | \\|query_position − key_position\\|; null between the two texts of a pair |"
+        in rows
+    )
     assert f"`links`: one row is {LINKS.row}\n\n| column | type | unit | what |\n|---|---|---|---|\n" in text
     cells = {row.replace("\\|", "").count("|") for row in rows}
     assert cells == {5}

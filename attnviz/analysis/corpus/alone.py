@@ -115,15 +115,18 @@ def run_alone(backend: Native | Hosted, encoding: Encoding, observers: Sequence[
         backend.run(encoding, [Only(kind, observers)], _written(backend, encoding))
 
 
-def heads_of(backend: Native | Hosted, tokenizer: Tokenizer) -> dict[int, int]:
+def heads_of(backend: Native | Hosted, tokenizer: Tokenizer, *, cross: bool = False) -> dict[int, int]:
     """The number of heads of each layer that attends to itself, which a run of one token shows; of an encoder–decoder
-    those of the encoder.
+    those of the encoder, or of its ``cross`` attention.
 
     Raises:
         InputError, ModelError: as ``backend.run``; the layers have different numbers of heads.
     """
-    seen = _Heads()
-    run_alone(backend, decoder_start(tokenizer, 0), [seen])
+    seen, one = _Heads(), decoder_start(tokenizer, 0)
+    if cross:
+        backend.run(one, [Only("cross", [seen])], one)
+    else:
+        run_alone(backend, one, [seen])
     require_equal_heads(seen.heads.values())
     return dict(sorted(seen.heads.items()))
 

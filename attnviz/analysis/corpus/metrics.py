@@ -15,6 +15,7 @@ class Metric:
     """One figure of a head: its name, its unit, and what it is, with the source of the definition.
 
     An ``amount`` has a mean over a corpus; a ``position`` (of a key, or relative to the query) has a commonest value.
+    ``of_one_text``: it compares places of one text, so that it is null of pairs.
     """
 
     name: str
@@ -22,7 +23,15 @@ class Metric:
     meaning: str
     kind: Literal["amount", "position"] = "amount"
 
+    @property
+    def of_one_text(self) -> bool:
+        """Whether it compares the places of queries and keys, which two texts count apart."""
+        return self.name in _OF_ONE_TEXT
 
+
+_OF_ONE_TEXT = (
+    "distance", "signed_distance", "self", "previous", "next", "duplicate", "offset", "offset_share",
+)  # fmt: skip
 METRICS = (
     Metric("entropy", "nats", "−Σ A ln A, the mean over the queries (Clark et al. 2019)"),
     Metric("normalised_entropy", "share", "entropy by ln n of each query, n the keys that it may see; 0 for n = 1"),

@@ -37,20 +37,32 @@ class Strongest(Units):
         request: how many of each layer are wanted, and whether any are left out because of their offset.
         text: how many tokens of the document are not special.
         query_mask: the words that look; ``key_mask`` those that are looked at, ``itself`` also a word by itself.
+        keys: the words that are looked at, where they are of another text: none is left out because of its offset then.
     """
 
     keeps_links = False
 
     def __init__(
-        self, words: Sequence[Word], request: Request, text: int, query_mask: Mask, key_mask: Mask, *, itself: bool
+        self,
+        words: Sequence[Word],
+        request: Request,
+        text: int,
+        query_mask: Mask,
+        key_mask: Mask,
+        *,
+        itself: bool,
+        keys: Sequence[Word] | None = None,
     ) -> None:
         self._words = np.array([(word.start, word.stop) for word in words], np.int64).reshape(-1, 2)
+        self._keys = len(words) if keys is None else len(keys)
+        begins = self._words[:, 0] if keys is None else np.array([word.start for word in keys], np.int64)
         self._top = request.links
-        self._positional = not request.everything and text >= MIN_QUERIES
-        self._dominant = not request.everything and text >= MANY_QUERIES
+        apart = not request.everything and keys is None
+        self._positional = apart and text >= MIN_QUERIES
+        self._dominant = apart and text >= MANY_QUERIES
         # One more than wanted, since one link of each query may be at its head's dominant offset.
         links = LinkSelection(self._top + self._dominant, query_mask, key_mask, itself=itself)
-        super().__init__(self._words[:, 0], self._words[:, 0], links=links, many=True)
+        super().__init__(self._words[:, 0], begins, links=links, many=True)
         self._found: dict[int, _Layer] = {}
         self._adding = Lock()
 
@@ -133,7 +145,7 @@ class Strongest(Units):
             at = offset[some.head]
             some = some.take(np.flatnonzero(~((share >= DOMINANT)[some.head] & (low <= at) & (at <= high))))
         order = np.lexsort((some.head, some.key, some.query, -some.weight))
-        pairs = some.query[order] * len(self._words) + some.key[order]
+        pairs = some.query[order] * self._keys + some.key[order]
         first = np.sort(np.unique(pairs, return_index=True)[1])
         return some.take(order[first[: self._top]])
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from attnviz.analysis.corpus.alone import run_alone
 from attnviz.analysis.corpus.metrics import Measured
 from attnviz.analysis.text.others import LayerWindows
-from attnviz.attention.window import KeyWindow
+from attnviz.attention.window import EVERYTHING, KeyWindow
 from attnviz.batch.engine.work import Worker
 from attnviz.batch.output.result import DocumentResult
 from attnviz.encoding import Encoding, decoder_start
@@ -120,7 +120,7 @@ class Checker:
         """The verdict on the documents that are drawn; None if none are."""
         drawn = [each for each in found if self._drawn(each)]
         checked = [
-            self._check(each.document.number, each.encoding, each.measured)
+            self._check(each.document.number, self._document(each.encoding, each.target, each.measured))
             for each in drawn
             if each.encoding and each.measured
         ]
@@ -131,14 +131,14 @@ class Checker:
         by_chance = int(document.id[:12], 16) % EVERY == 0
         return self.mode == "all" or (self.mode == "sample" and (document.number < FIRST or by_chance))
 
-    def _check(self, number: int, encoding: Encoding, measured: Measured) -> Checked:
+    def _check(self, number: int, document: MeasuredDocument) -> Checked:
         from attnviz.model.check.judge import Judge  # with it comes transformers
         from attnviz.model.check.references import NoReferenceWeights
 
         self._judge = self._judge or Judge(self.worker.model.checkpoint)
         try:
             self.worker.model.require_checkable()
-            return self._judged(self._judge, number, self._document(encoding, measured))
+            return self._judged(self._judge, number, document)
         except NoReferenceWeights:
             why = "transformers' eager attention gives no weights, or wrong ones, to compare with"
             return Checked(unchecked=1, reasons=(why,))
@@ -148,11 +148,13 @@ class Checker:
     def _judged(self, judge: Judge, number: int, document: MeasuredDocument) -> Checked:
         """The verdict on a document."""
         from attnviz.analysis.check.differences import Tolerance
+        from attnviz.analysis.check.pairs import MeasuredPair, differences_of_pair
         from attnviz.analysis.check.tables import differences_of
         from attnviz.model.backends import WIDER
         from attnviz.model.check.references import contradicts_itself, examine_by_either
         from attnviz.model.check.report import COARSE, tolerance_of
 
+        compare: Any = differences_of_pair if isinstance(document, MeasuredPair) else differences_of
         model = self.worker.model
         options, checkpoint = model.options, model.checkpoint
         tolerance = COARSE if checkpoint.quantised else tolerance_of(options.dtype)
@@ -160,17 +162,17 @@ class Checker:
         read = document.pieces()[0][0]
         texts = (read.encoding if read else document.encoding), document.target
         (found, theirs, full), by = examine_by_either(
-            lambda by: differences_of(document, near, Tolerance.of(tolerance), by),
+            lambda by: compare(document, near, Tolerance.of(tolerance), by),
             lambda found: found[0].apart <= 1,
             lambda: document.whole and contradicts_itself(near, texts, document.kind, document.numbers),
         )
         if found.apart > 1 and options.dtype in WIDER and not checkpoint.quantised:
             exact = replace(options, dtype=WIDER[options.dtype])
             wider = judge.of(exact, None)
-            rows = differences_of(document, wider, Tolerance.of(tolerance), by, figures=False)[1]
+            rows = compare(document, wider, Tolerance.of(tolerance), by, figures=False)[1]
             rounded = Tolerance.of(tolerance)
             own = {number: rounded.by_rounding({number: some}, rows) for number, some in theirs.items()}
-            found, _, full = differences_of(document, wider, rounded.by_rounding(theirs, rows), by, own=own)
+            found, _, full = compare(document, wider, rounded.by_rounding(theirs, rows), by, own=own)
         windows = document.windows
         reads = windows.sample if windows else [document.encoding]
         inputs = model.inputs_anew((read, document.target) for read in reads).differs
@@ -190,13 +192,15 @@ class Checker:
             inputs=inputs,
         )
 
-    def _document(self, encoding: Encoding, measured: Measured) -> MeasuredDocument:
+    def _document(self, encoding: Encoding, target: Encoding | None, measured: Measured) -> MeasuredDocument:
         from attnviz.analysis.check.tables import MeasuredDocument
         from attnviz.model.backends import MAX_KEPT_BYTES
         from attnviz.model.hosted import why_not_hostable
         from attnviz.model.native.backend import Native
 
         worker = self.worker
+        if target is not None:
+            return self._pair(encoding, target, measured)
         backend, windows = worker.model.backend, worker.windows(encoding)
         longest = max((window.encoding for window in windows), key=len) if windows else encoding
         size = 4 * len(longest) ** 2 * measured.figures.shape[0] * measured.figures.shape[1]
@@ -212,6 +216,13 @@ class Checker:
             target=self._target(encoding),
             whole=alone or size <= MAX_KEPT_BYTES,
         )
+
+    def _pair(self, source: Encoding, target: Encoding, measured: Measured) -> MeasuredDocument:
+        from attnviz.analysis.check.pairs import MeasuredPair
+
+        windows = dict.fromkeys(self.worker.heads, EVERYTHING)
+        how = self.worker.how.request
+        return MeasuredPair(source, measured, None, how, False, windows, "cross", target, whole=True)
 
     def _target(self, encoding: Encoding) -> Encoding | None:
         """What the decoder of an encoder–decoder reads, so that its encoder can be checked: its start, and no more."""

@@ -46,7 +46,8 @@ def finish(folder: RunFolder, worker: Worker, about: About, each: Each = map, re
     if not corpus.counts.measured:
         return corpus
     backend, tokenizer = worker.model.backend, worker.model.checkpoint.tokenizer
-    corpus = replace(corpus, induction=induction(backend, tokenizer))
+    if not worker.how.pairs:
+        corpus = replace(corpus, induction=induction(backend, tokenizer))
     for name, content in summary_files(corpus, about, quotations(corpus, reread)).items():
         folder.put(name, content)
     return corpus

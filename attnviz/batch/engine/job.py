@@ -86,6 +86,7 @@ class Job:
             "text_field": self.reading.field,
             "read_as": self.reading.format,
             "keep": self.reading.keep or None,
+            "target_field": self.reading.target,
             "chunk": None if self.chunk == SIZE else self.chunk,
         }
         if checkpoint.languages is not None:

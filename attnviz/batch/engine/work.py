@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 
 from attnviz.analysis.corpus.alone import heads_of, measure_alone
+from attnviz.analysis.corpus.crossing import measure_pair
 from attnviz.analysis.corpus.metrics import Measured
 from attnviz.analysis.corpus.packed import measure
 from attnviz.analysis.corpus.together import nobody
@@ -20,11 +21,21 @@ from attnviz.batch.output.result import DocumentResult
 from attnviz.encoding import Encoding, Lexicon, Windows, decoder_start, encode_many, slide_windows
 from attnviz.errors import AttnvizError, InputError, UsageError
 from attnviz.interface import Model
+from attnviz.interface.opened import no_decoder
 from attnviz.model.cost import limits as foresee
 from attnviz.model.inputs import as_error
 from attnviz.record import Request
 
-Encoded = Encoding | AttnvizError
+
+@dataclass(frozen=True)
+class EncodedPair:
+    """The tokens of a pair: what the encoder reads, and what the decoder reads."""
+
+    source: Encoding
+    target: Encoding
+
+
+Encoded = Encoding | EncodedPair | AttnvizError
 OnProgress = Callable[[int, int], None]
 """Called with the number of documents and of tokens that were done since the last call."""
 
@@ -33,20 +44,21 @@ OnProgress = Callable[[int, int], None]
 class WorkOptions:
     """What is done with each document: ``windows`` slide over those that are longer than the model, by ``stride``.
 
-    The ``words`` of a list are cut whole.
+    The ``words`` of a list are cut whole. ``pairs``: documents have a target, whose attention to them is measured.
     """
 
     request: Request = field(default_factory=Request)
     windows: bool = True
     stride: int | None = None
     words: Lexicon | None = None
+    pairs: bool = False
 
 
 class Worker:
     """Measures chunks with one model.
 
     Raises:
-        UsageError: the stride is longer than a window.
+        UsageError: the stride is longer than a window; pairs for a model that has no cross-attention.
         UnsupportedModel: its layers have different numbers of heads.
         ModelError: it can't be run.
     """
@@ -54,7 +66,9 @@ class Worker:
     def __init__(self, model: Model, how: WorkOptions) -> None:
         self.model = model
         self.how = how
-        self.heads = heads_of(model.backend, model.checkpoint.tokenizer)
+        if how.pairs and "cross" not in model.backend.kinds:
+            raise no_decoder(model.name)
+        self.heads = heads_of(model.backend, model.checkpoint.tokenizer, cross=how.pairs)
         """How many heads each layer has, by the model's own number of the layer."""
         # Texts are read ahead in another thread, and tokenizers don't bear to be set up in one and used in another.
         self._tokenizing = threading.Lock()
@@ -77,10 +91,22 @@ class Worker:
 
     def encode(self, chunk: Chunk) -> list[Encoded]:
         """Encode each document, or return the error that says why it can't be."""
+        if self.how.pairs:
+            with self._tokenizing:
+                return [self._encode_pair(each) for each in chunk.documents]
         texts = [each.text for each in chunk.documents if not each.reason]
         with self._tokenizing:
             found = iter(encode_many(self.model.checkpoint.tokenizer, texts, words=self.how.words))
         return [InputError(each.reason) if each.reason else self._fitting(next(found)) for each in chunk.documents]
+
+    def _encode_pair(self, document: Document) -> Encoded:
+        try:
+            if document.reason:
+                raise InputError(document.reason)
+            source, target = self.model.inputs(document.text, target=document.target, words=self.how.words)
+        except AttnvizError as error:
+            return error
+        return InputError("it has no target") if target is None else EncodedPair(source, target)
 
     def _fitting(self, encoded: Encoded) -> Encoded:
         """``encoded``, or an error if the model has too few positions for it, or the machine too little memory."""
@@ -101,13 +127,16 @@ class Worker:
         self, chunk: Chunk, encoded: Sequence[Encoded], on_progress: OnProgress = nobody
     ) -> list[DocumentResult]:
         """Measure each document of the ``chunk``; one that fails does not affect the others."""
+        if self.how.pairs:
+            pairs = zip(chunk.documents, encoded, strict=True)
+            return [self._pair(document, each, on_progress) for document, each in pairs]
         documents, found = chunk.documents, dict[int, DocumentResult]()
         short, long = dict[int, Encoding](), dict[int, Encoding]()
         for i, each in enumerate(encoded):
-            if not isinstance(each, Encoding):
-                found[i] = DocumentResult(documents[i], reason=each.message)
-            else:
+            if isinstance(each, Encoding):
                 (short if self.is_short(each) else long)[i] = each
+            else:
+                found[i] = _not_encoded(documents[i], each)
         on_progress(len(found), 0)
         # A first chunk of few documents is likely all that there is.
         many = chunk.number > 0 or not fits_few(sum(self.heads.values()), map(len, short.values()))
@@ -115,6 +144,20 @@ class Worker:
         found |= zip(short, together, strict=True)
         found |= {i: self._alone(documents[i], each, on_progress) for i, each in long.items()}
         return [found[i] for i in range(len(documents))]
+
+    def _pair(self, document: Document, each: Encoded, on_progress: OnProgress) -> DocumentResult:
+        """Measure a pair."""
+        start = time.perf_counter()
+        if not isinstance(each, EncodedPair):
+            on_progress(1, 0)
+            return _not_encoded(document, each)
+        try:
+            got: Measured | AttnvizError = measure_pair(self.model.backend, each.source, each.target, self.how.request)
+        except (AttnvizError, RuntimeError, MemoryError) as error:  # such as a GPU that has no memory left
+            got = as_error(error)
+        on_progress(1, len(each.source) + len(each.target))
+        found = _found(document, each.source, got, time.perf_counter() - start)
+        return replace(found, target=each.target)
 
     def is_short(self, encoding: Encoding) -> bool:
         """Whether a document is run together with others: the weights of a layer are computed at once then."""
@@ -165,6 +208,10 @@ class Worker:
         tokenizer = self.model.checkpoint.tokenizer
         with self._tokenizing:
             return slide_windows(tokenizer, encoding, limit=limit, causal=self.causal, stride=self.how.stride)
+
+
+def _not_encoded(document: Document, error: Encoded) -> DocumentResult:
+    return DocumentResult(document, reason=error.message if isinstance(error, AttnvizError) else "it is a pair")
 
 
 def _found(document: Document, encoding: Encoding, got: Measured | AttnvizError, seconds: float) -> DocumentResult:

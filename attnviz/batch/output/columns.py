@@ -70,7 +70,7 @@ LINKS = Table("links", "one of the strongest links of a layer in a document, the
     Column("key", "string", "", "the word that is looked at"),
     Column("query_position", "int32", "words", "which word of the document, from 0; a special token is one too"),
     Column("key_position", "int32", "words", "the same of the key; smaller than query_position: the head looks back"),
-    Column("distance", "int32", "words", "|query_position − key_position|"),
+    Column("distance", "int32", "words", "|query_position − key_position|; null between the two texts of a pair"),
     Column("weight", "float32", "share", "summed over the key's tokens, the mean over the query's (Clark et al. 2019)"),
 ))  # fmt: skip
 

@@ -20,6 +20,7 @@ class DocumentResult:
         windows: the number of windows in which it was read; 1 if the model read it whole.
         seconds: its share of the time that was spent on it and those that ran with it.
         reason: why it failed.
+        target: the tokens of the target, of a pair.
     """
 
     document: Document
@@ -28,3 +29,9 @@ class DocumentResult:
     windows: int = 0
     seconds: float = 0.0
     reason: str = ""
+    target: Encoding | None = None
+
+    @property
+    def looking(self) -> Encoding | None:
+        """The text whose words look: the target of a pair."""
+        return self.target or self.encoding

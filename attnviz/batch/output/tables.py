@@ -155,13 +155,18 @@ def _heads(numbers: NDArray[np.int64], figures: NDArray[np.float64], layers: NDA
 def _links(
     numbers: NDArray[np.int64], measured: Sequence[tuple[DocumentResult, Measured]], layers: NDArray[np.int16]
 ) -> pa.Table:
+    import pyarrow as pa
+
     each = [one.links for _, one in measured]
     counts = [len(links) for links in each]
     query, key = (_joined(each, name, np.int32) for name in ("query", "key"))
-    # The words of all documents stand in one row, those of a document from ``first`` on.
-    words = [found.encoding.words if found.encoding else () for found, _ in measured]
-    first = np.repeat(np.cumsum([0, *map(len, words)])[:-1], counts)
-    texts = _texts([word for some in words for word in some], query + first, key + first)
+    texts = [
+        _linked([each.words if each else () for each in encodings], counts, places)
+        for encodings, places in (
+            ([found.looking for found, _ in measured], query), ([found.encoding for found, _ in measured], key)
+        )
+    ]  # fmt: skip
+    pairs = np.repeat([found.target is not None for found, _ in measured], counts).astype(bool)
     columns = {
         "document": np.repeat(numbers, counts),
         "layer": layers[_joined(each, "layer", np.int16)],
@@ -170,7 +175,7 @@ def _links(
         "key": texts[1],
         "query_position": query,
         "key_position": key,
-        "distance": np.abs(query - key),
+        "distance": pa.array(np.abs(query - key), pa.int32(), mask=pairs),
         "weight": _joined(each, "weight", np.float32),
     }
     return _table(table_schema("links"), columns)
@@ -181,20 +186,24 @@ def _joined(each: Sequence[WordLinks], name: str, kind: type[np.generic]) -> NDA
     return np.concatenate(arrays).astype(kind, copy=False) if arrays else np.empty(0, kind)
 
 
-def _texts(words: Sequence[Word], *positions: NDArray[np.int64]) -> list[pa.Array]:
-    """The texts of the words at each of the ``positions``. Only words that have a link are converted to Arrow."""
+def _linked(words: Sequence[Sequence[Word]], counts: Sequence[int], places: NDArray[np.int64]) -> pa.Array:
+    """The texts of the ``words`` of each document at its ``counts`` of ``places``.
+
+    Only words that have a link are converted to Arrow.
+    """
     import pyarrow as pa
 
-    linked = np.zeros(len(words), bool)
-    for some in positions:
-        linked[some] = True
-    found = [word.text for word in compress(words, linked)]
+    # The words of all documents stand in one row, those of a document from its first on.
+    places = places + np.repeat(np.cumsum([0, *map(len, words)])[:-1], counts)
+    row = [word for some in words for word in some]
+    linked = np.zeros(len(row), bool)
+    linked[places] = True
+    found = [word.text for word in compress(row, linked)]
     try:
         texts = pa.array(found, pa.string())
     except UnicodeEncodeError:
         texts = pa.array(list(map(_writable, found)), pa.string())
-    order = np.cumsum(linked) - 1
-    return [texts.take(pa.array(order[some])) for some in positions]
+    return texts.take(pa.array((np.cumsum(linked) - 1)[places]))
 
 
 def _writable(text: str) -> str:
