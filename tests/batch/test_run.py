@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from attnviz.analysis.corpus import alone
 from attnviz.analysis.corpus.alone import measure_alone
 from attnviz.attention import block_sizes as sizes
 from attnviz.attention.kernel import Tile
@@ -188,7 +189,7 @@ measure = runs.Bench.measure
 def test_a_model_of_uneven_layers_is_refused_before_a_folder_is_made(
     tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(work._Heads, "tile", lambda self, tile: self.heads.update({tile.layer: uneven(tile)}))
+    monkeypatch.setattr(alone._Heads, "tile", lambda self, tile: self.heads.update({tile.layer: uneven(tile)}))
     with pytest.raises(UnsupportedModel, match="its layers have 4, 5 heads"):
         run_job(job(lines(tmp_path / "a.txt", SENTENCES), tmp_path / "out", tiny_bert), Seen())
     assert not tmp_path.joinpath("out").exists()

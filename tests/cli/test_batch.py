@@ -69,7 +69,8 @@ def test_a_folder_of_texts_becomes_tables_a_summary_a_picture_and_a_page(
         assert_rows(out, number, encoding, by_definition(model, encoding, Request()))
     assert json.loads(out.joinpath("summary.json").read_bytes())["counts"]["documents"] == 5
     amounts = sum(metric.kind == "amount" for metric in METRICS)
-    assert pq.read_table(out / "summary.parquet").num_rows == 3 * 4 * amounts
+    scores = 2  # positional, and induction on random tokens
+    assert pq.read_table(out / "summary.parquet").num_rows == 3 * 4 * (amounts + scores)
     with Image.open(out / "heads.png") as picture:
         assert picture.size[0] > 500
     assert out.joinpath("report.html").read_text().startswith("<!doctype html>")
