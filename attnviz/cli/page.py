@@ -61,7 +61,7 @@ def page_of(found: list[Observation], command: str, check: Check | None = None, 
         return text_page(found, TextAbout(command, neurons=neurons))
     from attnviz.render.terminal.report import check_line
 
-    return text_page(found, TextAbout(command, str(check_line(check)), check.passed, neurons))
+    return text_page(found, TextAbout(command, str(check_line(check, found[0].measure)), check.passed, neurons))
 
 
 def open_page(found: Observation, command: str, check: Check | None, *, neurons: bool) -> None:

@@ -142,7 +142,7 @@ def _print_screen(
     checked = checking()
     with console.fail_if_checked(checked):
         if checked is None or checked.passed:
-            out.print(check_line(checked) if checked else unchecked_line(unchecked))
+            out.print(check_line(checked, summary.units.measure) if checked else unchecked_line(unchecked))
         then(checked)
 
 

@@ -290,11 +290,9 @@ class Attention(record.AttentionRecord, _Saveable):
 
     def _repr_png_(self) -> bytes:
         from attnviz.analysis.text.replaying import replay
-        from attnviz.analysis.text.shown_maps import grid
-        from attnviz.render.figure import Style, draw_grid, to_png
+        from attnviz.render.figure import Style, draw_view, to_png
 
-        observation = replay(self, _SHOWN)
-        return to_png(draw_grid(observation, grid(observation), Style(dpi=100)))
+        return to_png(draw_view(replay(self, _SHOWN), "grid", Style(dpi=100)))
 
 
 class EncoderDecoder(record.EncoderDecoderRecord, _Saveable):

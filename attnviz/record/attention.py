@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.encoding import Encoding
-from attnviz.record.measure import WeightsName
+from attnviz.record.measure import WeightsName, measure_of
 from attnviz.record.prediction import Prediction
 from attnviz.record.texts import RecordTexts
 
@@ -93,7 +93,8 @@ class AttentionRecord(RecordTexts):
         note = f"; {self.note}" if self.note else ""
         said = f"; {self.prediction.describe(self.encoding)}" if self.prediction else ""
         what = "Attention" if self.measure == "attention" else f"Attention ({self.measure})"
-        return f"<{what} of {self.model}: {self.layers} layers × {self.heads} heads, {sizes}{said}{note}>"
+        heads = "" if measure_of(self.measure).by_layer else f" × {self.heads} heads"
+        return f"<{what} of {self.model}: {self.layers} layers{heads}, {sizes}{said}{note}>"
 
 
 def _of_layers(values: tuple[float, ...], like: Array) -> Array:

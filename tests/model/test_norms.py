@@ -172,6 +172,30 @@ def test_a_long_text_has_the_norms_of_a_short_one(tmp_path: Path) -> None:
         assert seen.figures["largest"].max() <= 1 + 1e-6  # figures are of shares of a row
 
 
+@pytest.mark.parametrize("options", [{}, {"generate": 3}])
+def test_the_weights_below_the_norms_of_a_long_text_are_checked(options: dict[str, Any], tmp_path: Path) -> None:
+    """Rows of the very run are held to transformers; a wrong one is found."""
+    model = attnviz.load(tiny.llama(tmp_path))
+    found = model.observe(tiny.SENTENCE, weights="norm", **options)
+    assert found.evidence is not None
+    assert np.abs(np.stack([*found.evidence.rows[0].weights.values()]).sum(-1) - 1).max() < 1e-5  # no norms
+    check = model.check_record(found)
+    assert check.passed
+    assert check.max_abs_diff < 1e-5
+    found.evidence.rows[0].weights[1][0, 2, 0] += 0.01
+    assert not model.check_record(found).passed
+
+
+def test_windows_have_norms(tmp_path: Path) -> None:
+    model = attnviz.load(tiny.bert(tmp_path / "bert"))
+    text = " ".join([tiny.SENTENCE] * 12)
+    request = Request(weights="norm")
+    found = model.observe(text, request=request, windows=True)
+    assert found.windows is not None
+    assert found.links.weights.max() > 0
+    assert model.check_record(found).passed
+
+
 def test_records_say_what_they_hold(tmp_path: Path) -> None:
     model = attnviz.load(tiny.bert(tmp_path / "bert"))
     for name in ("norm", "rollout"):

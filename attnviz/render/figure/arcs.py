@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from attnviz.analysis.text.arcs import MOST_WORDS, Arcs
 from attnviz.record import Observation
 from attnviz.render.figure import sheet
-from attnviz.render.figure.captions import axis_names, hidden_note, picture_name
+from attnviz.render.figure.captions import axis_names, hidden_note, measure_note, picture_name
 from attnviz.render.figure.cells import PITCH
 from attnviz.render.figure.fonts import families, shorten_to, text_width
 from attnviz.render.figure.sheet import EDGE, LABEL, SMALL, Sheet
@@ -221,7 +221,7 @@ def _notes(observation: Observation, arcs: Arcs, style: Style) -> list[str]:
     measure = observation.measure
     what = "weight" if measure.plain else measure.name
     ends = f"{sheet.number(low, measure.share)} to {sheet.amount(high, measure)}"
-    notes = [f"{drawn}: {what}, from {ends}{how}{divided}"]
+    notes = [measure_note(measure), f"{drawn}: {what}, from {ends}{how}{divided}"]
     if arcs.averaged:
         notes.append(f"the mean of {arcs.averaged} heads")
     if arcs.left_out:

@@ -15,8 +15,17 @@ def picture_name(observation: Observation) -> str:
     """Return the model's name, and which of its maps this is if it has several."""
     kind = "" if observation.kind == "self" else f"  {observation.kind}"
     whose = "  observed" if observation.backend == "observed" else ""
-    measure = "" if observation.measure.plain else f"  {observation.measure.title}"
+    measure = "" if observation.measure.plain else f"  {observation.measure.name}"
     return clean(observation.model.rpartition("/")[2]) + kind + whose + measure
+
+
+def measure_note(measure: Measure, *, own: bool = False) -> str:
+    """Return what the numbers are, with the paper; empty for attention.
+
+    ``own`` says that what tokens keep of themselves is left out of the scale.
+    """
+    beyond = "; the scale ends at the largest part of another token" if own and measure.residual else ""
+    return "" if measure.plain else f"{measure.title} ({measure.source}){beyond}"
 
 
 def axis_names(units: Reading) -> tuple[str, str]:
@@ -41,7 +50,7 @@ def scale_note(style: Style, heads: int, measure: Measure = ATTENTION) -> str:
     head = "layer" if measure.by_layer else "head"
     shared = "" if heads == 1 else f"one scale for all {head}s"
     if style.own_scale and heads > 1:
-        shared = f"each {head} has a scale of its own, to its largest {'weight' if measure.plain else 'number'}"
+        shared = f"each {head} has a scale of its own{', to its largest weight' if measure.plain else ''}"
     return "; ".join(filter(None, (shared, log_note(style))))
 
 

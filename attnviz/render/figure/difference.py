@@ -10,7 +10,7 @@ from attnviz.analysis.text.aligned import Aligned
 from attnviz.analysis.text.units import Reading
 from attnviz.render import palette
 from attnviz.render.figure import sheet
-from attnviz.render.figure.captions import axis_names, bar_label
+from attnviz.render.figure.captions import axis_names, bar_label, measure_note
 from attnviz.render.figure.fonts import shorten_to
 from attnviz.render.figure.layout import NAMED, Around, Panel
 from attnviz.render.figure.panels import draw_panels
@@ -54,9 +54,10 @@ def draw_difference(aligned: Aligned, units: Reading, style: Style | None = None
         if aligned.alone:
             notes.append("the difference has the words that correspond in both")
     named = max(max(each.weights.shape) for each in aligned.maps) <= NAMED
-    measure = "" if units.measure.plain else f"  {units.measure.title}"
+    measure = "" if units.measure.plain else f"  {units.measure.name}"
+    notes.insert(0, measure_note(units.measure))
     title = f"{clean(aligned.title)}{measure}  {head_name(*aligned.head, units.measure)}"
-    around = Around(title, notes, axis_names(units), "", named)
+    around = Around(title, [note for note in notes if note], axis_names(units), "", named)
     return draw_panels(panels, around, style)
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from attnviz.analysis.text.shown_maps import Grid, hidden_shares
 from attnviz.record import Observation
 from attnviz.render.figure import sheet
-from attnviz.render.figure.captions import bar_label, hidden_note, picture_name, scale_note
+from attnviz.render.figure.captions import bar_label, hidden_note, measure_note, picture_name, scale_note
 from attnviz.render.figure.fonts import text_width
 from attnviz.render.figure.sheet import BAR, EDGE, LABEL, Scale
 from attnviz.render.figure.style import Style, own_settings
@@ -192,6 +192,7 @@ def _notes(observation: Observation, maps: Grid, framed: Places, style: Style) -
     shares = hidden_shares(maps.weights, observation, pooled=maps.size is not None)
     heads = maps.weights.shape[0] * maps.weights.shape[1]
     return [
+        measure_note(observation.measure),
         scale_note(style, heads, observation.measure) if style.own_scale or style.log else "",
         _framed_note(observation) if framed else "",
         "" if shares is None else hidden_note(observation, float(shares.mean())),

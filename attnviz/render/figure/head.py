@@ -12,7 +12,7 @@ from attnviz.analysis.text.shown_maps import HeadMap, hidden_shares
 from attnviz.analysis.text.units import Reading
 from attnviz.record import Observation
 from attnviz.render.figure import sheet
-from attnviz.render.figure.captions import axis_names, bar_label, hidden_note, picture_name, scale_note
+from attnviz.render.figure.captions import axis_names, bar_label, hidden_note, measure_note, picture_name, scale_note
 from attnviz.render.figure.layout import BIG, NAMED, Around, Panel
 from attnviz.render.figure.panels import draw_panels
 from attnviz.render.figure.sheet import Scale
@@ -53,7 +53,7 @@ def draw_heads(
     style = style or Style()
     maps, named = _heatmaps(units, heads, style)
     across = columns_of(units, heads[0], maps[0])
-    largest = [float(np.nanmax(heatmap.values)) for heatmap in maps]
+    largest = [_largest(units, *pair) for pair in zip(heads, maps, strict=True)]
     own = style.own_scale and len(heads) > 1
     colours = sheet.colours_of(style)
     panels = []
@@ -87,6 +87,14 @@ def _heatmaps(units: Reading, heads: Sequence[HeadMap], style: Style) -> tuple[l
     return [pool(heatmap, most, most) for heatmap in whole], named
 
 
+def _largest(units: Reading, head: HeadMap, heatmap: Heatmap) -> float:
+    """Return where the scale of a map ends: at what a token keeps of itself all others would be pale."""
+    own = heatmap.values.shape == head.weights.shape and head.rows[:, None] == head.columns
+    if units.measure.residual and units.one_text and np.any(own):
+        return float(np.where(own, 0, head.weights).max()) or 1.0
+    return float(np.nanmax(heatmap.values))
+
+
 def columns_of(units: Reading, head: HeadMap, heatmap: Heatmap) -> tuple[str, ...]:
     """Return the labels of columns: in units larger than words numbers, unless the rows do not say what these are."""
     if heatmap.named and not set(head.columns.tolist()) <= set(head.rows.tolist()):
@@ -99,4 +107,6 @@ def _notes(observation: Observation, panels: Sequence[Panel], style: Style) -> l
     heatmap = panels[0].heatmap
     known = [panel.hidden for panel in panels if panel.hidden is not None]
     hidden = hidden_note(observation, float(np.mean([share.mean() for share in known]))) if known else ""
-    return [note for note in (heatmap.pooled, scale_note(style, len(panels), observation.measure), hidden) if note]
+    measure = observation.measure
+    said = measure_note(measure, own=observation.keys is None and not heatmap.pooled and not style.vmax)
+    return [note for note in (said, heatmap.pooled, scale_note(style, len(panels), measure), hidden) if note]

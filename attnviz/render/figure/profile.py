@@ -23,5 +23,8 @@ def draw_profile(observation: Observation, style: Style | None = None) -> Figure
         UsageError: the picture would have too many pixels.
     """
     layers = observation.layer_numbers
-    title = f"{picture_name(observation)}  {len(layers)} layers × {observation.heads} heads"
-    return draw_maps(profile_maps(observation), layers, title, _NOTE, style)
+    heads = "" if observation.measure.by_layer else f" × {observation.heads} heads"
+    title = f"{picture_name(observation)}  {len(layers)} layers{heads}"
+    measure = observation.measure
+    note = _NOTE if measure.plain else f"{_NOTE}; of rows of {measure.name} divided by their sums ({measure.source})"
+    return draw_maps(profile_maps(observation), layers, title, note, style)

@@ -130,6 +130,7 @@ def draw_clusters(table: Table, style: Style | None = None) -> Figure:
     x, y = (np.asarray(table[name], float) for name in ("x", "y"))
     tall = square * min(max(float(np.ptp(y)) / max(float(np.ptp(x)), 1e-9), 0.5), 0.9)
     tall = max(tall, min(room, square)) if beside else tall
+    tall = max(tall, min(room, square)) if beside else tall
     inside = max(tall, room) if beside else tall + 0.15 + room
     page = sheet.new_sheet(style, around, around.above + inside + 0.1 + around.below)
     _draw_places(page, table, (EDGE, around.above + 0.02, square, tall), style)

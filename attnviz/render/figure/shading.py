@@ -15,7 +15,7 @@ from attnviz.analysis.text.shading import Shading
 from attnviz.record import Observation
 from attnviz.render import palette
 from attnviz.render.figure import sheet
-from attnviz.render.figure.captions import bar_label, hidden_note, log_note, picture_name
+from attnviz.render.figure.captions import bar_label, hidden_note, log_note, measure_note, picture_name
 from attnviz.render.figure.fonts import families, shorten_to, text_width
 from attnviz.render.figure.sheet import BAR, EDGE, LABEL, Scale
 from attnviz.render.figure.style import Style, own_settings
@@ -61,7 +61,10 @@ def draw_shading(observation: Observation, shading: Shading, style: Style | None
     axes = page.axes(0, around.above, page.width, high)
     axes.set(xlim=(0, page.width), ylim=(len(names) * block, 0))
     axes.set_axis_off()
-    norm = sheet.norm_of(style, float(shading.weights.max(initial=0.0)))
+    others = shading.weights
+    if observation.measure.residual and shading.query is not None:  # its own part would make all others pale
+        others = np.delete(shading.weights, shading.query, -1)
+    norm = sheet.norm_of(style, float(others.max(initial=0.0)))
     scale = Scale(norm, sheet.colours_of(style), observation.measure.share)
     for line, name in enumerate(names):
         top = line * block
@@ -118,4 +121,4 @@ def _draw_line(axes: Axes, boxes: _Boxes, colours: NDArray[np.floating], style: 
 def _notes(observation: Observation, shading: Shading, style: Style) -> list[str]:
     """Return what must be said of the picture, a note each."""
     hidden = "" if shading.hidden is None else hidden_note(observation, shading.hidden)
-    return [note for note in (log_note(style), hidden) if note]
+    return [note for note in (measure_note(observation.measure, own=not style.vmax), log_note(style), hidden) if note]

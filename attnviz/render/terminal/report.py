@@ -10,6 +10,7 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from attnviz.record import ATTENTION, Measure
 from attnviz.render.labels import clean
 
 if TYPE_CHECKING:
@@ -21,8 +22,11 @@ _MORE = ("mean |Δ| weights", "worst head")
 """The columns of that table that a narrow console leaves out."""
 
 
-def check_line(check: Check) -> Text:
-    """Return the verdict: ``✓ 72 heads agree with transformers to 2.4e-07 in all 15 rows``, or what disagrees."""
+def check_line(check: Check, measure: Measure = ATTENTION) -> Text:
+    """Return the verdict: ``✓ 72 heads agree with transformers to 2.4e-07 in all 15 rows``, or what disagrees.
+
+    Of a ``measure`` that is made of attention weights, these are what was compared.
+    """
     if check.inputs.differs:
         return Text(
             f"✗ attnviz tokenizes the text differently from transformers: {clean(check.inputs.differs)}", "bold red"
@@ -38,6 +42,7 @@ def check_line(check: Check) -> Text:
         apart = f"by {check.logits.max_abs_diff:.1e} (tolerance {check.logits.tolerance:.0e})"
         return Text(f"✗ the scores of the labels differ from transformers' {apart}", "bold red")
     whom = f"{check.heads} heads" if check.heads else "the hidden states"
+    whom = whom if measure.plain else f"the attention weights below, in {whom},"
     also = "" if check.heads else " (its attention returns no weights)"
     if check.against == "sdpa":
         also = " by its SDPA (its eager attention contradicts that)"
