@@ -22,12 +22,10 @@ from attnviz.render.terminal import screen as terminal
 from attnviz.render.terminal.report import check_line
 from tests import corpus, relations
 from tests.benchmarks import smollm2
+from tests.readme import BANK, RIVER
 from tests.records import summary_of
 
 SAMPLES = Path(__file__).parent.parent / "samples"
-BANK = (SAMPLES / "bank.txt").read_text().strip()
-RIVER = "The bank flooded the meadow because the river had strong currents."
-"""A sentence of the other bank, word beside word."""
 
 
 def screen(folder: Path | None = None, width: int = 80) -> str:

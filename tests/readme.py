@@ -39,6 +39,18 @@ def sizing(*given: str) -> str:
     return re.sub(r"^  (?:a worker|free memory|time) .*\n(?:   {10,}.*\n)*", "", printed, flags=re.MULTILINE)
 
 
+def printed(*arguments: str, lines: slice = slice(None)) -> str:
+    """A command and what it prints, as Markdown; of many lines some."""
+    command = " ".join(f'"{each}"' if " " in each else each for each in arguments)
+    shown = "\n".join(_printed(*arguments).splitlines()[lines])
+    return f"```text\n$ attnviz {command}\n{shown}\n```"
+
+
+BANK = (ROOT / "samples" / "bank.txt").read_text().strip()
+RIVER = "The bank flooded the meadow because the river had strong currents."
+"""A sentence of the other bank, word beside word."""
+
+
 def _printed(*arguments: str) -> str:
     plain = {name: value for name, value in os.environ.items() if name not in ("FORCE_COLOR", "ATTNVIZ_MODEL")}
     printed = subprocess.run(

@@ -79,3 +79,12 @@ def test_bad_input_says_what_to_do(run: Run, given: tuple[str, ...], message: st
     assert result.code == ExitCode.USAGE
     assert message in result.err
     assert "Traceback" not in result.err
+
+
+def test_only_the_heads_that_are_asked_for_are_ranked(run: Run) -> None:
+    rows = json.loads(run("find", S, "--from", "bank", "--layer", "1", "--head", "0,2", "--json").out)["rows"]
+    assert {(row["layer"], row["head"]) for row in rows} == {(1, 0), (1, 2)}
+    result = run("find", S, "--from", "bank", "--head", "14")
+    assert result.code == ExitCode.USAGE
+    assert "no head 14" in result.err
+    assert "no layer 9" in run("find", S, "--from", "bank", "--layer", "9").err

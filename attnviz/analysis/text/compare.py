@@ -13,6 +13,7 @@ from attnviz.analysis.text.aligned import both_words
 from attnviz.analysis.text.find import measured_notes
 from attnviz.analysis.text.links import find_in
 from attnviz.analysis.text.matching import match_words
+from attnviz.analysis.text.shown_maps import of_heads
 from attnviz.analysis.text.units import Reading, reading_of
 from attnviz.errors import UsageError
 from attnviz.record import Measure, Observation, Spread
@@ -98,7 +99,7 @@ def compare(first: Observation, second: Observation, word: str | None = None) ->
         "compare", _title(first, second, word), _COLUMNS, {name: found.reshape(-1) for name, found in values.items()},
         about=_about(first, second, word), notes=(*_measured(first.measure), *_notes(units, rows, keys, sides)),
     )  # fmt: skip
-    found = ranked_by(table, "divergence")
+    found = of_heads(ranked_by(table, "divergence"), first, first.request.heads)
     return found.without("head", "other_head") if first.measure.by_layer else found
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.analysis.table import Column, Table, ranked_by
+from attnviz.analysis.text.shown_maps import of_heads
 from attnviz.analysis.text.units import Reading, reading_of
 from attnviz.analysis.text.usual import lifts_of, places_of, sizes_of
 from attnviz.analysis.text.wanted import Place
@@ -79,6 +80,7 @@ def find_links(observation: Observation, *, rank: str = "lift", both: bool = Tru
     }  # fmt: skip
     notes = (*measured_notes(measure), _NOTE, *([_OWN] if measure.residual else []), *search.notes)
     found = ranked_by(Table("find", title, _columns(measure), values, about=about, notes=notes), rank)
+    found = of_heads(found, observation, observation.request.heads)
     return found.without("head") if measure.by_layer else found
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from attnviz.analysis.table import Table
 from attnviz.analysis.text.units import Axis, Reading, reading_of
 from attnviz.errors import UsageError
 from attnviz.record import Array, Heads, Observation
@@ -174,6 +175,24 @@ def pick_heads(units: Reading, strength: NDArray[np.float64], wanted: Heads) -> 
         return [(layer, int(strength[layer].argmax())) for layer in asked]
     layer, head = divmod(int(strength.argmax()), width)
     return [(layer, head)]
+
+
+def of_heads(table: Table, observation: Observation, heads: Heads) -> Table:
+    """The rows of a ``table`` that are of the ``heads`` that are asked for.
+
+    Raises:
+        UsageError: a layer or head that the model does not have; the mean of heads, which no row is of.
+    """
+    if heads.mean:
+        raise UsageError("an answer is about single heads: there is none about their mean", hint="Leave the mean out.")
+    kept = np.ones(len(table), bool)
+    if heads.layers is not None:
+        require_layers(heads.layers, observation.layer_numbers)
+        kept &= np.isin(table["layer"], heads.layers)
+    if heads.heads is not None and "head" in table.values:
+        require_heads(heads.heads, observation.heads)
+        kept &= np.isin(table["head"], heads.heads)
+    return table.take(np.flatnonzero(kept))
 
 
 def require_layers(wanted: Sequence[int], there: Sequence[int]) -> None:
