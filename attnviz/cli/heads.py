@@ -46,6 +46,13 @@ def heads(
             rich_help_panel=VIEW,
         ),
     ] = None,
+    circuits: Annotated[
+        bool,
+        typer.Option("--circuits", help="What heads do by their weights alone: copy, compose.", rich_help_panel=VIEW),
+    ] = False,
+    edges: Annotated[
+        bool, typer.Option("--edges", help="With --circuits: the pairs of heads that compose.", rich_help_panel=VIEW)
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="The seed of random tokens.", rich_help_panel=VIEW)] = 0,
     model: ModelOptions,
     answer: AnswerOptions,
@@ -56,6 +63,11 @@ def heads(
     """
     answer.place()
     into = _clusters(clusters)
+    if circuits or edges:
+        if inputs or from_ is not None or role is not None or into is not None:
+            raise UsageError("--circuits are of weights alone, and texts, a role or clusters are asked for too")
+        give_answer(model.load().circuits(edges=edges), answer)
+        return
     if from_ is not None:
         if inputs:
             raise UsageError("both files and --from are given", hint="Results stand for the texts: leave one out.")

@@ -54,6 +54,27 @@ class Answering(Opened):
         asked = HeadQuestion(self.name, self.backend, self.checkpoint.tokenizer, role, clusters, seed)
         return Table.of(asked.of_random_tokens() if texts is None else asked.of_texts(texts, on_progress))
 
+    def circuits(self, *, edges: bool = False) -> Table:
+        """What heads do by their weights alone, without any text, as ``attnviz heads --circuits`` says it.
+
+        Args:
+            edges: a row for each pair of heads of which the later one composes with the earlier one, instead of one for
+                each head.
+
+        Raises:
+            UsageError: attnviz does not run the model by its own forward pass, and so does not know its matrices.
+            ModelError: the checkpoint is damaged.
+        """
+        from attnviz.analysis.corpus.circuits import circuits_table
+        from attnviz.interface.tables import Table
+        from attnviz.model.circuits import read_circuits
+
+        self.follow()
+        if self.backend.name != "native":
+            raise UsageError(f"{self.name} has no circuits here: they are read of models that attnviz runs natively")
+        found = read_circuits(self.backend.network, self.checkpoint)
+        return Table.of(circuits_table(found, self.name, edges=edges))
+
     def relations(
         self,
         treebank: Treebank | Sentences,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -117,3 +118,32 @@ def test_a_file_that_can_not_be_read_is_counted(run: Run, corpus: Path, tmp_path
     result = run("heads", corpus, tmp_path / "torn.txt")
     assert result.code in (0, ExitCode.SOME_FAILED)
     assert "documents of" in result.out
+
+
+def test_circuits_need_no_text(run: Run, tiny_llama: Path, tmp_path: Path) -> None:
+    document = json.loads(run("heads", "--circuits", "--model", tiny_llama, "--json").out)
+    validate(document, "answer")
+    assert document["ranked"] == "copying"
+    edges = run("heads", "--circuits", "--edges", "--model", tiny_llama)
+    assert edges.lines[0].startswith("Which heads compose?")
+    assert run("heads", "--circuits", "--model", tiny_llama, "-o", tmp_path / "copying.png").code == 0
+    assert "--circuits are of weights alone" in run("heads", "x.txt", "--circuits").said
+
+
+def test_clusters_are_made_and_drawn(run: Run, corpus: Path, results: Path, tmp_path: Path) -> None:
+    pytest.importorskip("scipy")
+    shown = run("heads", corpus, "--split", "line", "--clusters", "3")
+    assert shown.lines[0].startswith("Which heads behave alike?")
+    assert "Cluster 3: " in shown.out
+    for given in (("--clusters", "auto"), ()):
+        assert run("heads", corpus, *given, "-o", tmp_path / "heads.png", "--force").code == 0
+    assert "--clusters is '1'" in run("heads", "--clusters", "1").said
+    assert "which results do not keep" in run("heads", "--from", results, "--clusters", "auto").said
+    assert "12 heads make no 13 clusters" in run("heads", corpus, "--clusters", "13").said
+
+
+def test_without_scipy_the_extra_is_named(run: Run, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "scipy.cluster.hierarchy", None)
+    said = run("heads", corpus, "--clusters", "3").said
+    assert "clusters of heads need scipy" in said
+    assert "attnviz[answers]" in said
