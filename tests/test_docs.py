@@ -258,6 +258,11 @@ def assert_current(name: str, now: str) -> None:
     assert now == committed, "make it anew: python -m tests.pictures"
 
 
+def _anchor(title: str) -> str:
+    """The address of a heading within its page, as GitHub makes it: without marks."""
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+
+
 def test_what_the_pages_show_and_link_to_exists() -> None:
     for name, page in {**PAGES, "samples/README.md": SAMPLES}.items():
         folder = (ROOT / name).parent
@@ -267,4 +272,4 @@ def test_what_the_pages_show_and_link_to_exists() -> None:
             path, _, heading = link.partition("#")
             assert (folder / path).exists(), f"{name}: {link}"
             titles = re.findall(r"^#+ (.*)", (folder / path).read_text("utf-8") if heading else "", re.MULTILINE)
-            assert not heading or heading in [title.lower().replace(" ", "-") for title in titles], f"{name}: {link}"
+            assert not heading or heading in map(_anchor, titles), f"{name}: {link}"
