@@ -60,13 +60,14 @@ def align(
         typer.Option("--from", metavar="RECORD", help="A saved record, in place of a text.", rich_help_panel=TEXT),
     ] = None,
     step: Annotated[
-        Literal["reads", "predicts"],
+        Literal["reads", "predicts"] | None,
         typer.Option(
             metavar="STEP",
             help="Whose weights a target word has: the decoder's step that reads it, or that predicts it.",
+            show_default="reads, or both to compare with --gold",
             rich_help_panel=VIEW,
         ),
-    ] = "reads",
+    ] = None,
     layer: Annotated[
         str | None,
         typer.Option(
@@ -112,10 +113,11 @@ def align(
             hint='Give a source and a target: attnviz align "The dog sleeps." --target "Der Hund schläft." -m MODEL; '
             "or --pairs FILE.",
         )
-    from attnviz.analysis.text.word_alignment import REQUEST
+    from attnviz.analysis.text.word_alignment import REQUEST, STEPS
 
     counted = unit or ("space" if many.pairs or many.gold or form == "pharaoh" else "word")
-    run = Aligning(parse_heads(layer, head), step, counted, form, replace(REQUEST, weights=weights), answer)
+    steps = (step,) if step else STEPS if many.gold else STEPS[:1]
+    run = Aligning(parse_heads(layer, head), steps, counted, form, replace(REQUEST, weights=weights), answer)
     gold = (many.gold, int(many.one_based)) if many.gold else None
     if many.pairs:
         run.files(many.pairs, (many.source_field, many.target_field), gold, model)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,16 +29,19 @@ if TYPE_CHECKING:
 
 _GoldFile = tuple[Path, int]
 """A file of gold alignments, and the number of the first word."""
-_Aligned = tuple[int, "CrossWeights"]
-"""A pair that could be read: its number, from 1, and its weights."""
+_Aligned = tuple[int, "Mapping[Step, CrossWeights]"]
+"""A pair that could be read: its number, from 1, and its weights at each step."""
 
 
 @dataclass(frozen=True)
 class Aligning:
-    """What is asked of pairs: of which heads, at which step, in which unit; and how the answer is given."""
+    """What is asked of pairs: of which heads, at which steps, in which unit; and how the answer is given.
+
+    Several steps are compared with gold links.
+    """
 
     heads: Heads
-    step: Step
+    steps: tuple[Step, ...]
     unit: AlignedUnit
     form: Literal["table", "pharaoh"]
     request: Request
@@ -110,10 +113,10 @@ class Aligning:
                 progress.worked(1, len(found.encoding))
                 yield number, self._weights(found)
 
-    def _weights(self, found: Observation) -> CrossWeights:
+    def _weights(self, found: Observation) -> Mapping[Step, CrossWeights]:
         from attnviz.analysis.text.word_alignment import cross_weights
 
-        return cross_weights(found, step=self.step, unit=self.unit)
+        return {step: cross_weights(found, step=step, unit=self.unit) for step in self.steps}
 
     def _read_gold(self, gold: _GoldFile, count: int) -> list[Gold]:
         from attnviz.analysis.corpus.gold_links import parse_gold
@@ -129,25 +132,26 @@ class Aligning:
         if gold:
             give_answer(self._compared(aligned, self._read_gold(gold, count), model, str(gold[0])), self.answer)
             return
-        found = ((number, align(cross, self.heads, self.step)) for number, cross in aligned)
+        step = self.steps[0]
+        found = ((number, align(crosses[step], self.heads, step)) for number, crosses in aligned)
         if self.form == "pharaoh":
             self._print_lines(found, count)
             return
         kept = list(found)
         table = alignment_table(
-            [each for _, each in kept], step=self.step, unit=self.unit, model=model,
+            [each for _, each in kept], step=step, unit=self.unit, model=model,
             numbers=[number for number, _ in kept] if numbered else None,
         )  # fmt: skip
-        draw = partial(_draw, kept[0][1], self.step, model) if len(kept) == 1 else None
+        draw = partial(_draw, kept[0][1], step, model) if len(kept) == 1 else None
         give_answer(table, self.answer, draw, **({} if numbered else {"rows": None}))
 
     def _compared(self, aligned: Iterable[_Aligned], gold: Sequence[Gold], model: str, name: str) -> Table:
         """The errors of all heads."""
         from attnviz.analysis.corpus.alignment_errors import AlignmentErrors
 
-        errors = AlignmentErrors(self.heads, self.step)
-        for number, cross in aligned:
-            errors.add(cross, gold[number - 1], name)
+        errors = AlignmentErrors(self.heads, self.steps)
+        for number, crosses in aligned:
+            errors.add(crosses, gold[number - 1], name)
         return errors.table(model=model, unit=self.unit, gold=name)
 
     @staticmethod

@@ -23,9 +23,9 @@ def cross(*heads: str) -> CrossWeights:
 
 
 def measured(pairs: list[tuple[CrossWeights, str]], heads: Heads | None = None) -> AlignmentErrors:
-    errors = AlignmentErrors(heads or Heads(), "reads")
+    errors = AlignmentErrors(heads or Heads(), ["reads"])
     for weights, gold in pairs:
-        errors.add(weights, parse_gold(gold, "gold", 1)[0], "gold")
+        errors.add({"reads": weights}, parse_gold(gold, "gold", 1)[0], "gold")
     return errors
 
 
@@ -62,8 +62,8 @@ def test_the_best_head_is_chosen_on_one_half_and_measured_on_the_other() -> None
     assert set(found) == {"all heads of L4", "L4 H0", "L4 H1"}
     assert (found["L4 H0"]["aer_odd"], found["L4 H0"]["aer_even"]) == (0, pytest.approx(2 / 3))
     assert (found["L4 H1"]["aer_odd"], found["L4 H1"]["aer_even"]) == (pytest.approx(2 / 3), 0)
-    assert "takes the mean of all heads of L4: rate" in table.notes[0]
-    assert "Best on the odd pairs: L4 H0 (0.0%)" in table.notes[1]
+    assert "takes the mean of all heads of L4, at the step that reads the target word: rate" in table.notes[0]
+    assert "Best on the odd pairs (0.0%): L4 H0, at the step that reads the target word." in table.notes[1]
     assert "its rate is 66.7%" in table.notes[1]
     assert table["aer"].tolist() == sorted(table["aer"].tolist())
 
@@ -108,3 +108,17 @@ def test_a_link_beyond_the_words_is_named() -> None:
         measured([(cross("0-0"), "0-3")])
     with pytest.raises(InputError, match="no pair could be aligned"):
         measured([]).table(model="m", unit="space", gold="gold")
+
+
+def test_both_steps_are_compared_and_the_best_may_be_of_either() -> None:
+    errors = AlignmentErrors(Heads(), ["reads", "predicts"])
+    for _ in range(2):
+        crosses = {"reads": cross("0-2 1-1 2-0"), "predicts": cross("0-0 1-1 2-2")}
+        errors.add(crosses, parse_gold("0-0 1-1 2-2", "gold", 1)[0], "gold")  # type: ignore[arg-type]
+    table = errors.table(model="m", unit="space", gold="gold")
+    found = {(row["heads"], row["step"]): row["aer"] for row in table.rows()}
+    assert found[("L4 H0", "predicts")] == 0
+    assert found[("L4 H0", "reads")] == pytest.approx(2 / 3)
+    assert (table.about["step"], table.about["heads"]) == ("reads", "all heads of L4")
+    assert "at the step that reads the target word: rate 66.7%" in table.notes[0]
+    assert "at the step that predicts the target word." in table.notes[1]

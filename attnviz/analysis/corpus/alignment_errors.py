@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,28 +56,29 @@ class AlignmentErrors:
     """Compares the alignments of pairs with gold ones.
 
     Where heads are chosen, these alone are compared. Else every head is, the mean of each layer and that of all heads,
-    beside the heads that ``align`` takes unasked; pairs count in two halves, so that the best can be chosen on one
-    half and measured on the other.
+    beside the heads that ``align`` takes unasked. Several ``steps`` are all compared, the first is that of ``align``.
+    Pairs count in two halves, so that the best can be chosen on one half and measured on the other.
     """
 
-    def __init__(self, heads: Heads, step: Step) -> None:
-        self._heads, self._step = heads, step
+    def __init__(self, heads: Heads, steps: Sequence[Step]) -> None:
+        self._heads, self._steps = heads, tuple(steps)
         self._chosen = heads.layers is not None or heads.heads is not None
-        self._names: tuple[str, ...] = ()
-        self._usual = ""
+        self._names: tuple[tuple[Step, str], ...] = ()
         self._halves: list[Errors | None] = [None, None]
         self.pairs = 0
 
-    def add(self, cross: CrossWeights, gold: Gold, name: str) -> None:
-        """Count a pair; ``name`` is that of the file of gold alignments.
+    def add(self, crosses: Mapping[Step, CrossWeights], gold: Gold, name: str) -> None:
+        """Count a pair, whose weights at each step are given; ``name`` is that of the file of gold alignments.
 
         Raises:
             InputError: a gold link is of a word that there is not.
             UsageError: heads that there are not.
         """
-        _require_words(cross, gold, name)
-        self._usual = align(cross, self._heads, self._step).heads
-        names, weights = zip(*self._candidates(cross), strict=True)
+        _require_words(crosses[self._steps[0]], gold, name)
+        found_at = [
+            ((step, heads), weights) for step in self._steps for heads, weights in self._candidates(crosses[step], step)
+        ]
+        names, weights = zip(*found_at, strict=True)
         self._names = names
         found = [links_of(each) for each in weights]
         counted = Errors(
@@ -90,8 +91,8 @@ class AlignmentErrors:
         self._halves[self.pairs % 2] = counted if before is None else before + counted
         self.pairs += 1
 
-    def _candidates(self, cross: CrossWeights) -> Iterator[tuple[str, NDArray[np.float64]]]:
-        usual = align(cross, self._heads, self._step)
+    def _candidates(self, cross: CrossWeights, step: Step) -> Iterator[tuple[str, NDArray[np.float64]]]:
+        usual = align(cross, self._heads, step)
         yield usual.heads, usual.weights
         if self._chosen:
             return
@@ -99,7 +100,7 @@ class AlignmentErrors:
             alone = cross.measure.by_layer
             each = [Heads((layer,))] + [Heads((layer,), (head,)) for head in range(cross.weights.shape[1]) if not alone]
             for heads in each:
-                found = align(cross, heads, self._step)
+                found = align(cross, heads, step)
                 if found.heads != usual.heads:
                     yield found.heads, found.weights
         if len(cross.layers) > 1:
@@ -123,13 +124,15 @@ class AlignmentErrors:
         odd, even = halves if len(halves) == 2 else (None, None)
         nothing = np.full(len(self._names), np.nan)
         values = {
-            "heads": np.array(self._names, object), "aer": whole.rate, "precision": whole.precision,
-            "recall": whole.recall, "links": whole.links.astype(np.int64),
+            "heads": np.array([heads for _, heads in self._names], object),
+            "step": np.array([step for step, _ in self._names], object),
+            "aer": whole.rate, "precision": whole.precision, "recall": whole.recall,
+            "links": whole.links.astype(np.int64),
             "aer_odd": nothing if odd is None else odd.rate, "aer_even": nothing if even is None else even.rate,
         }  # fmt: skip
         about = {
-            "model": model, "unit": unit, "step": self._step, "gold": gold, "pairs": self.pairs,
-            "heads": self._usual, "sure": int(whole.sure),
+            "model": model, "unit": unit, "step": self._names[0][0], "gold": gold, "pairs": self.pairs,
+            "heads": self._names[0][1], "sure": int(whole.sure),
         }  # fmt: skip
         pairs = "1 pair" if self.pairs == 1 else f"{self.pairs:,} pairs"
         title = f"How far are the alignments of {pairs} from gold ones?"
@@ -139,10 +142,11 @@ class AlignmentErrors:
     def _unasked(self, whole: Errors) -> str:
         """What the heads that were taken without any choice reach."""
         rate, precision, recall = (f"{100 * each[0]:.1f}%" for each in (whole.rate, whole.precision, whole.recall))
-        return (
-            f"Unasked, at the step that {self._step} the target word, align takes {mean_of(self._usual)}: rate {rate}, "
-            f"precision {precision}, recall {recall}."
-        )
+        return f"Unasked, align takes {self._said(0)}: rate {rate}, precision {precision}, recall {recall}."
+
+    def _said(self, place: int) -> str:
+        step, heads = self._names[place]
+        return f"{mean_of(heads)}, at the step that {step} the target word"
 
     def _held_out(self, odd: Errors | None, even: Errors | None) -> list[str]:
         """What the best heads of one half reach on the other."""
@@ -150,13 +154,14 @@ class AlignmentErrors:
             return []
         best = int(np.nanargmin(odd.rate))
         return [
-            f"Best on the odd pairs: {self._names[best]} ({100 * odd.rate[best]:.1f}%). On the even pairs, which had "
+            f"Best on the odd pairs ({100 * odd.rate[best]:.1f}%): {self._said(best)}. On the even pairs, which had "
             f"no say, its rate is {100 * even.rate[best]:.1f}%: report that one, as the best of many is flattered."
         ]
 
 
 _COLUMNS = (
     Column("heads", "the heads whose weights are averaged"),
+    Column("step", "whose weights a target word has: of the step that reads it, or that predicts it"),
     Column(
         "aer",
         "alignment error rate: 1 − (|A∩S| + |A∩P|) / (|A| + |S|) over all pairs (Och & Ney 2003); 0 is best",

@@ -20,6 +20,8 @@ from attnviz.record import ATTENTION, Heads, Measure, Observation, Request
 
 Step = Literal["reads", "predicts"]
 """Whose row of the decoder a target word has: the step that reads the word, or the one before, that predicts it."""
+STEPS = get_args(Step)
+"""Both steps; the first is taken where none is asked for."""
 AlignedUnit = Literal["word", "space", "token"]
 """What is aligned: words, what white space separates (as the files of gold alignments count), or tokens."""
 Link = tuple[int, int]
@@ -107,7 +109,7 @@ def cross_weights(observation: Observation, *, step: Step = "reads", unit: Align
     Raises:
         UsageError: it is of no cross-attention; there are too many weights to keep; no such step or unit.
     """
-    for option, value, known in (("`step`", step, get_args(Step)), ("`unit`", unit, get_args(AlignedUnit))):
+    for option, value, known in (("`step`", step, STEPS), ("`unit`", unit, get_args(AlignedUnit))):
         if value not in known:
             raise not_one_of(option, str(value), known)
     if observation.kind != "cross" or observation.keys is None:
