@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
+from tokenizers import processors
 
 from attnviz.analysis.corpus import looks
 from attnviz.analysis.corpus.aligned_words import Aligned, Pairs, align
@@ -123,6 +124,18 @@ def test_a_causal_model_sees_only_what_comes_before(tiny_llama: Path) -> None:
     for each, found_ in zip(aligned, peaks, strict=True):
         assert isinstance(found_, Peaks)
         assert (found_.words < np.arange(len(each.encoding.words))).all()
+
+
+@pytest.mark.parametrize("way", ["packed", "observed"])
+def test_the_first_word_of_a_causal_model_is_a_sink_where_no_special_token_is_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: Literal["packed", "observed"]
+) -> None:
+    folder = tiny.llama(tmp_path)
+    bare = tiny.wordpiece()
+    bare.post_processor = processors.TemplateProcessing(single="$A", pair="$A $B", special_tokens=[])
+    bare.save(str(folder / "tokenizer.json"))
+    monkeypatch.setattr(looks, "plan_document", lambda *_: Plan(way, "for the test"))
+    assert_as_naive(load(folder), sink=True)
 
 
 @pytest.mark.parametrize("folder", ["tiny_t5", "tiny_mixtral"])
