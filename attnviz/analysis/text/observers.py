@@ -83,6 +83,8 @@ class TextObservers:
     def __init__(self, source: Source, request: Request, layers: int) -> None:
         """``layers`` is how many there will be, for all that is known."""
         request, self._layers = settled(request, source.encoding), layers
+        if not measure_of(request.weights).plain:  # what is usual is known of shares of attention
+            request = replace(request, rank="weight")
         self.source, self.request, self.unit = source, request, request.unit
         self.large = self.unit not in ("token", "word")
         self.share = measure_of(request.weights).share

@@ -14,8 +14,8 @@ from attnviz.model.architecture.spec import BranchNorm, ParallelNorm, PostNorm, 
 from attnviz.model.native.forward import Network
 from attnviz.model.native.run import Run
 
-MOST = 1e13
-"""How many multiplications value zeroing may take: some minutes."""
+MOST = 1e12
+"""How many multiplications value zeroing may take: a minute or two."""
 _TOGETHER = 1 << 22
 """About how many numbers of states are made at once."""
 
@@ -88,7 +88,7 @@ def _require_few(network: Network, n: int) -> None:
     if size * n * n > MOST:
         raise InputError(
             f"zeroing runs each layer once for each token: {n:,} tokens of this model are too many, up to "
-            f"{math.isqrt(int(MOST / size)):,} take some minutes",
+            f"{math.isqrt(int(MOST / size)):,} take a minute or two",
             hint="Give a shorter text; norm+residual takes less time, and says something similar.",
         )
 
