@@ -13,8 +13,9 @@ from tokenizers import processors
 from attnviz.analysis.corpus import looks
 from attnviz.analysis.corpus.aligned_words import Aligned, Pairs, align
 from attnviz.analysis.corpus.looks import find_peaks
-from attnviz.analysis.corpus.relations import DIRECTIONS, OFFSETS, RelationCounts, relations_table, wilson
+from attnviz.analysis.corpus.relations import DIRECTIONS, OFFSETS, RelationCounts, relations_table
 from attnviz.analysis.corpus.treebank import paragraphs_of, read_trees
+from attnviz.analysis.intervals import wilson
 from attnviz.analysis.plan import Plan
 from attnviz.attention.peaks import Peaks
 from attnviz.errors import InputError, UsageError
@@ -179,7 +180,7 @@ def test_the_half_that_chooses_a_head_does_not_judge_it() -> None:
     [(8, 10, 0.4901625, 0.9433178), (0, 10, 0.0, 0.2775328), (10, 10, 0.7224672, 1.0), (263, 500, 0.4822, 0.5694)],
 )
 def test_the_interval_is_wilsons(right: int, count: int, low: float, high: float) -> None:
-    assert wilson(right, count) == pytest.approx((low, high), abs=5e-5)
+    assert wilson(right / count, count) == (pytest.approx(low, abs=5e-5), pytest.approx(high, abs=5e-5))
     assert np.isnan(wilson(0, 0)).all()
 
 

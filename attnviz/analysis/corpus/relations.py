@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from attnviz.analysis.corpus import coreference
 from attnviz.analysis.corpus.aligned_words import Pairs
 from attnviz.analysis.corpus.coreference import Passage
+from attnviz.analysis.intervals import wilson
 from attnviz.analysis.table import Column, Table, ranked_by
 from attnviz.attention.peaks import Peaks
 from attnviz.errors import UsageError, did_you_mean, short
@@ -21,8 +21,6 @@ OFFSETS = tuple(range(-5, 6))
 """The fixed offsets of the baseline: the head is always so many words behind the dependent."""
 DIRECTIONS = ("dep → head", "head → dep")
 """Who looks at whom: the dependent at its head, or the head at its dependent."""
-Z = 1.959964
-"""The quantile of the normal distribution of an interval of 95 %."""
 TITLE = "Which head knows which relation?"
 LEAST = 10
 """The fewest words that a relation has in each half, or it is left out."""
@@ -45,15 +43,6 @@ COLUMNS = (
     Column("chosen_accuracy", "accuracy in the half of the sentences by which the head is chosen", "share",
            shown=False),
 )  # fmt: skip
-
-
-def wilson(right: int, count: int) -> tuple[float, float]:
-    """The 95 % interval of a share of which ``right`` of ``count`` were seen (Wilson 1927); NaN of nothing."""
-    if not count:
-        return float("nan"), float("nan")
-    share, z = right / count, Z * Z / count
-    middle, half = share + z / 2, Z * sqrt(share * (1 - share) / count + z / (4 * count))
-    return max(0.0, (middle - half) / (1 + z)), min(1.0, (middle + half) / (1 + z))
 
 
 @dataclass(eq=False)
@@ -171,7 +160,7 @@ def _row(name: str, counts: _Counts, layer: int, head: int) -> dict[str, Any]:
     count, right = int(counts.count[_REPORTED]), int(counts.right[_REPORTED, direction, layer, head])
     best = int(counts.offsets[_REPORTED].argmax())
     baseline = counts.offsets[_REPORTED, best] / count
-    low, high = wilson(right, count)
+    low, high = (float(end) for end in wilson(right / count, count))
     return {
         "relation": name, "layer": layer, "head": head, "direction": counts.ways[direction],
         "accuracy": right / count, "baseline": baseline,
