@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from attnviz.analysis.text.find import find_links
 from attnviz.analysis.text.replaying import replay, with_other_maps
 from attnviz.interface import Attention, Model, load
-from attnviz.record import Array, AttentionRecord, Observation, Request
+from attnviz.record import Array, AttentionRecord, Observation, Pairs, Request
 from attnviz.render.page.text import TextAbout, page_frame, text_page
 from tests import tiny
 from tests.records import Spelled, random_weights, record, three_maps
@@ -285,16 +286,35 @@ def test_a_word_ranks_the_heads_and_two_say_which_take_one_to_the_other(opened: 
     row = page.text(".ranking tbody tr:first-child")
     assert row.startswith(f"L{best[0]} H{best[1]} {share(given.max())}")
     assert page.tab.evaluate("() => page.overview.places[0].head") == best[0] * 4 + best[1]
-    page.go("head=0.0&pin=company,bank")
-    between = weights[:, :, 7, 2]
-    best = np.unravel_index(between.argmax(), between.shape)
-    found = page.text(".ranking tbody tr:first-child").split()
-    head = weights[best]
-    to_key = between.max() / np.mean([head[query, 2] for query in range(1, 8) if query != 7])
-    apart = between.max() / np.mean([head[query, query - 5] for query in range(6, 8) if query != 7])
-    assert found[:4] == [f"L{best[0]}", f"H{best[1]}", f"{100 * between.max():.1f}", "%"]
-    assert float(found[4]) == pytest.approx(to_key, abs=0.06)
-    assert float(found[6]) == pytest.approx(apart, abs=0.06)
+
+
+PAIRS: dict[str, tuple[str, str, Callable[[Path], Any]]] = {
+    "all": ("company", "loans", lambda _: bank()),
+    "causal": ("financials", "strong", lambda folder: load(tiny.llama(folder)).attend(tiny.SENTENCE)),
+    "window": ("strong", "had", lambda folder: load(tiny.mistral(folder, sliding_window=6)).attend(tiny.SENTENCE)),
+    "source": ("bank", "loan", lambda folder: load(tiny.t5(folder)).attend("it had a loan", target="the river bank")),
+}
+
+
+@pytest.mark.parametrize("kind", PAIRS)
+def test_how_unusual_a_pair_is_the_page_and_find_say_alike(kind: str, opened: Open, tmp_path: Path) -> None:
+    query, key, made = PAIRS[kind]
+    attention = made(tmp_path / kind)
+    found = find_links(replay(attention, Request(pairs=Pairs((query,), (key,)))), both=False).values
+    page = opened(replay(attention, Request()), f"head=0.0&pin={query},{key}")
+    columns = ("weight", "key_lift", *(["distance_lift"] if kind != "source" else []))
+    said = {
+        f"L{found['layer'][i]} H{found['head'][i]}": [float(found[name][i]) for name in columns]
+        for i in range(len(found["layer"]))
+    }
+    rows = page.tab.evaluate(
+        "() => [...document.querySelectorAll('.ranking tbody tr')].map((row) => [...row.cells].map((each) => each.innerText))"
+    )
+    assert rows
+    for name, weight, *lifts in (row[: len(columns) + 1] for row in rows):
+        assert float(weight.removesuffix("%")) / 100 == pytest.approx(said[name][0], abs=6e-4)
+        for lift, expected in zip(lifts, said[name][1:], strict=True):
+            assert float(lift.removesuffix("×")) == pytest.approx(expected, abs=0.06, rel=0.01), (name, lifts, said[name])
 
 
 def test_two_texts_stand_in_two_rows_and_are_aligned(opened: Open) -> None:

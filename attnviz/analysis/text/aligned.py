@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -111,6 +112,11 @@ def named_map(observation: Observation, units: Reading, head: HeadMap, name: str
     )
 
 
+def _shown(labels: Sequence[str], places: Iterable[int]) -> str:
+    """The text that rows or columns show."""
+    return " ".join(labels[i] for i in places)
+
+
 def align(first: Summary, second: Summary) -> Aligned:
     """Return the first map of two summaries side by side: of two texts, or of one text in two models.
 
@@ -118,7 +124,9 @@ def align(first: Summary, second: Summary) -> Aligned:
         UsageError: a text so long that its weights were not kept one by one.
     """
     models = [summary.observation.model.rpartition("/")[2] for summary in (first, second)]
-    texts = [" ".join(summary.units.queries.labels[i] for i in summary.maps[0].rows) for summary in (first, second)]
+    texts = [_shown(each.units.queries.labels, each.maps[0].rows) for each in (first, second)]
+    if texts[0] == texts[1]:  # one target of two sources
+        texts = [_shown(each.units.keys.labels, each.maps[0].columns) for each in (first, second)]
     one_model = models[0] == models[1]
     names = texts if one_model else models
     maps = [

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from attnviz.render.figure import cells, sheet
 from attnviz.render.figure.cells import PITCH, Side
+from attnviz.render.figure.fonts import text_width
 from attnviz.render.figure.sheet import EDGE, Frame, Scale
 from attnviz.render.figure.style import Style
 from attnviz.render.heatmap import Heatmap
@@ -28,7 +29,7 @@ _NUMBERED = 16
 _TALL = 10.0
 """The most inches of a map's height, unless a picture is asked to be higher."""
 _SHORT = 0.55
-"""The fewest inches of a map's shorter side."""
+"""The fewest inches of a map's shorter side; its name, too, fits over a map."""
 _PAGE = 14.0
 """The most inches of a picture of several maps, unless more are asked for."""
 _GAP, UNDER = 0.18, 0.08
@@ -96,6 +97,11 @@ class Around:
     bar: str
     named: bool
     written: str = ""
+
+    @property
+    def narrowest(self) -> float:
+        """The fewest inches across a map: the name of its horizontal axis stands over it."""
+        return max(_SHORT, text_width(self.axes[1], sheet.SMALL))
 
 
 @dataclass(frozen=True)
@@ -203,13 +209,14 @@ def _fit_across(panels: Sequence[Panel], around: Around, style: Style, choice: _
         fixed = {n: edges + sum(lefts) + sum(after) for n, (lefts, _, after) in fits.items()}
         alone = min(fixed.values()) + columns * _SMALL <= room
         least = min(columns * natural, max(_LEAST, columns * _SMALL if alone or not style.given_width else 0.0))
+        least = max(least, around.narrowest)
         per_line = next((n for n in fixed if fixed[n] + n * least <= room + 1e-6), min(fixed))
         per_line = choice.per_line or math.ceil(count / math.ceil(count / per_line))  # as even as can be
         cell = (room - fixed[per_line]) / per_line / columns
         width = room
         if not style.given_width:
             cell = min(natural, max(_SMALL, cell)) if named else natural
-            width = fixed[per_line] + per_line * max(_SHORT, columns * cell)
+            width = fixed[per_line] + per_line * max(around.narrowest, columns * cell)
         found = _Across(width, cell, sides, *fits[per_line], upright)
     return found
 
@@ -250,7 +257,7 @@ def _plan_lines(panels: Sequence[Panel], around: Around, style: Style, choice: _
     rows, columns = _largest(panels)
     own = any(panel.heatmap.rows != panels[0].heatmap.rows for panel in panels)
     fit = _fit_across(panels, around, style, choice, own=own)
-    across = columns * fit.cell if style.given_width else max(_SHORT, columns * fit.cell)
+    across = columns * fit.cell if style.given_width else max(around.narrowest, columns * fit.cell)
     cell, room, per_line = across / columns, max(fit.width, 4.0), len(fit.lefts)
     words = [cells.side_labels(panel.heatmap, panel.across, cell, room, named=named) for panel in panels]
     counts = [panel.heatmap.values.shape[1] for panel in panels]

@@ -73,6 +73,7 @@ def map_content(found: Observation, texts: list[Encoding], *, neurons: bool = Fa
     facts: dict[str, Any] = {
         "name": found.kind,
         "causal": found.causal,
+        "windows": [found.layer_windows[layer] for layer in found.layer_numbers],
         "layers": list(found.layer_numbers),
         "heads": found.heads,
         "queries": _number(texts, found.encoding),

@@ -21,6 +21,7 @@ from attnviz.render.page.environment import file, module, packed_palettes, rende
 SCRIPTS = (
     "data",
     "view",
+    "usual",
     "paint",
     "cells",
     "state",

@@ -72,8 +72,14 @@ class View {
     return some.length < Math.min(2, axis.count) ? all : some;
   }
 
-  /** Fill `to` from `at` on with what one unit gives to each: over a unit's tokens the mean of what they give. */
+  /** Fill `to` from `at` on with what one unit gives to each; of shown units alone if rows are renormalised. */
   row(head, query, to, at = 0) {
+    this.given(head, query, to, at);
+    if (this.renormalised) this.renormalise(to, at, this.keys.count);
+  }
+
+  /** Fill `to` from `at` on with what one unit gives to each: over a unit's tokens the mean of what they give. */
+  given(head, query, to, at = 0) {
     const m = this.keys.count;
     if (!this.map.whole) {
       this.map.row(head, query, this.out);
@@ -89,7 +95,6 @@ class View {
       const seen = this.map.length(token);
       for (let key = 0; key < seen; key++) to[at + unitOf[key]] += out[key] * share;
     }
-    if (this.renormalised) this.renormalise(to, at, m);
   }
 
   renormalise(to, at, m) {
@@ -263,23 +268,5 @@ class View {
         if (found === key) most = Math.max(most, weight);
       });
     return most;
-  }
-
-  /** How unusual a weight is: times the head's mean to that key, and times its mean at that distance. */
-  lift(head, query, key) {
-    if (!this.map.whole) return null;
-    const weight = this.about(head, query, key);
-    const causal = this.map.facts.causal;
-    const mean = (pairs) => {
-      let [sum, count] = [0, 0];
-      for (const [i, j] of pairs)
-        if ((i !== query || j !== key) && (!causal || j <= i)) [sum, count] = [sum + this.about(head, i, j), count + 1];
-      return count && sum ? weight / (sum / count) : null;
-    };
-    const toKey = mean(this.rows.map((i) => [i, key]));
-    if (!this.one) return { toKey, atDistance: null };
-    const shown = (i) => i >= 0 && i < this.keys.count && this.isColumn[i];
-    const atDistance = mean(this.rows.map((i) => [i, i + key - query]).filter(([, j]) => shown(j)));
-    return { toKey, atDistance };
   }
 }
