@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 from functools import cache
 
 import regex
@@ -90,6 +91,12 @@ def fit_right(text: str, size: int) -> str:
 def width(text: str) -> int:
     """Return the columns that ``text`` takes once cleaned."""
     return cell_len(clean(text))
+
+
+def reads_right_to_left(labels: Iterable[str]) -> bool:
+    """Whether words side by side go from right to left, as the first letter among them says; the page does the same."""
+    first = next((character for label in labels for character in label if character.isalpha()), "")
+    return unicodedata.bidirectional(first or "a") in ("R", "AL")
 
 
 def letters(text: str, most: int) -> list[str]:

@@ -314,7 +314,11 @@ def test_how_unusual_a_pair_is_the_page_and_find_say_alike(kind: str, opened: Op
     for name, weight, *lifts in (row[: len(columns) + 1] for row in rows):
         assert float(weight.removesuffix("%")) / 100 == pytest.approx(said[name][0], abs=6e-4)
         for lift, expected in zip(lifts, said[name][1:], strict=True):
-            assert float(lift.removesuffix("×")) == pytest.approx(expected, abs=0.06, rel=0.01), (name, lifts, said[name])
+            assert float(lift.removesuffix("×")) == pytest.approx(expected, abs=0.06, rel=0.01), (
+                name,
+                lifts,
+                said[name],
+            )
 
 
 def test_two_texts_stand_in_two_rows_and_are_aligned(opened: Open) -> None:

@@ -22,7 +22,7 @@ from attnviz.render.figure import Style, View, draw_difference, draw_grid, draw_
 from attnviz.render.figure.fonts import FAMILY, text_width
 from attnviz.render.figure.sheet import Scale, colours_of, draw_bar, frame, new_sheet
 from attnviz.render.figure.style import own_settings
-from tests.records import random_weights, record
+from tests.records import cross_record, random_weights, record
 
 SENTENCE = ["[CLS]", *"The bank approved the loan because the company had strong financials".split(), "[SEP]"]  # noqa: SIM905
 COLUMN, NARROW, SLIDE = Style(width=3.3, dpi=100), Style(width=2.0, dpi=100), Style(size=(8, 4), dpi=100)
@@ -135,6 +135,25 @@ def test_a_figure_has_the_fonts_of_its_words_before_it_is_saved(view: View) -> N
 
 RIVER = ["[CLS]", *"The bank flooded the meadow because the river had strong currents".split(), "[SEP]"]  # noqa: SIM905
 TEXTS = sentence(), sentence(RIVER)
+
+
+@pytest.mark.parametrize("sources", [("river bank", "it"), ("it", "the river of loans")])
+def test_a_difference_of_one_target_and_few_source_words_names_the_sources_and_its_axes(
+    sources: tuple[str, str],
+) -> None:
+    first, second = (
+        cross_record(["bank"], words.split(), random_weights((1, 1, 1, len(words.split())))) for words in sources
+    )
+    figure = difference(first, second, Style(dpi=100))
+    assert_readable(figure)
+    texts = {text for text, *_ in boxes(figure)}
+    assert {*sources, "looked at (source words)"} <= texts
+
+
+@pytest.mark.parametrize("style", [Style(dpi=100), NARROW, COLUMN], ids=["plain", "narrow", "column"])
+def test_the_names_of_eight_heads_fit_over_arcs(style: Style) -> None:
+    observation = replay(sentence(["the", "bank"]), Request(heads=Heads((3,), tuple(range(8)))))
+    assert_readable(draw_view(observation, "arcs", style))
 
 
 def test_a_difference_is_wide_and_names_each_word_in_a_column_of_a_paper() -> None:

@@ -21,15 +21,17 @@ from attnviz.errors import UsageError
 from attnviz.record import AttentionRecord, Crop, Heads, Request
 from attnviz.render.figure import (
     Style,
+    View,
     draw_arcs,
     draw_difference,
     draw_grid,
     draw_heads,
     draw_profile,
     draw_shading,
+    draw_view,
     save_figure,
 )
-from tests.records import Array, peaked, random_weights, record
+from tests.records import Array, Spelled, peaked, random_weights, record
 
 WORDS = ("[CLS]", "bank", "loan", "river", "water", "[SEP]")
 SMALL = Style(size=(4, 4), dpi=60)
@@ -86,6 +88,31 @@ def test_pooled_maps_do_not_say_what_they_do_not_know() -> None:
     figure = heads_figure(attention, Style(size=(3, 3), dpi=40), size=20)
     assert "pooled" in notes(figure)
     assert "hidden" not in notes(figure)
+
+
+SPELLED: tuple[Spelled, ...] = ("[CLS]", "the", "bank", ("loans", ["loan", "##s"]), ",", "river", ".", "[SEP]")
+SHOWN = {"the": [1], "bank": [2], "loans": [3, 4], "river": [6]}
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("view", ["head", "arcs", "grid", "token"])
+def test_the_share_that_is_said_to_be_hidden_is_that_of_the_weights(view: View, *, causal: bool) -> None:
+    """Computed anew from the weights of tokens: what words give to tokens that no shown word has."""
+    attention = record(SPELLED, random_weights((2, 3, 9), causal=causal), causal=causal)
+    rest = np.setdiff1d(np.arange(9), np.concatenate(list(SHOWN.values())))
+    hidden = np.stack([attention.weights[:, :, tokens][..., rest].sum(-1).mean(-1) for tokens in SHOWN.values()], -1)
+    asked: dict[str, tuple[Request, Array]] = {
+        "head": (Request(heads=Heads((1,), (2,))), hidden[1, 2]),
+        "arcs": (Request(heads=Heads((1,), (0, 2))), hidden[1, [0, 2]]),
+        "grid": (Request(), hidden),
+        "token": (Request(words=("loans",), crop=Crop(rows="loans")), hidden[:, :, 2]),
+    }
+    request, expected = asked[view]
+    figure = draw_view(replay(attention, request), view, Style(dpi=60))
+    assert f"hidden: {100 * expected.mean():.0f} % of" in notes(figure)
+    if view == "head" and expected.max() >= 0.5:
+        strip = next(axes for axes in figure.axes if axes.patches and not axes.images)
+        assert [bar.get_width() for bar in strip.patches] == pytest.approx(expected, abs=1e-6)
 
 
 # Scales
@@ -297,6 +324,17 @@ def test_words_side_by_side_stand_on_two_lines() -> None:
     assert len(places) == 2
     across = [text.get_position()[0] for text in figure.axes[0].texts[:4]]
     assert across == sorted(across)
+
+
+@pytest.mark.parametrize(("words", "leftwards"), [(["שלום", "bank", "עולם"], True), (["bank", "שלום", "עולם"], False)])
+def test_words_side_by_side_go_the_way_of_their_script(words: list[str], *, leftwards: bool) -> None:
+    observation = replay(record(words, random_weights((1, 1, 3))))
+    summary = summarise(observation)
+    arcs = find_arcs(observation, summary.units, summary.maps)
+    shading = find_shading(observation, summary.units, words[0])
+    for figure in (draw_arcs(observation, arcs, horizontal=True), draw_shading(observation, shading)):
+        across = [text.get_position()[0] for text in figure.axes[0].texts if text.get_text() in words][:3]
+        assert across == sorted(across, reverse=leftwards)
 
 
 # One word

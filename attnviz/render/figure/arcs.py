@@ -20,12 +20,14 @@ from attnviz.render.figure import sheet
 from attnviz.render.figure.captions import axis_names, hidden_note, measure_note, picture_name
 from attnviz.render.figure.cells import PITCH
 from attnviz.render.figure.fonts import families, shorten_to, text_width
-from attnviz.render.figure.sheet import EDGE, LABEL, SMALL, Sheet
+from attnviz.render.figure.sheet import BOLD, EDGE, LABEL, SMALL, Sheet
 from attnviz.render.figure.style import Style, own_settings
-from attnviz.render.labels import clean, head_name
+from attnviz.render.labels import clean, head_name, reads_right_to_left
 
 HUES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a3b8f", "#8a6d3b")
 """The hues of heads, which colour-blind readers can tell apart; the first six are those of Okabe and Ito (2008)."""
+_KEY = 0.2
+"""Inches of a line of heads' names."""
 _LINE = 0.175
 """Inches from one word to the next below it."""
 _SPACE = 0.14
@@ -68,8 +70,8 @@ def draw_arcs(observation: Observation, arcs: Arcs, style: Style | None = None, 
     layout = _across(sides, style) if horizontal else _down(sides, style)
     title = picture_name(observation) + (f"  {names[0]}" if len(names) == 1 else "")
     around = sheet.frame(style, title, _notes(observation, arcs, style), layout.width)
-    legend = 0.2 if len(names) > 1 else 0.0
-    above = around.above + legend + 0.18
+    legend = _place_legend(names, layout.width) if len(names) > 1 else []
+    above = around.above + 0.18 + (legend[-1][1] + _KEY if legend else 0.0)
     page = sheet.new_sheet(style, around, above + layout.height + around.below)
     high = max(0.2, page.height - above - around.below)
     axes = page.axes(0, above, page.width, high)
@@ -79,8 +81,8 @@ def draw_arcs(observation: Observation, arcs: Arcs, style: Style | None = None, 
     _draw_lines(axes, arcs, layout, style)
     _write_words(axes, layout, sides, style)
     _name_sides(page, layout, axis_names(arcs.units), above)
-    if len(names) > 1:
-        _draw_legend(page, names, around.above)
+    for (left, top), name, hue in zip(legend, names, HUES, strict=False):
+        page.write(left, around.above + top, name, LABEL, color=hue, weight="bold")
     return page.figure
 
 
@@ -144,7 +146,10 @@ def _across(sides: Sequence[Sequence[str]], style: Style) -> _Layout:
     ends = []
     for y, each in ((room[0], widths[0]), (room[0] + between, widths[1])):
         begin = EDGE + (width - 2 * EDGE - each.sum()) / 2
-        ends.append(np.column_stack((begin + np.cumsum(each) - each / 2, np.full(len(each), y))))
+        middles = begin + np.cumsum(each) - each / 2
+        if reads_right_to_left(sides[len(ends)]):
+            middles = width - middles
+        ends.append(np.column_stack((middles, np.full(len(each), y))))
     return _Layout(width, room[0] + between + room[1] + 0.14, (ends[0], ends[1]), horizontal=True, upright=upright)
 
 
@@ -204,12 +209,16 @@ def _name_sides(page: Sheet, layout: _Layout, names: tuple[str, str], top: float
             page.write(x, top - 0.16, name, SMALL, color=page.style.soft, ha=align)
 
 
-def _draw_legend(page: Sheet, names: Sequence[str], top: float) -> None:
-    """Name the heads, each in its hue."""
-    left = EDGE
-    for name, hue in zip(names, HUES, strict=False):
-        page.write(left, top, name, LABEL, color=hue, weight="bold")
-        left += text_width(name, LABEL) * 1.12 + 0.14
+def _place_legend(names: Sequence[str], width: float) -> list[tuple[float, float]]:
+    """Return the left and the top of the heads' names, in as many lines as the ``width`` of the picture asks for."""
+    places, left, top = [], EDGE, 0.0
+    for name in names:
+        size = text_width(name, LABEL) * BOLD
+        if places and left + size > width - EDGE:
+            left, top = EDGE, top + _KEY
+        places.append((left, top))
+        left += size + 0.12
+    return places
 
 
 def _notes(observation: Observation, arcs: Arcs, style: Style) -> list[str]:

@@ -19,7 +19,7 @@ from attnviz.render.figure.captions import bar_label, hidden_note, log_note, mea
 from attnviz.render.figure.fonts import families, shorten_to, text_width
 from attnviz.render.figure.sheet import BAR, EDGE, LABEL, Scale
 from attnviz.render.figure.style import Style, own_settings
-from attnviz.render.labels import clean, head_name
+from attnviz.render.labels import clean, head_name, reads_right_to_left
 
 _WIDE = 7.0
 """Inches of a picture, unless a width is given."""
@@ -49,6 +49,9 @@ def draw_shading(observation: Observation, shading: Shading, style: Style | None
     natural = float(sizes.sum()) + len(words) * (2 * _PAD + _SPACE)
     width = style.given_width or min(_WIDE, max(3.0, left + natural + room + EDGE))
     places, rows = _flow(sizes, max(0.5, width - left - room - EDGE))
+    if reads_right_to_left(words):  # from the right end of the longest line on
+        ends = places[:, 0] + sizes
+        places[:, 0] = ends.max() - ends
     block = rows * _LINE + (0.06 if rows == 1 else 0.12)
     by_layer = observation.measure.by_layer or shading.lines[0][1] is None
     means = ", mean of its heads" * (by_layer and not observation.measure.by_layer)
