@@ -308,7 +308,8 @@ def test_how_unusual_a_pair_is_the_page_and_find_say_alike(kind: str, opened: Op
         for i in range(len(found["layer"]))
     }
     rows = page.tab.evaluate(
-        "() => [...document.querySelectorAll('.ranking tbody tr')].map((row) => [...row.cells].map((each) => each.innerText))"
+        "() => [...document.querySelectorAll('.ranking tbody tr')]"
+        ".map((row) => [...row.cells].map((cell) => cell.innerText))"
     )
     assert rows
     for name, weight, *lifts in (row[: len(columns) + 1] for row in rows):
