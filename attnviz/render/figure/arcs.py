@@ -143,7 +143,7 @@ def _across(sides: Sequence[Sequence[str]], style: Style) -> _Layout:
         widths = [np.full(len(each), (width - 2 * EDGE) / max(map(len, sides))) for each in widths]
         room = [max(text_width(label, LABEL) for label in side) + 0.08 for side in sides]
     between = min(1.6, max(0.9, width * 0.22))
-    ends = []
+    ends: list[NDArray[np.floating]] = []
     for y, each in ((room[0], widths[0]), (room[0] + between, widths[1])):
         begin = EDGE + (width - 2 * EDGE - each.sum()) / 2
         middles = begin + np.cumsum(each) - each / 2
@@ -211,7 +211,8 @@ def _name_sides(page: Sheet, layout: _Layout, names: tuple[str, str], top: float
 
 def _place_legend(names: Sequence[str], width: float) -> list[tuple[float, float]]:
     """Return the left and the top of the heads' names, in as many lines as the ``width`` of the picture asks for."""
-    places, left, top = [], EDGE, 0.0
+    places: list[tuple[float, float]] = []
+    left, top = EDGE, 0.0
     for name in names:
         size = text_width(name, LABEL) * BOLD
         if places and left + size > width - EDGE:
