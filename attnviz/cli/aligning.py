@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from attnviz.batch.document import Document
     from attnviz.interface import Model
     from attnviz.record import Heads, Observation, Request
+    from attnviz.render.figure import Style
 
 _GoldFile = tuple[Path, int]
 """A file of gold alignments, and the number of the first word."""
@@ -164,7 +165,7 @@ class Aligning:
         streams.put(b"\n" * (count - line))
 
 
-def _draw(alignment: Alignment, step: str, model: str) -> Figure:
+def _draw(alignment: Alignment, step: str, model: str, style: Style) -> Figure:
     from attnviz.render import figure
 
-    return figure.draw_alignment(alignment, step, model)
+    return figure.draw_alignment(alignment, step, model, style)

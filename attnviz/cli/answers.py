@@ -12,12 +12,14 @@ import typer
 from attnviz.cli import console
 from attnviz.cli.files import output_path, replace_output
 from attnviz.cli.matplotlib_settings import isolate_matplotlib
+from attnviz.cli.pictures import LookOptions
 from attnviz.errors import UsageError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from attnviz.analysis.table import Table
+    from attnviz.render.figure import Style
 
 PICTURES = (".png", ".svg", ".pdf")
 TABLES = (".csv", ".parquet", ".jsonl")
@@ -26,8 +28,8 @@ _TOP = 12
 
 
 @dataclass(frozen=True)
-class AnswerOptions:
-    """How an answer is given."""
+class AnswerOptions(LookOptions):
+    """How an answer is given, and how its picture looks."""
 
     output: Annotated[
         str | None,
@@ -71,6 +73,7 @@ class AnswerOptions:
             UsageError: as ``output_path``; both a file and --json.
         """
         self.most()
+        self.look()
         if self.output is None:
             return None
         if self.as_json:
@@ -79,14 +82,14 @@ class AnswerOptions:
 
 
 def give_answer(
-    table: Table, options: AnswerOptions, draw: Callable[[], Figure] | None = None, *, rows: int | None = _TOP
+    table: Table, options: AnswerOptions, draw: Callable[[Style], Figure] | None = None, *, rows: int | None = _TOP
 ) -> None:
     """Print a ``table``, or write it to the file that is asked for.
 
     Args:
         table: the answer.
         options: how it is given.
-        draw: draws its picture; None: that of any table.
+        draw: draws its picture in a style; None: that of any table.
         rows: how many rows are printed if nobody says; None: all.
 
     Raises:
@@ -110,7 +113,7 @@ def give_answer(
             out.print(part)
 
 
-def _write(table: Table, path: Path, options: AnswerOptions, draw: Callable[[], Figure] | None) -> None:
+def _write(table: Table, path: Path, options: AnswerOptions, draw: Callable[[Style], Figure] | None) -> None:
     """Write the answer as the suffix says."""
     content: bytes | None = None
     if path.suffix in TABLES:
@@ -135,4 +138,4 @@ def _write(table: Table, path: Path, options: AnswerOptions, draw: Callable[[], 
     from attnviz.render.figure import Style, draw_answer
 
     isolate_matplotlib()
-    save_picture(lambda _: draw() if draw else draw_answer(table), Style(), path, force=options.force)
+    save_picture(draw or (lambda style: draw_answer(table, style)), Style(**options.look()), path, force=options.force)

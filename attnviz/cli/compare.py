@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from attnviz.analysis.table import Table
     from attnviz.record import Observation
+    from attnviz.render.figure import Style
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def compare(
     first, _ = source.observe_source(*sides[0], request)
     second, _ = source.observe_source(*sides[1], replace(request, pairs=beside(first)))
     found = compare(first, second, None if word is None else decode_argument(word))
-    give_answer(found, answer, lambda: _draw(found, first, second))
+    give_answer(found, answer, lambda style: _draw(found, first, second, style))
 
 
 _Side = tuple[str | None, TextOptions, list[str] | None, ModelOptions]
@@ -113,7 +114,7 @@ def _sides(texts: list[str], records: list[str], models: list[ModelOptions], rea
     return [(*given[0], model) for model in models]
 
 
-def _draw(found: Table, first: Observation, second: Observation) -> Figure:
+def _draw(found: Table, first: Observation, second: Observation, style: Style) -> Figure:
     """The head that differs most, on both sides."""
     from attnviz.analysis.text.aligned import align
     from attnviz.analysis.text.summary import summarise
@@ -128,4 +129,4 @@ def _draw(found: Table, first: Observation, second: Observation) -> Figure:
         summarise(side, heads=Heads((layer,), (head,)))
         for side, (layer, head) in zip((first, second), places, strict=True)
     ]
-    return figure.draw_difference(align(*sides), sides[0].units, figure.Style())
+    return figure.draw_difference(align(*sides), sides[0].units, style)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -20,8 +20,8 @@ _PANEL = "Picture"
 
 
 @dataclass(frozen=True)
-class PictureOptions:
-    """What is drawn, and how it looks."""
+class ViewOptions:
+    """What is drawn, and on which scale."""
 
     view: Annotated[
         View | None,
@@ -74,6 +74,12 @@ class PictureOptions:
             rich_help_panel=_PANEL,
         ),
     ] = None
+
+
+@dataclass(frozen=True)
+class LookOptions:
+    """How a picture looks."""
+
     theme: Annotated[
         Literal["light", "dark"], typer.Option(help="A light or a dark background.", rich_help_panel=_PANEL)
     ] = "light"
@@ -97,6 +103,28 @@ class PictureOptions:
         str | None, typer.Option(help='The title, by default model and head; "" for none.', rich_help_panel=_PANEL)
     ] = None
 
+    def look(self) -> dict[str, Any]:
+        """The fields of a style that are chosen.
+
+        Raises:
+            UsageError: a length that can't be read; both a width and a size.
+        """
+        if self.width and self.size:
+            raise UsageError("both --width and --size are given", hint="--size has the width already.")
+        return {
+            "theme": self.theme,
+            "cmap": self.cmap,
+            "size": parse_inches(self.size),
+            "dpi": self.dpi,
+            "title": self.title and decode_argument(self.title),
+            "width": parse_width(self.width),
+        }
+
+
+@dataclass(frozen=True)
+class PictureOptions(LookOptions, ViewOptions):
+    """What is drawn, and how it looks."""
+
     def given(self) -> dict[str, bool]:
         """Whether each option was given, by its flag."""
         usual = PictureOptions()
@@ -118,15 +146,8 @@ class PictureOptions:
         """
         from attnviz.render.figure import Style
 
-        if self.width and self.size:
-            raise UsageError("both --width and --size are given", hint="--size has the width already.")
         return Style(
-            theme=self.theme,
-            cmap=self.cmap,
-            size=parse_inches(self.size),
-            dpi=self.dpi,
-            title=self.title and decode_argument(self.title),
-            width=parse_width(self.width),
+            **self.look(),
             vmax=parse_weight("--vmax", self.vmax),
             log=self.scale == "log",
             own_scale=self.own_scale,
