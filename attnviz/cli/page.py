@@ -98,7 +98,8 @@ def require_page_options(maps: MapOptions, given: dict[str, Any]) -> None:
         raise UsageError("--rows and --cols are for pictures: in a page, drag over the heatmap to enlarge a part")
     wrong = [name for name, value in given.items() if value]
     if wrong:
-        raise UsageError(f"{' and '.join(wrong)} are for pictures: a page is as wide and as dark as its reader wants")
+        names = f"{' and '.join(wrong)} {'are' if len(wrong) > 1 else 'is'}"
+        raise UsageError(f"{names} for pictures: a page is as wide and as dark as its reader wants")
 
 
 def command_of(

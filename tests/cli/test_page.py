@@ -55,6 +55,7 @@ def test_a_page_of_an_encoder_decoder_has_all_maps(run: Run, tmp_path: Path, sav
     ("options", "said"),
     [
         (["--rows", "1:3"], "--rows and --cols are for pictures"),
+        (["--title", "a title"], "--title is for pictures"),
         (["--theme", "dark", "--cmap", "ink"], "--theme and --cmap are for pictures"),
         (["--layer", "9"], "no layer 9"),
         (["--map", "cross"], "there is no cross map"),

@@ -82,7 +82,7 @@ class Ranking {
     const title = [`Which ${heads} take `, this.word1(view.queries, query), " to ", this.word1(view.keys, key)];
     const distance = view.one ? Math.abs(key - query) : 0;
     const note = view.map.whole
-      ? `How unusual: the weight beside what others give this ${view.unit} in this head${view.one ? `, and beside what it gives at this distance (${distance})` : ""}; never beside less than even attention.`
+      ? `How unusual: the weight beside the head’s mean weight to this ${view.unit} from others that see it${view.one ? `, and beside its mean at this distance (${distance})` : ""}. No mean counts for less than even attention.`
       : "Of each unit only the strongest links were kept.";
     const lifts = view.map.whole ? [`to this ${view.unit}`, ...(view.one ? ["at this distance"] : [])] : [];
     this.show(title, note, ["head", "weight", ...lifts, "role"], rows);
