@@ -4,6 +4,26 @@ const DIGITS = { share: 1 };
 
 const percent = (value, digits = DIGITS.share) => `${(100 * value).toFixed(digits)} %`;
 
+/** How the weights of a map are written: in percent, or as numbers where rows do not sum to 1. */
+class Amounts {
+  /** `measure` says what they are, and by what the page has them divided; none: they are attention. */
+  constructor(measure) {
+    Object.assign(this, { share: true, most: 1, noun: "attention" }, measure);
+    this.digits = this.most >= 10 ? 1 : this.most >= 1 ? 2 : this.most >= 0.1 ? 3 : 4;
+  }
+
+  write(value, digits) {
+    return this.share ? percent(value, digits) : (value * this.most).toFixed(this.digits);
+  }
+
+  /** In a cell, where there is room for two or three characters. */
+  short(value) {
+    if (this.share) return value < 0.005 ? "" : String(Math.round(100 * value));
+    const text = (value * this.most).toFixed(Math.max(0, this.digits - 1));
+    return Number(text) ? text : "";
+  }
+}
+
 const times = (value) =>
   value === null ? "" : `${value >= 9.95 ? Math.round(value).toLocaleString("en") : value.toFixed(1)} ×`;
 

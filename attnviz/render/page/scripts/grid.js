@@ -328,7 +328,11 @@ class Grid extends Zoomed {
       parts.push(" ", word(view.queries, query), " looks at …");
       if (this.unseen && row >= 0) parts.push(` ${percent(this.unseen[row], 0)} goes to words that are not shown`);
     } else if (key !== null)
-      parts.push(" … look at ", word(view.keys, key), `, which gets ${this.page.amounts.write(this.got[key])} on average`);
+      parts.push(
+        " … look at ",
+        word(view.keys, key),
+        `, which gets ${this.page.amounts.write(this.got[key])} on average`,
+      );
     this.readout.replaceChildren(...parts);
   }
 
@@ -383,7 +387,11 @@ class Grid extends Zoomed {
     if (this.unseen) {
       const mean = this.unseen.reduce((sum, each) => sum + each, 0) / this.unseen.length;
       parts.push(
-        make("span", { class: "soft" }, `${percent(mean, 0)} of the ${this.page.amounts.noun} is on what is not shown (grey bars)`),
+        make(
+          "span",
+          { class: "soft" },
+          `${percent(mean, 0)} of the ${this.page.amounts.noun} is on what is not shown (grey bars)`,
+        ),
       );
     }
     if (view.renormalised) parts.push(make("span", { class: "bad" }, "renormalised: rows sum to 1 over what is shown"));

@@ -80,11 +80,7 @@ class Page extends Tools {
     const said = facts.measure
       ? `The numbers are ${facts.measure.title} (${facts.measure.source}).`
       : "A weight says where a head reads, not why, and not how much of it counts.";
-    return make(
-      "p",
-      { class: "hint foot" },
-      `${packed} ${said} Press ? for the keys. Made by attnviz.`,
-    );
+    return make("p", { class: "hint foot" }, `${packed} ${said} Press ? for the keys. Made by attnviz.`);
   }
 
   listen() {

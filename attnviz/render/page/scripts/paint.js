@@ -14,26 +14,6 @@ const bytesOf = (data) => {
   return bytes;
 };
 
-/** How the weights of a map are written: in percent, or as numbers where rows do not sum to 1. */
-class Amounts {
-  /** `measure` says what they are, and by what the page has them divided; none: they are attention. */
-  constructor(measure) {
-    Object.assign(this, { share: true, most: 1, noun: "attention" }, measure);
-    this.digits = this.most >= 10 ? 1 : this.most >= 1 ? 2 : this.most >= 0.1 ? 3 : 4;
-  }
-
-  write(value, digits) {
-    return this.share ? percent(value, digits) : (value * this.most).toFixed(this.digits);
-  }
-
-  /** In a cell, where there is room for two or three characters. */
-  short(value) {
-    if (this.share) return value < 0.005 ? "" : String(Math.round(100 * value));
-    const text = (value * this.most).toFixed(Math.max(0, this.digits - 1));
-    return Number(text) ? text : "";
-  }
-}
-
 /** The colours of the page as it is now, light or dark. */
 class Palette {
   /** `table` holds 256 colours in base64; the others are those of the page's `style`. */

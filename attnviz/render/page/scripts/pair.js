@@ -195,7 +195,8 @@ class Ranking {
       ),
     );
     const lines = found.map(
-      ([query, key, weight]) => `${view.queries.labels[query]}\t${view.keys.labels[key]}\t${(weight * this.page.amounts.most).toFixed(4)}`,
+      ([query, key, weight]) =>
+        `${view.queries.labels[query]}\t${view.keys.labels[key]}\t${(weight * this.page.amounts.most).toFixed(4)}`,
     );
     const sides = view.one ? ["second text", "first text"] : ["target", "source"];
     const copy = make(
