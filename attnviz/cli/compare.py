@@ -74,10 +74,11 @@ def compare(
     from attnviz.analysis.text.compare import beside, compare
     from attnviz.record import Spread
 
-    request = read_request(maps, evidence=False, pairs=Spread())
+    wanted = None if word is None else decode_argument(word)
+    request = read_request(maps, evidence=False, pairs=Spread(words=() if wanted is None else (wanted,)))
     first, _ = source.observe_source(*sides[0], request)
     second, _ = source.observe_source(*sides[1], replace(request, pairs=beside(first)))
-    found = compare(first, second, None if word is None else decode_argument(word))
+    found = compare(first, second, wanted)
     give_answer(found, answer, lambda style: _draw(found, first, second, style))
 
 

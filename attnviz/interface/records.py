@@ -189,7 +189,8 @@ class Attention(record.AttentionRecord, _Saveable):
         from attnviz.analysis.text.replaying import replay
         from attnviz.interface.tables import Table
 
-        asked = record.Request(unit=unit, special=special, language=language_code(language), pairs=record.Spread())
+        spread = record.Spread(words=() if word is None else (word,))
+        asked = record.Request(unit=unit, special=special, language=language_code(language), pairs=spread)
         first = replay(self, asked)
         return Table.of(compare(first, replay(other, replace(asked, pairs=beside(first))), word))
 

@@ -54,10 +54,12 @@ class Spread:
     """The rows that are compared with those of another text: of a long one as many as memory has room for.
 
     ``beside`` are the units of the other text; only rows of units that correspond to its ``rows`` are kept then.
+    ``words`` are the units that are wanted (``the:2``); none is all.
     """
 
     beside: tuple[str, ...] = ()
     rows: tuple[int, ...] = ()
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

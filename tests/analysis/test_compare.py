@@ -124,6 +124,14 @@ def test_of_a_long_text_rows_are_taken_evenly(monkeypatch: pytest.MonkeyPatch) -
     assert "the rows of 8 words" in table.notes[0]
 
 
+def test_a_word_is_compared_wherever_it_stands_in_a_long_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    long = record([f"w{i}" for i in range(100)], random_weights((2, 3, 100), dtype="float64"))
+    monkeypatch.setattr("attnviz.analysis.text.usual._ROOM", 0)
+    first = replay(long, Request(pairs=Spread(words=("w5",))))
+    table = compare(first, replay(long, Request(pairs=beside(first))), "w5")
+    assert set(table["query"]) == {"w5"}
+
+
 def test_observed_and_kept_say_the_same(tiny_model: Model) -> None:
     texts = "The bank approved the loan.", "The bank refused the loan because it could."
     tables = []

@@ -109,11 +109,51 @@ def test_a_pattern_matches_whole_words() -> None:
 
 def test_between_two_texts_there_is_no_distance() -> None:
     attention = cross_record(WORDS, WORDS[1:5], random_weights((2, 3, 11, 5), dtype="float64"))
-    table = find_links(replay(attention, Request(pairs=Pairs(("bank:1",), ("loans",)))))
+    observation = replay(attention, Request(pairs=Pairs(("bank:1",), ("loans",))))
+    table = find_links(observation)
     assert len(table) == 6
-    assert np.isnan(table["distance_lift"]).all()
-    assert np.isnan(table["mean_lift"]).all()
-    assert (table["lift"] == table["key_lift"]).all()
+    assert list(table.values)[-3:] == ["weight", "lift", "key_mean"]
+    assert "distance" not in "".join(table.notes)
+    with pytest.raises(UsageError, match="between two texts there is no distance"):
+        find_links(observation, rank="distance_lift")
+
+
+@pytest.mark.parametrize("side", ["from_", "to"])
+def test_of_many_occurrences_as_many_are_ranked_as_there_is_room_for(
+    monkeypatch: pytest.MonkeyPatch, side: str
+) -> None:
+    long = record(["the", "bank"] * 40, random_weights((2, 3, 80), dtype="float64"))
+    monkeypatch.setattr("attnviz.analysis.text.usual._ROOM", 0)
+    named = {"from_": (), "to": ()} | {side: ("the",)}
+    table = find_links(looked_for(long, **named))
+    assert len({row["query" if side == "from_" else "key"] for row in table.rows()}) == 8
+    assert any("occurs 40 times, more than there is room for: 8 of them" in note for note in table.notes)
+
+
+def test_of_many_pairs_those_with_the_largest_weights_are_ranked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def found(unit: Unit = "word") -> Any:
+        return find_links(looked_for(RECORDS["both ways"], unit, from_=("bank",), to=()), rank="weight")
+
+    every = list(found().rows())
+    monkeypatch.setattr("attnviz.analysis.text.find.MOST", 3)
+    few = found()
+    pairs = list(dict.fromkeys((row["query"], row["key"]) for row in every))[:3]
+    assert list(few.rows()) == [row for row in every if (row["query"], row["key"]) in pairs]
+    assert any("pairs of words the 3 with the largest weights" in note for note in few.notes)
+
+
+def test_both_directions_keep_the_rows_and_columns_of_the_side_with_fewer_units() -> None:
+    sides = {"from_": ("the",), "to": ("loans",)}
+    for side in (sides, dict(zip(sides, reversed(sides.values()), strict=True))):
+        observation = looked_for(RECORDS["both ways"], **side)
+        assert observation.usual is not None
+        assert observation.usual.rows.shape[2] == observation.usual.columns.shape[3] == 1
+        assert len(find_links(observation)) == 4 * 6
+
+
+def test_what_a_word_gives_itself_is_not_ranked() -> None:
+    with pytest.raises(UsageError, match="what a word gives itself is not ranked"):
+        find_links(looked_for(RECORDS["both ways"], from_=("loans",), to=("loans",)))
 
 
 def test_a_causal_model_never_sees_what_comes_later() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from attnviz.record import Measure, Observation, Pairs, Usual
 RANKS = ("lift", "mean_lift", "key_lift", "distance_lift", "weight")
 """What links can be ranked by."""
 MOST = 1000
-"""Of how many units links are ranked where only one side is named: of more, those with the largest weights."""
+"""How many pairs of units are ranked: of more, those with the largest weights."""
 _COLUMNS = (
     Column("layer", "the layer of the head", "count"),
     Column("head", "the head", "count"),
@@ -40,6 +41,12 @@ _NOTE = (
     "Lift is the weight divided by what is usual for the head: to this key (key_lift), and at this distance "
     "(distance_lift). No mean counts as less than an even spread over what the query sees."
 )
+_CROSS_NOTE = (
+    "Lift is the weight divided by what the other queries give the key on average in this head, which counts for no "
+    "less than an even spread over what the query sees. Queries are words of the target, keys of the source."
+)
+_APART = ("distance_lift", "distance_mean", "mean_lift")
+"""What there is of links within one text only."""
 _OWN = "The means of a key have in them what it keeps of itself by the residual connection: lifts are small."
 
 
@@ -65,10 +72,12 @@ def find_links(observation: Observation, *, rank: str = "lift", both: bool = Tru
     units, usual, pairs = reading_of(observation), observation.usual, observation.request.pairs
     if usual is None or not isinstance(pairs, Pairs):
         raise ValueError("the observation was made without pairs")
+    if not units.one_text and rank in _APART:
+        raise UsageError(f"between two texts there is no distance, and so no {rank}", hint="Rank by lift or weight.")
     search = _Search(observation, units, usual)
     links = search.directions(pairs, both=both and units.one_text)
     if not links:
-        raise UsageError(search.unseen(pairs), hint="In a causal model, words see only what comes before them.")
+        raise search.unseen(pairs)
     values: dict[str, NDArray[Any]] = {
         name: np.concatenate([np.asarray(link[name]) for link in links]) for name in links[0]
     }
@@ -78,10 +87,24 @@ def find_links(observation: Observation, *, rank: str = "lift", both: bool = Tru
         "model": observation.model, "text": observation.encoding.text, "unit": units.kind, "map": observation.kind,
         "weights": measure.name, "from": list(pairs.from_), "to": list(pairs.to),
     }  # fmt: skip
-    notes = (*measured_notes(measure), _NOTE, *([_OWN] if measure.residual else []), *search.notes)
+    notes = (
+        *measured_notes(measure),
+        _NOTE if units.one_text else _CROSS_NOTE,
+        *([_OWN] if measure.residual else []),
+        *search.notes,
+    )
     found = ranked_by(Table("find", title, _columns(measure), values, about=about, notes=notes), rank)
     found = of_heads(found, observation, observation.request.heads)
+    found = found if units.one_text else _between(found)
     return found.without("head") if measure.by_layer else found
+
+
+def _between(table: Table) -> Table:
+    """The table of links between two texts: there is no distance, and the lift is that of the key."""
+    table = table.without(*_APART, "key_lift")
+    about = "weight / key_mean: how many times what is usual for this head"
+    columns = tuple(replace(each, about=about) if each.name == "lift" else each for each in table.columns)
+    return replace(table, columns=columns)
 
 
 def _title(pairs: Pairs, measure: Measure) -> str:
@@ -124,53 +147,79 @@ class _Search:
         """The links from one to the other, and back where both sides are given."""
         keys = self._observation.encoding if self._observation.keys is None else self._observation.keys
         from_, to = places_of(self._units, self._observation.encoding, keys, pairs)
-        self._tell(from_, "query", pairs.from_)
-        self._tell(to, "key", pairs.to)
         ways = [(from_ or self._counted(rows=True), to or self._counted(rows=False))]
         if both and from_ and to:
             ways.append((to, from_))
-        return [
-            link for queries, keys_ in ways for query in queries for key in keys_
-            if (link := self._link(query, key)) is not None
-        ]  # fmt: skip
+        looking = {place for queries, _ in ways for place in queries if self._from.keys() >= {*place.numbers}}
+        seen = {place for _, keys_ in ways for place in keys_ if self._to.keys() >= {*place.numbers}}
+        found = [pair for way in ways for pair in product(*way) if pair[0] in looking or pair[1] in seen]
+        if self._units.one_text:
+            found = [(query, key) for query, key in found if query != key]
+        self._tell("query", pairs.from_, from_, {query for query, _ in found})
+        self._tell("key", pairs.to, to, {key for _, key in found})
+        return [link for query, key in self._strongest(found) if (link := self._link(query, key)) is not None]
 
-    def _tell(self, places: list[Place], side: str, wanted: tuple[str, ...]) -> None:
-        if len(places) > len(wanted) > 0:
-            names = ", ".join(place.name for place in places[:4]) + (", …" if len(places) > 4 else "")
-            self.notes.append(f"The {side} occurs {len(places)} times, each listed by itself: {names}.")
+    def _tell(self, side: str, wanted: tuple[str, ...], places: list[Place], ranked: set[Place]) -> None:
+        """Say that words occur several times, and how many of the places are ranked."""
+        if not len(places) > len(wanted) > 0:
+            return
+        names = ", ".join(place.name for place in places[:4]) + (", …" if len(places) > 4 else "")
+        count = sum(place in ranked for place in places)
+        if 0 < count < len(places) and count <= len({*self._from, *self._to}):
+            self.notes.append(
+                f"The {side} occurs {len(places):,} times, more than there is room for: {count:,} of them, evenly over "
+                f"the text, are ranked, each by itself. Name one: {places[1].name}."
+            )
+        else:
+            self.notes.append(f"The {side} occurs {len(places):,} times, each listed by itself: {names}.")
 
     def _counted(self, *, rows: bool) -> list[Place]:
         """All units that count, where none are named."""
         axis = self._units.queries if rows else self._units.keys
         mask = self._observation.query_mask if rows else self._observation.key_mask
-        counted, usual = np.flatnonzero(mask), self._usual
-        if len(counted) > MOST:
-            strength = usual.columns.max((0, 1, 3)) if rows else usual.rows.max((0, 1, 2))  # (n,) or (m,)
-            counted = np.sort(counted[np.argsort(-strength[counted], kind="stable")[:MOST]])
-            self.notes.append(
-                f"Of {mask.sum():,} {self._units.kind}s the {MOST:,} with the largest weights are ranked."
-            )
-        return [Place(axis.names[i], (i, i + 1)) for i in counted.tolist()]
+        return [Place(axis.names[i], (i, i + 1)) for i in np.flatnonzero(mask).tolist()]
 
-    def unseen(self, pairs: Pairs) -> str:
+    def _strongest(self, pairs: list[tuple[Place, Place]]) -> list[tuple[Place, Place]]:
+        """The pairs, or those with the largest weights of any head, in order."""
+        if len(pairs) <= MOST:
+            return pairs
+        rows, columns = self._usual.rows.max((0, 1)), self._usual.columns.max((0, 1))  # (from, m), (n, to)
+        strength = np.array([
+            max(
+                rows[self._from[i], j] if i in self._from else columns[i, self._to[j]]
+                for i in query.numbers for j in key.numbers
+            )
+            for query, key in pairs
+        ])  # fmt: skip
+        self.notes.append(
+            f"Of {len(pairs):,} pairs of {self._units.kind}s the {MOST:,} with the largest weights are ranked."
+        )
+        return [pairs[i] for i in np.sort(np.argsort(-strength, kind="stable")[:MOST])]
+
+    def unseen(self, pairs: Pairs) -> UsageError:
         """Why there is no link."""
-        return f"no head sees a link from {', '.join(pairs.from_) or 'any word'} to {', '.join(pairs.to) or 'any word'}"
+        from_, to = (", ".join(names) or "any word" for names in (pairs.from_, pairs.to))
+        if from_ == to and self._units.one_text:
+            return UsageError(
+                f"{from_!r} occurs once, and what a word gives itself is not ranked",
+                hint="Give another word to look at.",
+            )
+        return UsageError(
+            f"no head sees a link from {from_} to {to}",
+            hint="In a causal model, words see only what comes before them.",
+        )
 
     def _weights(self, query: Place, key: Place) -> NDArray[np.float64]:
         """The weights between the units of both (L, H, queries, keys)."""
         usual, queries, keys = self._usual, list(query.numbers), list(key.numbers)
-        if all(unit in self._from for unit in queries):
-            rows = usual.rows[:, :, [self._from[unit] for unit in queries]]
-            return np.asarray(rows[..., keys])
-        if all(unit in self._to for unit in keys):
-            columns = usual.columns[..., [self._to[unit] for unit in keys]]
-            return np.asarray(columns[:, :, queries])
-        raise ValueError("neither side was observed")
+        if self._from.keys() >= {*queries}:
+            rows = [self._from[unit] for unit in queries]
+            return np.asarray(usual.rows[:, :, np.array(rows)[:, None], keys])
+        columns = [self._to[unit] for unit in keys]
+        return np.asarray(usual.columns[:, :, np.array(queries)[:, None], columns])
 
     def _link(self, query: Place, key: Place) -> dict[str, Any] | None:
         """The link of every head, as columns; None where no head sees it."""
-        if self._units.one_text and query == key:
-            return None
         weights = self._weights(query, key)
         if not weights.any():
             return None

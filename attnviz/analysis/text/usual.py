@@ -49,9 +49,23 @@ def select_usual(
     if isinstance(pairs, Spread):
         return UsualSelection(rows_to_compare(units, pairs, _room(layers, len(units.keys))))
     from_, to = places_of(units, queries, keys, pairs or Pairs())
-    # Where both sides are given, rows give both directions.
-    rows = [*from_, *(to if units.one_text and from_ else ())]
-    return UsualSelection(units_of(rows), () if from_ else units_of(to))
+    rows, columns = _room(layers, len(units.keys)), _room(layers, len(units.queries))
+    if from_ and to:  # of the side with fewer units, rows give one direction, and columns the other
+        small = min(from_, to, key=lambda places: len(units_of(places)))
+        from_, to = small if units.one_text or small is from_ else [], small if units.one_text or small is to else []
+        rows = columns = min(rows, columns)
+    return UsualSelection(units_of(_evenly(from_, rows)), units_of(_evenly(to, columns)))
+
+
+def _evenly(places: list[Place], most: int) -> list[Place]:
+    """The places, or as many as ``most`` units have room for, evenly over the text; one at least."""
+    count = max(1, most // max((len(place.numbers) for place in places), default=1))
+    return [places[i] for i in spread_over(len(places), count)]
+
+
+def spread_over(count: int, most: int) -> list[int]:
+    """At most so many of the numbers below ``count``, evenly apart."""
+    return sorted({*np.linspace(0, count - 1, min(most, count)).astype(int).tolist()}) if count else []
 
 
 def wanted_keys(units: Reading, words: Sequence[str], counted: Mask, layers: int) -> list[int]:
@@ -199,12 +213,21 @@ def _mean(sums: Doubles, counts: NDArray[np.integer[Any]]) -> Doubles:
 
 
 def rows_to_compare(units: Reading, spread: Spread, most: int) -> list[int]:
-    """The units whose rows are compared: those that correspond, or at most so many, evenly over the text."""
+    """The units whose rows are compared: those that correspond or are named, or at most so many, evenly over the text.
+
+    Raises:
+        UsageError: a word that the text does not have.
+    """
+    if spread.words and not spread.beside:
+        named = sorted(
+            {unit for word in spread.words for unit in find_in(units.queries, word, units.kind, "first text")}
+        )
+        return [named[i] for i in spread_over(len(named), most)]
     count = len(units.queries)
     if spread.beside:
         matched = dict(match_words(spread.beside, units.queries.labels))
         return sorted(matched[row] for row in spread.rows if row in matched)
-    return sorted({*np.linspace(0, count - 1, min(most, count)).astype(int).tolist()})
+    return spread_over(count, most)
 
 
 def _covered(first: NDArray[np.intp], last: NDArray[np.intp], size: int) -> NDArray[np.float64]:
