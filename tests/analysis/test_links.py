@@ -314,7 +314,7 @@ def test_a_word_that_is_not_there_is_an_error_that_lists_what_is(wanted: str) ->
     with pytest.raises(UsageError) as caught:
         find_unit(units, wanted)
     assert caught.value.message == f"the text has no word {wanted!r}"
-    assert caught.value.hint == "It has: The, bank, the, loan"
+    assert caught.value.hint.endswith("It has: The, bank, the, loan")
 
 
 def test_a_missing_token_is_called_a_token() -> None:
