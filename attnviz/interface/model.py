@@ -17,13 +17,14 @@ from attnviz.interface.opened import Words
 from attnviz.interface.predicting import Predicting, unlabelled
 from attnviz.interface.records import Attention, EncoderDecoder, attention_of
 from attnviz.interface.rows import Given, attend_row, check_given, read_rows
+from attnviz.interface.text_answers import TextAnswering
 
 if TYPE_CHECKING:
     from attnviz.attention.kernel import Observer
     from attnviz.model.check.judge import Check, Judge, OnLayerChecked
 
 
-class Model(Judged, Answering):
+class Model(Judged, Answering, TextAnswering):
     """A model that attends. Made by ``load``."""
 
     @overload

@@ -157,11 +157,9 @@ class Attention(record.AttentionRecord, _Saveable):
         from attnviz.analysis.text.find import find_links
         from attnviz.analysis.text.replaying import replay
         from attnviz.interface.tables import Table
+        from attnviz.interface.text_answers import pairs_of
 
-        sides = [(each,) if isinstance(each, str) else tuple(each) for each in (from_, to)]
-        if not any(sides):
-            raise UsageError("no words are given to look for", hint='Give some: att.find("bank", "loan")')
-        asked = record.Request(unit=unit, special=special, language=language_code(language), pairs=record.Pairs(*sides))
+        asked = record.Request(unit=unit, special=special, language=language_code(language), pairs=pairs_of(from_, to))
         return Table.of(find_links(replay(self, asked), rank=rank, both=both))
 
     def compare(

@@ -188,3 +188,15 @@ def test_a_table_is_a_frame_and_arrow_and_ranked(tiny_model: Model) -> None:
     with pytest.raises(UsageError, match="there is no column 'wieght'") as error:
         table["wieght"]
     assert "Did you mean weight?" in error.value.hint
+
+
+def test_a_model_finds_and_compares_in_texts_without_a_record(tiny_model: Model) -> None:
+    texts = "The bank approved the loan.", "The bank refused the loan."
+    one, other = (tiny_model.attend(text) for text in texts)
+    for ours, theirs in (
+        (tiny_model.find(texts[0], "bank", "loan"), one.find("bank", "loan")),
+        (tiny_model.compare(*texts, word="bank"), one.compare(other, "bank")),
+    ):
+        assert ours.to_pandas().equals(theirs.to_pandas())
+    with pytest.raises(UsageError, match="no words are given"):
+        tiny_model.find(texts[0])

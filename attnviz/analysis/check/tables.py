@@ -197,7 +197,7 @@ class _Links:
     """The links that were written of a layer."""
 
     def __init__(self, document: MeasuredDocument, place: int, differences: Differences) -> None:
-        self._encoding, self._request, self._differences = document.encoding, document.request, differences
+        self._encoding, self._differences = document.encoding, differences
         links = document.measured.links
         some = np.flatnonzero(links.layer == place)
         columns = (getattr(links, name)[some] for name in ("head", "query", "key", "weight"))

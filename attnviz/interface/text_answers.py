@@ -1,0 +1,103 @@
+"""The questions about texts of any length, which a model is asked: no record of all weights is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from attnviz import record
+from attnviz.analysis.languages import language_code
+from attnviz.errors import UsageError
+
+if TYPE_CHECKING:
+    from attnviz.interface.tables import Table
+
+
+def pairs_of(from_: str | Sequence[str], to: str | Sequence[str]) -> record.Pairs:
+    """The links that are looked for.
+
+    Raises:
+        UsageError: neither side is given.
+    """
+    sides = [(each,) if isinstance(each, str) else tuple(each) for each in (from_, to)]
+    if not any(sides):
+        raise UsageError("no words are given to look for", hint='Give some: find("bank", "loan")')
+    return record.Pairs(*sides)
+
+
+class TextAnswering:
+    """A model that answers where words look in a text, and in which heads two texts differ."""
+
+    inspect: Any
+
+    def find(
+        self,
+        text: str,
+        from_: str | Sequence[str] = (),
+        to: str | Sequence[str] = (),
+        *,
+        rank: str = "lift",
+        both: bool = True,
+        unit: record.Unit = "word",
+        special: bool = False,
+        language: str = "English",
+        weights: record.WeightsName | None = None,
+        **options: Any,
+    ) -> Table:
+        """Rank all heads by how much, and how unusually, some words of a text look at others, as ``attnviz find`` does.
+
+        Nothing that grows with the square of the text is kept.
+
+        Args:
+            text: the text.
+            from_, to, rank, both, unit, special, language: as for ``Attention.find``.
+            weights: what stands in the place of the attention weights, such as ``norm``.
+            options: ``pair``, ``target``, ``windows`` and the other options of ``inspect``.
+
+        Raises:
+            UsageError, InputError, ModelError: as ``inspect``; neither side is given; the text has no such words.
+        """
+        from attnviz.analysis.text.find import find_links
+        from attnviz.interface.tables import Table
+
+        asked = record.Request(
+            unit=unit, special=special, language=language_code(language), weights=weights, evidence=False,
+            pairs=pairs_of(from_, to),
+        )  # fmt: skip
+        return Table.of(find_links(self.inspect(text, request=asked, **options), rank=rank, both=both))
+
+    def compare(
+        self,
+        text: str,
+        other: str,
+        word: str | None = None,
+        *,
+        unit: record.Unit = "word",
+        special: bool = False,
+        language: str = "English",
+        weights: record.WeightsName | None = None,
+        **options: Any,
+    ) -> Table:
+        """Rank all heads by how much the same words look elsewhere in another text, as ``attnviz compare`` does.
+
+        Args:
+            text, other: the two texts.
+            word, unit, special, language: as for ``Attention.compare``.
+            weights: what stands in the place of the attention weights, such as ``norm``.
+            options: ``windows`` and the other options of ``inspect``, for both.
+
+        Raises:
+            UsageError, InputError, ModelError: as ``inspect``; no words of the two correspond.
+        """
+        from dataclasses import replace
+
+        from attnviz.analysis.text.compare import beside, compare
+        from attnviz.interface.tables import Table
+
+        asked = record.Request(
+            unit=unit, special=special, language=language_code(language), weights=weights, evidence=False,
+            pairs=record.Spread(),
+        )  # fmt: skip
+        first = self.inspect(text, request=asked, **options)
+        second = self.inspect(other, request=replace(asked, pairs=beside(first)), **options)
+        return Table.of(compare(first, second, word))
