@@ -125,5 +125,10 @@ class Request:
         if self.per_token and (self.pairs or self.rank == "lift"):
             raise UsageError(
                 "`per_token` is given, and weights are compared with what is usual: that is of whole weights",
-                hint="Leave `per_token` out, or rank by weight.",
+                hint="Leave `per_token` out." if self.pairs else "Leave `per_token` out, or rank by weight.",
+            )
+        if self.pairs and self.crop != Crop():
+            raise UsageError(
+                "`rows` or `cols` are given, which cut maps: here whole rows are looked at",
+                hint="Name the words that are meant.",
             )

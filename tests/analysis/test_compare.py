@@ -105,6 +105,7 @@ def test_models_of_other_shapes_are_compared_at_the_same_depth() -> None:
     assert pairs[0, 0] == (0, 1)
     assert pairs[2, 1] == (5, 0)
     assert any("relative depth" in note for note in table.notes)
+    assert table.column("other_head").shown
 
 
 def test_two_kinds_of_maps_are_not_compared() -> None:
@@ -122,6 +123,13 @@ def test_of_a_long_text_rows_are_taken_evenly(monkeypatch: pytest.MonkeyPatch) -
     table = compare(*both(long, long))
     assert table["divergence"].max() == 0
     assert "the rows of 8 words" in table.notes[0]
+    assert "100 words correspond, more than there is room for" in table.notes[1]
+
+
+def test_that_nothing_differs_is_said_and_other_heads_are_shown() -> None:
+    assert "No row differs in any head." in compare(*both(FIRST, FIRST)).notes
+    assert "No row differs in any head." not in compare(*both(FIRST, SECOND)).notes
+    assert not compare(*both(FIRST, SECOND)).column("other_head").shown
 
 
 def test_a_word_is_compared_wherever_it_stands_in_a_long_text(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from attnviz.analysis.text.replaying import replay
 from attnviz.analysis.text.units import reading_of
 from attnviz.errors import UsageError
 from attnviz.interface import Model
-from attnviz.record import AttentionRecord, Observation, Pairs, Request, Unit
+from attnviz.record import AttentionRecord, Crop, Observation, Pairs, Request, Unit
 from tests.records import cross_record, random_weights, record
 
 WORDS = ["[CLS]", "The", "bank", "approved", ("loans", ["loan", "##s"]), "of", "the", "bank", ".", "[SEP]"]
@@ -116,6 +116,10 @@ def test_between_two_texts_there_is_no_distance() -> None:
     assert "distance" not in "".join(table.notes)
     with pytest.raises(UsageError, match="between two texts there is no distance"):
         find_links(observation, rank="distance_lift")
+    with pytest.raises(UsageError, match="the source text has no word 'zebra'"):
+        replay(attention, Request(pairs=Pairs((), ("zebra",))))
+    with pytest.raises(UsageError, match="`rows` or `cols` are given"):
+        Request(pairs=Pairs(("bank",), ()), crop=Crop(rows=(1, 3)))
 
 
 @pytest.mark.parametrize("side", ["from_", "to"])
@@ -149,6 +153,17 @@ def test_both_directions_keep_the_rows_and_columns_of_the_side_with_fewer_units(
         assert observation.usual is not None
         assert observation.usual.rows.shape[2] == observation.usual.columns.shape[3] == 1
         assert len(find_links(observation)) == 4 * 6
+
+
+def test_what_a_reader_sees_as_one_word_may_be_several_units(tiny_model: Model) -> None:
+    def names(text: str, wanted: str, unit: Unit = "word") -> set[str]:
+        found = tiny_model.observe(text, request=Request(unit=unit, pairs=Pairs((wanted,), ())))
+        return {row["query"] for row in find_links(found).rows()}
+
+    assert names("The bank and/or the river.", "and/or") == {"and/or"}
+    assert names("The loans of the loans", "loans", "token") == {"loans:1", "loans:2"}
+    with pytest.raises(UsageError, match="the text has no word 'zebra'"):
+        names("The bank and/or the river.", "zebra")
 
 
 def test_what_a_word_gives_itself_is_not_ranked() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -73,7 +73,7 @@ def compare(first: Observation, second: Observation, word: str | None = None) ->
     if first.measure != second.measure:
         raise UsageError(f"the first has {first.measure.name}, and the second {second.measure.name}")
     units = reading_of(first), reading_of(second)
-    rows = _paired_rows((first, second), units, word)
+    rows, every = _paired_rows((first, second), units, word)
     keys = _paired(units, queries=False)
     sides = _side(first, rows, keys, 0, len(units[1].keys)), _side(second, rows, keys, 1, len(units[0].keys))
     layers, heads = _counterparts(*sides)
@@ -97,10 +97,18 @@ def compare(first: Observation, second: Observation, word: str | None = None) ->
     }  # fmt: skip
     table = Table(
         "compare", _title(first, second, word), _COLUMNS, {name: found.reshape(-1) for name, found in values.items()},
-        about=_about(first, second, word), notes=(*_measured(first.measure), *_notes(units, rows, keys, sides)),
+        about=_about(first, second, word),
+        notes=(*_measured(first.measure), *_notes(units, (rows, every), keys, sides), *_same(divergences)),
     )  # fmt: skip
+    if ours.shape[:2] != sides[1].weights.shape[:2]:
+        shown = {name: replace(table.column(name), shown=True) for name in ("other_layer", "other_head")}
+        table = replace(table, columns=tuple(shown.get(each.name, each) for each in table.columns))
     found = of_heads(ranked_by(table, "divergence"), first, first.request.heads)
     return found.without("head", "other_head") if first.measure.by_layer else found
+
+
+def _same(divergences: Doubles) -> tuple[str, ...]:
+    return () if divergences.any() else ("No row differs in any head.",)
 
 
 def _measured(measure: Measure) -> tuple[str, ...]:
@@ -137,25 +145,26 @@ def _paired(units: tuple[Reading, Reading], *, queries: bool) -> list[tuple[int,
 
 def _paired_rows(
     sides: tuple[Observation, Observation], units: tuple[Reading, Reading], word: str | None
-) -> list[tuple[int, int]]:
-    """The words that are compared: both sides kept their rows."""
+) -> tuple[list[tuple[int, int]], int]:
+    """The words that are compared, of which both sides kept their rows, and how many words correspond."""
     kept = []
     for side in sides:
         if side.usual is None:
             raise ValueError("the observation was made without rows to compare")
         kept.append(set(side.usual.from_.tolist()))
-    found = [(i, j) for i, j in _paired(units, queries=True) if i in kept[0] and j in kept[1]]
+    paired = _paired(units, queries=True)
+    found = [(i, j) for i, j in paired if i in kept[0] and j in kept[1]]
     if word is not None:
         wanted = find_in(units[0].queries, word, units[0].kind, "first text")
         found = [(i, j) for i, j in found if i in wanted]
         if not found:
             raise UsageError(f"{word!r} has no counterpart in the second text", hint="Compare a word that both have.")
-        return found
+        return found, sum(i in wanted for i, _ in paired)
     counted = [side.query_mask for side in sides]
-    found = [(i, j) for i, j in found if counted[0][i] and counted[1][j]]
+    found, paired = ([(i, j) for i, j in pairs if counted[0][i] and counted[1][j]] for pairs in (found, paired))
     if not found:
         raise UsageError("no words of the two texts correspond", hint="Give texts that have some words in common.")
-    return found
+    return found, len(paired)
 
 
 def _side(
@@ -228,15 +237,18 @@ def _about(first: Observation, second: Observation, word: str | None) -> dict[st
 
 def _notes(
     units: tuple[Reading, Reading],
-    rows: list[tuple[int, int]],
+    compared: tuple[list[tuple[int, int]], int],
     keys: list[tuple[int, int]],
     sides: tuple[_Rows, _Rows],
 ) -> tuple[str, ...]:
     """Which words are compared, what has no counterpart, and which heads are taken for the same."""
+    rows, every = compared
     names = [units[0].queries.names[i] for i, _ in rows]
     shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
     kind = units[0].kind
     found = [f"Compared: the rows of {len(rows)} {kind}{'s' * (len(rows) > 1)} ({shown})."]
+    if every > len(rows):
+        found.append(f"{every:,} {kind}s correspond, more than there is room for: these stand evenly over the text.")
     alone = [len(each.keys) - len(keys) for each in units]
     if any(alone):
         found.append(f"{alone[0]} {kind}s of the first text and {alone[1]} of the second have no counterpart.")

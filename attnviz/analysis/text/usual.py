@@ -33,8 +33,12 @@ def places_of(units: Reading, queries: Encoding, keys: Encoding, pairs: Pairs) -
     Raises:
         UsageError: as ``find_places``.
     """
-    from_ = [place for each in pairs.from_ for place in find_places(units.queries, queries, units.kind, each)]
-    to = [place for each in pairs.to for place in find_places(units.keys, keys, units.kind, each)]
+    texts = ("text", "text") if units.one_text else ("target text", "source text")
+    sides = (units.queries, queries, pairs.from_, texts[0]), (units.keys, keys, pairs.to, texts[1])
+    from_, to = (
+        [place for each in wanted for place in find_places(axis, encoding, units.kind, each, text)]
+        for axis, encoding, wanted, text in sides
+    )
     return list(dict.fromkeys(from_)), list(dict.fromkeys(to))
 
 

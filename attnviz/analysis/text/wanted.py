@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import regex
@@ -36,24 +37,34 @@ class Place:
         return range(*self.units)
 
 
-def find_places(axis: Axis, encoding: Encoding, unit: Unit, wanted: str) -> list[Place]:
+def find_places(axis: Axis, encoding: Encoding, unit: Unit, wanted: str, text: str = "text") -> list[Place]:
     """The places of a text that read ``wanted``, in order.
 
     Args:
         axis: the units of the text.
         encoding: the text.
         unit: what its units are.
-        wanted: a unit (``bank``), one of its occurrences (``bank:2``), several words as the text writes them, or a
-            regular expression between slashes (``/ban.?/``), which whole units match in any case.
+        wanted: a unit (``bank``), one of its occurrences (``bank:2``), what several units read together (``the bank``,
+            ``and/or``, 银行), or a regular expression between slashes (``/ban.?/``), which whole units match in any
+            case.
+        text: what errors call the text.
 
     Raises:
         UsageError: there is none, or too few; a pattern that can't be read or takes too long.
     """
     if len(wanted) > 2 and wanted[0] == wanted[-1] == "/":
         return [Place(axis.names[i], (i, i + 1)) for i in _matching(axis, wanted[1:-1], unit)]
-    if len(wanted.split()) < 2 or unit not in ("token", "word") or wanted.casefold() in map(str.casefold, axis.labels):
-        return [Place(axis.names[i], (i, i + 1)) for i in find_in(axis, wanted, unit, "text")]
-    return _passages(encoding, unit, wanted)
+    known = wanted.casefold() in map(str.casefold, axis.labels)
+    if unit in ("token", "word") and not known and len(wanted.split()) > 1:
+        return _passages(encoding, unit, wanted)
+    try:
+        return [Place(axis.names[i], (i, i + 1)) for i in find_in(axis, wanted, unit, text)]
+    except UsageError:
+        if unit not in ("token", "word"):
+            raise
+        with suppress(UsageError):  # what a reader sees as one word may be several units
+            return _passages(encoding, unit, wanted)
+        raise
 
 
 def _passages(encoding: Encoding, unit: Unit, wanted: str) -> list[Place]:
