@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attnviz.analysis.languages import ENGLISH
 from attnviz.analysis.text.links import counting, find_unit
 from attnviz.analysis.text.long_range import LISTED
 from attnviz.analysis.text.looking import Looking, look_from, settled
 from attnviz.analysis.text.maps import plan_maps
 from attnviz.analysis.text.others import LayerWindows, sum_others
 from attnviz.analysis.text.per_token import PerToken, Seen
+from attnviz.analysis.text.source import Source
 from attnviz.analysis.text.tables import LinkTable, found_in, regions_in
-from attnviz.analysis.text.units import Mask, Reading, left_out, makers_of, read_in
+from attnviz.analysis.text.units import Mask, left_out, makers_of
 from attnviz.analysis.text.usual import select_usual, usual_of, wanted_keys
 from attnviz.attention.figures import EDGES
 from attnviz.attention.observers import (
@@ -38,8 +38,8 @@ from attnviz.attention.observers import (
 from attnviz.attention.texts import Texts
 from attnviz.attention.tile import Observer
 from attnviz.attention.totals import DocumentMasks
-from attnviz.encoding import Encoding, Windows, WordSpans
-from attnviz.record import Backend, KeySpan, Kind, Observation, Others, Request, Unit, Usual, measure_of
+from attnviz.encoding import WordSpans
+from attnviz.record import Backend, KeySpan, Observation, Others, Request, Usual, measure_of
 
 if TYPE_CHECKING:
     from attnviz.analysis.text.evidence import Gathering
@@ -55,26 +55,6 @@ AVERAGES = 1 << 20
 """Where the averages of all units are no more numbers than this, all are kept."""
 _SAMPLED = 8
 """Of so many of the units that are asked for, and of the new tokens, rows are kept for the check."""
-
-
-@dataclass(frozen=True, eq=False)
-class Source:
-    """What is observed: a kind of a model's attention, the texts that it is between, and the windows of a long one."""
-
-    kind: Kind
-    causal: bool
-    encoding: Encoding
-    keys: Encoding | None
-    windows: Windows | None = None
-
-    @property
-    def key_encoding(self) -> Encoding:
-        """The text that is looked at."""
-        return self.encoding if self.keys is None else self.keys
-
-    def read(self, unit: Unit, language: str = ENGLISH) -> Reading:
-        """Both texts in units."""
-        return read_in(unit, self.encoding, self.keys, (), language, causal=self.causal)
 
 
 class TextObservers:

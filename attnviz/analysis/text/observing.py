@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from attnviz.analysis.plan import require_streamed
 from attnviz.analysis.text.measures import require_values
-from attnviz.analysis.text.observers import Source, TextObservers
+from attnviz.analysis.text.observers import TextObservers
 from attnviz.analysis.text.shown_maps import require_layers
+from attnviz.analysis.text.source import Source
 from attnviz.attention.observers import Only, ValueNorms
 from attnviz.attention.tile import Observer, Tile
 from attnviz.encoding import Encoding, Windows

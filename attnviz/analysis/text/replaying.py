@@ -8,7 +8,8 @@ import numpy as np
 
 from attnviz.analysis.plan import FEW
 from attnviz.analysis.text.measures import measured
-from attnviz.analysis.text.observers import Source, TextObservers
+from attnviz.analysis.text.observers import TextObservers
+from attnviz.analysis.text.source import Source
 from attnviz.attention.tile import Tile
 from attnviz.attention.window import EVERYTHING, KeyWindow
 from attnviz.errors import UsageError
