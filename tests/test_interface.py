@@ -361,3 +361,13 @@ def test_the_example_of_the_documentation(real_model: Model) -> None:
     assert (link.query, link.key) == ("bank", "loan")
     assert link.weight == pytest.approx(0.46, abs=0.01)
     assert (link.layer, link.head) == (5, 7)
+
+
+def test_what_was_observed_shows_itself(tiny_model: Model) -> None:
+    found = tiny_model.observe("The bank approved the loan because the company had strong financials.")
+    bundle = found._repr_mimebundle_()
+    assert set(bundle) == {"text/plain", "image/png", "text/html"}
+    assert base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG")
+    assert "sandbox" in bundle["text/html"]
+    assert found.whole is None
+    assert "3 layers × 4 heads" in bundle["text/plain"]

@@ -15,7 +15,7 @@ from attnviz.interface.keeping import Keep
 from attnviz.interface.measuring import Measuring
 from attnviz.interface.opened import Words
 from attnviz.interface.predicting import Predicting, unlabelled
-from attnviz.interface.records import Attention, EncoderDecoder, attention_of
+from attnviz.interface.records import Attention, EncoderDecoder, Survey, attention_of
 from attnviz.interface.rows import Given, attend_row, check_given, read_rows
 from attnviz.interface.text_answers import TextAnswering
 
@@ -192,7 +192,7 @@ class Model(Judged, Answering, TextAnswering):
         neurons: bool = False,
         observers: Sequence[Observer] = (),
         **options: Any,
-    ) -> record.Observation:
+    ) -> Survey:
         """Observe a text as its length asks for: with all its weights where they are few, else as ``observe`` does.
 
         Args:
@@ -214,7 +214,8 @@ class Model(Judged, Answering, TextAnswering):
         size = 0 if sliding else self._size(text, pair, **options)
         if plan_text(size, request, windows=sliding).way == "kept":
             options |= {"keep": Keep.of(scores=scores, neurons=neurons, most=SCORED), "measure": request.weights}
-            return replay(self._attend(text, pair, target, None, observers, words=words, **options), request)
+            found = self._attend(text, pair, target, None, observers, words=words, **options)
+            return Survey.of(replay(found, request))
         if neurons:
             raise UsageError(
                 "the text is too long for `neurons`: not even all its weights are kept", hint="Give a shorter text."
@@ -239,10 +240,11 @@ class Model(Judged, Answering, TextAnswering):
         lexicon: Words | None = None,
         request: record.Request | None = None,
         **asked: Any,
-    ) -> record.Observation:
+    ) -> Survey:
         """Run a text of any length and keep what a summary needs of its attention, nothing that grows with N².
 
-        Everything kept is exact. ``analysis.text.summary.summarise`` makes of it what ``show`` prints.
+        Everything kept is exact. It shows itself in a notebook; ``analysis.text.summary.summarise`` makes of it what
+        ``show`` prints.
 
         Args:
             generate, truncate, chat: as for ``attend``.
@@ -276,7 +278,7 @@ class Model(Judged, Answering, TextAnswering):
             )
             if cut is not None:
                 found = observe(self.name, self.backend, read, None, request, observers, cut)
-                return replace(found, note=unlabelled(self.backend))
+                return Survey.of(replace(found, note=unlabelled(self.backend)))
             written = None
         else:
             read, written = self.inputs(
@@ -286,7 +288,7 @@ class Model(Judged, Answering, TextAnswering):
             raise UsageError(f"{self.name} has one map, and none for {request.map}: it is no encoder–decoder")
         predicting = Predicting(self.backend)
         found = observe(self.name, self.backend, read, written, request, [*predicting.observers, *observers])
-        return replace(found, prediction=predicting.of(read))
+        return Survey.of(replace(found, prediction=predicting.of(read)))
 
     def check(
         self,

@@ -37,16 +37,14 @@ _SHOWN = record.Request(rank="lift")
 """What is asked of a record that shows itself."""
 
 
-class _Saveable:
-    """A record that can be saved, and shows itself in a notebook."""
+class _Shown:
+    """What shows itself in a notebook, as a page."""
 
-    def save(self: Any, path: str | os.PathLike[str]) -> None:
-        """Save as ``.json`` or ``.safetensors``, in one file; ``attnviz show --from`` and ``open`` read it.
+    def _observations(self: Any) -> list[record.Observation]:
+        """The maps of the page, of which the last is opened."""
+        from attnviz.analysis.text.replaying import replay, with_other_maps
 
-        Raises:
-            UsageError: the name ends otherwise, or the file can't be written; one that was there stays as it was.
-        """
-        record.save(self, Path(path))
+        return with_other_maps(replay(self, _SHOWN))
 
     def widget(self: Any, state: str = "") -> AttentionWidget:
         """The page as a widget of a notebook, whose ``state`` can be read and set: ``head=5.7&word=bank``.
@@ -57,24 +55,52 @@ class _Saveable:
         Raises:
             UsageError: anywidget is not installed.
         """
-        from attnviz.analysis.text.replaying import replay, with_other_maps
-
         try:
             from attnviz.interface.widget import widget_of
         except ImportError as error:
             if error.name not in ("anywidget", "traitlets"):
                 raise
             raise UsageError("anywidget is not installed", hint="Install it: pip install 'attnviz[widget]'") from None
-        return widget_of(with_other_maps(replay(self, _SHOWN)), state)
+        return widget_of(self._observations(), state)
 
     def _repr_mimebundle_(self: Any, **_: Any) -> dict[str, str]:
         """The page in a frame; a picture and a line of text for readers that show no frames, or do not trust it."""
-        from attnviz.analysis.text.replaying import replay, with_other_maps
         from attnviz.render.page.text import page_frame, text_page
 
         found = {"text/plain": repr(self), "image/png": base64.b64encode(self._repr_png_()).decode()}
-        page = text_page(with_other_maps(replay(self, _SHOWN)))
+        page = text_page(self._observations())
         return found | {"text/html": page_frame(page)} if len(page) <= _FRAMED else found
+
+    def _repr_png_(self: Any) -> bytes:
+        from attnviz.render.figure import Style, draw_view, to_png
+
+        return to_png(draw_view(self._observations()[-1], "grid", Style(dpi=100)))
+
+
+class _Saveable(_Shown):
+    """A record that can be saved."""
+
+    def save(self: Any, path: str | os.PathLike[str]) -> None:
+        """Save as ``.json`` or ``.safetensors``, in one file; ``attnviz show --from`` and ``open`` read it.
+
+        Raises:
+            UsageError: the name ends otherwise, or the file can't be written; one that was there stays as it was.
+        """
+        record.save(self, Path(path))
+
+
+class Survey(record.Observation, _Shown):
+    """What was observed of a text of any length, as a notebook wants it: it draws itself."""
+
+    @classmethod
+    def of(cls, found: record.Observation) -> Survey:
+        """The observation as one that draws itself."""
+        return cls(**vars(found))
+
+    def _observations(self) -> list[record.Observation]:
+        from attnviz.analysis.text.replaying import with_other_maps
+
+        return with_other_maps(self)
 
 
 def _numbers(given: int | Sequence[int] | None) -> tuple[int, ...] | None:
@@ -180,12 +206,6 @@ class Attention(record.AttentionRecord, RecordAnswers, _Saveable):
             )
         return cls(**vars(found))
 
-    def _repr_png_(self) -> bytes:
-        from attnviz.analysis.text.replaying import replay
-        from attnviz.render.figure import Style, draw_view, to_png
-
-        return to_png(draw_view(replay(self, _SHOWN), "grid", Style(dpi=100)))
-
 
 class EncoderDecoder(record.EncoderDecoderRecord, _Saveable):
     """The three attentions of an encoder–decoder, each as a notebook wants it; it draws itself as the cross map."""
@@ -234,9 +254,6 @@ class EncoderDecoder(record.EncoderDecoderRecord, _Saveable):
         cross = cross_weights(replay(self, REQUEST), step=step, unit=unit)
         found = align(cross, record.Heads(_numbers(layer), _numbers(head)), step)
         return Table.of(alignment_table([found], step=step, unit=unit, model=self.model))
-
-    def _repr_png_(self) -> bytes:
-        return self.cross._repr_png_()
 
 
 def attention_of(
