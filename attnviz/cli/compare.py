@@ -71,13 +71,16 @@ def compare(
     """Rank all heads by how much the same words look elsewhere: in two texts, or in two models."""
     answer.place()
     sides = _sides([*(texts or ())], [*(start or ())], models.each(), reading)
-    from attnviz.analysis.text.compare import beside, compare
+    from attnviz.analysis.text.compare import beside, compare, is_sampled
     from attnviz.record import Spread
 
     wanted = None if word is None else decode_argument(word)
     request = read_request(maps, evidence=False, pairs=Spread(words=() if wanted is None else (wanted,)))
     first, _ = source.observe_source(*sides[0], request)
-    second, _ = source.observe_source(*sides[1], replace(request, pairs=beside(first)))
+    again = is_sampled(first)
+    second, _ = source.observe_source(*sides[1], request if again else replace(request, pairs=beside(first)))
+    if again:
+        first, _ = source.observe_source(*sides[0], replace(request, pairs=beside(second)))
     found = compare(first, second, wanted)
     give_answer(found, answer, lambda style: _draw(found, first, second, style))
 

@@ -115,11 +115,15 @@ class RecordAnswers:
         Raises:
             UsageError: no words of the two correspond, or they are not of one kind.
         """
-        from attnviz.analysis.text.compare import beside, compare
+        from attnviz.analysis.text.compare import beside, compare, is_sampled
         from attnviz.analysis.text.replaying import replay
         from attnviz.interface.tables import Table
 
         spread = record.Spread(words=() if word is None else (word,))
         asked = record.Request(unit=unit, special=special, language=language_code(language), pairs=spread)
         first = replay(self, asked)
-        return Table.of(compare(first, replay(other, replace(asked, pairs=beside(first))), word))
+        again = is_sampled(first)
+        second = replay(other, asked if again else replace(asked, pairs=beside(first)))
+        if again:
+            first = replay(self, replace(asked, pairs=beside(second)))
+        return Table.of(compare(first, second, word))

@@ -132,6 +132,15 @@ def test_that_nothing_differs_is_said_and_other_heads_are_shown() -> None:
     assert not compare(*both(FIRST, SECOND)).column("other_head").shown
 
 
+def test_of_a_long_text_the_words_of_a_short_one_are_compared(
+    monkeypatch: pytest.MonkeyPatch, tiny_model: Model
+) -> None:
+    long, short = "river river bank had a loan of the company because it had it", "The bank had the company."
+    monkeypatch.setattr("attnviz.analysis.text.usual._ROOM", 0)
+    table = tiny_model.attend(long).compare(tiny_model.attend(short))
+    assert "Compared: the rows of 2 words (bank, company)." in table.notes
+
+
 def test_a_word_is_compared_wherever_it_stands_in_a_long_text(monkeypatch: pytest.MonkeyPatch) -> None:
     long = record([f"w{i}" for i in range(100)], random_weights((2, 3, 100), dtype="float64"))
     monkeypatch.setattr("attnviz.analysis.text.usual._ROOM", 0)

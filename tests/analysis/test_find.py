@@ -13,6 +13,7 @@ from attnviz.analysis.text.units import reading_of
 from attnviz.errors import UsageError
 from attnviz.interface import Model
 from attnviz.record import AttentionRecord, Crop, Observation, Pairs, Request, Unit
+from attnviz.render.values import formatted
 from tests.records import cross_record, random_weights, record
 
 WORDS = ["[CLS]", "The", "bank", "approved", ("loans", ["loan", "##s"]), "of", "the", "bank", ".", "[SEP]"]
@@ -132,6 +133,11 @@ def test_of_many_occurrences_as_many_are_ranked_as_there_is_room_for(
     table = find_links(looked_for(long, **named))
     assert len({row["query" if side == "from_" else "key"] for row in table.rows()}) == 8
     assert any("occurs 40 times, more than there is room for: 8 of them" in note for note in table.notes)
+
+
+def test_a_small_weight_is_not_shown_as_nothing() -> None:
+    shown = [formatted(value, "weight") for value in (0.0, 0.00001, 0.0042, 0.0051, 0.3)]
+    assert shown == ["0.00", "<0.0001", "0.0042", "0.01", "0.30"]
 
 
 def test_of_many_pairs_those_with_the_largest_weights_are_ranked(monkeypatch: pytest.MonkeyPatch) -> None:

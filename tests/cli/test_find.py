@@ -51,6 +51,17 @@ def test_a_word_is_no_formula_and_no_markup(run: Run, tmp_path: Path) -> None:
     assert "<script>alert" not in (tmp_path / "x.html").read_text()
 
 
+def test_a_page_names_words_as_words_and_has_a_bounded_number_of_rows(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("attnviz.render.page.answer._PAGE", 5)
+    assert run("find", S, "--from", "bank", "--from", "loan", "-o", str(tmp_path / "x.html")).code == 0
+    page = (tmp_path / "x.html").read_text()
+    assert "from: <bdi>bank, loan</bdi>" in page
+    assert page.count("<tr><td") == 5
+    assert "The first 5 of " in page
+
+
 def test_a_record_comes_before_the_words(run: Run, tmp_path: Path) -> None:
     saved = tmp_path / "r.safetensors"
     run("export", S, str(saved))

@@ -123,6 +123,14 @@ def beside(first: Observation) -> Spread:
     return Spread(reading_of(first).queries.labels, tuple(first.usual.from_.tolist()))
 
 
+def is_sampled(first: Observation) -> bool:
+    """Whether there was no room for all rows of the first text: it is observed again ``beside`` the second then."""
+    wanted = first.request.pairs
+    if first.usual is None or not isinstance(wanted, Spread) or wanted.words or wanted.beside:
+        return False
+    return len(first.usual.from_) < len(reading_of(first).queries)
+
+
 def divergence(p: Doubles, q: Doubles) -> Doubles:
     """The Jensen–Shannon divergence of the rows of ``p`` and ``q`` (…, m) in bits, (…,), each row taken to sum to 1.
 
@@ -219,7 +227,7 @@ def _title(first: Observation, second: Observation, word: str | None) -> str:
     rows = f"the rows of {word!r}" if word else "the rows of the same words"
     if first.model != second.model:
         return f"Where do {_short(first)} and {_short(second)} differ, in {rows}?"
-    return f"In which heads do {rows} differ?"
+    return f"In which {'layers' if first.measure.by_layer else 'heads'} do {rows} differ?"
 
 
 def _short(observation: Observation) -> str:

@@ -204,10 +204,10 @@ class _Search:
                 f"{from_!r} occurs once, and what a word gives itself is not ranked",
                 hint="Give another word to look at.",
             )
-        return UsageError(
-            f"no head sees a link from {from_} to {to}",
-            hint="In a causal model, words see only what comes before them.",
-        )
+        hint = "In a causal model, words see only what comes before them."
+        if not (pairs.from_ and pairs.to):
+            hint += " Special tokens count with `special`, function words with `language` none."
+        return UsageError(f"no head sees a link from {from_} to {to}", hint=hint)
 
     def _weights(self, query: Place, key: Place) -> NDArray[np.float64]:
         """The weights between the units of both (L, H, queries, keys)."""

@@ -56,7 +56,8 @@ def draw_answer(table: Table, style: Style | None = None) -> Figure:
     across = min(_MAP, width * 0.4) if beside else width - 2 * EDGE - 0.4
     down = min(across * len(grid[0]) / max(len(grid[1]), 1), 3.4) if grid is not None else 0.0
     about = table.column(table.ranked)
-    notes = [f"{about.name.replace('_', ' ')}: {about.about}"]
+    model = clean(str(table.about.get("model") or "")).rpartition("/")[2]
+    notes = [f"{about.name.replace('_', ' ')}: {about.about}", *([f"Model: {model}"] if model else [])]
     if len(table) > len(shown):
         notes.append(f"The first {len(shown)} of {len(table):,} rows.")
     around = sheet.frame(style, table.title, notes, width)

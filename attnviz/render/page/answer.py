@@ -9,17 +9,20 @@ from attnviz.render.values import formatted
 
 _ROWS = 40
 """The most rows that a notebook shows."""
+_PAGE = 5000
+"""The most rows of a page: a browser takes seconds to lay out more."""
 
 
 def answer_page(table: Table) -> str:
-    """Return a page with all rows of a ``table``, which a click on a column's name sorts."""
+    """Return a page with the first rows of a ``table``, which a click on a column's name sorts."""
     return render(
         "answer.html",
         title=table.title,
         style=file("style.css"),
         script=module(SCRIPTS),
         content=script_json({"palettes": packed_palettes()}),
-        **_content(table),
+        every=len(table),
+        **_content(table.top(_PAGE)),
     )
 
 
@@ -37,5 +40,8 @@ def _content(table: Table) -> dict[str, object]:
         ]
         for row in ({each.name: row[each.name] for each in table.columns} for row in table.rows())
     ]
-    about = {name: str(value) for name, value in table.about.items() if value not in (None, "", [])}
+    about = {
+        name.replace("_", " "): ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        for name, value in table.about.items() if value not in (None, "", [])
+    }  # fmt: skip
     return {"table": table, "columns": table.columns, "rows": rows, "about": about}
