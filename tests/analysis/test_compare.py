@@ -141,6 +141,13 @@ def test_of_a_long_text_the_words_of_a_short_one_are_compared(
     assert "Compared: the rows of 2 words (bank, company)." in table.notes
 
 
+def test_what_rows_give_to_special_tokens_of_windows_is_said() -> None:
+    less = record(ONE, FIRST.weights * 0.75)
+    (note,) = (note for note in compare(*both(FIRST, less)).notes if "windows" in note)
+    assert note.startswith("Rows of the second text give 25% of their weight")
+    assert not any("windows" in note for note in compare(*both(FIRST, FIRST)).notes)
+
+
 def test_a_word_is_compared_wherever_it_stands_in_a_long_text(monkeypatch: pytest.MonkeyPatch) -> None:
     long = record([f"w{i}" for i in range(100)], random_weights((2, 3, 100), dtype="float64"))
     monkeypatch.setattr("attnviz.analysis.text.usual._ROOM", 0)

@@ -98,13 +98,24 @@ def compare(first: Observation, second: Observation, word: str | None = None) ->
     table = Table(
         "compare", _title(first, second, word), _COLUMNS, {name: found.reshape(-1) for name, found in values.items()},
         about=_about(first, second, word),
-        notes=(*_measured(first.measure), *_notes(units, (rows, every), keys, sides), *_same(divergences)),
+        notes=(*_measured(first.measure), *_notes(units, (rows, every), keys, sides),
+               *(_lost(sides) if first.measure.share else ()), *_same(divergences)),
     )  # fmt: skip
     if ours.shape[:2] != sides[1].weights.shape[:2]:
         shown = {name: replace(table.column(name), shown=True) for name in ("other_layer", "other_head")}
         table = replace(table, columns=tuple(shown.get(each.name, each) for each in table.columns))
     found = of_heads(ranked_by(table, "divergence"), first, first.request.heads)
     return found.without("head", "other_head") if first.measure.by_layer else found
+
+
+def _lost(sides: tuple[_Rows, _Rows]) -> tuple[str, ...]:
+    """What rows give to special tokens that windows have and the text has not."""
+    lost = [1 - float(side.weights.sum(-1).mean()) for side in sides]
+    return tuple(
+        f"Rows of the {which} text give {share:.0%} of their weight to special tokens of its windows, which the text "
+        "does not have: divergences are of the rest."
+        for which, share in zip(("first", "second"), lost, strict=True) if share >= 0.01
+    )  # fmt: skip
 
 
 def _same(divergences: Doubles) -> tuple[str, ...]:
