@@ -113,7 +113,9 @@ def test_between_two_texts_there_is_no_distance() -> None:
     observation = replay(attention, Request(pairs=Pairs(("bank:1",), ("loans",))))
     table = find_links(observation)
     assert len(table) == 6
-    assert list(table.values)[-3:] == ["weight", "lift", "key_mean"]
+    assert [each.name for each in table.columns if each.shown][-3:] == ["weight", "lift", "key_mean"]
+    assert (table["lift"] == table["key_lift"]).all()
+    assert find_links(observation, rank="key_lift").column("key_lift").shown
     assert "distance" not in "".join(table.notes)
     with pytest.raises(UsageError, match="between two texts there is no distance"):
         find_links(observation, rank="distance_lift")

@@ -101,9 +101,13 @@ def find_links(observation: Observation, *, rank: str = "lift", both: bool = Tru
 
 def _between(table: Table) -> Table:
     """The table of links between two texts: there is no distance, and the lift is that of the key."""
-    table = table.without(*_APART, "key_lift")
+    table = table.without(*_APART)
     about = "weight / key_mean: how many times what is usual for this head"
-    columns = tuple(replace(each, about=about) if each.name == "lift" else each for each in table.columns)
+    changed = {
+        "lift": replace(table.column("lift"), about=about),
+        "key_lift": replace(table.column("key_lift"), shown=table.ranked == "key_lift"),
+    }
+    columns = tuple(changed.get(each.name, each) for each in table.columns)
     return replace(table, columns=columns)
 
 
