@@ -166,17 +166,19 @@ def rows(folder: Path, treebank: Path, model: Path, bundle: Path) -> dict[str, R
         ),
         "find long": Row(
             "`find` in 2,900 words", "`show` of them",
-            ["find", "-f", large, "--model", str(model), "--from", "company", "--to", "market"], ATTNVIZ, tuple(long), 1.2,
+            ["find", "-f", large, "--model", str(model), "--from", "Bush", "--to", "the sky"], ATTNVIZ,
+            tuple(long), 1.2,
         ),
         "compare": Row(
             "`compare` of two sentences", "`show` of one", ["compare", SENTENCE, OTHER], ATTNVIZ, tuple(show), 2.4,
         ),
         "norm": Row(
-            "`show --weights norm` of a sentence", "`show` of it", [*show, "--weights", "norm"], ATTNVIZ, tuple(show), 1.5,
+            "`show --weights norm` of a sentence", "`show` of it", [*show, "--weights", "norm"], ATTNVIZ,
+            tuple(show), 1.5,
         ),
         "norm long": Row(
-            "`show --weights norm` of 2,900 words", "`show` of them", [*long, "--weights", "norm"], ATTNVIZ, tuple(long),
-            1.5,
+            "`show --weights norm` of 2,900 words", "`show` of them", [*long, "--weights", "norm"], ATTNVIZ,
+            tuple(long), 1.5,
         ),
         "large batch": Row("the same, 20,000", sorted32, [*batch, most], CORPUS, (*kept, most), time=2.5, faster=True),
         "one document": Row("`batch` of one sentence", "import torch", [*batch, one], TORCH, time=2.0),
