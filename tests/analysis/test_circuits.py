@@ -149,6 +149,8 @@ def test_permuting_heads_permutes_the_tables(exact: Model) -> None:
                 continue
             if isinstance(value, str):
                 assert there[name] == renamed(value)
+            elif value is None:
+                assert there[name] is None
             else:
                 assert there[name] == pytest.approx(value, rel=1e-4, nan_ok=True)
 

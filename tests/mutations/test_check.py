@@ -78,7 +78,7 @@ def attention(patch: Patch, wrong: Callable[..., Any]) -> None:
 def test_mutation_two_heads_are_swapped_in_the_record_after_the_run(
     model: str, caught: Callable[..., None], monkeypatch: Patch
 ) -> None:
-    attend = Model.attend
+    attend = Model._attend
 
     def swap(found: AttentionRecord) -> AttentionRecord:
         order = [1, 0, *range(2, found.heads)]
@@ -90,7 +90,7 @@ def test_mutation_two_heads_are_swapped_in_the_record_after_the_run(
             return replace(found, cross=swap(found.cross))
         return swap(found)
 
-    monkeypatch.setattr(Model, "attend", swapped)
+    monkeypatch.setattr(Model, "_attend", swapped)
     caught(model)
 
 
@@ -155,14 +155,14 @@ def test_mutation_half_precision_is_wrong_by_half(
 def test_mutation_bfloat16_weights_are_half_of_what_they_are_in_one_head(
     caught: Callable[..., None], monkeypatch: Patch
 ) -> None:
-    attend = Model.attend
+    attend = Model._attend
 
     def halved(self: Model, *given: Any, **more: Any) -> Any:
         found = attend(self, *given, **more)
         found.weights[1, 2] *= 0.5
         return found
 
-    monkeypatch.setattr(Model, "attend", halved)
+    monkeypatch.setattr(Model, "_attend", halved)
     caught("tiny_llama", "--dtype", "bfloat16")
 
 
