@@ -55,6 +55,7 @@ def observed(layers: int, heads: int, n: int) -> Observation:
         whole=None,
         links=replace(few.links, weights=again(few.links.weights), keys=again(few.links.keys)),
         maps=replace(few.maps, values=again(few.maps.values), layers=tuple(range(layers))),
+        layer_windows=dict.fromkeys(range(layers), few.layer_windows[0]),
         bands=replace(few.bands, **{name: again(getattr(few.bands, name)) for name in ("weights", "keys", "queries")}),
         figures={name: again(values) for name, values in few.figures.items()},
         profile=again(few.profile),
