@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from attnviz.analysis.table import Table
-    from attnviz.record import Observation
+    from attnviz.record import Observation, Spread
     from attnviz.render.figure import Style
 
 
@@ -71,16 +72,15 @@ def compare(
     """Rank all heads by how much the same words look elsewhere: in two texts, or in two models."""
     answer.place()
     sides = _sides([*(texts or ())], [*(start or ())], models.each(), reading)
-    from attnviz.analysis.text.compare import beside, compare, is_sampled
-    from attnviz.record import Spread
+    from attnviz.analysis.text.compare import compare, observe_two
 
     wanted = None if word is None else decode_argument(word)
-    request = read_request(maps, evidence=False, pairs=Spread(words=() if wanted is None else (wanted,)))
-    first, _ = source.observe_source(*sides[0], request)
-    again = is_sampled(first)
-    second, _ = source.observe_source(*sides[1], request if again else replace(request, pairs=beside(first)))
-    if again:
-        first, _ = source.observe_source(*sides[0], replace(request, pairs=beside(second)))
+    request = read_request(maps, evidence=False)
+
+    def observe(side: _Side, spread: Spread) -> Observation:
+        return source.observe_source(*side, replace(request, pairs=spread))[0]
+
+    first, second = observe_two(partial(observe, sides[0]), partial(observe, sides[1]), wanted)
     found = compare(first, second, wanted)
     give_answer(found, answer, lambda style: _draw(found, first, second, style))
 

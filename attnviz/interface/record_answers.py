@@ -115,15 +115,14 @@ class RecordAnswers:
         Raises:
             UsageError: no words of the two correspond, or they are not of one kind.
         """
-        from attnviz.analysis.text.compare import beside, compare, is_sampled
+        from attnviz.analysis.text.compare import compare, observe_two
         from attnviz.analysis.text.replaying import replay
         from attnviz.interface.tables import Table
 
-        spread = record.Spread(words=() if word is None else (word,))
-        asked = record.Request(unit=unit, special=special, language=language_code(language), pairs=spread)
-        first = replay(self, asked)
-        again = is_sampled(first)
-        second = replay(other, asked if again else replace(asked, pairs=beside(first)))
-        if again:
-            first = replay(self, replace(asked, pairs=beside(second)))
+        asked = record.Request(unit=unit, special=special, language=language_code(language))
+        first, second = observe_two(
+            lambda spread: replay(self, replace(asked, pairs=spread)),
+            lambda spread: replay(other, replace(asked, pairs=spread)),
+            word,
+        )
         return Table.of(compare(first, second, word))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from attnviz import record
@@ -89,15 +91,16 @@ class TextAnswering:
         Raises:
             UsageError, InputError, ModelError: as ``inspect``; no words of the two correspond.
         """
-        from dataclasses import replace
-
-        from attnviz.analysis.text.compare import beside, compare
+        from attnviz.analysis.text.compare import compare, observe_two
         from attnviz.interface.tables import Table
 
         asked = record.Request(
-            unit=unit, special=special, language=language_code(language), weights=weights, evidence=False,
-            pairs=record.Spread(),
-        )  # fmt: skip
-        first = self.inspect(text, request=asked, **options)
-        second = self.inspect(other, request=replace(asked, pairs=beside(first)), **options)
+            unit=unit, special=special, language=language_code(language), weights=weights, evidence=False
+        )
+
+        def observe(read: str, spread: record.Spread) -> record.Observation:
+            found: record.Observation = self.inspect(read, request=replace(asked, pairs=spread), **options)
+            return found
+
+        first, second = observe_two(partial(observe, text), partial(observe, other), word)
         return Table.of(compare(first, second, word))

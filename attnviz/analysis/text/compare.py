@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -52,6 +53,29 @@ class _Rows:
 
     weights: Doubles
     layers: tuple[int, ...]
+
+
+def observe_two(
+    first: Callable[[Spread], Observation], second: Callable[[Spread], Observation], word: str | None = None
+) -> tuple[Observation, Observation]:
+    """Observe two texts with the rows that ``compare`` needs of them.
+
+    Of a text that is too long for all its rows, only some are kept at first: then the other text is observed before it,
+    and it once more beside that.
+
+    Args:
+        first, second: observe a text with the ``Spread`` in its request.
+        word: the word whose rows are compared; all that count if None.
+
+    Raises:
+        UsageError, InputError, ModelError: as these.
+    """
+    spread = Spread(words=() if word is None else (word,))
+    ours = first(spread)
+    if not is_sampled(ours):
+        return ours, second(beside(ours))
+    theirs = second(spread)
+    return first(beside(theirs)), theirs
 
 
 def compare(first: Observation, second: Observation, word: str | None = None) -> Table:
