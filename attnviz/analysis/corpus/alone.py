@@ -12,7 +12,7 @@ from attnviz.analysis.corpus.metrics import NAMES, Measured, stacked
 from attnviz.analysis.corpus.strongest import Strongest
 from attnviz.analysis.text.links import counting
 from attnviz.analysis.text.observing import is_causal
-from attnviz.analysis.text.units import read_in
+from attnviz.analysis.text.units import Mask, read_in
 from attnviz.attention.kernel import Observer, Tile
 from attnviz.attention.observers import HeadSums, Only, Sliding
 from attnviz.attention.pipeline import in_order
@@ -158,16 +158,21 @@ def _strongest(encoding: Encoding, request: Request, *, causal: bool) -> Stronge
     return Strongest(encoding.words, request, text, query_mask, key_mask, itself=itself)
 
 
-def _document(encoding: Encoding, *, causal: bool) -> DocumentMasks:
-    """The masks of the tokens; ``cls`` and ``sep`` are the special tokens before and after the text."""
+def key_sets(encoding: Encoding) -> dict[str, Mask]:
+    """Which tokens are of each set; ``cls`` and ``sep`` are the special tokens before and after the text."""
     tokens = read_in("token", encoding, None, ()).queries
     positions, text = np.arange(len(encoding)), np.flatnonzero(~tokens.special)
     first, last = (text[0], text[-1]) if len(text) else (len(encoding), len(encoding))
-    sets = {
+    return {
         "cls": positions < first,
         "sep": positions > last,
         "special": tokens.special,
         "punctuation": tokens.punctuation,
     }
+
+
+def _document(encoding: Encoding, *, causal: bool) -> DocumentMasks:
+    """The masks of the tokens."""
+    sets = key_sets(encoding)
     all_ = np.ones(len(encoding), np.bool_)
-    return DocumentMasks(all_, ~tokens.special, sets, causal, tail=sets["sep"], repeats=True)
+    return DocumentMasks(all_, ~sets["special"], sets, causal, tail=sets["sep"], repeats=True)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attnviz.analysis.corpus.alone import key_sets
 from attnviz.analysis.corpus.metrics import METRICS, Measured, stacked
 from attnviz.analysis.corpus.strongest import Strongest
 from attnviz.analysis.text.links import counting
@@ -45,15 +46,6 @@ def measure_pair(backend: Native | Hosted, source: Encoding, target: Encoding, r
 
 def _texts(source: Encoding, target: Encoding) -> Texts:
     """What counts in a pair: all queries; the sets of keys are those of the source."""
-    keys = read_in("token", source, None, ()).queries
-    positions, text = np.arange(len(source)), np.flatnonzero(~keys.special)
-    first, last = (text[0], text[-1]) if len(text) else (len(source), len(source))
-    sets = {
-        "cls": positions < first,
-        "sep": positions > last,
-        "special": keys.special,
-        "punctuation": keys.punctuation,
-    }
     # No query and no key is behind this: the places of the two texts have nothing to do with each other.
     stop = max(len(source), len(target))
-    return Texts.one(len(target), len(source), telling=~np.array(target.special), sets=sets, stop=stop)
+    return Texts.one(len(target), len(source), telling=~np.array(target.special), sets=key_sets(source), stop=stop)
