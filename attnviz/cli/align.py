@@ -122,4 +122,4 @@ def align(
     if many.pairs:
         run.files(many.pairs, (many.source_field, many.target_field), gold, model)
     else:
-        run.one(source.observe_source(text, reading, start, model, run.request)[0], gold)
+        run.one(source.observe_source(text, reading, start, model, run.request, many=True)[0], gold)

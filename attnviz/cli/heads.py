@@ -121,7 +121,11 @@ def _reading(
     with corpus_progress(console.errors(), total) as progress:
 
         def texts() -> Iterator[str | AttnvizError]:
+            noted: set[str] = set()
             for each in read_documents(inputs, options, stdin=stdin, meter=progress.read):
+                if each.note and each.note not in noted:
+                    noted.add(each.note)
+                    console.note(f"{each.where}: {each.note}")
                 progress.found(1)
                 yield InputError(each.reason) if each.reason else each.text
 

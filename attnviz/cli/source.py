@@ -68,11 +68,13 @@ def observe_source(
     *,
     scores: bool = False,
     neurons: bool = False,
+    many: bool = False,
 ) -> tuple[Observation, Model | None]:
     """What is asked of a text, observed; and the model. Of a saved record there is no model.
 
     ``start`` has a passage of the text, from which it is looked; without a text a record to be read comes before it.
-    ``scores`` and ``neurons`` are kept as ``Model.inspect`` does.
+    ``scores`` and ``neurons`` are kept as ``Model.inspect`` does. ``many`` says that the command reads pairs with
+    ``--pairs``, so that a text of them is no text.
 
     Raises:
         UsageError, InputError, ModelError: as ``attend_source``; also for what the ``request`` asks of the text.
@@ -87,7 +89,7 @@ def observe_source(
         from attnviz.analysis.text.replaying import replay
 
         return replay(read_saved(record, reading), request), None
-    text, words = read_text(text, reading.file), read_words(reading.words)
+    text, words = read_text(text, reading.file, many=many), read_words(reading.words)
     loaded = model.load()
     from attnviz.cli.progress import run_progress
 
@@ -142,22 +144,45 @@ def explain(model: Model) -> None:
         )
 
 
-def read_text(text: str | None, file: Path | None, command: str = "show") -> str:
+def read_text(text: str | None, file: Path | None, command: str = "show", *, many: bool = False) -> str:
     """The text of the argument, of ``file``, or of standard input (``-``), for a ``command``.
 
+    It is said where its lines are those of pairs, which are read as one text.
+
     Raises:
-        UsageError: none is given, or two are.
+        UsageError: none is given, or two are; the text is of pairs, and the command reads ``many`` with ``--pairs``.
         InputError: the file can't be read, is no UTF-8, or more than memory holds.
     """
     if text is not None and file is not None:
         raise UsageError("both a text and --file are given", hint="Give one of them.")
-    if file is not None:
-        return read_file(file)
-    if text is None:
+    if text is None and file is None:
         raise UsageError(
             "no text is given",
             hint=f'Give a sentence: attnviz {command} "The bank approved the loan." (or --file, or -)',
         )
-    if _is_file(text):
+    if text is not None and _is_file(text):
         console.note(f"the text is {text!r} itself; the file of that name is read with --file {shlex.quote(text)}")
-    return read_standard_input() if text == "-" else decode_argument(text)
+    if file is not None:
+        found, name = read_file(file), str(file)
+    elif text == "-":
+        found, name = read_standard_input(), "standard input"
+    else:
+        found, name = decode_argument(text or ""), "the text"
+    _say_pairs(found, name, many=many)
+    return found
+
+
+def _say_pairs(text: str, name: str, *, many: bool) -> None:
+    """Say that a text looks like pairs, line by line, and is read as one; as an error where ``--pairs`` would do."""
+    from attnviz.encoding.pair_lines import SEPARATOR, pair_lines
+
+    count = pair_lines(text)
+    if not count:
+        return
+    found = f"{name} looks like {count:,} {'pair' if count == 1 else 'pairs'} of texts, 'source {SEPARATOR} target'"
+    if many:
+        raise UsageError(
+            f"{found}, and is given as one source",
+            hint="Give the file with --pairs, or the target of one pair with --target.",
+        )
+    console.note(f"{found}, and is read as one text; give the second with --pair or --target")

@@ -9,8 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from attnviz.batch.input.formats.rows import PAIRS_AS_ONE
 from attnviz.batch.input.options import ReadOptions
 from attnviz.batch.input.pairs import read_pairs
+from attnviz.batch.input.source import read_documents
 from attnviz.errors import InputError, UsageError
 
 READING = ReadOptions(field="en", target="de")
@@ -81,3 +83,14 @@ def test_other_columns_are_kept_and_not_the_texts(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("id,de,en\n7,b,a\n")
     (found,) = read_pairs([str(tmp_path / "a.csv")], ReadOptions(field="en", target="de", keep=("all",)))
     assert found.kept == {"id": "7"}
+
+
+def test_pairs_that_are_read_as_texts_are_noted(tmp_path: Path) -> None:
+    file = tmp_path / "x.txt"
+    file.write_text("The bank ||| the loan\n\nThe loan . ||| . the\n")
+    (whole,) = read_documents([str(file)], ReadOptions())
+    lines = list(read_documents([str(file)], ReadOptions(split="line")))
+    assert [each.note for each in (whole, *lines)] == [PAIRS_AS_ONE] * 3
+    assert [each.note for each in read_documents([str(file)], ReadOptions(target="target"))] == ["", ""]
+    file.write_text("The bank ||| the loan\nThe loan .\n")
+    assert [each.note for each in read_documents([str(file)], ReadOptions())] == [""]

@@ -202,3 +202,26 @@ def test_bad_files_say_what_to_do(
     result = run("align", "-m", tiny_t5, *(each.format(pairs=pairs, **names) for each in given))
     assert (result.code, message in result.said) == (code, True), result.err
     assert "Traceback" not in result.err
+
+
+def test_a_file_of_pairs_is_no_single_source(run: Run, tiny_t5: Path, tmp_path: Path) -> None:
+    file = tmp_path / "pairs.txt"
+    file.write_text("The bank ||| the loan\n\nThe loan . ||| . the\n")
+    result = run("align", "-f", file, "-m", tiny_t5)
+    assert result.code == ExitCode.USAGE
+    assert "pairs.txt looks like 2 pairs of texts" in result.said
+    assert "--pairs" in result.said
+    assert "the text looks like 1 pair of texts" in run("align", "The bank ||| the loan", "-m", tiny_t5).said
+    file.write_text("The bank ||| the loan\nThe loan .\n")
+    assert run("align", "-f", file, "--generate", "3", "-m", tiny_t5).code == 0
+
+
+@pytest.mark.parametrize("command", [("show",), ("find", "--from", "bank"), ("compare", "The bank.")])
+def test_other_commands_say_that_pairs_are_read_as_one_text(run: Run, tmp_path: Path, command: tuple[str, ...]) -> None:
+    file = tmp_path / "pairs.txt"
+    file.write_text("The bank ||| the loan\n")
+    result = run(*command, "-f", file)
+    assert result.code == 0
+    assert "pairs.txt looks like 1 pair of texts, 'source ||| target', and is read as one text" in result.said
+    file.write_text("The bank || the loan\n")
+    assert "pair" not in run(*command, "-f", file).said

@@ -147,3 +147,12 @@ def test_without_scipy_the_extra_is_named(run: Run, corpus: Path, monkeypatch: p
     said = run("heads", corpus, "--clusters", "3").said
     assert "clusters of heads need scipy" in said
     assert "attnviz[answers]" in said
+
+
+def test_pairs_that_are_read_as_texts_are_said_once(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "pairs.txt"
+    file.write_text("The bank ||| the loan\nThe loan . ||| . the\n")
+    for given in ((), ("--split", "line")):
+        result = run("heads", file, *given)
+        assert result.code == 0
+        assert result.said.count("are read as one text: batch --target-field reads pairs") == 1

@@ -9,13 +9,14 @@ from typing import Any
 from attnviz.batch.input.decoding import mend
 from attnviz.batch.input.options import InputRow, ReadOptions
 from attnviz.batch.kept import as_text
+from attnviz.encoding.pair_lines import SEPARATOR, pair_lines
 
 _FIELDS = 12
 _LETTERS = 40
-
-
-SEPARATOR = "|||"
-"""What stands between the texts of a pair in a line of plain text, as fast_align and others read it."""
+PAIRS_AS_ONE = (
+    f"lines look like pairs, 'source {SEPARATOR} target', and are read as one text: batch --target-field reads pairs"
+)
+"""The note of a text that may have been meant as pairs."""
 
 
 def text_row(line: int | None, text: str, note: str = "", *, what: str = "text") -> InputRow:
@@ -37,10 +38,17 @@ def pair_row(line: int | None, text: str, target: str, note: str = "") -> InputR
     return replace(row, target=other.text, note="; ".join(filter(None, (row.note, other.note))))
 
 
+def plain_row(line: int | None, text: str, note: str, *, what: str = "text") -> InputRow:
+    """The row of a plain text; noted where its lines are those of pairs, which are not read."""
+    if pair_lines(text):
+        note = "; ".join(filter(None, (note, PAIRS_AS_ONE)))
+    return text_row(line, text, note, what=what)
+
+
 def line_row(line: int, text: str, note: str, reading: ReadOptions) -> InputRow:
     """The row of a line of plain text, which has a pair where pairs are read."""
     if reading.target is None:
-        return text_row(line, text, note, what="line" if reading.blank else "text")
+        return plain_row(line, text, note, what="line" if reading.blank else "text")
     source, separator, target = text.partition(SEPARATOR)
     if not text.strip():
         return failed_row(line, "the line is empty")

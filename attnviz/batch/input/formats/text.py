@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from attnviz.batch.input.decoding import Decoded
 from attnviz.batch.input.formats.lines import lines, paragraphs
-from attnviz.batch.input.formats.rows import failed_row, line_row, text_row
+from attnviz.batch.input.formats.rows import failed_row, line_row, plain_row
 from attnviz.batch.input.options import InputRow, ReadOptions
 from attnviz.batch.input.stream import Stream
 
@@ -20,7 +20,7 @@ def read_plain_text(stream: Stream, reading: ReadOptions) -> Iterator[InputRow]:
     split = "line" if reading.target is not None else reading.split
     if split is None:
         text = _whole(decoded, reading.most)
-        row = failed_row(None, reading.too_long) if text is None else text_row(None, text, decoded.note)
+        row = failed_row(None, reading.too_long) if text is None else plain_row(None, text, decoded.note)
         yield replace(row, whole=True)
         return
     for line, part in _CUTS[split](decoded, reading.most):
