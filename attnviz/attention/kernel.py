@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from attnviz.attention.block_sizes import LANES, TILE
+from attnviz.attention.interventions import Intervention, at_layer
 from attnviz.attention.pipeline import in_order
 from attnviz.attention.shared import starts
 from attnviz.attention.tile import PASSES, Task, Terms, find_loops
@@ -63,6 +64,7 @@ def attend(
     kind: Kind = "self",
     observers: Sequence[Observer] = (),
     rows: int | None = None,
+    interventions: Sequence[Intervention] = (),
 ) -> Tensor:
     """Attend from ``q`` (H, N, D) to ``k`` (G, M, D) and ``v`` (G, M, E) and return the context vectors (H, N, E).
 
@@ -73,13 +75,16 @@ def attend(
         first: the position of the first query; keys begin at 0.
         sinks: (H,), the score of a key without a value that takes its share of each softmax; then the weights of a
             query sum to less than 1 (gpt-oss).
+        interventions: what is put in the place of weights, before observers see them, and of the context.
     """
     (heads, queries, _), (groups, keys, _) = q.shape, k.shape
     observers = [observer for observer in observers if observer.wants(layer, kind)]
+    interventions = at_layer(interventions, layer, kind)
+    changed = [each for each in interventions if each.touches_weights]
     square = window == EVERYTHING or (window == CAUSAL and not first and queries == keys)
     plain = square and bias is None and softcap is None and sinks is None and v.dtype is torch.float32
-    if not observers and plain and _is_finite(q, k):
-        return _unseen(q, k, v, scale, causal=window.right is not None)
+    if not observers and not changed and plain and _is_finite(q, k):
+        return _settled(_unseen(q, k, v, scale, causal=window.right is not None), interventions)
     most = None if window.right is None else CAUSAL_ROWS
     rows, together = _cut(heads, groups, queries, keys, rows, most, bias is not None)
     exact = torch.promote_types(q.dtype, torch.float32)
@@ -95,11 +100,13 @@ def attend(
     compiling = many or heads * queries * keys > PARALLEL
     large = q.device.type == "cpu" and heads * queries * keys > min(SHORT, PARALLEL)
     loops = q.device.type == "cpu" and exact is torch.float32 and bool(observers) and (large or many) and not scored
-    loops = loops and find_loops(PASSES) is not None and _is_finite(q, k)
+    loops = loops and not changed and find_loops(PASSES) is not None and _is_finite(q, k)
     workers = torch.get_num_threads() if large else 1
     positions = torch.arange(max(first + queries, keys), device=q.device)
     context = v.new_empty((heads, queries, v.shape[-1]))
-    call = _Call(q, k, v, scale, window, bias, softcap, sinks, rows, loops, observers, scored, positions, context)
+    call = _Call(
+        q, k, v, scale, window, bias, softcap, sinks, rows, loops, observers, scored, changed, positions, context
+    )
     task = Task(layer, kind, (heads, queries, keys), window, first, 0, heads, 0, queries, loops, double, compiling)
     tasks = [*_tasks(task, groups, together, workers, observers)]
     # Tiles are computed in a few buffers: allocating memory for each would take longer than its numbers.
@@ -115,6 +122,17 @@ def attend(
                 part.end()
     finally:
         torch.set_num_threads(threads)
+    context = _settled(context, interventions)
+    for observer in observers:
+        if observer.contexts:
+            observer.see_context(layer, kind, context)
+    return context
+
+
+def _settled(context: Tensor, interventions: Sequence[Intervention]) -> Tensor:
+    """The ``context`` (H, N, E) after what the ``interventions`` put in its place."""
+    for each in interventions:
+        each.context(context)
     return context
 
 
@@ -166,6 +184,7 @@ class _Call:
     loops: bool
     observers: Sequence[Observer]
     scored: Sequence[Observer]
+    changed: Sequence[Intervention]
     positions: Tensor
     context: Tensor
     seeing: Lock = field(default_factory=Lock)
@@ -222,6 +241,8 @@ class _Call:
                 return tile, seer
         hide(scores, at, to, window, begin, low)
         _softmax(scores, sinks)
+        for each in self.changed:
+            each.weights(tile)
         return tile, None
 
     def _mix(self, tile: Tile) -> None:

@@ -103,6 +103,8 @@ class Observer:
         whole: whether it needs the hidden states that leave the last layer, if it sees hidden states.
         most_scores: it sees the vectors and scores of layers that have no more queries times keys than this.
         valued: whether it sees the values of the layers that it wants, too.
+        contexts: whether it sees the outputs of the heads of these layers; it must be ``valued`` then, since a run may
+            leave out the values of its last layer.
     """
 
     own = False
@@ -111,6 +113,7 @@ class Observer:
     whole = True
     most_scores: float = 0
     valued = False
+    contexts = False
 
     def wants(self, layer: int, kind: Kind) -> bool:  # noqa: ARG002
         """Whether it needs the weights of a layer."""
@@ -121,6 +124,9 @@ class Observer:
 
     def see_values(self, layer: int, kind: Kind, values: Values) -> None:
         """See the values of a layer, before its tiles."""
+
+    def see_context(self, layer: int, kind: Kind, context: Tensor) -> None:
+        """See the outputs (H, N, D) of the heads of a layer, after its tiles and what interventions changed."""
 
     def see_vectors(self, layer: int, kind: Kind, q: Tensor, k: Tensor) -> None:
         """See the queries (H, N, D) and keys (G, M, D) of a layer as they are multiplied: all rotations are done."""

@@ -169,7 +169,7 @@ def _previous(network: Network, embedded: Tensor) -> Tensor:
         (network._embed(torch.full((count,), token, device=network.device), (), run) for token in every),
         torch.zeros(count, spec.width, dtype=network.dtype, device=network.device),
     ) / len(every)  # fmt: skip
-    table = network._relative_table()
+    table = network.relative_table()
     for i, layer in enumerate(spec.layers):
         entering = network._entering(f"layers.{i}.attention", layer, x)
         network._attention(i, layer.attention, run, table, entering, shown=True)

@@ -106,6 +106,19 @@ class KeptValues(Observer):
         self.found.setdefault(kind, {})[layer] = values
 
 
+class KeptContexts(Observer):
+    """Keeps the outputs (H, N, D) of the heads of all layers, L·H·N·D numbers of each kind."""
+
+    valued = contexts = True
+
+    def __init__(self) -> None:
+        self.found: dict[Kind, dict[int, Tensor]] = {}
+
+    def see_context(self, layer: int, kind: Kind, context: Tensor) -> None:
+        """Keep the outputs of the heads of a layer."""
+        self.found.setdefault(kind, {})[layer] = context.clone()
+
+
 class RowShares(Changed):
     """Shows each row divided by its sum, for figures that are of shares; a row of zeros stays."""
 

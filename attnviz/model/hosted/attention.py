@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from attnviz.attention import kernel
+from attnviz.attention.interventions import Intervention
 from attnviz.attention.kernel import Bias, Kind, Observer
 from attnviz.attention.values import Values
 from attnviz.attention.window import EVERYTHING
@@ -103,6 +104,7 @@ class KernelAttention:
         shapes: Mapping[Kind, tuple[int, int]],
         observers: Sequence[Observer] = (),
         outputs: Outputs | None = None,
+        interventions: Sequence[Intervention] = (),
     ) -> None:
         """Prepare for one run.
 
@@ -111,8 +113,9 @@ class KernelAttention:
             shapes: the shape (N, M) of each kind of map.
             observers: what sees the tiles.
             outputs: the matrices that heads write with, for observers that see values.
+            interventions: what is put in the place of weights and of heads' outputs.
         """
-        self._outputs = outputs or {}
+        self._outputs, self._interventions = outputs or {}, interventions
         self._calls = AttentionCalls(model, shapes)
         self.seen = RunFacts(self._calls.layers)
         self._observers = observers
@@ -135,7 +138,7 @@ class KernelAttention:
         kind, layer, again = self._calls.place(module, query, key)
         self.seen.causal[kind] = self.seen.causal.get(kind, True) and sight.causal
         for observer in self._observers:
-            if observer.valued and not again and observer.wants(layer, kind):
+            if observer.valued and not observer.contexts and not again and observer.wants(layer, kind):
                 observer.see_values(layer, kind, Values(value[0], *self._output(kind, layer)))
         context = kernel.attend(
             query[0],
@@ -149,6 +152,7 @@ class KernelAttention:
             layer=layer,
             kind=kind,
             observers=() if again else self._observers,
+            interventions=self._interventions,
         )
         return context.transpose(0, 1)[None].contiguous(), None
 

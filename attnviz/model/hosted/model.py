@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from attnviz.attention.interventions import Intervention
 from attnviz.attention.kernel import Kind, Observer
 from attnviz.encoding import Encoding
 from attnviz.errors import UnsupportedModel
@@ -54,6 +55,7 @@ class Hosted(Loaded):
         """Take the arguments of ``Loaded``."""
         super().__init__(*given, **named)
         self._last = threading.local()  # each thread sees its own last run
+        self.interventions: tuple[Intervention, ...] = ()
 
     def run(self, encoding: Encoding, observers: Sequence[Observer] = (), target: Encoding | None = None) -> Tensor:
         """Run one input and return the last hidden states (T, C), the decoder's if there is one.
@@ -67,8 +69,9 @@ class Hosted(Loaded):
             ModelError: the tokenizer and the model do not belong together, or the result is not finite.
         """
         wanted = any(type(observer).hidden is not Observer.hidden for observer in observers)
-        outputs = self._outputs(encoding, target) if any(observer.valued for observer in observers) else None
-        hook = KernelAttention(self.model, self._shapes(encoding, target), observers, outputs)
+        valued = any(observer.valued and not observer.contexts for observer in observers)
+        outputs = self._outputs(encoding, target) if valued else None
+        hook = KernelAttention(self.model, self._shapes(encoding, target), observers, outputs, self.interventions)
         output = self._forward(encoding, target, hook, output_hidden_states=wanted or not has_no_head(self.model))
         self._require_all(hook.seen.layers)
         self._last.seen = hook.seen
@@ -81,6 +84,34 @@ class Hosted(Loaded):
         last = last_hidden_state(output)
         require_finite(last, self.model.state_dict())
         return last
+
+    @contextlib.contextmanager
+    def intervened(self, interventions: Sequence[Intervention]) -> Iterator[None]:
+        """As of a native model.
+
+        Raises:
+            UnsupportedModel: the model attends by itself.
+        """
+        if self.name == "observed":
+            raise UnsupportedModel(
+                f"{self.model_name} attends by itself: attnviz sees its weights and can't change them",
+                hint="Models that attnviz can change are those that `attnviz models` calls native or hosted.",
+            )
+        before = self.interventions
+        self.interventions = (*before, *interventions)
+        try:
+            yield
+        finally:
+            self.interventions = before
+
+    def run_variants(
+        self, encoding: Encoding, variants: Sequence[Sequence[Intervention]], target: Encoding | None = None
+    ) -> Iterator[tuple[int, Tensor]]:
+        """As of a native model; the model runs once for each variant."""
+        for number, interventions in enumerate(variants):
+            with self.intervened(interventions):
+                states = self.run(encoding, (), target)
+            yield number, states
 
     def can_classify(self, encoding: Encoding) -> bool:
         """Whether it has a head that classifies ``encoding``; that of two stacks reads at an end token."""
@@ -110,7 +141,10 @@ class Hosted(Loaded):
         Raises:
             InputError, UnsupportedModel, ModelError: as ``run``.
         """
-        hook = None if own or self.name == "observed" else KernelAttention(self.model, self._shapes(encoding, target))
+        shapes = self._shapes(encoding, target)
+        hook = None
+        if not own and self.name != "observed":
+            hook = KernelAttention(self.model, shapes, interventions=self.interventions)
         output = self._forward(encoding, target, hook, whole=self.classifier)
         logits: Tensor = output.logits[0]
         return logits

@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from attnviz.attention.interventions import Intervention
 from attnviz.attention.kernel import Kind, Observer
 from attnviz.checkpoint import Checkpoint
 from attnviz.encoding import Encoding
@@ -22,6 +23,7 @@ from attnviz.model.labels import Labels
 from attnviz.model.native import weights
 from attnviz.model.native.classifier import ClassifierHead, take_classifier
 from attnviz.model.native.forward import KVCache, Network
+from attnviz.model.native.variants import run_variants
 
 _SHORT = 1 << 29
 """So many multiplications take one core about 10 ms: several threads would spend more on waiting for each other."""
@@ -67,6 +69,7 @@ class Native:
         self._classifier = classifier
         self.labels = labels if classifier else None
         self._written: Written | None = None
+        self.interventions: tuple[Intervention, ...] = ()
         self.unread = unread
         self.kinds: tuple[Kind, ...] = ("encoder", "decoder", "cross") if network.encoder else ("self",)
         own = start if network.encoder and network.spec.start is None else network.spec.start
@@ -111,11 +114,12 @@ class Native:
         written, self._written = self._written, None
         seeing = [observer for observer in observers if type(observer).hidden is not Observer.hidden]
         valued = any(observer.valued for observer in observers)
-        if written and observers and not seeing and not valued and written.is_of(read):
+        changed = self.interventions
+        if written and observers and not seeing and not valued and not changed and written.is_of(read):
             states = network.show(written.past, observers)
         else:
             whole = not observers or any(observer.whole for observer in seeing)
-            states = network(read.ids, read.type_ids, observers, memory=memory, whole=whole)
+            states = network(read.ids, read.type_ids, observers, memory=memory, whole=whole, interventions=changed)
         require_finite(states, network.tensors)
         return states
 
@@ -160,7 +164,39 @@ class Native:
         if encoder is None:
             return None
         _require(encoder, encoding)
-        return encoder(encoding.ids, encoding.type_ids, observers)
+        return encoder(encoding.ids, encoding.type_ids, observers, interventions=self.interventions)
+
+    @contextlib.contextmanager
+    def intervened(self, interventions: Sequence[Intervention]) -> Iterator[None]:
+        """Let all runs inside the block apply the ``interventions``, after those of blocks around it."""
+        before = self.interventions
+        self.interventions = (*before, *interventions)
+        try:
+            yield
+        finally:
+            self.interventions = before
+
+    def run_variants(
+        self, encoding: Encoding, variants: Sequence[Sequence[Intervention]], target: Encoding | None = None
+    ) -> Iterator[tuple[int, Tensor]]:
+        """Yield the number of each of the ``variants`` and its last hidden states (T, C), in any order.
+
+        Each is a run of the same input with its own interventions, after those that hold for all runs.
+
+        Raises:
+            InputError, ModelError: as ``run``.
+        """
+        for stack, read in ((self.network.encoder, encoding), (self.network, target or encoding)):
+            if stack:
+                _require(stack, read)
+        given = [(*self.interventions, *each) for each in variants]
+        ids = None if target is None else target.ids
+        tokens = len(encoding) + len(target or ())
+        size, width = self._sizes
+        with _threads(1 if len(given) * tokens * (size + tokens * width) < _SHORT else torch.get_num_threads()):
+            for number, states in run_variants(self.network, encoding.ids, encoding.type_ids, given, ids):
+                require_finite(states, self.network.tensors)
+                yield number, states
 
     def causal(self, kind: Kind = "self") -> bool:
         """Whether no query sees a later key, in any layer."""

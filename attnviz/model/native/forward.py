@@ -8,6 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from attnviz.attention.interventions import Intervention
 from attnviz.attention.kernel import Kind, Observer
 from attnviz.attention.values import Values
 from attnviz.model.architecture import position
@@ -59,6 +60,7 @@ class Network(Sublayers):
         memory: Tensor | None = None,
         past: KVCache | None = None,
         whole: bool = True,
+        interventions: Sequence[Intervention] = (),
     ) -> Tensor:
         """Run T tokens and return the last hidden states (T, C); the observers see all weights.
 
@@ -70,8 +72,9 @@ class Network(Sublayers):
             past: the keys and values of the tokens before these; those of these tokens are added.
             whole: if False, everything that no weight depends on is left out, from the values of the last attention on;
                 the result is then its queries and keys, flattened.
+            interventions: what is put in the place of weights and of heads' outputs.
         """
-        run = Run(len(ids), self.device, observers, past, memory)
+        run = Run(len(ids), self.device, observers, past, memory, interventions)
         x = self.through(ids, type_ids, run, whole=whole)
         if past:
             past.length += len(ids)
@@ -83,7 +86,7 @@ class Network(Sublayers):
 
         No token runs again. It returns the queries and keys of the last layer, all in a row; ``past`` is used up.
         """
-        run, table, last = Run(past.length, self.device, observers), self._relative_table(), torch.empty(0)
+        run, table, last = Run(past.length, self.device, observers), self.relative_table(), torch.empty(0)
         for i, layer in enumerate(self.spec.layers):
             at = f"layers.{i}.attention"
             q, k = past.take(at)
@@ -112,20 +115,28 @@ class Network(Sublayers):
         observers = run.observers
         last = self._last(observers)
         x = self._embed(torch.tensor(ids, device=self.device), type_ids, run)  # (T, C)
-        table = self._relative_table()
+        table = self.relative_table()
         for i, layer in enumerate(self.spec.layers):
             for observer in observers:
                 observer.hidden(i, x, self.kind)
             if not whole and i == last:
                 return self._look(i, layer, x, run, table)
-            x = self._layer(i, layer, x, run, partial(self._attention, i, layer.attention, run, table))
-        if self.spec.final_norm:
-            x = self._norm("norm", self.spec.final_norm, x)
-        if self.spec.final_size:
-            x = self._linear("project", x)
+            x = self.block(i, x, run, table)
+        x = self.finish(x)
         for observer in observers:
             observer.hidden(len(self.spec.layers), x, self.kind)
         return x
+
+    def block(self, i: int, x: Tensor, run: Run, table: Tensor) -> Tensor:
+        """Return what leaves layer ``i``, given the states ``x`` that enter it and the ``relative_table``."""
+        layer = self.spec.layers[i]
+        return self._layer(i, layer, x, run, partial(self._attention, i, layer.attention, run, table))
+
+    def finish(self, x: Tensor) -> Tensor:
+        """Return the last hidden states, of what leaves the last layer."""
+        if self.spec.final_norm:
+            x = self._norm("norm", self.spec.final_norm, x)
+        return self._linear("project", x) if self.spec.final_size else x
 
     def _embed(self, ids: Tensor, type_ids: Sequence[int], run: Run) -> Tensor:
         embedding, tensors = self.spec.embedding, self.tensors
@@ -148,7 +159,7 @@ class Network(Sublayers):
             x = self._norm("embed.norm", embedding.norm, x)
         return self._linear("embed.project", x) if projection and not projection.tokens else x
 
-    def _relative_table(self) -> Tensor:
+    def relative_table(self) -> Tensor:
         """Return the table of relative positions that all layers share: biases, or normed vectors; empty if there is
         none.
         """

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from attnviz.attention.interventions import Intervention
 from attnviz.attention.kernel import Bias, Kind, Observer, attend
 from attnviz.attention.window import EVERYTHING
 from attnviz.model.architecture import position
@@ -60,7 +61,8 @@ class KVCache:
 class Run:
     """A run of one text, or of the tokens that follow those in ``past``, through one stack of layers.
 
-    ``memory`` (M, C) is the encoder's output for a decoder.
+    ``memory`` (M, C) is the encoder's output for a decoder; ``interventions`` are what is put in the place of weights
+    and of heads' outputs.
     """
 
     def __init__(
@@ -70,8 +72,9 @@ class Run:
         observers: Sequence[Observer] = (),
         past: KVCache | None = None,
         memory: Tensor | None = None,
+        interventions: Sequence[Intervention] = (),
     ) -> None:
-        self.observers, self.past, self.memory = observers, past, memory
+        self.observers, self.past, self.memory, self.interventions = observers, past, memory, interventions
         self.first = past.length if past else 0
         self.positions = torch.arange(self.first, self.first + count, device=device)
         self._turns: dict[Rotary, tuple[Tensor, Tensor]] = {}
@@ -112,6 +115,7 @@ class Run:
             layer=layer,
             kind=kind,
             observers=self.observers,
+            interventions=self.interventions,
         )
         return context.transpose(0, 1).flatten(1)  # (H, T, D) → (T, H·D)
 

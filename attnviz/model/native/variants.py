@@ -1,0 +1,245 @@
+"""One text run many times, each time with other interventions, at the cost of much less than as many runs.
+
+What comes before the first layer that a variant changes is the same in all of them and is computed once. From there on
+variants pass the layers together: their tokens are one matrix for norms, projections and MLPs, and each attends among
+its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from attnviz.attention.block_sizes import PACK_CELLS, fits_tile
+from attnviz.attention.interventions import Intervention, at_layer
+from attnviz.attention.kernel import Kind, attend, hide
+from attnviz.attention.tile import Observer, Tile
+from attnviz.attention.window import EVERYTHING
+from attnviz.model.architecture.spec import AttentionSpec, Rotary
+from attnviz.model.native.forward import Network
+from attnviz.model.native.run import Biases, Run
+
+Interventions = Sequence[Intervention]
+
+_TOKENS = 1 << 13
+"""The most tokens of the variants that pass the layers together: more would take memory and gain nothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Variant:
+    """One variant, its number among all, and the first layer of the stack that it changes."""
+
+    number: int
+    interventions: Interventions
+    first: int
+
+
+class _Entering(Observer):
+    """Keeps the states (T, C) that enter some layers."""
+
+    def __init__(self, layers: set[int]) -> None:
+        self._layers = layers
+        self.found: dict[int, Tensor] = {}
+
+    def wants(self, layer: int, kind: Kind) -> bool:  # noqa: ARG002
+        """No: it sees states alone."""
+        return False
+
+    def hidden(self, layer: int, states: Tensor, kind: Kind = "self") -> None:  # noqa: ARG002
+        """Keep the states that enter a layer, or leave the last."""
+        if layer in self._layers:
+            self.found[layer] = states.clone()
+
+
+@torch.inference_mode()
+def run_variants(
+    network: Network,
+    ids: Sequence[int],
+    type_ids: Sequence[int],
+    variants: Sequence[Interventions],
+    target: Sequence[int] | None = None,
+) -> Iterator[tuple[int, Tensor]]:
+    """Yield the number of each of the ``variants`` and its last hidden states (T, C), the decoder's if there is one.
+
+    They do not come in order.
+
+    Args:
+        network: the network.
+        ids: the token ids, for the encoder where there is one.
+        type_ids: their types.
+        variants: the interventions of each variant; none at all is the run itself.
+        target: the ids that a decoder beside an encoder reads.
+    """
+    if network.encoder is None:
+        numbered = [_Variant(i, each, _first(network, each)) for i, each in enumerate(variants)]
+        yield from _through(network, ids, type_ids, numbered, None)
+        return
+    if target is None:
+        raise ValueError("the decoder needs a text")
+    plain: list[_Variant] = []
+    changed: list[_Variant] = []
+    for i, each in enumerate(variants):
+        first = _first(network.encoder, each)
+        (changed if first < len(network.encoder.spec.layers) else plain).append(_Variant(i, each, first))
+    if plain:
+        memory = network.encoder(ids, type_ids)
+        numbered = [_Variant(each.number, each.interventions, _first(network, each.interventions)) for each in plain]
+        yield from _through(network, target, (), numbered, memory)
+    for together in _cut(changed, len(ids) + len(target)):
+        memories = dict(_through(network.encoder, ids, type_ids, together, None))
+        memory = torch.cat([memories[each.number] for each in together])
+        entering = [_Variant(each.number, each.interventions, 0) for each in together]
+        yield from _through(network, target, (), entering, memory, own=True)
+
+
+def _first(network: Network, interventions: Interventions) -> int:
+    """The first layer of the stack that is changed; the number of layers where none is."""
+    kinds: tuple[Kind, ...] = (network.kind, "cross") if network.kind == "decoder" else (network.kind,)
+    layers = range(len(network.spec.layers))
+    return next((i for i in layers if any(at_layer(interventions, i, kind) for kind in kinds)), len(layers))
+
+
+def _through(
+    network: Network,
+    ids: Sequence[int],
+    type_ids: Sequence[int],
+    variants: Sequence[_Variant],
+    memory: Tensor | None,
+    *,
+    own: bool = False,
+) -> Iterator[tuple[int, Tensor]]:
+    """Run the ``variants`` through one stack, and yield the last hidden states (T, C) of each with its number.
+
+    Args:
+        memory: the encoder's output (M, C), or (B·M, C) if each of the variants has its ``own``.
+    """
+    depth, count = len(network.spec.layers), len(ids)
+    entering = _Entering({each.first for each in variants})
+    once = memory[: len(memory) // len(variants)] if own and memory is not None else memory
+    network(ids, type_ids, [entering], memory=once, whole=depth in {each.first for each in variants})
+    table = network.relative_table()
+    for together in [variants] if own else _cut(variants, count):
+        run = Variants(count, network.device, memory, own=own)
+        x = entering.found[together[0].first][:0]
+        for i in range(together[0].first, depth + 1):
+            begun = [each for each in together if each.first == i]
+            x = torch.cat((x, entering.found[i].repeat(len(begun), 1))) if begun else x
+            run.active += [each.interventions for each in begun]
+            if i < depth:
+                x = network.block(i, x, run, table)
+        ended = [each for each in together if each.first < depth]
+        if ended:
+            x = torch.cat((network.finish(x[: len(ended) * count]), x[len(ended) * count :]))
+        yield from zip((each.number for each in together), x.view(len(together), count, -1), strict=True)
+
+
+class Variants(Run):
+    """A run of several variants of one text of ``count`` tokens, one after another; ``active`` are their interventions.
+
+    ``memory`` is the encoder's output (M, C) for a decoder, or (B·M, C) if each of the B variants has its ``own``.
+    """
+
+    def __init__(self, count: int, device: torch.device, memory: Tensor | None = None, *, own: bool = False) -> None:
+        super().__init__(count, device, memory=memory)
+        self.active: list[Interventions] = []
+        self._own = own
+
+    def turns(self, rotary: Rotary, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """As of one text, for each variant."""
+        cos, sin = super().turns(rotary, dtype)
+        return cos.repeat(len(self.active), 1), sin.repeat(len(self.active), 1)
+
+    def neighbours(self, mix: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """As of one text, of each variant by itself."""
+        return mix(x.view(len(self.active), len(self.positions), -1).mT).mT.flatten(0, 1)
+
+    def attend(
+        self, layer: int, kind: Kind, spec: AttentionSpec, q: Tensor, k: Tensor, v: Tensor | None, biases: Biases | None
+    ) -> Tensor:
+        """As of one text, (B·T, H·D), of each variant by itself."""
+        if v is None:
+            raise ValueError("variants need values")
+        variants = [at_layer(each, layer, kind) for each in self.active]
+        count, tokens = len(variants), len(self.positions)
+        shared = kind == "cross" and not self._own
+        queries = _apart(q, count)  # (B, H, T, D)
+        keys, values = (part.expand(count, *part.shape) if shared else _apart(part, count) for part in (k, v))
+        heads, read = spec.heads, keys.shape[2]
+        found = values.new_empty(count, tokens, heads, values.shape[-1])
+        few = fits_tile(heads, max(tokens, read))
+        step = max(1, PACK_CELLS // (heads * tokens * read)) if few else 1
+        attend_to = self._together if few else self._alone
+        for i in range(0, count, step):
+            some = slice(i, i + step)
+            context = attend_to(layer, kind, spec, queries[some], keys[some], values[some], biases, variants[some])
+            found[some] = context.transpose(1, 2)
+        return found.view(count * tokens, -1)
+
+    def _together(
+        self,
+        layer: int,
+        kind: Kind,
+        spec: AttentionSpec,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        biases: Biases | None,
+        variants: Sequence[Interventions],
+    ) -> Tensor:
+        """The context (B, H, T, D) of some variants at once, by the definition of the kernel."""
+        count, _, tokens, _ = q.shape
+        exact = torch.promote_types(q.dtype, torch.float32)
+        window = EVERYTHING if kind == "cross" else spec.window
+        grouped = (q.to(exact) * spec.scale).reshape(count, spec.kv_heads, -1, q.shape[-1])
+        scores = (grouped @ k.to(exact).mT).view(count, spec.heads, tokens, -1)
+        if spec.softcap is not None:
+            scores.div_(spec.softcap).tanh_().mul_(spec.softcap)
+        at, to = self.positions, torch.arange(k.shape[2], device=k.device)
+        bias = biases(q, k) if biases else None
+        if bias:
+            scores += bias(at, to)
+        hide(scores, at, to, window, 0, 0)
+        torch.softmax(scores, dim=-1, out=scores)
+        for weights, interventions in zip(scores, variants, strict=True):
+            for each in interventions:
+                each.weights(Tile(layer, 0, 0, weights, tuple(weights.shape), kind, window=window))
+        mixed = scores.to(v.dtype).view(count, spec.kv_heads, -1, v.shape[2]) @ v
+        context = mixed.view(count, spec.heads, tokens, -1)
+        for one, interventions in zip(context, variants, strict=True):
+            for each in interventions:
+                each.context(one)
+        return context
+
+    def _alone(
+        self,
+        layer: int,
+        kind: Kind,
+        spec: AttentionSpec,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        biases: Biases | None,
+        variants: Sequence[Interventions],
+    ) -> Tensor:
+        """The same of one variant of a long text, by the kernel itself."""
+        return attend(
+            q[0], k[0], v[0], scale=spec.scale, window=EVERYTHING if kind == "cross" else spec.window,
+            bias=biases(q[0], k[0]) if biases else None, softcap=spec.softcap, layer=layer, kind=kind,
+            interventions=variants[0],
+        )[None]  # fmt: skip
+
+
+def _apart(part: Tensor, count: int) -> Tensor:
+    """The queries, keys or values (heads, B·T, D) of each variant, (B, heads, T, D)."""
+    return part.view(len(part), count, -1, part.shape[-1]).transpose(0, 1)
+
+
+def _cut(variants: Sequence[_Variant], length: int) -> Iterator[Sequence[_Variant]]:
+    """Cut the variants, in the order of their first layers, into groups that pass the layers together."""
+    step = max(1, _TOKENS // length)
+    ordered = sorted(variants, key=lambda each: each.first)
+    for i in range(0, len(ordered), step):
+        yield ordered[i : i + step]
