@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from attnviz.cli import console, streams
 from attnviz.cli.answers import PICTURES, AnswerOptions, give_answer
-from attnviz.cli.batch import require_installed
+from attnviz.cli.documents import require_installed, standard_input
 from attnviz.cli.options import ModelOptions
 from attnviz.cli.reading import read_file
 from attnviz.cli.source import explain
@@ -66,10 +65,8 @@ class Aligning:
         require_installed("align --pairs")
         from attnviz.batch.input.options import ReadOptions
         from attnviz.batch.input.pairs import read_pairs
-        from attnviz.batch.input.source import STANDARD_INPUT
 
-        stdin = sys.stdin.buffer if STANDARD_INPUT in inputs and sys.stdin else None
-        pairs = list(read_pairs(inputs, ReadOptions(field=names[0], target=names[1]), stdin=stdin))
+        pairs = list(read_pairs(inputs, ReadOptions(field=names[0], target=names[1]), stdin=standard_input(inputs)))
         self._require_few(pairs, gold)
         if gold:
             self._read_gold(gold, len(pairs))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shlex
 import sys
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ import typer
 from rich.text import Text
 
 from attnviz.cli import completion, console
+from attnviz.cli.documents import DOCUMENTS, DocumentOptions, require_installed, standard_input
 from attnviz.cli.matplotlib_settings import isolate_matplotlib
 from attnviz.cli.options import LanguageOption, ModelOptions, spread
 from attnviz.cli.reading import read_words
@@ -22,11 +22,8 @@ from attnviz.errors import ExitCode, SomeFailed, UsageError
 if TYPE_CHECKING:
     from attnviz.batch.engine.job import JobResult
 
-_IN, _OUT, _WORK = "Documents", "Results", "How it runs"
+_OUT, _WORK = "Results", "How it runs"
 """The panels of the help."""
-_PACKAGES = {"charset-normalizer": "charset_normalizer", "conllu": "conllu", "filelock": "filelock", "fsspec": "fsspec",
-             "pyarrow": "pyarrow"}  # fmt: skip
-"""The packages of the extra ``batch``, and their modules."""
 
 
 @spread
@@ -36,22 +33,13 @@ def batch(
         typer.Argument(metavar="INPUT", help="Files, folders, globs or URLs; - reads standard input."),
     ],
     *,
-    split: Annotated[
-        Literal["line", "paragraph"] | None,
-        typer.Option(
-            help="Split plain text into documents by line or paragraph.", show_default="file", rich_help_panel=_IN
-        ),
-    ] = None,
-    text_field: Annotated[
-        str,
-        typer.Option(metavar="NAME", help="The field or column with the text.", rich_help_panel=_IN),
-    ] = "text",
+    documents: DocumentOptions,
     target_field: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
             help="The field with the target: tables of cross-attention. A plain text has lines 'source ||| target'.",
-            rich_help_panel=_IN,
+            rich_help_panel=DOCUMENTS,
         ),
     ] = None,
     keep: Annotated[
@@ -60,28 +48,23 @@ def batch(
             metavar="NAMES",
             help="Input columns to copy into the documents table: ticket,priority or all.",
             show_default="none",
-            rich_help_panel=_IN,
-        ),
-    ] = None,
-    read_as: Annotated[
-        Literal["text", "jsonl", "csv", "tsv", "conllu"] | None,
-        typer.Option(
-            metavar="FORMAT",
-            help="The format of standard input and of files with an unknown ending: text, jsonl, csv, tsv or conllu.",
-            show_default="text",
-            rich_help_panel=_IN,
+            rich_help_panel=DOCUMENTS,
         ),
     ] = None,
     windows: Annotated[
         bool,
         typer.Option(
-            help="Slide over documents that are longer than the model, or let them fail.", rich_help_panel=_IN
+            help="Slide over documents that are longer than the model, or let them fail.", rich_help_panel=DOCUMENTS
         ),
     ] = True,
     stride: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="N", help="Tokens from one window to the next.", show_default="half", rich_help_panel=_IN
+            min=1,
+            metavar="N",
+            help="Tokens from one window to the next.",
+            show_default="half",
+            rich_help_panel=DOCUMENTS,
         ),
     ] = None,
     output: Annotated[
@@ -105,7 +88,7 @@ def batch(
         typer.Option(
             metavar="FILE",
             help="Words to cut whole, one a line, where a script has no spaces.",
-            rich_help_panel=_IN,
+            rich_help_panel=DOCUMENTS,
         ),
     ] = None,
     formats: Annotated[
@@ -172,8 +155,7 @@ def batch(
     from attnviz.batch.engine.cluster import Cluster
     from attnviz.batch.engine.job import Job, run_job
     from attnviz.batch.engine.work import WorkOptions
-    from attnviz.batch.input.options import ReadOptions
-    from attnviz.batch.input.source import STANDARD_INPUT, total_size
+    from attnviz.batch.input.source import total_size
     from attnviz.cli.corpus_progress import corpus_progress
     from attnviz.record import Request
 
@@ -184,7 +166,7 @@ def batch(
         tuple(inputs),
         output,
         asdict(model),
-        ReadOptions(split, text_field, read_as, keep=_names(keep), target=target_field),
+        documents.reading(keep=_names(keep), target=target_field),
         WorkOptions(
             Request(links=top, special=special, everything=everything, language=language_code(language)),
             windows,
@@ -199,7 +181,7 @@ def batch(
         Cluster(address, cpus) if engine == "ray" else None,
         shlex.join(["attnviz", *sys.argv[1:]]),
     )
-    stdin = sys.stdin.buffer if STANDARD_INPUT in inputs and sys.stdin else None
+    stdin = standard_input(inputs)
     # The sizes of all files are needed to estimate the remaining time.
     total = None if quiet else total_size(job.inputs, job.reading, stdin=stdin, leave_out=output)
     with corpus_progress(None if quiet else console.errors(), total) as on_progress:
@@ -260,13 +242,3 @@ def _files(done: JobResult, formats: Sequence[str]) -> list[tuple[str, str]]:
     beside = "".join(f", .{name}/" for name in dict.fromkeys(formats) if name != "parquet")
     tables = [(f"{table}.parquet/{beside}", what) for table, what in _TABLES.items()]
     return [(done.where, "all of it:"), *tables, *(_FILES if done.corpus.counts.measured else _FILES[-1:])]
-
-
-def require_installed(command: str) -> None:
-    """Raise a ``UsageError`` where a package of the extra ``batch`` is missing that the ``command`` needs."""
-    missing = [name for name, module in _PACKAGES.items() if importlib.util.find_spec(module) is None]
-    if missing:
-        raise UsageError(
-            f"attnviz {command} needs {' and '.join(missing)}",
-            hint="Install what it needs: pip install 'attnviz[batch]'",
-        )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,6 +10,7 @@ import typer
 
 from attnviz.cli import console
 from attnviz.cli.answers import AnswerOptions, give_answer
+from attnviz.cli.documents import DocumentOptions, standard_input
 from attnviz.cli.options import VIEW, ModelOptions, spread
 from attnviz.errors import InputError, UsageError
 
@@ -29,11 +29,7 @@ def heads(
     from_: Annotated[
         str | None, typer.Option("--from", metavar="DIR", help="Results of attnviz batch, instead of texts.")
     ] = None,
-    split: Annotated[
-        Literal["line", "paragraph"] | None,
-        typer.Option(help="Split plain text into documents by line or paragraph.", show_default="file"),
-    ] = None,
-    text_field: Annotated[str, typer.Option(metavar="NAME", help="The field or column with the text.")] = "text",
+    documents: DocumentOptions,
     role: Annotated[
         str | None,
         typer.Option(metavar="ROLE", help="Rank the heads by the score of a role.", rich_help_panel=VIEW),
@@ -63,6 +59,8 @@ def heads(
     """
     answer.place()
     into = _clusters(clusters)
+    if documents != DocumentOptions() and not inputs:
+        raise UsageError("--split, --text-field and --read-as are of files, and none are given")
     if circuits or edges:
         if inputs or from_ is not None or role is not None or into is not None:
             raise UsageError("--circuits are of weights alone, and texts, a role or clusters are asked for too")
@@ -77,11 +75,9 @@ def heads(
         return
     loaded = model.load()
     if not inputs:
-        if split or text_field != "text":
-            raise UsageError("--split and --text-field are of files, and none are given")
         give_answer(loaded.heads(role=role, clusters=into, seed=seed), answer)
         return
-    with _reading(inputs, split, text_field) as (texts, progress):
+    with _reading(inputs, documents) as (texts, progress):
         found = loaded.heads(texts, role=role, clusters=into, seed=seed, on_progress=progress)
     give_answer(found, answer)
 
@@ -108,15 +104,13 @@ def _of_results(where: str, role: str | None) -> Table:
 
 @contextlib.contextmanager
 def _reading(
-    inputs: list[str], split: Literal["line", "paragraph"] | None, field: str
+    inputs: list[str], documents: DocumentOptions
 ) -> Iterator[tuple[Iterator[str | AttnvizError], Callable[[int, int], None]]]:
     """The texts of the documents, and what is told of the progress."""
-    from attnviz.batch.input.options import ReadOptions
-    from attnviz.batch.input.source import STANDARD_INPUT, read_documents, total_size
+    from attnviz.batch.input.source import read_documents, total_size
     from attnviz.cli.corpus_progress import corpus_progress
 
-    options = ReadOptions(split, field)
-    stdin = sys.stdin.buffer if STANDARD_INPUT in inputs and sys.stdin else None
+    options, stdin = documents.reading(), standard_input(inputs)
     total = total_size(inputs, options, stdin=stdin)
     with corpus_progress(console.errors(), total) as progress:
 

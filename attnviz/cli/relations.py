@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +9,7 @@ import typer
 
 from attnviz.cli import console
 from attnviz.cli.answers import AnswerOptions, give_answer
-from attnviz.cli.batch import require_installed
+from attnviz.cli.documents import require_installed, standard_input
 from attnviz.cli.options import ModelOptions, spread
 from attnviz.errors import SomeFailed, few
 
@@ -88,9 +87,8 @@ def _sentences(inputs: Sequence[str]) -> Iterator[Given]:
     from attnviz.analysis.corpus.treebank import Given
     from attnviz.analysis.corpus.word_pairs import FIELDS
     from attnviz.batch.input.options import ReadOptions
-    from attnviz.batch.input.source import STANDARD_INPUT, read_documents
+    from attnviz.batch.input.source import read_documents
 
-    stdin = sys.stdin.buffer if STANDARD_INPUT in inputs and sys.stdin else None
     reading = ReadOptions(format="conllu", keep=FIELDS, trees=True)
-    for each in read_documents(inputs, reading, stdin=stdin):
+    for each in read_documents(inputs, reading, stdin=standard_input(inputs)):
         yield Given(each.where, each.text, each.reason, each.kept if each.columns else None)

@@ -271,7 +271,7 @@ def test_another_model_is_given_as_everywhere(run: Run, texts: Path, tiny_mixtra
 def test_a_package_that_is_missing_is_named(
     run: Run, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    find = "attnviz.cli.batch.importlib.util.find_spec"
+    find = "attnviz.cli.documents.importlib.util.find_spec"
     monkeypatch.setattr(find, lambda name: None if name in ("fsspec", "pyarrow") else object())
     result = run("batch", texts, "-o", tmp_path / "out")
     assert (result.code, result.err) == (

@@ -149,6 +149,21 @@ def test_without_scipy_the_extra_is_named(run: Run, corpus: Path, monkeypatch: p
     assert "attnviz[answers]" in said
 
 
+def test_standard_input_is_read_as_what_it_is_said_to_be(run: Run) -> None:
+    lines = "\n".join(json.dumps({"body": text}) for text in ("The bank approved the loan.", "The river rose."))
+    given = "heads", "-", "--read-as", "jsonl", "--text-field", "body", "--json"
+    assert json.loads(run(*given, stdin=lines.encode()).out)["about"]["documents"] == 2
+    text = run("heads", "-", "--read-as", "text", "--split", "line", "--json", stdin=TEXTS.encode())
+    assert json.loads(text.out)["about"]["documents"] == 3
+
+
+@pytest.mark.parametrize("given", [("--split", "line"), ("--read-as", "jsonl", "--circuits")])
+def test_options_of_files_need_files(run: Run, given: tuple[str, ...]) -> None:
+    result = run("heads", *given)
+    assert result.code == ExitCode.USAGE
+    assert "--split, --text-field and --read-as are of files" in result.said
+
+
 def test_pairs_that_are_read_as_texts_are_said_once(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "pairs.txt"
     file.write_text("The bank ||| the loan\nThe loan . ||| . the\n")
