@@ -17,6 +17,7 @@ from attnviz.encoding.lexicon import Lexicon, parse_words
 from attnviz.encoding.padded import Padded, encode_id_rows
 from attnviz.encoding.spans import Place, WordSpans
 from attnviz.encoding.spelling import declare_mask
+from attnviz.encoding.targets import TargetToken, find_target
 from attnviz.encoding.units import Spans, large_units
 from attnviz.encoding.validation import declare_unreadable, require_text
 from attnviz.encoding.windows import Window, Windows, slide_windows
@@ -31,6 +32,7 @@ __all__ = [
     "Padded",
     "Place",
     "Spans",
+    "TargetToken",
     "Window",
     "Windows",
     "Word",
@@ -44,6 +46,7 @@ __all__ = [
     "encode_id_rows",
     "encode_many",
     "encode_target",
+    "find_target",
     "is_blank",
     "is_punctuation",
     "large_units",

@@ -104,7 +104,7 @@ def _unembedded(network: Network, checkpoint: Checkpoint) -> Tensor | None:
         return None
     try:
         family, _ = read_spec(checkpoint)
-        found, _ = take_head(family, spec, checkpoint.tensors, network.dtype, str(network.device))
+        found = take_head(family, spec, checkpoint.tensors, network.dtype, str(network.device)).matrix
     except ModelError:
         return None  # a body was saved without its head
     if spec.final_size:

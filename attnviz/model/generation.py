@@ -12,8 +12,6 @@ from attnviz.encoding import Encoding, append_generated, decoder_start
 from attnviz.errors import InputError, UnsupportedModel, UsageError
 from attnviz.model.backends import Options, placement
 from attnviz.model.cost.limits import require_memory
-from attnviz.model.families import find_family
-from attnviz.model.native import weights
 from attnviz.model.native.backend import Native, naming
 from attnviz.model.native.forward import KVCache
 from attnviz.model.native.generation import generate, read_rules
@@ -89,12 +87,10 @@ def _native(
 ) -> tuple[int, list[int]]:
     """The token before the first that is written, and those that are."""
     network = backend.network
-    family = find_family(checkpoint.config)
-    head = weights.take_head(family, network.spec, checkpoint.tensors, network.dtype, str(network.device))
     rules = read_rules(checkpoint.config, checkpoint.generation, network.spec.embedding.vocabulary)
     begin = opening(checkpoint, backend)
     rules = rules if begin is None else replace(rules, start=begin[0], first=begin[1])
-    ids = generate(network, head, source.ids, source.type_ids, rules=rules, count=count, past=past)
+    ids = generate(network, backend.language_head, source.ids, source.type_ids, rules=rules, count=count, past=past)
     start = network.spec.start if rules.start is None else rules.start
     return source.ids[-1] if start is None else start, ids
 

@@ -159,7 +159,12 @@ def test_t5_small_and_the_first_flan_t5() -> None:
     assert (found.layers[0].mlp, found.start, found.limit) == (MLP(2048, "relu", bias=False), 0, None)
     flan = spec("t5", **T5 | {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False})
     assert flan.layers[0].mlp == GatedMLP(2048, "gelu_new")
-    later = {"feed_forward_proj": "gated-gelu", "dense_act_fn": "gelu_new", "is_gated_act": True}
+    later = {
+        "feed_forward_proj": "gated-gelu",
+        "dense_act_fn": "gelu_new",
+        "is_gated_act": True,
+        "scale_decoder_outputs": False,
+    }
     assert spec("t5", **T5 | later) == flan
 
 
@@ -229,7 +234,7 @@ def test_embeddings_are_found_wherever_a_checkpoint_keeps_them(
     stored |= {name: torch.full((11, 8), float(EMBEDDINGS.index(name))) for name in kept}
     family = find_family({"model_type": kind})
     taken = weights.take_tensors(family, found, stored, torch.float32)
-    matrix, _ = weights.take_head(family, found, stored, torch.float32)
+    matrix = weights.take_head(family, found, stored, torch.float32).matrix
     seen = taken["encoder.embed.tokens.weight"], taken["embed.tokens.weight"], matrix
     assert [float(t[0, 0]) for t in seen] == [encoder, decoder, head]
 
@@ -238,11 +243,11 @@ def test_a_bias_of_the_head_is_one_row_or_is_not_there() -> None:
     found, stored = tensors("bart")
     family = find_family({"model_type": "bart"})
     stored["final_logits_bias"] = torch.arange(11.0)[None]
-    _, bias = weights.take_head(family, found, stored, torch.float64)
+    bias = weights.take_head(family, found, stored, torch.float64).bias
     assert bias is not None
     assert torch.equal(bias, torch.arange(11.0, dtype=torch.float64))
     del stored["final_logits_bias"]
-    assert weights.take_head(family, found, stored, torch.float32)[1] is None
+    assert weights.take_head(family, found, stored, torch.float32).bias is None
     stored["final_logits_bias"] = torch.zeros(1, 10)
     with pytest.raises(ModelError, match="final_logits_bias has the shape"):
         weights.take_head(family, found, stored, torch.float32)

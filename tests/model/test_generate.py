@@ -41,6 +41,7 @@ from attnviz.model.hosted.precision import precision
 from attnviz.model.native import weights
 from attnviz.model.native.forward import KVCache, Network
 from attnviz.model.native.generation import GenerationRules, allowed, generate, read_rules
+from attnviz.model.native.language_head import LanguageHead
 from tests import tiny
 from tests.model.parity import DTYPES, TOLERANCES, make
 from tests.model.variants import IDS, VOCABULARY
@@ -57,7 +58,7 @@ class Both:
 
     model: Any
     network: Network
-    head: tuple[Tensor, Tensor | None]
+    head: LanguageHead
     ids: tuple[int, ...]
 
     @cached_property

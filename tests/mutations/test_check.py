@@ -120,8 +120,8 @@ def test_mutation_the_rows_of_the_language_head_are_shifted(
     take = weights.take_head
 
     def shifted(*given: Any) -> Any:
-        matrix, bias = take(*given)
-        return matrix.roll(1, 0), bias
+        head = take(*given)
+        return replace(head, matrix=head.matrix.roll(1, 0))
 
     monkeypatch.setattr(weights, "take_head", shifted)
     caught(model, "--generate", 3)

@@ -28,7 +28,6 @@ NAMES = {**names_without(DECODER_NAMES, "post_attention_layernorm"), **QK_NORM_N
 def spec(config: Config) -> Spec:
     """The facts of a Command R; absent attributes have the values of transformers' ``CohereConfig``."""
     config.decoder()
-    config.ignore("logit_scale")  # multiplies the next token's scores, whose order it leaves
     heads, width = config.size("num_attention_heads", 64), config.size("hidden_size", 8192)
     size, bias = config.head_size(width, heads), config.flag("attention_bias")
     norm = LayerNorm(config.number("layer_norm_eps", 1e-5), bias=False)
@@ -52,5 +51,5 @@ def spec(config: Config) -> Spec:
         embedding=Embedding(config.size("vocab_size", 256000)),
         layers=(layer,) * config.size("num_hidden_layers", 40),
         final_norm=norm,
-        head=Head(tied=config.flag("tie_word_embeddings", default=True)),
+        head=Head(tied=config.flag("tie_word_embeddings", default=True), scale=config.number("logit_scale", 0.0625)),
     )

@@ -52,7 +52,7 @@ def spec(config: Config) -> Spec:
         embedding=Embedding(config.size("vocab_size", 256000)),
         layers=tuple(LayerSpec(each, mlp, ParallelNorm(norm, shared=True)) for each in attentions),
         final_norm=norm,
-        head=Head(tied=config.flag("tie_word_embeddings", default=True)),
+        head=Head(tied=config.flag("tie_word_embeddings", default=True), scale=config.number("logit_scale", 0.0625)),
     )
 
 
@@ -64,6 +64,5 @@ def _expect_what_was_trained(config: Config) -> None:
     config.expect("order_of_interleaved_layers", "local_attn_first")
     for name in ("use_embedding_sharing", "use_gated_activation", "use_parallel_block"):
         config.expect(name, True)
-    # These cut the work otherwise, multiply the next token's scores, whose order that leaves, or say again what
-    # ``sliding_window_pattern`` says.
-    config.ignore("cache_implementation", "layer_switch", "logit_scale", "use_parallel_embedding")
+    # These cut the work otherwise, or say again what ``sliding_window_pattern`` says.
+    config.ignore("cache_implementation", "layer_switch", "use_parallel_embedding")

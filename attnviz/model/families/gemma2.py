@@ -33,8 +33,8 @@ def spec(config: Config) -> Spec:
     """The facts of a Gemma 2; absent attributes have the values of transformers' ``Gemma2Config``."""
     config.decoder()
     config.expect("use_bidirectional_attention", False)
-    # The cap on the next token's scores leaves their order; the others are older names that transformers passes over.
-    config.ignore("cache_implementation", "final_logit_softcapping", "hidden_act", "sliding_window_size")
+    # Older names, which transformers passes over.
+    config.ignore("cache_implementation", "hidden_act", "sliding_window_size")
     heads, size, width = (
         config.size("num_attention_heads", 8),
         config.size("head_dim", 256),
@@ -60,5 +60,8 @@ def spec(config: Config) -> Spec:
         embedding=Embedding(config.size("vocab_size", 256000), scale=width**0.5),
         layers=tuple(LayerSpec(replace(attention, window=window), mlp, SandwichNorm(norm)) for window in layer_windows),
         final_norm=norm,
-        head=Head(tied=config.flag("tie_word_embeddings", default=True)),
+        head=Head(
+            tied=config.flag("tie_word_embeddings", default=True),
+            softcap=config.optional_number("final_logit_softcapping", 30.0),
+        ),
     )

@@ -33,8 +33,7 @@ def spec(config: Config) -> Spec:
     config.decoder()
     config.expect("use_bidirectional_attention", False)
     config.expect("attn_logit_softcapping", None)
-    # The cap on the next token's scores leaves their order; the pattern with a dash is only ever written.
-    config.ignore("_sliding_window_pattern", "cache_implementation", "final_logit_softcapping")
+    config.ignore("_sliding_window_pattern", "cache_implementation")  # the first is only ever written
     heads, width = config.size("num_attention_heads", 8), config.size("hidden_size", 2304)
     bias = config.flag("attention_bias")
     norm = RMSNorm(config.number("rms_norm_eps", 1e-6), offset=1.0)
@@ -54,7 +53,10 @@ def spec(config: Config) -> Spec:
         embedding=Embedding(config.size("vocab_size", 262208), scale=width**0.5),
         layers=tuple(LayerSpec(each, mlp, SandwichNorm(norm)) for each in _attentions(config, attention)),
         final_norm=norm,
-        head=Head(tied=config.flag("tie_word_embeddings", default=True)),
+        head=Head(
+            tied=config.flag("tie_word_embeddings", default=True),
+            softcap=config.optional_number("final_logit_softcapping"),
+        ),
     )
 
 

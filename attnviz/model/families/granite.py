@@ -5,6 +5,7 @@ after Yang et al. 2022 ("Tensor Programs V").
 from __future__ import annotations
 
 from attnviz.attention.window import CAUSAL
+from attnviz.errors import ModelError
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
 from attnviz.model.architecture.spec import AttentionSpec, Embedding, GatedMLP, Head, LayerSpec, PreNorm, RMSNorm, Spec
@@ -18,9 +19,11 @@ NAMES = LLAMA_NAMES
 def spec(config: Config) -> Spec:
     """The facts of a Granite; absent attributes have the values of transformers' ``GraniteConfig``."""
     config.decoder()
-    config.ignore("logits_scaling")  # divides the next token's scores, whose order it leaves
     heads, width = config.size("num_attention_heads", 32), config.size("hidden_size", 4096)
     size, bias = config.head_size(width, heads), config.flag("attention_bias")
+    scaling = config.number("logits_scaling", 1.0)
+    if not scaling:
+        raise ModelError("config.json: logits_scaling is 0, expected what the next token's scores can be divided by")
     norm = RMSNorm(config.number("rms_norm_eps", 1e-6))
     layer = LayerSpec(
         attention=AttentionSpec(
@@ -44,5 +47,5 @@ def spec(config: Config) -> Spec:
         embedding=Embedding(config.size("vocab_size", 32000), scale=config.number("embedding_multiplier", 1.0)),
         layers=(layer,) * config.size("num_hidden_layers", 32),
         final_norm=norm,
-        head=Head(tied=config.flag("tie_word_embeddings")),
+        head=Head(tied=config.flag("tie_word_embeddings"), scale=1 / scaling),
     )

@@ -84,10 +84,20 @@ def spec(config: Config, *, shared: bool = True) -> Spec:
         embedding=decoder.embedding,
         layers=decoder.layers,
         final_norm=decoder.final_norm,
-        head=Head(tied=False),
+        head=Head(tied=False, scale=decoder.width**-0.5 if _scales(config) else 1.0),
         encoder=encoder,
         start=config.get("decoder_start_token_id", None),
     )
+
+
+def _scales(config: Config) -> bool:
+    """Whether the scores of the next token are divided by √C: mT5 never does, uMT5 always does."""
+    known = {"mt5": False, "umt5": True}
+    return known.get(config.get("model_type", "t5"), config.flag("scale_decoder_outputs", _is_tied(config)))
+
+
+def _is_tied(config: Config) -> bool:
+    return config.get("tie_word_embeddings", True) is not False
 
 
 def _is_encoder(architectures: list[str]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -34,6 +35,7 @@ class Loaded:
         unread: tuple[str, ...] = (),
         classifier: Any = None,
         labels: Labels | None = None,
+        open_writer: Callable[[], Any] | None = None,
     ) -> None:
         """Wrap a loaded model.
 
@@ -44,7 +46,9 @@ class Loaded:
             unread: the names of the checkpoint's tensors that the model does not use.
             classifier: the model around this one that classifies, if there is one.
             labels: the labels of this classifier.
+            open_writer: opens the model with its head that predicts tokens.
         """
+        self._open_writer = open_writer
         self.classifier, self.labels = classifier, labels if classifier is not None else None
         self.model, self.model_name, self.unread = model, name, unread
         self._accepts = dict(inspect.signature(model.forward).parameters)

@@ -7,6 +7,7 @@ import inspect
 import io
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,9 +71,11 @@ def open_hosted(
                 raise
             model, unread = _load(checkpoint, dtype, device, trust_remote_code, _saved_class)
     if _wraps(type(model)):
-        return Hosted(model, checkpoint.name, None, unread, classifier and classifier[0], labels)
-    start = _first(checkpoint, "bos_token_id") if start is None else start
-    return Hosted(model, checkpoint.name, start, unread, classifier and classifier[0], labels)
+        start = None
+    elif start is None:
+        start = _first(checkpoint, "bos_token_id")
+    writer = partial(open_with_head, checkpoint, dtype, device, trust_remote_code=trust_remote_code)
+    return Hosted(model, checkpoint.name, start, unread, classifier and classifier[0], labels, writer)
 
 
 def _classifier(

@@ -14,7 +14,7 @@ from torch import Tensor
 from attnviz.attention.interventions import Intervention
 from attnviz.attention.kernel import Kind, Observer
 from attnviz.encoding import Encoding
-from attnviz.errors import UnsupportedModel
+from attnviz.errors import ModelError, UnsupportedModel
 from attnviz.model.hosted.attention import DryRunAttention, KernelAttention, Outputs, RunFacts
 from attnviz.model.hosted.loaded import Loaded, has_no_head, hidden_states, last_hidden_state
 from attnviz.model.hosted.outputs import OutputProbe
@@ -148,6 +148,32 @@ class Hosted(Loaded):
         output = self._forward(encoding, target, hook, whole=self.classifier)
         logits: Tensor = output.logits[0]
         return logits
+
+    @cached_property
+    def _writer(self) -> Hosted:
+        """The model with its head that predicts tokens; one from files is loaded again."""
+        if self._open_writer is None:
+            raise ModelError("the model has no head that predicts the next token")
+        return Hosted(self._open_writer(), self.model_name, self.start)
+
+    def next_logits(
+        self, encoding: Encoding, target: Encoding | None = None, observers: Sequence[Observer] = ()
+    ) -> Tensor:
+        """Return the logits (T, V) of the token that follows each, by one run with our kernel, for ``observers``.
+
+        Raises:
+            ModelError: the model has no head that predicts tokens, or as ``run``.
+            InputError, UnsupportedModel: as ``run``.
+        """
+        whole = self._writer
+        hook = None
+        if self.name != "observed":
+            hook = KernelAttention(whole.model, whole._shapes(encoding, target), observers)
+        logits: Tensor | None = getattr(whole._forward(encoding, target, hook), "logits", None)
+        if logits is None:
+            raise ModelError(f"{self.model_name} has no head that predicts the next token")
+        require_finite(logits[0], whole.model.state_dict())
+        return logits[0]
 
     def dry_run(self, encoding: Encoding, target: Encoding | None = None) -> None:
         """Raise as ``run`` would, as far as this does not depend on numbers: the attention returns zeros."""

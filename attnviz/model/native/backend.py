@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -23,6 +23,7 @@ from attnviz.model.labels import Labels
 from attnviz.model.native import weights
 from attnviz.model.native.classifier import ClassifierHead, take_classifier
 from attnviz.model.native.forward import KVCache, Network
+from attnviz.model.native.language_head import LanguageHead
 from attnviz.model.native.variants import run_variants
 
 _SHORT = 1 << 29
@@ -55,6 +56,7 @@ class Native:
         unread: tuple[str, ...] = (),
         classifier: ClassifierHead | None = None,
         labels: Labels | None = None,
+        take_head: Callable[[], LanguageHead] | None = None,
     ) -> None:
         """Wrap a network.
 
@@ -64,8 +66,10 @@ class Native:
             unread: the names of the checkpoint's tensors that the network does not use.
             classifier: the head that classifies, if there is one.
             labels: the labels of this head.
+            take_head: reads the head that predicts tokens.
         """
         self.network = network
+        self._take_head = take_head
         self._classifier = classifier
         self.labels = labels if classifier else None
         self._written: Written | None = None
@@ -132,6 +136,26 @@ class Native:
         if self._classifier is None:
             raise ValueError("the model has no head that classifies")
         return self._classifier(states, encoding.ids)
+
+    @cached_property
+    def language_head(self) -> LanguageHead:
+        """The head that predicts the next token, read when it is first needed.
+
+        Raises:
+            ModelError: the model has none, or the checkpoint lacks it.
+        """
+        if self._take_head is None:
+            raise ModelError("the model has no head that predicts the next token")
+        return self._take_head()
+
+    def next_logits(self, states: Tensor) -> Tensor:
+        """Return the logits (T, V) of the token that follows each, from the last hidden ``states`` (T, C) of ``run``.
+
+        Raises:
+            ModelError: as ``language_head``.
+        """
+        with torch.inference_mode():
+            return self.language_head(states)
 
     @cached_property
     def _sizes(self) -> tuple[int, int]:
@@ -237,7 +261,13 @@ def open_native(checkpoint: Checkpoint, dtype: torch.dtype = torch.float32, devi
             if token is not None:
                 require_token("decoder_start_token_id", token, spec.embedding.vocabulary)
         classifier = take_classifier(family, spec, checkpoint, dtype, device)
-        return Native(network, start, unread, classifier, Labels.of(checkpoint) if classifier else None)
+        labels = Labels.of(checkpoint) if classifier else None
+
+    def take_head() -> LanguageHead:
+        with naming(checkpoint):
+            return weights.take_head(family, spec, checkpoint.tensors, dtype, device)
+
+    return Native(network, start, unread, classifier, labels, take_head)
 
 
 def read_spec(checkpoint: Checkpoint) -> tuple[Family, Spec]:

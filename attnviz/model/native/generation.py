@@ -14,11 +14,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from attnviz.errors import ModelError, UnsupportedModel, short
 from attnviz.model.inputs import require_token
 from attnviz.model.native.forward import KVCache, Network
+from attnviz.model.native.language_head import LanguageHead
 
 # What changes greedy choices and is not done here: the value that changes nothing, beside None.
 _UNKNOWN: Mapping[str, Any] = {
@@ -141,7 +141,7 @@ class _Reading:
 
 def generate(
     network: Network,
-    head: tuple[Tensor, Tensor | None],
+    head: LanguageHead,
     ids: Sequence[int],
     type_ids: Sequence[int] = (),
     *,
@@ -151,7 +151,7 @@ def generate(
 ) -> list[int]:
     """At most ``count`` ids that follow ``ids``, or that a decoder makes of ``ids`` after its start token.
 
-    ``head`` is what ``weights.take_head`` gives. A stop token is the last of them; a model that has positions for
+    A stop token is the last of them; a model that has positions for
     fewer tokens ends where these end. A ``past`` that is given has read all tokens in the end, the last one too where
     there is room for it.
 
@@ -173,7 +173,7 @@ def generate(
         count = min(count, network.spec.limit + 1 - given)  # the last token is not read again
     while len(read) < given + count:
         states = network(fresh, type_ids, memory=memory, past=past)
-        scores = functional.linear(states[-1], *head)  # (vocabulary,)
+        scores = head(states[-1])  # (vocabulary,)
         token = int(allowed(rules, scores, read, ids, given, given + count).argmax())
         read, fresh, type_ids = [*read, token], [token], ()
         if token in rules.stop:

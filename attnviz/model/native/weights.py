@@ -14,6 +14,7 @@ from attnviz.errors import ModelError, few
 from attnviz.model.architecture.shapes import TensorShape, head_shapes, optional_shapes, tensor_shapes
 from attnviz.model.architecture.spec import Spec
 from attnviz.model.families import Family
+from attnviz.model.native.language_head import LanguageHead
 
 _CUTS = {"qkv": ("query", "key", "value"), "groups": ("query", "key", "value"), "gate_up": ("gate", "up")}
 
@@ -64,20 +65,20 @@ def take_tensors(
 
 def take_head(
     family: Family, spec: Spec, tensors: Mapping[str, Tensor], dtype: torch.dtype, device: str = "cpu"
-) -> tuple[Tensor, Tensor | None]:
-    """Return the matrix (vocabulary, C) that projects hidden states to scores, and its bias.
+) -> LanguageHead:
+    """Return the head that makes scores of the next token from the last hidden states.
 
     Raises:
         ModelError: the model has no head that predicts tokens, or the checkpoint lacks it.
     """
     needed = head_shapes(spec)
-    if not needed:
+    if spec.head is None:
         raise ModelError(f"models of type {family.name!r} have no head that predicts the next token")
-    if spec.head and spec.head.bias == "optional" and not _has(family, spec, tensors, "head.bias"):
+    if spec.head.bias == "optional" and not _has(family, spec, tensors, "head.bias"):
         del needed["head.bias"]
     locations = _locate(family, spec, shapes_of(tensors), needed)
     matrix, *bias = (tensor.to(device, dtype) for tensor in _load(tensors, locations, needed).values())
-    return matrix, bias[0] if bias else None
+    return LanguageHead(matrix, bias[0] if bias else None, spec.head.scale, spec.head.softcap)
 
 
 def shapes_of(tensors: Mapping[str, Tensor]) -> Mapping[str, TensorShape]:

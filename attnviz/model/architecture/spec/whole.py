@@ -37,11 +37,14 @@ class Embedding:
 class Head:
     """Project hidden states to scores of the next token, with the token embeddings (``tied``) or a matrix of its own.
 
-    An "optional" bias is zero if the checkpoint has none.
+    An "optional" bias is zero if the checkpoint has none. All scores are multiplied by ``scale``, and then bounded by
+    ``softcap`` · tanh(score / softcap) if there is one.
     """
 
     tied: bool
     bias: bool | Literal["optional"] = False
+    scale: float = 1.0
+    softcap: float | None = None
 
 
 @dataclass(frozen=True)
