@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from attnviz.analysis.check.differences import Differences, Tolerance
+from attnviz.analysis.check.differences import Differences
 from attnviz.analysis.check.plain import Plain, mark_cross_text
-from attnviz.analysis.check.tables import MeasuredDocument
+from attnviz.analysis.check.tables import Layer, MeasuredDocument
 from attnviz.analysis.corpus.metrics import METRICS, NAMES
 from attnviz.analysis.text.links import counting
 from attnviz.analysis.text.units import read_in
 from attnviz.attention.window import EVERYTHING
 from attnviz.encoding import Encoding, Window
-from attnviz.model.check.references import show_reference
-from attnviz.model.check.report import Against
-from attnviz.model.hosted import Hosted
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,34 +34,26 @@ class MeasuredPair(MeasuredDocument):
         """The whole pair, and all of its queries."""
         return [(None, torch.arange(len(self.queries)))]
 
+    def in_full(self) -> dict[int, list[int]]:
+        """None but those whose rows are seen, which are all."""
+        return {number: [] for number in self.numbers}
 
-def differences_of_pair(
-    document: MeasuredPair,
-    judge: Hosted,
-    tolerance: Tolerance,
-    by: Against = "eager",
-    *,
-    figures: bool = True,
-    own: Mapping[int, Tolerance] | None = None,
-) -> tuple[Differences, dict[int, Tensor], int]:
-    """As ``differences_of``, of a pair: every head is made in full.
+    def layer(self, place: int, _heads: Sequence[int], differences: Differences) -> Layer:
+        """What holds the layer at a ``place`` to the rows of all of its heads."""
+        return _PairLayer(self, place, differences)
 
-    Raises:
-        NoReferenceWeights, InputError, UnsupportedModel, ModelError: as ``differences_of``.
-    """
-    differences = Differences(tolerance, own or {})
-    kept: dict[int, Tensor] = {}
-    rows = document.pieces()[0][1]
-    show_reference(
-        judge, (document.encoding, document.target), "cross", rows, dict.fromkeys(document.numbers, ()),
-        lambda number, theirs: kept.__setitem__(number, theirs.cpu()), lambda *_: None, whole=document.whole, by=by,
-    )  # fmt: skip
-    for place, number in enumerate(document.numbers if figures else ()):
-        within = differences.within(number)
-        _hold_figures(document, place, kept[number], within)
-        _hold_links(document, place, kept[number].double(), within)
-    weights = {number: some.flatten(1)[:, None] for number, some in kept.items()}
-    return differences, weights, len(document.numbers) * document.heads
+
+class _PairLayer(Layer):
+    """A layer of the cross-attention: its rows are of all queries, so that every head is made in full."""
+
+    def __init__(self, document: MeasuredPair, place: int, differences: Differences) -> None:
+        super().__init__(document.heads)
+        self._document, self._place, self._differences = document, place, differences
+
+    def see_rows(self, _window: Window | None, _rows: Tensor, weights: Tensor) -> None:
+        """As ``Layer.see_rows``: hold the figures and links."""
+        _hold_figures(self._document, self._place, weights, self._differences)
+        _hold_links(self._document, self._place, weights.double(), self._differences)
 
 
 def _hold_figures(document: MeasuredPair, place: int, weights: Tensor, differences: Differences) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -148,13 +148,11 @@ class Checker:
     def _judged(self, judge: Judge, number: int, document: MeasuredDocument) -> Checked:
         """The verdict on a document."""
         from attnviz.analysis.check.differences import Tolerance
-        from attnviz.analysis.check.pairs import MeasuredPair, differences_of_pair
         from attnviz.analysis.check.tables import differences_of
         from attnviz.model.backends import WIDER
         from attnviz.model.check.references import contradicts_itself, examine_by_either
         from attnviz.model.check.report import COARSE, tolerance_of
 
-        compare: Any = differences_of_pair if isinstance(document, MeasuredPair) else differences_of
         model = self.worker.model
         options, checkpoint = model.options, model.checkpoint
         tolerance = COARSE if checkpoint.quantised else tolerance_of(options.dtype)
@@ -162,17 +160,17 @@ class Checker:
         read = document.pieces()[0][0]
         texts = (read.encoding if read else document.encoding), document.target
         (found, theirs, full), by = examine_by_either(
-            lambda by: compare(document, near, Tolerance.of(tolerance), by),
+            lambda by: differences_of(document, near, Tolerance.of(tolerance), by),
             lambda found: found[0].apart <= 1,
             lambda: document.whole and contradicts_itself(near, texts, document.kind, document.numbers),
         )
         if found.apart > 1 and options.dtype in WIDER and not checkpoint.quantised:
             exact = replace(options, dtype=WIDER[options.dtype])
             wider = judge.of(exact, None)
-            rows = compare(document, wider, Tolerance.of(tolerance), by, figures=False)[1]
+            rows = differences_of(document, wider, Tolerance.of(tolerance), by, figures=False)[1]
             rounded = Tolerance.of(tolerance)
             own = {number: rounded.by_rounding({number: some}, rows) for number, some in theirs.items()}
-            found, _, full = compare(document, wider, rounded.by_rounding(theirs, rows), by, own=own)
+            found, _, full = differences_of(document, wider, rounded.by_rounding(theirs, rows), by, own=own)
         windows = document.windows
         reads = windows.sample if windows else [document.encoding]
         inputs = model.inputs_anew((read, document.target) for read in reads).differs
