@@ -1,12 +1,13 @@
-"""How a text is read: at once with all its weights kept or only observed, in windows, or packed with other texts."""
+"""How texts are read: at once with all weights kept or only observed, in windows, or packed with other texts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from attnviz.attention.block_sizes import fits_tile
+from attnviz.encoding import Encoding
 from attnviz.errors import InputError
 from attnviz.record import Request, WeightsName, measure_of
 
@@ -18,7 +19,7 @@ FEW = 1 << 24
 class Plan:
     """The ``way`` of a text, and ``why``."""
 
-    way: Literal["kept", "observed", "windows", "packed"]
+    way: Literal["kept", "observed", "windows"]
     why: str
 
 
@@ -56,15 +57,28 @@ def require_streamed(name: WeightsName | None) -> None:
         )
 
 
-def fits_few(heads: int, lengths: Iterable[int]) -> bool:
-    """Whether all weights of documents of these ``lengths``, in so many ``heads`` of all layers, are few."""
-    return 4 * heads * sum(tokens * tokens for tokens in lengths) <= FEW
+def runs_packed(heads: int, tokens: int, limit: int | None) -> bool:
+    """Whether a document of a corpus runs in a pack with others: the model reads it whole, in a layer's tile.
+
+    The model has so many ``heads`` a layer, and ``limit`` positions.
+    """
+    return (limit is None or tokens <= limit) and fits_tile(heads, tokens)
 
 
-def plan_document(heads: int, tokens: int, limit: int | None) -> Plan:
-    """Return the plan of a document of a corpus, for a model of so many ``heads`` a layer and ``limit`` positions."""
-    if limit is not None and tokens > limit:
-        return Plan("windows", "the document has more tokens than the model has positions")
-    if fits_tile(heads, tokens):
-        return Plan("packed", "the weights of a layer are computed at once")
-    return Plan("observed", "the weights of a layer are too many to be computed at once")
+def part(
+    encoded: Sequence[Encoding | object], heads: int, limit: int | None
+) -> tuple[dict[int, Encoding], dict[int, Encoding]]:
+    """The encodings of a corpus that run in packs (``runs_packed``), and those that run alone, by their places."""
+    short, long = dict[int, Encoding](), dict[int, Encoding]()
+    for place, each in enumerate(encoded):
+        if isinstance(each, Encoding):
+            (short if runs_packed(heads, len(each), limit) else long)[place] = each
+    return short, long
+
+
+def are_many(heads: int, lengths: Iterable[int], *, first: bool) -> bool:
+    """Whether documents of these ``lengths`` in packs are worth loading compiled passes; ``heads`` are of all layers.
+
+    A ``first`` part of a corpus whose weights are few is likely all that there is.
+    """
+    return not first or 4 * heads * sum(tokens * tokens for tokens in lengths) > FEW

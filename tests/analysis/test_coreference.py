@@ -8,13 +8,12 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from attnviz.analysis.corpus import looks
+from attnviz.analysis import plan
 from attnviz.analysis.corpus.aligned_words import Aligned, align
 from attnviz.analysis.corpus.coreference import Passage, passages
 from attnviz.analysis.corpus.looks import find_peaks
 from attnviz.analysis.corpus.treebank import paragraphs_of, read_trees
 from attnviz.analysis.corpus.trees import read_tree
-from attnviz.analysis.plan import Plan
 from attnviz.attention.peaks import Peaks
 from attnviz.errors import InputError
 from attnviz.interface import load
@@ -61,11 +60,11 @@ def test_antecedents_and_what_the_baselines_guess() -> None:
     assert len(second.antecedents) == 2
 
 
-@pytest.mark.parametrize("way", ["packed", "observed"])
+@pytest.mark.parametrize("way", ["packed", "alone"])
 def test_the_head_that_finds_antecedents_is_that_of_plain_loops(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: Literal["packed", "observed"]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: Literal["packed", "alone"]
 ) -> None:
-    monkeypatch.setattr(looks, "plan_document", lambda *_: Plan(way, "for the test"))
+    monkeypatch.setattr(plan, "fits_tile", lambda *_: way == "packed")
     model = load(tiny.telling_bert(tmp_path))
     for passage in in_passages():
         encoding = passage.aligned.encoding

@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 from tokenizers import processors
 
-from attnviz.analysis.corpus import looks
+from attnviz.analysis import plan
 from attnviz.analysis.corpus.aligned_words import Aligned, Pairs, align
 from attnviz.analysis.corpus.looks import find_peaks
 from attnviz.analysis.corpus.relations import DIRECTIONS, OFFSETS, RelationCounts, relations_table
 from attnviz.analysis.corpus.treebank import paragraphs_of, read_trees
 from attnviz.analysis.intervals import wilson
-from attnviz.analysis.plan import Plan
 from attnviz.attention.peaks import Peaks
 from attnviz.errors import InputError, UsageError
 from attnviz.interface import Model, load
@@ -90,7 +89,7 @@ def test_every_figure_is_that_of_plain_loops(tmp_path: Path) -> None:
 
 
 def test_texts_that_run_alone_say_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(looks, "plan_document", lambda *_: Plan("observed", "for the test"))
+    monkeypatch.setattr(plan, "fits_tile", lambda *_: False)
     assert_as_naive(load(tiny.telling_bert(tmp_path)))
 
 
@@ -127,15 +126,15 @@ def test_a_causal_model_sees_only_what_comes_before(tiny_llama: Path) -> None:
         assert (found_.words < np.arange(len(each.encoding.words))).all()
 
 
-@pytest.mark.parametrize("way", ["packed", "observed"])
+@pytest.mark.parametrize("way", ["packed", "alone"])
 def test_the_first_word_of_a_causal_model_is_a_sink_where_no_special_token_is_before_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: Literal["packed", "observed"]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: Literal["packed", "alone"]
 ) -> None:
     folder = tiny.llama(tmp_path)
     bare = tiny.wordpiece()
     bare.post_processor = processors.TemplateProcessing(single="$A", pair="$A $B", special_tokens=[])
     bare.save(str(folder / "tokenizer.json"))
-    monkeypatch.setattr(looks, "plan_document", lambda *_: Plan(way, "for the test"))
+    monkeypatch.setattr(plan, "fits_tile", lambda *_: way == "packed")
     assert_as_naive(load(folder), sink=True)
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from attnviz.analysis.corpus.metrics import METRICS
-from attnviz.attention.block_sizes import PACK, PACK_CELLS, fits_tile
+from attnviz.analysis.plan import runs_packed
+from attnviz.attention.block_sizes import PACK, PACK_CELLS
 from attnviz.encoding import Encoding, Word
 from attnviz.errors import AttnvizError
 from attnviz.model.cost.estimates import TOKEN_BYTES, ModelShape, estimate_cost, state_memory
@@ -142,8 +143,8 @@ def reading(shape: ModelShape, tokens: int) -> tuple[int, int]:
 
 
 def is_short(shape: ModelShape, tokens: int) -> bool:
-    """Whether documents of ``tokens`` run in packs: whether the weights of one, in all heads of a layer, fit a tile."""
-    return fits_tile(max(block.heads for block in shape.stacks[0].blocks), tokens)
+    """Whether documents run in packs of which the model reads so many ``tokens`` at once."""
+    return runs_packed(max(block.heads for block in shape.stacks[0].blocks), tokens, None)
 
 
 def pace(backend: Native | Hosted, ids: Sequence[int], tokens: int, request: Request) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 
 from attnviz.analysis.corpus.alone import run_alone
 from attnviz.analysis.corpus.together import nobody, run_together
-from attnviz.analysis.plan import plan_document
+from attnviz.analysis.plan import part
 from attnviz.attention.observers import Sliding
 from attnviz.attention.peaks import Peaks, PeakUnits
 from attnviz.encoding import Encoding, slide_windows
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from attnviz.model.hosted import Hosted
     from attnviz.model.native.backend import Native
     from attnviz.model.native.forward import Network
-
-_HEADS = 1024
-"""How many heads a layer is taken to have where the model does not say it."""
 
 
 def find_peaks(
@@ -46,19 +43,18 @@ def find_peaks(
     """
     masks = [_keys(encoding, sinks=causal) for encoding in encodings] if keys is None else keys
     before = keys is not None
-    layers, heads = backend.layers.get(backend.kinds[0], 1), backend.heads[backend.kinds[0]]
-    each = -(-heads // max(layers, 1)) if heads else _HEADS
-    ways = [plan_document(each, len(encoding), backend.limit).way for encoding in encodings]
-    short = [i for i, way in enumerate(ways) if way == "packed" and backend.name == "native"]
     found: dict[int, Peaks | AttnvizError] = {}
-    if short and backend.name == "native":
+    long = dict(enumerate(encodings))
+    if backend.name == "native":
+        kind = backend.kinds[0]
+        short, long = part(encodings, -(-backend.heads[kind] // max(backend.layers[kind], 1)), backend.limit)
         of = {id(encoding): mask for encoding, mask in zip(encodings, masks, strict=True)}
         see = partial(_pack, masks=of, before=before)
-        found |= zip(short, run_together(backend, [encodings[i] for i in short], see, on_progress), strict=True)
-    for i in sorted(set(range(len(encodings))) - set(short)):
-        seen = PeakUnits([word.start for word in encodings[i].words], masks[i], before=before)
-        found[i] = _alone(backend, tokenizer, encodings[i], seen, causal=causal)
-        on_progress(1, len(encodings[i]))
+        found |= zip(short, run_together(backend, [*short.values()], see, on_progress), strict=True)
+    for i, encoding in long.items():
+        seen = PeakUnits([word.start for word in encoding.words], masks[i], before=before)
+        found[i] = _alone(backend, tokenizer, encoding, seen, causal=causal)
+        on_progress(1, len(encoding))
     return [found[i] for i in range(len(encodings))]
 
 

@@ -16,7 +16,7 @@ from attnviz.analysis.corpus.induction import induction
 from attnviz.analysis.corpus.metrics import NAMES, Measured
 from attnviz.analysis.corpus.packed import Found, measure
 from attnviz.analysis.corpus.typical_links import LinkRows
-from attnviz.analysis.plan import fits_few, plan_document
+from attnviz.analysis.plan import are_many, part
 from attnviz.encoding import Encoding, encode_many, slide_windows
 from attnviz.errors import AttnvizError, InputError
 from attnviz.record import Request
@@ -78,26 +78,17 @@ class Reader:
         """Measure some texts, which come after ``before`` others, and add what was found."""
         read = iter(encode_many(self.tokenizer, [text for text in some if isinstance(text, str)]))
         encoded = [next(read) if isinstance(text, str) else text for text in some]
-        short = {
-            i: each for i, each in enumerate(encoded) if isinstance(each, Encoding) and self._plan(collector, each)
-        }
-        many = before > 0 or not fits_few(heads, map(len, short.values()))
-        found: list[Found | None] = [None if isinstance(each, Encoding) else each for each in encoded]
-        self.on_progress(sum(each is not None for each in found), 0)
+        short, long = part(encoded, collector.heads, self.backend.limit)
+        many = are_many(heads, map(len, short.values()), first=not before)
+        found: dict[int, Found] = {i: each for i, each in enumerate(encoded) if not isinstance(each, Encoding)}
+        self.on_progress(len(found), 0)
         together = measure(self.backend, [*short.values()], _REQUEST, self.on_progress, many=many) if short else []
-        for i, got in zip(short, together, strict=True):
-            found[i] = got
-        for i, each in enumerate(encoded):
-            if found[i] is None and isinstance(each, Encoding):
-                found[i] = self._alone(each)
-        _collect(collector, encoded, [each for each in found if each is not None], before)
-        for text, result in zip(encoded, found, strict=True):
-            if isinstance(text, Encoding) and isinstance(result, Measured):
+        found |= zip(short, together, strict=True)
+        found |= {i: self._alone(each) for i, each in long.items()}
+        _collect(collector, encoded, [found[i] for i in range(len(encoded))], before)
+        for i, text in enumerate(encoded):
+            if isinstance(text, Encoding) and isinstance(found[i], Measured):
                 self.seen(text)
-
-    def _plan(self, collector: Collector, encoding: Encoding) -> bool:
-        """Whether a text is run together with others."""
-        return plan_document(collector.heads, len(encoding), self.backend.limit).way == "packed"
 
     def _alone(self, encoding: Encoding) -> Found:
         """Measure a long text by itself, in windows where it is longer than the model."""

@@ -13,7 +13,7 @@ from attnviz.analysis.corpus.crossing import measure_pair
 from attnviz.analysis.corpus.metrics import Measured
 from attnviz.analysis.corpus.packed import measure
 from attnviz.analysis.corpus.together import nobody
-from attnviz.analysis.plan import fits_few, plan_document
+from attnviz.analysis.plan import are_many, part
 from attnviz.analysis.text.observing import is_causal
 from attnviz.batch.document import Document
 from attnviz.batch.engine.chunk import Chunk
@@ -130,16 +130,13 @@ class Worker:
         if self.how.pairs:
             pairs = zip(chunk.documents, encoded, strict=True)
             return [self._pair(document, each, on_progress) for document, each in pairs]
-        documents, found = chunk.documents, dict[int, DocumentResult]()
-        short, long = dict[int, Encoding](), dict[int, Encoding]()
-        for i, each in enumerate(encoded):
-            if isinstance(each, Encoding):
-                (short if self.is_short(each) else long)[i] = each
-            else:
-                found[i] = _not_encoded(documents[i], each)
+        documents = chunk.documents
+        short, long = part(encoded, max(self.heads.values()), self.model.backend.limit)
+        found = {
+            i: _not_encoded(documents[i], each) for i, each in enumerate(encoded) if not isinstance(each, Encoding)
+        }
         on_progress(len(found), 0)
-        # A first chunk of few documents is likely all that there is.
-        many = chunk.number > 0 or not fits_few(sum(self.heads.values()), map(len, short.values()))
+        many = are_many(sum(self.heads.values()), map(len, short.values()), first=chunk.number == 0)
         together = self._together([documents[i] for i in short], [*short.values()], on_progress, many=many)
         found |= zip(short, together, strict=True)
         found |= {i: self._alone(documents[i], each, on_progress) for i, each in long.items()}
@@ -158,11 +155,6 @@ class Worker:
         on_progress(1, len(each.source) + len(each.target))
         found = _found(document, each.source, got, time.perf_counter() - start)
         return replace(found, target=each.target)
-
-    def is_short(self, encoding: Encoding) -> bool:
-        """Whether a document is run together with others: the weights of a layer are computed at once then."""
-        heads, limit = max(self.heads.values()), self.model.backend.limit
-        return plan_document(heads, len(encoding), limit).way == "packed"
 
     def _together(
         self, documents: Sequence[Document], encodings: Sequence[Encoding], on_progress: OnProgress, *, many: bool
