@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from attnviz.attention.values import Values
+from attnviz.attention.values import Change, Values
 from attnviz.errors import InputError
-from attnviz.model.architecture.spec import BranchNorm, ParallelNorm, PostNorm, SandwichNorm
+from attnviz.model.native.attribution import joined
 from attnviz.model.native.forward import Network
 from attnviz.model.native.run import Run
 
@@ -41,19 +41,15 @@ def norms_with_residual(
 
 
 def _with_residual(network: Network, i: int, weights: Tensor, values: Values, x: Tensor) -> Tensor:
-    layer, at, a = network.spec.layers[i], f"layers.{i}.attention", weights.double()
-    times = 1.0 if isinstance(layer.norms, PostNorm | ParallelNorm) else layer.residual
-    factor, own = torch.full((len(x), 1), times, dtype=x.dtype, device=x.device), x
-    match layer.norms:
-        case PostNorm(norm):
-            change, factor = network.norm_parts(f"{at}.norm", norm, x + values.mixed(a))
-            own = factor * change(x)
-        case BranchNorm(norm) | SandwichNorm(norm):
-            name = f"{at}.norm" if isinstance(layer.norms, BranchNorm) else f"{at}.norm_after"
-            change, scale = network.norm_parts(name, norm, values.mixed(a))
-            factor = scale * times
-        case _:
-            change = _same
+    a = weights.double()
+    written = joined(network, f"layers.{i}.attention", network.spec.layers[i], x, values.mixed(a))
+    factor, own = torch.full((len(x), 1), written.times, dtype=x.dtype, device=x.device), x
+    change: Change = _same
+    if written.whole:
+        change, factor = written.whole.map, written.whole.factor
+        own = factor * change(x)
+    elif written.branch:
+        change, factor = written.branch.map, written.branch.factor * written.times
     found = factor * values.summed_norms(a, change)
     itself = torch.stack([each.diagonal() for each in a])  # (H, N)
     part = sum(itself[head, :, None] * values.made(head).double() for head in range(len(a)))

@@ -139,25 +139,36 @@ class Network(Sublayers):
         return self._linear("project", x) if self.spec.final_size else x
 
     def _embed(self, ids: Tensor, type_ids: Sequence[int], run: Run) -> Tensor:
+        embedding = self.spec.embedding
+        # Summed in the order of the published models, since float addition is not associative.
+        x, *others = self.embedded(ids, type_ids, run).values()
+        for other in others:
+            x = x + other
+        if embedding.norm:
+            x = self._norm("embed.norm", embedding.norm, x)
+        projection = embedding.projection
+        return self._linear("embed.project", x) if projection and not projection.tokens else x
+
+    def embedded(self, ids: Tensor, type_ids: Sequence[int], run: Run) -> dict[str, Tensor]:
+        """Return what the embeddings are the sum of, (T, C) each, before their norm: tokens, types and positions."""
         embedding, tensors = self.spec.embedding, self.tensors
         x = tensors["embed.tokens.weight"][ids].to(self.dtype)
         if embedding.scale != 1:
             x = x * torch.tensor(embedding.scale, dtype=self.dtype)
-        projection = embedding.projection
-        if projection and projection.tokens:
+        if embedding.projection and embedding.projection.tokens:
             x = self._linear("embed.project", x)
+        found = {"tokens": x}
         row = partial(run.rows, ids)
-        # Summed in the order of the published models, since float addition is not associative.
         if embedding.types:
             rows = torch.tensor(type_ids or (0,) * len(ids), device=self.device)
-            x = x + tensors["embed.types.weight"][rows]
+            found["types"] = tensors["embed.types.weight"][rows]
         if embedding.positions and "embed.positions.weight" in tensors:
-            x = x + tensors["embed.positions.weight"][row(embedding.positions)]
+            found["positions"] = tensors["embed.positions.weight"][row(embedding.positions)]
         elif isinstance(embedding.positions, Sinusoidal):
-            x = x + position.sinusoids(row(embedding.positions), x.shape[-1], self.dtype, embedding.positions)
-        if embedding.norm:
-            x = self._norm("embed.norm", embedding.norm, x)
-        return self._linear("embed.project", x) if projection and not projection.tokens else x
+            found["positions"] = position.sinusoids(
+                row(embedding.positions), x.shape[-1], self.dtype, embedding.positions
+            )
+        return found
 
     def relative_table(self) -> Tensor:
         """Return the table of relative positions that all layers share: biases, or normed vectors; empty if there is

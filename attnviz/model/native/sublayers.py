@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -29,6 +30,34 @@ from attnviz.model.native.run import KVCache as KVCache
 MANY = 256
 """The number of tokens from which a bias is added to the product on the CPU; torch would first fill the result
 with it."""
+
+
+@dataclass(frozen=True, eq=False)
+class FrozenNorm:
+    """The norm of states (T, C) with the size of each frozen, which is linear: norm(x) = factor · map(x) + bias.
+
+    So the norm of a sum is the sum of its mapped parts times the factor of the whole sum (Kobayashi et al. 2021).
+
+    Attributes:
+        gain: the weights (C,).
+        factor: one over the size of each state (T, 1).
+        centred: whether the mean is taken off.
+        bias: the bias (C,), if there is one.
+    """
+
+    gain: Tensor | float
+    factor: Tensor
+    centred: bool
+    bias: Tensor | None
+
+    def map(self, part: Tensor) -> Tensor:
+        """A part (…, C) of a sum as it comes out, without the factor of the sum."""
+        return (part - part.mean(-1, keepdim=True) if self.centred else part) * self.gain
+
+    def back(self, direction: Tensor) -> Tensor:
+        """The direction (T, C) before the norm that adds as much as ``direction`` adds behind it: the transpose."""
+        found = direction * self.gain
+        return (found - found.mean(-1, keepdim=True) if self.centred else found) * self.factor
 
 
 class Sublayers:
@@ -93,19 +122,13 @@ class Sublayers:
             return functional.linear(x, weight, bias)
         return functional.linear(x, weight).add_(bias)
 
-    def norm_parts(self, at: str, norm: Norm, x: Tensor) -> tuple[Callable[[Tensor], Tensor], Tensor]:
-        """Return the norm of the states ``x`` (T, C) as a linear map of the parts of a sum, and the factor of each sum.
-
-        norm(x) = factor (T, 1) · map(x) + bias: the norm of a sum is the sum of its mapped parts times the factor of
-        the whole sum (Kobayashi et al. 2021).
-        """
+    def frozen_norm(self, at: str, norm: Norm, x: Tensor) -> FrozenNorm:
+        """Return the norm as it is of the states ``x`` (T, C), each of which keeps the factor that it has."""
         weight = self.tensors.get(f"{at}.weight")
+        centred = isinstance(norm, LayerNorm)
+        size = x.var(-1, correction=0, keepdim=True) if centred else x.square().mean(-1, keepdim=True)
         gain = 1.0 if weight is None else weight + norm.offset
-        if isinstance(norm, LayerNorm):
-            return lambda part: (part - part.mean(-1, keepdim=True)) * gain, (
-                x.var(-1, correction=0, keepdim=True) + norm.eps
-            ).rsqrt()
-        return lambda part: part * gain, (x.square().mean(-1, keepdim=True) + norm.eps).rsqrt()
+        return FrozenNorm(gain, (size + norm.eps).rsqrt(), centred, self.tensors.get(f"{at}.bias"))
 
     def _norm(self, at: str, norm: Norm, x: Tensor) -> Tensor:
         weight = self.tensors.get(f"{at}.weight")
