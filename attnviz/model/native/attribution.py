@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -132,8 +133,12 @@ def _written(network: Network, i: int, x: Tensor, contexts: Contexts, rows: Tens
             context = contexts["cross" if part == "cross" else network.kind][i][:, rows]  # (H, R, D)
             output = network._linear(f"{name}.output", context.transpose(0, 1).flatten(1))
         found.append(joined(network, name, layer, x.double(), output.double()))
-        x = x + output if parallel else network._residual(name, layer, lambda _, added=output: added.clone(), x)
+        x = x + output if parallel else network._residual(name, layer, partial(_given, output), x)
     return found, x
+
+
+def _given(output: Tensor, _: Tensor) -> Tensor:
+    return output.clone()
 
 
 def joined(network: Network, at: str, layer: LayerSpec, x: Tensor, output: Tensor) -> Written:
