@@ -230,7 +230,7 @@ def test_a_record_shows_its_page_in_a_frame_with_a_picture_and_a_line(
         assert html.startswith('<iframe srcdoc="&lt;!doctype html&gt;')
         assert ' sandbox="allow-scripts" ' in html
         assert html.count("<") == 2
-    monkeypatch.setattr("attnviz.interface.records._FRAMED", 1000)
+    monkeypatch.setattr("attnviz.interface.shown._FRAMED", 1000)
     assert set(tiny_attention._repr_mimebundle_()) == {"image/png", "text/plain"}
 
 

@@ -9,10 +9,22 @@ from typing import TYPE_CHECKING, Any
 from attnviz import record
 from attnviz.analysis.languages import language_code
 from attnviz.analysis.text.links import Link
-from attnviz.interface.text_answers import pairs_of
+from attnviz.errors import UsageError
 
 if TYPE_CHECKING:
     from attnviz.interface.tables import Table
+
+
+def pairs_of(from_: str | Sequence[str], to: str | Sequence[str]) -> record.Pairs:
+    """The links that are looked for.
+
+    Raises:
+        UsageError: neither side is given.
+    """
+    sides = [(each,) if isinstance(each, str) else tuple(each) for each in (from_, to)]
+    if not any(sides):
+        raise UsageError("no words are given to look for", hint='Give some: find("bank", "loan")')
+    return record.Pairs(*sides)
 
 
 class RecordAnswers:

@@ -1,8 +1,7 @@
-"""The records as a notebook wants them: they save, open and draw themselves."""
+"""The records as a notebook wants them: they open, draw and answer."""
 
 from __future__ import annotations
 
-import base64
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,9 +12,10 @@ from attnviz import record
 from attnviz.analysis.languages import language_code
 from attnviz.attention.memory import free_memory
 from attnviz.encoding import Encoding
-from attnviz.errors import InputError, UsageError
+from attnviz.errors import InputError
 from attnviz.interface.matrix import Matrix
 from attnviz.interface.record_answers import RecordAnswers
+from attnviz.interface.shown import Saveable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,84 +23,9 @@ if TYPE_CHECKING:
     from attnviz.analysis.text.word_alignment import AlignedUnit, Step
     from attnviz.attention.observers import HiddenStates, Scores, Weights
     from attnviz.interface.tables import Table
-    from attnviz.interface.widget import AttentionWidget
     from attnviz.model.hosted import Hosted
     from attnviz.model.native.backend import Native
     from attnviz.render.figure import View
-
-
-_FRAMED = 5_000_000
-"""A larger page is not put into a notebook, which would carry it along."""
-
-
-_SHOWN = record.Request(rank="lift")
-"""What is asked of a record that shows itself."""
-
-
-class _Shown:
-    """What shows itself in a notebook, as a page."""
-
-    def _observations(self: Any) -> list[record.Observation]:
-        """The maps of the page, of which the last is opened."""
-        from attnviz.analysis.text.replaying import replay, with_other_maps
-
-        return with_other_maps(replay(self, _SHOWN))
-
-    def widget(self: Any, state: str = "") -> AttentionWidget:
-        """The page as a widget of a notebook, whose ``state`` can be read and set: ``head=5.7&word=bank``.
-
-        Args:
-            state: what it opens with, as in the address of a page; empty is the strongest link.
-
-        Raises:
-            UsageError: anywidget is not installed.
-        """
-        try:
-            from attnviz.interface.widget import widget_of
-        except ImportError as error:
-            if error.name not in ("anywidget", "traitlets"):
-                raise
-            raise UsageError("anywidget is not installed", hint="Install it: pip install 'attnviz[widget]'") from None
-        return widget_of(self._observations(), state)
-
-    def _repr_mimebundle_(self: Any, **_: Any) -> dict[str, str]:
-        """The page in a frame; a picture and a line of text for readers that show no frames, or do not trust it."""
-        from attnviz.render.page.text import page_frame, text_page
-
-        found = {"text/plain": repr(self), "image/png": base64.b64encode(self._repr_png_()).decode()}
-        page = text_page(self._observations())
-        return found | {"text/html": page_frame(page)} if len(page) <= _FRAMED else found
-
-    def _repr_png_(self: Any) -> bytes:
-        from attnviz.render.figure import Style, draw_view, to_png
-
-        return to_png(draw_view(self._observations()[-1], "grid", Style(dpi=100)))
-
-
-class _Saveable(_Shown):
-    """A record that can be saved."""
-
-    def save(self: Any, path: str | os.PathLike[str]) -> None:
-        """Save as ``.json`` or ``.safetensors``, in one file; ``attnviz show --from`` and ``open`` read it.
-
-        Raises:
-            UsageError: the name ends otherwise, or the file can't be written; one that was there stays as it was.
-        """
-        record.save(self, Path(path))
-
-
-class Survey(record.Observation, _Shown):
-    """What was observed of a text of any length, as a notebook wants it: it draws itself."""
-
-    @classmethod
-    def of(cls, found: record.Observation) -> Survey:
-        """The observation as one that draws itself."""
-        return cls(**vars(found))
-
-    def _observations(self) -> list[record.Observation]:
-        from attnviz.analysis.text.replaying import with_other_maps
-
-        return with_other_maps(self)
 
 
 def _numbers(given: int | Sequence[int] | None) -> tuple[int, ...] | None:
@@ -108,7 +33,7 @@ def _numbers(given: int | Sequence[int] | None) -> tuple[int, ...] | None:
     return None if given is None else (int(given),) if isinstance(given, SupportsInt) else tuple(map(int, given))
 
 
-class Attention(record.AttentionRecord, RecordAnswers, _Saveable):
+class Attention(record.AttentionRecord, RecordAnswers, Saveable):
     """The record, with what a notebook wants of it: links from a word, and its own drawing."""
 
     def plot(
@@ -207,7 +132,7 @@ class Attention(record.AttentionRecord, RecordAnswers, _Saveable):
         return cls(**vars(found))
 
 
-class EncoderDecoder(record.EncoderDecoderRecord, _Saveable):
+class EncoderDecoder(record.EncoderDecoderRecord, Saveable):
     """The three attentions of an encoder–decoder, each as a notebook wants it; it draws itself as the cross map."""
 
     encoder: Attention

@@ -9,28 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from attnviz import record
 from attnviz.analysis.languages import language_code
-from attnviz.errors import UsageError
+from attnviz.interface.observing import Observing
+from attnviz.interface.record_answers import pairs_of
 
 if TYPE_CHECKING:
     from attnviz.interface.tables import Table
 
 
-def pairs_of(from_: str | Sequence[str], to: str | Sequence[str]) -> record.Pairs:
-    """The links that are looked for.
-
-    Raises:
-        UsageError: neither side is given.
-    """
-    sides = [(each,) if isinstance(each, str) else tuple(each) for each in (from_, to)]
-    if not any(sides):
-        raise UsageError("no words are given to look for", hint='Give some: find("bank", "loan")')
-    return record.Pairs(*sides)
-
-
-class TextAnswering:
+class TextAnswering(Observing):
     """A model that answers where words look in a text, and in which heads two texts differ."""
-
-    inspect: Any
 
     def find(
         self,
@@ -99,8 +86,7 @@ class TextAnswering:
         )
 
         def observe(read: str, spread: record.Spread) -> record.Observation:
-            found: record.Observation = self.inspect(read, request=replace(asked, pairs=spread), **options)
-            return found
+            return self.inspect(read, request=replace(asked, pairs=spread), **options)
 
         first, second = observe_two(partial(observe, text), partial(observe, other), word)
         return Table.of(compare(first, second, word))
