@@ -24,6 +24,7 @@ from attnviz.model.native import weights
 from attnviz.model.native.classifier import ClassifierHead, take_classifier
 from attnviz.model.native.forward import KVCache, Network
 from attnviz.model.native.language_head import LanguageHead
+from attnviz.model.native.paths import Receiver, Sender, run_paths
 from attnviz.model.native.variants import run_variants
 
 _SHORT = 1 << 29
@@ -210,15 +211,46 @@ class Native:
         Raises:
             InputError, ModelError: as ``run``.
         """
+        given = [(*self.interventions, *each) for each in variants]
+        ids = None if target is None else target.ids
+        found = run_variants(self.network, encoding.ids, encoding.type_ids, given, ids)
+        yield from self._many(found, len(given), encoding, target)
+
+    def run_paths(
+        self,
+        encoding: Encoding,
+        sender: Sender,
+        variants: Sequence[Sequence[Receiver]],
+        target: Encoding | None = None,
+        *,
+        through_mlps: bool = False,
+    ) -> Iterator[tuple[int, Tensor]]:
+        """Yield the number of each of the ``variants`` and its last hidden states (T, C), in any order.
+
+        Each is a run of the same input in which its receivers read what the ``sender`` wrote in another run, straight
+        from it, as ``native.paths`` says.
+
+        Raises:
+            InputError, ModelError: as ``run``.
+        """
+        ids = None if target is None else target.ids
+        found = run_paths(
+            self.network, encoding.ids, encoding.type_ids, sender, variants, ids, interventions=self.interventions,
+            through_mlps=through_mlps,
+        )  # fmt: skip
+        yield from self._many(found, 2 * len(variants), encoding, target)
+
+    def _many(
+        self, found: Iterator[tuple[int, Tensor]], count: int, encoding: Encoding, target: Encoding | None
+    ) -> Iterator[tuple[int, Tensor]]:
+        """The states of ``count`` runs of one input, which must be finite."""
         for stack, read in ((self.network.encoder, encoding), (self.network, target or encoding)):
             if stack:
                 _require(stack, read)
-        given = [(*self.interventions, *each) for each in variants]
-        ids = None if target is None else target.ids
         tokens = len(encoding) + len(target or ())
         size, width = self._sizes
-        with _threads(1 if len(given) * tokens * (size + tokens * width) < _SHORT else torch.get_num_threads()):
-            for number, states in run_variants(self.network, encoding.ids, encoding.type_ids, given, ids):
+        with _threads(1 if count * tokens * (size + tokens * width) < _SHORT else torch.get_num_threads()):
+            for number, states in found:
                 require_finite(states, self.network.tensors)
                 yield number, states
 

@@ -119,6 +119,10 @@ class Run:
         )
         return context.transpose(0, 1).flatten(1)  # (H, T, D) → (T, H·D)
 
+    def mlp(self, layer: int, compute: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:  # noqa: ARG002
+        """Return what the MLP of a layer, which is ``compute``, makes of its input ``x`` (T, C)."""
+        return compute(x)
+
     def neighbours(self, mix: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         """Apply the convolution ``mix``, (…, C, n) → the same shape, to the states ``x`` (T, C) of each text by
         itself.

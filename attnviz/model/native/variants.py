@@ -7,8 +7,9 @@ its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -37,7 +38,18 @@ class _Variant:
     first: int
 
 
-class _Entering(Observer):
+class Begins(Protocol):
+    """What begins at a layer; everything before it is the run itself."""
+
+    @property
+    def first(self) -> int:
+        """The number of the layer."""
+
+
+Begun = TypeVar("Begun", bound=Begins)
+
+
+class Entering(Observer):
     """Keeps the states (T, C) that enter some layers."""
 
     def __init__(self, layers: set[int]) -> None:
@@ -88,7 +100,7 @@ def run_variants(
         memory = network.encoder(ids, type_ids)
         numbered = [_Variant(each.number, each.interventions, _first(network, each.interventions)) for each in plain]
         yield from _through(network, target, (), numbered, memory)
-    for together in _cut(changed, len(ids) + len(target)):
+    for together in cut(changed, len(ids) + len(target)):
         memories = dict(_through(network.encoder, ids, type_ids, together, None))
         memory = torch.cat([memories[each.number] for each in together])
         entering = [_Variant(each.number, each.interventions, 0) for each in together]
@@ -117,23 +129,39 @@ def _through(
         memory: the encoder's output (M, C), or (B·M, C) if each of the variants has its ``own``.
     """
     depth, count = len(network.spec.layers), len(ids)
-    entering = _Entering({each.first for each in variants})
+    entering = Entering({each.first for each in variants})
     once = memory[: len(memory) // len(variants)] if own and memory is not None else memory
     network(ids, type_ids, [entering], memory=once, whole=depth in {each.first for each in variants})
-    table = network.relative_table()
-    for together in [variants] if own else _cut(variants, count):
+    for together in [variants] if own else cut(variants, count):
         run = Variants(count, network.device, memory, own=own)
-        x = entering.found[together[0].first][:0]
-        for i in range(together[0].first, depth + 1):
-            begun = [each for each in together if each.first == i]
-            x = torch.cat((x, entering.found[i].repeat(len(begun), 1))) if begun else x
-            run.active += [each.interventions for each in begun]
-            if i < depth:
-                x = network.block(i, x, run, table)
+        x = through_layers(network, run, together, entering.found)
         ended = [each for each in together if each.first < depth]
         if ended:
             x = torch.cat((network.finish(x[: len(ended) * count]), x[len(ended) * count :]))
         yield from zip((each.number for each in together), x.view(len(together), count, -1), strict=True)
+
+
+def through_layers(
+    network: Network, run: Variants, together: Sequence[Begins], entering: Mapping[int, Tensor]
+) -> Tensor:
+    """Return the states that leave the last layer, of variants that pass the layers ``together`` in one ``run``.
+
+    Args:
+        network: the network.
+        run: the run; each variant begins in it at its first layer.
+        together: the variants, in the order of their first layers.
+        entering: the states of one variant that enter each of their first layers.
+    """
+    depth, table = len(network.spec.layers), network.relative_table()
+    x = entering[together[0].first][:0]
+    for i in range(together[0].first, depth + 1):
+        begun = [each for each in together if each.first == i]
+        x = torch.cat((x, entering[i].repeat(len(begun), 1))) if begun else x
+        for each in begun:
+            run.begin(each)
+        if i < depth:
+            x = network.block(i, x, run, table)
+    return x
 
 
 class Variants(Run):
@@ -147,14 +175,23 @@ class Variants(Run):
         self.active: list[Interventions] = []
         self._own = own
 
+    def begin(self, variant: Any) -> None:
+        """Let a variant come after those that pass the layers already."""
+        self.active.append(variant.interventions)
+
+    @property
+    def copies(self) -> int:
+        """How many times the text's tokens are among the rows of states."""
+        return len(self.active)
+
     def turns(self, rotary: Rotary, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """As of one text, for each variant."""
         cos, sin = super().turns(rotary, dtype)
-        return cos.repeat(len(self.active), 1), sin.repeat(len(self.active), 1)
+        return cos.repeat(self.copies, 1), sin.repeat(self.copies, 1)
 
     def neighbours(self, mix: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         """As of one text, of each variant by itself."""
-        return mix(x.view(len(self.active), len(self.positions), -1).mT).mT.flatten(0, 1)
+        return mix(x.view(self.copies, len(self.positions), -1).mT).mT.flatten(0, 1)
 
     def attend(
         self, layer: int, kind: Kind, spec: AttentionSpec, q: Tensor, k: Tensor, v: Tensor | None, biases: Biases | None
@@ -237,7 +274,7 @@ def _apart(part: Tensor, count: int) -> Tensor:
     return part.view(len(part), count, -1, part.shape[-1]).transpose(0, 1)
 
 
-def _cut(variants: Sequence[_Variant], length: int) -> Iterator[Sequence[_Variant]]:
+def cut(variants: Sequence[Begun], length: int) -> Iterator[Sequence[Begun]]:
     """Cut the variants, in the order of their first layers, into groups that pass the layers together."""
     step = max(1, _TOKENS // length)
     ordered = sorted(variants, key=lambda each: each.first)
