@@ -3,8 +3,6 @@
 from attnviz.encoding.boundaries import LargeUnit
 from attnviz.encoding.continuation import append_generated
 from attnviz.encoding.encode import (
-    Encoding,
-    EncodingSource,
     decoder_start,
     encode,
     encode_again,
@@ -12,6 +10,7 @@ from attnviz.encoding.encode import (
     encode_target,
     minimum_tokens,
 )
+from attnviz.encoding.encoding import Encoding, EncodingSource
 from attnviz.encoding.languages import Languages, read_languages
 from attnviz.encoding.lexicon import Lexicon, parse_words
 from attnviz.encoding.padded import Padded, encode_id_rows

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from attnviz.encoding.encode import Encoding
+from attnviz.encoding.encoding import Encoding
 from attnviz.encoding.spelling import Spelling, join_pieces
 from attnviz.encoding.words import CharacterSpan, Cuts, Word, cut_words, is_blank, is_punctuation, word_starts
 

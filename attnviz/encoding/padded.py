@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.encoding.continuation import append_generated
-from attnviz.encoding.encode import Encoding
+from attnviz.encoding.encoding import Encoding
 from attnviz.errors import InputError
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from functools import cached_property
 import regex
 
 from attnviz.encoding.boundaries import LargeUnit, cuts_of
-from attnviz.encoding.encode import Encoding
+from attnviz.encoding.encoding import Encoding
 from attnviz.encoding.words import CharacterSpan
 from attnviz.errors import UsageError, find_alike
 

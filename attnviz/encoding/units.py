@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from attnviz.encoding.boundaries import LargeUnit, cuts_of
-from attnviz.encoding.encode import Encoding
+from attnviz.encoding.encoding import Encoding
 from attnviz.encoding.spans import WordSpans
 from attnviz.encoding.words import CharacterSpan, is_blank
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from attnviz.encoding.encode import Encoding
+from attnviz.encoding.encoding import Encoding
 from attnviz.encoding.words import Word
 from attnviz.errors import InputError, UsageError
 

@@ -17,8 +17,8 @@ from transformers import BloomConfig, BloomForCausalLM, GptOssConfig, GptOssForC
 from attnviz.analysis.corpus import alone, packed
 from attnviz.analysis.corpus.alone import measure_alone
 from attnviz.analysis.corpus.metrics import NAMES, Measured
-from attnviz.analysis.text.observers import FIGURES
 from attnviz.analysis.text.offsets import DOMINANT, MANY_QUERIES, POSITIONAL
+from attnviz.analysis.text.recording import FIGURES
 from attnviz.analysis.text.replaying import replay
 from attnviz.analysis.text.summary import Summary, summarise
 from attnviz.attention import kernel

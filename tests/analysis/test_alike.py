@@ -15,7 +15,7 @@ from attnviz.analysis.corpus.alike import (
     mean_divergence,
     silhouettes,
 )
-from attnviz.analysis.text.compare import divergence
+from attnviz.analysis.text.compared_rows import divergence
 from attnviz.attention.observers import Weights
 from attnviz.encoding import encode
 from attnviz.errors import UsageError

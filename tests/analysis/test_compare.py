@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import jensenshannon
 
-from attnviz.analysis.text.compare import beside, compare, divergence
+from attnviz.analysis.text.compare import beside, compare
+from attnviz.analysis.text.compared_rows import divergence
 from attnviz.analysis.text.matching import match_words
 from attnviz.analysis.text.replaying import replay
 from attnviz.analysis.text.units import reading_of

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.analysis.table import Column, Table, ranked_by
-from attnviz.analysis.text.aligned import both_words
+from attnviz.analysis.text.compared_rows import (
+    Doubles,
+    Rows,
+    counterparts,
+    divergence,
+    key_names,
+    paired_rows,
+    paired_words,
+    rows_of,
+)
 from attnviz.analysis.text.find import measured_notes
-from attnviz.analysis.text.links import find_in
-from attnviz.analysis.text.matching import match_words
 from attnviz.analysis.text.shown_maps import of_heads
 from attnviz.analysis.text.units import Reading, reading_of
 from attnviz.errors import UsageError
 from attnviz.record import Measure, Observation, Spread
 
-Doubles = NDArray[np.float64]
 _COLUMNS = (
     Column("layer", "the layer of the head", "count"),
     Column("head", "the head", "count"),
@@ -39,20 +45,6 @@ _COLUMNS = (
     Column("other_layer", "the layer of the second that is compared", "count", shown=False),
     Column("other_head", "the head of the second that is compared", "count", shown=False),
 )
-
-
-@dataclass(frozen=True, eq=False)
-class _Rows:
-    """The rows of one side.
-
-    Attributes:
-        weights: of the words compared (L, H, rows, keys): to the paired keys, to those that only the first text has,
-            and to those that only the second has.
-        layers: the numbers of the layers.
-    """
-
-    weights: Doubles
-    layers: tuple[int, ...]
 
 
 def observe_two(
@@ -97,17 +89,17 @@ def compare(first: Observation, second: Observation, word: str | None = None) ->
     if first.measure != second.measure:
         raise UsageError(f"the first has {first.measure.name}, and the second {second.measure.name}")
     units = reading_of(first), reading_of(second)
-    rows, every = _paired_rows((first, second), units, word)
-    keys = _paired(units, queries=False)
-    sides = _side(first, rows, keys, 0, len(units[1].keys)), _side(second, rows, keys, 1, len(units[0].keys))
-    layers, heads = _counterparts(*sides)
+    rows, every = paired_rows((first, second), units, word)
+    keys = paired_words(units, queries=False)
+    sides = rows_of(first, rows, keys, 0, len(units[1].keys)), rows_of(second, rows, keys, 1, len(units[0].keys))
+    layers, heads = counterparts(*sides)
     ours, theirs = sides[0].weights, sides[1].weights[layers, heads]
     divergences = divergence(ours, theirs)  # (L, H, rows)
     worst = divergences.argmax(-1)
     change = np.take_along_axis(theirs - ours, worst[..., None, None], 2)[:, :, 0]  # (L, H, keys)
     most = abs(change).argmax(-1)
     names = np.array([units[0].queries.names[i] for i, _ in rows], object)
-    seen = np.array(_key_names(units, keys), object)
+    seen = np.array(key_names(units, keys), object)
     numbers = np.array(sides[0].layers), np.array(sides[1].layers)
     shape = divergences.shape[:2]
     each = np.take_along_axis(ours, worst[..., None, None], 2)[:, :, 0], most[..., None]
@@ -132,7 +124,7 @@ def compare(first: Observation, second: Observation, word: str | None = None) ->
     return found.without("head", "other_head") if first.measure.by_layer else found
 
 
-def _lost(sides: tuple[_Rows, _Rows]) -> tuple[str, ...]:
+def _lost(sides: tuple[Rows, Rows]) -> tuple[str, ...]:
     """What rows give to special tokens that windows have and the text has not."""
     lost = [1 - float(side.weights.sum(-1).mean()) for side in sides]
     return tuple(
@@ -166,98 +158,6 @@ def is_sampled(first: Observation) -> bool:
     return len(first.usual.from_) < len(reading_of(first).queries)
 
 
-def divergence(p: Doubles, q: Doubles) -> Doubles:
-    """The Jensen–Shannon divergence of the rows of ``p`` and ``q`` (…, m) in bits, (…,), each row taken to sum to 1.
-
-    Lin, "Divergence measures based on the Shannon entropy", 1991. A row without any weight differs from none.
-    """
-    p, q = np.broadcast_arrays(p, q)
-    p, q = (each / np.maximum(each.sum(-1, keepdims=True), np.finfo(float).tiny) for each in (p, q))
-    middle = (p + q) / 2
-    found = sum(
-        np.where(each > 0, each * np.log2(np.divide(each, middle, out=np.ones_like(each), where=each > 0)), 0).sum(-1)
-        for each in (p, q)
-    )
-    return np.asarray(found / 2).clip(0, 1)
-
-
-def _paired(units: tuple[Reading, Reading], *, queries: bool) -> list[tuple[int, int]]:
-    axes = [each.queries if queries else each.keys for each in units]
-    return match_words(axes[0].labels, axes[1].labels)
-
-
-def _paired_rows(
-    sides: tuple[Observation, Observation], units: tuple[Reading, Reading], word: str | None
-) -> tuple[list[tuple[int, int]], int]:
-    """The words that are compared, of which both sides kept their rows, and how many words correspond."""
-    kept = []
-    for side in sides:
-        if side.usual is None:
-            raise ValueError("the observation was made without rows to compare")
-        kept.append(set(side.usual.from_.tolist()))
-    paired = _paired(units, queries=True)
-    found = [(i, j) for i, j in paired if i in kept[0] and j in kept[1]]
-    if word is not None:
-        wanted = find_in(units[0].queries, word, units[0].kind, "first text")
-        found = [(i, j) for i, j in found if i in wanted]
-        if not found:
-            raise UsageError(f"{word!r} has no counterpart in the second text", hint="Compare a word that both have.")
-        return found, sum(i in wanted for i, _ in paired)
-    counted = [side.query_mask for side in sides]
-    found, paired = ([(i, j) for i, j in pairs if counted[0][i] and counted[1][j]] for pairs in (found, paired))
-    if not found:
-        raise UsageError("no words of the two texts correspond", hint="Give texts that have some words in common.")
-    return found, len(paired)
-
-
-def _side(
-    observation: Observation, rows: list[tuple[int, int]], keys: list[tuple[int, int]], side: int, others: int
-) -> _Rows:
-    """The rows of the first (0) or the second ``side``; the other has so many keys."""
-    usual = observation.usual
-    if usual is None:
-        raise ValueError("the observation was made without rows to compare")
-    places = {int(unit): place for place, unit in enumerate(usual.from_)}
-    found = usual.rows[:, :, [places[row[side]] for row in rows]]
-    if not observation.measure.share:
-        found = found / np.maximum(found.sum(-1, keepdims=True), np.finfo(float).tiny)
-    paired = [key[side] for key in keys]
-    alone = np.delete(found, paired, -1)
-    missing = np.zeros((*found.shape[:-1], others - len(keys)))
-    parts = (alone, missing) if side == 0 else (missing, alone)
-    return _Rows(np.concatenate((found[..., paired], *parts), -1), observation.layer_numbers)
-
-
-def _key_names(units: tuple[Reading, Reading], keys: list[tuple[int, int]]) -> list[str]:
-    """The names of the columns of ``_Rows``."""
-    alone = [
-        [name for i, name in enumerate(each.keys.names) if i not in {key[side] for key in keys}]
-        for side, each in enumerate(units)
-    ]
-    return [_both(units, i, j) for i, j in keys] + alone[0] + alone[1]
-
-
-def _counterparts(ours: _Rows, theirs: _Rows) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The layer and the head of the second side that each head of the first is compared with, (L, H) each."""
-    (layers, heads), (others, count) = ours.weights.shape[:2], theirs.weights.shape[:2]
-    if (layers, heads) == (others, count):
-        places = np.indices((layers, heads))
-        return places[0], places[1]
-    depth = np.rint(np.arange(layers) * (others - 1) / max(layers - 1, 1)).astype(np.intp)
-    if heads == count:
-        return np.repeat(depth[:, None], heads, 1), np.indices((layers, heads))[1]
-    alike = np.stack([
-        divergence(ours.weights[layer][:, None], theirs.weights[depth[layer]][None]).mean(-1).argmin(-1)
-        for layer in range(layers)
-    ])  # fmt: skip
-    return np.repeat(depth[:, None], heads, 1), alike
-
-
-def _both(units: tuple[Reading, Reading], i: int, j: int) -> str:
-    ours, theirs = units[0].keys.labels[i], units[1].keys.labels[j]
-    return units[0].keys.names[i] if both_words(ours, theirs) == ours else both_words(ours, theirs)
-
-
 def _title(first: Observation, second: Observation, word: str | None) -> str:
     rows = f"the rows of {word!r}" if word else "the rows of the same words"
     if first.model != second.model:
@@ -282,7 +182,7 @@ def _notes(
     units: tuple[Reading, Reading],
     compared: tuple[list[tuple[int, int]], int],
     keys: list[tuple[int, int]],
-    sides: tuple[_Rows, _Rows],
+    sides: tuple[Rows, Rows],
 ) -> tuple[str, ...]:
     """Which words are compared, what has no counterpart, and which heads are taken for the same."""
     rows, every = compared

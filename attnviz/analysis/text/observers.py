@@ -1,4 +1,4 @@
-"""The observers of one text: what a request asks them to keep, and the record of what they kept."""
+"""The observers of one text: what a request asks them to keep."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from attnviz.analysis.text.links import counting, find_unit
 from attnviz.analysis.text.long_range import LISTED
 from attnviz.analysis.text.looking import Looking, look_from, settled
 from attnviz.analysis.text.maps import plan_maps
-from attnviz.analysis.text.others import LayerWindows, sum_others
+from attnviz.analysis.text.others import LayerWindows
 from attnviz.analysis.text.per_token import PerToken, Seen
 from attnviz.analysis.text.source import Source
-from attnviz.analysis.text.tables import LinkTable, found_in, regions_in
+from attnviz.analysis.text.tables import LinkTable
 from attnviz.analysis.text.units import Mask, left_out, makers_of
-from attnviz.analysis.text.usual import select_usual, usual_of, wanted_keys
+from attnviz.analysis.text.usual import select_usual, wanted_keys
 from attnviz.attention.figures import EDGES
 from attnviz.attention.observers import (
     HeadSums,
@@ -39,16 +39,11 @@ from attnviz.attention.texts import Texts
 from attnviz.attention.tile import Observer
 from attnviz.attention.totals import DocumentMasks
 from attnviz.encoding import WordSpans
-from attnviz.record import Backend, KeySpan, Observation, Others, Request, Usual, measure_of
+from attnviz.record import Request, measure_of
 
 if TYPE_CHECKING:
     from attnviz.analysis.text.evidence import Gathering
 
-FIGURES = (
-    "entropy", "normalised_entropy", "distance", "signed_distance", "self", "previous", "next", "largest", "first",
-    "special", "punctuation", "offset", "offset_share", "sink",
-)  # fmt: skip
-"""The figures of heads that are shown of a text."""
 AVERAGED = 16
 """Of how many units at a long text's beginning the average over all heads is kept, where none are asked for by name."""
 AVERAGES = 1 << 20
@@ -58,7 +53,7 @@ _SAMPLED = 8
 
 
 class TextObservers:
-    """The observers of ``source``, and the record of what they kept of what the ``request`` asks for."""
+    """The observers of ``source``, which keep what the ``request`` asks for."""
 
     def __init__(self, source: Source, request: Request, layers: int) -> None:
         """``layers`` is how many there will be, for all that is known."""
@@ -271,61 +266,3 @@ class TextObservers:
         queries = np.concatenate([np.arange(word.start, word.stop) for word in words])
         starts = np.cumsum([0, *(word.stop - word.start for word in words[:-1])])
         return LinkTable(queries, starts, self.units.keys, self.key_mask, self.k, self._per_token(queries, starts))
-
-    def record(self, name: str, backend: Backend) -> Observation:
-        """What was kept."""
-        source, numbers = self.source, self.seeing.layers()
-        made, named = (table.found() if table else (None, None) for table in (self.made, self.named))
-        figures = self.stats.figures
-        distances = tuple(edge for edge in EDGES if edge < len(source.encoding))
-        links, bands, maps, average = found_in(self.seeing)
-        return Observation(
-            model=name,
-            backend=backend,
-            causal=source.causal,
-            encoding=source.encoding,
-            request=self.request,
-            query_mask=self.query_mask,
-            key_mask=self.key_mask,
-            itself=self.itself,
-            links=links,
-            edges=self.edges,
-            bands=bands,
-            figures={name: np.nan_to_num(figures[name]) for name in FIGURES},
-            profile=self.stats.profile[..., : len(distances) + 1],
-            distances=distances,
-            received=self.stats.received(others=True).astype(np.float32),
-            passages=self.passages,
-            maps=maps,
-            regions=regions_in(self.seeing),
-            asked=self.asked,
-            average=named[1] if self.named else average if self.asked else None,
-            made=made[0],
-            made_average=made[1],
-            named_links=named[0],
-            within=self.looking.queries_mask,
-            looking=self.looking.units_mask,
-            others=self._others(numbers) if self.large else None,
-            layer_windows=self.layer_windows.found,
-            kind=source.kind,
-            keys=source.keys,
-            numbers=() if numbers == tuple(range(len(numbers))) else numbers,
-            usual=self._found_usual([self.layer_windows.found[each] for each in numbers]),
-            windows=source.windows,
-            window_sinks=self.window_sinks,
-        )
-
-    def _found_usual(self, windows: list[KeySpan]) -> Usual | None:
-        sizes = len(self.source.encoding), len(self.source.key_encoding)
-        return usual_of(self.usual, self.units, sizes, self.seen, windows, share=self.share) if self.usual else None
-
-    def _others(self, numbers: tuple[int, ...]) -> Others:
-        """What each unit gets from the queries outside of it."""
-        return sum_others(
-            self.everyone.received(others=True),
-            self.seen,
-            [self.layer_windows.found[number] for number in numbers],
-            len(self.source.encoding),
-            per_token=self.request.per_token,
-            one_text=self.source.keys is None,
-        )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from attnviz.analysis.plan import require_streamed
 from attnviz.analysis.text.measures import require_values
 from attnviz.analysis.text.observers import TextObservers
+from attnviz.analysis.text.recording import record_of
 from attnviz.analysis.text.shown_maps import require_layers
 from attnviz.analysis.text.source import Source
 from attnviz.attention.observers import Only, ValueNorms
@@ -63,7 +64,7 @@ def observe(
         only = partial(Only, kind) if layers is None else partial(OfLayers, kind, layers=layers)
         seen = [ValueNorms([only(kept.at_once())]), only(seeing)] if norms else [only([*kept.at_once(), *seeing])]
         backend.run(read, [*seen, *others], written)
-    found = kept.record(name, backend.name)
+    found = record_of(kept, name, backend.name)
     if layers is not None:
         rest = (number for number in range(backend.layers[kind]) if number not in layers)
         found = replace(found, unobserved=tuple(rest))

@@ -9,6 +9,7 @@ import numpy as np
 from attnviz.analysis.plan import FEW
 from attnviz.analysis.text.measures import measured
 from attnviz.analysis.text.observers import TextObservers
+from attnviz.analysis.text.recording import record_of
 from attnviz.analysis.text.source import Source
 from attnviz.attention.tile import Tile
 from attnviz.attention.window import EVERYTHING, KeyWindow
@@ -53,7 +54,7 @@ def replay(record: Record, request: Request | None = None) -> Observation:
             tile = Tile(number, 0, 0, some, (heads, n, m), attention.kind, head, window)
             for observer in kept.at_once():
                 observer.tile(tile)
-    found = kept.record(attention.model, attention.backend)
+    found = record_of(kept, attention.model, attention.backend)
     maps = replace(found.maps, values=found.maps.values.astype(single, copy=False))
     return replace(found, maps=maps, whole=record, note=attention.note, prediction=attention.prediction)
 
