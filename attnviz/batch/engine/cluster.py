@@ -11,17 +11,14 @@ import contextlib
 import os
 import pickle
 import re
-import traceback
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from attnviz.batch.engine.chunk import Chunk
+from attnviz.batch.engine.actors import GO_ON, Actor, Read, do_item, read_chunks, unpacked
 from attnviz.batch.engine.connection import connected
-from attnviz.batch.storage.errors import reason
-from attnviz.errors import AttnvizError, ModelError, UsageError
+from attnviz.errors import ModelError, UsageError
 
 if TYPE_CHECKING:  # torch comes with them, which who reads need not wait for
     import pyarrow as pa
@@ -37,14 +34,8 @@ CPUS = 2
 AHEAD = 256 * 2**20
 """The bytes of chunks, and of what else Ray Data holds, that may wait for an actor."""
 
-GO_ON = "What is done stays, and the same command goes on from there."
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Read = Callable[[Callable[[int], None]], Iterable[Chunk]]
-"""Reads chunks, and calls its argument with the number of bytes of each read."""
-Bundle = dict[str, "pa.Array"]
-"""What processes exchange: a column with one pickled object."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +88,7 @@ class Joined:
             ModelError: actors were lost again and again with the same chunk, or failed unexpectedly.
         """
         with contextlib.closing(_worked(self, read, make)) as worked:  # before the connection is
-            for done in map(_unpacked, worked):
+            for done in map(unpacked, worked):
                 progress.read(done.read)
                 progress.found(done.documents)
                 progress.worked(done.documents, done.tokens)
@@ -111,7 +102,7 @@ class Joined:
             ModelError: machines were lost again and again with the same item, or failed unexpectedly.
         """
         with contextlib.closing(_each(self.ray, do, items)) as found:
-            yield from map(_unpacked, found)
+            yield from map(unpacked, found)
 
 
 def _room(ray: ModuleType, cpus: int | None, *, gpu: bool) -> tuple[dict[str, int], int]:
@@ -145,7 +136,7 @@ def _worked(joined: Joined, read: Read, make: Callable[[], Bench]) -> Generator[
     _set(ray, in_order=False)
     here, where = ray.get_runtime_context().get_node_id(), os.getcwd()  # noqa: PTH109
     chunks = ray.data.from_items([where]).map_batches(
-        _read,
+        read_chunks,
         fn_args=(read, where),
         batch_size=None,
         num_cpus=0,
@@ -153,7 +144,7 @@ def _worked(joined: Joined, read: Read, make: Callable[[], Bench]) -> Generator[
         scheduling_strategy=NodeAffinitySchedulingStrategy(here, soft=False),  # what it reads may lie there alone
     )
     done = chunks.map_batches(
-        _Actor,
+        Actor,
         fn_constructor_args=(make, where),
         batch_size=1,
         batch_format="pyarrow",
@@ -171,7 +162,7 @@ def _each(ray: ModuleType, do: Callable[[Item], Result], items: Sequence[Item]) 
     _set(ray, in_order=True)
     many = ray.data.from_items([pickle.dumps(item) for item in items], override_num_blocks=len(items))
     where = os.getcwd()  # noqa: PTH109
-    done = many.map_batches(_done, fn_args=(do, where), batch_size=1, num_cpus=1, max_retries=RETRIES)
+    done = many.map_batches(do_item, fn_args=(do, where), batch_size=1, num_cpus=1, max_retries=RETRIES)
     yield from _taken(ray, done)
 
 
@@ -206,98 +197,3 @@ def _lost(ray: ModuleType, error: Exception) -> ModelError:
         )
     said = str(error).strip().splitlines() or ["it does not say why"]
     return ModelError(f"Ray gave up ({type(error).__name__}: {said[-1]})", hint=GO_ON)
-
-
-@dataclass(frozen=True, eq=False)
-class _Done:
-    """The result of a chunk: the facts of its part, the documents and tokens that were measured now, the bytes read."""
-
-    facts: PartFacts
-    documents: int
-    tokens: int
-    read: int
-
-
-def _read(_: object, read: Read, where: str) -> Iterator[Bundle]:
-    """Yield the chunks, each with the bytes read for it, or an error. Runs where the run was started."""
-    _enter(where)
-    met = [0]
-
-    def meter(count: int) -> None:
-        met[0] += count
-
-    try:
-        for chunk in read(meter):
-            yield _packed((chunk, met[0]))
-            met[0] = 0
-    except Exception as error:
-        yield _packed(_ours(error, "the texts can't be read"))
-
-
-def _done(bundle: Mapping[str, Any], do: Callable[[Any], object], where: str) -> Bundle:
-    """The result of an item, or an error. Runs on any machine."""
-    _enter(where)
-    try:
-        return _packed(do(pickle.loads(bundle["item"][0])))  # noqa: S301  (what _each made)
-    except Exception as error:
-        return _packed(_ours(error, "the parts can't be summed up"))
-
-
-class _Actor:
-    """Holds the model, and processes one chunk after the other."""
-
-    def __init__(self, make: Callable[[], Bench], where: str) -> None:
-        _enter(where)
-        self._make = make
-        self._bench: Bench | None = None
-
-    def __call__(self, bundle: Mapping[str, pa.Array]) -> Bundle:
-        what = "a worker can't start"
-        try:
-            chunk, read = _unpacked(bundle)
-            # Not before the first chunk: Ray counts how often a chunk is tried, but starts actors anew without end.
-            self._bench = self._bench or self._make()
-            what = f"a worker failed with the documents {chunk.documents[0].number} to {chunk.documents[-1].number}"
-            return _packed(_do(self._bench, chunk, read))
-        except Exception as error:
-            return _packed(_ours(error, what))
-
-
-def _do(bench: Bench, chunk: Chunk, read: int) -> _Done:
-    counts = [0, 0]
-
-    def count(documents: int, tokens: int) -> None:
-        counts[0] += documents
-        counts[1] += tokens
-
-    facts = bench.do(chunk, count)
-    return _Done(facts, counts[0], counts[1], read)
-
-
-def _enter(where: str) -> None:
-    """Change to the folder in which the command was given, since paths are relative to it, if it is there."""
-    with contextlib.suppress(OSError):
-        os.chdir(where)
-
-
-def _ours(error: Exception, what: str) -> AttnvizError:
-    """The error as one of ours; an unexpected one says where it was raised."""
-    if isinstance(error, AttnvizError):
-        return error
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    where = f"{Path(frame.filename).name}:{frame.lineno}"
-    return ModelError(f"{what} ({type(error).__name__}: {reason(error)}, at {where})", hint=GO_ON)
-
-
-def _packed(item: object) -> Bundle:
-    import pyarrow as pa
-
-    return {"item": pa.array([pickle.dumps(item)], pa.large_binary())}
-
-
-def _unpacked(bundle: Mapping[str, pa.Array]) -> Any:
-    """The object that was packed; an error is raised."""
-    item = pickle.loads(bundle["item"][0].as_py())  # noqa: S301  (what _packed made)
-    if isinstance(item, AttnvizError):
-        raise item
-    return item
