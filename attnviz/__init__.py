@@ -14,9 +14,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from attnviz.interface import Attention, EncoderDecoder, Model, load
+    from attnviz.interface import Attention, Cut, EncoderDecoder, Freeze, Mean, Model, Patch, Zero, load
 
-__all__ = ["Attention", "EncoderDecoder", "Model", "load"]
+__all__ = ["Attention", "Cut", "EncoderDecoder", "Freeze", "Mean", "Model", "Patch", "Zero", "load"]
 
 
 def __getattr__(name: str) -> Any:

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from attnviz.errors import UsageError, did_you_mean
 
-Kind = Literal["text", "number", "count", "weight", "share", "lift", "score"]
+Kind = Literal["text", "number", "count", "weight", "share", "lift", "score", "change"]
 """What the values of a column are, and so how a reader sees them.
 
 ``text``; a ``number`` in the unit that the column names; a ``count`` of things; a ``weight`` or a ``share`` of
-attention from 0 to 1; a ``lift``, how many times as much as expected; a ``score`` from −1 to 1.
+attention from 0 to 1; a ``lift``, how many times as much as expected; a ``score`` from −1 to 1; a
+``change`` of a number, with its sign.
 """
 
 
@@ -150,6 +151,19 @@ def ranked_by(table: Table, name: str, *, falling: bool = True) -> Table:
     keys = np.asarray(table[name], np.float64)
     order = np.argsort(-keys if falling else keys, kind="stable")
     return replace(table.take(order), ranked=name)
+
+
+def by_size(table: Table, name: str) -> Table:
+    """The table with its rows in order of the size of a column, whatever its sign; rows without a value come last.
+
+    Raises:
+        UsageError: there is no such column, or it has no numbers.
+    """
+    values = table[name]
+    if values.dtype.kind not in "fiu":
+        raise UsageError(f"rows can't be ranked by {name!r}, which has no numbers")
+    keys = np.nan_to_num(abs(np.asarray(values, np.float64)), nan=-1)
+    return replace(table.take(np.argsort(-keys, kind="stable")), ranked=name)
 
 
 def head_columns(layers: Sequence[int], heads: int, of: str = "the head") -> tuple[tuple[Column, ...], dict[str, Any]]:

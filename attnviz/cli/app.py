@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.main import get_command
 
+from attnviz.cli.ablate import ablate
 from attnviz.cli.align import align
 from attnviz.cli.batch import batch
 from attnviz.cli.check import check
@@ -60,7 +61,22 @@ def attnviz(
         raise typer.Exit(ExitCode.USAGE)
 
 
-for command in (show, find, heads, relations, compare, align, export, batch, check, models, cost, schema, help_):
+for command in (
+    show,
+    find,
+    heads,
+    relations,
+    compare,
+    align,
+    ablate,
+    export,
+    batch,
+    check,
+    models,
+    cost,
+    schema,
+    help_,
+):
     app.command(command.__name__.removesuffix("_"), cls=Command)(command)
 
 

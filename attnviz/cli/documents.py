@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
 
 import typer
 
-from attnviz.errors import UsageError
+from attnviz.cli import console
+from attnviz.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from attnviz.batch.input.options import ReadOptions
+    from attnviz.errors import AttnvizError
 
 DOCUMENTS = "Documents"
 """The panel of the help."""
@@ -69,3 +72,27 @@ def require_installed(command: str) -> None:
             f"attnviz {command} needs {' and '.join(missing)}",
             hint="Install what it needs: pip install 'attnviz[batch]'",
         )
+
+
+@contextlib.contextmanager
+def read_texts(
+    inputs: list[str], documents: DocumentOptions
+) -> Iterator[tuple[Iterator[str | AttnvizError], Callable[[int, int], None]]]:
+    """The texts of the documents, and what is told of the progress."""
+    from attnviz.batch.input.source import read_documents, total_size
+    from attnviz.cli.corpus_progress import corpus_progress
+
+    options, stdin = documents.reading(), standard_input(inputs)
+    total = total_size(inputs, options, stdin=stdin)
+    with corpus_progress(console.errors(), total) as progress:
+
+        def texts() -> Iterator[str | AttnvizError]:
+            noted: set[str] = set()
+            for each in read_documents(inputs, options, stdin=stdin, meter=progress.read):
+                if each.note and each.note not in noted:
+                    noted.add(each.note)
+                    console.note(f"{each.where}: {each.note}")
+                progress.found(1)
+                yield InputError(each.reason) if each.reason else each.text
+
+        yield texts(), progress.worked

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from attnviz.cli import console
 from attnviz.cli.answers import AnswerOptions, give_answer
-from attnviz.cli.documents import DocumentOptions, standard_input
+from attnviz.cli.documents import DocumentOptions, read_texts
 from attnviz.cli.options import VIEW, ModelOptions, spread
-from attnviz.errors import InputError, UsageError
+from attnviz.errors import UsageError
 
 if TYPE_CHECKING:
     from attnviz.analysis.table import Table
-    from attnviz.errors import AttnvizError
 
 
 @spread
@@ -77,7 +73,7 @@ def heads(
     if not inputs:
         give_answer(loaded.heads(role=role, clusters=into, seed=seed), answer)
         return
-    with _reading(inputs, documents) as (texts, progress):
+    with read_texts(inputs, documents) as (texts, progress):
         found = loaded.heads(texts, role=role, clusters=into, seed=seed, on_progress=progress)
     give_answer(found, answer)
 
@@ -100,27 +96,3 @@ def _of_results(where: str, role: str | None) -> Table:
     found = read_heads(where)
     note = f"{found.about['documents']:,} documents, from {where}."
     return heads_table(found.roles, found.layers, found.heads, role=role, about=found.about, notes=[note])
-
-
-@contextlib.contextmanager
-def _reading(
-    inputs: list[str], documents: DocumentOptions
-) -> Iterator[tuple[Iterator[str | AttnvizError], Callable[[int, int], None]]]:
-    """The texts of the documents, and what is told of the progress."""
-    from attnviz.batch.input.source import read_documents, total_size
-    from attnviz.cli.corpus_progress import corpus_progress
-
-    options, stdin = documents.reading(), standard_input(inputs)
-    total = total_size(inputs, options, stdin=stdin)
-    with corpus_progress(console.errors(), total) as progress:
-
-        def texts() -> Iterator[str | AttnvizError]:
-            noted: set[str] = set()
-            for each in read_documents(inputs, options, stdin=stdin, meter=progress.read):
-                if each.note and each.note not in noted:
-                    noted.add(each.note)
-                    console.note(f"{each.where}: {each.note}")
-                progress.found(1)
-                yield InputError(each.reason) if each.reason else each.text
-
-        yield texts(), progress.worked

@@ -91,6 +91,39 @@ class RunProgress(Observer):
 
 
 @contextlib.contextmanager
+def step_progress(what: str, clock: Callable[[], float] = time.monotonic) -> Iterator[Callable[[int, int], None]]:
+    """Yield a function that is told how many steps are done, and of how many; it shows a bar on a terminal.
+
+    ``what`` the steps are is said beside it.
+    """
+    on, start = console.errors(), clock()
+    bar: Bar | None = None
+    due = start + PATIENCE
+
+    def tell(done: int, total: int) -> None:
+        nonlocal bar, due
+        now = clock()
+        if now < due or not on.is_terminal:
+            return
+        due = now + _EVERY
+        if bar is None:
+            columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}")
+            bar = Bar(*columns, console=on, auto_refresh=False, transient=True)
+            bar.add_task("", left="")
+            bar.start()
+        left = f"{duration((now - start) * (total - done) / max(done, 1))} left"
+        words = f"{done:,} of {total:,} {what}"
+        bar.update(bar.task_ids[0], description=words, completed=done, total=total, left=left)
+        bar.refresh()
+
+    try:
+        yield tell
+    finally:
+        if bar is not None:
+            bar.stop()
+
+
+@contextlib.contextmanager
 def run_progress(model: Model, only: Collection[int] | None = None) -> Iterator[RunProgress]:
     """Yield an observer that shows the progress of a run of ``model``."""
     from attnviz.model import overview

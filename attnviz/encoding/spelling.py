@@ -78,6 +78,12 @@ class Spelling:
             return piece.removeprefix(self._prefix).encode()
         return piece.encode() if piece in {".", ",", "!", "?"} else b" " + piece.encode()
 
+    def written(self, number: int) -> str:
+        """Return the token ``number`` for a reader: what it writes, with the space before it, or the name of an added
+        one.
+        """
+        return self.piece(number) if number in self.added else self.spell(number).decode(errors="backslashreplace")
+
     def _decoded(self, piece: str) -> bytes:
         if self._suffix and piece.endswith(self._suffix):
             return self._decoded(piece.removesuffix(self._suffix)) + b" "

@@ -68,7 +68,7 @@ def find_target(tokenizer: Tokenizer, word: str | int, text: str = "", *, vocabu
             f"{short(word)} is token {ids[0]:,}, and the model has {vocabulary:,}",
             hint="The tokenizer and the model do not belong together: download the model again.",
         )
-    pieces = tuple(_written(spelling, each) for each in ids)
+    pieces = tuple(spelling.written(each) for each in ids)
     return TargetToken(str(word), ids[0], pieces[0], pieces)
 
 
@@ -118,10 +118,3 @@ def _encoded(tokenizer: Tokenizer, text: str) -> list[int]:
     if not ids:
         raise InputError(f"the model's tokenizer makes nothing of {short(text)}", hint="Give another word.")
     return ids
-
-
-def _written(spelling: Spelling, number: int) -> str:
-    """What a token writes, with the space before it."""
-    if number in spelling.added:
-        return spelling.piece(number)
-    return spelling.spell(number).decode(errors="backslashreplace")

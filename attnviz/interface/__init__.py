@@ -1,7 +1,8 @@
-"""What a notebook or a script uses: ``load``, ``Model``, ``Attention`` and ``EncoderDecoder``."""
+"""What a notebook or a script uses: ``load``, ``Model``, its records, and interventions."""
 
+from attnviz.attention.interventions import Cut, Freeze, Mean, Patch, Zero
 from attnviz.interface.loading import load
 from attnviz.interface.model import Model
 from attnviz.interface.records import Attention, EncoderDecoder
 
-__all__ = ["Attention", "EncoderDecoder", "Model", "load"]
+__all__ = ["Attention", "Cut", "EncoderDecoder", "Freeze", "Mean", "Model", "Patch", "Zero", "load"]

@@ -12,6 +12,7 @@ from attnviz.encoding import Encoding, Lexicon, Windows, encode, encode_again, e
 from attnviz.errors import UsageError, short
 
 if TYPE_CHECKING:
+    from attnviz.attention.interventions import Intervention
     from attnviz.model.backends import Options
     from attnviz.model.hosted import Hosted, TokenizerCheck
     from attnviz.model.native.backend import Native
@@ -31,10 +32,11 @@ class Opened:
     def __init__(self, checkpoint: Checkpoint, options: Options | None = None) -> None:
         self.checkpoint = checkpoint
         self._options = options
+        self._interventions: tuple[Intervention, ...] = ()
 
     def __getstate__(self) -> dict[str, object]:
         """A copy, or what is read from a pickle, opens the checkpoint anew."""
-        return {"checkpoint": self.checkpoint, "_options": self._options}
+        return {"checkpoint": self.checkpoint, "_options": self._options, "_interventions": ()}
 
     @property
     def name(self) -> str:
@@ -53,6 +55,7 @@ class Opened:
         from attnviz.model.backends import open_backend, watch_model
 
         backend, reason = open_backend(self.checkpoint, self.options)
+        backend.interventions = self._interventions
         return backend, reason, watch_model(self.checkpoint, backend)
 
     def follow(self) -> None:

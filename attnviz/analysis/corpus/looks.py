@@ -45,7 +45,7 @@ def find_peaks(
     before = keys is not None
     found: dict[int, Peaks | AttnvizError] = {}
     long = dict(enumerate(encodings))
-    if backend.name == "native":
+    if backend.name == "native" and not backend.interventions:
         kind = backend.kinds[0]
         short, long = part(encodings, -(-backend.heads[kind] // max(backend.layers[kind], 1)), backend.limit)
         of = {id(encoding): mask for encoding, mask in zip(encodings, masks, strict=True)}

@@ -40,9 +40,9 @@ def measure(
     the encoder is measured. ``on_progress`` is told how many more documents and tokens are done. Unless there are
     ``many`` documents, the compiled passes are not worth their loading.
     """
-    if backend.name == "native":
+    if backend.name == "native" and not backend.interventions:
         return run_together(backend, encodings, partial(_pack, request=request, many=many), on_progress)
-    return [_told(on_progress, encoding, _hosted(backend, encoding, request)) for encoding in encodings]
+    return [_told(on_progress, encoding, _alone(backend, encoding, request)) for encoding in encodings]
 
 
 def _told(on_progress: Callable[[int, int], None], encoding: Encoding, found: Found) -> Found:
@@ -63,8 +63,8 @@ def _pack(
     return _documents(layers, seen.texts), np.logical_and.reduce([layer.finite for layer in layers])
 
 
-def _hosted(backend: Hosted, encoding: Encoding, request: Request) -> Found:
-    """Measure a document from all of its weights, as a hosted model gives them."""
+def _alone(backend: Native | Hosted, encoding: Encoding, request: Request) -> Found:
+    """Measure a document from all of its weights, as a hosted model gives them, or one that is intervened in."""
     from attnviz.attention.observers import Only, Weights
     from attnviz.attention.packs import Group, Measure
 

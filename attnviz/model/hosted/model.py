@@ -168,7 +168,8 @@ class Hosted(Loaded):
         whole = self._writer
         hook = None
         if self.name != "observed":
-            hook = KernelAttention(whole.model, whole._shapes(encoding, target), observers)
+            shapes = whole._shapes(encoding, target)
+            hook = KernelAttention(whole.model, shapes, observers, interventions=self.interventions)
         logits: Tensor | None = getattr(whole._forward(encoding, target, hook), "logits", None)
         if logits is None:
             raise ModelError(f"{self.model_name} has no head that predicts the next token")

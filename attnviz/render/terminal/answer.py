@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.text import Text
@@ -95,8 +96,8 @@ class Rows:
 
     def _bar(self, row: int, room: int) -> str:
         values = self.table[self.table.ranked]
-        most = float(max(values.max(), 0)) or 1.0
-        length = max(0.0, float(values[row]) / most) * room if values[row] == values[row] else 0.0
+        sizes = abs(np.nan_to_num(np.asarray(values, float)))
+        length = float(sizes[row] / (sizes.max() or 1.0)) * room
         return "█" * int(length) + "▌" * (length % 1 >= 0.5)
 
 

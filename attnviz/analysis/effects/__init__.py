@@ -1,0 +1,1 @@
+"""What heads do to what a model says: ablation, patching, attribution."""

@@ -1,0 +1,238 @@
+"""What an opened model is asked about effects: what changes without a head, or with something else in its place."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Literal
+
+from attnviz.encoding import Encoding, find_target
+from attnviz.errors import AttnvizError, UsageError, not_one_of
+from attnviz.interface.opened import Opened
+
+if TYPE_CHECKING:
+    from attnviz.analysis.effects.ablation import OnProgress, Way
+    from attnviz.analysis.effects.measures import Wanted
+    from attnviz.analysis.effects.places import HeadPlace
+    from attnviz.attention.interventions import Intervention
+    from attnviz.attention.tile import Kind
+    from attnviz.interface.tables import Table
+    from attnviz.model.outcomes import Readout
+
+Heads = Sequence[tuple[int, int] | tuple[int, None] | str]
+"""Heads as (layer, head), (layer, None) for all of a layer, or by name: ``"5.7"``, ``"L5 H7"``."""
+Pattern = Literal["uniform", "mean"]
+
+
+class Intervening(Opened):
+    """An opened model in which heads are cut, frozen and replaced; the model itself is never changed."""
+
+    @contextlib.contextmanager
+    def intervene(self, *interventions: Intervention) -> Iterator[None]:
+        """Let all runs of the model inside the block apply some interventions.
+
+        Blocks compose: those inside come after those around them. What is checked is what the model itself does, so
+        nothing can be checked inside.
+
+        Args:
+            interventions: ``attnviz.Zero``, ``Mean``, ``Patch``, ``Freeze`` or ``Cut``, in the order in which they are
+                applied.
+
+        Raises:
+            UnsupportedModel: the model attends by itself, so that nothing can be put in the place of its weights.
+
+        Example:
+            >>> with model.intervene(attnviz.Zero(5, 7), attnviz.Cut(keys=(0,))):
+            ...     att = model.attend("The bank approved the loan.")
+        """
+        self.follow()
+        before = self._interventions
+        with self.backend.intervened(interventions):
+            self._interventions = (*before, *interventions)
+            try:
+                yield
+            finally:
+                self._interventions = before
+
+    def ablate(
+        self,
+        text: str,
+        pair: str | None = None,
+        *,
+        decoder_text: str | None = None,
+        heads: Heads | None = None,
+        role: str | None = None,
+        attention: Kind | None = None,
+        target: str | int | None = None,
+        against: str | int | None = None,
+        mean: Iterable[str | AttnvizError] | None = None,
+        freeze: Pattern | None = None,
+        as_: str | None = None,
+        cut: tuple[str, str] | None = None,
+        renormalise: bool = True,
+        by_word: bool = False,
+        rank: str | None = None,
+        truncate: bool = False,
+        chat: bool = False,
+        seed: int = 0,
+        on_progress: OnProgress = lambda *_: None,
+        on_texts: Callable[[int, int], None] = lambda *_: None,
+    ) -> Table:
+        """What changes in what the model says without a head, as ``attnviz ablate`` says it.
+
+        A head's output is zero, unless one of ``mean``, ``freeze``, ``as_`` and ``cut`` says otherwise. Each of the
+        heads is changed by itself; the others of its layer stand beside it as controls.
+
+        Args:
+            text, pair: what the model reads.
+            decoder_text: what the decoder of an encoder–decoder reads; None lets the model write it.
+            heads: the heads; None for all.
+            role: heads that have a role instead, such as ``induction``, by what they do with random tokens.
+            attention: ``encoder``, ``decoder`` or ``cross``, of an encoder–decoder.
+            target: a word that the model may say next, or a label of a classifier, whose logit is measured.
+            against: the word or label whose logit is subtracted.
+            mean: texts: a head's output is its mean over all their tokens.
+            freeze: a head's weights are ``uniform`` over what a query sees, or their ``mean`` over those texts of
+                ``mean`` that have as many tokens at least.
+            as_: a head's weights are those of this text, which must have as many tokens.
+            cut: the link from a word to a word has no weight in a head.
+            renormalise: whether what is left of a row that loses a link is divided by its sum.
+            by_word: a row for each head and word.
+            rank: the column by which heads are ranked, by size.
+            truncate, chat: as for ``attend``.
+            seed: of the random tokens for ``role``.
+            on_progress: is told how many runs are done, and of how many.
+            on_texts: is told how many more documents of ``mean``, and tokens, are done.
+
+        Raises:
+            UsageError: there is no such head, role, label, column or word; several ways are asked for at once.
+            InputError: the text can't be read; texts differ in length.
+            ModelError: the model can't be run.
+            UnsupportedModel: it attends by itself.
+        """
+        from attnviz.analysis.effects.ablation import ZERO, ablate
+        from attnviz.analysis.effects.measures import Measures
+        from attnviz.analysis.effects.places import choose_places, count_heads
+        from attnviz.encoding.spelling import Spelling
+        from attnviz.interface.tables import Table
+        from attnviz.model.outcomes import Readout
+
+        _one_way(
+            mean=mean is not None and freeze is None,
+            freeze=freeze is not None,
+            as_=as_ is not None,
+            cut=cut is not None,
+        )
+        source, read = self.inputs(text, pair, decoder_text, truncate=truncate, chat=chat)
+        readout = Readout(self.backend, source, read)
+        counts = count_heads(self.backend, source, read)
+        wanted, notes = self._heads(heads, role, seed)
+        places = choose_places(counts, wanted, attention)
+        layers = {(place.kind, place.layer) for place in places}
+        every = [each for each in choose_places(counts, None, None) if (each.kind, each.layer) in layers]
+        targets, warnings = self._wanted(readout, target, against)
+        way = ZERO
+        if freeze is not None or mean is not None:
+            way = self._average(mean, freeze, readout, every, on_texts)
+        elif as_ is not None:
+            way = self._as(as_, readout, every, truncate=truncate, chat=chat)
+        elif cut is not None:
+            way = self._cut(cut, readout, places, renormalise=renormalise)
+        about = {"model": self.name, "text": text} | ({"decoder_text": read.text} if read else {})
+        return Table.of(
+            ablate(
+                readout, Measures(readout, Spelling(self.checkpoint.tokenizer), targets), places, every, way,
+                by_word=by_word, rank=rank, about=about, notes=[*warnings, *notes], on_progress=on_progress,
+            )
+        )  # fmt: skip
+
+    def _heads(
+        self, heads: Heads | None, role: str | None, seed: int
+    ) -> tuple[list[tuple[int, int | None]] | None, list[str]]:
+        """The heads that are wanted, None for all, and what is to be said of them."""
+        from attnviz.analysis.corpus.asked import HeadQuestion
+        from attnviz.analysis.effects.places import heads_with_role, read_heads
+
+        if role is None:
+            return (None if heads is None else read_heads(heads)), []
+        if heads is not None:
+            raise UsageError("both heads and a role are given", hint="Give one of them.")
+        asked = HeadQuestion(self.name, self.backend, self.checkpoint.tokenizer, role, None, seed)
+        return heads_with_role(asked.of_random_tokens(), role)
+
+    def _wanted(
+        self, readout: Readout, target: str | int | None, against: str | int | None
+    ) -> tuple[Wanted, list[str]]:
+        """The tokens or labels that are measured, and what is to be said of them."""
+        from attnviz.analysis.effects.measures import Wanted
+
+        if against is not None and target is None:
+            raise UsageError("`against` is given and no `target`", hint="Give the word that it is compared with.")
+        if readout.sort != "token":
+            return Wanted(*(None if each is None else str(each) for each in (target, against))), []
+        found = [
+            None if each is None
+            else find_target(self.checkpoint.tokenizer, each, readout.read.text, vocabulary=self.backend.vocabulary)
+            for each in (target, against)
+        ]  # fmt: skip
+        return Wanted(*found), [f"{each.warning}." for each in found if each and each.warning]
+
+    def _average(
+        self, texts: Iterable[str | AttnvizError] | None, freeze: Pattern | None, readout: Readout,
+        every: Sequence[HeadPlace], on_texts: Callable[[int, int], None],
+    ) -> Way:  # fmt: skip
+        from attnviz.analysis.effects import means
+
+        if freeze not in (None, "uniform", "mean"):
+            raise not_one_of("`freeze`", str(freeze), ("uniform", "mean"))
+        if freeze == "uniform":
+            if texts is not None:
+                raise UsageError("weights that are frozen to uniform need no texts", hint="Leave `mean` out.")
+            return means.UNIFORM
+        if texts is None:
+            raise UsageError("the mean of weights needs texts", hint="Give them with `mean`.")
+        if isinstance(texts, str):
+            raise UsageError("`mean` is one text, expected several", hint="Give them in a list.")
+        if freeze is None:
+            return means.by_mean(self.backend, self._inputs(texts, None), on_texts)
+        return means.by_mean_pattern(
+            self.backend, self._inputs(texts, len(readout.encoding)), readout, every, on_texts
+        )  # fmt: skip
+
+    def _inputs(
+        self, texts: Iterable[str | AttnvizError], length: int | None
+    ) -> Iterator[tuple[Encoding, Encoding | None] | AttnvizError]:
+        """What the model reads of each text, at most ``length`` tokens; an error in the place of what it can't read."""
+        from attnviz.encoding import encode
+
+        for text in texts:
+            try:
+                if isinstance(text, AttnvizError):
+                    raise text
+                if length is None or "cross" in self.backend.kinds:
+                    yield self.inputs(text, truncate=True)
+                else:
+                    yield encode(self.checkpoint.tokenizer, text, limit=length, truncate=True), None
+            except AttnvizError as error:
+                yield error
+
+    def _as(self, other: str, readout: Readout, every: Sequence[HeadPlace], *, truncate: bool, chat: bool) -> Way:
+        from attnviz.analysis.effects import means
+
+        decoder = None if readout.target is None else readout.target.text
+        source, target = self.inputs(other, None, decoder, truncate=truncate, chat=chat)
+        return means.as_another(self.backend, readout, (source, target), every, other)
+
+    def _cut(self, cut: tuple[str, str], readout: Readout, places: Sequence[HeadPlace], *, renormalise: bool) -> Way:
+        from attnviz.analysis.effects import links
+
+        if isinstance(cut, str) or len(cut) != 2:
+            raise UsageError(f"`cut` is {cut!r}, expected two words", hint='Give: cut=("bank", "loan")')
+        return links.without_link(self.backend, readout, cut, places, renormalise=renormalise)
+
+
+def _one_way(**ways: bool) -> None:
+    given = [name for name, is_given in ways.items() if is_given]
+    if len(given) > 1:
+        names = " and ".join(f"`{name}`" for name in given)
+        raise UsageError(f"{names} are given, expected one of them", hint="Each says what is put in a head's place.")
