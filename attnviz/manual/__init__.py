@@ -10,6 +10,7 @@ CHAPTERS = (
     "reading",
     "commands",
     "answers",
+    "effects",
     "pictures",
     "long",
     "corpora",
