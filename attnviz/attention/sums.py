@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -76,7 +77,6 @@ def add(
     some, a, xp = _Some(texts, weights, text, query, key), widened(weights), functions_of(weights)
     count, h, n, m = a.shape
     heads = slice(head, head + h)
-    counted = a if some.counting.all() else a * some.counting[:, None, :, None]
     entropy, largest = entropies(a), xp.amax(a, -1)
     whole = bool(some.before_stop.all())
     peaks = largest if whole else xp.amax(xp.where(some.before_stop[:, None, None], a, 0), -1)
@@ -91,17 +91,40 @@ def add(
     )
     scalars = xp.stack([(column * rows[:, None]).sum(-1) for column, rows in columns], -1)  # (B, h, SCALARS)
     sums.scalars[heads, text : text + count] += _by_heads(scalars)
-    _of_texts(sums.received, texts.keys, text, count)[heads, :, key : key + m] += _by_heads(counted.sum(2))
+    counted = _add_received(sums, texts, a, some.counting, text=text, head=head, query=query, key=key)
     first = int(texts.zeros[text]) - some.place - n + 1
     diagonals = _of_texts(sums.diagonals, texts.offsets, text, count)[heads, :, first : first + n + m - 1]
     diagonals += _by_heads(_skewed(counted).sum(2))
     counts = _count_offsets(as_numbers(a.argmax(-1)), as_numbers(some.telling), m)
     found = _of_texts(sums.counts, texts.offsets, text, count)[heads, :, first : first + n + m - 1]
     found += counts.swapaxes(0, 1)
-    if sums.own.shape[1]:
-        sums.own[heads, key : key + m] += as_numbers(xp.where(some.own, counted[0], 0).sum(1))
     if sums.firsts.shape[1] and key == 0:
         sums.firsts[heads, query : query + n] = as_numbers(counted[0, ..., 0])
+
+
+def add_received(sums: Sums, texts: Texts, weights: AnyArray, *, head: int = 0, query: int = 0, key: int = 0) -> None:
+    """Add to what the keys of one text receive the ``weights`` (h, n, m), as ``add`` does, and to no other sum."""
+    a = widened(weights) if isinstance(weights, np.ndarray) else weights
+    counting = like(texts.counting[None, query : query + a.shape[1]], a)
+    _add_received(sums, texts, a[None], counting, head=head, query=query, key=key)
+
+
+def _add_received(
+    sums: Sums, texts: Texts, a: AnyArray, counting: AnyArray, *, text: int = 0, head: int, query: int, key: int
+) -> AnyArray:
+    """Add what the keys receive of ``a`` (B, h, n, m), which is returned with 0 for queries that do not count (B, n)."""
+    count, h, n, m = a.shape
+    counted, heads = a if counting.all() else a * counting[:, None, :, None], slice(head, head + h)
+    _of_texts(sums.received, texts.keys, text, count)[heads, :, key : key + m] += _by_heads(counted.sum(2))
+    if sums.own.shape[1]:
+        begins, ends = (each[query : query + n] for each in texts.own)
+        edges = np.flatnonzero(np.diff(ends)) + 1
+        for start, stop in pairwise((0, *edges.tolist(), n)):  # the rows of each passage
+            low, high = max(int(begins[start]), key), min(int(ends[start]), key + m)
+            if low < high:
+                own = counted[0, :, start:stop, low - key : high - key]
+                sums.own[heads, low:high] += as_numbers(own.sum(1))
+    return counted
 
 
 class _Some:
@@ -119,14 +142,11 @@ class _Some:
             like(each[at], weights) for each in (texts.counting, texts.telling, texts.confident)
         )
         self.before_stop = like(keys < texts.stop[numbers, None], weights)  # (B, m)
-        self.same = self.own = like(np.zeros((1, 1, 1), np.bool_), weights)
+        self.same = like(np.zeros((1, 1, 1), np.bool_), weights)
         if texts.before is not None:
             others = texts.same[(texts.keys[numbers, None] + keys).clip(max=len(texts.same) - 1)]
             earlier = keys < query + np.arange(n)[:, None]
             self.same = like((texts.same[at][:, :, None] == others[:, None]) & earlier, weights)  # (B, n, m)
-        if texts.passages:
-            begins, ends = (each[at[0], None] for each in texts.own)
-            self.own = like((keys >= begins) & (keys < ends), weights)  # (n, m)
 
 
 @lru_cache(maxsize=64)

@@ -13,6 +13,8 @@ Change = Callable[["Tensor"], "Tensor"]
 
 _TOGETHER = 1 << 22
 """About how many numbers of f(x) are made at once."""
+_LONG = 2
+"""How many times as many keys as D make it worth while to decompose W_O."""
 
 
 def _same(x: Tensor) -> Tensor:
@@ -61,7 +63,15 @@ class Values:
         """‖f(x)‖₂ of each head and key, (H, M)."""
         import torch
 
-        count, step = self.values.shape[1], max(1, _TOGETHER // len(self.output))
+        groups, count, size = self.values.shape
+        if count > _LONG * size and len(self.output) > size:
+            # W_O = QR in each head, and Q leaves norms as they are: D numbers of a token are made, not C.
+            exact = torch.promote_types(self.values.dtype, torch.float32)
+            output = self.output.cpu().to(exact).view(-1, self.heads, size).transpose(0, 1)
+            small = torch.linalg.qr(output, "r").R.to(self.values.device)  # (H, D, D)
+            made = self.values.to(exact) @ small.reshape(groups, -1, size).transpose(1, 2)  # (G, M, H/G·D)
+            return made.view(groups, count, -1, size).norm(dim=-1).transpose(1, 2).reshape(-1, count)
+        step = max(1, _TOGETHER // len(self.output))
         return torch.stack([
             torch.cat([self.made(head, at, at + step).norm(dim=-1) for at in range(0, count, step)])
             for head in range(self.heads)

@@ -28,6 +28,7 @@ from attnviz.attention.observers import (
     LinkSelection,
     MapSelection,
     OnlyQueries,
+    Received,
     RowShares,
     Sliding,
     Units,
@@ -141,10 +142,13 @@ class TextObservers:
     @cached_property
     def everyone(self) -> HeadSums | WindowSums:
         """What the keys receive from all queries of other passages, whoever looks."""
-        return self.stats if self.share and self.looking.queries_mask is None else self._stats(None)
+        return self.stats if self.share and self.looking.queries_mask is None else self._stats(None, Received)
 
-    def _stats(self, looking: Mask | None) -> HeadSums | WindowSums:
-        """What figures are read from, and what keys receive, of the queries that are ``looking``, or of all."""
+    def _stats(self, looking: Mask | None, sums: type[HeadSums] = HeadSums) -> HeadSums | WindowSums:
+        """What figures are read from, and what keys receive, of the queries that are ``looking``, or of all.
+
+        Of a text that is run at once, ``sums`` adds up.
+        """
         source = self.source
         about: dict[str, Any] = {
             "counting": np.ones(len(source.encoding), bool) if looking is None else looking,
@@ -155,7 +159,7 @@ class TextObservers:
         }
         if source.windows:
             return WindowSums(DocumentMasks(**about), source.windows.widest, sinks=not self.window_sinks)
-        return HeadSums(Texts.one(len(source.encoding), len(source.key_encoding), **about), firsts=True)
+        return sums(Texts.one(len(source.encoding), len(source.key_encoding), **about), firsts=True)
 
     def _passages(self) -> tuple[int, ...]:
         """The first tokens of the passages of the text that is looked at, where it has several."""

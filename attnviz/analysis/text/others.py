@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from attnviz.analysis.text.links import Attended
 from attnviz.analysis.text.per_token import Numbers, Seen
-from attnviz.attention.tile import Observer, Tile
+from attnviz.attention.tile import Observer, Task, Tile
 from attnviz.attention.window import KeyWindow
 from attnviz.record import Array, KeySpan, Observation, Others
 
@@ -23,6 +23,11 @@ class LayerWindows(Observer):
     def tile(self, tile: Tile) -> None:
         """Note the window of the tile's layer."""
         self.found[tile.layer] = tile.window.left, tile.window.right
+
+    def parts(self, task: Task) -> Iterable[Observer]:
+        """Nobody: the task says it."""
+        self.found[task.layer] = task.window.left, task.window.right
+        return ()
 
 
 def sum_others(

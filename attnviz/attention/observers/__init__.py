@@ -19,7 +19,7 @@ from attnviz.attention.observers.regions import UnitsAndRegions
 from attnviz.attention.observers.rows import OnlyQueries
 from attnviz.attention.observers.scores import Scores
 from attnviz.attention.observers.selection import LayerFindings, LinkSelection, MapSelection, UsualSelection
-from attnviz.attention.observers.statistics import HeadSums
+from attnviz.attention.observers.statistics import HeadSums, Received
 from attnviz.attention.observers.windows import InWindows, Sliding, WindowSums
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "Only",
     "OnlyQueries",
     "Pairs",
+    "Received",
     "RowShares",
     "Scores",
     "Sliding",

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from attnviz.attention.block_sizes import LANES
 from attnviz.attention.compiled import HIDDEN
 from attnviz.attention.figures import Figures, figures, profile
-from attnviz.attention.sums import Sums, add, shares_of_spread
+from attnviz.attention.sums import Sums, add, add_received, shares_of_spread
 from attnviz.attention.texts import Texts
 from attnviz.attention.tile import PASSES, Observer, Task, Tile, find_loops, require_equal_heads, run_loop
 
@@ -92,6 +92,19 @@ class HeadSums(Observer):
         return np.stack([(layer.received - some).clip(min=0) for layer, some in zip(sums, own, strict=True)])
 
 
+class Received(HeadSums):
+    """Adds up what each key receives, and nothing else: there are no figures of it."""
+
+    def tile(self, tile: Tile) -> None:
+        """Add the tile by the definition in ``sums``."""
+        sums, texts = self.of(tile)
+        add_received(sums, texts, tile.weights, head=tile.head, query=tile.query, key=tile.key)
+
+    def parts(self, task: Task) -> Iterable[Observer]:
+        """The part that adds up the tiles of a task."""
+        return (_ReceivedPart(self, task),)
+
+
 class _Part(Observer):
     """Adds up the tiles of a task."""
 
@@ -134,3 +147,13 @@ class _Part(Observer):
     def end(self) -> None:
         """Add the sums to those of the layer."""
         self._whole.merge(self._task, self._sums)
+
+
+class _ReceivedPart(_Part):
+    """Adds up what the keys receive in the tiles of a task."""
+
+    def tile(self, tile: Tile) -> None:
+        add_received(self._sums, self._texts, tile.weights, query=tile.query, key=tile.key)
+
+    def weigh(self, tile: Tile, scores: Tensor, sinks: Tensor | None) -> bool:  # noqa: ARG002
+        return False
