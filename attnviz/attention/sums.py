@@ -112,7 +112,7 @@ def add_received(sums: Sums, texts: Texts, weights: AnyArray, *, head: int = 0, 
 def _add_received(
     sums: Sums, texts: Texts, a: AnyArray, counting: AnyArray, *, text: int = 0, head: int, query: int, key: int
 ) -> AnyArray:
-    """Add what the keys receive of ``a`` (B, h, n, m), which is returned with 0 for queries that do not count (B, n)."""
+    """Add what keys receive of ``a`` (B, h, n, m); return it with 0 where queries (B, n) are not ``counting``."""
     count, h, n, m = a.shape
     counted, heads = a if counting.all() else a * counting[:, None, :, None], slice(head, head + h)
     _of_texts(sums.received, texts.keys, text, count)[heads, :, key : key + m] += _by_heads(counted.sum(2))

@@ -70,7 +70,8 @@ class Values:
             output = self.output.cpu().to(exact).view(-1, self.heads, size).transpose(0, 1)
             small = torch.linalg.qr(output, "r").R.to(self.values.device)  # (H, D, D)
             made = self.values.to(exact) @ small.reshape(groups, -1, size).transpose(1, 2)  # (G, M, H/G·D)
-            return made.view(groups, count, -1, size).norm(dim=-1).transpose(1, 2).reshape(-1, count)
+            found: Tensor = made.view(groups, count, -1, size).norm(dim=-1).transpose(1, 2).reshape(-1, count)
+            return found
         step = max(1, _TOGETHER // len(self.output))
         return torch.stack([
             torch.cat([self.made(head, at, at + step).norm(dim=-1) for at in range(0, count, step)])

@@ -134,13 +134,13 @@ class _NormsOfTask(_ChangedPart):
     def weigh(self, tile: Tile, scores: Tensor, sinks: Tensor | None) -> bool:
         """Turn scores into weights, and show norms; the shares of norms are the softmax of other scores.
 
-        A[i, j] · ‖f(x_j)‖ over the sum of its row is the softmax of the scores plus ln ‖f(x_j)‖. Where a norm is 0, the
-        definitions see the tile.
+        A[i, j] · ‖f(x_j)‖ over the sum of its row is the softmax of the scores plus ln ‖f(x_j)‖. The definitions see
+        the tile where a norm is 0, and where a score without a value may take so much that the row's sum is 0.
         """
         import torch
 
         norms = self._norms_of.norms(tile)
-        if not norms.log().isfinite().all():
+        if sinks is not None or not norms.log().isfinite().all():
             return False
         h, n, m = tile.weights.shape
         room = self._norms_of.room(len(scores))
