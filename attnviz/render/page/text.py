@@ -36,6 +36,7 @@ SCRIPTS = (
     "save",
     "tools",
     "main",
+    "render",
 )
 """The files of the script in their order, which have ``render({el, model})``; one more begins it."""
 LARGEST = 25_000_000
