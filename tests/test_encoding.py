@@ -210,7 +210,7 @@ def test_a_blank_text_is_refused(text: str) -> None:
 
 
 def test_a_blank_pair_is_refused() -> None:
-    with pytest.raises(InputError, match="the text is empty"):
+    with pytest.raises(InputError, match="the second text is empty"):
         encode(WORDPIECE, "the bank", "  ")
 
 

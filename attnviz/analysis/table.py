@@ -29,12 +29,14 @@ class Column:
         about: what its values are, in one sentence, with the source of the formula.
         kind: how they are shown.
         shown: whether a terminal shows it: a column that only repeats others is for programs.
+        of: the column of which it says where the value comes from; empty for one that says what the row is.
     """
 
     name: str
     about: str
     kind: Kind = "text"
     shown: bool = True
+    of: str = ""
 
 
 @dataclass(frozen=True, eq=False)

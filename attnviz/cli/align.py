@@ -106,6 +106,8 @@ def align(
     answer.place()
     if form == "pharaoh" and (answer.output or answer.as_json or many.gold):
         raise UsageError("--format pharaoh prints lines, and a document, a file or a comparison is asked for")
+    if many.one_based and not many.gold:
+        raise UsageError("--one-based is of gold links, and none are given", hint="Give them with --gold FILE.")
     alone = text is not None or reading != TextOptions() or bool(start)
     if alone is bool(many.pairs):
         raise UsageError(

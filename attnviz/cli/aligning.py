@@ -75,9 +75,10 @@ class Aligning:
         self._give(self._run(pairs, model, failed), len(pairs), model.name, gold, numbered=True)
         explain(model)
         if failed:
+            every = len(failed) == len(pairs)
             raise SomeFailed(
                 f"{len(failed):,} of {len(pairs):,} pairs could not be aligned: {few(failed)}",
-                hint="They have no rows, and an empty line in the format pharaoh.",
+                hint="" if every else "They have no rows, and an empty line in the format pharaoh.",
             )
 
     def _require_few(self, pairs: Sequence[Document], gold: _GoldFile | None) -> None:
@@ -136,6 +137,8 @@ class Aligning:
             self._print_lines(found, count)
             return
         kept = list(found)
+        if not kept:
+            return  # every pair failed, which is said then
         table = alignment_table(
             [each for _, each in kept], step=step, unit=self.unit, model=model,
             numbers=[number for number, _ in kept] if numbered else None,

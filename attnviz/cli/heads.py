@@ -58,13 +58,16 @@ def heads(
     if documents != DocumentOptions() and not inputs:
         raise UsageError("--split, --text-field and --read-as are of files, and none are given")
     if circuits or edges:
-        if inputs or from_ is not None or role is not None or into is not None:
-            raise UsageError("--circuits are of weights alone, and texts, a role or clusters are asked for too")
+        if inputs or from_ is not None or role is not None or into is not None or seed:
+            raise UsageError("--circuits are of weights alone, and texts, a role, clusters or a seed are given too")
         give_answer(model.load().circuits(edges=edges), answer)
         return
     if from_ is not None:
         if inputs:
             raise UsageError("both files and --from are given", hint="Results stand for the texts: leave one out.")
+        if seed:
+            raise UsageError("--seed is of texts, and --from has results", hint="Leave it out.")
+        model.refuse("results hold their model")
         if into is not None:
             raise UsageError("--clusters compares rows, which results do not keep", hint="Give the texts themselves.")
         give_answer(_of_results(from_, role), answer)

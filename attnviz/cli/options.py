@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -74,6 +75,11 @@ class ModelOptions:
 
         self.warn()
         return load(**asdict(self))
+
+    def refuse(self, what: str) -> None:
+        """Raise a ``UsageError`` if a model is named by an option beside ``what`` holds its own."""
+        if self.gguf or self.model not in ("default", os.environ.get(MODEL_VARIABLE)):
+            raise UsageError(f"{what}: --model is for texts", hint="Leave --model out.")
 
     def warn(self) -> None:
         """Say that the model's own code may run, where it may."""

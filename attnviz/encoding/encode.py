@@ -34,6 +34,7 @@ def encode(
     truncate: bool = False,
     marks: bool | PostProcessor = True,
     words: Lexicon | None = None,
+    name: str = "text",
 ) -> Encoding:
     """Encode ``text`` (and ``pair``) with the special tokens that the tokenizer adds, without padding.
 
@@ -43,13 +44,15 @@ def encode(
         marks: False for a text that already has its special tokens, as chat templates write them; or a processor that
             adds other special tokens than the tokenizer's.
         words: known words, which are not split.
+        name: what messages call the text.
 
     Raises:
         InputError: the text is blank, can't be encoded, contains nothing that the tokenizer knows, or is too long.
         ModelError: the tokenizer fails, or would make far too much of the text.
     """
-    for part in (text,) if pair is None else (text, pair):
-        require_tokenizable(tokenizer, part)
+    for part, called in ((text, name), (pair, "second text")):
+        if part is not None:
+            require_tokenizable(tokenizer, part, called)
     tokenizer.no_padding()
     tokenizer.no_truncation()
     own = None if isinstance(marks, bool) else marks
@@ -171,7 +174,7 @@ def encode_target(
         InputError: as ``encode``.
         ModelError: ``start`` is None, and the tokenizer adds no end token.
     """
-    encoding = encode(tokenizer, text, limit=limit, truncate=truncate, marks=marks, words=words)
+    encoding = encode(tokenizer, text, limit=limit, truncate=truncate, marks=marks, words=words, name="target")
     if not encoding.special[-1]:
         if start is None:
             raise ModelError(

@@ -22,16 +22,19 @@ def require_str(text: object) -> None:
         )
 
 
-def require_text(text: str) -> None:
-    """Raise an ``InputError`` if ``text`` is blank or not valid Unicode, a ``UsageError`` if it is not a string."""
+def require_text(text: str, name: str = "text") -> None:
+    """Raise an ``InputError`` if ``text`` is blank or not valid Unicode, a ``UsageError`` if it is not a string.
+
+    ``name`` is what messages call it.
+    """
     require_str(text)
     if not text.strip():
-        raise InputError("the text is empty", hint='Give a sentence: attnviz show "The bank approved the loan."')
+        raise InputError(f"the {name} is empty", hint="Give a sentence, such as 'The bank approved the loan.'")
     try:
         text.encode()
     except UnicodeEncodeError as error:
         raise InputError(
-            f"the text has a lone surrogate (U+{ord(text[error.start]):04X}) at character {error.start}: "
+            f"the {name} has a lone surrogate (U+{ord(text[error.start]):04X}) at character {error.start}: "
             "it is not valid Unicode",
             hint="Save the text as UTF-8 and try again.",
         ) from None
@@ -43,7 +46,7 @@ def declare_unreadable(tokenizer: Tokenizer, marks: Sequence[str]) -> None:
         tokenizer.attnviz_unread = re.compile("|".join(map(re.escape, marks)))  # type: ignore[attr-defined]
 
 
-def require_tokenizable(tokenizer: Tokenizer, text: str) -> None:
+def require_tokenizable(tokenizer: Tokenizer, text: str, name: str = "text") -> None:
     """Raise if ``tokenizer`` can't encode ``text``, or not as the model's own tokenizer does.
 
     Raises:
@@ -51,13 +54,13 @@ def require_tokenizable(tokenizer: Tokenizer, text: str) -> None:
             reads as letters.
         ModelError: the tokenizer would make the text far too long.
     """
-    require_text(text)
+    require_text(text, name)
     require_bounded_growth(tokenizer, text)
     unread = getattr(tokenizer, "attnviz_unread", None)
     found = unread and unread.search(text)
     if found:
         raise InputError(
-            f"the text has {found[0]!r} at character {found.start()}: the mark of a language, which the model's own "
+            f"the {name} has {found[0]!r} at character {found.start()}: the mark of a language, which the model's own "
             "tokenizer reads as letters there, and attnviz can't",
             hint="Leave it out, or put a space into it; `source_lang` and `target_lang` say the languages.",
         )

@@ -21,6 +21,7 @@ from attnviz.model.architecture.spec import (
     PreNorm,
     SandwichNorm,
 )
+from attnviz.model.inputs import require_finite
 from attnviz.model.native.backend import read_spec
 from attnviz.model.native.forward import Network
 from attnviz.model.native.run import Run
@@ -72,17 +73,19 @@ def read_circuits(network: Network, checkpoint: Checkpoint) -> Circuits:
     """Read the circuits of a model from its tensors; of an encoder–decoder those of the encoder.
 
     Nothing of V × V is made: the V token embeddings are summed up in C × C.
+
+    Raises:
+        ModelError: a matrix has values that are not finite.
     """
     stack = network.encoder or network
     embedded = _embedded(stack)
     unembedded = None if network.encoder else _unembedded(network, checkpoint)
-    return Circuits(
-        tuple(_layer(stack, i, layer) for i, layer in enumerate(stack.spec.layers)),
-        _summed(embedded, embedded),
-        None if unembedded is None else _summed(embedded, unembedded),
-        _previous(stack, embedded),
-        tuple(_inexact(stack)),
-    )
+    layers = tuple(_layer(stack, i, layer) for i, layer in enumerate(stack.spec.layers))
+    matched, copied = _summed(embedded, embedded), None if unembedded is None else _summed(embedded, unembedded)
+    for each in (matched, copied, *(part for layer in layers for part in vars(layer).values())):
+        if each is not None:
+            require_finite(each, stack.tensors)
+    return Circuits(layers, matched, copied, _previous(stack, embedded), tuple(_inexact(stack)))
 
 
 def _embedded(network: Network) -> Tensor:

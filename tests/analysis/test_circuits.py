@@ -8,12 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
+from safetensors.torch import load_file, save_file
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from attnviz.analysis.corpus.circuits import circuits_table, composition, copying, positivity
-from attnviz.errors import UsageError
+from attnviz.errors import ModelError, UsageError
 from attnviz.interface import Model, load
 from attnviz.model.circuits import Circuits, LayerCircuit, read_circuits
+from attnviz.render.terminal.answer import answer_parts
 from tests import tiny
 from tests.analysis.test_induction import SHARP
 
@@ -175,3 +178,27 @@ def test_what_is_left_out_is_said(exact: Model, tiny_model: Model, tiny_t5: Path
     assert len(load(tiny_t5).circuits()) == 12
     with pytest.raises(UsageError, match="runs natively"):
         load(tiny_mixtral).circuits()
+
+
+def test_weights_that_are_not_finite_are_named(tmp_path: Path) -> None:
+    folder = tiny.llama(tmp_path)
+    file = folder / "model.safetensors"
+    tensors = load_file(file)
+    tensors["model.layers.0.self_attn.q_proj.weight"][0, 0] = float("nan")
+    save_file(tensors, file, {"format": "pt"})
+    with pytest.raises(ModelError, match=r"weights give NaN: layers\.0\.attention\.query\.weight"):
+        load(folder).circuits()
+
+
+def test_what_was_not_measured_takes_no_room_and_a_head_stands_beside_its_own_score(
+    tiny_model: Model, exact: Model
+) -> None:
+    shown = {each.name for each in tiny_model.circuits().columns if each.shown}
+    assert not shown & {"copying", "induction"}
+    assert "No scores of copying" in tiny_model.circuits().notes[0]
+    assert not any("copying" in note for note in tiny_model.circuits(edges=True).notes)
+    console = Console(width=80, color_system=None)
+    with console.capture() as said:
+        for part in answer_parts(exact.circuits(), 3):
+            console.print(part)
+    assert "k from  k composition" in said.get().splitlines()[1]

@@ -81,6 +81,14 @@ def test_a_head_has_all_its_roles_and_one_that_rests_comes_after() -> None:
     assert np.isnan(table["score"][6:]).all()
     assert len(table) == 3 * HEADS
     assert "sink > 0.3: 5, previous > 0.5: 2, induction ≥ 0.5: 1, none: 6" in table.notes[0]
+    assert "previous: weight to the token before; induction: weight to" in table.notes[1]
+
+
+def test_only_roles_that_heads_have_are_explained_and_the_one_that_is_asked_for() -> None:
+    nothing = np.zeros((3, HEADS))
+    assert not any("What the scores are" in note for note in table_of(self=nothing).notes)
+    asked = heads_table(scored(self=nothing, next=nothing), LAYERS, HEADS, role="self")  # type: ignore[arg-type]
+    assert "What the scores are, means over the texts: self: weight of a token to itself." in asked.notes
 
 
 def test_by_a_role_the_heads_are_in_its_order() -> None:

@@ -190,17 +190,20 @@ def test_a_record_is_compared_with_one_line_of_gold(run: Run, diagonal: Path, tm
         (("--pairs", "{pairs}", "--pairs", "{short}"), ExitCode.INPUT, "line 2 has no counterpart"),
         (("--pairs", "{pairs}", "--gold", "{short}", "--format", "pharaoh"), ExitCode.USAGE, "prints lines"),
         (("--pairs", "{blank}"), ExitCode.SOME_FAILED, "2 of 2 pairs could not be aligned"),
+        (("--pairs", "{pairs}", "--gold", "{empty}"), ExitCode.INPUT, "has no links"),
+        (("--pairs", "{pairs}", "--one-based"), ExitCode.USAGE, "--one-based is of gold links, and none are given"),
+        ((A, "--target", " "), ExitCode.INPUT, "the target is empty"),
     ],
 )
 def test_bad_files_say_what_to_do(
     run: Run, tiny_t5: Path, pairs: Path, given: tuple[str, ...], code: ExitCode, message: str
 ) -> None:
     folder = pairs.parent
-    for name, content in (("short", "0-0\n"), ("far", "0-9\n\n\n\n"), ("blank", "\n\n")):
+    for name, content in (("short", "0-0\n"), ("far", "0-9\n\n\n\n"), ("blank", "\n\n"), ("empty", "\n\n\n\n")):
         (folder / name).write_text(content)
-    names = {name: folder / name for name in ("short", "far", "blank")}
+    names = {name: folder / name for name in ("short", "far", "blank", "empty")}
     result = run("align", "-m", tiny_t5, *(each.format(pairs=pairs, **names) for each in given))
-    assert (result.code, message in result.said) == (code, True), result.err
+    assert (result.code, result.out, message in result.said) == (code, "", True), result.err
     assert "Traceback" not in result.err
 
 
@@ -225,3 +228,11 @@ def test_other_commands_say_that_pairs_are_read_as_one_text(run: Run, tmp_path: 
     assert "pairs.txt looks like 1 pair of texts, 'source ||| target', and is read as one text" in result.said
     file.write_text("The bank || the loan\n")
     assert "pair" not in run(*command, "-f", file).said
+
+
+def test_gold_links_that_are_only_possible_have_no_recall(run: Run, diagonal: Path, tmp_path: Path) -> None:
+    (tmp_path / "gold").write_text("0?0 1?2 2?1\n")
+    result = run("align", "--from", diagonal, "--gold", tmp_path / "gold")
+    assert result.code == 0
+    assert "precision 100.0%." in " ".join(result.out.split())
+    assert "nan" not in result.out

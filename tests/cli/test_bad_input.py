@@ -68,7 +68,7 @@ MISSING = "/no/such/place"
         case("show", "", code=3, said=("error: the text is empty", "Give a sentence")),
         case("show", " \n\t\u3000", code=3, said="the text is empty"),
         case("show", "-", code=3, said="the text is empty"),
-        case("show", "the bank", "--pair", " ", code=3, said="the text is empty"),
+        case("show", "the bank", "--pair", " ", code=3, said="the second text is empty"),
         case("show", "[SEP] [CLS]", code=3, said="only special tokens or characters that the model's tokenizer"),
         case("show", "你好", code=3, said="only special tokens or characters that the model's tokenizer"),
         case("show", "\u202e\u200b\x00\x1b", code=3, said="only special tokens or characters"),

@@ -34,6 +34,7 @@ def test_without_files_it_says_what_random_tokens_show(run: Run) -> None:
     assert result.lines[0].startswith("What is each head for?")
     assert "12 of 12" not in result.out
     assert "random tokens that repeat" in result.out
+    assert "over the texts that were read" in " ".join(result.out.split())
     assert "No sink rate" in result.out
     document = json.loads(run("heads", "--json", "--seed", "1").out)
     validate(document, "answer")
@@ -79,6 +80,10 @@ def test_the_summary_of_batch_has_the_scores(results: Path) -> None:
         (("--from", "nowhere"), ExitCode.USAGE, "nowhere is no folder of results: it has no run.json"),
         (("x.txt", "--from", "nowhere"), ExitCode.USAGE, "both files and --from"),
         (("--split", "line"), ExitCode.USAGE, "none are given"),
+        (("--circuits", "--seed", "1"), ExitCode.USAGE, "a role, clusters or a seed are given too"),
+        (("--from", "nowhere", "--seed", "1"), ExitCode.USAGE, "--seed is of texts, and --from has results"),
+        (("--from", "nowhere", "--split", "line"), ExitCode.USAGE, "are of files, and none are given"),
+        (("--from", "nowhere", "--model", "x"), ExitCode.USAGE, "results hold their model: --model is for texts"),
         (("-",), ExitCode.INPUT, "no text could be measured: the text is empty"),
         (("-o", "heads.doc"), ExitCode.USAGE, "expected one of"),
         (("--model", "nowhere"), ExitCode.MODEL, "nowhere"),

@@ -141,8 +141,9 @@ class AlignmentErrors:
 
     def _unasked(self, whole: Errors) -> str:
         """What the heads that were taken without any choice reach."""
-        rate, precision, recall = (f"{100 * each[0]:.1f}%" for each in (whole.rate, whole.precision, whole.recall))
-        return f"Unasked, align takes {self._said(0)}: rate {rate}, precision {precision}, recall {recall}."
+        named = {"rate": whole.rate, "precision": whole.precision, "recall": whole.recall}
+        said = ", ".join(f"{name} {100 * each[0]:.1f}%" for name, each in named.items() if not np.isnan(each[0]))
+        return f"Unasked, align takes {self._said(0)}: {said}."
 
     def _said(self, place: int) -> str:
         step, heads = self._names[place]

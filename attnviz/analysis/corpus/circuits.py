@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,10 +31,10 @@ _HEADS = (
     Column("matching", "Σλ/Σ|λ| of W_E' W_QK W_OV' W_E: 1 where a query looks for tokens behind its own, by keys that "
            "the other head wrote (K-composition, Elhage et al. 2021)", "score"),
     *(
-        each for kind, what in zip(KINDS, ("queries", "keys", "values"), strict=True) for each in (
-            Column(f"{kind}_from", f"the earlier head that most of its {what} may come from"),
-            Column(f"{kind}_composition", f"{kind.upper()}-composition with that head by that of random matrices",
-                   "lift"),
+        each for kind, what in (("k", "keys"), ("q", "queries"), ("v", "values")) for each in (
+            Column(f"{kind}_from", f"the earlier head that most of its {what} may come from", of=f"{kind}_composition"),
+            Column(f"{kind}_composition", f"how much of its {what} may come from that head, by that of random matrices "
+                   f"({kind.upper()}-composition, Elhage et al. 2021)", "lift"),
         )
     ),
 )  # fmt: skip
@@ -131,11 +131,11 @@ def circuits_table(circuits: Circuits, model: str, *, edges: bool = False) -> Ta
         f"Of random matrices the composition is {found.baseline:.3f} (1/√C).",
         f"From weights alone, and so not exact: {'; '.join(circuits.inexact)}.",
     ]
-    if circuits.copied is None:
-        notes.insert(0, "No scores of copying and induction: the model has no head that predicts tokens.")
     names = [f"L{layer} H{head}" for layer in range(layers) for head in range(heads)]
     if edges:
         return _edges(found, names, heads, about, notes)
+    if circuits.copied is None:
+        notes.insert(0, "No scores of copying and induction: the model has no head that predicts tokens.")
     columns, values = head_columns(range(layers), heads)
     score, previous = copying(circuits).reshape(-1), circuits.previous.numpy().reshape(-1)
     values |= {"copying": score, "previous": previous} | _induction(circuits, found, score, previous, names)
@@ -147,9 +147,13 @@ def circuits_table(circuits: Circuits, model: str, *, edges: bool = False) -> Ta
             [names[at] if value > 0 else "" for at, value in zip(best, most, strict=True)], object
         )
         values[f"{kind}_composition"] = np.where(most > 0, most / found.baseline, np.nan)
-    table = Table("heads", "What do heads do by their weights?", (*columns, *_HEADS), values, about=about,
-                  notes=tuple(notes))  # fmt: skip
+    columns += tuple(replace(each, shown=each.shown and _has_values(values[each.name])) for each in _HEADS)
+    table = Table("heads", "What do heads do by their weights?", columns, values, about=about, notes=tuple(notes))
     return ranked_by(table, "k_composition" if circuits.copied is None else "copying")
+
+
+def _has_values(values: NDArray[Any]) -> bool:
+    return bool((values != "").any() if values.dtype == object else np.isfinite(values).any())
 
 
 def _induction(

@@ -40,8 +40,15 @@ def parse_gold(content: str, name: str, count: int, *, first: int = 0) -> list[G
         first: the number of the first word in a line of links.
 
     Raises:
-        InputError: a line is none of these; it has fewer or more lines than there are pairs.
+        InputError: a line is none of these; it has fewer or more lines than there are pairs; it has no link at all.
     """
+    found = _parse(content, name, count, first)
+    if not any(each.possible for each in found):
+        raise InputError(f"{name} has no links", hint=_HINT)
+    return found
+
+
+def _parse(content: str, name: str, count: int, first: int) -> list[Gold]:
     lines = content.replace("\r\n", "\n").removesuffix("\n").split("\n")
     begin = next((line for line in lines if line.strip()), "")
     if _NUMBERED.fullmatch(begin):

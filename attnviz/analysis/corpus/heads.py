@@ -26,9 +26,7 @@ _BASICS = (
     Column("margin", "how far the score is beyond the threshold, of the way from it to 1; below 0 without a role",
            "score", shown=False),
 )  # fmt: skip
-_INTERVALS = (
-    "low and high: the 95 % interval of the score over the documents (Wilson's, for means that vary as these do)."
-)
+_INTERVALS = "low and high: the ends of the score's 95 % interval over the texts that were read (Wilson's interval)."
 RANDOM = "Induction, previous and duplicate are of random tokens that repeat."
 _KINDS = {
     "natural": "natural text",
@@ -92,7 +90,7 @@ def heads_table(
     for column, scores in (more or {}).items():
         columns += (column,)
         values[column.name] = np.asarray(scores).reshape(-1)
-    said = (*notes, *_notes(found, layers, heads))
+    said = (*notes, *_notes(found, layers, heads, role))
     if not any(values["where"]):
         columns = tuple(column for column in columns if column.name != "where")
         del values["where"]
@@ -156,14 +154,17 @@ def _stacked(scores: Sequence[NDArray[Any] | None], cells: int) -> NDArray[np.fl
     return np.stack([nothing if each is None else np.asarray(each, np.float64).reshape(-1) for each in scores])
 
 
-def _notes(found: Sequence[RoleHeads], layers: Sequence[int], heads: int) -> list[str]:
-    """How many heads have each role, from which score on, and what was not measured."""
+def _notes(found: Sequence[RoleHeads], layers: Sequence[int], heads: int, asked: str | None) -> list[str]:
+    """How many heads have each role, from which score on, what the scores are, and what was not measured."""
     cells, some = len(layers) * heads, {(head.layer, head.head) for each in found for head in each.heads}
     measured = [each for each in found if each.scores is not None and not np.isnan(each.scores).all()]
     counts = [f"{each.role.name} {each.role.rule}: {len(each.heads):,}" for each in measured]
     counts.append(f"none: {cells - len(some):,}")
     missing = [each.role.name for each in found if each not in measured]
-    said = [f"Heads with each role, of {cells:,}: {', '.join(counts)}.", _INTERVALS]
+    scores = [f"{each.role.name}: {each.role.score}" for each in measured if each.heads or each.role.name == asked]
+    said = [f"Heads with each role, of {cells:,}: {', '.join(counts)}."]
+    said += [f"What the scores are, means over the texts: {'; '.join(scores)}."] if scores else []
+    said.append(_INTERVALS)
     return said + ([f"Not measured: {', '.join(missing)}."] if missing else [])
 
 

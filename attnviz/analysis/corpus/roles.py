@@ -63,7 +63,7 @@ ROLES = (
     Role("duplicate", "weight to earlier tokens of the same id, where there are any", 0.5),
     Role("induction", "weight to the token after the last occurrences of this one, on repeated random tokens", 0.5),
     Role("punctuation", "weight to punctuation", 0.5),
-    Role("broad", "normalised entropy", 0.8, above=True, resting=True),
+    Role("broad", "normalised entropy, 1 where all keys get the same", 0.8, above=True, resting=True),
 )  # fmt: skip
 """All roles. The scores are means over the documents."""
 

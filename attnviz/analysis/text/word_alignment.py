@@ -195,7 +195,7 @@ def _spaced(encoding: Encoding) -> tuple[tuple[str, ...], NDArray[np.intp]]:
 
 
 _COLUMNS = (
-    Column("pair", "the number of the pair, from 0", "count"),
+    Column("pair", "the number of the pair, in the order of the files, from 1", "count"),
     Column("target_index", "the target word's number, from 0", "count", shown=False),
     Column("target", "the target word, with the number of its occurrence where there are several"),
     Column("source_index", "the source word's number, from 0", "count", shown=False),

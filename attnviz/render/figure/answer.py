@@ -101,7 +101,9 @@ def _draw_bars(page: Sheet, table: Table, box: tuple[float, float, float, float]
     """Write the rows, each with a bar of its ranked value."""
     left, top, across, _ = box
     kind = table.column(table.ranked).kind
-    texts = [each.name for each in table.columns if each.kind == "text" and each.shown]
+    texts = [
+        each.name for each in table.columns if each.kind == "text" and each.shown and each.of in ("", table.ranked)
+    ]
     names = [_name(table, row, texts) for row in range(len(table))]
     numbers = [formatted(value, kind) for value in table[table.ranked].tolist()]
     wide = max(text_width(number, LABEL) for number in numbers) + 0.08

@@ -58,7 +58,7 @@ class Rows:
         self, columns: Sequence[Column], cells: dict[str, list[str]], heads: Sequence[str], room: int
     ) -> tuple[list[Column], list[Column]]:
         """The columns that there is room for, the ranked one and the texts before the others; and those left out."""
-        order = sorted(columns, key=lambda each: (each.name != self.table.ranked, each.kind != "text"))
+        order = sorted(columns, key=lambda each: (each.name != self.table.ranked, each.kind != "text" or bool(each.of)))
         kept: list[Column] = []
         used = 2 + (9 if heads else 0)
         for each in order:
