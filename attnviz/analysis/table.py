@@ -89,7 +89,14 @@ class Table:
     @property
     def of_heads(self) -> bool:
         """Whether the rows are about heads."""
-        return {"layer", "head"} <= set(self.values)
+        return {"layer", "head"} <= set(self.values) and None not in self.values["head"]
+
+    @property
+    def heads(self) -> Table:
+        """The rows that are about heads."""
+        if self.of_heads or "head" not in self.values:
+            return self
+        return self.take(np.array([row for row, head in enumerate(self["head"]) if head is not None], np.intp))
 
     def take(self, rows: Sequence[int] | NDArray[np.intp] | slice) -> Table:
         """The table of some rows, in their order."""

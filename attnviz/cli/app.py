@@ -17,6 +17,7 @@ from attnviz.cli.check import check
 from attnviz.cli.commands import Command, Commands, examples
 from attnviz.cli.compare import compare
 from attnviz.cli.console import output, print_error
+from attnviz.cli.contributions import contributions
 from attnviz.cli.cost import cost
 from attnviz.cli.export import export
 from attnviz.cli.find import find
@@ -69,6 +70,7 @@ for command in (
     compare,
     align,
     ablate,
+    contributions,
     export,
     batch,
     check,

@@ -65,7 +65,7 @@ class TargetOptions:
         typer.Option(metavar="WORD", help="Another, whose logit is subtracted.", rich_help_panel=EFFECT),
     ] = None
 
-    def wanted(self) -> dict[str, str | None]:
+    def wanted(self) -> dict[str, Any]:
         """The options as keyword arguments of ``Model.ablate`` and its like."""
         found = {"target": self.target, "against": self.against}
         return {name: None if value is None else decode_argument(value) for name, value in found.items()}

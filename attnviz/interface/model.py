@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from attnviz import record
 from attnviz.errors import UsageError
 from attnviz.interface.answering import Answering
+from attnviz.interface.contributing import Contributing
 from attnviz.interface.intervening import Intervening
 from attnviz.interface.judged import Judged
 from attnviz.interface.rows import Given, check_given
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from attnviz.model.check.judge import Check, Judge, OnLayerChecked
 
 
-class Model(Judged, Answering, Intervening, TextAnswering):
+class Model(Judged, Answering, Contributing, Intervening, TextAnswering):
     """A model that attends. Made by ``load``."""
 
     def check(

@@ -23,5 +23,5 @@ def formatted(value: Any, kind: Kind) -> str:
     if kind == "weight" and 0 < value < 0.005:  # two digits would say that it is nothing
         return f"{value:.4f}" if value >= 0.00005 else "<0.0001"
     if kind == "change":
-        return f"{value:+.3f}"
+        return f"{value:+.3f}".replace("-", "−")
     return f"{value:.3g}" if kind == "number" else f"{value:.2f}"

@@ -71,7 +71,7 @@ class Native:
         """
         self.network = network
         self._take_head = take_head
-        self._classifier = classifier
+        self.classifier = classifier
         self.labels = labels if classifier else None
         self._written: Written | None = None
         self.interventions: tuple[Intervention, ...] = ()
@@ -130,13 +130,13 @@ class Native:
 
     def can_classify(self, encoding: Encoding) -> bool:
         """Whether it has a head that classifies ``encoding``; that of two stacks reads at an end token."""
-        return self._classifier is not None and self._classifier.can_read(encoding.ids)
+        return self.classifier is not None and self.classifier.can_read(encoding.ids)
 
     def logits(self, encoding: Encoding, states: Tensor) -> Tensor:
         """Return the scores of the ``labels``, (K,) of a text or (T, K), from the last hidden ``states`` (T, C)."""
-        if self._classifier is None:
+        if self.classifier is None:
             raise ValueError("the model has no head that classifies")
-        return self._classifier(states, encoding.ids)
+        return self.classifier(states, encoding.ids)
 
     @cached_property
     def language_head(self) -> LanguageHead:

@@ -36,18 +36,33 @@ class ClassifierHead:
         """Whether the token is among the ``ids`` of a text at which the head reads."""
         return self.spec.reads != "end" or self.end in ids
 
+    def row(self, ids: Sequence[int]) -> int | None:
+        """The number of the token whose state the head reads; None where it reads all."""
+        match self.spec.reads:
+            case "first":
+                return 0
+            case "last":  # the last that is no padding, as in transformers
+                return max((i for i, one in enumerate(ids) if one != self.pad), default=0)
+            case "end":
+                return max(i for i, one in enumerate(ids) if one == self.end)
+        return None
+
+    @property
+    def linear(self) -> tuple[Tensor, Tensor | None] | None:
+        """The matrix (K, C) and the bias (K,) of a head that is one linear layer; None for another."""
+        layer = self.spec.layers[0]
+        if len(self.spec.layers) > 1 or layer.activation != "linear" or layer.norm:
+            return None
+        return self.tensors[f"{layer.name}.weight"], self.tensors.get(f"{layer.name}.bias")
+
     @torch.inference_mode()
     def __call__(self, states: Tensor, ids: Sequence[int]) -> Tensor:
         """Return the scores (K,) of a text, or (T, K) of its tokens, from the last hidden states (T, C)."""
-        match self.spec.reads:
-            case "first":
-                states = states[0]
-            case "last":  # the last that is no padding, as in transformers
-                states = states[max((i for i, one in enumerate(ids) if one != self.pad), default=0)]
-            case "end":
-                states = states[max(i for i, one in enumerate(ids) if one == self.end)]
-            case "mean":
-                states = states.mean(0)
+        row = self.row(ids)
+        if row is not None:
+            states = states[row]
+        elif self.spec.reads == "mean":
+            states = states.mean(0)
         for layer in self.spec.layers:
             states = self._through(layer, states)
         return states

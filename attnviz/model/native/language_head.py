@@ -26,7 +26,11 @@ class LanguageHead:
 
     def __call__(self, states: Tensor) -> Tensor:
         """Return the logits (…, V) of the token that follows, from the last hidden states (…, C)."""
-        return self.capped(functional.linear(states, self.matrix, self.bias) * self.scale)
+        return self.capped(self.uncapped(states))
+
+    def uncapped(self, states: Tensor) -> Tensor:
+        """Return the same before the soft cap, where they are linear in the states."""
+        return functional.linear(states, self.matrix, self.bias) * self.scale
 
     def capped(self, logits: Tensor) -> Tensor:
         """Return ``logits`` of any shape as they are behind the soft cap."""

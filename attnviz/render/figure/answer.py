@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.colors import Normalize
@@ -51,13 +52,17 @@ def draw_answer(table: Table, style: Style | None = None) -> Figure:
         )
     width = style.given_width or _WIDE
     shown = table.top(_ROWS)
-    grid = _by_head(table) if table.of_heads else None
+    heads = table.heads
+    grid = _by_head(heads) if heads.of_heads and len(heads) else None
     beside = grid is not None and width > 5
     across = min(_MAP, width * 0.4) if beside else width - 2 * EDGE - 0.4
-    down = min(across * len(grid[0]) / max(len(grid[1]), 1), 3.4) if grid is not None else 0.0
+    down = min(across * len(grid.layers) / max(len(grid.heads), 1), 3.4) if grid is not None else 0.0
     about = table.column(table.ranked)
     model = clean(str(table.about.get("model") or "")).rpartition("/")[2]
     notes = [f"{about.name.replace('_', ' ')}: {about.about}", *([f"Model: {model}"] if model else [])]
+    if about.kind == "change":
+        text = " ".join(clean(str(table.about.get("text", ""))).split())
+        notes.insert(0, f"Text: {shorten_to(text, SMALL, 3 * width)}")
     if len(table) > len(shown):
         notes.append(f"The first {len(shown)} of {len(table):,} rows.")
     around = sheet.frame(style, table.title, notes, width)
@@ -72,29 +77,44 @@ def draw_answer(table: Table, style: Style | None = None) -> Figure:
     return page.figure
 
 
-def _by_head(table: Table) -> tuple[list[int], list[int], NDArray[np.float64]]:
-    """The layers, the heads, and the largest value of each head (L, H); NaN where it has none."""
-    layers, heads = (sorted(set(table[name].tolist())) for name in ("layer", "head"))
+@dataclass(frozen=True, eq=False)
+class _Grid:
+    """The names of layers and heads, and the largest value of each head (L, H); NaN where it has none."""
+
+    layers: list[str]
+    heads: list[str]
+    values: NDArray[np.float64]
+    signed: bool
+
+
+def _by_head(table: Table) -> _Grid:
+    """The heads of a ``table``; where they are of several maps, those of each map below each other."""
+    kinds = table["map"].tolist() if "map" in table.values else [""] * len(table)
+    places = list(zip(map(str, kinds), table["layer"].tolist(), strict=True))
+    layers, heads = sorted(set(places), key=lambda place: (place[0] == "cross", place)), sorted(set(table["head"]))
     found = np.full((len(layers), len(heads)), np.nan)
-    places = np.searchsorted(layers, table["layer"]), np.searchsorted(heads, table["head"])
-    np.fmax.at(found, places, np.asarray(table[table.ranked], float))
-    return layers, heads, found
+    cells = [layers.index(place) for place in places], [heads.index(head) for head in table["head"].tolist()]
+    signed, values = table.column(table.ranked).kind == "change", np.asarray(table[table.ranked], float)
+    if signed:  # the rows that come first are the largest
+        found[cells[0][::-1], cells[1][::-1]] = values[::-1]
+    else:
+        np.fmax.at(found, cells, values)
+    names = [f"L{layer}{f' {kind}' if kind == 'cross' else ''}" for kind, layer in layers]
+    return _Grid(names, [f"H{head}" for head in heads], found, signed)
 
 
-def _draw_map(
-    page: Sheet, grid: tuple[list[int], list[int], NDArray[np.float64]], box: tuple[float, float, float, float],
-    style: Style,
-) -> None:  # fmt: skip
-    layers, heads, values = grid
+def _draw_map(page: Sheet, grid: _Grid, box: tuple[float, float, float, float], style: Style) -> None:
     axes = page.axes(*box)
-    low, high = float(min(np.nanmin(values), 0)), float(np.nanmax(values))
-    colours = sheet.colours_of(style)
-    axes.imshow(values, cmap=colours, norm=Normalize(low, high or 1), interpolation="nearest", aspect="auto")
+    low, high = float(min(np.nanmin(grid.values), 0)), float(np.nanmax(grid.values))
+    norm, colours = Normalize(low, high or 1), sheet.colours_of(style)
+    if grid.signed:
+        norm, colours = sheet.two_sided(style, max(-low, high) or 1.0)
+    axes.imshow(grid.values, cmap=colours, norm=norm, interpolation="nearest", aspect="auto")
     axes.xaxis.tick_top()
-    for axis, names, letter, inches in ((axes.xaxis, heads, "H", box[2]), (axes.yaxis, layers, "L", box[3])):
-        room = text_width(f"{letter}00 ", SMALL) if letter == "H" else 0.12
+    for axis, names, inches in ((axes.xaxis, grid.heads, box[2]), (axes.yaxis, grid.layers, box[3])):
+        room = text_width("H00 ", SMALL) if axis is axes.xaxis else 0.12
         step = max(1, int(np.ceil(room * len(names) / max(inches, 0.01))))
-        axis.set_ticks(list(range(0, len(names), step)), [f"{letter}{name}" for name in names[::step]], size=SMALL)
+        axis.set_ticks(list(range(0, len(names), step)), names[::step], size=SMALL)
 
 
 def _draw_bars(page: Sheet, table: Table, box: tuple[float, float, float, float], style: Style) -> None:
@@ -110,10 +130,15 @@ def _draw_bars(page: Sheet, table: Table, box: tuple[float, float, float, float]
     room = max(across - wide, 0.4)
     longest = min(max(text_width(name, LABEL) for name in names) + 0.1, room * 0.72)
     bar = min(_BARS, room - longest)
-    values = np.nan_to_num(np.asarray(table[table.ranked], float)).clip(0)
+    values = np.nan_to_num(np.asarray(table[table.ranked], float))
+    colours = [sheet.colours_of(style)(0.62)] * len(values)
+    if kind == "change":
+        colours = [sheet.two_sided(style, 1.0)[1](0.19 if value < 0 else 0.81) for value in values]
+        values = abs(values)
+    values = values.clip(0)
     most = values.max() or 1.0
     axes = page.axes(left + longest, top, bar, _LINE * len(table))
-    axes.barh(np.arange(len(table)), values / most, 0.62, color=sheet.colours_of(style)(0.62))
+    axes.barh(np.arange(len(table)), values / most, 0.62, color=colours)
     axes.set(xlim=(0, 1), ylim=(len(table) - 0.5, -0.5), xticks=[], yticks=[])
     for spine in axes.spines.values():
         spine.set_visible(False)

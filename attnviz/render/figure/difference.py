@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 
 from attnviz.analysis.text.aligned import Aligned
 from attnviz.analysis.text.units import Reading
-from attnviz.render import palette
 from attnviz.render.figure import sheet
 from attnviz.render.figure.captions import axis_names, bar_label, measure_note
 from attnviz.render.figure.fonts import shorten_to
@@ -64,8 +62,7 @@ def draw_difference(aligned: Aligned, units: Reading, style: Style | None = None
 def _difference(aligned: Aligned, change: np.ndarray, style: Style, *, share: bool) -> Panel:
     """Return the map of the difference."""
     most = float(np.abs(change).max(initial=0.0)) or 1.0
-    table = palette.two_sided_table("ink" if style.theme == "light" else "ember")
-    scale = Scale(Normalize(-most, most), ListedColormap(table / 255, "difference"), share)
+    scale = Scale(*sheet.two_sided(style, most), share)
     rows, columns = aligned.labels
     return Panel(
         "difference",

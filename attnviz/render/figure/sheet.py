@@ -8,12 +8,13 @@ from typing import Any, cast
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Colormap, LogNorm, Normalize
+from matplotlib.colors import Colormap, ListedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from attnviz.record import Measure
+from attnviz.render import palette
 from attnviz.render.figure.fonts import families, shorten_to, text_width, wrap
 from attnviz.render.figure.style import Style, colormap, new_figure
 
@@ -150,6 +151,12 @@ def colours_of(style: Style) -> Colormap:
     colours = colormap(style)
     lowest = colours(0.0)
     return colours.with_extremes(bad=(0, 0, 0, 0), under=lowest)
+
+
+def two_sided(style: Style, most: float) -> tuple[Normalize, Colormap]:
+    """Return the scale from −``most`` to ``most`` and its colours, for values of both signs."""
+    table = palette.two_sided_table("ink" if style.theme == "light" else "ember")
+    return Normalize(-most, most), ListedColormap(table / 255, "difference").with_extremes(bad=(0, 0, 0, 0))
 
 
 def draw_bar(sheet: Sheet, scale: Scale, label: str, box: tuple[float, float, float, float], largest: float) -> None:

@@ -92,7 +92,12 @@ class Rows:
             cell, wide = cells[each.name][row], widths[each.name]
             style = "bold" if each.name == self.table.ranked else ""
             line.append(fit(cell, wide) if each.kind == "text" else fit_right(cell, wide), style).append("  ")
-        return line.append(self._bar(row, bar), "magenta") if bar else line
+        return line.append(self._bar(row, bar), "yellow" if self._takes(row) else "magenta") if bar else line
+
+    def _takes(self, row: int) -> bool:
+        """Whether the ranked value is a change that is below zero."""
+        ranked = self.table.ranked
+        return bool(self.table.column(ranked).kind == "change" and self.table[ranked][row] < 0)
 
     def _bar(self, row: int, room: int) -> str:
         values = self.table[self.table.ranked]
