@@ -34,7 +34,7 @@ def plan_text(size: int, request: Request, *, windows: bool) -> Plan:
     """
     from attnviz.model import backends
 
-    if measure_of(request.weights).by_layer and not windows and size <= backends.MAX_KEPT_BYTES:
+    if not measure_of(request.weights).streamed and not windows and size <= backends.MAX_KEPT_BYTES:
         return Plan("kept", "they are made of the weights of all heads")
     require_streamed(request.weights)
     if windows:
@@ -50,7 +50,7 @@ def plan_text(size: int, request: Request, *, windows: bool) -> Plan:
 
 def require_streamed(name: WeightsName | None) -> None:
     """Raise an ``InputError`` if weights of that name are made of those of all heads, which are not kept at once."""
-    if measure_of(name).by_layer:
+    if not measure_of(name).streamed:
         raise InputError(
             f"{name} is made of the weights of all layers and heads, which this text has too many of to keep",
             hint="Give a shorter text, without windows; norm works for texts of any length.",

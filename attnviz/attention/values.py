@@ -78,11 +78,15 @@ class Values:
             for head in range(self.heads)
         ])  # fmt: skip
 
-    def mixed(self, weights: Tensor) -> Tensor:
-        """Σ_h Σ_j A[h, i, j] f_h(x_j) + b_O of each query (N, C): what the attention adds, by ``weights`` (H, N, M)."""
+    def contexts(self, weights: Tensor) -> Tensor:
+        """Σ_j A[h, i, j] v_j of each head and query (H, N, D), by ``weights`` (H, N, M)."""
         import torch
 
-        context = torch.cat([each @ self._of(head).to(each.dtype) for head, each in enumerate(weights)], -1)  # (N, H·D)
+        return torch.stack([each @ self._of(head).to(each.dtype) for head, each in enumerate(weights)])
+
+    def mixed(self, weights: Tensor) -> Tensor:
+        """Σ_h Σ_j A[h, i, j] f_h(x_j) + b_O of each query (N, C): what the attention adds, by ``weights`` (H, N, M)."""
+        context = self.contexts(weights).transpose(0, 1).flatten(1)  # (H, N, D) → (N, H·D)
         found = context @ self.output.to(context.dtype).T
         return found if self.bias is None else found + self.bias.to(found.dtype)
 

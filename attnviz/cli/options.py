@@ -164,15 +164,19 @@ LanguageOption = Annotated[
 
 
 WeightsOption = Annotated[
-    Literal["attention", "norm", "norm+heads", "norm+residual", "rollout", "flow", "zeroing"] | None,
+    Literal[
+        "attention", "norm", "norm+heads", "norm+residual", "rollout", "flow", "zeroing", "contribution",
+        "contribution-",
+    ]
+    | None,
     typer.Option(
         metavar="WHAT",
         help="What the numbers are: attention, or where information comes from: norm, norm+heads, norm+residual, "
-        "rollout, flow or zeroing.",
+        "rollout, flow or zeroing; or what adds to a prediction, or takes from it: contribution or contribution-.",
         show_default="attention, or what the record holds",
         rich_help_panel=VIEW,
     ),
-]
+]  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,8 @@ class Attending(Opened):
                 much memory as the weights.
             neurons: keep the vectors q and k too, in ``att.query_vectors`` and ``att.key_vectors``, and the scores.
             weights: what ``att.weights`` are: ``attention``, or where information comes from: ``norm``, ``norm+heads``,
-                ``norm+residual``, ``rollout``, ``flow`` or ``zeroing``; ``attnviz manual answers`` explains them.
+                ``norm+residual``, ``rollout``, ``flow``, ``zeroing``, ``contribution`` or
+                ``contribution-``; ``attnviz manual answers`` explains them.
             observers: others that see the run.
             beside: ``attention_mask`` (1 for a token, 0 for padding before or behind the text; without it all are
                 tokens), ``token_type_ids``, ``position_ids`` and, for an encoder–decoder, ``decoder_input_ids``.
@@ -159,7 +160,7 @@ class Attending(Opened):
         kept: list[Observer] = [weights] if self.uncheckable else [weights, states]
         scores = keep.beside(weights, observed=bool(self.uncheckable))
         kept += [scores] if scores else []
-        measuring = Measuring(self.backend, measure, max_memory)
+        measuring = Measuring(self.backend, measure, max_memory, self.name)
         kept += measuring.observers
         predicting = Predicting(self.backend)
         self.backend.run(encoding, [*kept, *predicting.observers, *observers], decoded)

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attnviz.analysis.text.measures import ALONG_PATHS, along_paths, made_of, one_stack_error, require_values
+from attnviz.analysis.text.measures import (
+    ALONG_PATHS,
+    along_paths,
+    made_of,
+    one_stack_error,
+    require_predicting,
+    require_values,
+)
 from attnviz.errors import UsageError
 from attnviz.interface.records import Attention
 from attnviz.record import WeightsName, measure_of
@@ -24,7 +31,7 @@ if TYPE_CHECKING:
 class Measuring:
     """Makes a record of ``name`` from the record of a run's attention, and from what its ``observers`` kept."""
 
-    def __init__(self, backend: Native | Hosted, name: WeightsName | None, most: int | None) -> None:
+    def __init__(self, backend: Native | Hosted, name: WeightsName | None, most: int | None, model: str) -> None:
         """``most`` is the number of bytes that norms may take.
 
         Raises:
@@ -37,6 +44,8 @@ class Measuring:
         if self._measure.plain or self._measure.name in ALONG_PATHS:
             return
         require_values(backend.name, name)
+        if self._measure.later:
+            require_predicting(backend, model)
         from attnviz.attention.observers import KeptValues, ValueNorms, Weights
 
         self._norms = Weights(backend.layers, most)
@@ -69,7 +78,7 @@ class Measuring:
                 maps = torch.stack([each.summed_norms(a) for a, each in zip(weights, values, strict=True)])
             else:
                 maps = self._through_layers(name, found, weights, values)
-        return made_of(found, name, as_array(maps)[:, None])
+        return made_of(found, name, as_array(maps if self._measure.later else maps[:, None]))
 
     def _through_layers(
         self, name: WeightsName, found: Attention, weights: Sequence[Tensor], values: Sequence[Values]
@@ -82,8 +91,12 @@ class Measuring:
             )
         import torch
 
-        from attnviz.model.native.contributions import changes_without, norms_with_residual
+        from attnviz.model.native.contributions import added_to_predictions, changes_without, norms_with_residual
 
-        compute = norms_with_residual if name == "norm+residual" else changes_without
         states = [torch.from_numpy(each).to(weights[0].device) for each in found.states]
+        if self._measure.later:
+            read = found.encoding.ids, found.encoding.type_ids
+            network, head = self._backend.network, self._backend.language_head
+            return added_to_predictions(network, head, *read, weights, values, states, takes=name == "contribution-")
+        compute = norms_with_residual if name == "norm+residual" else changes_without
         return compute(self._backend.network, weights, values, states)

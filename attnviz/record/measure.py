@@ -8,7 +8,9 @@ from typing import Literal
 
 from attnviz.errors import not_one_of
 
-WeightsName = Literal["attention", "norm", "norm+heads", "norm+residual", "rollout", "flow", "zeroing"]
+WeightsName = Literal[
+    "attention", "norm", "norm+heads", "norm+residual", "rollout", "flow", "zeroing", "contribution", "contribution-"
+]
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Measure:
         share: whether a row sums to 1 at most, so that its numbers are written in percent.
         by_layer: whether a layer has one map, in place of one for each head.
         cumulative: whether the map of a layer says what came through all layers up to it, so that the last says all.
+        later: whether a number depends on what comes after its layer, so that it is known at the end of a run.
         residual: whether a token's own part comes through the residual connection, too.
         source: the paper.
     """
@@ -35,7 +38,13 @@ class Measure:
     by_layer: bool = False
     cumulative: bool = False
     residual: bool = False
+    later: bool = False
     source: str = ""
+
+    @property
+    def streamed(self) -> bool:
+        """Whether it can be made of the weights of one head at a time, as they pass by."""
+        return not self.by_layer and not self.later
 
     @property
     def plain(self) -> bool:
@@ -106,6 +115,22 @@ MEASURES: Mapping[WeightsName, Measure] = {
             "changes",
             by_layer=True,
             source="Mohebbi et al. 2023",
+        ),
+        Measure(
+            "contribution",
+            "A·⟨f(x), d⟩⁺",
+            "the columns add to the logit of what each row predicts",
+            "what adds",
+            later=True,
+            source="Elhage et al. 2021",
+        ),
+        Measure(
+            "contribution-",
+            "A·⟨f(x), d⟩⁻",
+            "the columns take from the logit of what each row predicts",
+            "what takes",
+            later=True,
+            source="Elhage et al. 2021",
         ),
     )
 }

@@ -92,3 +92,16 @@ def test_a_model_without_a_head_says_what_can_be_measured(run: Run) -> None:
     assert "no head that predicts tokens or labels" in result.said
     assert "--weights norm+residual" in result.said
     assert run("contributions").code == ExitCode.USAGE
+
+
+def test_the_maps_of_what_adds_to_the_prediction(run: Run, llama: Path, tmp_path: Path) -> None:
+    shown = run("show", S, "--weights", "contribution", "-m", llama, "--no-check")
+    assert (shown.code, shown.err) == (0, "")
+    assert "the columns add to the logit of what each row predicts" in " ".join(shown.out.split())
+    found = run("find", S, "--to", "bank", "--weights", "contribution-", "-m", llama, "--rank", "weight")
+    assert (found.code, found.err) == (0, "")
+    for name in ("heads.png", "page.html"):
+        assert run("export", S, tmp_path / name, "--weights", "contribution", "-m", llama).code == 0
+    refused = run("show", S, "--weights", "contribution")
+    assert refused.code == ExitCode.USAGE
+    assert "predicts no tokens" in refused.said

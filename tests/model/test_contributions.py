@@ -176,6 +176,44 @@ def test_a_target_of_several_tokens_says_its_pieces(llama: attnviz.Model) -> Non
     assert found.notes[0] == "'banks' is 2 tokens (' bank', 's'): the first, ' bank', is taken."
 
 
+def test_maps_of_contributions_are_of_what_each_row_predicts(llama: attnviz.Model, tmp_path: Path) -> None:
+    adds, takes = (llama.attend(S, weights=name) for name in ("contribution", "contribution-"))
+    assert (adds.weights >= 0).all()
+    assert ((adds.weights == 0) | (takes.weights == 0)).all()
+    rows = (adds.weights - takes.weights).sum(-1)  # (L, H, N)
+    for at, row in ((None, -1), ("approved", adds.tokens.index("approved"))):
+        found = llama.contributions(S, at=at)
+        expected = [row["contribution"] for row in sorted(found.heads.rows(), key=lambda row: row["component"])]
+        np.testing.assert_allclose(rows[..., row].ravel(), expected, atol=1e-9)
+    assert np.triu(adds.weights, 1).max() == 0
+    adds.save(tmp_path / "record.json")
+    again = attnviz.Attention.open(tmp_path / "record.json")
+    assert again.measure == "contribution"
+    np.testing.assert_allclose(again.weights, adds.weights, atol=1e-6)
+    assert llama.check_record(adds).passed
+
+
+def test_maps_of_contributions_need_a_language_model(tmp_path: Path) -> None:
+    config = {**tiny.DECODER, "pad_token_id": 0}
+    cases: list[tuple[attnviz.Model, str]] = [
+        (attnviz.load(tiny.bert(tmp_path / "bert")), "predicts no tokens"),
+        (attnviz.load(tiny.t5(tmp_path / "t5")), "is an encoder–decoder"),
+        (attnviz.load(tiny.mixtral(tmp_path / "mixtral")), "transformers runs"),
+        (attnviz.load((made("LlamaForSequenceClassification", config), tokenizer())), "is a classifier"),
+    ]
+    for model, message in cases:
+        with pytest.raises(UsageError, match=message):
+            model.attend(S, target="the" if "encoder" in message else None, weights="contribution")
+
+
+def test_maps_of_contributions_are_of_texts_whose_weights_fit(
+    llama: attnviz.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("attnviz.model.backends.MAX_KEPT_BYTES", 100)
+    with pytest.raises(InputError, match="too many of to keep"):
+        llama.inspect(S, request=attnviz.record.Request(weights="contribution"))
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_against_transformer_lens(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,10 @@ from attnviz.analysis.text.flow import flow
 from attnviz.analysis.text.rollout import rollout
 from attnviz.errors import UsageError
 from attnviz.record import AttentionRecord, Backend, EncoderDecoderRecord, Record, WeightsName
+
+if TYPE_CHECKING:
+    from attnviz.model.hosted import Hosted
+    from attnviz.model.native.backend import Native
 
 Found = TypeVar("Found", bound=AttentionRecord)
 ALONG_PATHS = ("rollout", "flow")
@@ -46,6 +50,23 @@ def require_values(backend: Backend, wanted: WeightsName | None) -> None:
             f"the model attends by itself (observed): it hands in its weights, and no values for {wanted}",
             hint="Ask for rollout, which is made of the weights alone.",
         )
+
+
+def require_predicting(backend: Native | Hosted, model: str) -> None:
+    """Raise a ``UsageError`` where there is no logit of a next token that heads could add to."""
+    hint = "Ask for norm, or rollout; or attnviz ablate, how the answer changes without a head."
+    if "cross" in backend.kinds or backend.labels is not None:
+        what = "an encoder–decoder" if "cross" in backend.kinds else "a classifier"
+        raise UsageError(
+            f"contribution is to what each token of a language model predicts, and {model} is {what}",
+            hint="Ask for one answer of it: attnviz contributions",
+        )
+    if backend.name != "native":
+        raise UsageError(
+            f"contribution needs the layers of attnviz's own forward pass, and transformers runs {model}", hint=hint
+        )
+    if backend.network.spec.head is None:
+        raise UsageError(f"contribution is to what is predicted next, and {model} predicts no tokens", hint=hint)
 
 
 def one_stack_error(wanted: WeightsName, model: str) -> UsageError:

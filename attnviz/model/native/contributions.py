@@ -1,4 +1,4 @@
-"""What each token is made of in a layer: the norms of its parts, and what changes without the value of a token."""
+"""What tokens give each other in a layer: the norms of parts, changes without a value, what adds to a prediction."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from torch import Tensor
 
 from attnviz.attention.values import Change, Values
 from attnviz.errors import InputError
-from attnviz.model.native.attribution import joined
+from attnviz.model.native.attribution import attribute, joined
 from attnviz.model.native.forward import Network
+from attnviz.model.native.language_head import LanguageHead
 from attnviz.model.native.run import Run
 
 MOST = 1e12
@@ -76,6 +77,47 @@ def changes_without(
     _require_few(network, len(states[0]))
     return torch.stack([
         _without(network, i, a, values[i], states[i]) for i, a in enumerate(weights)
+    ])  # fmt: skip
+
+
+@torch.inference_mode()
+def added_to_predictions(
+    network: Network,
+    head: LanguageHead,
+    ids: Sequence[int],
+    type_ids: Sequence[int],
+    weights: Sequence[Tensor],
+    values: Sequence[Values],
+    states: Sequence[Tensor],
+    *,
+    takes: bool = False,
+) -> Tensor:
+    """What comes from token j through each head and adds to the logit of what token i predicts, (L, H, N, N).
+
+    That is A[i, j] · ⟨f(x_j), d⟩ where it is above 0 or, for what ``takes`` from it, its size where it is below. d is
+    the direction of that logit behind all that comes after the head, with the size that each norm found frozen (direct
+    logit attribution, ``attribution``).
+
+    Args:
+        network: the network.
+        head: its head.
+        ids: the token ids.
+        type_ids: their types.
+        weights: those of each layer (H, N, N).
+        values: those of each layer.
+        states: the states (N, C) that enter each layer.
+        takes: what takes from the logit.
+    """
+    contexts = {i: each.contexts(a) for i, (each, a) in enumerate(zip(values, weights, strict=True))}
+    last = network(ids, type_ids)
+    step = max(1, _TOGETHER // len(head.matrix))
+    predicted = torch.cat([head(last[at : at + step]).argmax(-1) for at in range(0, len(last), step)])
+    direction = head.matrix[predicted].double() * head.scale
+    rows = torch.arange(len(ids), device=network.device)
+    parts = attribute(network, ids, type_ids, states, {network.kind: contexts}, direction, rows)
+    return torch.stack([
+        (parts.sources(network.kind, i, a, each) * (-1 if takes else 1)).clamp(min=0).to(a.dtype)
+        for i, (each, a) in enumerate(zip(values, weights, strict=True))
     ])  # fmt: skip
 
 
