@@ -34,6 +34,11 @@ class Intervention:
     touches_weights = False
     """Whether it changes weights; otherwise it changes the context."""
 
+    @property
+    def sized(self) -> bool:
+        """Whether it has a value for each query, so that it goes with texts of one length only."""
+        return False
+
     def concerns(self, layer: int, kind: Kind) -> bool:
         """Whether it changes anything in this attention."""
         return self.layer in (None, layer) and self.kind in (None, kind)
@@ -90,6 +95,11 @@ class Patch(Intervention):
 
     values: Any = None
 
+    @property
+    def sized(self) -> bool:
+        """It is."""
+        return True
+
     def context(self, context: Tensor) -> None:
         """Put the other run's context in the place of this one's.
 
@@ -113,6 +123,11 @@ class Freeze(Intervention):
     pattern: Any = None
 
     touches_weights = True
+
+    @property
+    def sized(self) -> bool:
+        """Whether a pattern is given."""
+        return self.pattern is not None
 
     def weights(self, tile: Tile) -> None:
         """Put the pattern in the place of the weights.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +17,7 @@ from attnviz.errors import UsageError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from rich.console import RenderableType
 
     from attnviz.analysis.table import Table
     from attnviz.render.figure import Style
@@ -82,7 +83,12 @@ class AnswerOptions(LookOptions):
 
 
 def give_answer(
-    table: Table, options: AnswerOptions, draw: Callable[[Style], Figure] | None = None, *, rows: int | None = _TOP
+    table: Table,
+    options: AnswerOptions,
+    draw: Callable[[Style], Figure] | None = None,
+    *,
+    rows: int | None = _TOP,
+    above: Iterable[RenderableType] | None = None,
 ) -> None:
     """Print a ``table``, or write it to the file that is asked for.
 
@@ -91,6 +97,7 @@ def give_answer(
         options: how it is given.
         draw: draws its picture in a style; None: that of any table.
         rows: how many rows are printed if nobody says; None: all.
+        above: what is printed above the rows.
 
     Raises:
         UsageError: the file can't be written, or a library that it needs is missing.
@@ -109,7 +116,7 @@ def give_answer(
         from attnviz.render.terminal.answer import answer_parts
 
         out = console.output()
-        for part in answer_parts(table, options.most(rows)):
+        for part in answer_parts(table, options.most(rows), above or ()):
             out.print(part)
 
 

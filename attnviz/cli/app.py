@@ -22,6 +22,7 @@ from attnviz.cli.cost import cost
 from attnviz.cli.export import export
 from attnviz.cli.find import find
 from attnviz.cli.flags import flags_of, with_flags
+from attnviz.cli.generate import generate
 from attnviz.cli.heads import heads
 from attnviz.cli.help import help_
 from attnviz.cli.models import models
@@ -71,6 +72,7 @@ for command in (
     align,
     ablate,
     contributions,
+    generate,
     export,
     batch,
     check,

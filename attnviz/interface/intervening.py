@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from attnviz.encoding import Encoding, find_target
-from attnviz.errors import AttnvizError, UsageError, not_one_of
-from attnviz.interface.opened import Opened
+from attnviz.errors import AttnvizError, InputError, UsageError, not_one_of, short
+from attnviz.interface.opened import NEW_TOKENS, Opened
 
 if TYPE_CHECKING:
     from attnviz.analysis.effects.ablation import OnProgress, Way
@@ -146,6 +146,81 @@ class Intervening(Opened):
             )
         )  # fmt: skip
 
+    def generate(
+        self,
+        text: str,
+        without: Heads | None = None,
+        *,
+        role: str | None = None,
+        attention: Kind | None = None,
+        mean: Iterable[str | AttnvizError] | None = None,
+        freeze: Pattern | None = None,
+        cut: tuple[str, str] | None = None,
+        renormalise: bool = True,
+        tokens: int = NEW_TOKENS,
+        truncate: bool = False,
+        chat: bool = False,
+        seed: int = 0,
+        on_texts: Callable[[int, int], None] = lambda *_: None,
+    ) -> Table:
+        """What the model writes as it is, and without some heads, token by token, as ``attnviz generate`` says it.
+
+        All of the heads are changed at once, while the text is read and at each new token; they are zeroed, unless one
+        of ``mean``, ``freeze`` and ``cut`` says otherwise. Both texts are greedy. They stand in ``about``: ``both``,
+        how they begin alike, and how they go on, ``plain`` and ``changed``.
+
+        Args:
+            text: what the model reads.
+            without: the heads; None is all of them for a ``cut``.
+            role: heads that have a role instead, by what they do with random tokens.
+            attention: ``encoder``, ``decoder`` or ``cross``, of an encoder–decoder.
+            mean, freeze, renormalise: as for ``ablate``; weights can be frozen to ``uniform`` only.
+            cut: the link from a word to a word of the text has no weight; the first may be ``generated``, for all tokens
+                that write others.
+            tokens: how many tokens are written at most.
+            truncate, chat, seed, on_texts: as for ``ablate``.
+
+        Raises:
+            UsageError, InputError, UnsupportedModel: as for ``ablate``; nothing is to be changed.
+            ModelError: the model predicts no tokens.
+        """
+        from attnviz.analysis.effects.ablation import ZERO
+        from attnviz.analysis.effects.places import choose_places, count_heads, named
+        from attnviz.analysis.effects.writing import Texts, compare_texts
+        from attnviz.encoding.spelling import Spelling
+        from attnviz.interface.tables import Table
+        from attnviz.model.generation import generate_continuation
+        from attnviz.model.outcomes import Readout
+
+        _one_way(mean=mean is not None and freeze is None, freeze=freeze is not None, cut=cut is not None)
+        if without is None and role is None and cut is None:
+            raise UsageError("no head is given to do without", hint='Give some: model.generate(text, without=["5.7"])')
+        if freeze == "mean":
+            raise InputError(
+                "the mean of weights is of texts of one length, and this text grows",
+                hint="Freeze them to uniform, or let the heads write their mean: `mean` without `freeze`.",
+            )
+        if not isinstance(tokens, int) or tokens < 1:
+            raise UsageError(f"`tokens` is {short(tokens)}, expected a number from 1 on")
+        source, _ = self.inputs(text, generate=0, truncate=truncate, chat=chat)
+        plain = generate_continuation(self.checkpoint, self.options, self.backend, source, tokens)
+        if cut is not None and attention is None and "cross" in self.backend.kinds:
+            attention = "cross" if cut[0] == "generated" else "encoder"
+        wanted, notes = self._heads(without, role, seed)
+        places = choose_places(count_heads(self.backend, *plain), wanted, attention)
+        way = ZERO
+        readout = Readout(self.backend, source)
+        if freeze is not None or mean is not None:
+            way = self._average(mean, freeze, readout, places, on_texts)
+        elif cut is not None:
+            way = self._cut(cut, readout, places, renormalise=renormalise, written=tokens)
+        interventions = [way.make(place) for place in places]
+        with self.backend.intervened(interventions):
+            changed = generate_continuation(self.checkpoint, self.options, self.backend, source, tokens)
+        heads = "all heads" if wanted is None else named(places)
+        texts = Texts(self.backend, source, plain, changed, interventions, Spelling(self.checkpoint.tokenizer))
+        return Table.of(compare_texts(texts, way, heads, {"model": self.name, "text": text}, notes))
+
     def _heads(
         self, heads: Heads | None, role: str | None, seed: int
     ) -> tuple[list[tuple[int, int | None]] | None, list[str]]:
@@ -223,12 +298,15 @@ class Intervening(Opened):
         source, target = self.inputs(other, None, decoder, truncate=truncate, chat=chat)
         return means.as_another(self.backend, readout, (source, target), every, other)
 
-    def _cut(self, cut: tuple[str, str], readout: Readout, places: Sequence[HeadPlace], *, renormalise: bool) -> Way:
+    def _cut(
+        self, cut: tuple[str, str], readout: Readout, places: Sequence[HeadPlace], *, renormalise: bool,
+        written: int = 0,
+    ) -> Way:  # fmt: skip
         from attnviz.analysis.effects import links
 
         if isinstance(cut, str) or len(cut) != 2:
             raise UsageError(f"`cut` is {cut!r}, expected two words", hint='Give: cut=("bank", "loan")')
-        return links.without_link(self.backend, readout, cut, places, renormalise=renormalise)
+        return links.without_link(self.backend, readout, cut, places, renormalise=renormalise, written=written)
 
 
 def _one_way(**ways: bool) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from attnviz.attention.interventions import Intervention
 from attnviz.checkpoint import Checkpoint, quiet_transformers
 from attnviz.encoding import Encoding, append_generated, decoder_start
 from attnviz.errors import InputError, UnsupportedModel, UsageError
@@ -41,13 +43,16 @@ def generate_continuation(
     encoding. Our own forward pass writes in the native way, transformers in the hosted one. ``shown``: what is written
     runs next, for observers of its attention; as far as it can be, what was read is kept for them.
 
+    All of it is under the interventions of ``backend``.
+
     Raises:
-        InputError: the text leaves no room for a token.
+        InputError: the text leaves no room for a token; an intervention is of texts of one length.
         ModelError: the model has no head that predicts tokens, or says no token to begin with.
         UsageError: it writes in many languages, and nothing says in which.
     """
     two = "cross" in backend.kinds
     read = 1 if two else len(source)
+    _require_growing(backend.interventions)
     _require_room(checkpoint, options, backend, read, count)
     if backend.limit is not None:
         count = min(count, backend.limit - read)
@@ -55,7 +60,7 @@ def generate_continuation(
         raise InputError(f"the text has {read} tokens, all that the model takes: there is no room to go on")
     past: KVCache | None = None
     if isinstance(backend, Native):
-        if shown and not two and backend.network.steady:
+        if shown and not two and backend.network.steady and not backend.interventions:
             past = KVCache(queries=True)
         with naming(checkpoint):
             first, ids = _native(checkpoint, backend, source, count, past)
@@ -68,6 +73,16 @@ def generate_continuation(
         return written, None
     begun = replace(decoder_start(checkpoint.tokenizer, first), lexicon=source.lexicon)
     return source, append_generated(checkpoint.tokenizer, begun, ids)
+
+
+def _require_growing(interventions: Sequence[Intervention]) -> None:
+    """Raise where one of the ``interventions`` has a value for each query of a text that grows."""
+    for each in interventions:
+        if each.sized and each.kind != "encoder":
+            raise InputError(
+                f"{type(each).__name__} has values for the queries of a text of one length, and this text grows",
+                hint="While a model writes, heads can be zeroed, cut, frozen to uniform weights, or write a mean.",
+            )
 
 
 def _require_room(checkpoint: Checkpoint, options: Options, backend: Native | Hosted, read: int, count: int) -> None:
@@ -90,7 +105,10 @@ def _native(
     rules = read_rules(checkpoint.config, checkpoint.generation, network.spec.embedding.vocabulary)
     begin = opening(checkpoint, backend)
     rules = rules if begin is None else replace(rules, start=begin[0], first=begin[1])
-    ids = generate(network, backend.language_head, source.ids, source.type_ids, rules=rules, count=count, past=past)
+    ids = generate(
+        network, backend.language_head, source.ids, source.type_ids, rules=rules, count=count, past=past,
+        interventions=backend.interventions,
+    )  # fmt: skip
     start = network.spec.start if rules.start is None else rules.start
     return source.ids[-1] if start is None else start, ids
 
@@ -117,17 +135,19 @@ def _hosted(
     checkpoint: Checkpoint, options: Options, backend: Hosted, source: Encoding, count: int
 ) -> tuple[int, list[int]]:
     """As ``_native``."""
-    from attnviz.model.hosted import isolated, open_with_head
+    from attnviz.model.hosted import intervened_writer, isolated, open_with_head
 
     writer = open_with_head(checkpoint, *placement(checkpoint, options), trust_remote_code=options.trust_remote_code)
     ids = torch.tensor([source.ids], device=writer.device)
     given: dict[str, Any] = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "max_new_tokens": count}
     begin = opening(checkpoint, backend)
+    changed = backend.interventions
+    way: Any = intervened_writer(writer, len(source), backend.kinds, changed) if changed else isolated(writer)
     if begin is not None:
         given |= {"decoder_start_token_id": begin[0], "forced_bos_token_id": begin[1]}
     try:
-        with isolated(writer), quiet_transformers(), torch.inference_mode():
-            written = writer.generate(**given, do_sample=False, num_beams=1)[0].tolist()
+        with way as more, quiet_transformers(), torch.inference_mode():
+            written = writer.generate(**given, **(more or {}), do_sample=False, num_beams=1)[0].tolist()
     except (TypeError, ValueError, LookupError, AttributeError, RuntimeError, ImportError) as error:
         raise UnsupportedModel(
             f"{checkpoint.name}: transformers' {type(writer).__name__} can't go on with this text ({error})"

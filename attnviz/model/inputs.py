@@ -10,6 +10,9 @@ from torch import Tensor
 from attnviz.encoding import Encoding
 from attnviz.errors import AttnvizError, InputError, ModelError, short
 
+NO_HEAD = "What can be measured instead: attnviz ablate, how the last hidden states change without a head."
+"""What to do with a model that predicts no tokens."""
+
 
 def require_fit(encoding: Encoding, vocabulary: int, types: int) -> None:
     """Raise if an id is not below ``vocabulary``, or a token type not below ``types`` (0 allows any).

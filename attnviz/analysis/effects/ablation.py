@@ -36,13 +36,13 @@ class Way:
     """What is done to a head.
 
     Attributes:
-        title: what the answer is about, with ``{}`` for the head or heads.
+        said: what it is, of the names of heads, so that ``What changes`` and ``What the model writes`` go before it.
         note: what a reader must know of it.
         make: what is put in the place of a head.
         about: what it was done with, for programs.
     """
 
-    title: str
+    said: Callable[[str], str]
     note: str
     make: Make
     about: Mapping[str, Any] = field(default_factory=dict)
@@ -54,7 +54,7 @@ def zeroed(place: HeadPlace) -> Intervention:
 
 
 ZERO = Way(
-    "What changes without {}?",
+    lambda heads: f"without {heads}",
     "A head that is zeroed writes what it never writes, so that part of the change is damage that says nothing about "
     "the head; --mean puts its mean over texts in its place.",
     zeroed,
@@ -113,7 +113,8 @@ def ablate(
         notes = (*notes, _said_together(measures, len(places), outcomes[len(wanted)]))
     plain = measures.plainly()
     notes = (*([plain] if plain else []), way.note, REPAIR, *notes)
-    title = way.title.format(places[0].name if len(places) == 1 else "each of these heads" if together else "each head")
+    heads = places[0].name if len(places) == 1 else "each of these heads" if together else "each head"
+    title = f"What changes {way.said(heads)}?"
     if by_word:
         changes = {place: words[i] for i, place in enumerate(wanted) if place in set(places)}
         return _by_word(measures, changes, title, said, notes)

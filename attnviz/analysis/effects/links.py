@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from attnviz.analysis.effects.ablation import Way
 from attnviz.analysis.effects.places import HeadPlace
+from attnviz.analysis.text.looking import GENERATED
 from attnviz.analysis.text.units import read_in
 from attnviz.analysis.text.wanted import find_places, units_of
 from attnviz.attention.interventions import Cut, Intervention
@@ -32,16 +33,23 @@ def find_tokens(encoding: Encoding, wanted: str, text: str = "text") -> tuple[in
 
 
 def without_link(
-    backend: Native | Hosted, readout: Readout, cut: tuple[str, str], places: Sequence[HeadPlace], *, renormalise: bool
+    backend: Native | Hosted,
+    readout: Readout,
+    cut: tuple[str, str],
+    places: Sequence[HeadPlace],
+    *,
+    renormalise: bool,
+    written: int = 0,
 ) -> Way:
     """The links from one word to another have no weight in a head.
 
     Args:
         backend: the model.
         readout: the input.
-        cut: the word that looks, and the word that is looked at.
+        cut: the word that looks, and the word that is looked at; ``generated`` looks from all tokens that write others.
         places: the heads.
         renormalise: whether what is left of a row is divided by its sum.
+        written: how many tokens the model writes after its input.
 
     Raises:
         UsageError: there are no such words, or no query of the first sees the second.
@@ -49,7 +57,11 @@ def without_link(
     sides: dict[Kind, tuple[Encoding, Encoding]] = {"self": (readout.encoding,) * 2, "encoder": (readout.encoding,) * 2}
     if readout.target:
         sides |= {"decoder": (readout.target,) * 2, "cross": (readout.target, readout.encoding)}
-    ends = {kind: _ends(backend, kind, sides[kind], cut) for kind in {place.kind for place in places}}
+    kinds = {place.kind for place in places}
+    if written and cut[0] == GENERATED:
+        ends = {kind: (_writing(readout, kind, written), find_tokens(readout.encoding, cut[1])) for kind in kinds}
+    else:
+        ends = {kind: _ends(backend, kind, sides[kind], cut) for kind in kinds}
 
     def make(place: HeadPlace) -> Intervention:
         queries, keys = ends[place.kind]
@@ -60,8 +72,14 @@ def without_link(
         if renormalise
         else "What is left of a row stays as it is, so that it sums to less than 1."
     )
-    title = f"What changes without the link from {cut[0]} to {cut[1]}, in {{}}?"
-    return Way(title, rest, make, {"way": "cut", "from": cut[0], "to": cut[1], "renormalised": renormalise})
+    about = {"way": "cut", "from": cut[0], "to": cut[1], "renormalised": renormalise}
+    return Way(lambda heads: f"without the link from {cut[0]} to {cut[1]}, in {heads}", rest, make, about)
+
+
+def _writing(readout: Readout, kind: Kind, written: int) -> tuple[int, ...] | None:
+    """The tokens that write others: the last of the text and all new ones; None for all that a decoder reads."""
+    last = len(readout.encoding) - 1
+    return None if kind == "cross" else tuple(range(last, last + written))
 
 
 def _ends(

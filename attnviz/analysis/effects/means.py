@@ -118,7 +118,7 @@ def observe_texts(
 
 
 UNIFORM = Way(
-    "What changes when the weights of {} are uniform?",
+    lambda heads: f"when the weights of {heads} are uniform",
     "Each query gives the same weight to each key that it sees; values are those of this text.",
     lambda place: Freeze(place.layer, place.head, place.kind),
     {"way": "uniform"},
@@ -134,7 +134,7 @@ def by_mean(backend: Native | Hosted, inputs: Inputs, on_progress: Callable[[int
     sums = ContextSums()
     done, failed = observe_texts(backend, inputs, sums, on_progress)
     return Way(
-        "What changes when {} writes its mean?",
+        lambda heads: f"when {heads} writes its mean",
         f"A head writes its mean over all tokens of {_texts(done, failed)}, whatever the text.",
         sums.mean,
         {"way": "mean", "documents": done, "failed": failed},
@@ -167,7 +167,7 @@ def by_mean_pattern(
             hint=error.hint or "Give longer texts.",
         ) from error
     return Way(
-        "What changes when the weights of {} are their mean?",
+        lambda heads: f"when the weights of {heads} are their mean",
         f"The weights are their mean, position by position, over {_texts(done, failed)}, cut to {lengths[0]:,} tokens.",
         sums.frozen,
         {"way": "mean weights", "documents": done, "failed": failed},
@@ -192,7 +192,7 @@ def as_another(
     sums = PatternSums(places)
     backend.run(other[0], [sums], other[1])
     return Way(
-        "What changes when {} looks where it looks in another text?",
+        lambda heads: f"when {heads} looks where it looks in another text",
         "Weights are those of the other text, token by token; values are those of this one.",
         sums.frozen,
         {"way": "as", "other": text},

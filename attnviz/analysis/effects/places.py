@@ -34,6 +34,11 @@ class HeadPlace:
         return f"L{self.layer} H{self.head}" if self.kind == "self" else f"{self.kind} L{self.layer} H{self.head}"
 
 
+def named(places: Sequence[HeadPlace], most: int = 6) -> str:
+    """The names of some heads, or how many there are."""
+    return few([place.name for place in places], most) if len(places) <= 2 * most else f"{len(places)} heads"
+
+
 def count_heads(
     backend: Native | Hosted, encoding: Encoding, target: Encoding | None = None
 ) -> dict[Kind, dict[int, int]]:

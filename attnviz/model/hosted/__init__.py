@@ -6,6 +6,7 @@ tiles as in the native backend. Models that compute attention by themselves are 
 
 from __future__ import annotations
 
+from attnviz.model.hosted.growing import intervened_writer
 from attnviz.model.hosted.isolation import isolated
 from attnviz.model.hosted.loading import open_hosted, open_with_head, require_start
 from attnviz.model.hosted.model import Hosted, Reference
@@ -25,6 +26,7 @@ __all__ = [
     "find_modification",
     "force_tokens",
     "hostable_types",
+    "intervened_writer",
     "is_known_type",
     "isolated",
     "open_hosted",

@@ -20,7 +20,7 @@ from attnviz.errors import ModelError, UnsupportedModel
 from attnviz.model.hosted.copies import cast, deep_copy
 from attnviz.model.hosted.model import Hosted
 from attnviz.model.hosted.modifications import may_change_inputs
-from attnviz.model.inputs import require_token
+from attnviz.model.inputs import NO_HEAD, require_token
 from attnviz.model.labels import Labels
 from attnviz.model.lock import MODEL_LOCK
 from attnviz.model.native.weights import without_needless
@@ -151,7 +151,7 @@ def open_with_head(
     else:
         model, _ = _load(checkpoint, dtype, device, trust_remote_code, _writer_class)
     if not (hasattr(model, "can_generate") and model.can_generate()):
-        raise ModelError(f"{checkpoint.name} has no head that predicts the next token: it can't generate")
+        raise ModelError(f"{checkpoint.name} has no head that predicts the next token: it can't generate", hint=NO_HEAD)
     return model
 
 

@@ -320,5 +320,6 @@ def naming(checkpoint: Checkpoint) -> Iterator[None]:
     try:
         yield
     except ModelError as error:
-        error.message = f"{checkpoint.name}: {error.message}"
+        if not error.message.startswith(f"{checkpoint.name}: "):
+            error.message = f"{checkpoint.name}: {error.message}"
         raise

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from attnviz.attention.interventions import Intervention
 from attnviz.errors import ModelError, UnsupportedModel, short
 from attnviz.model.inputs import require_token
 from attnviz.model.native.forward import KVCache, Network
@@ -148,12 +149,13 @@ def generate(
     rules: GenerationRules,
     count: int,
     past: KVCache | None = None,
+    interventions: Sequence[Intervention] = (),
 ) -> list[int]:
     """At most ``count`` ids that follow ``ids``, or that a decoder makes of ``ids`` after its start token.
 
-    A stop token is the last of them; a model that has positions for
-    fewer tokens ends where these end. A ``past`` that is given has read all tokens in the end, the last one too where
-    there is room for it.
+    A stop token is the last of them; a model that has positions for fewer tokens ends where these end. A ``past`` that
+    is given has read all tokens in the end, the last one too where there is room for it. The ``interventions`` are what
+    is put in the place of weights and of heads' outputs while it reads and writes.
 
     Raises:
         ModelError: no config says which token the decoder begins with.
@@ -166,20 +168,20 @@ def generate(
                 "no config says which token a translation begins with",
                 hint="Such models begin with the code of a language: give the target text yourself.",
             )
-        memory, read, type_ids = network.encoder(ids, type_ids), [start], ()
+        memory, read, type_ids = network.encoder(ids, type_ids, interventions=interventions), [start], ()
     wanted, past = past, past or KVCache()
     given, fresh = len(read), read
     if network.spec.limit is not None:
         count = min(count, network.spec.limit + 1 - given)  # the last token is not read again
     while len(read) < given + count:
-        states = network(fresh, type_ids, memory=memory, past=past)
+        states = network(fresh, type_ids, memory=memory, past=past, interventions=interventions)
         scores = head(states[-1])  # (vocabulary,)
         token = int(allowed(rules, scores, read, ids, given, given + count).argmax())
         read, fresh, type_ids = [*read, token], [token], ()
         if token in rules.stop:
             break
     if wanted is not None and (network.spec.limit is None or len(read) <= network.spec.limit):
-        network(fresh, type_ids, memory=memory, past=past)
+        network(fresh, type_ids, memory=memory, past=past, interventions=interventions)
     return read[given:]
 
 

@@ -111,7 +111,7 @@ class Run:
             window=EVERYTHING if kind == "cross" else spec.window,
             bias=biases(q, k) if biases else None,
             softcap=spec.softcap,
-            first=0 if kind == "cross" else self.first,
+            first=self.first,
             layer=layer,
             kind=kind,
             observers=self.observers,

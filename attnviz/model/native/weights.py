@@ -14,6 +14,7 @@ from attnviz.errors import ModelError, few
 from attnviz.model.architecture.shapes import TensorShape, head_shapes, optional_shapes, tensor_shapes
 from attnviz.model.architecture.spec import Spec
 from attnviz.model.families import Family
+from attnviz.model.inputs import NO_HEAD
 from attnviz.model.native.language_head import LanguageHead
 
 _CUTS = {"qkv": ("query", "key", "value"), "groups": ("query", "key", "value"), "gate_up": ("gate", "up")}
@@ -73,7 +74,7 @@ def take_head(
     """
     needed = head_shapes(spec)
     if spec.head is None:
-        raise ModelError(f"models of type {family.name!r} have no head that predicts the next token")
+        raise ModelError(f"models of type {family.name!r} have no head that predicts the next token", hint=NO_HEAD)
     if spec.head.bias == "optional" and not _has(family, spec, tensors, "head.bias"):
         del needed["head.bias"]
     locations = _locate(family, spec, shapes_of(tensors), needed)

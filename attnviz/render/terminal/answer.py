@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from rich.cells import cell_len
@@ -20,10 +20,14 @@ _LABEL = 18
 _LEAST = 6
 
 
-def answer_parts(table: Table, most: int | None) -> Iterator[RenderableType]:
-    """Yield what a terminal shows of a ``table``: at most so many rows, and how many more there are."""
+def answer_parts(table: Table, most: int | None, above: Iterable[RenderableType] = ()) -> Iterator[RenderableType]:
+    """Yield what a terminal shows of a ``table``: at most so many rows, and how many more there are.
+
+    What is ``above`` comes between the title and the rows.
+    """
     model = clean(str(table.about.get("model", "")).rpartition("/")[2])
     yield Text(clean(table.title), "bold").append(f"  {model}" if model else "", "not bold dim")
+    yield from above
     yield Rows(table.top(most))
     if most is not None and len(table) > most:
         yield Note(f"{most:,} of {len(table):,} rows; --top all lists them all.")
