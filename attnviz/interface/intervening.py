@@ -175,8 +175,7 @@ class Intervening(Opened):
             role: heads that have a role instead, by what they do with random tokens.
             attention: ``encoder``, ``decoder`` or ``cross``, of an encoder–decoder.
             mean, freeze, renormalise: as for ``ablate``; weights can be frozen to ``uniform`` only.
-            cut: the link from a word to a word of the text has no weight; the first may be ``generated``, for all tokens
-                that write others.
+            cut: the link from a word to a word of the text has no weight; ``generated`` is all that writes others.
             tokens: how many tokens are written at most.
             truncate, chat, seed, on_texts: as for ``ablate``.
 
