@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from attnviz.errors import UsageError, did_you_mean
 
-Kind = Literal["text", "number", "count", "weight", "share", "lift", "score", "change"]
+Kind = Literal["text", "number", "count", "weight", "share", "lift", "score", "change", "part"]
 """What the values of a column are, and so how a reader sees them.
 
 ``text``; a ``number`` in the unit that the column names; a ``count`` of things; a ``weight`` or a ``share`` of
 attention from 0 to 1; a ``lift``, how many times as much as expected; a ``score`` from −1 to 1; a
-``change`` of a number, with its sign.
+``change`` of a number, with its sign; a ``part`` of a difference, which may also be below 0 or above 1.
 """
 
 
@@ -37,6 +37,11 @@ class Column:
     kind: Kind = "text"
     shown: bool = True
     of: str = ""
+
+    @property
+    def signed(self) -> bool:
+        """Whether the sign of a value says as much as its size."""
+        return self.kind in ("change", "part")
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,6 +26,7 @@ from attnviz.cli.generate import generate
 from attnviz.cli.heads import heads
 from attnviz.cli.help import help_
 from attnviz.cli.models import models
+from attnviz.cli.patch import patch
 from attnviz.cli.relations import relations
 from attnviz.cli.schema import schema
 from attnviz.cli.show import show
@@ -72,6 +73,7 @@ for command in (
     align,
     ablate,
     contributions,
+    patch,
     generate,
     export,
     batch,

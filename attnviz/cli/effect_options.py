@@ -20,12 +20,9 @@ EFFECT = "Effect"
 
 
 @dataclass(frozen=True)
-class OneTextOptions:
-    """The text that the model reads, beside the argument."""
+class HowReadOptions:
+    """How texts are read."""
 
-    file: Annotated[
-        Path | None, typer.Option("--file", "-f", help="Read the text from a UTF-8 file.", rich_help_panel=TEXT)
-    ] = None
     chat: Annotated[
         bool, typer.Option("--chat", help="Put the text into the model's chat template.", rich_help_panel=TEXT)
     ] = False
@@ -35,8 +32,17 @@ class OneTextOptions:
 
 
 @dataclass(frozen=True)
-class EffectTextOptions(OneTextOptions):
-    """What the model reads, beside the argument: ``--target`` is a word that it may say next."""
+class OneTextOptions(HowReadOptions):
+    """The text that the model reads, beside the argument."""
+
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", help="Read the text from a UTF-8 file.", rich_help_panel=TEXT)
+    ] = None
+
+
+@dataclass(frozen=True)
+class EffectReadOptions(HowReadOptions):
+    """What the model reads beside a text: ``--target`` is a word that it may say next."""
 
     pair: Annotated[
         str | None, typer.Option(help="A second text, for models of sentence pairs.", rich_help_panel=TEXT)
@@ -56,6 +62,11 @@ class EffectTextOptions(OneTextOptions):
         found = {"pair": self.pair, "decoder_text": self.decoder_text}
         decoded = {name: None if value is None else decode_argument(value) for name, value in found.items()}
         return decoded | {"chat": self.chat, "truncate": self.truncate}
+
+
+@dataclass(frozen=True)
+class EffectTextOptions(EffectReadOptions, OneTextOptions):
+    """What the model reads, beside the argument."""
 
 
 @dataclass(frozen=True)

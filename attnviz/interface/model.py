@@ -11,6 +11,7 @@ from attnviz.interface.answering import Answering
 from attnviz.interface.contributing import Contributing
 from attnviz.interface.intervening import Intervening
 from attnviz.interface.judged import Judged
+from attnviz.interface.patching import Patching
 from attnviz.interface.rows import Given, check_given
 from attnviz.interface.text_answers import TextAnswering
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from attnviz.model.check.judge import Check, Judge, OnLayerChecked
 
 
-class Model(Judged, Answering, Contributing, Intervening, TextAnswering):
+class Model(Judged, Answering, Contributing, Intervening, Patching, TextAnswering):
     """A model that attends. Made by ``load``."""
 
     def check(

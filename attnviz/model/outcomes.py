@@ -95,6 +95,23 @@ class Readout:
             with self.backend.intervened(interventions):
                 yield number, self._hosted()
 
+    def logits(self, variants: Sequence[Sequence[Intervention]]) -> Iterator[tuple[int, Tensor]]:
+        """Yield the number of each of the ``variants`` and its ``logits``, as ``of`` does, and nothing else of it."""
+        if self.backend.name != "native":
+            for number, outcome in self.of(variants):
+                yield number, _given(outcome.logits)
+            return
+        for number, states in self.backend.run_variants(self.encoding, variants, self.target):
+            yield number, self.logits_of(states)
+
+    def logits_of(self, states: Tensor) -> Tensor:
+        """The logits of an ``Outcome``, from the last hidden states (T, C) of a native model."""
+        if self.backend.name != "native" or self.sort == "states":
+            raise TypeError("the states have no logits")
+        if self.sort == "label":
+            return self.backend.logits(self.encoding, states)
+        return self.backend.next_logits(states[-1:])[0]
+
     @cached_property
     def plain(self) -> Outcome:
         """What the model says without interventions."""
@@ -126,3 +143,9 @@ class Readout:
         following = torch.tensor(self.read.ids[start + 1 : start + 1 + len(logits)], device=logits.device)
         predicted = logits[: len(following)].double().log_softmax(-1)
         return -predicted.gather(-1, following[:, None].long())[:, 0]
+
+
+def _given(logits: Tensor | None) -> Tensor:
+    if logits is None:
+        raise ValueError("the model has no logits")
+    return logits

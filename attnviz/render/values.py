@@ -22,6 +22,6 @@ def formatted(value: Any, kind: Kind) -> str:
         return f"{value:.1f}×" if value < 100 else f"{value:,.0f}×"
     if kind == "weight" and 0 < value < 0.005:  # two digits would say that it is nothing
         return f"{value:.4f}" if value >= 0.00005 else "<0.0001"
-    if kind == "change":
-        return f"{value:+.3f}".replace("-", "−")
+    if kind in ("change", "part"):
+        return (f"{value:+.3f}" if kind == "change" else f"{100 * value:+.1f}%").replace("-", "−")
     return f"{value:.3g}" if kind == "number" else f"{value:.2f}"

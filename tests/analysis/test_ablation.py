@@ -238,12 +238,12 @@ def test_an_encoder_decoder_has_heads_of_three_kinds(family: str) -> None:
     each = next(each for (one, _), each in all_variants().items() if one == family)
     model = opened(made(each.model, each.config))
     found = model.ablate("The bank approved the loan", decoder_text="The river had the loan")
-    assert set(found["attention"].tolist()) == {"encoder", "decoder", "cross"}
+    assert set(found["map"].tolist()) == {"encoder", "decoder", "cross"}
     assert np.isfinite(found["kl"]).all()
     some = model.ablate("The bank", decoder_text="The river", heads=[(0, 1)])
-    assert some["attention"].tolist() == ["cross"]
+    assert some["map"].tolist() == ["cross"]
     encoder_only = model.ablate("The bank", decoder_text="The river", heads=[(0, 1)], attention="encoder")
-    assert encoder_only["attention"].tolist() == ["encoder"]
+    assert encoder_only["map"].tolist() == ["encoder"]
     with pytest.raises(UsageError, match="has no self attention"):
         model.ablate("The bank", decoder_text="The river", attention="self")
 
@@ -288,9 +288,8 @@ def test_bad_questions(given: dict[str, Any], message: str) -> None:
 
 def test_texts_that_do_not_fit() -> None:
     model = opened(decoder())
-    with pytest.raises(InputError, match="differ in length") as caught:
+    with pytest.raises(InputError, match=r"differ in length, \d+ and 5 tokens"):
         model.ablate(TEXT, as_="The bank.")
-    assert caught.value.message.count("tokens:") == 2
     with pytest.raises(InputError, match=r"no text has the \d+ tokens"):
         model.ablate(TEXT, freeze="mean", mean=["The bank."])
     with pytest.raises(InputError, match="no text could be used for a mean"):

@@ -167,8 +167,8 @@ def place_columns(places: Sequence[HeadPlace]) -> tuple[tuple[Column, ...], dict
         "head": np.array([place.head for place in places], np.int64),
     }
     if any(place.kind != "self" for place in places):
-        columns += (Column("attention", "whose attention: the encoder's, the decoder's, or from one to the other"),)
-        values["attention"] = np.array([place.kind for place in places], object)
+        columns += (Column("map", "whose attention: the encoder's, the decoder's, or from one to the other"),)
+        values["map"] = np.array([place.kind for place in places], object)
     return columns, values
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from attnviz.analysis.effects.ablation import Way
+from attnviz.analysis.effects.sides import require_same_length
 from attnviz.attention.interventions import Freeze, Mean
 from attnviz.attention.tile import Kind, Observer, Tile
 from attnviz.encoding import Encoding
@@ -197,16 +198,6 @@ def as_another(
         sums.frozen,
         {"way": "as", "other": text},
     )
-
-
-def require_same_length(ours: Encoding, theirs: Encoding) -> None:
-    """Raise an ``InputError`` where two texts have different numbers of tokens; its message lists both."""
-    if len(ours) != len(theirs):
-        rows = "".join(f"\n  {len(each)} tokens: {' '.join(each.tokens)}" for each in (ours, theirs))
-        raise InputError(
-            f"the two texts differ in length, so that their tokens do not correspond:{rows}",
-            hint="Change words for others of as many tokens.",
-        )
 
 
 def _texts(done: int, failed: int) -> str:

@@ -101,9 +101,7 @@ class Native:
             ModelError: the tokenizer and the model do not belong together, or the result is not finite; the message
                 names the tensors that are not finite.
         """
-        tokens = len(encoding) + len(target or ())
-        size, width = self._sizes
-        with _threads(1 if tokens * (size + tokens * width) < _SHORT else torch.get_num_threads()):
+        with _threads(1 if self.multiplications(encoding, target) < _SHORT else torch.get_num_threads()):
             return self._run(encoding, observers, target)
 
     def _run(self, encoding: Encoding, observers: Sequence[Observer], target: Encoding | None) -> Tensor:
@@ -157,6 +155,12 @@ class Native:
         """
         with torch.inference_mode():
             return self.language_head(states)
+
+    def multiplications(self, encoding: Encoding, target: Encoding | None = None) -> int:
+        """About how many numbers are multiplied in a run."""
+        tokens = len(encoding) + len(target or ())
+        size, width = self._sizes
+        return tokens * (size + tokens * width)
 
     @cached_property
     def _sizes(self) -> tuple[int, int]:
@@ -247,9 +251,8 @@ class Native:
         for stack, read in ((self.network.encoder, encoding), (self.network, target or encoding)):
             if stack:
                 _require(stack, read)
-        tokens = len(encoding) + len(target or ())
-        size, width = self._sizes
-        with _threads(1 if count * tokens * (size + tokens * width) < _SHORT else torch.get_num_threads()):
+        short = count * self.multiplications(encoding, target) < _SHORT
+        with _threads(1 if short else torch.get_num_threads()):
             for number, states in found:
                 require_finite(states, self.network.tensors)
                 yield number, states

@@ -60,9 +60,8 @@ def draw_answer(table: Table, style: Style | None = None) -> Figure:
     about = table.column(table.ranked)
     model = clean(str(table.about.get("model") or "")).rpartition("/")[2]
     notes = [f"{about.name.replace('_', ' ')}: {about.about}", *([f"Model: {model}"] if model else [])]
-    if about.kind == "change":
-        text = " ".join(clean(str(table.about.get("text", ""))).split())
-        notes.insert(0, f"Text: {shorten_to(text, SMALL, 3 * width)}")
+    if about.signed:
+        notes[:0] = _texts(table, 3 * width)
     if len(table) > len(shown):
         notes.append(f"The first {len(shown)} of {len(table):,} rows.")
     around = sheet.frame(style, table.title, notes, width)
@@ -75,6 +74,13 @@ def draw_answer(table: Table, style: Style | None = None) -> Figure:
         left, top = (EDGE + 0.3 + across + 0.35, top) if beside else (EDGE, top + down + 0.5)
     _draw_bars(page, shown, (left, top, width - EDGE - left, bars), style)
     return page.figure
+
+
+def _texts(table: Table, room: float) -> list[str]:
+    """The texts that a ``table`` is of, each in so many inches."""
+    names = [name for name in ("text", "clean", "corrupt") if name in table.about]
+    texts = [" ".join(clean(str(table.about[name])).split()) for name in names]
+    return [f"{name.capitalize()}: {shorten_to(text, SMALL, room)}" for name, text in zip(names, texts, strict=True)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +100,7 @@ def _by_head(table: Table) -> _Grid:
     layers, heads = sorted(set(places), key=lambda place: (place[0] == "cross", place)), sorted(set(table["head"]))
     found = np.full((len(layers), len(heads)), np.nan)
     cells = [layers.index(place) for place in places], [heads.index(head) for head in table["head"].tolist()]
-    signed, values = table.column(table.ranked).kind == "change", np.asarray(table[table.ranked], float)
+    signed, values = table.column(table.ranked).signed, np.asarray(table[table.ranked], float)
     if signed:  # the rows that come first are the largest
         found[cells[0][::-1], cells[1][::-1]] = values[::-1]
     else:
@@ -132,7 +138,7 @@ def _draw_bars(page: Sheet, table: Table, box: tuple[float, float, float, float]
     bar = min(_BARS, room - longest)
     values = np.nan_to_num(np.asarray(table[table.ranked], float))
     colours = [sheet.colours_of(style)(0.62)] * len(values)
-    if kind == "change":
+    if table.column(table.ranked).signed:
         colours = [sheet.two_sided(style, 1.0)[1](0.19 if value < 0 else 0.81) for value in values]
         values = abs(values)
     values = values.clip(0)

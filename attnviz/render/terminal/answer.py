@@ -99,9 +99,9 @@ class Rows:
         return line.append(self._bar(row, bar), "yellow" if self._takes(row) else "magenta") if bar else line
 
     def _takes(self, row: int) -> bool:
-        """Whether the ranked value is a change that is below zero."""
+        """Whether the ranked value has a sign, and is below zero."""
         ranked = self.table.ranked
-        return bool(self.table.column(ranked).kind == "change" and self.table[ranked][row] < 0)
+        return bool(self.table.column(ranked).signed and self.table[ranked][row] < 0)
 
     def _bar(self, row: int, room: int) -> str:
         values = self.table[self.table.ranked]
