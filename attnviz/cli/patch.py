@@ -77,7 +77,7 @@ def patch(
     if clean is None or corrupt is None:
         raise UsageError(
             "two texts are needed, a clean one and a corrupt one",
-            hint='Give: attnviz patch "Paris is in" "Rome is in" --target France --against Italy',
+            hint='Give both: attnviz patch "Paris is in" "Rome is in" --target France --against Italy',
         )
     texts = [source.read_text(each, None, "patch") for each in (clean, corrupt)]
     asked: dict[str, Any] = {"what": what, "path": path, "through_mlps": through_mlps, "heads": head_names(head)}

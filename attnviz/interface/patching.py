@@ -31,7 +31,7 @@ class Patching(Opened):
         target: str | int | None = None,
         against: str | int | None = None,
         what: Literal["output", "pattern"] = "output",
-        path: str | Heads | None = None,
+        path: str | tuple[int, int] | Heads | None = None,
         through_mlps: bool = False,
         heads: Heads | None = None,
         attention: Kind | None = None,
@@ -53,7 +53,8 @@ class Patching(Opened):
             against: the word or label whose logit is subtracted; None where there is no ``target`` either is what it
                 predicts of ``corrupt``.
             what: what of a head comes from the clean text: its ``output``, or its ``pattern``, the weights.
-            path: ``"all"``; a head, to have all ways from it; or two heads, to have those from the first to the second.
+            path: ``"all"``; a head, (layer, head), to have all ways from it; two of them in a list, to have those from
+                the first to the second; or the same by name, ``"5.7"`` and ``"5.7,6.1"``.
             through_mlps: with ``path``: ways may lead through MLPs, as Wang et al. (2022) count them.
             heads: only these; None for all. With ``path="all"``, the ways from these.
             attention: ``encoder``, ``decoder`` or ``cross``, of an encoder–decoder: whose heads are patched.
@@ -116,7 +117,13 @@ class Patching(Opened):
         return encoding, decoder_start(self.checkpoint.tokenizer, start)
 
     def _edges(
-        self, sides: Sides, path: str | Heads, heads: Heads | None, attention: Kind | None, *, through_mlps: bool
+        self,
+        sides: Sides,
+        path: str | tuple[int, int] | Heads,
+        heads: Heads | None,
+        attention: Kind | None,
+        *,
+        through_mlps: bool,
     ) -> list[Edge]:
         """The ways that are asked for."""
         from attnviz.analysis.effects.path_patching import edges_from
@@ -133,7 +140,7 @@ class Patching(Opened):
         else:
             if heads is not None:
                 raise UsageError("both a path and heads are given", hint="Heads go with `path` all, or without `path`.")
-            first, *rest = read_heads(path.split(",") if isinstance(path, str) else path)
+            first, *rest = read_heads(_ends(path))
             if len(rest) > 1 or (rest and rest[0][1] is None):
                 raise UsageError(f"`path` is {path!r}, expected one head, two, or all", hint="Write 2.1 or 2.1,5.4.")
             if rest and len(counts) == 1:
@@ -143,3 +150,10 @@ class Patching(Opened):
         return [
             edge for each in senders for edge in edges_from(network, each, receiver, through_mlps=through_mlps)
         ]  # fmt: skip
+
+
+def _ends(path: str | tuple[int, int] | Heads) -> Heads:
+    """The one or two heads of a path."""
+    if isinstance(path, str):
+        return path.split(",")
+    return [path] if isinstance(path[0], int) else path  # type: ignore[list-item, return-value]

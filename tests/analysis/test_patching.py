@@ -121,6 +121,7 @@ def test_ways_and_who_reads_them(model: Any) -> None:
         assert row["patched"] == pytest.approx(rows[row["to"], row["by"]]["patched"], abs=1e-10)
     every = model.patch(CLEAN, CORRUPT, path="all", **ASKED)
     assert len(every) == sum(4 * (8 * (2 - layer) + 3 - layer + 1) for layer in range(3))
+    assert model.patch(CLEAN, CORRUPT, path=(0, 1), **ASKED).to_pandas().equals(table.to_pandas())
     again = {(row["to"], row["by"]): row["patched"] for row in every.rows() if row["from"] == "L0 H1"}
     assert again == {at: pytest.approx(row["patched"], abs=1e-10) for at, row in rows.items()}
     through = model.patch(CLEAN, CORRUPT, path="0.1", through_mlps=True, **ASKED)
