@@ -82,6 +82,33 @@ with torch.inference_mode():
         found.append((entropy, distance, *top))
 print(len(found))
 """
+ONE_BY_ONE = """
+import subprocess, sys
+*command, layers, heads = sys.argv[1:]
+for layer in range(int(layers)):
+    for head in range(int(heads)):
+        given = [sys.executable, "-c", *command, "--head", f"{layer}.{head}"]
+        subprocess.run(given, check=True, stdout=subprocess.DEVNULL)
+"""
+HOOKED = (
+    LOAD.format(kind="ForCausalLM", attention="sdpa")
+    + """
+inputs = tokenizer(text, return_tensors="pt")
+layers, size = model.model.layers, model.config.head_dim
+with torch.inference_mode():
+    plain = model(**inputs, use_cache=False).logits[0, -1].log_softmax(-1)
+    found = {}
+    for i, layer in enumerate(layers):
+        for head in range(model.config.num_attention_heads):
+            def silence(_, given):
+                given[0][..., head * size : (head + 1) * size] = 0
+            hook = layer.self_attn.o_proj.register_forward_pre_hook(silence)
+            without = model(**inputs, use_cache=False).logits[0, -1].log_softmax(-1)
+            found[i, head] = float((plain.exp() * (plain - without)).sum())
+            hook.remove()
+print(sorted(found.items(), key=lambda each: -each[1])[:12])
+"""
+)
 TORCH = "import torch"
 OTHER = "The bank flooded the meadow because the river had strong currents."
 
@@ -179,6 +206,18 @@ def rows(folder: Path, treebank: Path, model: Path, bundle: Path) -> dict[str, R
         "norm long": Row(
             "`show --weights norm` of 2,900 words", "`show` of them", [*long, "--weights", "norm"], ATTNVIZ,
             tuple(long), 1.5,
+        ),
+        "ablate": Row(
+            "`ablate` of a sentence, 72 heads", "72 times `ablate --head`", ["ablate", SENTENCE], ONE_BY_ONE,
+            (ATTNVIZ, "ablate", SENTENCE, "6", "12"), 8.0, faster=True,
+        ),
+        "ablate decoder": Row(
+            "`ablate` of 15 words, 270 heads of SmolLM2", "`show` of them",
+            ["ablate", SENTENCE, "--model", str(model)], ATTNVIZ, ("show", SENTENCE, *small), 20.0,
+        ),
+        "ablate hooks": Row(
+            "`ablate` of 15 words, 270 heads of SmolLM2", "a script: 270 forward passes with hooks",
+            ["ablate", SENTENCE, "--model", str(model)], HOOKED, (*given, text("e.txt", SENTENCE)), 1.0, faster=True,
         ),
         "large batch": Row("the same, 20,000", sorted32, [*batch, most], CORPUS, (*kept, most), time=2.5, faster=True),
         "one document": Row("`batch` of one sentence", "import torch", [*batch, one], TORCH, time=2.0),
