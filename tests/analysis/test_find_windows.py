@@ -142,7 +142,8 @@ def test_what_looks_at_a_word_in_windows(model: Model) -> None:
     for link in row.best:
         assert link.weight == pytest.approx(given[link.query_index].max(), rel=1e-5)
         assert link.weight == pytest.approx(given[link.query_index][link.layer, link.head], rel=1e-5)
-    means = {i: float(each.mean()) for i, each in enumerate(given) if i != row.query_index}
+    counted = [i for i in range(len(words)) if observation.query_mask[i] and i != row.query_index]
+    means = {i: float(given[i].mean()) for i in counted}
     largest = sorted(means, key=lambda i: -means[i])[: len(row.average)]
     assert [i for i, _ in row.average] == largest
     assert [weight for _, weight in row.average] == pytest.approx([means[i] for i in largest], rel=1e-5)
