@@ -19,6 +19,7 @@ from attnviz.attention.observers import Weights
 from attnviz.attention.observers.changed import KeptContexts
 from attnviz.errors import InputError, UsageError
 from attnviz.model.outcomes import Readout
+from attnviz.render.figure.head_maps import maps_of
 from tests.analysis.test_ablation import BERT, TEXT, decoder, encoder, opened
 from tests.analysis.test_circuits import induction_by_hand
 from tests.model.test_classifiers import made, tokenizer
@@ -129,6 +130,19 @@ def test_ways_and_who_reads_them(model: Any) -> None:
     assert {row["to"]: row["patched"] for row in through.rows()}["output"] != pytest.approx(
         rows["output", ""]["patched"], abs=1e-4
     )
+
+
+def test_a_picture_has_maps_of_ways_by_query_key_and_value(model: Any, tmp_path: Path) -> None:
+    table = model.patch(CLEAN, CORRUPT, path="0.1", **ASKED)
+    query, key, value = maps_of(table)
+    rows = {(row["to"], row["by"]): row["share"] for row in table.rows()}
+    assert (query.layers, query.heads) == (["L1", "L2"], ["H0", "H1", "H2", "H3"])
+    assert query.values[1, 3] == rows["L2 H3", "query"]
+    assert key.values[0].tolist() == [rows["L1 H0–1", "key"]] * 2 + [rows["L1 H2–3", "key"]] * 2
+    assert value.title == "by value"
+    assert maps_of(model.patch(CLEAN, CORRUPT, path="all", **ASKED)) == []
+    assert maps_of(model.patch(CLEAN, CORRUPT, path="2.1", **ASKED)) == []  # no head comes after
+    table.plot().savefig(tmp_path / "ways.png")
 
 
 def test_labels_of_a_classifier_move_back() -> None:

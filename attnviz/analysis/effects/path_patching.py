@@ -35,6 +35,7 @@ _NUMBERS = tuple(
         ("from_head", "its number"),
         ("to_layer", "the layer of what reads"),
         ("to_head", "the number of the head that reads, of several the first"),
+        ("to_heads", "how many heads read"),
     )
 )
 _STRAIGHT = (
@@ -160,6 +161,7 @@ def _row(network: Network, edge: Edge) -> dict[str, Any]:
     found = {
         "from": sender.name, "from_layer": sender.layer, "from_head": sender.head,
         "by": "" if receiver.head is None else receiver.part, "to_layer": receiver.layer, "to_head": None,
+        "to_heads": None,
     }  # fmt: skip
     of = "" if receiver.kind == "self" else f"{receiver.kind} "
     if receiver.part == "output":
@@ -168,7 +170,7 @@ def _row(network: Network, edge: Edge) -> dict[str, Any]:
         return found | {"to": f"{of}L{receiver.layer} MLP"}
     first, count = _heads(network, receiver)
     others = f"–{first + count - 1}" if count > 1 else ""
-    return found | {"to": f"{of}L{receiver.layer} H{first}{others}", "to_head": first}
+    return found | {"to": f"{of}L{receiver.layer} H{first}{others}", "to_head": first, "to_heads": count}
 
 
 def _shared(network: Network, edges: Sequence[Edge]) -> list[str]:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from attnviz.analysis.table import Table
 from attnviz.errors import UsageError
 from attnviz.render.figure import sheet
 from attnviz.render.figure.fonts import shorten_to, text_width
+from attnviz.render.figure.head_maps import draw_maps, maps_of
 from attnviz.render.figure.relations import draw_relations
 from attnviz.render.figure.roles import draw_clusters, draw_roles
 from attnviz.render.figure.sheet import EDGE, LABEL, SMALL, Sheet
@@ -52,11 +50,12 @@ def draw_answer(table: Table, style: Style | None = None) -> Figure:
         )
     width = style.given_width or _WIDE
     shown = table.top(_ROWS)
-    heads = table.heads
-    grid = _by_head(heads) if heads.of_heads and len(heads) else None
-    beside = grid is not None and width > 5
-    across = min(_MAP, width * 0.4) if beside else width - 2 * EDGE - 0.4
-    down = min(across * len(grid.layers) / max(len(grid.heads), 1), 3.4) if grid is not None else 0.0
+    maps = maps_of(table)
+    beside = bool(maps) and width > 5
+    across = min(_MAP * (1 + 0.3 * (len(maps) > 1)), width * 0.4) if beside else width - 2 * EDGE - 0.4
+    down = min(across / len(maps) * maps[0].tall, 3.4) if maps else 0.0
+    if len(maps) > 1 and beside:
+        down = min(max(down, _LINE * 1.2 * len(maps[0].layers)), 3.0)
     about = table.column(table.ranked)
     model = clean(str(table.about.get("model") or "")).rpartition("/")[2]
     notes = [f"{about.name.replace('_', ' ')}: {about.about}", *([f"Model: {model}"] if model else [])]
@@ -66,12 +65,12 @@ def draw_answer(table: Table, style: Style | None = None) -> Figure:
         notes.append(f"The first {len(shown)} of {len(table):,} rows.")
     around = sheet.frame(style, table.title, notes, width)
     bars = _LINE * len(shown) + 0.1
-    inside = max(down + 0.45, bars) if beside else (down + 0.55 if grid is not None else 0) + bars
+    inside = max(down + 0.45, bars) if beside else (down + 0.55 if maps else 0) + bars
     page = sheet.new_sheet(style, around, around.above + inside + around.below)
     top, left = around.above + 0.05, EDGE
-    if grid is not None:
-        _draw_map(page, grid, (EDGE + 0.3, top + 0.2, across, down), style)
-        left, top = (EDGE + 0.3 + across + 0.35, top) if beside else (EDGE, top + down + 0.5)
+    if maps:
+        indent = draw_maps(page, maps, (EDGE, top + 0.2, across, down), style)
+        left, top = (EDGE + indent + across + 0.35, top) if beside else (EDGE, top + down + 0.5)
     _draw_bars(page, shown, (left, top, width - EDGE - left, bars), style)
     return page.figure
 
@@ -80,47 +79,16 @@ def _texts(table: Table, room: float) -> list[str]:
     """The texts that a ``table`` is of, each in so many inches."""
     names = [name for name in ("text", "clean", "corrupt") if name in table.about]
     texts = [" ".join(clean(str(table.about[name])).split()) for name in names]
-    return [f"{name.capitalize()}: {shorten_to(text, SMALL, room)}" for name, text in zip(names, texts, strict=True)]
+    return [
+        f"{name.capitalize()}{_score(table, name)}: {shorten_to(text, SMALL, room)}"
+        for name, text in zip(names, texts, strict=True)
+    ]
 
 
-@dataclass(frozen=True, eq=False)
-class _Grid:
-    """The names of layers and heads, and the largest value of each head (L, H); NaN where it has none."""
-
-    layers: list[str]
-    heads: list[str]
-    values: NDArray[np.float64]
-    signed: bool
-
-
-def _by_head(table: Table) -> _Grid:
-    """The heads of a ``table``; where they are of several maps, those of each map below each other."""
-    kinds = table["map"].tolist() if "map" in table.values else [""] * len(table)
-    places = list(zip(map(str, kinds), table["layer"].tolist(), strict=True))
-    layers, heads = sorted(set(places), key=lambda place: (place[0] == "cross", place)), sorted(set(table["head"]))
-    found = np.full((len(layers), len(heads)), np.nan)
-    cells = [layers.index(place) for place in places], [heads.index(head) for head in table["head"].tolist()]
-    signed, values = table.column(table.ranked).signed, np.asarray(table[table.ranked], float)
-    if signed:  # the rows that come first are the largest
-        found[cells[0][::-1], cells[1][::-1]] = values[::-1]
-    else:
-        np.fmax.at(found, cells, values)
-    names = [f"L{layer}{f' {kind}' if kind == 'cross' else ''}" for kind, layer in layers]
-    return _Grid(names, [f"H{head}" for head in heads], found, signed)
-
-
-def _draw_map(page: Sheet, grid: _Grid, box: tuple[float, float, float, float], style: Style) -> None:
-    axes = page.axes(*box)
-    low, high = float(min(np.nanmin(grid.values), 0)), float(np.nanmax(grid.values))
-    norm, colours = Normalize(low, high or 1), sheet.colours_of(style)
-    if grid.signed:
-        norm, colours = sheet.two_sided(style, max(-low, high) or 1.0)
-    axes.imshow(grid.values, cmap=colours, norm=norm, interpolation="nearest", aspect="auto")
-    axes.xaxis.tick_top()
-    for axis, names, inches in ((axes.xaxis, grid.heads, box[2]), (axes.yaxis, grid.layers, box[3])):
-        room = text_width("H00 ", SMALL) if axis is axes.xaxis else 0.12
-        step = max(1, int(np.ceil(room * len(names) / max(inches, 0.01))))
-        axis.set_ticks(list(range(0, len(names), step)), names[::step], size=SMALL)
+def _score(table: Table, name: str) -> str:
+    """The score that a text has, in brackets, if it has one."""
+    score = table.about.get(f"{name}_score")
+    return "" if score is None else f" ({formatted(score, 'change')})"
 
 
 def _draw_bars(page: Sheet, table: Table, box: tuple[float, float, float, float], style: Style) -> None:
