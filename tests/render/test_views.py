@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import itertools
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -130,6 +131,14 @@ def test_several_heads_share_one_scale_unless_each_has_its_own() -> None:
     assert [image.get_clim()[1] for image in images] == pytest.approx([0.9, 0.45])
     assert "each head has a scale of its own" in notes(own)
     assert {"L0 H0  to 90 %", "L0 H1  to 45 %"} <= set(written(own))
+
+
+def test_numbers_of_several_heads_are_in_one_unit() -> None:
+    weights = peaked((1, 2, 6), {(0, 0, 1, 2): 1.5, (0, 1, 3, 4): 0.25})
+    measured = replace(sentence(weights), measure="norm")
+    figure = heads_figure(measured, Style(dpi=60), heads=Heads((0,), (0, 1)))
+    assert {"1.5", "0.2"} <= set(written(figure))
+    assert "2.5" not in written(figure)
 
 
 def test_a_scale_ends_where_it_is_told_to_and_says_what_lies_above() -> None:

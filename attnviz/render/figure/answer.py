@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from attnviz.analysis.table import Table
 from attnviz.errors import UsageError
 from attnviz.render.figure import sheet
+from attnviz.render.figure.contributions import draw_words
 from attnviz.render.figure.fonts import shorten_to, text_width
 from attnviz.render.figure.head_maps import draw_maps, maps_of
 from attnviz.render.figure.relations import draw_relations
@@ -44,6 +45,8 @@ def draw_answer(table: Table, style: Style | None = None) -> Figure:
         return draw_clusters(table, style) if "cluster" in table.values else draw_roles(table, style)
     if table.name in _OWN and len(table) and table.about.get("heads") != "all":
         return _OWN[table.name](table, style)
+    if table.name == "contributions" and "word_index" in table.values and "map" not in table.values and len(table):
+        return draw_words(table, style)
     if not table.ranked or not len(table):
         raise UsageError(
             "there is nothing to draw: the table has no ranked rows", hint="Write .csv, .json or .parquet."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -84,7 +85,8 @@ def _heatmaps(units: Reading, heads: Sequence[HeadMap], style: Style) -> tuple[l
     side = min(style.size) if style.size else style.width or BIG + _MARGIN
     room = max(0.5, side - _MARGIN) / math.ceil(math.sqrt(len(heads)))
     most = NAMED if named else min(_CELLS, int(room * style.dpi))
-    return [pool(heatmap, most, most) for heatmap in whole], named
+    exponent = min(heatmap.exponent for heatmap in whole)  # one unit for the numbers in all
+    return [replace(pool(heatmap, most, most), exponent=exponent) for heatmap in whole], named
 
 
 def _largest(units: Reading, head: HeadMap, heatmap: Heatmap) -> float:
