@@ -11,6 +11,7 @@ from attnviz.cli import source
 from attnviz.cli.answers import AnswerOptions, give_answer
 from attnviz.cli.effect_options import EFFECT, EffectReadOptions, TargetOptions, head_names
 from attnviz.cli.options import TEXT, ModelOptions, spread
+from attnviz.cli.parsing import parse_heads
 from attnviz.errors import UsageError
 
 
@@ -60,6 +61,9 @@ def patch(
             rich_help_panel=EFFECT,
         ),
     ] = None,
+    layer: Annotated[
+        str | None, typer.Option(metavar="N,N-N", help="Only the heads of these layers.", rich_help_panel=EFFECT)
+    ] = None,
     which: Annotated[
         Literal["encoder", "decoder", "cross"] | None,
         typer.Option("--map", metavar="WHICH", help="Whose heads, of an encoder–decoder.", rich_help_panel=EFFECT),
@@ -79,8 +83,11 @@ def patch(
             "two texts are needed, a clean one and a corrupt one",
             hint='Give both: attnviz patch "Paris is in" "Rome is in" --target France --against Italy',
         )
+    heads = head_names(head)
+    if layer is not None:
+        heads = [*(heads or ()), *(f"{number}.*" for number in parse_heads(layer, None).layers or ())]
     texts = [source.read_text(each, None, "patch") for each in (clean, corrupt)]
-    asked: dict[str, Any] = {"what": what, "path": path, "through_mlps": through_mlps, "heads": head_names(head)}
+    asked: dict[str, Any] = {"what": what, "path": path, "through_mlps": through_mlps, "heads": heads}
     asked |= {"attention": which, **reading.given(), **wanted.wanted()}
     loaded = model.load()
     source.explain(loaded)

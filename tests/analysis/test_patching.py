@@ -242,3 +242,24 @@ def test_long_rows_of_tokens_stand_one_under_the_other(model: Any) -> None:
     assert max(map(len, rows)) <= 76
     assert len(rows) % 2 == 0
     assert len(rows) > 4
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_the_figures_of_the_manual(real_decoder: Path) -> None:
+    """Names in SmolLM2: one head writes the answer, and another reads that there and speaks against it."""
+    model = attnviz.load(real_decoder)
+    clean = "When Mary and John went to the store, John gave a drink to"
+    corrupt = "When Mary and John went to the store, Mary gave a drink to"
+    asked = {"target": "Mary", "against": "John"}
+    heads = by_head(model.patch(clean, corrupt, heads=["23.3", "24.4", "17.4"], **asked))
+    assert [heads[at]["share"] for at in ((23, 3), (24, 4), (17, 4))] == [
+        pytest.approx(each, abs=0.01) for each in (0.584, -0.25, 0.178)
+    ]
+    looks = by_head(model.patch(clean, corrupt, heads=["23.3", "17.4"], what="pattern", **asked))
+    assert [looks[at]["share"] for at in ((23, 3), (17, 4))] == [
+        pytest.approx(each, abs=0.01) for each in (-0.017, 0.178)
+    ]
+    ways = {row["by"]: row["share"] for row in model.patch(clean, corrupt, path="23.3,24.4", **asked).rows()}
+    assert ways["query"] == pytest.approx(-0.162, abs=0.01)
+    assert abs(ways["key"]) + abs(ways["value"]) < 0.05

@@ -34,6 +34,13 @@ def test_heads_are_ranked_by_what_they_move_back(patch: Run) -> None:
     assert "The texts differ in token 2, river → bank." in said
 
 
+def test_some_layers_and_heads(patch: Run) -> None:
+    rows = json.loads(patch(*TEXTS, *ASKED, "--layer", "1-2", "--head", "0.3", "--json").out)["rows"]
+    assert sorted((row["layer"], row["head"]) for row in rows) == [
+        (0, 3), *((layer, head) for layer in (1, 2) for head in range(4))
+    ]  # fmt: skip
+
+
 def test_ways_are_ranked(patch: Run) -> None:
     result = patch(*TEXTS, *ASKED, "--path", "0.1")
     assert result.lines[0].startswith("By which way does L0 H1 restore ' loan' against ' river'?")
@@ -88,6 +95,8 @@ def test_an_encoder_decoder(run: Run, tiny_t5: Path) -> None:
         ((*TEXTS, "--path", "0.1,0.2"), ExitCode.USAGE, "nothing goes straight from L0 H1 to L0 H2"),
         ((*TEXTS, "--path", "9.1"), ExitCode.USAGE, "there is no layer 9"),
         ((*TEXTS, "--head", "0.9"), ExitCode.USAGE, "layer 0 has no head 9"),
+        ((*TEXTS, "--layer", "9"), ExitCode.USAGE, "there is no layer 9"),
+        ((*TEXTS, "--layer", "x"), ExitCode.USAGE, "--layer is 'x', expected numbers"),
         ((*TEXTS, "--head", "nine"), ExitCode.USAGE, "'nine' is no head"),
         ((*TEXTS, "--through-mlps"), ExitCode.USAGE, "--through-mlps is of ways, and no --path is given"),
         ((*TEXTS, "--what", "outptu"), ExitCode.USAGE, "Did you mean output?"),

@@ -17,6 +17,7 @@ from attnviz.render.figure.style import Style
 
 _GAP = 0.12
 """Inches between two maps."""
+_KINDS = ("", "self", "encoder", "decoder", "cross")
 _PARTS = ("query", "key", "value")
 
 
@@ -81,7 +82,7 @@ def _by_head(table: Table) -> HeadMap:
     """The heads of a ``table``; where they are of several maps, those of each map below each other."""
     kinds = table["map"].tolist() if "map" in table.values else [""] * len(table)
     places = list(zip(map(str, kinds), table["layer"].tolist(), strict=True))
-    layers, heads = sorted(set(places), key=lambda place: (place[0] == "cross", place)), sorted(set(table["head"]))
+    layers, heads = sorted(set(places), key=lambda place: (_KINDS.index(place[0]), place)), sorted(set(table["head"]))
     found = np.full((len(layers), len(heads)), np.nan)
     cells = [layers.index(place) for place in places], [heads.index(head) for head in table["head"].tolist()]
     signed, values = table.column(table.ranked).signed, np.asarray(table[table.ranked], float)
@@ -89,7 +90,8 @@ def _by_head(table: Table) -> HeadMap:
         found[cells[0][::-1], cells[1][::-1]] = values[::-1]
     else:
         np.fmax.at(found, cells, values)
-    names = [f"L{layer}{f' {kind}' if kind in ('encoder', 'cross') else ''}" for kind, layer in layers]
+    plain = "" if "encoder" in kinds else "decoder"  # where the decoder's are beside its cross-attention alone
+    names = [f"L{layer}" if kind in ("", plain) else f"L{layer} {kind}" for kind, layer in layers]
     return HeadMap(names, [f"H{head}" for head in heads], found, signed)
 
 
