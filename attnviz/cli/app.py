@@ -19,6 +19,7 @@ from attnviz.cli.compare import compare
 from attnviz.cli.console import output, print_error
 from attnviz.cli.contributions import contributions
 from attnviz.cli.cost import cost
+from attnviz.cli.explore import explore
 from attnviz.cli.export import export
 from attnviz.cli.find import find
 from attnviz.cli.flags import flags_of, with_flags
@@ -66,6 +67,7 @@ def attnviz(
 
 for command in (
     show,
+    explore,
     find,
     heads,
     relations,

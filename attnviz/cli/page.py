@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import webbrowser
+from collections.abc import Sequence
 from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -103,10 +104,11 @@ def require_page_options(maps: MapOptions, given: dict[str, Any]) -> None:
 
 
 def command_of(
-    text: str | None, start: list[str] | None, reading: TextOptions, model: ModelOptions, maps: MapOptions
-) -> str:
-    """The ``attnviz show`` that shows the same, without its layer, head and word."""
-    words = ["attnviz", "show", *([] if text is None else [text])]
+    text: str | None, start: list[str] | None, reading: TextOptions, model: ModelOptions, maps: MapOptions,
+    *, name: str = "show", more: Sequence[str] = (),
+) -> str:  # fmt: skip
+    """The command of a ``name`` that shows the same, with ``more`` words behind the text, without layer and head."""
+    words = ["attnviz", name, *([] if text is None else [text]), *more]
     for value in start or ():
         words += ["--from", value]
     for options in (reading, model, maps):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 CHAPTERS = (
     "reading",
+    "explore",
     "commands",
     "answers",
     "effects",

@@ -65,9 +65,14 @@ def _between(colours: tuple[str, ...], count: int) -> Colours:
 
 def value_colours(values: NDArray[np.floating], low: float, high: float, name: str = "ember") -> Colours:
     """Return the colour of each value between ``low`` and ``high``, (…, 3); values outside are clipped."""
+    return np.asarray(colour_table(name)[value_steps(values, low, high)])
+
+
+def value_steps(values: NDArray[np.floating], low: float, high: float) -> NDArray[np.intp]:
+    """Return which of a palette's 256 colours each value between ``low`` and ``high`` has, (…)."""
     span = high - low if high > low else 1.0
     steps = np.clip((values - low) / span, 0, 1) * 255
-    return np.asarray(colour_table(name)[np.nan_to_num(steps).round().astype(int)])
+    return np.asarray(np.nan_to_num(steps).round(), np.intp)
 
 
 def is_light(colour: NDArray[Any]) -> bool:

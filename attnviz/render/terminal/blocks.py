@@ -26,7 +26,7 @@ _TALL = 10
 """The most lines of vertical column labels."""
 _SCALE = 24
 """The columns of the colour scale."""
-_SHADES = " ·:-=+*#%@"
+SHADES = " ·:-=+*#%@"
 """Ten steps from nothing to the largest weight, for terminals without colour."""
 
 
@@ -116,13 +116,13 @@ def _narrow_labels(heatmap: Heatmap, label: int, cell: int) -> Iterator[Text]:
     if heatmap.numbers is not None:
         pooled = heatmap.across > 1 and not heatmap.named
         names = _numbered_names(heatmap, 1) if pooled else [str(number) for number in heatmap.numbers[1]]
-        yield Text(" " * (label + 1) + _ticks([name.strip() for name in names], cell))
+        yield Text(" " * (label + 1) + ticks([name.strip() for name in names], cell))
         if pooled or heatmap.named:
             return
     yield from _column_labels(heatmap, label, cell)
 
 
-def _ticks(names: Sequence[str], cell: int) -> str:
+def ticks(names: Sequence[str], cell: int) -> str:
     """Return ``names`` at equal steps as far as they have room, each where its column begins."""
     step = -(-(min(max(map(width, names)), _TICK) + 2) // cell)
     line = ""
@@ -159,7 +159,7 @@ def _numbered(heatmap: Heatmap, label: int, cell: int, plain: bool) -> Iterator[
     for name, row, tints in zip(heatmap.rows, heatmap.values, colours, strict=True):
         line = Text((fit if heatmap.named else fit_right)(name, label) + " ")
         for value, tint in zip(row, tints, strict=True):
-            number = _in_cell(_number(float(value), heatmap), cell)
+            number = _in_cell(cell_number(float(value), heatmap), cell)
             if np.isnan(value):
                 line.append(number, "dim")
             elif plain:
@@ -172,13 +172,16 @@ def _numbered(heatmap: Heatmap, label: int, cell: int, plain: bool) -> Iterator[
 
 def _needed(heatmap: Heatmap) -> int:
     """Return the columns that a cell with its number takes."""
-    return 1 + max(len(_number(float(value), heatmap)) for value in heatmap.values.flat)
+    return 1 + max(len(cell_number(float(value), heatmap)) for value in heatmap.values.flat)
 
 
-def _number(value: float, heatmap: Heatmap) -> str:
+def cell_number(value: float, heatmap: Heatmap) -> str:
     """Format a value in at most three columns: a weight in percent, others with a decimal if it fits."""
     if np.isnan(value):
         return "–"
+    if value < 0:
+        shown = cell_number(-value, heatmap)
+        return f"−{shown}" if shown.strip("0.") else shown
     value *= 10.0**heatmap.exponent
     if heatmap.percent:
         return f"{100 * value:.0f}" if value >= 0.005 else ""
@@ -203,9 +206,9 @@ def _halved(heatmap: Heatmap, label: int, cell: int) -> Iterator[Text]:
 
 def _shaded(heatmap: Heatmap, label: int, cell: int) -> Iterator[Text]:
     """Yield one row per line; the larger the weight, the darker the character."""
-    steps = np.clip((heatmap.values - heatmap.low) / (heatmap.high - heatmap.low or 1), 0, 1) * (len(_SHADES) - 1)
+    steps = np.clip((heatmap.values - heatmap.low) / (heatmap.high - heatmap.low or 1), 0, 1) * (len(SHADES) - 1)
     for name, row in zip(_numbered_names(heatmap, 0), np.nan_to_num(steps).round().astype(int), strict=True):
-        yield Text(_row_label(name, label, heatmap) + " " + "".join(_SHADES[step] * cell for step in row))
+        yield Text(_row_label(name, label, heatmap) + " " + "".join(SHADES[step] * cell for step in row))
 
 
 def _hex(colour: palette.Colours) -> str:
@@ -214,10 +217,10 @@ def _hex(colour: palette.Colours) -> str:
 
 def _scale(heatmap: Heatmap, label: int, room: int, plain: bool) -> Text:
     """Return the colours, or shades, between the lowest and the highest value."""
-    low, high = (_number(value, heatmap) or "0" for value in (heatmap.low, heatmap.high))
+    low, high = (cell_number(value, heatmap) or "0" for value in (heatmap.low, heatmap.high))
     line = Text(" " * (label + 1) + f"{low} ")
     if plain:
-        line.append(_SHADES)
+        line.append(SHADES)
     else:
         for tint in palette.value_colours(np.linspace(0, 1, max(2, min(_SCALE, room - 8))), 0, 1):
             line.append(" ", Style(bgcolor=_hex(tint)))

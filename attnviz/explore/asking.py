@@ -1,0 +1,182 @@
+"""What the explorer is asked in words: other texts and heads, links, ablations, and what is saved."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from attnviz.analysis.text import compare as comparing
+from attnviz.analysis.text.find import find_links
+from attnviz.errors import AttnvizError
+from attnviz.explore import view as views
+from attnviz.explore.command import options_of, picture_request
+from attnviz.explore.material import Material
+from attnviz.explore.screens import Answer, Ask
+from attnviz.explore.session import Session
+from attnviz.explore.showing import Showing
+from attnviz.explore.source import Source
+from attnviz.explore.view import View
+from attnviz.record import Observation, Pairs, Spread
+
+
+class Asking(Showing):
+    """Asks for words, and shows answers; ``said`` are the commands that make again what was saved."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self.said: list[str] = []
+
+    def action_find_word(self) -> None:
+        """Find a word in the text."""
+
+        def go(found: tuple[str, ...] | None) -> None:
+            if found and found[0].strip():
+                self.go_to_word(found[0].strip())
+
+        about = "A word, the second one (bank:2), several words, or /a pattern/."
+        self.push_screen(Ask("Find a word", [("Word", "")], about), go)
+
+    def action_find_links(self) -> None:
+        """Which heads take one word to another?"""
+        link = self.scene.link
+
+        def go(found: tuple[str, ...] | None) -> None:
+            if found:
+                self.find(*found)
+
+        self.push_screen(
+            Ask("Which heads take one word to another?", [("From", link.query), ("To", link.key)],
+                "Leave one empty for all words."), go
+        )  # fmt: skip
+
+    def find(self, from_: str, to: str) -> None:
+        """Show which heads take some words to others."""
+        pairs = Pairs(*(tuple(filter(None, (each.strip(),))) for each in (from_, to)))
+        if pairs == Pairs():
+            self.say("no words are given to look for", "error")
+            return
+        source, request = self.source, self.request(pairs=pairs)
+        self.in_thread(lambda: find_links(source.observe(request, lambda *_: None)), self._answer, "looking for links")
+
+    def _answer(self, table: Any) -> None:
+        """Show a table; a row that is chosen leads to its head."""
+
+        def go(head: tuple[int, int] | None) -> None:
+            numbers = self.scene.there.units.layers
+            if head is not None and head[0] in numbers:
+                self.show(views.at_head(self.view, (numbers.index(head[0]), head[1])))
+
+        self.push_screen(Answer(table), go)
+
+    def action_compare(self) -> None:
+        """Compare with another head, or another text."""
+
+        def go(found: tuple[str, ...] | None) -> None:
+            if found and found[0].strip():
+                self._compare(found[0].strip())
+
+        self.push_screen(
+            Ask(f"Compare {self.scene.name(self.view.head)} with", [("A head (4.9), or another text", "")]), go
+        )
+
+    def _compare(self, wanted: str) -> None:
+        named = re.fullmatch(r"[Ll]?(\d{1,4})[ .]?\s*[Hh]?(\d{1,4})", wanted)
+        material = self.scene.there
+        if named is None:
+            self._compare_text(wanted)
+            return
+        layer, head = int(named[1]), int(named[2])
+        if layer not in material.units.layers or head >= material.shape[1]:
+            self.say(f"there is no head L{layer} H{head} here", "error")
+            return
+        self.show(replace(self.view, other=(material.units.layers.index(layer), head), versus=None, parts=()))
+
+    def _compare_text(self, text: str) -> None:
+        request = self.request()
+        ours = self.source
+
+        def work() -> tuple[Any, Material]:
+            theirs = ours.of_text(text)
+
+            def observe(source: Source, spread: Spread) -> Observation:
+                return source.observe(replace(request, pairs=spread), lambda *_: None)
+
+            first, second = comparing.observe_two(lambda spread: observe(ours, spread),
+                                                  lambda spread: observe(theirs, spread))  # fmt: skip
+            return comparing.compare(first, second), Material(theirs.observe(request, lambda *_: None))
+
+        def done(found: tuple[Any, Material]) -> None:
+            table, self.scene.other = found
+            self.show(replace(self.view, versus=text, other=None, parts=()))
+            self._answer(table)
+
+        self.in_thread(work, done, "comparing")
+
+    def action_ablate(self) -> None:
+        """What changes in what the model says without the head under the cursor?"""
+        material, source = self.scene.there, self.source
+        layer, head = material.units.layers[self.view.head[0]], self.view.head[1]
+        kind = material.observation.kind
+        self.in_thread(lambda: source.ablate(layer, head, kind), self._answer, f"ablating L{layer} H{head}")
+
+    def action_type_text(self) -> None:
+        """Another text."""
+
+        def go(found: tuple[str, ...] | None) -> None:
+            if found and found[0].strip():
+                self._new_text(found[0])
+
+        self.push_screen(Ask("Another text", [("Text", self.scene.there.observation.encoding.text)]), go)
+
+    def _new_text(self, text: str) -> None:
+        try:
+            source = self.source.of_text(text)
+        except AttnvizError as error:
+            self.say(str(error), "error")
+            return
+        self.source, self.text = source, text
+        self.view = replace(View(), unit=self.view.unit, special=self.view.special, map=self.view.map,
+                            order=self.view.order, threshold=self.view.threshold)  # fmt: skip
+        self.scene.parts.clear()
+        self.observe(self.begin)
+
+    def action_save(self) -> None:
+        """Save what is seen."""
+
+        def go(found: tuple[str, ...] | None) -> None:
+            if found and found[0].strip():
+                self._save(Path(found[0].strip()).expanduser())
+
+        name = self.scene.name(self.view.head).replace(" ", "-")
+        self.push_screen(
+            Ask("Save what is seen", [("File", f"{name}.svg")],
+                ".svg, .png or .pdf is the map; .json or .safetensors all weights; .html the page."), go
+        )  # fmt: skip
+
+    def _save(self, path: Path) -> None:
+        material, source = self.scene.there, self.source
+        request = picture_request(self.view, material, self.session.request)
+        command = self._command("export", path)
+
+        def work() -> None:
+            self.session.save(source.observe(request, lambda *_: None), request, path)
+
+        def done(_: None) -> None:
+            self.said.append(command)
+            self.say(f"wrote {path}\n{command}")
+
+        self.in_thread(work, done, f"writing {path.name}")
+
+    def _command(self, name: str, path: Path | None = None) -> str:
+        options = options_of(self.view, self.scene.there, usual=self.session.request)
+        if path is not None and path.suffix in (".json", ".safetensors"):
+            options = []
+        return self.session.words(name, self.text, [*([] if path is None else [str(path)]), *options])
+
+    def action_copy(self) -> None:
+        """Copy the command that shows the same."""
+        command = self._command("show")
+        self.copy_to_clipboard(command)
+        self.say(f"copied: {command}")

@@ -1,0 +1,177 @@
+"""The state of the explorer: what is observed, and what is shown of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from textual.widgets import Static
+
+from attnviz.analysis.text.wanted import find_places
+from attnviz.errors import AttnvizError
+from attnviz.explore import view as views
+from attnviz.explore.command import request_of
+from attnviz.explore.material import Material
+from attnviz.explore.panes import Lines, Pane
+from attnviz.explore.scene import Scene
+from attnviz.explore.session import Session
+from attnviz.explore.source import OnLayers
+from attnviz.explore.view import View
+from attnviz.explore.working import Working
+from attnviz.record import Crop, Observation, Request
+from attnviz.render.labels import shorten
+
+
+class Showing(Working):
+    """Observes a text, and shows views of it."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self.session, self.source = session, session.source
+        asked = session.request
+        self.scene = Scene(session.look, View(unit=asked.unit, special=asked.special, map=asked.map))
+        self.text: str | None = None
+        self._known: dict[tuple[Any, ...], Material] = {}
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is something to show."""
+        return self.scene.material is not None
+
+    @property
+    def view(self) -> View:
+        """What is shown."""
+        return self.scene.view
+
+    @view.setter
+    def view(self, view: View) -> None:
+        self.scene.view = view
+
+    def request(self, **more: Any) -> Request:
+        """What is asked of the text for what is shown."""
+        return replace(request_of(self.view, self.session.request), **more)
+
+    def observe(self, done: Callable[[Material], None]) -> None:
+        """Observe the text as the view wants it, or take what was observed before."""
+        key = self.text, self.view.unit, self.view.special, self.view.map
+        if key in self._known:
+            done(self._known[key])
+            self.changed()
+            return
+        source, request = self.source, self.request()
+
+        def keep(material: Material) -> None:
+            self._known[key] = material
+            done(material)
+
+        on_layers = self._on_layers(self.turn + 1)
+        self.in_thread(lambda: Material(source.observe(request, on_layers)), keep, "attending")
+
+    def _on_layers(self, turn: int) -> OnLayers:
+        return lambda found, done, total: self.tell(self._arrive, turn, found, done, total)
+
+    def _arrive(self, turn: int, found: Observation | None, done: int, total: int) -> None:
+        """Show the layers that are there while others are computed."""
+        if turn != self.turn:
+            return
+        self.progress = f"layer {done} of {total} …" if total else f"layer {done} …"
+        if found is not None:
+            self.take(Material(found, expected=total), jump=True)
+        self.changed()
+
+    def begin(self, material: Material) -> None:
+        """The first view of a text: its strongest link, or what the command line names."""
+        self.take(material, jump=True)
+        layer, head, word = self.session.start
+        self.session = replace(self.session, start=(None, None, None))
+        if layer is not None or head is not None:
+            row, column = self.view.head
+            numbers = material.units.layers
+            row = numbers.index(layer) if layer in numbers else row
+            column = column if head is None else min(head, material.shape[1] - 1)
+            self.view = views.at_head(self.view, (row, column))
+        if word is not None:
+            self.go_to_word(word, pick=True)
+
+    def take(self, material: Material, *, jump: bool) -> None:
+        """Show another material, with the cursor inside; ``jump`` to its strongest link."""
+        self.scene.material = material
+        view, (layers, heads) = self.view, material.shape
+        view = replace(view, head=(min(view.head[0], layers - 1), min(view.head[1], heads - 1)))
+        link = material.first
+        if jump and link is not None:
+            view = replace(view, head=material.place(link), query=link.query_index, key=link.key_index)
+        self.view = replace(view, query=min(view.query, len(material.units.queries) - 1))
+        self.arrange(*self.size)
+
+    def show(self, view: View) -> None:
+        """Show another view."""
+        if view == self.view:
+            return
+        arrange = (view.order == "layer") != (self.view.order == "layer")
+        self.view = view
+        if arrange:
+            self.arrange(*self.size)
+        if view.part is not None and not self.scene.there.exact:
+            self._need_part(view.part)
+        self.changed()
+
+    def _need_part(self, part: views.Part) -> None:
+        """Observe a part of a text of which not all weights were kept."""
+        if part in self.scene.parts:
+            return
+        source, request = self.source, self.request(crop=Crop(*part), rank="weight")
+
+        def keep(found: Observation) -> None:
+            self.scene.parts[part] = found
+
+        self.in_thread(lambda: source.observe(request, lambda *_: None), keep, "computing this part exactly")
+
+    def go_to_word(self, wanted: str, *, pick: bool = False) -> None:
+        """Go to the next place of a word; ``pick`` it, too."""
+        units, observation = self.scene.there.units, self.scene.there.observation
+        try:
+            places = find_places(units.queries, observation.encoding, units.kind, wanted)
+        except AttnvizError as error:
+            self.say(str(error), "error")
+            return
+        after = [place for place in places if place.units[0] > self.view.query]
+        place = (after or places)[0]
+        view = views.at_word(self.view, place.units[0], len(units.queries))
+        self.show(replace(view, picked=view.query) if pick else view)
+        if len(places) > 1 and not pick:
+            self.say(f"{place.name}: / finds the next of {len(places)}")
+        self.main.query_one("#text").focus()
+
+    @property
+    def main(self) -> Any:
+        """The screen that all others lie over."""
+        return self.screen_stack[0]
+
+    def changed(self) -> None:
+        """Draw everything anew."""
+        if not self.screen_stack or not self.main.query("#head"):
+            return
+        for each in self.main.query(Lines):
+            each.again()
+        scene = self.scene
+        heading = scene.heading(self.progress)
+        self.main.query_one("#head", Static).update(shorten(heading, max(self.size.width - 2, 1)) if heading else "")
+        if scene.material is not None:
+            self.main.query_one("#heads", Pane).entitle(scene.heads_title())
+            self.main.query_one("#map", Pane).entitle(scene.map_title(), scene.map_note())
+            self.main.query_one("#text", Pane).entitle(scene.text_title(), scene.text_note())
+
+    def arrange(self, wide: int, high: int) -> None:
+        """Give the heads and the text the room that they need."""
+        if not self.screen_stack or not self.main.query("#heads"):
+            return
+        material = self.scene.material
+        heads = material.shape[1] if material else 12
+        room = max(30, min(4 + 4 * heads, wide * 45 // 100))
+        if self.view.order != "layer":
+            room = max(room, min(44, wide // 2))
+        self.main.query_one("#heads").styles.width = room + 4
+        two = material is not None and not material.units.one_text
+        self.main.query_one("#text").styles.height = 2 + (4 if high >= 30 else 3 if two else 2)

@@ -1,0 +1,96 @@
+"""What runs beside the screen, in threads that end with the program."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, Literal
+
+from textual.app import App
+
+from attnviz.errors import AttnvizError, UsageError
+from attnviz.render.labels import clean
+
+
+class Working(App[int]):
+    """A program that works beside its screen; what was asked for last is wanted, and what came before is dropped.
+
+    Attributes:
+        busy: the threads that are at work.
+        failed: the error that ended the program.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.busy: set[threading.Thread] = set()
+        self.failed: AttnvizError | None = None
+        self.progress = ""
+        self.turn = 0
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is something to show: an error is said then, and the program goes on."""
+        raise NotImplementedError
+
+    def changed(self) -> None:
+        """Draw everything anew."""
+        raise NotImplementedError
+
+    def in_thread(self, work: Callable[[], Any], done: Callable[[Any], None], what: str) -> None:
+        """Do ``work`` in a thread, and then ``done`` with what it gave, if nothing else was asked for since."""
+        self.turn += 1
+        turn = self.turn
+        thread = threading.Thread(target=lambda: self._work(turn, work, done, what), daemon=True)
+        self.busy.add(thread)
+        self.progress = f"{what} …"
+        self.changed()
+        thread.start()
+
+    def _work(self, turn: int, work: Callable[[], Any], done: Callable[[Any], None], what: str) -> None:
+        try:
+            found = work()
+        except AttnvizError as error:
+            self.tell(self._fail, turn, error)
+        except MemoryError:
+            self.tell(self._fail, turn, UsageError(f"there is no memory left for {what}"))
+        except Exception as error:
+            self.tell(self._handle_exception, error)
+        else:
+            self.tell(self._finish, turn, done, found)
+        finally:
+            self.busy.discard(threading.current_thread())
+
+    def tell(self, function: Callable[..., None], *arguments: Any) -> None:
+        """Call a function of the screen from a thread; the screen may be gone by then."""
+        if self.is_running:
+            try:
+                self.call_from_thread(function, *arguments)
+            except RuntimeError:
+                return
+
+    def _finish(self, turn: int, done: Callable[[Any], None], found: Any) -> None:
+        if turn != self.turn:
+            return
+        self.progress = ""
+        try:
+            done(found)
+        except AttnvizError as error:
+            self.say(str(error), "error")
+        self.changed()
+
+    def _fail(self, turn: int, error: AttnvizError) -> None:
+        if turn != self.turn:
+            return
+        self.progress = ""
+        if not self.begun:
+            self.failed = error
+            self.exit(int(error.exit_code))
+            return
+        self.say(str(error), "error")
+        self.changed()
+
+    def say(self, text: str, severity: Literal["information", "warning", "error"] = "information") -> None:
+        """Say something in a corner, in place of what was said before; text is data."""
+        self.clear_notifications()
+        lines = "\n".join(clean(line) for line in text.splitlines())
+        self.notify(lines, severity=severity, markup=False, timeout=8)
