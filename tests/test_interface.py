@@ -36,8 +36,9 @@ print([name for name in heavy if name in sys.modules])
     assert done.stdout.strip() == "[]"
 
 
-def test_the_package_shows_its_four_names() -> None:
-    assert sorted(dir(attnviz)) == ["Attention", "EncoderDecoder", "Model", "load"]
+def test_the_package_shows_its_names() -> None:
+    interventions = ["Cut", "Freeze", "Mean", "Patch", "Zero"]
+    assert sorted(dir(attnviz)) == sorted([*interventions, "Attention", "EncoderDecoder", "Model", "load"])
     assert (attnviz.Attention, attnviz.EncoderDecoder, attnviz.Model) == (Attention, EncoderDecoder, Model)
     with pytest.raises(AttributeError, match="no attribute 'attend'"):
         attnviz.attend  # noqa: B018
@@ -343,7 +344,7 @@ def test_a_target_is_for_encoder_decoders_and_excludes_generating(tiny_model: Mo
         tiny_model.check(tiny.SENTENCE, target=TARGET)
     with pytest.raises(UsageError, match="a target is given, and tokens to generate"):
         t5.attend(tiny.SENTENCE, target=TARGET, generate=3)
-    with pytest.raises(InputError, match="the text is empty"):
+    with pytest.raises(InputError, match="the target is empty"):
         t5.attend(tiny.SENTENCE, target=" ")
 
 

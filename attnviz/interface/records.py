@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, SupportsInt, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from attnviz import record
 from attnviz.analysis.languages import language_code
@@ -26,11 +26,6 @@ if TYPE_CHECKING:
     from attnviz.model.hosted import Hosted
     from attnviz.model.native.backend import Native
     from attnviz.render.figure import View
-
-
-def _numbers(given: int | Sequence[int] | None) -> tuple[int, ...] | None:
-    """One number or several as a tuple."""
-    return None if given is None else (int(given),) if isinstance(given, SupportsInt) else tuple(map(int, given))
 
 
 class Attention(record.AttentionRecord, RecordAnswers, Saveable):
@@ -80,9 +75,7 @@ class Attention(record.AttentionRecord, RecordAnswers, Saveable):
             unit=unit,
             special=special,
             words=() if token is None else (token,),
-            heads=record.Heads(
-                _numbers(layer), None if head == "mean" else _numbers(cast("int | None", head)), head == "mean"
-            ),
+            heads=record.Heads.of(layer, None if head == "mean" else cast("int | None", head), mean=head == "mean"),
             crop=record.Crop(rows, columns),
             language=language_code(language),
         )
@@ -177,7 +170,7 @@ class EncoderDecoder(record.EncoderDecoderRecord, Saveable):
         from attnviz.interface.tables import Table
 
         cross = cross_weights(replay(self, REQUEST), step=step, unit=unit)
-        found = align(cross, record.Heads(_numbers(layer), _numbers(head)), step)
+        found = align(cross, record.Heads.of(layer, head), step)
         return Table.of(alignment_table([found], step=step, unit=unit, model=self.model))
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, SupportsInt, get_args
 
 from attnviz.errors import UsageError, not_one_of
 from attnviz.record.attention import MapName
@@ -24,10 +25,20 @@ class Heads:
     heads: tuple[int, ...] | None = None
     mean: bool = False
 
+    @classmethod
+    def of(cls, layers: int | Sequence[int] | None, heads: int | Sequence[int] | None, *, mean: bool = False) -> Heads:
+        """The layers and heads of one number each, or of several."""
+        return cls(_numbers(layers), _numbers(heads), mean)
+
     @property
     def chosen(self) -> bool:
         """Whether any field was set."""
         return self != Heads()
+
+
+def _numbers(given: int | Sequence[int] | None) -> tuple[int, ...] | None:
+    """One number or several as a tuple."""
+    return None if given is None else (int(given),) if isinstance(given, SupportsInt) else tuple(map(int, given))
 
 
 @dataclass(frozen=True)

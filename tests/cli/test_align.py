@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attnviz.errors import ExitCode
+from attnviz.errors import ExitCode, InputError, UsageError
+from attnviz.interface import load
 from attnviz.record import save
 from tests import tiny, translators
 from tests.cli.conftest import Run
@@ -236,3 +237,24 @@ def test_gold_links_that_are_only_possible_have_no_recall(run: Run, diagonal: Pa
     assert result.code == 0
     assert "precision 100.0%." in " ".join(result.out.split())
     assert "nan" not in result.out
+
+
+def test_python_aligns_one_pair_many_and_against_gold(run: Run, tiny_t5: Path, tmp_path: Path) -> None:
+    model = load(tiny_t5)
+    one = json.loads(run("align", A, "--target", B, "-m", tiny_t5, "--json").out)
+    assert [row["source"] for row in model.align(A, B).rows()] == [row["source"] for row in one["rows"]]
+    pairs, gold = tmp_path / "pairs.txt", tmp_path / "gold.txt"
+    pairs.write_text(f"{A} ||| {B}\n{B} ||| {A}\n")
+    gold.write_text("0-0 1-1\n0-0\n")
+    for given, named in (((), {}), (("--gold", gold), {"gold": gold})):
+        theirs = json.loads(run("align", "--pairs", pairs, *given, "-m", tiny_t5, "--json").out)
+        ours = model.align([(A, B), (B, A)], **named)
+        assert len(theirs["rows"]) == len(ours)
+        for row, expected in zip(ours.rows(), theirs["rows"], strict=True):
+            assert {name: value for name, value in row.items() if not isinstance(value, float)} == {
+                name: value for name, value in expected.items() if not isinstance(value, float)
+            }
+    with pytest.raises(UsageError, match="`target` is of one source"):
+        model.align([(A, B)], B)
+    with pytest.raises(InputError, match="no pairs to align"):
+        model.align([])
