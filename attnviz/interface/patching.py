@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from attnviz.encoding import Encoding, decoder_start
@@ -13,10 +13,8 @@ if TYPE_CHECKING:
     from attnviz.analysis.effects.path_patching import Edge
     from attnviz.analysis.effects.sides import Sides
     from attnviz.attention.tile import Kind
+    from attnviz.interface.intervening import Heads
     from attnviz.interface.tables import Table
-
-Heads = Sequence[tuple[int, int] | tuple[int, None] | str]
-"""Heads as (layer, head), (layer, None) for all of a layer, or by name: ``"5.7"``, ``"L5 H7"``."""
 
 
 class Patching(Opened):
