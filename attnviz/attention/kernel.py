@@ -289,6 +289,20 @@ def _softmax(scores: Tensor, sinks: Tensor | None) -> None:
     scores.copy_(torch.softmax(torch.cat((scores, column), dim=-1), dim=-1)[..., :-1])
 
 
+def weights_of(scores: Tensor, at: Tensor, bias: Bias | None, softcap: float | None, window: KeyWindow) -> Tensor:
+    """The weights (…, H, n, m) of scaled ``scores`` of a whole text, whose queries stand at the positions ``at`` (n,).
+
+    That is the definition, for few tokens and for autograd; the scores may be overwritten.
+    """
+    to = torch.arange(scores.shape[-1], device=scores.device)
+    if softcap is not None:
+        scores = (scores / softcap).tanh() * softcap
+    if bias is not None:
+        scores = scores + bias(at, to)
+    hide(scores, at, to, window, 0, 0)
+    return torch.softmax(scores, dim=-1)
+
+
 def hide(scores: Tensor, at: Tensor, to: Tensor, window: KeyWindow, query: int, key: int) -> None:
     """Hide from the ``scores`` (h, n, m) the keys outside of the window; ``query`` and ``key`` are the first positions.
 

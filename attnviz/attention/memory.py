@@ -138,13 +138,20 @@ class Room:
             self._most, self._allowed = free, f"{in_words(free)} are free"
 
     def require(
-        self, taken: int, tokens: int, *, whole: bool = True, what: str = "the weights of all its heads"
+        self,
+        taken: int,
+        tokens: int,
+        *,
+        whole: bool = True,
+        what: str = "the weights of all its heads",
+        instead: str = "show and pictures do without",
     ) -> None:
         """Raise where the weights of ``tokens``, which take ``taken`` bytes, are too many to keep.
 
         Args:
             whole: whether ``taken`` is all of them, or what is known so far.
             what: what is kept.
+            instead: what takes less.
 
         Raises:
             InputError: with both numbers, and what to do.
@@ -157,5 +164,5 @@ class Room:
             what,
             f"{at_least}{in_words(taken)}",
             self._allowed,
-            hint="Give a shorter text, or allow more with `max_memory`; show and pictures do without.",
+            hint=f"Give a shorter text, or allow more with `max_memory`; {instead}.",
         )

@@ -82,7 +82,7 @@ def export(
                 "--map, --layer, --head, --rows, --cols, --view and --token are for pictures"
             )
         record, _ = source.attend_source(
-            text, reading, start, model, max_memory=max_memory, neurons=neurons, weights=maps.weights
+            text, reading, start, model, max_memory=max_memory, neurons=neurons, weights=maps.weights, **maps.answer()
         )
         with replace_output(path, force=force) as partial:
             records.write(record, partial, path.suffix)

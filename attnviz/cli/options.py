@@ -166,13 +166,14 @@ LanguageOption = Annotated[
 WeightsOption = Annotated[
     Literal[
         "attention", "norm", "norm+heads", "norm+residual", "rollout", "flow", "zeroing", "contribution",
-        "contribution-",
+        "contribution-", "gradient",
     ]
     | None,
     typer.Option(
         metavar="WHAT",
         help="What the numbers are: attention, or where information comes from: norm, norm+heads, norm+residual, "
-        "rollout, flow or zeroing; or what adds to a prediction, or takes from it: contribution or contribution-.",
+        "rollout, flow or zeroing; or what adds to a prediction, or takes from it: contribution or contribution-; or "
+        "how a prediction depends on them: gradient.",
         show_default="attention, or what the record holds",
         rich_help_panel=VIEW,
     ),
@@ -226,6 +227,23 @@ class MapOptions:
         ),
     ] = None
     weights: WeightsOption = None
+    of: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WORD",
+            help="With --weights gradient: the word that may come next, or the label, whose logit it is of.",
+            show_default="what the model predicts",
+            rich_help_panel=VIEW,
+        ),
+    ] = None
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WORD",
+            help="With --weights gradient: another, whose logit is subtracted.",
+            rich_help_panel=VIEW,
+        ),
+    ] = None
     tokens: Annotated[bool, typer.Option("--tokens", help="Short for --unit token.", rich_help_panel=VIEW)] = False
     per_token: Annotated[
         bool,
@@ -239,6 +257,11 @@ class MapOptions:
         bool, typer.Option("--special", help="Count special tokens and punctuation.", rich_help_panel=VIEW)
     ] = False
     language: LanguageOption = "en"
+
+    def answer(self) -> dict[str, str | None]:
+        """The answer that the weights are of, as keyword arguments of ``Model.attend``."""
+        found = {"of": self.of, "against": self.against}
+        return {name: None if value is None else decode_argument(value) for name, value in found.items()}
 
 
 FromOption = Annotated[

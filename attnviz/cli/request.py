@@ -37,5 +37,7 @@ def read_request(maps: MapOptions, rank: Rank | None = None, **more: Any) -> Req
         language=language_code(maps.language),
         map=maps.which,
         weights=maps.weights,
+        of=maps.answer()["of"],
+        against=maps.answer()["against"],
         **more,
     )

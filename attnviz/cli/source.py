@@ -26,6 +26,8 @@ def attend_source(
     max_memory: int | None = None,
     neurons: bool = False,
     weights: WeightsName | None = None,
+    of: str | None = None,
+    against: str | None = None,
 ) -> tuple[Record, Model | None]:
     """The record of all weights of the text, and the model that made it; of a saved record there is no model.
 
@@ -44,6 +46,7 @@ def attend_source(
             )
         from attnviz.analysis.text.measures import measured
 
+        _refuse_answer(of, against)
         return measured(read_saved(start[0], reading), weights), None
     reading.require_whole()
     text, words = read_text(text, reading.file), read_words(reading.words)
@@ -53,7 +56,7 @@ def attend_source(
     with run_progress(loaded) as progress:
         found = loaded.attend(
             text, **reading.given(), words=words, max_memory=max_memory, neurons=neurons, weights=weights,
-            observers=[progress],
+            of=of, against=against, observers=[progress],
         )  # fmt: skip
     explain(loaded)
     return found, loaded
@@ -88,6 +91,7 @@ def observe_source(
     if record is not None:
         from attnviz.analysis.text.replaying import replay
 
+        _refuse_answer(request.of, request.against)
         return replay(read_saved(record, reading), request), None
     text, words = read_text(text, reading.file, many=many), read_words(reading.words)
     loaded = model.load()
@@ -116,6 +120,13 @@ def read_saved(record: str, reading: TextOptions) -> Record:
     from attnviz.record import read
 
     return read(Path(record), most=free_memory())
+
+
+def _refuse_answer(of: object, against: object) -> None:
+    if of is not None or against is not None:
+        raise UsageError(
+            "a record holds its numbers, of one answer: --of and --against are for texts", hint="Leave them out."
+        )
 
 
 def _is_file(name: str) -> bool:

@@ -14,6 +14,7 @@ from attnviz.interface.opened import Opened, Words
 from attnviz.interface.predicting import Predicting
 from attnviz.interface.records import Attention, EncoderDecoder, attention_of
 from attnviz.interface.rows import Given, attend_row, read_rows
+from attnviz.record.measure import require_answer_of
 
 if TYPE_CHECKING:
     from attnviz.attention.kernel import Observer
@@ -37,6 +38,8 @@ class Attending(Opened):
         scores: bool = False,
         neurons: bool = False,
         weights: record.WeightsName | None = None,
+        of: str | int | None = None,
+        against: str | int | None = None,
         observers: Sequence[Observer] = (),
     ) -> Attention | EncoderDecoder: ...
 
@@ -53,6 +56,8 @@ class Attending(Opened):
         scores: bool = False,
         neurons: bool = False,
         weights: record.WeightsName | None = None,
+        of: str | int | None = None,
+        against: str | int | None = None,
         observers: Sequence[Observer] = (),
     ) -> list[Attention | EncoderDecoder]: ...
 
@@ -80,6 +85,8 @@ class Attending(Opened):
         scores: bool = False,
         neurons: bool = False,
         weights: record.WeightsName | None = None,
+        of: str | int | None = None,
+        against: str | int | None = None,
         observers: Sequence[Observer] = (),
         input_ids: Any = None,
         **beside: Any,
@@ -110,8 +117,11 @@ class Attending(Opened):
                 much memory as the weights.
             neurons: keep the vectors q and k too, in ``att.query_vectors`` and ``att.key_vectors``, and the scores.
             weights: what ``att.weights`` are: ``attention``, or where information comes from: ``norm``, ``norm+heads``,
-                ``norm+residual``, ``rollout``, ``flow``, ``zeroing``, ``contribution`` or
-                ``contribution-``; ``attnviz manual answers`` explains them.
+                ``norm+residual``, ``rollout``, ``flow``, ``zeroing``, ``contribution``, ``contribution-`` or
+                ``gradient``; ``attnviz manual answers`` explains them.
+            of: the word that may come next, or the label, whose logit ``gradient`` is of; None is what the model
+                predicts.
+            against: another, whose logit is subtracted.
             observers: others that see the run.
             beside: ``attention_mask`` (1 for a token, 0 for padding before or behind the text; without it all are
                 tokens), ``token_type_ids``, ``position_ids`` and, for an encoder–decoder, ``decoder_input_ids``.
@@ -132,7 +142,8 @@ class Attending(Opened):
             rows, batch = read_rows(self, given)
             found = [attend_row(self, row, max_memory, observers) for row in rows]
             return found if batch else found[0]
-        options |= {"keep": Keep.of(scores=scores, neurons=neurons), "measure": weights}
+        require_answer_of(weights, of, against)
+        options |= {"keep": Keep.of(scores=scores, neurons=neurons), "measure": weights, "answer": (of, against)}
         if isinstance(text, list | tuple):
             if pair is not None or target is not None:
                 raise UsageError("a list of texts takes no pair and no target: give them one by one")
@@ -149,6 +160,7 @@ class Attending(Opened):
         *,
         keep: Keep,
         measure: record.WeightsName | None,
+        answer: tuple[str | int | None, str | int | None] = (None, None),
         **options: Any,
     ) -> Attention | EncoderDecoder:
         from attnviz.attention.observers import HiddenStates, Weights
@@ -164,6 +176,7 @@ class Attending(Opened):
         kept += measuring.observers
         predicting = Predicting(self.backend)
         self.backend.run(encoding, [*kept, *predicting.observers, *observers], decoded)
+        measuring.run(self.checkpoint.tokenizer, encoding, decoded, *answer)
         made = partial(attention_of, self.name, self.backend, weights, states=states, scores=scores)
         made = partial(made, prediction=predicting.of(encoding))
         if decoded is None:

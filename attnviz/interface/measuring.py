@@ -20,12 +20,16 @@ from attnviz.record.measure import require_measure
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tokenizers import Tokenizer
     from torch import Tensor
 
     from attnviz.attention.kernel import Observer
     from attnviz.attention.values import Values
+    from attnviz.encoding import Encoding
+    from attnviz.model.gradients import Gradients
     from attnviz.model.hosted import Hosted
     from attnviz.model.native.backend import Native
+    from attnviz.model.targets import Asked
 
 
 class Measuring:
@@ -40,8 +44,15 @@ class Measuring:
         require_measure(name)
         self._measure = measure_of(name)
         self._backend = backend
+        self._most = most
+        self._gradients: Gradients | None = None
         self.observers: list[Observer] = []
         if self._measure.plain or self._measure.name in ALONG_PATHS:
+            return
+        if self._measure.name == "gradient":
+            from attnviz.model.gradients import require_answer
+
+            require_answer(backend, model)
             return
         require_values(backend.name, name)
         if self._measure.later:
@@ -51,6 +62,22 @@ class Measuring:
         self._norms = Weights(backend.layers, most)
         self._values = KeptValues()
         self.observers = [ValueNorms([self._norms]) if self._measure.name == "norm" else self._values]
+
+    def run(
+        self, tokenizer: Tokenizer, encoding: Encoding, written: Encoding | None, of: Asked, against: Asked
+    ) -> None:
+        """Run what was read once more, where the measure needs that: it is of the logit ``of`` an answer.
+
+        Raises:
+            UsageError: there is no such token or label.
+            InputError: it would take too much memory.
+        """
+        if self._measure.name == "gradient" and self._backend.name == "native":
+            from attnviz.model.gradients import find_gradients
+
+            self._gradients = find_gradients(
+                self._backend, tokenizer, encoding, written, of=of, against=against, most=self._most
+            )
 
     def of(self, found: Attention) -> Attention:
         """The record of the measure.
@@ -65,6 +92,8 @@ class Measuring:
             return found
         if name in ALONG_PATHS:
             return along_paths(found, name)
+        if self._gradients is not None:
+            return made_of(found, name, as_array(self._gradients.maps[found.kind])[:, None], self._gradients.note)
         if name == "norm":
             return made_of(found, name, as_array(self._norms.stacked(found.kind)))
         if found.kind != "self" and name != "norm+heads":

@@ -57,6 +57,7 @@ class Observing(Attending):
         size = 0 if sliding else self._size(text, pair, **options)
         if plan_text(size, request, windows=sliding).way == "kept":
             options |= {"keep": Keep.of(scores=scores, neurons=neurons, most=SCORED), "measure": request.weights}
+            options |= {"answer": (request.of, request.against)}
             found = self._attend(text, pair, target, None, observers, words=words, **options)
             return Survey.of(replay(found, request))
         if neurons:

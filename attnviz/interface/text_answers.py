@@ -35,6 +35,8 @@ class TextAnswering(Observing):
         special: bool = False,
         language: str = "English",
         weights: record.WeightsName | None = None,
+        of: str | int | None = None,
+        against: str | int | None = None,
         **options: Any,
     ) -> Table:
         """Rank all heads by how much, and how unusually, some words of a text look at others, as ``attnviz find`` does.
@@ -45,6 +47,7 @@ class TextAnswering(Observing):
             text: the text.
             from_, to, rank, both, unit, special, language: as for ``Attention.find``.
             weights: what stands in the place of the attention weights, such as ``norm``.
+            of, against: as for ``attend``.
             options: ``pair``, ``target``, ``windows`` and the other options of ``inspect``.
 
         Raises:
@@ -54,7 +57,8 @@ class TextAnswering(Observing):
         from attnviz.interface.tables import Table
 
         asked = record.Request(
-            unit=unit, special=special, language=language_code(language), weights=weights, evidence=False,
+            unit=unit, special=special, language=language_code(language), weights=weights, of=of,
+            against=against, evidence=False,
             pairs=pairs_of(from_, to),
         )  # fmt: skip
         return Table.of(find_links(self.inspect(text, request=asked, **options), rank=rank, both=both))
@@ -69,6 +73,8 @@ class TextAnswering(Observing):
         special: bool = False,
         language: str = "English",
         weights: record.WeightsName | None = None,
+        of: str | int | None = None,
+        against: str | int | None = None,
         **options: Any,
     ) -> Table:
         """Rank all heads by how much the same words look elsewhere in another text, as ``attnviz compare`` does.
@@ -77,6 +83,7 @@ class TextAnswering(Observing):
             text, other: the two texts.
             word, unit, special, language: as for ``Attention.compare``.
             weights: what stands in the place of the attention weights, such as ``norm``.
+            of, against: as for ``attend``.
             options: ``windows`` and the other options of ``inspect``, for both.
 
         Raises:
@@ -86,7 +93,13 @@ class TextAnswering(Observing):
         from attnviz.interface.tables import Table
 
         asked = record.Request(
-            unit=unit, special=special, language=language_code(language), weights=weights, evidence=False
+            unit=unit,
+            special=special,
+            language=language_code(language),
+            weights=weights,
+            of=of,
+            against=against,
+            evidence=False,
         )
 
         def observe(read: str, spread: record.Spread) -> record.Observation:

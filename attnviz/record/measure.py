@@ -6,10 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from attnviz.errors import not_one_of
+from attnviz.errors import UsageError, not_one_of
 
 WeightsName = Literal[
-    "attention", "norm", "norm+heads", "norm+residual", "rollout", "flow", "zeroing", "contribution", "contribution-"
+    "attention",
+    "norm",
+    "norm+heads",
+    "norm+residual",
+    "rollout",
+    "flow",
+    "zeroing",
+    "contribution",
+    "contribution-",
+    "gradient",
 ]
 
 
@@ -132,6 +141,15 @@ MEASURES: Mapping[WeightsName, Measure] = {
             later=True,
             source="Elhage et al. 2021",
         ),
+        Measure(
+            "gradient",
+            "mean over heads of (A·∂y/∂A)⁺",
+            "each row looks at the columns, as far as that raises the answer",
+            "gradient × attention",
+            by_layer=True,
+            later=True,
+            source="Chefer et al. 2021",
+        ),
     )
 }
 """All measures by name."""
@@ -146,3 +164,12 @@ def require_measure(name: str | None) -> None:
     """Raise a ``UsageError`` if there is no measure of that name."""
     if name is not None and name not in MEASURES:
         raise not_one_of("`weights`", str(name), tuple(MEASURES))
+
+
+def require_answer_of(name: str | None, of: str | int | None, against: str | int | None) -> None:
+    """Raise a ``UsageError`` if an answer is named, and the measure of that name is of none."""
+    if name != "gradient" and (of is not None or against is not None):
+        given = "`of`" if of is not None else "`against`"
+        raise UsageError(
+            f"{given} is given, and no weights that are of an answer", hint="Ask for the weights gradient as well."
+        )

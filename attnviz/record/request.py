@@ -8,7 +8,7 @@ from typing import Literal, SupportsInt, get_args
 
 from attnviz.errors import UsageError, not_one_of
 from attnviz.record.attention import MapName
-from attnviz.record.measure import WeightsName, require_measure
+from attnviz.record.measure import WeightsName, require_answer_of, require_measure
 
 Unit = Literal["token", "word", "sentence", "line", "paragraph"]
 Rank = Literal["weight", "lift"]
@@ -99,6 +99,8 @@ class Request:
         map: which of an encoder–decoder's three maps; None is the cross map.
         evidence: whether to keep what a check needs of the run.
         weights: what the numbers of the maps measure; None is attention, or what a saved record holds.
+        of: the next token, or the label, whose logit ``gradient`` is of; None is what the model predicts.
+        against: another, whose logit is subtracted.
         received: whether it is wanted what looks at the ``words``, or at all units that count, in place of what they
             look at.
         pairs: the links that are looked for, or the rows that are compared, for which each head's usual weights are
@@ -126,6 +128,8 @@ class Request:
     received: bool = False
     pairs: Pairs | Spread | None = None
     weights: WeightsName | None = None
+    of: str | int | None = None
+    against: str | int | None = None
 
     def __post_init__(self) -> None:
         """Raise a ``UsageError`` if the unit or the weights are unknown, or fields do not go together."""
@@ -133,6 +137,7 @@ class Request:
         if self.unit not in known:
             raise not_one_of("`unit`", str(self.unit), known)
         require_measure(self.weights)
+        require_answer_of(self.weights, self.of, self.against)
         if self.per_token and (self.pairs or self.rank == "lift"):
             raise UsageError(
                 "`per_token` is given, and weights are compared with what is usual: that is of whole weights",

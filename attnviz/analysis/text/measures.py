@@ -90,9 +90,10 @@ def along_paths(record: Found, wanted: WeightsName) -> Found:
     return made_of(record, wanted, found[:, None])
 
 
-def made_of(record: Found, measure: WeightsName, weights: NDArray[np.floating[Any]]) -> Found:
-    """A record of ``weights`` (L, H, N, M) that were made of those of another, in the same type."""
+def made_of(record: Found, measure: WeightsName, weights: NDArray[np.floating[Any]], note: str = "") -> Found:
+    """A record of ``weights`` (L, H, N, M) that were made of those of another, in the same type, with a ``note``."""
     return replace(
         record, weights=weights.astype(record.weights.dtype), measure=measure, below=record, states=(), scores=None,
         scales=(), softcaps=(), biases=None, query_vectors=None, key_vectors=None,
+        note="; ".join(filter(None, (record.note, note))),
     )  # fmt: skip

@@ -134,7 +134,8 @@ class Native:
         """Return the scores of the ``labels``, (K,) of a text or (T, K), from the last hidden ``states`` (T, C)."""
         if self.classifier is None:
             raise ValueError("the model has no head that classifies")
-        return self.classifier(states, encoding.ids)
+        with torch.inference_mode():
+            return self.classifier(states, encoding.ids)
 
     @cached_property
     def language_head(self) -> LanguageHead:
@@ -145,7 +146,8 @@ class Native:
         """
         if self._take_head is None:
             raise ModelError("the model has no head that predicts the next token")
-        return self._take_head()
+        with torch.inference_mode(mode=False):  # what is made in that mode is of no use to autograd
+            return self._take_head()
 
     def next_logits(self, states: Tensor) -> Tensor:
         """Return the logits (T, V) of the token that follows each, from the last hidden ``states`` (T, C) of ``run``.

@@ -55,7 +55,6 @@ class ClassifierHead:
             return None
         return self.tensors[f"{layer.name}.weight"], self.tensors.get(f"{layer.name}.bias")
 
-    @torch.inference_mode()
     def __call__(self, states: Tensor, ids: Sequence[int]) -> Tensor:
         """Return the scores (K,) of a text, or (T, K) of its tokens, from the last hidden states (T, C)."""
         row = self.row(ids)

@@ -106,7 +106,7 @@ class Sublayers:
             return torch.cat([self._mlp(at, spec, x[i : i + TOGETHER]) for i in range(0, len(x), TOGETHER)])
         activation = ACTIVATIONS[spec.activation]
         if isinstance(spec, GatedMLP):
-            inner = activation(self._linear(f"{at}.gate", x)).mul_(self._linear(f"{at}.up", x))
+            inner = _times(activation(self._linear(f"{at}.gate", x)), self._linear(f"{at}.up", x))
         else:
             inner = activation(self._linear(f"{at}.up", x))
         return self._linear(f"{at}.down", inner)
@@ -141,3 +141,8 @@ class Sublayers:
             exact = functional.layer_norm(exact, exact.shape[-1:], eps=norm.eps)
             return exact.to(x.dtype) * weight
         return functional.rms_norm(exact, exact.shape[-1:], eps=norm.eps).to(x.dtype) * weight
+
+
+def _times(one: Tensor, other: Tensor) -> Tensor:
+    """Their product, in the place of ``one`` unless autograd needs that."""
+    return one * other if one.requires_grad else one.mul_(other)

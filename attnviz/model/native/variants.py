@@ -16,7 +16,7 @@ from torch import Tensor
 
 from attnviz.attention.block_sizes import PACK_CELLS, fits_tile
 from attnviz.attention.interventions import Intervention, at_layer
-from attnviz.attention.kernel import Kind, attend, hide
+from attnviz.attention.kernel import Kind, attend, weights_of
 from attnviz.attention.tile import Observer, Tile
 from attnviz.attention.window import EVERYTHING
 from attnviz.model.architecture.spec import AttentionSpec, Rotary
@@ -232,18 +232,11 @@ class Variants(Run):
         window = EVERYTHING if kind == "cross" else spec.window
         grouped = (q.to(exact) * spec.scale).reshape(count, spec.kv_heads, -1, q.shape[-1])
         scores = (grouped @ k.to(exact).mT).view(count, spec.heads, tokens, -1)
-        if spec.softcap is not None:
-            scores.div_(spec.softcap).tanh_().mul_(spec.softcap)
-        at, to = self.positions, torch.arange(k.shape[2], device=k.device)
-        bias = biases(q, k) if biases else None
-        if bias:
-            scores += bias(at, to)
-        hide(scores, at, to, window, 0, 0)
-        torch.softmax(scores, dim=-1, out=scores)
-        for weights, interventions in zip(scores, variants, strict=True):
+        found = weights_of(scores, self.positions, biases(q, k) if biases else None, spec.softcap, window)
+        for weights, interventions in zip(found, variants, strict=True):
             for each in interventions:
                 each.weights(Tile(layer, 0, 0, weights, tuple(weights.shape), kind, window=window))
-        mixed = scores.to(v.dtype).view(count, spec.kv_heads, -1, v.shape[2]) @ v
+        mixed = found.to(v.dtype).view(count, spec.kv_heads, -1, v.shape[2]) @ v
         context = mixed.view(count, spec.heads, tokens, -1)
         for one, interventions in zip(context, variants, strict=True):
             for each in interventions:
