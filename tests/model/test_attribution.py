@@ -27,6 +27,7 @@ CASES |= {(family, name): variant for (family, name), variant in all_variants().
 CASES["opt", "norms after sums, narrow tokens, a head"] = opt(
     "OPTForCausalLM", do_layer_norm_before=False, word_embed_proj_dim=20
 )
+CASES["granite", "multipliers"] = all_variants()["granite", "multipliers"]
 
 
 @pytest.mark.parametrize(("family", "name"), CASES, ids=[f"{family}: {name}" for family, name in CASES])
