@@ -156,14 +156,15 @@ def _notes(found: Contributions) -> list[str]:
     sums["MLPs"] = float(found.mlps.sum())
     sums["embeddings"] = sum(found.embeddings.values())
     sums |= {"biases": sum(found.biases.values())} if found.biases else {}
-    listed = ", ".join(f"{name} {value:+.3f}".replace("-", "−") for name, value in sums.items())
+    listed = ", ".join(f"{name} {_number(value, '+')}" for name, value in sums.items())
     what = "logit" if target.against is None else "logit difference"
     notes = [
         *target.notes,
-        f"All {listed}: together {found.total:.3f}, which is the {what} ({found.logit:.3f}, {_apart(found)}).",
+        f"All {listed}: together {_number(found.total)}, which is the {what} "
+        f"({_number(found.logit)}, {_apart(found)}).",
     ]
     if found.capped is not None:
-        notes.append(f"That is before the model's soft cap, which makes {found.capped:.3f} of it.")
+        notes.append(f"That is before the model's soft cap, which makes {_number(found.capped)} of it.")
     said = f"The model predicts {target.predicted.shown}"
     if target.predicted != target.target:
         said += f", and {target.target.shown} with a probability of {100 * found.probability:.2g} %."
@@ -175,6 +176,10 @@ def _notes(found: Contributions) -> list[str]:
     if "cross" in found.heads:
         direct += " The encoder adds through the cross heads alone."
     return [*notes, said, direct]
+
+
+def _number(value: float, sign: str = "") -> str:
+    return f"{value:{sign}.3f}".replace("-", "−")
 
 
 def _apart(found: Contributions) -> str:
