@@ -12,6 +12,7 @@ import typer
 from attnviz.cli import console
 from attnviz.cli.files import output_path, replace_output
 from attnviz.cli.matplotlib_settings import isolate_matplotlib
+from attnviz.cli.parsing import parse_top
 from attnviz.cli.pictures import LookOptions
 from attnviz.errors import UsageError
 
@@ -59,13 +60,7 @@ class AnswerOptions(LookOptions):
         Raises:
             UsageError: it is no number.
         """
-        if self.top is None:
-            return rows
-        if self.top == "all":
-            return None
-        if not self.top.isdecimal() or not 0 < int(self.top) < 10**9:
-            raise UsageError(f"--top is {self.top!r}, expected a number from 1 on, or all")
-        return int(self.top)
+        return rows if self.top is None else parse_top(self.top)
 
     def place(self) -> Path | None:
         """The file, verified before anything is computed.

@@ -27,6 +27,7 @@ def check(
     text = source.read_text(BANK if text is None and reading.file is None else text, reading.file)
     reading.require_whole()
     read_words(reading.words)  # only verified: words do not change what is compared
+    from attnviz.render.terminal.notes import Hanging
     from attnviz.render.terminal.report import check_line, check_table, unchecked_line
 
     loaded = model.load()
@@ -40,4 +41,4 @@ def check(
     out = console.output()
     with console.fail_if_checked(found):
         out.print(check_table(found))
-    out.print(check_line(found))
+    out.print(Hanging(check_line(found)))

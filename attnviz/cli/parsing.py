@@ -38,6 +38,15 @@ def _numbers(option: str, value: str | None) -> tuple[int, ...] | None:
     return tuple(dict.fromkeys(numbers))
 
 
+def parse_top(value: str) -> int | None:
+    """``--top``: a number, or ``all``, which is None."""
+    if value == "all":
+        return None
+    if not value.isdecimal() or not 0 < int(value) < 10**9:
+        raise UsageError(f"--top is {value!r}, expected a number from 1 on, or all")
+    return int(value)
+
+
 def parse_crop(rows: str | None, columns: str | None) -> Crop:
     """``--rows`` and ``--cols``: ``3:40`` from 3 to 39, ``3:`` to the end, ``:40`` from the start, ``3`` alone; or a
     word (``the:2``).

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -18,17 +18,23 @@ from attnviz.cli.options import (
     TextOptions,
     spread,
 )
+from attnviz.cli.parsing import parse_top
 from attnviz.cli.reading import decode_argument
 from attnviz.cli.request import read_request
 from attnviz.errors import UsageError
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from attnviz.analysis.text.summary import Summary
     from attnviz.interface import Model
     from attnviz.model.check.judge import Check
     from attnviz.record import Observation
 
     Then = Callable[[Check | None], None]
+
+_KEYS = 3
+"""How many keys are listed for each word."""
 
 
 @spread
@@ -56,8 +62,13 @@ def show(
         typer.Option("--received", help="List what looks at each word, not what it looks at.", rich_help_panel=VIEW),
     ] = False,
     top: Annotated[
-        int, typer.Option(min=1, metavar="N", help="How many keys are listed for each word.", rich_help_panel=VIEW)
-    ] = 3,
+        str,
+        typer.Option(
+            metavar="N|all",
+            help="How many keys are listed for each word; all: 3, and no table is cut.",
+            rich_help_panel=VIEW,
+        ),
+    ] = str(_KEYS),
     links: Annotated[
         int, typer.Option(min=1, metavar="N", help="How many links are listed.", rich_help_panel=VIEW)
     ] = 8,
@@ -84,7 +95,7 @@ def show(
     neurons: NeuronsOption = False,
 ) -> None:
     """Show which words each head of each layer looks at."""
-    words = tuple(map(decode_argument, token or ()))
+    words, most = tuple(map(decode_argument, token or ())), parse_top(top)
     if opened:
         page.require_page_options(maps, {})
     elif neurons:
@@ -96,7 +107,7 @@ def show(
         cell=cell,
         rank=rank,
         received=received,
-        top=top,
+        top=most or _KEYS,
         links=links,
         evidence=check or opened,
     )
@@ -111,7 +122,8 @@ def show(
     if as_json:
         _print_document(summary, checking, then)
     else:
-        _print_screen(summary, checking, then, named=bool(token), unchecked=unchecked)
+        parts = _parts(summary, named=bool(token), every=most is None)
+        _print_screen(summary, parts, checking, then, unchecked)
 
 
 def _nothing(_: Check | None) -> None:
@@ -128,21 +140,29 @@ def _print_document(summary: Summary, checking: Callable[[], Check | None], then
         then(checked)
 
 
+def _parts(summary: Summary, *, named: bool, every: bool) -> Iterator[RenderableType]:
+    """All that is printed before the check."""
+    from attnviz.render.terminal.screen import summary_parts
+
+    return summary_parts(summary, named=named, every=every)
+
+
 def _print_screen(
-    summary: Summary, checking: Callable[[], Check | None], then: Then, *, named: bool, unchecked: str
+    summary: Summary, parts: Iterable[RenderableType], checking: Callable[[], Check | None], then: Then, unchecked: str
 ) -> None:
     """Everything on the screen, and then the check, so that nobody waits for it."""
-    from attnviz.render.terminal import screen as terminal
+    from attnviz.render.terminal.notes import Hanging
     from attnviz.render.terminal.report import check_line, unchecked_line
 
     out = console.output()
-    for part in terminal.summary_parts(summary, named=named):
+    for part in parts:
         out.print(part)
     sys.stdout.flush()
     checked = checking()
     with console.fail_if_checked(checked):
         if checked is None or checked.passed:
-            out.print(check_line(checked, summary.units.measure) if checked else unchecked_line(unchecked))
+            line = check_line(checked, summary.units.measure) if checked else unchecked_line(unchecked)
+            out.print(Hanging(line))
         then(checked)
 
 

@@ -45,7 +45,7 @@ def test_everything_is_shown_in_order_and_the_check_last(run: Run, tiny_bert: Pa
     assert (result.code, result.err) == (0, "")
     assert result.lines[0] == f"{tiny_bert.name} · native · 3 layers × 4 heads · 15 tokens · 14 words"
     (the_map,) = maps(result)
-    assert titles(result)[:4] == ["Unusual links", "Overview", the_map, "What each word looks at most"]
+    assert titles(result)[:4] == ["Overview", the_map, "What each word looks at most", "Unusual links"]
     assert result.lines[-1].startswith("✓ 12 heads agree with transformers ")
 
 
@@ -252,7 +252,7 @@ def test_unusual_text_is_shown_harmlessly(run: Run) -> None:
 def test_one_map_of_three_is_shown(run: Run, saved_three: Path, options: list[str], sizes: str) -> None:
     result = run("show", "--from", saved_three, *options)
     assert (result.code, result.err) == (0, "")
-    assert " ".join(result.lines[:2]).strip() == f"fixed · native · 2 layers × 3 heads · {sizes}"
+    assert " ".join(map(str.strip, result.lines[:2])).strip() == f"fixed · native · 2 layers × 3 heads · {sizes}"
     made = "What each new token looked at when it was made"
     assert (made in titles(result)) is ("generated" in sizes)
 
@@ -329,7 +329,7 @@ def wrong_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_failed_check_is_loud_after_the_picture(run: Run) -> None:
     result = run("show", S)
     assert result.code == 5
-    assert titles(result)[0] == "Unusual links"
+    assert titles(result)[-1] == "Unusual links"
     assert result.lines[-1] == ""
     assert "✓" not in result.out
     assert "✗" not in result.out
@@ -405,7 +405,7 @@ def test_the_lift_of_a_link_is_that_of_find(run: Run) -> None:
 
 @pytest.mark.parametrize("options", [["--unit", "sentence"], ["--per-token", "--unit", "sentence"]])
 def test_what_has_no_lift_is_ranked_by_weight(run: Run, options: list[str]) -> None:
-    assert titles(run("show", f"{S} It paid. {S}", "--no-check", *options))[0] == "Strongest links"
+    assert titles(run("show", f"{S} It paid. {S}", "--no-check", *options))[-2] == "Strongest links"
 
 
 def test_a_rank_that_does_not_go_with_the_rest_is_refused(run: Run) -> None:

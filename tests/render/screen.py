@@ -22,6 +22,7 @@ def console(width: int = 80, colours: Colours = None, **options: Any) -> Console
     """A console as the command line makes it, of fixed width, which writes into ``file``."""
     # A style remembers the codes of the first console that it was printed on, and equal styles are one object.
     Style._add.cache_clear()
+    Style.parse.cache_clear()
     options = {"color_system": colours, "force_terminal": colours is not None, "no_color": False} | options
     return Console(
         width=width, file=io.StringIO(), legacy_windows=False, markup=False, highlight=False, emoji=False, **options

@@ -126,9 +126,9 @@ def test_the_profile_has_layers_down_and_distances_across() -> None:
     found = lines(Group(*terminal.summary_parts(long_summary(), named=False)), 80)
     start = next(i for i, line in enumerate(found) if line.startswith("Distance profile"))
     assert found[start + 1 : start + 4] == [
-        "    itself     1–9   10–99 100–999   first",
-        "L0      10      20      10      10      50",
-        "L1      30      20      15      10      25",
+        "   itself 1–9 10–99 100–999 first",
+        "L0     10  20    10      10    50",
+        "L1     30  20    15      10    25",
     ]
 
 
@@ -175,7 +175,8 @@ def test_a_short_text_has_none_of_these() -> None:
 def test_a_long_text_has_its_sections_after_what_words_look_at() -> None:
     found = lines(Group(*terminal.summary_parts(long_summary(), named=False)), 80)
     titles = [found[i + 1].split("  ")[0] for i in range(len(found) - 1) if not found[i]]
-    assert titles[-4:] == ["What each word looks at most", "Long-range links", "Distance profile", "Most read passages"]
+    sections = ["What each word looks at most", "Long-range links", "Distance profile", "Most read passages"]
+    assert titles[-5:] == [*sections, "Strongest links"]
 
 
 def test_the_document_has_what_the_screen_shows() -> None:

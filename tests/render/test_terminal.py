@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -57,28 +58,18 @@ def test_the_whole_screen_at_80_columns() -> None:
     assert shown(bank()) == [
         "fixed · native · 2 layers × 3 heads · 9 tokens · 8 words",
         "",
-        "Strongest links  each pair of words once, in the head where it is strongest",
-        "      bank → loans     0.75  L1 H2   ██████████████████",
-        "  approved → bank      0.62  L0 H1   ███████████████",
-        "  approved → loans     0.56  L1 H0   █████████████▌",
-        "     loans → bank      0.38  L1 H2   █████████",
-        "     loans → approved  0.31  L0 H1   ███████",
-        "      bank → approved  0.11  L0 H1   ██▌",
-        "  30% of the attention goes to [CLS] [SEP], 9% to punctuation; see --special.",
-        "  Also left out: function words (the, of, is …). --all counts them.",
-        "",
         "Overview  each head's strongest link between the words that count, in %",
         "    H0  H1  H2",
         "L0   6  62  22",
         "L1  56  22  75",
         "",
         "L1 H2  each row looks at the columns, in % of its attention",
-        "              The     bank approved      the    loans",
-        "     The       11       11       11       11       22",
-        "    bank        4        4        4        4       75",
-        "approved       11       11       11       11       22",
-        "     the       11       11       11       11       22",
-        "   loans        8       38        8        8       16",
+        "         The bank approved the loans",
+        "     The  11   11       11  11    22",
+        "    bank   4    4        4   4    75",
+        "approved  11   11       11  11    22",
+        "     the  11   11       11  11    22",
+        "   loans   8   38        8   8    16",
         "",
         "What each word looks at most",
         "  word      in its best head     on average over all heads",
@@ -88,6 +79,16 @@ def test_the_whole_screen_at_80_columns() -> None:
         "            loans    0.56 L1 H0  bank     0.18",
         "  loans     bank     0.38 L1 H2  bank     0.14",
         "            approved 0.31 L0 H1  approved 0.12",
+        "",
+        "Strongest links  each pair of words once, in the head where it is strongest",
+        "      bank → loans     0.75  L1 H2   ██████████████████",
+        "  approved → bank      0.62  L0 H1   ███████████████",
+        "  approved → loans     0.56  L1 H0   █████████████▌",
+        "     loans → bank      0.38  L1 H2   █████████",
+        "     loans → approved  0.31  L0 H1   ███████",
+        "      bank → approved  0.11  L0 H1   ██▌",
+        "  30% of the attention goes to [CLS] [SEP], 9% to punctuation; see --special.",
+        "  Also left out: function words (the, of, is …). --all counts them.",
         "",
     ]
 
@@ -196,14 +197,8 @@ def cross(**facts: Any) -> AttentionRecord:
 
 def test_the_whole_screen_of_a_cross_map_at_80_columns() -> None:
     assert shown(cross(generated=2), top=2, links=2) == [
-        "fixed · native · 2 layers × 2 heads · cross · 4 target tokens (2 generated) look",
-        "at 9 source tokens",
-        "",
-        "Strongest links  each pair of words once, in the head where it is strongest",
-        "  Bank → bank   0.75  L4 H1   ██████████████████",
-        "   gab → loans  0.50  L2 H0   ████████████",
-        "  24% of the attention goes to [CLS] [SEP], 10% to punctuation; see --special.",
-        "  Also left out: function words (the, of, is …). --all counts them.",
+        "fixed · native · 2 layers × 2 heads · cross · 4 target tokens (2 generated)",
+        "  look at 9 source tokens",
         "",
         "Overview  each head's strongest link between the words that count, in %",
         "    H0  H1",
@@ -211,10 +206,10 @@ def test_the_whole_screen_of_a_cross_map_at_80_columns() -> None:
         "L4  22  75",
         "",
         "L4 H1  each row looks at the columns, in % of its attention",
-        "          The     bank approved      the    loans",
-        " Die       11       11       11       11       22",
-        "Bank        3       75        3        3        6",
-        " gab       11       11       11       11       22",
+        "     The bank approved the loans",
+        " Die  11   11       11  11    22",
+        "Bank   3   75        3   3     6",
+        " gab  11   11       11  11    22",
         "",
         "What each word looks at most",
         "  word  in its best head  on average over all heads",
@@ -231,6 +226,12 @@ def test_the_whole_screen_of_a_cross_map_at_80_columns() -> None:
         "             bank  0.11 L2 H0  bank  0.10",
         "  gab        bank  0.75 L4 H1  bank  0.27",
         "             The:1 0.11 L2 H0  The:1 0.09",
+        "",
+        "Strongest links  each pair of words once, in the head where it is strongest",
+        "  Bank → bank   0.75  L4 H1   ██████████████████",
+        "   gab → loans  0.50  L2 H0   ████████████",
+        "  24% of the attention goes to [CLS] [SEP], 10% to punctuation; see --special.",
+        "  Also left out: function words (the, of, is …). --all counts them.",
         "",
     ]
 
@@ -273,7 +274,7 @@ def story(generated: int) -> AttentionRecord:
 
 def test_at_most_twelve_new_tokens_are_listed_and_how_many_there_are_is_said() -> None:
     listed = section("What each new token", shown(story(15), top=1))
-    assert listed[-1] == "  … 12 of 15 new tokens; --json has all"
+    assert listed[-1] == "  … 12 of 15 new tokens; --top all shows all"
     assert [line.split()[0] for line in listed[1:-1]] == [f"w{i}" for i in range(5, 17)]
     listed = section("What each new token", shown(story(3), top=1))
     assert [line.split()[0] for line in listed[1:]] == ["w17", "w18", "w19"]
@@ -461,8 +462,34 @@ def test_a_long_text_is_pooled_and_says_so(width: int) -> None:
 def test_at_most_twelve_words_are_listed_and_how_many_there_are_is_said() -> None:
     attention = random([f"w{i}" for i in range(20)])
     listed = section("What each word", shown(attention))
-    assert listed[-1] == "  … 12 of 20 words; --token WORD shows any"
+    assert listed[-1] == "  … 12 of 20 words; --token WORD shows any, --top all shows all"
     assert sum(line.startswith("  w") for line in listed) == 1 + 12  # the column's title is "word"
+
+
+def test_all_words_are_listed_if_nothing_is_to_be_cut() -> None:
+    summary = summary_of(random([f"w{i}" for i in range(20)]))
+    listed = section("What each word", lines(Group(*terminal.summary_parts(summary, named=False, every=True))))
+    assert len(listed) == 1 + 3 * 20
+    assert listed[-3].split()[0] == "w19"
+
+
+def test_what_words_look_at_comes_last_if_they_were_asked_for_by_name() -> None:
+    def titles(*, named: bool) -> list[str]:
+        found = shown(bank(), named=named, words=["bank"] * named)
+        return [after.split("  ")[0] for line, after in pairwise(found) if not line]
+
+    assert titles(named=False) == ["Overview", "L1 H2", "What each word looks at most", "Strongest links"]
+    assert titles(named=True) == ["Overview", "L1 H2", "Strongest links", "What each word looks at most"]
+
+
+@pytest.mark.parametrize("width", [24, 40, 60])
+def test_titles_and_remarks_are_broken_between_words_and_indented(width: int) -> None:
+    found = shown(bank(), width)
+    assert max(map(cell_len, found)) <= width
+    start = found.index("Strongest links")
+    said = found[start + 1 : next(i for i in range(start, len(found)) if "→" in found[i])]
+    assert all(line.startswith("  ") for line in said)
+    assert " ".join(line.strip() for line in said) == "each pair of words once, in the head where it is strongest"
 
 
 def test_all_words_that_were_asked_for_are_listed() -> None:

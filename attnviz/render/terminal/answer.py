@@ -11,7 +11,8 @@ from rich.text import Text
 
 from attnviz.analysis.table import Column, Table
 from attnviz.render.labels import clean, fit, fit_right
-from attnviz.render.terminal.screen import Note
+from attnviz.render.palette import BAR, HEAD
+from attnviz.render.terminal.notes import Note
 from attnviz.render.values import formatted
 
 _BAR = 16
@@ -91,12 +92,12 @@ class Rows:
     ) -> Text:  # fmt: skip
         line = Text("  ", no_wrap=True, overflow="crop")
         if heads:
-            line.append(f"{heads[row]:<9}", "cyan")
+            line.append(f"{heads[row]:<9}", HEAD)
         for each in kept:
             cell, wide = cells[each.name][row], widths[each.name]
             style = "bold" if each.name == self.table.ranked else ""
             line.append(fit(cell, wide) if each.kind == "text" else fit_right(cell, wide), style).append("  ")
-        return line.append(self._bar(row, bar), "yellow" if self._takes(row) else "magenta") if bar else line
+        return line.append(self._bar(row, bar), HEAD if self._takes(row) else BAR) if bar else line
 
     def _takes(self, row: int) -> bool:
         """Whether the ranked value has a sign, and is below zero."""

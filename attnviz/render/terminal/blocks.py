@@ -6,24 +6,27 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.style import Style
 from rich.text import Text
 
 from attnviz.render import palette
 from attnviz.render.heatmap import Heatmap, pool
-from attnviz.render.labels import fit, fit_right, letters, shorten, width
+from attnviz.render.labels import fit, fit_right, shorten, width
 
 _LABEL = 14
 """The most columns of a row label, and of a cell; longer words are cut."""
 _NAME = 48
 """The most columns of a row label that is the number and the first words of a passage."""
+_SHORT = 4
+"""The fewest columns of a column label that is cut; where there are not so many, columns have numbers."""
+_CELL = 4
+"""The columns of a cell if there is room for them."""
 _TICK = 14
 """The most columns of a label above a map whose columns are too narrow for labels of their own."""
 _MARK = "╷"
 """The sign before such a label, at the beginning of its column."""
-_TALL = 10
-"""The most lines of vertical column labels."""
 _SCALE = 24
 """The columns of the colour scale."""
 SHADES = " ·:-=+*#%@"
@@ -34,29 +37,30 @@ SHADES = " ·:-=+*#%@"
 class Blocks:
     """A heatmap with labels on both axes, as wide as the console allows.
 
-    If there is room for three columns per cell, the cells contain their numbers. Otherwise, or if there are too many
-    rows, two rows share a line of half blocks, with the upper row's label on the left and the lower row's on the right;
-    what does not fit is pooled, with a note. Without colour the cells are numbers, or shades of characters. If the
-    cells contain no numbers, labels include the numbers of their units, with which a reader can zoom in, and ``scale``
-    adds the scale.
+    If there is room for three columns per cell, the cells contain their numbers, below words that lie flat: a column is
+    as wide as its word, and the longest words are cut. Where too little would be left of them, columns have the numbers
+    of their units, which stand beside the rows' words too. Otherwise, or if there are too many rows, two rows share a
+    line of half blocks, with the upper row's label on the left and the lower row's on the right; what does not fit is
+    pooled, with a note. Without colour the cells are numbers, or shades of characters. ``scale`` adds the scale if the
+    cells contain no numbers.
     """
 
     heatmap: Heatmap
     scale: bool = False
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        shown = _with_numbers(self.heatmap) if self.heatmap.pooled else self.heatmap
-        label = _widest(shown.rows, options, named=shown.named)
-        room = options.max_width - label - 1
-        cell = min(room // len(shown.columns), _LABEL)
-        # Horizontal labels read best; cells are as wide as they need if there is room.
-        widest = max(4, 1 + max(map(width, shown.columns)))
-        if len(shown.rows) <= room and cell > 1 and cell >= _needed(shown):
-            yield from _numbered(shown, label, widest if widest <= cell else min(cell, 4), _plain(console))
-            if shown.pooled:
-                yield Text(shown.pooled, "dim")
-        else:
+        fitting = _fitting(self.heatmap, options)
+        if fitting is None:
             yield from self._narrow(console, options)
+            return
+        shown, label, cells, header = fitting
+        yield Text((" " * (label + 1) + header).rstrip())
+        left = shown.named or shown.rows != self.heatmap.rows  # numbers stand below each other
+        yield from _numbered(shown, label, cells, left=left, plain=_plain(console))
+        if shown.columns != self.heatmap.columns:
+            yield from _legend(self.heatmap, options.max_width)
+        if shown.pooled:
+            yield Text(shown.pooled, "dim")
 
     def _narrow(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw the map without numbers in its cells."""
@@ -64,15 +68,80 @@ class Blocks:
         label = _widest(_numbered_names(self.heatmap, 0), options, named=self.heatmap.named)
         room = options.max_width - label - 1
         margin = 0 if plain else label + 1  # the labels of the lower rows
-        thin = 2 if any(width(letter) > 1 for text in self.heatmap.columns for letter in letters(text, _TALL)) else 1
-        columns = max(1, (room - margin) // thin)
+        columns = max(1, room - margin)
         pooled = pool(self.heatmap, columns, columns)
-        yield from _narrow_labels(pooled, label, thin)
-        yield from (_shaded if plain else _halved)(pooled, label, thin)
+        yield Text(" " * (label + 1) + ticks(_marks(pooled)))
+        yield from (_shaded if plain else _halved)(pooled, label)
         if self.scale:
             yield _scale(pooled, label, room, plain)
+        if pooled.across == 1:
+            yield from _legend(pooled, options.max_width)
         if pooled.pooled:
             yield Text(pooled.pooled, "dim")
+
+
+def _fitting(heatmap: Heatmap, options: ConsoleOptions) -> tuple[Heatmap, int, list[int], str] | None:
+    """The map with the labels that fit, the columns of its row labels and of its cells, and the line above them.
+
+    None if there is no room for numbers in the cells.
+    """
+    shown, needed = _with_numbers(heatmap) if heatmap.pooled else heatmap, _needed(heatmap)
+    label = _widest(shown.rows, options, named=shown.named)
+    room = options.max_width - label - 1
+    if len(shown.rows) > room:
+        return None
+    cells = _cells(shown.columns, room, needed)
+    if cells and all(cell > min(width(name), _SHORT) for cell, name in zip(cells, shown.columns, strict=True)):
+        return shown, label, cells, _flat(shown.columns, cells)
+    if heatmap.numbers is not None:
+        columns = tuple(map(str, heatmap.numbers[1]))
+        shown = replace(shown, rows=tuple(_numbered_names(heatmap, 0)), columns=columns)
+        label = _widest(shown.rows, options, named=shown.named)
+        needed = max(needed, 1 + max(map(len, columns)))
+        cells = _cells(columns, options.max_width - label - 1, needed)
+        return (shown, label, cells, _flat(columns, cells)) if cells else None
+    return (shown, label, [needed] * len(cells), ticks(shown.columns, needed)) if cells else None
+
+
+def _cells(names: Sequence[str], room: int, needed: int) -> list[int]:
+    """The columns of cells that are as wide as their ``names`` as far as there is ``room``; none if there is not.
+
+    All get what their numbers have ``needed``; the rest goes to them in turn, so that the longest names are cut.
+    """
+    least = max(needed, _CELL) if _CELL * len(names) <= room else needed
+    cells = [least] * len(names)
+    wanted = [max(least, 1 + min(width(name), _LABEL - 1)) for name in names]
+    spare = room - sum(cells)
+    while spare > 0 and cells != wanted:
+        for place, most in enumerate(wanted):
+            if cells[place] < most and spare > 0:
+                cells[place] += 1
+                spare -= 1
+    return cells if spare >= 0 else []
+
+
+def _flat(names: Sequence[str], cells: Sequence[int]) -> str:
+    return "".join(_in_cell(name, cell) for name, cell in zip(names, cells, strict=True))
+
+
+def _legend(heatmap: Heatmap, room: int) -> Iterator[Text]:
+    """Yield the words behind the numbers of the columns, where no row has their word."""
+    if heatmap.numbers is None or heatmap.named:
+        return
+    rows, columns = (
+        dict(zip(numbers.tolist(), labels, strict=True))
+        for numbers, labels in zip(heatmap.numbers, (heatmap.rows, heatmap.columns), strict=True)
+    )
+    if columns.items() <= rows.items():
+        return
+    line = Text("  columns:", "dim")
+    for number, label in columns.items():
+        entry = f" {number} {shorten(label, _LABEL)}"
+        if cell_len(line.plain) + cell_len(entry) > room:
+            yield line
+            line = Text("   ", "dim")
+        line.append(entry)
+    yield line
 
 
 def _plain(console: Console) -> bool:
@@ -108,21 +177,16 @@ def _row_label(name: str, label: int, heatmap: Heatmap) -> str:
     return fit_right(name, label) if heatmap.numbers is None and not heatmap.named else fit(name, label)
 
 
-def _narrow_labels(heatmap: Heatmap, label: int, cell: int) -> Iterator[Text]:
-    """Yield the labels of columns too narrow for a number: unit numbers at intervals, with their words in a pooled map.
-
-    If each column is a single word, all words follow below.
-    """
-    if heatmap.numbers is not None:
-        pooled = heatmap.across > 1 and not heatmap.named
-        names = _numbered_names(heatmap, 1) if pooled else [str(number) for number in heatmap.numbers[1]]
-        yield Text(" " * (label + 1) + ticks([name.strip() for name in names], cell))
-        if pooled or heatmap.named:
-            return
-    yield from _column_labels(heatmap, label, cell)
+def _marks(heatmap: Heatmap) -> Sequence[str]:
+    """Return the labels of columns too narrow for a number: those of units are numbers, in a pooled map with words."""
+    if heatmap.numbers is None:
+        return heatmap.columns
+    if heatmap.across > 1 and not heatmap.named:
+        return [name.strip() for name in _numbered_names(heatmap, 1)]
+    return [str(number) for number in heatmap.numbers[1]]
 
 
-def ticks(names: Sequence[str], cell: int) -> str:
+def ticks(names: Sequence[str], cell: int = 1) -> str:
     """Return ``names`` at equal steps as far as they have room, each where its column begins."""
     step = -(-(min(max(map(width, names)), _TICK) + 2) // cell)
     line = ""
@@ -133,18 +197,6 @@ def ticks(names: Sequence[str], cell: int) -> str:
     return line.rstrip()
 
 
-def _column_labels(heatmap: Heatmap, label: int, cell: int) -> Iterator[Text]:
-    """Yield the column labels: horizontal if they fit their cells, otherwise vertical, ending at the map."""
-    if cell > 2 and all(width(text) < cell for text in heatmap.columns):
-        stacks = [[text] for text in heatmap.columns]
-    else:
-        stacks = [letters(text, _TALL) for text in heatmap.columns]
-    tall = max(map(len, stacks))
-    for line in range(tall):
-        parts = [stack[line - tall] if line >= tall - len(stack) else "" for stack in stacks]
-        yield Text((" " * (label + 1) + "".join(_in_cell(part, cell) for part in parts)).rstrip())
-
-
 def _in_cell(text: str, cell: int) -> str:
     """Align ``text`` in a cell with the last digit of its number."""
     if not text:
@@ -153,12 +205,11 @@ def _in_cell(text: str, cell: int) -> str:
     return fit_right(text, room) + " " * (cell - room)
 
 
-def _numbered(heatmap: Heatmap, label: int, cell: int, plain: bool) -> Iterator[Text]:
-    yield from _column_labels(heatmap, label, cell)
+def _numbered(heatmap: Heatmap, label: int, cells: Sequence[int], *, left: bool, plain: bool) -> Iterator[Text]:
     colours = palette.value_colours(heatmap.values, heatmap.low, heatmap.high)
     for name, row, tints in zip(heatmap.rows, heatmap.values, colours, strict=True):
-        line = Text((fit if heatmap.named else fit_right)(name, label) + " ")
-        for value, tint in zip(row, tints, strict=True):
+        line = Text((fit if left else fit_right)(name, label) + " ")
+        for value, tint, cell in zip(row, tints, cells, strict=True):
             number = _in_cell(cell_number(float(value), heatmap), cell)
             if np.isnan(value):
                 line.append(number, "dim")
@@ -190,7 +241,7 @@ def cell_number(value: float, heatmap: Heatmap) -> str:
     return f"{value:.1f}" if value < 9.95 else f"{value:.0f}"
 
 
-def _halved(heatmap: Heatmap, label: int, cell: int) -> Iterator[Text]:
+def _halved(heatmap: Heatmap, label: int) -> Iterator[Text]:
     """Yield two rows per line: a half block in the upper row's colour on a background in the lower row's."""
     names = _numbered_names(heatmap, 0)
     colours = palette.value_colours(heatmap.values, heatmap.low, heatmap.high)
@@ -198,17 +249,17 @@ def _halved(heatmap: Heatmap, label: int, cell: int) -> Iterator[Text]:
         line = Text(_row_label(names[i], label, heatmap) + " ")
         lower = colours[i + 1] if i + 1 < len(colours) else [None] * colours.shape[1]
         for top, bottom in zip(colours[i], lower, strict=True):
-            line.append("▀" * cell, Style(color=_hex(top), bgcolor=None if bottom is None else _hex(bottom)))
+            line.append("▀", Style(color=_hex(top), bgcolor=None if bottom is None else _hex(bottom)))
         if i + 1 < len(colours):
             line.append(" " + shorten(names[i + 1], label))
         yield line
 
 
-def _shaded(heatmap: Heatmap, label: int, cell: int) -> Iterator[Text]:
+def _shaded(heatmap: Heatmap, label: int) -> Iterator[Text]:
     """Yield one row per line; the larger the weight, the darker the character."""
     steps = np.clip((heatmap.values - heatmap.low) / (heatmap.high - heatmap.low or 1), 0, 1) * (len(SHADES) - 1)
     for name, row in zip(_numbered_names(heatmap, 0), np.nan_to_num(steps).round().astype(int), strict=True):
-        yield Text(_row_label(name, label, heatmap) + " " + "".join(SHADES[step] * cell for step in row))
+        yield Text(_row_label(name, label, heatmap) + " " + "".join(SHADES[step] for step in row))
 
 
 def _hex(colour: palette.Colours) -> str:

@@ -17,6 +17,7 @@ from attnviz.encoding import Place
 from attnviz.record import ATTENTION, Measure
 from attnviz.render.heatmap import profile_heatmap
 from attnviz.render.labels import fit, head_name, shorten, shorten_left, width
+from attnviz.render.palette import BAR, HEAD
 from attnviz.render.terminal.blocks import Blocks
 
 _PASSAGES = 8
@@ -77,7 +78,7 @@ class LongRangeLinks:
             for place in (link.query, link.key)
         )
         head = f"{head_name(link.link.layer, link.link.head, self.measure):<8}"
-        line = Text.assemble(f"    {link.link.weight:.2f}  ", (head, "cyan"), no_wrap=True, overflow="crop")
+        line = Text.assemble(f"    {link.link.weight:.2f}  ", (head, HEAD), no_wrap=True, overflow="crop")
         if one:
             yield line.append(query).append(" → ").append(key)
         else:
@@ -134,7 +135,7 @@ class MostRead:
         for passage in listed:
             line = Text(f"  {passage.received:4.1f}  ", no_wrap=True, overflow="crop")
             length = passage.received / most * bar
-            line.append(fit("█" * int(length) + "▌" * int(length % 1 >= 0.5), bar), "magenta")
+            line.append(fit("█" * int(length) + "▌" * int(length % 1 >= 0.5), bar), BAR)
             line.append(f"  {fit(f'line {passage.line:,}', where)}  ", "dim")
             yield line.append(shorten(passage.text, room))
         if len(listed) < len(self.passages):

@@ -15,11 +15,12 @@ from attnviz.analysis.text.summary import Summary
 from attnviz.analysis.text.units import Axis, Reading
 from attnviz.record import ATTENTION, Measure
 from attnviz.render.labels import fit, head_name, shorten, width
+from attnviz.render.terminal.notes import Note
 
 LABEL = 17
 """The most columns of a word in a list; longer ones are cut."""
 _WORDS = 12
-"""The most rows that are listed with their keys, unless words are asked for by name."""
+"""The most rows that are listed with their keys, unless all are asked for, or some words by name."""
 _NAME = 12
 """The fewest columns of a passage in a list: its number and its line."""
 _LEGEND = 30
@@ -49,10 +50,10 @@ def baseline_note(summary: Summary) -> str:
     return "in brackets: other tokens on average"
 
 
-def attended_table(summary: Summary, *, named: bool) -> RenderableType:
+def attended_table(summary: Summary, *, every: bool) -> RenderableType:
     """Return a table of each unit's keys: those of its best head, and those by the average over all heads."""
     units, rows = summary.units, summary.attended
-    listed = rows if named else rows[:_WORDS]
+    listed = rows if every else rows[:_WORDS]
     words = summary.observation.named_links is not None
     firsts = [row.query if words else units.queries.names[row.query_index] for row in listed]
     looks = _Looks("word" if words else units.kind, firsts, listed, units.keys, is_unbounded(summary), units.measure)
@@ -60,31 +61,31 @@ def attended_table(summary: Summary, *, named: bool) -> RenderableType:
         looks,
         len(listed),
         len(rows),
-        f"{units.kind}s; {'--json has all' if units.queries.lines else '--token WORD shows any'}",
+        f"{units.kind}s; {'' if units.queries.lines else '--token WORD shows any, '}--top all shows all",
     )
 
 
-def received_table(summary: Summary, *, named: bool) -> RenderableType:
+def received_table(summary: Summary, *, every: bool) -> RenderableType:
     """Return such a table of what looks at each unit."""
     units, rows = summary.units, summary.received
-    listed = rows if named else rows[:_WORDS]
+    listed = rows if every else rows[:_WORDS]
     firsts = [units.keys.names[row.query_index] for row in listed]
     looks = _Looks(units.kind, firsts, listed, units.queries, is_unbounded(summary), units.measure, received=True)
-    return _cut(looks, len(listed), len(rows), f"{units.kind}s; --token WORD shows any")
+    return _cut(looks, len(listed), len(rows), f"{units.kind}s; --token WORD shows any, --top all shows all")
 
 
-def generated_table(summary: Summary) -> RenderableType:
+def generated_table(summary: Summary, *, every: bool) -> RenderableType:
     """Return such a table for each generated token, by the query that predicted it."""
     pieces, rows = summary.pieces, summary.generated
     keys = summary.units.keys if summary.units.keys.lines else pieces.keys
-    listed = rows[:_WORDS]
+    listed = rows if every else rows[:_WORDS]
     firsts = [pieces.queries.names[row.query_index + 1] for row in listed]
     looks = _Looks("new token", firsts, listed, keys, is_unbounded(summary), summary.units.measure)
-    return _cut(looks, len(listed), len(rows), "new tokens; --json has all")
+    return _cut(looks, len(listed), len(rows), "new tokens; --top all shows all")
 
 
 def _cut(table: RenderableType, listed: int, all_: int, what: str) -> RenderableType:
-    return table if listed == all_ else Group(table, Text(f"  … {listed} of {all_} {what}", "dim"))
+    return table if listed == all_ else Group(table, Note(f"… {listed} of {all_} {what}"))
 
 
 @dataclass(frozen=True, eq=False)

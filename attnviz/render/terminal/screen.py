@@ -10,11 +10,13 @@ from rich.text import Text
 
 from attnviz.analysis.languages import ENGLISH, NONE, function_words, language_name, plain
 from attnviz.analysis.text.offsets import Positional
+from attnviz.analysis.text.shown_maps import HeadMap
 from attnviz.analysis.text.summary import Summary
 from attnviz.analysis.text.units import Axis
 from attnviz.record import Cell, Observation
 from attnviz.render.heatmap import head_heatmap, overview_heatmap
 from attnviz.render.labels import clean, fit, fit_right, head_name, unit_of
+from attnviz.render.palette import BAR, HEAD
 from attnviz.render.terminal import long
 from attnviz.render.terminal.blocks import Blocks
 from attnviz.render.terminal.looks import (
@@ -28,11 +30,14 @@ from attnviz.render.terminal.looks import (
     received_table,
     widest,
 )
+from attnviz.render.terminal.notes import Hanging, Note, Title
 from attnviz.render.values import formatted
 
 _BAR = 24
 _AROUND = len("   →   0.46  L10 H10 ")
 _LIFT = len(" 10.5×  ")
+_HEADS = 3
+"""The most heads of one offset that are named."""
 _LEAST = 3
 """The fewest columns of a name on a narrow console."""
 
@@ -44,51 +49,84 @@ _CELLS: dict[Cell, str] = {
 }
 
 
-def summary_parts(summary: Summary, *, named: bool) -> Iterator[RenderableType]:
-    """Yield all that ``show`` prints before the check, in order; ``named``: the listed words were asked for by name."""
-    unit = summary.units.kind
-    per_token = " per token" if summary.observation.request.per_token else ""
-    yield summary_heading(summary.observation)
-    if summary.observation.prediction:
-        yield Text(clean(summary.observation.prediction.describe(summary.observation.encoding)), "bold cyan")
-    measure = summary.units.measure
-    head_or_layer = "layer" if measure.by_layer else "head"
-    if summary.observation.request.rank == "lift":
-        yield _title("Unusual links", f"each pair of {unit}s once; × times what is usual for the head")
-    else:
-        where = "through all layers" if measure.cumulative else f"in the {head_or_layer} where it is strongest"
-        yield _title("Strongest links", f"each pair of {unit}s once, {where}")
-    yield StrongestLinks(summary)
-    yield from _left_out(summary)
-    overview = overview_heatmap(summary)
-    each = per_token if summary.cell == "link" else ""
-    percent = f"in {overview.unit}{each}" if measure.share else f"{unit_of(measure, overview.unit)}{each}"
-    about = _CELLS[summary.cell].format(unit=unit, percent=percent, head=head_or_layer, noun=measure.noun)
-    yield _title("Overview", about)
-    yield Blocks(overview, scale=True)
+def summary_parts(summary: Summary, *, named: bool, every: bool = False) -> Iterator[RenderableType]:
+    """Yield all that ``show`` prints before the check, in order; the answer comes last, where a reader looks first.
+
+    Args:
+        summary: what is printed.
+        named: the listed words were asked for by name: what they look at is the answer, else the links are.
+        every: no table is cut.
+    """
+    yield Hanging(summary_heading(summary.observation))
+    yield from _overview(summary)
     for head in summary.maps:
-        heatmap = head_heatmap(summary.units, head)
-        yield _title(
-            head_name(head.layer, head.head, measure) + f" {measure.name}" * (not measure.plain),
-            f"{measure.rows}, {unit_of(measure, heatmap.unit)}{per_token}",
-        )
-        yield Blocks(heatmap, scale=True)
-        yield from legend(summary.units, head)
-    looking = "word" if summary.observation.named_links is not None else unit
-    if summary.observation.request.received:
-        yield _title(f"What looks at each {unit} most", "")
-        yield received_table(summary, named=named)
-    else:
-        yield _title(f"What each {looking} looks at most", baseline_note(summary))
-        yield attended_table(summary, named=named)
+        yield from _map(summary, head)
+    table = list(_looks(summary, every=every or named))
+    if not named:
+        yield from table
     for title, note, part in long.long_sections(summary):
-        yield _title(title, note)
+        yield Title(title, note)
         yield part
     if summary.generated:
         note = "; ".join(filter(None, ("the row of the token before it", baseline_note(summary))))
-        yield _title("What each new token looked at when it was made", note)
-        yield generated_table(summary)
+        yield Title("What each new token looked at when it was made", note)
+        yield generated_table(summary, every=every)
+    yield from _links(summary)
+    if named:
+        yield from table
+    if summary.observation.prediction:
+        said = clean(summary.observation.prediction.describe(summary.observation.encoding))
+        yield Text()
+        yield Hanging(Text(said, f"bold {HEAD}"))
     yield Text()
+
+
+def _links(summary: Summary) -> Iterator[RenderableType]:
+    """Yield the links at the top, and what is left out of them."""
+    unit, measure = summary.units.kind, summary.units.measure
+    if summary.observation.request.rank == "lift":
+        yield Title("Unusual links", f"each pair of {unit}s once; × times what is usual for the head")
+    else:
+        strongest = f"in the {'layer' if measure.by_layer else 'head'} where it is strongest"
+        where = "through all layers" if measure.cumulative else strongest
+        yield Title("Strongest links", f"each pair of {unit}s once, {where}")
+    yield StrongestLinks(summary)
+    yield from _left_out(summary)
+
+
+def _overview(summary: Summary) -> Iterator[RenderableType]:
+    measure, heatmap = summary.units.measure, overview_heatmap(summary)
+    each = _per_token(summary) if summary.cell == "link" else ""
+    percent = f"in {heatmap.unit}{each}" if measure.share else f"{unit_of(measure, heatmap.unit)}{each}"
+    head = "layer" if measure.by_layer else "head"
+    about = _CELLS[summary.cell].format(unit=summary.units.kind, percent=percent, head=head, noun=measure.noun)
+    yield Title("Overview", about)
+    yield Blocks(heatmap, scale=True)
+
+
+def _map(summary: Summary, head: HeadMap) -> Iterator[RenderableType]:
+    measure, heatmap = summary.units.measure, head_heatmap(summary.units, head)
+    yield Title(
+        head_name(head.layer, head.head, measure) + f" {measure.name}" * (not measure.plain),
+        f"{measure.rows}, {unit_of(measure, heatmap.unit)}{_per_token(summary)}",
+    )
+    yield Blocks(heatmap, scale=True)
+    yield from legend(summary.units, head)
+
+
+def _per_token(summary: Summary) -> str:
+    return " per token" if summary.observation.request.per_token else ""
+
+
+def _looks(summary: Summary, *, every: bool) -> Iterator[RenderableType]:
+    """Yield what each unit looks at, or what looks at it."""
+    if summary.observation.request.received:
+        yield Title(f"What looks at each {summary.units.kind} most")
+        yield received_table(summary, every=every)
+    else:
+        looking = "word" if summary.observation.named_links is not None else summary.units.kind
+        yield Title(f"What each {looking} looks at most", baseline_note(summary))
+        yield attended_table(summary, every=every)
 
 
 def summary_heading(observation: Observation) -> Text:
@@ -97,7 +135,7 @@ def summary_heading(observation: Observation) -> Text:
     whose = "observed: the model's own weights" if observation.backend == "observed" else observation.backend
     line.append(f" · {whose} · {_layers(observation)} · {_texts(observation)}", "not bold")
     if not observation.measure.plain:
-        line.append(f" · {observation.measure.title} ({observation.measure.source})", "bold cyan")
+        line.append(f" · {observation.measure.title} ({observation.measure.source})", f"bold {HEAD}")
     if observation.unobserved:
         seen = ", ".join(f"L{number}" for number in observation.layer_numbers)
         line.append(f" · only {seen} looked at: all below is said of that", "bold yellow")
@@ -127,11 +165,6 @@ def _texts(observation: Observation) -> str:
     return f"{kind}{tokens} tokens{new} · {len(observation.words):,} words"
 
 
-def _title(title: str, note: str) -> Text:
-    """Return a section's title, after an empty line, and a note about its numbers."""
-    return Text("\n").append(title, "bold").append(f"  {note}" if note else "", "dim")
-
-
 @dataclass(frozen=True, eq=False)
 class StrongestLinks:
     """One line per link: ``bank → loan 0.46 L5 H7`` and a bar; on a narrow console all bars are shorter.
@@ -157,11 +190,11 @@ class StrongestLinks:
             query, key = fit_right(queries[link.query_index], first), fit(keys[link.key_index], second)
             number = format_weight(link.weight, per_token=per_token)
             line = Text(f"  {query} → {key}  {number}  ", no_wrap=True, overflow="crop")
-            line.append(f"{head_name(link.layer, link.head, units.measure):<8}", "cyan")
+            line.append(f"{head_name(link.layer, link.head, units.measure):<8}", HEAD)
             if link.lift is not None:
                 line.append(f"{formatted(link.lift, 'lift'):>{_LIFT - 2}}  ", "bold")
             length = value / most * bar
-            yield line.append("█" * int(length) + "▌" * (length % 1 >= 0.5), "magenta")
+            yield line.append("█" * int(length) + "▌" * (length % 1 >= 0.5), BAR)
 
     def _widths(self, room: int) -> tuple[int, int]:
         """The columns of the queries' names and of the keys'; those of passages take what there is room for."""
@@ -203,7 +236,7 @@ def _left_out(summary: Summary) -> Iterator[RenderableType]:
     if units.one_text and not summary.key_mask[0] and summary.query_mask[0]:
         also.append(f"the first {units.kind} as a key, on which causal models rest")
     if not summary.heads.all():
-        also += map(_positional, summary.positional)
+        also += _positional(summary.positional)
     if summary.dominant:
         also.append(_dominant(summary.dominant))
     if also:
@@ -219,20 +252,13 @@ def _function_words(language: str, axes: Iterable[Axis]) -> str:
     return f"function words of {language_name(language)} ({', '.join(map(clean, list(found)[:3]))} …)"
 
 
-@dataclass(frozen=True)
-class Note:
-    """A remark in dim text, all of whose lines are indented."""
-
-    text: str
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        for line in Text(self.text, "dim").wrap(console, max(options.max_width - 2, 1)):
-            line.rstrip()
-            yield Text("  ") + line
-
-
-def _positional(found: Positional) -> str:
-    return f"L{found.layer} H{found.head}, where each token looks at {_offset(found)}"
+def _positional(found: Sequence[Positional]) -> Iterator[str]:
+    """Describe the heads that look at one offset, those of the same offset together."""
+    for offset in dict.fromkeys(head.offset for head in found):
+        heads = [head for head in found if head.offset == offset]
+        names = [f"L{head.layer} H{head.head}" for head in heads[:_HEADS]]
+        more = f" and {len(heads) - _HEADS} more" if len(heads) > _HEADS else ""
+        yield f"{', '.join(names)}{more}, where each token looks at {_offset(heads[0])}"
 
 
 def _dominant(found: Sequence[Positional]) -> str:
