@@ -76,7 +76,7 @@ def show(
         Literal["lift", "weight"] | None,
         typer.Option(
             metavar="WHAT",
-            help="What the links at the top are ranked by: lift (how many times what is usual for the head) or weight.",
+            help="What the listed links are ranked by: lift (how many times what is usual for the head) or weight.",
             show_default="lift",
             rich_help_panel=VIEW,
         ),
