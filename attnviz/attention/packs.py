@@ -50,12 +50,14 @@ class OffsetRules:
         positional: from this share on, a head loses all its links.
         many: the number of tokens from which ``habit`` holds.
         habit: from this share on, a head loses its links at that offset.
+        few: the same of a text with fewer tokens; more than ``habit``.
     """
 
     least: int
     positional: float
     many: int
     habit: float
+    few: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +155,7 @@ class Measure:
         heads, top = a.shape[1], self._top
         loops.find_links(
             a, group.first, marks.spans, sums.counts, (marks.words, marks.edges), marks.masks, marks.itself,
-            (rules.least, rules.positional, rules.many, rules.habit), np.empty((2, heads), np.int64),
+            (rules.least, rules.positional, rules.many, rules.habit, rules.few), np.empty((2, heads), np.int64),
             np.empty(heads, np.int64), np.empty(top), (found.heads, found.queries, found.keys),
             found.weights,
         )  # fmt: skip
@@ -254,7 +256,8 @@ class _Links:
         offset, share = offset - self._n + 1, told / text.clamp(min=1)
         out = (text >= rules.least) & (share >= rules.positional)
         usual = torch.where(offset <= 0, starts[:, None], stops[:, None] - 1) + offset  # (B, H, W)
-        there = (usual >= 0) & (usual < self._n) & (text >= rules.many) & (share >= rules.habit)
+        habit = (share >= rules.few) | (text >= rules.many) & (share >= rules.habit)
+        there = (usual >= 0) & (usual < self._n) & (text >= rules.least) & habit
         key = of[:, None].expand(-1, words.shape[1], -1).gather(-1, usual.clamp(0, self._n - 1))
         habitual = torch.where(there, key, -1)[..., None] == torch.arange(most, device=device)
         words = torch.where(counted[:, None] & ~out[..., None] & ~habitual, words, 0)

@@ -21,7 +21,7 @@ _BELOW = {
 }
 """The colours of negative values, from 0 down."""
 
-BAR, HEAD = PALETTES["ember"][3], _BELOW["ember"][3]
+BAR, HEAD = PALETTES["ember"][4], _BELOW["ember"][3]
 """The colours of bars and of the names of heads on a console, be it dark or light."""
 
 # The Oklab space (Ottosson 2020), in which equal steps look equal: linear RGB → cone responses → Lab.

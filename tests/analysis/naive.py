@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from attnviz.analysis.corpus.metrics import NAMES, Measured, WordLinks
 from attnviz.analysis.text.links import counting
-from attnviz.analysis.text.offsets import MANY_QUERIES, MIN_QUERIES, POSITIONAL
+from attnviz.analysis.text.offsets import MIN_QUERIES, POSITIONAL
 from attnviz.analysis.text.units import read_in
 from attnviz.encoding import Encoding, is_punctuation
 from attnviz.record import Request
@@ -90,7 +90,9 @@ def _links(a: Weights, encoding: Encoding, asked: Request, figures: Weights, *, 
             offset, share = (figures[layer, head, NAMES.index(name)] for name in ("offset", "offset_share"))
             if not asked.everything and text >= MIN_QUERIES and share >= POSITIONAL:
                 continue
-            dominant = not asked.everything and text >= MANY_QUERIES and 0.5 <= share < POSITIONAL
+            dominant = (
+                not asked.everything and text >= MIN_QUERIES and (0.5 if text >= 100 else 0.6) <= share < POSITIONAL
+            )
             for q, k in np.argwhere(np.outer(queries, keys)):
                 if q == k and not itself:
                     continue

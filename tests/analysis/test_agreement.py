@@ -17,7 +17,7 @@ from transformers import BloomConfig, BloomForCausalLM, GptOssConfig, GptOssForC
 from attnviz.analysis.corpus import alone, packed
 from attnviz.analysis.corpus.alone import measure_alone
 from attnviz.analysis.corpus.metrics import NAMES, Measured
-from attnviz.analysis.text.offsets import DOMINANT, MANY_QUERIES, POSITIONAL
+from attnviz.analysis.text.offsets import MIN_QUERIES, POSITIONAL, dominant_share
 from attnviz.analysis.text.recording import FIGURES
 from attnviz.analysis.text.replaying import replay
 from attnviz.analysis.text.summary import Summary, summarise
@@ -122,10 +122,10 @@ def assert_same(show: dict[str, Summary], batch: Measured) -> None:
     for share, name in ((one.special_share, "special"), (one.punctuation_share, "punctuation")):
         assert share == pytest.approx(np.nan_to_num(figures[name]).mean(), abs=1e-6), name
     offset, part = figures["offset"], figures["offset_share"]
-    many = sum(not mark for mark in one.observation.encoding.special) >= MANY_QUERIES
+    text = one.observation.encoding.special.count(False)
     for heads, which in (
         (one.positional, part >= POSITIONAL),
-        (one.dominant, many & (part >= DOMINANT) & (part < POSITIONAL)),
+        (one.dominant, (text >= MIN_QUERIES) & (part >= dominant_share(text)) & (part < POSITIONAL)),
     ):
         assert [(head.layer, head.head, head.offset) for head in heads] == [
             (*place, int(offset[place])) for place in map(tuple, np.argwhere(which).tolist())

@@ -90,8 +90,10 @@ def positional_heads(found: AttentionRecord) -> list[Positional]:
 
 
 def dominant_offset_heads(found: AttentionRecord) -> list[Positional]:
-    """Those that are not positional, of which one offset does so in half of many queries."""
-    return [head for head in _heads(found, rules.MANY_QUERIES) if rules.DOMINANT <= head.share < rules.POSITIONAL]
+    """Those that are not positional, of which one offset does so in half of many queries, or in 60 % of few."""
+    many = found.encoding.special.count(False) >= rules.MANY_QUERIES
+    least = rules.DOMINANT if many else rules.FREQUENT
+    return [head for head in _heads(found, rules.MIN_QUERIES) if least <= head.share < rules.POSITIONAL]
 
 
 def _heads(found: AttentionRecord, least: int) -> list[Positional]:

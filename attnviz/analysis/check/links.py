@@ -13,7 +13,7 @@ from attnviz.analysis.check.differences import Differences
 from attnviz.analysis.check.units import ToUnits
 from attnviz.analysis.corpus.metrics import NAMES
 from attnviz.analysis.text.links import counting
-from attnviz.analysis.text.offsets import DOMINANT, MANY_QUERIES, MIN_QUERIES, POSITIONAL
+from attnviz.analysis.text.offsets import MIN_QUERIES, POSITIONAL, dominant_share
 from attnviz.analysis.text.units import read_in
 from attnviz.model.check.drawing import ROWS
 
@@ -42,7 +42,7 @@ class Links:
         )
         text = 0 if document.request.everything else document.encoding.special.count(False)
         self._out = (share >= POSITIONAL) & (text >= MIN_QUERIES)
-        self._dominant = (share >= DOMINANT) & (text >= MANY_QUERIES) & ~self._out
+        self._dominant = (share >= dominant_share(text)) & (text >= MIN_QUERIES) & ~self._out
         self._usual = self._keys_at(offset)
         self._found = torch.zeros(len(some), dtype=torch.bool)
         full = len(some) == document.request.links

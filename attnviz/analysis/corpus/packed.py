@@ -10,7 +10,7 @@ import numpy as np
 
 from attnviz.analysis.corpus.metrics import Measured, WordLinks, stacked
 from attnviz.analysis.corpus.together import nobody, run_together
-from attnviz.analysis.text.offsets import DOMINANT, MANY_QUERIES, MIN_QUERIES, POSITIONAL
+from attnviz.analysis.text.offsets import DOMINANT, FREQUENT, MANY_QUERIES, MIN_QUERIES, POSITIONAL
 from attnviz.analysis.text.units import is_function_word
 from attnviz.encoding import Encoding, Word, is_blank, is_punctuation
 from attnviz.errors import AttnvizError
@@ -136,7 +136,6 @@ def marks(encodings: Sequence[Encoding], request: Request, *, causal: bool) -> M
             key_mask[counted] = False
         edges.append(n)
         words.append(len(query_mask))
-    least, many = (_NEVER, _NEVER) if request.everything else (MIN_QUERIES, MANY_QUERIES)
     starts_, tail_, before_, words_, edges_ = (
         np.array(each, np.int64) for each in (starts, tail, before, words, edges)
     )
@@ -147,7 +146,7 @@ def marks(encodings: Sequence[Encoding], request: Request, *, causal: bool) -> M
     sets = {"cls": lead_, "sep": behind, "special": special_, "punctuation": punctuation_}
     all_ = np.ones(len(special_), np.bool_)
     texts = Texts(starts_, starts_, all_, ~special_, tail_, sets, before_, causal)
-    rules = OffsetRules(least, POSITIONAL, many, DOMINANT)
+    rules = OffsetRules(_NEVER if request.everything else MIN_QUERIES, POSITIONAL, MANY_QUERIES, DOMINANT, FREQUENT)
     return Marks(texts, words_, edges_, looking, looked_at, itself=request.everything, rules=rules)
 
 

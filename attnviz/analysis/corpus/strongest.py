@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.analysis.corpus.metrics import WordLinks
-from attnviz.analysis.text.offsets import DOMINANT, MANY_QUERIES, MIN_QUERIES, POSITIONAL
+from attnviz.analysis.text.offsets import MIN_QUERIES, POSITIONAL, dominant_share
 from attnviz.analysis.text.units import Mask
 from attnviz.attention.observers.reading import Units
 from attnviz.attention.observers.selection import LayerFindings, LinkSelection
@@ -57,11 +57,10 @@ class Strongest(Units):
         self._keys = len(words) if keys is None else len(keys)
         begins = self._words[:, 0] if keys is None else np.array([word.start for word in keys], np.int64)
         self._top = request.links
-        apart = not request.everything and keys is None
-        self._positional = apart and text >= MIN_QUERIES
-        self._dominant = apart and text >= MANY_QUERIES
+        self._apart = not request.everything and keys is None and text >= MIN_QUERIES
+        self._dominant = dominant_share(text)
         # One more than wanted, since one link of each query may be at its head's dominant offset.
-        links = LinkSelection(self._top + self._dominant, query_mask, key_mask, itself=itself)
+        links = LinkSelection(self._top + self._apart, query_mask, key_mask, itself=itself)
         super().__init__(self._words[:, 0], begins, links=links, many=True)
         self._found: dict[int, _Layer] = {}
         self._adding = Lock()
@@ -89,7 +88,7 @@ class Strongest(Units):
     def _sift(self, layer: _Layer) -> None:
         """Drop links that can't be among the strongest of their head any more."""
         some = layer.joined()
-        low, high = self._offsets(some) if self._dominant else np.zeros((2, len(some)), np.int64)
+        low, high = self._offsets(some) if self._apart else np.zeros((2, len(some)), np.int64)
         kept = []
         for head in range(len(layer.least)):
             of_head = np.flatnonzero(some.head == head)
@@ -111,7 +110,7 @@ class Strongest(Units):
             # The most links that share an offset: the largest number of ranges that overlap.
             begins, ends = np.sort(low[:count]), np.sort(high[:count])
             together = np.arange(1, count + 1) - np.searchsorted(ends, begins)
-            if not self._dominant or count - together.max() >= self._top:
+            if not self._apart or count - together.max() >= self._top:
                 return count
             count *= 2
         return 0
@@ -138,12 +137,11 @@ class Strongest(Units):
     def _ranked(self, layer: _Layer, offset: NDArray[np.float64], share: NDArray[np.float64]) -> _Some:
         """The strongest links of one layer, each pair in its best head; of equal ones the first pair and head."""
         some = layer.joined()
-        if self._positional:
+        if self._apart:
             some = some.take(np.flatnonzero(~(share >= POSITIONAL)[some.head]))
-        if self._dominant:
             low, high = self._offsets(some)
             at = offset[some.head]
-            some = some.take(np.flatnonzero(~((share >= DOMINANT)[some.head] & (low <= at) & (at <= high))))
+            some = some.take(np.flatnonzero(~((share >= self._dominant)[some.head] & (low <= at) & (at <= high))))
         order = np.lexsort((some.head, some.key, some.query, -some.weight))
         pairs = some.query[order] * self._keys + some.key[order]
         first = np.sort(np.unique(pairs, return_index=True)[1])

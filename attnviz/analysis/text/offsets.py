@@ -1,8 +1,8 @@
 """Heads that look at a fixed offset, whose links there say nothing about the text.
 
 A head is positional if its largest weight is at the same offset in 90 % of the queries (Voita et al. 2019); it is left
-out as a whole. If it does so in half of the queries of a long text, it has thousands of such links with weights near 1:
-then only its links at that offset are left out.
+out as a whole. If it does so in half of the queries of a long text, it has thousands of such links with weights near 1,
+and in a short text the few that it has stand before all others: then only its links at that offset are left out.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ POSITIONAL = 0.9
 MANY_QUERIES = 100
 """The fewest queries for ``DOMINANT``: of fewer, half may share an offset by chance."""
 DOMINANT = 0.5
+FREQUENT = 0.6
+"""What takes its place where there are fewer queries."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,16 @@ def positional_heads(found: Measured) -> list[Positional]:
 
 
 def dominant_offset_heads(found: Measured) -> list[Positional]:
-    """The heads whose largest weight is at the same offset in half of many queries, without the positional ones."""
-    return [head for head in _heads(found, MANY_QUERIES) if DOMINANT <= head.share < POSITIONAL]
+    """The heads whose largest weight is at the same offset in a ``dominant_share`` of the queries, without the
+    positional ones.
+    """
+    least = dominant_share(found.encoding.special.count(False))
+    return [head for head in _heads(found, MIN_QUERIES) if least <= head.share < POSITIONAL]
+
+
+def dominant_share(queries: int) -> float:
+    """From which share of so many ``queries`` on an offset is dominant."""
+    return DOMINANT if queries >= MANY_QUERIES else FREQUENT
 
 
 def _heads(found: Measured, least: int) -> Iterator[Positional]:

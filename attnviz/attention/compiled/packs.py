@@ -47,7 +47,8 @@ def find_links(
 @njit(**INLINE)  # type: ignore[untyped-decorator]
 def _choose_heads(counts: Any, begin: int, n: int, text: int, rules: Any, heads: Any) -> int:
     """Fill in which heads are read, and the offset at which each always looks, or ``n``; say how many are read."""
-    least, positional, many, habit = rules
+    least, positional, many, habit, few = rules
+    dominant = habit if text >= many else few
     count = 0
     for h in range(counts.shape[0]):
         best = begin
@@ -57,7 +58,7 @@ def _choose_heads(counts: Any, begin: int, n: int, text: int, rules: Any, heads:
         share = counts[h, best] / text if text else 0.0
         if share < positional or text < least:
             heads[0, count] = h
-            heads[1, count] = best - begin - n + 1 if share >= habit and text >= many else n
+            heads[1, count] = best - begin - n + 1 if share >= dominant and text >= least else n
             count += 1
     return count
 
