@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from attnviz.cli import console, page, source
+from attnviz.cli.graphics import Graphics, has_pictures
 from attnviz.cli.options import (
     VIEW,
     FromOption,
@@ -93,6 +95,15 @@ def show(
     check: Annotated[bool, typer.Option(help="Compare with transformers afterwards.")] = True,
     opened: Annotated[bool, typer.Option("--open", help="Open a page to look around in, in the browser.")] = False,
     neurons: NeuronsOption = False,
+    graphics: Annotated[
+        Graphics,
+        typer.Option(
+            metavar="HOW",
+            envvar="ATTNVIZ_GRAPHICS",
+            help="Draw maps as blocks; as pixels, where the terminal knows kitty's graphics or sixel; or auto.",
+            rich_help_panel=VIEW,
+        ),
+    ] = "blocks",
 ) -> None:
     """Show which words each head of each layer looks at."""
     words, most = tuple(map(decode_argument, token or ())), parse_top(top)
@@ -111,6 +122,7 @@ def show(
         links=links,
         evidence=check or opened,
     )
+    pictures = not as_json and has_pictures(graphics)
     found, loaded = source.observe_source(text, reading, start, model, request, scores=opened, neurons=neurons)
     from attnviz.analysis.text.summary import summarise
 
@@ -122,7 +134,7 @@ def show(
     if as_json:
         _print_document(summary, checking, then)
     else:
-        parts = _parts(summary, named=bool(token), every=most is None)
+        parts = _parts(summary, named=bool(token), every=most is None, pictures=pictures)
         _print_screen(summary, parts, checking, then, unchecked)
 
 
@@ -140,11 +152,13 @@ def _print_document(summary: Summary, checking: Callable[[], Check | None], then
         then(checked)
 
 
-def _parts(summary: Summary, *, named: bool, every: bool) -> Iterator[RenderableType]:
+def _parts(summary: Summary, *, named: bool, every: bool, pictures: bool) -> Iterator[RenderableType]:
     """All that is printed before the check."""
+    from attnviz.render.terminal.pixels import Picture
     from attnviz.render.terminal.screen import summary_parts
 
-    return summary_parts(summary, named=named, every=every)
+    draw = partial(Picture, summary) if pictures else None
+    return summary_parts(summary, named=named, every=every, draw=draw)
 
 
 def _print_screen(

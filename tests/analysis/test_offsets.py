@@ -44,7 +44,7 @@ def long_record(*heads: Array) -> AttentionRecord:
         (0.97, 120, False),
         (0.55, 99, False),
         (0.65, 99, True),
-        (0.75, 20, True),
+        (0.9, 20, True),
         (0.5, 20, False),
         (0.8, 5, False),
     ],
@@ -55,7 +55,7 @@ def test_an_offset_is_dominant_where_half_of_many_queries_look_at_it_or_more_of_
     found = dominant_offset_heads(replay(long_record(half(-3, n, share), random_weights((1, 1, n))[0, 0])))
     assert [(it.layer, it.head, it.offset) for it in found] == ([(0, 0, -3)] if expected else [])
     if found:
-        assert found[0].share == pytest.approx(share, abs=0.05)
+        assert found[0].share == pytest.approx(share - 3 / n, abs=0.08)  # three rows have no such key
     assert bool(positional_heads(replay(long_record(half(-3, n, share))))) == (share > 0.9)
 
 

@@ -68,12 +68,16 @@ class Blocks:
         label = _widest(_numbered_names(self.heatmap, 0), options, named=self.heatmap.named)
         room = options.max_width - label - 1
         margin = 0 if plain else label + 1  # the labels of the lower rows
+        if room - margin < max(self.heatmap.values.shape) <= room:
+            margin = 0  # all words, every second without its name, say more than a pooled map
         columns = max(1, room - margin)
         pooled = pool(self.heatmap, columns, columns)
         yield Text(" " * (label + 1) + ticks(_marks(pooled)))
-        yield from (_shaded if plain else _halved)(pooled, label)
+        yield from _shaded(pooled, label) if plain else _halved(pooled, label, lower=margin > 0)
         if self.scale:
             yield _scale(pooled, label, room, plain)
+        if not (plain or margin):
+            yield Text("each line is two rows, named by the upper", "dim")
         if pooled.across == 1:
             yield from _legend(pooled, options.max_width)
         if pooled.pooled:
@@ -241,16 +245,16 @@ def cell_number(value: float, heatmap: Heatmap) -> str:
     return f"{value:.1f}" if value < 9.95 else f"{value:.0f}"
 
 
-def _halved(heatmap: Heatmap, label: int) -> Iterator[Text]:
+def _halved(heatmap: Heatmap, label: int, *, lower: bool) -> Iterator[Text]:
     """Yield two rows per line: a half block in the upper row's colour on a background in the lower row's."""
     names = _numbered_names(heatmap, 0)
     colours = palette.value_colours(heatmap.values, heatmap.low, heatmap.high)
     for i in range(0, len(colours), 2):
         line = Text(_row_label(names[i], label, heatmap) + " ")
-        lower = colours[i + 1] if i + 1 < len(colours) else [None] * colours.shape[1]
-        for top, bottom in zip(colours[i], lower, strict=True):
+        below = colours[i + 1] if i + 1 < len(colours) else [None] * colours.shape[1]
+        for top, bottom in zip(colours[i], below, strict=True):
             line.append("▀", Style(color=_hex(top), bgcolor=None if bottom is None else _hex(bottom)))
-        if i + 1 < len(colours):
+        if lower and i + 1 < len(colours):
             line.append(" " + shorten(names[i + 1], label))
         yield line
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
@@ -49,18 +49,25 @@ _CELLS: dict[Cell, str] = {
 }
 
 
-def summary_parts(summary: Summary, *, named: bool, every: bool = False) -> Iterator[RenderableType]:
+def summary_parts(
+    summary: Summary, *, named: bool, every: bool = False, draw: Callable[[HeadMap], RenderableType] | None = None
+) -> Iterator[RenderableType]:
     """Yield all that ``show`` prints before the check, in order; the answer comes last, where a reader looks first.
 
     Args:
         summary: what is printed.
         named: the listed words were asked for by name: what they look at is the answer, else the links are.
         every: no table is cut.
+        draw: makes a picture of a head's map, which then takes the place of blocks.
     """
     yield Hanging(summary_heading(summary.observation))
     yield from _overview(summary)
     for head in summary.maps:
-        yield from _map(summary, head)
+        if draw:
+            yield Text()
+            yield draw(head)
+        else:
+            yield from _map(summary, head)
     table = list(_looks(summary, every=every or named))
     if not named:
         yield from table
