@@ -199,6 +199,15 @@ def test_both_rows_of_a_line_have_their_labels_beside_them() -> None:
     assert [line.replace("▀", "").split() for line in rows] == [[f"w{i}", f"w{i + 1}"] for i in range(0, 40, 2)]
 
 
+def test_the_lower_rows_lose_their_names_where_the_map_would_be_pooled_for_them() -> None:
+    labels = tuple(f"word{i}" for i in range(10, 80))
+    found = lines(Blocks(heatmap(weights(70), labels)), 80, "truecolor", broken=False)
+    assert [line.split()[0] for line in found if "▀" in line] == list(labels[::2])
+    assert max(map(len, found)) == 6 + 1 + 70
+    assert found[-1] == "each line is two rows, named by the upper"
+    assert "pooled" in " ".join(lines(Blocks(heatmap(weights(74), labels + labels[:4])), 80, "truecolor"))
+
+
 def test_where_there_are_256_colours_the_nearest_are_taken() -> None:
     block = Blocks(heatmap(weights(40, peak=(30, 7)), tuple("w" * 40)))
     text = printed(block, 80, "256")
