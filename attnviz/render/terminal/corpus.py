@@ -16,6 +16,7 @@ from attnviz.analysis.languages import ENGLISH, NONE, function_words, language_n
 from attnviz.render.about import About
 from attnviz.render.labels import clean, shorten
 from attnviz.render.maps import format_number
+from attnviz.render.palette import HEAD
 from attnviz.render.terminal.cost import duration
 
 _HEADS, _LINKS, _REASONS = 2, 3, 3
@@ -38,7 +39,7 @@ def corpus_table(
         grid = Table.grid(padding=(0, 2))
         grid.add_column(overflow="fold")  # a path that is cut can't be used
         for name, words in block:
-            grid.add_row(Text(clean(name), "cyan" if block is blocks[-1] else ""), words)
+            grid.add_row(Text(clean(name), HEAD if block is blocks[-1] else ""), words)
         parts += [Text(), Padding(grid, (0, 0, 0, 2), expand=False)]
     return Group(*parts)
 

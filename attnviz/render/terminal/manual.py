@@ -14,6 +14,7 @@ from rich.text import Text
 from rich.theme import Theme
 
 from attnviz.manual import Chapter
+from attnviz.render.palette import HEAD
 
 WIDEST = 100
 """The columns beyond which lines of text are hard to read."""
@@ -24,9 +25,9 @@ _THEME = Theme(
         "markdown.h1": "bold underline",
         "markdown.h2": "bold",
         "markdown.h3": "bold",
-        "markdown.code": "cyan",
+        "markdown.code": HEAD,
         "markdown.link": "default",
-        "markdown.link_url": "cyan",
+        "markdown.link_url": HEAD,
         "markdown.item.bullet": "dim",
         "markdown.item.number": "dim",
         "markdown.table.header": "dim",
@@ -59,7 +60,7 @@ def contents(chapters: Sequence[Chapter], commands: Sequence[tuple[str, str]]) -
 
 def _listed(rows: Sequence[tuple[str, str]]) -> Table:
     table = Table.grid(padding=(0, 2))
-    table.add_column(style="cyan", no_wrap=True)
+    table.add_column(style=HEAD, no_wrap=True)
     table.add_column()
     for name, about in rows:
         table.add_row(Text(f"  {name}"), Text(about))

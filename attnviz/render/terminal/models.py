@@ -11,6 +11,7 @@ from rich.text import Text
 
 from attnviz.model.overview import FamilySummary, Overview
 from attnviz.render.labels import clean
+from attnviz.render.palette import HEAD
 
 
 def families_table(rows: Iterable[FamilySummary], hosted: Iterable[str]) -> RenderableType:
@@ -19,9 +20,7 @@ def families_table(rows: Iterable[FamilySummary], hosted: Iterable[str]) -> Rend
     names = set()
     for row in rows:
         name, _, _ = row.about.partition(":")
-        table.add_row(
-            Text(f"  {row.name}", "cyan"), Text(name).append("".join(f" · {one}" for one in row.aliases), "cyan")
-        )
+        table.add_row(Text(f"  {row.name}", HEAD), Text(name).append("".join(f" · {one}" for one in row.aliases), HEAD))
         names |= {row.name, *row.aliases}
     others = [kind for kind in hosted if kind not in names]
     return Group(

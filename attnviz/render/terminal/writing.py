@@ -11,6 +11,7 @@ from rich.text import Text
 
 from attnviz.analysis.table import Table
 from attnviz.render.labels import clean
+from attnviz.render.palette import BAR, HEAD
 from attnviz.render.values import formatted
 
 _WIDE = 76
@@ -31,9 +32,9 @@ class BothTexts:
         yield Padding(Text(clean(about["text"]), "dim"), (0, 2))
         yield ""
         if about["equal"]:
-            yield Text(f"  both write the same {about['same']:,} tokens", "cyan")
+            yield Text(f"  both write the same {about['same']:,} tokens", HEAD)
         elif about["both"]:
-            yield Text("  both begin", "cyan")
+            yield Text("  both begin", HEAD)
         if about["both"]:
             yield Padding(Text(f"{_joined(about['both']).strip()}{'' if about['equal'] else ' …'}"), (0, 2))
             yield ""
@@ -42,10 +43,10 @@ class BothTexts:
         first = next(self.table.take([i]) for i, step in enumerate(self.table["step"]) if step == about["same"] + 1)
         row = next(first.rows())
         sides = [
-            ("as it is", "cyan", _side(about["plain"], row["plain"]), _odds(row["p"], row["p_then"])),
+            ("as it is", HEAD, _side(about["plain"], row["plain"]), _odds(row["p"], row["p_then"])),
             (
                 about["said"],
-                "magenta",
+                BAR,
                 _side(about["changed"], row["changed"]),
                 _odds(*(about["odds"] or (None, None))),
             ),
