@@ -154,11 +154,13 @@ def _print_document(summary: Summary, checking: Callable[[], Check | None], then
 
 def _parts(summary: Summary, *, named: bool, every: bool, pictures: bool) -> Iterator[RenderableType]:
     """All that is printed before the check."""
-    from attnviz.render.terminal.pixels import Picture
     from attnviz.render.terminal.screen import summary_parts
 
-    draw = partial(Picture, summary) if pictures else None
-    return summary_parts(summary, named=named, every=every, draw=draw)
+    if not pictures:
+        return summary_parts(summary, named=named, every=every)
+    from attnviz.render.terminal.pixels import Picture
+
+    return summary_parts(summary, named=named, every=every, draw=partial(Picture, summary))
 
 
 def _print_screen(
