@@ -162,3 +162,19 @@ def test_bad_questions(given: dict[str, Any], error: type[Exception], message: s
 def test_a_word_of_several_tokens_is_said() -> None:
     att = opened(decoder()).attend(TEXT, weights="gradient", of="riverbank")
     assert "tokens" in att.note
+
+
+def test_pictures_name_the_answer() -> None:
+    from matplotlib.text import Text
+
+    from attnviz.analysis.text.replaying import replay
+    from attnviz.render.figure import Style, draw_view
+    from attnviz.render.figure.captions import measure_note
+
+    att = opened(decoder()).attend(TEXT, weights="gradient", of="loan")
+    found = replay(att, record.Request(weights="gradient"))
+    assert measure_note(found.measure, found.note).endswith("(Chefer et al. 2021); y is the logit of ' loan'")
+    for view in ("grid", "arcs"):
+        drawn = draw_view(found, view, Style())
+        texts = [text.get_text() for text in drawn.findobj(Text)]
+        assert any("y is the logit of ' loan'" in " ".join(text.split()) for text in texts)

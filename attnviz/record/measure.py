@@ -35,6 +35,7 @@ class Measure:
         by_layer: whether a layer has one map, in place of one for each head.
         cumulative: whether the map of a layer says what came through all layers up to it, so that the last says all.
         later: whether a number depends on what comes after its layer, so that it is known at the end of a run.
+        answered: whether it is of one answer of the model, which the note of a record names.
         residual: whether a token's own part comes through the residual connection, too.
         source: the paper.
     """
@@ -48,6 +49,7 @@ class Measure:
     cumulative: bool = False
     residual: bool = False
     later: bool = False
+    answered: bool = False
     source: str = ""
 
     @property
@@ -148,6 +150,7 @@ MEASURES: Mapping[WeightsName, Measure] = {
             "gradient × attention",
             by_layer=True,
             later=True,
+            answered=True,
             source="Chefer et al. 2021",
         ),
     )
@@ -168,7 +171,8 @@ def require_measure(name: str | None) -> None:
 
 def require_answer_of(name: str | None, of: str | int | None, against: str | int | None) -> None:
     """Raise a ``UsageError`` if an answer is named, and the measure of that name is of none."""
-    if name != "gradient" and (of is not None or against is not None):
+    answered = name in MEASURES and MEASURES[name].answered  # type: ignore[index]
+    if not answered and (of is not None or against is not None):
         given = "`of`" if of is not None else "`against`"
         raise UsageError(
             f"{given} is given, and no weights that are of an answer", hint="Ask for the weights gradient as well."

@@ -130,5 +130,7 @@ def _name(table: Table, row: int, texts: list[str]) -> str:
     """What a row is about: its head, and its words."""
     head = f"L{table['layer'][row]} H{table['head'][row]}  " if table.of_heads else ""
     words = [clean(str(table[name][row])) for name in texts if table[name][row] not in (None, "")]
-    arrow = " → " if texts[:2] == ["query", "key"] else " · "
+    if texts == ["plain", "changed"]:
+        words = [each.strip() or "␣" for each in dict.fromkeys(words)]
+    arrow = " → " if texts[:2] in (["query", "key"], ["plain", "changed"]) else " · "
     return head + arrow.join(words)

@@ -231,7 +231,7 @@ def _notes(observation: Observation, arcs: Arcs, style: Style) -> list[str]:
     measure = observation.measure
     what = "weight" if measure.plain else measure.name
     ends = f"{sheet.number(low, measure.share)} to {sheet.amount(high, measure)}"
-    notes = [measure_note(measure), f"{drawn}: {what}, from {ends}{how}{divided}"]
+    notes = [measure_note(measure, observation.note), f"{drawn}: {what}, from {ends}{how}{divided}"]
     if arcs.averaged:
         notes.append(f"the mean of {arcs.averaged} heads")
     if arcs.left_out:

@@ -19,13 +19,15 @@ def picture_name(observation: Observation) -> str:
     return clean(observation.model.rpartition("/")[2]) + kind + whose + measure
 
 
-def measure_note(measure: Measure, *, own: bool = False) -> str:
+def measure_note(measure: Measure, note: str = "", *, own: bool = False) -> str:
     """Return what the numbers are, with the paper; empty for attention.
 
-    ``own`` says that what tokens keep of themselves is left out of the scale.
+    ``note`` is that of the record, which may name the answer that they are of. ``own`` says that what tokens keep of
+    themselves is left out of the scale.
     """
     beyond = "; the scale ends at the largest part of another token" if own and measure.residual else ""
-    return "" if measure.plain else f"{measure.title} ({measure.source}){beyond}"
+    answer = f"; {clean(note)}" if note and measure.answered else ""
+    return "" if measure.plain else f"{measure.title} ({measure.source}){answer}{beyond}"
 
 
 def axis_names(units: Reading) -> tuple[str, str]:

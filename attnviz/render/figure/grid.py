@@ -192,7 +192,7 @@ def _notes(observation: Observation, maps: Grid, framed: Places, style: Style) -
     shares = hidden_shares(maps.weights, observation, pooled=maps.size is not None)
     heads = maps.weights.shape[0] * maps.weights.shape[1]
     return [
-        measure_note(observation.measure),
+        measure_note(observation.measure, observation.note),
         scale_note(style, heads, observation.measure) if style.own_scale or style.log else "",
         _framed_note(observation) if framed else "",
         "" if shares is None else hidden_note(observation, float(shares.mean())),

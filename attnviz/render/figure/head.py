@@ -110,5 +110,7 @@ def _notes(observation: Observation, panels: Sequence[Panel], style: Style) -> l
     known = [panel.hidden for panel in panels if panel.hidden is not None]
     hidden = hidden_note(observation, float(np.mean([share.mean() for share in known]))) if known else ""
     measure = observation.measure
-    said = measure_note(measure, own=observation.keys is None and not heatmap.pooled and not style.vmax)
+    said = measure_note(
+        measure, observation.note, own=observation.keys is None and not heatmap.pooled and not style.vmax
+    )
     return [note for note in (said, heatmap.pooled, scale_note(style, len(panels), measure), hidden) if note]

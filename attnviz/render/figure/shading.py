@@ -124,4 +124,5 @@ def _draw_line(axes: Axes, boxes: _Boxes, colours: NDArray[np.floating], style: 
 def _notes(observation: Observation, shading: Shading, style: Style) -> list[str]:
     """Return what must be said of the picture, a note each."""
     hidden = "" if shading.hidden is None else hidden_note(observation, shading.hidden)
-    return [note for note in (measure_note(observation.measure, own=not style.vmax), log_note(style), hidden) if note]
+    said = measure_note(observation.measure, observation.note, own=not style.vmax)
+    return [note for note in (said, log_note(style), hidden) if note]
