@@ -102,12 +102,25 @@ def wrap(axis: Axis, wide: int) -> Wrapped:
 
 
 def draw_text(
-    wrapped: Wrapped, weights: NDArray[np.floating] | None, high: float, marks: dict[int, Style], look: Look
+    wrapped: Wrapped,
+    weights: NDArray[np.floating] | None,
+    high: float,
+    marks: dict[int, Style],
+    look: Look,
+    around: tuple[int, int],
 ) -> list[Line]:
-    """The text, each unit on the colour of its weight; some units have ``marks``. Without weights it is plain."""
-    lines: list[Line] = [[] for _ in range(wrapped.lines)]
-    ends = [0] * wrapped.lines
-    for unit, ((line, start, stop), label) in enumerate(zip(wrapped.places, wrapped.labels, strict=True)):
+    """The text, each unit on the colour of its weight; some units have ``marks``. Without weights it is plain.
+
+    ``around`` are a unit, and how many lines are shown around it.
+    """
+    count = min(around[1], wrapped.lines)
+    first = first_line(wrapped.places[around[0]][0], wrapped.lines, count)
+    lines: list[Line] = [[] for _ in range(count)]
+    ends = [0] * count
+    for unit, ((at, start, stop), label) in enumerate(zip(wrapped.places, wrapped.labels, strict=True)):
+        line = at - first
+        if not 0 <= line < count:
+            continue
         if start > ends[line]:
             lines[line].append(Segment(" " * (start - ends[line])))
         ends[line] = stop

@@ -24,6 +24,7 @@ from attnviz.analysis.text.replaying import pick_map, replay
 from attnviz.analysis.text.shown_maps import HeadMap, head_maps
 from attnviz.analysis.text.summary import Summary, summarise
 from attnviz.analysis.text.units import Reading, makers_of
+from attnviz.analysis.text.usual import lifts_of, sizes_of
 from attnviz.errors import UsageError
 from attnviz.explore.view import Part, Place
 from attnviz.record import AttentionRecord, Crop, Heads, Observation
@@ -43,6 +44,7 @@ class Material:
         self.summary: Summary = summarise(observation)
         self.units: Reading = self.summary.units
         self.shape: Place = (observation.layers, observation.heads)
+        self._sizes = sizes_of(self.units, observation.shape[2:])
         self.heat = lru_cache(_KEPT)(self._heat)
         self.row = lru_cache(_KEPT)(self._row)
         self.ranked = lru_cache(_KEPT)(self._ranked)
@@ -153,15 +155,21 @@ class Material:
         row = self.row(head, query)
         if key is None:
             key = self._strongest_key(query, row)
-        lift = None
-        links = self.links(query)
-        if links.lifts is not None:
-            there = np.flatnonzero((links.kept.keys[(*head, query)] == key) & (links.kept.weights[(*head, query)] > 0))
-            lift = float(links.lifts.weights[(*head, query)][there[0]]) if len(there) else None
+        lift = self._lift(head, query, key, float(row[key]))
         return Link(
             self.units.layers[head[0]], head[1], self.units.queries.names[query], self.units.keys.names[key], query,
             key, float(row[key]), lift,
         )  # fmt: skip
+
+    def _lift(self, head: Place, query: int, key: int, weight: float) -> float | None:
+        """How many times what is usual for the head a weight is; None where that is unknown, or there is no weight."""
+        usual = self.observation.usual
+        if usual is None or weight <= 0 or self.observation.request.rank != "lift":
+            return None
+        layer, number, unit, other = (np.array([each]) for each in (*head, query, key))
+        weights = np.array([[[weight]]])
+        found = lifts_of(usual, self._sizes, (layer, number), unit[:, None], other[:, None], weights).lift[0]
+        return None if np.isnan(found) else float(found)
 
     def _strongest_key(self, query: int, row: NDArray[np.floating]) -> int:
         counted = np.where(self.summary.key_mask, row, -1)

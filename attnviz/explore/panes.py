@@ -41,7 +41,8 @@ class Lines(Widget):
     def render_line(self, y: int) -> Strip:
         """One line, as wide as the widget."""
         strip = self._strips[y] if y < len(self._strips) else Strip([Segment("")])
-        return strip.apply_style(self.rich_style).adjust_cell_length(self.size.width, self.rich_style)
+        style = self.rich_style
+        return strip.apply_style(style).adjust_cell_length(self.size.width, style)
 
 
 class Pane(Lines, can_focus=True):

@@ -166,13 +166,10 @@ class Scene:
         shown = np.where(row >= view.threshold, row, 0)
         marks = {view.query: self.look.mark}
         if units.one_text:
-            return _around(listing.draw_text(wrapped, shown, most, marks, self.look), wrapped, view.query, high)
-        half = max(high // 2, 1)
-        lines = listing.draw_text(wrapped, None, most, marks, self.look)
-        above = _around(lines, wrapped, view.query, half)
-        source = listing.wrap(units.keys, wide)
-        below = listing.draw_text(source, shown, most, {}, self.look)
-        return [*above, *_around(below, source, self.link.key_index, max(high - len(above), 1))]
+            return listing.draw_text(wrapped, shown, most, marks, self.look, (view.query, high))
+        above = listing.draw_text(wrapped, None, most, marks, self.look, (view.query, max(high // 2, 1)))
+        source, room = listing.wrap(units.keys, wide), max(high - len(above), 1)
+        return [*above, *listing.draw_text(source, shown, most, {}, self.look, (self.link.key_index, room))]
 
     def draw_link(self, wide: int, _: int) -> Sequence[Line]:
         """The link under the cursor, in words."""
@@ -284,12 +281,6 @@ class Scene:
         room = (high - 4) * (1 if self.look.plain else 2), wide - drawn.label
         part = part_around((rows, columns), sizes, room)
         return replace(self.view, parts=(*self.view.parts, part), query=rows[0], key=columns[0])
-
-
-def _around(lines: list[Line], wrapped: listing.Wrapped, unit: int, high: int) -> list[Line]:
-    """The lines that there is room for, with that of a unit among them."""
-    start = listing.first_line(wrapped.places[unit][0], len(lines), high)
-    return lines[start : start + high]
 
 
 def _above(heat: Heatmap, threshold: float) -> Heatmap:

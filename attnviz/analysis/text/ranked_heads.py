@@ -25,10 +25,14 @@ their sink takes, and their roles."""
 
 @dataclass(frozen=True, eq=False)
 class HeadLinks:
-    """The links that count of each unit and head, (L, H, n, k), and their lifts where links are ranked by these."""
+    """The links that count of each unit and head, (L, H, n, k), and their lifts where links are ranked by these.
+
+    ``first`` is the unit of row 0.
+    """
 
     kept: Top
     lifts: Top | None
+    first: int = 0
 
     @property
     def worth(self) -> NDArray[np.floating]:
@@ -48,12 +52,13 @@ class RankedHead:
 
 def links_that_count(observation: Observation, units: Reading, query: int | None = None) -> HeadLinks:
     """The links of all heads between units that count; of one ``query``, whether it counts or not."""
-    mask = observation.query_mask
+    links, mask, first = observation.links, observation.query_mask, query or 0
     if query is not None:
-        mask = np.zeros(len(mask), bool)
-        mask[query] = True
-    kept = without(observation.links, mask, apart_in(observation, units))
-    return HeadLinks(kept, lifted(observation, units, kept) if observation.request.rank == "lift" else None)
+        links = replace(links, weights=links.weights[:, :, [query]], keys=links.keys[:, :, [query]])
+        mask = np.ones(1, bool)
+    kept = without(links, mask, apart_in(observation, units), first)
+    lifts = lifted(observation, units, kept, first) if observation.request.rank == "lift" else None
+    return HeadLinks(kept, lifts, first)
 
 
 def strongest_links(links: HeadLinks, units: Reading) -> list[list[Link | None]]:
@@ -69,7 +74,7 @@ def _link(links: HeadLinks, units: Reading, place: tuple[int, int], query: int, 
     weight = float(links.kept.weights[(*place, query, rank)])
     if not weight > 0:
         return None
-    found = link_of(units, place, query, int(links.kept.keys[(*place, query, rank)]), weight)
+    found = link_of(units, place, query + links.first, int(links.kept.keys[(*place, query, rank)]), weight)
     return found if links.lifts is None else replace(found, lift=float(links.lifts.weights[(*place, query, rank)]))
 
 

@@ -16,8 +16,8 @@ _MOST = 1 << 17
 """The most links whose lift is computed: of more, those with the largest weights."""
 
 
-def lifted(observation: Observation, units: Reading, top: Top) -> Top:
-    """The links in ``top`` (L, H, n, k) with their lift in place of their weight.
+def lifted(observation: Observation, units: Reading, top: Top, first: int = 0) -> Top:
+    """The links in ``top`` (L, H, n, k) with their lift in place of their weight; ``first`` is the query of row 0.
 
     Raises:
         ValueError: the observation was made without ``rank="lift"``.
@@ -30,7 +30,7 @@ def lifted(observation: Observation, units: Reading, top: Top) -> Top:
     places = np.nonzero((weights > 0) & (weights >= least))
     layer, head, query, _ = places
     found = lifts_of(
-        usual, sizes_of(units, observation.shape[2:]), (layer, head), query[:, None],
+        usual, sizes_of(units, observation.shape[2:]), (layer, head), query[:, None] + first,
         top.keys[places].astype(np.intp)[:, None], np.asarray(weights[places], float)[:, None, None],
     )  # fmt: skip
     lifts = np.zeros(weights.shape)
