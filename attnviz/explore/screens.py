@@ -21,7 +21,7 @@ from attnviz.explore.keys import KEYS
 from attnviz.render.labels import clean
 from attnviz.render.terminal.answer import Rows, answer_parts
 
-_MOST = 200
+_MOST = 50
 """The most rows of an answer."""
 _ESCAPE: list[BindingType] = [Binding("escape", "dismiss", "back", show=False)]
 
@@ -91,7 +91,8 @@ class Answer(ModalScreen[tuple[int, int] | None]):
         chosen = bool(table.of_heads)
         with Vertical() as box:
             box.border_title = Content(clean(table.title))
-            box.border_subtitle = Content("Enter: go to this head · Esc: back" if chosen else "Esc: back")
+            some = f"{count} of {len(table):,} rows · " if count < len(table) else ""
+            box.border_subtitle = Content(f"{some}{'Enter: go to this head · ' * chosen}Esc: back")
             yield Static(Content.from_rich_text(header))
             yield OptionList(*(Option(Content.from_rich_text(line)) for line in lines[:count]), markup=False)
             with VerticalScroll():

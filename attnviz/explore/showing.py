@@ -27,7 +27,7 @@ class Showing(Working):
     """Observes a text, and shows views of it."""
 
     def __init__(self, session: Session) -> None:
-        super().__init__()
+        super().__init__(own_colours=session.look.plain)
         self.session, self.source = session, session.source
         asked = session.request
         self.scene = Scene(session.look, View(unit=asked.unit, special=asked.special, map=asked.map))

@@ -15,13 +15,15 @@ from attnviz.render.labels import clean
 class Working(App[int]):
     """A program that works beside its screen; what was asked for last is wanted, and what came before is dropped.
 
+    With ``own_colours`` of the terminal, none is put in their place.
+
     Attributes:
         busy: the threads that are at work.
         failed: the error that ended the program.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, own_colours: bool) -> None:
+        super().__init__(ansi_color=own_colours or None)
         self.busy: set[threading.Thread] = set()
         self.failed: AttnvizError | None = None
         self.progress = ""

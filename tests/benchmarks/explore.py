@@ -1,9 +1,9 @@
 """How long the explorer takes from a key to the screen, and to start: ``python -m tests.benchmarks.explore``.
 
-Keys are pressed by the pilot of textual in windows of 80 × 24 and 200 × 60, on random weights: 12 × 12 heads
-with 64 words, and 30 × 9 heads with 512. The time is from the key until the screen is drawn and nothing waits, less that
-of a key that does nothing; that of keys that compute in a thread ends with the first thing that they show. Starts are
-whole processes in a terminal of their own, beside ``attnviz show`` in the same run.
+Keys are pressed by the pilot of textual in windows of 80 × 24 and 200 × 60, on random weights: 12 × 12 heads with 64
+words, and 30 × 9 heads with 512. The time is from the key until the screen is drawn and nothing waits, less that of a
+key that does nothing; that of keys that compute in a thread ends with the first thing that they show. Starts are whole
+processes in a terminal of their own, beside ``attnviz show`` in the same run.
 """
 
 from __future__ import annotations
