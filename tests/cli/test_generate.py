@@ -34,7 +34,7 @@ def test_the_document_is_as_the_schema_says(run: Run, llama: str) -> None:
     validate(document, "answer")
     assert (document["answer"], document["ranked"], document["about"]["to"]) == ("generate", "kl", "bank")
     assert {row["step"] for row in document["rows"]} == {1, 2, 3, 4, 5}
-    assert {"both", "plain", "changed", "same", "equal"} <= document["about"].keys()
+    assert {"both", "plain", "changed", "same", "odds"} <= document["about"].keys()
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet", "jsonl", "html", "png", "svg"])

@@ -38,6 +38,8 @@ _NOTES = (
     "Texts are greedy: a token that is barely the likeliest may give way to another by the smallest change; p says how "
     "sure the model is.",
 )
+TITLE = "What the model writes "
+"""How each title begins; how the heads are changed follows."""
 _LOGITS = 1 << 22
 """The most logits that are made at once, 32 MiB in float64."""
 
@@ -95,9 +97,9 @@ def compare_texts(texts: Texts, way: Way, heads: str, about: Mapping[str, Any], 
         for name, found in (("p", p), ("p_then", p_then), ("kl", kl), ("p_changed", p_changed))
     }
     both, plain, changed = _parts(texts.spelling, ours, theirs, same)
-    said = dict(about) | dict(way.about) | {"said": way.said(heads), "same": same, "equal": ours == theirs}
-    said |= {"both": both, "plain": plain, "changed": changed, "odds": odds}
-    title = f"What the model writes {said['said']}"
+    said = dict(about) | dict(way.about) | {"same": same, "both": both, "plain": plain, "changed": changed}
+    said |= {"odds": odds and [round(each, 4) for each in odds]}
+    title = f"{TITLE}{way.said(heads)}"
     return by_size(Table("generate", title, _COLUMNS, values, about=said, notes=(way.note, *_NOTES, *notes)), "kl")
 
 

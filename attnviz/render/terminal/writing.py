@@ -9,6 +9,7 @@ from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
 
+from attnviz.analysis.effects.writing import TITLE
 from attnviz.analysis.table import Table
 from attnviz.render.labels import clean
 from attnviz.render.palette import BAR, HEAD
@@ -28,24 +29,25 @@ class BothTexts:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         about: Any = self.table.about
+        equal = not about["plain"] and not about["changed"]
         yield ""
         yield Padding(Text(clean(about["text"]), "dim"), (0, 2))
         yield ""
-        if about["equal"]:
+        if equal:
             yield Text(f"  both write the same {about['same']:,} tokens", HEAD)
         elif about["both"]:
             yield Text("  both begin", HEAD)
         if about["both"]:
-            yield Padding(Text(f"{_joined(about['both']).strip()}{'' if about['equal'] else ' …'}"), (0, 2))
+            yield Padding(Text(f"{_joined(about['both']).strip()}{'' if equal else ' …'}"), (0, 2))
             yield ""
-        if about["equal"]:
+        if equal:
             return
         first = next(self.table.take([i]) for i, step in enumerate(self.table["step"]) if step == about["same"] + 1)
         row = next(first.rows())
         sides = [
             ("as it is", HEAD, _side(about["plain"], row["plain"]), _odds(row["p"], row["p_then"])),
             (
-                about["said"],
+                self.table.title.removeprefix(TITLE),
                 BAR,
                 _side(about["changed"], row["changed"]),
                 _odds(*(about["odds"] or (None, None))),
