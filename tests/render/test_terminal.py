@@ -482,6 +482,13 @@ def test_what_words_look_at_comes_last_if_they_were_asked_for_by_name() -> None:
     assert titles(named=True) == ["Overview", "L1 H2", "Strongest links", "What each word looks at most"]
 
 
+def test_positional_heads_of_one_offset_are_named_together_and_the_rest_counted() -> None:
+    before, after, other = query_mask(-1, 12), query_mask(1, 12), random_weights((1, 1, 12))[0, 0]
+    heads = np.stack([before, after, before, before, before, other])[None].astype(np.float32)
+    said = " ".join(map(str.strip, shown(record([f"w{i}" for i in range(12)], heads))))
+    assert "L0 H0, L0 H2, L0 H3 and 1 more, where each token looks at the one before; L0 H1, where each" in said
+
+
 @pytest.mark.parametrize("width", [24, 40, 60])
 def test_titles_and_remarks_are_broken_between_words_and_indented(width: int) -> None:
     found = shown(bank(), width)
