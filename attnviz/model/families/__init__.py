@@ -30,8 +30,9 @@ from attnviz.model.architecture.spec import Classifier, Dense, Spec
 FAMILIES = (
     "albert", "bart", "bert", "blenderbot", "bloom", "cohere", "cohere2", "deberta-v2", "distilbert", "electra",
     "falcon", "gemma", "gemma2", "gemma3_text", "glm", "gpt2", "gpt_neo", "gpt_neox", "gptj", "granite", "helium",
-    "llama", "m2m_100", "marian", "mbart", "modernbert", "mpnet", "mpt", "nemotron", "olmo", "olmo2", "olmo3", "opt",
-    "pegasus", "phi", "phi3", "plbart", "qwen2", "qwen3", "roberta", "stablelm", "starcoder2", "t5", "umt5",
+    "llama", "m2m_100", "marian", "mbart", "megatron-bert", "modernbert", "mpnet", "mpt", "nemotron", "olmo", "olmo2",
+    "olmo3", "openai-gpt", "opt", "pegasus", "phi", "phi3", "plbart", "qwen2", "qwen3", "rembert", "roberta",
+    "stablelm", "starcoder2", "t5", "umt5",
 )  # fmt: skip
 
 ALIASES: Mapping[str, str] = {

@@ -13,6 +13,8 @@ from attnviz.model.architecture.spec import (
     LayerSpec,
     Learned,
     PostNorm,
+    PreNorm,
+    Rotary,
     Spec,
 )
 from attnviz.model.families import TOKEN_CLASSIFIER, both
@@ -38,6 +40,24 @@ NAMES = {
 
 def spec(config: Config) -> Spec:
     """The facts of a BERT; absent attributes have the values of transformers' ``BertConfig``."""
+    norm = LayerNorm(config.number("layer_norm_eps", 1e-12))
+    return bert_spec(config, bert_embedding(config, bert_positions(config), norm), PostNorm(norm))
+
+
+def bert_positions(config: Config) -> Learned:
+    """A row for each position."""
+    return Learned(config.size("max_position_embeddings", 512))
+
+
+def bert_embedding(config: Config, positions: Learned | None, norm: LayerNorm | None) -> Embedding:
+    """The embeddings of BERT's kin: token types are added too."""
+    return Embedding(config.size("vocab_size", 30522), positions, config.size("type_vocab_size", 2), norm)
+
+
+def bert_spec(
+    config: Config, embedding: Embedding, norms: PostNorm | PreNorm, *, position: Rotary | None = None
+) -> Spec:
+    """The facts of BERT's kin, whose layers differ in ``norms`` and in the ``position`` that the scores know."""
     heads = config.size("num_attention_heads", 12)
     width = config.width("hidden_size", 768, heads)
     config.only("position_embedding_type", "absolute")
@@ -46,25 +66,15 @@ def spec(config: Config) -> Spec:
     config.ignore(
         "hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout", "chunk_size_feed_forward",
         "directionality", "pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers",
-        "pooler_size_per_head", "pooler_type",
+        "pooler_size_per_head", "pooler_type", "summary_last_dropout",
     )  # fmt: skip
-    norm = LayerNorm(config.number("layer_norm_eps", 1e-12))
-    layer = LayerSpec(
-        attention=AttentionSpec(
-            heads, heads, width // heads, scale=(width // heads) ** -0.5, window=config.direction()
-        ),
-        mlp=MLP(config.size("intermediate_size", 3072), config.activation("hidden_act", "gelu")),
-        norms=PostNorm(norm),
-    )
+    attention = AttentionSpec(heads, heads, width // heads, (width // heads) ** -0.5, config.direction(), position)
+    mlp = MLP(config.size("intermediate_size", 3072), config.activation("hidden_act", "gelu"))
     return Spec(
         width=width,
-        embedding=Embedding(
-            vocabulary=config.size("vocab_size", 30522),
-            positions=Learned(config.size("max_position_embeddings", 512)),
-            types=config.size("type_vocab_size", 2),
-            norm=norm,
-        ),
-        layers=(layer,) * config.size("num_hidden_layers", 12),
+        embedding=embedding,
+        layers=(LayerSpec(attention, mlp, norms),) * config.size("num_hidden_layers", 12),
+        final_norm=norms.norm if isinstance(norms, PreNorm) else None,
     )
 
 
