@@ -19,11 +19,11 @@ from attnviz.model.architecture.spec import (
     PreNorm,
     Spec,
 )
-from attnviz.model.families import both
+from attnviz.model.families import Names, both
 
 PREFIX = "model."
 
-NAMES = {
+NAMES: Names = {
     # Configs do not say reliably whether the head is tied: it is where the checkpoint has no other.
     "lm_head.weight": "head.weight",
     "final_logits_bias": "head.bias",

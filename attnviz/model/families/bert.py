@@ -17,12 +17,12 @@ from attnviz.model.architecture.spec import (
     Rotary,
     Spec,
 )
-from attnviz.model.families import TOKEN_CLASSIFIER, both
+from attnviz.model.families import TOKEN_CLASSIFIER, Names, both
 
 PREFIX = "bert."
 SPELLINGS = {"gamma": "weight", "beta": "bias"}
 
-NAMES = {
+NAMES: Names = {
     "embeddings.word_embeddings.weight": "embed.tokens.weight",
     "embeddings.position_embeddings.weight": "embed.positions.weight",
     "embeddings.token_type_embeddings.weight": "embed.types.weight",

@@ -21,11 +21,11 @@ from attnviz.model.architecture.spec import (
     PostNorm,
     Spec,
 )
-from attnviz.model.families import TOKEN_CLASSIFIER, both
+from attnviz.model.families import TOKEN_CLASSIFIER, Names, both
 
 PREFIX = "deberta."
 
-NAMES = {
+NAMES: Names = {
     "embeddings.word_embeddings.weight": "embed.tokens.weight",
     "embeddings.position_embeddings.weight": "embed.positions.weight",
     "embeddings.token_type_embeddings.weight": "embed.types.weight",

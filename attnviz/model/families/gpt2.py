@@ -15,7 +15,7 @@ from attnviz.model.architecture.spec import (
     PreNorm,
     Spec,
 )
-from attnviz.model.families import both
+from attnviz.model.families import Names, both
 
 PREFIX = "transformer."
 ATTRIBUTES = {
@@ -25,7 +25,7 @@ ATTRIBUTES = {
     "num_hidden_layers": "n_layer",
 }
 
-NAMES = {
+NAMES: Names = {
     "wte.weight": "embed.tokens.weight",
     "wpe.weight": "embed.positions.weight",
     **both("h.{}.ln_1", "layers.{}.attention.norm"),

@@ -18,12 +18,12 @@ from attnviz.model.architecture.spec import (
     PreNorm,
     Spec,
 )
-from attnviz.model.families import both
+from attnviz.model.families import Names, both
 
 PREFIX = "gpt_neox."
 ATTRIBUTES = {"rotary_emb_base": "rope_theta", "rotary_pct": "partial_rotary_factor"}
 
-NAMES = {
+NAMES: Names = {
     "embed_in.weight": "embed.tokens.weight",
     **both("layers.{}.input_layernorm", "layers.{}.attention.norm"),
     **both("layers.{}.attention.query_key_value", "layers.{}.attention.groups"),

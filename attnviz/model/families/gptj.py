@@ -16,7 +16,7 @@ from attnviz.model.architecture.spec import (
     Rotary,
     Spec,
 )
-from attnviz.model.families import both
+from attnviz.model.families import Names, both
 
 PREFIX = "transformer."
 ATTRIBUTES = {
@@ -26,7 +26,7 @@ ATTRIBUTES = {
     "num_hidden_layers": "n_layer",
 }
 
-NAMES = {
+NAMES: Names = {
     "wte.weight": "embed.tokens.weight",
     **both("h.{}.ln_1", "layers.{}.attention.norm"),
     "h.{}.attn.q_proj.weight": "layers.{}.attention.query.weight",
