@@ -185,9 +185,10 @@ def switch() -> Any:
     return transformers.SwitchTransformersModel(config)
 
 
-def codegen() -> Any:
-    sizes = {"n_embd": 16, "n_layer": 1, "n_head": 4, "rotary_dim": 4, "vocab_size": 95, "n_positions": 32}
-    return transformers.CodeGenModel(transformers.CodeGenConfig(**sizes, **_MARKS))
+def squeezebert() -> Any:
+    sizes = {"hidden_size": 16, "embedding_size": 16, "num_hidden_layers": 1, "intermediate_size": 16}
+    config = transformers.SqueezeBertConfig(vocab_size=95, num_attention_heads=4, **sizes, **_MARKS)
+    return transformers.SqueezeBertModel(config)
 
 
 _MARKS = {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3}
@@ -197,7 +198,7 @@ _KINDS = {
     "vit": vit,
     "trocr": trocr,
     "switch_transformers": switch,
-    "codegen": codegen,
+    "squeezebert": squeezebert,
 }
 
 

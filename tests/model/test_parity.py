@@ -164,7 +164,7 @@ def counts_padding(network: Network) -> bool:
 
 
 def padding_id(model: Any) -> int:
-    padding = model.config.get_text_config().pad_token_id
+    padding = getattr(model.config.get_text_config(), "pad_token_id", None)
     return 0 if padding is None or padding < 0 else padding
 
 

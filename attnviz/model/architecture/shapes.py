@@ -111,7 +111,7 @@ def _layer(at: str, layer: LayerSpec, width: int) -> Iterator[tuple[str, TensorS
 def _attention(at: str, spec: AttentionSpec, width: int) -> Iterator[tuple[str, TensorShape]]:
     queries, keys = spec.heads * spec.head_size, spec.kv_heads * spec.head_size
     yield from _linear(f"{at}.query", queries, width, spec.bias)
-    yield from _linear(f"{at}.key", keys, width, spec.bias)
+    yield from _linear(f"{at}.key", keys, width, spec.bias and spec.key_bias)
     yield from _linear(f"{at}.value", keys, width, spec.bias)
     yield from _linear(f"{at}.output", width, queries, spec.output_bias)
     if spec.qk_norm:
@@ -120,9 +120,10 @@ def _attention(at: str, spec: AttentionSpec, width: int) -> Iterator[tuple[str, 
     if isinstance(spec.position, RelativeBuckets) and not spec.position.shared:
         yield f"{at}.relative.weight", (spec.position.buckets, spec.heads)
     if isinstance(spec.position, Disentangled) and not spec.position.shared:
-        wanted = {"query": spec.position.position_to_content, "key": spec.position.content_to_position}
-        for name in (name for name, is_wanted in wanted.items() if is_wanted):
-            yield from _linear(f"{at}.position_{name}", queries, width, spec.bias)
+        if spec.position.position_to_content:
+            yield from _linear(f"{at}.position_query", queries, width, spec.bias)
+        if spec.position.content_to_position:
+            yield from _linear(f"{at}.position_key", queries, width, spec.bias and spec.key_bias)
 
 
 def _normed(spec: QKNorm, heads: int, size: int) -> TensorShape:

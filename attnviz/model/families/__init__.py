@@ -10,6 +10,7 @@ several, cut by ``weights.take``:
 
 - ``….qkv``: queries, keys and values of all heads, one after the other;
 - ``….groups``: of each key-value head the queries of its query heads, its key and its value;
+- ``….quarters``: of each quarter of the heads the queries, the values and the keys;
 - ``….gate_up``: the gate, then the rest;
 - ``….T`` at the end: the matrix is stored transposed.
 
@@ -28,15 +29,17 @@ from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.spec import Classifier, Dense, Spec
 
 FAMILIES = (
-    "albert", "bart", "bert", "blenderbot", "bloom", "cohere", "cohere2", "deberta-v2", "distilbert", "electra",
-    "falcon", "gemma", "gemma2", "gemma3_text", "glm", "gpt2", "gpt_neo", "gpt_neox", "gptj", "granite", "helium",
-    "llama", "m2m_100", "marian", "mbart", "megatron-bert", "modernbert", "mpnet", "mpt", "nemotron", "olmo", "olmo2",
-    "olmo3", "openai-gpt", "opt", "pegasus", "phi", "phi3", "plbart", "qwen2", "qwen3", "rembert", "roberta",
-    "stablelm", "starcoder2", "t5", "umt5",
+    "albert", "bart", "bert", "blenderbot", "bloom", "codegen", "cohere", "cohere2", "deberta", "deberta-v2",
+    "distilbert", "electra", "falcon", "gemma", "gemma2", "gemma3_text", "glm", "gpt2", "gpt_neo", "gpt_neox",
+    "gpt_neox_japanese", "gptj", "granite", "helium", "ibert", "llama", "luke", "m2m_100", "marian", "mbart",
+    "megatron-bert", "modernbert", "mpnet", "mpt", "mvp", "nemotron", "olmo", "olmo2", "olmo3", "openai-gpt", "opt",
+    "pegasus", "phi", "phi3", "plbart", "qwen2", "qwen3", "rembert", "roberta", "stablelm", "starcoder2", "t5", "umt5",
+    "xglm",
 )  # fmt: skip
 
 ALIASES: Mapping[str, str] = {
     "camembert": "roberta",
+    "internlm3": "llama",
     "ministral": "llama",
     "mistral": "llama",
     "mt5": "t5",

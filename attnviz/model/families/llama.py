@@ -27,6 +27,10 @@ _MISTRAL = {
     "use_sliding_window": True,
 }  # fmt: skip
 DEFAULTS = {
+    "internlm3": {
+        "vocab_size": 128512, "intermediate_size": 10240, "num_hidden_layers": 48, "num_key_value_heads": 2,
+        "max_position_embeddings": 32768, "rms_norm_eps": 1e-5, "head_dim": 128,
+    },
     "ministral": _MISTRAL,
     "mistral": _MISTRAL,
     "seed_oss": {
@@ -49,6 +53,7 @@ def spec(config: Config) -> Spec:
     heads, width = config.size("num_attention_heads", 32), config.size("hidden_size", 4096)
     size = config.head_size(width, heads)
     bias = config.flag("attention_bias")
+    config.expect("qkv_bias", bias)  # InternLM3's first name of it
     norm = RMSNorm(config.number("rms_norm_eps", 1e-6))
     attention = AttentionSpec(
         heads=heads,

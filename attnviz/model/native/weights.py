@@ -17,7 +17,12 @@ from attnviz.model.families import Family
 from attnviz.model.inputs import NO_HEAD
 from attnviz.model.native.language_head import LanguageHead
 
-_CUTS = {"qkv": ("query", "key", "value"), "groups": ("query", "key", "value"), "gate_up": ("gate", "up")}
+_CUTS = {
+    "qkv": ("query", "key", "value"),
+    "groups": ("query", "key", "value"),
+    "quarters": ("query", "key", "value"),
+    "gate_up": ("gate", "up"),
+}
 
 _NEEDLESS = re.compile(
     r"^(lm_head|cls|score|classifier|qa_outputs|classification_head)\."  # heads, after the last hidden states
@@ -26,6 +31,8 @@ _NEEDLESS = re.compile(
     r"|(attn|attention|crossattention)\.(masked_)?bias"  # causal masks
     r"|(encoder|decoder)\.version|embed_positions\.(_float_tensor|weights)|attn\.embed_positions"  # computed
     r"|rotary_emb\.inv_freq"  # computed
+    r"|weight_integer|bias_integer|(fc|norm|weight|act)_scaling_factor|x_(min|max)|shift"  # for integers (I-BERT)
+    r"|entity_(embeddings|predictions)\..*|(w2e|e2w|e2e)_query\.(weight|bias)"  # of entities, beside the text (LUKE)
     r"|EncDecAttention\.relative_attention_bias\.weight)$"  # in T5's first version, which never used it
 )
 """Tensors on which no attention weight depends; transformers ignores them as well."""
@@ -225,6 +232,9 @@ def _cut(place: TensorLocation, tensor: Tensor, parts: list[TensorShape]) -> dic
         tensor = tensor.t()
     if place.our == "head.bias":
         tensor = tensor.flatten()
+    if ".quarters." in place.our:
+        rows = tensor.reshape(4, 3, -1, *tensor.shape[1:])  # (3·H·D, …) → (4, 3, H/4·D, …)
+        return dict(zip(names, (rows[:, i].flatten(0, 1) for i in (0, 2, 1)), strict=True))
     if ".groups." not in place.our:
         return dict(zip(names, torch.split(tensor, [shape[0] for shape in parts]), strict=True))
     size = parts[1][0] // place.groups

@@ -22,7 +22,8 @@ class AttentionSpec:
     """One attention sublayer: ``heads`` query heads share ``kv_heads`` key-value heads of ``head_size``.
 
     The scores are q·k · ``scale``, then ``softcap`` · tanh(score / softcap) if there is one. ``clip`` limits the
-    outputs of the query, key and value projections.
+    outputs of the query, key and value projections, which have biases if ``bias``, those of keys only if ``key_bias``
+    too.
     """
 
     heads: int
@@ -33,6 +34,7 @@ class AttentionSpec:
     position: Rotary | ALiBi | RelativeBuckets | Disentangled | None = None
     softcap: float | None = None
     bias: bool = True
+    key_bias: bool = True
     output_bias: bool = True
     qk_norm: QKNorm | None = None
     clip: float | None = None
