@@ -69,7 +69,7 @@ class Answer(ModalScreen[tuple[int, int] | None]):
         Binding("k", "up", show=False),
     ]
     DEFAULT_CSS = """
-    Answer { align: center middle; }
+    Answer { align: center middle; background: $background; }
     Answer > Vertical { width: 96%; height: auto; max-height: 94%; border: round $accent; padding: 0 1; }
     Answer OptionList { height: auto; max-height: 60%; border: none; padding: 0; background: transparent; }
     Answer OptionList:focus { border: none; }
@@ -123,7 +123,7 @@ class Keys(ModalScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [*_ESCAPE, Binding("q,question_mark,f1,enter", "dismiss", show=False)]
     DEFAULT_CSS = """
-    Keys { align: center middle; }
+    Keys { align: center middle; background: $background; }
     Keys > VerticalScroll { width: 78; max-width: 96%; height: auto; max-height: 94%; border: round $accent; }
     Keys > VerticalScroll { padding: 0 1; }
     """

@@ -129,11 +129,11 @@ _PATIENCE = 0.25
 _SHARE = 4
 """Showing them may take a part of the time that has passed: 1 in so many."""
 _BYTES = 1 << 28
-"""The most bytes that weights take which are shown before all are there."""
+"""The most bytes of weights of the first layers, which are shown before the others are there."""
 
 
 def arriving(model: Model, encoding: Encoding | None, request: Request, on_layers: OnLayers) -> Observer:
-    """An observer that tells of the layers that are done; it keeps the weights of a single map, where they are few."""
+    """An observer that tells of the layers that are done; it keeps those of the first layers of a single map."""
     from attnviz.attention.observers import Weights, as_array
     from attnviz.record import AttentionRecord
 
@@ -145,7 +145,7 @@ def arriving(model: Model, encoding: Encoding | None, request: Request, on_layer
             self._start = self._shown = time.monotonic()
             self._spent, self._total = 0.0, sum(model.backend.layers.values())
             self._done: list[tuple[str, int]] = []
-            self._keeps = True
+            self._keeps, self._held = True, 0
 
         def tile(self, tile: Any) -> None:
             """Keep a tile; the first of a layer says that those before are done."""
@@ -154,7 +154,8 @@ def arriving(model: Model, encoding: Encoding | None, request: Request, on_layer
                 self._tell()
                 self._done.append(place)
                 size = tile.weights.element_size() * tile.shape[0] * tile.shape[1] * tile.shape[2]
-                self._keeps = tile.kind == "self" and size * max(self._total, 1) <= _BYTES
+                self._held += size
+                self._keeps = self._keeps and tile.kind == "self" and self._held <= _BYTES
             if self._keeps:
                 super().tile(tile)
 
