@@ -231,7 +231,7 @@ class MapOptions:
         str | None,
         typer.Option(
             metavar="WORD",
-            help="With --weights gradient: the word that may come next, or the label, whose logit it is of.",
+            help="With --weights gradient or contribution: the word or label whose logit it is of.",
             show_default="what the model predicts",
             rich_help_panel=VIEW,
         ),
@@ -240,7 +240,7 @@ class MapOptions:
         str | None,
         typer.Option(
             metavar="WORD",
-            help="With --weights gradient: another, whose logit is subtracted.",
+            help="With --weights gradient or contribution: another, whose logit is subtracted.",
             rich_help_panel=VIEW,
         ),
     ] = None

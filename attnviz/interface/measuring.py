@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from attnviz.model.gradients import Gradients
     from attnviz.model.hosted import Hosted
     from attnviz.model.native.backend import Native
-    from attnviz.model.targets import Asked
+    from attnviz.model.targets import Asked, Target
 
 
 class Measuring:
@@ -46,6 +46,7 @@ class Measuring:
         self._backend = backend
         self._most = most
         self._gradients: Gradients | None = None
+        self._answer: Target | None = None
         self.observers: list[Observer] = []
         if self._measure.plain or self._measure.name in ALONG_PATHS:
             return
@@ -78,6 +79,12 @@ class Measuring:
             self._gradients = find_gradients(
                 self._backend, tokenizer, encoding, written, of=of, against=against, most=self._most
             )
+        elif self._measure.later and self._backend.name == "native" and (of is not None or against is not None):
+            from attnviz.model.targets import find_token_target
+
+            row = len(encoding) - 1
+            logits = self._backend.next_logits(self._backend.run(encoding)[row])
+            self._answer = find_token_target(tokenizer, encoding, row, logits, of, against)
 
     def of(self, found: Attention) -> Attention:
         """The record of the measure.
@@ -107,7 +114,9 @@ class Measuring:
                 maps = torch.stack([each.summed_norms(a) for a, each in zip(weights, values, strict=True)])
             else:
                 maps = self._through_layers(name, found, weights, values)
-        return made_of(found, name, as_array(maps if self._measure.later else maps[:, None]))
+        answer = self._answer
+        note = "" if answer is None else " ".join((f"y is {answer.title}, in every row", *answer.notes))
+        return made_of(found, name, as_array(maps if self._measure.later else maps[:, None]), note)
 
     def _through_layers(
         self, name: WeightsName, found: Attention, weights: Sequence[Tensor], values: Sequence[Values]
@@ -126,6 +135,13 @@ class Measuring:
         if self._measure.later:
             read = found.encoding.ids, found.encoding.type_ids
             network, head = self._backend.network, self._backend.language_head
-            return added_to_predictions(network, head, *read, weights, values, states, takes=name == "contribution-")
+            answer = None
+            if self._answer is not None:
+                answer = head.matrix[self._answer.target.number].double()
+                if self._answer.against is not None:
+                    answer = answer - head.matrix[self._answer.against.number].double()
+            return added_to_predictions(
+                network, head, *read, weights, values, states, answer=answer, takes=name == "contribution-"
+            )
         compute = norms_with_residual if name == "norm+residual" else changes_without
         return compute(self._backend.network, weights, values, states)

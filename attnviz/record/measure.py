@@ -133,6 +133,7 @@ MEASURES: Mapping[WeightsName, Measure] = {
             "the columns add to the logit of what each row predicts",
             "what adds",
             later=True,
+            answered=True,
             source="Elhage et al. 2021",
         ),
         Measure(
@@ -141,6 +142,7 @@ MEASURES: Mapping[WeightsName, Measure] = {
             "the columns take from the logit of what each row predicts",
             "what takes",
             later=True,
+            answered=True,
             source="Elhage et al. 2021",
         ),
         Measure(
@@ -175,5 +177,6 @@ def require_answer_of(name: str | None, of: str | int | None, against: str | int
     if not answered and (of is not None or against is not None):
         given = "`of`" if of is not None else "`against`"
         raise UsageError(
-            f"{given} is given, and no weights that are of an answer", hint="Ask for the weights gradient as well."
+            f"{given} is given, and no weights that are of an answer",
+            hint="Ask for the weights gradient or contribution as well.",
         )

@@ -13,10 +13,13 @@ from transformers import GPT2Config, GPT2LMHeadModel
 import attnviz
 from attnviz.analysis.corpus.induction import neither_common_nor_rare, of_tokens
 from attnviz.attention.interventions import Intervention, Zero
+from attnviz.errors import UsageError
 from attnviz.manual import chapter
 from attnviz.model.outcomes import Readout
 from tests import tiny
+from tests.analysis.test_ablation import LLAMA
 from tests.analysis.test_circuits import induction_by_hand
+from tests.model.test_classifiers import made, tokenizer
 
 PERIOD = 25
 DRAWS = 3
@@ -103,3 +106,23 @@ def test_ablation_is_that_of_transformer_lens(tmp_path: Path) -> None:
             q = logits[0, -1].double().log_softmax(-1)
             kl = float((plain.exp() * (plain - q)).sum())
             assert found[layer, head]["kl"] == pytest.approx(kl, rel=1e-4, abs=1e-6)
+
+
+def test_maps_of_contributions_are_those_of_the_answer_that_is_named() -> None:
+    """The last row, head by head: what adds, minus what takes, sums to what ``contributions`` says of the head."""
+    model = attnviz.load((made("LlamaForCausalLM", LLAMA).double(), tokenizer()), dtype="float64")
+    text = "The bank approved the"
+    named = {"of": "loan", "against": "river"}
+    adds, takes = (model.attend(text, weights=name, **named) for name in ("contribution", "contribution-"))
+    found = model.contributions(text, target="loan", against="river")
+    for row in found.rows():
+        if row["component"].startswith("L") and "H" in row["component"]:
+            at = row["layer"], row["head"]
+            assert adds.weights[at][-1].sum() - takes.weights[at][-1].sum() == pytest.approx(
+                row["contribution"], abs=1e-9
+            )
+    assert "in every row" in adds.note
+    plain = model.attend(text, weights="contribution")
+    assert abs(plain.weights - adds.weights).max() > 1e-6
+    with pytest.raises(UsageError, match="no weights that are of an answer"):
+        model.attend(text, weights="norm", **named)

@@ -90,6 +90,7 @@ def added_to_predictions(
     values: Sequence[Values],
     states: Sequence[Tensor],
     *,
+    answer: Tensor | None = None,
     takes: bool = False,
 ) -> Tensor:
     """What comes from token j through each head and adds to the logit of what token i predicts, (L, H, N, N).
@@ -106,13 +107,18 @@ def added_to_predictions(
         weights: those of each layer (H, N, N).
         values: those of each layer.
         states: the states (N, C) that enter each layer.
+        answer: the row of the head (C,) whose product with the state is the logit, in every row; None: of what each row
+            predicts.
         takes: what takes from the logit.
     """
     contexts = {i: each.contexts(a) for i, (each, a) in enumerate(zip(values, weights, strict=True))}
-    last = network(ids, type_ids)
-    step = max(1, _TOGETHER // len(head.matrix))
-    predicted = torch.cat([head(last[at : at + step]).argmax(-1) for at in range(0, len(last), step)])
-    direction = head.matrix[predicted].double() * head.scale
+    if answer is None:
+        last = network(ids, type_ids)
+        step = max(1, _TOGETHER // len(head.matrix))
+        predicted = torch.cat([head(last[at : at + step]).argmax(-1) for at in range(0, len(last), step)])
+        direction = head.matrix[predicted].double() * head.scale
+    else:
+        direction = (answer.double() * head.scale).expand(len(ids), -1)
     rows = torch.arange(len(ids), device=network.device)
     parts = attribute(network, ids, type_ids, states, {network.kind: contexts}, direction, rows)
     return torch.stack([
