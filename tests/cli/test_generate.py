@@ -84,7 +84,7 @@ def test_gradients_are_shown_drawn_found_and_compared(run: Run, llama: str, tmp_
     asked = ("--weights", "gradient", "--of", "loan", "--against", "river", "-m", llama)
     shown = run("show", S, *asked)
     assert (shown.code, shown.err) == (0, "")
-    assert "y is the logit of ' loan' minus that of ' river'" in shown.out.replace("\n", " ").replace("  ", " ")
+    assert "y is the logit of ' loan' minus that of ' river'" in " ".join(shown.out.split())
     document = json.loads(run("show", S, *asked, "--json").out)
     validate(document, "show")
     assert document["measure"]["name"] == "gradient"
