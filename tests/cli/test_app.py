@@ -195,7 +195,7 @@ def test_an_error_is_two_lines_on_standard_error(run: Run) -> None:
     assert (result.code, result.out) == (3, "")
     assert result.err.splitlines() == [
         "error: the text is empty",
-        'Give a sentence: attnviz show "The bank approved the loan."',
+        "Give a sentence, such as 'The bank approved the loan.'",
     ]
 
 

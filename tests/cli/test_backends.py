@@ -169,7 +169,7 @@ def test_the_three_maps_are_exported_and_read_back(run: Run, tiny_t5: Path, tmp_
 def test_a_blank_target_is_refused(run: Run, tiny_t5: Path) -> None:
     result = run("show", S, "--target", " ", "-m", tiny_t5)
     assert (result.code, result.out) == (3, "")
-    assert "the text is empty" in result.said
+    assert "the target is empty" in result.said
 
 
 # Types of numbers
