@@ -6,12 +6,12 @@ and before anybody sees them, then to the context, the heads' outputs. The model
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from attnviz.attention.tile import Kind, Tile
-from attnviz.errors import InputError
+from attnviz.errors import InputError, UsageError, few
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,6 +34,28 @@ class Intervention:
     touches_weights = False
     """Whether it changes weights; otherwise it changes the context."""
 
+    def __post_init__(self) -> None:
+        """Take arrays and lists for tensors."""
+        for name, shapes in self._tensors.items():
+            import torch
+
+            value = getattr(self, name)
+            if value is None:
+                if None not in shapes:
+                    raise UsageError(
+                        f"{type(self).__name__} has no `{name}`", hint="Give what is put in a head's place."
+                    )
+                continue
+            tensor = torch.as_tensor(value)
+            if tensor.dim() not in shapes:
+                raise UsageError(f"`{name}` of {type(self).__name__} has the shape {tuple(tensor.shape)}")
+            object.__setattr__(self, name, tensor)
+
+    @property
+    def _tensors(self) -> Mapping[str, tuple[int | None, ...]]:
+        """The fields that are tensors, and how many axes these may have; None where there may be none at all."""
+        return {}
+
     @property
     def sized(self) -> bool:
         """Whether it has a value for each query, so that it goes with texts of one length only."""
@@ -54,6 +76,7 @@ class Intervention:
         h = len(tile.weights)
         if self.head is None:
             return slice(0, h)
+        require_head(tile.shape[0], self.layer, self.head)
         at = self.head - tile.head
         return slice(at, at + 1) if 0 <= at < h else slice(0, 0)
 
@@ -64,7 +87,7 @@ class Zero(Intervention):
 
     def context(self, context: Tensor) -> None:
         """Fill the heads' context with zeros."""
-        context[slice(None) if self.head is None else self.head] = 0
+        _put(self, context, 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,12 +100,17 @@ class Mean(Intervention):
 
     values: Any = None
 
+    @property
+    def _tensors(self) -> Mapping[str, tuple[int | None, ...]]:
+        return {"values": (1,) if self.head is not None else (2,)}
+
     def context(self, context: Tensor) -> None:
-        """Put the mean in the place of the context of each query."""
-        if self.head is None:
-            context[:] = self.values[:, None].to(context)
-        else:
-            context[self.head] = self.values.to(context)
+        """Put the mean in the place of the context of each query.
+
+        Raises:
+            UsageError: heads write vectors of another size.
+        """
+        _put(self, context, self.values[..., None, :])
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +124,10 @@ class Patch(Intervention):
     values: Any = None
 
     @property
+    def _tensors(self) -> Mapping[str, tuple[int | None, ...]]:
+        return {"values": (2,) if self.head is not None else (3,)}
+
+    @property
     def sized(self) -> bool:
         """It is."""
         return True
@@ -105,10 +137,11 @@ class Patch(Intervention):
 
         Raises:
             InputError: the other run has another number of queries.
+            UsageError: heads write vectors of another size.
         """
         if self.values.shape[-2] != context.shape[1]:
             raise _other_length("The outputs", self.values.shape[-2], context.shape[1])
-        context[slice(None) if self.head is None else self.head] = self.values.to(context)
+        _put(self, context, self.values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +156,10 @@ class Freeze(Intervention):
     pattern: Any = None
 
     touches_weights = True
+
+    @property
+    def _tensors(self) -> Mapping[str, tuple[int | None, ...]]:
+        return {"pattern": (2, None) if self.head is not None else (2, 3, None)}
 
     @property
     def sized(self) -> bool:
@@ -183,6 +220,44 @@ class Cut(Intervention):
             total = left.sum(-1, keepdim=True)
             left /= total + (total == 0)
         part[:, rows] = left
+
+
+def no_kind(kind: str, kinds: Mapping[Kind, Any]) -> UsageError:
+    """There is no such attention."""
+    return UsageError(f"the model has no {kind} attention", hint=f"It has {' and '.join(kinds)}.")
+
+
+def no_layer(layer: int, layers: Iterable[int]) -> UsageError:
+    """There is no such layer among those that attend."""
+    numbers = sorted(layers)
+    if numbers == [*range(len(numbers))]:
+        return UsageError(f"there is no layer {layer}: the model has layers 0 to {numbers[-1]}")
+    return UsageError(f"there is no layer {layer}: the layers that attend are {few([*map(str, numbers)])}")
+
+
+def require_head(heads: int, layer: int | None, head: int) -> None:
+    """Raise a ``UsageError`` where a layer with so many ``heads`` does not have this one."""
+    if not 0 <= head < heads:
+        where = "a layer" if layer is None else f"layer {layer}"
+        raise UsageError(f"{where} has no head {head}: it has heads 0 to {heads - 1}")
+
+
+def _put(intervention: Intervention, context: Tensor, values: Any) -> None:
+    """Put ``values`` in the place of the outputs of the heads that are changed."""
+    head = intervention.head
+    if head is not None:
+        require_head(len(context), intervention.layer, head)
+    place = context if head is None else context[head]
+    if isinstance(values, int):
+        place.fill_(values)
+        return
+    if values.shape[-1] != context.shape[-1] or (head is None and len(values) != len(context)):
+        raise UsageError(
+            f"a head is to write {values.shape[-1]} numbers for each token, and it writes {context.shape[-1]}"
+            if values.shape[-1] != context.shape[-1]
+            else f"values of {len(values)} heads are put in, and the layer has {len(context)}"
+        )
+    place[:] = values.to(context)
 
 
 def at_layer(interventions: Sequence[Intervention], layer: int, kind: Kind) -> list[Intervention]:

@@ -29,30 +29,30 @@ class Intervening(Opened):
 
     @contextlib.contextmanager
     def intervene(self, *interventions: Intervention) -> Iterator[None]:
-        """Let all runs of the model inside the block apply some interventions.
+        """Let all runs of the model inside the block, in this thread, apply some interventions.
 
-        Blocks compose: those inside come after those around them. What is checked is what the model itself does, so
-        nothing can be checked inside.
+        Blocks compose: those inside come after those around them. The model itself is checked, so that nothing can be
+        checked inside, nor what was attended inside.
 
         Args:
             interventions: ``attnviz.Zero``, ``Mean``, ``Patch``, ``Freeze`` or ``Cut``, in the order in which they are
                 applied.
 
         Raises:
+            UsageError: one is no intervention; there is no such layer or head.
             UnsupportedModel: the model attends by itself, so that nothing can be put in the place of its weights.
 
         Example:
             >>> with model.intervene(attnviz.Zero(5, 7), attnviz.Cut(keys=(0,))):
             ...     att = model.attend("The bank approved the loan.")
         """
+        from attnviz.attention.intervened import require_interventions
+
         self.follow()
-        before = self._interventions
-        with self.backend.intervened(interventions):
-            self._interventions = (*before, *interventions)
-            try:
-                yield
-            finally:
-                self._interventions = before
+        backend = self.backend
+        require_interventions(interventions, backend.layer_heads if backend.name == "native" else None)
+        with backend.intervened(interventions):
+            yield
 
     def ablate(
         self,

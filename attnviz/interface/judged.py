@@ -35,6 +35,7 @@ class Judged(Opened):
             UsageError: padding moved what the record shows, and it does not say which.
             ModelError: transformers can't load or run the model, or has other layers and heads than the record.
         """
+        from attnviz.attention.intervened import CHANGED
         from attnviz.model.check.judge import Judge, check_logits, check_shown
         from attnviz.model.check.shown import Shown
 
@@ -44,9 +45,11 @@ class Judged(Opened):
             found = found.whole
         if not isinstance(found, record.Observation):
             found = _attention_below(found)
+        note = found.encoder.note if isinstance(found, record.EncoderDecoderRecord) else found.note
+        if note == CHANGED:
+            raise UsageError(f"{CHANGED} in this record, and what is checked is the model as it is")
         if isinstance(found, record.Observation):
             return self._check_observation(found, judge, progress)
-        note = found.note if isinstance(found, record.AttentionRecord) else found.encoder.note
         if note:
             raise UsageError(
                 f"the record is of a row whose {note}: it does not say with what the row was filled up",
@@ -96,9 +99,15 @@ class Judged(Opened):
         """Take over what has changed in a model in memory.
 
         Raises:
-            UsageError: the model attends by itself, so that there is nothing of ours to check.
+            UsageError: the model attends by itself, so that there is nothing of ours to check; or its heads are changed
+                by ``intervene``, which transformers knows nothing of.
         """
         self.follow()
+        if self.backend.interventions:
+            raise UsageError(
+                "heads are changed here, and what is checked is the model as it is",
+                hint="Check outside of the block: with model.intervene(…)",
+            )
         if self.uncheckable:
             raise UsageError(self.uncheckable)
 

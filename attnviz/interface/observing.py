@@ -104,6 +104,7 @@ class Observing(Attending):
             InputError, UsageError, ModelError: as ``attend``; a word, passage or row that the text does not have.
         """
         from attnviz.analysis.text.observing import observe
+        from attnviz.attention.intervened import CHANGED
 
         request = request or record.Request(**asked)
 
@@ -132,4 +133,5 @@ class Observing(Attending):
             raise UsageError(f"{self.name} has one map, and none for {request.map}: it is no encoder–decoder")
         predicting = Predicting(self.backend)
         found = observe(self.name, self.backend, read, written, request, [*predicting.observers, *observers])
-        return Survey.of(replace(found, prediction=predicting.of(read)))
+        note = CHANGED if self.backend.interventions else found.note
+        return Survey.of(replace(found, prediction=predicting.of(read), note=note))

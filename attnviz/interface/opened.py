@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -12,7 +13,6 @@ from attnviz.encoding import Encoding, Lexicon, Windows, encode, encode_again, e
 from attnviz.errors import UsageError, short
 
 if TYPE_CHECKING:
-    from attnviz.attention.interventions import Intervention
     from attnviz.model.backends import Options
     from attnviz.model.hosted import Hosted, TokenizerCheck
     from attnviz.model.native.backend import Native
@@ -32,11 +32,10 @@ class Opened:
     def __init__(self, checkpoint: Checkpoint, options: Options | None = None) -> None:
         self.checkpoint = checkpoint
         self._options = options
-        self._interventions: tuple[Intervention, ...] = ()
 
     def __getstate__(self) -> dict[str, object]:
         """A copy, or what is read from a pickle, opens the checkpoint anew."""
-        return {"checkpoint": self.checkpoint, "_options": self._options, "_interventions": ()}
+        return {"checkpoint": self.checkpoint, "_options": self._options}
 
     @property
     def name(self) -> str:
@@ -51,11 +50,16 @@ class Opened:
         return self._options or Options()
 
     @cached_property
+    def _active(self) -> threading.local:
+        """The interventions of each thread, which hold when a model in memory is opened anew, too."""
+        return threading.local()
+
+    @cached_property
     def _opened(self) -> tuple[Native | Hosted, str, ModelWatch | None]:
         from attnviz.model.backends import open_backend, watch_model
 
         backend, reason = open_backend(self.checkpoint, self.options)
-        backend.interventions = self._interventions
+        backend.active = self._active
         return backend, reason, watch_model(self.checkpoint, backend)
 
     def follow(self) -> None:
@@ -77,10 +81,11 @@ class Opened:
         from attnviz.model.backends import open_by_transformers
         from attnviz.model.hosted import choose_backend
 
-        backend = self.backend
-        return (
-            choose_backend(open_by_transformers(self.checkpoint, self.options)) if backend.name == "native" else backend
-        )
+        if self.backend.name != "native":
+            return self.backend
+        found = choose_backend(open_by_transformers(self.checkpoint, self.options))
+        found.active = self._active
+        return found
 
     @property
     def reason(self) -> str:

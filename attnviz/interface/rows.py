@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from attnviz.attention.kernel import Observer
+    from attnviz.interface.judged import Judged
     from attnviz.interface.opened import Opened
     from attnviz.model.check.judge import Check
     from attnviz.model.hosted import Hosted
@@ -136,7 +137,7 @@ def attend_row(model: Opened, row: Row, max_memory: int | None, observers: Seque
     return made["self"] if "self" in made else EncoderDecoder(made["encoder"], made["decoder"], made["cross"])
 
 
-def check_given(model: Opened, given: Given, *, float64: bool = False) -> Check:
+def check_given(model: Judged, given: Given, *, float64: bool = False) -> Check:
     """The check of all rows, of which the worst is the verdict; in half precision the same model runs in float32.
 
     Raises:
@@ -145,12 +146,10 @@ def check_given(model: Opened, given: Given, *, float64: bool = False) -> Check:
     """
     import torch
 
-    model.follow()
+    model.require_checkable()
     dtype = torch.float64 if float64 else torch.promote_types(model.options.dtype, torch.float32)
     if dtype is not model.options.dtype and not model.checkpoint.quantised:
         return check_given(type(model)(model.checkpoint, replace(model.options, dtype=dtype)), given)
-    if model.uncheckable:
-        raise UsageError(model.uncheckable)
     rows, _ = read_rows(model, given)
     judged = [_judge(model, row, attend_row(model, row, None, ())) for row in rows]
     worst = _worst(check for check, _ in judged)

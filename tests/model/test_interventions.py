@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ import attnviz
 from attnviz.attention.interventions import Cut, Freeze, Intervention, Mean, Patch, Zero
 from attnviz.attention.observers import Weights
 from attnviz.attention.observers.changed import KeptContexts
-from attnviz.errors import InputError
+from attnviz.errors import InputError, UsageError
 from tests import tiny
 from tests.model.test_classifiers import made, tokenizer
 from tests.model.variants import all_variants
@@ -168,3 +169,76 @@ def test_values_of_another_length_are_refused() -> None:
     ):
         model.backend.run(encoding)
     assert model.backend.interventions == ()
+
+
+def test_what_is_no_intervention_is_refused() -> None:
+    model = opened("llama")
+    wrong: list[tuple[Any, str]] = [
+        ("5.7", "no intervention"),
+        (Zero(9, 0), "no layer 9: the model has layers 0 to"),
+        (Zero(0, 99), "layer 0 has no head 99"),
+        (Zero(0, -1), "no head -1"),
+        (Zero(0, 0, "cross"), "no cross attention"),
+    ]
+    for each, said in wrong:
+        with pytest.raises(UsageError, match=said), model.intervene(each):
+            pass
+    with pytest.raises(UsageError, match="Mean has no `values`"):
+        Mean(0, 0)
+    with pytest.raises(UsageError, match="shape"):
+        Freeze(0, 0, pattern=[1.0])
+    with model.intervene(Mean(0, 0, values=[1.0, 2.0, 3.0])), pytest.raises(UsageError, match="write 3 numbers"):
+        model.attend(tiny.SENTENCE)
+
+
+def test_heads_that_a_hosted_model_does_not_have_are_refused(tmp_path: Any) -> None:
+    model = attnviz.load(tiny.mixtral(tmp_path))
+    assert model.backend.name == "hosted"
+    for each in (Zero(0, 99), Freeze(0, 99), Zero(None, 99), Zero(9, 0)):
+        with model.intervene(each), pytest.raises(UsageError, match=r"has no head 99|no layer 9"):
+            model.attend(tiny.SENTENCE)
+
+
+def test_values_may_be_arrays_and_lists() -> None:
+    model = opened("llama")
+    plain = model.attend(tiny.SENTENCE)
+    with model.intervene(Freeze(1, 0, pattern=plain.weights[1, 0]), Mean(0, 0, values=[0.0] * 8)):
+        frozen = model.attend(tiny.SENTENCE)
+    with model.intervene(Zero(0, 0)):
+        zeroed = model.attend(tiny.SENTENCE)
+    assert (frozen.weights[1, 0] == plain.weights[1, 0]).all()
+    assert (frozen.weights[1, 1] == zeroed.weights[1, 1]).all()
+    assert (frozen.weights[1, 1] != plain.weights[1, 1]).any()
+
+
+def test_what_is_changed_is_not_checked() -> None:
+    model = opened("llama")
+    with model.intervene(Zero(0, 0)):
+        with pytest.raises(UsageError, match="heads are changed here"):
+            model.check(tiny.SENTENCE)
+        with pytest.raises(UsageError, match="heads are changed here"):
+            model.check(input_ids=[[2, 90, 91, 3]])
+        found = [model.attend(tiny.SENTENCE), model.observe(tiny.SENTENCE, evidence=True)]
+    for each in found:
+        assert each.note == "heads were changed by interventions"
+        with pytest.raises(UsageError, match="heads were changed"):
+            model.check_record(each)
+    assert model.check(tiny.SENTENCE).passed
+    assert not model.attend(tiny.SENTENCE).note
+
+
+@pytest.mark.parametrize("hosted", [False, True])
+def test_other_threads_are_not_changed(hosted: bool, tmp_path: Any) -> None:
+    model = attnviz.load(tiny.mixtral(tmp_path)) if hosted else opened("llama")
+    plain = model.attend(tiny.SENTENCE).weights
+    with ThreadPoolExecutor(1) as pool, model.intervene(Zero(0, 0)):
+        assert (pool.submit(model.attend, tiny.SENTENCE).result().weights == plain).all()
+        assert (model.attend(tiny.SENTENCE).weights != plain).any()
+
+
+def test_padded_rows_are_changed_too() -> None:
+    model = attnviz.load((whole_model("gpt2"), tokenizer()))  # counts padding: transformers runs its rows
+    row = {"input_ids": [[0, 0, 2, 90, 91, 92]], "attention_mask": [[0, 0, 1, 1, 1, 1]]}
+    plain = model.attend(**row)[0].weights
+    with model.intervene(Freeze(0)):
+        assert (model.attend(**row)[0].weights[0] != plain[0]).any()

@@ -97,7 +97,8 @@ def ablate(
         UsageError: there is no such column.
     """
     wanted = [*dict.fromkeys((*places, *every))]
-    together = [[way.make(place) for place in places]] if 1 < len(places) < len(every) or _cuts(way) else []
+    several = len(places) > 1 and (_cuts(way) or len(places) < len(every))
+    together = [[way.make(place) for place in places]] if several else []
     variants = [[way.make(place)] for place in wanted] + together
     outcomes: dict[int, dict[str, Any]] = {}
     words: dict[int, Any] = {}
@@ -181,4 +182,4 @@ def _said_together(measures: Measures, count: int, found: Mapping[str, Any]) -> 
         f"{column.name.replace('_', ' ')} {found[column.name]:{'+' if column.kind == 'change' else ''}.3g}"
         for column in measures.columns if column.kind in ("number", "change")
     ]  # fmt: skip
-    return f"All {count} heads at once: {', '.join(said)}."
+    return f"{'Both' if count == 2 else f'All {count}'} heads at once: {', '.join(said)}."

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attnviz.analysis.table import Table
+from attnviz.attention.interventions import no_kind, no_layer, require_head
 from attnviz.attention.observers.changed import KeptContexts
 from attnviz.attention.tile import Kind
 from attnviz.errors import UsageError, few
@@ -44,17 +45,7 @@ def count_heads(
 ) -> dict[Kind, dict[int, int]]:
     """The number of heads of each layer of each kind of attention; a hosted model runs once to show them."""
     if backend.name == "native":
-        specs = {"encoder": backend.network.encoder, "self": backend.network, "decoder": backend.network}
-        found: dict[Kind, dict[int, int]] = {}
-        for kind in backend.kinds:
-            network = specs.get(kind, backend.network)
-            layers = network.spec.layers if network else ()
-            found[kind] = {
-                i: attention.heads
-                for i, layer in enumerate(layers)
-                if (attention := layer.cross if kind == "cross" else layer.attention)
-            }
-        return found
+        return backend.layer_heads
     kept = KeptContexts()
     backend.run(encoding, [kept], target)
     return {kind: {layer: len(each) for layer, each in layers.items()} for kind, layers in kept.found.items()}
@@ -74,25 +65,18 @@ def choose_places(
         UsageError: there is no such head, or no such kind of attention; the message says which there are.
     """
     if kind is not None and kind not in heads:
-        raise UsageError(f"the model has no {kind} attention", hint=f"It has {' and '.join(heads)}.")
+        raise no_kind(kind, heads)
     kinds: list[Kind] = [kind] if kind else [*heads] if wanted is None or len(heads) == 1 else ["cross"]
     found: list[HeadPlace] = []
     for each in kinds:
         layers = heads[each]
         for layer, head in wanted if wanted is not None else [(layer, None) for layer in layers]:
             if layer not in layers:
-                raise UsageError(f"there is no layer {layer}: {_layers(layers)}")
-            if head is not None and head >= layers[layer]:
-                raise UsageError(f"layer {layer} has no head {head}: it has heads 0 to {layers[layer] - 1}")
+                raise no_layer(layer, layers)
+            if head is not None:
+                require_head(layers[layer], layer, head)
             found += [HeadPlace(each, layer, i) for i in ([head] if head is not None else range(layers[layer]))]
     return [*dict.fromkeys(found)]
-
-
-def _layers(layers: Mapping[int, int]) -> str:
-    numbers = sorted(layers)
-    if numbers == [*range(len(numbers))]:
-        return f"the model has layers 0 to {numbers[-1]}"
-    return f"the layers that attend are {few([*map(str, numbers)])}"
 
 
 _NAME = re.compile(r"\s*(?:L?(\d{1,5})\s*[.,\sH]\s*H?(\d{1,5}|\*))\s*", re.IGNORECASE)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from attnviz.attention.intervened import Intervened, require_layers
 from attnviz.attention.interventions import Intervention
 from attnviz.attention.kernel import Kind, Observer
 from attnviz.encoding import Encoding
@@ -41,7 +42,7 @@ class AttendsByItself(UnsupportedModel):
     """A model that does not attend through transformers' ``AttentionInterface``."""
 
 
-class Hosted(Loaded):
+class Hosted(Loaded, Intervened):
     """A loaded transformers model that attends with attnviz's kernel.
 
     The model, which belongs to whoever loaded it, is restored after each run.
@@ -55,7 +56,6 @@ class Hosted(Loaded):
         """Take the arguments of ``Loaded``."""
         super().__init__(*given, **named)
         self._last = threading.local()  # each thread sees its own last run
-        self.interventions: tuple[Intervention, ...] = ()
 
     def run(self, encoding: Encoding, observers: Sequence[Observer] = (), target: Encoding | None = None) -> Tensor:
         """Run one input and return the last hidden states (T, C), the decoder's if there is one.
@@ -74,6 +74,7 @@ class Hosted(Loaded):
         hook = KernelAttention(self.model, self._shapes(encoding, target), observers, outputs, self.interventions)
         output = self._forward(encoding, target, hook, output_hidden_states=wanted or not has_no_head(self.model))
         self._require_all(hook.seen.layers)
+        require_layers(self.interventions, hook.seen.layers)
         self._last.seen = hook.seen
         states = hidden_states(output, self.kinds)
         if wanted:
@@ -97,12 +98,8 @@ class Hosted(Loaded):
                 f"{self.model_name} attends by itself: attnviz sees its weights and can't change them",
                 hint="Models that attnviz can change are those that `attnviz models` calls native or hosted.",
             )
-        before = self.interventions
-        self.interventions = (*before, *interventions)
-        try:
+        with super().intervened(interventions):
             yield
-        finally:
-            self.interventions = before
 
     def run_variants(
         self, encoding: Encoding, variants: Sequence[Sequence[Intervention]], target: Encoding | None = None

@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from attnviz.attention.intervened import Intervened
 from attnviz.attention.interventions import Intervention
 from attnviz.attention.kernel import Kind, Observer
 from attnviz.checkpoint import Checkpoint
@@ -45,7 +46,7 @@ class Written:
         return same and self.past.length == len(self.ids)
 
 
-class Native:
+class Native(Intervened):
     """A network of attnviz's own forward pass that runs encodings."""
 
     name: Literal["native"] = "native"
@@ -74,7 +75,6 @@ class Native:
         self.classifier = classifier
         self.labels = labels if classifier else None
         self._written: Written | None = None
-        self.interventions: tuple[Intervention, ...] = ()
         self.unread = unread
         self.kinds: tuple[Kind, ...] = ("encoder", "decoder", "cross") if network.encoder else ("self",)
         own = start if network.encoder and network.spec.start is None else network.spec.start
@@ -185,6 +185,19 @@ class Native:
         return dict(zip(self.kinds, counts, strict=False))
 
     @property
+    def layer_heads(self) -> dict[Kind, dict[int, int]]:
+        """The number of heads of each layer of each kind of attention."""
+        found: dict[Kind, dict[int, int]] = {}
+        for kind in self.kinds:
+            layers = (self._stacks()[0 if kind == "encoder" else -1]).layers
+            found[kind] = {
+                i: attention.heads
+                for i, layer in enumerate(layers)
+                if (attention := layer.cross if kind == "cross" else layer.attention)
+            }
+        return found
+
+    @property
     def vocabulary(self) -> int:
         """The number of tokens that have vectors."""
         return self._stacks()[0].embedding.vocabulary
@@ -196,16 +209,6 @@ class Native:
             return None
         _require(encoder, encoding)
         return encoder(encoding.ids, encoding.type_ids, observers, interventions=self.interventions)
-
-    @contextlib.contextmanager
-    def intervened(self, interventions: Sequence[Intervention]) -> Iterator[None]:
-        """Let all runs inside the block apply the ``interventions``, after those of blocks around it."""
-        before = self.interventions
-        self.interventions = (*before, *interventions)
-        try:
-            yield
-        finally:
-            self.interventions = before
 
     def run_variants(
         self, encoding: Encoding, variants: Sequence[Sequence[Intervention]], target: Encoding | None = None
