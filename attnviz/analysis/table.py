@@ -20,6 +20,32 @@ attention from 0 to 1; a ``lift``, how many times as much as expected; a ``score
 """
 
 
+def written(value: float | None, kind: Kind) -> str:
+    """A number as a reader sees it, with − before it where it is below 0; a dash for one that there is not."""
+    if value is None or value != value:
+        return "–"
+    return _digits(value, kind).replace("-", "−")
+
+
+def _digits(value: float, kind: Kind) -> str:
+    if kind == "count":
+        return f"{value:,}"
+    if kind == "share":
+        return f"{100 * value:.1f}%"
+    if kind == "part":
+        return f"{100 * value:+.1f}%"
+    if kind == "lift":
+        return f"{value:.1f}×" if value < 100 else f"{value:,.0f}×"
+    if kind == "weight" and 0 < value < 0.005:  # two digits would say that it is nothing
+        return f"{value:.4f}" if value >= 0.00005 else "<0.0001"
+    if kind == "change":
+        return f"{value:+.3f}"
+    if kind != "number":
+        return f"{value:.2f}"
+    digits, _, exponent = f"{value:.3g}".partition("e")
+    return f"{digits}e{int(exponent)}" if exponent else digits
+
+
 @dataclass(frozen=True)
 class Column:
     """A column of a table.

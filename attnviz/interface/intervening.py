@@ -6,18 +6,18 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from attnviz.encoding import Encoding, find_target
+from attnviz.encoding import Encoding
 from attnviz.errors import AttnvizError, InputError, UsageError, not_one_of, short
 from attnviz.interface.opened import NEW_TOKENS, Opened
 
 if TYPE_CHECKING:
     from attnviz.analysis.effects.ablation import OnProgress, Way
-    from attnviz.analysis.effects.measures import Wanted
     from attnviz.analysis.effects.places import HeadPlace
     from attnviz.attention.interventions import Intervention
     from attnviz.attention.tile import Kind
     from attnviz.interface.tables import Table
     from attnviz.model.outcomes import Readout
+    from attnviz.model.targets import Target
 
 Heads = Sequence[tuple[int, int] | tuple[int, None] | str]
 """Heads as (layer, head), (layer, None) for all of a layer, or by name: ``"5.7"``, ``"L5 H7"``."""
@@ -130,7 +130,10 @@ class Intervening(Opened):
         places = choose_places(counts, wanted, attention)
         layers = {(place.kind, place.layer) for place in places}
         every = [each for each in choose_places(counts, None, None) if (each.kind, each.layer) in layers]
-        targets, warnings = self._wanted(readout, target, against)
+        measured = self._target(readout, target, against)
+        measures = Measures(readout, Spelling(self.checkpoint.tokenizer), measured)
+        if measured:
+            notes = [*measured.notes, *notes]
         way = ZERO
         if freeze is not None or mean is not None:
             way = self._average(mean, freeze, readout, every, on_texts)
@@ -141,8 +144,8 @@ class Intervening(Opened):
         about = {"model": self.name, "text": text} | ({"decoder_text": read.text} if read else {})
         return Table.of(
             ablate(
-                readout, Measures(readout, Spelling(self.checkpoint.tokenizer), targets), places, every, way,
-                by_word=by_word, rank=rank, about=about, notes=[*warnings, *notes], on_progress=on_progress,
+                readout, measures, places, every, way,
+                by_word=by_word, rank=rank, about=about, notes=notes, on_progress=on_progress,
             )
         )  # fmt: skip
 
@@ -234,22 +237,20 @@ class Intervening(Opened):
         asked = HeadQuestion(self.name, self.backend, self.checkpoint.tokenizer, role, None, seed)
         return heads_with_role(asked.of_random_tokens(), role)
 
-    def _wanted(
-        self, readout: Readout, target: str | int | None, against: str | int | None
-    ) -> tuple[Wanted, list[str]]:
-        """The tokens or labels that are measured, and what is to be said of them."""
-        from attnviz.analysis.effects.measures import Wanted
+    def _target(self, readout: Readout, target: str | int | None, against: str | int | None) -> Target | None:
+        """What is measured in particular, if anything is."""
+        if target is None:
+            if against is not None:
+                raise UsageError("`against` is given and no `target`", hint="Give the word that it is compared with.")
+            return None
+        if readout.sort == "states":
+            raise UsageError(
+                "the model has no head that predicts tokens or labels: it has no logit of a target",
+                hint="Without --target the change of its last hidden states is measured.",
+            )
+        from attnviz.model.targets import find_target_of
 
-        if against is not None and target is None:
-            raise UsageError("`against` is given and no `target`", hint="Give the word that it is compared with.")
-        if readout.sort != "token":
-            return Wanted(*(None if each is None else str(each) for each in (target, against))), []
-        found = [
-            None if each is None
-            else find_target(self.checkpoint.tokenizer, each, readout.read.text, vocabulary=self.backend.vocabulary)
-            for each in (target, against)
-        ]  # fmt: skip
-        return Wanted(*found), [f"{each.warning}." for each in found if each and each.warning]
+        return find_target_of(self.checkpoint.tokenizer, readout, target, against)
 
     def _average(
         self, texts: Iterable[str | AttnvizError] | None, freeze: Pattern | None, readout: Readout,
@@ -270,32 +271,36 @@ class Intervening(Opened):
         if freeze is None:
             return means.by_mean(self.backend, self._inputs(texts, None), on_texts)
         return means.by_mean_pattern(
-            self.backend, self._inputs(texts, len(readout.encoding)), readout, every, on_texts
+            self.backend, self._inputs(texts, readout), readout, every, on_texts
         )  # fmt: skip
 
     def _inputs(
-        self, texts: Iterable[str | AttnvizError], length: int | None
+        self, texts: Iterable[str | AttnvizError], readout: Readout | None
     ) -> Iterator[tuple[Encoding, Encoding | None] | AttnvizError]:
-        """What the model reads of each text, at most ``length`` tokens; an error in the place of what it can't read."""
+        """What the model reads of each text; an error in the place of what it can't read.
+
+        With a ``readout`` texts are cut to the length of its text, and the decoder reads what it reads there.
+        """
         from attnviz.encoding import encode
 
         for text in texts:
             try:
                 if isinstance(text, AttnvizError):
                     raise text
-                if length is None or "cross" in self.backend.kinds:
+                if readout is None or (readout.target and self.backend.labels):
                     yield self.inputs(text, truncate=True)
                 else:
-                    yield encode(self.checkpoint.tokenizer, text, limit=length, truncate=True), None
+                    limit = len(readout.encoding)
+                    yield encode(self.checkpoint.tokenizer, text, limit=limit, truncate=True), readout.target
             except AttnvizError as error:
                 yield error
 
     def _as(self, other: str, readout: Readout, every: Sequence[HeadPlace], *, truncate: bool, chat: bool) -> Way:
         from attnviz.analysis.effects import means
 
-        decoder = None if readout.target is None else readout.target.text
-        source, target = self.inputs(other, None, decoder, truncate=truncate, chat=chat)
-        return means.as_another(self.backend, readout, (source, target), every, other)
+        again = None if self.backend.labels else 0  # a classifier's decoder reads the text once more
+        source, target = self.inputs(other, generate=again, truncate=truncate, chat=chat)
+        return means.as_another(self.backend, readout, (source, target or readout.target), every, other)
 
     def _cut(
         self, cut: tuple[str, str], readout: Readout, places: Sequence[HeadPlace], *, renormalise: bool,

@@ -14,6 +14,8 @@ from attnviz.errors import UsageError, not_one_of, short
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+    from attnviz.model.outcomes import Readout
+
 Asked = str | int | None
 """A word or a label, or its number; None is what the model predicts."""
 
@@ -83,6 +85,27 @@ def find_label_target(labels: Sequence[str], logits: Tensor, target: Asked, agai
     asked = [None, target] + ([] if against is None else [against])
     predicted, *scored = (_label(labels, logits, each) for each in asked)
     return _target("label", predicted, scored)
+
+
+def find_target_of(tokenizer: Tokenizer, readout: Readout, target: Asked, against: Asked = None) -> Target:
+    """The target among what the model of a ``readout`` may say in the end: labels, or the next token.
+
+    Raises:
+        UsageError, InputError, ModelError: as ``find_token_target`` and ``find_label_target``.
+    """
+    logits = end_logits(readout.plain.logits)
+    labels = readout.backend.labels
+    if readout.sort == "label" and labels is not None:
+        return find_label_target(labels.prediction(logits.float().cpu().numpy()).labels, logits, target, against)
+    read = readout.read
+    return find_token_target(tokenizer, read, len(read) - 1, logits, target, against)
+
+
+def end_logits(logits: Tensor | None) -> Tensor:
+    """The logits (V,) of an outcome; of labels that each token has, (T, K), their mean over the tokens."""
+    if logits is None:
+        raise ValueError("the model says nothing that could be scored")
+    return logits if logits.dim() == 1 else logits.mean(0)
 
 
 def _label(labels: Sequence[str], logits: Tensor, asked: Asked) -> Scored:

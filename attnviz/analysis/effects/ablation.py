@@ -10,7 +10,7 @@ import numpy as np
 
 from attnviz.analysis.effects.measures import Measures, controls
 from attnviz.analysis.effects.places import HeadPlace
-from attnviz.analysis.table import Column, Table, by_size
+from attnviz.analysis.table import Column, Table, by_size, written
 from attnviz.attention.interventions import Intervention, Zero
 
 if TYPE_CHECKING:
@@ -96,6 +96,8 @@ def ablate(
         InputError, ModelError: the model can't be run.
         UsageError: there is no such column.
     """
+    if by_word:
+        measures.words(readout.plain)  # refused before all runs where there are none
     wanted = [*dict.fromkeys((*places, *every))]
     several = len(places) > 1 and (_cuts(way) or len(places) < len(every))
     together = [[way.make(place) for place in places]] if several else []
@@ -179,7 +181,7 @@ def _values(found: Sequence[Any], column: Column) -> Any:
 
 def _said_together(measures: Measures, count: int, found: Mapping[str, Any]) -> str:
     said = [
-        f"{column.name.replace('_', ' ')} {found[column.name]:{'+' if column.kind == 'change' else ''}.3g}"
+        f"{column.name.replace('_', ' ')} {written(found[column.name], column.kind)}"
         for column in measures.columns if column.kind in ("number", "change")
     ]  # fmt: skip
     return f"{'Both' if count == 2 else f'All {count}'} heads at once: {', '.join(said)}."

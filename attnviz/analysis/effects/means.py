@@ -54,6 +54,7 @@ class PatternSums(Observer):
         self._places = {(place.kind, place.layer, place.head) for place in places}
         self._layers = {(kind, layer) for kind, layer, _ in self._places}
         self._sums: dict[tuple[Kind, int, int], Tensor] = {}
+        self._runs: dict[tuple[Kind, int, int], int] = {}
 
     def wants(self, layer: int, kind: Kind) -> bool:
         """Whether one of the heads is of the layer."""
@@ -71,13 +72,13 @@ class PatternSums(Observer):
                 continue
             if at not in self._sums:
                 self._sums[at] = torch.zeros(tile.shape[1:], dtype=torch.float64, device=weights.device)
+            self._runs[at] = self._runs.get(at, 0) + (tile.query == 0)
             self._sums[at][tile.query : tile.query + n, tile.key : tile.key + m] += weights[i]
 
     def frozen(self, place: HeadPlace) -> Freeze:
-        """The mean weights of a head in the place of its own; each row sums to 1."""
-        found = self._sums[place.kind, place.layer, place.head]
-        total = found.sum(-1, keepdim=True)
-        return Freeze(place.layer, place.head, place.kind, found / (total + (total == 0)))
+        """The mean weights of a head in the place of its own; rows sum to 1, or less where a sink takes a share."""
+        at = place.kind, place.layer, place.head
+        return Freeze(place.layer, place.head, place.kind, self._sums[at] / self._runs[at])
 
 
 def observe_texts(
@@ -155,23 +156,28 @@ def by_mean_pattern(
         InputError: none of them is, or could be run.
     """
     lengths = len(readout.encoding), len(readout.target or ())
-    sums = PatternSums(places)
+    sums, shorter = PatternSums(places), 0
 
     def suited(encoding: Encoding, target: Encoding | None) -> bool:
-        return (len(encoding), len(target or ())) == lengths
+        nonlocal shorter
+        found = (len(encoding), len(target or ())) == lengths
+        shorter += not found
+        return found
 
     try:
         done, failed = observe_texts(backend, inputs, sums, on_progress, suited)
     except InputError as error:
         raise InputError(
             f"no text has the {lengths[0]:,} tokens that the mean of weights needs",
-            hint=error.hint or "Give longer texts.",
+            hint="Give longer texts." if shorter else error.hint,
         ) from error
+    left = f" {shorter:,} {'was' if shorter == 1 else 'were'} left out, as too short." if shorter else ""
     return Way(
         lambda heads: f"when the weights of {heads} are their mean",
-        f"The weights are their mean, position by position, over {_texts(done, failed)}, cut to {lengths[0]:,} tokens.",
+        f"The weights are their mean, position by position, over {_texts(done, failed)}, cut to {lengths[0]:,} tokens."
+        f"{left}",
         sums.frozen,
-        {"way": "mean weights", "documents": done, "failed": failed},
+        {"way": "mean weights", "documents": done, "failed": failed, "shorter": shorter},
     )
 
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attnviz.analysis.table import Column
-from attnviz.encoding import TargetToken
-from attnviz.errors import UsageError, did_you_mean
+from attnviz.analysis.table import Column, written
+from attnviz.errors import UsageError
+from attnviz.model.targets import Target, end_logits
 from attnviz.record import Prediction
 
 if TYPE_CHECKING:
@@ -41,55 +40,35 @@ _CHANGE = Column("change", "change of the probability of the target, or else of 
 _LABEL = Column("label", "the label that is predicted then")
 
 
-@dataclass(frozen=True, eq=False)
-class Wanted:
-    """What of a model's prediction is measured, beside how much all of it changes.
-
-    Attributes:
-        target: the token or the label whose logit, or probability, is measured; None: none.
-        against: the token or label that it is compared with.
-    """
-
-    target: TargetToken | str | None = None
-    against: TargetToken | str | None = None
-
-
 class Measures:
     """Measures outcomes of runs against that of the plain run.
 
     Args:
         readout: the model and its input.
         spelling: how its tokens are written.
-        wanted: the tokens or labels that are measured in particular.
-
-    Raises:
-        UsageError: there is no such label, or nothing that could be meant by a target.
+        target: what is measured in particular, beside how much all of it changes.
     """
 
-    def __init__(self, readout: Readout, spelling: Spelling, wanted: Wanted | None = None) -> None:
+    def __init__(self, readout: Readout, spelling: Spelling, target: Target | None = None) -> None:
         self.sort, self.read = readout.sort, readout.read
         self._labels = readout.backend.labels
         self._plain, self._spelling = readout.plain, spelling
-        self._wanted = wanted or Wanted()
-        if self.sort == "states" and self._wanted.target is not None:
-            raise UsageError(
-                "the model has no head that predicts tokens or labels: it has no logit of a target",
-                hint="Without --target the change of its last hidden states is measured.",
-            )
+        self._target = target
 
     @property
     def columns(self) -> tuple[Column, ...]:
         """The columns of what is measured; the first is the one that heads are ranked by."""
-        target = self._wanted.target is not None
+        against = self._target is not None and self._target.against is not None
         if self.sort == "states":
             return _POOLED, _WORDS, _WORD, _LARGEST
         if self.sort == "label":
             if self._regression:
                 return (_SCORE,)
-            return ((_CHANGE, _LABELS) if target else (_LABELS, _CHANGE)) + (_LABEL,)
-        if not target:
+            first = (_LABELS, _CHANGE) if self._target is None else (_CHANGE, _LABELS)
+            return (*((_DIFFERENCE,) if against else ()), *first, _LABEL)
+        if self._target is None:
             return _KL, _LOSS, _PROBABILITY, _NEXT
-        return (_LOG_PROBABILITY if self._wanted.against is None else _DIFFERENCE), _KL, _LOSS, _PROBABILITY, _NEXT
+        return (_DIFFERENCE if against else _LOG_PROBABILITY), _KL, _LOSS, _PROBABILITY, _NEXT
 
     @property
     def main(self) -> str:
@@ -106,10 +85,17 @@ class Measures:
             return self._of_states(outcome)
         return self._of_labels(outcome) if self.sort == "label" else self._of_token(outcome)
 
-    def words(self, outcome: Outcome) -> Doubles | None:
-        """The change of each word (W,): 1 − cos of its state, or the change of its loss; None of a classifier."""
+    def words(self, outcome: Outcome) -> Doubles:
+        """The change of each word (W,): 1 − cos of its state, or the change of its loss.
+
+        Raises:
+            UsageError: of a classifier.
+        """
         if self.sort == "label":
-            return None
+            raise UsageError(
+                "a classifier says nothing of each word, so that there is no change word by word",
+                hint="Leave out --by-word: the change of the labels is measured.",
+            )
         if self.sort == "states":
             return _cosines(self._word_means(outcome), self._word_means(self._plain))
         return self._word_losses(outcome) - self._word_losses(self._plain)
@@ -130,12 +116,10 @@ class Measures:
         if self.sort == "label":
             prediction = self._prediction(plain)
             values = np.atleast_2d(prediction.values).mean(0)
-            return {"labels": dict(zip(prediction.labels, values.tolist(), strict=True)), **self._named()}
+            return {"labels": dict(zip(prediction.labels, values.tolist(), strict=True)), **self._named(plain)}
         p = np.exp(_log_softmax(_array(plain.logits)))
-        found = {"next": self._token(int(p.argmax())), "p": float(p.max()), **self._named()}
+        found = {"next": self._token(int(p.argmax())), "p": float(p.max()), **self._named(plain)}
         found["loss"] = float(_array(plain.losses).mean()) if plain.losses is not None and len(plain.losses) else None
-        if self._wanted.against is not None:
-            found["logit_difference"] = self._difference(plain)
         return found
 
     def plainly(self) -> str:
@@ -143,19 +127,25 @@ class Measures:
         about = self.about()
         if self.sort == "states":
             return ""
+        difference = about.get("logit_difference")
+        difference = "" if difference is None else f", the logit difference is {written(difference, 'number')}"
         if self.sort == "label":
-            said = ", ".join(f"{label} {value:.3g}" for label, value in list(about["labels"].items())[:6])
-            return f"The plain run: {said}."
-        difference = f", the logit difference is {about['logit_difference']:.3g}" if "logit_difference" in about else ""
-        loss = "" if about["loss"] is None else f", the mean loss {about['loss']:.3g} nats"
-        return f"In the plain run the next token is {about['next']!r} ({100 * about['p']:.1f} %){difference}{loss}."
+            said = ", ".join(
+                f"{label} {written(value, 'number')}" for label, value in list(about["labels"].items())[:6]
+            )
+            return f"The plain run: {said}{difference}."
+        loss = "" if about["loss"] is None else f", the mean loss {written(about['loss'], 'number')} nats"
+        return (
+            f"In the plain run the next token is {about['next']!r} ({written(about['p'], 'share')}){difference}{loss}."
+        )
 
-    def _named(self) -> dict[str, Any]:
-        return {
-            name: each.token if isinstance(each, TargetToken) else each
-            for name, each in (("target", self._wanted.target), ("against", self._wanted.against))
-            if each is not None
-        }
+    def _named(self, plain: Outcome) -> dict[str, Any]:
+        if self._target is None:
+            return {}
+        found: dict[str, Any] = {"target": self._target.target.name}
+        if self._target.against is not None:
+            found |= {"against": self._target.against.name, "logit_difference": self._score(plain)}
+        return found
 
     def _of_token(self, outcome: Outcome) -> dict[str, Any]:
         before, after = (_log_softmax(_array(each.logits)) for each in (self._plain, outcome))
@@ -166,28 +156,22 @@ class Measures:
             "p": float(np.exp(after[followed])),
             "next": self._token(int(after.argmax())),
         }
-        target = self._wanted.target
-        if isinstance(target, TargetToken):
-            if self._wanted.against is None:
-                found["log_p"] = float(after[target.id] - before[target.id])
-            else:
-                found["difference"] = self._difference(outcome) - self._difference(self._plain)
-            found["p"] = float(np.exp(after[target.id]))
+        if self._target is not None:
+            number = self._target.target.number
+            found["p"] = float(np.exp(after[number]))
+            found |= self._changed(outcome) or {"log_p": float(after[number] - before[number])}
         return found
 
-    def _difference(self, outcome: Outcome) -> float:
-        """logit(target) − logit(against), of tokens or of labels."""
-        logits = _array(outcome.logits)
-        logits = np.atleast_2d(logits).mean(0) if self.sort == "label" else logits
-        return float(logits[self._number(self._wanted.target)] - logits[self._number(self._wanted.against)])
+    def _changed(self, outcome: Outcome) -> dict[str, float]:
+        """The change of the logit difference, if the target has one."""
+        if self._target is None or self._target.against is None:
+            return {}
+        return {"difference": self._score(outcome) - self._score(self._plain)}
 
-    def _number(self, wanted: TargetToken | str | None) -> int:
-        if isinstance(wanted, TargetToken):
-            return wanted.id
-        labels = self._prediction(self._plain).labels
-        if wanted is None:
-            return int(np.atleast_2d(_array(self._plain.logits)).mean(0).argmax())
-        return label_number(labels, wanted)
+    def _score(self, outcome: Outcome) -> float:
+        if self._target is None:
+            raise ValueError("there is no target")
+        return float(self._target(end_logits(outcome.logits).double()))
 
     def _prediction(self, outcome: Outcome) -> Prediction:
         labels: Labels | None = self._labels
@@ -198,17 +182,16 @@ class Measures:
     def _of_labels(self, outcome: Outcome) -> dict[str, Any]:
         before, after = self._prediction(self._plain), self._prediction(outcome)
         p, q = (np.atleast_2d(each.values) for each in (before, after))
+        at = int(end_logits(self._plain.logits).argmax()) if self._target is None else self._target.target.number
         if before.problem == "regression":
-            return {"score": float((q - p).mean())}
-        at = self._number(self._wanted.target)
+            return {"score": float((q - p)[:, at].mean())}
         if before.problem == "multi_label":  # each label is a distribution of its own
             kl = sum(_kl(one, other).sum(-1) for one, other in ((p, q), (1 - p, 1 - q)))
         else:
             kl = _kl(p, q).sum(-1)
-        best = np.atleast_2d(_array(outcome.logits)).mean(0).argmax()
-        return {
-            "kl": float(np.mean(kl)), "change": float((q - p)[:, at].mean()), "label": after.labels[int(best)],
-        }  # fmt: skip
+        best = int(end_logits(outcome.logits).argmax())
+        found = {"kl": float(np.mean(kl)), "change": float((q - p)[:, at].mean()), "label": after.labels[best]}
+        return found | self._changed(outcome)
 
     def _of_states(self, outcome: Outcome) -> dict[str, Any]:
         ours, plain = _array(outcome.states), _array(self._plain.states)
@@ -239,19 +222,6 @@ class Measures:
 
     def _token(self, number: int) -> str:
         return self._spelling.written(number)
-
-
-def label_number(labels: tuple[str, ...], wanted: str) -> int:
-    """The number of a label, whatever its case.
-
-    Raises:
-        UsageError: there is no such label, or several.
-    """
-    found = [i for i, each in enumerate(labels) if each.casefold() == wanted.casefold()]
-    if len(found) != 1:
-        few = ", ".join(labels[:20]) + (", …" if len(labels) > 20 else "")
-        raise UsageError(f"the model has no label {wanted!r}", hint=f"{did_you_mean(wanted, labels)}Labels are {few}.")
-    return found[0]
 
 
 def kl_divergence(before: Doubles, after: Doubles) -> float:

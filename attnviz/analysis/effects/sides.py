@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from attnviz.errors import InputError, UsageError
-from attnviz.model.targets import Asked, Target, find_label_target, find_token_target
+from attnviz.model.targets import Asked, Target, end_logits, find_target_of
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -44,7 +44,7 @@ class Sides:
 
     def score(self, logits: Tensor) -> float:
         """The score of the target by ``logits`` (V,), or (T, K) of labels that each token has."""
-        return float(self.target(_flat(logits).double()))
+        return float(self.target(end_logits(logits).double()))
 
     @property
     def apart(self) -> bool:
@@ -113,31 +113,17 @@ def sides_of(
             "the model has no head that predicts the next token or a label: there is no answer to move back",
             hint="What can be measured instead: attnviz ablate, how its last hidden states change without a head.",
         )
-    logits = [_flat(each.plain.logits) for each in (clean, corrupt)]
+    logits = [end_logits(each.plain.logits) for each in (clean, corrupt)]
     if target is None and against is None:
         target, other = (int(each.argmax()) for each in logits)
         against = other if other != target else None
-    if clean.sort == "label":
-        labels = clean.backend.labels
-        assert labels is not None  # noqa: S101
-        names = labels.prediction(logits[0].float().cpu().numpy()).labels
-        found = find_label_target(names, logits[0], target, against)
-    else:
-        read = clean.read
-        found = find_token_target(tokenizer, read, len(read) - 1, logits[0], target, against)
+    found = find_target_of(tokenizer, clean, target, against)
     after, before = (float(found(each.double())) for each in logits)
     return Sides(clean, corrupt, found, before, after)
 
 
 def _number(value: float) -> str:
     return f"{value:.3f}".replace("-", "−")
-
-
-def _flat(logits: Tensor | None) -> Tensor:
-    """The logits (V,); of labels that each token has their mean over the tokens."""
-    if logits is None:
-        raise ValueError("the model says nothing that could be scored")
-    return logits if logits.dim() == 1 else logits.mean(0)
 
 
 def require_same_length(one: Encoding, other: Encoding) -> None:
