@@ -10,6 +10,9 @@ import pytest
 import torch
 
 import attnviz
+from attnviz.analysis.effects.means import PatternSums
+from attnviz.analysis.effects.places import HeadPlace
+from attnviz.attention.tile import Tile
 from attnviz.errors import InputError, UsageError
 from tests.model.test_classifiers import made, tokenizer
 from tests.model.variants import all_variants
@@ -19,6 +22,9 @@ CLOSE = 1e-6
 LLAMA = {
     "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4,
     "num_key_value_heads": 2, "tie_word_embeddings": False,
+}  # fmt: skip
+T5 = {
+    "d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4, "decoder_start_token_id": 0,
 }  # fmt: skip
 BERT = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
 TEXT = "The bank approved the loan because the company had strong financials."
@@ -307,3 +313,51 @@ def test_an_observed_model_is_not_intervened_in() -> None:
     with pytest.raises(UnsupportedModel, match="attends by itself"), observed.intervened([attnviz.Zero(0, 0)]):
         pass
     assert model.backend.interventions == ()
+
+
+def test_a_classifier_has_the_difference_of_two_labels_and_nothing_word_by_word() -> None:
+    theirs = encoder("BertForSequenceClassification")
+    model = opened(theirs)
+    ids = model.encode(TEXT).ids
+    found = model.ablate(TEXT, heads=[(0, 3)], target="positive", against="NEUTRAL")
+    one, other = 1, 2
+    plain, changed = (logits(each, ids) for each in (theirs, without(theirs, 0, 3)))
+    expected = (changed[one] - changed[other]) - (plain[one] - plain[other])
+    assert found.ranked == "difference"
+    assert found["difference"][0] == pytest.approx(float(expected), abs=1e-9)
+    assert found.about["logit_difference"] == pytest.approx(float(plain[one] - plain[other]), abs=1e-9)
+    with pytest.raises(UsageError, match="the label is 'glee'"):
+        model.ablate(TEXT, heads=[(0, 3)], target="positive", against="glee")
+    with pytest.raises(UsageError, match="no change word by word"):
+        model.ablate(TEXT, heads=[(0, 3)], by_word=True)
+
+
+def test_a_target_against_itself_is_refused() -> None:
+    model = opened(decoder())
+    with pytest.raises(UsageError, match="both the token"):
+        model.ablate(TEXT, heads=[(0, 0)], target="bank", against="bank")
+
+
+def test_one_head_without_a_link_is_not_several_at_once() -> None:
+    found = opened(decoder()).ablate(TEXT, heads=[(0, 1)], cut=("loan", "bank"))
+    assert "together" not in found.about
+    assert not any("at once" in note for note in found.notes)
+
+
+def test_the_decoder_reads_the_same_beside_another_text() -> None:
+    model = opened(made("T5ForConditionalGeneration", T5).double())
+    same = model.ablate(TEXT, as_=TEXT)
+    assert same["kl"].max() < 1e-12
+    assert model.ablate(TEXT, as_=TEXT.replace("bank", "river"))["kl"].max() > 1e-12
+    mean = model.ablate(TEXT, freeze="mean", mean=[TEXT, "The bank"])
+    assert mean["kl"].max() < 1e-12
+    assert any("1 was left out, as too short" in note for note in mean.notes)
+
+
+def test_weights_of_rows_with_a_sink_that_has_no_key_stay_as_they_are() -> None:
+    sums = PatternSums([HeadPlace("self", 0, 0)])
+    weights = torch.tensor([[[0.3, 0.0], [0.2, 0.4]]], dtype=torch.float64)
+    for times in (1.0, 0.5):
+        sums.tile(Tile(0, 0, 0, weights * times, (1, 2, 2)))
+    frozen = sums.frozen(HeadPlace("self", 0, 0))
+    assert torch.allclose(frozen.pattern, weights[0] * 0.75)

@@ -137,6 +137,12 @@ def test_of_many_occurrences_as_many_are_ranked_as_there_is_room_for(
     assert any("occurs 40 times, more than there is room for: 8 of them" in note for note in table.notes)
 
 
+def test_negative_numbers_have_a_minus_whatever_they_are() -> None:
+    shown = [formatted(-0.1234, kind) for kind in ("number", "weight", "score", "change", "part", "share")]
+    assert shown == ["−0.123", "−0.12", "−0.12", "−0.123", "−12.3%", "−12.3%"]
+    assert [formatted(value, "number") for value in (6.84e-05, -2e-13, 1234567.0)] == ["6.84e−5", "−2e−13", "1.23e6"]
+
+
 def test_a_small_weight_is_not_shown_as_nothing() -> None:
     shown = [formatted(value, "weight") for value in (0.0, 0.00001, 0.0042, 0.0051, 0.3)]
     assert shown == ["0.00", "<0.0001", "0.0042", "0.01", "0.30"]
