@@ -324,6 +324,7 @@ def test_a_classifier_has_the_difference_of_two_labels_and_nothing_word_by_word(
     plain, changed = (logits(each, ids) for each in (theirs, without(theirs, 0, 3)))
     expected = (changed[one] - changed[other]) - (plain[one] - plain[other])
     assert found.ranked == "difference"
+    assert found.columns[2].about == "change of the logit of POSITIVE minus that of NEUTRAL"
     assert found["difference"][0] == pytest.approx(float(expected), abs=1e-9)
     assert found.about["logit_difference"] == pytest.approx(float(plain[one] - plain[other]), abs=1e-9)
     with pytest.raises(UsageError, match="the label is 'glee'"):

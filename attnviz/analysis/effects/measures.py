@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,16 +60,17 @@ class Measures:
     def columns(self) -> tuple[Column, ...]:
         """The columns of what is measured; the first is the one that heads are ranked by."""
         against = self._target is not None and self._target.against is not None
+        difference = replace(_DIFFERENCE, about=f"change of {self._target.title}") if self._target else _DIFFERENCE
         if self.sort == "states":
             return _POOLED, _WORDS, _WORD, _LARGEST
         if self.sort == "label":
             if self._regression:
                 return (_SCORE,)
             first = (_LABELS, _CHANGE) if self._target is None else (_CHANGE, _LABELS)
-            return (*((_DIFFERENCE,) if against else ()), *first, _LABEL)
+            return (*((difference,) if against else ()), *first, _LABEL)
         if self._target is None:
             return _KL, _LOSS, _PROBABILITY, _NEXT
-        return (_DIFFERENCE if against else _LOG_PROBABILITY), _KL, _LOSS, _PROBABILITY, _NEXT
+        return (difference if against else _LOG_PROBABILITY), _KL, _LOSS, _PROBABILITY, _NEXT
 
     @property
     def main(self) -> str:
