@@ -16,7 +16,7 @@ from attnviz.errors import ExitCode, ModelError, UnsupportedModel
 from attnviz.model import families
 from attnviz.model.architecture.activations import ACTIVATIONS
 from attnviz.model.architecture.config import Config
-from attnviz.model.architecture.shapes import head_shapes, tensor_shapes
+from attnviz.model.architecture.shapes import head_shapes, optional_shapes, tensor_shapes
 from attnviz.model.architecture.spec import Learned, Spec
 from attnviz.model.families import ALIASES, FAMILIES, Family, find_family, near_miss
 from attnviz.model.native.weights import _parts
@@ -51,7 +51,7 @@ def places(ours: str | tuple[str, ...]) -> tuple[str, ...]:
 
 
 def needed(spec: Spec) -> set[str]:
-    return {*tensor_shapes(spec), *head_shapes(spec)}
+    return {*tensor_shapes(spec), *head_shapes(spec), *optional_shapes(spec)}
 
 
 def mapped(family: Family, layers: int) -> set[str]:

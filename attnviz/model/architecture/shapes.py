@@ -48,7 +48,7 @@ def optional_shapes(spec: Spec) -> dict[str, TensorShape]:
     found: dict[str, TensorShape] = {}
     positions = spec.embedding.positions
     if isinstance(positions, Sinusoidal) and positions.stored:
-        found["embed.positions.weight"] = (positions.count, spec.width)
+        found["embed.positions.weight"] = (positions.count + positions.offset, spec.width)
     if spec.encoder:
         found |= {f"encoder.{name}": shape for name, shape in optional_shapes(spec.encoder).items()}
     return found

@@ -30,11 +30,11 @@ from attnviz.model.architecture.spec import Classifier, Dense, Spec
 
 FAMILIES = (
     "albert", "bart", "bert", "blenderbot", "bloom", "codegen", "cohere", "cohere2", "deberta", "deberta-v2",
-    "distilbert", "electra", "falcon", "gemma", "gemma2", "gemma3_text", "glm", "gpt2", "gpt_neo", "gpt_neox",
+    "distilbert", "electra", "falcon", "fsmt", "gemma", "gemma2", "gemma3_text", "glm", "gpt2", "gpt_neo", "gpt_neox",
     "gpt_neox_japanese", "gptj", "granite", "helium", "ibert", "llama", "luke", "m2m_100", "marian", "mbart",
     "megatron-bert", "modernbert", "mpnet", "mpt", "mvp", "nemotron", "olmo", "olmo2", "olmo3", "openai-gpt", "opt",
-    "pegasus", "phi", "phi3", "plbart", "qwen2", "qwen3", "rembert", "roberta", "stablelm", "starcoder2", "t5", "umt5",
-    "xglm",
+    "pegasus", "phi", "phi3", "plbart", "qwen2", "qwen3", "rembert", "roberta", "stablelm", "starcoder2",
+    "t5", "umt5", "xglm",
 )  # fmt: skip
 
 ALIASES: Mapping[str, str] = {
