@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -13,8 +13,8 @@ from rich.style import Style
 
 from attnviz.render import palette
 from attnviz.render.heatmap import Heatmap, pool
-from attnviz.render.labels import clean, fit_right, letters, shorten, width
-from attnviz.render.terminal.blocks import SHADES, cell_number, ticks
+from attnviz.render.labels import clean, fit, fit_right, letters, shorten, width
+from attnviz.render.terminal.blocks import SHADES, by_numbers, cell_number, ticks
 
 Line = list[Segment]
 _LABEL = 14
@@ -108,12 +108,23 @@ def draw_cells(heat: Heatmap, cursor: tuple[int, int] | None, room: tuple[int, i
     cell = max(thin, min((wide - label) // count, _CELL, max(widest + 1, 4)))
     needed = 1 + max((len(cell_number(float(value), heat)) for value in (heat.low, heat.high)), default=1)
     numbers = not halved and cell >= max(needed, 3)
+    cell = cell if numbers else min(cell, 2)
+    if pooled.across == 1 and pooled.numbers and pooled.rows == pooled.columns and not _flat(pooled, cell):
+        pooled = replace(by_numbers(pooled), named=True)
+        label = min(max(map(width, pooled.rows)), _LABEL, max(wide // 4, 3)) + 1
+        cell = min(cell, (wide - label) // count)
+        numbers = numbers and cell >= max(needed, 3)
     if not numbers:
         cell = min(cell, 2)
     at = _pooled_place(cursor, heat, pooled)
     head = _column_labels(pooled, label, cell, high - lines, at, look)
     draw = _numbered if numbers else _halved if halved else _filled
     return Drawn([*head, *draw(pooled, label, cell, at, look)], pooled, len(head), label, cell, halved)
+
+
+def _flat(heat: Heatmap, cell: int) -> bool:
+    """Whether the labels of the columns stand in one line, side by side, as they are or shortened."""
+    return cell >= _NAMED or all(width(name) < cell for name in heat.columns)
 
 
 def _pooled_place(cursor: tuple[int, int] | None, heat: Heatmap, pooled: Heatmap) -> tuple[int, int]:
@@ -123,10 +134,15 @@ def _pooled_place(cursor: tuple[int, int] | None, heat: Heatmap, pooled: Heatmap
 
 
 def _column_labels(heat: Heatmap, label: int, cell: int, room: int, at: tuple[int, int], look: Look) -> list[Line]:
-    """The labels above the cells: side by side if they fit, else letter by letter; of pooled columns numbers."""
+    """The labels above the cells: side by side if they fit, else letter by letter; of pooled columns numbers.
+
+    Where rows and columns are the same words, these have numbers instead, above the columns and beside the rows.
+    """
     if heat.across > 1 and heat.numbers is not None:
         names = [f"{number} {name}" for number, name in zip(heat.numbers[1], heat.columns, strict=True)]
         return [[Segment(" " * label + ticks(names, cell))]]
+    if heat.named and not all(width(name) < cell for name in heat.columns):
+        return [[Segment(" " * label + ticks(heat.columns, cell))]]
     if all(width(name) < cell for name in heat.columns):
         stacks = [[clean(name)] for name in heat.columns]
     elif cell >= _NAMED:
@@ -148,7 +164,8 @@ def _column_labels(heat: Heatmap, label: int, cell: int, room: int, at: tuple[in
 
 
 def _row_label(heat: Heatmap, row: int, label: int, at: tuple[int, int], look: Look) -> Segment:
-    return Segment(fit_right(heat.rows[row], label - 1) + " ", look.named if row == at[0] else None)
+    name = fit(heat.rows[row], label - 1) if heat.named else fit_right(heat.rows[row], label - 1)
+    return Segment(f"{name} ", look.named if row == at[0] else None)
 
 
 def _numbered(heat: Heatmap, label: int, cell: int, at: tuple[int, int], look: Look) -> list[Line]:

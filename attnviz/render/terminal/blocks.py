@@ -98,8 +98,8 @@ def _fitting(heatmap: Heatmap, options: ConsoleOptions) -> tuple[Heatmap, int, l
     if cells and all(cell > min(width(name), _SHORT) for cell, name in zip(cells, shown.columns, strict=True)):
         return shown, label, cells, _flat(shown.columns, cells)
     if heatmap.numbers is not None:
-        columns = tuple(map(str, heatmap.numbers[1]))
-        shown = replace(shown, rows=tuple(_numbered_names(heatmap, 0)), columns=columns)
+        shown = by_numbers(heatmap)
+        columns = shown.columns
         label = _widest(shown.rows, options, named=shown.named)
         needed = max(needed, 1 + max(map(len, columns)))
         cells = _cells(columns, options.max_width - label - 1, needed)
@@ -169,6 +169,12 @@ def _numbered_names(heatmap: Heatmap, axis: int) -> Sequence[str]:
     numbers = heatmap.numbers[axis]
     digits = len(str(numbers[-1]))
     return [f"{number:>{digits}} {label}" for number, label in zip(numbers, labels, strict=True)]
+
+
+def by_numbers(heatmap: Heatmap) -> Heatmap:
+    """The map with the numbers of its units above the columns, which also stand before the labels of the rows."""
+    columns = heatmap.columns if heatmap.numbers is None else tuple(map(str, heatmap.numbers[1]))
+    return replace(heatmap, rows=tuple(_numbered_names(heatmap, 0)), columns=columns)
 
 
 def _with_numbers(heatmap: Heatmap) -> Heatmap:
