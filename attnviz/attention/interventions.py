@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+_ROUNDING = 1e-4
+"""What is missing from the sum of a row is by rounding up to here; above, a sink score has taken it."""
+
+
 @dataclass(frozen=True, eq=False)
 class Intervention:
     """What is put in the place of something of one head, of all heads of a layer, or of all layers.
@@ -194,8 +198,8 @@ class Cut(Intervention):
     Attributes:
         queries: the positions of the queries; None for all.
         keys: the positions of the keys.
-        renormalise: whether what is left of each row is divided by its sum, so that it sums to 1 again, as if the query
-            did not see the key; a query that sees nothing else keeps zeros.
+        renormalise: whether what is left of each row grows to what the row had in all, as if the query did not see the
+            key. The share that a sink score takes (gpt-oss) grows alike; a query that sees nothing else keeps zeros.
     """
 
     queries: tuple[int, ...] | None = None
@@ -215,9 +219,11 @@ class Cut(Intervention):
             return
         part = tile.weights[heads]
         left = part[:, rows]
+        sink = 1 - left.sum(-1, keepdim=True)
         left[:, :, keys] = 0
         if self.renormalise:
             total = left.sum(-1, keepdim=True)
+            total = total + sink * (sink > _ROUNDING)
             left /= total + (total == 0)
         part[:, rows] = left
 

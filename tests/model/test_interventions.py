@@ -242,3 +242,18 @@ def test_padded_rows_are_changed_too() -> None:
     plain = model.attend(**row)[0].weights
     with model.intervene(Freeze(0)):
         assert (model.attend(**row)[0].weights[0] != plain[0]).any()
+
+
+def test_a_cut_key_leaves_what_a_softmax_without_it_gives_with_a_sink_too() -> None:
+    from attnviz.attention.kernel import attend
+
+    generator = torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(2, 6, 4, generator=generator, dtype=torch.float64) for _ in range(3))
+    sinks = torch.tensor([0.5, -1.0], dtype=torch.float64)
+    for given in (None, sinks):
+        found = attend(q, k, v, scale=0.5, sinks=given, interventions=[Cut(keys=(1, 4))])
+        scores = 0.5 * q @ k.mT
+        scores[..., [1, 4]] = -torch.inf
+        column = scores.new_full((2, 6, 1), -torch.inf) if given is None else given[:, None, None].expand(-1, 6, 1)
+        weights = torch.cat((scores, column), -1).softmax(-1)[..., :-1]
+        assert (found - weights @ v).abs().max() < 1e-12
