@@ -1,4 +1,4 @@
-"""FSMT (Ng et al. 2019), of WMT19: a BART with sinusoidal positions and a vocabulary for each side."""
+"""FSMT (Ng et al. 2019), of WMT19: a BART with sinusoidal positions, whose decoder begins with the end of the text."""
 
 from __future__ import annotations
 
@@ -25,4 +25,4 @@ def spec(config: Config) -> Spec:
     positions = Sinusoidal(count, whole=True, offset=padding + 1, padding=padding, stored=True)
     embedding = Embedding(config.size("src_vocab_size", 42024), positions)
     target = config.size("tgt_vocab_size", 42024)
-    return bart_spec(config, embedding, PostNorm(LayerNorm(1e-5)), vocabulary=target, start=2)
+    return bart_spec(config, embedding, PostNorm(LayerNorm(1e-5)), vocabulary=target, start=None)
