@@ -56,9 +56,9 @@ def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_mixtral(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a random Mixtral, which is hosted. Not to be written to."""
-    return tiny.mixtral(tmp_path_factory.mktemp("mixtral"))
+def tiny_hosted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a random Dots1, which is hosted. Not to be written to."""
+    return tiny.hosted(tmp_path_factory.mktemp("hosted"))
 
 
 @pytest.fixture(scope="session")

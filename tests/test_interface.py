@@ -326,8 +326,8 @@ def test_the_check_of_a_record_is_that_of_its_text(tiny_model: Model, tiny_atten
     assert tiny_model.check_record(tiny_attention) == tiny_model.check(tiny.SENTENCE)
 
 
-def test_a_hosted_model_is_checked(tiny_mixtral: Path) -> None:
-    model = attnviz.load(tiny_mixtral)
+def test_a_hosted_model_is_checked(tiny_hosted: Path) -> None:
+    model = attnviz.load(tiny_hosted)
     found = model.attend(tiny.SENTENCE)
     assert isinstance(found, Attention)
     assert (found.backend, found.causal, found.weights.shape) == ("hosted", True, (3, 4, 15, 15))

@@ -15,7 +15,7 @@ from attnviz.attention import kernel
 from attnviz.errors import AttnvizError, InputError, UsageError
 from attnviz.model.native import run
 from tests import tiny
-from tests.test_memory_models import TEXT, TOKENIZER, llama, mixtral
+from tests.test_memory_models import TEXT, TOKENIZER, dots1, llama
 
 SIZE = len(tiny.VOCABULARY)
 IDS = [[2, 77, 78, 79, 80, 77, 3], [2, 81, 82, 77, 3, 0, 0], [0, 0, 2, 83, 84, 81, 3]]
@@ -38,7 +38,7 @@ MODELS: dict[str, Any] = {
         ),
         "native hosted hosted",
     ),
-    "mixtral": (mixtral, "hosted hosted hosted"),
+    "dots1": (dots1, "hosted hosted hosted"),
     "bert": (lambda: random("BertModel", **SHAPE, intermediate_size=48), "native native hosted"),
     "gpt2": (lambda: random("GPT2Model", vocab_size=SIZE, n_embd=32, n_layer=2, n_head=4), "native native hosted"),
     "opt": (

@@ -33,9 +33,8 @@ def llama(**config: Any) -> Any:
     return model
 
 
-def mixtral() -> Any:
-    shape = CONFIG | {"num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": None}
-    model = transformers.MixtralForCausalLM(transformers.MixtralConfig(**shape)).eval()
+def dots1() -> Any:
+    model = transformers.Dots1ForCausalLM(transformers.Dots1Config(**(CONFIG | tiny.EXPERTS))).eval()
     tiny.randomise(model)
     return model
 
@@ -142,7 +141,7 @@ def test_what_is_done_to_a_model_later_is_followed(reason: str) -> None:
 
 
 def _replaced(model: Any) -> None:
-    proj = model.model.layers[0].self_attn.q_proj
+    proj = model.model.layers[0].self_attn.v_proj
     proj.weight = nn.Parameter(proj.weight.detach() * 2)
 
 
@@ -151,7 +150,7 @@ CHANGED_VALUES: dict[str, Callable[[Any], Any]] = {
         {name: tensor * 1.5 for name, tensor in model.state_dict().items()}
     ),
     "data replaced": lambda model: setattr(
-        model.model.layers[0].self_attn.q_proj.weight, "data", model.model.layers[0].self_attn.q_proj.weight.data * 2
+        model.model.layers[0].self_attn.v_proj.weight, "data", model.model.layers[0].self_attn.v_proj.weight.data * 2
     ),
     "data written to": lambda model: model.model.layers[0].self_attn.q_proj.weight.data[:8].zero_(),
     "parameter replaced": _replaced,
@@ -160,7 +159,7 @@ CHANGED_VALUES: dict[str, Callable[[Any], Any]] = {
 
 @pytest.mark.parametrize("change", CHANGED_VALUES)
 def test_values_are_followed(change: str) -> None:
-    for make, dtype in ((llama, "float32"), (llama, "float64"), (mixtral, "float64")):
+    for make, dtype in ((llama, "float32"), (llama, "float64"), (dots1, "float64")):
         model = make()
         mine = attnviz.load((model, TOKENIZER), dtype=dtype)
         before = mine.attend(TEXT).weights
@@ -251,7 +250,7 @@ def test_a_model_is_copied_and_pickled_with_what_it_has_run(tiny_llama: Path) ->
 
 
 def test_two_threads_get_right_records() -> None:
-    model = mixtral()
+    model = dots1()
     first, second = attnviz.load((model, TOKENIZER)), attnviz.load((model.model, TOKENIZER))
     right, before = own(model), (model.config._attn_implementation, model.config.use_cache)
     wrong: list[Any] = []
@@ -278,7 +277,7 @@ def test_a_model_is_not_left_changed(error: type[BaseException], monkeypatch: py
     def fail(*_: Any, **__: Any) -> None:
         raise error
 
-    model = mixtral().train()
+    model = dots1().train()
     mine = attnviz.load((model, TOKENIZER))
     assert mine.attend(TEXT, generate=2).encoding.generated == 2
     before = [(name, dict(vars(module))) for name, module in model.named_modules()]

@@ -18,12 +18,12 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import (
     BertConfig,
     BertModel,
+    Dots1Config,
+    Dots1ForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
-    MixtralConfig,
-    MixtralForCausalLM,
     T5Config,
     T5ForConditionalGeneration,
 )
@@ -159,11 +159,22 @@ def mistral(folder: Path, **config: Any) -> Path:
     return save(folder, MistralForCausalLM(MistralConfig(**(DECODER | config))))
 
 
+EXPERTS = {
+    "n_routed_experts": 4,
+    "n_shared_experts": 1,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 16,
+    "first_k_dense_replace": 1,
+    "sliding_window": None,
+    "max_window_layers": 0,
+}
+"""What a Dots1 has beside ``DECODER``. No family file is of its type, so that it is hosted."""
+
+
 @made_once
-def mixtral(folder: Path, **config: Any) -> Path:
-    """Save a random Mixtral in ``folder``: no family file is of its type, so that it is hosted."""
-    shape = DECODER | {"num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": None}
-    return save(folder, MixtralForCausalLM(MixtralConfig(**(shape | config))))
+def hosted(folder: Path, **config: Any) -> Path:
+    """Save a random Dots1 in ``folder``: it is hosted."""
+    return save(folder, Dots1ForCausalLM(Dots1Config(**(DECODER | EXPERTS | config))))
 
 
 @made_once

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attnviz.attention.compiled import HIDDEN
 from attnviz.attention.texts import Ints
 
 AnyArray = Any
@@ -34,6 +35,11 @@ def like(array: NDArray[Any], a: AnyArray) -> AnyArray:
         return array
     narrow = a.device.type == "mps" and array.dtype == np.float64
     return functions_of(a).from_numpy(array.astype(np.float32) if narrow else array).to(a.device)
+
+
+def sink_scores(sinks: AnyArray | None, heads: int) -> NDArray[np.float32]:
+    """The scores of the ``sinks`` (h,) of ``heads`` as compiled passes read them: the least for none."""
+    return np.full(heads, HIDDEN, np.float32) if sinks is None else sinks.float().clamp(min=HIDDEN).numpy()
 
 
 def as_numbers(a: AnyArray) -> NDArray[Any]:

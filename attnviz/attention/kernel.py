@@ -240,7 +240,7 @@ class _Call:
             if seer.weigh(tile, buffer[: h * n * width], sinks):
                 return tile, seer
         hide(scores, at, to, window, begin, low)
-        _softmax(scores, sinks)
+        to_weights(scores, sinks)
         for each in self.changed:
             each.weights(tile)
         return tile, None
@@ -280,16 +280,28 @@ def _cut(
     return rows, groups if whole else max(1, min(groups, TILE // (share * min(rows, queries) * keys)))
 
 
-def _softmax(scores: Tensor, sinks: Tensor | None) -> None:
-    """Replace ``scores`` (h, n, m) by their softmax over the keys, which includes the score of the sink, if any."""
+def to_weights(scores: Tensor, sinks: Tensor | None) -> None:
+    """Replace ``scores`` (…, h, n, m) by their softmax over the keys, which includes the score of the sink, if any."""
     if sinks is None:
         torch.softmax(scores, dim=-1, out=scores)
         return
-    column = sinks.to(scores)[:, None, None].expand(-1, scores.shape[1], 1)
-    scores.copy_(torch.softmax(torch.cat((scores, column), dim=-1), dim=-1)[..., :-1])
+    scores.copy_(_with_sinks(scores, sinks))
 
 
-def weights_of(scores: Tensor, at: Tensor, bias: Bias | None, softcap: float | None, window: KeyWindow) -> Tensor:
+def _with_sinks(scores: Tensor, sinks: Tensor) -> Tensor:
+    """The softmax of ``scores`` (…, h, n, m) over the keys and the ``sinks`` (h,), without the shares of these."""
+    column = sinks.to(scores)[:, None, None].expand(*scores.shape[:-1], 1)
+    return torch.softmax(torch.cat((scores, column), dim=-1), dim=-1)[..., :-1]
+
+
+def weights_of(
+    scores: Tensor,
+    at: Tensor,
+    bias: Bias | None,
+    softcap: float | None,
+    window: KeyWindow,
+    sinks: Tensor | None = None,
+) -> Tensor:
     """The weights (…, H, n, m) of scaled ``scores`` of a whole text, whose queries stand at the positions ``at`` (n,).
 
     That is the definition, for few tokens and for autograd; the scores may be overwritten.
@@ -300,7 +312,7 @@ def weights_of(scores: Tensor, at: Tensor, bias: Bias | None, softcap: float | N
     if bias is not None:
         scores = scores + bias(at, to)
     hide(scores, at, to, window, 0, 0)
-    return torch.softmax(scores, dim=-1)
+    return torch.softmax(scores, dim=-1) if sinks is None else _with_sinks(scores, sinks)
 
 
 def hide(scores: Tensor, at: Tensor, to: Tensor, window: KeyWindow, query: int, key: int) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attnviz.attention.kernel import hide
+from attnviz.attention.kernel import hide, to_weights
 from attnviz.attention.packs import Group, PackWords
 from attnviz.attention.peaks import Peaks, Places, peaks
 from attnviz.attention.texts import Bools, Ints
@@ -32,12 +32,14 @@ class PackPeaks:
         """Whether the scores of each document are all finite (B,)."""
         self._of = cache(self._read)
 
-    def __call__(self, layer: int, window: KeyWindow, group: Group, scores: Tensor) -> None:
+    def __call__(
+        self, layer: int, window: KeyWindow, group: Group, scores: Tensor, sinks: Tensor | None = None
+    ) -> None:
         """Turn the ``scores`` (B, H, n, n) of the documents of ``group`` into weights and find their peaks."""
         self.finite[group.first : group.first + group.count] &= torch.isfinite(scores.sum((1, 2, 3))).cpu().numpy()
         at = torch.arange(group.length, device=scores.device)
         hide(scores, at, at, window, 0, 0)
-        torch.softmax(scores, dim=-1, out=scores)
+        to_weights(scores, sinks)
         words, keys = self._of(group, scores.device)
         found = peaks(words.between(scores), keys[:, None], before=self._before).cpu().numpy()  # (B, H, W)
         if layer not in self._found:

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from attnviz.attention.arrays import widened
-from attnviz.attention.kernel import hide
+from attnviz.attention.arrays import sink_scores, widened
+from attnviz.attention.kernel import hide, to_weights
 from attnviz.attention.sums import Sums, add, shares_of_spread
 from attnviz.attention.texts import Bools, Ints, Texts
 from attnviz.attention.tile import find_loops
@@ -130,8 +130,13 @@ class Measure:
         self._marks, self._top, self._compiled = marks, top, compiled
         self.texts = marks.texts
 
-    def __call__(self, layer: int, window: KeyWindow, group: Group, scores: Tensor) -> None:
-        """Turn the ``scores`` (B, H, n, n) of the documents of ``group`` into weights and measure them."""
+    def __call__(
+        self, layer: int, window: KeyWindow, group: Group, scores: Tensor, sinks: Tensor | None = None
+    ) -> None:
+        """Turn the ``scores`` (B, H, n, n) of the documents of ``group`` into weights and measure them.
+
+        ``sinks`` (H,) are as of ``kernel.attend``.
+        """
         single = scores.device.type == "cpu" and scores.dtype is torch.float32
         loops = _loops() if self._compiled and single else None
         found = self._found(layer, scores.shape[1], single=loops is not None)
@@ -141,14 +146,14 @@ class Measure:
         if not loops:
             at = torch.arange(group.length, device=scores.device)
             hide(scores, at, at, window, 0, 0)
-            torch.softmax(scores, dim=-1, out=scores)
+            to_weights(scores, sinks)
             # As in the compiled loops; NaN would spread to the sums of other documents.
             scores.masked_fill_(~finite[:, None, None, None], 0)
             self.weights(layer, window, group, scores)
             return
         marks, rules, sums, a = self._marks, self._marks.rules, found.sums, with_room(scores).numpy()
         loops.weigh_pack(
-            a, group.first, window.ends, marks.texts.queries,
+            a, group.first, window.ends, sink_scores(sinks, scores.shape[1]), marks.texts.queries,
             (shares_of_spread(marks.texts, window, group.first), *marks.about),
             (sums.scalars, sums.received, sums.own, sums.firsts, sums.diagonals, sums.counts),
         )  # fmt: skip

@@ -154,7 +154,7 @@ def _linear(checkpoint: Checkpoint, said: Mapping[str, int]) -> int | None:
     total = 0.0
     for name, sizes in checkpoint.shapes().items():
         if len(sizes) > 1 and said.get("vocabulary") not in sizes and "embed" not in name:
-            total += math.prod(sizes) * (asked if "expert" in name else 1)
+            total += math.prod(sizes) * (asked if "expert" in name and "shared" not in name else 1)
     return int(total) or None
 
 

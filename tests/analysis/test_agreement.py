@@ -67,7 +67,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         case "mistral of a window":
             return tiny.mistral(folder, **config, sliding_window=9)
         case "hosted of a window":
-            return tiny.mixtral(folder, **config, sliding_window=9)
+            return tiny.hosted(folder, **config, sliding_window=9)
         case "bloom of a bias":
             shape: Any = BloomConfig(vocab_size=len(tiny.VOCABULARY), hidden_size=32, n_layer=2, n_head=4)
             return tiny.save(folder, BloomForCausalLM(shape))

@@ -95,7 +95,7 @@ def opened() -> Callable[[Path, str], Model]:
 
 
 @pytest.mark.parametrize("text", TEXTS)
-@pytest.mark.parametrize("family", ["bert", "llama", "mixtral"])
+@pytest.mark.parametrize("family", ["bert", "llama", "hosted"])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_a_text_read_whole(
     family: str, text: str, dtype: str, request: pytest.FixtureRequest, opened: Callable[[Path, str], Model]
@@ -159,7 +159,7 @@ def near_decoder(folder: Path) -> tuple[Path, list[dict[str, int | None]]]:
 
 
 def near_hosted(folder: Path) -> tuple[Path, list[dict[str, int | None]]]:
-    return tiny.mixtral(folder, sliding_window=9), [{"behind": 8, "ahead": 0}] * 3
+    return tiny.hosted(folder, sliding_window=9), [{"behind": 8, "ahead": 0}] * 3
 
 
 @pytest.mark.parametrize("make", [near_encoder, near_decoder, near_hosted])

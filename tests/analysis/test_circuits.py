@@ -166,7 +166,7 @@ def test_signs_of_eigenvalues_add_up() -> None:
     assert np.isnan(found[3])
 
 
-def test_what_is_left_out_is_said(exact: Model, tiny_model: Model, tiny_t5: Path, tiny_mixtral: Path) -> None:
+def test_what_is_left_out_is_said(exact: Model, tiny_model: Model, tiny_t5: Path, tiny_hosted: Path) -> None:
     notes = " ".join(exact.circuits().notes)
     assert "norms are folded in" in notes
     assert "distance 0" in notes
@@ -177,7 +177,7 @@ def test_what_is_left_out_is_said(exact: Model, tiny_model: Model, tiny_t5: Path
     assert table.ranked == "k_composition"
     assert len(load(tiny_t5).circuits()) == 12
     with pytest.raises(UsageError, match="runs natively"):
-        load(tiny_mixtral).circuits()
+        load(tiny_hosted).circuits()
 
 
 def test_weights_that_are_not_finite_are_named(tmp_path: Path) -> None:

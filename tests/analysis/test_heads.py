@@ -207,8 +207,8 @@ def test_an_encoder_has_no_sink_rate_and_says_so(tiny_model: Model) -> None:
     assert not table.column("sink").shown
 
 
-def test_of_an_encoder_decoder_and_a_hosted_model(tiny_t5: Path, tiny_mixtral: Path) -> None:
-    for folder in (tiny_t5, tiny_mixtral):
+def test_of_an_encoder_decoder_and_a_hosted_model(tiny_t5: Path, tiny_hosted: Path) -> None:
+    for folder in (tiny_t5, tiny_hosted):
         model = load(folder)
         assert len(model.heads()) == 12
         assert np.isfinite(model.heads([tiny.SENTENCE])["previous"]).all()

@@ -75,7 +75,7 @@ class Reading:
 
 @pytest.mark.parametrize(
     ("family", "limit", "period", "repeats"),
-    [("llama", None, 25, 4), ("bert", 64, 25, 2), ("bert", 51, 25, 2), ("llama", 99, 25, 3), ("mixtral", 23, 11, 2)],
+    [("llama", None, 25, 4), ("bert", 64, 25, 2), ("bert", 51, 25, 2), ("llama", 99, 25, 3), ("hosted", 23, 11, 2)],
 )
 def test_a_sum_by_hand(
     family: str, limit: int | None, period: int, repeats: int, request: pytest.FixtureRequest

@@ -248,8 +248,8 @@ def test_a_document_that_can_not_run_fails_alone(tiny_bert: Path, monkeypatch: p
         assert isinstance(one, ModelError if len(encoding) == 19 else Measured)
 
 
-def test_hosted_models_measure_each_by_all_of_its_weights(tiny_mixtral: Path) -> None:
-    model = load(tiny_mixtral)
+def test_hosted_models_measure_each_by_all_of_its_weights(tiny_hosted: Path) -> None:
+    model = load(tiny_hosted)
     encodings = [model.encode(text) for text in (tiny.SENTENCE, "The bank of the river.", "It had the loan!")]
     found = measure(model.backend, encodings, Request())
     for one, encoding in zip(found, encodings, strict=True):
@@ -270,3 +270,17 @@ def test_half_precision_measures_in_float32(tiny_bert: Path) -> None:
         assert isinstance(one, Measured)
         assert isinstance(other, Measured)
         np.testing.assert_allclose(one.figures[..., entropy], other.figures[..., entropy], atol=0.05)
+
+
+def test_sinks_take_their_share_in_the_compiled_pass_as_in_torch() -> None:
+    pytest.importorskip("attnviz.attention.compiled.packs")
+    asked, sinks = marks([document(0, 17)], Request(links=5), causal=True), torch.tensor([-9.0, 0.0, 1.0, 3.0])
+    room = torch.full((1, 4, 17, 2 * LANES), torch.nan)
+    room[..., :17] = torch.randn(1, 4, 17, 17, generator=torch.Generator().manual_seed(0))
+    found = []
+    for scores in (room.clone(), room.clone().double()):  # only float32 is compiled
+        pack_figures.Measure(asked, 5)(0, CAUSAL, packs.Group(0, 0, 1, 17), scores[..., :17], sinks)
+        found.append(scores[..., :17].double())
+    torch.testing.assert_close(*found, rtol=1e-5, atol=1e-7)
+    first = room[0, :, 0, 0].double()
+    torch.testing.assert_close(found[1][0, :, 0, 0], torch.sigmoid(first - sinks))

@@ -138,7 +138,7 @@ def test_the_first_word_of_a_causal_model_is_a_sink_where_no_special_token_is_be
     assert_as_naive(load(folder), sink=True)
 
 
-@pytest.mark.parametrize("folder", ["tiny_t5", "tiny_mixtral"])
+@pytest.mark.parametrize("folder", ["tiny_t5", "tiny_hosted"])
 def test_other_kinds_of_models_have_tables_too(folder: str, request: pytest.FixtureRequest) -> None:
     table = load(request.getfixturevalue(folder)).relations(TREEBANK, least=1)
     assert len(table) >= 6

@@ -73,7 +73,7 @@ def test_a_corpus_that_is_right_passes(worker: Worker) -> None:
     assert str(verdict).startswith("9 documents against transformers: links at most ")
 
 
-@pytest.mark.parametrize("name", ["tiny_llama", "tiny_mixtral", "tiny_t5"])
+@pytest.mark.parametrize("name", ["tiny_llama", "tiny_hosted", "tiny_t5"])
 def test_every_kind_of_model_is_checked(name: str, request: pytest.FixtureRequest) -> None:
     verdict = checked(Worker(load(request.getfixturevalue(name)), WorkOptions()), "all", corpus(2))
     assert (verdict.documents, verdict.passed) == (2, True), verdict

@@ -47,7 +47,7 @@ def _without_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     without_picture(monkeypatch)
 
 
-@pytest.mark.parametrize("name", ["tiny_bert", "tiny_llama", "tiny_mixtral", "tiny_t5"])
+@pytest.mark.parametrize("name", ["tiny_bert", "tiny_llama", "tiny_hosted", "tiny_t5"])
 def test_the_rows_of_each_document_are_those_of_its_weights(
     name: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

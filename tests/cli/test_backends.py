@@ -27,16 +27,16 @@ WHY = "hosted: transformers runs the model, our kernel is its attention (attnviz
 # Hosted
 
 
-def test_a_hosted_model_is_shown_named_explained_and_checked(run: Run, tiny_mixtral: Path) -> None:
-    result = run("show", S, "-m", tiny_mixtral)
+def test_a_hosted_model_is_shown_named_explained_and_checked(run: Run, tiny_hosted: Path) -> None:
+    result = run("show", S, "-m", tiny_hosted)
     assert result.code == 0
-    assert result.lines[0].startswith(f"{tiny_mixtral.name} · hosted · 3 layers × 4 heads")
-    assert result.said.startswith(WHY + "models of type 'mixtral'")
+    assert result.lines[0].startswith(f"{tiny_hosted.name} · hosted · 3 layers × 4 heads")
+    assert result.said.startswith(WHY + "models of type 'dots1'")
     assert result.lines[-1].startswith("✓ 12 heads agree with transformers ")
 
 
-def test_the_document_of_a_hosted_model_says_so(run: Run, tiny_mixtral: Path) -> None:
-    result = run("show", S, "-m", tiny_mixtral, "--json")
+def test_the_document_of_a_hosted_model_says_so(run: Run, tiny_hosted: Path) -> None:
+    result = run("show", S, "-m", tiny_hosted, "--json")
     assert result.code == 0
     found = json.loads(result.out)
     validate(found)
@@ -44,16 +44,16 @@ def test_the_document_of_a_hosted_model_says_so(run: Run, tiny_mixtral: Path) ->
     assert (found["check"]["passed"], found["check"]["compared"]) == (True, "weights")
 
 
-def test_a_hosted_model_is_checked_and_explained(run: Run, tiny_mixtral: Path) -> None:
+def test_a_hosted_model_is_checked_and_explained(run: Run, tiny_hosted: Path) -> None:
     for more in ([], ["--float64"]):
-        result = run("check", S, "-m", tiny_mixtral, *more)
+        result = run("check", S, "-m", tiny_hosted, *more)
         assert result.code == 0
         assert result.said.startswith(WHY)
         assert result.lines[-1].startswith("✓ 12 heads agree with transformers ")
 
 
-def test_a_hosted_record_is_exported_and_shown_as_hosted(run: Run, tiny_mixtral: Path, tmp_path: Path) -> None:
-    result = run("export", S, tmp_path / "a.json", "-m", tiny_mixtral)
+def test_a_hosted_record_is_exported_and_shown_as_hosted(run: Run, tiny_hosted: Path, tmp_path: Path) -> None:
+    result = run("export", S, tmp_path / "a.json", "-m", tiny_hosted)
     assert result.code == 0
     assert result.said.startswith(WHY)
     again = run("show", "--from", tmp_path / "a.json")
@@ -75,7 +75,7 @@ def wrong(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("wrong")
 @pytest.mark.parametrize("command", ["show", "check"])
-@pytest.mark.parametrize("name", ["tiny_bert", "tiny_llama", "tiny_mixtral", "tiny_t5"])
+@pytest.mark.parametrize("name", ["tiny_bert", "tiny_llama", "tiny_hosted", "tiny_t5"])
 def test_a_broken_kernel_fails_the_check_in_both_ways(
     name: str, command: str, run: Run, request: pytest.FixtureRequest
 ) -> None:
@@ -176,7 +176,7 @@ def test_a_blank_target_is_refused(run: Run, tiny_t5: Path) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float64", "bfloat16", "float16"])
-@pytest.mark.parametrize("name", ["tiny_llama", "tiny_mixtral"])
+@pytest.mark.parametrize("name", ["tiny_llama", "tiny_hosted"])
 def test_a_model_runs_in_the_type_that_is_asked_for(
     name: str, dtype: str, run: Run, request: pytest.FixtureRequest
 ) -> None:

@@ -262,10 +262,10 @@ def test_addresses_are_read_and_written(run: Run, tmp_path: Path) -> None:
     assert "report.html" in names(tmp_path / "got")
 
 
-def test_another_model_is_given_as_everywhere(run: Run, texts: Path, tiny_mixtral: Path, tmp_path: Path) -> None:
-    result = run("batch", texts, "--split", "line", "-o", tmp_path / "out", "-m", tiny_mixtral, "--dtype", "float64")
+def test_another_model_is_given_as_everywhere(run: Run, texts: Path, tiny_hosted: Path, tmp_path: Path) -> None:
+    result = run("batch", texts, "--split", "line", "-o", tmp_path / "out", "-m", tiny_hosted, "--dtype", "float64")
     assert result.code == 0, result.err
-    assert (facts(tmp_path / "out")["model"], facts(tmp_path / "out")["dtype"]) == (tiny_mixtral.name, "float64")
+    assert (facts(tmp_path / "out")["model"], facts(tmp_path / "out")["dtype"]) == (tiny_hosted.name, "float64")
 
 
 def test_a_package_that_is_missing_is_named(

@@ -58,8 +58,8 @@ def test_a_limit_of_positions_is_said_where_the_text_is_longer(run: Run) -> None
     assert "limit the model has positions for 64 tokens only: --windows slides over" in " ".join(result.out.split())
 
 
-def test_a_hosted_model_is_measured_too(run: Run, tiny_mixtral: Path) -> None:
-    result = run("cost", "-m", tiny_mixtral, "--tokens", 2000, "--json")
+def test_a_hosted_model_is_measured_too(run: Run, tiny_hosted: Path) -> None:
+    result = run("cost", "-m", tiny_hosted, "--tokens", 2000, "--json")
     assert (result.code, result.err) == (0, "")
     found = json.loads(result.out)
     assert (found["backend"], found["unknown"]) == ("hosted", [])
@@ -186,10 +186,10 @@ def test_long_documents_are_read_in_windows(run: Run) -> None:
     assert "1 file of each table" in said
 
 
-def test_what_a_config_leaves_open_is_said_of_a_corpus_too(run: Run, tiny_mixtral: Path, tmp_path: Path) -> None:
-    folder = shutil.copytree(tiny_mixtral, tmp_path / "open")
+def test_what_a_config_leaves_open_is_said_of_a_corpus_too(run: Run, tiny_hosted: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_hosted, tmp_path / "open")
     config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {"architectures": ["MixtralModel"]}))
+    (folder / "config.json").write_text(json.dumps(config | {"architectures": ["Dots1Model"]}))
     said = " ".join(run("cost", "-m", folder, "--documents", 10, "--no-measure").out.split())
     assert "unknown which keys a query sees: all are counted" in said
 

@@ -33,7 +33,7 @@ def test_without_a_path_all_that_runs_is_listed(run: Run) -> None:
     count, _, names = hosted.partition(" more types run in transformers")
     others = names.rpartition("their attention")[2].replace(",", " ").split()
     expected = [kind for kind in hostable_types() if kind not in (*FAMILIES, *ALIASES)]
-    assert "mixtral" in expected
+    assert "dots1" in expected
     assert others == expected
     assert int(count) == len(expected)
 
@@ -56,11 +56,11 @@ def test_an_encoder_decoder_is_two_stacks(run: Run, tiny_t5: Path) -> None:
     assert (found["encoder sees"], found["decoder sees"]) == ("all tokens", "itself and all before")
 
 
-def test_a_hosted_model_says_why(run: Run, tiny_mixtral: Path) -> None:
-    result = run("models", tiny_mixtral)
+def test_a_hosted_model_says_why(run: Run, tiny_hosted: Path) -> None:
+    result = run("models", tiny_hosted)
     assert (result.code, result.err) == (0, "")
-    assert result.lines[0] == f"{tiny_mixtral.name} · mixtral · hosted"
-    assert "attnviz has no forward pass of its own for models of type 'mixtral'" in " ".join(result.out.split())
+    assert result.lines[0] == f"{tiny_hosted.name} · dots1 · hosted"
+    assert "attnviz has no forward pass of its own for models of type 'dots1'" in " ".join(result.out.split())
     assert facts(result)["experts"] == "4"
 
 
@@ -141,7 +141,7 @@ def test_a_shape_that_the_config_does_not_ask_for_is_seen_by_all_commands(
     assert f"model: {name} has the shape (32, 16), its config asks for (32, 32)" in result.said
 
 
-@pytest.mark.parametrize("kind", ["tiny_llama", "tiny_mixtral"])
+@pytest.mark.parametrize("kind", ["tiny_llama", "tiny_hosted"])
 def test_tensors_of_no_use_are_said(run: Run, kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     name = "model.layers.7.self_attn.q_proj.weight"
     folder = without(
@@ -222,10 +222,10 @@ def test_what_a_model_reads_beside_text_is_said(run: Run, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("command", [["models"], ["show", "the bank", "--no-check", "-m"]])
 def test_a_shape_that_transformers_refuses_is_seen_by_models(
-    run: Run, command: list[str], tiny_mixtral: Path, tmp_path: Path
+    run: Run, command: list[str], tiny_hosted: Path, tmp_path: Path
 ) -> None:
     name = "model.layers.1.self_attn.q_proj.weight"
-    folder = without(tiny_mixtral, tmp_path / "model", lambda tensors: tensors.update({name: torch.ones(32, 16)}))
+    folder = without(tiny_hosted, tmp_path / "model", lambda tensors: tensors.update({name: torch.ones(32, 16)}))
     result = run(*command, folder)
     assert (result.code, result.out) == (4, "")
     assert "Traceback" not in result.err

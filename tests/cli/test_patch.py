@@ -127,8 +127,8 @@ def test_a_model_without_a_head_is_told_what_can_be_measured(run: Run) -> None:
     assert "attnviz ablate" in result.said
 
 
-def test_a_hosted_model_has_no_paths(run: Run, tiny_mixtral: Path) -> None:
-    assert run("patch", *TEXTS, *ASKED, "-m", tiny_mixtral).code == 0
-    result = run("patch", *TEXTS, *ASKED, "-m", tiny_mixtral, "--path", "0.0")
+def test_a_hosted_model_has_no_paths(run: Run, tiny_hosted: Path) -> None:
+    assert run("patch", *TEXTS, *ASKED, "-m", tiny_hosted).code == 0
+    result = run("patch", *TEXTS, *ASKED, "-m", tiny_hosted, "--path", "0.0")
     assert result.code == ExitCode.USAGE
     assert "can be patched without --path" in result.said

@@ -117,7 +117,7 @@ def test_where_nobody_looks_nothing_is_drawn() -> None:
     assert screen.raw == ""
 
 
-@pytest.mark.parametrize("name", ["tiny_bert", "tiny_llama", "tiny_mixtral", "tiny_t5"])
+@pytest.mark.parametrize("name", ["tiny_bert", "tiny_llama", "tiny_hosted", "tiny_t5"])
 @pytest.mark.parametrize("command", ["show", "export"])
 def test_commands_show_how_far_they_are(
     name: str, command: str, run: Run, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

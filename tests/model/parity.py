@@ -37,7 +37,8 @@ def make(variant: Variant, dtype: torch.dtype) -> Any:
     """
     kind = getattr(transformers, variant.model)
     with no_init_weights():  # all parameters get their values below
-        model = kind._from_config(kind.config_class(**variant.config), attn_implementation="eager").eval()
+        config = kind.config_class(**variant.config)
+        model = kind._from_config(config, attn_implementation="eager", experts_implementation="eager").eval()
     model.tie_weights()
     tiny.randomise(model, scale=variant.scale)
     if variant.edit:

@@ -65,11 +65,11 @@ def test_a_short_text_runs_in_one_thread_and_a_long_one_in_all(
         torch.set_num_threads(before)
 
 
-def test_a_type_without_a_family_file_is_hosted_and_the_reason_names_it(tiny_mixtral: Path) -> None:
-    model = load(tiny_mixtral)
+def test_a_type_without_a_family_file_is_hosted_and_the_reason_names_it(tiny_hosted: Path) -> None:
+    model = load(tiny_hosted)
     assert isinstance(model.backend, Hosted)
     assert model.backend.name == "hosted"
-    assert model.reason.startswith("attnviz has no forward pass of its own for models of type 'mixtral'")
+    assert model.reason.startswith("attnviz has no forward pass of its own for models of type 'dots1'")
     assert model.attend(tiny.SENTENCE).backend == "hosted"
 
 
@@ -142,19 +142,19 @@ def test_code_of_a_checkpoint_runs_only_where_it_is_trusted(
 
 
 def test_a_type_that_transformers_knows_is_run_by_transformers_whatever_code_it_brings(
-    tiny_mixtral: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_hosted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "cache"))
-    folder = own_code(tiny_mixtral, tmp_path)
+    folder = own_code(tiny_hosted, tmp_path)
     path = folder / "config.json"
-    path.write_text(path.read_text().replace('"own"', '"mixtral"'))
+    path.write_text(path.read_text().replace('"own"', '"dots1"'))
     assert load(folder).check(tiny.SENTENCE).passed
     assert not (tmp_path / "executed").exists()
 
 
-def test_trust_changes_nothing_for_a_model_without_code(tiny_bert: Path, tiny_mixtral: Path) -> None:
+def test_trust_changes_nothing_for_a_model_without_code(tiny_bert: Path, tiny_hosted: Path) -> None:
     assert isinstance(load(tiny_bert, trust_remote_code=True).backend, Native)
-    assert load(tiny_mixtral, trust_remote_code=True).check(tiny.SENTENCE).passed
+    assert load(tiny_hosted, trust_remote_code=True).check(tiny.SENTENCE).passed
 
 
 def test_options_are_read_by_name() -> None:
@@ -178,9 +178,9 @@ def test_a_device_that_there_is_not_is_told_which_there_are(name: str) -> None:
 
 
 def test_the_fastest_device_is_the_first_that_is_present(
-    tiny_bert: Path, tiny_mixtral: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_bert: Path, tiny_hosted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    checkpoints = [open_checkpoint(folder) for folder in (tiny_bert, tiny_mixtral)]
+    checkpoints = [open_checkpoint(folder) for folder in (tiny_bert, tiny_hosted)]
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
@@ -209,7 +209,7 @@ class States(Observer):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", ["tiny_bert", "tiny_llama", "tiny_t5", "tiny_mixtral"])
+@pytest.mark.parametrize("name", ["tiny_bert", "tiny_llama", "tiny_t5", "tiny_hosted"])
 def test_a_model_runs_in_every_type_of_numbers(name: str, dtype: str, request: pytest.FixtureRequest) -> None:
     folder = request.getfixturevalue(name)
     model, exact = load(folder, dtype=dtype), load(folder)
@@ -231,7 +231,7 @@ def test_a_model_runs_in_every_type_of_numbers(name: str, dtype: str, request: p
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-@pytest.mark.parametrize("name", ["tiny_llama", "tiny_mixtral"])
+@pytest.mark.parametrize("name", ["tiny_llama", "tiny_hosted"])
 def test_a_model_in_half_precision_is_checked_as_it_runs_and_in_float32(
     name: str, dtype: str, request: pytest.FixtureRequest
 ) -> None:

@@ -132,8 +132,8 @@ def test_an_encoder_decoder_says_nothing_of_a_text_without_an_end() -> None:
 def test_most_families_have_a_case() -> None:
     without = {*FAMILIES} - {family for family, _ in classifiers()}
     assert without == {
-        "bart", "blenderbot", "codegen", "cohere", "cohere2", "fsmt", "gpt_neox_japanese", "granite", "m2m_100",
-        "marian", "mbart", "mvp", "pegasus", "plbart", "xglm",
+        "bart", "blenderbot", "codegen", "cohere", "cohere2", "ernie4_5", "fsmt", "gpt_neox_japanese", "granite",
+        "granitemoe", "m2m_100", "marian", "mbart", "mvp", "olmoe", "pegasus", "plbart", "xglm",
     }  # fmt: skip
 
 
@@ -153,7 +153,7 @@ def test_padding_at_the_end_is_not_the_last_token() -> None:
 
 
 def test_a_hosted_classifier() -> None:
-    model = made("MixtralForSequenceClassification", tiny.DECODER, num_local_experts=4, num_experts_per_tok=2)
+    model = made("JetMoeForSequenceClassification", tiny.DECODER, kv_channels=8)
     ours = attnviz.load((model, tokenizer()))
     assert ours.backend.name == "hosted"
     att = ours.attend(tiny.SENTENCE)
@@ -164,7 +164,7 @@ def test_a_hosted_classifier() -> None:
 
 
 def test_a_hosted_folder(tmp_path: Path) -> None:
-    model = made("MixtralForTokenClassification", tiny.DECODER, num_local_experts=4, num_experts_per_tok=2)
+    model = made("MiniMaxForTokenClassification", tiny.DECODER, layer_types=["full_attention"] * 3)
     ours = attnviz.load(tiny.save(tmp_path / "model", model))
     att = ours.attend(tiny.SENTENCE)
     assert att.backend == "hosted"

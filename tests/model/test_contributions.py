@@ -145,7 +145,7 @@ def test_what_has_no_such_sum_is_refused_and_what_can_be_measured_is_said(tmp_pa
     cases: list[tuple[attnviz.Model, str]] = [
         (attnviz.load((made("BertForSequenceClassification", small), tokenizer())), "more than one layer"),
         (attnviz.load(tiny.bert(tmp_path / "bert")), "no head that predicts"),
-        (attnviz.load(tiny.mixtral(tmp_path / "mixtral")), "transformers runs"),
+        (attnviz.load(tiny.hosted(tmp_path / "hosted")), "transformers runs"),
     ]
     for model, message in cases:
         with pytest.raises(UsageError, match=message) as error:
@@ -198,7 +198,7 @@ def test_maps_of_contributions_need_a_language_model(tmp_path: Path) -> None:
     cases: list[tuple[attnviz.Model, str]] = [
         (attnviz.load(tiny.bert(tmp_path / "bert")), "predicts no tokens"),
         (attnviz.load(tiny.t5(tmp_path / "t5")), "is an encoder–decoder"),
-        (attnviz.load(tiny.mixtral(tmp_path / "mixtral")), "transformers runs"),
+        (attnviz.load(tiny.hosted(tmp_path / "hosted")), "transformers runs"),
         (attnviz.load((made("LlamaForSequenceClassification", config), tokenizer())), "is a classifier"),
     ]
     for model, message in cases:

@@ -17,6 +17,7 @@ from attnviz.model.cost import measuring
 from attnviz.model.cost.estimates import AttentionBlock, Cost, ModelShape, estimate_cost, model_shape, visible_scores
 from attnviz.model.cost.measuring import measure_rates
 from attnviz.model.families import find_family
+from tests import tiny
 
 SMOLLM2 = {
     "model_type": "llama",
@@ -95,20 +96,27 @@ def test_an_encoder_decoder_pays_for_three_maps(tiny_t5: Path) -> None:
     assert found.seen == found.all_scores - 4 * 2 * 45
 
 
-def test_of_a_hosted_model_the_config_says_what_it_can(tiny_mixtral: Path) -> None:
-    checkpoint = open_checkpoint(tiny_mixtral)
+def test_of_a_hosted_model_the_config_says_what_it_can(tiny_hosted: Path) -> None:
+    checkpoint = open_checkpoint(tiny_hosted)
     made = overview.checkpoint_shape(checkpoint)
     assert made.stacks[0].blocks == (AttentionBlock(4, 2, 8, KeyWindow(right=0)),) * 3
     assert made.unknown == ()
     found = estimate_cost(made, 50)
-    # query and output, key and value; two of four experts with three matrices; the router
+    # query and output, key and value; an MLP; two of four experts and the shared one with three matrices, the router
+    experts = 3 * 3 * 32 * 16 + 4 * 32
+    assert found.linear_flops == 2 * 50 * (3 * (2 * 32 * 32 + 2 * 32 * 16) + 3 * 32 * 48 + 2 * experts)
+
+
+def test_of_experts_only_those_count_that_read_a_token() -> None:
+    shape = tiny.DECODER | {"model_type": "mixtral", "num_local_experts": 4, "num_experts_per_tok": 2}
+    found = estimate_cost(model_shape(find_family(shape).spec(shape)), 50)
     assert found.linear_flops == 2 * 50 * 3 * (2 * 32 * 32 + 2 * 32 * 16 + 2 * 3 * 32 * 48 + 4 * 32)
     assert found.seen == 3 * 4 * 50 * 51 // 2
 
 
-def test_what_a_config_does_not_say_is_said(tiny_mixtral: Path) -> None:
-    checkpoint = open_checkpoint(tiny_mixtral)
-    checkpoint.config["architectures"] = ["MixtralModel"]
+def test_what_a_config_does_not_say_is_said(tiny_hosted: Path) -> None:
+    checkpoint = open_checkpoint(tiny_hosted)
+    checkpoint.config["architectures"] = ["Dots1Model"]
     made = overview.checkpoint_shape(checkpoint)
     assert made.unknown == ("which keys a query sees: all are counted",)
     found = estimate_cost(made, 50)

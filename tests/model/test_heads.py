@@ -76,7 +76,7 @@ def test_a_t5_without_scales(tmp_path: Path) -> None:
     assert against_transformers(t5("MT5ForConditionalGeneration"), tmp_path) < 1e-10
 
 
-@pytest.mark.parametrize("save", [tiny.llama, tiny.mixtral, tiny.t5], ids=["native", "hosted", "encoder–decoder"])
+@pytest.mark.parametrize("save", [tiny.llama, tiny.hosted, tiny.t5], ids=["native", "hosted", "encoder–decoder"])
 @pytest.mark.parametrize("where", ["files", "memory"])
 def test_every_backend_gives_the_logits_of_the_next_token(save: Any, where: str, tmp_path: Path) -> None:
     save(tmp_path)

@@ -216,7 +216,7 @@ def test_what_takes_too_long_or_does_not_go_is_said(tmp_path: Path) -> None:
         model.attend(tiny.SENTENCE, weights="norms")
     with pytest.raises(InputError, match="rollout is made of the weights of all layers and heads"):
         model.observe(tiny.SENTENCE, weights="rollout")
-    hosted = attnviz.load(tiny.mixtral(tmp_path / "mixtral"))
+    hosted = attnviz.load(tiny.hosted(tmp_path / "hosted"))
     assert hosted.attend(tiny.SENTENCE, weights="rollout").measure == "rollout"
     with pytest.raises(UsageError, match="zeroing needs the layers of attnviz's own forward pass"):
         hosted.attend(tiny.SENTENCE, weights="zeroing")
@@ -238,7 +238,7 @@ def test_a_hosted_model_has_the_same_norms(family: str) -> None:
 
 
 def test_a_model_of_experts_has_norms(tmp_path: Path) -> None:
-    model = attnviz.load(tiny.mixtral(tmp_path / "mixtral"))
+    model = attnviz.load(tiny.hosted(tmp_path / "hosted"))
     att = model.attend(tiny.SENTENCE, weights="norm")
     assert (att.backend, att.measure) == ("hosted", "norm")
     assert model.attend(tiny.SENTENCE, weights="norm+heads").shape[1] == 1

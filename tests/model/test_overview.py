@@ -139,11 +139,11 @@ def test_a_head_is_tied_where_the_checkpoint_has_no_other(tiny_t5: Path, tmp_pat
     assert plan_of(tmp_path).facts["head"] == "a matrix of its own"
 
 
-def test_a_hosted_model_is_described_by_what_its_config_says(tiny_mixtral: Path) -> None:
-    found = plan_of(tiny_mixtral)
-    assert (found.model_type, found.backend) == ("mixtral", "hosted")
-    assert "no forward pass of its own for models of type 'mixtral'" in found.reason
-    count = sum(tensor.numel() for tensor in load_file(tiny_mixtral / "model.safetensors").values())
+def test_a_hosted_model_is_described_by_what_its_config_says(tiny_hosted: Path) -> None:
+    found = plan_of(tiny_hosted)
+    assert (found.model_type, found.backend) == ("dots1", "hosted")
+    assert "no forward pass of its own for models of type 'dots1'" in found.reason
+    count = sum(tensor.numel() for tensor in load_file(tiny_hosted / "model.safetensors").values())
     assert found.facts == {
         "layers": "3",
         "heads": "4",
@@ -177,9 +177,9 @@ def test_a_damaged_config_is_an_error(tiny_bert: Path) -> None:
         plan_of(tiny_bert, num_hidden_layers=0)
 
 
-def test_a_plan_reads_no_weights(tiny_llama: Path, tiny_mixtral: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plan_reads_no_weights(tiny_llama: Path, tiny_hosted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("attnviz.checkpoint.files.Safetensors.__getitem__", lambda *_: pytest.fail("a tensor was read"))
-    assert [plan_of(folder).backend for folder in (tiny_llama, tiny_mixtral)] == ["native", "hosted"]
+    assert [plan_of(folder).backend for folder in (tiny_llama, tiny_hosted)] == ["native", "hosted"]
 
 
 def test_the_text_part_of_a_config_is_read_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,10 +197,10 @@ def test_every_family_has_a_row_with_its_aliases_and_a_word_on_it() -> None:
     assert listed == ALIASES
 
 
-def test_a_pickle_is_counted_too(tmp_path: Path, tiny_mixtral: Path) -> None:
-    shutil.copytree(tiny_mixtral, tmp_path, dirs_exist_ok=True)
+def test_a_pickle_is_counted_too(tmp_path: Path, tiny_hosted: Path) -> None:
+    shutil.copytree(tiny_hosted, tmp_path, dirs_exist_ok=True)
     tiny.to_pickle(tmp_path)
-    (tmp_path / "config.json").write_bytes((tiny_mixtral / "config.json").read_bytes())
+    (tmp_path / "config.json").write_bytes((tiny_hosted / "config.json").read_bytes())
     found = plan_of(tmp_path)
     assert found.backend == "hosted"
     assert "parameters" in found.facts

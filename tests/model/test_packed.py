@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from attnviz.attention.kernel import Observer
+from attnviz.attention.kernel import Observer, hide, to_weights
 from attnviz.attention.observers import Weights
 from attnviz.attention.packs import Group
 from attnviz.attention.window import KeyWindow
@@ -22,7 +22,9 @@ LENGTHS = (1, 4, 4, 9, 30)
 
 
 @pytest.fixture(
-    scope="module", params=[("bert", "sentence pairs (token types)"), ("llama", "grouped queries")], ids=str
+    scope="module",
+    params=[("bert", "sentence pairs (token types)"), ("llama", "grouped queries"), ("gpt_oss", "sinks in windows")],
+    ids=str,
 )
 def network(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Network:
     return saved(make(CASES[request.param], torch.float64), tmp_path_factory.mktemp("variant"), torch.float64)
@@ -39,11 +41,10 @@ def packed(network: Network, ids: Sequence[Sequence[int]], types: Sequence[Seque
     """The weights (H, n, n) of each document, by layer."""
     found: list[dict[int, Tensor]] = [{} for _ in ids]
 
-    def see(layer: int, window: KeyWindow, group: Group, scores: Tensor) -> None:
+    def see(layer: int, window: KeyWindow, group: Group, scores: Tensor, sinks: Tensor | None) -> None:
         at = torch.arange(group.length)
-        if window.right == 0:
-            scores.masked_fill_(at > at[:, None], -torch.inf)
-        torch.softmax(scores, dim=-1, out=scores)
+        hide(scores, at, at, window, 0, 0)
+        to_weights(scores, sinks)
         for i in range(group.count):
             found[group.first + i][layer] = scores[i].clone()
 
@@ -65,7 +66,7 @@ def test_the_last_layer_needs_only_its_queries_and_keys(network: Network) -> Non
     """In a pack, and for one text without observers of hidden states; the weights stay the same."""
     ids, types = inputs(network)
     last = f"layers.{len(network.spec.layers) - 1}."
-    needed = ("attention.query.", "attention.key.", "attention.norm.")
+    needed = ("attention.query.", "attention.key.", "attention.norm.", "attention.sinks")
     fewer = {
         name: tensor
         for name, tensor in network.tensors.items()

@@ -116,7 +116,7 @@ def test_what_a_model_wrote_has_scores(tmp_path: Path) -> None:
 
 
 def test_a_hosted_model(tmp_path: Path) -> None:
-    model = attnviz.load(tiny.mixtral(tmp_path))
+    model = attnviz.load(tiny.hosted(tmp_path))
     att = model.attend(tiny.SENTENCE, neurons=True)
     assert att.backend == "hosted"
     np.testing.assert_allclose(softmax(att), att.weights, atol=2e-6)
@@ -127,7 +127,7 @@ def test_a_hosted_model(tmp_path: Path) -> None:
 def test_a_sink_takes_its_share_of_what_the_logits_make() -> None:
     case = CASES["gpt-oss with sinks and windows"]
     att = attnviz.load((made(case.name, case.config), tokenizer())).attend(tiny.SENTENCE, neurons=True)
-    assert att.backend == "hosted"
+    assert att.backend == "native"
     assert att.weights.sum(-1).min() < 0.5
     np.testing.assert_allclose(softmax(att) * att.weights.sum(-1, keepdims=True), att.weights, atol=2e-6)
     page = text_page([replay(att)])

@@ -36,6 +36,8 @@ from attnviz.model.native import weights
 from attnviz.model.native.backend import Native
 from attnviz.model.native.forward import Network
 from tests import tiny
+from tests.model.parity import make, network_of, saved
+from tests.model.variants import all_variants
 
 Tensors = dict[str, torch.Tensor]
 QUERY = "encoder.layer.1.attention.self.query.weight"
@@ -247,3 +249,23 @@ def test_tables_of_sines_are_read_where_a_checkpoint_has_them(
     assert {part for part, name in names.items() if name in tensors} == {*stacks}
     assert model.backend.unread == ()
     assert model.check("the bank", target="the loan").max_abs_diff < 1e-5
+
+
+@pytest.mark.parametrize("family", ["mixtral", "qwen2_moe", "qwen3_moe", "olmoe", "phimoe", "granitemoe"])
+def test_experts_are_read_from_a_tensor_of_each_and_from_one_of_all(family: str, tmp_path: Path) -> None:
+    """transformers keeps one tensor of all experts, and saves one of each (Granite's are one of all in both)."""
+    model = make(all_variants()[family, "with a tied head"], torch.float32)
+    apart = saved(model, tmp_path, torch.float32).tensors
+    config = json.loads((tmp_path / "config.json").read_text())
+    kept = network_of(config, model.state_dict(), torch.float32).tensors
+    assert apart.keys() == kept.keys()
+    for name, tensor in kept.items():
+        torch.testing.assert_close(apart[name], tensor, rtol=0, atol=0, msg=name)
+
+
+def test_experts_of_another_number_are_refused(tmp_path: Path) -> None:
+    model = make(all_variants()["granitemoe", "grouped queries"], torch.float32)
+    saved(model, tmp_path, torch.float32)
+    config = json.loads((tmp_path / "config.json").read_text())
+    with pytest.raises(ModelError, match="has the shape"):
+        network_of(config | {"num_local_experts": 4}, model.state_dict(), torch.float32)

@@ -27,7 +27,7 @@ from tests import tiny
 from tests.cli.conftest import Run
 
 TEXT = "The bank approved the loan."
-BOTH = ("tiny_llama", "tiny_mixtral")
+BOTH = ("tiny_llama", "tiny_hosted")
 """A model that is run natively, and one that is hosted."""
 Patch = pytest.MonkeyPatch
 
@@ -50,9 +50,9 @@ def caught(run: Run, request: pytest.FixtureRequest) -> Callable[..., None]:
 
 @pytest.mark.parametrize(
     ("model", "more"),
-    [("tiny_llama", ("--dtype", "bfloat16")), ("tiny_mixtral", ("--dtype", "float16"))]
+    [("tiny_llama", ("--dtype", "bfloat16")), ("tiny_hosted", ("--dtype", "float16"))]
     + [("tiny_bert", ("--dtype", "float16")), ("tiny_t5", ("--dtype", "bfloat16"))]
-    + [(model, ("--generate", 3)) for model in ("tiny_llama", "tiny_t5", "tiny_mixtral")],
+    + [(model, ("--generate", 3)) for model in ("tiny_llama", "tiny_t5", "tiny_hosted")],
     ids=str,
 )
 def test_what_is_right_passes(model: str, more: tuple[object, ...], run: Run, request: pytest.FixtureRequest) -> None:
@@ -74,7 +74,7 @@ def attention(patch: Patch, wrong: Callable[..., Any]) -> None:
 # The record after the run
 
 
-@pytest.mark.parametrize("model", ["tiny_t5", "tiny_mixtral"])
+@pytest.mark.parametrize("model", ["tiny_t5", "tiny_hosted"])
 def test_mutation_two_heads_are_swapped_in_the_record_after_the_run(
     model: str, caught: Callable[..., None], monkeypatch: Patch
 ) -> None:
@@ -208,7 +208,7 @@ def test_mutation_later_keys_are_seen(model: str, caught: Callable[..., None], m
 def test_mutation_a_window_is_one_key_wider(
     kind: str, caught: Callable[..., None], monkeypatch: Patch, tmp_path: Path
 ) -> None:
-    folder = tiny.mixtral(tmp_path, sliding_window=4) if kind == "hosted" else tiny.mistral(tmp_path, sliding_window=4)
+    folder = tiny.hosted(tmp_path, sliding_window=4) if kind == "hosted" else tiny.mistral(tmp_path, sliding_window=4)
 
     def wrong(right: Any, *qkv: Tensor, window: KeyWindow, **facts: Any) -> Any:
         behind = None if window.left is None else window.left + 1
@@ -229,7 +229,7 @@ def test_mutation_a_mask_of_transformers_is_read_wrongly(
         return replace(found, window=KeyWindow(None, found.window.right))
 
     monkeypatch.setattr(masks, "visibility_of_rows", wrong)
-    caught(tiny.mixtral(tmp_path, sliding_window=4))
+    caught(tiny.hosted(tmp_path, sliding_window=4))
 
 
 def test_mutation_the_angles_have_another_base(caught: Callable[..., None], monkeypatch: Patch) -> None:

@@ -56,7 +56,7 @@ def show(request: pytest.FixtureRequest, run: Run) -> Callable[[str], int]:
     def show(backend: str) -> int:
         if backend == "windows":
             return run("show", WINDOWS, "--windows").code
-        model = request.getfixturevalue({"native": "tiny_llama", "hosted": "tiny_mixtral"}[backend])
+        model = request.getfixturevalue({"native": "tiny_llama", "hosted": "tiny_hosted"}[backend])
         return run("show", TEXT, "--model", model).code
 
     return show
@@ -146,7 +146,7 @@ def test_mutation_of_a_survey(
 ) -> None:
     """An observation is spoiled before it is checked."""
     if backend not in judges:
-        names = {"native": "tiny_llama", "hosted": "tiny_mixtral", "windows": "tiny_bert"}
+        names = {"native": "tiny_llama", "hosted": "tiny_hosted", "windows": "tiny_bert"}
         model = load(request.getfixturevalue(names[backend]))
         found = model.observe(WINDOWS if backend == "windows" else TEXT, windows=backend == "windows")
         judges[backend] = model, found, Judge(model.checkpoint)
@@ -163,7 +163,7 @@ DOCUMENTS = [
 ]
 
 
-MODELS = ("tiny_bert", "tiny_mixtral", "tiny_t5")
+MODELS = ("tiny_bert", "tiny_hosted", "tiny_t5")
 
 
 @pytest.fixture
@@ -235,7 +235,7 @@ def checkers() -> dict[tuple[str, str], tuple[Checker, DocumentResult]]:
     return {}
 
 
-PATHS = [("packs", "tiny_llama"), ("long", "tiny_llama"), ("packs", "tiny_mixtral"), ("long", "tiny_bert")]
+PATHS = [("packs", "tiny_llama"), ("long", "tiny_llama"), ("packs", "tiny_hosted"), ("long", "tiny_bert")]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@
 what each array is; the tests hold one to the other. numba takes long to compile its own numpy: there are plain loops.
 """
 
-# Its imports, for numba's cache: 4b22446c0149
+# Its imports, for numba's cache: 245221e5c453
 from __future__ import annotations
 
 from typing import Any

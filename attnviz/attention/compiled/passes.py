@@ -58,10 +58,11 @@ def weigh(
 
 
 @njit(**PLAIN)  # type: ignore[untyped-decorator]
-def weigh_pack(a: Any, first: int, window: Any, starts: Any, about: Any, sums: Any) -> None:
+def weigh_pack(a: Any, first: int, window: Any, sinks: Any, starts: Any, about: Any, sums: Any) -> None:
     """Turn the scores ``a`` (B, H, n, width) of the documents from ``first`` on into weights, and add to ``sums``.
 
-    ``starts`` says where the documents begin among the tokens of their pack, of which ``about`` and ``sums`` are.
+    ``starts`` says where the documents begin among the tokens of their pack, of which ``about`` and ``sums`` are;
+    ``sinks`` are those of ``weigh``.
     """
     count, heads, n, width = a.shape
     shares, flags, before, begins, ends, text = about
@@ -73,7 +74,7 @@ def weigh_pack(a: Any, first: int, window: Any, starts: Any, about: Any, sums: A
         at = shares, flags[tokens], before[tokens], begins, ends, text[start : start + width]
         for h in range(heads):
             _add_rows(
-                rows, (b * heads + h) * n * width, (n, n, width), window, (0, 0, 0), _hidden, at,
+                rows, (b * heads + h) * n * width, (n, n, width), window, (0, 0, 0), sinks[h], at,
                 scalars[h, first + b], received[h, start:], own[h], firsts[h], diagonals[h, 2 * start :],
                 counts[h, 2 * start :], n - 1,
             )  # fmt: skip

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from attnviz.attention.arrays import sink_scores
 from attnviz.attention.block_sizes import LANES
-from attnviz.attention.compiled import HIDDEN
 from attnviz.attention.figures import Figures, figures, profile
 from attnviz.attention.sums import Sums, add, add_received, shares_of_spread
 from attnviz.attention.texts import Texts
@@ -128,7 +128,7 @@ class _Part(Observer):
         width, low = tile.weights.stride(1), tile.key
         received, own = (np.zeros((h, size), np.float32) for size in (width, width if texts.passages else 0))
         diagonals = np.zeros((h, n + width + LANES), np.float32)
-        given = np.full(h, HIDDEN, np.float32) if sinks is None else sinks.float().clamp(min=HIDDEN).numpy()
+        given = sink_scores(sinks, h)
         zero = int(texts.zeros[0])
         if not run_loop(
             passes.weigh, scores.numpy(), (h, n, m, width), tile.window.ends, (tile.query, low, tile.own), given,

@@ -185,9 +185,9 @@ class Config:
             raise ModelError(f"config.json: {name} is {short(value)}, expected one for each of {len(default)} layers")
         return value
 
-    def window(self) -> KeyWindow:
+    def window(self, default: int | None = None) -> KeyWindow:
         """Return the window of all layers of a decoder: ``sliding_window`` keys, or all earlier ones."""
-        window = self.optional("sliding_window")
+        window = self.optional("sliding_window", default)
         return KeyWindow(window - 1, 0) if window else CAUSAL
 
     def upper_windows(self, count: int) -> tuple[KeyWindow, ...]:
@@ -199,6 +199,13 @@ class Config:
             window = None
         kinds = ["sliding_attention" if window and i >= below else "full_attention" for i in range(count)]
         return self.layer_windows(window, kinds)
+
+    def experts(self, name: str, count: int, chosen: int) -> tuple[int, int]:
+        """Return how many experts there are, by the attribute ``name``, and how many of them read a token."""
+        count, chosen = self.size(name, count), self.size("num_experts_per_tok", chosen)
+        if chosen > count:
+            raise ModelError(f"config.json: num_experts_per_tok is {chosen}, of {count} experts")
+        return count, chosen
 
     def only(self, name: str, allowed: Any) -> None:
         """Refuse any value but ``allowed``: transformers ignores the attribute, so that it would run another model."""

@@ -7,12 +7,15 @@ from collections.abc import Callable, Iterable
 
 from attnviz.model.architecture.shapes import tensor_shapes
 from attnviz.model.architecture.spec import (
+    MLP,
     ALiBi,
     AttentionSpec,
     BranchNorm,
     Disentangled,
+    Experts,
     GatedMLP,
     LayerNorm,
+    LayerSpec,
     Learned,
     ParallelNorm,
     PostNorm,
@@ -51,28 +54,27 @@ def parameters(spec: Spec) -> int:
 
 
 def _stack(spec: Spec) -> dict[str, str]:
-    mlp = spec.layers[0].mlp
     shared = f", {len(set(spec.stored))} stored and shared" if spec.stored else ""
     facts = {
         "layers": f"{len(spec.layers)}{shared}",
-        "heads": _of_all(spec, _heads),
+        "heads": _of_all(spec, lambda layer: _heads(layer.attention)),
         "width": f"{spec.width:,}",
-        "sees": _of_all(spec, _window),
-        "position": _of_all(spec, lambda attention: _position(spec, attention)),
-        "scores": _of_all(spec, _scores),
+        "sees": _of_all(spec, lambda layer: _window(layer.attention)),
+        "position": _of_all(spec, lambda layer: _position(spec, layer.attention)),
+        "scores": _of_all(spec, lambda layer: _scores(layer.attention)),
         "norms": _norms(spec),
-        "MLP": f"{'gated ' if isinstance(mlp, GatedMLP) else ''}{mlp.activation}, {mlp.size:,} units",
+        "MLP": _of_all(spec, lambda layer: _experts(layer.mlp) if isinstance(layer.mlp, Experts) else _mlp(layer.mlp)),
     }
     if spec.limit:
         facts["limit"] = f"{spec.limit:,} tokens"
     return {name: words for name, words in facts.items() if words}
 
 
-def _of_all(spec: Spec, say: Callable[[AttentionSpec], str]) -> str:
-    """Return what ``say`` returns for the attention of all layers; if it differs, for which layers."""
+def _of_all(spec: Spec, say: Callable[[LayerSpec], str]) -> str:
+    """Return what ``say`` returns for all layers; if it differs, for which layers."""
     said: dict[str, list[int]] = {}
     for number, layer in enumerate(spec.layers):
-        said.setdefault(say(layer.attention), []).append(number)
+        said.setdefault(say(layer), []).append(number)
     if len(said) == 1:
         return next(iter(said))
     return "; ".join(f"{words or 'none'} in layers {join_ranges(numbers)}" for words, numbers in said.items())
@@ -93,6 +95,15 @@ def _heads(attention: AttentionSpec) -> str:
     keys = attention.kv_heads
     shared = "" if keys == attention.heads else f", {keys} key-value head{'s' if keys > 1 else ''}"
     return f"{attention.heads} of size {attention.head_size}{shared}"
+
+
+def _mlp(mlp: MLP | GatedMLP) -> str:
+    return f"{'gated ' if isinstance(mlp, GatedMLP) else ''}{mlp.activation}, {mlp.size:,} units"
+
+
+def _experts(experts: Experts) -> str:
+    shared = f", and one of {experts.shared.size:,} units that reads all" if experts.shared else ""
+    return f"{experts.chosen} of {experts.count} experts for each token, each {_mlp(experts.expert)}{shared}"
 
 
 def _window(attention: AttentionSpec) -> str:
@@ -129,6 +140,8 @@ def _scores(attention: AttentionSpec) -> str:
         parts.append(f"soft cap {attention.softcap:g}")
     if attention.qk_norm:
         parts.append("queries and keys normed")
+    if attention.sinks:
+        parts.append("a learned sink in each softmax")
     if attention.clip:
         parts.append(f"queries, keys and values within ±{attention.clip:g}")
     return ", ".join(parts)

@@ -39,6 +39,7 @@ def rotary(
     scaled: bool = True,
     interleaved: bool = False,
     spellings: Mapping[str, str] | None = None,
+    magnitudes: bool = False,
 ) -> Rotary:
     """Return the rotary positions for heads of ``head_size``.
 
@@ -54,6 +55,7 @@ def rotary(
         scaled: whether the older ``rope_scaling`` applies to these layers.
         interleaved: whether neighbouring dimensions form pairs.
         spellings: other names that the family uses for scalings.
+        magnitudes: whether LongRoPE says its attention factor as ``short_mscale`` and ``long_mscale``.
     """
     said = _said(config, kind, scaled)
     base = _number(said, "rope_theta", config.number(theta_name, theta))
@@ -63,6 +65,11 @@ def rotary(
     name = (spellings or {}).get(name, name)
     if name not in _KNOWN:
         raise UnsupportedModel(f"config.json: rope_type is {short(name)}; our forward pass knows {', '.join(_KNOWN)}")
+    if magnitudes and name == "longrope":
+        near, far = (_number(said, which) for which in ("short_mscale", "long_mscale"))
+        if near != far:
+            raise UnsupportedModel(f"config.json: short_mscale is {near:g}, long_mscale {far:g}")
+        said["attention_factor"] = near
     unknown = {key for key, value in said.items() if value is not None} - {*_KNOWN[name], *_IDLE}
     if kind is not None and said.get("truncate") is False:  # transformers does not read it there, and truncates
         unknown.add("truncate")

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from attnviz.model.architecture.spec import (
+    MLP,
     AttentionSpec,
     Disentangled,
     Embedding,
+    Experts,
     GatedMLP,
     LayerNorm,
     LayerSpec,
@@ -86,13 +88,15 @@ def _embedding(spec: Embedding, width: int) -> Iterator[tuple[str, TensorShape]]
 
 
 def _layer(at: str, layer: LayerSpec, width: int) -> Iterator[tuple[str, TensorShape]]:
-    inner, bias, norms = layer.mlp.size, layer.mlp.bias, layer.norms
+    norms = layer.norms
     yield from _attention(f"{at}.attention", layer.attention, width)
     if layer.cross:
         yield from _attention(f"{at}.cross", layer.cross, width)
-    for name in ("up", "gate") if isinstance(layer.mlp, GatedMLP) else ("up",):
-        yield from _linear(f"{at}.mlp.{name}", inner, width, bias)
-    yield from _linear(f"{at}.mlp.down", width, inner, bias)
+    yield from (
+        _experts(f"{at}.mlp", layer.mlp, width)
+        if isinstance(layer.mlp, Experts)
+        else _mlp(f"{at}.mlp", layer.mlp, width)
+    )
     if layer.convolution:
         yield f"{at}.convolution.weight", (width, width // layer.convolution.groups, layer.convolution.size)
         yield f"{at}.convolution.bias", (width,)
@@ -108,12 +112,30 @@ def _layer(at: str, layer: LayerSpec, width: int) -> Iterator[tuple[str, TensorS
             yield from _norm(f"{at}.{part}.norm_after", norms.norm, (width,))
 
 
+def _mlp(at: str, spec: MLP | GatedMLP, width: int) -> Iterator[tuple[str, TensorShape]]:
+    for name in ("up", "gate") if isinstance(spec, GatedMLP) else ("up",):
+        yield from _linear(f"{at}.{name}", spec.size, width, spec.bias)
+    yield from _linear(f"{at}.down", width, spec.size, spec.bias)
+
+
+def _experts(at: str, spec: Experts, width: int) -> Iterator[tuple[str, TensorShape]]:
+    yield from _linear(f"{at}.router", spec.count, width, spec.bias)
+    for name, shape in _mlp(f"{at}.experts", spec.expert, width):
+        yield name, (spec.count, *shape)
+    if spec.shared:
+        yield from _mlp(f"{at}.shared", spec.shared, width)
+    if spec.gated:
+        yield f"{at}.shared_gate.weight", (1, width)
+
+
 def _attention(at: str, spec: AttentionSpec, width: int) -> Iterator[tuple[str, TensorShape]]:
     queries, keys = spec.heads * spec.head_size, spec.kv_heads * spec.head_size
     yield from _linear(f"{at}.query", queries, width, spec.bias)
     yield from _linear(f"{at}.key", keys, width, spec.bias and spec.key_bias)
     yield from _linear(f"{at}.value", keys, width, spec.bias)
     yield from _linear(f"{at}.output", width, queries, spec.output_bias)
+    if spec.sinks:
+        yield f"{at}.sinks", (spec.heads,)
     if spec.qk_norm:
         for name, heads in (("query", spec.heads), ("key", spec.kv_heads)):
             yield from _norm(f"{at}.{name}_norm", spec.qk_norm.norm, _normed(spec.qk_norm, heads, spec.head_size))

@@ -16,7 +16,7 @@ from attnviz.attention.block_sizes import TILE, TOGETHER
 from attnviz.attention.window import EVERYTHING, KeyWindow
 from attnviz.model.architecture.description import parameters
 from attnviz.model.architecture.shapes import tensor_shapes
-from attnviz.model.architecture.spec import AttentionSpec, Spec
+from attnviz.model.architecture.spec import AttentionSpec, Experts, Spec
 
 LINKS_PER_QUERY = 8
 """How many links ``Units`` keeps of each query."""
@@ -128,11 +128,21 @@ def model_shape(spec: Spec) -> ModelShape:
 
 
 def _stack(spec: Spec) -> Stack:
+    shapes = tensor_shapes(spec)
     sizes = {
         name: math.prod(size)
-        for name, size in tensor_shapes(spec).items()
-        if len(size) == 2 and name.startswith(("layers.", "embed.project", "project.")) and "relative" not in name
+        for name, size in shapes.items()
+        if len(size) == 2
+        and name.endswith("weight")
+        and name.startswith(("layers.", "embed.project", "project."))
+        and "relative" not in name
     }
+    for i, layer in enumerate(spec.layers):
+        if isinstance(layer.mlp, Experts):  # of its experts only the chosen read a token
+            part = {name: size for name, size in shapes.items() if name.startswith(f"layers.{i}.mlp.experts.")}
+            sizes[f"layers.{i}.mlp.experts"] = (
+                sum(math.prod(size) for size in part.values() if len(size) == 3) * layer.mlp.chosen // layer.mlp.count
+            )
     remembered = sum(size for name, size in sizes.items() if ".cross.key" in name or ".cross.value" in name)
     blocks = [_block(layer.attention) for layer in spec.layers]
     blocks += [_block(layer.cross, "cross") for layer in spec.layers if layer.cross]

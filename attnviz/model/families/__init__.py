@@ -12,15 +12,17 @@ several, cut by ``weights.take``:
 - ``….groups``: of each key-value head the queries of its query heads, its key and its value;
 - ``….quarters``: of each quarter of the heads the queries, the values and the keys;
 - ``….gate_up``: the gate, then the rest;
+- ``….gate_up_pairs``: of each unit its gate, then its rest;
+- ``….experts.…``: of all experts, in the first axis;
 - ``….T`` at the end: the matrix is stored transposed.
 
-Of their names, a second ``{}`` is the head: the tensors of all heads are one of ours.
+Of their names, a second ``{}`` is the head or the expert: the tensors of all of them are one of ours.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,12 +31,13 @@ from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.spec import Classifier, Dense, Spec
 
 FAMILIES = (
-    "albert", "bart", "bert", "blenderbot", "bloom", "codegen", "cohere", "cohere2", "deberta", "deberta-v2",
-    "distilbert", "electra", "falcon", "fsmt", "gemma", "gemma2", "gemma3_text", "glm", "gpt2", "gpt_neo", "gpt_neox",
-    "gpt_neox_japanese", "gptj", "granite", "helium", "ibert", "llama", "luke", "m2m_100", "marian", "mbart",
-    "megatron-bert", "modernbert", "mpnet", "mpt", "mvp", "nemotron", "olmo", "olmo2", "olmo3", "openai-gpt", "opt",
-    "pegasus", "phi", "phi3", "plbart", "qwen2", "qwen3", "rembert", "roberta", "stablelm", "starcoder2",
-    "t5", "umt5", "xglm",
+    "albert", "arcee", "bart", "bert", "blenderbot", "bloom", "codegen", "cohere", "cohere2", "data2vec-text",
+    "deberta", "deberta-v2", "distilbert", "electra", "ernie4_5", "exaone4", "falcon", "fsmt", "gemma", "gemma2",
+    "gemma3_text", "glm", "glm4", "gpt2", "gpt_neo", "gpt_neox", "gpt_neox_japanese", "gpt_oss", "gptj", "granite",
+    "granitemoe", "helium", "ibert", "llama", "luke", "m2m_100", "marian", "mbart", "megatron-bert", "mixtral",
+    "modernbert", "mpnet", "mpt", "mvp", "nemotron", "olmo", "olmo2", "olmo3", "olmoe", "openai-gpt", "opt",
+    "pegasus", "phi", "phi3", "phimoe", "plbart", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "rembert", "roberta",
+    "stablelm", "starcoder2", "t5", "umt5", "xglm",
 )  # fmt: skip
 
 ALIASES: Mapping[str, str] = {
@@ -156,6 +159,25 @@ LAYER_NORM_NAMES: Names = {
     **both("norm", "norm"),
 }
 """The names of norms with biases in such decoders."""
+
+
+def expert_names(at: str, ours: str = "gate", theirs: Sequence[str] = ("gate_proj", "up_proj", "down_proj")) -> Names:
+    """The names of router and experts: one tensor of all experts, and one of each, as on the Hub.
+
+    Args:
+        at: where they are in the checkpoint.
+        ours: what the router is called there.
+        theirs: what the matrices of one expert are called.
+    """
+    gate, up, down = theirs
+    return {
+        f"{at}.{ours}.weight": "layers.{}.mlp.router.weight",
+        f"{at}.experts.{{}}.{gate}.weight": "layers.{}.mlp.experts.gate.weight",
+        f"{at}.experts.{{}}.{up}.weight": "layers.{}.mlp.experts.up.weight",
+        f"{at}.experts.{{}}.{down}.weight": "layers.{}.mlp.experts.down.weight",
+        f"{at}.experts.gate_up_proj": "layers.{}.mlp.experts.gate_up.weight",
+        f"{at}.experts.down_proj": "layers.{}.mlp.experts.down.weight",
+    }
 
 
 def names_without(names: Names, *parts: str) -> Names:

@@ -92,7 +92,8 @@ class Network(Sublayers):
             q, k = past.take(at)
             if not any(observer.wants(i, self.kind) for observer in observers):
                 continue
-            run.attend(i, self.kind, layer.attention, q, k, None, self._biases(at, layer.attention, table))
+            spec = layer.attention
+            run.attend(i, self.kind, spec, q, k, None, self._biases(at, spec, table), self._sinks(at, spec))
             last = torch.cat((q.flatten(), k.flatten()))
         return last
 
@@ -247,7 +248,7 @@ class Network(Sublayers):
         if v is not None:
             for observer in valued:
                 observer.see_values(i, self.kind, self._values(at, v))
-        context = run.attend(i, self.kind, spec, q, k, v, self._biases(at, spec, table))
+        context = run.attend(i, self.kind, spec, q, k, v, self._biases(at, spec, table), self._sinks(at, spec))
         return torch.cat((q.flatten(), k.flatten())) if shown else self._linear(f"{at}.output", context)
 
     def _values(self, at: str, v: Tensor) -> Values:

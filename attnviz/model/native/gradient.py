@@ -34,7 +34,15 @@ class Traced(Run):
         self.weights: dict[tuple[Kind, int], Tensor] = {}
 
     def attend(
-        self, layer: int, kind: Kind, spec: AttentionSpec, q: Tensor, k: Tensor, v: Tensor | None, biases: Biases | None
+        self,
+        layer: int,
+        kind: Kind,
+        spec: AttentionSpec,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor | None,
+        biases: Biases | None,
+        sinks: Tensor | None = None,
     ) -> Tensor:
         """As any run, (T, H·D), by the definition of the kernel."""
         if v is None:
@@ -43,7 +51,7 @@ class Traced(Run):
         grouped = (q.to(exact) * spec.scale).reshape(spec.kv_heads, -1, q.shape[-1])  # (H, N, D) → (G, H/G·N, D)
         scores = (grouped @ k.to(exact).mT).view(spec.heads, q.shape[1], -1)
         window = EVERYTHING if kind == "cross" else spec.window
-        weights = weights_of(scores, self.positions, biases(q, k) if biases else None, spec.softcap, window)
+        weights = weights_of(scores, self.positions, biases(q, k) if biases else None, spec.softcap, window, sinks)
         changed = at_layer(self.interventions, layer, kind)
         weights = weights.clone() if changed else weights
         for each in changed:

@@ -24,8 +24,8 @@ from attnviz.model.architecture.spec import AttentionSpec, Learned, Rotary, Sinu
 from attnviz.model.native.forward import Network
 from attnviz.model.native.run import Biases, Run
 
-See = Callable[[int, KeyWindow, "Group", Tensor], None]
-"""(layer, its reach, documents, their scores (B, H, n, n)) → turns these into weights, in their place."""
+See = Callable[[int, KeyWindow, "Group", Tensor, Tensor | None], None]
+"""(layer, its reach, documents, their scores (B, H, n, n), sinks (H,)) → turns these into weights, in their place."""
 
 
 def pack(lengths: Sequence[int], workers: int = 1) -> list[list[int]]:
@@ -98,7 +98,15 @@ class Packed(Run):
         return cos, sin
 
     def attend(
-        self, layer: int, kind: Kind, spec: AttentionSpec, q: Tensor, k: Tensor, v: Tensor | None, biases: Biases | None
+        self,
+        layer: int,
+        kind: Kind,
+        spec: AttentionSpec,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor | None,
+        biases: Biases | None,
+        sinks: Tensor | None = None,
     ) -> Tensor:
         """As of one text, (T, H·D), of each document by itself; without ``v`` (T, 0)."""
         del kind
@@ -108,7 +116,7 @@ class Packed(Run):
         for whole in self._groups:
             for group in whole.parts(max(1, PACK_CELLS // (spec.heads * whole.length**2))):
                 scores = self._scores(spec, group, q, k, biases, products)
-                self._see(layer, spec.window, group, scores)
+                self._see(layer, spec.window, group, scores, sinks)
                 if v is None:
                     continue
                 if products:

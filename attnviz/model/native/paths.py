@@ -246,7 +246,15 @@ class Paths(Variants):
         return 2 * len(self.active)
 
     def attend(
-        self, layer: int, kind: Kind, spec: AttentionSpec, q: Tensor, k: Tensor, v: Tensor | None, biases: Biases | None
+        self,
+        layer: int,
+        kind: Kind,
+        spec: AttentionSpec,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor | None,
+        biases: Biases | None,
+        sinks: Tensor | None = None,
     ) -> Tensor:
         """As of one text, (B·2·T, H·D): both streams get what the real one's heads read, some of it in the shadow."""
         if v is None:
@@ -254,7 +262,7 @@ class Paths(Variants):
         shared = kind == "cross" and not self._own
         queries = self._read(layer, kind, "query", q)
         keys, values = (k, v) if shared else (self._read(layer, kind, "key", k), self._read(layer, kind, "value", v))
-        real = super().attend(layer, kind, spec, queries, keys, values, biases)
+        real = super().attend(layer, kind, spec, queries, keys, values, biases, sinks)
         both = real.view(len(self.active), 1, len(self.positions), -1).repeat(1, 2, 1, 1)
         sender = self._sender
         if (sender.kind, sender.layer) == (kind, layer):

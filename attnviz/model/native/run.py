@@ -97,9 +97,17 @@ class Run:
         return position.rotary_factors(rotary, self.positions, dtype)
 
     def attend(
-        self, layer: int, kind: Kind, spec: AttentionSpec, q: Tensor, k: Tensor, v: Tensor | None, biases: Biases | None
+        self,
+        layer: int,
+        kind: Kind,
+        spec: AttentionSpec,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor | None,
+        biases: Biases | None,
+        sinks: Tensor | None = None,
     ) -> Tensor:
-        """Return the context (T, H·D) of the queries ``q`` (H, T, D) over ``k`` and ``v`` (G, M, D).
+        """Return the context (T, H·D) of the queries ``q`` (H, T, D) over ``k``, ``v`` (G, M, D) and ``sinks`` (H,).
 
         Without ``v`` the weights are only shown to the observers; the result is (T, 0).
         """
@@ -111,6 +119,7 @@ class Run:
             window=EVERYTHING if kind == "cross" else spec.window,
             bias=biases(q, k) if biases else None,
             softcap=spec.softcap,
+            sinks=sinks,
             first=self.first,
             layer=layer,
             kind=kind,

@@ -19,8 +19,10 @@ from attnviz.model.architecture.spec import (
     AttentionSpec,
     Convolution,
     Disentangled,
+    Experts,
     GatedMLP,
     LayerNorm,
+    NearBest,
     Norm,
     RelativeBuckets,
 )
@@ -68,14 +70,13 @@ class Sublayers:
 
     def _heads(self, at: str, spec: AttentionSpec, heads: int, x: Tensor) -> Tensor:
         """Return the queries, keys or values of all heads, (heads, T, D)."""
-        x = self._linear(at, x)
+        x, norm = self._linear(at, x), None if at.endswith("value") else spec.qk_norm
+        if norm and norm.over == "width":
+            x, norm = self._norm(f"{at}_norm", norm.norm, x), None
         if spec.clip is not None:
             x = x.clamp(-spec.clip, spec.clip)
-        norm = spec.qk_norm
-        if norm is None or at.endswith("value"):
+        if norm is None:
             return x.view(-1, heads, spec.head_size).transpose(0, 1)  # (T, heads·D) → (heads, T, D)
-        if norm.over == "width":
-            return self._norm(f"{at}_norm", norm.norm, x).view(-1, heads, spec.head_size).transpose(0, 1)
         return self._norm(f"{at}_norm", norm.norm, x.view(-1, heads, spec.head_size)).transpose(0, 1)
 
     def _biases(self, at: str, spec: AttentionSpec, table: Tensor) -> Biases | None:
@@ -101,23 +102,65 @@ class Sublayers:
                 return lambda q, k: position.disentangled_bias(q, k, queries, keys, apart, spec.scale)
         return None
 
-    def _mlp(self, at: str, spec: MLP | GatedMLP, x: Tensor) -> Tensor:
+    def _sinks(self, at: str, spec: AttentionSpec) -> Tensor | None:
+        return self.tensors[f"{at}.sinks"] if spec.sinks else None
+
+    def _mlp(self, at: str, spec: MLP | GatedMLP | Experts, x: Tensor) -> Tensor:
         if len(x) > TOGETHER:
             return torch.cat([self._mlp(at, spec, x[i : i + TOGETHER]) for i in range(0, len(x), TOGETHER)])
-        activation = ACTIVATIONS[spec.activation]
-        if isinstance(spec, GatedMLP):
-            inner = _times(activation(self._linear(f"{at}.gate", x)), self._linear(f"{at}.up", x))
-        else:
-            inner = activation(self._linear(f"{at}.up", x))
-        return self._linear(f"{at}.down", inner)
+        return self._experts(at, spec, x) if isinstance(spec, Experts) else self._expert(at, spec, x)
+
+    def _expert(self, at: str, spec: MLP | GatedMLP, x: Tensor, number: int | None = None) -> Tensor:
+        """The MLP of the tensors ``at``; if these are those of several, of the one of that ``number``."""
+        activation, up = ACTIVATIONS[spec.activation], self._linear(f"{at}.up", x, number)
+        if not isinstance(spec, GatedMLP):
+            return self._linear(f"{at}.down", activation(up), number)
+        gate = self._linear(f"{at}.gate", x, number)
+        if spec.limit is not None:
+            gate, up = gate.clamp(max=spec.limit), up.clamp(-spec.limit, spec.limit)
+        return self._linear(f"{at}.down", _times(activation(gate), up + spec.offset if spec.offset else up), number)
+
+    def _experts(self, at: str, spec: Experts, x: Tensor) -> Tensor:
+        found = torch.zeros_like(x)
+        shares, chosen = self._routed(at, spec, x)
+        for number in sorted({*chosen.flatten().tolist()}):
+            tokens, places = torch.where(chosen == number)
+            written = self._expert(f"{at}.experts", spec.expert, x[tokens], number)
+            found = found.index_add(0, tokens, written * shares[tokens, places, None])
+        if spec.shared is None:
+            return found
+        shared = self._expert(f"{at}.shared", spec.shared, x)
+        return found + (torch.sigmoid(self._linear(f"{at}.shared_gate", x)) * shared if spec.gated else shared)
+
+    def _routed(self, at: str, spec: Experts, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The shares of the chosen experts of each token, and their numbers, (T, chosen) each."""
+        scores = self._linear(f"{at}.router", x)
+        scores = scores.to(torch.promote_types(x.dtype, torch.float32))
+        best, chosen = scores.topk(spec.chosen, dim=-1)
+        match spec.shares:
+            case "all":
+                shares = scores.softmax(-1).gather(-1, chosen)
+            case "chosen":
+                shares = best.softmax(-1)
+            case NearBest(tolerance):
+                each = []
+                left = scores
+                for i in range(spec.chosen):
+                    far = (best[:, i, None] - scores) / scores.abs().maximum(best[:, i, None]) > tolerance
+                    each.append(left.masked_fill(far, -torch.inf).softmax(-1).gather(-1, chosen[:, i, None]))
+                    left = left.scatter(-1, chosen[:, i, None], -torch.inf)
+                shares = torch.cat(each, -1)
+        return shares.to(x.dtype), chosen
 
     def _convolve(self, at: str, spec: Convolution, entered: Tensor, x: Tensor, run: Run) -> Tensor:
         weight, bias = self.tensors[f"{at}.weight"], self.tensors[f"{at}.bias"]
         mix = partial(functional.conv1d, weight=weight, bias=bias, padding=spec.size // 2, groups=spec.groups)
         return self._norm(f"{at}.norm", spec.norm, x + ACTIVATIONS[spec.activation](run.neighbours(mix, entered)))
 
-    def _linear(self, at: str, x: Tensor) -> Tensor:
+    def _linear(self, at: str, x: Tensor, number: int | None = None) -> Tensor:
         weight, bias = self.tensors[f"{at}.weight"], self.tensors.get(f"{at}.bias")
+        if number is not None:
+            weight, bias = weight[number], None if bias is None else bias[number]
         if bias is None or len(x) < MANY or x.device.type != "cpu":
             return functional.linear(x, weight, bias)
         return functional.linear(x, weight).add_(bias)

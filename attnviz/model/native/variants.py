@@ -194,7 +194,15 @@ class Variants(Run):
         return mix(x.view(self.copies, len(self.positions), -1).mT).mT.flatten(0, 1)
 
     def attend(
-        self, layer: int, kind: Kind, spec: AttentionSpec, q: Tensor, k: Tensor, v: Tensor | None, biases: Biases | None
+        self,
+        layer: int,
+        kind: Kind,
+        spec: AttentionSpec,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor | None,
+        biases: Biases | None,
+        sinks: Tensor | None = None,
     ) -> Tensor:
         """As of one text, (B·T, H·D), of each variant by itself."""
         if v is None:
@@ -211,7 +219,9 @@ class Variants(Run):
         attend_to = self._together if few else self._alone
         for i in range(0, count, step):
             some = slice(i, i + step)
-            context = attend_to(layer, kind, spec, queries[some], keys[some], values[some], biases, variants[some])
+            context = attend_to(
+                layer, kind, spec, queries[some], keys[some], values[some], biases, sinks, variants[some]
+            )
             found[some] = context.transpose(1, 2)
         return found.view(count * tokens, -1)
 
@@ -224,6 +234,7 @@ class Variants(Run):
         k: Tensor,
         v: Tensor,
         biases: Biases | None,
+        sinks: Tensor | None,
         variants: Sequence[Interventions],
     ) -> Tensor:
         """The context (B, H, T, D) of some variants at once, by the definition of the kernel."""
@@ -232,7 +243,7 @@ class Variants(Run):
         window = EVERYTHING if kind == "cross" else spec.window
         grouped = (q.to(exact) * spec.scale).reshape(count, spec.kv_heads, -1, q.shape[-1])
         scores = (grouped @ k.to(exact).mT).view(count, spec.heads, tokens, -1)
-        found = weights_of(scores, self.positions, biases(q, k) if biases else None, spec.softcap, window)
+        found = weights_of(scores, self.positions, biases(q, k) if biases else None, spec.softcap, window, sinks)
         for weights, interventions in zip(found, variants, strict=True):
             for each in interventions:
                 each.weights(Tile(layer, 0, 0, weights, tuple(weights.shape), kind, window=window))
@@ -252,12 +263,13 @@ class Variants(Run):
         k: Tensor,
         v: Tensor,
         biases: Biases | None,
+        sinks: Tensor | None,
         variants: Sequence[Interventions],
     ) -> Tensor:
         """The same of one variant of a long text, by the kernel itself."""
         return attend(
             q[0], k[0], v[0], scale=spec.scale, window=EVERYTHING if kind == "cross" else spec.window,
-            bias=biases(q[0], k[0]) if biases else None, softcap=spec.softcap, layer=layer, kind=kind,
+            bias=biases(q[0], k[0]) if biases else None, softcap=spec.softcap, sinks=sinks, layer=layer, kind=kind,
             interventions=variants[0],
         )[None]  # fmt: skip
 

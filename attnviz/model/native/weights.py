@@ -22,6 +22,7 @@ _CUTS = {
     "groups": ("query", "key", "value"),
     "quarters": ("query", "key", "value"),
     "gate_up": ("gate", "up"),
+    "gate_up_pairs": ("gate", "up"),
 }
 
 _NEEDLESS = re.compile(
@@ -197,16 +198,22 @@ def _verify(place: TensorLocation, stored: Mapping[str, TensorShape], needed: Ma
     said = {stored[one] for one in place.theirs}
     shape = stored[name] if len(place.theirs) == 1 else (len(place.theirs), *stored[name])
     if place.our.endswith(".T"):
-        shape = shape[::-1]
+        shape = (*shape[:-2], *shape[:-3:-1])
     if place.our == "head.bias":  # some checkpoints store it as one row
         shape = (math.prod(shape),)
     parts = _shapes(place, needed)
-    expected = (sum(part[0] for part in parts), *parts[0][1:])
+    axis = _axis(place.our)
+    expected = (*parts[0][:axis], sum(part[axis] for part in parts), *parts[0][axis + 1 :])
     if len(said) > 1 or shape != expected:
         raise ModelError(
             f"{name} has the shape {shape}, its config asks for {expected}",
             hint="config.json and the weights do not belong together: download the model again.",
         )
+
+
+def _axis(our: str) -> int:
+    """The axis along which parts lie one after another: behind that of the experts, where the tensor is of several."""
+    return 1 if ".experts." in our else 0
 
 
 def _shapes(place: TensorLocation, needed: Mapping[str, TensorShape]) -> list[TensorShape]:
@@ -229,14 +236,17 @@ def _cut(place: TensorLocation, tensor: Tensor, parts: list[TensorShape]) -> dic
     """Split ``tensor`` into its parts, by name."""
     names = _parts(place.our)
     if place.our.endswith(".T"):
-        tensor = tensor.t()
+        tensor = tensor.mT
     if place.our == "head.bias":
         tensor = tensor.flatten()
     if ".quarters." in place.our:
         rows = tensor.reshape(4, 3, -1, *tensor.shape[1:])  # (3·H·D, …) → (4, 3, H/4·D, …)
         return dict(zip(names, (rows[:, i].flatten(0, 1) for i in (0, 2, 1)), strict=True))
+    axis = _axis(place.our)
+    if ".gate_up_pairs." in place.our:
+        return dict(zip(names, (tensor.movedim(axis, 0)[i::2].movedim(0, axis) for i in range(2)), strict=True))
     if ".groups." not in place.our:
-        return dict(zip(names, torch.split(tensor, [shape[0] for shape in parts]), strict=True))
+        return dict(zip(names, torch.split(tensor, [shape[axis] for shape in parts], axis), strict=True))
     size = parts[1][0] // place.groups
     heads = tensor.reshape(place.groups, -1, size, *tensor.shape[1:])  # (G·(H/G + 2)·D, …) → (G, H/G + 2, D, …)
     cut = heads[:, :-2].flatten(0, 2), heads[:, -2].flatten(0, 1), heads[:, -1].flatten(0, 1)

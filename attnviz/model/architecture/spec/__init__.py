@@ -4,7 +4,15 @@ A family file turns a config into a ``Spec``; the forward pass reads nothing els
 names: ``position=Rotary(...)``, not ``use_rope=True``. Sizes use the shape letters of ``kernel.py``.
 """
 
-from attnviz.model.architecture.spec.blocks import MLP, AttentionSpec, Convolution, GatedMLP, LayerSpec
+from attnviz.model.architecture.spec.blocks import (
+    MLP,
+    AttentionSpec,
+    Convolution,
+    Experts,
+    GatedMLP,
+    LayerSpec,
+    NearBest,
+)
 from attnviz.model.architecture.spec.classifier import Classifier, Dense
 from attnviz.model.architecture.spec.norms import (
     BranchNorm,
@@ -43,6 +51,7 @@ __all__ = [
     "Disentangled",
     "Dynamic",
     "Embedding",
+    "Experts",
     "GatedMLP",
     "Head",
     "LayerNorm",
@@ -51,6 +60,7 @@ __all__ = [
     "Linear",
     "Llama3",
     "LongRope",
+    "NearBest",
     "Norm",
     "ParallelNorm",
     "PostNorm",

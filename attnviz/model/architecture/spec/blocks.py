@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from attnviz.attention.window import KeyWindow
 from attnviz.model.architecture.spec.norms import (
@@ -22,8 +23,9 @@ class AttentionSpec:
     """One attention sublayer: ``heads`` query heads share ``kv_heads`` key-value heads of ``head_size``.
 
     The scores are q·k · ``scale``, then ``softcap`` · tanh(score / softcap) if there is one. ``clip`` limits the
-    outputs of the query, key and value projections, which have biases if ``bias``, those of keys only if ``key_bias``
-    too.
+    outputs of the query, key and value projections, behind norms over their width; these have biases if ``bias``,
+    those of keys only if ``key_bias`` too. With ``sinks`` each head has the score of a key without a value, which
+    takes its share of each softmax.
     """
 
     heads: int
@@ -38,6 +40,7 @@ class AttentionSpec:
     output_bias: bool = True
     qk_norm: QKNorm | None = None
     clip: float | None = None
+    sinks: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,56 @@ class MLP:
 
 @dataclass(frozen=True)
 class GatedMLP:
-    """down(activation(gate(x)) · up(x)) (Shazeer 2020)."""
+    """down(activation(gate(x)) · (up(x) + ``offset``)) (Shazeer 2020).
+
+    With a ``limit`` the gate is at most that before its activation, and up(x) between plus and minus that (gpt-oss).
+    """
 
     size: int
     activation: str
     bias: bool = False
+    limit: float | None = None
+    offset: float = 0.0
+
+
+@dataclass(frozen=True)
+class NearBest:
+    """The share of the best expert is that of its softmax over the scores that are near, of the next best likewise
+    without the first, and so on (Liu et al. 2023, "Sparse Backpropagation for MoE Training").
+
+    A score s is near the best b where (b − s) / max(|s|, b) is at most ``tolerance``.
+    """
+
+    tolerance: float
+
+
+@dataclass(frozen=True)
+class Experts:
+    """The sum of share · expert(x) over those ``chosen`` of ``count`` experts to which a router gives the highest
+    scores (Shazeer et al. 2017).
+
+    Args:
+        expert: one of the experts, which are all built alike.
+        count: how many there are.
+        chosen: how many of them read a token.
+        shares: the softmax over the scores of ``all`` experts, over those of the ``chosen``, or another rule.
+        bias: whether the router has a bias.
+        shared: an expert that reads every token beside them.
+        gated: whether what the shared expert writes is multiplied by σ(w · x).
+    """
+
+    expert: MLP | GatedMLP
+    count: int
+    chosen: int
+    shares: Literal["all", "chosen"] | NearBest
+    bias: bool = False
+    shared: MLP | GatedMLP | None = None
+    gated: bool = False
+
+    @property
+    def size(self) -> int:
+        """The inner units of the largest expert."""
+        return max(self.expert.size, self.shared.size if self.shared else 0)
 
 
 @dataclass(frozen=True)
@@ -77,7 +125,7 @@ class LayerSpec:
 
     Args:
         attention: the self-attention.
-        mlp: the MLP.
+        mlp: the MLP, or the experts in its place.
         norms: where the norms are.
         cross: the attention of a decoder to its encoder, between the other two sublayers.
         residual: the factor of what each sublayer adds (Granite).
@@ -85,7 +133,7 @@ class LayerSpec:
     """
 
     attention: AttentionSpec
-    mlp: MLP | GatedMLP
+    mlp: MLP | GatedMLP | Experts
     norms: PostNorm | PreNorm | BranchNorm | SandwichNorm | ParallelNorm
     cross: AttentionSpec | None = None
     residual: float = 1.0

@@ -1,0 +1,24 @@
+"""GLM-4 of 2025 (GLM Team 2025): a GLM with norms also behind attention and MLP."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from attnviz.model.architecture.config import Config
+from attnviz.model.architecture.spec import SandwichNorm, Spec
+from attnviz.model.families import glm
+
+PREFIX = "model."
+
+NAMES = {
+    **glm.NAMES,
+    "layers.{}.post_self_attn_layernorm.weight": "layers.{}.attention.norm_after.weight",
+    "layers.{}.post_mlp_layernorm.weight": "layers.{}.mlp.norm_after.weight",
+}
+
+
+def spec(config: Config) -> Spec:
+    """The facts of a GLM-4; absent attributes have the values of transformers' ``Glm4Config``."""
+    found = glm.spec(config)
+    norm = SandwichNorm(found.layers[0].norms.norm)
+    return replace(found, layers=tuple(replace(layer, norms=norm) for layer in found.layers))

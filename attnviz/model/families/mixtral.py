@@ -1,0 +1,61 @@
+"""Mixtral (Jiang et al. 2024): a Mistral with a choice of experts in the place of each MLP."""
+
+from __future__ import annotations
+
+from attnviz.model.architecture.config import Config
+from attnviz.model.architecture.rope import rotary
+from attnviz.model.architecture.spec import (
+    AttentionSpec,
+    Embedding,
+    Experts,
+    GatedMLP,
+    Head,
+    LayerSpec,
+    PreNorm,
+    RMSNorm,
+    Spec,
+)
+from attnviz.model.families import DECODER_NAMES, expert_names, names_without
+
+PREFIX = "model."
+ATTRIBUTES = {"num_experts": "num_local_experts"}
+
+NAMES = {
+    **names_without(DECODER_NAMES, ".mlp.", "proj.bias"),
+    **expert_names("layers.{}.block_sparse_moe", theirs=("w1", "w3", "w2")),
+    **expert_names("layers.{}.mlp"),
+}
+
+
+def spec(config: Config) -> Spec:
+    """The facts of a Mixtral; absent attributes have the values of transformers' ``MixtralConfig``."""
+    config.decoder()
+    config.ignore("output_router_logits", "router_aux_loss_coef", "router_jitter_noise")
+    heads, width = config.size("num_attention_heads", 32), config.size("hidden_size", 4096)
+    size = config.head_size(width, heads)
+    norm = RMSNorm(config.number("rms_norm_eps", 1e-5))
+    layer = LayerSpec(
+        attention=AttentionSpec(
+            heads=heads,
+            kv_heads=config.kv_heads(heads, 8),
+            head_size=size,
+            scale=size**-0.5,
+            window=config.window(),
+            position=rotary(config, size, theta=1e6, longest=131072),
+            bias=False,
+            output_bias=False,
+        ),
+        mlp=Experts(
+            GatedMLP(config.size("intermediate_size", 14336), config.activation("hidden_act", "silu")),
+            *config.experts("num_local_experts", 8, 2),
+            shares="chosen",
+        ),
+        norms=PreNorm(norm),
+    )
+    return Spec(
+        width=width,
+        embedding=Embedding(config.size("vocab_size", 32000)),
+        layers=(layer,) * config.size("num_hidden_layers", 32),
+        final_norm=norm,
+        head=Head(tied=config.flag("tie_word_embeddings")),
+    )

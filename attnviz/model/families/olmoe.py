@@ -1,0 +1,61 @@
+"""OLMoE (Muennighoff et al. 2024): a Llama with queries and keys normed over all heads and a choice of experts."""
+
+from __future__ import annotations
+
+from attnviz.attention.window import CAUSAL
+from attnviz.model.architecture.config import Config
+from attnviz.model.architecture.rope import rotary
+from attnviz.model.architecture.spec import (
+    AttentionSpec,
+    Embedding,
+    Experts,
+    GatedMLP,
+    Head,
+    LayerSpec,
+    PreNorm,
+    QKNorm,
+    RMSNorm,
+    Spec,
+)
+from attnviz.model.families import DECODER_NAMES, QK_NORM_NAMES, expert_names, names_without
+
+PREFIX = "model."
+ATTRIBUTES = {"num_local_experts": "num_experts"}
+
+NAMES = {**names_without(DECODER_NAMES, ".mlp."), **QK_NORM_NAMES, **expert_names("layers.{}.mlp")}
+
+
+def spec(config: Config) -> Spec:
+    """The facts of an OLMoE; absent attributes have the values of transformers' ``OlmoeConfig``."""
+    config.decoder()
+    config.ignore("output_router_logits", "router_aux_loss_coef")
+    heads, width = config.size("num_attention_heads", 16), config.size("hidden_size", 2048)
+    size, bias = config.head_size(width, heads), config.flag("attention_bias")
+    norm = RMSNorm(config.number("rms_norm_eps", 1e-5))
+    layer = LayerSpec(
+        attention=AttentionSpec(
+            heads=heads,
+            kv_heads=config.kv_heads(heads),
+            head_size=size,
+            scale=size**-0.5,
+            window=CAUSAL,
+            position=rotary(config, size, longest=4096),
+            bias=bias,
+            output_bias=bias,
+            qk_norm=QKNorm(norm, over="width"),
+            clip=config.optional_number("clip_qkv"),
+        ),
+        mlp=Experts(
+            GatedMLP(config.size("intermediate_size", 2048), config.activation("hidden_act", "silu")),
+            *config.experts("num_experts", 64, 8),
+            shares="chosen" if config.flag("norm_topk_prob") else "all",
+        ),
+        norms=PreNorm(norm),
+    )
+    return Spec(
+        width=width,
+        embedding=Embedding(config.size("vocab_size", 50304)),
+        layers=(layer,) * config.size("num_hidden_layers", 16),
+        final_norm=norm,
+        head=Head(tied=config.flag("tie_word_embeddings")),
+    )

@@ -1,0 +1,65 @@
+"""Qwen3 MoE (Yang et al. 2025): a Qwen3 with a choice of experts in the place of MLPs."""
+
+from __future__ import annotations
+
+from attnviz.attention.window import CAUSAL
+from attnviz.model.architecture.config import Config
+from attnviz.model.architecture.rope import rotary
+from attnviz.model.architecture.spec import (
+    AttentionSpec,
+    Embedding,
+    Experts,
+    GatedMLP,
+    Head,
+    LayerSpec,
+    PreNorm,
+    QKNorm,
+    RMSNorm,
+    Spec,
+)
+from attnviz.model.families import DECODER_NAMES, QK_NORM_NAMES, expert_names
+from attnviz.model.families.qwen2_moe import sparse_layers
+
+PREFIX = "model."
+ATTRIBUTES = {"num_experts": "num_local_experts"}
+
+NAMES = {**DECODER_NAMES, **QK_NORM_NAMES, **expert_names("layers.{}.mlp")}
+
+
+def spec(config: Config) -> Spec:
+    """The facts of a Qwen3 MoE; absent attributes have the values of transformers' ``Qwen3MoeConfig``."""
+    config.decoder()
+    config.ignore("output_router_logits", "router_aux_loss_coef", "max_window_layers")
+    heads, width = config.size("num_attention_heads", 32), config.size("hidden_size", 2048)
+    size, bias = config.head_size(width, heads), config.flag("attention_bias")
+    norm = RMSNorm(config.number("rms_norm_eps", 1e-6))
+    slides = config.flag("use_sliding_window")
+    window = config.window(4096)
+    attention = AttentionSpec(
+        heads=heads,
+        kv_heads=config.kv_heads(heads, 4),
+        head_size=size,
+        scale=size**-0.5,
+        window=window if slides else CAUSAL,
+        position=rotary(config, size, longest=32768),
+        bias=bias,
+        output_bias=bias,
+        qk_norm=QKNorm(norm),
+    )
+    activation = config.activation("hidden_act", "silu")
+    experts = Experts(
+        GatedMLP(config.size("moe_intermediate_size", 768), activation),
+        *config.experts("num_local_experts", 128, 8),
+        shares="chosen" if config.flag("norm_topk_prob") else "all",
+    )
+    dense = GatedMLP(config.size("intermediate_size", 6144), activation)
+    return Spec(
+        width=width,
+        embedding=Embedding(config.size("vocab_size", 151936)),
+        layers=tuple(
+            LayerSpec(attention, experts if sparse else dense, PreNorm(norm))
+            for sparse in sparse_layers(config, config.size("num_hidden_layers", 24))
+        ),
+        final_norm=norm,
+        head=Head(tied=config.flag("tie_word_embeddings")),
+    )
