@@ -251,9 +251,10 @@ def test_mutation_positions_begin_at_one(caught: Callable[..., None], monkeypatc
 def test_mutation_a_bias_is_left_out(caught: Callable[..., None], monkeypatch: Patch) -> None:
     linear = forward.Network._linear
 
-    def wrong(self: forward.Network, at: str, x: Tensor) -> Tensor:
+    def wrong(self: forward.Network, at: str, x: Tensor, *number: int | None) -> Tensor:
         bias = self.tensors.get(f"{at}.bias")
-        return linear(self, at, x) - bias if bias is not None and at.endswith("query") else linear(self, at, x)
+        made = linear(self, at, x, *number)
+        return made - bias if bias is not None and at.endswith("query") else made
 
     monkeypatch.setattr(forward.Network, "_linear", wrong)
     caught("tiny_bert")
