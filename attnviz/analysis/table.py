@@ -33,13 +33,13 @@ def _digits(value: float, kind: Kind) -> str:
     if kind == "share":
         return f"{100 * value:.1f}%"
     if kind == "part":
-        return f"{100 * value:+.1f}%"
+        return f"{100 * value:+.1f}%" if abs(value) >= 0.0005 else "0.0%"
     if kind == "lift":
         return f"{value:.1f}×" if value < 100 else f"{value:,.0f}×"
     if kind == "weight" and 0 < value < 0.005:  # two digits would say that it is nothing
         return f"{value:.4f}" if value >= 0.00005 else "<0.0001"
-    if kind == "change":
-        return f"{value:+.3f}"
+    if kind == "change":  # what rounds to nothing has no sign
+        return f"{value:+.3f}" if abs(value) >= 0.0005 else "0.000"
     if kind != "number":
         return f"{value:.2f}"
     digits, _, exponent = f"{value:.3g}".partition("e")
