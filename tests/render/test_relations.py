@@ -14,7 +14,7 @@ from tests.relations import table
 AT_80 = """\
 Which head knows which relation?  all-MiniLM-L6-v2
   head     relation  direction   accuracy  baseline  offset  count  margin
-  L2 H0    obj       dep → head     74.6%     38.0%      -2    587   33.0%
+  L2 H0    obj       dep → head     74.6%     38.0%      −2    587   33.0%
   L2 H8    case      dep → head     67.2%     36.9%       1  1,032   27.4%
   L2 H8    nsubj     dep → head     58.3%     35.5%       1    976   19.7%
   No room for low, high: widen the window, or --json has all.
@@ -23,7 +23,7 @@ Which head knows which relation?  all-MiniLM-L6-v2
 AT_120 = """\
 Which head knows which relation?  all-MiniLM-L6-v2
   head     relation  direction   accuracy  baseline  offset  count    low   high  margin
-  L2 H0    obj       dep → head     74.6%     38.0%      -2    587  70.9%  78.0%   33.0%  ████████████████
+  L2 H0    obj       dep → head     74.6%     38.0%      −2    587  70.9%  78.0%   33.0%  ████████████████
   L2 H8    case      dep → head     67.2%     36.9%       1  1,032  64.3%  70.0%   27.4%  █████████████
   L2 H8    nsubj     dep → head     58.3%     35.5%       1    976  55.2%  61.4%   19.7%  █████████▌
   3 of 40 rows; --top all lists them all.
