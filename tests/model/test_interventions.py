@@ -192,7 +192,7 @@ def test_what_is_no_intervention_is_refused() -> None:
 
 
 def test_heads_that_a_hosted_model_does_not_have_are_refused(tmp_path: Any) -> None:
-    model = attnviz.load(tiny.mixtral(tmp_path))
+    model = attnviz.load(tiny.hosted(tmp_path))
     assert model.backend.name == "hosted"
     for each in (Zero(0, 99), Freeze(0, 99), Zero(None, 99), Zero(9, 0)):
         with model.intervene(each), pytest.raises(UsageError, match=r"has no head 99|no layer 9"):
@@ -229,7 +229,7 @@ def test_what_is_changed_is_not_checked() -> None:
 
 @pytest.mark.parametrize("hosted", [False, True])
 def test_other_threads_are_not_changed(hosted: bool, tmp_path: Any) -> None:
-    model = attnviz.load(tiny.mixtral(tmp_path)) if hosted else opened("llama")
+    model = attnviz.load(tiny.hosted(tmp_path)) if hosted else opened("llama")
     plain = model.attend(tiny.SENTENCE).weights
     with ThreadPoolExecutor(1) as pool, model.intervene(Zero(0, 0)):
         assert (pool.submit(model.attend, tiny.SENTENCE).result().weights == plain).all()

@@ -198,6 +198,8 @@ def test_a_mask_that_is_read_wrongly_is_caught(tmp_path: Path, monkeypatch: pyte
         assert found.window.left is not None
         return dataclasses.replace(found, window=dataclasses.replace(found.window, left=found.window.left + 1))
 
+    monkeypatch.setattr("attnviz.model.backends.hosted_reason", lambda _: "a test")
+    assert run(folder(tmp_path, "gpt-oss")).passed
     monkeypatch.setattr(masks, "visibility_of_rows", wrong)
     assert not run(folder(tmp_path, "gpt-oss")).passed
 
