@@ -14,6 +14,8 @@ from attnviz.record import Request
 from tests.explore.driving import SAVED, drive, flat, long_record, saw, session
 from tests.records import random_weights, record, three_maps
 
+pytestmark = pytest.mark.slow  # each opens the program
+
 
 def test_it_opens_on_the_strongest_link_and_says_it() -> None:
     seen: list[str] = []
