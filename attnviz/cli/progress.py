@@ -81,13 +81,19 @@ class RunProgress(Observer):
         if total is not None:
             of, left = f" of {total}", f"{duration(elapsed * (total - done) / done)} left"
         if self._bar is None:
-            columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}")
-            self._bar = Bar(*columns, console=self._on, auto_refresh=False, transient=True)
-            self._bar.add_task("", left="")
-            self._bar.start()
+            self._bar = _begin(self._on)
         words = f"layer {len(self._begun)}{of}, tile {self._tiles}"
         self._bar.update(self._bar.task_ids[0], description=words, completed=done, total=total, left=left)
         self._bar.refresh()
+
+
+def _begin(on: Console) -> Bar:
+    """Show a bar with words before it and the remaining time behind it; it is drawn when it is told to."""
+    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}")
+    bar = Bar(*columns, console=on, auto_refresh=False, transient=True)
+    bar.add_task("", left="")
+    bar.start()
+    return bar
 
 
 @contextlib.contextmanager
@@ -107,10 +113,7 @@ def step_progress(what: str, clock: Callable[[], float] = time.monotonic) -> Ite
             return
         due = now + _EVERY
         if bar is None:
-            columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}")
-            bar = Bar(*columns, console=on, auto_refresh=False, transient=True)
-            bar.add_task("", left="")
-            bar.start()
+            bar = _begin(on)
         left = f"{duration((now - start) * (total - done) / max(done, 1))} left"
         words = f"{done:,} of {total:,} {what}"
         bar.update(bar.task_ids[0], description=words, completed=done, total=total, left=left)
