@@ -36,6 +36,11 @@ def few(names: Sequence[str], most: int = 3) -> str:
     return f"{', '.join(names[:most])}{more}"
 
 
+def count_of(count: int, noun: str) -> str:
+    """Write a count: ``1 head``, ``1,024 heads``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def short(value: object, most: int = 80) -> str:
     """Return the ``repr`` of a value from a stranger's file, cut after ``most`` characters."""
     if isinstance(value, str):

@@ -14,7 +14,7 @@ from attnviz.cli.documents import require_installed, standard_input
 from attnviz.cli.options import ModelOptions
 from attnviz.cli.reading import read_file
 from attnviz.cli.source import explain
-from attnviz.errors import InputError, SomeFailed, UsageError, few
+from attnviz.errors import InputError, SomeFailed, UsageError, count_of, few
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -77,7 +77,7 @@ class Aligning:
         if failed:
             every = len(failed) == len(pairs)
             raise SomeFailed(
-                f"{len(failed):,} of {len(pairs):,} pairs could not be aligned: {few(failed)}",
+                f"{len(failed):,} of {count_of(len(pairs), 'pair')} could not be aligned: {few(failed)}",
                 hint="" if every else "They have no rows, and an empty line in the format pharaoh.",
             )
 

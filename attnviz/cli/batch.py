@@ -17,7 +17,7 @@ from attnviz.cli.documents import DOCUMENTS, DocumentOptions, require_installed,
 from attnviz.cli.matplotlib_settings import isolate_matplotlib
 from attnviz.cli.options import LanguageOption, ModelOptions, spread
 from attnviz.cli.reading import read_words
-from attnviz.errors import ExitCode, SomeFailed, UsageError
+from attnviz.errors import ExitCode, SomeFailed, UsageError, count_of
 
 if TYPE_CHECKING:
     from attnviz.batch.engine.job import JobResult
@@ -220,7 +220,7 @@ def _require_good(done: JobResult) -> None:
         raise typer.Exit(ExitCode.CHECK)
     if counts.failed:
         raise SomeFailed(
-            f"{counts.failed:,} of {counts.documents:,} documents failed",
+            f"{counts.failed:,} of {count_of(counts.documents, 'document')} failed",
             hint=f"Why is in the column reason of {done.where}/documents.parquet, where status is failed.",
         )
 

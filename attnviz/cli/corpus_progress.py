@@ -13,6 +13,7 @@ from rich.text import Text
 
 from attnviz.cli.console import compilation_noted
 from attnviz.cli.signals import CLEANUPS
+from attnviz.errors import count_of
 from attnviz.render.labels import clean
 from attnviz.render.terminal.cost import duration
 
@@ -97,7 +98,7 @@ class CorpusProgress:
         return self._bytes * min(1.0, self._documents / self._found) if self._found else 0.0
 
     def _words(self, elapsed: float) -> str:
-        parts = [f"{self._documents:,} documents", f"{self._tokens / max(elapsed, 1e-9):,.0f} tokens/s"]
+        parts = [count_of(self._documents, "document"), f"{self._tokens / max(elapsed, 1e-9):,.0f} tokens/s"]
         if self._total and 0 < self._done < self._total:
             parts.append(f"{duration(elapsed * (self._total - self._done) / self._done)} left")
         if self._failed:

@@ -9,7 +9,7 @@ import typer
 from attnviz.cli.answers import AnswerOptions, give_answer
 from attnviz.cli.documents import DocumentOptions, read_texts
 from attnviz.cli.options import VIEW, ModelOptions, spread
-from attnviz.errors import UsageError
+from attnviz.errors import UsageError, count_of
 
 if TYPE_CHECKING:
     from attnviz.analysis.table import Table
@@ -97,5 +97,5 @@ def _of_results(where: str, role: str | None) -> Table:
 
     require_role(role, texts=True)
     found = read_heads(where)
-    note = f"{found.about['documents']:,} documents, from {where}."
+    note = f"{count_of(found.about['documents'], 'document')}, from {where}."
     return heads_table(found.roles, found.layers, found.heads, role=role, about=found.about, notes=[note])

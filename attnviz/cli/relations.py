@@ -11,7 +11,7 @@ from attnviz.cli import console
 from attnviz.cli.answers import AnswerOptions, give_answer
 from attnviz.cli.documents import require_installed, standard_input
 from attnviz.cli.options import ModelOptions, spread
-from attnviz.errors import SomeFailed, few
+from attnviz.errors import SomeFailed, count_of, few
 
 if TYPE_CHECKING:
     from attnviz.analysis.corpus.treebank import Given
@@ -77,7 +77,7 @@ def relations(
     give_answer(found, answer)
     if treebank.broken:
         raise SomeFailed(
-            f"{len(treebank.broken):,} of {treebank.sentences:,} sentences can't be read as trees",
+            f"{len(treebank.broken):,} of {count_of(treebank.sentences, 'sentence')} can't be read as trees",
             hint=few(treebank.broken),
         )
 

@@ -12,7 +12,7 @@ from attnviz.analysis.corpus.together import nobody
 from attnviz.analysis.corpus.treebank import Given, Treebank, paragraphs_of, read_trees
 from attnviz.analysis.corpus.trees import Tree
 from attnviz.encoding import decoder_start
-from attnviz.errors import AttnvizError, InputError, UsageError, few
+from attnviz.errors import AttnvizError, InputError, UsageError, count_of, few
 
 if TYPE_CHECKING:
     from attnviz.analysis.corpus.relations import RelationCounts
@@ -171,6 +171,6 @@ def _notes(treebank: Treebank, failed: Sequence[str], kind: str) -> list[str]:
         (failed, "since the model can't read them"),
     ):
         if places:
-            of = f"{len(places):,} of {treebank.sentences:,} sentences"
+            of = f"{len(places):,} of {count_of(treebank.sentences, 'sentence')}"
             notes.append(f"Left out, {why}: {of} ({few(places, _NAMED)}).")
     return notes

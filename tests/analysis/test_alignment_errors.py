@@ -89,7 +89,7 @@ def test_gold_files_are_read_in_their_formats() -> None:
     [
         ("0-0\n0-0 1:2\n", 0, "g:2: '1:2' is no link"),
         ("0-0\n0-0 one-2\n", 0, "g:2: 'one-2' is no link"),
-        ("0-0\n", 0, "g has 1 lines and there are 2 pairs"),
+        ("0-0\n", 0, "g has 1 line and there are 2 pairs"),
         ("0-0\n0-0\n0-0\n", 0, "g has 3 lines and there are 2 pairs"),
         ("1-1\n0-1\n", 1, "g:2: 0-1 has a word 0"),
         ("1 1 1 S\n1 1\n", 0, "g:2: '1 1' is no link"),

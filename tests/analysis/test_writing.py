@@ -244,7 +244,7 @@ def test_texts_stand_side_by_side_where_there_is_room() -> None:
         assert each.count(found.about["both"].strip()) == 1
     same = model.generate(TEXT, cut=("strong", "strong"), tokens=1)
     equal = shown(same, 80)
-    assert ("both write the same 1 tokens" in equal) == (not same.about["plain"])
+    assert ("both write the same 1 token" in equal) == (not same.about["plain"])
 
 
 def test_a_text_that_ends_before_the_other_says_so() -> None:

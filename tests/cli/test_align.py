@@ -186,7 +186,7 @@ def test_a_record_is_compared_with_one_line_of_gold(run: Run, diagonal: Path, tm
         (("--pairs", "{pairs}", "--target", "x"), ExitCode.USAGE, "both one pair and --pairs are given"),
         (("--pairs", "none.txt"), ExitCode.USAGE, "there is no file or folder 'none.txt'"),
         (("--pairs", "{pairs}", "-o", "x.png"), ExitCode.USAGE, "a picture is of one pair, and there are 4"),
-        (("--pairs", "{pairs}", "--gold", "{short}"), ExitCode.INPUT, "has 1 lines and there are 4 pairs"),
+        (("--pairs", "{pairs}", "--gold", "{short}"), ExitCode.INPUT, "has 1 line and there are 4 pairs"),
         (("--pairs", "{pairs}", "--gold", "{far}"), ExitCode.INPUT, "the link 0-9, and the target has 2 words"),
         (("--pairs", "{pairs}", "--pairs", "{short}"), ExitCode.INPUT, "line 2 has no counterpart"),
         (("--pairs", "{pairs}", "--gold", "{short}", "--format", "pharaoh"), ExitCode.USAGE, "prints lines"),

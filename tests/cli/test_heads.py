@@ -122,7 +122,7 @@ def test_a_file_that_can_not_be_read_is_counted(run: Run, corpus: Path, tmp_path
     (tmp_path / "torn.txt").write_bytes(b"\xff\xfe\x00\xd8 \x00\x80")
     result = run("heads", corpus, tmp_path / "torn.txt")
     assert result.code in (0, ExitCode.SOME_FAILED)
-    assert "documents of" in result.out
+    assert "1 document of" in result.out
 
 
 def test_circuits_need_no_text(run: Run, tiny_llama: Path, tmp_path: Path) -> None:

@@ -144,9 +144,9 @@ def test_the_model_is_taken_from_the_environment_or_the_option(
 ) -> None:
     other = tiny.bert(tmp_path / "other", seed=1, num_hidden_layers=1)
     assert "3 layers" in run("show", S, "--no-check").lines[0]
-    assert run("show", S, "--no-check", "--model", other).lines[0].startswith("other · native · 1 layers × 4 heads")
+    assert run("show", S, "--no-check", "--model", other).lines[0].startswith("other · native · 1 layer × 4 heads")
     monkeypatch.setenv("ATTNVIZ_MODEL", str(other))
-    assert "1 layers" in run("show", S, "--no-check").lines[0]
+    assert "1 layer" in run("show", S, "--no-check").lines[0]
     assert "3 layers" in run("show", S, "--no-check", "-m", tiny_bert).lines[0]
 
 

@@ -98,7 +98,7 @@ def test_a_word_in_its_context_is_bold_where_there_is_a_terminal() -> None:
 
 def test_pages_stand_before_lines() -> None:
     found = long_range_lines([LongRange(1, None, [long_range_link(page=3)])], 100)
-    assert found[0] == "  1 words apart and more"
+    assert found[0] == "  1 word apart and more"
     assert "page 3, line 12 " in found[1]
 
 

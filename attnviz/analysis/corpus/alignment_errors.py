@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from attnviz.analysis.corpus.gold_links import Gold
 from attnviz.analysis.table import Column, Table, ranked_by
 from attnviz.analysis.text.word_alignment import AlignedUnit, CrossWeights, Step, align, links_of, mean_of
-from attnviz.errors import InputError
+from attnviz.errors import InputError, count_of
 from attnviz.record import Heads
 
 _ALL = "all heads"
@@ -134,7 +134,7 @@ class AlignmentErrors:
             "model": model, "unit": unit, "step": self._names[0][0], "gold": gold, "pairs": self.pairs,
             "heads": self._names[0][1], "sure": int(whole.sure),
         }  # fmt: skip
-        pairs = "1 pair" if self.pairs == 1 else f"{self.pairs:,} pairs"
+        pairs = count_of(self.pairs, "pair")
         title = f"How far are the alignments of {pairs} from gold ones?"
         notes = () if len(self._names) == 1 else (self._unasked(whole), *self._held_out(odd, even))
         return ranked_by(Table("align", title, _COLUMNS, values, "", about, notes), "aer", falling=False)

@@ -17,6 +17,7 @@ from attnviz.analysis.corpus.sinks import natural_text, sinks
 from attnviz.analysis.table import Table
 from attnviz.analysis.text.observing import is_causal
 from attnviz.encoding import Encoding, decoder_start, encode
+from attnviz.errors import count_of
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -89,7 +90,7 @@ class HeadQuestion:
         about = {"documents": counts.measured, "failed": counts.failed, "tokens": counts.tokens, "seed": self.seed}
         table = heads_table(
             roles(corpus), corpus.layers, corpus.heads, role=self.role, about={"model": self.name, **about},
-            notes=[f"{counts.measured:,} documents of {counts.tokens:,} tokens{failed}."],
+            notes=[f"{count_of(counts.measured, 'document')} of {count_of(counts.tokens, 'token')}{failed}."],
         )  # fmt: skip
         return self._clustered(table, sample.texts, causal=causal)
 

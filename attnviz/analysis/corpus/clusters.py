@@ -10,6 +10,7 @@ import numpy as np
 
 from attnviz.analysis.corpus.alike import Alike, Clusters, cluster
 from attnviz.analysis.table import Column, Table
+from attnviz.errors import count_of
 
 TITLE = "Which heads behave alike?"
 _COLUMNS = (
@@ -75,7 +76,7 @@ def _notes(table: Table, found: Clusters, names: Sequence[str], places: Sequence
         heads = "1 head" if len(members) == 1 else f"{len(members)} heads"
         said.append(f"Cluster {number}: {heads}, most like {names[medoid]} ({what}).")
     said.append(
-        f"Compared: {alike.rows:,} rows of {alike.documents:,} documents; mean silhouette "
+        f"Compared: {count_of(alike.rows, 'row')} of {count_of(alike.documents, 'document')}; mean silhouette "
         f"{found.silhouette.mean():.2f}; the map holds {100 * found.held:.0f} % of the squared distances."
     )
     return said

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from attnviz.analysis.text.word_alignment import Link
-from attnviz.errors import InputError, short
+from attnviz.errors import InputError, count_of, short
 
 _LINK = re.compile(r"([0-9]{1,6})([-?p])([0-9]{1,6})")
 _NUMBERED = re.compile(r"\s*([0-9]{1,9})\s+([0-9]{1,6})\s+([0-9]{1,6})(?:\s+([SP]))?(?:\s+[0-9.]+)?\s*")
@@ -55,7 +55,8 @@ def _parse(content: str, name: str, count: int, first: int) -> list[Gold]:
         return _numbered(lines, name, count)
     if len(lines) != count:
         raise InputError(
-            f"{name} has {len(lines):,} lines and there are {count:,} pairs", hint="A line has the links of one pair."
+            f"{name} has {count_of(len(lines), 'line')} and there are {count:,} pairs",
+            hint="A line has the links of one pair.",
         )
     return [_gold(list(_links(line, f"{name}:{number}", first)), number) for number, line in enumerate(lines, 1)]
 

@@ -10,7 +10,7 @@ from attnviz.analysis.effects.sides import require_same_length
 from attnviz.attention.interventions import Freeze, Mean
 from attnviz.attention.tile import Kind, Observer, Tile
 from attnviz.encoding import Encoding
-from attnviz.errors import AttnvizError, InputError
+from attnviz.errors import AttnvizError, InputError, count_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -168,13 +168,14 @@ def by_mean_pattern(
         done, failed = observe_texts(backend, inputs, sums, on_progress, suited)
     except InputError as error:
         raise InputError(
-            f"no text has the {lengths[0]:,} tokens that the mean of weights needs",
+            f"no text has the {count_of(lengths[0], 'token')} that the mean of weights needs",
             hint="Give longer texts." if shorter else error.hint,
         ) from error
     left = f" {shorter:,} {'was' if shorter == 1 else 'were'} left out, as too short." if shorter else ""
     return Way(
         lambda heads: f"when the weights of {heads} are their mean",
-        f"The weights are their mean, position by position, over {_texts(done, failed)}, cut to {lengths[0]:,} tokens."
+        f"The weights are their mean, position by position, over {_texts(done, failed)}, cut to "
+        f"{count_of(lengths[0], 'token')}."
         f"{left}",
         sums.frozen,
         {"way": "mean weights", "documents": done, "failed": failed, "shorter": shorter},
@@ -208,4 +209,4 @@ def as_another(
 
 def _texts(done: int, failed: int) -> str:
     lost = f" ({failed:,} could not be read)" if failed else ""
-    return f"{done:,} {'text' if done == 1 else 'texts'}{lost}"
+    return f"{count_of(done, 'text')}{lost}"

@@ -15,7 +15,7 @@ from attnviz.attention.window import EVERYTHING, KeyWindow
 from attnviz.batch.engine.work import Worker
 from attnviz.batch.output.result import DocumentResult
 from attnviz.encoding import Encoding, decoder_start
-from attnviz.errors import AttnvizError
+from attnviz.errors import AttnvizError, count_of
 from attnviz.model.inputs import as_error
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Checked:
         """The verdict in words."""
         if not self.documents:
             return f"not made: {self.reasons[0]}" if self.reasons else "not made"
-        documents = f"{self.documents:,} documents" if self.documents > 1 else "1 document"
+        documents = count_of(self.documents, "document")
         weights = f"at most {self.max_abs_diff:.1e} apart" if self.max_abs_diff else "the same to the last bit"
         words = f"{documents} against transformers: links {weights}, figures at most {self.figures_apart:.1e}"
         if self.partly:

@@ -10,7 +10,7 @@ from typing import BinaryIO
 from attnviz.batch.document import Document
 from attnviz.batch.input.options import ReadOptions
 from attnviz.batch.input.source import read_documents
-from attnviz.errors import InputError, UsageError
+from attnviz.errors import InputError, UsageError, count_of
 
 
 def read_pairs(
@@ -47,8 +47,8 @@ def read_pairs(
             yield _joined(source, target)
     if counts[0] != counts[1]:
         raise InputError(
-            f"{inputs[0]} has {counts[0]:,} lines and {inputs[1]} has {counts[1]:,}: line {min(counts) + 1:,} has no "
-            "counterpart",
+            f"{inputs[0]} has {count_of(counts[0], 'line')} and {inputs[1]} has {counts[1]:,}: line "
+            f"{min(counts) + 1:,} has no counterpart",
             hint="Parallel files have a text in each line, line by line the same; blank lines count too.",
         )
 

@@ -17,7 +17,7 @@ from attnviz.batch.output.columns import TABLE_NAMES
 from attnviz.batch.output.storage import Storage
 from attnviz.batch.output.tables import PartTables, table_schema
 from attnviz.batch.output.writers import WRITERS, open_parquet
-from attnviz.errors import UsageError
+from attnviz.errors import UsageError, count_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -74,7 +74,7 @@ class PartFiles:
         if facts is not None and facts.digest != digest:
             raise UsageError(
                 f"the texts are not those that {self.storage.where} was begun with: "
-                f"part {number}, of {facts.documents:,} documents, is of others",
+                f"part {number}, of {count_of(facts.documents, 'document')}, is of others",
                 hint="Texts can't be changed or added. Begin anew with `overwrite`, or give another folder.",
             )
         return facts

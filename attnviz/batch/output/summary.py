@@ -18,6 +18,7 @@ from attnviz.analysis.corpus.roles import roles
 from attnviz.analysis.corpus.typical_links import LinkRows
 from attnviz.batch.output.summary_json import document, statistics
 from attnviz.batch.output.writers import as_parquet
+from attnviz.errors import count_of
 from attnviz.render.about import About
 from attnviz.render.maps import corpus_maps
 from attnviz.render.page.corpus import corpus_page
@@ -95,7 +96,7 @@ def summary_files(corpus: Corpus, about: About, quotations: Quotations | None = 
 
     found = roles(corpus)
     shown = corpus_maps(corpus)
-    title = f"{about.model.rpartition('/')[2]} over {corpus.counts.measured:,} documents"
+    title = f"{about.model.rpartition('/')[2]} over {count_of(corpus.counts.measured, 'document')}"
     note = "Means over the documents. Shares of attention in percent. Layers down, heads across."
     parts = {
         name: json.dumps(part, ensure_ascii=False, allow_nan=False)

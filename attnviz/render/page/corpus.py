@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from attnviz.analysis.corpus.accumulation import Corpus
 from attnviz.analysis.corpus.quotes import Quotations
 from attnviz.analysis.corpus.roles import RoleHeads
+from attnviz.errors import count_of
 from attnviz.render.about import About
 from attnviz.render.labels import clean
 from attnviz.render.maps import corpus_maps
@@ -14,7 +15,6 @@ from attnviz.render.page import sections
 from attnviz.render.page.environment import file, module, packed_palettes, render, script_json
 from attnviz.render.page.head_maps import maps_html
 from attnviz.render.page.html import section
-from attnviz.render.page.sections import count_of
 
 SCRIPTS = ("paint", "tables", "heads", "report", "start")
 """The files of the script in their order."""

@@ -12,6 +12,7 @@ from attnviz.analysis.corpus.quotes import Quotations
 from attnviz.analysis.corpus.roles import HeadRole, RoleHeads
 from attnviz.analysis.corpus.typical_links import LONG_WEIGHT, TIMES, Occurrence
 from attnviz.analysis.text.offsets import MIN_QUERIES
+from attnviz.errors import count_of
 from attnviz.render.about import About
 from attnviz.render.maps import MetricMap, format_number
 from attnviz.render.page.html import TableCell, bar, document_position, escape_text, section, sortable_table, word
@@ -28,11 +29,6 @@ _ABOUT_ROLES = (
 )
 _SHOWN = 12
 """How many heads of a role are shown before the rest is folded."""
-
-
-def count_of(count: int, name: str) -> str:
-    """Write a count: ``1 head``, ``1,024 heads``."""
-    return f"{count:,} {name}" if count == 1 else f"{count:,} {name}s"
 
 
 def tiles_section(corpus: Corpus, about: About) -> str:
@@ -67,7 +63,7 @@ def findings_section(corpus: Corpus, found: Sequence[RoleHeads]) -> str:
     if corpus.typical and corpus.typical[0].documents > 1:
         best = corpus.typical[0]
         pair = f"{word(best.strongest.query)} → {word(best.strongest.key)}"
-        said.append(f"The most typical link: {pair}, in {best.documents:,} documents.")
+        said.append(f"The most typical link: {pair}, in {count_of(best.documents, 'document')}.")
     if corpus.counts.left_out:
         said.append(f"{corpus.counts.left_out}.")
     return f"<ul class=short>{''.join(f'<li>{sentence}</li>' for sentence in said)}</ul>" if said else ""

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from attnviz.analysis.text.links import Link
 from attnviz.analysis.text.units import Reading
 from attnviz.encoding import Encoding
-from attnviz.errors import UsageError
+from attnviz.errors import UsageError, count_of
 from attnviz.record import Measure, Observation
 from attnviz.record.prediction import prediction_facts
 from attnviz.render.labels import clean, head_name, shorten
@@ -184,7 +184,7 @@ def _where(link: Link, measure: Measure) -> str:
 def _sizes(found: Observation) -> str:
     """How large model and text are."""
     layers, heads, queries, keys = found.shape
-    tokens = f"{queries:,} tokens" if found.keys is None else f"{queries:,} tokens that look at {keys:,}"
+    tokens = count_of(queries, "token") if found.keys is None else f"{count_of(queries, 'token')} that look at {keys:,}"
     backend = {"native": "attnviz’s own forward pass", "hosted": "run by transformers, with attnviz’s kernel",
                "observed": "the model’s own weights"}[found.backend]  # fmt: skip
     return f"{layers} layers{'' if found.measure.by_layer else f' × {heads} heads'}, {tokens}, {backend}"

@@ -10,6 +10,7 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.text import Text
 
 from attnviz.analysis.table import Column, Table
+from attnviz.errors import count_of
 from attnviz.render.labels import clean, fit, fit_right
 from attnviz.render.palette import BAR, HEAD
 from attnviz.render.terminal.notes import Note
@@ -31,7 +32,7 @@ def answer_parts(table: Table, most: int | None, above: Iterable[RenderableType]
     yield from above
     yield Rows(table.top(most))
     if most is not None and len(table) > most:
-        yield Note(f"{most:,} of {len(table):,} rows; --top all lists them all.")
+        yield Note(f"{most:,} of {count_of(len(table), 'row')}; --top all lists them all.")
     for note in table.notes:
         yield Note(clean(note))
 

@@ -13,6 +13,7 @@ from attnviz.analysis.corpus.accumulation import Corpus
 from attnviz.analysis.corpus.roles import RoleHeads
 from attnviz.analysis.corpus.typical_links import TypicalPair
 from attnviz.analysis.languages import ENGLISH, NONE, function_words, language_name
+from attnviz.errors import count_of
 from attnviz.render.about import About
 from attnviz.render.labels import clean, shorten
 from attnviz.render.maps import format_number
@@ -50,7 +51,7 @@ def _counts(corpus: Corpus, about: About) -> RenderableType:
     line.append(" document measured" if counts.measured == 1 else " documents measured", "not bold")
     if counts.failed:
         line.append(f", {counts.failed:,} failed", "bold red")
-    line.append(f" · {counts.tokens:,} tokens · {counts.links:,} links", "not bold")
+    line.append(f" · {count_of(counts.tokens, 'token')} · {count_of(counts.links, 'link')}", "not bold")
     if about.seconds > 0:
         rate = f"{counts.tokens / about.seconds:,.0f} tokens a second"
         line.append(f" · {duration(about.seconds)}, {rate}", "not bold dim")
@@ -78,7 +79,7 @@ def _pair(pair: TypicalPair) -> str:
 
 
 def _documents(pair: TypicalPair) -> Text:
-    many = "1 document" if pair.documents == 1 else f"{pair.documents:,} documents"
+    many = count_of(pair.documents, "document")
     return Text(f"in {many}, {format_number(pair.weight, 'share')} of the attention")
 
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from attnviz.attention.memory import in_words
+from attnviz.errors import count_of
 from attnviz.model.cost.estimates import Cost, ModelShape
 from attnviz.model.overview import Overview
 from attnviz.record.schemas import VERSIONS
@@ -57,7 +58,7 @@ def name_table(rows: Iterable[tuple[str, str]]) -> Table:
 
 def cost_table(found: Estimate) -> RenderableType:
     """Return the cost, one line for each part."""
-    return Group(cost_heading(found.overview, f"{found.cost.tokens:,} tokens"), Text(), name_table(_rows(found)))
+    return Group(cost_heading(found.overview, count_of(found.cost.tokens, "token")), Text(), name_table(_rows(found)))
 
 
 def _rows(found: Estimate) -> list[tuple[str, str]]:

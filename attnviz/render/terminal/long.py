@@ -14,6 +14,7 @@ from rich.text import Text
 from attnviz.analysis.text.long_range import LongRange, LongRangeLink, Passage
 from attnviz.analysis.text.summary import Summary
 from attnviz.encoding import Place
+from attnviz.errors import count_of
 from attnviz.record import ATTENTION, Measure
 from attnviz.render.heatmap import profile_heatmap
 from attnviz.render.labels import fit, head_name, shorten, shorten_left, width
@@ -89,9 +90,9 @@ class LongRangeLinks:
 def _band(band: LongRange, unit: str) -> str:
     """Write a band of distances: ``10–99 words apart``."""
     if band.far is None:
-        return f"{band.near:,} {unit}s apart and more"
+        return f"{count_of(band.near, unit)} apart and more"
     last = band.far - 1
-    return f"{band.near:,} {unit} apart" if last == band.near else f"{band.near:,}–{last:,} {unit}s apart"
+    return f"{count_of(last, unit)} apart" if last == band.near else f"{band.near:,}–{last:,} {unit}s apart"
 
 
 def _where(place: Place) -> str:

@@ -10,6 +10,7 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from attnviz.errors import count_of
 from attnviz.record import ATTENTION, Measure
 from attnviz.render.labels import clean
 
@@ -153,7 +154,7 @@ def _rows(check: Check) -> str:
     kinds: dict[str, list[str]] = {}
     for kind, rows in check.rows.items():
         all_ = rows.compared == rows.total
-        said = f"all {rows.total:,} rows" if all_ else f"{rows.compared:,} of {rows.total:,} rows"
+        said = f"all {count_of(rows.total, 'row')}" if all_ else f"{rows.compared:,} of {count_of(rows.total, 'row')}"
         kinds.setdefault(said, []).append(kind)
     if len(kinds) < 2:
         return "".join(f" in {rows} each" for rows in kinds)

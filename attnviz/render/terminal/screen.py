@@ -13,6 +13,7 @@ from attnviz.analysis.text.offsets import Positional
 from attnviz.analysis.text.shown_maps import HeadMap
 from attnviz.analysis.text.summary import Summary
 from attnviz.analysis.text.units import Axis
+from attnviz.errors import count_of
 from attnviz.record import Cell, Observation
 from attnviz.render.heatmap import head_heatmap, overview_heatmap
 from attnviz.render.labels import clean, fit, fit_right, head_name, unit_of
@@ -153,23 +154,24 @@ def summary_heading(observation: Observation) -> Text:
     if observation.note:
         line.append(f" · {clean(observation.note)}", "bold yellow")
     if dropped:
-        line.append(f" · {dropped} tokens cut off", "bold yellow")
+        line.append(f" · {count_of(dropped, 'token')} cut off", "bold yellow")
     return line
 
 
 def _layers(observation: Observation) -> str:
-    heads = "" if observation.measure.by_layer else f" × {observation.heads} heads"
-    return f"{observation.layers} layers{heads}"
+    heads = "" if observation.measure.by_layer else f" × {count_of(observation.heads, 'head')}"
+    return f"{count_of(observation.layers, 'layer')}{heads}"
 
 
 def _texts(observation: Observation) -> str:
     """Describe the size of the text, or of both texts, and which map it is of a model that has three."""
     new = f" ({observation.encoding.generated} generated)" if observation.encoding.generated else ""
-    tokens = f"{len(observation.tokens):,}"
+    count = len(observation.tokens)
     if observation.keys is not None:
-        return f"{observation.kind} · {tokens} target tokens{new} look at {len(observation.keys):,} source tokens"
+        looks, sources = "looks" if count == 1 else "look", count_of(len(observation.keys), "source token")
+        return f"{observation.kind} · {count_of(count, 'target token')}{new} {looks} at {sources}"
     kind = "" if observation.kind == "self" else f"{observation.kind} · "
-    return f"{kind}{tokens} tokens{new} · {len(observation.words):,} words"
+    return f"{kind}{count_of(count, 'token')}{new} · {count_of(len(observation.words), 'word')}"
 
 
 @dataclass(frozen=True, eq=False)

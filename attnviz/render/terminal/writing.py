@@ -11,6 +11,7 @@ from rich.text import Text
 
 from attnviz.analysis.effects.writing import TITLE
 from attnviz.analysis.table import Table
+from attnviz.errors import count_of
 from attnviz.render.labels import clean
 from attnviz.render.palette import BAR, HEAD
 from attnviz.render.values import formatted
@@ -34,7 +35,7 @@ class BothTexts:
         yield Padding(Text(clean(about["text"]), "dim"), (0, 2))
         yield ""
         if equal:
-            yield Text(f"  both write the same {about['same']:,} tokens", HEAD)
+            yield Text(f"  both write the same {count_of(about['same'], 'token')}", HEAD)
         elif about["both"]:
             yield Text("  both begin", HEAD)
         if about["both"]:
