@@ -54,10 +54,11 @@ def wordpiece() -> Tokenizer:
 def randomise(model: torch.nn.Module, seed: int = 0, scale: float = 0.4) -> None:
     """Give every parameter a value that matters: attention far from uniform, no norm weight one, no bias zero."""
     generator = torch.Generator().manual_seed(seed)
+    body = f"{getattr(model, 'base_model_prefix', '')}."  # a model may be named after its norms
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             noise = torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
-            one = 1.0 if "norm" in name.lower() and name.endswith("weight") else 0.0
+            one = 1.0 if "norm" in name.removeprefix(body).lower() and name.endswith("weight") else 0.0
             parameter.copy_(one + scale * noise)
 
 

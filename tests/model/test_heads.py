@@ -25,7 +25,7 @@ from tests.model.variants.gemma3_text import gemma3
 from tests.model.variants.granite import granite
 from tests.model.variants.t5 import t5
 
-ENDINGS = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration", "MarianMTModel")
+ENDINGS = ("BertGenerationDecoder", "ForCausalLM", "LMHeadModel", "ForConditionalGeneration", "MarianMTModel")
 CASES = {case: variant for case, variant in all_variants().items() if variant.model.endswith(ENDINGS)}
 
 

@@ -79,6 +79,8 @@ def _embedding(spec: Embedding, width: int) -> Iterator[tuple[str, TensorShape]]
     yield "embed.tokens.weight", (spec.vocabulary, projection.size if projection else width)
     if spec.types:
         yield "embed.types.weight", (spec.types, inner)
+    if spec.tasks:
+        yield "embed.tasks.weight", (spec.tasks, inner)
     if isinstance(spec.positions, Learned):
         yield "embed.positions.weight", (spec.positions.count + spec.positions.offset, inner)
     if spec.norm:

@@ -31,13 +31,14 @@ from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.spec import Classifier, Dense, Spec
 
 FAMILIES = (
-    "albert", "arcee", "bart", "bert", "blenderbot", "bloom", "codegen", "cohere", "cohere2", "data2vec-text",
-    "deberta", "deberta-v2", "distilbert", "electra", "ernie4_5", "exaone4", "falcon", "fsmt", "gemma", "gemma2",
-    "gemma3_text", "glm", "glm4", "gpt2", "gpt_neo", "gpt_neox", "gpt_neox_japanese", "gpt_oss", "gptj", "granite",
-    "granitemoe", "helium", "ibert", "llama", "luke", "m2m_100", "marian", "mbart", "megatron-bert", "mixtral",
-    "modernbert", "mpnet", "mpt", "mvp", "nemotron", "olmo", "olmo2", "olmo3", "olmoe", "openai-gpt", "opt",
-    "pegasus", "phi", "phi3", "phimoe", "plbart", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "rembert", "roberta",
-    "stablelm", "starcoder2", "t5", "umt5", "xglm",
+    "albert", "arcee", "bart", "bert", "bert-generation", "biogpt", "blenderbot", "bloom", "codegen", "cohere",
+    "cohere2", "data2vec-text", "deberta", "deberta-v2", "distilbert", "electra", "ernie", "ernie4_5", "exaone4",
+    "falcon", "fsmt", "gemma", "gemma2", "gemma3_text", "glm", "glm4", "gpt2", "gpt_bigcode", "gpt_neo", "gpt_neox",
+    "gpt_neox_japanese", "gpt_oss", "gptj", "granite", "granitemoe", "helium", "ibert", "llama", "luke", "m2m_100",
+    "marian", "mbart", "megatron-bert", "mixtral", "modernbert", "mpnet", "mpt", "mvp", "nemotron", "olmo", "olmo2",
+    "olmo3", "olmoe", "openai-gpt", "opt", "pegasus", "phi", "phi3", "phimoe", "plbart", "qwen2", "qwen2_moe", "qwen3",
+    "qwen3_moe", "rembert", "roberta", "roberta-prelayernorm", "stablelm", "starcoder2", "t5", "umt5", "xglm",
+    "xlm-roberta-xl",
 )  # fmt: skip
 
 ALIASES: Mapping[str, str] = {

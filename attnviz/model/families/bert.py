@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.spec import (
     MLP,
@@ -78,9 +80,17 @@ def bert_spec(
     )
 
 
-def classifier(config: Config, *, each: bool) -> Classifier:  # noqa: ARG001
-    """A linear map of the first token's state and a tanh, then the labels."""
-    if each:
-        return TOKEN_CLASSIFIER
-    layers = (Dense(f"{PREFIX}pooler.dense", "tanh"), Dense("classifier"))
-    return Classifier(layers, "first")
+def pooled_classifier(prefix: str) -> Callable[..., Classifier]:
+    """The head of models whose pooler has ``prefix``: a linear map of the first token's state and a tanh, then the
+    labels.
+    """
+
+    def classifier(config: Config, *, each: bool) -> Classifier:  # noqa: ARG001
+        if each:
+            return TOKEN_CLASSIFIER
+        return Classifier((Dense(f"{prefix}pooler.dense", "tanh"), Dense("classifier")), "first")
+
+    return classifier
+
+
+classifier = pooled_classifier(PREFIX)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from attnviz.model.architecture.config import Config
-from attnviz.model.architecture.spec import Classifier, Dense, LayerNorm, PostNorm, Projection, Spec
-from attnviz.model.families import TOKEN_CLASSIFIER, both
+from attnviz.model.architecture.spec import LayerNorm, PostNorm, Projection, Spec
+from attnviz.model.families import both
 from attnviz.model.families.bert import NAMES as BERT_NAMES
-from attnviz.model.families.bert import bert_embedding, bert_positions, bert_spec
+from attnviz.model.families.bert import bert_embedding, bert_positions, bert_spec, pooled_classifier
 
 PREFIX = "rembert."
+classifier = pooled_classifier(PREFIX)
 
 NAMES = {**BERT_NAMES, **both("encoder.embedding_hidden_mapping_in", "embed.project")}
 
@@ -29,10 +30,3 @@ def spec(config: Config) -> Spec:
     embedding = bert_embedding(config, bert_positions(config), norm)
     projection = Projection(config.size("input_embedding_size", 256))
     return bert_spec(config, replace(embedding, projection=projection), PostNorm(norm))
-
-
-def classifier(config: Config, *, each: bool) -> Classifier:  # noqa: ARG001
-    """A linear map of the first token's state and a tanh, then the labels."""
-    if each:
-        return TOKEN_CLASSIFIER
-    return Classifier((Dense(f"{PREFIX}pooler.dense", "tanh"), Dense("classifier")), "first")

@@ -151,7 +151,9 @@ class Network(Sublayers):
         return self._linear("embed.project", x) if projection and not projection.tokens else x
 
     def embedded(self, ids: Tensor, type_ids: Sequence[int], run: Run) -> dict[str, Tensor]:
-        """Return what the embeddings are the sum of, (T, C) each, before their norm: tokens, types and positions."""
+        """Return what the embeddings are the sum of, (T, C) each, before their norm: tokens, types, positions and the
+        task.
+        """
         embedding, tensors = self.spec.embedding, self.tensors
         x = tensors["embed.tokens.weight"][ids].to(self.dtype)
         if embedding.scale != 1:
@@ -169,6 +171,8 @@ class Network(Sublayers):
             found["positions"] = position.sinusoids(
                 row(embedding.positions), x.shape[-1], self.dtype, embedding.positions
             )
+        if embedding.tasks:
+            found["tasks"] = tensors["embed.tasks.weight"][torch.zeros_like(ids)]
         return found
 
     def relative_table(self) -> Tensor:

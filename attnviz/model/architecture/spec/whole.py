@@ -23,7 +23,10 @@ class Projection:
 
 @dataclass(frozen=True)
 class Embedding:
-    """Token vectors times ``scale``, plus positions and token types, then a norm, as far as there are any."""
+    """Token vectors times ``scale``, plus positions and token types, then a norm, as far as there are any.
+
+    Of ``tasks`` vectors, one for each task that a text may be for, the first is added to each token (ERNIE).
+    """
 
     vocabulary: int
     positions: Learned | Sinusoidal | None = None
@@ -31,6 +34,7 @@ class Embedding:
     norm: Norm | None = None
     scale: float = 1.0
     projection: Projection | None = None
+    tasks: int = 0
 
 
 @dataclass(frozen=True)
