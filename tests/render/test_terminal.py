@@ -392,6 +392,7 @@ def test_a_text_without_special_tokens_says_nothing_of_them() -> None:
 
 def test_the_first_word_of_a_causal_model_is_said_to_be_left_out_as_a_key() -> None:
     assert "Also left out: the first word as a key" in notes(random(list(NOUNS), causal=True))
+    assert "; the first word as a key" in notes(random(["the", *NOUNS], causal=True))
     assert "as a key" not in notes(random(list(NOUNS), causal=True), everything=True)
     assert "as a key" not in notes(random(["[CLS]", *NOUNS], causal=True))
 

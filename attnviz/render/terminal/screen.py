@@ -242,7 +242,7 @@ def _left_out(summary: Summary) -> Iterator[RenderableType]:
     axes = ((units.queries, summary.query_mask), (keys, summary.key_mask))
     if any(axis.function.any() and not counting[axis.function].any() for axis, counting in axes):
         also.append(_function_words(units.language, (units.queries, keys)))
-    if units.one_text and not summary.key_mask[0] and summary.query_mask[0]:
+    if summary.observation.causal and units.one_text and not (summary.key_mask[0] or keys.special[0]):
         also.append(f"the first {units.kind} as a key, on which causal models rest")
     if not summary.heads.all():
         also += _positional(summary.positional)
