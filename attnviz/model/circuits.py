@@ -12,6 +12,7 @@ from attnviz.attention.observers import HeadSums
 from attnviz.checkpoint import Checkpoint
 from attnviz.errors import ModelError
 from attnviz.model.architecture.spec import (
+    AttentionSpec,
     BranchNorm,
     LayerNorm,
     LayerSpec,
@@ -130,8 +131,7 @@ def _exactly(tensor: Tensor) -> Tensor:
 def _layer(network: Network, i: int, layer: LayerSpec) -> LayerCircuit:
     """The matrices of a layer."""
     at, spec, tensors = f"layers.{i}.attention", layer.attention, network.tensors
-    size = spec.head_size
-    reading = [_exactly(tensors[f"{at}.{name}.weight"]) for name in ("query", "key", "value")]
+    reading = _reading(network, at, spec)
     match layer.norms:
         case PreNorm(norm, attention) if attention:
             reading = [_folded(network, f"{at}.norm", norm, each) for each in reading]
@@ -143,12 +143,28 @@ def _layer(network: Network, i: int, layer: LayerSpec) -> LayerCircuit:
             output = _folded(network, f"{at}.norm", norm, output)
         case SandwichNorm(norm):
             output = _folded(network, f"{at}.norm_after", norm, output)
-    query, key, value = (each.view(-1, size, each.shape[-1]) for each in reading)  # (H·D, C) → (H, D, C)
+    counts = spec.heads, spec.kv_heads, spec.kv_heads
+    query, key, value = (torch.unflatten(each, 0, (count, -1)) for each, count in zip(reading, counts, strict=True))
     shared = spec.heads // spec.kv_heads
     return LayerCircuit(
         query, key.repeat_interleave(shared, 0), value.repeat_interleave(shared, 0),
-        output.view(spec.heads, size, -1).mT * layer.residual,
+        torch.unflatten(output, 0, (spec.heads, -1)).mT * layer.residual,
     )  # fmt: skip
+
+
+def _reading(network: Network, at: str, spec: AttentionSpec) -> list[Tensor]:
+    """What makes the queries, keys and values (H·D, C) of an attention; norms between are folded in."""
+    query, key, value = (_exactly(network.tensors[f"{at}.{name}.weight"]) for name in ("query", "key", "value"))
+    latent = spec.latent
+    if not latent:
+        return [query, key, value]
+    if latent.queries:
+        made = _exactly(network.tensors[f"{at}.query_latent.weight"])
+        query = _folded(network, f"{at}.query_latent_norm", latent.norm, query) @ made
+    made, shared = torch.split(_exactly(network.tensors[f"{at}.latent.weight"]), [latent.size, latent.shared])
+    key, value = (_folded(network, f"{at}.latent_norm", latent.norm, each) @ made for each in (key, value))
+    keys = torch.unflatten(key, 0, (spec.kv_heads, -1)), shared.expand(spec.kv_heads, -1, -1)
+    return [query, torch.cat(keys, 1).flatten(0, 1), value]
 
 
 def _summed(one: Tensor, other: Tensor) -> Tensor:
@@ -196,4 +212,6 @@ def _inexact(network: Network) -> Iterator[str]:
         yield "heads of a group share keys and values, and so parts of their circuits"
     if any(layer.attention.qk_norm for layer in layers):
         yield "the norms of queries and keys are left out"
+    if any(layer.attention.latent for layer in layers):
+        yield "what queries, keys and values are made from is normed, token by token, which is left out"
     yield "MLPs, biases and heads of layers between two heads are left out"

@@ -142,7 +142,7 @@ def checkpoint_shape(checkpoint: Checkpoint) -> ModelShape:
         unknown.append("the linear layers: they are not counted")
     heads, width = said["heads"], said["width"]
     size = said.get("head size", width // heads)
-    block = AttentionBlock(heads, said.get("key-value heads", heads), size, CAUSAL if causal else None)
+    block = AttentionBlock(heads, said.get("key-value heads", heads), size, size, CAUSAL if causal else None)
     stack = Stack((block,) * said["layers"], width, said.get("inner", 4 * width), linear)
     # A rotary model may go beyond the length of its training: only a run shows its limit.
     return ModelShape((stack,), said.get("parameters"), None, tuple(unknown))

@@ -15,10 +15,12 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from attnviz.analysis.corpus.circuits import circuits_table, composition, copying, positivity
 from attnviz.errors import ModelError, UsageError
 from attnviz.interface import Model, load
-from attnviz.model.circuits import Circuits, LayerCircuit, read_circuits
+from attnviz.model.circuits import Circuits, LayerCircuit, _layer, read_circuits
 from attnviz.render.terminal.answer import answer_parts
 from tests import tiny
 from tests.analysis.test_induction import SHARP
+from tests.model.parity import files_of, make, network_of
+from tests.model.variants import all_variants
 
 
 def induction_by_hand(folder: Path) -> Path:
@@ -115,6 +117,25 @@ def test_composition_is_that_of_whole_matrices(exact: Model) -> None:
                         continue
                     plain = [norm(each @ other) / norm(each) / norm(other) for each in (qk.T, qk, ov)]
                     assert own == pytest.approx(plain, rel=1e-4)
+
+
+def test_latents_are_multiplied_out(tmp_path: Path) -> None:
+    """Without norms a score is that of the circuit, and so is what a head writes."""
+    model = make(all_variants()["deepseek_v3", "with a head"], torch.float64)
+    model.save_pretrained(tmp_path)
+    network = network_of(*files_of(tmp_path), torch.float64)
+    network._norm = lambda at, _, x: x * network.tensors[f"{at}.weight"]  # type: ignore[method-assign]
+    x = torch.randn(5, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    for i, spec in enumerate(network.spec.layers):
+        found, at = _layer(network, i, spec), f"layers.{i}.attention"
+        read = network._entering(at, spec, x)
+        q, k, v = network._vectors(at, spec.attention, read, valued=True)
+        assert v is not None
+        scores = torch.einsum("nc,hdc,hde,me->hnm", x, found.query, found.key, x)
+        torch.testing.assert_close(q @ k.mT, scores, rtol=1e-10, atol=1e-10)
+        written = network._linear(f"{at}.output", v.transpose(0, 1).flatten(1))
+        own = torch.einsum("hcd,hde,me->mc", found.output, found.value, x)
+        torch.testing.assert_close(written, own, rtol=1e-10, atol=1e-10)
 
 
 def test_of_random_matrices_the_mean_square_is_the_baseline() -> None:

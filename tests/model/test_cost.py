@@ -99,7 +99,7 @@ def test_an_encoder_decoder_pays_for_three_maps(tiny_t5: Path) -> None:
 def test_of_a_hosted_model_the_config_says_what_it_can(tiny_hosted: Path) -> None:
     checkpoint = open_checkpoint(tiny_hosted)
     made = overview.checkpoint_shape(checkpoint)
-    assert made.stacks[0].blocks == (AttentionBlock(4, 2, 8, KeyWindow(right=0)),) * 3
+    assert made.stacks[0].blocks == (AttentionBlock(4, 2, 8, 8, KeyWindow(right=0)),) * 3
     assert made.unknown == ()
     found = estimate_cost(made, 50)
     # query and output, key and value; an MLP; two of four experts and the shared one with three matrices, the router

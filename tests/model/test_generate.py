@@ -26,6 +26,7 @@ from attnviz.model.architecture.spec import (
     ALiBi,
     AttentionSpec,
     Embedding,
+    Latent,
     LayerNorm,
     LayerSpec,
     Learned,
@@ -44,7 +45,7 @@ from attnviz.model.native.generation import GenerationRules, allowed, generate, 
 from attnviz.model.native.language_head import LanguageHead
 from tests import tiny
 from tests.model.parity import DTYPES, TOLERANCES, make
-from tests.model.variants import IDS, VOCABULARY
+from tests.model.variants import IDS, VOCABULARY, all_variants
 from tests.model.variants.bart import bart
 from tests.model.variants.t5 import t5
 
@@ -98,6 +99,7 @@ MODELS = {
     ),
     "pegasus": (bart("PegasusForConditionalGeneration"), IDS),
     "a decoder": (bart("BartForCausalLM", is_encoder_decoder=False, forced_eos_token_id=None), PROMPT),
+    "latent attention, experts": (all_variants()["deepseek_v3", "with a head"], PROMPT),
     "a decoder after one token": (bart("MBartForCausalLM", is_encoder_decoder=False), PROMPT[:1]),
 }
 
@@ -220,6 +222,7 @@ SPECS = {
     "whole sinusoids": decoder(attention(), attention(), positions=Sinusoidal(40, whole=True, offset=2)),
     "windows": decoder(attention(window=WINDOW), attention(), positions=Learned(40)),
     "rotary": decoder(attention(Rotary(1e4, 6)), attention(Rotary(100.0, 4, interleaved=True), WINDOW)),
+    "latents": decoder(*[replace(attention(Rotary(1e4, 4, last=True)), latent=Latent(7, 4, 5, RMSNorm(1e-6), 6))] * 2),
     "alibi": decoder(attention(ALiBi()), attention(ALiBi(), WINDOW)),
     "alibi rounded": decoder(attention(ALiBi(bfloat16=True)), attention(ALiBi(bfloat16=True))),
     "relative buckets": decoder(*[attention(RelativeBuckets(8, 15, bidirectional=False))] * 2),

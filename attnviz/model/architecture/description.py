@@ -94,7 +94,9 @@ def join_ranges(numbers: Iterable[int]) -> str:
 def _heads(attention: AttentionSpec) -> str:
     keys = attention.kv_heads
     shared = "" if keys == attention.heads else f", {keys} key-value head{'s' if keys > 1 else ''}"
-    return f"{attention.heads} of size {attention.head_size}{shared}"
+    latent = attention.latent
+    made = "" if latent is None else f", values of size {latent.values}, from {latent.size} numbers for all heads"
+    return f"{attention.heads} of size {attention.head_size}{shared}{made}"
 
 
 def _mlp(mlp: MLP | GatedMLP) -> str:

@@ -110,13 +110,17 @@ def _yarn(scaling: Yarn, rotary: Rotary, waves: Tensor) -> Tensor:
 
 def apply_rotary(x: Tensor, rotary: Rotary, cos: Tensor, sin: Tensor) -> Tensor:
     """Rotate ``x`` (heads, T, D) by the factors of ``rotary_factors``."""
-    turned, kept = x[..., : rotary.size].to(cos.dtype), x[..., rotary.size :]
+    parts = [rotary.size, x.shape[-1] - rotary.size]
+    turned, kept = torch.split(x, parts, -1) if not rotary.last else torch.split(x, parts[::-1], -1)[::-1]
+    turned = turned.to(cos.dtype)
     if rotary.interleaved:
         partner = turned.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)  # type: ignore[no-untyped-call]
     else:
         partner = torch.cat(turned.chunk(2, dim=-1)[::-1], dim=-1)
     turned = (turned * cos).add_(partner.mul_(sin)).to(x.dtype)
-    return torch.cat((turned, kept), dim=-1) if kept.shape[-1] else turned
+    if not kept.shape[-1]:
+        return turned
+    return torch.cat((kept, turned) if rotary.last else (turned, kept), dim=-1)
 
 
 def alibi_bias(heads: int, spec: ALiBi) -> Bias:

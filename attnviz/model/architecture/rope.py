@@ -40,6 +40,7 @@ def rotary(
     interleaved: bool = False,
     spellings: Mapping[str, str] | None = None,
     magnitudes: bool = False,
+    last: bool = False,
 ) -> Rotary:
     """Return the rotary positions for heads of ``head_size``.
 
@@ -56,6 +57,7 @@ def rotary(
         interleaved: whether neighbouring dimensions form pairs.
         spellings: other names that the family uses for scalings.
         magnitudes: whether LongRoPE says its attention factor as ``short_mscale`` and ``long_mscale``.
+        last: whether the rotated dimensions are the last.
     """
     said = _said(config, kind, scaled)
     base = _number(said, "rope_theta", config.number(theta_name, theta))
@@ -82,7 +84,7 @@ def rotary(
     outside = config.optional("original_max_position_embeddings", original)
     if outside and kind is None:  # transformers prefers it to the scaling's own
         said["original_max_position_embeddings"] = outside
-    return Rotary(base, size, interleaved, _scaling(name, said, longest, size))
+    return Rotary(base, size, interleaved, _scaling(name, said, longest, size), last)
 
 
 def _said(config: Config, kind: str | None, scaled: bool) -> dict[str, Any]:
@@ -152,9 +154,19 @@ def _longrope_attention(factor: float, original: int) -> float:
     return 1.0 if factor <= 1 else math.sqrt(1 + math.log(factor) / math.log(original))
 
 
-def _yarn_attention(factor: float, said: dict[str, Any]) -> float:
-    def scale(weight: float) -> float:
-        return 1.0 if factor <= 1 else 0.1 * weight * math.log(factor) + 1
+def yarn_scale(config: Config) -> float:
+    """The factor of all scores with YaRN that says ``mscale_all_dim``, as in DeepSeek's models."""
+    said = _said(config, None, scaled=True)
+    everywhere = _number(said, "mscale_all_dim", 0)
+    return _yarn_magnitude(_number(said, "factor", 1), everywhere) ** 2 if everywhere else 1.0
 
+
+def _yarn_magnitude(factor: float, weight: float) -> float:
+    return 1.0 if factor <= 1 else 0.1 * weight * math.log(factor) + 1
+
+
+def _yarn_attention(factor: float, said: dict[str, Any]) -> float:
     mscale, everywhere = _number(said, "mscale", 0), _number(said, "mscale_all_dim", 0)
-    return scale(mscale) / scale(everywhere) if mscale and everywhere else scale(1)
+    if mscale and everywhere:
+        return _yarn_magnitude(factor, mscale) / _yarn_magnitude(factor, everywhere)
+    return _yarn_magnitude(factor, 1)

@@ -11,6 +11,7 @@ from attnviz.model.architecture.spec import (
     Embedding,
     Experts,
     GatedMLP,
+    Latent,
     LayerNorm,
     LayerSpec,
     Learned,
@@ -124,6 +125,8 @@ def _experts(at: str, spec: Experts, width: int) -> Iterator[tuple[str, TensorSh
     yield from _linear(f"{at}.router", spec.count, width, spec.bias)
     for name, shape in _mlp(f"{at}.experts", spec.expert, width):
         yield name, (spec.count, *shape)
+    if spec.corrected:
+        yield f"{at}.correction", (spec.count,)
     if spec.shared:
         yield from _mlp(f"{at}.shared", spec.shared, width)
     if spec.gated:
@@ -131,11 +134,15 @@ def _experts(at: str, spec: Experts, width: int) -> Iterator[tuple[str, TensorSh
 
 
 def _attention(at: str, spec: AttentionSpec, width: int) -> Iterator[tuple[str, TensorShape]]:
-    queries, keys = spec.heads * spec.head_size, spec.kv_heads * spec.head_size
-    yield from _linear(f"{at}.query", queries, width, spec.bias)
-    yield from _linear(f"{at}.key", keys, width, spec.bias and spec.key_bias)
-    yield from _linear(f"{at}.value", keys, width, spec.bias)
-    yield from _linear(f"{at}.output", width, queries, spec.output_bias)
+    queries, keys, asked, looked = spec.heads * spec.head_size, spec.kv_heads * spec.head_size, width, width
+    if spec.latent:
+        keys, looked = keys - spec.kv_heads * spec.latent.shared, spec.latent.size
+        yield from _latent(at, spec.latent, width)
+        asked = spec.latent.queries or width
+    yield from _linear(f"{at}.query", queries, asked, spec.bias)
+    yield from _linear(f"{at}.key", keys, looked, spec.bias and spec.key_bias)
+    yield from _linear(f"{at}.value", spec.kv_heads * spec.value_size, looked, spec.bias)
+    yield from _linear(f"{at}.output", width, spec.heads * spec.value_size, spec.output_bias)
     if spec.sinks:
         yield f"{at}.sinks", (spec.heads,)
     if spec.qk_norm:
@@ -148,6 +155,14 @@ def _attention(at: str, spec: AttentionSpec, width: int) -> Iterator[tuple[str, 
             yield from _linear(f"{at}.position_query", queries, width, spec.bias)
         if spec.position.content_to_position:
             yield from _linear(f"{at}.position_key", queries, width, spec.bias and spec.key_bias)
+
+
+def _latent(at: str, spec: Latent, width: int) -> Iterator[tuple[str, TensorShape]]:
+    yield from _linear(f"{at}.latent", spec.size + spec.shared, width, spec.bias)
+    yield from _norm(f"{at}.latent_norm", spec.norm, (spec.size,))
+    if spec.queries:
+        yield from _linear(f"{at}.query_latent", spec.queries, width, spec.bias)
+        yield from _norm(f"{at}.query_latent_norm", spec.norm, (spec.queries,))
 
 
 def _normed(spec: QKNorm, heads: int, size: int) -> TensorShape:

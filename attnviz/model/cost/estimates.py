@@ -33,8 +33,8 @@ TOKEN_BYTES = 800
 
 @dataclass(frozen=True)
 class AttentionBlock:
-    """One layer's attention: ``heads`` of ``head_size`` share ``kv_heads`` keys and values. A window of None is
-    unknown.
+    """One layer's attention: ``heads`` of ``head_size`` share ``kv_heads`` keys, and values of ``value_size``. A window
+    of None is unknown.
 
     ``kind`` is "cross" for the attention of a decoder to its encoder.
     """
@@ -42,6 +42,7 @@ class AttentionBlock:
     heads: int
     kv_heads: int
     head_size: int
+    value_size: int
     window: KeyWindow | None = EVERYTHING
     kind: Literal["self", "cross"] = "self"
 
@@ -151,7 +152,7 @@ def _stack(spec: Spec) -> Stack:
 
 
 def _block(spec: AttentionSpec, kind: Literal["self", "cross"] = "self") -> AttentionBlock:
-    return AttentionBlock(spec.heads, spec.kv_heads, spec.head_size, spec.window, kind)
+    return AttentionBlock(spec.heads, spec.kv_heads, spec.head_size, spec.value_size, spec.window, kind)
 
 
 def visible_scores(window: KeyWindow, queries: int, keys: int) -> int:
@@ -180,7 +181,7 @@ def estimate_cost(shape: ModelShape, tokens: int, *, bytes_: int = 4, target: in
     ]
     known = [number for number in counted if number is not None]
     every = sum(block.heads * n * m for block, n, m in maps)
-    stored = [2 * block.kv_heads * block.head_size * m * bytes_ for block, _, m in maps]
+    stored = [block.kv_heads * (block.head_size + block.value_size) * m * bytes_ for block, _, m in maps]
     scores = known if len(known) == len(counted) else [block.heads * n * m for block, n, m in maps]
     return Cost(
         tokens=tokens,
@@ -188,7 +189,10 @@ def estimate_cost(shape: ModelShape, tokens: int, *, bytes_: int = 4, target: in
         all_scores=every,
         seen=sum(known) if len(known) == len(counted) else None,
         linear_flops=_linear(shape, lengths),
-        attention_flops=sum(4 * block.head_size * number for (block, _, _), number in zip(maps, scores, strict=True)),
+        attention_flops=sum(
+            2 * (block.head_size + block.value_size) * number
+            for (block, _, _), number in zip(maps, scores, strict=True)
+        ),
         keys_values=sum(stored),
         one_layer=max(stored),
         weights=every * exact,

@@ -107,8 +107,12 @@ def _kernel(block: AttentionBlock, device: torch.device) -> tuple[float, float]:
     times = []
     for length in lengths:
         q, k, v = (
-            torch.randn(heads, length, block.head_size, device=device)
-            for heads in (block.heads, block.kv_heads, block.kv_heads)
+            torch.randn(heads, length, size, device=device)
+            for heads, size in (
+                (block.heads, block.head_size),
+                (block.kv_heads, block.head_size),
+                (block.kv_heads, block.value_size),
+            )
         )
 
         def run(q: Tensor = q, k: Tensor = k, v: Tensor = v) -> Tensor:

@@ -169,7 +169,9 @@ class Native(Intervened):
         """How many numbers each token is multiplied with in matrices, and with each other token in attention."""
         matrices = (tensor.numel() for name, tensor in self.network.tensors.items() if not name.startswith("embed."))
         layers = (layer.attention for stack in self._stacks() for layer in stack.layers)
-        return sum(matrices), sum(2 * attention.heads * attention.head_size for attention in layers)
+        return sum(matrices), sum(
+            attention.heads * (attention.head_size + attention.value_size) for attention in layers
+        )
 
     @property
     def layers(self) -> dict[Kind, int]:

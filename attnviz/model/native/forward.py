@@ -239,10 +239,8 @@ class Network(Sublayers):
         flattened.
         """
         at = f"layers.{i}.attention"
-        q = self._heads(f"{at}.query", spec, spec.heads, x)
-        k = self._heads(f"{at}.key", spec, spec.kv_heads, x)
         valued = run.valued(i, self.kind)
-        v = None if shown and not valued else self._heads(f"{at}.value", spec, spec.kv_heads, x)
+        q, k, v = self._vectors(at, spec, x, valued=bool(valued) or not shown)
         if isinstance(spec.position, Rotary):
             turned = position.apply_rotary(torch.cat((q, k)), spec.position, *run.turns(spec.position, self.dtype))
             q, k = turned[: spec.heads], turned[spec.heads :]

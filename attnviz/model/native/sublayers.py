@@ -25,6 +25,7 @@ from attnviz.model.architecture.spec import (
     NearBest,
     Norm,
     RelativeBuckets,
+    Sigmoid,
 )
 from attnviz.model.native.run import Biases, Run
 from attnviz.model.native.run import KVCache as KVCache
@@ -68,6 +69,26 @@ class Sublayers:
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:
         self.tensors = tensors
 
+    def _vectors(
+        self, at: str, spec: AttentionSpec, x: Tensor, *, valued: bool
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return the queries, keys and values of all heads, (heads, T, D) each, before positions turn them; values only
+        if ``valued``.
+        """
+        asked, looked, latent = x, x, spec.latent
+        if latent and latent.queries:
+            asked = self._norm(f"{at}.query_latent_norm", latent.norm, self._linear(f"{at}.query_latent", x))
+        if latent:
+            looked, shared = torch.split(self._linear(f"{at}.latent", x), [latent.size, latent.shared], -1)
+            looked = self._norm(f"{at}.latent_norm", latent.norm, looked)
+        q, k = (
+            self._heads(f"{at}.query", spec, spec.heads, asked),
+            self._heads(f"{at}.key", spec, spec.kv_heads, looked),
+        )
+        if latent:
+            k = torch.cat((k, shared.expand(spec.kv_heads, -1, -1)), -1)
+        return q, k, self._heads(f"{at}.value", spec, spec.kv_heads, looked) if valued else None
+
     def _heads(self, at: str, spec: AttentionSpec, heads: int, x: Tensor) -> Tensor:
         """Return the queries, keys or values of all heads, (heads, T, D)."""
         x, norm = self._linear(at, x), None if at.endswith("value") else spec.qk_norm
@@ -76,8 +97,8 @@ class Sublayers:
         if spec.clip is not None:
             x = x.clamp(-spec.clip, spec.clip)
         if norm is None:
-            return x.view(-1, heads, spec.head_size).transpose(0, 1)  # (T, heads·D) → (heads, T, D)
-        return self._norm(f"{at}_norm", norm.norm, x.view(-1, heads, spec.head_size)).transpose(0, 1)
+            return torch.unflatten(x, -1, (heads, -1)).transpose(0, 1)  # (T, heads·D) → (heads, T, D)
+        return self._norm(f"{at}_norm", norm.norm, torch.unflatten(x, -1, (heads, -1))).transpose(0, 1)
 
     def _biases(self, at: str, spec: AttentionSpec, table: Tensor) -> Biases | None:
         """Return the function that computes the position biases of scores from queries and keys; None if there are
@@ -136,12 +157,20 @@ class Sublayers:
         """The shares of the chosen experts of each token, and their numbers, (T, chosen) each."""
         scores = self._linear(f"{at}.router", x)
         scores = scores.to(torch.promote_types(x.dtype, torch.float32))
-        best, chosen = scores.topk(spec.chosen, dim=-1)
         match spec.shares:
             case "all":
-                shares = scores.softmax(-1).gather(-1, chosen)
+                scores = scores.softmax(-1)
+            case Sigmoid():
+                scores = scores.sigmoid()
+        chosen = self._chosen(at, spec, scores)
+        best = scores.gather(-1, chosen)
+        match spec.shares:
+            case "all":
+                shares = best
             case "chosen":
                 shares = best.softmax(-1)
+            case Sigmoid(normed):
+                shares = best / (best.sum(-1, keepdim=True) + 1e-20) if normed else best
             case NearBest(tolerance):
                 each = []
                 left = scores
@@ -150,7 +179,18 @@ class Sublayers:
                     each.append(left.masked_fill(far, -torch.inf).softmax(-1).gather(-1, chosen[:, i, None]))
                     left = left.scatter(-1, chosen[:, i, None], -torch.inf)
                 shares = torch.cat(each, -1)
-        return shares.to(x.dtype), chosen
+        return (shares if spec.factor == 1 else shares * spec.factor).to(x.dtype), chosen
+
+    def _chosen(self, at: str, spec: Experts, scores: Tensor) -> Tensor:
+        """The numbers of the experts that the ``scores`` (T, count) choose, the best first, (T, chosen)."""
+        if spec.corrected:
+            scores = scores + self.tensors[f"{at}.correction"]
+        if spec.groups:
+            each = torch.unflatten(scores, -1, (spec.groups.count, -1))  # (T, groups, experts of each)
+            best = each.topk(spec.groups.best, dim=-1).values.sum(-1).topk(spec.groups.chosen, dim=-1).indices
+            left = torch.ones_like(each[..., 0], dtype=torch.bool).scatter(-1, best, value=False)
+            scores = each.masked_fill(left[..., None], -torch.inf).flatten(-2)
+        return scores.topk(spec.chosen, dim=-1).indices
 
     def _convolve(self, at: str, spec: Convolution, entered: Tensor, x: Tensor, run: Run) -> Tensor:
         weight, bias = self.tensors[f"{at}.weight"], self.tensors[f"{at}.bias"]

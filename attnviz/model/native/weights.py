@@ -21,6 +21,7 @@ _CUTS = {
     "qkv": ("query", "key", "value"),
     "groups": ("query", "key", "value"),
     "quarters": ("query", "key", "value"),
+    "key_values": ("key", "value"),
     "gate_up": ("gate", "up"),
     "gate_up_pairs": ("gate", "up"),
 }
@@ -245,6 +246,10 @@ def _cut(place: TensorLocation, tensor: Tensor, parts: list[TensorShape]) -> dic
     axis = _axis(place.our)
     if ".gate_up_pairs." in place.our:
         return dict(zip(names, (tensor.movedim(axis, 0)[i::2].movedim(0, axis) for i in range(2)), strict=True))
+    if ".key_values." in place.our:
+        heads = torch.unflatten(tensor, 0, (place.groups, -1))  # (G·(D + E), …) → (G, D + E, …)
+        sizes = [shape[0] // place.groups for shape in parts]
+        return dict(zip(names, (part.flatten(0, 1) for part in torch.split(heads, sizes, 1)), strict=True))
     if ".groups." not in place.our:
         return dict(zip(names, torch.split(tensor, [shape[axis] for shape in parts], axis), strict=True))
     size = parts[1][0] // place.groups

@@ -10,8 +10,11 @@ from attnviz.model.architecture.spec.blocks import (
     Convolution,
     Experts,
     GatedMLP,
+    Groups,
+    Latent,
     LayerSpec,
     NearBest,
+    Sigmoid,
 )
 from attnviz.model.architecture.spec.classifier import Classifier, Dense
 from attnviz.model.architecture.spec.norms import (
@@ -53,7 +56,9 @@ __all__ = [
     "Embedding",
     "Experts",
     "GatedMLP",
+    "Groups",
     "Head",
+    "Latent",
     "LayerNorm",
     "LayerSpec",
     "Learned",
@@ -71,6 +76,7 @@ __all__ = [
     "RelativeBuckets",
     "Rotary",
     "SandwichNorm",
+    "Sigmoid",
     "Sinusoidal",
     "Spec",
     "Yarn",

@@ -13,9 +13,34 @@ from attnviz.model.architecture.spec.norms import (
     PostNorm,
     PreNorm,
     QKNorm,
+    RMSNorm,
     SandwichNorm,
 )
 from attnviz.model.architecture.spec.positions import ALiBi, Disentangled, RelativeBuckets, Rotary
+
+
+@dataclass(frozen=True)
+class Latent:
+    """Keys and values of all heads are made from one normed vector of ``size`` numbers for each token.
+
+    That is multi-head latent attention (DeepSeek-AI 2024, section 2.1).
+
+    Args:
+        size: of that vector.
+        shared: how many of the last numbers of a key are the same for all heads; they are made beside the vector, and
+            not normed.
+        values: the size of a value.
+        norm: the norm of the vectors.
+        queries: the size of the vector that queries are made from, likewise; None if they are made as ever.
+        bias: whether what makes the vectors has biases.
+    """
+
+    size: int
+    shared: int
+    values: int
+    norm: RMSNorm
+    queries: int | None = None
+    bias: bool = False
 
 
 @dataclass(frozen=True)
@@ -25,7 +50,7 @@ class AttentionSpec:
     The scores are q·k · ``scale``, then ``softcap`` · tanh(score / softcap) if there is one. ``clip`` limits the
     outputs of the query, key and value projections, behind norms over their width; these have biases if ``bias``,
     those of keys only if ``key_bias`` too. With ``sinks`` each head has the score of a key without a value, which
-    takes its share of each softmax.
+    takes its share of each softmax. ``latent`` says that keys and values are made from fewer numbers.
     """
 
     heads: int
@@ -41,6 +66,12 @@ class AttentionSpec:
     qk_norm: QKNorm | None = None
     clip: float | None = None
     sinks: bool = False
+    latent: Latent | None = None
+
+    @property
+    def value_size(self) -> int:
+        """The size of a value, and of what a head gives."""
+        return self.latent.values if self.latent else self.head_size
 
 
 @dataclass(frozen=True)
@@ -78,6 +109,27 @@ class NearBest:
 
 
 @dataclass(frozen=True)
+class Sigmoid:
+    """The share of each chosen expert is σ(its score), which is also what is compared, and divided by their sum if
+    ``normed`` (DeepSeek-AI 2024, "DeepSeek-V3", section 2.1.2).
+    """
+
+    normed: bool
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The experts of a token are among those of the ``chosen`` best of ``count`` groups of equal size.
+
+    The score of a group is the sum of its ``best`` experts' scores (DeepSeek-AI 2024, section 2.2.2).
+    """
+
+    count: int
+    chosen: int
+    best: int
+
+
+@dataclass(frozen=True)
 class Experts:
     """The sum of share · expert(x) over those ``chosen`` of ``count`` experts to which a router gives the highest
     scores (Shazeer et al. 2017).
@@ -87,6 +139,9 @@ class Experts:
         count: how many there are.
         chosen: how many of them read a token.
         shares: the softmax over the scores of ``all`` experts, over those of the ``chosen``, or another rule.
+        factor: the factor of all shares.
+        groups: the groups among which they are chosen first.
+        corrected: whether each expert has a number that is added to its score, for the choice alone.
         bias: whether the router has a bias.
         shared: an expert that reads every token beside them.
         gated: whether what the shared expert writes is multiplied by σ(w · x).
@@ -95,7 +150,10 @@ class Experts:
     expert: MLP | GatedMLP
     count: int
     chosen: int
-    shares: Literal["all", "chosen"] | NearBest
+    shares: Literal["all", "chosen"] | Sigmoid | NearBest
+    factor: float = 1.0
+    groups: Groups | None = None
+    corrected: bool = False
     bias: bool = False
     shared: MLP | GatedMLP | None = None
     gated: bool = False

@@ -107,13 +107,14 @@ class Rotary:
     """Rotate queries and keys by their position (Su et al. 2021), in the first ``size`` of D dimensions.
 
     Dimension pairs are (i, i + size/2), or (2i, 2i + 1) if ``interleaved``. ``scaling`` extends the positions beyond
-    the length of the training.
+    the length of the training. With ``last`` it is the last ``size`` dimensions.
     """
 
     theta: float
     size: int
     interleaved: bool = False
     scaling: Linear | Dynamic | Llama3 | Yarn | LongRope | None = None
+    last: bool = False
 
 
 @dataclass(frozen=True)

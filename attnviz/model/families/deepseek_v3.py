@@ -1,0 +1,40 @@
+"""DeepSeek-V3 (DeepSeek-AI 2024): a DeepSeek-V2 whose experts' scores are sigmoids, corrected for the choice alone."""
+
+from __future__ import annotations
+
+from attnviz.model.architecture.config import Config
+from attnviz.model.architecture.spec import Experts, GatedMLP, Sigmoid, Spec
+from attnviz.model.families import names_without
+from attnviz.model.families.deepseek_v2 import NAMES as DEEPSEEK_V2_NAMES
+from attnviz.model.families.deepseek_v2 import deepseek_spec, expert_groups, latent_attention
+
+PREFIX = "model."
+ATTRIBUTES = {"num_local_experts": "n_routed_experts", "num_mtp_layers": "num_nextn_predict_layers"}
+
+NAMES = {
+    **names_without(DEEPSEEK_V2_NAMES, "gate_proj.bias", "up_proj.bias", "down_proj.bias"),
+    "layers.{}.mlp.gate.e_score_correction_bias": "layers.{}.mlp.correction",
+}
+
+
+def spec(config: Config) -> Spec:
+    """The facts of a DeepSeek-V3; absent attributes have the values of transformers' ``DeepseekV3Config``."""
+    config.expect("scoring_func", "sigmoid")
+    config.expect("topk_method", "noaux_tc")
+    config.ignore("num_nextn_predict_layers")  # modules beside the model, which predict further tokens
+    width, activation = config.size("hidden_size", 7168), config.activation("hidden_act", "silu")
+    count, chosen = config.experts("n_routed_experts", 256, 8)
+    inner = config.size("moe_intermediate_size", 2048)
+    experts = Experts(
+        GatedMLP(inner, activation),
+        count,
+        chosen,
+        shares=Sigmoid(config.flag("norm_topk_prob", True)),
+        factor=config.number("routed_scaling_factor", 2.5),
+        groups=expert_groups(config, count, chosen, 2, 8, 4),
+        corrected=True,
+        shared=GatedMLP(inner * config.size("n_shared_experts", 1), activation),
+    )
+    attention = latent_attention(config, 128, interleaved=config.flag("rope_interleave", True), longest=4096)
+    dense = GatedMLP(config.size("intermediate_size", 18432), activation)
+    return deepseek_spec(config, width, attention, dense, experts, 61, 129280, 3)
