@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from attnviz.analysis.effects.path_patching import Edge
     from attnviz.analysis.effects.sides import Sides
     from attnviz.attention.tile import Kind
-    from attnviz.interface.intervening import Heads
+    from attnviz.interface.replacing import Heads
     from attnviz.interface.tables import Table
 
 
