@@ -221,6 +221,8 @@ def _is_alike(backend: Native | Hosted, padded: Padded) -> bool:
         position = layer.attention.position
         if layer.convolution or (isinstance(position, Rotary) and isinstance(position.scaling, Dynamic | LongRope)):
             return False
+        if isinstance(position, Rotary) and position.values and padded.real.start:
+            return False
     return padded.real.start == 0 or spec.embedding.positions is None
 
 

@@ -20,6 +20,7 @@ from attnviz.model.architecture.spec import (
     ParallelNorm,
     PostNorm,
     PreNorm,
+    Rotary,
     SandwichNorm,
 )
 from attnviz.model.inputs import require_finite
@@ -206,6 +207,8 @@ def _inexact(network: Network) -> Iterator[str]:
     positions = sorted({type(layer.attention.position).__name__ for layer in layers if layer.attention.position})
     if "Rotary" in positions:
         yield "rotary positions turn queries and keys: the QK circuits are those of distance 0"
+    if any(isinstance(each, Rotary) and each.values for each in (layer.attention.position for layer in layers)):
+        yield "values are turned by their position too: the OV circuits are those of position 0"
     if set(positions) - {"Rotary"}:
         yield "scores also depend on the distance, which is no part of the QK circuits"
     if any(layer.attention.kv_heads < layer.attention.heads for layer in layers):

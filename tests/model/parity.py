@@ -87,12 +87,17 @@ def theirs_of(model: Any, variant: Variant) -> dict[Kind, Result]:
         given = inputs(variant.ids, variant.types, variant.target)
         output = model(**given, output_attentions=True, output_hidden_states=True, use_cache=False)
     if variant.target is None:
-        return {"self": (torch.cat(output.attentions), _stack(output.hidden_states))}
+        return {"self": (weights_of(variant, torch.cat(output.attentions)), _stack(output.hidden_states))}
     return {
         "encoder": (torch.cat(output.encoder_attentions), _stack(output.encoder_hidden_states)),
         "decoder": (torch.cat(output.decoder_attentions), _stack(output.decoder_hidden_states)),
         "cross": (torch.cat(output.cross_attentions), torch.zeros(1, dtype=output.cross_attentions[0].dtype)),
     }
+
+
+def weights_of(variant: Variant, returned: Tensor) -> Tensor:
+    """The weights, of what transformers returns as attentions: of SqueezeBERT the scores before the softmax."""
+    return returned.softmax(-1) if variant.model.startswith("SqueezeBert") else returned
 
 
 def ours_of(network: Network, variant: Variant) -> dict[Kind, Result]:

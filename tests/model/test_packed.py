@@ -23,7 +23,12 @@ LENGTHS = (1, 4, 4, 9, 30)
 
 @pytest.fixture(
     scope="module",
-    params=[("bert", "sentence pairs (token types)"), ("llama", "grouped queries"), ("gpt_oss", "sinks in windows")],
+    params=[
+        ("bert", "sentence pairs (token types)"),
+        ("llama", "grouped queries"),
+        ("gpt_oss", "sinks in windows"),
+        ("roformer", "values turned too"),
+    ],
     ids=str,
 )
 def network(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Network:

@@ -43,8 +43,10 @@ def describe(spec: Spec) -> dict[str, str]:
 
 
 def parameters(spec: Spec) -> int:
-    """Return the number of parameters; tensors that layers or stacks share count once."""
+    """Return the number of parameters; tensors that layers or stacks share count once, zeros beside blocks do not."""
     sizes = {name: math.prod(shape) for name, shape in tensor_shapes(spec).items()}
+    for inner, blocks in spec.blocks:
+        sizes |= {name: size // blocks for name, size in sizes.items() if name.endswith(f".{inner}.weight")}
     if spec.encoder and spec.encoder.embedding.vocabulary == spec.embedding.vocabulary:
         sizes.pop("encoder.embed.tokens.weight")  # nearly all models share one table
     for i, place in enumerate(spec.stored or ()):
@@ -121,11 +123,12 @@ def _position(spec: Spec, attention: AttentionSpec) -> str:
     table = {Learned: "learned vectors", Sinusoidal: "sines and cosines"}
     parts = [words for kind, words in table.items() if isinstance(spec.embedding.positions, kind)]
     match attention.position:
-        case Rotary(theta, size, interleaved, scaling):
+        case Rotary(theta, size, interleaved, scaling, values=values):
             of = "" if size == attention.head_size else f", {size} of {attention.head_size} dimensions"
             pairs = ", neighbours paired" if interleaved else ""
+            also = ", of values too" if values else ""
             scaled = f", {type(scaling).__name__.lower()} scaling" if scaling else ""
-            parts.append(f"rotary, θ {theta:,.0f}{of}{pairs}{scaled}")
+            parts.append(f"rotary, θ {theta:,.0f}{of}{pairs}{scaled}{also}")
         case ALiBi():
             parts.append("ALiBi, falling with the distance")
         case RelativeBuckets(buckets, longest):

@@ -48,17 +48,24 @@ def sinusoids(row: Tensor, width: int, dtype: torch.dtype, spec: Sinusoidal) -> 
     return table if spec.padding is None else table * (row >= spec.offset)[:, None]
 
 
-def rotary_factors(rotary: Rotary, at: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def rotary_factors(
+    rotary: Rotary, at: Tensor, dtype: torch.dtype, table: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Return the factors of ``apply_rotary`` for dimensions and their partners at the positions ``at`` (T,), each (T,
     size).
 
-    These are the cosine and the signed sine of the angles (Su et al. 2021, eq. 34), in float32 at least.
+    These are the cosine and the signed sine of the angles (Su et al. 2021, eq. 34), in float32 at least; ``table``
+    (…, size) are the sines and cosines of all positions where a checkpoint contains them.
     """
     exact = torch.promote_types(dtype, torch.float32)
-    steps = torch.arange(0, rotary.size, 2, dtype=exact, device=at.device) / rotary.size
-    frequencies, factor = _scaled(rotary, steps, int(at[-1]) + 1)
-    angles = at.to(exact)[:, None] * frequencies  # (T, size/2)
-    cos, sin = angles.cos() * factor, angles.sin() * factor
+    if rotary.table:
+        rows = sinusoids(at, rotary.size, exact, Sinusoidal(rotary.table)) if table is None else table[at].to(exact)
+        sin, cos = rows.chunk(2, dim=-1)  # (T, size/2)
+    else:
+        steps = torch.arange(0, rotary.size, 2, dtype=exact, device=at.device) / rotary.size
+        frequencies, factor = _scaled(rotary, steps, int(at[-1]) + 1)
+        angles = at.to(exact)[:, None] * frequencies  # (T, size/2)
+        cos, sin = angles.cos() * factor, angles.sin() * factor
     if rotary.interleaved:
         return cos.repeat_interleave(2, dim=-1), torch.stack((-sin, sin), dim=-1).flatten(-2)
     return torch.cat((cos, cos), dim=-1), torch.cat((-sin, sin), dim=-1)

@@ -20,6 +20,7 @@ from attnviz.model.architecture.spec import (
     PreNorm,
     QKNorm,
     RelativeBuckets,
+    Rotary,
     SandwichNorm,
     Sinusoidal,
     Spec,
@@ -52,6 +53,9 @@ def optional_shapes(spec: Spec) -> dict[str, TensorShape]:
     positions = spec.embedding.positions
     if isinstance(positions, Sinusoidal) and positions.stored:
         found["embed.positions.weight"] = (positions.count + positions.offset, spec.width)
+    turns = spec.layers[0].attention.position
+    if isinstance(turns, Rotary) and turns.table:
+        found["rotary.weight"] = (turns.table, turns.size)
     if spec.encoder:
         found |= {f"encoder.{name}": shape for name, shape in optional_shapes(spec.encoder).items()}
     return found

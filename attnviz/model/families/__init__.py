@@ -15,7 +15,8 @@ several, cut by ``weights.take``:
 - ``….gate_up``: the gate, then the rest;
 - ``….gate_up_pairs``: of each unit its gate, then its rest;
 - ``….experts.…``: of all experts, in the first axis;
-- ``….T`` at the end: the matrix is stored transposed.
+- ``….T`` at the end: the matrix is stored transposed;
+- ``….blocks`` at the end: blocks along its diagonal are stored, as a convolution of single tokens in groups.
 
 Of their names, a second ``{}`` is the head or the expert: the tensors of all of them are one of ours.
 """
@@ -36,10 +37,10 @@ FAMILIES = (
     "cohere2", "data2vec-text", "deberta", "deberta-v2", "deepseek_v2", "deepseek_v3", "distilbert", "electra",
     "ernie", "ernie4_5", "exaone4", "falcon", "fsmt", "gemma", "gemma2", "gemma3_text", "glm", "glm4", "gpt2",
     "gpt_bigcode", "gpt_neo", "gpt_neox", "gpt_neox_japanese", "gpt_oss", "gptj", "granite", "granitemoe", "helium",
-    "ibert", "llama", "luke", "m2m_100", "marian", "mbart", "megatron-bert", "mixtral", "modernbert", "mpnet",
-    "mpt", "mvp", "nemotron", "olmo", "olmo2", "olmo3", "olmoe", "openai-gpt", "opt", "pegasus", "phi", "phi3",
-    "phimoe", "plbart", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "rembert", "roberta", "roberta-prelayernorm",
-    "stablelm", "starcoder2", "t5", "umt5", "xglm", "xlm-roberta-xl",
+    "ibert", "llama", "luke", "m2m_100", "marian", "mbart", "megatron-bert", "mixtral", "modernbert", "mpnet", "mpt",
+    "mvp", "nemotron", "olmo", "olmo2", "olmo3", "olmoe", "openai-gpt", "opt", "pegasus", "phi", "phi3", "phimoe",
+    "plbart", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "rembert", "roberta", "roberta-prelayernorm", "roformer",
+    "squeezebert", "stablelm", "starcoder2", "t5", "umt5", "xglm", "xlm-roberta-xl",
 )  # fmt: skip
 
 ALIASES: Mapping[str, str] = {

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from attnviz.model.architecture.config import Config
-from attnviz.model.architecture.spec import Classifier, Dense, Spec
-from attnviz.model.families import TOKEN_CLASSIFIER, roberta
+from attnviz.model.architecture.spec import Spec
+from attnviz.model.families import roberta
+from attnviz.model.families.bert import pooled_classifier
 from attnviz.model.families.roberta import NAMES
 
 __all__ = ["NAMES"]
 
 PREFIX = "luke."
+classifier = pooled_classifier(PREFIX)
 DEFAULTS = {"luke": {"vocab_size": 50267}}
 
 
@@ -18,10 +20,3 @@ def spec(config: Config) -> Spec:
     config.ignore("bert_model_name", "cls_entity_prediction", "entity_emb_size", "entity_vocab_size")
     config.ignore("use_entity_aware_attention")  # words have queries of their own for entities
     return roberta.spec(config)
-
-
-def classifier(config: Config, *, each: bool) -> Classifier:  # noqa: ARG001
-    """A linear map of the first token's state and a tanh, then the labels."""
-    if each:
-        return TOKEN_CLASSIFIER
-    return Classifier((Dense(f"{PREFIX}pooler.dense", "tanh"), Dense("classifier")), "first")

@@ -234,6 +234,8 @@ class Hosted(Loaded, Intervened):
             if numbers:
                 maps = _attending(maps, numbers[kind])
             weights = [part[0] for part in maps if part is not None]
+            if any(float(part.min()) < 0 or float(part.max()) > 1.01 for part in weights):
+                weights = [part.softmax(-1) for part in weights]  # they are the scores (SqueezeBERT)
             if self._has_sinks and all(float((part.sum(-1) - 1).abs().max()) < 0.01 for part in weights):
                 weights = []  # they are the weights before the sinks take their share (Granite)
             if not weights:

@@ -87,9 +87,10 @@ class Packed(Run):
             found.append(position.position_rows(ids[group.tokens].view(group.count, -1), at, spec).flatten())
         return torch.cat(found)
 
-    def _turn(self, rotary: Rotary, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    def _turn(self, rotary: Rotary, dtype: torch.dtype, table: Tensor | None) -> tuple[Tensor, Tensor]:
         # Angles may depend on the length of the text.
-        turns = [position.rotary_factors(rotary, self._positions[: group.length], dtype) for group in self._groups]
+        each = [self._positions[: group.length] for group in self._groups]
+        turns = [position.rotary_factors(rotary, at, dtype, table) for at in each]
         counts = [group.count for group in self._groups]
         cos, sin = (
             torch.cat([part.repeat(count, 1) for part, count in zip(parts, counts, strict=True)])

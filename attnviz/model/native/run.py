@@ -87,14 +87,14 @@ class Run:
         """Return the rows of the position table for the tokens ``ids`` (T,)."""
         return position.position_rows(ids, self.positions, spec)
 
-    def turns(self, rotary: Rotary, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    def turns(self, rotary: Rotary, dtype: torch.dtype, table: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return the factors of ``position.apply_rotary``, each (T, size); computed once per run."""
         if rotary not in self._turns:
-            self._turns[rotary] = self._turn(rotary, dtype)
+            self._turns[rotary] = self._turn(rotary, dtype, table)
         return self._turns[rotary]
 
-    def _turn(self, rotary: Rotary, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        return position.rotary_factors(rotary, self.positions, dtype)
+    def _turn(self, rotary: Rotary, dtype: torch.dtype, table: Tensor | None) -> tuple[Tensor, Tensor]:
+        return position.rotary_factors(rotary, self.positions, dtype, table)
 
     def attend(
         self,

@@ -184,9 +184,9 @@ class Variants(Run):
         """How many times the text's tokens are among the rows of states."""
         return len(self.active)
 
-    def turns(self, rotary: Rotary, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    def turns(self, rotary: Rotary, dtype: torch.dtype, table: Tensor | None) -> tuple[Tensor, Tensor]:
         """As of one text, for each variant."""
-        cos, sin = super().turns(rotary, dtype)
+        cos, sin = super().turns(rotary, dtype, table)
         return cos.repeat(self.copies, 1), sin.repeat(self.copies, 1)
 
     def neighbours(self, mix: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

@@ -48,7 +48,7 @@ class TensorLocation:
         theirs: the checkpoint's names; several tensors are stacked.
         our: attnviz's name of the whole.
         parts: attnviz's names of the tensors into which it is split.
-        groups: the number of key-value heads of the layer.
+        groups: the number of key-value heads of the layer, or of blocks along the diagonal.
     """
 
     theirs: tuple[str, ...]
@@ -173,7 +173,7 @@ def _locate(
 
 def _places(family: Family, spec: Spec, needed: Mapping[str, TensorShape]) -> Iterator[tuple[list[str], str, int]]:
     """Yield the checkpoint's names and attnviz's name of each tensor, and the number of key-value heads of its
-    layer.
+    layer, or of its blocks.
     """
     for theirs, ours in family.names.items():
         for our in (ours,) if isinstance(ours, str) else ours:
@@ -184,12 +184,14 @@ def _places(family: Family, spec: Spec, needed: Mapping[str, TensorShape]) -> It
                 at = stack.stored[i] if stack.stored else i
                 name = our.format(i)
                 heads = needed.get(name, (1,))[0] if theirs.count("{}") > 1 else 1
-                yield [theirs.format(at, head) for head in range(heads)], name, layer.attention.kv_heads
+                inner = name.removesuffix(".weight.blocks").removeprefix(f"layers.{i}.")
+                groups = dict(stack.blocks).get(inner, layer.attention.kv_heads)
+                yield [theirs.format(at, head) for head in range(heads)], name, groups
 
 
 def _parts(our: str) -> list[str]:
     """Return the names of the tensors that ``our`` contains, one or several."""
-    at, what, last = ("." + our.removesuffix(".T")).rsplit(".", 2)
+    at, what, last = ("." + our.removesuffix(".T").removesuffix(".blocks")).rsplit(".", 2)
     return [f"{at}.{part}.{last}".lstrip(".") for part in _CUTS.get(what, (what,))]
 
 
@@ -200,6 +202,8 @@ def _verify(place: TensorLocation, stored: Mapping[str, TensorShape], needed: Ma
     shape = stored[name] if len(place.theirs) == 1 else (len(place.theirs), *stored[name])
     if place.our.endswith(".T"):
         shape = (*shape[:-2], *shape[:-3:-1])
+    if place.our.endswith(".blocks") and len(shape) == 3 and shape[2] == 1:
+        shape = (shape[0], shape[1] * place.groups)
     if place.our == "head.bias":  # some checkpoints store it as one row
         shape = (math.prod(shape),)
     parts = _shapes(place, needed)
@@ -238,6 +242,8 @@ def _cut(place: TensorLocation, tensor: Tensor, parts: list[TensorShape]) -> dic
     names = _parts(place.our)
     if place.our.endswith(".T"):
         tensor = tensor.mT
+    if place.our.endswith(".blocks"):
+        tensor = torch.block_diag(*tensor.squeeze(-1).chunk(place.groups))  # type: ignore[no-untyped-call]
     if place.our == "head.bias":
         tensor = tensor.flatten()
     if ".quarters." in place.our:

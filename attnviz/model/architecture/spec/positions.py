@@ -107,7 +107,9 @@ class Rotary:
     """Rotate queries and keys by their position (Su et al. 2021), in the first ``size`` of D dimensions.
 
     Dimension pairs are (i, i + size/2), or (2i, 2i + 1) if ``interleaved``. ``scaling`` extends the positions beyond
-    the length of the training. With ``last`` it is the last ``size`` dimensions.
+    the length of the training. With a ``table`` sines and cosines are those of so many positions, in float32, or those
+    that a checkpoint contains. ``values`` says that values are rotated as keys are. With ``last`` it is the last
+    ``size`` dimensions.
     """
 
     theta: float
@@ -115,6 +117,8 @@ class Rotary:
     interleaved: bool = False
     scaling: Linear | Dynamic | Llama3 | Yarn | LongRope | None = None
     last: bool = False
+    table: int | None = None
+    values: bool = False
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from attnviz.model.architecture.spec.blocks import LayerSpec
 from attnviz.model.architecture.spec.norms import Norm
-from attnviz.model.architecture.spec.positions import Learned, Sinusoidal
+from attnviz.model.architecture.spec.positions import Learned, Rotary, Sinusoidal
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,8 @@ class Spec:
         encoder: the encoder.
         start: the start token of a decoder with an encoder.
         wraps: whether the text's last token is moved to the start instead.
+        blocks: the names, within a layer, of its matrices that are zero beside blocks along the diagonal, and the
+            number of these blocks (SqueezeBERT).
     """
 
     width: int
@@ -78,12 +80,14 @@ class Spec:
     encoder: Spec | None = None
     start: int | None = None
     wraps: bool = False
+    blocks: tuple[tuple[str, int], ...] = ()
 
     @property
     def limit(self) -> int | None:
         """The number of positions that the model has; None if it has no such limit."""
-        positions = self.embedding.positions
-        return positions.count if positions else None
+        positions, turns = self.embedding.positions, [layer.attention.position for layer in self.layers]
+        counts = [turn.table for turn in turns if isinstance(turn, Rotary) and turn.table]
+        return min([positions.count, *counts] if positions else counts, default=None)
 
     @property
     def causal(self) -> bool:
