@@ -20,8 +20,9 @@ from attnviz.explore import view as views
 from attnviz.explore.drawing import Line
 from attnviz.explore.moving import Moving
 from attnviz.explore.panes import Foot, Lines, Pane
-from attnviz.explore.screens import Keys
+from attnviz.explore.screens import Ask, Over, Sheet
 from attnviz.explore.session import Session as Session
+from attnviz.render.labels import shorten
 
 SMALLEST = (60, 16)
 """The fewest columns and lines."""
@@ -34,7 +35,7 @@ class Explorer(Moving):
 
     TITLE = "attnviz"
     CSS = """
-    Screen { layout: vertical; }
+    Screen { layout: vertical; layers: default question answer; align: center middle; }
     #head { height: 1; padding: 0 1; color: $text-muted; }
     #body { height: 1fr; }
     #heads { width: 40; }
@@ -46,6 +47,7 @@ class Explorer(Moving):
     #link { height: 1; padding: 0 1; }
     #foot { background: $panel; }
     #small { display: none; width: 1fr; height: 1fr; content-align: center middle; }
+    CommandPalette { background: $background; }
     .small #small { display: block; }
     .small #all { display: none; }
     """
@@ -54,11 +56,13 @@ class Explorer(Moving):
         for each, action in keys.bindings().items()
     ]
 
+    _pane: views.Pane = "heads"
+
     def compose(self) -> ComposeResult:
         """Heads and map side by side, the text below."""
         scene = self.scene
         with Vertical(id="all"):
-            yield Static(Content("starting …"), id="head", markup=False)
+            yield Lines(self._draw_head, id="head")
             with Horizontal(id="body"):
                 yield Pane(scene.draw_heads, id="heads")
                 yield Pane(scene.draw_map, id="map")
@@ -66,9 +70,12 @@ class Explorer(Moving):
             yield Lines(scene.draw_link, id="link")
             yield Foot(self._draw_foot, self._foot_action)
         yield Static(Content(_SMALL), id="small")
+        yield Ask()
+        yield Sheet(self.session.look)
 
     def on_mount(self) -> None:
         """Begin with the text."""
+        super().on_mount()
         dark = self.session.dark
         self.theme = "ansi-dark" if self.session.look.plain else "textual-dark" if dark else "textual-light"
         self.main.query_one("#heads").focus()
@@ -80,6 +87,9 @@ class Explorer(Moving):
         self.main.set_class(wide < SMALLEST[0] or high < SMALLEST[1], "small")
         self.arrange(wide, high)
         self.call_after_refresh(self.changed)
+
+    def _draw_head(self, wide: int, _: int) -> Sequence[Line]:
+        return [[Segment(shorten(self.scene.heading(self.progress) or "starting …", wide))]]
 
     def _draw_foot(self, wide: int, _: int) -> Sequence[Line]:
         line: Line = []
@@ -99,10 +109,14 @@ class Explorer(Moving):
     def pane(self) -> views.Pane:
         """The pane that has the focus."""
         found = getattr(self.main.focused, "id", None) if self.screen_stack else None
-        return found if found in _PANES else "heads"
+        return found if found in _PANES else self._pane
 
     def on_descendant_focus(self) -> None:
-        """Other keys may work in another pane."""
+        """Other keys may work in another pane; what has lost the focus to one is closed."""
+        focused = self.main.focused
+        if focused is not None and focused.id in _PANES:
+            self._pane = focused.id
+            self.close_over()
         self.main.query_one(Foot).again()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
@@ -110,9 +124,20 @@ class Explorer(Moving):
         of_keys = [key for key in keys.KEYS if key.name == action]
         if not of_keys or action == "leave":
             return True
-        if len(self.screen_stack) > 1:
+        if len(self.screen_stack) > 1 or self.over is not None:
             return False
         return any(keys.works(key, self.pane, self.view, self.scene.material) for key in of_keys)
+
+    @property
+    def over(self) -> Over | None:
+        """What is opened over the panes."""
+        return next((each for each in (self.main.query_one(Ask), self.main.query_one(Sheet)) if each.visible), None)
+
+    def close_over(self) -> None:
+        """Close what is opened over the panes."""
+        over = self.over
+        if over is not None:
+            over.close()
 
     def action_pane(self, by: int) -> None:
         """Go to another pane."""
@@ -121,7 +146,7 @@ class Explorer(Moving):
 
     def action_keys(self) -> None:
         """What all keys do."""
-        self.push_screen(Keys())
+        self.main.query_one(Sheet).keys()
 
     def action_leave(self, code: int) -> None:
         """End the program."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from attnviz.errors import AttnvizError
 from attnviz.explore import view as views
 from attnviz.explore.command import options_of, picture_request
 from attnviz.explore.material import Material
-from attnviz.explore.screens import Answer, Ask
+from attnviz.explore.screens import Ask, Sheet
 from attnviz.explore.session import Session
 from attnviz.explore.showing import Showing
 from attnviz.explore.source import Source
@@ -30,26 +31,20 @@ class Asking(Showing):
 
     def action_find_word(self) -> None:
         """Find a word in the text."""
-
-        def go(found: tuple[str, ...] | None) -> None:
-            if found and found[0].strip():
-                self.go_to_word(found[0].strip())
-
         about = "A word, the second one (bank:2), several words, or /a pattern/."
-        self.push_screen(Ask("Find a word", [("Word", "")], about), go)
+        self._ask("Find a word", [("Word", "")], about, lambda found: self.go_to_word(found[0].strip()))
 
     def action_find_links(self) -> None:
         """Which heads take one word to another?"""
         link = self.scene.link
+        fields = [("From", link.query), ("To", link.key)]
+        about = "Leave one empty for all words."
+        self._ask("Which heads take one word to another?", fields, about, lambda found: self.find(*found))
 
-        def go(found: tuple[str, ...] | None) -> None:
-            if found:
-                self.find(*found)
-
-        self.push_screen(
-            Ask("Which heads take one word to another?", [("From", link.query), ("To", link.key)],
-                "Leave one empty for all words."), go
-        )  # fmt: skip
+    def _ask(
+        self, title: str, fields: list[tuple[str, str]], about: str, done: Callable[[tuple[str, ...]], None]
+    ) -> None:
+        self.main.query_one(Ask).ask(title, fields, about, done)
 
     def find(self, from_: str, to: str) -> None:
         """Show which heads take some words to others."""
@@ -63,23 +58,18 @@ class Asking(Showing):
     def _answer(self, table: Any) -> None:
         """Show a table; a row that is chosen leads to its head."""
 
-        def go(head: tuple[int, int] | None) -> None:
+        def go(head: tuple[int, int]) -> None:
             numbers = self.scene.there.units.layers
-            if head is not None and head[0] in numbers:
+            if head[0] in numbers:
                 self.show(views.at_head(self.view, (numbers.index(head[0]), head[1])))
 
-        self.push_screen(Answer(table), go)
+        self.main.query_one(Sheet).answer(table, go)
 
     def action_compare(self) -> None:
         """Compare with another head, or another text."""
-
-        def go(found: tuple[str, ...] | None) -> None:
-            if found and found[0].strip():
-                self._compare(found[0].strip())
-
-        self.push_screen(
-            Ask(f"Compare {self.scene.name(self.view.head)} with", [("A head (4.9), or another text", "")]), go
-        )
+        title = f"Compare {self.scene.name(self.view.head)} with"
+        fields = [("A head (4.9), or another text", "")]
+        self._ask(title, fields, "", lambda found: self._compare(found[0].strip()))
 
     def _compare(self, wanted: str) -> None:
         named = re.fullmatch(r"[Ll]?(\d{1,4})[ .]?\s*[Hh]?(\d{1,4})", wanted)
@@ -123,12 +113,8 @@ class Asking(Showing):
 
     def action_type_text(self) -> None:
         """Another text."""
-
-        def go(found: tuple[str, ...] | None) -> None:
-            if found and found[0].strip():
-                self._new_text(found[0])
-
-        self.push_screen(Ask("Another text", [("Text", self.scene.there.observation.encoding.text)]), go)
+        fields = [("Text", self.scene.there.observation.encoding.text)]
+        self._ask("Another text", fields, "", lambda found: self._new_text(found[0]))
 
     def _new_text(self, text: str) -> None:
         try:
@@ -144,16 +130,10 @@ class Asking(Showing):
 
     def action_save(self) -> None:
         """Save what is seen."""
-
-        def go(found: tuple[str, ...] | None) -> None:
-            if found and found[0].strip():
-                self._save(Path(found[0].strip()).expanduser())
-
         name = self.scene.name(self.view.head).replace(" ", "-")
-        self.push_screen(
-            Ask("Save what is seen", [("File", f"{name}.svg")],
-                ".svg, .png or .pdf is the map; .json or .safetensors all weights; .html the page."), go
-        )  # fmt: skip
+        about = ".svg, .png or .pdf is the map; .json or .safetensors all weights; .html the page."
+        fields = [("File", f"{name}.svg")]
+        self._ask("Save what is seen", fields, about, lambda found: self._save(Path(found[0].strip()).expanduser()))
 
     def _save(self, path: Path) -> None:
         material, source = self.scene.there, self.source

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 
 from rich.segment import Segment
 from textual.content import Content
 from textual.events import Click, Resize
+from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
@@ -26,13 +28,16 @@ class Lines(Widget):
     def __init__(self, draw: Draw, *, id: str) -> None:  # noqa: A002  (textual's name)
         super().__init__(id=id)
         self._draw = draw
-        self._strips: list[Strip] = []
+        self._lines: list[Line] = []
 
     def again(self) -> None:
-        """Draw anew."""
+        """Draw anew; only the lines that are others go to the terminal."""
         wide, high = self.size
-        self._strips = [Strip(line) for line in self._draw(wide, high)] if wide and high else []
-        self.refresh()
+        before, self._lines = self._lines, list(self._draw(wide, high)) if wide and high else []
+        pairs = enumerate(zip_longest(before, self._lines))
+        changed = [Region(0, y, wide, 1) for y, (old, new) in pairs if old != new]
+        if changed:
+            self.refresh(*changed)
 
     def on_resize(self, _: Resize) -> None:
         """Another size needs other lines."""
@@ -40,7 +45,7 @@ class Lines(Widget):
 
     def render_line(self, y: int) -> Strip:
         """One line, as wide as the widget."""
-        strip = self._strips[y] if y < len(self._strips) else Strip([Segment("")])
+        strip = Strip(self._lines[y] if y < len(self._lines) else [Segment("")])
         style = self.rich_style
         return strip.apply_style(style).adjust_cell_length(self.size.width, style)
 
@@ -55,8 +60,15 @@ class Pane(Lines, can_focus=True):
             super().__init__()
             self.pane, self.x, self.y, self.twice = pane, x, y, twice
 
+    def __init__(self, draw: Draw, *, id: str) -> None:  # noqa: A002  (textual's name)
+        super().__init__(draw, id=id)
+        self._titles = "", ""
+
     def entitle(self, title: str, below: str = "") -> None:
         """Set the title, and what stands in the lower edge; the text in them is data."""
+        if (title, below) == self._titles:
+            return
+        self._titles = title, below
         self.border_title = Content(clean(title))
         self.border_subtitle = Content(clean(below)) if below else Content("")
 

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from textual.widgets import Static
-
 from attnviz.analysis.text.wanted import find_places
 from attnviz.errors import AttnvizError
 from attnviz.explore import view as views
@@ -20,7 +18,6 @@ from attnviz.explore.source import OnLayers
 from attnviz.explore.view import View
 from attnviz.explore.working import Working
 from attnviz.record import Crop, Observation, Request
-from attnviz.render.labels import shorten
 
 
 class Showing(Working):
@@ -156,8 +153,6 @@ class Showing(Working):
         for each in self.main.query(Lines):
             each.again()
         scene = self.scene
-        heading = scene.heading(self.progress)
-        self.main.query_one("#head", Static).update(shorten(heading, max(self.size.width - 2, 1)) if heading else "")
         if scene.material is not None:
             self.main.query_one("#heads", Pane).entitle(scene.heads_title())
             self.main.query_one("#map", Pane).entitle(scene.map_title(), scene.map_note())

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Literal
 
 from textual.app import App
+from textual.events import Event, InputEvent
 
 from attnviz.errors import AttnvizError, UsageError
 from attnviz.render.labels import clean
+
+_IDLE = 1.0
+"""The seconds without a key after which rubbish is collected: a full collection takes longer than a key may."""
 
 
 class Working(App[int]):
@@ -28,6 +34,27 @@ class Working(App[int]):
         self.failed: AttnvizError | None = None
         self.progress = ""
         self.turn = 0
+        self._touched = self._tidied = time.monotonic()
+
+    def on_mount(self) -> None:
+        """Collect rubbish only while no key is pressed."""
+        gc.disable()
+        self.set_interval(_IDLE, self._tidy)
+
+    def on_unmount(self) -> None:
+        """Leave the process as it was."""
+        gc.enable()
+
+    async def on_event(self, event: Event) -> None:
+        """Remember when a key or the mouse was pressed last."""
+        if isinstance(event, InputEvent):
+            self._touched = time.monotonic()
+        await super().on_event(event)
+
+    def _tidy(self) -> None:
+        if self._tidied < self._touched < time.monotonic() - _IDLE:
+            self._tidied = time.monotonic()
+            gc.collect()
 
     @property
     def begun(self) -> bool:
@@ -74,6 +101,8 @@ class Working(App[int]):
         if turn != self.turn:
             return
         self.progress = ""
+        if not self.begun:
+            gc.freeze()  # what was imported and loaded stays: it need not be looked through each time
         try:
             done(found)
         except AttnvizError as error:

@@ -44,8 +44,9 @@ KEYS = {
     "threshold": ("plus", "minus"),
     "words, special": ("w", "w", "s", "s"),
     "help": ("question_mark", "escape"),
-    "find": ("slash", "escape"),
-    "compare": ("c", "escape"),
+    "questions": ("slash", "escape", "f", "escape", "c", "escape", "t", "escape", "S", "escape"),
+    "copy": ("y",),
+    "palette": ("ctrl+p", "escape"),
 }
 """What is pressed, in this order, by what it is for."""
 
@@ -147,9 +148,10 @@ def main() -> None:
                 every = [taken[i] for each in found.values() for taken in each]
                 print(f"{shape[0]} × {shape[1]} × {shape[2]} at {size[0]} × {size[1]}, {what}: median "
                       f"{statistics.median(every):.0f} ms, worst {max(every):.0f} ms")  # fmt: skip
-                parts = {name: [taken[i] for taken in each] for name, each in found.items()}
-                print("   " + ", ".join(f"{name} {statistics.median(each):.0f}/{max(each):.0f}"
-                                        for name, each in parts.items()))  # fmt: skip
+                for name, each in found.items():
+                    keys = [[taken[i] for taken in each[at :: len(KEYS[name])]] for at in range(len(KEYS[name]))]
+                    print(f"   {name}: " + ", ".join(f"{key} {statistics.median(times):.0f}/{max(times):.0f}"
+                                                     for key, times in zip(KEYS[name], keys, strict=True)))  # fmt: skip
     text = "The bank approved the loan because the customer had good credit."
     run = [sys.executable, "-m", "attnviz"]
     starts = {"show --no-check": ([*run, "show", "--no-check", text], None),

@@ -9,7 +9,6 @@ pytest.importorskip("textual")
 from attnviz.explore import keys
 from attnviz.explore.app import SMALLEST, Explorer
 from attnviz.explore.drawing import Look
-from attnviz.explore.screens import Answer, Ask
 from attnviz.record import Request
 from tests.explore.driving import SAVED, drive, flat, long_record, saw, session
 from tests.records import random_weights, record, three_maps
@@ -328,6 +327,14 @@ def test_an_error_at_the_beginning_ends_it_with_its_code() -> None:
 
 
 def test_asking_can_be_given_up() -> None:
-    program = drive(session(), "f", "escape", "c", "escape", "S", "escape", "slash", "escape")
-    assert not isinstance(program.screen_stack[-1] if program.screen_stack else None, Ask | Answer)
+    over: list[object] = []
+
+    async def look(program: Explorer, _: object) -> None:
+        over.append(program.over)
+
+    steps = [step for key in ("f", "c", "S", "slash", "question_mark") for step in (key, look, "escape", look)]
+    program = drive(session(), "tab", *steps)
+    assert program.pane == "map"  # the focus is where it was
+    assert all(over[::2])
+    assert not any(over[1::2])
     assert not SAVED
