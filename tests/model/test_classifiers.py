@@ -34,7 +34,15 @@ SHAPE = {
     "vocab_size": len(tiny.VOCABULARY), "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,
     "intermediate_size": 40, "max_position_embeddings": 64,
 }  # fmt: skip
-TWO = {"bart": "Bart", "mbart": "MBart", "mvp": "Mvp", "plbart": "PLBart", "t5": "T5", "umt5": "UMT5"}
+TWO = {
+    "bart": "Bart",
+    "bigbird_pegasus": "BigBirdPegasus",
+    "mbart": "MBart",
+    "mvp": "Mvp",
+    "plbart": "PLBart",
+    "t5": "T5",
+    "umt5": "UMT5",
+}
 """Encoder–decoders, whose heads read the decoder, which is given the text once more."""
 ENDS = {"eos_token_id": 3, "pad_token_id": 0, "decoder_start_token_id": 3}
 """The tokenizer's own special tokens."""
@@ -88,10 +96,19 @@ def test_heads_against_transformers(case: tuple[str, str]) -> None:
     assert att.prediction.per_token == case[1].endswith("ForTokenClassification")
 
 
+@pytest.mark.parametrize("pooling", ["bos", "mean", "late"])
+def test_a_head_that_takes_the_mean_before_or_behind_its_layers(pooling: str) -> None:
+    config = classifiers()["eurobert", "EuroBertForSequenceClassification"]
+    model = made("EuroBertForSequenceClassification", config, classifier_pooling=pooling)
+    att = attnviz.load((model, tokenizer())).attend(tiny.SENTENCE)
+    assert isinstance(att, Attention)
+    np.testing.assert_allclose(att.prediction.logits, theirs(model, att.encoding.ids), atol=1e-5)
+
+
 @pytest.mark.parametrize("native", [True, False])
 @pytest.mark.parametrize("family", TWO)
 def test_encoder_decoders_against_transformers(family: str, *, native: bool, tmp_path: Path) -> None:
-    if family == "mvp" and not native:
+    if family in ("bigbird_pegasus", "mvp") and not native:
         pytest.skip("transformers gives it no AttentionInterface: it can't be hosted")
     config = next(each.config for (name, _), each in all_variants().items() if name == family)
     model = made(f"{TWO[family]}ForSequenceClassification", config, **ENDS)
@@ -132,7 +149,7 @@ def test_an_encoder_decoder_says_nothing_of_a_text_without_an_end() -> None:
 def test_most_families_have_a_case() -> None:
     without = {*FAMILIES} - {family for family, _ in classifiers()}
     assert without == {
-        "bart", "bert-generation", "blenderbot", "codegen", "cohere", "cohere2", "ernie4_5", "fsmt",
+        "bart", "bert-generation", "bigbird_pegasus", "blenderbot", "codegen", "cohere", "cohere2", "ernie4_5", "fsmt",
         "gpt_neox_japanese", "granite", "granitemoe", "m2m_100", "marian", "mbart", "mvp", "olmoe", "pegasus", "plbart",
         "xglm",
     }  # fmt: skip

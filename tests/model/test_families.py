@@ -23,6 +23,8 @@ from attnviz.model.native.weights import _parts
 from tests.model.variants import all_variants
 
 KINDS = sorted({*FAMILIES, *ALIASES})
+SAID = {"bigbird_pegasus": {"attention_type": "original_full"}}
+"""What a config must say, since our forward pass does not know what it is by default."""
 
 
 def test_every_file_is_registered_and_every_registration_has_a_file() -> None:
@@ -63,7 +65,7 @@ def mapped(family: Family, layers: int) -> set[str]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_tensor_that_a_spec_needs_has_a_name_in_the_checkpoint(kind: str) -> None:
     family = find_family({"model_type": kind})
-    spec = family.spec({"model_type": kind})
+    spec = family.spec({"model_type": kind, **SAID.get(kind, {})})
     layers = max(len(stack.layers) for stack in (spec, spec.encoder) if stack)
     assert needed(spec) <= mapped(family, layers)
 
@@ -81,7 +83,7 @@ def test_a_prefix_and_an_older_spelling_come_off_and_nothing_else(kind: str) -> 
 def test_no_name_in_a_family_file_is_of_no_use() -> None:
     """A name that no model needs is a mistake, which no missing tensor would reveal."""
     used: dict[int, set[str]] = {}  # by map: some families share one
-    specs = [(name, {"model_type": name}) for name in FAMILIES]
+    specs = [(name, {"model_type": name, **SAID.get(name, {})}) for name in FAMILIES]
     for (name, _), variant in all_variants().items():
         config = getattr(transformers, variant.model).config_class(**variant.config).to_dict()
         config["architectures"] = [variant.model]
@@ -115,8 +117,8 @@ def test_defaults_are_of_types_that_the_file_is_for(name: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_config_that_says_nothing_is_that_of_transformers(kind: str) -> None:
-    said = transformers.CONFIG_MAPPING[kind]().to_dict()
-    silent = find_family({"model_type": kind}).spec({"model_type": kind})
+    said = transformers.CONFIG_MAPPING[kind](**SAID.get(kind, {})).to_dict()
+    silent = find_family({"model_type": kind}).spec({"model_type": kind, **SAID.get(kind, {})})
     assert find_family(said).spec(said) == silent
 
 
@@ -203,7 +205,7 @@ def test_what_the_forward_pass_does_not_know_is_refused_by_name_and_value(name: 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_config_with_any_value_is_read_or_refused(kind: str) -> None:
     """Only attnviz errors: no JSON value ends in a traceback."""
-    said = transformers.CONFIG_MAPPING[kind]().to_dict()
+    said = transformers.CONFIG_MAPPING[kind](**SAID.get(kind, {})).to_dict()
     family = find_family(said)
     for name in said.keys() - {"model_type"}:
         for value in ("x", [1], [], {"a": 1}, {"a": {}}, -1, 0, 3, 1.5, True, None):
@@ -212,6 +214,13 @@ def test_a_config_with_any_value_is_read_or_refused(kind: str) -> None:
             except ModelError:
                 continue
             assert spec.layers, (name, value)
+
+
+def test_attention_to_blocks_is_refused() -> None:
+    with pytest.raises(
+        UnsupportedModel, match="attention_type is 'block_sparse'; our forward pass knows original_full"
+    ):
+        find_family({"model_type": "bigbird_pegasus"}).spec({})
 
 
 @pytest.mark.parametrize("value", ["yes", 1, [True]])

@@ -36,7 +36,7 @@ from attnviz.model.native import weights
 from attnviz.model.native.backend import Native
 from attnviz.model.native.forward import Network
 from tests import tiny
-from tests.model.parity import make, network_of, saved
+from tests.model.parity import assert_same, files_of, make, network_of, ours_of, saved, theirs_of
 from tests.model.variants import all_variants
 
 Tensors = dict[str, torch.Tensor]
@@ -251,10 +251,27 @@ def test_tables_of_sines_are_read_where_a_checkpoint_has_them(
     assert model.check("the bank", target="the loan").max_abs_diff < 1e-5
 
 
-@pytest.mark.parametrize("family", ["mixtral", "qwen2_moe", "qwen3_moe", "olmoe", "phimoe", "granitemoe"])
-def test_experts_are_read_from_a_tensor_of_each_and_from_one_of_all(family: str, tmp_path: Path) -> None:
-    """transformers keeps one tensor of all experts, and saves one of each (Granite's are one of all in both)."""
-    model = make(all_variants()[family, "with a tied head"], torch.float32)
+def test_a_gte_is_called_new_in_older_files(tmp_path: Path) -> None:
+    variant = all_variants()["gte", "encoder"]
+    model = make(variant, torch.float32)
+    model.save_pretrained(tmp_path)
+    config, tensors = files_of(tmp_path)
+    older = network_of(config, {f"new.{name}": tensor for name, tensor in tensors.items()}, torch.float32)
+    assert_same(ours_of(older, variant)["self"], theirs_of(model, variant)["self"], torch.float32)
+
+
+SPELT_TWICE = {
+    **dict.fromkeys(("mixtral", "qwen2_moe", "qwen3_moe", "olmoe", "phimoe", "granitemoe"), "with a tied head"),
+    **dict.fromkeys(("gte", "nomic_bert", "jina_embeddings_v3"), "with a head"),
+}
+
+
+@pytest.mark.parametrize("family", SPELT_TWICE)
+def test_tensors_are_read_as_they_are_saved_and_as_they_are_kept(family: str, tmp_path: Path) -> None:
+    """transformers keeps one tensor of all experts, and saves one of each (Granite's are one of all in both); it keeps
+    queries, keys and values of some models apart, and saves them as one.
+    """
+    model = make(all_variants()[family, SPELT_TWICE[family]], torch.float32)
     apart = saved(model, tmp_path, torch.float32).tensors
     config = json.loads((tmp_path / "config.json").read_text())
     kept = network_of(config, model.state_dict(), torch.float32).tensors

@@ -36,14 +36,15 @@ def sinusoids(row: Tensor, width: int, dtype: torch.dtype, spec: Sinusoidal) -> 
 
     The wavelengths run from 2π to 20000π tokens (Vaswani et al. 2017).
     """
-    half = (width + 1) // 2
+    half, exact = (width + 1) // 2, torch.promote_types(dtype, torch.float32)
     if spec.whole:
-        exact = torch.promote_types(dtype, torch.float32)
         steps = torch.arange(half, dtype=exact, device=row.device)
         angles = row.to(exact)[:, None] * torch.exp(steps * -(math.log(10_000) / (half - 1)))
     else:
-        steps = torch.arange(half, dtype=torch.float64, device=row.device)
-        angles, exact = row.double()[:, None] / 10_000 ** (2 * steps / width), torch.float32
+        within = exact if spec.rounded else torch.float64
+        steps = torch.arange(half, dtype=within, device=row.device)
+        angles = row.to(within)[:, None] * (1 / 10_000 ** (2 * steps / width))
+        exact = exact if spec.rounded else torch.float32
     table = torch.cat((angles.sin(), angles.cos()[:, : width // 2]), dim=1).to(exact).to(dtype)
     return table if spec.padding is None else table * (row >= spec.offset)[:, None]
 

@@ -122,7 +122,7 @@ def _layer(at: str, layer: LayerSpec, width: int) -> Iterator[tuple[str, TensorS
 def _mlp(at: str, spec: MLP | GatedMLP, width: int) -> Iterator[tuple[str, TensorShape]]:
     for name in ("up", "gate") if isinstance(spec, GatedMLP) else ("up",):
         yield from _linear(f"{at}.{name}", spec.size, width, spec.bias)
-    yield from _linear(f"{at}.down", width, spec.size, spec.bias)
+    yield from _linear(f"{at}.down", width, spec.size, spec.bias or (isinstance(spec, GatedMLP) and spec.down_bias))
 
 
 def _experts(at: str, spec: Experts, width: int) -> Iterator[tuple[str, TensorShape]]:

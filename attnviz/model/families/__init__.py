@@ -12,7 +12,7 @@ several, cut by ``weights.take``:
 - ``….groups``: of each key-value head the queries of its query heads, its key and its value;
 - ``….quarters``: of each quarter of the heads the queries, the values and the keys;
 - ``….key_values``: of each key-value head its key and its value;
-- ``….gate_up``: the gate, then the rest;
+- ``….gate_up``: the gate, then the rest; ``….up_gate``: the other way round;
 - ``….gate_up_pairs``: of each unit its gate, then its rest;
 - ``….experts.…``: of all experts, in the first axis;
 - ``….T`` at the end: the matrix is stored transposed;
@@ -33,14 +33,15 @@ from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.spec import Classifier, Dense, Spec
 
 FAMILIES = (
-    "albert", "arcee", "bart", "bert", "bert-generation", "biogpt", "blenderbot", "bloom", "codegen", "cohere",
-    "cohere2", "data2vec-text", "deberta", "deberta-v2", "deepseek_v2", "deepseek_v3", "distilbert", "electra",
-    "ernie", "ernie4_5", "exaone4", "falcon", "fsmt", "gemma", "gemma2", "gemma3_text", "glm", "glm4", "gpt2",
-    "gpt_bigcode", "gpt_neo", "gpt_neox", "gpt_neox_japanese", "gpt_oss", "gptj", "granite", "granitemoe", "helium",
-    "ibert", "llama", "luke", "m2m_100", "marian", "mbart", "megatron-bert", "mixtral", "modernbert", "mpnet", "mpt",
-    "mvp", "nemotron", "olmo", "olmo2", "olmo3", "olmoe", "openai-gpt", "opt", "pegasus", "phi", "phi3", "phimoe",
-    "plbart", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "rembert", "roberta", "roberta-prelayernorm", "roformer",
-    "squeezebert", "stablelm", "starcoder2", "t5", "umt5", "xglm", "xlm-roberta-xl",
+    "albert", "arcee", "bart", "bert", "bert-generation", "bigbird_pegasus", "biogpt", "blenderbot", "bloom", "codegen",
+    "cohere", "cohere2", "ctrl", "data2vec-text", "deberta", "deberta-v2", "deepseek_v2", "deepseek_v3", "distilbert",
+    "electra", "ernie", "ernie4_5", "eurobert", "exaone4", "falcon", "fsmt", "gemma", "gemma2", "gemma3_text", "glm",
+    "glm4", "gpt2", "gpt_bigcode", "gpt_neo", "gpt_neox", "gpt_neox_japanese", "gpt_oss", "gptj", "granite",
+    "granitemoe", "gte", "helium", "ibert", "jina_embeddings_v3", "llama", "luke", "m2m_100", "marian", "mbart",
+    "megatron-bert", "mixtral", "modernbert", "mpnet", "mpt", "mvp", "nemotron", "nomic_bert", "olmo", "olmo2", "olmo3",
+    "olmoe", "openai-gpt", "opt", "pegasus", "persimmon", "phi", "phi3", "phimoe", "plbart", "qwen2", "qwen2_moe",
+    "qwen3", "qwen3_moe", "rembert", "roberta", "roberta-prelayernorm", "roformer", "squeezebert", "stablelm",
+    "starcoder2", "t5", "umt5", "xglm", "xlm-roberta-xl",
 )  # fmt: skip
 
 ALIASES: Mapping[str, str] = {

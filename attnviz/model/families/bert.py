@@ -57,9 +57,16 @@ def bert_embedding(config: Config, positions: Learned | None, norm: LayerNorm | 
 
 
 def bert_spec(
-    config: Config, embedding: Embedding, norms: PostNorm | PreNorm, *, position: Rotary | None = None
+    config: Config,
+    embedding: Embedding,
+    norms: PostNorm | PreNorm,
+    *,
+    position: Rotary | None = None,
+    head_size: int | None = None,
 ) -> Spec:
-    """The facts of BERT's kin, whose layers differ in ``norms`` and in the ``position`` that the scores know."""
+    """The facts of BERT's kin, whose layers differ in ``norms``, in the ``position`` that the scores know, and in the
+    ``head_size`` where heads are not as wide as the model together.
+    """
     heads = config.size("num_attention_heads", 12)
     width = config.width("hidden_size", 768, heads)
     config.only("position_embedding_type", "absolute")
@@ -70,7 +77,8 @@ def bert_spec(
         "directionality", "pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers",
         "pooler_size_per_head", "pooler_type", "summary_last_dropout",
     )  # fmt: skip
-    attention = AttentionSpec(heads, heads, width // heads, (width // heads) ** -0.5, config.direction(), position)
+    size = head_size or width // heads
+    attention = AttentionSpec(heads, heads, size, size**-0.5, config.direction(), position)
     mlp = MLP(config.size("intermediate_size", 3072), config.activation("hidden_act", "gelu"))
     return Spec(
         width=width,

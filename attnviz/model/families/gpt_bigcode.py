@@ -33,7 +33,4 @@ def spec(config: Config) -> Spec:
     heads = found.layers[0].attention.heads
     shared = 1 if config.flag("multi_query", True) else heads
     config.only("num_key_value_heads", shared)
-    return replace(
-        found,
-        layers=tuple(replace(layer, attention=replace(layer.attention, kv_heads=shared)) for layer in found.layers),
-    )
+    return found.with_layers(lambda layer: replace(layer, attention=replace(layer.attention, kv_heads=shared)))

@@ -26,4 +26,4 @@ def spec(config: Config) -> Spec:
     found = granite.spec(config)
     size, activation = found.layers[0].mlp.size, config.activation("hidden_act", "silu")
     experts = Experts(GatedMLP(size, activation), *config.experts("num_local_experts", 8, 2), shares="chosen")
-    return replace(found, layers=tuple(replace(layer, mlp=experts) for layer in found.layers))
+    return found.with_layers(lambda layer: replace(layer, mlp=experts))

@@ -64,7 +64,7 @@ class ClassifierHead:
             states = states.mean(0)
         for layer in self.spec.layers:
             states = self._through(layer, states)
-        return states
+        return states.mean(0) if self.spec.reads == "late" else states
 
     def _through(self, layer: Dense, x: Tensor) -> Tensor:
         x = functional.linear(x, self.tensors[f"{layer.name}.weight"], self.tensors.get(f"{layer.name}.bias"))

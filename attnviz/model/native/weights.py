@@ -23,6 +23,7 @@ _CUTS = {
     "quarters": ("query", "key", "value"),
     "key_values": ("key", "value"),
     "gate_up": ("gate", "up"),
+    "up_gate": ("up", "gate"),
     "gate_up_pairs": ("gate", "up"),
 }
 

@@ -88,6 +88,7 @@ class GatedMLP:
     """down(activation(gate(x)) · (up(x) + ``offset``)) (Shazeer 2020).
 
     With a ``limit`` the gate is at most that before its activation, and up(x) between plus and minus that (gpt-oss).
+    Its three matrices have biases if ``bias``; with ``down_bias`` only that of down has one.
     """
 
     size: int
@@ -95,6 +96,7 @@ class GatedMLP:
     bias: bool = False
     limit: float | None = None
     offset: float = 0.0
+    down_bias: bool = False
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Reads = Literal["each", "first", "last", "end", "mean"]
+Reads = Literal["each", "first", "last", "end", "mean", "late"]
 """Which states a head reads: those of each token, of the first, of the last that is no padding, of the last token that
-ends a text, or their mean."""
+ends a text, their mean, or those of each, of whose scores the mean is taken."""
 
 
 @dataclass(frozen=True)

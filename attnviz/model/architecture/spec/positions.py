@@ -32,6 +32,7 @@ class Sinusoidal:
         offset: the row of position 0.
         padding: the id of tokens that are not counted, and whose vectors are zero.
         stored: whether a checkpoint may contain the vectors, which are then read.
+        rounded: whether they are computed in the model's type, float32 at least, with its rounding errors (CTRL).
     """
 
     count: int
@@ -39,6 +40,7 @@ class Sinusoidal:
     offset: int = 0
     padding: int | None = None
     stored: bool = False
+    rounded: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from attnviz.model.architecture.spec.blocks import LayerSpec
@@ -81,6 +82,10 @@ class Spec:
     start: int | None = None
     wraps: bool = False
     blocks: tuple[tuple[str, int], ...] = ()
+
+    def with_layers(self, change: Callable[[LayerSpec], LayerSpec]) -> Spec:
+        """The same model with other layers: what ``change`` makes of each."""
+        return replace(self, layers=tuple(map(change, self.layers)))
 
     @property
     def limit(self) -> int | None:
