@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from attnviz.attention.values import Values
+    from attnviz.encoding import Encoding
 
 PASSES = "attnviz.attention.compiled.passes"
 """The module of the compiled pass over one text."""
@@ -118,6 +119,9 @@ class Observer:
     def wants(self, layer: int, kind: Kind) -> bool:  # noqa: ARG002
         """Whether it needs the weights of a layer."""
         return True
+
+    def see_texts(self, read: Encoding, written: Encoding | None) -> None:
+        """See what the model reads, and what its decoder does where it has an encoder too, before one text is run."""
 
     def tile(self, tile: Tile) -> None:
         """See one tile of weights."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from attnviz.analysis.text import compare as comparing
 from attnviz.analysis.text.find import find_links
+from attnviz.analysis.text.replaying import with_pairs
 from attnviz.errors import AttnvizError
 from attnviz.explore import view as views
 from attnviz.explore.command import options_of, picture_request
@@ -52,8 +53,23 @@ class Asking(Showing):
         if pairs == Pairs():
             self.say("no words are given to look for", "error")
             return
-        source, request = self.source, self.request(pairs=pairs)
-        self.in_thread(lambda: find_links(source.observe(request, lambda *_: None)), self._answer, "looking for links")
+        observe = self._with_pairs(self.source)
+        self.in_thread(lambda: find_links(observe(pairs)), self._answer, "looking for links")
+
+    def _with_pairs(self, source: Source) -> Callable[[Pairs | Spread], Observation]:
+        """Return what observes the text with pairs: of what is known of it, or, where that does not suffice, again."""
+        material, request = self.scene.material, self.request()
+        known = material.observation if material and not material.partial and source is self.source else None
+
+        def observe(pairs: Pairs | Spread) -> Observation:
+            nonlocal known
+            if known is None:
+                known = source.observe(request, lambda *_: None)
+            if known.whole is None or known.usual is None:
+                return source.observe(replace(request, pairs=pairs), lambda *_: None)
+            return with_pairs(known, pairs)
+
+        return observe
 
     def _answer(self, table: Any) -> None:
         """Show a table; a row that is chosen leads to its head."""
@@ -84,17 +100,11 @@ class Asking(Showing):
         self.show(replace(self.view, other=(material.units.layers.index(layer), head), versus=None, parts=()))
 
     def _compare_text(self, text: str) -> None:
-        request = self.request()
-        ours = self.source
+        request, ours, observe = self.request(), self.source, self._with_pairs(self.source)
 
         def work() -> tuple[Any, Material]:
             theirs = ours.of_text(text)
-
-            def observe(source: Source, spread: Spread) -> Observation:
-                return source.observe(replace(request, pairs=spread), lambda *_: None)
-
-            first, second = comparing.observe_two(lambda spread: observe(ours, spread),
-                                                  lambda spread: observe(theirs, spread))  # fmt: skip
+            first, second = comparing.observe_two(observe, self._with_pairs(theirs))
             return comparing.compare(first, second), Material(theirs.observe(request, lambda *_: None))
 
         def done(found: tuple[Any, Material]) -> None:

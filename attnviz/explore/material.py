@@ -20,14 +20,14 @@ from attnviz.analysis.text.ranked_heads import (
     rank_heads,
     strongest_links,
 )
-from attnviz.analysis.text.replaying import pick_map, replay
+from attnviz.analysis.text.replaying import part_of, pick_map, replay
 from attnviz.analysis.text.shown_maps import HeadMap, head_maps
 from attnviz.analysis.text.summary import Summary, summarise
 from attnviz.analysis.text.units import Reading, makers_of
 from attnviz.analysis.text.usual import lifts_of, sizes_of
 from attnviz.errors import UsageError
 from attnviz.explore.view import Part, Place
-from attnviz.record import AttentionRecord, Crop, Heads, Observation
+from attnviz.record import Crop, Heads, Observation
 from attnviz.render.heatmap import Heatmap, head_heatmap, overview_heatmap
 
 Zoom = Callable[[Part], Observation]
@@ -36,11 +36,11 @@ _KEPT = 256
 
 
 class Material:
-    """One text's attention, as it was observed; ``layers`` of so many layers, while the others are still computed."""
+    """One text's attention, as it was observed; ``partial`` where layers are still missing."""
 
-    def __init__(self, observation: Observation, expected: int | None = None) -> None:
+    def __init__(self, observation: Observation, *, partial: bool = False) -> None:
         self.observation = observation
-        self.expected = expected
+        self.partial = partial
         self.summary: Summary = summarise(observation)
         self.units: Reading = self.summary.units
         self.shape: Place = (observation.layers, observation.heads)
@@ -50,11 +50,6 @@ class Material:
         self.ranked = lru_cache(_KEPT)(self._ranked)
         self.strongest = lru_cache(_KEPT)(self._strongest)
         self.links = lru_cache(_KEPT)(self._links)
-
-    @property
-    def partial(self) -> bool:
-        """Whether layers are still missing."""
-        return self.expected is not None
 
     @cached_property
     def makers(self) -> range:
@@ -133,7 +128,7 @@ class Material:
         request = self.observation.request
         one = pick_map(record, request.map)
         layer = one.layer_numbers.index(self.units.layers[head[0]])
-        narrow = _narrowed(one, layer, head[1])
+        narrow = part_of(one, slice(layer, layer + 1), slice(head[1], head[1] + 1))
         return replay(narrow, replace(request, map=None, heads=Heads(), words=(), rank="weight", crop=Crop(*part)))
 
     def _row(self, head: Place, query: int) -> NDArray[np.floating]:
@@ -206,14 +201,6 @@ class Material:
 def _numbered(overview: Heatmap) -> Heatmap:
     """The overview with numbers alone above its columns, which are narrow."""
     return replace(overview, columns=tuple(name.removeprefix("H") for name in overview.columns))
-
-
-def _narrowed(record: AttentionRecord, layer: int, head: int) -> AttentionRecord:
-    """The record of one head alone."""
-    return replace(
-        record, weights=record.weights[layer : layer + 1, head : head + 1], numbers=(record.layer_numbers[layer],),
-        states=(), scores=None, scales=(), softcaps=(), biases=None, query_vectors=None, key_vectors=None, below=None,
-    )  # fmt: skip
 
 
 def _cropped(heat: Heatmap, part: Part) -> Heatmap:

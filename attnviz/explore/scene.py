@@ -75,8 +75,8 @@ class Scene:
         """The first line: what is done just now, and what is shown."""
         material = self.material
         line = summary_heading(material.observation).plain if material else ""
-        missing = f"layers so far, of {material.expected}" if material and material.partial else ""
-        return " · ".join(filter(None, (progress, line, missing)))
+        missing = "the first layers" if material and material.partial else ""
+        return " · ".join(filter(None, (progress, missing, line)))
 
     def heads_title(self) -> str:
         """What the heads are ordered by."""

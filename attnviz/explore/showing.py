@@ -16,8 +16,15 @@ from attnviz.explore.scene import Scene
 from attnviz.explore.session import Session
 from attnviz.explore.source import OnLayers
 from attnviz.explore.view import View
-from attnviz.explore.working import Working
+from attnviz.explore.working import Turn, Working
 from attnviz.record import Crop, Observation, Request
+
+_MOST = 1 << 30
+"""The most bytes of maps of what was shown before, to which going back costs nothing."""
+
+
+def _bytes(material: Material) -> int:
+    return material.observation.maps.values.nbytes
 
 
 class Showing(Working):
@@ -30,6 +37,7 @@ class Showing(Working):
         self.scene = Scene(session.look, View(unit=asked.unit, special=asked.special, map=asked.map))
         self.text: str | None = None
         self._known: dict[tuple[Any, ...], Material] = {}
+        self._placed = self.view
 
     @property
     def begun(self) -> bool:
@@ -52,6 +60,7 @@ class Showing(Working):
     def observe(self, done: Callable[[Material], None]) -> None:
         """Observe the text as the view wants it, or take what was observed before."""
         key = self.text, self.view.unit, self.view.special, self.view.map
+        self._placed = self.view
         if key in self._known:
             done(self._known[key])
             self.changed()
@@ -60,21 +69,23 @@ class Showing(Working):
 
         def keep(material: Material) -> None:
             self._known[key] = material
+            while len(self._known) > 1 and sum(map(_bytes, self._known.values())) > _MOST:
+                del self._known[next(iter(self._known))]
             done(material)
 
-        on_layers = self._on_layers(self.turn + 1)
-        self.in_thread(lambda: Material(source.observe(request, on_layers)), keep, "attending")
+        on_layers = self._on_layers(("text", self.turns["text"] + 1))
+        self.in_thread(lambda: Material(source.observe(request, on_layers)), keep, "attending", "text")
 
-    def _on_layers(self, turn: int) -> OnLayers:
+    def _on_layers(self, turn: Turn) -> OnLayers:
         return lambda found, done, total: self.tell(self._arrive, turn, found, done, total)
 
-    def _arrive(self, turn: int, found: Observation | None, done: int, total: int) -> None:
+    def _arrive(self, turn: Turn, found: Observation | None, done: int, total: int) -> None:
         """Show the layers that are there while others are computed."""
-        if turn != self.turn:
+        if not self.wanted(turn):
             return
-        self.progress = f"layer {done} of {total} …" if total else f"layer {done} …"
+        self.proceed("text", f"computing layer {done + 1} of {total} …" if total else f"computing layer {done + 1} …")
         if found is not None:
-            self.take(Material(found, expected=total), jump=True)
+            self.take(Material(found, partial=True), jump=True)
         self.changed()
 
     def begin(self, material: Material) -> None:
@@ -92,14 +103,18 @@ class Showing(Working):
             self.go_to_word(word, pick=True)
 
     def take(self, material: Material, *, jump: bool) -> None:
-        """Show another material, with the cursor inside; ``jump`` to its strongest link."""
-        self.scene.material = material
+        """Show another material, with the cursor inside; ``jump`` to its strongest link.
+
+        A cursor that was moved since the first layers were shown stays where it is.
+        """
+        before, self.scene.material = self.scene.material, material
+        jump = jump and (before is None or not before.partial or self.view == self._placed)
         view, (layers, heads) = self.view, material.shape
         view = replace(view, head=(min(view.head[0], layers - 1), min(view.head[1], heads - 1)))
         link = material.first
         if jump and link is not None:
             view = replace(view, head=material.place(link), query=link.query_index, key=link.key_index)
-        self.view = replace(view, query=min(view.query, len(material.units.queries) - 1))
+        self.view = self._placed = replace(view, query=min(view.query, len(material.units.queries) - 1))
         self.arrange(*self.size)
 
     def show(self, view: View) -> None:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from attnviz.analysis.text.replaying import replay
+from attnviz.analysis.text.replaying import part_of, pick_map, replay
 from attnviz.errors import UsageError
-from attnviz.record import Kind, Observation, Record, Request
+from attnviz.record import AttentionRecord, Kind, Observation, Record, Request
 
 if TYPE_CHECKING:
     from attnviz.analysis.table import Table
-    from attnviz.attention.tile import Observer
+    from attnviz.attention.tile import Observer, Tile
     from attnviz.encoding import Encoding
     from attnviz.interface import Model
 
@@ -45,12 +46,16 @@ class Saved:
     record: Record
     text: str | None = None
 
-    def observe(self, request: Request, on_layers: OnLayers) -> Observation:  # noqa: ARG002  (they are all there)
-        """What is asked of the record.
+    def observe(self, request: Request, on_layers: OnLayers) -> Observation:
+        """What is asked of the record; of a large one the first layers come first.
 
         Raises:
             UsageError: as ``replay``.
         """
+        record = pick_map(self.record, request.map)
+        first = first_layers(record, _AT_FIRST)
+        if first is not None and request.weights in (None, record.measure):
+            on_layers(replay(first, replace(request, map=None)), first.layers, record.layers)
         return replay(self.record, request)
 
     def of_text(self, text: str) -> Source:  # noqa: ARG002
@@ -80,6 +85,7 @@ class Running:
     text: str | None
     options: Mapping[str, Any] = field(default_factory=dict)
     _kept: Observation | None = None
+    _asked: Request | None = None
     _lock: Any = field(default_factory=threading.Lock)
 
     def observe(self, request: Request, on_layers: OnLayers) -> Observation:
@@ -89,20 +95,15 @@ class Running:
             UsageError, InputError, ModelError: as ``Model.inspect``.
         """
         with self._lock:
+            if self._kept is not None and request == self._asked:
+                return self._kept
             if self._kept is not None and self._kept.whole is not None:
                 return replay(self._kept.whole, request)
             model = self.load()
-            observer = arriving(model, self._encoding(model), request, on_layers)
-            found = model.inspect(self.text or "", request=request, observers=[observer], **self.options)
-            self._kept = found
-            return found
-
-    def _encoding(self, model: Model) -> Encoding | None:
-        """What the model reads, where that is known before it runs."""
-        known = {name: value for name, value in self.options.items() if name in ("truncate", "chat", "words")}
-        if self.options.get("windows") or model.backend.name != "native":
-            return None
-        return model.encode(self.text or "", self.options.get("pair"), **known)
+            observer = arriving(model, request, on_layers)
+            self._kept = model.inspect(self.text or "", request=request, observers=[observer], **self.options)
+            self._asked = request
+            return self._kept
 
     def of_text(self, text: str) -> Source:
         """The same model reads another text; what was only of the first one is left out."""
@@ -130,12 +131,21 @@ _SHARE = 4
 """Showing them may take a part of the time that has passed: 1 in so many."""
 _BYTES = 1 << 28
 """The most bytes of weights of the first layers, which are shown before the others are there."""
+_AT_FIRST = 1 << 24
+"""The bytes of weights of a saved record that are shown before the others."""
 
 
-def arriving(model: Model, encoding: Encoding | None, request: Request, on_layers: OnLayers) -> Observer:
-    """An observer that tells of the layers that are done; it keeps those of the first layers of a single map."""
+def first_layers(record: AttentionRecord, most: int) -> AttentionRecord | None:
+    """As many layers of a ``record`` as have so many bytes, one at least; None if it has no more than twice as many."""
+    count = max(1, most * record.layers // max(record.weights.nbytes, 1))
+    if record.weights.nbytes <= 2 * most or count >= record.layers:
+        return None
+    return part_of(record, slice(count))
+
+
+def arriving(model: Model, request: Request, on_layers: OnLayers) -> Observer:
+    """An observer that tells of the layers that are done; it keeps those of the first layers of the map in question."""
     from attnviz.attention.observers import Weights, as_array
-    from attnviz.record import AttentionRecord
 
     class Arriving(Weights):
         """Keeps the weights so far."""
@@ -145,35 +155,49 @@ def arriving(model: Model, encoding: Encoding | None, request: Request, on_layer
             self._start = self._shown = time.monotonic()
             self._spent, self._total = 0.0, sum(model.backend.layers.values())
             self._done: list[tuple[str, int]] = []
-            self._keeps, self._held = True, 0
+            self._kind: Kind = "self"
+            self._texts: tuple[Encoding, Encoding | None] | None = None
+            self._held = 0
 
-        def tile(self, tile: Any) -> None:
+        def see_texts(self, read: Encoding, written: Encoding | None) -> None:
+            """Keep what looks, and what is looked at."""
+            self._kind = "self" if written is None else request.map or "cross"
+            queries = read if written is None or self._kind == "encoder" else written
+            self._texts = queries, read if self._kind == "cross" else None
+
+        def tile(self, tile: Tile) -> None:
             """Keep a tile; the first of a layer says that those before are done."""
             place = (tile.kind, tile.layer)
             if not self._done or self._done[-1] != place:
                 self._tell()
                 self._done.append(place)
-                size = tile.weights.element_size() * tile.shape[0] * tile.shape[1] * tile.shape[2]
-                self._held += size
-                self._keeps = self._keeps and tile.kind == "self" and self._held <= _BYTES
-            if self._keeps:
+                if tile.kind == self._kind:
+                    self._held += tile.weights.element_size() * math.prod(tile.shape)
+            if tile.kind == self._kind and self._keeps:
                 super().tile(tile)
+
+        @property
+        def _keeps(self) -> bool:
+            return self._texts is not None and self._held <= _BYTES
 
         def _tell(self) -> None:
             now = time.monotonic()
             if not self._done or now - self._start < _PATIENCE or (now - self._shown) < _SHARE * self._spent:
                 return
-            found = self._found() if self._keeps else None
+            found = self._found() if self._keeps and self.layers(self._kind) else None
             on_layers(found, len(self._done), self._total)
             self._shown = time.monotonic()
             self._spent = self._shown - now
 
         def _found(self) -> Observation | None:
-            weights = as_array(self.stacked())
-            if encoding is None or weights.shape[-1] != len(encoding):  # what is generated is read as well
+            numbers, weights = self.layers(self._kind), as_array(self.stacked(self._kind))
+            queries, keys = self._texts or (None, None)
+            if queries is None or weights.shape[2:] != (len(queries), len(keys or queries)):
                 return None
-            numbers, causal = self.layers(), model.backend.causal("self")
-            record = AttentionRecord(model.name, model.backend.name, causal, encoding, weights, numbers=numbers)
-            return replay(record, replace(request, evidence=False))
+            causal = all(self.window(number, self._kind).right == 0 for number in numbers)
+            record = AttentionRecord(
+                model.name, model.backend.name, causal, queries, weights, self._kind, keys, numbers=numbers
+            )
+            return replay(record, replace(request, map=None, evidence=False))
 
     return Arriving()

@@ -14,12 +14,17 @@ from textual.events import Event, InputEvent
 from attnviz.errors import AttnvizError, UsageError
 from attnviz.render.labels import clean
 
+Lane = Literal["text", "asked"]
+Turn = tuple[Lane, int]
+"""A lane, and how many works were begun in it."""
 _IDLE = 1.0
 """The seconds without a key after which rubbish is collected: a full collection takes longer than a key may."""
 
 
 class Working(App[int]):
-    """A program that works beside its screen; what was asked for last is wanted, and what came before is dropped.
+    """A program that works beside its screen, in two lanes: the text that is shown, and what is asked of it.
+
+    In a lane, what was asked for last is wanted, and what came before is dropped; another text drops both.
 
     With ``own_colours`` of the terminal, none is put in their place.
 
@@ -32,8 +37,8 @@ class Working(App[int]):
         super().__init__(ansi_color=own_colours or None)
         self.busy: set[threading.Thread] = set()
         self.failed: AttnvizError | None = None
-        self.progress = ""
-        self.turn = 0
+        self.turns: dict[Lane, int] = {"text": 0, "asked": 0}
+        self._said: dict[Lane, str] = {}
         self._touched = self._tidied = time.monotonic()
 
     def on_mount(self) -> None:
@@ -65,17 +70,30 @@ class Working(App[int]):
         """Draw everything anew."""
         raise NotImplementedError
 
-    def in_thread(self, work: Callable[[], Any], done: Callable[[Any], None], what: str) -> None:
+    @property
+    def progress(self) -> str:
+        """What is computed just now."""
+        return " · ".join(self._said.values())
+
+    def proceed(self, lane: Lane, said: str) -> None:
+        """Say how far the work in a lane is; nothing where there is none."""
+        self._said.pop(lane, None)
+        if said:
+            self._said[lane] = said
+
+    def in_thread(self, work: Callable[[], Any], done: Callable[[Any], None], what: str, lane: Lane = "asked") -> None:
         """Do ``work`` in a thread, and then ``done`` with what it gave, if nothing else was asked for since."""
-        self.turn += 1
-        turn = self.turn
+        for each in self.turns if lane == "text" else (lane,):
+            self.turns[each] += 1
+            self.proceed(each, "")
+        turn = lane, self.turns[lane]
         thread = threading.Thread(target=lambda: self._work(turn, work, done, what), daemon=True)
         self.busy.add(thread)
-        self.progress = f"{what} …"
+        self.proceed(lane, f"{what} …")
         self.changed()
         thread.start()
 
-    def _work(self, turn: int, work: Callable[[], Any], done: Callable[[Any], None], what: str) -> None:
+    def _work(self, turn: Turn, work: Callable[[], Any], done: Callable[[Any], None], what: str) -> None:
         try:
             found = work()
         except AttnvizError as error:
@@ -97,10 +115,14 @@ class Working(App[int]):
             except RuntimeError:
                 return
 
-    def _finish(self, turn: int, done: Callable[[Any], None], found: Any) -> None:
-        if turn != self.turn:
+    def wanted(self, turn: Turn) -> bool:
+        """Whether nothing else was asked for since."""
+        return self.turns[turn[0]] == turn[1]
+
+    def _finish(self, turn: Turn, done: Callable[[Any], None], found: Any) -> None:
+        if not self.wanted(turn):
             return
-        self.progress = ""
+        self.proceed(turn[0], "")
         if not self.begun:
             gc.freeze()  # what was imported and loaded stays: it need not be looked through each time
         try:
@@ -109,10 +131,10 @@ class Working(App[int]):
             self.say(str(error), "error")
         self.changed()
 
-    def _fail(self, turn: int, error: AttnvizError) -> None:
-        if turn != self.turn:
+    def _fail(self, turn: Turn, error: AttnvizError) -> None:
+        if not self.wanted(turn):
             return
-        self.progress = ""
+        self.proceed(turn[0], "")
         if not self.begun:
             self.failed = error
             self.exit(int(error.exit_code))

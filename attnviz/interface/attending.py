@@ -175,6 +175,8 @@ class Attending(Opened):
         measuring = Measuring(self.backend, measure, max_memory, self.name)
         kept += measuring.observers
         predicting = Predicting(self.backend)
+        for each in observers:
+            each.see_texts(encoding, decoded)
         self.backend.run(encoding, [*kept, *predicting.observers, *observers], decoded)
         measuring.run(self.checkpoint.tokenizer, encoding, decoded, *answer)
         made = partial(attention_of, self.name, self.backend, weights, states=states, scores=scores)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from attnviz.analysis.text import replaying
-from attnviz.analysis.text.replaying import replay, with_other_maps
+from attnviz.analysis.text.replaying import replay, with_other_maps, with_pairs
 from attnviz.analysis.text.roles import roles_in_text
 from attnviz.analysis.text.summary import summarise
 from attnviz.attention.tile import Tile
 from attnviz.encoding import Encoding
 from attnviz.errors import UsageError
-from attnviz.record import AttentionRecord, Crop, Heads, Observation, Record, Request, Unit
+from attnviz.record import AttentionRecord, Crop, Heads, Observation, Pairs, Record, Request, Spread, Unit
 from tests.records import cross_record, random_weights, record, three_maps
 
 WORDS = ["[CLS]", "The", "bank", "approved", ("loans", ["loan", "##s"]), "of", "a", "company", ".", "[SEP]"]
@@ -156,3 +156,23 @@ def test_positional_heads_do_not_count() -> None:
     assert {link.head for link in summary.links} <= {0, 2}
     assert [head.head for head in summary.positional] == [1]
     assert [head.head for head in summary.dominant] == [2]
+
+
+@pytest.mark.parametrize("unit", ["word", "token"])
+@pytest.mark.parametrize("pairs", [Pairs(("bank",), ("loans",)), Pairs((), ("loans",)), Spread()])
+def test_pairs_that_are_asked_for_later_are_as_if_asked_for_at_once(pairs: Pairs | Spread, unit: Unit) -> None:
+    found, request = record(WORDS, random_weights((2, 3, len(WORDS) + 1))), Request(rank="lift", unit=unit)
+    if unit == "token" and pairs != Spread():
+        pairs = Pairs(("bank",), ("loan",))
+    later, usual = with_pairs(replay(found, request), pairs), replay(found, replace(request, pairs=pairs)).usual
+    assert later.usual is not None
+    assert usual is not None
+    for name in ("received", "diagonals", "from_", "to", "rows", "columns", "many", "pairs", "even"):
+        assert np.allclose(getattr(later.usual, name), getattr(usual, name), atol=1e-12), name
+    assert later.request.pairs == pairs
+
+
+def test_pairs_can_only_be_asked_for_later_where_what_is_usual_is_known() -> None:
+    found = replay(record(["The", "bank", "lent"], random_weights((1, 2, 3))), Request())
+    with pytest.raises(LookupError):
+        with_pairs(found, Pairs(("bank",)))

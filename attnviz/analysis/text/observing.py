@@ -62,6 +62,8 @@ def observe(
         run_windows(backend, windows, [*([ValueNorms(inside)] if norms else inside), *seeing], others)
     else:
         only = partial(Only, kind) if layers is None else partial(OfLayers, kind, layers=layers)
+        for each in others:
+            each.see_texts(read, written)
         seen = [ValueNorms([only(kept.at_once())]), only(seeing)] if norms else [only([*kept.at_once(), *seeing])]
         backend.run(read, [*seen, *others], written)
     found = record_of(kept, name, backend.name)
