@@ -51,7 +51,7 @@ def spec(config: Config) -> Spec:
     method = config.expect("topk_method", "greedy", "group_limited_greedy")
     width, activation = config.size("hidden_size", 4096), config.activation("hidden_act", "silu")
     bias = config.flag("mlp_bias")
-    count, chosen = config.experts("n_routed_experts", 64, 6)  # transformers' own default, None, runs nowhere
+    count, chosen = config.experts("n_routed_experts", 64, 6)  # transformers' default is None, which does not run
     inner = config.size("moe_intermediate_size", 1407)
     experts = Experts(
         GatedMLP(inner, activation),
@@ -64,7 +64,8 @@ def spec(config: Config) -> Spec:
     )
     config.ignore("n_group", "topk_group")
     dense = GatedMLP(config.size("intermediate_size", 11008), activation, bias)
-    return deepseek_spec(config, width, latent_attention(config, 32, interleaved=True), dense, experts, 32, 102400, 0)
+    attention = latent_attention(config, 32, interleaved=True)
+    return deepseek_spec(config, width, attention, dense, experts, layers=32, vocabulary=102400, first=0)
 
 
 def deepseek_spec(
@@ -73,18 +74,20 @@ def deepseek_spec(
     attention: AttentionSpec,
     dense: GatedMLP,
     experts: Experts,
+    *,
     layers: int,
     vocabulary: int,
     first: int,
+    eps: float = 1e-6,
 ) -> Spec:
-    """The facts of DeepSeek's kin: so many ``layers``, the ``first`` of which are ``dense``, unless it says others."""
+    """The facts of DeepSeek's kin, whose first layers are ``dense``; the last arguments are defaults."""
     config.decoder()
     config.expect("moe_layer_freq", 1)
     config.ignore(
         "aux_loss_alpha", "ep_size", "head_dim", "output_router_logits", "pretraining_tp", "qk_head_dim",
         "router_aux_loss_coef", "seq_aux",
     )  # fmt: skip
-    norm = PreNorm(RMSNorm(config.number("rms_norm_eps", 1e-6)))
+    norm = PreNorm(RMSNorm(config.number("rms_norm_eps", eps)))
     first = config.count("first_k_dense_replace", first)
     return Spec(
         width=width,

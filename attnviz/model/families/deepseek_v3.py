@@ -21,20 +21,28 @@ def spec(config: Config) -> Spec:
     """The facts of a DeepSeek-V3; absent attributes have the values of transformers' ``DeepseekV3Config``."""
     config.expect("scoring_func", "sigmoid")
     config.expect("topk_method", "noaux_tc")
+    width = config.size("hidden_size", 7168)
+    attention = latent_attention(config, 128, interleaved=config.flag("rope_interleave", True), longest=4096)
+    experts = corrected_experts(config, 256, 2048, factor=2.5, groups=8, some=4)
+    dense = GatedMLP(config.size("intermediate_size", 18432), experts.expert.activation)
+    return deepseek_spec(config, width, attention, dense, experts, layers=61, vocabulary=129280, first=3)
+
+
+def corrected_experts(
+    config: Config, count: int, inner: int, *, factor: float = 1.0, groups: int = 1, some: int = 1
+) -> Experts:
+    """Experts chosen in groups by corrected sigmoids, beside a shared one; the arguments are defaults."""
     config.ignore("num_nextn_predict_layers")  # modules beside the model, which predict further tokens
-    width, activation = config.size("hidden_size", 7168), config.activation("hidden_act", "silu")
-    count, chosen = config.experts("n_routed_experts", 256, 8)
-    inner = config.size("moe_intermediate_size", 2048)
-    experts = Experts(
+    activation = config.activation("hidden_act", "silu")
+    count, chosen = config.experts("n_routed_experts", count, 8)
+    inner = config.size("moe_intermediate_size", inner)
+    return Experts(
         GatedMLP(inner, activation),
         count,
         chosen,
         shares=Sigmoid(config.flag("norm_topk_prob", True)),
-        factor=config.number("routed_scaling_factor", 2.5),
-        groups=expert_groups(config, count, chosen, 2, 8, 4),
+        factor=config.number("routed_scaling_factor", factor),
+        groups=expert_groups(config, count, chosen, 2, groups, some),
         corrected=True,
         shared=GatedMLP(inner * config.size("n_shared_experts", 1), activation),
     )
-    attention = latent_attention(config, 128, interleaved=config.flag("rope_interleave", True), longest=4096)
-    dense = GatedMLP(config.size("intermediate_size", 18432), activation)
-    return deepseek_spec(config, width, attention, dense, experts, 61, 129280, 3)
