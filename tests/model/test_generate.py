@@ -36,6 +36,7 @@ from attnviz.model.architecture.spec import (
     Rotary,
     Sinusoidal,
     Spec,
+    Temperature,
 )
 from attnviz.model.families import find_family
 from attnviz.model.hosted.precision import precision
@@ -223,6 +224,9 @@ SPECS = {
     "windows": decoder(attention(window=WINDOW), attention(), positions=Learned(40)),
     "rotary": decoder(attention(Rotary(1e4, 6)), attention(Rotary(100.0, 4, interleaved=True), WINDOW)),
     "latents": decoder(*[replace(attention(Rotary(1e4, 4, last=True)), latent=Latent(7, 4, 5, RMSNorm(1e-6), 6))] * 2),
+    "chunks, a temperature": decoder(
+        *[replace(attention(window=KeyWindow(6, 0)), chunk=7, temperature=Temperature(0.5, 4))] * 2
+    ),
     "alibi": decoder(attention(ALiBi()), attention(ALiBi(), WINDOW)),
     "alibi rounded": decoder(attention(ALiBi(bfloat16=True)), attention(ALiBi(bfloat16=True))),
     "relative buckets": decoder(*[attention(RelativeBuckets(8, 15, bidirectional=False))] * 2),

@@ -112,6 +112,8 @@ def _experts(experts: Experts) -> str:
 
 def _window(attention: AttentionSpec) -> str:
     behind, ahead = attention.window.left, attention.window.right
+    if attention.chunk:
+        return f"itself and all before in its chunk of {attention.chunk:,} tokens"
     if behind is None:
         return "all tokens" if ahead is None else "itself and all before"
     if ahead == 0:
@@ -147,6 +149,8 @@ def _scores(attention: AttentionSpec) -> str:
         parts.append("queries and keys normed")
     if attention.sinks:
         parts.append("a learned sink in each softmax")
+    if attention.temperature:
+        parts.append("sharper in long texts")
     if attention.clip:
         parts.append(f"queries, keys and values within ±{attention.clip:g}")
     return ", ".join(parts)

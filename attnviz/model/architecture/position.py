@@ -19,6 +19,7 @@ from attnviz.model.architecture.spec import (
     RelativeBuckets,
     Rotary,
     Sinusoidal,
+    Temperature,
     Yarn,
 )
 
@@ -129,6 +130,22 @@ def apply_rotary(x: Tensor, rotary: Rotary, cos: Tensor, sin: Tensor) -> Tensor:
     if not kept.shape[-1]:
         return turned
     return torch.cat((kept, turned) if rotary.last else (turned, kept), dim=-1)
+
+
+def temperatures(spec: Temperature, at: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return the factors of queries at the positions ``at`` (T,), as a column (T, 1), in float32 at least."""
+    steps = ((at + spec.offset).to(torch.promote_types(dtype, torch.float32)) / spec.every).floor()
+    return (torch.log1p(steps) * spec.weight + 1)[:, None]
+
+
+def chunk_mask(size: int) -> Bias:
+    """Return the bias that hides keys of other chunks of ``size`` tokens than the query's own."""
+
+    def bias(at: Tensor, to: Tensor) -> Tensor:
+        other = at[:, None] // size != to[None, :] // size  # (n, m)
+        return torch.where(other, torch.finfo(torch.float32).min, 0.0)[None]
+
+    return bias
 
 
 def alibi_bias(heads: int, spec: ALiBi) -> Bias:

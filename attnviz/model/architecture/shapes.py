@@ -180,7 +180,7 @@ def _linear(at: str, out: int, into: int, bias: bool) -> Iterator[tuple[str, Ten
 
 
 def _norm(at: str, norm: Norm, shape: TensorShape) -> Iterator[tuple[str, TensorShape]]:
-    if not isinstance(norm, LayerNorm) or norm.weight:
+    if norm.weight:
         yield f"{at}.weight", shape
     if isinstance(norm, LayerNorm) and norm.bias:
         yield f"{at}.bias", shape

@@ -37,11 +37,12 @@ FAMILIES = (
     "codegen", "cohere", "cohere2", "ctrl", "data2vec-text", "deberta", "deberta-v2", "deepseek_v2", "deepseek_v3",
     "distilbert", "electra", "ernie", "ernie4_5", "eurobert", "exaone4", "falcon", "fsmt", "gemma", "gemma2",
     "gemma3_text", "glm", "glm4", "glm4_moe", "gpt2", "gpt_bigcode", "gpt_neo", "gpt_neox", "gpt_neox_japanese",
-    "gpt_oss", "gptj", "granite", "granitemoe", "gte", "helium", "ibert", "jina_embeddings_v3", "llama", "luke",
-    "m2m_100", "marian", "mbart", "megatron-bert", "mixtral", "modernbert", "mpnet", "mpt", "mvp", "nemotron",
-    "nomic_bert", "olmo", "olmo2", "olmo3", "olmoe", "openai-gpt", "opt", "pegasus", "persimmon", "phi", "phi3",
-    "phimoe", "plbart", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "rembert", "roberta", "roberta-prelayernorm",
-    "roformer", "squeezebert", "stablelm", "starcoder2", "t5", "umt5", "xglm", "xlm-roberta-xl",
+    "gpt_oss", "gptj", "granite", "granitemoe", "gte", "helium", "ibert", "jina_embeddings_v3", "llama",
+    "llama4_text", "luke", "m2m_100", "marian", "mbart", "megatron-bert", "mixtral", "modernbert", "mpnet", "mpt",
+    "mvp", "nemotron", "nomic_bert", "olmo", "olmo2", "olmo3", "olmoe", "openai-gpt", "opt", "pegasus", "persimmon",
+    "phi", "phi3", "phimoe", "plbart", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "rembert", "roberta",
+    "roberta-prelayernorm", "roformer", "squeezebert", "stablelm", "starcoder2", "t5", "umt5", "xglm",
+    "xlm-roberta-xl",
 )  # fmt: skip
 
 ALIASES: Mapping[str, str] = {

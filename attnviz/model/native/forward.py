@@ -241,8 +241,7 @@ class Network(Sublayers):
         at = f"layers.{i}.attention"
         valued = run.valued(i, self.kind)
         q, k, v = self._vectors(at, spec, x, valued=bool(valued) or not shown)
-        if isinstance(spec.position, Rotary):
-            q, k, v = self._turned(spec.position, run, q, k, v)
+        q, k, v = self._turned(at, spec, run, q, k, v)
         if run.past:
             k, v = run.past.extend(at, k, k if v is None else v)
             run.past.keep_queries(at, q)
@@ -251,16 +250,6 @@ class Network(Sublayers):
                 observer.see_values(i, self.kind, self._values(at, v))
         context = run.attend(i, self.kind, spec, q, k, v, self._biases(at, spec, table), self._sinks(at, spec))
         return torch.cat((q.flatten(), k.flatten())) if shown else self._linear(f"{at}.output", context)
-
-    def _turned(
-        self, rotary: Rotary, run: Run, q: Tensor, k: Tensor, v: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return queries, keys and values (heads, T, D), rotated as far as they are."""
-        both = (q, k, v) if rotary.values and v is not None else (q, k)
-        factors = run.turns(rotary, self.dtype, self.tensors.get("rotary.weight"))
-        turned = position.apply_rotary(torch.cat(both), rotary, *factors)
-        q, k, *values = torch.split(turned, [len(each) for each in both])
-        return q, k, values[0] if values else v
 
     def _values(self, at: str, v: Tensor) -> Values:
         """Return the values ``v`` (G, M, D) with the matrix that the attention ``at`` writes with."""

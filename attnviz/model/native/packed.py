@@ -87,6 +87,11 @@ class Packed(Run):
             found.append(position.position_rows(ids[group.tokens].view(group.count, -1), at, spec).flatten())
         return torch.cat(found)
 
+    @property
+    def places(self) -> Tensor:
+        """As of one text: each document begins at position 0."""
+        return torch.cat([self._positions[: group.length].repeat(group.count) for group in self._groups])
+
     def _turn(self, rotary: Rotary, dtype: torch.dtype, table: Tensor | None) -> tuple[Tensor, Tensor]:
         # Angles may depend on the length of the text.
         each = [self._positions[: group.length] for group in self._groups]

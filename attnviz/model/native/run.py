@@ -87,6 +87,11 @@ class Run:
         """Return the rows of the position table for the tokens ``ids`` (T,)."""
         return position.position_rows(ids, self.positions, spec)
 
+    @property
+    def places(self) -> Tensor:
+        """The position of each row of states, (T,)."""
+        return self.positions
+
     def turns(self, rotary: Rotary, dtype: torch.dtype, table: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return the factors of ``position.apply_rotary``, each (T, size); computed once per run."""
         if rotary not in self._turns:

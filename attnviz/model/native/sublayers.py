@@ -25,6 +25,7 @@ from attnviz.model.architecture.spec import (
     NearBest,
     Norm,
     RelativeBuckets,
+    Rotary,
     Sigmoid,
 )
 from attnviz.model.native.run import Biases, Run
@@ -92,6 +93,7 @@ class Sublayers:
     def _heads(self, at: str, spec: AttentionSpec, heads: int, x: Tensor) -> Tensor:
         """Return the queries, keys or values of all heads, (heads, T, D)."""
         x, norm = self._linear(at, x), None if at.endswith("value") else spec.qk_norm
+        norm = None if norm and norm.rotated else norm
         if norm and norm.over == "width":
             x, norm = self._norm(f"{at}_norm", norm.norm, x), None
         if spec.clip is not None:
@@ -100,12 +102,31 @@ class Sublayers:
             return torch.unflatten(x, -1, (heads, -1)).transpose(0, 1)  # (T, heads·D) → (heads, T, D)
         return self._norm(f"{at}_norm", norm.norm, torch.unflatten(x, -1, (heads, -1))).transpose(0, 1)
 
+    def _turned(
+        self, at: str, spec: AttentionSpec, run: Run, q: Tensor, k: Tensor, v: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return queries, keys and values (heads, T, D) with what their positions do to them."""
+        if isinstance(spec.position, Rotary):
+            both = (q, k, v) if spec.position.values and v is not None else (q, k)
+            factors = run.turns(spec.position, q.dtype, self.tensors.get("rotary.weight"))
+            turned = position.apply_rotary(torch.cat(both), spec.position, *factors)
+            q, k, *values = torch.split(turned, [len(each) for each in both])
+            v = values[0] if values else v
+        if spec.qk_norm and spec.qk_norm.rotated:
+            q, k = (self._norm(f"{at}.{name}_norm", spec.qk_norm.norm, x) for name, x in (("query", q), ("key", k)))
+        if spec.temperature:
+            q = (q * position.temperatures(spec.temperature, run.places, q.dtype)).to(q.dtype)
+        return q, k, v
+
     def _biases(self, at: str, spec: AttentionSpec, table: Tensor) -> Biases | None:
         """Return the function that computes the position biases of scores from queries and keys; None if there are
         none.
 
         ``table`` is the table of relative positions that all layers share.
         """
+        chunk = spec.chunk
+        if chunk:
+            return lambda _q, k: position.chunk_mask(chunk) if k.shape[-2] > chunk else None
         match spec.position:
             case ALiBi() as slopes:
                 alibi = position.alibi_bias(spec.heads, slopes)
@@ -146,8 +167,10 @@ class Sublayers:
         shares, chosen = self._routed(at, spec, x)
         for number in sorted({*chosen.flatten().tolist()}):
             tokens, places = torch.where(chosen == number)
-            written = self._expert(f"{at}.experts", spec.expert, x[tokens], number)
-            found = found.index_add(0, tokens, written * shares[tokens, places, None])
+            share = shares[tokens, places, None]
+            reads = x[tokens] * share if spec.entering else x[tokens]
+            written = self._expert(f"{at}.experts", spec.expert, reads, number)
+            found = found.index_add(0, tokens, written if spec.entering else written * share)
         if spec.shared is None:
             return found
         shared = self._expert(f"{at}.shared", spec.shared, x)
@@ -217,13 +240,13 @@ class Sublayers:
         weight = self.tensors.get(f"{at}.weight")
         if weight is not None and norm.offset:
             weight = weight + norm.offset
-        if weight is None or (isinstance(norm, LayerNorm) and weight.dim() == 1):
+        if isinstance(norm, LayerNorm) and (weight is None or weight.dim() == 1):
             return functional.layer_norm(x, x.shape[-1:], weight, self.tensors.get(f"{at}.bias"), norm.eps)
         exact = x.to(torch.promote_types(x.dtype, torch.float32))
-        if isinstance(norm, LayerNorm):  # each head has its own weights, (heads, D)
-            exact = functional.layer_norm(exact, exact.shape[-1:], eps=norm.eps)
-            return exact.to(x.dtype) * weight
-        return functional.rms_norm(exact, exact.shape[-1:], eps=norm.eps).to(x.dtype) * weight
+        # A layer norm of which each head has its own weights, (heads, D), or an RMS norm.
+        normed = functional.layer_norm if isinstance(norm, LayerNorm) else functional.rms_norm
+        exact = normed(exact, exact.shape[-1:], eps=norm.eps).to(x.dtype)
+        return exact if weight is None else exact * weight
 
 
 def _times(one: Tensor, other: Tensor) -> Tensor:

@@ -184,6 +184,11 @@ class Variants(Run):
         """How many times the text's tokens are among the rows of states."""
         return len(self.active)
 
+    @property
+    def places(self) -> Tensor:
+        """As of one text, for each variant."""
+        return self.positions.repeat(self.copies)
+
     def turns(self, rotary: Rotary, dtype: torch.dtype, table: Tensor | None) -> tuple[Tensor, Tensor]:
         """As of one text, for each variant."""
         cos, sin = super().turns(rotary, dtype, table)

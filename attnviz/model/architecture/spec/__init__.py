@@ -39,6 +39,7 @@ from attnviz.model.architecture.spec.positions import (
     RelativeBuckets,
     Rotary,
     Sinusoidal,
+    Temperature,
     Yarn,
 )
 from attnviz.model.architecture.spec.whole import Embedding, Head, Projection, Spec
@@ -79,5 +80,6 @@ __all__ = [
     "Sigmoid",
     "Sinusoidal",
     "Spec",
+    "Temperature",
     "Yarn",
 ]

@@ -16,7 +16,7 @@ from attnviz.model.architecture.spec.norms import (
     RMSNorm,
     SandwichNorm,
 )
-from attnviz.model.architecture.spec.positions import ALiBi, Disentangled, RelativeBuckets, Rotary
+from attnviz.model.architecture.spec.positions import ALiBi, Disentangled, RelativeBuckets, Rotary, Temperature
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,8 @@ class AttentionSpec:
     The scores are q·k · ``scale``, then ``softcap`` · tanh(score / softcap) if there is one. ``clip`` limits the
     outputs of the query, key and value projections, behind norms over their width; these have biases if ``bias``,
     those of keys only if ``key_bias`` too. With ``sinks`` each head has the score of a key without a value, which
-    takes its share of each softmax. ``latent`` says that keys and values are made from fewer numbers.
+    takes its share of each softmax. ``latent`` says that keys and values are made from fewer numbers. Of a ``window``
+    of ``chunk`` keys a query sees those in its own chunk of the text alone.
     """
 
     heads: int
@@ -67,6 +68,8 @@ class AttentionSpec:
     clip: float | None = None
     sinks: bool = False
     latent: Latent | None = None
+    chunk: int | None = None
+    temperature: Temperature | None = None
 
     @property
     def value_size(self) -> int:
@@ -145,6 +148,7 @@ class Experts:
         groups: the groups among which they are chosen first.
         corrected: whether each expert has a number that is added to its score, for the choice alone.
         bias: whether the router has a bias.
+        entering: whether shares multiply what an expert reads, not what it writes.
         shared: an expert that reads every token beside them.
         gated: whether what the shared expert writes is multiplied by σ(w · x).
     """
@@ -157,6 +161,7 @@ class Experts:
     groups: Groups | None = None
     corrected: bool = False
     bias: bool = False
+    entering: bool = False
     shared: MLP | GatedMLP | None = None
     gated: bool = False
 

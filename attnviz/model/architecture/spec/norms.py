@@ -18,10 +18,11 @@ class LayerNorm:
 
 @dataclass(frozen=True)
 class RMSNorm:
-    """x / √(mean x² + eps) · (offset + weight) (Zhang & Sennrich 2019); Gemma's offset is 1."""
+    """x / √(mean x² + eps) · (offset + weight) (Zhang & Sennrich 2019); Gemma's offset is 1, the weight optional."""
 
     eps: float
     offset: float = 0.0
+    weight: bool = True
 
 
 Norm = LayerNorm | RMSNorm
@@ -69,7 +70,7 @@ class ParallelNorm:
 
 @dataclass(frozen=True)
 class QKNorm:
-    """Norm queries and keys before they are rotated.
+    """Norm queries and keys before they are rotated, or once they are if ``rotated``.
 
     ``over`` is ``head`` (D weights for all heads), ``each`` (D weights for each head) or ``width`` (all heads
     together).
@@ -77,3 +78,4 @@ class QKNorm:
 
     norm: Norm
     over: Literal["head", "each", "width"] = "head"
+    rotated: bool = False

@@ -124,6 +124,18 @@ class Rotary:
 
 
 @dataclass(frozen=True)
+class Temperature:
+    """Queries are multiplied by 1 + ``weight`` · log(1 + ⌊(position + ``offset``) / ``every``⌋).
+
+    So the weights of long texts stay as sharp (Nakanishi 2025, "Scalable-Softmax Is Superior for Attention").
+    """
+
+    weight: float
+    every: float
+    offset: int = 0
+
+
+@dataclass(frozen=True)
 class ALiBi:
     """Add −slope_h · distance · ``scale`` to the scores (Press et al. 2022).
 
