@@ -93,7 +93,8 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--report", action="store_true", help="write what was run into the parity table of the README")
+    parser.addoption("--report", action="store_true", help="write what was run into the tables of parity and of types")
+    parser.addoption("--missing", action="store_true", help="of the tour of types, run those that the table lacks")
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from attnviz.analysis.corpus.roles import ROLES
 from attnviz.cli.app import app
 from attnviz.manual import CHAPTERS, FOLDER, chapter
 from attnviz.model.overview import list_families
+from attnviz.model.toured import read_tour
 from attnviz.record.schemas import schema_text
 
 ROOT = Path(__file__).parent.parent
@@ -71,6 +72,21 @@ def families() -> str:
         names = ", ".join(f"`{name}`" for name in (row.name, *row.aliases))
         lines.append(f"| {names} | {row.about} |")
     return "\n".join(lines)
+
+
+def types() -> str:
+    """How the model types of text run, as the tour of the tests found."""
+    tour = read_tour()
+    rows = [(way, f"{len(kinds)} types", ", ".join(f"`{kind}`" for kind in kinds)) for way, kinds in tour.types.items()]
+    lines = ["| way | how many | `model_type` |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)]
+    why = [f"| `{kind}` | {reason} |" for kind, reason in tour.types["refused"].items()]
+    return "\n".join([*lines, "", "| refused | why |", "|---|---|", *why])
+
+
+def toured() -> str:
+    """Of how many types and of which transformers the tour was."""
+    tour = read_tour()
+    return f"{tour.count} types of text models of transformers {tour.transformers}"
 
 
 def roles() -> str:

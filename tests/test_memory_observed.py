@@ -101,7 +101,7 @@ def test_a_model_of_somebodys_is_observed(code: dict[str, Any], tmp_path: Path) 
             r"layer 0: its attentions are no weights: .*, and a query's sum to 3 to 3, expected 1",
         ),
         ("nan", "layer 0: its attentions hold NaN or infinity"),
-        ("mean", r"its attentions are \(1, 3, 3\), expected \(1, heads, 3, 3\)"),
+        ("mean", r"its attentions are \(1, 8, 8\), expected \(1, heads, 8, 8\)"),
         ("none", "hands in no attentions where output_attentions is asked for"),
     ],
 )

@@ -25,15 +25,12 @@ def models(
 ) -> None:
     """List the families that attnviz runs, or say how it would run a checkpoint, and why."""
     from attnviz.model import overview
+    from attnviz.model.toured import read_tour
     from attnviz.render.terminal import models as tables
 
     out = console.output()
     if path is None and gguf is None:
-        with console.errors().status("looking through transformers …"):
-            from attnviz.model.hosted import hostable_types
-
-            hosted = hostable_types()
-        out.print(tables.families_table(overview.list_families(), hosted))
+        out.print(tables.families_table(overview.list_families(), read_tour()))
         return
     loaded = ModelOptions(path or "default", revision, gguf, trust_remote_code=trust_remote_code).load()
     found = overview.overview(loaded.checkpoint, loaded.options)

@@ -28,6 +28,9 @@ MAX_KEPT_BYTES = 1 << 28
 """The size in bytes above which the weights of a text are not kept all at once."""
 
 
+_LISTED = "What attnviz runs is listed by: attnviz models"
+
+
 @dataclass(frozen=True)
 class Options:
     """How a checkpoint is run.
@@ -73,34 +76,31 @@ def open_backend(checkpoint: Checkpoint, options: Options) -> tuple[Native | Hos
     reason = hosted_reason(checkpoint)
     if not reason:
         return open_native(checkpoint, options.dtype, _place(checkpoint, options)), ""
-    against = require_hostable(checkpoint, options, reason)
+    require_runnable(checkpoint, options, reason)
     from attnviz.model.hosted import choose_backend, require_start
 
     backend = open_by_transformers(checkpoint, options)
     require_start(checkpoint, backend)
-    return choose_backend(backend) if against or isinstance(checkpoint.reference, torch.nn.Module) else backend, reason
+    return choose_backend(backend), reason
 
 
-def require_hostable(checkpoint: Checkpoint, options: Options, reason: str) -> str | None:
-    """Raise if transformers can't run ``checkpoint`` with attnviz's kernel as its attention.
+def require_runnable(checkpoint: Checkpoint, options: Options, reason: str) -> None:
+    """Raise if transformers can't run ``checkpoint``, or if models of its type have no attention weights.
 
     Args:
         reason: why the checkpoint is not native, for the message.
 
-    Returns:
-        What speaks against hosting it, if the model's own code may run, which may work all the same; otherwise None.
-
     Raises:
-        UnsupportedModel: it can't be hosted; the message says why.
+        UnsupportedModel: the message says why.
     """
-    from attnviz.model.hosted import is_known_type, why_not_hostable
+    from attnviz.model.hosted import is_known_type, why_no_weights, why_unknown
 
-    against = None if isinstance(checkpoint.reference, torch.nn.Module) else why_not_hostable(checkpoint.config)
-    if against and not options.trust_remote_code:
+    if without := why_no_weights(checkpoint.config):
+        raise UnsupportedModel(f"{checkpoint.name}: {without}", hint=_LISTED)
+    unknown = None if isinstance(checkpoint.reference, torch.nn.Module) else why_unknown(checkpoint.config)
+    if unknown and not options.trust_remote_code:
         near = "" if is_known_type(checkpoint.config) else near_miss(checkpoint.config)
-        hint = f"{near}What attnviz runs is listed by: attnviz models"
-        raise UnsupportedModel(f"{checkpoint.name}: {reason}; and {against}", hint=hint)
-    return against
+        raise UnsupportedModel(f"{checkpoint.name}: {reason}; and {unknown}", hint=f"{near}{_LISTED}")
 
 
 def weights_size(backend: Native | Hosted, encoding: Encoding, target: Encoding | None = None) -> int:

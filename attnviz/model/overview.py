@@ -6,18 +6,21 @@ import importlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from attnviz.attention.window import CAUSAL
 from attnviz.checkpoint import Checkpoint
 from attnviz.errors import ModelError, UnsupportedModel, few
 from attnviz.model import families
 from attnviz.model.architecture.description import TIED, describe
-from attnviz.model.backends import Options, hosted_reason, open_backend, require_hostable
+from attnviz.model.backends import Options, hosted_reason, open_backend, require_runnable
 from attnviz.model.cost import estimates as cost
 from attnviz.model.cost.estimates import AttentionBlock, ModelShape, Stack
 from attnviz.model.native import weights
-from attnviz.model.native.backend import naming, read_spec
+from attnviz.model.native.backend import Native, naming, read_spec
+
+if TYPE_CHECKING:
+    from attnviz.model.hosted import Hosted
 
 
 @dataclass(frozen=True)
@@ -70,10 +73,9 @@ def overview(checkpoint: Checkpoint, options: Options | None = None) -> Overview
     try:
         backend, unused = _hosted_overview(checkpoint, options or Options())
     except UnsupportedModel as error:
-        against = error.message.removeprefix(f"{checkpoint.name}: ").removeprefix(f"{reason}; and ")
-        near = error.hint if error.hint.startswith("Did you mean") else ""
-        near = near.partition("What attnviz")[0]
-        return Overview(checkpoint.name, kind, "not at all", f"{reason}; {against}. {near}".strip(), facts)
+        against = error.message.removeprefix(f"{checkpoint.name}: ")
+        near = error.hint.partition("What attnviz")[0] if error.hint.startswith("Did you mean") else ""
+        return Overview(checkpoint.name, kind, "not at all", f"{against}. {near}".strip(), facts)
     return Overview(checkpoint.name, kind, backend, reason, facts | unused)
 
 
@@ -81,13 +83,15 @@ def _hosted_overview(
     checkpoint: Checkpoint, options: Options
 ) -> tuple[Literal["native", "hosted", "observed"], dict[str, str]]:
     """Return the backend of a checkpoint that transformers runs, and the fact of which tensors it does not use."""
-    require_hostable(checkpoint, options, hosted_reason(checkpoint))
-    if options.trust_remote_code:  # only running its code can tell
-        found = open_backend(checkpoint, options)[0]
-    else:
+    require_runnable(checkpoint, options, hosted_reason(checkpoint))
+    found: Native | Hosted | None = None
+    if not options.trust_remote_code:
+        from attnviz.model.hosted import why_not_hostable
         from attnviz.model.hosted.dry_run import dry_run
 
-        found = dry_run(checkpoint)
+        found = None if why_not_hostable(checkpoint.config) else dry_run(checkpoint)
+    if found is None:  # only running it can tell
+        found = open_backend(checkpoint, options)[0]
     return found.name, {"not read": few(found.unread, 10)} if found.unread else {}
 
 

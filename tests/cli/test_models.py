@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from attnviz.model.families import ALIASES, FAMILIES
-from attnviz.model.hosted import hostable_types
+from attnviz.model.toured import read_tour
 from tests import tiny
 from tests.cli.conftest import Result, Run
 
@@ -23,19 +24,23 @@ def facts(result: Result) -> dict[str, str]:
     return {name: words.strip() for name, words in pairs}
 
 
-def test_without_a_path_all_that_runs_is_listed(run: Run) -> None:
+def test_without_a_path_all_types_are_counted_and_listed(run: Run) -> None:
     result = run("models")
     assert (result.code, result.err) == (0, "")
-    assert result.lines[0] == "Native: attnviz's own forward pass"
-    listed, _, hosted = " ".join(result.out.split()).partition("Hosted: ")
-    words = listed.replace(",", " ").split()
-    assert {*FAMILIES, *ALIASES} <= set(words)
-    count, _, names = hosted.partition(" more types run in transformers")
-    others = names.rpartition("their attention")[2].replace(",", " ").split()
-    expected = [kind for kind in hostable_types() if kind not in (*FAMILIES, *ALIASES)]
-    assert "dots1" in expected
-    assert others == expected
-    assert int(count) == len(expected)
+    tour = read_tour()
+    assert result.lines[0] == f"Of {tour.count} types of text models in transformers {tour.transformers}:"
+    said = " ".join(result.out.split())
+    native, hosted, observed, refused = re.findall(r"(?:Native|Hosted|Observed|Refused): (\d+)", said)
+    assert int(native) + int(hosted) + int(observed) + int(refused) == tour.count
+    _, _, listed = said.partition("Native: ")
+    families, _, others = listed.partition("Hosted: ")
+    assert {*FAMILIES, *ALIASES} <= {*families.replace("·", " ").split()}
+    assert {*tour.types["hosted"], *tour.types["observed"], *tour.types["refused"]} <= {
+        *families.split(),
+        *others.replace(",", " ").split(),
+    }
+    assert "dots1" in others
+    assert "mamba has a recurrent state in place of attention" in others
 
 
 def test_a_native_model_says_so_and_what_it_is_made_of(run: Run, tiny_llama: Path) -> None:
@@ -185,12 +190,6 @@ def switch() -> Any:
     return transformers.SwitchTransformersModel(config)
 
 
-def squeezebert() -> Any:
-    sizes = {"hidden_size": 16, "embedding_size": 16, "num_hidden_layers": 1, "intermediate_size": 16}
-    config = transformers.SqueezeBertConfig(vocab_size=95, num_attention_heads=4, **sizes, **_MARKS)
-    return transformers.SqueezeBertModel(config)
-
-
 _MARKS = {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3}
 _KINDS = {
     "whisper": whisper,
@@ -198,7 +197,6 @@ _KINDS = {
     "vit": vit,
     "trocr": trocr,
     "switch_transformers": switch,
-    "squeezebert": squeezebert,
 }
 
 
@@ -209,11 +207,26 @@ def test_what_models_says_show_does(run: Run, kind: str, tmp_path: Path) -> None
     assert said.code == 0
     target = ["--target", "the loan"] if kind == "switch_transformers" else []
     shown = run("show", "the bank", "--no-check", "-m", folder, *target)
-    assert said.lines[0].split(" · ")[1:] == [kind, "hosted" if shown.code == 0 else "not at all"]
-    assert shown.code in (0, 4)
-    assert (kind == "switch_transformers") == (shown.code == 0)
+    assert shown.code == (4 if kind in ("whisper", "clip", "vit") else 0)
+    assert said.lines[0].split(" · ")[1:] == [
+        kind,
+        shown.lines[0].split(" · ")[1].partition(":")[0] if shown.out else "not at all",
+    ]
     assert "Did you mean" not in said.out + shown.err
     assert "Traceback" not in shown.err
+
+
+def test_a_model_without_weights_is_refused_alike(run: Run, tmp_path: Path) -> None:
+    config = transformers.MambaConfig(vocab_size=95, hidden_size=16, num_hidden_layers=1, state_size=4)
+    folder = tiny.save(tmp_path / "model", transformers.MambaForCausalLM(config))
+    why = "mamba has a recurrent state in place of attention: there are no attention weights to show"
+    said = run("models", folder)
+    assert (said.code, said.lines[0]) == (0, "model · mamba · not at all")
+    assert f"{why}." in " ".join(said.out.split())
+    for command in (["show", "the bank"], ["check", "the bank"], ["ablate", "the bank"]):
+        result = run(*command, "-m", folder)
+        assert (result.code, result.out) == (4, "")
+        assert result.said.startswith(f"error: model: {why}")
 
 
 def test_what_a_model_reads_beside_text_is_said(run: Run, tmp_path: Path) -> None:

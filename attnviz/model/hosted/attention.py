@@ -24,7 +24,7 @@ from attnviz.model.hosted.masks import BandMask, Visibility
 # the masks too, dropout is for training, and the rest is for other implementations.
 _KNOWN = frozenset({
     "indices", "is_causal", "position_bias", "s_aux", "softcap",
-    "cache", "cache_position", "deterministic", "dropout", "output_attentions", "output_hidden_states",
+    "cache", "cache_position", "deterministic", "dropout", "input_ids", "output_attentions", "output_hidden_states",
     "output_router_logits", "position_embeddings", "position_ids", "return_dict", "sliding_window", "training",
     "use_cache", "cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "max_length_k",
 })  # fmt: skip

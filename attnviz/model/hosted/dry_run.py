@@ -13,30 +13,25 @@ from attnviz.model.hosted.model import Hosted
 _TOKENS = (1, 2, 1, 2)
 
 
-def dry_run(checkpoint: Checkpoint, *, trust_remote_code: bool = False) -> Hosted:
+def dry_run(checkpoint: Checkpoint) -> Hosted | None:
     """Load ``checkpoint`` as for hosting, and run it once with an attention function that computes nothing.
 
     If accelerate is installed, only the shapes of the tensors are loaded, and nothing is computed.
 
+    Returns:
+        The model, if it can be hosted; None if only a real run can tell how it runs.
+
     Raises:
-        UnsupportedModel: it can't be hosted.
         ModelError: it can't be loaded.
     """
     device = "meta" if importlib.util.find_spec("accelerate") and not checkpoint.gguf else None
-    hosted = open_hosted(checkpoint, None, device, trust_remote_code=trust_remote_code)
+    hosted = open_hosted(checkpoint, None, device)
     require_start(checkpoint, hosted)
     words = tuple(Word(str(number), i, i + 1) for i, number in enumerate(_TOKENS))
     spelt, plain = tuple(map(str, _TOKENS)), (False,) * len(_TOKENS)
     text = Encoding("", None, _TOKENS, (0,) * len(_TOKENS), spelt, plain, words)
     try:
         hosted.dry_run(text, text if "cross" in hosted.kinds else None)
-    except UnsupportedModel as error:
-        if device and _needs_numbers(error.__cause__):
-            return hosted  # only a real run can tell
-        raise
+    except UnsupportedModel:
+        return None
     return hosted
-
-
-def _needs_numbers(error: BaseException | None) -> bool:
-    """Whether ``error`` comes from a model that decides by what it computes, such as which experts to use."""
-    return isinstance(error, RuntimeError) and "meta" in str(error).lower()

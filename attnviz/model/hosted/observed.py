@@ -106,7 +106,8 @@ def choose_backend(hosted: Hosted) -> Hosted:
     Raises:
         UnsupportedModel: the model attends by itself and returns no weights, or neither backend can run it.
     """
-    other = Observed(hosted.model, hosted.model_name, hosted.start, hosted.unread, hosted.classifier, hosted.labels)
+    given = hosted.model_name, hosted.start, hosted.unread, hosted.classifier, hosted.labels, hosted._open_writer
+    other = Observed(hosted.model, *given)
     encoding, target = _few(hosted)
     if not has_own_attention(hosted.model):
         other.run(encoding, (), target)
@@ -127,11 +128,11 @@ def choose_backend(hosted: Hosted) -> Hosted:
 
 
 def _few(backend: Hosted) -> tuple[Encoding, Encoding | None]:
-    """Return an input of three tokens, and one of two for a decoder."""
+    """Return an input of eight tokens, and one of two for a decoder."""
     last = backend.vocabulary - 1
     read, written = (
         Encoding("", None, ids, (0,) * len(ids), ("",) * len(ids), (False,) * len(ids), (Word("", 0, len(ids)),))
-        for ids in (tuple(min(i, last) for i in (3, 4, 5)), tuple(min(i, last) for i in (3, 4)))
+        for ids in (tuple(min(i, last) for i in range(3, 11)), tuple(min(i, last) for i in (3, 4)))
     )
     return read, None if backend.kinds == ("self",) else written
 

@@ -8,15 +8,41 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from transformers.models.auto import modeling_auto
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES, model_type_to_module_name
 
 from attnviz.errors import short
 
 _INTERFACE = "ALL_ATTENTION_FUNCTIONS"
 
-# The auto classes that read text.
-_TEXT = ("CAUSAL_LM", "MASKED_LM", "SEQ_TO_SEQ_CAUSAL_LM", "SEQUENCE_CLASSIFICATION", "TOKEN_CLASSIFICATION")
+_NO_WEIGHTS: Mapping[str, str] = {
+    "falcon_mamba": "has a recurrent state in place of attention",
+    "fnet": "mixes tokens by a Fourier transform in place of attention",
+    "mamba": "has a recurrent state in place of attention",
+    "mamba2": "has a recurrent state in place of attention",
+    "mra": "estimates its attention at several resolutions, and hands in no weights",
+    "rwkv": "has a recurrent state in place of attention",
+    "xlstm": "has a recurrent state in place of attention",
+    "yoso": "estimates its attention by hashes, and hands in no weights",
+}
+"""Model types that no attention weights can be had of: why not."""
+
+
+def why_no_weights(config: Mapping[str, Any]) -> str | None:
+    """Return why there are no attention weights in models of the type of ``config``; None as far as that is known."""
+    kind = str(config.get("model_type"))
+    return f"{kind} {_NO_WEIGHTS[kind]}: there are no attention weights to show" if kind in _NO_WEIGHTS else None
+
+
+def why_unknown(config: Mapping[str, Any]) -> str | None:
+    """Return why transformers does not know the model of ``config`` (config.json); None if it does."""
+    kind = config.get("model_type")
+    if not isinstance(kind, str):
+        return "config.json has no model_type"
+    if kind in CONFIG_MAPPING_NAMES:
+        return None
+    if "auto_map" in config:
+        return f"transformers does not know the type {short(kind)}; `trust_remote_code` runs the model's own code"
+    return f"transformers does not know the type {short(kind)}"
 
 
 def why_not_hostable(config: Mapping[str, Any]) -> str | None:
@@ -24,28 +50,17 @@ def why_not_hostable(config: Mapping[str, Any]) -> str | None:
 
     It searches the source of the model's module for transformers' ``AttentionInterface``; only a run knows for certain.
     """
-    kind = config.get("model_type")
-    if not isinstance(kind, str):
-        return "config.json has no model_type"
-    if kind not in CONFIG_MAPPING_NAMES:
-        if "auto_map" in config:
-            return f"transformers does not know the type {short(kind)}; `trust_remote_code` runs the model's own code"
-        return f"transformers does not know the type {short(kind)}"
+    if unknown := why_unknown(config):
+        return unknown
     parts = [part for part in config.values() if isinstance(part, Mapping) and "model_type" in part]
-    if _attends(kind) or any(_attends(str(part["model_type"])) for part in parts):
+    if any(_attends(str(part["model_type"])) for part in (config, *parts)):
         return None
-    return f"transformers' {kind} does not attend through its AttentionInterface"
+    return f"transformers' {config['model_type']} does not attend through its AttentionInterface"
 
 
 def is_known_type(config: Mapping[str, Any]) -> bool:
     """Whether transformers knows the model's type, so that it is not misspelt."""
     return config.get("model_type") in CONFIG_MAPPING_NAMES
-
-
-def hostable_types() -> tuple[str, ...]:
-    """Return the types of language models of the installed transformers that can be hosted, sorted."""
-    names = {kind for task in _TEXT for kind in getattr(modeling_auto, f"MODEL_FOR_{task}_MAPPING_NAMES")}
-    return tuple(sorted(kind for kind in names if _attends(kind)))
 
 
 @cache

@@ -10,28 +10,41 @@ from rich.table import Table
 from rich.text import Text
 
 from attnviz.model.overview import FamilySummary, Overview
+from attnviz.model.toured import Tour
 from attnviz.render.labels import clean
 from attnviz.render.palette import HEAD
 
 
-def families_table(rows: Iterable[FamilySummary], hosted: Iterable[str]) -> RenderableType:
-    """Return the native families with their aliases, and the model types that are hosted."""
+def families_table(rows: Iterable[FamilySummary], tour: Tour) -> RenderableType:
+    """Return the native families with their aliases, and how many and which model types run in other ways."""
     table = Table.grid(padding=(0, 2))
     names = set()
     for row in rows:
         name, _, _ = row.about.partition(":")
         table.add_row(Text(f"  {row.name}", HEAD), Text(name).append("".join(f" · {one}" for one in row.aliases), HEAD))
         names |= {row.name, *row.aliases}
-    others = [kind for kind in hosted if kind not in names]
+    types = {way: [kind for kind in tour.types[way] if kind not in names] for way in tour.types}
+    refused = Table.grid(padding=(0, 2))
+    for kind in types["refused"]:
+        refused.add_row(Text(f"  {kind}"), Text(tour.types["refused"][kind].removeprefix(f"{kind} ")))
+    native = tour.count - sum(map(len, types.values())) + len(types["native"])
     return Group(
-        Text("Native: attnviz's own forward pass\n", "bold"),
+        Text(f"Of {tour.count} types of text models in transformers {tour.transformers}:"),
+        Text(f"\nNative: {native}, by attnviz's own forward pass\n", "bold"),
         table,
         Text(
-            f"\nHosted: {len(others)} more types run in transformers, with attnviz's kernel as their attention\n",
-            "bold",
+            f"\nHosted: {len(types['hosted'])} run in transformers, with attnviz's kernel as their attention\n", "bold"
         ),
-        Padding(Text(", ".join(others)), (0, 2)),
+        _listed(types["hosted"]),
+        Text(f"\nObserved: {len(types['observed'])} attend by themselves, and hand in their own weights\n", "bold"),
+        _listed(types["observed"]),
+        Text(f"\nRefused: {len(types['refused'])}\n", "bold"),
+        refused,
     )
+
+
+def _listed(names: Iterable[str]) -> RenderableType:
+    return Padding(Text(", ".join(names)), (0, 2))
 
 
 def overview_table(found: Overview) -> RenderableType:
