@@ -28,7 +28,7 @@ from attnviz.model.architecture.spec import (
     Spec,
 )
 from attnviz.model.native.run import KVCache as KVCache
-from attnviz.model.native.run import Run
+from attnviz.model.native.run import Run, Sublayer
 from attnviz.model.native.sublayers import Sublayers
 
 
@@ -93,7 +93,7 @@ class Network(Sublayers):
             if not any(observer.wants(i, self.kind) for observer in observers):
                 continue
             spec = layer.attention
-            run.attend(i, self.kind, spec, q, k, None, self._biases(at, spec, table), self._sinks(at, spec))
+            run.attend(self._sublayer(i, spec, table), q, k, None)
             last = torch.cat((q.flatten(), k.flatten()))
         return last
 
@@ -248,8 +248,12 @@ class Network(Sublayers):
         if v is not None:
             for observer in valued:
                 observer.see_values(i, self.kind, self._values(at, v))
-        context = run.attend(i, self.kind, spec, q, k, v, self._biases(at, spec, table), self._sinks(at, spec))
+        context = run.attend(self._sublayer(i, spec, table), q, k, v)
         return torch.cat((q.flatten(), k.flatten())) if shown else self._linear(f"{at}.output", context)
+
+    def _sublayer(self, i: int, spec: AttentionSpec, table: Tensor) -> Sublayer:
+        at = f"layers.{i}.attention"
+        return Sublayer(i, self.kind, spec, self._biases(at, spec, table), self._sinks(at, spec))
 
     def _values(self, at: str, v: Tensor) -> Values:
         """Return the values ``v`` (G, M, D) with the matrix that the attention ``at`` writes with."""
@@ -268,5 +272,5 @@ class Network(Sublayers):
         k, v = run.past.keep(at, read) if run.past else read()
         for observer in run.valued(i, "cross"):
             observer.see_values(i, "cross", self._values(at, v))
-        context = run.attend(i, "cross", spec, q, k, v, None)
+        context = run.attend(Sublayer(i, "cross", spec), q, k, v)
         return torch.cat((q.flatten(), k.flatten())) if shown else self._linear(f"{at}.output", context)

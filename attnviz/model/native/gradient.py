@@ -14,10 +14,8 @@ from torch import Tensor
 from attnviz.attention.interventions import Intervention, at_layer
 from attnviz.attention.kernel import Kind, weights_of
 from attnviz.attention.tile import Tile
-from attnviz.attention.window import EVERYTHING
-from attnviz.model.architecture.spec import AttentionSpec
 from attnviz.model.native.forward import Network
-from attnviz.model.native.run import Biases, Run
+from attnviz.model.native.run import Run, Sublayer
 
 
 class Traced(Run):
@@ -33,33 +31,22 @@ class Traced(Run):
         super().__init__(count, device, memory=memory, interventions=interventions)
         self.weights: dict[tuple[Kind, int], Tensor] = {}
 
-    def attend(
-        self,
-        layer: int,
-        kind: Kind,
-        spec: AttentionSpec,
-        q: Tensor,
-        k: Tensor,
-        v: Tensor | None,
-        biases: Biases | None,
-        sinks: Tensor | None = None,
-    ) -> Tensor:
+    def attend(self, own: Sublayer, q: Tensor, k: Tensor, v: Tensor | None) -> Tensor:
         """As any run, (T, H·D), by the definition of the kernel."""
         if v is None:
             raise ValueError("gradients need values")
-        exact = torch.promote_types(q.dtype, torch.float32)
+        spec, exact = own.spec, torch.promote_types(q.dtype, torch.float32)
         grouped = (q.to(exact) * spec.scale).reshape(spec.kv_heads, -1, q.shape[-1])  # (H, N, D) → (G, H/G·N, D)
         scores = (grouped @ k.to(exact).mT).view(spec.heads, q.shape[1], -1)
-        window = EVERYTHING if kind == "cross" else spec.window
-        weights = weights_of(scores, self.positions, biases(q, k) if biases else None, spec.softcap, window, sinks)
-        changed = at_layer(self.interventions, layer, kind)
+        weights = weights_of(scores, self.positions, own.bias(q, k), spec.softcap, own.window, own.sinks)
+        changed = at_layer(self.interventions, own.layer, own.kind)
         weights = weights.clone() if changed else weights
         for each in changed:
             h, n, m = weights.shape
-            each.weights(Tile(layer, 0, 0, weights, (h, n, m), kind, window=window))
+            each.weights(Tile(own.layer, 0, 0, weights, (h, n, m), own.kind, window=own.window))
         if not weights.requires_grad:  # nothing before it depends on weights
             weights.requires_grad_()
-        self.weights[kind, layer] = weights
+        self.weights[own.kind, own.layer] = weights
         mixed = weights.to(v.dtype).view(spec.kv_heads, -1, weights.shape[-1]) @ v
         context = mixed.view(spec.heads, q.shape[1], -1)
         for each in changed:

@@ -15,14 +15,13 @@ import torch
 from torch import Tensor
 
 from attnviz.attention.block_sizes import LANES, PACK, PACK_CELLS
-from attnviz.attention.kernel import Kind
 from attnviz.attention.packs import Group, with_room
 from attnviz.attention.tile import find_loops
 from attnviz.attention.window import KeyWindow
 from attnviz.model.architecture import position
-from attnviz.model.architecture.spec import AttentionSpec, Learned, Rotary, Sinusoidal
+from attnviz.model.architecture.spec import Learned, Rotary, Sinusoidal
 from attnviz.model.native.forward import Network
-from attnviz.model.native.run import Biases, Run
+from attnviz.model.native.run import Run, Sublayer
 
 See = Callable[[int, KeyWindow, "Group", Tensor, Tensor | None], None]
 """(layer, its reach, documents, their scores (B, H, n, n), sinks (H,)) → turns these into weights, in their place."""
@@ -103,26 +102,16 @@ class Packed(Run):
         )
         return cos, sin
 
-    def attend(
-        self,
-        layer: int,
-        kind: Kind,
-        spec: AttentionSpec,
-        q: Tensor,
-        k: Tensor,
-        v: Tensor | None,
-        biases: Biases | None,
-        sinks: Tensor | None = None,
-    ) -> Tensor:
+    def attend(self, own: Sublayer, q: Tensor, k: Tensor, v: Tensor | None) -> Tensor:
         """As of one text, (T, H·D), of each document by itself; without ``v`` (T, 0)."""
-        del kind
+        spec = own.spec
         taken = q.new_empty(q.shape[1], spec.heads, v.shape[-1] if v is not None else 0)
         compiled = self._compiled and all(_compiled(part) for part in (q, k, v) if part is not None)
         products = _products() if compiled else None
         for whole in self._groups:
             for group in whole.parts(max(1, PACK_CELLS // (spec.heads * whole.length**2))):
-                scores = self._scores(spec, group, q, k, biases, products)
-                self._see(layer, spec.window, group, scores, sinks)
+                scores = self._scores(own, group, q, k, products)
+                self._see(own.layer, spec.window, group, scores, own.sinks)
                 if v is None:
                     continue
                 if products:
@@ -134,20 +123,12 @@ class Packed(Run):
                 taken[group.tokens].view(group.count, group.length, spec.heads, -1).copy_(context.transpose(1, 2))
         return taken.flatten(1)
 
-    def _scores(
-        self,
-        spec: AttentionSpec,
-        group: Group,
-        q: Tensor,
-        k: Tensor,
-        biases: Biases | None,
-        products: ModuleType | None,
-    ) -> Tensor:
+    def _scores(self, own: Sublayer, group: Group, q: Tensor, k: Tensor, products: ModuleType | None) -> Tensor:
         """The scores (B, H, n, n) of documents of one length, as the kernel makes them: float32 at least.
 
         Behind each row there is room for whole vectors.
         """
-        exact = torch.promote_types(q.dtype, torch.float32)
+        spec, exact = own.spec, torch.promote_types(q.dtype, torch.float32)
         length, width = group.length, -(-group.length // LANES) * LANES
         scores = q.new_empty(group.count, spec.heads, length, width, dtype=exact)[..., :length]
         if products:
@@ -158,7 +139,7 @@ class Packed(Run):
             scores.copy_(made.view(scores.shape))
         if spec.softcap is not None:
             scores.div_(spec.softcap).tanh_().mul_(spec.softcap)
-        bias = biases(_apart(q, group), _apart(k, group)) if biases else None
+        bias = own.bias(_apart(q, group), _apart(k, group))
         if bias:
             at = self._positions[:length]
             scores += bias(at, at)

@@ -26,7 +26,7 @@ from attnviz.model.native.forward import Network
 from attnviz.model.native.variants import Entering, Interventions, Variants, cut, through_layers
 
 if TYPE_CHECKING:
-    from attnviz.model.native.run import Biases
+    from attnviz.model.native.run import Sublayer
 
 Part = Literal["query", "key", "value", "mlp", "output"]
 """By what a receiver reads: of a head, an MLP, or what comes after the last layer."""
@@ -245,28 +245,19 @@ class Paths(Variants):
         """How many times the text's tokens are among the rows of states."""
         return 2 * len(self.active)
 
-    def attend(
-        self,
-        layer: int,
-        kind: Kind,
-        spec: AttentionSpec,
-        q: Tensor,
-        k: Tensor,
-        v: Tensor | None,
-        biases: Biases | None,
-        sinks: Tensor | None = None,
-    ) -> Tensor:
+    def attend(self, own: Sublayer, q: Tensor, k: Tensor, v: Tensor | None) -> Tensor:
         """As of one text, (B·2·T, H·D): both streams get what the real one's heads read, some of it in the shadow."""
         if v is None:
             raise ValueError("variants need values")
+        layer, kind = own.layer, own.kind
         shared = kind == "cross" and not self._own
         queries = self._read(layer, kind, "query", q)
         keys, values = (k, v) if shared else (self._read(layer, kind, "key", k), self._read(layer, kind, "value", v))
-        real = super().attend(layer, kind, spec, queries, keys, values, biases, sinks)
+        real = super().attend(own, queries, keys, values)
         both = real.view(len(self.active), 1, len(self.positions), -1).repeat(1, 2, 1, 1)
         sender = self._sender
         if (sender.kind, sender.layer) == (kind, layer):
-            size = both.shape[-1] // spec.heads
+            size = both.shape[-1] // own.spec.heads
             both[:, 1, :, sender.head * size : (sender.head + 1) * size] = sender.values.to(both)
         return both.flatten(0, 2)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from attnviz.attention.interventions import Intervention
 from attnviz.attention.kernel import Bias, Kind, Observer, attend
-from attnviz.attention.window import EVERYTHING
+from attnviz.attention.window import EVERYTHING, KeyWindow
 from attnviz.model.architecture import position
 from attnviz.model.architecture.spec import AttentionSpec, Learned, Rotary, Sinusoidal
 
@@ -58,6 +59,34 @@ class KVCache:
         return self._read[at]
 
 
+@dataclass(frozen=True, eq=False)
+class Sublayer:
+    """One attention of a network, beside its queries, keys and values.
+
+    Args:
+        layer: its layer.
+        kind: which of a network's attentions it is.
+        spec: its facts.
+        biases: what gives the position biases of scores; None if there are none.
+        sinks: the score of each head's key without a value, (H,).
+    """
+
+    layer: int
+    kind: Kind
+    spec: AttentionSpec
+    biases: Biases | None = None
+    sinks: Tensor | None = None
+
+    @property
+    def window(self) -> KeyWindow:
+        """Which keys a query sees; all of another text."""
+        return EVERYTHING if self.kind == "cross" else self.spec.window
+
+    def bias(self, q: Tensor, k: Tensor) -> Bias | None:
+        """The position biases of the scores of the queries ``q`` (H, T, D) and the keys ``k`` (G, M, D)."""
+        return self.biases(q, k) if self.biases else None
+
+
 class Run:
     """A run of one text, or of the tokens that follow those in ``past``, through one stack of layers.
 
@@ -101,18 +130,8 @@ class Run:
     def _turn(self, rotary: Rotary, dtype: torch.dtype, table: Tensor | None) -> tuple[Tensor, Tensor]:
         return position.rotary_factors(rotary, self.positions, dtype, table)
 
-    def attend(
-        self,
-        layer: int,
-        kind: Kind,
-        spec: AttentionSpec,
-        q: Tensor,
-        k: Tensor,
-        v: Tensor | None,
-        biases: Biases | None,
-        sinks: Tensor | None = None,
-    ) -> Tensor:
-        """Return the context (T, H·D) of the queries ``q`` (H, T, D) over ``k``, ``v`` (G, M, D) and ``sinks`` (H,).
+    def attend(self, own: Sublayer, q: Tensor, k: Tensor, v: Tensor | None) -> Tensor:
+        """Return the context (T, H·D) of the queries ``q`` (H, T, D) over ``k`` and ``v`` (G, M, D).
 
         Without ``v`` the weights are only shown to the observers; the result is (T, 0).
         """
@@ -120,14 +139,14 @@ class Run:
             q,
             k,
             k[..., :0] if v is None else v,
-            scale=spec.scale,
-            window=EVERYTHING if kind == "cross" else spec.window,
-            bias=biases(q, k) if biases else None,
-            softcap=spec.softcap,
-            sinks=sinks,
+            scale=own.spec.scale,
+            window=own.window,
+            bias=own.bias(q, k),
+            softcap=own.spec.softcap,
+            sinks=own.sinks,
             first=self.first,
-            layer=layer,
-            kind=kind,
+            layer=own.layer,
+            kind=own.kind,
             observers=self.observers,
             interventions=self.interventions,
         )

@@ -18,10 +18,9 @@ from attnviz.attention.block_sizes import PACK_CELLS, fits_tile
 from attnviz.attention.interventions import Intervention, at_layer
 from attnviz.attention.kernel import Kind, attend, weights_of
 from attnviz.attention.tile import Observer, Tile
-from attnviz.attention.window import EVERYTHING
-from attnviz.model.architecture.spec import AttentionSpec, Rotary
+from attnviz.model.architecture.spec import Rotary
 from attnviz.model.native.forward import Network
-from attnviz.model.native.run import Biases, Run
+from attnviz.model.native.run import Run, Sublayer
 
 Interventions = Sequence[Intervention]
 
@@ -198,60 +197,37 @@ class Variants(Run):
         """As of one text, of each variant by itself."""
         return mix(x.view(self.copies, len(self.positions), -1).mT).mT.flatten(0, 1)
 
-    def attend(
-        self,
-        layer: int,
-        kind: Kind,
-        spec: AttentionSpec,
-        q: Tensor,
-        k: Tensor,
-        v: Tensor | None,
-        biases: Biases | None,
-        sinks: Tensor | None = None,
-    ) -> Tensor:
+    def attend(self, own: Sublayer, q: Tensor, k: Tensor, v: Tensor | None) -> Tensor:
         """As of one text, (B·T, H·D), of each variant by itself."""
         if v is None:
             raise ValueError("variants need values")
-        variants = [at_layer(each, layer, kind) for each in self.active]
+        variants = [at_layer(each, own.layer, own.kind) for each in self.active]
         count, tokens = len(variants), len(self.positions)
-        shared = kind == "cross" and not self._own
+        shared = own.kind == "cross" and not self._own
         queries = _apart(q, count)  # (B, H, T, D)
         keys, values = (part.expand(count, *part.shape) if shared else _apart(part, count) for part in (k, v))
-        heads, read = spec.heads, keys.shape[2]
+        heads, read = own.spec.heads, keys.shape[2]
         found = values.new_empty(count, tokens, heads, values.shape[-1])
         few = fits_tile(heads, max(tokens, read))
         step = max(1, PACK_CELLS // (heads * tokens * read)) if few else 1
         attend_to = self._together if few else self._alone
         for i in range(0, count, step):
             some = slice(i, i + step)
-            context = attend_to(
-                layer, kind, spec, queries[some], keys[some], values[some], biases, sinks, variants[some]
-            )
+            context = attend_to(own, queries[some], keys[some], values[some], variants[some])
             found[some] = context.transpose(1, 2)
         return found.view(count * tokens, -1)
 
-    def _together(
-        self,
-        layer: int,
-        kind: Kind,
-        spec: AttentionSpec,
-        q: Tensor,
-        k: Tensor,
-        v: Tensor,
-        biases: Biases | None,
-        sinks: Tensor | None,
-        variants: Sequence[Interventions],
-    ) -> Tensor:
+    def _together(self, own: Sublayer, q: Tensor, k: Tensor, v: Tensor, variants: Sequence[Interventions]) -> Tensor:
         """The context (B, H, T, D) of some variants at once, by the definition of the kernel."""
         count, _, tokens, _ = q.shape
         exact = torch.promote_types(q.dtype, torch.float32)
-        window = EVERYTHING if kind == "cross" else spec.window
+        spec = own.spec
         grouped = (q.to(exact) * spec.scale).reshape(count, spec.kv_heads, -1, q.shape[-1])
         scores = (grouped @ k.to(exact).mT).view(count, spec.heads, tokens, -1)
-        found = weights_of(scores, self.positions, biases(q, k) if biases else None, spec.softcap, window, sinks)
+        found = weights_of(scores, self.positions, own.bias(q, k), spec.softcap, own.window, own.sinks)
         for weights, interventions in zip(found, variants, strict=True):
             for each in interventions:
-                each.weights(Tile(layer, 0, 0, weights, tuple(weights.shape), kind, window=window))
+                each.weights(Tile(own.layer, 0, 0, weights, tuple(weights.shape), own.kind, window=own.window))
         mixed = found.to(v.dtype).view(count, spec.kv_heads, -1, v.shape[2]) @ v
         context = mixed.view(count, spec.heads, tokens, -1)
         for one, interventions in zip(context, variants, strict=True):
@@ -259,23 +235,11 @@ class Variants(Run):
                 each.context(one)
         return context
 
-    def _alone(
-        self,
-        layer: int,
-        kind: Kind,
-        spec: AttentionSpec,
-        q: Tensor,
-        k: Tensor,
-        v: Tensor,
-        biases: Biases | None,
-        sinks: Tensor | None,
-        variants: Sequence[Interventions],
-    ) -> Tensor:
+    def _alone(self, own: Sublayer, q: Tensor, k: Tensor, v: Tensor, variants: Sequence[Interventions]) -> Tensor:
         """The same of one variant of a long text, by the kernel itself."""
         return attend(
-            q[0], k[0], v[0], scale=spec.scale, window=EVERYTHING if kind == "cross" else spec.window,
-            bias=biases(q[0], k[0]) if biases else None, softcap=spec.softcap, sinks=sinks, layer=layer, kind=kind,
-            interventions=variants[0],
+            q[0], k[0], v[0], scale=own.spec.scale, window=own.window, bias=own.bias(q[0], k[0]),
+            softcap=own.spec.softcap, sinks=own.sinks, layer=own.layer, kind=own.kind, interventions=variants[0],
         )[None]  # fmt: skip
 
 
